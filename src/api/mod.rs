@@ -1,0 +1,1 @@
+//! Admin HTTP listener: metrics, health, live calls.

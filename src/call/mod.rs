@@ -1,0 +1,1 @@
+//! The call value and its step; the task that carries it.

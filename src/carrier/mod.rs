@@ -1,0 +1,1 @@
+//! Carriers: identification, gateways, health, number and identity rules, planning a `phone` target.

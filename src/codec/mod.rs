@@ -1,0 +1,1 @@
+//! Codecs that need decoding here, one file each. Pure.

@@ -1,0 +1,1 @@
+//! Configuration: raw (as typed, with spans) to checked (as meant); schema; reload.

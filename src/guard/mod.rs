@@ -1,0 +1,1 @@
+//! Admission policy: limits of calls and calls per second, overload.

@@ -1,0 +1,1 @@
+//! Media worker threads: ports, latch, relay, RTCP. No tokio in the packet path.

@@ -1,0 +1,1 @@
+//! Sockets: UDP, TCP, TLS listeners and pools, DNS, certificates, the transaction shards.

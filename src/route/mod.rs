@@ -1,0 +1,1 @@
+//! Call facts to tenant, plan and trace. Pure.

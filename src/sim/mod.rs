@@ -1,0 +1,1 @@
+//! A Teams-like and a carrier-like peer on real sockets.

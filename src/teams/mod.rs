@@ -1,0 +1,1 @@
+//! Tenants, hubs and their health, the Teams contract, planning a `teams` target.
