@@ -2,5 +2,6 @@
 //! effects go out; nothing here reads a clock or touches a socket.
 
 mod flow;
+pub mod locate;
 
 pub use flow::{ConnectionId, Flow, Hop, ListenerId, PeerCertificate, Transport};
