@@ -1,0 +1,84 @@
+//! The configuration as meant: every value typed, every reference resolvable, every default filled in.
+//!
+//! A [`Config`] is immutable and cheap to share (`Arc`); a reload makes a new one. Calls keep the one they began with.
+
+mod carrier;
+mod machine;
+mod teams;
+mod tenant;
+
+pub use carrier::{
+    BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
+    Gateway, History, Identification, NumberFormat, NumberRule, NumberRules, PrivateCaller,
+};
+pub use machine::{
+    Admin, Cdr, ClientCertificate, Dns, Emergency, Guard, Host, Limits, Listener, ListenerTls, Log, LogFormat,
+    LogLevel, Media, PortRange, Purpose, Roots, Sbc, Timers, TlsIdentity, UnknownSource,
+};
+pub use teams::{Hub, Teams};
+pub use tenant::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
+
+use super::names::{CarrierId, TenantId};
+use super::number::E164;
+use super::number_index::NumberIndex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Everything configured, consistent in itself.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Counts from 1; every applied reload adds 1.
+    pub generation: u64,
+    /// The machine: `sbc.toml`.
+    pub sbc: Arc<Sbc>,
+    /// The tenants, by id: `tenants/*.toml`.
+    pub tenants: Arc<[Arc<Tenant>]>,
+    pub(super) numbers: Arc<NumberIndex>,
+    pub(super) names: Arc<TenantNames>,
+}
+
+/// Positions in `Config::tenants` by every name that means a tenant.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct TenantNames {
+    pub hosts: HashMap<Box<str>, usize>,
+    pub domains: HashMap<Box<str>, usize>,
+}
+
+impl Config {
+    /// The tenant whose trunk name or alias is `host` (a Request-URI host from Teams; case-blind, TEAMS-032).
+    pub fn tenant_by_host(&self, host: &str) -> Option<&Arc<Tenant>> {
+        self.by_name(&self.names.hosts, host)
+    }
+
+    /// The tenant that `name` means: one of its domains, its trunk name or an alias (case-blind).
+    pub fn tenant_by_name(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.by_name(&self.names.domains, name)
+            .or_else(|| self.tenant_by_host(name))
+    }
+
+    fn by_name(&self, names: &HashMap<Box<str>, usize>, name: &str) -> Option<&Arc<Tenant>> {
+        let position = match names.get(name) {
+            Some(position) => *position,
+            None => *names.get(name.to_ascii_lowercase().as_str())?,
+        };
+        self.tenants.get(position)
+    }
+
+    /// The tenant with this id.
+    pub fn tenant(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
+        let position = self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok()?;
+        self.tenants.get(position)
+    }
+
+    /// Who owns `number`, and the entry that says so: an exact number before a range, the narrower range first.
+    pub fn number(&self, number: E164) -> Option<(&Arc<Tenant>, &NumberEntry)> {
+        let place = self.numbers.find(number)?;
+        let tenant = self.tenants.get(place.tenant as usize)?;
+        Some((tenant, tenant.numbers.get(place.entry as usize)?))
+    }
+
+    /// The carrier with this id.
+    pub fn carrier(&self, id: &CarrierId) -> Option<&Arc<Carrier>> {
+        self.sbc.carriers.iter().find(|carrier| carrier.id == *id)
+    }
+}

@@ -1,0 +1,45 @@
+//! `[teams]`: this node's trunk toward Microsoft.
+
+use super::{ClientCertificate, Roots};
+use crate::config::names::{HostName, TenantFqdn};
+use crate::config::network::Network;
+use crate::sip::ListenerId;
+use std::time::Duration;
+
+/// How this node speaks with Teams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Teams {
+    /// The carrier trunk's name; OPTIONS use it, tenants' names are made from it.
+    pub base: TenantFqdn,
+    /// The TLS listener that Teams reaches, and whose identity our connections carry.
+    pub listener: ListenerId,
+    /// Tried in this order, the healthy ones first.
+    pub hubs: Vec<Hub>,
+    pub client_certificate: ClientCertificate,
+    pub roots: Roots,
+    /// Where Teams may call from.
+    pub networks: Vec<Network>,
+    /// Between OPTIONS to each hub (TEAMS-022).
+    pub options_interval: Duration,
+    /// For the answer to one OPTIONS.
+    pub options_timeout: Duration,
+    /// Consecutive unanswered or refused OPTIONS that mark a hub down, at least 1 (TEAMS-027).
+    pub options_failures: u32,
+    /// How long a hub is left alone after a 503 without Retry-After, or after a failed connection.
+    pub hold_down: Duration,
+    /// To the first response of an INVITE; then the next hub is tried (TEAMS-063).
+    pub response_timeout: Duration,
+    /// Session timer offered, RFC 4028.
+    pub session_expires: Duration,
+    /// The lowest that we accept, RFC 4028.
+    pub min_se: Duration,
+    /// The value of `X-MS-SBC`, User-Agent and Server: Vendor/Product/Version (TEAMS-038).
+    pub product: String,
+}
+
+/// One of Microsoft's SIP proxies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hub {
+    pub host: HostName,
+    pub port: u16,
+}

@@ -1,0 +1,61 @@
+//! `tenants/<name>.toml`: a customer.
+
+use super::Limits;
+use crate::config::names::{CarrierId, HostName, TenantFqdn, TenantId};
+use crate::config::number::{E164, NumberSpan};
+
+/// A tenant. Its numbers, names and carriers are nobody else's business (TEAMS-108).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tenant {
+    pub id: TenantId,
+    /// Its trunk name: Request-URI host from Teams, Contact host toward Teams (TEAMS-029, TEAMS-032).
+    pub fqdn: TenantFqdn,
+    /// Other trunk names that Teams may use for it.
+    pub aliases: Vec<TenantFqdn>,
+    pub domains: Vec<HostName>,
+    /// Tried in order for calls out of Teams.
+    pub carriers: Vec<CarrierId>,
+    pub from_teams: FromTeams,
+    /// In the order of the file.
+    pub numbers: Vec<NumberEntry>,
+    /// A call out of Teams whose caller number is not the tenant's.
+    pub outside_caller: OutsideCaller,
+    pub limits: Limits,
+}
+
+impl Tenant {
+    /// Whether `number` is one of the tenant's.
+    pub fn owns(&self, number: E164) -> bool {
+        self.numbers.iter().any(|entry| entry.span.contains(number))
+    }
+}
+
+/// What decides about calls out of Teams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FromTeams {
+    /// The tenant's carriers in order.
+    Carriers,
+}
+
+/// Numbers of a tenant and where calls to them go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NumberEntry {
+    pub span: NumberSpan,
+    pub to: Destination,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// The Teams user who has the number.
+    Teams,
+    /// That user's voicemail, without ringing (TEAMS-068).
+    TeamsVoicemail,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutsideCaller {
+    /// 403.
+    Refuse,
+    /// This number of the tenant is shown instead.
+    Replace(E164),
+}

@@ -1,0 +1,219 @@
+//! Names that stand for a configured thing. A raw string becomes one of these at the border, or a reason why not.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not what it should be. Holds what was expected, in words that finish "expected …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub struct Invalid(pub &'static str);
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks `text` and keeps it, lower-cased where the name is case-blind.
+            pub fn parse(text: &str) -> Result<Self, Invalid> {
+                $check(text).map(|checked| $type(checked.into()))
+            }
+
+            /// The name, as it is compared and printed.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                $type::parse(&text)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// A DNS host name (RFC 1123 §2.1), lower-case: at least one label, never an IP address, no wildcard.
+    HostName, host_name
+}
+
+name! {
+    /// A trunk name as Teams knows it: fully qualified, at most 63 characters, lower-case (TEAMS-107). Never an IP
+    /// address, so that a Contact made from one can't hold one either (TEAMS-030).
+    TenantFqdn, tenant_fqdn
+}
+
+name! {
+    /// A tenant: the name of its file under `tenants/`, without `.toml`.
+    TenantId, identifier
+}
+
+name! {
+    /// A carrier, as `carriers[].id` names it.
+    CarrierId, identifier
+}
+
+name! {
+    /// A listener, as `listeners[].name` names it.
+    ListenerName, identifier
+}
+
+impl From<TenantFqdn> for HostName {
+    fn from(name: TenantFqdn) -> HostName {
+        HostName(name.0)
+    }
+}
+
+fn identifier(text: &str) -> Result<String, Invalid> {
+    let fits = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid(
+            "1 to 64 letters, digits, '-', '_' or '.', beginning with a letter or digit",
+        ))
+    }
+}
+
+fn host_name(text: &str) -> Result<String, Invalid> {
+    if text.starts_with("*.") {
+        return Err(Invalid("one host name, not a wildcard"));
+    }
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Err(Invalid("a host name, not an IP address"));
+    }
+    let labels = text.split('.').all(|label| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    });
+    let numeric_end = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if !labels || numeric_end || text.len() > 253 {
+        return Err(Invalid("a host name such as sip.example.net"));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn tenant_fqdn(text: &str) -> Result<String, Invalid> {
+    if text.len() > 63 {
+        return Err(Invalid("at most 63 characters: Teams takes no longer trunk name"));
+    }
+    let name = host_name(text)?;
+    if !name.contains('.') {
+        return Err(Invalid("a fully qualified name such as contoso.sbc1.example.net"));
+    }
+    if name.ends_with(".onmicrosoft.com") {
+        return Err(Invalid(
+            "a domain of your own: Teams refuses onmicrosoft.com as a trunk name",
+        ));
+    }
+    Ok(name)
+}
+
+/// A password or another secret: usable, comparable, never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Keeps `text` as a secret.
+    pub fn new(text: &str) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The secret itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trunk_names_are_compared_without_case() {
+        assert_eq!(
+            TenantFqdn::parse("Contoso.SBC1.example.net"),
+            TenantFqdn::parse("contoso.sbc1.example.net")
+        );
+    }
+
+    #[test]
+    fn what_is_no_trunk_name_says_why() {
+        for (text, why) in [
+            ("*.sbc1.example.net", "not a wildcard"),
+            ("192.0.2.1", "not an IP address"),
+            ("contoso", "fully qualified"),
+            ("contoso.onmicrosoft.com", "onmicrosoft"),
+            (
+                "a-label-that-goes-on-and-on-and-on.another-one-that-does.example.net",
+                "63 characters",
+            ),
+            ("-a.example.net", "host name"),
+            ("a..example.net", "host name"),
+            ("", "host name"),
+        ] {
+            let Err(Invalid(expected)) = TenantFqdn::parse(text) else {
+                panic!("{text} was accepted")
+            };
+            assert!(expected.contains(why), "{text}: {expected}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
+    }
+
+    #[test]
+    fn a_stored_name_is_checked_again_when_read() {
+        assert!(serde_json::from_str::<CarrierId>("\"north\"").is_ok());
+        assert!(serde_json::from_str::<CarrierId>("\"../north\"").is_err());
+    }
+}

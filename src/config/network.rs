@@ -1,0 +1,119 @@
+//! IP networks in CIDR form: whom a carrier or Teams may call from.
+
+use super::names::Invalid;
+use std::fmt;
+use std::net::IpAddr;
+
+/// An IPv4 or IPv6 network. The host bits are zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Network {
+    base: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Reads `203.0.113.0/24`, or one address (`203.0.113.7`, the same as `/32`).
+    pub fn parse(text: &str) -> Result<Network, Invalid> {
+        const EXPECTED: Invalid = Invalid("an IP address or a network such as 203.0.113.0/24");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let base: IpAddr = address.parse().map_err(|_| EXPECTED)?;
+        let whole = width(base);
+        let prefix = match prefix {
+            None => whole,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().map_err(|_| EXPECTED)?,
+            Some(_) => return Err(EXPECTED),
+        };
+        if prefix > whole {
+            return Err(EXPECTED);
+        }
+        let network = Network { base, prefix };
+        if bits(base) & !network.mask() != 0 {
+            return Err(Invalid(
+                "a network whose host bits are zero (203.0.113.0/24, not 203.0.113.7/24)",
+            ));
+        }
+        Ok(network)
+    }
+
+    /// Bits that every address of the network shares: 0 to 32, or to 128.
+    pub const fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether `address` lies in it. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    pub fn contains(self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.base.is_ipv4() && bits(address) & self.mask() == bits(self.base)
+    }
+
+    fn mask(self) -> u128 {
+        let host = u32::from(width(self.base) - self.prefix);
+        u128::MAX.checked_shl(host).unwrap_or(0)
+    }
+}
+
+fn width(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.prefix)
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(network: &str, address: &str) -> bool {
+        match (Network::parse(network), address.parse()) {
+            (Ok(network), Ok(address)) => network.contains(address),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn membership() {
+        assert!(holds("52.112.0.0/14", "52.115.255.255"));
+        assert!(!holds("52.112.0.0/14", "52.116.0.0"));
+        assert!(holds("203.0.113.7", "203.0.113.7"));
+        assert!(!holds("203.0.113.7", "203.0.113.8"));
+        assert!(holds("203.0.113.0/24", "::ffff:203.0.113.9"));
+        assert!(holds("2001:db8::/32", "2001:db8::1"));
+        assert!(holds("0.0.0.0/0", "198.51.100.1"));
+        assert!(!holds("0.0.0.0/0", "2001:db8::1"));
+        assert!(holds("::/0", "2001:db8::1"));
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for text in [
+            "",
+            "203.0.113.7/24",
+            "203.0.113.0/33",
+            "203.0.113.0/",
+            "203.0.113.0/+8",
+            "example.net",
+            "2001:db8::/129",
+        ] {
+            assert!(Network::parse(text).is_err(), "{text}");
+        }
+    }
+}
