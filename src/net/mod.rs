@@ -1,1 +1,3 @@
 //! Sockets: UDP, TCP, TLS listeners and pools, DNS, certificates, the transaction shards.
+
+pub mod tls;

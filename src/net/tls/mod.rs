@@ -1,0 +1,28 @@
+//! TLS in both directions: who we are (identities, chosen by SNI, swapped while running) and whom we believe (roots,
+//! names, usages). Only TLS 1.2 and 1.3, only aws-lc-rs.
+//!
+//! In: PEM files, roots, the names that a peer must prove. Out: one acceptor or connector configuration per handshake,
+//! and for every refusal a typed [`PeerRejected`] besides the alert that the peer sees.
+//!
+//! Sessions are never resumed: a resumed session would skip the peer's verification and keep showing the certificate
+//! of the first handshake, so neither a withdrawn root nor a renewed leaf (TEAMS-012) would take effect.
+
+pub mod authority;
+mod identity;
+mod names;
+mod profile;
+mod rejection;
+mod roots;
+mod store;
+mod verify;
+
+pub use identity::{Identity, IdentityError, IdentityFiles, KeyKind};
+pub use names::covers;
+pub use profile::{ClientCertificates, ClientTrust, Evidence, TlsProfile, TlsProfileError};
+pub use rejection::PeerRejected;
+pub use roots::{RootsError, TrustRoots};
+pub use store::{IdentityStore, Reload};
+pub use verify::peer_certificate;
+
+#[cfg(test)]
+mod tests;

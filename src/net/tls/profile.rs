@@ -1,0 +1,176 @@
+//! What one listener does in TLS: whom it shows itself as, and whom it believes in either direction.
+
+use super::identity::Identity;
+use super::rejection::PeerRejected;
+use super::roots::TrustRoots;
+use super::store::IdentityStore;
+use super::verify::{ClientVerifier, ServerVerifier, Usage};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, NamedGroup, ServerConfig, SignatureScheme};
+use std::sync::{Arc, OnceLock};
+
+/// A configuration that rustls refuses, which no peer can cause.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up: {0}")]
+pub struct TlsProfileError(#[from] rustls::Error);
+
+/// Whose client certificate is believed.
+#[derive(Debug, Clone)]
+pub struct ClientTrust {
+    roots: Arc<TrustRoots>,
+    names: Arc<[String]>,
+    usage: Usage,
+}
+
+impl ClientTrust {
+    /// Teams: chain to `roots`, one of `names` (`sip.pstnhub.microsoft.com`, or the government's) in the subject
+    /// alternative name (TEAMS-010), and clientAuth or serverAuth as usage (TEAMS-008).
+    pub fn teams(roots: Arc<TrustRoots>, names: Vec<String>) -> ClientTrust {
+        ClientTrust { roots, names: names.into(), usage: Usage::ClientOrServer }
+    }
+
+    /// A carrier: chain to its own CA and clientAuth as usage. Any name passes when `names` is empty; the carrier is
+    /// then told by the certificate that the flow notes.
+    pub fn carrier(roots: Arc<TrustRoots>, names: Vec<String>) -> ClientTrust {
+        ClientTrust { roots, names: names.into(), usage: Usage::Client }
+    }
+}
+
+/// Whether callers must present a certificate.
+#[derive(Debug, Clone)]
+pub enum ClientCertificates {
+    /// None is asked for.
+    Ignore,
+    /// Asked for; none at all passes, a wrong one does not.
+    Request(ClientTrust),
+    /// None at all is refused too.
+    Require(ClientTrust),
+}
+
+/// The TLS of one listener, for connections that it accepts and for those that we open in its name.
+#[derive(Debug, Clone)]
+pub struct TlsProfile {
+    identities: Arc<IdentityStore>,
+    clients: ClientCertificates,
+    server_roots: Arc<TrustRoots>,
+    presented: Arc<str>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl TlsProfile {
+    /// `presented` is the host whose identity we show on connections that we open (the listener's advertised name);
+    /// `server_roots` are those that servers we connect to must chain to.
+    pub fn new(
+        identities: Arc<IdentityStore>,
+        clients: ClientCertificates,
+        server_roots: Arc<TrustRoots>,
+        presented: &str,
+    ) -> TlsProfile {
+        TlsProfile {
+            identities,
+            clients,
+            server_roots,
+            presented: presented.into(),
+            provider: provider(),
+        }
+    }
+
+    /// The identities behind this profile.
+    pub fn identities(&self) -> &Arc<IdentityStore> {
+        &self.identities
+    }
+
+    /// The identity shown on connections that we open.
+    pub fn presented(&self) -> Option<Arc<Identity>> {
+        self.identities.resolve(Some(&self.presented))
+    }
+
+    /// The configuration of one inbound handshake, and where its refusal will be found.
+    pub fn accept(&self) -> Result<(Arc<ServerConfig>, Evidence), TlsProfileError> {
+        let evidence = Evidence::default();
+        let (trust, mandatory) = match &self.clients {
+            ClientCertificates::Ignore => (None, false),
+            ClientCertificates::Request(trust) => (Some(trust), false),
+            ClientCertificates::Require(trust) => (Some(trust), true),
+        };
+        let builder = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&TLS13, &TLS12])?;
+        let builder = match trust {
+            None => builder.with_client_cert_verifier(WebPkiClientVerifier::no_client_auth()),
+            Some(trust) => builder.with_client_cert_verifier(Arc::new(ClientVerifier {
+                roots: trust.roots.clone(),
+                names: trust.names.clone(),
+                usage: trust.usage,
+                mandatory,
+                provider: self.provider.clone(),
+                evidence: evidence.clone(),
+            })),
+        };
+        let mut config = builder.with_cert_resolver(self.identities.clone());
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok((Arc::new(config), evidence))
+    }
+
+    /// The configuration of one outbound handshake, and where its refusal will be found.
+    pub fn connect(&self) -> Result<(Arc<ClientConfig>, Evidence), TlsProfileError> {
+        let evidence = Evidence::default();
+        let verifier = ServerVerifier {
+            roots: self.server_roots.clone(),
+            provider: self.provider.clone(),
+            evidence: evidence.clone(),
+        };
+        let presented = self.presented().map(|identity| identity.certified().clone());
+        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::new(Presented(presented)));
+        config.resumption = Resumption::disabled();
+        Ok((Arc::new(config), evidence))
+    }
+}
+
+/// Where a verifier leaves the reason of its refusal: the alert and rustls' error alone would not say it.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence(Arc<OnceLock<PeerRejected>>);
+
+impl Evidence {
+    /// The reason, if the verifier of this handshake refused.
+    pub fn rejection(&self) -> Option<PeerRejected> {
+        self.0.get().cloned()
+    }
+
+    /// Keeps the first reason and returns what rustls shall turn into an alert.
+    pub(super) fn record(&self, rejected: PeerRejected) -> rustls::Error {
+        self.0.get_or_init(|| rejected).to_rustls()
+    }
+}
+
+/// Shows our identity to every server that asks, whichever issuers it hints at (TEAMS-006).
+#[derive(Debug)]
+struct Presented(Option<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Presented {
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.clone().filter(|certified| certified.key.choose_scheme(schemes).is_some())
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// aws-lc-rs without the post-quantum key shares: their ClientHello spans two segments, which old carriers' equipment
+/// does not reassemble.
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.retain(|group| {
+        matches!(group.name(), NamedGroup::X25519 | NamedGroup::secp256r1 | NamedGroup::secp384r1)
+    });
+    Arc::new(provider)
+}
