@@ -2,8 +2,8 @@
 //! speaks to (TEAMS-004).
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -18,7 +18,10 @@ pub enum AuthorityError {
     #[error("cannot make the certificate: {0}")]
     Generation(#[from] rcgen::Error),
     #[error("cannot write {path}: {source}")]
-    Unwritable { path: std::path::PathBuf, source: std::io::Error },
+    Unwritable {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
 }
 
 /// What a leaf may be used for.
@@ -75,7 +78,9 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         validity(&mut params, not_before, not_after);
         let key = KeyPair::generate()?;
-        Ok(Authority { issuer: CertifiedIssuer::self_signed(params, key)? })
+        Ok(Authority {
+            issuer: CertifiedIssuer::self_signed(params, key)?,
+        })
     }
 
     /// The root in PEM form.
@@ -86,13 +91,14 @@ impl Authority {
     /// A leaf with a new RSA-2048 key.
     pub fn leaf(&self, request: &LeafRequest) -> Result<PemPair, AuthorityError> {
         let mut params = CertificateParams::new(request.dns_names.clone())?;
-        params.subject_alt_names.extend(request.addresses.iter().copied().map(SanType::IpAddress));
+        params
+            .subject_alt_names
+            .extend(request.addresses.iter().copied().map(SanType::IpAddress));
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(first) = request.dns_names.first() {
             params.distinguished_name.push(DnType::CommonName, first.as_str());
         }
-        params.key_usages =
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = match request.usage {
             LeafUsage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
             LeafUsage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
@@ -104,7 +110,10 @@ impl Authority {
         validity(&mut params, request.not_before, request.not_after);
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(PemPair { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(PemPair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 
@@ -116,7 +125,10 @@ fn validity(params: &mut CertificateParams, not_before: u64, not_after: u64) {
 
 /// Written beside and renamed into place: a reload must never meet half a file.
 fn replace(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
-    let unwritable = |source| AuthorityError::Unwritable { path: path.to_owned(), source };
+    let unwritable = |source| AuthorityError::Unwritable {
+        path: path.to_owned(),
+        source,
+    };
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     // A leftover would keep its own mode.

@@ -45,7 +45,12 @@ pub enum IdentityError {
     #[error("the certificate in {} begins on {}; this machine's clock says {}; check the clock", path.display(), date(*not_before), date(*now))]
     NotYetValid { path: PathBuf, not_before: i64, now: i64 },
     #[error("certificate {position} in {} was issued by {issuer}, but {found} follows it; order the file leaf first, then each issuer", path.display())]
-    ChainBroken { path: PathBuf, position: usize, issuer: String, found: String },
+    ChainBroken {
+        path: PathBuf,
+        position: usize,
+        issuer: String,
+        found: String,
+    },
     #[error("{} holds the leaf alone; append the certificate of its issuer {issuer}", path.display())]
     MissingIntermediate { path: PathBuf, issuer: String },
 }
@@ -122,16 +127,22 @@ impl Identity {
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| broken(path, error))?;
-        let leaf = chain.first().ok_or_else(|| IdentityError::NoCertificate { path: path.clone() })?;
-        let (_, leaf) =
-            x509_parser::parse_x509_certificate(leaf).map_err(|error| broken(path, error))?;
+        let leaf = chain
+            .first()
+            .ok_or_else(|| IdentityError::NoCertificate { path: path.clone() })?;
+        let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|error| broken(path, error))?;
         check_chain(path, &chain)?;
 
-        let unusable = |cause: String| IdentityError::UnusableKey { path: files.key.clone(), cause };
+        let unusable = |cause: String| IdentityError::UnusableKey {
+            path: files.key.clone(),
+            cause,
+        };
         let private = match PrivateKeyDer::from_pem_slice(key) {
             Ok(private) => private,
             Err(rustls::pki_types::pem::Error::NoItemsFound) => {
-                return Err(IdentityError::NoKey { path: files.key.clone() });
+                return Err(IdentityError::NoKey {
+                    path: files.key.clone(),
+                });
             }
             Err(error) => return Err(broken(&files.key, error)),
         };
@@ -151,10 +162,18 @@ impl Identity {
         let not_before = leaf.validity().not_before.timestamp();
         let not_after = leaf.validity().not_after.timestamp();
         if now > not_after {
-            return Err(IdentityError::Expired { path: path.clone(), not_after, now });
+            return Err(IdentityError::Expired {
+                path: path.clone(),
+                not_after,
+                now,
+            });
         }
         if now < not_before {
-            return Err(IdentityError::NotYetValid { path: path.clone(), not_before, now });
+            return Err(IdentityError::NotYetValid {
+                path: path.clone(),
+                not_before,
+                now,
+            });
         }
         let usage = leaf.extended_key_usage().ok().flatten();
         let usage = usage.as_ref().map(|extension| extension.value);
@@ -179,8 +198,10 @@ impl Identity {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    std::fs::read(path)
-        .map_err(|error| IdentityError::Unreadable { path: path.to_owned(), cause: error.to_string() })
+    std::fs::read(path).map_err(|error| IdentityError::Unreadable {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 pub(super) fn fingerprint(certificate: &[u8], key: &[u8]) -> [u8; 32] {
@@ -192,7 +213,10 @@ pub(super) fn fingerprint(certificate: &[u8], key: &[u8]) -> [u8; 32] {
 }
 
 fn broken(path: &Path, cause: impl std::fmt::Display) -> IdentityError {
-    IdentityError::BrokenPem { path: path.to_owned(), cause: cause.to_string() }
+    IdentityError::BrokenPem {
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    }
 }
 
 /// TEAMS-005: the file must carry the intermediates in order. A leaf alone is complete only where its issuer does not
@@ -228,13 +252,14 @@ fn check_chain(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(), Identity
 
 /// True when the certificate says where its issuer's certificate can be fetched (RFC 5280 §4.2.2.1, id-ad-caIssuers).
 fn publishes_issuer(leaf: &X509Certificate<'_>) -> bool {
-    leaf.iter_extensions().any(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityInfoAccess(access) => access
-            .accessdescs
-            .iter()
-            .any(|description| description.access_method.to_id_string() == "1.3.6.1.5.5.7.48.2"),
-        _ => false,
-    })
+    leaf.iter_extensions()
+        .any(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityInfoAccess(access) => access
+                .accessdescs
+                .iter()
+                .any(|description| description.access_method.to_id_string() == "1.3.6.1.5.5.7.48.2"),
+            _ => false,
+        })
 }
 
 fn key_kind(leaf: &X509Certificate<'_>) -> KeyKind {

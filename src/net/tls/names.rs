@@ -8,9 +8,9 @@ pub fn covers(pattern: &str, host: &str) -> bool {
         None => !pattern.is_empty() && pattern.eq_ignore_ascii_case(host),
         Some(base) => {
             base.contains('.')
-                && host.split_once('.').is_some_and(|(label, rest)| {
-                    !label.is_empty() && rest.eq_ignore_ascii_case(base)
-                })
+                && host
+                    .split_once('.')
+                    .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(base))
         }
     }
 }

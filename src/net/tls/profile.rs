@@ -30,13 +30,21 @@ impl ClientTrust {
     /// Teams: chain to `roots`, one of `names` (`sip.pstnhub.microsoft.com`, or the government's) in the subject
     /// alternative name (TEAMS-010), and clientAuth or serverAuth as usage (TEAMS-008).
     pub fn teams(roots: Arc<TrustRoots>, names: Vec<String>) -> ClientTrust {
-        ClientTrust { roots, names: names.into(), usage: Usage::ClientOrServer }
+        ClientTrust {
+            roots,
+            names: names.into(),
+            usage: Usage::ClientOrServer,
+        }
     }
 
     /// A carrier: chain to its own CA and clientAuth as usage. Any name passes when `names` is empty; the carrier is
     /// then told by the certificate that the flow notes.
     pub fn carrier(roots: Arc<TrustRoots>, names: Vec<String>) -> ClientTrust {
-        ClientTrust { roots, names: names.into(), usage: Usage::Client }
+        ClientTrust {
+            roots,
+            names: names.into(),
+            usage: Usage::Client,
+        }
     }
 }
 
@@ -97,8 +105,8 @@ impl TlsProfile {
             ClientCertificates::Request(trust) => (Some(trust), false),
             ClientCertificates::Require(trust) => (Some(trust), true),
         };
-        let builder = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(&[&TLS13, &TLS12])?;
+        let builder =
+            ServerConfig::builder_with_provider(self.provider.clone()).with_protocol_versions(&[&TLS13, &TLS12])?;
         let builder = match trust {
             None => builder.with_client_cert_verifier(WebPkiClientVerifier::no_client_auth()),
             Some(trust) => builder.with_client_cert_verifier(Arc::new(ClientVerifier {
@@ -157,7 +165,9 @@ struct Presented(Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for Presented {
     fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.clone().filter(|certified| certified.key.choose_scheme(schemes).is_some())
+        self.0
+            .clone()
+            .filter(|certified| certified.key.choose_scheme(schemes).is_some())
     }
 
     fn has_certs(&self) -> bool {
@@ -170,7 +180,10 @@ impl ResolvesClientCert for Presented {
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.retain(|group| {
-        matches!(group.name(), NamedGroup::X25519 | NamedGroup::secp256r1 | NamedGroup::secp384r1)
+        matches!(
+            group.name(),
+            NamedGroup::X25519 | NamedGroup::secp256r1 | NamedGroup::secp384r1
+        )
     });
     Arc::new(provider)
 }

@@ -19,9 +19,16 @@ pub enum PeerRejected {
     #[error("the certificate of {subject} leads to no trusted root: its chain ends at issuer {issuer}")]
     UnknownIssuer { subject: String, issuer: String },
     #[error("the certificate is for {}, expected {}", list(.presented), list(.expected))]
-    WrongName { expected: Vec<String>, presented: Vec<String> },
+    WrongName {
+        expected: Vec<String>,
+        presented: Vec<String>,
+    },
     #[error("the certificate of {subject} may not be used for {required}: its usages are {}", list(.presented))]
-    WrongUsage { subject: String, required: &'static str, presented: Vec<String> },
+    WrongUsage {
+        subject: String,
+        required: &'static str,
+        presented: Vec<String>,
+    },
     #[error("a signature in the certificate chain of {subject} does not verify")]
     BadSignature { subject: String },
     #[error("the certificate cannot be read: {0}")]
@@ -53,9 +60,7 @@ impl PeerRejected {
             PeerRejected::NoCertificate => return Error::NoCertificatesPresented,
             PeerRejected::Expired { .. } => CertificateError::Expired,
             PeerRejected::NotYetValid { .. } => CertificateError::NotValidYet,
-            PeerRejected::SelfSigned { .. } | PeerRejected::UnknownIssuer { .. } => {
-                CertificateError::UnknownIssuer
-            }
+            PeerRejected::SelfSigned { .. } | PeerRejected::UnknownIssuer { .. } => CertificateError::UnknownIssuer,
             PeerRejected::WrongName { .. } => CertificateError::NotValidForName,
             PeerRejected::WrongUsage { .. } => CertificateError::InvalidPurpose,
             PeerRejected::BadSignature { .. } => CertificateError::BadSignature,
@@ -83,10 +88,13 @@ fn not_yet_valid_text(subject: &str, not_before: i64, now: i64) -> String {
 
 /// A Unix time as a date for people.
 pub(super) fn date(seconds: i64) -> String {
-    ASN1Time::from_timestamp(seconds)
-        .map_or_else(|_| format!("second {seconds}"), |time| time.to_string())
+    ASN1Time::from_timestamp(seconds).map_or_else(|_| format!("second {seconds}"), |time| time.to_string())
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }

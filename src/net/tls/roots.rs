@@ -48,14 +48,19 @@ impl TrustRoots {
 
     /// All certificates of a PEM file.
     pub fn from_file(path: &Path) -> Result<TrustRoots, RootsError> {
-        let pem = std::fs::read(path)
-            .map_err(|source| RootsError::Unreadable { path: path.to_owned(), source })?;
+        let pem = std::fs::read(path).map_err(|source| RootsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         TrustRoots::from_pem(&pem, &path.display().to_string())
     }
 
     /// All certificates of a PEM text; `origin` names it in errors.
     pub fn from_pem(pem: &[u8], origin: &str) -> Result<TrustRoots, RootsError> {
-        let broken = |cause: String| RootsError::BrokenPem { origin: origin.to_owned(), cause };
+        let broken = |cause: String| RootsError::BrokenPem {
+            origin: origin.to_owned(),
+            cause,
+        };
         let certificates = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| broken(error.to_string()))?;
@@ -65,7 +70,9 @@ impl TrustRoots {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| broken(error.to_string()))?;
         if anchors.is_empty() {
-            return Err(RootsError::Empty { origin: origin.to_owned() });
+            return Err(RootsError::Empty {
+                origin: origin.to_owned(),
+            });
         }
         Ok(TrustRoots { certificates, anchors })
     }
@@ -82,7 +89,9 @@ impl TrustRoots {
 
 impl fmt::Debug for TrustRoots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustRoots").field("certificates", &self.certificates.len()).finish()
+        f.debug_struct("TrustRoots")
+            .field("certificates", &self.certificates.len())
+            .finish()
     }
 }
 
@@ -96,8 +105,14 @@ mod tests {
         ("DigiCert Global Root CA", "A8985D3A65E5E5C4B2D7D66D40C6DD2FB19C5436"),
         ("DigiCert Global Root G2", "DF3C24F9BFD666761B268073FE06D1CC8D4F82A4"),
         ("DigiCert Global Root G3", "7E04DE896A3E666D00E687D33FFAD93BE83D349E"),
-        ("DigiCert TLS ECC P384 Root G5", "17F3DE5E9F0F19E98EF61F32266E20C407AE30EE"),
-        ("DigiCert TLS RSA4096 Root G5", "A78849DC5D7C758C8CDE399856B3AAD0B2A57135"),
+        (
+            "DigiCert TLS ECC P384 Root G5",
+            "17F3DE5E9F0F19E98EF61F32266E20C407AE30EE",
+        ),
+        (
+            "DigiCert TLS RSA4096 Root G5",
+            "A78849DC5D7C758C8CDE399856B3AAD0B2A57135",
+        ),
         (
             "Microsoft ECC Root Certificate Authority 2017",
             "999A64C37FF47D9FAB95F14769891460EEC4C3C5",
@@ -121,13 +136,18 @@ mod tests {
                 (name.to_owned(), sha1)
             })
             .collect();
-        let expected: Vec<(String, String)> =
-            EXPECTED.iter().map(|(name, sha1)| (name.to_string(), sha1.to_string())).collect();
+        let expected: Vec<(String, String)> = EXPECTED
+            .iter()
+            .map(|(name, sha1)| (name.to_string(), sha1.to_string()))
+            .collect();
         assert_eq!(found, expected);
     }
 
     #[test]
     fn a_file_without_certificates_is_refused() {
-        assert!(matches!(TrustRoots::from_pem(b"hello", "x"), Err(RootsError::Empty { .. })));
+        assert!(matches!(
+            TrustRoots::from_pem(b"hello", "x"),
+            Err(RootsError::Empty { .. })
+        ));
     }
 }

@@ -49,7 +49,11 @@ impl IdentityStore {
             return Err(errors);
         }
         let table = ArcSwap::from_pointee(Table::new(identities, 0));
-        Ok(IdentityStore { files, table, reloading: Mutex::new(()) })
+        Ok(IdentityStore {
+            files,
+            table,
+            reloading: Mutex::new(()),
+        })
     }
 
     /// Reads the files again and takes over those that changed and are right. Reads a few small files: call it when
@@ -94,11 +98,7 @@ impl IdentityStore {
     }
 }
 
-fn changed(
-    files: &IdentityFiles,
-    current: &Identity,
-    now: i64,
-) -> Result<Option<Identity>, IdentityError> {
+fn changed(files: &IdentityFiles, current: &Identity, now: i64) -> Result<Option<Identity>, IdentityError> {
     let certificate = read(&files.certificate)?;
     let key = read(&files.key)?;
     if fingerprint(&certificate, &key) == *current.fingerprint() {
@@ -121,7 +121,12 @@ impl Table {
                 };
             }
         }
-        Table { identities, exact, wildcard, generation }
+        Table {
+            identities,
+            exact,
+            wildcard,
+            generation,
+        }
     }
 
     fn find(&self, host: &str) -> Option<usize> {
@@ -142,7 +147,9 @@ impl ResolvesServerCert for IdentityStore {
 
 impl std::fmt::Debug for IdentityStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IdentityStore").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("IdentityStore")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 

@@ -61,16 +61,16 @@ fn leaf(authority: &Authority, names: &[&str], usage: LeafUsage) -> PemPair {
     leaf_valid(authority, names, usage, now() - DAY, now() + 10 * DAY)
 }
 
-fn leaf_valid(
-    authority: &Authority,
-    names: &[&str],
-    usage: LeafUsage,
-    not_before: u64,
-    not_after: u64,
-) -> PemPair {
+fn leaf_valid(authority: &Authority, names: &[&str], usage: LeafUsage, not_before: u64, not_after: u64) -> PemPair {
     let dns_names = names.iter().map(|name| (*name).to_owned()).collect();
     authority
-        .leaf(&LeafRequest { dns_names, addresses: vec![], usage, not_before, not_after })
+        .leaf(&LeafRequest {
+            dns_names,
+            addresses: vec![],
+            usage,
+            not_before,
+            not_after,
+        })
         .unwrap()
 }
 
@@ -148,13 +148,14 @@ struct Pair {
     peer: TlsProfile,
 }
 
-fn pair(
-    clients: impl FnOnce(Arc<TrustRoots>) -> ClientCertificates,
-    peer: impl FnOnce(&Authority) -> PemPair,
-) -> Pair {
+fn pair(clients: impl FnOnce(Arc<TrustRoots>) -> ClientCertificates, peer: impl FnOnce(&Authority) -> PemPair) -> Pair {
     let directory = Directory::new();
     let authority = authority();
-    let node = leaf(&authority, &["sbc1.example.net", "*.sbc1.example.net"], LeafUsage::Server);
+    let node = leaf(
+        &authority,
+        &["sbc1.example.net", "*.sbc1.example.net"],
+        LeafUsage::Server,
+    );
     let node = directory.store(&[("node", &node)]);
     let peer = directory.store(&[("peer", &peer(&authority))]);
     let roots = roots(&authority);
@@ -205,9 +206,18 @@ fn a_carrier_may_not() {
 #[test]
 fn each_refusal_of_a_client_has_its_own_reason() {
     let label = |peer: fn(&Authority) -> PemPair| refusal(&call_node(&pair(teams, peer)));
-    assert_eq!(label(|ca| leaf(ca, &["sip.example.org"], LeafUsage::Server)), "wrong_name");
-    assert_eq!(label(|ca| leaf(ca, &["*.microsoft.com"], LeafUsage::Server)), "wrong_name");
-    assert_eq!(label(|_| leaf(&authority(), &[HUB], LeafUsage::Server)), "bad_signature");
+    assert_eq!(
+        label(|ca| leaf(ca, &["sip.example.org"], LeafUsage::Server)),
+        "wrong_name"
+    );
+    assert_eq!(
+        label(|ca| leaf(ca, &["*.microsoft.com"], LeafUsage::Server)),
+        "wrong_name"
+    );
+    assert_eq!(
+        label(|_| leaf(&authority(), &[HUB], LeafUsage::Server)),
+        "bad_signature"
+    );
     assert_eq!(
         label(|_| {
             let other = Authority::new("Other Root", now() - DAY, now() + DAY).unwrap();
@@ -256,7 +266,12 @@ fn a_self_signed_certificate_is_named_so() {
         super::verify::Usage::Server,
         UnixTime::now(),
     );
-    assert_eq!(refused, Err(PeerRejected::SelfSigned { subject: "Lone".to_owned() }));
+    assert_eq!(
+        refused,
+        Err(PeerRejected::SelfSigned {
+            subject: "Lone".to_owned()
+        })
+    );
 }
 
 #[test]
@@ -283,8 +298,7 @@ fn no_certificate_is_refused_when_required_and_passes_when_requested() {
 
 #[test]
 fn requested_does_not_let_a_wrong_certificate_pass() {
-    let request =
-        |roots| ClientCertificates::Request(ClientTrust::teams(roots, vec![HUB.to_owned()]));
+    let request = |roots| ClientCertificates::Request(ClientTrust::teams(roots, vec![HUB.to_owned()]));
     let wrong = pair(request, |ca| leaf(ca, &["sip.example.org"], LeafUsage::Server));
     assert_eq!(refusal(&call_node(&wrong)), "wrong_name");
 }
@@ -299,9 +313,11 @@ fn each_refusal_of_a_server_has_its_own_reason() {
     let with = |peer: fn(&Authority) -> PemPair| pair(carrier, peer);
     let hub: fn(&Authority) -> PemPair = |ca| leaf(ca, &[HUB], LeafUsage::Server);
     assert_eq!(label(with(hub), "sip2.pstnhub.microsoft.com"), "wrong_name");
-    assert_eq!(label(with(|ca| leaf(ca, &[HUB], LeafUsage::Client)), HUB), "wrong_usage");
-    let deep: fn(&Authority) -> PemPair =
-        |ca| leaf(ca, &["*.microsoft.com"], LeafUsage::Server);
+    assert_eq!(
+        label(with(|ca| leaf(ca, &[HUB], LeafUsage::Client)), HUB),
+        "wrong_usage"
+    );
+    let deep: fn(&Authority) -> PemPair = |ca| leaf(ca, &["*.microsoft.com"], LeafUsage::Server);
     assert_eq!(label(with(deep), HUB), "wrong_name");
     let foreign: fn(&Authority) -> PemPair = |_| {
         let other = Authority::new("Other Root", now() - DAY, now() + DAY).unwrap();
@@ -338,8 +354,12 @@ fn a_swapped_certificate_is_shown_in_the_next_handshake() {
     let ca = authority();
     let name = "sbc1.example.net";
     let store = directory.store(&[("node", &leaf(&ca, &[name], LeafUsage::Server))]);
-    let node =
-        TlsProfile::new(store.clone(), ClientCertificates::Ignore, roots(&ca), "sbc1.example.net");
+    let node = TlsProfile::new(
+        store.clone(),
+        ClientCertificates::Ignore,
+        roots(&ca),
+        "sbc1.example.net",
+    );
     let before = handshake(&node, &node, name).client_saw.unwrap().serial;
     assert_eq!(store.reload(), Reload::default());
     assert_eq!(store.generation(), 0);
@@ -379,11 +399,20 @@ fn wrong_files_leave_the_old_certificate_in_use() {
     assert!(matches!(refuse("", &first.key), IdentityError::NoCertificate { .. }));
     assert!(matches!(refuse(&first.certificate, ""), IdentityError::NoKey { .. }));
     let old = leaf_valid(&ca, &["a.example"], LeafUsage::Server, now() - 9 * DAY, now() - DAY);
-    assert!(matches!(refuse(&old.certificate, &old.key), IdentityError::Expired { .. }));
+    assert!(matches!(
+        refuse(&old.certificate, &old.key),
+        IdentityError::Expired { .. }
+    ));
     let early = leaf_valid(&ca, &["a.example"], LeafUsage::Server, now() + DAY, now() + 9 * DAY);
-    assert!(matches!(refuse(&early.certificate, &early.key), IdentityError::NotYetValid { .. }));
+    assert!(matches!(
+        refuse(&early.certificate, &early.key),
+        IdentityError::NotYetValid { .. }
+    ));
     let disordered = format!("{}{}", first.certificate, other.certificate);
-    assert!(matches!(refuse(&disordered, &first.key), IdentityError::ChainBroken { .. }));
+    assert!(matches!(
+        refuse(&disordered, &first.key),
+        IdentityError::ChainBroken { .. }
+    ));
     std::fs::remove_file(&files.certificate).unwrap();
     let reload = store.reload();
     assert!(matches!(&reload.failed[..], [(_, IdentityError::Unreadable { .. })]));
@@ -393,11 +422,13 @@ fn wrong_files_leave_the_old_certificate_in_use() {
 fn generated_keys_are_rsa_and_private() {
     use std::os::unix::fs::PermissionsExt;
     let directory = Directory::new();
-    let store = directory
-        .store(&[("node", &leaf(&authority(), &["a.example"], LeafUsage::ServerAndClient))]);
+    let store = directory.store(&[("node", &leaf(&authority(), &["a.example"], LeafUsage::ServerAndClient))]);
     let identity = store.resolve(None).unwrap();
     assert_eq!(identity.key_kind, KeyKind::Rsa { bits: 2048 });
     assert!(identity.server_usage && identity.client_usage);
-    let mode = std::fs::metadata(directory.files("node").key).unwrap().permissions().mode();
+    let mode = std::fs::metadata(directory.files("node").key)
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }

@@ -52,8 +52,7 @@ pub(super) fn verify_chain(
     usage: Usage,
     now: UnixTime,
 ) -> Result<(), PeerRejected> {
-    let leaf = EndEntityCert::try_from(end_entity)
-        .map_err(|error| PeerRejected::Unreadable(error.to_string()))?;
+    let leaf = EndEntityCert::try_from(end_entity).map_err(|error| PeerRejected::Unreadable(error.to_string()))?;
     let mut last = None;
     for accepted in usage.accepted() {
         let verified = leaf.verify_for_usage(
@@ -90,36 +89,43 @@ fn rejection(
     let seconds = |time: UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let now = seconds(now);
     match error {
-        webpki::Error::CertExpired { not_after, .. } => {
-            PeerRejected::Expired { subject, not_after: seconds(not_after), now }
-        }
-        webpki::Error::CertNotValidYet { not_before, .. } => {
-            PeerRejected::NotYetValid { subject, not_before: seconds(not_before), now }
-        }
+        webpki::Error::CertExpired { not_after, .. } => PeerRejected::Expired {
+            subject,
+            not_after: seconds(not_after),
+            now,
+        },
+        webpki::Error::CertNotValidYet { not_before, .. } => PeerRejected::NotYetValid {
+            subject,
+            not_before: seconds(not_before),
+            now,
+        },
         webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity
             if leaf.subject().as_raw() == leaf.issuer().as_raw() =>
         {
             PeerRejected::SelfSigned { subject }
         }
-        webpki::Error::UnknownIssuer => {
-            PeerRejected::UnknownIssuer { subject, issuer: last_issuer(&leaf, intermediates) }
-        }
-        webpki::Error::RequiredEkuNotFoundContext(_) | webpki::Error::EmptyEkuExtension => {
-            PeerRejected::WrongUsage { subject, required: usage.text(), presented: usages(&leaf) }
-        }
+        webpki::Error::UnknownIssuer => PeerRejected::UnknownIssuer {
+            subject,
+            issuer: last_issuer(&leaf, intermediates),
+        },
+        webpki::Error::RequiredEkuNotFoundContext(_) | webpki::Error::EmptyEkuExtension => PeerRejected::WrongUsage {
+            subject,
+            required: usage.text(),
+            presented: usages(&leaf),
+        },
         webpki::Error::InvalidSignatureForPublicKey => PeerRejected::BadSignature { subject },
-        other => PeerRejected::Unacceptable { subject, cause: other.to_string() },
+        other => PeerRejected::Unacceptable {
+            subject,
+            cause: other.to_string(),
+        },
     }
 }
 
 /// Checks that one of `expected` is covered by the certificate's subject alternative names, DNS or address. The common
 /// name does not count (RFC 6125 §6.4.4).
-pub(super) fn verify_names(
-    end_entity: &CertificateDer<'_>,
-    expected: &[String],
-) -> Result<(), PeerRejected> {
-    let (_, leaf) = x509_parser::parse_x509_certificate(end_entity)
-        .map_err(|error| PeerRejected::Unreadable(error.to_string()))?;
+pub(super) fn verify_names(end_entity: &CertificateDer<'_>, expected: &[String]) -> Result<(), PeerRejected> {
+    let (_, leaf) =
+        x509_parser::parse_x509_certificate(end_entity).map_err(|error| PeerRejected::Unreadable(error.to_string()))?;
     let (dns_names, addresses) = alternative_names(&leaf);
     let proven = expected.iter().any(|host| match host.parse::<IpAddr>() {
         Ok(address) => addresses.contains(&address),
@@ -128,9 +134,14 @@ pub(super) fn verify_names(
     if proven {
         return Ok(());
     }
-    let presented =
-        dns_names.into_iter().chain(addresses.iter().map(|address| address.to_string())).collect();
-    Err(PeerRejected::WrongName { expected: expected.to_vec(), presented })
+    let presented = dns_names
+        .into_iter()
+        .chain(addresses.iter().map(|address| address.to_string()))
+        .collect();
+    Err(PeerRejected::WrongName {
+        expected: expected.to_vec(),
+        presented,
+    })
 }
 
 /// DNS names and addresses of the subject alternative name.
@@ -163,7 +174,11 @@ pub(super) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
 
 /// Serial number as lower-case hexadecimal without separators.
 pub(super) fn serial(certificate: &X509Certificate<'_>) -> String {
-    certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect()
+    certificate
+        .raw_serial()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The verified peer's certificate as the rest of the program sees it. `None` when it is not readable.
@@ -202,10 +217,15 @@ fn last_issuer(leaf: &X509Certificate<'_>, intermediates: &[CertificateDer<'_>])
 }
 
 fn usages(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.extended_key_usage() else { return Vec::new() };
+    let Ok(Some(extension)) = certificate.extended_key_usage() else {
+        return Vec::new();
+    };
     let usage = extension.value;
     let named = [(usage.server_auth, "serverAuth"), (usage.client_auth, "clientAuth")];
-    let named = named.iter().filter(|(present, _)| *present).map(|(_, name)| (*name).to_owned());
+    let named = named
+        .iter()
+        .filter(|(present, _)| *present)
+        .map(|(_, name)| (*name).to_owned());
     named.chain(usage.other.iter().map(|oid| oid.to_id_string())).collect()
 }
 
