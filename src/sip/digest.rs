@@ -1,0 +1,494 @@
+//! The client side of Digest authentication (RFC 7616, RFC 2617, RFC 8760): answers a 401 or 407 of the one realm
+//! whose credentials are configured, and of no other (a called party must not harvest a trunk's response).
+
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// How many challenges in a row are answered before the credentials count as refused.
+const MAX_UNPROVEN: u8 = 3;
+/// Longest challenge value that is read, in bytes.
+const MAX_CHALLENGE: usize = 2_048;
+
+/// Whose password, and for whom.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub realm: String,
+    pub username: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("realm", &self.realm)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Digest algorithms that we answer, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    Md5,
+    Md5Sess,
+    Sha256,
+    Sha256Sess,
+}
+
+impl Algorithm {
+    fn parse(name: &str) -> Option<Algorithm> {
+        [
+            Algorithm::Md5,
+            Algorithm::Md5Sess,
+            Algorithm::Sha256,
+            Algorithm::Sha256Sess,
+        ]
+        .into_iter()
+        .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Md5Sess => "MD5-sess",
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Sha256Sess => "SHA-256-sess",
+        }
+    }
+
+    const fn is_session(self) -> bool {
+        matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
+    }
+
+    fn hash(self, text: &str) -> String {
+        match self {
+            Algorithm::Md5 | Algorithm::Md5Sess => hexadecimal(&Md5::digest(text)),
+            Algorithm::Sha256 | Algorithm::Sha256Sess => hexadecimal(&Sha256::digest(text)),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String can't fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Why a challenge is not answered. The call fails with the 401 or 407 then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    #[error("no challenge is for the configured realm {configured:?} (offered: {offered:?})")]
+    OtherRealm { configured: String, offered: Vec<String> },
+    #[error("no challenge of realm {realm:?} can be read and has an algorithm and qop that we answer")]
+    Unsupported { realm: String },
+    #[error("realm {realm:?} refused our credentials")]
+    Rejected { realm: String },
+}
+
+/// One `Digest` challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Challenge {
+    realm: String,
+    nonce: String,
+    opaque: Option<String>,
+    algorithm: Algorithm,
+    /// `qop=auth` is offered; false: none at all is (RFC 2069 style).
+    qop_auth: bool,
+    stale: bool,
+}
+
+/// Answers challenges of one server with one set of credentials, and goes on using its nonce.
+#[derive(Debug, Clone)]
+pub struct DigestClient {
+    credentials: Credentials,
+    /// The challenge in use and how often its nonce was used.
+    current: Option<(Challenge, u32)>,
+    /// Answers given since the server last accepted one.
+    unproven: u8,
+}
+
+impl DigestClient {
+    /// Nothing was challenged yet.
+    pub fn new(credentials: Credentials) -> DigestClient {
+        DigestClient {
+            credentials,
+            current: None,
+            unproven: 0,
+        }
+    }
+
+    /// The value of Authorization (for `WWW-Authenticate`, 401) or Proxy-Authorization (`Proxy-Authenticate`, 407)
+    /// that answers the strongest of `challenges`, for the request `method` to Request-URI `uri`. `cnonce` is fresh
+    /// random text.
+    ///
+    /// Until [`DigestClient::accepted`], a nonce is answered once, and a second challenge is answered only if it says
+    /// `stale=true` (RFC 7616 §3.3): else the credentials are wrong, and two peers would go round in circles.
+    pub fn answer<'a>(
+        &mut self,
+        challenges: impl IntoIterator<Item = &'a str>,
+        method: &str,
+        uri: &str,
+        cnonce: &str,
+    ) -> Result<String, DigestError> {
+        let challenge = self.strongest(challenges)?;
+        let same_nonce = self
+            .current
+            .as_ref()
+            .filter(|(current, _)| current.nonce == challenge.nonce);
+        let circling = match self.unproven {
+            0 => false,
+            1..MAX_UNPROVEN => same_nonce.is_some() || !challenge.stale,
+            _ => true,
+        };
+        if circling {
+            return Err(DigestError::Rejected { realm: challenge.realm });
+        }
+        let used = same_nonce.map_or(0, |(_, used)| *used);
+        let realm = challenge.realm.clone();
+        self.unproven += 1;
+        self.current = Some((challenge, used));
+        self.authorize(method, uri, cnonce)
+            .ok_or(DigestError::Unsupported { realm })
+    }
+
+    /// The header value for a further request under the nonce in use (its count goes up); `None` before any challenge.
+    pub fn authorize(&mut self, method: &str, uri: &str, cnonce: &str) -> Option<String> {
+        let (challenge, used) = self.current.as_mut()?;
+        *used = used.checked_add(1)?;
+        let used = *used;
+        let (challenge, _) = self.current.as_ref()?;
+        Some(authorization(&self.credentials, challenge, used, method, uri, cnonce))
+    }
+
+    /// A request that bore our answer was not challenged again: the next challenge is a new question.
+    pub fn accepted(&mut self) {
+        self.unproven = 0;
+    }
+
+    fn strongest<'a>(&self, challenges: impl IntoIterator<Item = &'a str>) -> Result<Challenge, DigestError> {
+        let configured = &self.credentials.realm;
+        let mut offered = Vec::new();
+        let mut strongest: Option<Challenge> = None;
+        for value in challenges {
+            let Some(parameters) = Parameters::parse(value) else {
+                continue;
+            };
+            offered.push(parameters.get("realm").unwrap_or_default().to_owned());
+            // The first of equals wins: servers list by preference (RFC 8760 §2.4).
+            if parameters.get("realm") == Some(configured)
+                && let Some(challenge) = Challenge::new(&parameters)
+                && strongest
+                    .as_ref()
+                    .is_none_or(|best| best.algorithm < challenge.algorithm)
+            {
+                strongest = Some(challenge);
+            }
+        }
+        strongest.ok_or_else(|| {
+            if offered.contains(configured) {
+                DigestError::Unsupported {
+                    realm: configured.clone(),
+                }
+            } else {
+                DigestError::OtherRealm {
+                    configured: configured.clone(),
+                    offered,
+                }
+            }
+        })
+    }
+}
+
+impl Challenge {
+    fn new(parameters: &Parameters<'_>) -> Option<Challenge> {
+        let qop = parameters.get("qop");
+        Some(Challenge {
+            realm: parameters.get("realm")?.to_owned(),
+            nonce: parameters.get("nonce").filter(|nonce| !nonce.is_empty())?.to_owned(),
+            opaque: parameters.get("opaque").map(str::to_owned),
+            algorithm: Algorithm::parse(parameters.get("algorithm").unwrap_or("MD5"))?,
+            qop_auth: match qop {
+                None => false,
+                Some(list) if list.split(',').any(|qop| qop.trim().eq_ignore_ascii_case("auth")) => true,
+                // auth-int alone
+                Some(_) => return None,
+            },
+            stale: parameters
+                .get("stale")
+                .is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+        })
+    }
+}
+
+/// The response of RFC 7616 §3.4.1, as a header value.
+fn authorization(
+    credentials: &Credentials,
+    challenge: &Challenge,
+    used: u32,
+    method: &str,
+    uri: &str,
+    cnonce: &str,
+) -> String {
+    let Credentials {
+        realm,
+        username,
+        password,
+    } = credentials;
+    let Challenge { nonce, algorithm, .. } = challenge;
+    let mut secret = algorithm.hash(&format!("{username}:{realm}:{password}"));
+    if algorithm.is_session() {
+        secret = algorithm.hash(&format!("{secret}:{nonce}:{cnonce}"));
+    }
+    let request = algorithm.hash(&format!("{method}:{uri}"));
+    let response = if challenge.qop_auth {
+        algorithm.hash(&format!("{secret}:{nonce}:{used:08x}:{cnonce}:auth:{request}"))
+    } else {
+        algorithm.hash(&format!("{secret}:{nonce}:{request}"))
+    };
+    let mut value = format!(
+        "Digest username={}, realm={}, nonce={}, uri=\"{uri}\", response=\"{response}\", algorithm={}",
+        Quoted(username),
+        Quoted(realm),
+        Quoted(nonce),
+        algorithm.name()
+    );
+    // Writing to a String can't fail.
+    if let Some(opaque) = &challenge.opaque {
+        let _ = write!(value, ", opaque={}", Quoted(opaque));
+    }
+    if challenge.qop_auth {
+        let _ = write!(value, ", qop=auth, nc={used:08x}, cnonce={}", Quoted(cnonce));
+    } else if algorithm.is_session() {
+        let _ = write!(value, ", cnonce={}", Quoted(cnonce));
+    }
+    value
+}
+
+/// Prints as a quoted-string (RFC 3261 §25.1).
+struct Quoted<'a>(&'a str);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            if matches!(character, '"' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(character)?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// The `name=value` list behind `Digest`, unquoted.
+struct Parameters<'a>(Vec<(&'a str, String)>);
+
+impl<'a> Parameters<'a> {
+    /// `None` when the scheme is another one, or the list is broken, or names a parameter twice.
+    fn parse(value: &'a str) -> Option<Parameters<'a>> {
+        if value.len() > MAX_CHALLENGE || value.contains(|character: char| character.is_control() && character != '\t')
+        {
+            return None;
+        }
+        let (scheme, mut rest) = value.trim_start().split_once([' ', '\t'])?;
+        if !scheme.eq_ignore_ascii_case("Digest") {
+            return None;
+        }
+        let mut parameters: Vec<(&str, String)> = Vec::new();
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            if rest.is_empty() {
+                return Some(Parameters(parameters));
+            }
+            let (name, after) = rest.split_once('=')?;
+            let name = name.trim_end();
+            let (value, after) = match after.trim_start().strip_prefix('"') {
+                Some(quoted) => unquote(quoted)?,
+                None => {
+                    let after = after.trim_start();
+                    let end = after.find(',').unwrap_or(after.len());
+                    let (value, after) = after.split_at_checked(end)?;
+                    (value.trim_end().to_owned(), after)
+                }
+            };
+            if parameters.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                return None;
+            }
+            parameters.push((name, value));
+            rest = after;
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// The text up to the closing quote with its escapes undone, and what follows.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, text.get(at + 1..)?)),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn client(realm: &str, username: &str, password: &str) -> DigestClient {
+        DigestClient::new(Credentials {
+            realm: realm.to_owned(),
+            username: username.to_owned(),
+            password: password.to_owned(),
+        })
+    }
+
+    fn parameter(header: &str, name: &str) -> String {
+        Parameters::parse(header).unwrap().get(name).unwrap().to_owned()
+    }
+
+    #[test]
+    fn rfc_2617_section_3_5() {
+        let challenge = "Digest realm=\"testrealm@host.com\", qop=\"auth,auth-int\", \
+                         nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"";
+        let value = client("testrealm@host.com", "Mufasa", "Circle Of Life")
+            .answer([challenge], "GET", "/dir/index.html", "0a4f113b")
+            .unwrap();
+        assert_eq!(parameter(&value, "response"), "6629fae49393a05397450978507c4ef1");
+        assert_eq!(parameter(&value, "nc"), "00000001");
+        assert_eq!(parameter(&value, "opaque"), "5ccc069c403ebaf9f0171e9517f40e41");
+    }
+
+    /// RFC 7616 §3.9.1: both challenges offered, SHA-256 is answered.
+    #[test]
+    fn rfc_7616_section_3_9_1() {
+        let tail = "realm=\"http-auth@example.org\", qop=\"auth, auth-int\", \
+                    nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", \
+                    opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\"";
+        let md5 = format!("Digest algorithm=MD5, {tail}");
+        let sha256 = format!("Digest algorithm=SHA-256, {tail}");
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        let answer = |challenges: &[&str]| {
+            client("http-auth@example.org", "Mufasa", "Circle of Life")
+                .answer(challenges.iter().copied(), "GET", "/dir/index.html", cnonce)
+                .unwrap()
+        };
+        let both = answer(&[&md5, &sha256]);
+        assert_eq!(parameter(&both, "algorithm"), "SHA-256");
+        assert_eq!(
+            parameter(&both, "response"),
+            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
+        );
+        assert_eq!(
+            parameter(&answer(&[&md5]), "response"),
+            "8ca523f5e9506fed4657c9700eebdbec"
+        );
+    }
+
+    #[test]
+    fn without_qop_neither_nc_nor_cnonce_is_sent() {
+        let value = client("r", "u", "p")
+            .answer(["Digest realm=r,nonce=\"n\""], "INVITE", "sip:a", "c")
+            .unwrap();
+        // MD5(MD5("u:r:p") ":n:" MD5("INVITE:sip:a"))
+        let expected = Algorithm::Md5.hash(&format!(
+            "{}:n:{}",
+            Algorithm::Md5.hash("u:r:p"),
+            Algorithm::Md5.hash("INVITE:sip:a")
+        ));
+        assert_eq!(parameter(&value, "response"), expected);
+        let parameters = Parameters::parse(&value).unwrap();
+        assert!(parameters.get("nc").is_none() && parameters.get("cnonce").is_none());
+    }
+
+    #[test]
+    fn another_realm_gets_nothing() {
+        let error = client("trunk.example", "u", "p")
+            .answer(["Digest realm=\"evil.example\", nonce=\"n\""], "INVITE", "sip:a", "c")
+            .unwrap_err();
+        assert!(matches!(error, DigestError::OtherRealm { offered, .. } if offered == ["evil.example"]));
+    }
+
+    #[test]
+    fn a_refusal_is_not_answered_again_but_a_stale_nonce_is() {
+        let mut client = client("r", "u", "p");
+        let first = "Digest realm=\"r\", nonce=\"1\", qop=\"auth\"";
+        let other = "Digest realm=\"r\", nonce=\"2\", qop=\"auth\"";
+        let stale = "Digest realm=\"r\", nonce=\"3\", qop=\"auth\", stale=TRUE";
+        assert!(client.answer([first], "INVITE", "sip:a", "c").is_ok());
+        assert!(matches!(
+            client.answer([first], "INVITE", "sip:a", "c"),
+            Err(DigestError::Rejected { .. })
+        ));
+        assert!(matches!(
+            client.answer([other], "INVITE", "sip:a", "c"),
+            Err(DigestError::Rejected { .. })
+        ));
+        assert!(client.answer([stale], "INVITE", "sip:a", "c").is_ok());
+        client.accepted();
+        assert_eq!(
+            parameter(&client.authorize("BYE", "sip:a", "c").unwrap(), "nc"),
+            "00000002"
+        );
+        assert!(client.answer([other], "INVITE", "sip:a", "c").is_ok());
+    }
+
+    #[test]
+    fn endless_stale_challenges_are_not_followed() {
+        let mut client = client("r", "u", "p");
+        let answered = (0..20)
+            .filter(|nonce| {
+                let challenge = format!("Digest realm=\"r\", nonce=\"{nonce}\", stale=true");
+                client.answer([challenge.as_str()], "INVITE", "sip:a", "c").is_ok()
+            })
+            .count();
+        assert_eq!(answered, usize::from(MAX_UNPROVEN));
+    }
+
+    #[test]
+    fn what_we_cannot_answer_is_said() {
+        for challenge in [
+            "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512-256",
+            "Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"",
+            "Digest realm=\"r\", nonce=\"\"",
+        ] {
+            let error = client("r", "u", "p")
+                .answer([challenge], "INVITE", "sip:a", "c")
+                .unwrap_err();
+            assert_eq!(error, DigestError::Unsupported { realm: "r".to_owned() }, "{challenge}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_not_in_the_debug_text() {
+        assert!(!format!("{:?}", client("r", "u", "hunter2")).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_challenge_panics_or_injects_a_line(value in "(?s)Digest .{0,80}", nonce in "(?s).{0,20}") {
+            let quoted = format!("Digest realm=\"r\", nonce=\"{nonce}\"");
+            for challenge in [value.as_str(), quoted.as_str()] {
+                if let Ok(value) = client("r", "u", "p").answer([challenge], "INVITE", "sip:a", "c") {
+                    prop_assert!(!value.contains(['\r', '\n', '\0']));
+                }
+            }
+        }
+    }
+}
