@@ -1,3 +1,4 @@
 //! Sockets: UDP, TCP, TLS listeners and pools, DNS, certificates, the transaction shards.
 
+pub mod dns;
 pub mod tls;
