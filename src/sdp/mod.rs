@@ -1,1 +1,39 @@
-//! Session descriptions: parse, print, offer/answer per leg profile (RFC 8866, 3264, 4568). Pure.
+//! Session descriptions and the offer/answer model of a leg (RFC 8866, 3264, 4568, 3605, 5761). Pure.
+//!
+//! In: the bytes of a body, what a leg's configuration allows ([`LegProfile`]) and a leg's own address, port and key
+//! ([`LocalMedia`]). Out: what to print on the other leg, what was negotiated ([`Negotiated`]), or a [`Refusal`] that
+//! knows its SIP code and Warning. Reads no clock, opens no socket; the only value that changes is `LocalMedia`, whose
+//! session version moves when, and only when, its description changes (RFC 3264 §8).
+//!
+//! A call between leg A (made the offer) and leg B:
+//! ```text
+//! Session::parse(A's body) -> carry_offer(A's offer, A's profile, B's profile) -> offer(B) -> on the wire
+//! Session::parse(B's body) -> read_answer(B) -> answer(A, A's offer, B's formats and direction) -> on the wire
+//! payload_map(A, B), payload_map(B, A) -> the relay
+//! ```
+//! An INVITE without an offer starts from [`formats_without_offer`]; when the late answer in the ACK allows less than
+//! the other leg negotiated, [`narrow`] says whether the other leg needs a new offer.
+
+mod answer;
+mod codec;
+mod crypto;
+mod direction;
+mod error;
+mod local;
+mod multipart;
+mod negotiated;
+mod offer;
+mod profile;
+mod session;
+
+pub use answer::{Answer, answer, read_answer};
+pub use codec::{Codec, Format};
+pub use crypto::{Crypto, CryptoSuite, MasterKey, MasterKeyError};
+pub use direction::{Direction, HoldStyle};
+pub use error::{Refusal, SdpError};
+pub use local::LocalMedia;
+pub use multipart::sdp_part;
+pub use negotiated::{DROP, Narrowing, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys, narrow, payload_map};
+pub use offer::{Carried, LeftOut, Offer, WhyLeftOut, carry_offer, formats_without_offer, offer};
+pub use profile::{AddressFamilies, AddressPolicy, Auxiliary, KeyLifetime, LegProfile, RtcpMux, Security};
+pub use session::{Audio, MediaLine, Origin, Protocol, Session};

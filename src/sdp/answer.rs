@@ -1,0 +1,238 @@
+//! Our answers and the reading of the peer's.
+
+use super::codec::Format;
+use super::crypto::Crypto;
+use super::direction::Direction;
+use super::error::Refusal;
+use super::local::{AudioLine, LocalMedia, OFFERED_TAG, refused};
+use super::negotiated::{Negotiated, NegotiatedFormat, SrtpKeys};
+use super::offer::Offer;
+use super::profile::{LegProfile, RtcpMux, Security};
+use super::session::{Audio, Protocol, Session};
+use std::net::SocketAddr;
+
+/// An answer of ours and what it settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The session description; it holds our SRTP key.
+    pub body: String,
+    pub negotiated: Negotiated,
+}
+
+/// Answers a peer's offer with what the other leg's peer accepted: `formats` ([`Negotiated::formats`]) in its order and
+/// `direction` ([`Negotiated::carried_direction`]) as it described itself. The payload type numbers are the offerer's.
+pub fn answer(
+    profile: &LegProfile,
+    local: &mut LocalMedia,
+    remote_offer: &Session,
+    formats: &[Format],
+    direction: Direction,
+) -> Result<Answer, Refusal> {
+    let (position, audio) = remote_offer.audio_for(profile)?;
+    check_addresses(profile, local, audio)?;
+    let line = match profile.security {
+        Security::Plain => None,
+        Security::SdesRequired => Some(acceptable(audio)?),
+    };
+    let srtp = line.map(|line| keys(local, line)).transpose()?;
+    let accepted = accepted_formats(profile, audio, formats)?;
+    let rtcp_mux = audio.rtcp_mux && profile.rtcp_mux != RtcpMux::Never;
+    let direction = profile.hold.answered(audio.direction, direction);
+    let printed = AudioLine {
+        protocol: audio.protocol,
+        formats: &accepted,
+        direction,
+        rtcp_mux,
+        crypto_tag: line.map_or(OFFERED_TAG, |line| line.tag),
+    }
+    .print(profile, local);
+    let medias = remote_offer.media.iter().enumerate().map(|(at, line)| {
+        if at == position {
+            printed.clone()
+        } else {
+            refused(&line.kind, &line.transport, &line.first_format)
+        }
+    });
+    let body = local.print(medias.collect());
+    let formats = accepted
+        .into_iter()
+        .map(|format| NegotiatedFormat {
+            send: format.payload_type,
+            format,
+        })
+        .collect();
+    Ok(Answer {
+        body,
+        negotiated: settle(profile, audio, rtcp_mux, direction, formats, srtp),
+    })
+}
+
+/// Reads the peer's answer to `ours`.
+pub fn read_answer(
+    profile: &LegProfile,
+    local: &LocalMedia,
+    ours: &Offer,
+    remote_answer: &Session,
+) -> Result<Negotiated, Refusal> {
+    let line = remote_answer.media.first().ok_or(Refusal::NoAudio)?;
+    let audio = match &line.audio {
+        Some(audio) => audio,
+        None if line.port == 0 => return Err(Refusal::StreamRefused),
+        None => return Err(Refusal::NoAudio),
+    };
+    let srtp = match (profile.security, audio.protocol.is_secure()) {
+        (Security::SdesRequired, true) => Some(keys(local, answered_line(audio)?)?),
+        (Security::Plain, false) => None,
+        (Security::SdesRequired, false) => return Err(changed(Protocol::RtpSavp, audio)),
+        (Security::Plain, true) => return Err(changed(Protocol::RtpAvp, audio)),
+    };
+    check_addresses(profile, local, audio)?;
+    let formats = answered_formats(audio, ours)?;
+    let rtcp_mux = ours.rtcp_mux && audio.rtcp_mux;
+    Ok(settle(profile, audio, rtcp_mux, ours.direction, formats, srtp))
+}
+
+/// Every address that media would be sent to.
+fn check_addresses(profile: &LegProfile, local: &LocalMedia, audio: &Audio) -> Result<(), Refusal> {
+    profile.addresses.check_socket(audio.rtp(), local.rtp())?;
+    audio.rtcp.map_or(Ok(()), |rtcp| profile.addresses.check(rtcp.ip()))
+}
+
+/// The line of an offer that we take: the suite that Teams requires, wherever it stands in the list (TEAMS-093).
+fn acceptable(audio: &Audio) -> Result<&Crypto, Refusal> {
+    audio
+        .crypto
+        .iter()
+        .find(|line| line.is_acceptable())
+        .ok_or_else(|| Refusal::NoCrypto {
+            offered: audio.crypto.iter().map(|line| line.suite.as_str().to_owned()).collect(),
+        })
+}
+
+fn answered_line(audio: &Audio) -> Result<&Crypto, Refusal> {
+    let line = acceptable(audio)?;
+    let ours = audio
+        .crypto
+        .iter()
+        .find(|line| line.is_acceptable() && line.tag == OFFERED_TAG);
+    ours.ok_or(Refusal::CryptoTag {
+        offered: OFFERED_TAG,
+        answered: line.tag,
+    })
+}
+
+fn keys(local: &LocalMedia, line: &Crypto) -> Result<SrtpKeys, Refusal> {
+    let remote = line.key.clone().ok_or_else(|| Refusal::NoCrypto {
+        offered: vec![line.suite.as_str().to_owned()],
+    })?;
+    if remote == local.key {
+        // the same key in both directions is a two-time pad
+        return Err(Refusal::KeyReuse);
+    }
+    Ok(SrtpKeys {
+        local: local.key.clone(),
+        remote,
+        remote_mki_length: line.mki_length,
+    })
+}
+
+fn changed(offered: Protocol, audio: &Audio) -> Refusal {
+    Refusal::TransportChanged {
+        offered: offered.as_str(),
+        answered: audio.protocol.as_str(),
+    }
+}
+
+/// `formats` under the offerer's numbers.
+fn accepted_formats(profile: &LegProfile, audio: &Audio, formats: &[Format]) -> Result<Vec<Format>, Refusal> {
+    let mut accepted: Vec<Format> = Vec::new();
+    for carried in formats.iter().filter(|format| profile.allows(format)) {
+        let Some(offered) = audio.formats.iter().find(|offered| offered.same_codec(carried)) else {
+            continue;
+        };
+        if accepted
+            .iter()
+            .any(|earlier| earlier.payload_type == offered.payload_type)
+        {
+            continue;
+        }
+        let mut format = Format {
+            fmtp: carried.fmtp.clone(),
+            ..offered.clone()
+        };
+        if offered.forbids_annex_b() || !profile.g729_annex_b {
+            format = format.without_annex_b();
+        }
+        accepted.push(format);
+    }
+    if accepted.iter().all(|format| format.codec.is_auxiliary()) {
+        let allowed = formats.iter().map(ToString::to_string).collect();
+        return Err(Refusal::NothingInCommon {
+            peer: audio.format_names(),
+            allowed,
+        });
+    }
+    Ok(accepted)
+}
+
+/// The peer's choice among what we offered, in its order.
+fn answered_formats(audio: &Audio, ours: &Offer) -> Result<Vec<NegotiatedFormat>, Refusal> {
+    let mapped = audio.formats.iter().filter_map(|answered| {
+        let offered = ours.formats.iter().find(|offered| offered.same_codec(answered))?;
+        let mut format = Format {
+            payload_type: offered.payload_type,
+            ..answered.clone()
+        };
+        if offered.forbids_annex_b() {
+            format = format.without_annex_b();
+        }
+        Some(NegotiatedFormat {
+            format,
+            send: answered.payload_type,
+        })
+    });
+    let unmapped = audio.unmapped.iter().filter_map(|&number| {
+        let offered = ours.formats.iter().find(|offered| offered.payload_type == number)?;
+        Some(NegotiatedFormat {
+            format: offered.clone(),
+            send: number,
+        })
+    });
+    let mut formats: Vec<NegotiatedFormat> = Vec::new();
+    for answered in mapped.chain(unmapped) {
+        if !formats.iter().any(|earlier| earlier.receive() == answered.receive()) {
+            formats.push(answered);
+        }
+    }
+    if formats.iter().all(|negotiated| negotiated.format.codec.is_auxiliary()) {
+        let allowed = ours.formats.iter().map(ToString::to_string).collect();
+        return Err(Refusal::NothingInCommon {
+            peer: audio.format_names(),
+            allowed,
+        });
+    }
+    Ok(formats)
+}
+
+fn settle(
+    profile: &LegProfile,
+    audio: &Audio,
+    rtcp_mux: bool,
+    ours: Direction,
+    formats: Vec<NegotiatedFormat>,
+    srtp: Option<SrtpKeys>,
+) -> Negotiated {
+    let reachable = |remote: &SocketAddr| !remote.ip().is_unspecified();
+    let remote_rtp = audio.rtp();
+    let remote_rtcp = if rtcp_mux { Some(remote_rtp) } else { audio.rtcp };
+    let ptime = audio.ptime.or(profile.ptime).unwrap_or(20);
+    Negotiated {
+        remote_rtp,
+        remote_rtcp: remote_rtcp.filter(reachable),
+        rtcp_mux,
+        direction: ours.and(audio.direction.reversed()),
+        formats,
+        srtp,
+        ptime: audio.maxptime.map_or(ptime, |longest| ptime.min(longest)),
+    }
+}

@@ -1,0 +1,128 @@
+//! Why a body can't be read, and why an offer or answer is refused: each with its SIP code and Warning.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// A body that can't be read as a session description.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    #[error("{bytes} bytes of session description, at most {limit} are read")]
+    TooLong { bytes: usize, limit: usize },
+    #[error("{count} {what} in a session description, at most {limit} are read")]
+    TooMany {
+        what: &'static str,
+        count: usize,
+        limit: usize,
+    },
+    #[error("session description: {0}")]
+    Syntax(String),
+    #[error("audio without a connection address (c=)")]
+    NoConnection,
+    #[error("media address {0:?} is not an IP address; host names are not resolved")]
+    NotAnAddress(String),
+    #[error("body of type {0:?} where a session description was expected")]
+    ContentType(String),
+    #[error("no application/sdp part in the multipart body")]
+    NoSdpPart,
+    #[error("multipart body nested deeper than {limit}")]
+    MultipartDepth { limit: usize },
+}
+
+impl SdpError {
+    /// The SIP code for the request that carried the body (RFC 3261 §21.4.1, §21.4.13, §21.4.26).
+    pub fn status(&self) -> u16 {
+        match self {
+            SdpError::ContentType(_) | SdpError::NoSdpPart | SdpError::MultipartDepth { .. } => 415,
+            SdpError::NoConnection | SdpError::NotAnAddress(_) => 488,
+            SdpError::TooLong { .. } | SdpError::TooMany { .. } | SdpError::Syntax(_) => 400,
+        }
+    }
+}
+
+/// An offer that we can't accept, or an answer that we can't use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Unreadable(#[from] SdpError),
+    #[error("no audio stream")]
+    NoAudio,
+    #[error("the answer refuses the audio stream (port 0)")]
+    StreamRefused,
+    #[error("plain RTP where SRTP is required")]
+    PlainRtp,
+    #[error("only SRTP is offered, this leg is plain RTP")]
+    SrtpOnly,
+    #[error("the answer has {answered} to our {offered}")]
+    TransportChanged {
+        offered: &'static str,
+        answered: &'static str,
+    },
+    #[error("no usable AES_CM_128_HMAC_SHA1_80 key among {offered:?}")]
+    NoCrypto { offered: Vec<String> },
+    #[error("the answer has crypto tag {answered}, we offered {offered}")]
+    CryptoTag { offered: u32, answered: u32 },
+    #[error("the peer sends our own SRTP key back")]
+    KeyReuse,
+    #[error("no codec in common: the peer has {peer:?}, allowed are {allowed:?}")]
+    NothingInCommon { peer: Vec<String>, allowed: Vec<String> },
+    #[error("media address {address} is refused: {reason}")]
+    Address { address: IpAddr, reason: &'static str },
+    #[error("media address {address} can't be reached: {reason}")]
+    AddressFamily { address: IpAddr, reason: &'static str },
+    #[error("media address {address} is the socket that we receive on")]
+    MediaLoop { address: SocketAddr },
+}
+
+impl Refusal {
+    /// The SIP code for a refused offer: 488, or what an unreadable body deserves. For a refused answer it says how the
+    /// other leg's caller is told.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::Unreadable(error) => error.status(),
+            _ => 488,
+        }
+    }
+
+    /// The Warning code (RFC 3261 §20.43).
+    pub fn warning_code(&self) -> u16 {
+        match self {
+            Refusal::Unreadable(SdpError::NotAnAddress(_) | SdpError::NoConnection)
+            | Refusal::AddressFamily { .. }
+            | Refusal::Address { .. } => 301,
+            Refusal::PlainRtp | Refusal::SrtpOnly | Refusal::TransportChanged { .. } => 302,
+            Refusal::NoAudio | Refusal::StreamRefused => 304,
+            Refusal::NothingInCommon { .. } => 305,
+            Refusal::NoCrypto { .. } => 306,
+            Refusal::Unreadable(_) | Refusal::CryptoTag { .. } | Refusal::KeyReuse | Refusal::MediaLoop { .. } => 399,
+        }
+    }
+
+    /// The value of a Warning header, `agent` being our own name on that leg.
+    pub fn warning(&self, agent: &str) -> String {
+        let text: String = self
+            .to_string()
+            .chars()
+            .map(|c| if c == '"' { '\'' } else { c })
+            .filter(|c| !c.is_control() && *c != '\\')
+            .take(200)
+            .collect();
+        format!("{} {agent} \"{text}\"", self.warning_code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_one_quoted_string() {
+        let refusal = Refusal::Unreadable(SdpError::NotAnAddress("a\"b\r\nX: y\\".repeat(100)));
+        let warning = refusal.warning("sbc1.example.net");
+        assert!(
+            warning.starts_with("301 sbc1.example.net \"") && warning.ends_with('"'),
+            "{warning}"
+        );
+        assert_eq!(warning.matches('"').count(), 2);
+        assert!(!warning.contains(['\r', '\n', '\\']) && warning.len() < 300);
+        assert_eq!(refusal.status(), 488);
+    }
+}

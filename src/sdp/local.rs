@@ -1,0 +1,177 @@
+//! Our side of a leg and how it is printed.
+
+use super::codec::{Codec, Format};
+use super::crypto::{CryptoSuite, MasterKey};
+use super::direction::Direction;
+use super::profile::{KeyLifetime, LegProfile, Security};
+use super::session::Protocol;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, SocketAddr};
+
+/// The tag of the only `a=crypto` line in our offers.
+pub(super) const OFFERED_TAG: u32 = 1;
+
+/// A leg's own address, ports, key and session. Toward Teams address and ports never change during a dialog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalMedia {
+    /// As advertised to the peer.
+    pub address: IpAddr,
+    pub rtp_port: u16,
+    /// `None`: RTCP only on the RTP port.
+    pub rtcp_port: Option<u16>,
+    /// Our sending key. A new one in a new description restarts the peer's rollover counter (RFC 4568 §7.1).
+    pub key: MasterKey,
+    session_id: u64,
+    version: u64,
+    /// SHA-256 of what was printed last, without the version.
+    printed: Option<[u8; 32]>,
+}
+
+impl LocalMedia {
+    /// `session_id`: random, unique for the dialog; the top bit is cleared, some parsers read it signed.
+    pub fn new(address: IpAddr, rtp_port: u16, rtcp_port: Option<u16>, session_id: u64, key: MasterKey) -> LocalMedia {
+        let session_id = session_id & (u64::MAX >> 1);
+        LocalMedia {
+            address,
+            rtp_port,
+            rtcp_port,
+            key,
+            session_id,
+            version: 1,
+            printed: None,
+        }
+    }
+
+    pub(super) fn rtp(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.rtp_port)
+    }
+
+    /// Prints the m-lines under our session; the version moves only when something else did (RFC 3264 §8).
+    pub(super) fn print(&mut self, medias: Vec<sdp_types::Media>) -> String {
+        let mut session = sdp_types::Session {
+            origin: sdp_types::Origin::with_ip_addr(self.session_id, 0, self.address),
+            session_name: "-".to_owned(),
+            session_description: None,
+            uri: None,
+            emails: Vec::new(),
+            phones: Vec::new(),
+            connection: Some(sdp_types::Connection::from_ip_addr(self.address)),
+            bandwidths: Vec::new(),
+            times: vec![sdp_types::Time {
+                start_time: 0,
+                stop_time: 0,
+                repeats: Vec::new(),
+            }],
+            time_zones: Vec::new(),
+            key: None,
+            attributes: Vec::new(),
+            medias,
+        };
+        let digest: [u8; 32] = Sha256::digest(session.to_string().as_bytes()).into();
+        if self.printed.is_some_and(|printed| printed != digest) {
+            self.version += 1;
+        }
+        self.printed = Some(digest);
+        session.origin.sess_version = self.version;
+        session.to_string()
+    }
+}
+
+/// What our audio m-line says.
+pub(super) struct AudioLine<'a> {
+    pub protocol: Protocol,
+    pub formats: &'a [Format],
+    pub direction: Direction,
+    pub rtcp_mux: bool,
+    pub crypto_tag: u32,
+}
+
+impl AudioLine<'_> {
+    pub(super) fn print(&self, profile: &LegProfile, local: &LocalMedia) -> sdp_types::Media {
+        let mut attributes = Vec::new();
+        for format in self.formats {
+            let number = format.payload_type;
+            attributes.push(valued("rtpmap", format!("{number} {format}")));
+            let fmtp = match &format.fmtp {
+                // absent means 0-15 (RFC 4733 §2.4.1), but many peers want to read it
+                None if format.codec == Codec::TelephoneEvent => Some("0-15"),
+                fmtp => fmtp.as_deref(),
+            };
+            attributes.extend(fmtp.map(|text| valued("fmtp", format!("{number} {text}"))));
+        }
+        if profile.security == Security::SdesRequired {
+            let lifetime = match profile.key_lifetime {
+                KeyLifetime::Absent => "",
+                KeyLifetime::TwoTo31 => "|2^31",
+            };
+            let suite = CryptoSuite::AesCm128HmacSha1_80;
+            let (tag, suite, key) = (self.crypto_tag, suite.as_str(), local.key.to_base64());
+            attributes.push(valued("crypto", format!("{tag} {suite} inline:{key}{lifetime}")));
+        }
+        match local.rtcp_port {
+            None if self.rtcp_mux => attributes.push(valued("rtcp", local.rtp_port.to_string())),
+            Some(port) if local.rtp_port.checked_add(1) != Some(port) => {
+                attributes.push(valued("rtcp", port.to_string()));
+            }
+            _ => {}
+        }
+        if self.rtcp_mux {
+            attributes.push(flag("rtcp-mux"));
+        }
+        attributes.extend(profile.ptime.map(|ms| valued("ptime", ms.to_string())));
+        attributes.push(flag(self.direction.as_str()));
+        let numbers: Vec<String> = self
+            .formats
+            .iter()
+            .map(|format| format.payload_type.to_string())
+            .collect();
+        media(
+            "audio",
+            local.rtp_port,
+            self.protocol.as_str(),
+            &numbers.join(" "),
+            attributes,
+        )
+    }
+}
+
+/// An m-line that refuses its stream (RFC 3264 §6).
+pub(super) fn refused(kind: &str, transport: &str, format: &str) -> sdp_types::Media {
+    media(kind, 0, transport, format, Vec::new())
+}
+
+fn media(
+    kind: &str,
+    port: u16,
+    transport: &str,
+    formats: &str,
+    attributes: Vec<sdp_types::Attribute>,
+) -> sdp_types::Media {
+    sdp_types::Media {
+        media: kind.to_owned(),
+        port,
+        num_ports: None,
+        proto: transport.to_owned(),
+        fmt: formats.to_owned(),
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes,
+    }
+}
+
+fn valued(name: &str, value: String) -> sdp_types::Attribute {
+    sdp_types::Attribute {
+        attribute: name.to_owned(),
+        value: Some(value),
+    }
+}
+
+fn flag(name: &str) -> sdp_types::Attribute {
+    sdp_types::Attribute {
+        attribute: name.to_owned(),
+        value: None,
+    }
+}

@@ -1,0 +1,140 @@
+//! The session description inside a body: alone, or a part of `multipart/…` (RFC 2046 §5.1, RFC 5621), as Teams sends
+//! emergency calls with a location.
+
+use super::error::SdpError;
+use memchr::memmem;
+
+/// Nesting that is still looked into.
+const MAX_DEPTH: usize = 4;
+/// Parts of one level that are looked at.
+const MAX_PARTS: usize = 16;
+
+/// The `application/sdp` part of a body with this Content-Type.
+pub fn sdp_part<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], SdpError> {
+    match find(content_type, body, 0)? {
+        Some(part) => Ok(part),
+        None if is_multipart(content_type) => Err(SdpError::NoSdpPart),
+        None => Err(SdpError::ContentType(content_type.chars().take(80).collect())),
+    }
+}
+
+fn find<'a>(content_type: &str, body: &'a [u8], depth: usize) -> Result<Option<&'a [u8]>, SdpError> {
+    if media_type(content_type).eq_ignore_ascii_case("application/sdp") {
+        return Ok(Some(body));
+    }
+    if !is_multipart(content_type) {
+        return Ok(None);
+    }
+    if depth == MAX_DEPTH {
+        return Err(SdpError::MultipartDepth { limit: MAX_DEPTH });
+    }
+    let Some(boundary) = boundary(content_type) else {
+        return Ok(None);
+    };
+    for part in parts(body, &boundary).into_iter().take(MAX_PARTS) {
+        let (head, content) = split_head(part);
+        if let Some(found) = find(&part_type(head), content, depth + 1)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_multipart(content_type: &str) -> bool {
+    media_type(content_type)
+        .get(..10)
+        .is_some_and(|start| start.eq_ignore_ascii_case("multipart/"))
+}
+
+/// 1 to 70 characters (RFC 2046 §5.1.1), quoted or not.
+fn boundary(content_type: &str) -> Option<String> {
+    let (name, value) = content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then_some((name, value))
+    })?;
+    // a quoted boundary may hold ';' itself
+    let tail = match value.trim_start().strip_prefix('"') {
+        Some(_) => {
+            let from = content_type.find(name)? + name.len() + 1;
+            content_type
+                .get(from..)?
+                .trim_start()
+                .strip_prefix('"')?
+                .split('"')
+                .next()?
+        }
+        None => value.trim(),
+    };
+    (1..=70).contains(&tail.len()).then(|| tail.to_owned())
+}
+
+/// What stands between delimiter lines; text before the first is preamble, a missing last delimiter is forgiven.
+fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
+    let delimiter = format!("--{boundary}");
+    let mut parts = Vec::new();
+    let mut start: Option<usize> = None;
+    for at in memmem::find_iter(body, delimiter.as_bytes()) {
+        let line_start = at == 0 || body.get(at - 1) == Some(&b'\n');
+        let after = at + delimiter.len();
+        let rest = body.get(after..).unwrap_or_default();
+        let ends = rest.starts_with(b"--");
+        // a longer boundary may begin with this one
+        let line_end = rest
+            .first()
+            .is_none_or(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t'));
+        if !line_start || !(ends || line_end) {
+            continue;
+        }
+        if let Some(from) = start {
+            parts.extend(body.get(from..at));
+        }
+        if ends || parts.len() >= MAX_PARTS {
+            return parts;
+        }
+        start = memchr::memchr(b'\n', rest).map(|newline| after + newline + 1);
+    }
+    if let Some(from) = start {
+        parts.extend(body.get(from..));
+    }
+    parts
+}
+
+/// Headers and content of a part; a part that begins with an empty line has no headers.
+fn split_head(part: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    while let Some(length) = part.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        let line = part.get(at..at + length).unwrap_or_default();
+        let next = at + length + 1;
+        if line.iter().all(|&byte| byte == b'\r') {
+            return (part.get(..at).unwrap_or_default(), part.get(next..).unwrap_or_default());
+        }
+        at = next;
+    }
+    (part, &[])
+}
+
+/// The Content-Type of a part, unfolded; `text/plain` without one.
+fn part_type(head: &[u8]) -> String {
+    let head = String::from_utf8_lossy(head);
+    let mut found: Option<String> = None;
+    for line in head.lines() {
+        if line.starts_with([' ', '\t']) {
+            if let Some(value) = &mut found {
+                value.push_str(line);
+            }
+            continue;
+        }
+        if found.is_some() {
+            break;
+        }
+        found = line
+            .split_once(':')
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("content-type") || name.trim() == "c")
+            .map(|(_, value)| value.trim().to_owned());
+    }
+    found.unwrap_or_else(|| "text/plain".to_owned())
+}

@@ -1,0 +1,242 @@
+//! Our offers: the other leg's formats carried over, or our own when there is no offer yet.
+
+use super::codec::{Codec, Format};
+use super::direction::Direction;
+use super::error::Refusal;
+use super::local::{AudioLine, LocalMedia, OFFERED_TAG};
+use super::profile::{Auxiliary, LegProfile, RtcpMux, Security};
+use super::session::{Audio, Protocol, Session};
+use serde::{Deserialize, Serialize};
+
+/// The number that most equipment expects telephone-event on, some even without reading `a=rtpmap`.
+const TELEPHONE_EVENT: u8 = 101;
+const COMFORT_NOISE: u8 = 13;
+
+/// What a peer's offer becomes on the other leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// In the offerer's order, each number once.
+    pub formats: Vec<Format>,
+    /// In the other leg's style of hold.
+    pub direction: Direction,
+    /// The trace: what the offerer had and the other leg won't see.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A format that is not carried over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    pub format: Format,
+    pub why: WhyLeftOut,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyLeftOut {
+    /// The offering leg's own profile doesn't allow it.
+    OfferingLeg,
+    /// The other leg's profile doesn't allow it.
+    OtherLeg,
+    /// The same codec stands earlier in the offer.
+    Repeated,
+    /// Events or noise at a clock that no carried codec has.
+    NoSpeechAtThisClock,
+    /// No dynamic payload type number is left.
+    NoNumber,
+}
+
+/// An offer of ours, kept until its answer comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The session description; it holds our SRTP key.
+    pub body: String,
+    pub formats: Vec<Format>,
+    pub direction: Direction,
+    pub(super) rtcp_mux: bool,
+}
+
+/// Decides whether a peer's offer can be taken and what of it the other leg is offered. A refusal here comes before
+/// anybody's phone rings.
+pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -> Result<Carried, Refusal> {
+    let (_, audio) = remote_offer.audio_for(from)?;
+    from.addresses.check(audio.address)?;
+    if let Some(rtcp) = audio.rtcp {
+        from.addresses.check(rtcp.ip())?;
+    }
+    if from.security == Security::SdesRequired && !audio.crypto.iter().any(|line| line.is_acceptable()) {
+        let offered = audio.crypto.iter().map(|line| line.suite.as_str().to_owned()).collect();
+        return Err(Refusal::NoCrypto { offered });
+    }
+    let mut left_out = Vec::new();
+    let mut formats = common(audio, from, to, &mut left_out);
+    if formats.iter().all(|format| format.codec.is_auxiliary()) {
+        let allowed = from
+            .codecs
+            .iter()
+            .filter(|codec| to.codecs.contains(codec))
+            .map(ToString::to_string)
+            .collect();
+        return Err(Refusal::NothingInCommon {
+            peer: audio.format_names(),
+            allowed,
+        });
+    }
+    add_auxiliary(&mut formats, to, |switch| switch == Auxiliary::Always);
+    let (formats, unnumbered) = number(formats);
+    left_out.extend(unnumbered.into_iter().map(|format| LeftOut {
+        format,
+        why: WhyLeftOut::NoNumber,
+    }));
+    Ok(Carried {
+        formats,
+        direction: to.hold.offered(audio.direction),
+        left_out,
+    })
+}
+
+/// All that both legs' profiles allow, in `to`'s order: for an offer on `to` while the other leg has not offered yet.
+/// Codecs without a fixed payload type are only ever carried over.
+pub fn formats_without_offer(to: &LegProfile, other: &LegProfile) -> Vec<Format> {
+    let fixed = [0, 3, 8, 9, 18].into_iter().filter_map(Format::well_known);
+    let known: Vec<Format> = fixed.filter(|format| other.allows(format)).collect();
+    let in_order = to
+        .codecs
+        .iter()
+        .filter_map(|codec| known.iter().find(|format| format.codec == *codec));
+    let mut formats: Vec<Format> = in_order
+        .map(|format| agreed_annex_b(format.clone(), to, other))
+        .collect();
+    add_auxiliary(&mut formats, to, |switch| switch != Auxiliary::Never);
+    formats.retain(|format| other.allows(format));
+    number(formats).0
+}
+
+/// Prints an offer. `formats` come from [`carry_offer`], [`formats_without_offer`] or an earlier answer.
+pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], direction: Direction) -> Offer {
+    let (formats, _) = number(formats.to_vec());
+    let protocol = match profile.security {
+        Security::Plain => Protocol::RtpAvp,
+        Security::SdesRequired => Protocol::RtpSavp,
+    };
+    let rtcp_mux = match profile.rtcp_mux {
+        RtcpMux::Offer => true,
+        RtcpMux::Accept => local.rtcp_port.is_none(),
+        RtcpMux::Never => false,
+    };
+    let direction = profile.hold.offered(direction);
+    let line = AudioLine {
+        protocol,
+        formats: &formats,
+        direction,
+        rtcp_mux,
+        crypto_tag: OFFERED_TAG,
+    };
+    let media = line.print(profile, local);
+    let body = local.print(vec![media]);
+    Offer {
+        body,
+        formats,
+        direction,
+        rtcp_mux,
+    }
+}
+
+/// The offer's formats that both profiles allow, repeats and orphaned events left out.
+fn common(audio: &Audio, from: &LegProfile, to: &LegProfile, left_out: &mut Vec<LeftOut>) -> Vec<Format> {
+    let mut kept: Vec<Format> = Vec::new();
+    for format in &audio.formats {
+        let why = if !from.allows(format) {
+            WhyLeftOut::OfferingLeg
+        } else if !to.allows(format) {
+            WhyLeftOut::OtherLeg
+        } else if kept.iter().any(|earlier| earlier.same_codec(format)) {
+            WhyLeftOut::Repeated
+        } else {
+            kept.push(agreed_annex_b(format.clone(), from, to));
+            continue;
+        };
+        left_out.push(LeftOut {
+            format: format.clone(),
+            why,
+        });
+    }
+    let clocks: Vec<u32> = kept
+        .iter()
+        .filter(|format| !format.codec.is_auxiliary())
+        .map(|format| format.clock)
+        .collect();
+    // events at 8000 Hz go with anything: Teams lists them so beside SILK/16000
+    let (formats, orphans): (Vec<Format>, Vec<Format>) = kept.into_iter().partition(|format| {
+        !format.codec.is_auxiliary()
+            || clocks.contains(&format.clock)
+            || (format.codec == Codec::TelephoneEvent && format.clock == 8000)
+    });
+    left_out.extend(orphans.into_iter().map(|format| LeftOut {
+        format,
+        why: WhyLeftOut::NoSpeechAtThisClock,
+    }));
+    formats
+}
+
+/// Annex B is off on both legs when one can't take it: nothing between them would take the frames out.
+fn agreed_annex_b(format: Format, one: &LegProfile, other: &LegProfile) -> Format {
+    if one.g729_annex_b && other.g729_annex_b {
+        format
+    } else {
+        format.without_annex_b()
+    }
+}
+
+fn add_auxiliary(formats: &mut Vec<Format>, to: &LegProfile, wanted: impl Fn(Auxiliary) -> bool) {
+    let noise = Format::new(COMFORT_NOISE, Codec::ComfortNoise, 8000);
+    let mut events = Format::new(TELEPHONE_EVENT, Codec::TelephoneEvent, 8000);
+    events.fmtp = Some("0-16".to_owned());
+    for (switch, format) in [(to.comfort_noise, noise), (to.telephone_event, events)] {
+        if wanted(switch) && !formats.iter().any(|present| present.same_codec(&format)) {
+            formats.push(format);
+        }
+    }
+}
+
+/// Gives each format a number of its own: the fixed one where RFC 3551 has it, 101 for events at 8000 Hz, else the
+/// number it had, else a free dynamic one. Teams refuses an offer that uses a number twice. The second list found none.
+fn number(formats: Vec<Format>) -> (Vec<Format>, Vec<Format>) {
+    let mut taken = [false; 128];
+    let reserved = |format: &Format| match format.fixed_payload_type() {
+        None if format.codec == Codec::TelephoneEvent && format.clock == 8000 => Some(TELEPHONE_EVENT),
+        fixed => fixed,
+    };
+    let mut unique: Vec<Format> = Vec::new();
+    for format in formats {
+        if !unique.iter().any(|earlier| earlier.same_codec(&format)) {
+            unique.push(format);
+        }
+    }
+    for slot in unique.iter().filter_map(reserved) {
+        if let Some(slot) = taken.get_mut(usize::from(slot)) {
+            *slot = true;
+        }
+    }
+    let mut numbered = Vec::new();
+    let mut unnumbered = Vec::new();
+    for mut format in unique {
+        let number = reserved(&format).or_else(|| {
+            let own = Some(format.payload_type).filter(|own| (96..=127).contains(own));
+            let free = own
+                .into_iter()
+                .chain(96..=127)
+                .find(|&number| taken.get(usize::from(number)) == Some(&false));
+            if let Some(slot) = free.and_then(|number| taken.get_mut(usize::from(number))) {
+                *slot = true;
+            }
+            free
+        });
+        match number {
+            Some(number) => {
+                format.payload_type = number;
+                numbered.push(format);
+            }
+            None => unnumbered.push(format),
+        }
+    }
+    (numbered, unnumbered)
+}

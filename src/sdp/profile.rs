@@ -1,0 +1,225 @@
+//! What one leg speaks: built by configuration for each trunk, obeyed by offer and answer.
+
+use super::codec::{Codec, Format};
+use super::direction::HoldStyle;
+use super::error::Refusal;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// Transport security of a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// `RTP/AVP`; an offer or answer of SRTP alone is refused.
+    Plain,
+    /// `RTP/SAVP` with `AES_CM_128_HMAC_SHA1_80`; plain RTP is refused in both directions.
+    SdesRequired,
+}
+
+/// RTP and RTCP on one port (RFC 5761).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RtcpMux {
+    /// Offered by us, accepted from the peer; works without it.
+    Offer,
+    /// Only when the peer offers it.
+    Accept,
+    Never,
+}
+
+/// When telephone-event or comfort noise stand in what we print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auxiliary {
+    Never,
+    /// When the other leg has it.
+    WhenOffered,
+    /// In each offer of ours; what the other leg can't take is dropped by the payload map.
+    Always,
+}
+
+/// The lifetime part of our `a=crypto` line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyLifetime {
+    Absent,
+    /// `|2^31`: packets, as Teams and its certified SBCs print it.
+    TwoTo31,
+}
+
+/// IP versions that a leg's sockets can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressFamilies {
+    Ipv4,
+    Ipv6,
+    Both,
+}
+
+/// Which addresses a peer may name for its media.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressPolicy {
+    pub families: AddressFamilies,
+    /// Our own addresses, bound and advertised: media sent there would loop.
+    pub own: Vec<IpAddr>,
+    /// Demo and tests: loopback and our own addresses are then fine.
+    pub allow_loopback: bool,
+}
+
+impl AddressPolicy {
+    /// Refuses an address that media must not be sent to. `0.0.0.0` passes: it is the old form of hold (RFC 3264 §8.4).
+    pub(super) fn check(&self, address: IpAddr) -> Result<(), Refusal> {
+        let reason = match self.families {
+            AddressFamilies::Ipv4 if address.is_ipv6() => Some("this leg has IPv4 only"),
+            AddressFamilies::Ipv6 if address.is_ipv4() => Some("this leg has IPv6 only"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return Err(Refusal::AddressFamily { address, reason });
+        }
+        let plain = address.to_canonical();
+        let broadcast = matches!(plain, IpAddr::V4(v4) if v4.is_broadcast());
+        let reason = if address == IpAddr::from([0, 0, 0, 0]) {
+            return Ok(());
+        } else if plain.is_unspecified() {
+            "it is the unspecified address"
+        } else if plain.is_multicast() || broadcast {
+            "it is a group address"
+        } else if self.allow_loopback {
+            return Ok(());
+        } else if plain.is_loopback() {
+            "it is a loopback address"
+        } else if self.own.iter().any(|own| own.to_canonical() == plain) {
+            "it is our own address"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Address { address, reason })
+    }
+
+    /// [`AddressPolicy::check`], and `own` is never the peer's own socket: such media would loop whatever is allowed.
+    pub(super) fn check_socket(&self, remote: SocketAddr, own: SocketAddr) -> Result<(), Refusal> {
+        self.check(remote.ip())?;
+        if remote.is_ipv4() != own.is_ipv4() {
+            let reason = "our address on this leg is of the other IP version";
+            return Err(Refusal::AddressFamily {
+                address: remote.ip(),
+                reason,
+            });
+        }
+        if remote == own {
+            return Err(Refusal::MediaLoop { address: remote });
+        }
+        Ok(())
+    }
+}
+
+/// A leg's media contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegProfile {
+    pub security: Security,
+    pub rtcp_mux: RtcpMux,
+    /// Speech codecs in order of preference; events and comfort noise have switches of their own.
+    pub codecs: Vec<Codec>,
+    pub telephone_event: Auxiliary,
+    pub comfort_noise: Auxiliary,
+    /// Milliseconds of audio a packet, printed as `a=ptime`; `None` prints nothing.
+    pub ptime: Option<u16>,
+    pub hold: HoldStyle,
+    pub key_lifetime: KeyLifetime,
+    /// G.729 annex B frames never go to this leg (`annexb=no`).
+    pub g729_annex_b: bool,
+    pub addresses: AddressPolicy,
+}
+
+impl LegProfile {
+    /// Microsoft Teams Direct Routing without media bypass.
+    pub fn teams() -> LegProfile {
+        LegProfile {
+            security: Security::SdesRequired,
+            rtcp_mux: RtcpMux::Offer,
+            codecs: vec![Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::G729],
+            telephone_event: Auxiliary::Always,
+            comfort_noise: Auxiliary::Always,
+            ptime: Some(20),
+            hold: HoldStyle::Inactive,
+            key_lifetime: KeyLifetime::TwoTo31,
+            g729_annex_b: false,
+            addresses: AddressPolicy {
+                families: AddressFamilies::Ipv4,
+                own: Vec::new(),
+                allow_loopback: false,
+            },
+        }
+    }
+
+    /// A carrier trunk with plain RTP.
+    pub fn carrier() -> LegProfile {
+        LegProfile {
+            security: Security::Plain,
+            rtcp_mux: RtcpMux::Accept,
+            codecs: vec![Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::G729],
+            telephone_event: Auxiliary::WhenOffered,
+            comfort_noise: Auxiliary::WhenOffered,
+            ptime: Some(20),
+            hold: HoldStyle::Directional,
+            key_lifetime: KeyLifetime::TwoTo31,
+            g729_annex_b: true,
+            addresses: AddressPolicy {
+                families: AddressFamilies::Both,
+                own: Vec::new(),
+                allow_loopback: false,
+            },
+        }
+    }
+
+    /// True when this leg may print the format at all.
+    pub(super) fn allows(&self, format: &Format) -> bool {
+        match format.codec {
+            Codec::TelephoneEvent => self.telephone_event != Auxiliary::Never,
+            Codec::ComfortNoise => self.comfort_noise != Auxiliary::Never,
+            ref codec => self.codecs.contains(codec),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_media_must_not_reach() {
+        let mut policy = LegProfile::carrier().addresses;
+        policy.own = vec!["198.51.100.5".parse().unwrap()];
+        let refused = |policy: &AddressPolicy, text: &str| policy.check(text.parse().unwrap()).is_err();
+        for text in [
+            "127.0.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::",
+            "224.2.17.12",
+            "255.255.255.255",
+            "ff02::1",
+            "198.51.100.5",
+        ] {
+            assert!(refused(&policy, text), "{text}");
+        }
+        for text in ["0.0.0.0", "192.0.2.7", "10.0.0.1", "2001:db8::5"] {
+            assert!(!refused(&policy, text), "{text}");
+        }
+        policy.allow_loopback = true;
+        assert!(!refused(&policy, "127.0.0.1") && !refused(&policy, "198.51.100.5"));
+        assert!(refused(&policy, "224.0.0.1") && refused(&policy, "::"));
+        policy.families = AddressFamilies::Ipv4;
+        assert!(refused(&policy, "2001:db8::5"));
+    }
+
+    #[test]
+    fn our_own_socket_is_refused_even_in_a_demo() {
+        let mut policy = LegProfile::carrier().addresses;
+        policy.allow_loopback = true;
+        let own = "127.0.0.1:30000".parse().unwrap();
+        assert!(matches!(policy.check_socket(own, own), Err(Refusal::MediaLoop { .. })));
+        assert_eq!(policy.check_socket("127.0.0.1:30002".parse().unwrap(), own), Ok(()));
+    }
+}

@@ -1,0 +1,319 @@
+//! A session description as the peer meant it: one entry for each m-line, audio understood, the rest only counted.
+
+use super::codec::Format;
+use super::crypto::Crypto;
+use super::direction::Direction;
+use super::error::{Refusal, SdpError};
+use super::profile::{LegProfile, Security};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// Bodies beyond this are not looked at; a bypass offer with all its candidates has 4 kB, a browser's with video 10 kB.
+const MAX_BYTES: usize = 32 * 1024;
+const MAX_MEDIA: usize = 32;
+const MAX_ATTRIBUTES: usize = 1024;
+
+/// A parsed description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub origin: Origin,
+    /// In the order of the body: an answer needs one m-line for each (RFC 3264 §6).
+    pub media: Vec<MediaLine>,
+}
+
+/// The o= line: the same id with the same version is the same description (RFC 3264 §8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub session_id: String,
+    pub version: u64,
+}
+
+/// One m-line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaLine {
+    /// `audio`, `video`, `image` …
+    pub kind: String,
+    /// 0: refused or switched off (RFC 3264 §6, §8.2), which is not hold.
+    pub port: u16,
+    /// The transport as written.
+    pub transport: String,
+    /// The first format as written, what a refusing answer repeats.
+    pub first_format: String,
+    /// Present for audio with a port and a transport that we know.
+    pub audio: Option<Audio>,
+}
+
+/// The transport of an RTP stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    RtpAvp,
+    RtpSavp,
+    RtpAvpf,
+    RtpSavpf,
+    UdpTlsRtpSavp,
+    UdpTlsRtpSavpf,
+}
+
+impl Protocol {
+    const ALL: [Protocol; 6] = [
+        Protocol::RtpAvp,
+        Protocol::RtpSavp,
+        Protocol::RtpAvpf,
+        Protocol::RtpSavpf,
+        Protocol::UdpTlsRtpSavp,
+        Protocol::UdpTlsRtpSavpf,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Protocol::RtpAvp => "RTP/AVP",
+            Protocol::RtpSavp => "RTP/SAVP",
+            Protocol::RtpAvpf => "RTP/AVPF",
+            Protocol::RtpSavpf => "RTP/SAVPF",
+            Protocol::UdpTlsRtpSavp => "UDP/TLS/RTP/SAVP",
+            Protocol::UdpTlsRtpSavpf => "UDP/TLS/RTP/SAVPF",
+        }
+    }
+
+    /// True for SRTP.
+    pub const fn is_secure(self) -> bool {
+        !matches!(self, Protocol::RtpAvp | Protocol::RtpAvpf)
+    }
+
+    fn read(text: &str) -> Option<Protocol> {
+        Protocol::ALL
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// An audio stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audio {
+    /// `0.0.0.0` is the old form of hold and already counted in `direction`.
+    pub address: IpAddr,
+    pub port: u16,
+    pub protocol: Protocol,
+    /// `a=rtcp` (RFC 3605), else the port after RTP's; `None` when there is no such port.
+    pub rtcp: Option<SocketAddr>,
+    pub rtcp_mux: bool,
+    /// In the describer's order; a payload type number stands once.
+    pub formats: Vec<Format>,
+    /// Numbers without `a=rtpmap` and without a fixed meaning; some answers leave the map of our own offer out.
+    pub unmapped: Vec<u8>,
+    /// Milliseconds.
+    pub ptime: Option<u16>,
+    /// Milliseconds.
+    pub maxptime: Option<u16>,
+    /// The media level's direction over the session level's; `0.0.0.0` takes receiving away.
+    pub direction: Direction,
+    pub crypto: Vec<Crypto>,
+}
+
+impl Session {
+    /// Reads a body of type `application/sdp`. Missing `o=`, `s=` and `t=`, bare LF and text that is not UTF-8 are
+    /// tolerated; sizes are capped before anything is allocated for them.
+    pub fn parse(body: &[u8]) -> Result<Session, SdpError> {
+        if body.len() > MAX_BYTES {
+            return Err(SdpError::TooLong {
+                bytes: body.len(),
+                limit: MAX_BYTES,
+            });
+        }
+        cap(body, b"m=", "m-lines", MAX_MEDIA)?;
+        cap(body, b"a=", "attributes", MAX_ATTRIBUTES)?;
+        // Latin-1 stands in free text only, which is never passed on
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim_end_matches(['\0', '\r', '\n', ' ']);
+        let read = sdp_types::Session::parse(text.as_bytes()).map_err(|error| SdpError::Syntax(error.to_string()))?;
+        let media = read
+            .medias
+            .iter()
+            .map(|media| MediaLine::read(media, &read))
+            .collect::<Result<_, _>>()?;
+        Ok(Session {
+            origin: Origin {
+                session_id: read.origin.sess_id,
+                version: read.origin.sess_version,
+            },
+            media,
+        })
+    }
+
+    /// The position and stream that a leg of this profile takes from an offer: the first audio stream of its transport.
+    pub(super) fn audio_for(&self, profile: &LegProfile) -> Result<(usize, &Audio), Refusal> {
+        let streams = || {
+            self.media
+                .iter()
+                .enumerate()
+                .filter_map(|(at, line)| Some((at, line.audio.as_ref()?)))
+        };
+        let secure = profile.security == Security::SdesRequired;
+        streams()
+            .find(|(_, audio)| audio.protocol.is_secure() == secure)
+            .ok_or_else(|| match (streams().next().is_some(), secure) {
+                (false, _) => Refusal::NoAudio,
+                (true, true) => Refusal::PlainRtp,
+                (true, false) => Refusal::SrtpOnly,
+            })
+    }
+
+    /// The first audio stream, whatever its transport.
+    pub fn audio(&self) -> Option<&Audio> {
+        self.media.iter().find_map(|line| line.audio.as_ref())
+    }
+
+    /// True when the media are as in `earlier`: a refresh that asks for nothing, even where the peer moved its version.
+    pub fn same_media(&self, earlier: &Session) -> bool {
+        self.media == earlier.media
+    }
+}
+
+/// Counts lines that begin so, before anything is allocated for them.
+fn cap(body: &[u8], prefix: &[u8], what: &'static str, limit: usize) -> Result<(), SdpError> {
+    let count = body
+        .split(|&byte| byte == b'\n')
+        .filter(|line| line.starts_with(prefix))
+        .count();
+    if count > limit {
+        Err(SdpError::TooMany { what, count, limit })
+    } else {
+        Ok(())
+    }
+}
+
+impl MediaLine {
+    fn read(media: &sdp_types::Media, session: &sdp_types::Session) -> Result<MediaLine, SdpError> {
+        let audio = match Protocol::read(&media.proto) {
+            Some(protocol) if media.port != 0 && media.media.eq_ignore_ascii_case("audio") => {
+                Some(Audio::read(media, session, protocol)?)
+            }
+            _ => None,
+        };
+        Ok(MediaLine {
+            kind: media.media.clone(),
+            port: media.port,
+            transport: media.proto.clone(),
+            first_format: media.fmt.split_whitespace().next().unwrap_or("0").to_owned(),
+            audio,
+        })
+    }
+}
+
+impl Audio {
+    fn read(media: &sdp_types::Media, session: &sdp_types::Session, protocol: Protocol) -> Result<Audio, SdpError> {
+        let connection = media
+            .connections
+            .first()
+            .or(session.connection.as_ref())
+            .ok_or(SdpError::NoConnection)?;
+        let address = read_address(&connection.connection_address)?;
+        let port = media.port;
+        let default_rtcp = port.checked_add(1).map(|next| SocketAddr::new(address, next));
+        let rtcp = match first(media, "rtcp") {
+            Some(text) => read_rtcp(text, address)?.or(default_rtcp),
+            None => default_rtcp,
+        };
+        let (formats, unmapped) = read_formats(media);
+        let stated = direction(&media.attributes).or_else(|| direction(&session.attributes));
+        let mut direction = stated.unwrap_or(Direction::SendRecv);
+        if address.is_unspecified() {
+            direction = direction.and(Direction::SendOnly);
+        }
+        Ok(Audio {
+            address,
+            port,
+            protocol,
+            rtcp,
+            rtcp_mux: media
+                .attributes
+                .iter()
+                .any(|attribute| attribute.attribute.trim() == "rtcp-mux"),
+            formats,
+            unmapped,
+            ptime: first(media, "ptime").and_then(read_milliseconds),
+            maxptime: first(media, "maxptime").and_then(read_milliseconds),
+            direction,
+            crypto: values(&media.attributes, "crypto").filter_map(Crypto::read).collect(),
+        })
+    }
+
+    /// Where the peer receives RTP.
+    pub fn rtp(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
+    /// The formats by name, for a refusal.
+    pub(super) fn format_names(&self) -> Vec<String> {
+        self.formats.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn values<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> impl Iterator<Item = &'a str> {
+    attributes
+        .iter()
+        .filter(move |attribute| attribute.attribute == name)
+        .filter_map(|attribute| attribute.value.as_deref())
+}
+
+fn first<'a>(media: &'a sdp_types::Media, name: &str) -> Option<&'a str> {
+    values(&media.attributes, name).next()
+}
+
+fn direction(attributes: &[sdp_types::Attribute]) -> Option<Direction> {
+    attributes
+        .iter()
+        .find_map(|attribute| Direction::from_attribute(attribute.attribute.trim()))
+}
+
+/// `192.0.2.80`, `224.2.1.1/127`, `2001:db8::1`.
+fn read_address(text: &str) -> Result<IpAddr, SdpError> {
+    let address = text.split('/').next().unwrap_or_default();
+    address
+        .parse()
+        .map_err(|_| SdpError::NotAnAddress(text.chars().take(80).collect()))
+}
+
+/// `49954` or `49954 IN IP4 192.0.2.80`; an unreadable port, or port 0, leaves the default.
+fn read_rtcp(text: &str, address: IpAddr) -> Result<Option<SocketAddr>, SdpError> {
+    let mut fields = text.split_ascii_whitespace();
+    let Some(port) = fields
+        .next()
+        .and_then(|port| port.parse().ok())
+        .filter(|&port: &u16| port != 0)
+    else {
+        return Ok(None);
+    };
+    let address = match fields.nth(2) {
+        Some(stated) => read_address(stated)?,
+        None => address,
+    };
+    Ok(Some(SocketAddr::new(address, port)))
+}
+
+fn read_milliseconds(text: &str) -> Option<u16> {
+    text.trim().parse().ok().filter(|&ms| (1..=1000).contains(&ms))
+}
+
+fn read_formats(media: &sdp_types::Media) -> (Vec<Format>, Vec<u8>) {
+    let mapped = |name: &str, number: u8| {
+        values(&media.attributes, name).find_map(|value| {
+            let (head, rest) = value.trim_start().split_once(' ')?;
+            (head.parse() == Ok(number)).then_some(rest)
+        })
+    };
+    let mut seen = [false; 128];
+    let mut formats = Vec::new();
+    let mut unmapped = Vec::new();
+    for number in media.fmt.split_whitespace().filter_map(|text| text.parse::<u8>().ok()) {
+        match seen.get_mut(usize::from(number)) {
+            Some(slot) if !*slot => *slot = true,
+            _ => continue,
+        }
+        match Format::read(number, mapped("rtpmap", number), mapped("fmtp", number)) {
+            Some(format) => formats.push(format),
+            None => unmapped.push(number),
+        }
+    }
+    (formats, unmapped)
+}
