@@ -96,12 +96,14 @@ enum Miss {
     Nothing(Cause),
     /// There was no answer.
     Failed(Cause),
+    /// SRV records are there, but lead nowhere: the name's own addresses must not be tried instead (RFC 2782).
+    DeadEnd(Cause),
 }
 
 impl Miss {
     fn cause(self) -> Cause {
         match self {
-            Miss::Nothing(cause) | Miss::Failed(cause) => cause,
+            Miss::Nothing(cause) | Miss::Failed(cause) | Miss::DeadEnd(cause) => cause,
         }
     }
 }
@@ -161,7 +163,7 @@ impl<'a> Walk<'a> {
                     }
                     Err(Miss::Nothing(_)) => None,
                     // Servers that fail only on record types they don't know are common: go on, but remember.
-                    Err(Miss::Failed(cause)) => Some(self.error(cause)),
+                    Err(miss) => Some(self.error(miss.cause())),
                 };
                 let queries = srv_queries(self.target, &name, &self.settings.spoken);
                 self.srv_then_addresses(queries, &name, fallback, failed).await
@@ -209,7 +211,7 @@ impl<'a> Walk<'a> {
         for query in queries {
             match self.srv_service(query).await {
                 Ok(service) => services.push(service),
-                Err(Miss::Nothing(Cause::NoSuchName | Cause::NoRecords)) => {}
+                Err(Miss::Nothing(_)) => {}
                 Err(miss) => worst = Some(graver(worst, miss)),
             }
         }
@@ -221,8 +223,7 @@ impl<'a> Walk<'a> {
                     .or(failed);
                 Ok(self.harvest(services, Rung::Srv, failed))
             }
-            // "." is an answer: the addresses of the name must not be tried (RFC 2782, Target).
-            (true, Some(Miss::Nothing(cause))) => Err(self.error(cause)),
+            (true, Some(Miss::DeadEnd(cause))) => Err(self.error(cause)),
             (true, worst) => {
                 let failed = worst.map(|miss| self.error(miss.cause())).or(failed);
                 self.addresses_only(name, fallback, failed).await
@@ -233,7 +234,7 @@ impl<'a> Walk<'a> {
     async fn addresses_only(mut self, name: &str, route: Route, failed: Option<DnsError>) -> Result<Harvest, DnsError> {
         match self.address_service(name, route).await {
             Ok(service) => Ok(self.harvest(vec![service], Rung::Address, failed)),
-            Err(Miss::Failed(cause)) => Err(self.error(cause)),
+            Err(Miss::Failed(cause) | Miss::DeadEnd(cause)) => Err(self.error(cause)),
             // A failure on the way matters more than the missing last resort.
             Err(Miss::Nothing(cause)) => Err(failed.map_or_else(|| self.error(cause), |first| self.error(first.cause))),
         }
@@ -289,7 +290,7 @@ impl<'a> Walk<'a> {
         let mut records = found.records;
         records.retain(|srv| !srv.target.is_empty());
         if records.is_empty() {
-            return Err(Miss::Nothing(Cause::NotOffered));
+            return Err(Miss::DeadEnd(Cause::NotOffered));
         }
         records.sort_by_key(|srv| srv.priority);
         records.truncate(self.settings.most_srv);
@@ -308,8 +309,7 @@ impl<'a> Walk<'a> {
             }
         }
         match worst {
-            // All targets dead: not the same as "no SRV here", so the name's own addresses stay untried.
-            Some(miss) if targets.is_empty() => Err(Miss::Failed(miss.cause())),
+            Some(miss) if targets.is_empty() => Err(Miss::DeadEnd(miss.cause())),
             _ => {
                 self.ttl = self.ttl.min(found.ttl);
                 Ok(Service::Srv {
@@ -425,13 +425,17 @@ impl NameServers {
     }
 }
 
-/// The failure to report of two: one without an answer over one with "none", "exists without records" over "doesn't exist".
+/// The failure to report of two: a dead end, then one without an answer, then "exists without records", then "doesn't exist".
 fn graver(first: Option<Miss>, second: Miss) -> Miss {
-    match (first, second) {
-        (Some(Miss::Failed(cause)), _) => Miss::Failed(cause),
-        (_, Miss::Failed(cause)) => Miss::Failed(cause),
-        (Some(Miss::Nothing(Cause::NoSuchName)) | None, second) => second,
-        (Some(first), _) => first,
+    let rank = |miss: &Miss| match miss {
+        Miss::Nothing(Cause::NoSuchName) => 0,
+        Miss::Nothing(_) => 1,
+        Miss::Failed(_) => 2,
+        Miss::DeadEnd(_) => 3,
+    };
+    match first {
+        Some(first) if rank(&first) >= rank(&second) => first,
+        _ => second,
     }
 }
 

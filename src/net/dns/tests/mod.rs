@@ -321,6 +321,21 @@ async fn srv_target_dot_is_a_refusal_and_the_name_itself_stays_untried() {
 }
 
 #[tokio::test]
+async fn srv_targets_without_addresses_are_an_error_and_the_name_itself_stays_untried() {
+    let zone = Zone::serve().await;
+    zone.srv("_sip._udp.example.net", 60, (0, 0, 5060, "gone.example.net"));
+    zone.a("example.net", 60, "192.0.2.1");
+    let resolver = Resolver::new(settings(&zone));
+    let error = resolver.resolve(&target("example.net")).await.unwrap_err();
+    assert_eq!(error.cause, Cause::NoSuchName);
+    assert!(
+        !zone.asked().contains(&"A example.net".to_owned()),
+        "{:?}",
+        zone.asked()
+    );
+}
+
+#[tokio::test]
 async fn aliases_are_followed_and_alias_loops_end() {
     let zone = Zone::serve().await;
     zone.cname("hub.example", 60, "region.example");
