@@ -3,7 +3,18 @@
 
 pub mod digest;
 mod flow;
+mod framing;
+mod grammar;
+pub mod header;
 pub mod locate;
+pub mod message;
+mod method;
 pub mod session_timer;
+mod uri;
 
 pub use flow::{ConnectionId, Flow, Hop, ListenerId, PeerCertificate, Transport};
+pub use framing::{Frame, FramingError, FramingErrorKind, StreamFramer};
+pub use header::{HeaderError, NameAddr, Via};
+pub use message::{HeaderName, HeaderValue, Message, ParseError, RequestDraft, ResponseDraft};
+pub use method::{ExtensionMethod, InvalidMethod, Method};
+pub use uri::{MAX_URI, Scheme, Uri, UriError};

@@ -1,0 +1,203 @@
+//! Addresses with display name and parameters (RFC 3261 §20.10, §25.1 `name-addr` and `addr-spec`): From, To, Contact, Route,
+//! Record-Route, Refer-To, P-Asserted-Identity, Diversion, History-Info and their kin.
+
+use super::HeaderError;
+use super::params::{self, Params, push_quoted};
+use crate::sip::grammar::{after, is_token, quoted_length, text_of, trim, trim_bytes};
+use crate::sip::message::HeaderName;
+use crate::sip::uri::{self, Uri};
+use memchr::{memchr, memchr3};
+use std::fmt;
+
+/// A display name, a URI and header parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NameAddr {
+    display: Option<String>,
+    uri: Uri,
+    params: Params,
+}
+
+/// The three parts of a value as written.
+struct Parts<'a> {
+    display: &'a [u8],
+    uri: &'a str,
+    params: &'a str,
+}
+
+impl NameAddr {
+    pub fn new(uri: Uri) -> NameAddr {
+        NameAddr {
+            display: None,
+            uri,
+            params: Params::default(),
+        }
+    }
+
+    /// Reads the value of a header, which is named for the error's sake. A display name need not be quoted and may touch the
+    /// bracket, as Teams writes it; bytes of it that are not UTF-8 are read as Latin-1.
+    pub fn parse_bytes(header: HeaderName, value: &[u8]) -> Result<NameAddr, HeaderError> {
+        let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
+        let uri =
+            Uri::parse(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
+        Ok(NameAddr {
+            display: display_of(parts.display),
+            uri,
+            params: Params::from_checked(parts.params),
+        })
+    }
+
+    /// The same from text.
+    pub fn parse(header: HeaderName, value: &str) -> Result<NameAddr, HeaderError> {
+        NameAddr::parse_bytes(header, value.as_bytes())
+    }
+
+    /// The display name without quotes and escapes; control characters in it are spaces.
+    pub fn display(&self) -> Option<&str> {
+        self.display.as_deref()
+    }
+
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The parameters after the address, not those of the URI.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// A parameter after the address as written, empty for a flag.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)
+    }
+
+    pub fn tag(&self) -> Option<&str> {
+        self.params.get("tag").filter(|tag| !tag.is_empty())
+    }
+
+    #[must_use]
+    pub fn with_display(mut self, display: Option<&str>) -> NameAddr {
+        self.display = display.filter(|name| !name.is_empty()).map(clean);
+        self
+    }
+
+    #[must_use]
+    pub fn with_uri(mut self, uri: Uri) -> NameAddr {
+        self.uri = uri;
+        self
+    }
+
+    /// Sets a parameter after the address; `value` None makes a flag.
+    #[must_use]
+    pub fn with_param(mut self, name: &str, value: Option<&str>) -> NameAddr {
+        self.params = self.params.with(name, value);
+        self
+    }
+
+    #[must_use]
+    pub fn with_tag(self, tag: &str) -> NameAddr {
+        self.with_param("tag", Some(tag))
+    }
+
+    #[must_use]
+    pub fn without_param(mut self, name: &str) -> NameAddr {
+        self.params = self.params.without(name);
+        self
+    }
+
+    /// Checks a value without copying it.
+    pub(crate) fn check(header: HeaderName, value: &[u8]) -> Result<(), HeaderError> {
+        checked(header, value).map(|_| ())
+    }
+
+    /// Checks a value and finds its tag, without copying it.
+    pub(crate) fn tag_of(header: HeaderName, value: &[u8]) -> Result<Option<&str>, HeaderError> {
+        let parts = checked(header, value)?;
+        match params::find(parts.params, "tag") {
+            Some(tag) if !tag.is_empty() && !is_token(tag.as_bytes()) => {
+                Err(HeaderError::new(header, "the tag is no token", value))
+            }
+            tag => Ok(tag.filter(|tag| !tag.is_empty())),
+        }
+    }
+
+    /// True when a value that may be unreadable elsewhere carries a tag of any kind.
+    pub(crate) fn has_tag_parameter(value: &[u8]) -> bool {
+        split(value).is_ok_and(|parts| params::find(parts.params, "tag").is_some())
+    }
+}
+
+fn checked(header: HeaderName, value: &[u8]) -> Result<Parts<'_>, HeaderError> {
+    let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
+    uri::check(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
+    Ok(parts)
+}
+
+fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
+    let value = trim_bytes(value);
+    let name = match value.first() {
+        Some(b'"') => quoted_length(value).ok_or("a quote does not close")?,
+        _ => memchr3(b'<', b'"', b';', value).unwrap_or(value.len()),
+    };
+    let (display, rest) = value.split_at_checked(name).unwrap_or_default();
+    let rest = trim_bytes(rest);
+    let (display, uri, tail) = match rest.first() {
+        Some(b'<') => {
+            let close = memchr(b'>', rest).ok_or("a bracket does not close")?;
+            let uri = rest.get(1..close).unwrap_or_default();
+            (trim_bytes(display), uri, after(rest, close + 1))
+        }
+        Some(b';') | None if value.first() != Some(&b'"') => {
+            // RFC 3261 §20: a bare URI with a comma, question mark or semicolon must stand in brackets.
+            if memchr3(b',', b'?', b'>', display).is_some() {
+                return Err("a URI with ? or , must stand in brackets");
+            }
+            (&b""[..], trim_bytes(display), rest)
+        }
+        _ => return Err("no address after the display name"),
+    };
+    if display.first() != Some(&b'"') && memchr3(b',', b'\\', b'>', display).is_some() {
+        return Err("the display name must be quoted");
+    }
+    let uri = std::str::from_utf8(uri).map_err(|_| "the URI is not UTF-8")?;
+    let tail = std::str::from_utf8(trim_bytes(tail)).map_err(|_| "a parameter is not UTF-8")?;
+    let params = match tail.strip_prefix(';') {
+        Some(params) => trim(params),
+        None if tail.is_empty() => "",
+        None => return Err("text after the address"),
+    };
+    if (params.is_empty() && !tail.is_empty()) || !params::check(params) {
+        return Err("a parameter is malformed");
+    }
+    Ok(Parts {
+        display,
+        uri,
+        params,
+    })
+}
+
+fn display_of(display: &[u8]) -> Option<String> {
+    if display.is_empty() {
+        return None;
+    }
+    let text = text_of(display);
+    Some(clean(&params::unquote(&text))).filter(|name| !name.is_empty())
+}
+
+fn clean(name: &str) -> String {
+    name.replace(|letter: char| letter.is_control(), " ")
+}
+
+impl fmt::Display for NameAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            let mut quoted = String::with_capacity(display.len() + 2);
+            push_quoted(display, &mut quoted);
+            write!(f, "{quoted} ")?;
+        }
+        write!(f, "<{}>", self.uri)?;
+        if !self.params.is_empty() {
+            write!(f, ";{}", self.params)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Via (RFC 3261 §20.42, RFC 3581), borrowed from the message.
+
+use super::HeaderError;
+use super::params;
+use crate::sip::grammar::{self, after, is_token, trim, trim_bytes};
+use crate::sip::message::HeaderName;
+use crate::sip::uri::{host_address, host_length};
+use memchr::memchr;
+use std::fmt::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+
+/// One value of Via. White space may stand between all its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via<'a> {
+    text: &'a str,
+    layout: ViaLayout,
+}
+
+/// Offsets into the text of one Via value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ViaLayout {
+    transport: (u16, u16),
+    host: (u16, u16),
+    port: Option<u16>,
+    sent_by_end: u16,
+    params: u16,
+}
+
+impl<'a> Via<'a> {
+    /// Reads one value. The transport may be any token.
+    pub fn parse(text: &'a str) -> Result<Via<'a>, HeaderError> {
+        let text = trim(text);
+        let layout = scan(text)
+            .map_err(|reason| HeaderError::new(HeaderName::Via, reason, text.as_bytes()))?;
+        Ok(Via { text, layout })
+    }
+
+    pub(crate) fn check(value: &[u8]) -> Result<(), HeaderError> {
+        let text = std::str::from_utf8(value)
+            .map_err(|_| HeaderError::new(HeaderName::Via, "not UTF-8", value))?;
+        Via::parse(text).map(|_| ())
+    }
+
+    pub(crate) fn with_layout(text: &'a str, layout: ViaLayout) -> Via<'a> {
+        Via { text, layout }
+    }
+
+    pub(crate) fn layout(&self) -> ViaLayout {
+        self.layout
+    }
+
+    /// The value as written.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The transport as written: `UDP`, `TLS`, `ws` …
+    pub fn transport(&self) -> &'a str {
+        self.slice(self.layout.transport)
+    }
+
+    /// The host of sent-by, an IPv6 address with its brackets.
+    pub fn host(&self) -> &'a str {
+        self.slice(self.layout.host)
+    }
+
+    /// The port of sent-by when one is written.
+    pub fn port(&self) -> Option<u16> {
+        self.layout.port
+    }
+
+    /// Host and port of sent-by as written: part of the key of a server transaction (RFC 3261 §17.2.3).
+    pub fn sent_by(&self) -> &'a str {
+        self.slice((self.layout.host.0, self.layout.sent_by_end))
+    }
+
+    /// A parameter as written, empty for a flag.
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        params::find(self.params(), name)
+    }
+
+    pub fn branch(&self) -> Option<&'a str> {
+        self.param("branch").filter(|branch| !branch.is_empty())
+    }
+
+    pub fn received(&self) -> Option<IpAddr> {
+        host_address(self.param("received")?)
+    }
+
+    /// `rport`: absent, asked for (`Some(None)`), or filled in.
+    pub fn rport(&self) -> Option<Option<u16>> {
+        self.param("rport").map(grammar::port)
+    }
+
+    pub fn maddr(&self) -> Option<&'a str> {
+        self.param("maddr")
+    }
+
+    pub fn ttl(&self) -> Option<u8> {
+        self.param("ttl")?.parse().ok()
+    }
+
+    /// The value with `received` and `rport` as the server that got it from `source` must write them
+    /// (RFC 3261 §18.2.1, RFC 3581 §4). What the client claimed there is dropped.
+    pub fn as_received_from(&self, source: SocketAddr) -> String {
+        let address = source.ip().to_canonical();
+        let asked = self.rport().is_some();
+        let mut out = String::with_capacity(self.text.len() + 48);
+        out.push_str(
+            self.text
+                .get(..usize::from(self.layout.params))
+                .unwrap_or(self.text)
+                .trim_end(),
+        );
+        for (name, value) in params::iterate(self.params()) {
+            if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
+                continue;
+            }
+            out.push(';');
+            out.push_str(name);
+            if let Some(value) = value {
+                out.push('=');
+                out.push_str(value);
+            }
+        }
+        // Writing to a String does not fail.
+        if asked || host_address(self.host()) != Some(address) {
+            let _ = write!(out, ";received={address}");
+        }
+        if asked {
+            let _ = write!(out, ";rport={}", source.port());
+        }
+        out
+    }
+
+    fn params(&self) -> &'a str {
+        let rest = self
+            .text
+            .get(usize::from(self.layout.params)..)
+            .unwrap_or_default();
+        rest.strip_prefix(';').unwrap_or_default()
+    }
+
+    fn slice(&self, (start, end): (u16, u16)) -> &'a str {
+        self.text
+            .get(usize::from(start)..usize::from(end))
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Via<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text)
+    }
+}
+
+// A value is part of a header, whose length limit fits u16.
+fn scan(text: &str) -> Result<ViaLayout, &'static str> {
+    let bytes = text.as_bytes();
+    let first = memchr(b'/', bytes).ok_or("no protocol")?;
+    let second = memchr(b'/', after(bytes, first + 1)).ok_or("no transport")? + first + 1;
+    let name = trim_bytes(bytes.get(..first).unwrap_or_default());
+    let version = trim_bytes(bytes.get(first + 1..second).unwrap_or_default());
+    if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
+        return Err("the protocol is not SIP/2.0");
+    }
+    let transport = skip_blanks(bytes, second + 1);
+    let transport_end = token_end(bytes, transport);
+    if !is_token(bytes.get(transport..transport_end).unwrap_or_default()) {
+        return Err("no transport");
+    }
+    let host = skip_blanks(bytes, transport_end);
+    if host == transport_end {
+        return Err("no sent-by");
+    }
+    let length = text
+        .get(host..)
+        .and_then(host_length)
+        .ok_or("sent-by is no host")?;
+    let host_end = host + length;
+    let mut sent_by_end = host_end;
+    let mut port = None;
+    let colon = skip_blanks(bytes, host_end);
+    if bytes.get(colon) == Some(&b':') {
+        let start = skip_blanks(bytes, colon + 1);
+        sent_by_end = token_end(bytes, start);
+        port = text.get(start..sent_by_end).and_then(grammar::port);
+        if port.is_none() {
+            return Err("the port of sent-by is not 1 to 65535");
+        }
+    }
+    let params = skip_blanks(bytes, sent_by_end);
+    match bytes.get(params) {
+        None => {}
+        Some(b';')
+            if params::check(text.get(params + 1..).unwrap_or_default())
+                && params + 1 < text.len() => {}
+        Some(b';') => return Err("a parameter is malformed"),
+        Some(_) => return Err("text after sent-by"),
+    }
+    let span = |start: usize, end: usize| (start as u16, end as u16);
+    Ok(ViaLayout {
+        transport: span(transport, transport_end),
+        host: span(host, host_end),
+        port,
+        sent_by_end: sent_by_end as u16,
+        params: params as u16,
+    })
+}
+
+fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+fn token_end(bytes: &[u8], start: usize) -> usize {
+    let rest = after(bytes, start);
+    start
+        + rest
+            .iter()
+            .position(|byte| !grammar::is_token_byte(*byte))
+            .unwrap_or(rest.len())
+}

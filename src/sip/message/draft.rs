@@ -1,0 +1,375 @@
+//! What we send, before the transaction layer gives it a Via: the writer puts Via, Content-Length and line ends, and no value
+//! can bring a line end of its own.
+
+use super::name::HeaderName;
+use super::value::{InvalidHeader, push_cleaned, writable_name};
+use super::{Message, StartLine};
+use crate::sip::header::NameAddr;
+use crate::sip::method::Method;
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// A request without Via.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestDraft {
+    method: Method,
+    uri: String,
+    headers: Block,
+    body: Bytes,
+}
+
+/// A response without what it repeats from its request (Via, From, To, Call-ID, CSeq, Record-Route).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseDraft {
+    status: u16,
+    reason: String,
+    to_tag: Option<String>,
+    headers: Block,
+    body: Bytes,
+}
+
+/// Header fields as they will stand on the wire, each `Name: value CRLF`.
+#[derive(Clone, PartialEq, Eq, Default)]
+struct Block(Vec<u8>);
+
+impl Block {
+    fn push(&mut self, name: &str, value: &[u8]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        push_cleaned(&mut self.0, value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.split(|byte| *byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r")?;
+            let colon = memchr::memchr(b':', line)?;
+            Some((line.get(..colon)?, line.get(colon + 2..)?))
+        })
+    }
+
+    fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+        self.fields()
+            .filter(move |(written, _)| HeaderName::parse(written) == Some(name))
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    fn remove(&mut self, name: HeaderName) {
+        let mut kept = Block(Vec::with_capacity(self.0.len()));
+        for (written, value) in self.fields() {
+            if HeaderName::parse(written) != Some(name) {
+                kept.0.extend_from_slice(written);
+                kept.0.extend_from_slice(b": ");
+                kept.0.extend_from_slice(value);
+                kept.0.extend_from_slice(b"\r\n");
+            }
+        }
+        *self = kept;
+    }
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+macro_rules! header_setters {
+    () => {
+        /// Appends a header that we know. Control characters in the value become spaces. Via and Content-Length are the
+        /// writer's own and are left out.
+        #[must_use]
+        pub fn header(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
+            if !matches!(name, HeaderName::Via | HeaderName::ContentLength) {
+                self.headers.push(name.as_str(), value.as_ref());
+            }
+            self
+        }
+
+        /// Appends a header under the name given, its value byte for byte apart from control characters, which become
+        /// spaces.
+        ///
+        /// # Errors
+        /// The name is no token, or it is Via or Content-Length.
+        pub fn raw_header(
+            mut self,
+            name: &str,
+            value: impl AsRef<[u8]>,
+        ) -> Result<Self, InvalidHeader> {
+            writable_name(name)?;
+            self.headers.push(name, value.as_ref());
+            Ok(self)
+        }
+
+        /// Sets the body and its Content-Type.
+        #[must_use]
+        pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+            self.headers.remove(HeaderName::ContentType);
+            self.headers
+                .push(HeaderName::ContentType.as_str(), content_type.as_bytes());
+            self.body = body.into();
+            self
+        }
+
+        /// The values of a header as they will be written, one for each field.
+        pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+            self.headers.values(name)
+        }
+
+        /// The value of the first header of this name.
+        pub fn value(&self, name: HeaderName) -> Option<&str> {
+            self.headers.values(name).next()
+        }
+
+        /// Takes every header of this name out.
+        #[must_use]
+        pub fn without(mut self, name: HeaderName) -> Self {
+            self.headers.remove(name);
+            self
+        }
+
+        /// The body.
+        pub fn body_bytes(&self) -> &Bytes {
+            &self.body
+        }
+    };
+}
+
+impl RequestDraft {
+    /// A request without headers. Bytes that may not stand in a Request-URI are escaped.
+    pub fn new(method: Method, uri: impl AsRef<str>) -> RequestDraft {
+        let mut clean = String::with_capacity(uri.as_ref().len());
+        for letter in uri.as_ref().chars() {
+            match letter {
+                '\0'..=' ' | '\u{7f}' | '<' | '>' | '"' => {
+                    clean.push_str(&format!("%{:02X}", u32::from(letter)));
+                }
+                _ => clean.push(letter),
+            }
+        }
+        RequestDraft {
+            method,
+            uri: clean,
+            headers: Block(Vec::with_capacity(512)),
+            body: Bytes::new(),
+        }
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    header_setters!();
+
+    /// The request as it goes out. `via` is the value of the one Via.
+    pub fn to_bytes(&self, via: &str) -> Bytes {
+        let method = self.method.as_str();
+        let mut out = Vec::with_capacity(
+            method.len() + self.uri.len() + via.len() + self.headers.0.len() + self.body.len() + 64,
+        );
+        out.extend_from_slice(method.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.uri.as_bytes());
+        out.extend_from_slice(b" SIP/2.0\r\nVia: ");
+        push_cleaned(&mut out, via.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        finish(out, &self.headers, &self.body)
+    }
+}
+
+impl ResponseDraft {
+    /// A response with the phrase that RFC 3261 §21 and its successors give the status.
+    pub fn new(status: u16) -> ResponseDraft {
+        ResponseDraft {
+            status: status.clamp(100, 699),
+            reason: reason_phrase(status).to_owned(),
+            to_tag: None,
+            headers: Block::default(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// Another reason phrase.
+    #[must_use]
+    pub fn reason(mut self, phrase: &str) -> ResponseDraft {
+        self.reason = phrase.replace(|letter: char| letter.is_control(), " ");
+        self
+    }
+
+    /// The tag that To gets when the request had none.
+    #[must_use]
+    pub fn to_tag(mut self, tag: impl Into<String>) -> ResponseDraft {
+        self.to_tag = Some(tag.into());
+        self
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub fn reason_text(&self) -> &str {
+        &self.reason
+    }
+
+    /// The tag that was set.
+    pub fn tag(&self) -> Option<&str> {
+        self.to_tag.as_deref()
+    }
+
+    header_setters!();
+
+    /// The response to `request` as it goes out. Via, From, To, Call-ID and CSeq are repeated, Record-Route where a dialog is
+    /// made, Timestamp in a 100. The topmost Via gets `received` and `rport` from `source`, the address that the request
+    /// came from (RFC 3261 §18.2.1, RFC 3581 §4).
+    pub fn to_bytes(&self, request: &Message, source: SocketAddr) -> Bytes {
+        let head = request.as_bytes().len() - request.body().len();
+        let mut out = Vec::with_capacity(head + self.headers.0.len() + self.body.len() + 128);
+        out.extend_from_slice(b"SIP/2.0 ");
+        out.extend_from_slice(self.status.to_string().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.reason.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        let records_route = (101..300).contains(&self.status)
+            && matches!(&request.0.start, StartLine::Request { method, .. } if method.creates_dialog());
+        let mut top = true;
+        for header in request.raw_headers() {
+            let Some(id) = header.known else { continue };
+            let repeated = match id {
+                HeaderName::Via
+                | HeaderName::From
+                | HeaderName::To
+                | HeaderName::CallId
+                | HeaderName::CSeq => true,
+                HeaderName::RecordRoute => records_route,
+                HeaderName::Timestamp => self.status == 100,
+                _ => false,
+            };
+            if !repeated {
+                continue;
+            }
+            out.extend_from_slice(id.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            match id {
+                HeaderName::Via if std::mem::take(&mut top) => {
+                    push_via(&mut out, request, header.value, source)
+                }
+                HeaderName::To => self.push_to(&mut out, request, header.value),
+                _ => push_cleaned(&mut out, header.value),
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        finish(out, &self.headers, &self.body)
+    }
+
+    fn push_to(&self, out: &mut Vec<u8>, request: &Message, value: &[u8]) {
+        push_cleaned(out, value);
+        if let Some(tag) = &self.to_tag
+            && request.to_tag().is_none()
+            && !NameAddr::has_tag_parameter(value)
+        {
+            out.extend_from_slice(b";tag=");
+            push_cleaned(out, tag.as_bytes());
+        }
+    }
+}
+
+fn push_via(out: &mut Vec<u8>, request: &Message, value: &[u8], source: SocketAddr) {
+    let via = request.top_via();
+    let rest = value.get(via.as_str().len()..).unwrap_or_default();
+    let first = via.as_received_from(source);
+    push_cleaned(out, first.as_bytes());
+    push_cleaned(out, rest);
+}
+
+fn finish(mut out: Vec<u8>, headers: &Block, body: &Bytes) -> Bytes {
+    out.extend_from_slice(&headers.0);
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(body.len().to_string().as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
+    Bytes::from(out)
+}
+
+/// The usual phrase of a status code.
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        199 => "Early Dialog Terminated",
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Notification",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        412 => "Conditional Request Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        428 => "Use Identity Header",
+        430 => "Flow Failed",
+        433 => "Anonymity Disallowed",
+        436 => "Bad Identity Info",
+        437 => "Unsupported Credential",
+        438 => "Invalid Identity Header",
+        439 => "First Hop Lacks Outbound Support",
+        469 => "Bad Info Package",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        494 => "Security Agreement Required",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        580 => "Precondition Failure",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        607 => "Unwanted",
+        608 => "Rejected",
+        100..200 => "Progress",
+        200..300 => "Success",
+        300..400 => "Redirected",
+        400..500 => "Request Failed",
+        500..600 => "Server Failed",
+        _ => "Refused Everywhere",
+    }
+}

@@ -1,0 +1,244 @@
+//! Splits a head into its start line and header fields. The stream framer and the message parser both use it, so that they
+//! can't see two different messages in the same bytes.
+
+use super::error::ParseErrorKind;
+use super::limits::{MAX_HEADER, MAX_HEADERS, MAX_NAME};
+use super::name::HeaderName;
+use crate::sip::grammar::{after, is_control, is_token, quoted_length, trim_bytes};
+use memchr::{memchr, memchr2};
+use smallvec::SmallVec;
+
+/// A range of a message; 16 bits are enough for [`MAX_MESSAGE`](super::limits::MAX_MESSAGE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Span {
+    pub(super) start: u16,
+    pub(super) end: u16,
+}
+
+impl Span {
+    pub(super) fn new(start: usize, end: usize) -> Span {
+        let fit = |offset| u16::try_from(offset).unwrap_or(u16::MAX);
+        Span {
+            start: fit(start),
+            end: fit(end),
+        }
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes
+            .get(usize::from(self.start)..usize::from(self.end))
+            .unwrap_or_default()
+    }
+
+    /// The span of `part`, which begins `offset` bytes into this one.
+    pub(super) fn within(self, offset: usize, length: usize) -> Span {
+        let start = usize::from(self.start) + offset;
+        Span::new(start, start + length)
+    }
+}
+
+/// One header field: where its name and its trimmed value are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    pub(super) id: Option<HeaderName>,
+    pub(super) name: Span,
+    pub(super) value: Span,
+}
+
+pub(super) type Fields = SmallVec<[Field; 24]>;
+
+/// The head of a message.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) start_line: Span,
+    pub(super) fields: Fields,
+    /// Where the body begins.
+    pub(super) end: usize,
+    /// Some header runs over several lines.
+    pub(super) folded: bool,
+    /// The first thing that was wrong. What could be read is in the table all the same, so that a request can be answered.
+    pub(super) fault: Option<(ParseErrorKind, usize)>,
+}
+
+/// Reads the head that `bytes` begin with. `Err` only where no table can be made.
+pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
+    let mut head = Head {
+        start_line: Span::default(),
+        fields: Fields::new(),
+        end: bytes.len(),
+        folded: false,
+        fault: None,
+    };
+    let (line_end, mut at) = line(bytes, 0)?;
+    head.start_line = Span::new(0, line_end);
+    if let Some(byte) = control_in(head.start_line.of(bytes)) {
+        head.note(ParseErrorKind::Control(byte), 0);
+    }
+    loop {
+        let start = at;
+        let (mut end, mut next) = line(bytes, start)?;
+        if end == start {
+            head.end = next;
+            return Ok(head);
+        }
+        let mut suspect = control_in(bytes.get(start..end).unwrap_or_default());
+        while matches!(bytes.get(next), Some(b' ' | b'\t')) {
+            head.folded = true;
+            let begin = next;
+            (end, next) = line(bytes, begin)?;
+            suspect = suspect.or(control_in(bytes.get(begin..end).unwrap_or_default()));
+        }
+        at = next;
+        head.field(bytes, start, end, suspect);
+        if head.fields.len() > MAX_HEADERS {
+            let (what, count) = ("headers", head.fields.len());
+            let limit = MAX_HEADERS;
+            return Err((ParseErrorKind::TooMany { what, count, limit }, start));
+        }
+    }
+}
+
+/// Replaces the line ends of folded headers by spaces, in place: offsets stay.
+pub(super) fn unfold(bytes: &mut [u8], fields: &Fields) {
+    for field in fields {
+        let range = usize::from(field.value.start)..usize::from(field.value.end);
+        for byte in bytes.get_mut(range).unwrap_or_default() {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
+impl Head {
+    fn note(&mut self, kind: ParseErrorKind, offset: usize) {
+        self.fault.get_or_insert((kind, offset));
+    }
+
+    fn field(&mut self, bytes: &[u8], start: usize, end: usize, suspect: Option<u8>) {
+        let text = bytes.get(start..end).unwrap_or_default();
+        if text.len() > MAX_HEADER {
+            let (what, size, limit) = ("header", text.len(), MAX_HEADER);
+            return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
+        }
+        let Some(colon) = memchr(b':', text) else {
+            return self.note(ParseErrorKind::NotAHeader, start);
+        };
+        let raw_name = text.get(..colon).unwrap_or_default();
+        let blanks = raw_name
+            .iter()
+            .rev()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
+        let name = raw_name.get(..colon - blanks).unwrap_or_default();
+        if !is_token(name) {
+            return self.note(ParseErrorKind::NotAHeader, start);
+        }
+        if name.len() > MAX_NAME {
+            let (what, size, limit) = ("header name", name.len(), MAX_NAME);
+            return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
+        }
+        let raw_value = after(text, colon + 1);
+        let value = trim_bytes(raw_value);
+        // Only a quoted pair may carry a control character (RFC 3261 §25.1, RFC 4475 intmeth).
+        if let Some(byte) = suspect
+            && (bare_return(value) || !controls_are_quoted(value))
+        {
+            return self.note(ParseErrorKind::Control(byte), start);
+        }
+        let lead = raw_value.len() - trim_start(raw_value).len();
+        let value_start = start + colon + 1 + lead;
+        self.fields.push(Field {
+            id: HeaderName::parse(name),
+            name: Span::new(start, start + name.len()),
+            value: Span::new(value_start, value_start + value.len()),
+        });
+    }
+}
+
+fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+/// End of the line that begins at `start`, without and with its CRLF.
+fn line(bytes: &[u8], start: usize) -> Result<(usize, usize), (ParseErrorKind, usize)> {
+    let length = memchr(b'\n', after(bytes, start)).ok_or((ParseErrorKind::Unfinished, start))?;
+    let feed = start + length;
+    match length.checked_sub(1).map(|back| start + back) {
+        Some(end) if bytes.get(end) == Some(&b'\r') => Ok((end, feed + 1)),
+        _ => Err((ParseErrorKind::LineEnd, feed)),
+    }
+}
+
+fn control_in(text: &[u8]) -> Option<u8> {
+    let any = text.iter().fold(false, |any, byte| any | is_control(*byte));
+    any.then(|| text.iter().copied().find(|byte| is_control(*byte)))
+        .flatten()
+}
+
+fn bare_return(value: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', value).any(|at| value.get(at + 1) != Some(&b'\n'))
+}
+
+/// Line ends are those of folding here: the caller has looked for others.
+fn controls_are_quoted(value: &[u8]) -> bool {
+    let breaks = |byte: u8| is_control(byte) && !matches!(byte, b'\r' | b'\n');
+    let mut rest = value;
+    while let Some(quote) = memchr(b'"', rest) {
+        let (plain, quoted) = rest.split_at_checked(quote).unwrap_or_default();
+        let Some(length) = quoted_length(quoted) else {
+            return false;
+        };
+        let (mut inside, tail) = quoted.split_at_checked(length).unwrap_or_default();
+        if plain.iter().any(|byte| breaks(*byte)) {
+            return false;
+        }
+        while let Some(backslash) = memchr(b'\\', inside) {
+            let before = inside.get(..backslash).unwrap_or_default();
+            if before.iter().any(|byte| breaks(*byte))
+                || memchr2(
+                    b'\r',
+                    b'\n',
+                    inside.get(backslash + 1..backslash + 2).unwrap_or_default(),
+                )
+                .is_some()
+            {
+                return false;
+            }
+            inside = after(inside, backslash + 2);
+        }
+        if inside.iter().any(|byte| breaks(*byte)) {
+            return false;
+        }
+        rest = tail;
+    }
+    !rest.iter().any(|byte| breaks(*byte))
+}
+
+/// The one Content-Length of a head: digits only, duplicates must agree. None when there is none.
+pub(super) fn content_length(
+    bytes: &[u8],
+    fields: &Fields,
+) -> Result<Option<usize>, (ParseErrorKind, usize)> {
+    let mut found = None;
+    for field in fields
+        .iter()
+        .filter(|field| field.id == Some(HeaderName::ContentLength))
+    {
+        let number = crate::sip::grammar::digits(field.value.of(bytes))
+            .and_then(|number| usize::try_from(number).ok());
+        let fault = (
+            ParseErrorKind::ContentLength,
+            usize::from(field.value.start),
+        );
+        match (number, found) {
+            (None, _) => return Err(fault),
+            (Some(new), Some(old)) if new != old => return Err(fault),
+            _ => found = number,
+        }
+    }
+    Ok(found)
+}

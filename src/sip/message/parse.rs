@@ -1,0 +1,338 @@
+//! From bytes to a checked [`Message`].
+
+use super::error::{ParseError, ParseErrorKind};
+use super::head::{self, Field, Head, Span};
+use super::limits::{MAX_HEAD, MAX_HOPS, MAX_KEY, MAX_MESSAGE};
+use super::name::HeaderName;
+use super::{Message, Parsed, StartLine};
+use crate::sip::grammar::{after, digits, split_values};
+use crate::sip::header::{CSeq, HeaderError, NameAddr, Via};
+use crate::sip::method::Method;
+use crate::sip::uri::{self, Scheme};
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr, memrchr};
+use std::sync::Arc;
+
+type Fault = (ParseErrorKind, usize);
+
+pub(super) fn parse(datagram: Bytes) -> Result<Message, ParseError> {
+    let whole = |(kind, offset)| ParseError::new(kind, offset);
+    if datagram.len() > MAX_MESSAGE {
+        let (size, limit) = (datagram.len(), MAX_MESSAGE);
+        return Err(whole((ParseErrorKind::TooLarge { size, limit }, limit)));
+    }
+    let mut bytes = datagram;
+    let lead = bytes
+        .iter()
+        .position(|byte| !matches!(byte, b'\r' | b'\n'))
+        .ok_or_else(|| whole((ParseErrorKind::Empty, 0)))?;
+    let bytes_from = bytes.split_off(lead);
+    bytes = bytes_from;
+
+    let mut head = head::scan(&bytes).map_err(whole)?;
+    if head.folded {
+        let mut copy = BytesMut::from(&*bytes);
+        head::unfold(&mut copy, &head.fields);
+        bytes = copy.freeze();
+    }
+    let mut fault = head.fault.take();
+    let start = start_line(head.start_line, &bytes)
+        .map_err(|found| whole(fault.take().unwrap_or(found)))?;
+    let (start, start_fault) = start;
+    let mut note = |found: Fault| {
+        fault.get_or_insert(found);
+    };
+    start_fault.map(&mut note);
+    if head.end > MAX_HEAD {
+        let (what, size, limit) = ("head", head.end, MAX_HEAD);
+        note((ParseErrorKind::TooLong { what, size, limit }, limit));
+    }
+    let body = body(&head, &bytes).unwrap_or_else(|found| {
+        note(found);
+        Span::new(head.end, bytes.len())
+    });
+
+    let is_request = matches!(start, StartLine::Request { .. });
+    let method = match &start {
+        StartLine::Request { method, .. } => Some(method.clone()),
+        StartLine::Response { .. } => None,
+    };
+    let mut message = Parsed {
+        via: Span::default(),
+        via_layout: Default::default(),
+        call_id: Span::default(),
+        from: Span::default(),
+        to: Span::default(),
+        from_tag: Span::default(),
+        to_tag: Span::default(),
+        cseq: 0,
+        cseq_method: method.unwrap_or(Method::Options),
+        body,
+        start,
+        fields: head.fields,
+        bytes,
+    };
+    let answerable = message.check_core(&mut note);
+    message.check_rest(is_request, &mut note);
+
+    let is_ack = matches!(
+        &message.start,
+        StartLine::Request {
+            method: Method::Ack,
+            ..
+        }
+    );
+    match fault {
+        None => Ok(Message(Arc::new(message))),
+        Some(fault) if is_request && answerable && !is_ack => {
+            Err(whole(fault).of_request(Message(Arc::new(message))))
+        }
+        Some(fault) => Err(whole(fault)),
+    }
+}
+
+/// The start line. A Request-URI or version that is wrong leaves the request answerable: that fault comes beside it.
+fn start_line(span: Span, bytes: &[u8]) -> Result<(StartLine, Option<Fault>), Fault> {
+    let line = span.of(bytes);
+    let fail = |what| (ParseErrorKind::StartLine(what), 0);
+    if let Some(rest) = line.strip_prefix(b"SIP/") {
+        let space = memchr(b' ', rest).ok_or(fail("no status code"))?;
+        if rest.get(..space) != Some(b"2.0") {
+            return Err((ParseErrorKind::Version, 0));
+        }
+        let rest = after(rest, space + 1);
+        let (code, reason) = rest.split_at_checked(3).ok_or(fail("no status code"))?;
+        let status = digits(code)
+            .and_then(|code| u16::try_from(code).ok())
+            .filter(|code| (100..700).contains(code))
+            .ok_or(fail("the status code is not 100 to 699"))?;
+        if !matches!(reason.first(), None | Some(b' ')) {
+            return Err(fail("the status code is not 100 to 699"));
+        }
+        let reason = span.within(
+            line.len() - reason.len() + reason.len().min(1),
+            reason.len().saturating_sub(1),
+        );
+        return Ok((StartLine::Response { status, reason }, None));
+    }
+    let first = memchr(b' ', line).ok_or(fail("no Request-URI"))?;
+    let last = memrchr(b' ', line)
+        .filter(|last| *last > first)
+        .ok_or(fail("no version"))?;
+    let method = Method::from_bytes(line.get(..first).unwrap_or_default())
+        .map_err(|_| fail("the method is no token"))?;
+    let uri = line.get(first + 1..last).unwrap_or_default();
+    let mut fault = None;
+    let version = after(line, last + 1);
+    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        let other = version
+            .get(..4)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
+        fault = Some(match other {
+            true => (ParseErrorKind::Version, last + 1),
+            false => (
+                ParseErrorKind::StartLine("it does not end with SIP/2.0"),
+                last + 1,
+            ),
+        });
+    }
+    let text = std::str::from_utf8(uri).unwrap_or("\u{7f}");
+    match uri::check(text) {
+        Err(error) => {
+            fault.get_or_insert((ParseErrorKind::RequestUri(error), first + 1));
+        }
+        Ok(Scheme::Sip | Scheme::Sips) if uri::carries_headers(text) => {
+            fault.get_or_insert((ParseErrorKind::RequestUriHeaders, first + 1));
+        }
+        Ok(_) => {}
+    }
+    let uri = span.within(first + 1, uri.len());
+    Ok((StartLine::Request { method, uri }, fault))
+}
+
+fn body(head: &Head, bytes: &[u8]) -> Result<Span, Fault> {
+    let present = bytes.len().saturating_sub(head.end);
+    match head::content_length(bytes, &head.fields)? {
+        None => Ok(Span::new(head.end, bytes.len())),
+        Some(announced) if announced <= present => Ok(Span::new(head.end, head.end + announced)),
+        Some(announced) => Err((ParseErrorKind::Truncated { announced, present }, head.end)),
+    }
+}
+
+impl Parsed {
+    /// Reads the headers that every message has and that an answer repeats. True when all of them could be found.
+    fn check_core(&mut self, note: &mut impl FnMut(Fault)) -> bool {
+        let mut found = [None::<Field>; 4];
+        let wanted = [
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+        ];
+        let mut via = None;
+        let mut seen = 0u128;
+        let mut doubled = false;
+        for field in &self.fields {
+            let Some(id) = field.id else { continue };
+            let bit = 1u128 << (id as u8);
+            if id.is_single() && seen & bit != 0 {
+                doubled |= wanted.contains(&id);
+                note((ParseErrorKind::Duplicate(id), usize::from(field.name.start)));
+            }
+            seen |= bit;
+            match id {
+                HeaderName::Via => via = via.or(Some(*field)),
+                HeaderName::From => found[0] = Some(*field),
+                HeaderName::To => found[1] = Some(*field),
+                HeaderName::CallId => found[2] = Some(*field),
+                HeaderName::CSeq => found[3] = Some(*field),
+                _ => {}
+            }
+        }
+        for (field, name) in found.iter().zip(wanted) {
+            if field.is_none() {
+                note((ParseErrorKind::Missing(name), 0));
+            }
+        }
+        let via_read = match via {
+            Some(field) => self.read_via(field).map_err(&mut *note).is_ok(),
+            None => {
+                note((ParseErrorKind::Missing(HeaderName::Via), 0));
+                false
+            }
+        };
+        let [Some(from), Some(to), Some(call_id), Some(cseq)] = found else {
+            return false;
+        };
+        self.read_dialog_headers(from, to, call_id, cseq, note);
+        via_read && !doubled
+    }
+
+    fn read_via(&mut self, field: Field) -> Result<(), Fault> {
+        let at = usize::from(field.value.start);
+        let value = field.value.of(&self.bytes);
+        let first = split_values(value, b',').next().unwrap_or_default();
+        let text = std::str::from_utf8(first).map_err(|_| {
+            let error = HeaderError::new(HeaderName::Via, "not UTF-8", first);
+            (ParseErrorKind::Header(error), at)
+        })?;
+        let via = Via::parse(text).map_err(|error| (ParseErrorKind::Header(error), at))?;
+        key_length("branch", via.branch(), at)?;
+        self.via_layout = via.layout();
+        self.via = field.value.within(0, first.len());
+        Ok(())
+    }
+
+    fn read_dialog_headers(
+        &mut self,
+        from: Field,
+        to: Field,
+        call_id: Field,
+        cseq: Field,
+        note: &mut impl FnMut(Fault),
+    ) {
+        (self.from, self.to, self.call_id) = (from.value, to.value, call_id.value);
+        for (name, field) in [(HeaderName::From, from), (HeaderName::To, to)] {
+            let at = usize::from(field.value.start);
+            match NameAddr::tag_of(name, field.value.of(&self.bytes)) {
+                Err(error) => note((ParseErrorKind::Header(error), at)),
+                Ok(None) => {}
+                Ok(Some(tag)) => {
+                    if let Err(fault) = key_length("tag", Some(tag), at) {
+                        note(fault);
+                    }
+                    let span = self.span_of(tag.as_bytes());
+                    match name {
+                        HeaderName::From => self.from_tag = span,
+                        _ => self.to_tag = span,
+                    }
+                }
+            }
+        }
+        let at = usize::from(call_id.value.start);
+        let text = call_id.value.of(&self.bytes);
+        if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
+            let error = HeaderError::new(HeaderName::CallId, "not one word of visible ASCII", text);
+            note((ParseErrorKind::Header(error), at));
+        }
+        if let Err(fault) = key_length("Call-ID", std::str::from_utf8(text).ok(), at) {
+            note(fault);
+        }
+        let at = usize::from(cseq.value.start);
+        match CSeq::parse_bytes(cseq.value.of(&self.bytes)) {
+            Err(error) => note((ParseErrorKind::Header(error), at)),
+            Ok(read) => {
+                if matches!(&self.start, StartLine::Request { method, .. } if *method != read.method)
+                {
+                    note((ParseErrorKind::MethodMismatch, at));
+                }
+                self.cseq = read.number;
+                self.cseq_method = read.method;
+            }
+        }
+    }
+
+    /// What else we route on: every Via, and in requests Contact, Route, Record-Route and Max-Forwards.
+    fn check_rest(&self, is_request: bool, note: &mut impl FnMut(Fault)) {
+        let mut hops = [0usize; 4];
+        for field in &self.fields {
+            let (slot, what) = match field.id {
+                Some(HeaderName::Via) => (0, "Via values"),
+                Some(HeaderName::Route) => (1, "Route values"),
+                Some(HeaderName::RecordRoute) => (2, "Record-Route values"),
+                Some(HeaderName::Contact) => (3, "Contact values"),
+                Some(HeaderName::MaxForwards) if is_request => {
+                    let value = field.value.of(&self.bytes);
+                    if digits(value).is_none() {
+                        let error =
+                            HeaderError::new(HeaderName::MaxForwards, "not a number", value);
+                        note((
+                            ParseErrorKind::Header(error),
+                            usize::from(field.value.start),
+                        ));
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            let at = usize::from(field.value.start);
+            let Some(count) = hops.get_mut(slot) else {
+                continue;
+            };
+            for value in split_values(field.value.of(&self.bytes), b',') {
+                *count += 1;
+                let checked = match field.id {
+                    Some(HeaderName::Via) if *count == 1 => Ok(()),
+                    Some(HeaderName::Via) => Via::check(value),
+                    Some(HeaderName::Contact) if value == b"*" => Ok(()),
+                    Some(name) if is_request => NameAddr::check(name, value),
+                    _ => Ok(()),
+                };
+                if let Err(error) = checked {
+                    note((ParseErrorKind::Header(error), at));
+                }
+                if *count > MAX_HOPS {
+                    let (count, limit) = (*count, MAX_HOPS);
+                    note((ParseErrorKind::TooMany { what, count, limit }, at));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The span of a part of our own bytes.
+    fn span_of(&self, part: &[u8]) -> Span {
+        let start = (part.as_ptr() as usize).saturating_sub(self.bytes.as_ptr() as usize);
+        Span::new(start, start + part.len())
+    }
+}
+
+fn key_length(what: &'static str, key: Option<&str>, at: usize) -> Result<(), Fault> {
+    match key.map_or(0, str::len) {
+        size if size > MAX_KEY => {
+            let limit = MAX_KEY;
+            Err((ParseErrorKind::TooLong { what, size, limit }, at))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,556 @@
+//! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966), kept byte for byte.
+
+use super::grammar;
+use memchr::{memchr, memchr2, memchr3};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+/// Longest URI that is accepted, in bytes.
+pub const MAX_URI: usize = 8 * 1024;
+
+/// The scheme of a URI, compared case-blind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Sip,
+    Sips,
+    Tel,
+    /// Any other scheme: the rest of the URI is opaque.
+    Other,
+}
+
+/// Why a text is no URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UriError {
+    #[error("URI of {0} bytes, the limit is {MAX_URI}")]
+    TooLong(usize),
+    #[error("URI without a scheme")]
+    Scheme,
+    #[error("byte {byte:#04x} at {at} may not stand in a URI")]
+    Byte { byte: u8, at: usize },
+    #[error("the user part is empty")]
+    User,
+    #[error("the host is no name, IPv4 address or bracketed IPv6 address")]
+    Host,
+    #[error("the port is not 1 to 65535")]
+    Port,
+    #[error(
+        "the telephone number is empty or holds other characters than digits and - . ( ) * # + A-F"
+    )]
+    Number,
+    #[error("a parameter has no name or an impossible one")]
+    Parameter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    scheme: Scheme,
+    /// All ends are offsets into the text; `user` is None without `@`.
+    user: Option<(u16, u16)>,
+    host: (u16, u16),
+    port: Option<u16>,
+    /// Where `;params` begins (or `?headers`, or the end).
+    params: u16,
+    /// Where `?headers` begins (or the end).
+    headers: u16,
+}
+
+/// A URI: its text is never changed by parsing, so unknown parameters survive as they came.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Uri {
+    text: String,
+    layout: Layout,
+}
+
+impl Uri {
+    /// Reads a URI. A raw `#` in the user part (Teams sends `*21#`), IPv6 references and `tel:` are accepted; white space,
+    /// controls, quotes and angle brackets are not.
+    pub fn parse(text: &str) -> Result<Uri, UriError> {
+        let layout = scan(text)?;
+        Ok(Uri {
+            text: text.to_owned(),
+            layout,
+        })
+    }
+
+    /// Makes `sip:user@host:port`, escaping the user part where it must be. `host` may be a bare IPv6 address.
+    pub fn sip(user: Option<&str>, host: &str, port: Option<u16>) -> Result<Uri, UriError> {
+        let mut text = String::from("sip:");
+        if let Some(user) = user {
+            escape_user(user, &mut text);
+            text.push('@');
+        }
+        push_host(host, &mut text);
+        push_port(port, &mut text);
+        Uri::parse_owned(text)
+    }
+
+    /// The text as it came.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn scheme(&self) -> Scheme {
+        self.layout.scheme
+    }
+
+    /// The user part without a password, still escaped; of a `tel:` URI its number.
+    pub fn user(&self) -> Option<&str> {
+        let userinfo = self.slice(self.layout.user?);
+        Some(match self.scheme() {
+            Scheme::Tel => userinfo,
+            _ => userinfo.split(':').next().unwrap_or(userinfo),
+        })
+    }
+
+    /// The host as written, an IPv6 address with its brackets; empty for `tel:` and opaque URIs.
+    pub fn host(&self) -> &str {
+        self.slice(self.layout.host)
+    }
+
+    /// The host when it is an address.
+    pub fn host_ip(&self) -> Option<IpAddr> {
+        host_address(self.host())
+    }
+
+    /// The port when one is written.
+    pub fn port(&self) -> Option<u16> {
+        self.layout.port
+    }
+
+    /// The value of a parameter as written, its name compared case-blind; empty for a flag such as `lr`.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.unwrap_or_default())
+    }
+
+    /// Parameters in their order: name and value as written.
+    pub fn params(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        pairs(self.params_text(), ';')
+    }
+
+    /// Headers after `?`, in their order, still escaped. They are never acted on unless a caller asks for them by name.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let text = self
+            .text
+            .get(usize::from(self.layout.headers)..)
+            .unwrap_or_default();
+        pairs(text.strip_prefix('?').unwrap_or_default(), '&')
+    }
+
+    /// True when `?headers` are present.
+    pub fn has_headers(&self) -> bool {
+        usize::from(self.layout.headers) < self.text.len()
+    }
+
+    /// The same URI with another user part, which is escaped where it must be.
+    pub fn with_user(&self, user: &str) -> Result<Uri, UriError> {
+        let mut text = self.scheme_text();
+        escape_user(user, &mut text);
+        if !matches!(self.scheme(), Scheme::Tel) {
+            text.push('@');
+            text.push_str(self.host_onwards());
+        } else {
+            text.push_str(self.params_onwards());
+        }
+        Uri::parse_owned(text)
+    }
+
+    /// The same URI with another host and port.
+    pub fn with_host(&self, host: &str, port: Option<u16>) -> Result<Uri, UriError> {
+        let mut text = self.until_host().to_owned();
+        push_host(host, &mut text);
+        push_port(port, &mut text);
+        text.push_str(self.params_onwards());
+        Uri::parse_owned(text)
+    }
+
+    /// The same URI with a parameter set: replaced where it stood, else appended. `value` None makes a flag.
+    pub fn with_param(&self, name: &str, value: Option<&str>) -> Result<Uri, UriError> {
+        let mut text = self.until_params().to_owned();
+        let mut replaced = false;
+        for (key, old) in self.params() {
+            if !key.eq_ignore_ascii_case(name) {
+                push_param(key, old, &mut text);
+            } else if !std::mem::replace(&mut replaced, true) {
+                push_param(name, value, &mut text);
+            }
+        }
+        if !replaced {
+            push_param(name, value, &mut text);
+        }
+        text.push_str(self.headers_onwards());
+        Uri::parse_owned(text)
+    }
+
+    /// The same URI without a parameter.
+    pub fn without_param(&self, name: &str) -> Uri {
+        let mut text = self.until_params().to_owned();
+        for (key, value) in self.params() {
+            if !key.eq_ignore_ascii_case(name) {
+                push_param(key, value, &mut text);
+            }
+        }
+        text.push_str(self.headers_onwards());
+        Uri::parse_owned(text).unwrap_or_else(|_| self.clone())
+    }
+
+    /// The same URI without `?headers`, which may not stand in a Request-URI (RFC 3261 §19.1.1).
+    pub fn without_headers(&self) -> Uri {
+        let mut layout = self.layout;
+        let text: String = self
+            .text
+            .get(..usize::from(layout.headers))
+            .unwrap_or(&self.text)
+            .to_owned();
+        layout.headers = layout.headers.min(text.len() as u16);
+        Uri { text, layout }
+    }
+
+    fn parse_owned(text: String) -> Result<Uri, UriError> {
+        let layout = scan(&text)?;
+        Ok(Uri { text, layout })
+    }
+
+    fn slice(&self, (start, end): (u16, u16)) -> &str {
+        self.text
+            .get(usize::from(start)..usize::from(end))
+            .unwrap_or_default()
+    }
+
+    fn params_text(&self) -> &str {
+        let text = self.slice((self.layout.params, self.layout.headers));
+        text.strip_prefix(';').unwrap_or_default()
+    }
+
+    fn scheme_text(&self) -> String {
+        let end = self.text.find(':').map_or(0, |colon| colon + 1);
+        self.text.get(..end).unwrap_or_default().to_owned()
+    }
+
+    fn until_host(&self) -> &str {
+        self.text
+            .get(..usize::from(self.layout.host.0))
+            .unwrap_or_default()
+    }
+
+    fn host_onwards(&self) -> &str {
+        self.text
+            .get(usize::from(self.layout.host.0)..)
+            .unwrap_or_default()
+    }
+
+    fn until_params(&self) -> &str {
+        self.text
+            .get(..usize::from(self.layout.params))
+            .unwrap_or_default()
+    }
+
+    fn params_onwards(&self) -> &str {
+        self.text
+            .get(usize::from(self.layout.params)..)
+            .unwrap_or_default()
+    }
+
+    fn headers_onwards(&self) -> &str {
+        self.text
+            .get(usize::from(self.layout.headers)..)
+            .unwrap_or_default()
+    }
+}
+
+/// The address that a host text is, brackets allowed.
+pub(crate) fn host_address(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')?
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(IpAddr::V6),
+        None => host.parse().ok(),
+    }
+}
+
+/// Length of the host that `text` begins with: a name, an IPv4 address or a bracketed IPv6 address. None when there is none.
+pub(crate) fn host_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    if bytes.first() == Some(&b'[') {
+        let close = memchr(b']', bytes)?;
+        text.get(1..close)?.parse::<Ipv6Addr>().ok()?;
+        return Some(close + 1);
+    }
+    let length = bytes
+        .iter()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')))
+        .unwrap_or(bytes.len());
+    (1..=255).contains(&length).then_some(length)
+}
+
+/// Checks a URI without copying it.
+pub(crate) fn check(text: &str) -> Result<Scheme, UriError> {
+    scan(text).map(|layout| layout.scheme)
+}
+
+/// True when a checked URI text carries `?headers`.
+pub(crate) fn carries_headers(text: &str) -> bool {
+    scan(text).is_ok_and(|layout| usize::from(layout.headers) < text.len())
+}
+
+fn scan(text: &str) -> Result<Layout, UriError> {
+    if text.len() > MAX_URI {
+        return Err(UriError::TooLong(text.len()));
+    }
+    let bytes = text.as_bytes();
+    let refused = |byte: u8| byte <= 0x20 || byte == 0x7f || matches!(byte, b'<' | b'>' | b'"');
+    if bytes.iter().fold(false, |bad, byte| bad | refused(*byte)) {
+        let found = bytes.iter().enumerate().find(|(_, byte)| refused(**byte));
+        let (at, byte) = found.map_or((0, 0), |(at, byte)| (at, *byte));
+        return Err(UriError::Byte { byte, at });
+    }
+    let colon = memchr(b':', bytes).ok_or(UriError::Scheme)?;
+    let name = bytes.get(..colon).unwrap_or_default();
+    let valid = name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    if !valid {
+        return Err(UriError::Scheme);
+    }
+    let start = colon + 1;
+    if name.eq_ignore_ascii_case(b"sip") {
+        scan_sip(Scheme::Sip, text, start)
+    } else if name.eq_ignore_ascii_case(b"sips") {
+        scan_sip(Scheme::Sips, text, start)
+    } else if name.eq_ignore_ascii_case(b"tel") {
+        scan_tel(text, start)
+    } else {
+        let end = text.len() as u16;
+        Ok(Layout {
+            scheme: Scheme::Other,
+            user: None,
+            host: (end, end),
+            port: None,
+            params: end,
+            headers: end,
+        })
+    }
+}
+
+// Offsets fit u16 because MAX_URI does.
+fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError> {
+    let bytes = text.as_bytes();
+    let user = memchr(b'@', grammar::after(bytes, start)).map(|length| (start, start + length));
+    if let Some((from, to)) = user
+        && (from == to || bytes.get(from) == Some(&b':'))
+    {
+        return Err(UriError::User);
+    }
+    let host = user.map_or(start, |(_, at)| at + 1);
+    let length = text
+        .get(host..)
+        .and_then(host_length)
+        .ok_or(UriError::Host)?;
+    let host_end = host + length;
+    let params = memchr2(b';', b'?', grammar::after(bytes, host_end))
+        .map_or(bytes.len(), |step| host_end + step);
+    let port = match text.get(host_end..params).unwrap_or_default() {
+        "" => None,
+        text => {
+            let digits = text.strip_prefix(':').ok_or(UriError::Host)?;
+            Some(grammar::port(digits).ok_or(UriError::Port)?)
+        }
+    };
+    let headers =
+        memchr(b'?', grammar::after(bytes, params)).map_or(bytes.len(), |step| params + step);
+    check_params(bytes.get(params..headers).unwrap_or_default())?;
+    Ok(Layout {
+        scheme,
+        user: user.map(|(from, to)| (from as u16, to as u16)),
+        host: (host as u16, host_end as u16),
+        port,
+        params: params as u16,
+        headers: headers as u16,
+    })
+}
+
+fn scan_tel(text: &str, start: usize) -> Result<Layout, UriError> {
+    let bytes = text.as_bytes();
+    let params =
+        memchr(b';', grammar::after(bytes, start)).map_or(bytes.len(), |length| start + length);
+    let number = bytes.get(start..params).unwrap_or_default();
+    let dialable = |byte: &u8| {
+        byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#')
+    };
+    if !number.iter().all(dialable)
+        || !number
+            .iter()
+            .any(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'*' | b'#'))
+    {
+        return Err(UriError::Number);
+    }
+    check_params(grammar::after(bytes, params))?;
+    let end = bytes.len() as u16;
+    Ok(Layout {
+        scheme: Scheme::Tel,
+        user: Some((start as u16, params as u16)),
+        host: (end, end),
+        port: None,
+        params: params as u16,
+        headers: end,
+    })
+}
+
+/// `;name=value` lists: every name is there and made of characters of a parameter name.
+fn check_params(text: &[u8]) -> Result<(), UriError> {
+    let Some((b';', list)) = text.split_first() else {
+        return Ok(());
+    };
+    let mut rest = list;
+    loop {
+        let end = memchr(b';', rest).unwrap_or(rest.len());
+        let param = rest.get(..end).unwrap_or_default();
+        let name = param
+            .get(..memchr(b'=', param).unwrap_or(param.len()))
+            .unwrap_or_default();
+        let possible = |byte: &u8| {
+            grammar::is_token_byte(*byte)
+                || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'$' | b'(' | b')')
+        };
+        if name.is_empty()
+            || !name.iter().all(possible)
+            || memchr3(b',', b'@', b'?', param).is_some()
+        {
+            return Err(UriError::Parameter);
+        }
+        if end == rest.len() {
+            return Ok(());
+        }
+        rest = grammar::after(rest, end + 1);
+    }
+}
+
+fn pairs(text: &str, separator: char) -> impl Iterator<Item = (&str, Option<&str>)> {
+    text.split(separator)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (pair, None),
+        })
+}
+
+fn push_param(name: &str, value: Option<&str>, text: &mut String) {
+    text.push(';');
+    text.push_str(name);
+    if let Some(value) = value {
+        text.push('=');
+        text.push_str(value);
+    }
+}
+
+fn push_host(host: &str, text: &mut String) {
+    if host.parse::<Ipv6Addr>().is_ok() {
+        text.push('[');
+        text.push_str(host);
+        text.push(']');
+    } else {
+        text.push_str(host);
+    }
+}
+
+fn push_port(port: Option<u16>, text: &mut String) {
+    if let Some(port) = port {
+        text.push(':');
+        text.push_str(&port.to_string());
+    }
+}
+
+/// Escapes what may not stand in a user part (RFC 3261 §25.1 `user`); an existing `%XX` stays.
+fn escape_user(user: &str, text: &mut String) {
+    let bytes = user.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let escape = *byte == b'%'
+            && bytes
+                .get(at + 1..at + 3)
+                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'_'
+                    | b'.'
+                    | b'!'
+                    | b'~'
+                    | b'*'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'&'
+                    | b'='
+                    | b'+'
+                    | b'$'
+                    | b','
+                    | b';'
+                    | b'?'
+                    | b'/'
+                    | b'#'
+            );
+        if escape || plain {
+            text.push(char::from(*byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+impl PartialEq for Uri {
+    fn eq(&self, other: &Uri) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Uri {}
+
+impl std::hash::Hash for Uri {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl fmt::Debug for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uri({})", self.text)
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Uri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Uri, UriError> {
+        Uri::parse(text)
+    }
+}
+
+impl TryFrom<String> for Uri {
+    type Error = UriError;
+
+    fn try_from(text: String) -> Result<Uri, UriError> {
+        Uri::parse_owned(text)
+    }
+}
+
+impl From<Uri> for String {
+    fn from(uri: Uri) -> String {
+        uri.text
+    }
+}
+
+#[cfg(test)]
+mod tests;
