@@ -105,7 +105,7 @@ fn acceptable(audio: &Audio) -> Result<&Crypto, Refusal> {
         .iter()
         .find(|line| line.is_acceptable())
         .ok_or_else(|| Refusal::NoCrypto {
-            offered: audio.crypto.iter().map(|line| line.suite.as_str().to_owned()).collect(),
+            offered: audio.crypto.iter().map(|line| line.suite.clone()).collect(),
         })
 }
 
@@ -123,7 +123,7 @@ fn answered_line(audio: &Audio) -> Result<&Crypto, Refusal> {
 
 fn keys(local: &LocalMedia, line: &Crypto) -> Result<SrtpKeys, Refusal> {
     let remote = line.key.clone().ok_or_else(|| Refusal::NoCrypto {
-        offered: vec![line.suite.as_str().to_owned()],
+        offered: vec![line.suite.clone()],
     })?;
     if remote == local.key {
         // the same key in both directions is a two-time pad

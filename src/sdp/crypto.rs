@@ -1,113 +1,17 @@
 //! `a=crypto`: SRTP keys in the description (RFC 4568).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
-use zeroize::{Zeroize, Zeroizing};
+use crate::srtp::{MasterKey, Suite};
 
-/// A 16-byte master key followed by a 14-byte master salt. Never shown by `Debug`, wiped when dropped; serialised as
-/// base64 for call snapshots, which the store encrypts.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MasterKey([u8; 30]);
-
-/// Not 30 bytes of base64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an SRTP key and salt are 30 bytes, 40 characters of base64")]
-pub struct MasterKeyError;
-
-impl MasterKey {
-    /// From 30 random bytes (RFC 4568 §6.1: fresh for every stream and direction).
-    pub fn new(bytes: [u8; 30]) -> MasterKey {
-        MasterKey(bytes)
-    }
-
-    /// Key (16 bytes) and salt (14 bytes).
-    pub fn as_bytes(&self) -> &[u8; 30] {
-        &self.0
-    }
-
-    pub(super) fn to_base64(&self) -> String {
-        STANDARD.encode(self.0)
-    }
-}
-
-impl Drop for MasterKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl FromStr for MasterKey {
-    type Err = MasterKeyError;
-
-    fn from_str(text: &str) -> Result<MasterKey, MasterKeyError> {
-        if text.len() != 40 {
-            return Err(MasterKeyError);
-        }
-        let bytes = Zeroizing::new(STANDARD_NO_PAD.decode(text).map_err(|_| MasterKeyError)?);
-        <[u8; 30]>::try_from(bytes.as_slice())
-            .map(MasterKey)
-            .map_err(|_| MasterKeyError)
-    }
-}
-
-impl TryFrom<String> for MasterKey {
-    type Error = MasterKeyError;
-
-    fn try_from(text: String) -> Result<MasterKey, MasterKeyError> {
-        text.parse()
-    }
-}
-
-impl From<MasterKey> for String {
-    fn from(key: MasterKey) -> String {
-        key.to_base64()
-    }
-}
-
-impl fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MasterKey(..)")
-    }
-}
-
-/// The crypto suite of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CryptoSuite {
-    /// The one that Teams requires and the only one that we print.
-    AesCm128HmacSha1_80,
-    AesCm128HmacSha1_32,
-    Unknown(String),
-}
-
-impl CryptoSuite {
-    pub fn as_str(&self) -> &str {
-        match self {
-            CryptoSuite::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-            CryptoSuite::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
-            CryptoSuite::Unknown(name) => name,
-        }
-    }
-}
-
-impl From<&str> for CryptoSuite {
-    fn from(name: &str) -> CryptoSuite {
-        [CryptoSuite::AesCm128HmacSha1_80, CryptoSuite::AesCm128HmacSha1_32]
-            .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(name))
-            .unwrap_or_else(|| CryptoSuite::Unknown(name.to_owned()))
-    }
-}
+/// The only suite that we print and accept: Teams requires it (TEAMS-093) and every SDES endpoint has it.
+pub(super) const SUITE: Suite = Suite::AesCm128HmacSha1_80;
 
 /// One `a=crypto` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crypto {
     /// Up to nine digits (RFC 4568 §9.1); 0 is a tag like any other.
     pub tag: u32,
-    pub suite: CryptoSuite,
+    /// As written; names are case-sensitive (RFC 4568 §9.2).
+    pub suite: String,
     /// `None` where the line can't be used: an unknown suite, a key of another length, several keys, or a session
     /// parameter that changes how packets look (RFC 4568 §6.3.7).
     pub key: Option<MasterKey>,
@@ -123,7 +27,8 @@ impl Crypto {
             .next()
             .filter(|text| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()))?;
         let tag = tag_text.parse().ok()?;
-        let suite = CryptoSuite::from(fields.next()?);
+        let suite = fields.next()?.to_owned();
+        let known = Suite::from_name(&suite);
         let parameters = fields.next().unwrap_or_default();
         let unusable = Crypto {
             tag,
@@ -131,10 +36,10 @@ impl Crypto {
             key: None,
             mki_length: 0,
         };
-        if matches!(unusable.suite, CryptoSuite::Unknown(_)) || !fields.all(is_harmless) {
+        let Some(known) = known.filter(|_| fields.all(is_harmless)) else {
             return Some(unusable);
-        }
-        match read_inline(parameters) {
+        };
+        match read_inline(known, parameters) {
             Some((key, mki_length)) => Some(Crypto {
                 key: Some(key),
                 mki_length,
@@ -146,7 +51,7 @@ impl Crypto {
 
     /// A usable line of the suite that we speak.
     pub(super) fn is_acceptable(&self) -> bool {
-        self.suite == CryptoSuite::AesCm128HmacSha1_80 && self.key.is_some()
+        self.key.as_ref().is_some_and(|key| key.suite() == SUITE)
     }
 }
 
@@ -156,13 +61,13 @@ fn is_harmless(parameter: &str) -> bool {
 }
 
 /// `inline:<40 characters>[|lifetime][|MKI:length]`. Several keys (`;`) would need MKI look-up and are not used.
-fn read_inline(parameters: &str) -> Option<(MasterKey, u8)> {
+fn read_inline(suite: Suite, parameters: &str) -> Option<(MasterKey, u8)> {
     let (method, info) = parameters.split_once(':')?;
     if !method.eq_ignore_ascii_case("inline") || info.contains(';') {
         return None;
     }
     let mut parts = info.split('|');
-    let key = parts.next()?.parse().ok()?;
+    let key = MasterKey::from_base64(suite, parts.next()?).ok()?;
     let mut mki_length = 0;
     for part in parts {
         if let Some((identifier, length)) = part.split_once(':') {
@@ -195,7 +100,7 @@ mod tests {
             let line = Crypto::read(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}{tail}")).unwrap();
             assert!(line.is_acceptable(), "{tail}");
             assert_eq!(line.mki_length, mki_length, "{tail}");
-            assert_eq!(line.key.unwrap().to_base64(), KEY);
+            assert_eq!(line.key.unwrap().to_base64().as_str(), KEY);
         }
     }
 
@@ -219,13 +124,5 @@ mod tests {
         assert_eq!(Crypto::read("1"), None);
         let hinted = Crypto::read(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} WSH=64 -X")).unwrap();
         assert!(hinted.is_acceptable());
-    }
-
-    #[test]
-    fn keys_do_not_show_in_debug_and_survive_a_snapshot() {
-        let key: MasterKey = KEY.parse().unwrap();
-        assert_eq!(format!("{key:?}"), "MasterKey(..)");
-        let stored = serde_json::to_string(&key).unwrap();
-        assert_eq!(serde_json::from_str::<MasterKey>(&stored).unwrap(), key);
     }
 }

@@ -1,10 +1,10 @@
 //! Our side of a leg and how it is printed.
 
 use super::codec::{Codec, Format};
-use super::crypto::{CryptoSuite, MasterKey};
 use super::direction::Direction;
 use super::profile::{KeyLifetime, LegProfile, Security};
 use super::session::Protocol;
+use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,7 @@ pub struct LocalMedia {
     pub rtp_port: u16,
     /// `None`: RTCP only on the RTP port.
     pub rtcp_port: Option<u16>,
-    /// Our sending key. A new one in a new description restarts the peer's rollover counter (RFC 4568 §7.1).
+    /// Our sending key, of `AES_CM_128_HMAC_SHA1_80`. A new one in a new description restarts the peer's rollover counter (RFC 4568 §7.1).
     pub key: MasterKey,
     session_id: u64,
     version: u64,
@@ -105,9 +105,11 @@ impl AudioLine<'_> {
                 KeyLifetime::Absent => "",
                 KeyLifetime::TwoTo31 => "|2^31",
             };
-            let suite = CryptoSuite::AesCm128HmacSha1_80;
-            let (tag, suite, key) = (self.crypto_tag, suite.as_str(), local.key.to_base64());
-            attributes.push(valued("crypto", format!("{tag} {suite} inline:{key}{lifetime}")));
+            let (tag, suite, key) = (self.crypto_tag, local.key.suite().name(), local.key.to_base64());
+            attributes.push(valued(
+                "crypto",
+                format!("{tag} {suite} inline:{}{lifetime}", key.as_str()),
+            ));
         }
         match local.rtcp_port {
             None if self.rtcp_mux => attributes.push(valued("rtcp", local.rtp_port.to_string())),

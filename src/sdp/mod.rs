@@ -28,7 +28,7 @@ mod session;
 
 pub use answer::{Answer, answer, read_answer};
 pub use codec::{Codec, Format};
-pub use crypto::{Crypto, CryptoSuite, MasterKey, MasterKeyError};
+pub use crypto::Crypto;
 pub use direction::{Direction, HoldStyle};
 pub use error::{Refusal, SdpError};
 pub use local::LocalMedia;

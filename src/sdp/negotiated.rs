@@ -1,9 +1,9 @@
 //! What offer and answer settled on a leg, and how two legs fit together.
 
 use super::codec::{Codec, Format};
-use super::crypto::MasterKey;
 use super::direction::Direction;
 use super::error::Refusal;
+use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 

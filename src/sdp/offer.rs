@@ -63,7 +63,7 @@ pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -
         from.addresses.check(rtcp.ip())?;
     }
     if from.security == Security::SdesRequired && !audio.crypto.iter().any(|line| line.is_acceptable()) {
-        let offered = audio.crypto.iter().map(|line| line.suite.as_str().to_owned()).collect();
+        let offered = audio.crypto.iter().map(|line| line.suite.clone()).collect();
         return Err(Refusal::NoCrypto { offered });
     }
     let mut left_out = Vec::new();
