@@ -158,7 +158,7 @@ impl DigestClient {
 
     /// The header value for a further request under the nonce in use (its count goes up); `None` before any challenge.
     pub fn authorize(&mut self, method: &str, uri: &str, cnonce: &str) -> Option<String> {
-        let (challenge, used) = self.current.as_mut()?;
+        let (_, used) = self.current.as_mut()?;
         *used = used.checked_add(1)?;
         let used = *used;
         let (challenge, _) = self.current.as_ref()?;

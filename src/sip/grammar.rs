@@ -124,11 +124,7 @@ impl<'a> Iterator for Values<'a> {
 pub(crate) fn text_of(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
-        Err(_) => bytes
-            .iter()
-            .map(|byte| char::from(*byte))
-            .collect::<String>()
-            .into(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
     }
 }
 
@@ -138,12 +134,8 @@ mod tests {
 
     #[test]
     fn lists_split_outside_quotes_and_brackets() {
-        let values: Vec<_> =
-            split_values(b" \"a,\\\",b\" <sip:x,y@z> , c;p=\",\" ,<sip:d>", b',').collect();
-        assert_eq!(
-            values,
-            [&b"\"a,\\\",b\" <sip:x,y@z>"[..], b"c;p=\",\"", b"<sip:d>"]
-        );
+        let values: Vec<_> = split_values(b" \"a,\\\",b\" <sip:x,y@z> , c;p=\",\" ,<sip:d>", b',').collect();
+        assert_eq!(values, [&b"\"a,\\\",b\" <sip:x,y@z>"[..], b"c;p=\",\"", b"<sip:d>"]);
     }
 
     #[test]

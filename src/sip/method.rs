@@ -40,10 +40,7 @@ impl ExtensionMethod {
 
 /// A method that is no token, or longer than [`Method::MAX_LENGTH`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a method is a token of at most {} bytes, this has {length}",
-    Method::MAX_LENGTH
-)]
+#[error("a method is a token of at most {} bytes, this has {length}", Method::MAX_LENGTH)]
 pub struct InvalidMethod {
     /// Bytes of what was given.
     pub length: usize,
@@ -145,15 +142,8 @@ mod tests {
 
     #[test]
     fn only_short_tokens() {
-        assert!(
-            "!interesting-Method0123456789_*+`.%indeed'~"
-                .parse::<Method>()
-                .is_ok()
-        );
-        assert_eq!(
-            "M".repeat(200).parse::<Method>(),
-            Err(InvalidMethod { length: 200 })
-        );
+        assert!("!interesting-Method0123456789_*+`.%indeed'~".parse::<Method>().is_ok());
+        assert_eq!("M".repeat(200).parse::<Method>(), Err(InvalidMethod { length: 200 }));
         assert!("".parse::<Method>().is_err());
         assert!("INV ITE".parse::<Method>().is_err());
     }

@@ -10,6 +10,8 @@ pub mod locate;
 pub mod message;
 mod method;
 pub mod session_timer;
+mod timer_wheel;
+pub mod transaction;
 mod uri;
 
 pub use flow::{ConnectionId, Flow, Hop, ListenerId, PeerCertificate, Transport};

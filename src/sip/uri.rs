@@ -35,9 +35,7 @@ pub enum UriError {
     Host,
     #[error("the port is not 1 to 65535")]
     Port,
-    #[error(
-        "the telephone number is empty or holds other characters than digits and - . ( ) * # + A-F"
-    )]
+    #[error("the telephone number is empty or holds other characters than digits and - . ( ) * # + A-F")]
     Number,
     #[error("a parameter has no name or an impossible one")]
     Parameter,
@@ -134,10 +132,7 @@ impl Uri {
 
     /// Headers after `?`, in their order, still escaped. They are never acted on unless a caller asks for them by name.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let text = self
-            .text
-            .get(usize::from(self.layout.headers)..)
-            .unwrap_or_default();
+        let text = self.text.get(usize::from(self.layout.headers)..).unwrap_or_default();
         pairs(text.strip_prefix('?').unwrap_or_default(), '&')
     }
 
@@ -216,9 +211,7 @@ impl Uri {
     }
 
     fn slice(&self, (start, end): (u16, u16)) -> &str {
-        self.text
-            .get(usize::from(start)..usize::from(end))
-            .unwrap_or_default()
+        self.text.get(usize::from(start)..usize::from(end)).unwrap_or_default()
     }
 
     fn params_text(&self) -> &str {
@@ -232,44 +225,30 @@ impl Uri {
     }
 
     fn until_host(&self) -> &str {
-        self.text
-            .get(..usize::from(self.layout.host.0))
-            .unwrap_or_default()
+        self.text.get(..usize::from(self.layout.host.0)).unwrap_or_default()
     }
 
     fn host_onwards(&self) -> &str {
-        self.text
-            .get(usize::from(self.layout.host.0)..)
-            .unwrap_or_default()
+        self.text.get(usize::from(self.layout.host.0)..).unwrap_or_default()
     }
 
     fn until_params(&self) -> &str {
-        self.text
-            .get(..usize::from(self.layout.params))
-            .unwrap_or_default()
+        self.text.get(..usize::from(self.layout.params)).unwrap_or_default()
     }
 
     fn params_onwards(&self) -> &str {
-        self.text
-            .get(usize::from(self.layout.params)..)
-            .unwrap_or_default()
+        self.text.get(usize::from(self.layout.params)..).unwrap_or_default()
     }
 
     fn headers_onwards(&self) -> &str {
-        self.text
-            .get(usize::from(self.layout.headers)..)
-            .unwrap_or_default()
+        self.text.get(usize::from(self.layout.headers)..).unwrap_or_default()
     }
 }
 
 /// The address that a host text is, brackets allowed.
 pub(crate) fn host_address(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')?
-            .parse::<Ipv6Addr>()
-            .ok()
-            .map(IpAddr::V6),
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host.parse().ok(),
     }
 }
@@ -349,13 +328,9 @@ fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError
         return Err(UriError::User);
     }
     let host = user.map_or(start, |(_, at)| at + 1);
-    let length = text
-        .get(host..)
-        .and_then(host_length)
-        .ok_or(UriError::Host)?;
+    let length = text.get(host..).and_then(host_length).ok_or(UriError::Host)?;
     let host_end = host + length;
-    let params = memchr2(b';', b'?', grammar::after(bytes, host_end))
-        .map_or(bytes.len(), |step| host_end + step);
+    let params = memchr2(b';', b'?', grammar::after(bytes, host_end)).map_or(bytes.len(), |step| host_end + step);
     let port = match text.get(host_end..params).unwrap_or_default() {
         "" => None,
         text => {
@@ -363,8 +338,7 @@ fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError
             Some(grammar::port(digits).ok_or(UriError::Port)?)
         }
     };
-    let headers =
-        memchr(b'?', grammar::after(bytes, params)).map_or(bytes.len(), |step| params + step);
+    let headers = memchr(b'?', grammar::after(bytes, params)).map_or(bytes.len(), |step| params + step);
     check_params(bytes.get(params..headers).unwrap_or_default())?;
     Ok(Layout {
         scheme,
@@ -378,12 +352,10 @@ fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError
 
 fn scan_tel(text: &str, start: usize) -> Result<Layout, UriError> {
     let bytes = text.as_bytes();
-    let params =
-        memchr(b';', grammar::after(bytes, start)).map_or(bytes.len(), |length| start + length);
+    let params = memchr(b';', grammar::after(bytes, start)).map_or(bytes.len(), |length| start + length);
     let number = bytes.get(start..params).unwrap_or_default();
-    let dialable = |byte: &u8| {
-        byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#')
-    };
+    let dialable =
+        |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#');
     if !number.iter().all(dialable)
         || !number
             .iter()
@@ -416,13 +388,9 @@ fn check_params(text: &[u8]) -> Result<(), UriError> {
             .get(..memchr(b'=', param).unwrap_or(param.len()))
             .unwrap_or_default();
         let possible = |byte: &u8| {
-            grammar::is_token_byte(*byte)
-                || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'$' | b'(' | b')')
+            grammar::is_token_byte(*byte) || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'$' | b'(' | b')')
         };
-        if name.is_empty()
-            || !name.iter().all(possible)
-            || memchr3(b',', b'@', b'?', param).is_some()
-        {
+        if name.is_empty() || !name.iter().all(possible) || memchr3(b',', b'@', b'?', param).is_some() {
             return Err(UriError::Parameter);
         }
         if end == rest.len() {

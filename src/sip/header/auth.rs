@@ -101,19 +101,14 @@ impl AuthParams {
             let (name, value) = part.split_once('=').ok_or("a parameter without a value")?;
             let (name, value) = (trim(name), trim(value));
             let whole = match value.strip_prefix('"') {
-                Some(_) => {
-                    crate::sip::grammar::quoted_length(value.as_bytes()) == Some(value.len())
-                }
+                Some(_) => crate::sip::grammar::quoted_length(value.as_bytes()) == Some(value.len()),
                 None => !value.contains(['"', ' ', '\t']),
             };
             if !is_token(name.as_bytes()) || !whole {
                 return Err("a parameter is malformed");
             }
             // Two answers to one question would let the reader choose: RFC 7616 allows each once.
-            if params
-                .iter()
-                .any(|(known, _)| known.eq_ignore_ascii_case(name))
-            {
+            if params.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
                 return Err("a parameter twice");
             }
             params.push((name.to_owned(), value.to_owned()));

@@ -25,8 +25,7 @@ impl CSeq {
             .and_then(|number| u32::try_from(number).ok())
             .filter(|number| *number < 1 << 31)
             .ok_or_else(|| fail("the number is not below 2^31"))?;
-        let method =
-            Method::from_bytes(trim_bytes(method)).map_err(|_| fail("the method is no token"))?;
+        let method = Method::from_bytes(trim_bytes(method)).map_err(|_| fail("the method is no token"))?;
         Ok(CSeq { number, method })
     }
 }
@@ -53,15 +52,7 @@ mod tests {
     fn numbers_stay_below_two_to_the_31() {
         let read: CSeq = "0009   INVITE".parse().unwrap();
         assert_eq!((read.number, read.method), (9, Method::Invite));
-        for bad in [
-            "2147483648 INVITE",
-            "4294967296 BYE",
-            "-1 BYE",
-            "1",
-            "BYE",
-            "1 B Y",
-            "",
-        ] {
+        for bad in ["2147483648 INVITE", "4294967296 BYE", "-1 BYE", "1", "BYE", "1 B Y", ""] {
             assert!(bad.parse::<CSeq>().is_err(), "{bad}");
         }
     }

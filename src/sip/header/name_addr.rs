@@ -37,8 +37,7 @@ impl NameAddr {
     /// bracket, as Teams writes it; bytes of it that are not UTF-8 are read as Latin-1.
     pub fn parse_bytes(header: HeaderName, value: &[u8]) -> Result<NameAddr, HeaderError> {
         let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
-        let uri =
-            Uri::parse(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
+        let uri = Uri::parse(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
         Ok(NameAddr {
             display: display_of(parts.display),
             uri,
@@ -168,11 +167,7 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
     if (params.is_empty() && !tail.is_empty()) || !params::check(params) {
         return Err("a parameter is malformed");
     }
-    Ok(Parts {
-        display,
-        uri,
-        params,
-    })
+    Ok(Parts { display, uri, params })
 }
 
 fn display_of(display: &[u8]) -> Option<String> {

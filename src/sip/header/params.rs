@@ -62,10 +62,7 @@ impl Params {
             return self;
         }
         let mut kept = String::with_capacity(self.0.len());
-        for (key, value) in self
-            .iter()
-            .filter(|(key, _)| !key.eq_ignore_ascii_case(name))
-        {
+        for (key, value) in self.iter().filter(|(key, _)| !key.eq_ignore_ascii_case(name)) {
             if !kept.is_empty() {
                 kept.push(';');
             }
@@ -89,9 +86,7 @@ impl fmt::Display for Params {
 /// Walks a parameter text without copying it.
 pub(crate) fn iterate(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     split_values(text.as_bytes(), b';').filter_map(|param| {
-        let param = std::str::from_utf8(param)
-            .ok()
-            .filter(|param| !param.is_empty())?;
+        let param = std::str::from_utf8(param).ok().filter(|param| !param.is_empty())?;
         Some(match param.split_once('=') {
             Some((name, value)) => (trim(name), Some(trim(value))),
             None => (param, None),
@@ -129,18 +124,13 @@ fn is_value(value: &[u8]) -> bool {
         return quoted_length(value) == Some(value.len());
     }
     !value.iter().any(|byte| {
-        matches!(
-            byte,
-            b' ' | b'\t' | b'\r' | b'\n' | b'"' | b',' | b';' | b'<' | b'>'
-        ) || byte.is_ascii_control()
+        matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b',' | b';' | b'<' | b'>') || byte.is_ascii_control()
     })
 }
 
 /// A value without its quotes and escapes; control characters become spaces.
 pub(crate) fn unquote(value: &str) -> Cow<'_, str> {
-    let inner = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let Some(inner) = inner else {
         return value.into();
     };
@@ -186,8 +176,7 @@ mod tests {
 
     #[test]
     fn quoted_values_keep_semicolons() {
-        let params =
-            Params::parse("cause=16 ; text=\"a;\\\"b\\\"=c\";lr ; x = [2001:db8::1]").unwrap();
+        let params = Params::parse("cause=16 ; text=\"a;\\\"b\\\"=c\";lr ; x = [2001:db8::1]").unwrap();
         assert_eq!(params.get("TEXT"), Some("\"a;\\\"b\\\"=c\""));
         assert_eq!(params.unquoted("text").as_deref(), Some("a;\"b\"=c"));
         assert_eq!(params.get("lr"), Some(""));
@@ -204,9 +193,7 @@ mod tests {
 
     #[test]
     fn setting_replaces_and_quotes() {
-        let params = Params::parse("tag=1;x")
-            .unwrap()
-            .with("TAG", Some("a b\r\n"));
+        let params = Params::parse("tag=1;x").unwrap().with("TAG", Some("a b\r\n"));
         assert_eq!(params.to_string(), "x;TAG=\"a b  \"");
         assert_eq!(params.without("x").to_string(), "TAG=\"a b  \"");
     }

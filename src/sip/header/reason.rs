@@ -86,8 +86,7 @@ mod tests {
 
     #[test]
     fn teams_text_with_commas_and_semicolons() {
-        let text =
-            "Q.850;cause=63;text=\"d8534b2e;Provided 'x' is not allowed, use: a, *.a.\";ms=1";
+        let text = "Q.850;cause=63;text=\"d8534b2e;Provided 'x' is not allowed, use: a, *.a.\";ms=1";
         let read: Reason = text.parse().unwrap();
         assert!(read.is_q850());
         assert_eq!(read.cause, Some(63));
@@ -101,10 +100,7 @@ mod tests {
     #[test]
     fn text_is_quoted_and_clean() {
         let made = Reason::new("SIP", 200, Some("say \"hi\"\r\nEvil: 1"));
-        assert_eq!(
-            made.to_string(),
-            "SIP;cause=200;text=\"say \\\"hi\\\"  Evil: 1\""
-        );
+        assert_eq!(made.to_string(), "SIP;cause=200;text=\"say \\\"hi\\\"  Evil: 1\"");
     }
 
     #[test]

@@ -64,10 +64,7 @@ mod tests {
     #[test]
     fn reads_what_teams_sends() {
         let read: Replaces = "0a3d7213;from-tag=1779cf3a;to-tag=sbc3tag".parse().unwrap();
-        assert_eq!(
-            (read.to_tag.as_str(), read.from_tag.as_str()),
-            ("sbc3tag", "1779cf3a")
-        );
+        assert_eq!((read.to_tag.as_str(), read.from_tag.as_str()), ("sbc3tag", "1779cf3a"));
         assert_eq!(read.to_string().parse::<Replaces>(), Ok(read));
     }
 

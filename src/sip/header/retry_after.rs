@@ -19,13 +19,7 @@ impl FromStr for RetryAfter {
         digits(trim(number).as_bytes())
             .and_then(|seconds| u32::try_from(seconds).ok())
             .map(|seconds| RetryAfter(Duration::from_secs(seconds.into())))
-            .ok_or_else(|| {
-                HeaderError::new(
-                    HeaderName::RetryAfter,
-                    "not a number of seconds",
-                    value.as_bytes(),
-                )
-            })
+            .ok_or_else(|| HeaderError::new(HeaderName::RetryAfter, "not a number of seconds", value.as_bytes()))
     }
 }
 
@@ -41,11 +35,7 @@ mod tests {
 
     #[test]
     fn comments_and_parameters_are_passed_over() {
-        for text in [
-            "18000;duration=3600",
-            "18000 (I'm in a meeting; later)",
-            "18000",
-        ] {
+        for text in ["18000;duration=3600", "18000 (I'm in a meeting; later)", "18000"] {
             assert_eq!(text.parse(), Ok(RetryAfter(Duration::from_secs(18000))));
         }
         for bad in ["949302838503028349304023988", "-1", "", "(now)"] {

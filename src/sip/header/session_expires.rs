@@ -38,17 +38,10 @@ impl FromStr for SessionExpires {
             Some(side) if side.eq_ignore_ascii_case("uas") => Some(Refresher::Uas),
             Some(_) => {
                 let reason = "the refresher is neither uac nor uas";
-                return Err(HeaderError::new(
-                    HeaderName::SessionExpires,
-                    reason,
-                    value.as_bytes(),
-                ));
+                return Err(HeaderError::new(HeaderName::SessionExpires, reason, value.as_bytes()));
             }
         };
-        Ok(SessionExpires {
-            interval,
-            refresher,
-        })
+        Ok(SessionExpires { interval, refresher })
     }
 }
 
@@ -65,8 +58,8 @@ fn seconds(header: HeaderName, value: &str) -> Result<(Duration, Params), Header
     let seconds = digits(trim(number).as_bytes())
         .and_then(|seconds| u32::try_from(seconds).ok())
         .ok_or_else(|| HeaderError::new(header, "not a number of seconds", value.as_bytes()))?;
-    let params = Params::parse(params)
-        .ok_or_else(|| HeaderError::new(header, "a parameter is malformed", value.as_bytes()))?;
+    let params =
+        Params::parse(params).ok_or_else(|| HeaderError::new(header, "a parameter is malformed", value.as_bytes()))?;
     Ok((Duration::from_secs(seconds.into()), params))
 }
 

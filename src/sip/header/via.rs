@@ -30,14 +30,12 @@ impl<'a> Via<'a> {
     /// Reads one value. The transport may be any token.
     pub fn parse(text: &'a str) -> Result<Via<'a>, HeaderError> {
         let text = trim(text);
-        let layout = scan(text)
-            .map_err(|reason| HeaderError::new(HeaderName::Via, reason, text.as_bytes()))?;
+        let layout = scan(text).map_err(|reason| HeaderError::new(HeaderName::Via, reason, text.as_bytes()))?;
         Ok(Via { text, layout })
     }
 
     pub(crate) fn check(value: &[u8]) -> Result<(), HeaderError> {
-        let text = std::str::from_utf8(value)
-            .map_err(|_| HeaderError::new(HeaderName::Via, "not UTF-8", value))?;
+        let text = std::str::from_utf8(value).map_err(|_| HeaderError::new(HeaderName::Via, "not UTF-8", value))?;
         Via::parse(text).map(|_| ())
     }
 
@@ -134,17 +132,12 @@ impl<'a> Via<'a> {
     }
 
     fn params(&self) -> &'a str {
-        let rest = self
-            .text
-            .get(usize::from(self.layout.params)..)
-            .unwrap_or_default();
+        let rest = self.text.get(usize::from(self.layout.params)..).unwrap_or_default();
         rest.strip_prefix(';').unwrap_or_default()
     }
 
     fn slice(&self, (start, end): (u16, u16)) -> &'a str {
-        self.text
-            .get(usize::from(start)..usize::from(end))
-            .unwrap_or_default()
+        self.text.get(usize::from(start)..usize::from(end)).unwrap_or_default()
     }
 }
 
@@ -173,10 +166,7 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
     if host == transport_end {
         return Err("no sent-by");
     }
-    let length = text
-        .get(host..)
-        .and_then(host_length)
-        .ok_or("sent-by is no host")?;
+    let length = text.get(host..).and_then(host_length).ok_or("sent-by is no host")?;
     let host_end = host + length;
     let mut sent_by_end = host_end;
     let mut port = None;
@@ -192,9 +182,7 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
     let params = skip_blanks(bytes, sent_by_end);
     match bytes.get(params) {
         None => {}
-        Some(b';')
-            if params::check(text.get(params + 1..).unwrap_or_default())
-                && params + 1 < text.len() => {}
+        Some(b';') if params::check(text.get(params + 1..).unwrap_or_default()) && params + 1 < text.len() => {}
         Some(b';') => return Err("a parameter is malformed"),
         Some(_) => return Err("text after sent-by"),
     }

@@ -91,11 +91,7 @@ macro_rules! header_setters {
         ///
         /// # Errors
         /// The name is no token, or it is Via or Content-Length.
-        pub fn raw_header(
-            mut self,
-            name: &str,
-            value: impl AsRef<[u8]>,
-        ) -> Result<Self, InvalidHeader> {
+        pub fn raw_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
             writable_name(name)?;
             self.headers.push(name, value.as_ref());
             Ok(self)
@@ -168,9 +164,8 @@ impl RequestDraft {
     /// The request as it goes out. `via` is the value of the one Via.
     pub fn to_bytes(&self, via: &str) -> Bytes {
         let method = self.method.as_str();
-        let mut out = Vec::with_capacity(
-            method.len() + self.uri.len() + via.len() + self.headers.0.len() + self.body.len() + 64,
-        );
+        let mut out =
+            Vec::with_capacity(method.len() + self.uri.len() + via.len() + self.headers.0.len() + self.body.len() + 64);
         out.extend_from_slice(method.as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.uri.as_bytes());
@@ -239,11 +234,7 @@ impl ResponseDraft {
         for header in request.raw_headers() {
             let Some(id) = header.known else { continue };
             let repeated = match id {
-                HeaderName::Via
-                | HeaderName::From
-                | HeaderName::To
-                | HeaderName::CallId
-                | HeaderName::CSeq => true,
+                HeaderName::Via | HeaderName::From | HeaderName::To | HeaderName::CallId | HeaderName::CSeq => true,
                 HeaderName::RecordRoute => records_route,
                 HeaderName::Timestamp => self.status == 100,
                 _ => false,
@@ -254,9 +245,7 @@ impl ResponseDraft {
             out.extend_from_slice(id.as_str().as_bytes());
             out.extend_from_slice(b": ");
             match id {
-                HeaderName::Via if std::mem::take(&mut top) => {
-                    push_via(&mut out, request, header.value, source)
-                }
+                HeaderName::Via if std::mem::take(&mut top) => push_via(&mut out, request, header.value, source),
                 HeaderName::To => self.push_to(&mut out, request, header.value),
                 _ => push_cleaned(&mut out, header.value),
             }

@@ -103,12 +103,7 @@ impl ParseError {
         self.answer_as(self.status(), to_tag, source)
     }
 
-    pub(in crate::sip) fn answer_as(
-        &self,
-        status: u16,
-        to_tag: &str,
-        source: SocketAddr,
-    ) -> Option<Bytes> {
+    pub(in crate::sip) fn answer_as(&self, status: u16, to_tag: &str, source: SocketAddr) -> Option<Bytes> {
         let request = self.request.as_deref()?;
         let draft = ResponseDraft::new(status).to_tag(to_tag);
         Some(draft.to_bytes(request, source))

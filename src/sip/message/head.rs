@@ -219,21 +219,14 @@ fn controls_are_quoted(value: &[u8]) -> bool {
 }
 
 /// The one Content-Length of a head: digits only, duplicates must agree. None when there is none.
-pub(super) fn content_length(
-    bytes: &[u8],
-    fields: &Fields,
-) -> Result<Option<usize>, (ParseErrorKind, usize)> {
+pub(super) fn content_length(bytes: &[u8], fields: &Fields) -> Result<Option<usize>, (ParseErrorKind, usize)> {
     let mut found = None;
     for field in fields
         .iter()
         .filter(|field| field.id == Some(HeaderName::ContentLength))
     {
-        let number = crate::sip::grammar::digits(field.value.of(bytes))
-            .and_then(|number| usize::try_from(number).ok());
-        let fault = (
-            ParseErrorKind::ContentLength,
-            usize::from(field.value.start),
-        );
+        let number = crate::sip::grammar::digits(field.value.of(bytes)).and_then(|number| usize::try_from(number).ok());
+        let fault = (ParseErrorKind::ContentLength, usize::from(field.value.start));
         match (number, found) {
             (None, _) => return Err(fault),
             (Some(new), Some(old)) if new != old => return Err(fault),

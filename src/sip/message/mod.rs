@@ -133,10 +133,7 @@ impl Message {
 
     /// The message as it came, folded headers unfolded; bytes after the body are not part of it.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0
-            .bytes
-            .get(..usize::from(self.0.body.end))
-            .unwrap_or_default()
+        self.0.bytes.get(..usize::from(self.0.body.end)).unwrap_or_default()
     }
 
     /// The whole value of the first header of this name, unfolded and trimmed; comma lists are not split. None when it is
@@ -152,9 +149,7 @@ impl Message {
 
     /// The same, as bytes.
     pub fn header_bytes(&self, name: HeaderName) -> Option<&[u8]> {
-        self.fields(name)
-            .next()
-            .map(|value| value.of(&self.0.bytes))
+        self.fields(name).next().map(|value| value.of(&self.0.bytes))
     }
 
     /// All values of a header over all its fields; comma lists are split outside quotes and `<>` where the header is a list.
@@ -199,8 +194,7 @@ impl Message {
 
     /// True when a list header (Supported, Require, Allow) names this token, compared case-blind.
     pub fn lists(&self, name: HeaderName, token: &str) -> bool {
-        self.headers(name)
-            .any(|value| value.eq_ignore_ascii_case(token))
+        self.headers(name).any(|value| value.eq_ignore_ascii_case(token))
     }
 
     pub fn call_id(&self) -> &str {
@@ -253,10 +247,7 @@ impl Message {
 
     /// The values of a header that holds addresses: Contact, Route, Record-Route, P-Asserted-Identity, Diversion,
     /// History-Info, Refer-To, Referred-By, Path ….
-    pub fn addresses(
-        &self,
-        name: HeaderName,
-    ) -> impl Iterator<Item = Result<NameAddr, HeaderError>> {
+    pub fn addresses(&self, name: HeaderName) -> impl Iterator<Item = Result<NameAddr, HeaderError>> {
         self.headers_bytes(name)
             .map(move |value| NameAddr::parse_bytes(name, value))
     }
@@ -309,9 +300,7 @@ mod head_of_stream {
     }
 
     /// Reads the head that `bytes` begin with, which must be whole.
-    pub(in crate::sip) fn head_of_stream(
-        bytes: &[u8],
-    ) -> Result<StreamHead, (ParseErrorKind, usize)> {
+    pub(in crate::sip) fn head_of_stream(bytes: &[u8]) -> Result<StreamHead, (ParseErrorKind, usize)> {
         let head = head::scan(bytes)?;
         Ok(StreamHead {
             length: head.end,

@@ -206,14 +206,7 @@ mod tests {
 
     #[test]
     fn strangers_are_not_found() {
-        for name in [
-            &b"X-MS-UserLocation"[..],
-            b"",
-            b"\0",
-            b"z",
-            b"Viaa",
-            b"Content_Length",
-        ] {
+        for name in [&b"X-MS-UserLocation"[..], b"", b"\0", b"z", b"Viaa", b"Content_Length"] {
             assert_eq!(HeaderName::parse(name), None);
         }
     }

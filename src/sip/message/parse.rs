@@ -36,8 +36,7 @@ pub(super) fn parse(datagram: Bytes) -> Result<Message, ParseError> {
         bytes = copy.freeze();
     }
     let mut fault = head.fault.take();
-    let start = start_line(head.start_line, &bytes)
-        .map_err(|found| whole(fault.take().unwrap_or(found)))?;
+    let start = start_line(head.start_line, &bytes).map_err(|found| whole(fault.take().unwrap_or(found)))?;
     let (start, start_fault) = start;
     let mut note = |found: Fault| {
         fault.get_or_insert(found);
@@ -84,9 +83,7 @@ pub(super) fn parse(datagram: Bytes) -> Result<Message, ParseError> {
     );
     match fault {
         None => Ok(Message(Arc::new(message))),
-        Some(fault) if is_request && answerable && !is_ack => {
-            Err(whole(fault).of_request(Message(Arc::new(message))))
-        }
+        Some(fault) if is_request && answerable && !is_ack => Err(whole(fault).of_request(Message(Arc::new(message)))),
         Some(fault) => Err(whole(fault)),
     }
 }
@@ -119,21 +116,16 @@ fn start_line(span: Span, bytes: &[u8]) -> Result<(StartLine, Option<Fault>), Fa
     let last = memrchr(b' ', line)
         .filter(|last| *last > first)
         .ok_or(fail("no version"))?;
-    let method = Method::from_bytes(line.get(..first).unwrap_or_default())
-        .map_err(|_| fail("the method is no token"))?;
+    let method =
+        Method::from_bytes(line.get(..first).unwrap_or_default()).map_err(|_| fail("the method is no token"))?;
     let uri = line.get(first + 1..last).unwrap_or_default();
     let mut fault = None;
     let version = after(line, last + 1);
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
-        let other = version
-            .get(..4)
-            .is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
+        let other = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
         fault = Some(match other {
             true => (ParseErrorKind::Version, last + 1),
-            false => (
-                ParseErrorKind::StartLine("it does not end with SIP/2.0"),
-                last + 1,
-            ),
+            false => (ParseErrorKind::StartLine("it does not end with SIP/2.0"), last + 1),
         });
     }
     let text = std::str::from_utf8(uri).unwrap_or("\u{7f}");
@@ -163,12 +155,7 @@ impl Parsed {
     /// Reads the headers that every message has and that an answer repeats. True when all of them could be found.
     fn check_core(&mut self, note: &mut impl FnMut(Fault)) -> bool {
         let mut found = [None::<Field>; 4];
-        let wanted = [
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::CSeq,
-        ];
+        let wanted = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
         let mut via = None;
         let mut seen = 0u128;
         let mut doubled = false;
@@ -262,8 +249,7 @@ impl Parsed {
         match CSeq::parse_bytes(cseq.value.of(&self.bytes)) {
             Err(error) => note((ParseErrorKind::Header(error), at)),
             Ok(read) => {
-                if matches!(&self.start, StartLine::Request { method, .. } if *method != read.method)
-                {
+                if matches!(&self.start, StartLine::Request { method, .. } if *method != read.method) {
                     note((ParseErrorKind::MethodMismatch, at));
                 }
                 self.cseq = read.number;
@@ -284,12 +270,8 @@ impl Parsed {
                 Some(HeaderName::MaxForwards) if is_request => {
                     let value = field.value.of(&self.bytes);
                     if digits(value).is_none() {
-                        let error =
-                            HeaderError::new(HeaderName::MaxForwards, "not a number", value);
-                        note((
-                            ParseErrorKind::Header(error),
-                            usize::from(field.value.start),
-                        ));
+                        let error = HeaderError::new(HeaderName::MaxForwards, "not a number", value);
+                        note((ParseErrorKind::Header(error), usize::from(field.value.start)));
                     }
                     continue;
                 }

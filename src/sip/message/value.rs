@@ -23,11 +23,7 @@ impl HeaderValue {
     /// Takes a value as it is, or refuses it: for what users and applications give.
     pub fn new(value: impl AsRef<[u8]>) -> Result<HeaderValue, InvalidHeader> {
         let value = value.as_ref();
-        match value
-            .iter()
-            .enumerate()
-            .find(|(_, byte)| is_control(**byte))
-        {
+        match value.iter().enumerate().find(|(_, byte)| is_control(**byte)) {
             Some((at, byte)) => Err(InvalidHeader::Control { byte: *byte, at }),
             None => Ok(HeaderValue(value.into())),
         }
@@ -66,9 +62,7 @@ pub(super) fn writable_name(name: &str) -> Result<(), InvalidHeader> {
         return Err(InvalidHeader::Name(name.to_owned()));
     }
     match HeaderName::parse(name.as_bytes()) {
-        Some(id @ (HeaderName::Via | HeaderName::ContentLength)) => {
-            Err(InvalidHeader::Reserved(id))
-        }
+        Some(id @ (HeaderName::Via | HeaderName::ContentLength)) => Err(InvalidHeader::Reserved(id)),
         _ => Ok(()),
     }
 }

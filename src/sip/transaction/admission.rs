@@ -1,0 +1,107 @@
+//! Whether a request may become a transaction at all, decided before one exists (a flood must cost no memory).
+
+use super::settings::Limits;
+use crate::sip::message::Message;
+use crate::sip::{Method, Uri};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+/// Counts server transactions, in all and by source.
+#[derive(Debug, Default)]
+pub(super) struct Admission {
+    total: usize,
+    by_source: HashMap<IpAddr, usize>,
+    /// Some while new calls are shed: the base of their Retry-After.
+    shedding: Option<Duration>,
+}
+
+impl Admission {
+    /// Begins or ends the shedding of new INVITEs.
+    pub(super) fn shed(&mut self, retry_after: Option<Duration>) {
+        self.shedding = retry_after;
+    }
+
+    /// True when `request` may have a transaction.
+    pub(super) fn admits(&self, request: &Message, source: IpAddr, limits: &Limits) -> bool {
+        let from_source = self.by_source.get(&network(source)).copied().unwrap_or(0);
+        let shed = self.shedding.is_some() && request.method() == Some(&Method::Invite);
+        if !shed && self.total < limits.max_transactions && from_source < limits.max_per_source {
+            return true;
+        }
+        self.total < limits.max_transactions.saturating_mul(2)
+            && from_source < limits.max_per_source.saturating_mul(2)
+            && is_exempt(request, limits)
+    }
+
+    /// Seconds for the Retry-After of a refusal: the base and up to as much again, by `spread`.
+    pub(super) fn retry_after(&self, limits: &Limits, spread: u64) -> u64 {
+        let base = self.shedding.unwrap_or(limits.retry_after).as_secs().max(1);
+        base + spread % (base + 1)
+    }
+
+    /// A server transaction began.
+    pub(super) fn enter(&mut self, source: IpAddr) {
+        self.total += 1;
+        *self.by_source.entry(network(source)).or_default() += 1;
+    }
+
+    /// A server transaction ended.
+    pub(super) fn leave(&mut self, source: IpAddr) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(count) = self.by_source.get_mut(&network(source)) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_source.remove(&network(source));
+            }
+        }
+    }
+
+    /// No server transaction is counted.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.total == 0 && self.by_source.is_empty()
+    }
+}
+
+/// Requests that end or keep what exists, peers' health checks, and calls to priority numbers.
+fn is_exempt(request: &Message, limits: &Limits) -> bool {
+    matches!(request.method(), Some(Method::Bye | Method::Options))
+        || request.to_tag().is_some()
+        || is_priority(request, limits)
+}
+
+fn is_priority(request: &Message, limits: &Limits) -> bool {
+    if limits.priority_users.is_empty() {
+        return false;
+    }
+    let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
+    let user = uri.as_ref().and_then(Uri::user).unwrap_or_default();
+    // `112;phone-context=…` and `+112` are 112 too.
+    let number = user.split(';').next().unwrap_or_default();
+    limits.priority_users.contains(number) || limits.priority_users.contains(number.trim_start_matches('+'))
+}
+
+/// What counts as one source: an IPv4 address, or the /64 that one IPv6 host can use at will.
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+/// A number that a peer can't foretell and that is the same for every copy of a request and for its ACK.
+pub(super) fn fingerprint(secret: u64, request: &Message) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    secret.hash(&mut hasher);
+    request.call_id().hash(&mut hasher);
+    request.from_tag().hash(&mut hasher);
+    request.cseq().0.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The To-tag of answers that leave no state behind: the ACK of such a refusal is known by it.
+pub(super) fn stateless_tag(fingerprint: u64) -> String {
+    format!("{fingerprint:016x}")
+}
