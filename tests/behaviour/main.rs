@@ -1,0 +1,5 @@
+//! Behaviour tests: one target, one module a behaviour, named by it.
+
+mod house;
+mod rings;
+mod source;
