@@ -1,1 +1,35 @@
 //! Media worker threads: ports, latch, relay, RTCP. No tokio in the packet path.
+//!
+//! In: [`MediaPlane::open`] binds the sockets of a leg in the caller's thread; `configure`, `bridge` and `close` are
+//! commands to the leg's worker. Out: [`MediaEvent`]s to the leg's owner, [`MediaStats`] when asked and at the end.
+//! A worker owns its sockets and SRTP contexts and waits in one level-triggered epoll set; a packet costs one receive,
+//! one transform in place and one send. Per packet nothing is allocated, locked or logged. What a peer sends can be
+//! counted, never cause an answer to a stranger, an event per packet or a panic.
+//!
+//! A leg is one value with its sockets and contexts, so that it can move to another worker by message. Players, taps
+//! and recorders will tick from the worker's wheel; none exists yet.
+
+mod dtmf;
+mod epoll;
+mod error;
+mod event;
+mod inbox;
+mod latch;
+mod leg;
+mod leg_config;
+mod plane;
+mod ports;
+mod protection;
+mod settings;
+mod socket;
+mod stats;
+mod wheel;
+mod worker;
+
+pub use error::MediaError;
+pub use event::{MediaEvent, MediaEvents};
+pub use leg_config::{Latch, LegConfig, LegId, Payload, PayloadKind, RemoteRtcp, Security};
+pub use plane::{MediaLeg, MediaPlane, OpenSpec};
+pub use ports::{PortUsage, RtcpPort};
+pub use settings::{MediaAddress, MediaSettings};
+pub use stats::{Dropped, MediaStats, PeerReport, Received, Sent, WorkerStats};

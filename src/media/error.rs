@@ -1,0 +1,51 @@
+//! Why the media plane refused something.
+
+use super::{LegId, PortUsage};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+/// A refusal. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// A worker could not be started.
+    #[error("the media plane did not start")]
+    Start(#[source] io::Error),
+    /// Every port is held by a leg or by somebody else.
+    #[error("no media port of {address} is free: {} of {} held, {} of them by others", usage.in_use + usage.resting, usage.capacity, usage.resting)]
+    PortsExhausted {
+        /// The bind address.
+        address: IpAddr,
+        /// Its range; what rests could not be bound either.
+        usage: PortUsage,
+    },
+    /// The kernel refused a socket (descriptors, address not ours).
+    #[error("media socket on {address}")]
+    Socket {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// The kernel's reason.
+        #[source]
+        error: io::Error,
+    },
+    /// No media address of this index is configured.
+    #[error("there is no media address {0}")]
+    NoSuchAddress(usize),
+    /// An id of another process.
+    #[error("there is no media worker {0}")]
+    NoSuchWorker(u16),
+    /// The leg is closed.
+    #[error("media leg {0} is closed")]
+    NoSuchLeg(LegId),
+    /// Bridged legs must be two and share a worker: open the second one near the first.
+    #[error("media legs {0} and {1} do not share a worker")]
+    NotBridgeable(LegId, LegId),
+    /// Not 0 to 127.
+    #[error("{0} is no payload type")]
+    PayloadNumber(u8),
+    /// One key for both directions is refused: the same key stream would be used twice (RFC 4568 §6.1).
+    #[error("both directions have the same SRTP key")]
+    SameKeys,
+    /// The worker has thousands of commands waiting.
+    #[error("media worker {0} is too far behind")]
+    Behind(u16),
+}

@@ -1,0 +1,49 @@
+//! What a leg tells its owner.
+
+use super::{LegId, MediaStats};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Where a leg's owner listens. Bounded: what a full queue refuses is counted and gone, the worker never waits.
+pub type MediaEvents = mpsc::Sender<MediaEvent>;
+
+/// Something happened on a leg. Rare by construction: nothing here is told once per packet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MediaEvent {
+    /// The first believed RTP packet since the leg was opened.
+    Flowing {
+        /// The leg.
+        leg: LegId,
+    },
+    /// No believed RTP packet for a multiple of the silence limit, although the direction lets the peer send. Told
+    /// again after each further limit.
+    Silence {
+        /// The leg.
+        leg: LegId,
+        /// Since the last RTP packet, or since the direction allowed one.
+        lasting: Duration,
+        /// Since the last RTCP packet: a peer in discontinuous transmission still reports.
+        since_rtcp: Option<Duration>,
+    },
+    /// RTP after `Silence`.
+    Resumed {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A digit was pressed (RFC 4733). It was relayed as well.
+    Dtmf {
+        /// The leg.
+        leg: LegId,
+        /// `0`-`9`, `*`, `#`, `A`-`D`.
+        digit: char,
+        /// How long it was held.
+        duration: Duration,
+    },
+    /// The leg is gone: closed by its owner, or by the worker because handling it failed.
+    Closed {
+        /// The leg.
+        leg: LegId,
+        /// Its final figures.
+        stats: Box<MediaStats>,
+    },
+}

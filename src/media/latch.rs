@@ -1,0 +1,161 @@
+//! Which source is believed and where to send: one [`Latch`](super::Latch) state for RTP and one for RTCP of a leg.
+
+use crate::moment::Moment;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Where a peer's packets come from and ours go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Source {
+    signalled: SocketAddr,
+    current: SocketAddr,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No packet was believed since the address was signalled.
+    Fresh,
+    /// Packets were believed: a plain source moves no more.
+    Settled,
+}
+
+impl Source {
+    pub fn new(signalled: SocketAddr) -> Source {
+        Source {
+            signalled,
+            current: signalled,
+            state: State::Fresh,
+        }
+    }
+
+    /// Takes a newly signalled address. The same one again keeps what was learnt.
+    pub fn signal(&mut self, signalled: SocketAddr) {
+        if signalled != self.signalled {
+            *self = Source::new(signalled);
+        }
+    }
+
+    /// Where to send; None when the peer gave no usable address.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        (!self.current.ip().is_unspecified() && self.current.port() != 0).then_some(self.current)
+    }
+
+    /// True when an unauthenticated packet from `from` is believed as it is.
+    pub fn is_current(&self, from: SocketAddr) -> bool {
+        from == self.current
+    }
+
+    /// True when `from` may take the signalled address' place: nothing was believed yet and the window is open.
+    pub fn may_move(&self, open_until: Option<Moment>, now: Moment) -> bool {
+        self.state == State::Fresh && open_until.is_some_and(|until| now < until)
+    }
+
+    /// A packet from `from` was believed (verified, or allowed by the two tests above). True when the source moved.
+    pub fn believe(&mut self, from: SocketAddr) -> bool {
+        let moved = from != self.current;
+        self.current = from;
+        self.state = State::Settled;
+        moved
+    }
+}
+
+/// Largest step forward (RFC 3550 A.1 MAX_DROPOUT) and backward (MAX_MISORDER) of a believable sequence number.
+const MAX_DROPOUT: u16 = 3000;
+const MAX_MISORDER: u16 = 100;
+
+/// The one RTP stream that a plain source is believed to send. A forged packet with the right addresses but another
+/// SSRC or a far sequence number is not relayed: the stream changes only after it was silent for a while.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PlainStream(Option<(u32, u16, Moment)>);
+
+impl PlainStream {
+    /// True when the packet belongs to the stream, or begins a new one after `silence` without packets.
+    pub fn admits(&mut self, ssrc: u32, sequence: u16, silence: Duration, now: Moment) -> bool {
+        let highest = match self.0 {
+            Some((known, highest, last)) if now.since(last) < silence => {
+                let forward = sequence.wrapping_sub(highest);
+                let near = forward < MAX_DROPOUT || highest.wrapping_sub(sequence) <= MAX_MISORDER;
+                if known != ssrc || !near {
+                    return false;
+                }
+                if forward < MAX_DROPOUT { sequence } else { highest }
+            }
+            _ => sequence,
+        };
+        self.0 = Some((ssrc, highest, now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_millis(60);
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().expect("address")
+    }
+
+    fn ms(millis: u64) -> Moment {
+        Moment::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn a_plain_source_moves_once_and_only_in_the_window() {
+        let mut source = Source::new(at("192.0.2.1:4000"));
+        let nat = at("198.51.100.7:61000");
+        assert!(!source.is_current(nat));
+        assert!(!source.may_move(None, ms(0)), "strict profiles never move");
+        assert!(!source.may_move(Some(ms(5000)), ms(5000)), "the window is over");
+        assert!(source.may_move(Some(ms(5000)), ms(4999)));
+        assert!(source.believe(nat));
+        assert!(!source.may_move(Some(ms(5000)), ms(10)), "one move only");
+        assert_eq!(source.destination(), Some(nat));
+    }
+
+    #[test]
+    fn a_believed_signalled_address_ends_the_window() {
+        let mut source = Source::new(at("192.0.2.1:4000"));
+        assert!(!source.believe(at("192.0.2.1:4000")));
+        assert!(!source.may_move(Some(ms(5000)), ms(1)));
+    }
+
+    #[test]
+    fn the_same_address_signalled_again_keeps_the_learnt_one() {
+        let mut source = Source::new(at("192.0.2.1:4000"));
+        source.believe(at("198.51.100.7:61000"));
+        source.signal(at("192.0.2.1:4000"));
+        assert_eq!(source.destination(), Some(at("198.51.100.7:61000")));
+        source.signal(at("192.0.2.1:4002"));
+        assert_eq!(source.destination(), Some(at("192.0.2.1:4002")));
+        assert!(source.may_move(Some(ms(9)), ms(1)));
+    }
+
+    #[test]
+    fn no_address_means_nothing_is_sent() {
+        assert_eq!(Source::new(at("0.0.0.0:4000")).destination(), None);
+        assert_eq!(Source::new(at("192.0.2.1:0")).destination(), None);
+    }
+
+    #[test]
+    fn a_running_plain_stream_refuses_other_ssrcs_and_far_sequences() {
+        let mut stream = PlainStream::default();
+        assert!(stream.admits(1, 65530, SILENCE, ms(0)));
+        assert!(!stream.admits(2, 65531, SILENCE, ms(10)));
+        assert!(!stream.admits(1, 30000, SILENCE, ms(10)));
+        assert!(stream.admits(1, 4, SILENCE, ms(20)), "across the wrap");
+        assert!(stream.admits(1, 65533, SILENCE, ms(30)), "late, across the wrap");
+        assert!(
+            stream.admits(1, 5, SILENCE, ms(40)),
+            "a late packet does not move the window back"
+        );
+        assert!(!stream.admits(2, 7, SILENCE, ms(99)));
+        assert!(
+            stream.admits(2, 7, SILENCE, ms(100)),
+            "the old stream is silent: a new one may begin"
+        );
+        assert!(!stream.admits(1, 6, SILENCE, ms(101)));
+    }
+}

@@ -1,0 +1,298 @@
+//! The handle of the media plane: starts workers, opens legs, sends commands.
+
+use super::inbox::{Command, Full, Inbox};
+use super::leg::Leg;
+use super::ports::PortPool;
+use super::socket;
+use super::stats::WorkerCounters;
+use super::worker::Worker;
+use super::{
+    LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, PortUsage, RtcpPort, Security, WorkerStats,
+};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// What a leg needs before its peer is known.
+#[derive(Debug, Clone)]
+pub struct OpenSpec {
+    /// Index into [`MediaSettings::addresses`].
+    pub address: usize,
+    /// One port or two.
+    pub rtcp: RtcpPort,
+    /// A leg that this one will be bridged with: both must share a worker.
+    pub near: Option<LegId>,
+    /// Who is told. When the receiver is gone, the leg is closed.
+    pub events: MediaEvents,
+    /// Names the leg in logs; never sent.
+    pub label: Arc<str>,
+}
+
+/// An open leg: a value, not a guard. It lives until [`MediaPlane::close`] or until its owner's receiver is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaLeg {
+    /// Its name in every call to the plane.
+    pub id: LegId,
+    /// The address to print in a description.
+    pub address: IpAddr,
+    /// RTP port.
+    pub rtp_port: u16,
+    /// RTCP port; the same as the RTP port when opened for rtcp-mux.
+    pub rtcp_port: u16,
+}
+
+/// The media plane. Dropping the last handle stops the workers and closes every leg.
+pub struct MediaPlane {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the plane's handle and its workers share.
+pub(super) struct Shared {
+    pub settings: MediaSettings,
+    pub epoch: Instant,
+    pools: Vec<Mutex<PortPool>>,
+    workers: Vec<WorkerHandle>,
+}
+
+/// A worker as other threads see it.
+pub(super) struct WorkerHandle {
+    pub inbox: Inbox,
+    pub counters: WorkerCounters,
+    slots: Mutex<Slots>,
+    load: AtomicUsize,
+}
+
+/// The leg slots of one worker.
+#[derive(Default)]
+struct Slots {
+    generations: Vec<u32>,
+    free: Vec<u32>,
+}
+
+impl Shared {
+    pub fn worker(&self, index: u16) -> Option<&WorkerHandle> {
+        self.workers.get(usize::from(index))
+    }
+
+    /// Gives back what a leg held, after its sockets were closed.
+    pub fn retire(&self, leg: LegId, address: usize, claim: super::ports::Claim) {
+        if let Some(pool) = self.pools.get(address) {
+            lock(pool).release(claim, Instant::now());
+        }
+        if let Some(worker) = self.worker(leg.worker) {
+            worker.load.fetch_sub(1, Relaxed);
+            lock(&worker.slots).free.push(leg.slot);
+        }
+    }
+
+    /// True when `ip` and `port` are of a media range of ours.
+    pub fn is_own(&self, from: std::net::SocketAddr) -> bool {
+        let ports = &self.settings.ports;
+        ports.contains(&from.port())
+            && self
+                .settings
+                .addresses
+                .iter()
+                .any(|own| own.bind == from.ip() || own.advertise == from.ip())
+    }
+}
+
+impl WorkerHandle {
+    fn claim_slot(&self, worker: u16) -> LegId {
+        self.load.fetch_add(1, Relaxed);
+        let mut slots = lock(&self.slots);
+        let slot = slots.free.pop().unwrap_or_else(|| {
+            slots.generations.push(0);
+            u32::try_from(slots.generations.len() - 1).unwrap_or(u32::MAX)
+        });
+        let generation = match slots.generations.get_mut(slot as usize) {
+            Some(generation) => {
+                *generation = generation.wrapping_add(1);
+                *generation
+            }
+            None => 0,
+        };
+        LegId {
+            worker,
+            slot,
+            generation,
+        }
+    }
+}
+
+impl MediaPlane {
+    /// Starts the worker threads.
+    pub fn start(settings: MediaSettings) -> Result<Arc<MediaPlane>, MediaError> {
+        let count = settings.worker_count();
+        let pool = || {
+            Mutex::new(PortPool::new(
+                *settings.ports.start(),
+                *settings.ports.end(),
+                settings.port_rest,
+            ))
+        };
+        let pools = settings.addresses.iter().map(|_| pool()).collect();
+        let workers = (0..count).map(|_| WorkerHandle::new()).collect::<io::Result<_>>();
+        let workers = workers.map_err(MediaError::Start)?;
+        let shared = Arc::new(Shared {
+            settings,
+            epoch: Instant::now(),
+            pools,
+            workers,
+        });
+        let mut plane = MediaPlane {
+            shared: Arc::clone(&shared),
+            threads: Vec::new(),
+        };
+        for index in 0..count {
+            let worker = Worker::new(index, Arc::clone(&shared)).map_err(MediaError::Start)?;
+            let thread = thread::Builder::new()
+                .name(format!("media-{index}"))
+                .spawn(move || worker.run());
+            plane.threads.push(thread.map_err(MediaError::Start)?);
+        }
+        Ok(Arc::new(plane))
+    }
+
+    /// Binds the sockets of a new leg in this thread and hands them to a worker. Until `configure` everything that
+    /// arrives is dropped and counted.
+    pub fn open(&self, spec: OpenSpec) -> Result<MediaLeg, MediaError> {
+        let settings = &self.shared.settings;
+        let (Some(own), Some(pool)) = (
+            settings.addresses.get(spec.address),
+            self.shared.pools.get(spec.address),
+        ) else {
+            return Err(MediaError::NoSuchAddress(spec.address));
+        };
+        let index = match spec.near {
+            Some(near) => near.worker,
+            None => self.least_loaded(),
+        };
+        let worker = self.shared.worker(index).ok_or(MediaError::NoSuchWorker(index))?;
+        let sockets = socket::open(own.bind, pool, spec.rtcp, settings.dscp)?;
+        let claim = sockets.claim;
+        let id = worker.claim_slot(index);
+        let rtcp_port = claim.rtp + u16::from(spec.rtcp == RtcpPort::Pair);
+        let leg = Box::new(Leg::new(id, spec.address, sockets, spec.events, spec.label));
+        if let Err(Full) = worker.inbox.push(Command::Open(leg)) {
+            self.shared.retire(id, spec.address, claim);
+            return Err(MediaError::Behind(index));
+        }
+        Ok(MediaLeg {
+            id,
+            address: own.advertise,
+            rtp_port: claim.rtp,
+            rtcp_port,
+        })
+    }
+
+    /// Applies the outcome of an offer and answer. During a call nothing is lost: the same keys keep their contexts
+    /// and rollover counters, the same signalled address keeps what was learnt.
+    pub fn configure(&self, leg: LegId, config: LegConfig) -> Result<(), MediaError> {
+        for payload in &config.payloads {
+            let numbers = [Some(payload.number), payload.relay_as];
+            if let Some(number) = numbers.into_iter().flatten().find(|number| *number > 127) {
+                return Err(MediaError::PayloadNumber(number));
+            }
+        }
+        if let Security::Sdes { local, remote, .. } = &config.security
+            && local == remote
+        {
+            return Err(MediaError::SameKeys);
+        }
+        self.command(leg, Command::Configure(leg, Box::new(config)))
+    }
+
+    /// What each of the two legs receives is sent on by the other one. Bridges that either had are dissolved.
+    pub fn bridge(&self, a: LegId, b: LegId) -> Result<(), MediaError> {
+        if a.worker != b.worker || a == b {
+            return Err(MediaError::NotBridgeable(a, b));
+        }
+        self.command(a, Command::Bridge(a, b))
+    }
+
+    /// Dissolves the bridge of a leg; both legs stay open and go on with RTCP.
+    pub fn unbridge(&self, leg: LegId) -> Result<(), MediaError> {
+        self.command(leg, Command::Unbridge(leg))
+    }
+
+    /// Tells a leg's events to another owner from now on (transfer, Replaces).
+    pub fn hand_over(&self, leg: LegId, events: MediaEvents) -> Result<(), MediaError> {
+        self.command(leg, Command::Own(leg, events))
+    }
+
+    /// The leg's figures now, asked of its worker.
+    pub async fn stats(&self, leg: LegId) -> Result<MediaStats, MediaError> {
+        let (answer, answered) = oneshot::channel();
+        self.command(leg, Command::Stats(leg, answer))?;
+        answered.await.map_err(|_| MediaError::NoSuchLeg(leg))
+    }
+
+    /// Closes a leg. Its owner is told `Closed` with the final figures; its ports rest.
+    pub fn close(&self, leg: LegId) -> Result<(), MediaError> {
+        self.command(leg, Command::Close(leg))
+    }
+
+    /// How full the range of each address is, in the order of [`MediaSettings::addresses`].
+    pub fn port_usage(&self) -> Vec<PortUsage> {
+        self.shared.pools.iter().map(|pool| lock(pool).usage()).collect()
+    }
+
+    /// The totals of each worker, without disturbing it.
+    pub fn worker_stats(&self) -> Vec<WorkerStats> {
+        self.shared
+            .workers
+            .iter()
+            .map(|worker| worker.counters.read())
+            .collect()
+    }
+
+    fn command(&self, leg: LegId, command: Command) -> Result<(), MediaError> {
+        let worker = self.shared.worker(leg.worker).ok_or(MediaError::NoSuchLeg(leg))?;
+        worker
+            .inbox
+            .push(command)
+            .map_err(|Full| MediaError::Behind(leg.worker))
+    }
+
+    fn least_loaded(&self) -> u16 {
+        let loads = self.shared.workers.iter().map(|worker| worker.load.load(Relaxed));
+        loads.zip(0u16..).min().map_or(0, |(_, index)| index)
+    }
+}
+
+impl Drop for MediaPlane {
+    fn drop(&mut self) {
+        for worker in &self.shared.workers {
+            if worker.inbox.push(Command::Stop).is_err() {
+                tracing::error!("a media worker could not be told to stop");
+            }
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a media worker had panicked");
+            }
+        }
+    }
+}
+
+impl WorkerHandle {
+    fn new() -> io::Result<WorkerHandle> {
+        Ok(WorkerHandle {
+            inbox: Inbox::new()?,
+            counters: WorkerCounters::default(),
+            slots: Mutex::default(),
+            load: AtomicUsize::new(0),
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,71 @@
+//! Media sockets: options, and binding what the port pool hands out.
+
+use super::MediaError;
+use super::ports::{Claim, PortPool, RtcpPort};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Receive buffer asked for, bytes: more than a second of audio.
+const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// The sockets of one leg, bound to ports of the pool.
+pub(super) struct Sockets {
+    pub claim: Claim,
+    pub rtp: UdpSocket,
+    pub rtcp: Option<UdpSocket>,
+}
+
+/// Takes ports from `pool` and binds them on `bind`; ports that somebody else holds are passed over (they rest).
+pub(super) fn open(bind: IpAddr, pool: &Mutex<PortPool>, rtcp: RtcpPort, dscp: u8) -> Result<Sockets, MediaError> {
+    let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = rand::random::<u32>() as usize;
+    let attempts = lock().pairs();
+    for _ in 0..attempts.max(1) {
+        let Some(claim) = lock().take(rtcp, start, Instant::now()) else {
+            break;
+        };
+        match bind_claim(bind, claim, dscp) {
+            Ok(sockets) => return Ok(sockets),
+            Err(error) => {
+                lock().release(claim, Instant::now());
+                if error.kind() != io::ErrorKind::AddrInUse {
+                    return Err(MediaError::Socket {
+                        address: SocketAddr::new(bind, claim.rtp),
+                        error,
+                    });
+                }
+            }
+        }
+    }
+    Err(MediaError::PortsExhausted {
+        address: bind,
+        usage: lock().usage(),
+    })
+}
+
+fn bind_claim(bind: IpAddr, claim: Claim, dscp: u8) -> io::Result<Sockets> {
+    let rtp = bind_port(SocketAddr::new(bind, claim.rtp), dscp)?;
+    let rtcp = match claim.rtcp {
+        RtcpPort::Mux => None,
+        RtcpPort::Pair => Some(bind_port(SocketAddr::new(bind, claim.rtp.saturating_add(1)), dscp)?),
+    };
+    Ok(Sockets { claim, rtp, rtcp })
+}
+
+fn bind_port(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let class = u32::from(dscp) << 2;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+        socket.set_tclass_v6(class)?;
+    } else {
+        socket.set_tos_v4(class)?;
+    }
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}

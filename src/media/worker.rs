@@ -1,0 +1,273 @@
+//! The worker thread: waits, moves packets between its legs, carries out commands, turns its wheel.
+
+use super::epoll::Epoll;
+use super::inbox::Command;
+use super::leg::{Channel, Leg, MAX_PACKET, Transmitted};
+use super::plane::{Shared, WorkerHandle};
+use super::wheel::Wheel;
+use super::{LegId, MediaEvent, WorkerStats};
+use crate::moment::Moment;
+use crate::srtp::Suite;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The epoll key of the command eventfd; sockets have `slot << 1 | channel`.
+const INBOX: u64 = u64::MAX;
+
+/// One byte more than a packet may have shows that it was longer; behind it the room that encryption needs.
+const BUFFER: usize = MAX_PACKET + 1 + Suite::MAX_OVERHEAD;
+
+/// A worker. Built by the plane, then moved into its thread.
+pub(super) struct Worker {
+    index: u16,
+    shared: Arc<Shared>,
+    epoll: Epoll,
+    legs: Vec<Option<Box<Leg>>>,
+    wheel: Wheel,
+    buffer: Box<[u8; BUFFER]>,
+    commands: Vec<Command>,
+    totals: WorkerStats,
+    stopping: bool,
+}
+
+impl Worker {
+    pub fn new(index: u16, shared: Arc<Shared>) -> io::Result<Worker> {
+        let epoll = Epoll::new()?;
+        if let Some(handle) = shared.worker(index) {
+            epoll.add(handle.inbox.raw(), INBOX)?;
+        }
+        let wheel = Wheel::new(shared.settings.report_interval);
+        Ok(Worker {
+            index,
+            shared,
+            epoll,
+            legs: Vec::new(),
+            wheel,
+            buffer: Box::new([0; BUFFER]),
+            commands: Vec::new(),
+            totals: WorkerStats::default(),
+            stopping: false,
+        })
+    }
+
+    /// Runs until told to stop; then every leg is closed.
+    pub fn run(mut self) {
+        let mut now = self.now();
+        while !self.stopping {
+            let ready = match self.epoll.wait(self.wheel.timeout(now)) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(worker = self.index, %error, "media worker cannot wait, it ends");
+                    break;
+                }
+            };
+            now = self.now();
+            self.totals.wakeups += 1;
+            for index in 0..ready {
+                match self.epoll.key(index) {
+                    Some(INBOX) => self.obey(now),
+                    Some(key) => self.guarded((key >> 1) as u32, |worker| worker.packet(key, now)),
+                    None => {}
+                }
+            }
+            while let Some((hand, mut legs)) = self.wheel.take_due(now) {
+                legs.retain(|leg| self.visit(*leg, now));
+                self.wheel.put_back(hand, legs);
+            }
+            self.publish();
+        }
+        for slot in 0..self.legs.len() as u32 {
+            self.remove(slot);
+        }
+        self.publish();
+    }
+
+    fn now(&self) -> Moment {
+        Moment::from_micros(u64::try_from(self.shared.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn publish(&mut self) {
+        if let Some(handle) = self.handle() {
+            handle.counters.publish(&self.totals);
+        }
+    }
+
+    fn handle(&self) -> Option<&WorkerHandle> {
+        self.shared.worker(self.index)
+    }
+
+    /// One packet from one socket: level-triggered, so that a flood on one leg takes one turn in each round.
+    fn packet(&mut self, key: u64, now: Moment) {
+        let channel = if key & 1 == 0 { Channel::Rtp } else { Channel::Rtcp };
+        let Some(leg) = leg_at(&mut self.legs, (key >> 1) as u32) else {
+            return;
+        };
+        let Some(socket) = leg.socket(channel) else { return };
+        let (receivable, _) = self.buffer.split_at_mut(MAX_PACKET + 1);
+        // an error is a spurious readiness (a bad checksum was found late); there is no packet to judge
+        let Ok((len, from)) = socket.recv_from(receivable) else {
+            return;
+        };
+        self.totals.packets_in += 1;
+        if self.shared.is_own(from) && (!self.shared.settings.allow_hairpin || leg.is_from_itself(from)) {
+            leg.dropped().hairpin += 1;
+            return;
+        }
+        let Some(onward) = leg.receive(channel, self.buffer.as_mut_slice(), len, from, now, &mut self.totals) else {
+            return;
+        };
+        let transmitted = match leg_at(&mut self.legs, onward.peer) {
+            Some(peer) => peer.transmit(self.buffer.as_mut_slice(), &onward, &mut self.totals),
+            None => Transmitted::NotNow,
+        };
+        if transmitted == Transmitted::NotNow
+            && let Some(leg) = leg_at(&mut self.legs, (key >> 1) as u32)
+        {
+            leg.dropped().unbridged += 1;
+        }
+    }
+
+    /// Runs work on one leg; if it panics, that leg is closed and the others live.
+    fn guarded(&mut self, slot: u32, work: impl FnOnce(&mut Worker)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.totals.panics += 1;
+            self.remove(slot);
+        }
+    }
+
+    /// True while the leg stays on the wheel.
+    fn visit(&mut self, id: LegId, now: Moment) -> bool {
+        match self.find(id) {
+            None => return false,
+            Some(leg) if leg.is_orphan() => {
+                tracing::warn!(leg = %id, label = %leg.label, "media leg closed: its owner is gone");
+                self.totals.orphans += 1;
+                self.remove(id.slot);
+                return false;
+            }
+            Some(_) => {}
+        }
+        let silence_after = self.shared.settings.silence_after;
+        self.guarded(id.slot, |worker| {
+            if let Some(leg) = leg_at(&mut worker.legs, id.slot) {
+                leg.visit(silence_after, now, &mut worker.totals);
+            }
+        });
+        true
+    }
+
+    fn obey(&mut self, now: Moment) {
+        let mut commands = std::mem::take(&mut self.commands);
+        if let Some(handle) = self.handle() {
+            handle.inbox.take(&mut commands);
+        }
+        for command in commands.drain(..) {
+            match command {
+                Command::Open(leg) => self.adopt(leg, now),
+                Command::Configure(id, config) => {
+                    if let Some(leg) = self.find(id)
+                        && let Err(error) = leg.configure(*config, now)
+                    {
+                        tracing::error!(leg = %id, label = %leg.label, %error, "media leg closed: no SRTP context");
+                        self.remove(id.slot);
+                    }
+                }
+                Command::Bridge(a, b) => self.bridge(a, b),
+                Command::Unbridge(id) => self.unbridge(id),
+                Command::Own(id, events) => {
+                    if let Some(leg) = self.find(id) {
+                        leg.own(events);
+                    }
+                }
+                Command::Stats(id, answer) => {
+                    // dropping the answer says that there is no such leg; a caller that went away needs none
+                    if let Some(leg) = self.find(id)
+                        && answer.send(leg.stats()).is_err()
+                    {
+                        tracing::debug!(leg = %id, "nobody waits for these media figures any more");
+                    }
+                }
+                Command::Close(id) => {
+                    if self.find(id).is_some() {
+                        self.remove(id.slot);
+                    }
+                }
+                Command::Stop => self.stopping = true,
+            }
+        }
+        self.commands = commands;
+    }
+
+    fn adopt(&mut self, leg: Box<Leg>, now: Moment) {
+        let id = leg.id;
+        let key = u64::from(id.slot) << 1;
+        let rtp = self.epoll.add(leg.sockets().rtp.as_raw_fd(), key);
+        let rtcp = leg
+            .sockets()
+            .rtcp
+            .as_ref()
+            .map_or(Ok(()), |rtcp| self.epoll.add(rtcp.as_raw_fd(), key | 1));
+        let slot = id.slot as usize;
+        if self.legs.len() <= slot {
+            self.legs.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.legs.get_mut(slot) {
+            *place = Some(leg);
+            self.totals.legs += 1;
+            self.wheel.insert(id, now);
+        }
+        if let Err(error) = rtp.and(rtcp) {
+            tracing::error!(leg = %id, %error, "media leg closed: it cannot be waited for");
+            self.remove(id.slot);
+        }
+    }
+
+    fn bridge(&mut self, a: LegId, b: LegId) {
+        self.unbridge(a);
+        self.unbridge(b);
+        if self.find(a).is_none() || self.find(b).is_none() {
+            return;
+        }
+        for (id, peer) in [(a, b), (b, a)] {
+            if let Some(leg) = self.find(id) {
+                leg.peer = Some(peer.slot);
+            }
+        }
+    }
+
+    fn unbridge(&mut self, id: LegId) {
+        let peer = self.find(id).and_then(|leg| leg.peer.take());
+        if let Some(peer) = peer.and_then(|slot| leg_at(&mut self.legs, slot)) {
+            peer.peer = None;
+        }
+    }
+
+    /// Closes the sockets of a leg, gives its ports back and tells its owner.
+    fn remove(&mut self, slot: u32) {
+        let Some(leg) = self.legs.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        if let Some(peer) = leg.peer.and_then(|peer| leg_at(&mut self.legs, peer)) {
+            peer.peer = None;
+        }
+        self.totals.legs -= 1;
+        let event = MediaEvent::Closed {
+            leg: leg.id,
+            stats: Box::new(leg.stats()),
+        };
+        leg.tell(event, &mut self.totals);
+        let (id, address, claim) = (leg.id, leg.address, leg.sockets().claim);
+        drop(leg);
+        self.shared.retire(id, address, claim);
+    }
+
+    fn find(&mut self, id: LegId) -> Option<&mut Leg> {
+        leg_at(&mut self.legs, id.slot).filter(|leg| leg.id == id)
+    }
+}
+
+fn leg_at(legs: &mut [Option<Box<Leg>>], slot: u32) -> Option<&mut Leg> {
+    legs.get_mut(slot as usize)?.as_deref_mut()
+}
