@@ -1,12 +1,31 @@
-//! Configuration: raw (as typed, with spans) to checked (as meant); schema; reload.
+//! Configuration: a folder of TOML files becomes one immutable [`Config`].
+//!
+//! *raw* is what was typed, with its places; *checked* is what it means, every value typed and every reference
+//! resolved. In between every mistake is collected, of all files at once, each with file, line, column, the text, what
+//! was expected and the nearest right name. A reload is all or nothing: [`Loader`] parses what changed, checks
+//! everything, and either a new [`Config`] comes out or the old one stays. Reads files and the environment; opens no
+//! socket.
 
+mod check;
 mod checked;
+mod file;
+mod load;
+mod mistake;
 mod names;
 mod network;
 mod number;
 mod number_index;
+mod planned;
+mod raw;
+mod schema;
+mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use checked::*;
+pub use load::{Loader, Reload, load};
+pub use mistake::{Mistake, Mistakes};
 pub use names::{CarrierId, HostName, Invalid, ListenerName, Secret, TenantFqdn, TenantId};
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
+pub use schema::{FileKind, schema};

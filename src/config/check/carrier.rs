@@ -1,0 +1,374 @@
+//! `[[carriers]]`: who they are, the ways into them, and what is rewritten on the way.
+
+use super::address;
+use super::credentials;
+use super::listener::transport;
+use super::machine::{flag, limits};
+use super::numbers;
+use super::reader::Reader;
+use crate::config::checked::{
+    CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Failover, Gateway, History, Host,
+    Identification, Listener, PrivateCaller, Purpose,
+};
+use crate::config::mistake::Mistake;
+use crate::config::names::{CarrierId, HostName};
+use crate::config::network::Network;
+use crate::config::number::E164;
+use crate::config::raw::{
+    At, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawPrivacy, RawSbc, RawSource,
+};
+use crate::sip::Transport;
+use std::time::Duration;
+
+/// One carrier, or `None` when something was wrong. `listeners` is `None` when those were wrong.
+pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut Reader<'_>) -> Option<Carrier> {
+    let (place, raw) = (raw.span(), raw.value());
+    let id = reader.parse(&raw.id, "carrier id", CarrierId::parse);
+    let networks = reader.parse_list(&raw.networks, "address or network", Network::parse);
+    let digest = credentials::check(raw.digest.as_ref(), reader);
+    let own = credentials::check(raw.credentials.as_ref(), reader);
+    if raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty() {
+        let expected = "`networks` or `digest` for calls from it, `gateways` for calls to it";
+        reader.fault_expecting(
+            place,
+            format!("carrier {:?} can neither call nor be called", raw.id.value()),
+            expected,
+        );
+    }
+    let interval = reader
+        .duration_or_zero(raw.options_interval.as_ref(), Duration::from_secs(60))
+        .map(|time| (!time.is_zero()).then_some(time));
+    let gateways: Vec<_> = raw
+        .gateways
+        .iter()
+        .map(|raw| gateway(raw, interval.flatten(), listeners, reader))
+        .collect();
+    let failover = failover(raw.failover.as_ref(), reader);
+    let rules = numbers::check(raw.numbers.as_ref(), reader);
+    let caller = caller(raw.caller.as_ref(), reader);
+    let session_expires = match &raw.session_expires {
+        None => Some(None),
+        Some(text) => reader.duration(Some(text), Duration::ZERO).and_then(|time| {
+            if time < Duration::from_secs(90) {
+                reader.fault_expecting(
+                    text.span(),
+                    "a session timer that short is refused",
+                    "at least 90s (RFC 4028 §4)",
+                );
+                return None;
+            }
+            Some(Some(time))
+        }),
+    };
+    if let (Some([]), Some(place)) = (raw.codecs.as_deref(), Some(raw.id.span())) {
+        reader.fault_expecting(
+            place,
+            "`codecs` is empty",
+            "at least one codec, or no `codecs` for the default",
+        );
+    }
+    Some(Carrier {
+        id: id?,
+        identify: Identification {
+            networks: networks?,
+            transports: raw.transports.iter().map(|raw| transport(*raw.value())).collect(),
+            digest: digest?,
+        },
+        gateways: gateways.into_iter().collect::<Option<Vec<_>>>()?,
+        failover: failover?,
+        numbers: rules?,
+        caller: caller?,
+        history: match raw.history.as_ref().map(At::value) {
+            None | Some(RawHistory::Diversion) => History::Diversion,
+            Some(RawHistory::HistoryInfo) => History::HistoryInfo,
+            Some(RawHistory::None) => History::None,
+        },
+        limits: limits(raw.limits.as_ref()),
+        media: CarrierMedia {
+            codecs: codecs(raw.codecs.as_deref()),
+            nat: flag(raw.nat.as_ref(), false),
+        },
+        session_expires: session_expires?,
+        credentials: own?,
+        pass_location: flag(raw.pass_location.as_ref(), false),
+    })
+}
+
+/// What is wrong between carriers: ids given twice, and callers that can't be told apart.
+pub fn check_together(raw: &RawSbc, carriers: &[Option<Carrier>], reader: &mut Reader<'_>) {
+    super::machine::duplicates(
+        raw.carriers.iter().map(|carrier| &carrier.value().id),
+        "carrier id",
+        reader,
+    );
+    for (position, (this, raw_this)) in carriers.iter().zip(&raw.carriers).enumerate() {
+        for other in carriers.iter().take(position).flatten() {
+            let Some(this) = this else { continue };
+            if told_apart(&this.identify, &other.identify) {
+                continue;
+            }
+            let shared = this
+                .identify
+                .networks
+                .iter()
+                .position(|network| other.identify.networks.contains(network));
+            if let Some(span) = shared.and_then(|at| raw_this.value().networks.get(at)).map(At::span) {
+                let message = format!("carrier {:?} calls from this network too", other.id.as_str());
+                reader.fault_expecting(
+                    span,
+                    message,
+                    "networks, transports or digest user names that tell the two apart",
+                );
+            }
+        }
+    }
+}
+
+fn told_apart(one: &Identification, other: &Identification) -> bool {
+    let by_user = match (&one.digest, &other.digest) {
+        (Some(one), Some(other)) => one.username != other.username,
+        _ => false,
+    };
+    let any = |transports: &[Transport]| transports.is_empty();
+    let shared = any(&one.transports)
+        || any(&other.transports)
+        || one
+            .transports
+            .iter()
+            .any(|transport| other.transports.contains(transport));
+    by_user || !shared
+}
+
+/// The carriers that `texts` name.
+pub fn references(texts: &[At<String>], ids: &[&str], reader: &mut Reader<'_>) -> Option<Vec<CarrierId>> {
+    super::machine::duplicates(texts, "carrier", reader);
+    let found: Vec<Option<CarrierId>> = texts
+        .iter()
+        .map(|text| {
+            if ids.contains(&text.value().as_str()) {
+                return CarrierId::parse(text.value()).ok();
+            }
+            let mistake = Mistake::at(
+                reader.source,
+                text.span(),
+                format!("there is no carrier {:?}", text.value()),
+            );
+            let mistake = mistake.near(text.value(), ids.iter().copied());
+            reader.mistakes.push(match (&mistake.nearest, ids) {
+                (Some(_), _) => mistake,
+                (None, []) => mistake.expected("a carrier in sbc.toml; it has none"),
+                (None, ids) => mistake.expected(format!(
+                    "a carrier in sbc.toml, such as {}",
+                    ids.iter().take(5).copied().collect::<Vec<_>>().join(", ")
+                )),
+            });
+            None
+        })
+        .collect();
+    found.into_iter().collect()
+}
+
+fn gateway(
+    raw: &At<RawGateway>,
+    interval: Option<Duration>,
+    listeners: Option<&[Listener]>,
+    reader: &mut Reader<'_>,
+) -> Option<Gateway> {
+    let (place, raw) = (raw.span(), raw.value());
+    let host = reader.parse(&raw.host, "host", address::host);
+    let asked = raw.transport.as_ref().map(|raw| transport(*raw.value()));
+    let listener = leaving_from(raw, asked, place, listeners, reader);
+    let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
+    let (host, listener) = (host?, listener?);
+    let server_name = match (listener.transport, server_name?, &host) {
+        (Transport::Tls, Some(name), _) => Some(name),
+        (Transport::Tls, None, Host::Name(name)) => Some(name.clone()),
+        (Transport::Tls, None, Host::Address(_)) => {
+            reader.fault_expecting(
+                raw.host.span(),
+                "a TLS gateway given by address",
+                "`server_name`, the name that its certificate has to prove",
+            );
+            return None;
+        }
+        (_, None, _) => None,
+        (_, Some(_), _) => {
+            if let Some(text) = &raw.server_name {
+                reader.fault(text.span(), "`server_name` means nothing without transport = \"tls\"");
+            }
+            return None;
+        }
+    };
+    Some(Gateway {
+        host,
+        port: raw.port.as_ref().map(|port| *port.value()),
+        transport: listener.transport,
+        listener: listener.id,
+        server_name,
+        options_interval: interval,
+    })
+}
+
+fn leaving_from<'l>(
+    raw: &RawGateway,
+    asked: Option<Transport>,
+    place: std::ops::Range<usize>,
+    listeners: Option<&'l [Listener]>,
+    reader: &mut Reader<'_>,
+) -> Option<&'l Listener> {
+    let mut carrier_listeners = listeners?
+        .iter()
+        .filter(|listener| listener.purpose == Purpose::Carrier);
+    if let Some(text) = &raw.listener {
+        let names: Vec<&str> = carrier_listeners
+            .clone()
+            .map(|listener| listener.name.as_str())
+            .collect();
+        let Some(listener) = carrier_listeners.find(|listener| listener.name.as_str() == text.value()) else {
+            let mistake = Mistake::at(
+                reader.source,
+                text.span(),
+                format!("there is no carrier listener {:?}", text.value()),
+            );
+            let mistake = mistake.near(text.value(), names.iter().copied());
+            reader
+                .mistakes
+                .push(mistake.expected(format!("one of {}", names.join(", "))));
+            return None;
+        };
+        if let (Some(transport), Some(typed)) = (
+            asked.filter(|transport| *transport != listener.transport),
+            &raw.transport,
+        ) {
+            let message = format!(
+                "listener {:?} speaks {}, not {transport}",
+                text.value(),
+                listener.transport
+            );
+            reader.fault_expecting(
+                typed.span(),
+                message,
+                format!("\"{}\", or another listener", listener.transport),
+            );
+            return None;
+        }
+        return Some(listener);
+    }
+    let mut fitting =
+        carrier_listeners.filter(|listener| asked.is_none_or(|transport| transport == listener.transport));
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Some(only),
+        (None, _) => {
+            let with = asked
+                .map(|transport| format!(" with transport = \"{transport}\""))
+                .unwrap_or_default();
+            reader.fault_expecting(
+                place,
+                format!("there is no carrier listener{with}"),
+                "one in [[listeners]] that this gateway's calls leave from",
+            );
+            None
+        }
+        (Some(one), Some(another)) => {
+            let message = "several listeners fit this gateway";
+            reader.fault_expecting(
+                place,
+                message,
+                format!("`listener`, such as \"{}\" or \"{}\"", one.name, another.name),
+            );
+            None
+        }
+    }
+}
+
+fn failover(raw: Option<&RawFailover>, reader: &mut Reader<'_>) -> Option<Failover> {
+    let mut codes = Some(vec![408, 500, 502, 503, 504]);
+    if let Some(typed) = raw.and_then(|raw| raw.codes.as_ref()) {
+        for code in typed {
+            let why = match *code.value() {
+                401 | 407 => "a challenge is answered with `credentials`",
+                486 | 487 | 600..=699 => "that is the called user's answer: it is always final",
+                300..=599 => continue,
+                _ => "it is no final failure",
+            };
+            reader.fault_expecting(
+                code.span(),
+                format!("{} can't move a call on: {why}", code.value()),
+                "codes such as 408, 500, 502, 503, 504",
+            );
+            codes = None;
+        }
+        codes = codes.map(|_| typed.iter().map(|code| *code.value()).collect());
+    }
+    let response_timeout = reader.duration(
+        raw.and_then(|raw| raw.response_timeout.as_ref()),
+        Duration::from_secs(4),
+    );
+    let hold_down = reader.duration_or_zero(raw.and_then(|raw| raw.hold_down.as_ref()), Duration::from_secs(30));
+    Some(Failover {
+        codes: codes?,
+        response_timeout: response_timeout?,
+        hold_down: hold_down?,
+    })
+}
+
+fn caller(raw: Option<&At<RawCaller>>, reader: &mut Reader<'_>) -> Option<CarrierCaller> {
+    let Some(raw) = raw else {
+        return Some(CarrierCaller {
+            read: CallerHeader::Pai,
+            present: CallerSource::From,
+            assert: true,
+            private: PrivateCaller::Assert,
+        });
+    };
+    let (place, raw) = (raw.span(), raw.value());
+    let number = reader.parse_optional(raw.number.as_ref(), "number", E164::parse)?;
+    let present = match (raw.present.as_ref().map(At::value), number) {
+        (Some(RawSource::Fixed), Some(number)) => CallerSource::Fixed(number),
+        (Some(RawSource::Fixed), None) => {
+            reader.fault_expecting(
+                place,
+                "present = \"fixed\" without a number",
+                "`number`, the number to show",
+            );
+            return None;
+        }
+        (_, Some(_)) => {
+            if let Some(text) = &raw.number {
+                reader.fault_expecting(
+                    text.span(),
+                    "`number` is only shown with present = \"fixed\"",
+                    "present = \"fixed\", or no `number`",
+                );
+            }
+            return None;
+        }
+        (None | Some(RawSource::From), None) => CallerSource::From,
+        (Some(RawSource::Pai), None) => CallerSource::Pai,
+    };
+    Some(CarrierCaller {
+        read: match raw.read.as_ref().map(At::value) {
+            None | Some(RawHeader::Pai) => CallerHeader::Pai,
+            Some(RawHeader::From) => CallerHeader::From,
+        },
+        present,
+        assert: flag(raw.assert.as_ref(), true),
+        private: match raw.privacy.as_ref().map(At::value) {
+            None | Some(RawPrivacy::Assert) => PrivateCaller::Assert,
+            Some(RawPrivacy::Withhold) => PrivateCaller::Withhold,
+        },
+    })
+}
+
+fn codecs(raw: Option<&[At<RawCodec>]>) -> Vec<Codec> {
+    let codec = |raw: &At<RawCodec>| match raw.value() {
+        RawCodec::Pcmu => Codec::Pcmu,
+        RawCodec::Pcma => Codec::Pcma,
+        RawCodec::G722 => Codec::G722,
+        RawCodec::G729 => Codec::G729,
+    };
+    match raw {
+        Some(list) => list.iter().map(codec).collect(),
+        None => vec![Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::G729],
+    }
+}

@@ -1,0 +1,18 @@
+//! From raw to checked: what the values mean, alone and together. Every mistake is collected; nothing stops at the
+//! first. May read the environment and files that hold passwords, and look whether certificate files are there.
+
+mod address;
+mod carrier;
+mod credentials;
+mod listener;
+mod machine;
+mod numbers;
+mod reader;
+mod teams;
+mod tenant;
+mod together;
+
+pub use machine::check as machine;
+pub use reader::Reader;
+pub use tenant::{MachineFacts, check as tenant};
+pub use together::{Member, names, numbers};

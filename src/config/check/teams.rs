@@ -1,0 +1,134 @@
+//! `[teams]`.
+
+use super::listener::{client_certificate, roots};
+use super::machine::host_and_port;
+use super::reader::Reader;
+use crate::config::checked::{ClientCertificate, Host, Hub, Listener, Purpose, Roots, Teams};
+use crate::config::names::TenantFqdn;
+use crate::config::network::Network;
+use crate::config::raw::{At, RawTeams};
+use std::time::Duration;
+
+/// Microsoft's SIP proxies, the one that finds the nearest region first.
+const HUBS: [&str; 3] = [
+    "sip.pstnhub.microsoft.com",
+    "sip2.pstnhub.microsoft.com",
+    "sip3.pstnhub.microsoft.com",
+];
+/// Removed on 1 June 2022.
+const WITHDRAWN_HUB: &str = "sip-all.pstnhub.microsoft.com";
+const HUB_PORT: u16 = 5061;
+
+/// The base trunk name.
+pub fn base(raw: &At<RawTeams>, reader: &mut Reader<'_>) -> Option<TenantFqdn> {
+    reader.parse(&raw.value().base, "trunk name", TenantFqdn::parse)
+}
+
+/// How this node speaks with Teams, or `None` when something was wrong. `listeners` is `None` when those were wrong.
+pub fn check(
+    raw: &RawTeams,
+    base: Option<TenantFqdn>,
+    listeners: Option<&[Listener]>,
+    reader: &mut Reader<'_>,
+) -> Option<Teams> {
+    let hubs = hubs(raw, reader);
+    let networks = match &raw.networks {
+        Some(networks) => reader.parse_list(networks, "network", Network::parse),
+        None => Some(Network::published_by_microsoft()),
+    };
+    let options_interval = reader.duration(raw.options_interval.as_ref(), Duration::from_secs(60));
+    let options_timeout = reader.duration(raw.options_timeout.as_ref(), Duration::from_secs(10));
+    let hold_down = reader.duration(raw.hold_down.as_ref(), Duration::from_secs(30));
+    let response_timeout = reader.duration(raw.response_timeout.as_ref(), Duration::from_secs(4));
+    let session_expires = reader.duration(raw.session_expires.as_ref(), Duration::from_secs(1800));
+    let min_se = reader.duration(raw.min_se.as_ref(), Duration::from_secs(90));
+    if let (Some(expires), Some(least)) = (session_expires, min_se)
+        && expires < least
+        && let Some(text) = raw.session_expires.as_ref().or(raw.min_se.as_ref())
+    {
+        reader.fault_expecting(
+            text.span(),
+            "`session_expires` is shorter than `min_se`",
+            "at least `min_se`",
+        );
+    }
+    let product = match &raw.product {
+        None => Some(concat!("Portcullis/portcullis/", env!("CARGO_PKG_VERSION")).to_owned()),
+        Some(text) => {
+            let parts: Vec<&str> = text.value().split('/').collect();
+            let plain = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
+            let fits = parts.len() == 3 && parts.iter().all(plain);
+            if !fits {
+                reader.fault_expecting(
+                    text.span(),
+                    format!("{:?} is no product", text.value()),
+                    "Vendor/Product/Version without spaces",
+                );
+            }
+            fits.then(|| text.value().clone())
+        }
+    };
+    let listener = listeners?
+        .iter()
+        .find(|listener| listener.purpose == Purpose::Teams)
+        .map(|listener| listener.id);
+    Some(Teams {
+        base: base?,
+        listener: listener?,
+        hubs: hubs?,
+        client_certificate: client_certificate(raw.client_certificate.as_ref(), ClientCertificate::Require),
+        roots: roots(raw.roots.as_ref(), Roots::Teams, reader),
+        networks: networks?,
+        options_interval: options_interval?,
+        options_timeout: options_timeout?,
+        options_failures: raw.options_failures.as_ref().map_or(3, |failures| *failures.value()),
+        hold_down: hold_down?,
+        response_timeout: response_timeout?,
+        session_expires: session_expires?,
+        min_se: min_se?,
+        product: product?,
+    })
+}
+
+fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
+    let Some(texts) = &raw.hubs else {
+        let hub = |name: &&str| host_name(name).map(|host| Hub { host, port: HUB_PORT });
+        return HUBS.iter().map(hub).collect();
+    };
+    if texts.is_empty() {
+        reader.fault_expecting(
+            raw.base.span(),
+            "`hubs` is empty",
+            "at least one, or no `hubs` for Microsoft's three",
+        );
+    }
+    let hubs: Vec<Option<Hub>> = texts
+        .iter()
+        .map(|text| {
+            let hub = host_and_port(text, "hub", reader)?;
+            match hub.host {
+                Host::Name(host) if host.as_str() == WITHDRAWN_HUB => {
+                    reader.fault_expecting(text.span(), "Microsoft withdrew this name in 2022", HUBS.join(", "));
+                    None
+                }
+                Host::Name(host) => Some(Hub {
+                    host,
+                    port: hub.port.unwrap_or(HUB_PORT),
+                }),
+                Host::Address(_) => {
+                    let expected =
+                        "a host name: Microsoft's addresses change, and the name is what its certificate proves";
+                    reader.fault_expecting(text.span(), "a hub can't be an address", expected);
+                    None
+                }
+            }
+        })
+        .collect();
+    hubs.into_iter()
+        .collect::<Option<Vec<_>>>()
+        .filter(|hubs| !hubs.is_empty())
+}
+
+fn host_name(text: &str) -> Option<crate::config::names::HostName> {
+    crate::config::names::HostName::parse(text).ok()
+}

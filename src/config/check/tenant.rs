@@ -1,0 +1,158 @@
+//! `tenants/<name>.toml`: one tenant by itself.
+
+use super::carrier::references;
+use super::machine::{duplicates, limits};
+use super::reader::Reader;
+use crate::config::checked::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
+use crate::config::mistake::Mistake;
+use crate::config::names::{HostName, Invalid, TenantFqdn, TenantId};
+use crate::config::number::{E164, NumberSpan};
+use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
+
+/// What a tenant needs to know of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineFacts {
+    /// `teams.base`, when it is one.
+    pub base: Option<TenantFqdn>,
+    /// Every carrier's id as typed.
+    pub carriers: Vec<String>,
+}
+
+/// The tenant, or `None` when something was wrong. Without `machine` (its file can't be read) nothing that depends on
+/// it is a mistake.
+pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>) -> Option<Tenant> {
+    let id = TenantId::parse(stem).map_err(|Invalid(expected)| {
+        let message = format!("{stem:?} is no name for a tenant");
+        reader
+            .mistakes
+            .push(Mistake::about(&reader.source.path, message).expected(expected));
+    });
+    let domains = reader.parse_list(&raw.domains, "domain", HostName::parse);
+    duplicates(&raw.domains, "domain", reader);
+    let fqdn = fqdn(raw, machine, reader);
+    let aliases = reader.parse_list(&raw.aliases, "trunk name", TenantFqdn::parse);
+    duplicates(&raw.aliases, "alias", reader);
+    let ids: Vec<&str> = machine
+        .into_iter()
+        .flat_map(|machine| &machine.carriers)
+        .map(String::as_str)
+        .collect();
+    if raw.carriers.value().is_empty() {
+        reader.fault_expecting(
+            raw.carriers.span(),
+            "the tenant has no carrier for calls out of Teams",
+            "at least one carrier in sbc.toml",
+        );
+    }
+    let carriers = machine.and_then(|_| references(raw.carriers.value(), &ids, reader));
+    let numbers: Vec<Option<NumberEntry>> = raw.numbers.iter().map(|raw| number(raw, reader)).collect();
+    let numbers: Option<Vec<NumberEntry>> = numbers.into_iter().collect();
+    let outside_caller = outside_caller(raw.caller.as_ref(), numbers.as_deref(), reader);
+    Some(Tenant {
+        id: id.ok()?,
+        fqdn: fqdn?,
+        aliases: aliases?,
+        domains: domains?,
+        carriers: carriers.filter(|carriers| !carriers.is_empty())?,
+        from_teams: match raw.from_teams.as_ref().map(At::value) {
+            None | Some(RawFromTeams::Carriers) => FromTeams::Carriers,
+        },
+        numbers: numbers?,
+        outside_caller: outside_caller?,
+        limits: limits(raw.limits.as_ref()),
+    })
+}
+
+fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>) -> Option<TenantFqdn> {
+    match (&raw.label, &raw.fqdn) {
+        (None, Some(fqdn)) => reader.parse(fqdn, "trunk name", TenantFqdn::parse),
+        (Some(label), None) => {
+            let base = machine.and_then(|machine| machine.base.as_ref())?;
+            reader.parse(label, "label", |text| {
+                if text.contains('.') || text.is_empty() {
+                    return Err(Invalid("one label without dots; a whole name goes into `fqdn`"));
+                }
+                TenantFqdn::parse(&format!("{text}.{base}"))
+            })
+        }
+        (Some(label), Some(_)) => {
+            reader.fault_expecting(label.span(), "both `label` and `fqdn`", "one of them");
+            None
+        }
+        (None, None) => {
+            let expected = "`label` (its name in front of teams.base) or `fqdn` (a trunk name of its own)";
+            let place = raw.domains.first().map_or(0..0, At::span);
+            reader.fault_expecting(place, "the tenant has no trunk name", expected);
+            None
+        }
+    }
+}
+
+fn number(raw: &At<RawNumber>, reader: &mut Reader<'_>) -> Option<NumberEntry> {
+    let (place, raw) = (raw.span(), raw.value());
+    let span = match (&raw.number, &raw.range) {
+        (Some(number), None) => reader.parse(number, "number", |text| E164::parse(text).map(NumberSpan::one))?,
+        (None, Some(range)) => reader.parse(range, "range", NumberSpan::parse_range)?,
+        (Some(_), Some(range)) => {
+            reader.fault_expecting(
+                range.span(),
+                "both `number` and `range`",
+                "one of them; write [[numbers]] again for the other",
+            );
+            return None;
+        }
+        (None, None) => {
+            reader.fault_expecting(place, "[[numbers]] without a number", "`number` or `range`");
+            return None;
+        }
+    };
+    let voicemail = raw.voicemail.as_ref().is_some_and(|voicemail| *voicemail.value());
+    let to = match (raw.to.as_ref().map(At::value), voicemail) {
+        (None | Some(RawTo::Teams), false) => Destination::Teams,
+        (None | Some(RawTo::Teams), true) => Destination::TeamsVoicemail,
+    };
+    Some(NumberEntry { span, to })
+}
+
+fn outside_caller(
+    raw: Option<&At<RawTenantCaller>>,
+    numbers: Option<&[NumberEntry]>,
+    reader: &mut Reader<'_>,
+) -> Option<OutsideCaller> {
+    let Some(raw) = raw else {
+        return Some(OutsideCaller::Refuse);
+    };
+    let (place, raw) = (raw.span(), raw.value());
+    let number = reader.parse_optional(raw.number.as_ref(), "number", E164::parse)?;
+    match (raw.outside.as_ref().map(At::value), number, &raw.number) {
+        (Some(RawOutside::Replace), Some(number), Some(text)) => {
+            if numbers.is_some_and(|numbers| !numbers.iter().any(|entry| entry.span.contains(number))) {
+                reader.fault_expecting(
+                    text.span(),
+                    format!("{number} is not the tenant's"),
+                    "one of its [[numbers]]",
+                );
+                return None;
+            }
+            Some(OutsideCaller::Replace(number))
+        }
+        (Some(RawOutside::Replace), _, _) => {
+            reader.fault_expecting(
+                place,
+                "outside = \"replace\" without a number",
+                "`number`, one of the tenant's",
+            );
+            None
+        }
+        (_, None, _) => Some(OutsideCaller::Refuse),
+        (_, Some(_), text) => {
+            let span = text.as_ref().map_or(place, At::span);
+            reader.fault_expecting(
+                span,
+                "`number` is only shown with outside = \"replace\"",
+                "outside = \"replace\", or no `number`",
+            );
+            None
+        }
+    }
+}

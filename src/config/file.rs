@@ -1,0 +1,87 @@
+//! One configuration file: its text, and what it says as typed.
+
+use super::mistake::{Mistake, Source};
+use super::schema::FileKind;
+use super::shape;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::path::Path;
+use toml::de::{DeTable, Deserializer};
+
+/// A file that was read and parsed. Kept, so that a reload only parses what changed.
+#[derive(Debug)]
+pub struct File<R> {
+    pub source: Source,
+    /// None when its mistakes are so that nothing else can be said about it.
+    pub raw: Option<R>,
+    /// Of syntax and structure.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl<R: DeserializeOwned> File<R> {
+    /// Parses `source`. All mistakes of syntax; or, when there are none, all of structure.
+    pub fn parse(kind: FileKind, source: Source) -> File<R> {
+        let text = source.text.clone();
+        let (mut root, errors) = DeTable::parse_recoverable(&text);
+        let mut mistakes: Vec<Mistake> = errors.iter().map(|error| unreadable(&source, error)).collect();
+        if !mistakes.is_empty() {
+            return File {
+                source,
+                raw: None,
+                mistakes,
+            };
+        }
+        let incomplete = shape::check(kind, root.get_mut(), &source, &mut mistakes);
+        if incomplete {
+            return File {
+                source,
+                raw: None,
+                mistakes,
+            };
+        }
+        match R::deserialize(Deserializer::from(root)) {
+            Ok(raw) => File {
+                source,
+                raw: Some(raw),
+                mistakes,
+            },
+            Err(error) => {
+                mistakes.push(unreadable(&source, &error));
+                File {
+                    source,
+                    raw: None,
+                    mistakes,
+                }
+            }
+        }
+    }
+}
+
+fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
+    let (message, expected) = match error.message().split_once(", expected ") {
+        Some((message, expected)) => (message, Some(expected)),
+        None => (error.message(), None),
+    };
+    let mistake = Mistake::at(source, error.span().unwrap_or(0..0), message);
+    match expected {
+        Some(expected) => mistake.expected(expected),
+        None => mistake,
+    }
+}
+
+/// The text of a file, or what is wrong with it.
+pub fn read(path: &Path) -> Result<String, Box<Mistake>> {
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Box::new(Mistake::about(path, "there is no such file")),
+        _ => Box::new(Mistake::about(path, format!("can't be read: {error}"))),
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let source = Source {
+            path: path.into(),
+            text: text.into(),
+        };
+        Box::new(Mistake::at(&source, good..good + 1, "this is not UTF-8").expected("text in UTF-8"))
+    })
+}

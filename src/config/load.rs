@@ -1,0 +1,357 @@
+//! A configuration folder to a [`Config`], the first time and again. Only files whose text changed are parsed again;
+//! either everything is right and a new configuration comes out, or nothing changes.
+
+use super::check::{self, MachineFacts, Member, Reader};
+use super::checked::{Config, Tenant};
+use super::file::{File, read};
+use super::mistake::{Mistake, Mistakes, Source, nearest};
+use super::names::TenantFqdn;
+use super::raw::{RawSbc, RawTenant};
+use super::schema::FileKind;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// From this many changed files on, they are parsed on all cores.
+const WORTH_THREADS: usize = 32;
+
+/// What a reload came to.
+#[derive(Debug)]
+pub enum Reload {
+    /// Everything is right: this is the configuration from now on.
+    Applied {
+        config: Arc<Config>,
+        /// Files that are new, gone or have another text.
+        changed: Vec<PathBuf>,
+        took: Duration,
+    },
+    /// Something is wrong: the old configuration stays.
+    Refused { mistakes: Mistakes, took: Duration },
+    /// Nothing differs from the configuration that is in force.
+    Unchanged,
+}
+
+/// Reads a configuration folder once.
+pub fn load(folder: &Path) -> Result<Arc<Config>, Mistakes> {
+    Loader::new(folder).load()
+}
+
+/// A configuration folder, with what was read of it.
+#[derive(Debug)]
+pub struct Loader {
+    folder: PathBuf,
+    sbc: Option<File<RawSbc>>,
+    /// By the name of the file without `.toml`.
+    tenants: BTreeMap<String, TenantFile>,
+    /// In force.
+    config: Option<Arc<Config>>,
+    /// Some file changed since `config` was made.
+    stale: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct TenantFile {
+    file: File<RawTenant>,
+    checked: Option<CheckedTenant>,
+}
+
+/// A tenant checked by itself, for as long as its text and these facts stay.
+#[derive(Debug)]
+struct CheckedTenant {
+    facts: Option<MachineFacts>,
+    tenant: Option<Arc<Tenant>>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Loader {
+    /// Nothing is read yet.
+    pub fn new(folder: &Path) -> Loader {
+        Loader {
+            folder: folder.to_path_buf(),
+            sbc: None,
+            tenants: BTreeMap::new(),
+            config: None,
+            stale: Vec::new(),
+        }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads the folder. The configuration that comes out is in force.
+    pub fn load(&mut self) -> Result<Arc<Config>, Mistakes> {
+        match self.reload() {
+            Reload::Applied { config, .. } => Ok(config),
+            Reload::Refused { mistakes, .. } => Err(mistakes),
+            Reload::Unchanged => self
+                .config
+                .clone()
+                .ok_or_else(|| Mistakes::one(Mistake::about(&self.folder, "nothing was loaded"))),
+        }
+    }
+
+    /// Reads what changed, and checks everything.
+    pub fn reload(&mut self) -> Reload {
+        let began = Instant::now();
+        let mut mistakes = self.read_changes();
+        mistakes.extend(self.sbc.iter().flat_map(|file| &file.mistakes).cloned());
+        mistakes.extend(self.tenants.values().flat_map(|tenant| &tenant.file.mistakes).cloned());
+        let folder = self.folder.clone();
+        let checked = self.check(Some(&folder), &mut mistakes);
+        if let Err(mistakes) = Mistakes::none_in(mistakes) {
+            return Reload::Refused {
+                mistakes,
+                took: began.elapsed(),
+            };
+        }
+        let Some(mut config) = checked else {
+            let mistakes = Mistakes::one(Mistake::about(&self.folder, "the configuration can't be read"));
+            return Reload::Refused {
+                mistakes,
+                took: began.elapsed(),
+            };
+        };
+        if let Some(old) = &self.config {
+            if old.same_as(&config) {
+                self.stale.clear();
+                return Reload::Unchanged;
+            }
+            config.generation = old.generation + 1;
+            if old.sbc == config.sbc {
+                config.sbc = old.sbc.clone();
+            }
+        }
+        let config = Arc::new(config);
+        self.config = Some(config.clone());
+        Reload::Applied {
+            config,
+            changed: std::mem::take(&mut self.stale),
+            took: began.elapsed(),
+        }
+    }
+
+    /// Brings the files in memory up to date with the folder. Mistakes are those of reading.
+    fn read_changes(&mut self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let sbc = self.folder.join("sbc.toml");
+        match read(&sbc) {
+            Ok(text) if self.sbc.as_ref().is_some_and(|file| *file.source.text == *text) => {}
+            Ok(text) => {
+                let source = Source {
+                    path: sbc.as_path().into(),
+                    text: text.into(),
+                };
+                self.sbc = Some(File::parse(FileKind::Sbc, source));
+                self.note_change(sbc);
+            }
+            Err(mistake) => {
+                mistakes.push(mistake.expected("the machine's configuration; `portcullis schema sbc` describes it"));
+                self.sbc = None;
+                self.note_change(sbc);
+            }
+        }
+        let files = tenant_files(&self.folder.join("tenants"), &mut mistakes);
+        let gone: Vec<String> = self
+            .tenants
+            .keys()
+            .filter(|stem| !files.contains_key(*stem))
+            .cloned()
+            .collect();
+        for stem in gone {
+            if let Some(old) = self.tenants.remove(&stem) {
+                self.note_change(old.file.source.path.to_path_buf());
+            }
+        }
+        let mut changed = Vec::new();
+        for (stem, path) in files {
+            match read(&path) {
+                Ok(text)
+                    if self
+                        .tenants
+                        .get(&stem)
+                        .is_some_and(|tenant| *tenant.file.source.text == *text) => {}
+                Ok(text) => changed.push((
+                    stem,
+                    Source {
+                        path: path.as_path().into(),
+                        text: text.into(),
+                    },
+                )),
+                Err(mistake) => {
+                    mistakes.push(*mistake);
+                    self.tenants.remove(&stem);
+                    self.note_change(path);
+                }
+            }
+        }
+        for (stem, file) in parse_all(changed) {
+            self.note_change(file.source.path.to_path_buf());
+            self.tenants.insert(stem, TenantFile { file, checked: None });
+        }
+        mistakes
+    }
+
+    fn note_change(&mut self, path: PathBuf) {
+        if !self.stale.contains(&path) {
+            self.stale.push(path);
+        }
+    }
+
+    /// What the files mean. Some mistake was added where nothing comes out.
+    fn check(&mut self, folder: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+        let machine = self
+            .sbc
+            .as_ref()
+            .and_then(|file| Some((&file.source, file.raw.as_ref()?)));
+        let facts = machine.map(|(_, raw)| facts(raw));
+        let sbc = machine.and_then(|(source, raw)| {
+            let mut reader = Reader::new(source, folder);
+            let sbc = check::machine(raw, &mut reader);
+            let clean = reader.mistakes.is_empty();
+            mistakes.append(&mut reader.mistakes);
+            sbc.filter(|_| clean)
+        });
+        for (stem, tenant) in &mut self.tenants {
+            mistakes.extend(tenant.check(stem, facts.as_ref()).iter().cloned());
+        }
+        let members: Vec<Member<'_>> = self.tenants.values().filter_map(TenantFile::member).collect();
+        let names = check::names(&members, facts.as_ref().and_then(|facts| facts.base.as_ref()), mistakes);
+        let numbers = check::numbers(&members, mistakes);
+        let tenants = members.iter().map(|member| member.tenant.clone()).collect();
+        Some(Config {
+            generation: 1,
+            sbc: Arc::new(sbc?),
+            tenants,
+            numbers: Arc::new(numbers),
+            names: Arc::new(names),
+        })
+    }
+}
+
+impl TenantFile {
+    /// Checks the tenant by itself, unless that was done with the same facts. Returns its mistakes.
+    fn check(&mut self, stem: &str, facts: Option<&MachineFacts>) -> &[Mistake] {
+        let known = self.checked.take().filter(|checked| checked.facts.as_ref() == facts);
+        let checked = known.unwrap_or_else(|| {
+            let mut reader = Reader::new(&self.file.source, None);
+            let tenant = self
+                .file
+                .raw
+                .as_ref()
+                .and_then(|raw| check::tenant(stem, raw, facts, &mut reader));
+            let clean = reader.mistakes.is_empty();
+            CheckedTenant {
+                facts: facts.cloned(),
+                tenant: tenant.filter(|_| clean).map(Arc::new),
+                mistakes: reader.mistakes,
+            }
+        });
+        &self.checked.insert(checked).mistakes
+    }
+
+    fn member(&self) -> Option<Member<'_>> {
+        let tenant = self.checked.as_ref()?.tenant.as_ref()?;
+        Some(Member {
+            tenant,
+            raw: self.file.raw.as_ref()?,
+            source: &self.file.source,
+        })
+    }
+}
+
+impl Config {
+    /// Reads a configuration from texts: `sbc.toml`, and each tenant's name with its text. Relative paths stay as they
+    /// are, and nobody looks whether files exist. For tests and for `explain`.
+    pub fn from_toml_strs(sbc: &str, tenants: &[(&str, &str)]) -> Result<Config, Mistakes> {
+        let source = |path: String, text: &str| Source {
+            path: Path::new(&path).into(),
+            text: text.into(),
+        };
+        let mut loader = Loader::new(Path::new(""));
+        loader.sbc = Some(File::parse(FileKind::Sbc, source("sbc.toml".to_owned(), sbc)));
+        for (name, text) in tenants {
+            let file = File::parse(FileKind::Tenant, source(format!("tenants/{name}.toml"), text));
+            loader
+                .tenants
+                .insert((*name).to_owned(), TenantFile { file, checked: None });
+        }
+        let mut mistakes: Vec<Mistake> = loader.sbc.iter().flat_map(|file| file.mistakes.clone()).collect();
+        mistakes.extend(loader.tenants.values().flat_map(|tenant| tenant.file.mistakes.clone()));
+        let config = loader.check(None, &mut mistakes);
+        Mistakes::none_in(mistakes)?;
+        config.ok_or_else(|| Mistakes::one(Mistake::about(Path::new("sbc.toml"), "the configuration can't be read")))
+    }
+
+    fn same_as(&self, other: &Config) -> bool {
+        self.sbc == other.sbc && self.tenants == other.tenants
+    }
+}
+
+fn facts(raw: &RawSbc) -> MachineFacts {
+    MachineFacts {
+        base: TenantFqdn::parse(raw.teams.value().base.value()).ok(),
+        carriers: raw
+            .carriers
+            .iter()
+            .map(|carrier| carrier.value().id.value().clone())
+            .collect(),
+    }
+}
+
+/// `*.toml` in `folder`, by name without the ending. Hidden files and other endings are left alone; one that looks
+/// mistyped is a mistake.
+fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, PathBuf> {
+    let mut files = BTreeMap::new();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // A machine without tenants is fine: it answers OPTIONS while the first is being written.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return files,
+        Err(error) => {
+            mistakes.push(Mistake::about(folder, format!("can't be read: {error}")));
+            return files;
+        }
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        let Some((stem, ending)) = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.rsplit_once('.'))
+        else {
+            continue;
+        };
+        if stem.is_empty() || stem.starts_with(['.', '#']) {
+            continue;
+        }
+        if ending == "toml" {
+            files.insert(stem.to_owned(), path);
+        } else if ending.len() < 6 && nearest(ending, ["toml"]).is_some() {
+            mistakes.push(Mistake::about(&path, "this file is not read").expected("a name that ends in .toml"));
+        }
+    }
+    files
+}
+
+fn parse_all(sources: Vec<(String, Source)>) -> Vec<(String, File<RawTenant>)> {
+    let parse = |(stem, source)| (stem, File::parse(FileKind::Tenant, source));
+    if sources.len() < WORTH_THREADS {
+        return sources.into_iter().map(parse).collect();
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = sources.len().div_ceil(cores);
+    let mut left = sources;
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        while !left.is_empty() {
+            let mine = left.split_off(left.len().saturating_sub(share));
+            threads.push(scope.spawn(move || mine.into_iter().map(parse).collect::<Vec<_>>()));
+        }
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}

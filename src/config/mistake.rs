@@ -1,0 +1,270 @@
+//! A user's mistake: where it is, what stands there, what was expected, and the nearest name that would be right.
+
+use serde::Serialize;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The text of a configuration file.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As the user would type it: the configuration folder and the file.
+    pub path: Arc<Path>,
+    pub text: Arc<str>,
+}
+
+/// One mistake. Printed as `file:line:column: message`, the line with a mark below it, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Mistake {
+    pub file: PathBuf,
+    /// From 1; 0 when the file as a whole is meant.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// The offending text, shortened; a secret is never shown.
+    pub text: String,
+    /// What would be right.
+    pub expected: Option<String>,
+    /// The nearest name that would be right.
+    pub nearest: Option<String>,
+    #[serde(skip)]
+    source_line: String,
+}
+
+impl Mistake {
+    /// A mistake at `span` of `source`.
+    pub fn at(source: &Source, span: Range<usize>, message: impl Into<String>) -> Mistake {
+        let text = &*source.text;
+        let start = floor(text, span.start);
+        let end = floor(text, span.end).max(start);
+        let before = text.get(..start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = text
+            .get(line_start..)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
+        let shown = line
+            .get(..secret_begins(line).unwrap_or(line.len()))
+            .unwrap_or_default();
+        let hides = shown.len() < line.len();
+        let until = end.min(line_start + shown.len()).max(start);
+        let offending = text.get(start..until).unwrap_or_default();
+        Mistake {
+            file: source.path.to_path_buf(),
+            line: before.matches('\n').count() + 1,
+            column: text.get(line_start..start).unwrap_or_default().chars().count() + 1,
+            message: message.into(),
+            text: if hides && end > until {
+                format!("{offending}…")
+            } else {
+                offending.to_owned()
+            },
+            expected: None,
+            nearest: None,
+            source_line: if hides { format!("{shown}…") } else { shown.to_owned() },
+        }
+    }
+
+    /// A mistake about a whole file or folder.
+    pub fn about(file: &Path, message: impl Into<String>) -> Mistake {
+        Mistake {
+            file: file.to_path_buf(),
+            line: 0,
+            column: 0,
+            message: message.into(),
+            text: String::new(),
+            expected: None,
+            nearest: None,
+            source_line: String::new(),
+        }
+    }
+
+    /// Says what would be right.
+    pub fn expected(mut self, expected: impl Into<String>) -> Mistake {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Says which of `names` is nearest to `typed`, when one is near.
+    pub fn near<'n>(mut self, typed: &str, names: impl IntoIterator<Item = &'n str>) -> Mistake {
+        self.nearest = nearest(typed, names).map(str::to_owned);
+        self
+    }
+
+    /// `file:line:column`, or the file alone.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => self.file.display().to_string(),
+            line => format!("{}:{line}:{}", self.file.display(), self.column),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place(), self.message)?;
+        if self.line > 0 {
+            let gutter = self.line.to_string();
+            let pad = " ".repeat(gutter.len());
+            let indent: String = self
+                .source_line
+                .chars()
+                .take(self.column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            let indent = format!("{indent:width$}", width = self.column - 1);
+            let marks = "^".repeat(self.text.chars().count().clamp(1, 60));
+            write!(
+                f,
+                "\n {gutter} | {}\n {pad} | {indent}{marks}",
+                self.source_line.trim_end()
+            )?;
+        }
+        if let Some(expected) = &self.expected {
+            write!(f, "\n   expected {expected}")?;
+        }
+        if let Some(nearest) = &self.nearest {
+            write!(f, "\n   did you mean `{nearest}`?")?;
+        }
+        Ok(())
+    }
+}
+
+/// All mistakes of a configuration, in the order of files and lines. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// Sorts the mistakes; `Ok` when there are none.
+    pub(super) fn none_in(mut mistakes: Vec<Mistake>) -> Result<(), Mistakes> {
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        mistakes.sort();
+        mistakes.dedup();
+        Err(Mistakes(mistakes))
+    }
+
+    /// `mistake` alone.
+    pub(super) fn one(mistake: Mistake) -> Mistakes {
+        Mistakes(vec![mistake])
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
+        self.0.iter()
+    }
+
+    /// How many, at least 1.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.0 {
+            writeln!(f, "{mistake}\n")?;
+        }
+        write!(
+            f,
+            "{} mistake{}",
+            self.0.len(),
+            if self.0.len() == 1 { "" } else { "s" }
+        )
+    }
+}
+
+/// The nearest of `names` to `typed`: at most a third of the letters wrong, or one a beginning of the other.
+pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let typed = typed.to_ascii_lowercase();
+    let allowed = (typed.chars().count() / 3).max(1);
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let lower = name.to_ascii_lowercase();
+            let distance = strsim::osa_distance(&typed, &lower);
+            let begins =
+                typed.len() >= 3 && lower.len() >= 3 && (lower.starts_with(&typed) || typed.starts_with(&lower));
+            (distance <= allowed || begins).then_some((distance, name))
+        })
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Where on the line a secret may begin: a mistake beside a password must not print it into a log.
+fn secret_begins(line: &str) -> Option<usize> {
+    let lower = line.to_ascii_lowercase();
+    let key = ["passw", "secret", "pwd"]
+        .iter()
+        .filter_map(|word| lower.find(word))
+        .min()?;
+    let rest = lower.get(key..)?;
+    if rest.starts_with("password_env") || rest.starts_with("password_file") {
+        return None;
+    }
+    rest.find('=').map(|sign| key + sign + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source {
+            path: Path::new("config/sbc.toml").into(),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_printed_with_its_place_its_line_and_the_way_out() {
+        let source = source("a = 1\nñ = 2 # x\n");
+        let at = source.text.find('2').unwrap_or_default();
+        let mistake = Mistake::at(&source, at..at + 1, "wrong")
+            .expected("3")
+            .near("voicemial", ["voicemail", "to"]);
+        assert_eq!(
+            mistake.to_string(),
+            "config/sbc.toml:2:5: wrong\n 2 | ñ = 2 # x\n   |     ^\n   expected 3\n   did you mean `voicemail`?"
+        );
+    }
+
+    #[test]
+    fn a_span_beyond_the_end_is_the_end() {
+        let mistake = Mistake::at(&source("a ="), 90..91, "wrong");
+        assert_eq!((mistake.line, mistake.column), (1, 4));
+    }
+
+    #[test]
+    fn a_secret_beside_a_mistake_is_not_printed() {
+        let text = "credentials = { username = \"x\", passwrd = \"hunter2\", realm = 5 }";
+        for needle in ["passwrd", "hunter2", "realm", "credentials", "{ user"] {
+            let at = text.find(needle).unwrap_or_default();
+            let mistake = Mistake::at(&source(text), at..text.len(), "wrong");
+            assert!(!format!("{mistake} {mistake:?}").contains("hunter2"), "{mistake:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_near() {
+        let names = ["voicemail", "number", "range", "to"];
+        assert_eq!(nearest("voicemial", names), Some("voicemail"));
+        assert_eq!(nearest("numbers", names), Some("number"));
+        assert_eq!(nearest("Range", names), Some("range"));
+        assert_eq!(nearest("colour", names), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! Keys that people know from the documentation of what is to come. They do nothing today, and are refused with the
+//! reason, not with a guess at another name.
+
+use super::schema::FileKind;
+
+const APPLICATIONS: &str = "applications are not built into this version";
+const REGISTRAR: &str = "it belongs to the registrar, which is not built into this version";
+
+/// Why `name`, at `path` from the root of the file, can't be used yet.
+pub fn key(kind: FileKind, path: &[&str], name: &str) -> Option<&'static str> {
+    match (kind, path, name) {
+        (FileKind::Tenant, [], "realm" | "users" | "registrar") => Some(REGISTRAR),
+        (FileKind::Tenant, [], "application" | "applications" | "hook") => Some(APPLICATIONS),
+        (FileKind::Sbc, ["carriers"], "srtp") => Some("media toward carriers is plain RTP in this version"),
+        (FileKind::Sbc, ["carriers"], "register") => Some("registering at a carrier is not built into this version"),
+        _ => None,
+    }
+}
+
+/// Why the value at `path` can't be a table yet.
+pub fn table(kind: FileKind, path: &[&str]) -> Option<&'static str> {
+    match (kind, path) {
+        (FileKind::Tenant, ["from_teams"]) => Some(APPLICATIONS),
+        (FileKind::Tenant, ["numbers", "to"]) => Some("applications and users are not built into this version"),
+        _ => None,
+    }
+}

@@ -1,0 +1,231 @@
+//! `[[carriers]]` as typed.
+
+use super::{At, DurationText, RawLimits, RawTransport, SecretText};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A trunk to the telephone network.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawCarrier {
+    /// What tenants and logs call it.
+    pub id: At<String>,
+    /// Addresses and networks that it calls from. The carrier with the narrowest matching network is the caller.
+    #[serde(default)]
+    pub networks: Vec<At<String>>,
+    /// Transports that it calls over. Without it: any.
+    #[serde(default)]
+    pub transports: Vec<At<RawTransport>>,
+    /// User name and password that it has to prove on every call to us.
+    pub digest: Option<At<RawCredentials>>,
+    /// Ways into the carrier, tried in this order. Without any it only calls us.
+    #[serde(default)]
+    pub gateways: Vec<At<RawGateway>>,
+    /// Between OPTIONS to each gateway; `0s`: none are sent, calls alone tell a gateway's health.
+    #[schemars(extend("default" = "60s"))]
+    pub options_interval: Option<At<DurationText>>,
+    /// When the next gateway, or the tenant's next carrier, is tried.
+    pub failover: Option<RawFailover>,
+    /// How numbers are written on this trunk.
+    pub numbers: Option<RawNumberRules>,
+    /// Who is shown as the caller.
+    pub caller: Option<At<RawCaller>>,
+    /// How a diverted call tells the carrier who diverted it.
+    #[schemars(extend("default" = "diversion"))]
+    pub history: Option<At<RawHistory>>,
+    /// Caps on its calls, both ways together. Emergency calls are exempt.
+    pub limits: Option<RawLimits>,
+    /// Codecs that may be offered to it, the preferred first.
+    #[schemars(extend("default" = ["PCMA", "PCMU", "G722", "G729"]))]
+    pub codecs: Option<Vec<At<RawCodec>>>,
+    /// Its media may come from another address than its SDP says; it is followed there once, early in the call.
+    #[schemars(extend("default" = false))]
+    pub nat: Option<At<bool>>,
+    /// Session timer that we offer (RFC 4028). Without it: none, but the carrier's own is honoured.
+    pub session_expires: Option<At<DurationText>>,
+    /// How we answer when the carrier asks for user name and password.
+    pub credentials: Option<At<RawCredentials>>,
+    /// Pass the caller's location (PIDF-LO) on emergency calls.
+    #[schemars(extend("default" = false))]
+    pub pass_location: Option<At<bool>>,
+}
+
+/// A user name and its password, given in exactly one of three ways.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawCredentials {
+    /// The user name.
+    pub username: At<String>,
+    /// The password itself.
+    pub password: Option<At<SecretText>>,
+    /// The environment variable that holds the password.
+    pub password_env: Option<At<String>>,
+    /// The file that holds the password; a line end after it is not part of it.
+    pub password_file: Option<At<String>>,
+    /// The realm. Without it: any when we answer, the base trunk name when we ask.
+    pub realm: Option<At<String>>,
+}
+
+/// One way into a carrier.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawGateway {
+    /// A host name or an address.
+    pub host: At<String>,
+    /// Without it: by DNS (SRV), or the transport's own port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<At<u16>>,
+    /// Without it: the listener's.
+    pub transport: Option<At<RawTransport>>,
+    /// The listener that calls leave from. Without it: the only carrier listener with this transport.
+    pub listener: Option<At<String>>,
+    /// TLS: the name that the gateway's certificate has to prove. Without it: `host`.
+    pub server_name: Option<At<String>>,
+}
+
+/// When the next gateway, or the tenant's next carrier, is tried.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFailover {
+    /// Final codes that move on. What a user answers (486, 487, every 6xx) is always final.
+    #[schemars(extend("default" = [408, 500, 502, 503, 504]))]
+    pub codes: Option<Vec<At<u16>>>,
+    /// How long an INVITE may stay without any response.
+    #[schemars(extend("default" = "4s"))]
+    pub response_timeout: Option<At<DurationText>>,
+    /// How long a failed gateway is tried last.
+    #[schemars(extend("default" = "30s"))]
+    pub hold_down: Option<At<DurationText>>,
+}
+
+/// How numbers are written on this trunk. Inside, numbers are E.164 with `+`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawNumberRules {
+    /// Country calling code of national numbers, such as `1` or `44`.
+    pub country_code: Option<At<String>>,
+    /// Trunk prefix in front of national numbers: `0` in most of Europe.
+    #[schemars(extend("default" = ""))]
+    pub national_prefix: Option<At<String>>,
+    /// International access code.
+    #[schemars(extend("default" = "00"))]
+    pub international_prefix: Option<At<String>>,
+    /// What a number from the carrier is that has neither `+` nor a prefix: `international` (country code first) or
+    /// `national`.
+    #[schemars(extend("default" = "international"))]
+    pub bare: Option<At<RawBare>>,
+    /// How numbers are sent to the carrier: `plus` (+14255550100), `digits` (14255550100), `prefixed`
+    /// (0014255550100), or `national` (numbers of `country_code` with the national prefix, others prefixed).
+    #[schemars(extend("default" = "plus"))]
+    pub format: Option<At<RawFormat>>,
+    /// Rewrites numbers from the carrier before they are read; the first that matches does it.
+    #[serde(default)]
+    pub inbound: Vec<At<RawNumberRule>>,
+    /// Rewrites numbers to the carrier instead of `format`; the first that matches does it.
+    #[serde(default)]
+    pub outbound: Vec<At<RawNumberRule>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawBare {
+    International,
+    National,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawFormat {
+    Plus,
+    Digits,
+    Prefixed,
+    National,
+}
+
+/// Matches a number and rewrites it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawNumberRule {
+    /// The number begins with this. Without it: every number matches.
+    #[schemars(extend("default" = ""))]
+    pub prefix: Option<At<String>>,
+    /// The number has at least this many characters, `+` included.
+    #[schemars(range(min = 1, max = 32))]
+    pub min_length: Option<At<u8>>,
+    /// The number has at most this many characters, `+` included.
+    #[schemars(range(min = 1, max = 32))]
+    pub max_length: Option<At<u8>>,
+    /// Characters taken off the beginning.
+    #[schemars(range(min = 0, max = 32), extend("default" = 0))]
+    pub strip: Option<At<u8>>,
+    /// Put in front afterwards.
+    #[schemars(extend("default" = ""))]
+    pub add: Option<At<String>>,
+}
+
+/// Who is shown as the caller.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawCaller {
+    /// Calls from the carrier: the header that is believed; the other one serves when it is absent.
+    #[schemars(extend("default" = "pai"))]
+    pub read: Option<At<RawHeader>>,
+    /// Calls to the carrier: the number shown is that of From, of P-Asserted-Identity, or `number`.
+    #[schemars(extend("default" = "from"))]
+    pub present: Option<At<RawSource>>,
+    /// The number for `present = "fixed"`.
+    pub number: Option<At<String>>,
+    /// Send P-Asserted-Identity to the carrier.
+    #[schemars(extend("default" = true))]
+    pub assert: Option<At<bool>>,
+    /// A caller who asked for privacy: `assert` (the carrier alone learns the number, in P-Asserted-Identity with
+    /// `Privacy: id`) or `withhold` (nobody does).
+    #[schemars(extend("default" = "assert"))]
+    pub privacy: Option<At<RawPrivacy>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawHeader {
+    From,
+    Pai,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawSource {
+    From,
+    Pai,
+    Fixed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawPrivacy {
+    Assert,
+    Withhold,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawHistory {
+    Diversion,
+    HistoryInfo,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schemars(inline)]
+pub enum RawCodec {
+    Pcmu,
+    Pcma,
+    G722,
+    G729,
+}

@@ -1,0 +1,20 @@
+//! The configuration as typed: the shape of the files, with the place of every value.
+//!
+//! The doc comments here are the descriptions in the JSON Schema and in `docs/configuration.md`; `default` is what the
+//! checker puts where the key is absent (a test compares the two).
+
+mod carrier;
+mod machine;
+mod tenant;
+mod value;
+
+pub use carrier::{
+    RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawFailover, RawFormat, RawGateway, RawHeader,
+    RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawSource,
+};
+pub use machine::{
+    RawAdmin, RawCdr, RawClientCertificate, RawDns, RawEmergency, RawGuard, RawLimits, RawListener, RawLog,
+    RawLogFormat, RawLogLevel, RawMedia, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport, RawUnknownSource,
+};
+pub use tenant::{RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
+pub use value::{At, DurationText, SecretText, SizeText};

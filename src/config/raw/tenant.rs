@@ -1,0 +1,82 @@
+//! `tenants/<name>.toml` as typed.
+
+use super::{At, RawLimits};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A tenant: its names, numbers and carriers. One file each, `tenants/<name>.toml`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTenant {
+    /// The tenant's own domains. Nobody else may have them.
+    pub domains: Vec<At<String>>,
+    /// The trunk name is this label in front of `teams.base`. Either this or `fqdn`.
+    pub label: Option<At<String>>,
+    /// A trunk name of the tenant's own. Either this or `label`. At most 63 characters.
+    pub fqdn: Option<At<String>>,
+    /// Other trunk names that Teams may use for this tenant.
+    #[serde(default)]
+    pub aliases: Vec<At<String>>,
+    /// Carriers for calls out of Teams, tried in this order.
+    pub carriers: At<Vec<At<String>>>,
+    /// What decides about calls out of Teams.
+    #[schemars(extend("default" = "carriers"))]
+    pub from_teams: Option<At<RawFromTeams>>,
+    /// The tenant's numbers and where calls to them go.
+    #[serde(default)]
+    pub numbers: Vec<At<RawNumber>>,
+    /// Calls out of Teams whose caller number is not the tenant's.
+    pub caller: Option<At<RawTenantCaller>>,
+    /// Caps on the tenant's calls, both ways together. Emergency calls are exempt.
+    pub limits: Option<RawLimits>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawFromTeams {
+    Carriers,
+}
+
+/// One number or one range.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawNumber {
+    /// One number, E.164 with `+`. Either this or `range`.
+    pub number: Option<At<String>>,
+    /// Two numbers joined by `-`, both included. Either this or `number`. An exact number beats a range, the narrower
+    /// range the wider.
+    pub range: Option<At<String>>,
+    /// Where calls to it go.
+    #[schemars(extend("default" = "teams"))]
+    pub to: Option<At<RawTo>>,
+    /// Straight to the user's voicemail, without ringing.
+    #[schemars(extend("default" = false))]
+    pub voicemail: Option<At<bool>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawTo {
+    Teams,
+}
+
+/// Calls out of Teams whose caller number is not the tenant's.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTenantCaller {
+    /// `refuse` the call, or `replace` the number by `number`.
+    #[schemars(extend("default" = "refuse"))]
+    pub outside: Option<At<RawOutside>>,
+    /// One of the tenant's numbers, shown instead. Needed for `replace`.
+    pub number: Option<At<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawOutside {
+    Refuse,
+    Replace,
+}

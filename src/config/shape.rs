@@ -1,0 +1,289 @@
+//! The structural check: a file against its schema, before it is read into types. Every mistake is named, and what is
+//! mistaken is taken out of the tree, so that the rest can be read and checked too.
+
+use super::mistake::{Mistake, Source};
+use super::planned;
+use super::schema::{FileKind, schema};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::LazyLock;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// What a value may look like.
+#[derive(Debug)]
+enum Shape {
+    Table(TableShape),
+    List(Box<Shape>),
+    /// One of the choices; any text when there are none.
+    Text(Vec<String>),
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Flag,
+}
+
+#[derive(Debug, Default)]
+struct TableShape {
+    keys: BTreeMap<String, Shape>,
+    required: Vec<String>,
+    /// Keys are free, their values look like this.
+    others: Option<Box<Shape>>,
+}
+
+static SBC: LazyLock<TableShape> = LazyLock::new(|| compile_root(&schema(FileKind::Sbc)));
+static TENANT: LazyLock<TableShape> = LazyLock::new(|| compile_root(&schema(FileKind::Tenant)));
+
+/// Takes out of `table` what does not fit the schema. True when a required key is missing, so that the file can't be
+/// read into its type.
+pub fn check(kind: FileKind, table: &mut DeTable<'_>, source: &Source, mistakes: &mut Vec<Mistake>) -> bool {
+    let shape: &TableShape = match kind {
+        FileKind::Sbc => &SBC,
+        FileKind::Tenant => &TENANT,
+    };
+    let mut walk = Walk {
+        kind,
+        source,
+        mistakes,
+        path: Vec::new(),
+        incomplete: false,
+    };
+    walk.table(shape, table, 0..0);
+    walk.incomplete
+}
+
+struct Walk<'w> {
+    kind: FileKind,
+    source: &'w Source,
+    mistakes: &'w mut Vec<Mistake>,
+    /// Keys from the root; list positions are not in it.
+    path: Vec<String>,
+    incomplete: bool,
+}
+
+impl Walk<'_> {
+    fn table(&mut self, shape: &TableShape, table: &mut DeTable<'_>, place: Range<usize>) {
+        let mut out = Vec::new();
+        for (key, value) in table.iter_mut() {
+            let name: &str = key.get_ref();
+            let fits = match shape.keys.get(name).or(shape.others.as_deref()) {
+                Some(shape) => {
+                    self.path.push(name.to_owned());
+                    let fits = self.value(shape, value);
+                    self.path.pop();
+                    fits
+                }
+                None => {
+                    self.unknown(shape, name, key.span());
+                    false
+                }
+            };
+            if !fits {
+                out.push(name.to_owned());
+            }
+        }
+        for required in &shape.required {
+            // One that is present but wrong has its mistake already.
+            if !table.contains_key(required.as_str()) {
+                let owner = self.owner();
+                let mistake = Mistake::at(self.source, place.clone(), format!("{owner} has no `{required}`"));
+                let expected = shape
+                    .keys
+                    .get(required)
+                    .map(|shape| format!("`{required}`, {}", shape.describe()));
+                self.mistakes.push(match expected {
+                    Some(expected) => mistake.expected(expected),
+                    None => mistake,
+                });
+                self.incomplete = true;
+            } else if out.contains(required) {
+                self.incomplete = true;
+            }
+        }
+        for name in out {
+            table.remove(name.as_str());
+        }
+    }
+
+    fn owner(&self) -> String {
+        match (self.path.last(), self.kind) {
+            (Some(name), _) => format!("`{name}`"),
+            (None, FileKind::Sbc) => "sbc.toml".to_owned(),
+            (None, FileKind::Tenant) => "the tenant".to_owned(),
+        }
+    }
+
+    fn unknown(&mut self, shape: &TableShape, name: &str, span: Range<usize>) {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let mistake = match planned::key(self.kind, &path, name) {
+            Some(reason) => Mistake::at(self.source, span, format!("`{name}` can't be used yet: {reason}")),
+            None => {
+                let names = shape.keys.keys().map(String::as_str);
+                let mistake = Mistake::at(self.source, span, format!("unknown key `{name}`")).near(name, names.clone());
+                if mistake.nearest.is_some() {
+                    mistake
+                } else {
+                    mistake.expected(one_of(names, ""))
+                }
+            }
+        };
+        self.mistakes.push(mistake);
+    }
+
+    /// Whether the value may stay.
+    fn value(&mut self, shape: &Shape, value: &mut Spanned<DeValue<'_>>) -> bool {
+        let span = value.span();
+        match (shape, value.get_mut()) {
+            (Shape::Table(shape), DeValue::Table(table)) => {
+                self.table(shape, table, span);
+                true
+            }
+            (Shape::List(shape), DeValue::Array(list)) => {
+                let items = std::mem::replace(list, std::iter::empty().collect());
+                *list = items
+                    .into_iter()
+                    .filter_map(|mut item| self.value(shape, &mut item).then_some(item))
+                    .collect();
+                true
+            }
+            (Shape::Text(choices), DeValue::String(text)) => {
+                let fits = choices.is_empty() || choices.iter().any(|choice| choice == text);
+                if !fits {
+                    let key = self.path.last().map(String::as_str).unwrap_or_default();
+                    let names = choices.iter().map(String::as_str);
+                    let mistake = Mistake::at(self.source, span, format!("`{key}` can't be {text:?}"))
+                        .expected(one_of(names.clone(), "\""))
+                        .near(text, names);
+                    self.mistakes.push(mistake);
+                }
+                fits
+            }
+            (Shape::Integer { min, max }, DeValue::Integer(number)) => {
+                let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                let fits = value.is_some_and(|value| (*min..=*max).contains(&value));
+                if !fits {
+                    self.wrong(shape, span, &number.to_string());
+                }
+                fits
+            }
+            (Shape::Flag, DeValue::Boolean(_)) => true,
+            (_, value) => {
+                let found = kind_of(value);
+                let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+                match (value.as_table(), planned::table(self.kind, &path)) {
+                    (Some(_), Some(reason)) => {
+                        let key = self.path.last().map(String::as_str).unwrap_or_default();
+                        let message = format!("`{key}` can't be a table yet: {reason}");
+                        self.mistakes
+                            .push(Mistake::at(self.source, span, message).expected(shape.describe()));
+                    }
+                    _ => self.wrong(shape, span, found),
+                }
+                false
+            }
+        }
+    }
+
+    fn wrong(&mut self, shape: &Shape, span: Range<usize>, found: &str) {
+        let key = self.path.last().map(String::as_str).unwrap_or_default();
+        let mistake = Mistake::at(self.source, span, format!("`{key}` can't be {found}"));
+        self.mistakes.push(mistake.expected(shape.describe()));
+    }
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// `a`, `b` or `c`.
+fn one_of<'n>(names: impl Iterator<Item = &'n str>, quote: &str) -> String {
+    let names: Vec<String> = names.map(|name| format!("{quote}{name}{quote}")).collect();
+    match names.as_slice() {
+        [] => "nothing".to_owned(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+impl Shape {
+    /// In words that finish "expected …".
+    fn describe(&self) -> String {
+        match self {
+            Shape::Table(_) => "a table".to_owned(),
+            Shape::List(items) => match &**items {
+                Shape::Table(_) => "a list of tables".to_owned(),
+                Shape::Text(choices) if choices.is_empty() => "a list of texts in quotes".to_owned(),
+                items => format!("a list, each {}", items.describe()),
+            },
+            Shape::Text(choices) if choices.is_empty() => "a text in quotes".to_owned(),
+            Shape::Text(choices) => one_of(choices.iter().map(String::as_str), "\""),
+            Shape::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Shape::Flag => "true or false".to_owned(),
+        }
+    }
+}
+
+fn compile_root(schema: &Value) -> TableShape {
+    match compile(schema, schema) {
+        Shape::Table(table) => table,
+        _ => TableShape::default(),
+    }
+}
+
+fn compile(schema: &Value, root: &Value) -> Shape {
+    if let Some(target) = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|path| root.pointer(path.trim_start_matches('#')))
+    {
+        return compile(target, root);
+    }
+    let number = |key: &str, default: i64| {
+        schema
+            .get(key)
+            .and_then(Value::as_f64)
+            .map_or(default, |value| value as i64)
+    };
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => Shape::Table(TableShape {
+            keys: members(schema, "properties")
+                .map(|(key, value)| (key.clone(), compile(value, root)))
+                .collect(),
+            required: texts(schema, "required"),
+            others: schema
+                .get("additionalProperties")
+                .filter(|others| others.is_object())
+                .map(|others| Box::new(compile(others, root))),
+        }),
+        Some("array") => Shape::List(Box::new(
+            schema
+                .get("items")
+                .map_or(Shape::Text(Vec::new()), |items| compile(items, root)),
+        )),
+        Some("integer") => Shape::Integer {
+            min: number("minimum", 0),
+            max: number("maximum", i64::from(u32::MAX)),
+        },
+        Some("boolean") => Shape::Flag,
+        _ => Shape::Text(texts(schema, "enum")),
+    }
+}
+
+fn members<'s>(schema: &'s Value, key: &str) -> impl Iterator<Item = (&'s String, &'s Value)> {
+    schema.get(key).and_then(Value::as_object).into_iter().flatten()
+}
+
+fn texts(schema: &Value, key: &str) -> Vec<String> {
+    let list = schema.get(key).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+}
