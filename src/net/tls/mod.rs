@@ -18,7 +18,7 @@ mod verify;
 
 pub use identity::{Identity, IdentityError, IdentityFiles, KeyKind};
 pub use names::covers;
-pub use profile::{ClientCertificates, ClientTrust, Evidence, TlsProfile, TlsProfileError};
+pub use profile::{ClientCertificates, ClientTrust, Evidence, Generation, TlsProfile, TlsProfileError};
 pub use rejection::PeerRejected;
 pub use roots::{RootsError, TrustRoots};
 pub use store::{IdentityStore, Reload};

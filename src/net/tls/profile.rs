@@ -11,6 +11,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, NamedGroup, ServerConfig, SignatureScheme};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A configuration that rustls refuses, which no peer can cause.
@@ -59,6 +60,13 @@ pub enum ClientCertificates {
     Require(ClientTrust),
 }
 
+/// Tells handshakes made with the present profile and identities from older ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Generation {
+    profile: u64,
+    identities: u64,
+}
+
 /// The TLS of one listener, for connections that it accepts and for those that we open in its name.
 #[derive(Debug, Clone)]
 pub struct TlsProfile {
@@ -67,6 +75,7 @@ pub struct TlsProfile {
     server_roots: Arc<TrustRoots>,
     presented: Arc<str>,
     provider: Arc<CryptoProvider>,
+    number: u64,
 }
 
 impl TlsProfile {
@@ -78,7 +87,9 @@ impl TlsProfile {
         server_roots: Arc<TrustRoots>,
         presented: &str,
     ) -> TlsProfile {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         TlsProfile {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             identities,
             clients,
             server_roots,
@@ -90,6 +101,14 @@ impl TlsProfile {
     /// The identities behind this profile.
     pub fn identities(&self) -> &Arc<IdentityStore> {
         &self.identities
+    }
+
+    /// Another one after every reload that replaced an identity, and for every other profile.
+    pub fn generation(&self) -> Generation {
+        Generation {
+            profile: self.number,
+            identities: self.identities.generation(),
+        }
     }
 
     /// The identity shown on connections that we open.

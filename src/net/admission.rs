@@ -1,0 +1,21 @@
+//! Who may speak to us at all, asked before parsing and before TLS cost anything.
+
+use crate::sip::ListenerId;
+use std::net::SocketAddr;
+
+/// Tables of addresses and rates that the product ring publishes. Called for each datagram and each accepted
+/// connection: it must neither block nor allocate.
+pub trait Admission: Send + Sync + 'static {
+    /// True when `remote` may speak to `listener` now.
+    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> bool;
+}
+
+/// Admits everybody: until the tables are published.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AdmitAll;
+
+impl Admission for AdmitAll {
+    fn admit(&self, _listener: ListenerId, _remote: SocketAddr) -> bool {
+        true
+    }
+}

@@ -1,0 +1,101 @@
+//! Opening a TCP or TLS connection in the name of a listener.
+
+use super::handshake::{self, HandshakeFailure};
+use super::listener::{Listener, tune};
+use super::pool::PoolSettings;
+use crate::sip::{Hop, PeerCertificate, Transport};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsStream;
+
+/// An opened connection.
+pub(super) struct Opened {
+    pub(super) io: Io,
+    pub(super) local: SocketAddr,
+    pub(super) peer: Option<Arc<PeerCertificate>>,
+}
+
+/// Either kind of stream.
+pub(super) enum Io {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects within the deadline of its transport.
+pub(super) async fn connect(
+    hop: &Hop,
+    listener: &Listener,
+    settings: &PoolSettings,
+) -> Result<Opened, HandshakeFailure> {
+    let limit = match hop.transport {
+        Transport::Tls => settings.connect_tls,
+        Transport::Udp | Transport::Tcp => settings.connect_tcp,
+    };
+    timeout(limit, open(hop, listener))
+        .await
+        .unwrap_or(Err(HandshakeFailure::Timeout(limit)))
+}
+
+async fn open(hop: &Hop, listener: &Listener) -> Result<Opened, HandshakeFailure> {
+    let failed = |error: io::Error| HandshakeFailure::Connect(error.to_string());
+    let socket = listener.outbound_socket(hop.remote).map_err(failed)?;
+    let stream = socket.connect(hop.remote).await.map_err(failed)?;
+    tune(&stream).map_err(failed)?;
+    let local = stream.local_addr().map_err(failed)?;
+    if hop.transport != Transport::Tls {
+        return Ok(Opened {
+            io: Io::Tcp(stream),
+            local,
+            peer: None,
+        });
+    }
+    let profile = listener
+        .tls
+        .as_ref()
+        .ok_or_else(|| HandshakeFailure::Setup("a TLS hop was to leave through a listener without TLS".to_owned()))?;
+    let server_name = hop.server_name.as_deref().unwrap_or_default();
+    let secured = handshake::connect(stream, &profile.load_full(), server_name).await?;
+    Ok(Opened {
+        io: Io::Tls(Box::new(secured.stream)),
+        local,
+        peer: secured.peer,
+    })
+}
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Io::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Io::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Io::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

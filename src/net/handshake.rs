@@ -1,0 +1,124 @@
+//! From a TCP stream to one that may carry SIP: TLS where the listener has it, within a deadline.
+
+use super::tls::{Evidence, PeerRejected, TlsProfile, TlsProfileError, peer_certificate};
+use crate::sip::PeerCertificate;
+use rustls::AlertDescription;
+use rustls::pki_types::ServerName;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+/// Why no connection came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// TCP: refused, unreachable, reset.
+    Connect(String),
+    /// Not done in time.
+    Timeout(Duration),
+    /// We did not believe the peer.
+    Rejected(PeerRejected),
+    /// The peer did not believe us, or wants other versions or suites than we have.
+    Alert(AlertDescription),
+    /// The peer speaks no TLS that we have: plain text, an old version, no common suite.
+    Protocol(String),
+    /// The connection broke off.
+    Broken(String),
+    /// The server's name is neither a DNS name nor an address.
+    BadServerName(String),
+    /// Our own TLS could not be set up.
+    Setup(String),
+}
+
+impl HandshakeFailure {
+    /// A stable word for metrics and for doctor's codes.
+    pub fn label(&self) -> &'static str {
+        match self {
+            HandshakeFailure::Connect(_) => "connect",
+            HandshakeFailure::Timeout(_) => "timeout",
+            HandshakeFailure::Rejected(rejected) => rejected.label(),
+            HandshakeFailure::Alert(_) => "alert",
+            HandshakeFailure::Protocol(_) => "protocol",
+            HandshakeFailure::Broken(_) => "broken",
+            HandshakeFailure::BadServerName(_) => "bad_server_name",
+            HandshakeFailure::Setup(_) => "setup",
+        }
+    }
+}
+
+impl fmt::Display for HandshakeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandshakeFailure::Connect(cause) => write!(f, "cannot connect: {cause}"),
+            HandshakeFailure::Timeout(limit) => write!(f, "not connected within {} ms", limit.as_millis()),
+            HandshakeFailure::Rejected(rejected) => write!(f, "the peer was refused: {rejected}"),
+            HandshakeFailure::Alert(alert) => write!(f, "the peer refused us with TLS alert {alert:?}"),
+            HandshakeFailure::Protocol(cause) => write!(f, "no common TLS: {cause}"),
+            HandshakeFailure::Broken(cause) => write!(f, "the connection broke off during TLS: {cause}"),
+            HandshakeFailure::BadServerName(name) => write!(f, "{name:?} is no name that a TLS server can prove"),
+            HandshakeFailure::Setup(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl From<TlsProfileError> for HandshakeFailure {
+    fn from(error: TlsProfileError) -> HandshakeFailure {
+        HandshakeFailure::Setup(error.to_string())
+    }
+}
+
+/// A stream after TLS, and what the peer presented.
+pub(super) struct Secured {
+    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) peer: Option<Arc<PeerCertificate>>,
+}
+
+/// The server's side.
+pub(super) async fn accept(
+    stream: TcpStream,
+    profile: &TlsProfile,
+    limit: Duration,
+) -> Result<Secured, HandshakeFailure> {
+    let (config, evidence) = profile.accept()?;
+    match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => Ok(secured(stream.into())),
+        Ok(Err(error)) => Err(failure(&error, &evidence)),
+        Err(_) => Err(HandshakeFailure::Timeout(limit)),
+    }
+}
+
+/// The client's side; the caller bounds its time.
+pub(super) async fn connect(
+    stream: TcpStream,
+    profile: &TlsProfile,
+    server_name: &str,
+) -> Result<Secured, HandshakeFailure> {
+    let name = ServerName::try_from(server_name.to_owned())
+        .map_err(|_| HandshakeFailure::BadServerName(server_name.to_owned()))?;
+    let (config, evidence) = profile.connect()?;
+    match TlsConnector::from(config).connect(name, stream).await {
+        Ok(stream) => Ok(secured(stream.into())),
+        Err(error) => Err(failure(&error, &evidence)),
+    }
+}
+
+fn secured(stream: TlsStream<TcpStream>) -> Secured {
+    let chain = stream.get_ref().1.peer_certificates();
+    let peer = chain.and_then(|chain| peer_certificate(chain.first()?)).map(Arc::new);
+    Secured { stream, peer }
+}
+
+fn failure(error: &io::Error, evidence: &Evidence) -> HandshakeFailure {
+    if let Some(rejected) = evidence.rejection() {
+        return HandshakeFailure::Rejected(rejected);
+    }
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::NoCertificatesPresented) => HandshakeFailure::Rejected(PeerRejected::NoCertificate),
+        Some(rustls::Error::AlertReceived(alert)) => HandshakeFailure::Alert(*alert),
+        Some(other) => HandshakeFailure::Protocol(other.to_string()),
+        None => HandshakeFailure::Broken(error.to_string()),
+    }
+}

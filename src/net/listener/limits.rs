@@ -1,0 +1,140 @@
+//! How many connections a listener bears, in all, from one source, and in their handshakes.
+
+use crate::net::connection::StreamLimits;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Limits of a listener. Those of the streams count for UDP as nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptLimits {
+    /// Accepted connections at a time.
+    pub connections: usize,
+    /// Accepted connections at a time from one address. Teams opens up to two from each of dozens of machines.
+    pub connections_per_source: usize,
+    /// TLS handshakes at a time.
+    pub handshakes: usize,
+    /// From the accept to the end of the handshake.
+    pub handshake: Duration,
+    pub stream: StreamLimits,
+}
+
+impl Default for AcceptLimits {
+    fn default() -> AcceptLimits {
+        AcceptLimits {
+            connections: 4096,
+            connections_per_source: 64,
+            handshakes: 256,
+            handshake: Duration::from_secs(10),
+            stream: StreamLimits::default(),
+        }
+    }
+}
+
+/// The connections and handshakes that a listener bears at the moment.
+#[derive(Debug, Default)]
+pub(in crate::net) struct Occupancy(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: usize,
+    handshakes: usize,
+    sources: HashMap<IpAddr, usize>,
+}
+
+/// Which limit refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Full {
+    Connections,
+    Handshakes,
+}
+
+impl Occupancy {
+    /// A place for a connection from `source`, given back on drop.
+    pub(in crate::net) fn take(
+        self: &Arc<Occupancy>,
+        source: IpAddr,
+        limits: &AcceptLimits,
+        handshake: bool,
+    ) -> Result<Place, Full> {
+        let mut counts = self.lock();
+        let from_source = counts.sources.get(&source).copied().unwrap_or(0);
+        if counts.connections >= limits.connections || from_source >= limits.connections_per_source {
+            return Err(Full::Connections);
+        }
+        if handshake && counts.handshakes >= limits.handshakes {
+            return Err(Full::Handshakes);
+        }
+        counts.connections += 1;
+        counts.handshakes += usize::from(handshake);
+        *counts.sources.entry(source).or_default() += 1;
+        Ok(Place {
+            occupancy: self.clone(),
+            source,
+            handshake,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the counts.
+#[derive(Debug)]
+pub(in crate::net) struct Place {
+    occupancy: Arc<Occupancy>,
+    source: IpAddr,
+    handshake: bool,
+}
+
+impl Place {
+    /// The handshake is over; the connection stays.
+    pub(in crate::net) fn handshake_done(&mut self) {
+        if std::mem::take(&mut self.handshake) {
+            self.occupancy.lock().handshakes -= 1;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.handshake_done();
+        let mut counts = self.occupancy.lock();
+        counts.connections -= 1;
+        if let Some(count) = counts.sources.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                counts.sources.remove(&self.source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_in_all_by_source_and_in_handshakes_and_come_back() {
+        let limits = AcceptLimits {
+            connections: 3,
+            connections_per_source: 2,
+            handshakes: 2,
+            ..AcceptLimits::default()
+        };
+        let occupancy = Arc::new(Occupancy::default());
+        let [one, two] = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])];
+        let mut first = occupancy.take(one, &limits, true).unwrap();
+        let second = occupancy.take(one, &limits, true).unwrap();
+        assert_eq!(occupancy.take(one, &limits, false).unwrap_err(), Full::Connections);
+        assert_eq!(occupancy.take(two, &limits, true).unwrap_err(), Full::Handshakes);
+        first.handshake_done();
+        let _third = occupancy.take(two, &limits, true).unwrap();
+        assert_eq!(occupancy.take(two, &limits, false).unwrap_err(), Full::Connections);
+        drop((first, second));
+        assert_eq!(occupancy.lock().sources.len(), 1);
+        assert!(occupancy.take(one, &limits, true).is_ok());
+    }
+}

@@ -1,0 +1,89 @@
+//! UDP: the receive loop, and sending without waiting.
+
+use super::Listener;
+use crate::net::context::Context;
+use crate::net::stateless;
+use crate::sip::message::Message;
+use crate::sip::{ConnectionId, Flow};
+use bytes::Bytes;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::UdpSocket;
+
+const LARGEST_DATAGRAM: usize = 65_535;
+
+/// Sends from the listener's port. With several sockets on the port all sends leave through the first.
+#[derive(Debug, Clone)]
+pub(in crate::net) struct UdpSender(Arc<UdpSocket>);
+
+impl UdpSender {
+    pub(super) fn new(socket: Arc<UdpSocket>) -> UdpSender {
+        UdpSender(socket)
+    }
+
+    /// Hands a datagram to the kernel, or fails: retransmission is the transaction's.
+    pub(in crate::net) fn send(&self, bytes: &[u8], remote: SocketAddr) -> io::Result<()> {
+        self.0.try_send_to(bytes, remote).map(|_| ())
+    }
+}
+
+/// Receives until the stop.
+pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<Listener>, context: Arc<Context>) {
+    let stopping = context.tasks.stopping();
+    tokio::pin!(stopping);
+    let mut buffer = vec![0; LARGEST_DATAGRAM];
+    loop {
+        let received = tokio::select! {
+            received = socket.recv_from(&mut buffer) => received,
+            () = &mut stopping => return,
+        };
+        match received {
+            Ok((length, remote)) => {
+                let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                datagram(
+                    buffer.get(..length).unwrap_or_default(),
+                    remote,
+                    &socket,
+                    &listener,
+                    &context,
+                );
+            }
+            // ICMP errors of earlier sends surface here; the socket lives on.
+            Err(_) => context.counters.datagram_errors.add(),
+        }
+    }
+}
+
+fn datagram(bytes: &[u8], remote: SocketAddr, socket: &UdpSocket, listener: &Listener, context: &Context) {
+    if !context.admission.admit(listener.id, remote) {
+        context.counters.datagrams_not_admitted.add();
+        return;
+    }
+    // Keep-alive of NAT bindings: line ends or NULs.
+    if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return;
+    }
+    let flow = Flow {
+        transport: listener.transport,
+        listener: listener.id,
+        local: listener.local,
+        remote,
+        connection: ConnectionId::NONE,
+        peer: None,
+    };
+    match Message::parse(Bytes::copy_from_slice(bytes)) {
+        Ok(message) => {
+            context.counters.datagrams_received.add();
+            context.inbox.datagram(message, flow);
+        }
+        Err(error) => {
+            context.unparsable(&flow, &error);
+            if let Some(refusal) = stateless::refusal(&error, &flow)
+                && socket.try_send_to(&refusal, remote).is_err()
+            {
+                context.counters.datagrams_not_sent.add();
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Bytes on their way to a connection, with the transaction that must hear when they don't arrive.
+
+use crate::sip::transaction::TransactionId;
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Bytes for a stream. Dropping it before [`Outgoing::delivered`] reports the transaction as failed, so that no path
+/// can forget to.
+#[derive(Debug)]
+pub struct Outgoing {
+    bytes: Bytes,
+    report: Option<FailureReport>,
+    request: bool,
+}
+
+/// Who is told of a failure. The channel is unbounded, yet holds at most one entry for each queued message, and the
+/// queues are bounded.
+#[derive(Debug)]
+pub struct FailureReport {
+    transaction: TransactionId,
+    to: UnboundedSender<TransactionId>,
+}
+
+impl FailureReport {
+    /// A report about `transaction` to its shard.
+    pub fn new(transaction: TransactionId, to: UnboundedSender<TransactionId>) -> FailureReport {
+        FailureReport { transaction, to }
+    }
+
+    pub(super) fn fail(self) {
+        // A shard that is gone has no transactions left to fail.
+        let _ = self.to.send(self.transaction);
+    }
+}
+
+impl Outgoing {
+    /// Bytes that nobody waits for.
+    pub fn unwatched(bytes: Bytes) -> Outgoing {
+        Outgoing {
+            bytes,
+            report: None,
+            request: false,
+        }
+    }
+
+    /// A request. It counts as failed also when the connection dies before the peer speaks again.
+    pub fn request(bytes: Bytes, report: Option<FailureReport>) -> Outgoing {
+        Outgoing {
+            bytes,
+            report,
+            request: true,
+        }
+    }
+
+    /// A response. Once written it has not failed: the peer repeats its request if it wants it again.
+    pub fn response(bytes: Bytes, report: Option<FailureReport>) -> Outgoing {
+        Outgoing {
+            bytes,
+            report,
+            request: false,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// False for keep-alive.
+    pub(super) fn is_message(&self) -> bool {
+        self.bytes.len() > 4
+    }
+
+    /// The bytes have left. A request's report comes back: it can fail until the peer has spoken.
+    pub(super) fn delivered(mut self) -> Option<FailureReport> {
+        self.report.take().filter(|_| self.request)
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            report.fail();
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The connections that we open: one for each next hop, shared by all requests to it, renewed in time.
+//!
+//! In: bytes for a hop. Out: connections served like accepted ones, and a report for each message that found none.
+//! Only connections opened here are in the pool, so no request leaves on a connection that a peer opened (TEAMS-014).
+
+use super::connect::connect;
+use super::connection::{CloseReason, Connection, KeepAlive, Opener, serve};
+use super::context::Context;
+use super::event::NetEvent;
+use super::handshake::HandshakeFailure;
+use super::listener::Listener;
+use super::outgoing::Outgoing;
+use crate::sip::{ConnectionId, Flow, Hop, ListenerId, Transport};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Limits and times of the connections that we open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// For TCP to connect.
+    pub connect_tcp: Duration,
+    /// For TCP and TLS together.
+    pub connect_tls: Duration,
+    /// A connection this old is replaced when it is next used; Teams wants it at least hourly (TEAMS-017).
+    pub max_age: Duration,
+    /// After a failed renewal the old connection is used this long before the next attempt.
+    pub renewal_pause: Duration,
+    /// Messages that may wait for one connection to come up. One more fails at once.
+    pub waiting: usize,
+    /// Hops connected or being connected at a time. A message to one more fails at once.
+    pub hops: usize,
+    pub keep_alive: KeepAlive,
+}
+
+impl Default for PoolSettings {
+    fn default() -> PoolSettings {
+        PoolSettings {
+            connect_tcp: Duration::from_secs(2),
+            connect_tls: Duration::from_secs(3),
+            max_age: Duration::from_secs(50 * 60),
+            renewal_pause: Duration::from_secs(30),
+            waiting: 64,
+            hops: 4096,
+            keep_alive: KeepAlive::default(),
+        }
+    }
+}
+
+/// What tells one pooled connection from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    listener: ListenerId,
+    transport: Transport,
+    remote: SocketAddr,
+    server_name: Option<Arc<str>>,
+}
+
+impl Key {
+    fn of(hop: &Hop) -> Key {
+        let server_name = hop.server_name.clone();
+        Key {
+            listener: hop.listener,
+            transport: hop.transport,
+            remote: hop.remote,
+            server_name,
+        }
+    }
+}
+
+/// The connections to one hop. While a successor is being connected, the old one carries on.
+#[derive(Debug)]
+struct Entry {
+    hop: Hop,
+    connected: Option<Arc<Connection>>,
+    /// Single flight: one attempt at a time.
+    connecting: bool,
+    waiting: Vec<Outgoing>,
+    /// Not before this is a stale connection replaced.
+    renew_after: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    settings: PoolSettings,
+    entries: Mutex<HashMap<Key, Entry>>,
+}
+
+impl Pool {
+    pub(super) fn new(settings: PoolSettings) -> Pool {
+        Pool {
+            settings,
+            entries: Mutex::default(),
+        }
+    }
+
+    /// Sends to a hop, over the connection there is or a new one. What cannot be sent is reported failed.
+    pub(super) fn send(
+        self: &Arc<Pool>,
+        hop: &Hop,
+        outgoing: Outgoing,
+        listener: &Arc<Listener>,
+        context: &Arc<Context>,
+    ) {
+        let mut entries = self.lock();
+        let key = Key::of(hop);
+        if entries.len() >= self.settings.hops && !entries.contains_key(&key) {
+            // Dropping reports it; so it does below when too many wait.
+            return;
+        }
+        let entry = entries.entry(key).or_insert_with(|| Entry {
+            hop: hop.clone(),
+            connected: None,
+            connecting: false,
+            waiting: Vec::new(),
+            renew_after: Instant::now(),
+        });
+        let outgoing = match &entry.connected {
+            None => outgoing,
+            Some(connection) => match connection.send(outgoing) {
+                Ok(()) => {
+                    if self.is_stale(connection, listener, context) && Instant::now() >= entry.renew_after {
+                        self.start(entry, listener, context);
+                    }
+                    return;
+                }
+                // It has just ended or hangs: this message goes over a fresh one.
+                Err(outgoing) => {
+                    entry.connected = None;
+                    outgoing
+                }
+            },
+        };
+        if entry.waiting.len() < self.settings.waiting {
+            entry.waiting.push(outgoing);
+        }
+        self.start(entry, listener, context);
+    }
+
+    /// Replaces the connections of `listener` that show an old identity or are too old.
+    pub(super) fn renew(self: &Arc<Pool>, listener: &Arc<Listener>, context: &Arc<Context>) {
+        for entry in self
+            .lock()
+            .values_mut()
+            .filter(|entry| entry.hop.listener == listener.id)
+        {
+            let stale = entry
+                .connected
+                .as_ref()
+                .is_some_and(|old| self.is_stale(old, listener, context));
+            if stale {
+                self.start(entry, listener, context);
+            }
+        }
+    }
+
+    fn is_stale(&self, connection: &Connection, listener: &Listener, context: &Context) -> bool {
+        connection.generation != listener.generation()
+            || context.clock.now().since(connection.opened_at) >= self.settings.max_age
+    }
+
+    fn start(self: &Arc<Pool>, entry: &mut Entry, listener: &Arc<Listener>, context: &Arc<Context>) {
+        if !std::mem::replace(&mut entry.connecting, true) {
+            let task = run(self.clone(), entry.hop.clone(), listener.clone(), context.clone());
+            context.tasks.spawn(task);
+        }
+    }
+
+    /// The attempt succeeded: who waits is served, and the predecessor may end.
+    fn connected(&self, hop: &Hop, connection: &Arc<Connection>) {
+        let Some(waiting) = self.lock().get_mut(&Key::of(hop)).map(|entry| {
+            entry.connecting = false;
+            if let Some(old) = entry.connected.replace(connection.clone()) {
+                old.drain();
+            }
+            std::mem::take(&mut entry.waiting)
+        }) else {
+            return;
+        };
+        for outgoing in waiting {
+            // What does not fit is dropped, which reports it.
+            let _ = connection.send(outgoing);
+        }
+    }
+
+    /// The attempt failed: who waits is told.
+    fn failed(&self, hop: &Hop) {
+        let mut entries = self.lock();
+        let key = Key::of(hop);
+        let Some(entry) = entries.get_mut(&key) else { return };
+        entry.connecting = false;
+        entry.renew_after = Instant::now() + self.settings.renewal_pause;
+        let waiting = std::mem::take(&mut entry.waiting);
+        if entry.connected.is_none() {
+            entries.remove(&key);
+        }
+        drop(entries);
+        drop(waiting);
+    }
+
+    fn ended(&self, hop: &Hop, connection: ConnectionId) {
+        let mut entries = self.lock();
+        let key = Key::of(hop);
+        let Some(entry) = entries.get_mut(&key) else { return };
+        if entry
+            .connected
+            .as_ref()
+            .is_some_and(|current| current.flow.connection == connection)
+        {
+            entry.connected = None;
+            if !entry.connecting {
+                entries.remove(&key);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection from its attempt to its end.
+async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Context>) {
+    // Taken before the handshake: a certificate swapped meanwhile makes the connection stale, not fresh.
+    let generation = listener.generation();
+    let attempt = tokio::select! {
+        attempt = connect(&hop, &listener, &pool.settings) => attempt,
+        () = context.tasks.stopping() => return pool.failed(&hop),
+    };
+    let stream = match attempt {
+        Ok(stream) => stream,
+        Err(failure) => {
+            count(&failure, &context);
+            context.observer.event(&NetEvent::ConnectFailed {
+                hop: &hop,
+                failure: &failure,
+            });
+            return pool.failed(&hop);
+        }
+    };
+    let flow = Flow {
+        transport: hop.transport,
+        listener: hop.listener,
+        local: stream.local,
+        remote: hop.remote,
+        connection: context.connections.next_id(),
+        peer: stream.peer,
+    };
+    let limits = &listener.limits.stream;
+    let now = context.clock.now();
+    let (connection, queue) = Connection::new(flow, Opener::Us, generation, now, limits.write_queue);
+    context.counters.connections_opened.add();
+    context.connected(&connection);
+    pool.connected(&hop, &connection);
+    let reason = serve(
+        stream.io,
+        &connection,
+        queue,
+        limits,
+        &pool.settings.keep_alive,
+        &context,
+    )
+    .await;
+    pool.ended(&hop, connection.flow.connection);
+    if let CloseReason::PeerAlert(_) = reason {
+        context.counters.handshake_failed("alert");
+    }
+    context.closed(&connection, &reason);
+}
+
+fn count(failure: &HandshakeFailure, context: &Context) {
+    match failure {
+        HandshakeFailure::Connect(_) => context.counters.connects_failed.add(),
+        other => context.counters.handshake_failed(other.label()),
+    }
+}
