@@ -37,3 +37,8 @@ pub use negotiated::{DROP, Narrowing, Negotiated, NegotiatedFormat, PayloadMap, 
 pub use offer::{Carried, LeftOut, Offer, WhyLeftOut, carry_offer, formats_without_offer, offer};
 pub use profile::{AddressFamilies, AddressPolicy, Auxiliary, KeyLifetime, LegProfile, RtcpMux, Security};
 pub use session::{Audio, MediaLine, Origin, Protocol, Session};
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod properties;

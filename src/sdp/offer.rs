@@ -7,10 +7,12 @@ use super::local::{AudioLine, LocalMedia, OFFERED_TAG};
 use super::profile::{Auxiliary, LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// The number that most equipment expects telephone-event on, some even without reading `a=rtpmap`.
 const TELEPHONE_EVENT: u8 = 101;
 const COMFORT_NOISE: u8 = 13;
+const DYNAMIC: RangeInclusive<u8> = 96..=127;
 
 /// What a peer's offer becomes on the other leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +83,7 @@ pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -
         });
     }
     add_auxiliary(&mut formats, to, |switch| switch == Auxiliary::Always);
-    let (formats, unnumbered) = number(formats);
+    let (formats, unnumbered) = number(formats, customary);
     left_out.extend(unnumbered.into_iter().map(|format| LeftOut {
         format,
         why: WhyLeftOut::NoNumber,
@@ -107,12 +109,13 @@ pub fn formats_without_offer(to: &LegProfile, other: &LegProfile) -> Vec<Format>
         .collect();
     add_auxiliary(&mut formats, to, |switch| switch != Auxiliary::Never);
     formats.retain(|format| other.allows(format));
-    number(formats).0
+    number(formats, customary).0
 }
 
-/// Prints an offer. `formats` come from [`carry_offer`], [`formats_without_offer`] or an earlier answer.
+/// Prints an offer. `formats` come from [`carry_offer`], [`formats_without_offer`], or from what this leg negotiated:
+/// they keep their numbers.
 pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], direction: Direction) -> Offer {
-    let (formats, _) = number(formats.to_vec());
+    let (formats, _) = number(formats.to_vec(), unchanged);
     let protocol = match profile.security {
         Security::Plain => Protocol::RtpAvp,
         Security::SdesRequired => Protocol::RtpSavp,
@@ -197,46 +200,46 @@ fn add_auxiliary(formats: &mut Vec<Format>, to: &LegProfile, wanted: impl Fn(Aux
     }
 }
 
-/// Gives each format a number of its own: the fixed one where RFC 3551 has it, 101 for events at 8000 Hz, else the
-/// number it had, else a free dynamic one. Teams refuses an offer that uses a number twice. The second list found none.
-fn number(formats: Vec<Format>) -> (Vec<Format>, Vec<Format>) {
+/// Gives each format a number of its own, the preferred one where it is free, else a dynamic one: Teams refuses an offer
+/// that uses a number twice. The second list found none.
+fn number(formats: Vec<Format>, preferred: impl Fn(&Format) -> Option<u8>) -> (Vec<Format>, Vec<Format>) {
     let mut taken = [false; 128];
-    let reserved = |format: &Format| match format.fixed_payload_type() {
-        None if format.codec == Codec::TelephoneEvent && format.clock == 8000 => Some(TELEPHONE_EVENT),
-        fixed => fixed,
-    };
-    let mut unique: Vec<Format> = Vec::new();
-    for format in formats {
-        if !unique.iter().any(|earlier| earlier.same_codec(&format)) {
-            unique.push(format);
-        }
-    }
-    for slot in unique.iter().filter_map(reserved) {
-        if let Some(slot) = taken.get_mut(usize::from(slot)) {
+    let mut claim = |number: u8| match taken.get_mut(usize::from(number)) {
+        Some(slot) if !*slot => {
             *slot = true;
+            Some(number)
+        }
+        _ => None,
+    };
+    let mut unique: Vec<(Format, Option<u8>)> = Vec::new();
+    for format in formats {
+        if !unique.iter().any(|(earlier, _)| earlier.same_codec(&format)) {
+            let number = preferred(&format).and_then(&mut claim);
+            unique.push((format, number));
         }
     }
     let mut numbered = Vec::new();
     let mut unnumbered = Vec::new();
-    for mut format in unique {
-        let number = reserved(&format).or_else(|| {
-            let own = Some(format.payload_type).filter(|own| (96..=127).contains(own));
-            let free = own
-                .into_iter()
-                .chain(96..=127)
-                .find(|&number| taken.get(usize::from(number)) == Some(&false));
-            if let Some(slot) = free.and_then(|number| taken.get_mut(usize::from(number))) {
-                *slot = true;
-            }
-            free
-        });
-        match number {
-            Some(number) => {
-                format.payload_type = number;
-                numbered.push(format);
-            }
+    for (format, number) in unique {
+        let own = Some(format.payload_type).filter(|own| DYNAMIC.contains(own));
+        match number.or_else(|| own.into_iter().chain(DYNAMIC).find_map(&mut claim)) {
+            Some(payload_type) => numbered.push(Format { payload_type, ..format }),
             None => unnumbered.push(format),
         }
     }
     (numbered, unnumbered)
+}
+
+/// For formats that come from the other leg: RFC 3551's number, and 101 for events at 8000 Hz.
+fn customary(format: &Format) -> Option<u8> {
+    match format.fixed_payload_type() {
+        None if format.codec == Codec::TelephoneEvent && format.clock == 8000 => Some(TELEPHONE_EVENT),
+        fixed => fixed,
+    }
+}
+
+/// For formats of this leg: a number keeps its meaning for the whole session (RFC 3264 §8.3.2).
+fn unchanged(format: &Format) -> Option<u8> {
+    // 64 to 95 look like RTCP on a shared port (RFC 5761 §4)
+    Some(format.payload_type).filter(|number| !(64..=95).contains(number))
 }
