@@ -220,8 +220,7 @@ mod tests {
         let year = Moment::ZERO + Duration::from_secs(365 * 86_400);
         wheel.insert(year, ());
         let mut wakes = 0;
-        loop {
-            let Some(wake) = wheel.next_timeout() else { break };
+        while let Some(wake) = wheel.next_timeout() {
             assert!(wake <= year, "{wake:?}");
             wakes += 1;
             if wheel.expire(wake).is_some() {

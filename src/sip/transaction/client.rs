@@ -339,7 +339,7 @@ fn follow_up(
     let (number, _) = invite.cseq();
     let copied = |name| Some(HeaderValue::cleaned(invite.header_bytes(name)?));
     let cseq = format!("{number} {method}");
-    let mut draft = RequestDraft::new(method, invite.request_uri()?.to_owned());
+    let mut draft = RequestDraft::new(method, invite.request_uri()?);
     for route in invite.headers_bytes(HeaderName::Route) {
         draft = draft.header(HeaderName::Route, HeaderValue::cleaned(route));
     }

@@ -22,7 +22,7 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
         // A new connection goes to where the request came from, at the port that its sent-by names.
         let server_name = (flow.transport == Transport::Tls).then(|| Arc::from(via.host()));
         let provable = server_name.is_none() || !is_address(via.host());
-        provable.then(|| Hop {
+        provable.then_some(Hop {
             transport: flow.transport,
             listener: flow.listener,
             remote: sent_by,
