@@ -16,6 +16,10 @@ pub(super) const RTCP_HEADER: usize = 8;
 const ENCRYPTED: u32 = 1 << 31;
 
 /// Keys of one protocol (RTP or RTCP) in one direction.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a leg, read for each packet: no pointer to follow"
+)]
 pub(super) enum SessionCipher {
     AesCm {
         cipher: EncryptingKey,

@@ -1,0 +1,115 @@
+//! Sine tones and their detection, for simulators that check that audio really passes.
+
+use std::f64::consts::{SQRT_2, TAU};
+
+/// Full scale of `i16`.
+const FULL: f64 = 32_768.0;
+/// What silence measures as.
+const FLOOR: f64 = -127.0;
+
+/// A sine that goes on from frame to frame without a click.
+#[derive(Debug, Clone)]
+pub struct Sine {
+    amplitude: f64,
+    step: f64,
+    phase: f64,
+}
+
+impl Sine {
+    /// `frequency` and `rate` in Hz; `level` in dBov (RFC 6465: a full-scale square wave is 0, the loudest sine -3.01).
+    pub fn new(frequency: f64, level: f64, rate: u32) -> Sine {
+        let amplitude = (FULL * SQRT_2 * 10f64.powf(level / 20.0)).min(FULL - 1.0);
+        Sine {
+            amplitude,
+            step: TAU * frequency / f64::from(rate),
+            phase: 0.0,
+        }
+    }
+
+    /// Fills a frame.
+    pub fn fill(&mut self, frame: &mut [i16]) {
+        for sample in frame {
+            *sample = (self.amplitude * self.phase.sin()).round() as i16;
+            self.phase = (self.phase + self.step) % TAU;
+        }
+    }
+}
+
+/// Measures one frequency (Goertzel).
+#[derive(Debug, Clone, Copy)]
+pub struct Detector {
+    coefficient: f64,
+}
+
+impl Detector {
+    /// `frequency` and `rate` in Hz. Over `n` samples it tells frequencies apart that differ by `rate / n` (50 Hz with
+    /// 20 ms frames).
+    pub fn new(frequency: f64, rate: u32) -> Detector {
+        Detector {
+            coefficient: 2.0 * (TAU * frequency / f64::from(rate)).cos(),
+        }
+    }
+
+    /// The level of that frequency in `frame`, in dBov; -127 for none.
+    pub fn level(&self, frame: &[i16]) -> f64 {
+        let (mut last, mut before) = (0.0, 0.0);
+        for sample in frame {
+            (last, before) = (f64::from(*sample) + self.coefficient * last - before, last);
+        }
+        let power = last * last + before * before - self.coefficient * last * before;
+        // |X|² of a sine with amplitude A is (A n / 2)²; its mean square is A² / 2.
+        let samples = frame.len().max(1) as f64;
+        decibels(2.0 * power / (samples * samples))
+    }
+}
+
+/// The level of everything in `frame`, in dBov; -127 for silence.
+pub fn level(frame: &[i16]) -> f64 {
+    let sum: f64 = frame.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    decibels(sum / frame.len().max(1) as f64)
+}
+
+fn decibels(mean_square: f64) -> f64 {
+    (10.0 * (mean_square / (FULL * FULL)).log10()).max(FLOOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_its_own_tone_only() {
+        for rate in [8_000, 16_000, 48_000] {
+            let mut sine = Sine::new(1_000.0, -20.0, rate);
+            let mut frame = vec![0; rate as usize / 50];
+            for _ in 0..3 {
+                sine.fill(&mut frame);
+                assert!((level(&frame) + 20.0).abs() < 0.05, "{}", level(&frame));
+                assert!((Detector::new(1_000.0, rate).level(&frame) + 20.0).abs() < 0.05);
+                assert!(Detector::new(1_200.0, rate).level(&frame) < -60.0);
+            }
+        }
+    }
+
+    #[test]
+    fn silence_and_overload() {
+        assert_eq!(level(&[0; 160]), FLOOR);
+        assert_eq!(Detector::new(440.0, 8_000).level(&[0; 160]), FLOOR);
+        assert_eq!(level(&[]), FLOOR);
+        let mut frame = [0; 160];
+        Sine::new(1_000.0, 6.0, 8_000).fill(&mut frame);
+        assert!((level(&frame) + 3.01).abs() < 0.05);
+    }
+
+    #[test]
+    fn frames_join_without_a_step() {
+        let mut whole = [0; 320];
+        Sine::new(437.0, -10.0, 8_000).fill(&mut whole);
+        let mut sine = Sine::new(437.0, -10.0, 8_000);
+        let mut halves = [0; 320];
+        let (first, second) = halves.split_at_mut(160);
+        sine.fill(first);
+        sine.fill(second);
+        assert_eq!(whole, halves);
+    }
+}
