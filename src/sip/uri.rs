@@ -80,7 +80,7 @@ impl Uri {
             escape_user(user, &mut text);
             text.push('@');
         }
-        push_host(host, &mut text);
+        push_host(host, &mut text)?;
         push_port(port, &mut text);
         Uri::parse_owned(text)
     }
@@ -157,7 +157,7 @@ impl Uri {
     /// The same URI with another host and port.
     pub fn with_host(&self, host: &str, port: Option<u16>) -> Result<Uri, UriError> {
         let mut text = self.until_host().to_owned();
-        push_host(host, &mut text);
+        push_host(host, &mut text)?;
         push_port(port, &mut text);
         text.push_str(self.params_onwards());
         Uri::parse_owned(text)
@@ -165,6 +165,10 @@ impl Uri {
 
     /// The same URI with a parameter set: replaced where it stood, else appended. `value` None makes a flag.
     pub fn with_param(&self, name: &str, value: Option<&str>) -> Result<Uri, UriError> {
+        let ends_early = |part: &str| part.contains([';', '?', '&']);
+        if ends_early(name) || name.contains('=') || value.is_some_and(ends_early) {
+            return Err(UriError::Parameter);
+        }
         let mut text = self.until_params().to_owned();
         let mut replaced = false;
         for (key, old) in self.params() {
@@ -418,14 +422,17 @@ fn push_param(name: &str, value: Option<&str>, text: &mut String) {
     }
 }
 
-fn push_host(host: &str, text: &mut String) {
+fn push_host(host: &str, text: &mut String) -> Result<(), UriError> {
     if host.parse::<Ipv6Addr>().is_ok() {
         text.push('[');
         text.push_str(host);
         text.push(']');
-    } else {
+    } else if host_length(host) == Some(host.len()) {
         text.push_str(host);
+    } else {
+        return Err(UriError::Host);
     }
+    Ok(())
 }
 
 fn push_port(port: Option<u16>, text: &mut String) {

@@ -196,3 +196,94 @@ impl fmt::Display for NameAddr {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> NameAddr {
+        NameAddr::parse(HeaderName::From, value).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn teams_writes_the_name_without_quotes_up_to_the_bracket() {
+        let from = read("Ada Jones<sip:+14255550111@sip.pstnhub.example.com:5061;user=phone>;tag=1779cf3a");
+        assert_eq!(from.display(), Some("Ada Jones"));
+        assert_eq!(from.uri().user(), Some("+14255550111"));
+        assert_eq!(from.uri().param("user"), Some("phone"));
+        assert_eq!(from.tag(), Some("1779cf3a"));
+        assert_eq!(
+            from.to_string(),
+            "\"Ada Jones\" <sip:+14255550111@sip.pstnhub.example.com:5061;user=phone>;tag=1779cf3a"
+        );
+    }
+
+    #[test]
+    fn quoted_names_hold_anything() {
+        let from = read("\"Bell, <A>; \\\"G\\\" \\\\\"   <sip:a@b>  ;  tag = 98asjd8 ;x=\"<;>\"");
+        assert_eq!(from.display(), Some("Bell, <A>; \"G\" \\"));
+        assert_eq!((from.tag(), from.param("x")), (Some("98asjd8"), Some("\"<;>\"")));
+        assert_eq!(read(&from.to_string()), from);
+    }
+
+    #[test]
+    fn a_bare_uri_leaves_its_parameters_to_the_header() {
+        let from = read("sip:a@b;user=phone;tag=1");
+        assert_eq!((from.uri().as_str(), from.tag()), ("sip:a@b", Some("1")));
+        assert_eq!(read("tel:+14255550111;tag=1").uri().as_str(), "tel:+14255550111");
+        assert_eq!(
+            read("<tel:+1;phone-context=x>;tag=1").uri().param("phone-context"),
+            Some("x")
+        );
+    }
+
+    #[test]
+    fn latin_1_names_are_read_and_tags_found() {
+        let value = b"J\xfcrgen <sip:j@example.com>;tag=1";
+        let from = NameAddr::parse_bytes(HeaderName::From, value).unwrap();
+        assert_eq!(from.display(), Some("J\u{fc}rgen"));
+        assert_eq!(NameAddr::tag_of(HeaderName::From, value).unwrap(), Some("1"));
+    }
+
+    #[test]
+    fn controls_in_quoted_pairs_become_spaces() {
+        let from = read("\"BEL:\\\u{7} NUL:\\\0\" <sip:a@b>");
+        assert_eq!(from.display(), Some("BEL:  NUL: "));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in [
+            "",
+            "<>",
+            "*",
+            "\"Mr. J. User <sip:j.user@example.com>",
+            "Bell, Alexander <sip:a@b>",
+            "\"Watson\" < sip:a@b >",
+            "<sip:a@b",
+            "sip:a@b>",
+            "sip:a@b?Route=%3Csip:c%3E",
+            "<sip:a@b> tag=1",
+            "<sip:a@b>;",
+            "<sip:a@b>;;tag=1",
+            "<sip:a@b>;tag=\"1",
+            "\"a\" sip:a@b",
+            "\"a\"",
+            "a;b=<sip:c@d>",
+            "nouri",
+        ] {
+            assert!(NameAddr::parse(HeaderName::To, bad).is_err(), "{bad}");
+        }
+        assert!(NameAddr::tag_of(HeaderName::To, b"<sip:a@b>;tag=a@b").is_err());
+    }
+
+    #[test]
+    fn values_that_we_set_can_not_break_out() {
+        let made = NameAddr::new("sip:a@b".parse().unwrap())
+            .with_display(Some("x\"\r\nEvil: 1"))
+            .with_param("reason", Some("a;b>\r\n"))
+            .with_param("bad name", Some("1"));
+        assert_eq!(made.to_string(), "\"x\\\"  Evil: 1\" <sip:a@b>;reason=\"a;b>  \"");
+        assert_eq!(read(&made.to_string()), made);
+    }
+}

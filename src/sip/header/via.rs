@@ -19,6 +19,7 @@ pub struct Via<'a> {
 /// Offsets into the text of one Via value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ViaLayout {
+    version_2: bool,
     transport: (u16, u16),
     host: (u16, u16),
     port: Option<u16>,
@@ -29,9 +30,26 @@ pub(crate) struct ViaLayout {
 impl<'a> Via<'a> {
     /// Reads one value. The transport may be any token.
     pub fn parse(text: &'a str) -> Result<Via<'a>, HeaderError> {
+        let via = Via::parse_any_version(text)?;
+        match via.is_version_2() {
+            true => Ok(via),
+            false => Err(HeaderError::new(
+                HeaderName::Via,
+                "the protocol is not SIP/2.0",
+                text.as_bytes(),
+            )),
+        }
+    }
+
+    /// The same for any version, because even a request of another version is answered.
+    pub(crate) fn parse_any_version(text: &'a str) -> Result<Via<'a>, HeaderError> {
         let text = trim(text);
         let layout = scan(text).map_err(|reason| HeaderError::new(HeaderName::Via, reason, text.as_bytes()))?;
         Ok(Via { text, layout })
+    }
+
+    pub(crate) fn is_version_2(&self) -> bool {
+        self.layout.version_2
     }
 
     pub(crate) fn check(value: &[u8]) -> Result<(), HeaderError> {
@@ -154,8 +172,8 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
     let second = memchr(b'/', after(bytes, first + 1)).ok_or("no transport")? + first + 1;
     let name = trim_bytes(bytes.get(..first).unwrap_or_default());
     let version = trim_bytes(bytes.get(first + 1..second).unwrap_or_default());
-    if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
-        return Err("the protocol is not SIP/2.0");
+    if !name.eq_ignore_ascii_case(b"SIP") || !is_token(version) {
+        return Err("the protocol is not SIP");
     }
     let transport = skip_blanks(bytes, second + 1);
     let transport_end = token_end(bytes, transport);
@@ -188,6 +206,7 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
     }
     let span = |start: usize, end: usize| (start as u16, end as u16);
     Ok(ViaLayout {
+        version_2: version == b"2.0",
         transport: span(transport, transport_end),
         host: span(host, host_end),
         port,
@@ -210,4 +229,74 @@ fn token_end(bytes: &[u8], start: usize) -> usize {
             .iter()
             .position(|byte| !grammar::is_token_byte(*byte))
             .unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_stands_anywhere() {
+        let via =
+            Via::parse("SIP  / 2.0  / TCP     spindle.example.com : 5070  ; branch  =   z9hG4bK9ikj8 ;rport").unwrap();
+        assert_eq!(
+            (via.transport(), via.host(), via.port()),
+            ("TCP", "spindle.example.com", Some(5070))
+        );
+        assert_eq!(via.branch(), Some("z9hG4bK9ikj8"));
+        assert_eq!(via.rport(), Some(None));
+    }
+
+    #[test]
+    fn ipv6_references_with_and_without_brackets_in_received() {
+        let via = Via::parse("SIP/2.0/UDP [2001:db8::9:1]:5070;received=[2001:db8::9:255];branch=z9hG4bKas3").unwrap();
+        assert_eq!(
+            (via.host(), via.port(), via.sent_by()),
+            ("[2001:db8::9:1]", Some(5070), "[2001:db8::9:1]:5070")
+        );
+        assert_eq!(via.received(), "2001:db8::9:255".parse().ok());
+        let bare = Via::parse("SIP/2.0/UDP [::ffff:192.0.2.2];received=2001:db8::9:255").unwrap();
+        assert_eq!(bare.received(), "2001:db8::9:255".parse().ok());
+    }
+
+    #[test]
+    fn what_is_no_via_is_refused() {
+        for bad in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0/UDP 192.0.2.15;;",
+            "SIP/2.0/UDP 192.0.2.15;",
+            "SIP/2.0/UDP a:0",
+            "SIP/2.0/UDP a:65536",
+            "SIP/2.0/UDP 2001:db8::1",
+            "SIP/2.0/UDP [2001:db8::1",
+            "SIP/2.0/UDP a b",
+            "SIP/7.0/UDP a",
+            "HTTP/2.0/UDP a",
+            "SIP/2.0/ a",
+        ] {
+            assert!(Via::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_server_writes_received_and_rport() {
+        let source: SocketAddr = "203.0.113.5:40000".parse().unwrap();
+        let filled = |text| Via::parse(text).unwrap().as_received_from(source);
+        assert_eq!(
+            filled("SIP/2.0/UDP a.example ;branch=z9;rport;received=198.51.100.1;x=\"1;2\""),
+            "SIP/2.0/UDP a.example;branch=z9;x=\"1;2\";received=203.0.113.5;rport=40000"
+        );
+        assert_eq!(
+            filled("SIP/2.0/UDP 203.0.113.5:1;branch=z9"),
+            "SIP/2.0/UDP 203.0.113.5:1;branch=z9"
+        );
+        assert_eq!(
+            Via::parse("SIP/2.0/UDP 203.0.113.5")
+                .unwrap()
+                .as_received_from("[::ffff:203.0.113.5]:1".parse().unwrap()),
+            "SIP/2.0/UDP 203.0.113.5"
+        );
+    }
 }

@@ -231,6 +231,7 @@ impl ResponseDraft {
         let records_route = (101..300).contains(&self.status)
             && matches!(&request.0.start, StartLine::Request { method, .. } if method.creates_dialog());
         let mut top = true;
+        let mut written = Vec::with_capacity(4);
         for header in request.raw_headers() {
             let Some(id) = header.known else { continue };
             let repeated = match id {
@@ -239,9 +240,11 @@ impl ResponseDraft {
                 HeaderName::Timestamp => self.status == 100,
                 _ => false,
             };
-            if !repeated {
+            // A request with two of them is answered (400) too, with the first.
+            if !repeated || (id.is_single() && written.contains(&id)) {
                 continue;
             }
+            written.push(id);
             out.extend_from_slice(id.as_str().as_bytes());
             out.extend_from_slice(b": ");
             match id {

@@ -13,6 +13,9 @@ mod name;
 mod parse;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use draft::{RequestDraft, ResponseDraft, reason_phrase};
 pub use error::{ParseError, ParseErrorKind};
 pub use name::HeaderName;

@@ -9,7 +9,7 @@ use crate::sip::grammar::{after, digits, split_values};
 use crate::sip::header::{CSeq, HeaderError, NameAddr, Via};
 use crate::sip::method::Method;
 use crate::sip::uri::{self, Scheme};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memrchr};
 use std::sync::Arc;
 
@@ -26,8 +26,7 @@ pub(super) fn parse(datagram: Bytes) -> Result<Message, ParseError> {
         .iter()
         .position(|byte| !matches!(byte, b'\r' | b'\n'))
         .ok_or_else(|| whole((ParseErrorKind::Empty, 0)))?;
-    let bytes_from = bytes.split_off(lead);
-    bytes = bytes_from;
+    bytes.advance(lead);
 
     let mut head = head::scan(&bytes).map_err(whole)?;
     if head.folded {
@@ -158,21 +157,19 @@ impl Parsed {
         let wanted = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
         let mut via = None;
         let mut seen = 0u128;
-        let mut doubled = false;
         for field in &self.fields {
             let Some(id) = field.id else { continue };
             let bit = 1u128 << (id as u8);
             if id.is_single() && seen & bit != 0 {
-                doubled |= wanted.contains(&id);
                 note((ParseErrorKind::Duplicate(id), usize::from(field.name.start)));
             }
             seen |= bit;
             match id {
                 HeaderName::Via => via = via.or(Some(*field)),
-                HeaderName::From => found[0] = Some(*field),
-                HeaderName::To => found[1] = Some(*field),
-                HeaderName::CallId => found[2] = Some(*field),
-                HeaderName::CSeq => found[3] = Some(*field),
+                HeaderName::From => found[0] = found[0].or(Some(*field)),
+                HeaderName::To => found[1] = found[1].or(Some(*field)),
+                HeaderName::CallId => found[2] = found[2].or(Some(*field)),
+                HeaderName::CSeq => found[3] = found[3].or(Some(*field)),
                 _ => {}
             }
         }
@@ -192,7 +189,7 @@ impl Parsed {
             return false;
         };
         self.read_dialog_headers(from, to, call_id, cseq, note);
-        via_read && !doubled
+        via_read
     }
 
     fn read_via(&mut self, field: Field) -> Result<(), Fault> {
@@ -203,7 +200,7 @@ impl Parsed {
             let error = HeaderError::new(HeaderName::Via, "not UTF-8", first);
             (ParseErrorKind::Header(error), at)
         })?;
-        let via = Via::parse(text).map_err(|error| (ParseErrorKind::Header(error), at))?;
+        let via = Via::parse_any_version(text).map_err(|error| (ParseErrorKind::Header(error), at))?;
         key_length("branch", via.branch(), at)?;
         self.via_layout = via.layout();
         self.via = field.value.within(0, first.len());
@@ -284,7 +281,7 @@ impl Parsed {
             for value in split_values(field.value.of(&self.bytes), b',') {
                 *count += 1;
                 let checked = match field.id {
-                    Some(HeaderName::Via) if *count == 1 => Ok(()),
+                    Some(HeaderName::Via) if *count == 1 => self.top_version(),
                     Some(HeaderName::Via) => Via::check(value),
                     Some(HeaderName::Contact) if value == b"*" => Ok(()),
                     Some(name) if is_request => NameAddr::check(name, value),
@@ -299,6 +296,16 @@ impl Parsed {
                     break;
                 }
             }
+        }
+    }
+
+    /// A request of another version can still be answered (505), so its Via was read whatever version it names.
+    fn top_version(&self) -> Result<(), HeaderError> {
+        let value = self.via.of(&self.bytes);
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        match Via::with_layout(text, self.via_layout).is_version_2() {
+            true => Ok(()),
+            false => Err(HeaderError::new(HeaderName::Via, "the protocol is not SIP/2.0", value)),
         }
     }
 
