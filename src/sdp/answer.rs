@@ -236,3 +236,99 @@ fn settle(
         ptime: audio.maxptime.map_or(ptime, |longest| ptime.min(longest)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::{Narrowing, formats_without_offer, narrow, offer};
+    use crate::srtp::{MasterKey, Suite};
+
+    fn local(port: u16, byte: u8) -> LocalMedia {
+        let key = MasterKey::from_bytes(Suite::AesCm128HmacSha1_80, &[byte; 30]).unwrap();
+        LocalMedia::new([198, 51, 100, 5].into(), port, Some(port + 1), 7, key)
+    }
+
+    fn peer(formats: &str, transport: &str, more: &str) -> Session {
+        let text = format!("v=0\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 {transport} {formats}\r\n{more}");
+        Session::parse(text.as_bytes()).unwrap()
+    }
+
+    /// 30 bytes of 3 in base64.
+    fn crypto() -> String {
+        format!(
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\na=rtcp-mux\r\n",
+            "AwMD".repeat(10)
+        )
+    }
+
+    #[test]
+    fn an_invite_without_an_offer_ends_with_the_ack() {
+        let (teams, carrier) = (LegProfile::teams(), LegProfile::carrier());
+        let (mut toward_teams, mut toward_carrier) = (local(30_000, 1), local(30_002, 2));
+        let ours = offer(
+            &teams,
+            &mut toward_teams,
+            &formats_without_offer(&teams, &carrier),
+            Direction::SendRecv,
+        );
+        let answered = peer(
+            "9 0 8 101",
+            "RTP/SAVP",
+            &format!("{}a=rtpmap:101 telephone-event/8000\r\n", crypto()),
+        );
+        let far = read_answer(&teams, &toward_teams, &ours, &answered).unwrap();
+        let in_2xx = offer(&carrier, &mut toward_carrier, &far.formats(), far.carried_direction());
+        assert!(in_2xx.body.contains("RTP/AVP 9 0 8 101\r\n"), "{}", in_2xx.body);
+        let near = read_answer(&carrier, &toward_carrier, &in_2xx, &peer("8 101", "RTP/AVP", "")).unwrap();
+        let Narrowing::Reoffer(formats) = narrow(&far, &near).unwrap() else {
+            panic!("Teams may still send G722")
+        };
+        let again = offer(&teams, &mut toward_teams, &formats, Direction::SendRecv);
+        assert!(again.body.contains("RTP/SAVP 8 101\r\n"), "{}", again.body);
+        assert!(again.body.contains("o=- 7 2 IN"), "{}", again.body);
+    }
+
+    #[test]
+    fn an_unchanged_refresh_is_answered_with_the_same_bytes() {
+        let teams = LegProfile::teams();
+        let mut ours = local(30_000, 1);
+        let refresh = peer("0 8", "RTP/SAVP", &crypto());
+        let formats = [Format::well_known(8).unwrap()];
+        let first = answer(&teams, &mut ours, &refresh, &formats, Direction::SendRecv).unwrap();
+        assert_eq!(
+            answer(&teams, &mut ours, &refresh, &formats, Direction::SendRecv).unwrap(),
+            first
+        );
+        let held = answer(&teams, &mut ours, &refresh, &formats, Direction::Inactive).unwrap();
+        let expected = first
+            .body
+            .replace("o=- 7 1 ", "o=- 7 2 ")
+            .replace("a=sendrecv", "a=inactive");
+        assert_eq!(held.body, expected);
+    }
+
+    #[test]
+    fn mux_is_only_what_both_want() {
+        let formats = [Format::well_known(0).unwrap()];
+        let offered = |profile: &LegProfile, more: &str| {
+            let answer = answer(
+                profile,
+                &mut local(30_000, 1),
+                &peer("0", "RTP/AVP", more),
+                &formats,
+                Direction::SendRecv,
+            );
+            let answer = answer.unwrap();
+            assert_eq!(answer.body.contains("a=rtcp-mux"), answer.negotiated.rtcp_mux);
+            answer.negotiated.rtcp_mux
+        };
+        let mut profile = LegProfile::carrier();
+        assert!(offered(&profile, "a=rtcp-mux\r\n") && !offered(&profile, ""));
+        profile.rtcp_mux = RtcpMux::Never;
+        assert!(!offered(&profile, "a=rtcp-mux\r\n"));
+        let mut ours = local(30_000, 1);
+        let unmuxed = offer(&profile, &mut ours, &formats, Direction::SendRecv);
+        let answered = peer("0", "RTP/AVP", "a=rtcp-mux\r\n");
+        assert!(!read_answer(&profile, &ours, &unmuxed, &answered).unwrap().rtcp_mux);
+    }
+}

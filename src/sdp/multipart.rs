@@ -31,7 +31,7 @@ fn find<'a>(content_type: &str, body: &'a [u8], depth: usize) -> Result<Option<&
     let Some(boundary) = boundary(content_type) else {
         return Ok(None);
     };
-    for part in parts(body, &boundary).into_iter().take(MAX_PARTS) {
+    for part in parts(body, boundary) {
         let (head, content) = split_head(part);
         if let Some(found) = find(&part_type(head), content, depth + 1)? {
             return Ok(Some(found));
@@ -51,25 +51,21 @@ fn is_multipart(content_type: &str) -> bool {
 }
 
 /// 1 to 70 characters (RFC 2046 §5.1.1), quoted or not.
-fn boundary(content_type: &str) -> Option<String> {
-    let (name, value) = content_type.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then_some((name, value))
-    })?;
-    // a quoted boundary may hold ';' itself
-    let tail = match value.trim_start().strip_prefix('"') {
-        Some(_) => {
-            let from = content_type.find(name)? + name.len() + 1;
-            content_type
-                .get(from..)?
-                .trim_start()
-                .strip_prefix('"')?
-                .split('"')
-                .next()?
+fn boundary(content_type: &str) -> Option<&str> {
+    let (_, mut rest) = content_type.split_once(';')?;
+    loop {
+        let (name, tail) = rest.split_once('=')?;
+        let name = name.rsplit(';').next()?.trim();
+        let tail = tail.trim_start();
+        let (value, next) = match tail.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => tail.split_once(';').unwrap_or((tail, "")),
+        };
+        if name.eq_ignore_ascii_case("boundary") {
+            return Some(value.trim_end()).filter(|value| (1..=70).contains(&value.len()));
         }
-        None => value.trim(),
-    };
-    (1..=70).contains(&tail.len()).then(|| tail.to_owned())
+        rest = next;
+    }
 }
 
 /// What stands between delimiter lines; text before the first is preamble, a missing last delimiter is forgiven.
@@ -137,4 +133,78 @@ fn part_type(head: &[u8]) -> String {
             .map(|(_, value)| value.trim().to_owned());
     }
     found.unwrap_or_else(|| "text/plain".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SDP: &str = "v=0\r\nm=audio 1 RTP/AVP 0\r\n";
+
+    fn nested(depth: usize) -> (String, String) {
+        (0..depth).fold(("application/sdp".to_owned(), SDP.to_owned()), |(kind, body), level| {
+            let body = format!("--b{level}\r\nContent-Type: {kind}\r\n\r\n{body}\r\n--b{level}--\r\n");
+            (format!("multipart/mixed;boundary=b{level}"), body)
+        })
+    }
+
+    #[test]
+    fn the_description_beside_a_location() {
+        let body = format!(
+            "preamble\r\n--teams-1\r\nContent-Type: application/pidf+xml\r\nContent-ID: <a>\r\n\r\n<x/>\r\n\
+             --teams-1-not\r\n--teams-1\r\nCONTENT-TYPE:\r\n application/SDP ; charset=x\r\n\r\n{SDP}\r\n--teams-1--\r\nrest"
+        );
+        for kind in [
+            "multipart/mixed;boundary=teams-1",
+            "Multipart/Mixed; type=\"a;boundary=x\" ;Boundary = \"teams-1\"; x=y",
+            "multipart/mixed; boundary=teams-1 ; x=y",
+        ] {
+            let found = sdp_part(kind, body.as_bytes()).unwrap();
+            assert_eq!(found.trim_ascii_end(), SDP.trim_ascii_end().as_bytes(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn bare_lf_and_a_missing_last_delimiter() {
+        let body = format!("--b\nContent-Type: application/sdp\n\n{SDP}");
+        assert_eq!(
+            sdp_part("multipart/mixed;boundary=b", body.as_bytes()).unwrap(),
+            SDP.as_bytes()
+        );
+    }
+
+    #[test]
+    fn nesting_ends_at_four() {
+        let (kind, body) = nested(4);
+        assert!(sdp_part(&kind, body.as_bytes()).unwrap().starts_with(SDP.as_bytes()));
+        for depth in [5, 100] {
+            let (kind, body) = nested(depth);
+            assert_eq!(
+                sdp_part(&kind, body.as_bytes()),
+                Err(SdpError::MultipartDepth { limit: 4 })
+            );
+        }
+    }
+
+    #[test]
+    fn bodies_without_a_description() {
+        assert_eq!(sdp_part("application/sdp; x=y", SDP.as_bytes()), Ok(SDP.as_bytes()));
+        assert_eq!(
+            sdp_part("text/plain", b""),
+            Err(SdpError::ContentType("text/plain".to_owned()))
+        );
+        for kind in [
+            "multipart/mixed",
+            "multipart/mixed;boundary=",
+            "multipart/mixed;boundary=\"x",
+            "multipart/x;boundary=y",
+        ] {
+            assert_eq!(sdp_part(kind, SDP.as_bytes()), Err(SdpError::NoSdpPart), "{kind}");
+        }
+        let many = "--b\r\n\r\n".repeat(100_000);
+        assert_eq!(
+            sdp_part("multipart/mixed;boundary=b", many.as_bytes()),
+            Err(SdpError::NoSdpPart)
+        );
+    }
 }

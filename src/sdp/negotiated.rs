@@ -139,3 +139,82 @@ pub fn narrow(settled: &Negotiated, late: &Negotiated) -> Result<Narrowing, Refu
         formats.into_iter().filter(|format| late.has(format)).collect(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(formats: &[(&str, u32, u8, u8)]) -> Negotiated {
+        let formats = formats.iter().map(|&(name, clock, receive, send)| NegotiatedFormat {
+            format: Format::new(receive, Codec::from(name), clock),
+            send,
+        });
+        Negotiated {
+            remote_rtp: "192.0.2.9:4000".parse().unwrap(),
+            remote_rtcp: None,
+            rtcp_mux: false,
+            direction: Direction::SendRecv,
+            formats: formats.collect(),
+            srtp: None,
+            ptime: 20,
+        }
+    }
+
+    #[test]
+    fn numbers_swap_and_strangers_drop() {
+        let one = settled(&[
+            ("PCMU", 8000, 0, 0),
+            ("X", 8000, 96, 97),
+            ("telephone-event", 8000, 97, 96),
+        ]);
+        let other = settled(&[
+            ("X", 8000, 97, 96),
+            ("telephone-event", 8000, 96, 97),
+            ("PCMA", 8000, 8, 8),
+        ]);
+        let map = payload_map(&one, &other);
+        assert_eq!((map[0], map[96], map[97], map[8]), (DROP, 96, 97, DROP));
+    }
+
+    #[test]
+    fn events_of_another_clock_are_not_the_same_events() {
+        let one = settled(&[("opus", 48_000, 111, 111), ("telephone-event", 48_000, 110, 110)]);
+        let other = settled(&[("opus", 48_000, 111, 111), ("telephone-event", 8000, 101, 101)]);
+        assert_eq!(payload_map(&one, &other)[110], DROP);
+    }
+
+    #[test]
+    fn events_go_with_the_speech_that_is_sent() {
+        let events = [
+            ("telephone-event", 48_000, 110, 110),
+            ("telephone-event", 8000, 101, 101),
+        ];
+        let wide = settled(&[events[1], ("opus", 48_000, 111, 111), events[0]]);
+        assert_eq!(wide.telephone_event().map(NegotiatedFormat::receive), Some(110));
+        let narrow = settled(&[events[0], ("CN", 8000, 13, 13), ("PCMA", 8000, 8, 8), events[1]]);
+        assert_eq!(narrow.speech().map(NegotiatedFormat::receive), Some(8));
+        assert_eq!(narrow.telephone_event().map(NegotiatedFormat::receive), Some(101));
+        let only = settled(&[("PCMA", 8000, 8, 8), events[0]]);
+        assert_eq!(only.telephone_event().map(NegotiatedFormat::receive), Some(110));
+    }
+
+    #[test]
+    fn a_late_answer_narrows_the_other_leg() {
+        let teams = settled(&[
+            ("G722", 8000, 9, 9),
+            ("PCMU", 8000, 0, 0),
+            ("telephone-event", 8000, 101, 101),
+        ]);
+        let late = settled(&[("PCMU", 8000, 0, 0), ("telephone-event", 8000, 96, 96)]);
+        let Ok(Narrowing::Reoffer(formats)) = narrow(&teams, &late) else {
+            panic!("G722 can't go on")
+        };
+        assert_eq!(
+            formats.iter().map(|format| format.payload_type).collect::<Vec<_>>(),
+            [0, 101]
+        );
+        assert_eq!(narrow(&late, &teams), Ok(Narrowing::NotNeeded));
+        let strange = settled(&[("G729", 8000, 18, 18)]);
+        assert!(matches!(narrow(&teams, &strange), Err(Refusal::NothingInCommon { .. })));
+    }
+}

@@ -243,3 +243,90 @@ fn unchanged(format: &Format) -> Option<u8> {
     // 64 to 95 look like RTCP on a shared port (RFC 5761 §4)
     Some(format.payload_type).filter(|number| !(64..=95).contains(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(formats: &[Format]) -> String {
+        formats
+            .iter()
+            .map(|format| format!("{} {format}", format.payload_type))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn audio(formats: &str, maps: &str) -> Session {
+        let text = format!("v=0\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP {formats}\r\n{maps}");
+        Session::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn without_an_offer_the_leg_hears_all_that_both_allow() {
+        let (teams, mut carrier) = (LegProfile::teams(), LegProfile::carrier());
+        carrier.codecs = vec![Codec::G729, Codec::Pcma, Codec::from("opus")];
+        let toward_teams = formats_without_offer(&teams, &carrier);
+        assert_eq!(
+            listed(&toward_teams),
+            "8 PCMA/8000, 18 G729/8000, 13 CN/8000, 101 telephone-event/8000"
+        );
+        assert!(toward_teams.iter().any(Format::forbids_annex_b));
+        let toward_carrier = formats_without_offer(&carrier, &teams);
+        assert_eq!(
+            listed(&toward_carrier),
+            "18 G729/8000, 8 PCMA/8000, 13 CN/8000, 101 telephone-event/8000"
+        );
+        carrier.telephone_event = Auxiliary::Never;
+        carrier.comfort_noise = Auxiliary::Never;
+        assert_eq!(
+            listed(&formats_without_offer(&teams, &carrier)),
+            "8 PCMA/8000, 18 G729/8000"
+        );
+    }
+
+    #[test]
+    fn numbers_do_not_clash_when_events_take_101() {
+        let mut wide = LegProfile::carrier();
+        wide.codecs.push(Codec::from("opus"));
+        let offer = audio(
+            "101 100 99 0",
+            "a=rtpmap:101 opus/48000/2\r\na=rtpmap:100 telephone-event/48000\r\na=rtpmap:99 telephone-event/8000\r\n",
+        );
+        let carried = carry_offer(&offer, &wide, &wide).unwrap();
+        let expected = "96 opus/48000/2, 100 telephone-event/48000, 101 telephone-event/8000, 0 PCMU/8000";
+        assert_eq!(listed(&carried.formats), expected);
+    }
+
+    #[test]
+    fn what_is_left_out_says_why() {
+        let mut narrow = LegProfile::carrier();
+        narrow.codecs = vec![Codec::Pcma, Codec::G729];
+        let offer = audio(
+            "8 0 3 96 97",
+            "a=rtpmap:96 pcma/8000\r\na=rtpmap:97 telephone-event/16000\r\n",
+        );
+        let carried = carry_offer(&offer, &LegProfile::carrier(), &narrow).unwrap();
+        let why: Vec<_> = carried
+            .left_out
+            .iter()
+            .map(|left| (left.format.payload_type, left.why))
+            .collect();
+        let expected = [
+            (0, WhyLeftOut::OtherLeg),
+            (3, WhyLeftOut::OfferingLeg),
+            (96, WhyLeftOut::Repeated),
+            (97, WhyLeftOut::NoSpeechAtThisClock),
+        ];
+        assert_eq!(why, expected);
+        assert_eq!(listed(&carried.formats), "8 PCMA/8000");
+    }
+
+    #[test]
+    fn more_dynamic_formats_than_numbers() {
+        let names: Vec<Format> = (0..40)
+            .map(|index| Format::new(96, Codec::from(format!("X{index}").as_str()), 8000))
+            .collect();
+        let (numbered, unnumbered) = number(names, unchanged);
+        assert_eq!((numbered.len(), unnumbered.len()), (32, 8));
+    }
+}

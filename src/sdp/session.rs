@@ -317,3 +317,79 @@ fn read_formats(media: &sdp_types::Media) -> (Vec<Format>, Vec<u8>) {
     }
     (formats, unmapped)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "v=0\r\no=- 7 3 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n";
+
+    #[test]
+    fn sizes_are_capped_before_parsing() {
+        let long = format!("{HEAD}a={}\r\n", "x".repeat(MAX_BYTES));
+        assert!(matches!(Session::parse(long.as_bytes()), Err(SdpError::TooLong { .. })));
+        let attributes = format!("{HEAD}{}", "a=x\n".repeat(7_000));
+        let refused = SdpError::TooMany {
+            what: "attributes",
+            count: 7_000,
+            limit: MAX_ATTRIBUTES,
+        };
+        assert_eq!(Session::parse(attributes.as_bytes()), Err(refused));
+        let media = |count| format!("{HEAD}{}", "m=audio 4000 RTP/AVP 0\r\n".repeat(count));
+        assert_eq!(
+            Session::parse(media(MAX_MEDIA).as_bytes()).unwrap().media.len(),
+            MAX_MEDIA
+        );
+        assert!(Session::parse(media(MAX_MEDIA + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_refresh_is_told_from_a_change() {
+        let body = |version: u8, port: u16| {
+            let text = format!("{HEAD}m=audio {port} RTP/AVP 0\r\n").replace("7 3", &format!("7 {version}"));
+            Session::parse(text.as_bytes()).unwrap()
+        };
+        assert!(body(4, 4000).same_media(&body(3, 4000)));
+        assert!(!body(3, 4002).same_media(&body(3, 4000)));
+        assert_eq!(
+            body(4, 4000).origin,
+            Origin {
+                session_id: "7".to_owned(),
+                version: 4
+            }
+        );
+    }
+
+    #[test]
+    fn rtcp_has_a_default_only_where_there_is_a_port() {
+        let rtcp = |port: &str, more: &str| {
+            let text = format!("{HEAD}m=audio {port} RTP/AVP 0\r\n{more}");
+            Session::parse(text.as_bytes())
+                .unwrap()
+                .audio()
+                .unwrap()
+                .rtcp
+                .map(|address| address.to_string())
+        };
+        assert_eq!(rtcp("65535", ""), None);
+        assert_eq!(rtcp("4000", "a=rtcp:0\r\n").as_deref(), Some("192.0.2.9:4001"));
+        assert_eq!(rtcp("4000", "a=rtcp:x\r\n").as_deref(), Some("192.0.2.9:4001"));
+        assert_eq!(
+            rtcp("4000", "a=rtcp:9 IN IP4 192.0.2.1\r\n").as_deref(),
+            Some("192.0.2.1:9")
+        );
+    }
+
+    #[test]
+    fn trailing_nul_and_odd_attributes() {
+        let text =
+            format!("{HEAD}m=audio 4000 rtp/avp 0\r\na=sendonly \r\na=ptime:0\r\na=maxptime:150\r\na=crypto:x\r\n\0\0");
+        let read = Session::parse(text.as_bytes()).unwrap();
+        let audio = read.audio().unwrap();
+        assert_eq!(
+            (audio.direction, audio.ptime, audio.maxptime),
+            (Direction::SendOnly, None, Some(150))
+        );
+        assert!(audio.crypto.is_empty());
+    }
+}
