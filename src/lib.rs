@@ -27,6 +27,7 @@ pub mod cli;
     reason = "loading is timed for its report; no decision reads a clock"
 )]
 pub mod config;
+pub mod dial;
 pub mod guard;
 pub mod observe;
 pub mod route;

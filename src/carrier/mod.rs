@@ -1,1 +1,12 @@
-//! Carriers: identification, gateways, health, number and identity rules, planning a `phone` target.
+//! Carriers: who is calling, how numbers are written on a trunk, which gateways to try, and the INVITE toward one.
+//!
+//! In: configuration, a routed call, the health of gateways. Out: identification, E.164 numbers, planned hops.
+//! Pure, but for the monitor that `guard` runs.
+
+mod identify;
+mod number;
+mod plan;
+
+pub use identify::identify;
+pub use number::{read_number, write_number};
+pub use plan::{PlanFacts, gateway_name, plan, quoted, terms};

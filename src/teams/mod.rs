@@ -1,1 +1,8 @@
-//! Tenants, hubs and their health, the Teams contract, planning a `teams` target.
+//! Teams: the contract of a Teams leg and the INVITE toward one.
+//!
+//! In: configuration, a routed call, the health of the hubs. Out: planned hops. What Teams forbids (an IP address in
+//! Contact, plain RTP, Replaces, `Require: 100rel`) has no place in what is built here.
+
+mod plan;
+
+pub use plan::{hub_name, plan, terms};

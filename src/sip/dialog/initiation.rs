@@ -21,9 +21,13 @@ pub struct Initiation {
 impl Initiation {
     /// A call to Request-URI `uri` with a new Call-ID and tag. Tags in `from` and `to` are replaced and dropped.
     pub fn new(uri: Uri, from: &NameAddr, to: &NameAddr, rng: &mut impl Rng) -> Initiation {
-        let local_tag = new_tag(rng);
+        Initiation::named(uri, from, to, new_call_id(rng), new_tag(rng))
+    }
+
+    /// The same with names that the caller made: `local_tag` and `call_id` as random as [`Initiation::new`] makes them.
+    pub fn named(uri: Uri, from: &NameAddr, to: &NameAddr, call_id: String, local_tag: String) -> Initiation {
         Initiation {
-            call_id: new_call_id(rng),
+            call_id,
             from: from.clone().with_tag(&local_tag).to_string(),
             to: to.clone().without_param("tag").to_string(),
             local_tag,

@@ -14,7 +14,7 @@ enum Shape {
 macro_rules! names {
     ($($variant:ident $name:literal $compact:literal $shape:ident,)*) => {
         /// A header name that we know. Unknown headers keep their bytes: see [`Message::raw_headers`](super::Message::raw_headers).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[repr(u8)]
         pub enum HeaderName { $($variant,)* }
 
@@ -113,6 +113,7 @@ names! {
     Via "Via" b'v' List,
     Warning "Warning" 0 List,
     WwwAuthenticate "WWW-Authenticate" 0 Lines,
+    XMsSbc "X-MS-SBC" 0 Lines,
 }
 
 const BUCKETS: usize = 256;

@@ -1,0 +1,221 @@
+//! Why a call ended or was refused. One value gives the SIP answer, the CDR cause and the metric label, so that all agree.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Whose doing it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    Caller,
+    Callee,
+    /// This node: policy, limits, drain, an administrator.
+    Node,
+}
+
+/// The end of a call, or the reason it never began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody hung up an answered call.
+    HungUp { by: Party },
+    /// The caller gave up before an answer.
+    CallerGaveUp,
+    /// Every destination failed; this is the best of their answers.
+    Refused {
+        status: u16,
+        phrase: String,
+        reasons: Vec<String>,
+        retry_after: Option<Duration>,
+    },
+    /// Nobody answered in time.
+    NoAnswer,
+    /// No destination could be reached at all.
+    Unreachable { detail: String },
+    /// The two sides have no media in common, or one asked for what is not served.
+    MediaRefused { detail: String },
+    /// No media port was free.
+    NoMediaPort { detail: String },
+    /// The 2xx was never acknowledged.
+    AckLost { by: Party },
+    /// A session timer ran out, or a refresh went unanswered (RFC 4028 §10).
+    SessionExpired { side: Party },
+    /// Nothing was heard of one side for too long.
+    MediaLost { side: Party, seconds: u64 },
+    /// The dialog is gone on one side: 481 or 408 inside the dialog (RFC 3261 §12.2.1.2).
+    DialogLost { side: Party },
+    /// An administrator or the end of a drain.
+    Cleared { detail: String },
+    /// The request could not be served as it stood.
+    BadRequest { status: u16, detail: String },
+    /// The caller's session interval is below what is accepted; seconds (RFC 4028 §6).
+    IntervalTooSmall { min_se: u32 },
+    /// A fault of ours: the call was ended, the process goes on.
+    Fault { detail: String },
+}
+
+impl Cause {
+    /// The final answer for a caller who was not answered yet.
+    pub fn status(&self) -> u16 {
+        match self {
+            Cause::HungUp { .. } | Cause::CallerGaveUp => 487,
+            Cause::Refused { status, .. } | Cause::BadRequest { status, .. } => *status,
+            Cause::NoAnswer => 480,
+            Cause::Unreachable { .. } | Cause::NoMediaPort { .. } | Cause::Cleared { .. } => 503,
+            Cause::MediaRefused { .. } => 488,
+            Cause::AckLost { .. }
+            | Cause::SessionExpired { .. }
+            | Cause::DialogLost { .. }
+            | Cause::MediaLost { .. } => 408,
+            Cause::IntervalTooSmall { .. } => 422,
+            Cause::Fault { .. } => 500,
+        }
+    }
+
+    /// The `Reason` header of a BYE or CANCEL that this cause makes us send (RFC 3326, Q.850 causes).
+    pub fn reason(&self) -> Option<String> {
+        let (cause, text) = match self {
+            Cause::HungUp { .. } | Cause::CallerGaveUp => (16, "Normal call clearing"),
+            Cause::NoAnswer => (19, "No answer"),
+            Cause::AckLost { .. } => (102, "ACK lost"),
+            Cause::SessionExpired { .. } => (102, "Session timer expired"),
+            Cause::DialogLost { .. } => (102, "Dialog lost"),
+            Cause::MediaLost { .. } => (102, "No media"),
+            Cause::MediaRefused { .. } => (88, "Incompatible media"),
+            Cause::Cleared { .. } => (31, "Cleared by the operator"),
+            Cause::NoMediaPort { .. } => (47, "No media port free"),
+            Cause::Unreachable { .. } => (27, "Destination out of order"),
+            Cause::Fault { .. } => (41, "Temporary failure"),
+            Cause::Refused { .. } | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => return None,
+        };
+        Some(format!("Q.850;cause={cause};text=\"{text}\""))
+    }
+
+    /// The reason phrase that goes with [`Cause::status`].
+    pub fn phrase(&self) -> &str {
+        match self {
+            Cause::Refused { phrase, .. } => phrase,
+            other => crate::sip::message::reason_phrase(other.status()),
+        }
+    }
+
+    /// Reason headers of the final answer: the far side's own, else ours (TEAMS-058).
+    pub fn reasons_for_caller(&self) -> Vec<String> {
+        match self {
+            Cause::Refused { reasons, .. } => reasons.clone(),
+            other => other.reason().into_iter().collect(),
+        }
+    }
+
+    /// Seconds for Retry-After.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Cause::Refused { retry_after, .. } => retry_after.map(|span| span.as_secs()),
+            _ => None,
+        }
+    }
+
+    /// The Warning header of a refusal for its media (RFC 3261 §20.43).
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Cause::MediaRefused { detail } => {
+                let text: String = detail
+                    .chars()
+                    .filter(|c| !matches!(c, '"' | '\\') && !c.is_control())
+                    .collect();
+                Some(format!("399 portcullis \"{text}\""))
+            }
+            _ => None,
+        }
+    }
+
+    /// A word for metrics and the CDR.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Cause::HungUp { .. } => "hung_up",
+            Cause::CallerGaveUp => "caller_gave_up",
+            Cause::Refused { .. } => "refused",
+            Cause::NoAnswer => "no_answer",
+            Cause::Unreachable { .. } => "unreachable",
+            Cause::MediaRefused { .. } => "media_refused",
+            Cause::NoMediaPort { .. } => "no_media_port",
+            Cause::AckLost { .. } => "ack_lost",
+            Cause::SessionExpired { .. } => "session_expired",
+            Cause::DialogLost { .. } => "dialog_lost",
+            Cause::MediaLost { .. } => "media_lost",
+            Cause::Cleared { .. } => "cleared",
+            Cause::BadRequest { .. } => "bad_request",
+            Cause::IntervalTooSmall { .. } => "interval_too_small",
+            Cause::Fault { .. } => "fault",
+        }
+    }
+
+    /// Who ended it.
+    pub fn ended_by(&self) -> Party {
+        match self {
+            Cause::HungUp { by } | Cause::AckLost { by } => *by,
+            Cause::SessionExpired { side } | Cause::DialogLost { side } | Cause::MediaLost { side, .. } => *side,
+            Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
+            Cause::Refused { .. } | Cause::NoAnswer | Cause::Unreachable { .. } => Party::Callee,
+            Cause::MediaRefused { .. } | Cause::NoMediaPort { .. } | Cause::Cleared { .. } | Cause::Fault { .. } => {
+                Party::Node
+            }
+        }
+    }
+
+    /// A sentence for a human.
+    pub fn explain(&self) -> String {
+        match self {
+            Cause::HungUp { by: Party::Caller } => "the caller hung up".into(),
+            Cause::HungUp { by: Party::Callee } => "the called side hung up".into(),
+            Cause::HungUp { by: Party::Node } => "ended by this node".into(),
+            Cause::CallerGaveUp => "the caller gave up before an answer".into(),
+            Cause::Refused { status, phrase, .. } => format!("the called side answered {status} {phrase}"),
+            Cause::NoAnswer => "nobody answered in time".into(),
+            Cause::Unreachable { detail } => format!("no destination could be reached: {detail}"),
+            Cause::MediaRefused { detail } => format!("no media in common: {detail}"),
+            Cause::NoMediaPort { detail } => format!("no media port was free: {detail}"),
+            Cause::AckLost { .. } => "the ACK of our 200 never arrived: check Contact and NAT of that side".into(),
+            Cause::SessionExpired { .. } => "the session timer expired without a refresh".into(),
+            Cause::DialogLost { .. } => "the far side no longer knows the dialog".into(),
+            Cause::MediaLost { side, seconds } => {
+                let side = if *side == Party::Caller {
+                    "caller"
+                } else {
+                    "called side"
+                };
+                format!("no media from the {side} for {seconds} s: check its firewall and the address in its SDP")
+            }
+            Cause::Cleared { detail } | Cause::Fault { detail } => detail.clone(),
+            Cause::BadRequest { detail, .. } => detail.clone(),
+            Cause::IntervalTooSmall { min_se } => format!("the session interval is below {min_se} s"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_the_far_sides_code_and_an_unreachable_callee_lets_others_try() {
+        let busy = Cause::Refused {
+            status: 486,
+            phrase: "Busy Here".into(),
+            reasons: vec![],
+            retry_after: None,
+        };
+        assert_eq!(
+            (busy.status(), busy.label(), busy.ended_by()),
+            (486, "refused", Party::Callee)
+        );
+        // 503 is in Teams' default FailoverResponseCodes (TEAMS-046, TEAMS-047).
+        assert_eq!(
+            Cause::Unreachable {
+                detail: "refused".into()
+            }
+            .status(),
+            503
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! What happens to a call, and what it wants done.
+
+use super::id::{LegIndex, Token};
+use super::record::CallRecord;
+use crate::dial::{NextHop, PeerName};
+use crate::media::{self, LegId};
+use crate::sdp::LocalMedia;
+use crate::sip::message::{Message, RequestDraft, ResponseDraft};
+use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
+use crate::sip::{Flow, Hop};
+use std::time::Duration;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The sockets of a leg are there, or could not be had.
+    MediaOpened {
+        leg: LegIndex,
+        result: Result<(LegId, LocalMedia), String>,
+    },
+    /// A response to a request of ours.
+    Response { token: Token, message: Message, flow: Flow },
+    /// No final response will come.
+    Failed { token: Token, failure: SendFailure },
+    /// A request inside a dialog of this call.
+    Request {
+        transaction: ServerTransactionId,
+        message: Message,
+        flow: Flow,
+    },
+    /// The ACK of a 2xx.
+    Ack { message: Message },
+    /// The caller's INVITE is cancelled.
+    Cancelled {
+        transaction: ServerTransactionId,
+        message: Message,
+    },
+    /// No ACK came for our 2xx.
+    AckTimeout { transaction: ServerTransactionId },
+    /// A media worker has something to tell.
+    Media(LegIndex, MediaNotice),
+    /// The time that [`Call::next_timeout`](super::Call::next_timeout) named has come.
+    Tick,
+    /// An administrator, or the end of a drain.
+    Clear { detail: String },
+}
+
+/// Why a request got no final response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendFailure {
+    /// The name could not be resolved.
+    Unresolved(String),
+    /// No address could be reached, or none answered.
+    Transport(TransportCause),
+}
+
+impl std::fmt::Display for SendFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SendFailure::Unresolved(why) => f.write_str(why),
+            SendFailure::Transport(TransportCause::Timeout) => f.write_str("no answer"),
+            SendFailure::Transport(TransportCause::Transport) => f.write_str("no connection"),
+        }
+    }
+}
+
+/// What a media worker tells of a leg.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MediaNotice {
+    /// Nothing arrived for this long although the peer should send.
+    Silent(Duration),
+    /// Final counts of a closed leg.
+    Closed(Box<media::MediaStats>),
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// To be resolved (RFC 3263).
+    Next(NextHop),
+    /// Straight there: a peer behind NAT.
+    Hop(Hop),
+}
+
+/// Something to do. Effects are carried out in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Bind sockets for a leg; [`Event::MediaOpened`] follows. `mux`: the peer takes RTCP on the RTP port.
+    OpenMedia {
+        leg: LegIndex,
+        mux: bool,
+    },
+    ConfigureMedia {
+        handle: LegId,
+        config: media::LegConfig,
+    },
+    BridgeMedia {
+        a: LegId,
+        b: LegId,
+    },
+    CloseMedia {
+        leg: LegIndex,
+        handle: LegId,
+    },
+    Send {
+        leg: LegIndex,
+        token: Token,
+        draft: RequestDraft,
+        to: To,
+    },
+    /// An ACK of a 2xx: no transaction, no answer.
+    SendAck {
+        leg: LegIndex,
+        draft: RequestDraft,
+        to: To,
+    },
+    /// Cancel the request `token`, with this Reason.
+    CancelRequest {
+        token: Token,
+        reason: Option<String>,
+    },
+    Respond {
+        transaction: ServerTransactionId,
+        draft: ResponseDraft,
+    },
+    /// The ACK of the 2xx came: stop repeating it.
+    Acknowledged {
+        transaction: ServerTransactionId,
+    },
+    /// A peer of the plan failed or answered: health is learnt from calls too.
+    Peer {
+        peer: PeerName,
+        verdict: PeerVerdict,
+    },
+    Tell(CallNews),
+    /// The call is over and its record complete.
+    Over(Box<CallRecord>),
+}
+
+/// What an attempt taught about a gateway or hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerVerdict {
+    Answered,
+    /// Try it last for this long.
+    HoldDown(Duration),
+}
+
+/// Milestones that observers hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallNews {
+    Ringing,
+    Answered,
+    /// Media arrives from one side only, or from none.
+    Silent {
+        leg: LegIndex,
+        seconds: u64,
+    },
+    /// A hop failed and the next is tried.
+    Hunting {
+        from: PeerName,
+        why: String,
+    },
+}

@@ -1,0 +1,226 @@
+//! A leg: one side of a call, its dialog, its media, its part of the record. A value that may change its owner.
+
+use super::cause::Party;
+use super::event::To;
+use super::id::{LegIndex, Token};
+use super::leg_media::LegMedia;
+use super::record::LegRecord;
+use super::session_clock::SessionClock;
+use crate::dial::{LegTerms, NextHop, PlannedHop};
+use crate::sip::dialog::{Dialog, Forks, Initiation};
+use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
+use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
+use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{Hop, Method, Uri};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Where a leg stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegState {
+    /// Its media is being opened.
+    Opening,
+    /// INVITE sent or received, no final answer yet.
+    Inviting,
+    /// We gave up on it; its final answer is still to come.
+    Cancelling,
+    /// 200 sent or received.
+    Up,
+    /// BYE sent.
+    Closing,
+    Gone,
+}
+
+/// The INVITE that we sent on a leg, and the dialogs that its responses made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SentInvite {
+    /// Of the last try.
+    pub token: Token,
+    pub initiation: Initiation,
+    pub forks: Forks,
+    /// Session-Expires and Min-SE as sent, raised after a 422.
+    pub session: Option<SessionTimerOffer>,
+    /// Challenges answered with credentials.
+    pub challenged: u8,
+    /// Authorization or Proxy-Authorization of the next try.
+    pub authorization: Option<(HeaderName, String)>,
+}
+
+/// One side of a call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Leg {
+    pub index: LegIndex,
+    pub side: Party,
+    pub terms: Arc<LegTerms>,
+    pub state: LegState,
+    /// User part of our Contact.
+    pub contact_user: String,
+    /// The dialog that counts: the caller's, or the callee's once answered.
+    pub dialog: Option<Dialog>,
+    pub invite: Option<SentInvite>,
+    pub hop: Option<PlannedHop>,
+    pub media: LegMedia,
+    pub session: Option<SessionClock>,
+    pub record: LegRecord,
+    /// Where in-dialog requests go instead of the Contact: the flow of a peer behind NAT.
+    pub flow: Option<Hop>,
+    /// Our BYE that waits for its answer.
+    pub closing: Option<Token>,
+    /// Our last re-INVITE: its 2xx may be repeated.
+    pub reinvited: Option<Token>,
+    /// How the peer's INVITE, when we accept it, is answered about session timers.
+    #[serde(skip)]
+    pub session_answer: Option<SessionTimerAnswer>,
+    /// The peer's INVITE that waits for our final answer: of the call, or a re-INVITE.
+    #[serde(skip)]
+    pub waiting: Option<ServerTransactionId>,
+    /// Our 2xx that waits for its ACK.
+    #[serde(skip)]
+    pub unacknowledged: Option<ServerTransactionId>,
+}
+
+impl Leg {
+    /// A leg whose media is still to be opened.
+    pub fn new(index: LegIndex, side: Party, terms: Arc<LegTerms>, contact_user: String) -> Leg {
+        Leg {
+            index,
+            side,
+            terms,
+            state: LegState::Opening,
+            contact_user,
+            dialog: None,
+            invite: None,
+            hop: None,
+            media: LegMedia::default(),
+            session: None,
+            record: LegRecord::default(),
+            flow: None,
+            closing: None,
+            reinvited: None,
+            session_answer: None,
+            waiting: None,
+            unacknowledged: None,
+        }
+    }
+
+    /// Our Contact: the tenant's FQDN toward Teams, the listener's advertised address toward a carrier.
+    pub fn contact(&self) -> String {
+        format!("<sip:{}@{}>", self.contact_user, self.terms.contact)
+    }
+
+    /// A request inside the dialog and where it goes. `None` without a dialog.
+    pub fn request(&mut self, method: Method) -> Option<(RequestDraft, To)> {
+        let invites = method == Method::Invite;
+        let dialog = self.dialog.as_mut()?;
+        let mut draft = dialog.request(method);
+        if invites {
+            draft = draft.header(HeaderName::Contact, self.contact());
+            draft = draft.header(HeaderName::Allow, &*self.terms.allow);
+            draft = with_supported(draft, &self.terms);
+        }
+        let to = self.destination()?;
+        Some((decorate_request(draft, &self.terms), to))
+    }
+
+    /// The ACK of a 2xx with this CSeq number.
+    pub fn ack(&self, cseq: u32) -> Option<(RequestDraft, To)> {
+        let draft = self.dialog.as_ref()?.ack(cseq);
+        Some((decorate_request(draft, &self.terms), self.destination()?))
+    }
+
+    /// Where in-dialog requests go: the first route, else the Contact (RFC 3261 §12.2.1.1); a peer behind NAT that set
+    /// no route is reached where it came from.
+    fn destination(&self) -> Option<To> {
+        let dialog = self.dialog.as_ref()?;
+        let next = dialog.next_hop_uri();
+        match &self.flow {
+            Some(flow) if next == *dialog.remote_target() => Some(To::Hop(flow.clone())),
+            _ => Some(To::Next(next_hop(&next, &self.terms))),
+        }
+    }
+
+    /// Makes a fork of the INVITE the dialog of the leg.
+    pub fn take_fork(&mut self, fork: usize) {
+        if let Some(dialog) = self.invite.as_ref().and_then(|invite| invite.forks.get(fork)) {
+            self.dialog = Some(dialog.clone());
+        }
+    }
+
+    /// Adds what every response of this leg carries.
+    pub fn decorate(&self, draft: ResponseDraft) -> ResponseDraft {
+        let mut draft = draft.header(HeaderName::Server, &*self.terms.product);
+        for (name, value) in &self.terms.fixed_headers {
+            draft = draft.header(*name, value);
+        }
+        draft
+    }
+
+    /// A response that establishes or refreshes the dialog: Contact, Allow, Supported beside the rest.
+    pub fn dialog_response(&self, status: u16, to_tag: &str) -> ResponseDraft {
+        let mut draft = ResponseDraft::new(status)
+            .to_tag(to_tag)
+            .header(HeaderName::Contact, self.contact())
+            .header(HeaderName::Allow, &*self.terms.allow);
+        if !self.terms.supported.is_empty() && status >= 200 {
+            draft = draft.header(HeaderName::Supported, &*self.terms.supported);
+        }
+        self.decorate(draft)
+    }
+
+    /// Whether the leg can still be spoken to inside its dialog.
+    pub fn is_up(&self) -> bool {
+        self.state == LegState::Up
+    }
+
+    /// Whether nothing more is expected of the leg.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, LegState::Gone)
+    }
+
+    /// Notes what a final response says for the record.
+    pub fn note_final(&mut self, message: &Message) {
+        self.record.status = message.status();
+        self.record.phrase = Some(message.reason().to_owned());
+        self.record.reasons = message.headers(HeaderName::Reason).map(str::to_owned).collect();
+        self.note_correlation(message);
+    }
+
+    /// Keeps Microsoft's correlation id, `x-i` in the Contact of Teams.
+    pub fn note_correlation(&mut self, message: &Message) {
+        if let Ok(Some(contact)) = message.contact()
+            && let Some(id) = contact.uri().param("x-i")
+        {
+            self.record.correlation = Some(id.to_owned());
+        }
+    }
+}
+
+/// What every request of a leg carries.
+pub fn decorate_request(draft: RequestDraft, terms: &LegTerms) -> RequestDraft {
+    let mut draft = draft.header(HeaderName::UserAgent, &*terms.product);
+    for (name, value) in &terms.fixed_headers {
+        draft = draft.header(*name, value);
+    }
+    draft
+}
+
+/// Adds Supported where there is something to say.
+pub fn with_supported(draft: RequestDraft, terms: &LegTerms) -> RequestDraft {
+    match terms.supported.is_empty() {
+        true => draft,
+        false => draft.header(HeaderName::Supported, &*terms.supported),
+    }
+}
+
+/// The next hop that a Route or Contact URI names, on the transport and from the listener of the leg: its peers are
+/// configured for that transport, and a Teams leg speaks TLS whatever a URI says (TEAMS-001).
+fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
+    NextHop {
+        host: uri.host().trim_matches(['[', ']']).into(),
+        port: uri.port(),
+        transport: Some(terms.transport),
+        listener: terms.listener,
+        server_name: terms.server_name.clone(),
+    }
+}

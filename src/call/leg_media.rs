@@ -1,0 +1,145 @@
+//! The media of one leg: its socket pair, its side of the description, what was negotiated.
+
+use crate::dial::LegTerms;
+use crate::media::{self, LegId};
+use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a leg behind NAT may show another address than it signalled.
+const NAT_WINDOW: Duration = Duration::from_secs(5);
+
+/// What one leg's media is, as far as the call knows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LegMedia {
+    /// Its sockets on a media worker.
+    pub handle: Option<LegId>,
+    pub local: Option<LocalMedia>,
+    pub negotiated: Option<Negotiated>,
+    /// Our last description, byte for byte: repeated when nothing changed.
+    pub described: Option<String>,
+    /// The peer's last description, as received.
+    pub heard: Option<Vec<u8>>,
+    /// Our offer that waits for an answer.
+    #[serde(skip)]
+    pub offered: Option<Offer>,
+    /// Our last offer, for refreshes.
+    #[serde(skip)]
+    pub last_offer: Option<Offer>,
+}
+
+impl LegMedia {
+    /// Makes our offer; the same bytes again when nothing changed.
+    pub fn offer(&mut self, terms: &LegTerms, formats: &[Format], direction: Direction) -> Option<String> {
+        let offer = sdp::offer(&terms.media, self.local.as_mut()?, formats, direction);
+        let body = offer.body.clone();
+        self.described = Some(body.clone());
+        self.last_offer = Some(offer.clone());
+        self.offered = Some(offer);
+        Some(body)
+    }
+
+    /// Takes the peer's answer to the pending offer. The offer stays pending when `last` is false: a provisional
+    /// response of one fork is not the final word (RFC 3261 §13.2.1).
+    pub fn take_answer(&mut self, terms: &LegTerms, body: &[u8], last: bool) -> Result<(), Refusal> {
+        let session = Session::parse(body)?;
+        let (Some(local), Some(offer)) = (&self.local, &self.offered) else {
+            return Err(Refusal::NoAudio);
+        };
+        self.negotiated = Some(sdp::read_answer(&terms.media, local, offer, &session)?);
+        self.heard = Some(body.to_vec());
+        if last {
+            self.offered = None;
+        }
+        Ok(())
+    }
+
+    /// Answers the peer's offer with what the other leg settled.
+    pub fn answer(
+        &mut self,
+        terms: &LegTerms,
+        offer: &[u8],
+        formats: &[Format],
+        direction: Direction,
+    ) -> Result<String, Refusal> {
+        let session = Session::parse(offer)?;
+        let local = self.local.as_mut().ok_or(Refusal::NoAudio)?;
+        let answer = sdp::answer(&terms.media, local, &session, formats, direction)?;
+        self.negotiated = Some(answer.negotiated);
+        self.described = Some(answer.body.clone());
+        self.heard = Some(offer.to_vec());
+        Ok(answer.body)
+    }
+
+    /// Offers again what was described last: byte for byte when the last description was an offer of ours.
+    pub fn repeat_offer(&mut self, terms: &LegTerms) -> Option<String> {
+        if let (Some(offer), Some(body)) = (self.last_offer.clone(), self.described.clone())
+            && offer.body == body
+        {
+            self.offered = Some(offer);
+            return Some(body);
+        }
+        let settled = self.negotiated.clone()?;
+        self.offer(terms, &settled.formats(), settled.direction)
+    }
+
+    /// True when `offer` asks for nothing that is not so already: a session refresh (RFC 4028 §7.4).
+    pub fn is_refresh(&self, offer: &[u8]) -> bool {
+        let parsed = |body: &[u8]| Session::parse(body).ok();
+        match self.heard.as_deref().and_then(parsed).zip(parsed(offer)) {
+            Some((before, now)) => now.same_media(&before),
+            None => false,
+        }
+    }
+
+    /// The name of the codec in use.
+    pub fn codec(&self) -> Option<String> {
+        Some(self.negotiated.as_ref()?.speech()?.format.codec.name().to_owned())
+    }
+
+    /// What the media worker is told, when `other` is the leg that is heard here.
+    pub fn worker_config(&self, terms: &LegTerms, other: Option<&LegMedia>) -> Option<media::LegConfig> {
+        let negotiated = self.negotiated.as_ref()?;
+        let map = match other.and_then(|other| other.negotiated.as_ref()) {
+            Some(other) => sdp::payload_map(negotiated, other),
+            None => [sdp::DROP; 128],
+        };
+        let payloads = negotiated.formats.iter().map(|known| media::Payload {
+            number: known.receive(),
+            clock_rate: known.format.clock,
+            kind: match known.format.codec {
+                sdp::Codec::TelephoneEvent => media::PayloadKind::TelephoneEvent,
+                _ => media::PayloadKind::Audio,
+            },
+            relay_as: map
+                .get(usize::from(known.receive()))
+                .copied()
+                .filter(|number| *number != sdp::DROP),
+        });
+        let security = match &negotiated.srtp {
+            Some(keys) => media::Security::Sdes {
+                local: keys.local.clone(),
+                remote: keys.remote.clone(),
+                remote_mki_len: keys.remote_mki_length,
+            },
+            None if terms.behind_nat => media::Security::Plain {
+                latch: media::Latch::NatOnce { window: NAT_WINDOW },
+            },
+            None => media::Security::Plain {
+                latch: media::Latch::Signalled,
+            },
+        };
+        Some(media::LegConfig {
+            remote: negotiated.remote_rtp,
+            remote_rtcp: match (negotiated.rtcp_mux, negotiated.remote_rtcp) {
+                (true, _) => media::RemoteRtcp::Mux,
+                (false, Some(address)) => media::RemoteRtcp::At(address),
+                (false, None) => media::RemoteRtcp::Mux,
+            },
+            direction: negotiated.direction,
+            security,
+            payloads: payloads.collect(),
+            packet_time: Duration::from_millis(u64::from(negotiated.ptime)),
+        })
+    }
+}

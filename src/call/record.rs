@@ -1,0 +1,105 @@
+//! The call detail record: what is known of a call when it ended. The call keeps it as it goes.
+
+use super::cause::{Cause, Party};
+use crate::dial::PeerName;
+use crate::media::MediaStats;
+use crate::moment::Moment;
+use crate::route::TraceStep;
+use serde::{Deserialize, Serialize};
+
+/// Between which sides a call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    CarrierToTeams,
+    TeamsToCarrier,
+}
+
+impl Direction {
+    /// A word for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Direction::CarrierToTeams => "carrier_to_teams",
+            Direction::TeamsToCarrier => "teams_to_carrier",
+        }
+    }
+}
+
+/// What is fixed when a call is born.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallFacts {
+    pub direction: Direction,
+    pub tenant: String,
+    /// The carrier that the call came from; for calls out of Teams the leg names it.
+    pub carrier: Option<String>,
+    /// Caller and callee as routed: E.164 where the number is one.
+    pub from: String,
+    pub to: String,
+    pub emergency: bool,
+    /// Wall clock at birth, milliseconds since the Unix epoch.
+    pub began_unix_ms: u64,
+    /// How the route was found, step by step.
+    pub trace: Vec<TraceStep>,
+}
+
+/// One leg in the record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegRecord {
+    /// SIP Call-ID of the leg.
+    pub call_id: String,
+    /// Hub or gateway; absent on the caller's leg.
+    pub peer: Option<PeerName>,
+    /// Final status of the leg's INVITE.
+    pub status: Option<u16>,
+    pub phrase: Option<String>,
+    /// `Reason` values that the far side gave (RFC 3326).
+    pub reasons: Vec<String>,
+    /// Microsoft's correlation id: `x-i` of the Contact that Teams sent.
+    pub correlation: Option<String>,
+    /// Codec in use at the end.
+    pub codec: Option<String>,
+    /// What the media worker counted.
+    pub media: Option<MediaStats>,
+}
+
+/// The record as it is written, one JSON line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    pub call: String,
+    #[serde(flatten)]
+    pub facts: CallFacts,
+    /// Milliseconds after birth.
+    pub ringing_after_ms: Option<u64>,
+    pub answered_after_ms: Option<u64>,
+    pub ended_after_ms: u64,
+    /// The final status that the caller's INVITE got.
+    pub status: u16,
+    pub cause: Cause,
+    pub cause_text: String,
+    pub ended_by: Party,
+    pub legs: Vec<LegRecord>,
+}
+
+/// Milestones of a call on the process clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Milestones {
+    pub born: Moment,
+    pub ringing: Option<Moment>,
+    pub answered: Option<Moment>,
+}
+
+impl Milestones {
+    /// A call born at `born`.
+    pub const fn new(born: Moment) -> Milestones {
+        Milestones {
+            born,
+            ringing: None,
+            answered: None,
+        }
+    }
+
+    /// Milliseconds from birth to `at`.
+    pub fn after_ms(&self, at: Moment) -> u64 {
+        u64::try_from(at.since(self.born).as_millis()).unwrap_or(u64::MAX)
+    }
+}

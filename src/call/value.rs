@@ -1,0 +1,324 @@
+//! The call value: its data, and the coordinator that hands each event to the concern that owns it.
+
+use super::cause::{Cause, Party};
+use super::change::Change;
+use super::event::{CallNews, Effect, Event, MediaNotice, To};
+use super::id::{CallId, LegIndex, Token};
+use super::leg::{Leg, LegState};
+use super::record::{CallFacts, CallRecord, Milestones};
+use super::setup::Ringing;
+use crate::dial::AttemptFailure;
+use crate::moment::Moment;
+use crate::sip::Method;
+use crate::sip::message::{Message, RequestDraft, ResponseDraft};
+use crate::sip::transaction::ServerTransactionId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Where a call stands as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Media is being opened, nothing was sent yet.
+    Opening,
+    /// Destinations are tried.
+    Ringing,
+    /// Both sides are up.
+    Answered,
+    /// It is over; final answers and media figures are being collected.
+    Ending,
+    Over,
+}
+
+/// How long a call that has ended waits for the last answers of its legs.
+const LINGER: Duration = Duration::from_secs(40);
+
+/// A call: plain data with one owner, moved on by [`Call::step`] alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Call {
+    pub(super) id: CallId,
+    pub(super) facts: CallFacts,
+    pub(super) milestones: Milestones,
+    pub(super) phase: Phase,
+    /// Leg 0 is the caller's; every INVITE to a destination makes another.
+    pub(super) legs: Vec<Leg>,
+    pub(super) ringing: Vec<Ringing>,
+    pub(super) failures: Vec<AttemptFailure>,
+    /// The leg that the caller talks to.
+    pub(super) winner: Option<LegIndex>,
+    /// Unanswered until then: the call fails. After the end: collected until then.
+    pub(super) deadline: Option<Moment>,
+    /// Max-Forwards of the INVITEs that we send.
+    pub(super) max_forwards: u8,
+    /// A re-INVITE on its way.
+    pub(super) change: Option<Change>,
+    pub(super) cause: Option<Cause>,
+    /// The final status that the caller got.
+    pub(super) status: u16,
+    /// The caller's offer, until it is answered.
+    pub(super) offer: Option<Vec<u8>>,
+    pub(super) media_timeout_ends_call: bool,
+    pub(super) random: u64,
+    pub(super) requests: u32,
+    #[serde(skip)]
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Call {
+    /// What this call is called.
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// What was known at birth.
+    pub fn facts(&self) -> &CallFacts {
+        &self.facts
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The legs, the caller's first.
+    pub fn legs(&self) -> &[Leg] {
+        &self.legs
+    }
+
+    /// When it was born, rang and was answered.
+    pub fn milestones(&self) -> Milestones {
+        self.milestones
+    }
+
+    /// Moves the call on. Pure: everything that is to be done comes out as effects, in order.
+    pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
+        match event {
+            Event::MediaOpened { leg, result } => self.media_opened(leg, result, now),
+            Event::Response { token, message, flow } => self.response(token, &message, &flow, now),
+            Event::Failed { token, failure } => self.request_failed(token, &failure, now),
+            Event::Request {
+                transaction,
+                message,
+                flow,
+            } => self.request(transaction, &message, &flow, now),
+            Event::Ack { message } => self.ack(&message, now),
+            Event::Cancelled { transaction, message } => self.cancelled(transaction, &message, now),
+            Event::AckTimeout { transaction } => self.ack_timeout(transaction, now),
+            Event::Media(leg, notice) => self.media_notice(leg, notice, now),
+            Event::Tick => self.tick(now),
+            Event::Clear { detail } => self.end(Cause::Cleared { detail }, now),
+        }
+        self.finish(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        let sessions = self
+            .legs
+            .iter()
+            .filter(|leg| leg.is_up())
+            .filter_map(|leg| leg.session.map(|clock| clock.next()));
+        let first_responses = self.ringing.iter().filter_map(|ringing| ringing.silent_until);
+        let change = self.change.as_ref().and_then(|change| change.retry_at);
+        sessions.chain(first_responses).chain(change).chain(self.deadline).min()
+    }
+
+    fn response(&mut self, token: Token, message: &Message, flow: &crate::sip::Flow, now: Moment) {
+        match message.cseq_method() {
+            Method::Invite => match self.leg_inviting(token) {
+                Some(leg) => self.invite_response(leg, message, flow, now),
+                None => self.change_response(token, message, now),
+            },
+            Method::Bye => self.bye_answered(token, now),
+            _ => {}
+        }
+    }
+
+    fn request_failed(&mut self, token: Token, failure: &super::event::SendFailure, now: Moment) {
+        if let Some(leg) = self.leg_inviting(token) {
+            self.invite_failed(leg, failure, now);
+        } else if !self.change_failed(token, failure, now) {
+            self.bye_answered(token, now);
+        }
+    }
+
+    fn request(&mut self, transaction: ServerTransactionId, message: &Message, flow: &crate::sip::Flow, now: Moment) {
+        let Some(leg) = self.leg_of_dialog(message) else {
+            self.respond(transaction, ResponseDraft::new(481));
+            return;
+        };
+        if self.refused_by_dialog(leg, transaction, message) {
+            return;
+        }
+        match message.method() {
+            Some(Method::Bye) => self.bye(leg, transaction, message, now),
+            Some(Method::Invite) => self.reinvite(leg, transaction, message, flow, now),
+            Some(Method::Options) => self.answer_plainly(leg, transaction, 200),
+            _ => self.answer_plainly(leg, transaction, 405),
+        }
+    }
+
+    /// CSeq order (RFC 3261 §12.2.2). True when the request was answered here.
+    fn refused_by_dialog(&mut self, index: LegIndex, transaction: ServerTransactionId, message: &Message) -> bool {
+        let Some(dialog) = self.leg_mut(index).and_then(|leg| leg.dialog.as_mut()) else {
+            return false;
+        };
+        let Err(refused) = dialog.accept_request(message) else {
+            return false;
+        };
+        let status = refused.status();
+        self.respond(transaction, ResponseDraft::new(status));
+        true
+    }
+
+    fn answer_plainly(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {
+        let Some(leg) = self.leg(index) else { return };
+        let allow = leg.terms.allow.clone();
+        let draft = leg
+            .decorate(ResponseDraft::new(status))
+            .header(crate::sip::message::HeaderName::Allow, &*allow);
+        self.respond(transaction, draft);
+    }
+
+    fn media_notice(&mut self, index: LegIndex, notice: MediaNotice, now: Moment) {
+        match notice {
+            MediaNotice::Silent(span) => {
+                self.tell(CallNews::Silent {
+                    leg: index,
+                    seconds: span.as_secs(),
+                });
+                if self.media_timeout_ends_call && self.phase == Phase::Answered {
+                    let side = self.leg(index).map_or(Party::Node, |leg| leg.side);
+                    self.end(
+                        Cause::MediaLost {
+                            side,
+                            seconds: span.as_secs(),
+                        },
+                        now,
+                    );
+                }
+            }
+            MediaNotice::Closed(stats) => {
+                if let Some(leg) = self.leg_mut(index) {
+                    leg.record.media = Some(*stats);
+                    leg.media.handle = None;
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Moment) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.deadline = None;
+            match self.phase {
+                Phase::Opening | Phase::Ringing => self.ring_timeout(now),
+                Phase::Ending => self.legs.iter_mut().for_each(|leg| {
+                    leg.state = LegState::Gone;
+                    leg.media.handle = None;
+                }),
+                Phase::Answered | Phase::Over => {}
+            }
+        }
+        self.first_response_timeouts(now);
+        self.session_timers(now);
+        self.retry_change(now);
+    }
+
+    /// Ends the call record when the last leg is gone.
+    pub(super) fn finish(&mut self, now: Moment) {
+        if self.phase != Phase::Ending || !self.legs.iter().all(|leg| leg.is_over() && leg.media.handle.is_none()) {
+            return;
+        }
+        self.phase = Phase::Over;
+        self.deadline = None;
+        let cause = self.cause.clone().unwrap_or(Cause::Fault {
+            detail: "ended without a cause".into(),
+        });
+        let mut legs: Vec<_> = self.legs.iter().map(|leg| leg.record.clone()).collect();
+        for (record, leg) in legs.iter_mut().zip(&self.legs) {
+            record.codec = leg.media.codec();
+        }
+        let record = CallRecord {
+            call: self.id.to_string(),
+            facts: self.facts.clone(),
+            ringing_after_ms: self.milestones.ringing.map(|at| self.milestones.after_ms(at)),
+            answered_after_ms: self.milestones.answered.map(|at| self.milestones.after_ms(at)),
+            ended_after_ms: self.milestones.after_ms(now),
+            status: self.status,
+            cause_text: cause.explain(),
+            ended_by: cause.ended_by(),
+            cause,
+            legs,
+        };
+        self.effects.push(Effect::Over(Box::new(record)));
+    }
+
+    /// Begins the end: the cause is kept, and the legs have [`LINGER`] for their last answers.
+    pub(super) fn begin_end(&mut self, cause: Cause, now: Moment) {
+        self.phase = Phase::Ending;
+        self.cause.get_or_insert(cause);
+        self.deadline = Some(now + LINGER);
+        self.change = None;
+        for leg in &mut self.legs {
+            leg.session = None;
+            if let Some(handle) = leg.media.handle {
+                self.effects.push(Effect::CloseMedia { leg: leg.index, handle });
+            }
+        }
+    }
+
+    pub(super) fn leg(&self, index: LegIndex) -> Option<&Leg> {
+        self.legs.get(usize::from(index.0))
+    }
+
+    pub(super) fn leg_mut(&mut self, index: LegIndex) -> Option<&mut Leg> {
+        self.legs.get_mut(usize::from(index.0))
+    }
+
+    /// The leg that talks with `index`.
+    pub(super) fn partner(&self, index: LegIndex) -> Option<LegIndex> {
+        match index {
+            LegIndex::CALLER => self.winner,
+            other => (self.winner == Some(other)).then_some(LegIndex::CALLER),
+        }
+    }
+
+    fn leg_inviting(&self, token: Token) -> Option<LegIndex> {
+        let inviting = |leg: &&Leg| leg.invite.as_ref().is_some_and(|invite| invite.token == token);
+        self.legs.iter().find(inviting).map(|leg| leg.index)
+    }
+
+    fn leg_of_dialog(&self, message: &Message) -> Option<LegIndex> {
+        let ours = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|dialog| dialog.owns(message));
+        self.legs.iter().find(ours).map(|leg| leg.index)
+    }
+
+    pub(super) fn respond(&mut self, transaction: ServerTransactionId, draft: ResponseDraft) {
+        self.effects.push(Effect::Respond { transaction, draft });
+    }
+
+    /// Sends a request and returns its token.
+    pub(super) fn send(&mut self, leg: LegIndex, draft: RequestDraft, to: To) -> Token {
+        self.requests += 1;
+        let token = Token {
+            call: self.id,
+            number: self.requests,
+        };
+        self.effects.push(Effect::Send { leg, token, draft, to });
+        token
+    }
+
+    pub(super) fn tell(&mut self, news: CallNews) {
+        self.effects.push(Effect::Tell(news));
+    }
+
+    /// A random number of this call (splitmix64 over the seed that the call was born with).
+    pub(super) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

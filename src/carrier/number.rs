@@ -1,0 +1,127 @@
+//! Numbers as a trunk writes them, to E.164 and back.
+
+use crate::config::{BareNumbers, E164, NumberFormat, NumberRule, NumberRules};
+
+/// The E.164 number that `written` means on a trunk: the first matching inbound rule, then `+`, the international
+/// prefix, the national prefix, and at last what bare numbers are there. `None` when it is no telephone number.
+pub fn read_number(rules: &NumberRules, written: &str) -> Option<E164> {
+    let digits: String = written
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')'))
+        .collect();
+    let number = rules
+        .inbound
+        .iter()
+        .find_map(|rule| rule.apply(&digits))
+        .unwrap_or(digits);
+    if number.starts_with('+') {
+        return E164::parse(&number).ok();
+    }
+    let prefixed = |prefix: &str| {
+        if prefix.is_empty() {
+            None
+        } else {
+            number.strip_prefix(prefix)
+        }
+    };
+    if let Some(rest) = prefixed(&rules.international_prefix) {
+        return E164::from_digits(rest);
+    }
+    let national = |rest: &str| {
+        rules
+            .country_code
+            .as_ref()
+            .and_then(|code| E164::from_digits(&format!("{code}{rest}")))
+    };
+    if let Some(rest) = prefixed(&rules.national_prefix) {
+        return national(rest);
+    }
+    match rules.bare {
+        BareNumbers::International => E164::from_digits(&number),
+        BareNumbers::National => national(&number),
+    }
+}
+
+/// How a trunk wants `number` written: by the first matching outbound rule, else in its format. Works on what was
+/// dialled when it is no E.164 number (short codes): rules apply, the format does not.
+pub fn write_number(rules: &NumberRules, number: &str) -> String {
+    if let Some(written) = rewrite(&rules.outbound, number) {
+        return written;
+    }
+    let Some(digits) = number.strip_prefix('+') else {
+        return number.to_owned();
+    };
+    match rules.format {
+        NumberFormat::Plus => number.to_owned(),
+        NumberFormat::Digits => digits.to_owned(),
+        NumberFormat::Prefixed => format!("{}{digits}", rules.international_prefix),
+        NumberFormat::National => match rules.country_code.as_deref().and_then(|code| digits.strip_prefix(code)) {
+            Some(rest) => format!("{}{rest}", rules.national_prefix),
+            None => format!("{}{digits}", rules.international_prefix),
+        },
+    }
+}
+
+fn rewrite(rules: &[NumberRule], number: &str) -> Option<String> {
+    rules.iter().find_map(|rule| rule.apply(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn german(bare: BareNumbers, format: NumberFormat) -> NumberRules {
+        NumberRules {
+            country_code: Some("49".into()),
+            national_prefix: "0".into(),
+            international_prefix: "00".into(),
+            bare,
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+            format,
+        }
+    }
+
+    #[test]
+    fn every_national_form_is_one_number() {
+        let rules = german(BareNumbers::International, NumberFormat::Plus);
+        for written in [
+            "+4930123456",
+            "004930123456",
+            "030123456",
+            "4930123456",
+            "+49 (30) 123-456",
+        ] {
+            assert_eq!(
+                read_number(&rules, written).map(|n| n.to_string()).as_deref(),
+                Some("+4930123456"),
+                "{written}"
+            );
+        }
+        assert_eq!(read_number(&rules, "anonymous"), None);
+        assert_eq!(read_number(&rules, ""), None);
+        let rules = german(BareNumbers::National, NumberFormat::Plus);
+        assert_eq!(
+            read_number(&rules, "30123456").map(|n| n.to_string()).as_deref(),
+            Some("+4930123456")
+        );
+    }
+
+    #[test]
+    fn numbers_leave_in_the_trunks_own_form() {
+        for (format, number, written) in [
+            (NumberFormat::Plus, "+4930123456", "+4930123456"),
+            (NumberFormat::Digits, "+4930123456", "4930123456"),
+            (NumberFormat::Prefixed, "+14255550100", "0014255550100"),
+            (NumberFormat::National, "+4930123456", "030123456"),
+            (NumberFormat::National, "+14255550100", "0014255550100"),
+            (NumberFormat::National, "112", "112"),
+        ] {
+            assert_eq!(
+                write_number(&german(BareNumbers::National, format), number),
+                written,
+                "{format:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The INVITE toward a carrier, planned to the last header; gateways in order, the healthy first.
+
+use super::number::write_number;
+use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, PrivateCaller};
+use crate::dial::{
+    Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
+};
+use crate::route::{Callee, Caller, Decision, Diversion};
+use crate::sdp::{self, LegProfile};
+use crate::sip::message::HeaderName;
+use crate::sip::{ListenerId, Transport};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a plan needs beside the decision: how the caller may be shown and who diverted the call.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanFacts<'a> {
+    pub config: &'a Config,
+    pub decision: &'a Decision,
+    pub caller: &'a Caller,
+    pub diversions: &'a [Diversion],
+}
+
+/// The attempt that rings `callee` through `carriers`: each carrier's gateways in order, gateways for which `held` is
+/// true behind the others of their carrier.
+pub fn plan(
+    facts: PlanFacts<'_>,
+    carriers: &[Arc<Carrier>],
+    callee: &Callee,
+    held: impl Fn(&PeerName) -> bool,
+) -> Attempt {
+    let mut hops = Vec::new();
+    for carrier in carriers {
+        let mut planned: Vec<(bool, PlannedHop)> = Vec::with_capacity(carrier.gateways.len());
+        for gateway in &carrier.gateways {
+            let hop = hop(facts, carrier, gateway, callee);
+            planned.push((held(&hop.peer), hop));
+        }
+        planned.sort_by_key(|(held, _)| *held);
+        hops.extend(planned.into_iter().map(|(_, hop)| hop));
+    }
+    Attempt { hops }
+}
+
+/// What a gateway is called in health tables, traces and metrics.
+pub fn gateway_name(carrier: &Carrier, gateway: &Gateway) -> PeerName {
+    let port = gateway.port.map(|port| format!(":{port}")).unwrap_or_default();
+    PeerName::Gateway {
+        carrier: carrier.id.as_str().into(),
+        gateway: format!("{}{port}", gateway.host).into(),
+    }
+}
+
+fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Callee) -> PlannedHop {
+    let host = match gateway.port {
+        Some(port) => format!("{}:{port}", gateway.host),
+        None => gateway.host.to_string(),
+    };
+    let number = write_number(&carrier.numbers, &callee.to_string());
+    let transport = match gateway.transport {
+        Transport::Udp => String::new(),
+        other => format!(";transport={}", other.uri_name()),
+    };
+    let identity = identity(facts, carrier, gateway.listener);
+    let mut headers = identity.headers;
+    history(facts, carrier, &number, &host, &mut headers);
+    PlannedHop {
+        peer: gateway_name(carrier, gateway),
+        next: NextHop {
+            host: match &gateway.host {
+                Host::Address(address) => address.to_string().into(),
+                Host::Name(name) => name.as_str().into(),
+            },
+            port: gateway.port,
+            transport: Some(gateway.transport),
+            listener: gateway.listener,
+            server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
+        },
+        request_uri: format!("sip:{number}@{host}{transport};user=phone"),
+        from: identity.from,
+        to: format!("<sip:{number}@{host};user=phone>"),
+        contact_user: identity.contact_user,
+        headers,
+        terms: terms(facts.config, carrier, gateway.listener),
+        credentials: carrier.credentials.as_ref().map(|known| Credentials {
+            realm: known.realm.clone(),
+            username: known.username.clone(),
+            password: Secret(known.password.reveal().to_owned()),
+        }),
+        first_response: carrier.failover.response_timeout,
+        hunt: HuntOn {
+            codes: carrier.failover.codes.as_slice().into(),
+        },
+        hold_down: carrier.failover.hold_down,
+    }
+}
+
+struct Identity {
+    from: String,
+    contact_user: String,
+    headers: Vec<(HeaderName, String)>,
+}
+
+/// Who is shown to the carrier (TEAMS-050): the tenant's replacement, else what the carrier's policy believes.
+fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Identity {
+    let caller = facts.caller;
+    let believed = match (facts.decision.shown_instead, carrier.caller.present) {
+        (Some(shown), _) | (None, CallerSource::Fixed(shown)) => shown.to_string(),
+        (None, CallerSource::From) if !caller.number.is_empty() => caller.number.clone(),
+        (None, CallerSource::Pai | CallerSource::From) => {
+            caller.asserted.clone().unwrap_or_else(|| caller.number.clone())
+        }
+    };
+    let host = facts
+        .config
+        .sbc
+        .listener(listener)
+        .map(|l| l.advertise.to_string())
+        .unwrap_or_default();
+    let written = write_number(&carrier.numbers, &believed);
+    let asserted = caller
+        .asserted
+        .as_deref()
+        .filter(|_| facts.decision.shown_instead.is_none())
+        .unwrap_or(&believed);
+    let asserted = write_number(&carrier.numbers, asserted);
+    let mut headers = Vec::new();
+    let display = caller.display.as_deref().map(quoted).unwrap_or_default();
+    if !caller.private && !written.is_empty() {
+        let uri = format!("<sip:{written}@{host};user=phone>");
+        if carrier.caller.assert {
+            headers.push((
+                HeaderName::PAssertedIdentity,
+                format!("<sip:{asserted}@{host};user=phone>"),
+            ));
+        }
+        return Identity {
+            from: format!("{display}{uri}"),
+            contact_user: written,
+            headers,
+        };
+    }
+    headers.push((HeaderName::Privacy, "id".into()));
+    if carrier.caller.private == PrivateCaller::Assert && !asserted.is_empty() {
+        headers.push((
+            HeaderName::PAssertedIdentity,
+            format!("<sip:{asserted}@{host};user=phone>"),
+        ));
+    }
+    Identity {
+        from: "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(),
+        contact_user: "anonymous".into(),
+        headers,
+    }
+}
+
+/// A display name as a quoted string and a space (RFC 3261 §25.1).
+pub fn quoted(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 3);
+    text.push('"');
+    for c in name.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push_str("\" ");
+    text
+}
+
+/// How a diverted call tells the carrier of it (TEAMS-051): RFC 5806 or RFC 7044.
+fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, headers: &mut Vec<(HeaderName, String)>) {
+    if facts.diversions.is_empty() {
+        return;
+    }
+    let written = |diversion: &Diversion| write_number(&carrier.numbers, &diversion.number);
+    match carrier.history {
+        History::None => {}
+        History::Diversion => {
+            // The latest diversion first (RFC 5806 §4.3).
+            for diversion in facts.diversions.iter().rev() {
+                let reason = if diversion.reason.is_empty() {
+                    "unknown"
+                } else {
+                    &diversion.reason
+                };
+                headers.push((
+                    HeaderName::Diversion,
+                    format!("<sip:{}@{host};user=phone>;reason={reason}", written(diversion)),
+                ));
+            }
+        }
+        History::HistoryInfo => {
+            let mut index = String::from("1");
+            let mut entries: Vec<String> = Vec::new();
+            for diversion in facts.diversions {
+                entries.push(format!("<sip:{}@{host};user=phone>;index={index}", written(diversion)));
+                index.push_str(".1");
+            }
+            entries.push(format!("<sip:{number}@{host};user=phone>;index={index}"));
+            headers.push((HeaderName::HistoryInfo, entries.join(", ")));
+        }
+    }
+}
+
+/// The terms of every leg toward or from this carrier on `listener`.
+pub fn terms(config: &Config, carrier: &Carrier, listener: ListenerId) -> Arc<LegTerms> {
+    let sbc = &config.sbc;
+    let contact = sbc.listener(listener).map_or_else(String::new, |known| {
+        format!(
+            "{}:{};transport={}",
+            known.advertise,
+            known.advertise_port,
+            known.transport.uri_name()
+        )
+    });
+    let mut media = LegProfile::carrier();
+    media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
+    media.addresses.own = vec![sbc.media.bind, sbc.media.advertise];
+    media.addresses.allow_loopback = sbc.media.allow_loopback;
+    Arc::new(LegTerms {
+        kind: LegKind::Carrier {
+            carrier: carrier.id.as_str().into(),
+        },
+        listener,
+        transport: sbc.listener(listener).map_or(Transport::Udp, |known| known.transport),
+        server_name: None,
+        contact: contact.into(),
+        allow: "INVITE, ACK, CANCEL, BYE, OPTIONS".into(),
+        supported: "timer".into(),
+        product: sbc.teams.product.as_str().into(),
+        fixed_headers: Vec::new(),
+        media,
+        behind_nat: carrier.media.nat,
+        session_timer: SessionTimer {
+            expires: carrier.session_expires,
+            min: Duration::from_secs(90),
+        },
+    })
+}
+
+/// The configuration's word for a codec as SDP knows it.
+pub fn sdp_codec(codec: Codec) -> sdp::Codec {
+    match codec {
+        Codec::Pcmu => sdp::Codec::Pcmu,
+        Codec::Pcma => sdp::Codec::Pcma,
+        Codec::G722 => sdp::Codec::G722,
+        Codec::G729 => sdp::Codec::G729,
+    }
+}

@@ -1,0 +1,89 @@
+//! Which failure a caller is told when nobody answered.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How one attempt ended without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptFailure {
+    /// The SIP status that the far side gave, or the one that stands for what happened (408 no answer, 503 unreachable).
+    pub status: u16,
+    pub phrase: String,
+    /// `Reason` header values as received (RFC 3326), in order.
+    pub reasons: Vec<String>,
+    pub retry_after: Option<Duration>,
+    /// What went wrong on our side of the hop: no address, no connection, no media in common. `None`: the far side
+    /// answered.
+    pub local: Option<String>,
+}
+
+impl AttemptFailure {
+    /// A failure without an answer from the far side; `status` is the code that stands for it.
+    pub fn local(status: u16, phrase: &str, detail: String) -> AttemptFailure {
+        AttemptFailure {
+            status,
+            phrase: phrase.into(),
+            reasons: Vec::new(),
+            retry_after: None,
+            local: Some(detail),
+        }
+    }
+
+    /// True when the far side never answered.
+    pub fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// In words.
+    pub fn explain(&self) -> String {
+        self.local
+            .clone()
+            .unwrap_or_else(|| format!("{} {}", self.status, self.phrase))
+    }
+}
+
+/// The failure to relay: 6xx beats all (RFC 3261 §16.7 step 6), then a user's answer (busy, declined, unknown number),
+/// then everything else; the latest wins within a class.
+pub fn best_failure(failures: &[AttemptFailure]) -> Option<&AttemptFailure> {
+    failures.iter().max_by_key(|failure| rank(failure.status))
+}
+
+fn rank(status: u16) -> u8 {
+    match status {
+        600..=699 => 4,
+        486 => 3,
+        404 | 410 | 480 | 484 => 2,
+        408 | 487 | 500..=599 => 0,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(status: u16) -> AttemptFailure {
+        AttemptFailure {
+            status,
+            phrase: String::new(),
+            reasons: Vec::new(),
+            retry_after: None,
+            local: None,
+        }
+    }
+
+    #[test]
+    fn busy_beats_unreachable_and_decline_beats_busy() {
+        let failures = [failure(486), failure(503)];
+        assert_eq!(best_failure(&failures).map(|f| f.status), Some(486));
+        let failures = [failure(603), failure(486), failure(408)];
+        assert_eq!(best_failure(&failures).map(|f| f.status), Some(603));
+    }
+
+    #[test]
+    fn the_latest_wins_within_a_class() {
+        let failures = [failure(503), failure(504)];
+        assert_eq!(best_failure(&failures).map(|f| f.status), Some(504));
+        assert_eq!(best_failure(&[]), None);
+    }
+}

@@ -1,0 +1,155 @@
+//! The dial plan: attempts rung in parallel, each a list of hops tried in order.
+
+use crate::sdp::LegProfile;
+use crate::sip::message::HeaderName;
+use crate::sip::{ListenerId, Transport};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that a call needs to ring its destinations; no configuration is read after it was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DialPlan {
+    /// Rung at once; the first that answers wins and the others are cancelled.
+    pub attempts: Vec<Attempt>,
+    /// How long the whole plan may ring before it counts as not answered.
+    pub timeout: Duration,
+}
+
+/// One destination: its hops are tried in order until one answers or fails for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub hops: Vec<PlannedHop>,
+}
+
+/// One INVITE to be sent, planned to the last header.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedHop {
+    pub peer: PeerName,
+    pub next: NextHop,
+    /// Request-URI, byte for byte as it goes out.
+    pub request_uri: String,
+    /// `From` without a tag: a name-addr.
+    pub from: String,
+    /// `To`: a name-addr.
+    pub to: String,
+    /// User part of our Contact.
+    pub contact_user: String,
+    /// Headers beyond those that every INVITE has: identity, privacy, history.
+    pub headers: Vec<(HeaderName, String)>,
+    pub terms: Arc<LegTerms>,
+    pub credentials: Option<Credentials>,
+    /// No response at all within this: the next hop is tried.
+    pub first_response: Duration,
+    pub hunt: HuntOn,
+    /// How long the peer is tried last after it failed without naming a time itself.
+    pub hold_down: Duration,
+}
+
+/// What a hop is called in traces, CDRs and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerName {
+    /// A Teams hub by its FQDN.
+    Hub(Arc<str>),
+    /// A gateway of a carrier.
+    Gateway { carrier: Arc<str>, gateway: Arc<str> },
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerName::Hub(host) => f.write_str(host),
+            PeerName::Gateway { carrier, gateway } => write!(f, "{carrier}/{gateway}"),
+        }
+    }
+}
+
+/// Where to send, before RFC 3263 resolution.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NextHop {
+    /// Host name or IP literal, without brackets.
+    pub host: Arc<str>,
+    /// `None`: SRV decides, else the transport's default.
+    pub port: Option<u16>,
+    /// `None`: NAPTR decides, else UDP.
+    pub transport: Option<Transport>,
+    pub listener: ListenerId,
+    /// The name that a TLS server has to prove; `None` proves `host`.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// Which failures of a hop move on to the next one; every other final answer ends the attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HuntOn {
+    /// Status codes, for example 503. User answers (486, 600, 603…) have no place here; a code that means "this user
+    /// said no" is never retried (TEAMS-064).
+    pub codes: Arc<[u16]>,
+}
+
+impl HuntOn {
+    /// True when a final answer with `status` moves on.
+    pub fn contains(&self, status: u16) -> bool {
+        self.codes.contains(&status)
+    }
+}
+
+/// On whose side a leg stands. What Teams forbids can't be built without going through `Teams`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegKind {
+    Teams { tenant_fqdn: Arc<str> },
+    Carrier { carrier: Arc<str> },
+}
+
+/// The terms of a leg: fixed when the leg is made, shared by all legs of the same peer and configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LegTerms {
+    pub kind: LegKind,
+    pub listener: ListenerId,
+    pub transport: Transport,
+    /// The name that the peer's TLS certificate has to bear on connections for in-dialog requests; `None`: the host's.
+    pub server_name: Option<Arc<str>>,
+    /// Host, port and parameters of our Contact URI; the user part is the call's. Toward Teams the host is the tenant's
+    /// FQDN (TEAMS-029, TEAMS-030).
+    pub contact: Arc<str>,
+    /// `Allow` as sent on requests and responses that may carry it.
+    pub allow: Arc<str>,
+    /// `Supported`, empty for none.
+    pub supported: Arc<str>,
+    /// `User-Agent` on requests and `Server` on responses.
+    pub product: Arc<str>,
+    /// Headers on every request and response of the leg, for example `X-MS-SBC` (TEAMS-038).
+    pub fixed_headers: Vec<(HeaderName, String)>,
+    pub media: LegProfile,
+    /// The peer is behind NAT: plain RTP may move once, in-dialog requests go back to the flow.
+    pub behind_nat: bool,
+    pub session_timer: SessionTimer,
+}
+
+/// Session timer settings of a leg (RFC 4028).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTimer {
+    /// Offered Session-Expires; `None` offers none, but still honours the peer's.
+    pub expires: Option<Duration>,
+    pub min: Duration,
+}
+
+/// Digest credentials: answered only to `realm` (any, where none is given) and only on the hop that carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    pub realm: Option<String>,
+    pub username: String,
+    pub password: Secret,
+}
+
+/// A secret that never shows in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

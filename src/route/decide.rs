@@ -1,0 +1,270 @@
+//! The routing function.
+
+use super::facts::{Facts, Origin};
+use super::refusal::Refusal;
+use super::trace::Trace;
+use crate::carrier;
+use crate::config::{Carrier, CarrierId, Config, Destination, E164, FromTeams, OutsideCaller, Tenant};
+use std::sync::Arc;
+
+/// Whom the call is for, as the route understands the number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callee {
+    Number(E164),
+    /// Short codes, emergency numbers, star codes: sent as dialled.
+    Code(String),
+}
+
+impl std::fmt::Display for Callee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Callee::Number(number) => number.fmt(f),
+            Callee::Code(code) => f.write_str(code),
+        }
+    }
+}
+
+/// Where the call goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Teams {
+        number: E164,
+        voicemail: bool,
+    },
+    Carriers {
+        carriers: Vec<Arc<Carrier>>,
+        callee: Callee,
+    },
+}
+
+/// A routed call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub tenant: Arc<Tenant>,
+    pub target: Target,
+    /// The caller as E.164, where the number is one.
+    pub caller: Option<E164>,
+    /// Shown instead of the caller, by the tenant's policy.
+    pub shown_instead: Option<E164>,
+    pub emergency: bool,
+}
+
+/// Routes a call. The trace tells each step, whatever the result.
+pub fn decide(config: &Config, facts: &Facts) -> (Result<Decision, Refusal>, Trace) {
+    let mut trace = Trace::default();
+    let result = match &facts.origin {
+        Origin::Teams => from_teams(config, facts, &mut trace),
+        Origin::Carrier(id) => from_carrier(config, facts, id, &mut trace),
+    };
+    if let Err(refusal) = &result {
+        trace.step(
+            "refused",
+            format!("{} {}", refusal.status, refusal.phrase),
+            refusal.sentence.clone(),
+        );
+    }
+    (result, trace)
+}
+
+fn is_emergency(config: &Config, dialled: &str) -> bool {
+    let bare = dialled.strip_prefix('+').unwrap_or(dialled);
+    config
+        .sbc
+        .emergency
+        .numbers
+        .iter()
+        .any(|number| number.as_str() == dialled || number.as_str() == bare)
+}
+
+fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trace) -> Result<Decision, Refusal> {
+    let Some(carrier) = config.carrier(id) else {
+        // The configuration changed between identification and routing.
+        return Err(Refusal::unknown_number(&facts.dialled));
+    };
+    if is_emergency(config, &facts.dialled) {
+        return Err(Refusal::emergency_from_carrier(&facts.dialled));
+    }
+    let number = carrier::read_number(&carrier.numbers, &facts.dialled)
+        .ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
+    trace.step(
+        "number",
+        &facts.dialled,
+        format!("read as {number} by the rules of carrier '{id}'"),
+    );
+    let (tenant, entry) = config
+        .number(number)
+        .ok_or_else(|| Refusal::unknown_number(&number.to_string()))?;
+    let span = if entry.span.count() == 1 {
+        "number".to_owned()
+    } else {
+        format!("range {}", entry.span)
+    };
+    trace.step(
+        "tenant",
+        number.to_string(),
+        format!("{span} of tenant '{}'", tenant.id),
+    );
+    let caller = carrier::read_number(&carrier.numbers, &facts.caller.number);
+    match caller {
+        Some(caller) => trace.step("caller", &facts.caller.number, format!("read as {caller}")),
+        None => trace.step("caller", &facts.caller.number, "no telephone number: shown as it came"),
+    }
+    let voicemail = entry.to == Destination::TeamsVoicemail;
+    trace.step(
+        "target",
+        tenant.fqdn.to_string(),
+        if voicemail {
+            "voicemail of the Teams user"
+        } else {
+            "the Teams user"
+        },
+    );
+    Ok(Decision {
+        tenant: tenant.clone(),
+        target: Target::Teams { number, voicemail },
+        caller,
+        shown_instead: None,
+        emergency: false,
+    })
+}
+
+fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decision, Refusal> {
+    let tenant = config
+        .tenant_by_host(&facts.host)
+        .ok_or_else(|| Refusal::unknown_tenant(&facts.host))?;
+    trace.step("tenant", &facts.host, format!("trunk of tenant '{}'", tenant.id));
+    if is_emergency(config, &facts.dialled) {
+        return emergency(config, facts, tenant, trace);
+    }
+    let callee = match E164::parse(&facts.dialled) {
+        Ok(number) => Callee::Number(number),
+        Err(_) if is_dial_string(&facts.dialled) => Callee::Code(facts.dialled.clone()),
+        Err(_) => return Err(Refusal::address_incomplete(&facts.dialled)),
+    };
+    let shown_instead = check_caller(config, facts, tenant, trace)?;
+    let FromTeams::Carriers = tenant.from_teams;
+    let carriers = carriers_of(config, &tenant.carriers, trace);
+    if carriers.is_empty() {
+        return Err(Refusal::no_carrier(tenant.id.as_str()));
+    }
+    Ok(Decision {
+        tenant: tenant.clone(),
+        target: Target::Carriers { carriers, callee },
+        caller: E164::parse(&facts.caller.number).ok(),
+        shown_instead,
+        emergency: false,
+    })
+}
+
+/// Emergency calls pass before caller policy, limits and applications (promise 6; TEAMS-054).
+fn emergency(config: &Config, facts: &Facts, tenant: &Arc<Tenant>, trace: &mut Trace) -> Result<Decision, Refusal> {
+    trace.step(
+        "emergency",
+        &facts.dialled,
+        "emergency number: passes before policy and limits",
+    );
+    let own = &config.sbc.emergency.carriers;
+    let mut carriers = carriers_of(config, own, trace);
+    for carrier in carriers_of(config, &tenant.carriers, trace) {
+        if !carriers.iter().any(|known| known.id == carrier.id) {
+            carriers.push(carrier);
+        }
+    }
+    if carriers.is_empty() {
+        // Nobody configured a way: every carrier there is, rather than none.
+        carriers = config
+            .sbc
+            .carriers
+            .iter()
+            .filter(|carrier| !carrier.gateways.is_empty())
+            .cloned()
+            .collect();
+    }
+    if carriers.is_empty() {
+        return Err(Refusal::no_carrier(tenant.id.as_str()));
+    }
+    let code = facts.dialled.strip_prefix('+').unwrap_or(&facts.dialled).to_owned();
+    Ok(Decision {
+        tenant: tenant.clone(),
+        target: Target::Carriers {
+            carriers,
+            callee: Callee::Code(code),
+        },
+        caller: E164::parse(&facts.caller.number).ok(),
+        shown_instead: None,
+        emergency: true,
+    })
+}
+
+fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace) -> Vec<Arc<Carrier>> {
+    let mut carriers = Vec::with_capacity(ids.len());
+    for id in ids {
+        match config.carrier(id) {
+            Some(carrier) if carrier.gateways.is_empty() => {
+                trace.step("carrier", id.to_string(), "has no gateway: passed over");
+            }
+            Some(carrier) => {
+                trace.step(
+                    "carrier",
+                    id.to_string(),
+                    format!("tried as number {}", carriers.len() + 1),
+                );
+                carriers.push(carrier.clone());
+            }
+            None => trace.step("carrier", id.to_string(), "not configured: passed over"),
+        }
+    }
+    carriers
+}
+
+/// Whether the tenant may show this caller; the number shown instead when its policy says so. A forwarded call shows
+/// the original caller, and the tenant's user who forwarded it vouches for it (facts of Teams: From is the original
+/// caller, the user stands in History-Info, Referred-By or P-Asserted-Identity).
+fn check_caller(config: &Config, facts: &Facts, tenant: &Tenant, trace: &mut Trace) -> Result<Option<E164>, Refusal> {
+    let number = &facts.caller.number;
+    let owned = |text: &str| {
+        let owner = E164::parse(text).ok().and_then(|number| config.number(number));
+        owner.is_some_and(|(owner, _)| owner.id == tenant.id)
+    };
+    if owned(number) {
+        trace.step("caller", number, format!("a number of tenant '{}'", tenant.id));
+        return Ok(None);
+    }
+    if let Some(asserted) = facts.caller.asserted.as_deref().filter(|asserted| owned(asserted)) {
+        trace.step(
+            "caller",
+            number,
+            format!("asserted as {asserted}, a number of tenant '{}'", tenant.id),
+        );
+        return Ok(None);
+    }
+    if let Some(by) = facts.diversions.iter().find(|diversion| owned(&diversion.number)) {
+        trace.step(
+            "caller",
+            number,
+            format!("forwarded by {}, a number of tenant '{}'", by.number, tenant.id),
+        );
+        return Ok(None);
+    }
+    if number.is_empty() && facts.caller.private {
+        trace.step("caller", "anonymous", "no number to check");
+        return Ok(None);
+    }
+    match tenant.outside_caller {
+        OutsideCaller::Replace(shown) => {
+            trace.step(
+                "caller",
+                number,
+                format!("not a number of tenant '{}': {shown} is shown", tenant.id),
+            );
+            Ok(Some(shown))
+        }
+        OutsideCaller::Refuse => Err(Refusal::foreign_caller(number, tenant.id.as_str())),
+    }
+}
+
+/// Digits, `*`, `#`, and a leading `+`: what a telephone can dial.
+fn is_dial_string(text: &str) -> bool {
+    let rest = text.strip_prefix('+').unwrap_or(text);
+    (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
+}

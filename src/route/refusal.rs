@@ -1,0 +1,96 @@
+//! Why a call is not routed.
+
+use serde::{Deserialize, Serialize};
+
+/// A refused call: the SIP answer, the Q.850 cause and a sentence a human understands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub status: u16,
+    pub phrase: String,
+    /// Q.850 cause for the Reason header (TEAMS-058).
+    pub q850: u8,
+    pub sentence: String,
+}
+
+impl Refusal {
+    fn new(status: u16, phrase: &str, q850: u8, sentence: String) -> Refusal {
+        Refusal {
+            status,
+            phrase: phrase.into(),
+            q850,
+            sentence,
+        }
+    }
+
+    /// The Request-URI names no number at all, or one that can't be dialled.
+    pub fn address_incomplete(dialled: &str) -> Refusal {
+        Refusal::new(
+            484,
+            "Address Incomplete",
+            28,
+            format!("'{dialled}' is not a telephone number"),
+        )
+    }
+
+    /// Nobody here has the number.
+    pub fn unknown_number(number: &str) -> Refusal {
+        Refusal::new(404, "Not Found", 1, format!("no tenant has the number {number}"))
+    }
+
+    /// The Request-URI host is no tenant's trunk name (TEAMS-032).
+    pub fn unknown_tenant(host: &str) -> Refusal {
+        Refusal::new(404, "Not Found", 3, format!("no tenant has the trunk name '{host}'"))
+    }
+
+    /// The caller shown is not the tenant's.
+    pub fn foreign_caller(caller: &str, tenant: &str) -> Refusal {
+        Refusal::new(
+            403,
+            "Forbidden",
+            21,
+            format!("the caller {caller} is not a number of tenant '{tenant}'"),
+        )
+    }
+
+    /// The tenant has no way to the telephone network.
+    pub fn no_carrier(tenant: &str) -> Refusal {
+        Refusal::new(
+            503,
+            "Service Unavailable",
+            3,
+            format!("tenant '{tenant}' has no carrier for calls out of Teams"),
+        )
+    }
+
+    /// An emergency number from where no emergency call is served.
+    pub fn emergency_from_carrier(number: &str) -> Refusal {
+        Refusal::new(
+            404,
+            "Not Found",
+            1,
+            format!("the emergency number {number} is served for calls out of Teams only"),
+        )
+    }
+
+    /// The `Reason` header (RFC 3326).
+    pub fn reason(&self) -> String {
+        let text: String = self
+            .sentence
+            .chars()
+            .filter(|c| !matches!(c, '"' | '\\') && !c.is_control())
+            .collect();
+        format!("Q.850;cause={};text=\"{text}\"", self.q850)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_wrote_can_not_break_out_of_the_reason() {
+        let reason = Refusal::unknown_number("\"\r\nX: y").reason();
+        assert!(!reason.contains('\r') && !reason.contains('\n'), "{reason}");
+        assert_eq!(reason.matches('"').count(), 2, "{reason}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
+
+use crate::carrier::{PlanFacts, quoted};
+use crate::config::{Config, E164, Hub, Teams, Tenant};
+use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer};
+use crate::route::Diversion;
+use crate::sdp::LegProfile;
+use crate::sip::Transport;
+use crate::sip::message::HeaderName;
+use std::sync::Arc;
+
+/// The attempt that rings `number` in the tenant: each hub once, hubs for which `held` is true last.
+pub fn plan(facts: PlanFacts<'_>, number: E164, voicemail: bool, held: impl Fn(&PeerName) -> bool) -> Attempt {
+    let teams = &facts.config.sbc.teams;
+    let mut planned: Vec<(bool, PlannedHop)> = Vec::with_capacity(teams.hubs.len());
+    for hub in &teams.hubs {
+        let hop = hop(facts, teams, hub, number, voicemail);
+        planned.push((held(&hop.peer), hop));
+    }
+    planned.sort_by_key(|(held, _)| *held);
+    Attempt {
+        hops: planned.into_iter().map(|(_, hop)| hop).collect(),
+    }
+}
+
+/// What a hub is called in health tables, traces and metrics.
+pub fn hub_name(hub: &Hub) -> PeerName {
+    PeerName::Hub(hub.host.as_str().into())
+}
+
+fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: bool) -> PlannedHop {
+    let tenant = &facts.decision.tenant;
+    let opaque = if voicemail { ";opaque=app:voicemail" } else { "" };
+    let (from, contact_user, mut headers) = identity(facts, tenant);
+    if let Some(entries) = history(facts.diversions, tenant, number) {
+        headers.push((HeaderName::HistoryInfo, entries));
+    }
+    PlannedHop {
+        peer: hub_name(hub),
+        next: NextHop {
+            host: hub.host.as_str().into(),
+            port: Some(hub.port),
+            transport: Some(Transport::Tls),
+            listener: teams.listener,
+            server_name: Some(hub.host.as_str().into()),
+        },
+        request_uri: format!(
+            "sip:{number}@{}:{};user=phone;transport=tls{opaque}",
+            hub.host, hub.port
+        ),
+        from,
+        to: format!("<sip:{number}@{};user=phone>", tenant.fqdn),
+        contact_user,
+        headers,
+        terms: terms(facts.config, tenant),
+        credentials: None,
+        first_response: teams.response_timeout,
+        // Never on 4xx or 6xx (TEAMS-064).
+        hunt: HuntOn {
+            codes: Arc::from([503]),
+        },
+        hold_down: teams.hold_down,
+    }
+}
+
+/// From, the user part of Contact, and Privacy (TEAMS-039 to TEAMS-042).
+fn identity(facts: PlanFacts<'_>, tenant: &Tenant) -> (String, String, Vec<(HeaderName, String)>) {
+    let caller = facts.caller;
+    let shown = match facts.decision.caller {
+        Some(number) => number.to_string(),
+        None => caller.number.clone(),
+    };
+    if caller.private || shown.is_empty() {
+        let headers = if caller.private {
+            vec![(HeaderName::Privacy, "id".into())]
+        } else {
+            Vec::new()
+        };
+        return (
+            "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(),
+            "anonymous".into(),
+            headers,
+        );
+    }
+    let display = caller.display.as_deref().map(quoted).unwrap_or_default();
+    let user: String = shown
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#' | '.' | '-'))
+        .collect();
+    (
+        format!("{display}<sip:{user}@{};user=phone>", tenant.fqdn),
+        user,
+        Vec::new(),
+    )
+}
+
+/// A carrier's Diversion or History-Info as History-Info (TEAMS-069), the oldest first, the callee last.
+fn history(diversions: &[Diversion], tenant: &Tenant, number: E164) -> Option<String> {
+    if diversions.is_empty() {
+        return None;
+    }
+    let mut index = String::from("1");
+    let mut entries = Vec::with_capacity(diversions.len() + 1);
+    for diversion in diversions {
+        let cause = match diversion.reason.as_str() {
+            "user-busy" => 486,
+            "no-answer" => 408,
+            "unavailable" | "out-of-service" => 503,
+            _ => 302,
+        };
+        let reason = format!("?Reason=SIP%3Bcause%3D{cause}");
+        entries.push(format!(
+            "<sip:{}@{};user=phone{reason}>;index={index}",
+            diversion.number, tenant.fqdn
+        ));
+        index.push_str(".1");
+    }
+    entries.push(format!("<sip:{number}@{};user=phone>;index={index}", tenant.fqdn));
+    Some(entries.join(","))
+}
+
+/// The terms of every Teams leg of a tenant.
+pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
+    let sbc = &config.sbc;
+    let port = sbc
+        .listener(sbc.teams.listener)
+        .map_or(5061, |listener| listener.advertise_port);
+    let mut media = LegProfile::teams();
+    media.addresses.own = vec![sbc.media.bind, sbc.media.advertise];
+    media.addresses.allow_loopback = sbc.media.allow_loopback;
+    Arc::new(LegTerms {
+        kind: LegKind::Teams {
+            tenant_fqdn: tenant.fqdn.as_str().into(),
+        },
+        listener: sbc.teams.listener,
+        transport: Transport::Tls,
+        // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
+        server_name: sbc.teams.hubs.first().map(|hub| hub.host.as_str().into()),
+        contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),
+        allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY".into(),
+        supported: "timer".into(),
+        product: sbc.teams.product.as_str().into(),
+        fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],
+        media,
+        behind_nat: false,
+        session_timer: SessionTimer {
+            expires: Some(sbc.teams.session_expires),
+            min: sbc.teams.min_se,
+        },
+    })
+}
