@@ -1,0 +1,30 @@
+# A static binary in an empty root: no shell, no package, no C library to patch. Names are resolved by the binary itself,
+# which is what allows glibc to be linked statically (getaddrinfo is never called).
+#
+#   docker build -t portcullis .
+#   docker run --network host -v /etc/portcullis/config:/etc/portcullis/config portcullis
+#
+# Host networking: a media range of thousands of UDP ports through Docker's proxy would cost more than the SBC itself.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY . .
+# The target is named, though it is the machine's own, so that build scripts and macros aren't linked statically too.
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" --bin portcullis \
+    && mkdir -p /root-fs/etc/portcullis/config /root-fs/etc/portcullis/certs /root-fs/var/lib/portcullis /root-fs/tmp \
+    && cp "target/$target/release/portcullis" /root-fs/portcullis \
+    && strip --strip-debug /root-fs/portcullis \
+    && cp -r certs/. /root-fs/etc/portcullis/certs/ \
+    && if [ -d config ]; then cp -r config/. /root-fs/etc/portcullis/config/; fi \
+    && chown -R 65532:65532 /root-fs/var/lib/portcullis /root-fs/etc/portcullis/config /root-fs/tmp
+
+FROM scratch
+COPY --from=build /root-fs/ /
+USER 65532:65532
+# `config/` and `certs/` are found from here.
+WORKDIR /etc/portcullis
+EXPOSE 5060/udp 5060/tcp 5061/tcp
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/portcullis"]
+CMD ["run"]
