@@ -65,6 +65,11 @@ impl SessionCipher {
         }
     }
 
+    /// Whether a packet that failed verification is left as it was (AEAD wipes it).
+    pub(super) fn keeps_packet_on_failure(&self) -> bool {
+        matches!(self, SessionCipher::AesCm { .. })
+    }
+
     /// Encrypts and tags `buf[..len]`, whose first `header_len` bytes stay clear. Returns the protected length.
     pub(super) fn protect_rtp(
         &self,

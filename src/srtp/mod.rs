@@ -14,6 +14,8 @@ mod replay;
 mod sender;
 mod streams;
 mod suite;
+#[cfg(test)]
+mod tests;
 
 pub use error::SrtpError;
 pub use master_key::{KeyError, MasterKey};

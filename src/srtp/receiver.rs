@@ -9,6 +9,9 @@ use super::{MasterKey, SrtpError};
 use crate::rtp::packet;
 use std::fmt;
 
+/// How far behind a wrap the first packet we hear may lie, when those before it were missed: 20 s at 20 ms.
+const MISSED_WRAP: u16 = 1000;
+
 /// Verifies and decrypts what a peer sends under one master key.
 ///
 /// An SSRC is remembered once a packet of it was verified; strangers' packets change nothing. After an error the packet's
@@ -44,9 +47,23 @@ impl Receiver {
         let header = packet::Header::parse(packet).map_err(|_| SrtpError::Malformed)?;
         let stream = self.rtp.get(header.ssrc);
         let index = RtpStream::fresh_index(stream, header.sequence)?;
-        let len = self
-            .rtp_cipher
-            .unprotect_rtp(packet, self.mki_len, header.len, header.ssrc, index)?;
+        let unprotect = |packet: &mut [u8], index| {
+            self.rtp_cipher
+                .unprotect_rtp(packet, self.mki_len, header.len, header.ssrc, index)
+        };
+        let (len, index) = match unprotect(packet, index) {
+            // A peer may begin just below a wrap (RFC 3711 §3.3.1 only advises against it) and be heard first behind it.
+            // Tried at the beginning only, so that a stranger's packet costs one MAC from then on.
+            Err(SrtpError::AuthFailed)
+                if header.sequence < MISSED_WRAP
+                    && self.rtp.is_empty()
+                    && self.rtp_cipher.keeps_packet_on_failure() =>
+            {
+                let behind_wrap = index | 1 << 16;
+                (unprotect(packet, behind_wrap)?, behind_wrap)
+            }
+            verdict => (verdict?, index),
+        };
         self.rtp.put(header.ssrc, RtpStream::after(stream, index));
         Ok(len)
     }

@@ -73,6 +73,10 @@ impl<T: Copy> Streams<T> {
             .map(|previous| previous.state)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, T)> {
         self.slots.iter().flatten().map(|slot| (slot.ssrc, slot.state))
     }
