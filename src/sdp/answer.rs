@@ -9,14 +9,24 @@ use super::negotiated::{Negotiated, NegotiatedFormat, SrtpKeys};
 use super::offer::Offer;
 use super::profile::{LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
+use std::fmt;
 use std::net::SocketAddr;
 
 /// An answer of ours and what it settles.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The session description; it holds our SRTP key.
     pub body: String,
     pub negotiated: Negotiated,
+}
+
+/// Without the body, which holds a key.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("negotiated", &self.negotiated)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Answers a peer's offer with what the other leg's peer accepted: `formats` ([`Negotiated::formats`]) in its order and
@@ -305,6 +315,20 @@ mod tests {
             .replace("o=- 7 1 ", "o=- 7 2 ")
             .replace("a=sendrecv", "a=inactive");
         assert_eq!(held.body, expected);
+    }
+
+    #[test]
+    fn keys_stay_out_of_debug() {
+        let teams = LegProfile::teams();
+        let mut ours = local(30_000, 1);
+        let formats = [Format::well_known(8).unwrap()];
+        let offered = offer(&teams, &mut ours, &formats, Direction::SendRecv);
+        let remote = peer("8", "RTP/SAVP", &crypto());
+        let answered = answer(&teams, &mut ours, &remote, &formats, Direction::SendRecv).unwrap();
+        let (own, theirs) = ("AQEB".repeat(10), "AwMD".repeat(10));
+        assert!(offered.body.contains(&own) && answered.body.contains(&own));
+        let shown = format!("{ours:?} {offered:?} {answered:?} {remote:?}");
+        assert!(!shown.contains(&own) && !shown.contains(&theirs), "{shown}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod codec;
 mod crypto;
 mod direction;
 mod error;
+mod lines;
 mod local;
 mod multipart;
 mod negotiated;

@@ -7,6 +7,7 @@ use super::local::{AudioLine, LocalMedia, OFFERED_TAG};
 use super::profile::{Auxiliary, LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// The number that most equipment expects telephone-event on, some even without reading `a=rtpmap`.
@@ -47,13 +48,24 @@ pub enum WhyLeftOut {
 }
 
 /// An offer of ours, kept until its answer comes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The session description; it holds our SRTP key.
     pub body: String,
     pub formats: Vec<Format>,
     pub direction: Direction,
     pub(super) rtcp_mux: bool,
+}
+
+/// Without the body, which holds a key.
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer")
+            .field("formats", &self.formats)
+            .field("direction", &self.direction)
+            .field("rtcp_mux", &self.rtcp_mux)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Decides whether a peer's offer can be taken and what of it the other leg is offered. A refusal here comes before
