@@ -1,190 +1,159 @@
-//! Named telephone events seen once each (RFC 4733 §2.5): updates, three end packets, lost ends, long events.
+//! The digits of one received stream, also those whose end packets were all lost and that no other digit follows.
 
 use crate::moment::Moment;
+use crate::rtp::telephone_event::{Digits, Event};
 use std::time::Duration;
 
-/// An event whose packets stopped without an end is over after this long.
+/// A digit whose packets stopped without an end is over after this long.
 const LOST_END: Duration = Duration::from_millis(300);
 
-/// A finished digit: its sign (`0`-`9`, `*`, `#`, `A`-`D`) and its length on the RTP clock.
+/// A finished digit: its sign (`0`-`9`, `*`, `#`, `A`-`D`) and how long it was held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digit {
     pub sign: char,
     pub duration: Duration,
 }
 
-/// The event in progress of one received stream.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct DigitDetector(Option<Progress>);
+/// Finds each digit once.
+#[derive(Default)]
+pub(super) struct DigitWatch {
+    digits: Digits,
+    held: Option<Held>,
+}
 
-#[derive(Debug, Clone, Copy)]
-struct Progress {
+/// The digit that has no end yet.
+struct Held {
     sign: char,
-    /// RTP timestamp of the event's present segment.
-    timestamp: u32,
-    /// Timestamp units of the segments before this one (§2.5.1.3) and of this one.
-    earlier: u32,
-    units: u16,
+    /// Timestamp units.
+    duration: u16,
     clock_rate: u32,
     heard: Moment,
-    reported: bool,
 }
 
-impl Progress {
-    fn digit(&self) -> Digit {
-        let units = u64::from(self.earlier) + u64::from(self.units);
-        let micros = units * 1_000_000 / u64::from(self.clock_rate.max(1));
-        Digit {
-            sign: self.sign,
-            duration: Duration::from_micros(micros),
+impl DigitWatch {
+    /// Takes the payload of one telephone-event packet; the digit that it finishes.
+    pub fn packet(
+        &mut self,
+        marker: bool,
+        timestamp: u32,
+        clock_rate: u32,
+        payload: &[u8],
+        now: Moment,
+    ) -> Option<Digit> {
+        let heard = self.digits.receive(marker, timestamp, payload);
+        if heard.released.is_some() {
+            self.held = None;
         }
-    }
-}
-
-impl DigitDetector {
-    /// Takes one telephone-event packet; the digits that it finishes (an unfinished earlier one, then its own).
-    pub fn packet(&mut self, timestamp: u32, clock_rate: u32, payload: &[u8], now: Moment) -> [Option<Digit>; 2] {
-        let [event, flags, high, low, ..] = *payload else {
-            return [None; 2];
-        };
-        let Some(sign) = sign_of(event) else { return [None; 2] };
-        let ended = flags & 0x80 != 0;
-        let units = u16::from_be_bytes([high, low]);
-        let mut finished = [None; 2];
-        match &mut self.0 {
-            Some(known) if known.timestamp == timestamp => {
-                if known.sign != sign {
-                    return finished;
-                }
-                known.units = known.units.max(units);
-                known.heard = now;
-            }
-            Some(known) if timestamp.wrapping_sub(known.timestamp) > u32::MAX / 2 => return finished,
-            Some(known)
-                if known.sign == sign
-                    && !known.reported
-                    && known.timestamp.wrapping_add(u32::from(known.units)) == timestamp =>
-            {
-                known.earlier = known.earlier.saturating_add(u32::from(known.units));
-                known.timestamp = timestamp;
-                known.units = units;
-                known.heard = now;
-            }
-            _ => {
-                finished[0] = self.finish();
-                self.0 = Some(Progress {
+        let duration = Event::parse(payload).map_or(0, |event| event.duration);
+        match (heard.pressed, &mut self.held) {
+            (Some(sign), held) if heard.released.is_none_or(|released| released.digit != sign) => {
+                *held = Some(Held {
                     sign,
-                    timestamp,
-                    earlier: 0,
-                    units,
+                    duration,
                     clock_rate,
                     heard: now,
-                    reported: false,
                 });
             }
+            (None, Some(held)) => {
+                held.duration = held.duration.max(duration);
+                held.heard = now;
+            }
+            _ => {}
         }
-        if ended {
-            finished[1] = self.finish();
-        }
-        finished
+        heard
+            .released
+            .map(|released| digit(released.digit, released.duration, clock_rate))
     }
 
     /// The digit whose end packets were all lost.
     pub fn overdue(&mut self, now: Moment) -> Option<Digit> {
-        if now.since(self.0.as_ref()?.heard) < LOST_END {
-            return None;
-        }
-        self.finish()
-    }
-
-    fn finish(&mut self) -> Option<Digit> {
-        let progress = self.0.as_mut().filter(|progress| !progress.reported)?;
-        progress.reported = true;
-        Some(progress.digit())
+        let held = self.held.take_if(|held| now.since(held.heard) >= LOST_END)?;
+        self.digits = Digits::new();
+        Some(digit(held.sign, held.duration, held.clock_rate))
     }
 }
 
-fn sign_of(event: u8) -> Option<char> {
-    b"0123456789*#ABCD".get(usize::from(event)).copied().map(char::from)
+fn digit(sign: char, units: u16, clock_rate: u32) -> Digit {
+    Digit {
+        sign,
+        duration: Duration::from_secs(u64::from(units)) / clock_rate.max(1),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn feed(detector: &mut DigitDetector, packets: &[(u32, u8, bool, u16)]) -> Vec<(char, u128)> {
-        let mut seen = Vec::new();
-        for (timestamp, event, end, units) in packets {
+    fn at(millis: u64) -> Moment {
+        Moment::from_micros(millis * 1000)
+    }
+
+    /// Packets of (timestamp, event, end, duration) 20 ms apart from `start`; the digits told.
+    fn feed(watch: &mut DigitWatch, start: u64, packets: &[(u32, u8, bool, u16)]) -> Vec<(char, u128)> {
+        let mut told = Vec::new();
+        for ((timestamp, event, end, units), millis) in packets.iter().zip((start..).step_by(20)) {
             let [high, low] = units.to_be_bytes();
             let payload = [*event, if *end { 0x8a } else { 0x0a }, high, low];
-            let digits = detector.packet(*timestamp, 8000, &payload, Moment::ZERO);
-            seen.extend(
-                digits
-                    .into_iter()
-                    .flatten()
-                    .map(|digit| (digit.sign, digit.duration.as_millis())),
-            );
+            let digit = watch.packet(*units == 160, *timestamp, 8000, &payload, at(millis));
+            told.extend(digit.map(|digit| (digit.sign, digit.duration.as_millis())));
         }
-        seen
+        told
     }
 
     #[test]
     fn updates_and_repeated_ends_are_one_digit() {
-        let mut detector = DigitDetector::default();
+        let mut watch = DigitWatch::default();
         let packets = [
-            (100, 5, false, 160),
-            (100, 5, false, 320),
-            (100, 5, true, 480),
-            (100, 5, true, 480),
-            (100, 5, true, 480),
+            (9, 5, false, 160),
+            (9, 5, false, 320),
+            (9, 5, true, 480),
+            (9, 5, true, 480),
+            (9, 5, true, 480),
         ];
-        assert_eq!(feed(&mut detector, &packets), [('5', 60)]);
+        assert_eq!(feed(&mut watch, 0, &packets), [('5', 60)]);
+        assert_eq!(watch.overdue(at(5000)), None);
     }
 
     #[test]
-    fn a_lost_end_is_reported_by_the_next_digit_or_by_time() {
-        let mut detector = DigitDetector::default();
+    fn a_lost_end_is_told_by_time_and_only_once() {
+        let mut watch = DigitWatch::default();
+        assert_eq!(feed(&mut watch, 0, &[(100, 11, false, 160), (100, 11, false, 320)]), []);
+        assert_eq!(watch.overdue(at(319)), None);
         assert_eq!(
-            feed(&mut detector, &[(100, 1, false, 160), (900, 2, true, 80)]),
-            [('1', 20), ('2', 10)]
+            watch.overdue(at(320)),
+            Some(Digit {
+                sign: '#',
+                duration: Duration::from_millis(40)
+            })
         );
-        assert_eq!(feed(&mut detector, &[(2000, 11, false, 160)]), []);
-        assert_eq!(detector.overdue(Moment::from_micros(299_999)), None);
-        let digit = Digit {
-            sign: '#',
-            duration: Duration::from_millis(20),
-        };
-        assert_eq!(detector.overdue(Moment::from_micros(300_000)), Some(digit));
-        assert_eq!(detector.overdue(Moment::from_micros(900_000)), None);
+        assert_eq!(watch.overdue(at(900)), None);
+        assert_eq!(
+            feed(&mut watch, 1000, &[(9000, 1, false, 160), (9000, 1, true, 320)]),
+            [('1', 40)]
+        );
     }
 
     #[test]
-    fn late_packets_foreign_events_and_short_payloads_are_no_digits() {
-        let mut detector = DigitDetector::default();
+    fn a_lost_end_is_told_by_the_next_digit() {
+        let mut watch = DigitWatch::default();
+        let packets = [
+            (100, 1, false, 160),
+            (900, 2, false, 160),
+            (900, 2, true, 320),
+            (900, 2, true, 320),
+        ];
+        assert_eq!(feed(&mut watch, 0, &packets), [('1', 20), ('2', 40)]);
+        assert_eq!(watch.overdue(at(5000)), None);
+    }
+
+    #[test]
+    fn foreign_events_and_short_payloads_are_no_digits() {
+        let mut watch = DigitWatch::default();
         assert_eq!(
-            feed(&mut detector, &[(1000, 3, true, 160), (500, 4, true, 160)]),
-            [('3', 20)]
-        );
-        assert_eq!(
-            feed(&mut detector, &[(3000, 255, true, 160), (3000, 16, true, 160)]),
+            feed(&mut watch, 0, &[(3000, 255, true, 160), (3000, 16, true, 160)]),
             []
         );
-        assert_eq!(detector.packet(9000, 8000, &[1, 0x80, 0], Moment::ZERO), [None; 2]);
-    }
-
-    #[test]
-    fn the_same_digit_twice_is_two_and_a_long_one_is_one() {
-        let mut detector = DigitDetector::default();
-        assert_eq!(
-            feed(&mut detector, &[(0, 7, true, 800), (1600, 7, true, 800)]),
-            [('7', 100), ('7', 100)]
-        );
-        let start = 100_000;
-        let long = [
-            (start, 8, false, 65535),
-            (start + 65535, 8, false, 160),
-            (start + 65535, 8, true, 465),
-        ];
-        assert_eq!(feed(&mut detector, &long), [('8', 8250)]);
+        assert_eq!(watch.packet(true, 9000, 8000, &[1, 0x80, 0], at(100)), None);
+        assert_eq!(watch.overdue(at(5000)), None);
     }
 }

@@ -17,7 +17,7 @@ pub(super) enum Command {
     Configure(LegId, Box<LegConfig>),
     Bridge(LegId, LegId),
     Unbridge(LegId),
-    Own(LegId, MediaEvents),
+    HandOver(LegId, MediaEvents),
     Stats(LegId, oneshot::Sender<MediaStats>),
     Close(LegId),
     Stop,

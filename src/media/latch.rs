@@ -69,22 +69,34 @@ const MAX_MISORDER: u16 = 100;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PlainStream(Option<(u32, u16, Moment)>);
 
+/// How a packet fits the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    Continues,
+    /// The first packet of a new stream.
+    Begins,
+    /// Of another stream while the present one runs.
+    Foreign,
+}
+
 impl PlainStream {
-    /// True when the packet belongs to the stream, or begins a new one after `silence` without packets.
-    pub fn admits(&mut self, ssrc: u32, sequence: u16, silence: Duration, now: Moment) -> bool {
-        let highest = match self.0 {
-            Some((known, highest, last)) if now.since(last) < silence => {
+    /// Places a packet; after `silence` without packets of the stream any packet may begin a new one.
+    pub fn place(&mut self, ssrc: u32, sequence: u16, silence: Duration, now: Moment) -> Fit {
+        let (fit, highest) = match self.0 {
+            None => (Fit::Begins, sequence),
+            Some((known, highest, last)) => {
                 let forward = sequence.wrapping_sub(highest);
-                let near = forward < MAX_DROPOUT || highest.wrapping_sub(sequence) <= MAX_MISORDER;
-                if known != ssrc || !near {
-                    return false;
+                let ahead = forward < MAX_DROPOUT;
+                let near = known == ssrc && (ahead || highest.wrapping_sub(sequence) <= MAX_MISORDER);
+                match near {
+                    true => (Fit::Continues, if ahead { sequence } else { highest }),
+                    false if now.since(last) >= silence => (Fit::Begins, sequence),
+                    false => return Fit::Foreign,
                 }
-                if forward < MAX_DROPOUT { sequence } else { highest }
             }
-            _ => sequence,
         };
         self.0 = Some((ssrc, highest, now));
-        true
+        fit
     }
 }
 
@@ -142,20 +154,29 @@ mod tests {
     #[test]
     fn a_running_plain_stream_refuses_other_ssrcs_and_far_sequences() {
         let mut stream = PlainStream::default();
-        assert!(stream.admits(1, 65530, SILENCE, ms(0)));
-        assert!(!stream.admits(2, 65531, SILENCE, ms(10)));
-        assert!(!stream.admits(1, 30000, SILENCE, ms(10)));
-        assert!(stream.admits(1, 4, SILENCE, ms(20)), "across the wrap");
-        assert!(stream.admits(1, 65533, SILENCE, ms(30)), "late, across the wrap");
-        assert!(
-            stream.admits(1, 5, SILENCE, ms(40)),
+        let mut place = |ssrc, sequence, millis| stream.place(ssrc, sequence, SILENCE, ms(millis));
+        assert_eq!(place(1, 65530, 0), Fit::Begins);
+        assert_eq!(place(2, 65531, 10), Fit::Foreign);
+        assert_eq!(place(1, 30000, 10), Fit::Foreign);
+        assert_eq!(place(1, 4, 20), Fit::Continues, "across the wrap");
+        assert_eq!(place(1, 65533, 30), Fit::Continues, "late, across the wrap");
+        assert_eq!(
+            place(1, 5, 40),
+            Fit::Continues,
             "a late packet does not move the window back"
         );
-        assert!(!stream.admits(2, 7, SILENCE, ms(99)));
-        assert!(
-            stream.admits(2, 7, SILENCE, ms(100)),
+        assert_eq!(place(2, 7, 99), Fit::Foreign);
+        assert_eq!(
+            place(2, 7, 100),
+            Fit::Begins,
             "the old stream is silent: a new one may begin"
         );
-        assert!(!stream.admits(1, 6, SILENCE, ms(101)));
+        assert_eq!(place(1, 6, 101), Fit::Foreign);
+        assert_eq!(
+            place(2, 8, 60_000),
+            Fit::Continues,
+            "silence alone does not end a stream"
+        );
+        assert_eq!(place(2, 30_000, 60_060), Fit::Begins);
     }
 }

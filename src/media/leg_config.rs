@@ -1,6 +1,6 @@
 //! What the owner of a leg decides about it: where the peer is, how it is secured, what may pass. Plain data.
 
-use crate::sdp::Direction;
+use crate::sdp::{Codec, DROP, Direction, Negotiated, PayloadMap};
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -37,6 +37,46 @@ pub struct LegConfig {
     pub payloads: Vec<Payload>,
     /// Packet time that the peer is expected to use.
     pub packet_time: Duration,
+}
+
+impl LegConfig {
+    /// What offer and answer settled on a leg. `relay` says what its payload types are called on the bridged leg (all
+    /// [`DROP`] while there is none); `latch` counts only on a leg without SRTP.
+    pub fn negotiated(media: &Negotiated, relay: &PayloadMap, latch: Latch) -> LegConfig {
+        let remote_rtcp = match media.remote_rtcp {
+            _ if media.rtcp_mux => RemoteRtcp::Mux,
+            Some(address) => RemoteRtcp::At(address),
+            None => RemoteRtcp::Nowhere,
+        };
+        let security = match &media.srtp {
+            None => Security::Plain { latch },
+            Some(keys) => Security::Sdes {
+                local: keys.local.clone(),
+                remote: keys.remote.clone(),
+                remote_mki_len: keys.remote_mki_length,
+            },
+        };
+        let payloads = media.formats.iter().map(|negotiated| {
+            let number = negotiated.receive();
+            Payload {
+                number,
+                clock_rate: negotiated.format.clock,
+                kind: match negotiated.format.codec {
+                    Codec::TelephoneEvent => PayloadKind::TelephoneEvent,
+                    _ => PayloadKind::Audio,
+                },
+                relay_as: relay.get(usize::from(number)).copied().filter(|number| *number != DROP),
+            }
+        });
+        LegConfig {
+            remote: media.remote_rtp,
+            remote_rtcp,
+            direction: media.direction,
+            security,
+            payloads: payloads.collect(),
+            packet_time: Duration::from_millis(u64::from(media.ptime)),
+        }
+    }
 }
 
 /// Where the peer wants RTCP.
@@ -102,4 +142,78 @@ pub enum PayloadKind {
     Audio,
     /// Named events (RFC 4733): relayed and reported.
     TelephoneEvent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::{Format, NegotiatedFormat, payload_map};
+
+    fn leg(port: u16, formats: &[(Codec, u8, u8)]) -> Negotiated {
+        let format = |(codec, receive, send): &(Codec, u8, u8)| NegotiatedFormat {
+            format: Format::new(*receive, codec.clone(), 8000),
+            send: *send,
+        };
+        let remote = SocketAddr::from(([192, 0, 2, 1], port));
+        Negotiated {
+            remote_rtp: remote,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            direction: Direction::SendRecv,
+            formats: formats.iter().map(format).collect(),
+            srtp: None,
+            ptime: 30,
+        }
+    }
+
+    #[test]
+    fn a_negotiation_becomes_a_configuration() {
+        let a = leg(
+            4000,
+            &[
+                (Codec::Pcma, 8, 8),
+                (Codec::TelephoneEvent, 101, 96),
+                (Codec::Pcmu, 0, 0),
+            ],
+        );
+        let b = leg(5000, &[(Codec::Pcma, 8, 8), (Codec::TelephoneEvent, 97, 100)]);
+        let config = LegConfig::negotiated(&a, &payload_map(&a, &b), Latch::Signalled);
+        let relayed = |config: &LegConfig| {
+            config
+                .payloads
+                .iter()
+                .map(|p| (p.number, p.relay_as))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(relayed(&config), [(8, Some(8)), (101, Some(100)), (0, None)]);
+        assert_eq!(
+            config
+                .payloads
+                .iter()
+                .filter(|p| p.kind == PayloadKind::TelephoneEvent)
+                .count(),
+            1
+        );
+        assert_eq!(
+            (config.remote_rtcp, config.packet_time),
+            (RemoteRtcp::Nowhere, Duration::from_millis(30))
+        );
+        assert_eq!(
+            config.security,
+            Security::Plain {
+                latch: Latch::Signalled
+            }
+        );
+        let back = LegConfig::negotiated(&b, &payload_map(&b, &a), Latch::Signalled);
+        assert_eq!(relayed(&back), [(8, Some(8)), (97, Some(96))]);
+        let mux = Negotiated {
+            rtcp_mux: true,
+            remote_rtcp: Some(a.remote_rtp),
+            ..a
+        };
+        assert_eq!(
+            LegConfig::negotiated(&mux, &[DROP; 128], Latch::Signalled).remote_rtcp,
+            RemoteRtcp::Mux
+        );
+    }
 }

@@ -2,18 +2,19 @@
 
 use super::inbox::{Command, Full, Inbox};
 use super::leg::Leg;
-use super::ports::PortPool;
+use super::ports::{Claim, PortPool};
 use super::socket;
 use super::stats::WorkerCounters;
 use super::worker::Worker;
 use super::{
     LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, PortUsage, RtcpPort, Security, WorkerStats,
 };
+use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -55,7 +56,7 @@ pub struct MediaPlane {
 /// What the plane's handle and its workers share.
 pub(super) struct Shared {
     pub settings: MediaSettings,
-    pub epoch: Instant,
+    epoch: Instant,
     pools: Vec<Mutex<PortPool>>,
     workers: Vec<WorkerHandle>,
 }
@@ -76,14 +77,19 @@ struct Slots {
 }
 
 impl Shared {
+    /// The media plane's monotonic clock.
+    pub fn now(&self) -> Moment {
+        Moment::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
     pub fn worker(&self, index: u16) -> Option<&WorkerHandle> {
         self.workers.get(usize::from(index))
     }
 
     /// Gives back what a leg held, after its sockets were closed.
-    pub fn retire(&self, leg: LegId, address: usize, claim: super::ports::Claim) {
+    pub fn retire(&self, leg: LegId, address: usize, claim: Claim) {
         if let Some(pool) = self.pools.get(address) {
-            lock(pool).release(claim, Instant::now());
+            lock(pool).release(claim, self.now());
         }
         if let Some(worker) = self.worker(leg.worker) {
             worker.load.fetch_sub(1, Relaxed);
@@ -92,7 +98,7 @@ impl Shared {
     }
 
     /// True when `ip` and `port` are of a media range of ours.
-    pub fn is_own(&self, from: std::net::SocketAddr) -> bool {
+    pub fn is_own(&self, from: SocketAddr) -> bool {
         let ports = &self.settings.ports;
         ports.contains(&from.port())
             && self
@@ -128,6 +134,10 @@ impl WorkerHandle {
 
 impl MediaPlane {
     /// Starts the worker threads.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "workers are plain threads with a clock of their own, read once a wake-up"
+    )]
     pub fn start(settings: MediaSettings) -> Result<Arc<MediaPlane>, MediaError> {
         let count = settings.worker_count();
         let pool = || {
@@ -175,7 +185,7 @@ impl MediaPlane {
             None => self.least_loaded(),
         };
         let worker = self.shared.worker(index).ok_or(MediaError::NoSuchWorker(index))?;
-        let sockets = socket::open(own.bind, pool, spec.rtcp, settings.dscp)?;
+        let sockets = socket::open(own.bind, pool, spec.rtcp, settings.dscp, self.shared.now())?;
         let claim = sockets.claim;
         let id = worker.claim_slot(index);
         let rtcp_port = claim.rtp + u16::from(spec.rtcp == RtcpPort::Pair);
@@ -224,7 +234,7 @@ impl MediaPlane {
 
     /// Tells a leg's events to another owner from now on (transfer, Replaces).
     pub fn hand_over(&self, leg: LegId, events: MediaEvents) -> Result<(), MediaError> {
-        self.command(leg, Command::Own(leg, events))
+        self.command(leg, Command::HandOver(leg, events))
     }
 
     /// The leg's figures now, asked of its worker.
@@ -293,6 +303,6 @@ impl WorkerHandle {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,10 @@
 //! A port that is given back rests, so that stray packets of the last call do not land on the next one. Rest is a
 //! preference: before the range counts as exhausted, the ports that rested longest are used.
 
+use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const EVEN: u8 = 1;
 const ODD: u8 = 2;
@@ -64,7 +65,7 @@ pub(super) struct PortPool {
     /// Pairs with exactly one marked half: where single ports go first.
     halved: usize,
     /// Oldest first.
-    resting: VecDeque<(Instant, Claim)>,
+    resting: VecDeque<(Moment, Claim)>,
     resting_ports: u32,
     taken_ports: u32,
     rest: Duration,
@@ -100,11 +101,11 @@ impl PortPool {
     }
 
     /// Takes the next free ports at or after the pair that `start` (any number) points to.
-    pub fn take(&mut self, rtcp: RtcpPort, start: usize, now: Instant) -> Option<Claim> {
+    pub fn take(&mut self, rtcp: RtcpPort, start: usize, now: Moment) -> Option<Claim> {
         while self
             .resting
             .front()
-            .is_some_and(|(since, _)| now.saturating_duration_since(*since) >= self.rest)
+            .is_some_and(|(since, _)| now.since(*since) >= self.rest)
         {
             self.wake_oldest();
         }
@@ -121,7 +122,7 @@ impl PortPool {
     }
 
     /// Gives ports back: they rest from now on.
-    pub fn release(&mut self, claim: Claim, now: Instant) {
+    pub fn release(&mut self, claim: Claim, now: Moment) {
         let ports = claim.halves().count_ones();
         self.taken_ports = self.taken_ports.saturating_sub(ports);
         self.resting_ports += ports;
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn pairs_are_even_and_distinct_until_the_range_is_exhausted() {
         let mut pool = PortPool::new(20001, 20020, REST);
-        let now = Instant::now();
+        let now = Moment::ZERO;
         let taken: HashSet<u16> = (0..9)
             .map(|_| pool.take(RtcpPort::Pair, 5, now).expect("free").rtp)
             .collect();
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn single_ports_fill_a_halved_pair_before_they_break_another() {
         let mut pool = PortPool::new(30000, 30007, REST);
-        let now = Instant::now();
+        let now = Moment::ZERO;
         let singles: Vec<u16> = (0..4)
             .map(|i| pool.take(RtcpPort::Mux, i * 3, now).expect("free").rtp)
             .collect();
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn a_released_port_rests_while_others_are_free() {
         let mut pool = PortPool::new(30000, 30003, REST);
-        let now = Instant::now();
+        let now = Moment::ZERO;
         let first = pool.take(RtcpPort::Pair, 0, now).expect("free");
         pool.release(first, now);
         let second = pool.take(RtcpPort::Pair, 0, now).expect("free");
@@ -250,7 +251,7 @@ mod tests {
     #[test]
     fn a_small_range_is_not_starved_by_resting_ports() {
         let mut pool = PortPool::new(30000, 30001, REST);
-        let now = Instant::now();
+        let now = Moment::ZERO;
         for _ in 0..3 {
             let claim = pool.take(RtcpPort::Pair, 0, now).expect("the oldest resting port");
             pool.release(claim, now);
@@ -271,11 +272,11 @@ mod tests {
     #[test]
     fn an_empty_range_gives_nothing() {
         assert_eq!(
-            PortPool::new(30001, 30001, REST).take(RtcpPort::Mux, 7, Instant::now()),
+            PortPool::new(30001, 30001, REST).take(RtcpPort::Mux, 7, Moment::ZERO),
             None
         );
         assert_eq!(
-            PortPool::new(65535, 65535, REST).take(RtcpPort::Pair, 7, Instant::now()),
+            PortPool::new(65535, 65535, REST).take(RtcpPort::Pair, 7, Moment::ZERO),
             None
         );
     }

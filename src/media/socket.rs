@@ -1,12 +1,13 @@
 //! Media sockets: options, and binding what the port pool hands out.
 
 use super::MediaError;
+use super::plane::lock;
 use super::ports::{Claim, PortPool, RtcpPort};
+use crate::moment::Moment;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Mutex;
 
 /// Receive buffer asked for, bytes: more than a second of audio.
 const RECEIVE_BUFFER: usize = 64 * 1024;
@@ -19,18 +20,23 @@ pub(super) struct Sockets {
 }
 
 /// Takes ports from `pool` and binds them on `bind`; ports that somebody else holds are passed over (they rest).
-pub(super) fn open(bind: IpAddr, pool: &Mutex<PortPool>, rtcp: RtcpPort, dscp: u8) -> Result<Sockets, MediaError> {
-    let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
+pub(super) fn open(
+    bind: IpAddr,
+    pool: &Mutex<PortPool>,
+    rtcp: RtcpPort,
+    dscp: u8,
+    now: Moment,
+) -> Result<Sockets, MediaError> {
     let start = rand::random::<u32>() as usize;
-    let attempts = lock().pairs();
+    let attempts = lock(pool).pairs();
     for _ in 0..attempts.max(1) {
-        let Some(claim) = lock().take(rtcp, start, Instant::now()) else {
+        let Some(claim) = lock(pool).take(rtcp, start, now) else {
             break;
         };
         match bind_claim(bind, claim, dscp) {
             Ok(sockets) => return Ok(sockets),
             Err(error) => {
-                lock().release(claim, Instant::now());
+                lock(pool).release(claim, now);
                 if error.kind() != io::ErrorKind::AddrInUse {
                     return Err(MediaError::Socket {
                         address: SocketAddr::new(bind, claim.rtp),
@@ -42,7 +48,7 @@ pub(super) fn open(bind: IpAddr, pool: &Mutex<PortPool>, rtcp: RtcpPort, dscp: u
     }
     Err(MediaError::PortsExhausted {
         address: bind,
-        usage: lock().usage(),
+        usage: lock(pool).usage(),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use super::epoll::Epoll;
 use super::inbox::Command;
-use super::leg::{Channel, Leg, MAX_PACKET, Transmitted};
+use super::leg::{Channel, Leg, MAX_PACKET};
+use super::outbound::Transmitted;
 use super::plane::{Shared, WorkerHandle};
 use super::wheel::Wheel;
 use super::{LegId, MediaEvent, WorkerStats};
@@ -54,7 +55,7 @@ impl Worker {
 
     /// Runs until told to stop; then every leg is closed.
     pub fn run(mut self) {
-        let mut now = self.now();
+        let mut now = self.shared.now();
         while !self.stopping {
             let ready = match self.epoll.wait(self.wheel.timeout(now)) {
                 Ok(ready) => ready,
@@ -63,7 +64,7 @@ impl Worker {
                     break;
                 }
             };
-            now = self.now();
+            now = self.shared.now();
             self.totals.wakeups += 1;
             for index in 0..ready {
                 match self.epoll.key(index) {
@@ -82,10 +83,6 @@ impl Worker {
             self.remove(slot);
         }
         self.publish();
-    }
-
-    fn now(&self) -> Moment {
-        Moment::from_micros(u64::try_from(self.shared.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
     fn publish(&mut self) {
@@ -119,7 +116,7 @@ impl Worker {
             return;
         };
         let transmitted = match leg_at(&mut self.legs, onward.peer) {
-            Some(peer) => peer.transmit(self.buffer.as_mut_slice(), &onward, &mut self.totals),
+            Some(peer) => peer.transmit(self.buffer.as_mut_slice(), &onward, now, &mut self.totals),
             None => Transmitted::NotNow,
         };
         if transmitted == Transmitted::NotNow
@@ -149,10 +146,10 @@ impl Worker {
             }
             Some(_) => {}
         }
-        let silence_after = self.shared.settings.silence_after;
+        let (interval, silence) = (self.shared.settings.report_interval, self.shared.settings.silence_after);
         self.guarded(id.slot, |worker| {
             if let Some(leg) = leg_at(&mut worker.legs, id.slot) {
-                leg.visit(silence_after, now, &mut worker.totals);
+                leg.visit(worker.buffer.as_mut_slice(), interval, silence, now, &mut worker.totals);
             }
         });
         true
@@ -163,12 +160,13 @@ impl Worker {
         if let Some(handle) = self.handle() {
             handle.inbox.take(&mut commands);
         }
+        let interval = self.shared.settings.report_interval;
         for command in commands.drain(..) {
             match command {
                 Command::Open(leg) => self.adopt(leg, now),
                 Command::Configure(id, config) => {
                     if let Some(leg) = self.find(id)
-                        && let Err(error) = leg.configure(*config, now)
+                        && let Err(error) = leg.configure(*config, interval, now)
                     {
                         tracing::error!(leg = %id, label = %leg.label, %error, "media leg closed: no SRTP context");
                         self.remove(id.slot);
@@ -176,9 +174,9 @@ impl Worker {
                 }
                 Command::Bridge(a, b) => self.bridge(a, b),
                 Command::Unbridge(id) => self.unbridge(id),
-                Command::Own(id, events) => {
+                Command::HandOver(id, events) => {
                     if let Some(leg) = self.find(id) {
-                        leg.own(events);
+                        leg.hand_over(events);
                     }
                 }
                 Command::Stats(id, answer) => {
@@ -203,9 +201,9 @@ impl Worker {
     fn adopt(&mut self, leg: Box<Leg>, now: Moment) {
         let id = leg.id;
         let key = u64::from(id.slot) << 1;
-        let rtp = self.epoll.add(leg.sockets().rtp.as_raw_fd(), key);
+        let rtp = self.epoll.add(leg.sockets.rtp.as_raw_fd(), key);
         let rtcp = leg
-            .sockets()
+            .sockets
             .rtcp
             .as_ref()
             .map_or(Ok(()), |rtcp| self.epoll.add(rtcp.as_raw_fd(), key | 1));
@@ -258,7 +256,7 @@ impl Worker {
             stats: Box::new(leg.stats()),
         };
         leg.tell(event, &mut self.totals);
-        let (id, address, claim) = (leg.id, leg.address, leg.sockets().claim);
+        let (id, address, claim) = (leg.id, leg.address, leg.sockets.claim);
         drop(leg);
         self.shared.retire(id, address, claim);
     }

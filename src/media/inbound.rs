@@ -1,0 +1,239 @@
+//! Judging what arrives on a leg: verified, or from where it must come from, before anything else is believed.
+
+use super::PayloadKind;
+use super::latch::Fit;
+use super::leg::{Channel, Leg, MAX_PACKET};
+use super::reports;
+use super::stats::{Dropped, WorkerStats};
+use crate::moment::Moment;
+use crate::rtp::demux::Protocol;
+use crate::rtp::packet::{Header, Packet};
+use crate::rtp::statistics::Arrival;
+use crate::srtp::SrtpError;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Streams with tiny packet times still get a little patience before another stream takes their place.
+const MIN_PACKET_TIME: Duration = Duration::from_millis(20);
+
+/// A believed RTP packet on its way to the bridged leg; its bytes are in the worker's buffer, plain.
+pub(super) struct Onward {
+    /// Slot of the bridged leg.
+    pub peer: u32,
+    pub len: usize,
+    pub header: Header,
+    pub payload_len: usize,
+    /// It is the first packet of a stream whose sequence numbers need not continue the last one's.
+    pub begins: bool,
+    /// Payload type on the bridged leg.
+    pub relay_as: u8,
+    /// Hz, where the timestamp tells the time of sending (an event keeps the timestamp of its beginning).
+    pub clock_rate: Option<u32>,
+}
+
+impl Leg {
+    /// Judges `buffer[..len]` that came from `from`. RTP that goes on is left there in plain form.
+    pub fn receive(
+        &mut self,
+        channel: Channel,
+        buffer: &mut [u8],
+        len: usize,
+        from: SocketAddr,
+        now: Moment,
+        totals: &mut WorkerStats,
+    ) -> Option<Onward> {
+        let Some(packet) = buffer.get_mut(..len).filter(|packet| packet.len() <= MAX_PACKET) else {
+            self.dropped().oversize += 1;
+            return None;
+        };
+        match (Protocol::of(packet), channel) {
+            (Protocol::Rtp, Channel::Rtp) => self.receive_rtp(packet, from, now, totals),
+            // on the RTP port it is rtcp-mux, negotiated or not: believed by the same rules
+            (Protocol::Rtcp, _) => {
+                self.receive_rtcp(channel, packet, from, now);
+                None
+            }
+            (Protocol::Stun | Protocol::Dtls, _) => {
+                self.dropped().not_negotiated += 1;
+                None
+            }
+            (Protocol::Rtp | Protocol::Other, _) => {
+                self.dropped().malformed += 1;
+                None
+            }
+        }
+    }
+
+    fn receive_rtp(
+        &mut self,
+        packet: &mut [u8],
+        from: SocketAddr,
+        now: Moment,
+        totals: &mut WorkerStats,
+    ) -> Option<Onward> {
+        let dropped = &mut self.stats.received.dropped;
+        let Some(settled) = &mut self.settled else {
+            dropped.strangers += 1;
+            return None;
+        };
+        let Ok(header) = Header::parse(packet) else {
+            dropped.malformed += 1;
+            return None;
+        };
+        let payload = settled
+            .config
+            .payloads
+            .iter()
+            .find(|payload| payload.number == header.payload_type)
+            .copied();
+        let (len, begins) = match &mut settled.protection {
+            Some(protection) => match protection.unprotect_rtp(packet, now) {
+                Ok(len) => {
+                    let known = self.source.as_ref().is_some_and(|source| source.ssrc == header.ssrc);
+                    (len, !known || settled.rekeyed)
+                }
+                Err(error) => {
+                    count_refusal(error, dropped);
+                    return None;
+                }
+            },
+            None => {
+                let moves = || payload.is_some() && settled.rtp.may_move(settled.movable_until, now);
+                if !settled.rtp.is_current(from) && !moves() {
+                    dropped.strangers += 1;
+                    return None;
+                }
+                let patience = settled.config.packet_time.max(MIN_PACKET_TIME) * 3;
+                match self.stream.place(header.ssrc, header.sequence, patience, now) {
+                    Fit::Continues => (packet.len(), false),
+                    Fit::Begins => (packet.len(), true),
+                    Fit::Foreign => {
+                        dropped.off_stream += 1;
+                        return None;
+                    }
+                }
+            }
+        };
+        let content = packet.get(..len).and_then(|packet| Packet::parse(packet).ok());
+        let Some(content) = content.filter(|content| !content.payload().is_empty()) else {
+            dropped.malformed += 1;
+            return None;
+        };
+        settled.rtp.believe(from);
+        settled.rekeyed = false;
+        if begins {
+            let changes = self.source.as_ref().is_some_and(|source| source.ssrc != header.ssrc);
+            self.stats.received.source_changes += u64::from(changes);
+            let clock_rate = payload
+                .or(settled.config.payloads.first().copied())
+                .map_or(8000, |p| p.clock_rate);
+            self.source = Some(reports::Source::new(header.ssrc, clock_rate));
+        }
+        let arrival = match &mut self.source {
+            Some(source) => source.reception.receive(header.sequence, header.timestamp, now),
+            None => Arrival::Newest,
+        };
+        self.stats.received.packets += 1;
+        self.stats.received.bytes += content.payload().len() as u64;
+        let receives = settled.config.direction.receives();
+        if let Some(event) = self.life.heard(self.id, now) {
+            self.tell(event, totals);
+        }
+
+        let dropped = &mut self.stats.received.dropped;
+        // counted by the reception as well; an SRTP sender refuses it anyway
+        if arrival == Arrival::Duplicate {
+            return None;
+        }
+        let Some(payload) = payload else {
+            dropped.payload += 1;
+            return None;
+        };
+        if !receives {
+            dropped.muted += 1;
+            return None;
+        }
+        let is_event = payload.kind == PayloadKind::TelephoneEvent;
+        if is_event {
+            let (timestamp, clock_rate) = (header.timestamp, payload.clock_rate);
+            let digit = self
+                .digits
+                .packet(header.marker, timestamp, clock_rate, content.payload(), now);
+            if let Some(digit) = digit {
+                self.tell_digit(digit, totals);
+            }
+        }
+        let dropped = &mut self.stats.received.dropped;
+        let Some(peer) = self.peer else {
+            dropped.unbridged += 1;
+            return None;
+        };
+        let Some(relay_as) = payload.relay_as else {
+            dropped.payload += 1;
+            return None;
+        };
+        let clock_rate = (!is_event).then_some(payload.clock_rate);
+        let payload_len = content.payload().len();
+        Some(Onward {
+            peer,
+            len,
+            header,
+            payload_len,
+            begins,
+            relay_as,
+            clock_rate,
+        })
+    }
+
+    fn receive_rtcp(&mut self, channel: Channel, packet: &mut [u8], from: SocketAddr, now: Moment) {
+        let received = &mut self.stats.received;
+        let dropped = &mut received.dropped;
+        let Some(settled) = &mut self.settled else {
+            dropped.strangers += 1;
+            return;
+        };
+        let rtp_host = settled.rtp.destination().map(|destination| destination.ip());
+        let source = match channel {
+            Channel::Rtp => Some(&mut settled.rtp),
+            Channel::Rtcp => settled.rtcp.as_mut(),
+        };
+        let Some(source) = source else {
+            dropped.not_negotiated += 1;
+            return;
+        };
+        let len = match &mut settled.protection {
+            Some(protection) => match protection.unprotect_rtcp(packet, now) {
+                Ok(len) => len,
+                Err(error) => return count_refusal(error, dropped),
+            },
+            None => {
+                // behind NAT, RTCP comes from another port of the host that RTP was believed from
+                let moves = channel == Channel::Rtcp
+                    && rtp_host == Some(from.ip())
+                    && source.may_move(settled.movable_until, now);
+                if !source.is_current(from) && !moves {
+                    dropped.strangers += 1;
+                    return;
+                }
+                packet.len()
+            }
+        };
+        // RTCP alone neither ends a plain RTP source's freedom to move nor moves an SRTP one
+        if channel == Channel::Rtcp {
+            source.believe(from);
+        }
+        received.rtcp_packets += 1;
+        self.life.heard_rtcp(now);
+        let compound = packet.get(..len).unwrap_or_default();
+        self.reports
+            .read(compound, self.source.as_mut(), &mut self.stats.sent, now);
+    }
+}
+
+fn count_refusal(error: SrtpError, dropped: &mut Dropped) {
+    match error {
+        SrtpError::Replayed { .. } | SrtpError::TooOld { .. } => dropped.replays += 1,
+        SrtpError::AuthFailed | SrtpError::KeyExhausted | SrtpError::Cipher => dropped.auth_failures += 1,
+        SrtpError::TooShort { .. } | SrtpError::Malformed | SrtpError::NoRoom { .. } => dropped.malformed += 1,
+    }
+}
