@@ -1,1 +1,4 @@
 //! Command line: one file a command.
+
+pub mod check;
+pub mod schema;

@@ -8,6 +8,8 @@ use std::io;
 use std::path::Path;
 use toml::de::{DeTable, Deserializer};
 
+const WITHOUT_QUOTES: &str = "a text needs quotes";
+
 /// A file that was read and parsed. Kept, so that a reload only parses what changed.
 #[derive(Debug)]
 pub struct File<R> {
@@ -24,6 +26,9 @@ impl<R: DeserializeOwned> File<R> {
         let text = source.text.clone();
         let (mut root, errors) = DeTable::parse_recoverable(&text);
         let mut mistakes: Vec<Mistake> = errors.iter().map(|error| unreadable(&source, error)).collect();
+        // What follows on the same line follows from the first; a missing comma explains more than missing quotes.
+        mistakes.sort_by_cached_key(|mistake| (mistake.line, mistake.column, mistake.message == WITHOUT_QUOTES));
+        mistakes.dedup_by_key(|mistake| mistake.line);
         if !mistakes.is_empty() {
             return File {
                 source,
@@ -63,7 +68,13 @@ fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
         None => (error.message(), None),
     };
     let mistake = Mistake::at(source, error.span().unwrap_or(0..0), message);
+    let word = mistake.text.starts_with(|c: char| c.is_ascii_alphabetic());
     match expected {
+        // The parser takes any bare word for a number.
+        _ if word && (message == "invalid float" || message == "string values must be quoted") => {
+            let quoted = format!("{:?}, or true or false", mistake.text);
+            Mistake::at(source, error.span().unwrap_or(0..0), WITHOUT_QUOTES).expected(quoted)
+        }
         Some(expected) => mistake.expected(expected),
         None => mistake,
     }

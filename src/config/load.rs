@@ -60,6 +60,7 @@ struct TenantFile {
 #[derive(Debug)]
 struct CheckedTenant {
     facts: Option<MachineFacts>,
+    /// Also beside mistakes, where it can be compared with the other tenants.
     tenant: Option<Arc<Tenant>>,
     mistakes: Vec<Mistake>,
 }
@@ -242,10 +243,9 @@ impl TenantFile {
                 .raw
                 .as_ref()
                 .and_then(|raw| check::tenant(stem, raw, facts, &mut reader));
-            let clean = reader.mistakes.is_empty();
             CheckedTenant {
                 facts: facts.cloned(),
-                tenant: tenant.filter(|_| clean).map(Arc::new),
+                tenant: tenant.map(Arc::new),
                 mistakes: reader.mistakes,
             }
         });

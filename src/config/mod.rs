@@ -21,6 +21,7 @@ mod schema;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use checked::*;
 pub use load::{Loader, Reload, load};
@@ -29,3 +30,4 @@ pub use names::{CarrierId, HostName, Invalid, ListenerName, Secret, TenantFqdn, 
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
 pub use schema::{FileKind, schema};
+pub use watch::Watch;

@@ -18,6 +18,7 @@ use crate::config::raw::{
     At, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawPrivacy, RawSbc, RawSource,
 };
 use crate::sip::Transport;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One carrier, or `None` when something was wrong. `listeners` is `None` when those were wrong.
@@ -142,25 +143,23 @@ fn told_apart(one: &Identification, other: &Identification) -> bool {
 /// The carriers that `texts` name.
 pub fn references(texts: &[At<String>], ids: &[&str], reader: &mut Reader<'_>) -> Option<Vec<CarrierId>> {
     super::machine::duplicates(texts, "carrier", reader);
+    let known: BTreeSet<&str> = ids.iter().copied().collect();
     let found: Vec<Option<CarrierId>> = texts
         .iter()
         .map(|text| {
-            if ids.contains(&text.value().as_str()) {
-                return CarrierId::parse(text.value()).ok();
+            let typed = text.value().as_str();
+            if known.contains(typed) {
+                return CarrierId::parse(typed).ok();
             }
-            let mistake = Mistake::at(
-                reader.source,
-                text.span(),
-                format!("there is no carrier {:?}", text.value()),
-            );
-            let mistake = mistake.near(text.value(), ids.iter().copied());
-            reader.mistakes.push(match (&mistake.nearest, ids) {
-                (Some(_), _) => mistake,
-                (None, []) => mistake.expected("a carrier in sbc.toml; it has none"),
-                (None, ids) => mistake.expected(format!(
-                    "a carrier in sbc.toml, such as {}",
-                    ids.iter().take(5).copied().collect::<Vec<_>>().join(", ")
-                )),
+            let mistake = Mistake::at(reader.source, text.span(), format!("there is no carrier {typed:?}"));
+            let mistake = mistake.near(typed, known.iter().copied());
+            reader.mistakes.push(if mistake.nearest.is_some() {
+                mistake
+            } else if known.is_empty() {
+                mistake.expected("a carrier in sbc.toml; it has none")
+            } else {
+                let some: Vec<&str> = known.iter().take(5).copied().collect();
+                mistake.expected(format!("a carrier in sbc.toml, such as {}", some.join(", ")))
             });
             None
         })

@@ -37,7 +37,9 @@ pub fn check(raw: Option<&RawNumberRules>, reader: &mut Reader<'_>) -> Option<Nu
         (raw.format.as_ref().map(At::span), format == NumberFormat::National),
         (
             raw.national_prefix.as_ref().map(At::span),
-            raw.national_prefix.is_some(),
+            raw.national_prefix
+                .as_ref()
+                .is_some_and(|prefix| !prefix.value().is_empty()),
         ),
     ];
     for (span, needed) in needs {

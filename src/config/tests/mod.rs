@@ -1,5 +1,10 @@
 //! Whole configurations through the front door.
 
+mod folder;
+mod golden;
+mod published;
+mod reloading;
+
 use super::*;
 
 const SBC: &str = r#"

@@ -1,0 +1,203 @@
+//! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
+
+use crate::config::{self, Config, Mistakes, Purpose};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Check a configuration folder: all mistakes at once, with file, line and the way out.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration folder.
+    #[arg(long, default_value = "config")]
+    pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Exit code 1 when something is wrong.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    let outcome = config::load(&args.config);
+    match report(&outcome.as_deref(), args.json, &mut io::stdout().lock()) {
+        Ok(()) if outcome.is_ok() => ExitCode::SUCCESS,
+        // Nobody reads on: the exit code still tells.
+        Ok(()) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn report(outcome: &Result<&Config, &Mistakes>, as_json: bool, out: &mut impl Write) -> io::Result<()> {
+    match (outcome, as_json) {
+        (Ok(config), false) => summary(config, out),
+        (Err(mistakes), false) => writeln!(out, "{mistakes}"),
+        (Ok(config), true) => writeln!(out, "{:#}", summary_json(config)),
+        (Err(mistakes), true) => {
+            let mistakes: Vec<_> = mistakes.iter().collect();
+            writeln!(out, "{:#}", json!({ "right": false, "mistakes": mistakes }))
+        }
+    }
+}
+
+fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let sbc = &config.sbc;
+    writeln!(out, "The configuration is right.")?;
+    for listener in &sbc.listeners {
+        let purpose = purpose(listener.purpose);
+        let (host, port) = (&listener.advertise, listener.advertise_port);
+        writeln!(
+            out,
+            "  listener {} for {purpose}: {} {}, known as {host}:{port}",
+            listener.name, listener.transport, listener.bind
+        )?;
+    }
+    let media = &sbc.media;
+    let (first, last) = (media.ports.first, media.ports.last);
+    writeln!(
+        out,
+        "  media {} ports {first}-{last}, known as {}",
+        media.bind, media.advertise
+    )?;
+    let hubs: Vec<String> = sbc
+        .teams
+        .hubs
+        .iter()
+        .map(|hub| format!("{}:{}", hub.host, hub.port))
+        .collect();
+    writeln!(out, "  Teams trunk {} by {}", sbc.teams.base, hubs.join(", "))?;
+    for carrier in &sbc.carriers {
+        let networks: Vec<String> = carrier.identify.networks.iter().map(ToString::to_string).collect();
+        let gateways: Vec<String> = carrier
+            .gateways
+            .iter()
+            .map(|gateway| format!("{} {}", gateway.transport, gateway.host))
+            .collect();
+        let list = |items: Vec<String>| {
+            if items.is_empty() {
+                "nowhere".to_owned()
+            } else {
+                items.join(", ")
+            }
+        };
+        writeln!(
+            out,
+            "  carrier {}: from {}, to {}",
+            carrier.id,
+            list(networks),
+            list(gateways)
+        )?;
+    }
+    let emergency: Vec<&str> = sbc.emergency.numbers.iter().map(|number| number.as_str()).collect();
+    writeln!(out, "  emergency numbers {}", emergency.join(", "))?;
+    writeln!(
+        out,
+        "  {}, {}",
+        count(config.tenants.len() as u64, "tenant"),
+        count(numbers(config), "number")
+    )?;
+    // A long list helps nobody.
+    for tenant in config.tenants.iter().take(10) {
+        let own: u64 = tenant.numbers.iter().map(|entry| entry.span.count()).sum();
+        let carriers: Vec<&str> = tenant.carriers.iter().map(|id| id.as_str()).collect();
+        writeln!(
+            out,
+            "    {} as {}: {}, out by {}",
+            tenant.id,
+            tenant.fqdn,
+            count(own, "number"),
+            carriers.join(", ")
+        )?;
+    }
+    if let Some(more) = config.tenants.len().checked_sub(10).filter(|more| *more > 0) {
+        writeln!(out, "    and {more} more")?;
+    }
+    Ok(())
+}
+
+fn summary_json(config: &Config) -> Value {
+    let listeners: Vec<Value> = config
+        .sbc
+        .listeners
+        .iter()
+        .map(|listener| {
+            json!({
+                "name": listener.name, "purpose": purpose(listener.purpose), "transport": listener.transport,
+                "bind": listener.bind, "advertise": format!("{}:{}", listener.advertise, listener.advertise_port),
+            })
+        })
+        .collect();
+    let carriers: Vec<&str> = config.sbc.carriers.iter().map(|carrier| carrier.id.as_str()).collect();
+    json!({
+        "right": true,
+        "base": config.sbc.teams.base,
+        "listeners": listeners,
+        "carriers": carriers,
+        "tenants": config.tenants.len(),
+        "numbers": numbers(config),
+    })
+}
+
+fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Teams => "Teams",
+        Purpose::Carrier => "carriers",
+    }
+}
+
+fn numbers(config: &Config) -> u64 {
+    config
+        .tenants
+        .iter()
+        .flat_map(|tenant| &tenant.numbers)
+        .map(|entry| entry.span.count())
+        .sum()
+}
+
+fn count(number: u64, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SBC: &str = include_str!("../../config/sbc.toml");
+    const CONTOSO: &str = include_str!("../../config/tenants/contoso.toml");
+
+    fn printed(outcome: &Result<Config, Mistakes>, as_json: bool) -> String {
+        let mut out = Vec::new();
+        report(&outcome.as_ref(), as_json, &mut out).expect("a vector takes everything");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_right_configuration_says_what_was_understood() {
+        let outcome = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]);
+        let text = printed(&outcome, false);
+        for part in [
+            "known as sbc1.example.net:5061",
+            "carrier north: from 203.0.113.0/28",
+            "1 tenant, 100 numbers",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
+        assert_eq!((&json["right"], &json["numbers"]), (&json!(true), &json!(100)));
+    }
+
+    #[test]
+    fn a_wrong_one_says_where_and_how() {
+        let outcome = Config::from_toml_strs(
+            SBC,
+            &[("contoso", &CONTOSO.replace("voicemail = true", "voicemial = true"))],
+        );
+        assert!(printed(&outcome, false).contains("did you mean `voicemail`?"));
+        let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
+        assert_eq!(json["mistakes"][0]["nearest"], "voicemail");
+        assert_eq!(json["mistakes"][0]["file"], "tenants/contoso.toml");
+    }
+}

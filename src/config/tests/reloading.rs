@@ -1,0 +1,184 @@
+//! Reloads: only what changed, all or nothing, and by themselves.
+
+use super::super::*;
+use super::folder::Folder;
+use super::{CONTOSO, SBC};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+const FABRIKAM: &str = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n\
+    [[numbers]]\nnumber = \"+14255550300\"\n";
+
+fn applied(reload: Reload) -> (Arc<Config>, Vec<String>) {
+    match reload {
+        Reload::Applied { config, changed, .. } => {
+            let name = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+            (config, changed.iter().filter_map(name).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(reload: Reload) -> Mistakes {
+    match reload {
+        Reload::Refused { mistakes, .. } => mistakes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_reload_keeps_what_did_not_change() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    let first = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    let (second, changed) = applied(loader.reload());
+    assert_eq!(changed, ["fabrikam.toml"]);
+    assert_eq!((first.generation, second.generation), (1, 2));
+    assert!(
+        Arc::ptr_eq(&first.tenants[0], &second.tenants[0]),
+        "contoso was read again"
+    );
+    assert!(Arc::ptr_eq(&first.sbc, &second.sbc), "the machine was replaced");
+    assert!(second.number(E164::parse("+14255550300").expect("a number")).is_some());
+    assert_eq!(first.tenants.len(), 1, "the old configuration is as it was");
+
+    folder.remove("tenants/fabrikam.toml");
+    let (third, changed) = applied(loader.reload());
+    assert_eq!((third.tenants.len(), changed), (1, vec!["fabrikam.toml".to_owned()]));
+
+    folder.write("tenants/contoso.toml", &format!("# a comment\n{CONTOSO}"));
+    assert!(
+        matches!(loader.reload(), Reload::Unchanged),
+        "a comment changes nothing"
+    );
+}
+
+#[test]
+fn one_wrong_file_keeps_everything_as_it_was() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    folder.write("tenants/contoso.toml", &CONTOSO.replace("north", "nroth"));
+    let mistakes = refused(loader.reload());
+    assert_eq!(mistakes.count(), 1, "{mistakes}");
+    assert_eq!(
+        mistakes.iter().next().and_then(|mistake| mistake.nearest.as_deref()),
+        Some("north")
+    );
+    assert_eq!(
+        refused(loader.reload()).count(),
+        1,
+        "it is said again, as long as it is so"
+    );
+
+    folder.write("tenants/contoso.toml", CONTOSO);
+    let (config, changed) = applied(loader.reload());
+    assert_eq!(
+        (config.generation, config.tenants.len()),
+        (2, 2),
+        "what was right all along is applied now"
+    );
+    assert!(changed.contains(&"fabrikam.toml".to_owned()), "{changed:?}");
+}
+
+#[test]
+fn a_change_of_the_machine_checks_the_tenants_again() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    folder.write("sbc.toml", &SBC.replace("id = \"north\"", "id = \"south\""));
+    assert!(
+        refused(loader.reload())
+            .to_string()
+            .contains("there is no carrier \"north\"")
+    );
+    folder.write("sbc.toml", &SBC.replace("sbc1.example.net", "sbc2.example.net"));
+    let (config, _) = applied(loader.reload());
+    assert!(config.tenant_by_host("contoso.sbc2.example.net").is_some());
+    folder.remove("sbc.toml");
+    assert!(refused(loader.reload()).to_string().contains("there is no such file"));
+}
+
+fn wait_for(outcomes: &Receiver<Reload>) -> Reload {
+    outcomes.recv_timeout(Duration::from_secs(20)).expect("an outcome")
+}
+
+#[test]
+fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    let current = Arc::new(ArcSwap::new(
+        loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}")),
+    ));
+    let (report, outcomes) = channel();
+    let watch = Watch::start(loader, current.clone(), move |outcome| {
+        // The test may be over.
+        let _ = report.send(outcome);
+    })
+    .expect("a watch");
+
+    let saved = Instant::now();
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    applied(wait_for(&outcomes));
+    println!("from the write to the new routing: {:?}", saved.elapsed());
+    assert_eq!(current.load().tenants.len(), 2);
+
+    // As editors save: a new file is renamed onto the old one.
+    folder.write("tenants/.fabrikam.toml.new", "domains = 5\n");
+    std::fs::rename(
+        folder.path().join("tenants/.fabrikam.toml.new"),
+        folder.path().join("tenants/fabrikam.toml"),
+    )
+    .expect("rename");
+    refused(wait_for(&outcomes));
+    assert_eq!(current.load().tenants.len(), 2, "the old configuration stays");
+
+    watch.reload();
+    refused(wait_for(&outcomes));
+    folder.remove("tenants/fabrikam.toml");
+    applied(wait_for(&outcomes));
+    watch.reload();
+    assert!(
+        matches!(wait_for(&outcomes), Reload::Unchanged),
+        "who asks gets an answer"
+    );
+    assert_eq!(current.load().tenants.len(), 1);
+}
+
+#[test]
+fn a_thousand_tenants_with_a_hundred_numbers_each() {
+    use std::fmt::Write;
+    let folder = Folder::with_contoso();
+    for tenant in 0..1000u64 {
+        let mut text = format!("domains = [\"t{tenant}.example\"]\nlabel = \"t{tenant}\"\ncarriers = [\"north\"]\n");
+        for number in 0..100 {
+            write!(
+                text,
+                "[[numbers]]\nnumber = \"+{}\"\nto = \"teams\"\n",
+                442_000_000_000 + tenant * 1000 + number
+            )
+            .expect("a text");
+        }
+        folder.write(&format!("tenants/t{tenant}.toml"), &text);
+    }
+    let mut loader = Loader::new(folder.path());
+    let began = Instant::now();
+    let config = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    println!("1,001 tenants with 100,099 numbers: {:?}", began.elapsed());
+    let owner = config
+        .number(E164::parse("+442000517042").expect("a number"))
+        .map(|(tenant, _)| tenant.id.as_str());
+    assert_eq!(owner, Some("t517"));
+    folder.write("tenants/contoso.toml", &CONTOSO.replace("+14255550199", "+14255550201"));
+    let began = Instant::now();
+    let (config, changed) = applied(loader.reload());
+    println!("one of them changed: {:?}", began.elapsed());
+    assert_eq!(changed, ["contoso.toml"]);
+    assert!(config.number(E164::parse("+14255550201").expect("a number")).is_some());
+}
