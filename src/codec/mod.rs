@@ -3,4 +3,5 @@
 //! PCM is `i16`, mono, at the codec's rate. Nothing allocates per frame.
 
 pub mod g711;
+pub mod g722;
 pub mod tone;
