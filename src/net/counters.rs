@@ -70,9 +70,11 @@ counters! {
     connects_failed,
     /// Messages that could not be delivered and were reported so.
     sends_failed,
+    /// Responses to transactions that had ended.
+    responses_late,
     /// Keep-alive pings that came faster than we answer.
     pings_ignored,
-    /// Tasks that ended by a panic: a defect, one connection lost.
+    /// Panics, each a defect: one connection or one event of a call is lost.
     tasks_panicked,
 }
 

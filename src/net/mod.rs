@@ -16,6 +16,7 @@ mod inbox;
 mod listener;
 mod outgoing;
 mod pool;
+pub mod shard;
 mod stateless;
 mod tasks;
 pub mod tls;
@@ -32,3 +33,6 @@ pub use listener::{AcceptLimits, ListenError, ListenerProtocol, ListenerSettings
 pub use outgoing::{FailureReport, Outgoing};
 pub use pool::PoolSettings;
 pub use transports::{NotSent, Surroundings, Transports};
+
+#[cfg(test)]
+mod tests;

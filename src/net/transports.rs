@@ -15,6 +15,7 @@ use super::tls::TlsProfile;
 use crate::sip::transaction::SendTo;
 use crate::sip::{ConnectionId, Hop, ListenerId, Transport};
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,9 +187,16 @@ impl Transports {
                 drop(outgoing.delivered());
                 Ok(())
             }
-            Err(_) => {
+            Err(error) => {
                 self.context.counters.datagrams_not_sent.add();
-                Err(NotSent)
+                // A full buffer is a loss like any other: timers repeat it. The rest would fail again.
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        drop(outgoing.delivered());
+                        Ok(())
+                    }
+                    _ => Err(NotSent),
+                }
             }
         }
     }

@@ -47,11 +47,23 @@ where
         () = context.tasks.stopping() => CloseReason::Stopped,
     };
     connection.close(reason.clone());
-    // What is still queued fails now, not after the farewell: its transactions may have another way to go.
+    // Responses and BYEs of the last moment still leave when we stop. Else what is queued fails now, not after the
+    // farewell: its transactions may have another way to go.
+    let mut last = Vec::new();
+    while let (CloseReason::Stopped, Ok(outgoing)) = (&reason, queue.try_recv()) {
+        last.push(outgoing);
+    }
     drop(queue);
-    life.fail_unanswered();
+    // Where it was we who found it quiet for minutes, timers have long told the transactions.
+    if !matches!(reason, CloseReason::Drained | CloseReason::Idle) {
+        life.fail_unanswered();
+    }
     // The peer may be gone or not reading: nobody waits for the outcome.
     let _ = timeout(FAREWELL, async {
+        for outgoing in last {
+            writing.write_all(outgoing.bytes()).await?;
+            drop(outgoing.delivered());
+        }
         if let Some(refusal) = reader.last_words() {
             writing.write_all(&refusal).await?;
         }

@@ -6,6 +6,7 @@ use crate::net::stateless;
 use crate::sip::message::Message;
 use crate::sip::{ConnectionId, Flow};
 use bytes::Bytes;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,14 +23,16 @@ impl UdpSender {
         UdpSender(socket)
     }
 
-    /// Hands a datagram to the kernel, or fails: retransmission is the transaction's.
+    /// Hands a datagram to the kernel, or fails: retransmission is the transaction's. The socket itself is asked, not
+    /// tokio's notion of its readiness, which is empty until the runtime has polled it.
     pub(in crate::net) fn send(&self, bytes: &[u8], remote: SocketAddr) -> io::Result<()> {
-        self.0.try_send_to(bytes, remote).map(|_| ())
+        SockRef::from(&*self.0).send_to(bytes, &remote.into()).map(|_| ())
     }
 }
 
 /// Receives until the stop.
 pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<Listener>, context: Arc<Context>) {
+    let sender = UdpSender::new(socket.clone());
     let stopping = context.tasks.stopping();
     tokio::pin!(stopping);
     let mut buffer = vec![0; LARGEST_DATAGRAM];
@@ -44,7 +47,7 @@ pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<L
                 datagram(
                     buffer.get(..length).unwrap_or_default(),
                     remote,
-                    &socket,
+                    &sender,
                     &listener,
                     &context,
                 );
@@ -55,7 +58,7 @@ pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<L
     }
 }
 
-fn datagram(bytes: &[u8], remote: SocketAddr, socket: &UdpSocket, listener: &Listener, context: &Context) {
+fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Listener, context: &Context) {
     if !context.admission.admit(listener.id, remote) {
         context.counters.datagrams_not_admitted.add();
         return;
@@ -80,7 +83,7 @@ fn datagram(bytes: &[u8], remote: SocketAddr, socket: &UdpSocket, listener: &Lis
         Err(error) => {
             context.unparsable(&flow, &error);
             if let Some(refusal) = stateless::refusal(&error, &flow)
-                && socket.try_send_to(&refusal, remote).is_err()
+                && sender.send(&refusal, remote).is_err()
             {
                 context.counters.datagrams_not_sent.add();
             }

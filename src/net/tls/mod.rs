@@ -25,4 +25,6 @@ pub use store::{IdentityStore, Reload};
 pub use verify::peer_certificate;
 
 #[cfg(test)]
+pub(in crate::net) mod fixtures;
+#[cfg(test)]
 mod tests;

@@ -1,82 +1,11 @@
 //! Handshakes in memory: both directions, every reason of refusal, SNI, hot swap.
 
-use super::authority::{Authority, LeafRequest, LeafUsage, PemPair};
+use super::authority::{Authority, LeafUsage, PemPair};
+use super::fixtures::*;
 use super::*;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConnection, ServerConnection};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-const DAY: u64 = 86_400;
-const HUB: &str = "sip.pstnhub.microsoft.com";
-
-fn now() -> u64 {
-    UnixTime::now().as_secs()
-}
-
-/// A directory that goes with the test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Directory {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("portcullis-tls-{}-{next}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Directory(path)
-    }
-
-    fn files(&self, name: &str) -> IdentityFiles {
-        IdentityFiles {
-            name: name.to_owned(),
-            certificate: self.0.join(format!("{name}.pem")),
-            key: self.0.join(format!("{name}.key")),
-        }
-    }
-
-    fn put(&self, name: &str, pair: &PemPair) -> IdentityFiles {
-        let files = self.files(name);
-        pair.write(&files.certificate, &files.key).unwrap();
-        files
-    }
-
-    fn store(&self, pairs: &[(&str, &PemPair)]) -> Arc<IdentityStore> {
-        let files = pairs.iter().map(|(name, pair)| self.put(name, pair)).collect();
-        Arc::new(IdentityStore::open(files).unwrap())
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
-fn authority() -> Authority {
-    Authority::new("Test Root", now() - DAY, now() + 30 * DAY).unwrap()
-}
-
-fn leaf(authority: &Authority, names: &[&str], usage: LeafUsage) -> PemPair {
-    leaf_valid(authority, names, usage, now() - DAY, now() + 10 * DAY)
-}
-
-fn leaf_valid(authority: &Authority, names: &[&str], usage: LeafUsage, not_before: u64, not_after: u64) -> PemPair {
-    let dns_names = names.iter().map(|name| (*name).to_owned()).collect();
-    authority
-        .leaf(&LeafRequest {
-            dns_names,
-            addresses: vec![],
-            usage,
-            not_before,
-            not_after,
-        })
-        .unwrap()
-}
-
-fn roots(authority: &Authority) -> Arc<TrustRoots> {
-    Arc::new(TrustRoots::from_pem(authority.root_pem().as_bytes(), "test").unwrap())
-}
 
 /// What became of a handshake on either side.
 struct Handshake {

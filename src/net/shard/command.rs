@@ -1,0 +1,29 @@
+//! What calls want from a shard.
+
+use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
+use std::time::Duration;
+
+/// One wish.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Send a request as a transaction. `token` comes back with all that becomes of it; it must be new
+    /// ([`SignallingHandle::next_token`](super::SignallingHandle::next_token)).
+    Request { token: u64, draft: RequestDraft, hop: Hop },
+    /// Cancel the INVITE of `token`, as soon as RFC 3261 §9.1 allows. `headers` (Reason) go with it.
+    Cancel {
+        token: u64,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    },
+    /// Answer a request.
+    Respond {
+        id: ServerTransactionId,
+        draft: ResponseDraft,
+    },
+    /// The ACK of this INVITE's 2xx came.
+    Acknowledged { id: ServerTransactionId },
+    /// Send the ACK of a 2xx.
+    Ack { draft: RequestDraft, hop: Hop },
+    /// While `Some`, new INVITEs are refused statelessly with this Retry-After at least.
+    ShedNewCalls(Option<Duration>),
+}

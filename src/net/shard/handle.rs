@@ -1,0 +1,82 @@
+//! How calls reach the shards.
+
+use super::Command;
+use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The shards are gone: the node stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("signalling has stopped")]
+pub struct Stopped;
+
+/// Sends commands to the shard that they concern. Cheap to clone. Overflow: the caller waits; commands of one caller
+/// about one transaction stay in order.
+#[derive(Debug, Clone)]
+pub struct SignallingHandle {
+    shards: Arc<[mpsc::Sender<Command>]>,
+    next_token: Arc<AtomicU64>,
+}
+
+impl SignallingHandle {
+    pub(super) fn new(shards: Vec<mpsc::Sender<Command>>) -> SignallingHandle {
+        SignallingHandle {
+            shards: shards.into(),
+            next_token: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// A token that nobody else has, for one request.
+    pub fn next_token(&self) -> u64 {
+        self.next_token.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends a request as a transaction; `token` comes back with all that becomes of it.
+    pub async fn request(&self, token: u64, draft: RequestDraft, hop: Hop) -> Result<(), Stopped> {
+        self.send(self.of_token(token), Command::Request { token, draft, hop })
+            .await
+    }
+
+    /// Cancels the INVITE of `token`, as soon as RFC 3261 §9.1 allows. Nothing happens once it had a final response.
+    pub async fn cancel(&self, token: u64, headers: Vec<(HeaderName, HeaderValue)>) -> Result<(), Stopped> {
+        self.send(self.of_token(token), Command::Cancel { token, headers })
+            .await
+    }
+
+    /// Answers a request.
+    pub async fn respond(&self, id: ServerTransactionId, draft: ResponseDraft) -> Result<(), Stopped> {
+        self.send(usize::from(id.shard()), Command::Respond { id, draft }).await
+    }
+
+    /// The ACK of this INVITE's 2xx came: it is sent no more.
+    pub async fn acknowledged(&self, id: ServerTransactionId) -> Result<(), Stopped> {
+        self.send(usize::from(id.shard()), Command::Acknowledged { id }).await
+    }
+
+    /// Sends the ACK of a 2xx; again for each repeated 2xx.
+    pub async fn send_ack(&self, draft: RequestDraft, hop: Hop) -> Result<(), Stopped> {
+        self.send(self.of_token(u64::from(hop.remote.port())), Command::Ack { draft, hop })
+            .await
+    }
+
+    /// While `Some`, all shards refuse new INVITEs statelessly with this Retry-After at least.
+    pub async fn shed_new_calls(&self, retry_after: Option<Duration>) -> Result<(), Stopped> {
+        for shard in 0..self.shards.len() {
+            self.send(shard, Command::ShedNewCalls(retry_after)).await?;
+        }
+        Ok(())
+    }
+
+    fn of_token(&self, token: u64) -> usize {
+        let count = self.shards.len().max(1) as u64;
+        usize::try_from(token % count).unwrap_or(0)
+    }
+
+    async fn send(&self, shard: usize, command: Command) -> Result<(), Stopped> {
+        let queue = self.shards.get(shard).ok_or(Stopped)?;
+        queue.send(command).await.map_err(|_| Stopped)
+    }
+}

@@ -1,0 +1,197 @@
+//! Connections that we open.
+
+use super::harness::*;
+use crate::net::*;
+use crate::sip::Transport;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+fn pool(change: impl FnOnce(&mut PoolSettings)) -> PoolSettings {
+    let mut settings = PoolSettings::default();
+    change(&mut settings);
+    settings
+}
+
+fn node(change: impl FnOnce(&mut PoolSettings)) -> Node {
+    Node::with(tcp(|_| {}), pool(change), Arc::new(AdmitAll))
+}
+
+async fn accept(listening: &TcpListener) -> TcpStream {
+    timeout(BOUND, listening.accept())
+        .await
+        .expect("a connection")
+        .unwrap()
+        .0
+}
+
+#[tokio::test]
+async fn one_connection_is_opened_for_all_requests_to_a_hop() {
+    let node = node(|_| {});
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    for transaction in transactions(3) {
+        node.request(&hop, transaction);
+    }
+    let mut peer = accept(&listening).await;
+    for _ in 0..3 {
+        assert!(read_until(&mut peer, "\r\n\r\n").await.starts_with("OPTIONS "));
+    }
+    node.request(&hop, transactions(1)[0]);
+    assert!(read_until(&mut peer, "\r\n\r\n").await.starts_with("OPTIONS "));
+    assert_eq!(node.transports.counters().connections_opened.get(), 1);
+}
+
+#[tokio::test]
+async fn every_message_that_waits_for_a_failing_connect_is_reported() {
+    let mut node = node(|_| {});
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    drop(listening);
+    let sent = transactions(3);
+    for transaction in &sent {
+        node.request(&hop, *transaction);
+    }
+    let mut failed = Vec::new();
+    for _ in &sent {
+        failed.push(node.failure().await);
+    }
+    assert_eq!(failed, sent);
+    assert_eq!(node.event().await, Seen::ConnectFailed("connect"));
+    assert_eq!(node.transports.counters().connects_failed.get(), 1);
+}
+
+#[tokio::test]
+async fn no_more_wait_for_a_connect_than_the_limit() {
+    let mut node = node(|settings| settings.waiting = 2);
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    let sent = transactions(3);
+    for transaction in &sent {
+        node.request(&hop, *transaction);
+    }
+    assert_eq!(node.failure().await, sent[2]);
+}
+
+#[tokio::test]
+async fn a_request_that_the_peer_never_heard_fails_with_its_connection() {
+    let mut node = node(|_| {});
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    let sent = transactions(2);
+    node.request(&hop, sent[0]);
+    let mut peer = accept(&listening).await;
+    read_until(&mut peer, "\r\n\r\n").await;
+    // The first is heard: the peer speaks after it.
+    peer.write_all(&options("mine")).await.unwrap();
+    node.received().await;
+    node.request(&hop, sent[1]);
+    read_until(&mut peer, "\r\n\r\n").await;
+    drop(peer);
+    assert_eq!(node.failure().await, sent[1]);
+    node.closed().await;
+    assert!(node.failures.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_replaced_by_the_next_request() {
+    let mut node = node(|_| {});
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    let sent = transactions(2);
+    node.request(&hop, sent[0]);
+    drop(accept(&listening).await);
+    node.closed().await;
+    node.request(&hop, sent[1]);
+    let mut peer = accept(&listening).await;
+    assert!(read_until(&mut peer, "\r\n\r\n").await.starts_with("OPTIONS "));
+}
+
+#[tokio::test]
+async fn an_old_connection_is_renewed_and_drained() {
+    let mut node = node(|settings| {
+        settings.max_age = Duration::ZERO;
+        settings.keep_alive.drained = Duration::from_millis(100);
+    });
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    let sent = transactions(2);
+    node.request(&hop, sent[0]);
+    let mut first = accept(&listening).await;
+    read_until(&mut first, "\r\n\r\n").await;
+    let Seen::Connected(old, Opener::Us) = node.event().await else {
+        panic!()
+    };
+
+    // Too old: this one still goes on it, and brings the successor up.
+    node.request(&hop, sent[1]);
+    read_until(&mut first, "\r\n\r\n").await;
+    let _second = accept(&listening).await;
+    let (closed, reason) = node.closed().await;
+    assert_eq!((closed.connection, reason), (old.connection, CloseReason::Drained));
+    assert_eq!(read_to_end(&mut first).await, "");
+    assert!(node.failures.try_recv().is_err(), "a drained connection fails nothing");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_peer_opened_never_carries_our_request() {
+    let mut node = node(|_| {});
+    let listening = TcpSocket::new_v4().unwrap();
+    listening.set_reuseport(true).unwrap();
+    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listening.local_addr().unwrap();
+    let listening = listening.listen(8).unwrap();
+    // The peer calls from the very port that it listens on.
+    let calling = TcpSocket::new_v4().unwrap();
+    calling.set_reuseport(true).unwrap();
+    calling.bind(address).unwrap();
+    let mut calling = calling.connect(node.address()).await.unwrap();
+    calling.write_all(&options("theirs")).await.unwrap();
+    assert_eq!(node.received().await.flow.remote, address);
+
+    node.request(&hop(Transport::Tcp, address), transactions(1)[0]);
+    let mut ours = accept(&listening).await;
+    assert!(read_until(&mut ours, "\r\n\r\n").await.starts_with("OPTIONS "));
+    node.transports.shut_down(BOUND).await;
+    assert_eq!(read_to_end(&mut calling).await, "");
+}
+
+#[tokio::test]
+async fn a_named_connection_is_used_or_the_request_fails() {
+    let mut node = node(|_| {});
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(&options("register")).await.unwrap();
+    let flow = node.received().await.flow;
+    let mut hop = hop(Transport::Tcp, flow.remote);
+    hop.connection = Some(flow.connection);
+    let sent = transactions(2);
+    node.request(&hop, sent[0]);
+    assert!(read_until(&mut peer, "\r\n\r\n").await.starts_with("OPTIONS "));
+    peer.write_all(&options("heard")).await.unwrap();
+    node.received().await;
+    drop(peer);
+    node.closed().await;
+    node.request(&hop, sent[1]);
+    assert_eq!(node.failure().await, sent[1]);
+}
+
+#[tokio::test]
+async fn our_connections_are_pinged_and_a_missing_pong_counts_once_the_peer_has_ponged() {
+    let mut node = node(|settings| {
+        settings.keep_alive.interval = Duration::from_millis(60);
+        settings.keep_alive.pong = Duration::from_millis(30);
+    });
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    node.request(&hop, transactions(1)[0]);
+    let mut peer = accept(&listening).await;
+    read_until(&mut peer, "\r\n\r\n").await;
+    // Two pings without an answer are no reason to close.
+    read_until(&mut peer, "\r\n\r\n").await;
+    read_until(&mut peer, "\r\n\r\n").await;
+    peer.write_all(b"\r\n").await.unwrap();
+    read_until(&mut peer, "\r\n\r\n").await;
+    assert_eq!(node.closed().await.1, CloseReason::NoPong);
+}

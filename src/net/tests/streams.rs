@@ -1,0 +1,230 @@
+//! Accepted TCP connections: framing, keep-alive, deadlines, limits.
+
+use super::harness::*;
+use crate::net::*;
+use crate::sip::transaction::SendTo;
+use crate::sip::{ConnectionId, Transport};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+const SHORT: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn a_message_comes_with_its_flow_and_the_response_goes_back_on_it() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    let text = options("one");
+    let (first, second) = text.split_at(40);
+    peer.write_all(first).await.unwrap();
+    peer.write_all(second).await.unwrap();
+    let Received { message, flow } = node.received().await;
+    assert_eq!(message.call_id(), "one");
+    assert_eq!(flow.transport, Transport::Tcp);
+    assert_eq!(flow.remote, peer.local_addr().unwrap());
+    assert_ne!(flow.connection, ConnectionId::NONE);
+    assert_eq!(node.transports.connections().len(), 1);
+
+    let to = SendTo::Flow { flow, fallback: None };
+    node.transports
+        .send(
+            &to,
+            Outgoing::response(Bytes::from_static(b"SIP/2.0 200 OK\r\n\r\n"), None),
+        )
+        .unwrap();
+    assert_eq!(read_until(&mut peer, "\r\n\r\n").await, "SIP/2.0 200 OK\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_response_whose_connection_is_gone_goes_to_the_fallback() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(&options("one")).await.unwrap();
+    let flow = node.received().await.flow;
+    drop(peer);
+    node.closed().await;
+
+    let listening = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let fallback = hop(Transport::Tcp, listening.local_addr().unwrap());
+    let response = || Outgoing::response(Bytes::from_static(b"SIP/2.0 200 OK\r\n\r\n"), None);
+    let to = SendTo::Flow {
+        flow: flow.clone(),
+        fallback: Some(fallback),
+    };
+    node.transports.send(&to, response()).unwrap();
+    let (mut fresh, _) = listening.accept().await.unwrap();
+    assert_eq!(read_until(&mut fresh, "\r\n\r\n").await, "SIP/2.0 200 OK\r\n\r\n");
+    let nowhere = SendTo::Flow { flow, fallback: None };
+    assert_eq!(node.transports.send(&nowhere, response()), Err(NotSent));
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_and_a_flood_of_them_is_not() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(b"\r\n\r\n").await.unwrap();
+    assert_eq!(read_until(&mut peer, "\r\n").await, "\r\n");
+    peer.write_all(b"\r\n\r\n".repeat(50).as_slice()).await.unwrap();
+    peer.write_all(&options("after")).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "after");
+    assert_eq!(node.transports.counters().pings_ignored.get(), 50);
+}
+
+#[tokio::test]
+async fn garbage_closes_its_own_connection_alone() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut good = TcpStream::connect(node.address()).await.unwrap();
+    let mut bad = TcpStream::connect(node.address()).await.unwrap();
+    bad.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (flow, reason) = node.closed().await;
+    assert_eq!(flow.remote, bad.local_addr().unwrap());
+    assert_eq!(reason.label(), "framing_lost");
+    read_to_end(&mut bad).await;
+    good.write_all(&options("good")).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "good");
+}
+
+#[tokio::test]
+async fn a_request_without_content_length_is_answered_before_the_close() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    let text = String::from_utf8(options("x").to_vec())
+        .unwrap()
+        .replace("Content-Length: 0\r\n", "");
+    peer.write_all(text.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut peer).await;
+    assert!(answer.starts_with("SIP/2.0 400 "), "{answer}");
+    assert_eq!(node.closed().await.1.label(), "framing_lost");
+}
+
+#[tokio::test]
+async fn an_unparsable_message_is_answered_and_the_connection_lives() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    let wrong = String::from_utf8(options("x").to_vec())
+        .unwrap()
+        .replace("1 OPTIONS", "1 INVITE");
+    peer.write_all(wrong.as_bytes()).await.unwrap();
+    let answer = read_until(&mut peer, "\r\n\r\n").await;
+    assert!(answer.starts_with("SIP/2.0 400 "), "{answer}");
+    peer.write_all(&options("next")).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "next");
+    assert_eq!(node.transports.counters().messages_unparsable.get(), 1);
+}
+
+#[tokio::test]
+async fn slow_loris_is_closed() {
+    let mut node = Node::open(tcp(|limits| limits.stream.message = SHORT));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    let text = options("slow");
+    let feeder = async {
+        for byte in text.iter() {
+            // The node closes on the way: later bytes find nobody.
+            if peer.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = feeder => panic!("the whole message went through"),
+        (_, reason) = node.closed() => assert_eq!(reason, CloseReason::SlowMessage),
+    }
+}
+
+#[tokio::test]
+async fn who_only_pings_or_says_nothing_is_closed() {
+    let mut node = Node::open(tcp(|limits| limits.stream.first_message = SHORT));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(b"\r\n\r\n").await.unwrap();
+    assert_eq!(node.closed().await.1, CloseReason::NoMessage);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let mut node = Node::open(tcp(|limits| limits.stream.idle = SHORT));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(&options("one")).await.unwrap();
+    node.received().await;
+    assert_eq!(node.closed().await.1, CloseReason::Idle);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_loses_its_connection_and_no_other() {
+    let mut node = Node::open(tcp(|limits| {
+        limits.stream.write = Duration::from_millis(300);
+        limits.stream.write_queue = 8;
+    }));
+    let mut stalled = TcpStream::connect(node.address()).await.unwrap();
+    stalled.write_all(&options("stalled")).await.unwrap();
+    let flow = node.received().await.flow;
+    let to = SendTo::Flow {
+        flow: flow.clone(),
+        fallback: None,
+    };
+    let large = Bytes::from(vec![b'x'; 60_000]);
+    let flood = async {
+        while node
+            .transports
+            .send(&to, Outgoing::response(large.clone(), None))
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, flood).await.expect("the queue is bounded");
+    let (closed, reason) = node.closed().await;
+    assert_eq!(
+        (closed.connection, reason),
+        (flow.connection, CloseReason::WriteStalled)
+    );
+
+    let mut other = TcpStream::connect(node.address()).await.unwrap();
+    other.write_all(&options("other")).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "other");
+}
+
+#[tokio::test]
+async fn connections_are_limited_by_source_and_admission_comes_first() {
+    let mut node = Node::open(tcp(|limits| limits.connections_per_source = 1));
+    let mut first = TcpStream::connect(node.address()).await.unwrap();
+    first.write_all(&options("one")).await.unwrap();
+    node.received().await;
+    let mut second = TcpStream::connect(node.address()).await.unwrap();
+    assert_eq!(read_to_end(&mut second).await, "");
+    assert_eq!(node.transports.counters().connections_over_limit.get(), 1);
+
+    struct Nobody;
+    impl Admission for Nobody {
+        fn admit(&self, _: crate::sip::ListenerId, _: std::net::SocketAddr) -> bool {
+            false
+        }
+    }
+    let closed = Node::with(tcp(|_| {}), PoolSettings::default(), Arc::new(Nobody));
+    let mut peer = TcpStream::connect(closed.address()).await.unwrap();
+    assert_eq!(read_to_end(&mut peer).await, "");
+    assert_eq!(closed.transports.counters().connections_not_admitted.get(), 1);
+}
+
+#[tokio::test]
+async fn shutting_down_sends_what_is_queued_and_ends_all_connections() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(&options("one")).await.unwrap();
+    let to = SendTo::Flow {
+        flow: node.received().await.flow,
+        fallback: None,
+    };
+    node.transports
+        .send(
+            &to,
+            Outgoing::response(Bytes::from_static(b"SIP/2.0 200 OK\r\n\r\n"), None),
+        )
+        .unwrap();
+    node.transports.shut_down(BOUND).await;
+    assert_eq!(read_to_end(&mut peer).await, "SIP/2.0 200 OK\r\n\r\n");
+    assert_eq!(node.closed().await.1, CloseReason::Stopped);
+    assert!(TcpStream::connect(node.address()).await.is_err());
+}
