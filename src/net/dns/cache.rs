@@ -72,6 +72,19 @@ struct Entry {
     renewed: bool,
 }
 
+impl Entry {
+    fn new(used: Instant) -> Entry {
+        Entry {
+            good: None,
+            failure: None,
+            flight: None,
+            used,
+            generation: 0,
+            renewed: false,
+        }
+    }
+}
+
 /// What the cache says to a caller.
 #[derive(Debug)]
 pub(super) enum View {
@@ -144,14 +157,7 @@ impl Cache {
             done,
             asked: asked.clone(),
         };
-        let entry = self.entries.entry(target.clone()).or_insert_with(|| Entry {
-            good: None,
-            failure: None,
-            flight: None,
-            used: now,
-            generation: 0,
-            renewed: false,
-        });
+        let entry = self.entries.entry(target.clone()).or_insert_with(|| Entry::new(now));
         entry.flight = Some(flight.clone());
         (flight, Some(Ticket { _done: sender, asked }))
     }
@@ -243,6 +249,22 @@ impl Cache {
             return None;
         }
         self.board(target, now).1
+    }
+
+    /// Takes over what `older` knows as answers that have run out: better than nothing while the name servers fail.
+    pub(super) fn inherit(&mut self, older: &Cache, now: Instant) {
+        for (target, entry) in &older.entries {
+            let Some(good) = &entry.good else { continue };
+            let good = Good {
+                fresh_until: good.fresh_until.min(now),
+                ..good.clone()
+            };
+            let entry = Entry {
+                good: Some(good),
+                ..Entry::new(entry.used)
+            };
+            self.entries.insert(target.clone(), entry);
+        }
     }
 
     /// Forgets the longest unused when full. Entries with a walk under way stay.

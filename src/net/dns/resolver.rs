@@ -51,6 +51,17 @@ impl Resolver {
         }
     }
 
+    /// The resolver for changed settings. It keeps this one's answers, to be asked for again when next needed, so that a
+    /// reload in the middle of a name server's failure costs nothing.
+    pub fn with_settings(&self, settings: Settings) -> Resolver {
+        if settings == *self.shared.settings {
+            return self.clone();
+        }
+        let fresh = Resolver::new(settings);
+        fresh.shared.cache().inherit(&self.shared.cache(), Instant::now());
+        fresh
+    }
+
     /// The answer that needs no waiting: literal and configured addresses, and what is remembered and fresh.
     pub fn try_cached(&self, target: &Target) -> Option<Answer> {
         match self.shared.begin(target).ok()? {

@@ -6,8 +6,10 @@ use super::settings::{Servers, Settings};
 use crate::sip::locate::{
     Found, Naptr, Replacement, Route, Service, Srv, SrvQuery, SrvTarget, Start, Target, pick_services, srv_queries,
 };
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
 use trust_dns_resolver::TokioResolver;
@@ -175,16 +177,22 @@ impl<'a> Walk<'a> {
     async fn follow(mut self, picked: Vec<Replacement>) -> Result<Harvest, DnsError> {
         let mut services = Vec::new();
         let mut worst = None;
-        for replacement in picked {
-            let service = match replacement {
-                Replacement::Srv(query) => self.srv_service(query).await,
+        let walk = &self;
+        let found = all(picked.into_iter().map(|replacement| async move {
+            match replacement {
+                Replacement::Srv(query) => walk.srv_service(query).await,
                 Replacement::Addresses { transport, name } => {
-                    let route = Route::default_for(transport);
-                    self.address_service(&name, route).await
+                    walk.address_service(&name, Route::default_for(transport)).await
                 }
-            };
+            }
+        }))
+        .await;
+        for service in found {
             match service {
-                Ok(service) => services.push(service),
+                Ok((service, ttl)) => {
+                    self.ttl = self.ttl.min(ttl);
+                    services.push(service);
+                }
                 Err(miss) => worst = Some(graver(worst, miss)),
             }
         }
@@ -208,9 +216,12 @@ impl<'a> Walk<'a> {
     ) -> Result<Harvest, DnsError> {
         let mut services = Vec::new();
         let mut worst = None;
-        for query in queries {
-            match self.srv_service(query).await {
-                Ok(service) => services.push(service),
+        for service in all(queries.into_iter().map(|query| self.srv_service(query))).await {
+            match service {
+                Ok((service, ttl)) => {
+                    self.ttl = self.ttl.min(ttl);
+                    services.push(service);
+                }
                 Err(Miss::Nothing(_)) => {}
                 Err(miss) => worst = Some(graver(worst, miss)),
             }
@@ -233,7 +244,10 @@ impl<'a> Walk<'a> {
 
     async fn addresses_only(mut self, name: &str, route: Route, failed: Option<DnsError>) -> Result<Harvest, DnsError> {
         match self.address_service(name, route).await {
-            Ok(service) => Ok(self.harvest(vec![service], Rung::Address, failed)),
+            Ok((service, ttl)) => {
+                self.ttl = self.ttl.min(ttl);
+                Ok(self.harvest(vec![service], Rung::Address, failed))
+            }
             Err(Miss::Failed(cause) | Miss::DeadEnd(cause)) => Err(self.error(cause)),
             // A failure on the way matters more than the missing last resort.
             Err(Miss::Nothing(cause)) => Err(failed.map_or_else(|| self.error(cause), |first| self.error(first.cause))),
@@ -258,7 +272,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    async fn naptr(&mut self, name: &str) -> Result<Records<Naptr>, Miss> {
+    async fn naptr(&self, name: &str) -> Result<Records<Naptr>, Miss> {
         self.ask(name, RecordType::NAPTR, |data| match data {
             RData::NAPTR(naptr) => Some(Naptr {
                 order: naptr.order,
@@ -272,7 +286,7 @@ impl<'a> Walk<'a> {
         .await
     }
 
-    async fn srv_service(&mut self, query: SrvQuery) -> Result<Service, Miss> {
+    async fn srv_service(&self, query: SrvQuery) -> Result<(Service, Duration), Miss> {
         let found = self
             .ask(&query.name, RecordType::SRV, |data| match data {
                 RData::SRV(srv) => {
@@ -294,12 +308,14 @@ impl<'a> Walk<'a> {
         }
         records.sort_by_key(|srv| srv.priority);
         records.truncate(self.settings.most_srv);
+        let mut ttl = found.ttl;
+        let addresses = all(records.iter().map(|record| self.addresses(&record.target))).await;
         let mut targets = Vec::with_capacity(records.len());
         let mut worst = None;
-        for record in records {
-            match self.addresses(&record.target).await {
+        for (record, addresses) in records.into_iter().zip(addresses) {
+            match addresses {
                 Ok(addresses) => {
-                    self.ttl = self.ttl.min(addresses.ttl);
+                    ttl = ttl.min(addresses.ttl);
                     targets.push(SrvTarget {
                         record,
                         addresses: addresses.records,
@@ -310,28 +326,33 @@ impl<'a> Walk<'a> {
         }
         match worst {
             Some(miss) if targets.is_empty() => Err(Miss::DeadEnd(miss.cause())),
-            _ => {
-                self.ttl = self.ttl.min(found.ttl);
-                Ok(Service::Srv {
+            _ => Ok((
+                Service::Srv {
                     transport: query.transport,
                     targets,
-                })
-            }
+                },
+                ttl,
+            )),
         }
     }
 
-    async fn address_service(&mut self, name: &str, route: Route) -> Result<Service, Miss> {
-        let addresses = self.addresses(name).await?;
-        self.ttl = self.ttl.min(addresses.ttl);
-        Ok(Service::Addresses {
-            transport: route.transport,
-            port: route.port,
-            addresses: addresses.records,
-        })
+    async fn address_service(&self, name: &str, route: Route) -> Result<(Service, Duration), Miss> {
+        let Records {
+            records: addresses,
+            ttl,
+        } = self.addresses(name).await?;
+        Ok((
+            Service::Addresses {
+                transport: route.transport,
+                port: route.port,
+                addresses,
+            },
+            ttl,
+        ))
     }
 
     /// A and AAAA side by side; one family's failure doesn't hide the other's answer.
-    async fn addresses(&mut self, name: &str) -> Result<Records<IpAddr>, Miss> {
+    async fn addresses(&self, name: &str) -> Result<Records<IpAddr>, Miss> {
         let families = self.settings.families;
         let ip = |data: &RData| data.ip_addr();
         let wanted = [
@@ -381,7 +402,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn ask<T>(
-        &mut self,
+        &self,
         name: &str,
         kind: RecordType,
         pick: impl Fn(&RData) -> Option<T>,
@@ -423,6 +444,23 @@ impl NameServers {
         }
         Ok(Records { records, ttl })
     }
+}
+
+/// Runs all side by side; results in the order of the futures.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut waiting = false;
+        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(context) {
+                Poll::Ready(value) => *output = Some(value),
+                Poll::Pending => waiting = true,
+            }
+        }
+        if waiting { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// The failure to report of two: a dead end, then one without an answer, then "exists without records", then "doesn't exist".

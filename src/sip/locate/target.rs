@@ -1,6 +1,6 @@
 //! What a URI says about its server, and which lookup that starts (RFC 3263 §4.1, §4.2).
 
-use crate::sip::Transport;
+use crate::sip::{Scheme, Transport, Uri};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -76,6 +76,34 @@ impl Target {
         })
     }
 
+    /// What a `sip:` or `sips:` URI says; its `maddr` stands in for its host (RFC 3263 §4).
+    pub fn from_uri(uri: &Uri) -> Result<Target, TargetError> {
+        let secure = match uri.scheme() {
+            Scheme::Sip => false,
+            Scheme::Sips => true,
+            _ => return Err(TargetError::NotSip(uri.as_str().to_owned())),
+        };
+        let known = [Transport::Udp, Transport::Tcp, Transport::Tls];
+        let transport = match uri.param("transport") {
+            Some(word) => match known.into_iter().find(|t| t.uri_name().eq_ignore_ascii_case(word)) {
+                Some(transport) => Some(transport),
+                None => return Err(TargetError::UnknownTransport(word.to_owned())),
+            },
+            None => None,
+        };
+        let host = Host::parse(
+            uri.param("maddr")
+                .filter(|maddr| !maddr.is_empty())
+                .unwrap_or(uri.host()),
+        )?;
+        Ok(Target {
+            host,
+            port: uri.port(),
+            transport,
+            secure,
+        })
+    }
+
     /// The same with a port.
     pub fn with_port(self, port: u16) -> Target {
         Target {
@@ -111,6 +139,10 @@ impl fmt::Display for Target {
 pub enum TargetError {
     #[error("`{0}` is neither a host name nor an IP address")]
     BadName(String),
+    #[error("`{0}` is not a sip: or sips: URI, so it has no server")]
+    NotSip(String),
+    #[error("transport `{0}` is none of udp, tcp, tls")]
+    UnknownTransport(String),
     #[error("{target} needs {wanted}, but this node has listeners only for {spoken}")]
     NotSpoken {
         target: Box<Target>,
@@ -267,6 +299,25 @@ mod tests {
         ] {
             assert_eq!(Host::parse(bad), Err(TargetError::BadName(bad.to_owned())), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_uri_gives_host_port_transport_and_scheme() {
+        let read = |text: &str| Target::from_uri(&Uri::parse(text).unwrap()).map(|target| target.to_string());
+        assert_eq!(
+            read("sip:+1@SIP.example.net:5061;transport=TLS;lr"),
+            Ok("sip:sip.example.net:5061;transport=tls".into())
+        );
+        assert_eq!(read("sips:a@[2001:db8::1]"), Ok("sips:[2001:db8::1]".into()));
+        assert_eq!(read("sip:a@example.net;maddr=192.0.2.1"), Ok("sip:192.0.2.1".into()));
+        assert_eq!(
+            read("sip:a@b;transport=sctp"),
+            Err(TargetError::UnknownTransport("sctp".into()))
+        );
+        assert_eq!(
+            read("tel:+14255550100"),
+            Err(TargetError::NotSip("tel:+14255550100".into()))
+        );
     }
 
     #[test]

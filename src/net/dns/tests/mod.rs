@@ -408,3 +408,22 @@ async fn without_name_servers_only_names_fail_and_say_so() {
     let error = resolver.resolve(&target("hub.example")).await.unwrap_err();
     assert_eq!(error.cause, Cause::NoServers("`dns.servers` is empty".into()));
 }
+
+#[tokio::test]
+async fn changed_settings_keep_the_last_good_answers() {
+    let zone = Zone::serve().await;
+    zone.a("hub.example", 60, "192.0.2.1");
+    let resolver = Resolver::new(settings(&zone));
+    let target = target("hub.example").with_port(5061);
+    resolver.resolve(&target).await.unwrap();
+    zone.servfail();
+    let changed = resolver.with_settings(Settings {
+        most_srv: 3,
+        ..settings(&zone)
+    });
+    drop(resolver);
+    assert!(changed.try_cached(&target).is_none(), "asked for again");
+    let answer = changed.resolve(&target).await.unwrap();
+    assert_eq!(list(&answer), ["udp 192.0.2.1:5061"]);
+    assert_eq!(answer.stale.unwrap().cause.label(), "server_failed");
+}
