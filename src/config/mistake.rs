@@ -7,11 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The text of a configuration file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Source {
     /// As the user would type it: the configuration folder and the file.
     pub path: Arc<Path>,
     pub text: Arc<str>,
+}
+
+impl fmt::Debug for Source {
+    /// Without the text: it may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One mistake. Printed as `file:line:column: message`, the line with a mark below it, and the way out.

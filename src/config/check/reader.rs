@@ -127,7 +127,7 @@ impl<'r> Reader<'r> {
         value
     }
 
-    /// A path, made absolute from the configuration folder.
+    /// A path; a relative one begins at the configuration folder.
     pub fn path(&self, text: &str) -> PathBuf {
         self.folder
             .map_or_else(|| PathBuf::from(text), |folder| folder.join(text))

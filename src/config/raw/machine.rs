@@ -14,7 +14,7 @@ pub struct RawSbc {
     /// How long calls may go on after a stop was asked for; then they are ended.
     #[schemars(extend("default" = "5m"))]
     pub drain: Option<At<DurationText>>,
-    /// Sockets that SIP arrives on and leaves from: exactly one for Teams, at least one for carriers.
+    /// Sockets that SIP arrives on and leaves from: exactly one for Teams, others for carriers.
     pub listeners: Vec<RawListener>,
     /// Where RTP and RTCP arrive and leave.
     pub media: At<RawMedia>,

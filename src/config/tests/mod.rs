@@ -80,3 +80,49 @@ fn a_tenant_is_found_by_host_name_domain_and_number() {
     assert_eq!(number("+14255550199"), Some(Destination::TeamsVoicemail));
     assert_eq!(number("+14255550200"), None);
 }
+
+#[test]
+fn a_password_is_read_from_its_file_and_never_printed() {
+    let folder = folder::Folder::with_contoso();
+    folder.write("north.password", "hunter2\r\n");
+    folder.write(
+        "sbc.toml",
+        &format!("{SBC}credentials = {{ username = \"us\", password_file = \"north.password\" }}\n"),
+    );
+    let mut loader = Loader::new(folder.path());
+    let config = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let password = config.sbc.carriers[0]
+        .credentials
+        .as_ref()
+        .map(|credentials| credentials.password.reveal());
+    assert_eq!(password, Some("hunter2"));
+    assert!(!format!("{config:?} {loader:?}").contains("hunter2"));
+    let inline = SBC.to_owned() + "credentials = { username = \"us\", password = \"hunter2\" }\n";
+    folder.write("sbc.toml", &inline);
+    assert!(matches!(loader.reload(), Reload::Unchanged), "it is the same password");
+    assert!(!format!("{loader:?}").contains("hunter2"));
+    folder.write(
+        "sbc.toml",
+        &inline.replace("password = \"hunter2\"", "password_file = \"north.password\""),
+    );
+    folder.write("north.password", "hunter3");
+    assert!(
+        matches!(loader.reload(), Reload::Applied { .. }),
+        "a new password is a change"
+    );
+}
+
+#[test]
+fn two_carriers_that_call_from_one_network_have_to_be_told_apart() {
+    let second = |how: &str| format!("{SBC}\n[[carriers]]\nid = \"south\"\nnetworks = [\"203.0.113.0/24\"]\n{how}\n");
+    let mistakes = Config::from_toml_strs(&second(""), &[]).expect_err("both are the caller");
+    assert!(
+        mistakes
+            .to_string()
+            .contains("carrier \"north\" calls from this network too"),
+        "{mistakes}"
+    );
+    let by_transport = SBC.replace("id = \"north\"", "id = \"north\"\ntransports = [\"udp\"]");
+    let apart = second("transports = [\"tls\"]").replace(SBC, &by_transport);
+    assert_eq!(config(&apart, &[]).sbc.carriers.len(), 2);
+}
