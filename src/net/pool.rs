@@ -10,6 +10,7 @@ use super::event::NetEvent;
 use super::handshake::HandshakeFailure;
 use super::listener::Listener;
 use super::outgoing::Outgoing;
+use crate::moment::Moment;
 use crate::sip::{ConnectionId, Flow, Hop, ListenerId, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -169,11 +170,11 @@ impl Pool {
     }
 
     /// The attempt succeeded: who waits is served, and the predecessor may end.
-    fn connected(&self, hop: &Hop, connection: &Arc<Connection>) {
+    fn connected(&self, hop: &Hop, connection: &Arc<Connection>, now: Moment) {
         let Some(waiting) = self.lock().get_mut(&Key::of(hop)).map(|entry| {
             entry.connecting = false;
             if let Some(old) = entry.connected.replace(connection.clone()) {
-                old.drain();
+                old.drain(now);
             }
             std::mem::take(&mut entry.waiting)
         }) else {
@@ -253,7 +254,7 @@ async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Co
     let (connection, queue) = Connection::new(flow, Opener::Us, generation, now, limits.write_queue);
     context.counters.connections_opened.add();
     context.connected(&connection);
-    pool.connected(&hop, &connection);
+    pool.connected(&hop, &connection, now);
     let reason = serve(
         stream.io,
         &connection,

@@ -124,12 +124,17 @@ impl Transports {
         }
     }
 
-    /// Replaces the TLS of a listener: new handshakes follow it, connections that we opened are renewed.
+    /// Replaces the TLS of a listener: new handshakes follow it, connections that we opened are renewed, those that
+    /// peers opened are drained.
     pub fn set_tls(&self, listener: ListenerId, profile: TlsProfile) {
         if let Some(listener) = self.listeners.get(&listener)
             && let Some(tls) = &listener.tls
         {
             tls.store(Arc::new(profile));
+            let now = self.context.clock.now();
+            self.context
+                .connections
+                .drain_accepted(listener.id, listener.generation(), now);
             self.pool.renew(listener, &self.context);
         }
     }

@@ -17,7 +17,7 @@ use super::outgoing::Outgoing;
 use super::tls::Generation;
 use crate::moment::Moment;
 use crate::sip::Flow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -102,7 +102,8 @@ pub(super) struct Connection {
     queue: mpsc::Sender<Outgoing>,
     closing: OnceLock<CloseReason>,
     closed: Notify,
-    draining: AtomicBool,
+    /// Since when.
+    draining: OnceLock<Moment>,
     drain: Notify,
     last_message: AtomicU64,
     received: AtomicU64,
@@ -126,7 +127,7 @@ impl Connection {
             queue,
             closing: OnceLock::new(),
             closed: Notify::new(),
-            draining: AtomicBool::new(false),
+            draining: OnceLock::new(),
             drain: Notify::new(),
             last_message: AtomicU64::new(now.as_micros()),
             received: AtomicU64::new(0),
@@ -157,9 +158,9 @@ impl Connection {
         }
     }
 
-    /// Lets the connection end when it has been quiet for a while.
-    pub(super) fn drain(&self) {
-        if !self.draining.swap(true, Ordering::Relaxed) {
+    /// Lets the connection end when it has been quiet for a while, or has drained for long.
+    pub(super) fn drain(&self, now: Moment) {
+        if self.draining.set(now).is_ok() {
             self.drain.notify_one();
         }
     }
@@ -172,7 +173,7 @@ impl Connection {
             last_message: self.last_message(),
             received: self.received.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
-            draining: self.draining.load(Ordering::Relaxed),
+            draining: self.draining.get().is_some(),
         }
     }
 

@@ -14,6 +14,9 @@ use tokio::time::{Instant, sleep_until};
 const PONG: Bytes = Bytes::from_static(b"\r\n");
 /// A peer's pings are answered this often at most: what comes faster neither costs writes nor proves life.
 const PONG_SPACING: Duration = Duration::from_secs(1);
+/// A draining connection that is never quiet (the peer's OPTIONS come every minute) ends after this many times the quiet
+/// that it waits for.
+const DRAINING_LIMIT: u32 = 9;
 const READ_BUFFER: usize = 16 * 1024;
 
 pub(super) struct Reader<'a> {
@@ -153,8 +156,9 @@ impl<'a> Reader<'a> {
                 context.clock.instant(connection.opened_at) + limits.first_message,
                 CloseReason::NoMessage,
             )
-        } else if connection.draining.load(Ordering::Relaxed) {
-            (quiet + keep_alive.drained, CloseReason::Drained)
+        } else if let Some(since) = connection.draining.get() {
+            let longest = context.clock.instant(*since) + keep_alive.drained * DRAINING_LIMIT;
+            (longest.min(quiet + keep_alive.drained), CloseReason::Drained)
         } else {
             (quiet + limits.idle, CloseReason::Idle)
         };

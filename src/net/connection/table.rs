@@ -1,7 +1,9 @@
 //! All live connections.
 
-use super::{Connection, ConnectionInfo};
-use crate::sip::ConnectionId;
+use super::{Connection, ConnectionInfo, Opener};
+use crate::moment::Moment;
+use crate::net::tls::Generation;
+use crate::sip::{ConnectionId, ListenerId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +41,17 @@ impl ConnectionTable {
 
     pub(in crate::net) fn list(&self) -> Vec<ConnectionInfo> {
         self.lock().values().map(|connection| connection.info()).collect()
+    }
+
+    /// Drains those that peers opened to `listener` under another TLS profile than the present one: whom it let in may
+    /// no longer be let in.
+    pub(in crate::net) fn drain_accepted(&self, listener: ListenerId, present: Generation, now: Moment) {
+        for connection in self.lock().values() {
+            let accepted = connection.opener == Opener::Peer && connection.flow.listener == listener;
+            if accepted && connection.generation != present {
+                connection.drain(now);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Connection>>> {

@@ -211,3 +211,49 @@ async fn after_a_swap_our_connections_show_the_new_certificate_and_the_old_ones_
     drop(before);
     assert!(node.failures.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn tls_1_1_is_refused() {
+    let world = World::new();
+    let mut node = world.node(PoolSettings::default());
+    let mut old = TcpStream::connect(node.address()).await.unwrap();
+    // ClientHello of version 3.2 with ECDHE-RSA-AES128-SHA, no extensions.
+    let mut hello = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2];
+    hello.extend_from_slice(&[7; 32]);
+    hello.extend_from_slice(&[0, 0, 2, 0xc0, 0x13, 1, 0]);
+    old.write_all(&hello).await.unwrap();
+    assert_eq!(node.event().await, Seen::Refused("protocol"));
+}
+
+#[tokio::test]
+async fn who_was_let_in_under_older_trust_is_drained() {
+    let world = World::new();
+    let mut node = world.node(PoolSettings::default());
+    let mut hub = call(&node, &world.hub).await.unwrap();
+    hub.write_all(&options("teams")).await.unwrap();
+    node.received().await;
+    node.transports.renew();
+    assert!(
+        !node.transports.connections()[0].draining,
+        "a swapped certificate of ours concerns our connections"
+    );
+
+    let other = Arc::new(TrustRoots::teams().unwrap());
+    let trust = ClientTrust::teams(other.clone(), vec![HUB.to_owned()]);
+    let clients = ClientCertificates::Require(trust);
+    node.transports.set_tls(
+        LISTENER,
+        TlsProfile::new(world.ours.clone(), clients, other, "sbc1.example.net"),
+    );
+    assert!(node.transports.connections()[0].draining);
+    if let Ok(mut refused) = call(&node, &world.hub).await {
+        read_to_end(&mut refused).await;
+    }
+    loop {
+        match node.event().await {
+            Seen::Refused(reason) => break assert_eq!(reason, "unknown_issuer"),
+            Seen::Connected(..) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

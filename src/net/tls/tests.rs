@@ -361,3 +361,110 @@ fn generated_keys_are_rsa_and_private() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+/// A root, an intermediate below it, and a leaf that says where its issuer is published.
+fn three_tiers() -> (String, String, PemPair) {
+    use rcgen::*;
+    let ca = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params, KeyPair::generate().unwrap())
+    };
+    let (params, key) = ca("Root");
+    let root = CertifiedIssuer::self_signed(params, key).unwrap();
+    let (params, key) = ca("Intermediate");
+    let intermediate = CertifiedIssuer::signed_by(params, key, &root).unwrap();
+    let mut params = CertificateParams::new(vec!["sbc1.example.net".to_owned()]).unwrap();
+    // SEQUENCE { SEQUENCE { id-ad-caIssuers, [6] "http://a" } }
+    let mut access = vec![
+        0x30, 0x16, 0x30, 0x14, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02, 0x86, 8,
+    ];
+    access.extend_from_slice(b"http://a");
+    params
+        .custom_extensions
+        .push(CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access));
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    let leaf = params.signed_by(&key, &intermediate).unwrap();
+    (
+        root.pem(),
+        intermediate.pem(),
+        PemPair {
+            certificate: leaf.pem(),
+            key: key.serialize_pem(),
+        },
+    )
+}
+
+#[test]
+fn intermediates_are_demanded_and_sent() {
+    let directory = Directory::new();
+    let (root, intermediate, leaf) = three_tiers();
+    let files = directory.put("node", &leaf);
+    let missing = IdentityStore::open(vec![files.clone()]).unwrap_err().remove(0);
+    assert!(matches!(missing, IdentityError::MissingIntermediate { .. }));
+    assert!(missing.to_string().contains("Intermediate"), "{missing}");
+
+    let chain = PemPair {
+        certificate: leaf.certificate + &intermediate,
+        key: leaf.key,
+    };
+    let store = directory.store(&[("node", &chain)]);
+    let roots = Arc::new(TrustRoots::from_pem(root.as_bytes(), "test").unwrap());
+    let node = TlsProfile::new(store, ClientCertificates::Ignore, roots, "sbc1.example.net");
+    assert_eq!(handshake(&node, &node, "sbc1.example.net").client, Ok(()));
+}
+
+#[test]
+fn both_gcm_suites_of_teams_are_spoken_in_tls_1_2_by_either_side() {
+    use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let directory = Directory::new();
+    let ca = authority();
+    let pair = leaf(&ca, &["sbc1.example.net"], LeafUsage::Server);
+    let store = directory.store(&[("node", &pair)]);
+    let node = TlsProfile::new(store, ClientCertificates::Ignore, roots(&ca), "sbc1.example.net");
+    for suite in [
+        cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    ] {
+        let mut provider = default_provider();
+        provider.cipher_suites = vec![suite];
+        let provider = Arc::new(provider);
+        let mut trusted = rustls::RootCertStore::empty();
+        trusted.add(der(&ca.root_pem())).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        let (ours, evidence) = node.accept().unwrap();
+        let shaken = shake(
+            ours,
+            evidence,
+            Arc::new(client),
+            Evidence::default(),
+            "sbc1.example.net",
+        );
+        assert_eq!((shaken.server, shaken.client), (Ok(()), Ok(())));
+
+        let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let (ours, evidence) = node.connect().unwrap();
+        let shaken = shake(
+            Arc::new(server),
+            Evidence::default(),
+            ours,
+            evidence,
+            "sbc1.example.net",
+        );
+        assert_eq!((shaken.server, shaken.client), (Ok(()), Ok(())));
+    }
+}
