@@ -10,6 +10,7 @@ pub mod header;
 pub mod locate;
 pub mod message;
 mod method;
+mod rsip_adapter;
 pub mod session_timer;
 mod timer_wheel;
 pub mod transaction;

@@ -9,7 +9,6 @@ mod params;
 mod reason;
 mod replaces;
 mod retry_after;
-mod session_expires;
 mod via;
 mod warning;
 
@@ -21,7 +20,6 @@ pub use params::Params;
 pub use reason::Reason;
 pub use replaces::Replaces;
 pub use retry_after::RetryAfter;
-pub use session_expires::{MinSe, Refresher, SessionExpires};
 pub use via::Via;
 pub use warning::Warning;
 
