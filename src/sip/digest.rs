@@ -1,14 +1,13 @@
 //! The client side of Digest authentication (RFC 7616, RFC 2617, RFC 8760): answers a 401 or 407 of the one realm
 //! whose credentials are configured, and of no other (a called party must not harvest a trunk's response).
 
+use super::header::{self, Challenge as ChallengeValue};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// How many challenges in a row are answered before the credentials count as refused.
 const MAX_UNPROVEN: u8 = 3;
-/// Longest challenge value that is read, in bytes.
-const MAX_CHALLENGE: usize = 2_048;
 
 /// Whose password, and for whom.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,11 +122,14 @@ impl DigestClient {
     }
 
     /// The value of Authorization (for `WWW-Authenticate`, 401) or Proxy-Authorization (`Proxy-Authenticate`, 407)
-    /// that answers the strongest of `challenges`, for the request `method` to Request-URI `uri`. `cnonce` is fresh
-    /// random text.
+    /// that answers the strongest of `challenges`, for the next try of the request `method` to Request-URI `uri`.
+    /// `cnonce` is fresh random text.
     ///
     /// Until [`DigestClient::accepted`], a nonce is answered once, and a second challenge is answered only if it says
     /// `stale=true` (RFC 7616 §3.3): else the credentials are wrong, and two peers would go round in circles.
+    ///
+    /// # Errors
+    /// [`DigestError`]: the refusal is final.
     pub fn answer<'a>(
         &mut self,
         challenges: impl IntoIterator<Item = &'a str>,
@@ -156,13 +158,11 @@ impl DigestClient {
             .ok_or(DigestError::Unsupported { realm })
     }
 
-    /// The header value for a further request under the nonce in use (its count goes up); `None` before any challenge.
+    /// The value for a further request under the nonce in use, whose count goes up; `None` before any challenge.
     pub fn authorize(&mut self, method: &str, uri: &str, cnonce: &str) -> Option<String> {
-        let (_, used) = self.current.as_mut()?;
+        let (challenge, used) = self.current.as_mut()?;
         *used = used.checked_add(1)?;
-        let used = *used;
-        let (challenge, _) = self.current.as_ref()?;
-        Some(authorization(&self.credentials, challenge, used, method, uri, cnonce))
+        Some(authorization(&self.credentials, challenge, *used, method, uri, cnonce))
     }
 
     /// A request that bore our answer was not challenged again: the next challenge is a new question.
@@ -175,19 +175,20 @@ impl DigestClient {
         let mut offered = Vec::new();
         let mut strongest: Option<Challenge> = None;
         for value in challenges {
-            let Some(parameters) = Parameters::parse(value) else {
+            let Ok(value) = value.parse::<ChallengeValue>() else {
                 continue;
             };
-            offered.push(parameters.get("realm").unwrap_or_default().to_owned());
+            let realm = value.param("realm").unwrap_or_default().into_owned();
             // The first of equals wins: servers list by preference (RFC 8760 §2.4).
-            if parameters.get("realm") == Some(configured)
-                && let Some(challenge) = Challenge::new(&parameters)
+            if realm == *configured
+                && let Some(challenge) = Challenge::new(&value)
                 && strongest
                     .as_ref()
                     .is_none_or(|best| best.algorithm < challenge.algorithm)
             {
                 strongest = Some(challenge);
             }
+            offered.push(realm);
         }
         strongest.ok_or_else(|| {
             if offered.contains(configured) {
@@ -205,21 +206,24 @@ impl DigestClient {
 }
 
 impl Challenge {
-    fn new(parameters: &Parameters<'_>) -> Option<Challenge> {
-        let qop = parameters.get("qop");
+    /// `None` when we can't answer it.
+    fn new(value: &ChallengeValue) -> Option<Challenge> {
+        if !value.scheme().eq_ignore_ascii_case("Digest") {
+            return None;
+        }
         Some(Challenge {
-            realm: parameters.get("realm")?.to_owned(),
-            nonce: parameters.get("nonce").filter(|nonce| !nonce.is_empty())?.to_owned(),
-            opaque: parameters.get("opaque").map(str::to_owned),
-            algorithm: Algorithm::parse(parameters.get("algorithm").unwrap_or("MD5"))?,
-            qop_auth: match qop {
+            realm: value.param("realm")?.into_owned(),
+            nonce: value.param("nonce").filter(|nonce| !nonce.is_empty())?.into_owned(),
+            opaque: value.param("opaque").map(|opaque| opaque.into_owned()),
+            algorithm: Algorithm::parse(value.param("algorithm").as_deref().unwrap_or("MD5"))?,
+            qop_auth: match value.param("qop") {
                 None => false,
                 Some(list) if list.split(',').any(|qop| qop.trim().eq_ignore_ascii_case("auth")) => true,
                 // auth-int alone
                 Some(_) => return None,
             },
-            stale: parameters
-                .get("stale")
+            stale: value
+                .param("stale")
                 .is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
         })
     }
@@ -250,100 +254,25 @@ fn authorization(
     } else {
         algorithm.hash(&format!("{secret}:{nonce}:{request}"))
     };
-    let mut value = format!(
-        "Digest username={}, realm={}, nonce={}, uri=\"{uri}\", response=\"{response}\", algorithm={}",
-        Quoted(username),
-        Quoted(realm),
-        Quoted(nonce),
-        algorithm.name()
-    );
-    // Writing to a String can't fail.
+    let mut value = header::Credentials::new("Digest")
+        .quoted("username", username)
+        .quoted("realm", realm)
+        .quoted("nonce", nonce)
+        .quoted("uri", uri)
+        .quoted("response", &response)
+        .token("algorithm", algorithm.name());
     if let Some(opaque) = &challenge.opaque {
-        let _ = write!(value, ", opaque={}", Quoted(opaque));
+        value = value.quoted("opaque", opaque);
     }
     if challenge.qop_auth {
-        let _ = write!(value, ", qop=auth, nc={used:08x}, cnonce={}", Quoted(cnonce));
+        value = value
+            .token("qop", "auth")
+            .token("nc", &format!("{used:08x}"))
+            .quoted("cnonce", cnonce);
     } else if algorithm.is_session() {
-        let _ = write!(value, ", cnonce={}", Quoted(cnonce));
+        value = value.quoted("cnonce", cnonce);
     }
-    value
-}
-
-/// Prints as a quoted-string (RFC 3261 §25.1).
-struct Quoted<'a>(&'a str);
-
-impl std::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_char('"')?;
-        for character in self.0.chars() {
-            if matches!(character, '"' | '\\') {
-                f.write_char('\\')?;
-            }
-            f.write_char(character)?;
-        }
-        f.write_char('"')
-    }
-}
-
-/// The `name=value` list behind `Digest`, unquoted.
-struct Parameters<'a>(Vec<(&'a str, String)>);
-
-impl<'a> Parameters<'a> {
-    /// `None` when the scheme is another one, or the list is broken, or names a parameter twice.
-    fn parse(value: &'a str) -> Option<Parameters<'a>> {
-        if value.len() > MAX_CHALLENGE || value.contains(|character: char| character.is_control() && character != '\t')
-        {
-            return None;
-        }
-        let (scheme, mut rest) = value.trim_start().split_once([' ', '\t'])?;
-        if !scheme.eq_ignore_ascii_case("Digest") {
-            return None;
-        }
-        let mut parameters: Vec<(&str, String)> = Vec::new();
-        loop {
-            rest = rest.trim_start_matches([' ', '\t', ',']);
-            if rest.is_empty() {
-                return Some(Parameters(parameters));
-            }
-            let (name, after) = rest.split_once('=')?;
-            let name = name.trim_end();
-            let (value, after) = match after.trim_start().strip_prefix('"') {
-                Some(quoted) => unquote(quoted)?,
-                None => {
-                    let after = after.trim_start();
-                    let end = after.find(',').unwrap_or(after.len());
-                    let (value, after) = after.split_at_checked(end)?;
-                    (value.trim_end().to_owned(), after)
-                }
-            };
-            if parameters.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                return None;
-            }
-            parameters.push((name, value));
-            rest = after;
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// The text up to the closing quote with its escapes undone, and what follows.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, text.get(at + 1..)?)),
-            '\\' => value.push(characters.next()?.1),
-            _ => value.push(character),
-        }
-    }
-    None
+    value.to_string()
 }
 
 #[cfg(test)]
@@ -359,8 +288,13 @@ mod tests {
         })
     }
 
-    fn parameter(header: &str, name: &str) -> String {
-        Parameters::parse(header).unwrap().get(name).unwrap().to_owned()
+    fn answer(client: &mut DigestClient, challenge: &str) -> Result<String, DigestError> {
+        client.answer([challenge], "INVITE", "sip:a", "c")
+    }
+
+    fn parameter(value: &str, name: &str) -> Option<String> {
+        let value: header::Credentials = value.parse().unwrap();
+        value.param(name).map(|text| text.into_owned())
     }
 
     #[test]
@@ -370,9 +304,16 @@ mod tests {
         let value = client("testrealm@host.com", "Mufasa", "Circle Of Life")
             .answer([challenge], "GET", "/dir/index.html", "0a4f113b")
             .unwrap();
-        assert_eq!(parameter(&value, "response"), "6629fae49393a05397450978507c4ef1");
-        assert_eq!(parameter(&value, "nc"), "00000001");
-        assert_eq!(parameter(&value, "opaque"), "5ccc069c403ebaf9f0171e9517f40e41");
+        assert_eq!(
+            parameter(&value, "response").unwrap(),
+            "6629fae49393a05397450978507c4ef1"
+        );
+        assert_eq!(parameter(&value, "nc").unwrap(), "00000001");
+        assert_eq!(parameter(&value, "opaque").unwrap(), "5ccc069c403ebaf9f0171e9517f40e41");
+        assert!(
+            value.contains("qop=auth,") && value.contains("nc=00000001,"),
+            "unquoted (RFC 7616 §3.4): {value}"
+        );
     }
 
     /// RFC 7616 §3.9.1: both challenges offered, SHA-256 is answered.
@@ -390,39 +331,35 @@ mod tests {
                 .unwrap()
         };
         let both = answer(&[&md5, &sha256]);
-        assert_eq!(parameter(&both, "algorithm"), "SHA-256");
+        assert_eq!(parameter(&both, "algorithm").unwrap(), "SHA-256");
         assert_eq!(
-            parameter(&both, "response"),
+            parameter(&both, "response").unwrap(),
             "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
         );
         assert_eq!(
-            parameter(&answer(&[&md5]), "response"),
+            parameter(&answer(&[&md5]), "response").unwrap(),
             "8ca523f5e9506fed4657c9700eebdbec"
         );
     }
 
     #[test]
     fn without_qop_neither_nc_nor_cnonce_is_sent() {
-        let value = client("r", "u", "p")
-            .answer(["Digest realm=r,nonce=\"n\""], "INVITE", "sip:a", "c")
-            .unwrap();
-        // MD5(MD5("u:r:p") ":n:" MD5("INVITE:sip:a"))
-        let expected = Algorithm::Md5.hash(&format!(
-            "{}:n:{}",
-            Algorithm::Md5.hash("u:r:p"),
-            Algorithm::Md5.hash("INVITE:sip:a")
-        ));
-        assert_eq!(parameter(&value, "response"), expected);
-        let parameters = Parameters::parse(&value).unwrap();
-        assert!(parameters.get("nc").is_none() && parameters.get("cnonce").is_none());
+        let value = answer(&mut client("r", "u", "p"), "Digest realm=r,nonce=\"n\"").unwrap();
+        // MD5(MD5("u:r:p") ":n:" MD5("INVITE:sip:a")), by md5sum.
+        assert_eq!(
+            parameter(&value, "response").unwrap(),
+            "4c24ec560b5bcadcc1cfe9e4da4db19a"
+        );
+        assert!(parameter(&value, "nc").is_none() && parameter(&value, "cnonce").is_none());
     }
 
     #[test]
     fn another_realm_gets_nothing() {
-        let error = client("trunk.example", "u", "p")
-            .answer(["Digest realm=\"evil.example\", nonce=\"n\""], "INVITE", "sip:a", "c")
-            .unwrap_err();
-        assert!(matches!(error, DigestError::OtherRealm { offered, .. } if offered == ["evil.example"]));
+        let error = answer(
+            &mut client("trunk.example", "u", "p"),
+            "Digest realm=\"evil.example\", nonce=\"n\"",
+        );
+        assert!(matches!(error, Err(DigestError::OtherRealm { offered, .. }) if offered == ["evil.example"]));
     }
 
     #[test]
@@ -431,22 +368,14 @@ mod tests {
         let first = "Digest realm=\"r\", nonce=\"1\", qop=\"auth\"";
         let other = "Digest realm=\"r\", nonce=\"2\", qop=\"auth\"";
         let stale = "Digest realm=\"r\", nonce=\"3\", qop=\"auth\", stale=TRUE";
-        assert!(client.answer([first], "INVITE", "sip:a", "c").is_ok());
-        assert!(matches!(
-            client.answer([first], "INVITE", "sip:a", "c"),
-            Err(DigestError::Rejected { .. })
-        ));
-        assert!(matches!(
-            client.answer([other], "INVITE", "sip:a", "c"),
-            Err(DigestError::Rejected { .. })
-        ));
-        assert!(client.answer([stale], "INVITE", "sip:a", "c").is_ok());
+        assert!(answer(&mut client, first).is_ok());
+        assert!(matches!(answer(&mut client, first), Err(DigestError::Rejected { .. })));
+        assert!(matches!(answer(&mut client, other), Err(DigestError::Rejected { .. })));
+        assert!(answer(&mut client, stale).is_ok());
         client.accepted();
-        assert_eq!(
-            parameter(&client.authorize("BYE", "sip:a", "c").unwrap(), "nc"),
-            "00000002"
-        );
-        assert!(client.answer([other], "INVITE", "sip:a", "c").is_ok());
+        let next = client.authorize("BYE", "sip:a", "c").unwrap();
+        assert_eq!(parameter(&next, "nc").unwrap(), "00000002");
+        assert!(answer(&mut client, other).is_ok());
     }
 
     #[test]
@@ -454,8 +383,11 @@ mod tests {
         let mut client = client("r", "u", "p");
         let answered = (0..20)
             .filter(|nonce| {
-                let challenge = format!("Digest realm=\"r\", nonce=\"{nonce}\", stale=true");
-                client.answer([challenge.as_str()], "INVITE", "sip:a", "c").is_ok()
+                answer(
+                    &mut client,
+                    &format!("Digest realm=\"r\", nonce=\"{nonce}\", stale=true"),
+                )
+                .is_ok()
             })
             .count();
         assert_eq!(answered, usize::from(MAX_UNPROVEN));
@@ -467,10 +399,9 @@ mod tests {
             "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512-256",
             "Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"",
             "Digest realm=\"r\", nonce=\"\"",
+            "Basic realm=\"r\", nonce=\"n\"",
         ] {
-            let error = client("r", "u", "p")
-                .answer([challenge], "INVITE", "sip:a", "c")
-                .unwrap_err();
+            let error = answer(&mut client("r", "u", "p"), challenge).unwrap_err();
             assert_eq!(error, DigestError::Unsupported { realm: "r".to_owned() }, "{challenge}");
         }
     }
@@ -482,12 +413,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_challenge_panics_or_injects_a_line(value in "(?s)Digest .{0,80}", nonce in "(?s).{0,20}") {
-            let quoted = format!("Digest realm=\"r\", nonce=\"{nonce}\"");
-            for challenge in [value.as_str(), quoted.as_str()] {
-                if let Ok(value) = client("r", "u", "p").answer([challenge], "INVITE", "sip:a", "c") {
-                    prop_assert!(!value.contains(['\r', '\n', '\0']));
-                }
+        fn no_challenge_panics_or_injects_a_line(nonce in "[^\"\\\\\u{0}-\u{1f}\u{7f}]{0,20}", tail in "[ -~]{0,40}") {
+            let challenge = format!("Digest realm=\"r\", nonce=\"{nonce}\"{tail}");
+            if let Ok(value) = answer(&mut client("r", "u", "p"), &challenge) {
+                prop_assert!(!value.contains(|letter: char| letter.is_control()));
+                prop_assert!(value.parse::<header::Credentials>().is_ok());
             }
         }
     }

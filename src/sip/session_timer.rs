@@ -113,13 +113,12 @@ impl SessionTimerOffer {
         }
     }
 
-    /// The offer after a 422 with this Min-SE (RFC 4028 §7.4): raised once, else the call fails.
+    /// The offer after a 422 with this Min-SE (RFC 4028 §7.4): raised to it, once; else the call fails.
     pub fn raise(&self, min_se: Option<u32>) -> Option<SessionTimerOffer> {
-        let wanted = min_se.filter(|wanted| self.raised == 0 && *wanted > self.interval.min(self.min_se))?;
-        let min_se = self.min_se.max(wanted);
+        let wanted = min_se.filter(|wanted| self.raised == 0 && *wanted > self.interval)?;
         Some(SessionTimerOffer {
-            interval: self.interval.max(min_se),
-            min_se,
+            interval: wanted,
+            min_se: self.min_se.max(wanted),
             raised: 1,
         })
     }
@@ -165,21 +164,18 @@ pub fn answer(
         let interval = settings.interval.max(settings.min_se()).max(peer_floor);
         return on(interval, Refresher::Uas, false);
     };
-    if asked.interval < settings.min_se() {
-        // Only a peer that knows timers can raise; another proxy put the header there.
-        return if request.supports_timer {
-            SessionTimerAnswer::TooSmall {
-                min_se: settings.min_se(),
-            }
-        } else {
-            on(settings.min_se().max(peer_floor), Refresher::Uas, false)
+    if asked.interval < settings.min_se() && request.supports_timer {
+        return SessionTimerAnswer::TooSmall {
+            min_se: settings.min_se(),
         };
     }
-    // The UAS may shorten, never below the Min-SE of either side.
+    // The UAS may shorten, never below the Min-SE of either side, and never lengthen.
     let interval = asked
         .interval
-        .min(settings.interval.max(settings.min_se()).max(peer_floor));
+        .min(settings.interval.max(settings.min_se()).max(peer_floor))
+        .max(FLOOR);
     let refresher = match (request.supports_timer, asked.refresher.or(refreshing)) {
+        // A proxy asked for it; the peer itself can't refresh, nor ask again after 422.
         (false, _) => Refresher::Uas,
         (true, Some(refresher)) => refresher,
         (true, None) => Refresher::Uac,
@@ -283,7 +279,7 @@ mod tests {
         else {
             panic!("refused")
         };
-        assert_eq!(session_expires.to_string(), "300;refresher=uas");
+        assert_eq!(session_expires.to_string(), "120;refresher=uas");
         assert!(!require && timer.we_refresh);
     }
 
@@ -315,6 +311,7 @@ mod tests {
         assert_eq!((raised.interval, raised.min_se), (1_200, 1_200));
         assert_eq!(raised.raise(Some(2_400)), None);
         assert_eq!(offer.raise(None), None);
+        assert_eq!(offer.raise(Some(600)), None, "it contradicts itself: no circle");
     }
 
     #[test]
@@ -350,7 +347,8 @@ mod tests {
                 supports_timer,
             };
             if let SessionTimerAnswer::On { timer, .. } = answer(&request, &settings, None) {
-                prop_assert!(timer.interval >= settings.min_se());
+                prop_assert!(timer.interval >= FLOOR);
+                prop_assert!(!supports_timer || timer.interval >= settings.min_se());
                 // A peer that asks below its own Min-SE contradicts itself.
                 if asked.is_none_or(|asked| asked >= min_se.unwrap_or(0)) {
                     prop_assert!(timer.interval >= min_se.unwrap_or(0));

@@ -58,10 +58,12 @@ impl Forks {
                 Ok(Fork::Answered(index))
             }
             (true, Stage::Confirmed) => Ok(Fork::AnsweredAgain(index)),
-            (false, _) => {
+            (false, Stage::Early) => {
                 dialog.refresh_target(response);
                 Ok(Fork::Early(index))
             }
+            // Overtaken by its own 2xx.
+            (false, Stage::Confirmed) => Ok(Fork::None),
         }
     }
 

@@ -1,0 +1,8 @@
+//! Behaviour of whole tables: two joined by a simulated network ([`pair`]), and one against crafted messages.
+
+mod cancel;
+mod loss;
+mod matching;
+mod overload;
+mod pair;
+mod responses;

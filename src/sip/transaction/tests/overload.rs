@@ -1,0 +1,119 @@
+//! Refusal before a transaction exists.
+
+use super::pair::{CALLEE, flow, settings};
+use crate::moment::Moment;
+use crate::sip::transaction::{Limits, Output, Settings, Transactions};
+use crate::sip::{HeaderName, Message, Transport};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn request(method: &str, user: &str, to_tag: &str, number: usize) -> Message {
+    let text = format!(
+        "{method} sip:{user}@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{number}\r\n\
+         From: <sip:a@x>;tag=f\r\nTo: <sip:b@y>{to_tag}\r\nCall-ID: c{number}\r\nCSeq: 1 {method}\r\n\
+         Max-Forwards: 70\r\nContact: <sip:a@192.0.2.1>\r\nContent-Length: 0\r\n\r\n"
+    );
+    Message::parse(text.into_bytes().into()).unwrap()
+}
+
+fn limited(max_transactions: usize, max_per_source: usize) -> Transactions {
+    let limits = Limits {
+        max_transactions,
+        max_per_source,
+        priority_users: Arc::new(["112".to_owned()].into()),
+        ..Limits::default()
+    };
+    Transactions::new(Settings { limits, ..settings() })
+}
+
+/// What came of a request: handed up, or the refusal.
+fn offer(table: &mut Transactions, message: Message, source: &str) -> Result<(), Message> {
+    table.receive(message, flow(Transport::Udp, CALLEE, source), Moment::ZERO);
+    let mut refusal = None;
+    while let Some(output) = table.poll() {
+        match output {
+            Output::Request { .. } => return Ok(()),
+            Output::Send {
+                bytes,
+                transaction: None,
+                ..
+            } => refusal = Some(Message::parse(bytes).unwrap()),
+            _ => {}
+        }
+    }
+    Err(refusal.unwrap())
+}
+
+#[test]
+fn a_flood_costs_no_memory_and_each_call_learns_when_to_return() {
+    let mut table = limited(100, 1_000);
+    let mut waits = std::collections::BTreeSet::new();
+    for number in 0..5_000 {
+        let source = format!("10.0.{}.{}:5060", number / 250, number % 250 + 1);
+        if let Err(refusal) = offer(&mut table, request("INVITE", "bob", "", number), &source) {
+            assert_eq!(refusal.status(), Some(503));
+            waits.insert(refusal.header(HeaderName::RetryAfter).unwrap().parse::<u32>().unwrap());
+        }
+    }
+    assert_eq!((table.len(), table.counters().refused), (100, 4_900));
+    assert_eq!(waits.into_iter().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn what_exists_and_what_saves_lives_passes() {
+    let mut table = limited(100, 1_000);
+    table.shed_new_calls(Some(Duration::from_secs(30)));
+    let source = "192.0.2.1:5060";
+    assert!(offer(&mut table, request("INVITE", "bob", "", 0), source).is_err());
+    assert!(offer(&mut table, request("INVITE", "bob", ";tag=t", 1), source).is_ok());
+    assert!(offer(&mut table, request("INVITE", "+112;phone-context=x", "", 2), source).is_ok());
+    assert!(offer(&mut table, request("OPTIONS", "bob", "", 3), source).is_ok());
+    assert!(offer(&mut table, request("BYE", "bob", "", 4), source).is_ok());
+    table.shed_new_calls(None);
+    assert!(offer(&mut table, request("INVITE", "bob", "", 5), source).is_ok());
+}
+
+#[test]
+fn one_source_does_not_fill_the_table_for_the_others() {
+    let mut table = limited(1_000, 10);
+    let admitted = (0..100)
+        .filter(|number| offer(&mut table, request("INVITE", "bob", "", *number), "192.0.2.1:5060").is_ok())
+        .count();
+    assert_eq!(admitted, 10);
+    assert!(offer(&mut table, request("INVITE", "bob", "", 100), "192.0.2.2:5060").is_ok());
+    let exempt = (200..300)
+        .filter(|number| offer(&mut table, request("OPTIONS", "bob", "", *number), "192.0.2.1:5060").is_ok())
+        .count();
+    assert_eq!(exempt, 10, "even what is exempt is bounded");
+}
+
+#[test]
+fn one_ipv6_host_is_one_source_whatever_address_it_takes() {
+    let mut table = limited(1_000, 10);
+    let admitted = (0..50)
+        .filter(|number| {
+            let source = format!("[2001:db8::{number:x}]:5060");
+            offer(&mut table, request("INVITE", "bob", "", *number), &source).is_ok()
+        })
+        .count();
+    assert_eq!(admitted, 10);
+}
+
+#[test]
+fn the_ack_of_a_stateless_refusal_ends_here() {
+    let mut table = limited(0, 0);
+    let refusal = offer(&mut table, request("INVITE", "bob", "", 1), "192.0.2.1:5060").unwrap_err();
+    let tag = format!(";tag={}", refusal.to_tag().unwrap());
+    table.receive(
+        request("ACK", "bob", &tag, 1),
+        flow(Transport::Udp, CALLEE, "192.0.2.1:5060"),
+        Moment::ZERO,
+    );
+    assert!(table.poll().is_none());
+    table.receive(
+        request("ACK", "bob", ";tag=t", 1),
+        flow(Transport::Udp, CALLEE, "192.0.2.1:5060"),
+        Moment::ZERO,
+    );
+    assert!(matches!(table.poll(), Some(Output::Ack { .. })));
+}

@@ -1,0 +1,213 @@
+//! Via going out, and the way back of responses (RFC 3261 §18.2, RFC 3581).
+
+use super::pair::{CALLEE, CALLER, address, draft, flow, hop, settings};
+use crate::moment::Moment;
+use crate::sip::transaction::{Cause, Output, SendTo, Transactions};
+use crate::sip::{Flow, HeaderName, HeaderValue, Message, Method, ResponseDraft, Transport};
+use std::time::Duration;
+
+fn options(via: &str) -> Message {
+    let text = format!(
+        "OPTIONS sip:bob@example.com SIP/2.0\r\nVia: {via};branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=f\r\n\
+         To: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    );
+    Message::parse(text.into_bytes().into()).unwrap()
+}
+
+/// Where the answer goes and what its top Via says.
+fn answer(via: &str, flow: Flow) -> (SendTo, String) {
+    let mut table = Transactions::new(settings());
+    table.receive(options(via), flow, Moment::ZERO);
+    let Some(Output::Request { id, .. }) = table.poll() else {
+        panic!("no request")
+    };
+    table.respond(id, &ResponseDraft::new(200), Moment::ZERO).unwrap();
+    let Some(Output::Send { to, bytes, .. }) = table.poll() else {
+        panic!("no answer")
+    };
+    (to, Message::parse(bytes).unwrap().top_via().as_str().to_owned())
+}
+
+#[test]
+fn rport_brings_the_answer_back_through_nat() {
+    let natted = flow(Transport::Udp, CALLEE, "203.0.113.5:31000");
+    let (to, via) = answer("SIP/2.0/UDP 10.0.0.1:5062;rport", natted.clone());
+    assert_eq!(
+        to,
+        SendTo::Flow {
+            flow: natted,
+            fallback: None
+        }
+    );
+    assert!(
+        via.contains(";received=203.0.113.5") && via.contains(";rport=31000"),
+        "{via}"
+    );
+}
+
+#[test]
+fn without_rport_the_sent_by_port_is_used_and_maddr_is_not_followed() {
+    let natted = flow(Transport::Udp, CALLEE, "203.0.113.5:31000");
+    let (to, via) = answer("SIP/2.0/UDP 10.0.0.1:5062;maddr=198.51.100.77", natted.clone());
+    let flow = Flow {
+        remote: address("203.0.113.5:5062"),
+        ..natted
+    };
+    assert_eq!(to, SendTo::Flow { flow, fallback: None });
+    assert!(via.contains(";received=203.0.113.5"), "{via}");
+}
+
+#[test]
+fn a_lost_connection_is_replaced_by_one_to_the_sent_by_port() {
+    let tls = flow(Transport::Tls, CALLEE, "203.0.113.5:31000");
+    let (to, _) = answer("SIP/2.0/TLS edge.example.com:5063", tls.clone());
+    let SendTo::Flow {
+        flow,
+        fallback: Some(fallback),
+    } = to
+    else {
+        panic!("{to:?}")
+    };
+    assert_eq!(flow, tls);
+    assert_eq!(fallback.remote, address("203.0.113.5:5063"));
+    assert_eq!(fallback.server_name.as_deref(), Some("edge.example.com"));
+    // A certificate proves names: nothing to fall back to.
+    let (to, _) = answer("SIP/2.0/TLS 203.0.113.5:5063", tls);
+    assert!(matches!(to, SendTo::Flow { fallback: None, .. }));
+}
+
+#[test]
+fn requests_ask_for_rport_over_udp_alone() {
+    for (transport, rport) in [(Transport::Udp, true), (Transport::Tls, false)] {
+        let mut table = Transactions::new(settings());
+        table
+            .request(
+                &draft(Method::Options, 1),
+                hop(transport, CALLEE),
+                1,
+                "sbc.example.com:5061",
+                Moment::ZERO,
+            )
+            .unwrap();
+        let Some(Output::Send { bytes, .. }) = table.poll() else {
+            panic!("nothing sent")
+        };
+        let message = Message::parse(bytes).unwrap();
+        let via = message.top_via();
+        assert_eq!(
+            (via.sent_by(), via.transport()),
+            ("sbc.example.com:5061", transport.via_name())
+        );
+        assert_eq!(via.rport().is_some(), rport);
+        assert!(
+            via.branch()
+                .is_some_and(|branch| branch.starts_with("z9hG4bK") && branch.len() > 30)
+        );
+    }
+}
+
+#[test]
+fn the_ack_of_a_refusal_and_the_cancel_repeat_what_routes_the_invite() {
+    let mut table = Transactions::new(settings());
+    let invite = draft(Method::Invite, 5);
+    let id = table
+        .request(&invite, hop(Transport::Udp, CALLEE), 1, CALLER, Moment::ZERO)
+        .unwrap();
+    let Some(Output::Send { bytes, .. }) = table.poll() else {
+        panic!("nothing sent")
+    };
+    let invite = Message::parse(bytes).unwrap();
+    let reply = |table: &mut Transactions, status| {
+        let bytes = ResponseDraft::new(status)
+            .to_tag("bob")
+            .to_bytes(&invite, address(CALLER));
+        table.receive(
+            Message::parse(bytes).unwrap(),
+            flow(Transport::Udp, CALLER, CALLEE),
+            Moment::ZERO,
+        );
+        std::iter::from_fn(|| table.poll())
+            .filter_map(|output| match output {
+                Output::Send { bytes, .. } => Some(Message::parse(bytes).unwrap()),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let reason = HeaderValue::new("SIP;cause=200;text=\"Call completed elsewhere\"").unwrap();
+    table.cancel(id, vec![(HeaderName::Reason, reason)], Moment::ZERO);
+    let cancel = reply(&mut table, 180).pop().unwrap();
+    assert_eq!(
+        cancel.header(HeaderName::Reason),
+        Some("SIP;cause=200;text=\"Call completed elsewhere\"")
+    );
+    assert_eq!(cancel.to_tag(), None);
+    let ack = reply(&mut table, 487).pop().unwrap();
+    assert_eq!(ack.to_tag(), Some("bob"));
+    for (message, method) in [(&cancel, Method::Cancel), (&ack, Method::Ack)] {
+        assert_eq!(message.method(), Some(&method));
+        assert_eq!(message.request_uri(), invite.request_uri());
+        assert_eq!(message.top_via(), invite.top_via());
+        assert_eq!(message.header(HeaderName::Route), Some("<sip:edge.example.com;lr>"));
+        assert_eq!(message.cseq(), (5, method));
+        assert_eq!(
+            (message.call_id(), message.from_tag()),
+            (invite.call_id(), invite.from_tag())
+        );
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_sent_fails_at_once_and_an_answered_one_does_not() {
+    let mut table = Transactions::new(settings());
+    table
+        .request(
+            &draft(Method::Invite, 1),
+            hop(Transport::Tls, CALLEE),
+            9,
+            CALLER,
+            Moment::ZERO,
+        )
+        .unwrap();
+    let Some(Output::Send {
+        transaction: Some(id), ..
+    }) = table.poll()
+    else {
+        panic!("nothing sent")
+    };
+    table.transport_failed(id);
+    assert!(matches!(
+        table.poll(),
+        Some(Output::Failed {
+            token: 9,
+            cause: Cause::Transport,
+            ..
+        })
+    ));
+    table.transport_failed(id);
+    assert!(table.poll().is_none());
+    assert_eq!(table.counters().undeliverable, 2);
+    table.assert_reclaimed();
+
+    table.receive(
+        options("SIP/2.0/TLS a.example.com"),
+        flow(Transport::Tls, CALLEE, CALLER),
+        Moment::ZERO,
+    );
+    let Some(Output::Request { id, .. }) = table.poll() else {
+        panic!("no request")
+    };
+    table.respond(id, &ResponseDraft::new(100), Moment::ZERO).unwrap();
+    let Some(Output::Send {
+        transaction: Some(sent),
+        ..
+    }) = table.poll()
+    else {
+        panic!("no answer")
+    };
+    table.transport_failed(sent);
+    assert!(
+        table
+            .respond(id, &ResponseDraft::new(200), Moment::ZERO + Duration::from_secs(1))
+            .is_ok()
+    );
+}
