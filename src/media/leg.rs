@@ -33,7 +33,7 @@ pub(super) struct Leg {
     /// Slot of the bridged leg.
     pub peer: Option<u32>,
     pub sockets: Sockets,
-    events: MediaEvents,
+    pub events: MediaEvents,
     pub(super) settled: Option<Settled>,
     /// Of a plain leg.
     pub(super) stream: PlainStream,
@@ -84,11 +84,6 @@ impl Leg {
             Channel::Rtp => Some(&self.sockets.rtp),
             Channel::Rtcp => self.sockets.rtcp.as_ref(),
         }
-    }
-
-    /// Events go to another owner from now on.
-    pub fn hand_over(&mut self, events: MediaEvents) {
-        self.events = events;
     }
 
     pub fn is_orphan(&self) -> bool {

@@ -27,6 +27,8 @@ mod reports;
 mod settings;
 mod socket;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod wheel;
 mod worker;
 

@@ -134,11 +134,23 @@ impl WorkerHandle {
 
 impl MediaPlane {
     /// Starts the worker threads.
+    pub fn start(settings: MediaSettings) -> Result<Arc<MediaPlane>, MediaError> {
+        let (mut plane, workers) = MediaPlane::prepare(settings).map_err(MediaError::Start)?;
+        for (worker, index) in workers.into_iter().zip(0u16..) {
+            let thread = thread::Builder::new()
+                .name(format!("media-{index}"))
+                .spawn(move || worker.run());
+            plane.threads.push(thread.map_err(MediaError::Start)?);
+        }
+        Ok(Arc::new(plane))
+    }
+
+    /// The plane with workers that do not run yet.
     #[allow(
         clippy::disallowed_methods,
-        reason = "workers are plain threads with a clock of their own, read once a wake-up"
+        reason = "workers are plain threads with a clock of their own"
     )]
-    pub fn start(settings: MediaSettings) -> Result<Arc<MediaPlane>, MediaError> {
+    pub(super) fn prepare(settings: MediaSettings) -> io::Result<(MediaPlane, Vec<Worker>)> {
         let count = settings.worker_count();
         let pool = || {
             Mutex::new(PortPool::new(
@@ -148,26 +160,23 @@ impl MediaPlane {
             ))
         };
         let pools = settings.addresses.iter().map(|_| pool()).collect();
-        let workers = (0..count).map(|_| WorkerHandle::new()).collect::<io::Result<_>>();
-        let workers = workers.map_err(MediaError::Start)?;
+        let workers = (0..count).map(|_| WorkerHandle::new()).collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared {
             settings,
             epoch: Instant::now(),
             pools,
             workers,
         });
-        let mut plane = MediaPlane {
-            shared: Arc::clone(&shared),
-            threads: Vec::new(),
-        };
-        for index in 0..count {
-            let worker = Worker::new(index, Arc::clone(&shared)).map_err(MediaError::Start)?;
-            let thread = thread::Builder::new()
-                .name(format!("media-{index}"))
-                .spawn(move || worker.run());
-            plane.threads.push(thread.map_err(MediaError::Start)?);
-        }
-        Ok(Arc::new(plane))
+        let workers = (0..count)
+            .map(|index| Worker::new(index, Arc::clone(&shared)))
+            .collect::<io::Result<_>>()?;
+        Ok((
+            MediaPlane {
+                shared,
+                threads: Vec::new(),
+            },
+            workers,
+        ))
     }
 
     /// Binds the sockets of a new leg in this thread and hands them to a worker. Until `configure` everything that

@@ -30,6 +30,8 @@ pub(super) struct Worker {
     buffer: Box<[u8; BUFFER]>,
     commands: Vec<Command>,
     totals: WorkerStats,
+    /// The clock as read at the last wake-up.
+    now: Moment,
     stopping: bool,
 }
 
@@ -40,6 +42,7 @@ impl Worker {
             epoll.add(handle.inbox.raw(), INBOX)?;
         }
         let wheel = Wheel::new(shared.settings.report_interval);
+        let now = shared.now();
         Ok(Worker {
             index,
             shared,
@@ -49,40 +52,44 @@ impl Worker {
             buffer: Box::new([0; BUFFER]),
             commands: Vec::new(),
             totals: WorkerStats::default(),
+            now,
             stopping: false,
         })
     }
 
     /// Runs until told to stop; then every leg is closed.
     pub fn run(mut self) {
-        let mut now = self.shared.now();
         while !self.stopping {
-            let ready = match self.epoll.wait(self.wheel.timeout(now)) {
-                Ok(ready) => ready,
-                Err(error) => {
-                    tracing::error!(worker = self.index, %error, "media worker cannot wait, it ends");
-                    break;
-                }
-            };
-            now = self.shared.now();
-            self.totals.wakeups += 1;
-            for index in 0..ready {
-                match self.epoll.key(index) {
-                    Some(INBOX) => self.obey(now),
-                    Some(key) => self.guarded((key >> 1) as u32, |worker| worker.packet(key, now)),
-                    None => {}
-                }
+            if let Err(error) = self.turn() {
+                tracing::error!(worker = self.index, %error, "media worker cannot wait, it ends");
+                break;
             }
-            while let Some((hand, mut legs)) = self.wheel.take_due(now) {
-                legs.retain(|leg| self.visit(*leg, now));
-                self.wheel.put_back(hand, legs);
-            }
-            self.publish();
         }
         for slot in 0..self.legs.len() as u32 {
             self.remove(slot);
         }
         self.publish();
+    }
+
+    /// One wake-up: waits, then deals with everything that is ready or due.
+    pub(super) fn turn(&mut self) -> io::Result<()> {
+        let ready = self.epoll.wait(self.wheel.timeout(self.now))?;
+        self.now = self.shared.now();
+        let now = self.now;
+        self.totals.wakeups += 1;
+        for index in 0..ready {
+            match self.epoll.key(index) {
+                Some(INBOX) => self.obey(now),
+                Some(key) => self.guarded((key >> 1) as u32, |worker| worker.packet(key, now)),
+                None => {}
+            }
+        }
+        while let Some((hand, mut legs)) = self.wheel.take_due(now) {
+            legs.retain(|leg| self.visit(*leg, now));
+            self.wheel.put_back(hand, legs);
+        }
+        self.publish();
+        Ok(())
     }
 
     fn publish(&mut self) {
@@ -176,7 +183,7 @@ impl Worker {
                 Command::Unbridge(id) => self.unbridge(id),
                 Command::HandOver(id, events) => {
                     if let Some(leg) = self.find(id) {
-                        leg.hand_over(events);
+                        leg.events = events;
                     }
                 }
                 Command::Stats(id, answer) => {
@@ -251,14 +258,21 @@ impl Worker {
             peer.peer = None;
         }
         self.totals.legs -= 1;
-        let event = MediaEvent::Closed {
-            leg: leg.id,
-            stats: Box::new(leg.stats()),
-        };
-        leg.tell(event, &mut self.totals);
-        let (id, address, claim) = (leg.id, leg.address, leg.sockets.claim);
-        drop(leg);
+        let stats = Box::new(leg.stats());
+        let Leg {
+            id,
+            address,
+            sockets,
+            events,
+            ..
+        } = *leg;
+        let claim = sockets.claim;
+        drop(sockets);
         self.shared.retire(id, address, claim);
+        // told last: whoever hears it finds the ports free
+        if events.try_send(MediaEvent::Closed { leg: id, stats }).is_err() {
+            self.totals.events_dropped += 1;
+        }
     }
 
     fn find(&mut self, id: LegId) -> Option<&mut Leg> {

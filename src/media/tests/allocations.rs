@@ -1,0 +1,71 @@
+use super::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is ours.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[test]
+fn no_packet_costs_an_allocation() {
+    let (plane, mut workers) = MediaPlane::prepare(settings(20_000..=20_099)).expect("plane");
+    let worker = workers.first_mut().expect("one worker");
+    let (events, _told) = mpsc::channel(64);
+    let spec = |near| OpenSpec {
+        address: 0,
+        rtcp: RtcpPort::Mux,
+        near,
+        events: events.clone(),
+        label: Arc::from("test"),
+    };
+    let a = plane.open(spec(None)).expect("a leg");
+    let b = plane.open(spec(Some(a.id))).expect("a leg");
+    let (mut carrier, mut teams) = (Peer::plain(1), Peer::secure(2));
+    plane.configure(a.id, carrier.config()).expect("accepted");
+    plane.configure(b.id, teams.config()).expect("accepted");
+    plane.bridge(a.id, b.id).expect("bridged");
+    worker.turn().expect("commands");
+
+    let mut warm = 0;
+    for round in 1..=200 {
+        // the bad tag takes the refusing path
+        let mut forged = teams.packet(8, b"forged");
+        forged[15] ^= 1;
+        teams.send_raw(b, &forged);
+        carrier.send(a, 8, &[0xd5; 160]);
+        teams.send(b, 8, &[0xd5; 160]);
+        let mut allocated = 0;
+        while plane.worker_stats()[0].packets_in < 3 * round {
+            let before = ALLOCATIONS.with(Cell::get);
+            worker.turn().expect("packets");
+            allocated += ALLOCATIONS.with(Cell::get) - before;
+        }
+        // the first packets tell `Flowing`
+        if round > 1 {
+            warm += allocated;
+        }
+        carrier.receive();
+        teams.receive();
+    }
+    assert_eq!(warm, 0);
+}

@@ -1,0 +1,160 @@
+use super::*;
+
+#[test]
+fn strangers_get_nothing_and_move_nothing() {
+    for secure in [false, true] {
+        let carrier = if secure { Peer::secure(1) } else { Peer::plain(1) };
+        let mut call = Call::new(carrier, Peer::secure(2));
+        call.assert_flows();
+        let mut stranger = Peer::plain(1);
+        stranger.sequence = call.carrier.sequence;
+        for _ in 0..20 {
+            stranger.send(call.a, 8, b"injected by a stranger");
+        }
+        let refused = |stats: &MediaStats| stats.received.dropped.strangers + stats.received.dropped.auth_failures;
+        call.rig.stats_when(call.a, |stats| refused(stats) == 20);
+        assert!(call.teams.has_nothing(), "nothing was injected");
+        call.assert_flows();
+        assert!(stranger.has_nothing(), "nothing was bled");
+        assert_eq!(call.rig.stats(call.a).remote, Some(call.carrier.address()));
+    }
+}
+
+#[test]
+fn a_forged_source_address_does_not_break_into_a_running_plain_stream() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    call.assert_flows();
+    // sent from the carrier's own socket: the same address and port, as a spoofer would have them
+    let genuine = (call.carrier.ssrc, call.carrier.sequence);
+    call.carrier.send(call.a, 8, b"keeps the stream running");
+    call.teams.receive();
+    call.carrier.ssrc = 666;
+    call.carrier.send(call.a, 8, b"other source");
+    (call.carrier.ssrc, call.carrier.sequence) = (genuine.0, genuine.1 + 30_000);
+    call.carrier.send(call.a, 8, b"far away");
+    call.carrier.sequence = genuine.1 + 1;
+    call.carrier.send(call.a, 8, b"genuine");
+    assert_eq!(call.teams.receive().1, b"genuine");
+    assert_eq!(call.rig.stats(call.a).received.dropped.off_stream, 2);
+}
+
+#[test]
+fn a_hundred_thousand_bad_tags_are_only_counted() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    call.assert_flows();
+    let stranger = Peer::plain(9);
+    let mut forged = call.teams.packet(8, &[0x55; 160]);
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let mut refused = 0;
+    while refused < 100_000 {
+        // in portions that fit the socket's buffer
+        (0..64).for_each(|_| stranger.send_raw(call.b, &forged));
+        refused += 64;
+        call.rig
+            .stats_when(call.b, |stats| stats.received.dropped.auth_failures == refused);
+    }
+    call.assert_flows();
+    assert_eq!(call.rig.stats(call.b).remote, Some(call.teams.address()));
+    assert!(stranger.has_nothing());
+}
+
+#[test]
+fn a_replayed_packet_is_dropped_and_moves_nothing() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    let packet = call.teams.packet(8, b"once");
+    call.teams.send_raw(call.b, &packet);
+    assert_eq!(call.carrier.receive().1, b"once");
+    Peer::plain(9).send_raw(call.b, &packet);
+    let stats = call.rig.stats_when(call.b, |stats| stats.received.dropped.replays == 1);
+    assert_eq!(stats.remote, Some(call.teams.address()));
+    assert!(call.carrier.has_nothing());
+}
+
+#[test]
+fn an_srtp_source_moves_with_its_verified_packets() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    call.assert_flows();
+    let moved = Peer::plain(0).socket;
+    call.teams.socket = moved;
+    call.teams.send(call.b, 8, b"from elsewhere");
+    assert_eq!(call.carrier.receive().1, b"from elsewhere");
+    call.assert_flows();
+    assert_eq!(call.rig.stats(call.b).remote, Some(call.teams.address()));
+}
+
+#[test]
+fn a_plain_source_behind_nat_moves_once_in_its_window() {
+    let rig = Rig::new(settings(20_000..=20_099));
+    let leg = rig.open(RtcpPort::Mux, None);
+    let (mut behind_nat, mut late) = (Peer::plain(1), Peer::plain(1));
+    let config = behind_nat.config();
+    let nat = |window| LegConfig {
+        remote: "192.0.2.1:4000".parse().expect("address"),
+        security: Security::Plain {
+            latch: Latch::NatOnce { window },
+        },
+        ..config.clone()
+    };
+    rig.configure(leg, nat(Duration::ZERO));
+    rig.stats(leg);
+    let packet = behind_nat.packet(8, b"too late");
+    behind_nat.send_raw(leg, &packet);
+    rig.stats_when(leg, |stats| stats.received.dropped.strangers == 1);
+    rig.configure(leg, nat(Duration::from_secs(60)));
+    rig.stats(leg);
+    behind_nat.send_raw(leg, &packet);
+    rig.stats_when(leg, |stats| stats.remote == Some(behind_nat.address()));
+    late.sequence = behind_nat.sequence;
+    late.send(leg, 8, b"second move");
+    let stats = rig.stats_when(leg, |stats| stats.received.dropped.strangers == 2);
+    assert_eq!(stats.remote, Some(behind_nat.address()));
+}
+
+#[test]
+fn junk_of_every_kind_is_counted_for_what_it_is() {
+    let call = Call::new(Peer::plain(1), Peer::secure(2));
+    let send = |packet: &[u8]| call.carrier.send_raw(call.a, packet);
+    send(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    send(&[22, 254, 253, 0, 0]);
+    send(&[]);
+    send(&[0x80, 8]);
+    send(&[0x8f; 14]);
+    send(&[[0xa0, 8, 0, 1].as_slice(), &[0; 8], &[7, 7, 200]].concat());
+    send(&[0x80; 1501]);
+    send(&[0x80; 9000]);
+    let dropped = Dropped {
+        not_negotiated: 2,
+        malformed: 4,
+        oversize: 2,
+        ..Dropped::default()
+    };
+    assert_eq!(
+        call.rig
+            .stats_when(call.a, |stats| stats.received.dropped.oversize == 2)
+            .received
+            .dropped,
+        dropped
+    );
+}
+
+#[test]
+fn packets_from_our_own_media_ports_do_not_loop() {
+    let rig = Rig::new(settings(20_000..=20_099));
+    let (a, b) = (rig.open(RtcpPort::Mux, None), rig.open(RtcpPort::Mux, None));
+    let mut from_us = Peer {
+        socket: drop_and_rebind(&rig, b),
+        ..Peer::plain(1)
+    };
+    rig.configure(a, from_us.config());
+    rig.stats(a);
+    from_us.send(a, 8, b"hairpin");
+    rig.stats_when(a, |stats| stats.received.dropped.hairpin == 1);
+}
+
+/// Takes over the port of a leg that is closed for it.
+fn drop_and_rebind(rig: &Rig, leg: MediaLeg) -> UdpSocket {
+    rig.plane.close(leg.id).expect("accepted");
+    assert!(rig.runtime.block_on(rig.plane.stats(leg.id)).is_err(), "closed");
+    UdpSocket::bind((leg.address, leg.rtp_port)).expect("the port is free again")
+}

@@ -1,0 +1,217 @@
+use super::*;
+use crate::rtp::rtcp;
+use std::io::ErrorKind;
+
+fn quick(settings: MediaSettings) -> MediaSettings {
+    MediaSettings {
+        report_interval: Duration::from_millis(250),
+        silence_after: Duration::from_millis(300),
+        ..settings
+    }
+}
+
+#[test]
+fn legs_on_hold_report_on_every_interval_where_the_peer_wants_it() {
+    let rig = Rig::new(quick(settings(20_000..=20_099)));
+    let mut secure = Peer::secure(2);
+    let mux = rig.open(RtcpPort::Mux, None);
+    rig.configure(
+        mux,
+        LegConfig {
+            direction: Direction::Inactive,
+            ..secure.config()
+        },
+    );
+    let plain = Peer::plain(1);
+    let rtcp_socket = Peer::plain(1);
+    let pair = rig.open(RtcpPort::Pair, None);
+    let remote_rtcp = RemoteRtcp::At(rtcp_socket.address());
+    rig.configure(
+        pair,
+        LegConfig {
+            direction: Direction::Inactive,
+            remote_rtcp,
+            ..plain.config()
+        },
+    );
+
+    let mut cnames = Vec::new();
+    for _ in 0..4 {
+        let mut buffer = [0; 512];
+        let len = secure.socket.recv(&mut buffer).expect("a report");
+        let len = secure
+            .receiver
+            .as_mut()
+            .expect("keys")
+            .unprotect_rtcp(&mut buffer[..len])
+            .expect("SRTCP");
+        assert!(matches!(
+            rtcp::packets(&buffer[..len]).next(),
+            Some(rtcp::Packet::Report { sender: None, .. })
+        ));
+        cnames.push(buffer[len - 20..len].to_vec());
+        let (len, from) = rtcp_socket.socket.recv_from(&mut buffer).expect("a report");
+        assert_eq!(from.port(), pair.rtcp_port);
+        assert_eq!(rtcp::packets(&buffer[..len]).count(), 2, "RR and SDES");
+    }
+    cnames.dedup();
+    assert_eq!(cnames.len(), 1, "one CNAME for the life of the leg");
+    assert!(plain.has_nothing());
+    assert!(rig.stats(mux).sent.rtcp_packets >= 4);
+}
+
+#[test]
+fn flowing_silence_and_resumption_are_told() {
+    let mut call = Call::with(quick(settings(20_000..=20_099)), Peer::plain(1), Peer::secure(2));
+    let inactive = LegConfig {
+        direction: Direction::Inactive,
+        ..call.teams.config()
+    };
+    call.rig.configure(call.b, inactive);
+    call.rig.stats(call.b);
+    let leg = call.a.id;
+    call.carrier.send(call.a, 8, b"first");
+    assert_eq!(call.rig.event(), MediaEvent::Flowing { leg });
+    let MediaEvent::Silence {
+        leg: silent,
+        lasting,
+        since_rtcp: None,
+    } = call.rig.event()
+    else {
+        panic!("silence")
+    };
+    assert!(
+        silent == leg && lasting >= Duration::from_millis(300),
+        "the leg on hold is not called silent"
+    );
+    let MediaEvent::Silence { lasting, .. } = call.rig.event() else {
+        panic!("still silent")
+    };
+    assert!(lasting >= Duration::from_millis(600));
+    call.carrier.send(call.a, 8, b"again");
+    assert_eq!(call.rig.event(), MediaEvent::Resumed { leg });
+}
+
+#[test]
+fn closing_tells_the_final_figures_and_frees_the_ports() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    call.assert_flows();
+    for _ in 0..2 {
+        assert!(matches!(call.rig.event(), MediaEvent::Flowing { .. }));
+    }
+    call.rig.plane.close(call.a.id).expect("accepted");
+    let MediaEvent::Closed { leg, stats } = call.rig.event() else {
+        panic!("closed")
+    };
+    assert_eq!((leg, stats.received.packets, stats.sent.packets), (call.a.id, 1, 1));
+    let usage = call.rig.plane.port_usage()[0];
+    assert_eq!((usage.in_use, usage.resting, usage.capacity), (1, 2, 100));
+    // the leg that is left goes on by itself
+    call.teams.send(call.b, 8, b"nobody there");
+    call.rig
+        .stats_when(call.b, |stats| stats.received.dropped.unbridged == 1);
+    let gone = call.rig.runtime.block_on(call.rig.plane.stats(call.a.id));
+    assert!(matches!(gone, Err(MediaError::NoSuchLeg(id)) if id == call.a.id));
+}
+
+#[test]
+fn commands_for_a_closed_leg_never_reach_its_successor() {
+    let rig = Rig::new(settings(20_000..=20_003));
+    let first = rig.open(RtcpPort::Pair, None);
+    rig.plane.close(first.id).expect("accepted");
+    assert!(rig.runtime.block_on(rig.plane.stats(first.id)).is_err());
+    let second = rig.open(RtcpPort::Pair, None);
+    assert_ne!(first.id, second.id);
+    assert_ne!(first.rtp_port, second.rtp_port, "a freed port rests");
+    rig.plane.close(first.id).expect("accepted");
+    rig.stats(second);
+}
+
+#[test]
+fn an_exhausted_range_says_so_and_ports_of_others_are_passed_over() {
+    let own = settings(20_000..=20_007);
+    let address = own.addresses[0].bind;
+    let foreign = UdpSocket::bind((address, 20_003)).expect("free");
+    let rig = Rig::new(own);
+    let legs: Vec<MediaLeg> = (0..3).map(|_| rig.open(RtcpPort::Pair, None)).collect();
+    assert!(legs.iter().all(|leg| leg.rtp_port % 2 == 0 && leg.rtp_port != 20_002));
+    let Err(MediaError::PortsExhausted { usage, .. }) = rig.plane.open(rig.spec(RtcpPort::Pair, None)) else {
+        panic!("exhausted")
+    };
+    assert_eq!((usage.in_use, usage.resting, usage.capacity), (6, 2, 8));
+    drop(foreign);
+    assert_eq!(rig.open(RtcpPort::Pair, None).rtp_port, 20_002);
+    assert!(rig.plane.port_usage()[0].is_scarce());
+}
+
+#[test]
+fn a_leg_whose_owner_is_gone_is_closed() {
+    let rig = Rig::new(quick(settings(20_000..=20_099)));
+    let (events, told) = mpsc::channel(1);
+    let orphan = rig
+        .plane
+        .open(OpenSpec {
+            events,
+            ..rig.spec(RtcpPort::Pair, None)
+        })
+        .expect("a leg");
+    let adopted = rig.plane.open(OpenSpec {
+        events: mpsc::channel(1).0,
+        ..rig.spec(RtcpPort::Pair, None)
+    });
+    let adopted = adopted.expect("a leg");
+    rig.plane.hand_over(adopted.id, rig.events.clone()).expect("accepted");
+    drop(told);
+    let gone = async {
+        while rig.plane.stats(orphan.id).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    rig.runtime
+        .block_on(async { tokio::time::timeout(BOUND, gone).await })
+        .expect("in time");
+    rig.stats(adopted);
+    assert_eq!(rig.plane.worker_stats()[0].orphans, 1);
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let rig = Rig::new(settings(20_000..=20_099));
+    let leg = rig.open(RtcpPort::Mux, None);
+    let peer = Peer::secure(1);
+    let (key, _) = peer.keys.clone().expect("keys");
+    let same = Security::Sdes {
+        local: key.clone(),
+        remote: key,
+        remote_mki_len: 0,
+    };
+    let refused = rig.plane.configure(
+        leg.id,
+        LegConfig {
+            security: same,
+            ..peer.config()
+        },
+    );
+    assert!(matches!(refused, Err(MediaError::SameKeys)));
+    assert!(matches!(
+        rig.plane.bridge(leg.id, leg.id),
+        Err(MediaError::NotBridgeable(..))
+    ));
+    let spec = OpenSpec {
+        address: 1,
+        ..rig.spec(RtcpPort::Mux, None)
+    };
+    assert!(matches!(rig.plane.open(spec), Err(MediaError::NoSuchAddress(1))));
+}
+
+#[test]
+fn dropping_the_plane_closes_its_sockets() {
+    let mut rig = Rig::new(settings(20_000..=20_099));
+    let leg = rig.open(RtcpPort::Mux, None);
+    let busy = UdpSocket::bind((leg.address, leg.rtp_port)).map_err(|error| error.kind());
+    assert_eq!(busy.err(), Some(ErrorKind::AddrInUse));
+    drop(rig.plane);
+    let told = &mut rig.told;
+    assert!(matches!(told.try_recv(), Ok(MediaEvent::Closed { leg: id, .. }) if id == leg.id));
+    UdpSocket::bind((leg.address, leg.rtp_port)).expect("free again");
+}
