@@ -83,10 +83,7 @@ fn every_room_states_its_contract_at_the_door() {
 
 #[test]
 fn the_checks_can_fail() {
-    let file = |name: &str, text: String| SourceFile {
-        name: name.to_owned(),
-        text,
-    };
+    let file = |name: &str, text: String| SourceFile::new(name, &text);
     let long = [
         file("sip/long.rs", "x\n".repeat(601)),
         file("sip/mod.rs", "//! Door.\n".to_owned()),

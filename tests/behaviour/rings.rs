@@ -75,7 +75,7 @@ fn faults(file: &SourceFile) -> Vec<String> {
             _ => {}
         }
     }
-    if own == Ring::Protocol && !file.is_test() {
+    if own == Ring::Protocol && !file.is_test {
         for path in paths(file, false) {
             let starts = |impure: &&&[&str]| {
                 path.segments
@@ -103,10 +103,7 @@ fn inner_rings_never_import_outer_ones_and_the_protocol_ring_is_pure() {
 }
 
 fn faults_of(name: &str, text: &str) -> Vec<String> {
-    faults(&SourceFile {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    })
+    faults(&SourceFile::new(name, text))
 }
 
 #[test]
@@ -156,6 +153,19 @@ fn the_walker_sees_every_way_to_be_impure() {
             faults_of("sip/flow.rs", bad)
         );
     }
+}
+
+#[test]
+fn the_walker_knows_modules_that_only_tests_compile() {
+    let modules = |name, text| SourceFile::new(name, text).test_modules();
+    assert_eq!(
+        modules("sdp/mod.rs", "#[cfg(test)]\nmod golden;\nmod parse;"),
+        ["sdp/golden"]
+    );
+    assert_eq!(
+        modules("sdp/parse.rs", "#[cfg(test)] mod cases { }"),
+        ["sdp/parse/cases"]
+    );
 }
 
 #[test]

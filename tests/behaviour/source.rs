@@ -8,6 +8,8 @@ pub struct SourceFile {
     /// Relative to `src/`, with `/`: `sip/flow.rs`.
     pub name: String,
     pub text: String,
+    /// Only tests compile it: `tests.rs`, `tests/…`, and what a `#[cfg(test)] mod …;` declares.
+    pub is_test: bool,
 }
 
 impl SourceFile {
@@ -16,9 +18,35 @@ impl SourceFile {
         self.name.split('/').next().unwrap_or_default().trim_end_matches(".rs")
     }
 
-    /// True for files that only tests compile.
-    pub fn is_test(&self) -> bool {
-        self.name.split('/').any(|part| part == "tests" || part == "tests.rs")
+    /// A file read from `text`.
+    pub fn new(name: &str, text: &str) -> SourceFile {
+        let is_test = name.split('/').any(|part| part == "tests" || part == "tests.rs");
+        SourceFile {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            is_test,
+        }
+    }
+
+    /// The modules that it declares for tests alone, as names under `src/` without `.rs`.
+    pub fn test_modules(&self) -> Vec<String> {
+        let folder = match self.name.rsplit_once('/') {
+            Some((folder, "mod.rs")) => format!("{folder}/"),
+            None => String::new(),
+            Some(_) => format!("{}/", self.name.trim_end_matches(".rs")),
+        };
+        let tokens = tokens(&self.text);
+        let mut modules = Vec::new();
+        for (i, window) in tokens.windows(TEST_MARKER.len()).enumerate() {
+            let after = &tokens[i + TEST_MARKER.len()..];
+            let is_marker = window.iter().zip(TEST_MARKER).all(|(token, sign)| token.text == *sign);
+            if let (true, [keyword, name, ..]) = (is_marker, after)
+                && keyword.text == "mod"
+            {
+                modules.push(format!("{folder}{}", name.text));
+            }
+        }
+        modules
     }
 
     /// How many modules deep it stands: `sip/mod.rs` 1, `sip/flow.rs` 2.
@@ -48,14 +76,17 @@ pub fn all() -> Vec<SourceFile> {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&entry).unwrap();
-                files.push(SourceFile {
-                    name: relative(&entry, &src),
-                    text,
-                });
+                files.push(SourceFile::new(&relative(&entry, &src), &text));
             }
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    let modules: Vec<String> = files.iter().flat_map(SourceFile::test_modules).collect();
+    for file in &mut files {
+        let within =
+            |module: &String| file.name == format!("{module}.rs") || file.name.starts_with(&format!("{module}/"));
+        file.is_test |= modules.iter().any(within);
+    }
     assert!(files.len() > 10, "the walker must see the sources");
     files
 }
@@ -205,9 +236,11 @@ fn raw_string(text: &[char], start: usize) -> Option<usize> {
         .map(|i| i + end.len())
 }
 
+const TEST_MARKER: &[&str] = &["#", "[", "cfg", "(", "test", ")", "]"];
+
 /// Leaves out every item under `#[cfg(test)]`.
 fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
-    let marker = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let marker = TEST_MARKER;
     let (mut kept, mut i) = (Vec::new(), 0);
     while i < tokens.len() {
         let is_marker = tokens.len() - i >= marker.len() && (0..marker.len()).all(|k| tokens[i + k].text == marker[k]);
