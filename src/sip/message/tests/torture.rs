@@ -9,7 +9,6 @@ struct Verdict {
     verdict: String,
     status: Option<u16>,
     answered: Option<bool>,
-    #[allow(dead_code, reason = "for the reader of the file; it must be there")]
     why: String,
 }
 
@@ -27,6 +26,7 @@ fn every_message_of_rfc_4475_gets_its_verdict() {
         let verdict = verdicts
             .remove(&name)
             .unwrap_or_else(|| panic!("{name} has no verdict"));
+        assert!(!verdict.why.is_empty(), "{name}: a verdict says why");
         let bytes = std::fs::read(&path).unwrap();
         match (Message::parse(bytes.into()), verdict.verdict.as_str()) {
             (Ok(message), "accept") => views_read(&name, &message),
@@ -34,14 +34,12 @@ fn every_message_of_rfc_4475_gets_its_verdict() {
                 assert_eq!(Some(error.status()), verdict.status, "{name}: {error}");
                 let answer = error.answer("t", source());
                 assert_eq!(Some(answer.is_some()), verdict.answered, "{name}: {error}");
-                if let Some(answer) = answer {
-                    let answer = Message::parse(answer);
-                    assert!(
-                        answer.is_ok()
-                            || ["scalar02", "badvers", "quotbal", "baddn", "badaspec"].contains(&name.as_str()),
-                        "{name}: {answer:?}"
-                    );
-                }
+                // An answer repeats what could not be read, so only its status line is looked at.
+                let status = format!("SIP/2.0 {} ", error.status());
+                assert!(
+                    answer.is_none_or(|answer| answer.starts_with(status.as_bytes())),
+                    "{name}"
+                );
             }
             (read, expected) => panic!("{name}: expected {expected}, got {read:?}"),
         }
