@@ -18,6 +18,11 @@ impl CallId {
         CallId(if id == 0 { 1 } else { id })
     }
 
+    /// A number to spread calls by.
+    pub(super) const fn spread(self) -> usize {
+        (self.0 >> 8) as usize
+    }
+
     /// The call that a local tag made by [`CallId::tag`] belongs to.
     pub fn from_tag(tag: &str) -> Option<CallId> {
         let digits = tag.get(..HEX)?;

@@ -104,42 +104,10 @@ impl LegMedia {
             Some(other) => sdp::payload_map(negotiated, other),
             None => [sdp::DROP; 128],
         };
-        let payloads = negotiated.formats.iter().map(|known| media::Payload {
-            number: known.receive(),
-            clock_rate: known.format.clock,
-            kind: match known.format.codec {
-                sdp::Codec::TelephoneEvent => media::PayloadKind::TelephoneEvent,
-                _ => media::PayloadKind::Audio,
-            },
-            relay_as: map
-                .get(usize::from(known.receive()))
-                .copied()
-                .filter(|number| *number != sdp::DROP),
-        });
-        let security = match &negotiated.srtp {
-            Some(keys) => media::Security::Sdes {
-                local: keys.local.clone(),
-                remote: keys.remote.clone(),
-                remote_mki_len: keys.remote_mki_length,
-            },
-            None if terms.behind_nat => media::Security::Plain {
-                latch: media::Latch::NatOnce { window: NAT_WINDOW },
-            },
-            None => media::Security::Plain {
-                latch: media::Latch::Signalled,
-            },
+        let latch = match terms.behind_nat {
+            true => media::Latch::NatOnce { window: NAT_WINDOW },
+            false => media::Latch::Signalled,
         };
-        Some(media::LegConfig {
-            remote: negotiated.remote_rtp,
-            remote_rtcp: match (negotiated.rtcp_mux, negotiated.remote_rtcp) {
-                (true, _) => media::RemoteRtcp::Mux,
-                (false, Some(address)) => media::RemoteRtcp::At(address),
-                (false, None) => media::RemoteRtcp::Mux,
-            },
-            direction: negotiated.direction,
-            security,
-            payloads: payloads.collect(),
-            packet_time: Duration::from_millis(u64::from(negotiated.ptime)),
-        })
+        Some(media::LegConfig::negotiated(negotiated, &map, latch))
     }
 }

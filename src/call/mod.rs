@@ -9,24 +9,36 @@
 //! | ringing, early media, answer, refusal | `progress` |
 //! | hold, resume, codec, refresh | `change` |
 //! | BYE, CANCEL, ACK | `teardown` |
+//! | finding or bearing the call of a message | `switchboard`, `directory` |
+//! | carrying out effects | `task`, `delivery` |
 
 mod cause;
 mod change;
+mod delivery;
+mod directory;
 mod event;
+mod hop_mark;
 mod id;
 mod leg;
 mod leg_media;
+mod node;
 mod progress;
 mod record;
 mod session_clock;
 mod setup;
+mod switchboard;
+mod task;
 mod teardown;
 mod value;
 
 pub use cause::{Cause, Party};
+pub use directory::{CallStatus, Directory, LiveCall};
 pub use event::{CallNews, Effect, Event, MediaNotice, PeerVerdict, SendFailure, To};
+pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
+pub use node::Node;
 pub use record::{CallFacts, CallRecord, Direction, LegRecord, Milestones};
 pub use setup::Birth;
+pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use value::{Call, Phase};

@@ -362,10 +362,8 @@ impl Call {
         if invite.challenged > u8::from(stale) {
             return false;
         }
-        let offered = message
-            .challenges()
-            .find_map(|(_, challenge)| challenge.param("realm").map(|realm| realm.into_owned()));
-        let Some(realm) = credentials.realm.clone().or(offered) else {
+        // Without a configured realm nothing is answered: a called party must not choose whose password it tests.
+        let Some(realm) = credentials.realm.clone() else {
             return false;
         };
         let mut client = DigestClient::new(digest::Credentials {

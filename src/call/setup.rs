@@ -2,6 +2,7 @@
 
 use super::cause::{Cause, Party};
 use super::event::{CallNews, Effect, PeerVerdict, SendFailure, To};
+use super::hop_mark::HopMark;
 use super::id::{CallId, LegIndex, Token};
 use super::leg::{Leg, LegState, SentInvite, decorate_request, with_supported};
 use super::record::{CallFacts, Milestones};
@@ -54,6 +55,8 @@ pub struct Birth<'a> {
     pub transaction: ServerTransactionId,
     /// Silence on a leg that should be heard ends the call.
     pub media_timeout_ends_call: bool,
+    /// The process's own.
+    pub hop_mark: HopMark,
 }
 
 impl Call {
@@ -79,6 +82,7 @@ impl Call {
             status: 0,
             offer: None,
             media_timeout_ends_call: birth.media_timeout_ends_call,
+            hop_mark: birth.hop_mark.after(birth.invite.call_id()),
             random: birth.seed,
             requests: 0,
             effects: Vec::new(),
@@ -107,6 +111,12 @@ impl Call {
         }
         if let Err(min_se) = self.take_session_timer(invite) {
             return Err(Cause::IntervalTooSmall { min_se });
+        }
+        if self.hop_mark.is_loop() {
+            return Err(Cause::BadRequest {
+                status: 482,
+                detail: "the call has passed this node too often".into(),
+            });
         }
         let tag = self.new_tag();
         let offer = offer_of(invite).map_err(|detail| Cause::MediaRefused { detail })?;
@@ -249,7 +259,8 @@ impl Call {
 
     fn initiation(&mut self, index: LegIndex) -> Result<Initiation, String> {
         let tag = self.new_tag();
-        let call_id = format!("{:016x}{:016x}", self.random(), self.random());
+        let random = self.random();
+        let call_id = self.hop_mark.call_id(random);
         let hop = self
             .leg(index)
             .and_then(|leg| leg.hop.as_ref())

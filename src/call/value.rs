@@ -3,6 +3,7 @@
 use super::cause::{Cause, Party};
 use super::change::Change;
 use super::event::{CallNews, Effect, Event, MediaNotice, To};
+use super::hop_mark::HopMark;
 use super::id::{CallId, LegIndex, Token};
 use super::leg::{Leg, LegState};
 use super::record::{CallFacts, CallRecord, Milestones};
@@ -58,6 +59,7 @@ pub struct Call {
     /// The caller's offer, until it is answered.
     pub(super) offer: Option<Vec<u8>>,
     pub(super) media_timeout_ends_call: bool,
+    pub(super) hop_mark: HopMark,
     pub(super) random: u64,
     pub(super) requests: u32,
     #[serde(skip)]
@@ -284,6 +286,18 @@ impl Call {
         }
     }
 
+    /// The leg that an event with a message concerns.
+    pub(super) fn leg_heard(&self, event: &Event) -> Option<LegIndex> {
+        match event {
+            Event::Response { token, .. } => self.leg_inviting(*token).or_else(|| {
+                let theirs = |leg: &&Leg| leg.closing == Some(*token) || leg.reinvited == Some(*token);
+                self.legs.iter().find(theirs).map(|leg| leg.index)
+            }),
+            Event::Request { message, .. } | Event::Ack { message } => self.leg_of_dialog(message),
+            _ => Some(LegIndex::CALLER),
+        }
+    }
+
     fn leg_inviting(&self, token: Token) -> Option<LegIndex> {
         let inviting = |leg: &&Leg| leg.invite.as_ref().is_some_and(|invite| invite.token == token);
         self.legs.iter().find(inviting).map(|leg| leg.index)
@@ -316,9 +330,14 @@ impl Call {
     /// A random number of this call (splitmix64 over the seed that the call was born with).
     pub(super) fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.random)
     }
+}
+
+/// The finaliser of splitmix64: every bit of the input moves half of the output.
+pub(super) const fn mix(input: u64) -> u64 {
+    let mut mixed = input;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -1,1 +1,13 @@
-//! Admission policy: limits of calls and calls per second, overload.
+//! Admission policy: which peers are healthy, how many calls may be up, how fast new ones may come.
+//!
+//! In: verdicts from calls and OPTIONS, requests for a place. Out: `held` for planning, [`Place`]s that free themselves.
+
+mod admission;
+mod liveness;
+mod monitor;
+mod places;
+
+pub use admission::AdmissionTable;
+pub use liveness::{Liveness, PeerReport, Peers};
+pub use monitor::{Monitor, Outcome, Surroundings};
+pub use places::{Full, Place, Places};

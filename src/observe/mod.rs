@@ -1,1 +1,6 @@
-//! One event stream: logs, Prometheus, CDR, ladder.
+//! One stream of what happens: inner rooms return or report enums, and everything that people read (logs, metrics,
+//! CDRs, ladders) is made from them here.
+
+mod happening;
+
+pub use happening::{Happening, LadderLine, Observer, Way};

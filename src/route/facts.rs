@@ -1,6 +1,8 @@
 //! What routing needs to know of an INVITE.
 
-use crate::config::{CarrierId, E164};
+use crate::config::{CallerHeader, CarrierId, E164};
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::{NameAddr, Scheme, Uri};
 use serde::{Deserialize, Serialize};
 
 /// Where a call came from, proven by address and certificate before routing.
@@ -22,6 +24,149 @@ pub struct Facts {
     pub caller: Caller,
     /// Who the call was diverted by, the latest last.
     pub diversions: Vec<Diversion>,
+}
+
+/// Diversions that are read; what comes before them is forgotten.
+const MAX_DIVERSIONS: usize = 10;
+
+impl Facts {
+    /// Reads the facts of an INVITE; `believe` names the header that the trunk's policy takes the caller from.
+    pub fn read(origin: Origin, invite: &Message, believe: CallerHeader) -> Facts {
+        let uri = invite.uri();
+        Facts {
+            origin,
+            dialled: uri.as_ref().map(number_of).unwrap_or_default(),
+            host: uri.as_ref().map(|uri| uri.host().to_owned()).unwrap_or_default(),
+            caller: Caller::read(invite, believe),
+            diversions: diversions(invite),
+        }
+    }
+}
+
+impl Caller {
+    fn read(invite: &Message, believe: CallerHeader) -> Caller {
+        let from = invite.from().ok();
+        let anonymous = from.as_ref().is_some_and(|from| {
+            from.uri().host().eq_ignore_ascii_case("anonymous.invalid")
+                || from
+                    .uri()
+                    .user()
+                    .is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
+        });
+        // Two values may stand there: a telephone number and a user's address; the number counts (TEAMS-049).
+        let asserted = invite
+            .addresses(HeaderName::PAssertedIdentity)
+            .flatten()
+            .map(|address| (number_of(address.uri()), address))
+            .max_by_key(|(number, _)| is_number(number));
+        let privacy = invite.headers(HeaderName::Privacy).any(|value| {
+            value
+                .split([';', ','])
+                .any(|word| matches!(word.trim().to_ascii_lowercase().as_str(), "id" | "user" | "header"))
+        });
+        let from_number = from
+            .as_ref()
+            .filter(|_| !anonymous)
+            .map(|from| number_of(from.uri()))
+            .unwrap_or_default();
+        let asserted_number = asserted
+            .as_ref()
+            .map(|(number, _)| number.clone())
+            .filter(|number| is_number(number));
+        let number = match (believe, &asserted_number) {
+            (CallerHeader::Pai, Some(number)) => number.clone(),
+            (CallerHeader::From, Some(number)) if from_number.is_empty() && !anonymous => number.clone(),
+            _ => from_number,
+        };
+        let display = from
+            .as_ref()
+            .filter(|_| !anonymous)
+            .and_then(|from| from.display().map(str::to_owned));
+        Caller {
+            number,
+            asserted: asserted_number,
+            display,
+            private: privacy || anonymous,
+        }
+    }
+}
+
+/// The number that a URI names: the user part without its own parameters, visual separators of `tel:` taken out
+/// (RFC 3966 §5.1.1).
+fn number_of(uri: &Uri) -> String {
+    let user = uri.user().unwrap_or_default();
+    let user = user.split(';').next().unwrap_or(user);
+    match uri.scheme() {
+        Scheme::Tel => user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect(),
+        _ => user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+"),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The parties that diverted the call, the oldest first: History-Info without its last entry (the callee), else
+/// Diversion (which stands latest first), else Referred-By.
+fn diversions(invite: &Message) -> Vec<Diversion> {
+    let entry = |address: &NameAddr, reason: String| Diversion {
+        number: number_of(address.uri()),
+        reason,
+    };
+    let mut found: Vec<Diversion> = invite
+        .addresses(HeaderName::HistoryInfo)
+        .flatten()
+        .map(|address| {
+            let cause = address
+                .uri()
+                .headers()
+                .find(|(name, _)| name.eq_ignore_ascii_case("Reason"));
+            let reason = cause
+                .and_then(|(_, value)| value)
+                .map(history_reason)
+                .unwrap_or_default();
+            entry(&address, reason)
+        })
+        .collect();
+    found.pop();
+    if found.is_empty() {
+        let reason = |address: &NameAddr| {
+            address
+                .param("reason")
+                .unwrap_or_default()
+                .trim_matches('"')
+                .to_ascii_lowercase()
+        };
+        found = invite
+            .addresses(HeaderName::Diversion)
+            .flatten()
+            .map(|address| entry(&address, reason(&address)))
+            .collect();
+        found.reverse();
+    }
+    if found.is_empty()
+        && let Some(Ok(address)) = invite.addresses(HeaderName::ReferredBy).next()
+    {
+        found.push(entry(&address, String::new()));
+    }
+    found.retain(|diversion| is_number(&diversion.number));
+    let surplus = found.len().saturating_sub(MAX_DIVERSIONS);
+    found.drain(..surplus);
+    found
+}
+
+/// The Diversion header's word for an escaped `Reason` of History-Info.
+fn history_reason(escaped: &str) -> String {
+    let lower = escaped.to_ascii_lowercase();
+    let word = match lower.split("cause%3d").nth(1).map(|rest| rest.get(..3).unwrap_or(rest)) {
+        Some("486" | "600") => "user-busy",
+        Some("408" | "480") => "no-answer",
+        Some("503" | "500") => "unavailable",
+        Some("302" | "181") => "unconditional",
+        _ => "unknown",
+    };
+    word.to_owned()
 }
 
 /// Who is calling.
@@ -49,5 +194,56 @@ impl Diversion {
     /// The number, where it is E.164.
     pub fn e164(&self) -> Option<E164> {
         E164::parse(&self.number).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invite(extra: &str) -> Message {
+        let text = format!(
+            "INVITE sip:+12065550100@woodgrove.sbc1.example.net:5061;user=phone;transport=tls SIP/2.0\r\n\
+             TO: <sip:+12065550100@woodgrove.sbc1.example.net:5061;user=phone>\r\nCSEQ: 1 INVITE\r\nCALL-ID: 0a3d\r\n\
+             VIA: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7a6f150b\r\n{extra}CONTENT-LENGTH: 0\r\n\r\n"
+        );
+        Message::parse(text.into_bytes().into()).expect("a message")
+    }
+
+    #[test]
+    fn forward_pai_hides_from_and_the_telephone_number_of_two_counts() {
+        let invite = invite(
+            "FROM: <sip:anonymous@anonymous.invalid>;tag=17\r\n\
+             P-ASSERTED-IDENTITY: <tel:+14255550111>,<sip:ada@woodgrove.example>\r\nPRIVACY: id\r\n",
+        );
+        let facts = Facts::read(Origin::Teams, &invite, CallerHeader::From);
+        assert_eq!(
+            (facts.dialled.as_str(), facts.host.as_str()),
+            ("+12065550100", "woodgrove.sbc1.example.net")
+        );
+        assert_eq!(facts.caller.number, "");
+        assert_eq!(facts.caller.asserted.as_deref(), Some("+14255550111"));
+        assert!(facts.caller.private);
+        assert_eq!(
+            Facts::read(Origin::Teams, &invite, CallerHeader::Pai).caller.number,
+            "+14255550111"
+        );
+    }
+
+    #[test]
+    fn an_unquoted_display_name_and_a_forwarding_user_are_read() {
+        let invite = invite(
+            "FROM: Ada Jones<sip:+12065550100@sip.pstnhub.example.com:5061;user=phone>;tag=a2\r\n\
+             HISTORY-INFO: <sip:+14255550111@sip.pstnhub.example.com:5061;user=phone?Reason=SIP%3Bcause%3D302%3Btext%3D%22Moved%20temporarily%22>;index=1,<sip:+442079460199@sip.pstnhub.example.com:5061;user=phone>;index=1.1\r\n",
+        );
+        let facts = Facts::read(Origin::Teams, &invite, CallerHeader::From);
+        assert_eq!(facts.caller.display.as_deref(), Some("Ada Jones"));
+        assert_eq!(
+            facts.diversions,
+            [Diversion {
+                number: "+14255550111".into(),
+                reason: "unconditional".into()
+            }]
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Why a call is not routed.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A refused call: the SIP answer, the Q.850 cause and a sentence a human understands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +11,8 @@ pub struct Refusal {
     /// Q.850 cause for the Reason header (TEAMS-058).
     pub q850: u8,
     pub sentence: String,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -19,6 +22,7 @@ impl Refusal {
             phrase: phrase.into(),
             q850,
             sentence,
+            retry_after: None,
         }
     }
 
@@ -70,6 +74,14 @@ impl Refusal {
             1,
             format!("the emergency number {number} is served for calls out of Teams only"),
         )
+    }
+
+    /// No place for the call now: a limit, overload, or the node drains.
+    pub fn unavailable(sentence: String, retry_after: Option<Duration>) -> Refusal {
+        Refusal {
+            retry_after,
+            ..Refusal::new(503, "Service Unavailable", 42, sentence)
+        }
     }
 
     /// The `Reason` header (RFC 3326).

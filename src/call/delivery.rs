@@ -1,0 +1,151 @@
+//! Requests on their way: names resolved (RFC 3263), the next address tried when one can't be reached (§4.3).
+
+use super::event::To;
+use super::id::Token;
+use super::node::Node;
+use crate::dial::NextHop;
+use crate::net::shard::SignallingHandle;
+use crate::sip::locate::{Candidate, Target};
+use crate::sip::{Hop, RequestDraft};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// A look-up that has ended. `token` is `None` for an ACK.
+pub struct Resolved {
+    pub token: Option<Token>,
+    draft: RequestDraft,
+    hops: Result<VecDeque<Hop>, String>,
+}
+
+/// Requests of one call that may still go to another address.
+pub struct Deliveries {
+    node: Arc<Node>,
+    signalling: SignallingHandle,
+    /// With addresses left.
+    open: Vec<(Token, RequestDraft, VecDeque<Hop>)>,
+    looking_up: JoinSet<Resolved>,
+}
+
+impl Deliveries {
+    /// None yet.
+    pub fn new(node: Arc<Node>, signalling: SignallingHandle) -> Deliveries {
+        Deliveries {
+            node,
+            signalling,
+            open: Vec::new(),
+            looking_up: JoinSet::new(),
+        }
+    }
+
+    /// Sends at once where the address is known, else begins the look-up.
+    pub async fn send(&mut self, token: Option<Token>, draft: RequestDraft, to: To) -> Result<(), String> {
+        let next = match to {
+            To::Hop(hop) => {
+                return self
+                    .send_resolved(Resolved {
+                        token,
+                        draft,
+                        hops: Ok(VecDeque::from([hop])),
+                    })
+                    .await;
+            }
+            To::Next(next) => next,
+        };
+        let target = target(&next)?;
+        if let Some(answer) = self.node.resolver.try_cached(&target) {
+            let hops = Ok(hops(&next, &answer.candidates));
+            return self.send_resolved(Resolved { token, draft, hops }).await;
+        }
+        let node = self.node.clone();
+        self.looking_up.spawn(async move {
+            let hops = match node.resolver.resolve(&target).await {
+                Ok(answer) => Ok(hops(&next, &answer.candidates)),
+                Err(error) => Err(error.to_string()),
+            };
+            Resolved { token, draft, hops }
+        });
+        Ok(())
+    }
+
+    /// The next look-up that ends; waits for ever while there is none.
+    pub async fn resolved(&mut self) -> Resolved {
+        loop {
+            match self.looking_up.join_next().await {
+                Some(Ok(resolved)) => return resolved,
+                // A look-up that panicked is counted by the runtime's hook; its request times out by itself.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Sends to the first address, and remembers the others.
+    pub async fn send_resolved(&mut self, resolved: Resolved) -> Result<(), String> {
+        let mut hops = resolved.hops?;
+        let hop = hops.pop_front().ok_or("the name has no address")?;
+        let Some(token) = resolved.token else {
+            return self
+                .signalling
+                .send_ack(resolved.draft, hop)
+                .await
+                .map_err(|stopped| stopped.to_string());
+        };
+        if !hops.is_empty() {
+            self.open.push((token, resolved.draft.clone(), hops));
+        }
+        self.signalling
+            .request(token.to_wire(), resolved.draft, hop)
+            .await
+            .map_err(|stopped| stopped.to_string())
+    }
+
+    /// Tries the next address of a request that found nobody. False when there is none left.
+    pub async fn try_next(&mut self, token: Token) -> bool {
+        let Some(position) = self.open.iter().position(|(open, ..)| *open == token) else {
+            return false;
+        };
+        let (_, draft, hops) = self.open.swap_remove(position);
+        self.send_resolved(Resolved {
+            token: Some(token),
+            draft,
+            hops: Ok(hops),
+        })
+        .await
+        .is_ok()
+    }
+
+    /// The request has its answer, or is given up: no other address is tried.
+    pub fn done(&mut self, token: Token) {
+        self.open.retain(|(open, ..)| *open != token);
+    }
+}
+
+fn target(next: &NextHop) -> Result<Target, String> {
+    let mut target = Target::new(&next.host).map_err(|error| error.to_string())?;
+    if let Some(port) = next.port {
+        target = target.with_port(port);
+    }
+    if let Some(transport) = next.transport {
+        target = target.with_transport(transport);
+    }
+    Ok(target)
+}
+
+fn hops(next: &NextHop, candidates: &[Candidate]) -> VecDeque<Hop> {
+    let hop = |candidate: &Candidate| Hop {
+        transport: candidate.transport,
+        listener: next.listener,
+        remote: candidate.address,
+        server_name: match candidate.transport {
+            crate::sip::Transport::Tls => next
+                .server_name
+                .clone()
+                .or_else(|| candidate.server_name.clone())
+                .or_else(|| Some(next.host.clone())),
+            _ => None,
+        },
+        connection: None,
+    };
+    candidates.iter().map(hop).collect()
+}

@@ -1,0 +1,163 @@
+//! The live calls of the node and the way to each of them.
+
+use super::event::Event;
+use super::id::{CallId, LegIndex};
+use super::record::CallFacts;
+use super::value::Phase;
+use crate::dial::PeerName;
+use crate::moment::Moment;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+const PARTS: usize = 16;
+
+/// What a status page shows of a live call. The call's task writes it, others read.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct CallStatus {
+    pub phase: Phase,
+    /// Since birth.
+    #[serde(skip)]
+    pub answered: Option<Moment>,
+    /// Hub or gateway that is tried or talked to.
+    pub peer: Option<PeerName>,
+}
+
+/// A live call as others see it.
+#[derive(Debug, Clone)]
+pub struct LiveCall {
+    pub id: CallId,
+    pub born: Moment,
+    pub facts: Arc<CallFacts>,
+    pub status: Arc<Mutex<CallStatus>>,
+    mailbox: mpsc::Sender<Box<Event>>,
+}
+
+impl LiveCall {
+    /// A call whose events go to `mailbox`.
+    pub fn new(id: CallId, born: Moment, facts: CallFacts, mailbox: mpsc::Sender<Box<Event>>) -> LiveCall {
+        let status = CallStatus {
+            phase: Phase::Opening,
+            answered: None,
+            peer: None,
+        };
+        LiveCall {
+            id,
+            born,
+            facts: Arc::new(facts),
+            status: Arc::new(Mutex::new(status)),
+            mailbox,
+        }
+    }
+}
+
+/// All live calls, in parts so that look-ups of different calls seldom meet. No lock is held beyond a look-up.
+#[derive(Debug, Default)]
+pub struct Directory {
+    parts: [Mutex<HashMap<CallId, LiveCall>>; PARTS],
+    /// Events that found a call's mailbox full. Peers repeat requests and final responses.
+    overflows: AtomicU64,
+}
+
+/// Why an event did not reach a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undelivered {
+    /// No such call.
+    Unknown,
+    /// Its mailbox is full: the event is dropped and counted; whoever sent the message repeats it.
+    Full,
+}
+
+impl Directory {
+    /// Adds a call; false when its id is taken.
+    pub fn add(&self, call: LiveCall) -> bool {
+        let mut part = self.part(call.id);
+        if part.contains_key(&call.id) {
+            return false;
+        }
+        part.insert(call.id, call);
+        true
+    }
+
+    /// Takes a call out.
+    pub fn remove(&self, id: CallId) {
+        self.part(id).remove(&id);
+    }
+
+    /// Hands an event to its call.
+    pub fn deliver(&self, id: CallId, event: Event) -> Result<(), Undelivered> {
+        let part = self.part(id);
+        let Some(call) = part.get(&id) else {
+            return Err(Undelivered::Unknown);
+        };
+        call.mailbox.try_send(Box::new(event)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => {
+                self.overflows.fetch_add(1, Relaxed);
+                Undelivered::Full
+            }
+            mpsc::error::TrySendError::Closed(_) => Undelivered::Unknown,
+        })
+    }
+
+    /// Whether the call is live.
+    pub fn contains(&self, id: CallId) -> bool {
+        self.part(id).contains_key(&id)
+    }
+
+    /// How many calls are live.
+    pub fn count(&self) -> usize {
+        self.parts.iter().map(|part| lock(part).len()).sum()
+    }
+
+    /// Events dropped so far.
+    pub fn overflows(&self) -> u64 {
+        self.overflows.load(Relaxed)
+    }
+
+    /// All live calls, the oldest first.
+    pub fn list(&self) -> Vec<LiveCall> {
+        let mut calls: Vec<LiveCall> = self
+            .parts
+            .iter()
+            .flat_map(|part| lock(part).values().cloned().collect::<Vec<_>>())
+            .collect();
+        calls.sort_by_key(|call| call.born);
+        calls
+    }
+
+    /// Ends every call.
+    pub fn clear(&self, detail: &str) {
+        for call in self.list() {
+            // A full mailbox belongs to a call that is busy ending or flooded; the next round reaches it.
+            let _counted = self.deliver(
+                call.id,
+                Event::Clear {
+                    detail: detail.to_owned(),
+                },
+            );
+        }
+    }
+
+    fn part(&self, id: CallId) -> MutexGuard<'_, HashMap<CallId, LiveCall>> {
+        lock(&self.parts[id.spread() % PARTS])
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl CallStatus {
+    /// The leg that is shown as the peer's.
+    pub(super) fn of(call: &super::Call) -> CallStatus {
+        let shown = call.winner.unwrap_or(LegIndex(
+            u16::try_from(call.legs.len().saturating_sub(1)).unwrap_or(u16::MAX),
+        ));
+        CallStatus {
+            phase: call.phase,
+            answered: call.milestones.answered,
+            peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
+        }
+    }
+}

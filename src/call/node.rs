@@ -1,0 +1,70 @@
+//! What all calls of a node share.
+
+use super::directory::Directory;
+use super::hop_mark::HopMark;
+use crate::config::Config;
+use crate::guard::{Peers, Places};
+use crate::media::MediaPlane;
+use crate::net::Clock;
+use crate::net::dns::Resolver;
+use crate::net::shard::SignallingHandle;
+use crate::observe::Observer;
+use arc_swap::ArcSwap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
+
+/// The shared parts of a running node.
+pub struct Node {
+    /// The configuration in force; calls keep the one they began with.
+    pub config: Arc<ArcSwap<Config>>,
+    pub clock: Clock,
+    pub media: Arc<MediaPlane>,
+    pub resolver: Resolver,
+    pub peers: Peers,
+    pub places: Places,
+    pub calls: Directory,
+    pub observer: Arc<dyn Observer>,
+    pub hop_mark: HopMark,
+    /// Set once the shards run.
+    pub signalling: OnceLock<SignallingHandle>,
+    draining: AtomicBool,
+    /// Woken whenever a call ended.
+    pub call_ended: Notify,
+}
+
+impl Node {
+    /// A node that takes calls as soon as its shards run.
+    pub fn new(
+        config: Arc<Config>,
+        clock: Clock,
+        media: Arc<MediaPlane>,
+        resolver: Resolver,
+        observer: Arc<dyn Observer>,
+    ) -> Node {
+        Node {
+            config: Arc::new(ArcSwap::new(config)),
+            clock,
+            media,
+            resolver,
+            peers: Peers::default(),
+            places: Places::default(),
+            calls: Directory::default(),
+            observer,
+            hop_mark: HopMark::new(rand::random()),
+            signalling: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            call_ended: Notify::new(),
+        }
+    }
+
+    /// Refuses new calls from now on, and answers OPTIONS with 503 (TEAMS-026).
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Whether the node drains.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+}

@@ -1,0 +1,439 @@
+//! Where requests and responses of the shards find their call, and where calls are born.
+
+use super::directory::{LiveCall, Undelivered};
+use super::event::{Event, SendFailure};
+use super::id::{CallId, Token};
+use super::node::Node;
+use super::record::{CallFacts, Direction};
+use super::setup::Birth;
+use super::task;
+use crate::carrier::{self, PlanFacts};
+use crate::config::{CallerHeader, Carrier, Config, Limits, Purpose, UnknownSource};
+use crate::dial::{DialPlan, LegTerms};
+use crate::net::shard::{Command, TransactionUser};
+use crate::observe::Happening;
+use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
+use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::sip::transaction::{Cause, ClientTransactionId, ServerTransactionId};
+use crate::sip::{Flow, Method};
+use crate::teams;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+/// What [`Switchboard`] hands responses of requests outside calls to: the OPTIONS monitor.
+pub type OutsideResponses = mpsc::Sender<OutsideResponse>;
+
+/// A response, or the lack of one, to a request outside calls.
+#[derive(Debug)]
+pub struct OutsideResponse {
+    /// The token that the request was sent with.
+    pub token: u64,
+    /// `None`: no final response came.
+    pub message: Option<Message>,
+}
+
+/// The transaction user of one shard.
+pub struct Switchboard {
+    node: Arc<Node>,
+    outside: OutsideResponses,
+    /// The calls of INVITEs that may still be cancelled or acknowledged: a CANCEL bears no tag of ours.
+    invites: HashMap<ServerTransactionId, CallId>,
+}
+
+/// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
+const SWEEP_ABOVE: usize = 1_024;
+
+/// Who sent a request.
+enum Sender {
+    Teams,
+    Carrier(Arc<Carrier>),
+    Unknown,
+}
+
+impl Switchboard {
+    /// For one shard of `node`.
+    pub fn new(node: Arc<Node>, outside: OutsideResponses) -> Switchboard {
+        Switchboard {
+            node,
+            outside,
+            invites: HashMap::new(),
+        }
+    }
+
+    fn sender(&self, config: &Config, flow: &Flow) -> Sender {
+        match config.sbc.listener(flow.listener).map(|listener| listener.purpose) {
+            Some(Purpose::Teams) => {
+                let address = flow.remote.ip().to_canonical();
+                let published = config
+                    .sbc
+                    .teams
+                    .networks
+                    .iter()
+                    .any(|network| network.contains(address));
+                if flow.peer.is_some() || published {
+                    Sender::Teams
+                } else {
+                    Sender::Unknown
+                }
+            }
+            _ => carrier::identify(config, flow).map_or(Sender::Unknown, |carrier| Sender::Carrier(carrier.clone())),
+        }
+    }
+
+    fn outside_dialog(&mut self, id: ServerTransactionId, message: &Message, flow: &Flow, commands: &mut Vec<Command>) {
+        let config = self.node.config.load_full();
+        let sender = self.sender(&config, flow);
+        if matches!(sender, Sender::Unknown) {
+            // Silence is kept before parsing, by address; what gets here is told plainly.
+            if config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable() {
+                commands.push(respond(id, self.plain(&config, 403)));
+            }
+            return;
+        }
+        match message.method() {
+            Some(Method::Options) => {
+                self.hear(&config, &sender, message);
+                let status = if self.node.is_draining() { 503 } else { 200 };
+                let mut draft = self.plain(&config, status).header(HeaderName::Allow, ALLOW);
+                if matches!(sender, Sender::Teams) {
+                    draft = draft.header(HeaderName::XMsSbc, &config.sbc.teams.product);
+                }
+                commands.push(respond(id, draft));
+            }
+            Some(Method::Invite) => self.invite(id, message, flow, &config, &sender, commands),
+            Some(Method::Bye | Method::Notify | Method::Info | Method::Update | Method::Prack) => {
+                commands.push(respond(id, self.plain(&config, 481)));
+            }
+            _ => commands.push(respond(id, self.plain(&config, 405).header(HeaderName::Allow, ALLOW))),
+        }
+    }
+
+    /// OPTIONS from a hub: which one is known by its Contact or Via only loosely, so all hubs of the base name count.
+    fn hear(&self, config: &Config, sender: &Sender, message: &Message) {
+        if !matches!(sender, Sender::Teams) {
+            return;
+        }
+        let host = message
+            .from()
+            .map(|from| from.uri().host().to_ascii_lowercase())
+            .unwrap_or_default();
+        let now = self.node.clock.now();
+        for hub in &config.sbc.teams.hubs {
+            if host.is_empty()
+                || host == hub.host.as_str()
+                || config.sbc.teams.hubs.len() == 1
+                || host.starts_with("sip-")
+            {
+                self.node.peers.heard(&teams::hub_name(hub), now);
+            }
+        }
+    }
+
+    fn plain(&self, config: &Config, status: u16) -> ResponseDraft {
+        ResponseDraft::new(status).header(HeaderName::Server, &config.sbc.teams.product)
+    }
+
+    fn invite(
+        &mut self,
+        id: ServerTransactionId,
+        invite: &Message,
+        flow: &Flow,
+        config: &Arc<Config>,
+        sender: &Sender,
+        commands: &mut Vec<Command>,
+    ) {
+        let (origin, believe) = match sender {
+            Sender::Carrier(carrier) => (Origin::Carrier(carrier.id.clone()), carrier.caller.read),
+            _ => (Origin::Teams, CallerHeader::From),
+        };
+        let facts = Facts::read(origin, invite, believe);
+        let (decision, mut trace) = route::decide(config, &facts);
+        let admitted =
+            decision.and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
+        let (decision, place) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.node.observer.happened(&Happening::CallRefused {
+                    source: flow.remote,
+                    dialled: &facts.dialled,
+                    refusal: &refusal,
+                    trace: &trace.0,
+                });
+                commands.push(respond(id, self.refusal(config, &refusal)));
+                return;
+            }
+        };
+        let now = self.node.clock.now();
+        let (plan, terms) = self.plan(config, &facts, &decision, sender, flow);
+        trace.0.extend(
+            plan.attempts
+                .iter()
+                .flat_map(|attempt| &attempt.hops)
+                .map(|hop| TraceStep {
+                    rule: "hop".into(),
+                    subject: hop.peer.to_string(),
+                    outcome: hop.request_uri.clone(),
+                }),
+        );
+        let direction = match &facts.origin {
+            Origin::Teams => Direction::TeamsToCarrier,
+            Origin::Carrier(_) => Direction::CarrierToTeams,
+        };
+        let call_facts = CallFacts {
+            direction,
+            tenant: decision.tenant.id.to_string(),
+            carrier: match sender {
+                Sender::Carrier(carrier) => Some(carrier.id.to_string()),
+                _ => None,
+            },
+            from: decision
+                .caller
+                .map_or_else(|| facts.caller.number.clone(), |number| number.to_string()),
+            to: match &decision.target {
+                Target::Teams { number, .. } => number.to_string(),
+                Target::Carriers { callee, .. } => callee.to_string(),
+            },
+            emergency: decision.emergency,
+            began_unix_ms: unix_ms(),
+            trace: trace.0,
+        };
+        let (mailbox, events) = mpsc::channel(task::MAILBOX);
+        let live = loop {
+            let live = LiveCall::new(
+                CallId::from_random(rand::random()),
+                now,
+                call_facts.clone(),
+                mailbox.clone(),
+            );
+            if self.node.calls.add(live.clone()) {
+                break live;
+            }
+        };
+        let birth = Birth {
+            id: live.id,
+            seed: rand::random(),
+            now,
+            facts: call_facts,
+            plan,
+            terms,
+            contact_user: facts.dialled.clone(),
+            invite,
+            flow,
+            transaction: id,
+            media_timeout_ends_call: true,
+            hop_mark: self.node.hop_mark,
+        };
+        self.remember(id, live.id);
+        self.node.observer.happened(&Happening::CallBegan {
+            call: live.id,
+            facts: &live.facts,
+        });
+        task::spawn(self.node.clone(), live, birth, place, events);
+    }
+
+    /// A place under every limit that the call meets, or why there is none.
+    fn admit(&self, config: &Config, sender: &Sender, decision: &Decision) -> Result<crate::guard::Place, Refusal> {
+        let usual = config.sbc.guard.retry_after;
+        if self.node.is_draining() {
+            return Err(Refusal::unavailable(
+                "this node is going out of service".into(),
+                Some(usual),
+            ));
+        }
+        let tenant = format!("tenant {}", decision.tenant.id);
+        let mut owners: Vec<(&str, Limits)> =
+            vec![("node", config.sbc.guard.limits), (&tenant, decision.tenant.limits)];
+        let name;
+        if let Sender::Carrier(carrier) = sender {
+            name = format!("carrier {}", carrier.id);
+            owners.push((&name, carrier.limits));
+        }
+        let taken = self
+            .node
+            .places
+            .take(&owners, decision.emergency, self.node.clock.now());
+        taken.map_err(|full| Refusal::unavailable(full.to_string(), Some(full.retry_after(usual))))
+    }
+
+    fn plan(
+        &self,
+        config: &Arc<Config>,
+        facts: &Facts,
+        decision: &Decision,
+        sender: &Sender,
+        flow: &Flow,
+    ) -> (DialPlan, Arc<LegTerms>) {
+        let now = self.node.clock.now();
+        let held = |peer: &crate::dial::PeerName| self.node.peers.is_held(peer, now);
+        let plan_facts = PlanFacts {
+            config,
+            decision,
+            caller: &facts.caller,
+            diversions: &facts.diversions,
+        };
+        let attempt = match &decision.target {
+            Target::Teams { number, voicemail } => teams::plan(plan_facts, *number, *voicemail, held),
+            Target::Carriers { carriers, callee } => carrier::plan(plan_facts, carriers, callee, held),
+        };
+        let terms = match sender {
+            Sender::Carrier(carrier) => carrier::terms(config, carrier, flow.listener),
+            _ => teams::terms(config, &decision.tenant),
+        };
+        (
+            DialPlan {
+                attempts: vec![attempt],
+                timeout: config.sbc.timers.ringing,
+            },
+            terms,
+        )
+    }
+
+    fn refusal(&self, config: &Config, refusal: &Refusal) -> ResponseDraft {
+        let mut draft = self
+            .plain(config, refusal.status)
+            .reason(&refusal.phrase)
+            .header(HeaderName::Reason, refusal.reason());
+        if let Some(span) = refusal.retry_after {
+            draft = draft.header(HeaderName::RetryAfter, span.as_secs().max(1).to_string());
+        }
+        draft
+    }
+
+    fn deliver(&self, call: CallId, event: Event) -> Result<(), Undelivered> {
+        let delivered = self.node.calls.deliver(call, event);
+        if delivered == Err(Undelivered::Full) {
+            self.node
+                .observer
+                .happened(&Happening::Overflow { queue: "call mailbox" });
+        }
+        delivered
+    }
+}
+
+/// What we take outside and inside dialogs.
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
+
+fn respond(id: ServerTransactionId, draft: ResponseDraft) -> Command {
+    Command::Respond { id, draft }
+}
+
+/// Wall clock, for the record alone.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a CDR says when a call began; nothing is timed by it"
+)]
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl TransactionUser for Switchboard {
+    fn request(&mut self, id: ServerTransactionId, message: Message, flow: Flow, commands: &mut Vec<Command>) {
+        let Some(tag) = message.to_tag() else {
+            self.outside_dialog(id, &message, &flow, commands);
+            return;
+        };
+        let Some(call) = CallId::from_tag(tag) else {
+            commands.push(respond(id, ResponseDraft::new(481)));
+            return;
+        };
+        if message.method() == Some(&Method::Invite) {
+            self.remember(id, call);
+        }
+        match self.deliver(
+            call,
+            Event::Request {
+                transaction: id,
+                message,
+                flow,
+            },
+        ) {
+            Ok(()) => {}
+            Err(Undelivered::Unknown) => commands.push(respond(id, ResponseDraft::new(481))),
+            Err(Undelivered::Full) => {
+                commands.push(respond(id, ResponseDraft::new(500).header(HeaderName::RetryAfter, "2")))
+            }
+        }
+    }
+
+    fn ack(&mut self, message: Message, _flow: Flow, _commands: &mut Vec<Command>) {
+        if let Some(call) = message.to_tag().and_then(CallId::from_tag) {
+            // An ACK of a call that is gone needs nothing.
+            let _gone = self.deliver(call, Event::Ack { message });
+        }
+    }
+
+    fn cancelled(&mut self, id: ServerTransactionId, cancel: Message, commands: &mut Vec<Command>) {
+        let Some(call) = self.invites.get(&id).copied() else {
+            commands.push(respond(id, ResponseDraft::new(487)));
+            return;
+        };
+        if self
+            .deliver(
+                call,
+                Event::Cancelled {
+                    transaction: id,
+                    message: cancel,
+                },
+            )
+            .is_err()
+        {
+            commands.push(respond(id, ResponseDraft::new(487)));
+        }
+    }
+
+    fn response(&mut self, token: u64, message: Message, flow: Flow, _commands: &mut Vec<Command>) {
+        match Token::from_wire(token) {
+            Some(token) => {
+                // A call that is gone wants no more responses; the far side's 2xx ends by its own timer.
+                let _gone = self.deliver(token.call, Event::Response { token, message, flow });
+            }
+            None => self.tell_outside(OutsideResponse {
+                token,
+                message: Some(message),
+            }),
+        }
+    }
+
+    fn failed(&mut self, token: u64, _id: Option<ClientTransactionId>, cause: Cause, _commands: &mut Vec<Command>) {
+        match Token::from_wire(token) {
+            Some(token) => {
+                let _gone = self.deliver(
+                    token.call,
+                    Event::Failed {
+                        token,
+                        failure: SendFailure::Transport(cause),
+                    },
+                );
+            }
+            None => self.tell_outside(OutsideResponse { token, message: None }),
+        }
+    }
+
+    fn terminated(&mut self, _token: u64, _commands: &mut Vec<Command>) {}
+
+    fn ack_timeout(&mut self, id: ServerTransactionId, _commands: &mut Vec<Command>) {
+        if let Some(call) = self.invites.remove(&id) {
+            let _gone = self.deliver(call, Event::AckTimeout { transaction: id });
+        }
+    }
+}
+
+impl Switchboard {
+    fn remember(&mut self, id: ServerTransactionId, call: CallId) {
+        if self.invites.len() > 2 * self.node.calls.count() + SWEEP_ABOVE {
+            let calls = &self.node.calls;
+            self.invites.retain(|_, call| calls.contains(*call));
+        }
+        self.invites.insert(id, call);
+    }
+
+    fn tell_outside(&self, response: OutsideResponse) {
+        if self.outside.try_send(response).is_err() {
+            self.node.observer.happened(&Happening::Overflow { queue: "monitor" });
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The settings of the inner rooms, from the configuration.
+
+use super::tls::{TlsError, profile};
+use crate::config::{Config, Listener};
+use crate::media::{MediaAddress, MediaSettings};
+use crate::net::dns::{self, Servers, StaticHost};
+use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
+use crate::sip::Transport;
+use crate::sip::transaction::{Limits, Timers};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+/// Media workers, ports and timeouts.
+pub fn media(config: &Config) -> MediaSettings {
+    let media = &config.sbc.media;
+    let address = MediaAddress {
+        bind: media.bind,
+        advertise: media.advertise,
+    };
+    MediaSettings {
+        workers: u16::try_from(media.workers).ok().and_then(NonZeroU16::new),
+        dscp: media.dscp,
+        silence_after: media.timeout,
+        allow_hairpin: media.allow_loopback,
+        ..MediaSettings::new(address, media.ports.first..=media.ports.last)
+    }
+}
+
+/// Name resolution. Hub addresses are never believed longer than the configuration's ceiling (TEAMS-019).
+pub fn dns(config: &Config) -> dns::Settings {
+    let sbc = &config.sbc;
+    let hosts = sbc.dns.hosts.iter().map(|(name, addresses)| {
+        (
+            name.to_string(),
+            addresses.iter().map(|ip| StaticHost { ip: *ip, port: None }).collect(),
+        )
+    });
+    let mut spoken: Vec<Transport> = Vec::new();
+    for transport in [Transport::Tls, Transport::Tcp, Transport::Udp] {
+        if sbc.listeners.iter().any(|listener| listener.transport == transport) {
+            spoken.push(transport);
+        }
+    }
+    dns::Settings {
+        servers: match sbc.dns.servers.is_empty() {
+            true => Servers::System,
+            false => Servers::Listed(sbc.dns.servers.clone()),
+        },
+        hosts: hosts.collect(),
+        spoken,
+        ttl_ceiling: sbc.dns.ttl_ceiling,
+        server_timeout: sbc.dns.timeout,
+        ..dns::Settings::default()
+    }
+}
+
+/// The listeners, in the order of their ids.
+pub fn listeners(config: &Config) -> Result<Vec<ListenerSettings>, TlsError> {
+    config
+        .sbc
+        .listeners
+        .iter()
+        .map(|listener| settings(config, listener))
+        .collect()
+}
+
+fn settings(config: &Config, listener: &Listener) -> Result<ListenerSettings, TlsError> {
+    let protocol = match (&listener.tls, listener.transport) {
+        (Some(tls), _) => ListenerProtocol::Tls(profile(config, listener, tls)?),
+        (None, Transport::Udp) => ListenerProtocol::Udp { sockets: 1 },
+        (None, _) => ListenerProtocol::Tcp,
+    };
+    Ok(ListenerSettings {
+        id: listener.id,
+        name: listener.name.to_string(),
+        protocol,
+        bind: listener.bind,
+        advertise_host: Some(listener.advertise.to_string()),
+        advertise_port: Some(listener.advertise_port),
+        limits: AcceptLimits::default(),
+    })
+}
+
+/// Outgoing connections.
+pub fn pool(config: &Config) -> PoolSettings {
+    let connect = config.sbc.timers.connect;
+    PoolSettings {
+        connect_tcp: connect,
+        connect_tls: connect * 2,
+        ..PoolSettings::default()
+    }
+}
+
+/// SIP timers.
+pub fn timers(config: &Config) -> Timers {
+    let timers = &config.sbc.timers;
+    Timers {
+        t1: timers.t1,
+        t2: timers.t2,
+        t4: timers.t4,
+        ..Timers::default()
+    }
+}
+
+/// What peers may make the node remember; emergency numbers are never shed.
+pub fn limits(config: &Config) -> Limits {
+    let sbc = &config.sbc;
+    let priority = sbc
+        .emergency
+        .numbers
+        .iter()
+        .flat_map(|number| [number.to_string(), format!("+{number}")]);
+    Limits {
+        retry_after: sbc.guard.retry_after,
+        priority_users: Arc::new(priority.collect()),
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,153 @@
+//! A running node: started in one step, stopped in order.
+
+use super::assemble;
+use super::tls::TlsError;
+use crate::call::{Node, OutsideResponse, Switchboard};
+use crate::config::Config;
+use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings};
+use crate::media::{MediaError, MediaPlane};
+use crate::net::dns::Resolver;
+use crate::net::shard::{Signalling, SignallingSettings};
+use crate::net::{Clock, ListenError, NetEvent};
+use crate::observe::{Happening, Observer};
+use crate::sip::ListenerId;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("media: {0}")]
+    Media(#[from] MediaError),
+}
+
+/// Messages that may wait for a shard, commands of calls likewise: some hundred milliseconds of a full load.
+const RECEIVED_QUEUE: usize = 4_096;
+const COMMAND_QUEUE: usize = 4_096;
+/// Answers to OPTIONS that may wait for the monitor.
+const OUTSIDE_QUEUE: usize = 256;
+/// How long ended calls may take for their last answers once everything else is over.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// A node that takes calls.
+pub struct Running {
+    pub node: Arc<Node>,
+    pub signalling: Signalling,
+    pub admission: Arc<AdmissionTable>,
+    monitor: JoinHandle<()>,
+}
+
+/// What transports tell goes where everything goes.
+struct NetObserver(Arc<dyn Observer>);
+
+impl crate::net::Observer for NetObserver {
+    fn event(&self, event: &NetEvent<'_>) {
+        self.0.happened(&Happening::Net(event));
+    }
+}
+
+impl Surroundings for Arc<Node> {
+    fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+}
+
+/// Binds everything and takes calls. Needs a tokio runtime.
+pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
+    let listeners = assemble::listeners(&config)?;
+    let clock = Clock::start();
+    let media = MediaPlane::start(assemble::media(&config))?;
+    let resolver = Resolver::new(assemble::dns(&config));
+    let admission = Arc::new(AdmissionTable::new(&config));
+    let node = Arc::new(Node::new(config.clone(), clock, media, resolver, observer.clone()));
+    let (outside, mut outside_responses) = mpsc::channel::<OutsideResponse>(OUTSIDE_QUEUE);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = SignallingSettings {
+        listeners,
+        pool: assemble::pool(&config),
+        shards: u16::try_from(cores).unwrap_or(1),
+        received_queue: RECEIVED_QUEUE,
+        command_queue: COMMAND_QUEUE,
+        timers: assemble::timers(&config),
+        limits: assemble::limits(&config),
+        clock,
+        admission: admission.clone(),
+        observer: Arc::new(NetObserver(observer)),
+    };
+    let signalling = Signalling::start(settings, |_, handle, _| {
+        // Every shard has the same handle; the first one to come sets it.
+        node.signalling.get_or_init(|| handle.clone());
+        Switchboard::new(node.clone(), outside.clone())
+    })?;
+    let monitor = Monitor {
+        peers: node.clone(),
+        clock,
+        signalling: signalling.handle().clone(),
+    };
+    let (outcomes, heard) = mpsc::channel(OUTSIDE_QUEUE);
+    let monitor = tokio::spawn(async move {
+        let forward = async move {
+            while let Some(response) = outside_responses.recv().await {
+                if outcomes.send((response.token, response.message)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::join!(forward, monitor.run(heard));
+    });
+    Ok(Running {
+        node,
+        signalling,
+        admission,
+        monitor,
+    })
+}
+
+impl Running {
+    /// Where a listener is bound, with the port that port 0 became.
+    pub fn local_address(&self, listener: ListenerId) -> Option<SocketAddr> {
+        self.signalling.transports().local_address(listener)
+    }
+
+    /// Waits until no call is left, or until `patience` is over; calls that are left then are cleared.
+    pub async fn drain(&self, patience: Duration) {
+        self.node.drain();
+        if tokio::time::timeout(patience, self.empty()).await.is_err() {
+            self.node.calls.clear("the node is going out of service");
+            // Calls that don't get their last answers are dropped with the process.
+            let _late = tokio::time::timeout(LAST_ANSWERS, self.empty()).await;
+        }
+    }
+
+    async fn empty(&self) {
+        loop {
+            let ended = self.node.call_ended.notified();
+            if self.node.calls.count() == 0 {
+                return;
+            }
+            // A second look in case the last call ended between the two.
+            let _second_look = tokio::time::timeout(Duration::from_millis(200), ended).await;
+        }
+    }
+
+    /// Stops everything. Calls that are still up are not ended: [`Running::drain`] first.
+    pub async fn shut_down(self) {
+        self.monitor.abort();
+        self.signalling.shut_down(Duration::from_secs(1)).await;
+    }
+}

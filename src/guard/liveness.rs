@@ -1,0 +1,171 @@
+//! Whether a hub or gateway is worth trying: learnt from OPTIONS and from calls.
+
+use crate::dial::PeerName;
+use crate::moment::Moment;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What is known of one peer. Pure; time is a parameter.
+#[derive(Debug, Clone, Default)]
+pub struct Liveness {
+    /// OPTIONS in a row without a 200.
+    failures: u32,
+    /// Failures that made it down; cleared by one 200 (TEAMS-027).
+    down: bool,
+    held_until: Option<Moment>,
+    last_sent: Option<Moment>,
+    last_answered: Option<Moment>,
+    last_heard: Option<Moment>,
+    round_trip: Option<Duration>,
+    /// `Server` of its last answer.
+    server: Option<String>,
+    /// Status of its last answer.
+    status: Option<u16>,
+}
+
+impl Liveness {
+    /// OPTIONS leaves.
+    pub fn sent(&mut self, now: Moment) {
+        self.last_sent = Some(now);
+    }
+
+    /// Its answer. A 200 marks the peer up, but frees it from no hold-down: a 503 with Retry-After means what it says.
+    pub fn answered(&mut self, status: u16, server: Option<&str>, threshold: u32, now: Moment) {
+        self.status = Some(status);
+        if let Some(server) = server {
+            self.server = Some(server.to_owned());
+        }
+        if (200..300).contains(&status) {
+            self.failures = 0;
+            self.down = false;
+            self.last_answered = Some(now);
+            self.round_trip = self.last_sent.map(|sent| now.since(sent));
+        } else {
+            self.failed(threshold);
+        }
+    }
+
+    /// No answer, or not the right one; at `threshold` in a row the peer is down.
+    pub fn failed(&mut self, threshold: u32) {
+        self.failures = self.failures.saturating_add(1);
+        self.down |= self.failures >= threshold;
+    }
+
+    /// A call through it failed: tried last until `span` is over.
+    pub fn hold_down(&mut self, span: Duration, now: Moment) {
+        let until = now + span;
+        self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
+    }
+
+    /// Tried last: down, or held down.
+    pub fn is_held(&self, now: Moment) -> bool {
+        self.down || self.held_until.is_some_and(|until| until > now)
+    }
+}
+
+/// A peer as status pages and metrics show it. Spans count back from now.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct PeerReport {
+    pub peer: String,
+    pub up: bool,
+    pub held_for_seconds: Option<u64>,
+    pub failures: u32,
+    pub sent_seconds_ago: Option<u64>,
+    pub answered_seconds_ago: Option<u64>,
+    /// OPTIONS from the peer.
+    pub heard_seconds_ago: Option<u64>,
+    pub round_trip_ms: Option<f64>,
+    pub status: Option<u16>,
+    pub server: Option<String>,
+}
+
+/// All peers of the node. A lock is held for a look-up only.
+#[derive(Debug, Default)]
+pub struct Peers {
+    table: Mutex<HashMap<PeerName, Liveness>>,
+}
+
+impl Peers {
+    /// Changes what is known of a peer.
+    pub fn update(&self, peer: &PeerName, change: impl FnOnce(&mut Liveness)) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        match table.get_mut(peer) {
+            Some(known) => change(known),
+            None => change(table.entry(peer.clone()).or_default()),
+        }
+    }
+
+    /// An OPTIONS of the peer arrived.
+    pub fn heard(&self, peer: &PeerName, now: Moment) {
+        self.update(peer, |known| known.last_heard = Some(now));
+    }
+
+    /// Whether the peer is tried last.
+    pub fn is_held(&self, peer: &PeerName, now: Moment) -> bool {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(peer).is_some_and(|known| known.is_held(now))
+    }
+
+    /// Forgets peers that the configuration no longer has.
+    pub fn keep(&self, wanted: impl Fn(&PeerName) -> bool) {
+        self.table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|peer, _| wanted(peer));
+    }
+
+    /// Everything known, by name.
+    pub fn report(&self, now: Moment) -> Vec<PeerReport> {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let ago = |at: Option<Moment>| at.map(|at| now.since(at).as_secs());
+        let mut reports: Vec<PeerReport> = table
+            .iter()
+            .map(|(peer, known)| PeerReport {
+                peer: peer.to_string(),
+                up: !known.is_held(now),
+                held_for_seconds: known
+                    .held_until
+                    .filter(|until| *until > now)
+                    .map(|until| until.since(now).as_secs()),
+                failures: known.failures,
+                sent_seconds_ago: ago(known.last_sent),
+                answered_seconds_ago: ago(known.last_answered),
+                heard_seconds_ago: ago(known.last_heard),
+                round_trip_ms: known.round_trip.map(|span| span.as_secs_f64() * 1e3),
+                status: known.status,
+                server: known.server.clone(),
+            })
+            .collect();
+        reports.sort_by(|a, b| a.peer.cmp(&b.peer));
+        reports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn three_failures_mark_a_hub_down_and_one_200_marks_it_up() {
+        let (mut hub, now) = (Liveness::default(), Moment::from_micros(5));
+        hub.failed(3);
+        hub.answered(503, None, 3, now);
+        assert!(!hub.is_held(now));
+        hub.failed(3);
+        assert!(hub.is_held(now));
+        hub.answered(200, Some("SIPProxy"), 3, now);
+        assert!(!hub.is_held(now));
+    }
+
+    #[test]
+    fn an_options_success_does_not_end_a_hold_down() {
+        let (mut hub, now) = (Liveness::default(), Moment::from_micros(5));
+        hub.hold_down(60 * SECOND, now);
+        hub.answered(200, None, 3, now);
+        assert!(hub.is_held(now + 59 * SECOND));
+        assert!(!hub.is_held(now + 60 * SECOND));
+    }
+}

@@ -1,0 +1,229 @@
+//! OPTIONS to every hub and gateway that wants them: who answers is up (RFC 3261 §11, TEAMS-021 to TEAMS-027).
+
+use super::Peers;
+use crate::carrier;
+use crate::config::{Config, Host};
+use crate::dial::PeerName;
+use crate::net::Clock;
+use crate::net::dns::Resolver;
+use crate::net::shard::SignallingHandle;
+use crate::sip::dialog::Initiation;
+use crate::sip::locate::Target;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::{Hop, ListenerId, Method, NameAddr, RequestDraft, Transport, Uri};
+use crate::teams;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// Somebody to be asked.
+#[derive(Debug, Clone)]
+struct Asked {
+    peer: PeerName,
+    target: Target,
+    uri: String,
+    contact: String,
+    from: String,
+    listener: ListenerId,
+    server_name: Option<Arc<str>>,
+    interval: Duration,
+    /// Failures in a row that mark it down.
+    threshold: u32,
+    product: String,
+    is_hub: bool,
+}
+
+/// What the monitor works with.
+pub struct Monitor<C> {
+    pub peers: C,
+    pub clock: Clock,
+    pub signalling: SignallingHandle,
+}
+
+/// The end of one OPTIONS: the token that it was sent with, and its final response, if one came.
+pub type Outcome = (u64, Option<Message>);
+
+/// Shared state that a monitor reads: the configuration in force, the peers' table, the resolver.
+pub trait Surroundings: Send + Sync + 'static {
+    fn config(&self) -> Arc<Config>;
+    fn peers(&self) -> &Peers;
+    fn resolver(&self) -> &Resolver;
+}
+
+impl<C: Surroundings> Monitor<C> {
+    /// Runs until `outcomes` closes. The first round is spread over the first second, later ones by a tenth of the
+    /// interval, so that peers are not asked in step.
+    pub async fn run(self, mut outcomes: mpsc::Receiver<Outcome>) {
+        let mut due: HashMap<PeerName, Instant> = HashMap::new();
+        let mut waiting: HashMap<u64, Asked> = HashMap::new();
+        let mut generation = 0;
+        let mut plan: Vec<Asked> = Vec::new();
+        loop {
+            let config = self.peers.config();
+            if config.generation != generation {
+                generation = config.generation;
+                plan = asked(&config);
+                due.retain(|peer, _| plan.iter().any(|asked| asked.peer == *peer));
+                self.peers.peers().keep(|peer| known(&config, peer));
+            }
+            let now = Instant::now();
+            for asked in &plan {
+                let at = *due
+                    .entry(asked.peer.clone())
+                    .or_insert_with(|| now + spread(Duration::from_millis(300)));
+                if at <= now {
+                    due.insert(asked.peer.clone(), now + asked.interval + spread(asked.interval / 10));
+                    self.ask(asked, &mut waiting).await;
+                }
+            }
+            // New configurations are noticed within a second.
+            let next = due
+                .values()
+                .min()
+                .copied()
+                .unwrap_or(now + Duration::from_secs(1))
+                .min(now + Duration::from_secs(1));
+            tokio::select! {
+                outcome = outcomes.recv() => match outcome {
+                    Some((token, message)) => if let Some(asked) = waiting.remove(&token) {
+                        self.learn(&asked, message.as_ref());
+                    },
+                    None => return,
+                },
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    async fn ask(&self, asked: &Asked, waiting: &mut HashMap<u64, Asked>) {
+        let candidate = match self.peers.resolver().resolve(&asked.target).await {
+            Ok(answer) => answer.candidates.into_iter().next(),
+            Err(_) => None,
+        };
+        let (Some(candidate), Some(draft)) = (candidate, draft(asked)) else {
+            self.learn(asked, None);
+            return;
+        };
+        let token = self.signalling.next_token();
+        let server_name = match candidate.transport {
+            Transport::Tls => asked.server_name.clone().or(candidate.server_name),
+            _ => None,
+        };
+        let hop = Hop {
+            transport: candidate.transport,
+            listener: asked.listener,
+            remote: candidate.address,
+            server_name,
+            connection: None,
+        };
+        let now = self.clock.now();
+        self.peers.peers().update(&asked.peer, |known| known.sent(now));
+        waiting.insert(token, asked.clone());
+        if self.signalling.request(token, draft, hop).await.is_err() {
+            waiting.remove(&token);
+        }
+    }
+
+    fn learn(&self, asked: &Asked, message: Option<&Message>) {
+        let now = self.clock.now();
+        self.peers.peers().update(&asked.peer, |known| match message {
+            Some(message) => {
+                let status = message.status().unwrap_or(0);
+                // A carrier that answers at all is alive, whatever it thinks of OPTIONS.
+                let status = if !asked.is_hub && status != 503 { 200 } else { status };
+                known.answered(status, message.header(HeaderName::Server), asked.threshold, now);
+            }
+            None => known.failed(asked.threshold),
+        });
+    }
+}
+
+fn spread(most: Duration) -> Duration {
+    most.mul_f64(rand::random::<f64>())
+}
+
+fn known(config: &Config, peer: &PeerName) -> bool {
+    match peer {
+        PeerName::Hub(host) => config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == &**host),
+        PeerName::Gateway { carrier, .. } => config.sbc.carriers.iter().any(|known| known.id.as_str() == &**carrier),
+    }
+}
+
+/// Who is asked under a configuration: all hubs, for the base name alone (TEAMS-024), and gateways that have an interval.
+fn asked(config: &Config) -> Vec<Asked> {
+    let sbc = &config.sbc;
+    let teams = &sbc.teams;
+    let mut all = Vec::new();
+    let port = sbc
+        .listener(teams.listener)
+        .map_or(5061, |listener| listener.advertise_port);
+    for hub in &teams.hubs {
+        let Ok(target) = Target::new(hub.host.as_str()) else {
+            continue;
+        };
+        all.push(Asked {
+            peer: teams::hub_name(hub),
+            target: target.with_port(hub.port).with_transport(Transport::Tls),
+            uri: format!("sip:{}:{};transport=tls", hub.host, hub.port),
+            // No user part, never an address (TEAMS-023).
+            contact: format!("<sip:{}:{port};transport=tls>", teams.base),
+            from: format!("<sip:{}>", teams.base),
+            listener: teams.listener,
+            server_name: Some(hub.host.as_str().into()),
+            interval: teams.options_interval,
+            threshold: teams.options_failures,
+            product: teams.product.clone(),
+            is_hub: true,
+        });
+    }
+    for carrier in &sbc.carriers {
+        for gateway in &carrier.gateways {
+            let (Some(interval), Some(listener)) = (gateway.options_interval, sbc.listener(gateway.listener)) else {
+                continue;
+            };
+            let host = match &gateway.host {
+                Host::Address(address) => address.to_string(),
+                Host::Name(name) => name.to_string(),
+            };
+            let Ok(target) = Target::new(&host) else { continue };
+            let target = match gateway.port {
+                Some(port) => target.with_port(port),
+                None => target,
+            };
+            let port = gateway.port.map(|port| format!(":{port}")).unwrap_or_default();
+            let transport = gateway.transport.uri_name();
+            let ours = format!("{}:{}", listener.advertise, listener.advertise_port);
+            all.push(Asked {
+                peer: carrier::gateway_name(carrier, gateway),
+                target: target.with_transport(gateway.transport),
+                uri: format!("sip:{}{port};transport={transport}", gateway.host),
+                contact: format!("<sip:{ours};transport={transport}>"),
+                from: format!("<sip:{ours}>"),
+                listener: gateway.listener,
+                server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
+                interval,
+                threshold: 3,
+                product: teams.product.clone(),
+                is_hub: false,
+            });
+        }
+    }
+    all
+}
+
+fn draft(asked: &Asked) -> Option<RequestDraft> {
+    let uri = Uri::parse(&asked.uri).ok()?;
+    let from = NameAddr::parse(HeaderName::From, &asked.from).ok()?;
+    let to = NameAddr::new(Uri::parse(&asked.uri).ok()?.without_param("transport"));
+    let mut draft = Initiation::new(uri, &from, &to, &mut rand::rng())
+        .request(Method::Options)
+        .header(HeaderName::Contact, &asked.contact)
+        .header(HeaderName::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
+        .header(HeaderName::UserAgent, &asked.product);
+    if asked.is_hub {
+        draft = draft.header(HeaderName::XMsSbc, &asked.product);
+    }
+    Some(draft)
+}

@@ -1,0 +1,157 @@
+//! Places for calls: so many at a time, so many new ones a second, for the node, each carrier and each tenant.
+
+use crate::config::Limits;
+use crate::moment::Moment;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Why there is no place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full {
+    /// Whose limit: `node`, `carrier north`, `tenant contoso`.
+    pub owner: String,
+    /// Which limit.
+    pub limit: FullLimit,
+}
+
+/// The limit that was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullLimit {
+    Calls(u32),
+    CallsPerSecond(u32),
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            FullLimit::Calls(most) => write!(f, "{} has {most} calls up, its limit", self.owner),
+            FullLimit::CallsPerSecond(most) => write!(f, "{} began {most} calls in this second, its limit", self.owner),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    calls: u32,
+    /// The second that `begun` counts in, since the epoch.
+    second: u64,
+    begun: u32,
+}
+
+/// The counts of the node. A lock is held for a few additions only.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    counts: Arc<Mutex<HashMap<String, Count>>>,
+}
+
+impl Places {
+    /// A place under every one of `owners`, or none at all. Emergency calls take their places whatever the limits.
+    pub fn take(&self, owners: &[(&str, Limits)], emergency: bool, now: Moment) -> Result<Place, Full> {
+        let second = now.since(Moment::ZERO).as_secs();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (owner, limits) in owners {
+            let count = counts.get(*owner);
+            let calls = count.map_or(0, |count| count.calls);
+            let begun = count
+                .filter(|count| count.second == second)
+                .map_or(0, |count| count.begun);
+            let full = match (limits.calls, limits.calls_per_second) {
+                (Some(most), _) if calls >= most => Some(FullLimit::Calls(most)),
+                (_, Some(most)) if begun >= most => Some(FullLimit::CallsPerSecond(most)),
+                _ => None,
+            };
+            if let Some(limit) = full.filter(|_| !emergency) {
+                return Err(Full {
+                    owner: (*owner).to_owned(),
+                    limit,
+                });
+            }
+        }
+        for (owner, _) in owners {
+            let count = match counts.get_mut(*owner) {
+                Some(count) => count,
+                None => counts.entry((*owner).to_owned()).or_default(),
+            };
+            if count.second != second {
+                (count.second, count.begun) = (second, 0);
+            }
+            count.calls = count.calls.saturating_add(1);
+            count.begun = count.begun.saturating_add(1);
+        }
+        drop(counts);
+        Ok(Place {
+            places: self.clone(),
+            owners: owners.iter().map(|(owner, _)| (*owner).into()).collect(),
+        })
+    }
+
+    /// Calls up under an owner.
+    pub fn calls(&self, owner: &str) -> u32 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(owner).map_or(0, |count| count.calls)
+    }
+}
+
+/// A call's place; dropping it frees it.
+#[derive(Debug)]
+pub struct Place {
+    places: Places,
+    owners: Box<[Box<str>]>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.places.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for owner in &self.owners {
+            if let Some(count) = counts.get_mut(&**owner) {
+                count.calls = count.calls.saturating_sub(1);
+            }
+        }
+    }
+}
+
+impl Full {
+    /// How long a caller should wait: the next second, or the node's own answer where places must become free.
+    pub fn retry_after(&self, usual: Duration) -> Duration {
+        match self.limit {
+            FullLimit::Calls(_) => usual,
+            FullLimit::CallsPerSecond(_) => Duration::from_secs(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(calls: Option<u32>, calls_per_second: Option<u32>) -> Limits {
+        Limits {
+            calls,
+            calls_per_second,
+        }
+    }
+
+    #[test]
+    fn a_refused_call_takes_no_place_anywhere_and_a_freed_place_can_be_taken() {
+        let (places, now) = (Places::default(), Moment::ZERO);
+        let owners = [("node", limits(None, None)), ("tenant contoso", limits(Some(1), None))];
+        let first = places.take(&owners, false, now).expect("a place");
+        let full = places.take(&owners, false, now).expect_err("full");
+        assert_eq!(full.to_string(), "tenant contoso has 1 calls up, its limit");
+        assert_eq!(places.calls("node"), 1);
+        let _emergency = places.take(&owners, true, now).expect("emergency calls pass");
+        drop(first);
+        assert_eq!(places.calls("tenant contoso"), 1);
+    }
+
+    #[test]
+    fn the_next_second_has_room_again() {
+        let (places, now) = (Places::default(), Moment::ZERO);
+        let owners = [("carrier north", limits(None, Some(1)))];
+        let _first = places.take(&owners, false, now).expect("a place");
+        assert!(places.take(&owners, false, now + Duration::from_millis(999)).is_err());
+        assert!(places.take(&owners, false, now + Duration::from_secs(1)).is_ok());
+    }
+}

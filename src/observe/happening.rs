@@ -1,0 +1,69 @@
+//! What can happen.
+
+use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::moment::Moment;
+use crate::net::NetEvent;
+use crate::route::{Refusal, TraceStep};
+use std::net::SocketAddr;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// A call was routed and begins.
+    CallBegan { call: CallId, facts: &'a CallFacts },
+    /// A milestone on its way.
+    CallNews {
+        call: CallId,
+        facts: &'a CallFacts,
+        news: &'a CallNews,
+    },
+    /// It is over.
+    CallOver { record: &'a CallRecord },
+    /// An INVITE that became no call.
+    CallRefused {
+        source: SocketAddr,
+        dialled: &'a str,
+        refusal: &'a Refusal,
+        trace: &'a [TraceStep],
+    },
+    /// A SIP message of a call, when ladders are wanted.
+    Message(LadderLine<'a>),
+    /// An event of the transports.
+    Net(&'a NetEvent<'a>),
+    /// Something was dropped because a queue was full.
+    Overflow { queue: &'static str },
+}
+
+/// One arrow of a ladder.
+#[derive(Debug, Clone)]
+pub struct LadderLine<'a> {
+    pub at: Moment,
+    pub call: CallId,
+    /// 0: the caller's leg.
+    pub leg: u16,
+    pub way: Way,
+    /// `INVITE` or `200 OK`.
+    pub what: &'a str,
+    /// Method of the CSeq.
+    pub method: &'a str,
+    /// Whether a session description is inside.
+    pub has_sdp: bool,
+}
+
+/// Seen from us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    In,
+    Out,
+}
+
+/// Hears of everything, on the task where it happens: it must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// One thing happened.
+    fn happened(&self, happening: &Happening<'_>);
+
+    /// Whether [`Happening::Message`] is wanted: it costs a little on every message.
+    fn wants_messages(&self) -> bool {
+        false
+    }
+}
