@@ -1,5 +1,147 @@
-//! Command line: one file a command.
+//! Command line: one file a command, this one joins them.
+//!
+//! In: arguments. Out: standard output for what was asked, standard error for what went wrong, and the exit codes of
+//! [`EXIT_CODES`].
 
+pub mod certs;
 pub mod check;
+pub mod completions;
+pub mod man;
 pub mod run;
 pub mod schema;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What every command's exit code means; shown by `portcullis --help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; for `check`: the configuration is right; for `explain`: the call would be routed
+  1  not done: the configuration is wrong, a file can't be written, a port is taken …
+  2  the command line itself is wrong
+  3  `explain`: the call would be refused
+
+Begin with:
+  portcullis check --config config                           what is wrong with my configuration?
+  portcullis explain --from +441632960001 --to +14255550100  where would this call go, and why?
+  portcullis check --help                                    every command explains itself";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  portcullis check                              the folder ./config
+  portcullis check --config /etc/portcullis/config
+  portcullis check --json | jq -r '.mistakes[] | \"\\(.file):\\(.line) \\(.message)\"'";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  portcullis schema sbc > config/schema/sbc.schema.json
+  portcullis schema tenant > config/schema/tenant.schema.json
+
+The first line of a configuration file tells editors where its schema is:
+  #:schema schema/sbc.schema.json";
+
+const CERTS_EXAMPLES: &str = "\
+Examples:
+  portcullis certs dev --out certs --name sbc1.example.net
+  portcullis certs dev --out certs --name sbc1.example.net --name trunk.example.net --days 7";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  portcullis completions bash > /etc/bash_completion.d/portcullis
+  portcullis completions zsh > \"${fpath[1]}/_portcullis\"
+  portcullis completions fish > ~/.config/fish/completions/portcullis.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  portcullis man | man -l -                     read it
+  portcullis man --out /usr/share/man/man1      one page for each command";
+
+/// Session border controller between telephone carriers and Microsoft Teams Direct Routing.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(disable_help_subcommand = true, infer_long_args = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is wrong with a configuration
+    ///
+    /// Reads the folder as `run` would and prints what was understood, or every mistake of every file at once: where it
+    /// is, what stands there, and what would be right. Opens no socket.
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    Check(check::CheckArgs),
+
+    /// Print the JSON Schema of a configuration file
+    #[command(after_long_help = SCHEMA_EXAMPLES)]
+    Schema(schema::SchemaArgs),
+
+    /// Make certificates for tests
+    #[command(after_long_help = CERTS_EXAMPLES)]
+    Certs(certs::CertsArgs),
+
+    /// Print the completions of a shell
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions(completions::CompletionsArgs),
+
+    /// Print the manual page
+    #[command(after_long_help = MAN_EXAMPLES)]
+    Man(man::ManArgs),
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Certs(args) => certs::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
+    }
+}
+
+/// The exit code of something that was written to standard output or to files; a reader who hung up is no news.
+fn written(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullis: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn the_table_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains(&format!("portcullis {}", command.get_name())), "{help}");
+            assert!(help.contains("Usage:"), "{help}");
+        }
+        let help = Cli::command().render_help().to_string();
+        for name in ["check", "explain", "Exit codes:"] {
+            assert!(help.contains(name), "{name} in\n{help}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_command_gets_a_suggestion() {
+        let error = Cli::try_parse_from(["portcullis", "chekc"]).expect_err("no such command");
+        assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
+        assert!(error.to_string().contains("'check'"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}
