@@ -53,13 +53,14 @@ impl Deliveries {
             To::Next(next) => next,
         };
         let target = target(&next)?;
-        if let Some(answer) = self.node.resolver.try_cached(&target) {
+        if let Some(answer) = self.node.resolver.load().try_cached(&target) {
             let hops = Ok(hops(&next, &answer.candidates));
             return self.send_resolved(Resolved { token, draft, hops }).await;
         }
         let node = self.node.clone();
         self.looking_up.spawn(async move {
-            let hops = match node.resolver.resolve(&target).await {
+            let resolver = node.resolver.load_full();
+            let hops = match resolver.resolve(&target).await {
                 Ok(answer) => Ok(hops(&next, &answer.candidates)),
                 Err(error) => Err(error.to_string()),
             };

@@ -32,6 +32,12 @@ Examples:
   portcullis check --config /etc/portcullis/config
   portcullis check --json | jq -r '.mistakes[] | \"\\(.file):\\(.line) \\(.message)\"'";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  portcullis run                                the folder ./config
+  portcullis run --config /etc/portcullis/config
+  kill -HUP $(pidof portcullis)                 read the configuration and the certificates again";
+
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
   portcullis schema sbc > config/schema/sbc.schema.json
@@ -74,6 +80,14 @@ enum Command {
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(check::CheckArgs),
 
+    /// Run the session border controller
+    ///
+    /// Serves until SIGTERM or Ctrl-C; then takes no new call, answers OPTIONS with 503 and waits for the calls that are
+    /// up, at most as long as `drain` says. A second signal ends the wait. A change of a file under the folder, or SIGHUP,
+    /// applies the new configuration when all of it is right.
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(run::RunArgs),
+
     /// Print the JSON Schema of a configuration file
     #[command(after_long_help = SCHEMA_EXAMPLES)]
     Schema(schema::SchemaArgs),
@@ -95,6 +109,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -49,7 +49,7 @@ pub type Outcome = (u64, Option<Message>);
 pub trait Surroundings: Send + Sync + 'static {
     fn config(&self) -> Arc<Config>;
     fn peers(&self) -> &Peers;
-    fn resolver(&self) -> &Resolver;
+    fn resolver(&self) -> Arc<Resolver>;
 }
 
 impl<C: Surroundings> Monitor<C> {

@@ -1,10 +1,12 @@
 //! What can happen.
 
 use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::config::Reload;
 use crate::moment::Moment;
 use crate::net::NetEvent;
 use crate::route::{Refusal, TraceStep};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -30,6 +32,15 @@ pub enum Happening<'a> {
     Message(LadderLine<'a>),
     /// An event of the transports.
     Net(&'a NetEvent<'a>),
+    /// The configuration was read again.
+    Reloaded { outcome: &'a Reload },
+    /// A listener's certificate files were read again.
+    Certificates {
+        listener: &'a str,
+        reload: &'a crate::net::tls::Reload,
+    },
+    /// The node takes no new calls and waits for these to end.
+    Draining { calls: usize, patience: Duration },
     /// Something was dropped because a queue was full.
     Overflow { queue: &'static str },
 }

@@ -1,7 +1,9 @@
 //! `portcullis run`: the node, from configuration to the last call.
 
 mod assemble;
+mod command;
 mod start;
 mod tls;
 
+pub use command::{RunArgs, run};
 pub use start::{Running, StartError, start};

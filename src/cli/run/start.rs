@@ -3,12 +3,13 @@
 use super::assemble;
 use super::tls::TlsError;
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::Config;
+use crate::config::{Config, Mistakes};
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings};
 use crate::media::{MediaError, MediaPlane};
 use crate::net::dns::Resolver;
 use crate::net::shard::{Signalling, SignallingSettings};
-use crate::net::{Clock, ListenError, NetEvent};
+use crate::net::tls::IdentityStore;
+use crate::net::{Clock, ListenError, ListenerProtocol, ListenerSettings, NetEvent};
 use crate::observe::{Happening, Observer};
 use crate::sip::ListenerId;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("{0}")]
+    Config(Mistakes),
     #[error("media: {0}")]
     Media(#[from] MediaError),
 }
@@ -41,6 +44,8 @@ pub struct Running {
     pub node: Arc<Node>,
     pub signalling: Signalling,
     pub admission: Arc<AdmissionTable>,
+    /// Certificates of the TLS listeners, by the listener's name.
+    certificates: Vec<(String, Arc<IdentityStore>)>,
     monitor: JoinHandle<()>,
 }
 
@@ -62,14 +67,22 @@ impl Surroundings for Arc<Node> {
         &self.peers
     }
 
-    fn resolver(&self) -> &Resolver {
-        &self.resolver
+    fn resolver(&self) -> Arc<Resolver> {
+        self.resolver.load_full()
+    }
+}
+
+fn identities(listener: &ListenerSettings) -> Option<(String, Arc<IdentityStore>)> {
+    match &listener.protocol {
+        ListenerProtocol::Tls(profile) => Some((listener.name.clone(), profile.identities().clone())),
+        ListenerProtocol::Udp { .. } | ListenerProtocol::Tcp => None,
     }
 }
 
 /// Binds everything and takes calls. Needs a tokio runtime.
 pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
     let listeners = assemble::listeners(&config)?;
+    let certificates = listeners.iter().filter_map(identities).collect();
     let clock = Clock::start();
     let media = MediaPlane::start(assemble::media(&config))?;
     let resolver = Resolver::new(assemble::dns(&config));
@@ -114,6 +127,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         node,
         signalling,
         admission,
+        certificates,
         monitor,
     })
 }
@@ -122,6 +136,35 @@ impl Running {
     /// Where a listener is bound, with the port that port 0 became.
     pub fn local_address(&self, listener: ListenerId) -> Option<SocketAddr> {
         self.signalling.transports().local_address(listener)
+    }
+
+    /// Certificates of the TLS listeners, by the listener's name.
+    pub fn certificates(&self) -> &[(String, Arc<IdentityStore>)] {
+        &self.certificates
+    }
+
+    /// Takes over what of a new configuration is not read call by call. Listeners and media addresses are bound once:
+    /// changes of those wait for a restart.
+    pub fn apply(&self, config: &Config) {
+        self.admission.publish(config);
+        let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
+        self.node.resolver.store(Arc::new(resolver));
+    }
+
+    /// Reads certificate files that changed; connections are renewed with the new ones (TEAMS-012).
+    pub fn reload_certificates(&self, observer: &dyn Observer) {
+        for (listener, store) in &self.certificates {
+            let reload = store.reload();
+            if !reload.replaced.is_empty() {
+                self.signalling.transports().renew();
+            }
+            if !reload.replaced.is_empty() || !reload.failed.is_empty() {
+                observer.happened(&Happening::Certificates {
+                    listener,
+                    reload: &reload,
+                });
+            }
+        }
     }
 
     /// Waits until no call is left, or until `patience` is over; calls that are left then are cleared.
