@@ -2,13 +2,25 @@
 
 use memchr::{memchr2, memchr3};
 
+/// One flag for each byte: a table is a load where the ranges are a chain of branches.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
+
 /// True for a byte of `token`.
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-        )
+#[inline]
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
 
 /// True for a non-empty `token`.
@@ -18,7 +30,8 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 
 /// True for a byte that may never stand unescaped in a head: a control character other than HTAB.
 pub(crate) const fn is_control(byte: u8) -> bool {
-    (byte < 0x20 && byte != b'\t') || byte == 0x7f
+    // Without short circuits, so that a scan of a line becomes vector code.
+    ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
 }
 
 const fn is_lws(byte: u8) -> bool {

@@ -272,14 +272,9 @@ pub(crate) fn host_length(text: &str) -> Option<usize> {
     (1..=255).contains(&length).then_some(length)
 }
 
-/// Checks a URI without copying it.
-pub(crate) fn check(text: &str) -> Result<Scheme, UriError> {
-    scan(text).map(|layout| layout.scheme)
-}
-
-/// True when a checked URI text carries `?headers`.
-pub(crate) fn carries_headers(text: &str) -> bool {
-    scan(text).is_ok_and(|layout| usize::from(layout.headers) < text.len())
+/// Checks a URI without copying it: its scheme, and whether it carries `?headers`.
+pub(crate) fn check(text: &str) -> Result<(Scheme, bool), UriError> {
+    scan(text).map(|layout| (layout.scheme, usize::from(layout.headers) < text.len()))
 }
 
 fn scan(text: &str) -> Result<Layout, UriError> {
@@ -287,7 +282,7 @@ fn scan(text: &str) -> Result<Layout, UriError> {
         return Err(UriError::TooLong(text.len()));
     }
     let bytes = text.as_bytes();
-    let refused = |byte: u8| byte <= 0x20 || byte == 0x7f || matches!(byte, b'<' | b'>' | b'"');
+    let refused = |byte: u8| (byte <= 0x20) | (byte == 0x7f) | (byte == b'<') | (byte == b'>') | (byte == b'"');
     if bytes.iter().fold(false, |bad, byte| bad | refused(*byte)) {
         let found = bytes.iter().enumerate().find(|(_, byte)| refused(**byte));
         let (at, byte) = found.map_or((0, 0), |(at, byte)| (at, *byte));

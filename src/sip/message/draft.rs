@@ -30,18 +30,23 @@ pub struct ResponseDraft {
 
 /// Header fields as they will stand on the wire, each `Name: value CRLF`.
 #[derive(Clone, PartialEq, Eq, Default)]
-struct Block(Vec<u8>);
+struct Block {
+    bytes: Vec<u8>,
+    /// One bit for each known name that was put in: taking out what is not there costs nothing.
+    known: u128,
+}
 
 impl Block {
-    fn push(&mut self, name: &str, value: &[u8]) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
-        push_cleaned(&mut self.0, value);
-        self.0.extend_from_slice(b"\r\n");
+    fn push(&mut self, name: &str, id: Option<HeaderName>, value: &[u8]) {
+        self.known |= id.map_or(0, bit);
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        push_cleaned(&mut self.bytes, value);
+        self.bytes.extend_from_slice(b"\r\n");
     }
 
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.split(|byte| *byte == b'\n').filter_map(|line| {
+        self.bytes.split(|byte| *byte == b'\n').filter_map(|line| {
             let line = line.strip_suffix(b"\r")?;
             let colon = memchr::memchr(b':', line)?;
             Some((line.get(..colon)?, line.get(colon + 2..)?))
@@ -55,22 +60,30 @@ impl Block {
     }
 
     fn remove(&mut self, name: HeaderName) {
-        let mut kept = Block(Vec::with_capacity(self.0.len()));
+        if self.known & bit(name) == 0 {
+            return;
+        }
+        let mut kept = Vec::with_capacity(self.bytes.capacity());
         for (written, value) in self.fields() {
             if HeaderName::parse(written) != Some(name) {
-                kept.0.extend_from_slice(written);
-                kept.0.extend_from_slice(b": ");
-                kept.0.extend_from_slice(value);
-                kept.0.extend_from_slice(b"\r\n");
+                kept.extend_from_slice(written);
+                kept.extend_from_slice(b": ");
+                kept.extend_from_slice(value);
+                kept.extend_from_slice(b"\r\n");
             }
         }
-        *self = kept;
+        self.bytes = kept;
+        self.known &= !bit(name);
     }
+}
+
+const fn bit(name: HeaderName) -> u128 {
+    1 << name as u8
 }
 
 impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
+        f.write_str(&String::from_utf8_lossy(&self.bytes))
     }
 }
 
@@ -81,7 +94,7 @@ macro_rules! header_setters {
         #[must_use]
         pub fn header(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
             if !matches!(name, HeaderName::Via | HeaderName::ContentLength) {
-                self.headers.push(name.as_str(), value.as_ref());
+                self.headers.push(name.as_str(), Some(name), value.as_ref());
             }
             self
         }
@@ -92,8 +105,8 @@ macro_rules! header_setters {
         /// # Errors
         /// The name is no token, or it is Via or Content-Length.
         pub fn raw_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
-            writable_name(name)?;
-            self.headers.push(name, value.as_ref());
+            let id = writable_name(name)?;
+            self.headers.push(name, id, value.as_ref());
             Ok(self)
         }
 
@@ -101,8 +114,11 @@ macro_rules! header_setters {
         #[must_use]
         pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
             self.headers.remove(HeaderName::ContentType);
-            self.headers
-                .push(HeaderName::ContentType.as_str(), content_type.as_bytes());
+            self.headers.push(
+                HeaderName::ContentType.as_str(),
+                Some(HeaderName::ContentType),
+                content_type.as_bytes(),
+            );
             self.body = body.into();
             self
         }
@@ -134,19 +150,25 @@ macro_rules! header_setters {
 impl RequestDraft {
     /// A request without headers. Bytes that may not stand in a Request-URI are escaped.
     pub fn new(method: Method, uri: impl AsRef<str>) -> RequestDraft {
-        let mut clean = String::with_capacity(uri.as_ref().len());
-        for letter in uri.as_ref().chars() {
-            match letter {
-                '\0'..=' ' | '\u{7f}' | '<' | '>' | '"' => {
+        let uri = uri.as_ref();
+        let forbidden = |letter: char| matches!(letter, '\0'..=' ' | '\u{7f}' | '<' | '>' | '"');
+        let mut clean = String::with_capacity(uri.len());
+        for piece in uri.split_inclusive(forbidden) {
+            match piece.chars().next_back().filter(|letter| forbidden(*letter)) {
+                Some(letter) => {
+                    clean.push_str(piece.strip_suffix(letter).unwrap_or_default());
                     clean.push_str(&format!("%{:02X}", u32::from(letter)));
                 }
-                _ => clean.push(letter),
+                None => clean.push_str(piece),
             }
         }
         RequestDraft {
             method,
             uri: clean,
-            headers: Block(Vec::with_capacity(512)),
+            headers: Block {
+                bytes: Vec::with_capacity(1024),
+                known: 0,
+            },
             body: Bytes::new(),
         }
     }
@@ -164,8 +186,9 @@ impl RequestDraft {
     /// The request as it goes out. `via` is the value of the one Via.
     pub fn to_bytes(&self, via: &str) -> Bytes {
         let method = self.method.as_str();
-        let mut out =
-            Vec::with_capacity(method.len() + self.uri.len() + via.len() + self.headers.0.len() + self.body.len() + 64);
+        let mut out = Vec::with_capacity(
+            method.len() + self.uri.len() + via.len() + self.headers.bytes.len() + self.body.len() + 64,
+        );
         out.extend_from_slice(method.as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.uri.as_bytes());
@@ -222,7 +245,7 @@ impl ResponseDraft {
     /// came from (RFC 3261 §18.2.1, RFC 3581 §4).
     pub fn to_bytes(&self, request: &Message, source: SocketAddr) -> Bytes {
         let head = request.as_bytes().len() - request.body().len();
-        let mut out = Vec::with_capacity(head + self.headers.0.len() + self.body.len() + 128);
+        let mut out = Vec::with_capacity(head + self.headers.bytes.len() + self.body.len() + 128);
         out.extend_from_slice(b"SIP/2.0 ");
         out.extend_from_slice(self.status.to_string().as_bytes());
         out.push(b' ');
@@ -278,7 +301,7 @@ fn push_via(out: &mut Vec<u8>, request: &Message, value: &[u8], source: SocketAd
 }
 
 fn finish(mut out: Vec<u8>, headers: &Block, body: &Bytes) -> Bytes {
-    out.extend_from_slice(&headers.0);
+    out.extend_from_slice(&headers.bytes);
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(body.len().to_string().as_bytes());
     out.extend_from_slice(b"\r\n\r\n");

@@ -132,7 +132,7 @@ fn start_line(span: Span, bytes: &[u8]) -> Result<(StartLine, Option<Fault>), Fa
         Err(error) => {
             fault.get_or_insert((ParseErrorKind::RequestUri(error), first + 1));
         }
-        Ok(Scheme::Sip | Scheme::Sips) if uri::carries_headers(text) => {
+        Ok((Scheme::Sip | Scheme::Sips, true)) => {
             fault.get_or_insert((ParseErrorKind::RequestUriHeaders, first + 1));
         }
         Ok(_) => {}

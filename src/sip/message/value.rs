@@ -49,6 +49,9 @@ impl HeaderValue {
 pub(super) fn push_cleaned(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
+    if !text.iter().fold(false, |any, byte| any | is_control(*byte)) {
+        return;
+    }
     for byte in out.iter_mut().skip(start) {
         if is_control(*byte) {
             *byte = b' ';
@@ -56,14 +59,14 @@ pub(super) fn push_cleaned(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// A header name that a caller may write.
-pub(super) fn writable_name(name: &str) -> Result<(), InvalidHeader> {
+/// The id of a header name, when it is one that a caller may write.
+pub(super) fn writable_name(name: &str) -> Result<Option<HeaderName>, InvalidHeader> {
     if !is_token(name.as_bytes()) {
         return Err(InvalidHeader::Name(name.to_owned()));
     }
     match HeaderName::parse(name.as_bytes()) {
         Some(id @ (HeaderName::Via | HeaderName::ContentLength)) => Err(InvalidHeader::Reserved(id)),
-        _ => Ok(()),
+        id => Ok(id),
     }
 }
 
