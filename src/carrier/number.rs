@@ -27,10 +27,12 @@ pub fn read_number(rules: &NumberRules, written: &str) -> Option<E164> {
     if let Some(rest) = prefixed(&rules.international_prefix) {
         return E164::from_digits(rest);
     }
+    // A country code alone is no number: an empty caller is unknown, not `+1`.
     let national = |rest: &str| {
         rules
             .country_code
             .as_ref()
+            .filter(|_| !rest.is_empty())
             .and_then(|code| E164::from_digits(&format!("{code}{rest}")))
     };
     if let Some(rest) = prefixed(&rules.national_prefix) {
@@ -105,6 +107,7 @@ mod tests {
             read_number(&rules, "30123456").map(|n| n.to_string()).as_deref(),
             Some("+4930123456")
         );
+        assert_eq!(read_number(&rules, ""), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod certs;
 pub mod check;
 pub mod completions;
+pub mod explain;
 pub mod man;
 pub mod run;
 pub mod schema;
@@ -37,6 +38,15 @@ Examples:
   portcullis run                                the folder ./config
   portcullis run --config /etc/portcullis/config
   kill -HUP $(pidof portcullis)                 read the configuration and the certificates again";
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  portcullis explain --from +441632960001 --to +14255550100
+  portcullis explain --from +441632960001 --to 4255550100 --carrier north
+  portcullis explain --from +14255550100 --to 911 --tenant contoso
+  portcullis explain --from anonymous --to +14255550100 --carrier north --header 'Privacy: id'
+  portcullis explain --from +441632960001 --to +14255550100 --json | jq -r '.hops[].request_uri'
+
+Without --carrier and --tenant, a caller who is a tenant's number calls out of Teams, everybody else from a carrier.";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -87,6 +97,12 @@ enum Command {
     /// applies the new configuration when all of it is right.
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(run::RunArgs),
+    /// Show where a call would go, and why
+    ///
+    /// Asks the functions that route live calls, and prints the tenant, every step of the decision, and every INVITE
+    /// that would be tried with its headers; or the refusal, and what is near. No call is made.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::ExplainArgs),
 
     /// Print the JSON Schema of a configuration file
     #[command(after_long_help = SCHEMA_EXAMPLES)]
@@ -110,6 +126,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,0 +1,135 @@
+//! The decision and the INVITEs that it leads to, as data.
+
+use super::hints::hints;
+use super::question::Question;
+use crate::carrier::{self, PlanFacts};
+use crate::config::Config;
+use crate::dial::{Attempt, PlannedHop};
+use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
+use crate::sip::message::HeaderName;
+use crate::teams;
+use serde::Serialize;
+
+/// Everything that `explain` says.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// `Teams`, or the carrier.
+    pub from: String,
+    pub dialled: String,
+    pub caller: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub emergency: bool,
+    pub trace: Vec<TraceStep>,
+    /// In the order in which they would be tried.
+    pub hops: Vec<Hop>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+}
+
+/// One INVITE.
+#[derive(Debug, Serialize)]
+pub struct Hop {
+    pub peer: String,
+    /// `sip1.north.example` by `udp`, before DNS.
+    pub host: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<&'static str>,
+    pub listener: String,
+    pub request_uri: String,
+    /// Name and value, as they would be sent but for tags.
+    pub headers: Vec<(String, String)>,
+    /// Answers with these codes, or none within `first_response_ms`, lead to the next hop.
+    pub hunt_on: Vec<u16>,
+    pub first_response_ms: u64,
+}
+
+impl Answer {
+    /// Asks the functions that route live calls.
+    pub fn find(config: &Config, question: Question) -> Answer {
+        let Question { facts, assumed } = question;
+        let (decision, trace) = route::decide(config, &facts);
+        let from = match &facts.origin {
+            Origin::Teams => "Teams".to_owned(),
+            Origin::Carrier(id) => format!("carrier '{id}'"),
+        };
+        let caller = match facts.caller.number.as_str() {
+            "" => "anonymous".to_owned(),
+            number => number.to_owned(),
+        };
+        let mut answer = Answer {
+            from,
+            dialled: facts.dialled.clone(),
+            caller,
+            assumed,
+            tenant: None,
+            emergency: false,
+            trace: trace.0,
+            hops: Vec::new(),
+            refusal: None,
+            hints: Vec::new(),
+        };
+        match decision {
+            Ok(decision) => {
+                answer.tenant = Some(decision.tenant.id.to_string());
+                answer.emergency = decision.emergency;
+                let attempt = attempt(config, &facts, &decision);
+                answer.hops = attempt.hops.iter().map(|planned| hop(config, planned)).collect();
+            }
+            Err(refusal) => {
+                let number = match &facts.origin {
+                    Origin::Carrier(id) => config
+                        .carrier(id)
+                        .and_then(|carrier| carrier::read_number(&carrier.numbers, &facts.dialled)),
+                    Origin::Teams => None,
+                };
+                answer.hints = hints(config, &facts, number, &refusal);
+                answer.refusal = Some(refusal);
+            }
+        }
+        answer
+    }
+}
+
+fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Attempt {
+    let plan = PlanFacts {
+        config,
+        decision,
+        caller: &facts.caller,
+        diversions: &facts.diversions,
+    };
+    match &decision.target {
+        Target::Teams { number, voicemail } => teams::plan(plan, *number, *voicemail, |_| false),
+        Target::Carriers { carriers, callee } => carrier::plan(plan, carriers, callee, |_| false),
+    }
+}
+
+fn hop(config: &Config, planned: &PlannedHop) -> Hop {
+    let terms = &planned.terms;
+    let contact = format!("<sip:{}@{}>", planned.contact_user, terms.contact);
+    let mut headers = vec![
+        ("From".to_owned(), planned.from.clone()),
+        ("To".to_owned(), planned.to.clone()),
+        ("Contact".to_owned(), contact),
+    ];
+    let named = |(name, value): &(HeaderName, String)| (name.as_str().to_owned(), value.clone());
+    headers.extend(planned.headers.iter().chain(&terms.fixed_headers).map(named));
+    let listener = config.sbc.listener(planned.next.listener);
+    Hop {
+        peer: planned.peer.to_string(),
+        host: planned.next.host.to_string(),
+        port: planned.next.port,
+        transport: planned.next.transport.map(|transport| transport.uri_name()),
+        listener: listener.map(|listener| listener.name.to_string()).unwrap_or_default(),
+        request_uri: planned.request_uri.clone(),
+        headers,
+        hunt_on: planned.hunt.codes.to_vec(),
+        first_response_ms: u64::try_from(planned.first_response.as_millis()).unwrap_or(u64::MAX),
+    }
+}

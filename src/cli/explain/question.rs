@@ -1,0 +1,185 @@
+//! What was typed, as the INVITE that would arrive.
+
+use super::ExplainArgs;
+use crate::carrier::read_number;
+use crate::config::{CallerHeader, Carrier, CarrierId, Config, E164, Tenant, nearest};
+use crate::route::{Facts, Origin};
+use crate::sip::Method;
+use crate::sip::message::{HeaderName, Message, RequestDraft};
+use std::sync::Arc;
+
+/// The host of URIs where none was given and none matters.
+const SOMEWHERE: &str = "explain.invalid";
+
+/// A call to explain.
+#[derive(Debug)]
+pub struct Question {
+    pub facts: Facts,
+    /// What was guessed, in words.
+    pub assumed: Option<String>,
+}
+
+/// Why there is no question.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuestionError {
+    #[error("there is no carrier '{typed}'{}", known(.nearest, .names))]
+    UnknownCarrier {
+        typed: String,
+        nearest: Option<String>,
+        names: Vec<String>,
+    },
+    #[error("there is no tenant '{typed}'{}", known(.nearest, .names))]
+    UnknownTenant {
+        typed: String,
+        nearest: Option<String>,
+        names: Vec<String>,
+    },
+    #[error("{0} is none of any tenant's numbers and no carrier is configured: say --tenant NAME")]
+    NoOrigin(String),
+    #[error("'{0}' is no header: write it as \"Name: value\"")]
+    BadHeader(String),
+    #[error("no INVITE can be made of this: {0}")]
+    NoInvite(String),
+}
+
+fn known(nearest: &Option<String>, names: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!("; did you mean '{nearest}'?"),
+        None if names.is_empty() => "; none is configured".to_owned(),
+        // A long list helps nobody.
+        None => format!(
+            "; there are {}",
+            names.iter().take(10).cloned().collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+impl Question {
+    /// Reads the arguments; says what it had to guess.
+    pub fn read(args: &ExplainArgs, config: &Config) -> Result<Question, QuestionError> {
+        let (origin, host, believe, assumed) = match (&args.carrier, &args.tenant) {
+            (Some(typed), _) => {
+                let carrier = carrier(config, typed)?;
+                from_carrier(carrier, None)
+            }
+            (None, Some(typed)) => from_teams(tenant(config, typed)?, None),
+            (None, None) => guess(args, config)?,
+        };
+        let invite = invite(args, &host)?;
+        Ok(Question {
+            facts: Facts::read(origin, &invite, believe),
+            assumed,
+        })
+    }
+}
+
+type Guess = (Origin, String, CallerHeader, Option<String>);
+
+fn from_carrier(carrier: &Carrier, assumed: Option<String>) -> Guess {
+    (
+        Origin::Carrier(carrier.id.clone()),
+        SOMEWHERE.to_owned(),
+        carrier.caller.read,
+        assumed,
+    )
+}
+
+fn from_teams(tenant: &Tenant, assumed: Option<String>) -> Guess {
+    (Origin::Teams, tenant.fqdn.to_string(), CallerHeader::From, assumed)
+}
+
+/// A tenant's number calls out of Teams, everybody else calls from a carrier.
+fn guess(args: &ExplainArgs, config: &Config) -> Result<Guess, QuestionError> {
+    let probe = invite(args, SOMEWHERE)?;
+    let facts = Facts::read(Origin::Teams, &probe, CallerHeader::From);
+    if let Some(tenant) = config.tenant_by_host(&facts.host) {
+        let why = format!(
+            "{} is the trunk of tenant '{}': the call comes out of Teams",
+            facts.host, tenant.id
+        );
+        return Ok(from_teams(tenant, Some(why)));
+    }
+    let owner = |number: &str| E164::parse(number).ok().and_then(|number| config.number(number));
+    if let Some((tenant, _)) = owner(&facts.caller.number) {
+        let why = format!(
+            "{} is a number of tenant '{}': the call comes out of Teams (else say --carrier ID)",
+            facts.caller.number, tenant.id
+        );
+        return Ok(from_teams(tenant, Some(why)));
+    }
+    let reads = |carrier: &&Arc<Carrier>| {
+        read_number(&carrier.numbers, &facts.dialled).is_some_and(|number| config.number(number).is_some())
+    };
+    let carriers = &config.sbc.carriers;
+    let carrier = carriers.iter().find(reads).or_else(|| carriers.first());
+    let carrier = carrier.ok_or_else(|| QuestionError::NoOrigin(args.from.clone()))?;
+    let why = format!(
+        "the call comes from carrier '{}' (else say --carrier ID or --tenant NAME)",
+        carrier.id
+    );
+    Ok(from_carrier(carrier, Some(why)))
+}
+
+fn carrier<'a>(config: &'a Config, typed: &str) -> Result<&'a Arc<Carrier>, QuestionError> {
+    let found = CarrierId::parse(typed).ok().and_then(|id| config.carrier(&id));
+    found.ok_or_else(|| {
+        let names: Vec<String> = config
+            .sbc
+            .carriers
+            .iter()
+            .map(|carrier| carrier.id.to_string())
+            .collect();
+        QuestionError::UnknownCarrier {
+            typed: typed.to_owned(),
+            nearest: nearest(typed, names.iter().map(String::as_str)).map(str::to_owned),
+            names,
+        }
+    })
+}
+
+fn tenant<'a>(config: &'a Config, typed: &str) -> Result<&'a Arc<Tenant>, QuestionError> {
+    let by_id = config.tenants.iter().find(|tenant| tenant.id.as_str() == typed);
+    by_id.or_else(|| config.tenant_by_name(typed)).ok_or_else(|| {
+        let names: Vec<String> = config.tenants.iter().map(|tenant| tenant.id.to_string()).collect();
+        QuestionError::UnknownTenant {
+            typed: typed.to_owned(),
+            nearest: nearest(typed, names.iter().map(String::as_str)).map(str::to_owned),
+            names,
+        }
+    })
+}
+
+/// The INVITE, so that the reader of live INVITEs reads this one too.
+fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
+    let uri = match args.to.contains(':') {
+        true => args.to.clone(),
+        false => format!("sip:{}@{host}", args.to),
+    };
+    let from = match args.from.as_str() {
+        "anonymous" => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
+        address if address.contains('<') => address.to_owned(),
+        uri if uri.contains(':') => format!("<{uri}>"),
+        number => format!("<sip:{number}@{SOMEWHERE}>"),
+    };
+    let mut draft = RequestDraft::new(Method::Invite, &uri)
+        .header(HeaderName::From, format!("{from};tag=explain"))
+        .header(HeaderName::To, format!("<{uri}>"))
+        .header(HeaderName::CallId, "explain")
+        .header(HeaderName::CSeq, "1 INVITE")
+        .header(HeaderName::MaxForwards, "70");
+    for header in &args.headers {
+        let bad = || QuestionError::BadHeader(header.clone());
+        let (name, value) = header.split_once(':').ok_or_else(bad)?;
+        draft = draft.raw_header(name.trim(), value.trim()).map_err(|_| bad())?;
+    }
+    let wire = draft.to_bytes("SIP/2.0/UDP explain.invalid;branch=z9hG4bKexplain");
+    let message = Message::parse(wire).map_err(|error| QuestionError::NoInvite(error.to_string()))?;
+    let unreadable = message.uri().is_none() || message.from().is_err();
+    if unreadable {
+        return Err(QuestionError::NoInvite(format!(
+            "'{}' or '{}' is no SIP address",
+            args.from, args.to
+        )));
+    }
+    Ok(message)
+}

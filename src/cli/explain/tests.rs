@@ -1,0 +1,87 @@
+//! Golden answers over the example configuration: `tests/data/explain/<case>.txt`, the first line asks, the rest answers.
+//!
+//! `PORTCULLIS_UPDATE=1 cargo test explain` writes the answers anew.
+
+use super::*;
+use crate::config::Config;
+use clap::Parser;
+use std::fs;
+use std::path::Path;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: ExplainArgs,
+}
+
+fn example() -> Config {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let contoso = include_str!("../../../config/tenants/contoso.toml");
+    Config::from_toml_strs(sbc, &[("contoso", contoso)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn args(line: &str) -> ExplainArgs {
+    let words = line.split(" | ").flat_map(|part| part.splitn(2, ' '));
+    Line::parse_from(words).args
+}
+
+fn answer(line: &str) -> String {
+    let mut out = Vec::new();
+    match Question::read(&args(line), &example()) {
+        Ok(question) => {
+            let answer = Answer::find(&example(), question);
+            print::text(&answer, &mut out).expect("a vector takes everything");
+        }
+        Err(error) => out.extend(format!("portcullis: {error}\n").into_bytes()),
+    }
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn every_question_gets_exactly_its_answer() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/explain");
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).expect("the cases").filter_map(Result::ok) {
+        let stored = fs::read_to_string(entry.path()).expect("a case");
+        let (line, expected) = stored.split_once("\n\n").unwrap_or((stored.trim_end(), ""));
+        let found = answer(line);
+        if std::env::var_os("PORTCULLIS_UPDATE").is_some() {
+            fs::write(entry.path(), format!("{line}\n\n{found}")).expect("write");
+        } else {
+            assert_eq!(expected, found, "{}", entry.path().display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 8, "{seen} cases in {}", folder.display());
+}
+
+#[test]
+fn scripts_get_the_same_as_json() {
+    let question = args("explain | --from +441632960001 | --to 4255550100");
+    let question = Question::read(&question, &example()).expect("a question");
+    let mut out = Vec::new();
+    print::json(&Answer::find(&example(), question), &mut out).expect("a vector takes everything");
+    let json: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    assert_eq!(json["tenant"], "contoso");
+    assert_eq!(json["hops"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json["hops"][0]["headers"][0][0], "From");
+}
+
+#[test]
+fn nothing_that_is_typed_breaks_the_invite() {
+    for hostile in ["", "\r\nX: y", "<sip:", "sip:@@", "é", "tel:", "\0", "+1 425"] {
+        let args = ExplainArgs {
+            from: hostile.to_owned(),
+            to: hostile.to_owned(),
+            carrier: None,
+            tenant: None,
+            headers: vec![format!("X:{hostile}")],
+            config: PathBuf::new(),
+            json: false,
+        };
+        if let Ok(question) = Question::read(&args, &example()) {
+            let answer = Answer::find(&example(), question);
+            assert!(answer.refusal.is_some(), "{hostile:?}: {answer:?}");
+        }
+    }
+}
