@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum Direction {
     CarrierToTeams,
     TeamsToCarrier,
+    /// To a number that lives on a PBX or another trunk.
+    CarrierToCarrier,
 }
 
 impl Direction {
@@ -21,6 +23,7 @@ impl Direction {
         match self {
             Direction::CarrierToTeams => "carrier_to_teams",
             Direction::TeamsToCarrier => "teams_to_carrier",
+            Direction::CarrierToCarrier => "carrier_to_carrier",
         }
     }
 }

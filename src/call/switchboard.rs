@@ -177,9 +177,10 @@ impl Switchboard {
                     outcome: hop.request_uri.clone(),
                 }),
         );
-        let direction = match &facts.origin {
-            Origin::Teams => Direction::TeamsToCarrier,
-            Origin::Carrier(_) => Direction::CarrierToTeams,
+        let direction = match (&facts.origin, &decision.target) {
+            (Origin::Teams, _) => Direction::TeamsToCarrier,
+            (Origin::Carrier(_), Target::Teams { .. }) => Direction::CarrierToTeams,
+            (Origin::Carrier(_), Target::Carriers { .. }) => Direction::CarrierToCarrier,
         };
         let call_facts = CallFacts {
             direction,
@@ -267,11 +268,15 @@ impl Switchboard {
     ) -> (DialPlan, Arc<LegTerms>) {
         let now = self.node.clock.now();
         let held = |peer: &crate::dial::PeerName| self.node.peers.is_held(peer, now);
+        let understood = match sender {
+            Sender::Carrier(carrier) => &facts.understood(&carrier.numbers),
+            _ => facts,
+        };
         let plan_facts = PlanFacts {
             config,
             decision,
-            caller: &facts.caller,
-            diversions: &facts.diversions,
+            caller: &understood.caller,
+            diversions: &understood.diversions,
         };
         let attempt = match &decision.target {
             Target::Teams { number, voicemail } => teams::plan(plan_facts, *number, *voicemail, held),

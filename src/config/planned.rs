@@ -11,6 +11,8 @@ pub fn key(kind: FileKind, path: &[&str], name: &str) -> Option<&'static str> {
     match (kind, path, name) {
         (FileKind::Tenant, [], "realm" | "users" | "registrar") => Some(REGISTRAR),
         (FileKind::Tenant, [], "application" | "applications" | "hook") => Some(APPLICATIONS),
+        (FileKind::Tenant, ["numbers", "to"], "user") => Some(REGISTRAR),
+        (FileKind::Tenant, ["numbers", "to"], "application") => Some(APPLICATIONS),
         (FileKind::Sbc, ["carriers"], "srtp") => Some("media toward carriers is plain RTP in this version"),
         (FileKind::Sbc, ["carriers"], "register") => Some("registering at a carrier is not built into this version"),
         _ => None,
@@ -21,7 +23,6 @@ pub fn key(kind: FileKind, path: &[&str], name: &str) -> Option<&'static str> {
 pub fn table(kind: FileKind, path: &[&str]) -> Option<&'static str> {
     match (kind, path) {
         (FileKind::Tenant, ["from_teams"]) => Some(APPLICATIONS),
-        (FileKind::Tenant, ["numbers", "to"]) => Some("applications and users are not built into this version"),
         _ => None,
     }
 }

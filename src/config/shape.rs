@@ -18,6 +18,8 @@ enum Shape {
     List(Box<Shape>),
     /// One of the choices; any text when there are none.
     Text(Vec<String>),
+    /// One of the words, or a table.
+    WordOrTable(Vec<String>, TableShape),
     Integer {
         min: i64,
         max: i64,
@@ -148,13 +150,25 @@ impl Walk<'_> {
                     .collect();
                 true
             }
-            (Shape::Text(choices), DeValue::String(text)) => {
+            (Shape::WordOrTable(_, shape), DeValue::Table(table)) => {
+                let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+                let planned = |name: &str| planned::key(self.kind, &path, name).is_some();
+                // What is planned would be the word's place; that something else is missing there is no help.
+                if let Some((key, _)) = table.iter().find(|(key, _)| planned(key.get_ref())) {
+                    self.unknown(shape, key.get_ref(), key.span());
+                    return false;
+                }
+                let incomplete = std::mem::take(&mut self.incomplete);
+                self.table(shape, table, span);
+                !std::mem::replace(&mut self.incomplete, incomplete)
+            }
+            (Shape::Text(choices) | Shape::WordOrTable(choices, _), DeValue::String(text)) => {
                 let fits = choices.is_empty() || choices.iter().any(|choice| choice == text);
                 if !fits {
                     let key = self.path.last().map(String::as_str).unwrap_or_default();
                     let names = choices.iter().map(String::as_str);
                     let mistake = Mistake::at(self.source, span, format!("`{key}` can't be {text:?}"))
-                        .expected(one_of(names.clone(), "\""))
+                        .expected(shape.describe())
                         .near(text, names);
                     self.mistakes.push(mistake);
                 }
@@ -227,6 +241,13 @@ impl Shape {
             },
             Shape::Text(choices) if choices.is_empty() => "a text in quotes".to_owned(),
             Shape::Text(choices) => one_of(choices.iter().map(String::as_str), "\""),
+            Shape::WordOrTable(choices, table) => {
+                let keys = one_of(table.keys.keys().map(String::as_str), "");
+                format!(
+                    "{}, or a table with {keys}",
+                    one_of(choices.iter().map(String::as_str), "\"")
+                )
+            }
             Shape::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Shape::Flag => "true or false".to_owned(),
         }
@@ -254,6 +275,18 @@ fn compile(schema: &Value, root: &Value) -> Shape {
             .and_then(Value::as_f64)
             .map_or(default, |value| value as i64)
     };
+    if let Some(forms) = schema.get("oneOf").and_then(Value::as_array) {
+        let mut words = Vec::new();
+        let mut table = TableShape::default();
+        for form in forms {
+            match compile(form, root) {
+                Shape::Text(choices) => words.extend(choices),
+                Shape::Table(shape) => table = shape,
+                _ => {}
+            }
+        }
+        return Shape::WordOrTable(words, table);
+    }
     match schema.get("type").and_then(Value::as_str) {
         Some("object") => Shape::Table(TableShape {
             keys: members(schema, "properties")

@@ -1,6 +1,7 @@
 //! The routing function.
 
 use super::facts::{Facts, Origin};
+use super::home_carrier;
 use super::refusal::Refusal;
 use super::trace::Trace;
 use crate::carrier;
@@ -109,6 +110,9 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         Some(caller) => trace.step("caller", &facts.caller.number, format!("read as {caller}")),
         None => trace.step("caller", &facts.caller.number, "no telephone number: shown as it came"),
     }
+    if let Destination::Carrier(home) = &entry.to {
+        return home_carrier::to_home(config, tenant, number, caller, (id, home), trace);
+    }
     let voicemail = entry.to == Destination::TeamsVoicemail;
     trace.step(
         "target",
@@ -143,7 +147,7 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
     };
     let shown_instead = check_caller(config, facts, tenant, trace)?;
     let FromTeams::Carriers = tenant.from_teams;
-    let carriers = carriers_of(config, &tenant.carriers, trace);
+    let carriers = home_carrier::ways_out(config, tenant, &callee, trace);
     if carriers.is_empty() {
         return Err(Refusal::no_carrier(tenant.id.as_str()));
     }
@@ -196,7 +200,7 @@ fn emergency(config: &Config, facts: &Facts, tenant: &Arc<Tenant>, trace: &mut T
     })
 }
 
-fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace) -> Vec<Arc<Carrier>> {
+pub(super) fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace) -> Vec<Arc<Carrier>> {
     let mut carriers = Vec::with_capacity(ids.len());
     for id in ids {
         match config.carrier(id) {

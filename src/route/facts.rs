@@ -1,6 +1,7 @@
 //! What routing needs to know of an INVITE.
 
-use crate::config::{CallerHeader, CarrierId, E164};
+use crate::carrier::read_number;
+use crate::config::{CallerHeader, CarrierId, E164, NumberRules};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{NameAddr, Scheme, Uri};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,22 @@ impl Facts {
             caller: Caller::read(invite, believe),
             diversions: diversions(invite),
         }
+    }
+}
+
+impl Facts {
+    /// The same with every number that a carrier's rules can read as E.164: what is planned for another trunk must not
+    /// bear the first one's way of writing.
+    pub fn understood(&self, rules: &NumberRules) -> Facts {
+        let read =
+            |number: &str| read_number(rules, number).map_or_else(|| number.to_owned(), |number| number.to_string());
+        let mut facts = self.clone();
+        facts.caller.number = read(&facts.caller.number);
+        facts.caller.asserted = facts.caller.asserted.as_deref().map(read);
+        for diversion in &mut facts.diversions {
+            diversion.number = read(&diversion.number);
+        }
+        facts
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod decide;
 mod facts;
+mod home_carrier;
 mod refusal;
 mod trace;
 

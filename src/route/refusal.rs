@@ -66,6 +66,16 @@ impl Refusal {
         )
     }
 
+    /// The number lives on a carrier that calls can't be sent to: it has no gateway, or the call came from there.
+    pub fn carrier_not_callable(number: &str, carrier: &str, why: &str) -> Refusal {
+        Refusal::new(
+            404,
+            "Not Found",
+            1,
+            format!("{number} lives on carrier '{carrier}', {why}"),
+        )
+    }
+
     /// An emergency number from where no emergency call is served.
     pub fn emergency_from_carrier(number: &str) -> Refusal {
         Refusal::new(

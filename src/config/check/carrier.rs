@@ -27,7 +27,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
     let id = reader.parse(&raw.id, "carrier id", CarrierId::parse);
     let networks = reader.parse_list(&raw.networks, "address or network", Network::parse);
     let digest = credentials::check(raw.digest.as_ref(), reader);
-    let own = credentials::check(raw.credentials.as_ref(), reader);
+    let own = credentials::check_own(raw.credentials.as_ref(), reader);
     if raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty() {
         let expected = "`networks` or `digest` for calls from it, `gateways` for calls to it";
         reader.fault_expecting(

@@ -51,6 +51,25 @@ pub fn check(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> Optio
     }))
 }
 
+/// Credentials that we answer challenges with. They need their realm: whoever may name it himself can have our digest
+/// of any realm, and so test passwords or answer another's challenge with it (ES2021-05).
+#[expect(
+    clippy::option_option,
+    reason = "outside: was there a mistake; inside: was there a key"
+)]
+pub fn check_own(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> Option<Option<Credentials>> {
+    let checked = check(raw, reader);
+    if let Some(raw) = raw.filter(|raw| raw.value().realm.is_none()) {
+        reader.fault_expecting(
+            raw.span(),
+            "there is no realm: challenges of this carrier would never be answered",
+            "realm = \"…\", as its WWW-Authenticate or Proxy-Authenticate shows it",
+        );
+        return None;
+    }
+    checked
+}
+
 fn password(raw: &RawCredentials, reader: &mut Reader<'_>) -> Option<Secret> {
     if let Some(password) = &raw.password {
         return Some(Secret::new(&password.value().0));

@@ -45,7 +45,11 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         );
     }
     let carriers = machine.and_then(|_| references(raw.carriers.value(), &ids, reader));
-    let numbers: Vec<Option<NumberEntry>> = raw.numbers.iter().map(|raw| number(raw, reader)).collect();
+    let numbers: Vec<Option<NumberEntry>> = raw
+        .numbers
+        .iter()
+        .map(|raw| number(raw, machine.map(|_| ids.as_slice()), reader))
+        .collect();
     let numbers: Option<Vec<NumberEntry>> = numbers.into_iter().collect();
     let outside_caller = outside_caller(raw.caller.as_ref(), numbers.as_deref(), reader);
     Some(Tenant {
@@ -88,7 +92,8 @@ fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>
     }
 }
 
-fn number(raw: &At<RawNumber>, reader: &mut Reader<'_>) -> Option<NumberEntry> {
+/// `carriers` is `None` when the machine's file can't be read.
+fn number(raw: &At<RawNumber>, carriers: Option<&[&str]>, reader: &mut Reader<'_>) -> Option<NumberEntry> {
     let (place, raw) = (raw.span(), raw.value());
     let span = match (&raw.number, &raw.range) {
         (Some(number), None) => reader.parse(number, "number", |text| E164::parse(text).map(NumberSpan::one))?,
@@ -110,6 +115,19 @@ fn number(raw: &At<RawNumber>, reader: &mut Reader<'_>) -> Option<NumberEntry> {
     let to = match (raw.to.as_ref().map(At::value), voicemail) {
         (None | Some(RawTo::Teams), false) => Destination::Teams,
         (None | Some(RawTo::Teams), true) => Destination::TeamsVoicemail,
+        (Some(RawTo::Carrier(id)), false) => {
+            let known = references(std::slice::from_ref(id), carriers?, reader)?;
+            Destination::Carrier(known.into_iter().next()?)
+        }
+        (Some(RawTo::Carrier(_)), true) => {
+            let place = raw.voicemail.as_ref().map_or(place, At::span);
+            reader.fault_expecting(
+                place,
+                "`voicemail` means a Teams user's, and this number lives on a carrier",
+                "to = \"teams\", or no `voicemail`",
+            );
+            return None;
+        }
     };
     Some(NumberEntry { span, to })
 }

@@ -38,18 +38,20 @@ pub enum FromTeams {
 }
 
 /// Numbers of a tenant and where calls to them go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NumberEntry {
     pub span: NumberSpan,
     pub to: Destination,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// The Teams user who has the number.
     Teams,
     /// That user's voicemail, without ringing (TEAMS-068).
     TeamsVoicemail,
+    /// A number that lives on a PBX or another trunk, while its owner moves to Teams.
+    Carrier(CarrierId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

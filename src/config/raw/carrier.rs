@@ -62,7 +62,8 @@ pub struct RawCredentials {
     pub password_env: Option<At<String>>,
     /// The file that holds the password; a line end after it is not part of it.
     pub password_file: Option<At<String>>,
-    /// The realm. Without it: any when we answer, the base trunk name when we ask.
+    /// The realm. In `credentials`: the carrier's, and needed, for no other challenge is answered. In `digest`: the
+    /// one that we ask for, the base trunk name without it.
     pub realm: Option<At<String>>,
 }
 

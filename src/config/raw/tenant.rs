@@ -47,7 +47,8 @@ pub struct RawNumber {
     /// Two numbers joined by `-`, both included. Either this or `number`. An exact number beats a range, the narrower
     /// range the wider.
     pub range: Option<At<String>>,
-    /// Where calls to it go.
+    /// Where calls to it go: to the Teams user who has it, or, while it still lives on a PBX or another trunk, to that
+    /// carrier of `sbc.toml`.
     #[schemars(extend("default" = "teams"))]
     pub to: Option<At<RawTo>>,
     /// Straight to the user's voicemail, without ringing.
@@ -55,11 +56,12 @@ pub struct RawNumber {
     pub voicemail: Option<At<bool>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum RawTo {
     Teams,
+    Carrier(At<String>),
 }
 
 /// Calls out of Teams whose caller number is not the tenant's.

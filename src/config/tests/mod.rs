@@ -74,11 +74,20 @@ fn a_tenant_is_found_by_host_name_domain_and_number() {
         E164::parse(text)
             .ok()
             .and_then(|number| config.number(number))
-            .map(|(_, entry)| entry.to)
+            .map(|(_, entry)| entry.to.clone())
     };
     assert_eq!(number("+14255550150"), Some(Destination::Teams));
     assert_eq!(number("+14255550199"), Some(Destination::TeamsVoicemail));
     assert_eq!(number("+14255550200"), None);
+}
+
+#[test]
+fn a_number_may_live_on_a_carrier() {
+    let moved = format!("{CONTOSO}\n[[numbers]]\nnumber = \"+14255550200\"\nto = {{ carrier = \"north\" }}\n");
+    let config = config(SBC, &[("contoso", &moved)]);
+    let number = E164::parse("+14255550200").expect("a number");
+    let (_, entry) = config.number(number).expect("the tenant's");
+    assert_eq!(entry.to, Destination::Carrier(config.sbc.carriers[0].id.clone()));
 }
 
 #[test]
@@ -87,7 +96,7 @@ fn a_password_is_read_from_its_file_and_never_printed() {
     folder.write("north.password", "hunter2\r\n");
     folder.write(
         "sbc.toml",
-        &format!("{SBC}credentials = {{ username = \"us\", password_file = \"north.password\" }}\n"),
+        &format!("{SBC}credentials = {{ realm = \"north\", username = \"us\", password_file = \"north.password\" }}\n"),
     );
     let mut loader = Loader::new(folder.path());
     let config = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -97,7 +106,7 @@ fn a_password_is_read_from_its_file_and_never_printed() {
         .map(|credentials| credentials.password.reveal());
     assert_eq!(password, Some("hunter2"));
     assert!(!format!("{config:?} {loader:?}").contains("hunter2"));
-    let inline = SBC.to_owned() + "credentials = { username = \"us\", password = \"hunter2\" }\n";
+    let inline = SBC.to_owned() + "credentials = { realm = \"north\", username = \"us\", password = \"hunter2\" }\n";
     folder.write("sbc.toml", &inline);
     assert!(matches!(loader.reload(), Reload::Unchanged), "it is the same password");
     assert!(!format!("{loader:?}").contains("hunter2"));

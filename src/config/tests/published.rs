@@ -208,6 +208,13 @@ fn section(table: &Value, root: &Value, path: &str, out: &mut String) {
 
 fn form(property: &Value, root: &Value) -> String {
     let target = resolve(property, root);
+    if let Some(forms) = target["oneOf"].as_array() {
+        let forms = forms.iter().map(|one| match one["required"][0].as_str() {
+            Some(key) => format!("`{{ {key} = \"…\" }}`"),
+            None => form(one, root),
+        });
+        return forms.collect::<Vec<_>>().join(", ");
+    }
     if let Some(choices) = target["enum"].as_array() {
         return choices
             .iter()
