@@ -1,1 +1,30 @@
-//! A Teams-like and a carrier-like peer on real sockets.
+//! Peers to try portcullis against: real sockets, real TLS, real SRTP, real tones.
+//!
+//! In: settings, [`Script`]s for what they do when called, [`Dial`]s for whom they call. Out: [`Call`] handles that tell
+//! what happened and what was [`Heard`], and the [`Violation`]s of the rules that the real peer would have enforced.
+//! Used by `demo`, `sim` and the behaviour tests. Every wait is bounded.
+
+mod call;
+mod carrier;
+mod challenge;
+mod description;
+mod heard;
+mod line;
+mod media;
+mod papers;
+mod persona;
+mod script;
+mod simulator;
+mod teams;
+mod violation;
+mod wire;
+
+pub use call::{Call, Change, Dial, EndedBy, Ending, HoldForm, Provisional, SimError, Stage, View};
+pub use carrier::{CarrierSettings, CarrierSim};
+pub use heard::Heard;
+pub use line::{Manner, Pings};
+pub use papers::{Papers, PapersError};
+pub use script::{Fork, NoScript, Script, Step};
+pub use simulator::{SimStartError, Simulator};
+pub use teams::{TeamsSettings, TeamsSim};
+pub use violation::Violation;

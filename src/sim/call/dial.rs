@@ -1,0 +1,57 @@
+//! How a side calls, as plain data.
+
+use crate::sip::digest::Credentials;
+use std::time::Duration;
+
+/// A call to place.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// Our number, or any user part.
+    pub from: String,
+    /// The name shown with it.
+    pub display: Option<String>,
+    /// Whom to call: the user part of the Request-URI.
+    pub to: String,
+    /// Another host than the simulator's own idea of portcullis' name.
+    pub host: Option<String>,
+    /// Hz; `None`: the simulator's own.
+    pub tone: Option<f64>,
+    /// An INVITE without a description.
+    pub offerless: bool,
+    /// CANCEL after this time without an answer.
+    pub cancel_after: Option<Duration>,
+    /// No ACK for the 2xx.
+    pub never_ack: bool,
+    /// BYE after this time of conversation.
+    pub hang_up_after: Option<Duration>,
+    /// How we answer a digest challenge.
+    pub credentials: Option<Credentials>,
+    /// Further headers of the INVITE, by name.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Dial {
+    /// A plain call.
+    pub fn new(from: &str, to: &str) -> Dial {
+        Dial {
+            from: from.to_owned(),
+            display: None,
+            to: to.to_owned(),
+            host: None,
+            tone: None,
+            offerless: false,
+            cancel_after: None,
+            never_ack: false,
+            hang_up_after: None,
+            credentials: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// With one header more.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Dial {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}

@@ -1,0 +1,400 @@
+//! The task of one call: its state, the loop that it lives in, and what both directions of set-up share.
+
+use super::view::{EndedBy, Ending, Stage, View};
+use super::{Event, Order};
+use crate::net::shard::Command;
+use crate::sdp::Direction;
+use crate::sim::description::{Description, Disagreement, address_of, audio_of};
+use crate::sim::line::Line;
+use crate::sim::media::{Endpoint, Stream};
+use crate::sim::persona::{Face, Known};
+use crate::sim::violation::Violation;
+use crate::sip::dialog::Dialog;
+use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{HeaderName, Hop, Message, Method, RequestDraft, ResponseDraft};
+use std::io;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Whether the call lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    GoesOn,
+    Over,
+}
+
+/// One branch of this side: its media and description.
+pub(super) struct Side {
+    pub(super) endpoint: Endpoint,
+    pub(super) description: Description,
+    /// What was agreed last.
+    pub(super) stream: Option<Stream>,
+}
+
+/// A 2xx of ours that waits for its ACK.
+pub(super) struct Unacknowledged {
+    pub(super) id: ServerTransactionId,
+    pub(super) limit: Instant,
+    /// Our 2xx carried an offer: the answer is in the ACK.
+    pub(super) answer_due: bool,
+}
+
+/// One call.
+pub(super) struct Task {
+    pub(super) line: Arc<Line>,
+    pub(super) events_in: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    orders: mpsc::Receiver<Order>,
+    pub(super) shown: watch::Sender<View>,
+    pub(super) known: Known,
+    pub(super) dialog: Option<Dialog>,
+    /// The live branch.
+    pub(super) side: Option<Side>,
+    /// Hz.
+    pub(super) tone: f64,
+    pub(super) hears_ack: bool,
+    pub(super) direction: Direction,
+    pub(super) unacknowledged: Option<Unacknowledged>,
+    /// The INVITE of ours that made the dialog: its 2xx may come again.
+    pub(super) invite: Option<(u64, u32)>,
+    pub(super) never_acks: bool,
+    /// A re-INVITE of ours waits for its answer.
+    pub(super) changing: bool,
+}
+
+impl Task {
+    pub(super) fn new(
+        line: Arc<Line>,
+        events_in: mpsc::Sender<Event>,
+        events: mpsc::Receiver<Event>,
+        orders: mpsc::Receiver<Order>,
+        shown: watch::Sender<View>,
+    ) -> Task {
+        let tone = line.tone;
+        Task {
+            line,
+            events_in,
+            events,
+            orders,
+            shown,
+            known: Known {
+                face: Face {
+                    home: String::new(),
+                    contact: String::new(),
+                    record_route: None,
+                },
+                media: None,
+            },
+            dialog: None,
+            side: None,
+            tone,
+            hears_ack: true,
+            direction: Direction::SendRecv,
+            unacknowledged: None,
+            invite: None,
+            never_acks: false,
+            changing: false,
+        }
+    }
+
+    pub(super) async fn open_side(&self) -> io::Result<Side> {
+        let shape = self.line.persona.shape();
+        let mux = shape == crate::sim::description::Shape::Teams;
+        Ok(Side {
+            endpoint: Endpoint::open(self.line.address, mux, self.line.clock).await?,
+            description: Description::new(shape),
+            stream: None,
+        })
+    }
+
+    /// The next event.
+    pub(super) async fn next_event(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// The next event or order, or neither until `limit`.
+    pub(super) async fn next_by(&mut self, limit: Option<Instant>) -> Next {
+        tokio::select! {
+            biased;
+            Some(event) = self.events.recv() => Next::Event(event),
+            Some(order) = self.orders.recv() => Next::Order(order),
+            () = sleep_by(limit) => Next::Time,
+        }
+    }
+
+    /// Lives in the answered call until `limit`, or to its end.
+    pub(super) async fn live(&mut self, limit: Option<Instant>) -> Fate {
+        loop {
+            let ack_limit = self.unacknowledged.as_ref().map(|waiting| waiting.limit);
+            let nearest = [limit, ack_limit].into_iter().flatten().min();
+            let fate = match self.next_by(nearest).await {
+                Next::Event(event) => self.event(event).await,
+                Next::Order(order) => self.order(order).await,
+                Next::Time if ack_limit.is_some_and(|ack| ack <= Instant::now()) => self.miss_ack().await,
+                Next::Time => return Fate::GoesOn,
+            };
+            if fate == Fate::Over {
+                return Fate::Over;
+            }
+        }
+    }
+
+    async fn miss_ack(&mut self) -> Fate {
+        if self.hears_ack {
+            let limit = self.line.persona.ack_limit();
+            self.breach("ack-missing", format!("no ACK within {limit:?} of our 200"));
+        }
+        self.hang_up().await
+    }
+
+    /// What the wire has for an answered call.
+    pub(super) async fn event(&mut self, event: Event) -> Fate {
+        match event {
+            Event::Request { id, message } => self.request(id, message).await,
+            Event::Ack { message } => {
+                self.acknowledge(&message).await;
+                Fate::GoesOn
+            }
+            Event::Response { token, message } => {
+                // Our ACK was lost: the 2xx came again.
+                if let Some((invite, cseq)) = self.invite
+                    && token == invite
+                    && message.status().is_some_and(|status| (200..300).contains(&status))
+                    && !self.never_acks
+                {
+                    self.send_ack(cseq, None).await;
+                }
+                Fate::GoesOn
+            }
+            Event::Cancelled { .. } | Event::Failed { .. } => Fate::GoesOn,
+        }
+    }
+
+    pub(super) async fn order(&mut self, order: Order) -> Fate {
+        match order {
+            Order::HangUp => self.hang_up().await,
+            Order::Digits(digits) => {
+                if let Some(side) = &self.side {
+                    side.endpoint.digits(&digits).await;
+                }
+                Fate::GoesOn
+            }
+            Order::Change(change, reply) => {
+                let (status, fate) = self.change(change).await;
+                // Who asked may have stopped waiting.
+                let _ = reply.send(status);
+                fate
+            }
+        }
+    }
+
+    async fn request(&mut self, id: ServerTransactionId, message: Message) -> Fate {
+        self.inspect(&message);
+        let method = message.method().cloned().unwrap_or(Method::Options);
+        let rejected = match &mut self.dialog {
+            Some(dialog) => dialog
+                .accept_request(&message)
+                .err()
+                .map(|rejection| rejection.status()),
+            None => Some(481),
+        };
+        if let Some(status) = rejected {
+            self.answer(id, &message, ResponseDraft::new(status)).await;
+            return Fate::GoesOn;
+        }
+        match method {
+            Method::Invite => self.changed(id, &message).await,
+            Method::Bye => {
+                self.answer(id, &message, ResponseDraft::new(200)).await;
+                self.end(EndedBy::Peer, None, Some(&message));
+                return Fate::Over;
+            }
+            method if self.line.persona.takes(&method) => {
+                self.answer(id, &message, ResponseDraft::new(200)).await;
+            }
+            method => {
+                self.breach("method", format!("{method} inside a call"));
+                self.answer(id, &message, ResponseDraft::new(405)).await;
+            }
+        }
+        Fate::GoesOn
+    }
+
+    async fn acknowledge(&mut self, ack: &Message) {
+        self.inspect(ack);
+        if !self.hears_ack {
+            return;
+        }
+        let Some(waiting) = self.unacknowledged.take() else {
+            return;
+        };
+        self.command(Command::Acknowledged { id: waiting.id }).await;
+        if waiting.answer_due {
+            let agreed = self.agree_on_answer(ack.body()).await;
+            if let Err(disagreement) = agreed {
+                self.breach("late-answer", disagreement.to_string());
+            }
+        }
+    }
+
+    /// BYE, and the end of it.
+    pub(super) async fn hang_up(&mut self) -> Fate {
+        let Some(dialog) = &mut self.dialog else {
+            return Fate::Over;
+        };
+        let draft = dialog.request(Method::Bye);
+        self.end(EndedBy::Us, None, None);
+        self.transact(draft, None).await;
+        Fate::Over
+    }
+
+    /// A request in the dialog to its final response; the status and the response. `None` for it: none came.
+    pub(super) async fn transact(&mut self, draft: RequestDraft, body: Option<String>) -> (u16, Option<Message>) {
+        let draft = self.line.persona.request(draft, &self.known.face, false);
+        let draft = match body {
+            Some(body) => draft.body("application/sdp", body),
+            None => draft,
+        };
+        let Some(hop) = self.hop() else { return (503, None) };
+        let token = self.line.next_token();
+        self.line.expect(token, &self.events_in);
+        self.command(Command::Request { token, draft, hop }).await;
+        while let Some(event) = self.next_event().await {
+            match event {
+                Event::Response { token: of, message } if of == token => {
+                    if let Some(status) = message.status().filter(|status| *status >= 200) {
+                        return (status, Some(message));
+                    }
+                }
+                Event::Failed { token: of, status } if of == token => return (status, None),
+                // Both sides may hang up at once: theirs is answered like any other.
+                other => {
+                    if self.event_meanwhile(other).await == Fate::Over {
+                        return (481, None);
+                    }
+                }
+            }
+        }
+        (503, None)
+    }
+
+    /// Events while a request of ours is out. The change that it asks for is not begun twice.
+    async fn event_meanwhile(&mut self, event: Event) -> Fate {
+        match event {
+            Event::Request { id, message } if message.method() == Some(&Method::Bye) => {
+                self.inspect(&message);
+                self.answer(id, &message, ResponseDraft::new(200)).await;
+                self.end(EndedBy::Peer, None, Some(&message));
+                Fate::Over
+            }
+            Event::Request { id, message } if self.changing && message.method() == Some(&Method::Invite) => {
+                self.answer(id, &message, ResponseDraft::new(491)).await;
+                Fate::GoesOn
+            }
+            Event::Ack { message } => {
+                self.acknowledge(&message).await;
+                Fate::GoesOn
+            }
+            Event::Request { id, message } => {
+                self.answer(id, &message, ResponseDraft::new(500)).await;
+                Fate::GoesOn
+            }
+            Event::Response { .. } | Event::Cancelled { .. } | Event::Failed { .. } => Fate::GoesOn,
+        }
+    }
+
+    pub(super) async fn send_ack(&mut self, cseq: u32, body: Option<String>) {
+        let Some(dialog) = &self.dialog else { return };
+        let draft = self.line.persona.request(dialog.ack(cseq), &self.known.face, false);
+        let draft = match body {
+            Some(body) => draft.body("application/sdp", body),
+            None => draft,
+        };
+        if let Some(hop) = self.hop() {
+            self.command(Command::Ack { draft, hop }).await;
+        }
+    }
+
+    /// Where requests of ours go. The Record-Route in the dialog is our own: portcullis adds none.
+    pub(super) fn hop(&self) -> Option<Hop> {
+        let dialog = self.dialog.as_ref()?;
+        self.line.persona.hop(dialog.remote_target(), self.line.seen().as_ref())
+    }
+
+    pub(super) async fn answer(&self, id: ServerTransactionId, request: &Message, draft: ResponseDraft) {
+        let draft = self
+            .line
+            .persona
+            .response(draft, request, Some(&self.known.face), false);
+        self.command(Command::Respond { id, draft }).await;
+    }
+
+    /// Takes the peer's answer to our offer.
+    pub(super) async fn agree_on_answer(&mut self, body: &[u8]) -> Result<(), Disagreement> {
+        let audio = audio_of(body)?;
+        let Some(side) = &mut self.side else { return Ok(()) };
+        let stream = side.description.answered(&audio, self.tone, self.direction)?;
+        side.stream = Some(stream.clone());
+        side.endpoint.flow(stream).await;
+        Ok(())
+    }
+
+    pub(super) fn inspect(&mut self, message: &Message) {
+        let violations = self.line.persona.inspect(message, &self.known);
+        self.line.violations.record_all(violations);
+        if self.known.media.is_none() && !message.body().is_empty() {
+            self.known.media = address_of(message.body());
+        }
+    }
+
+    pub(super) fn breach(&self, rule: &'static str, evidence: impl Into<String>) {
+        self.line.violations.record(Violation::new(rule, evidence));
+    }
+
+    pub(super) async fn command(&self, command: Command) {
+        // The wire ends with the whole simulator.
+        let _ = self.line.commands.send(command).await;
+    }
+
+    pub(super) fn show(&self, change: impl FnOnce(&mut View)) {
+        self.shown.send_modify(change);
+    }
+
+    /// The first end counts.
+    pub(super) fn end(&mut self, by: EndedBy, status: Option<u16>, last: Option<&Message>) {
+        let text = |name| -> Vec<String> {
+            last.map(|message| message.headers(name).map(str::to_owned).collect())
+                .unwrap_or_default()
+        };
+        let (reasons, retry_after) = (text(HeaderName::Reason), text(HeaderName::RetryAfter));
+        self.show(|view| {
+            view.stage = Stage::Ended;
+            view.ending.get_or_insert(Ending {
+                by,
+                status,
+                reasons,
+                retry_after: retry_after.into_iter().next(),
+            });
+        });
+    }
+
+    /// After the end: requests that come late are answered by the line.
+    pub(super) fn leave(&self) {
+        self.line.leave(&self.shown.borrow().call_id);
+    }
+}
+
+/// What came first.
+pub(super) enum Next {
+    Event(Event),
+    Order(Order),
+    Time,
+}
+
+async fn sleep_by(limit: Option<Instant>) {
+    match limit {
+        Some(limit) => sleep_until(limit).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,92 @@
+//! A peer like a carrier: UDP and TCP, RTP, G.711, ordinary spelling; and the check that nothing of Teams shows there.
+
+mod persona;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use super::call::{Call, Dial, SimError};
+use super::simulator::{Settings, SimStartError, Simulator};
+use super::violation::Violation;
+use crate::net::ListenerProtocol;
+use crate::sip::{Transport, Uri};
+use persona::CarrierPersona;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+/// What a simulated carrier begins with.
+#[derive(Debug, Clone)]
+pub struct CarrierSettings {
+    /// UDP; TCP on the same port where that is free. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where portcullis' carrier listener is; `None`: only answering.
+    pub sbc: Option<SocketAddr>,
+    /// What our calls go over.
+    pub transport: Transport,
+    /// Hz.
+    pub tone: f64,
+}
+
+/// One simulated carrier.
+pub struct CarrierSim {
+    simulator: Simulator,
+    settings: CarrierSettings,
+}
+
+impl CarrierSim {
+    /// Binds and starts it. Needs a tokio runtime.
+    pub fn start(settings: CarrierSettings) -> Result<CarrierSim, SimStartError> {
+        let local = Arc::new(OnceLock::new());
+        let persona = CarrierPersona {
+            local: local.clone(),
+            sbc: settings.sbc,
+            transport: settings.transport,
+        };
+        let protocols = match settings.transport {
+            Transport::Tcp => [ListenerProtocol::Tcp, ListenerProtocol::Udp { sockets: 1 }],
+            _ => [ListenerProtocol::Udp { sockets: 1 }, ListenerProtocol::Tcp],
+        };
+        let simulator = Simulator::start(Settings {
+            listeners: protocols.map(|protocol| (protocol, settings.listen)).to_vec(),
+            persona: Arc::new(persona),
+            tone: settings.tone,
+        })?;
+        // Set once, here.
+        let _ = local.set(simulator.address());
+        Ok(CarrierSim { simulator, settings })
+    }
+
+    /// A caller of the telephone network.
+    pub async fn place_call(&self, dial: Dial) -> Result<Call, SimError> {
+        let sbc = self.settings.sbc.ok_or_else(|| SimError::NoAddress(dial.to.clone()))?;
+        let host = dial.host.clone().unwrap_or_else(|| match sbc.ip() {
+            std::net::IpAddr::V4(v4) => v4.to_string(),
+            std::net::IpAddr::V6(v6) => format!("[{v6}]"),
+        });
+        let uri = Uri::sip(Some(&dial.to), &host, Some(sbc.port()))
+            .and_then(|uri| match self.settings.transport {
+                Transport::Udp => Ok(uri),
+                other => uri.with_param("transport", Some(other.uri_name())),
+            })
+            .map_err(|_| SimError::NoAddress(dial.to.clone()))?;
+        Ok(self.simulator.place(uri, dial))
+    }
+
+    /// Messages in which one of these words stands: Call-IDs and tags of the Teams side must not be seen here.
+    pub fn leaks_of(&self, words: &[String]) -> Vec<Violation> {
+        let transcript = self.simulator.transcript();
+        transcript
+            .iter()
+            .flat_map(|message| rules::leaks(message, words))
+            .collect()
+    }
+}
+
+impl Deref for CarrierSim {
+    type Target = Simulator;
+
+    fn deref(&self) -> &Simulator {
+        &self.simulator
+    }
+}

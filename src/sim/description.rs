@@ -1,0 +1,288 @@
+//! The simulators' session descriptions: printed as the real peers print them, read by the project's own reader.
+
+use super::media::{Endpoint, Keys, Stream};
+use crate::codec::g711::Law;
+use crate::sdp::{Audio, Codec, Direction, Session};
+use crate::srtp::{MasterKey, Suite};
+use std::net::{IpAddr, SocketAddr};
+
+/// Payload type of telephone-event in our offers.
+const EVENTS: u8 = 101;
+
+/// As whom to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// RTP/SAVP with one key and its lifetime, rtcp-mux, label, a long list of formats (TV-03, TV-07).
+    Teams,
+    /// RTP/AVP, G.711 of both laws and telephone-event.
+    Carrier,
+}
+
+/// Why a peer's description cannot be agreed with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Disagreement {
+    #[error("the description cannot be read: {0}")]
+    Unreadable(String),
+    #[error("no audio stream with a port")]
+    NoAudio,
+    #[error("{0} where {1} is spoken")]
+    Transport(&'static str, &'static str),
+    #[error("no key of AES_CM_128_HMAC_SHA1_80")]
+    NoKey,
+    #[error("neither PCMU nor PCMA")]
+    NoCodec,
+}
+
+/// One side's description through a dialog.
+pub(super) struct Description {
+    shape: Shape,
+    session_id: u64,
+    version: u64,
+    key: MasterKey,
+    body: String,
+    /// How the 0.0.0.0 of RFC 2543 is said.
+    pub(super) blackhole: bool,
+}
+
+impl Description {
+    pub(super) fn new(shape: Shape) -> Description {
+        Description {
+            shape,
+            session_id: u64::from(rand::random::<u32>()),
+            version: 0,
+            key: MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng()),
+            body: String::new(),
+            blackhole: false,
+        }
+    }
+
+    /// An offer of everything that this shape speaks.
+    pub(super) fn offer(&mut self, endpoint: &Endpoint, direction: Direction) -> String {
+        let formats = match self.shape {
+            Shape::Teams => TEAMS_FORMATS,
+            Shape::Carrier => CARRIER_FORMATS,
+        };
+        self.print(endpoint, formats, 1, direction)
+    }
+
+    /// The answer to `offer`, and the stream that it makes.
+    pub(super) fn answer(
+        &mut self,
+        endpoint: &Endpoint,
+        offer: &Audio,
+        tone: f64,
+    ) -> Result<(String, Stream), Disagreement> {
+        let stream = self.stream(offer, tone, offer.direction.reversed())?;
+        let law = match stream.law {
+            Law::Mu => "rtpmap:0 PCMU/8000",
+            Law::A => "rtpmap:8 PCMA/8000",
+        };
+        let mut formats = vec![(stream.payload_type, vec![law.to_owned()])];
+        if let Some(events) = stream.events {
+            let lines = vec![
+                format!("rtpmap:{events} telephone-event/8000"),
+                format!("fmtp:{events} 0-16"),
+            ];
+            formats.push((events, lines));
+        }
+        if offer
+            .formats
+            .iter()
+            .any(|format| format.codec == Codec::ComfortNoise && format.payload_type == 13)
+        {
+            formats.push((13, Vec::new()));
+        }
+        let formats: Vec<(u8, Vec<&str>)> = formats
+            .iter()
+            .map(|(number, lines)| (*number, lines.iter().map(String::as_str).collect()))
+            .collect();
+        let formats: Vec<(u8, &[&str])> = formats
+            .iter()
+            .map(|(number, lines)| (*number, lines.as_slice()))
+            .collect();
+        let tag = offer.crypto.iter().find(|line| is_usable(line.key.as_ref()));
+        let tag = tag.map_or(1, |line| line.tag);
+        Ok((self.print(endpoint, &formats, tag, stream.direction), stream))
+    }
+
+    /// The stream that the peer's answer to our offer makes.
+    pub(super) fn answered(&self, answer: &Audio, tone: f64, offered: Direction) -> Result<Stream, Disagreement> {
+        self.stream(answer, tone, offered.and(answer.direction.reversed()))
+    }
+
+    fn stream(&self, remote: &Audio, tone: f64, direction: Direction) -> Result<Stream, Disagreement> {
+        let secure = self.shape == Shape::Teams;
+        if remote.protocol.is_secure() != secure {
+            let spoken = if secure { "RTP/SAVP" } else { "RTP/AVP" };
+            return Err(Disagreement::Transport(remote.protocol.as_str(), spoken));
+        }
+        let keys = match remote.crypto.iter().find(|line| is_usable(line.key.as_ref())) {
+            _ if !secure => None,
+            Some(line) => line.key.clone().map(|key| Keys {
+                local: self.key.clone(),
+                remote: key,
+                remote_mki: line.mki_length,
+            }),
+            None => return Err(Disagreement::NoKey),
+        };
+        let law = remote.formats.iter().find_map(|format| match format.codec {
+            Codec::Pcmu => Some((Law::Mu, format.payload_type)),
+            Codec::Pcma => Some((Law::A, format.payload_type)),
+            _ => None,
+        });
+        let (law, payload_type) = law.ok_or(Disagreement::NoCodec)?;
+        let events = remote
+            .formats
+            .iter()
+            .find(|format| format.codec == Codec::TelephoneEvent && format.clock == 8000);
+        let silent = remote.address.is_unspecified();
+        Ok(Stream {
+            remote: remote.rtp(),
+            remote_rtcp: remote.rtcp.filter(|_| !remote.rtcp_mux),
+            law,
+            payload_type,
+            events: events.map(|format| format.payload_type),
+            keys,
+            direction: if silent {
+                Direction::RecvOnly.and(direction)
+            } else {
+                direction
+            },
+            tone,
+        })
+    }
+
+    /// The version moves when the text does (RFC 3264 §8).
+    fn print(&mut self, endpoint: &Endpoint, formats: &[(u8, &[&str])], tag: u32, direction: Direction) -> String {
+        let body = self.lines(endpoint, formats, tag, direction);
+        if !self.body.is_empty() && self.body != body {
+            self.version += 1;
+        }
+        self.body.clone_from(&body);
+        let (id, version) = (self.session_id, self.version);
+        let (origin, name) = match self.shape {
+            Shape::Teams => (IpAddr::from([127, 0, 0, 1]), "session"),
+            Shape::Carrier => (endpoint.local().ip(), "carrier"),
+        };
+        let family = family(origin);
+        format!("v=0\r\no=- {id} {version} IN {family} {origin}\r\ns={name}\r\n{body}")
+    }
+
+    fn lines(&self, endpoint: &Endpoint, formats: &[(u8, &[&str])], tag: u32, direction: Direction) -> String {
+        let local = endpoint.local();
+        let address = match (self.blackhole, local.ip()) {
+            (true, IpAddr::V4(_)) => IpAddr::from([0, 0, 0, 0]),
+            (_, address) => address,
+        };
+        let connection = format!("c=IN {} {address}\r\n", family(address));
+        let port = local.port();
+        let numbers: Vec<String> = formats.iter().map(|(number, _)| number.to_string()).collect();
+        let numbers = numbers.join(" ");
+        let mut text = match self.shape {
+            Shape::Teams => format!(
+                "{connection}b=CT:10000000\r\nt=0 0\r\nm=audio {port} RTP/SAVP {numbers}\r\n{connection}a=rtcp:{port}\r\n\
+                 a=rtcp-mux\r\na=label:main-audio\r\na=mid:1\r\n\
+                 a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{}|2^31\r\na={}\r\n",
+                self.key.to_base64().as_str(),
+                direction.as_str()
+            ),
+            Shape::Carrier => format!("{connection}t=0 0\r\nm=audio {port} RTP/AVP {numbers}\r\n"),
+        };
+        for line in formats.iter().flat_map(|(_, lines)| lines.iter()) {
+            text.push_str(&format!("a={line}\r\n"));
+        }
+        text.push_str("a=ptime:20\r\n");
+        if self.shape == Shape::Carrier {
+            text.push_str(&format!("a={}\r\n", direction.as_str()));
+        }
+        text
+    }
+}
+
+/// Teams' list on a non-bypass leg (TV-03).
+const TEAMS_FORMATS: &[(u8, &[&str])] = &[
+    (104, &["rtpmap:104 SILK/16000"]),
+    (9, &["rtpmap:9 G722/8000"]),
+    (103, &["rtpmap:103 SILK/8000"]),
+    (111, &["rtpmap:111 SIREN/16000", "fmtp:111 bitrate=16000"]),
+    (18, &["rtpmap:18 G729/8000", "fmtp:18 annexb=no"]),
+    (0, &["rtpmap:0 PCMU/8000"]),
+    (8, &["rtpmap:8 PCMA/8000"]),
+    (97, &["rtpmap:97 RED/8000"]),
+    (EVENTS, &["rtpmap:101 telephone-event/8000", "fmtp:101 0-16"]),
+    (13, &["rtpmap:13 CN/8000"]),
+    (118, &["rtpmap:118 CN/16000"]),
+];
+
+const CARRIER_FORMATS: &[(u8, &[&str])] = &[
+    (8, &["rtpmap:8 PCMA/8000"]),
+    (0, &["rtpmap:0 PCMU/8000"]),
+    (EVENTS, &["rtpmap:101 telephone-event/8000", "fmtp:101 0-15"]),
+];
+
+/// The peer's audio.
+pub(super) fn audio_of(body: &[u8]) -> Result<Audio, Disagreement> {
+    let session = Session::parse(body).map_err(|error| Disagreement::Unreadable(error.to_string()))?;
+    session.audio().cloned().ok_or(Disagreement::NoAudio)
+}
+
+/// Where the peer says its media is.
+pub(super) fn address_of(body: &[u8]) -> Option<SocketAddr> {
+    audio_of(body).ok().map(|audio| audio.rtp())
+}
+
+fn is_usable(key: Option<&MasterKey>) -> bool {
+    key.is_some_and(|key| key.suite() == Suite::AesCm128HmacSha1_80)
+}
+
+const fn family(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "IP4",
+        IpAddr::V6(_) => "IP6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Clock;
+    use std::net::Ipv4Addr;
+
+    async fn endpoint() -> Endpoint {
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Endpoint::open(local, true, Clock::start()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_shape_agrees_with_itself_and_not_with_the_other() {
+        for shape in [Shape::Teams, Shape::Carrier] {
+            let (one, two) = (endpoint().await, endpoint().await);
+            let (mut caller, mut called) = (Description::new(shape), Description::new(shape));
+            let offer = caller.offer(&one, Direction::SendRecv);
+            let offer = audio_of(offer.as_bytes()).unwrap();
+            let (answer, to_caller) = called.answer(&two, &offer, 440.0).unwrap();
+            let to_called = caller
+                .answered(&audio_of(answer.as_bytes()).unwrap(), 620.0, Direction::SendRecv)
+                .unwrap();
+            assert_eq!((to_caller.remote, to_called.remote), (one.local(), two.local()));
+            assert_eq!(to_caller.keys.is_some(), shape == Shape::Teams);
+            assert_eq!(to_called.events, Some(EVENTS));
+            let other = match shape {
+                Shape::Teams => Shape::Carrier,
+                Shape::Carrier => Shape::Teams,
+            };
+            let refused = Description::new(other).answer(&two, &offer, 440.0);
+            assert!(matches!(refused, Err(Disagreement::Transport(..))));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_version_moves_only_with_the_text() {
+        let endpoint = endpoint().await;
+        let mut description = Description::new(Shape::Teams);
+        let first = description.offer(&endpoint, Direction::SendRecv);
+        assert_eq!(description.offer(&endpoint, Direction::SendRecv), first);
+        let held = description.offer(&endpoint, Direction::Inactive);
+        assert!(held.contains(" 1 IN IP4 127.0.0.1\r\n"), "{held}");
+    }
+}

@@ -1,0 +1,87 @@
+//! What tells one kind of peer from another: its headers, its rules, its way to portcullis.
+
+use super::description::Shape;
+use super::violation::Violation;
+use crate::sip::{Flow, Hop, Message, Method, RequestDraft, ResponseDraft, Uri};
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// One kind of peer.
+pub(super) trait Persona: Send + Sync + 'static {
+    /// Judges a request outside dialogs; no dialog may come of it when there is a refusal.
+    fn judge(&self, request: &Message, flow: &Flow) -> Judgement;
+
+    /// What is wrong with a message of portcullis inside a call.
+    fn inspect(&self, message: &Message, known: &Known) -> Vec<Violation>;
+
+    /// True when this method may come inside a call.
+    fn takes(&self, method: &Method) -> bool;
+
+    /// A call's own addresses; `user` is our number.
+    fn face(&self, user: &str) -> Face;
+
+    /// The headers of a request of ours inside a call.
+    fn request(&self, draft: RequestDraft, face: &Face, is_initial: bool) -> RequestDraft;
+
+    /// The headers of a response of ours; `makes_dialog`: it answers an INVITE outside a dialog.
+    fn response(
+        &self,
+        draft: ResponseDraft,
+        request: &Message,
+        face: Option<&Face>,
+        makes_dialog: bool,
+    ) -> ResponseDraft;
+
+    /// How it writes descriptions.
+    fn shape(&self) -> Shape;
+
+    /// The way to this URI of portcullis; `seen`: where it last spoke from.
+    fn hop(&self, uri: &Uri, seen: Option<&Flow>) -> Option<Hop>;
+
+    /// Bytes about to leave.
+    fn dress(&self, bytes: Bytes) -> Bytes;
+
+    /// True when an OPTIONS of portcullis is answered by one of ours.
+    fn pings_back(&self) -> bool;
+
+    /// Within this time the ACK of our 2xx must come.
+    fn ack_limit(&self) -> std::time::Duration;
+}
+
+/// What a rule book says of a request.
+#[derive(Debug, Default)]
+pub(super) struct Judgement {
+    pub(super) violations: Vec<Violation>,
+    /// The refusal that the real peer would send.
+    pub(super) refusal: Option<ResponseDraft>,
+}
+
+/// One call's own addresses, as header values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Face {
+    /// `sip:host:port`, what From of our requests has behind the number.
+    pub(super) home: String,
+    pub(super) contact: String,
+    pub(super) record_route: Option<String>,
+}
+
+/// What portcullis must keep to inside one call.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) face: Face,
+    /// Where it said that its media is.
+    pub(super) media: Option<SocketAddr>,
+}
+
+impl Face {
+    /// The URI in Contact, which in-dialog requests have as Request-URI.
+    pub(super) fn contact_uri(&self) -> &str {
+        within_brackets(&self.contact)
+    }
+}
+
+/// `sip:a` of `<sip:a>;x`.
+pub(super) fn within_brackets(value: &str) -> &str {
+    let inner = value.split_once('<').map_or(value, |(_, rest)| rest);
+    inner.split_once('>').map_or(inner, |(uri, _)| uri)
+}

@@ -1,0 +1,156 @@
+//! What every simulator can do, whatever it simulates.
+
+use super::call::{BOUND, Call, Dial, SimError};
+use super::line::{Beginning, Line, Manner, Pings, Switch, pings_until};
+use super::persona::Persona;
+use super::script::Script;
+use super::violation::Violation;
+use super::wire::Wire;
+use crate::net::tls::{IdentityError, RootsError};
+use crate::net::{AcceptLimits, Clock, ListenError, ListenerProtocol, ListenerSettings};
+use crate::sip::{ListenerId, Message, Uri};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+
+/// Calls that may wait for somebody to ask for them.
+const WAITING: usize = 1024;
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimStartError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Identity(Vec<IdentityError>),
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    #[error("no listener is bound")]
+    NoListener,
+}
+
+/// What a simulator begins with.
+pub(super) struct Settings {
+    /// In the order of their [`ListenerId`]s.
+    pub(super) listeners: Vec<(ListenerProtocol, SocketAddr)>,
+    pub(super) persona: Arc<dyn Persona>,
+    pub(super) tone: f64,
+}
+
+/// A running simulator: its calls, what it demands, what it heard. Dropping it ends everything at once.
+pub struct Simulator {
+    wire: Wire,
+    line: Arc<Line>,
+    incoming: Mutex<mpsc::Receiver<Call>>,
+    address: SocketAddr,
+}
+
+impl Simulator {
+    pub(super) fn start(settings: Settings) -> Result<Simulator, SimStartError> {
+        let clock = Clock::start();
+        let (waiting, incoming) = mpsc::channel(WAITING);
+        let mut listeners = Vec::new();
+        let bind = settings.listeners.first().map(|(_, bind)| *bind);
+        let bind = bind.ok_or(SimStartError::NoListener)?;
+        for (index, (protocol, bind)) in (0u16..).zip(settings.listeners) {
+            listeners.push(ListenerSettings {
+                id: ListenerId(index),
+                name: format!("simulator-{index}"),
+                protocol,
+                bind,
+                advertise_host: None,
+                advertise_port: None,
+                limits: AcceptLimits::default(),
+            });
+        }
+        let mut line = None;
+        let wire = Wire::start(listeners, clock, |commands| {
+            let begun = Arc::new(Line::new(Beginning {
+                persona: settings.persona,
+                commands,
+                clock,
+                address: bind.ip(),
+                tone: settings.tone,
+                script: Script::answer(),
+                incoming: waiting,
+            }));
+            line = Some(begun.clone());
+            Switch::new(begun)
+        })?;
+        let address = wire.transports.local_address(ListenerId(0));
+        let (Some(line), Some(address)) = (line, address) else {
+            return Err(SimStartError::NoListener);
+        };
+        Ok(Simulator {
+            wire,
+            line,
+            incoming: Mutex::new(incoming),
+            address,
+        })
+    }
+
+    pub(super) fn place(&self, uri: Uri, dial: Dial) -> Call {
+        Call::place(&self.line, uri, dial)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next call that portcullis placed here.
+    pub async fn incoming(&self) -> Result<Call, SimError> {
+        self.incoming_within(BOUND).await
+    }
+
+    /// The same with another bound.
+    pub async fn incoming_within(&self, bound: Duration) -> Result<Call, SimError> {
+        let mut incoming = self.incoming.lock().await;
+        let call = timeout(bound, incoming.recv()).await;
+        call.map_err(|_| SimError::Late("a call"))?.ok_or(SimError::Over)
+    }
+
+    /// What becomes of calls from now on. At the beginning: 200 at once.
+    pub fn set_script(&self, script: Script) {
+        self.line.set_script(script);
+    }
+
+    /// What becomes of the next call alone; several wait in line.
+    pub fn script_once(&self, script: Script) {
+        self.line.script_once(script);
+    }
+
+    /// How everybody is treated from now on.
+    pub fn set_manner(&self, manner: Manner) {
+        self.line.set_manner(manner);
+    }
+
+    /// What portcullis did wrong so far.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.line.violations.list()
+    }
+
+    /// Every message that came, the newest few thousand.
+    pub fn transcript(&self) -> Vec<Message> {
+        self.line.transcript()
+    }
+
+    /// OPTIONS so far.
+    pub fn pings(&self) -> Pings {
+        *self.line.pings.borrow()
+    }
+
+    /// Until OPTIONS went as `enough` wants.
+    pub async fn pings_until(&self, enough: impl FnMut(&Pings) -> bool) -> Result<Pings, SimError> {
+        let seen = pings_until(&self.line, BOUND, enough).await;
+        seen.ok_or(SimError::Late("OPTIONS"))
+    }
+
+    /// Ends all calls without a word, stops listening, closes all connections.
+    pub async fn shut_down(&self) {
+        self.line.shut_down().await;
+        self.wire.shut_down().await;
+    }
+}

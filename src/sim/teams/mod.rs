@@ -1,0 +1,115 @@
+//! A peer like Teams: mutual TLS, SRTP, and the rules of Direct Routing, answered and enforced as Teams does.
+//!
+//! One [`TeamsSim`] is one hub (`sip.pstnhub.microsoft.com`); several hubs are several simulators.
+
+mod persona;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use super::simulator::{Settings, SimStartError, Simulator};
+use crate::net::ListenerProtocol;
+use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
+use crate::sip::Uri;
+use persona::TeamsPersona;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use super::call::{Call, Dial, SimError};
+
+/// What a simulated hub begins with.
+#[derive(Debug, Clone)]
+pub struct TeamsSettings {
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where portcullis' Teams listener is; `None`: only answering, at where portcullis calls from.
+    pub sbc: Option<SocketAddr>,
+    /// The tenant's trunk name: host of our INVITEs.
+    pub trunk: String,
+    /// The hub's name; the certificate must bear it.
+    pub hub: String,
+    /// PEM: our certificate (serverAuth alone, as Teams' own since 2026), shown in both directions.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// PEM: the roots that portcullis' certificate chains to.
+    pub roots: PathBuf,
+    /// Hz.
+    pub tone: f64,
+}
+
+/// One simulated hub.
+pub struct TeamsSim {
+    simulator: Simulator,
+    settings: TeamsSettings,
+}
+
+impl TeamsSim {
+    /// Binds and starts it. Needs a tokio runtime.
+    pub fn start(settings: TeamsSettings) -> Result<TeamsSim, SimStartError> {
+        let identities = IdentityStore::open(vec![IdentityFiles {
+            name: settings.hub.clone(),
+            certificate: settings.certificate.clone(),
+            key: settings.key.clone(),
+        }])
+        .map_err(SimStartError::Identity)?;
+        let roots = Arc::new(TrustRoots::from_file(&settings.roots)?);
+        let profile = TlsProfile::new(
+            Arc::new(identities),
+            // Any name: what Contact says is compared with it later (section 4.1).
+            ClientCertificates::Require(ClientTrust::teams(roots.clone(), Vec::new())),
+            roots,
+            &settings.hub,
+        );
+        let port = Arc::new(OnceLock::new());
+        let base = settings.hub.split_once('.').map_or("", |(_, base)| base);
+        let persona = TeamsPersona {
+            hub: settings.hub.clone(),
+            proxy: format!("sip-du-a-eu.{base}"),
+            api: format!("api-du-a-euno.{base}"),
+            port: port.clone(),
+            sbc: settings.sbc,
+        };
+        let simulator = Simulator::start(Settings {
+            listeners: vec![(ListenerProtocol::Tls(profile), settings.listen)],
+            persona: Arc::new(persona),
+            tone: settings.tone,
+        })?;
+        // Set once, here.
+        let _ = port.set(simulator.address().port());
+        Ok(TeamsSim { simulator, settings })
+    }
+
+    /// The names that have to resolve to this simulator: the hub's own, and that of its Record-Route.
+    pub fn names(&self) -> [String; 2] {
+        let base = self.settings.hub.split_once('.').map_or("", |(_, base)| base);
+        [self.settings.hub.clone(), format!("sip-du-a-eu.{base}")]
+    }
+
+    /// A Teams user calls out: INVITE on a connection of our own.
+    pub async fn place_call(&self, dial: Dial) -> Result<Call, SimError> {
+        let (host, port) = (dial.host.as_ref().unwrap_or(&self.settings.trunk), self.settings.sbc);
+        let uri = Uri::sip(Some(&dial.to), host, port.map(|sbc| sbc.port()))
+            .and_then(|uri| uri.with_param("user", Some("phone")))
+            .and_then(|uri| uri.with_param("transport", Some("tls")))
+            .map_err(|_| SimError::NoAddress(dial.to.clone()))?;
+        Ok(self.simulator.place(uri, dial))
+    }
+}
+
+impl Deref for TeamsSim {
+    type Target = Simulator;
+
+    fn deref(&self) -> &Simulator {
+        &self.simulator
+    }
+}
+
+/// A correlation id as Teams has them.
+fn guid() -> String {
+    let bits: u128 = rand::random();
+    let text = format!("{bits:032x}");
+    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}

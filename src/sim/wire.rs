@@ -1,0 +1,240 @@
+//! The simulators' own SIP wire: transports and one transaction table in one task.
+//!
+//! Not the shards that portcullis runs on: a peer must be able to stay silent where a shard answers 100 at once, to
+//! write header names as Teams does, and to never acknowledge.
+
+use crate::net::shard::Command;
+use crate::net::{
+    AdmitAll, Clock, Counters, FailureReport, Inbox, ListenError, ListenerSettings, NetEvent, Observer, Opener,
+    Outgoing, PoolSettings, Received, Surroundings, Transports,
+};
+use crate::sip::transaction::{
+    Cause, ClientTransactionId, Limits, Output, SendTo, Settings, Shard, Timers, TransactionId, Transactions,
+};
+use crate::sip::{ConnectionId, Flow, Message};
+use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+
+/// Messages and commands that may wait; callers wait when the queue is full.
+const QUEUE: usize = 1024;
+/// Without a transaction no timer is due; the sleep needs some end.
+const NO_TIMER: Duration = Duration::from_secs(3600);
+
+/// Whose wire it is.
+pub(super) trait Ears: Send + 'static {
+    /// A message arrived; false: it was never heard. `own_connection`: we opened what it came on.
+    fn overhears(&mut self, message: &Message, flow: &Flow, own_connection: bool) -> bool;
+
+    /// Bytes about to leave.
+    fn dresses(&mut self, bytes: Bytes) -> Bytes;
+
+    /// The transaction layer has something to tell.
+    fn hears(&mut self, output: Output, commands: &mut Vec<Command>);
+}
+
+/// The running wire. Dropping it stops it.
+pub(super) struct Wire {
+    pub(super) transports: Transports,
+    task: JoinHandle<()>,
+}
+
+impl Wire {
+    /// Binds the listeners and starts the task; `ears` gets the queue of commands.
+    pub(super) fn start<E: Ears>(
+        listeners: Vec<ListenerSettings>,
+        clock: Clock,
+        ears: impl FnOnce(mpsc::Sender<Command>) -> E,
+    ) -> Result<Wire, ListenError> {
+        let counters = Arc::new(Counters::default());
+        let (inbox, mut received) = Inbox::new(1, QUEUE, counters.clone());
+        let own = Arc::new(OwnConnections::default());
+        let transports = Transports::open(
+            listeners,
+            PoolSettings::default(),
+            Surroundings {
+                clock,
+                counters,
+                inbox,
+                admission: Arc::new(AdmitAll),
+                observer: own.clone(),
+            },
+        )?;
+        let (commands, orders) = mpsc::channel(QUEUE);
+        let (failures, failed) = mpsc::unbounded_channel();
+        let loop_ = WireTask {
+            ears: ears(commands),
+            transactions: Transactions::new(Settings {
+                timers: Timers::default(),
+                limits: Limits::default(),
+                shard: Shard::SINGLE,
+                seed: rand::random(),
+            }),
+            transports: transports.clone(),
+            clock,
+            own,
+            failures,
+            tokens: HashMap::new(),
+        };
+        let messages = received.pop();
+        Ok(Wire {
+            transports,
+            task: tokio::spawn(async move {
+                if let Some(messages) = messages {
+                    loop_.run(messages, orders, failed).await;
+                }
+            }),
+        })
+    }
+
+    /// Stops listening and closes all connections.
+    pub(super) async fn shut_down(&self) {
+        self.task.abort();
+        self.transports.shut_down(Duration::from_secs(2)).await;
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The connections that this side opened: a request of the peer must not come on them (RFC 5923 is not spoken).
+#[derive(Debug, Default)]
+struct OwnConnections(Mutex<HashSet<ConnectionId>>);
+
+impl OwnConnections {
+    fn contain(&self, connection: ConnectionId) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&connection)
+    }
+}
+
+impl Observer for OwnConnections {
+    fn event(&self, event: &NetEvent<'_>) {
+        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            NetEvent::Connected { connection } if connection.opener == Opener::Us => {
+                own.insert(connection.flow.connection);
+            }
+            NetEvent::Closed { connection, .. } => {
+                own.remove(&connection.flow.connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+struct WireTask<E> {
+    ears: E,
+    transactions: Transactions,
+    transports: Transports,
+    clock: Clock,
+    own: Arc<OwnConnections>,
+    failures: mpsc::UnboundedSender<TransactionId>,
+    tokens: HashMap<u64, ClientTransactionId>,
+}
+
+impl<E: Ears> WireTask<E> {
+    async fn run(
+        mut self,
+        mut received: mpsc::Receiver<Received>,
+        mut orders: mpsc::Receiver<Command>,
+        mut failed: mpsc::UnboundedReceiver<TransactionId>,
+    ) {
+        let mut commands = Vec::new();
+        loop {
+            let due = self.transactions.next_timeout().unwrap_or(self.clock.now() + NO_TIMER);
+            tokio::select! {
+                Some(id) = failed.recv() => self.transactions.transport_failed(id),
+                order = orders.recv() => match order {
+                    Some(order) => commands.push(order),
+                    None => return,
+                },
+                Some(Received { message, flow }) = received.recv() => {
+                    if self.ears.overhears(&message, &flow, self.own.contain(flow.connection)) {
+                        self.transactions.receive(message, flow, self.clock.now());
+                    }
+                }
+                () = sleep_until(self.clock.instant(due)) => self.transactions.handle_timeout(self.clock.now()),
+            }
+            self.settle(&mut commands);
+        }
+    }
+
+    fn settle(&mut self, commands: &mut Vec<Command>) {
+        loop {
+            for command in std::mem::take(commands) {
+                self.execute(command);
+            }
+            while let Some(output) = self.transactions.poll() {
+                match output {
+                    Output::Send { transaction, to, bytes } => self.send(transaction, &to, bytes),
+                    Output::Failed { id, token, cause } => {
+                        self.tokens.remove(&token);
+                        self.ears.hears(Output::Failed { id, token, cause }, commands);
+                    }
+                    Output::Terminated { id, token } => {
+                        self.tokens.remove(&token);
+                        self.ears.hears(Output::Terminated { id, token }, commands);
+                    }
+                    other => self.ears.hears(other, commands),
+                }
+            }
+            if commands.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn execute(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Request { token, draft, hop } => {
+                let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();
+                if let Ok(id) = self.transactions.request(&draft, hop, token, &sent_by, now) {
+                    self.tokens.insert(token, id);
+                }
+            }
+            Command::Cancel { token, headers } => {
+                if let Some(id) = self.tokens.get(&token) {
+                    self.transactions.cancel(*id, headers, now);
+                }
+            }
+            // A response that comes too late is the peer's to miss.
+            Command::Respond { id, draft } => drop(self.transactions.respond(id, &draft, now)),
+            Command::Acknowledged { id } => self.transactions.acknowledged(id),
+            Command::Ack { draft, hop } => {
+                let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();
+                self.transactions.send_ack(&draft, hop, &sent_by);
+            }
+            Command::ShedNewCalls(retry_after) => self.transactions.shed_new_calls(retry_after),
+        }
+    }
+
+    fn send(&mut self, transaction: Option<TransactionId>, to: &SendTo, bytes: Bytes) {
+        let report = transaction.map(|id| FailureReport::new(id, self.failures.clone()));
+        let bytes = self.ears.dresses(bytes);
+        let outgoing = match to {
+            SendTo::Hop(_) => Outgoing::request(bytes, report),
+            SendTo::Flow { .. } => Outgoing::response(bytes, report),
+        };
+        // Dropping it reports the failure to the transaction.
+        let _ = self.transports.send(to, outgoing);
+    }
+}
+
+/// A request that got no final response, as the response that RFC 3261 §8.1.3.1 makes of it.
+pub(super) const fn status_of(cause: Cause) -> u16 {
+    match cause {
+        Cause::Timeout => 408,
+        Cause::Transport => 503,
+    }
+}
