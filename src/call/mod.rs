@@ -9,7 +9,7 @@
 //! | ringing, early media, answer, refusal | `progress` |
 //! | hold, resume, codec, refresh | `change` |
 //! | BYE, CANCEL, ACK | `teardown` |
-//! | finding or bearing the call of a message | `switchboard`, `directory` |
+//! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
 //! | carrying out effects | `task`, `delivery` |
 
 mod cause;
@@ -24,6 +24,7 @@ mod leg_media;
 mod node;
 mod progress;
 mod record;
+mod sender;
 mod session_clock;
 mod setup;
 mod switchboard;

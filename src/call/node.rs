@@ -9,9 +9,10 @@ use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
 use crate::observe::Observer;
+use crate::sip::digest::DigestServer;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Notify;
 
 /// The shared parts of a running node.
@@ -26,6 +27,8 @@ pub struct Node {
     pub calls: Directory,
     pub observer: Arc<dyn Observer>,
     pub hop_mark: HopMark,
+    /// Proves carriers that are known by a password.
+    pub digest: Mutex<DigestServer>,
     /// Set once the shards run.
     pub signalling: OnceLock<SignallingHandle>,
     draining: AtomicBool,
@@ -52,6 +55,7 @@ impl Node {
             calls: Directory::default(),
             observer,
             hop_mark: HopMark::new(rand::random()),
+            digest: Mutex::new(DigestServer::new(rand::random())),
             signalling: OnceLock::new(),
             draining: AtomicBool::new(false),
             call_ended: Notify::new(),

@@ -5,10 +5,11 @@ use super::event::{Event, SendFailure};
 use super::id::{CallId, Token};
 use super::node::Node;
 use super::record::{CallFacts, Direction};
+use super::sender::Sender;
 use super::setup::Birth;
 use super::task;
 use crate::carrier::{self, PlanFacts};
-use crate::config::{CallerHeader, Carrier, Config, Limits, Purpose, UnknownSource};
+use crate::config::{CallerHeader, Config, Limits, UnknownSource};
 use crate::dial::{DialPlan, LegTerms};
 use crate::net::shard::{Command, TransactionUser};
 use crate::observe::Happening;
@@ -36,7 +37,7 @@ pub struct OutsideResponse {
 
 /// The transaction user of one shard.
 pub struct Switchboard {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     outside: OutsideResponses,
     /// The calls of INVITEs that may still be cancelled or acknowledged: a CANCEL bears no tag of ours.
     invites: HashMap<ServerTransactionId, CallId>,
@@ -44,13 +45,6 @@ pub struct Switchboard {
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
 const SWEEP_ABOVE: usize = 1_024;
-
-/// Who sent a request.
-enum Sender {
-    Teams,
-    Carrier(Arc<Carrier>),
-    Unknown,
-}
 
 impl Switchboard {
     /// For one shard of `node`.
@@ -62,29 +56,13 @@ impl Switchboard {
         }
     }
 
-    fn sender(&self, config: &Config, flow: &Flow) -> Sender {
-        match config.sbc.listener(flow.listener).map(|listener| listener.purpose) {
-            Some(Purpose::Teams) => {
-                let address = flow.remote.ip().to_canonical();
-                let published = config
-                    .sbc
-                    .teams
-                    .networks
-                    .iter()
-                    .any(|network| network.contains(address));
-                if flow.peer.is_some() || published {
-                    Sender::Teams
-                } else {
-                    Sender::Unknown
-                }
-            }
-            _ => carrier::identify(config, flow).map_or(Sender::Unknown, |carrier| Sender::Carrier(carrier.clone())),
-        }
-    }
-
     fn outside_dialog(&mut self, id: ServerTransactionId, message: &Message, flow: &Flow, commands: &mut Vec<Command>) {
         let config = self.node.config.load_full();
-        let sender = self.sender(&config, flow);
+        let sender = self.sender(&config, message, flow);
+        if let Sender::Unproven { realm, why } = &sender {
+            commands.push(respond(id, self.challenge(&config, realm, *why)));
+            return;
+        }
         if matches!(sender, Sender::Unknown) {
             // Silence is kept before parsing, by address; what gets here is told plainly.
             if config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable() {
@@ -110,28 +88,7 @@ impl Switchboard {
         }
     }
 
-    /// OPTIONS from a hub: which one is known by its Contact or Via only loosely, so all hubs of the base name count.
-    fn hear(&self, config: &Config, sender: &Sender, message: &Message) {
-        if !matches!(sender, Sender::Teams) {
-            return;
-        }
-        let host = message
-            .from()
-            .map(|from| from.uri().host().to_ascii_lowercase())
-            .unwrap_or_default();
-        let now = self.node.clock.now();
-        for hub in &config.sbc.teams.hubs {
-            if host.is_empty()
-                || host == hub.host.as_str()
-                || config.sbc.teams.hubs.len() == 1
-                || host.starts_with("sip-")
-            {
-                self.node.peers.heard(&teams::hub_name(hub), now);
-            }
-        }
-    }
-
-    fn plain(&self, config: &Config, status: u16) -> ResponseDraft {
+    pub(super) fn plain(&self, config: &Config, status: u16) -> ResponseDraft {
         ResponseDraft::new(status).header(HeaderName::Server, &config.sbc.teams.product)
     }
 

@@ -29,6 +29,8 @@ struct Asked {
     listener: ListenerId,
     server_name: Option<Arc<str>>,
     interval: Duration,
+    /// For its answer.
+    timeout: Duration,
     /// Failures in a row that mark it down.
     threshold: u32,
     product: String,
@@ -57,7 +59,7 @@ impl<C: Surroundings> Monitor<C> {
     /// interval, so that peers are not asked in step.
     pub async fn run(self, mut outcomes: mpsc::Receiver<Outcome>) {
         let mut due: HashMap<PeerName, Instant> = HashMap::new();
-        let mut waiting: HashMap<u64, Asked> = HashMap::new();
+        let mut waiting: HashMap<u64, (Asked, Instant)> = HashMap::new();
         let mut generation = 0;
         let mut plan: Vec<Asked> = Vec::new();
         loop {
@@ -69,6 +71,14 @@ impl<C: Surroundings> Monitor<C> {
                 self.peers.peers().keep(|peer| known(&config, peer));
             }
             let now = Instant::now();
+            // Who answers later than this does not answer.
+            waiting.retain(|_, (asked, until)| {
+                let late = *until <= now;
+                if late {
+                    self.learn(asked, None);
+                }
+                !late
+            });
             for asked in &plan {
                 let at = *due
                     .entry(asked.peer.clone())
@@ -87,7 +97,7 @@ impl<C: Surroundings> Monitor<C> {
                 .min(now + Duration::from_secs(1));
             tokio::select! {
                 outcome = outcomes.recv() => match outcome {
-                    Some((token, message)) => if let Some(asked) = waiting.remove(&token) {
+                    Some((token, message)) => if let Some((asked, _)) = waiting.remove(&token) {
                         self.learn(&asked, message.as_ref());
                     },
                     None => return,
@@ -97,7 +107,7 @@ impl<C: Surroundings> Monitor<C> {
         }
     }
 
-    async fn ask(&self, asked: &Asked, waiting: &mut HashMap<u64, Asked>) {
+    async fn ask(&self, asked: &Asked, waiting: &mut HashMap<u64, (Asked, Instant)>) {
         let candidate = match self.peers.resolver().resolve(&asked.target).await {
             Ok(answer) => answer.candidates.into_iter().next(),
             Err(_) => None,
@@ -120,7 +130,7 @@ impl<C: Surroundings> Monitor<C> {
         };
         let now = self.clock.now();
         self.peers.peers().update(&asked.peer, |known| known.sent(now));
-        waiting.insert(token, asked.clone());
+        waiting.insert(token, (asked.clone(), Instant::now() + asked.timeout));
         if self.signalling.request(token, draft, hop).await.is_err() {
             waiting.remove(&token);
         }
@@ -173,6 +183,7 @@ fn asked(config: &Config) -> Vec<Asked> {
             listener: teams.listener,
             server_name: Some(hub.host.as_str().into()),
             interval: teams.options_interval,
+            timeout: teams.options_timeout,
             threshold: teams.options_failures,
             product: teams.product.clone(),
             is_hub: true,
@@ -204,6 +215,7 @@ fn asked(config: &Config) -> Vec<Asked> {
                 listener: gateway.listener,
                 server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
                 interval,
+                timeout: teams.options_timeout,
                 threshold: 3,
                 product: teams.product.clone(),
                 is_hub: false,

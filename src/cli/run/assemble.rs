@@ -77,8 +77,14 @@ fn settings(config: &Config, listener: &Listener) -> Result<ListenerSettings, Tl
         bind: listener.bind,
         advertise_host: Some(listener.advertise.to_string()),
         advertise_port: Some(listener.advertise_port),
-        limits: AcceptLimits::default(),
+        limits: accept_limits(config),
     })
+}
+
+fn accept_limits(config: &Config) -> AcceptLimits {
+    let mut limits = AcceptLimits::default();
+    limits.stream.idle = config.sbc.timers.idle_connection;
+    limits
 }
 
 /// Outgoing connections.

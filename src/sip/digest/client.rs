@@ -1,10 +1,9 @@
 //! The client side of Digest authentication (RFC 7616, RFC 2617, RFC 8760): answers a 401 or 407 of the one realm
 //! whose credentials are configured, and of no other (a called party must not harvest a trunk's response).
 
-use super::header::{self, Challenge as ChallengeValue};
-use md5::Md5;
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
+use crate::sip::header::{self, Challenge as ChallengeValue};
+
+use super::algorithm::{Algorithm, Proof};
 
 /// How many challenges in a row are answered before the credentials count as refused.
 const MAX_UNPROVEN: u8 = 3;
@@ -24,58 +23,6 @@ impl std::fmt::Debug for Credentials {
             .field("username", &self.username)
             .finish_non_exhaustive()
     }
-}
-
-/// Digest algorithms that we answer, weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Algorithm {
-    Md5,
-    Md5Sess,
-    Sha256,
-    Sha256Sess,
-}
-
-impl Algorithm {
-    fn parse(name: &str) -> Option<Algorithm> {
-        [
-            Algorithm::Md5,
-            Algorithm::Md5Sess,
-            Algorithm::Sha256,
-            Algorithm::Sha256Sess,
-        ]
-        .into_iter()
-        .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Algorithm::Md5 => "MD5",
-            Algorithm::Md5Sess => "MD5-sess",
-            Algorithm::Sha256 => "SHA-256",
-            Algorithm::Sha256Sess => "SHA-256-sess",
-        }
-    }
-
-    const fn is_session(self) -> bool {
-        matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
-    }
-
-    fn hash(self, text: &str) -> String {
-        match self {
-            Algorithm::Md5 | Algorithm::Md5Sess => hexadecimal(&Md5::digest(text)),
-            Algorithm::Sha256 | Algorithm::Sha256Sess => hexadecimal(&Sha256::digest(text)),
-        }
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// Why a challenge is not answered. The call fails with the 401 or 407 then.
@@ -244,16 +191,18 @@ fn authorization(
         password,
     } = credentials;
     let Challenge { nonce, algorithm, .. } = challenge;
-    let mut secret = algorithm.hash(&format!("{username}:{realm}:{password}"));
-    if algorithm.is_session() {
-        secret = algorithm.hash(&format!("{secret}:{nonce}:{cnonce}"));
-    }
-    let request = algorithm.hash(&format!("{method}:{uri}"));
-    let response = if challenge.qop_auth {
-        algorithm.hash(&format!("{secret}:{nonce}:{used:08x}:{cnonce}:auth:{request}"))
-    } else {
-        algorithm.hash(&format!("{secret}:{nonce}:{request}"))
+    let qop = challenge.qop_auth.then_some(used);
+    let proof = Proof {
+        realm,
+        username,
+        password,
+        nonce,
+        cnonce,
+        method,
+        uri,
+        count: qop,
     };
+    let response = proof.response(*algorithm);
     let mut value = header::Credentials::new("Digest")
         .quoted("username", username)
         .quoted("realm", realm)

@@ -1,0 +1,10 @@
+//! Digest authentication (RFC 7616, RFC 2617, RFC 8760), both sides, as pure decisions: [`DigestClient`] answers the
+//! challenges of the one realm whose credentials are configured, [`DigestServer`] challenges and verifies.
+
+mod algorithm;
+mod client;
+mod server;
+
+pub use algorithm::Algorithm;
+pub use client::{Credentials, DigestClient, DigestError};
+pub use server::{DigestServer, Unproven, User};
