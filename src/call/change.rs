@@ -122,7 +122,7 @@ impl Call {
             Err(detail) => self.refuse_change(index, 488, Some(detail)),
             Ok(Consequence::None) => match self.answer_change(index, &offer) {
                 Ok(()) => {
-                    self.reconnect();
+                    self.reconnect(now);
                     self.accept_change(index, now);
                 }
                 Err(detail) => self.refuse_change(index, 488, Some(detail)),
@@ -344,12 +344,12 @@ impl Call {
         };
         let Some(asked) = change.asked else {
             // A refresh: an answer that can't be read changes nothing.
-            self.reconnect();
+            self.reconnect(now);
             return;
         };
         match taken.and_then(|()| self.answer_change(asked.from, &asked.offer)) {
             Ok(()) => {
-                self.reconnect();
+                self.reconnect(now);
                 self.accept_change(asked.from, now);
             }
             Err(detail) => self.refuse_change(asked.from, 488, Some(detail)),
@@ -452,9 +452,9 @@ impl Call {
         }
     }
 
-    fn reconnect(&mut self) {
+    fn reconnect(&mut self, now: Moment) {
         if let Some(callee) = self.winner {
-            self.connect(callee);
+            self.connect(callee, now);
         }
     }
 }

@@ -21,6 +21,7 @@ mod hop_mark;
 mod id;
 mod leg;
 mod leg_media;
+mod location;
 mod node;
 mod progress;
 mod record;

@@ -50,7 +50,7 @@ impl Call {
     }
 
     fn progress(&mut self, index: LegIndex, message: &Message, now: Moment) {
-        let has_early_media = self.early_media(index, message);
+        let has_early_media = self.early_media(index, message, now);
         let status = message.status().unwrap_or(180);
         if self.milestones.ringing.is_none() {
             self.milestones.ringing = Some(now);
@@ -60,7 +60,7 @@ impl Call {
     }
 
     /// Takes the description in a provisional response; true when the caller can hear it now.
-    fn early_media(&mut self, index: LegIndex, message: &Message) -> bool {
+    fn early_media(&mut self, index: LegIndex, message: &Message, now: Moment) -> bool {
         let someone_elses = self.winner.is_some_and(|winner| winner != index);
         if message.body().is_empty() || someone_elses || self.offer.is_none() {
             return false;
@@ -79,7 +79,7 @@ impl Call {
             self.winner = None;
             return false;
         }
-        self.connect(index);
+        self.connect(index, now);
         true
     }
 
@@ -100,7 +100,7 @@ impl Call {
     }
 
     /// Tells the media worker how both legs stand and joins them.
-    pub(super) fn connect(&mut self, index: LegIndex) {
+    pub(super) fn connect(&mut self, index: LegIndex, now: Moment) {
         let (Some(caller), Some(callee)) = (self.leg(LegIndex::CALLER), self.leg(index)) else {
             return;
         };
@@ -116,6 +116,17 @@ impl Call {
             self.effects.push(Effect::ConfigureMedia { handle: b, config });
         }
         self.effects.push(Effect::BridgeMedia { a, b });
+        self.note_hold(index, now);
+    }
+
+    /// A call is on hold while one of its sides may not send.
+    fn note_hold(&mut self, index: LegIndex, now: Moment) {
+        let hears = |index| {
+            let settled = self.leg(index).and_then(|leg| leg.media.negotiated.as_ref());
+            settled.is_none_or(|settled| settled.direction.receives())
+        };
+        let held = !(hears(LegIndex::CALLER) && hears(index));
+        self.held_since = held.then(|| self.held_since.unwrap_or(now));
     }
 
     /// A provisional response to the caller; with our answer when there is early media (TEAMS-048).
@@ -203,7 +214,7 @@ impl Call {
             self.end(Cause::MediaRefused { detail }, now);
             return;
         }
-        self.connect(index);
+        self.connect(index, now);
         let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
             return;
         };
@@ -269,6 +280,7 @@ impl Call {
         for ringing in &mut self.ringing {
             ringing.over = true;
             ringing.silent_until = None;
+            ringing.rings_until = None;
         }
     }
 

@@ -5,6 +5,7 @@ use super::event::{CallNews, Effect, PeerVerdict, SendFailure, To};
 use super::hop_mark::HopMark;
 use super::id::{CallId, LegIndex, Token};
 use super::leg::{Leg, LegState, SentInvite, decorate_request, with_supported};
+use super::location::Location;
 use super::record::{CallFacts, Milestones};
 use super::value::{Call, Phase};
 use crate::dial::{AttemptFailure, DialPlan, LegTerms, PlannedHop};
@@ -32,6 +33,8 @@ pub struct Ringing {
     pub(super) leg: Option<LegIndex>,
     /// No response at all by then: the next hop.
     pub(super) silent_until: Option<Moment>,
+    /// Unanswered by then: it counts as not answered.
+    pub(super) rings_until: Option<Moment>,
     /// The last hop's failure.
     failure: Option<AttemptFailure>,
     /// Nothing more comes of it.
@@ -55,6 +58,8 @@ pub struct Birth<'a> {
     pub transaction: ServerTransactionId,
     /// Silence on a leg that should be heard ends the call.
     pub media_timeout_ends_call: bool,
+    /// A call on hold for longer than this is ended.
+    pub hold_timeout: Duration,
     /// The process's own.
     pub hop_mark: HopMark,
 }
@@ -82,6 +87,10 @@ impl Call {
             status: 0,
             offer: None,
             media_timeout_ends_call: birth.media_timeout_ends_call,
+            ringing_limit: birth.plan.ringing,
+            hold_timeout: birth.hold_timeout,
+            held_since: None,
+            location: Location::of(birth.invite),
             hop_mark: birth.hop_mark.after(birth.invite.call_id()),
             random: birth.seed,
             requests: 0,
@@ -298,7 +307,8 @@ impl Call {
 
     /// Sends the leg's INVITE as its state says: the first one, or again after a challenge or a 422.
     pub(super) fn send_invite(&mut self, index: LegIndex, now: Moment) {
-        let max_forwards = self.max_forwards;
+        let (max_forwards, limit) = (self.max_forwards, self.ringing_limit);
+        let location = self.location.clone();
         let Some(leg) = self.leg_mut(index) else { return };
         let contact = leg.contact();
         let (Some(hop), Some(invite), Some(body)) = (&leg.hop, &mut leg.invite, &leg.media.described) else {
@@ -323,7 +333,11 @@ impl Call {
         if let Some((name, value)) = &invite.authorization {
             draft = draft.header(*name, value);
         }
-        let draft = decorate_request(draft, &leg.terms).body("application/sdp", body.clone());
+        let mut draft = decorate_request(draft, &leg.terms);
+        draft = match location.filter(|_| leg.terms.pass_location) {
+            Some(location) => location.wrap(draft, body),
+            None => draft.body("application/sdp", body.clone()),
+        };
         let (to, patience) = (To::Next(hop.next.clone()), hop.first_response);
         let token = self.send(index, draft, to);
         if let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) {
@@ -331,6 +345,7 @@ impl Call {
         }
         if let Some(ringing) = self.ringing_of(index) {
             ringing.silent_until = Some(now + patience);
+            ringing.rings_until.get_or_insert(now + limit);
         }
     }
 
@@ -351,6 +366,22 @@ impl Call {
             self.give_up(index, None);
             let failure = AttemptFailure::local(503, "Service Unavailable", "no response in time".into());
             self.hop_failed(index, failure, true, now);
+        }
+    }
+
+    /// Destinations that ring too long are given up; nobody else is tried for them.
+    pub(super) fn ringing_timeouts(&mut self, now: Moment) {
+        let late = |ringing: &&Ringing| ringing.rings_until.is_some_and(|until| until <= now);
+        let legs: Vec<LegIndex> = self
+            .ringing
+            .iter()
+            .filter(late)
+            .filter_map(|ringing| ringing.leg)
+            .collect();
+        for index in legs {
+            self.give_up(index, None);
+            let failure = AttemptFailure::local(480, "Temporarily Unavailable", "no answer".into());
+            self.hop_failed(index, failure, false, now);
         }
     }
 
@@ -395,6 +426,7 @@ impl Call {
         let ringing = &mut self.ringing[position];
         ringing.leg = None;
         ringing.silent_until = None;
+        ringing.rings_until = None;
         ringing.failure = Some(failure);
         if hunt_on {
             self.next_hop(position, now);
@@ -430,6 +462,7 @@ impl Call {
         }
         let cause = match crate::dial::best_failure(&self.failures) {
             Some(failure) if failure.is_local() => match failure.status {
+                480 => Cause::NoAnswer,
                 488 => Cause::MediaRefused {
                     detail: failure.explain(),
                 },
@@ -524,6 +557,7 @@ impl Ringing {
             hops: attempt.hops.into(),
             leg: None,
             silent_until: None,
+            rings_until: None,
             failure: None,
             over: false,
         }

@@ -181,6 +181,7 @@ impl Switchboard {
             flow,
             transaction: id,
             media_timeout_ends_call: true,
+            hold_timeout: config.sbc.media.hold_timeout,
             hop_mark: self.node.hop_mark,
         };
         self.remember(id, live.id);
@@ -246,7 +247,8 @@ impl Switchboard {
         (
             DialPlan {
                 attempts: vec![attempt],
-                timeout: config.sbc.timers.ringing,
+                timeout: config.sbc.timers.setup,
+                ringing: config.sbc.timers.ringing,
             },
             terms,
         )

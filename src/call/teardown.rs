@@ -91,13 +91,13 @@ impl Call {
         if !answer_due || self.phase != Phase::Answered {
             return;
         }
-        if let Err(detail) = self.late_answer(index, message) {
+        if let Err(detail) = self.late_answer(index, message, now) {
             self.end(Cause::MediaRefused { detail }, now);
         }
     }
 
     /// Our 2xx carried an offer: the ACK carries the answer (RFC 3261 §13.2.1).
-    fn late_answer(&mut self, index: LegIndex, message: &Message) -> Result<(), String> {
+    fn late_answer(&mut self, index: LegIndex, message: &Message, now: Moment) -> Result<(), String> {
         let body = offer_of(message)?.ok_or("the ACK has no answer to our offer")?;
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
@@ -105,7 +105,7 @@ impl Call {
             .take_answer(&terms, &body, true)
             .map_err(|refusal| refusal.to_string())?;
         if let Some(callee) = self.winner {
-            self.connect(callee);
+            self.connect(callee, now);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::event::{CallNews, Effect, Event, MediaNotice, To};
 use super::hop_mark::HopMark;
 use super::id::{CallId, LegIndex, Token};
 use super::leg::{Leg, LegState};
+use super::location::Location;
 use super::record::{CallFacts, CallRecord, Milestones};
 use super::setup::Ringing;
 use crate::dial::AttemptFailure;
@@ -59,6 +60,12 @@ pub struct Call {
     /// The caller's offer, until it is answered.
     pub(super) offer: Option<Vec<u8>>,
     pub(super) media_timeout_ends_call: bool,
+    /// How long one destination may ring.
+    pub(super) ringing_limit: Duration,
+    pub(super) hold_timeout: Duration,
+    pub(super) held_since: Option<Moment>,
+    /// Where an emergency caller is.
+    pub(super) location: Option<Location>,
     pub(super) hop_mark: HopMark,
     pub(super) random: u64,
     pub(super) requests: u32,
@@ -116,14 +123,20 @@ impl Call {
 
     /// When [`Event::Tick`] is due.
     pub fn next_timeout(&self) -> Option<Moment> {
-        let sessions = self
-            .legs
+        let up = self.legs.iter().filter(|leg| leg.is_up());
+        let sessions = up.filter_map(|leg| leg.session.map(|clock| clock.next()));
+        let ringing = self
+            .ringing
             .iter()
-            .filter(|leg| leg.is_up())
-            .filter_map(|leg| leg.session.map(|clock| clock.next()));
-        let first_responses = self.ringing.iter().filter_map(|ringing| ringing.silent_until);
+            .flat_map(|ringing| [ringing.silent_until, ringing.rings_until])
+            .flatten();
         let change = self.change.as_ref().and_then(|change| change.retry_at);
-        sessions.chain(first_responses).chain(change).chain(self.deadline).min()
+        sessions
+            .chain(ringing)
+            .chain(change)
+            .chain(self.held_until())
+            .chain(self.deadline)
+            .min()
     }
 
     fn response(&mut self, token: Token, message: &Message, flow: &crate::sip::Flow, now: Moment) {
@@ -222,9 +235,24 @@ impl Call {
                 Phase::Answered | Phase::Over => {}
             }
         }
+        if self.held_until().is_some_and(|until| until <= now) {
+            self.end(
+                Cause::Cleared {
+                    detail: "on hold for longer than media.hold_timeout".into(),
+                },
+                now,
+            );
+        }
         self.first_response_timeouts(now);
+        self.ringing_timeouts(now);
         self.session_timers(now);
         self.retry_change(now);
+    }
+
+    fn held_until(&self) -> Option<Moment> {
+        self.held_since
+            .filter(|_| self.phase == Phase::Answered)
+            .map(|since| since + self.hold_timeout)
     }
 
     /// Ends the call record when the last leg is gone.

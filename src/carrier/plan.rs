@@ -232,6 +232,7 @@ pub fn terms(config: &Config, carrier: &Carrier, listener: ListenerId) -> Arc<Le
         fixed_headers: Vec::new(),
         media,
         behind_nat: carrier.media.nat,
+        pass_location: carrier.pass_location,
         session_timer: SessionTimer {
             expires: carrier.session_expires,
             min: Duration::from_secs(90),

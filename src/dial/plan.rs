@@ -13,8 +13,10 @@ use std::time::Duration;
 pub struct DialPlan {
     /// Rung at once; the first that answers wins and the others are cancelled.
     pub attempts: Vec<Attempt>,
-    /// How long the whole plan may ring before it counts as not answered.
+    /// From the INVITE to an answer, all attempts and hops together.
     pub timeout: Duration,
+    /// How long one destination may ring before it counts as not answered.
+    pub ringing: Duration,
 }
 
 /// One destination: its hops are tried in order until one answers or fails for good.
@@ -125,6 +127,8 @@ pub struct LegTerms {
     pub media: LegProfile,
     /// The peer is behind NAT: plain RTP may move once, in-dialog requests go back to the flow.
     pub behind_nat: bool,
+    /// An emergency caller's location goes to this peer (TEAMS-053).
+    pub pass_location: bool,
     pub session_timer: SessionTimer,
 }
 

@@ -1,16 +1,68 @@
 //! Whom the sockets listen to: the addresses of Teams and of carriers, published to `net` as one table.
 
 use crate::config::{Carrier, Config, Host, Listener, Network, Purpose, UnknownSource};
-use crate::net::Admission;
+use crate::net::{Admission, Clock};
 use crate::sip::{ListenerId, Transport};
 use arc_swap::ArcSwap;
-use std::net::SocketAddr;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The table in force. Swapped whole by a reload, read without a lock.
 #[derive(Debug)]
 pub struct AdmissionTable {
-    by_listener: ArcSwap<Vec<Door>>,
+    by_listener: ArcSwap<Table>,
+    rates: Rates,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Table {
+    doors: Vec<Door>,
+    /// Whom no rate concerns: Teams and carriers.
+    known: Vec<Network>,
+    /// Datagrams and connections a second from one address that is not known.
+    per_source: u32,
+}
+
+/// Counts of the present second, by a hash of the address: one look at one counter, nothing grows. Two strangers that
+/// share a counter share a rate.
+#[derive(Debug)]
+struct Rates {
+    counters: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+const COUNTERS: usize = 4_096;
+
+impl Rates {
+    fn new() -> Rates {
+        Rates {
+            counters: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Counts one more from `address` in this second; false beyond `most`.
+    fn count(&self, address: IpAddr, second: u32, most: u32) -> bool {
+        let place = usize::try_from(self.hasher.hash_one(address) % COUNTERS as u64).unwrap_or(0);
+        let Some(counter) = self.counters.get(place) else {
+            return true;
+        };
+        let counted = counter.fetch_update(Relaxed, Relaxed, |packed| {
+            let (of, count) = ((packed >> 32) as u32, packed as u32);
+            let count = if of == second { count.saturating_add(1) } else { 1 };
+            Some(u64::from(second) << 32 | u64::from(count))
+        });
+        let before = counted.unwrap_or(0);
+        let count = if (before >> 32) as u32 == second {
+            (before as u32).saturating_add(1)
+        } else {
+            1
+        };
+        count <= most
+    }
 }
 
 /// One listener.
@@ -24,27 +76,48 @@ enum Door {
 
 impl AdmissionTable {
     /// The table of a configuration.
-    pub fn new(config: &Config) -> AdmissionTable {
+    pub fn new(config: &Config, clock: Clock) -> AdmissionTable {
         AdmissionTable {
-            by_listener: ArcSwap::from_pointee(doors(config)),
+            by_listener: ArcSwap::from_pointee(Table::new(config)),
+            rates: Rates::new(),
+            clock,
         }
     }
 
     /// Publishes another configuration's table.
     pub fn publish(&self, config: &Config) {
-        self.by_listener.store(Arc::new(doors(config)));
+        self.by_listener.store(Arc::new(Table::new(config)));
     }
 }
 
 impl Admission for AdmissionTable {
     fn admit(&self, listener: ListenerId, remote: SocketAddr) -> bool {
-        match self.by_listener.load().get(usize::from(listener.0)) {
-            Some(Door::Only(networks)) => {
-                let address = remote.ip().to_canonical();
-                networks.iter().any(|network| network.contains(address))
+        let table = self.by_listener.load();
+        let address = remote.ip().to_canonical();
+        let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+        match table.doors.get(usize::from(listener.0)) {
+            Some(Door::Only(networks)) => is_in(networks),
+            Some(Door::Open) if is_in(&table.known) => true,
+            Some(Door::Open) => {
+                let second = u32::try_from(self.clock.now().as_micros() / 1_000_000).unwrap_or(u32::MAX);
+                self.rates.count(address, second, table.per_source)
             }
-            Some(Door::Open) => true,
             None => false,
+        }
+    }
+}
+
+impl Table {
+    fn new(config: &Config) -> Table {
+        let sbc = &config.sbc;
+        let carriers = sbc
+            .carriers
+            .iter()
+            .flat_map(|carrier| carrier.identify.networks.iter().cloned());
+        Table {
+            doors: doors(config),
+            known: carriers.chain(sbc.teams.networks.iter().cloned()).collect(),
+            per_source: sbc.guard.requests_per_source,
         }
     }
 }
@@ -84,4 +157,18 @@ fn doors(config: &Config) -> Vec<Door> {
         }
     };
     sbc.listeners.iter().map(door).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_has_so_many_a_second_and_the_next_second_again() {
+        let rates = Rates::new();
+        let stranger = IpAddr::from([192, 0, 2, 1]);
+        assert!((0..20).all(|_| rates.count(stranger, 7, 20)));
+        assert!(!rates.count(stranger, 7, 20));
+        assert!(rates.count(stranger, 8, 20));
+    }
 }

@@ -143,6 +143,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],
         media,
         behind_nat: false,
+        pass_location: false,
         session_timer: SessionTimer {
             expires: Some(sbc.teams.session_expires),
             min: sbc.teams.min_se,

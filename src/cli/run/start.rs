@@ -86,7 +86,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let clock = Clock::start();
     let media = MediaPlane::start(assemble::media(&config))?;
     let resolver = Resolver::new(assemble::dns(&config));
-    let admission = Arc::new(AdmissionTable::new(&config));
+    let admission = Arc::new(AdmissionTable::new(&config, clock));
     let node = Arc::new(Node::new(config.clone(), clock, media, resolver, observer.clone()));
     let (outside, mut outside_responses) = mpsc::channel::<OutsideResponse>(OUTSIDE_QUEUE);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
