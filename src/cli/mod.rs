@@ -6,6 +6,7 @@
 pub mod certs;
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod explain;
 pub mod man;
 pub mod run;
@@ -47,6 +48,12 @@ Examples:
   portcullis explain --from +441632960001 --to +14255550100 --json | jq -r '.hops[].request_uri'
 
 Without --carrier and --tenant, a caller who is a tenant's number calls out of Teams, everybody else from a carrier.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  portcullis demo                               two calls, about eight seconds
+  portcullis demo --json | jq .passed
+  portcullis demo --keep                        and then call it with a softphone";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -104,6 +111,13 @@ enum Command {
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(explain::ExplainArgs),
 
+    /// Show it at work on this machine: two calls between a simulated carrier and a simulated Teams
+    ///
+    /// Makes throw-away certificates and a configuration in a temporary folder, starts portcullis on loopback addresses,
+    /// places one call each way, and shows the messages, what each end heard, and whether every rule of Teams was kept.
+    #[command(after_long_help = DEMO_EXAMPLES)]
+    Demo(demo::DemoArgs),
+
     /// Print the JSON Schema of a configuration file
     #[command(after_long_help = SCHEMA_EXAMPLES)]
     Schema(schema::SchemaArgs),
@@ -127,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

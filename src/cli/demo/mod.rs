@@ -1,0 +1,83 @@
+//! `portcullis demo`: the whole thing on one machine, in ten seconds.
+//!
+//! A throw-away CA, a configuration in a temporary folder, portcullis started as `run` starts it, a simulated carrier
+//! and a simulated Teams, one call each way. Out: what happened, the ladder of each call, what was heard, a verdict.
+
+mod calls;
+mod ladder;
+mod plan;
+mod printing;
+mod stage;
+mod verdict;
+mod witness;
+
+use clap::Args;
+use printing::Printer;
+use stage::Stage;
+use std::process::ExitCode;
+use std::time::Duration;
+use verdict::Report;
+
+/// How long the command may take in all before it gives up.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Stay up after the calls, for a softphone or a look around; Ctrl-C ends it
+    #[arg(long, conflicts_with = "json")]
+    pub keep: bool,
+}
+
+/// Why there was no demonstration.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DemoError {
+    #[error("a folder, port or signal: {0}")]
+    Machine(#[from] std::io::Error),
+    #[error(transparent)]
+    Papers(#[from] crate::sim::PapersError),
+    #[error("the configuration of the demo is wrong:\n{0}")]
+    Config(crate::config::Mistakes),
+    #[error("portcullis does not start: {0}")]
+    Start(#[from] crate::cli::run::StartError),
+    #[error("a simulator does not start: {0}")]
+    Simulator(#[from] crate::sim::SimStartError),
+}
+
+/// Exit code 0 only when everything was as it must be.
+pub fn run(args: &DemoArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("portcullis: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(perform(args)) {
+        Ok(report) if report.passed => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("portcullis: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(args: &DemoArgs) -> Result<Report, DemoError> {
+    let printer = Printer::new(args.json);
+    let stage = Stage::build(&printer).await?;
+    let limited = tokio::time::timeout(LIMIT, calls::both(&stage, &printer)).await;
+    let tried = limited.unwrap_or_default();
+    let report = verdict::judge(&stage, tried);
+    printer.report(&report);
+    if args.keep {
+        printer.addresses(&stage);
+        tokio::signal::ctrl_c().await?;
+        printer.line("ending", "");
+    }
+    stage.strike().await;
+    Ok(report)
+}

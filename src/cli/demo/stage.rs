@@ -1,0 +1,113 @@
+//! Everything that runs during the demonstration.
+
+use super::DemoError;
+use super::plan::{BASE, CARRIER, Folder, HUBS, Ports, TEAMS, TRUNK, write};
+use super::printing::Printer;
+use super::witness::Witness;
+use crate::cli::run::{Running, start};
+use crate::config;
+use crate::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
+use crate::sip::Transport;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long calls may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The running pieces.
+pub(super) struct Stage {
+    pub(super) folder: Folder,
+    pub(super) ports: Ports,
+    pub(super) carrier: CarrierSim,
+    pub(super) teams: TeamsSim,
+    pub(super) witness: Arc<Witness>,
+    running: Running,
+}
+
+impl Stage {
+    /// Makes and starts all of it.
+    pub(super) async fn build(printer: &Printer) -> Result<Stage, DemoError> {
+        printer.title();
+        let folder = Folder::make()?;
+        let papers = Papers::make(folder.path(), BASE, &HUBS)?;
+        printer.line(
+            "certificates",
+            "a throw-away CA, RSA-2048 leafs; Teams' is for serverAuth alone",
+        );
+        let ports = Ports::find()?;
+        let carrier = CarrierSim::start(CarrierSettings {
+            listen: SocketAddr::new(CARRIER, 0),
+            sbc: Some(ports.carrier_listener()),
+            transport: Transport::Udp,
+            tone: 440.0,
+        })?;
+        let teams = TeamsSim::start(TeamsSettings {
+            listen: SocketAddr::new(TEAMS, 0),
+            sbc: Some(ports.teams_listener()),
+            trunk: TRUNK.to_owned(),
+            hub: HUBS[0].to_owned(),
+            certificate: papers.teams_certificate.clone(),
+            key: papers.teams_key.clone(),
+            roots: papers.root.clone(),
+            tone: 620.0,
+        })?;
+        write(
+            &folder,
+            &papers,
+            ports,
+            carrier.address(),
+            teams.address(),
+            &teams.names(),
+        )?;
+        let config = config::load(folder.path()).map_err(DemoError::Config)?;
+        printer.line("configuration", &format!("{} is right", folder.path().display()));
+        let witness = Arc::new(Witness::default());
+        let running = start(config, witness.clone()).await?;
+        printer.line(
+            "portcullis",
+            &format!(
+                "SIP over TLS on {}, over UDP on {}",
+                ports.teams_listener(),
+                ports.carrier_listener()
+            ),
+        );
+        printer.line("carrier", &format!("simulated on {}, UDP, RTP", carrier.address()));
+        printer.line(
+            "Teams",
+            &format!(
+                "simulated on {}, mutual TLS, SRTP; known as {}",
+                teams.address(),
+                HUBS.join(", ")
+            ),
+        );
+        Ok(Stage {
+            folder,
+            ports,
+            carrier,
+            teams,
+            witness,
+            running,
+        })
+    }
+
+    /// Ends all of it.
+    pub(super) async fn strike(self) {
+        self.running.drain(PATIENCE).await;
+        self.carrier.shut_down().await;
+        self.teams.shut_down().await;
+        self.running.shut_down().await;
+    }
+
+    /// Until portcullis counts no call any more.
+    pub(super) async fn calls_over(&self) {
+        let node = &self.running.node;
+        let wait = async {
+            while node.calls.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // The record of a call that does not end is missing in the report, which says so.
+        let _ = tokio::time::timeout(PATIENCE, wait).await;
+    }
+}
