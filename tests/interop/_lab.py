@@ -1,0 +1,444 @@
+"""A laboratory on loopback addresses: certificates, configuration, the binary, phones, tones, and the count of what passed.
+
+Every lab has a network 127.X.Y.0/24 of its own, so that labs run side by side on the ports that SIP always has:
+.1 the SBC, .3 the peer like Teams, .9 a name server for peers that know no hosts file, from .16 up carriers."""
+
+import json
+import math
+import os
+import queue
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import wave
+from array import array
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis"))
+BASE = "sbc1.example.net"
+HUB = "sip.pstnhub.microsoft.com"
+HUBS = [HUB, "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"]
+
+
+class Failure(Exception):
+    """What was expected didn't come."""
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def until(condition, seconds, what, step=0.02):
+    """Waits for a condition that nobody announces; its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"{what} not within {seconds} s")
+        time.sleep(step)
+
+
+# ---- The count ----------------------------------------------------------------------------------------------------
+
+
+class Score:
+    """One line a scenario; the closing line is what tests/run adds up."""
+
+    def __init__(self):
+        self.passed, self.failed, self.lock = 0, 0, threading.Lock()
+        self.only = sys.argv[1:]
+
+    def run(self, name, scenario, *args):
+        if self.only and not any(word in name for word in self.only):
+            return False
+        begun = time.monotonic()
+        try:
+            scenario(*args)
+            verdict, why = "ok", ""
+        except Failure as failure:
+            verdict, why = "FAILED", f": {failure}"
+        except Exception:
+            verdict, why = "FAILED", "\n" + traceback.format_exc()
+        with self.lock:
+            if verdict == "ok":
+                self.passed += 1
+            else:
+                self.failed += 1
+            print(f"{verdict:6} {name} ({time.monotonic() - begun:.1f} s){why}", flush=True)
+        return verdict == "ok"
+
+    def side_by_side(self, scenarios, width=6):
+        """Runs (name, function, arguments…) in parallel."""
+        with ThreadPoolExecutor(width) as pool:
+            for future in [pool.submit(self.run, *scenario) for scenario in scenarios]:
+                future.result()
+
+    def close(self):
+        print(f"{self.passed} passed, {self.failed} failed", flush=True)
+        # Threads that read a dead peer's pipe are no reason to stay.
+        os._exit(1 if self.failed or not self.passed else 0)
+
+
+# ---- Processes ----------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """A process of ours whose output goes to a file; ended by its id."""
+
+    def __init__(self, name, command, log, **options):
+        self.name, self.log = name, Path(log)
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [str(word) for word in command], stdout=out, stderr=subprocess.STDOUT, **options
+            )
+
+    def wait(self, seconds):
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} did not end within {seconds} s") from None
+
+    def stop(self, signum=signal.SIGTERM, seconds=10):
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failure(f"{self.name} did not stop within {seconds} s of signal {signum}") from None
+
+    def tail(self, lines=20):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Names(threading.Thread):
+    """A name server that knows the lab's names: A records only."""
+
+    def __init__(self, bound, names):
+        super().__init__(daemon=True)
+        self.names, self.socket = names, bound
+        self.start()
+
+    def run(self):
+        while True:
+            query, peer = self.socket.recvfrom(1500)
+            labels, at = [], 12
+            while query[at]:
+                labels.append(query[at + 1 : at + 1 + query[at]].decode().lower())
+                at += 1 + query[at]
+            kind = struct.unpack("!H", query[at + 1 : at + 3])[0]
+            question = query[12 : at + 5]
+            name = ".".join(labels)
+            address = self.names.get(name) or self.names.get("*." + name.split(".", 1)[-1])
+            answer = b""
+            if address and kind == 1:
+                answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(address)
+            flags = 0x8580 if address else 0x8583
+            head = query[:2] + struct.pack("!HHHHH", flags, 1, 1 if answer else 0, 0, 0)
+            self.socket.sendto(head + question + answer, peer)
+
+
+class Lab:
+    """Certificates, a configuration and the binary that runs it."""
+
+    def __init__(self, name, *, carriers, tenants, sbc=None, teams="", extra="", media="", networks=None):
+        expect(BINARY.exists(), f"{BINARY} is missing: cargo build")
+        self.net, answers = self._free_network()
+        self.sbc, self.teams, self.names = sbc or self.at(1), self.at(3), self.at(9)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"portcullis-{name}-"))
+        self.config = self.folder / "config"
+        (self.config / "tenants").mkdir(parents=True)
+        # PJSIP takes no wildcards (RFC 5922 section 7.2): every trunk name has a certificate of its own.
+        self.trunks = [f"{tenant}.{BASE}" for tenant in [*tenants, "nobody"]]
+        wanted = [word for made in [BASE, *self.trunks, HUB, "pstnhub.microsoft.com"] for word in ("--name", made)]
+        made = subprocess.run(
+            [BINARY, "certs", "dev", "--out", self.folder / "certs", *wanted],
+            capture_output=True, text=True,
+        )
+        expect(made.returncode == 0, f"certs dev: {made.stderr}")
+        self.ca = self.folder / "certs/ca.pem"
+        (self.config / "sbc.toml").write_text(self._sbc_toml(carriers, teams, extra, media, networks))
+        for tenant, text in tenants.items():
+            (self.config / f"tenants/{tenant}.toml").write_text(text)
+        checked = subprocess.run([BINARY, "check", "--config", self.config], capture_output=True, text=True)
+        expect(checked.returncode == 0, f"check: {checked.stdout}{checked.stderr}")
+        self.peers = []
+        self.binary = None
+        self.name_server = Names(answers, {"*." + BASE: self.sbc, BASE: self.sbc} | {hub: self.teams for hub in HUBS})
+
+    @staticmethod
+    def _free_network():
+        for attempt in range(200):
+            net = f"127.{20 + (os.getpid() + attempt) % 200}.{(os.getpid() // 200 + attempt) % 250}"
+            probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                probe.bind((f"{net}.9", 53))
+                return net, probe
+            except OSError:
+                probe.close()
+        raise Failure("no loopback network is free")
+
+    def at(self, last):
+        return f"{self.net}.{last}"
+
+    def certificate(self, name):
+        return [str(self.folder / f"certs/{name}.pem"), str(self.folder / f"certs/{name}.key"), str(self.ca)]
+
+    def _sbc_toml(self, carriers, teams, extra, media, networks):
+        ca = self.certificate(BASE)[2]
+        shown = ", ".join(
+            f'{{ certificate = "{chain}", key = "{key}" }}' for chain, key, _ in map(self.certificate, [BASE, *self.trunks])
+        )
+        hosts = ", ".join(f'"{hub}" = ["{self.teams}"]' for hub in HUBS)
+        return f"""
+drain = "5s"
+[[listeners]]
+name = "teams"
+purpose = "teams"
+transport = "tls"
+bind = "{self.sbc}:5061"
+certificates = [{shown}]
+[[listeners]]
+name = "udp"
+purpose = "carrier"
+transport = "udp"
+bind = "{self.sbc}:5060"
+[[listeners]]
+name = "tcp"
+purpose = "carrier"
+transport = "tcp"
+bind = "{self.sbc}:5060"
+[media]
+bind = "{self.sbc}"
+allow_loopback = true
+{media}
+[teams]
+base = "{BASE}"
+networks = {json.dumps(networks or [self.at(3) + "/32"])}
+roots = "{ca}"
+{teams}
+[dns]
+servers = ["{self.names}"]
+hosts = {{ {hosts} }}
+[admin]
+bind = "{self.sbc}:8080"
+[log]
+level = "debug"
+{extra}
+{carriers.replace("NET", self.net)}
+"""
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
+        self.binary = Process("portcullis", [BINARY, "run", "--config", self.config], self.folder / "portcullis.log")
+        until(self._listens, 15, "the binary listens")
+
+    def _listens(self):
+        expect(self.binary.process.poll() is None, f"the binary ended: {self.binary.tail()}")
+        with socket.socket() as probe:
+            probe.bind((self.teams, 0))
+            return probe.connect_ex((self.sbc, 5061)) == 0
+
+    def __exit__(self, kind, error, trace):
+        for peer in self.peers:
+            peer.close()
+        if kind:
+            self.binary.stop(signal.SIGKILL)
+
+    def stop(self):
+        """SIGTERM with no call up: the binary has to end at once, with 0."""
+        code = self.binary.stop(signal.SIGTERM, 8)
+        expect(code == 0, f"exit code {code} after SIGTERM; the log ends with:\n{self.binary.tail()}")
+        text = self.binary.log.read_text(errors="replace")
+        expect("panicked" not in text, f"a panic: {text}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # ---- Peers ------------------------------------------------------------------------------------------------
+
+    def phone(self, name, **settings):
+        phone = Phone(self, name, settings)
+        self.peers.append(phone)
+        return phone
+
+    def teams_phone(self, **settings):
+        """A peer like Teams at the hubs' address: mutual TLS, mandatory SRTP."""
+        return self.phone(
+            "teams",
+            **{
+                "ip": self.teams,
+                "port": 5061,
+                "id": f"sip:+14255550100@{HUB}",
+                "contact": f"<sip:+14255550100@{HUB}:5061;transport=tls>",
+                "tls": self.certificate(settings.pop("cert", HUB)),
+                "nameserver": self.names,
+                "srtp": True,
+                "mux": True,
+            }
+            | settings,
+        )
+
+    def sipp(self, scenario, address, *options, target=None, name=None):
+        """SIPp with a scenario of ours at a carrier's address."""
+        name = name or scenario
+        folder = self.folder / f"sipp-{name}-{address}"
+        folder.mkdir()
+        command = [
+            "sipp", "-sf", HERE / f"sipp/{scenario}.xml", "-i", address, "-p", 5060, "-mi", address, "-m", 1,
+            "-nostdin", "-timeout", "30s", "-timeout_error", "-trace_err", "-error_file", folder / "errors",
+            "-trace_msg", "-message_file", folder / "messages", *options,
+        ]
+        if target != "":
+            command.append(target or f"{self.sbc}:5060")
+        peer = Sipp(name, command, folder / "output", cwd=folder)
+        peer.folder = folder
+        self.peers.append(peer)
+        return peer
+
+
+class Sipp(Process):
+    def done(self, seconds=30):
+        """SIPp's verdict: 0 when every call went as its scenario says."""
+        code = self.wait(seconds)
+        errors = self.folder / "errors"
+        text = errors.read_text(errors="replace")[-1500:] if errors.exists() else self.tail()
+        expect(code == 0, f"sipp {self.name} ended with {code}: {text}")
+
+    def messages(self):
+        path = self.folder / "messages"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Phone:
+    """A process of _phone.py."""
+
+    def __init__(self, lab, name, settings):
+        self.lab, self.name = lab, name
+        command = [sys.executable, str(HERE / "_phone.py"), json.dumps(settings)]
+        with open(lab.folder / f"{name}.log", "wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+            )
+        self.seen, self.arrived = [], threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.wait("ready", seconds=20)
+
+    def _read(self):
+        for line in self.process.stdout:
+            # The library writes lines of its own when it logs.
+            if line.startswith('{"event"'):
+                with self.arrived:
+                    self.seen.append(json.loads(line))
+                    self.arrived.notify_all()
+
+    def do(self, what, call, **fields):
+        self.process.stdin.write(json.dumps({"do": what, "call": call, **fields}) + "\n")
+
+    def mark(self):
+        with self.arrived:
+            return len(self.seen)
+
+    def wait(self, event, seconds=10, since=0, **fields):
+        """The first event after `since` that has these fields; a function as a field's value is asked."""
+
+        def fits(found):
+            return found["event"] == event and all(
+                want(found.get(key)) if callable(want) else found.get(key) == want for key, want in fields.items()
+            )
+
+        end = time.monotonic() + seconds
+        with self.arrived:
+            while True:
+                for found in self.seen[since:]:
+                    if fits(found):
+                        return found
+                left = end - time.monotonic()
+                if left <= 0 or self.process.poll() is not None:
+                    brief = [{k: v for k, v in e.items() if k != "text"} for e in self.seen[since:]]
+                    raise Failure(f"{self.name}: no '{event}' {fields} in {brief[-8:]}")
+                self.arrived.wait(min(left, 0.5))
+
+    def events(self, event, **fields):
+        with self.arrived:
+            return [e for e in self.seen if e["event"] == event and all(e.get(k) == v for k, v in fields.items())]
+
+    def stats(self, call):
+        mark = self.mark()
+        self.do("stats", call)
+        return self.wait("stats", since=mark, call=call)
+
+    def got_and_sent(self, call):
+        """Packets (received, sent) of a call; zeros while it has no stream, as while PJSIP itself holds."""
+        stats = self.stats(call)
+        return stats["received"], stats["sent"]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+# ---- Sound --------------------------------------------------------------------------------------------------------
+
+RATE = 8000
+
+
+def tone(path, hertz, seconds=2):
+    """A tone for players that repeat it: whole periods."""
+    samples = array("h", (int(9000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(RATE * seconds)))
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", ""))
+        out.writeframes(samples.tobytes())
+    return str(path)
+
+
+def share(samples, hertz):
+    """Share of the signal's power at a frequency, 0 to 1 (Goertzel)."""
+    energy = sum(s * s for s in samples)
+    if not samples or energy == 0:
+        return 0.0
+    coefficient = 2 * math.cos(2 * math.pi * hertz / RATE)
+    last = before = 0.0
+    for sample in samples:
+        last, before = sample + coefficient * last - before, last
+    power = last * last + before * before - coefficient * last * before
+    return 2 * power / (len(samples) * energy)
+
+
+def heard(path, hertz):
+    """The best quarter of a second of a recording, by its share of a tone."""
+
+    def closed():
+        # The library writes the header some time after the recorder is gone.
+        try:
+            with wave.open(str(path)) as recording:
+                return recording.getframerate(), array("h", recording.readframes(recording.getnframes()))
+        except (wave.Error, EOFError):
+            return None
+
+    rate, samples = until(closed, 5, f"{path} is complete")
+    if rate != RATE:
+        samples = samples[:: rate // RATE]
+    window = RATE // 4
+    return max((share(samples[at : at + window], hertz) for at in range(0, len(samples) - window, window)), default=0.0)

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""A PJSIP phone in a process of its own: JSON commands on standard input, JSON events on standard output.
+
+Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certificate, key, ca), `contact`, `nameserver`.
+`rules` says what incoming calls get by the number dialled; calls to other numbers ring until a command answers them."""
+
+import json
+import os
+import queue
+import re
+import sys
+import threading
+import time
+
+import pjsua2 as pj
+
+SETTINGS = json.loads(sys.argv[1])
+CALLS = {}
+
+
+def tell(event, **fields):
+    print(json.dumps({"event": event, "at": round(time.monotonic(), 3), **fields}), flush=True)
+
+
+class Call(pj.Call):
+    def __init__(self, account, name, call_id=pj.PJSUA_INVALID_ID):
+        super().__init__(account, call_id)
+        self.name, self.player, self.recorder, self.audio, self.due = name, None, None, None, []
+
+    def onCallState(self, prm):
+        info = self.getInfo()
+        tell("state", call=self.name, state=info.stateText, code=info.lastStatusCode, reason=info.lastReason)
+        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.due = []
+            CALLS.pop(self.name, None)
+            GONE.append(self)
+
+    def onCallTsxState(self, prm):
+        body = prm.e.body.tsxState
+        if body.type == pj.PJSIP_EVENT_RX_MSG:
+            text = body.src.rdata.wholeMsg
+            tell("message", call=self.name, line=text.split("\r\n", 1)[0], text=text)
+
+    def onCallMediaState(self, prm):
+        info = self.getInfo()
+        medias = info.media
+        for number, media in enumerate(medias):
+            if media.type != pj.PJMEDIA_TYPE_AUDIO:
+                continue
+            fields = {"status": media.status, "direction": media.dir}
+            active = media.status in (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
+            if active:
+                stream = self.getStreamInfo(number)
+                fields |= {
+                    "codec": stream.codecName,
+                    "srtp": bool(int(stream.proto) & pj.PJMEDIA_TP_PROFILE_SRTP),
+                    "remote": stream.remoteRtpAddress,
+                }
+                self.audio = self.getAudioMedia(number)
+                if SETTINGS.get("play"):
+                    if not self.player:
+                        self.player = pj.AudioMediaPlayer()
+                        self.player.createPlayer(SETTINGS["play"])
+                    self.player.startTransmit(self.audio)
+                if self.recorder:
+                    self.audio.startTransmit(self.recorder)
+            tell("media", call=self.name, **fields)
+
+    def onDtmfDigit(self, prm):
+        tell("dtmf", call=self.name, digit=prm.digit)
+
+    def stats(self):
+        try:
+            stream = self.getStreamStat(0)
+        except pj.Error:
+            return {"received": 0, "lost": 0, "sent": 0, "reports": 0, "source": ""}
+        rtcp = stream.rtcp
+        received, sent = rtcp.rxStat, rtcp.txStat
+        transport = self.getMedTransportInfo(0)
+        return {
+            "received": received.pkt,
+            "lost": received.loss,
+            "sent": sent.pkt,
+            # What the other side reported over RTCP.
+            "reports": sent.updateCount,
+            "source": transport.srcRtpName,
+        }
+
+
+class Account(pj.Account):
+    def onIncomingCall(self, prm):
+        text = prm.rdata.wholeMsg
+        user = re.match(r"INVITE sips?:([^@;>]+)", text)
+        user = user.group(1) if user else ""
+        name = f"in{prm.callId}-{user}"
+        call = Call(self, name, prm.callId)
+        CALLS[name] = call
+        tell("incoming", call=name, user=user, text=text)
+        rule = next((r for r in SETTINGS.get("rules", []) if user.startswith(r["user"])), None)
+        for after, code in (rule or {}).get("answers", []):
+            call.due.append((time.monotonic() + after, code))
+
+
+GONE = []
+
+
+def parameters(code=0, headers=()):
+    prm = pj.CallOpParam(True)
+    prm.statusCode = code
+    for name, value in headers:
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        prm.txOption.headers.append(header)
+    return prm
+
+
+def do(account, command):
+    what = command["do"]
+    if what == "call":
+        call = CALLS[command["call"]] = Call(account, command["call"])
+        call.makeCall(command["to"], parameters(headers=command.get("headers", [])))
+        return
+    call = CALLS.get(command["call"])
+    if call is None:
+        tell("no-call", call=command["call"], do=what)
+    elif what == "answer":
+        call.answer(parameters(command["code"]))
+    elif what == "hangup":
+        call.hangup(parameters(command.get("code", 0), command.get("headers", [])))
+    elif what == "hold":
+        call.setHold(parameters())
+    elif what in ("resume", "reinvite"):
+        prm = parameters()
+        prm.opt.flag = pj.PJSUA_CALL_UNHOLD if what == "resume" else 0
+        call.reinvite(prm)
+    elif what == "dtmf":
+        call.dialDtmf(command["digits"])
+    elif what == "record":
+        call.recorder = pj.AudioMediaRecorder()
+        call.recorder.createRecorder(command["file"])
+        call.audio.startTransmit(call.recorder)
+        call.recorded = time.monotonic()
+    elif what == "recorded":
+        # Closing the recorder writes its last buffer.
+        call.audio.stopTransmit(call.recorder)
+        call.recorder = None
+        tell("recorded", call=call.name)
+    elif what == "stats":
+        tell("stats", call=call.name, **call.stats())
+    else:
+        tell("no-command", do=what)
+
+
+def account_config(transport):
+    config = pj.AccountConfig()
+    config.idUri = SETTINGS["id"]
+    config.sipConfig.transportId = transport
+    if SETTINGS.get("contact"):
+        config.sipConfig.contactForced = SETTINGS["contact"]
+    for name, word in SETTINGS.get("credentials", []):
+        config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", name, 0, word))
+    if SETTINGS.get("proxy"):
+        config.sipConfig.proxies.append(SETTINGS["proxy"])
+    media = config.mediaConfig
+    media.transportConfig.boundAddress = SETTINGS["ip"]
+    media.transportConfig.port = SETTINGS.get("rtp_port", 4000)
+    media.transportConfig.portRange = 200
+    media.srtpSecureSignaling = 0
+    if SETTINGS.get("srtp"):
+        media.srtpUse = pj.PJMEDIA_SRTP_MANDATORY
+        media.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+        suite = pj.SrtpCrypto()
+        suite.name = "AES_CM_128_HMAC_SHA1_80"
+        media.srtpOpt.cryptos.append(suite)
+    else:
+        media.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+    media.rtcpMuxEnabled = bool(SETTINGS.get("mux"))
+    media.lockCodecEnabled = bool(SETTINGS.get("lock_codec"))
+    nat = config.natConfig
+    nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = False, 0, False, 0
+    if SETTINGS.get("timer"):
+        config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_ALWAYS
+        config.callConfig.timerMinSESec = SETTINGS["timer"]
+        config.callConfig.timerSessExpiresSec = SETTINGS["timer"]
+    return config
+
+
+def main():
+    endpoint = pj.Endpoint()
+    endpoint.libCreate()
+    config = pj.EpConfig()
+    config.logConfig.level = config.logConfig.consoleLevel = SETTINGS.get("log", 0)
+    config.uaConfig.userAgent = "lab-pjsip"
+    config.uaConfig.maxCalls = SETTINGS.get("max_calls", 4)
+    config.uaConfig.threadCnt, config.uaConfig.mainThreadOnly = 0, True
+    if SETTINGS.get("nameserver"):
+        config.uaConfig.nameserver.append(SETTINGS["nameserver"])
+    config.medConfig.noVad, config.medConfig.ecTailLen = True, 0
+    endpoint.libInit(config)
+    transport = pj.TransportConfig()
+    transport.port, transport.boundAddress, transport.publicAddress = SETTINGS["port"], SETTINGS["ip"], SETTINGS["ip"]
+    kind = pj.PJSIP_TRANSPORT_UDP
+    if SETTINGS.get("tls"):
+        kind, tls = pj.PJSIP_TRANSPORT_TLS, transport.tlsConfig
+        tls.certFile, tls.privKeyFile, tls.CaListFile = SETTINGS["tls"]
+        tls.verifyServer = tls.verifyClient = tls.requireClientCert = True
+        tls.method = pj.PJSIP_TLSV1_2_METHOD
+    transport_id = endpoint.transportCreate(kind, transport)
+    endpoint.audDevManager().setNullDev()
+    endpoint.libStart()
+    for codec in endpoint.codecEnum2():
+        wanted = [name for name in SETTINGS.get("codecs", ["PCMA", "PCMU"]) if codec.codecId.startswith(name)]
+        endpoint.codecSetPriority(codec.codecId, 200 - SETTINGS.get("codecs", ["PCMA", "PCMU"]).index(wanted[0]) if wanted else 0)
+    account = Account()
+    account.create(account_config(transport_id))
+    commands = queue.SimpleQueue()
+
+    def read():
+        for line in sys.stdin:
+            commands.put(json.loads(line))
+        commands.put({"do": "quit"})
+
+    threading.Thread(target=read, daemon=True).start()
+    tell("ready")
+    while True:
+        endpoint.libHandleEvents(10)
+        GONE.clear()
+        while not commands.empty():
+            command = commands.get()
+            if command["do"] == "quit":
+                # The library's tear-down in Python is not worth waiting for.
+                os._exit(0)
+            try:
+                do(account, command)
+            except pj.Error as error:
+                tell("refused", call=command.get("call"), do=command["do"], why=error.info())
+        for call in list(CALLS.values()):
+            while call.due and call.due[0][0] <= time.monotonic():
+                _, code = call.due.pop(0)
+                if code:
+                    call.answer(parameters(code))
+                else:
+                    call.hangup(parameters())
+
+
+main()
