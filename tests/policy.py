@@ -104,7 +104,7 @@ def unlicensed(packages, metadata):
     faults = []
     for package in metadata:
         name, version = package["name"], package["version"]
-        if (name, f"v{version}") not in packages:
+        if (name, f"v{version}") not in packages or package["source"] is None:  # our own has none
             continue
         expression = package["license"]
         if expression is None and name in CLARIFIED and package["license_file"]:

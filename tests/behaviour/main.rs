@@ -1,5 +1,9 @@
 //! Behaviour tests: one target, one module a behaviour, named by it.
 
+mod call_heard_both_ways;
+mod calls_in_progress;
 mod house;
+mod lab;
 mod rings;
 mod source;
+mod unanswered_calls;

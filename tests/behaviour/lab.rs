@@ -1,0 +1,254 @@
+//! A whole node between simulated peers: real configuration files, sockets, TLS, SRTP. Every lab has loopback addresses of its
+//! own, so that tests run side by side on the usual ports.
+
+use portcullis::call::CallRecord;
+use portcullis::cli::run::{Running, start};
+use portcullis::config::Loader;
+use portcullis::observe::{Happening, Observer};
+use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
+use portcullis::sip::Transport;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+pub const HUB: &str = "sip.pstnhub.example.com";
+pub const HUB2: &str = "sip2.pstnhub.example.com";
+/// A number of the tenant.
+pub const USER: &str = "+14255550100";
+/// A number of the tenant that goes straight to voicemail.
+pub const VOICEMAIL: &str = "+14255550199";
+/// Somebody on the telephone network.
+pub const OUTSIDE: &str = "+441632960001";
+/// Hz of what each side sends.
+pub const TEAMS_TONE: f64 = 440.0;
+pub const CARRIER_TONE: f64 = 620.0;
+/// No wait of a test is longer.
+pub const BOUND: Duration = Duration::from_secs(15);
+
+/// Call records as they come.
+#[derive(Default)]
+pub struct Records {
+    records: Mutex<Vec<CallRecord>>,
+    came: Notify,
+}
+
+impl Observer for Records {
+    fn happened(&self, happening: &Happening<'_>) {
+        if let Happening::CallOver { record } = happening {
+            self.records.lock().unwrap().push((*record).clone());
+            self.came.notify_waiters();
+        }
+    }
+}
+
+impl Records {
+    /// The record number `index`, as soon as it is there.
+    pub async fn get(&self, index: usize) -> CallRecord {
+        let wait = async {
+            loop {
+                let came = self.came.notified();
+                if let Some(record) = self.records.lock().unwrap().get(index) {
+                    return record.clone();
+                }
+                // The notification may fall between the look and the wait.
+                let _again = tokio::time::timeout(Duration::from_millis(50), came).await;
+            }
+        };
+        tokio::time::timeout(BOUND, wait).await.expect("a call record")
+    }
+}
+
+/// What a lab is made of.
+pub struct Plan {
+    /// Further lines of `sbc.toml`, before the carriers.
+    pub machine: String,
+    /// Further keys of the one carrier.
+    pub carrier: String,
+    /// Further lines of the tenant, before its numbers.
+    pub tenant: String,
+    /// Whether the second hub is there at all.
+    pub second_hub: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            machine: String::new(),
+            carrier: String::new(),
+            tenant: String::new(),
+            second_hub: false,
+        }
+    }
+}
+
+/// A running lab.
+pub struct Lab {
+    pub running: Running,
+    pub teams: TeamsSim,
+    pub teams2: Option<TeamsSim>,
+    pub carrier: CarrierSim,
+    pub records: Arc<Records>,
+    pub folder: PathBuf,
+}
+
+static LABS: AtomicU8 = AtomicU8::new(1);
+
+impl Lab {
+    /// The usual lab.
+    pub async fn start() -> Lab {
+        Lab::with(Plan::default()).await
+    }
+
+    /// A lab by plan.
+    pub async fn with(plan: Plan) -> Lab {
+        let net = [(std::process::id() % 200) as u8 + 20, LABS.fetch_add(1, Relaxed)];
+        let folder = std::env::temp_dir().join(format!("portcullis-lab-{}-{}", std::process::id(), net[1]));
+        std::fs::create_dir_all(folder.join("config/tenants")).unwrap();
+        let papers = Papers::make(&folder, "sbc1.example.net", &[HUB, HUB2]).unwrap();
+        let carrier = CarrierSim::start(CarrierSettings {
+            listen: SocketAddr::new(host(net, 2).into(), 5060),
+            sbc: Some(SocketAddr::new(host(net, 1).into(), 5060)),
+            transport: Transport::Udp,
+            tone: CARRIER_TONE,
+        })
+        .unwrap();
+        let hub = |name: &str, last| {
+            TeamsSim::start(TeamsSettings {
+                listen: SocketAddr::new(host(net, last).into(), 5061),
+                sbc: Some(SocketAddr::new(host(net, 1).into(), 5061)),
+                trunk: "contoso.sbc1.example.net".into(),
+                hub: name.into(),
+                certificate: papers.teams_certificate.clone(),
+                key: papers.teams_key.clone(),
+                roots: papers.root.clone(),
+                tone: TEAMS_TONE,
+            })
+            .unwrap()
+        };
+        let teams = hub(HUB, 3);
+        let teams2 = plan.second_hub.then(|| hub(HUB2, 4));
+        write_configuration(&folder, net, &papers, &plan, &teams);
+        let records = Arc::new(Records::default());
+        let config = Loader::new(&folder.join("config"))
+            .load()
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let running = start(config, records.clone()).await.unwrap();
+        Lab {
+            running,
+            teams,
+            teams2,
+            carrier,
+            records,
+            folder,
+        }
+    }
+
+    /// Stops everything, and holds the peers' verdicts against the node: no rule of Teams broken, nothing of one side seen
+    /// on the other.
+    pub async fn close(self) {
+        let mut violations = self.teams.violations();
+        violations.extend(self.teams2.iter().flat_map(|hub| hub.violations()));
+        violations.extend(self.carrier.violations());
+        let names = [HUB, HUB2, "pstnhub", "x-i=", "x-c="].map(str::to_owned);
+        violations.extend(self.carrier.leaks_of(&names));
+        self.running.shut_down().await;
+        let _removed = std::fs::remove_dir_all(&self.folder);
+        assert!(
+            violations.is_empty(),
+            "{}",
+            violations.iter().map(|v| format!("{v}\n")).collect::<String>()
+        );
+    }
+}
+
+fn host(net: [u8; 2], last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, net[0], net[1], last)
+}
+
+fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan, teams: &TeamsSim) {
+    let (sbc, carrier) = (host(net, 1), host(net, 2));
+    let [hub, proxy] = teams.names();
+    let teams_host = host(net, 3);
+    let second = match plan.second_hub {
+        true => format!("\"{HUB2}\" = [\"{}\"]\n", host(net, 4)),
+        false => String::new(),
+    };
+    let hubs = match plan.second_hub {
+        true => format!("[\"{HUB}:5061\", \"{HUB2}:5061\"]"),
+        false => format!("[\"{HUB}:5061\"]"),
+    };
+    let (root, certificate, key) = (
+        papers.root.display(),
+        papers.sbc_certificate.display(),
+        papers.sbc_key.display(),
+    );
+    let Plan {
+        machine,
+        carrier: more,
+        tenant,
+        ..
+    } = plan;
+    let sbc_toml = format!(
+        r#"
+node = "sbc1.example.net"
+
+[[listeners]]
+name = "teams"
+purpose = "teams"
+transport = "tls"
+bind = "{sbc}:5061"
+certificates = [{{ certificate = "{certificate}", key = "{key}" }}]
+
+[[listeners]]
+name = "carrier"
+purpose = "carrier"
+transport = "udp"
+bind = "{sbc}:5060"
+
+[media]
+bind = "{sbc}"
+ports = "20000-20199"
+allow_loopback = true
+
+[teams]
+base = "sbc1.example.net"
+hubs = {hubs}
+roots = "{root}"
+networks = ["127.0.0.0/8"]
+
+[dns.hosts]
+"{hub}" = ["{teams_host}"]
+"{proxy}" = ["{teams_host}"]
+{second}
+{machine}
+
+[[carriers]]
+id = "north"
+networks = ["{carrier}"]
+gateways = [{{ host = "{carrier}", port = 5060, listener = "carrier" }}]
+{more}
+"#
+    );
+    let tenant_toml = format!(
+        r#"
+domains = ["contoso.example"]
+label = "contoso"
+carriers = ["north"]
+{tenant}
+
+[[numbers]]
+range = "+14255550100-+14255550198"
+to = "teams"
+
+[[numbers]]
+number = "{VOICEMAIL}"
+to = "teams"
+voicemail = true
+"#
+    );
+    std::fs::write(folder.join("config/sbc.toml"), sbc_toml).unwrap();
+    std::fs::write(folder.join("config/tenants/contoso.toml"), tenant_toml).unwrap();
+}
