@@ -1,6 +1,21 @@
 //! One stream of what happens: inner rooms return or report enums, and everything that people read (logs, metrics,
 //! CDRs, ladders) is made from them here.
+//!
+//! In: [`Happening`]s, on the task where they happen. Out: log lines, counters, records, ladders. Nothing here makes a
+//! call wait: what is written to a file or to standard error goes through a bounded queue, and what does not fit is
+//! dropped and counted.
 
+pub mod cdr;
 mod happening;
+mod ladder;
+pub mod logs;
+pub mod metrics;
+mod observers;
+mod redaction;
+mod timestamp;
 
 pub use happening::{Happening, LadderLine, Observer, Way};
+pub use ladder::{Arrow, Ladders};
+pub use observers::Observers;
+pub use redaction::{mask_number, mask_numbers_in, printable};
+pub use timestamp::{rfc3339, unix_ms};

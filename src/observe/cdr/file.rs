@@ -1,0 +1,199 @@
+//! The file: appended to, rotated by size and age, opened anew when somebody moved it away.
+
+use crate::config::Cdr;
+use crate::observe::rfc3339;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Why a record is not in the file.
+#[derive(Debug, thiserror::Error)]
+pub enum CdrError {
+    #[error("cannot open {}: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("cannot write to {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot rotate {}: {source}", path.display())]
+    Rotate { path: PathBuf, source: io::Error },
+}
+
+/// The file as it is open.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Device and inode.
+    identity: (u64, u64),
+    size: u64,
+    /// When its first record was written, milliseconds since the Unix epoch.
+    born_ms: u64,
+}
+
+/// Appends lines.
+#[derive(Debug)]
+pub struct RecordFile {
+    settings: Cdr,
+    open: Option<Open>,
+}
+
+impl RecordFile {
+    /// Opens nothing yet.
+    pub fn new(settings: Cdr) -> RecordFile {
+        RecordFile { settings, open: None }
+    }
+
+    /// Where the records go.
+    pub fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// Opens the file ahead of the first record, so that what is wrong with the path shows at the start.
+    pub fn open(&mut self, now_ms: u64) -> Result<(), CdrError> {
+        if self.open.is_none() {
+            self.open = Some(open(&self.settings.path, now_ms).map_err(|source| CdrError::Open {
+                path: self.settings.path.clone(),
+                source,
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Writes one line, whole or not at all. A rotation that fails loses no line: the file grows on.
+    pub fn append(&mut self, line: &[u8], now_ms: u64) -> Result<Option<CdrError>, CdrError> {
+        if self.open.as_ref().is_some_and(|open| !is_at(&self.settings.path, open)) {
+            self.open = None;
+        }
+        let full = |open: &Open| {
+            let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
+            open.size > 0 && open.size.saturating_add(added) > self.settings.rotate_size
+        };
+        let mut rotation = None;
+        if self.open.as_ref().is_some_and(full) || self.is_old(now_ms) {
+            rotation = self.rotate(now_ms).err();
+        }
+        self.open(now_ms)?;
+        let Some(open) = &mut self.open else {
+            return Ok(rotation);
+        };
+        match open.file.write_all(line) {
+            Ok(()) => {
+                open.size = open.size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+                Ok(rotation)
+            }
+            Err(source) => {
+                // Half a line would spoil the next one too. When even this fails, opening anew finds the true size.
+                if open.file.set_len(open.size).is_err() {
+                    self.open = None;
+                }
+                Err(CdrError::Write {
+                    path: self.settings.path.clone(),
+                    source,
+                })
+            }
+        }
+    }
+
+    /// Rotates a file that is old enough, though no record comes.
+    pub fn rotate_when_old(&mut self, now_ms: u64) -> Result<(), CdrError> {
+        if self.is_old(now_ms) {
+            self.rotate(now_ms)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_old(&self, now_ms: u64) -> bool {
+        let age = u64::try_from(self.settings.rotate_after.as_millis()).unwrap_or(u64::MAX);
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.size > 0 && now_ms.saturating_sub(open.born_ms) >= age)
+    }
+
+    /// Renames the file and begins a new one with the next record.
+    fn rotate(&mut self, now_ms: u64) -> Result<(), CdrError> {
+        let path = &self.settings.path;
+        let failed = |source| CdrError::Rotate {
+            path: path.clone(),
+            source,
+        };
+        fs::rename(path, rotated(path, now_ms)).map_err(failed)?;
+        self.open = None;
+        if let Some(keep) = self.settings.keep {
+            remove_old(path, keep).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Owner and group may read: the records hold who called whom.
+fn open(path: &Path, now_ms: u64) -> io::Result<Open> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    let metadata = file.metadata()?;
+    let born = metadata.created().or_else(|_| metadata.modified()).ok();
+    let born_ms = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    let born_ms = born_ms.and_then(|born| u64::try_from(born.as_millis()).ok());
+    Ok(Open {
+        identity: (metadata.dev(), metadata.ino()),
+        size: metadata.len(),
+        born_ms: born_ms.filter(|_| metadata.len() > 0).unwrap_or(now_ms).min(now_ms),
+        file,
+    })
+}
+
+/// Whether the path still names the open file.
+fn is_at(path: &Path, open: &Open) -> bool {
+    fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == open.identity)
+}
+
+/// `cdr.jsonl` becomes `cdr-2026-11-23T01-31-19.042Z.jsonl`, which sorts by time.
+fn rotated(path: &Path, now_ms: u64) -> PathBuf {
+    let (stem, ending) = parts(path);
+    let named = |ms: u64| {
+        let stamp = rfc3339(ms).replace(':', "-");
+        path.with_file_name(format!("{stem}-{stamp}{ending}"))
+    };
+    // Two rotations in one millisecond: the later name is still free.
+    (now_ms..)
+        .map(named)
+        .find(|name| !name.exists())
+        .unwrap_or_else(|| named(now_ms))
+}
+
+fn parts(path: &Path) -> (String, String) {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy()));
+    (stem, ending.unwrap_or_default())
+}
+
+/// Keeps the `keep` newest rotated files. Only names that a rotation gives are looked at.
+fn remove_old(path: &Path, keep: u32) -> io::Result<()> {
+    let (stem, ending) = parts(path);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let is_rotated = |name: &str| {
+        name.strip_prefix(&format!("{stem}-"))
+            .and_then(|rest| rest.strip_suffix(&ending))
+            .is_some_and(|stamp| {
+                stamp.len() == "2026-11-23T01-31-19.042Z".len() && stamp.starts_with(|c: char| c.is_ascii_digit())
+            })
+    };
+    let mut rotated: Vec<PathBuf> = fs::read_dir(folder)?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_rotated))
+        .map(|entry| entry.path())
+        .collect();
+    rotated.sort();
+    let surplus = rotated
+        .len()
+        .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+    for old in rotated.iter().take(surplus) {
+        fs::remove_file(old)?;
+    }
+    Ok(())
+}

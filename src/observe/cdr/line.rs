@@ -1,0 +1,192 @@
+//! The fields of a record, as they are promised to whoever reads the file. `docs/cdr.md` describes them.
+
+use crate::call::{CallRecord, Direction, LegRecord, Party};
+use crate::dial::PeerName;
+use crate::media::MediaStats;
+use crate::observe::rfc3339;
+use crate::route::TraceStep;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Goes up when a field changes its meaning or goes away; new fields don't count.
+const VERSION: u32 = 1;
+
+/// One record.
+#[derive(Debug, Serialize)]
+pub struct CdrLine<'a> {
+    version: u32,
+    node: &'a str,
+    call: &'a str,
+    direction: Direction,
+    tenant: &'a str,
+    /// The carrier that the call came from or went to.
+    carrier: Option<&'a str>,
+    from: &'a str,
+    to: &'a str,
+    emergency: bool,
+    began: String,
+    began_ms: u64,
+    ringing_after_ms: Option<u64>,
+    answered: Option<String>,
+    answered_ms: Option<u64>,
+    ended: String,
+    ended_ms: u64,
+    /// From the answer to the end; 0 for a call that nobody answered.
+    talked_ms: u64,
+    status: u16,
+    cause: &'static str,
+    cause_text: &'a str,
+    ended_by: Party,
+    legs: Vec<CdrLeg<'a>>,
+    trace: &'a [TraceStep],
+}
+
+/// One leg.
+#[derive(Debug, Serialize)]
+pub struct CdrLeg<'a> {
+    /// `teams` or `carrier`.
+    side: &'static str,
+    /// Hub or gateway; none on the caller's leg.
+    peer: Option<String>,
+    call_id: &'a str,
+    status: Option<u16>,
+    phrase: Option<&'a str>,
+    reasons: &'a [String],
+    correlation: Option<&'a str>,
+    codec: Option<&'a str>,
+    media: Option<CdrMedia>,
+}
+
+/// What a leg received and sent.
+#[derive(Debug, Serialize)]
+pub struct CdrMedia {
+    remote: Option<String>,
+    received_packets: u64,
+    received_bytes: u64,
+    received_lost: i64,
+    received_jitter_ms: f64,
+    sent_packets: u64,
+    sent_bytes: u64,
+    reported_lost: Option<i32>,
+    reported_jitter_ms: Option<f64>,
+    round_trip_ms: Option<f64>,
+    /// Packets that went no further, by reason; reasons that never happened are left out.
+    dropped: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> CdrLine<'a> {
+    /// The record of a call on this node.
+    pub fn new(node: &'a str, record: &'a CallRecord) -> CdrLine<'a> {
+        let facts = &record.facts;
+        let began_ms = facts.began_unix_ms;
+        let answered_ms = record.answered_after_ms.map(|after| began_ms.saturating_add(after));
+        let ended_ms = began_ms.saturating_add(record.ended_after_ms);
+        CdrLine {
+            version: VERSION,
+            node,
+            call: &record.call,
+            direction: facts.direction,
+            tenant: &facts.tenant,
+            carrier: carrier(record),
+            from: &facts.from,
+            to: &facts.to,
+            emergency: facts.emergency,
+            began: rfc3339(began_ms),
+            began_ms,
+            ringing_after_ms: record.ringing_after_ms,
+            answered: answered_ms.map(rfc3339),
+            answered_ms,
+            ended: rfc3339(ended_ms),
+            ended_ms,
+            talked_ms: answered_ms.map_or(0, |answered| ended_ms.saturating_sub(answered)),
+            status: record.status,
+            cause: record.cause.label(),
+            cause_text: &record.cause_text,
+            ended_by: record.ended_by,
+            legs: (0..)
+                .zip(&record.legs)
+                .map(|(index, leg)| CdrLeg::new(facts.direction, index, leg))
+                .collect(),
+            trace: &facts.trace,
+        }
+    }
+}
+
+/// The carrier that a call came from, or the last one that it was tried with.
+pub fn carrier(record: &CallRecord) -> Option<&str> {
+    record.facts.carrier.as_deref().or_else(|| {
+        record.legs.iter().rev().find_map(|leg| match &leg.peer {
+            Some(PeerName::Gateway { carrier, .. }) => Some(&**carrier),
+            Some(PeerName::Hub(_)) | None => None,
+        })
+    })
+}
+
+/// On which side of the node a leg stands.
+pub fn side(direction: Direction, index: usize) -> &'static str {
+    match (direction, index) {
+        (Direction::CarrierToTeams, 0) => "carrier",
+        (Direction::CarrierToTeams, _) => "teams",
+        (Direction::TeamsToCarrier, 0) => "teams",
+        (Direction::TeamsToCarrier, _) => "carrier",
+    }
+}
+
+impl<'a> CdrLeg<'a> {
+    fn new(direction: Direction, index: usize, leg: &'a LegRecord) -> CdrLeg<'a> {
+        CdrLeg {
+            side: side(direction, index),
+            peer: leg.peer.as_ref().map(ToString::to_string),
+            call_id: &leg.call_id,
+            status: leg.status,
+            phrase: leg.phrase.as_deref(),
+            reasons: &leg.reasons,
+            correlation: leg.correlation.as_deref(),
+            codec: leg.codec.as_deref(),
+            media: leg.media.as_ref().map(CdrMedia::new),
+        }
+    }
+}
+
+impl CdrMedia {
+    fn new(stats: &MediaStats) -> CdrMedia {
+        let (received, sent) = (&stats.received, &stats.sent);
+        let reported = sent.reported.as_ref();
+        CdrMedia {
+            remote: stats.remote.map(|remote| remote.to_string()),
+            received_packets: received.packets,
+            received_bytes: received.bytes,
+            received_lost: received.lost,
+            received_jitter_ms: rounded(received.jitter_ms),
+            sent_packets: sent.packets,
+            sent_bytes: sent.bytes,
+            reported_lost: reported.map(|report| report.lost),
+            reported_jitter_ms: reported.map(|report| rounded(report.jitter_ms)),
+            round_trip_ms: stats.round_trip.map(|span| rounded(span.as_secs_f64() * 1e3)),
+            dropped: dropped(stats).into_iter().filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
+/// Every reason for which packets of a leg went no further, with its count.
+pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 11] {
+    let dropped = &stats.received.dropped;
+    [
+        ("auth_failures", dropped.auth_failures),
+        ("replays", dropped.replays),
+        ("strangers", dropped.strangers),
+        ("off_stream", dropped.off_stream),
+        ("payload", dropped.payload),
+        ("muted", dropped.muted),
+        ("unbridged", dropped.unbridged),
+        ("malformed", dropped.malformed),
+        ("oversize", dropped.oversize),
+        ("not_negotiated", dropped.not_negotiated),
+        ("hairpin", dropped.hairpin),
+    ]
+}
+
+/// Microseconds are enough.
+fn rounded(ms: f64) -> f64 {
+    (ms * 1e3).round() / 1e3
+}

@@ -1,0 +1,287 @@
+//! Records in files: contents, rotation, overflow, trouble.
+
+use super::file::RecordFile;
+use super::*;
+use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::config::Cdr;
+use crate::dial::PeerName;
+use crate::media::MediaStats;
+use crate::observe::{Happening, Observer};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A folder that goes away again.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("portcullis-cdr-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        Folder(folder)
+    }
+
+    fn settings(&self) -> Cdr {
+        Cdr {
+            path: self.0.join("cdr.jsonl"),
+            rotate_size: 1_000_000,
+            rotate_after: Duration::from_secs(3_600),
+            keep: None,
+        }
+    }
+
+    /// Names of all files, sorted.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("the folder").filter_map(Result::ok);
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn record() -> CallRecord {
+    let cause = Cause::HungUp { by: Party::Callee };
+    let mut media = MediaStats::default();
+    media.received.packets = 3_000;
+    media.received.jitter_ms = 1.234_567;
+    media.received.dropped.strangers = 2;
+    CallRecord {
+        call: "00000004d2".into(),
+        facts: CallFacts {
+            direction: Direction::TeamsToCarrier,
+            tenant: "contoso".into(),
+            carrier: None,
+            from: "+14255550100".into(),
+            to: "+441632960001".into(),
+            emergency: false,
+            began_unix_ms: 1_764_000_000_000,
+            trace: Vec::new(),
+        },
+        ringing_after_ms: Some(900),
+        answered_after_ms: Some(3_000),
+        ended_after_ms: 63_042,
+        status: 200,
+        cause_text: cause.explain(),
+        ended_by: cause.ended_by(),
+        cause,
+        legs: vec![
+            LegRecord::default(),
+            LegRecord {
+                peer: Some(PeerName::Gateway {
+                    carrier: "north".into(),
+                    gateway: "sip1.north.example".into(),
+                }),
+                media: Some(media),
+                ..LegRecord::default()
+            },
+        ],
+    }
+}
+
+fn lines(path: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(path).expect("the file");
+    assert!(text.ends_with('\n'), "{text}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn a_record_has_the_promised_fields() {
+    let folder = Folder::new();
+    let writer = CdrWriter::start("sbc1.example.net", Some(folder.settings())).expect("a writer");
+    writer.happened(&Happening::CallOver { record: &record() });
+    assert!(writer.finish(GRACE));
+    let lines = lines(&folder.settings().path);
+    let line = &lines[0];
+    for (field, value) in [
+        ("version", serde_json::json!(1)),
+        ("node", "sbc1.example.net".into()),
+        ("carrier", "north".into()),
+        ("direction", "teams_to_carrier".into()),
+        ("began", "2025-11-24T16:00:00.000Z".into()),
+        ("answered_ms", 1_764_000_003_000_u64.into()),
+        ("ended", "2025-11-24T16:01:03.042Z".into()),
+        ("talked_ms", 60_042.into()),
+        ("cause", "hung_up".into()),
+        ("ended_by", "callee".into()),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line}");
+    }
+    let leg = &line["legs"][1];
+    assert_eq!(
+        (&leg["side"], &leg["peer"]),
+        (&"carrier".into(), &"north/sip1.north.example".into())
+    );
+    assert_eq!(leg["media"]["received_jitter_ms"], 1.235);
+    assert_eq!(leg["media"]["dropped"], serde_json::json!({ "strangers": 2 }));
+    assert_eq!(line["legs"][0]["side"], "teams");
+}
+
+/// The page that people read names every field and no other.
+#[test]
+fn every_field_is_documented() {
+    let page = include_str!("../../../docs/cdr.md");
+    let line = serde_json::to_value(CdrLine::new("n", &record())).expect("JSON");
+    let media = &line["legs"][1]["media"];
+    for object in [&line, &line["legs"][1], media] {
+        for field in object.as_object().expect("an object").keys() {
+            assert!(
+                page.contains(&format!("| `{field}` |")),
+                "{field} is not in docs/cdr.md"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_full_queue_costs_records_and_never_time() {
+    // Nobody reads this pipe, so that the writer is stuck with its first full buffer.
+    let folder = Folder::new();
+    let path = folder.0.join("pipe");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&path)
+        .status()
+        .expect("mkfifo");
+    assert!(made.success());
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || fs::File::open(path).expect("the other end")
+    });
+    let settings = Cdr {
+        path,
+        ..folder.settings()
+    };
+    let writer = CdrWriter::with_queue("n", Some(settings), 4).expect("a writer");
+    let other_end = reader.join().expect("the reader");
+    let (record, records) = (record(), 1_000);
+    for _ in 0..records {
+        writer.happened(&Happening::CallOver { record: &record });
+    }
+    let counts = writer.counts();
+    assert!(counts.dropped > 0 && counts.lost == 0, "{counts:?}");
+    // The disk is fast again: everything that was queued gets there.
+    let reader = std::thread::spawn(move || io::read_to_string(other_end).expect("records"));
+    assert!(writer.finish(GRACE));
+    let (counts, text) = (writer.counts(), reader.join().expect("the reader"));
+    assert_eq!(counts.written + counts.dropped, records, "{counts:?}");
+    assert_eq!(text.lines().count() as u64, counts.written);
+}
+
+#[test]
+fn a_file_is_rotated_by_size_and_only_so_many_are_kept() {
+    let folder = Folder::new();
+    let settings = Cdr {
+        rotate_size: 25,
+        keep: Some(2),
+        ..folder.settings()
+    };
+    fs::write(folder.0.join("cdr-notes.jsonl"), "not ours").expect("a neighbour");
+    let mut file = RecordFile::new(settings);
+    for second in 0..9_u64 {
+        let line = format!("record {second} 10\n");
+        file.append(line.as_bytes(), 1_764_000_000_000 + second)
+            .expect("written");
+    }
+    let files = folder.files();
+    assert_eq!(files.len(), 4, "{files:?}");
+    assert_eq!(
+        files[0], "cdr-2025-11-24T16-00-00.006Z.jsonl",
+        "the newest two stay: {files:?}"
+    );
+    let text = |name: &str| fs::read_to_string(folder.0.join(name)).expect("a file");
+    assert_eq!(text(&files[0]), "record 4 10\nrecord 5 10\n");
+    assert_eq!(text("cdr.jsonl"), "record 8 10\n");
+    assert_eq!(text("cdr-notes.jsonl"), "not ours");
+}
+
+#[test]
+fn a_file_is_rotated_by_age_also_when_no_record_comes() {
+    let folder = Folder::new();
+    let mut file = RecordFile::new(folder.settings());
+    let start = 1_764_000_000_000;
+    file.append(b"1\n", start).expect("written");
+    file.rotate_when_old(start + 3_599_000).expect("too young");
+    assert_eq!(folder.files(), ["cdr.jsonl"]);
+    file.rotate_when_old(start + 3_600_000).expect("rotated");
+    assert_eq!(folder.files(), ["cdr-2025-11-24T17-00-00.000Z.jsonl"]);
+    file.append(b"2\n", start + 3_600_001).expect("written");
+    assert_eq!(folder.files().len(), 2);
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_anew() {
+    let folder = Folder::new();
+    let path = folder.settings().path;
+    let mut file = RecordFile::new(folder.settings());
+    file.append(b"1\n", 5).expect("written");
+    fs::rename(&path, folder.0.join("away")).expect("moved");
+    file.append(b"2\n", 6).expect("written");
+    assert_eq!(fs::read_to_string(&path).expect("the new file"), "2\n");
+}
+
+#[test]
+fn a_path_that_cannot_be_is_said_at_the_start() {
+    let folder = Folder::new();
+    fs::write(folder.0.join("file"), "").expect("a file");
+    let settings = Cdr {
+        path: folder.0.join("file/cdr.jsonl"),
+        ..folder.settings()
+    };
+    let error = CdrWriter::start("n", Some(settings))
+        .err()
+        .expect("no folder")
+        .to_string();
+    assert!(error.contains("file/cdr.jsonl"), "{error}");
+}
+
+#[test]
+fn records_go_where_a_new_configuration_says() {
+    let folder = Folder::new();
+    let writer = CdrWriter::start("n", None).expect("a writer");
+    writer.happened(&Happening::CallOver { record: &record() });
+    writer.apply(Some(&folder.settings()));
+    writer.happened(&Happening::CallOver { record: &record() });
+    assert!(writer.finish(GRACE));
+    assert_eq!(lines(&folder.settings().path).len(), 1);
+    assert_eq!(writer.counts().written, 1);
+}
+
+/// `/dev/full` refuses every write as a full disk does.
+#[test]
+fn a_full_disk_costs_records_and_is_counted() {
+    let folder = Folder::new();
+    let settings = Cdr {
+        path: "/dev/full".into(),
+        ..folder.settings()
+    };
+    let writer = CdrWriter::start("n", Some(settings)).expect("a writer");
+    for _ in 0..3 {
+        writer.happened(&Happening::CallOver { record: &record() });
+    }
+    writer.apply(Some(&folder.settings()));
+    writer.happened(&Happening::CallOver { record: &record() });
+    assert!(writer.finish(GRACE));
+    assert_eq!(
+        writer.counts(),
+        CdrCounts {
+            written: 1,
+            dropped: 0,
+            lost: 3
+        }
+    );
+}

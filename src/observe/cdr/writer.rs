@@ -1,0 +1,196 @@
+//! The queue and the thread behind it.
+
+use super::file::{CdrError, RecordFile};
+use super::line::CdrLine;
+use crate::config::Cdr;
+use crate::observe::{Happening, Observer, unix_ms};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Records that may wait. Overflow: the newest is dropped and counted.
+const WAITING: usize = 4_096;
+/// How often an idle writer looks at the age of its file.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What became of the records so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CdrCounts {
+    pub written: u64,
+    /// Found the queue full.
+    pub dropped: u64,
+    /// The file could not take them (disk full, no permission).
+    pub lost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    written: AtomicU64,
+    dropped: AtomicU64,
+    lost: AtomicU64,
+}
+
+enum Item {
+    Line(Vec<u8>),
+    /// Another place for the records from here on; `None`: none are written.
+    Settings(Option<Cdr>),
+    End,
+}
+
+/// Writes the record of every call that ends.
+pub struct CdrWriter {
+    node: Arc<str>,
+    items: SyncSender<Item>,
+    counts: Arc<Counts>,
+    /// The configuration names a file.
+    wanted: AtomicBool,
+    /// Told when the thread is done.
+    done: Mutex<Receiver<()>>,
+}
+
+impl CdrWriter {
+    /// Starts the thread. `None` writes nothing until [`CdrWriter::apply`] says where. A file that can't be opened is
+    /// an error at the start; later it is counted and said.
+    pub fn start(node: &str, settings: Option<Cdr>) -> Result<CdrWriter, CdrError> {
+        CdrWriter::with_queue(node, settings, WAITING)
+    }
+
+    pub(super) fn with_queue(node: &str, settings: Option<Cdr>, waiting: usize) -> Result<CdrWriter, CdrError> {
+        let wanted = AtomicBool::new(settings.is_some());
+        let mut file = settings.map(RecordFile::new);
+        if let Some(file) = &mut file {
+            file.open(unix_ms())?;
+        }
+        let (items, received) = sync_channel(waiting);
+        let (tell, done) = channel();
+        let counts = Arc::new(Counts::default());
+        let thread = Thread {
+            file,
+            counts: counts.clone(),
+            is_losing: false,
+        };
+        thread::Builder::new()
+            .name("cdr".to_owned())
+            .spawn(move || {
+                thread.run(&received);
+                // Nobody may be waiting.
+                let _ = tell.send(());
+            })
+            .map_err(|source| CdrError::Open {
+                path: Default::default(),
+                source,
+            })?;
+        Ok(CdrWriter {
+            node: node.into(),
+            items,
+            counts,
+            wanted,
+            done: Mutex::new(done),
+        })
+    }
+
+    /// Takes over the settings of a new configuration; also opens the file anew.
+    pub fn apply(&self, settings: Option<&Cdr>) {
+        match self.items.try_send(Item::Settings(settings.cloned())) {
+            Ok(()) => self.wanted.store(settings.is_some(), Relaxed),
+            Err(_) => tracing::error!("the CDR writer is behind: it keeps its old settings"),
+        }
+    }
+
+    /// What became of the records so far.
+    pub fn counts(&self) -> CdrCounts {
+        CdrCounts {
+            written: self.counts.written.load(Relaxed),
+            dropped: self.counts.dropped.load(Relaxed),
+            lost: self.counts.lost.load(Relaxed),
+        }
+    }
+
+    /// Waits until everything queued so far is written, `grace` at most; false when it was not.
+    pub fn finish(&self, grace: Duration) -> bool {
+        const LOOKS: u32 = 50;
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = Some(Item::End);
+        for _ in 0..LOOKS {
+            // A full queue has room for the end once the writer goes on.
+            end = end.and_then(|end| match self.items.try_send(end) {
+                Err(TrySendError::Full(end)) => Some(end),
+                Ok(()) | Err(TrySendError::Disconnected(_)) => None,
+            });
+            match done.recv_timeout(grace / LOOKS) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        false
+    }
+}
+
+impl Observer for CdrWriter {
+    fn happened(&self, happening: &Happening<'_>) {
+        let Happening::CallOver { record } = happening else {
+            return;
+        };
+        if !self.wanted.load(Relaxed) {
+            return;
+        }
+        let line = serde_json::to_vec(&CdrLine::new(&self.node, record));
+        let sent = line.map_err(io::Error::from).map(|mut line| {
+            line.push(b'\n');
+            self.items.try_send(Item::Line(line)).is_ok()
+        });
+        if !matches!(sent, Ok(true)) {
+            self.counts.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+struct Thread {
+    file: Option<RecordFile>,
+    counts: Arc<Counts>,
+    /// Said already that the file takes nothing.
+    is_losing: bool,
+}
+
+impl Thread {
+    fn run(mut self, items: &Receiver<Item>) {
+        loop {
+            match items.recv_timeout(LOOK) {
+                Ok(Item::Line(line)) => self.write(&line),
+                Ok(Item::Settings(settings)) => self.file = settings.map(RecordFile::new),
+                Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(Err(error)) = self.file.as_mut().map(|file| file.rotate_when_old(unix_ms())) {
+                tracing::error!(%error, "the CDR file grows on");
+            }
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        match file.append(line, unix_ms()) {
+            Ok(rotation) => {
+                self.counts.written.fetch_add(1, Relaxed);
+                if let Some(error) = rotation {
+                    tracing::error!(%error, "the CDR file grows on");
+                }
+                if self.is_losing {
+                    self.is_losing = false;
+                    let lost = self.counts.lost.load(Relaxed);
+                    tracing::warn!(file = %file.path().display(), lost, "call detail records are written again");
+                }
+            }
+            Err(error) => {
+                self.counts.lost.fetch_add(1, Relaxed);
+                if !self.is_losing {
+                    self.is_losing = true;
+                    tracing::error!(%error, "call detail records are being lost; calls go on");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Lines about calls, each inside the call's span: id, tenant, direction.
+
+use super::lines::LogLines;
+use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::route::{Refusal, TraceStep};
+use std::net::SocketAddr;
+use tracing::{Span, debug, info, info_span, warn};
+
+fn span(call: &str, facts: &CallFacts) -> Span {
+    info_span!("call", call, tenant = facts.tenant, direction = facts.direction.label())
+}
+
+pub(super) fn began(lines: &LogLines, call: CallId, facts: &CallFacts) {
+    span(&call.to_string(), facts).in_scope(|| {
+        info!(
+            from = lines.number(&facts.from),
+            to = lines.number(&facts.to),
+            carrier = facts.carrier,
+            emergency = facts.emergency,
+            "call began"
+        );
+        trace_steps(lines, &facts.trace);
+    });
+}
+
+fn trace_steps(lines: &LogLines, trace: &[TraceStep]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for step in trace {
+            debug!(
+                rule = step.rule,
+                subject = lines.text(&step.subject),
+                "route: {}",
+                lines.text(&step.outcome)
+            );
+        }
+    }
+}
+
+pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &CallNews) {
+    span(&call.to_string(), facts).in_scope(|| match news {
+        CallNews::Ringing => info!("ringing"),
+        CallNews::Answered => info!("answered"),
+        CallNews::Silent { leg, seconds } => warn!(leg = leg.0, seconds, "no media arrives from this leg"),
+        CallNews::Hunting { from, why } => {
+            warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
+        }
+    });
+}
+
+pub(super) fn over(lines: &LogLines, record: &CallRecord) {
+    span(&record.call, &record.facts).in_scope(|| {
+        let talked_ms = record
+            .answered_after_ms
+            .map(|answered| record.ended_after_ms.saturating_sub(answered));
+        info!(
+            status = record.status,
+            cause = record.cause.label(),
+            why = lines.text(&record.cause_text),
+            from = lines.number(&record.facts.from),
+            to = lines.number(&record.facts.to),
+            talked_ms,
+            lasted_ms = record.ended_after_ms,
+            "call over"
+        );
+    });
+}
+
+pub(super) fn refused(lines: &LogLines, source: SocketAddr, dialled: &str, refusal: &Refusal, trace: &[TraceStep]) {
+    lines.throttles.refused_calls.say(|withheld| {
+        warn!(
+            status = refusal.status,
+            %source,
+            dialled = lines.number(dialled),
+            why = lines.text(&refusal.sentence),
+            withheld,
+            "call refused"
+        );
+        trace_steps(lines, trace);
+    });
+}

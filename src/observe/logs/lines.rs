@@ -1,0 +1,133 @@
+//! One line for each thing that happened.
+
+use super::throttle::Throttle;
+use super::{calls, transports};
+use crate::config::{Config, Reload};
+use crate::observe::{Happening, Observer, mask_number, mask_numbers_in, printable};
+use crate::sip::ListenerId;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Writes log lines.
+#[derive(Debug)]
+pub struct LogLines {
+    /// Numbers are masked.
+    masks: AtomicBool,
+    /// By their ids: listeners are bound once.
+    listeners: Vec<String>,
+    pub(super) throttles: Throttles,
+}
+
+/// What strangers can cause, each kind by itself.
+#[derive(Debug, Default)]
+pub(super) struct Throttles {
+    pub refused_calls: Throttle,
+    pub handshakes: Throttle,
+    pub connects: Throttle,
+    pub unparsable: Throttle,
+    pub accepts: Throttle,
+    pub overflows: Throttle,
+}
+
+impl LogLines {
+    /// Lines as the configuration wants them.
+    pub fn new(config: &Config) -> LogLines {
+        let listeners = config.sbc.listeners.iter().map(|listener| listener.name.to_string());
+        LogLines {
+            masks: AtomicBool::new(config.sbc.log.redact_numbers),
+            listeners: listeners.collect(),
+            throttles: Throttles::default(),
+        }
+    }
+
+    /// A number or address as it may be shown.
+    pub(super) fn number(&self, number: &str) -> String {
+        let number = printable(number);
+        if self.masks.load(Relaxed) {
+            mask_number(&number)
+        } else {
+            number.into_owned()
+        }
+    }
+
+    /// A sentence as it may be shown.
+    pub(super) fn text(&self, text: &str) -> String {
+        let text = printable(text);
+        if self.masks.load(Relaxed) {
+            mask_numbers_in(&text)
+        } else {
+            text.into_owned()
+        }
+    }
+
+    pub(super) fn listener(&self, id: ListenerId) -> &str {
+        self.listeners.get(usize::from(id.0)).map_or("?", String::as_str)
+    }
+
+    fn reloaded(&self, outcome: &Reload) {
+        match outcome {
+            Reload::Applied { config, changed, took } => {
+                self.masks.store(config.sbc.log.redact_numbers, Relaxed);
+                let files: Vec<String> = changed.iter().map(|file| file.display().to_string()).collect();
+                tracing::info!(
+                    generation = config.generation,
+                    files = files.join(", "),
+                    took_ms = took.as_millis(),
+                    "new configuration in force"
+                );
+            }
+            Reload::Refused { mistakes, .. } => {
+                for mistake in mistakes.iter() {
+                    tracing::error!(
+                        place = mistake.place(),
+                        expected = mistake.expected,
+                        nearest = mistake.nearest,
+                        "{}",
+                        self.text(&mistake.message)
+                    );
+                }
+                tracing::error!(
+                    mistakes = mistakes.count(),
+                    "the configuration is wrong: the old one stays in force"
+                );
+            }
+            Reload::Unchanged => tracing::info!("the configuration is unchanged"),
+        }
+    }
+}
+
+impl Observer for LogLines {
+    fn happened(&self, happening: &Happening<'_>) {
+        match happening {
+            Happening::CallBegan { call, facts } => calls::began(self, *call, facts),
+            Happening::CallNews { call, facts, news } => calls::news(self, *call, facts, news),
+            Happening::CallOver { record } => calls::over(self, record),
+            Happening::CallRefused {
+                source,
+                dialled,
+                refusal,
+                trace,
+            } => calls::refused(self, *source, dialled, refusal, trace),
+            Happening::Net(event) => transports::event(self, event),
+            Happening::Reloaded { outcome } => self.reloaded(outcome),
+            Happening::Certificates { listener, reload } => {
+                for name in &reload.replaced {
+                    tracing::info!(listener, certificate = name, "new certificate in use");
+                }
+                for (name, error) in &reload.failed {
+                    tracing::error!(listener, certificate = name, %error, "the old certificate stays in use");
+                }
+            }
+            Happening::Draining { calls, patience } => {
+                tracing::info!(
+                    calls,
+                    patience_s = patience.as_secs(),
+                    "going out of service: no new calls"
+                );
+            }
+            Happening::Overflow { queue } => self.throttles.overflows.say(|withheld| {
+                tracing::warn!(queue, withheld, "a queue is full: dropped");
+            }),
+            Happening::Message(_) => {}
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Lines as they are written.
+
+use super::*;
+use crate::call::{CallFacts, CallId, Cause, Direction, Party};
+use crate::config::{Config, LogFormat, LogLevel};
+use crate::observe::{Happening, Observer};
+use crate::route::{Refusal, TraceStep};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("paper").extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn config() -> Config {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let contoso = include_str!("../../../config/tenants/contoso.toml");
+    Config::from_toml_strs(sbc, &[("contoso", contoso)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// What is written about `happenings`.
+fn written(format: LogFormat, level: LogLevel, happenings: &[Happening<'_>]) -> String {
+    let (paper, config) = (Paper::default(), config());
+    let mut log = config.sbc.log.clone();
+    (log.format, log.level) = (format, level);
+    let queue = LineQueue::start(paper.clone()).expect("a thread");
+    let (subscriber, _level) = subscriber::subscriber(&log, queue.clone(), false);
+    let lines = LogLines::new(&config);
+    tracing::subscriber::with_default(subscriber, || {
+        for happening in happenings {
+            lines.happened(happening);
+        }
+    });
+    assert!(queue.finish(Duration::from_secs(10)), "written in time");
+    let text = paper.0.lock().expect("paper").clone();
+    String::from_utf8(text).expect("text")
+}
+
+fn facts() -> CallFacts {
+    CallFacts {
+        direction: Direction::CarrierToTeams,
+        tenant: "contoso".into(),
+        carrier: Some("north".into()),
+        from: "+441632960001".into(),
+        to: "+14255550100".into(),
+        emergency: false,
+        began_unix_ms: 0,
+        trace: vec![TraceStep {
+            rule: "number".into(),
+            subject: "4255550100".into(),
+            outcome: "read as +14255550100".into(),
+        }],
+    }
+}
+
+#[test]
+fn a_call_is_one_json_line_with_its_span_and_masked_numbers() {
+    let call = CallId::from_random(7);
+    let facts = facts();
+    let text = written(
+        LogFormat::Json,
+        LogLevel::Info,
+        &[Happening::CallBegan { call, facts: &facts }],
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(
+        (&line["message"], &line["from"]),
+        (&"call began".into(), &"+**********01".into())
+    );
+    let span = &line["span"];
+    assert_eq!(
+        (&span["call"], &span["tenant"], &span["direction"]),
+        (&call.to_string().into(), &"contoso".into(), &"carrier_to_teams".into())
+    );
+    assert!(!text.contains("5550100") && !text.contains("2960001"), "{text}");
+}
+
+#[test]
+fn the_route_is_told_at_level_debug_and_masked_too() {
+    let facts = facts();
+    let began = [Happening::CallBegan {
+        call: CallId::from_random(7),
+        facts: &facts,
+    }];
+    let text = written(LogFormat::Human, LogLevel::Debug, &began);
+    assert!(
+        text.contains("route: read as +*********00") && !text.contains("5550100"),
+        "{text}"
+    );
+    assert_eq!(written(LogFormat::Human, LogLevel::Error, &began), "");
+}
+
+#[test]
+fn what_a_caller_dialled_stays_inside_its_line() {
+    let dialled = "+1\u{1b}[2J\r\nERROR forged line";
+    let refusal = Refusal::unknown_number(dialled);
+    let happening = || Happening::CallRefused {
+        source: ([203, 0, 113, 5], 5060).into(),
+        dialled,
+        refusal: &refusal,
+        trace: &[],
+    };
+    for format in [LogFormat::Human, LogFormat::Json] {
+        let text = written(format, LogLevel::Trace, &[happening()]);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.trim_end().chars().any(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_refusals_is_a_few_lines() {
+    let refusal = Refusal::unknown_number("+1");
+    let flood: Vec<Happening<'_>> = (0..500)
+        .map(|_| Happening::CallRefused {
+            source: ([203, 0, 113, 5], 5060).into(),
+            dialled: "+1",
+            refusal: &refusal,
+            trace: &[],
+        })
+        .collect();
+    let lines = written(LogFormat::Human, LogLevel::Info, &flood).lines().count();
+    assert!((1..100).contains(&lines), "{lines}");
+}
+
+#[test]
+fn the_end_of_a_call_says_why() {
+    let cause = Cause::HungUp { by: Party::Caller };
+    let record = crate::call::CallRecord {
+        call: "0000000007".into(),
+        facts: facts(),
+        ringing_after_ms: Some(900),
+        answered_after_ms: Some(3_000),
+        ended_after_ms: 63_000,
+        status: 200,
+        cause_text: cause.explain(),
+        ended_by: cause.ended_by(),
+        cause,
+        legs: Vec::new(),
+    };
+    let text = written(
+        LogFormat::Human,
+        LogLevel::Info,
+        &[Happening::CallOver { record: &record }],
+    );
+    for part in ["call over", "hung_up", "talked_ms=60000", "status=200", "contoso"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
