@@ -125,7 +125,7 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
 /// On which side of the node a leg stands.
 pub fn side(direction: Direction, index: usize) -> &'static str {
     match (direction, index) {
-        (Direction::CarrierToTeams, 0) => "carrier",
+        (Direction::CarrierToTeams, 0) | (Direction::CarrierToCarrier, _) => "carrier",
         (Direction::CarrierToTeams, _) => "teams",
         (Direction::TeamsToCarrier, 0) => "teams",
         (Direction::TeamsToCarrier, _) => "carrier",

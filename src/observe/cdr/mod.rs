@@ -9,7 +9,7 @@ mod line;
 mod writer;
 
 pub use file::CdrError;
-pub use line::{CdrLeg, CdrLine, CdrMedia};
+pub use line::{CdrLeg, CdrLine, CdrMedia, carrier, dropped, side};
 pub use writer::{CdrCounts, CdrWriter};
 
 #[cfg(test)]

@@ -1,1 +1,80 @@
-//! x.
+//! Prometheus metrics. `docs/metrics.md` lists them.
+//!
+//! In: [`Happening`](super::Happening)s, counted as they happen, and the figures that the rooms keep themselves, read
+//! when somebody asks. Out: the text format. Labels are tenants, carriers, peers and listeners of the configuration and
+//! fixed words: what a peer sends never becomes a label.
+
+mod calls;
+mod node;
+mod process;
+mod scrape;
+
+pub use node::NodeFigures;
+pub use scrape::Scrape;
+
+use super::{Happening, Observer};
+use calls::CallMetrics;
+use prometheus::{Encoder, IntCounterVec, Opts, Registry, TextEncoder};
+
+/// What was counted since the start.
+pub struct Metrics {
+    registry: Registry,
+    calls: CallMetrics,
+    overflows: IntCounterVec,
+}
+
+impl Metrics {
+    /// Everything at zero. An error is a defect: two metrics of one name.
+    pub fn new() -> prometheus::Result<Metrics> {
+        let registry = Registry::new();
+        let overflows = IntCounterVec::new(
+            Opts::new(
+                "portcullis_queue_dropped_total",
+                "Events dropped because a queue was full.",
+            ),
+            &["queue"],
+        )?;
+        registry.register(Box::new(overflows.clone()))?;
+        Ok(Metrics {
+            calls: CallMetrics::new(&registry)?,
+            registry,
+            overflows,
+        })
+    }
+
+    /// All metrics in the text format, with those that were read for this answer.
+    pub fn text(&self, scrape: Scrape) -> String {
+        let mut families = self.registry.gather();
+        families.extend(scrape.into_families());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        let mut text = Vec::new();
+        // Fails for a family without metrics alone, and an empty one is not gathered.
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%error, "metrics can't be written");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// The content type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+impl Observer for Metrics {
+    fn happened(&self, happening: &Happening<'_>) {
+        match happening {
+            Happening::CallNews { facts, news, .. } => self.calls.news(facts, news),
+            Happening::CallOver { record } => self.calls.over(record),
+            Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
+            Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
+            Happening::CallBegan { .. }
+            | Happening::Message(_)
+            | Happening::Net(_)
+            | Happening::Reloaded { .. }
+            | Happening::Certificates { .. }
+            | Happening::Draining { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

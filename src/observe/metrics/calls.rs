@@ -1,0 +1,192 @@
+//! What is counted of calls.
+
+use crate::call::{CallFacts, CallNews, CallRecord};
+use crate::media::MediaStats;
+use crate::observe::cdr::{carrier, dropped, side};
+use crate::route::Refusal;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+/// The label of a call without a carrier.
+const NONE: &str = "none";
+
+pub(super) struct CallMetrics {
+    calls: IntCounterVec,
+    refused: IntCounterVec,
+    hunts: IntCounterVec,
+    silent: IntCounterVec,
+    ringing: HistogramVec,
+    setup: HistogramVec,
+    talked: HistogramVec,
+    loss: HistogramVec,
+    jitter: HistogramVec,
+    packets: IntCounterVec,
+    dropped: IntCounterVec,
+}
+
+impl CallMetrics {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<CallMetrics> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(format!("portcullis_{name}"), help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let histogram = |name: &str, help: &str, label: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(format!("portcullis_{name}"), help).buckets(buckets.to_vec());
+            let histogram = HistogramVec::new(options, &[label])?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        Ok(CallMetrics {
+            calls: counter(
+                "calls_total",
+                "Calls that are over.",
+                &["tenant", "carrier", "direction", "code", "cause"],
+            )?,
+            refused: counter("calls_refused_total", "INVITEs that became no call.", &["code"])?,
+            hunts: counter(
+                "hops_failed_total",
+                "INVITEs after which the next hop was tried.",
+                &["peer"],
+            )?,
+            silent: counter("calls_silent_total", "Times that media stayed away.", &["direction"])?,
+            ringing: histogram(
+                "call_ringing_after_seconds",
+                "From the INVITE to the first ringing.",
+                "direction",
+                &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 30.0],
+            )?,
+            setup: histogram(
+                "call_answered_after_seconds",
+                "From the INVITE to the answer.",
+                "direction",
+                &[1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 180.0],
+            )?,
+            talked: histogram(
+                "call_talked_seconds",
+                "From the answer to the end.",
+                "direction",
+                &[1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 14_400.0],
+            )?,
+            loss: histogram(
+                "media_loss_ratio",
+                "Share of the RTP packets of a leg that never arrived.",
+                "side",
+                &[0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25],
+            )?,
+            jitter: histogram(
+                "media_jitter_seconds",
+                "Interarrival jitter of a leg at its end.",
+                "side",
+                &[0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25],
+            )?,
+            packets: counter(
+                "media_call_packets_total",
+                "RTP packets of calls that are over.",
+                &["side", "way"],
+            )?,
+            dropped: counter(
+                "media_dropped_total",
+                "Packets of calls that are over which went no further.",
+                &["side", "reason"],
+            )?,
+        })
+    }
+
+    pub(super) fn news(&self, facts: &CallFacts, news: &CallNews) {
+        match news {
+            CallNews::Silent { .. } => self.silent.with_label_values(&[facts.direction.label()]).inc(),
+            CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),
+            CallNews::Ringing | CallNews::Answered => {}
+        }
+    }
+
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        self.refused.with_label_values(&[&code(refusal.status)]).inc();
+    }
+
+    pub(super) fn over(&self, record: &CallRecord) {
+        let direction = record.facts.direction.label();
+        let carrier = carrier(record).unwrap_or(NONE);
+        let labels = [
+            &record.facts.tenant,
+            carrier,
+            direction,
+            &code(record.status),
+            record.cause.label(),
+        ];
+        self.calls.with_label_values(&labels).inc();
+        let seconds = |ms: u64| std::time::Duration::from_millis(ms).as_secs_f64();
+        if let Some(after) = record.ringing_after_ms {
+            self.ringing.with_label_values(&[direction]).observe(seconds(after));
+        }
+        if let Some(after) = record.answered_after_ms {
+            self.setup.with_label_values(&[direction]).observe(seconds(after));
+            let talked = record.ended_after_ms.saturating_sub(after);
+            self.talked.with_label_values(&[direction]).observe(seconds(talked));
+        }
+        for (index, leg) in record.legs.iter().enumerate() {
+            if let Some(stats) = &leg.media {
+                self.media(side(record.facts.direction, index), stats);
+            }
+        }
+    }
+
+    fn media(&self, side: &str, stats: &MediaStats) {
+        let received = &stats.received;
+        self.packets.with_label_values(&[side, "in"]).inc_by(received.packets);
+        self.packets
+            .with_label_values(&[side, "out"])
+            .inc_by(stats.sent.packets);
+        for (reason, count) in dropped(stats).into_iter().filter(|(_, count)| *count > 0) {
+            self.dropped.with_label_values(&[side, reason]).inc_by(count);
+        }
+        if received.packets == 0 {
+            return;
+        }
+        let lost = u64::try_from(received.lost).unwrap_or(0);
+        let expected = received.packets.saturating_add(lost);
+        #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+        let share = lost as f64 / expected as f64;
+        self.loss.with_label_values(&[side]).observe(share);
+        self.jitter.with_label_values(&[side]).observe(received.jitter_ms / 1e3);
+    }
+}
+
+/// A code as a label. Codes that nobody has defined are told by their class, so that a peer can't make labels.
+fn code(status: u16) -> String {
+    match status {
+        200 | 202 | 204 => status.to_string(),
+        300..=305
+        | 380
+        | 400..=410
+        | 412..=417
+        | 420..=424
+        | 428..=430
+        | 433
+        | 436..=440
+        | 469
+        | 470
+        | 480..=489
+        | 491
+        | 493
+        | 494 => status.to_string(),
+        500..=505 | 513 | 555 | 580 | 600 | 603 | 604 | 606 | 607 | 608 => status.to_string(),
+        other => format!("{}xx", (other / 100).min(9)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_peer_can_make_labels() {
+        let codes: BTreeSet<String> = (0..=u16::MAX).map(code).collect();
+        assert!(codes.len() < 90, "{}", codes.len());
+        assert_eq!(
+            (code(486), code(499), code(699)),
+            ("486".into(), "4xx".into(), "6xx".into())
+        );
+    }
+}

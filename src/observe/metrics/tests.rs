@@ -1,0 +1,69 @@
+//! Metrics as a scraper reads them.
+
+use super::*;
+use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::media::MediaStats;
+
+fn record(carrier: &str) -> CallRecord {
+    let cause = Cause::HungUp { by: Party::Caller };
+    let mut media = MediaStats::default();
+    media.received.packets = 98;
+    media.received.lost = 2;
+    media.received.jitter_ms = 3.0;
+    media.received.dropped.auth_failures = 4;
+    CallRecord {
+        call: "0000000007".into(),
+        facts: CallFacts {
+            direction: Direction::CarrierToTeams,
+            tenant: "contoso".into(),
+            carrier: Some(carrier.into()),
+            from: "+441632960001".into(),
+            to: "+14255550100".into(),
+            emergency: false,
+            began_unix_ms: 0,
+            trace: Vec::new(),
+        },
+        ringing_after_ms: Some(900),
+        answered_after_ms: Some(3_000),
+        ended_after_ms: 63_000,
+        status: 200,
+        cause_text: cause.explain(),
+        ended_by: cause.ended_by(),
+        cause,
+        legs: vec![
+            LegRecord {
+                media: Some(media),
+                ..LegRecord::default()
+            },
+            LegRecord::default(),
+        ],
+    }
+}
+
+#[test]
+fn a_call_that_is_over_is_counted_in_every_way() {
+    let metrics = Metrics::new().expect("metrics");
+    for carrier in ["north", "north", "south"] {
+        metrics.happened(&Happening::CallOver {
+            record: &record(carrier),
+        });
+    }
+    metrics.happened(&Happening::Overflow { queue: "call mailbox" });
+    let mut scrape = Scrape::default();
+    scrape.gauge("portcullis_x", "X.", ["y"], [(["z".to_owned()], 1.5)]);
+    scrape.gauge("portcullis_empty", "Nothing.", ["y"], []);
+    let text = metrics.text(scrape);
+    for line in [
+        "portcullis_calls_total{carrier=\"north\",cause=\"hung_up\",code=\"200\",direction=\"carrier_to_teams\",tenant=\"contoso\"} 2",
+        "portcullis_call_answered_after_seconds_bucket{direction=\"carrier_to_teams\",le=\"4\"} 3",
+        "portcullis_call_talked_seconds_sum{direction=\"carrier_to_teams\"} 180",
+        "portcullis_media_loss_ratio_bucket{side=\"carrier\",le=\"0.02\"} 3",
+        "portcullis_media_loss_ratio_bucket{side=\"carrier\",le=\"0.01\"} 0",
+        "portcullis_media_dropped_total{reason=\"auth_failures\",side=\"carrier\"} 12",
+        "portcullis_queue_dropped_total{queue=\"call mailbox\"} 1",
+        "portcullis_x{y=\"z\"} 1.5",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
+    }
+    assert!(!text.contains("portcullis_empty"), "{text}");
+}
