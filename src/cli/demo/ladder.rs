@@ -85,16 +85,17 @@ impl Rung {
     }
 }
 
-/// `--- INVITE [SDP] --->` over the whole span.
+/// ` --- INVITE [SDP] ---> ` over the whole span.
 fn arrow(what: &str, rightward: bool) -> String {
-    let room = SPAN.saturating_sub(4);
-    let what: String = what.chars().take(room.saturating_sub(2)).collect();
+    // A blank at both ends and the head.
+    let room = SPAN.saturating_sub(3);
+    let what: String = what.chars().take(room.saturating_sub(6)).collect();
     let dashes = room.saturating_sub(what.chars().count() + 2);
-    let (before, after) = (dashes / 2, dashes - dashes / 2);
-    let body = format!("{} {what} {}", "-".repeat(before + 1), "-".repeat(after + 1));
+    let before = dashes / 2;
+    let body = format!("{} {what} {}", "-".repeat(before), "-".repeat(dashes - before));
     match rightward {
-        true => format!(" {body}> ").chars().take(SPAN).collect(),
-        false => format!(" <{body} ").chars().take(SPAN).collect(),
+        true => format!(" {body}> "),
+        false => format!(" <{body} "),
     }
 }
 
@@ -122,8 +123,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                format!("     12.3     | ------- INVITE [SDP] ------> |{empty}|"),
-                format!("     12.3     |{empty}| ------- INVITE [SDP] ------> |"),
+                format!("     12.3     | ------ INVITE [SDP] -------> |{empty}|"),
+                format!("     12.3     |{empty}| ------ INVITE [SDP] -------> |"),
                 format!("     12.3     |{empty}| <------- 180 Ringing ------- |"),
                 format!("     12.3     | <------- 180 Ringing ------- |{empty}|"),
             ]
