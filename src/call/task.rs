@@ -14,7 +14,8 @@ use crate::net::shard::SignallingHandle;
 use crate::observe::{Happening, LadderLine, Way};
 use crate::sdp::LocalMedia;
 use crate::sip::message::{HeaderName, HeaderValue, Message};
-use crate::sip::{Method, RequestDraft};
+use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{Method, RequestDraft, ResponseDraft};
 use crate::srtp::{MasterKey, Suite};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -41,6 +42,8 @@ struct CallTask {
     /// Events that carrying out effects made, in order.
     pending: VecDeque<Event>,
     wants_messages: bool,
+    /// Requests inside the dialogs that have no final answer yet, when messages are wanted: whose answer is it?
+    answering: Vec<(ServerTransactionId, LegIndex, Method)>,
     label: Arc<str>,
     _place: Place,
 }
@@ -71,6 +74,7 @@ pub fn spawn(node: Arc<Node>, live: LiveCall, birth: Birth<'_>, place: Place, ev
         carrier_place: None,
         pending: VecDeque::new(),
         wants_messages,
+        answering: Vec::new(),
         label,
         _place: place,
     };
@@ -224,6 +228,9 @@ impl CallTask {
             Effect::CancelRequest { token, reason } => {
                 let headers = reason.map(|reason| (HeaderName::Reason, HeaderValue::cleaned(reason)));
                 self.deliveries.done(token);
+                if let Some(leg) = self.call.leg_inviting(token) {
+                    self.tell_sent(leg, "CANCEL", "CANCEL", false);
+                }
                 self.stopped(
                     self.signalling
                         .cancel(token.to_wire(), headers.into_iter().collect())
@@ -233,8 +240,7 @@ impl CallTask {
             }
             Effect::Respond { transaction, draft } => {
                 if self.wants_messages {
-                    let what = format!("{} {}", draft.status(), draft.reason_text());
-                    self.tell_sent(LegIndex::CALLER, &what, "INVITE", !draft.body_bytes().is_empty());
+                    self.tell_answer(transaction, &draft);
                 }
                 self.stopped(self.signalling.respond(transaction, draft).await.is_err());
             }
@@ -359,7 +365,24 @@ impl CallTask {
         }
     }
 
-    fn tell_heard(&self, event: &Event) {
+    fn tell_answer(&mut self, transaction: ServerTransactionId, draft: &ResponseDraft) {
+        let what = format!("{} {}", draft.status(), draft.reason_text());
+        let found = self.answering.iter().position(|(id, ..)| *id == transaction);
+        // The caller's INVITE was there before the task.
+        let (leg, method) = match found {
+            Some(at) => {
+                let (_, leg, method) = self.answering.swap_remove(at);
+                (leg, method)
+            }
+            None => (LegIndex::CALLER, Method::Invite),
+        };
+        self.tell_sent(leg, &what, method.as_str(), !draft.body_bytes().is_empty());
+        if draft.status() < 200 && found.is_some() {
+            self.answering.push((transaction, leg, method));
+        }
+    }
+
+    fn tell_heard(&mut self, event: &Event) {
         let message = match event {
             Event::Response { message, .. }
             | Event::Request { message, .. }
@@ -367,8 +390,15 @@ impl CallTask {
             | Event::Cancelled { message, .. } => message,
             _ => return,
         };
-        let leg = self.call.leg_heard(event).map_or(0, |leg| leg.0);
-        tell_message(&self.node, &self.live, leg, Way::In, message, self.node.clock.now());
+        let leg = self.call.leg_heard(event).unwrap_or(LegIndex::CALLER);
+        if let Event::Request {
+            transaction, message, ..
+        } = event
+        {
+            let method = message.cseq_method().clone();
+            self.answering.push((*transaction, leg, method));
+        }
+        tell_message(&self.node, &self.live, leg.0, Way::In, message, self.node.clock.now());
     }
 }
 

@@ -326,7 +326,7 @@ impl Call {
         }
     }
 
-    fn leg_inviting(&self, token: Token) -> Option<LegIndex> {
+    pub(super) fn leg_inviting(&self, token: Token) -> Option<LegIndex> {
         let inviting = |leg: &&Leg| leg.invite.as_ref().is_some_and(|invite| invite.token == token);
         self.legs.iter().find(inviting).map(|leg| leg.index)
     }
