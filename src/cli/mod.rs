@@ -11,6 +11,7 @@ pub mod explain;
 pub mod man;
 pub mod run;
 pub mod schema;
+pub mod sim;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -54,6 +55,13 @@ Examples:
   portcullis demo                               two calls, about eight seconds
   portcullis demo --json | jq .passed
   portcullis demo --keep                        and then call it with a softphone";
+
+const SIM_EXAMPLES: &str = "\
+Examples:
+  portcullis sim carrier --listen 127.0.0.2:5060 --script 'ring, wait 2s, answer'
+  portcullis sim carrier --sbc 127.0.0.1:5060 --from +12065550123 --call +14255550100
+  portcullis sim teams --certificate teams.pem --key teams.key --roots root.pem --sbc 127.0.0.1:5061
+  portcullis sim teams --help                   everything that a hub can be told";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -118,6 +126,13 @@ enum Command {
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(demo::DemoArgs),
 
+    /// Be a carrier or Teams, to try an SBC against
+    ///
+    /// A peer with real sockets, TLS, SRTP and tones that answers as its script says, places calls, and says which rules
+    /// of the real peer were broken.
+    #[command(after_long_help = SIM_EXAMPLES)]
+    Sim(sim::SimArgs),
+
     /// Print the JSON Schema of a configuration file
     #[command(after_long_help = SCHEMA_EXAMPLES)]
     Schema(schema::SchemaArgs),
@@ -142,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,0 +1,89 @@
+//! `portcullis sim`: a simulated Teams or carrier by itself, to try a portcullis (or another SBC) against.
+//!
+//! In: where to listen, how to behave, whom to call. Out: a line for each thing that happens, a summary at the end;
+//! exit code 1 when a rule was broken or a call to place was not heard.
+
+mod narration;
+mod settings;
+
+use crate::sim::{CarrierSim, SimError, SimStartError, Simulator, TeamsSim};
+use narration::{Narrator, Placing};
+pub use settings::{CarrierArgs, SimArgs, SimCommand, TeamsArgs};
+use std::process::ExitCode;
+
+/// Why a simulator did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Start(#[from] SimStartError),
+    #[error(transparent)]
+    Call(#[from] SimError),
+    #[error("Ctrl-C can't be heard: {0}")]
+    Signal(#[from] std::io::Error),
+}
+
+/// Until Ctrl-C, or the end of the call that was asked for.
+pub fn run(args: &SimArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("portcullis: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(perform(args)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("portcullis: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(args: &SimArgs) -> Result<bool, CommandError> {
+    match &args.command {
+        SimCommand::Teams(args) => {
+            let sim = TeamsSim::start(args.settings())?;
+            let names = sim.names().join(" and ");
+            let narrator = Narrator::begin("Teams", &sim, &format!("; {names} have to lead here"));
+            let placed = match args.behaviour.dial() {
+                Some(dial) => Some(sim.place_call(dial).await?),
+                None => None,
+            };
+            serve(&sim, narrator, &args.behaviour, placed).await
+        }
+        SimCommand::Carrier(args) => {
+            let sim = CarrierSim::start(args.settings())?;
+            let narrator = Narrator::begin("carrier", &sim, "");
+            let placed = match args.behaviour.dial() {
+                Some(dial) => Some(sim.place_call(dial).await?),
+                None => None,
+            };
+            serve(&sim, narrator, &args.behaviour, placed).await
+        }
+    }
+}
+
+async fn serve(
+    sim: &Simulator,
+    mut narrator: Narrator,
+    behaviour: &settings::Behaviour,
+    placed: Option<crate::sim::Call>,
+) -> Result<bool, CommandError> {
+    if let Some(script) = &behaviour.script {
+        sim.set_script(script.clone());
+    }
+    sim.set_manner(behaviour.manner());
+    let placing = placed.map(Placing::new);
+    let heard = tokio::select! {
+        heard = narrator.tell(sim, placing) => heard,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            true
+        }
+    };
+    let kept = narrator.end(sim);
+    sim.shut_down().await;
+    Ok(heard && kept)
+}

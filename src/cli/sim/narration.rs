@@ -1,0 +1,194 @@
+//! A line for each thing that happens at a simulator.
+
+use crate::sim::{Call, Heard, Pings, Simulator, Stage};
+use std::io::{Write, stdout};
+use std::time::Duration;
+use tokio::time::{Instant, interval};
+
+/// How often calls are looked at.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Of the wait for calls, between glances.
+const SOON: Duration = Duration::from_millis(1);
+
+/// Tells what happens.
+pub(super) struct Narrator {
+    begun: Instant,
+    /// Those that are not over.
+    calls: Vec<Followed>,
+    seen: usize,
+    told: usize,
+    pings: Pings,
+}
+
+/// The call that the command places.
+pub(super) struct Placing(Call);
+
+impl Placing {
+    pub(super) fn new(call: Call) -> Placing {
+        Placing(call)
+    }
+}
+
+/// A call and how much of it was told.
+struct Followed {
+    call: Call,
+    name: String,
+    stage: Stage,
+    tone: Option<f64>,
+}
+
+impl Narrator {
+    pub(super) fn begin(kind: &str, sim: &Simulator, more: &str) -> Narrator {
+        let narrator = Narrator {
+            begun: Instant::now(),
+            calls: Vec::new(),
+            seen: 0,
+            told: 0,
+            pings: Pings::default(),
+        };
+        narrator.line(&format!("{kind} simulated on {}{more}; Ctrl-C ends it", sim.address()));
+        narrator
+    }
+
+    /// For ever, or to the end of the call that was placed: was it heard?
+    pub(super) async fn tell(&mut self, sim: &Simulator, placing: Option<Placing>) -> bool {
+        let placed = placing.map(|Placing(call)| call);
+        if let Some(call) = &placed {
+            self.follow(call.clone(), "our call".to_owned());
+        }
+        let mut glances = interval(GLANCE);
+        loop {
+            glances.tick().await;
+            while let Ok(call) = sim.incoming_within(SOON).await {
+                let uri = call
+                    .invite()
+                    .and_then(|invite| invite.request_uri())
+                    .unwrap_or("?")
+                    .to_owned();
+                self.line(&format!("a call to {uri}"));
+                self.follow(call, uri);
+            }
+            self.glance(sim);
+            if let Some(call) = &placed
+                && let Some(ending) = call.view().ending
+            {
+                let heard = call.heard_so_far();
+                if !call.view().answered {
+                    self.line(&format!("our call was not answered: {ending:?}"));
+                }
+                return call.view().answered && heard.is_some_and(|heard| heard.packets > 0);
+            }
+        }
+    }
+
+    /// The sum; true when no rule was broken.
+    pub(super) fn end(&self, sim: &Simulator) -> bool {
+        let violations = sim.violations();
+        let pings = sim.pings();
+        self.line(&format!(
+            "OPTIONS: {} received, {} sent, {} of them answered; {} calls; {} rules broken",
+            pings.received,
+            pings.sent,
+            pings.answered,
+            self.seen,
+            violations.len()
+        ));
+        violations.is_empty()
+    }
+
+    fn follow(&mut self, call: Call, name: String) {
+        self.seen += 1;
+        self.calls.push(Followed {
+            call,
+            name,
+            stage: Stage::Calling,
+            tone: None,
+        });
+    }
+
+    fn glance(&mut self, sim: &Simulator) {
+        let mut lines = Vec::new();
+        for followed in &mut self.calls {
+            followed.glance(&mut lines);
+        }
+        self.calls.retain(|followed| followed.stage < Stage::Ended);
+        let violations = sim.violations();
+        lines.extend(
+            violations
+                .iter()
+                .skip(self.told)
+                .map(|violation| format!("RULE BROKEN {violation}")),
+        );
+        self.told = violations.len();
+        let pings = sim.pings();
+        if pings.received > self.pings.received {
+            lines.push("OPTIONS came".to_owned());
+        }
+        if pings.answered > self.pings.answered {
+            lines.push("our OPTIONS was answered".to_owned());
+        }
+        self.pings = pings;
+        for line in lines {
+            self.line(&line);
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let since = self.begun.elapsed().as_secs_f64();
+        // A reader who hung up is no news: the exit code still tells.
+        let _ = writeln!(stdout().lock(), "{since:>8.1}s {text}");
+    }
+}
+
+impl Followed {
+    fn glance(&mut self, lines: &mut Vec<String>) {
+        let view = self.call.view();
+        if view.stage > self.stage {
+            self.stage = view.stage;
+            let what = match view.stage {
+                Stage::Calling => "begins".to_owned(),
+                Stage::Ringing => "rings".to_owned(),
+                Stage::Answered => "is answered".to_owned(),
+                Stage::Ended => self.ending(),
+            };
+            lines.push(format!("{} {what}", self.name));
+        }
+        let tone = self.call.heard_so_far().and_then(|heard| heard.frequency);
+        if tone != self.tone && view.stage < Stage::Ended {
+            self.tone = tone;
+            let heard = tone.map_or_else(|| "no tone".to_owned(), |hertz| format!("{hertz:.0} Hz"));
+            lines.push(format!("{} hears {heard}", self.name));
+        }
+    }
+
+    fn ending(&self) -> String {
+        let view = self.call.view();
+        let by = view.ending.map_or_else(String::new, |ending| {
+            let status = ending.status.map_or_else(String::new, |status| format!(", {status}"));
+            let reasons = ending.reasons.join("; ");
+            let reasons = if reasons.is_empty() {
+                reasons
+            } else {
+                format!(" ({reasons})")
+            };
+            format!(" by {:?}{status}{reasons}", ending.by)
+        });
+        let heard = self
+            .call
+            .heard_so_far()
+            .map_or_else(String::new, |heard| counts(&heard));
+        format!("is over{by}{heard}")
+    }
+}
+
+fn counts(heard: &Heard) -> String {
+    format!(
+        "; {} packets came, {} lost, jitter {:.1} ms, {}, RTCP {}, {} sent",
+        heard.packets,
+        heard.lost,
+        heard.jitter.as_secs_f64() * 1000.0,
+        heard.suite.unwrap_or("plain RTP"),
+        heard.rtcp_received,
+        heard.sent
+    )
+}
