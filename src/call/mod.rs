@@ -33,6 +33,9 @@ mod task;
 mod teardown;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use cause::{Cause, Party};
 pub use directory::{CallStatus, Directory, LiveCall};
 pub use event::{CallNews, Effect, Event, MediaNotice, PeerVerdict, SendFailure, To};

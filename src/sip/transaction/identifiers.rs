@@ -106,6 +106,16 @@ impl ClientTransactionId {
 }
 
 impl ServerTransactionId {
+    /// A name for transaction users' tests, which have no table.
+    #[cfg(test)]
+    pub(crate) const fn numbered(slot: u32) -> ServerTransactionId {
+        ServerTransactionId(TransactionId {
+            shard: 0,
+            slot,
+            generation: 0,
+        })
+    }
+
     /// The index of the shard whose table holds it.
     pub const fn shard(self) -> u16 {
         self.0.shard

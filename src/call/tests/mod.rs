@@ -1,0 +1,9 @@
+//! Scenarios of whole calls: a [`Call`](super::Call) between two scripted peers, no socket and no clock. What is sent is
+//! rendered and parsed again, so that scenarios see what the wire sees; what must hold in every scenario is checked by
+//! the rig at every step (`contract`).
+
+mod contract;
+mod peers;
+mod rig;
+
+mod setting_up;
