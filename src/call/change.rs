@@ -1,22 +1,22 @@
-//! Changes while a call is up: re-INVITE from either side (hold, resume, codec, address), and our own session refreshes.
+//! Changes while a call is up: re-INVITEs from either side (hold, resume, codec, address) and what they make us ask the
+//! other side.
 //!
 //! What the other side need not know is answered at once: a refresh, or a peer that moved its media (TEAMS-073, TEAMS-076).
 //! A change of direction or codec is offered to the other side first, and its answer answers.
 
-use super::cause::Cause;
-use super::event::SendFailure;
+use super::cause::{Cause, Party};
+use super::event::{Effect, SendFailure};
 use super::id::{LegIndex, Token};
-use super::session_clock::SessionClock;
-use super::setup::{offer_of, peer_session_timer};
+use super::leg_media::{LegMedia, description_of};
+use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sdp::{self, Direction, Format, Session};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::session_timer::{Refresher, SessionTimerAnswer, SessionTimerOffer, answer};
-use crate::sip::transaction::ServerTransactionId;
+use crate::sip::session_timer::{Refresher, SessionTimerAnswer, SessionTimerOffer, answer, parse_seconds};
+use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Flow, Method};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// A re-INVITE of ours that waits for its final answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,20 +24,24 @@ pub struct Change {
     /// The leg that it was sent on.
     pub(super) to: LegIndex,
     pub(super) token: Token,
-    /// The peer's re-INVITE that made it necessary; `None`: a refresh of our own, or one whose asker has given up.
-    #[serde(skip)]
-    pub(super) transaction: Option<ServerTransactionId>,
-    asked: Option<Asked>,
+    pub(super) purpose: Purpose,
     offer: SessionTimerOffer,
-    /// After a 491: when to try again.
-    pub(super) retry_at: Option<Moment>,
+    /// The leg's media as they were: a refused re-INVITE changes nothing (RFC 3261 §14.1).
+    #[serde(skip)]
+    before: Option<Box<LegMedia>>,
 }
 
-/// What the other side asked for.
+/// Why a re-INVITE was sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Asked {
-    from: LegIndex,
-    offer: Vec<u8>,
+pub(super) enum Purpose {
+    /// Our own session refresh.
+    Refresh,
+    /// The peer of `from` offered this, and waits for its answer.
+    Asked { from: LegIndex, offer: Vec<u8> },
+    /// The peer of `from` had asked, and took it back before it was answered.
+    TakenBack { from: LegIndex },
+    /// To bring the leg in line with what the other one has settled.
+    Align,
 }
 
 /// What a peer's offer means for the other leg.
@@ -58,26 +62,19 @@ impl Call {
         flow: &Flow,
         now: Moment,
     ) {
-        if let Err((status, retry)) = self.may_change(index) {
-            let mut draft = ResponseDraft::new(status);
-            if retry {
-                draft = draft.header(HeaderName::RetryAfter, "2");
-            }
-            self.respond(transaction, draft);
+        if let Err(status) = self.may_change(index) {
+            self.refuse_reinvite(index, transaction, status);
             return;
         }
         let Some(leg) = self.leg_mut(index) else { return };
         let settings = leg.terms.session_timer.answering();
-        let refreshing = leg.session.map(|clock| {
-            if clock.timer.we_refresh {
-                Refresher::Uas
-            } else {
-                Refresher::Uac
-            }
+        let refreshing = leg.session.map(|clock| match clock.timer.we_refresh {
+            true => Refresher::Uas,
+            false => Refresher::Uac,
         });
         let timer = match answer(&peer_session_timer(message), &settings, refreshing) {
             SessionTimerAnswer::TooSmall { min_se } => {
-                let draft = ResponseDraft::new(422).header(HeaderName::MinSe, min_se.to_string());
+                let draft = leg.decorate(ResponseDraft::new(422).header(HeaderName::MinSe, min_se.to_string()));
                 self.respond(transaction, draft);
                 return;
             }
@@ -87,57 +84,82 @@ impl Call {
             dialog.refresh_target(message);
         }
         if leg.terms.behind_nat {
-            leg.flow = Some(super::progress::hop_of(flow));
+            leg.flow = Some(super::answer::hop_of(flow));
         }
         leg.session_answer = Some(timer);
         leg.waiting = Some(transaction);
-        match offer_of(message) {
+        // Who sends a re-INVITE has seen our last 2xx: its ACK was lost or is late (RFC 5407 §3.1.5).
+        if let Some(seen) = leg.unacknowledged.take() {
+            self.effects.push(Effect::Acknowledged { transaction: seen });
+        }
+        match description_of(message) {
             Err(detail) => self.refuse_change(index, 488, Some(detail)),
             Ok(None) => self.reoffer(index, now),
-            Ok(Some(offer)) => self.consider(index, transaction, offer, now),
+            Ok(Some(offer)) => self.consider(index, offer, now),
         }
     }
 
-    /// Whether a change may begin on this leg now; else the status, and whether a Retry-After goes with it (RFC 3261 §14.2).
-    fn may_change(&self, index: LegIndex) -> Result<(), (u16, bool)> {
-        let Some(leg) = self.leg(index) else {
-            return Err((481, false));
+    /// Whether a change may begin on this leg now, else the status that says no (RFC 3261 §14.1, §14.2).
+    pub(super) fn may_change(&self, index: LegIndex) -> Result<(), u16> {
+        let leg = self.leg(index).filter(|leg| leg.is_up() || leg.waiting.is_some());
+        let leg = leg.ok_or(481_u16)?;
+        if leg.waiting.is_some() {
+            return Err(500);
+        }
+        let partner = self
+            .partner(index)
+            .and_then(|partner| self.leg(partner))
+            .ok_or(481_u16)?;
+        let half_done = leg.media.offered.is_some()
+            || partner.media.offered.is_some()
+            || partner.unacknowledged.is_some()
+            || partner.waiting.is_some();
+        match self.phase {
+            Phase::Answered if self.change.is_some() || half_done => Err(491),
+            Phase::Answered => Ok(()),
+            Phase::Opening | Phase::Ringing | Phase::Ending | Phase::Over => Err(481),
+        }
+    }
+
+    fn refuse_reinvite(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {
+        let Some(leg) = self.leg(index) else { return };
+        let mut draft = leg.decorate(ResponseDraft::new(status));
+        if status == 500 {
+            draft = draft.header(HeaderName::RetryAfter, "2");
+        }
+        self.respond(transaction, draft);
+    }
+
+    fn consider(&mut self, index: LegIndex, offer: Vec<u8>, now: Moment) {
+        let refresh = self.leg(index).is_some_and(|leg| leg.media.is_refresh(&offer));
+        let consequence = match refresh {
+            true => Ok(Consequence::None),
+            false => self.consequence(index, &offer),
         };
-        if self.phase != Phase::Answered || leg.waiting.is_some() || leg.unacknowledged.is_some() {
-            return Err((500, true));
-        }
-        match &self.change {
-            Some(change) if change.to == index => Err((491, false)),
-            Some(_) => Err((491, false)),
-            None => Ok(()),
-        }
-    }
-
-    fn consider(&mut self, index: LegIndex, transaction: ServerTransactionId, offer: Vec<u8>, now: Moment) {
-        if self.leg(index).is_some_and(|leg| leg.media.is_refresh(&offer)) {
-            self.accept_change(index, now);
-            return;
-        }
-        match self.consequence(index, &offer) {
-            Err(detail) => self.refuse_change(index, 488, Some(detail)),
-            Ok(Consequence::None) => match self.answer_change(index, &offer) {
+        let refused = match (consequence, self.partner(index)) {
+            (Err(detail), _) => Some(detail),
+            (Ok(Consequence::None), _) => match self.answer_change(index, &offer) {
                 Ok(()) => {
                     self.reconnect(now);
                     self.accept_change(index, now);
+                    None
                 }
-                Err(detail) => self.refuse_change(index, 488, Some(detail)),
+                Err(detail) => Some(detail),
             },
-            Ok(Consequence::Offer(formats, direction)) => {
-                let Some(partner) = self.partner(index) else { return };
-                let asked = Asked { from: index, offer };
-                if !self.send_change(partner, &formats, direction, Some(transaction), Some(asked)) {
-                    self.refuse_change(index, 488, Some("the other side has no media".into()));
-                }
+            (Ok(Consequence::Offer(formats, direction)), Some(partner)) => {
+                let purpose = Purpose::Asked { from: index, offer };
+                let sent = self.send_change(partner, &formats, direction, purpose);
+                (!sent).then(|| "the other side has no media".to_owned())
             }
+            (Ok(Consequence::Offer(..)), None) => Some("the other side is gone".to_owned()),
+        };
+        if let Some(detail) = refused {
+            self.refuse_change(index, 488, Some(detail));
         }
     }
 
-    /// What an offer on `index` means for the other leg.
+    /// What a description of the peer of `index` means for the other leg: it goes on as it is while all that it may send
+    /// can be taken, in the same direction.
     fn consequence(&self, index: LegIndex, offer: &[u8]) -> Result<Consequence, String> {
         let session = Session::parse(offer).map_err(|error| error.to_string())?;
         let partner = self
@@ -148,15 +170,28 @@ impl Call {
         let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
         let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media)
             .map_err(|refusal| refusal.to_string())?;
-        let still_heard = settled
+        let all_heard = settled
             .formats
             .iter()
             .filter(|known| !known.format.codec.is_auxiliary())
-            .any(|known| carried.formats.iter().any(|format| format.same_codec(&known.format)));
-        if still_heard && carried.direction == settled.direction {
+            .all(|known| carried.formats.iter().any(|format| format.same_codec(&known.format)));
+        if all_heard && carried.direction == settled.direction {
             return Ok(Consequence::None);
         }
         Ok(Consequence::Offer(carried.formats, carried.direction))
+    }
+
+    /// Offers the other leg what the late answer of `index` allows, where it has settled more.
+    pub(super) fn align_partner(&mut self, index: LegIndex, answer: &[u8]) -> Result<(), String> {
+        let Consequence::Offer(formats, direction) = self.consequence(index, answer)? else {
+            return Ok(());
+        };
+        if let Some(partner) = self.partner(index)
+            && self.change.is_none()
+        {
+            self.send_change(partner, &formats, direction, Purpose::Align);
+        }
+        Ok(())
     }
 
     /// Our answer on `index` from what the other leg has settled.
@@ -201,7 +236,8 @@ impl Call {
         self.respond(transaction, draft.body("application/sdp", body));
     }
 
-    fn refuse_change(&mut self, index: LegIndex, status: u16, detail: Option<String>) {
+    /// Answers a peer's re-INVITE that waits with a refusal; nothing is done when none waits.
+    pub(super) fn refuse_change(&mut self, index: LegIndex, status: u16, detail: Option<String>) {
         let Some(leg) = self.leg_mut(index) else { return };
         let Some(transaction) = leg.waiting.take() else { return };
         leg.session_answer = None;
@@ -231,41 +267,40 @@ impl Call {
     }
 
     /// Sends a re-INVITE with this offer. False when the leg has no media or dialog.
-    fn send_change(
-        &mut self,
-        to: LegIndex,
-        formats: &[Format],
-        direction: Direction,
-        transaction: Option<ServerTransactionId>,
-        asked: Option<Asked>,
-    ) -> bool {
+    fn send_change(&mut self, to: LegIndex, formats: &[Format], direction: Direction, purpose: Purpose) -> bool {
         let Some(leg) = self.leg_mut(to) else { return false };
-        let terms = leg.terms.clone();
+        let (terms, before) = (leg.terms.clone(), leg.media.clone());
         let Some(body) = leg.media.offer(&terms, formats, direction) else {
             return false;
         };
-        self.send_offer(to, body, transaction, asked)
+        self.send_offer(to, body, None, purpose, before)
     }
 
-    fn send_offer(
+    /// Sends a re-INVITE with this body; `timer` is raised after a 422, `before` is what a refusal brings back.
+    pub(super) fn send_offer(
         &mut self,
         to: LegIndex,
         body: String,
-        transaction: Option<ServerTransactionId>,
-        asked: Option<Asked>,
+        timer: Option<SessionTimerOffer>,
+        purpose: Purpose,
+        before: LegMedia,
     ) -> bool {
         let Some(leg) = self.leg_mut(to) else { return false };
-        let offer = SessionTimerOffer::new(&leg.terms.session_timer.answering());
         let running = leg.session.map(|clock| clock.timer);
+        let mut settings = leg.terms.session_timer.answering();
+        if let Some(running) = running {
+            settings.interval = running.interval;
+        }
+        let offer = timer.unwrap_or_else(|| SessionTimerOffer::new(&settings));
         let Some((mut draft, destination)) = leg.request(Method::Invite) else {
             return false;
         };
-        if let Some(timer) = running {
-            let refresher = if timer.we_refresh { "uac" } else { "uas" };
+        if let Some(running) = running {
+            let refresher = if running.we_refresh { "uac" } else { "uas" };
             draft = draft
                 .header(
                     HeaderName::SessionExpires,
-                    format!("{};refresher={refresher}", timer.interval),
+                    format!("{};refresher={refresher}", offer.interval),
                 )
                 .header(HeaderName::MinSe, offer.min_se.to_string());
         }
@@ -276,10 +311,9 @@ impl Call {
         self.change = Some(Change {
             to,
             token,
-            transaction,
-            asked,
+            purpose,
             offer,
-            retry_at: None,
+            before: Some(Box::new(before)),
         });
         true
     }
@@ -290,11 +324,11 @@ impl Call {
         if status < 200 {
             return;
         }
-        let repeated = |leg: &&super::leg::Leg| leg.reinvited == Some(token);
         let Some(change) = self.change.take_if(|change| change.token == token) else {
             // Our ACK of the 2xx was lost.
+            let repeated = self.legs.iter().find(|leg| leg.reinvited == Some(token));
             if status < 300
-                && let Some(index) = self.legs.iter().find(repeated).map(|leg| leg.index)
+                && let Some(index) = repeated.map(|leg| leg.index)
             {
                 self.acknowledge(index, message.cseq().0);
             }
@@ -302,32 +336,16 @@ impl Call {
         };
         match status {
             200..=299 => self.changed(change, message, now),
-            408 | 481 => {
-                self.change = Some(change);
-                let side = self.side(token);
-                self.end(Cause::DialogLost { side }, now);
-            }
-            491 if change.asked.is_none() => {
-                // The owner of the Call-ID waits 2.1 to 4 s, the other 0 to 2 s (RFC 3261 §14.1).
-                let ours = self.leg(change.to).is_some_and(|leg| leg.index != LegIndex::CALLER);
-                let spread = Duration::from_millis(self.random() % 1_900);
-                let wait = if ours {
-                    Duration::from_millis(2_100) + spread
-                } else {
-                    spread
-                };
-                self.change = Some(Change {
-                    retry_at: Some(now + wait),
-                    ..change
-                });
-            }
-            _ => self.change_refused(change, message, now),
+            // RFC 3261 §12.2.1.2
+            408 | 481 => self.dialog_lost(&change, now),
+            422 => self.raise_change(change, message, now),
+            _ => self.change_refused(change, status, now),
         }
     }
 
     fn changed(&mut self, change: Change, message: &Message, now: Moment) {
         self.acknowledge(change.to, message.cseq().0);
-        let body = offer_of(message).ok().flatten();
+        let body = description_of(message).ok().flatten();
         let Some(leg) = self.leg_mut(change.to) else { return };
         if let Some(dialog) = &mut leg.dialog {
             dialog.refresh_target(message);
@@ -342,117 +360,106 @@ impl Call {
                 .map_err(|refusal| refusal.to_string()),
             None => Err("its 200 has no session description".to_owned()),
         };
-        let Some(asked) = change.asked else {
-            // A refresh: an answer that can't be read changes nothing.
-            self.reconnect(now);
-            return;
-        };
-        match taken.and_then(|()| self.answer_change(asked.from, &asked.offer)) {
-            Ok(()) => {
+        if taken.is_err()
+            && let Some(before) = change.before
+        {
+            leg.media.bring_back(*before);
+        }
+        match change.purpose {
+            Purpose::Refresh | Purpose::Align => self.reconnect(now),
+            Purpose::TakenBack { from } => {
                 self.reconnect(now);
-                self.accept_change(asked.from, now);
+                self.put_back(change.to, from);
             }
-            Err(detail) => self.refuse_change(asked.from, 488, Some(detail)),
+            Purpose::Asked { from, offer } => match taken.and_then(|()| self.answer_change(from, &offer)) {
+                Ok(()) => {
+                    self.reconnect(now);
+                    self.accept_change(from, now);
+                }
+                Err(detail) => self.refuse_change(from, 488, Some(detail)),
+            },
+        }
+    }
+
+    /// What was asked for was taken back when it was already so: the leg is offered again what `from` has settled.
+    fn put_back(&mut self, to: LegIndex, from: LegIndex) {
+        let settled = self.leg(from).and_then(|leg| leg.media.negotiated.clone());
+        let direction = self
+            .leg(to)
+            .zip(settled.as_ref())
+            .map(|(leg, settled)| leg.terms.media.hold.offered(settled.carried_direction()));
+        if let (Some(settled), Some(direction)) = (settled, direction) {
+            self.send_change(to, &settled.formats(), direction, Purpose::Align);
+        }
+    }
+
+    /// 422: the interval is raised once (RFC 4028 §7.4).
+    fn raise_change(&mut self, change: Change, message: &Message, now: Moment) {
+        let min_se = message.header(HeaderName::MinSe).and_then(parse_seconds);
+        let body = self.leg(change.to).and_then(|leg| leg.media.described.clone());
+        match (change.offer.raise(min_se), body, change.before) {
+            (Some(raised), Some(body), Some(before)) => {
+                if let Some(clock) = self.leg_mut(change.to).and_then(|leg| leg.session.as_mut()) {
+                    clock.timer.interval = raised.interval;
+                }
+                self.send_offer(change.to, body, Some(raised), change.purpose, *before);
+            }
+            (_, _, before) => self.change_refused(Change { before, ..change }, 422, now),
         }
     }
 
     /// The other side said no: the asker hears it, and everything stays as it was (RFC 3261 §14.1).
-    fn change_refused(&mut self, change: Change, message: &Message, now: Moment) {
-        if let Some(leg) = self.leg_mut(change.to) {
-            leg.media.offered = None;
-            if change.asked.is_none()
-                && let Some(clock) = &mut leg.session
-            {
-                // A refused refresh is tried again while there is time.
-                let left = clock.expires_at.since(now);
-                clock.refresh_at = (left > Duration::from_secs(10)).then(|| now + left / 2);
-            }
+    fn change_refused(&mut self, change: Change, status: u16, now: Moment) {
+        if let Some(leg) = self.leg_mut(change.to)
+            && let Some(before) = change.before
+        {
+            leg.media.bring_back(*before);
         }
-        if let Some(asked) = change.asked {
-            let status = message
-                .status()
-                .filter(|status| matches!(status, 488 | 491 | 606 | 415))
-                .unwrap_or(488);
-            self.refuse_change(asked.from, status, None);
+        match change.purpose {
+            Purpose::Refresh => self.refresh_refused(change.to, status, now),
+            Purpose::Asked { from, .. } => {
+                let status = if matches!(status, 488 | 491 | 606 | 415) {
+                    status
+                } else {
+                    488
+                };
+                self.refuse_change(from, status, None);
+            }
+            Purpose::TakenBack { .. } | Purpose::Align => {}
         }
     }
 
-    /// No final answer to a re-INVITE: the far side is gone. True when `token` was one.
-    pub(super) fn change_failed(&mut self, token: Token, _failure: &SendFailure, now: Moment) -> bool {
-        if !self.change.as_ref().is_some_and(|change| change.token == token) {
+    /// No final answer to a re-INVITE: a far side that does not answer is gone, one that could not be reached just now
+    /// may be back. True when `token` was one.
+    pub(super) fn change_failed(&mut self, token: Token, failure: &SendFailure, now: Moment) -> bool {
+        let Some(change) = self.change.take_if(|change| change.token == token) else {
             return false;
+        };
+        match failure {
+            SendFailure::Transport(TransportCause::Timeout) => self.dialog_lost(&change, now),
+            _ => self.change_refused(change, 503, now),
         }
-        let side = self.side(token);
-        self.end(Cause::DialogLost { side }, now);
         true
     }
 
-    fn side(&self, token: Token) -> super::cause::Party {
-        let change = self.change.as_ref().filter(|change| change.token == token);
-        change
-            .and_then(|change| self.leg(change.to))
-            .map_or(super::cause::Party::Node, |leg| leg.side)
+    fn dialog_lost(&mut self, change: &Change, now: Moment) {
+        let side = self.leg(change.to).map_or(Party::Node, |leg| leg.side);
+        self.end(Cause::DialogLost { side }, now);
     }
 
-    /// CANCEL of a re-INVITE: answered 487; what the other side was offered stands once it answers.
-    pub(super) fn change_cancelled(&mut self, transaction: ServerTransactionId) {
-        let waiting = |leg: &&mut super::leg::Leg| leg.waiting == Some(transaction);
-        if let Some(leg) = self.legs.iter_mut().find(waiting) {
-            leg.waiting = None;
-            leg.session_answer = None;
-            if let Some(change) = &mut self.change {
-                change.transaction = None;
-            }
-            self.respond(transaction, ResponseDraft::new(487));
+    /// CANCEL of a peer's re-INVITE: ours goes too, and where it was accepted already it is put back.
+    pub(super) fn change_cancelled(&mut self, index: LegIndex) {
+        self.refuse_change(index, 487, None);
+        if let Some(change) = &mut self.change
+            && matches!(change.purpose, Purpose::Asked { from, .. } if from == index)
+        {
+            change.purpose = Purpose::TakenBack { from: index };
+            let token = change.token;
+            self.effects.push(Effect::CancelRequest { token, reason: None });
         }
     }
 
-    /// Session timers that are due: refreshes are sent, dead sessions end the call (RFC 4028 §10).
-    pub(super) fn session_timers(&mut self, now: Moment) {
-        if self.phase != Phase::Answered {
-            return;
-        }
-        for position in 0..self.legs.len() {
-            let leg = &self.legs[position];
-            let (index, side) = (leg.index, leg.side);
-            let Some(clock) = leg.session.filter(|_| leg.is_up()) else {
-                continue;
-            };
-            if clock.expires_at <= now {
-                self.end(Cause::SessionExpired { side }, now);
-                return;
-            }
-            if clock.refresh_at.is_some_and(|at| at <= now) {
-                self.refresh(index, now);
-            }
-        }
-    }
-
-    /// Repeats our description unchanged (TEAMS-074).
-    fn refresh(&mut self, index: LegIndex, now: Moment) {
-        let busy = self.may_change(index).is_err();
-        let Some(leg) = self.leg_mut(index) else { return };
-        let terms = leg.terms.clone();
-        if let Some(clock) = &mut leg.session {
-            clock.refresh_at = busy.then(|| now + Duration::from_secs(5));
-        }
-        if busy {
-            return;
-        }
-        if let Some(body) = leg.media.repeat_offer(&terms) {
-            self.send_offer(index, body, None, None);
-        }
-    }
-
-    /// A refresh that met another re-INVITE is tried again.
-    pub(super) fn retry_change(&mut self, now: Moment) {
-        let due = |change: &mut Change| change.retry_at.is_some_and(|at| at <= now);
-        if let Some(change) = self.change.take_if(due) {
-            self.refresh(change.to, now);
-        }
-    }
-
-    fn reconnect(&mut self, now: Moment) {
+    pub(super) fn reconnect(&mut self, now: Moment) {
         if let Some(callee) = self.winner {
             self.connect(callee, now);
         }

@@ -50,6 +50,8 @@ pub enum Event {
 pub enum SendFailure {
     /// The name could not be resolved.
     Unresolved(String),
+    /// A limit of ours for this peer is reached.
+    NoPlace(String),
     /// No address could be reached, or none answered.
     Transport(TransportCause),
 }
@@ -57,7 +59,7 @@ pub enum SendFailure {
 impl std::fmt::Display for SendFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            SendFailure::Unresolved(why) => f.write_str(why),
+            SendFailure::Unresolved(why) | SendFailure::NoPlace(why) => f.write_str(why),
             SendFailure::Transport(TransportCause::Timeout) => f.write_str("no answer"),
             SendFailure::Transport(TransportCause::Transport) => f.write_str("no connection"),
         }

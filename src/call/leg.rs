@@ -3,7 +3,7 @@
 use super::cause::Party;
 use super::event::To;
 use super::id::{LegIndex, Token};
-use super::leg_media::LegMedia;
+use super::leg_media::{LegMedia, Sockets};
 use super::record::LegRecord;
 use super::session_clock::SessionClock;
 use crate::dial::{LegTerms, NextHop, PlannedHop};
@@ -11,7 +11,7 @@ use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::transaction::ServerTransactionId;
-use crate::sip::{Hop, Method, Uri};
+use crate::sip::{Hop, Method, Uri, escaped_user};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub enum LegState {
     Cancelling,
     /// 200 sent or received.
     Up,
+    /// To be hung up as soon as the ACK of our 200 has come (RFC 3261 §15).
+    AwaitingAck,
     /// BYE sent.
     Closing,
     Gone,
@@ -67,6 +69,8 @@ pub struct Leg {
     pub flow: Option<Hop>,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
+    /// The Reason of the BYE that waits for an ACK.
+    pub farewell: Option<String>,
     /// Our last re-INVITE: its 2xx may be repeated.
     pub reinvited: Option<Token>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -97,6 +101,7 @@ impl Leg {
             record: LegRecord::default(),
             flow: None,
             closing: None,
+            farewell: None,
             reinvited: None,
             session_answer: None,
             waiting: None,
@@ -106,7 +111,7 @@ impl Leg {
 
     /// Our Contact: the tenant's FQDN toward Teams, the listener's advertised address toward a carrier.
     pub fn contact(&self) -> String {
-        format!("<sip:{}@{}>", self.contact_user, self.terms.contact)
+        format!("<sip:{}@{}>", escaped_user(&self.contact_user), self.terms.contact)
     }
 
     /// A request inside the dialog and where it goes. `None` without a dialog.
@@ -175,7 +180,7 @@ impl Leg {
 
     /// Whether nothing more is expected of the leg.
     pub fn is_over(&self) -> bool {
-        matches!(self.state, LegState::Gone)
+        self.state == LegState::Gone && self.media.sockets == Sockets::None
     }
 
     /// Notes what a final response says for the record.

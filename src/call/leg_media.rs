@@ -3,17 +3,30 @@
 use crate::dial::LegTerms;
 use crate::media::{self, LegId};
 use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session};
+use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long a leg behind NAT may show another address than it signalled.
 const NAT_WINDOW: Duration = Duration::from_secs(5);
 
+/// The sockets of a leg on a media worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Sockets {
+    /// Never asked for, refused, or closed.
+    #[default]
+    None,
+    /// Asked for.
+    Opening,
+    Open(LegId),
+    /// Being closed: the last figures are still to come.
+    Closing(LegId),
+}
+
 /// What one leg's media is, as far as the call knows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LegMedia {
-    /// Its sockets on a media worker.
-    pub handle: Option<LegId>,
+    pub sockets: Sockets,
     pub local: Option<LocalMedia>,
     pub negotiated: Option<Negotiated>,
     /// Our last description, byte for byte: repeated when nothing changed.
@@ -29,6 +42,22 @@ pub struct LegMedia {
 }
 
 impl LegMedia {
+    /// The sockets, while they can be used.
+    pub fn handle(&self) -> Option<LegId> {
+        match self.sockets {
+            Sockets::Open(handle) => Some(handle),
+            Sockets::None | Sockets::Opening | Sockets::Closing(_) => None,
+        }
+    }
+
+    /// Forgets what was described since `before`; the sockets stay what they are now.
+    pub fn bring_back(&mut self, before: LegMedia) {
+        *self = LegMedia {
+            sockets: self.sockets,
+            ..before
+        };
+    }
+
     /// Makes our offer; the same bytes again when nothing changed.
     pub fn offer(&mut self, terms: &LegTerms, formats: &[Format], direction: Direction) -> Option<String> {
         let offer = sdp::offer(&terms.media, self.local.as_mut()?, formats, direction);
@@ -109,5 +138,18 @@ impl LegMedia {
             false => media::Latch::Signalled,
         };
         Some(media::LegConfig::negotiated(negotiated, &map, latch))
+    }
+}
+
+/// The session description in a message, found in a multipart body too; `None` without one.
+pub fn description_of(message: &Message) -> Result<Option<Vec<u8>>, String> {
+    let body = message.body();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let content_type = message.header(HeaderName::ContentType).unwrap_or("application/sdp");
+    match sdp::sdp_part(content_type, body) {
+        Ok(part) => Ok(Some(part.to_vec())),
+        Err(error) => Err(error.to_string()),
     }
 }

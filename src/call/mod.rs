@@ -5,19 +5,26 @@
 //! | concern | file |
 //! |---|---|
 //! | coordinator, data | `value` |
-//! | birth, hops, INVITE | `setup` |
-//! | ringing, early media, answer, refusal | `progress` |
-//! | hold, resume, codec, refresh | `change` |
+//! | birth, media, INVITE | `setup` |
+//! | hops one after the other, failures | `hunt` |
+//! | ringing, early media | `progress` |
+//! | the answer, and answers too many | `answer` |
+//! | refusals, challenges | `challenge` |
+//! | hold, resume, codec | `change` |
+//! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
 //! | carrying out effects | `task`, `delivery` |
 
+mod answer;
 mod cause;
+mod challenge;
 mod change;
 mod delivery;
 mod directory;
 mod event;
 mod hop_mark;
+mod hunt;
 mod id;
 mod leg;
 mod leg_media;
@@ -25,6 +32,7 @@ mod location;
 mod node;
 mod progress;
 mod record;
+mod refresh;
 mod sender;
 mod session_clock;
 mod setup;

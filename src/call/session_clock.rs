@@ -1,8 +1,10 @@
 //! The running session timer of one leg on the process clock (RFC 4028).
 
 use crate::moment::Moment;
-use crate::sip::session_timer::SessionTimer;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::session_timer::{PeerSessionTimer, SessionExpires, SessionTimer, SessionTimerSettings, parse_seconds};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// When a leg's session is refreshed by us, and when it counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,5 +29,36 @@ impl SessionClock {
     pub fn next(&self) -> Moment {
         self.refresh_at
             .map_or(self.expires_at, |refresh| refresh.min(self.expires_at))
+    }
+}
+
+/// What a message says of session timers.
+pub fn peer_session_timer(message: &Message) -> PeerSessionTimer {
+    PeerSessionTimer {
+        session_expires: message
+            .header(HeaderName::SessionExpires)
+            .and_then(SessionExpires::parse),
+        min_se: message.header(HeaderName::MinSe).and_then(parse_seconds),
+        supports_timer: message.lists(HeaderName::Supported, "timer") || message.lists(HeaderName::Require, "timer"),
+    }
+}
+
+impl crate::dial::SessionTimer {
+    /// As the negotiation wants it; `None` when this side offers no timer.
+    pub(super) fn settings(&self) -> Option<SessionTimerSettings> {
+        self.expires.map(|expires| self.with_interval(expires))
+    }
+
+    /// The same, for answering: a side that offers none still honours the peer's.
+    pub(super) fn answering(&self) -> SessionTimerSettings {
+        self.with_interval(self.expires.unwrap_or(Duration::from_secs(1800)))
+    }
+
+    fn with_interval(&self, expires: Duration) -> SessionTimerSettings {
+        let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        SessionTimerSettings {
+            interval: seconds(expires),
+            min_se: seconds(self.min),
+        }
     }
 }

@@ -203,7 +203,7 @@ impl CallTask {
                 if let Err(detail) = self.take_carrier_place(leg, &draft) {
                     self.pending.push_back(Event::Failed {
                         token,
-                        failure: SendFailure::Unresolved(detail),
+                        failure: SendFailure::NoPlace(detail),
                     });
                     return;
                 }

@@ -1,10 +1,10 @@
-//! The end: BYE from either side, our own BYE and CANCEL, ACKs that come or don't.
+//! The end: BYE and CANCEL from either side, our own BYE and CANCEL, ACKs that come or don't, the last answer.
 
 use super::cause::Cause;
 use super::event::Effect;
 use super::id::{LegIndex, Token};
 use super::leg::LegState;
-use super::setup::offer_of;
+use super::leg_media::description_of;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sip::Method;
@@ -12,31 +12,69 @@ use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 
 impl Call {
-    /// Ends the call: who is not answered yet gets the cause's status, who is gets a BYE, who rings gets a CANCEL.
+    /// Ends the call with the cause's own Reason.
     pub(super) fn end(&mut self, cause: Cause, now: Moment) {
+        let reason = cause.reason();
+        self.end_saying(cause, reason, now);
+    }
+
+    /// Ends the call: who is not answered yet gets the cause's status, who is gets a BYE, who rings gets a CANCEL.
+    pub(super) fn end_saying(&mut self, cause: Cause, reason: Option<String>, now: Moment) {
         if matches!(self.phase, Phase::Ending | Phase::Over) {
             return;
         }
-        self.refuse_caller(&cause);
-        let reason = cause.reason();
         for position in 0..self.legs.len() {
-            let index = self.legs[position].index;
-            match self.legs[position].state {
+            let (index, state) = (self.legs[position].index, self.legs[position].state);
+            match state {
+                LegState::Opening | LegState::Inviting if index == LegIndex::CALLER => self.refuse_caller(&cause),
+                LegState::Opening | LegState::Inviting => self.give_up(index, reason.clone()),
                 LegState::Up => self.hang_up(index, reason.clone()),
-                LegState::Inviting if index == LegIndex::CALLER => self.legs[position].state = LegState::Gone,
-                LegState::Inviting | LegState::Opening => self.give_up(index, None),
-                LegState::Cancelling | LegState::Closing | LegState::Gone => {}
+                LegState::Cancelling | LegState::AwaitingAck | LegState::Closing | LegState::Gone => {}
             }
-        }
-        if let Some(transaction) = self.change.as_ref().and_then(|change| change.transaction) {
-            self.respond(transaction, ResponseDraft::new(487));
+            self.refuse_change(index, 487, None);
         }
         self.begin_end(cause, now);
     }
 
-    /// Sends BYE on a leg.
+    /// Answers the caller's INVITE for good, with the cause's own code and reason.
+    fn refuse_caller(&mut self, cause: &Cause) {
+        let status = cause.status();
+        let Some(leg) = self.leg_mut(LegIndex::CALLER) else {
+            return;
+        };
+        leg.state = LegState::Gone;
+        leg.record.status = Some(status);
+        let Some(transaction) = leg.waiting.take() else { return };
+        let mut draft = ResponseDraft::new(status).reason(cause.phrase());
+        if let Some(dialog) = &leg.dialog {
+            draft = draft.to_tag(&dialog.id().local_tag);
+        }
+        for reason in cause.reasons_for_caller() {
+            draft = draft.header(HeaderName::Reason, reason);
+        }
+        if let Some(seconds) = cause.retry_after() {
+            draft = draft.header(HeaderName::RetryAfter, seconds.to_string());
+        }
+        if let Cause::IntervalTooSmall { min_se } = cause {
+            draft = draft.header(HeaderName::MinSe, min_se.to_string());
+        }
+        if let Some(text) = cause.warning() {
+            draft = draft.header(HeaderName::Warning, text);
+        }
+        let draft = leg.decorate(draft);
+        self.status = status;
+        self.respond(transaction, draft);
+    }
+
+    /// Sends BYE on a leg; one whose ACK has not come yet is not hung up before it, or before it is given up
+    /// (RFC 3261 §15).
     pub(super) fn hang_up(&mut self, index: LegIndex, reason: Option<String>) {
         let Some(leg) = self.leg_mut(index) else { return };
+        if leg.unacknowledged.is_some() {
+            leg.state = LegState::AwaitingAck;
+            leg.farewell = reason;
+            return;
+        }
         let Some((mut draft, to)) = leg.request(Method::Bye) else {
             leg.state = LegState::Gone;
             return;
@@ -51,29 +89,63 @@ impl Call {
         }
     }
 
-    /// The answer to our BYE, whatever it is, ends the leg (RFC 3261 §15.1.1).
-    pub(super) fn bye_answered(&mut self, token: Token, _now: Moment) {
+    /// The final answer to our BYE, whatever it is, ends the leg (RFC 3261 §15.1.1).
+    pub(super) fn bye_answered(&mut self, token: Token, message: &Message) {
+        if message.status().is_some_and(|status| status >= 200) {
+            self.closed(token);
+        }
+    }
+
+    /// Our BYE has its answer, or gets none.
+    pub(super) fn closed(&mut self, token: Token) {
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.closing == Some(token)) {
             leg.closing = None;
             leg.state = LegState::Gone;
         }
     }
 
-    /// BYE from a peer. A BYE that crossed ours is answered as well (glare).
+    /// BYE from a peer. One that crossed ours is answered as well (glare).
     pub(super) fn bye(&mut self, index: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
         let Some(leg) = self.leg_mut(index) else { return };
-        let draft = leg.decorate(ResponseDraft::new(200));
-        leg.record
-            .reasons
-            .extend(message.headers(HeaderName::Reason).map(str::to_owned));
-        let by = leg.side;
+        let (draft, by, state) = (leg.decorate(ResponseDraft::new(200)), leg.side, leg.state);
+        let theirs = message.headers(HeaderName::Reason).map(str::to_owned);
+        leg.record.reasons.extend(theirs);
         // A caller may hang up its early dialog with BYE; the INVITE still wants its answer (RFC 3261 §15.1.2).
-        if leg.waiting.is_none() {
+        let early = matches!(state, LegState::Opening | LegState::Inviting);
+        if !early {
             leg.state = LegState::Gone;
         }
         leg.closing = None;
+        // Who hangs up has seen our 2xx.
+        let seen = leg.unacknowledged.take();
         self.respond(transaction, draft);
-        self.end(Cause::HungUp { by }, now);
+        if let Some(transaction) = seen {
+            self.effects.push(Effect::Acknowledged { transaction });
+        }
+        self.refuse_change(index, 487, None);
+        // A leg that lost, or that we hang up already, does not end the call.
+        if early || state == LegState::Up {
+            let cause = Cause::HungUp { by };
+            let reason = told_on(message).or_else(|| cause.reason());
+            self.end_saying(cause, reason, now);
+        }
+    }
+
+    /// CANCEL from a peer (RFC 3261 §9.2): of the call, or of a re-INVITE. When our 200 crossed it, the call stands and a
+    /// BYE will come.
+    pub(super) fn cancelled(&mut self, transaction: ServerTransactionId, cancel: &Message, now: Moment) {
+        let waiting = |leg: &&super::leg::Leg| leg.waiting == Some(transaction);
+        let Some(leg) = self.legs.iter().find(waiting) else {
+            return;
+        };
+        if leg.state == LegState::Up {
+            let index = leg.index;
+            self.change_cancelled(index);
+        } else {
+            let cause = Cause::CallerGaveUp;
+            let reason = told_on(cancel).or_else(|| cause.reason());
+            self.end_saying(cause, reason, now);
+        }
     }
 
     /// The ACK of our 2xx; it may carry the answer to our offer.
@@ -82,39 +154,58 @@ impl Call {
         let Some(leg) = self.legs.iter_mut().find(ours) else {
             return;
         };
-        let index = leg.index;
+        let (index, state) = (leg.index, leg.state);
         let Some(transaction) = leg.unacknowledged.take() else {
             return;
         };
+        let (farewell, answer_due) = (leg.farewell.take(), leg.media.offered.is_some());
         self.effects.push(Effect::Acknowledged { transaction });
-        let answer_due = self.leg(index).is_some_and(|leg| leg.media.offered.is_some());
-        if !answer_due || self.phase != Phase::Answered {
-            return;
-        }
-        if let Err(detail) = self.late_answer(index, message, now) {
+        if state == LegState::AwaitingAck {
+            self.hang_up(index, farewell);
+        } else if answer_due
+            && state == LegState::Up
+            && let Err(detail) = self.late_answer(index, message, now)
+        {
             self.end(Cause::MediaRefused { detail }, now);
         }
     }
 
-    /// Our 2xx carried an offer: the ACK carries the answer (RFC 3261 §13.2.1).
+    /// Our 2xx carried an offer: the ACK carries the answer (RFC 3261 §13.2.1). What the other leg has settled may go
+    /// beyond it.
     fn late_answer(&mut self, index: LegIndex, message: &Message, now: Moment) -> Result<(), String> {
-        let body = offer_of(message)?.ok_or("the ACK has no answer to our offer")?;
+        let body = description_of(message)?.ok_or("the ACK has no answer to our offer")?;
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
         leg.media
             .take_answer(&terms, &body, true)
             .map_err(|refusal| refusal.to_string())?;
-        if let Some(callee) = self.winner {
-            self.connect(callee, now);
-        }
-        Ok(())
+        self.reconnect(now);
+        self.align_partner(index, &body)
     }
 
     /// 64*T1 without an ACK: BYE to both (RFC 3261 §13.3.1.4).
     pub(super) fn ack_timeout(&mut self, transaction: ServerTransactionId, now: Moment) {
-        let unacknowledged = |leg: &&super::leg::Leg| leg.unacknowledged == Some(transaction);
-        if let Some(by) = self.legs.iter().find(unacknowledged).map(|leg| leg.side) {
-            self.end(Cause::AckLost { by }, now);
+        let unacknowledged = |leg: &&mut super::leg::Leg| leg.unacknowledged == Some(transaction);
+        let Some(leg) = self.legs.iter_mut().find(unacknowledged) else {
+            return;
+        };
+        leg.unacknowledged = None;
+        let (index, by, state, farewell) = (leg.index, leg.side, leg.state, leg.farewell.take());
+        match state {
+            LegState::AwaitingAck => self.hang_up(index, farewell),
+            LegState::Up => self.end(Cause::AckLost { by }, now),
+            _ => {}
         }
     }
+}
+
+/// The Reason of a BYE or CANCEL as it goes to the other side: that a call was completed elsewhere, or why a network
+/// released it, matters there too (RFC 3326; TEAMS-058, TEAMS-115).
+fn told_on(message: &Message) -> Option<String> {
+    let known = |value: &&str| {
+        let protocol = value.split(';').next().unwrap_or_default().trim();
+        protocol.eq_ignore_ascii_case("Q.850") || protocol.eq_ignore_ascii_case("SIP")
+    };
+    let reasons: Vec<&str> = message.headers(HeaderName::Reason).filter(known).collect();
+    (!reasons.is_empty()).then(|| reasons.join(", "))
 }

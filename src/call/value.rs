@@ -1,14 +1,15 @@
 //! The call value: its data, and the coordinator that hands each event to the concern that owns it.
 
-use super::cause::{Cause, Party};
+use super::cause::Cause;
 use super::change::Change;
 use super::event::{CallNews, Effect, Event, MediaNotice, To};
 use super::hop_mark::HopMark;
+use super::hunt::Ringing;
 use super::id::{CallId, LegIndex, Token};
 use super::leg::{Leg, LegState};
+use super::leg_media::Sockets;
 use super::location::Location;
 use super::record::{CallFacts, CallRecord, Milestones};
-use super::setup::Ringing;
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sip::Method;
@@ -101,6 +102,9 @@ impl Call {
 
     /// Moves the call on. Pure: everything that is to be done comes out as effects, in order.
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
+        if self.phase == Phase::Over {
+            return Vec::new();
+        }
         match event {
             Event::MediaOpened { leg, result } => self.media_opened(leg, result, now),
             Event::Response { token, message, flow } => self.response(token, &message, &flow, now),
@@ -123,17 +127,18 @@ impl Call {
 
     /// When [`Event::Tick`] is due.
     pub fn next_timeout(&self) -> Option<Moment> {
-        let up = self.legs.iter().filter(|leg| leg.is_up());
-        let sessions = up.filter_map(|leg| leg.session.map(|clock| clock.next()));
+        let sessions = self
+            .legs
+            .iter()
+            .filter(|leg| leg.is_up())
+            .filter_map(|leg| leg.session.map(|clock| clock.next()));
         let ringing = self
             .ringing
             .iter()
             .flat_map(|ringing| [ringing.silent_until, ringing.rings_until])
             .flatten();
-        let change = self.change.as_ref().and_then(|change| change.retry_at);
         sessions
             .chain(ringing)
-            .chain(change)
             .chain(self.held_until())
             .chain(self.deadline)
             .min()
@@ -145,7 +150,7 @@ impl Call {
                 Some(leg) => self.invite_response(leg, message, flow, now),
                 None => self.change_response(token, message, now),
             },
-            Method::Bye => self.bye_answered(token, now),
+            Method::Bye => self.bye_answered(token, message),
             _ => {}
         }
     }
@@ -154,7 +159,7 @@ impl Call {
         if let Some(leg) = self.leg_inviting(token) {
             self.invite_failed(leg, failure, now);
         } else if !self.change_failed(token, failure, now) {
-            self.bye_answered(token, now);
+            self.closed(token);
         }
     }
 
@@ -170,6 +175,8 @@ impl Call {
             Some(Method::Bye) => self.bye(leg, transaction, message, now),
             Some(Method::Invite) => self.reinvite(leg, transaction, message, flow, now),
             Some(Method::Options) => self.answer_plainly(leg, transaction, 200),
+            // We never subscribe (RFC 6665 §4.1.3).
+            Some(Method::Notify) => self.answer_plainly(leg, transaction, 481),
             _ => self.answer_plainly(leg, transaction, 405),
         }
     }
@@ -182,8 +189,7 @@ impl Call {
         let Err(refused) = dialog.accept_request(message) else {
             return false;
         };
-        let status = refused.status();
-        self.respond(transaction, ResponseDraft::new(status));
+        self.answer_plainly(index, transaction, refused.status());
         true
     }
 
@@ -199,12 +205,15 @@ impl Call {
     fn media_notice(&mut self, index: LegIndex, notice: MediaNotice, now: Moment) {
         match notice {
             MediaNotice::Silent(span) => {
+                let Some(leg) = self.leg(index).filter(|leg| leg.is_up()) else {
+                    return;
+                };
+                let side = leg.side;
                 self.tell(CallNews::Silent {
                     leg: index,
                     seconds: span.as_secs(),
                 });
                 if self.media_timeout_ends_call && self.phase == Phase::Answered {
-                    let side = self.leg(index).map_or(Party::Node, |leg| leg.side);
                     self.end(
                         Cause::MediaLost {
                             side,
@@ -215,9 +224,13 @@ impl Call {
                 }
             }
             MediaNotice::Closed(stats) => {
-                if let Some(leg) = self.leg_mut(index) {
-                    leg.record.media = Some(*stats);
-                    leg.media.handle = None;
+                let Some(leg) = self.leg_mut(index) else { return };
+                leg.record.media = Some(*stats);
+                let lost = leg.media.handle().is_some();
+                leg.media.sockets = Sockets::None;
+                if lost {
+                    let detail = "the media worker has closed a leg in use".into();
+                    self.end(Cause::Fault { detail }, now);
                 }
             }
         }
@@ -227,26 +240,21 @@ impl Call {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
             match self.phase {
-                Phase::Opening | Phase::Ringing => self.ring_timeout(now),
+                Phase::Opening | Phase::Ringing => self.end(Cause::NoAnswer, now),
                 Phase::Ending => self.legs.iter_mut().for_each(|leg| {
                     leg.state = LegState::Gone;
-                    leg.media.handle = None;
+                    leg.media.sockets = Sockets::None;
                 }),
                 Phase::Answered | Phase::Over => {}
             }
         }
         if self.held_until().is_some_and(|until| until <= now) {
-            self.end(
-                Cause::Cleared {
-                    detail: "on hold for longer than media.hold_timeout".into(),
-                },
-                now,
-            );
+            let detail = "on hold for longer than media.hold_timeout".into();
+            self.end(Cause::Cleared { detail }, now);
         }
         self.first_response_timeouts(now);
         self.ringing_timeouts(now);
         self.session_timers(now);
-        self.retry_change(now);
     }
 
     fn held_until(&self) -> Option<Moment> {
@@ -257,7 +265,7 @@ impl Call {
 
     /// Ends the call record when the last leg is gone.
     pub(super) fn finish(&mut self, now: Moment) {
-        if self.phase != Phase::Ending || !self.legs.iter().all(|leg| leg.is_over() && leg.media.handle.is_none()) {
+        if self.phase != Phase::Ending || !self.legs.iter().all(Leg::is_over) {
             return;
         }
         self.phase = Phase::Over;
@@ -290,11 +298,12 @@ impl Call {
         self.cause.get_or_insert(cause);
         self.deadline = Some(now + LINGER);
         self.change = None;
-        for leg in &mut self.legs {
+        self.ringing.clear();
+        for position in 0..self.legs.len() {
+            let leg = &mut self.legs[position];
             leg.session = None;
-            if let Some(handle) = leg.media.handle {
-                self.effects.push(Effect::CloseMedia { leg: leg.index, handle });
-            }
+            let index = leg.index;
+            self.close_media(index);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::dial::{
 use crate::route::{Callee, Caller, Decision, Diversion};
 use crate::sdp::{self, LegProfile};
 use crate::sip::message::HeaderName;
-use crate::sip::{ListenerId, Transport};
+use crate::sip::{ListenerId, Transport, escaped_user};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         Some(port) => format!("{}:{port}", gateway.host),
         None => gateway.host.to_string(),
     };
-    let number = write_number(&carrier.numbers, &callee.to_string());
+    let number = escaped_user(&write_number(&carrier.numbers, &callee.to_string()));
     let transport = match gateway.transport {
         Transport::Udp => String::new(),
         other => format!(";transport={}", other.uri_name()),

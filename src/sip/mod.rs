@@ -21,4 +21,4 @@ pub use framing::{Frame, FramingError, FramingErrorKind, StreamFramer};
 pub use header::{HeaderError, NameAddr, Via};
 pub use message::{HeaderName, HeaderValue, Message, ParseError, RequestDraft, ResponseDraft};
 pub use method::{ExtensionMethod, InvalidMethod, Method};
-pub use uri::{MAX_URI, Scheme, Uri, UriError};
+pub use uri::{MAX_URI, Scheme, Uri, UriError, escaped_user};

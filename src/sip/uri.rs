@@ -437,6 +437,13 @@ fn push_port(port: Option<u16>, text: &mut String) {
     }
 }
 
+/// A dialled string as a user part (RFC 3261 §25.1 `user`): `#` is escaped too, which only some peers write as it is.
+pub fn escaped_user(user: &str) -> String {
+    let mut text = String::with_capacity(user.len());
+    escape_user(user, &mut text);
+    text.replace('#', "%23")
+}
+
 /// Escapes what may not stand in a user part (RFC 3261 §25.1 `user`); an existing `%XX` stays.
 fn escape_user(user: &str, text: &mut String) {
     let bytes = user.as_bytes();

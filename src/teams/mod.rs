@@ -4,5 +4,7 @@
 //! Contact, plain RTP, Replaces, `Require: 100rel`) has no place in what is built here.
 
 mod plan;
+mod reason;
 
 pub use plan::{hub_name, plan, terms};
+pub use reason::reasons_from_teams;

@@ -3,7 +3,13 @@
 //! the rig at every step (`contract`).
 
 mod contract;
+mod messages;
 mod peers;
+mod play;
 mod rig;
+mod scenario;
 
+mod giving_up;
+mod hunting;
+mod ringing;
 mod setting_up;

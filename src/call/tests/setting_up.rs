@@ -1,7 +1,8 @@
 //! A call comes in, a destination rings and answers.
 
+use super::messages::reply;
 use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp};
-use super::rig::{from_carrier, from_teams, reply};
+use super::scenario::{from_carrier, from_teams};
 use crate::call::{LegIndex, Phase};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;

@@ -1,0 +1,205 @@
+//! The answer: the first destination that accepts gets the caller, the others are cancelled, and answers that come too
+//! late are acknowledged and hung up.
+
+use super::cause::Cause;
+use super::event::{CallNews, Effect, PeerVerdict};
+use super::hunt::Next;
+use super::id::LegIndex;
+use super::leg::LegState;
+use super::leg_media::description_of;
+use super::session_clock::{SessionClock, peer_session_timer};
+use super::value::{Call, Phase};
+use crate::dial::{AttemptFailure, PeerName};
+use crate::moment::Moment;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::session_timer::SessionTimerAnswer;
+use crate::sip::{Flow, Hop, Method};
+
+/// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
+const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+impl Call {
+    pub(super) fn answered(&mut self, index: LegIndex, fork: usize, message: &Message, flow: &Flow, now: Moment) {
+        let cseq = message.cseq().0;
+        let Some(leg) = self.leg_mut(index) else { return };
+        leg.note_final(message);
+        leg.take_fork(fork);
+        leg.state = LegState::Up;
+        if leg.terms.behind_nat {
+            leg.flow = Some(hop_of(flow));
+        }
+        let agreed = leg
+            .invite
+            .as_ref()
+            .and_then(|invite| invite.session)
+            .and_then(|offer| offer.agreed(&peer_session_timer(message)));
+        leg.session = agreed.map(|timer| SessionClock::start(timer, now));
+        let peer = leg.hop.as_ref().map(|hop| hop.peer.clone());
+        self.acknowledge(index, cseq);
+        self.peer_answered(peer);
+        if let Err(detail) = self.settle(index, message) {
+            self.hang_up(index, Some("Q.850;cause=88;text=\"Incompatible media\"".into()));
+            let failure = AttemptFailure::local(488, "Not Acceptable Here", detail);
+            self.hop_failed(index, failure, Next::Stop, now);
+            return;
+        }
+        self.winner = Some(index);
+        self.cancel_losers(index);
+        self.answer_caller(index, now);
+    }
+
+    fn peer_answered(&mut self, peer: Option<PeerName>) {
+        if let Some(peer) = peer {
+            self.effects.push(Effect::Peer {
+                peer,
+                verdict: PeerVerdict::Answered,
+            });
+        }
+    }
+
+    /// Takes the answer of a 2xx; the error says in words why there can be no media.
+    fn settle(&mut self, index: LegIndex, message: &Message) -> Result<(), String> {
+        let body = description_of(message)?;
+        let leg = self.leg_mut(index).ok_or("no such leg")?;
+        let terms = leg.terms.clone();
+        match body {
+            Some(body) => leg
+                .media
+                .take_answer(&terms, &body, true)
+                .map_err(|refusal| refusal.to_string()),
+            // The answer came in a provisional response, and the 200 does not repeat it.
+            None if leg.media.negotiated.is_some() => {
+                leg.media.offered = None;
+                Ok(())
+            }
+            None => Err("its 200 has no session description".into()),
+        }
+    }
+
+    /// 200 to the caller with what the callee settled, and media both ways.
+    fn answer_caller(&mut self, index: LegIndex, now: Moment) {
+        let described = match self.offer.is_some() {
+            true => self.answer_caller_media(index).map_err(|refusal| refusal.to_string()),
+            false => self.offer_to_caller(index),
+        };
+        if let Err(detail) = described {
+            self.end(Cause::MediaRefused { detail }, now);
+            return;
+        }
+        self.connect(index, now);
+        let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
+            return;
+        };
+        let (Some(transaction), Some(dialog)) = (caller.waiting.take(), caller.dialog.as_mut()) else {
+            return;
+        };
+        dialog.confirm();
+        let tag = dialog.id().local_tag.clone();
+        caller.unacknowledged = Some(transaction);
+        caller.state = LegState::Up;
+        caller.record.status = Some(200);
+        let mut draft = caller.dialog_response(200, &tag);
+        if let Some(SessionTimerAnswer::On {
+            session_expires,
+            require,
+            timer,
+        }) = caller.session_answer.take()
+        {
+            draft = draft.header(HeaderName::SessionExpires, session_expires.to_string());
+            if require {
+                draft = draft.header(HeaderName::Require, "timer");
+            }
+            caller.session = Some(SessionClock::start(timer, now));
+        }
+        let body = caller.media.described.clone().unwrap_or_default();
+        self.status = 200;
+        self.phase = Phase::Answered;
+        self.deadline = None;
+        self.offer = None;
+        self.milestones.answered = Some(now);
+        self.respond(transaction, draft.body("application/sdp", body));
+        self.tell(CallNews::Answered);
+    }
+
+    /// The caller made no offer: ours, with what the callee can take, goes in the 200 and its answer comes in the ACK.
+    fn offer_to_caller(&mut self, index: LegIndex) -> Result<(), String> {
+        let callee = self
+            .leg(index)
+            .and_then(|leg| leg.media.negotiated.clone())
+            .ok_or("the callee has no media")?;
+        let caller = self.leg_mut(LegIndex::CALLER).ok_or("no caller")?;
+        let terms = caller.terms.clone();
+        let direction = terms.media.hold.offered(callee.carried_direction());
+        caller
+            .media
+            .offer(&terms, &callee.formats(), direction)
+            .map(|_| ())
+            .ok_or_else(|| "media is not open".into())
+    }
+
+    fn cancel_losers(&mut self, winner: LegIndex) {
+        let others: Vec<LegIndex> = self
+            .legs
+            .iter()
+            .skip(1)
+            .map(|leg| leg.index)
+            .filter(|index| *index != winner)
+            .collect();
+        for index in others {
+            self.give_up(index, Some(COMPLETED_ELSEWHERE.into()));
+            self.close_media(index);
+        }
+        self.ringing.clear();
+    }
+
+    /// A 200 that crossed our CANCEL: it is acknowledged and hung up (RFC 3261 §9.1).
+    pub(super) fn answered_too_late(&mut self, index: LegIndex, fork: usize, message: &Message) {
+        let Some(leg) = self.leg_mut(index) else { return };
+        leg.note_final(message);
+        leg.take_fork(fork);
+        leg.state = LegState::Up;
+        self.acknowledge(index, message.cseq().0);
+        self.hang_up(index, Some("Q.850;cause=16;text=\"Normal call clearing\"".into()));
+    }
+
+    pub(super) fn acknowledge_fork(&mut self, index: LegIndex, fork: usize, message: &Message) {
+        let Some(leg) = self.leg_mut(index) else { return };
+        let kept = leg.dialog.clone();
+        leg.take_fork(fork);
+        let acknowledged = leg.ack(message.cseq().0);
+        leg.dialog = kept;
+        if let Some((draft, to)) = acknowledged {
+            self.effects.push(Effect::SendAck { leg: index, draft, to });
+        }
+    }
+
+    pub(super) fn hang_up_fork(&mut self, index: LegIndex, fork: usize, message: &Message) {
+        self.acknowledge_fork(index, fork, message);
+        let Some(leg) = self.leg_mut(index) else { return };
+        let kept = leg.dialog.clone();
+        leg.take_fork(fork);
+        let bye = leg.request(Method::Bye);
+        leg.dialog = kept;
+        if let Some((draft, to)) = bye {
+            self.send(index, draft, to);
+        }
+    }
+
+    /// ACK of a 2xx, at once (TEAMS-067).
+    pub(super) fn acknowledge(&mut self, index: LegIndex, cseq: u32) {
+        if let Some((draft, to)) = self.leg(index).and_then(|leg| leg.ack(cseq)) {
+            self.effects.push(Effect::SendAck { leg: index, draft, to });
+        }
+    }
+}
+
+/// The way back to a peer that is behind NAT.
+pub(super) fn hop_of(flow: &Flow) -> Hop {
+    Hop {
+        transport: flow.transport,
+        listener: flow.listener,
+        remote: flow.remote,
+        server_name: None,
+        connection: None,
+    }
+}

@@ -1,0 +1,106 @@
+//! Refusals of an INVITE: a challenge or a short session interval is answered, everything else decides about the hop.
+
+use super::hunt::Next;
+use super::id::LegIndex;
+use super::leg::LegState;
+use super::value::Call;
+use crate::dial::{AttemptFailure, LegKind};
+use crate::moment::Moment;
+use crate::sip::digest::{self, DigestClient};
+use crate::sip::header::RetryAfter;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::session_timer::parse_seconds;
+use crate::teams::reasons_from_teams;
+
+impl Call {
+    /// A final refusal: a challenge or a short session interval is answered, everything else decides about the hop.
+    pub(super) fn refused(&mut self, index: LegIndex, message: &Message, now: Moment) {
+        let status = message.status().unwrap_or(500);
+        if (matches!(status, 401 | 407) && self.authorize(index, message))
+            || (status == 422 && self.raise_session(index, message))
+        {
+            self.send_invite(index, now);
+            return;
+        }
+        let Some(leg) = self.leg_mut(index) else { return };
+        leg.note_final(message);
+        leg.state = LegState::Gone;
+        let next = match leg.hop.as_ref().is_some_and(|hop| hop.hunt.contains(status)) {
+            true => Next::HoldAndHunt,
+            false => Next::Stop,
+        };
+        let retry_after = message
+            .header(HeaderName::RetryAfter)
+            .and_then(|value| value.parse().ok());
+        let (shown, phrase) = match status {
+            // A redirection is not followed, and nobody else's realm is the caller's business.
+            300..=399 => (480, "Temporarily Unavailable"),
+            401 | 407 => (403, "Forbidden"),
+            // Between us and the destination alone: the caller never asked for this interval or this extension.
+            420..=422 => (500, "Server Internal Error"),
+            other => (other, message.reason()),
+        };
+        let failure = AttemptFailure {
+            status: shown,
+            phrase: phrase.to_owned(),
+            reasons: match leg.terms.kind {
+                LegKind::Teams { .. } => reasons_from_teams(status, &leg.record.reasons),
+                LegKind::Carrier { .. } => leg.record.reasons.clone(),
+            },
+            retry_after: retry_after.map(|RetryAfter(span)| span),
+            local: None,
+        };
+        self.hop_failed(index, failure, next, now);
+    }
+
+    /// Answers a challenge with the hop's own credentials, once and only for its realm.
+    fn authorize(&mut self, index: LegIndex, message: &Message) -> bool {
+        let cnonce = format!("{:016x}", self.random());
+        let Some(leg) = self.leg_mut(index) else { return false };
+        let (Some(hop), Some(invite)) = (&leg.hop, &mut leg.invite) else {
+            return false;
+        };
+        let Some(credentials) = &hop.credentials else {
+            return false;
+        };
+        let (name, challenges) = match message.status() {
+            Some(407) => (HeaderName::ProxyAuthorization, HeaderName::ProxyAuthenticate),
+            _ => (HeaderName::Authorization, HeaderName::WwwAuthenticate),
+        };
+        let stale = message
+            .headers(challenges)
+            .any(|value| value.to_ascii_lowercase().contains("stale=true"));
+        if invite.challenged > u8::from(stale) {
+            return false;
+        }
+        // Without a configured realm nothing is answered: a called party must not choose whose password it tests.
+        let Some(realm) = credentials.realm.clone() else {
+            return false;
+        };
+        let mut client = DigestClient::new(digest::Credentials {
+            realm,
+            username: credentials.username.clone(),
+            password: credentials.password.0.clone(),
+        });
+        let values: Vec<&str> = message.headers(challenges).collect();
+        let Ok(answer) = client.answer(values, "INVITE", &hop.request_uri, &cnonce) else {
+            return false;
+        };
+        invite.challenged += 1;
+        invite.authorization = Some((name, answer));
+        true
+    }
+
+    /// 422: the interval is raised once (RFC 4028 §7.4).
+    fn raise_session(&mut self, index: LegIndex, message: &Message) -> bool {
+        let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) else {
+            return false;
+        };
+        let min_se = message.header(HeaderName::MinSe).and_then(parse_seconds);
+        let Some(raised) = invite.session.and_then(|offer| offer.raise(min_se)) else {
+            return false;
+        };
+        invite.session = Some(raised);
+        true
+    }
+}

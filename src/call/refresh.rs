@@ -1,0 +1,72 @@
+//! Our session refreshes, and sessions that die (RFC 4028).
+
+use super::cause::Cause;
+use super::change::Purpose;
+use super::id::LegIndex;
+use super::value::{Call, Phase};
+use crate::moment::Moment;
+use std::time::Duration;
+
+/// A refresh that meets another change waits this long.
+const BUSY: Duration = Duration::from_secs(5);
+/// A refused refresh is not tried again this close to the end.
+const LAST_TRY: Duration = Duration::from_secs(10);
+
+impl Call {
+    /// Session timers that are due: refreshes are sent, dead sessions end the call (RFC 4028 §10).
+    pub(super) fn session_timers(&mut self, now: Moment) {
+        for position in 0..self.legs.len() {
+            let leg = &self.legs[position];
+            let (index, side) = (leg.index, leg.side);
+            let Some(clock) = leg.session.filter(|_| leg.is_up() && self.phase == Phase::Answered) else {
+                continue;
+            };
+            if clock.expires_at <= now {
+                self.end(Cause::SessionExpired { side }, now);
+                return;
+            }
+            if clock.refresh_at.is_some_and(|at| at <= now) {
+                self.refresh(index, now);
+            }
+        }
+    }
+
+    /// Repeats our description unchanged (TEAMS-074).
+    fn refresh(&mut self, index: LegIndex, now: Moment) {
+        let busy = self.may_change(index).is_err() || self.leg(index).is_some_and(|leg| leg.unacknowledged.is_some());
+        let Some(leg) = self.leg_mut(index) else { return };
+        if let Some(clock) = &mut leg.session {
+            clock.refresh_at = busy.then(|| now + BUSY);
+        }
+        if busy {
+            return;
+        }
+        let (terms, before) = (leg.terms.clone(), leg.media.clone());
+        if let Some(body) = leg.media.repeat_offer(&terms) {
+            self.send_offer(index, body, None, Purpose::Refresh, before);
+        }
+    }
+
+    /// A refused refresh is tried again while there is time.
+    pub(super) fn refresh_refused(&mut self, index: LegIndex, status: u16, now: Moment) {
+        let glare = self.back_off(index);
+        let Some(clock) = self.leg_mut(index).and_then(|leg| leg.session.as_mut()) else {
+            return;
+        };
+        let left = clock.expires_at.since(now);
+        clock.refresh_at = match status {
+            491 => Some(now + glare),
+            _ if left > LAST_TRY => Some(now + left / 2),
+            _ => None,
+        };
+    }
+
+    /// After a 491 the owner of the Call-ID waits 2.1 to 4 s, the other 0 to 2 s (RFC 3261 §14.1).
+    fn back_off(&mut self, index: LegIndex) -> Duration {
+        let spread = Duration::from_millis(self.random() % 1_900);
+        match index {
+            LegIndex::CALLER => spread,
+            _ => Duration::from_millis(2_100) + spread,
+        }
+    }
+}

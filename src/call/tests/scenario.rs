@@ -1,0 +1,194 @@
+//! What a scenario begins with: an INVITE, routed and planned by the real rooms.
+
+use super::peers::{CONTOSO, SBC, carrier_invite, carrier_sdp, teams_invite, teams_sdp};
+use super::rig::{Rig, flow, parse};
+use crate::call::{Birth, Call, CallFacts, CallId, Direction, HopMark};
+use crate::carrier::{self, PlanFacts};
+use crate::config::{CallerHeader, Config};
+use crate::dial::{Attempt, DialPlan};
+use crate::moment::Moment;
+use crate::route::{self, Facts, Origin, Target};
+use crate::sip::transaction::ServerTransactionId;
+use crate::teams;
+use std::collections::HashSet;
+
+/// Who calls.
+#[derive(Debug, Clone, Copy)]
+enum From {
+    Teams,
+    Carrier,
+}
+
+/// What a scenario begins with.
+pub struct Scenario {
+    origin: From,
+    sbc: String,
+    more: String,
+    sdp: String,
+    edit: Vec<(String, String)>,
+    parallel: bool,
+    no_port_for: HashSet<usize>,
+    hold_media: bool,
+    hop_mark: HopMark,
+}
+
+/// A call from the carrier to a Teams user.
+pub fn from_carrier() -> Scenario {
+    Scenario::new(From::Carrier, carrier_sdp("sendrecv"))
+}
+
+/// A call from Teams to a telephone number.
+pub fn from_teams() -> Scenario {
+    Scenario::new(From::Teams, teams_sdp("sendrecv"))
+}
+
+impl Scenario {
+    fn new(origin: From, sdp: String) -> Scenario {
+        Scenario {
+            origin,
+            sbc: SBC.to_owned(),
+            more: String::new(),
+            sdp,
+            edit: Vec::new(),
+            parallel: false,
+            no_port_for: HashSet::new(),
+            hold_media: false,
+            hop_mark: HopMark::new(77),
+        }
+    }
+
+    /// More header lines in the INVITE.
+    pub fn with(mut self, lines: &str) -> Scenario {
+        self.more.push_str(lines);
+        self
+    }
+
+    /// Another description in the INVITE; empty for none.
+    pub fn sdp(mut self, sdp: &str) -> Scenario {
+        self.sdp = sdp.to_owned();
+        self
+    }
+
+    /// Another text in the INVITE.
+    pub fn edit(mut self, from: &str, to: &str) -> Scenario {
+        self.edit.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// Another text in the machine's configuration.
+    pub fn sbc(mut self, from: &str, to: &str) -> Scenario {
+        assert!(self.sbc.contains(from), "'{from}' does not stand in the configuration");
+        self.sbc = self.sbc.replace(from, to);
+        self
+    }
+
+    /// Every hop an attempt of its own, rung at once.
+    pub fn in_parallel(mut self) -> Scenario {
+        self.parallel = true;
+        self
+    }
+
+    /// The `nth` opening of media fails; the caller's is 0.
+    pub fn without_port(mut self, nth: usize) -> Scenario {
+        self.no_port_for.insert(nth);
+        self
+    }
+
+    /// Media opens only when the scenario says so.
+    pub fn slow_media(mut self) -> Scenario {
+        self.hold_media = true;
+        self
+    }
+
+    pub fn hop_mark(mut self, mark: HopMark) -> Scenario {
+        self.hop_mark = mark;
+        self
+    }
+
+    /// Routes the INVITE, plans it and begins the call.
+    pub fn begin(self) -> Rig {
+        let config =
+            Config::from_toml_strs(&self.sbc, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let (mut text, origin, believe) = match self.origin {
+            From::Teams => (teams_invite(&self.more, &self.sdp), Origin::Teams, CallerHeader::From),
+            From::Carrier => {
+                let north = &config.sbc.carriers[0];
+                let text = carrier_invite(&self.more, &self.sdp);
+                (text, Origin::Carrier(north.id.clone()), north.caller.read)
+            }
+        };
+        for (from, to) in &self.edit {
+            assert!(text.contains(from.as_str()), "'{from}' does not stand in the INVITE");
+            text = text.replace(from.as_str(), to);
+        }
+        let invite = parse(&text);
+        let facts = Facts::read(origin, &invite, believe);
+        let (decision, trace) = route::decide(&config, &facts);
+        let decision = decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+        let plan_facts = PlanFacts {
+            config: &config,
+            decision: &decision,
+            caller: &facts.caller,
+            diversions: &facts.diversions,
+        };
+        let north = &config.sbc.carriers[0];
+        let (attempt, terms) = match &decision.target {
+            Target::Teams { number, voicemail } => (
+                teams::plan(plan_facts, *number, *voicemail, |_| false),
+                carrier::terms(&config, north, north.gateways[0].listener),
+            ),
+            Target::Carriers { carriers, callee } => (
+                carrier::plan(plan_facts, carriers, callee, |_| false),
+                teams::terms(&config, &decision.tenant),
+            ),
+        };
+        let attempts = match self.parallel {
+            true => attempt
+                .hops
+                .into_iter()
+                .map(|hop| Attempt { hops: vec![hop] })
+                .collect(),
+            false => vec![attempt],
+        };
+        let transaction = ServerTransactionId::numbered(1);
+        let now = Moment::from_micros(1_000_000);
+        let flow = flow();
+        let (call, effects) = Call::begin(Birth {
+            id: CallId::from_random(0xabc),
+            seed: 42,
+            now,
+            facts: CallFacts {
+                direction: match self.origin {
+                    From::Teams => Direction::TeamsToCarrier,
+                    From::Carrier => Direction::CarrierToTeams,
+                },
+                tenant: decision.tenant.id.to_string(),
+                carrier: None,
+                from: facts.caller.number.clone(),
+                to: facts.dialled.clone(),
+                emergency: decision.emergency,
+                began_unix_ms: 0,
+                trace: trace.0,
+            },
+            plan: DialPlan {
+                attempts,
+                timeout: config.sbc.timers.setup,
+                ringing: config.sbc.timers.ringing,
+            },
+            terms,
+            contact_user: facts.dialled.clone(),
+            invite: &invite,
+            flow: &flow,
+            transaction,
+            media_timeout_ends_call: true,
+            hold_timeout: config.sbc.media.hold_timeout,
+            hop_mark: self.hop_mark,
+        });
+        let mut rig = Rig::new(call, invite, now);
+        rig.hold_media = self.hold_media;
+        rig.no_port_for = self.no_port_for;
+        rig.carry_out(effects);
+        rig.pump();
+        rig
+    }
+}
