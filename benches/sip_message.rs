@@ -7,6 +7,10 @@ use portcullis::sip::{HeaderName, Message, RequestDraft};
 use rsip::prelude::*;
 use std::hint::black_box;
 
+/// What the program runs on.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HEAD: &str = "INVITE sip:+12065550100@woodgrove.sbc1.example.net:5061;user=phone;transport=tls SIP/2.0\r\n\
 FROM: Ada Jones<sip:+14255550111@sip.pstnhub.example.com:5061;user=phone>;tag=1779cf3aa50c413afc7e05adb7e1b0de\r\n\
 TO: <sip:+12065550100@woodgrove.sbc1.example.net:5061;user=phone>\r\n\
@@ -52,7 +56,7 @@ fn relay(bytes: &Bytes) -> Bytes {
             Some(name) => draft = draft.header(name, header.value),
             None => {
                 draft = draft
-                    .raw_header(header.name, header.value)
+                    .raw_header(header.name(), header.value)
                     .expect("a name that was parsed")
             }
         }

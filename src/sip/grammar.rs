@@ -2,30 +2,63 @@
 
 use memchr::{memchr2, memchr3};
 
-/// One flag for each byte: a table is a load where the ranges are a chain of branches.
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0u8;
-    while byte < 0x80 {
-        table[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-            );
+/// Flags for each byte: a table is a load where the ranges are a chain of branches.
+static CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        let letter = byte as u8;
+        let alphanumeric = letter.is_ascii_alphanumeric();
+        let host = matches!(letter, b'-' | b'.' | b'_');
+        let token = host || matches!(letter, b'!' | b'%' | b'*' | b'+' | b'`' | b'\'' | b'~');
+        let name = token || matches!(letter, b'[' | b']' | b'/' | b':' | b'&' | b'$' | b'(' | b')');
+        let ends_uri = letter.is_ascii_control() || matches!(letter, b' ' | b'"' | b'<' | b'>');
+        let ends_value = ends_uri || matches!(letter, b',' | b';');
+        table[byte] = (TOKEN * (alphanumeric || token) as u8)
+            | (HOST * (alphanumeric || host) as u8)
+            | (URI_PARAM_NAME * (alphanumeric || name) as u8)
+            | (URI * !ends_uri as u8)
+            | (URI_PARAM_VALUE * (!ends_uri && !matches!(letter, b';' | b'?' | b',' | b'@')) as u8)
+            | (PARAM_VALUE * !ends_value as u8);
         byte += 1;
     }
     table
 };
 
-/// True for a byte of `token`.
+const TOKEN: u8 = 1;
+/// Letters of a host name or IPv4 address.
+pub(crate) const HOST: u8 = 2;
+/// `pname` of a URI parameter (RFC 3261 §25.1).
+pub(crate) const URI_PARAM_NAME: u8 = 4;
+/// What does not end the value of a URI parameter, and may stand in it.
+pub(crate) const URI_PARAM_VALUE: u8 = 8;
+/// What may stand in a URI at all.
+pub(crate) const URI: u8 = 32;
+/// What may stand in the unquoted value of a header parameter.
+pub(crate) const PARAM_VALUE: u8 = 16;
+
+/// How many bytes `text` begins with that are of a class.
 #[inline]
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+pub(crate) fn run(text: &[u8], class: u8) -> usize {
+    let is_out = |byte: &u8| CLASS[usize::from(*byte)] & class == 0;
+    // Eight loads and one branch for each whole block.
+    let (blocks, _) = text.as_chunks::<8>();
+    let whole = |block: &&[u8; 8]| block.iter().fold(class, |all, byte| all & CLASS[usize::from(*byte)]) != 0;
+    let start = blocks.iter().take_while(whole).count() * 8;
+    let rest = after(text, start);
+    start + rest.iter().position(is_out).unwrap_or(rest.len())
+}
+
+/// How many bytes of `token` the text begins with. Most are too short for blocks.
+#[inline]
+pub(crate) fn token_length(text: &[u8]) -> usize {
+    let is_out = |byte: &u8| CLASS[usize::from(*byte)] & TOKEN == 0;
+    text.iter().position(is_out).unwrap_or(text.len())
 }
 
 /// True for a non-empty `token`.
 pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
+    !text.is_empty() && token_length(text) == text.len()
 }
 
 /// True for a byte that may never stand unescaped in a head: a control character other than HTAB.
@@ -34,17 +67,53 @@ pub(crate) const fn is_control(byte: u8) -> bool {
     ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
 }
 
+/// True when some byte is a control character other than HTAB.
+pub(crate) fn has_control(text: &[u8]) -> bool {
+    // What comes out below is a control character, HTAB or no ASCII: rare, and then looked at again.
+    any(text, is_unusual) && any(text, is_control)
+}
+
+/// True for control characters and for what is not ASCII: two instructions for a whole vector.
+pub(crate) const fn is_unusual(byte: u8) -> bool {
+    (byte.wrapping_add(1) as i8) < 0x21
+}
+
+/// True when `wanted` holds for some byte. Looks at blocks of one vector; the last one overlaps the one before.
+#[inline(always)]
+pub(crate) fn any(text: &[u8], wanted: impl Fn(u8) -> bool) -> bool {
+    const BLOCK: usize = 16;
+    let within = |block: &[u8; BLOCK]| block.iter().fold(false, |any, byte| any | wanted(*byte));
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    blocks.iter().any(within)
+        || match text.last_chunk::<BLOCK>() {
+            Some(last) => !rest.is_empty() && within(last),
+            None => rest.iter().any(|byte| wanted(*byte)),
+        }
+}
+
 const fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// `text` without linear white space at both ends.
-pub(crate) fn trim_bytes(mut text: &[u8]) -> &[u8] {
+pub(crate) fn trim_bytes(text: &[u8]) -> &[u8] {
+    trim_end(trim_start(text))
+}
+
+/// `text` without linear white space before it.
+#[inline]
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_lws(*first)
     {
         text = rest;
     }
+    text
+}
+
+/// `text` without linear white space after it.
+#[inline]
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
         && is_lws(*last)
     {
@@ -60,24 +129,34 @@ pub(crate) fn trim(text: &str) -> &str {
 
 /// A number written with digits only; none when empty, signed or too big for 64 bits.
 pub(crate) fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |number, byte| {
-        byte.is_ascii_digit()
-            .then(|| number.checked_mul(10)?.checked_add(u64::from(byte - b'0')))?
+    let first = text.first()?;
+    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|digit| *digit < 10).map(u64::from);
+    text.iter().skip(1).try_fold(digit(*first)?, |number, byte| {
+        number.checked_mul(10)?.checked_add(digit(*byte)?)
     })
 }
 
 /// A port, 1 to 65535.
 pub(crate) fn port(text: &str) -> Option<u16> {
-    let number = digits(text.as_bytes())?;
+    let number = text.bytes().try_fold(0u32, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+        Some((number * 10 + digit).min(1 << 16))
+    })?;
     u16::try_from(number).ok().filter(|port| *port != 0)
 }
 
 /// The part of `text` after `prefix` bytes; empty when there are fewer.
 pub(crate) fn after(text: &[u8], prefix: usize) -> &[u8] {
     text.get(prefix..).unwrap_or_default()
+}
+
+/// Where `part`, a piece of `whole`, is in it; empty for what is none. Offsets fit 16 bits because the limit of a header does.
+pub(crate) fn range_in(whole: &[u8], part: &[u8]) -> (u16, u16) {
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    match start.checked_add(part.len()) {
+        Some(end) if end <= whole.len() => (start as u16, end as u16),
+        _ => (0, 0),
+    }
 }
 
 /// Length of the quoted string that `text` begins with, both quotes included; none when it never closes.

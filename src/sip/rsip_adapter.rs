@@ -120,9 +120,9 @@ fn headers_of(message: &Message) -> rsip::Headers {
         });
         let values = super::grammar::split_values(raw.value, b',');
         if splits {
-            headers.extend(values.map(|value| header(raw.known, raw.name, text_of(value).into_owned())));
+            headers.extend(values.map(|value| header(raw.known, raw.name(), text_of(value).into_owned())));
         } else {
-            headers.push(header(raw.known, raw.name, text_of(raw.value).into_owned()));
+            headers.push(header(raw.known, raw.name(), text_of(raw.value).into_owned()));
         }
     }
     headers.into()

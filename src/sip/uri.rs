@@ -1,7 +1,7 @@
 //! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966), kept byte for byte.
 
 use super::grammar;
-use memchr::{memchr, memchr2, memchr3};
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -41,8 +41,9 @@ pub enum UriError {
     Parameter,
 }
 
+/// Where the parts of a URI are in its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Layout {
+pub(crate) struct Layout {
     scheme: Scheme,
     /// All ends are offsets into the text; `user` is None without `@`.
     user: Option<(u16, u16)>,
@@ -66,7 +67,7 @@ impl Uri {
     /// Reads a URI. A raw `#` in the user part (Teams sends `*21#`), IPv6 references and `tel:` are accepted; white space,
     /// controls, quotes and angle brackets are not.
     pub fn parse(text: &str) -> Result<Uri, UriError> {
-        let layout = scan(text)?;
+        let layout = Layout::of(text)?;
         Ok(Uri {
             text: text.to_owned(),
             layout,
@@ -209,8 +210,16 @@ impl Uri {
         Uri { text, layout }
     }
 
+    /// Takes a text whose layout is known.
+    pub(crate) fn with_layout(text: &str, layout: Layout) -> Uri {
+        Uri {
+            text: text.to_owned(),
+            layout,
+        }
+    }
+
     fn parse_owned(text: String) -> Result<Uri, UriError> {
-        let layout = scan(&text)?;
+        let layout = Layout::of(&text)?;
         Ok(Uri { text, layout })
     }
 
@@ -265,48 +274,52 @@ pub(crate) fn host_length(text: &str) -> Option<usize> {
         text.get(1..close)?.parse::<Ipv6Addr>().ok()?;
         return Some(close + 1);
     }
-    let length = bytes
-        .iter()
-        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')))
-        .unwrap_or(bytes.len());
+    let length = grammar::run(bytes, grammar::HOST);
     (1..=255).contains(&length).then_some(length)
 }
 
-/// Checks a URI without copying it: its scheme, and whether it carries `?headers`.
-pub(crate) fn check(text: &str) -> Result<(Scheme, bool), UriError> {
-    scan(text).map(|layout| (layout.scheme, usize::from(layout.headers) < text.len()))
+impl Layout {
+    /// Finds the parts of a URI without copying it.
+    pub(crate) fn of(text: &str) -> Result<Layout, UriError> {
+        scan(text).map_err(|error| refused_byte(text).unwrap_or(error))
+    }
+
+    /// True when a SIP or SIPS URI carries `?headers`. `text` is what this was made of.
+    pub(crate) fn has_sip_headers(&self, text: &str) -> bool {
+        matches!(self.scheme, Scheme::Sip | Scheme::Sips) && usize::from(self.headers) < text.len()
+    }
 }
 
+/// A byte that may stand nowhere in a URI is the better evidence for what it broke.
+fn refused_byte(text: &str) -> Option<UriError> {
+    let at = grammar::run(text.as_bytes(), grammar::URI);
+    let byte = *text.as_bytes().get(at)?;
+    (text.len() <= MAX_URI).then_some(UriError::Byte { byte, at })
+}
+
+// Every byte is looked at by the part that it belongs to: none that is refused passes.
 fn scan(text: &str) -> Result<Layout, UriError> {
     if text.len() > MAX_URI {
         return Err(UriError::TooLong(text.len()));
     }
     let bytes = text.as_bytes();
-    let refused = |byte: u8| (byte <= 0x20) | (byte == 0x7f) | (byte == b'<') | (byte == b'>') | (byte == b'"');
-    if bytes.iter().fold(false, |bad, byte| bad | refused(*byte)) {
-        let found = bytes.iter().enumerate().find(|(_, byte)| refused(**byte));
-        let (at, byte) = found.map_or((0, 0), |(at, byte)| (at, *byte));
-        return Err(UriError::Byte { byte, at });
-    }
-    let colon = memchr(b':', bytes).ok_or(UriError::Scheme)?;
+    let colon = bytes.iter().position(|byte| *byte == b':').ok_or(UriError::Scheme)?;
     let name = bytes.get(..colon).unwrap_or_default();
+    let start = colon + 1;
+    if name.eq_ignore_ascii_case(b"sip") {
+        return scan_sip(Scheme::Sip, text, start);
+    } else if name.eq_ignore_ascii_case(b"sips") {
+        return scan_sip(Scheme::Sips, text, start);
+    } else if name.eq_ignore_ascii_case(b"tel") {
+        return scan_tel(text, start);
+    }
     let valid = name.first().is_some_and(u8::is_ascii_alphabetic)
         && name
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    if !valid {
-        return Err(UriError::Scheme);
-    }
-    let start = colon + 1;
-    if name.eq_ignore_ascii_case(b"sip") {
-        scan_sip(Scheme::Sip, text, start)
-    } else if name.eq_ignore_ascii_case(b"sips") {
-        scan_sip(Scheme::Sips, text, start)
-    } else if name.eq_ignore_ascii_case(b"tel") {
-        scan_tel(text, start)
-    } else {
-        let end = text.len() as u16;
-        Ok(Layout {
+    let end = text.len() as u16;
+    (valid && is_uri_text(grammar::after(bytes, start)))
+        .then_some(Layout {
             scheme: Scheme::Other,
             user: None,
             host: (end, end),
@@ -314,7 +327,7 @@ fn scan(text: &str) -> Result<Layout, UriError> {
             params: end,
             headers: end,
         })
-    }
+        .ok_or(UriError::Scheme)
 }
 
 // Offsets fit u16 because MAX_URI does.
@@ -322,23 +335,32 @@ fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError
     let bytes = text.as_bytes();
     let user = memchr(b'@', grammar::after(bytes, start)).map(|length| (start, start + length));
     if let Some((from, to)) = user
-        && (from == to || bytes.get(from) == Some(&b':'))
+        && (from == to || bytes.get(from) == Some(&b':') || !is_uri_text(bytes.get(from..to).unwrap_or_default()))
     {
         return Err(UriError::User);
     }
     let host = user.map_or(start, |(_, at)| at + 1);
     let length = text.get(host..).and_then(host_length).ok_or(UriError::Host)?;
     let host_end = host + length;
-    let params = memchr2(b';', b'?', grammar::after(bytes, host_end)).map_or(bytes.len(), |step| host_end + step);
-    let port = match text.get(host_end..params).unwrap_or_default() {
-        "" => None,
-        text => {
-            let digits = text.strip_prefix(':').ok_or(UriError::Host)?;
-            Some(grammar::port(digits).ok_or(UriError::Port)?)
+    let (port, params) = match bytes.get(host_end) {
+        Some(b':') => {
+            let digits = grammar::after(bytes, host_end + 1);
+            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let end = host_end + 1 + length;
+            let port = text.get(host_end + 1..end).and_then(grammar::port);
+            (Some(port.ok_or(UriError::Port)?), end)
         }
+        _ => (None, host_end),
     };
-    let headers = memchr(b'?', grammar::after(bytes, params)).map_or(bytes.len(), |step| params + step);
-    check_params(bytes.get(params..headers).unwrap_or_default())?;
+    let headers = match bytes.get(params) {
+        Some(b';') => params_end(bytes, params)?,
+        None | Some(b'?') => params,
+        Some(_) if port.is_some() => return Err(UriError::Port),
+        Some(_) => return Err(UriError::Host),
+    };
+    if !matches!(bytes.get(headers), None | Some(b'?')) || !is_uri_text(grammar::after(bytes, headers)) {
+        return Err(UriError::Parameter);
+    }
     Ok(Layout {
         scheme,
         user: user.map(|(from, to)| (from as u16, to as u16)),
@@ -362,8 +384,11 @@ fn scan_tel(text: &str, start: usize) -> Result<Layout, UriError> {
     {
         return Err(UriError::Number);
     }
-    check_params(grammar::after(bytes, params))?;
-    let end = bytes.len() as u16;
+    let end = bytes.len();
+    if params_end(bytes, params)? != end {
+        return Err(UriError::Parameter);
+    }
+    let end = end as u16;
     Ok(Layout {
         scheme: Scheme::Tel,
         user: Some((start as u16, params as u16)),
@@ -374,29 +399,23 @@ fn scan_tel(text: &str, start: usize) -> Result<Layout, UriError> {
     })
 }
 
-/// `;name=value` lists: every name is there and made of characters of a parameter name.
-fn check_params(text: &[u8]) -> Result<(), UriError> {
-    let Some((b';', list)) = text.split_first() else {
-        return Ok(());
-    };
-    let mut rest = list;
-    loop {
-        let end = memchr(b';', rest).unwrap_or(rest.len());
-        let param = rest.get(..end).unwrap_or_default();
-        let name = param
-            .get(..memchr(b'=', param).unwrap_or(param.len()))
-            .unwrap_or_default();
-        let possible = |byte: &u8| {
-            grammar::is_token_byte(*byte) || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'$' | b'(' | b')')
-        };
-        if name.is_empty() || !name.iter().all(possible) || memchr3(b',', b'@', b'?', param).is_some() {
+fn is_uri_text(text: &[u8]) -> bool {
+    grammar::run(text, grammar::URI) == text.len()
+}
+
+/// Where the `;name=value` list that begins at `at` ends: every name is there and made of characters of a parameter name.
+fn params_end(bytes: &[u8], mut at: usize) -> Result<usize, UriError> {
+    while bytes.get(at) == Some(&b';') {
+        let name = grammar::run(grammar::after(bytes, at + 1), grammar::URI_PARAM_NAME);
+        if name == 0 {
             return Err(UriError::Parameter);
         }
-        if end == rest.len() {
-            return Ok(());
+        at += 1 + name;
+        if bytes.get(at) == Some(&b'=') {
+            at += 1 + grammar::run(grammar::after(bytes, at + 1), grammar::URI_PARAM_VALUE);
         }
-        rest = grammar::after(rest, end + 1);
     }
+    Ok(at)
 }
 
 fn pairs(text: &str, separator: char) -> impl Iterator<Item = (&str, Option<&str>)> {

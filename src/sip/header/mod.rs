@@ -23,4 +23,5 @@ pub use retry_after::RetryAfter;
 pub use via::Via;
 pub use warning::Warning;
 
+pub(super) use name_addr::AddressLayout;
 pub(super) use via::ViaLayout;

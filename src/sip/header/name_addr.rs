@@ -3,7 +3,7 @@
 
 use super::HeaderError;
 use super::params::{self, Params, push_quoted};
-use crate::sip::grammar::{after, is_token, quoted_length, text_of, trim, trim_bytes};
+use crate::sip::grammar::{after, quoted_length, range_in, text_of, trim, trim_bytes};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{self, Uri};
 use memchr::{memchr, memchr3};
@@ -17,11 +17,42 @@ pub struct NameAddr {
     params: Params,
 }
 
-/// The three parts of a value as written.
+/// The parts of a value as written.
 struct Parts<'a> {
     display: &'a [u8],
     uri: &'a str,
     params: &'a str,
+    tag: Option<&'a str>,
+}
+
+/// Offsets into the text of a value that was found to be an address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AddressLayout {
+    display: (u16, u16),
+    uri: (u16, u16),
+    uri_layout: uri::Layout,
+    params: (u16, u16),
+    tag: (u16, u16),
+}
+
+impl AddressLayout {
+    /// Checks a value without copying it.
+    pub(crate) fn of(header: HeaderName, value: &[u8]) -> Result<AddressLayout, HeaderError> {
+        let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
+        let uri_layout = uri::Layout::of(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
+        Ok(AddressLayout {
+            display: range_in(value, parts.display),
+            uri: range_in(value, parts.uri.as_bytes()),
+            uri_layout,
+            params: range_in(value, parts.params.as_bytes()),
+            tag: range_in(value, parts.tag.unwrap_or_default().as_bytes()),
+        })
+    }
+
+    /// The tag in the value that this was made of; empty without one.
+    pub(crate) fn tag<'a>(&self, value: &'a [u8]) -> &'a [u8] {
+        slice(value, self.tag)
+    }
 }
 
 impl NameAddr {
@@ -36,13 +67,17 @@ impl NameAddr {
     /// Reads the value of a header, which is named for the error's sake. A display name need not be quoted and may touch the
     /// bracket, as Teams writes it; bytes of it that are not UTF-8 are read as Latin-1.
     pub fn parse_bytes(header: HeaderName, value: &[u8]) -> Result<NameAddr, HeaderError> {
-        let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
-        let uri = Uri::parse(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
-        Ok(NameAddr {
-            display: display_of(parts.display),
-            uri,
-            params: Params::from_checked(parts.params),
-        })
+        AddressLayout::of(header, value).map(|layout| NameAddr::with_layout(value, layout))
+    }
+
+    /// Copies the parts of a value whose layout is known.
+    pub(crate) fn with_layout(value: &[u8], layout: AddressLayout) -> NameAddr {
+        let text = |range| std::str::from_utf8(slice(value, range)).unwrap_or_default();
+        NameAddr {
+            display: display_of(slice(value, layout.display)),
+            uri: Uri::with_layout(text(layout.uri), layout.uri_layout),
+            params: Params::from_checked(text(layout.params)),
+        }
     }
 
     /// The same from text.
@@ -103,38 +138,21 @@ impl NameAddr {
         self
     }
 
-    /// Checks a value without copying it.
-    pub(crate) fn check(header: HeaderName, value: &[u8]) -> Result<(), HeaderError> {
-        checked(header, value).map(|_| ())
-    }
-
-    /// Checks a value and finds its tag, without copying it.
-    pub(crate) fn tag_of(header: HeaderName, value: &[u8]) -> Result<Option<&str>, HeaderError> {
-        let parts = checked(header, value)?;
-        match params::find(parts.params, "tag") {
-            Some(tag) if !tag.is_empty() && !is_token(tag.as_bytes()) => {
-                Err(HeaderError::new(header, "the tag is no token", value))
-            }
-            tag => Ok(tag.filter(|tag| !tag.is_empty())),
-        }
-    }
-
     /// True when a value that may be unreadable elsewhere carries a tag of any kind.
     pub(crate) fn has_tag_parameter(value: &[u8]) -> bool {
-        split(value).is_ok_and(|parts| params::find(parts.params, "tag").is_some())
+        split(value).is_ok_and(|parts| parts.tag.is_some())
     }
 }
 
-fn checked(header: HeaderName, value: &[u8]) -> Result<Parts<'_>, HeaderError> {
-    let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
-    uri::check(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
-    Ok(parts)
+fn slice(value: &[u8], (start, end): (u16, u16)) -> &[u8] {
+    value.get(usize::from(start)..usize::from(end)).unwrap_or_default()
 }
 
 fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
     let value = trim_bytes(value);
     let name = match value.first() {
         Some(b'"') => quoted_length(value).ok_or("a quote does not close")?,
+        Some(b'<') => 0,
         _ => memchr3(b'<', b'"', b';', value).unwrap_or(value.len()),
     };
     let (display, rest) = value.split_at_checked(name).unwrap_or_default();
@@ -154,7 +172,7 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
         }
         _ => return Err("no address after the display name"),
     };
-    if display.first() != Some(&b'"') && memchr3(b',', b'\\', b'>', display).is_some() {
+    if !matches!(display.first(), None | Some(b'"')) && memchr3(b',', b'\\', b'>', display).is_some() {
         return Err("the display name must be quoted");
     }
     let uri = std::str::from_utf8(uri).map_err(|_| "the URI is not UTF-8")?;
@@ -164,10 +182,15 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
         None if tail.is_empty() => "",
         None => return Err("text after the address"),
     };
-    if (params.is_empty() && !tail.is_empty()) || !params::check(params) {
-        return Err("a parameter is malformed");
+    match params::find_checked(params, "tag") {
+        Ok(tag) if tail.is_empty() || !params.is_empty() => Ok(Parts {
+            display,
+            uri,
+            params,
+            tag,
+        }),
+        _ => Err("a parameter is malformed"),
     }
-    Ok(Parts { display, uri, params })
 }
 
 fn display_of(display: &[u8]) -> Option<String> {
@@ -242,7 +265,8 @@ mod tests {
         let value = b"J\xfcrgen <sip:j@example.com>;tag=1";
         let from = NameAddr::parse_bytes(HeaderName::From, value).unwrap();
         assert_eq!(from.display(), Some("J\u{fc}rgen"));
-        assert_eq!(NameAddr::tag_of(HeaderName::From, value).unwrap(), Some("1"));
+        let layout = AddressLayout::of(HeaderName::From, value).unwrap();
+        assert_eq!(layout.tag(value), b"1");
     }
 
     #[test]
@@ -274,7 +298,6 @@ mod tests {
         ] {
             assert!(NameAddr::parse(HeaderName::To, bad).is_err(), "{bad}");
         }
-        assert!(NameAddr::tag_of(HeaderName::To, b"<sip:a@b>;tag=a@b").is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Header parameters: `;name`, `;name=token`, `;name="quoted"`, kept as written.
 
-use crate::sip::grammar::{is_token, quoted_length, split_values, trim, trim_bytes};
+use crate::sip::grammar::{PARAM_VALUE, after, is_token, quoted_length, run, token_length, trim, trim_start};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -83,15 +83,9 @@ impl fmt::Display for Params {
     }
 }
 
-/// Walks a parameter text without copying it.
-pub(crate) fn iterate(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
-    split_values(text.as_bytes(), b';').filter_map(|param| {
-        let param = std::str::from_utf8(param).ok().filter(|param| !param.is_empty())?;
-        Some(match param.split_once('=') {
-            Some((name, value)) => (trim(name), Some(trim(value))),
-            None => (param, None),
-        })
-    })
+/// Walks a parameter text without copying it, as far as it is well formed.
+pub(crate) fn iterate(text: &str) -> impl Iterator<Item = Param<'_>> {
+    walk(text).map_while(|param| param)
 }
 
 /// The value of a parameter as written, empty for a flag.
@@ -104,28 +98,63 @@ pub(crate) fn find<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 /// True when every parameter has a token for a name, and a value that is one word or one quoted string. An empty text has no
 /// parameters.
 pub(crate) fn check(text: &str) -> bool {
-    let text = trim(text);
-    text.is_empty()
-        || split_values(text.as_bytes(), b';').all(|param| {
-            let equals = memchr::memchr(b'=', param);
-            let (name, value) = match equals {
-                Some(at) => (
-                    param.get(..at).unwrap_or_default(),
-                    Some(trim_bytes(param.get(at + 1..).unwrap_or_default())),
-                ),
-                None => (param, None),
-            };
-            is_token(trim_bytes(name)) && value.is_none_or(is_value)
-        })
+    find_checked(text, "").is_ok()
 }
 
-fn is_value(value: &[u8]) -> bool {
-    if value.first() == Some(&b'"') {
-        return quoted_length(value) == Some(value.len());
+/// Checks every parameter and finds the value of one of them, empty for a flag.
+pub(crate) fn find_checked<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, Malformed> {
+    let mut found = None;
+    for param in walk(text) {
+        let (key, value) = param.ok_or(Malformed)?;
+        if found.is_none() && key.eq_ignore_ascii_case(name) {
+            found = Some(value.unwrap_or_default());
+        }
     }
-    !value.iter().any(|byte| {
-        matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b',' | b';' | b'<' | b'>') || byte.is_ascii_control()
+    Ok(found)
+}
+
+/// A list with a parameter that is none.
+#[derive(Debug)]
+pub(crate) struct Malformed;
+
+/// Name and value as written.
+type Param<'a> = (&'a str, Option<&'a str>);
+
+/// The parameters one after the other; None stands for one that is malformed, and is the last.
+fn walk(text: &str) -> impl Iterator<Item = Option<Param<'_>>> {
+    let mut rest = Some(text).filter(|text| !trim_start(text.as_bytes()).is_empty());
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let param = first_of(text);
+        rest = param.and_then(|(_, next)| text.get(next?..));
+        Some(param.map(|(param, _)| param))
     })
+}
+
+/// The first parameter, and where the next one begins when there is one.
+fn first_of(text: &str) -> Option<(Param<'_>, Option<usize>)> {
+    let bytes = text.as_bytes();
+    let blanks_end = |at: usize| bytes.len() - trim_start(after(bytes, at)).len();
+    let start = blanks_end(0);
+    let name_end = start + token_length(after(bytes, start));
+    let name = text.get(start..name_end).filter(|name| !name.is_empty())?;
+    let mut end = blanks_end(name_end);
+    let mut value = None;
+    if bytes.get(end) == Some(&b'=') {
+        let start = blanks_end(end + 1);
+        let rest = after(bytes, start);
+        let length = match rest.first() {
+            Some(b'"') => quoted_length(rest)?,
+            _ => run(rest, PARAM_VALUE),
+        };
+        value = text.get(start..start + length);
+        end = blanks_end(start + length);
+    }
+    match bytes.get(end) {
+        None => Some(((name, value), None)),
+        Some(b';') => Some(((name, value), Some(end + 1))),
+        Some(_) => None,
+    }
 }
 
 /// A value without its quotes and escapes; control characters become spaces.

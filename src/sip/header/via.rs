@@ -2,7 +2,7 @@
 
 use super::HeaderError;
 use super::params;
-use crate::sip::grammar::{self, after, is_token, trim, trim_bytes};
+use crate::sip::grammar::{self, after, is_token, range_in, token_length, trim, trim_bytes};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{host_address, host_length};
 use memchr::memchr;
@@ -25,6 +25,7 @@ pub(crate) struct ViaLayout {
     port: Option<u16>,
     sent_by_end: u16,
     params: u16,
+    branch: (u16, u16),
 }
 
 impl<'a> Via<'a> {
@@ -96,7 +97,7 @@ impl<'a> Via<'a> {
     }
 
     pub fn branch(&self) -> Option<&'a str> {
-        self.param("branch").filter(|branch| !branch.is_empty())
+        Some(self.slice(self.layout.branch)).filter(|branch| !branch.is_empty())
     }
 
     pub fn received(&self) -> Option<IpAddr> {
@@ -198,12 +199,15 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
         }
     }
     let params = skip_blanks(bytes, sent_by_end);
-    match bytes.get(params) {
-        None => {}
-        Some(b';') if params::check(text.get(params + 1..).unwrap_or_default()) && params + 1 < text.len() => {}
-        Some(b';') => return Err("a parameter is malformed"),
+    let list = match bytes.get(params) {
+        None => "",
+        Some(b';') => text.get(params + 1..).unwrap_or_default(),
         Some(_) => return Err("text after sent-by"),
-    }
+    };
+    let branch = match params::find_checked(list, "branch") {
+        Ok(branch) if params == bytes.len() || !list.is_empty() => branch.unwrap_or_default(),
+        _ => return Err("a parameter is malformed"),
+    };
     let span = |start: usize, end: usize| (start as u16, end as u16);
     Ok(ViaLayout {
         version_2: version == b"2.0",
@@ -212,6 +216,7 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
         port,
         sent_by_end: sent_by_end as u16,
         params: params as u16,
+        branch: range_in(bytes, branch.as_bytes()),
     })
 }
 
@@ -223,12 +228,7 @@ fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
 }
 
 fn token_end(bytes: &[u8], start: usize) -> usize {
-    let rest = after(bytes, start);
-    start
-        + rest
-            .iter()
-            .position(|byte| !grammar::is_token_byte(*byte))
-            .unwrap_or(rest.len())
+    start + token_length(after(bytes, start))
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 use super::name::HeaderName;
 use super::value::{InvalidHeader, push_cleaned, writable_name};
 use super::{Message, StartLine};
+use crate::sip::grammar;
 use crate::sip::header::NameAddr;
 use crate::sip::method::Method;
 use bytes::Bytes;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 /// A request without Via.
@@ -150,21 +152,9 @@ macro_rules! header_setters {
 impl RequestDraft {
     /// A request without headers. Bytes that may not stand in a Request-URI are escaped.
     pub fn new(method: Method, uri: impl AsRef<str>) -> RequestDraft {
-        let uri = uri.as_ref();
-        let forbidden = |letter: char| matches!(letter, '\0'..=' ' | '\u{7f}' | '<' | '>' | '"');
-        let mut clean = String::with_capacity(uri.len());
-        for piece in uri.split_inclusive(forbidden) {
-            match piece.chars().next_back().filter(|letter| forbidden(*letter)) {
-                Some(letter) => {
-                    clean.push_str(piece.strip_suffix(letter).unwrap_or_default());
-                    clean.push_str(&format!("%{:02X}", u32::from(letter)));
-                }
-                None => clean.push_str(piece),
-            }
-        }
         RequestDraft {
             method,
-            uri: clean,
+            uri: clean_uri(uri.as_ref()),
             headers: Block {
                 bytes: Vec::with_capacity(1024),
                 known: 0,
@@ -290,6 +280,23 @@ impl ResponseDraft {
             push_cleaned(out, tag.as_bytes());
         }
     }
+}
+
+/// `uri` with everything escaped that may not stand in a Request-URI.
+fn clean_uri(uri: &str) -> String {
+    let forbidden = |byte: u8| (byte <= b' ') | (byte == 0x7f) | (byte == b'<') | (byte == b'>') | (byte == b'"');
+    if !grammar::any(uri.as_bytes(), forbidden) {
+        return uri.to_owned();
+    }
+    let mut clean = String::with_capacity(uri.len() + 16);
+    for letter in uri.chars() {
+        match u8::try_from(letter) {
+            // Writing to a String does not fail.
+            Ok(byte) if forbidden(byte) => drop(write!(clean, "%{byte:02X}")),
+            _ => clean.push(letter),
+        }
+    }
+    clean
 }
 
 fn push_via(out: &mut Vec<u8>, request: &Message, value: &[u8], source: SocketAddr) {

@@ -4,8 +4,8 @@
 use super::error::ParseErrorKind;
 use super::limits::{MAX_HEADER, MAX_HEADERS, MAX_NAME};
 use super::name::HeaderName;
-use crate::sip::grammar::{after, is_control, is_token, quoted_length, trim_bytes};
-use memchr::{memchr, memchr2};
+use crate::sip::grammar::{self, after, is_control, is_unusual, quoted_length, token_length, trim_end, trim_start};
+use memchr::{memchr, memchr_iter, memchr2};
 use smallvec::SmallVec;
 
 /// A range of a message; 16 bits are enough for [`MAX_MESSAGE`](super::limits::MAX_MESSAGE).
@@ -62,6 +62,21 @@ pub(super) struct Head {
 
 /// Reads the head that `bytes` begin with. `Err` only where no table can be made.
 pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
+    let (head, lines) = walk(bytes, false)?;
+    let whole = bytes.get(..head.end).unwrap_or_default();
+    let breaks = |byte: u8| (byte == b'\r') | (byte == b'\n');
+    let stray = (grammar::any(whole, |byte| is_unusual(byte) & !breaks(byte))
+        && grammar::any(whole, |byte| is_control(byte) & !breaks(byte)))
+        || memchr_iter(b'\r', whole).count() != lines;
+    if stray {
+        return walk(bytes, true).map(|(head, _)| head);
+    }
+    Ok(head)
+}
+
+/// The head and the number of its lines. Control characters are only looked for when the whole head is known to have some.
+fn walk(bytes: &[u8], stray: bool) -> Result<(Head, usize), (ParseErrorKind, usize)> {
+    let mut lines = 1;
     let mut head = Head {
         start_line: Span::default(),
         fields: Fields::new(),
@@ -71,22 +86,28 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
     };
     let (line_end, mut at) = line(bytes, 0)?;
     head.start_line = Span::new(0, line_end);
-    if let Some(byte) = control_in(head.start_line.of(bytes)) {
+    let control = |start, end| match stray {
+        true => control_in(bytes.get(start..end).unwrap_or_default()),
+        false => None,
+    };
+    if let Some(byte) = control(0, line_end) {
         head.note(ParseErrorKind::Control(byte), 0);
     }
     loop {
         let start = at;
         let (mut end, mut next) = line(bytes, start)?;
+        lines += 1;
         if end == start {
             head.end = next;
-            return Ok(head);
+            return Ok((head, lines));
         }
-        let mut suspect = control_in(bytes.get(start..end).unwrap_or_default());
+        let mut suspect = control(start, end);
         while matches!(bytes.get(next), Some(b' ' | b'\t')) {
             head.folded = true;
             let begin = next;
             (end, next) = line(bytes, begin)?;
-            suspect = suspect.or(control_in(bytes.get(begin..end).unwrap_or_default()));
+            lines += 1;
+            suspect = suspect.or(control(begin, end));
         }
         at = next;
         head.field(bytes, start, end, suspect);
@@ -121,46 +142,32 @@ impl Head {
             let (what, size, limit) = ("header", text.len(), MAX_HEADER);
             return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
         }
-        let Some(colon) = memchr(b':', text) else {
-            return self.note(ParseErrorKind::NotAHeader, start);
-        };
-        let raw_name = text.get(..colon).unwrap_or_default();
-        let blanks = raw_name
-            .iter()
-            .rev()
-            .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count();
-        let name = raw_name.get(..colon - blanks).unwrap_or_default();
-        if !is_token(name) {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let length = token_length(text);
+        let colon = length + after(text, length).iter().take_while(|byte| is_blank(byte)).count();
+        let name = text.get(..length).unwrap_or_default();
+        if name.is_empty() || text.get(colon) != Some(&b':') {
             return self.note(ParseErrorKind::NotAHeader, start);
         }
         if name.len() > MAX_NAME {
             let (what, size, limit) = ("header name", name.len(), MAX_NAME);
             return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
         }
-        let raw_value = after(text, colon + 1);
-        let value = trim_bytes(raw_value);
+        let value = trim_start(after(text, colon + 1));
+        let value_start = end - value.len();
+        let value = trim_end(value);
         // Only a quoted pair may carry a control character (RFC 3261 §25.1, RFC 4475 intmeth).
         if let Some(byte) = suspect
             && (bare_return(value) || !controls_are_quoted(value))
         {
             return self.note(ParseErrorKind::Control(byte), start);
         }
-        let lead = raw_value.len() - trim_start(raw_value).len();
-        let value_start = start + colon + 1 + lead;
         self.fields.push(Field {
-            id: HeaderName::parse(name),
+            id: HeaderName::of_token(name),
             name: Span::new(start, start + name.len()),
             value: Span::new(value_start, value_start + value.len()),
         });
     }
-}
-
-fn trim_start(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = text {
-        text = rest;
-    }
-    text
 }
 
 /// End of the line that begins at `start`, without and with its CRLF.
@@ -174,9 +181,7 @@ fn line(bytes: &[u8], start: usize) -> Result<(usize, usize), (ParseErrorKind, u
 }
 
 fn control_in(text: &[u8]) -> Option<u8> {
-    let any = text.iter().fold(false, |any, byte| any | is_control(*byte));
-    any.then(|| text.iter().copied().find(|byte| is_control(*byte)))
-        .flatten()
+    text.iter().copied().find(|byte| is_control(*byte))
 }
 
 fn bare_return(value: &[u8]) -> bool {
@@ -225,7 +230,7 @@ pub(super) fn content_length(bytes: &[u8], fields: &Fields) -> Result<Option<usi
         .iter()
         .filter(|field| field.id == Some(HeaderName::ContentLength))
     {
-        let number = crate::sip::grammar::digits(field.value.of(bytes)).and_then(|number| usize::try_from(number).ok());
+        let number = grammar::digits(field.value.of(bytes)).and_then(|number| usize::try_from(number).ok());
         let fault = (ParseErrorKind::ContentLength, usize::from(field.value.start));
         match (number, found) {
             (None, _) => return Err(fault),

@@ -24,9 +24,9 @@ pub use value::{HeaderValue, InvalidHeader};
 pub(super) use head_of_stream::{StreamHead, head_of_stream};
 
 use super::grammar::{self, split_values, text_of};
-use super::header::{CSeq, Challenge, HeaderError, NameAddr, Via, ViaLayout};
+use super::header::{AddressLayout, CSeq, Challenge, HeaderError, NameAddr, Via, ViaLayout};
 use super::method::Method;
-use super::uri::Uri;
+use super::uri::{self, Uri};
 use bytes::Bytes;
 use head::{Field, Fields, Span};
 use std::borrow::Cow;
@@ -45,29 +45,50 @@ struct Parsed {
     via: Span,
     via_layout: ViaLayout,
     call_id: Span,
-    from: Span,
-    to: Span,
-    from_tag: Span,
-    to_tag: Span,
+    from: Address,
+    to: Address,
+    /// The first Contact, when the parser has read it.
+    contact: Address,
     cseq: u32,
     cseq_method: Method,
 }
 
 #[derive(Clone)]
 enum StartLine {
-    Request { method: Method, uri: Span },
-    Response { status: u16, reason: Span },
+    Request {
+        method: Method,
+        uri: Span,
+        /// None when the Request-URI is wrong.
+        layout: Option<uri::Layout>,
+    },
+    Response {
+        status: u16,
+        reason: Span,
+    },
+}
+
+/// A value that is an address, and what the parser found in it; None where it is unreadable or was not looked at.
+#[derive(Clone, Copy, Default)]
+struct Address {
+    value: Span,
+    layout: Option<AddressLayout>,
 }
 
 /// A header as it came: for relaying what we do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawHeader<'a> {
-    /// The name as written.
-    pub name: &'a str,
+    name: &'a [u8],
     /// The id, when we know the name.
     pub known: Option<HeaderName>,
     /// The value without white space at its ends, unfolded; UTF-8 is not promised.
     pub value: &'a [u8],
+}
+
+impl<'a> RawHeader<'a> {
+    /// The name as written.
+    pub fn name(&self) -> &'a str {
+        std::str::from_utf8(self.name).unwrap_or_default()
+    }
 }
 
 impl Message {
@@ -106,7 +127,10 @@ impl Message {
 
     /// The Request-URI of a request.
     pub fn uri(&self) -> Option<Uri> {
-        Uri::parse(self.request_uri()?).ok()
+        match &self.0.start {
+            StartLine::Request { uri, layout, .. } => Some(Uri::with_layout(self.text(*uri), (*layout)?)),
+            StartLine::Response { .. } => None,
+        }
     }
 
     /// The status code of a response, 100 to 699.
@@ -182,14 +206,14 @@ impl Message {
             return self.header(id);
         }
         self.raw_headers()
-            .find(|header| header.name.eq_ignore_ascii_case(name))
+            .find(|header| header.name.eq_ignore_ascii_case(name.as_bytes()))
             .and_then(|header| std::str::from_utf8(header.value).ok())
     }
 
     /// All headers in their order, for relaying them byte for byte.
     pub fn raw_headers(&self) -> impl Iterator<Item = RawHeader<'_>> {
         self.0.fields.iter().map(|field| RawHeader {
-            name: self.text(field.name),
+            name: field.name.of(&self.0.bytes),
             known: field.id,
             value: field.value.of(&self.0.bytes),
         })
@@ -205,21 +229,21 @@ impl Message {
     }
 
     pub fn from(&self) -> Result<NameAddr, HeaderError> {
-        NameAddr::parse_bytes(HeaderName::From, self.0.from.of(&self.0.bytes))
+        self.address(HeaderName::From, &self.0.from)
     }
 
     pub fn to(&self) -> Result<NameAddr, HeaderError> {
-        NameAddr::parse_bytes(HeaderName::To, self.0.to.of(&self.0.bytes))
+        self.address(HeaderName::To, &self.0.to)
     }
 
     /// The tag of From, without making the whole view.
     pub fn from_tag(&self) -> Option<&str> {
-        Some(self.text(self.0.from_tag)).filter(|tag| !tag.is_empty())
+        self.tag(&self.0.from)
     }
 
     /// The tag of To, without making the whole view.
     pub fn to_tag(&self) -> Option<&str> {
-        Some(self.text(self.0.to_tag)).filter(|tag| !tag.is_empty())
+        self.tag(&self.0.to)
     }
 
     /// The CSeq number and method.
@@ -245,7 +269,10 @@ impl Message {
 
     /// The first Contact. `*` is an error here: a registrar asks `header(Contact)` for it.
     pub fn contact(&self) -> Result<Option<NameAddr>, HeaderError> {
-        self.addresses(HeaderName::Contact).next().transpose()
+        match self.0.contact.layout {
+            Some(_) => self.address(HeaderName::Contact, &self.0.contact).map(Some),
+            None => self.addresses(HeaderName::Contact).next().transpose(),
+        }
     }
 
     /// The values of a header that holds addresses: Contact, Route, Record-Route, P-Asserted-Identity, Diversion,
@@ -271,6 +298,19 @@ impl Message {
             .iter()
             .filter(move |field: &&Field| field.id == Some(name))
             .map(|field| field.value)
+    }
+
+    fn address(&self, name: HeaderName, address: &Address) -> Result<NameAddr, HeaderError> {
+        let value = address.value.of(&self.0.bytes);
+        match address.layout {
+            Some(layout) => Ok(NameAddr::with_layout(value, layout)),
+            None => NameAddr::parse_bytes(name, value),
+        }
+    }
+
+    fn tag(&self, address: &Address) -> Option<&str> {
+        let tag = address.layout.as_ref()?.tag(address.value.of(&self.0.bytes));
+        std::str::from_utf8(tag).ok().filter(|tag| !tag.is_empty())
     }
 
     fn text(&self, span: Span) -> &str {

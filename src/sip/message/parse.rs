@@ -4,11 +4,11 @@ use super::error::{ParseError, ParseErrorKind};
 use super::head::{self, Field, Head, Span};
 use super::limits::{MAX_HEAD, MAX_HOPS, MAX_KEY, MAX_MESSAGE};
 use super::name::HeaderName;
-use super::{Message, Parsed, StartLine};
-use crate::sip::grammar::{after, digits, split_values};
-use crate::sip::header::{CSeq, HeaderError, NameAddr, Via};
+use super::{Address, Message, Parsed, StartLine};
+use crate::sip::grammar::{after, digits, is_token, range_in, split_values};
+use crate::sip::header::{AddressLayout, CSeq, HeaderError, Via};
 use crate::sip::method::Method;
-use crate::sip::uri::{self, Scheme};
+use crate::sip::uri;
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memrchr};
 use std::sync::Arc;
@@ -59,10 +59,9 @@ pub(super) fn parse(datagram: Bytes) -> Result<Message, ParseError> {
         via: Span::default(),
         via_layout: Default::default(),
         call_id: Span::default(),
-        from: Span::default(),
-        to: Span::default(),
-        from_tag: Span::default(),
-        to_tag: Span::default(),
+        from: Address::default(),
+        to: Address::default(),
+        contact: Address::default(),
         cseq: 0,
         cseq_method: method.unwrap_or(Method::Options),
         body,
@@ -128,17 +127,19 @@ fn start_line(span: Span, bytes: &[u8]) -> Result<(StartLine, Option<Fault>), Fa
         });
     }
     let text = std::str::from_utf8(uri).unwrap_or("\u{7f}");
-    match uri::check(text) {
+    let layout = uri::Layout::of(text);
+    match &layout {
         Err(error) => {
-            fault.get_or_insert((ParseErrorKind::RequestUri(error), first + 1));
+            fault.get_or_insert((ParseErrorKind::RequestUri(*error), first + 1));
         }
-        Ok((Scheme::Sip | Scheme::Sips, true)) => {
+        Ok(layout) if layout.has_sip_headers(text) => {
             fault.get_or_insert((ParseErrorKind::RequestUriHeaders, first + 1));
         }
         Ok(_) => {}
     }
     let uri = span.within(first + 1, uri.len());
-    Ok((StartLine::Request { method, uri }, fault))
+    let layout = layout.ok();
+    Ok((StartLine::Request { method, uri, layout }, fault))
 }
 
 fn body(head: &Head, bytes: &[u8]) -> Result<Span, Fault> {
@@ -159,11 +160,13 @@ impl Parsed {
         let mut seen = 0u128;
         for field in &self.fields {
             let Some(id) = field.id else { continue };
-            let bit = 1u128 << (id as u8);
-            if id.is_single() && seen & bit != 0 {
-                note((ParseErrorKind::Duplicate(id), usize::from(field.name.start)));
+            if id.is_single() {
+                let bit = 1u128 << (id as u8);
+                if seen & bit != 0 {
+                    note((ParseErrorKind::Duplicate(id), usize::from(field.name.start)));
+                }
+                seen |= bit;
             }
-            seen |= bit;
             match id {
                 HeaderName::Via => via = via.or(Some(*field)),
                 HeaderName::From => found[0] = found[0].or(Some(*field)),
@@ -215,24 +218,9 @@ impl Parsed {
         cseq: Field,
         note: &mut impl FnMut(Fault),
     ) {
-        (self.from, self.to, self.call_id) = (from.value, to.value, call_id.value);
-        for (name, field) in [(HeaderName::From, from), (HeaderName::To, to)] {
-            let at = usize::from(field.value.start);
-            match NameAddr::tag_of(name, field.value.of(&self.bytes)) {
-                Err(error) => note((ParseErrorKind::Header(error), at)),
-                Ok(None) => {}
-                Ok(Some(tag)) => {
-                    if let Err(fault) = key_length("tag", Some(tag), at) {
-                        note(fault);
-                    }
-                    let span = self.span_of(tag.as_bytes());
-                    match name {
-                        HeaderName::From => self.from_tag = span,
-                        _ => self.to_tag = span,
-                    }
-                }
-            }
-        }
+        self.from = self.read_address(HeaderName::From, from.value, note);
+        self.to = self.read_address(HeaderName::To, to.value, note);
+        self.call_id = call_id.value;
         let at = usize::from(call_id.value.start);
         let text = call_id.value.of(&self.bytes);
         if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
@@ -255,9 +243,29 @@ impl Parsed {
         }
     }
 
+    /// Reads From or To. One that is unreadable is still repeated in the answer.
+    fn read_address(&self, name: HeaderName, span: Span, note: &mut impl FnMut(Fault)) -> Address {
+        let at = usize::from(span.start);
+        let value = span.of(&self.bytes);
+        let layout = AddressLayout::of(name, value).and_then(|layout| {
+            let tag = layout.tag(value);
+            if tag.len() > MAX_KEY {
+                let (what, size, limit) = ("tag", tag.len(), MAX_KEY);
+                note((ParseErrorKind::TooLong { what, size, limit }, at));
+            }
+            match tag.is_empty() || is_token(tag) {
+                true => Ok(layout),
+                false => Err(HeaderError::new(name, "the tag is no token", value)),
+            }
+        });
+        let layout = layout.map_err(|error| note((ParseErrorKind::Header(error), at))).ok();
+        Address { value: span, layout }
+    }
+
     /// What else we route on: every Via, and in requests Contact, Route, Record-Route and Max-Forwards.
-    fn check_rest(&self, is_request: bool, note: &mut impl FnMut(Fault)) {
+    fn check_rest(&mut self, is_request: bool, note: &mut impl FnMut(Fault)) {
         let mut hops = [0usize; 4];
+        let mut contact = Address::default();
         for field in &self.fields {
             let (slot, what) = match field.id {
                 Some(HeaderName::Via) => (0, "Via values"),
@@ -278,13 +286,26 @@ impl Parsed {
             let Some(count) = hops.get_mut(slot) else {
                 continue;
             };
+            if *count == 0 && field.value == self.via {
+                *count = 1;
+                if let Err(error) = self.top_version() {
+                    note((ParseErrorKind::Header(error), at));
+                }
+                continue;
+            }
             for value in split_values(field.value.of(&self.bytes), b',') {
                 *count += 1;
                 let checked = match field.id {
                     Some(HeaderName::Via) if *count == 1 => self.top_version(),
                     Some(HeaderName::Via) => Via::check(value),
                     Some(HeaderName::Contact) if value == b"*" => Ok(()),
-                    Some(name) if is_request => NameAddr::check(name, value),
+                    Some(name) if is_request => AddressLayout::of(name, value).map(|layout| {
+                        if name == HeaderName::Contact && *count == 1 {
+                            let (start, end) = range_in(&self.bytes, value);
+                            let (value, layout) = (Span { start, end }, Some(layout));
+                            contact = Address { value, layout };
+                        }
+                    }),
                     _ => Ok(()),
                 };
                 if let Err(error) = checked {
@@ -297,6 +318,7 @@ impl Parsed {
                 }
             }
         }
+        self.contact = contact;
     }
 
     /// A request of another version can still be answered (505), so its Via was read whatever version it names.
@@ -307,12 +329,6 @@ impl Parsed {
             true => Ok(()),
             false => Err(HeaderError::new(HeaderName::Via, "the protocol is not SIP/2.0", value)),
         }
-    }
-
-    /// The span of a part of our own bytes.
-    fn span_of(&self, part: &[u8]) -> Span {
-        let start = (part.as_ptr() as usize).saturating_sub(self.bytes.as_ptr() as usize);
-        Span::new(start, start + part.len())
     }
 }
 

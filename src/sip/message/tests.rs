@@ -59,7 +59,7 @@ fn what_teams_sends_is_read() {
     assert_eq!(message.header_named("x-ms-userlocation"), Some("external"));
     assert_eq!(message.header_named("max-forwards"), Some("70"));
     let raw = message.raw_headers().find(|header| header.known.is_none()).unwrap();
-    assert_eq!((raw.name, raw.value), ("X-MS-UserLocation", &b"external"[..]));
+    assert_eq!((raw.name(), raw.value), ("X-MS-UserLocation", &b"external"[..]));
     assert_eq!(message.as_bytes(), TEAMS.as_bytes());
 }
 

@@ -1,7 +1,7 @@
 //! Header values that we write: a line end or NUL can't get in.
 
 use super::name::HeaderName;
-use crate::sip::grammar::{is_control, is_token};
+use crate::sip::grammar::{has_control, is_control, is_token};
 use std::fmt;
 
 /// Why a header can't be written.
@@ -32,10 +32,8 @@ impl HeaderValue {
     /// Takes a value and puts a space in place of every control character: for what peers sent and what we made.
     pub fn cleaned(value: impl AsRef<[u8]>) -> HeaderValue {
         let mut value: Box<[u8]> = value.as_ref().into();
-        for byte in &mut value {
-            if is_control(*byte) {
-                *byte = b' ';
-            }
+        if has_control(&value) {
+            blank_controls(&mut value);
         }
         HeaderValue(value)
     }
@@ -49,10 +47,14 @@ impl HeaderValue {
 pub(super) fn push_cleaned(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
-    if !text.iter().fold(false, |any, byte| any | is_control(*byte)) {
+    if !has_control(text) {
         return;
     }
-    for byte in out.iter_mut().skip(start) {
+    blank_controls(out.get_mut(start..).unwrap_or_default());
+}
+
+fn blank_controls(text: &mut [u8]) {
+    for byte in text {
         if is_control(*byte) {
             *byte = b' ';
         }

@@ -120,7 +120,7 @@ proptest! {
         prop_assert_eq!(relayed.len(), extra.len());
         for (header, (name, value)) in relayed.iter().zip(&extra) {
             let clean = HeaderValue::cleaned(value);
-            prop_assert_eq!(header.name, name);
+            prop_assert_eq!(header.name(), name);
             prop_assert_eq!(header.value, grammar::trim_bytes(clean.as_bytes()));
         }
         walk(&message);
