@@ -45,7 +45,7 @@ mod value;
 mod tests;
 
 pub use cause::{Cause, Party};
-pub use directory::{CallStatus, Directory, LiveCall};
+pub use directory::{CallStatus, Directory, LiveCall, Undelivered};
 pub use event::{CallNews, Effect, Event, MediaNotice, PeerVerdict, SendFailure, To};
 pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};

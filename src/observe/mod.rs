@@ -10,12 +10,16 @@ mod happening;
 mod ladder;
 pub mod logs;
 pub mod metrics;
+mod observation;
 mod observers;
 mod redaction;
+mod reloads;
 mod timestamp;
 
 pub use happening::{Happening, LadderLine, Observer, Way};
 pub use ladder::{Arrow, Ladders};
+pub use observation::{Observation, ObservationError};
 pub use observers::Observers;
 pub use redaction::{mask_number, mask_numbers_in, printable};
+pub use reloads::{ReloadOutcome, ReloadReport, Reloads};
 pub use timestamp::{rfc3339, unix_ms};

@@ -1,9 +1,11 @@
 //! The command: reads the configuration, runs the node, reloads it, and stops it in order.
 
 use super::start::{Running, StartError, start};
-use crate::config::{Loader, Reload, Watch};
-use crate::observe::{Happening, Observer};
+use crate::api::{self, AdminState, ServeError};
+use crate::config::{Config, Loader, Reload, Watch};
+use crate::observe::{Happening, Observation, ObservationError, Observer};
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +13,10 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+/// How long records and log lines may take to be written at the end.
+const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long answers of the admin listener may take at the end.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 /// How often certificate files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
 
@@ -27,8 +33,14 @@ pub struct RunArgs {
 enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Admin(#[from] ServeError),
     #[error("signals can't be heard: {0}")]
     Signals(#[from] std::io::Error),
+    #[error("the runtime does not start: {0}")]
+    Runtime(std::io::Error),
+    #[error(transparent)]
+    Observation(#[from] ObservationError),
     #[error("the configuration folder can't be watched: {0}")]
     Watch(#[from] notify::Error),
 }
@@ -36,19 +48,15 @@ enum RunError {
 /// Runs until SIGTERM or SIGINT and the end of the last call.
 pub fn run(args: &RunArgs) -> ExitCode {
     let mut loader = Loader::new(&args.config);
-    if let Err(mistakes) = loader.load() {
-        eprint!("{mistakes}");
-        eprintln!("portcullis: not started: {} to mend first", mistakes.count());
-        return ExitCode::FAILURE;
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("portcullis: the runtime does not start: {error}");
+    let config = match loader.load() {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            eprintln!("portcullis: not started: {} to mend first", mistakes.count());
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(loader)) {
+    match observe_and_serve(loader, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portcullis: {error}");
@@ -57,15 +65,31 @@ pub fn run(args: &RunArgs) -> ExitCode {
     }
 }
 
-async fn serve(mut loader: Loader) -> Result<(), RunError> {
-    let config = match loader.load() {
-        Ok(config) => config,
-        // It was right a moment ago: somebody is editing. What is there now is said like any mistake.
-        Err(mistakes) => return Err(StartError::Config(mistakes).into()),
-    };
+fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    let observation = Arc::new(Observation::start(&config)?);
+    let served = runtime.block_on(serve(loader, config, observation.clone()));
+    // Calls that were dropped with the node have no record; those that ended do.
+    observation.finish(LAST_LINES);
+    served
+}
+
+async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation>) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
-    let observer: Arc<dyn Observer> = Arc::new(Unheard);
+    let observer = observation.observer(&config);
+    let admin = config.sbc.admin.bind;
     let running = start(config, observer.clone()).await?;
+    let state = AdminState::new(
+        running.node.clone(),
+        running.signalling.clone(),
+        running.certificates().to_vec(),
+        observation,
+    );
+    let admin = api::serve(admin, Arc::new(state)).await?;
+    tell_start(&running, admin.address());
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
     let watch = Watch::start(loader, running.node.config.clone(), move |outcome| {
         // Fails only when the node is stopping, and then no configuration matters.
@@ -97,7 +121,24 @@ async fn serve(mut loader: Loader) -> Result<(), RunError> {
     }
     drop(watch);
     running.shut_down().await;
+    admin.shut_down(LAST_REQUESTS).await;
     Ok(())
+}
+
+fn tell_start(running: &Running, admin: SocketAddr) {
+    let config = running.node.config.load();
+    for listener in &config.sbc.listeners {
+        let bound = running.local_address(listener.id).unwrap_or(listener.bind);
+        tracing::info!(listener = %listener.name, transport = %listener.transport, %bound, "listening");
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %config.sbc.node,
+        %admin,
+        tenants = config.tenants.len(),
+        carriers = config.sbc.carriers.len(),
+        "running"
+    );
 }
 
 fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
@@ -105,13 +146,6 @@ fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
         running.apply(config);
     }
     observer.happened(&Happening::Reloaded { outcome });
-}
-
-/// Nobody listens.
-struct Unheard;
-
-impl Observer for Unheard {
-    fn happened(&self, _happening: &Happening<'_>) {}
 }
 
 /// The signals that a service hears.

@@ -42,7 +42,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// A node that takes calls.
 pub struct Running {
     pub node: Arc<Node>,
-    pub signalling: Signalling,
+    pub signalling: Arc<Signalling>,
     pub admission: Arc<AdmissionTable>,
     /// Certificates of the TLS listeners, by the listener's name.
     certificates: Vec<(String, Arc<IdentityStore>)>,
@@ -125,7 +125,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     });
     Ok(Running {
         node,
-        signalling,
+        signalling: Arc::new(signalling),
         admission,
         certificates,
         monitor,

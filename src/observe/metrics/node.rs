@@ -6,6 +6,7 @@ use crate::net::Transports;
 use crate::net::shard::ShardStatus;
 use crate::net::tls::IdentityStore;
 use crate::observe::cdr::CdrCounts;
+use crate::observe::{ReloadOutcome, Reloads};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,10 +17,11 @@ pub struct NodeFigures<'a> {
     pub shards: &'a [ShardStatus],
     /// By the listener's name.
     pub certificates: &'a [(String, Arc<IdentityStore>)],
+    pub reloads: &'a Reloads,
     pub cdr: CdrCounts,
     pub log_dropped: u64,
-    /// Seconds since the Unix epoch.
-    pub started: u64,
+    /// Milliseconds since the Unix epoch.
+    pub started_ms: u64,
 }
 
 impl NodeFigures<'_> {
@@ -49,13 +51,32 @@ impl NodeFigures<'_> {
             "process_start_time_seconds",
             "Start of the process, since the Unix epoch.",
             [],
-            [([], float(self.started))],
+            [([], seconds(self.started_ms))],
         );
         scrape.gauge(
             "portcullis_config_generation",
             "Configurations in force so far.",
             [],
             [([], float(config.generation))],
+        );
+        let last = self.reloads.report();
+        scrape.gauge(
+            "portcullis_config_last_reload_ok",
+            "1: the last configuration that was read is in force.",
+            [],
+            [([], f64::from(u8::from(last.outcome != ReloadOutcome::Refused)))],
+        );
+        scrape.gauge(
+            "portcullis_config_applied_time_seconds",
+            "When a configuration was last put in force, since the Unix epoch.",
+            [],
+            [([], seconds(last.applied_ms))],
+        );
+        scrape.gauge(
+            "portcullis_config_refused_time_seconds",
+            "When a configuration was last refused, since the Unix epoch; absent: never.",
+            [],
+            last.refused_ms.map(|at| ([], seconds(at))),
         );
         let draining = f64::from(u8::from(self.node.is_draining()));
         scrape.gauge(
@@ -300,4 +321,8 @@ impl NodeFigures<'_> {
 #[allow(clippy::cast_precision_loss, reason = "the text format counts in floating point")]
 fn float(number: u64) -> f64 {
     number as f64
+}
+
+fn seconds(ms: u64) -> f64 {
+    float(ms) / 1e3
 }

@@ -1,0 +1,112 @@
+//! Live calls: seen, and ended.
+
+use super::state::AdminState;
+use crate::call::{CallStatus, Event, LiveCall, Phase, Undelivered};
+use crate::observe::{Arrow, rfc3339};
+use crate::route::TraceStep;
+use serde::Serialize;
+use std::sync::PoisonError;
+
+/// A call in the list.
+#[derive(Debug, Serialize)]
+pub struct CallView {
+    pub id: String,
+    pub tenant: String,
+    pub direction: &'static str,
+    /// The carrier that it came from.
+    pub carrier: Option<String>,
+    pub from: String,
+    pub to: String,
+    pub emergency: bool,
+    pub phase: Phase,
+    /// Hub or gateway that is tried or talked to.
+    pub peer: Option<String>,
+    pub began: String,
+    pub age_seconds: u64,
+    /// Since the answer.
+    pub talked_seconds: Option<u64>,
+}
+
+/// One call with all that is known.
+#[derive(Debug, Serialize)]
+pub struct CallDetail {
+    #[serde(flatten)]
+    pub call: CallView,
+    pub trace: Vec<TraceStep>,
+    /// Empty unless ladders were switched on before the call began.
+    pub ladder: Vec<Arrow>,
+}
+
+/// What became of the wish to end a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clearing {
+    /// It ends now.
+    Begun,
+    NoSuchCall,
+    /// It is flooded with events: ask again.
+    Busy,
+}
+
+/// Live calls, the oldest first; of one tenant when `tenant` says so.
+pub fn list(state: &AdminState, tenant: Option<&str>) -> Vec<CallView> {
+    let calls = state.node.calls.list();
+    let wanted = |call: &&LiveCall| tenant.is_none_or(|tenant| call.facts.tenant == tenant);
+    calls.iter().filter(wanted).map(|call| view(state, call)).collect()
+}
+
+/// The call with this id.
+pub fn detail(state: &AdminState, id: &str) -> Option<CallDetail> {
+    let call = find(state, id)?;
+    let step = |step: &TraceStep| TraceStep {
+        rule: step.rule.clone(),
+        subject: state.text(&step.subject),
+        outcome: state.text(&step.outcome),
+    };
+    Some(CallDetail {
+        call: view(state, &call),
+        trace: call.facts.trace.iter().map(step).collect(),
+        ladder: state.observation.ladders.of(id),
+    })
+}
+
+/// Ends the call with this id on both sides.
+pub fn clear(state: &AdminState, id: &str) -> Clearing {
+    let Some(call) = find(state, id) else {
+        return Clearing::NoSuchCall;
+    };
+    let detail = "cleared by an administrator".to_owned();
+    match state.node.calls.deliver(call.id, Event::Clear { detail }) {
+        Ok(()) => Clearing::Begun,
+        Err(Undelivered::Unknown) => Clearing::NoSuchCall,
+        Err(Undelivered::Full) => Clearing::Busy,
+    }
+}
+
+fn find(state: &AdminState, id: &str) -> Option<LiveCall> {
+    state
+        .node
+        .calls
+        .list()
+        .into_iter()
+        .find(|call| call.id.to_string() == id)
+}
+
+fn view(state: &AdminState, call: &LiveCall) -> CallView {
+    let now = state.node.clock.now();
+    let facts = &call.facts;
+    let CallStatus { phase, answered, peer } = call.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    CallView {
+        id: call.id.to_string(),
+        tenant: facts.tenant.clone(),
+        direction: facts.direction.label(),
+        carrier: facts.carrier.clone(),
+        from: state.number(&facts.from),
+        to: state.number(&facts.to),
+        emergency: facts.emergency,
+        phase,
+        peer: peer.map(|peer| peer.to_string()),
+        began: rfc3339(facts.began_unix_ms),
+        age_seconds: now.since(call.born).as_secs(),
+        talked_seconds: answered.map(|answered| now.since(answered).as_secs()),
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether the process lives, and whether it should get calls.
+
+use super::state::AdminState;
+use crate::observe::{ReloadOutcome, rfc3339, unix_ms};
+use serde::Serialize;
+
+/// A certificate that ends sooner is worth a word.
+const CERTIFICATE_WARNING_MS: i64 = 7 * 86_400_000;
+
+/// Answer of `/healthz`.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// `ok`, or `degraded`: calls go on, and somebody should look.
+    pub status: &'static str,
+    pub reasons: Vec<String>,
+    pub version: &'static str,
+    pub started: String,
+}
+
+/// Answer of `/readyz`.
+#[derive(Debug, Serialize)]
+pub struct Readiness {
+    pub ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+/// The process lives; `reasons` say what is wrong.
+pub fn health(state: &AdminState) -> Health {
+    let mut reasons = Vec::new();
+    let last = state.observation.reloads.report();
+    if last.outcome == ReloadOutcome::Refused {
+        let count = last.mistakes.len();
+        let plural = if count == 1 { "" } else { "s" };
+        reasons.push(format!(
+            "the configuration has {count} mistake{plural}: the old one stays in force"
+        ));
+    }
+    certificates(state, &mut reasons);
+    hubs(state, &mut reasons);
+    if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
+        reasons.push("media ports are nearly used up: widen [media] ports".to_owned());
+    }
+    Health {
+        status: if reasons.is_empty() { "ok" } else { "degraded" },
+        reasons,
+        version: env!("CARGO_PKG_VERSION"),
+        started: rfc3339(state.started_ms()),
+    }
+}
+
+fn certificates(state: &AdminState, reasons: &mut Vec<String>) {
+    let now = i64::try_from(unix_ms()).unwrap_or(i64::MAX);
+    for (listener, store) in &state.certificates {
+        for identity in store.identities() {
+            let left = identity.not_after.saturating_mul(1_000).saturating_sub(now);
+            if left < CERTIFICATE_WARNING_MS {
+                let end = rfc3339(u64::try_from(identity.not_after).unwrap_or(0).saturating_mul(1_000));
+                reasons.push(format!(
+                    "certificate {} of listener {listener} ends {end}",
+                    identity.name
+                ));
+            }
+        }
+    }
+}
+
+/// A hub that was never asked yet is not down.
+fn hubs(state: &AdminState, reasons: &mut Vec<String>) {
+    let config = state.node.config.load();
+    let reports = state.node.peers.report(state.node.clock.now());
+    let is_down = |host: &str| reports.iter().any(|report| report.peer == host && !report.up);
+    let hubs = &config.sbc.teams.hubs;
+    if !hubs.is_empty() && hubs.iter().all(|hub| is_down(hub.host.as_str())) {
+        reasons.push("no hub of Teams answers".to_owned());
+    }
+}
+
+/// Whether new calls are taken.
+pub fn readiness(state: &AdminState) -> Readiness {
+    let reason = if state.node.is_draining() {
+        Some("the node is going out of service")
+    } else if state.node.signalling.get().is_none() {
+        Some("the listeners are not up yet")
+    } else {
+        None
+    };
+    Readiness {
+        ready: reason.is_none(),
+        reason,
+    }
+}

@@ -1,0 +1,166 @@
+//! The paths.
+
+use super::calls::{self, Clearing};
+use super::state::AdminState;
+use super::{health, status};
+use crate::observe::metrics::CONTENT_TYPE;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+type Shared = State<Arc<AdminState>>;
+
+/// Everything that is served. `checks_host`: only numeric hosts and `localhost` are answered.
+pub fn router(state: Arc<AdminState>, checks_host: bool) -> Router {
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/v1/calls", get(list_calls))
+        .route("/v1/calls/{id}", get(show_call).delete(clear_call))
+        .route("/v1/peers", get(peers))
+        .route("/v1/connections", get(connections))
+        .route("/v1/config", get(config))
+        .route("/v1/ladders", put(switch_ladders).get(ladders))
+        .fallback(nothing_here)
+        .with_state(state);
+    if checks_host {
+        routes.layer(middleware::from_fn(check_host))
+    } else {
+        routes
+    }
+}
+
+/// A page on the Internet can give its own name this machine's loopback address, and so make a browser here ask on its
+/// behalf (DNS rebinding); then `Host` is that name.
+async fn check_host(headers: HeaderMap, request: Request, next: Next) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    match host {
+        Some(host) if !is_local(host) => error(
+            StatusCode::FORBIDDEN,
+            "ask by address or by localhost: this listener serves this machine alone",
+        ),
+        _ => next.run(request).await,
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+fn error(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+async fn metrics(State(state): Shared) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.metrics()).into_response()
+}
+
+async fn healthz(State(state): Shared) -> Response {
+    Json(health::health(&state)).into_response()
+}
+
+async fn readyz(State(state): Shared) -> Response {
+    let readiness = health::readiness(&state);
+    let status = match readiness.ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(readiness)).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct CallFilter {
+    tenant: Option<String>,
+}
+
+async fn list_calls(State(state): Shared, Query(filter): Query<CallFilter>) -> Response {
+    let calls = calls::list(&state, filter.tenant.as_deref());
+    Json(json!({ "count": calls.len(), "calls": calls })).into_response()
+}
+
+async fn show_call(State(state): Shared, Path(id): Path<String>) -> Response {
+    match calls::detail(&state, &id) {
+        Some(call) => Json(call).into_response(),
+        None => error(StatusCode::NOT_FOUND, "no such live call"),
+    }
+}
+
+async fn clear_call(State(state): Shared, Path(id): Path<String>) -> Response {
+    match calls::clear(&state, &id) {
+        Clearing::Begun => {
+            tracing::info!(call = id, "an administrator ends the call");
+            (StatusCode::ACCEPTED, Json(json!({ "cleared": id }))).into_response()
+        }
+        Clearing::NoSuchCall => error(StatusCode::NOT_FOUND, "no such live call"),
+        Clearing::Busy => error(StatusCode::SERVICE_UNAVAILABLE, "the call is busy: ask again"),
+    }
+}
+
+async fn peers(State(state): Shared) -> Response {
+    let peers = state.node.peers.report(state.node.clock.now());
+    Json(json!({ "peers": peers })).into_response()
+}
+
+async fn connections(State(state): Shared) -> Response {
+    Json(json!({ "connections": status::connections(&state) })).into_response()
+}
+
+async fn config(State(state): Shared) -> Response {
+    Json(status::config(&state)).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct LadderSwitch {
+    on: bool,
+}
+
+async fn ladders(State(state): Shared) -> Response {
+    Json(json!({ "on": state.observation.ladders.is_on() })).into_response()
+}
+
+async fn switch_ladders(state: Shared, Query(switch): Query<LadderSwitch>) -> Response {
+    state.observation.ladders.switch(switch.on);
+    tracing::info!(on = switch.on, "ladders switched");
+    ladders(state).await
+}
+
+async fn nothing_here() -> Response {
+    error(
+        StatusCode::NOT_FOUND,
+        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/config, /v1/ladders",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn names_of_strangers_are_not_local() {
+        for host in ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:8080", "192.0.2.7"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "[x]",
+            "",
+            "127.0.0.1.evil.example",
+        ] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

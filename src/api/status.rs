@@ -1,0 +1,79 @@
+//! Connections and the configuration, as shown.
+
+use super::state::AdminState;
+use crate::net::{ConnectionInfo, Opener};
+use crate::observe::{ReloadReport, printable, rfc3339};
+use serde::Serialize;
+
+/// A TCP or TLS connection.
+#[derive(Debug, Serialize)]
+pub struct ConnectionView {
+    pub listener: String,
+    pub transport: &'static str,
+    pub local: String,
+    pub remote: String,
+    /// `us` or `peer`.
+    pub opener: &'static str,
+    /// The first name of the certificate that the peer proved.
+    pub peer: Option<String>,
+    pub open_seconds: u64,
+    /// Since the last message.
+    pub idle_seconds: u64,
+    pub received: u64,
+    pub sent: u64,
+    /// A newer connection takes the new requests.
+    pub draining: bool,
+}
+
+/// The configuration in force.
+#[derive(Debug, Serialize)]
+pub struct ConfigView {
+    pub generation: u64,
+    pub in_force_since: String,
+    pub tenants: usize,
+    pub carriers: usize,
+    /// What became of the last one that was read.
+    pub last: ReloadReport,
+}
+
+/// All connections, the oldest first.
+pub fn connections(state: &AdminState) -> Vec<ConnectionView> {
+    let mut connections = state.signalling.transports().connections();
+    connections.sort_by_key(|connection| connection.opened_at);
+    connections.iter().map(|connection| view(state, connection)).collect()
+}
+
+fn view(state: &AdminState, connection: &ConnectionInfo) -> ConnectionView {
+    let (flow, now) = (&connection.flow, state.node.clock.now());
+    let certificate = flow.peer.as_ref();
+    let name = certificate.and_then(|peer| peer.dns_names.first().or(peer.common_name.as_ref()));
+    ConnectionView {
+        listener: state.listener(flow.listener),
+        transport: flow.transport.uri_name(),
+        local: flow.local.to_string(),
+        remote: flow.remote.to_string(),
+        opener: match connection.opener {
+            Opener::Us => "us",
+            Opener::Peer => "peer",
+        },
+        peer: name.map(|name| printable(name).into_owned()),
+        open_seconds: now.since(connection.opened_at).as_secs(),
+        idle_seconds: now.since(connection.last_message).as_secs(),
+        received: connection.received,
+        sent: connection.sent,
+        draining: connection.draining,
+    }
+}
+
+/// Which configuration is in force.
+pub fn config(state: &AdminState) -> ConfigView {
+    let config = state.node.config.load();
+    let last = state.observation.reloads.report();
+    ConfigView {
+        generation: config.generation,
+        in_force_since: rfc3339(last.applied_ms),
+        tenants: config.tenants.len(),
+        carriers: config.sbc.carriers.len(),
+        last,
+    }
+}
