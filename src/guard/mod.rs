@@ -5,9 +5,11 @@
 mod admission;
 mod liveness;
 mod monitor;
+mod overload;
 mod places;
 
 pub use admission::AdmissionTable;
 pub use liveness::{Liveness, PeerReport, Peers};
 pub use monitor::{Monitor, Outcome, Surroundings};
+pub use overload::{Load, Overload, Shedding};
 pub use places::{Full, Place, Places};

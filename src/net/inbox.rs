@@ -36,6 +36,12 @@ impl Inbox {
         )
     }
 
+    /// How full the fullest queue is: 0 to 1.
+    pub(super) fn fullness(&self) -> f64 {
+        let full = |queue: &mpsc::Sender<Received>| 1.0 - queue.capacity() as f64 / queue.max_capacity() as f64;
+        self.shards.iter().map(full).fold(0.0, f64::max)
+    }
+
     pub(super) fn datagram(&self, message: Message, flow: Flow) {
         if let Some(shard) = self.shard(&message)
             && let Err(TrySendError::Full(_)) = shard.try_send(Received { message, flow })

@@ -151,6 +151,13 @@ impl Transports {
         self.context.connections.list()
     }
 
+    /// How full the fullest queue of received messages is, the kernel's or a shard's: 0 to 1.
+    pub fn backlog(&self) -> f64 {
+        let kernel = self.listeners.values().filter_map(|listener| listener.udp.as_ref());
+        let kernel = kernel.map(|socket| socket.backlog()).fold(0.0, f64::max);
+        kernel.max(self.context.inbox.fullness())
+    }
+
     /// What was refused, dropped and lost.
     pub fn counters(&self) -> &Counters {
         &self.context.counters

@@ -2,6 +2,7 @@
 
 use crate::call::{CallFacts, CallId, CallNews, CallRecord};
 use crate::config::Reload;
+use crate::guard::Load;
 use crate::moment::Moment;
 use crate::net::NetEvent;
 use crate::route::{Refusal, TraceStep};
@@ -41,6 +42,8 @@ pub enum Happening<'a> {
     },
     /// The node takes no new calls and waits for these to end.
     Draining { calls: usize, patience: Duration },
+    /// The node is asked for more than it can do and refuses new calls, or no longer.
+    Overload { shedding: bool, load: Load },
     /// Something was dropped because a queue was full.
     Overflow { queue: &'static str },
 }

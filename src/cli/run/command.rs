@@ -1,5 +1,6 @@
 //! The command: reads the configuration, runs the node, reloads it, and stops it in order.
 
+use super::descriptors;
 use super::start::{Running, StartError, start};
 use crate::api::{self, AdminState, ServeError};
 use crate::config::{Config, Loader, Reload, Watch};
@@ -71,6 +72,7 @@ fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError
         .build()
         .map_err(RunError::Runtime)?;
     let observation = Arc::new(Observation::start(&config)?);
+    descriptors::raise_limit();
     let served = runtime.block_on(serve(loader, config, observation.clone()));
     // Calls that were dropped with the node have no record; those that ended do.
     observation.finish(LAST_LINES);

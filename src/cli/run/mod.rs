@@ -2,6 +2,8 @@
 
 mod assemble;
 mod command;
+mod descriptors;
+mod overload;
 mod start;
 mod tls;
 

@@ -1,7 +1,7 @@
 //! A running node: started in one step, stopped in order.
 
-use super::assemble;
 use super::tls::TlsError;
+use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
 use crate::config::{Config, Mistakes};
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings};
@@ -47,6 +47,7 @@ pub struct Running {
     /// Certificates of the TLS listeners, by the listener's name.
     certificates: Vec<(String, Arc<IdentityStore>)>,
     monitor: JoinHandle<()>,
+    overload: JoinHandle<()>,
 }
 
 /// What transports tell goes where everything goes.
@@ -100,7 +101,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         limits: assemble::limits(&config),
         clock,
         admission: admission.clone(),
-        observer: Arc::new(NetObserver(observer)),
+        observer: Arc::new(NetObserver(observer.clone())),
     };
     let signalling = Signalling::start(settings, |_, handle, _| {
         // Every shard has the same handle; the first one to come sets it.
@@ -123,12 +124,14 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         };
         tokio::join!(forward, monitor.run(heard));
     });
+    let overload = tokio::spawn(overload::watch(node.clone(), signalling.transports().clone(), observer));
     Ok(Running {
         node,
         signalling: Arc::new(signalling),
         admission,
         certificates,
         monitor,
+        overload,
     })
 }
 
@@ -191,6 +194,7 @@ impl Running {
     /// Stops everything. Calls that are still up are not ended: [`Running::drain`] first.
     pub async fn shut_down(self) {
         self.monitor.abort();
+        self.overload.abort();
         self.signalling.shut_down(Duration::from_secs(1)).await;
     }
 }

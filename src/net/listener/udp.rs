@@ -9,6 +9,7 @@ use bytes::Bytes;
 use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
 
@@ -27,6 +28,29 @@ impl UdpSender {
     /// tokio's notion of its readiness, which is empty until the runtime has polled it.
     pub(in crate::net) fn send(&self, bytes: &[u8], remote: SocketAddr) -> io::Result<()> {
         SockRef::from(&*self.0).send_to(bytes, &remote.into()).map(|_| ())
+    }
+
+    /// How full the kernel's receive buffer is: 0 to 1. 0 where the kernel does not tell.
+    pub(in crate::net) fn backlog(&self) -> f64 {
+        const ALLOCATED: usize = 0;
+        const LIMIT: usize = 1;
+        let mut figures = [0u32; 16];
+        let mut length = size_of_val(&figures) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes to `figures`, which outlives the call.
+        let result = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                figures.as_mut_ptr().cast(),
+                &mut length,
+            )
+        };
+        if result == 0 && figures[LIMIT] > 0 {
+            f64::from(figures[ALLOCATED]) / f64::from(figures[LIMIT])
+        } else {
+            0.0
+        }
     }
 }
 
@@ -88,5 +112,27 @@ fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Lis
                 context.counters.datagrams_not_sent.add();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_tells_how_full_its_buffer_is() {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
+        let sender = UdpSender::new(socket.clone());
+        let to = socket.local_addr().expect("its address");
+        assert_eq!(sender.backlog(), 0.0);
+        for _ in 0..20 {
+            sender.send(&[0; 1000], to).expect("sent");
+        }
+        let backlog = sender.backlog();
+        assert!(backlog > 0.0 && backlog <= 1.0, "{backlog}");
+        for _ in 0..20 {
+            socket.recv(&mut [0; 1000]).await.expect("received");
+        }
+        assert!(sender.backlog() < backlog);
     }
 }

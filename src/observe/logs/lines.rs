@@ -124,6 +124,11 @@ impl Observer for LogLines {
                     "going out of service: no new calls"
                 );
             }
+            Happening::Overload { shedding: true, load } => {
+                let (backlog, lag_ms) = (load.backlog, load.lag.as_millis());
+                tracing::warn!(backlog, lag_ms, "overloaded: new calls are refused");
+            }
+            Happening::Overload { shedding: false, .. } => tracing::info!("no longer overloaded: calls are taken"),
             Happening::Overflow { queue } => self.throttles.overflows.say(|withheld| {
                 tracing::warn!(queue, withheld, "a queue is full: dropped");
             }),

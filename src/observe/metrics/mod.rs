@@ -14,13 +14,14 @@ pub use scrape::Scrape;
 
 use super::{Happening, Observer};
 use calls::CallMetrics;
-use prometheus::{Encoder, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// What was counted since the start.
 pub struct Metrics {
     registry: Registry,
     calls: CallMetrics,
     overflows: IntCounterVec,
+    overloaded: IntGauge,
 }
 
 impl Metrics {
@@ -35,10 +36,13 @@ impl Metrics {
             &["queue"],
         )?;
         registry.register(Box::new(overflows.clone()))?;
+        let overloaded = IntGauge::new("portcullis_overloaded", "1 while new calls are refused for overload.")?;
+        registry.register(Box::new(overloaded.clone()))?;
         Ok(Metrics {
             calls: CallMetrics::new(&registry)?,
             registry,
             overflows,
+            overloaded,
         })
     }
 
@@ -66,6 +70,7 @@ impl Observer for Metrics {
             Happening::CallOver { record } => self.calls.over(record),
             Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
             Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
+            Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
             Happening::CallBegan { .. }
             | Happening::Message(_)
             | Happening::Net(_)
