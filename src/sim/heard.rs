@@ -3,7 +3,7 @@
 use crate::codec::tone::{Detector, level};
 use crate::rtp::statistics::Reception;
 use crate::rtp::telephone_event::Digits;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,9 +28,11 @@ pub struct Heard {
     pub packets: u64,
     /// Packets lost; negative when duplicates outnumber losses.
     pub lost: i64,
-    /// Interarrival jitter.
+    /// Interarrival jitter; milliseconds in JSON.
+    #[serde(rename = "jitter_ms", serialize_with = "as_ms")]
     pub jitter: Duration,
-    /// From the beginning to the first packet.
+    /// From the beginning to the first packet; milliseconds in JSON.
+    #[serde(rename = "first_after_ms", serialize_with = "as_optional_ms")]
     pub first_after: Option<Duration>,
     /// True when the packets were protected and verified.
     pub srtp: bool,
@@ -61,6 +63,18 @@ impl Heard {
     pub fn is_silent(&self) -> bool {
         self.level < AUDIBLE
     }
+}
+
+fn as_ms<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(milliseconds(*span))
+}
+
+fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    span.map(milliseconds).serialize(serializer)
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1000.0
 }
 
 /// The running measurement.

@@ -71,6 +71,8 @@ pub(super) struct Known {
     pub(super) face: Face,
     /// Where it said that its media is.
     pub(super) media: Option<SocketAddr>,
+    /// The dialog is confirmed: what comes now is a change of it.
+    pub(super) answered: bool,
 }
 
 impl Face {

@@ -1,7 +1,7 @@
 //! What people see. Colour only on a terminal.
 
 use super::calls::{Conversation, End};
-use super::plan::USER;
+use super::plan::{OUTSIDE, TEAMS, USER};
 use super::stage::Stage;
 use super::verdict::Report;
 use std::io::{IsTerminal, Write, stdout};
@@ -89,14 +89,16 @@ impl Printer {
         self.out("");
         self.out("It stays up. Ctrl-C ends it. Meanwhile:");
         self.out(&format!("  call sip:{USER}@{carriers} (UDP) with a softphone on this machine: the simulated Teams answers with a tone"));
+        let folder = stage.folder.path().display();
+        self.out("  or be a second Teams user, with a rule book of its own:");
         self.out(&format!(
-            "  send SIP over TLS to {} as Teams would",
+            "    portcullis sim teams --listen {TEAMS}:0 --sbc {} --certificate {folder}/teams.pem --key {folder}/teams.key \\",
             stage.ports.teams_listener()
         ));
         self.out(&format!(
-            "  read and change the configuration in {}",
-            stage.folder.path().display()
+            "      --roots {folder}/root.pem --from {USER} --call {OUTSIDE}"
         ));
+        self.out(&format!("  the configuration is in {folder}"));
     }
 
     fn heard(&self, call: &Conversation) {

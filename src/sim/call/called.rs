@@ -174,6 +174,7 @@ impl Task {
             return Progress::Over;
         };
         dialog.confirm();
+        self.known.answered = true;
         self.dialog = Some(dialog);
         self.side = branch.media.map(|(side, _)| side);
         self.unacknowledged = Some(Unacknowledged {

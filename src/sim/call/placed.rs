@@ -173,6 +173,7 @@ impl Task {
         } else {
             self.answer_to(response.body()).await
         };
+        self.known.answered = true;
         self.invite = Some((attempt.token, cseq));
         if !self.never_acks {
             self.send_ack(cseq, body).await;

@@ -85,6 +85,7 @@ impl Task {
                     record_route: None,
                 },
                 media: None,
+                answered: false,
             },
             dialog: None,
             side: None,

@@ -48,7 +48,7 @@ pub(super) fn inspect(message: &Message, known: &Known) -> Vec<Violation> {
         && let Some(route) = &known.face.record_route
         && message.to_tag().is_some()
         && message.status().is_some_and(|status| (180..300).contains(&status))
-        && known.media.is_none()
+        && !known.answered
         && !message.headers(HeaderName::RecordRoute).any(|value| value == route)
     {
         found.push(Violation::new(

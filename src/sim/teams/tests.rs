@@ -136,6 +136,7 @@ fn known() -> Known {
             record_route: Some("<sip:sip-du-a-eu.pstnhub.example.com:5061;transport=tls;lr>".to_owned()),
         },
         media: Some(SocketAddr::from(([198, 51, 100, 5], 30440))),
+        answered: true,
     }
 }
 
@@ -187,6 +188,24 @@ fn hold_is_inactive_and_media_stays_where_it_is() {
         faults("c=IN IP4 198.51.100.5", "c=IN IP4 0.0.0.0"),
         ["direction", "blackhole", "media-moved"]
     );
+}
+
+#[test]
+fn responses_to_the_first_invite_repeat_record_route() {
+    let ringing = |route: &str, answered| {
+        let text = format!(
+            "SIP/2.0 180 Ringing\r\nVia: SIP/2.0/TLS 127.0.0.3:5061;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:c@d>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContact: <sip:contoso.sbc1.example.net>\r\n{route}\r\n"
+        );
+        let message = Message::parse(text.into_bytes().into()).unwrap();
+        let known = Known { answered, ..known() };
+        let found = inspect(&message, &known);
+        found.iter().map(|violation| violation.rule).collect::<Vec<_>>()
+    };
+    let route = "Record-Route: <sip:sip-du-a-eu.pstnhub.example.com:5061;transport=tls;lr>\r\n";
+    assert_eq!(ringing(route, false), Vec::<&str>::new());
+    assert_eq!(ringing("", false), ["record-route"]);
+    assert_eq!(ringing("", true), Vec::<&str>::new());
 }
 
 /// Two hubs that call each other: the called one sees a trunk that the other's certificate does not cover.
