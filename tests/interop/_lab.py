@@ -22,6 +22,8 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import _sipp
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis"))
@@ -294,22 +296,32 @@ level = "debug"
             | settings,
         )
 
-    def sipp(self, scenario, address, *options, target=None, name=None):
-        """SIPp with a scenario of ours at a carrier's address."""
-        name = name or scenario
-        folder = self.folder / f"sipp-{name}-{address}"
-        folder.mkdir()
+    def sipp(self, scenario, address, *options, target=None, count=1, **values):
+        """SIPp at a carrier's address, with a scenario of ours."""
+        folder = Path(tempfile.mkdtemp(prefix=f"sipp-{scenario}-", dir=self.folder))
+        (folder / "scenario.xml").write_text(_sipp.scenario(scenario, values))
         command = [
-            "sipp", "-sf", HERE / f"sipp/{scenario}.xml", "-i", address, "-p", 5060, "-mi", address, "-m", 1,
-            "-nostdin", "-timeout", "30s", "-timeout_error", "-trace_err", "-error_file", folder / "errors",
+            "sipp", "-sf", folder / "scenario.xml", "-i", address, "-p", 5060, "-mi", address, "-m", count, "-l", 1,
+            "-nostdin", "-timeout", "40s", "-timeout_error", "-trace_err", "-error_file", folder / "errors",
             "-trace_msg", "-message_file", folder / "messages", *options,
         ]
-        if target != "":
-            command.append(target or f"{self.sbc}:5060")
-        peer = Sipp(name, command, folder / "output", cwd=folder)
+        if scenario.startswith("uac"):
+            command.append(f"{target or self.sbc}:5060")
+        peer = Sipp(scenario, command, folder / "output", cwd=folder)
         peer.folder = folder
         self.peers.append(peer)
+        if scenario.startswith("uas"):
+            until(lambda: udp_port_is_taken(address), 5, f"sipp listens on {address}")
         return peer
+
+
+def udp_port_is_taken(address, port=5060):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, port))
+            return False
+        except OSError:
+            return True
 
 
 class Sipp(Process):

@@ -4,9 +4,11 @@
 Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certificate, key, ca), `contact`, `nameserver`.
 `rules` says what incoming calls get by the number dialled; calls to other numbers ring until a command answers them."""
 
+import itertools
 import json
 import os
 import queue
+import random
 import re
 import sys
 import threading
@@ -16,6 +18,7 @@ import pjsua2 as pj
 
 SETTINGS = json.loads(sys.argv[1])
 CALLS = {}
+COUNT = itertools.count(1)
 
 
 def tell(event, **fields):
@@ -92,12 +95,14 @@ class Account(pj.Account):
         text = prm.rdata.wholeMsg
         user = re.match(r"INVITE sips?:([^@;>]+)", text)
         user = user.group(1) if user else ""
-        name = f"in{prm.callId}-{user}"
+        name = f"in{next(COUNT)}-{user}"
         call = Call(self, name, prm.callId)
         CALLS[name] = call
         tell("incoming", call=name, user=user, text=text)
         rule = next((r for r in SETTINGS.get("rules", []) if user.startswith(r["user"])), None)
         for after, code in (rule or {}).get("answers", []):
+            # Two figures are a span: any moment of it.
+            after = random.uniform(*after) if isinstance(after, list) else after
             call.due.append((time.monotonic() + after, code))
 
 
