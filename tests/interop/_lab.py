@@ -132,12 +132,21 @@ class Names(threading.Thread):
 
     def __init__(self, bound, names):
         super().__init__(daemon=True)
-        self.names, self.socket = names, bound
+        self.names, self.socket, self.open = names, bound, True
+        self.socket.settimeout(0.2)
         self.start()
 
+    def close(self):
+        self.open = False
+        self.join()
+        self.socket.close()
+
     def run(self):
-        while True:
-            query, peer = self.socket.recvfrom(1500)
+        while self.open:
+            try:
+                query, peer = self.socket.recvfrom(1500)
+            except TimeoutError:
+                continue
             labels, at = [], 12
             while query[at]:
                 labels.append(query[at + 1 : at + 1 + query[at]].decode().lower())
@@ -157,10 +166,11 @@ class Names(threading.Thread):
 class Lab:
     """Certificates, a configuration and the binary that runs it."""
 
-    def __init__(self, name, *, carriers, tenants, sbc=None, teams="", extra="", media="", networks=None):
+    def __init__(self, name, *, carriers, tenants, bind=None, teams="", extra=""):
         expect(BINARY.exists(), f"{BINARY} is missing: cargo build")
-        self.net, answers = self._free_network()
-        self.sbc, self.teams, self.names = sbc or self.at(1), self.at(3), self.at(9)
+        self.net, answers = self.free_network()
+        self.sbc, self.teams, self.names = self.at(1), self.at(3), self.at(9)
+        self.bind = bind or self.sbc
         self.folder = Path(tempfile.mkdtemp(prefix=f"portcullis-{name}-"))
         self.config = self.folder / "config"
         (self.config / "tenants").mkdir(parents=True)
@@ -173,7 +183,7 @@ class Lab:
         )
         expect(made.returncode == 0, f"certs dev: {made.stderr}")
         self.ca = self.folder / "certs/ca.pem"
-        (self.config / "sbc.toml").write_text(self._sbc_toml(carriers, teams, extra, media, networks))
+        (self.config / "sbc.toml").write_text(self._sbc_toml(carriers, teams, extra))
         for tenant, text in tenants.items():
             (self.config / f"tenants/{tenant}.toml").write_text(text)
         checked = subprocess.run([BINARY, "check", "--config", self.config], capture_output=True, text=True)
@@ -182,8 +192,8 @@ class Lab:
         self.binary = None
         self.name_server = Names(answers, {"*." + BASE: self.sbc, BASE: self.sbc} | {hub: self.teams for hub in HUBS})
 
-    @staticmethod
-    def _free_network():
+    def free_network(self):
+        """The network's first three bytes, and the name server's socket."""
         for attempt in range(200):
             net = f"127.{20 + (os.getpid() + attempt) % 200}.{(os.getpid() // 200 + attempt) % 250}"
             probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -200,44 +210,43 @@ class Lab:
     def certificate(self, name):
         return [str(self.folder / f"certs/{name}.pem"), str(self.folder / f"certs/{name}.key"), str(self.ca)]
 
-    def _sbc_toml(self, carriers, teams, extra, media, networks):
+    def _sbc_toml(self, carriers, teams, extra):
         ca = self.certificate(BASE)[2]
         shown = ", ".join(
             f'{{ certificate = "{chain}", key = "{key}" }}' for chain, key, _ in map(self.certificate, [BASE, *self.trunks])
         )
         hosts = ", ".join(f'"{hub}" = ["{self.teams}"]' for hub in HUBS)
+        # Behind NAT what peers are told is not what is bound.
+        told = f'advertise = "{self.sbc}"' if self.bind != self.sbc else ""
+        loopback = "true" if self.bind.startswith("127.") else "false"
         return f"""
 drain = "5s"
 [[listeners]]
 name = "teams"
 purpose = "teams"
 transport = "tls"
-bind = "{self.sbc}:5061"
+bind = "{self.bind}:5061"
 certificates = [{shown}]
 [[listeners]]
 name = "udp"
 purpose = "carrier"
 transport = "udp"
-bind = "{self.sbc}:5060"
-[[listeners]]
-name = "tcp"
-purpose = "carrier"
-transport = "tcp"
-bind = "{self.sbc}:5060"
+bind = "{self.bind}:5060"
+{told}
 [media]
-bind = "{self.sbc}"
-allow_loopback = true
-{media}
+bind = "{self.bind}"
+allow_loopback = {loopback}
+{told}
 [teams]
 base = "{BASE}"
-networks = {json.dumps(networks or [self.at(3) + "/32"])}
+networks = ["{self.teams}/32"]
 roots = "{ca}"
 {teams}
 [dns]
 servers = ["{self.names}"]
 hosts = {{ {hosts} }}
 [admin]
-bind = "{self.sbc}:8080"
+bind = "{self.bind if loopback == "true" else "127.0.0.1"}:8080"
 [log]
 level = "debug"
 {extra}
@@ -249,10 +258,15 @@ level = "debug"
         return self
 
     def start(self):
-        self.binary = Process("portcullis", [BINARY, "run", "--config", self.config], self.folder / "portcullis.log")
-        until(self._listens, 15, "the binary listens")
+        command = [*self.within("sbc"), BINARY, "run", "--config", self.config]
+        self.binary = Process("portcullis", command, self.folder / "portcullis.log")
+        until(self.listens, 15, "the binary listens")
 
-    def _listens(self):
+    def within(self, place):
+        """What a command begins with to run where the SBC or its peers are: nothing, all are on one machine."""
+        return []
+
+    def listens(self):
         expect(self.binary.process.poll() is None, f"the binary ended: {self.binary.tail()}")
         with socket.socket() as probe:
             probe.bind((self.teams, 0))
@@ -262,11 +276,13 @@ level = "debug"
         for peer in self.peers:
             peer.close()
         if kind:
+            self.name_server.close()
             self.binary.stop(signal.SIGKILL)
 
     def stop(self):
         """SIGTERM with no call up: the binary has to end at once, with 0."""
         code = self.binary.stop(signal.SIGTERM, 8)
+        self.name_server.close()
         expect(code == 0, f"exit code {code} after SIGTERM; the log ends with:\n{self.binary.tail()}")
         text = self.binary.log.read_text(errors="replace")
         expect("panicked" not in text, f"a panic: {text}")
@@ -347,7 +363,8 @@ class Phone:
 
     def __init__(self, lab, name, settings):
         self.lab, self.name = lab, name
-        command = [sys.executable, str(HERE / "_phone.py"), json.dumps(settings)]
+        within = lab.within(settings.pop("place", "peers"))
+        command = [*within, sys.executable, str(HERE / "_phone.py"), json.dumps(settings)]
         with open(lab.folder / f"{name}.log", "wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1

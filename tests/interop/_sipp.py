@@ -40,6 +40,11 @@ To:[$from]
 Call-ID: [call_id]
 Contact: <sip:gateway@[local_ip]:[local_port]>
 Max-Forwards: 70""",
+    "hop-called": """Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-{0}];rport
+From: <sip:gateway@[local_ip]:[local_port]>;tag=[pid]s[call_number]
+To:[$from]
+Call-ID: [call_id]
+Max-Forwards: 70""",
     "empty": "Content-Length: 0",
     # Session description: version, direction, address.
     "sdp": """Content-Type: application/sdp
@@ -62,7 +67,7 @@ a={1}""",
     "invited": """<action><ereg regexp="sips?:[^&gt; ]*" search_in="hdr" header="Contact:" assign_to="target"/>
 <ereg regexp=".*" search_in="hdr" header="From:" assign_to="from"/></action>""",
 }
-DEFAULTS = {"sdp": ["1", "sendrecv", "[local_ip]"], "hop": ["1", ""]}
+DEFAULTS = {"sdp": ["1", "sendrecv", "[local_ip]"], "hop": ["1", ""], "hop-called": ["1"]}
 
 
 def scenario(name, values):

@@ -1,0 +1,113 @@
+"""A laboratory with a PJSIP phone on each side, each playing a tone of its own."""
+
+import time
+
+from _lab import BASE, Failure, Lab, expect, heard, tone, until
+
+CARRIERS = """
+[[carriers]]
+id = "north"
+networks = ["NET.16/28"]
+gateways = [{ host = "NET.16", port = 5060, transport = "udp" }]
+options_interval = "0s"
+"""
+TENANT = """
+domains = ["contoso.example"]
+label = "contoso"
+carriers = ["north"]
+[[numbers]]
+range = "+14255550100-+14255550199"
+to = "teams"
+"""
+TO_CARRIER = f"sip:+12065550100@contoso.{BASE}:5061;user=phone;transport=tls"
+
+
+class Pair:
+    """A lab with a phone on each side, each playing a tone of its own."""
+
+    def __init__(self, name, teams=None, carrier=None, config="", lab=None):
+        self.lab = lab or Lab(name, carriers=CARRIERS, tenants={"contoso": TENANT}, teams=config)
+        self.lab.start()
+        folder = self.lab.folder
+        self.teams = self.lab.teams_phone(play=tone(folder / "440.wav", 440), **(teams or {}))
+        self.carrier = self.lab.phone(
+            "carrier",
+            **{
+                "ip": self.lab.at(16),
+                "port": 5060,
+                "id": f"sip:+12065550100@{self.lab.at(16)}",
+                "play": tone(folder / "1000.wav", 1000),
+            }
+            | (carrier or {}),
+        )
+
+    def from_carrier(self, user="+14255550100"):
+        """An answered call; (name at the carrier, name at Teams)."""
+        mark = self.teams.mark()
+        self.carrier.do("call", "out", to=f"sip:{user}@{self.lab.sbc}:5060")
+        incoming = self.teams.wait("incoming", since=mark)
+        self.teams.do("answer", incoming["call"], code=180)
+        self.carrier.wait("state", call="out", state="EARLY")
+        self.teams.do("answer", incoming["call"], code=200)
+        self.carrier.wait("state", call="out", state="CONFIRMED")
+        self.teams.wait("state", call=incoming["call"], state="CONFIRMED")
+        return "out", incoming["call"]
+
+    def from_teams(self):
+        mark = self.carrier.mark()
+        self.teams.do("call", "out", to=TO_CARRIER)
+        incoming = self.carrier.wait("incoming", since=mark)
+        self.carrier.do("answer", incoming["call"], code=180)
+        self.teams.wait("state", call="out", state="EARLY")
+        self.carrier.do("answer", incoming["call"], code=200)
+        self.teams.wait("state", call="out", state="CONFIRMED")
+        self.carrier.wait("state", call=incoming["call"], state="CONFIRMED")
+        return incoming["call"], "out"
+
+    def hear(self, at_carrier, at_teams, label="audio"):
+        """What each side hears by content: Teams plays 440 Hz, the carrier 1000 Hz."""
+        ends = [(self.carrier, at_carrier, 440), (self.teams, at_teams, 1000)]
+        for phone, call, _ in ends:
+            phone.do("record", call, file=str(self.lab.folder / f"{label}-{phone.name}.wav"))
+        # As many packets as make a second of sound, whatever the machine's pace.
+        for phone, call, _ in ends:
+            self.packets(phone, call, phone.stats(call)["received"] + 60)
+        for phone, call, hertz in ends:
+            phone.do("recorded", call)
+            phone.wait("recorded", call=call)
+            found = heard(self.lab.folder / f"{label}-{phone.name}.wav", hertz)
+            expect(found > 0.9, f"{label}: {phone.name} hears {hertz} Hz with a share of {found:.2f}")
+
+    def no_packets_to(self, phone, call):
+        """Half a second would bring 25 packets; one may have been on its way."""
+        before = phone.got_and_sent(call)[0]
+        time.sleep(0.5)
+        more = phone.got_and_sent(call)[0] - before
+        expect(more <= 2, f"{phone.name} got {more} packets while the call is held")
+
+    def packets(self, phone, call, least, seconds=8):
+        until(lambda: phone.stats(call)["received"] >= least, seconds, f"{phone.name} has {least} packets", 0.1)
+
+    def end(self, by, call, other, other_call):
+        by.do("hangup", call)
+        other.wait("state", call=other_call, state="DISCONNECTED")
+        by.wait("state", call=call, state="DISCONNECTED")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.teams.close()
+        self.carrier.close()
+        if kind:
+            self.lab.__exit__(kind, error, trace)
+        else:
+            self.lab.stop()
+
+
+def line(text, start):
+    """The first line that begins so, case-blind, without the beginning."""
+    for found in text.split("\r\n"):
+        if found.lower().startswith(start.lower()):
+            return found[len(start) :].strip()
+    raise Failure(f"no {start} in\n{text}")
