@@ -3,7 +3,7 @@
 use super::delivery::{Deliveries, Resolved};
 use super::directory::{CallStatus, LiveCall};
 use super::event::{CallNews, Effect, Event, MediaNotice, PeerVerdict, SendFailure};
-use super::id::LegIndex;
+use super::id::{CallId, LegIndex};
 use super::node::Node;
 use super::setup::Birth;
 use super::value::{Call, Phase};
@@ -46,6 +46,24 @@ struct CallTask {
     answering: Vec<(ServerTransactionId, LegIndex, Method)>,
     label: Arc<str>,
     _place: Place,
+    /// Dropped last.
+    _listed: Listed,
+}
+
+/// A call's entry in the directory, taken out however its task ends: a panic costs this call, and nobody else waits for it.
+struct Listed {
+    node: Arc<Node>,
+    id: CallId,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.node.calls.remove(self.id);
+        self.node.call_ended.notify_waiters();
+        if std::thread::panicking() {
+            self.node.observer.happened(&Happening::CallPanicked { call: self.id });
+        }
+    }
 }
 
 /// Begins a call on a task of its own.
@@ -60,6 +78,10 @@ pub fn spawn(node: Arc<Node>, live: LiveCall, birth: Birth<'_>, place: Place, ev
     if wants_messages {
         tell_message(&node, &live, 0, Way::In, birth.invite, begun);
     }
+    let listed = Listed {
+        node: node.clone(),
+        id: live.id,
+    };
     let (call, effects) = Call::begin(birth);
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
@@ -77,6 +99,7 @@ pub fn spawn(node: Arc<Node>, live: LiveCall, birth: Birth<'_>, place: Place, ev
         answering: Vec::new(),
         label,
         _place: place,
+        _listed: listed,
     };
     tokio::spawn(task.run(effects, events, media));
 }
@@ -115,9 +138,6 @@ impl CallTask {
             self.carry_out(effects).await;
             self.publish();
         }
-        self.node.calls.remove(self.live.id);
-        drop(self.carrier_place.take());
-        self.node.call_ended.notify_waiters();
     }
 
     async fn next_event(

@@ -22,6 +22,8 @@ pub enum Happening<'a> {
     },
     /// It is over.
     CallOver { record: &'a CallRecord },
+    /// A fault of ours ended a call's task; its peers are told nothing and give up by their own timers.
+    CallPanicked { call: CallId },
     /// An INVITE that became no call.
     CallRefused {
         source: SocketAddr,

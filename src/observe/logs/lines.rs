@@ -129,6 +129,9 @@ impl Observer for LogLines {
                 tracing::warn!(backlog, lag_ms, "overloaded: new calls are refused");
             }
             Happening::Overload { shedding: false, .. } => tracing::info!("no longer overloaded: calls are taken"),
+            Happening::CallPanicked { call } => {
+                tracing::error!(%call, "a fault of portcullis ended this call: please report it")
+            }
             Happening::Overflow { queue } => self.throttles.overflows.say(|withheld| {
                 tracing::warn!(queue, withheld, "a queue is full: dropped");
             }),

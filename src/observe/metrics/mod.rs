@@ -14,7 +14,7 @@ pub use scrape::Scrape;
 
 use super::{Happening, Observer};
 use calls::CallMetrics;
-use prometheus::{Encoder, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// What was counted since the start.
 pub struct Metrics {
@@ -22,6 +22,7 @@ pub struct Metrics {
     calls: CallMetrics,
     overflows: IntCounterVec,
     overloaded: IntGauge,
+    panics: IntCounter,
 }
 
 impl Metrics {
@@ -38,11 +39,14 @@ impl Metrics {
         registry.register(Box::new(overflows.clone()))?;
         let overloaded = IntGauge::new("portcullis_overloaded", "1 while new calls are refused for overload.")?;
         registry.register(Box::new(overloaded.clone()))?;
+        let panics = IntCounter::new("portcullis_call_panics_total", "Calls ended by a fault of portcullis.")?;
+        registry.register(Box::new(panics.clone()))?;
         Ok(Metrics {
             calls: CallMetrics::new(&registry)?,
             registry,
             overflows,
             overloaded,
+            panics,
         })
     }
 
@@ -69,6 +73,7 @@ impl Observer for Metrics {
             Happening::CallNews { facts, news, .. } => self.calls.news(facts, news),
             Happening::CallOver { record } => self.calls.over(record),
             Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
+            Happening::CallPanicked { .. } => self.panics.inc(),
             Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
             Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
             Happening::CallBegan { .. }
