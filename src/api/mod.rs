@@ -10,6 +10,8 @@ mod routes;
 mod server;
 mod state;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use server::{AdminServer, ServeError, serve};
 pub use state::AdminState;

@@ -10,7 +10,7 @@ const NUMBER_DIGITS: usize = 6;
 /// A number that is no longer is an emergency or service number: it names nobody.
 const SHORT_NUMBER: usize = 3;
 /// Longer texts are cut.
-const LONGEST: usize = 256;
+const LONGEST: usize = 512;
 
 /// Masks a telephone number but for its last two digits: `+14255550100` is `+*********00`. Numbers of up to three
 /// digits stay.
@@ -55,7 +55,7 @@ fn mask(text: &str, digits: usize) -> String {
 }
 
 /// Text that a peer wrote, fit for a line of a log: no control characters, nothing that turns the direction of
-/// writing, not longer than 256 bytes.
+/// writing, cut after 512 bytes.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| !c.is_control() && !is_invisible(c);
     if text.len() <= LONGEST && text.chars().all(is_plain) {
@@ -114,7 +114,7 @@ mod tests {
             printable("a\r\nb\u{1b}[31m\u{202e}"),
             "a\\u{d}\\u{a}b\\u{1b}[31m\\u{202e}"
         );
-        assert!(printable(&"é".repeat(1_000)).len() < 300);
+        assert!(printable(&"é".repeat(1_000)).len() < 520);
         assert!(matches!(printable("Ada Jones"), Cow::Borrowed(_)));
     }
 

@@ -20,10 +20,11 @@ struct Count {
 }
 
 impl Throttle {
-    /// Calls `say` unless there was too much of this lately; it is told how many lines were withheld before.
-    pub fn say(&self, say: impl FnOnce(u64)) {
+    /// Calls `say` unless there was too much of this lately; it is told how many lines were withheld before,
+    /// if any were.
+    pub fn say(&self, say: impl FnOnce(Option<u64>)) {
         if let Some(withheld) = self.admit(Instant::now()) {
-            say(withheld);
+            say((withheld > 0).then_some(withheld));
         }
     }
 

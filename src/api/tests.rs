@@ -1,0 +1,212 @@
+//! A node on addresses of its own, asked over real HTTP.
+
+use super::*;
+use crate::call::{CallFacts, CallId, Direction, Event, LiveCall};
+use crate::cli::run::{Running, start};
+use crate::config::Config;
+use crate::net::tls::authority::{Authority, LeafRequest, LeafUsage};
+use crate::observe::{Happening, LadderLine, Observation, Observer, Way, unix_ms};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A node and its admin listener.
+struct Lab {
+    folder: PathBuf,
+    running: Running,
+    observer: Arc<dyn Observer>,
+    admin: AdminServer,
+}
+
+impl Lab {
+    async fn open() -> Lab {
+        let unique: u32 = rand::random();
+        let [_, b, c, _] = unique.to_be_bytes();
+        let address = format!("127.{}.{c}.77", 16 + b % 200);
+        let folder = std::env::temp_dir().join(format!("portcullis-api-{unique:08x}"));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let now = unix_ms() / 1_000;
+        // Three days: soon enough for health to say so.
+        let (not_before, not_after) = (now - 60, now + 3 * 86_400);
+        let authority = Authority::new("test", not_before, not_after).expect("a CA");
+        let request = LeafRequest {
+            dns_names: vec!["sbc1.example.net".into(), "*.sbc1.example.net".into()],
+            addresses: Vec::new(),
+            usage: LeafUsage::ServerAndClient,
+            not_before,
+            not_after,
+        };
+        let (certificate, key) = (folder.join("leaf.pem"), folder.join("leaf.key"));
+        authority
+            .leaf(&request)
+            .and_then(|leaf| leaf.write(&certificate, &key))
+            .expect("a leaf");
+        let sbc = format!(
+            "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"{address}:5061\"\n\
+             certificates = [{{ certificate = {certificate:?}, key = {key:?} }}]\n\
+             [[listeners]]\nname = \"carriers\"\npurpose = \"carrier\"\ntransport = \"udp\"\nbind = \"{address}:5060\"\n\
+             advertise = \"{address}\"\n\
+             [media]\nbind = \"{address}\"\nadvertise = \"{address}\"\nallow_loopback = true\n\
+             [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"sip.pstnhub.example.com\"]\n\
+             [[carriers]]\nid = \"north\"\nnetworks = [\"192.0.2.0/24\"]\n\
+             gateways = [{{ host = \"192.0.2.1\", transport = \"udp\" }}]\noptions_interval = \"0s\"\n\
+             [emergency]\nnumbers = [\"911\"]\n[log]\nredact_numbers = true\n"
+        );
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
+                      [[numbers]]\nnumber = \"+14255550100\"\nto = \"teams\"\n";
+        let config =
+            Config::from_toml_strs(&sbc, &[("contoso", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let observation = Arc::new(Observation::without_logging(&config).expect("observation"));
+        let observer = observation.observer(&config);
+        let running = start(Arc::new(config), observer.clone()).await.expect("a node");
+        let certificates = running.certificates().to_vec();
+        let state = AdminState::new(
+            running.node.clone(),
+            running.signalling.clone(),
+            certificates,
+            observation,
+        );
+        let admin = serve(([127, 0, 0, 1], 0).into(), Arc::new(state))
+            .await
+            .expect("the admin listener");
+        Lab {
+            folder,
+            running,
+            observer,
+            admin,
+        }
+    }
+
+    /// A live call whose events come to the receiver.
+    fn call(&self) -> (CallId, mpsc::Receiver<Box<Event>>) {
+        let (mailbox, events) = mpsc::channel(4);
+        let id = CallId::from_random(rand::random());
+        let facts = CallFacts {
+            direction: Direction::CarrierToTeams,
+            tenant: "contoso".into(),
+            carrier: Some("north".into()),
+            from: "+441632960001".into(),
+            to: "+14255550100".into(),
+            emergency: false,
+            began_unix_ms: unix_ms(),
+            trace: Vec::new(),
+        };
+        let now = self.running.node.clock.now();
+        assert!(self.running.node.calls.add(LiveCall::new(id, now, facts, mailbox)));
+        (id, events)
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        ask(self.admin.address(), method, path, "localhost").await
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.ask("GET", path).await;
+        (
+            status,
+            serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")),
+        )
+    }
+
+    async fn close(self) {
+        self.admin.shut_down(BOUND).await;
+        self.running.shut_down().await;
+        std::fs::remove_dir_all(&self.folder).expect("clean up");
+    }
+}
+
+/// One request on a connection of its own: status and body.
+async fn ask(to: SocketAddr, method: &str, path: &str, host: &str) -> (u16, String) {
+    let asked = async {
+        let mut stream = TcpStream::connect(to).await.expect("a connection");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("a status"), body.to_owned())
+    };
+    timeout(BOUND, asked).await.expect("in time")
+}
+
+#[tokio::test]
+async fn health_readiness_metrics_and_status_are_served() {
+    let lab = Lab::open().await;
+    let (status, health) = lab.get("/healthz").await;
+    assert_eq!((status, &health["status"]), (200, &"degraded".into()));
+    let reason = health["reasons"][0].as_str().expect("a reason");
+    assert!(reason.contains("leaf.pem of listener teams ends"), "{health}");
+    assert_eq!(lab.get("/readyz").await, (200, serde_json::json!({ "ready": true })));
+    let (_, config) = lab.get("/v1/config").await;
+    assert_eq!(
+        (&config["generation"], &config["last"]["outcome"]),
+        (&1.into(), &"applied".into())
+    );
+    assert_eq!(lab.get("/v1/connections").await.0, 200);
+    assert_eq!(lab.get("/v1/peers").await.0, 200);
+    assert_eq!(lab.get("/nothing").await.0, 404);
+    let (_, metrics) = lab.ask("GET", "/metrics").await;
+    for line in [
+        "portcullis_calls_live{direction=\"carrier_to_teams\",tenant=\"contoso\"} 0",
+        "portcullis_config_last_reload_ok 1",
+        "portcullis_draining 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+    lab.running.node.drain();
+    let (status, readiness) = lab.get("/readyz").await;
+    assert_eq!((status, &readiness["ready"]), (503, &false.into()));
+    lab.close().await;
+}
+
+#[tokio::test]
+async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
+    let lab = Lab::open().await;
+    assert_eq!(lab.ask("PUT", "/v1/ladders?on=true").await.0, 200);
+    let (id, mut events) = lab.call();
+    lab.observer.happened(&Happening::Message(LadderLine {
+        at: lab.running.node.clock.now(),
+        call: id,
+        leg: 0,
+        way: Way::In,
+        what: "INVITE",
+        method: "INVITE",
+        has_sdp: true,
+    }));
+    let (_, list) = lab.get("/v1/calls?tenant=contoso").await;
+    assert_eq!(
+        (&list["count"], &list["calls"][0]["id"]),
+        (&1.into(), &id.to_string().into())
+    );
+    assert_eq!(list["calls"][0]["from"], "+**********01");
+    assert_eq!(lab.get("/v1/calls?tenant=fabrikam").await.1["count"], 0);
+    let (_, call) = lab.get(&format!("/v1/calls/{id}")).await;
+    assert_eq!(
+        (&call["phase"], &call["ladder"][0]["what"]),
+        (&"opening".into(), &"INVITE".into())
+    );
+    assert_eq!(lab.ask("DELETE", &format!("/v1/calls/{id}")).await.0, 202);
+    let event = timeout(BOUND, events.recv()).await.expect("in time").expect("an event");
+    assert!(matches!(*event, Event::Clear { .. }), "{event:?}");
+    assert_eq!(lab.ask("DELETE", "/v1/calls/0000000000").await.0, 404);
+    lab.running.node.calls.remove(id);
+    lab.close().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_was_tricked_gets_nothing() {
+    let lab = Lab::open().await;
+    let to = lab.admin.address();
+    assert_eq!(ask(to, "GET", "/v1/calls", "evil.example").await.0, 403);
+    assert_eq!(ask(to, "GET", "/v1/calls", &to.to_string()).await.0, 200);
+    lab.close().await;
+}
