@@ -10,6 +10,8 @@ mod rig;
 mod scenario;
 
 mod giving_up;
+mod hanging_up;
+mod holding;
 mod hunting;
 mod ringing;
 mod setting_up;

@@ -1,9 +1,9 @@
 //! What the peers and the clock do.
 
 use super::messages::{Reply, Sent, reply};
-use super::peers::with_body;
+use super::peers::{carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, flow, parse, render};
-use crate::call::{CallRecord, Event, LegIndex, SendFailure, Token};
+use crate::call::{CallRecord, Event, LegIndex, Phase, SendFailure, Token};
 use crate::dial::LegKind;
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -137,6 +137,30 @@ impl Rig {
             ),
             sdp,
         ))
+    }
+
+    /// Nobody acknowledges our 2xx to this request.
+    pub fn no_ack(&mut self, transaction: ServerTransactionId) {
+        self.step(Event::AckTimeout { transaction });
+    }
+
+    /// The usual answer from the callee, acknowledged by the caller.
+    pub fn answered(mut self) -> Rig {
+        let invite = self.last_invite();
+        let sdp = match self.call.legs()[usize::from(invite.leg.0)].terms.kind {
+            LegKind::Teams { .. } => teams_sdp("sendrecv"),
+            LegKind::Carrier { .. } => carrier_sdp("sendrecv"),
+        };
+        self.respond(&invite, reply(200).sdp(sdp));
+        self.ack(LegIndex::CALLER, "");
+        assert_eq!(self.call.phase(), Phase::Answered);
+        self
+    }
+
+    /// The caller hangs up, and everything ends as it should.
+    pub fn hang_up_and_finish(&mut self) -> CallRecord {
+        self.request(LegIndex::CALLER, Method::Bye, "", "");
+        self.finish()
     }
 
     /// The transaction of the caller's INVITE.

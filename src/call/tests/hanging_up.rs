@@ -1,0 +1,222 @@
+//! The end of an answered call.
+
+use super::messages::reply;
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{from_carrier, from_teams};
+use crate::call::{Event, LegIndex, MediaNotice, Party, Phase};
+use crate::sip::Method;
+use crate::sip::message::HeaderName;
+use crate::sip::transaction::Cause as TransportCause;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+
+#[test]
+fn either_side_hangs_up() {
+    for (leg, other, party) in [(CALLER, CALLEE, Party::Caller), (CALLEE, CALLER, Party::Callee)] {
+        let mut rig = from_teams().begin().answered();
+        rig.request(leg, Method::Bye, "", "");
+        assert_eq!(rig.last_response(leg).message.status(), Some(200));
+        assert_eq!((rig.byes(leg).len(), rig.byes(other).len()), (0, 1));
+        assert_eq!(
+            rig.byes(other)[0].header(HeaderName::Reason).map(|text| &text[..14]),
+            Some("Q.850;cause=16")
+        );
+        assert_eq!(rig.finish().ended_by, party);
+    }
+}
+
+#[test]
+fn byes_that_cross_are_both_answered() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Bye, "", "");
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert_eq!(rig.last_response(CALLEE).message.status(), Some(200));
+    assert_eq!(rig.byes(CALLEE).len(), 1);
+    assert_eq!(rig.finish().ended_by, Party::Caller);
+}
+
+#[test]
+fn a_bye_without_an_answer_ends_all_the_same() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Bye, "", "");
+    let bye = rig.byes(CALLEE)[0].clone();
+    rig.respond(&bye, reply(100));
+    assert_eq!(rig.call.phase(), Phase::Ending);
+    rig.fail(&bye, TransportCause::Timeout);
+    assert_eq!(rig.call.phase(), Phase::Over);
+    rig.finish();
+}
+
+#[test]
+fn the_caller_hangs_up_before_its_ack() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.request(CALLER, Method::Bye, "", "");
+    assert_eq!(
+        rig.acknowledged,
+        [Rig::first_transaction()],
+        "the 200 is not repeated any more"
+    );
+    assert_eq!(rig.byes(CALLER).len(), 0);
+    rig.finish();
+}
+
+#[test]
+fn the_callee_hangs_up_before_the_callers_ack() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert_eq!(rig.byes(CALLER).len(), 0, "not before the ACK (RFC 3261 §15)");
+    rig.ack(CALLER, "");
+    assert_eq!(rig.byes(CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn the_ack_never_arrives() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.no_ack(Rig::first_transaction());
+    assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
+    let record = rig.finish();
+    assert_eq!(record.cause.label(), "ack_lost");
+    assert!(
+        record.cause_text.contains("check Contact and NAT"),
+        "{}",
+        record.cause_text
+    );
+}
+
+#[test]
+fn the_callee_hangs_up_and_the_ack_never_arrives() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.request(CALLEE, Method::Bye, "", "");
+    rig.wait(Duration::from_secs(32));
+    rig.no_ack(Rig::first_transaction());
+    assert_eq!(rig.byes(CALLER).len(), 1);
+    assert_eq!(rig.finish().cause.label(), "hung_up");
+}
+
+#[test]
+fn a_200_that_comes_again_is_acknowledged_again() {
+    let mut rig = from_carrier().begin().answered();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.requests_sent(&Method::Ack).len(), 2);
+    assert_eq!(rig.statuses(), [200]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn another_fork_answers_too() {
+    let mut rig = from_carrier().begin().answered();
+    rig.respond(&rig.last_invite(), reply(200).tag("other").sdp(teams_sdp("sendrecv")));
+    let acks = rig.requests_sent(&Method::Ack);
+    assert_eq!(acks.last().and_then(|ack| ack.message.to_tag()), Some("other"));
+    let byes = rig.byes(CALLEE);
+    assert_eq!(
+        byes.iter().map(|bye| bye.message.to_tag()).collect::<Vec<_>>(),
+        [Some("other")]
+    );
+    rig.respond(&byes[0], reply(200));
+    assert_eq!(rig.call.phase(), Phase::Answered, "the call goes on with the first");
+    rig.hang_up_and_finish();
+    assert_eq!(
+        rig.byes(CALLEE).last().and_then(|bye| bye.message.to_tag()),
+        Some("callee-tag")
+    );
+}
+
+#[test]
+fn the_first_of_two_destinations_wins() {
+    let mut rig = from_teams().in_parallel().begin();
+    let both = rig.invites();
+    assert_eq!(both.len(), 2);
+    rig.respond(&both[0], reply(180));
+    rig.respond(&both[1], reply(180).tag("b"));
+    rig.respond(&both[1], reply(200).tag("b").sdp(carrier_sdp("sendrecv")));
+    assert_eq!(
+        rig.cancelled,
+        [(
+            both[0].token.expect("a token"),
+            Some("SIP;cause=200;text=\"Call completed elsewhere\"".to_owned())
+        )]
+    );
+    rig.respond(&both[0], reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(rig.byes(both[0].leg).len(), 1, "it answered all the same");
+    assert_eq!(rig.statuses(), [180, 180, 200]);
+    rig.ack(CALLER, "");
+    rig.wait(Duration::from_secs(300));
+    assert_eq!(rig.call.phase(), Phase::Answered, "no timer of the set-up is left");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_destination_whose_sockets_open_late_is_not_rung() {
+    let mut rig = from_teams().in_parallel().begin();
+    let both = rig.invites();
+    rig.respond(&both[0], reply(200).sdp(carrier_sdp("sendrecv")));
+    let late = LegIndex(2);
+    rig.respond(&both[1], reply(487));
+    assert_eq!(rig.call.legs()[usize::from(late.0)].state, crate::call::LegState::Gone);
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn silence_ends_a_call_and_says_where_to_look() {
+    let mut rig = from_carrier().begin().answered();
+    rig.step(Event::Media(CALLER, MediaNotice::Silent(Duration::from_secs(20))));
+    assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
+    let record = rig.finish();
+    assert_eq!((record.cause.label(), record.ended_by), ("media_lost", Party::Caller));
+    assert!(
+        record.cause_text.contains("no media from the caller for 20 s"),
+        "{}",
+        record.cause_text
+    );
+}
+
+#[test]
+fn an_administrator_clears_a_call_in_every_phase() {
+    let clear = || Event::Clear {
+        detail: "cleared by ada".into(),
+    };
+    let mut opening = from_carrier().slow_media().begin();
+    opening.step(clear());
+    assert_eq!(opening.statuses(), [503]);
+    assert_eq!(opening.finish().cause_text, "cleared by ada");
+    let mut ringing = from_carrier().begin();
+    ringing.respond(&ringing.last_invite(), reply(180));
+    ringing.step(clear());
+    assert_eq!((ringing.statuses(), ringing.cancelled.len()), (vec![180, 503], 1));
+    ringing.step(clear());
+    ringing.finish();
+    let mut answered = from_carrier().begin().answered();
+    answered.step(clear());
+    assert_eq!((answered.byes(CALLER).len(), answered.byes(CALLEE).len()), (1, 1));
+    let record = answered.finish();
+    assert_eq!((record.status, record.cause.label()), (200, "cleared"));
+    answered.step(clear());
+}
+
+#[test]
+fn requests_that_have_no_place_here() {
+    let mut rig = from_carrier().begin().answered();
+    for (method, status) in [
+        (Method::Options, 200),
+        (Method::Update, 405),
+        (Method::Info, 405),
+        (Method::Notify, 481),
+    ] {
+        rig.request(CALLEE, method, "", "");
+        let response = rig.last_response(CALLEE);
+        assert_eq!(response.message.status(), Some(status));
+        assert!(response.header(HeaderName::Allow).is_some());
+    }
+    rig.hang_up_and_finish();
+}

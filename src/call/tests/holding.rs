@@ -1,0 +1,332 @@
+//! Re-INVITEs: hold and resume from both sides, codecs, addresses, refreshes, glare, refusals.
+
+use super::messages::{Sent, reply};
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{from_carrier, from_teams};
+use crate::call::{LegIndex, Phase};
+use crate::sip::Method;
+use crate::sip::message::HeaderName;
+use crate::sip::transaction::Cause as TransportCause;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+
+fn direction(sent: &Sent) -> String {
+    let known = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
+    sent.sdp()
+        .lines()
+        .find(|line| known.contains(line))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Address, port and session id of a description: what never changes toward Teams (TEAMS-073).
+fn identity(sent: &Sent) -> (Option<String>, Option<String>, String) {
+    let origin = sent.sdp_line("o=").unwrap_or_default();
+    let id = origin.split(' ').nth(1).unwrap_or_default().to_owned();
+    let port = sent
+        .sdp_line("m=")
+        .and_then(|line| line.split(' ').nth(1).map(str::to_owned));
+    (sent.sdp_line("c="), port, id)
+}
+
+#[test]
+fn a_carrier_holds_in_every_form_and_teams_hears_inactive() {
+    let zero = carrier_sdp("sendrecv").replace("c=IN IP4 203.0.113.20", "c=IN IP4 0.0.0.0");
+    for hold in [carrier_sdp("sendonly"), carrier_sdp("inactive"), zero] {
+        let mut rig = from_carrier().begin().answered();
+        let invite = rig.last_invite();
+        let held = rig.request(CALLER, Method::Invite, "", &hold);
+        let offered = rig.reinvites(CALLEE)[0].clone();
+        assert_eq!(direction(&offered), "a=inactive", "(TEAMS-071)\n{hold}");
+        assert_eq!(identity(&offered), identity(&invite));
+        rig.respond(&offered, reply(200).sdp(teams_sdp("inactive")));
+        let answer = rig.last_response(CALLER);
+        assert_eq!(answer.message.status(), Some(200));
+        assert!(
+            ["a=inactive", "a=recvonly"].contains(&&*direction(&answer)),
+            "{}",
+            answer.sdp()
+        );
+        rig.ack(CALLER, "");
+        assert!(!rig.acknowledged.is_empty() && rig.acknowledged.contains(&held));
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+        let resumed = rig.reinvites(CALLEE)[1].clone();
+        assert_eq!(
+            (direction(&resumed), identity(&resumed)),
+            ("a=sendrecv".into(), identity(&invite))
+        );
+        rig.respond(&resumed, reply(200).sdp(teams_sdp("sendrecv")));
+        assert_eq!(direction(&rig.last_response(CALLER)), "a=sendrecv");
+        rig.ack(CALLER, "");
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn teams_holds_and_resumes() {
+    let mut rig = from_teams().begin().answered();
+    let first = rig.heard_by_caller()[0].clone();
+    rig.request(CALLER, Method::Invite, "", &teams_sdp("inactive"));
+    let offered = rig.reinvites(CALLEE)[0].clone();
+    assert_eq!(direction(&offered), "a=inactive");
+    rig.respond(&offered, reply(200).sdp(carrier_sdp("inactive")));
+    let held = rig.last_response(CALLER);
+    assert_eq!(
+        (direction(&held), identity(&held)),
+        ("a=inactive".into(), identity(&first)),
+        "(TEAMS-072)"
+    );
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Invite, "", &teams_sdp("sendrecv"));
+    let offered = rig.reinvites(CALLEE)[1].clone();
+    rig.respond(&offered, reply(200).sdp(carrier_sdp("sendrecv")));
+    let resumed = rig.last_response(CALLER);
+    assert_eq!(
+        (direction(&resumed), identity(&resumed)),
+        ("a=sendrecv".into(), identity(&first))
+    );
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn the_called_side_holds_too() {
+    for (scenario, hold) in [
+        (from_carrier(), teams_sdp("inactive")),
+        (from_teams(), carrier_sdp("sendonly")),
+    ] {
+        let mut rig = scenario.begin().answered();
+        rig.request(CALLEE, Method::Invite, "", &hold);
+        let offered = rig.reinvites(CALLER)[0].clone();
+        assert_eq!(direction(&offered), "a=inactive");
+        let answer = match hold.contains("SAVP") {
+            true => carrier_sdp("inactive"),
+            false => teams_sdp("inactive"),
+        };
+        rig.respond(&offered, reply(200).sdp(answer));
+        assert_eq!(rig.last_response(CALLEE).message.status(), Some(200));
+        rig.ack(CALLEE, "");
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn a_refresh_and_a_move_are_nobody_elses_business() {
+    let mut rig = from_carrier().begin().answered();
+    let first = rig.heard_by_caller()[0].clone();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    let refreshed = rig.last_response(CALLER);
+    assert_eq!(refreshed.sdp(), first.sdp(), "byte for byte");
+    rig.ack(CALLER, "");
+    let moved = carrier_sdp("sendrecv").replace("c=IN IP4 203.0.113.20", "c=IN IP4 203.0.113.21");
+    rig.request(CALLER, Method::Invite, "", &moved);
+    assert_eq!(rig.last_response(CALLER).sdp(), first.sdp());
+    rig.ack(CALLER, "");
+    assert_eq!(rig.reinvites(CALLEE).len(), 0, "(TEAMS-073, TEAMS-076)");
+    rig.request(CALLEE, Method::Bye, "", "");
+    let bye = rig.byes(CALLER)[0].clone();
+    assert_eq!(
+        bye.message.request_uri(),
+        Some("sip:moved@203.0.113.30:5060"),
+        "the new Contact"
+    );
+    rig.finish();
+}
+
+#[test]
+fn a_refresh_of_what_we_offered_is_answered_with_what_it_offers() {
+    let mut rig = from_carrier().begin();
+    let only_pcma = teams_sdp("sendrecv").replace("SAVP 8 0 13 101", "SAVP 8");
+    rig.respond(&rig.last_invite(), reply(200).sdp(only_pcma.clone()));
+    rig.ack(CALLER, "");
+    rig.request(CALLEE, Method::Invite, "", &only_pcma);
+    assert_eq!(
+        rig.last_response(CALLEE).sdp_line("m="),
+        Some("m=audio 20002 RTP/SAVP 8".into())
+    );
+    rig.ack(CALLEE, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_codec_that_one_side_gives_up_is_given_up_on_the_other() {
+    let mut rig = from_carrier().begin().answered();
+    let only_pcmu = carrier_sdp("sendrecv").replace("AVP 8 0 101", "AVP 0 101");
+    rig.request(CALLER, Method::Invite, "", &only_pcmu);
+    let offered = rig.reinvites(CALLEE)[0].clone();
+    assert_eq!(offered.sdp_line("m="), Some("m=audio 20002 RTP/SAVP 0 101 13".into()));
+    rig.respond(
+        &offered,
+        reply(200).sdp(teams_sdp("sendrecv").replace("SAVP 8 0", "SAVP 0")),
+    );
+    assert_eq!(
+        rig.last_response(CALLER).sdp_line("m="),
+        Some("m=audio 20000 RTP/AVP 0 101".into())
+    );
+    rig.ack(CALLER, "");
+    assert_eq!(rig.hang_up_and_finish().legs[1].codec.as_deref(), Some("PCMU"));
+}
+
+#[test]
+fn a_refused_hold_leaves_everything_as_it_was() {
+    let mut rig = from_carrier().begin().answered();
+    let first = rig.heard_by_caller()[0].clone();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(488));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(488));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    assert_eq!(rig.last_response(CALLER).sdp(), first.sdp());
+    assert_eq!(rig.reinvites(CALLEE).len(), 1);
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_change_that_nobody_understands_is_refused_at_once() {
+    let mut rig = from_carrier().begin().answered();
+    let video = "v=0\r\no=- 71 2 IN IP4 203.0.113.20\r\ns=-\r\nt=0 0\r\nm=video 4000 RTP/AVP 99\r\n";
+    rig.request(CALLER, Method::Invite, "", video);
+    let refused = rig.last_response(CALLER);
+    assert_eq!(refused.message.status(), Some(488));
+    assert!(refused.header(HeaderName::Warning).is_some());
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn changes_that_cross_get_491() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    assert_eq!(rig.last_response(CALLEE).message.status(), Some(491));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(491));
+    assert_eq!(
+        rig.last_response(CALLER).message.status(),
+        Some(491),
+        "its own back-off decides"
+    );
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    assert_eq!(rig.reinvites(CALLER).len(), 1, "nothing is left of either");
+    rig.respond(
+        &rig.reinvites(CALLER)[0].clone(),
+        reply(200).sdp(carrier_sdp("inactive")),
+    );
+    assert_eq!(rig.last_response(CALLEE).message.status(), Some(200));
+    rig.ack(CALLEE, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_second_change_of_one_side_waits_for_the_first() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("inactive"));
+    let refused = rig.last_response(CALLER);
+    assert_eq!(refused.message.status(), Some(500));
+    assert!(refused.header(HeaderName::RetryAfter).is_some(), "(RFC 3261 §14.2)");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_no_longer_knows_the_dialog_ends_the_call() {
+    for status in [481, 408] {
+        let mut rig = from_carrier().begin().answered();
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+        rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(status));
+        assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
+        assert_eq!(rig.finish().cause.label(), "dialog_lost");
+    }
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.fail(&rig.reinvites(CALLEE)[0].clone(), TransportCause::Transport);
+    assert_eq!(
+        rig.call.phase(),
+        Phase::Answered,
+        "a broken connection is no lost dialog"
+    );
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(488));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.fail(&rig.reinvites(CALLEE)[1].clone(), TransportCause::Timeout);
+    assert_eq!(rig.finish().cause.label(), "dialog_lost");
+}
+
+/// A hold by the caller that waits for the callee.
+fn holding() -> (Rig, crate::sip::transaction::ServerTransactionId, Sent) {
+    let mut rig = from_carrier().begin().answered();
+    let hold = rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let offered = rig.reinvites(CALLEE)[0].clone();
+    (rig, hold, offered)
+}
+
+#[test]
+fn a_hold_is_cancelled_before_it_is_accepted() {
+    let (mut rig, hold, offered) = holding();
+    rig.cancel(hold, "");
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(487));
+    assert_eq!(rig.cancelled.len(), 1);
+    rig.respond(&offered, reply(487));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_hold_that_is_cancelled_too_late_is_put_back() {
+    let (mut rig, hold, offered) = holding();
+    rig.cancel(hold, "");
+    rig.respond(&offered, reply(200).sdp(teams_sdp("inactive")));
+    let back = rig.reinvites(CALLEE)[1].clone();
+    assert_eq!(direction(&back), "a=sendrecv");
+    rig.respond(&back, reply(200).sdp(teams_sdp("sendrecv")));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn hanging_up_while_a_hold_waits() {
+    for by in [CALLER, CALLEE] {
+        let (mut rig, _, _) = holding();
+        rig.request(by, Method::Bye, "", "");
+        let other = if by == CALLER { CALLEE } else { CALLER };
+        assert_eq!((rig.byes(by).len(), rig.byes(other).len()), (0, 1), "{by:?} hangs up");
+        rig.finish();
+    }
+}
+
+#[test]
+fn a_re_invite_right_after_the_answer() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    assert_eq!(
+        rig.last_response(CALLEE).message.status(),
+        Some(491),
+        "the caller's ACK is not here yet"
+    );
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    assert_eq!(
+        rig.last_response(CALLER).message.status(),
+        Some(200),
+        "its ACK was lost"
+    );
+    assert_eq!(rig.acknowledged, [Rig::first_transaction()]);
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_200_to_a_re_invite_that_comes_again_is_acknowledged_again() {
+    let (mut rig, _, offered) = holding();
+    rig.respond(&offered, reply(200).sdp(teams_sdp("inactive")));
+    let acks = rig.requests_sent(&Method::Ack).len();
+    rig.respond(&offered, reply(200).sdp(teams_sdp("inactive")));
+    let again = rig.requests_sent(&Method::Ack);
+    assert_eq!(again.len(), acks + 1);
+    assert_eq!(
+        again.last().map(|ack| ack.message.cseq().0),
+        Some(offered.message.cseq().0)
+    );
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
