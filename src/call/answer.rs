@@ -12,7 +12,7 @@ use super::value::{Call, Phase};
 use crate::dial::{AttemptFailure, PeerName};
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message};
-use crate::sip::session_timer::SessionTimerAnswer;
+use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::{Flow, Hop, Method};
 
 /// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
@@ -28,11 +28,10 @@ impl Call {
         if leg.terms.behind_nat {
             leg.flow = Some(hop_of(flow));
         }
-        let agreed = leg
-            .invite
-            .as_ref()
-            .and_then(|invite| invite.session)
-            .and_then(|offer| offer.agreed(&peer_session_timer(message)));
+        // A side that offers no timer still honours the peer's: it stands in our Supported.
+        let offered = leg.invite.as_ref().and_then(|invite| invite.session);
+        let offer = offered.unwrap_or_else(|| SessionTimerOffer::new(&leg.terms.session_timer.answering()));
+        let agreed = offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
         let peer = leg.hop.as_ref().map(|hop| hop.peer.clone());
         self.acknowledge(index, cseq);

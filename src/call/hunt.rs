@@ -114,7 +114,10 @@ impl Call {
     pub(super) fn invite_failed(&mut self, index: LegIndex, failure: &SendFailure, now: Moment) {
         let Some(leg) = self.leg_mut(index) else { return };
         match leg.state {
-            LegState::Cancelling => leg.state = LegState::Gone,
+            LegState::Cancelling => {
+                leg.state = LegState::Gone;
+                leg.forget();
+            }
             LegState::Inviting => {
                 leg.state = LegState::Gone;
                 let next = match failure {
@@ -155,6 +158,9 @@ impl Call {
             }
         }
         self.close_media(index);
+        if let Some(leg) = self.leg_mut(index).filter(|leg| leg.state == LegState::Gone) {
+            leg.forget();
+        }
         let Some(position) = self.ringing.iter().position(|ringing| ringing.leg == Some(index)) else {
             return;
         };

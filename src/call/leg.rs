@@ -173,6 +173,16 @@ impl Leg {
         self.decorate(draft)
     }
 
+    /// Drops what only a leg that may still be talked to needs; the record stays.
+    pub fn forget(&mut self) {
+        self.invite = None;
+        self.hop = None;
+        self.media = LegMedia {
+            sockets: self.media.sockets,
+            ..LegMedia::default()
+        };
+    }
+
     /// Whether the leg can still be spoken to inside its dialog.
     pub fn is_up(&self) -> bool {
         self.state == LegState::Up

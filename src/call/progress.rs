@@ -35,6 +35,7 @@ impl Call {
             (LegState::Cancelling, Fork::None) if status >= 300 => {
                 leg.note_final(message);
                 leg.state = LegState::Gone;
+                leg.forget();
             }
             _ => {}
         }

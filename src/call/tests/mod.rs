@@ -9,9 +9,13 @@ mod play;
 mod rig;
 mod scenario;
 
+mod at_the_door;
 mod giving_up;
 mod hanging_up;
 mod holding;
 mod hunting;
+mod refreshing;
 mod ringing;
 mod setting_up;
+mod stored;
+mod without_offer;

@@ -98,6 +98,56 @@ impl Rig {
         }
     }
 
+    /// Lets one media event that was held back through.
+    pub fn media_event(&mut self) {
+        let event = self.pending.pop_front().expect("a media event");
+        let effects = self.call.step(event, self.now);
+        self.carry_out(effects);
+    }
+
+    /// The same, where there is one; false where there is none.
+    pub fn try_media_event(&mut self) -> bool {
+        let waits = !self.pending.is_empty();
+        if waits {
+            self.media_event();
+        }
+        waits
+    }
+
+    /// Whether a Teams-like peer speaks on a leg.
+    pub fn speaks_teams(&self, leg: LegIndex) -> bool {
+        let leg = self.call.legs().get(usize::from(leg.0));
+        leg.is_some_and(|leg| matches!(leg.terms.kind, LegKind::Teams { .. }))
+    }
+
+    /// Whether a request of ours has had its final answer.
+    pub fn is_answered(&self, request: &Sent) -> bool {
+        request
+            .token
+            .is_some_and(|token| self.answered_requests.contains(&token))
+    }
+
+    /// Whether the peer of a leg has learnt of a dialog with us.
+    pub fn knows_dialog(&self, leg: LegIndex) -> bool {
+        match leg {
+            LegIndex::CALLER => self
+                .heard_by_caller()
+                .iter()
+                .any(|heard| heard.message.to_tag().is_some()),
+            _ => self.sent.iter().any(|sent| sent.leg == leg && sent.is(&Method::Ack)),
+        }
+    }
+
+    /// Nobody acknowledges what is still to be acknowledged.
+    pub fn time_out_acks(&mut self) {
+        for number in 1..self.next_transaction {
+            let transaction = ServerTransactionId::numbered(number);
+            if !self.acknowledged.contains(&transaction) {
+                self.step(Event::AckTimeout { transaction });
+            }
+        }
+    }
+
     /// Lets media events that were held back through.
     pub fn release_media(&mut self) {
         self.hold_media = false;
@@ -300,10 +350,5 @@ impl Rig {
             .iter()
             .filter(|sent| sent.leg == leg && !sent.message.is_request());
         responses.next_back().cloned().expect("a response")
-    }
-
-    /// The record; the call must be over.
-    pub fn record(&self) -> &CallRecord {
-        self.over.first().expect("the call is over")
     }
 }

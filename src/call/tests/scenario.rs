@@ -29,7 +29,6 @@ pub struct Scenario {
     parallel: bool,
     no_port_for: HashSet<usize>,
     hold_media: bool,
-    hop_mark: HopMark,
 }
 
 /// A call from the carrier to a Teams user.
@@ -53,7 +52,6 @@ impl Scenario {
             parallel: false,
             no_port_for: HashSet::new(),
             hold_media: false,
-            hop_mark: HopMark::new(77),
         }
     }
 
@@ -97,11 +95,6 @@ impl Scenario {
     /// Media opens only when the scenario says so.
     pub fn slow_media(mut self) -> Scenario {
         self.hold_media = true;
-        self
-    }
-
-    pub fn hop_mark(mut self, mark: HopMark) -> Scenario {
-        self.hop_mark = mark;
         self
     }
 
@@ -182,7 +175,7 @@ impl Scenario {
             transaction,
             media_timeout_ends_call: true,
             hold_timeout: config.sbc.media.hold_timeout,
-            hop_mark: self.hop_mark,
+            hop_mark: HopMark::new(77),
         });
         let mut rig = Rig::new(call, invite, now);
         rig.hold_media = self.hold_media;

@@ -1,0 +1,160 @@
+//! INVITEs that are refused before anybody rings, and what a destination asks of us before it does.
+
+use super::messages::reply;
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{from_carrier, from_teams};
+use crate::call::LegIndex;
+use crate::sip::message::HeaderName;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+
+/// Nobody was rung, and this is why.
+fn refused(mut rig: Rig, status: u16) -> super::messages::Sent {
+    assert_eq!((rig.statuses(), rig.invites().len()), (vec![status], 0));
+    let refusal = rig.last_response(CALLER);
+    assert_eq!(rig.finish().status, status);
+    refusal
+}
+
+#[test]
+fn max_forwards_runs_out() {
+    refused(from_carrier().with("Max-Forwards: 0\r\n").begin(), 483);
+    let mut rig = from_carrier().with("Max-Forwards: 1\r\n").begin();
+    assert_eq!(rig.last_invite().header(HeaderName::MaxForwards), Some("0"));
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+    let mut rig = from_carrier().with("Max-Forwards: 255\r\n").begin();
+    assert_eq!(rig.last_invite().header(HeaderName::MaxForwards), Some("69"));
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+}
+
+#[test]
+fn a_call_that_keeps_coming_back_is_a_loop() {
+    let mut call_id = String::from("first");
+    for _ in 0..3 {
+        let mut rig = from_carrier().edit("carrier-call-id", &call_id).begin();
+        call_id = rig.last_invite().message.call_id().to_owned();
+        rig.cancel(Rig::first_transaction(), "");
+        rig.finish();
+    }
+    refused(from_carrier().edit("carrier-call-id", &call_id).begin(), 482);
+}
+
+#[test]
+fn no_media_in_common() {
+    let silk = carrier_sdp("sendrecv").replace("AVP 8 0 101", "AVP 104 101") + "a=rtpmap:104 SILK/16000\r\n";
+    let refusal = refused(from_carrier().sdp(&silk).begin(), 488);
+    let warning = refusal.header(HeaderName::Warning).unwrap_or_default();
+    assert!(
+        warning.starts_with("399 portcullis \"") && warning.contains("SILK"),
+        "{warning}"
+    );
+    let plain = teams_sdp("sendrecv").replace("RTP/SAVP", "RTP/AVP");
+    refused(from_teams().sdp(&plain).begin(), 488);
+    let loopback = carrier_sdp("sendrecv").replace("203.0.113.20", "127.0.0.1");
+    refused(from_carrier().sdp(&loopback).begin(), 488);
+    refused(from_carrier().sdp("this is no description").begin(), 488);
+}
+
+#[test]
+fn no_port_is_free() {
+    let refusal = refused(from_carrier().without_port(0).begin(), 503);
+    assert!(
+        refusal
+            .header(HeaderName::Reason)
+            .is_some_and(|reason| reason.starts_with("Q.850;cause=47"))
+    );
+    refused(from_carrier().without_port(1).begin(), 503);
+    refused(from_teams().without_port(0).without_port(1).begin(), 503);
+}
+
+#[test]
+fn an_invite_without_a_contact_makes_no_dialog() {
+    refused(
+        from_carrier()
+            .edit("Contact: <sip:gw@203.0.113.2:5060;x-own=a>\r\n", "")
+            .begin(),
+        400,
+    );
+}
+
+#[test]
+fn a_challenge_is_answered_once() {
+    for (status, asks, answers) in [
+        (401, HeaderName::WwwAuthenticate, HeaderName::Authorization),
+        (407, HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
+    ] {
+        let challenge = "Digest realm=\"north.example\", nonce=\"abc\", qop=\"auth\", algorithm=MD5";
+        let mut rig = from_teams().begin();
+        rig.respond(&rig.last_invite(), reply(status).with(asks, challenge));
+        let again = rig.last_invite();
+        let answer = again.header(answers).unwrap_or_default().to_owned();
+        assert!(
+            answer.contains("username=\"trunk1\"")
+                && answer.contains("uri=\"sip:+12065550100@203.0.113.2;user=phone\""),
+            "{answer}"
+        );
+        assert_eq!(again.message.cseq().0, 2);
+        rig.respond(&again, reply(status).with(asks, challenge));
+        assert_eq!(rig.invites().len(), 2, "the password is wrong: asking again won't help");
+        assert_eq!(rig.finish().status, 403);
+    }
+}
+
+#[test]
+fn a_stale_nonce_is_answered_again() {
+    let mut rig = from_teams().begin();
+    let challenge = |more: &str| format!("Digest realm=\"north.example\", nonce=\"abc\"{more}");
+    rig.respond(
+        &rig.last_invite(),
+        reply(401).with(HeaderName::WwwAuthenticate, &challenge("")),
+    );
+    rig.respond(
+        &rig.last_invite(),
+        reply(401).with(HeaderName::WwwAuthenticate, &challenge(", stale=true")),
+    );
+    assert_eq!(rig.invites().len(), 3);
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn another_realm_learns_nothing() {
+    let foreign = "Digest realm=\"evil.example\", nonce=\"abc\", qop=\"auth\"";
+    let mut rig = from_teams().begin();
+    rig.respond(
+        &rig.last_invite(),
+        reply(401).with(HeaderName::WwwAuthenticate, foreign),
+    );
+    assert_eq!((rig.invites().len(), rig.finish().status), (1, 403));
+    let trunk = "Digest realm=\"north.example\", nonce=\"abc\", qop=\"auth\"";
+    let mut rig = from_carrier().begin();
+    rig.respond(
+        &rig.last_invite(),
+        reply(407).with(HeaderName::ProxyAuthenticate, trunk),
+    );
+    assert_eq!(
+        (rig.invites().len(), rig.finish().status),
+        (1, 403),
+        "Teams has no business with a trunk's password"
+    );
+}
+
+#[test]
+fn an_answer_that_can_not_be_used_is_hung_up() {
+    for sdp in ["", "v=0\r\n", "plain"] {
+        let answer = match sdp {
+            "plain" => reply(200).sdp(teams_sdp("sendrecv").replace("RTP/SAVP", "RTP/AVP")),
+            "" => reply(200),
+            other => reply(200).sdp(other),
+        };
+        let mut rig = from_carrier().begin();
+        rig.respond(&rig.last_invite(), answer);
+        assert_eq!((rig.byes(LegIndex(1)).len(), rig.statuses()), (1, vec![488]));
+        assert_eq!(rig.invites().len(), 1);
+        rig.finish();
+    }
+}

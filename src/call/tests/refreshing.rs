@@ -1,0 +1,214 @@
+//! Session timers over hours (RFC 4028): who refreshes, when, and what happens when nobody does.
+
+use super::messages::{Sent, reply};
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{from_carrier, from_teams};
+use crate::call::{LegIndex, Phase};
+use crate::sip::Method;
+use crate::sip::message::HeaderName;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A carrier's call to Teams, whose 200 says `session_expires`.
+fn agreed(session_expires: &str) -> (Rig, Sent) {
+    let mut rig = from_carrier().edit("Supported: timer, 100rel\r\n", "").begin();
+    let invite = rig.last_invite();
+    let answer = reply(200)
+        .sdp(teams_sdp("sendrecv"))
+        .with(HeaderName::SessionExpires, session_expires);
+    rig.respond(&invite, answer.with(HeaderName::Require, "timer"));
+    rig.ack(CALLER, "");
+    (rig, invite)
+}
+
+#[test]
+fn we_refresh_at_half_the_interval_with_the_same_description() {
+    let (mut rig, invite) = agreed("1800;refresher=uac");
+    assert!(invite.header(HeaderName::MinSe).is_some());
+    for nth in 0..8 {
+        rig.wait(Duration::from_secs(899));
+        assert_eq!(rig.reinvites(CALLEE).len(), nth, "not before half the interval");
+        rig.wait(Duration::from_secs(1));
+        let refresh = rig.reinvites(CALLEE)[nth].clone();
+        assert_eq!(refresh.header(HeaderName::SessionExpires), Some("1800;refresher=uac"));
+        assert_eq!(refresh.sdp(), invite.sdp(), "(TEAMS-074)");
+        let answer = reply(200).sdp(teams_sdp("sendrecv"));
+        rig.respond(&refresh, answer.with(HeaderName::SessionExpires, "1800;refresher=uac"));
+    }
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    assert_eq!(rig.reinvites(CALLER).len(), 0, "each side has its own timer");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_refresh_that_gets_no_answer_ends_the_call_at_the_end_of_the_session() {
+    let (mut rig, _) = agreed("1800;refresher=uac");
+    rig.wait(HOUR);
+    assert_eq!(rig.reinvites(CALLEE).len(), 1);
+    assert_eq!(rig.finish().cause.label(), "session_expired");
+}
+
+#[test]
+fn a_peer_that_stops_refreshing_gets_bye() {
+    let (mut rig, _) = agreed("1800;refresher=uas");
+    rig.wait(Duration::from_secs(1_767));
+    assert_eq!((rig.call.phase(), rig.reinvites(CALLEE).len()), (Phase::Answered, 0));
+    rig.wait(Duration::from_secs(2));
+    assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
+    assert_eq!(rig.finish().cause.label(), "session_expired");
+}
+
+#[test]
+fn a_peer_that_refreshes_keeps_its_call() {
+    let (mut rig, _) = agreed("1800;refresher=uas");
+    for _ in 0..6 {
+        rig.wait(Duration::from_secs(900));
+        let refresh = "Session-Expires: 1800;refresher=uac\r\nSupported: timer\r\n";
+        rig.request(CALLEE, Method::Invite, refresh, &teams_sdp("sendrecv"));
+        let answer = rig.last_response(CALLEE);
+        assert_eq!(answer.header(HeaderName::SessionExpires), Some("1800;refresher=uac"));
+        rig.ack(CALLEE, "");
+    }
+    assert_eq!(
+        (rig.call.phase(), rig.reinvites(CALLER).len()),
+        (Phase::Answered, 0),
+        "(TEAMS-076)"
+    );
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_offers_an_hour_and_refreshes_itself() {
+    let timer = "SESSION-EXPIRES: 3600\r\nMIN-SE: 300\r\nSUPPORTED: timer\r\n";
+    let mut rig = from_teams().with(timer).begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    let answer = rig.last_response(CALLER);
+    let expires = answer.header(HeaderName::SessionExpires).unwrap_or_default();
+    let (seconds, refresher) = expires.split_once(';').expect("a refresher");
+    assert!(
+        (300..=3_600).contains(&seconds.parse::<u32>().expect("seconds")),
+        "{expires}"
+    );
+    assert_eq!(refresher, "refresher=uac");
+    assert_eq!(answer.header(HeaderName::Require), Some("timer"));
+    rig.ack(CALLER, "");
+    rig.wait(2 * HOUR);
+    assert_eq!(rig.reinvites(CALLER).len(), 0);
+    assert_eq!(rig.finish().cause.label(), "session_expired");
+}
+
+#[test]
+fn no_timer_is_required_of_who_knows_none() {
+    let mut rig = from_teams().begin().answered();
+    assert_eq!(
+        rig.heard_by_caller()[0].header(HeaderName::Require),
+        None,
+        "(TEAMS-075)"
+    );
+    rig.wait(24 * HOUR);
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn an_interval_below_ours_gets_422() {
+    let timer = "SESSION-EXPIRES: 60\r\nSUPPORTED: timer\r\n";
+    let mut rig = from_teams().with(timer).begin();
+    let refusal = rig.last_response(CALLER);
+    assert_eq!(
+        (rig.statuses(), refusal.header(HeaderName::MinSe)),
+        (vec![422], Some("90"))
+    );
+    assert_eq!(rig.finish().cause.label(), "interval_too_small");
+    let mut rig = from_teams().begin().answered();
+    rig.request(CALLER, Method::Invite, timer, &teams_sdp("sendrecv"));
+    let refusal = rig.last_response(CALLER);
+    assert_eq!(
+        (refusal.message.status(), refusal.header(HeaderName::MinSe)),
+        (Some(422), Some("90"))
+    );
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_422_raises_our_interval_once() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(422).with(HeaderName::MinSe, "7200"));
+    let raised = rig.last_invite();
+    assert_eq!(raised.header(HeaderName::SessionExpires), Some("7200"));
+    assert_eq!(
+        (raised.leg, raised.message.cseq().0),
+        (CALLEE, 2),
+        "the same dialog to be (RFC 3261 §8.1.3.5)"
+    );
+    rig.respond(&raised, reply(422).with(HeaderName::MinSe, "9000"));
+    assert_eq!(rig.invites().len(), 2);
+    assert_eq!(rig.finish().status, 500);
+}
+
+#[test]
+fn a_422_to_a_refresh_raises_it_too() {
+    let (mut rig, invite) = agreed("1800;refresher=uac");
+    rig.wait(Duration::from_secs(900));
+    rig.respond(
+        &rig.reinvites(CALLEE)[0].clone(),
+        reply(422).with(HeaderName::MinSe, "3000"),
+    );
+    let raised = rig.reinvites(CALLEE)[1].clone();
+    assert_eq!(raised.header(HeaderName::SessionExpires), Some("3000;refresher=uac"));
+    assert_eq!(raised.sdp(), invite.sdp());
+    let answer = reply(200).sdp(teams_sdp("sendrecv"));
+    rig.respond(&raised, answer.with(HeaderName::SessionExpires, "3000;refresher=uac"));
+    rig.wait(Duration::from_secs(1_499));
+    assert_eq!(rig.reinvites(CALLEE).len(), 2);
+    rig.wait(Duration::from_secs(1));
+    assert_eq!(rig.reinvites(CALLEE).len(), 3);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn refreshes_that_cross_back_off_and_let_the_peers_through() {
+    let (mut rig, _) = agreed("1800;refresher=uac");
+    rig.wait(Duration::from_secs(900));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(491));
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("sendrecv"));
+    assert_eq!(
+        rig.last_response(CALLEE).message.status(),
+        Some(200),
+        "nothing of ours is under way"
+    );
+    rig.ack(CALLEE, "");
+    let (mut rig, _) = agreed("1800;refresher=uac");
+    rig.wait(Duration::from_secs(900));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(491));
+    rig.wait(Duration::from_millis(2_099));
+    assert_eq!(
+        rig.reinvites(CALLEE).len(),
+        1,
+        "we own the Call-ID: 2.1 to 4 s (RFC 3261 §14.1)"
+    );
+    rig.wait(Duration::from_millis(1_901));
+    assert_eq!(rig.reinvites(CALLEE).len(), 2);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_refused_refresh_is_tried_again_while_there_is_time() {
+    let (mut rig, _) = agreed("1800;refresher=uac");
+    rig.wait(Duration::from_secs(900));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(503));
+    rig.wait(Duration::from_secs(450));
+    assert_eq!(rig.reinvites(CALLEE).len(), 2);
+    rig.respond(&rig.reinvites(CALLEE)[1].clone(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.wait(HOUR);
+    assert_eq!(
+        rig.call.phase(),
+        Phase::Answered,
+        "a 200 without Session-Expires ends the timer"
+    );
+    rig.hang_up_and_finish();
+}
