@@ -135,7 +135,8 @@ async fn talk(stage: &Stage, printer: &Printer, course: &Course, told: &mut Conv
         let called = arriving(&caller, &stage.carrier).await?;
         (caller, called)
     } else {
-        stage.teams.script_once(script);
+        // As a user with several clients: the answer comes on another branch than the early media.
+        stage.teams.script_once(Script::forked(RINGING / 2).tone(answers));
         let caller = stage.carrier.place_call(dial).await?;
         let called = arriving(&caller, &stage.teams).await?;
         (caller, called)

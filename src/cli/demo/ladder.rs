@@ -6,7 +6,7 @@ use crate::observe::Way;
 use serde::Serialize;
 
 /// Letters between two columns.
-const SPAN: usize = 30;
+const SPAN: usize = 35;
 
 /// A ladder, as data and as text.
 #[derive(Debug, Clone, Serialize)]
@@ -123,12 +123,13 @@ mod tests {
         assert_eq!(
             lines,
             [
-                format!("     12.3     | ------ INVITE [SDP] -------> |{empty}|"),
-                format!("     12.3     |{empty}| ------ INVITE [SDP] -------> |"),
-                format!("     12.3     |{empty}| <------- 180 Ringing ------- |"),
-                format!("     12.3     | <------- 180 Ringing ------- |{empty}|"),
+                format!("     12.3     | --------- INVITE [SDP] ---------> |{empty}|"),
+                format!("     12.3     |{empty}| --------- INVITE [SDP] ---------> |"),
+                format!("     12.3     |{empty}| <--------- 180 Ringing ---------- |"),
+                format!("     12.3     | <--------- 180 Ringing ---------- |{empty}|"),
             ]
         );
+        assert!(arrow("183 Session Progress [SDP]", true).contains("[SDP]"));
         assert_eq!(arrow(&"x".repeat(80), true).chars().count(), SPAN);
     }
 }
