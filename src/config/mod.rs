@@ -20,6 +20,7 @@ mod raw;
 mod schema;
 mod shape;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "what is loaded is timed, and printed")]
 mod tests;
 mod watch;
 

@@ -93,6 +93,10 @@ impl Drop for Watch {
 }
 
 /// Waits until it is time to load: whether somebody asked, or None when it is over.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, without tokio, waits for quiet"
+)]
 fn next(woken: &Receiver<Wake>) -> Option<bool> {
     let mut asked = match woken.recv() {
         Ok(Wake::Changed) => false,

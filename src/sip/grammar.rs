@@ -1,5 +1,7 @@
 //! Character classes and splitters of the SIP grammar (RFC 3261 §25.1) that every parser here shares.
 
+#![allow(clippy::indexing_slicing, reason = "tables have an entry for every byte")]
+
 use memchr::{memchr2, memchr3};
 
 /// Flags for each byte: a table is a load where the ranges are a chain of branches.

@@ -3,6 +3,11 @@
 //! Five levels of 64 slots; a slot of the innermost level is one tick of 4 ms, of each further level 64 times more,
 //! so that it spans about 50 days. A timer never fires early, and late by less than one tick.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "levels stay below LEVELS, slots are taken modulo SLOTS"
+)]
+
 use crate::moment::Moment;
 use slab::Slab;
 

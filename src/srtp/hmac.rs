@@ -46,7 +46,11 @@ impl HmacSha1 {
         let bits = 8 * (BLOCK + message.len() + trailer.len()) as u64;
         let (tail, _) = tail.as_chunks_mut::<BLOCK>();
         // 0x80 and the 64-bit length must fit behind the message (FIPS 180-4 §5.1.1).
-        let tail = if used + 9 <= BLOCK { &mut tail[..1] } else { tail };
+        let tail = if used + 9 <= BLOCK {
+            tail.split_at_mut(1).0
+        } else {
+            tail
+        };
         if let Some(length) = tail.as_flattened_mut().last_chunk_mut::<8>() {
             *length = bits.to_be_bytes();
         }

@@ -62,6 +62,7 @@ impl Records {
 }
 
 /// What a lab is made of.
+#[derive(Default)]
 pub struct Plan {
     /// Further lines of `sbc.toml`, before the carriers.
     pub machine: String,
@@ -71,17 +72,6 @@ pub struct Plan {
     pub tenant: String,
     /// Whether the second hub is there at all.
     pub second_hub: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Plan {
-        Plan {
-            machine: String::new(),
-            carrier: String::new(),
-            tenant: String::new(),
-            second_hub: false,
-        }
-    }
 }
 
 /// A running lab.

@@ -160,7 +160,7 @@ impl DigestServer {
         hash.update(self.key);
         hash.update(micros.to_be_bytes());
         hash.update(realm.as_bytes());
-        hexadecimal(&hash.finalize()[..16])
+        hexadecimal(hash.finalize().split_at(16).0)
     }
 }
 

@@ -1,5 +1,10 @@
 //! Header names: an id for each name that we know, found without regard to case, compact forms included.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "const tables built at compile time; parsing looks up with get"
+)]
+
 /// What a header may look like.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
