@@ -101,10 +101,10 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     loop {
         tokio::select! {
             Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome),
-            _ = certificates.tick() => running.reload_certificates(&*observer),
+            _ = certificates.tick() => running.reload_certificates(&*observer).await,
             Some(()) = signals.reload.recv() => {
                 watch.reload();
-                running.reload_certificates(&*observer);
+                running.reload_certificates(&*observer).await;
             }
             Some(()) = signals.terminate.recv() => break,
             Some(()) = signals.interrupt.recv() => break,
@@ -145,7 +145,13 @@ fn tell_start(running: &Running, admin: SocketAddr) {
 
 fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
     if let Reload::Applied { config, .. } = outcome {
-        running.apply(config);
+        let waiting = running.apply(config);
+        if !waiting.is_empty() {
+            tracing::warn!(
+                keys = waiting.join(", "),
+                "these changes take effect with the next start"
+            );
+        }
     }
     observer.happened(&Happening::Reloaded { outcome });
 }

@@ -1,9 +1,10 @@
 //! A running node: started in one step, stopped in order.
 
 use super::tls::TlsError;
+use super::waiting::waiting;
 use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, Mistakes, Sbc};
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings};
 use crate::media::{MediaError, MediaPlane};
 use crate::net::dns::Resolver;
@@ -48,6 +49,8 @@ pub struct Running {
     certificates: Vec<(String, Arc<IdentityStore>)>,
     monitor: JoinHandle<()>,
     overload: JoinHandle<()>,
+    /// What sockets, threads and trust were made from.
+    began_with: Arc<Sbc>,
 }
 
 /// What transports tell goes where everything goes.
@@ -132,6 +135,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         certificates,
         monitor,
         overload,
+        began_with: config.sbc.clone(),
     })
 }
 
@@ -146,18 +150,28 @@ impl Running {
         &self.certificates
     }
 
-    /// Takes over what of a new configuration is not read call by call. Listeners and media addresses are bound once:
-    /// changes of those wait for a restart.
-    pub fn apply(&self, config: &Config) {
+    /// Takes over what of a new configuration is not read call by call. Returns the keys of `sbc.toml` whose changes
+    /// wait for a restart.
+    #[must_use]
+    pub fn apply(&self, config: &Config) -> Vec<&'static str> {
         self.admission.publish(config);
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
         self.node.resolver.store(Arc::new(resolver));
+        waiting(&self.began_with, &config.sbc)
     }
 
-    /// Reads certificate files that changed; connections are renewed with the new ones (TEAMS-012).
-    pub fn reload_certificates(&self, observer: &dyn Observer) {
+    /// Reads certificate files that changed; connections are renewed with the new ones (TEAMS-012). The files are read on
+    /// a thread that may block: they can lie on a network.
+    pub async fn reload_certificates(&self, observer: &dyn Observer) {
         for (listener, store) in &self.certificates {
-            let reload = store.reload();
+            let store = store.clone();
+            let reload = match tokio::task::spawn_blocking(move || store.reload()).await {
+                Ok(reload) => reload,
+                Err(error) => {
+                    tracing::error!(%listener, %error, "certificates were not read, the old ones stay");
+                    continue;
+                }
+            };
             if !reload.replaced.is_empty() {
                 self.signalling.transports().renew();
             }
@@ -193,8 +207,11 @@ impl Running {
 
     /// Stops everything. Calls that are still up are not ended: [`Running::drain`] first.
     pub async fn shut_down(self) {
-        self.monitor.abort();
-        self.overload.abort();
+        for task in [self.monitor, self.overload] {
+            task.abort();
+            // What it returns is that it was aborted.
+            let _aborted = task.await;
+        }
         self.signalling.shut_down(Duration::from_secs(1)).await;
     }
 }

@@ -252,7 +252,7 @@ pub struct Timers {
     pub ringing: Duration,
     /// From the INVITE to the answer, all attempts together.
     pub setup: Duration,
-    /// An idle outgoing TCP or TLS connection is closed.
+    /// A TCP or TLS connection without a message either way is closed after this long.
     pub idle_connection: Duration,
     /// To open a TCP connection; TLS gets as long again.
     pub connect: Duration,

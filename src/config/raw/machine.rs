@@ -341,7 +341,7 @@ pub struct RawTimers {
     /// To open a TCP connection; TLS gets as long again.
     #[schemars(extend("default" = "2s"))]
     pub connect: Option<At<DurationText>>,
-    /// An idle outgoing TCP or TLS connection is closed after this long.
+    /// A TCP or TLS connection without a message either way is closed after this long.
     #[schemars(extend("default" = "10m"))]
     pub idle_connection: Option<At<DurationText>>,
 }

@@ -1,0 +1,81 @@
+//! What of a new configuration waits for a restart: sockets, threads, trust and timers that are made once.
+
+use crate::config::{Media, Sbc, Timers};
+
+/// The keys of `sbc.toml` that differ from what the node began with and are read at its start only.
+pub fn waiting(began: &Sbc, now: &Sbc) -> Vec<&'static str> {
+    let hubs = |sbc: &Sbc| sbc.teams.hubs.iter().map(|hub| hub.host.clone()).collect::<Vec<_>>();
+    let differ = [
+        ("node", began.node != now.node),
+        ("listeners", began.listeners != now.listeners),
+        ("media", planes_differ(&began.media, &now.media)),
+        // Whom a TLS listener trusts, and what it shows, is settled when it is bound.
+        ("teams.base", began.teams.base != now.teams.base && any_tls(began)),
+        ("teams.hubs", hubs(began) != hubs(now) && any_tls(began)),
+        ("timers", transactions_differ(&began.timers, &now.timers)),
+        // Calls are routed by the new numbers; the shards go on to spare the old ones when they shed.
+        ("emergency.numbers", began.emergency.numbers != now.emergency.numbers),
+        ("admin.bind", began.admin.bind != now.admin.bind),
+    ];
+    differ
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+}
+
+fn any_tls(sbc: &Sbc) -> bool {
+    sbc.listeners.iter().any(|listener| listener.tls.is_some())
+}
+
+/// `hold_timeout` is read call by call.
+fn planes_differ(began: &Media, now: &Media) -> bool {
+    let same = Media {
+        hold_timeout: began.hold_timeout,
+        ..now.clone()
+    };
+    *began != same
+}
+
+/// `ringing` and `setup` are read call by call.
+fn transactions_differ(began: &Timers, now: &Timers) -> bool {
+    let same = Timers {
+        ringing: began.ringing,
+        setup: began.setup,
+        ..now.clone()
+    };
+    *began != same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const SBC: &str = include_str!("../../../config/sbc.toml");
+
+    fn waiting_after(edit: impl FnOnce(&str) -> String) -> Vec<&'static str> {
+        let read = |text: &str| Config::from_toml_strs(text, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let edited = edit(SBC);
+        assert_ne!(edited, SBC, "the edit has to hit something");
+        waiting(&read(SBC).sbc, &read(&edited).sbc)
+    }
+
+    fn table(name: &str, line: &str) -> String {
+        match SBC.contains(&format!("\n[{name}]\n")) {
+            true => SBC.replace(&format!("\n[{name}]\n"), &format!("\n[{name}]\n{line}\n")),
+            false => format!("{SBC}\n[{name}]\n{line}\n"),
+        }
+    }
+
+    #[test]
+    fn what_is_read_call_by_call_waits_for_nothing() {
+        assert!(waiting_after(|_| table("timers", "ringing = \"77s\"\nsetup = \"88s\"")).is_empty());
+        assert!(waiting_after(|_| table("media", "hold_timeout = \"7m\"")).is_empty());
+    }
+
+    #[test]
+    fn what_is_made_once_is_named() {
+        assert_eq!(waiting_after(|_| table("timers", "t4 = \"4s\"")), ["timers"]);
+        assert_eq!(waiting_after(|_| table("media", "dscp = 3")), ["media"]);
+    }
+}
