@@ -8,7 +8,7 @@ use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
 use crate::sip::dialog::Initiation;
-use crate::sip::locate::Target;
+use crate::sip::locate::{Candidate, Target};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{Hop, ListenerId, Method, NameAddr, RequestDraft, Transport, Uri};
 use crate::teams;
@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 /// Somebody to be asked.
@@ -60,6 +61,9 @@ impl<C: Surroundings> Monitor<C> {
     pub async fn run(self, mut outcomes: mpsc::Receiver<Outcome>) {
         let mut due: HashMap<PeerName, Instant> = HashMap::new();
         let mut waiting: HashMap<u64, (Asked, Instant)> = HashMap::new();
+        // Beside each other: a name server that doesn't answer for one peer must not keep the others from being asked.
+        // One look-up a peer and interval, and each has its own deadline, so few are under way.
+        let mut looking_up: JoinSet<(Asked, Option<Candidate>)> = JoinSet::new();
         let mut generation = 0;
         let mut plan: Vec<Asked> = Vec::new();
         loop {
@@ -85,7 +89,12 @@ impl<C: Surroundings> Monitor<C> {
                     .or_insert_with(|| now + spread(Duration::from_millis(300)));
                 if at <= now {
                     due.insert(asked.peer.clone(), now + asked.interval + spread(asked.interval / 10));
-                    self.ask(asked, &mut waiting).await;
+                    let (asked, resolver) = (asked.clone(), self.peers.resolver());
+                    looking_up.spawn(async move {
+                        let answer = resolver.resolve(&asked.target).await.ok();
+                        let candidate = answer.and_then(|answer| answer.candidates.into_iter().next());
+                        (asked, candidate)
+                    });
                 }
             }
             // New configurations are noticed within a second.
@@ -102,18 +111,15 @@ impl<C: Surroundings> Monitor<C> {
                     },
                     None => return,
                 },
+                Some(Ok((asked, candidate))) = looking_up.join_next() => self.ask(asked, candidate, &mut waiting).await,
                 () = sleep_until(next) => {}
             }
         }
     }
 
-    async fn ask(&self, asked: &Asked, waiting: &mut HashMap<u64, (Asked, Instant)>) {
-        let candidate = match self.peers.resolver().resolve(&asked.target).await {
-            Ok(answer) => answer.candidates.into_iter().next(),
-            Err(_) => None,
-        };
-        let (Some(candidate), Some(draft)) = (candidate, draft(asked)) else {
-            self.learn(asked, None);
+    async fn ask(&self, asked: Asked, candidate: Option<Candidate>, waiting: &mut HashMap<u64, (Asked, Instant)>) {
+        let (Some(candidate), Some(draft)) = (candidate, draft(&asked)) else {
+            self.learn(&asked, None);
             return;
         };
         let token = self.signalling.next_token();
@@ -130,7 +136,8 @@ impl<C: Surroundings> Monitor<C> {
         };
         let now = self.clock.now();
         self.peers.peers().update(&asked.peer, |known| known.sent(now));
-        waiting.insert(token, (asked.clone(), Instant::now() + asked.timeout));
+        let until = Instant::now() + asked.timeout;
+        waiting.insert(token, (asked, until));
         if self.signalling.request(token, draft, hop).await.is_err() {
             waiting.remove(&token);
         }
