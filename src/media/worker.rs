@@ -171,14 +171,14 @@ impl Worker {
         for command in commands.drain(..) {
             match command {
                 Command::Open(leg) => self.adopt(leg, now),
-                Command::Configure(id, config) => {
-                    if let Some(leg) = self.find(id)
+                Command::Configure(id, config) => self.guarded(id.slot, |worker| {
+                    if let Some(leg) = worker.find(id)
                         && let Err(error) = leg.configure(*config, interval, now)
                     {
                         tracing::error!(leg = %id, label = %leg.label, %error, "media leg closed: no SRTP context");
-                        self.remove(id.slot);
+                        worker.remove(id.slot);
                     }
-                }
+                }),
                 Command::Bridge(a, b) => self.bridge(a, b),
                 Command::Unbridge(id) => self.unbridge(id),
                 Command::HandOver(id, events) => {
