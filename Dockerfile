@@ -4,6 +4,8 @@
 #   docker build -t portcullis .
 #   docker run --network host -v /etc/portcullis/config:/etc/portcullis/config portcullis
 #
+# `docker stop --timeout 330 …`: longer than `drain` of sbc.toml, so that calls get their BYE.
+#
 # Host networking: a media range of thousands of UDP ports through Docker's proxy would cost more than the SBC itself.
 
 FROM rust:1.95-bookworm AS build
