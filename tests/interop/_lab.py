@@ -403,7 +403,10 @@ class Phone:
                     if fits(found):
                         return found
                 left = end - time.monotonic()
-                if left <= 0 or self.process.poll() is not None:
+                if self.process.poll() is not None:
+                    log = (self.lab.folder / f"{self.name}.log").read_text(errors="replace")
+                    raise Failure(f"{self.name} ended with {self.process.returncode}: {log[-1500:]}")
+                if left <= 0:
                     brief = [{k: v for k, v in e.items() if k != "text"} for e in self.seen[since:]]
                     raise Failure(f"{self.name}: no '{event}' {fields} in {brief[-8:]}")
                 self.arrived.wait(min(left, 0.5))
