@@ -104,7 +104,14 @@ struct Identity {
 /// Who is shown to the carrier (TEAMS-050): the tenant's replacement, else what the carrier's policy believes.
 fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Identity {
     let caller = facts.caller;
-    let believed = match (facts.decision.shown_instead, carrier.caller.present) {
+    // Whoever answers an emergency call has to reach the caller: no policy changes or withholds the number (promise 6).
+    let emergency = facts.decision.emergency;
+    let present = if emergency {
+        CallerSource::From
+    } else {
+        carrier.caller.present
+    };
+    let believed = match (facts.decision.shown_instead, present) {
         (Some(shown), _) | (None, CallerSource::Fixed(shown)) => shown.to_string(),
         (None, CallerSource::From) if !caller.number.is_empty() => caller.number.clone(),
         (None, CallerSource::Pai | CallerSource::From) => {
@@ -141,7 +148,7 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
         };
     }
     headers.push((HeaderName::Privacy, "id".into()));
-    if carrier.caller.private == PrivateCaller::Assert && !asserted.is_empty() {
+    if (emergency || carrier.caller.private == PrivateCaller::Assert) && !asserted.is_empty() {
         headers.push((
             HeaderName::PAssertedIdentity,
             format!("<sip:{asserted}@{host};user=phone>"),
