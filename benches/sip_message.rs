@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use portcullis::sip::{HeaderName, Message, RequestDraft};
+use portcullis::sip::{HeaderName, Message, Method, RequestDraft, ResponseDraft};
 use rsip::prelude::*;
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 /// What the program runs on.
 #[global_allocator]
@@ -66,6 +67,45 @@ fn relay(bytes: &Bytes) -> Bytes {
         .to_bytes(message.top_via().as_str())
 }
 
+/// The INVITE of the other leg, as a call makes it: our own headers, the session of the caller.
+fn leg_invite(message: &Message) -> Bytes {
+    RequestDraft::new(Method::Invite, "sip:+12065550100@192.0.2.200:5060;user=phone")
+        .header(
+            HeaderName::From,
+            "\"Ada Jones\" <sip:+14255550111@sbc.example.net>;tag=5f1e0c6a9b2d4873",
+        )
+        .header(HeaderName::To, "<sip:+12065550100@192.0.2.200;user=phone>")
+        .header(HeaderName::CallId, "b81ee7d0c54f4d58a5bd0d1c8b0c7f11")
+        .header(HeaderName::CSeq, "1 INVITE")
+        .header(HeaderName::MaxForwards, "69")
+        .header(HeaderName::Contact, "<sip:+14255550111@sbc.example.net:5060>")
+        .header(
+            HeaderName::Allow,
+            "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, INFO, NOTIFY",
+        )
+        .header(HeaderName::Supported, "timer, 100rel, replaces")
+        .body("application/sdp", message.body_bytes())
+        .to_bytes("SIP/2.0/UDP sbc.example.net:5060;branch=z9hG4bK0a1b2c3d4e5f6071;rport")
+}
+
+/// The 200 of the INVITE, with a session.
+fn respond(message: &Message) -> Bytes {
+    ResponseDraft::new(200)
+        .to_tag("5f1e0c6a9b2d4873")
+        .header(
+            HeaderName::Contact,
+            "<sip:+12065550100@sbc.example.net:5061;transport=tls>",
+        )
+        .header(
+            HeaderName::Allow,
+            "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, INFO, NOTIFY",
+        )
+        .header(HeaderName::Supported, "timer, 100rel, replaces")
+        .header(HeaderName::Server, "portcullis")
+        .body("application/sdp", message.body_bytes())
+        .to_bytes(message, SocketAddr::from(([192, 0, 2, 10], 5061)))
+}
+
 fn rsip_relay(bytes: &Bytes) -> String {
     let message = rsip::SipMessage::try_from(&bytes[..]).expect("rsip parses");
     let via = message.via_header().expect("Via").typed().expect("Via");
@@ -84,6 +124,14 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("frame", |bencher| bencher.iter(|| frame(black_box(&bytes))));
     group.bench_function("frame, five views, print", |bencher| {
         bencher.iter(|| relay(black_box(&bytes)))
+    });
+    let message = frame(&bytes);
+    group.bench_function("clone", |bencher| bencher.iter(|| black_box(&message).clone()));
+    group.bench_function("write the INVITE of the other leg", |bencher| {
+        bencher.iter(|| leg_invite(black_box(&message)))
+    });
+    group.bench_function("write a 200 with a session", |bencher| {
+        bencher.iter(|| respond(black_box(&message)))
     });
     group.bench_function("rsip: parse", |bencher| {
         bencher.iter(|| rsip::SipMessage::try_from(&black_box(&bytes)[..]).expect("rsip parses"));

@@ -39,23 +39,26 @@ pub(crate) const URI: u8 = 32;
 /// What may stand in the unquoted value of a header parameter.
 pub(crate) const PARAM_VALUE: u8 = 16;
 
-/// How many bytes `text` begins with that are of a class.
+/// How many bytes `text` begins with that are of a class; for what is mostly short.
 #[inline]
 pub(crate) fn run(text: &[u8], class: u8) -> usize {
     let is_out = |byte: &u8| CLASS[usize::from(*byte)] & class == 0;
-    // Eight loads and one branch for each whole block.
+    text.iter().position(is_out).unwrap_or(text.len())
+}
+
+/// The same for what is mostly long: eight loads and one branch for each whole block.
+#[inline]
+pub(crate) fn long_run(text: &[u8], class: u8) -> usize {
     let (blocks, _) = text.as_chunks::<8>();
     let whole = |block: &&[u8; 8]| block.iter().fold(class, |all, byte| all & CLASS[usize::from(*byte)]) != 0;
     let start = blocks.iter().take_while(whole).count() * 8;
-    let rest = after(text, start);
-    start + rest.iter().position(is_out).unwrap_or(rest.len())
+    start + run(after(text, start), class)
 }
 
-/// How many bytes of `token` the text begins with. Most are too short for blocks.
+/// How many bytes of `token` the text begins with.
 #[inline]
 pub(crate) fn token_length(text: &[u8]) -> usize {
-    let is_out = |byte: &u8| CLASS[usize::from(*byte)] & TOKEN == 0;
-    text.iter().position(is_out).unwrap_or(text.len())
+    run(text, TOKEN)
 }
 
 /// True for a non-empty `token`.

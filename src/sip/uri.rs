@@ -274,7 +274,7 @@ pub(crate) fn host_length(text: &str) -> Option<usize> {
         text.get(1..close)?.parse::<Ipv6Addr>().ok()?;
         return Some(close + 1);
     }
-    let length = grammar::run(bytes, grammar::HOST);
+    let length = grammar::long_run(bytes, grammar::HOST);
     (1..=255).contains(&length).then_some(length)
 }
 
@@ -292,7 +292,7 @@ impl Layout {
 
 /// A byte that may stand nowhere in a URI is the better evidence for what it broke.
 fn refused_byte(text: &str) -> Option<UriError> {
-    let at = grammar::run(text.as_bytes(), grammar::URI);
+    let at = grammar::long_run(text.as_bytes(), grammar::URI);
     let byte = *text.as_bytes().get(at)?;
     (text.len() <= MAX_URI).then_some(UriError::Byte { byte, at })
 }
@@ -303,16 +303,16 @@ fn scan(text: &str) -> Result<Layout, UriError> {
         return Err(UriError::TooLong(text.len()));
     }
     let bytes = text.as_bytes();
-    let colon = bytes.iter().position(|byte| *byte == b':').ok_or(UriError::Scheme)?;
+    // The bit is the case of a letter.
+    match bytes.first_chunk::<4>().map(|first| first.map(|byte| byte | 0x20)) {
+        Some([b's', b'i', b'p', b':']) if bytes.get(3) == Some(&b':') => return scan_sip(Scheme::Sip, text, 4),
+        Some([b's', b'i', b'p', b's']) if bytes.get(4) == Some(&b':') => return scan_sip(Scheme::Sips, text, 5),
+        Some([b't', b'e', b'l', b':']) if bytes.get(3) == Some(&b':') => return scan_tel(text, 4),
+        _ => {}
+    }
+    let colon = memchr(b':', bytes).ok_or(UriError::Scheme)?;
     let name = bytes.get(..colon).unwrap_or_default();
     let start = colon + 1;
-    if name.eq_ignore_ascii_case(b"sip") {
-        return scan_sip(Scheme::Sip, text, start);
-    } else if name.eq_ignore_ascii_case(b"sips") {
-        return scan_sip(Scheme::Sips, text, start);
-    } else if name.eq_ignore_ascii_case(b"tel") {
-        return scan_tel(text, start);
-    }
     let valid = name.first().is_some_and(u8::is_ascii_alphabetic)
         && name
             .iter()
@@ -400,7 +400,7 @@ fn scan_tel(text: &str, start: usize) -> Result<Layout, UriError> {
 }
 
 fn is_uri_text(text: &[u8]) -> bool {
-    grammar::run(text, grammar::URI) == text.len()
+    grammar::long_run(text, grammar::URI) == text.len()
 }
 
 /// Where the `;name=value` list that begins at `at` ends: every name is there and made of characters of a parameter name.
@@ -412,7 +412,7 @@ fn params_end(bytes: &[u8], mut at: usize) -> Result<usize, UriError> {
         }
         at += 1 + name;
         if bytes.get(at) == Some(&b'=') {
-            at += 1 + grammar::run(grammar::after(bytes, at + 1), grammar::URI_PARAM_VALUE);
+            at += 1 + grammar::long_run(grammar::after(bytes, at + 1), grammar::URI_PARAM_VALUE);
         }
     }
     Ok(at)

@@ -1,6 +1,6 @@
 //! Header parameters: `;name`, `;name=token`, `;name="quoted"`, kept as written.
 
-use crate::sip::grammar::{PARAM_VALUE, after, is_token, quoted_length, run, token_length, trim, trim_start};
+use crate::sip::grammar::{PARAM_VALUE, after, is_token, long_run, quoted_length, token_length, trim, trim_start};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -145,7 +145,7 @@ fn first_of(text: &str) -> Option<(Param<'_>, Option<usize>)> {
         let rest = after(bytes, start);
         let length = match rest.first() {
             Some(b'"') => quoted_length(rest)?,
-            _ => run(rest, PARAM_VALUE),
+            _ => long_run(rest, PARAM_VALUE),
         };
         value = text.get(start..start + length);
         end = blanks_end(start + length);

@@ -8,6 +8,7 @@ use crate::sip::grammar;
 use crate::sip::header::NameAddr;
 use crate::sip::method::Method;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -24,7 +25,7 @@ pub struct RequestDraft {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseDraft {
     status: u16,
-    reason: String,
+    reason: Cow<'static, str>,
     to_tag: Option<String>,
     headers: Block,
     body: Bytes,
@@ -39,8 +40,15 @@ struct Block {
 }
 
 impl Block {
+    /// What a draft makes room for at once: the headers of a Teams INVITE have 700 bytes.
+    const ROOM: usize = 512;
+
     fn push(&mut self, name: &str, id: Option<HeaderName>, value: &[u8]) {
         self.known |= id.map_or(0, bit);
+        let length = name.len() + value.len() + 4;
+        if self.bytes.capacity() - self.bytes.len() < length {
+            self.bytes.reserve(length.max(Self::ROOM));
+        }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
         push_cleaned(&mut self.bytes, value);
@@ -156,7 +164,7 @@ impl RequestDraft {
             method,
             uri: clean_uri(uri.as_ref()),
             headers: Block {
-                bytes: Vec::with_capacity(1024),
+                bytes: Vec::with_capacity(2 * Block::ROOM),
                 known: 0,
             },
             body: Bytes::new(),
@@ -176,9 +184,8 @@ impl RequestDraft {
     /// The request as it goes out. `via` is the value of the one Via.
     pub fn to_bytes(&self, via: &str) -> Bytes {
         let method = self.method.as_str();
-        let mut out = Vec::with_capacity(
-            method.len() + self.uri.len() + via.len() + self.headers.bytes.len() + self.body.len() + 64,
-        );
+        let line = method.len() + self.uri.len() + via.len() + " SIP/2.0\r\nVia: \r\n".len() + 1;
+        let mut out = Vec::with_capacity(line + tail_length(&self.headers, &self.body));
         out.extend_from_slice(method.as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.uri.as_bytes());
@@ -194,7 +201,7 @@ impl ResponseDraft {
     pub fn new(status: u16) -> ResponseDraft {
         ResponseDraft {
             status: status.clamp(100, 699),
-            reason: reason_phrase(status).to_owned(),
+            reason: reason_phrase(status).into(),
             to_tag: None,
             headers: Block::default(),
             body: Bytes::new(),
@@ -204,7 +211,7 @@ impl ResponseDraft {
     /// Another reason phrase.
     #[must_use]
     pub fn reason(mut self, phrase: &str) -> ResponseDraft {
-        self.reason = phrase.replace(|letter: char| letter.is_control(), " ");
+        self.reason = phrase.replace(|letter: char| letter.is_control(), " ").into();
         self
     }
 
@@ -235,16 +242,16 @@ impl ResponseDraft {
     /// came from (RFC 3261 §18.2.1, RFC 3581 §4).
     pub fn to_bytes(&self, request: &Message, source: SocketAddr) -> Bytes {
         let head = request.as_bytes().len() - request.body().len();
-        let mut out = Vec::with_capacity(head + self.headers.bytes.len() + self.body.len() + 128);
+        let mut out = Vec::with_capacity(head + tail_length(&self.headers, &self.body) + 128);
         out.extend_from_slice(b"SIP/2.0 ");
-        out.extend_from_slice(self.status.to_string().as_bytes());
+        push_number(&mut out, usize::from(self.status));
         out.push(b' ');
         out.extend_from_slice(self.reason.as_bytes());
         out.extend_from_slice(b"\r\n");
         let records_route = (101..300).contains(&self.status)
             && matches!(&request.0.start, StartLine::Request { method, .. } if method.creates_dialog());
         let mut top = true;
-        let mut written = Vec::with_capacity(4);
+        let mut written = 0;
         for header in request.raw_headers() {
             let Some(id) = header.known else { continue };
             let repeated = match id {
@@ -254,10 +261,10 @@ impl ResponseDraft {
                 _ => false,
             };
             // A request with two of them is answered (400) too, with the first.
-            if !repeated || (id.is_single() && written.contains(&id)) {
+            if !repeated || (id.is_single() && written & bit(id) != 0) {
                 continue;
             }
-            written.push(id);
+            written |= bit(id);
             out.extend_from_slice(id.as_str().as_bytes());
             out.extend_from_slice(b": ");
             match id {
@@ -307,10 +314,23 @@ fn push_via(out: &mut Vec<u8>, request: &Message, value: &[u8], source: SocketAd
     push_cleaned(out, rest);
 }
 
+/// Exactly what [`finish`] appends, so that the message is written into one allocation that fits.
+fn tail_length(headers: &Block, body: &Bytes) -> usize {
+    let digits = body.len().checked_ilog10().map_or(1, |log| log as usize + 1);
+    headers.bytes.len() + "Content-Length: \r\n\r\n".len() + digits + body.len()
+}
+
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_number(out, number / 10);
+    }
+    out.push(b'0' + (number % 10) as u8);
+}
+
 fn finish(mut out: Vec<u8>, headers: &Block, body: &Bytes) -> Bytes {
     out.extend_from_slice(&headers.bytes);
     out.extend_from_slice(b"Content-Length: ");
-    out.extend_from_slice(body.len().to_string().as_bytes());
+    push_number(&mut out, body.len());
     out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);
     Bytes::from(out)

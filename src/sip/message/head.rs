@@ -110,7 +110,7 @@ fn walk(bytes: &[u8], stray: bool) -> Result<(Head, usize), (ParseErrorKind, usi
             suspect = suspect.or(control(begin, end));
         }
         at = next;
-        head.field(bytes, start, end, suspect);
+        head.field(bytes, (start, end), stray, suspect);
         if head.fields.len() > MAX_HEADERS {
             let (what, count) = ("headers", head.fields.len());
             let limit = MAX_HEADERS;
@@ -136,23 +136,29 @@ impl Head {
         self.fault.get_or_insert((kind, offset));
     }
 
-    fn field(&mut self, bytes: &[u8], start: usize, end: usize, suspect: Option<u8>) {
+    fn field(&mut self, bytes: &[u8], (start, end): (usize, usize), stray: bool, suspect: Option<u8>) {
         let text = bytes.get(start..end).unwrap_or_default();
         if text.len() > MAX_HEADER {
             let (what, size, limit) = ("header", text.len(), MAX_HEADER);
             return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
         }
-        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-        let length = token_length(text);
-        let colon = length + after(text, length).iter().take_while(|byte| is_blank(byte)).count();
-        let name = text.get(..length).unwrap_or_default();
-        if name.is_empty() || text.get(colon) != Some(&b':') {
-            return self.note(ParseErrorKind::NotAHeader, start);
-        }
-        if name.len() > MAX_NAME {
-            let (what, size, limit) = ("header name", name.len(), MAX_NAME);
-            return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
-        }
+        let (id, name, colon) = match HeaderName::at_start(text).filter(|_| !stray) {
+            Some((id, length)) => (Some(id), length, length),
+            None => {
+                let length = token_length(text);
+                let blanks = |byte: &&u8| matches!(byte, b' ' | b'\t');
+                let colon = length + after(text, length).iter().take_while(blanks).count();
+                let name = text.get(..length).unwrap_or_default();
+                if name.is_empty() || text.get(colon) != Some(&b':') {
+                    return self.note(ParseErrorKind::NotAHeader, start);
+                }
+                if length > MAX_NAME {
+                    let (what, size, limit) = ("header name", length, MAX_NAME);
+                    return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
+                }
+                (HeaderName::of_token(name), length, colon)
+            }
+        };
         let value = trim_start(after(text, colon + 1));
         let value_start = end - value.len();
         let value = trim_end(value);
@@ -163,8 +169,8 @@ impl Head {
             return self.note(ParseErrorKind::Control(byte), start);
         }
         self.fields.push(Field {
-            id: HeaderName::of_token(name),
-            name: Span::new(start, start + name.len()),
+            id,
+            name: Span::new(start, start + name),
             value: Span::new(value_start, value_start + value.len()),
         });
     }

@@ -33,6 +33,7 @@ macro_rules! names {
                 match self { $(HeaderName::$variant => $name,)* }
             }
 
+            #[inline]
             const fn shape(self) -> Shape {
                 match self { $(HeaderName::$variant => Shape::$shape,)* }
             }
@@ -207,7 +208,26 @@ impl HeaderName {
         HeaderName::of_token(name).filter(|id| name.len() == 1 || name.eq_ignore_ascii_case(id.as_str().as_bytes()))
     }
 
-    /// The same for a name that is known to be a token.
+    /// The known name that a line without stray control characters begins with, when a colon follows at once.
+    pub(super) fn at_start(line: &[u8]) -> Option<(HeaderName, usize)> {
+        const COLONS: u64 = u64::from_ne_bytes([b':'; 8]);
+        const ONES: u64 = u64::from_ne_bytes([1; 8]);
+        let (blocks, _) = line.as_chunks::<8>();
+        let mut start = 0;
+        for block in blocks.iter().take(LONGEST / 8) {
+            // The lowest byte that is zero, and none below it, gets its high bit.
+            let word = u64::from_le_bytes(*block) ^ COLONS;
+            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+            if zeros != 0 {
+                let length = start + zeros.trailing_zeros() as usize / 8;
+                return HeaderName::of_token(line.get(..length)?).map(|id| (id, length));
+            }
+            start += 8;
+        }
+        None
+    }
+
+    /// The same as `parse` for a name that is a token, or else holds CR, the one control that the comparison lets pass.
     pub(super) fn of_token(name: &[u8]) -> Option<HeaderName> {
         if let [letter] = name {
             return *COMPACT.get(usize::from(letter.to_ascii_lowercase()))?;
@@ -256,6 +276,24 @@ mod tests {
                 assert_eq!(HeaderName::parse(&[*letter]), Some(*id));
                 assert_eq!(HeaderName::parse(&[letter.to_ascii_uppercase()]), Some(*id));
             }
+        }
+    }
+
+    #[test]
+    fn a_line_is_read_as_its_name_is() {
+        for (id, name, ..) in ALL {
+            let line = format!("{}:value of it", name.to_uppercase());
+            assert_eq!(HeaderName::at_start(line.as_bytes()), Some((*id, name.len())));
+        }
+        for line in [
+            "Via : SIP/2.0",
+            "To",
+            "To:",
+            "Content\r\n-Type: a",
+            "X-MS-UserLocation: internal",
+            ": a b c d",
+        ] {
+            assert_eq!(HeaderName::at_start(line.as_bytes()), None, "{line}");
         }
     }
 

@@ -5,7 +5,7 @@ use super::head::{self, Field, Head, Span};
 use super::limits::{MAX_HEAD, MAX_HOPS, MAX_KEY, MAX_MESSAGE};
 use super::name::HeaderName;
 use super::{Address, Message, Parsed, StartLine};
-use crate::sip::grammar::{after, digits, is_token, range_in, split_values};
+use crate::sip::grammar::{after, any, digits, is_token, range_in, split_values};
 use crate::sip::header::{AddressLayout, CSeq, HeaderError, Via};
 use crate::sip::method::Method;
 use crate::sip::uri;
@@ -223,7 +223,7 @@ impl Parsed {
         self.call_id = call_id.value;
         let at = usize::from(call_id.value.start);
         let text = call_id.value.of(&self.bytes);
-        if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
+        if text.is_empty() || any(text, |byte| !byte.is_ascii_graphic()) {
             let error = HeaderError::new(HeaderName::CallId, "not one word of visible ASCII", text);
             note((ParseErrorKind::Header(error), at));
         }
