@@ -13,7 +13,7 @@ const OVERLAP: Duration = Duration::from_secs(5);
 pub(super) struct Protection {
     pub sender: Sender,
     receiver: Receiver,
-    previous: Option<(Receiver, Moment)>,
+    previous: Option<Box<(Receiver, Moment)>>,
 }
 
 impl Protection {
@@ -35,7 +35,7 @@ impl Protection {
 
     /// Keeps the receiving context of the protection that this one follows for a moment.
     pub fn follows(&mut self, before: Protection, now: Moment) {
-        self.previous = Some((before.receiver, now + OVERLAP));
+        self.previous = Some(Box::new((before.receiver, now + OVERLAP)));
     }
 
     /// Verifies and decrypts RTP in place.
@@ -54,8 +54,8 @@ impl Protection {
         now: Moment,
         by: fn(&mut Receiver, &mut [u8]) -> Result<usize, SrtpError>,
     ) -> Result<usize, SrtpError> {
-        self.previous.take_if(|(_, until)| now >= *until);
-        let Some((previous, _)) = &mut self.previous else {
+        self.previous.take_if(|previous| now >= previous.1);
+        let Some((previous, _)) = self.previous.as_deref_mut() else {
             return by(&mut self.receiver, packet);
         };
         // a failed attempt leaves the bytes undefined
