@@ -106,12 +106,13 @@ class Lab:
             file.write(text)
         return path
 
-    def answers_options(self, patience=10.0, host=SYSTEM):
-        """Seconds until the system answers an OPTIONS, asked every few milliseconds from the callee's address."""
+    def answers_options(self, patience=10.0, launch=lambda: None):
+        """Seconds from `launch` until the system answers an OPTIONS, asked every few milliseconds from the callee's
+        address; `None` when it does not."""
         probe = (
             "import socket,sys,time\n"
             "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.bind((sys.argv[2],0));s.settimeout(0.005)\n"
-            "p=s.getsockname()[1];began=time.monotonic();n=0\n"
+            "p=s.getsockname()[1];began=time.monotonic();n=0;print('ready',flush=True)\n"
             "while time.monotonic()-began<float(sys.argv[3]):\n"
             " n+=1\n"
             " m=f'OPTIONS sip:{sys.argv[1]} SIP/2.0\\r\\nVia: SIP/2.0/UDP {sys.argv[2]}:{p};branch=z9hG4bKp{p}x{n}\\r\\n'\\\n"
@@ -119,13 +120,19 @@ class Lab:
             "   f'CSeq: 1 OPTIONS\\r\\nMax-Forwards: 70\\r\\nContent-Length: 0\\r\\n\\r\\n'\n"
             " try:\n"
             "  s.sendto(m.encode(),(sys.argv[1],5060))\n"
-            "  if s.recv(4096).startswith(b'SIP/2.0 200'): print(time.monotonic()-began);sys.exit(0)\n"
+            "  if s.recv(4096).startswith(b'SIP/2.0 200'): print(time.monotonic());sys.exit(0)\n"
             " except OSError: time.sleep(0.002)\n"
             "sys.exit(1)\n"
         )
         command = ["ip", "netns", "exec", self.name, "taskset", "-c", LOAD_CORE, sys.executable, "-c", probe]
-        asked = subprocess.run([*command, host, CALLEE, str(patience)], capture_output=True, text=True, check=False)
-        return float(asked.stdout) if asked.returncode == 0 else None
+        asked = subprocess.Popen([*command, SYSTEM, CALLEE, str(patience)], stdout=subprocess.PIPE, text=True)
+        self.processes.append(asked)
+        asked.stdout.readline()
+        began = time.monotonic()
+        launch()
+        answered = asked.stdout.readline()
+        self.end(asked)
+        return float(answered) - began if answered else None
 
     def portcullis(self, numbers="", workers=1, extra=""):
         """The release binary between two carriers: `caller`, and `callee` where all of +1555 lives."""
