@@ -1,9 +1,10 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
-use crate::config::{self, Config, Mistakes, Purpose};
+use super::run::inspect;
+use crate::config::{self, Config, Mistake, Mistakes, Purpose};
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Check a configuration folder: all mistakes at once, with file, line and the way out.
@@ -19,19 +20,59 @@ pub struct CheckArgs {
 
 /// Exit code 1 when something is wrong.
 pub fn run(args: &CheckArgs) -> ExitCode {
-    let outcome = config::load(&args.config);
-    match report(&outcome.as_deref(), args.json, &mut io::stdout().lock()) {
+    let mut warnings = Vec::new();
+    let outcome = config::load(&args.config).and_then(|config| {
+        warnings = certificates(&args.config, &config)?;
+        Ok(config)
+    });
+    match report(&outcome.as_deref(), &warnings, args.json, &mut io::stdout().lock()) {
         Ok(()) if outcome.is_ok() => ExitCode::SUCCESS,
         // Nobody reads on: the exit code still tells.
         Ok(()) | Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn report(outcome: &Result<&Config, &Mistakes>, as_json: bool, out: &mut impl Write) -> io::Result<()> {
+/// Certificates and keys as `run` would load them: a file that is there may still be broken, expired or of another pair.
+/// Gives warnings where only Microsoft would object.
+fn certificates(folder: &Path, config: &Config) -> Result<Vec<String>, Mistakes> {
+    let unnamed = inspect(config).or_else(|errors| {
+        let file = folder.join("sbc.toml");
+        let mistakes = errors.iter().map(|error| Mistake::about(&file, error.to_string()));
+        Mistakes::none_in(mistakes.collect()).map(|()| Vec::new())
+    })?;
+    Ok(match unnamed.split_first() {
+        None => Vec::new(),
+        Some((name, more)) => {
+            let more = match more.len() {
+                0 => String::new(),
+                number => format!(", nor for {number} more"),
+            };
+            vec![format!(
+                "no certificate of the Teams listener is for {name}{more}; Microsoft refuses such calls"
+            )]
+        }
+    })
+}
+
+fn report(
+    outcome: &Result<&Config, &Mistakes>,
+    warnings: &[String],
+    as_json: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     match (outcome, as_json) {
-        (Ok(config), false) => summary(config, out),
+        (Ok(config), false) => {
+            summary(config, out)?;
+            warnings
+                .iter()
+                .try_for_each(|warning| writeln!(out, "  warning: {warning}"))
+        }
         (Err(mistakes), false) => writeln!(out, "{mistakes}"),
-        (Ok(config), true) => writeln!(out, "{:#}", summary_json(config)),
+        (Ok(config), true) => {
+            let mut summary = summary_json(config);
+            summary["warnings"] = json!(warnings);
+            writeln!(out, "{summary:#}")
+        }
         (Err(mistakes), true) => {
             let mistakes: Vec<_> = mistakes.iter().collect();
             writeln!(out, "{:#}", json!({ "right": false, "mistakes": mistakes }))
@@ -70,7 +111,10 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         let gateways: Vec<String> = carrier
             .gateways
             .iter()
-            .map(|gateway| format!("{} {}", gateway.transport, gateway.host))
+            .map(|gateway| match gateway.port {
+                Some(port) => format!("{} {}:{port}", gateway.transport, gateway.host),
+                None => format!("{} {}", gateway.transport, gateway.host),
+            })
             .collect();
         let list = |items: Vec<String>| {
             if items.is_empty() {
@@ -170,7 +214,7 @@ mod tests {
 
     fn printed(outcome: &Result<Config, Mistakes>, as_json: bool) -> String {
         let mut out = Vec::new();
-        report(&outcome.as_ref(), as_json, &mut out).expect("a vector takes everything");
+        report(&outcome.as_ref(), &[], as_json, &mut out).expect("a vector takes everything");
         String::from_utf8(out).expect("text")
     }
 
@@ -199,5 +243,37 @@ mod tests {
         let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
         assert_eq!(json["mistakes"][0]["nearest"], "voicemail");
         assert_eq!(json["mistakes"][0]["file"], "tenants/contoso.toml");
+    }
+
+    #[test]
+    fn certificates_are_loaded_and_not_only_looked_for() {
+        use crate::sim::Papers;
+        let folder = std::env::temp_dir().join(format!("portcullis-check-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let papers = Papers::make(&folder, "sbc1.example.net", &["sip.pstnhub.example.com"]).expect("papers");
+        let sbc = |key: &Path, base: &str| {
+            let text = SBC
+                .replace(
+                    "certs/sbc1.example.net.pem",
+                    &papers.sbc_certificate.display().to_string(),
+                )
+                .replace("certs/sbc1.example.net.key", &key.display().to_string())
+                .replace("base = \"sbc1.example.net\"", &format!("base = \"{base}\""));
+            Config::from_toml_strs(&text, &[("contoso", CONTOSO)]).expect("a right configuration")
+        };
+        let config = Path::new("config");
+        assert_eq!(
+            certificates(config, &sbc(&papers.sbc_key, "sbc1.example.net")),
+            Ok(Vec::new())
+        );
+        let mistakes =
+            certificates(config, &sbc(&papers.teams_key, "sbc1.example.net")).expect_err("the key of another");
+        assert!(
+            mistakes.to_string().contains("does not belong to the certificate"),
+            "{mistakes}"
+        );
+        let warnings = certificates(config, &sbc(&papers.sbc_key, "sbc2.example.net")).expect("no mistake");
+        assert!(warnings[0].contains("sbc2.example.net, nor for 1 more"), "{warnings:?}");
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -150,7 +150,7 @@ pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     /// Sorts the mistakes; `Ok` when there are none.
-    pub(super) fn none_in(mut mistakes: Vec<Mistake>) -> Result<(), Mistakes> {
+    pub fn none_in(mut mistakes: Vec<Mistake>) -> Result<(), Mistakes> {
         if mistakes.is_empty() {
             return Ok(());
         }

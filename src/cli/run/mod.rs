@@ -10,3 +10,4 @@ mod waiting;
 
 pub use command::{RunArgs, run};
 pub use start::{Running, StartError, start};
+pub use tls::inspect;

@@ -18,6 +18,30 @@ pub enum TlsError {
     Roots { listener: String, source: RootsError },
 }
 
+/// What is wrong with the certificates and the trust of all listeners; without a mistake, the trunk names that no
+/// certificate of the Teams listener bears.
+pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
+    let mut errors = Vec::new();
+    let mut unnamed = Vec::new();
+    for listener in &config.sbc.listeners {
+        let Some(tls) = &listener.tls else { continue };
+        match profile(config, listener, tls) {
+            Err(error) => errors.push(error),
+            Ok(profile) if listener.purpose == Purpose::Teams => {
+                let identities = profile.identities().identities();
+                let base = config.sbc.teams.base.to_string();
+                let names = std::iter::once(base).chain(config.tenants.iter().map(|tenant| tenant.fqdn.to_string()));
+                unnamed.extend(names.filter(|name| !identities.iter().any(|identity| identity.covers(name))));
+            }
+            Ok(_) => {}
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(unnamed),
+        false => Err(errors),
+    }
+}
+
 /// The TLS of one listener. Toward Teams the names that a client certificate must bear are the hubs' (TEAMS-010).
 pub fn profile(config: &Config, listener: &Listener, tls: &ListenerTls) -> Result<TlsProfile, TlsError> {
     let name = || listener.name.to_string();
