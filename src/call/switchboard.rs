@@ -107,8 +107,9 @@ impl Switchboard {
         };
         let facts = Facts::read(origin, invite, believe);
         let (decision, mut trace) = route::decide(config, &facts);
-        let admitted =
-            decision.and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
+        let admitted = decision
+            .and_then(|decision| can_serve(invite, decision))
+            .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
         let (decision, place) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -262,6 +263,9 @@ impl Switchboard {
         if let Some(span) = refusal.retry_after {
             draft = draft.header(HeaderName::RetryAfter, span.as_secs().max(1).to_string());
         }
+        if let Some(tags) = &refusal.unsupported {
+            draft = draft.header(HeaderName::Unsupported, tags);
+        }
         draft
     }
 
@@ -278,6 +282,22 @@ impl Switchboard {
 
 /// What we take outside and inside dialogs.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
+
+/// The option tag that an INVITE may require of us (RFC 4028).
+const EXTENSION: &str = "timer";
+
+/// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses or a
+/// `replaces` that would ring as a second call. An emergency call is worth more than its extensions.
+fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> {
+    let foreign: Vec<&str> = invite
+        .headers(HeaderName::Require)
+        .filter(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case(EXTENSION))
+        .collect();
+    match foreign.is_empty() || decision.emergency {
+        true => Ok(decision),
+        false => Err(Refusal::bad_extension(foreign.join(", "))),
+    }
+}
 
 fn respond(id: ServerTransactionId, draft: ResponseDraft) -> Command {
     Command::Respond { id, draft }

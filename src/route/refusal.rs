@@ -13,6 +13,8 @@ pub struct Refusal {
     pub sentence: String,
     /// When to try again.
     pub retry_after: Option<Duration>,
+    /// Option tags that the caller requires and that we do not have: what Unsupported lists.
+    pub unsupported: Option<String>,
 }
 
 impl Refusal {
@@ -23,6 +25,7 @@ impl Refusal {
             q850,
             sentence,
             retry_after: None,
+            unsupported: None,
         }
     }
 
@@ -84,6 +87,19 @@ impl Refusal {
             1,
             format!("the emergency number {number} is served for calls out of Teams only"),
         )
+    }
+
+    /// The caller requires extensions that we do not have (RFC 3261 §8.2.2.3): `tags` joined by commas.
+    pub fn bad_extension(tags: String) -> Refusal {
+        Refusal {
+            unsupported: Some(tags.clone()),
+            ..Refusal::new(
+                420,
+                "Bad Extension",
+                127,
+                format!("the caller requires {tags}, which is not supported"),
+            )
+        }
     }
 
     /// No place for the call now: a limit, overload, or the node drains.

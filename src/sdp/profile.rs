@@ -89,6 +89,8 @@ impl AddressPolicy {
             return Ok(());
         } else if plain.is_loopback() {
             "it is a loopback address"
+        } else if is_link_local(plain) {
+            "it is a link-local address"
         } else if self.own.iter().any(|own| own.to_canonical() == plain) {
             "it is our own address"
         } else {
@@ -111,6 +113,14 @@ impl AddressPolicy {
             return Err(Refusal::MediaLoop { address: remote });
         }
         Ok(())
+    }
+}
+
+/// Nobody's media is there, and 169.254.169.254 is where clouds keep their secrets.
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
@@ -201,6 +211,9 @@ mod tests {
             "255.255.255.255",
             "ff02::1",
             "198.51.100.5",
+            "169.254.169.254",
+            "::ffff:169.254.0.1",
+            "fe80::1",
         ] {
             assert!(refused(&policy, text), "{text}");
         }

@@ -2,6 +2,7 @@
 
 mod call_heard_both_ways;
 mod calls_in_progress;
+mod hostile_invites;
 mod house;
 mod lab;
 mod rings;

@@ -3,7 +3,7 @@
 use super::identifiers::DialogId;
 use super::initiation::Initiation;
 use super::route::RouteSet;
-use crate::sip::{HeaderName, Message, Method, RequestDraft, Uri};
+use crate::sip::{HeaderName, Message, Method, RequestDraft, Scheme, Uri};
 use serde::{Deserialize, Serialize};
 
 /// RFC 3261 §8.1.1.5: below 2^31.
@@ -32,7 +32,7 @@ pub enum DialogError {
     NoToTag,
     #[error("the request is for a dialog already (To-tag {0:?})")]
     HasToTag(String),
-    #[error("no Contact that can be read")]
+    #[error("no Contact that is a SIP URI")]
     NoContact,
     #[error("the response belongs to another Call-ID or From-tag")]
     Foreign,
@@ -254,6 +254,8 @@ impl Dialog {
     }
 }
 
+/// The Contact, when requests can be sent to it: SIP or SIPS alone (RFC 3261 §8.1.1.8).
 fn contact(message: &Message) -> Option<Uri> {
-    message.contact().ok().flatten().map(|contact| contact.uri().clone())
+    let contact = message.contact().ok().flatten()?;
+    matches!(contact.uri().scheme(), Scheme::Sip | Scheme::Sips).then(|| contact.uri().clone())
 }
