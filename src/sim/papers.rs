@@ -4,8 +4,8 @@ use crate::net::tls::authority::{Authority, AuthorityError, LeafRequest, LeafUsa
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long they are valid, to both sides of now: clocks may differ by a day.
-const VALIDITY: Duration = Duration::from_secs(24 * 3600);
+/// How long they are valid, to both sides of now.
+const VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]

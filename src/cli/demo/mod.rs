@@ -41,6 +41,10 @@ pub(super) enum DemoError {
     Papers(#[from] crate::sim::PapersError),
     #[error("the configuration of the demo is wrong:\n{0}")]
     Config(crate::config::Mistakes),
+    #[error(transparent)]
+    Observation(#[from] crate::observe::ObservationError),
+    #[error(transparent)]
+    Admin(#[from] crate::api::ServeError),
     #[error("portcullis does not start: {0}")]
     Start(#[from] crate::cli::run::StartError),
     #[error("a simulator does not start: {0}")]

@@ -89,6 +89,8 @@ impl Printer {
         self.out("");
         self.out("It stays up. Ctrl-C ends it. Meanwhile:");
         self.out(&format!("  call sip:{USER}@{carriers} (UDP) with a softphone on this machine: the simulated Teams answers with a tone"));
+        let admin = stage.admin();
+        self.out(&format!("  look at http://{admin}/metrics, http://{admin}/healthz, http://{admin}/v1/calls and http://{admin}/v1/peers"));
         let folder = stage.folder.path().display();
         self.out("  or be a second Teams user, with a rule book of its own:");
         self.out(&format!(

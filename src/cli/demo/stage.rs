@@ -1,11 +1,13 @@
 //! Everything that runs during the demonstration.
 
 use super::DemoError;
-use super::plan::{BASE, CARRIER, Folder, HUBS, Ports, TEAMS, TRUNK, write};
+use super::plan::{BASE, CARRIER, Folder, HUBS, Ports, SBC, TEAMS, TRUNK, write};
 use super::printing::Printer;
 use super::witness::Witness;
+use crate::api::{self, AdminServer, AdminState};
 use crate::cli::run::{Running, start};
 use crate::config;
+use crate::observe::{Observation, Observers};
 use crate::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
 use crate::sip::Transport;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ pub(super) struct Stage {
     pub(super) teams: TeamsSim,
     pub(super) witness: Arc<Witness>,
     running: Running,
+    admin: AdminServer,
 }
 
 impl Stage {
@@ -63,7 +66,17 @@ impl Stage {
         let config = config::load(folder.path()).map_err(DemoError::Config)?;
         printer.line("configuration", &format!("{} is right", folder.path().display()));
         let witness = Arc::new(Witness::default());
-        let running = start(config, witness.clone()).await?;
+        let observation = Arc::new(Observation::without_logging(&config)?);
+        let observers = Observers::new(vec![witness.clone(), observation.observer(&config)]);
+        let running = start(config, Arc::new(observers)).await?;
+        let certificates = running.certificates().to_vec();
+        let state = AdminState::new(
+            running.node.clone(),
+            running.signalling.clone(),
+            certificates,
+            observation,
+        );
+        let admin = api::serve(SocketAddr::new(SBC, 0), Arc::new(state)).await?;
         printer.line(
             "portcullis",
             &format!(
@@ -88,12 +101,19 @@ impl Stage {
             teams,
             witness,
             running,
+            admin,
         })
+    }
+
+    /// Where metrics, health and live calls are served.
+    pub(super) fn admin(&self) -> SocketAddr {
+        self.admin.address()
     }
 
     /// Ends all of it.
     pub(super) async fn strike(self) {
         self.running.drain(PATIENCE).await;
+        self.admin.shut_down(PATIENCE).await;
         self.carrier.shut_down().await;
         self.teams.shut_down().await;
         self.running.shut_down().await;
