@@ -37,6 +37,11 @@ pub fn health(state: &AdminState) -> Health {
         ));
     }
     certificates(state, &mut reasons);
+    reasons.extend(
+        last.certificates
+            .into_iter()
+            .map(|file| format!("{file}; the certificate read before stays in use")),
+    );
     hubs(state, &mut reasons);
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
         reasons.push("media ports are nearly used up: widen [media] ports".to_owned());

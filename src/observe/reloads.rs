@@ -28,6 +28,8 @@ pub struct ReloadReport {
     pub files: Vec<String>,
     /// Why the last one was refused; empty when it was not.
     pub mistakes: Vec<Mistake>,
+    /// Certificate files that are wrong now; the certificates that were read before stay in use.
+    pub certificates: Vec<String>,
 }
 
 /// Remembers the last reload.
@@ -45,6 +47,7 @@ impl Reloads {
             refused_ms: None,
             files: Vec::new(),
             mistakes: Vec::new(),
+            certificates: Vec::new(),
         }))
     }
 
@@ -66,6 +69,17 @@ impl Default for Reloads {
 
 impl Observer for Reloads {
     fn happened(&self, happening: &Happening<'_>) {
+        if let Happening::Certificates { listener, reload } = happening {
+            let failed = reload
+                .failed
+                .iter()
+                .map(|(name, error)| format!("listener {listener}, {name}: {error}"));
+            let mut last = self.lock();
+            last.certificates
+                .retain(|known| !known.starts_with(&format!("listener {listener}, ")));
+            last.certificates.extend(failed);
+            return;
+        }
         let Happening::Reloaded { outcome } = happening else {
             return;
         };

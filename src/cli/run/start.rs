@@ -175,12 +175,11 @@ impl Running {
             if !reload.replaced.is_empty() {
                 self.signalling.transports().renew();
             }
-            if !reload.replaced.is_empty() || !reload.failed.is_empty() {
-                observer.happened(&Happening::Certificates {
-                    listener,
-                    reload: &reload,
-                });
-            }
+            // Told even when nothing changed: a file that was wrong may be right again.
+            observer.happened(&Happening::Certificates {
+                listener,
+                reload: &reload,
+            });
         }
     }
 
