@@ -62,9 +62,14 @@ impl Call {
         flow: &Flow,
         now: Moment,
     ) {
-        if let Err(status) = self.may_change(index) {
-            self.refuse_reinvite(index, transaction, status);
-            return;
+        match self.may_change(index) {
+            // Peers refresh their sessions at the same time: one dialog is not busy because the other one is (TEAMS-076).
+            Err(491) if self.is_its_own_business(index, message) => {}
+            Err(status) => {
+                self.refuse_reinvite(index, transaction, status);
+                return;
+            }
+            Ok(()) => {}
         }
         let Some(leg) = self.leg_mut(index) else { return };
         let settings = leg.terms.session_timer.answering();
@@ -119,6 +124,25 @@ impl Call {
             Phase::Answered => Ok(()),
             Phase::Opening | Phase::Ringing | Phase::Ending | Phase::Over => Err(481),
         }
+    }
+
+    /// Whether the other leg need not know of a re-INVITE, and nothing is under way but that leg's own refresh or ACK.
+    fn is_its_own_business(&self, index: LegIndex, message: &Message) -> bool {
+        let partner = self.partner(index).and_then(|partner| self.leg(partner));
+        let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
+            return false;
+        };
+        let calm = match &self.change {
+            Some(change) => change.to != index && matches!(change.purpose, Purpose::Refresh),
+            None => partner.media.offered.is_none(),
+        };
+        if !calm || leg.media.offered.is_some() || partner.waiting.is_some() {
+            return false;
+        }
+        let offer = description_of(message).ok().flatten();
+        offer.is_some_and(|offer| {
+            leg.media.is_refresh(&offer) || matches!(self.consequence(index, &offer), Ok(Consequence::None))
+        })
     }
 
     fn refuse_reinvite(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {

@@ -197,6 +197,20 @@ fn refreshes_that_cross_back_off_and_let_the_peers_through() {
 }
 
 #[test]
+fn a_refresh_is_answered_while_the_other_leg_has_its_own() {
+    let (mut rig, _) = agreed("1800;refresher=uac");
+    rig.wait(Duration::from_secs(900));
+    assert_eq!(rig.reinvites(CALLEE).len(), 1, "ours to Teams waits for its answer");
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    rig.ack(CALLER, "");
+    let ours = rig.reinvites(CALLEE)[0].clone();
+    rig.respond(&ours, reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn a_refused_refresh_is_tried_again_while_there_is_time() {
     let (mut rig, _) = agreed("1800;refresher=uac");
     rig.wait(Duration::from_secs(900));
