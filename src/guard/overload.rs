@@ -24,6 +24,8 @@ const EMPTY: f64 = 0.01;
 const LATE: Duration = Duration::from_millis(40);
 /// Below this they are in time.
 const IN_TIME: Duration = Duration::from_millis(8);
+/// A single measurement counts as no more than this: one stall of the machine is no overload, however long.
+const STALL: Duration = Duration::from_millis(200);
 /// The weight of a measurement in the average: the sixth one decides, a single hiccup does not.
 const WEIGHT: f64 = 0.15;
 /// New calls are let in again once it was calm for this long.
@@ -52,7 +54,7 @@ impl Overload {
     /// Takes a measurement; what changes by it.
     pub fn measure(&mut self, load: Load, now: Moment) -> Option<Shedding> {
         self.backlog += (load.backlog.clamp(0.0, 1.0) - self.backlog) * WEIGHT;
-        self.lag += (load.lag.as_secs_f64().min(1.0) - self.lag) * WEIGHT;
+        self.lag += (load.lag.min(STALL).as_secs_f64() - self.lag) * WEIGHT;
         if !self.shedding {
             let overloaded = self.backlog >= FULL || self.lag >= LATE.as_secs_f64();
             self.shedding = overloaded;
@@ -102,7 +104,7 @@ mod tests {
     #[test]
     fn a_single_hiccup_sheds_nothing() {
         let mut overload = Overload::default();
-        let hiccup = [load(0.5, 200), load(0.0, 1)];
+        let hiccup = [load(0.5, 5_000), load(0.0, 1)];
         assert_eq!(decisions(&mut overload, 0, hiccup), []);
     }
 
@@ -127,7 +129,7 @@ mod tests {
         assert_eq!(decisions(&mut overload, 0, [load(1.0, 500); 5]).len(), 1);
         assert_eq!(decisions(&mut overload, 100, [load(0.0, 1); 9]), [], "160 ms of calm");
         assert_eq!(decisions(&mut overload, 280, [load(0.2, 1)]), [], "not over");
-        let calm = decisions(&mut overload, 300, [load(0.0, 1); 20]);
+        let calm = decisions(&mut overload, 300, [load(0.0, 1); 11]);
         assert_eq!(calm, [(500, Shedding::Ends)]);
         assert_eq!(overload.average(), Load::default(), "the past is forgotten");
     }
