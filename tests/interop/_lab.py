@@ -29,6 +29,8 @@ ROOT = HERE.parent.parent
 BINARY = Path(os.environ.get("PORTCULLIS_BIN", ROOT / "target/debug/portcullis"))
 BASE = "sbc1.example.net"
 HUB = "sip.pstnhub.microsoft.com"
+# One that bears the names of all hubs, as Microsoft's do.
+HUB_CERTIFICATE = "pstnhub.microsoft.com"
 HUBS = [HUB, "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"]
 
 
@@ -89,12 +91,28 @@ class Score:
                 future.result()
 
     def close(self):
+        end_all()
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
         # Threads that read a dead peer's pipe are no reason to stay.
         os._exit(1 if self.failed or not self.passed else 0)
 
 
 # ---- Processes ----------------------------------------------------------------------------------------------------
+
+
+RUNNING = []
+
+
+def end_all(*_):
+    """Leaves no process of ours behind, whatever happened; also what a time limit's SIGTERM does."""
+    for process in RUNNING:
+        if process.poll() is None:
+            process.kill()
+    if _:
+        os._exit(1)
+
+
+signal.signal(signal.SIGTERM, end_all)
 
 
 class Process:
@@ -106,6 +124,7 @@ class Process:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdout=out, stderr=subprocess.STDOUT, **options
             )
+        RUNNING.append(self.process)
 
     def wait(self, seconds):
         try:
@@ -176,7 +195,7 @@ class Lab:
         (self.config / "tenants").mkdir(parents=True)
         # PJSIP takes no wildcards (RFC 5922 section 7.2): every trunk name has a certificate of its own.
         self.trunks = [f"{tenant}.{BASE}" for tenant in [*tenants, "nobody"]]
-        wanted = [word for made in [BASE, *self.trunks, HUB, "pstnhub.microsoft.com"] for word in ("--name", made)]
+        wanted = [word for made in [BASE, *self.trunks, HUB_CERTIFICATE] for word in ("--name", made)]
         made = subprocess.run(
             [BINARY, "certs", "dev", "--out", self.folder / "certs", *wanted],
             capture_output=True, text=True,
@@ -304,7 +323,7 @@ level = "debug"
                 "port": 5061,
                 "id": f"sip:+14255550100@{HUB}",
                 "contact": f"<sip:+14255550100@{HUB}:5061;transport=tls>",
-                "tls": self.certificate(settings.pop("cert", HUB)),
+                "tls": self.certificate(HUB_CERTIFICATE),
                 "nameserver": self.names,
                 "srtp": True,
                 "mux": True,
@@ -369,6 +388,7 @@ class Phone:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
             )
+        RUNNING.append(self.process)
         self.seen, self.arrived = [], threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
         self.wait("ready", seconds=20)

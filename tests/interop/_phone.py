@@ -242,10 +242,11 @@ def main():
         for call in list(CALLS.values()):
             while call.due and call.due[0][0] <= time.monotonic():
                 _, code = call.due.pop(0)
-                if code:
-                    call.answer(parameters(code))
-                else:
-                    call.hangup(parameters())
+                try:
+                    call.answer(parameters(code)) if code else call.hangup(parameters())
+                except pj.Error as error:
+                    # A CANCEL was faster.
+                    tell("refused", call=call.name, do="answer", why=error.info())
 
 
 main()
