@@ -13,3 +13,6 @@ pub use decide::{Callee, Decision, Target, decide};
 pub use facts::{Caller, Diversion, Facts, Origin};
 pub use refusal::Refusal;
 pub use trace::{Trace, TraceStep};
+
+#[cfg(test)]
+mod tests;

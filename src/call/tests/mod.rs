@@ -14,6 +14,7 @@ mod giving_up;
 mod hanging_up;
 mod holding;
 mod hunting;
+mod random;
 mod refreshing;
 mod ringing;
 mod setting_up;

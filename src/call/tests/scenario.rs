@@ -22,7 +22,6 @@ enum From {
 /// What a scenario begins with.
 pub struct Scenario {
     origin: From,
-    sbc: String,
     more: String,
     sdp: String,
     edit: Vec<(String, String)>,
@@ -45,7 +44,6 @@ impl Scenario {
     fn new(origin: From, sdp: String) -> Scenario {
         Scenario {
             origin,
-            sbc: SBC.to_owned(),
             more: String::new(),
             sdp,
             edit: Vec::new(),
@@ -73,13 +71,6 @@ impl Scenario {
         self
     }
 
-    /// Another text in the machine's configuration.
-    pub fn sbc(mut self, from: &str, to: &str) -> Scenario {
-        assert!(self.sbc.contains(from), "'{from}' does not stand in the configuration");
-        self.sbc = self.sbc.replace(from, to);
-        self
-    }
-
     /// Every hop an attempt of its own, rung at once.
     pub fn in_parallel(mut self) -> Scenario {
         self.parallel = true;
@@ -100,8 +91,7 @@ impl Scenario {
 
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
-        let config =
-            Config::from_toml_strs(&self.sbc, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {
             From::Teams => (teams_invite(&self.more, &self.sdp), Origin::Teams, CallerHeader::From),
             From::Carrier => {

@@ -1,0 +1,128 @@
+//! The routing function over whole configurations.
+
+use super::*;
+use crate::config::{CarrierId, Config};
+
+const SBC: &str = r#"
+[[listeners]]
+name = "teams"
+purpose = "teams"
+transport = "tls"
+bind = "0.0.0.0:5061"
+certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
+
+[[listeners]]
+name = "udp"
+purpose = "carrier"
+transport = "udp"
+bind = "192.0.2.10:5060"
+
+[media]
+advertise = "198.51.100.10"
+
+[teams]
+base = "sbc1.example.net"
+
+[emergency]
+numbers = ["112"]
+
+[[carriers]]
+id = "north"
+networks = ["203.0.113.0/24"]
+gateways = [{ host = "203.0.113.2" }]
+"#;
+
+const CONTOSO: &str = r#"
+domains = ["contoso.example"]
+label = "contoso"
+carriers = ["north"]
+
+[[numbers]]
+range = "+14255550100-+14255550198"
+
+[[numbers]]
+number = "+14255550150"
+voicemail = true
+
+[caller]
+outside = "refuse"
+"#;
+
+fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Decision, u16> {
+    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let facts = Facts {
+        origin,
+        dialled: dialled.into(),
+        host: host.into(),
+        caller: Caller {
+            number: caller.into(),
+            ..Caller::default()
+        },
+        diversions: Vec::new(),
+    };
+    decide(&config, &facts).0.map_err(|refusal| refusal.status)
+}
+
+fn north() -> Origin {
+    Origin::Carrier(CarrierId::parse("north").expect("an id"))
+}
+
+#[test]
+fn calls_of_a_carrier() {
+    let target = |dialled| route(north(), "192.0.2.10", "+12065550100", dialled).map(|decision| decision.target);
+    for (dialled, voicemail) in [("+14255550149", false), ("+14255550150", true), ("+14255550151", false)] {
+        let found = target(dialled).expect("a user");
+        let Target::Teams { number, voicemail: is } = found else {
+            panic!("not to Teams")
+        };
+        assert_eq!(
+            (number.to_string().as_str(), is),
+            (dialled, voicemail),
+            "exact beats range"
+        );
+    }
+    for (dialled, status) in [
+        ("+14255550199", 404),
+        ("112", 404),
+        ("+112", 404),
+        ("", 484),
+        ("ada", 484),
+    ] {
+        assert_eq!(target(dialled), Err(status), "{dialled}");
+    }
+}
+
+#[test]
+fn calls_of_teams() {
+    let host = "CONTOSO.sbc1.example.net";
+    let call = |caller: &str, dialled: &str| route(Origin::Teams, host, caller, dialled);
+    for dialled in ["+12065550100", "1234", "*21#"] {
+        let decision = call("+14255550100", dialled).expect("routed");
+        assert!(!decision.emergency && matches!(decision.target, Target::Carriers { .. }));
+    }
+    for dialled in ["112", "+112"] {
+        let decision = call("+4930123456", dialled).expect("an emergency call passes before caller policy");
+        let Target::Carriers { callee, .. } = &decision.target else {
+            panic!("not to a carrier")
+        };
+        assert!(decision.emergency);
+        assert_eq!(callee.to_string(), "112");
+    }
+    assert_eq!(
+        call("+4930123456", "+12065550100").map(|_| ()),
+        Err(403),
+        "another's number is shown"
+    );
+    assert_eq!(call("+14255550100", "ada").map(|_| ()), Err(484));
+    let foreign = route(
+        Origin::Teams,
+        "fabrikam.sbc1.example.net",
+        "+14255550100",
+        "+12065550100",
+    );
+    assert_eq!(foreign.map(|_| ()), Err(404), "unknown tenant");
+    assert_eq!(
+        route(Origin::Teams, "fabrikam.sbc1.example.net", "+14255550100", "112").map(|_| ()),
+        Err(404)
+    );
+}
