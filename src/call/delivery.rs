@@ -74,7 +74,7 @@ impl Deliveries {
         loop {
             match self.looking_up.join_next().await {
                 Some(Ok(resolved)) => return resolved,
-                // A look-up that panicked is counted by the runtime's hook; its request times out by itself.
+                // A look-up that panicked sends nothing: the call's own timers end the wait for it.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,
             }

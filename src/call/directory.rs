@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 const PARTS: usize = 16;
+/// Room in a mailbox that requests leave to events that come once: final responses, failures, timers of the transactions.
+const RESERVED: usize = 128;
 
 /// What a status page shows of a live call. The call's task writes it, others read.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -91,13 +93,19 @@ impl Directory {
         let Some(call) = part.get(&id) else {
             return Err(Undelivered::Unknown);
         };
+        let repeated = matches!(event, Event::Request { .. } | Event::Ack { .. });
+        if repeated && call.mailbox.capacity() <= RESERVED && !call.mailbox.is_closed() {
+            return Err(self.overflow());
+        }
         call.mailbox.try_send(Box::new(event)).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                self.overflows.fetch_add(1, Relaxed);
-                Undelivered::Full
-            }
+            mpsc::error::TrySendError::Full(_) => self.overflow(),
             mpsc::error::TrySendError::Closed(_) => Undelivered::Unknown,
         })
+    }
+
+    fn overflow(&self) -> Undelivered {
+        self.overflows.fetch_add(1, Relaxed);
+        Undelivered::Full
     }
 
     /// Whether the call is live.

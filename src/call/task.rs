@@ -22,8 +22,9 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
-/// Events that may wait for a call. A full mailbox drops: SIP peers repeat what matters.
-pub const MAILBOX: usize = 32;
+/// Events that may wait for a call; room is taken as it is used. Requests find it full earlier
+/// (half of it): peers repeat those, but a final response comes once.
+pub const MAILBOX: usize = 256;
 /// Media events that may wait; they are rare by construction.
 const MEDIA_EVENTS: usize = 16;
 
