@@ -6,7 +6,6 @@ Every lab has a network 127.X.Y.0/24 of its own, so that labs run side by side o
 import json
 import math
 import os
-import queue
 import shutil
 import signal
 import socket

@@ -11,7 +11,7 @@ import socket
 import subprocess
 from contextlib import contextmanager
 
-from _lab import BASE, Lab, Score, expect, until
+from _lab import BASE, Lab, Score, expect
 from _pair import TENANT, Pair, line
 
 PLACES = {place: f"pc{os.getpid()}{place}" for place in ("sbc", "nat", "peers", "farnat", "far")}

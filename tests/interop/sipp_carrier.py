@@ -5,7 +5,6 @@ import hashlib
 import re
 import socket
 import threading
-import time
 import tomllib
 
 from _lab import BASE, ROOT, Failure, Lab, Score, expect, until
@@ -100,7 +99,7 @@ def basic():
     call.over(incoming["call"])
     sipp.done()
     bye = TEAMS_IN.wait("message", call=incoming["call"], line=lambda text: text.startswith("BYE "))["text"]
-    expect(sipp.process.returncode == 0 and "\r\nReason:" not in bye or "cause=16" in bye, bye)
+    expect("\r\nReason:" not in bye or "cause=16" in bye, bye)
 
 
 def early_media():
@@ -196,28 +195,34 @@ def malformed():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as carrier:
         carrier.bind((LAB_IN.at(27), 5060))
         carrier.settimeout(3)
+        due = {}
         for name, verdict in sorted(verdicts.items()):
             text = (folder / f"{name}.dat").read_bytes()
-            # Answers go to the address that the message came from: rport, or the port in Via, is this socket's or nobody's.
+            call_id = re.search(rb"(?im)^(?:call-id|i)\s*:\s*(\S+)", text)
+            if verdict.get("answered") and call_id:
+                due[call_id.group(1).decode()] = (name, verdict["status"])
             carrier.sendto(text, (LAB_IN.sbc, 5060))
         # A last one that is well-formed: everything before it was read by then.
-        carrier.sendto(options(LAB_IN, LAB_IN.at(27)), (LAB_IN.sbc, 5060))
-        statuses = []
-        while True:
+        carrier.sendto(options(LAB_IN.sbc, LAB_IN.at(27)), (LAB_IN.sbc, 5060))
+        compared, call_id = 0, ""
+        while call_id != "after-torture":
             answer = carrier.recv(65536).decode(errors="replace")
-            statuses.append(answer.split(" ", 2)[1])
-            if "Call-ID: after-torture" in answer:
-                break
-        expect(statuses[-1] == "200", f"OPTIONS after them: {statuses[-1]}")
-        expect("400" in statuses, f"nothing was refused: {statuses}")
+            status, call_id = int(answer.split(" ", 2)[1]), re.search(r"(?im)^(?:call-id|i)\s*:\s*(\S+)", answer).group(1)
+            if call_id in due:
+                name, expected = due[call_id]
+                expect(status == expected, f"{name} is answered {status}, not {expected}")
+                compared += 1
+        expect(status == 200, f"OPTIONS after them: {status}")
+        # Answers to Vias with another port than ours go elsewhere.
+        expect(compared >= 5, f"only {compared} of {len(due)} refusals came")
     sipp = LAB_IN.sipp("uac_basic", LAB_IN.at(27), "-s", TO + "00")
     sipp.done()
 
 
-def options(lab, address):
+def options(sbc, address):
     return (
-        f"OPTIONS sip:{lab.sbc} SIP/2.0\r\nVia: SIP/2.0/UDP {address}:5060;branch=z9hG4bKafter;rport\r\n"
-        f"From: <sip:a@{address}>;tag=1\r\nTo: <sip:{lab.sbc}>\r\nCall-ID: after-torture\r\nCSeq: 1 OPTIONS\r\n"
+        f"OPTIONS sip:{sbc} SIP/2.0\r\nVia: SIP/2.0/UDP {address}:5060;branch=z9hG4bKafter;rport\r\n"
+        f"From: <sip:a@{address}>;tag=1\r\nTo: <sip:{sbc}>\r\nCall-ID: after-torture\r\nCSeq: 1 OPTIONS\r\n"
         "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     ).encode()
 
