@@ -167,13 +167,15 @@ fn emergency(config: &Config, facts: &Facts, tenant: &Arc<Tenant>, trace: &mut T
         &facts.dialled,
         "emergency number: passes before policy and limits",
     );
-    let own = &config.sbc.emergency.carriers;
-    let mut carriers = carriers_of(config, own, trace);
-    for carrier in carriers_of(config, &tenant.carriers, trace) {
-        if !carriers.iter().any(|known| known.id == carrier.id) {
-            carriers.push(carrier);
-        }
-    }
+    let mut wanted = config.sbc.emergency.carriers.clone();
+    wanted.extend(
+        tenant
+            .carriers
+            .iter()
+            .filter(|id| !config.sbc.emergency.carriers.contains(id))
+            .cloned(),
+    );
+    let mut carriers = carriers_of(config, &wanted, trace);
     if carriers.is_empty() {
         // Nobody configured a way: every carrier there is, rather than none.
         carriers = config
