@@ -216,6 +216,7 @@ impl<E: Ears> WireTask<E> {
                 self.transactions.send_ack(&draft, hop, &sent_by);
             }
             Command::ShedNewCalls(retry_after) => self.transactions.shed_new_calls(retry_after),
+            Command::Spare(users) => self.transactions.spare(users),
         }
     }
 

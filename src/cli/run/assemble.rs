@@ -7,6 +7,7 @@ use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
 use crate::sip::Transport;
 use crate::sip::transaction::{Limits, Timers};
+use std::collections::HashSet;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -111,14 +112,19 @@ pub fn timers(config: &Config) -> Timers {
 /// What peers may make the node remember; emergency numbers are never shed.
 pub fn limits(config: &Config) -> Limits {
     let sbc = &config.sbc;
-    let priority = sbc
-        .emergency
-        .numbers
-        .iter()
-        .flat_map(|number| [number.to_string(), format!("+{number}")]);
     Limits {
         retry_after: sbc.guard.retry_after,
-        priority_users: Arc::new(priority.collect()),
+        priority_users: priority_users(config),
         ..Limits::default()
     }
+}
+
+/// Emergency numbers as they are dialled: shards spare them.
+pub fn priority_users(config: &Config) -> Arc<HashSet<String>> {
+    let numbers = config.sbc.emergency.numbers.iter();
+    Arc::new(
+        numbers
+            .flat_map(|number| [number.to_string(), format!("+{number}")])
+            .collect(),
+    )
 }

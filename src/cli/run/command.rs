@@ -100,7 +100,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
     loop {
         tokio::select! {
-            Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome),
+            Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome).await,
             _ = certificates.tick() => running.reload_certificates(&*observer).await,
             Some(()) = signals.reload.recv() => {
                 watch.reload();
@@ -143,9 +143,9 @@ fn tell_start(running: &Running, admin: SocketAddr) {
     );
 }
 
-fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
+async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
     if let Reload::Applied { config, .. } = outcome {
-        let waiting = running.apply(config);
+        let waiting = running.apply(config).await;
         if !waiting.is_empty() {
             tracing::warn!(
                 keys = waiting.join(", "),

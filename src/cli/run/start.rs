@@ -153,8 +153,10 @@ impl Running {
     /// Takes over what of a new configuration is not read call by call. Returns the keys of `sbc.toml` whose changes
     /// wait for a restart.
     #[must_use]
-    pub fn apply(&self, config: &Config) -> Vec<&'static str> {
+    pub async fn apply(&self, config: &Config) -> Vec<&'static str> {
         self.admission.publish(config);
+        // Fails only when the shards are gone, and then nothing is shed any more.
+        let _stopped = self.signalling.handle().spare(&assemble::priority_users(config)).await;
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
         self.node.resolver.store(Arc::new(resolver));
         waiting(&self.began_with, &config.sbc)

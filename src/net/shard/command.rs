@@ -2,6 +2,8 @@
 
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One wish.
@@ -26,4 +28,6 @@ pub enum Command {
     Ack { draft: RequestDraft, hop: Hop },
     /// While `Some`, new INVITEs are refused statelessly with this Retry-After at least.
     ShedNewCalls(Option<Duration>),
+    /// From now on these user parts are never shed: emergency numbers, as dialled.
+    Spare(Arc<HashSet<String>>),
 }

@@ -3,6 +3,7 @@
 use super::Command;
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -66,6 +67,14 @@ impl SignallingHandle {
     pub async fn shed_new_calls(&self, retry_after: Option<Duration>) -> Result<(), Stopped> {
         for shard in 0..self.shards.len() {
             self.send(shard, Command::ShedNewCalls(retry_after)).await?;
+        }
+        Ok(())
+    }
+
+    /// From now on all shards spare INVITEs to these user parts: emergency numbers, as dialled.
+    pub async fn spare(&self, users: &Arc<HashSet<String>>) -> Result<(), Stopped> {
+        for shard in 0..self.shards.len() {
+            self.send(shard, Command::Spare(users.clone())).await?;
         }
         Ok(())
     }

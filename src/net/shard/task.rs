@@ -131,6 +131,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 None => self.counters.sends_failed.add(),
             },
             Command::ShedNewCalls(retry_after) => self.transactions.shed_new_calls(retry_after),
+            Command::Spare(users) => self.transactions.spare(users),
         }
     }
 

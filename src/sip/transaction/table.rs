@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +143,11 @@ impl Transactions {
     /// ACK, BYE, OPTIONS and priority users pass.
     pub fn shed_new_calls(&mut self, retry_after: Option<Duration>) {
         self.admission.shed(retry_after);
+    }
+
+    /// From now on INVITEs to these user parts are never shed ([`Limits::priority_users`](super::Limits)).
+    pub fn spare(&mut self, users: Arc<HashSet<String>>) {
+        self.settings.limits.priority_users = users;
     }
 
     /// What happened so far.
