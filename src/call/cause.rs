@@ -111,6 +111,8 @@ impl Cause {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Cause::Refused { retry_after, .. } => retry_after.map(|span| span.as_secs()),
+            // Ports come back with the calls that end.
+            Cause::NoMediaPort { .. } => Some(5),
             _ => None,
         }
     }

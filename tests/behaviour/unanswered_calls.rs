@@ -175,15 +175,16 @@ async fn without_a_free_media_port_nobody_rings() {
     lab.teams.set_script(Script::answer());
     // 200 ports, up to four for a call: the range is used up by at most a hundred calls.
     let mut held = Vec::new();
-    let status = loop {
+    let ending = loop {
         let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
         match caller.answered().await {
             Ok(()) => held.push(caller),
-            Err(_) => break caller.ended().await.unwrap().status,
+            Err(_) => break caller.ended().await.unwrap(),
         }
         assert!(held.len() <= 100, "more calls than ports");
     };
-    assert_eq!(status, Some(503));
+    assert_eq!(ending.status, Some(503));
+    assert!(ending.retry_after.is_some(), "a peer has to know when to come back");
     for caller in &held {
         caller.hang_up().await.unwrap();
     }
