@@ -1,5 +1,6 @@
 # A static binary in an empty root: no shell, no package, no C library to patch. Names are resolved by the binary itself,
-# which is what allows glibc to be linked statically (getaddrinfo is never called).
+# which is what allows glibc to be linked statically (getaddrinfo is never called). Random numbers come from /dev/urandom
+# there: every container runtime has it, a bare chroot needs the nodes /dev/random and /dev/urandom.
 #
 #   docker build -t portcullis .
 #   docker run --network host -v /etc/portcullis/config:/etc/portcullis/config portcullis
