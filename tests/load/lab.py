@@ -4,6 +4,7 @@ CPU and memory from /proc, and an end that reaches only what was started here, b
 Needs root, Linux and two cores. Missing programs are installed with apt."""
 
 import atexit
+import contextlib
 import csv
 import json
 import os
@@ -38,14 +39,24 @@ def need(*programs):
         print("installing", *missing, file=sys.stderr)
         quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
         subprocess.run(["apt-get", "-q", "update"], check=True, **quiet)
-        # A daemon that a package would start now is none of ours.
-        with open("/usr/sbin/policy-rc.d", "x") as policy:
-            policy.write("#!/bin/sh\nexit 101\n")
-        os.chmod("/usr/sbin/policy-rc.d", 0o755)
-        try:
+        with no_daemons_started():
             subprocess.run(["apt-get", "-qy", "--no-install-recommends", "install", *missing], check=True, **quiet)
-        finally:
-            os.unlink("/usr/sbin/policy-rc.d")
+
+
+@contextlib.contextmanager
+def no_daemons_started():
+    """A daemon that a package would start now is none of ours. A machine that has a policy of its own keeps it."""
+    path = "/usr/sbin/policy-rc.d"
+    if os.path.exists(path):
+        yield
+        return
+    with open(path, "x") as policy:
+        policy.write("#!/bin/sh\nexit 101\n")
+    os.chmod(path, 0o755)
+    try:
+        yield
+    finally:
+        os.unlink(path)
 
 
 class Lab:
