@@ -2,6 +2,7 @@
 //! late are acknowledged and hung up.
 
 use super::cause::Cause;
+use super::child::Turn;
 use super::event::{CallNews, Effect, PeerVerdict};
 use super::hunt::Next;
 use super::id::LegIndex;
@@ -9,14 +10,16 @@ use super::leg::LegState;
 use super::leg_media::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
+use crate::app::payload::Status;
 use crate::dial::{AttemptFailure, PeerName};
 use crate::moment::Moment;
+use crate::sdp;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::{Flow, Hop, Method};
 
 /// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
-const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+pub(super) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Call {
     pub(super) fn answered(&mut self, index: LegIndex, fork: usize, message: &Message, flow: &Flow, now: Moment) {
@@ -42,8 +45,22 @@ impl Call {
             self.hop_failed(index, failure, Next::Stop, now);
             return;
         }
+        self.turn_child_of(index, Turn::new(Status::InProgress, 200), now);
+        match self.screening_of(index) {
+            Some(hook) => self.screen(index, &hook, now),
+            None => self.accept(index, now),
+        }
+    }
+
+    /// This destination gets the caller; all others are given up.
+    pub(super) fn accept(&mut self, index: LegIndex, now: Moment) {
+        if self.is_engaging() {
+            self.engage(index, now);
+            return;
+        }
         self.winner = Some(index);
-        self.cancel_losers(index);
+        self.cancel_losers(index, now);
+        self.dial_bridged(now);
         self.answer_caller(index, now);
     }
 
@@ -65,19 +82,41 @@ impl Call {
             Some(body) => leg
                 .media
                 .take_answer(&terms, &body, true)
-                .map_err(|refusal| refusal.to_string()),
+                .map_err(|refusal| refusal.to_string())?,
             // The answer came in a provisional response, and the 200 does not repeat it.
-            None if leg.media.negotiated.is_some() => {
-                leg.media.offered = None;
-                Ok(())
-            }
-            None => Err("its 200 has no session description".into()),
+            None if leg.media.negotiated.is_some() => leg.media.offered = None,
+            None => return Err("its 200 has no session description".into()),
+        }
+        match self.settled_here {
+            true => self.fits_caller(index),
+            false => Ok(()),
         }
     }
 
-    /// 200 to the caller with what the callee settled, and media both ways.
+    /// Whether the audio of a leg can go to a caller whose codec is settled already, and back.
+    pub(super) fn fits_caller(&self, index: LegIndex) -> Result<(), String> {
+        let settled = |index| self.leg(index).and_then(|leg| leg.media.negotiated.as_ref());
+        let (Some(caller), Some(callee)) = (settled(LegIndex::CALLER), settled(index)) else {
+            return Err("one side has no media".into());
+        };
+        let spoken = |settled: &sdp::Negotiated| settled.speech().map(|speech| speech.format.clone());
+        let heard = |from: &sdp::Negotiated, to: &sdp::Negotiated| {
+            let format = spoken(from)?;
+            to.formats
+                .iter()
+                .any(|known| known.format.same_codec(&format))
+                .then_some(())
+        };
+        heard(caller, callee)
+            .zip(heard(callee, caller))
+            .map(|_| ())
+            .ok_or_else(|| "the caller was answered with a codec that this destination does not speak".into())
+    }
+
+    /// 200 to the caller with what the callee settled, where it was not answered before, and media both ways.
     fn answer_caller(&mut self, index: LegIndex, now: Moment) {
         let described = match self.offer.is_some() {
+            _ if self.settled_here => Ok(()),
             true => self.answer_caller_media(index).map_err(|refusal| refusal.to_string()),
             false => self.offer_to_caller(index),
         };
@@ -86,6 +125,11 @@ impl Call {
             return;
         }
         self.connect(index, now);
+        self.accept_caller(now);
+    }
+
+    /// 200 to the caller with the description that it has been given.
+    pub(super) fn accept_caller(&mut self, now: Moment) {
         let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
             return;
         };
@@ -118,6 +162,7 @@ impl Call {
         self.milestones.answered = Some(now);
         self.respond(transaction, draft.body("application/sdp", body));
         self.tell(CallNews::Answered);
+        self.turn_caller(Turn::new(Status::InProgress, 200), now);
     }
 
     /// The caller made no offer: ours, with what the callee can take, goes in the 200 and its answer comes in the ACK.
@@ -136,7 +181,7 @@ impl Call {
             .ok_or_else(|| "media is not open".into())
     }
 
-    fn cancel_losers(&mut self, winner: LegIndex) {
+    fn cancel_losers(&mut self, winner: LegIndex, now: Moment) {
         let others: Vec<LegIndex> = self
             .legs
             .iter()
@@ -145,10 +190,29 @@ impl Call {
             .filter(|index| *index != winner)
             .collect();
         for index in others {
-            self.give_up(index, Some(COMPLETED_ELSEWHERE.into()));
-            self.close_media(index);
+            self.let_go(index, COMPLETED_ELSEWHERE);
         }
-        self.ringing.clear();
+        if self.app.is_some() {
+            self.end_children(Some(winner), now);
+            if let Some(position) = self.attempt_of(winner)
+                && let Some(ringing) = self.ringing.get_mut(position)
+            {
+                ringing.settle();
+            }
+        } else {
+            self.ringing.clear();
+        }
+    }
+
+    /// CANCEL for a leg that rings, BYE for one that was answered (and is screened).
+    pub(super) fn let_go(&mut self, index: LegIndex, reason: &str) {
+        if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
+            self.hang_up(index, Some(reason.to_owned()));
+        } else {
+            self.give_up(index, Some(reason.to_owned()));
+        }
+        self.close_line(index);
+        self.close_media(index);
     }
 
     /// A 200 that crossed our CANCEL: it is acknowledged and hung up (RFC 3261 §9.1).

@@ -46,6 +46,15 @@ pub enum Cause {
     DialogLost { side: Party },
     /// An administrator or the end of a drain.
     Cleared { detail: String },
+    /// The application has no verbs for the call.
+    ApplicationFailed { detail: String },
+    /// The application said no, or ended without an answer.
+    ApplicationDeclined {
+        status: u16,
+        phrase: String,
+        headers: Vec<(String, String)>,
+        detail: String,
+    },
     /// The request could not be served as it stood.
     BadRequest { status: u16, detail: String },
     /// The caller's session interval is below what is accepted; seconds (RFC 4028 §6).
@@ -60,7 +69,8 @@ impl Cause {
         match self {
             Cause::HungUp { .. } | Cause::CallerGaveUp => 487,
             Cause::Refused { status, .. } | Cause::BadRequest { status, .. } => *status,
-            Cause::NoAnswer => 480,
+            Cause::NoAnswer | Cause::ApplicationFailed { .. } => 480,
+            Cause::ApplicationDeclined { status, .. } => *status,
             Cause::Unreachable { .. } | Cause::NoMediaPort { .. } | Cause::Cleared { .. } => 503,
             Cause::MediaRefused { .. } => 488,
             Cause::AckLost { .. }
@@ -86,7 +96,11 @@ impl Cause {
             Cause::NoMediaPort { .. } => (47, "No media port free"),
             Cause::Unreachable { .. } => (27, "Destination out of order"),
             Cause::Fault { .. } => (41, "Temporary failure"),
-            Cause::Refused { .. } | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => return None,
+            Cause::ApplicationFailed { .. } => (31, "Normal, unspecified"),
+            Cause::Refused { .. }
+            | Cause::BadRequest { .. }
+            | Cause::IntervalTooSmall { .. }
+            | Cause::ApplicationDeclined { .. } => return None,
         };
         Some(format!("Q.850;cause={cause};text=\"{text}\""))
     }
@@ -95,6 +109,7 @@ impl Cause {
     pub fn phrase(&self) -> &str {
         match self {
             Cause::Refused { phrase, .. } => phrase,
+            Cause::ApplicationDeclined { phrase, .. } if !phrase.is_empty() => phrase,
             other => crate::sip::message::reason_phrase(other.status()),
         }
     }
@@ -131,6 +146,15 @@ impl Cause {
         }
     }
 
+    /// Headers that only this cause has: what an application gave, or why it has failed.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        match self {
+            Cause::ApplicationFailed { detail } => vec![("X-Reason".into(), detail.clone())],
+            Cause::ApplicationDeclined { headers, .. } => headers.clone(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A word for metrics and the CDR.
     pub fn label(&self) -> &'static str {
         match self {
@@ -146,6 +170,8 @@ impl Cause {
             Cause::DialogLost { .. } => "dialog_lost",
             Cause::MediaLost { .. } => "media_lost",
             Cause::Cleared { .. } => "cleared",
+            Cause::ApplicationFailed { .. } => "application_failed",
+            Cause::ApplicationDeclined { .. } => "application_declined",
             Cause::BadRequest { .. } => "bad_request",
             Cause::IntervalTooSmall { .. } => "interval_too_small",
             Cause::Fault { .. } => "fault",
@@ -159,9 +185,12 @@ impl Cause {
             Cause::SessionExpired { side } | Cause::DialogLost { side } | Cause::MediaLost { side, .. } => *side,
             Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
             Cause::Refused { .. } | Cause::NoAnswer | Cause::Unreachable { .. } => Party::Callee,
-            Cause::MediaRefused { .. } | Cause::NoMediaPort { .. } | Cause::Cleared { .. } | Cause::Fault { .. } => {
-                Party::Node
-            }
+            Cause::MediaRefused { .. }
+            | Cause::NoMediaPort { .. }
+            | Cause::Cleared { .. }
+            | Cause::ApplicationFailed { .. }
+            | Cause::ApplicationDeclined { .. }
+            | Cause::Fault { .. } => Party::Node,
         }
     }
 
@@ -189,7 +218,8 @@ impl Cause {
                 format!("no media from the {side} for {seconds} s: check its firewall and the address in its SDP")
             }
             Cause::Cleared { detail } | Cause::Fault { detail } => detail.clone(),
-            Cause::BadRequest { detail, .. } => detail.clone(),
+            Cause::ApplicationFailed { detail } => format!("the application failed: {detail}"),
+            Cause::BadRequest { detail, .. } | Cause::ApplicationDeclined { detail, .. } => detail.clone(),
             Cause::IntervalTooSmall { min_se } => format!("the session interval is below {min_se} s"),
         }
     }

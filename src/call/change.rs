@@ -111,15 +111,17 @@ impl Call {
         if leg.waiting.is_some() {
             return Err(500);
         }
-        let partner = self
-            .partner(index)
-            .and_then(|partner| self.leg(partner))
-            .ok_or(481_u16)?;
-        let half_done = leg.media.offered.is_some()
-            || partner.media.offered.is_some()
-            || partner.unacknowledged.is_some()
-            || partner.waiting.is_some();
+        let busy = |partner: &super::leg::Leg| {
+            partner.media.offered.is_some() || partner.unacknowledged.is_some() || partner.waiting.is_some()
+        };
+        let half_done = match self.partner(index).and_then(|partner| self.leg(partner)) {
+            _ if self.is_alone(index) => leg.media.offered.is_some(),
+            Some(partner) => leg.media.offered.is_some() || busy(partner),
+            None => return Err(481),
+        };
         match self.phase {
+            // A destination may be screened while its caller still rings.
+            Phase::Ringing if self.is_alone(index) && !half_done => Ok(()),
             Phase::Answered if self.change.is_some() || half_done => Err(491),
             Phase::Answered => Ok(()),
             Phase::Opening | Phase::Ringing | Phase::Ending | Phase::Over => Err(481),
@@ -161,6 +163,13 @@ impl Call {
             false => self.consequence(index, &offer),
         };
         let refused = match (consequence, self.partner(index)) {
+            _ if self.is_alone(index) => match self.answer_alone(index, &offer, now) {
+                Ok(()) => {
+                    self.accept_change(index, now);
+                    None
+                }
+                Err(detail) => Some(detail),
+            },
             (Err(detail), _) => Some(detail),
             (Ok(Consequence::None), _) => match self.answer_change(index, &offer) {
                 Ok(()) => {
@@ -274,12 +283,20 @@ impl Call {
 
     /// A re-INVITE without an offer: ours repeats what is in use; the answer comes in the ACK (RFC 3261 §14.2).
     fn reoffer(&mut self, index: LegIndex, now: Moment) {
+        let alone = self.is_alone(index);
         let settled = self
             .partner(index)
             .and_then(|partner| self.leg(partner))
             .and_then(|leg| leg.media.negotiated.clone());
         let Some(leg) = self.leg_mut(index) else { return };
         let terms = leg.terms.clone();
+        if alone {
+            match leg.media.repeat_offer(&terms) {
+                Some(_) => self.accept_change(index, now),
+                None => self.refuse_change(index, 488, None),
+            }
+            return;
+        }
         let offered = settled.and_then(|settled| {
             let direction = terms.media.hold.offered(settled.carried_direction());
             leg.media.offer(&terms, &settled.formats(), direction)
@@ -468,7 +485,9 @@ impl Call {
 
     fn dialog_lost(&mut self, change: &Change, now: Moment) {
         let side = self.leg(change.to).map_or(Party::Node, |leg| leg.side);
-        self.end(Cause::DialogLost { side }, now);
+        let cause = Cause::DialogLost { side };
+        let reason = cause.reason();
+        self.lose(change.to, cause, reason, now);
     }
 
     /// CANCEL of a peer's re-INVITE: ours goes too, and where it was accepted already it is put back.
@@ -484,8 +503,10 @@ impl Call {
     }
 
     pub(super) fn reconnect(&mut self, now: Moment) {
-        if let Some(callee) = self.winner {
-            self.connect(callee, now);
+        match self.winner {
+            Some(callee) if self.app.is_none() || self.bridged.is_some() => self.connect(callee, now),
+            _ if self.app.is_some() => self.connect_alone(LegIndex::CALLER, now),
+            _ => {}
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use super::id::{LegIndex, Token};
 use super::record::CallRecord;
-use crate::dial::{NextHop, PeerName};
+use crate::app::payload::{Kind, Properties};
+use crate::app::sid::CallSid;
+use crate::app::verb::{Dial, Hook, SipRequest, Verb};
+use crate::dial::{DialPlan, NextHop, PeerName};
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Flow, Hop};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Something that happened.
@@ -43,6 +47,75 @@ pub enum Event {
     Tick,
     /// An administrator, or the end of a drain.
     Clear { detail: String },
+    /// The plan of the dial that waits for it, or why there is none.
+    Planned { result: Result<Box<DialPlan>, String> },
+    /// The application's answer to a question; the error says what went wrong.
+    Answered { ask: u32, result: Result<Reply, String> },
+    /// A sound on a leg has come to its end.
+    Played {
+        leg: LegIndex,
+        play: u32,
+        outcome: PlayOutcome,
+    },
+    /// A key was pressed on a leg.
+    Digit { leg: LegIndex, digit: char },
+    /// The application, or somebody over REST, wants something of the call.
+    Command(Box<Command>),
+    /// The application's WebSocket is closed for good.
+    Disconnected,
+}
+
+/// What an application answers a question with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// Empty: nothing said.
+    pub verbs: Vec<Verb>,
+}
+
+/// How a sound ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlayOutcome {
+    Completed {
+        played: Duration,
+    },
+    Stopped {
+        played: Duration,
+    },
+    /// It could not be had, or the leg can't play.
+    Failed {
+        why: String,
+    },
+}
+
+/// What somebody wants of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// The call_sid of the leg that is meant; the caller's without one.
+    pub leg: Option<CallSid>,
+    pub wish: Wish,
+}
+
+/// The wish itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// Other verbs, instead of those left or after them.
+    Verbs {
+        verbs: Vec<Verb>,
+        append: bool,
+    },
+    /// An application to be fetched.
+    Redirect(Hook),
+    /// The end of the call.
+    HangUp,
+    /// Say or play something to one side of a bridge.
+    Whisper(Vec<Verb>),
+    Mute(bool),
+    Digits {
+        digits: String,
+        duration: Duration,
+    },
+    Request(Box<SipRequest>),
+    Tag(serde_json::Map<String, serde_json::Value>),
 }
 
 /// Why a request got no final response.
@@ -100,6 +173,11 @@ pub enum Effect {
         a: LegId,
         b: LegId,
     },
+    /// A leg has taken another place in the call.
+    LegMoved {
+        from: LegIndex,
+        to: LegIndex,
+    },
     CloseMedia {
         leg: LegIndex,
         handle: LegId,
@@ -135,8 +213,80 @@ pub enum Effect {
         verdict: PeerVerdict,
     },
     Tell(CallNews),
+    /// Plan the targets of a dial; [`Event::Planned`] follows.
+    Plan {
+        dial: Box<Dial>,
+    },
+    /// Ask the application; [`Event::Answered`] follows.
+    Ask {
+        ask: u32,
+        leg: LegIndex,
+        kind: Kind,
+        hook: Hook,
+        properties: Properties,
+    },
+    /// Tell the application; its answer is not waited for. In order.
+    Notify {
+        leg: LegIndex,
+        kind: Kind,
+        hook: Hook,
+        properties: Properties,
+    },
+    /// Play a sound on a leg; [`Event::Played`] follows.
+    Play {
+        leg: LegIndex,
+        handle: LegId,
+        play: u32,
+        sound: Sound,
+    },
+    StopPlaying {
+        handle: LegId,
+        play: u32,
+    },
+    /// Report the keys that are pressed on a leg, or no longer.
+    Listen {
+        handle: LegId,
+        on: bool,
+    },
+    SendDigits {
+        handle: LegId,
+        digits: String,
+        duration: Duration,
+    },
+    /// Block what a leg's peer says, or no longer.
+    Mute {
+        handle: LegId,
+        on: bool,
+    },
+    /// The application has no more to do with this call.
+    ApplicationOver,
     /// The call is over and its record complete.
     Over(Box<CallRecord>),
+}
+
+/// What is to be played.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sound {
+    pub source: Source,
+    /// How often; `None`: until it is stopped.
+    pub times: Option<u32>,
+    pub seek: Duration,
+    /// Not longer than this.
+    pub limit: Option<Duration>,
+    /// Over what the other side says, instead of it.
+    pub mixed: bool,
+}
+
+/// Where a sound comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Source {
+    /// A URL, or a file under the media folder.
+    Url(String),
+    Speech {
+        text: String,
+        language: Option<String>,
+        voice: Option<String>,
+    },
 }
 
 /// What an attempt taught about a gateway or hub.
@@ -161,5 +311,10 @@ pub enum CallNews {
     Hunting {
         from: PeerName,
         why: String,
+    },
+    /// Something is wrong with what the application wants, or with the application.
+    ApplicationError {
+        what: &'static str,
+        detail: String,
     },
 }

@@ -1,6 +1,7 @@
 //! Hunting: the hops of an attempt one after the other, until one answers or fails for good.
 
 use super::cause::{Cause, Party};
+use super::child::Child;
 use super::event::{CallNews, Effect, PeerVerdict, SendFailure};
 use super::id::LegIndex;
 use super::leg::{Leg, LegState};
@@ -25,22 +26,36 @@ pub struct Ringing {
     pub(super) silent_until: Option<Moment>,
     /// Unanswered by then: it counts as not answered.
     pub(super) rings_until: Option<Moment>,
+    /// How long it may ring.
+    pub(super) limit: Duration,
     /// The last hop's failure.
-    failure: Option<AttemptFailure>,
+    pub(super) failure: Option<AttemptFailure>,
     /// Nothing more comes of it.
-    over: bool,
+    pub(super) over: bool,
+    /// What an application that dialled knows of it.
+    pub(super) child: Option<Child>,
 }
 
 impl Ringing {
-    pub(super) fn new(attempt: Attempt) -> Ringing {
+    /// An attempt that rings for `limit` where it has no limit of its own.
+    pub(super) fn new(attempt: Attempt, limit: Duration) -> Ringing {
         Ringing {
             hops: attempt.hops.into(),
             leg: None,
             silent_until: None,
             rings_until: None,
+            limit: attempt.ringing.unwrap_or(limit),
             failure: None,
             over: false,
+            child: None,
         }
+    }
+
+    /// The destination has its fate: no timer runs for it any more.
+    pub(super) fn settle(&mut self) {
+        self.over = true;
+        self.silent_until = None;
+        self.rings_until = None;
     }
 }
 
@@ -69,6 +84,9 @@ impl Call {
         ringing.leg = Some(index);
         let mut leg = Leg::new(index, Party::Callee, hop.terms.clone(), hop.contact_user.clone());
         leg.record.peer = Some(hop.peer.clone());
+        if let Some(child) = &mut ringing.child {
+            child.leg = Some(index);
+        }
         leg.hop = Some(hop);
         self.legs.push(leg);
         self.open_media(index);
@@ -167,7 +185,10 @@ impl Call {
         if let Some(ringing) = self.ringing.get_mut(position) {
             ringing.leg = None;
             ringing.silent_until = None;
-            ringing.rings_until = None;
+            // Each gateway of a route rings anew under the limit of the whole; a target of a dial has one limit.
+            if ringing.child.is_none() {
+                ringing.rings_until = None;
+            }
             ringing.failure = Some(failure);
         }
         match next {
@@ -180,18 +201,28 @@ impl Call {
         let Some(ringing) = self.ringing.get_mut(position) else {
             return;
         };
-        ringing.over = true;
-        if let Some(failure) = ringing.failure.take() {
-            self.failures.push(failure);
+        ringing.settle();
+        let failure = ringing.failure.take().unwrap_or_else(|| {
+            AttemptFailure::local(503, "Service Unavailable", "the target has no destination".into())
+        });
+        if ringing.child.is_some() {
+            self.child_failed(position, &failure, now);
         }
-        let trying = matches!(self.phase, Phase::Opening | Phase::Ringing);
-        if trying && self.ringing.iter().all(|ringing| ringing.over) {
+        self.failures.push(failure);
+        if self.bridged.is_some() || !self.ringing.iter().all(|ringing| ringing.over) {
+            return;
+        }
+        if self.is_engaging() {
+            self.engaging_failed(now);
+        } else if self.app.is_some() {
+            self.dial_ended(now);
+        } else if matches!(self.phase, Phase::Opening | Phase::Ringing) {
             self.end(self.best_failure(), now);
         }
     }
 
     /// What the caller is told when nobody answered.
-    fn best_failure(&self) -> Cause {
+    pub(super) fn best_failure(&self) -> Cause {
         let Some(failure) = crate::dial::best_failure(&self.failures) else {
             return Cause::Unreachable {
                 detail: "the plan has no destination".into(),

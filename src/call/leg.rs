@@ -71,6 +71,8 @@ pub struct Leg {
     pub closing: Option<Token>,
     /// The Reason of the BYE that waits for an ACK.
     pub farewell: Option<String>,
+    /// Headers that an application wants in the BYE.
+    pub farewell_headers: Vec<(String, String)>,
     /// Our last re-INVITE: its 2xx may be repeated.
     pub reinvited: Option<Token>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -102,6 +104,7 @@ impl Leg {
             flow: None,
             closing: None,
             farewell: None,
+            farewell_headers: Vec::new(),
             reinvited: None,
             session_answer: None,
             waiting: None,
@@ -218,6 +221,13 @@ pub fn decorate_request(draft: RequestDraft, terms: &LegTerms) -> RequestDraft {
         draft = draft.header(*name, value);
     }
     draft
+}
+
+/// Adds headers that an application gave; a name that can't be written was refused when the verb was read.
+pub fn with_headers(draft: RequestDraft, headers: &[(String, String)]) -> RequestDraft {
+    headers.iter().fold(draft, |draft, (name, value)| {
+        draft.clone().raw_header(name, value).unwrap_or(draft)
+    })
 }
 
 /// Adds Supported where there is something to say.

@@ -100,6 +100,15 @@ impl LegMedia {
         Ok(answer.body)
     }
 
+    /// Answers the peer's offer for ourselves: its audio ends here. The error says in words why it can't.
+    pub fn answer_alone(&mut self, terms: &LegTerms, offer: &[u8]) -> Result<(), String> {
+        let answered = Session::parse(offer)
+            .map_err(Refusal::from)
+            .and_then(|session| sdp::formats_ended_here(&session, &terms.media))
+            .and_then(|formats| self.answer(terms, offer, &formats, Direction::SendRecv));
+        answered.map(|_| ()).map_err(|refusal| refusal.to_string())
+    }
+
     /// Offers again what was described last: byte for byte when the last description was an offer of ours.
     pub fn repeat_offer(&mut self, terms: &LegTerms) -> Option<String> {
         if let (Some(offer), Some(body)) = (self.last_offer.clone(), self.described.clone())

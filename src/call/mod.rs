@@ -13,15 +13,29 @@
 //! | hold, resume, codec | `change` |
 //! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
+//! | an application's terms, lines and questions | `application`, `asking`, `describing` |
+//! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands` |
+//! | calls that it places | `engaging` |
+//! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture` |
+//! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
 //! | carrying out effects | `task`, `delivery` |
 
 mod answer;
+mod application;
+mod asking;
+mod capture;
 mod cause;
 mod challenge;
 mod change;
+mod child;
+mod commands;
 mod delivery;
+mod describing;
+mod dialing;
 mod directory;
+mod ending_here;
+mod engaging;
 mod event;
 mod hop_mark;
 mod hunt;
@@ -30,9 +44,14 @@ mod leg;
 mod leg_media;
 mod location;
 mod node;
+mod playing;
 mod progress;
 mod record;
+mod referring;
 mod refresh;
+mod requesting;
+mod running;
+mod screening;
 mod sender;
 mod session_clock;
 mod setup;
@@ -44,14 +63,18 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use application::{AppTerms, CallerFacts};
 pub use cause::{Cause, Party};
 pub use directory::{CallStatus, Directory, LiveCall, Undelivered};
-pub use event::{CallNews, Effect, Event, MediaNotice, PeerVerdict, SendFailure, To};
+pub use event::{
+    CallNews, Command, Effect, Event, MediaNotice, PeerVerdict, PlayOutcome, Reply, SendFailure, Sound, Source, To,
+    Wish,
+};
 pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
 pub use node::Node;
 pub use record::{CallFacts, CallRecord, Direction, LegRecord, Milestones};
-pub use setup::Birth;
+pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use value::{Call, Phase};

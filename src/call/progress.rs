@@ -1,10 +1,12 @@
 //! What destinations answer, sorted; ringing and early media, and what the caller hears of them.
 
+use super::child::Turn;
 use super::event::{CallNews, Effect};
 use super::id::LegIndex;
 use super::leg::LegState;
 use super::leg_media::description_of;
 use super::value::Call;
+use crate::app::payload::Status;
 use crate::moment::Moment;
 use crate::sip::Flow;
 use crate::sip::dialog::Fork;
@@ -51,17 +53,28 @@ impl Call {
             Some(183) | None => 180,
             Some(status) => status,
         };
+        if let Some(position) = self.attempt_of(index) {
+            let turn = match has_early_media {
+                true => Turn::new(Status::EarlyMedia, 183),
+                false => Turn::new(Status::Ringing, 180),
+            };
+            self.turn_child(position, turn, now);
+        }
         if self.milestones.ringing.is_none() {
             self.milestones.ringing = Some(now);
             self.tell(CallNews::Ringing);
         }
         self.tell_caller(status, has_early_media);
+        if has_early_media {
+            self.turn_caller(Turn::new(Status::EarlyMedia, 183), now);
+        }
     }
 
     /// Takes the description in a provisional response; true when the caller can hear it now.
     fn early_media(&mut self, index: LegIndex, message: &Message, now: Moment) -> bool {
         let someone_elses = self.winner.is_some_and(|winner| winner != index);
-        if message.body().is_empty() || someone_elses || self.offer.is_none() {
+        let nobody_hears = self.offer.is_none() && !self.settled_here;
+        if message.body().is_empty() || someone_elses || nobody_hears || !self.early_media_wanted() {
             return false;
         }
         let Ok(Some(body)) = description_of(message) else {
@@ -73,13 +86,15 @@ impl Call {
             // Early media that can't be read is not heard; the final answer decides.
             return false;
         }
-        self.winner = Some(index);
-        if self.answer_caller_media(index).is_err() {
-            self.winner = None;
-            return false;
+        let heard = match self.settled_here {
+            true => self.fits_caller(index).is_ok(),
+            false => self.answer_caller_media(index).is_ok(),
+        };
+        if heard {
+            self.winner = Some(index);
+            self.connect(index, now);
         }
-        self.connect(index, now);
-        true
+        heard
     }
 
     /// Makes the caller's answer from what the callee settled.
@@ -129,7 +144,7 @@ impl Call {
     }
 
     /// A provisional response to the caller; with our answer when there is early media.
-    fn tell_caller(&mut self, status: u16, early_media: bool) {
+    pub(super) fn tell_caller(&mut self, status: u16, early_media: bool) {
         let Some(leg) = self.leg(LegIndex::CALLER) else { return };
         let (Some(transaction), Some(dialog)) = (leg.waiting, &leg.dialog) else {
             return;

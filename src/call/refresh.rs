@@ -22,8 +22,10 @@ impl Call {
                 continue;
             };
             if clock.expires_at <= now {
-                self.end(Cause::SessionExpired { side }, now);
-                return;
+                let cause = Cause::SessionExpired { side };
+                let reason = cause.reason();
+                self.lose(index, cause, reason, now);
+                continue;
             }
             if clock.refresh_at.is_some_and(|at| at <= now) {
                 self.refresh(index, now);

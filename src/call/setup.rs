@@ -1,5 +1,6 @@
 //! Set-up: a call is born, its media opened, its INVITEs sent.
 
+use super::application::{App, AppTerms, CallerFacts};
 use super::cause::{Cause, Party};
 use super::event::{Effect, To};
 use super::hop_mark::HopMark;
@@ -11,6 +12,7 @@ use super::location::Location;
 use super::record::{CallFacts, Milestones};
 use super::session_clock::peer_session_timer;
 use super::value::{Call, Phase};
+use crate::app::sid::CallSid;
 use crate::dial::{AttemptFailure, DialPlan, LegTerms};
 use crate::media::LegId;
 use crate::moment::Moment;
@@ -31,13 +33,20 @@ pub struct Birth<'a> {
     pub seed: u64,
     pub now: Moment,
     pub facts: CallFacts,
-    pub plan: DialPlan,
+    /// What decides about the call.
+    pub program: Program,
     /// The caller's leg.
     pub terms: Arc<LegTerms>,
     pub contact_user: String,
     pub invite: &'a Message,
     pub flow: &'a Flow,
     pub transaction: ServerTransactionId,
+    pub settings: Settings,
+}
+
+/// What all calls of a configuration go by.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
     /// Silence on a leg that should be heard ends the call.
     pub media_timeout_ends_call: bool,
     /// A call on hold for longer than this is ended.
@@ -45,6 +54,43 @@ pub struct Birth<'a> {
     /// The process's own.
     pub hop_mark: HopMark,
 }
+
+/// Everything that a call which an application places is born from.
+#[derive(Debug)]
+pub struct PlacedBirth {
+    pub id: CallId,
+    /// 64 bits of the system's randomness.
+    pub seed: u64,
+    pub now: Moment,
+    pub facts: CallFacts,
+    pub terms: Arc<AppTerms>,
+    pub caller: CallerFacts,
+    pub placing: Placing,
+    /// The terms of the place that the caller will take: any of the destinations'.
+    pub desk: Arc<LegTerms>,
+    pub settings: Settings,
+}
+
+/// What decides about a call.
+#[derive(Debug)]
+pub enum Program {
+    /// A route: it rings until somebody answers, and relays the best failure.
+    Route(DialPlan),
+    /// An application, asked for its verbs at once.
+    Application { terms: Arc<AppTerms>, caller: CallerFacts },
+}
+
+/// What an application places a call with.
+#[derive(Debug)]
+pub struct Placing {
+    pub sid: CallSid,
+    pub plan: DialPlan,
+    /// `customerData`.
+    pub tag: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// An application may leave a caller without an answer for this long.
+const UNANSWERED: Duration = Duration::from_secs(900);
 
 impl Call {
     /// A new call and the effects that begin it.
@@ -54,37 +100,15 @@ impl Call {
         caller.record.call_id = birth.invite.call_id().to_owned();
         caller.note_correlation(birth.invite);
         let mut call = Call {
-            id: birth.id,
-            facts: birth.facts,
-            milestones: Milestones::new(birth.now),
-            phase: Phase::Opening,
-            legs: vec![caller],
-            ringing: Vec::new(),
-            failures: Vec::new(),
-            winner: None,
-            deadline: Some(birth.now + birth.plan.timeout),
             max_forwards: birth.invite.max_forwards().unwrap_or(70).min(70).saturating_sub(1),
-            change: None,
-            cause: None,
-            status: 0,
-            offer: None,
-            media_timeout_ends_call: birth.media_timeout_ends_call,
-            ringing_limit: birth.plan.ringing,
-            hold_timeout: birth.hold_timeout,
-            held_since: None,
             location: Location::of(birth.invite),
-            hop_mark: birth.hop_mark.after(birth.invite.call_id()),
-            random: birth.seed,
-            requests: 0,
-            effects: Vec::new(),
+            hop_mark: birth.settings.hop_mark.after(birth.invite.call_id()),
+            ..Call::new(birth.id, birth.seed, birth.facts, caller, birth.settings, birth.now)
         };
-        if let Err(cause) = call.take_invite(birth.invite, birth.flow, &birth.plan) {
-            call.end(cause, birth.now);
-        } else {
-            call.ringing = birth.plan.attempts.into_iter().map(Ringing::new).collect();
-            call.open_media(LegIndex::CALLER);
-            for position in 0..call.ringing.len() {
-                call.next_hop(position, birth.now);
+        match birth.program {
+            Program::Route(plan) => call.begin_route(plan, birth.invite, birth.flow, birth.now),
+            Program::Application { terms, caller } => {
+                call.begin_application(terms, caller, birth.invite, birth.flow, birth.now);
             }
         }
         call.finish(birth.now);
@@ -92,8 +116,103 @@ impl Call {
         (call, effects)
     }
 
-    /// Checks the INVITE and makes the caller's dialog.
-    fn take_invite(&mut self, invite: &Message, flow: &Flow, plan: &DialPlan) -> Result<(), Cause> {
+    /// A call that an application places, and the effects that begin it.
+    pub fn place(birth: PlacedBirth) -> (Call, Vec<Effect>) {
+        let desk = Leg::new(LegIndex::CALLER, Party::Caller, birth.desk, String::new());
+        let mut call = Call::new(birth.id, birth.seed, birth.facts, desk, birth.settings, birth.now);
+        call.begin_placed(birth.terms, birth.caller, birth.placing, birth.now);
+        call.finish(birth.now);
+        let effects = std::mem::take(&mut call.effects);
+        (call, effects)
+    }
+
+    fn new(id: CallId, seed: u64, facts: CallFacts, first: Leg, settings: Settings, now: Moment) -> Call {
+        Call {
+            id,
+            facts,
+            milestones: Milestones::new(now),
+            phase: Phase::Opening,
+            legs: vec![first],
+            ringing: Vec::new(),
+            failures: Vec::new(),
+            winner: None,
+            bridged: None,
+            settled_here: false,
+            app: None,
+            deadline: None,
+            max_forwards: 69,
+            change: None,
+            cause: None,
+            status: 0,
+            offer: None,
+            media_timeout_ends_call: settings.media_timeout_ends_call,
+            hold_timeout: settings.hold_timeout,
+            held_since: None,
+            location: None,
+            hop_mark: settings.hop_mark,
+            random: seed,
+            requests: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    fn begin_route(&mut self, plan: DialPlan, invite: &Message, flow: &Flow, now: Moment) {
+        let destinations = || plan.attempts.iter().flat_map(|attempt| &attempt.hops);
+        let taken = self.take_invite(invite, flow, |session, from| {
+            let mut refusal = "no destination".to_owned();
+            for hop in destinations() {
+                match sdp::carry_offer(session, from, &hop.terms.media) {
+                    Ok(_) => return Ok(()),
+                    Err(refused) => refusal = refused.to_string(),
+                }
+            }
+            Err(refusal)
+        });
+        if let Err(cause) = taken {
+            self.end(cause, now);
+            return;
+        }
+        self.deadline = Some(now + plan.timeout);
+        let ringing = |attempt| Ringing::new(attempt, plan.ringing);
+        self.ringing = plan.attempts.into_iter().map(ringing).collect();
+        self.open_media(LegIndex::CALLER);
+        for position in 0..self.ringing.len() {
+            self.next_hop(position, now);
+        }
+    }
+
+    fn begin_application(
+        &mut self,
+        terms: Arc<AppTerms>,
+        caller: CallerFacts,
+        invite: &Message,
+        flow: &Flow,
+        now: Moment,
+    ) {
+        let taken = self.take_invite(invite, flow, |session, from| {
+            sdp::formats_ended_here(session, from)
+                .map(|_| ())
+                .map_err(|refusal| refusal.to_string())
+        });
+        let sid = self.new_sid();
+        self.app = Some(Box::new(App::new(terms, caller, sid)));
+        if let Err(cause) = taken {
+            self.end(cause, now);
+            return;
+        }
+        self.deadline = Some(now + UNANSWERED);
+        self.open_media(LegIndex::CALLER);
+        self.tell_caller_status(now);
+        self.ask_first(Some(invite), now);
+    }
+
+    /// Checks the INVITE and makes the caller's dialog; `carry` says whether its offer can be served.
+    fn take_invite(
+        &mut self,
+        invite: &Message,
+        flow: &Flow,
+        carry: impl FnOnce(&Session, &sdp::LegProfile) -> Result<(), String>,
+    ) -> Result<(), Cause> {
         if invite.max_forwards() == Some(0) {
             return Err(Cause::BadRequest {
                 status: 483,
@@ -125,25 +244,13 @@ impl Call {
         }
         let Some(offer) = offer else { return Ok(()) };
         // Media in common with at least one destination, or 488 before anybody rings.
-        let session = Session::parse(&offer).map_err(|error| Cause::MediaRefused {
-            detail: error.to_string(),
-        })?;
-        let from = &self.legs[0].terms.media;
-        let mut refusal = None;
-        for attempt in &plan.attempts {
-            for hop in &attempt.hops {
-                match sdp::carry_offer(&session, from, &hop.terms.media) {
-                    Ok(_) => {
-                        self.offer = Some(offer);
-                        return Ok(());
-                    }
-                    Err(refused) => refusal = Some(refused.to_string()),
-                }
-            }
-        }
-        Err(Cause::MediaRefused {
-            detail: refusal.unwrap_or_else(|| "no destination".into()),
-        })
+        let profile = &leg.terms.media;
+        Session::parse(&offer)
+            .map_err(|error| error.to_string())
+            .and_then(|session| carry(&session, profile))
+            .map_err(|detail| Cause::MediaRefused { detail })?;
+        self.offer = Some(offer);
+        Ok(())
     }
 
     pub(super) fn new_tag(&mut self) -> String {
@@ -186,14 +293,21 @@ impl Call {
                 leg.media.local = Some(local);
                 if !wanted {
                     self.close_media(index);
-                } else if index != LegIndex::CALLER {
-                    self.phase = Phase::Ringing;
+                } else if index == LegIndex::CALLER {
+                    self.advance(index, now);
+                } else {
+                    if self.phase == Phase::Opening {
+                        self.phase = Phase::Ringing;
+                    }
                     self.invite(index, now);
                 }
             }
             Err(detail) => {
                 leg.media.sockets = Sockets::None;
-                if wanted {
+                if wanted && self.app.is_some() && index != LegIndex::CALLER {
+                    let failure = AttemptFailure::local(503, "Service Unavailable", detail);
+                    self.hop_failed(index, failure, Next::Stop, now);
+                } else if wanted {
                     self.end(Cause::NoMediaPort { detail }, now);
                 }
             }
@@ -263,20 +377,24 @@ impl Call {
 
     /// Our offer on a leg: the caller's formats that the leg allows, or all that both allow when the caller made none.
     fn offer_for(&mut self, index: LegIndex) -> Result<String, String> {
-        let caller = self.legs.first().map(|leg| leg.terms.clone()).ok_or("no caller")?;
+        let caller = self.legs.first().ok_or("no caller")?;
+        let settled = caller.media.negotiated.clone().filter(|_| self.settled_here);
+        let caller = caller.terms.clone();
         let session = match self.offer.as_deref().map(Session::parse) {
             Some(session) => Some(session.map_err(|error| error.to_string())?),
             None => None,
         };
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
-        let (formats, direction): (Vec<Format>, Direction) = match &session {
-            Some(session) => {
+        let (formats, direction): (Vec<Format>, Direction) = match (&settled, &session) {
+            // The caller's codec stands: the destination is asked for it.
+            (Some(settled), _) => sdp::carry_settled(settled, &terms.media).map_err(|refusal| refusal.to_string())?,
+            (None, Some(session)) => {
                 let carried =
                     sdp::carry_offer(session, &caller.media, &terms.media).map_err(|refusal| refusal.to_string())?;
                 (carried.formats, carried.direction)
             }
-            None => (
+            (None, None) => (
                 sdp::formats_without_offer(&terms.media, &caller.media),
                 Direction::SendRecv,
             ),
@@ -288,7 +406,7 @@ impl Call {
 
     /// Sends the leg's INVITE as its state says: the first one, or again after a challenge or a 422.
     pub(super) fn send_invite(&mut self, index: LegIndex, now: Moment) {
-        let (max_forwards, limit) = (self.max_forwards, self.ringing_limit);
+        let max_forwards = self.max_forwards;
         let location = self.location.clone();
         let Some(leg) = self.leg_mut(index) else { return };
         let contact = leg.contact();
@@ -326,6 +444,7 @@ impl Call {
         }
         if let Some(ringing) = self.ringing_of(index) {
             ringing.silent_until = Some(now + patience);
+            let limit = ringing.limit;
             ringing.rings_until.get_or_insert(now + limit);
         }
     }

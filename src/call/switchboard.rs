@@ -6,7 +6,7 @@ use super::id::{CallId, Token};
 use super::node::Node;
 use super::record::{CallFacts, Direction};
 use super::sender::Sender;
-use super::setup::Birth;
+use super::setup::{Birth, Program, Settings};
 use super::task;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config, Limits, UnknownSource};
@@ -175,15 +175,17 @@ impl Switchboard {
             seed: rand::random(),
             now,
             facts: call_facts,
-            plan,
+            program: Program::Route(plan),
             terms,
             contact_user: facts.dialled.clone(),
             invite,
             flow,
             transaction: id,
-            media_timeout_ends_call: true,
-            hold_timeout: config.sbc.media.hold_timeout,
-            hop_mark: self.node.hop_mark,
+            settings: Settings {
+                media_timeout_ends_call: true,
+                hold_timeout: config.sbc.media.hold_timeout,
+                hop_mark: self.node.hop_mark,
+            },
         };
         self.remember(id, live.id);
         self.node.observer.happened(&Happening::CallBegan {

@@ -270,6 +270,7 @@ impl CallTask {
             }
             Effect::Peer { peer, verdict } => self.peer(&peer, &verdict),
             Effect::Tell(news) => self.tell(&news),
+            _ => {}
             Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
         }
     }

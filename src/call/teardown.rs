@@ -1,9 +1,11 @@
 //! The end: BYE and CANCEL from either side, our own BYE and CANCEL, ACKs that come or don't, the last answer.
 
-use super::cause::Cause;
+use super::cause::{Cause, Party};
+use super::child::Turn;
+use super::dialing::EndedBy;
 use super::event::Effect;
 use super::id::{LegIndex, Token};
-use super::leg::LegState;
+use super::leg::{LegState, with_headers};
 use super::leg_media::description_of;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
@@ -34,6 +36,34 @@ impl Call {
             self.refuse_change(index, 487, None);
         }
         self.begin_end(cause, now);
+        self.application_over(now);
+    }
+
+    /// A leg is lost: the call ends with it, unless an application goes on with the caller.
+    pub(super) fn lose(&mut self, index: LegIndex, cause: Cause, reason: Option<String>, now: Moment) {
+        if self.app.is_none() || index == LegIndex::CALLER || matches!(self.phase, Phase::Ending | Phase::Over) {
+            self.end_saying(cause, reason, now);
+            return;
+        }
+        if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
+            self.hang_up(index, reason);
+        }
+        self.close_media(index);
+        self.change = None;
+        self.refuse_change(LegIndex::CALLER, 488, None);
+        if let Some(leg) = self.leg_mut(index) {
+            leg.session = None;
+        }
+        if self.winner == Some(index) && self.bridged.is_some() {
+            self.dial_ended_by(match cause.ended_by() {
+                Party::Callee => EndedBy::Callee,
+                _ => EndedBy::Node,
+            });
+            self.turn_child_of(index, Turn::completed(), now);
+            self.dial_ended(now);
+        } else if let Some(position) = self.attempt_of(index) {
+            self.screening_refused(position, &cause.explain(), now);
+        }
     }
 
     /// Answers the caller's INVITE for good, with the cause's own code and reason.
@@ -61,6 +91,9 @@ impl Call {
         if let Some(text) = cause.warning() {
             draft = draft.header(HeaderName::Warning, text);
         }
+        for (name, value) in cause.headers() {
+            draft = draft.clone().raw_header(&name, value).unwrap_or(draft);
+        }
         let draft = leg.decorate(draft);
         self.status = status;
         self.respond(transaction, draft);
@@ -82,6 +115,7 @@ impl Call {
         if let Some(reason) = reason {
             draft = draft.header(HeaderName::Reason, reason);
         }
+        draft = with_headers(draft, &std::mem::take(&mut leg.farewell_headers));
         leg.state = LegState::Closing;
         let token = self.send(index, draft, to);
         if let Some(leg) = self.leg_mut(index) {
@@ -127,7 +161,7 @@ impl Call {
         if early || state == LegState::Up {
             let cause = Cause::HungUp { by };
             let reason = told_on(message).or_else(|| cause.reason());
-            self.end_saying(cause, reason, now);
+            self.lose(index, cause, reason, now);
         }
     }
 
@@ -166,7 +200,9 @@ impl Call {
             && state == LegState::Up
             && let Err(detail) = self.late_answer(index, message, now)
         {
-            self.end(Cause::MediaRefused { detail }, now);
+            let cause = Cause::MediaRefused { detail };
+            let reason = cause.reason();
+            self.lose(index, cause, reason, now);
         }
     }
 
@@ -179,6 +215,10 @@ impl Call {
         leg.media
             .take_answer(&terms, &body, true)
             .map_err(|refusal| refusal.to_string())?;
+        if self.is_alone(index) {
+            self.connect_alone(index, now);
+            return Ok(());
+        }
         self.reconnect(now);
         self.align_partner(index, &body)
     }
@@ -193,7 +233,11 @@ impl Call {
         let (index, by, state, farewell) = (leg.index, leg.side, leg.state, leg.farewell.take());
         match state {
             LegState::AwaitingAck => self.hang_up(index, farewell),
-            LegState::Up => self.end(Cause::AckLost { by }, now),
+            LegState::Up => {
+                let cause = Cause::AckLost { by };
+                let reason = cause.reason();
+                self.lose(index, cause, reason, now);
+            }
             _ => {}
         }
     }

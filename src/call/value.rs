@@ -1,5 +1,6 @@
 //! The call value: its data, and the coordinator that hands each event to the concern that owns it.
 
+use super::application::App;
 use super::cause::Cause;
 use super::change::Change;
 use super::event::{CallNews, Effect, Event, MediaNotice, To};
@@ -53,6 +54,12 @@ pub struct Call {
     pub(super) deadline: Option<Moment>,
     /// Max-Forwards of the INVITEs that we send.
     pub(super) max_forwards: u8,
+    /// Both sides talk to each other since then.
+    pub(super) bridged: Option<Moment>,
+    /// The caller's offer was answered with media of our own.
+    pub(super) settled_here: bool,
+    /// The application that decides about the call; none where a route does.
+    pub(super) app: Option<Box<App>>,
     /// A re-INVITE on its way.
     pub(super) change: Option<Change>,
     pub(super) cause: Option<Cause>,
@@ -61,8 +68,6 @@ pub struct Call {
     /// The caller's offer, until it is answered.
     pub(super) offer: Option<Vec<u8>>,
     pub(super) media_timeout_ends_call: bool,
-    /// How long one destination may ring.
-    pub(super) ringing_limit: Duration,
     pub(super) hold_timeout: Duration,
     pub(super) held_since: Option<Moment>,
     /// Where an emergency caller is.
@@ -119,6 +124,12 @@ impl Call {
             Event::AckTimeout { transaction } => self.ack_timeout(transaction, now),
             Event::Media(leg, notice) => self.media_notice(leg, notice, now),
             Event::Tick => self.tick(now),
+            Event::Planned { result } => self.dial_planned(result, now),
+            Event::Answered { ask, result } => self.asked_answered(ask, result, now),
+            Event::Played { leg, play, outcome } => self.played(leg, play, &outcome, now),
+            Event::Digit { leg, digit } => self.digit(leg, digit, now),
+            Event::Command(command) => self.commanded(*command, now),
+            Event::Disconnected => self.application_left(now),
             Event::Clear { detail } => self.end(Cause::Cleared { detail }, now),
         }
         self.finish(now);
@@ -140,6 +151,8 @@ impl Call {
         sessions
             .chain(ringing)
             .chain(self.held_until())
+            .chain(self.next_dial_timeout())
+            .chain(self.next_line_timeout())
             .chain(self.deadline)
             .min()
     }
@@ -151,14 +164,21 @@ impl Call {
                 None => self.change_response(token, message, now),
             },
             Method::Bye => self.bye_answered(token, message),
-            _ => {}
+            _ => {
+                if !self.refer_answered(token, message.status(), now) {
+                    self.request_answered(token, message.status(), now);
+                }
+            }
         }
     }
 
     fn request_failed(&mut self, token: Token, failure: &super::event::SendFailure, now: Moment) {
         if let Some(leg) = self.leg_inviting(token) {
             self.invite_failed(leg, failure, now);
-        } else if !self.change_failed(token, failure, now) {
+        } else if !self.change_failed(token, failure, now)
+            && !self.request_answered(token, None, now)
+            && !self.refer_answered(token, None, now)
+        {
             self.closed(token);
         }
     }
@@ -175,8 +195,7 @@ impl Call {
             Some(Method::Bye) => self.bye(leg, transaction, message, now),
             Some(Method::Invite) => self.reinvite(leg, transaction, message, flow, now),
             Some(Method::Options) => self.answer_plainly(leg, transaction, 200),
-            // We never subscribe (RFC 6665 §4.1.3).
-            Some(Method::Notify) => self.answer_plainly(leg, transaction, 481),
+            Some(Method::Notify) => self.notified(leg, transaction, message, now),
             _ => self.answer_plainly(leg, transaction, 405),
         }
     }
@@ -193,7 +212,7 @@ impl Call {
         true
     }
 
-    fn answer_plainly(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {
+    pub(super) fn answer_plainly(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {
         let Some(leg) = self.leg(index) else { return };
         let allow = leg.terms.allow.clone();
         let draft = leg
@@ -214,13 +233,12 @@ impl Call {
                     seconds: span.as_secs(),
                 });
                 if self.media_timeout_ends_call && self.phase == Phase::Answered {
-                    self.end(
-                        Cause::MediaLost {
-                            side,
-                            seconds: span.as_secs(),
-                        },
-                        now,
-                    );
+                    let cause = Cause::MediaLost {
+                        side,
+                        seconds: span.as_secs(),
+                    };
+                    let reason = cause.reason();
+                    self.lose(index, cause, reason, now);
                 }
             }
             MediaNotice::Closed(stats) => {
@@ -229,8 +247,11 @@ impl Call {
                 let lost = leg.media.handle().is_some();
                 leg.media.sockets = Sockets::None;
                 if lost {
-                    let detail = "the media worker has closed a leg in use".into();
-                    self.end(Cause::Fault { detail }, now);
+                    let cause = Cause::Fault {
+                        detail: "the media worker has closed a leg in use".into(),
+                    };
+                    let reason = cause.reason();
+                    self.lose(index, cause, reason, now);
                 }
             }
         }
@@ -254,6 +275,8 @@ impl Call {
         }
         self.first_response_timeouts(now);
         self.ringing_timeouts(now);
+        self.dial_timeouts(now);
+        self.line_timeouts(now);
         self.session_timers(now);
     }
 

@@ -39,7 +39,12 @@ pub fn plan(
         planned.sort_by_key(|(held, _)| *held);
         hops.extend(planned.into_iter().map(|(_, hop)| hop));
     }
-    Attempt { hops }
+    Attempt {
+        target: None,
+        ringing: None,
+        confirm: None,
+        hops,
+    }
 }
 
 /// What a gateway is called in health tables, traces and metrics.

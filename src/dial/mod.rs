@@ -9,4 +9,5 @@ mod plan;
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
     Attempt, Credentials, DialPlan, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
+    TargetName,
 };

@@ -22,7 +22,17 @@ pub struct DialPlan {
 /// One destination: its hops are tried in order until one answers or fails for good.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
+    pub target: Option<TargetName>,
+    pub ringing: Option<Duration>,
+    pub confirm: Option<crate::app::verb::Hook>,
     pub hops: Vec<PlannedHop>,
+}
+
+/// STUB
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetName {
+    pub kind: String,
+    pub name: String,
 }
 
 /// One INVITE to be sent, planned to the last header.
@@ -155,5 +165,10 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+impl TargetName {
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }

@@ -4,6 +4,7 @@ use super::codec::{Codec, Format};
 use super::direction::Direction;
 use super::error::Refusal;
 use super::local::{AudioLine, LocalMedia, OFFERED_TAG};
+use super::negotiated::Negotiated;
 use super::profile::{Auxiliary, LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
 use serde::{Deserialize, Serialize};
@@ -71,15 +72,7 @@ impl fmt::Debug for Offer {
 /// Decides whether a peer's offer can be taken and what of it the other leg is offered. A refusal here comes before
 /// anybody's phone rings.
 pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -> Result<Carried, Refusal> {
-    let (_, audio) = remote_offer.audio_for(from)?;
-    from.addresses.check(audio.address)?;
-    if let Some(rtcp) = audio.rtcp {
-        from.addresses.check(rtcp.ip())?;
-    }
-    if from.security == Security::SdesRequired && !audio.crypto.iter().any(|line| line.is_acceptable()) {
-        let offered = audio.crypto.iter().map(|line| line.suite.clone()).collect();
-        return Err(Refusal::NoCrypto { offered });
-    }
+    let audio = carriable(remote_offer, from)?;
     let mut left_out = Vec::new();
     let mut formats = common(audio, from, to, &mut left_out);
     if formats.iter().all(|format| format.codec.is_auxiliary()) {
@@ -105,6 +98,36 @@ pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -
         direction: to.hold.offered(audio.direction),
         left_out,
     })
+}
+
+/// What a leg that is settled already becomes in an offer on another one: its formats as far as `to` allows them, and its
+/// peer's direction.
+pub fn carry_settled(settled: &Negotiated, to: &LegProfile) -> Result<(Vec<Format>, Direction), Refusal> {
+    let known = settled.formats();
+    let mut formats: Vec<Format> = known.iter().filter(|format| to.allows(format)).cloned().collect();
+    if formats.iter().all(|format| format.codec.is_auxiliary()) {
+        return Err(Refusal::NothingInCommon {
+            peer: known.iter().map(ToString::to_string).collect(),
+            allowed: to.codecs.iter().map(ToString::to_string).collect(),
+        });
+    }
+    add_auxiliary(&mut formats, to, |switch| switch == Auxiliary::Always);
+    let (formats, _unnumbered) = number(formats, customary);
+    Ok((formats, to.hold.offered(settled.carried_direction())))
+}
+
+/// The audio of a peer's offer, when its addresses and its protection can be taken.
+pub(super) fn carriable<'a>(remote_offer: &'a Session, from: &LegProfile) -> Result<&'a Audio, Refusal> {
+    let (_, audio) = remote_offer.audio_for(from)?;
+    from.addresses.check(audio.address)?;
+    if let Some(rtcp) = audio.rtcp {
+        from.addresses.check(rtcp.ip())?;
+    }
+    if from.security == Security::SdesRequired && !audio.crypto.iter().any(|line| line.is_acceptable()) {
+        let offered = audio.crypto.iter().map(|line| line.suite.clone()).collect();
+        return Err(Refusal::NoCrypto { offered });
+    }
+    Ok(audio)
 }
 
 /// All that both legs' profiles allow, in `to`'s order: for an offer on `to` while the other leg has not offered yet.

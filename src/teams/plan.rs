@@ -19,6 +19,9 @@ pub fn plan(facts: PlanFacts<'_>, number: E164, voicemail: bool, held: impl Fn(&
     }
     planned.sort_by_key(|(held, _)| *held);
     Attempt {
+        target: None,
+        ringing: None,
+        confirm: None,
         hops: planned.into_iter().map(|(_, hop)| hop).collect(),
     }
 }

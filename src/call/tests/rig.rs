@@ -25,6 +25,8 @@ pub struct Rig {
     pub acknowledged: Vec<ServerTransactionId>,
     pub verdicts: Vec<(PeerName, PeerVerdict)>,
     pub news: Vec<CallNews>,
+    /// What an application's call wants done beside signalling, in order.
+    pub wishes: Vec<Effect>,
     pub bridges: usize,
     /// Requests of peers, and whether they have their final answer.
     pub(super) requests: HashMap<ServerTransactionId, (LegIndex, Message, bool)>,
@@ -67,6 +69,7 @@ impl Rig {
             acknowledged: Vec::new(),
             verdicts: Vec::new(),
             news: Vec::new(),
+            wishes: Vec::new(),
             bridges: 0,
             requests: HashMap::from([(Rig::first_transaction(), (LegIndex::CALLER, invite.clone(), false))]),
             invite,
@@ -200,6 +203,16 @@ impl Rig {
             Effect::Acknowledged { transaction } => self.acknowledged.push(transaction),
             Effect::Peer { peer, verdict } => self.verdicts.push((peer, verdict)),
             Effect::Tell(news) => self.news.push(news),
+            Effect::Plan { .. }
+            | Effect::Ask { .. }
+            | Effect::Notify { .. }
+            | Effect::Play { .. }
+            | Effect::StopPlaying { .. }
+            | Effect::Listen { .. }
+            | Effect::SendDigits { .. }
+            | Effect::Mute { .. }
+            | Effect::LegMoved { .. }
+            | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::peers::{CONTOSO, SBC, carrier_invite, carrier_sdp, teams_invite, teams_sdp};
 use super::rig::{Rig, flow, parse};
-use crate::call::{Birth, Call, CallFacts, CallId, Direction, HopMark};
+use crate::call::{AppTerms, Birth, Call, CallFacts, CallId, CallerFacts, Direction, HopMark, Program, Settings};
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config};
 use crate::dial::{Attempt, DialPlan};
@@ -28,6 +28,7 @@ pub struct Scenario {
     parallel: bool,
     no_port_for: HashSet<usize>,
     hold_media: bool,
+    application: Option<AppTerms>,
 }
 
 /// A call from the carrier to a Teams user.
@@ -50,7 +51,14 @@ impl Scenario {
             parallel: false,
             no_port_for: HashSet::new(),
             hold_media: false,
+            application: None,
         }
+    }
+
+    /// An application decides about the call.
+    pub fn to_application(mut self, terms: AppTerms) -> Scenario {
+        self.application = Some(terms);
+        self
     }
 
     /// More header lines in the INVITE.
@@ -129,9 +137,25 @@ impl Scenario {
             true => attempt
                 .hops
                 .into_iter()
-                .map(|hop| Attempt { hops: vec![hop] })
+                .map(|hop| Attempt {
+                    target: None,
+                    ringing: None,
+                    confirm: None,
+                    hops: vec![hop],
+                })
                 .collect(),
             false => vec![attempt],
+        };
+        let program = match self.application {
+            Some(terms) => Program::Application {
+                terms: terms.into(),
+                caller: caller_facts(),
+            },
+            None => Program::Route(DialPlan {
+                attempts,
+                timeout: config.sbc.timers.setup,
+                ringing: config.sbc.timers.ringing,
+            }),
         };
         let transaction = ServerTransactionId::numbered(1);
         let now = Moment::from_micros(1_000_000);
@@ -153,19 +177,17 @@ impl Scenario {
                 began_unix_ms: 0,
                 trace: trace.0,
             },
-            plan: DialPlan {
-                attempts,
-                timeout: config.sbc.timers.setup,
-                ringing: config.sbc.timers.ringing,
-            },
+            program,
             terms,
             contact_user: facts.dialled.clone(),
             invite: &invite,
             flow: &flow,
             transaction,
-            media_timeout_ends_call: true,
-            hold_timeout: config.sbc.media.hold_timeout,
-            hop_mark: HopMark::new(77),
+            settings: Settings {
+                media_timeout_ends_call: true,
+                hold_timeout: config.sbc.media.hold_timeout,
+                hop_mark: HopMark::new(77),
+            },
         });
         let mut rig = Rig::new(call, invite, now);
         rig.hold_media = self.hold_media;
@@ -173,5 +195,16 @@ impl Scenario {
         rig.carry_out(effects);
         rig.pump();
         rig
+    }
+}
+
+fn caller_facts() -> CallerFacts {
+    CallerFacts {
+        from: "+12065550100".into(),
+        caller_name: Some("Ada".into()),
+        to: "+14255550150".into(),
+        source_ip: "203.0.113.2".into(),
+        trunk_name: Some("north".into()),
+        trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
     }
 }

@@ -44,6 +44,13 @@ pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &Cal
         CallNews::Hunting { from, why } => {
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
+        CallNews::ApplicationError { what, detail } => {
+            warn!(
+                what,
+                why = lines.text(detail),
+                "the application failed, or what it wants can't be done"
+            );
+        }
     });
 }
 

@@ -21,6 +21,7 @@ pub(super) struct CallMetrics {
     jitter: HistogramVec,
     packets: IntCounterVec,
     dropped: IntCounterVec,
+    application_alerts: IntCounterVec,
 }
 
 impl CallMetrics {
@@ -89,6 +90,11 @@ impl CallMetrics {
                 "Packets of calls that are over which went no further.",
                 &["side", "reason"],
             )?,
+            application_alerts: counter(
+                "application_alerts_total",
+                "Hooks that failed, and wishes of applications that could not be met.",
+                &["what"],
+            )?,
         })
     }
 
@@ -96,6 +102,7 @@ impl CallMetrics {
         match news {
             CallNews::Silent { .. } => self.silent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),
+            CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
             CallNews::Ringing | CallNews::Answered => {}
         }
     }

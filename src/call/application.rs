@@ -1,0 +1,305 @@
+//! The application of a call: what it was given, the lines that it runs on legs, what it was told.
+
+use super::child::Turn;
+use super::dialing::Dialing;
+use super::event::{CallNews, Effect};
+use super::id::LegIndex;
+use super::playing::{Gathering, Playback};
+use super::value::{Call, Phase};
+use crate::app::payload::{self, Properties, Status};
+use crate::app::sid::CallSid;
+use crate::app::verb::{Hook, Verb};
+use crate::moment::Moment;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What is fixed about an application when a call is born; the call keeps it over reloads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppTerms {
+    /// The name in the tenant's file.
+    pub name: Arc<str>,
+    pub account_sid: Arc<str>,
+    pub application_sid: Arc<str>,
+    /// Where the first verbs come from.
+    pub hook: Hook,
+    /// Where call status events go; none are sent without it, but over a WebSocket.
+    pub status_hook: Option<Hook>,
+    /// Asked when `hook` fails.
+    pub fallback: Option<Hook>,
+    /// The application is connected over a WebSocket: it may send commands at any time.
+    pub connected: bool,
+    /// What a say verb without a synthesizer speaks.
+    pub language: Option<String>,
+    pub voice: Option<String>,
+    /// Base of the REST interface, for applications that steer calls by it.
+    pub api_base_url: Option<String>,
+    /// Our signalling address on the caller's side.
+    pub sip_address: String,
+}
+
+/// What is known of the caller's side for the payloads; fixed at birth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerFacts {
+    /// The user part of From.
+    pub from: String,
+    pub caller_name: Option<String>,
+    pub to: String,
+    pub source_ip: String,
+    pub trunk_name: Option<String>,
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+}
+
+/// An application while its call lasts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct App {
+    pub(super) terms: Arc<AppTerms>,
+    pub(super) caller: CallerFacts,
+    pub(super) sid: CallSid,
+    /// `customerData` of the caller's leg.
+    pub(super) tag: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The caller's line first; then those of destinations that are screened.
+    pub(super) lines: Vec<Line>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) next_number: u32,
+    pub(super) dialing: Option<Dialing>,
+    /// The playback of `dialMusic`.
+    pub(super) music: Option<u32>,
+    pub(super) status: Status,
+    pub(super) sip_status: u16,
+    pub(super) phrase: String,
+    /// Counts the status events.
+    pub(super) events: u32,
+    /// The WebSocket is closed, or there is none: nothing more comes by itself.
+    pub(super) left: bool,
+    pub(super) captures: Vec<super::capture::Capture>,
+    /// What a say verb without a synthesizer speaks now.
+    pub(super) language: Option<String>,
+    pub(super) voice: Option<String>,
+    /// What the application was asked first, for its fallback and for a connection that is made anew.
+    pub(super) first: Option<Properties>,
+    /// The call was placed by the application: there was no caller.
+    pub(super) placed: bool,
+    /// It was, and nobody has answered yet.
+    pub(super) engaging: bool,
+}
+
+/// What an application runs on one leg.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    pub(super) leg: LegIndex,
+    pub(super) verbs: VecDeque<Verb>,
+    pub(super) running: Option<Running>,
+    /// Whether its first verbs have come.
+    pub(super) begun: bool,
+}
+
+impl Line {
+    pub(super) fn new(leg: LegIndex) -> Line {
+        Line {
+            leg,
+            verbs: VecDeque::new(),
+            running: None,
+            begun: false,
+        }
+    }
+}
+
+/// The verb that a line is in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Running {
+    /// The answer of a hook is awaited.
+    Asking(u32),
+    Pausing(Moment),
+    Playing(Box<Playback>),
+    Gathering(Box<Gathering>),
+    Dialing,
+    /// A request inside the dialog waits for its answer.
+    Requesting(super::requesting::Request),
+    /// A REFER waits for what comes of it.
+    Referring(super::referring::Referral),
+    /// All verbs are done; a connected application sends more.
+    Idle,
+}
+
+/// A question to the application that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    pub number: u32,
+    pub leg: LegIndex,
+    pub why: Why,
+}
+
+/// What its answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Why {
+    /// The first verbs of the call.
+    First,
+    /// The same, of the fallback.
+    Fallback,
+    /// The application of a redirect, or of a command.
+    Redirect,
+    /// An action hook: verbs replace the line's, none lets it go on.
+    Action,
+    /// Whether a destination is let through.
+    Confirm,
+}
+
+impl App {
+    /// An application that has said nothing yet.
+    pub(super) fn new(terms: Arc<AppTerms>, caller: CallerFacts, sid: CallSid) -> App {
+        App {
+            language: terms.language.clone(),
+            voice: terms.voice.clone(),
+            terms,
+            caller,
+            sid,
+            tag: None,
+            lines: Vec::new(),
+            asked: Vec::new(),
+            next_number: 0,
+            dialing: None,
+            music: None,
+            status: Status::Trying,
+            sip_status: 100,
+            phrase: "Trying".into(),
+            events: 0,
+            left: false,
+            captures: Vec::new(),
+            first: None,
+            placed: false,
+            engaging: false,
+        }
+    }
+
+    pub(super) fn line(&self, leg: LegIndex) -> Option<&Line> {
+        self.lines.iter().find(|line| line.leg == leg)
+    }
+}
+
+impl Call {
+    pub(super) fn line(&self, leg: LegIndex) -> Option<&Line> {
+        self.app.as_ref()?.line(leg)
+    }
+
+    pub(super) fn line_mut(&mut self, leg: LegIndex) -> Option<&mut Line> {
+        self.app.as_mut()?.lines.iter_mut().find(|line| line.leg == leg)
+    }
+
+    /// A new call_sid.
+    pub(super) fn new_sid(&mut self) -> CallSid {
+        let (high, low) = (self.random(), self.random());
+        CallSid::from_random((u128::from(high) << 64) | u128::from(low))
+    }
+
+    /// The line of a leg is over: what plays on it is stopped, what it asked is not waited for.
+    pub(super) fn close_line(&mut self, leg: LegIndex) {
+        if self.line(leg).is_none() {
+            return;
+        }
+        self.interrupt(leg);
+        let Some(app) = &mut self.app else { return };
+        app.lines.retain(|line| line.leg != leg);
+        app.asked.retain(|asked| asked.leg != leg);
+    }
+
+    /// The first status of the caller's leg.
+    pub(super) fn tell_caller_status(&mut self, now: Moment) {
+        let properties = self.properties(LegIndex::CALLER, now);
+        self.tell_status(LegIndex::CALLER, properties);
+    }
+
+    /// The caller's leg has changed: its application is told, once.
+    pub(super) fn turn_caller(&mut self, turn: Turn, now: Moment) {
+        let Some(app) = &mut self.app else { return };
+        let ends = |status: &Status| status.is_final();
+        if app.status == turn.status || ends(&app.status) {
+            return;
+        }
+        app.status = turn.status;
+        app.sip_status = turn.sip_status;
+        app.phrase = turn.phrase;
+        let properties = self.properties(LegIndex::CALLER, now);
+        self.tell_status(LegIndex::CALLER, properties);
+    }
+
+    pub(super) fn tell_child_status(&mut self, position: usize, now: Moment) {
+        let Some(leg) = self.child(position).map(|child| child.leg) else {
+            return;
+        };
+        let properties = self.child_properties(position, now);
+        self.tell_status(leg.unwrap_or(LegIndex::CALLER), properties);
+    }
+
+    fn tell_status(&mut self, leg: LegIndex, mut properties: Properties) {
+        let Some(app) = &mut self.app else { return };
+        app.events += 1;
+        payload::number_event(&mut properties, app.events);
+        let hook = match (&app.terms.status_hook, app.terms.connected) {
+            (hook, true) => hook.clone().unwrap_or_else(|| app.terms.hook.clone()),
+            (Some(hook), false) => hook.clone(),
+            (None, false) => return,
+        };
+        self.effects.push(Effect::Notify {
+            leg,
+            kind: payload::Kind::CallStatus,
+            hook,
+            properties,
+        });
+    }
+
+    /// The call has ended: what is open of a dial is told, then the end of the caller's leg.
+    pub(super) fn application_over(&mut self, now: Moment) {
+        if self.app.is_none() {
+            return;
+        }
+        if let Some(cause) = self.cause.clone() {
+            self.dial_ended_by(match cause.ended_by() {
+                super::cause::Party::Caller => super::dialing::EndedBy::Caller,
+                super::cause::Party::Callee => super::dialing::EndedBy::Callee,
+                super::cause::Party::Node => super::dialing::EndedBy::Application,
+            });
+        }
+        if let Some(winner) = self.winner.filter(|_| self.bridged.is_some()) {
+            self.turn_child_of(winner, Turn::completed(), now);
+        }
+        self.dial_ended(now);
+        let was_answered = self.milestones.answered.is_some();
+        let turn = match (&self.cause, was_answered) {
+            (_, true) => Turn::completed(),
+            (Some(super::cause::Cause::CallerGaveUp | super::cause::Cause::HungUp { .. }), false) => {
+                Turn::new(Status::NoAnswer, 487)
+            }
+            _ => Turn::new(Status::Failed, self.status),
+        };
+        self.turn_caller(turn, now);
+        if let Some(app) = &mut self.app {
+            app.lines.clear();
+            app.asked.clear();
+        }
+        self.effects.push(Effect::ApplicationOver);
+    }
+
+    /// An error that the application made, or that its wish met: for the log, and over a WebSocket for itself.
+    pub(super) fn tell_error(&mut self, what: &'static str, detail: &str) {
+        self.tell(CallNews::ApplicationError {
+            what,
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// The application's connection is closed for good: a line without verbs has nothing left to wait for.
+    pub(super) fn application_left(&mut self, now: Moment) {
+        if let Some(app) = &mut self.app {
+            app.left = true;
+        }
+        let idle = |line: &Line| matches!(line.running, Some(Running::Idle));
+        if self.line(LegIndex::CALLER).is_some_and(idle) && self.phase != Phase::Ending {
+            if let Some(line) = self.line_mut(LegIndex::CALLER) {
+                line.running = None;
+            }
+            self.advance(LegIndex::CALLER, now);
+        }
+    }
+}

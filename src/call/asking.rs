@@ -1,0 +1,164 @@
+//! Questions to the application and their answers: the first verbs, action hooks, confirmations.
+
+use super::application::{Asked, Line, Running, Why};
+use super::cause::Cause;
+use super::event::{Effect, Reply};
+use super::id::LegIndex;
+use super::value::{Call, Phase};
+use crate::app::payload::{self, Kind, Properties};
+use crate::app::verb::{Hook, Verb};
+use crate::moment::Moment;
+use crate::sip::message::Message;
+use std::collections::VecDeque;
+
+impl Call {
+    /// A number for a question or a sound.
+    pub(super) fn next_number(&mut self) -> u32 {
+        let Some(app) = &mut self.app else { return 0 };
+        app.next_number += 1;
+        app.next_number
+    }
+
+    /// The first question: what is to be done with this call?
+    /// What is asked of a placed call bears no INVITE.
+    pub(super) fn ask_first(&mut self, invite: Option<&Message>, now: Moment) {
+        let mut properties = self.properties(LegIndex::CALLER, now);
+        if let Some(invite) = invite {
+            payload::add_invite(&mut properties, invite);
+        }
+        if let Some(app) = &mut self.app {
+            payload::add_defaults(
+                &mut properties,
+                app.terms.language.as_deref(),
+                app.terms.voice.as_deref(),
+            );
+            app.lines.push(Line::new(LegIndex::CALLER));
+            app.first = Some(properties.clone());
+            let hook = app.terms.hook.clone();
+            self.ask(LegIndex::CALLER, Why::First, Kind::SessionNew, hook, properties);
+        }
+    }
+
+    fn ask(&mut self, leg: LegIndex, why: Why, kind: Kind, hook: Hook, properties: Properties) {
+        let number = self.next_number();
+        let Some(app) = &mut self.app else { return };
+        app.asked.push(Asked { number, leg, why });
+        if let Some(line) = self.line_mut(leg) {
+            line.running = Some(Running::Asking(number));
+        }
+        self.effects.push(Effect::Ask {
+            ask: number,
+            leg,
+            kind,
+            hook,
+            properties,
+        });
+    }
+
+    /// Tells the result of a verb to its action hook, and waits for other verbs.
+    pub(super) fn ask_action(&mut self, leg: LegIndex, hook: &Hook, result: Properties, id: Option<&str>, now: Moment) {
+        let properties = self.with_result(leg, result, id, now);
+        self.ask(leg, Why::Action, Kind::VerbHook, hook.clone(), properties);
+    }
+
+    /// Tells the result of a verb and goes on.
+    pub(super) fn notify(&mut self, leg: LegIndex, hook: &Hook, result: Properties, id: Option<&str>, now: Moment) {
+        let properties = self.with_result(leg, result, id, now);
+        self.effects.push(Effect::Notify {
+            leg,
+            kind: Kind::VerbHook,
+            hook: hook.clone(),
+            properties,
+        });
+    }
+
+    fn with_result(&self, leg: LegIndex, result: Properties, id: Option<&str>, now: Moment) -> Properties {
+        let mut properties = self.properties(leg, now);
+        properties.extend(result);
+        if let Some(id) = id {
+            properties.insert("verb_id".into(), id.into());
+        }
+        properties
+    }
+
+    /// Asks whether a destination that has answered is let through.
+    pub(super) fn ask_confirmation(&mut self, leg: LegIndex, hook: &Hook, now: Moment) {
+        let properties = self.properties(leg, now);
+        self.ask(leg, Why::Confirm, Kind::DialConfirm, hook.clone(), properties);
+    }
+
+    /// Fetches other verbs for a leg.
+    pub(super) fn ask_redirect(&mut self, leg: LegIndex, hook: &Hook, now: Moment) {
+        let properties = self.properties(leg, now);
+        self.ask(leg, Why::Redirect, Kind::SessionRedirect, hook.clone(), properties);
+    }
+
+    /// An answer of the application.
+    pub(super) fn asked_answered(&mut self, number: u32, result: Result<Reply, String>, now: Moment) {
+        let Some(app) = &mut self.app else { return };
+        let Some(position) = app.asked.iter().position(|asked| asked.number == number) else {
+            return;
+        };
+        let asked = app.asked.swap_remove(position);
+        if !self.caller_is_there() {
+            return;
+        }
+        let waits = |line: &Line| matches!(line.running, Some(Running::Asking(waiting)) if waiting == number);
+        let Some(line) = self.line_mut(asked.leg).filter(|line| waits(line)) else {
+            return;
+        };
+        line.running = None;
+        line.begun = true;
+        match (asked.why, result) {
+            (Why::First | Why::Fallback, Ok(reply)) if reply.verbs.is_empty() => {
+                self.first_failed(asked.why, "the application has no verbs for this call".into(), now);
+            }
+            (Why::First | Why::Fallback, Err(detail)) => self.first_failed(asked.why, detail, now),
+            (Why::First | Why::Fallback, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
+            (Why::Redirect, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
+            (Why::Action, Ok(reply)) if !reply.verbs.is_empty() => self.replace_verbs(asked.leg, reply.verbs, now),
+            (Why::Action, Ok(_)) => self.advance(asked.leg, now),
+            (Why::Action | Why::Redirect, Err(detail)) => {
+                self.tell_error("hook", &detail);
+                self.advance(asked.leg, now);
+            }
+            (Why::Confirm, Ok(reply)) => match reply.verbs.iter().find(|verb| matches!(verb, Verb::SipDecline(_))) {
+                Some(_) => self.confirmation_failed(asked.leg, "sip:decline has no place in a screening", now),
+                None => self.replace_verbs(asked.leg, reply.verbs, now),
+            },
+            (Why::Confirm, Err(detail)) => self.confirmation_failed(asked.leg, &detail, now),
+        }
+    }
+
+    fn confirmation_failed(&mut self, leg: LegIndex, detail: &str, now: Moment) {
+        self.tell_error("confirmHook", detail);
+        if let Some(position) = self.attempt_of(leg) {
+            self.screening_refused(position, detail, now);
+        }
+    }
+
+    /// Without first verbs there is no call: the fallback is asked once, then the caller is refused.
+    fn first_failed(&mut self, why: Why, detail: String, now: Moment) {
+        self.tell_error("hook", &detail);
+        let fallback = self.app.as_ref().and_then(|app| app.terms.fallback.clone());
+        let first = self.app.as_ref().and_then(|app| app.first.clone());
+        match (why, fallback, first) {
+            (Why::First, Some(fallback), Some(first)) => {
+                self.ask(LegIndex::CALLER, Why::Fallback, Kind::SessionNew, fallback, first);
+            }
+            _ => self.end(Cause::ApplicationFailed { detail }, now),
+        }
+    }
+
+    /// Other verbs for a line: what runs is stopped.
+    pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
+        self.interrupt(leg);
+        let Some(line) = self.line_mut(leg) else { return };
+        line.verbs = VecDeque::from(verbs);
+        line.running = None;
+        line.begun = true;
+        if !matches!(self.phase, Phase::Ending | Phase::Over) {
+            self.advance(leg, now);
+        }
+    }
+}

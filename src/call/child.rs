@@ -1,0 +1,192 @@
+//! The destinations of a dial as its application knows them: one child call each, whatever gateways it tries. Every
+//! change is told once, and each child has exactly one end.
+
+use super::hunt::Ringing;
+use super::id::LegIndex;
+use super::value::{Call, Phase};
+use crate::app::payload::Status;
+use crate::app::sid::CallSid;
+use crate::app::verb::Hook;
+use crate::dial::{AttemptFailure, TargetName};
+use crate::moment::Moment;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A child call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Child {
+    pub(super) sid: CallSid,
+    pub(super) target: TargetName,
+    /// The application that screens the call before the caller gets it.
+    pub(super) confirm: Option<Hook>,
+    pub(super) status: Status,
+    /// The SIP status that stands for `status`.
+    pub(super) sip_status: u16,
+    pub(super) phrase: String,
+    pub(super) answered: Option<Moment>,
+    pub(super) ended: Option<Moment>,
+    /// Screening counts as refused then.
+    pub(super) screened_until: Option<Moment>,
+    /// The last leg that was tried.
+    pub(super) leg: Option<LegIndex>,
+    /// `customerData` of the child.
+    pub(super) tag: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Child {
+    pub(super) fn new(sid: CallSid, target: TargetName, confirm: Option<Hook>) -> Child {
+        Child {
+            sid,
+            target,
+            confirm,
+            status: Status::Trying,
+            sip_status: 100,
+            phrase: "Trying".into(),
+            answered: None,
+            ended: None,
+            screened_until: None,
+            leg: None,
+            tag: None,
+        }
+    }
+
+    /// Whether it can't change any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// From the answer to the end.
+    pub(super) fn duration(&self, now: Moment) -> Option<Duration> {
+        self.answered.map(|answered| self.ended.unwrap_or(now).since(answered))
+    }
+}
+
+/// What a child call becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub status: Status,
+    pub sip_status: u16,
+    pub phrase: String,
+}
+
+impl Turn {
+    pub(super) fn new(status: Status, sip_status: u16) -> Turn {
+        Turn {
+            status,
+            sip_status,
+            phrase: crate::sip::message::reason_phrase(sip_status).to_owned(),
+        }
+    }
+
+    /// The end that a failure means: 486 and 600 are busy, a ring timer that ran out is no answer, all else has failed.
+    fn of_failure(failure: &AttemptFailure) -> Turn {
+        match (failure.status, failure.is_local()) {
+            (480, true) => Turn::new(Status::NoAnswer, 487),
+            (status, _) => Turn {
+                status: match status {
+                    486 | 600 => Status::Busy,
+                    487 => Status::NoAnswer,
+                    _ => Status::Failed,
+                },
+                sip_status: status,
+                phrase: failure.phrase.clone(),
+            },
+        }
+    }
+
+    /// The end of a call that was answered.
+    pub(super) fn completed() -> Turn {
+        Turn::new(Status::Completed, 200)
+    }
+
+    /// The end of a destination that lost to another, or that nobody waits for any more.
+    pub(super) fn given_up() -> Turn {
+        Turn::new(Status::NoAnswer, 487)
+    }
+
+    /// An answered destination that its screening did not let through: ours, since its INVITE was answered with 200.
+    pub(super) fn screened_out() -> Turn {
+        Turn::new(Status::Failed, 603)
+    }
+}
+
+impl Call {
+    /// The attempt that a leg belongs to.
+    pub(super) fn attempt_of(&self, index: LegIndex) -> Option<usize> {
+        let theirs = |ringing: &Ringing| {
+            ringing.leg == Some(index) || ringing.child.as_ref().is_some_and(|child| child.leg == Some(index))
+        };
+        self.ringing.iter().position(theirs)
+    }
+
+    pub(super) fn child(&self, position: usize) -> Option<&Child> {
+        self.ringing.get(position)?.child.as_ref()
+    }
+
+    pub(super) fn child_mut(&mut self, position: usize) -> Option<&mut Child> {
+        self.ringing.get_mut(position)?.child.as_mut()
+    }
+
+    /// A child call has changed: its application is told, once.
+    pub(super) fn turn_child(&mut self, position: usize, turn: Turn, now: Moment) {
+        let Some(child) = self.child_mut(position) else { return };
+        if child.is_over() || (child.status == turn.status && child.status != Status::Trying) {
+            return;
+        }
+        // A hop that comes after one that rang begins again; the application has heard of the ringing already.
+        let rank = |status: &Status| match status {
+            Status::Trying => 0,
+            Status::Ringing => 1,
+            Status::EarlyMedia => 2,
+            Status::InProgress => 3,
+            _ => 4,
+        };
+        if rank(&turn.status) < rank(&child.status) {
+            return;
+        }
+        match turn.status {
+            Status::InProgress => child.answered = Some(now),
+            Status::Trying | Status::Ringing | Status::EarlyMedia => {}
+            _ => child.ended = Some(now),
+        }
+        child.status = turn.status;
+        child.sip_status = turn.sip_status;
+        child.phrase = turn.phrase;
+        self.tell_child_status(position, now);
+    }
+
+    /// The same by leg.
+    pub(super) fn turn_child_of(&mut self, index: LegIndex, turn: Turn, now: Moment) {
+        if let Some(position) = self.attempt_of(index) {
+            self.turn_child(position, turn, now);
+        }
+    }
+
+    pub(super) fn child_failed(&mut self, position: usize, failure: &AttemptFailure, now: Moment) {
+        self.turn_child(position, Turn::of_failure(failure), now);
+    }
+
+    /// Everybody but the winner is given up: CANCEL while it rings, BYE when it was answered already.
+    pub(super) fn end_children(&mut self, winner: Option<LegIndex>, now: Moment) {
+        for position in 0..self.ringing.len() {
+            let Some(child) = self.child(position) else { continue };
+            if child.is_over() || (winner.is_some() && child.leg == winner) {
+                continue;
+            }
+            let turn = match child.answered {
+                Some(_) => Turn::completed(),
+                None => Turn::given_up(),
+            };
+            self.turn_child(position, turn, now);
+            if let Some(ringing) = self.ringing.get_mut(position) {
+                ringing.settle();
+                ringing.leg = ringing.leg.filter(|leg| Some(*leg) == winner);
+            }
+        }
+    }
+
+    /// Whether the caller still waits for the outcome of a dial.
+    pub(super) fn caller_is_there(&self) -> bool {
+        !matches!(self.phase, Phase::Ending | Phase::Over)
+    }
+}

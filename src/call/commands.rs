@@ -1,0 +1,115 @@
+//! What an application, or somebody over REST, wants of a call while it lasts.
+
+use super::application::Running;
+use super::dialing::EndedBy;
+use super::event::{Command, Effect, Source, Wish};
+use super::id::LegIndex;
+use super::value::{Call, Phase};
+use crate::app::sid::CallSid;
+use crate::app::verb::Verb;
+use crate::moment::Moment;
+
+/// The Reason of legs whose application goes on without them.
+const REPLACED: &str = "Q.850;cause=16;text=\"Normal call clearing\"";
+
+impl Call {
+    /// Whether a call_sid is one of this call's legs.
+    pub(super) fn leg_of_sid(&self, sid: CallSid) -> Option<LegIndex> {
+        let app = self.app.as_ref()?;
+        if app.sid == sid {
+            return Some(LegIndex::CALLER);
+        }
+        let mut children = self.ringing.iter().filter_map(|ringing| ringing.child.as_ref());
+        children.find(|child| child.sid == sid)?.leg
+    }
+
+    /// Does what somebody wants; what can't be done is told to the application.
+    pub(super) fn commanded(&mut self, command: Command, now: Moment) {
+        if self.app.is_none() || matches!(self.phase, Phase::Ending | Phase::Over) {
+            return;
+        }
+        let leg = match command.leg {
+            None => LegIndex::CALLER,
+            Some(sid) => match self.leg_of_sid(sid) {
+                Some(leg) => leg,
+                None => {
+                    self.tell_error("command", &format!("this call has no leg {sid}"));
+                    return;
+                }
+            },
+        };
+        match command.wish {
+            Wish::Verbs { verbs, append: true } => self.append_verbs(leg, verbs, now),
+            Wish::Verbs { verbs, append: false } => {
+                self.abandon_dial(leg, now);
+                self.replace_verbs(leg, verbs, now);
+            }
+            Wish::Redirect(hook) => {
+                self.abandon_dial(leg, now);
+                self.interrupt(leg);
+                if let Some(line) = self.line_mut(leg) {
+                    line.verbs.clear();
+                }
+                self.ask_redirect(leg, &hook, now);
+            }
+            Wish::HangUp if leg == LegIndex::CALLER => self.application_hangs_up(now),
+            Wish::HangUp => {
+                self.dial_ended_by(EndedBy::Application);
+                let cause = super::cause::Cause::HungUp {
+                    by: super::cause::Party::Node,
+                };
+                let reason = cause.reason();
+                self.lose(leg, cause, reason, now);
+            }
+            Wish::Whisper(verbs) => self.whisper_verbs(leg, verbs),
+            Wish::Mute(on) => {
+                if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
+                    self.effects.push(Effect::Mute { handle, on });
+                }
+            }
+            Wish::Digits { digits, duration } => self.send_digits(leg, digits, duration),
+            Wish::Request(request) => self.send_request(leg, &request, None, now),
+            Wish::Tag(data) => self.tag_leg(leg, data),
+        }
+    }
+
+    fn append_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
+        let Some(line) = self.line_mut(leg) else { return };
+        line.verbs.extend(verbs);
+        if matches!(line.running, Some(Running::Idle)) {
+            line.running = None;
+        }
+        self.advance(leg, now);
+    }
+
+    /// The caller's application goes on with something else: who rings or talks to the caller is let go.
+    fn abandon_dial(&mut self, leg: LegIndex, now: Moment) {
+        if leg != LegIndex::CALLER || !self.is_dialing() {
+            return;
+        }
+        self.dial_ended_by(EndedBy::Application);
+        if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
+            dialing.abandoned = true;
+        }
+        if let Some(winner) = self.winner.filter(|_| self.bridged.is_some()) {
+            self.turn_child_of(winner, super::child::Turn::completed(), now);
+        }
+        let others: Vec<LegIndex> = self.legs.iter().skip(1).map(|leg| leg.index).collect();
+        for index in others {
+            self.let_go(index, REPLACED);
+        }
+        self.dial_ended(now);
+    }
+
+    fn whisper_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>) {
+        let mut sources = Vec::new();
+        for verb in verbs {
+            match verb {
+                Verb::Say(say) => sources.extend(self.speech(&say)),
+                Verb::Play(play) => sources.extend(play.urls.into_iter().map(Source::Url)),
+                _ => self.tell_error("whisper", "only say and play can be whispered"),
+            }
+        }
+        self.whisper(leg, sources);
+    }
+}

@@ -1,0 +1,113 @@
+//! How a call and its legs are described to their application.
+
+use super::id::LegIndex;
+use super::value::Call;
+use crate::app::payload::{self, Properties};
+use crate::moment::Moment;
+
+impl Call {
+    /// The standard properties of a leg.
+    pub(super) fn properties(&self, leg: LegIndex, now: Moment) -> Properties {
+        let Some(app) = &self.app else {
+            return Properties::new();
+        };
+        if leg != LegIndex::CALLER
+            && let Some(position) = self.attempt_of(leg)
+        {
+            return self.child_properties(position, now);
+        }
+        let caller = self.legs.first();
+        payload::standard(&payload::CallView {
+            call_sid: app.sid,
+            parent_call_sid: None,
+            direction: match app.placed {
+                true => payload::Direction::Outbound,
+                false => payload::Direction::Inbound,
+            },
+            from: &app.caller.from,
+            to: &app.caller.to,
+            caller_id: None,
+            call_id: caller.map_or("", |caller| caller.record.call_id.as_str()),
+            status: app.status,
+            sip_status: app.sip_status,
+            sip_reason: &app.phrase,
+            account_sid: &app.terms.account_sid,
+            application_sid: &app.terms.application_sid,
+            trace_id: &app.caller.trace_id,
+            sip_address: &app.terms.sip_address,
+            api_base_url: app.terms.api_base_url.as_deref(),
+            originating_sip_ip: Some(app.caller.source_ip.as_str()).filter(|_| !app.placed),
+            originating_sip_trunk_name: app.caller.trunk_name.as_deref(),
+            termination_by: self.termination_by(app.status),
+            duration: self.caller_duration(now).filter(|_| app.status.is_final()),
+            customer_data: app.tag.as_ref(),
+        })
+    }
+
+    /// The standard properties of a child call.
+    pub(super) fn child_properties(&self, position: usize, now: Moment) -> Properties {
+        let (Some(app), Some(child)) = (&self.app, self.child(position)) else {
+            return Properties::new();
+        };
+        let call_id = child
+            .leg
+            .and_then(|leg| self.leg(leg))
+            .map(|leg| leg.record.call_id.as_str());
+        let named = child.target.name();
+        payload::standard(&payload::CallView {
+            call_sid: child.sid,
+            parent_call_sid: Some(app.sid).filter(|_| !app.engaging),
+            direction: payload::Direction::Outbound,
+            from: &app.caller.from,
+            to: named,
+            caller_id: Some(&app.caller.from),
+            call_id: call_id.unwrap_or(""),
+            status: child.status,
+            sip_status: child.sip_status,
+            sip_reason: &child.phrase,
+            account_sid: &app.terms.account_sid,
+            application_sid: &app.terms.application_sid,
+            trace_id: &app.caller.trace_id,
+            sip_address: &app.terms.sip_address,
+            api_base_url: app.terms.api_base_url.as_deref(),
+            originating_sip_ip: None,
+            originating_sip_trunk_name: None,
+            termination_by: self.child_termination_by(child),
+            duration: child
+                .duration(now)
+                .filter(|_| child.status.is_final())
+                .map(|span| span.as_secs()),
+            customer_data: child.tag.as_ref(),
+        })
+    }
+
+    fn caller_duration(&self, now: Moment) -> Option<u64> {
+        self.milestones.answered.map(|answered| now.since(answered).as_secs())
+    }
+
+    /// `caller`: the far side of the leg hung up; the other word of the protocol names the platform.
+    fn termination_by(&self, status: payload::Status) -> Option<payload::EndedBy> {
+        let cause = self.cause.as_ref().filter(|_| status.is_final())?;
+        Some(match cause.ended_by() {
+            super::cause::Party::Caller => payload::EndedBy::FarSide,
+            _ => payload::EndedBy::Platform,
+        })
+    }
+
+    fn child_termination_by(&self, child: &super::child::Child) -> Option<payload::EndedBy> {
+        if !child.status.is_final() {
+            return None;
+        }
+        let dialing = self.app.as_ref()?.dialing.as_ref();
+        let by_callee = match dialing.and_then(|dialing| dialing.ended_by) {
+            Some(super::dialing::EndedBy::Callee) => true,
+            Some(_) => false,
+            // A refusal is the far side's own; who lost or was given up, we ended.
+            None => child.sip_status != 487,
+        };
+        Some(match by_callee {
+            true => payload::EndedBy::FarSide,
+            false => payload::EndedBy::Platform,
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! A dial of an application: from its plan to the end of the winner's leg, and what its application is told.
+
+use super::application::Running;
+use super::child::{Child, Turn};
+use super::event::Effect;
+use super::hunt::Ringing;
+use super::id::LegIndex;
+use super::leg::LegState;
+use super::value::{Call, Phase};
+use crate::app::payload::{self, Status};
+use crate::app::verb::{Dial, Hook};
+use crate::dial::DialPlan;
+use crate::moment::Moment;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Legs that one call may make; an application that dials for ever is stopped there.
+const MOST_LEGS: usize = 1_000;
+
+/// The dial that a caller waits in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Dialing {
+    pub(super) verb: Box<Dial>,
+    pub(super) began: Moment,
+    /// The time limit of the winner's call.
+    pub(super) ends_at: Option<Moment>,
+    pub(super) ended_by: Option<EndedBy>,
+    /// The application goes on with something else: it is told the results, and not asked.
+    pub(super) abandoned: bool,
+}
+
+/// Who ended a dial that had been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum EndedBy {
+    Caller,
+    Callee,
+    TimeLimit,
+    Application,
+    Node,
+}
+
+impl EndedBy {
+    fn label(self) -> &'static str {
+        match self {
+            EndedBy::Caller => "caller",
+            EndedBy::Callee => "callee",
+            EndedBy::TimeLimit => "time_limit",
+            EndedBy::Application => "application",
+            EndedBy::Node => "node",
+        }
+    }
+}
+
+impl Call {
+    /// Asks for the plan of a dial; the verb goes on when it is there.
+    pub(super) fn ask_for_plan(&mut self, dial: Box<Dial>, now: Moment) {
+        if let Some(app) = &mut self.app {
+            app.dialing = Some(Dialing {
+                verb: dial.clone(),
+                began: now,
+                ends_at: None,
+                ended_by: None,
+                abandoned: false,
+            });
+        }
+        self.effects.push(Effect::Plan { dial });
+    }
+
+    /// The plan of the dial that waits for it, or why there is none.
+    pub(super) fn dial_planned(&mut self, result: Result<Box<DialPlan>, String>, now: Moment) {
+        let waits = self.app.as_ref().is_some_and(|app| app.dialing.is_some()) && self.ringing.is_empty();
+        if !waits || !self.caller_is_there() {
+            return;
+        }
+        match result {
+            Ok(plan) if self.legs.len() + plan.attempts.len() <= MOST_LEGS => self.begin_dial(*plan, now),
+            Ok(_) => self.dial_refused(format!("this call has made {MOST_LEGS} legs already"), now),
+            Err(detail) => self.dial_refused(detail, now),
+        }
+    }
+
+    /// A dial that rings nobody: the application hears why, and the dial has failed.
+    fn dial_refused(&mut self, detail: String, now: Moment) {
+        self.tell_error("dial", &detail);
+        self.dial_ended(now);
+    }
+
+    fn begin_dial(&mut self, plan: DialPlan, now: Moment) {
+        let Some(dialing) = self.app.as_ref().and_then(|app| app.dialing.as_ref()) else {
+            return;
+        };
+        let (answer_on_bridge, music, dial) = (
+            dialing.verb.answer_on_bridge,
+            dialing.verb.dial_music.clone(),
+            dialing.verb.clone(),
+        );
+        let settled = match (answer_on_bridge, &music) {
+            (false, _) => self.answer_here(now),
+            (true, Some(_)) => self.early_here(now),
+            (true, None) => Ok(()),
+        };
+        if let Err(detail) = settled {
+            self.dial_refused(detail, now);
+            return;
+        }
+        if let Some(music) = music {
+            self.play_music(&music);
+        }
+        if self.phase == Phase::Opening {
+            self.phase = Phase::Ringing;
+        }
+        self.ring(plan, dial.confirm_hook.as_ref(), now);
+    }
+
+    /// Rings all destinations of a plan at once, each a child call.
+    pub(super) fn ring(&mut self, plan: DialPlan, confirm: Option<&Hook>, now: Moment) {
+        self.failures.clear();
+        self.winner = None;
+        self.bridged = None;
+        let limit = plan.ringing;
+        for attempt in plan.attempts {
+            let target = attempt.target.clone();
+            let confirm = attempt.confirm.clone().or_else(|| confirm.cloned());
+            let mut ringing = Ringing::new(attempt, limit);
+            let sid = match &self.app {
+                Some(app) if app.engaging && self.ringing.is_empty() => app.sid,
+                _ => self.new_sid(),
+            };
+            ringing.child = target.map(|target| Child::new(sid, target, confirm));
+            self.ringing.push(ringing);
+        }
+        for position in 0..self.ringing.len() {
+            self.turn_child(position, Turn::new(Status::Trying, 100), now);
+            self.next_hop(position, now);
+        }
+    }
+
+    /// Whether the audio of one destination may be heard before it has answered: with others ringing, or with music
+    /// playing, the caller would hear one of them at random.
+    pub(super) fn early_media_wanted(&self) -> bool {
+        match self.app.as_ref().map(|app| app.dialing.as_ref()) {
+            None => true,
+            Some(dialing) => {
+                self.ringing.len() == 1 && dialing.is_some_and(|dialing| dialing.verb.dial_music.is_none())
+            }
+        }
+    }
+
+    /// The destination that won is bridged: its time limit runs.
+    pub(super) fn dial_bridged(&mut self, now: Moment) {
+        self.bridged = Some(now);
+        self.stop_music();
+        let Some(app) = &mut self.app else { return };
+        let Some(dialing) = &mut app.dialing else { return };
+        let limit = dialing
+            .verb
+            .time_limit
+            .map(|seconds| Duration::from_secs(u64::from(seconds)));
+        dialing.ends_at = limit.map(|limit| now + limit);
+        self.listen_to_bridge();
+    }
+
+    /// The time limit of a dial: the callee is hung up, the caller goes on with the application.
+    pub(super) fn dial_timeouts(&mut self, now: Moment) {
+        let due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
+        let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) else {
+            return;
+        };
+        if due(dialing.ends_at) {
+            dialing.ends_at = None;
+            dialing.ended_by = Some(EndedBy::TimeLimit);
+            if let Some(winner) = self.winner {
+                self.hang_up(winner, Some("Q.850;cause=16;text=\"Time limit\"".into()));
+                self.turn_child_of(winner, Turn::completed(), now);
+            }
+            self.dial_ended(now);
+        }
+        for position in 0..self.ringing.len() {
+            let late = self.child(position).is_some_and(|child| due(child.screened_until));
+            if late {
+                self.screening_refused(position, "the screening took too long", now);
+            }
+        }
+    }
+
+    pub(super) fn next_dial_timeout(&self) -> Option<Moment> {
+        let limit = self.app.as_ref().and_then(|app| app.dialing.as_ref()?.ends_at);
+        let screening = self
+            .ringing
+            .iter()
+            .filter_map(|ringing| ringing.child.as_ref()?.screened_until);
+        screening.chain(limit).min()
+    }
+
+    /// The dial is over, whatever became of it: the caller is alone again, and the application hears the results.
+    pub(super) fn dial_ended(&mut self, now: Moment) {
+        let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.take()) else {
+            return;
+        };
+        self.stop_music();
+        let bridged = self.bridged.take();
+        let winner = self.winner.take();
+        if bridged.is_some() {
+            self.stop_listening_to_bridge();
+        }
+        self.end_children(None, now);
+        if let Some(winner) = winner {
+            self.close_media(winner);
+        }
+        let result = self.dial_result(&dialing, bridged, winner, now);
+        self.ringing.clear();
+        if self.caller_is_there()
+            && self
+                .leg(LegIndex::CALLER)
+                .is_some_and(|caller| caller.state == LegState::Up)
+        {
+            self.connect_alone(LegIndex::CALLER, now);
+        }
+        let goes_on = self.caller_is_there() && !dialing.abandoned;
+        let id = dialing.verb.id.as_deref();
+        match &dialing.verb.action_hook {
+            Some(hook) if goes_on => self.ask_action(LegIndex::CALLER, hook, result, id, now),
+            Some(hook) => self.notify(LegIndex::CALLER, hook, result, id, now),
+            None if goes_on => self.verb_done(LegIndex::CALLER, now),
+            None => {}
+        }
+    }
+
+    /// The caller's verb that runs is a dial.
+    pub(super) fn is_dialing(&self) -> bool {
+        self.line(LegIndex::CALLER)
+            .is_some_and(|line| matches!(line.running, Some(Running::Dialing)))
+    }
+
+    /// With a winner, the winner's figures; else the best of busy, no answer and failed, the latest within a class.
+    fn dial_result(
+        &self,
+        dialing: &Dialing,
+        bridged: Option<Moment>,
+        winner: Option<LegIndex>,
+        now: Moment,
+    ) -> payload::Properties {
+        let children = || self.ringing.iter().filter_map(|ringing| ringing.child.as_ref());
+        let won = bridged.and_then(|_| children().find(|child| winner.is_some() && child.leg == winner));
+        let class = |child: &&Child| match child.status {
+            Status::Busy => 2,
+            Status::NoAnswer => 1,
+            _ => 0,
+        };
+        let told = won.or_else(|| children().max_by_key(|child| (class(child), child.ended)));
+        let targets = children().map(|child| payload::TargetResult {
+            target: child.target.clone(),
+            call_sid: child.sid,
+            status: child.status,
+            sip_status: child.sip_status,
+            duration: child.duration(now).map(|span| span.as_secs()),
+        });
+        payload::dial_result(&payload::DialResult {
+            status: told.map_or(Status::Failed, |child| child.status),
+            sip_status: told.map_or(500, |child| child.sip_status),
+            call_sid: told.map(|child| child.sid),
+            duration: won.and_then(|child| child.duration(now)).map(|span| span.as_secs()),
+            answered_target: won.map(|child| child.target.clone()),
+            ended_by: won
+                .is_some()
+                .then(|| dialing.ended_by.unwrap_or(EndedBy::Callee).label()),
+            targets: targets.collect(),
+        })
+    }
+
+    /// Notes who ended the dial, when nobody is known yet.
+    pub(super) fn dial_ended_by(&mut self, who: EndedBy) {
+        if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
+            dialing.ended_by.get_or_insert(who);
+        }
+    }
+}

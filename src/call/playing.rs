@@ -1,0 +1,339 @@
+//! What an application lets a leg hear, one sound after the other, and the keys that it gathers meanwhile.
+
+use super::application::Running;
+use super::event::{Effect, PlayOutcome, Sound, Source};
+use super::id::LegIndex;
+use super::value::Call;
+use crate::app::gather::{Gather, Outcome};
+use crate::app::payload::{self, Properties};
+use crate::app::verb::Hook;
+use crate::moment::Moment;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Sounds that are played one after the other, once or more often.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Playback {
+    /// The sound that plays now.
+    play: u32,
+    all: Vec<Source>,
+    left: VecDeque<Source>,
+    /// Rounds after this one; `None`: for ever.
+    rounds: Option<u32>,
+    seek: Duration,
+    until: Option<Moment>,
+    played: Duration,
+    hook: Option<Hook>,
+    id: Option<String>,
+}
+
+impl Playback {
+    pub(super) fn new(all: Vec<Source>, times: Option<u32>) -> Playback {
+        Playback {
+            play: 0,
+            left: all.iter().cloned().collect(),
+            all,
+            rounds: times.map(|times| times.saturating_sub(1)),
+            seek: Duration::ZERO,
+            until: None,
+            played: Duration::ZERO,
+            hook: None,
+            id: None,
+        }
+    }
+
+    pub(super) fn seeking(mut self, seek: Duration) -> Playback {
+        self.seek = seek;
+        self
+    }
+
+    pub(super) fn until(mut self, until: Option<Moment>) -> Playback {
+        self.until = until;
+        self
+    }
+
+    pub(super) fn telling(mut self, hook: Option<Hook>, id: Option<String>) -> Playback {
+        (self.hook, self.id) = (hook, id);
+        self
+    }
+
+    fn next(&mut self) -> Option<Source> {
+        if self.left.is_empty() {
+            match &mut self.rounds {
+                Some(0) => return None,
+                Some(rounds) => *rounds -= 1,
+                None => {}
+            }
+            self.left = self.all.iter().cloned().collect();
+        }
+        self.left.pop_front()
+    }
+}
+
+/// Keys that are gathered, with the prompt that asks for them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Gathering {
+    pub(super) gather: Gather,
+    pub(super) prompt: Option<Playback>,
+    /// A key ends the prompt.
+    pub(super) bargein: bool,
+    /// Keys count while the prompt plays.
+    pub(super) listens: bool,
+    pub(super) hook: Option<Hook>,
+    pub(super) id: Option<String>,
+}
+
+impl Call {
+    /// Begins a playback that the line of `leg` waits for.
+    pub(super) fn begin_playback(&mut self, leg: LegIndex, playback: Playback, now: Moment) {
+        if let Some(line) = self.line_mut(leg) {
+            line.running = Some(Running::Playing(Box::new(playback)));
+        }
+        self.play_next(leg, now);
+    }
+
+    /// Begins to gather keys.
+    pub(super) fn begin_gathering(&mut self, leg: LegIndex, mut gathering: Gathering, now: Moment) {
+        if gathering.prompt.is_none() {
+            gathering.gather.start(now);
+        }
+        let prompted = gathering.prompt.is_some();
+        if let Some(line) = self.line_mut(leg) {
+            line.running = Some(Running::Gathering(Box::new(gathering)));
+        }
+        self.listen(leg, true);
+        if prompted {
+            self.play_next(leg, now);
+        }
+    }
+
+    fn playback(&mut self, leg: LegIndex) -> Option<&mut Playback> {
+        match self.line_mut(leg)?.running.as_mut()? {
+            Running::Playing(playback) => Some(playback),
+            Running::Gathering(gathering) => gathering.prompt.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Plays the next sound of the line's playback; without one the playback is over.
+    fn play_next(&mut self, leg: LegIndex, now: Moment) {
+        let number = self.next_number();
+        let Some(playback) = self.playback(leg) else { return };
+        let late = playback.until.is_some_and(|until| until <= now);
+        match playback.next().filter(|_| !late) {
+            Some(source) => {
+                playback.play = number;
+                let sound = Sound {
+                    source,
+                    times: Some(1),
+                    seek: std::mem::take(&mut playback.seek),
+                    limit: playback.until.map(|until| until.since(now)),
+                    mixed: false,
+                };
+                self.play(leg, number, sound);
+            }
+            None => self.playback_over(leg, None, now),
+        }
+    }
+
+    fn play(&mut self, leg: LegIndex, play: u32, sound: Sound) {
+        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
+            self.effects.push(Effect::Play {
+                leg,
+                handle,
+                play,
+                sound,
+            });
+        }
+    }
+
+    /// A sound has come to its end.
+    pub(super) fn played(&mut self, leg: LegIndex, play: u32, outcome: &PlayOutcome, now: Moment) {
+        if let Some(app) = &mut self.app
+            && app.music == Some(play)
+        {
+            app.music = None;
+            if let PlayOutcome::Failed { why } = outcome {
+                let why = why.clone();
+                self.tell_error("dialMusic", &why);
+            }
+            return;
+        }
+        let Some(playback) = self.playback(leg).filter(|playback| playback.play == play) else {
+            return;
+        };
+        match outcome {
+            PlayOutcome::Completed { played } => {
+                playback.played += *played;
+                self.play_next(leg, now);
+            }
+            PlayOutcome::Stopped { played } => playback.played += *played,
+            PlayOutcome::Failed { why } => {
+                let why = why.clone();
+                self.tell_error("play", &why);
+                self.playback_over(leg, Some(why), now);
+            }
+        }
+    }
+
+    /// The playback of a verb is over; a prompt hands over to its gathering.
+    fn playback_over(&mut self, leg: LegIndex, failed: Option<String>, now: Moment) {
+        let Some(line) = self.line_mut(leg) else { return };
+        match line.running.take() {
+            Some(Running::Playing(playback)) => match &playback.hook {
+                Some(hook) => {
+                    let properties = payload::played(playback.played, failed.as_deref());
+                    self.ask_action(leg, hook, properties, playback.id.as_deref(), now);
+                }
+                None => self.advance(leg, now),
+            },
+            Some(Running::Gathering(mut gathering)) => {
+                gathering.prompt = None;
+                gathering.gather.start(now);
+                line.running = Some(Running::Gathering(gathering));
+            }
+            other => line.running = other,
+        }
+    }
+
+    /// Stops what plays on a leg and what is gathered there; its verb is left as it is.
+    pub(super) fn interrupt(&mut self, leg: LegIndex) {
+        let play = self.playback(leg).map(|playback| playback.play);
+        let gathers = self
+            .line(leg)
+            .is_some_and(|line| matches!(line.running, Some(Running::Gathering(_))));
+        if let Some(play) = play {
+            self.stop_playing(leg, play);
+        }
+        if gathers {
+            self.listen(leg, false);
+        }
+    }
+
+    fn stop_playing(&mut self, leg: LegIndex, play: u32) {
+        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
+            self.effects.push(Effect::StopPlaying { handle, play });
+        }
+    }
+
+    /// Reports keys of a leg from now on, or no longer.
+    pub(super) fn listen(&mut self, leg: LegIndex, on: bool) {
+        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
+            self.effects.push(Effect::Listen { handle, on });
+        }
+    }
+
+    /// A key on a leg: for the gathering of its line, else for the patterns of the bridge.
+    pub(super) fn digit(&mut self, leg: LegIndex, digit: char, now: Moment) {
+        let Some(Running::Gathering(gathering)) = self.line_mut(leg).and_then(|line| line.running.as_mut()) else {
+            self.captured(leg, digit, now);
+            return;
+        };
+        if gathering.prompt.is_some() {
+            if gathering.bargein {
+                let play = gathering.prompt.take().map(|prompt| prompt.play);
+                if let Some(play) = play {
+                    self.stop_playing(leg, play);
+                }
+            } else if !gathering.listens {
+                return;
+            }
+        }
+        let Some(Running::Gathering(gathering)) = self.line_mut(leg).and_then(|line| line.running.as_mut()) else {
+            return;
+        };
+        if let Some(outcome) = gathering.gather.digit(digit, now) {
+            self.gathered(leg, outcome, now);
+        }
+    }
+
+    /// Timers of lines that are due.
+    pub(super) fn line_timeouts(&mut self, now: Moment) {
+        let legs: Vec<LegIndex> = self
+            .app
+            .iter()
+            .flat_map(|app| &app.lines)
+            .map(|line| line.leg)
+            .collect();
+        for leg in legs {
+            match self.line_mut(leg).and_then(|line| line.running.as_mut()) {
+                Some(Running::Pausing(until)) if *until <= now => self.verb_done(leg, now),
+                Some(Running::Referring(referral)) if referral.until.is_some_and(|until| until <= now) => {
+                    self.referral_timeout(leg, now);
+                }
+                Some(Running::Gathering(gathering)) => {
+                    if let Some(outcome) = gathering.gather.expired(now) {
+                        self.gathered(leg, outcome, now);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn next_line_timeout(&self) -> Option<Moment> {
+        let due = |line: &super::application::Line| match line.running.as_ref()? {
+            Running::Pausing(until) => Some(*until),
+            Running::Gathering(gathering) => gathering.gather.next_timeout(),
+            Running::Referring(referral) => referral.until,
+            _ => None,
+        };
+        self.app.as_ref()?.lines.iter().filter_map(due).min()
+    }
+
+    fn gathered(&mut self, leg: LegIndex, outcome: Outcome, now: Moment) {
+        self.interrupt(leg);
+        let Some(Running::Gathering(gathering)) = self.line_mut(leg).and_then(|line| line.running.take()) else {
+            return;
+        };
+        let properties: Properties = payload::gathered(&outcome);
+        match &gathering.hook {
+            Some(hook) => self.ask_action(leg, hook, properties, gathering.id.as_deref(), now),
+            None => self.advance(leg, now),
+        }
+    }
+
+    /// Music for the caller while others ring, until it is stopped.
+    pub(super) fn play_music(&mut self, url: &str) {
+        let play = self.next_number();
+        if let Some(app) = &mut self.app {
+            app.music = Some(play);
+        }
+        self.play(
+            LegIndex::CALLER,
+            play,
+            Sound {
+                source: Source::Url(url.to_owned()),
+                times: None,
+                seek: Duration::ZERO,
+                limit: None,
+                mixed: false,
+            },
+        );
+    }
+
+    pub(super) fn stop_music(&mut self) {
+        if let Some(play) = self.app.as_mut().and_then(|app| app.music.take()) {
+            self.stop_playing(LegIndex::CALLER, play);
+        }
+    }
+
+    /// Says something over what one side of a bridge hears of the other.
+    pub(super) fn whisper(&mut self, leg: LegIndex, sources: Vec<Source>) {
+        for source in sources {
+            let play = self.next_number();
+            self.play(
+                leg,
+                play,
+                Sound {
+                    source,
+                    times: Some(1),
+                    seek: Duration::ZERO,
+                    limit: None,
+                    mixed: true,
+                },
+            );
+        }
+    }
+}

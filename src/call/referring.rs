@@ -1,0 +1,188 @@
+//! REFER on the dialog of a leg, sent for an application (`sip:refer`), and the NOTIFYs that tell what came of it
+//! (RFC 3515).
+
+use super::application::{Line, Running};
+use super::id::{LegIndex, Token};
+use super::leg::{LegState, with_headers};
+use super::value::Call;
+use crate::app::payload;
+use crate::app::verb::{self, Hook};
+use crate::dial::LegKind;
+use crate::moment::Moment;
+use crate::sip::Method;
+use crate::sip::message::{HeaderName, HeaderValue, Message};
+use crate::sip::transaction::ServerTransactionId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long the far side may be silent about a REFER that it has accepted.
+const NOTIFY_PATIENCE: Duration = Duration::from_secs(15);
+
+/// A REFER of an application that is not decided yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Referral {
+    token: Token,
+    /// The answer to the REFER.
+    status: Option<u16>,
+    pub(super) until: Option<Moment>,
+    hook: Option<Hook>,
+    event_hook: Option<Hook>,
+    id: Option<String>,
+}
+
+impl Call {
+    /// The verb `sip:refer`: the line waits for what comes of it.
+    pub(super) fn refer_verb(&mut self, leg: LegIndex, refer: verb::SipRefer, now: Moment) {
+        let sent = self.try_refer(leg, &refer);
+        let referral = |token| Referral {
+            token,
+            status: None,
+            until: None,
+            hook: refer.action_hook.clone(),
+            event_hook: refer.event_hook.clone(),
+            id: refer.id.clone(),
+        };
+        match sent {
+            Ok(token) => {
+                if let Some(line) = self.line_mut(leg) {
+                    line.running = Some(Running::Referring(referral(token)));
+                }
+            }
+            Err(detail) => {
+                self.tell_error("sip:refer", &detail);
+                self.referred(leg, referral(Token::NONE), None, now);
+            }
+        }
+    }
+
+    fn try_refer(&mut self, index: LegIndex, refer: &verb::SipRefer) -> Result<Token, String> {
+        let leg = self.leg_mut(index).ok_or("no such leg")?;
+        if leg.state != LegState::Up {
+            return Err("the leg is not answered".into());
+        }
+        if matches!(leg.terms.kind, LegKind::Teams { .. }) {
+            // TEAMS-044: never toward Teams.
+            return Err("Teams takes no REFER".into());
+        }
+        let host = leg
+            .dialog
+            .as_ref()
+            .map(|dialog| dialog.remote_target().host().to_owned());
+        let target = match refer.refer_to.contains(':') {
+            true => refer.refer_to.clone(),
+            false => format!("sip:{}@{}", refer.refer_to, host.unwrap_or_default()),
+        };
+        let (draft, to) = leg.request(Method::Refer).ok_or("the leg has no dialog")?;
+        let contact = leg.contact();
+        let mut draft = draft
+            .header(HeaderName::Contact, contact)
+            .header(HeaderName::ReferTo, HeaderValue::cleaned(format!("<{target}>")));
+        if let Some(by) = &refer.referred_by {
+            draft = draft.header(HeaderName::ReferredBy, HeaderValue::cleaned(format!("<{by}>")));
+        }
+        Ok(self.send(index, with_headers(draft, &refer.headers), to))
+    }
+
+    /// The final answer to a REFER, or that there is none. True when `token` was one.
+    pub(super) fn refer_answered(&mut self, token: Token, status: Option<u16>, now: Moment) -> bool {
+        let waits =
+            |line: &&Line| matches!(&line.running, Some(Running::Referring(referral)) if referral.token == token);
+        let Some(leg) = self
+            .app
+            .as_ref()
+            .and_then(|app| app.lines.iter().find(waits).map(|line| line.leg))
+        else {
+            return false;
+        };
+        let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.as_mut()) else {
+            return true;
+        };
+        match status {
+            Some(100..=199) => {}
+            Some(status @ 200..=299) => {
+                referral.status = Some(status);
+                referral.until = Some(now + NOTIFY_PATIENCE);
+            }
+            _ => {
+                referral.status = status;
+                self.referral_over(leg, None, now);
+            }
+        }
+        true
+    }
+
+    /// NOTIFY inside a dialog: of a REFER that we sent, or of nothing that we know.
+    pub(super) fn notified(
+        &mut self,
+        index: LegIndex,
+        transaction: ServerTransactionId,
+        message: &Message,
+        now: Moment,
+    ) {
+        let refers = message.header(HeaderName::Event).is_some_and(|event| {
+            event
+                .trim_start()
+                .get(..5)
+                .is_some_and(|name| name.eq_ignore_ascii_case("refer"))
+        });
+        let event_hook = match self.line(index).and_then(|line| line.running.as_ref()) {
+            Some(Running::Referring(referral)) if refers => referral.event_hook.clone(),
+            // We never subscribe otherwise (RFC 6665 §4.1.3).
+            _ => {
+                self.answer_plainly(index, transaction, 481);
+                return;
+            }
+        };
+        self.answer_plainly(index, transaction, 200);
+        let Some(status) = fragment_status(message.body()) else {
+            return;
+        };
+        if let Some(hook) = event_hook {
+            self.notify(index, &hook, payload::transfer_status(status), None, now);
+        }
+        if status >= 200 {
+            self.referral_over(index, Some(status), now);
+        }
+    }
+
+    pub(super) fn referral_timeout(&mut self, leg: LegIndex, now: Moment) {
+        self.referral_over(leg, None, now);
+    }
+
+    fn referral_over(&mut self, leg: LegIndex, outcome: Option<u16>, now: Moment) {
+        if let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.take()) {
+            self.referred(leg, referral, outcome, now);
+        }
+    }
+
+    fn referred(&mut self, leg: LegIndex, referral: Referral, outcome: Option<u16>, now: Moment) {
+        match &referral.hook {
+            Some(hook) => {
+                let result = payload::referred(referral.status, outcome);
+                self.ask_action(leg, hook, result, referral.id.as_deref(), now);
+            }
+            None => self.advance(leg, now),
+        }
+    }
+}
+
+/// The status in a `message/sipfrag` body.
+fn fragment_status(body: &[u8]) -> Option<u16> {
+    let line = body.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    let text = std::str::from_utf8(line).ok()?;
+    text.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_fragment() {
+        assert_eq!(fragment_status(b"SIP/2.0 200 OK\r\n"), Some(200));
+        assert_eq!(fragment_status(b"SIP/2.0 486"), Some(486));
+        for wrong in [&b""[..], b"SIP/2.0 ", b"SIP/2.0 2\xc3\xa4", b"HTTP/1.1 200 OK"] {
+            assert_eq!(fragment_status(wrong), None);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The verbs of an application, one after the other on each of its lines.
+
+use super::application::Running;
+use super::cause::Cause;
+use super::event::{Effect, Source};
+use super::id::LegIndex;
+use super::leg::LegState;
+use super::playing::{Gathering, Playback};
+use super::value::{Call, Phase};
+use crate::app::gather::Gather;
+use crate::app::verb::{self, Verb};
+use crate::moment::Moment;
+
+impl Call {
+    /// The verb that a line was in is done.
+    pub(super) fn verb_done(&mut self, leg: LegIndex, now: Moment) {
+        if let Some(line) = self.line_mut(leg) {
+            line.running = None;
+        }
+        self.advance(leg, now);
+    }
+
+    /// Runs the verbs of a line until one has to wait.
+    pub(super) fn advance(&mut self, leg: LegIndex, now: Moment) {
+        loop {
+            let open = self.leg(leg).is_some_and(|leg| leg.media.handle().is_some());
+            let ended = matches!(self.phase, Phase::Ending | Phase::Over);
+            let Some(line) = self.line_mut(leg) else { return };
+            if line.running.is_some() || !line.begun || !open || ended {
+                return;
+            }
+            match line.verbs.pop_front() {
+                Some(verb) => self.begin_verb(leg, verb, now),
+                None => {
+                    self.line_finished(leg, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// All verbs are done: a screened destination gets its caller, a connected application may send more, all else is
+    /// the end.
+    fn line_finished(&mut self, leg: LegIndex, now: Moment) {
+        if leg != LegIndex::CALLER {
+            self.screening_passed(leg, now);
+            return;
+        }
+        let waits = self.app.as_ref().is_some_and(|app| app.terms.connected && !app.left);
+        if waits {
+            if let Some(line) = self.line_mut(leg) {
+                line.running = Some(Running::Idle);
+            }
+            return;
+        }
+        self.application_hangs_up(now);
+    }
+
+    /// The application has nothing more for the caller.
+    pub(super) fn application_hangs_up(&mut self, now: Moment) {
+        let cause = match self.milestones.answered {
+            Some(_) => Cause::HungUp {
+                by: super::cause::Party::Node,
+            },
+            None => Cause::ApplicationDeclined {
+                status: 603,
+                phrase: "Decline".into(),
+                headers: Vec::new(),
+                detail: "the application ended without an answer".into(),
+            },
+        };
+        self.end(cause, now);
+    }
+
+    fn begin_verb(&mut self, leg: LegIndex, verb: Verb, now: Moment) {
+        match verb {
+            Verb::Answer(_) => self.answered_for(leg, false, now),
+            Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
+            Verb::Say(say) => {
+                if self.may_speak(leg, say.early_media, "say", now) {
+                    let playback = Playback::new(self.speech(&say), say.times).telling(None, say.id);
+                    self.begin_playback(leg, playback, now);
+                }
+            }
+            Verb::Play(play) => {
+                if self.may_speak(leg, play.early_media, "play", now) {
+                    let all = play.urls.into_iter().map(Source::Url).collect();
+                    let playback = Playback::new(all, play.times)
+                        .seeking(play.seek)
+                        .until(play.limit.map(|limit| now + limit))
+                        .telling(play.action_hook, play.id);
+                    self.begin_playback(leg, playback, now);
+                }
+            }
+            Verb::Gather(gather) => {
+                if self.may_speak(leg, false, "gather", now) {
+                    self.gather(leg, *gather, now);
+                }
+            }
+            Verb::Dial(dial) => self.dial(leg, dial, now),
+            Verb::Hangup(hangup) => self.hang_up_verb(leg, hangup, now),
+            Verb::Redirect(redirect) => self.ask_redirect(leg, &redirect.action_hook, now),
+            Verb::Tag(tag) => self.tag_leg(leg, tag.data),
+            Verb::Config(config) => self.configure(&config),
+            Verb::SipDecline(decline) => self.decline(leg, decline, now),
+            Verb::Dtmf(dtmf) => self.send_digits(leg, dtmf.digits, dtmf.duration),
+            Verb::SipRequest(request) => self.request_verb(leg, *request, now),
+            Verb::SipRefer(refer) => self.refer_verb(leg, *refer, now),
+        }
+    }
+
+    fn wait_for(&mut self, leg: LegIndex, running: Running) {
+        if let Some(line) = self.line_mut(leg) {
+            line.running = Some(running);
+        }
+    }
+
+    /// Makes a leg hear us: an unanswered caller is answered, or gets early media.
+    fn may_speak(&mut self, leg: LegIndex, early: bool, what: &'static str, now: Moment) -> bool {
+        if leg != LegIndex::CALLER {
+            return self.leg(leg).is_some_and(|leg| leg.state == LegState::Up);
+        }
+        let ready = match early {
+            true if self.milestones.answered.is_none() => self.early_here(now),
+            _ => self.answer_here(now),
+        };
+        match ready {
+            Ok(()) => true,
+            Err(detail) => {
+                self.tell_error(what, &detail);
+                let cause = Cause::MediaRefused { detail };
+                self.end(cause, now);
+                false
+            }
+        }
+    }
+
+    fn answered_for(&mut self, leg: LegIndex, early: bool, now: Moment) {
+        // May end the call, which ends the line.
+        let _ready = self.may_speak(leg, early, "answer", now);
+    }
+
+    pub(super) fn speech(&self, say: &verb::Say) -> Vec<Source> {
+        let usual = self.app.as_ref().map(|app| (app.language.clone(), app.voice.clone()));
+        let (language, voice) = usual.unwrap_or_default();
+        let asked = say.synthesizer.as_ref();
+        let text = |text: &String| Source::Speech {
+            text: text.clone(),
+            language: asked
+                .and_then(|asked| asked.language.clone())
+                .or_else(|| language.clone()),
+            voice: asked.and_then(|asked| asked.voice.clone()).or_else(|| voice.clone()),
+        };
+        say.text.iter().map(text).collect()
+    }
+
+    fn gather(&mut self, leg: LegIndex, gather: verb::Gather, now: Moment) {
+        let say = gather
+            .say
+            .as_ref()
+            .map(|say| Playback::new(self.speech(say), say.times));
+        let play = gather.play.as_ref().map(|play| {
+            let all = play.urls.iter().cloned().map(Source::Url).collect();
+            Playback::new(all, play.times).seeking(play.seek)
+        });
+        let gathering = Gathering {
+            prompt: say.or(play),
+            bargein: gather.dtmf_bargein,
+            listens: gather.listen_during_prompt,
+            hook: gather.action_hook.clone(),
+            id: gather.id.clone(),
+            gather: Gather::new(&gather),
+        };
+        self.begin_gathering(leg, gathering, now);
+    }
+
+    fn dial(&mut self, leg: LegIndex, dial: Box<verb::Dial>, now: Moment) {
+        if leg != LegIndex::CALLER {
+            self.tell_error("dial", "a destination that is screened can't dial");
+            return;
+        }
+        self.wait_for(leg, Running::Dialing);
+        self.ask_for_plan(dial, now);
+    }
+
+    fn hang_up_verb(&mut self, leg: LegIndex, hangup: verb::Hangup, now: Moment) {
+        if leg != LegIndex::CALLER {
+            if let Some(position) = self.attempt_of(leg) {
+                self.screening_refused(position, "the application hung up", now);
+            }
+            return;
+        }
+        // An unanswered call is not hung up: the next verb may decline it.
+        if self.milestones.answered.is_some() {
+            if let Some(caller) = self.leg_mut(leg) {
+                caller.farewell_headers = hangup.headers;
+            }
+            self.end(
+                Cause::HungUp {
+                    by: super::cause::Party::Node,
+                },
+                now,
+            );
+        }
+    }
+
+    fn decline(&mut self, leg: LegIndex, decline: verb::SipDecline, now: Moment) {
+        if leg == LegIndex::CALLER && self.milestones.answered.is_none() {
+            let phrase = decline.reason.clone().unwrap_or_default();
+            self.end(
+                Cause::ApplicationDeclined {
+                    status: decline.status,
+                    phrase,
+                    headers: decline.headers,
+                    detail: format!("the application declined with {}", decline.status),
+                },
+                now,
+            );
+        }
+    }
+
+    /// Sends keys to the peer of a leg.
+    pub(super) fn send_digits(&mut self, leg: LegIndex, digits: String, duration: std::time::Duration) {
+        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
+            self.effects.push(Effect::SendDigits {
+                handle,
+                digits,
+                duration,
+            });
+        }
+    }
+
+    /// The verb `config`: what the following verbs go by.
+    fn configure(&mut self, config: &verb::Config) {
+        let Some(app) = &mut self.app else { return };
+        if let Some(synthesizer) = &config.synthesizer {
+            app.language = synthesizer.language.clone();
+            app.voice = synthesizer.voice.clone();
+        }
+    }
+
+    /// `customerData` of a leg.
+    pub(super) fn tag_leg(&mut self, leg: LegIndex, data: serde_json::Map<String, serde_json::Value>) {
+        let Some(app) = &mut self.app else { return };
+        if leg == LegIndex::CALLER {
+            app.tag = Some(data);
+        } else if let Some(position) = self.attempt_of(leg)
+            && let Some(child) = self.child_mut(position)
+        {
+            child.tag = Some(data);
+        }
+    }
+}

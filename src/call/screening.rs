@@ -1,0 +1,78 @@
+//! Screening: an application of its own runs on a destination that has answered, before the caller gets it. Several may
+//! be screened at the same time; the first that ends with its leg up wins.
+
+use super::application::Line;
+use super::child::Turn;
+use super::id::LegIndex;
+use super::leg::LegState;
+use super::value::Call;
+use crate::app::verb::Hook;
+use crate::moment::Moment;
+use std::time::Duration;
+
+/// How long a destination may be screened.
+const SCREENING_LIMIT: Duration = Duration::from_secs(60);
+
+impl Call {
+    /// The screening that a leg has to pass, once it has answered.
+    pub(super) fn screening_of(&self, index: LegIndex) -> Option<Hook> {
+        self.child(self.attempt_of(index)?)?.confirm.clone()
+    }
+
+    /// Begins the screening of a leg that has answered: it rings no more, and nobody hears it but us.
+    pub(super) fn screen(&mut self, index: LegIndex, hook: &Hook, now: Moment) {
+        let Some(position) = self.attempt_of(index) else { return };
+        if let Some(ringing) = self.ringing.get_mut(position) {
+            ringing.silent_until = None;
+            ringing.rings_until = None;
+        }
+        if let Some(child) = self.child_mut(position) {
+            child.screened_until = Some(now + SCREENING_LIMIT);
+        }
+        self.connect_alone(index, now);
+        if let Some(app) = &mut self.app {
+            app.lines.push(Line::new(index));
+        }
+        self.ask_confirmation(index, hook, now);
+    }
+
+    /// The screening application has ended with its leg up: this destination gets the caller.
+    pub(super) fn screening_passed(&mut self, index: LegIndex, now: Moment) {
+        let up = self.leg(index).is_some_and(|leg| leg.state == LegState::Up);
+        let Some(position) = self.attempt_of(index) else { return };
+        if let Some(child) = self.child_mut(position) {
+            child.screened_until = None;
+        }
+        self.close_line(index);
+        match up && self.bridged.is_none() {
+            true => self.accept(index, now),
+            false => self.screening_refused(position, "the destination has hung up", now),
+        }
+    }
+
+    /// The destination is not let through, or is gone: its attempt has failed, the others ring on.
+    pub(super) fn screening_refused(&mut self, position: usize, why: &str, now: Moment) {
+        let Some(index) = self.child(position).and_then(|child| child.leg) else {
+            return;
+        };
+        self.close_line(index);
+        if let Some(child) = self.child_mut(position) {
+            child.screened_until = None;
+        }
+        if let Some(leg) = self.leg_mut(index) {
+            leg.record.phrase = Some(format!("screening: {why}"));
+        }
+        if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
+            self.hang_up(index, Some("Q.850;cause=21;text=\"Call rejected\"".into()));
+        }
+        self.close_media(index);
+        self.turn_child(position, Turn::screened_out(), now);
+        if let Some(ringing) = self.ringing.get_mut(position) {
+            ringing.settle();
+            ringing.leg = None;
+        }
+        if self.bridged.is_none() && self.ringing.iter().all(|ringing| ringing.over) {
+            self.dial_ended(now);
+        }
+    }
+}
