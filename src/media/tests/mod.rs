@@ -218,7 +218,8 @@ impl Peer {
 
     /// The next RTP packet that arrives, verified; RTCP is passed over.
     fn receive(&mut self) -> (Header, Vec<u8>) {
-        loop {
+        // Reports come every few seconds: they must not keep a test waiting for what never comes.
+        for _ in 0..8 {
             let mut buffer = [0; 2048];
             let len = self.socket.recv(&mut buffer).expect("a packet");
             let mut packet = buffer[..len].to_vec();
@@ -232,6 +233,7 @@ impl Peer {
             let header = Header::parse(&packet).expect("RTP");
             return (header, packet.split_off(header.len));
         }
+        panic!("reports arrive, and no RTP");
     }
 
     /// True when no RTP waits. Only meaningful once the packets that could cause it are known to be judged.
