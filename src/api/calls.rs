@@ -1,7 +1,7 @@
 //! Live calls: seen, and ended.
 
 use super::state::AdminState;
-use crate::call::{CallStatus, Event, LiveCall, Phase, Undelivered};
+use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Undelivered};
 use crate::observe::{Arrow, rfc3339};
 use crate::route::TraceStep;
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub struct CallView {
     pub age_seconds: u64,
     /// Since the answer.
     pub talked_seconds: Option<u64>,
+    /// The legs as an application knows them; absent where a route decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineStatus>,
 }
 
 /// One call with all that is known.
@@ -94,7 +97,13 @@ fn find(state: &AdminState, id: &str) -> Option<LiveCall> {
 fn view(state: &AdminState, call: &LiveCall) -> CallView {
     let now = state.node.clock.now();
     let facts = &call.facts;
-    let CallStatus { phase, answered, peer } = call.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let status = call.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let CallStatus {
+        phase,
+        answered,
+        peer,
+        lines,
+    } = status;
     CallView {
         id: call.id.to_string(),
         tenant: facts.tenant.clone(),
@@ -108,5 +117,6 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         began: rfc3339(facts.began_unix_ms),
         age_seconds: now.since(call.born).as_secs(),
         talked_seconds: answered.map(|answered| now.since(answered).as_secs()),
+        lines,
     }
 }

@@ -102,3 +102,9 @@ pub fn transfer_status(_: u16) -> Properties {
 pub fn referred(_: Option<u16>, _: Option<u16>) -> Properties {
     Properties::new()
 }
+pub fn refer_details(_: &crate::sip::message::Message, _: Option<CallSid>, _: Option<CallSid>) -> Properties {
+    Properties::new()
+}
+pub fn hold_details(_: &str, _: &str) -> Properties {
+    Properties::new()
+}

@@ -14,7 +14,7 @@ v! {
  Play { id: Option<String>, urls: Vec<String>, times: Option<u32>, early_media: bool, seek: Duration, limit: Option<Duration>, action_hook: Option<Hook> }
  Gather { id: Option<String>, say: Option<Say>, play: Option<Play>, dtmf_bargein: bool, listen_during_prompt: bool, action_hook: Option<Hook> }
  Capture { parent: Vec<String>, child: Vec<String> }
- Dial { id: Option<String>, answer_on_bridge: bool, dial_music: Option<String>, confirm_hook: Option<Hook>, action_hook: Option<Hook>, dtmf_hook: Option<Hook>, dtmf_capture: Capture, time_limit: Option<u32> }
+ Dial { id: Option<String>, answer_on_bridge: bool, dial_music: Option<String>, confirm_hook: Option<Hook>, action_hook: Option<Hook>, dtmf_hook: Option<Hook>, dtmf_capture: Capture, refer_hook: Option<Hook>, on_hold_hook: Option<Hook>, time_limit: Option<u32> }
  Hangup { headers: Vec<(String,String)> }
  Redirect { action_hook: Hook }
  Tag { data: Map }

@@ -10,6 +10,7 @@ use crate::app::payload::{self, Properties, Status};
 use crate::app::sid::CallSid;
 use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
+use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -74,6 +75,13 @@ pub struct App {
     /// The WebSocket is closed, or there is none: nothing more comes by itself.
     pub(super) left: bool,
     pub(super) captures: Vec<super::capture::Capture>,
+    /// The hook that decides about REFER outside a dial.
+    pub(super) refer_hook: Option<Hook>,
+    /// REFERs of peers that wait for the application, by their question.
+    #[serde(skip)]
+    pub(super) referrals: Vec<(u32, ServerTransactionId)>,
+    /// What a side on hold hears.
+    pub(super) hold: Option<super::held::HoldMusic>,
     /// What a say verb without a synthesizer speaks now.
     pub(super) language: Option<String>,
     pub(super) voice: Option<String>,
@@ -144,6 +152,10 @@ pub(super) enum Why {
     Action,
     /// Whether a destination is let through.
     Confirm,
+    /// What to do with a REFER.
+    Refer,
+    /// What a side on hold hears.
+    Hold,
 }
 
 impl App {
@@ -167,6 +179,9 @@ impl App {
             events: 0,
             left: false,
             captures: Vec::new(),
+            refer_hook: None,
+            referrals: Vec::new(),
+            hold: None,
             first: None,
             placed: false,
             engaging: false,
@@ -274,6 +289,7 @@ impl Call {
             _ => Turn::new(Status::Failed, self.status),
         };
         self.turn_caller(turn, now);
+        self.drop_referrals();
         if let Some(app) = &mut self.app {
             app.lines.clear();
             app.asked.clear();

@@ -55,6 +55,20 @@ impl Call {
         });
     }
 
+    /// Asks something that no line waits for.
+    pub(super) fn ask_aside(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) {
+        let number = self.next_number();
+        let Some(app) = &mut self.app else { return };
+        app.asked.push(Asked { number, leg, why });
+        self.effects.push(Effect::Ask {
+            ask: number,
+            leg,
+            kind: Kind::VerbHook,
+            hook,
+            properties,
+        });
+    }
+
     /// Tells the result of a verb to its action hook, and waits for other verbs.
     pub(super) fn ask_action(&mut self, leg: LegIndex, hook: &Hook, result: Properties, id: Option<&str>, now: Moment) {
         let properties = self.with_result(leg, result, id, now);
@@ -103,6 +117,17 @@ impl Call {
         if !self.caller_is_there() {
             return;
         }
+        match asked.why {
+            Why::Refer => return self.refer_decided(number, asked.leg, result, now),
+            Why::Hold => {
+                match result {
+                    Ok(reply) => self.hold_decided(reply.verbs, now),
+                    Err(detail) => self.tell_error("onHoldHook", &detail),
+                }
+                return;
+            }
+            _ => {}
+        }
         let waits = |line: &Line| matches!(line.running, Some(Running::Asking(waiting)) if waiting == number);
         let Some(line) = self.line_mut(asked.leg).filter(|line| waits(line)) else {
             return;
@@ -127,6 +152,7 @@ impl Call {
                 None => self.replace_verbs(asked.leg, reply.verbs, now),
             },
             (Why::Confirm, Err(detail)) => self.confirmation_failed(asked.leg, &detail, now),
+            (Why::Refer | Why::Hold, _) => {}
         }
     }
 

@@ -100,7 +100,10 @@ impl Call {
         match description_of(message) {
             Err(detail) => self.refuse_change(index, 488, Some(detail)),
             Ok(None) => self.reoffer(index, now),
-            Ok(Some(offer)) => self.consider(index, offer, now),
+            Ok(Some(offer)) => {
+                self.note_hold_of(index, message, &offer, now);
+                self.consider(index, offer, now);
+            }
         }
     }
 

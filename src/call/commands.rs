@@ -23,6 +23,14 @@ impl Call {
         children.find(|child| child.sid == sid)?.leg
     }
 
+    /// The call_sid of a leg.
+    pub(super) fn sid_of(&self, leg: LegIndex) -> Option<CallSid> {
+        match self.attempt_of(leg) {
+            Some(position) if leg != LegIndex::CALLER => self.child(position).map(|child| child.sid),
+            _ => self.app.as_ref().map(|app| app.sid),
+        }
+    }
+
     /// Does what somebody wants; what can't be done is told to the application.
     pub(super) fn commanded(&mut self, command: Command, now: Moment) {
         if self.app.is_none() || matches!(self.phase, Phase::Ending | Phase::Over) {
@@ -83,7 +91,7 @@ impl Call {
     }
 
     /// The caller's application goes on with something else: who rings or talks to the caller is let go.
-    fn abandon_dial(&mut self, leg: LegIndex, now: Moment) {
+    pub(super) fn abandon_dial(&mut self, leg: LegIndex, now: Moment) {
         if leg != LegIndex::CALLER || !self.is_dialing() {
             return;
         }

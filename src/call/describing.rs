@@ -1,5 +1,6 @@
 //! How a call and its legs are described to their application.
 
+use super::directory::LineStatus;
 use super::id::LegIndex;
 use super::value::Call;
 use crate::app::payload::{self, Properties};
@@ -79,6 +80,30 @@ impl Call {
                 .map(|span| span.as_secs()),
             customer_data: child.tag.as_ref(),
         })
+    }
+
+    /// The legs as the application knows them.
+    pub(super) fn line_statuses(&self, now: Moment) -> Vec<LineStatus> {
+        let Some(app) = &self.app else { return Vec::new() };
+        let own = LineStatus {
+            call_sid: app.sid,
+            status: app.status,
+            properties: self.properties(LegIndex::CALLER, now),
+        };
+        let children = (0..self.ringing.len()).filter_map(|position| {
+            let child = self.child(position)?;
+            (child.sid != app.sid).then(|| LineStatus {
+                call_sid: child.sid,
+                status: child.status,
+                properties: self.child_properties(position, now),
+            })
+        });
+        std::iter::once(own).chain(children).collect()
+    }
+
+    /// How often its application was told of something: the lines have changed since the last time.
+    pub(super) fn told(&self) -> u32 {
+        self.app.as_ref().map_or(0, |app| app.events)
     }
 
     fn caller_duration(&self, now: Moment) -> Option<u64> {

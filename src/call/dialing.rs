@@ -198,6 +198,7 @@ impl Call {
             return;
         };
         self.stop_music();
+        self.stop_hold_music();
         let bridged = self.bridged.take();
         let winner = self.winner.take();
         if bridged.is_some() {

@@ -4,6 +4,8 @@ use super::event::Event;
 use super::id::{CallId, LegIndex};
 use super::record::CallFacts;
 use super::value::Phase;
+use crate::app::payload::{Properties, Status};
+use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
 use std::collections::HashMap;
@@ -24,6 +26,19 @@ pub struct CallStatus {
     pub answered: Option<Moment>,
     /// Hub or gateway that is tried or talked to.
     pub peer: Option<PeerName>,
+    /// The legs as the application knows them, the caller's first; none where a route decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineStatus>,
+}
+
+/// A leg as its application knows it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct LineStatus {
+    pub call_sid: CallSid,
+    pub status: Status,
+    /// The standard properties of the leg.
+    #[serde(skip)]
+    pub properties: Properties,
 }
 
 /// A live call as others see it.
@@ -43,6 +58,7 @@ impl LiveCall {
             phase: Phase::Opening,
             answered: None,
             peer: None,
+            lines: Vec::new(),
         };
         LiveCall {
             id,
@@ -134,6 +150,17 @@ impl Directory {
         calls
     }
 
+    /// The live call that has a leg of this name.
+    pub fn find_sid(&self, sid: CallSid) -> Option<LiveCall> {
+        let has = |call: &LiveCall| {
+            let status = call.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.lines.iter().any(|line| line.call_sid == sid)
+        };
+        self.parts
+            .iter()
+            .find_map(|part| lock(part).values().find(|call| has(call)).cloned())
+    }
+
     /// Ends every call.
     pub fn clear(&self, detail: &str) {
         for call in self.list() {
@@ -158,7 +185,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl CallStatus {
     /// The leg that is shown as the peer's.
-    pub(super) fn of(call: &super::Call) -> CallStatus {
+    pub(super) fn of(call: &super::Call, now: Moment) -> CallStatus {
         let shown = call.winner.unwrap_or(LegIndex(
             u16::try_from(call.legs.len().saturating_sub(1)).unwrap_or(u16::MAX),
         ));
@@ -166,6 +193,7 @@ impl CallStatus {
             phase: call.phase,
             answered: call.milestones.answered,
             peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
+            lines: call.line_statuses(now),
         }
     }
 }

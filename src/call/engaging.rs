@@ -4,12 +4,14 @@
 use super::application::{App, AppTerms, CallerFacts, Line};
 use super::cause::{Cause, Party};
 use super::child::Turn;
+use super::dialing::EndedBy;
 use super::event::Effect;
 use super::id::LegIndex;
-use super::leg::{Leg, LegState};
+use super::leg::LegState;
 use super::setup::Placing;
 use super::value::{Call, Phase};
 use crate::app::payload::Status;
+use crate::app::verb::Verb;
 use crate::moment::Moment;
 use std::sync::Arc;
 
@@ -33,6 +35,51 @@ impl Call {
         self.app.as_ref().is_some_and(|app| app.engaging)
     }
 
+    /// The callee takes the place of a caller that leaves, and runs these verbs; the dial is over.
+    pub(super) fn take_over(&mut self, index: LegIndex, verbs: Vec<Verb>, now: Moment) {
+        let sid = self.sid_of(index);
+        self.dial_ended_by(EndedBy::Application);
+        if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
+            dialing.abandoned = true;
+        }
+        self.winner = None;
+        self.bridged = None;
+        // Its child call goes on as the call itself.
+        if let Some(position) = self.attempt_of(index) {
+            self.ringing.remove(position);
+        }
+        self.dial_ended(now);
+        self.turn_caller(Turn::completed(), now);
+        self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));
+        self.close_media(LegIndex::CALLER);
+        self.move_to_caller(index);
+        if let Some(app) = &mut self.app {
+            if let Some(sid) = sid {
+                app.sid = sid;
+            }
+            app.status = Status::InProgress;
+            app.sip_status = 200;
+        }
+        self.connect_alone(LegIndex::CALLER, now);
+        self.replace_verbs(LegIndex::CALLER, verbs, now);
+    }
+
+    /// Two legs change their places: the caller's is that of who the application talks to.
+    fn move_to_caller(&mut self, index: LegIndex) {
+        let position = usize::from(index.0);
+        if position == 0 || position >= self.legs.len() {
+            return;
+        }
+        self.legs.swap(0, position);
+        for (position, side) in [(0, Party::Caller), (position, Party::Callee)] {
+            if let Some(leg) = self.legs.get_mut(position) {
+                leg.index = LegIndex(u16::try_from(position).unwrap_or(u16::MAX));
+                leg.side = side;
+            }
+        }
+        self.effects.push(Effect::LegsSwapped { with: index });
+    }
+
     /// The destination that answered takes the caller's place, and its application begins.
     pub(super) fn engage(&mut self, index: LegIndex, now: Moment) {
         self.end_children(Some(index), now);
@@ -41,25 +88,7 @@ impl Call {
         for other in others.into_iter().filter(|other| *other != index) {
             self.let_go(other, super::answer::COMPLETED_ELSEWHERE);
         }
-        let (Some(desk), position) = (self.legs.first().cloned(), usize::from(index.0)) else {
-            return;
-        };
-        let Some(place) = self.legs.get_mut(position) else {
-            return;
-        };
-        let gone = Leg { index, ..desk };
-        let leg = std::mem::replace(place, gone);
-        if let Some(caller) = self.legs.first_mut() {
-            *caller = Leg {
-                index: LegIndex::CALLER,
-                side: Party::Caller,
-                ..leg
-            };
-        }
-        self.effects.push(Effect::LegMoved {
-            from: index,
-            to: LegIndex::CALLER,
-        });
+        self.move_to_caller(index);
         let Some(app) = &mut self.app else { return };
         app.engaging = false;
         app.lines.push(Line::new(LegIndex::CALLER));

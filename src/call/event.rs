@@ -173,10 +173,9 @@ pub enum Effect {
         a: LegId,
         b: LegId,
     },
-    /// A leg has taken another place in the call.
-    LegMoved {
-        from: LegIndex,
-        to: LegIndex,
+    /// The caller's leg and this one have changed their places in the call.
+    LegsSwapped {
+        with: LegIndex,
     },
     CloseMedia {
         leg: LegIndex,

@@ -16,7 +16,7 @@
 //! | an application's terms, lines and questions | `application`, `asking`, `describing` |
 //! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands` |
 //! | calls that it places | `engaging` |
-//! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture` |
+//! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
 //! | carrying out effects | `task`, `delivery` |
@@ -37,6 +37,7 @@ mod directory;
 mod ending_here;
 mod engaging;
 mod event;
+mod held;
 mod hop_mark;
 mod hunt;
 mod id;
@@ -47,6 +48,7 @@ mod node;
 mod playing;
 mod progress;
 mod record;
+mod referred;
 mod referring;
 mod refresh;
 mod requesting;
@@ -65,7 +67,7 @@ mod tests;
 
 pub use application::{AppTerms, CallerFacts};
 pub use cause::{Cause, Party};
-pub use directory::{CallStatus, Directory, LiveCall, Undelivered};
+pub use directory::{CallStatus, Directory, LineStatus, LiveCall, Undelivered};
 pub use event::{
     CallNews, Command, Effect, Event, MediaNotice, PeerVerdict, PlayOutcome, Reply, SendFailure, Sound, Source, To,
     Wish,

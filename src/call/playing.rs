@@ -8,6 +8,8 @@ use crate::app::gather::{Gather, Outcome};
 use crate::app::payload::{self, Properties};
 use crate::app::verb::Hook;
 use crate::moment::Moment;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -56,6 +58,11 @@ impl Playback {
     pub(super) fn telling(mut self, hook: Option<Hook>, id: Option<String>) -> Playback {
         (self.hook, self.id) = (hook, id);
         self
+    }
+
+    /// The number of the sound that plays.
+    pub(super) fn current(&self) -> u32 {
+        self.play
     }
 
     fn next(&mut self) -> Option<Source> {
@@ -109,15 +116,17 @@ impl Call {
     }
 
     fn playback(&mut self, leg: LegIndex) -> Option<&mut Playback> {
-        match self.line_mut(leg)?.running.as_mut()? {
-            Running::Playing(playback) => Some(playback),
-            Running::Gathering(gathering) => gathering.prompt.as_mut(),
-            _ => None,
+        let app = self.app.as_mut()?;
+        let line = app.lines.iter_mut().find(|line| line.leg == leg);
+        match line.and_then(|line| line.running.as_mut()) {
+            Some(Running::Playing(playback)) => Some(playback),
+            Some(Running::Gathering(gathering)) => gathering.prompt.as_mut(),
+            _ => app.hold.as_mut().filter(|hold| hold.leg == leg)?.playback.as_mut(),
         }
     }
 
     /// Plays the next sound of the line's playback; without one the playback is over.
-    fn play_next(&mut self, leg: LegIndex, now: Moment) {
+    pub(super) fn play_next(&mut self, leg: LegIndex, now: Moment) {
         let number = self.next_number();
         let Some(playback) = self.playback(leg) else { return };
         let late = playback.until.is_some_and(|until| until <= now);
@@ -179,7 +188,13 @@ impl Call {
 
     /// The playback of a verb is over; a prompt hands over to its gathering.
     fn playback_over(&mut self, leg: LegIndex, failed: Option<String>, now: Moment) {
-        let Some(line) = self.line_mut(leg) else { return };
+        let Some(line) = self.line_mut(leg) else {
+            // A callee that is on hold has no line.
+            if let Some(app) = &mut self.app {
+                app.hold = None;
+            }
+            return;
+        };
         match line.running.take() {
             Some(Running::Playing(playback)) => match &playback.hook {
                 Some(hook) => {
@@ -193,7 +208,14 @@ impl Call {
                 gathering.gather.start(now);
                 line.running = Some(Running::Gathering(gathering));
             }
-            other => line.running = other,
+            other => {
+                line.running = other;
+                if let Some(app) = &mut self.app
+                    && app.hold.as_ref().is_some_and(|hold| hold.leg == leg)
+                {
+                    app.hold = None;
+                }
+            }
         }
     }
 
@@ -211,7 +233,7 @@ impl Call {
         }
     }
 
-    fn stop_playing(&mut self, leg: LegIndex, play: u32) {
+    pub(super) fn stop_playing(&mut self, leg: LegIndex, play: u32) {
         if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
             self.effects.push(Effect::StopPlaying { handle, play });
         }
@@ -222,6 +244,18 @@ impl Call {
         if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
             self.effects.push(Effect::Listen { handle, on });
         }
+    }
+
+    /// INFO of a peer: a key (`application/dtmf-relay`, `application/dtmf`), or nothing that is understood.
+    pub(super) fn info(&mut self, leg: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
+        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+        let Some(digit) = key_of(content_type, message.body()).filter(|_| self.app.is_some()) else {
+            let status = if self.app.is_some() { 415 } else { 405 };
+            self.answer_plainly(leg, transaction, status);
+            return;
+        };
+        self.answer_plainly(leg, transaction, 200);
+        self.digit(leg, digit, now);
     }
 
     /// A key on a leg: for the gathering of its line, else for the patterns of the bridge.
@@ -334,6 +368,52 @@ impl Call {
                     mixed: true,
                 },
             );
+        }
+    }
+}
+
+/// The key in the body of an INFO.
+fn key_of(content_type: &str, body: &[u8]) -> Option<char> {
+    let text = std::str::from_utf8(body).ok()?;
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    let key = if kind.eq_ignore_ascii_case("application/dtmf-relay") {
+        text.lines().find_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
+        })?
+    } else if kind.eq_ignore_ascii_case("application/dtmf") {
+        text.trim()
+    } else {
+        return None;
+    };
+    let mut keys = key.chars();
+    let key = keys.next()?.to_ascii_uppercase();
+    (keys.next().is_none() && matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_in_info_bodies() {
+        assert_eq!(
+            key_of("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n"),
+            Some('5')
+        );
+        assert_eq!(
+            key_of("application/dtmf-relay;x=y", b"Duration=160\r\n signal = *"),
+            Some('*')
+        );
+        assert_eq!(key_of("application/dtmf", b"#\r\n"), Some('#'));
+        for (kind, body) in [
+            ("application/dtmf-relay", &b"Signal=11"[..]),
+            ("application/dtmf-relay", b"Signal="),
+            ("application/dtmf", b"x"),
+            ("application/dtmf", b"\xff"),
+            ("text/plain", b"5"),
+        ] {
+            assert_eq!(key_of(kind, body), None, "{kind}");
         }
     }
 }

@@ -237,6 +237,9 @@ impl Call {
             app.language = synthesizer.language.clone();
             app.voice = synthesizer.voice.clone();
         }
+        if config.refer_hook.is_some() {
+            app.refer_hook = config.refer_hook.clone();
+        }
     }
 
     /// `customerData` of a leg.

@@ -45,6 +45,8 @@ struct CallTask {
     wants_messages: bool,
     /// Requests inside the dialogs that have no final answer yet, when messages are wanted: whose answer is it?
     answering: Vec<(ServerTransactionId, LegIndex, Method)>,
+    /// Events of the application that the published status knows.
+    told: u32,
     label: Arc<str>,
     _place: Place,
     /// Dropped last.
@@ -98,6 +100,7 @@ pub fn spawn(node: Arc<Node>, live: LiveCall, birth: Birth<'_>, place: Place, ev
         pending: VecDeque::new(),
         wants_messages,
         answering: Vec::new(),
+        told: 0,
         label,
         _place: place,
         _listed: listed,
@@ -364,10 +367,12 @@ impl CallTask {
         });
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        let told = self.call.told();
         let mut status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing {
-            *status = CallStatus::of(&self.call);
+        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || told != self.told {
+            *status = CallStatus::of(&self.call, self.node.clock.now());
+            self.told = told;
         }
     }
 

@@ -195,6 +195,8 @@ impl Call {
             Some(Method::Bye) => self.bye(leg, transaction, message, now),
             Some(Method::Invite) => self.reinvite(leg, transaction, message, flow, now),
             Some(Method::Options) => self.answer_plainly(leg, transaction, 200),
+            Some(Method::Refer) => self.refer_received(leg, transaction, message, now),
+            Some(Method::Info) => self.info(leg, transaction, message, now),
             Some(Method::Notify) => self.notified(leg, transaction, message, now),
             _ => self.answer_plainly(leg, transaction, 405),
         }

@@ -211,7 +211,7 @@ impl Rig {
             | Effect::Listen { .. }
             | Effect::SendDigits { .. }
             | Effect::Mute { .. }
-            | Effect::LegMoved { .. }
+            | Effect::LegsSwapped { .. }
             | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),
         }

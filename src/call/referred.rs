@@ -1,0 +1,90 @@
+//! REFER from a peer, decided by the application (`referHook`): 202 when its hook has answered, and its verbs for who
+//! stays behind.
+
+use super::application::{Asked, Why};
+use super::event::{Effect, Reply};
+use super::id::LegIndex;
+use super::value::Call;
+use crate::app::payload::{self, Kind};
+use crate::moment::Moment;
+use crate::sip::message::{Message, ResponseDraft};
+use crate::sip::transaction::ServerTransactionId;
+
+impl Call {
+    /// A REFER inside the dialog of a leg: the application is asked, where it wants to be.
+    pub(super) fn refer_received(
+        &mut self,
+        index: LegIndex,
+        transaction: ServerTransactionId,
+        message: &Message,
+        now: Moment,
+    ) {
+        let Some(app) = &self.app else {
+            self.answer_plainly(index, transaction, 405);
+            return;
+        };
+        let of_dial = app.dialing.as_ref().and_then(|dialing| dialing.verb.refer_hook.clone());
+        let Some(hook) = of_dial.or_else(|| app.refer_hook.clone()) else {
+            self.answer_plainly(index, transaction, 501);
+            return;
+        };
+        let partner = self.partner(index).unwrap_or(index);
+        let mut properties = self.properties(index, now);
+        let details = payload::refer_details(message, self.sid_of(index), self.sid_of(partner));
+        properties.extend(details);
+        let number = self.next_number();
+        if let Some(app) = &mut self.app {
+            app.asked.push(Asked {
+                number,
+                leg: index,
+                why: Why::Refer,
+            });
+            app.referrals.push((number, transaction));
+        }
+        self.effects.push(Effect::Ask {
+            ask: number,
+            leg: index,
+            kind: Kind::VerbHook,
+            hook,
+            properties,
+        });
+    }
+
+    /// The application has decided about a REFER.
+    pub(super) fn refer_decided(&mut self, number: u32, index: LegIndex, result: Result<Reply, String>, now: Moment) {
+        let Some(app) = &mut self.app else { return };
+        let Some(position) = app.referrals.iter().position(|(asked, _)| *asked == number) else {
+            return;
+        };
+        let (_, transaction) = app.referrals.swap_remove(position);
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(detail) => {
+                self.tell_error("referHook", &detail);
+                self.answer_plainly(index, transaction, 501);
+                return;
+            }
+        };
+        self.answer_plainly(index, transaction, 202);
+        if reply.verbs.is_empty() {
+            return;
+        }
+        let winner = self.winner.filter(|_| self.bridged.is_some());
+        match (index, winner) {
+            // Who refers leaves: the callee becomes the first party of what follows.
+            (LegIndex::CALLER, Some(winner)) => self.take_over(winner, reply.verbs, now),
+            _ => {
+                self.abandon_dial(LegIndex::CALLER, now);
+                self.replace_verbs(LegIndex::CALLER, reply.verbs, now);
+            }
+        }
+    }
+
+    /// REFERs that nobody will decide any more.
+    pub(super) fn drop_referrals(&mut self) {
+        let open = self.app.as_mut().map(|app| std::mem::take(&mut app.referrals));
+        for (_, transaction) in open.unwrap_or_default() {
+            self.respond(transaction, ResponseDraft::new(487));
+        }
+    }
+}
