@@ -1,8 +1,20 @@
+//! What an application is told: the properties of its calls and the results of its verbs, in the names of the protocol.
+
+use super::gather::Outcome;
 use super::sid::CallSid;
+use crate::dial::TargetName;
+use crate::sip::NameAddr;
+use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use std::time::Duration;
-pub type Properties = serde_json::Map<String, serde_json::Value>;
+
+/// A JSON object.
+pub type Properties = Map<String, Value>;
+
+/// Where a leg stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Status {
     Trying,
     Ringing,
@@ -13,11 +25,32 @@ pub enum Status {
     Busy,
     NoAnswer,
 }
+
 impl Status {
-    pub fn is_final(&self) -> bool {
-        false
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Status::Trying => "trying",
+            Status::Ringing => "ringing",
+            Status::EarlyMedia => "early-media",
+            Status::InProgress => "in-progress",
+            Status::Completed => "completed",
+            Status::Failed => "failed",
+            Status::Busy => "busy",
+            Status::NoAnswer => "no-answer",
+        }
+    }
+
+    /// Whether nothing comes after it.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Status::Completed | Status::Failed | Status::Busy | Status::NoAnswer
+        )
     }
 }
+
+/// What a message to an application is about; over a WebSocket its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     SessionNew,
@@ -26,51 +59,36 @@ pub enum Kind {
     DialConfirm,
     CallStatus,
 }
-pub struct TargetResult {
-    pub target: crate::dial::TargetName,
-    pub call_sid: CallSid,
-    pub status: Status,
-    pub sip_status: u16,
-    pub duration: Option<u64>,
+
+impl Kind {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::SessionNew => "session:new",
+            Kind::SessionRedirect => "session:redirect",
+            Kind::VerbHook => "verb:hook",
+            Kind::DialConfirm => "dial:confirm",
+            Kind::CallStatus => "call:status",
+        }
+    }
 }
-pub struct DialResult {
-    pub status: Status,
-    pub sip_status: u16,
-    pub call_sid: Option<CallSid>,
-    pub duration: Option<u64>,
-    pub answered_target: Option<crate::dial::TargetName>,
-    pub ended_by: Option<&'static str>,
-    pub targets: Vec<TargetResult>,
-}
-pub fn dial_result(_: &DialResult) -> Properties {
-    Properties::new()
-}
-pub fn number_event(_: &mut Properties, _: u32) {}
-pub fn played(_: Duration, _: Option<&str>) -> Properties {
-    Properties::new()
-}
-pub fn gathered(_: &super::gather::Outcome) -> Properties {
-    Properties::new()
-}
-pub fn dtmf(_: &str) -> Properties {
-    Properties::new()
-}
-pub fn request_failed(_: &str) -> Properties {
-    Properties::new()
-}
-pub fn request_answered(_: Option<u16>) -> Properties {
-    Properties::new()
-}
-pub fn add_invite(_: &mut Properties, _: &crate::sip::message::Message) {}
-pub fn add_defaults(_: &mut Properties, _: Option<&str>, _: Option<&str>) {}
+
+/// On which side of the application a leg began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Inbound,
     Outbound,
 }
+
+/// Who ended a leg, in the words of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
     FarSide,
     Platform,
 }
+
+/// What the standard properties are made from.
+#[derive(Debug, Clone, Copy)]
 pub struct CallView<'a> {
     pub call_sid: CallSid,
     pub parent_call_sid: Option<CallSid>,
@@ -90,21 +108,322 @@ pub struct CallView<'a> {
     pub originating_sip_ip: Option<&'a str>,
     pub originating_sip_trunk_name: Option<&'a str>,
     pub termination_by: Option<EndedBy>,
+    /// Seconds from the answer to the end.
     pub duration: Option<u64>,
     pub customer_data: Option<&'a Properties>,
 }
-pub fn standard(_: &CallView<'_>) -> Properties {
-    Properties::new()
+
+/// The standard properties of a leg.
+pub fn standard(call: &CallView<'_>) -> Properties {
+    let mut properties = Properties::new();
+    let mut set = |name: &str, value: Value| {
+        if !value.is_null() {
+            properties.insert(name.to_owned(), value);
+        }
+    };
+    set("call_sid", call.call_sid.to_string().into());
+    set("parent_call_sid", json!(call.parent_call_sid));
+    set(
+        "direction",
+        match call.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        }
+        .into(),
+    );
+    set("from", call.from.into());
+    set("to", call.to.into());
+    set("caller_id", json!(call.caller_id));
+    set("call_id", call.call_id.into());
+    set("sbc_callid", call.call_id.into());
+    set("sip_status", call.sip_status.into());
+    set("sip_reason", call.sip_reason.into());
+    set("call_status", call.status.as_str().into());
+    set("account_sid", call.account_sid.into());
+    set("application_sid", call.application_sid.into());
+    set("trace_id", call.trace_id.into());
+    set("fs_sip_address", call.sip_address.into());
+    set("api_base_url", json!(call.api_base_url));
+    set("originating_sip_ip", json!(call.originating_sip_ip));
+    set("originating_sip_trunk_name", json!(call.originating_sip_trunk_name));
+    set(
+        "call_termination_by",
+        match call.termination_by {
+            None => Value::Null,
+            Some(EndedBy::FarSide) => "caller".into(),
+            Some(EndedBy::Platform) => "jambonz".into(),
+        },
+    );
+    set("duration", json!(call.duration));
+    set("customerData", json!(call.customer_data));
+    properties
 }
-pub fn transfer_status(_: u16) -> Properties {
-    Properties::new()
+
+/// Numbers a status event: events may overtake each other on their way.
+pub fn number_event(properties: &mut Properties, sequence: u32) {
+    properties.insert("sequence".into(), sequence.into());
 }
-pub fn referred(_: Option<u16>, _: Option<u16>) -> Properties {
-    Properties::new()
+
+/// The name that the caller shows, and its INVITE.
+pub fn add_invite(properties: &mut Properties, invite: &Message, caller_name: Option<&str>) {
+    if let Some(name) = caller_name {
+        properties.insert("caller_name".into(), name.into());
+    }
+    let raw = String::from_utf8_lossy(invite.as_bytes());
+    let body = String::from_utf8_lossy(invite.body());
+    let mut headers = Properties::new();
+    for header in invite.raw_headers() {
+        let (name, value) = (header.name(), String::from_utf8_lossy(header.value));
+        // Who proved itself with a password keeps it.
+        let secret = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization");
+        if !secret {
+            headers.entry(name.to_owned()).or_insert_with(|| value.into());
+        }
+    }
+    let content_type = invite.header(HeaderName::ContentType).unwrap_or("application/sdp");
+    let payload = match body.is_empty() {
+        true => json!([]),
+        false => json!([{ "type": content_type, "content": body }]),
+    };
+    let shown = raw
+        .lines()
+        .filter(|line| {
+            let name = line.split(':').next().unwrap_or_default().trim();
+            !name.eq_ignore_ascii_case("authorization") && !name.eq_ignore_ascii_case("proxy-authorization")
+        })
+        .collect::<Vec<_>>()
+        .join("\r\n");
+    properties.insert(
+        "sip".into(),
+        json!({
+            "headers": headers,
+            "raw": shown,
+            "body": body,
+            "method": "INVITE",
+            "version": "2.0",
+            "uri": invite.request_uri().unwrap_or_default(),
+            "payload": payload,
+        }),
+    );
 }
-pub fn refer_details(_: &crate::sip::message::Message, _: Option<CallSid>, _: Option<CallSid>) -> Properties {
-    Properties::new()
+
+/// What a say verb without a synthesizer speaks.
+pub fn add_defaults(properties: &mut Properties, language: Option<&str>, voice: Option<&str>) {
+    properties.insert(
+        "defaults".into(),
+        json!({ "synthesizer": { "vendor": "default", "language": language, "voice": voice } }),
+    );
 }
-pub fn hold_details(_: &str, _: &str) -> Properties {
-    Properties::new()
+
+/// What became of one destination of a dial.
+#[derive(Debug, Clone)]
+pub struct TargetResult {
+    pub target: TargetName,
+    pub call_sid: CallSid,
+    pub status: Status,
+    pub sip_status: u16,
+    pub duration: Option<u64>,
+}
+
+/// What became of a dial.
+#[derive(Debug, Clone)]
+pub struct DialResult {
+    pub status: Status,
+    pub sip_status: u16,
+    pub call_sid: Option<CallSid>,
+    /// Seconds that the two sides talked.
+    pub duration: Option<u64>,
+    pub answered_target: Option<TargetName>,
+    pub ended_by: Option<&'static str>,
+    pub targets: Vec<TargetResult>,
+}
+
+/// The result of a dial: the names of the protocol, of its older page, and what both lack.
+pub fn dial_result(result: &DialResult) -> Properties {
+    let target = |name: &TargetName| json!({ "type": name.kind(), "name": name.name() });
+    let targets: Vec<Value> = result
+        .targets
+        .iter()
+        .map(|each| {
+            json!({
+                "type": each.target.kind(),
+                "name": each.target.name(),
+                "call_sid": each.call_sid,
+                "status": each.status,
+                "sip_status": each.sip_status,
+                "duration": each.duration,
+            })
+        })
+        .collect();
+    let mut properties = Properties::new();
+    let mut set = |name: &str, value: Value| {
+        if !value.is_null() {
+            properties.insert(name.to_owned(), value);
+        }
+    };
+    set("dial_call_status", result.status.as_str().into());
+    set("dial_status", result.status.as_str().into());
+    set("dial_sip_status", result.sip_status.into());
+    set("dial_call_sid", json!(result.call_sid));
+    set("dial_duration", json!(result.duration));
+    set(
+        "dial_answered_target",
+        result.answered_target.as_ref().map_or(Value::Null, target),
+    );
+    set("dial_ended_by", json!(result.ended_by));
+    set("dial_targets", targets.into());
+    properties
+}
+
+fn properties(value: Value) -> Properties {
+    match value {
+        Value::Object(map) => map,
+        _ => Properties::new(),
+    }
+}
+
+/// The result of a play verb.
+pub fn played(played: Duration, failed: Option<&str>) -> Properties {
+    properties(match failed {
+        None => json!({
+            "reason": "playCompleted",
+            "playback_seconds": played.as_secs(),
+            "playback_milliseconds": u64::try_from(played.as_millis()).unwrap_or(u64::MAX),
+            // In samples of 8 kHz, as `seekOffset`.
+            "playback_last_offset_pos": u64::try_from(played.as_millis() * 8).unwrap_or(u64::MAX),
+        }),
+        Some(why) => json!({ "reason": "playFailed", "status": "fail", "details": why }),
+    })
+}
+
+/// The result of a gather verb.
+pub fn gathered(outcome: &Outcome) -> Properties {
+    properties(match outcome {
+        Outcome::Digits(digits) => json!({ "reason": "dtmfDetected", "digits": digits }),
+        Outcome::Timeout => json!({ "reason": "timeout" }),
+    })
+}
+
+/// Keys that an application wanted to hear of.
+pub fn dtmf(pattern: &str) -> Properties {
+    properties(json!({ "dtmf": pattern }))
+}
+
+/// The result of a `sip:request` that was not sent.
+pub fn request_failed(why: &str) -> Properties {
+    properties(json!({ "result": "failed", "err": why }))
+}
+
+/// The result of a `sip:request`; without a status nobody answered.
+pub fn request_answered(status: Option<u16>) -> Properties {
+    properties(match status {
+        Some(status @ 200..=299) => json!({ "result": "success", "sip_status": status }),
+        Some(status) => json!({ "result": "failed", "sip_status": status }),
+        None => json!({ "result": "failed", "err": "no answer" }),
+    })
+}
+
+/// A step of a transfer.
+pub fn transfer_status(status: u16) -> Properties {
+    properties(json!({ "event": "transfer-status", "call_status": status }))
+}
+
+/// The result of a `sip:refer`: what the REFER was answered with, and what the last NOTIFY said.
+pub fn referred(status: Option<u16>, outcome: Option<u16>) -> Properties {
+    let mut result = properties(json!({ "refer_status": status.unwrap_or(408) }));
+    if let Some(outcome) = outcome {
+        result.insert("final_referred_call_status".into(), outcome.into());
+    }
+    result
+}
+
+/// What a peer wants with its REFER.
+pub fn refer_details(refer: &Message, referring: Option<CallSid>, referred: Option<CallSid>) -> Properties {
+    let text = |name| refer.header(name).map(str::to_owned);
+    let user = |name| {
+        let address = NameAddr::parse(name, refer.header(name)?).ok()?;
+        Some(address.uri().user().map(str::to_owned).unwrap_or_default())
+    };
+    let mut details = properties(json!({
+        "sip_refer_to": text(HeaderName::ReferTo),
+        "refer_to_user": user(HeaderName::ReferTo),
+        "sip_referred_by": text(HeaderName::ReferredBy),
+        "referred_by_user": user(HeaderName::ReferredBy),
+        "sip_user_agent": text(HeaderName::UserAgent),
+        "referring_call_sid": referring,
+        "referred_call_sid": referred,
+    }));
+    for header in refer.raw_headers() {
+        let (name, value) = (header.name(), String::from_utf8_lossy(header.value));
+        if name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) {
+            details.insert(name.to_ascii_lowercase().replace('-', "_"), value.into());
+        }
+    }
+    details.retain(|_, value| !value.is_null());
+    properties(json!({ "refer_details": details }))
+}
+
+/// Who put whom on hold.
+pub fn hold_details(from: &str, to: &str) -> Properties {
+    properties(json!({ "hold_detail": { "from": from, "to": to } }))
+}
+
+/// The scalars of a payload as a query, for hooks that are called with GET.
+pub fn query(properties: &Properties) -> Vec<(String, String)> {
+    let scalar = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => Some((name.clone(), text.clone())),
+        Value::Number(number) => Some((name.clone(), number.to_string())),
+        Value::Bool(flag) => Some((name.clone(), flag.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    properties.iter().filter_map(scalar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_of_a_dial_has_both_spellings() {
+        let sid = CallSid::from_random(7);
+        let result = dial_result(&DialResult {
+            status: Status::Busy,
+            sip_status: 486,
+            call_sid: Some(sid),
+            duration: None,
+            answered_target: None,
+            ended_by: None,
+            targets: vec![TargetResult {
+                target: TargetName::phone("+14255550100"),
+                call_sid: sid,
+                status: Status::Busy,
+                sip_status: 486,
+                duration: None,
+            }],
+        });
+        assert_eq!(result["dial_status"], result["dial_call_status"]);
+        assert_eq!(result["dial_call_sid"], json!(sid.to_string()));
+        assert_eq!(result["dial_targets"][0]["status"], "busy");
+        assert!(!result.contains_key("dial_duration"));
+    }
+
+    #[test]
+    fn a_password_of_the_caller_is_not_shown() {
+        let text = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
+                    Call-ID: x\r\nCSeq: 1 INVITE\r\nX-Foo: bar\r\nAuthorization: Digest secret\r\nMax-Forwards: 70\r\n\
+                    Content-Length: 0\r\n\r\n";
+        let invite = Message::parse(text.as_bytes().to_vec().into()).unwrap();
+        let mut shown = Properties::new();
+        add_invite(&mut shown, &invite, Some("Ada"));
+        assert!(!Value::Object(shown.clone()).to_string().contains("secret"));
+        assert_eq!(shown["sip"]["headers"]["X-Foo"], "bar");
+        assert_eq!(shown["caller_name"], "Ada");
+    }
+
+    #[test]
+    fn the_query_of_a_get_has_the_scalars() {
+        let shown = properties(json!({ "a": "x y", "b": 2, "c": true, "d": { "e": 1 } }));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(query(&shown), [pair("a", "x y"), pair("b", "2"), pair("c", "true")]);
+    }
 }

@@ -24,7 +24,8 @@ impl Call {
     pub(super) fn ask_first(&mut self, invite: Option<&Message>, now: Moment) {
         let mut properties = self.properties(LegIndex::CALLER, now);
         if let Some(invite) = invite {
-            payload::add_invite(&mut properties, invite);
+            let name = self.app.as_ref().and_then(|app| app.caller.caller_name.clone());
+            payload::add_invite(&mut properties, invite, name.as_deref());
         }
         if let Some(app) = &mut self.app {
             payload::add_defaults(

@@ -74,11 +74,11 @@ impl Call {
 
     fn begin_verb(&mut self, leg: LegIndex, verb: Verb, now: Moment) {
         match verb {
-            Verb::Answer(_) => self.answered_for(leg, false, now),
+            Verb::Answer => self.answered_for(leg, false, now),
             Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
             Verb::Say(say) => {
                 if self.may_speak(leg, say.early_media, "say", now) {
-                    let playback = Playback::new(self.speech(&say), say.times).telling(None, say.id);
+                    let playback = Playback::new(self.speech(&say), say.times).telling(None, say.id.clone());
                     self.begin_playback(leg, playback, now);
                 }
             }
@@ -94,7 +94,7 @@ impl Call {
             }
             Verb::Gather(gather) => {
                 if self.may_speak(leg, false, "gather", now) {
-                    self.gather(leg, *gather, now);
+                    self.gather(leg, &gather, now);
                 }
             }
             Verb::Dial(dial) => self.dial(leg, dial, now),
@@ -154,7 +154,7 @@ impl Call {
         say.text.iter().map(text).collect()
     }
 
-    fn gather(&mut self, leg: LegIndex, gather: verb::Gather, now: Moment) {
+    fn gather(&mut self, leg: LegIndex, gather: &verb::Gather, now: Moment) {
         let say = gather
             .say
             .as_ref()
@@ -169,7 +169,7 @@ impl Call {
             listens: gather.listen_during_prompt,
             hook: gather.action_hook.clone(),
             id: gather.id.clone(),
-            gather: Gather::new(&gather),
+            gather: Gather::new(gather),
         };
         self.begin_gathering(leg, gathering, now);
     }

@@ -39,12 +39,7 @@ pub fn plan(
         planned.sort_by_key(|(held, _)| *held);
         hops.extend(planned.into_iter().map(|(_, hop)| hop));
     }
-    Attempt {
-        target: None,
-        ringing: None,
-        confirm: None,
-        hops,
-    }
+    Attempt::routed(hops)
 }
 
 /// What a gateway is called in health tables, traces and metrics.

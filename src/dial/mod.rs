@@ -5,9 +5,10 @@
 
 mod outcome;
 mod plan;
+mod target_name;
 
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
     Attempt, Credentials, DialPlan, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
-    TargetName,
 };
+pub use target_name::TargetName;

@@ -1,5 +1,7 @@
 //! The dial plan: attempts rung in parallel, each a list of hops tried in order.
 
+use super::target_name::TargetName;
+use crate::app::verb::Hook;
 use crate::sdp::LegProfile;
 use crate::sip::message::HeaderName;
 use crate::sip::{ListenerId, Transport};
@@ -22,17 +24,25 @@ pub struct DialPlan {
 /// One destination: its hops are tried in order until one answers or fails for good.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
+    /// What an application named; none on a static route.
     pub target: Option<TargetName>,
+    /// Its own ring limit; none: the plan's.
     pub ringing: Option<Duration>,
-    pub confirm: Option<crate::app::verb::Hook>,
+    /// The application that screens it before the caller gets it.
+    pub confirm: Option<Hook>,
     pub hops: Vec<PlannedHop>,
 }
 
-/// STUB
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetName {
-    pub kind: String,
-    pub name: String,
+impl Attempt {
+    /// An attempt of a static route.
+    pub fn routed(hops: Vec<PlannedHop>) -> Attempt {
+        Attempt {
+            target: None,
+            ringing: None,
+            confirm: None,
+            hops,
+        }
+    }
 }
 
 /// One INVITE to be sent, planned to the last header.
@@ -165,10 +175,5 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
-    }
-}
-impl TargetName {
-    pub fn name(&self) -> &str {
-        &self.name
     }
 }

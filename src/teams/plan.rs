@@ -18,12 +18,7 @@ pub fn plan(facts: PlanFacts<'_>, number: E164, voicemail: bool, held: impl Fn(&
         planned.push((held(&hop.peer), hop));
     }
     planned.sort_by_key(|(held, _)| *held);
-    Attempt {
-        target: None,
-        ringing: None,
-        confirm: None,
-        hops: planned.into_iter().map(|(_, hop)| hop).collect(),
-    }
+    Attempt::routed(planned.into_iter().map(|(_, hop)| hop).collect())
 }
 
 /// What a hub is called in health tables, traces and metrics.

@@ -2,6 +2,7 @@
 //! rendered and parsed again, so that scenarios see what the wire sees; what must hold in every scenario is checked by
 //! the rig at every step (`contract`).
 
+mod application;
 mod contract;
 mod messages;
 mod peers;
@@ -10,6 +11,7 @@ mod rig;
 mod scenario;
 
 mod at_the_door;
+mod dialling;
 mod giving_up;
 mod hanging_up;
 mod holding;
@@ -17,6 +19,8 @@ mod hunting;
 mod random;
 mod refreshing;
 mod ringing;
+mod screening;
 mod setting_up;
 mod stored;
+mod verbs;
 mod without_offer;

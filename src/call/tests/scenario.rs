@@ -134,16 +134,7 @@ impl Scenario {
             ),
         };
         let attempts = match self.parallel {
-            true => attempt
-                .hops
-                .into_iter()
-                .map(|hop| Attempt {
-                    target: None,
-                    ringing: None,
-                    confirm: None,
-                    hops: vec![hop],
-                })
-                .collect(),
+            true => attempt.hops.into_iter().map(|hop| Attempt::routed(vec![hop])).collect(),
             false => vec![attempt],
         };
         let program = match self.application {
@@ -206,5 +197,23 @@ fn caller_facts() -> CallerFacts {
         source_ip: "203.0.113.2".into(),
         trunk_name: Some("north".into()),
         trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
+    }
+}
+
+/// What a dial of this telephone number tries: the tenant's carriers, as for a call out of Teams.
+pub fn attempt_to(config: &Config, number: &str) -> Attempt {
+    let text = teams_invite("", "").replace("+12065550100", number);
+    let facts = Facts::read(Origin::Teams, &parse(&text), CallerHeader::From);
+    let (decision, _) = route::decide(config, &facts);
+    let decision = decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+    let plan_facts = PlanFacts {
+        config,
+        decision: &decision,
+        caller: &facts.caller,
+        diversions: &facts.diversions,
+    };
+    match &decision.target {
+        Target::Carriers { carriers, callee } => carrier::plan(plan_facts, carriers, callee, |_| false),
+        Target::Teams { number, voicemail } => teams::plan(plan_facts, *number, *voicemail, |_| false),
     }
 }

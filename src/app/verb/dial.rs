@@ -1,0 +1,375 @@
+//! The `dial` verb: its targets and what goes with them.
+
+use super::hook::Hook;
+use super::read::{Object, PayloadError, Read, kind};
+use crate::config::E164;
+use crate::dial::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Destinations of one dial.
+pub const MOST_TARGETS: usize = 10;
+/// The patterns of one side, and the keys of one pattern.
+const MOST_PATTERNS: usize = 50;
+const LONGEST_PATTERN: usize = 32;
+
+/// A dial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dial {
+    pub id: Option<String>,
+    /// 1 to 10, none twice.
+    pub targets: Vec<Target>,
+    pub action_hook: Option<Hook>,
+    /// The caller is answered when a destination is; else at once.
+    pub answer_on_bridge: bool,
+    pub caller_id: Option<E164>,
+    pub caller_name: Option<String>,
+    pub confirm_hook: Option<Hook>,
+    pub dial_music: Option<String>,
+    pub dtmf_capture: DtmfCapture,
+    pub dtmf_hook: Option<Hook>,
+    pub headers: Vec<(String, String)>,
+    /// Seconds from the bridge on.
+    pub time_limit: Option<u32>,
+    /// How long a destination may ring.
+    pub timeout: Duration,
+    pub refer_hook: Option<Hook>,
+    pub on_hold_hook: Option<Hook>,
+    /// Decibels on what the callee says.
+    pub boost: Option<i8>,
+    /// A next hop, `host` or `host:port`.
+    pub proxy: Option<String>,
+    /// `customerData` of the children.
+    pub tag: Option<Map<String, Value>>,
+    /// The identity that the caller asserts goes on.
+    pub forward_pai: bool,
+    /// SRTP with SDES keys toward `sip` targets.
+    pub sdes: bool,
+}
+
+/// Keys that are told while two sides talk.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DtmfCapture {
+    /// Of the caller.
+    pub parent: Vec<String>,
+    /// Of the callee.
+    pub child: Vec<String>,
+}
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    pub kind: TargetKind,
+    pub confirm_hook: Option<Hook>,
+    pub headers: Vec<(String, String)>,
+    /// Another caller than the dial's: user, host.
+    pub from: Option<TargetFrom>,
+    /// Another ring limit than the dial's.
+    pub timeout: Option<Duration>,
+    pub auth: Option<TargetAuth>,
+    pub proxy: Option<String>,
+}
+
+/// What kind of destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    Phone {
+        number: String,
+        /// The name of a carrier of the tenant.
+        trunk: Option<String>,
+    },
+    Sip {
+        uri: String,
+    },
+    User {
+        /// `user@realm`, or `user` alone.
+        name: String,
+        /// Another user part in the Request-URI.
+        override_to: Option<String>,
+    },
+    Teams {
+        number: String,
+        /// A domain or trunk name of the account.
+        tenant: Option<String>,
+        voicemail: bool,
+    },
+}
+
+/// The caller that a destination is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetFrom {
+    pub user: Option<String>,
+    pub host: Option<String>,
+}
+
+/// Credentials for the challenge of this destination alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetAuth {
+    pub username: String,
+    pub password: Secret,
+}
+
+/// Reads a dial.
+pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
+    for (name, reason) in [
+        (
+            "listen",
+            "streaming audio of a call is not supported yet: the dial is refused rather than done without it",
+        ),
+        (
+            "stream",
+            "streaming audio of a call is not supported yet: the dial is refused rather than done without it",
+        ),
+        (
+            "transcribe",
+            "transcription is not supported yet: the dial is refused rather than done without it",
+        ),
+        ("amd", "answering machine detection is not supported"),
+        ("dub", "dub tracks are not supported yet"),
+        (
+            "exitMediaPath",
+            "media always stays with the SBC: leave it out, or say false",
+        ),
+    ] {
+        object.refuse(name, reason)?;
+    }
+    let sdes = match object.text("srtpEncryption")? {
+        None => false,
+        Some(kind) if kind.eq_ignore_ascii_case("sdes") => true,
+        Some(kind) if kind.eq_ignore_ascii_case("dtls") => {
+            return object.wrong("srtpEncryption", "DTLS-SRTP is not supported yet: use sdes");
+        }
+        Some(other) => return object.wrong("srtpEncryption", format!("'{other}' is not sdes")),
+    };
+    // Media always stays with the SBC.
+    object.flag("anchorMedia")?;
+    let dial = Dial {
+        id: object.text("id")?,
+        targets: read_targets(&mut object)?,
+        action_hook: object.hook("actionHook")?,
+        answer_on_bridge: object.flag("answerOnBridge")?.unwrap_or(false),
+        caller_id: read_caller_id(&mut object)?,
+        caller_name: object.text("callerName")?,
+        confirm_hook: object.hook("confirmHook")?,
+        dial_music: object.text("dialMusic")?.filter(|url| !url.is_empty()),
+        dtmf_capture: read_capture(&mut object)?,
+        dtmf_hook: object.hook("dtmfHook")?,
+        headers: object.headers("headers")?,
+        time_limit: object.whole("timeLimit", 0, 86_400)?.filter(|seconds| *seconds > 0),
+        // 0 is as good as absent.
+        timeout: Duration::from_secs(u64::from(
+            object
+                .whole("timeout", 0, 600)?
+                .filter(|seconds| *seconds > 0)
+                .unwrap_or(60),
+        )),
+        refer_hook: object.hook("referHook")?,
+        on_hold_hook: object.hook("onHoldHook")?,
+        boost: read_decibels(&mut object, "boostAudioSignal")?,
+        proxy: read_proxy(&mut object)?,
+        tag: object.data("tag")?,
+        forward_pai: object.flag("forwardPAI")?.unwrap_or(true),
+        sdes,
+    };
+    object.finish()?;
+    Ok(dial)
+}
+
+fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
+    let list = match object.take("target") {
+        Some(Value::Array(list)) => list,
+        Some(Value::Object(one)) => vec![Value::Object(one)],
+        Some(other) => return object.wrong("target", format!("a list of targets is expected, not {}", kind(&other))),
+        None => return object.wrong("target", "it is missing: a dial needs 1 to 10 targets"),
+    };
+    if list.is_empty() {
+        return object.wrong("target", "it is empty: a dial needs 1 to 10 targets");
+    }
+    let mut targets: Vec<Target> = Vec::with_capacity(list.len().min(MOST_TARGETS));
+    for (position, value) in list.into_iter().enumerate() {
+        let target = read_target(Object::of(object.place(&format!("target[{position}]")), value)?)?;
+        // The same destination twice is rung once, as it was named first.
+        if targets.iter().all(|known| known.kind != target.kind) {
+            targets.push(target);
+        }
+        if targets.len() > MOST_TARGETS {
+            return object.wrong("target", "more than 10 targets");
+        }
+    }
+    Ok(targets)
+}
+
+fn read_target(mut object: Object) -> Read<Target> {
+    let kind = object.required_text("type")?;
+    let kind = match kind.as_str() {
+        "phone" => TargetKind::Phone {
+            number: object.required_text("number")?,
+            trunk: object.text("trunk")?,
+        },
+        "sip" => TargetKind::Sip {
+            uri: object.required_text("sipUri")?,
+        },
+        "user" => TargetKind::User {
+            name: object.required_text("name")?,
+            override_to: object.text("overrideTo")?,
+        },
+        "teams" => TargetKind::Teams {
+            number: object.required_text("number")?,
+            tenant: object.text("tenant")?,
+            voicemail: match (object.flag("voicemail")?, object.flag("vmail")?) {
+                (Some(one), Some(other)) if one != other => {
+                    return object.wrong("vmail", "it says otherwise than voicemail");
+                }
+                (one, other) => one.or(other).unwrap_or(false),
+            },
+        },
+        other => {
+            let known = ["phone", "sip", "user", "teams"];
+            let nearest = super::read::nearest(other, &known).map(|nearest| format!("; did you mean {nearest}?"));
+            let problem = format!(
+                "'{other}' is none of phone, sip, user, teams{}",
+                nearest.unwrap_or_default()
+            );
+            return object.wrong("type", problem);
+        }
+    };
+    let (url, confirm) = (object.hook("url")?, object.hook("confirmHook")?);
+    let confirm_hook = match (url, confirm) {
+        (Some(url), Some(confirm)) if url != confirm => {
+            return object.wrong("url", "it is another name of confirmHook, and says otherwise than that");
+        }
+        (url, confirm) => url.or(confirm),
+    };
+    // GET or POST of an earlier shape; hooks have their own.
+    object.ignore("method");
+    let target = Target {
+        kind,
+        confirm_hook,
+        headers: object.headers("headers")?,
+        from: read_from(&mut object)?,
+        timeout: object
+            .whole("timeout", 1, 600)?
+            .map(|seconds| Duration::from_secs(u64::from(seconds))),
+        auth: read_auth(&mut object)?,
+        proxy: read_proxy(&mut object)?,
+    };
+    object.finish()?;
+    Ok(target)
+}
+
+fn read_from(object: &mut Object) -> Read<Option<TargetFrom>> {
+    let Some(mut from) = object.object("from")? else {
+        return Ok(None);
+    };
+    let read = TargetFrom {
+        user: from.text("user")?,
+        host: from.text("host")?,
+    };
+    from.finish()?;
+    Ok(Some(read))
+}
+
+fn read_auth(object: &mut Object) -> Read<Option<TargetAuth>> {
+    let Some(mut auth) = object.object("auth")? else {
+        return Ok(None);
+    };
+    let username = match (auth.text("username")?, auth.text("user")?) {
+        (Some(one), Some(other)) if one != other => {
+            return auth.wrong("user", "it is another name of username, and says otherwise than that");
+        }
+        (Some(name), _) | (None, Some(name)) => name,
+        (None, None) => return auth.wrong("username", "it is missing"),
+    };
+    let password = auth.text("password")?;
+    let Some(password) = password else {
+        return auth.wrong("password", "it is missing");
+    };
+    auth.finish()?;
+    Ok(Some(TargetAuth {
+        username,
+        password: Secret(password),
+    }))
+}
+
+fn read_proxy(object: &mut Object) -> Read<Option<String>> {
+    let proxy = object.text("proxy")?.filter(|proxy| !proxy.is_empty());
+    match &proxy {
+        Some(text) if text.len() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) => {
+            object.wrong("proxy", "a host, host:port or SIP URI is expected")
+        }
+        _ => Ok(proxy),
+    }
+}
+
+fn read_caller_id(object: &mut Object) -> Read<Option<E164>> {
+    let Some(text) = object.text("callerId")? else {
+        return Ok(None);
+    };
+    match E164::parse(&text) {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => object.wrong(
+            "callerId",
+            format!("'{}' is no E.164 number such as +14255550100", text.escape_debug()),
+        ),
+    }
+}
+
+fn read_capture(object: &mut Object) -> Read<DtmfCapture> {
+    let place = object.place("dtmfCapture");
+    match object.take("dtmfCapture") {
+        None => Ok(DtmfCapture::default()),
+        Some(Value::Object(map)) => {
+            let mut sides = Object::new(place, map);
+            let capture = DtmfCapture {
+                parent: read_patterns(&mut sides, "parentCall")?,
+                child: read_patterns(&mut sides, "childCall")?,
+            };
+            sides.finish()?;
+            Ok(capture)
+        }
+        Some(value) => {
+            let mut both = Object::new(String::new(), Map::from_iter([("dtmfCapture".to_owned(), value)]));
+            let patterns =
+                read_patterns(&mut both, "dtmfCapture").map_err(|error| PayloadError::new(place, error.problem))?;
+            Ok(DtmfCapture {
+                parent: patterns.clone(),
+                child: patterns,
+            })
+        }
+    }
+}
+
+fn read_patterns(object: &mut Object, name: &'static str) -> Read<Vec<String>> {
+    let patterns = object.texts(name, MOST_PATTERNS)?;
+    let fits = |pattern: &&String| {
+        (1..=LONGEST_PATTERN).contains(&pattern.len()) && pattern.bytes().all(|key| b"0123456789*#".contains(&key))
+    };
+    match patterns.iter().find(|pattern| !fits(pattern)) {
+        Some(wrong) => object.wrong(
+            name,
+            format!("'{}' is no pattern of 1 to 32 keys 0-9, * and #", wrong.escape_debug()),
+        ),
+        None => Ok(patterns),
+    }
+}
+
+/// `6`, `-3` or `"6 dB"`.
+pub(super) fn read_decibels(object: &mut Object, name: &'static str) -> Read<Option<i8>> {
+    let number = match object.take(name) {
+        None => return Ok(None),
+        Some(Value::String(text)) => {
+            let digits = text.trim().trim_end_matches(['d', 'B', 'D', 'b']).trim();
+            digits.parse::<f64>().ok()
+        }
+        Some(value) => value.as_f64(),
+    };
+    match number {
+        Some(decibels) if (-30.0..=30.0).contains(&decibels) => Ok(Some(decibels.round() as i8)),
+        _ => object.wrong(
+            name,
+            "decibels between -30 and 30 are expected, such as 6, -3 or \"6 dB\"",
+        ),
+    }
+}

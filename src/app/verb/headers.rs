@@ -1,0 +1,147 @@
+//! SIP headers in the hand of an application: what would break routing, identity, media or Teams is refused.
+
+use super::read::{PayloadError, Read, kind};
+use serde_json::{Map, Value};
+
+/// Headers of one verb.
+const MOST_HEADERS: usize = 50;
+const LONGEST_VALUE: usize = 1_024;
+
+/// What the signalling itself writes, by long and compact name.
+const OURS: [&str; 60] = [
+    "via",
+    "v",
+    "route",
+    "record-route",
+    "path",
+    "service-route",
+    "contact",
+    "m",
+    "from",
+    "f",
+    "to",
+    "t",
+    "call-id",
+    "i",
+    "cseq",
+    "max-forwards",
+    "content-length",
+    "l",
+    "content-type",
+    "c",
+    "content-encoding",
+    "e",
+    "content-disposition",
+    "mime-version",
+    "require",
+    "proxy-require",
+    "supported",
+    "k",
+    "unsupported",
+    "allow",
+    "allow-events",
+    "u",
+    "event",
+    "o",
+    "authorization",
+    "proxy-authorization",
+    "www-authenticate",
+    "proxy-authenticate",
+    "authentication-info",
+    "session-expires",
+    "x",
+    "min-se",
+    "rseq",
+    "rack",
+    "replaces",
+    "refer-to",
+    "r",
+    "referred-by",
+    "b",
+    "refer-sub",
+    "target-dialog",
+    "join",
+    "identity",
+    "y",
+    "p-asserted-identity",
+    "p-preferred-identity",
+    "privacy",
+    "history-info",
+    "diversion",
+    "reason",
+];
+
+/// Reads a map of headers at `place`.
+pub(super) fn read_headers(place: &str, map: Map<String, Value>) -> Read<Vec<(String, String)>> {
+    if map.len() > MOST_HEADERS {
+        return Err(PayloadError::new(
+            place,
+            format!("{} headers are more than {MOST_HEADERS}", map.len()),
+        ));
+    }
+    let mut headers = Vec::with_capacity(map.len());
+    for (name, value) in map {
+        let place = format!("{place}.{}", name.escape_debug());
+        let value = match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            other => {
+                let problem = format!("a string or a number is expected, not {}", kind(&other));
+                return Err(PayloadError::new(place, problem));
+            }
+        };
+        check_header(&name, &value).map_err(|problem| PayloadError::new(place, problem))?;
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+/// Whether an application may write this header; the error says why not.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err("the name is no header name".into());
+    }
+    let lower = name.to_ascii_lowercase();
+    if OURS.contains(&lower.as_str()) {
+        return Err("this header is written by the signalling itself: it can't be set".into());
+    }
+    if lower.starts_with("x-ms-") || lower.starts_with("p-access-") || lower.starts_with("p-charging-") {
+        return Err("this header carries meaning for Teams or the network: it can't be set".into());
+    }
+    if value.chars().any(char::is_control) {
+        return Err("the value has a line break or another control character in it".into());
+    }
+    if value.len() > LONGEST_VALUE {
+        return Err(format!("the value is longer than {LONGEST_VALUE} bytes"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_break_a_call_is_refused() {
+        for (name, value) in [
+            ("Via", "x"),
+            ("rOuTe", "<sip:evil>"),
+            ("m", "<sip:evil>"),
+            ("X-MS-SBC", "x"),
+            ("P-Asserted-Identity", "<sip:boss@x>"),
+            ("X-A", "a\r\nVia: b"),
+            ("X-A", "a\0"),
+            ("X A", "a"),
+            ("X-A:", "a"),
+            ("", "a"),
+            ("Ü", "a"),
+        ] {
+            assert!(check_header(name, value).is_err(), "{name}: {value}");
+        }
+        assert!(check_header("X-A", &"a".repeat(1_025)).is_err());
+        for (name, value) in [("X-Foo", "bar"), ("Subject", "Grüße"), ("Alert-Info", "<http://x>")] {
+            assert_eq!(check_header(name, value), Ok(()));
+        }
+    }
+}

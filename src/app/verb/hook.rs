@@ -1,0 +1,97 @@
+//! Where an application wants to be asked or told.
+
+use super::read::{Object, PayloadError, Read, kind};
+use crate::dial::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How a hook over HTTP is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HookMethod {
+    Get,
+    #[default]
+    Post,
+}
+
+/// A hook: an absolute URL (http, https, ws, wss), or one relative to the application's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    pub url: String,
+    pub method: HookMethod,
+    /// Basic authentication, sent to the origin of this URL alone.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// Longer URLs are refused.
+const LONGEST_URL: usize = 2_048;
+
+impl Hook {
+    /// POST to this URL.
+    pub fn post(url: &str) -> Hook {
+        Hook {
+            url: url.to_owned(),
+            method: HookMethod::Post,
+            credentials: None,
+        }
+    }
+}
+
+/// Reads a hook: a URL, or an object with one.
+pub(super) fn read_hook(place: String, value: Value) -> Read<Hook> {
+    match value {
+        Value::String(url) => checked(&place, Hook::post(&url)),
+        Value::Object(map) => {
+            let mut object = Object::new(place.clone(), map);
+            let url = object.required_text("url")?;
+            let method = match object.text("method")? {
+                None => HookMethod::Post,
+                Some(method) if method.eq_ignore_ascii_case("POST") => HookMethod::Post,
+                Some(method) if method.eq_ignore_ascii_case("GET") => HookMethod::Get,
+                Some(method) => return object.wrong("method", format!("'{method}' is neither GET nor POST")),
+            };
+            let mut basic = object.object("basicAuth")?;
+            let from = basic.as_mut().unwrap_or(&mut object);
+            let username = from.text("username")?;
+            let password = from.text("password")?;
+            if let Some(basic) = basic {
+                basic.finish()?;
+            }
+            object.finish()?;
+            let credentials = match (username, password) {
+                (Some(username), Some(password)) => Some((username, Secret(password))),
+                (None, None) => None,
+                _ => return Err(PayloadError::new(place, "username and password belong together")),
+            };
+            let hook = Hook {
+                url,
+                method,
+                credentials,
+            };
+            checked(&place, hook)
+        }
+        other => Err(PayloadError::new(
+            place,
+            format!("a URL or an object with one is expected, not {}", kind(&other)),
+        )),
+    }
+}
+
+fn checked(place: &str, hook: Hook) -> Read<Hook> {
+    let wrong = |problem: &str| Err(PayloadError::new(place, problem));
+    if hook.url.is_empty() {
+        return wrong("the URL is empty");
+    }
+    if hook.url.len() > LONGEST_URL {
+        return wrong("the URL is longer than 2048 bytes");
+    }
+    if hook.url.chars().any(|c| c.is_control() || c == ' ') {
+        return wrong("the URL has a space or a control character in it");
+    }
+    match hook.url.split_once("://") {
+        Some((scheme, _)) if !["http", "https", "ws", "wss"].contains(&scheme.to_ascii_lowercase().as_str()) => {
+            wrong("the scheme of the URL is none of http, https, ws and wss")
+        }
+        _ => Ok(hook),
+    }
+}

@@ -1,0 +1,168 @@
+//! Verbs: what an application wants done, one after the other.
+
+mod dial;
+mod headers;
+mod hook;
+mod read;
+mod signalling;
+mod speaking;
+#[cfg(test)]
+mod tests;
+
+pub use dial::{Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, TargetKind};
+pub use headers::check_header;
+pub use hook::{Hook, HookMethod};
+pub use read::PayloadError;
+pub use signalling::{Config, Dtmf, Hangup, Redirect, SipDecline, SipRefer, SipRequest, Tag};
+pub use speaking::{Gather, Pause, Play, Say, Synthesizer};
+
+use read::{Object, Read, kind, nearest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Verbs of one answer.
+const MOST_VERBS: usize = 200;
+
+/// One verb.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Verb {
+    Answer,
+    Say(Box<Say>),
+    Play(Box<Play>),
+    Gather(Box<Gather>),
+    Pause(Pause),
+    Dial(Box<Dial>),
+    Hangup(Hangup),
+    Redirect(Redirect),
+    Tag(Tag),
+    Config(Box<Config>),
+    SipDecline(SipDecline),
+    Dtmf(Dtmf),
+    SipRefer(Box<SipRefer>),
+    SipRequest(Box<SipRequest>),
+}
+
+/// The verbs that are understood.
+const KNOWN: [&str; 14] = [
+    "answer",
+    "say",
+    "play",
+    "gather",
+    "pause",
+    "dial",
+    "hangup",
+    "redirect",
+    "tag",
+    "config",
+    "sip:decline",
+    "dtmf",
+    "sip:refer",
+    "sip:request",
+];
+
+/// Verbs of the same protocol that this node does not have.
+const ELSEWHERE: [&str; 18] = [
+    "listen",
+    "stream",
+    "transcribe",
+    "dub",
+    "conference",
+    "enqueue",
+    "dequeue",
+    "leave",
+    "message",
+    "llm",
+    "dialogflow",
+    "lex",
+    "rasa",
+    "alert",
+    "rest:dial",
+    "s2s",
+    "agent",
+    "transfer",
+];
+
+/// Reads what an application answered: a list of verbs, or one. All or nothing.
+pub fn parse_application(body: &[u8]) -> Result<Vec<Verb>, PayloadError> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| PayloadError::new("", format!("the answer is no JSON: {error}")))?;
+    read_application(value)
+}
+
+/// The same for JSON that has been read already.
+pub fn read_application(value: Value) -> Result<Vec<Verb>, PayloadError> {
+    let list = match value {
+        Value::Array(list) => list,
+        Value::Object(one) => vec![Value::Object(one)],
+        Value::Null => Vec::new(),
+        other => {
+            return Err(PayloadError::new(
+                "",
+                format!("a list of verbs is expected, not {}", kind(&other)),
+            ));
+        }
+    };
+    if list.len() > MOST_VERBS {
+        return Err(PayloadError::new(
+            "",
+            format!("{} verbs are more than {MOST_VERBS}", list.len()),
+        ));
+    }
+    list.into_iter()
+        .enumerate()
+        .map(|(position, value)| read_verb(format!("[{position}]"), value))
+        .collect()
+}
+
+/// `{"verb": "dial", …}` or `{"dial": {…}}`.
+fn read_verb(place: String, value: Value) -> Read<Verb> {
+    let mut object = Object::of(place.clone(), value)?;
+    if let Some(name) = object.text("verb")? {
+        return read_named(&name, object);
+    }
+    let map = object.into_map();
+    let mut entries = map.into_iter().filter(|(name, _)| name != "_");
+    match (entries.next(), entries.next()) {
+        (Some((name, value)), None) => {
+            let place = format!("{place}.{}", name.escape_debug());
+            let inner = match value {
+                Value::Null => Object::new(place, Map::new()),
+                value => Object::of(place, value)?,
+            };
+            read_named(&name, inner)
+        }
+        _ => Err(PayloadError::new(place, "the property 'verb' is missing")),
+    }
+}
+
+fn read_named(name: &str, object: Object) -> Read<Verb> {
+    Ok(match name {
+        "answer" => {
+            let mut object = object;
+            object.ignore("id");
+            object.finish()?;
+            Verb::Answer
+        }
+        "say" => Verb::Say(Box::new(speaking::read_say(object)?)),
+        "play" => Verb::Play(Box::new(speaking::read_play(object)?)),
+        "gather" => Verb::Gather(Box::new(speaking::read_gather(object)?)),
+        "pause" => Verb::Pause(speaking::read_pause(object)?),
+        "dial" => Verb::Dial(Box::new(dial::read_dial(object)?)),
+        "hangup" => Verb::Hangup(signalling::read_hangup(object)?),
+        "redirect" => Verb::Redirect(signalling::read_redirect(object)?),
+        "tag" => Verb::Tag(signalling::read_tag(object)?),
+        "config" => Verb::Config(Box::new(signalling::read_config(object)?)),
+        "sip:decline" => Verb::SipDecline(signalling::read_decline(object)?),
+        "dtmf" => Verb::Dtmf(signalling::read_dtmf(object)?),
+        "sip:refer" => Verb::SipRefer(Box::new(signalling::read_refer(object)?)),
+        "sip:request" => Verb::SipRequest(Box::new(signalling::read_request(object)?)),
+        other if ELSEWHERE.contains(&other) || other.ends_with("_s2s") => {
+            return object.wrong("verb", format!("the verb {other} is not supported by portcullis"));
+        }
+        other => {
+            let nearest = nearest(other, &KNOWN).map(|nearest| format!("; did you mean {nearest}?"));
+            let problem = format!("unknown verb '{}'{}", other.escape_debug(), nearest.unwrap_or_default());
+            return object.wrong("verb", problem);
+        }
+    })
+}

@@ -1,0 +1,254 @@
+//! Verbs that speak SIP, or steer the application itself.
+
+use super::hook::Hook;
+use super::read::{Object, Read};
+use super::speaking::{Synthesizer, read_synthesizer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// The body of one request.
+const LONGEST_BODY: usize = 8_192;
+
+/// The end of an answered call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hangup {
+    /// In the BYE.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Another application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    pub id: Option<String>,
+    pub action_hook: Hook,
+}
+
+/// `customerData` of a leg.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tag {
+    pub data: Map<String, Value>,
+}
+
+/// What the following verbs go by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub synthesizer: Option<Synthesizer>,
+    /// REFER outside a dial.
+    pub refer_hook: Option<Hook>,
+}
+
+/// A refusal of a call that is not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SipDecline {
+    pub status: u16,
+    pub reason: Option<String>,
+    pub headers: Vec<(String, String)>,
+}
+
+/// Keys that are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dtmf {
+    pub digits: String,
+    /// Of each.
+    pub duration: Duration,
+}
+
+/// A transfer of the leg by REFER.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SipRefer {
+    pub id: Option<String>,
+    /// A number, a user, or a whole URI.
+    pub refer_to: String,
+    pub referred_by: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub action_hook: Option<Hook>,
+    pub event_hook: Option<Hook>,
+}
+
+/// A request inside the dialog of the leg.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SipRequest {
+    pub id: Option<String>,
+    pub method: String,
+    pub content_type: Option<String>,
+    pub body: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub action_hook: Option<Hook>,
+}
+
+pub(super) fn read_hangup(mut object: Object) -> Read<Hangup> {
+    object.ignore("id");
+    let hangup = Hangup {
+        headers: object.headers("headers")?,
+    };
+    object.finish()?;
+    Ok(hangup)
+}
+
+pub(super) fn read_redirect(mut object: Object) -> Read<Redirect> {
+    let Some(action_hook) = object.hook("actionHook")? else {
+        return object.wrong("actionHook", "it is missing");
+    };
+    object.refuse("statusHook", "status events keep their hook: leave it out")?;
+    let redirect = Redirect {
+        id: object.text("id")?,
+        action_hook,
+    };
+    object.finish()?;
+    Ok(redirect)
+}
+
+pub(super) fn read_tag(mut object: Object) -> Read<Tag> {
+    object.ignore("id");
+    let Some(data) = object.data("data")? else {
+        return object.wrong("data", "it is missing: an object");
+    };
+    object.finish()?;
+    Ok(Tag { data })
+}
+
+pub(super) fn read_config(mut object: Object) -> Read<Config> {
+    object.ignore("id");
+    for name in [
+        "bargeIn",
+        "ttsStream",
+        "record",
+        "listen",
+        "stream",
+        "transcribe",
+        "amd",
+        "fillerNoise",
+        "onHoldMusic",
+        "actionHookDelayAction",
+        "sipRequestWithinDialogHook",
+        "boostAudioSignal",
+        "vad",
+        "autoStreamTts",
+        "noiseIsolation",
+        "turnTaking",
+        "notifyEvents",
+        "notifySttLatency",
+        "trackTtsPlayout",
+    ] {
+        object.refuse(name, "it is not supported yet: leave it out")?;
+    }
+    // Without recognition and streamed speech these change nothing.
+    for name in ["recognizer", "reset", "disableTtsCache", "earlyMedia"] {
+        object.ignore(name);
+    }
+    let config = Config {
+        synthesizer: read_synthesizer(&mut object)?,
+        refer_hook: object.hook("referHook")?,
+    };
+    object.finish()?;
+    Ok(config)
+}
+
+pub(super) fn read_decline(mut object: Object) -> Read<SipDecline> {
+    object.ignore("id");
+    let Some(status) = object.whole("status", 400, 699)? else {
+        return object.wrong("status", "it is missing: 400 to 699");
+    };
+    let reason = object.text("reason")?;
+    if reason
+        .as_deref()
+        .is_some_and(|reason| reason.chars().any(char::is_control))
+    {
+        return object.wrong("reason", "it has a control character in it");
+    }
+    let decline = SipDecline {
+        status: u16::try_from(status).unwrap_or(603),
+        reason,
+        headers: object.headers("headers")?,
+    };
+    object.finish()?;
+    Ok(decline)
+}
+
+pub(super) fn read_dtmf(mut object: Object) -> Read<Dtmf> {
+    object.ignore("id");
+    let digits = object.required_text("dtmf")?;
+    let key = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d');
+    if digits.len() > 64 || !digits.chars().all(key) {
+        return object.wrong("dtmf", "up to 64 keys of 0-9, *, #, A-D are expected");
+    }
+    let duration = object.whole("duration", 40, 5_000)?.unwrap_or(500);
+    object.finish()?;
+    Ok(Dtmf {
+        digits: digits.to_ascii_uppercase(),
+        duration: Duration::from_millis(u64::from(duration)),
+    })
+}
+
+pub(super) fn read_refer(mut object: Object) -> Read<SipRefer> {
+    let refer_to = object.required_text("referTo")?;
+    let referred_by = object.text("referredBy")?;
+    let plain = |text: &str| {
+        !text
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || "<>\"".contains(c))
+    };
+    if !plain(&refer_to) {
+        return object.wrong("referTo", "a number, a user or a URI is expected");
+    }
+    if referred_by.as_deref().is_some_and(|by| !plain(by)) {
+        return object.wrong("referredBy", "a URI is expected");
+    }
+    object.ignore("referredByDisplayName");
+    let refer = SipRefer {
+        id: object.text("id")?,
+        refer_to,
+        referred_by,
+        headers: object.headers("headers")?,
+        action_hook: object.hook("actionHook")?,
+        event_hook: object.hook("eventHook")?,
+    };
+    object.finish()?;
+    Ok(refer)
+}
+
+pub(super) fn read_request(mut object: Object) -> Read<SipRequest> {
+    let method = object.required_text("method")?.to_ascii_uppercase();
+    if !["INFO", "MESSAGE", "NOTIFY"].contains(&method.as_str()) {
+        return object.wrong(
+            "method",
+            "INFO, MESSAGE or NOTIFY is expected: all others belong to the signalling itself",
+        );
+    }
+    let body = object.text("body")?;
+    if body.as_deref().is_some_and(|body| body.len() > LONGEST_BODY) {
+        return object.wrong("body", format!("it is longer than {LONGEST_BODY} bytes"));
+    }
+    // The content type of an application's body stands among its headers.
+    let mut content_type = object.text("contentType")?;
+    let headers = match object.data("headers")? {
+        None => Vec::new(),
+        Some(mut map) => {
+            let name = map
+                .keys()
+                .find(|name| name.eq_ignore_ascii_case("content-type"))
+                .cloned();
+            if let Some(Value::String(value)) = name.and_then(|name| map.remove(&name)) {
+                content_type = Some(value);
+            }
+            super::headers::read_headers(&object.place("headers"), map)?
+        }
+    };
+    if content_type
+        .as_deref()
+        .is_some_and(|text| text.len() > 128 || text.chars().any(char::is_control))
+    {
+        return object.wrong("headers", "the content type is none");
+    }
+    let request = SipRequest {
+        id: object.text("id")?,
+        method,
+        content_type,
+        body,
+        headers,
+        action_hook: object.hook("actionHook")?,
+    };
+    object.finish()?;
+    Ok(request)
+}

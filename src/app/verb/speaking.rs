@@ -1,0 +1,231 @@
+//! Verbs that a caller hears, and keys that it presses.
+
+use super::hook::Hook;
+use super::read::{Object, Read};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The entries of one list of texts or URLs, the bytes of one text.
+const MOST_SOUNDS: usize = 100;
+const LONGEST_TEXT: usize = 20_000;
+
+/// Text that is spoken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Say {
+    pub id: Option<String>,
+    pub text: Vec<String>,
+    /// How often; `None`: for ever.
+    pub times: Option<u32>,
+    pub early_media: bool,
+    pub synthesizer: Option<Synthesizer>,
+}
+
+/// Which voice speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synthesizer {
+    pub vendor: Option<String>,
+    pub language: Option<String>,
+    pub voice: Option<String>,
+}
+
+/// Sounds that are played.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Play {
+    pub id: Option<String>,
+    pub urls: Vec<String>,
+    /// How often; `None`: for ever.
+    pub times: Option<u32>,
+    pub early_media: bool,
+    /// Where the first sound begins.
+    pub seek: Duration,
+    /// Not longer than this.
+    pub limit: Option<Duration>,
+    pub action_hook: Option<Hook>,
+}
+
+/// Keys that are gathered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gather {
+    pub id: Option<String>,
+    pub action_hook: Option<Hook>,
+    pub num_digits: Option<u16>,
+    pub min_digits: Option<u16>,
+    pub max_digits: Option<u16>,
+    pub finish_on_key: Option<char>,
+    /// Zero: none.
+    pub timeout: Duration,
+    pub inter_digit_timeout: Option<Duration>,
+    pub dtmf_bargein: bool,
+    pub listen_during_prompt: bool,
+    pub say: Option<Say>,
+    pub play: Option<Play>,
+}
+
+/// A wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub length: Duration,
+}
+
+pub(super) fn read_say(mut object: Object) -> Read<Say> {
+    let text = object.texts("text", MOST_SOUNDS)?;
+    if text.iter().all(|text| text.trim().is_empty()) {
+        return object.wrong("text", "there is nothing to say");
+    }
+    if text.iter().map(String::len).sum::<usize>() > LONGEST_TEXT {
+        return object.wrong("text", format!("more than {LONGEST_TEXT} bytes of text"));
+    }
+    for (name, reason) in [
+        ("stream", "streamed text is not supported: give text"),
+        ("closeStreamOnEmpty", "streamed text is not supported: give text"),
+        ("instructions", "instructions to a voice are not supported"),
+    ] {
+        object.refuse(name, reason)?;
+    }
+    // Sounds are always kept: what is asked for is said in any case.
+    object.ignore("disableTtsCache");
+    let say = Say {
+        id: object.text("id")?,
+        text,
+        times: read_times(&mut object)?,
+        early_media: object.flag("earlyMedia")?.unwrap_or(false),
+        synthesizer: read_synthesizer(&mut object)?,
+    };
+    object.finish()?;
+    Ok(say)
+}
+
+pub(super) fn read_synthesizer(object: &mut Object) -> Read<Option<Synthesizer>> {
+    let Some(mut object) = object.object("synthesizer")? else {
+        return Ok(None);
+    };
+    for name in [
+        "label",
+        "fallbackVendor",
+        "fallbackLabel",
+        "fallbackLanguage",
+        "fallbackVoice",
+        "engine",
+        "gender",
+        "options",
+    ] {
+        object.ignore(name);
+    }
+    let vendor = object.text("vendor")?;
+    let synthesizer = Synthesizer {
+        vendor: vendor.filter(|vendor| vendor != "default"),
+        language: object.text("language")?,
+        voice: object.text("voice")?,
+    };
+    object.finish()?;
+    Ok(Some(synthesizer))
+}
+
+/// A number, or `"forever"`; 0 is once, as absent is.
+fn read_times(object: &mut Object) -> Read<Option<u32>> {
+    match object.take("loop") {
+        None => Ok(Some(1)),
+        Some(serde_json::Value::String(text)) if text == "forever" => Ok(None),
+        Some(value) => match value.as_u64().or_else(|| value.as_str()?.parse().ok()) {
+            Some(times @ 0..=10_000) => Ok(Some((times as u32).max(1))),
+            _ => object.wrong("loop", "a number up to 10000 or \"forever\" is expected"),
+        },
+    }
+}
+
+pub(super) fn read_play(mut object: Object) -> Read<Play> {
+    let urls = object.texts("url", MOST_SOUNDS)?;
+    if urls.is_empty() || urls.iter().any(|url| url.trim().is_empty()) {
+        return object.wrong("url", "it is missing or empty");
+    }
+    let seconds = |number: f64| Duration::from_secs_f64(number);
+    let play = Play {
+        id: object.text("id")?,
+        urls,
+        times: read_times(&mut object)?,
+        early_media: object.flag("earlyMedia")?.unwrap_or(false),
+        // In samples of 8 kHz, as the protocol has it.
+        seek: seconds(object.number("seekOffset", 0.0, 3.0e8)?.unwrap_or(0.0) / 8_000.0),
+        limit: object
+            .number("timeoutSecs", 0.0, 86_400.0)?
+            .filter(|limit| *limit > 0.0)
+            .map(seconds),
+        action_hook: object.hook("actionHook")?,
+    };
+    object.finish()?;
+    Ok(play)
+}
+
+pub(super) fn read_gather(mut object: Object) -> Read<Gather> {
+    for input in object.texts("input", 2)? {
+        match input.as_str() {
+            "digits" => {}
+            "speech" => return object.wrong("input", "speech recognition is not supported yet: gather digits"),
+            other => return object.wrong("input", format!("'{}' is not digits", other.escape_debug())),
+        }
+    }
+    for name in [
+        "recognizer",
+        "partialResultHook",
+        "speechTimeout",
+        "fillerNoise",
+        "actionHookDelayAction",
+    ] {
+        object.refuse(name, "it belongs to speech recognition, which is not supported yet")?;
+    }
+    for name in ["bargein", "minBargeinWordCount"] {
+        object.ignore(name);
+    }
+    let say = object.object("say")?.map(read_say).transpose()?;
+    let play = object.object("play")?.map(read_play).transpose()?;
+    if say.is_some() && play.is_some() {
+        return object.wrong("play", "a prompt is either said or played");
+    }
+    let keys = |number: Option<u32>| {
+        number
+            .and_then(|number| u16::try_from(number).ok())
+            .filter(|number| *number > 0)
+    };
+    let finish_on_key = object.text("finishOnKey")?.filter(|key| !key.is_empty());
+    let finish_on_key = match finish_on_key {
+        None => None,
+        Some(key) => {
+            let mut chars = key.chars();
+            match (chars.next(), chars.next()) {
+                (Some(key @ ('0'..='9' | '*' | '#')), None) => Some(key),
+                _ => return object.wrong("finishOnKey", "one key of 0-9, * and # is expected"),
+            }
+        }
+    };
+    let seconds = |number: f64| Duration::from_secs_f64(number);
+    let gather = Gather {
+        id: object.text("id")?,
+        action_hook: object.hook("actionHook")?,
+        num_digits: keys(object.whole("numDigits", 0, 128)?),
+        min_digits: keys(object.whole("minDigits", 0, 128)?),
+        max_digits: keys(object.whole("maxDigits", 0, 128)?),
+        finish_on_key,
+        timeout: seconds(object.number("timeout", 0.0, 3_600.0)?.unwrap_or(15.0)),
+        inter_digit_timeout: object
+            .number("interDigitTimeout", 0.0, 3_600.0)?
+            .filter(|span| *span > 0.0)
+            .map(seconds),
+        dtmf_bargein: object.flag("dtmfBargein")?.unwrap_or(true),
+        listen_during_prompt: object.flag("listenDuringPrompt")?.unwrap_or(true),
+        say,
+        play,
+    };
+    object.finish()?;
+    Ok(gather)
+}
+
+pub(super) fn read_pause(mut object: Object) -> Read<Pause> {
+    object.ignore("id");
+    let Some(length) = object.number("length", 0.0, 86_400.0)? else {
+        return object.wrong("length", "it is missing: seconds");
+    };
+    object.finish()?;
+    Ok(Pause {
+        length: Duration::from_secs_f64(length),
+    })
+}

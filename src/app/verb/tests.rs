@@ -1,0 +1,270 @@
+//! What applications write, and what is wrong with it.
+
+use super::*;
+use proptest::prelude::*;
+
+fn read(json: &str) -> Vec<Verb> {
+    parse_application(json.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{json}"))
+}
+
+fn mistake(json: &str) -> String {
+    match parse_application(json.as_bytes()) {
+        Ok(verbs) => panic!("{json} is taken: {verbs:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The example of the page that describes the verb.
+const EXAMPLE: &str = r#"{
+    "verb": "dial",
+    "actionHook": "/outdial",
+    "callerId": "+16173331212",
+    "answerOnBridge": true,
+    "dtmfCapture": ["*2", "*3"],
+    "dtmfHook": { "url": "/dtmf", "method": "GET" },
+    "target": [
+        { "type": "phone", "number": "+15083084809" },
+        { "type": "sip", "sipUri": "sip:1617333456@sip.trunk1.com", "auth": { "user": "foo", "password": "bar" } },
+        { "type": "user", "name": "spike@sip.example.com" }
+    ]
+}"#;
+
+#[test]
+fn the_example_of_the_page() {
+    let verbs = read(EXAMPLE);
+    let [Verb::Dial(dial)] = &verbs[..] else {
+        panic!("{verbs:?}")
+    };
+    assert_eq!(
+        dial.action_hook.as_ref().map(|hook| hook.url.as_str()),
+        Some("/outdial")
+    );
+    assert!(dial.answer_on_bridge);
+    assert_eq!(
+        dial.caller_id.map(|number| number.to_string()),
+        Some("+16173331212".into())
+    );
+    assert_eq!(dial.dtmf_capture.parent, ["*2", "*3"]);
+    assert_eq!(dial.dtmf_capture.child, ["*2", "*3"]);
+    assert_eq!(dial.dtmf_hook.as_ref().map(|hook| hook.method), Some(HookMethod::Get));
+    assert_eq!(dial.timeout.as_secs(), 60);
+    assert_eq!(dial.targets.len(), 3);
+    assert_eq!(
+        dial.targets[1]
+            .auth
+            .as_ref()
+            .map(|auth| (auth.username.as_str(), auth.password.0.as_str())),
+        Some(("foo", "bar"))
+    );
+    assert!(!format!("{dial:?}").contains("\"bar\""), "a password shows");
+}
+
+#[test]
+fn both_spellings_and_both_forms() {
+    let verbs = read(
+        r#"[{"dial":{"target":[
+            {"type":"teams","number":"+14255550100","vmail":true},
+            {"type":"teams","number":"+14255550101","voicemail":true},
+            {"type":"phone","number":"+14255550102","url":"/screen"},
+            {"type":"phone","number":"+14255550103","confirmHook":"/screen"},
+            {"type":"sip","sipUri":"sip:a@b.example","auth":{"username":"u","password":"p"}}
+        ]}}, {"hangup":{}}]"#,
+    );
+    let Verb::Dial(dial) = &verbs[0] else { panic!() };
+    for target in &dial.targets[..2] {
+        assert!(matches!(&target.kind, TargetKind::Teams { voicemail: true, .. }));
+    }
+    for target in &dial.targets[2..4] {
+        assert_eq!(target.confirm_hook, Some(Hook::post("/screen")));
+    }
+    assert!(matches!(verbs[1], Verb::Hangup(_)));
+}
+
+#[test]
+fn a_target_named_twice_is_rung_once() {
+    let verbs = read(
+        r#"{"verb":"dial","target":[{"type":"phone","number":"1"},{"type":"phone","number":"1","timeout":5},
+            {"type":"phone","number":"2"}]}"#,
+    );
+    let Verb::Dial(dial) = &verbs[0] else { panic!() };
+    assert_eq!(dial.targets.len(), 2);
+    assert_eq!(dial.targets[0].timeout, None);
+}
+
+#[test]
+fn mistakes_name_their_place_and_the_nearest_name() {
+    for (json, expected) in [
+        (
+            r#"[{"verb":"dail"}]"#,
+            "[0].verb: unknown verb 'dail'; did you mean dial?",
+        ),
+        (
+            r#"[{"verb":"conference","name":"x"}]"#,
+            "the verb conference is not supported",
+        ),
+        (
+            r#"[{"verb":"answer"},{"verb":"dial","target":[{"type":"sip","sipUrl":"sip:a@b"}]}]"#,
+            "[1].target[0].sipUri: it is missing",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a@b","sipUrl":"x"}]}]"#,
+            "[0].target[0].sipUrl: unknown property; did you mean sipUri?",
+        ),
+        (r#"[{"verb":"dial","target":[]}]"#, "1 to 10 targets"),
+        (r#"[{"verb":"dial"}]"#, "[0].target: it is missing"),
+        (
+            r#"[{"verb":"dial","target":[{"type":"fax","number":"1"}]}]"#,
+            "none of phone, sip, user, teams",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1","url":"/a","confirmHook":"/b"}]}]"#,
+            "another name of confirmHook",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"callerId":"123"}]"#,
+            "no E.164 number",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"listen":{"url":"/x"}}]"#,
+            "not supported yet",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"transcribe":{}}]"#,
+            "not supported yet",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"amd":{}}]"#,
+            "not supported",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"exitMediaPath":true}]"#,
+            "media always stays",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"srtpEncryption":"dtls"}]"#,
+            "use sdes",
+        ),
+        (
+            "[{\"verb\":\"dial\",\"target\":[{\"type\":\"phone\",\"number\":\"1\"}],\"headers\":{\"X-A\":\"b\\r\\nVia: x\"}}]",
+            "[0].headers.X-A: the value has a line break",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1","headers":{"Contact":"x"}}]}]"#,
+            "[0].target[0].headers.Contact: this header is written by the signalling",
+        ),
+        (
+            r#"[{"verb":"gather","input":["speech"]}]"#,
+            "speech recognition is not supported",
+        ),
+        (r#"[{"verb":"pause"}]"#, "[0].length: it is missing"),
+        (
+            r#"[{"verb":"sip:decline","status":200}]"#,
+            "200 is not between 400 and 699",
+        ),
+        (r#"[{"verb":"sip:request","method":"BYE"}]"#, "INFO, MESSAGE or NOTIFY"),
+        (
+            r#"[{"verb":"redirect","actionHook":"ftp://x"}]"#,
+            "none of http, https, ws and wss",
+        ),
+        ("7", "a list of verbs is expected, not a number"),
+        ("{", "the answer is no JSON"),
+        (r#"[{"a":1,"b":2}]"#, "the property 'verb' is missing"),
+    ] {
+        let told = mistake(json);
+        assert!(told.contains(expected), "{json}\n  says: {told}\n  not:  {expected}");
+    }
+    let eleven: Vec<String> = (0..11)
+        .map(|number| format!(r#"{{"type":"phone","number":"{number}"}}"#))
+        .collect();
+    let told = mistake(&format!(r#"{{"verb":"dial","target":[{}]}}"#, eleven.join(",")));
+    assert!(told.contains("more than 10 targets"), "{told}");
+}
+
+#[test]
+fn the_other_verbs() {
+    let verbs = read(
+        r##"[
+            {"verb":"answer"},
+            {"verb":"say","text":["a","b"],"loop":"forever","synthesizer":{"vendor":"default","language":"en-GB"}},
+            {"verb":"play","url":"x.wav","loop":3,"seekOffset":16000,"timeoutSecs":5,"id":"p1"},
+            {"verb":"gather","finishOnKey":"#","timeout":5,"say":{"text":"enter"},"actionHook":"/keys"},
+            {"verb":"pause","length":0.5},
+            {"verb":"tag","data":{"customer":{"id":1}}},
+            {"verb":"config","synthesizer":{"vendor":"default","voice":"en"}},
+            {"verb":"dtmf","dtmf":"1*#a","duration":100},
+            {"verb":"sip:request","method":"info","headers":{"Content-Type":"text/x","X-A":1},"body":"b"},
+            {"verb":"sip:refer","referTo":"+14255550100"},
+            {"verb":"redirect","actionHook":{"url":"/next","method":"GET"}},
+            {"verb":"sip:decline","status":603,"reason":"No","headers":{"X-A":"b"}},
+            {"verb":"hangup","headers":{"X-A":"b"}, "_":"note"}
+        ]"##,
+    );
+    assert_eq!(verbs.len(), 13);
+    let Verb::Say(say) = &verbs[1] else { panic!() };
+    assert_eq!((say.times, say.text.len()), (None, 2));
+    let Verb::Play(play) = &verbs[2] else { panic!() };
+    assert_eq!((play.times, play.seek.as_secs()), (Some(3), 2));
+    let Verb::SipRequest(request) = &verbs[8] else { panic!() };
+    assert_eq!(request.content_type.as_deref(), Some("text/x"));
+    assert_eq!(request.headers, [("X-A".to_owned(), "1".to_owned())]);
+    let Verb::Dtmf(dtmf) = &verbs[7] else { panic!() };
+    assert_eq!(dtmf.digits, "1*#A");
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        prop::sample::select(vec!["dial", "sip", "phone", "play", "sip:a@b", "+14255550100", "/hook"])
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 6, |inner| {
+        let names = vec![
+            "verb",
+            "dial",
+            "target",
+            "type",
+            "sipUri",
+            "number",
+            "url",
+            "auth",
+            "headers",
+            "dtmfCapture",
+            "childCall",
+            "play",
+            "gather",
+            "say",
+            "text",
+            "loop",
+            "confirmHook",
+            "length",
+            "input",
+            "config",
+            "tag",
+            "data",
+        ];
+        let name = prop_oneof![prop::sample::select(names).prop_map(str::to_owned), ".{0,6}"];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((name, inner), 0..5).prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _refused = parse_application(&bytes);
+    }
+
+    #[test]
+    fn no_json_panics_and_what_is_taken_survives_the_store(value in json()) {
+        if let Ok(verbs) = read_application(value) {
+            let stored = serde_json::to_string(&verbs).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Vec<Verb>>(&stored).unwrap(), verbs);
+        }
+    }
+}

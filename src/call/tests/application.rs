@@ -1,0 +1,201 @@
+//! What an application does to a call, told by the rig.
+
+use super::messages::{Sent, reply};
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{Scenario, from_carrier};
+use crate::app::payload::{Kind, Properties};
+use crate::app::verb::{self, Hook, Verb};
+use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
+use crate::config::Config;
+use crate::dial::{Attempt, DialPlan, LegKind, TargetName};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The terms of the application of scenarios.
+pub fn terms() -> AppTerms {
+    AppTerms {
+        name: "reception".into(),
+        account_sid: "0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c001".into(),
+        application_sid: "0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c002".into(),
+        hook: hook("https://app.contoso.example/incoming"),
+        status_hook: Some(hook("https://app.contoso.example/status")),
+        fallback: None,
+        connected: false,
+        language: None,
+        voice: None,
+        api_base_url: None,
+        sip_address: "192.0.2.10".into(),
+    }
+}
+
+pub fn hook(url: &str) -> Hook {
+    Hook::post(url)
+}
+
+/// A call from the carrier that an application has.
+pub fn to_application() -> Scenario {
+    from_carrier().to_application(terms())
+}
+
+pub fn verbs(json: &Value) -> Vec<Verb> {
+    verb::parse_application(json.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}\n{json}"))
+}
+
+/// A question to the application.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub number: u32,
+    pub leg: LegIndex,
+    pub kind: Kind,
+    pub url: String,
+    pub properties: Properties,
+}
+
+impl Rig {
+    /// All questions so far.
+    pub fn questions(&self) -> Vec<Question> {
+        let question = |effect: &Effect| match effect {
+            Effect::Ask {
+                ask,
+                leg,
+                kind,
+                hook,
+                properties,
+            } => Some(Question {
+                number: *ask,
+                leg: *leg,
+                kind: *kind,
+                url: hook.url.clone(),
+                properties: properties.clone(),
+            }),
+            _ => None,
+        };
+        self.wishes.iter().filter_map(question).collect()
+    }
+
+    pub fn last_question(&self) -> Question {
+        self.questions().pop().expect("a question")
+    }
+
+    /// What the application was told without being asked, of this kind.
+    pub fn told(&self, wanted: Kind) -> Vec<Properties> {
+        let told = |effect: &Effect| match effect {
+            Effect::Notify { kind, properties, .. } if *kind == wanted => Some(properties.clone()),
+            _ => None,
+        };
+        self.wishes.iter().filter_map(told).collect()
+    }
+
+    /// The status events of a leg: status and SIP status.
+    pub fn statuses_of(&self, call_sid: &Value) -> Vec<String> {
+        self.told(Kind::CallStatus)
+            .iter()
+            .filter(|event| event["call_sid"] == *call_sid)
+            .map(|event| {
+                format!(
+                    "{} {}",
+                    event["call_status"].as_str().unwrap_or_default(),
+                    event["sip_status"]
+                )
+            })
+            .collect()
+    }
+
+    /// Answers the last question.
+    pub fn answer(&mut self, json: &Value) {
+        let verbs = match json.as_array() {
+            Some(list) if list.is_empty() => Vec::new(),
+            _ => verbs(json),
+        };
+        let ask = self.last_question().number;
+        self.step(Event::Answered {
+            ask,
+            result: Ok(Reply { verbs }),
+        });
+    }
+
+    /// The last question fails.
+    pub fn hook_fails(&mut self, why: &str) {
+        let ask = self.last_question().number;
+        self.step(Event::Answered {
+            ask,
+            result: Err(why.to_owned()),
+        });
+    }
+
+    pub fn command(&mut self, wish: Wish) {
+        self.step(Event::Command(Box::new(Command { leg: None, wish })));
+    }
+
+    /// The sounds so far, with their legs and numbers.
+    pub fn sounds(&self) -> Vec<(LegIndex, u32, Sound)> {
+        let sound = |effect: &Effect| match effect {
+            Effect::Play { leg, play, sound, .. } => Some((*leg, *play, sound.clone())),
+            _ => None,
+        };
+        self.wishes.iter().filter_map(sound).collect()
+    }
+
+    /// The last sound comes to its end.
+    pub fn sound_ends(&mut self) {
+        let (leg, play, _) = self.sounds().pop().expect("a sound");
+        self.step(Event::Played {
+            leg,
+            play,
+            outcome: PlayOutcome::Completed {
+                played: Duration::from_secs(1),
+            },
+        });
+    }
+
+    pub fn key(&mut self, leg: LegIndex, digit: char) {
+        self.step(Event::Digit { leg, digit });
+    }
+
+    /// Plans the dial that waits: a target a telephone number, as the real rooms plan it.
+    pub fn planned(&mut self, numbers: &[&str]) {
+        let dial = self.wishes.iter().rev().find_map(|effect| match effect {
+            Effect::Plan { dial } => Some(dial.clone()),
+            _ => None,
+        });
+        let dial = dial.expect("a dial");
+        let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let attempts = numbers.iter().zip(&dial.targets).map(|(number, target)| Attempt {
+            target: Some(TargetName::phone(number)),
+            confirm: target.confirm_hook.clone(),
+            ..super::scenario::attempt_to(&config, number)
+        });
+        let plan = DialPlan {
+            attempts: attempts.collect(),
+            timeout: Duration::from_secs(600),
+            ringing: dial.timeout,
+        };
+        self.step(Event::Planned {
+            result: Ok(Box::new(plan)),
+        });
+    }
+
+    /// A destination answers.
+    pub fn picks_up(&mut self, invite: &Sent) {
+        let sdp = match self.call.legs()[usize::from(invite.leg.0)].terms.kind {
+            LegKind::Teams { .. } => teams_sdp("sendrecv"),
+            _ => carrier_sdp("sendrecv"),
+        };
+        self.respond(invite, reply(200).sdp(sdp));
+    }
+}
+
+/// A dial of these telephone numbers.
+pub fn dial(numbers: &[&str], more: &Value) -> Value {
+    let targets: Vec<Value> = numbers
+        .iter()
+        .map(|number| json!({ "type": "phone", "number": number }))
+        .collect();
+    let mut dial = json!({ "verb": "dial", "target": targets });
+    if let (Some(dial), Some(more)) = (dial.as_object_mut(), more.as_object()) {
+        dial.extend(more.clone());
+    }
+    dial
+}

@@ -1,0 +1,219 @@
+//! The dial verb: rung at once, won by one, and what its application hears.
+
+use super::application::{dial, to_application};
+use super::messages::reply;
+use crate::app::payload::Kind;
+use crate::call::{Effect, LegIndex, Phase};
+use crate::sip::Method;
+use crate::sip::message::HeaderName;
+use serde_json::json;
+use std::time::Duration;
+
+const A: &str = "+12065550101";
+const B: &str = "+12065550102";
+const C: &str = "+12065550103";
+
+#[test]
+fn three_ring_one_wins_two_are_cancelled_with_the_reason() {
+    let mut rig = to_application().begin();
+    assert_eq!(rig.last_question().kind, Kind::SessionNew);
+    rig.answer(&json!([dial(
+        &[A, B, C],
+        &json!({ "answerOnBridge": true, "actionHook": "/done" })
+    )]));
+    rig.planned(&[A, B, C]);
+    let invites = rig.invites();
+    assert_eq!(invites.len(), 3);
+    rig.respond(&invites[0], reply(180));
+    rig.respond(&invites[1], reply(180));
+    assert_eq!(rig.statuses(), [180, 180]);
+    rig.picks_up(&invites[1]);
+    assert_eq!(rig.statuses(), [180, 180, 200]);
+    let reasons: Vec<_> = rig
+        .cancelled
+        .iter()
+        .map(|(_, reason)| reason.clone().unwrap_or_default())
+        .collect();
+    assert_eq!(reasons, [r#"SIP;cause=200;text="Call completed elsewhere""#; 2]);
+    assert_eq!(rig.bridges, 1);
+    rig.ack(LegIndex::CALLER, "");
+    // The callee hangs up: the application is asked, with the winner's figures.
+    rig.wait(Duration::from_secs(7));
+    rig.request(invites[1].leg, Method::Bye, "", "");
+    let asked = rig.last_question();
+    assert_eq!((asked.kind, asked.url.as_str()), (Kind::VerbHook, "/done"));
+    let result = &asked.properties;
+    assert_eq!(result["dial_call_status"], "completed");
+    assert_eq!(result["dial_status"], "completed");
+    assert_eq!(result["dial_sip_status"], 200);
+    assert_eq!(rig.call.phase(), Phase::Answered, "the caller goes on");
+    rig.answer(&json!([]));
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1, "no verb is left");
+    assert_eq!(rig.finish().cause.label(), "hung_up");
+}
+
+#[test]
+fn every_child_is_told_once_and_in_order() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A, B], &json!({ "answerOnBridge": true }))]));
+    rig.planned(&[A, B]);
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(180));
+    rig.respond(&invites[0], reply(180));
+    rig.respond(&invites[1], reply(486));
+    rig.picks_up(&invites[0]);
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+    let events = rig.told(Kind::CallStatus);
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    let mut children: Vec<_> = events
+        .iter()
+        .map(|event| event["call_sid"].clone())
+        .filter(|sid| *sid != own)
+        .collect();
+    children.dedup();
+    assert_eq!(
+        rig.statuses_of(&own),
+        ["trying 100", "in-progress 200", "completed 200"]
+    );
+    let mut told: Vec<Vec<String>> = Vec::new();
+    for sid in &children {
+        let statuses = rig.statuses_of(sid);
+        if !told.contains(&statuses) {
+            told.push(statuses);
+        }
+    }
+    assert!(told.contains(&vec![
+        "trying 100".into(),
+        "ringing 180".into(),
+        "in-progress 200".into(),
+        "completed 200".into()
+    ]));
+    assert!(told.contains(&vec!["trying 100".into(), "busy 486".into()]), "{told:?}");
+    let numbers: Vec<u64> = events.iter().filter_map(|event| event["sequence"].as_u64()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+}
+
+#[test]
+fn without_a_winner_the_best_failure_is_told_and_the_application_goes_on() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        dial(&[A, B, C], &json!({ "answerOnBridge": true, "actionHook": "/done", "timeout": 20 })),
+        { "verb": "sip:decline", "status": 486 }
+    ]));
+    rig.planned(&[A, B, C]);
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(486));
+    rig.respond(&invites[1], reply(404));
+    rig.respond(&invites[2], reply(180));
+    rig.wait(Duration::from_secs(21));
+    assert_eq!(rig.cancelled.len(), 1);
+    let result = rig.last_question().properties;
+    assert_eq!(result["dial_call_status"], "busy");
+    assert_eq!(result["dial_sip_status"], 486);
+    rig.answer(&json!([]));
+    assert_eq!(rig.statuses().last(), Some(&486));
+    assert_eq!(rig.finish().cause.label(), "application_declined");
+}
+
+#[test]
+fn a_ring_timer_that_runs_out_is_no_answer() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A],
+        &json!({ "answerOnBridge": true, "actionHook": "/done", "timeout": 20 })
+    )]));
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    rig.wait(Duration::from_secs(19));
+    assert!(rig.cancelled.is_empty());
+    rig.wait(Duration::from_secs(2));
+    let result = rig.last_question().properties;
+    assert_eq!(result["dial_call_status"], "no-answer");
+    assert_eq!(result["dial_sip_status"], 487);
+    rig.answer(&json!([]));
+    assert_eq!(rig.statuses().last(), Some(&603));
+    rig.finish();
+}
+
+#[test]
+fn by_default_the_caller_is_answered_at_once_and_the_callee_gets_its_codec() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A], &json!({}))]));
+    assert!(rig.statuses().is_empty());
+    rig.planned(&[A]);
+    assert_eq!(rig.statuses(), [200]);
+    let answer = rig.last_response(LegIndex::CALLER);
+    assert_eq!(answer.sdp_line("m="), Some("m=audio 20000 RTP/AVP 8 101".into()));
+    let invite = rig.last_invite();
+    assert!(
+        invite.sdp_line("m=").is_some_and(|line| line.contains(" RTP/AVP 8")),
+        "{invite:?}"
+    );
+    rig.ack(LegIndex::CALLER, "");
+    rig.picks_up(&invite);
+    assert_eq!(rig.statuses(), [200]);
+    assert_eq!(rig.bridges, 1);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn the_time_limit_hangs_up_the_callee_and_the_caller_goes_on() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        dial(&[A], &json!({ "timeLimit": 30, "actionHook": "/done" })),
+        { "verb": "pause", "length": 5 }
+    ]));
+    rig.planned(&[A]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    rig.wait(Duration::from_secs(29));
+    assert!(rig.byes(invite.leg).is_empty());
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.byes(invite.leg).len(), 1);
+    let result = rig.last_question().properties;
+    assert_eq!(
+        (result["dial_call_status"].as_str(), result["dial_ended_by"].as_str()),
+        (Some("completed"), Some("time_limit"))
+    );
+    rig.answer(&json!([]));
+    assert!(rig.byes(LegIndex::CALLER).is_empty());
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn a_caller_that_gives_up_cancels_all_and_the_hook_still_hears_of_it() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A, B],
+        &json!({ "answerOnBridge": true, "actionHook": "/done" })
+    )]));
+    rig.planned(&[A, B]);
+    let asked = rig.questions().len();
+    rig.cancel(super::rig::Rig::first_transaction(), "");
+    assert_eq!(rig.cancelled.len(), 2);
+    assert_eq!(rig.questions().len(), asked, "nobody waits for an answer");
+    let told = rig.told(Kind::VerbHook);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["dial_call_status"], "no-answer");
+    assert_eq!(rig.finish().status, 487);
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    assert_eq!(rig.statuses_of(&own).last().map(String::as_str), Some("no-answer 487"));
+    assert!(matches!(rig.wishes.last(), Some(Effect::ApplicationOver)));
+}
+
+#[test]
+fn an_application_that_fails_refuses_the_call_and_says_why() {
+    let mut rig = to_application().begin();
+    rig.hook_fails("the server answered 500");
+    assert_eq!(rig.statuses(), [480]);
+    let refusal = rig.last_response(LegIndex::CALLER);
+    let raw = String::from_utf8_lossy(refusal.message.as_bytes()).into_owned();
+    assert!(raw.contains("X-Reason: the server answered 500"), "{raw}");
+    assert_eq!(refusal.header(HeaderName::Contact), None);
+    assert_eq!(rig.finish().cause.label(), "application_failed");
+}

@@ -1,0 +1,152 @@
+//! Destinations that are screened before the caller gets them.
+
+use super::application::{dial, hook, to_application};
+use super::messages::reply;
+use super::rig::Rig;
+use crate::app::payload::Kind;
+use crate::call::{Effect, LegIndex, Phase, Wish};
+use crate::sip::Method;
+use serde_json::json;
+use std::time::Duration;
+
+const A: &str = "+12065550101";
+const B: &str = "+12065550102";
+
+/// A dial whose destinations have to be confirmed, with both of them answered.
+fn two_screened() -> (Rig, [super::messages::Sent; 2]) {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A, B],
+        &json!({ "answerOnBridge": true, "confirmHook": "/screen", "actionHook": "/done" })
+    )]));
+    rig.planned(&[A, B]);
+    let invites = rig.invites();
+    rig.picks_up(&invites[0]);
+    rig.picks_up(&invites[1]);
+    (rig, [invites[0].clone(), invites[1].clone()])
+}
+
+fn answer_on(rig: &mut Rig, leg: LegIndex, verbs: &serde_json::Value) {
+    let question = rig
+        .questions()
+        .into_iter()
+        .rfind(|question| question.leg == leg)
+        .expect("a question of the leg");
+    let verbs = match verbs.as_array() {
+        Some(list) if list.is_empty() => Vec::new(),
+        _ => super::application::verbs(verbs),
+    };
+    rig.step(crate::call::Event::Answered {
+        ask: question.number,
+        result: Ok(crate::call::Reply { verbs }),
+    });
+}
+
+#[test]
+fn two_are_screened_at_once_and_the_first_that_passes_wins() {
+    let (mut rig, [first, second]) = two_screened();
+    let asked: Vec<_> = rig
+        .questions()
+        .iter()
+        .filter(|question| question.kind == Kind::DialConfirm)
+        .cloned()
+        .collect();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].properties["call_status"], "in-progress");
+    assert_ne!(asked[0].properties["call_sid"], asked[1].properties["call_sid"]);
+    assert!(!rig.statuses().contains(&200), "the caller rings on");
+    assert_eq!(rig.bridges, 0);
+    let prompt = json!([{ "verb": "play", "url": "press-one.wav" }]);
+    answer_on(&mut rig, first.leg, &prompt);
+    answer_on(&mut rig, second.leg, &prompt);
+    assert_eq!(
+        rig.sounds().iter().map(|(leg, ..)| *leg).collect::<Vec<_>>(),
+        [first.leg, second.leg]
+    );
+    rig.sound_ends();
+    assert_eq!(rig.statuses().last(), Some(&200));
+    assert_eq!(rig.bridges, 1);
+    let byes = rig.byes(first.leg);
+    assert_eq!(byes.len(), 1, "who was answered already is hung up");
+    assert_eq!(
+        byes[0].header(crate::sip::message::HeaderName::Reason),
+        Some(r#"SIP;cause=200;text="Call completed elsewhere""#)
+    );
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_refused_screening_fails_its_attempt_and_the_others_ring_on() {
+    let (mut rig, [first, second]) = two_screened();
+    answer_on(&mut rig, first.leg, &json!([{ "verb": "hangup" }]));
+    assert_eq!(rig.byes(first.leg).len(), 1);
+    assert_eq!(rig.call.phase(), Phase::Ringing);
+    rig.request(second.leg, Method::Bye, "", "");
+    let result = rig.last_question();
+    assert_eq!(result.url, "/done");
+    assert_eq!(result.properties["dial_call_status"], "failed");
+    assert_eq!(result.properties["dial_sip_status"], 603);
+    rig.answer(&json!([]));
+    assert_eq!(rig.finish().status, 603);
+}
+
+#[test]
+fn no_verbs_let_a_destination_through_and_a_failing_hook_does_not() {
+    let (mut rig, [first, second]) = two_screened();
+    rig.hook_fails("timeout");
+    assert_eq!(rig.byes(second.leg).len(), 1);
+    answer_on(&mut rig, first.leg, &json!([]));
+    assert_eq!(rig.statuses().last(), Some(&200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_screening_that_never_ends_is_ended() {
+    let (mut rig, [first, _]) = two_screened();
+    answer_on(&mut rig, first.leg, &json!([{ "verb": "pause", "length": 600 }]));
+    rig.wait(Duration::from_secs(61));
+    assert_eq!(rig.byes(first.leg).len(), 1);
+    assert_eq!(rig.last_question().properties["dial_sip_status"], 603);
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn a_caller_that_gives_up_ends_the_screenings_too() {
+    let (mut rig, [first, second]) = two_screened();
+    rig.cancel(Rig::first_transaction(), "");
+    assert_eq!(rig.byes(first.leg).len() + rig.byes(second.leg).len(), 2);
+    rig.finish();
+}
+
+#[test]
+fn another_application_lets_go_of_everybody() {
+    let (mut rig, [first, second]) = two_screened();
+    rig.command(Wish::Redirect(hook("/other")));
+    assert_eq!(rig.byes(first.leg).len() + rig.byes(second.leg).len(), 2);
+    assert_eq!(rig.last_question().kind, Kind::SessionRedirect);
+    assert_eq!(
+        rig.told(Kind::VerbHook).len(),
+        1,
+        "the results are told, and nothing is asked"
+    );
+    rig.answer(&json!([{ "verb": "sip:decline", "status": 480 }]));
+    assert_eq!(rig.finish().status, 480);
+}
+
+#[test]
+fn a_loser_that_answers_late_is_hung_up() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A, B], &json!({ "answerOnBridge": true }))]));
+    rig.planned(&[A, B]);
+    let invites = rig.invites();
+    rig.picks_up(&invites[0]);
+    rig.respond(&invites[1], reply(200).sdp(super::peers::carrier_sdp("sendrecv")));
+    assert_eq!(rig.byes(invites[1].leg).len(), 1);
+    assert_eq!(rig.bridges, 1);
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+    assert!(!rig.wishes.iter().any(|effect| matches!(effect, Effect::Mute { .. })));
+}

@@ -1,0 +1,228 @@
+//! Verbs that need nobody but the caller: play, gather, pause, tag, requests; and what an application commands.
+
+use super::application::{dial, terms, to_application, verbs};
+use super::messages::reply;
+use super::scenario::from_carrier;
+use crate::app::payload::Kind;
+use crate::call::{Effect, Event, LegIndex, Phase, PlayOutcome, Source, Wish};
+use crate::sip::Method;
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn sounds_are_played_one_after_the_other_as_often_as_wanted() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "play", "url": ["a.wav", "b.wav"], "loop": 2, "actionHook": "/played" }]));
+    assert_eq!(rig.statuses(), [200]);
+    rig.ack(LegIndex::CALLER, "");
+    for _ in 0..4 {
+        rig.sound_ends();
+    }
+    let played: Vec<Source> = rig.sounds().into_iter().map(|(.., sound)| sound.source).collect();
+    let expected = ["a.wav", "b.wav", "a.wav", "b.wav"].map(|url| Source::Url(url.into()));
+    assert_eq!(played, expected);
+    let result = rig.last_question();
+    assert_eq!(
+        (result.url.as_str(), &result.properties["reason"]),
+        ("/played", &json!("playCompleted"))
+    );
+    rig.answer(&json!([{ "verb": "hangup" }]));
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn a_sound_that_can_not_be_had_is_told() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "play", "url": "none.wav", "actionHook": "/played" }]));
+    rig.ack(LegIndex::CALLER, "");
+    let (leg, play, _) = rig.sounds()[0].clone();
+    let outcome = PlayOutcome::Failed { why: "404".into() };
+    rig.step(Event::Played { leg, play, outcome });
+    assert_eq!(rig.last_question().properties["reason"], "playFailed");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn early_media_plays_before_the_answer() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "play", "url": "a.wav", "earlyMedia": true },
+        { "verb": "sip:decline", "status": 404, "reason": "Gone Fishing", "headers": { "X-Why": "season" } }
+    ]));
+    assert_eq!(rig.statuses(), [183]);
+    assert!(rig.last_response(LegIndex::CALLER).sdp_line("m=").is_some());
+    rig.sound_ends();
+    assert_eq!(rig.statuses(), [183, 404]);
+    let raw = String::from_utf8_lossy(rig.last_response(LegIndex::CALLER).message.as_bytes()).into_owned();
+    assert!(
+        raw.starts_with("SIP/2.0 404 Gone Fishing") && raw.contains("X-Why: season"),
+        "{raw}"
+    );
+    rig.finish();
+}
+
+#[test]
+fn keys_are_gathered_and_barge_in_on_the_prompt() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{
+        "verb": "gather", "input": ["digits"], "numDigits": 2, "actionHook": "/keys",
+        "play": { "url": "enter.wav" }
+    }]));
+    rig.ack(LegIndex::CALLER, "");
+    let listening = |rig: &super::rig::Rig| {
+        rig.wishes.iter().rev().find_map(|effect| match effect {
+            Effect::Listen { on, .. } => Some(*on),
+            _ => None,
+        })
+    };
+    assert_eq!(listening(&rig), Some(true));
+    rig.key(LegIndex::CALLER, '1');
+    assert!(matches!(rig.wishes.last(), Some(Effect::StopPlaying { .. })));
+    rig.key(LegIndex::CALLER, '2');
+    assert_eq!(listening(&rig), Some(false));
+    let result = rig.last_question().properties;
+    assert_eq!(
+        (&result["reason"], &result["digits"]),
+        (&json!("dtmfDetected"), &json!("12"))
+    );
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn nobody_presses_a_key() {
+    let mut rig = to_application().begin();
+    rig.answer(
+        &json!([{ "verb": "gather", "input": ["digits"], "numDigits": 2, "timeout": 5, "actionHook": "/keys" }]),
+    );
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(rig.last_question().properties["reason"], "timeout");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn keys_of_a_bridge_are_told_by_pattern() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &["+12065550101"],
+        &json!({ "dtmfHook": "/keys", "dtmfCapture": { "childCall": ["*2"], "parentCall": ["9"] } })
+    )]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    rig.key(invite.leg, '9');
+    rig.key(invite.leg, '*');
+    rig.key(invite.leg, '2');
+    rig.key(LegIndex::CALLER, '9');
+    let told: Vec<_> = rig
+        .told(Kind::VerbHook)
+        .iter()
+        .map(|told| told["dtmf"].clone())
+        .collect();
+    assert_eq!(told, ["*2", "9"]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_key_in_an_info_counts() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "numDigits": 1, "actionHook": "/keys" }]));
+    rig.ack(LegIndex::CALLER, "");
+    rig.request(
+        LegIndex::CALLER,
+        Method::Info,
+        "Content-Type: application/dtmf-relay\r\n",
+        "Signal=7\r\nDuration=160\r\n",
+    );
+    assert_eq!(rig.last_response(LegIndex::CALLER).message.status(), Some(200));
+    assert_eq!(rig.last_question().properties["digits"], "7");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn a_connected_application_may_say_more_later_and_leave() {
+    let mut connected = terms();
+    connected.connected = true;
+    let mut rig = from_carrier().to_application(connected).begin();
+    rig.answer(&json!([{ "verb": "answer" }]));
+    rig.ack(LegIndex::CALLER, "");
+    assert!(rig.byes(LegIndex::CALLER).is_empty(), "it waits for a command");
+    let more = verbs(&json!([{ "verb": "play", "url": "a.wav" }]));
+    rig.command(Wish::Verbs {
+        verbs: more,
+        append: true,
+    });
+    assert_eq!(rig.sounds().len(), 1);
+    rig.step(Event::Disconnected);
+    assert_eq!(rig.call.phase(), Phase::Answered, "what it left is played to the end");
+    rig.sound_ends();
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn hold_of_a_caller_that_talks_to_nobody_is_answered_here() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "answer" }, { "verb": "pause", "length": 60 }]));
+    rig.ack(LegIndex::CALLER, "");
+    for direction in ["sendonly", "inactive", "sendrecv"] {
+        rig.request(
+            LegIndex::CALLER,
+            Method::Invite,
+            "",
+            &super::peers::carrier_sdp(direction),
+        );
+        assert_eq!(
+            rig.last_response(LegIndex::CALLER).message.status(),
+            Some(200),
+            "{direction}"
+        );
+        rig.ack(LegIndex::CALLER, "");
+    }
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_request_inside_the_dialog_waits_for_its_answer() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "answer" },
+        { "verb": "sip:request", "method": "INFO", "body": "hello", "headers": { "X-Note": "1" }, "actionHook": "/sent" }
+    ]));
+    let info = rig.requests_sent(&Method::Info).pop().expect("an INFO");
+    rig.ack(LegIndex::CALLER, "");
+    rig.respond(&info, reply(200));
+    let result = rig.last_question().properties;
+    assert_eq!(
+        (&result["result"], &result["sip_status"]),
+        (&json!("success"), &json!(200))
+    );
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn music_is_played_while_others_ring_and_stops_at_the_bridge() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &["+12065550101"],
+        &json!({ "answerOnBridge": true, "dialMusic": "https://media.example/music.mp3" })
+    )]));
+    rig.planned(&["+12065550101"]);
+    assert_eq!(rig.statuses(), [183]);
+    let (leg, play, sound) = rig.sounds()[0].clone();
+    assert_eq!((leg, sound.times), (LegIndex::CALLER, None));
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    let stopped = |effect: &&Effect| matches!(effect, Effect::StopPlaying { play: stopped, .. } if *stopped == play);
+    assert_eq!(rig.wishes.iter().filter(stopped).count(), 1);
+    assert_eq!(rig.statuses(), [183, 200]);
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
