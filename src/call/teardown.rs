@@ -5,7 +5,7 @@ use super::child::Turn;
 use super::dialing::EndedBy;
 use super::event::Effect;
 use super::id::{LegIndex, Token};
-use super::leg::{LegState, with_headers};
+use super::leg::{Leg, LegState, with_headers};
 use super::leg_media::description_of;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
@@ -37,6 +37,7 @@ impl Call {
         }
         self.begin_end(cause, now);
         self.application_over(now);
+        self.ringing.clear();
     }
 
     /// A leg is lost: the call ends with it, unless an application goes on with the caller.
@@ -50,7 +51,10 @@ impl Call {
         }
         self.close_media(index);
         self.change = None;
-        self.refuse_change(LegIndex::CALLER, 488, None);
+        // An INVITE of the call that waits is no change.
+        if self.leg(LegIndex::CALLER).is_some_and(Leg::is_up) {
+            self.refuse_change(LegIndex::CALLER, 488, None);
+        }
         if let Some(leg) = self.leg_mut(index) {
             leg.session = None;
         }

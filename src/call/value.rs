@@ -323,7 +323,6 @@ impl Call {
         self.cause.get_or_insert(cause);
         self.deadline = Some(now + LINGER);
         self.change = None;
-        self.ringing.clear();
         for position in 0..self.legs.len() {
             let leg = &mut self.legs[position];
             leg.session = None;

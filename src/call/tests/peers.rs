@@ -94,7 +94,7 @@ pub fn teams_invite(more: &str, sdp: &str) -> String {
 
 /// Ends a head with its body.
 pub fn with_body(head: &str, sdp: &str) -> String {
-    let content_type = if sdp.is_empty() {
+    let content_type = if sdp.is_empty() || head.to_ascii_lowercase().contains("content-type:") {
         ""
     } else {
         "Content-Type: application/sdp\r\n"

@@ -89,6 +89,7 @@ fn a_refused_screening_fails_its_attempt_and_the_others_ring_on() {
     assert_eq!(result.properties["dial_sip_status"], 603);
     rig.answer(&json!([]));
     assert_eq!(rig.finish().status, 603);
+    assert_eq!(rig.statuses().iter().filter(|status| **status >= 300).count(), 1);
 }
 
 #[test]
