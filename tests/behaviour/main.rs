@@ -6,5 +6,6 @@ mod hostile_invites;
 mod house;
 mod lab;
 mod rings;
+mod slow_names;
 mod source;
 mod unanswered_calls;
