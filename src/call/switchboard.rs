@@ -39,7 +39,7 @@ pub struct OutsideResponse {
 pub struct Switchboard {
     pub(super) node: Arc<Node>,
     outside: OutsideResponses,
-    /// The calls of INVITEs that may still be cancelled or acknowledged: a CANCEL bears no tag of ours.
+    /// The calls of INVITEs outside dialogs: a CANCEL of one bears no tag of ours.
     invites: HashMap<ServerTransactionId, CallId>,
 }
 
@@ -324,9 +324,6 @@ impl TransactionUser for Switchboard {
             commands.push(respond(id, ResponseDraft::new(481)));
             return;
         };
-        if message.method() == Some(&Method::Invite) {
-            self.remember(id, call);
-        }
         match self.deliver(
             call,
             Event::Request {
@@ -351,7 +348,9 @@ impl TransactionUser for Switchboard {
     }
 
     fn cancelled(&mut self, id: ServerTransactionId, cancel: Message, commands: &mut Vec<Command>) {
-        let Some(call) = self.invites.get(&id).copied() else {
+        // A re-INVITE's bears the tag.
+        let tagged = || cancel.to_tag().and_then(CallId::from_tag);
+        let Some(call) = self.invites.get(&id).copied().or_else(tagged) else {
             commands.push(respond(id, ResponseDraft::new(487)));
             return;
         };
@@ -399,8 +398,8 @@ impl TransactionUser for Switchboard {
 
     fn terminated(&mut self, _token: u64, _commands: &mut Vec<Command>) {}
 
-    fn ack_timeout(&mut self, id: ServerTransactionId, _commands: &mut Vec<Command>) {
-        if let Some(call) = self.invites.remove(&id) {
+    fn ack_timeout(&mut self, id: ServerTransactionId, to_tag: &str, _commands: &mut Vec<Command>) {
+        if let Some(call) = CallId::from_tag(to_tag) {
             let _gone = self.deliver(call, Event::AckTimeout { transaction: id });
         }
     }

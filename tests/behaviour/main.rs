@@ -5,6 +5,8 @@ mod calls_in_progress;
 mod hostile_invites;
 mod house;
 mod lab;
+mod phone;
+mod reinvites_left_alone;
 mod rings;
 mod slow_names;
 mod source;
