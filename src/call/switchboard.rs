@@ -26,13 +26,13 @@ use tokio::sync::mpsc;
 /// What [`Switchboard`] hands responses of requests outside calls to: the OPTIONS monitor.
 pub type OutsideResponses = mpsc::Sender<OutsideResponse>;
 
-/// A response, or the lack of one, to a request outside calls.
+/// The final response to a request outside calls, or the lack of one.
 #[derive(Debug)]
 pub struct OutsideResponse {
     /// The token that the request was sent with.
     pub token: u64,
-    /// `None`: no final response came.
-    pub message: Option<Message>,
+    /// The final response, or why none came.
+    pub outcome: Result<Message, Cause>,
 }
 
 /// The transaction user of one shard.
@@ -374,9 +374,10 @@ impl TransactionUser for Switchboard {
                 // A call that is gone wants no more responses; the far side's 2xx ends by its own timer.
                 let _gone = self.deliver(token.call, Event::Response { token, message, flow });
             }
+            None if message.status().is_some_and(|status| status < 200) => {}
             None => self.tell_outside(OutsideResponse {
                 token,
-                message: Some(message),
+                outcome: Ok(message),
             }),
         }
     }
@@ -392,7 +393,10 @@ impl TransactionUser for Switchboard {
                     },
                 );
             }
-            None => self.tell_outside(OutsideResponse { token, message: None }),
+            None => self.tell_outside(OutsideResponse {
+                token,
+                outcome: Err(cause),
+            }),
         }
     }
 

@@ -11,7 +11,7 @@ mod signalling;
 mod task;
 
 pub use command::Command;
-pub use handle::{SignallingHandle, Stopped};
+pub use handle::{OWN_TOKENS, SignallingHandle, Stopped};
 pub use signalling::{ShardStatus, Signalling, SignallingSettings};
 
 use crate::sip::transaction::{Cause, ClientTransactionId, ServerTransactionId};
