@@ -74,10 +74,15 @@ fn certificates(state: &AdminState, reasons: &mut Vec<String>) {
 fn hubs(state: &AdminState, reasons: &mut Vec<String>) {
     let config = state.node.config.load();
     let reports = state.node.peers.report(state.node.clock.now());
-    let is_down = |host: &str| reports.iter().any(|report| report.peer == host && !report.up);
+    let down = |host: &str| reports.iter().find(|report| report.peer == host && !report.up);
     let hubs = &config.sbc.teams.hubs;
-    if !hubs.is_empty() && hubs.iter().all(|hub| is_down(hub.host.as_str())) {
-        reasons.push("no hub of Teams answers".to_owned());
+    let all_down: Option<Vec<_>> = hubs.iter().map(|hub| down(hub.host.as_str())).collect();
+    if let Some(first) = all_down.as_ref().and_then(|hubs| hubs.first()) {
+        let why = first
+            .trouble
+            .as_ref()
+            .map_or_else(String::new, |why| format!("; {}: {why}", first.peer));
+        reasons.push(format!("no hub of Teams answers{why}"));
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Deliveries {
     /// With addresses left.
     open: Vec<(Token, RequestDraft, VecDeque<Hop>)>,
     looking_up: JoinSet<Resolved>,
+    /// Requests whose look-up is under way; ACKs are not among them.
+    unsent: Vec<Token>,
 }
 
 impl Deliveries {
@@ -35,6 +37,7 @@ impl Deliveries {
             signalling,
             open: Vec::new(),
             looking_up: JoinSet::new(),
+            unsent: Vec::new(),
         }
     }
 
@@ -57,6 +60,7 @@ impl Deliveries {
             let hops = Ok(hops(&next, &answer.candidates));
             return self.send_resolved(Resolved { token, draft, hops }).await;
         }
+        self.unsent.extend(token);
         let node = self.node.clone();
         self.looking_up.spawn(async move {
             let resolver = node.resolver.load_full();
@@ -73,12 +77,23 @@ impl Deliveries {
     pub async fn resolved(&mut self) -> Resolved {
         loop {
             match self.looking_up.join_next().await {
-                Some(Ok(resolved)) => return resolved,
+                Some(Ok(resolved)) => {
+                    let known = resolved.token.is_none_or(|token| self.withdraw(token));
+                    if known {
+                        return resolved;
+                    }
+                }
                 // A look-up that panicked sends nothing: the call's own timers end the wait for it.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Takes back a request that has not left yet. False when there is none: it is under way, or was never sent.
+    pub fn withdraw(&mut self, token: Token) -> bool {
+        let found = self.unsent.iter().position(|unsent| *unsent == token);
+        found.map(|position| self.unsent.swap_remove(position)).is_some()
     }
 
     /// Sends to the first address, and remembers the others.

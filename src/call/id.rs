@@ -107,6 +107,11 @@ mod tests {
             number: 0xff_fffe,
         };
         assert_eq!(Token::from_wire(token.to_wire()), Some(token));
-        assert_eq!(Token::from_wire(0x00ff_ffff), None);
+        assert_eq!(Token::from_wire(crate::net::shard::OWN_TOKENS - 1), None);
+        let first = Token {
+            call: CallId::from_random(1),
+            number: 0,
+        };
+        assert_eq!(first.to_wire(), crate::net::shard::OWN_TOKENS);
     }
 }

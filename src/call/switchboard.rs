@@ -26,20 +26,20 @@ use tokio::sync::mpsc;
 /// What [`Switchboard`] hands responses of requests outside calls to: the OPTIONS monitor.
 pub type OutsideResponses = mpsc::Sender<OutsideResponse>;
 
-/// A response, or the lack of one, to a request outside calls.
+/// The final response to a request outside calls, or the lack of one.
 #[derive(Debug)]
 pub struct OutsideResponse {
     /// The token that the request was sent with.
     pub token: u64,
-    /// `None`: no final response came.
-    pub message: Option<Message>,
+    /// The final response, or why none came.
+    pub outcome: Result<Message, Cause>,
 }
 
 /// The transaction user of one shard.
 pub struct Switchboard {
     pub(super) node: Arc<Node>,
     outside: OutsideResponses,
-    /// The calls of INVITEs that may still be cancelled or acknowledged: a CANCEL bears no tag of ours.
+    /// The calls of INVITEs outside dialogs: a CANCEL of one bears no tag of ours.
     invites: HashMap<ServerTransactionId, CallId>,
 }
 
@@ -326,9 +326,6 @@ impl TransactionUser for Switchboard {
             commands.push(respond(id, ResponseDraft::new(481)));
             return;
         };
-        if message.method() == Some(&Method::Invite) {
-            self.remember(id, call);
-        }
         match self.deliver(
             call,
             Event::Request {
@@ -353,7 +350,9 @@ impl TransactionUser for Switchboard {
     }
 
     fn cancelled(&mut self, id: ServerTransactionId, cancel: Message, commands: &mut Vec<Command>) {
-        let Some(call) = self.invites.get(&id).copied() else {
+        // A re-INVITE's bears the tag.
+        let tagged = || cancel.to_tag().and_then(CallId::from_tag);
+        let Some(call) = self.invites.get(&id).copied().or_else(tagged) else {
             commands.push(respond(id, ResponseDraft::new(487)));
             return;
         };
@@ -377,9 +376,10 @@ impl TransactionUser for Switchboard {
                 // A call that is gone wants no more responses; the far side's 2xx ends by its own timer.
                 let _gone = self.deliver(token.call, Event::Response { token, message, flow });
             }
+            None if message.status().is_some_and(|status| status < 200) => {}
             None => self.tell_outside(OutsideResponse {
                 token,
-                message: Some(message),
+                outcome: Ok(message),
             }),
         }
     }
@@ -395,14 +395,17 @@ impl TransactionUser for Switchboard {
                     },
                 );
             }
-            None => self.tell_outside(OutsideResponse { token, message: None }),
+            None => self.tell_outside(OutsideResponse {
+                token,
+                outcome: Err(cause),
+            }),
         }
     }
 
     fn terminated(&mut self, _token: u64, _commands: &mut Vec<Command>) {}
 
-    fn ack_timeout(&mut self, id: ServerTransactionId, _commands: &mut Vec<Command>) {
-        if let Some(call) = self.invites.remove(&id) {
+    fn ack_timeout(&mut self, id: ServerTransactionId, to_tag: &str, _commands: &mut Vec<Command>) {
+        if let Some(call) = CallId::from_tag(to_tag) {
             let _gone = self.deliver(call, Event::AckTimeout { transaction: id });
         }
     }

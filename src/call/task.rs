@@ -250,6 +250,12 @@ impl CallTask {
                 let _repeated = self.deliveries.send(None, draft, to).await;
             }
             Effect::CancelRequest { token, reason } => {
+                // Nobody has heard of it: a CANCEL would find nothing, and the INVITE must not follow it.
+                if self.deliveries.withdraw(token) {
+                    let failure = SendFailure::Unresolved("given up before the name was resolved".into());
+                    self.pending.push_back(Event::Failed { token, failure });
+                    return;
+                }
                 let headers = reason.map(|reason| (HeaderName::Reason, HeaderValue::cleaned(reason)));
                 self.deliveries.done(token);
                 if let Some(leg) = self.call.leg_inviting(token) {

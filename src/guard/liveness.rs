@@ -22,6 +22,19 @@ pub struct Liveness {
     server: Option<String>,
     /// Status of its last answer.
     status: Option<u16>,
+    /// Why its last OPTIONS was in vain.
+    trouble: Option<String>,
+}
+
+/// What OPTIONS have shown that was not known before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It answers, for the first time or again.
+    Up,
+    /// The first OPTIONS to it was in vain.
+    Unheard,
+    /// Too many in a row were in vain: it is tried last.
+    Down,
 }
 
 impl Liveness {
@@ -30,26 +43,40 @@ impl Liveness {
         self.last_sent = Some(now);
     }
 
-    /// Its answer. A 200 marks the peer up, but frees it from no hold-down: a 503 with Retry-After means what it says.
-    pub fn answered(&mut self, status: u16, server: Option<&str>, threshold: u32, now: Moment) {
+    /// Its final answer. A 200 marks the peer up, but frees it from no hold-down: a 503 with Retry-After means what it says.
+    pub fn answered(&mut self, status: u16, server: Option<&str>, threshold: u32, now: Moment) -> Option<Turn> {
         self.status = Some(status);
         if let Some(server) = server {
             self.server = Some(server.to_owned());
         }
-        if (200..300).contains(&status) {
-            self.failures = 0;
-            self.down = false;
-            self.last_answered = Some(now);
-            self.round_trip = self.last_sent.map(|sent| now.since(sent));
-        } else {
-            self.failed(threshold);
+        if !(200..300).contains(&status) {
+            return self.failed(format!("it answers OPTIONS with {status}"), threshold);
+        }
+        let news = self.down || self.last_answered.is_none();
+        self.failures = 0;
+        self.down = false;
+        self.trouble = None;
+        self.last_answered = Some(now);
+        self.round_trip = self.last_sent.map(|sent| now.since(sent));
+        news.then_some(Turn::Up)
+    }
+
+    /// No answer, or not the right one, and why; at `threshold` in a row the peer is down.
+    pub fn failed(&mut self, why: String, threshold: u32) -> Option<Turn> {
+        self.failures = self.failures.saturating_add(1);
+        self.trouble = Some(why);
+        let was_down = self.down;
+        self.down |= self.failures >= threshold;
+        match (was_down, self.down) {
+            (false, true) => Some(Turn::Down),
+            _ if self.failures == 1 && self.last_answered.is_none() => Some(Turn::Unheard),
+            _ => None,
         }
     }
 
-    /// No answer, or not the right one; at `threshold` in a row the peer is down.
-    pub fn failed(&mut self, threshold: u32) {
-        self.failures = self.failures.saturating_add(1);
-        self.down |= self.failures >= threshold;
+    /// Why its last OPTIONS was in vain.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// A call through it failed: tried last until `span` is over.
@@ -78,6 +105,8 @@ pub struct PeerReport {
     pub round_trip_ms: Option<f64>,
     pub status: Option<u16>,
     pub server: Option<String>,
+    /// Why its last OPTIONS was in vain; `None` once it answers.
+    pub trouble: Option<String>,
 }
 
 /// All peers of the node. A lock is held for a look-up only.
@@ -88,7 +117,7 @@ pub struct Peers {
 
 impl Peers {
     /// Changes what is known of a peer.
-    pub fn update(&self, peer: &PeerName, change: impl FnOnce(&mut Liveness)) {
+    pub fn update<T>(&self, peer: &PeerName, change: impl FnOnce(&mut Liveness) -> T) -> T {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         match table.get_mut(peer) {
             Some(known) => change(known),
@@ -135,6 +164,7 @@ impl Peers {
                 round_trip_ms: known.round_trip.map(|span| span.as_secs_f64() * 1e3),
                 status: known.status,
                 server: known.server.clone(),
+                trouble: known.trouble.clone(),
             })
             .collect();
         reports.sort_by(|a, b| a.peer.cmp(&b.peer));
@@ -151,13 +181,22 @@ mod tests {
     #[test]
     fn three_failures_mark_a_hub_down_and_one_200_marks_it_up() {
         let (mut hub, now) = (Liveness::default(), Moment::from_micros(5));
-        hub.failed(3);
-        hub.answered(503, None, 3, now);
+        let late = || "no answer".to_owned();
+        assert_eq!(hub.failed(late(), 3), Some(Turn::Unheard));
+        assert_eq!(hub.answered(503, None, 3, now), None);
+        assert_eq!(hub.trouble.as_deref(), Some("it answers OPTIONS with 503"));
         assert!(!hub.is_held(now));
-        hub.failed(3);
+        assert_eq!(hub.failed(late(), 3), Some(Turn::Down));
         assert!(hub.is_held(now));
-        hub.answered(200, Some("SIPProxy"), 3, now);
-        assert!(!hub.is_held(now));
+        assert_eq!(hub.failed(late(), 3), None, "it was down already");
+        assert_eq!(hub.answered(200, Some("SIPProxy"), 3, now), Some(Turn::Up));
+        assert!(!hub.is_held(now) && hub.trouble.is_none());
+        assert_eq!(hub.answered(200, None, 3, now), None);
+        assert_eq!(
+            hub.failed(late(), 3),
+            None,
+            "one lost OPTIONS of a peer that answers is no news"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod overload;
 mod places;
 
 pub use admission::AdmissionTable;
-pub use liveness::{Liveness, PeerReport, Peers};
+pub use liveness::{Liveness, PeerReport, Peers, Turn};
 pub use monitor::{Monitor, Outcome, Surroundings};
 pub use overload::{Load, Overload, Shedding};
 pub use places::{Full, Place, Places};

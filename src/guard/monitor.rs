@@ -1,6 +1,6 @@
 //! OPTIONS to every hub and gateway that wants them: who answers is up (RFC 3261 §11, TEAMS-021 to TEAMS-027).
 
-use super::Peers;
+use super::{Liveness, Peers, Turn};
 use crate::carrier;
 use crate::config::{Config, Host};
 use crate::dial::PeerName;
@@ -10,6 +10,7 @@ use crate::net::shard::SignallingHandle;
 use crate::sip::dialog::Initiation;
 use crate::sip::locate::{Candidate, Target};
 use crate::sip::message::{HeaderName, Message};
+use crate::sip::transaction::Cause;
 use crate::sip::{Hop, ListenerId, Method, NameAddr, RequestDraft, Transport, Uri};
 use crate::teams;
 use std::collections::HashMap;
@@ -45,25 +46,27 @@ pub struct Monitor<C> {
     pub signalling: SignallingHandle,
 }
 
-/// The end of one OPTIONS: the token that it was sent with, and its final response, if one came.
-pub type Outcome = (u64, Option<Message>);
+/// The end of one OPTIONS: the token that it was sent with, and its final response, or why none came.
+pub type Outcome = (u64, Result<Message, Cause>);
 
 /// Shared state that a monitor reads: the configuration in force, the peers' table, the resolver.
 pub trait Surroundings: Send + Sync + 'static {
     fn config(&self) -> Arc<Config>;
     fn peers(&self) -> &Peers;
     fn resolver(&self) -> Arc<Resolver>;
+    /// A peer has turned; `trouble` says why where it is for the worse.
+    fn turned(&self, peer: &PeerName, turn: Turn, trouble: Option<&str>);
 }
 
 impl<C: Surroundings> Monitor<C> {
-    /// Runs until `outcomes` closes. The first round is spread over the first second, later ones by a tenth of the
+    /// Runs until `outcomes` closes. The first round is spread over the first 300 ms, later ones by a tenth of the
     /// interval, so that peers are not asked in step.
     pub async fn run(self, mut outcomes: mpsc::Receiver<Outcome>) {
         let mut due: HashMap<PeerName, Instant> = HashMap::new();
         let mut waiting: HashMap<u64, (Asked, Instant)> = HashMap::new();
         // Beside each other: a name server that doesn't answer for one peer must not keep the others from being asked.
         // One look-up a peer and interval, and each has its own deadline, so few are under way.
-        let mut looking_up: JoinSet<(Asked, Option<Candidate>)> = JoinSet::new();
+        let mut looking_up: JoinSet<(Asked, Result<Candidate, String>)> = JoinSet::new();
         let mut generation = 0;
         let mut plan: Vec<Asked> = Vec::new();
         loop {
@@ -79,7 +82,10 @@ impl<C: Surroundings> Monitor<C> {
             waiting.retain(|_, (asked, until)| {
                 let late = *until <= now;
                 if late {
-                    self.learn(asked, None);
+                    self.failed(
+                        asked,
+                        format!("no answer to OPTIONS within {} s", asked.timeout.as_secs_f64()),
+                    );
                 }
                 !late
             });
@@ -91,8 +97,14 @@ impl<C: Surroundings> Monitor<C> {
                     due.insert(asked.peer.clone(), now + asked.interval + spread(asked.interval / 10));
                     let (asked, resolver) = (asked.clone(), self.peers.resolver());
                     looking_up.spawn(async move {
-                        let answer = resolver.resolve(&asked.target).await.ok();
-                        let candidate = answer.and_then(|answer| answer.candidates.into_iter().next());
+                        let candidate = match resolver.resolve(&asked.target).await {
+                            Ok(answer) => answer
+                                .candidates
+                                .into_iter()
+                                .next()
+                                .ok_or("the name has no address".into()),
+                            Err(error) => Err(error.to_string()),
+                        };
                         (asked, candidate)
                     });
                 }
@@ -106,8 +118,12 @@ impl<C: Surroundings> Monitor<C> {
                 .min(now + Duration::from_secs(1));
             tokio::select! {
                 outcome = outcomes.recv() => match outcome {
-                    Some((token, message)) => if let Some((asked, _)) = waiting.remove(&token) {
-                        self.learn(&asked, message.as_ref());
+                    Some((token, outcome)) => if let Some((asked, _)) = waiting.remove(&token) {
+                        match outcome {
+                            Ok(message) => self.answered(&asked, &message),
+                            Err(Cause::Timeout) => self.failed(&asked, "no answer to OPTIONS".into()),
+                            Err(Cause::Transport) => self.failed(&asked, "OPTIONS could not be sent: no connection".into()),
+                        }
                     },
                     None => return,
                 },
@@ -117,10 +133,18 @@ impl<C: Surroundings> Monitor<C> {
         }
     }
 
-    async fn ask(&self, asked: Asked, candidate: Option<Candidate>, waiting: &mut HashMap<u64, (Asked, Instant)>) {
-        let (Some(candidate), Some(draft)) = (candidate, draft(&asked)) else {
-            self.learn(&asked, None);
-            return;
+    async fn ask(
+        &self,
+        asked: Asked,
+        candidate: Result<Candidate, String>,
+        waiting: &mut HashMap<u64, (Asked, Instant)>,
+    ) {
+        let candidate = match candidate {
+            Ok(candidate) => candidate,
+            Err(why) => return self.failed(&asked, why),
+        };
+        let Some(draft) = draft(&asked) else {
+            return self.failed(&asked, format!("{} is no URI to send OPTIONS to", asked.uri));
         };
         let token = self.signalling.next_token();
         let server_name = match candidate.transport {
@@ -143,17 +167,28 @@ impl<C: Surroundings> Monitor<C> {
         }
     }
 
-    fn learn(&self, asked: &Asked, message: Option<&Message>) {
+    fn answered(&self, asked: &Asked, message: &Message) {
         let now = self.clock.now();
-        self.peers.peers().update(&asked.peer, |known| match message {
-            Some(message) => {
-                let status = message.status().unwrap_or(0);
-                // A carrier that answers at all is alive, whatever it thinks of OPTIONS.
-                let status = if !asked.is_hub && status != 503 { 200 } else { status };
-                known.answered(status, message.header(HeaderName::Server), asked.threshold, now);
-            }
-            None => known.failed(asked.threshold),
+        let status = message.status().unwrap_or(0);
+        // A carrier that answers at all is alive, whatever it thinks of OPTIONS.
+        let status = if !asked.is_hub && status != 503 { 200 } else { status };
+        self.learn(asked, |known| {
+            known.answered(status, message.header(HeaderName::Server), asked.threshold, now)
         });
+    }
+
+    fn failed(&self, asked: &Asked, why: String) {
+        self.learn(asked, |known| known.failed(why, asked.threshold));
+    }
+
+    fn learn(&self, asked: &Asked, change: impl FnOnce(&mut Liveness) -> Option<Turn>) {
+        let (turn, trouble) = self
+            .peers
+            .peers()
+            .update(&asked.peer, |known| (change(known), known.trouble().map(str::to_owned)));
+        if let Some(turn) = turn {
+            self.peers.turned(&asked.peer, turn, trouble.as_deref());
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::call::{CallFacts, CallId, CallNews, CallRecord};
 use crate::config::Reload;
-use crate::guard::Load;
+use crate::dial::PeerName;
+use crate::guard::{Load, Turn};
 use crate::moment::Moment;
 use crate::net::NetEvent;
 use crate::route::{Refusal, TraceStep};
@@ -41,6 +42,12 @@ pub enum Happening<'a> {
     Certificates {
         listener: &'a str,
         reload: &'a crate::net::tls::Reload,
+    },
+    /// OPTIONS have shown something new of a hub or gateway; `trouble` says why where it is for the worse.
+    PeerTurned {
+        peer: &'a PeerName,
+        turn: Turn,
+        trouble: Option<&'a str>,
     },
     /// The node takes no new calls and waits for these to end.
     Draining { calls: usize, patience: Duration },

@@ -85,12 +85,12 @@ impl AddressPolicy {
             "it is the unspecified address"
         } else if plain.is_multicast() || broadcast {
             "it is a group address"
+        } else if is_link_local(plain) {
+            "it is a link-local address"
         } else if self.allow_loopback {
             return Ok(());
         } else if plain.is_loopback() {
             "it is a loopback address"
-        } else if is_link_local(plain) {
-            "it is a link-local address"
         } else if self.own.iter().any(|own| own.to_canonical() == plain) {
             "it is our own address"
         } else {
@@ -222,7 +222,7 @@ mod tests {
         }
         policy.allow_loopback = true;
         assert!(!refused(&policy, "127.0.0.1") && !refused(&policy, "198.51.100.5"));
-        assert!(refused(&policy, "224.0.0.1") && refused(&policy, "::"));
+        assert!(refused(&policy, "224.0.0.1") && refused(&policy, "::") && refused(&policy, "169.254.169.254"));
         policy.families = AddressFamilies::Ipv4;
         assert!(refused(&policy, "2001:db8::5"));
     }

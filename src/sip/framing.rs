@@ -65,7 +65,7 @@ impl FramingError {
     pub fn answer(&self, to_tag: &str, source: SocketAddr) -> Option<Bytes> {
         match Message::parse(self.head.clone()) {
             Ok(request) if request.is_request() && request.cseq_method().as_str() != "ACK" => {
-                let draft = ResponseDraft::new(self.status()).to_tag(to_tag);
+                let draft = ResponseDraft::new(self.status()).because(&self.kind).to_tag(to_tag);
                 Some(draft.to_bytes(&request, source))
             }
             Ok(_) => None,

@@ -5,7 +5,8 @@ use super::waiting::waiting;
 use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
 use crate::config::{Config, Mistakes, Sbc};
-use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings};
+use crate::dial::PeerName;
+use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
 use crate::net::dns::Resolver;
 use crate::net::shard::{Signalling, SignallingSettings};
@@ -74,6 +75,10 @@ impl Surroundings for Arc<Node> {
     fn resolver(&self) -> Arc<Resolver> {
         self.resolver.load_full()
     }
+
+    fn turned(&self, peer: &PeerName, turn: Turn, trouble: Option<&str>) {
+        self.observer.happened(&Happening::PeerTurned { peer, turn, trouble });
+    }
 }
 
 fn identities(listener: &ListenerSettings) -> Option<(String, Arc<IdentityStore>)> {
@@ -120,7 +125,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let monitor = tokio::spawn(async move {
         let forward = async move {
             while let Some(response) = outside_responses.recv().await {
-                if outcomes.send((response.token, response.message)).await.is_err() {
+                if outcomes.send((response.token, response.outcome)).await.is_err() {
                     return;
                 }
             }

@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 #[error("signalling has stopped")]
 pub struct Stopped;
 
+/// Whoever makes tokens of his own begins here: those below are for [`SignallingHandle::next_token`].
+pub const OWN_TOKENS: u64 = 1 << 24;
+
 /// Sends commands to the shard that they concern. Cheap to clone. Overflow: the caller waits; commands of one caller
 /// about one transaction stay in order.
 #[derive(Debug, Clone)]
@@ -30,9 +33,10 @@ impl SignallingHandle {
         }
     }
 
-    /// A token that nobody else has, for one request.
+    /// A token that nobody else has, for one request. It is below [`OWN_TOKENS`]; after that many the first come again,
+    /// of requests that ended long ago.
     pub fn next_token(&self) -> u64 {
-        self.next_token.fetch_add(1, Ordering::Relaxed)
+        self.next_token.fetch_add(1, Ordering::Relaxed) % OWN_TOKENS
     }
 
     /// Sends a request as a transaction; `token` comes back with all that becomes of it.
@@ -87,5 +91,17 @@ impl SignallingHandle {
     async fn send(&self, shard: usize, command: Command) -> Result<(), Stopped> {
         let queue = self.shards.get(shard).ok_or(Stopped)?;
         queue.send(command).await.map_err(|_| Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_never_run_into_those_of_others() {
+        let handle = SignallingHandle::new(Vec::new());
+        handle.next_token.store(OWN_TOKENS - 1, Ordering::Relaxed);
+        assert_eq!([(); 3].map(|()| handle.next_token()), [OWN_TOKENS - 1, 0, 1]);
     }
 }

@@ -11,7 +11,7 @@ mod signalling;
 mod task;
 
 pub use command::Command;
-pub use handle::{SignallingHandle, Stopped};
+pub use handle::{OWN_TOKENS, SignallingHandle, Stopped};
 pub use signalling::{ShardStatus, Signalling, SignallingSettings};
 
 use crate::sip::transaction::{Cause, ClientTransactionId, ServerTransactionId};
@@ -40,8 +40,8 @@ pub trait TransactionUser: Send + 'static {
     /// The request of `token` had its final response and is over: nothing more comes for it.
     fn terminated(&mut self, token: u64, commands: &mut Vec<Command>);
 
-    /// No ACK came for our 2xx within 64*T1: end the call (RFC 3261 §13.3.1.4).
-    fn ack_timeout(&mut self, id: ServerTransactionId, commands: &mut Vec<Command>);
+    /// No ACK came for our 2xx, which had this To-tag, within 64*T1: end the call (RFC 3261 §13.3.1.4).
+    fn ack_timeout(&mut self, id: ServerTransactionId, to_tag: &str, commands: &mut Vec<Command>);
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 self.tokens.remove(&token);
                 self.ask(|user| user.terminated(token, commands));
             }
-            Output::AckTimeout { id } => self.ask(|user| user.ack_timeout(id, commands)),
+            Output::AckTimeout { id, to_tag } => self.ask(|user| user.ack_timeout(id, &to_tag, commands)),
         }
     }
 

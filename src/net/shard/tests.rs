@@ -82,7 +82,7 @@ impl TransactionUser for Recorder {
         self.tell(Told::Terminated(token));
     }
 
-    fn ack_timeout(&mut self, _: ServerTransactionId, _: &mut Vec<Command>) {
+    fn ack_timeout(&mut self, _: ServerTransactionId, _: &str, _: &mut Vec<Command>) {
         self.tell(Told::AckTimeout);
     }
 }

@@ -3,6 +3,7 @@
 use super::throttle::Throttle;
 use super::{calls, transports};
 use crate::config::{Config, Reload};
+use crate::guard::Turn;
 use crate::observe::{Happening, Observer, mask_number, mask_numbers_in, printable};
 use crate::sip::ListenerId;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -115,6 +116,15 @@ impl Observer for LogLines {
                 }
                 for (name, error) in &reload.failed {
                     tracing::error!(listener, certificate = name, %error, "the old certificate stays in use");
+                }
+            }
+            Happening::PeerTurned { peer, turn, trouble } => {
+                let why = trouble.map(printable);
+                let why = why.as_deref().unwrap_or("no answer");
+                match turn {
+                    Turn::Up => tracing::info!(%peer, "the peer answers OPTIONS"),
+                    Turn::Unheard => tracing::warn!(%peer, "the peer was not reached: {why}"),
+                    Turn::Down => tracing::warn!(%peer, "the peer is down and tried last: {why}"),
                 }
             }
             Happening::Draining { calls, patience } => {

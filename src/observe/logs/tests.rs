@@ -158,3 +158,30 @@ fn the_end_of_a_call_says_why() {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
+
+#[test]
+fn a_peer_that_is_not_reached_is_named_with_the_reason() {
+    use crate::dial::PeerName;
+    use crate::guard::Turn;
+    let peer = PeerName::Hub("sip.pstnhub.example.com".into());
+    let turned = |turn, trouble| Happening::PeerTurned {
+        peer: &peer,
+        turn,
+        trouble,
+    };
+    let text = written(
+        LogFormat::Human,
+        LogLevel::Info,
+        &[
+            turned(Turn::Unheard, Some("no such name\nINFO forged")),
+            turned(Turn::Up, None),
+        ],
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("the peer was not reached: no such name"), "{text}");
+    assert!(
+        lines.iter().all(|line| line.contains("sip.pstnhub.example.com")),
+        "{text}"
+    );
+}

@@ -81,6 +81,7 @@ impl Observer for Metrics {
             | Happening::Net(_)
             | Happening::Reloaded { .. }
             | Happening::Certificates { .. }
+            | Happening::PeerTurned { .. }
             | Happening::Draining { .. } => {}
         }
     }

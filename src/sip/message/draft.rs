@@ -9,7 +9,7 @@ use crate::sip::header::NameAddr;
 use crate::sip::method::Method;
 use bytes::Bytes;
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
 /// A request without Via.
@@ -213,6 +213,14 @@ impl ResponseDraft {
     pub fn reason(mut self, phrase: &str) -> ResponseDraft {
         self.reason = phrase.replace(|letter: char| letter.is_control(), " ").into();
         self
+    }
+
+    /// Adds to the reason phrase what is wrong with the request (RFC 3261 §21.4.1). It may quote the peer: it is kept short.
+    #[must_use]
+    pub fn because(self, what: impl fmt::Display) -> ResponseDraft {
+        const MOST: usize = 160;
+        let phrase = format!("{} ({what})", self.reason);
+        self.reason(&phrase.chars().take(MOST).collect::<String>())
     }
 
     /// The tag that To gets when the request had none.

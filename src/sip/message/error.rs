@@ -105,7 +105,7 @@ impl ParseError {
 
     pub(in crate::sip) fn answer_as(&self, status: u16, to_tag: &str, source: SocketAddr) -> Option<Bytes> {
         let request = self.request.as_deref()?;
-        let draft = ResponseDraft::new(status).to_tag(to_tag);
+        let draft = ResponseDraft::new(status).because(&self.kind).to_tag(to_tag);
         Some(draft.to_bytes(request, source))
     }
 }

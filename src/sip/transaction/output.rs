@@ -59,6 +59,6 @@ pub enum Output {
     },
     /// A client transaction that had its final response is over: nothing more bears this token.
     Terminated { id: ClientTransactionId, token: u64 },
-    /// No ACK came for our 2xx within 64*T1: end the call (RFC 3261 §13.3.1.4).
-    AckTimeout { id: ServerTransactionId },
+    /// No ACK came for our 2xx, which had this To-tag, within 64*T1: end the call (RFC 3261 §13.3.1.4).
+    AckTimeout { id: ServerTransactionId, to_tag: Box<str> },
 }

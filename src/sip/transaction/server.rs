@@ -278,8 +278,10 @@ impl Transactions {
                     server_invite::OnTimer::NeverAcknowledged => {
                         self.counters.unacknowledged += 1;
                         let id = ServerTransactionId(self.id(slot));
+                        let server = self.server_mut(slot);
+                        let to_tag = server.and_then(|server| server.to_tag.take()).unwrap_or_default();
                         self.remove(slot);
-                        self.output(Output::AckTimeout { id });
+                        self.output(Output::AckTimeout { id, to_tag });
                     }
                     server_invite::OnTimer::Ended => {
                         self.counters.unacknowledged += u64::from(unacknowledged);

@@ -152,6 +152,7 @@ fn names_with_blanks_and_mixed_forms_are_one_header() {
         assert_eq!(error.kind(), &Kind::Duplicate(name));
         let answer = Message::parse(error.answer("t", source()).unwrap()).unwrap();
         assert_eq!((answer.status(), answer.from_tag()), (Some(400), Some("1779cf3a")));
+        assert_eq!(answer.reason(), format!("Bad Request ({} twice)", name.as_str()));
     }
     for bad in ["From : : x", " leading: x", "no colon", ": x", "a b: x"] {
         let text = TEAMS.replacen("FROM", &format!("{bad}\r\nFROM"), 1);

@@ -1,0 +1,99 @@
+//! A carrier's telephone made of nothing but a socket: what the simulator would never send, or never leave out.
+
+use crate::lab::{BOUND, Lab, OUTSIDE, USER};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use tokio::net::UdpSocket;
+
+/// It calls [`USER`] as [`OUTSIDE`], from the address of the lab's carrier.
+pub struct Phone {
+    socket: UdpSocket,
+    pub sbc: SocketAddr,
+    us: SocketAddr,
+    carrier: Ipv4Addr,
+    /// The tag of the other side, once it is known.
+    tag: Option<String>,
+}
+
+impl Phone {
+    pub async fn new(lab: &Lab) -> Phone {
+        let IpAddr::V4(carrier) = lab.carrier.address().ip() else {
+            panic!("the lab is IPv4")
+        };
+        let [a, b, c, _] = carrier.octets();
+        let socket = UdpSocket::bind((carrier, 0)).await.unwrap();
+        Phone {
+            us: socket.local_addr().unwrap(),
+            sbc: SocketAddr::new(Ipv4Addr::new(a, b, c, 1).into(), 5060),
+            socket,
+            carrier,
+            tag: None,
+        }
+    }
+
+    /// An offer of PCMA in this direction.
+    pub fn offer(&self, direction: &str) -> String {
+        let at = self.carrier;
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 {at}\r\ns=-\r\nc=IN IP4 {at}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\na={direction}\r\n"
+        )
+    }
+
+    /// A request; `branch` names its transaction, `more` are further header lines.
+    pub fn request(&self, method: &str, cseq: &str, branch: &str, more: &str, sdp: &str) -> String {
+        let Phone { sbc, us, .. } = self;
+        let port = us.port();
+        let tag = self.tag.as_ref().map_or_else(String::new, |tag| format!(";tag={tag}"));
+        let typed = if sdp.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        format!(
+            "{method} sip:{USER}@{sbc} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{port}{branch}\r\nMax-Forwards: 70\r\n\
+             From: <sip:{OUTSIDE}@{us}>;tag=1\r\nTo: <sip:{USER}@{sbc}>{tag}\r\nCall-ID: {port}\r\nCSeq: {cseq}\r\n\
+             {more}{typed}Content-Length: {length}\r\n\r\n{sdp}",
+            length = sdp.len(),
+        )
+    }
+
+    pub async fn send(&self, message: &str) {
+        self.socket.send_to(message.as_bytes(), self.sbc).await.unwrap();
+    }
+
+    /// The next message that begins with `start`; others are passed over.
+    pub async fn receive(&mut self, start: &str) -> String {
+        self.receive_that(|text| text.starts_with(start)).await
+    }
+
+    /// The next message that is wanted; others are passed over.
+    pub async fn receive_that(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut bytes = [0; 4096];
+        let wait = async {
+            loop {
+                let length = self.socket.recv(&mut bytes).await.unwrap();
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                if wanted(&text) {
+                    return text;
+                }
+            }
+        };
+        tokio::time::timeout(BOUND, wait).await.expect("an answer")
+    }
+
+    /// Calls, and acknowledges the 200.
+    pub async fn call(&mut self) {
+        let contact = format!("Contact: <sip:{OUTSIDE}@{}>\r\n", self.us);
+        let invite = self.request("INVITE", "1 INVITE", "a", &contact, &self.offer("sendrecv"));
+        self.send(&invite).await;
+        let answer = self.receive("SIP/2.0 200 ").await;
+        let to = answer.lines().find(|line| line.starts_with("To:")).expect("a To");
+        self.tag = to.split_once(";tag=").map(|(_, tag)| tag.to_owned());
+        self.send(&self.request("ACK", "1 ACK", "b", "", "")).await;
+    }
+
+    /// A re-INVITE that puts the other side on hold.
+    pub fn hold(&self) -> String {
+        let contact = format!("Contact: <sip:{OUTSIDE}@{}>\r\n", self.us);
+        self.request("INVITE", "2 INVITE", "c", &contact, &self.offer("sendonly"))
+    }
+}
