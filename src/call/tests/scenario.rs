@@ -124,6 +124,7 @@ impl Scenario {
                 carrier::plan(plan_facts, carriers, callee, |_| false),
                 teams::terms(&config, &decision.tenant),
             ),
+            Target::User { .. } => panic!("no scenario calls a registered user"),
         };
         let attempts = match self.parallel {
             true => attempt
