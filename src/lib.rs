@@ -35,6 +35,7 @@ pub mod srtp;
 pub mod media;
 #[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod net;
+pub mod store;
 // product ring
 pub mod api;
 pub mod app;
@@ -45,6 +46,7 @@ pub mod config;
 pub mod dial;
 pub mod guard;
 pub mod observe;
+pub mod registrar;
 pub mod route;
 pub mod sim;
 pub mod teams;

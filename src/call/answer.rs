@@ -11,7 +11,7 @@ use super::leg_media::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
 use crate::app::payload::Status;
-use crate::dial::{AttemptFailure, PeerName};
+use crate::dial::{AttemptFailure, LegKind, LegTerms, PeerName};
 use crate::moment::Moment;
 use crate::sdp;
 use crate::sip::message::{HeaderName, Message};
@@ -28,8 +28,8 @@ impl Call {
         leg.note_final(message);
         leg.take_fork(fork);
         leg.state = LegState::Up;
-        if leg.terms.behind_nat {
-            leg.flow = Some(hop_of(flow));
+        if leg.terms.keeps_flow() {
+            leg.flow = Some(hop_of(flow, &leg.terms));
         }
         // A side that offers no timer still honours the peer's: it stands in our Supported.
         let offered = leg.invite.as_ref().and_then(|invite| invite.session);
@@ -256,13 +256,14 @@ impl Call {
     }
 }
 
-/// The way back to a peer that is behind NAT.
-pub(super) fn hop_of(flow: &Flow) -> Hop {
+/// The way back to a peer that is behind NAT, or to a device: only a device is reached on the connection that it opened.
+pub(super) fn hop_of(flow: &Flow, terms: &LegTerms) -> Hop {
+    let is_device = matches!(terms.kind, LegKind::User { .. });
     Hop {
         transport: flow.transport,
         listener: flow.listener,
         remote: flow.remote,
         server_name: None,
-        connection: None,
+        connection: (is_device && flow.transport.is_reliable()).then_some(flow.connection),
     }
 }

@@ -88,8 +88,8 @@ impl Call {
         if let Some(dialog) = &mut leg.dialog {
             dialog.refresh_target(message);
         }
-        if leg.terms.behind_nat {
-            leg.flow = Some(super::answer::hop_of(flow));
+        if leg.terms.keeps_flow() {
+            leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
         }
         leg.session_answer = Some(timer);
         leg.waiting = Some(transaction);

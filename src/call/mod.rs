@@ -60,6 +60,7 @@ mod setup;
 mod switchboard;
 mod task;
 mod teardown;
+mod users;
 mod value;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
 use crate::observe::Observer;
+use crate::registrar::Registrar;
 use crate::sip::digest::DigestServer;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -29,6 +30,7 @@ pub struct Node {
     pub hop_mark: HopMark,
     /// Proves carriers that are known by a password.
     pub digest: Mutex<DigestServer>,
+    pub registrar: Registrar,
     /// Set once the shards run.
     pub signalling: OnceLock<SignallingHandle>,
     draining: AtomicBool,
@@ -56,6 +58,7 @@ impl Node {
             observer,
             hop_mark: HopMark::new(rand::random()),
             digest: Mutex::new(DigestServer::new(rand::random())),
+            registrar: Registrar::new(rand::random()),
             signalling: OnceLock::new(),
             draining: AtomicBool::new(false),
             call_ended: Notify::new(),

@@ -15,6 +15,13 @@ pub enum Direction {
     TeamsToCarrier,
     /// To a number that lives on a PBX or another trunk.
     CarrierToCarrier,
+    /// To a user that registers here.
+    CarrierToUser,
+    TeamsToUser,
+    /// From a user that registers here.
+    UserToCarrier,
+    UserToTeams,
+    UserToUser,
 }
 
 impl Direction {
@@ -24,6 +31,25 @@ impl Direction {
             Direction::CarrierToTeams => "carrier_to_teams",
             Direction::TeamsToCarrier => "teams_to_carrier",
             Direction::CarrierToCarrier => "carrier_to_carrier",
+            Direction::CarrierToUser => "carrier_to_user",
+            Direction::TeamsToUser => "teams_to_user",
+            Direction::UserToCarrier => "user_to_carrier",
+            Direction::UserToTeams => "user_to_teams",
+            Direction::UserToUser => "user_to_user",
+        }
+    }
+
+    /// On which sides of the node the caller and the callee stand.
+    pub const fn sides(self) -> (&'static str, &'static str) {
+        match self {
+            Direction::CarrierToTeams => ("carrier", "teams"),
+            Direction::TeamsToCarrier => ("teams", "carrier"),
+            Direction::CarrierToCarrier => ("carrier", "carrier"),
+            Direction::CarrierToUser => ("carrier", "user"),
+            Direction::TeamsToUser => ("teams", "user"),
+            Direction::UserToCarrier => ("user", "carrier"),
+            Direction::UserToTeams => ("user", "teams"),
+            Direction::UserToUser => ("user", "user"),
         }
     }
 }

@@ -2,17 +2,25 @@
 
 use super::switchboard::Switchboard;
 use crate::carrier;
-use crate::config::{Carrier, Config, Purpose};
-use crate::sip::digest::{Unproven, User};
+use crate::config::{Carrier, Config, Purpose, Tenant, UserName};
+use crate::sip::digest::{Algorithm, Password, Realm, Unproven, User};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::{Flow, Method};
 use crate::teams;
 use std::sync::{Arc, PoisonError};
 
+/// What carriers are offered.
+const OFFERED: &[Algorithm] = &[Algorithm::Sha256, Algorithm::Md5];
+
 /// Who sent a request.
 pub enum Sender {
     Teams,
     Carrier(Arc<Carrier>),
+    /// A user that registers here, proven.
+    User {
+        tenant: Arc<Tenant>,
+        name: UserName,
+    },
     /// A carrier's, once its password is proven.
     Unproven {
         realm: String,
@@ -72,9 +80,9 @@ impl Switchboard {
             let user = User {
                 realm,
                 username: &credentials.username,
-                password: credentials.password.reveal(),
+                password: Password::Plain(credentials.password.reveal()),
             };
-            match digest.verify(authorizations.iter().copied(), method, &user, now) {
+            match digest.verify(authorizations.iter().copied(), OFFERED, method, &user, now) {
                 Ok(()) => return Sender::Carrier(carrier.clone()),
                 Err(why) => refused = Some((realm.to_owned(), why)),
             }
@@ -88,6 +96,11 @@ impl Switchboard {
     /// 401 with a challenge for each algorithm.
     pub(super) fn challenge(&self, config: &Config, realm: &str, why: Unproven) -> ResponseDraft {
         let digest = self.node.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        let realm = Realm {
+            name: realm,
+            algorithms: OFFERED,
+            source: None,
+        };
         let challenges = digest.challenges(realm, why, self.node.clock.now());
         drop(digest);
         challenges.iter().fold(self.plain(config, 401), |draft, challenge| {

@@ -239,8 +239,8 @@ impl Call {
         })?;
         leg.dialog = Some(dialog);
         leg.state = LegState::Inviting;
-        if leg.terms.behind_nat {
-            leg.flow = Some(super::answer::hop_of(flow));
+        if leg.terms.keeps_flow() {
+            leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
         }
         let Some(offer) = offer else { return Ok(()) };
         // Media in common with at least one destination, or 488 before anybody rings.
@@ -437,7 +437,11 @@ impl Call {
             Some(location) => location.wrap(draft, body),
             None => draft.body("application/sdp", body.clone()),
         };
-        let (to, patience) = (To::Next(hop.next.clone()), hop.first_response);
+        let to = match &hop.direct {
+            Some(direct) => To::Hop(direct.clone()),
+            None => To::Next(hop.next.clone()),
+        };
+        let patience = hop.first_response;
         let token = self.send(index, draft, to);
         if let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) {
             invite.token = token;

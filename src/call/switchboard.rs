@@ -9,10 +9,11 @@ use super::sender::Sender;
 use super::setup::{Birth, Program, Settings};
 use super::task;
 use crate::carrier::{self, PlanFacts};
-use crate::config::{CallerHeader, Config, Limits, UnknownSource};
+use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms};
 use crate::net::shard::{Command, TransactionUser};
 use crate::observe::Happening;
+use crate::registrar;
 use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::{Cause, ClientTransactionId, ServerTransactionId};
@@ -58,7 +59,14 @@ impl Switchboard {
 
     fn outside_dialog(&mut self, id: ServerTransactionId, message: &Message, flow: &Flow, commands: &mut Vec<Command>) {
         let config = self.node.config.load_full();
-        let sender = self.sender(&config, message, flow);
+        let purpose = config.sbc.listener(flow.listener).map(|listener| listener.purpose);
+        let sender = match purpose {
+            Some(Purpose::Users) => match self.user_at_the_door(id, message, flow, &config, commands) {
+                Some(user) => user,
+                None => return,
+            },
+            _ => self.sender(&config, message, flow),
+        };
         if let Sender::Unproven { realm, why } = &sender {
             commands.push(respond(id, self.challenge(&config, realm, *why)));
             return;
@@ -101,14 +109,15 @@ impl Switchboard {
         sender: &Sender,
         commands: &mut Vec<Command>,
     ) {
-        let (origin, believe) = match sender {
-            Sender::Carrier(carrier) => (Origin::Carrier(carrier.id.clone()), carrier.caller.read),
-            _ => (Origin::Teams, CallerHeader::From),
+        let facts = match sender {
+            Sender::Carrier(carrier) => Facts::read(Origin::Carrier(carrier.id.clone()), invite, carrier.caller.read),
+            Sender::User { tenant, name } => Facts::of_user(tenant, name, invite),
+            _ => Facts::read(Origin::Teams, invite, CallerHeader::From),
         };
-        let facts = Facts::read(origin, invite, believe);
         let (decision, mut trace) = route::decide(config, &facts);
         let admitted = decision
             .and_then(|decision| can_serve(invite, decision))
+            .and_then(|decision| self.reachable(decision))
             .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
         let (decision, place) = match admitted {
             Ok(admitted) => admitted,
@@ -124,7 +133,7 @@ impl Switchboard {
             }
         };
         let now = self.node.clock.now();
-        let (plan, terms) = self.plan(config, &facts, &decision, sender, flow);
+        let (plan, terms) = self.plan(config, &facts, &decision, sender, (invite, flow));
         trace.0.extend(
             plan.attempts
                 .iter()
@@ -135,11 +144,7 @@ impl Switchboard {
                     outcome: hop.request_uri.clone(),
                 }),
         );
-        let direction = match (&facts.origin, &decision.target) {
-            (Origin::Teams, _) => Direction::TeamsToCarrier,
-            (Origin::Carrier(_), Target::Teams { .. }) => Direction::CarrierToTeams,
-            (Origin::Carrier(_), Target::Carriers { .. }) => Direction::CarrierToCarrier,
-        };
+        let direction = direction(&facts.origin, &decision.target);
         let call_facts = CallFacts {
             direction,
             tenant: decision.tenant.id.to_string(),
@@ -147,13 +152,8 @@ impl Switchboard {
                 Sender::Carrier(carrier) => Some(carrier.id.to_string()),
                 _ => None,
             },
-            from: decision
-                .caller
-                .map_or_else(|| facts.caller.number.clone(), |number| number.to_string()),
-            to: match &decision.target {
-                Target::Teams { number, .. } => number.to_string(),
-                Target::Carriers { callee, .. } => callee.to_string(),
-            },
+            from: decision.caller_text(&facts),
+            to: decision.target_text(),
             emergency: decision.emergency,
             began_unix_ms: unix_ms(),
             trace: trace.0,
@@ -225,7 +225,7 @@ impl Switchboard {
         facts: &Facts,
         decision: &Decision,
         sender: &Sender,
-        flow: &Flow,
+        (invite, flow): (&Message, &Flow),
     ) -> (DialPlan, Arc<LegTerms>) {
         let now = self.node.clock.now();
         let held = |peer: &crate::dial::PeerName| self.node.peers.is_held(peer, now);
@@ -239,17 +239,28 @@ impl Switchboard {
             caller: &understood.caller,
             diversions: &understood.diversions,
         };
-        let attempt = match &decision.target {
-            Target::Teams { number, voicemail } => teams::plan(plan_facts, *number, *voicemail, held),
-            Target::Carriers { carriers, callee } => carrier::plan(plan_facts, carriers, callee, held),
+        let attempts = match &decision.target {
+            Target::Teams { number, voicemail } => vec![teams::plan(plan_facts, *number, *voicemail, held)],
+            Target::Carriers { carriers, callee } => vec![carrier::plan(plan_facts, carriers, callee, held)],
+            Target::User { name } => self.ring_user(config, understood, decision, name),
         };
         let terms = match sender {
             Sender::Carrier(carrier) => carrier::terms(config, carrier, flow.listener),
+            Sender::User { tenant, name } => {
+                let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
+                registrar::terms(
+                    config,
+                    tenant,
+                    user,
+                    flow.listener,
+                    registrar::is_caller_behind_nat(invite, flow),
+                )
+            }
             _ => teams::terms(config, &decision.tenant),
         };
         (
             DialPlan {
-                attempts: vec![attempt],
+                attempts,
                 timeout: config.sbc.timers.setup,
                 ringing: config.sbc.timers.ringing,
             },
@@ -283,10 +294,23 @@ impl Switchboard {
 }
 
 /// What we take outside and inside dialogs.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
 
 /// The option tag that an INVITE may require of us (RFC 4028).
 const EXTENSION: &str = "timer";
+
+fn direction(origin: &Origin, target: &Target) -> Direction {
+    match (origin, target) {
+        (Origin::Teams, Target::User { .. }) => Direction::TeamsToUser,
+        (Origin::Teams, _) => Direction::TeamsToCarrier,
+        (Origin::Carrier(_), Target::Teams { .. }) => Direction::CarrierToTeams,
+        (Origin::Carrier(_), Target::Carriers { .. }) => Direction::CarrierToCarrier,
+        (Origin::Carrier(_), Target::User { .. }) => Direction::CarrierToUser,
+        (Origin::User { .. }, Target::Teams { .. }) => Direction::UserToTeams,
+        (Origin::User { .. }, Target::Carriers { .. }) => Direction::UserToCarrier,
+        (Origin::User { .. }, Target::User { .. }) => Direction::UserToUser,
+    }
+}
 
 /// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses or a
 /// `replaces` that would ring as a second call. An emergency call is worth more than its extensions.
@@ -301,7 +325,7 @@ fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> 
     }
 }
 
-fn respond(id: ServerTransactionId, draft: ResponseDraft) -> Command {
+pub(super) fn respond(id: ServerTransactionId, draft: ResponseDraft) -> Command {
     Command::Respond { id, draft }
 }
 

@@ -358,6 +358,10 @@ impl CallTask {
     }
 
     fn peer(&self, peer: &PeerName, verdict: &PeerVerdict) {
+        // A device has no health of its own: it registers, or it is gone.
+        if matches!(peer, PeerName::User { .. }) {
+            return;
+        }
         // An answer proves nothing about a hold-down that another call was told of.
         if let PeerVerdict::HoldDown(span) = verdict {
             let now = self.node.clock.now();

@@ -76,6 +76,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
             listener: gateway.listener,
             server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
         },
+        direct: None,
         request_uri: format!("sip:{number}@{host}{transport};user=phone"),
         from: identity.from,
         to: format!("<sip:{number}@{host};user=phone>"),

@@ -185,6 +185,7 @@ fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Teams => "Teams",
         Purpose::Carrier => "carriers",
+        Purpose::Users => "users",
     }
 }
 

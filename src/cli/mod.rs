@@ -12,6 +12,7 @@ pub mod man;
 pub mod run;
 pub mod schema;
 pub mod sim;
+pub mod user;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -75,6 +76,11 @@ const CERTS_EXAMPLES: &str = "\
 Examples:
   portcullis certs dev --out certs --name sbc1.example.net
   portcullis certs dev --out certs --name sbc1.example.net --name trunk.example.net --days 7";
+
+const USER_EXAMPLES: &str = "\
+Examples:
+  portcullis user alice@sip.contoso.example < password
+  systemd-ask-password 'Password of alice:' | portcullis user alice@sip.contoso.example >> config/tenants/contoso.toml";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -141,6 +147,13 @@ enum Command {
     #[command(after_long_help = CERTS_EXAMPLES)]
     Certs(certs::CertsArgs),
 
+    /// Make the entry of a user that registers
+    ///
+    /// Reads the password from standard input, and prints the [[users]] entry for the tenant's file: the password is in it
+    /// as hashes alone, which are as good as the password within the realm. Keep the file as you would keep passwords.
+    #[command(after_long_help = USER_EXAMPLES)]
+    User(user::UserArgs),
+
     /// Print the completions of a shell
     #[command(after_long_help = COMPLETIONS_EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -160,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::User(args) => user::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
     }

@@ -6,7 +6,7 @@ use super::checked::{Config, Tenant};
 use super::file::{File, read};
 use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
-use super::raw::{RawSbc, RawTenant};
+use super::raw::{RawPurpose, RawSbc, RawTenant};
 use super::schema::FileKind;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -302,6 +302,10 @@ fn facts(raw: &RawSbc) -> MachineFacts {
             .iter()
             .map(|carrier| carrier.value().id.value().clone())
             .collect(),
+        users_listened: raw
+            .listeners
+            .iter()
+            .any(|listener| *listener.purpose.value() == RawPurpose::Users),
     }
 }
 

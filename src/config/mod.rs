@@ -27,7 +27,7 @@ mod watch;
 pub use checked::*;
 pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};
-pub use names::{CarrierId, HostName, Invalid, ListenerName, Secret, TenantFqdn, TenantId};
+pub use names::{CarrierId, HostName, Invalid, ListenerName, Secret, TenantFqdn, TenantId, UserName};
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
 pub use schema::{FileKind, schema};

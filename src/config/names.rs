@@ -88,6 +88,12 @@ name! {
     ListenerName, identifier
 }
 
+name! {
+    /// A user of a tenant's realm: the user part of its address, which is its user name too. Case counts (RFC 3261
+    /// §19.1.4).
+    UserName, user_name
+}
+
 impl From<TenantFqdn> for HostName {
     fn from(name: TenantFqdn) -> HostName {
         HostName(name.0)
@@ -107,6 +113,16 @@ fn identifier(text: &str) -> Result<String, Invalid> {
             "1 to 64 letters, digits, '-', '_' or '.', beginning with a letter or digit",
         ))
     }
+}
+
+fn user_name(text: &str) -> Result<String, Invalid> {
+    let fits = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~'));
+    fits.then(|| text.to_owned()).ok_or(Invalid(
+        "1 to 64 letters, digits, '-', '_', '.', '+' or '~', without the realm",
+    ))
 }
 
 fn host_name(text: &str) -> Result<String, Invalid> {

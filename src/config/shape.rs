@@ -31,6 +31,8 @@ enum Shape {
 struct TableShape {
     keys: BTreeMap<String, Shape>,
     required: Vec<String>,
+    /// Exactly one of the keys stands there.
+    one_key: bool,
     /// Keys are free, their values look like this.
     others: Option<Box<Shape>>,
 }
@@ -159,7 +161,18 @@ impl Walk<'_> {
                     return false;
                 }
                 let incomplete = std::mem::take(&mut self.incomplete);
-                self.table(shape, table, span);
+                let before = self.mistakes.len();
+                self.table(shape, table, span.clone());
+                if shape.one_key && table.len() != 1 {
+                    if self.mistakes.len() == before {
+                        let message = format!("{} has {} keys", self.owner(), table.len());
+                        let expected = format!("one of {}", one_of(shape.keys.keys().map(String::as_str), ""));
+                        self.mistakes
+                            .push(Mistake::at(self.source, span, message).expected(expected));
+                    }
+                    self.incomplete = incomplete;
+                    return false;
+                }
                 !std::mem::replace(&mut self.incomplete, incomplete)
             }
             (Shape::Text(choices) | Shape::WordOrTable(choices, _), DeValue::String(text)) => {
@@ -281,7 +294,13 @@ fn compile(schema: &Value, root: &Value) -> Shape {
         for form in forms {
             match compile(form, root) {
                 Shape::Text(choices) => words.extend(choices),
-                Shape::Table(shape) => table = shape,
+                Shape::Table(shape) if table.keys.is_empty() => table = shape,
+                Shape::Table(shape) => {
+                    // Several forms of a table with one key each are one table with one of the keys.
+                    table.keys.extend(shape.keys);
+                    table.required.clear();
+                    table.one_key = true;
+                }
                 _ => {}
             }
         }
@@ -293,6 +312,7 @@ fn compile(schema: &Value, root: &Value) -> Shape {
                 .map(|(key, value)| (key.clone(), compile(value, root)))
                 .collect(),
             required: texts(schema, "required"),
+            one_key: false,
             others: schema
                 .get("additionalProperties")
                 .filter(|others| others.is_object())

@@ -4,7 +4,7 @@ use super::target_name::TargetName;
 use crate::app::verb::Hook;
 use crate::sdp::LegProfile;
 use crate::sip::message::HeaderName;
-use crate::sip::{ListenerId, Transport};
+use crate::sip::{Hop, ListenerId, Transport};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ impl Attempt {
 pub struct PlannedHop {
     pub peer: PeerName,
     pub next: NextHop,
+    /// Straight there instead of to `next`: the flow that a device registered on.
+    pub direct: Option<Hop>,
     /// Request-URI, byte for byte as it goes out.
     pub request_uri: String,
     /// `From` without a tag: a name-addr.
@@ -77,6 +79,8 @@ pub enum PeerName {
     Hub(Arc<str>),
     /// A gateway of a carrier.
     Gateway { carrier: Arc<str>, gateway: Arc<str> },
+    /// A device of a registered user: `alice@sip.contoso.example`, `udp:192.0.2.9:5060`.
+    User { user: Arc<str>, device: Arc<str> },
 }
 
 impl fmt::Display for PeerName {
@@ -84,6 +88,7 @@ impl fmt::Display for PeerName {
         match self {
             PeerName::Hub(host) => f.write_str(host),
             PeerName::Gateway { carrier, gateway } => write!(f, "{carrier}/{gateway}"),
+            PeerName::User { user, device } => write!(f, "{user}/{device}"),
         }
     }
 }
@@ -121,8 +126,16 @@ impl HuntOn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LegKind {
-    Teams { tenant_fqdn: Arc<str> },
-    Carrier { carrier: Arc<str> },
+    Teams {
+        tenant_fqdn: Arc<str>,
+    },
+    Carrier {
+        carrier: Arc<str>,
+    },
+    /// A registered user's device.
+    User {
+        tenant: Arc<str>,
+    },
 }
 
 /// The terms of a leg: fixed when the leg is made, shared by all legs of the same peer and configuration.
@@ -150,6 +163,13 @@ pub struct LegTerms {
     /// An emergency caller's location goes to this peer (TEAMS-053).
     pub pass_location: bool,
     pub session_timer: SessionTimer,
+}
+
+impl LegTerms {
+    /// Requests inside the dialog go back to where the peer came from, not to its Contact.
+    pub fn keeps_flow(&self) -> bool {
+        self.behind_nat || matches!(self.kind, LegKind::User { .. })
+    }
 }
 
 /// Session timer settings of a leg (RFC 4028).

@@ -70,6 +70,8 @@ impl Rates {
 enum Door {
     /// Everybody: unknown sources are to be told 403, or a carrier is known by its password alone.
     Open,
+    /// Everybody, at a rate: users are known by their password alone.
+    Users { per_source: u32 },
     /// These only; others get no answer, before parsing and before TLS (TEAMS-113).
     Only(Vec<Network>),
 }
@@ -95,13 +97,15 @@ impl Admission for AdmissionTable {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
         let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+        let within = |most| {
+            let second = u32::try_from(self.clock.now().as_micros() / 1_000_000).unwrap_or(u32::MAX);
+            self.rates.count(address, second, most)
+        };
         match table.doors.get(usize::from(listener.0)) {
             Some(Door::Only(networks)) => is_in(networks),
             Some(Door::Open) if is_in(&table.known) => true,
-            Some(Door::Open) => {
-                let second = u32::try_from(self.clock.now().as_micros() / 1_000_000).unwrap_or(u32::MAX);
-                self.rates.count(address, second, table.per_source)
-            }
+            Some(Door::Open) => within(table.per_source),
+            Some(Door::Users { per_source }) => within(*per_source),
             None => false,
         }
     }
@@ -126,6 +130,9 @@ fn doors(config: &Config) -> Vec<Door> {
     let sbc = &config.sbc;
     let door = |listener: &Listener| match listener.purpose {
         Purpose::Teams => Door::Only(sbc.teams.networks.clone()),
+        Purpose::Users => Door::Users {
+            per_source: sbc.registrar.requests_per_source,
+        },
         Purpose::Carrier => {
             let speaks = |carrier: &&Arc<Carrier>| {
                 carrier.identify.transports.is_empty() || carrier.identify.transports.contains(&listener.transport)

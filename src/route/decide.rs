@@ -1,11 +1,12 @@
 //! The routing function.
 
 use super::facts::{Facts, Origin};
+use super::from_user::from_user;
 use super::home_carrier;
 use super::refusal::Refusal;
 use super::trace::Trace;
 use crate::carrier;
-use crate::config::{Carrier, CarrierId, Config, Destination, E164, FromTeams, OutsideCaller, Tenant};
+use crate::config::{Carrier, CarrierId, Config, Destination, E164, FromTeams, OutsideCaller, Tenant, UserName};
 use std::sync::Arc;
 
 /// Whom the call is for, as the route understands the number.
@@ -36,6 +37,10 @@ pub enum Target {
         carriers: Vec<Arc<Carrier>>,
         callee: Callee,
     },
+    /// A user that registers with the tenant's realm.
+    User {
+        name: UserName,
+    },
 }
 
 /// A routed call.
@@ -50,12 +55,40 @@ pub struct Decision {
     pub emergency: bool,
 }
 
+impl Decision {
+    /// Whom the call is for, in words of records: a number, or a user's address.
+    pub fn target_text(&self) -> String {
+        match &self.target {
+            Target::Teams { number, .. } => number.to_string(),
+            Target::Carriers { callee, .. } => callee.to_string(),
+            Target::User { name } => self.address(name),
+        }
+    }
+
+    /// Who calls: a number as it was understood, or a user's address.
+    pub fn caller_text(&self, facts: &Facts) -> String {
+        match (&facts.origin, self.caller) {
+            (_, Some(number)) => number.to_string(),
+            (Origin::User { name, .. }, None) => self.address(name),
+            (_, None) => facts.caller.number.clone(),
+        }
+    }
+
+    fn address(&self, name: &UserName) -> String {
+        match &self.tenant.realm {
+            Some(realm) => format!("{name}@{}", realm.name),
+            None => name.to_string(),
+        }
+    }
+}
+
 /// Routes a call. The trace tells each step, whatever the result.
 pub fn decide(config: &Config, facts: &Facts) -> (Result<Decision, Refusal>, Trace) {
     let mut trace = Trace::default();
     let result = match &facts.origin {
         Origin::Teams => from_teams(config, facts, &mut trace),
         Origin::Carrier(id) => from_carrier(config, facts, id, &mut trace),
+        Origin::User { tenant, name } => from_user(config, facts, (tenant, name), &mut trace),
     };
     if let Err(refusal) = &result {
         trace.step(
@@ -67,7 +100,7 @@ pub fn decide(config: &Config, facts: &Facts) -> (Result<Decision, Refusal>, Tra
     (result, trace)
 }
 
-fn is_emergency(config: &Config, dialled: &str) -> bool {
+pub(super) fn is_emergency(config: &Config, dialled: &str) -> bool {
     let bare = dialled.strip_prefix('+').unwrap_or(dialled);
     config
         .sbc
@@ -110,6 +143,16 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         Some(caller) => trace.step("caller", &facts.caller.number, format!("read as {caller}")),
         None => trace.step("caller", &facts.caller.number, "no telephone number: shown as it came"),
     }
+    if let Destination::User(name) = &entry.to {
+        trace.step("target", name.to_string(), "a user that registers here");
+        return Ok(Decision {
+            tenant: tenant.clone(),
+            target: Target::User { name: name.clone() },
+            caller,
+            shown_instead: None,
+            emergency: false,
+        });
+    }
     if let Destination::Carrier(home) = &entry.to {
         return home_carrier::to_home(config, tenant, number, caller, (id, home), trace);
     }
@@ -146,6 +189,20 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
         Err(_) => return Err(Refusal::address_incomplete(&facts.dialled)),
     };
     let shown_instead = check_caller(config, facts, tenant, trace)?;
+    if let Callee::Number(number) = &callee
+        && let Some((owner, entry)) = config.number(*number)
+        && let Destination::User(name) = &entry.to
+        && owner.id == tenant.id
+    {
+        trace.step("target", name.to_string(), "a user that registers here");
+        return Ok(Decision {
+            tenant: tenant.clone(),
+            target: Target::User { name: name.clone() },
+            caller: E164::parse(&facts.caller.number).ok(),
+            shown_instead,
+            emergency: false,
+        });
+    }
     let FromTeams::Carriers = tenant.from_teams;
     let carriers = home_carrier::ways_out(config, tenant, &callee, trace);
     if carriers.is_empty() {
@@ -161,7 +218,12 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
 }
 
 /// Emergency calls pass before caller policy, limits and applications (promise 6; TEAMS-054).
-fn emergency(config: &Config, facts: &Facts, tenant: &Arc<Tenant>, trace: &mut Trace) -> Result<Decision, Refusal> {
+pub(super) fn emergency(
+    config: &Config,
+    facts: &Facts,
+    tenant: &Arc<Tenant>,
+    trace: &mut Trace,
+) -> Result<Decision, Refusal> {
     trace.step(
         "emergency",
         &facts.dialled,
@@ -270,7 +332,7 @@ fn check_caller(config: &Config, facts: &Facts, tenant: &Tenant, trace: &mut Tra
 }
 
 /// Digits, `*`, `#`, and a leading `+`: what a telephone can dial.
-fn is_dial_string(text: &str) -> bool {
+pub(super) fn is_dial_string(text: &str) -> bool {
     let rest = text.strip_prefix('+').unwrap_or(text);
     (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
 }

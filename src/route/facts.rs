@@ -1,7 +1,7 @@
 //! What routing needs to know of an INVITE.
 
 use crate::carrier::read_number;
-use crate::config::{CallerHeader, CarrierId, E164, NumberRules};
+use crate::config::{CallerHeader, CarrierId, E164, NumberRules, Tenant, TenantId, UserName};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{NameAddr, Scheme, Uri};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub enum Origin {
     Teams,
     Carrier(CarrierId),
+    /// A user that registers here.
+    User {
+        tenant: TenantId,
+        name: UserName,
+    },
 }
 
 /// The facts of a call.
@@ -41,6 +46,26 @@ impl Facts {
             caller: Caller::read(invite, believe),
             diversions: diversions(invite),
         }
+    }
+
+    /// The facts of a call from a user: what its device says of who calls counts for its display name and privacy alone,
+    /// and of diversions for nothing.
+    pub fn of_user(tenant: &Tenant, name: &UserName, invite: &Message) -> Facts {
+        let origin = Origin::User {
+            tenant: tenant.id.clone(),
+            name: name.clone(),
+        };
+        let mut facts = Facts::read(origin, invite, CallerHeader::From);
+        let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
+        let number = user.and_then(|user| user.number).map(|number| number.to_string());
+        facts.caller = Caller {
+            number: number.unwrap_or_default(),
+            asserted: None,
+            display: user.and_then(|user| user.display.clone()).or(facts.caller.display),
+            private: facts.caller.private,
+        };
+        facts.diversions.clear();
+        facts
     }
 }
 

@@ -135,6 +135,7 @@ gateways = [{ host = "192.0.2.99" }]
         match decision.expect("routed").target {
             Target::Carriers { carriers, .. } => carriers.iter().map(|carrier| carrier.id.to_string()).collect(),
             Target::Teams { .. } => vec!["Teams".into()],
+            Target::User { name } => vec![name.to_string()],
         }
     }
 

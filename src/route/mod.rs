@@ -5,6 +5,7 @@
 
 mod decide;
 mod facts;
+mod from_user;
 mod home_carrier;
 mod refusal;
 mod trace;

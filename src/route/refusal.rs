@@ -79,6 +79,21 @@ impl Refusal {
         )
     }
 
+    /// The user has no device that can be reached.
+    pub fn not_registered(address: &str) -> Refusal {
+        Refusal::new(
+            480,
+            "Temporarily Unavailable",
+            20,
+            format!("{address} is registered nowhere"),
+        )
+    }
+
+    /// What the user asks for is not its to do.
+    pub fn not_allowed(address: &str, what: &str) -> Refusal {
+        Refusal::new(403, "Forbidden", 21, format!("{address} may not {what}"))
+    }
+
     /// An emergency number from where no emergency call is served.
     pub fn emergency_from_carrier(number: &str) -> Refusal {
         Refusal::new(

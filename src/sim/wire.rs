@@ -210,6 +210,7 @@ impl<E: Ears> WireTask<E> {
             }
             // A response that comes too late is the peer's to miss.
             Command::Respond { id, draft } => drop(self.transactions.respond(id, &draft, now)),
+            Command::Refuse { id, draft } => self.transactions.refuse(id, draft),
             Command::Acknowledged { id } => self.transactions.acknowledged(id),
             Command::Ack { draft, hop } => {
                 let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();

@@ -42,6 +42,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
             listener: teams.listener,
             server_name: Some(hub.host.as_str().into()),
         },
+        direct: None,
         request_uri: format!(
             "sip:{number}@{}:{};user=phone;transport=tls{opaque}",
             hub.host, hub.port

@@ -7,6 +7,7 @@ use portcullis::config::Loader;
 use portcullis::observe::{Happening, Observer};
 use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
 use portcullis::sip::Transport;
+use portcullis::sip::digest::Algorithm;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -72,6 +73,9 @@ pub struct Plan {
     pub tenant: String,
     /// Whether the second hub is there at all.
     pub second_hub: bool,
+    /// Listeners for users on port 5080, a store, and alice (`wonderland`, who has a number) and bob (`builder`, who may
+    /// call users alone).
+    pub users: bool,
 }
 
 /// A running lab.
@@ -136,6 +140,16 @@ impl Lab {
         }
     }
 
+    /// Stops the node and starts it anew from the same files.
+    pub async fn restart(self) -> Lab {
+        self.running.shut_down().await;
+        let config = Loader::new(&self.folder.join("config"))
+            .load()
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let running = start(config, self.records.clone()).await.unwrap();
+        Lab { running, ..self }
+    }
+
     /// Stops everything, and holds the peers' verdicts against the node: no rule of Teams broken, nothing of one side seen
     /// on the other.
     pub async fn close(self) {
@@ -158,6 +172,30 @@ fn host(net: [u8; 2], last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, net[0], net[1], last)
 }
 
+fn listeners_for_users(sbc: Ipv4Addr) -> String {
+    let listener = |transport: &str| {
+        format!(
+            "\n[[listeners]]\nname = \"users-{transport}\"\npurpose = \"users\"\ntransport = \"{transport}\"\n\
+             bind = \"{sbc}:5080\"\n"
+        )
+    };
+    ["udp", "tcp"].map(listener).concat()
+}
+
+fn users() -> String {
+    let user = |name: &str, password: &str, more: &str| {
+        let hash = Algorithm::Sha256.hashed_secret(name, "sip.contoso.example", password);
+        format!("\n[[users]]\nname = \"{name}\"\nha1_sha256 = \"{hash}\"\n{more}\n")
+    };
+    let number = "+14255550150";
+    [
+        format!("\n[[numbers]]\nnumber = \"{number}\"\nto = {{ user = \"alice@sip.contoso.example\" }}\n"),
+        user("alice", "wonderland", &format!("number = \"{number}\"")),
+        user("bob", "builder", "may_call = [\"users\"]"),
+    ]
+    .concat()
+}
+
 fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan, teams: &TeamsSim) {
     let (sbc, carrier) = (host(net, 1), host(net, 2));
     let [hub, proxy] = teams.names();
@@ -175,6 +213,19 @@ fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan
         papers.sbc_certificate.display(),
         papers.sbc_key.display(),
     );
+    let (listeners, store, users) = match plan.users {
+        true => (
+            listeners_for_users(sbc),
+            "[registrar]\nstore = \"bindings.redb\"\n",
+            users(),
+        ),
+        false => Default::default(),
+    };
+    let realm = if plan.users {
+        "realm = \"sip.contoso.example\""
+    } else {
+        ""
+    };
     let Plan {
         machine,
         carrier: more,
@@ -197,7 +248,7 @@ name = "carrier"
 purpose = "carrier"
 transport = "udp"
 bind = "{sbc}:5060"
-
+{listeners}
 [media]
 bind = "{sbc}"
 ports = "20000-20199"
@@ -213,6 +264,7 @@ networks = ["127.0.0.0/8"]
 "{hub}" = ["{teams_host}"]
 "{proxy}" = ["{teams_host}"]
 {second}
+{store}
 {machine}
 
 [[carriers]]
@@ -227,6 +279,7 @@ gateways = [{{ host = "{carrier}", port = 5060, listener = "carrier" }}]
 domains = ["contoso.example"]
 label = "contoso"
 carriers = ["north"]
+{realm}
 {tenant}
 
 [[numbers]]
@@ -237,6 +290,7 @@ to = "teams"
 number = "{VOICEMAIL}"
 to = "teams"
 voicemail = true
+{users}
 "#
     );
     std::fs::write(folder.join("config/sbc.toml"), sbc_toml).unwrap();

@@ -2,12 +2,15 @@
 
 mod call_heard_both_ways;
 mod calls_in_progress;
+mod device;
 mod hostile_invites;
 mod house;
 mod lab;
 mod phone;
+mod registered_phones;
 mod reinvites_left_alone;
 mod rings;
 mod slow_names;
 mod source;
 mod unanswered_calls;
+mod users_call;

@@ -132,6 +132,7 @@ impl Scenario {
                 carrier::plan(plan_facts, carriers, callee, |_| false),
                 teams::terms(&config, &decision.tenant),
             ),
+            Target::User { .. } => panic!("no scenario calls a registered user"),
         };
         let attempts = match self.parallel {
             true => attempt.hops.into_iter().map(|hop| Attempt::routed(vec![hop])).collect(),

@@ -1,7 +1,7 @@
 //! The SIP ladder of one call: three columns, an arrow for each message.
 
 use super::witness::Arrow;
-use crate::call::{CallRecord, Direction};
+use crate::call::CallRecord;
 use crate::observe::Way;
 use serde::Serialize;
 
@@ -31,11 +31,9 @@ pub(super) struct Rung {
 impl Ladder {
     /// The arrows of one record's call.
     pub(super) fn of(record: &CallRecord, arrows: &[Arrow]) -> Ladder {
-        let sides = match record.facts.direction {
-            Direction::TeamsToCarrier => ["Teams", "carrier"],
-            Direction::CarrierToTeams => ["carrier", "Teams"],
-            Direction::CarrierToCarrier => ["carrier", "carrier"],
-        };
+        let shown = |side| if side == "teams" { "Teams" } else { side };
+        let (from, to) = record.facts.direction.sides();
+        let sides = [shown(from), shown(to)];
         let own: Vec<&Arrow> = arrows.iter().filter(|arrow| arrow.call == record.call).collect();
         let begin = own.first().map(|arrow| arrow.at).unwrap_or_default();
         let rungs = own.iter().map(|arrow| Rung {

@@ -25,6 +25,9 @@ pub struct Answer {
     pub trace: Vec<TraceStep>,
     /// In the order in which they would be tried.
     pub hops: Vec<Hop>,
+    /// All devices that this user has registered with the running node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,6 +61,7 @@ impl Answer {
         let from = match &facts.origin {
             Origin::Teams => "Teams".to_owned(),
             Origin::Carrier(id) => format!("carrier '{id}'"),
+            Origin::User { name, .. } => format!("user '{name}'"),
         };
         let caller = match facts.caller.number.as_str() {
             "" => "anonymous".to_owned(),
@@ -72,6 +76,7 @@ impl Answer {
             emergency: false,
             trace: trace.0,
             hops: Vec::new(),
+            rings: None,
             refusal: None,
             hints: Vec::new(),
         };
@@ -79,15 +84,17 @@ impl Answer {
             Ok(decision) => {
                 answer.tenant = Some(decision.tenant.id.to_string());
                 answer.emergency = decision.emergency;
-                let attempt = attempt(config, &facts, &decision);
-                answer.hops = attempt.hops.iter().map(|planned| hop(config, planned)).collect();
+                match attempt(config, &facts, &decision) {
+                    Some(attempt) => answer.hops = attempt.hops.iter().map(|planned| hop(config, planned)).collect(),
+                    None => answer.rings = Some(decision.target_text()),
+                }
             }
             Err(refusal) => {
                 let number = match &facts.origin {
                     Origin::Carrier(id) => config
                         .carrier(id)
                         .and_then(|carrier| carrier::read_number(&carrier.numbers, &facts.dialled)),
-                    Origin::Teams => None,
+                    Origin::Teams | Origin::User { .. } => None,
                 };
                 answer.hints = hints(config, &facts, number, &refusal);
                 answer.refusal = Some(refusal);
@@ -97,7 +104,8 @@ impl Answer {
     }
 }
 
-fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Attempt {
+/// `None`: where the target's devices are is known to the running node alone.
+fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Option<Attempt> {
     let plan = PlanFacts {
         config,
         decision,
@@ -105,8 +113,9 @@ fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Attempt {
         diversions: &facts.diversions,
     };
     match &decision.target {
-        Target::Teams { number, voicemail } => teams::plan(plan, *number, *voicemail, |_| false),
-        Target::Carriers { carriers, callee } => carrier::plan(plan, carriers, callee, |_| false),
+        Target::Teams { number, voicemail } => Some(teams::plan(plan, *number, *voicemail, |_| false)),
+        Target::Carriers { carriers, callee } => Some(carrier::plan(plan, carriers, callee, |_| false)),
+        Target::User { .. } => None,
     }
 }
 

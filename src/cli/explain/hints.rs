@@ -16,6 +16,7 @@ pub fn hints(config: &Config, facts: &Facts, number: Option<E164>, refusal: &Ref
     match (&facts.origin, number) {
         (Origin::Carrier(_), Some(number)) => numbers(config, number),
         (Origin::Carrier(_), None) => Vec::new(),
+        (Origin::User { .. }, _) => Vec::new(),
         (Origin::Teams, _) => trunks(config, &facts.host),
     }
 }

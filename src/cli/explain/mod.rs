@@ -23,7 +23,7 @@ const REFUSED: u8 = 3;
 /// Explain a call.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// Who calls: a number, a SIP or tel URI, or `anonymous`.
+    /// Who calls: a number, a SIP or tel URI, a registered user (`alice@sip.contoso.example`), or `anonymous`.
     #[arg(long, value_name = "NUMBER|URI")]
     pub from: String,
     /// Whom: a number as it would be dialled, or the Request-URI.

@@ -43,6 +43,12 @@ pub fn text(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
     }
     let emergency = if answer.emergency { "an emergency call " } else { "" };
     let tenant = answer.tenant.as_deref().unwrap_or_default();
+    if let Some(user) = &answer.rings {
+        return writeln!(
+            out,
+            "Routed: of tenant '{tenant}'; rings every device that {user} has registered, all at once"
+        );
+    }
     writeln!(out, "Routed: {emergency}of tenant '{tenant}'; tried in this order:")?;
     let before = std::iter::once(None).chain(answer.hops.iter().map(Some));
     for (number, (hop, before)) in (1..).zip(answer.hops.iter().zip(before)) {

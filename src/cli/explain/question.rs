@@ -2,7 +2,8 @@
 
 use super::ExplainArgs;
 use crate::carrier::read_number;
-use crate::config::{CallerHeader, Carrier, CarrierId, Config, E164, Tenant, nearest};
+use crate::config::{CallerHeader, Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
+use crate::registrar::Aor;
 use crate::route::{Facts, Origin};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, RequestDraft};
@@ -57,6 +58,13 @@ fn known(nearest: &Option<String>, names: &[String]) -> String {
 impl Question {
     /// Reads the arguments; says what it had to guess.
     pub fn read(args: &ExplainArgs, config: &Config) -> Result<Question, QuestionError> {
+        if let Some((tenant, name)) = user(args, config) {
+            let realm = tenant.realm.as_ref().map_or(SOMEWHERE, |realm| realm.name.as_str());
+            return Ok(Question {
+                facts: Facts::of_user(tenant, &name, &invite(args, realm)?),
+                assumed: None,
+            });
+        }
         let (origin, host, believe, assumed) = match (&args.carrier, &args.tenant) {
             (Some(typed), _) => {
                 let carrier = carrier(config, typed)?;
@@ -71,6 +79,16 @@ impl Question {
             assumed,
         })
     }
+}
+
+/// A registered user that calls: an address in a realm says so by itself.
+fn user<'a>(args: &ExplainArgs, config: &'a Config) -> Option<(&'a Tenant, UserName)> {
+    if args.carrier.is_some() || args.tenant.is_some() {
+        return None;
+    }
+    let aor = Aor::parse(&args.from)?;
+    let (tenant, realm) = config.realm(&aor.realm)?;
+    Some((tenant, realm.user(&aor.user)?.name.clone()))
 }
 
 type Guess = (Origin, String, CallerHeader, Option<String>);
@@ -151,14 +169,16 @@ fn tenant<'a>(config: &'a Config, typed: &str) -> Result<&'a Arc<Tenant>, Questi
 
 /// The INVITE, so that the reader of live INVITEs reads this one too.
 fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
-    let uri = match args.to.contains(':') {
-        true => args.to.clone(),
-        false => format!("sip:{}@{host}", args.to),
+    let uri = match (args.to.contains(':'), args.to.contains('@')) {
+        (true, _) => args.to.clone(),
+        (false, true) => format!("sip:{}", args.to),
+        (false, false) => format!("sip:{}@{host}", args.to),
     };
     let from = match args.from.as_str() {
         "anonymous" => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
         address if address.contains('<') => address.to_owned(),
         uri if uri.contains(':') => format!("<{uri}>"),
+        address if address.contains('@') => format!("<sip:{address}>"),
         number => format!("<sip:{number}@{SOMEWHERE}>"),
     };
     let mut draft = RequestDraft::new(Method::Invite, &uri)

@@ -13,7 +13,9 @@ use crate::net::shard::{Signalling, SignallingSettings};
 use crate::net::tls::IdentityStore;
 use crate::net::{Clock, ListenError, ListenerProtocol, ListenerSettings, NetEvent};
 use crate::observe::{Happening, Observer};
+use crate::registrar::Clocks;
 use crate::sip::ListenerId;
+use crate::store::{Store, StoreError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub enum StartError {
     Listen(#[from] ListenError),
     #[error("{0}")]
     Config(Mistakes),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("media: {0}")]
     Media(#[from] MediaError),
 }
@@ -97,6 +101,10 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
     let node = Arc::new(Node::new(config.clone(), clock, media, resolver, observer.clone()));
+    if let Some(path) = &config.sbc.registrar.store {
+        node.registrar
+            .restore(Store::open(path)?, &config, Clocks::at(clock.now()))?;
+    }
     let (outside, mut outside_responses) = mpsc::channel::<OutsideResponse>(OUTSIDE_QUEUE);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = SignallingSettings {
@@ -160,6 +168,7 @@ impl Running {
     #[must_use]
     pub async fn apply(&self, config: &Config) -> Vec<&'static str> {
         self.admission.publish(config);
+        self.node.registrar.apply(config);
         // Fails only when the shards are gone, and then nothing is shed any more.
         let _stopped = self.signalling.handle().spare(&assemble::priority_users(config)).await;
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
@@ -219,5 +228,8 @@ impl Running {
             let _aborted = task.await;
         }
         self.signalling.shut_down(Duration::from_secs(1)).await;
+        let node = self.node;
+        // What it returns is that the writer is done, or that the runtime ends.
+        let _done = tokio::task::spawn_blocking(move || node.registrar.close()).await;
     }
 }

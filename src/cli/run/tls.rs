@@ -68,7 +68,7 @@ pub fn profile(config: &Config, listener: &Listener, tls: &ListenerTls) -> Resul
             let hubs = config.sbc.teams.hubs.iter().map(|hub| hub.host.to_string()).collect();
             ClientTrust::teams(roots.clone(), hubs)
         }
-        Purpose::Carrier => ClientTrust::carrier(roots.clone(), Vec::new()),
+        Purpose::Carrier | Purpose::Users => ClientTrust::carrier(roots.clone(), Vec::new()),
     };
     let clients = match tls.client_certificate {
         config::ClientCertificate::None => ClientCertificates::Ignore,
@@ -77,7 +77,7 @@ pub fn profile(config: &Config, listener: &Listener, tls: &ListenerTls) -> Resul
     };
     let presented = match listener.purpose {
         Purpose::Teams => config.sbc.teams.base.to_string(),
-        Purpose::Carrier => listener.advertise.to_string(),
+        Purpose::Carrier | Purpose::Users => listener.advertise.to_string(),
     };
     Ok(TlsProfile::new(Arc::new(identities), clients, roots, &presented))
 }

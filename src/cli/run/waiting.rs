@@ -13,6 +13,7 @@ pub fn waiting(began: &Sbc, now: &Sbc) -> Vec<&'static str> {
         ("teams.base", began.teams.base != now.teams.base && any_tls(began)),
         ("teams.hubs", hubs(began) != hubs(now) && any_tls(began)),
         ("timers", transactions_differ(&began.timers, &now.timers)),
+        ("registrar.store", began.registrar.store != now.registrar.store),
         ("admin.bind", began.admin.bind != now.admin.bind),
     ];
     differ

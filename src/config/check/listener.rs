@@ -63,6 +63,7 @@ fn one(
     let purpose = match raw.purpose.value() {
         RawPurpose::Teams => Purpose::Teams,
         RawPurpose::Carrier => Purpose::Carrier,
+        RawPurpose::Users => Purpose::Users,
     };
     if purpose == Purpose::Teams && transport != Transport::Tls {
         reader.fault_expecting(
@@ -84,8 +85,8 @@ fn one(
             advertised.map(|host| (host.host, host.port))
         }
         (None, Purpose::Teams, _) => base.map(|base| (Host::Name(base.clone().into()), None)),
-        (None, Purpose::Carrier, Some(bind)) if bind.ip().is_unspecified() => {
-            let expected = "`advertise`, the address that carriers reach";
+        (None, Purpose::Carrier | Purpose::Users, Some(bind)) if bind.ip().is_unspecified() => {
+            let expected = "`advertise`, the address that peers reach";
             reader.fault_expecting(
                 raw.bind.span(),
                 "the listener has no `advertise`, and `bind` is every address",
@@ -93,7 +94,7 @@ fn one(
             );
             None
         }
-        (None, Purpose::Carrier, bind) => bind.map(|bind| (Host::Address(bind.ip()), None)),
+        (None, Purpose::Carrier | Purpose::Users, bind) => bind.map(|bind| (Host::Address(bind.ip()), None)),
     };
     let tls = tls(raw, purpose, transport, sbc, reader);
     let (bind, (advertise, port)) = (bind?, advertise?);
@@ -125,7 +126,7 @@ fn tls(
     if transport != Transport::Tls || purpose == Purpose::Teams {
         let (why, instead) = match purpose {
             Purpose::Teams => ("is set in [teams] for the Teams listener", "the key in [teams]"),
-            Purpose::Carrier => (
+            Purpose::Carrier | Purpose::Users => (
                 "means nothing without transport = \"tls\"",
                 "a TLS listener, or no such key",
             ),
@@ -166,7 +167,7 @@ fn tls(
             client_certificate(teams.client_certificate.as_ref(), ClientCertificate::Require),
             roots(teams.roots.as_ref(), Roots::Teams, reader),
         ),
-        Purpose::Carrier => (
+        Purpose::Carrier | Purpose::Users => (
             client_certificate(raw.client_certificate.as_ref(), ClientCertificate::None),
             roots(raw.roots.as_ref(), Roots::System, reader),
         ),

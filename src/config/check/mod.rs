@@ -11,6 +11,7 @@ mod reader;
 mod teams;
 mod tenant;
 mod together;
+mod users;
 
 pub use machine::check as machine;
 pub use reader::Reader;

@@ -3,9 +3,10 @@
 use super::carrier::references;
 use super::machine::{duplicates, limits};
 use super::reader::Reader;
+use super::users;
 use crate::config::checked::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
-use crate::config::names::{HostName, Invalid, TenantFqdn, TenantId};
+use crate::config::names::{HostName, Invalid, TenantFqdn, TenantId, UserName};
 use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
 
@@ -16,6 +17,8 @@ pub struct MachineFacts {
     pub base: Option<TenantFqdn>,
     /// Every carrier's id as typed.
     pub carriers: Vec<String>,
+    /// Some listener is for users.
+    pub users_listened: bool,
 }
 
 /// The tenant, or `None` when something was wrong. Without `machine` (its file can't be read) nothing that depends on
@@ -48,15 +51,25 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     let numbers: Vec<Option<NumberEntry>> = raw
         .numbers
         .iter()
-        .map(|raw| number(raw, machine.map(|_| ids.as_slice()), reader))
+        .map(|entry| number(entry, machine.map(|_| ids.as_slice()), raw, reader))
         .collect();
     let numbers: Option<Vec<NumberEntry>> = numbers.into_iter().collect();
+    let spans: Option<Vec<NumberSpan>> = numbers
+        .as_ref()
+        .map(|numbers| numbers.iter().map(|entry| entry.span).collect());
+    let realm = users::realm(
+        raw,
+        machine.map(|machine| machine.users_listened),
+        spans.as_deref(),
+        reader,
+    );
     let outside_caller = outside_caller(raw.caller.as_ref(), numbers.as_deref(), reader);
     Some(Tenant {
         id: id.ok()?,
         fqdn: fqdn?,
         aliases: aliases?,
         domains: domains?,
+        realm: realm?,
         carriers: carriers.filter(|carriers| !carriers.is_empty())?,
         from_teams: match raw.from_teams.as_ref().map(At::value) {
             None | Some(RawFromTeams::Carriers) => FromTeams::Carriers,
@@ -93,7 +106,12 @@ fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>
 }
 
 /// `carriers` is `None` when the machine's file can't be read.
-fn number(raw: &At<RawNumber>, carriers: Option<&[&str]>, reader: &mut Reader<'_>) -> Option<NumberEntry> {
+fn number(
+    raw: &At<RawNumber>,
+    carriers: Option<&[&str]>,
+    tenant: &RawTenant,
+    reader: &mut Reader<'_>,
+) -> Option<NumberEntry> {
     let (place, raw) = (raw.span(), raw.value());
     let span = match (&raw.number, &raw.range) {
         (Some(number), None) => reader.parse(number, "number", |text| E164::parse(text).map(NumberSpan::one))?,
@@ -119,17 +137,56 @@ fn number(raw: &At<RawNumber>, carriers: Option<&[&str]>, reader: &mut Reader<'_
             let known = references(std::slice::from_ref(id), carriers?, reader)?;
             Destination::Carrier(known.into_iter().next()?)
         }
-        (Some(RawTo::Carrier(_)), true) => {
+        (Some(RawTo::User(text)), false) => Destination::User(registered_user(text, tenant, reader)?),
+        (Some(RawTo::Carrier(_) | RawTo::User(_)), true) => {
             let place = raw.voicemail.as_ref().map_or(place, At::span);
             reader.fault_expecting(
                 place,
-                "`voicemail` means a Teams user's, and this number lives on a carrier",
+                "`voicemail` means a Teams user's, and this number does not lead to Teams",
                 "to = \"teams\", or no `voicemail`",
             );
             return None;
         }
     };
     Some(NumberEntry { span, to })
+}
+
+/// `name@realm` of the tenant's own users.
+fn registered_user(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_>) -> Option<UserName> {
+    let realm = tenant.realm.as_ref().map(|realm| realm.value().as_str());
+    let (name, host) = match text.value().split_once('@') {
+        Some((name, host)) => (name, Some(host)),
+        None => (text.value().as_str(), realm),
+    };
+    let named = host
+        .zip(realm)
+        .is_some_and(|(host, realm)| host.eq_ignore_ascii_case(realm));
+    if !named {
+        let expected = match realm {
+            Some(realm) => format!("a name and \"@{realm}\", the tenant's realm"),
+            None => "`realm` and [[users]] in this file".to_owned(),
+        };
+        reader.fault_expecting(
+            text.span(),
+            format!("{:?} is no user of the tenant", text.value()),
+            expected,
+        );
+        return None;
+    }
+    let names: Vec<&str> = tenant
+        .users
+        .iter()
+        .map(|user| user.value().name.value().as_str())
+        .collect();
+    if !names.contains(&name) {
+        let mistake = Mistake::at(reader.source, text.span(), format!("there is no user {name:?}"));
+        let mistake = mistake.near(name, names.iter().copied());
+        reader
+            .mistakes
+            .push(mistake.expected("the name of one of the [[users]]"));
+        return None;
+    }
+    UserName::parse(name).ok()
 }
 
 fn outside_caller(

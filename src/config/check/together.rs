@@ -41,6 +41,15 @@ pub fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut V
                 mistakes,
             );
         }
+        if let (Some(text), Some(realm)) = (&member.raw.realm, &member.tenant.realm) {
+            let (name, span) = (realm.name.as_str(), text.span());
+            if base.is_some_and(|base| base.as_str() == name) {
+                let message = format!("{name} is this node's own trunk name");
+                mistakes.push(Mistake::at(member.source, span, message).expected("a name of the tenant's own"));
+            } else {
+                claim(&mut names.realms, &mut places, name, position, span, members, mistakes);
+            }
+        }
         for (text, domain) in member.raw.domains.iter().zip(&member.tenant.domains) {
             claim(
                 &mut names.domains,

@@ -1,6 +1,6 @@
 //! `sbc.toml`: the machine.
 
-use super::{Carrier, Teams};
+use super::{Carrier, RegistrarSettings, Teams};
 use crate::config::names::{CarrierId, HostName, ListenerName};
 use crate::config::network::Network;
 use crate::config::number::DialString;
@@ -23,6 +23,7 @@ pub struct Sbc {
     pub teams: Teams,
     /// In the order of the file.
     pub carriers: Vec<Arc<Carrier>>,
+    pub registrar: RegistrarSettings,
     pub emergency: Emergency,
     pub guard: Guard,
     pub admin: Admin,
@@ -81,6 +82,7 @@ pub struct Listener {
 pub enum Purpose {
     Teams,
     Carrier,
+    Users,
 }
 
 /// TLS on a listener, and on connections that leave with its identity.

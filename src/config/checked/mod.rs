@@ -6,6 +6,7 @@ mod carrier;
 mod machine;
 mod teams;
 mod tenant;
+mod users;
 
 pub use carrier::{
     BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
@@ -17,6 +18,7 @@ pub use machine::{
 };
 pub use teams::{Hub, Teams};
 pub use tenant::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
+pub use users::{Reach, Realm, RegistrarSettings, User, UserSecret};
 
 use super::names::{CarrierId, TenantId};
 use super::number::E164;
@@ -42,6 +44,7 @@ pub struct Config {
 pub(super) struct TenantNames {
     pub hosts: HashMap<Box<str>, usize>,
     pub domains: HashMap<Box<str>, usize>,
+    pub realms: HashMap<Box<str>, usize>,
 }
 
 impl Config {
@@ -54,6 +57,12 @@ impl Config {
     pub fn tenant_by_name(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.by_name(&self.names.domains, name)
             .or_else(|| self.tenant_by_host(name))
+    }
+
+    /// The tenant whose users register with `realm` (case-blind), and the realm.
+    pub fn realm(&self, realm: &str) -> Option<(&Arc<Tenant>, &Realm)> {
+        let tenant = self.by_name(&self.names.realms, realm)?;
+        Some((tenant, tenant.realm.as_ref()?))
     }
 
     fn by_name(&self, names: &HashMap<Box<str>, usize>, name: &str) -> Option<&Arc<Tenant>> {

@@ -1,7 +1,7 @@
 //! `tenants/<name>.toml`: a customer.
 
-use super::Limits;
-use crate::config::names::{CarrierId, HostName, TenantFqdn, TenantId};
+use super::{Limits, Realm};
+use crate::config::names::{CarrierId, HostName, TenantFqdn, TenantId, UserName};
 use crate::config::number::{E164, NumberSpan};
 
 /// A tenant. Its numbers, names and carriers are nobody else's business (TEAMS-108).
@@ -13,6 +13,8 @@ pub struct Tenant {
     /// Other trunk names that Teams may use for it.
     pub aliases: Vec<TenantFqdn>,
     pub domains: Vec<HostName>,
+    /// Whom the tenant's users register with; `None`: it has none.
+    pub realm: Option<Realm>,
     /// Tried in order for calls out of Teams.
     pub carriers: Vec<CarrierId>,
     pub from_teams: FromTeams,
@@ -52,6 +54,8 @@ pub enum Destination {
     TeamsVoicemail,
     /// A number that lives on a PBX or another trunk, while its owner moves to Teams.
     Carrier(CarrierId),
+    /// A user that registers with the tenant's realm.
+    User(UserName),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! `sbc.toml` as typed.
 
-use super::{At, DurationText, RawCarrier, SizeText};
+use super::{At, DurationText, RawCarrier, RawRegistrar, SizeText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub struct RawSbc {
     /// How long calls may go on after a stop was asked for; then they are ended.
     #[schemars(extend("default" = "5m"))]
     pub drain: Option<At<DurationText>>,
-    /// Sockets that SIP arrives on and leaves from: exactly one for Teams, others for carriers.
+    /// Sockets that SIP arrives on and leaves from: exactly one for Teams, others for carriers and users.
     pub listeners: Vec<RawListener>,
     /// Where RTP and RTCP arrive and leave.
     pub media: At<RawMedia>,
@@ -23,6 +23,8 @@ pub struct RawSbc {
     /// Trunks to the telephone network.
     #[serde(default)]
     pub carriers: Vec<At<RawCarrier>>,
+    /// Users that register here.
+    pub registrar: Option<RawRegistrar>,
     /// Numbers that pass before everything else.
     pub emergency: Option<RawEmergency>,
     /// Who is let in, and how much of it.
@@ -58,10 +60,10 @@ pub struct RawListener {
     /// is shown, the first when none does. Read again when the files change.
     #[serde(default)]
     pub certificates: Vec<At<RawCertificate>>,
-    /// TLS, carriers: whether clients have to show a certificate. For Teams this is `teams.client_certificate`.
+    /// TLS, carriers and users: whether clients have to show a certificate. For Teams this is `teams.client_certificate`.
     #[schemars(extend("default" = "none"))]
     pub client_certificate: Option<At<RawClientCertificate>>,
-    /// TLS, carriers: whom to trust: `system`, or a PEM file. For Teams this is `teams.roots`.
+    /// TLS, carriers and users: whom to trust: `system`, or a PEM file. For Teams this is `teams.roots`.
     #[schemars(extend("default" = "system"))]
     pub roots: Option<At<String>>,
 }
@@ -72,6 +74,7 @@ pub struct RawListener {
 pub enum RawPurpose {
     Teams,
     Carrier,
+    Users,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -6,6 +6,7 @@
 mod carrier;
 mod machine;
 mod tenant;
+mod users;
 mod value;
 
 pub use carrier::{
@@ -17,4 +18,5 @@ pub use machine::{
     RawLogFormat, RawLogLevel, RawMedia, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport, RawUnknownSource,
 };
 pub use tenant::{RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
+pub use users::{RawReach, RawRegistrar, RawUser};
 pub use value::{At, DurationText, SecretText, SizeText};

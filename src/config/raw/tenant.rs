@@ -1,6 +1,6 @@
 //! `tenants/<name>.toml` as typed.
 
-use super::{At, RawLimits};
+use super::{At, RawLimits, RawUser};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +17,11 @@ pub struct RawTenant {
     /// Other trunk names that Teams may use for this tenant.
     #[serde(default)]
     pub aliases: Vec<At<String>>,
+    /// The name that the tenant's users register with, such as `sip.contoso.example`. Nobody else may have it.
+    pub realm: Option<At<String>>,
+    /// Users that register here, beside those in Teams.
+    #[serde(default)]
+    pub users: Vec<At<RawUser>>,
     /// Carriers for calls out of Teams, tried in this order.
     pub carriers: At<Vec<At<String>>>,
     /// What decides about calls out of Teams.
@@ -48,7 +53,7 @@ pub struct RawNumber {
     /// range the wider.
     pub range: Option<At<String>>,
     /// Where calls to it go: to the Teams user who has it, or, while it still lives on a PBX or another trunk, to that
-    /// carrier of `sbc.toml`.
+    /// carrier of `sbc.toml`, or to a user that registers here (`name@realm`).
     #[schemars(extend("default" = "teams"))]
     pub to: Option<At<RawTo>>,
     /// Straight to the user's voicemail, without ringing.
@@ -62,6 +67,7 @@ pub struct RawNumber {
 pub enum RawTo {
     Teams,
     Carrier(At<String>),
+    User(At<String>),
 }
 
 /// Calls out of Teams whose caller number is not the tenant's.

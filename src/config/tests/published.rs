@@ -114,6 +114,7 @@ fn write_defaults(schema: &Value, root: &Value, table: &mut toml::Table, path: &
             "failover",
             "numbers",
             "guard",
+            "registrar",
             "admin",
             "log",
             "dns",

@@ -22,6 +22,11 @@ pub enum Command {
         id: ServerTransactionId,
         draft: ResponseDraft,
     },
+    /// Answer a request with a refusal that leaves nothing behind, or not at all: a copy of it is a new request.
+    Refuse {
+        id: ServerTransactionId,
+        draft: Option<ResponseDraft>,
+    },
     /// The ACK of this INVITE's 2xx came.
     Acknowledged { id: ServerTransactionId },
     /// Send the ACK of a 2xx.

@@ -125,6 +125,7 @@ impl<U: TransactionUser> ShardTask<U> {
                     self.counters.responses_late.add();
                 }
             }
+            Command::Refuse { id, draft } => self.transactions.refuse(id, draft),
             Command::Acknowledged { id } => self.transactions.acknowledged(id),
             Command::Ack { draft, hop } => match self.transports.sent_by(hop.listener).cloned() {
                 Some(sent_by) => self.transactions.send_ack(&draft, hop, &sent_by),

@@ -117,19 +117,15 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
     record.facts.carrier.as_deref().or_else(|| {
         record.legs.iter().rev().find_map(|leg| match &leg.peer {
             Some(PeerName::Gateway { carrier, .. }) => Some(&**carrier),
-            Some(PeerName::Hub(_)) | None => None,
+            Some(PeerName::Hub(_) | PeerName::User { .. }) | None => None,
         })
     })
 }
 
 /// On which side of the node a leg stands.
 pub fn side(direction: Direction, index: usize) -> &'static str {
-    match (direction, index) {
-        (Direction::CarrierToTeams, 0) | (Direction::CarrierToCarrier, _) => "carrier",
-        (Direction::CarrierToTeams, _) => "teams",
-        (Direction::TeamsToCarrier, 0) => "teams",
-        (Direction::TeamsToCarrier, _) => "carrier",
-    }
+    let (from, to) = direction.sides();
+    if index == 0 { from } else { to }
 }
 
 impl<'a> CdrLeg<'a> {

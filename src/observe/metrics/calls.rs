@@ -1,6 +1,7 @@
 //! What is counted of calls.
 
 use crate::call::{CallFacts, CallNews, CallRecord};
+use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::observe::cdr::{carrier, dropped, side};
 use crate::route::Refusal;
@@ -101,6 +102,11 @@ impl CallMetrics {
     pub(super) fn news(&self, facts: &CallFacts, news: &CallNews) {
         match news {
             CallNews::Silent { .. } => self.silent.with_label_values(&[facts.direction.label()]).inc(),
+            // A device's address is a peer's word, and no label.
+            CallNews::Hunting {
+                from: PeerName::User { .. },
+                ..
+            } => self.hunts.with_label_values(&["user"]).inc(),
             CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
             CallNews::Ringing | CallNews::Answered => {}

@@ -8,6 +8,7 @@ mod calls;
 mod node;
 mod process;
 mod scrape;
+mod users;
 
 pub use node::NodeFigures;
 pub use scrape::Scrape;

@@ -1,6 +1,6 @@
 //! What the rooms of a node count themselves.
 
-use super::{Scrape, process};
+use super::{Scrape, process, users};
 use crate::call::{Direction, Node};
 use crate::net::Transports;
 use crate::net::shard::ShardStatus;
@@ -30,6 +30,7 @@ impl NodeFigures<'_> {
         self.program(scrape);
         self.calls(scrape);
         self.peers(scrape);
+        users::users(&self.node.registrar.status(self.node.clock.now()), scrape);
         self.certificates(scrape);
         self.transports(scrape);
         self.transactions(scrape);

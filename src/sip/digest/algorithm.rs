@@ -25,7 +25,8 @@ impl Algorithm {
         .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    /// The value of `algorithm=`.
+    pub const fn name(self) -> &'static str {
         match self {
             Algorithm::Md5 => "MD5",
             Algorithm::Md5Sess => "MD5-sess",
@@ -36,6 +37,11 @@ impl Algorithm {
 
     pub(super) const fn is_session(self) -> bool {
         matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
+    }
+
+    /// The hash of A1 (RFC 7616 §3.4.2) in lower-case hexadecimal: as good as the password, for this realm alone.
+    pub fn hashed_secret(self, username: &str, realm: &str, password: &str) -> String {
+        self.hash(&format!("{username}:{realm}:{password}"))
     }
 
     fn hash(self, text: &str) -> String {
@@ -58,9 +64,8 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 
 /// What a response proves: that its maker knows the password, for this request and nonce.
 pub(super) struct Proof<'a> {
-    pub realm: &'a str,
-    pub username: &'a str,
-    pub password: &'a str,
+    /// [`Algorithm::hashed_secret`].
+    pub secret: &'a str,
     pub nonce: &'a str,
     pub cnonce: &'a str,
     pub method: &'a str,
@@ -73,18 +78,18 @@ impl Proof<'_> {
     /// The response of RFC 7616 §3.4.1.
     pub(super) fn response(&self, algorithm: Algorithm) -> String {
         let Proof {
-            realm,
-            username,
-            password,
+            secret,
             nonce,
             cnonce,
             method,
             uri,
             count,
         } = self;
-        let mut secret = algorithm.hash(&format!("{username}:{realm}:{password}"));
+        let session;
+        let mut secret = *secret;
         if algorithm.is_session() {
-            secret = algorithm.hash(&format!("{secret}:{nonce}:{cnonce}"));
+            session = algorithm.hash(&format!("{secret}:{nonce}:{cnonce}"));
+            secret = &session;
         }
         let request = algorithm.hash(&format!("{method}:{uri}"));
         match count {

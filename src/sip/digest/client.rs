@@ -192,10 +192,9 @@ fn authorization(
     } = credentials;
     let Challenge { nonce, algorithm, .. } = challenge;
     let qop = challenge.qop_auth.then_some(used);
+    let secret = algorithm.hashed_secret(username, realm, password);
     let proof = Proof {
-        realm,
-        username,
-        password,
+        secret: &secret,
         nonce,
         cnonce,
         method,

@@ -7,4 +7,4 @@ mod server;
 
 pub use algorithm::Algorithm;
 pub use client::{Credentials, DigestClient, DigestError};
-pub use server::{DigestServer, Unproven, User};
+pub use server::{Claim, DigestServer, Password, Realm, Unproven, User};

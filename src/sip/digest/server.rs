@@ -8,28 +8,51 @@ use crate::moment::Moment;
 use crate::sip::header;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// How long a nonce is good for.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// Used nonces that are remembered; with more of them in use, new answers are told to come again with a fresh one.
-const MOST_USED: usize = 4_096;
+/// Used nonces that are remembered for each `LIFETIME`: 800 registrations a second. With more of them in use, new
+/// answers are told to come again with a fresh one.
+const MOST_USED: usize = 250_000;
 
 /// Challenges and verifies.
 #[derive(Debug)]
 pub struct DigestServer {
     key: [u8; 32],
-    /// The highest count of each nonce that was used.
-    used: HashMap<String, (Moment, u32)>,
+    used: Used,
 }
+
+/// The highest count of each nonce that was used, in two halves: the older one is dropped whole once everything in it
+/// has run out. Only answers that were right get here, so that nobody without a password can fill it.
+#[derive(Debug, Default)]
+struct Used {
+    recent: HashMap<NonceKey, u32>,
+    older: HashMap<NonceKey, u32>,
+    since: Moment,
+}
+
+/// A nonce of ours: when it was made, and 64 bits of its seal.
+type NonceKey = (u64, u64);
 
 /// Whose password is to be proven.
 #[derive(Clone, Copy)]
 pub struct User<'a> {
     pub realm: &'a str,
     pub username: &'a str,
-    pub password: &'a str,
+    pub password: Password<'a>,
+}
+
+/// A password, or what it was hashed to: [`Algorithm::hashed_secret`] for each algorithm that it is known for.
+#[derive(Clone, Copy)]
+pub enum Password<'a> {
+    Plain(&'a str),
+    Hashed {
+        md5: Option<&'a str>,
+        sha256: Option<&'a str>,
+    },
 }
 
 /// Why a request proves nothing.
@@ -45,21 +68,45 @@ pub enum Unproven {
     Wrong,
 }
 
+/// Whom a challenge is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Realm<'a> {
+    pub name: &'a str,
+    /// The strongest first (RFC 8760 §2.4).
+    pub algorithms: &'a [Algorithm],
+    /// The nonce is good for this source alone; `None`: for every one (a carrier may send from several addresses).
+    pub source: Option<SocketAddr>,
+}
+
+/// Credentials with a nonce of ours that has not run out. Nothing else about them is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub username: String,
+    pub algorithm: Algorithm,
+    pub nonce: String,
+    pub uri: String,
+    pub cnonce: String,
+    pub count: u32,
+    pub response: String,
+    key: NonceKey,
+}
+
 impl DigestServer {
     /// `key`: the system's randomness.
     pub fn new(key: [u8; 32]) -> DigestServer {
         DigestServer {
             key,
-            used: HashMap::new(),
+            used: Used::default(),
         }
     }
 
-    /// Values for WWW-Authenticate, the strongest first (RFC 8760 §2.4).
-    pub fn challenges(&self, realm: &str, why: Unproven, now: Moment) -> [String; 2] {
-        let nonce = self.nonce(realm, now);
-        [Algorithm::Sha256, Algorithm::Md5].map(|algorithm| {
+    /// Values for WWW-Authenticate or Proxy-Authenticate.
+    pub fn challenges(&self, realm: Realm<'_>, why: Unproven, now: Moment) -> Vec<String> {
+        let micros = now.as_micros();
+        let nonce = format!("{micros:016x}{}", self.seal(realm, micros));
+        let challenge = |algorithm: &Algorithm| {
             let mut challenge = header::Challenge::new("Digest")
-                .quoted("realm", realm)
+                .quoted("realm", realm.name)
                 .quoted("nonce", &nonce)
                 .quoted("qop", "auth")
                 .token("algorithm", algorithm.name());
@@ -67,35 +114,31 @@ impl DigestServer {
                 challenge = challenge.token("stale", "true");
             }
             challenge.to_string()
-        })
+        };
+        realm.algorithms.iter().map(challenge).collect()
     }
 
-    /// Whether one of the `authorizations` of a request proves the password of `user` in its realm.
-    pub fn verify<'a>(
-        &mut self,
+    /// Reads those of the `authorizations` of a request that are for the realm, and checks their nonce, which costs no
+    /// look at any user.
+    pub fn read<'a>(
+        &self,
         authorizations: impl IntoIterator<Item = &'a str>,
-        method: &str,
-        user: &User<'_>,
+        realm: Realm<'_>,
         now: Moment,
-    ) -> Result<(), Unproven> {
-        let User {
-            realm,
-            username,
-            password,
-        } = *user;
+    ) -> Result<Claim, Unproven> {
         let ours = |value: &str| {
             let credentials: header::Credentials = value.parse().ok()?;
-            (credentials.param("realm")? == realm).then_some(credentials)
+            (credentials.param("realm")? == realm.name).then_some(credentials)
         };
         let credentials = authorizations.into_iter().find_map(ours).ok_or(Unproven::Absent)?;
         let read = |name: &str| credentials.param(name).map(|value| value.into_owned());
         let algorithm = Algorithm::parse(read("algorithm").as_deref().unwrap_or("MD5"));
         let algorithm = algorithm
-            .filter(|algorithm| !algorithm.is_session())
+            .filter(|algorithm| realm.algorithms.contains(algorithm))
             .ok_or(Unproven::Unreadable)?;
         let nonce = read("nonce").ok_or(Unproven::Unreadable)?;
         let uri = read("uri").ok_or(Unproven::Unreadable)?;
-        let given = read("response").ok_or(Unproven::Unreadable)?;
+        let response = read("response").ok_or(Unproven::Unreadable)?;
         if !read("qop").is_some_and(|qop| qop.eq_ignore_ascii_case("auth")) {
             return Err(Unproven::Unreadable);
         }
@@ -103,64 +146,118 @@ impl DigestServer {
             .and_then(|count| u32::from_str_radix(&count, 16).ok())
             .ok_or(Unproven::Unreadable)?;
         let cnonce = read("cnonce").ok_or(Unproven::Unreadable)?;
-        let made = self
-            .made_at(realm, &nonce)
-            .filter(|made| now.since(*made) < LIFETIME)
+        let key = self
+            .key_of(realm, &nonce)
+            .filter(|(made, _)| now.since(Moment::from_micros(*made)) < LIFETIME)
             .ok_or(Unproven::Stale)?;
-        let proof = Proof {
-            realm,
-            username,
-            password,
-            nonce: &nonce,
-            cnonce: &cnonce,
-            method,
-            uri: &uri,
-            count: Some(count),
+        Ok(Claim {
+            username: read("username").unwrap_or_default(),
+            algorithm,
+            nonce,
+            uri,
+            cnonce,
+            count,
+            response,
+            key,
+        })
+    }
+
+    /// Whether a claim proves the password of `user`; it does so once.
+    pub fn check(&mut self, claim: &Claim, method: &str, user: &User<'_>, now: Moment) -> Result<(), Unproven> {
+        let made;
+        let secret = match user.password {
+            Password::Plain(password) => {
+                made = claim.algorithm.hashed_secret(user.username, user.realm, password);
+                Some(made.as_str())
+            }
+            Password::Hashed { md5, sha256 } => match claim.algorithm {
+                Algorithm::Md5 | Algorithm::Md5Sess => md5,
+                Algorithm::Sha256 | Algorithm::Sha256Sess => sha256,
+            },
         };
-        let named = read("username").unwrap_or_default();
-        let right = proof.response(algorithm);
-        let proven =
-            right.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()) & named.as_bytes().ct_eq(username.as_bytes());
-        if !bool::from(proven) {
+        let proof = Proof {
+            secret: secret.unwrap_or_default(),
+            nonce: &claim.nonce,
+            cnonce: &claim.cnonce,
+            method,
+            uri: &claim.uri,
+            count: Some(claim.count),
+        };
+        let right = proof.response(claim.algorithm);
+        let proven = right.as_bytes().ct_eq(claim.response.to_ascii_lowercase().as_bytes())
+            & claim.username.as_bytes().ct_eq(user.username.as_bytes());
+        if !bool::from(proven) || secret.is_none() {
             return Err(Unproven::Wrong);
         }
-        self.note_use(nonce, made, count, now)
+        self.spend(claim, now)
     }
 
-    fn note_use(&mut self, nonce: String, made: Moment, count: u32, now: Moment) -> Result<(), Unproven> {
-        if self.used.len() >= MOST_USED {
-            self.used.retain(|_, (made, _)| now.since(*made) < LIFETIME);
-        }
-        if let Some((_, highest)) = self.used.get_mut(&nonce) {
-            let fresh = count > *highest;
-            *highest = count.max(*highest);
-            return if fresh { Ok(()) } else { Err(Unproven::Stale) };
-        }
-        if self.used.len() >= MOST_USED {
-            return Err(Unproven::Stale);
-        }
-        self.used.insert(nonce, (made, count));
-        Ok(())
+    /// Notes that a claim was right; the error says that it was made before.
+    pub fn spend(&mut self, claim: &Claim, now: Moment) -> Result<(), Unproven> {
+        self.used.note(claim.key, claim.count, now)
     }
 
-    fn nonce(&self, realm: &str, now: Moment) -> String {
-        let micros = now.as_micros();
-        format!("{micros:016x}{}", self.seal(realm, micros))
+    /// Whether one of the `authorizations` of a request proves the password of `user` in its realm.
+    pub fn verify<'a>(
+        &mut self,
+        authorizations: impl IntoIterator<Item = &'a str>,
+        algorithms: &[Algorithm],
+        method: &str,
+        user: &User<'_>,
+        now: Moment,
+    ) -> Result<(), Unproven> {
+        let realm = Realm {
+            name: user.realm,
+            algorithms,
+            source: None,
+        };
+        let claim = self.read(authorizations, realm, now)?;
+        self.check(&claim, method, user, now)
     }
 
-    /// When this nonce was made; `None` when it is not ours.
-    fn made_at(&self, realm: &str, nonce: &str) -> Option<Moment> {
+    /// The nonce's parts; `None` when it is not ours, or was made for another source.
+    fn key_of(&self, realm: Realm<'_>, nonce: &str) -> Option<NonceKey> {
         let (time, seal) = nonce.split_at_checked(16)?;
         let micros = u64::from_str_radix(time, 16).ok()?;
-        bool::from(self.seal(realm, micros).as_bytes().ct_eq(seal.as_bytes())).then(|| Moment::from_micros(micros))
+        let right = self.seal(realm, micros);
+        if !bool::from(right.as_bytes().ct_eq(seal.as_bytes())) {
+            return None;
+        }
+        Some((micros, u64::from_str_radix(right.get(..16)?, 16).ok()?))
     }
 
-    fn seal(&self, realm: &str, micros: u64) -> String {
+    fn seal(&self, realm: Realm<'_>, micros: u64) -> String {
         let mut hash = Sha256::new();
         hash.update(self.key);
         hash.update(micros.to_be_bytes());
-        hash.update(realm.as_bytes());
+        if let Some(source) = realm.source {
+            hash.update(source.to_string());
+            hash.update([0]);
+        }
+        hash.update(realm.name);
         hexadecimal(hash.finalize().split_at(16).0)
+    }
+}
+
+impl Used {
+    fn note(&mut self, key: NonceKey, count: u32, now: Moment) -> Result<(), Unproven> {
+        if now.since(self.since) >= LIFETIME {
+            // What was used in the older half was made before it was used, and has run out by now.
+            self.older = std::mem::take(&mut self.recent);
+            self.since = now;
+        }
+        for half in [&mut self.recent, &mut self.older] {
+            if let Some(highest) = half.get_mut(&key) {
+                let fresh = count > *highest;
+                *highest = count.max(*highest);
+                return if fresh { Ok(()) } else { Err(Unproven::Stale) };
+            }
+        }
+        if self.recent.len() >= MOST_USED {
+            return Err(Unproven::Stale);
+        }
+        self.recent.insert(key, count);
+        Ok(())
     }
 }
 
@@ -169,10 +266,16 @@ mod tests {
     use super::super::{Credentials, DigestClient};
     use super::*;
 
+    const BOTH: &[Algorithm] = &[Algorithm::Sha256, Algorithm::Md5];
+    const REALM: Realm<'_> = Realm {
+        name: "sbc1.example.net",
+        algorithms: BOTH,
+        source: None,
+    };
     const USER: User<'_> = User {
         realm: "sbc1.example.net",
         username: "north",
-        password: "secret",
+        password: Password::Plain("secret"),
     };
     const NOW: Moment = Moment::from_micros(9_000_000);
 
@@ -186,7 +289,7 @@ mod tests {
             username: "north".into(),
             password: password.into(),
         });
-        let challenges = server.challenges("sbc1.example.net", Unproven::Absent, now);
+        let challenges = server.challenges(REALM, Unproven::Absent, now);
         client
             .answer(
                 challenges.iter().map(String::as_str),
@@ -198,7 +301,7 @@ mod tests {
     }
 
     fn verify(server: &mut DigestServer, value: &str, now: Moment) -> Result<(), Unproven> {
-        server.verify([value], "INVITE", &USER, now)
+        server.verify([value], BOTH, "INVITE", &USER, now)
     }
 
     #[test]
@@ -227,7 +330,10 @@ mod tests {
             Err(Unproven::Stale),
             "another node's nonce"
         );
-        assert_eq!(server.verify([right.as_str()], "BYE", &USER, NOW), Err(Unproven::Wrong));
+        assert_eq!(
+            server.verify([right.as_str()], BOTH, "BYE", &USER, NOW),
+            Err(Unproven::Wrong)
+        );
         assert_eq!(
             verify(&mut server, "Digest realm=\"elsewhere\"", NOW),
             Err(Unproven::Absent)
@@ -236,5 +342,60 @@ mod tests {
             verify(&mut server, "Digest realm=\"sbc1.example.net\", nonce=\"é\"", NOW),
             Err(Unproven::Unreadable)
         );
+    }
+
+    #[test]
+    fn a_hashed_password_passes_under_the_algorithms_it_was_hashed_with() {
+        let mut server = server();
+        let hashed = Algorithm::Sha256.hashed_secret("north", "sbc1.example.net", "secret");
+        let user = |md5, sha256| User {
+            password: Password::Hashed { md5, sha256 },
+            ..USER
+        };
+        let value = answer(&server, "secret", NOW);
+        let mut verify = |user: User<'_>| server.verify([value.as_str()], BOTH, "INVITE", &user, NOW);
+        assert_eq!(verify(user(Some(&hashed), None)), Err(Unproven::Wrong));
+        assert_eq!(verify(user(None, Some(&hashed))), Ok(()));
+        assert_eq!(
+            server.verify([value.as_str()], &[Algorithm::Md5], "INVITE", &USER, NOW),
+            Err(Unproven::Unreadable),
+            "an algorithm that was not offered"
+        );
+    }
+
+    #[test]
+    fn a_nonce_for_one_source_is_nothing_worth_from_another() {
+        let mut server = server();
+        let (here, there) = ("192.0.2.1:5060", "192.0.2.2:5060");
+        let realm = |source: &str| Realm {
+            source: source.parse().ok(),
+            ..REALM
+        };
+        let challenges = server.challenges(realm(here), Unproven::Absent, NOW);
+        let mut client = DigestClient::new(Credentials {
+            realm: "sbc1.example.net".into(),
+            username: "north".into(),
+            password: "secret".into(),
+        });
+        let value = client
+            .answer(challenges.iter().map(String::as_str), "REGISTER", "sip:a", "c")
+            .expect("an answer");
+        assert_eq!(server.read([value.as_str()], realm(there), NOW), Err(Unproven::Stale));
+        assert_eq!(server.read([value.as_str()], REALM, NOW), Err(Unproven::Stale));
+        let claim = server.read([value.as_str()], realm(here), NOW).expect("ours");
+        assert_eq!(server.check(&claim, "REGISTER", &USER, NOW), Ok(()));
+    }
+
+    #[test]
+    fn a_used_nonce_is_remembered_until_it_has_run_out_and_not_much_longer() {
+        let mut used = Used::default();
+        let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
+        assert_eq!(used.note((1, 1), 1, at(299)), Ok(()));
+        assert_eq!(used.note((2, 2), 1, at(301)), Ok(()), "the halves change");
+        assert_eq!(used.note((1, 1), 1, at(598)), Err(Unproven::Stale), "still remembered");
+        assert_eq!(used.note((1, 1), 2, at(598)), Ok(()), "the next count");
+        assert_eq!(used.note((3, 3), 1, at(700)), Ok(()));
+        assert_eq!(used.note((4, 4), 1, at(1_000)), Ok(()));
+        assert_eq!(used.older.len() + used.recent.len(), 2, "{used:?}");
     }
 }

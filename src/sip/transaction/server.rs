@@ -100,6 +100,23 @@ impl Transactions {
         Ok(())
     }
 
+    /// Ends a transaction with a refusal, or with nothing, and forgets it: whoever has proven nothing costs no memory. A
+    /// copy of the request is a new one, and the ACK of the refusal is known by its tag.
+    pub fn refuse(&mut self, id: ServerTransactionId, draft: Option<ResponseDraft>) {
+        let Some(slot) = self.slot_of(id.0) else { return };
+        let Some(server) = self.server_mut(slot) else { return };
+        let (request, remote, way_back) = (server.request.take(), server.remote, server.way_back.clone());
+        if let Some(merge) = server.merge.take() {
+            self.forget_merge(merge, slot);
+        }
+        self.remove(slot);
+        if let (Some(request), Some(draft)) = (request, draft) {
+            let tag = stateless_tag(fingerprint(self.secret, &request));
+            let bytes = draft.to_tag(tag).to_bytes(&request, remote);
+            self.send(None, way_back, bytes);
+        }
+    }
+
     /// The dialog saw the ACK of this INVITE's 2xx: it is sent no more.
     pub fn acknowledged(&mut self, id: ServerTransactionId) {
         let Some(slot) = self.slot_of(id.0) else { return };

@@ -3,7 +3,7 @@
 use super::pair::{CALLEE, flow, settings};
 use crate::moment::Moment;
 use crate::sip::transaction::{Limits, Output, Settings, Transactions};
-use crate::sip::{HeaderName, Message, Transport};
+use crate::sip::{HeaderName, Message, ResponseDraft, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,4 +119,43 @@ fn the_ack_of_a_stateless_refusal_ends_here() {
         Moment::ZERO,
     );
     assert!(matches!(table.poll(), Some(Output::Ack { .. })));
+}
+
+#[test]
+fn who_is_refused_by_the_user_leaves_nothing_behind_and_its_ack_ends_here() {
+    let mut table = limited(1_000, 1_000);
+    let source = flow(Transport::Udp, CALLEE, "192.0.2.1:5060");
+    for number in 0..100 {
+        for method in ["REGISTER", "INVITE"] {
+            table.receive(request(method, "bob", "", number), source.clone(), Moment::ZERO);
+            let mut refusal = None;
+            while let Some(output) = table.poll() {
+                match output {
+                    Output::Request { id, .. } => table.refuse(id, Some(ResponseDraft::new(401))),
+                    Output::Send { bytes, .. } => refusal = Some(Message::parse(bytes).unwrap()),
+                    _ => {}
+                }
+            }
+            let refusal = refusal.unwrap();
+            assert_eq!(refusal.status(), Some(401));
+            let tag = format!(";tag={}", refusal.to_tag().unwrap());
+            table.receive(request("ACK", "bob", &tag, number), source.clone(), Moment::ZERO);
+            assert!(table.poll().is_none());
+        }
+    }
+    assert_eq!((table.len(), table.next_timeout()), (0, None));
+}
+
+#[test]
+fn who_gets_no_answer_is_forgotten_too() {
+    let mut table = limited(1_000, 1_000);
+    let source = flow(Transport::Udp, CALLEE, "192.0.2.1:5060");
+    table.receive(request("REGISTER", "bob", "", 1), source, Moment::ZERO);
+    let Some(Output::Request { id, .. }) = table.poll() else {
+        panic!("handed up")
+    };
+    table.refuse(id, None);
+    assert!(table.poll().is_none());
+    assert_eq!(table.len(), 0);
+    assert!(table.respond(id, &ResponseDraft::new(200), Moment::ZERO).is_err());
 }

@@ -1,0 +1,101 @@
+//! Requests of users that register here, before there is a call.
+
+use super::sender::Sender;
+use super::switchboard::{ALLOW, Switchboard, respond};
+use crate::config::{Config, UnknownSource, UserName};
+use crate::net::shard::Command;
+use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
+use crate::route::{Decision, Facts, Origin, Refusal, Target};
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{Flow, Method};
+use std::sync::Arc;
+
+impl Switchboard {
+    /// A request that came to a listener of users: what it is answered, or who sent it.
+    pub(super) fn user_at_the_door(
+        &self,
+        id: ServerTransactionId,
+        message: &Message,
+        flow: &Flow,
+        config: &Arc<Config>,
+        commands: &mut Vec<Command>,
+    ) -> Option<Sender> {
+        let (registrar, now) = (&self.node.registrar, self.node.clock.now());
+        let reply = match message.method() {
+            Some(Method::Register) => registrar.register(config, message, flow, Clocks::at(now)),
+            // A registered device asks whether we are there: it need not prove more than where it is.
+            Some(Method::Options) if self.is_device(message, flow) => {
+                let status = if self.node.is_draining() { 503 } else { 200 };
+                Reply::Answer(self.plain(config, status).header(HeaderName::Allow, ALLOW))
+            }
+            _ => match registrar.sender(config, message, flow, now) {
+                UserProof::Proven { tenant, aor } => {
+                    let name = UserName::parse(&aor.user).ok()?;
+                    return Some(Sender::User { tenant, name });
+                }
+                UserProof::Unproven(reply) => reply,
+            },
+        };
+        commands.push(match reply {
+            Reply::Answer(draft) => respond(id, draft),
+            Reply::Forgotten(draft) => Command::Refuse { id, draft: Some(draft) },
+            // Silence teaches scanners nothing; on a stream they would only wait.
+            Reply::Foreign => {
+                let told = config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable();
+                let draft = told.then(|| self.plain(config, 403));
+                Command::Refuse { id, draft }
+            }
+        });
+        None
+    }
+
+    fn is_device(&self, message: &Message, flow: &Flow) -> bool {
+        let from = message.from().ok().and_then(|from| Aor::of(from.uri()));
+        let now = self.node.clock.now();
+        from.is_some_and(|aor| self.node.registrar.is_registered_on(&aor, flow, now))
+    }
+
+    /// Refuses a call to a user who is nowhere.
+    pub(super) fn reachable(&self, decision: Decision) -> Result<Decision, Refusal> {
+        let Target::User { name } = &decision.target else {
+            return Ok(decision);
+        };
+        let devices = self.devices(&decision, name);
+        match devices.iter().any(|binding| binding.is_reachable()) {
+            true => Ok(decision),
+            false => Err(Refusal::not_registered(&decision.target_text())),
+        }
+    }
+
+    /// The attempts that ring a user.
+    pub(super) fn ring_user(
+        &self,
+        config: &Config,
+        facts: &Facts,
+        decision: &Decision,
+        name: &UserName,
+    ) -> Vec<crate::dial::Attempt> {
+        let call = UserCall {
+            config,
+            tenant: &decision.tenant,
+            name,
+            caller: &facts.caller,
+            number: decision.caller,
+            colleague: match &facts.origin {
+                Origin::User { name, .. } => Some(name),
+                _ => None,
+            },
+            override_to: None,
+        };
+        plan(call, &self.devices(decision, name))
+    }
+
+    fn devices(&self, decision: &Decision, name: &UserName) -> Vec<crate::registrar::Binding> {
+        let Some(realm) = &decision.tenant.realm else {
+            return Vec::new();
+        };
+        let aor = Aor::new(name.as_str(), realm.name.as_str());
+        self.node.registrar.bindings(&aor, self.node.clock.now())
+    }
+}

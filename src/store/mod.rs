@@ -1,0 +1,20 @@
+//! What has to outlive the process: small values by key, in one file, without any other service.
+//!
+//! In: changes, whose writing nobody waits for. Out: after a start, everything that was kept. Owns its file and one
+//! thread. A value means nothing here; whoever keeps it encodes it.
+//!
+//! Durability: changes gather for 50 ms and are then written and flushed to the disk (fsync) together. A crash of the
+//! machine loses what gathered since, never what was flushed, and never leaves half of a batch. [`Store::close`] writes
+//! what is waiting.
+
+mod journal;
+mod writer;
+
+pub use journal::{Entry, Store, StoreError, StoreStatus};
+
+/// A table of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// Where registered users are.
+    Bindings,
+}
