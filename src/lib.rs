@@ -37,6 +37,7 @@ pub mod media;
 pub mod net;
 // product ring
 pub mod api;
+pub mod app;
 pub mod call;
 pub mod carrier;
 pub mod cli;
