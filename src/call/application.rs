@@ -1,5 +1,6 @@
 //! The application of a call: what it was given, the lines that it runs on legs, what it was told.
 
+use super::cause::Cause;
 use super::child::Turn;
 use super::dialing::Dialing;
 use super::event::{CallNews, Effect};
@@ -9,6 +10,7 @@ use super::value::{Call, Phase};
 use crate::app::payload::{self, Properties, Status};
 use crate::app::sid::CallSid;
 use crate::app::verb::{Hook, Verb};
+use crate::dial::Secret;
 use crate::moment::Moment;
 use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub struct AppTerms {
     pub hook: Hook,
     /// Where call status events go; none are sent without it, but over a WebSocket.
     pub status_hook: Option<Hook>,
+    /// Signs what is asked.
+    pub secret: Option<Secret>,
     /// Asked when `hook` fails.
     pub fallback: Option<Hook>,
     /// The application is connected over a WebSocket: it may send commands at any time.
@@ -306,7 +310,13 @@ impl Call {
     }
 
     /// The application's connection is closed for good: a line without verbs has nothing left to wait for.
-    pub(super) fn application_left(&mut self, now: Moment) {
+    pub(super) fn application_left(&mut self, failed: Option<String>, now: Moment) {
+        if let Some(why) = failed {
+            self.tell_error("websocket", &why);
+            let detail = format!("the connection to the application is lost: {why}");
+            self.end(Cause::Cleared { detail }, now);
+            return;
+        }
         if let Some(app) = &mut self.app {
             app.left = true;
         }

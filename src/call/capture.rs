@@ -33,16 +33,11 @@ impl Call {
                 collector: Collector::new(patterns.clone()),
             })
             .collect();
-        let legs: Vec<LegIndex> = app.captures.iter().map(|capture| capture.leg).collect();
-        for leg in legs {
-            self.listen(leg, true);
-        }
     }
 
     pub(super) fn stop_listening_to_bridge(&mut self) {
-        let captures = self.app.as_mut().map(|app| std::mem::take(&mut app.captures));
-        for capture in captures.unwrap_or_default() {
-            self.listen(capture.leg, false);
+        if let Some(app) = &mut self.app {
+            app.captures.clear();
         }
     }
 

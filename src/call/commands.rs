@@ -78,6 +78,7 @@ impl Call {
             Wish::Digits { digits, duration } => self.send_digits(leg, digits, duration),
             Wish::Request(request) => self.send_request(leg, &request, None, now),
             Wish::Tag(data) => self.tag_leg(leg, data),
+            Wish::Configure(config) => self.configure(&config),
         }
     }
 

@@ -1,10 +1,12 @@
 //! How a call and its legs are described to their application.
 
+use super::application::AppTerms;
 use super::directory::LineStatus;
 use super::id::LegIndex;
 use super::value::Call;
 use crate::app::payload::{self, Properties};
 use crate::moment::Moment;
+use std::sync::Arc;
 
 impl Call {
     /// The standard properties of a leg.
@@ -80,6 +82,12 @@ impl Call {
                 .map(|span| span.as_secs()),
             customer_data: child.tag.as_ref(),
         })
+    }
+
+    /// The application of the call, with the call_sid and the trace of its first leg.
+    pub(super) fn application(&self) -> Option<(Arc<AppTerms>, String, String)> {
+        let app = self.app.as_ref()?;
+        Some((app.terms.clone(), app.sid.to_string(), app.caller.trace_id.clone()))
     }
 
     /// The legs as the application knows them.

@@ -157,6 +157,12 @@ impl Call {
             .time_limit
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
         dialing.ends_at = limit.map(|limit| now + limit);
+        // What the callee says is heard by the caller.
+        let boost = dialing.verb.boost;
+        let caller = self.leg(LegIndex::CALLER).and_then(|caller| caller.media.handle());
+        if let (Some(decibels), Some(handle)) = (boost, caller) {
+            self.effects.push(Effect::Boost { handle, decibels });
+        }
         self.listen_to_bridge();
     }
 

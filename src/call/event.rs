@@ -4,7 +4,7 @@ use super::id::{LegIndex, Token};
 use super::record::CallRecord;
 use crate::app::payload::{Kind, Properties};
 use crate::app::sid::CallSid;
-use crate::app::verb::{Dial, Hook, SipRequest, Verb};
+use crate::app::verb::{Config, Dial, Hook, SipRequest, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
@@ -61,8 +61,8 @@ pub enum Event {
     Digit { leg: LegIndex, digit: char },
     /// The application, or somebody over REST, wants something of the call.
     Command(Box<Command>),
-    /// The application's WebSocket is closed for good.
-    Disconnected,
+    /// The application's WebSocket is closed for good: by the application, or because it `failed`.
+    Disconnected { failed: Option<String> },
 }
 
 /// What an application answers a question with.
@@ -116,6 +116,7 @@ pub enum Wish {
     },
     Request(Box<SipRequest>),
     Tag(serde_json::Map<String, serde_json::Value>),
+    Configure(Box<Config>),
 }
 
 /// Why a request got no final response.
@@ -242,15 +243,15 @@ pub enum Effect {
         handle: LegId,
         play: u32,
     },
-    /// Report the keys that are pressed on a leg, or no longer.
-    Listen {
-        handle: LegId,
-        on: bool,
-    },
     SendDigits {
         handle: LegId,
         digits: String,
         duration: Duration,
+    },
+    /// Make what the other side says louder or softer on a leg.
+    Boost {
+        handle: LegId,
+        decibels: i8,
     },
     /// Block what a leg's peer says, or no longer.
     Mute {

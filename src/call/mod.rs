@@ -19,7 +19,8 @@
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
-//! | carrying out effects | `task`, `delivery` |
+//! | carrying out effects | `task`, `delivery`, `server` |
+//! | commands of an application, read | `wishes` |
 
 mod answer;
 mod application;
@@ -55,6 +56,7 @@ mod requesting;
 mod running;
 mod screening;
 mod sender;
+mod server;
 mod session_clock;
 mod setup;
 mod switchboard;
@@ -62,6 +64,7 @@ mod task;
 mod teardown;
 mod users;
 mod value;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -78,6 +81,7 @@ pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
 pub use node::Node;
 pub use record::{CallFacts, CallRecord, Direction, LegRecord, Milestones};
+pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use value::{Call, Phase};

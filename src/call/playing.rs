@@ -109,7 +109,6 @@ impl Call {
         if let Some(line) = self.line_mut(leg) {
             line.running = Some(Running::Gathering(Box::new(gathering)));
         }
-        self.listen(leg, true);
         if prompted {
             self.play_next(leg, now);
         }
@@ -219,30 +218,17 @@ impl Call {
         }
     }
 
-    /// Stops what plays on a leg and what is gathered there; its verb is left as it is.
+    /// Stops what plays on a leg; its verb is left as it is.
     pub(super) fn interrupt(&mut self, leg: LegIndex) {
         let play = self.playback(leg).map(|playback| playback.play);
-        let gathers = self
-            .line(leg)
-            .is_some_and(|line| matches!(line.running, Some(Running::Gathering(_))));
         if let Some(play) = play {
             self.stop_playing(leg, play);
-        }
-        if gathers {
-            self.listen(leg, false);
         }
     }
 
     pub(super) fn stop_playing(&mut self, leg: LegIndex, play: u32) {
         if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
             self.effects.push(Effect::StopPlaying { handle, play });
-        }
-    }
-
-    /// Reports keys of a leg from now on, or no longer.
-    pub(super) fn listen(&mut self, leg: LegIndex, on: bool) {
-        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
-            self.effects.push(Effect::Listen { handle, on });
         }
     }
 

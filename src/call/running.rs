@@ -231,7 +231,7 @@ impl Call {
     }
 
     /// The verb `config`: what the following verbs go by.
-    fn configure(&mut self, config: &verb::Config) {
+    pub(super) fn configure(&mut self, config: &verb::Config) {
         let Some(app) = &mut self.app else { return };
         if let Some(synthesizer) = &config.synthesizer {
             app.language = synthesizer.language.clone();

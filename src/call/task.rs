@@ -2,25 +2,31 @@
 
 use super::delivery::{Deliveries, Resolved};
 use super::directory::{CallStatus, LiveCall};
-use super::event::{CallNews, Effect, Event, MediaNotice, PeerVerdict, SendFailure};
+use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
+use super::leg::LegState;
 use super::node::Node;
-use super::setup::Birth;
+use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
+use crate::config::Config;
 use crate::dial::PeerName;
 use crate::guard::Place;
-use crate::media::{LegId, MediaEvent, MediaEvents, OpenSpec, RtcpPort};
+use crate::media::{LegId, MediaEvent, MediaEvents};
 use crate::net::shard::SignallingHandle;
-use crate::observe::{Happening, LadderLine, Way};
-use crate::sdp::LocalMedia;
-use crate::sip::message::{HeaderName, HeaderValue, Message};
+use crate::observe::{Happening, Way};
+use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::ServerTransactionId;
-use crate::sip::{Method, RequestDraft, ResponseDraft};
-use crate::srtp::{MasterKey, Suite};
+use crate::sip::{Method, RequestDraft};
+use applied::Applied;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
+
+mod applied;
+mod media;
+mod planning;
+mod telling;
 
 /// Events that may wait for a call; room is taken as it is used. Requests find it full earlier
 /// (half of it): peers repeat those, but a final response comes once.
@@ -38,8 +44,12 @@ struct CallTask {
     media_events: MediaEvents,
     /// Media legs by leg of the call.
     handles: Vec<(LegId, LegIndex)>,
-    /// The carrier that the call is placed through, and the place that it takes there.
-    carrier_place: Option<(Arc<str>, Place)>,
+    /// The places that its legs take at their carriers.
+    carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+    /// What only a call with an application has.
+    applied: Option<Box<Applied>>,
+    /// The configuration that the call began with.
+    config: Arc<Config>,
     /// Events that carrying out effects made, in order.
     pending: VecDeque<Event>,
     wants_messages: bool,
@@ -69,42 +79,70 @@ impl Drop for Listed {
     }
 }
 
+/// What a call is given to begin with, beside its birth.
+pub struct Setting {
+    pub node: Arc<Node>,
+    pub live: LiveCall,
+    pub place: Place,
+    pub events: mpsc::Receiver<Box<Event>>,
+    pub config: Arc<Config>,
+}
+
 /// Begins a call on a task of its own.
-pub fn spawn(node: Arc<Node>, live: LiveCall, birth: Birth<'_>, place: Place, events: mpsc::Receiver<Box<Event>>) {
+pub fn spawn(setting: Setting, birth: Birth<'_>) {
+    if setting.node.observer.wants_messages() {
+        let begun = setting.node.clock.now();
+        telling::tell_message(&setting.node, &setting.live, 0, Way::In, birth.invite, begun);
+    }
+    begin(setting, Call::begin(birth));
+}
+
+/// Begins a call that an application places.
+pub fn place(setting: Setting, birth: PlacedBirth) {
+    begin(setting, Call::place(birth));
+}
+
+fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
+    let Setting {
+        node,
+        live,
+        place,
+        events,
+        config,
+    } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
         node.calls.remove(live.id);
         return;
     };
-    let wants_messages = node.observer.wants_messages();
-    let begun = node.clock.now();
-    if wants_messages {
-        tell_message(&node, &live, 0, Way::In, birth.invite, begun);
-    }
     let listed = Listed {
         node: node.clone(),
         id: live.id,
     };
-    let (call, effects) = Call::begin(birth);
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
-    let task = CallTask {
+    let mut task = CallTask {
         deliveries: Deliveries::new(node.clone(), signalling.clone()),
+        wants_messages: node.observer.wants_messages(),
         node,
         signalling,
         live,
         call,
         media_events,
         handles: Vec::new(),
-        carrier_place: None,
+        carrier_places: Vec::new(),
+        applied: None,
+        config,
         pending: VecDeque::new(),
-        wants_messages,
         answering: Vec::new(),
         told: 0,
         label,
         _place: place,
         _listed: listed,
     };
+    if let Some((terms, call_sid, trace)) = task.call.application() {
+        task.serve(&terms, call_sid, trace);
+    }
     tokio::spawn(task.run(effects, events, media));
 }
 
@@ -174,6 +212,11 @@ impl CallTask {
                         return event;
                     }
                 }
+                next = Applied::next(&mut self.applied) => {
+                    if let Some(event) = self.came(next) {
+                        return event;
+                    }
+                }
                 () = tick => return Event::Tick,
             }
         }
@@ -187,26 +230,6 @@ impl CallTask {
                 token,
                 failure: SendFailure::Unresolved(why),
             }),
-        }
-    }
-
-    fn media_event(&mut self, event: MediaEvent) -> Option<Event> {
-        let leg_of = |handle: LegId| {
-            self.handles
-                .iter()
-                .find(|(known, _)| *known == handle)
-                .map(|(_, leg)| *leg)
-        };
-        match event {
-            // A peer in discontinuous transmission still reports: it is not gone.
-            MediaEvent::Silence {
-                since_rtcp: Some(span),
-                lasting,
-                ..
-            } if span < lasting => None,
-            MediaEvent::Silence { leg, lasting, .. } => Some(Event::Media(leg_of(leg)?, MediaNotice::Silent(lasting))),
-            MediaEvent::Closed { leg, stats } => Some(Event::Media(leg_of(leg)?, MediaNotice::Closed(stats))),
-            MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } | MediaEvent::Dtmf { .. } => None,
         }
     }
 
@@ -279,49 +302,20 @@ impl CallTask {
             }
             Effect::Peer { peer, verdict } => self.peer(&peer, &verdict),
             Effect::Tell(news) => self.tell(&news),
-            _ => {}
             Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
+            effect => self.apply(effect),
         }
     }
 
     /// The shards are gone only when the node stops; nothing can be sent then.
     fn stopped(&self, stopped: bool) {
         if stopped {
-            self.node
-                .observer
-                .happened(&Happening::Overflow { queue: "signalling" });
+            self.overflow("signalling");
         }
     }
 
-    fn media_command(&self, result: Result<(), crate::media::MediaError>) {
-        if result.is_err() {
-            self.node.observer.happened(&Happening::Overflow {
-                queue: "media commands",
-            });
-        }
-    }
-
-    fn open_media(&mut self, leg: LegIndex, mux: bool) {
-        let spec = OpenSpec {
-            address: 0,
-            rtcp: if mux { RtcpPort::Mux } else { RtcpPort::Pair },
-            near: self.handles.first().map(|(handle, _)| *handle),
-            events: self.media_events.clone(),
-            label: self.label.clone(),
-        };
-        let result = match self.node.media.open(spec) {
-            Ok(opened) => {
-                self.handles.push((opened.id, leg));
-                let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
-                let rtcp_port = (opened.rtcp_port != opened.rtp_port).then_some(opened.rtcp_port);
-                Ok((
-                    opened.id,
-                    LocalMedia::new(opened.address, opened.rtp_port, rtcp_port, rand::random(), key),
-                ))
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        self.pending.push_back(Event::MediaOpened { leg, result });
+    fn overflow(&self, queue: &'static str) {
+        self.node.observer.happened(&Happening::Overflow { queue });
     }
 
     /// A call out takes its place at the carrier of the gateway that is tried now.
@@ -335,9 +329,18 @@ impl CallTask {
         else {
             return Ok(());
         };
-        if self.carrier_place.as_ref().is_some_and(|(taken, _)| taken == carrier) {
+        if self.carrier_places.iter().any(|(taker, ..)| *taker == leg) {
             return Ok(());
         }
+        // The next gateway of a carrier goes on in the place of the one that failed.
+        let legs = self.call.legs();
+        let is_gone = |leg: LegIndex| legs.get(usize::from(leg.0)).is_none_or(|leg| leg.state == LegState::Gone);
+        let freed = self.carrier_places.iter_mut().find(|(taker, known, _)| known == carrier && is_gone(*taker));
+        if let Some((taker, ..)) = freed {
+            *taker = leg;
+            return Ok(());
+        }
+        self.carrier_places.retain(|(taker, ..)| !is_gone(*taker));
         let config = self.node.config.load();
         let limits = config
             .sbc
@@ -353,7 +356,7 @@ impl CallTask {
             .places
             .take(&owners, emergency, self.node.clock.now())
             .map_err(|full| full.to_string())?;
-        self.carrier_place = Some((carrier.clone(), place));
+        self.carrier_places.push((leg, carrier.clone(), place));
         Ok(())
     }
 
@@ -385,74 +388,4 @@ impl CallTask {
             self.told = told;
         }
     }
-
-    fn tell_sent(&self, leg: LegIndex, what: &str, method: &str, has_sdp: bool) {
-        if self.wants_messages {
-            let at = self.node.clock.now();
-            let line = LadderLine {
-                at,
-                call: self.live.id,
-                leg: leg.0,
-                way: Way::Out,
-                what,
-                method,
-                has_sdp,
-            };
-            self.node.observer.happened(&Happening::Message(line));
-        }
-    }
-
-    fn tell_answer(&mut self, transaction: ServerTransactionId, draft: &ResponseDraft) {
-        let what = format!("{} {}", draft.status(), draft.reason_text());
-        let found = self.answering.iter().position(|(id, ..)| *id == transaction);
-        // The caller's INVITE was there before the task.
-        let (leg, method) = match found {
-            Some(at) => {
-                let (_, leg, method) = self.answering.swap_remove(at);
-                (leg, method)
-            }
-            None => (LegIndex::CALLER, Method::Invite),
-        };
-        self.tell_sent(leg, &what, method.as_str(), !draft.body_bytes().is_empty());
-        if draft.status() < 200 && found.is_some() {
-            self.answering.push((transaction, leg, method));
-        }
-    }
-
-    fn tell_heard(&mut self, event: &Event) {
-        let message = match event {
-            Event::Response { message, .. }
-            | Event::Request { message, .. }
-            | Event::Ack { message }
-            | Event::Cancelled { message, .. } => message,
-            _ => return,
-        };
-        let leg = self.call.leg_heard(event).unwrap_or(LegIndex::CALLER);
-        if let Event::Request {
-            transaction, message, ..
-        } = event
-        {
-            let method = message.cseq_method().clone();
-            self.answering.push((*transaction, leg, method));
-        }
-        tell_message(&self.node, &self.live, leg.0, Way::In, message, self.node.clock.now());
-    }
-}
-
-fn tell_message(node: &Node, live: &LiveCall, leg: u16, way: Way, message: &Message, at: crate::moment::Moment) {
-    let method = message.cseq_method().as_str();
-    let what = match message.status() {
-        Some(status) => format!("{status} {}", message.reason()),
-        None => method.to_owned(),
-    };
-    let has_sdp = !message.body().is_empty();
-    node.observer.happened(&Happening::Message(LadderLine {
-        at,
-        call: live.id,
-        leg,
-        way,
-        what: &what,
-        method,
-        has_sdp,
-    }));
 }

@@ -129,7 +129,7 @@ impl Call {
             Event::Played { leg, play, outcome } => self.played(leg, play, &outcome, now),
             Event::Digit { leg, digit } => self.digit(leg, digit, now),
             Event::Command(command) => self.commanded(*command, now),
-            Event::Disconnected => self.application_left(now),
+            Event::Disconnected { failed } => self.application_left(failed, now),
             Event::Clear { detail } => self.end(Cause::Cleared { detail }, now),
         }
         self.finish(now);

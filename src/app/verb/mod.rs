@@ -82,6 +82,11 @@ const ELSEWHERE: [&str; 18] = [
     "transfer",
 ];
 
+/// Reads a hook that stands at `place`.
+pub fn read_hook_value(place: &str, value: Value) -> Result<Hook, PayloadError> {
+    hook::read_hook(place.to_owned(), value)
+}
+
 /// Reads what an application answered: a list of verbs, or one. All or nothing.
 pub fn parse_application(body: &[u8]) -> Result<Vec<Verb>, PayloadError> {
     let value: Value = serde_json::from_slice(body)

@@ -20,6 +20,7 @@ pub fn terms() -> AppTerms {
         application_sid: "0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c002".into(),
         hook: hook("https://app.contoso.example/incoming"),
         status_hook: Some(hook("https://app.contoso.example/status")),
+        secret: None,
         fallback: None,
         connected: false,
         language: None,

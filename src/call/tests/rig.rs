@@ -208,9 +208,9 @@ impl Rig {
             | Effect::Notify { .. }
             | Effect::Play { .. }
             | Effect::StopPlaying { .. }
-            | Effect::Listen { .. }
             | Effect::SendDigits { .. }
             | Effect::Mute { .. }
+            | Effect::Boost { .. }
             | Effect::LegsSwapped { .. }
             | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),

@@ -1,0 +1,250 @@
+//! What a call with an application wants beside signalling: questions, sounds, keys, plans.
+
+use super::CallTask;
+use crate::call::event::{Effect, Event, PlayOutcome, Sound};
+use crate::call::id::LegIndex;
+use crate::call::server::{Heard, Server};
+use crate::call::{AppTerms, CallNews};
+use crate::codec::speech::Gain;
+use crate::media::{self, Ending, LegId, MediaEvent, Over, Play, Rounds, SendDigits};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What a call with an application has that others have not.
+pub(super) struct Applied {
+    server: Server,
+    /// Sounds that are being fetched, decoded or spoken.
+    loading: JoinSet<Loaded>,
+    /// Sounds that were stopped before they were there.
+    stopped: Vec<u32>,
+}
+
+struct Loaded {
+    leg: LegIndex,
+    handle: LegId,
+    play: u32,
+    sound: Sound,
+    result: Result<Arc<media::Sound>, String>,
+}
+
+impl Applied {
+    pub(super) fn new(server: Server) -> Applied {
+        Applied {
+            server,
+            loading: JoinSet::new(),
+            stopped: Vec::new(),
+        }
+    }
+
+    /// What comes next of the server and the sounds; waits for ever while there is nothing to come.
+    pub(super) async fn next(applied: &mut Option<Box<Applied>>) -> Next {
+        let Some(applied) = applied else {
+            return std::future::pending().await;
+        };
+        let loaded = async {
+            loop {
+                match applied.loading.join_next().await {
+                    Some(Ok(loaded)) => return loaded,
+                    // A sound whose loading panicked is silence; its verb's own limits end it.
+                    Some(Err(_)) => {}
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            heard = applied.server.heard() => Next::Heard(heard),
+            loaded = loaded => Next::Loaded(Box::new(loaded)),
+        }
+    }
+}
+
+/// What came.
+pub(super) enum Next {
+    Heard(Heard),
+    Loaded(Box<Loaded>),
+}
+
+impl CallTask {
+    /// The server of a call that an application has. Without one every question fails, and the call with the first.
+    pub(super) fn serve(&mut self, terms: &AppTerms, call_sid: String, trace: String) {
+        let ways = self.node.ways.load_full();
+        match Server::new((*ways).clone(), terms, call_sid, trace) {
+            Ok(server) => self.applied = Some(Box::new(Applied::new(server))),
+            Err(detail) => self.tell(&CallNews::ApplicationError { what: "hook", detail }),
+        }
+    }
+
+    /// Carries out what only a call with an application wants.
+    pub(super) fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Plan { dial } => {
+                let result = self.plan(&dial).map(Box::new);
+                self.pending.push_back(Event::Planned { result });
+            }
+            Effect::Ask {
+                ask,
+                kind,
+                hook,
+                properties,
+                ..
+            } => match &mut self.applied {
+                Some(applied) => applied.server.ask(ask, kind, &hook, properties),
+                None => self.pending.push_back(Event::Answered {
+                    ask,
+                    result: Err("this call has no server".into()),
+                }),
+            },
+            Effect::Notify {
+                kind, hook, properties, ..
+            } => {
+                let told = self
+                    .applied
+                    .as_mut()
+                    .is_some_and(|applied| applied.server.tell(kind, &hook, properties));
+                if !told {
+                    self.overflow("application events");
+                }
+            }
+            Effect::Play {
+                leg,
+                handle,
+                play,
+                sound,
+            } => self.load(leg, handle, play, sound),
+            Effect::StopPlaying { handle, play } => {
+                if let Some(applied) = &mut self.applied {
+                    applied.stopped.push(play);
+                }
+                self.media_command(self.node.media.stop_playing(handle, Some(u64::from(play))));
+            }
+            Effect::SendDigits {
+                handle,
+                digits,
+                duration,
+            } => {
+                let send = SendDigits::new(&digits, duration);
+                self.media_command(self.node.media.send_digits(handle, send));
+            }
+            Effect::Mute { handle, on } => self.media_command(self.node.media.mute(handle, on)),
+            Effect::Boost { handle, decibels } => {
+                let gain = Gain::decibels(f32::from(decibels));
+                self.media_command(self.node.media.boost(handle, Some(gain)));
+            }
+            Effect::LegsSwapped { with } => {
+                for (_, leg) in &mut self.handles {
+                    *leg = match *leg {
+                        LegIndex::CALLER => with,
+                        leg if leg == with => LegIndex::CALLER,
+                        leg => leg,
+                    };
+                }
+            }
+            Effect::ApplicationOver => {
+                if let Some(applied) = self.applied.take() {
+                    applied.server.over();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn load(&mut self, leg: LegIndex, handle: LegId, play: u32, sound: Sound) {
+        let sounds = self.node.sounds.load_full();
+        let Some(applied) = &mut self.applied else { return };
+        applied.loading.spawn(async move {
+            let result = sounds.sound(&sound.source).await;
+            Loaded {
+                leg,
+                handle,
+                play,
+                sound,
+                result,
+            }
+        });
+    }
+
+    /// What came of the server or of a sound, as an event of the call.
+    pub(super) fn came(&mut self, next: Next) -> Option<Event> {
+        match next {
+            Next::Heard(Heard::Event(event)) => Some(event),
+            Next::Heard(Heard::Wrong(detail)) => {
+                self.tell(&CallNews::ApplicationError {
+                    what: "websocket",
+                    detail,
+                });
+                None
+            }
+            Next::Loaded(loaded) => self.loaded(*loaded),
+        }
+    }
+
+    fn loaded(&mut self, loaded: Loaded) -> Option<Event> {
+        let (leg, play) = (loaded.leg, loaded.play);
+        let applied = self.applied.as_mut()?;
+        if let Some(position) = applied.stopped.iter().position(|stopped| *stopped == play) {
+            applied.stopped.swap_remove(position);
+            let played = Duration::ZERO;
+            return Some(Event::Played {
+                leg,
+                play,
+                outcome: PlayOutcome::Stopped { played },
+            });
+        }
+        let failed = |why: String| {
+            Some(Event::Played {
+                leg,
+                play,
+                outcome: PlayOutcome::Failed { why },
+            })
+        };
+        let sound = match loaded.result {
+            Ok(sound) => sound,
+            Err(why) => return failed(why),
+        };
+        let command = Play {
+            sound,
+            cookie: u64::from(play),
+            offset: loaded.sound.seek,
+            rounds: match loaded.sound.times.map(NonZeroU32::new) {
+                None => Rounds::Forever,
+                Some(times) => Rounds::Times(times.unwrap_or(NonZeroU32::MIN)),
+            },
+            gain: Gain::UNITY,
+            over: match loaded.sound.mixed {
+                true => Over::Mix,
+                false => Over::Replace,
+            },
+        };
+        match self.node.media.play(loaded.handle, command) {
+            Ok(()) => None,
+            Err(error) => failed(error.to_string()),
+        }
+    }
+
+    /// What a media worker tells of sounds and keys.
+    pub(super) fn played(&self, event: &MediaEvent) -> Option<Event> {
+        match event {
+            MediaEvent::Dtmf { leg, digit, .. } if self.applied.is_some() => Some(Event::Digit {
+                leg: self.leg_of(*leg)?,
+                digit: *digit,
+            }),
+            MediaEvent::Played {
+                leg,
+                cookie,
+                ending,
+                played,
+            } => Some(Event::Played {
+                leg: self.leg_of(*leg)?,
+                play: u32::try_from(*cookie).ok()?,
+                outcome: match ending {
+                    Ending::Completed => PlayOutcome::Completed { played: *played },
+                    Ending::Stopped => PlayOutcome::Stopped { played: *played },
+                    Ending::Failed(why) => PlayOutcome::Failed { why: why.to_string() },
+                },
+            }),
+            _ => None,
+        }
+    }
+}

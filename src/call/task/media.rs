@@ -1,0 +1,62 @@
+//! The media legs of a call: opened, told, heard.
+
+use super::CallTask;
+use crate::call::event::{Event, MediaNotice};
+use crate::call::id::LegIndex;
+use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, RtcpPort};
+use crate::observe::Happening;
+use crate::sdp::LocalMedia;
+use crate::srtp::{MasterKey, Suite};
+
+impl CallTask {
+    pub(super) fn leg_of(&self, handle: LegId) -> Option<LegIndex> {
+        let known = self.handles.iter().find(|(known, _)| *known == handle);
+        known.map(|(_, leg)| *leg)
+    }
+
+    pub(super) fn media_event(&mut self, event: MediaEvent) -> Option<Event> {
+        match event {
+            // A peer in discontinuous transmission still reports: it is not gone.
+            MediaEvent::Silence {
+                since_rtcp: Some(span),
+                lasting,
+                ..
+            } if span < lasting => None,
+            MediaEvent::Silence { leg, lasting, .. } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Silent(lasting))),
+            MediaEvent::Closed { leg, stats } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Closed(stats))),
+            MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } | MediaEvent::DigitsSent { .. } => None,
+            event @ (MediaEvent::Dtmf { .. } | MediaEvent::Played { .. }) => self.played(&event),
+        }
+    }
+
+    pub(super) fn media_command(&self, result: Result<(), MediaError>) {
+        if result.is_err() {
+            self.node.observer.happened(&Happening::Overflow {
+                queue: "media commands",
+            });
+        }
+    }
+
+    pub(super) fn open_media(&mut self, leg: LegIndex, mux: bool) {
+        let spec = OpenSpec {
+            address: 0,
+            rtcp: if mux { RtcpPort::Mux } else { RtcpPort::Pair },
+            near: self.handles.first().map(|(handle, _)| *handle),
+            events: self.media_events.clone(),
+            label: self.label.clone(),
+        };
+        let result = match self.node.media.open(spec) {
+            Ok(opened) => {
+                self.handles.push((opened.id, leg));
+                let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
+                let rtcp_port = (opened.rtcp_port != opened.rtp_port).then_some(opened.rtcp_port);
+                Ok((
+                    opened.id,
+                    LocalMedia::new(opened.address, opened.rtp_port, rtcp_port, rand::random(), key),
+                ))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        self.pending.push_back(Event::MediaOpened { leg, result });
+    }
+}
