@@ -9,5 +9,6 @@ pub mod outbound;
 pub mod pattern;
 pub mod payload;
 pub mod sid;
+pub mod sounds;
 pub mod verb;
 pub mod websocket;

@@ -2,6 +2,8 @@
 
 use super::directory::Directory;
 use super::hop_mark::HopMark;
+use super::server::Ways;
+use crate::app::sounds::Sounds;
 use crate::config::Config;
 use crate::guard::{Peers, Places};
 use crate::media::MediaPlane;
@@ -31,6 +33,10 @@ pub struct Node {
     /// Proves carriers that are known by a password.
     pub digest: Mutex<DigestServer>,
     pub registrar: Registrar,
+    /// The ways to application servers.
+    pub ways: ArcSwap<Ways>,
+    /// What applications let callers hear.
+    pub sounds: ArcSwap<Sounds>,
     /// Set once the shards run.
     pub signalling: OnceLock<SignallingHandle>,
     draining: AtomicBool,
@@ -59,6 +65,8 @@ impl Node {
             hop_mark: HopMark::new(rand::random()),
             digest: Mutex::new(DigestServer::new(rand::random())),
             registrar: Registrar::new(rand::random()),
+            ways: ArcSwap::from_pointee(ways),
+            sounds: ArcSwap::from_pointee(Sounds::default()),
             signalling: OnceLock::new(),
             draining: AtomicBool::new(false),
             call_ended: Notify::new(),

@@ -54,7 +54,7 @@ impl Server {
         let caller = Arc::new(Caller {
             hook,
             auth: auth_of(&terms.hook),
-            secret: terms.secret.clone().map(|secret| Secret::new(secret.0)),
+            secret: terms.secret.clone().map(|secret| Secret::new(&secret.0)),
         });
         let (notices, queue) = mpsc::channel(NOTICES);
         tokio::spawn(tell_in_order(ways.client.clone(), queue));
@@ -128,7 +128,10 @@ impl Server {
         if url.is_websocket() {
             let named = (kind == Kind::VerbHook).then(|| hook.url.clone());
             let message = self.message(kind, named, properties, false);
-            return self.session.as_ref().is_some_and(|session| session.send(&message).is_ok());
+            return self
+                .session
+                .as_ref()
+                .is_some_and(|session| session.send(&message).is_ok());
         }
         let request = self.request(hook, url, properties);
         self.notices.try_send(request).is_ok()
@@ -203,7 +206,9 @@ impl Server {
                 }
             },
             Some(SessionEvent::Invalid { reason }) => Some(Heard::Wrong(reason)),
-            Some(SessionEvent::Lost { failure, .. }) => Some(Heard::Wrong(format!("the connection is lost: {failure}"))),
+            Some(SessionEvent::Lost { failure, .. }) => {
+                Some(Heard::Wrong(format!("the connection is lost: {failure}")))
+            }
             Some(SessionEvent::Reconnected { .. }) => None,
             Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => {
                 self.session = None;
@@ -267,7 +272,7 @@ fn auth_of(hook: &Hook) -> Option<BasicAuth> {
     let (username, password) = hook.credentials.clone()?;
     Some(BasicAuth {
         username,
-        password: Secret::new(password.0),
+        password: Secret::new(&password.0),
     })
 }
 
@@ -278,7 +283,9 @@ fn verbs_of(json: Option<&[u8]>) -> Result<Reply, String> {
         Some(body) => match serde_json::from_slice::<Value>(body) {
             // An object that is no verb says nothing, as an empty list does.
             Ok(Value::Object(object)) if object.is_empty() => Ok(Reply::of(Vec::new())),
-            _ => verb::parse_application(body).map(Reply::of).map_err(|error| error.to_string()),
+            _ => verb::parse_application(body)
+                .map(Reply::of)
+                .map_err(|error| error.to_string()),
         },
     }
 }

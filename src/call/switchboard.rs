@@ -192,7 +192,14 @@ impl Switchboard {
             call: live.id,
             facts: &live.facts,
         });
-        task::spawn(self.node.clone(), live, birth, place, events);
+        let setting = task::Setting {
+            node: self.node.clone(),
+            live,
+            place,
+            events,
+            config: config.clone(),
+        };
+        task::spawn(setting, birth);
     }
 
     /// A place under every limit that the call meets, or why there is none.

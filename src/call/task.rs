@@ -334,8 +334,14 @@ impl CallTask {
         }
         // The next gateway of a carrier goes on in the place of the one that failed.
         let legs = self.call.legs();
-        let is_gone = |leg: LegIndex| legs.get(usize::from(leg.0)).is_none_or(|leg| leg.state == LegState::Gone);
-        let freed = self.carrier_places.iter_mut().find(|(taker, known, _)| known == carrier && is_gone(*taker));
+        let is_gone = |leg: LegIndex| {
+            legs.get(usize::from(leg.0))
+                .is_none_or(|leg| leg.state == LegState::Gone)
+        };
+        let freed = self
+            .carrier_places
+            .iter_mut()
+            .find(|(taker, known, _)| known == carrier && is_gone(*taker));
         if let Some((taker, ..)) = freed {
             *taker = leg;
             return Ok(());

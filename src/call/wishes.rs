@@ -27,7 +27,9 @@ pub fn read_wish(name: &str, data: Value, append: bool) -> Result<Wish, String> 
         "redirect" => match &data {
             Value::Object(map) if map.contains_key("call_hook") => {
                 let hook = map.get("call_hook").cloned().unwrap_or(Value::Null);
-                verb::read_hook_value("call_hook", hook).map(Wish::Redirect).map_err(|error| error.to_string())
+                verb::read_hook_value("call_hook", hook)
+                    .map(Wish::Redirect)
+                    .map_err(|error| error.to_string())
             }
             _ => {
                 let verbs = verb::read_application(data).map_err(|error| error.to_string())?;
@@ -55,7 +57,10 @@ pub fn read_wish(name: &str, data: Value, append: bool) -> Result<Wish, String> 
             }
         }
         "dtmf" => {
-            let digits = object()?.get("digit").or_else(|| object().ok()?.get("dtmf")).and_then(Value::as_str);
+            let digits = object()?
+                .get("digit")
+                .or_else(|| object().ok()?.get("dtmf"))
+                .and_then(Value::as_str);
             let duration = object()?.get("duration").and_then(Value::as_u64).unwrap_or(250);
             let verbs = verb::read_application(json!([{ "verb": "dtmf", "dtmf": digits, "duration": duration }]));
             match verbs.map_err(|error| error.to_string())?.pop() {
@@ -68,12 +73,21 @@ pub fn read_wish(name: &str, data: Value, append: bool) -> Result<Wish, String> 
         }
         "sip:request" => {
             let map = object()?;
-            let mut headers = map.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
+            let mut headers = map
+                .get("headers")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default();
             if let Some(content_type) = map.get("content_type") {
                 headers.insert("Content-Type".into(), content_type.clone());
             }
-            let body = map.get("content").or_else(|| map.get("body")).cloned().unwrap_or(Value::Null);
-            let verb = json!([{ "verb": "sip:request", "method": map.get("method"), "body": body, "headers": headers }]);
+            let body = map
+                .get("content")
+                .or_else(|| map.get("body"))
+                .cloned()
+                .unwrap_or(Value::Null);
+            let verb =
+                json!([{ "verb": "sip:request", "method": map.get("method"), "body": body, "headers": headers }]);
             match verb::read_application(verb).map_err(|error| error.to_string())?.pop() {
                 Some(Verb::SipRequest(request)) => Ok(Wish::Request(request)),
                 _ => Err("sip:request: data names the method".into()),
@@ -83,17 +97,30 @@ pub fn read_wish(name: &str, data: Value, append: bool) -> Result<Wish, String> 
         "config" => {
             let mut map: Map<String, Value> = object()?.clone();
             map.insert("verb".into(), "config".into());
-            match verb::read_application(Value::Object(map)).map_err(|error| error.to_string())?.pop() {
+            match verb::read_application(Value::Object(map))
+                .map_err(|error| error.to_string())?
+                .pop()
+            {
                 Some(Verb::Config(config)) => Ok(Wish::Configure(config)),
                 _ => Err("config: data is an object".into()),
             }
         }
         "dial" => Err("dial: calls are placed over the REST interface".into()),
-        "listen:status" | "stream:status" | "transcribe:status" | "dub" | "record" | "conf:mute-status"
-        | "conf:hold-status" | "conf:participant-action" | "media:path" | "llm:tool-output" | "llm:update"
-        | "tts:tokens" | "tts:flush" | "tts:clear" | "boostAudioSignal" => {
-            Err(format!("the command {name} is not supported"))
-        }
+        "listen:status"
+        | "stream:status"
+        | "transcribe:status"
+        | "dub"
+        | "record"
+        | "conf:mute-status"
+        | "conf:hold-status"
+        | "conf:participant-action"
+        | "media:path"
+        | "llm:tool-output"
+        | "llm:update"
+        | "tts:tokens"
+        | "tts:flush"
+        | "tts:clear"
+        | "boostAudioSignal" => Err(format!("the command {name} is not supported")),
         other => Err(format!("unknown command '{}'", other.escape_debug())),
     }
 }
@@ -114,14 +141,21 @@ mod tests {
 
     #[test]
     fn commands() {
-        let redirect = read(r#"{"type":"command","command":"redirect","queueCommand":true,"data":[{"verb":"hangup"}]}"#);
+        let redirect =
+            read(r#"{"type":"command","command":"redirect","queueCommand":true,"data":[{"verb":"hangup"}]}"#);
         assert!(matches!(redirect.unwrap().wish, Wish::Verbs { append: true, verbs } if verbs.len() == 1));
         let hook = read(r#"{"command":"redirect","data":{"call_hook":"/next"}}"#).unwrap();
         assert!(matches!(hook.wish, Wish::Redirect(hook) if hook.url == "/next"));
         for (json, wish) in [
-            (r#"{"command":"mute:status","data":{"mute_status":"mute"}}"#, Wish::Mute(true)),
+            (
+                r#"{"command":"mute:status","data":{"mute_status":"mute"}}"#,
+                Wish::Mute(true),
+            ),
             (r#"{"command":"mute:status","data":"unmute"}"#, Wish::Mute(false)),
-            (r#"{"command":"call:status","data":{"call_status":"completed"}}"#, Wish::HangUp),
+            (
+                r#"{"command":"call:status","data":{"call_status":"completed"}}"#,
+                Wish::HangUp,
+            ),
         ] {
             assert_eq!(read(json).unwrap().wish, wish);
         }
@@ -132,7 +166,9 @@ mod tests {
         let digits = read(r#"{"command":"dtmf","data":{"digit":"5"}}"#).unwrap();
         assert!(matches!(digits.wish, Wish::Digits { digits, .. } if digits == "5"));
         let info = read(r#"{"command":"sip:request","data":{"method":"INFO","content_type":"text/x","content":"b"}}"#);
-        assert!(matches!(info.unwrap().wish, Wish::Request(request) if request.content_type.as_deref() == Some("text/x")));
+        assert!(
+            matches!(info.unwrap().wish, Wish::Request(request) if request.content_type.as_deref() == Some("text/x"))
+        );
     }
 
     #[test]
@@ -144,7 +180,10 @@ mod tests {
             (r#"{"command":"dial","data":{}}"#, "REST"),
             (r#"{"command":"tag","callSid":"x","data":{}}"#, "no UUID"),
             (r#"{"command":"whisper","data":[{"verb":"hangup"}]}"#, "say or play"),
-            (r#"{"command":"redirect","data":[{"verb":"dail"}]}"#, "did you mean dial"),
+            (
+                r#"{"command":"redirect","data":[{"verb":"dail"}]}"#,
+                "did you mean dial",
+            ),
             (r#"{"command":"dtmf","data":{"digit":"x"}}"#, "keys"),
         ] {
             let told = read(json).unwrap_err();

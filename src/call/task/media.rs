@@ -22,7 +22,9 @@ impl CallTask {
                 lasting,
                 ..
             } if span < lasting => None,
-            MediaEvent::Silence { leg, lasting, .. } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Silent(lasting))),
+            MediaEvent::Silence { leg, lasting, .. } => {
+                Some(Event::Media(self.leg_of(leg)?, MediaNotice::Silent(lasting)))
+            }
             MediaEvent::Closed { leg, stats } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Closed(stats))),
             MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } | MediaEvent::DigitsSent { .. } => None,
             event @ (MediaEvent::Dtmf { .. } | MediaEvent::Played { .. }) => self.played(&event),

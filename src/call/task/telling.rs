@@ -64,7 +64,14 @@ impl CallTask {
     }
 }
 
-pub(super) fn tell_message(node: &Node, live: &LiveCall, leg: u16, way: Way, message: &Message, at: crate::moment::Moment) {
+pub(super) fn tell_message(
+    node: &Node,
+    live: &LiveCall,
+    leg: u16,
+    way: Way,
+    message: &Message,
+    at: crate::moment::Moment,
+) {
     let method = message.cseq_method().as_str();
     let what = match message.status() {
         Some(status) => format!("{status} {}", message.reason()),
