@@ -45,7 +45,7 @@ impl Call {
             phrase: phrase.to_owned(),
             reasons: match leg.terms.kind {
                 LegKind::Teams { .. } => reasons_from_teams(status, &leg.record.reasons),
-                LegKind::Carrier { .. } | LegKind::User { .. } => leg.record.reasons.clone(),
+                LegKind::Carrier { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => leg.record.reasons.clone(),
             },
             retry_after: retry_after.map(|RetryAfter(span)| span),
             local: None,

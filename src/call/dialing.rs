@@ -121,6 +121,7 @@ impl Call {
         for attempt in plan.attempts {
             let target = attempt.target.clone();
             let confirm = attempt.confirm.clone().or_else(|| confirm.cloned());
+            let confirm = confirm.filter(|_| !attempt.emergency);
             let mut ringing = Ringing::new(attempt, limit);
             let sid = match &self.app {
                 Some(app) if app.engaging && self.ringing.is_empty() => app.sid,

@@ -45,7 +45,7 @@ impl Ringing {
             silent_until: None,
             rings_until: None,
             limit: attempt.ringing.unwrap_or(limit),
-            failure: None,
+            failure: attempt.failed,
             over: false,
             child: None,
         }

@@ -429,6 +429,10 @@ impl Call {
         for (name, value) in &hop.headers {
             draft = draft.header(*name, value);
         }
+        for (name, value) in &hop.extra_headers {
+            // The plan holds none that can't be written.
+            draft = draft.clone().raw_header(name, value).unwrap_or(draft);
+        }
         if let Some((name, value)) = &invite.authorization {
             draft = draft.header(*name, value);
         }

@@ -368,7 +368,7 @@ impl CallTask {
 
     fn peer(&self, peer: &PeerName, verdict: &PeerVerdict) {
         // A device has no health of its own: it registers, or it is gone.
-        if matches!(peer, PeerName::User { .. }) {
+        if matches!(peer, PeerName::User { .. } | PeerName::Uri(_)) {
             return;
         }
         // An answer proves nothing about a hold-down that another call was told of.

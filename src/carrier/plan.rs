@@ -82,6 +82,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         to: format!("<sip:{number}@{host};user=phone>"),
         contact_user: identity.contact_user,
         headers,
+        extra_headers: Vec::new(),
         terms: terms(facts.config, carrier, gateway.listener),
         credentials: carrier.credentials.as_ref().map(|known| Credentials {
             realm: known.realm.clone(),

@@ -220,7 +220,7 @@ impl Loader {
             sbc.filter(|_| clean)
         });
         for (stem, tenant) in &mut self.tenants {
-            mistakes.extend(tenant.check(stem, facts.as_ref()).iter().cloned());
+            mistakes.extend(tenant.check(stem, folder, facts.as_ref()).iter().cloned());
         }
         let members: Vec<Member<'_>> = self.tenants.values().filter_map(TenantFile::member).collect();
         let names = check::names(&members, facts.as_ref().and_then(|facts| facts.base.as_ref()), mistakes);
@@ -238,10 +238,13 @@ impl Loader {
 
 impl TenantFile {
     /// Checks the tenant by itself, unless that was done with the same facts. Returns its mistakes.
-    fn check(&mut self, stem: &str, facts: Option<&MachineFacts>) -> &[Mistake] {
-        let known = self.checked.take().filter(|checked| checked.facts.as_ref() == facts);
+    fn check(&mut self, stem: &str, folder: Option<&Path>, facts: Option<&MachineFacts>) -> &[Mistake] {
+        // Its own text says nothing of secrets that stand elsewhere.
+        let elsewhere = self.file.raw.as_ref().is_some_and(RawTenant::reads_elsewhere);
+        let known = self.checked.take();
+        let known = known.filter(|checked| !elsewhere && checked.facts.as_ref() == facts);
         let checked = known.unwrap_or_else(|| {
-            let mut reader = Reader::new(&self.file.source, None);
+            let mut reader = Reader::new(&self.file.source, folder);
             let tenant = self
                 .file
                 .raw

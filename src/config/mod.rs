@@ -9,6 +9,7 @@
 mod check;
 mod checked;
 mod file;
+mod hook_url;
 mod load;
 mod mistake;
 mod names;
@@ -25,9 +26,12 @@ mod tests;
 mod watch;
 
 pub use checked::*;
+pub use hook_url::{HookProtocol, HookUrl};
 pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};
-pub use names::{CarrierId, HostName, Invalid, ListenerName, Secret, TenantFqdn, TenantId, UserName};
+pub use names::{
+    ApplicationName, CarrierId, HostName, Invalid, ListenerName, Secret, Sid, TenantFqdn, TenantId, UserName,
+};
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
 pub use schema::{FileKind, schema};

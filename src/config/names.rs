@@ -1,6 +1,7 @@
 //! Names that stand for a configured thing. A raw string becomes one of these at the border, or a reason why not.
 
 use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
 use std::fmt;
 use std::sync::Arc;
 
@@ -94,6 +95,39 @@ name! {
     UserName, user_name
 }
 
+name! {
+    /// An application of a tenant, as `[application.<name>]` names it.
+    ApplicationName, identifier
+}
+
+name! {
+    /// A UUID in lower case: what applications and the REST interface call an account or an application.
+    Sid, uuid
+}
+
+impl Sid {
+    /// The UUID that is always made of `name` (RFC 9562 §5.5, in a name space of our own).
+    pub fn derived(name: &str) -> Sid {
+        const SPACE: [u8; 16] = *b"portcullis sids\0";
+        let mut hash = Sha1::new();
+        hash.update(SPACE);
+        hash.update(name.as_bytes());
+        let mut bytes = [0; 16];
+        for (byte, hashed) in bytes.iter_mut().zip(hash.finalize()) {
+            *byte = hashed;
+        }
+        // Version 5, variant 10.
+        bytes[6] = bytes[6] & 0x0f | 0x50;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let digits = format!("{:032x}", u128::from_be_bytes(bytes));
+        let (time, rest) = digits.split_at(8);
+        let (mid, rest) = rest.split_at(4);
+        let (high, rest) = rest.split_at(4);
+        let (clock, node) = rest.split_at(4);
+        Sid(format!("{time}-{mid}-{high}-{clock}-{node}").into())
+    }
+}
+
 impl From<TenantFqdn> for HostName {
     fn from(name: TenantFqdn) -> HostName {
         HostName(name.0)
@@ -123,6 +157,17 @@ fn user_name(text: &str) -> Result<String, Invalid> {
     fits.then(|| text.to_owned()).ok_or(Invalid(
         "1 to 64 letters, digits, '-', '_', '.', '+' or '~', without the realm",
     ))
+}
+
+fn uuid(text: &str) -> Result<String, Invalid> {
+    let dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    let fits = text.len() == 36
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| if dash(at) { b == b'-' } else { b.is_ascii_hexdigit() });
+    fits.then(|| text.to_ascii_lowercase())
+        .ok_or(Invalid("a UUID such as 6f1c2b9e-8d3a-4a55-9b07-2f4f0e6a1c3d"))
 }
 
 fn host_name(text: &str) -> Result<String, Invalid> {
@@ -219,6 +264,22 @@ mod tests {
                 panic!("{text} was accepted")
             };
             assert!(expected.contains(why), "{text}: {expected}");
+        }
+    }
+
+    #[test]
+    fn a_derived_sid_is_a_uuid_and_stays() {
+        let sid = Sid::derived("account/contoso");
+        assert_eq!(Sid::parse(sid.as_str()), Ok(sid.clone()));
+        assert_eq!(sid.as_str().as_bytes()[14], b'5', "{sid}");
+        assert_eq!(sid.as_str(), "SIDHERE");
+        assert_ne!(sid, Sid::derived("account/fabrikam"));
+        for wrong in [
+            "",
+            "6f1c2b9e8d3a4a559b072f4f0e6a1c3d",
+            "6f1c2b9e-8d3a-4a55-9b07-2f4f0e6a1c3g",
+        ] {
+            assert!(Sid::parse(wrong).is_err(), "{wrong}");
         }
     }
 

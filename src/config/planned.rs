@@ -3,25 +3,14 @@
 
 use super::schema::FileKind;
 
-const APPLICATIONS: &str = "applications are not built into this version";
 const HOOK: &str = "users are in the tenant's file in this version";
 
 /// Why `name`, at `path` from the root of the file, can't be used yet.
 pub fn key(kind: FileKind, path: &[&str], name: &str) -> Option<&'static str> {
     match (kind, path, name) {
         (FileKind::Tenant, [], "registration_hook") => Some(HOOK),
-        (FileKind::Tenant, [], "application" | "applications" | "hook") => Some(APPLICATIONS),
-        (FileKind::Tenant, ["numbers", "to"], "application") => Some(APPLICATIONS),
         (FileKind::Sbc, ["carriers"], "srtp") => Some("media toward carriers is plain RTP in this version"),
         (FileKind::Sbc, ["carriers"], "register") => Some("registering at a carrier is not built into this version"),
-        _ => None,
-    }
-}
-
-/// Why the value at `path` can't be a table yet.
-pub fn table(kind: FileKind, path: &[&str]) -> Option<&'static str> {
-    match (kind, path) {
-        (FileKind::Tenant, ["from_teams"]) => Some(APPLICATIONS),
         _ => None,
     }
 }

@@ -198,16 +198,7 @@ impl Walk<'_> {
             (Shape::Flag, DeValue::Boolean(_)) => true,
             (_, value) => {
                 let found = kind_of(value);
-                let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-                match (value.as_table(), planned::table(self.kind, &path)) {
-                    (Some(_), Some(reason)) => {
-                        let key = self.path.last().map(String::as_str).unwrap_or_default();
-                        let message = format!("`{key}` can't be a table yet: {reason}");
-                        self.mistakes
-                            .push(Mistake::at(self.source, span, message).expected(shape.describe()));
-                    }
-                    _ => self.wrong(shape, span, found),
-                }
+                self.wrong(shape, span, found);
                 false
             }
         }
@@ -256,10 +247,8 @@ impl Shape {
             Shape::Text(choices) => one_of(choices.iter().map(String::as_str), "\""),
             Shape::WordOrTable(choices, table) => {
                 let keys = one_of(table.keys.keys().map(String::as_str), "");
-                format!(
-                    "{}, or a table with {keys}",
-                    one_of(choices.iter().map(String::as_str), "\"")
-                )
+                let words = Shape::Text(choices.clone()).describe();
+                format!("{words}, or a table with {keys}")
             }
             Shape::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Shape::Flag => "true or false".to_owned(),

@@ -1,5 +1,6 @@
 //! The dial plan: attempts rung in parallel, each a list of hops tried in order.
 
+use super::outcome::AttemptFailure;
 use super::target_name::TargetName;
 use crate::app::verb::Hook;
 use crate::sdp::LegProfile;
@@ -30,7 +31,11 @@ pub struct Attempt {
     pub ringing: Option<Duration>,
     /// The application that screens it before the caller gets it.
     pub confirm: Option<Hook>,
+    /// An emergency call: nothing screens it, no limit applies to it (promise 6).
+    pub emergency: bool,
     pub hops: Vec<PlannedHop>,
+    /// Without hops: why there are none, and the code that stands for it.
+    pub failed: Option<AttemptFailure>,
 }
 
 impl Attempt {
@@ -40,7 +45,17 @@ impl Attempt {
             target: None,
             ringing: None,
             confirm: None,
+            emergency: false,
             hops,
+            failed: None,
+        }
+    }
+
+    /// A destination that can't be rung at all: it fails at once, and the others ring on.
+    pub fn hopeless(failure: AttemptFailure) -> Attempt {
+        Attempt {
+            failed: Some(failure),
+            ..Attempt::routed(Vec::new())
         }
     }
 }
@@ -62,6 +77,8 @@ pub struct PlannedHop {
     pub contact_user: String,
     /// Headers beyond those that every INVITE has: identity, privacy, history.
     pub headers: Vec<(HeaderName, String)>,
+    /// Headers that an application adds, their names as it wrote them.
+    pub extra_headers: Vec<(String, String)>,
     pub terms: Arc<LegTerms>,
     pub credentials: Option<Credentials>,
     /// No response at all within this: the next hop is tried.
@@ -81,12 +98,14 @@ pub enum PeerName {
     Gateway { carrier: Arc<str>, gateway: Arc<str> },
     /// A device of a registered user: `alice@sip.contoso.example`, `udp:192.0.2.9:5060`.
     User { user: Arc<str>, device: Arc<str> },
+    /// A server that an application named by SIP URI: its host, and the port when one was written.
+    Uri(Arc<str>),
 }
 
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PeerName::Hub(host) => f.write_str(host),
+            PeerName::Hub(host) | PeerName::Uri(host) => f.write_str(host),
             PeerName::Gateway { carrier, gateway } => write!(f, "{carrier}/{gateway}"),
             PeerName::User { user, device } => write!(f, "{user}/{device}"),
         }
@@ -135,6 +154,10 @@ pub enum LegKind {
     /// A registered user's device.
     User {
         tenant: Arc<str>,
+    },
+    /// A server that an application named by SIP URI.
+    SipUri {
+        host: Arc<str>,
     },
 }
 

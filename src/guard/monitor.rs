@@ -199,7 +199,7 @@ fn spread(most: Duration) -> Duration {
 fn known(config: &Config, peer: &PeerName) -> bool {
     match peer {
         PeerName::Hub(host) => config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == &**host),
-        PeerName::User { .. } => false,
+        PeerName::User { .. } | PeerName::Uri(_) => false,
         PeerName::Gateway { carrier, .. } => config.sbc.carriers.iter().any(|known| known.id.as_str() == &**carrier),
     }
 }

@@ -88,6 +88,7 @@ fn hop(call: UserCall<'_>, binding: &Binding) -> PlannedHop {
         to: format!("<sip:{aor}>"),
         contact_user,
         headers,
+        extra_headers: Vec::new(),
         terms: terms(call.config, call.tenant, user, binding.listener, binding.behind_nat),
         credentials: None,
         first_response: call.config.sbc.registrar.response_timeout,

@@ -51,6 +51,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         to: format!("<sip:{number}@{};user=phone>", tenant.fqdn),
         contact_user,
         headers,
+        extra_headers: Vec::new(),
         terms: terms(facts.config, tenant),
         credentials: None,
         first_response: teams.response_timeout,

@@ -149,7 +149,7 @@ impl Rig {
         let invite = self.last_invite();
         let sdp = match self.call.legs()[usize::from(invite.leg.0)].terms.kind {
             LegKind::Teams { .. } => teams_sdp("sendrecv"),
-            LegKind::Carrier { .. } | LegKind::User { .. } => carrier_sdp("sendrecv"),
+            LegKind::Carrier { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => carrier_sdp("sendrecv"),
         };
         self.respond(&invite, reply(200).sdp(sdp));
         self.ack(LegIndex::CALLER, "");

@@ -1,6 +1,7 @@
 //! User names and passwords. The password comes from the file itself, from the environment or from a file of its own.
 
 use super::reader::Reader;
+use super::secret;
 use crate::config::checked::Credentials;
 use crate::config::names::Secret;
 use crate::config::raw::{At, RawCredentials};
@@ -75,35 +76,7 @@ fn password(raw: &RawCredentials, reader: &mut Reader<'_>) -> Option<Secret> {
         return Some(Secret::new(&password.value().0));
     }
     if let Some(variable) = &raw.password_env {
-        let found = std::env::var(variable.value())
-            .ok()
-            .filter(|password| !password.is_empty());
-        if found.is_none() {
-            reader.fault_expecting(
-                variable.span(),
-                format!("the environment has no {}", variable.value()),
-                "a variable that holds the password",
-            );
-        }
-        return found.as_deref().map(Secret::new);
+        return secret::from_environment(variable, reader);
     }
-    let file = raw.password_file.as_ref()?;
-    let path = reader.path(file.value());
-    match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim_end_matches(['\r', '\n']).is_empty() => {
-            Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
-        }
-        Ok(_) => {
-            reader.fault(file.span(), format!("{} is empty", path.display()));
-            None
-        }
-        Err(error) => {
-            reader.fault_expecting(
-                file.span(),
-                format!("{} can't be read: {error}", path.display()),
-                "a file that holds the password",
-            );
-            None
-        }
-    }
+    secret::from_file(raw.password_file.as_ref()?, reader)
 }

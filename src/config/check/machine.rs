@@ -3,7 +3,7 @@
 use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
-use super::{carrier, teams, users};
+use super::{application, carrier, teams, users};
 use crate::config::checked::{
     Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Media, PortRange, Sbc, Timers, UnknownSource,
 };
@@ -40,6 +40,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         .map(|carrier| carrier.value().id.value().as_str())
         .collect();
     let registrar = users::registrar(raw.registrar.as_ref(), reader);
+    let application_servers = application::servers(raw.application_servers.as_ref(), reader);
     let emergency = emergency(raw.emergency.as_ref(), &ids, reader);
     let guard = guard(raw.guard.as_ref(), reader);
     let admin = admin(raw.admin.as_ref(), reader);
@@ -57,6 +58,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
             .map(|carrier| carrier.map(Arc::new))
             .collect::<Option<Vec<_>>>()?,
         registrar: registrar?,
+        application_servers: application_servers?,
         emergency: emergency?,
         guard: guard?,
         admin: admin?,

@@ -2,12 +2,14 @@
 //! first. May read the environment and files that hold passwords, and look whether certificate files are there.
 
 mod address;
+mod application;
 mod carrier;
 mod credentials;
 mod listener;
 mod machine;
 mod numbers;
 mod reader;
+mod secret;
 mod teams;
 mod tenant;
 mod together;

@@ -133,6 +133,19 @@ impl<'r> Reader<'r> {
             .map_or_else(|| PathBuf::from(text), |folder| folder.join(text))
     }
 
+    /// A path to a folder that has to be there.
+    pub fn folder_there(&mut self, text: &At<String>) -> PathBuf {
+        let path = self.path(text.value());
+        if self.folder.is_some() && !path.is_dir() {
+            self.fault_expecting(
+                text.span(),
+                format!("there is no folder {}", path.display()),
+                "a folder; relative paths begin at the configuration folder",
+            );
+        }
+        path
+    }
+
     /// A path to a file that has to be there.
     pub fn file(&mut self, text: &At<String>) -> PathBuf {
         let path = self.path(text.value());

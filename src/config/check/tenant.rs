@@ -1,5 +1,6 @@
 //! `tenants/<name>.toml`: one tenant by itself.
 
+use super::application;
 use super::carrier::references;
 use super::machine::{duplicates, limits};
 use super::reader::Reader;
@@ -63,6 +64,11 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         spans.as_deref(),
         reader,
     );
+    let account = application::account(stem, raw, reader);
+    let from_teams = match raw.from_teams.as_ref().map(At::value) {
+        None | Some(RawFromTeams::Carriers) => Some(FromTeams::Carriers),
+        Some(RawFromTeams::Application(name)) => application::reference(name, raw, reader).map(FromTeams::Application),
+    };
     let outside_caller = outside_caller(raw.caller.as_ref(), numbers.as_deref(), reader);
     Some(Tenant {
         id: id.ok()?,
@@ -71,9 +77,8 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         domains: domains?,
         realm: realm?,
         carriers: carriers.filter(|carriers| !carriers.is_empty())?,
-        from_teams: match raw.from_teams.as_ref().map(At::value) {
-            None | Some(RawFromTeams::Carriers) => FromTeams::Carriers,
-        },
+        from_teams: from_teams?,
+        account: account?,
         numbers: numbers?,
         outside_caller: outside_caller?,
         limits: limits(raw.limits.as_ref()),
@@ -138,7 +143,10 @@ fn number(
             Destination::Carrier(known.into_iter().next()?)
         }
         (Some(RawTo::User(text)), false) => Destination::User(registered_user(text, tenant, reader)?),
-        (Some(RawTo::Carrier(_) | RawTo::User(_)), true) => {
+        (Some(RawTo::Application(name)), false) => {
+            Destination::Application(application::reference(name, tenant, reader)?)
+        }
+        (Some(RawTo::Carrier(_) | RawTo::User(_) | RawTo::Application(_)), true) => {
             let place = raw.voicemail.as_ref().map_or(place, At::span);
             reader.fault_expecting(
                 place,

@@ -50,6 +50,18 @@ pub fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut V
                 claim(&mut names.realms, &mut places, name, position, span, members, mistakes);
             }
         }
+        let account = &member.tenant.account;
+        let sid = (member.raw.account_sid.as_ref(), &account.sid, true);
+        let applications = member.raw.application.values().zip(&account.applications);
+        let sids = applications.map(|(raw, application)| (raw.value().sid.as_ref(), &application.sid, false));
+        for (text, sid, is_account) in std::iter::once(sid).chain(sids) {
+            let index = match is_account {
+                true => &mut names.accounts,
+                false => &mut names.applications,
+            };
+            let span = text.map_or(0..0, At::span);
+            claim(index, &mut places, sid.as_str(), position, span, members, mistakes);
+        }
         for (text, domain) in member.raw.domains.iter().zip(&member.tenant.domains) {
             claim(
                 &mut names.domains,

@@ -1,6 +1,6 @@
 //! `sbc.toml`: the machine.
 
-use super::{Carrier, RegistrarSettings, Teams};
+use super::{ApplicationServers, Carrier, RegistrarSettings, Teams};
 use crate::config::names::{CarrierId, HostName, ListenerName};
 use crate::config::network::Network;
 use crate::config::number::DialString;
@@ -24,6 +24,7 @@ pub struct Sbc {
     /// In the order of the file.
     pub carriers: Vec<Arc<Carrier>>,
     pub registrar: RegistrarSettings,
+    pub application_servers: ApplicationServers,
     pub emergency: Emergency,
     pub guard: Guard,
     pub admin: Admin,

@@ -2,12 +2,14 @@
 //!
 //! A [`Config`] is immutable and cheap to share (`Arc`); a reload makes a new one. Calls keep the one they began with.
 
+mod application;
 mod carrier;
 mod machine;
 mod teams;
 mod tenant;
 mod users;
 
+pub use application::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod, Speech};
 pub use carrier::{
     BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
     Gateway, History, Identification, NumberFormat, NumberRule, NumberRules, PrivateCaller,
@@ -20,7 +22,7 @@ pub use teams::{Hub, Teams};
 pub use tenant::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 pub use users::{Reach, Realm, RegistrarSettings, User, UserSecret};
 
-use super::names::{CarrierId, TenantId};
+use super::names::{CarrierId, Sid, TenantId};
 use super::number::E164;
 use super::number_index::NumberIndex;
 use std::collections::HashMap;
@@ -45,6 +47,10 @@ pub(super) struct TenantNames {
     pub hosts: HashMap<Box<str>, usize>,
     pub domains: HashMap<Box<str>, usize>,
     pub realms: HashMap<Box<str>, usize>,
+    /// By `account_sid`.
+    pub accounts: HashMap<Box<str>, usize>,
+    /// The owners of applications, by `application_sid`.
+    pub applications: HashMap<Box<str>, usize>,
 }
 
 impl Config {
@@ -71,6 +77,18 @@ impl Config {
             None => *names.get(name.to_ascii_lowercase().as_str())?,
         };
         self.tenants.get(position)
+    }
+
+    /// The tenant whose account this is.
+    pub fn account(&self, sid: &Sid) -> Option<&Arc<Tenant>> {
+        self.tenants.get(*self.names.accounts.get(sid.as_str())?)
+    }
+
+    /// The application with this `application_sid`, and whose it is.
+    pub fn application(&self, sid: &Sid) -> Option<(&Arc<Tenant>, &Arc<Application>)> {
+        let tenant = self.tenants.get(*self.names.applications.get(sid.as_str())?)?;
+        let application = tenant.account.applications.iter().find(|known| known.sid == *sid)?;
+        Some((tenant, application))
     }
 
     /// The tenant with this id.

@@ -1,7 +1,7 @@
 //! `tenants/<name>.toml`: a customer.
 
-use super::{Limits, Realm};
-use crate::config::names::{CarrierId, HostName, TenantFqdn, TenantId, UserName};
+use super::{Account, Limits, Realm};
+use crate::config::names::{ApplicationName, CarrierId, HostName, TenantFqdn, TenantId, UserName};
 use crate::config::number::{E164, NumberSpan};
 
 /// A tenant. Its numbers, names and carriers are nobody else's business (TEAMS-108).
@@ -15,6 +15,8 @@ pub struct Tenant {
     pub domains: Vec<HostName>,
     /// Whom the tenant's users register with; `None`: it has none.
     pub realm: Option<Realm>,
+    /// As applications and the REST interface see the tenant.
+    pub account: Account,
     /// Tried in order for calls out of Teams.
     pub carriers: Vec<CarrierId>,
     pub from_teams: FromTeams,
@@ -33,10 +35,12 @@ impl Tenant {
 }
 
 /// What decides about calls out of Teams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FromTeams {
     /// The tenant's carriers in order.
     Carriers,
+    /// An application of the tenant. Emergency calls never get there.
+    Application(ApplicationName),
 }
 
 /// Numbers of a tenant and where calls to them go.
@@ -56,6 +60,8 @@ pub enum Destination {
     Carrier(CarrierId),
     /// A user that registers with the tenant's realm.
     User(UserName),
+    /// An application of the tenant is asked.
+    Application(ApplicationName),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! `sbc.toml` as typed.
 
-use super::{At, DurationText, RawCarrier, RawRegistrar, SizeText};
+use super::{At, DurationText, RawApplicationServers, RawCarrier, RawRegistrar, SizeText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub struct RawSbc {
     pub carriers: Vec<At<RawCarrier>>,
     /// Users that register here.
     pub registrar: Option<RawRegistrar>,
+    /// The servers that applications are asked at, and where sounds come from.
+    pub application_servers: Option<RawApplicationServers>,
     /// Numbers that pass before everything else.
     pub emergency: Option<RawEmergency>,
     /// Who is let in, and how much of it.

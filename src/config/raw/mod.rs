@@ -3,12 +3,14 @@
 //! The doc comments here are the descriptions in the JSON Schema and in `docs/configuration.md`; `default` is what the
 //! checker puts where the key is absent (a test compares the two).
 
+mod application;
 mod carrier;
 mod machine;
 mod tenant;
 mod users;
 mod value;
 
+pub use application::{RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable};
 pub use carrier::{
     RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawFailover, RawFormat, RawGateway, RawHeader,
     RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawSource,

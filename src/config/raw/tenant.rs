@@ -1,8 +1,10 @@
 //! `tenants/<name>.toml` as typed.
 
-use super::{At, RawLimits, RawUser};
+use super::{At, RawApplication, RawLimits, RawUser, SecretText};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A tenant: its names, numbers and carriers. One file each, `tenants/<name>.toml`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,7 +26,18 @@ pub struct RawTenant {
     pub users: Vec<At<RawUser>>,
     /// Carriers for calls out of Teams, tried in this order.
     pub carriers: At<Vec<At<String>>>,
-    /// What decides about calls out of Teams.
+    /// Applications, by name: servers of yours that are asked what to do with a call.
+    #[serde(default)]
+    pub application: BTreeMap<String, At<RawApplication>>,
+    /// `account_sid`, a UUID. Without it: one made of the tenant's name, always the same.
+    pub account_sid: Option<At<String>>,
+    /// Signs requests to applications.
+    pub webhook_secret: Option<At<SecretText>>,
+    /// The environment variable that holds it.
+    pub webhook_secret_env: Option<At<String>>,
+    /// The file that holds it; a line end after it is not part of it. Relative paths begin at the configuration folder.
+    pub webhook_secret_file: Option<At<String>>,
+    /// What decides about calls out of Teams: the carriers in order, or an application. Emergency calls never ask one.
     #[schemars(extend("default" = "carriers"))]
     pub from_teams: Option<At<RawFromTeams>>,
     /// The tenant's numbers and where calls to them go.
@@ -36,11 +49,33 @@ pub struct RawTenant {
     pub limits: Option<RawLimits>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+impl RawTenant {
+    /// Where the first form of `webhook_secret` stands.
+    pub fn webhook_secret_place(&self) -> Range<usize> {
+        let text = self.webhook_secret.as_ref().map(At::span);
+        let others = [&self.webhook_secret_env, &self.webhook_secret_file];
+        text.or_else(|| others.into_iter().flatten().map(At::span).next())
+            .unwrap_or_default()
+    }
+
+    /// Whether something of the tenant stands in the environment or in other files, so that the same text may mean
+    /// something else tomorrow.
+    pub fn reads_elsewhere(&self) -> bool {
+        self.webhook_secret_env.is_some()
+            || self.webhook_secret_file.is_some()
+            || self
+                .application
+                .values()
+                .any(|application| application.value().reads_elsewhere())
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum RawFromTeams {
     Carriers,
+    Application(At<String>),
 }
 
 /// One number or one range.
@@ -53,7 +88,7 @@ pub struct RawNumber {
     /// range the wider.
     pub range: Option<At<String>>,
     /// Where calls to it go: to the Teams user who has it, or, while it still lives on a PBX or another trunk, to that
-    /// carrier of `sbc.toml`, or to a user that registers here (`name@realm`).
+    /// carrier of `sbc.toml`, to a user that registers here (`name@realm`), or to an application.
     #[schemars(extend("default" = "teams"))]
     pub to: Option<At<RawTo>>,
     /// Straight to the user's voicemail, without ringing.
@@ -68,6 +103,7 @@ pub enum RawTo {
     Teams,
     Carrier(At<String>),
     User(At<String>),
+    Application(At<String>),
 }
 
 /// Calls out of Teams whose caller number is not the tenant's.

@@ -120,6 +120,7 @@ fn write_defaults(schema: &Value, root: &Value, table: &mut toml::Table, path: &
             "dns",
             "timers",
             "emergency",
+            "application_servers",
         ];
         match (target["type"].as_str(), table.get_mut(key)) {
             (Some("object"), Some(toml::Value::Table(inner))) => write_defaults(target, root, inner, &place, written),
@@ -175,7 +176,17 @@ fn section(table: &Value, root: &Value, path: &str, out: &mut String) {
         } else {
             format!("{path}.{key}")
         };
-        if target["properties"].is_object() {
+        let named = resolve(&target["additionalProperties"], root);
+        let forms = target["oneOf"].as_array().into_iter().flatten();
+        let table_form = forms
+            .map(|form| resolve(form, root))
+            .find(|form| form["properties"].as_object().is_some_and(|keys| keys.len() > 1));
+        if let Some(table) = table_form {
+            inner.push((format!("{place} = {{ … }}"), place, table));
+        } else if named["properties"].is_object() {
+            let place = format!("{place}.<name>");
+            inner.push((format!("[{place}]"), place, named));
+        } else if target["properties"].is_object() {
             inner.push((format!("[{place}]"), place, target));
         } else if items["properties"].is_object() {
             inner.push((format!("[[{place}]]"), place, items));

@@ -117,7 +117,7 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
     record.facts.carrier.as_deref().or_else(|| {
         record.legs.iter().rev().find_map(|leg| match &leg.peer {
             Some(PeerName::Gateway { carrier, .. }) => Some(&**carrier),
-            Some(PeerName::Hub(_) | PeerName::User { .. }) | None => None,
+            Some(PeerName::Hub(_) | PeerName::User { .. } | PeerName::Uri(_)) | None => None,
         })
     })
 }

@@ -104,7 +104,7 @@ impl CallMetrics {
             CallNews::Silent { .. } => self.silent.with_label_values(&[facts.direction.label()]).inc(),
             // A device's address is a peer's word, and no label.
             CallNews::Hunting {
-                from: PeerName::User { .. },
+                from: PeerName::User { .. } | PeerName::Uri(_),
                 ..
             } => self.hunts.with_label_values(&["user"]).inc(),
             CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),

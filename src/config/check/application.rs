@@ -1,0 +1,309 @@
+//! `[application.<name>]` and `account_sid` of a tenant; `[application_servers]` of the machine.
+
+use super::machine::flag;
+use super::reader::Reader;
+use super::secret;
+use crate::config::checked::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod, Speech};
+use crate::config::hook_url::{HookProtocol, HookUrl};
+use crate::config::mistake::Mistake;
+use crate::config::names::{ApplicationName, Invalid, Secret, Sid};
+use crate::config::network::Network;
+use crate::config::raw::{At, RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable, RawTenant};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The account of the tenant `stem`, or `None` when something was wrong.
+pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Option<Account> {
+    let sid = match &raw.account_sid {
+        Some(text) => reader.parse(text, "account_sid", Sid::parse),
+        None => Some(Sid::derived(&format!("account/{stem}"))),
+    };
+    let shared = secret::check(
+        &secret::Forms {
+            what: "webhook_secret",
+            place: raw.webhook_secret_place(),
+            text: raw.webhook_secret.as_ref(),
+            variable: raw.webhook_secret_env.as_ref(),
+            file: raw.webhook_secret_file.as_ref(),
+        },
+        reader,
+    );
+    let checked: Vec<Option<Application>> = raw
+        .application
+        .iter()
+        .map(|(name, application)| check(stem, name, application, raw, shared.clone().flatten(), reader))
+        .collect();
+    distinct_sids(raw, &checked, reader);
+    let applications: Option<Vec<Arc<Application>>> = checked
+        .into_iter()
+        .map(|application| application.map(Arc::new))
+        .collect();
+    shared?;
+    Some(Account {
+        sid: sid?,
+        applications: applications?,
+    })
+}
+
+fn check(
+    stem: &str,
+    name: &str,
+    raw: &At<RawApplication>,
+    tenant: &RawTenant,
+    shared: Option<Secret>,
+    reader: &mut Reader<'_>,
+) -> Option<Application> {
+    let (place, raw) = (raw.span(), raw.value());
+    let parsed = ApplicationName::parse(name).map_err(|Invalid(expected)| {
+        reader.fault_expecting(
+            place.clone(),
+            format!("{name:?} is no name for an application"),
+            expected,
+        );
+    });
+    let sid = match &raw.sid {
+        Some(text) => reader.parse(text, "sid", Sid::parse),
+        None => Some(Sid::derived(&format!("application/{stem}/{name}"))),
+    };
+    let hook = hook(&raw.hook, reader);
+    let status_hook = match &raw.call_status_hook {
+        Some(raw) => self::hook(raw, reader)
+            .and_then(|hook| {
+                of_http(
+                    hook,
+                    raw,
+                    "events of an application on the WebSocket API go over its socket",
+                    reader,
+                )
+            })
+            .map(Some),
+        None => Some(None),
+    };
+    let fallback = match &raw.fallback {
+        Some(raw) => fallback(name, raw, tenant, reader).map(Some),
+        None => Some(None),
+    };
+    let secret = secret::check(
+        &secret::Forms {
+            what: "webhook_secret",
+            place,
+            text: raw.webhook_secret.as_ref(),
+            variable: raw.webhook_secret_env.as_ref(),
+            file: raw.webhook_secret_file.as_ref(),
+        },
+        reader,
+    );
+    let speech = raw.speech.as_ref();
+    let language = match speech.and_then(|speech| speech.language.as_ref()) {
+        Some(text) => reader.parse(text, "language", speech_word),
+        None => Some("en-US".to_owned()),
+    };
+    let voice = reader.parse_optional(speech.and_then(|speech| speech.voice.as_ref()), "voice", speech_word);
+    Some(Application {
+        name: parsed.ok()?,
+        sid: sid?,
+        hook: hook?,
+        status_hook: status_hook?,
+        fallback: fallback?,
+        secret: secret?.or(shared),
+        speech: Speech {
+            language: language?,
+            voice: voice?,
+        },
+    })
+}
+
+/// A child process gets it as an argument: nothing that looks like an option, no path.
+fn speech_word(text: &str) -> Result<String, Invalid> {
+    let fits = (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'+' | b'.'));
+    fits.then(|| text.to_owned())
+        .ok_or(Invalid("1 to 64 letters, digits, '-', '_', '+' or '.'"))
+}
+
+fn hook(raw: &At<RawHook>, reader: &mut Reader<'_>) -> Option<Hook> {
+    match raw.value() {
+        RawHook::Text(text) => match HookUrl::parse(text) {
+            Ok(url) => Some(Hook {
+                url,
+                method: HookMethod::Post,
+                login: None,
+            }),
+            Err(Invalid(expected)) => {
+                reader.fault_expecting(raw.span(), format!("{text:?} is no URL of a hook"), expected);
+                None
+            }
+        },
+        RawHook::Table(table) => hook_table(raw, table, reader),
+    }
+}
+
+fn hook_table(raw: &At<RawHook>, table: &RawHookTable, reader: &mut Reader<'_>) -> Option<Hook> {
+    let url = reader.parse(&table.url, "URL of a hook", HookUrl::parse);
+    let socket = url
+        .as_ref()
+        .is_some_and(|url| url.protocol() == HookProtocol::WebSocket);
+    if let (true, Some(method)) = (socket, &table.method) {
+        reader.fault_expecting(
+            method.span(),
+            "the WebSocket API has no method",
+            "no `method`, or a URL of http or https",
+        );
+        return None;
+    }
+    let password = secret::check(
+        &secret::Forms {
+            what: "password",
+            place: raw.span(),
+            text: table.password.as_ref(),
+            variable: table.password_env.as_ref(),
+            file: table.password_file.as_ref(),
+        },
+        reader,
+    );
+    let username = reader.parse_optional(table.username.as_ref(), "user name", |text| {
+        // A colon would end the name (RFC 7617 §2).
+        let fits = !text.is_empty() && !text.contains(|c: char| c.is_control() || c == ':');
+        fits.then(|| text.to_owned())
+            .ok_or(Invalid("a text without colons or line ends"))
+    });
+    let login = match (username?, password?) {
+        (Some(username), Some(password)) => Some(HookLogin { username, password }),
+        (None, None) => None,
+        (Some(_), None) => {
+            let place = table.username.as_ref().map_or(raw.span(), At::span);
+            reader.fault_expecting(
+                place,
+                "a user name without a password",
+                "one of `password`, `password_env` and `password_file` too",
+            );
+            return None;
+        }
+        (None, Some(_)) => {
+            reader.fault_expecting(raw.span(), "a password without a user name", "`username` too");
+            return None;
+        }
+    };
+    let method = match table.method.as_ref().map(At::value) {
+        Some(RawHookMethod::Get) => HookMethod::Get,
+        Some(RawHookMethod::Post) | None => HookMethod::Post,
+    };
+    Some(Hook {
+        url: url?,
+        method,
+        login,
+    })
+}
+
+fn of_http(hook: Hook, raw: &At<RawHook>, why: &str, reader: &mut Reader<'_>) -> Option<Hook> {
+    if hook.url.protocol() == HookProtocol::Http {
+        return Some(hook);
+    }
+    let place = match raw.value() {
+        RawHook::Text(_) => raw.span(),
+        RawHook::Table(table) => table.url.span(),
+    };
+    reader.fault_expecting(
+        place,
+        format!("this hook can't be a WebSocket: {why}"),
+        "a URL of http or https",
+    );
+    None
+}
+
+/// The hook of another application, or one of its own.
+fn fallback(name: &str, raw: &At<RawHook>, tenant: &RawTenant, reader: &mut Reader<'_>) -> Option<Fallback> {
+    const WHY: &str = "it is asked one question, when the application itself is out of reach";
+    let named = match raw.value() {
+        RawHook::Text(text) if !text.contains("://") => text,
+        _ => {
+            let hook = hook(raw, reader)?;
+            let hook = of_http(hook, raw, WHY, reader)?;
+            return Some(Fallback {
+                application: None,
+                hook,
+            });
+        }
+    };
+    if named == name {
+        reader.fault_expecting(
+            raw.span(),
+            "an application can't be its own fallback",
+            "another one, or a URL",
+        );
+        return None;
+    }
+    let Some(other) = tenant.application.get(named) else {
+        unknown(named, raw.span(), tenant, reader);
+        return None;
+    };
+    // Its own mistakes are told where it stands.
+    let mut silent = Reader::new(reader.source, reader.folder);
+    let hook = hook(&other.value().hook, &mut silent)?;
+    if hook.url.protocol() != HookProtocol::Http {
+        let message = format!("application {named:?} is on the WebSocket API: {WHY}");
+        reader.fault_expecting(raw.span(), message, "an application with a URL of http or https");
+        return None;
+    }
+    Some(Fallback {
+        application: ApplicationName::parse(named).ok(),
+        hook,
+    })
+}
+
+/// The application that a number or `from_teams` names.
+pub fn reference(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_>) -> Option<ApplicationName> {
+    if tenant.application.contains_key(text.value().as_str()) {
+        return ApplicationName::parse(text.value()).ok();
+    }
+    unknown(text.value(), text.span(), tenant, reader);
+    None
+}
+
+fn unknown(name: &str, place: std::ops::Range<usize>, tenant: &RawTenant, reader: &mut Reader<'_>) {
+    let names: Vec<&str> = tenant.application.keys().map(String::as_str).collect();
+    let mistake = Mistake::at(reader.source, place, format!("there is no application {name:?}"));
+    let mistake = mistake.near(name, names.iter().copied());
+    reader.mistakes.push(match names.as_slice() {
+        [] => mistake.expected(format!("[application.{name}] in this file")),
+        names => mistake.expected(format!("one of [application.…] in this file: {}", names.join(", "))),
+    });
+}
+
+fn distinct_sids(raw: &RawTenant, checked: &[Option<Application>], reader: &mut Reader<'_>) {
+    let mut seen: HashMap<&Sid, &ApplicationName> = HashMap::new();
+    for (raw, application) in raw.application.values().zip(checked) {
+        let Some(application) = application else { continue };
+        if let Some(other) = seen.insert(&application.sid, &application.name) {
+            let place = raw.value().sid.as_ref().map_or(raw.span(), At::span);
+            let message = format!("{} is the sid of application {:?} too", application.sid, other.as_str());
+            reader.fault_expecting(place, message, "another UUID, or no `sid`");
+        }
+    }
+}
+
+/// How application servers are reached, or `None` when something was wrong.
+pub fn servers(raw: Option<&RawApplicationServers>, reader: &mut Reader<'_>) -> Option<ApplicationServers> {
+    let allow_networks = reader.parse_list(raw.map_or(&[], |raw| &raw.allow_networks), "network", Network::parse);
+    let mut time = |text: Option<&At<_>>, seconds| reader.duration(text, Duration::from_secs(seconds));
+    let connect_timeout = time(raw.and_then(|raw| raw.connect_timeout.as_ref()), 2);
+    let timeout = time(raw.and_then(|raw| raw.timeout.as_ref()), 10);
+    let initial_timeout = time(raw.and_then(|raw| raw.initial_timeout.as_ref()), 5);
+    let max_answer = reader.size(raw.and_then(|raw| raw.max_answer.as_ref()), 256_000);
+    let media_folder = raw
+        .and_then(|raw| raw.media_folder.as_ref())
+        .map(|folder| reader.folder_there(folder));
+    Some(ApplicationServers {
+        allow_networks: allow_networks?,
+        allow_loopback: flag(raw.and_then(|raw| raw.allow_loopback.as_ref()), false),
+        connect_timeout: connect_timeout?,
+        timeout: timeout?,
+        initial_timeout: initial_timeout?,
+        max_answer: max_answer?,
+        media_folder,
+    })
+}
