@@ -76,23 +76,6 @@ impl TryFrom<String> for CallSid {
     }
 }
 
-/// A UUID that is always the same for the same names: for accounts and applications whose files name none.
-pub fn derived(names: &[&str]) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hasher = Sha256::new();
-    for name in names {
-        hasher.update(name.as_bytes());
-        hasher.update([0]);
-    }
-    let hash = hasher.finalize();
-    let bits = hash
-        .iter()
-        .take(16)
-        .fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    // Version 8: made by rules of one's own (RFC 9562 §5.8).
-    CallSid((CallSid::from_random(bits).0 & !(0xf << 76)) | (8 << 76)).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,11 +100,5 @@ mod tests {
         ] {
             assert_eq!(CallSid::parse(wrong), None);
         }
-    }
-
-    #[test]
-    fn a_derived_name_is_stable_and_keeps_names_apart() {
-        assert_eq!(derived(&["contoso"]), derived(&["contoso"]));
-        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
     }
 }

@@ -13,7 +13,7 @@
 //! | hold, resume, codec | `change` |
 //! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
-//! | an application's terms, lines and questions | `application`, `asking`, `describing` |
+//! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
 //! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands` |
 //! | calls that it places | `engaging` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
@@ -23,6 +23,7 @@
 //! | commands of an application, read | `wishes` |
 
 mod answer;
+mod app_terms;
 mod application;
 mod asking;
 mod capture;

@@ -51,6 +51,7 @@ impl Node {
         clock: Clock,
         media: Arc<MediaPlane>,
         resolver: Resolver,
+        ways: Ways,
         observer: Arc<dyn Observer>,
     ) -> Node {
         Node {

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+/// Silence between keys that are sent.
+const BETWEEN_KEYS: Duration = Duration::from_millis(100);
+
 /// What a call with an application has that others have not.
 pub(super) struct Applied {
     server: Server,
@@ -124,7 +127,12 @@ impl CallTask {
                 digits,
                 duration,
             } => {
-                let send = SendDigits::new(&digits, duration);
+                let send = SendDigits {
+                    digits,
+                    cookie: 0,
+                    duration,
+                    gap: BETWEEN_KEYS,
+                };
                 self.media_command(self.node.media.send_digits(handle, send));
             }
             Effect::Mute { handle, on } => self.media_command(self.node.media.mute(handle, on)),

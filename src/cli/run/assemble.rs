@@ -1,11 +1,15 @@
 //! The settings of the inner rooms, from the configuration.
 
 use super::tls::{TlsError, profile};
+use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
+use crate::call::Ways;
 use crate::config::{Config, Listener};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
+use crate::net::tls::{TrustRoots, web_client};
 use crate::sip::Transport;
+use crate::sip::locate::Host;
 use crate::sip::transaction::{Limits, Timers};
 use std::collections::HashSet;
 use std::num::NonZeroU16;
@@ -53,6 +57,40 @@ pub fn dns(config: &Config) -> dns::Settings {
         server_timeout: sbc.dns.timeout,
         ..dns::Settings::default()
     }
+}
+
+/// The ways to application servers.
+pub fn ways(config: &Config) -> Result<Ways, TlsError> {
+    let (sbc, servers) = (&config.sbc, &config.sbc.application_servers);
+    let listeners = sbc.listeners.iter().flat_map(|listener| {
+        let advertised = match &listener.advertise {
+            Host::Ip(address) => Some(*address),
+            Host::Name(_) => None,
+        };
+        [Some(listener.bind.ip()), advertised]
+    });
+    let media = [Some(sbc.media.bind), Some(sbc.media.advertise)];
+    let own = listeners.chain(media).flatten().filter(|address| !address.is_unspecified());
+    let policy = AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.collect());
+    // A machine without a bundle of roots still reaches servers whose chain ends at one of ours.
+    let failed = |detail: String| TlsError::ApplicationServers { detail };
+    let roots = TrustRoots::system().or_else(|_| TrustRoots::teams());
+    let roots = roots.map_err(|error| failed(error.to_string()))?;
+    let connector = Connector::new(
+        Connector::resolver(dns(config)),
+        policy,
+        web_client(&roots).map_err(|error| failed(error.to_string()))?,
+        servers.connect_timeout,
+    );
+    let settings = ClientSettings {
+        patience: servers.timeout,
+        most_received: usize::try_from(servers.max_answer).unwrap_or(usize::MAX),
+        ..ClientSettings::default()
+    };
+    Ok(Ways {
+        client: HookClient::new(connector.clone(), settings),
+        connector,
+    })
 }
 
 /// The listeners, in the order of their ids.

@@ -100,7 +100,8 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let media = MediaPlane::start(assemble::media(&config))?;
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
-    let node = Arc::new(Node::new(config.clone(), clock, media, resolver, observer.clone()));
+    let ways = assemble::ways(&config)?;
+    let node = Arc::new(Node::new(config.clone(), clock, media, resolver, ways, observer.clone()));
     if let Some(path) = &config.sbc.registrar.store {
         node.registrar
             .restore(Store::open(path)?, &config, Clocks::at(clock.now()))?;
@@ -173,6 +174,10 @@ impl Running {
         let _stopped = self.signalling.handle().spare(&assemble::priority_users(config)).await;
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
         self.node.resolver.store(Arc::new(resolver));
+        match assemble::ways(config) {
+            Ok(ways) => self.node.ways.store(Arc::new(ways)),
+            Err(error) => tracing::error!(%error, "application servers are reached as before the reload"),
+        }
         waiting(&self.began_with, &config.sbc)
     }
 

@@ -16,6 +16,8 @@ pub enum TlsError {
     },
     #[error("listener '{listener}': {source}")]
     Roots { listener: String, source: RootsError },
+    #[error("the roots for application servers: {detail}")]
+    ApplicationServers { detail: String },
 }
 
 /// What is wrong with the certificates and the trust of all listeners; without a mistake, the trunk names that no
