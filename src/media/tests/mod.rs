@@ -6,6 +6,7 @@ mod lifecycle;
 mod relay;
 
 use super::*;
+use crate::codec::speech::Speech;
 use crate::rtp::packet::Header;
 use crate::sdp::Direction;
 use crate::srtp::{MasterKey, Receiver, Sender, Suite};
@@ -177,11 +178,16 @@ impl Peer {
             direction: Direction::SendRecv,
             security,
             payloads: vec![
-                payload(8, PayloadKind::Audio, 8),
-                payload(0, PayloadKind::Audio, 0),
+                payload(8, PayloadKind::Speech(Speech::Pcma), 8),
+                payload(0, PayloadKind::Speech(Speech::Pcmu), 0),
                 payload(101, PayloadKind::TelephoneEvent, 96),
             ],
             packet_time: Duration::from_millis(20),
+            voice: Some(Voice {
+                codec: Speech::Pcma,
+                number: 8,
+            }),
+            events: Some(101),
         }
     }
 
