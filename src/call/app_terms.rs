@@ -11,14 +11,22 @@ use crate::sip::message::Message;
 
 impl AppTerms {
     /// The terms of an application of this account; they stay what they are over reloads.
-    pub fn of(application: &Application, account: &Account, sip_address: String, api_base_url: Option<String>) -> AppTerms {
+    pub fn of(
+        application: &Application,
+        account: &Account,
+        sip_address: String,
+        api_base_url: Option<String>,
+    ) -> AppTerms {
         AppTerms {
             name: application.name.as_str().into(),
             account_sid: account.sid.as_str().into(),
             application_sid: application.sid.as_str().into(),
             hook: hook(&application.hook),
             status_hook: application.status_hook.as_ref().map(hook),
-            secret: application.secret.as_ref().map(|secret| Secret(secret.reveal().to_owned())),
+            secret: application
+                .secret
+                .as_ref()
+                .map(|secret| Secret(secret.reveal().to_owned())),
             fallback: application.fallback.as_ref().map(|fallback| hook(&fallback.hook)),
             connected: application.is_connected(),
             language: Some(application.speech.language.clone()),
@@ -46,7 +54,10 @@ fn hook(typed: &config::Hook) -> Hook {
 impl CallerFacts {
     /// The caller of an INVITE, as it was read.
     pub(super) fn of(facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
-        let shown = invite.from().ok().and_then(|from| from.display_name().map(str::to_owned));
+        let shown = invite
+            .from()
+            .ok()
+            .and_then(|from| from.display().map(str::to_owned));
         CallerFacts {
             from: facts.caller.number.clone(),
             caller_name: shown.filter(|name| !name.is_empty()),

@@ -162,7 +162,13 @@ mod tests {
 
     #[test]
     fn halving_keeps_speech_and_leaves_no_images() {
-        for (frequency, kept) in [(300.0, true), (1_000.0, true), (3_300.0, true), (5_000.0, false), (7_000.0, false)] {
+        for (frequency, kept) in [
+            (300.0, true),
+            (1_000.0, true),
+            (3_300.0, true),
+            (5_000.0, false),
+            (7_000.0, false),
+        ] {
             let (wide, mut halver) = (tone(frequency, 16_000, 3_200), Halver::default());
             let mut narrow = vec![0; 1_600];
             for (wide, narrow) in wide.chunks(320).zip(narrow.chunks_mut(160)) {
@@ -201,15 +207,29 @@ mod tests {
 
     #[test]
     fn any_ratio_keeps_the_tone_and_the_length() {
-        for (from, to) in [(44_100, 16_000), (44_100, 8_000), (48_000, 16_000), (11_025, 8_000), (8_000, 16_000), (22_050, 16_000)] {
+        for (from, to) in [
+            (44_100, 16_000),
+            (44_100, 8_000),
+            (48_000, 16_000),
+            (11_025, 8_000),
+            (8_000, 16_000),
+            (22_050, 16_000),
+        ] {
             let samples = resample(&tone(1_000.0, from, from as usize / 2), from, to);
             assert_eq!(samples.len(), to as usize / 2, "{from} to {to}");
             let middle = &samples[to as usize / 10..to as usize * 4 / 10];
             let (heard, all) = (Detector::new(1_000.0, to).level(middle), level(middle));
-            assert!((heard + 10.0).abs() < 0.1 && (all + 10.0).abs() < 0.1, "{from} to {to}: {heard} {all}");
+            assert!(
+                (heard + 10.0).abs() < 0.1 && (all + 10.0).abs() < 0.1,
+                "{from} to {to}: {heard} {all}"
+            );
             if from > to {
                 let folded = resample(&tone(f64::from(to) * 0.6, from, from as usize / 2), from, to);
-                assert!(level(&folded[1_000..3_000]) < -50.0, "{from} to {to}: {}", level(&folded[1_000..3_000]));
+                assert!(
+                    level(&folded[1_000..3_000]) < -50.0,
+                    "{from} to {to}: {}",
+                    level(&folded[1_000..3_000])
+                );
             }
         }
         assert!(resample(&[1, 2], 0, 8_000).is_empty() && resample(&[], 44_100, 8_000).is_empty());

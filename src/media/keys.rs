@@ -70,8 +70,7 @@ impl SendDigits {
 
 impl Keys {
     pub fn new(send: &SendDigits, manner: Manner) -> Keys {
-        let clamped =
-            |span: Duration| units(span.clamp(Duration::from_millis(40), Duration::from_secs(6)));
+        let clamped = |span: Duration| units(span.clamp(Duration::from_millis(40), Duration::from_secs(6)));
         Keys {
             cookie: send.cookie,
             manner,

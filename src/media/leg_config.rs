@@ -74,7 +74,10 @@ impl LegConfig {
                 clock_rate: negotiated.format.clock,
                 kind: match negotiated.format.codec {
                     Codec::TelephoneEvent => PayloadKind::TelephoneEvent,
-                    _ => negotiated.format.speech().map_or(PayloadKind::Audio, PayloadKind::Speech),
+                    _ => negotiated
+                        .format
+                        .speech()
+                        .map_or(PayloadKind::Audio, PayloadKind::Speech),
                 },
                 relay_as: relay.get(usize::from(number)).copied().filter(|number| *number != DROP),
             }
@@ -236,7 +239,10 @@ mod tests {
             number: 8,
         };
         assert_eq!((config.voice, config.events), (Some(voice), Some(96)));
-        assert_eq!(config.payloads.first().map(|p| p.kind), Some(PayloadKind::Speech(Speech::Pcma)));
+        assert_eq!(
+            config.payloads.first().map(|p| p.kind),
+            Some(PayloadKind::Speech(Speech::Pcma))
+        );
         assert_eq!(
             config.security,
             Security::Plain {

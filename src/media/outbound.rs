@@ -26,9 +26,9 @@ pub(super) enum Transmitted {
 impl Leg {
     /// True when audio may go out: configured, not on hold, with an address to send to.
     pub(super) fn sends(&self) -> bool {
-        self.settled.as_ref().is_some_and(|settled| {
-            settled.config.direction.sends() && settled.rtp.destination().is_some()
-        })
+        self.settled
+            .as_ref()
+            .is_some_and(|settled| settled.config.direction.sends() && settled.rtp.destination().is_some())
     }
 
     /// Sends the packet in `buffer[..onward.len]`, which the bridged leg received.
@@ -84,7 +84,15 @@ impl Leg {
         };
         self.outgoing.passed(ssrc, &onward.header, onward.clock_rate, now);
         let timestamp = onward.header.timestamp;
-        self.send_rtp(buffer, len, (ssrc, timestamp), onward.clock_rate, onward.payload_len, now, totals)
+        self.send_rtp(
+            buffer,
+            len,
+            (ssrc, timestamp),
+            onward.clock_rate,
+            onward.payload_len,
+            now,
+            totals,
+        )
     }
 
     /// Sends the packet in `buffer[..len]`, whose header has `numbers`.

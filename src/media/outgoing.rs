@@ -38,9 +38,13 @@ enum Speaker {
     Nobody,
     Bridged(Joint),
     /// A sound, whose next packet has this timestamp.
-    Sound { next: u32 },
+    Sound {
+        next: u32,
+    },
     /// An event that began at this timestamp.
-    Event { began: u32 },
+    Event {
+        began: u32,
+    },
 }
 
 /// How the bridged leg's numbers become ours.
@@ -172,10 +176,8 @@ impl Outgoing {
 
     fn next_sequence(&self) -> u16 {
         // RFC 3550 §5.1: random; the upper half is left out, where SRTP's rollover could be guessed wrong at the start
-        self.last.map_or_else(
-            || rand::random::<u16>() >> 1,
-            |last| last.sequence.wrapping_add(1),
-        )
+        self.last
+            .map_or_else(|| rand::random::<u16>() >> 1, |last| last.sequence.wrapping_add(1))
     }
 
     /// The clock's timestamp now, at least `units` after the last one.
@@ -186,9 +188,7 @@ impl Outgoing {
     }
 
     fn note(&mut self, numbers: Numbers, clock_rate: u32, now: Moment) {
-        let late = self
-            .last
-            .is_some_and(|last| !is_later(numbers.sequence, last.sequence));
+        let late = self.last.is_some_and(|last| !is_later(numbers.sequence, last.sequence));
         if !late {
             self.last = Some(Last {
                 ssrc: numbers.ssrc,
@@ -282,14 +282,27 @@ mod tests {
         let mut outgoing = Outgoing::default();
         let first = outgoing.sound(99, 160, at(0));
         assert!(first.ssrc == 99 && first.marker && first.sequence < 0x8000);
-        let other = outgoing.relay(&packet(1, 9, 77), true, Some(8_000), at(20)).expect("in time");
+        let other = outgoing
+            .relay(&packet(1, 9, 77), true, Some(8_000), at(20))
+            .expect("in time");
         assert_eq!(
             other,
-            numbers(99, first.sequence.wrapping_add(1), first.timestamp.wrapping_add(160), true)
+            numbers(
+                99,
+                first.sequence.wrapping_add(1),
+                first.timestamp.wrapping_add(160),
+                true
+            )
         );
-        let third = outgoing.relay(&packet(2, 3, 5), true, Some(8_000), at(30)).expect("in time");
+        let third = outgoing
+            .relay(&packet(2, 3, 5), true, Some(8_000), at(30))
+            .expect("in time");
         assert_eq!((third.sequence, third.marker), (first.sequence.wrapping_add(2), true));
-        assert_eq!(third.timestamp, first.timestamp.wrapping_add(320), "never less than a packet");
+        assert_eq!(
+            third.timestamp,
+            first.timestamp.wrapping_add(320),
+            "never less than a packet"
+        );
     }
 
     #[test]
@@ -298,7 +311,11 @@ mod tests {
         outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(0));
         assert_eq!(outgoing.event(99, true, at(20)), numbers(7, 11, 1_160, true));
         assert_eq!(outgoing.event(99, false, at(40)), numbers(7, 12, 1_160, false));
-        assert_eq!(outgoing.event(99, true, at(120)), numbers(7, 13, 1_960, true), "the next one");
+        assert_eq!(
+            outgoing.event(99, true, at(120)),
+            numbers(7, 13, 1_960, true),
+            "the next one"
+        );
         outgoing.pause();
         assert_eq!(outgoing.sound(99, 160, at(220)), numbers(7, 14, 2_760, true));
     }

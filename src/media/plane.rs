@@ -7,8 +7,8 @@ use super::socket;
 use super::stats::WorkerCounters;
 use super::worker::Worker;
 use super::{
-    LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, Play, PortUsage, RtcpPort, Security, SendDigits,
-    WorkerStats,
+    LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, Play, PortUsage, RtcpPort, Security,
+    SendDigits, WorkerStats,
 };
 use crate::codec::speech::Gain;
 use crate::moment::Moment;

@@ -183,7 +183,10 @@ mod tests {
             gain: Gain::decibels(6.0206),
             ..Play::once(ramp(), 1)
         });
-        assert_eq!(take(&mut player, 14), [18, 20, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 0, 0]);
+        assert_eq!(
+            take(&mut player, 14),
+            [18, 20, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 0, 0]
+        );
         assert!(player.is_over());
     }
 

@@ -48,9 +48,7 @@ impl Sound {
             Speech::Pcmu | Speech::Pcma => (&self.narrow, 1),
             Speech::G722 => (&self.wide, 2),
         };
-        samples
-            .get(unit * each..self.units() * each)
-            .unwrap_or_default()
+        samples.get(unit * each..self.units() * each).unwrap_or_default()
     }
 }
 

@@ -3,13 +3,12 @@
 use super::tls::{TlsError, profile};
 use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
 use crate::call::Ways;
-use crate::config::{Config, Listener};
+use crate::config::{Config, Host, Listener};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
-use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
 use crate::net::tls::{TrustRoots, web_client};
+use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
 use crate::sip::Transport;
-use crate::sip::locate::Host;
 use crate::sip::transaction::{Limits, Timers};
 use std::collections::HashSet;
 use std::num::NonZeroU16;
@@ -64,13 +63,16 @@ pub fn ways(config: &Config) -> Result<Ways, TlsError> {
     let (sbc, servers) = (&config.sbc, &config.sbc.application_servers);
     let listeners = sbc.listeners.iter().flat_map(|listener| {
         let advertised = match &listener.advertise {
-            Host::Ip(address) => Some(*address),
+            Host::Address(address) => Some(*address),
             Host::Name(_) => None,
         };
         [Some(listener.bind.ip()), advertised]
     });
     let media = [Some(sbc.media.bind), Some(sbc.media.advertise)];
-    let own = listeners.chain(media).flatten().filter(|address| !address.is_unspecified());
+    let own = listeners
+        .chain(media)
+        .flatten()
+        .filter(|address| !address.is_unspecified());
     let policy = AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.collect());
     // A machine without a bundle of roots still reaches servers whose chain ends at one of ours.
     let failed = |detail: String| TlsError::ApplicationServers { detail };

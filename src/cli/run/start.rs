@@ -101,7 +101,14 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
     let ways = assemble::ways(&config)?;
-    let node = Arc::new(Node::new(config.clone(), clock, media, resolver, ways, observer.clone()));
+    let node = Arc::new(Node::new(
+        config.clone(),
+        clock,
+        media,
+        resolver,
+        ways,
+        observer.clone(),
+    ));
     if let Some(path) = &config.sbc.registrar.store {
         node.registrar
             .restore(Store::open(path)?, &config, Clocks::at(clock.now()))?;
