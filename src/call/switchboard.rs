@@ -118,6 +118,7 @@ impl Switchboard {
         let admitted = decision
             .and_then(|decision| can_serve(invite, decision))
             .and_then(|decision| self.reachable(decision))
+            .and_then(runs_here)
             .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
         let (decision, place) = match admitted {
             Ok(admitted) => admitted,
@@ -250,6 +251,8 @@ impl Switchboard {
             Target::Teams { number, voicemail } => vec![teams::plan(plan_facts, *number, *voicemail, held)],
             Target::Carriers { carriers, callee } => vec![carrier::plan(plan_facts, carriers, callee, held)],
             Target::User { name } => self.ring_user(config, understood, decision, name),
+            // Refused before.
+            Target::Application { .. } => Vec::new(),
         };
         let terms = match sender {
             Sender::Carrier(carrier) => carrier::terms(config, carrier, flow.listener),
@@ -310,10 +313,10 @@ fn direction(origin: &Origin, target: &Target) -> Direction {
     match (origin, target) {
         (Origin::Teams, Target::User { .. }) => Direction::TeamsToUser,
         (Origin::Teams, _) => Direction::TeamsToCarrier,
-        (Origin::Carrier(_), Target::Teams { .. }) => Direction::CarrierToTeams,
+        (Origin::Carrier(_), Target::Teams { .. } | Target::Application { .. }) => Direction::CarrierToTeams,
         (Origin::Carrier(_), Target::Carriers { .. }) => Direction::CarrierToCarrier,
         (Origin::Carrier(_), Target::User { .. }) => Direction::CarrierToUser,
-        (Origin::User { .. }, Target::Teams { .. }) => Direction::UserToTeams,
+        (Origin::User { .. }, Target::Teams { .. } | Target::Application { .. }) => Direction::UserToTeams,
         (Origin::User { .. }, Target::Carriers { .. }) => Direction::UserToCarrier,
         (Origin::User { .. }, Target::User { .. }) => Direction::UserToUser,
     }
@@ -329,6 +332,13 @@ fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> 
     match foreign.is_empty() || decision.emergency {
         true => Ok(decision),
         false => Err(Refusal::bad_extension(foreign.join(", "))),
+    }
+}
+
+fn runs_here(decision: Decision) -> Result<Decision, Refusal> {
+    match &decision.target {
+        Target::Application { .. } => Err(Refusal::unavailable("this node runs no applications yet".into(), None)),
+        _ => Ok(decision),
     }
 }
 

@@ -4,9 +4,10 @@ use super::facts::{Facts, Origin};
 use super::from_user::from_user;
 use super::home_carrier;
 use super::refusal::Refusal;
+use super::to_application::{self, to_application};
 use super::trace::Trace;
 use crate::carrier;
-use crate::config::{Carrier, CarrierId, Config, Destination, E164, FromTeams, OutsideCaller, Tenant, UserName};
+use crate::config::{Application, Carrier, CarrierId, Config, Destination, E164, OutsideCaller, Tenant, UserName};
 use std::sync::Arc;
 
 /// Whom the call is for, as the route understands the number.
@@ -41,6 +42,11 @@ pub enum Target {
     User {
         name: UserName,
     },
+    /// The application is asked what to do with the call.
+    Application {
+        application: Arc<Application>,
+        callee: Callee,
+    },
 }
 
 /// A routed call.
@@ -60,7 +66,7 @@ impl Decision {
     pub fn target_text(&self) -> String {
         match &self.target {
             Target::Teams { number, .. } => number.to_string(),
-            Target::Carriers { callee, .. } => callee.to_string(),
+            Target::Carriers { callee, .. } | Target::Application { callee, .. } => callee.to_string(),
             Target::User { name } => self.address(name),
         }
     }
@@ -100,7 +106,8 @@ pub fn decide(config: &Config, facts: &Facts) -> (Result<Decision, Refusal>, Tra
     (result, trace)
 }
 
-pub(super) fn is_emergency(config: &Config, dialled: &str) -> bool {
+/// Whether what was dialled is an emergency number, with or without a plus.
+pub fn is_emergency(config: &Config, dialled: &str) -> bool {
     let bare = dialled.strip_prefix('+').unwrap_or(dialled);
     config
         .sbc
@@ -153,6 +160,9 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
             emergency: false,
         });
     }
+    if let Destination::Application(name) = &entry.to {
+        return to_application(tenant, name, Callee::Number(number), (caller, None), trace);
+    }
     if let Destination::Carrier(home) = &entry.to {
         return home_carrier::to_home(config, tenant, number, caller, (id, home), trace);
     }
@@ -203,7 +213,10 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
             emergency: false,
         });
     }
-    let FromTeams::Carriers = tenant.from_teams;
+    if let Some(name) = to_application::of_call_out_of_teams(config, tenant, &callee) {
+        let caller = E164::parse(&facts.caller.number).ok();
+        return to_application(tenant, name, callee, (caller, shown_instead), trace);
+    }
     let carriers = home_carrier::ways_out(config, tenant, &callee, trace);
     if carriers.is_empty() {
         return Err(Refusal::no_carrier(tenant.id.as_str()));
@@ -229,6 +242,25 @@ pub(super) fn emergency(
         &facts.dialled,
         "emergency number: passes before policy and limits",
     );
+    let carriers = emergency_carriers(config, tenant, trace);
+    if carriers.is_empty() {
+        return Err(Refusal::no_carrier(tenant.id.as_str()));
+    }
+    let code = facts.dialled.strip_prefix('+').unwrap_or(&facts.dialled).to_owned();
+    Ok(Decision {
+        tenant: tenant.clone(),
+        target: Target::Carriers {
+            carriers,
+            callee: Callee::Code(code),
+        },
+        caller: E164::parse(&facts.caller.number).ok(),
+        shown_instead: None,
+        emergency: true,
+    })
+}
+
+/// The carriers that an emergency call of `tenant` is tried at, in order; empty when there is none at all.
+pub fn emergency_carriers(config: &Config, tenant: &Tenant, trace: &mut Trace) -> Vec<Arc<Carrier>> {
     let mut wanted = config.sbc.emergency.carriers.clone();
     wanted.extend(
         tenant
@@ -248,20 +280,7 @@ pub(super) fn emergency(
             .cloned()
             .collect();
     }
-    if carriers.is_empty() {
-        return Err(Refusal::no_carrier(tenant.id.as_str()));
-    }
-    let code = facts.dialled.strip_prefix('+').unwrap_or(&facts.dialled).to_owned();
-    Ok(Decision {
-        tenant: tenant.clone(),
-        target: Target::Carriers {
-            carriers,
-            callee: Callee::Code(code),
-        },
-        caller: E164::parse(&facts.caller.number).ok(),
-        shown_instead: None,
-        emergency: true,
-    })
+    carriers
 }
 
 pub(super) fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace) -> Vec<Arc<Carrier>> {

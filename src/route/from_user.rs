@@ -5,6 +5,7 @@ use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emer
 use super::facts::Facts;
 use super::home_carrier;
 use super::refusal::Refusal;
+use super::to_application::{of_own_number, to_application};
 use super::trace::Trace;
 use crate::carrier;
 use crate::config::{Config, Destination, E164, OutsideCaller, Tenant, TenantId, User, UserName};
@@ -36,11 +37,15 @@ pub(super) fn from_user(
         return to_user(tenant, user, &address, &colleague.name, trace);
     }
     let callee =
-        callee(config, tenant, &facts.dialled, trace).ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
+        read_callee(config, tenant, &facts.dialled, trace).ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
     let own = match &callee {
         Callee::Number(number) => config.number(*number).filter(|(owner, _)| owner.id == tenant.id),
         Callee::Code(_) => None,
     };
+    if let Some(application) = of_own_number(config, tenant, &callee) {
+        let shown = substitute(tenant).filter(|_| user.number.is_none());
+        return to_application(tenant, application, callee, (user.number, shown), trace);
+    }
     let teams = |number, voicemail, trace: &mut Trace| {
         if !user.may_call.teams {
             return Err(Refusal::not_allowed(&address, "call Teams users"));
@@ -138,7 +143,7 @@ fn substitute(tenant: &Tenant) -> Option<E164> {
 }
 
 /// People dial as their country does: what is no E.164 is read by the rules of the tenant's first carrier.
-fn callee(config: &Config, tenant: &Tenant, dialled: &str, trace: &mut Trace) -> Option<Callee> {
+pub fn read_callee(config: &Config, tenant: &Tenant, dialled: &str, trace: &mut Trace) -> Option<Callee> {
     if let Ok(number) = E164::parse(dialled) {
         return Some(Callee::Number(number));
     }

@@ -38,7 +38,7 @@ pub(super) fn to_home(
 
 /// The carriers of a call out of Teams: one of the tenant's own numbers that lives on a carrier is reached there first,
 /// on the net, and then like any other.
-pub(super) fn ways_out(config: &Config, tenant: &Tenant, callee: &Callee, trace: &mut Trace) -> Vec<Arc<Carrier>> {
+pub fn ways_out(config: &Config, tenant: &Tenant, callee: &Callee, trace: &mut Trace) -> Vec<Arc<Carrier>> {
     let mut ids = Vec::new();
     if let Callee::Number(number) = callee
         && let Some((owner, entry)) = config.number(*number)
@@ -136,6 +136,7 @@ gateways = [{ host = "192.0.2.99" }]
             Target::Carriers { carriers, .. } => carriers.iter().map(|carrier| carrier.id.to_string()).collect(),
             Target::Teams { .. } => vec!["Teams".into()],
             Target::User { name } => vec![name.to_string()],
+            Target::Application { application, .. } => vec![application.name.to_string()],
         }
     }
 

@@ -8,10 +8,13 @@ mod facts;
 mod from_user;
 mod home_carrier;
 mod refusal;
+mod to_application;
 mod trace;
 
-pub use decide::{Callee, Decision, Target, decide};
+pub use decide::{Callee, Decision, Target, decide, emergency_carriers, is_emergency};
 pub use facts::{Caller, Diversion, Facts, Origin};
+pub use from_user::read_callee;
+pub use home_carrier::ways_out;
 pub use refusal::Refusal;
 pub use trace::{Trace, TraceStep};
 

@@ -132,7 +132,7 @@ impl Scenario {
                 carrier::plan(plan_facts, carriers, callee, |_| false),
                 teams::terms(&config, &decision.tenant),
             ),
-            Target::User { .. } => panic!("no scenario calls a registered user"),
+            Target::User { .. } | Target::Application { .. } => panic!("no scenario calls one"),
         };
         let attempts = match self.parallel {
             true => attempt.hops.into_iter().map(|hop| Attempt::routed(vec![hop])).collect(),

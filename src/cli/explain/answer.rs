@@ -3,7 +3,7 @@
 use super::hints::hints;
 use super::question::Question;
 use crate::carrier::{self, PlanFacts};
-use crate::config::Config;
+use crate::config::{Config, Hook, HookProtocol};
 use crate::dial::{Attempt, PlannedHop};
 use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
 use crate::sip::message::HeaderName;
@@ -28,10 +28,57 @@ pub struct Answer {
     /// All devices that this user has registered with the running node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rings: Option<String>,
+    /// The application that decides; what it dials is not known before it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Asks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+}
+
+/// How an application would be asked.
+#[derive(Debug, Serialize)]
+pub struct Asks {
+    pub application: String,
+    pub application_sid: String,
+    pub account_sid: String,
+    pub hook: AskedHook,
+    /// Asked when that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<AskedHook>,
+    /// Told of every change of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_status_hook: Option<AskedHook>,
+}
+
+/// A hook without its secrets.
+#[derive(Debug, Serialize)]
+pub struct AskedHook {
+    /// `None` on the WebSocket API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'static str>,
+    pub url: String,
+}
+
+impl Asks {
+    fn of(decision: &Decision) -> Option<Asks> {
+        let Target::Application { application, .. } = &decision.target else {
+            return None;
+        };
+        let asked = |hook: &Hook| AskedHook {
+            method: (hook.url.protocol() == HookProtocol::Http).then(|| hook.method.word()),
+            url: hook.url.to_string(),
+        };
+        Some(Asks {
+            application: application.name.to_string(),
+            application_sid: application.sid.to_string(),
+            account_sid: decision.tenant.account.sid.to_string(),
+            hook: asked(&application.hook),
+            fallback: application.fallback.as_ref().map(|fallback| asked(&fallback.hook)),
+            call_status_hook: application.status_hook.as_ref().map(asked),
+        })
+    }
 }
 
 /// One INVITE.
@@ -77,6 +124,7 @@ impl Answer {
             trace: trace.0,
             hops: Vec::new(),
             rings: None,
+            asks: None,
             refusal: None,
             hints: Vec::new(),
         };
@@ -84,8 +132,10 @@ impl Answer {
             Ok(decision) => {
                 answer.tenant = Some(decision.tenant.id.to_string());
                 answer.emergency = decision.emergency;
+                answer.asks = Asks::of(&decision);
                 match attempt(config, &facts, &decision) {
                     Some(attempt) => answer.hops = attempt.hops.iter().map(|planned| hop(config, planned)).collect(),
+                    None if answer.asks.is_some() => {}
                     None => answer.rings = Some(decision.target_text()),
                 }
             }
@@ -104,7 +154,7 @@ impl Answer {
     }
 }
 
-/// `None`: where the target's devices are is known to the running node alone.
+/// `None`: where the target's devices are is known to the running node alone, what an application wants to itself.
 fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Option<Attempt> {
     let plan = PlanFacts {
         config,
@@ -115,7 +165,7 @@ fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Option<Attemp
     match &decision.target {
         Target::Teams { number, voicemail } => Some(teams::plan(plan, *number, *voicemail, |_| false)),
         Target::Carriers { carriers, callee } => Some(carrier::plan(plan, carriers, callee, |_| false)),
-        Target::User { .. } => None,
+        Target::User { .. } | Target::Application { .. } => None,
     }
 }
 

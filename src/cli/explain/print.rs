@@ -1,6 +1,6 @@
 //! The answer for people and for scripts.
 
-use super::answer::{Answer, Hop};
+use super::answer::{Answer, AskedHook, Asks, Hop};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -43,6 +43,9 @@ pub fn text(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
     }
     let emergency = if answer.emergency { "an emergency call " } else { "" };
     let tenant = answer.tenant.as_deref().unwrap_or_default();
+    if let Some(asks) = &answer.asks {
+        return write_asks(asks, tenant, out);
+    }
     if let Some(user) = &answer.rings {
         return writeln!(
             out,
@@ -55,6 +58,27 @@ pub fn text(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
         write_hop(number, hop, before, out)?;
     }
     Ok(())
+}
+
+fn write_asks(asks: &Asks, tenant: &str, out: &mut impl Write) -> io::Result<()> {
+    let text = |hook: &AskedHook| match hook.method {
+        Some(method) => format!("{method} {}", hook.url),
+        None => format!("WebSocket {}", hook.url),
+    };
+    writeln!(
+        out,
+        "Routed: of tenant '{tenant}'; application '{}' decides\n\n     hook: {}",
+        asks.application,
+        text(&asks.hook)
+    )?;
+    if let Some(fallback) = &asks.fallback {
+        writeln!(out, "     when that fails: {}", text(fallback))?;
+    }
+    if let Some(status) = &asks.call_status_hook {
+        writeln!(out, "     call status: {}", text(status))?;
+    }
+    writeln!(out, "     application_sid: {}", asks.application_sid)?;
+    writeln!(out, "     account_sid: {}", asks.account_sid)
 }
 
 fn write_hop(number: usize, hop: &Hop, before: Option<&Hop>, out: &mut impl Write) -> io::Result<()> {
