@@ -54,10 +54,7 @@ fn hook(typed: &config::Hook) -> Hook {
 impl CallerFacts {
     /// The caller of an INVITE, as it was read.
     pub(super) fn of(facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
-        let shown = invite
-            .from()
-            .ok()
-            .and_then(|from| from.display().map(str::to_owned));
+        let shown = invite.from().ok().and_then(|from| from.display().map(str::to_owned));
         CallerFacts {
             from: facts.caller.number.clone(),
             caller_name: shown.filter(|name| !name.is_empty()),

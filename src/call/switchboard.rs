@@ -1,5 +1,7 @@
 //! Where requests and responses of the shards find their call, and where calls are born.
 
+use super::app_terms::sip_address;
+use super::application::{AppTerms, CallerFacts};
 use super::directory::{LiveCall, Undelivered};
 use super::event::{Event, SendFailure};
 use super::id::{CallId, Token};
@@ -118,7 +120,6 @@ impl Switchboard {
         let admitted = decision
             .and_then(|decision| can_serve(invite, decision))
             .and_then(|decision| self.reachable(decision))
-            .and_then(runs_here)
             .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
         let (decision, place) = match admitted {
             Ok(admitted) => admitted,
@@ -159,6 +160,17 @@ impl Switchboard {
             began_unix_ms: unix_ms(),
             trace: trace.0,
         };
+        let program = match &decision.target {
+            Target::Application { application, .. } => {
+                let account = &decision.tenant.account;
+                let terms = AppTerms::of(application, account, sip_address(config, flow), None);
+                Program::Application {
+                    terms: Arc::new(terms),
+                    caller: CallerFacts::of(&facts, sender, invite, flow),
+                }
+            }
+            _ => Program::Route(plan),
+        };
         let (mailbox, events) = mpsc::channel(task::MAILBOX);
         let live = loop {
             let live = LiveCall::new(
@@ -176,7 +188,7 @@ impl Switchboard {
             seed: rand::random(),
             now,
             facts: call_facts,
-            program: Program::Route(plan),
+            program,
             terms,
             contact_user: facts.dialled.clone(),
             invite,
@@ -251,7 +263,7 @@ impl Switchboard {
             Target::Teams { number, voicemail } => vec![teams::plan(plan_facts, *number, *voicemail, held)],
             Target::Carriers { carriers, callee } => vec![carrier::plan(plan_facts, carriers, callee, held)],
             Target::User { name } => self.ring_user(config, understood, decision, name),
-            // Refused before.
+            // The application says whom to ring.
             Target::Application { .. } => Vec::new(),
         };
         let terms = match sender {
@@ -332,13 +344,6 @@ fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> 
     match foreign.is_empty() || decision.emergency {
         true => Ok(decision),
         false => Err(Refusal::bad_extension(foreign.join(", "))),
-    }
-}
-
-fn runs_here(decision: Decision) -> Result<Decision, Refusal> {
-    match &decision.target {
-        Target::Application { .. } => Err(Refusal::unavailable("this node runs no applications yet".into(), None)),
-        _ => Ok(decision),
     }
 }
 

@@ -127,16 +127,16 @@ impl Player {
             }
             let samples = self.play.sound.from(self.at, codec);
             let count = samples.len().min(room.len());
-            let (filled, rest) = room.split_at_mut(count);
+            let (filled, rest) = std::mem::take(&mut room).split_at_mut(count);
             for (place, sample) in filled.iter_mut().zip(samples) {
                 *place = self.play.gain.of(*sample);
             }
             self.at += count / each;
             self.taken += count / each;
+            room = rest;
             if count < each {
                 break;
             }
-            room = rest;
         }
         room.fill(0);
     }

@@ -199,6 +199,7 @@ impl Leg {
                 return Some(interval);
             }
         }
+        let relays = self.outgoing.is_relaying(now) && self.sends();
         let speaker = self.speaker.as_mut()?;
         let player = speaker.player.as_mut()?;
         if player.is_over() {
@@ -206,7 +207,7 @@ impl Leg {
             return None;
         }
         // while the bridged leg speaks, the sound is mixed into its packets
-        if player.play.over == Over::Mix && self.outgoing.is_relaying(now) && self.sends() {
+        if player.play.over == Over::Mix && relays {
             return Some(interval);
         }
         let voice = voice?;

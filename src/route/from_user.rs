@@ -36,8 +36,8 @@ pub(super) fn from_user(
     if let Some(colleague) = realm.user(&facts.dialled).filter(|_| here) {
         return to_user(tenant, user, &address, &colleague.name, trace);
     }
-    let callee =
-        read_callee(config, tenant, &facts.dialled, trace).ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
+    let callee = read_callee(config, tenant, &facts.dialled, trace)
+        .ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
     let own = match &callee {
         Callee::Number(number) => config.number(*number).filter(|(owner, _)| owner.id == tenant.id),
         Callee::Code(_) => None,

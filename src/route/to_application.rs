@@ -132,8 +132,14 @@ hook = "wss://app.contoso.example/outgoing"
             diversions: Vec::new(),
         };
         let (decision, trace) = decide(&config, &facts);
-        let steps = trace.0.iter().map(|step| format!("{} {}: {}\n", step.rule, step.subject, step.outcome));
-        (decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence)), steps.collect())
+        let steps = trace
+            .0
+            .iter()
+            .map(|step| format!("{} {}: {}\n", step.rule, step.subject, step.outcome));
+        (
+            decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence)),
+            steps.collect(),
+        )
     }
 
     fn application(decision: &Decision) -> Option<&str> {
@@ -160,7 +166,10 @@ hook = "wss://app.contoso.example/outgoing"
     fn out_of_teams_the_called_numbers_application_comes_before_the_tenants() {
         let (decision, trace) = route(Origin::Teams, "+14255550100", "+12065550100");
         assert_eq!(application(&decision), Some("outgoing"));
-        assert!(trace.contains("decides, connected to wss://app.contoso.example/outgoing"), "{trace}");
+        assert!(
+            trace.contains("decides, connected to wss://app.contoso.example/outgoing"),
+            "{trace}"
+        );
         let (decision, _) = route(Origin::Teams, "+14255550100", "+14255550150");
         assert_eq!(application(&decision), Some("reception"));
     }
