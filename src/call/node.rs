@@ -52,6 +52,7 @@ impl Node {
         media: Arc<MediaPlane>,
         resolver: Resolver,
         ways: Ways,
+        sounds: Sounds,
         observer: Arc<dyn Observer>,
     ) -> Node {
         Node {
@@ -66,8 +67,8 @@ impl Node {
             hop_mark: HopMark::new(rand::random()),
             digest: Mutex::new(DigestServer::new(rand::random())),
             registrar: Registrar::new(rand::random()),
+            sounds: ArcSwap::from_pointee(sounds),
             ways: ArcSwap::from_pointee(ways),
-            sounds: ArcSwap::from_pointee(Sounds::default()),
             signalling: OnceLock::new(),
             draining: AtomicBool::new(false),
             call_ended: Notify::new(),

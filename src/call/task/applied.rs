@@ -24,7 +24,7 @@ pub(super) struct Applied {
     stopped: Vec<u32>,
 }
 
-struct Loaded {
+pub(super) struct Loaded {
     leg: LegIndex,
     handle: LegId,
     play: u32,
@@ -162,7 +162,7 @@ impl CallTask {
         let sounds = self.node.sounds.load_full();
         let Some(applied) = &mut self.applied else { return };
         applied.loading.spawn(async move {
-            let result = sounds.sound(&sound.source).await;
+            let result = sounds.sound(&sound.source).await.map_err(|error| error.to_string());
             Loaded {
                 leg,
                 handle,

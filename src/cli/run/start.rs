@@ -3,6 +3,7 @@
 use super::tls::TlsError;
 use super::waiting::waiting;
 use super::{assemble, overload};
+use crate::app::sounds::Sounds;
 use crate::call::{Node, OutsideResponse, Switchboard};
 use crate::config::{Config, Mistakes, Sbc};
 use crate::dial::PeerName;
@@ -101,12 +102,14 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
     let ways = assemble::ways(&config)?;
+    let sounds = Sounds::new(config.sbc.application_servers.media_folder.clone(), ways.client.clone());
     let node = Arc::new(Node::new(
         config.clone(),
         clock,
         media,
         resolver,
         ways,
+        sounds,
         observer.clone(),
     ));
     if let Some(path) = &config.sbc.registrar.store {
@@ -182,7 +185,12 @@ impl Running {
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
         self.node.resolver.store(Arc::new(resolver));
         match assemble::ways(config) {
-            Ok(ways) => self.node.ways.store(Arc::new(ways)),
+            Ok(ways) => {
+                let folder = config.sbc.application_servers.media_folder.clone();
+                let sounds = self.node.sounds.load().reconfigured(folder, ways.client.clone());
+                self.node.sounds.store(Arc::new(sounds));
+                self.node.ways.store(Arc::new(ways));
+            }
             Err(error) => tracing::error!(%error, "application servers are reached as before the reload"),
         }
         waiting(&self.began_with, &config.sbc)
