@@ -2,9 +2,9 @@
 
 use super::id::{LegIndex, Token};
 use super::record::CallRecord;
+pub use crate::app::command::{Command, Wish};
 use crate::app::payload::{Kind, Properties};
-use crate::app::sid::CallSid;
-use crate::app::verb::{Config, Dial, Hook, SipRequest, Verb};
+use crate::app::verb::{Dial, Hook, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
@@ -85,38 +85,6 @@ pub enum PlayOutcome {
     Failed {
         why: String,
     },
-}
-
-/// What somebody wants of a call.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Command {
-    /// The call_sid of the leg that is meant; the caller's without one.
-    pub leg: Option<CallSid>,
-    pub wish: Wish,
-}
-
-/// The wish itself.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Wish {
-    /// Other verbs, instead of those left or after them.
-    Verbs {
-        verbs: Vec<Verb>,
-        append: bool,
-    },
-    /// An application to be fetched.
-    Redirect(Hook),
-    /// The end of the call.
-    HangUp,
-    /// Say or play something to one side of a bridge.
-    Whisper(Vec<Verb>),
-    Mute(bool),
-    Digits {
-        digits: String,
-        duration: Duration,
-    },
-    Request(Box<SipRequest>),
-    Tag(serde_json::Map<String, serde_json::Value>),
-    Configure(Box<Config>),
 }
 
 /// Why a request got no final response.

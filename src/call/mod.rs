@@ -20,7 +20,6 @@
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
 //! | carrying out effects | `task`, `delivery`, `server` |
-//! | commands of an application, read | `wishes` |
 
 mod answer;
 mod app_terms;
@@ -65,7 +64,6 @@ mod task;
 mod teardown;
 mod users;
 mod value;
-mod wishes;
 
 #[cfg(test)]
 mod tests;

@@ -230,7 +230,7 @@ impl Call {
         }
     }
 
-    /// The verb `config`: what the following verbs go by.
+    /// The verb `config`, and the command: what the following verbs go by.
     pub(super) fn configure(&mut self, config: &verb::Config) {
         let Some(app) = &mut self.app else { return };
         if let Some(synthesizer) = &config.synthesizer {

@@ -2,7 +2,7 @@
 
 use super::application::AppTerms;
 use super::event::{Event, Reply};
-use super::wishes::read_command;
+use crate::app::command::{Said, read_command};
 use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookRequest, HookUrl, Method};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
@@ -198,9 +198,13 @@ impl Server {
                 let ask = self.open.remove(&id)?;
                 answered(ask, Err(why.to_string()))
             }
-            Some(SessionEvent::Command(command)) => match read_command(&command) {
-                Ok(command) => Some(Heard::Event(Event::Command(Box::new(command)))),
-                Err(why) => {
+            Some(SessionEvent::Command(command)) => match read_command(command) {
+                Ok(Said::Of(command)) => Some(Heard::Event(Event::Command(Box::new(command)))),
+                refused => {
+                    let why = match refused {
+                        Err(error) => error.to_string(),
+                        Ok(_) => "dial: calls are placed over the REST interface".to_owned(),
+                    };
                     self.complain("InvalidMessage", &why);
                     Some(Heard::Wrong(why))
                 }

@@ -1,9 +1,11 @@
 //! The `dial` verb: its targets and what goes with them.
 
 use super::hook::Hook;
-use super::read::{Object, PayloadError, Read, kind};
+use super::read::{Object, PayloadError, Read, kind, meant};
+use super::tap;
 use crate::config::E164;
 use crate::dial::Secret;
+use crate::sip::Uri;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -113,19 +115,15 @@ pub struct TargetAuth {
 
 /// Reads a dial.
 pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
+    for name in ["listen", "stream"] {
+        if let Some(listen) = object.object(name)? {
+            tap::refuse_listen::<()>(listen)?;
+        }
+    }
+    if let Some(transcribe) = object.object("transcribe")? {
+        tap::refuse_transcribe::<()>(transcribe)?;
+    }
     for (name, reason) in [
-        (
-            "listen",
-            "streaming audio of a call is not supported yet: the dial is refused rather than done without it",
-        ),
-        (
-            "stream",
-            "streaming audio of a call is not supported yet: the dial is refused rather than done without it",
-        ),
-        (
-            "transcribe",
-            "transcription is not supported yet: the dial is refused rather than done without it",
-        ),
         ("amd", "answering machine detection is not supported"),
         ("dub", "dub tracks are not supported yet"),
         (
@@ -146,25 +144,19 @@ pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
     // Media always stays with the SBC.
     object.flag("anchorMedia")?;
     let dial = Dial {
-        id: object.text("id")?,
+        id: object.line("id")?,
         targets: read_targets(&mut object)?,
         action_hook: object.hook("actionHook")?,
         answer_on_bridge: object.flag("answerOnBridge")?.unwrap_or(false),
         caller_id: read_caller_id(&mut object)?,
-        caller_name: object.text("callerName")?,
+        caller_name: object.line("callerName")?,
         confirm_hook: object.hook("confirmHook")?,
-        dial_music: object.text("dialMusic")?.filter(|url| !url.is_empty()),
+        dial_music: read_music(&mut object)?,
         dtmf_capture: read_capture(&mut object)?,
         dtmf_hook: object.hook("dtmfHook")?,
         headers: object.headers("headers")?,
-        time_limit: object.whole("timeLimit", 0, 86_400)?.filter(|seconds| *seconds > 0),
-        // 0 is as good as absent.
-        timeout: Duration::from_secs(u64::from(
-            object
-                .whole("timeout", 0, 600)?
-                .filter(|seconds| *seconds > 0)
-                .unwrap_or(60),
-        )),
+        time_limit: read_time_limit(&mut object)?,
+        timeout: read_timeout(&mut object)?,
         refer_hook: object.hook("referHook")?,
         on_hold_hook: object.hook("onHoldHook")?,
         boost: read_decibels(&mut object, "boostAudioSignal")?,
@@ -175,6 +167,17 @@ pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
     };
     object.finish()?;
     Ok(dial)
+}
+
+/// Seconds; 0 is as good as absent.
+pub(in crate::app) fn read_time_limit(object: &mut Object) -> Read<Option<u32>> {
+    Ok(object.whole("timeLimit", 0, 86_400)?.filter(|seconds| *seconds > 0))
+}
+
+/// How long it may ring; 0 is as good as absent.
+pub(in crate::app) fn read_timeout(object: &mut Object) -> Read<Duration> {
+    let seconds = object.whole("timeout", 0, 600)?.filter(|seconds| *seconds > 0);
+    Ok(Duration::from_secs(u64::from(seconds.unwrap_or(60))))
 }
 
 fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
@@ -201,47 +204,37 @@ fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
     Ok(targets)
 }
 
-fn read_target(mut object: Object) -> Read<Target> {
+pub(in crate::app) fn read_target(mut object: Object) -> Read<Target> {
     let kind = object.required_text("type")?;
     let kind = match kind.as_str() {
         "phone" => TargetKind::Phone {
-            number: object.required_text("number")?,
-            trunk: object.text("trunk")?,
+            number: object.required_line("number")?,
+            trunk: object.line("trunk")?,
         },
         "sip" => TargetKind::Sip {
-            uri: object.required_text("sipUri")?,
+            uri: read_uri(&mut object)?,
         },
         "user" => TargetKind::User {
-            name: object.required_text("name")?,
-            override_to: object.text("overrideTo")?,
+            name: object.required_line("name")?,
+            override_to: object.line("overrideTo")?,
         },
         "teams" => TargetKind::Teams {
-            number: object.required_text("number")?,
-            tenant: object.text("tenant")?,
-            voicemail: match (object.flag("voicemail")?, object.flag("vmail")?) {
-                (Some(one), Some(other)) if one != other => {
-                    return object.wrong("vmail", "it says otherwise than voicemail");
-                }
-                (one, other) => one.or(other).unwrap_or(false),
-            },
+            number: object.required_line("number")?,
+            tenant: object.line("tenant")?,
+            voicemail: object.either(["voicemail", "vmail"], Object::flag)?.unwrap_or(false),
         },
         other => {
             let known = ["phone", "sip", "user", "teams"];
-            let nearest = super::read::nearest(other, &known).map(|nearest| format!("; did you mean {nearest}?"));
+            let shown: String = other.chars().take(64).collect();
             let problem = format!(
-                "'{other}' is none of phone, sip, user, teams{}",
-                nearest.unwrap_or_default()
+                "'{}' is none of phone, sip, user, teams{}",
+                shown.escape_debug(),
+                meant(other, &known)
             );
             return object.wrong("type", problem);
         }
     };
-    let (url, confirm) = (object.hook("url")?, object.hook("confirmHook")?);
-    let confirm_hook = match (url, confirm) {
-        (Some(url), Some(confirm)) if url != confirm => {
-            return object.wrong("url", "it is another name of confirmHook, and says otherwise than that");
-        }
-        (url, confirm) => url.or(confirm),
-    };
+    let confirm_hook = object.either(["confirmHook", "url"], Object::hook)?;
     // GET or POST of an earlier shape; hooks have their own.
     object.ignore("method");
     let target = Target {
@@ -259,13 +252,36 @@ fn read_target(mut object: Object) -> Read<Target> {
     Ok(target)
 }
 
+/// A SIP URI with a host and without headers, which a peer might act on.
+fn read_uri(object: &mut Object) -> Read<String> {
+    let text = object.required_line("sipUri")?;
+    match Uri::parse(&text) {
+        Ok(uri) if uri.host().is_empty() => object.wrong("sipUri", "the URI has no host"),
+        Ok(uri) if uri.headers().next().is_some() => {
+            object.wrong("sipUri", "headers have no place in the URI: use the property headers")
+        }
+        Ok(_) => Ok(text),
+        Err(error) => object.wrong("sipUri", format!("it is no SIP URI such as sip:user@host: {error}")),
+    }
+}
+
+/// A URL, or the path of a file among the node's sounds.
+fn read_music(object: &mut Object) -> Read<Option<String>> {
+    match object.text("dialMusic")?.filter(|url| !url.is_empty()) {
+        Some(url) => super::hook::check_url(&url)
+            .map(|()| Some(url))
+            .or_else(|problem| object.wrong("dialMusic", problem)),
+        None => Ok(None),
+    }
+}
+
 fn read_from(object: &mut Object) -> Read<Option<TargetFrom>> {
     let Some(mut from) = object.object("from")? else {
         return Ok(None);
     };
     let read = TargetFrom {
-        user: from.text("user")?,
-        host: from.text("host")?,
+        user: from.line("user")?,
+        host: from.line("host")?,
     };
     from.finish()?;
     Ok(Some(read))
@@ -275,15 +291,10 @@ fn read_auth(object: &mut Object) -> Read<Option<TargetAuth>> {
     let Some(mut auth) = object.object("auth")? else {
         return Ok(None);
     };
-    let username = match (auth.text("username")?, auth.text("user")?) {
-        (Some(one), Some(other)) if one != other => {
-            return auth.wrong("user", "it is another name of username, and says otherwise than that");
-        }
-        (Some(name), _) | (None, Some(name)) => name,
-        (None, None) => return auth.wrong("username", "it is missing"),
+    let Some(username) = auth.either(["username", "user"], Object::line)? else {
+        return auth.wrong("username", "it is missing");
     };
-    let password = auth.text("password")?;
-    let Some(password) = password else {
+    let Some(password) = auth.line("password")? else {
         return auth.wrong("password", "it is missing");
     };
     auth.finish()?;

@@ -52,8 +52,8 @@ pub(super) fn read_hook(place: String, value: Value) -> Read<Hook> {
             };
             let mut basic = object.object("basicAuth")?;
             let from = basic.as_mut().unwrap_or(&mut object);
-            let username = from.text("username")?;
-            let password = from.text("password")?;
+            let username = from.line("username")?;
+            let password = from.line("password")?;
             if let Some(basic) = basic {
                 basic.finish()?;
             }
@@ -77,16 +77,24 @@ pub(super) fn read_hook(place: String, value: Value) -> Read<Hook> {
     }
 }
 
+/// What every URL of an application has to keep to.
+pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
+    if url.is_empty() {
+        return Err("the URL is empty");
+    }
+    if url.len() > LONGEST_URL {
+        return Err("the URL is longer than 2048 bytes");
+    }
+    if url.chars().any(|c| c.is_control() || c == ' ') {
+        return Err("the URL has a space or a control character in it");
+    }
+    Ok(())
+}
+
 fn checked(place: &str, hook: Hook) -> Read<Hook> {
     let wrong = |problem: &str| Err(PayloadError::new(place, problem));
-    if hook.url.is_empty() {
-        return wrong("the URL is empty");
-    }
-    if hook.url.len() > LONGEST_URL {
-        return wrong("the URL is longer than 2048 bytes");
-    }
-    if hook.url.chars().any(|c| c.is_control() || c == ' ') {
-        return wrong("the URL has a space or a control character in it");
+    if let Err(problem) = check_url(&hook.url) {
+        return wrong(problem);
     }
     match hook.url.split_once("://") {
         Some((scheme, _)) if !["http", "https", "ws", "wss"].contains(&scheme.to_ascii_lowercase().as_str()) => {

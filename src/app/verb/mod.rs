@@ -1,11 +1,12 @@
 //! Verbs: what an application wants done, one after the other.
 
-mod dial;
+pub(in crate::app) mod dial;
 mod headers;
 mod hook;
-mod read;
-mod signalling;
-mod speaking;
+pub(in crate::app) mod read;
+pub(in crate::app) mod signalling;
+pub(in crate::app) mod speaking;
+mod tap;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ pub use read::PayloadError;
 pub use signalling::{Config, Dtmf, Hangup, Redirect, SipDecline, SipRefer, SipRequest, Tag};
 pub use speaking::{Gather, Pause, Play, Say, Synthesizer};
 
-use read::{Object, Read, kind, nearest};
+use read::{Object, Read, kind, meant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -61,10 +62,7 @@ const KNOWN: [&str; 14] = [
 ];
 
 /// Verbs of the same protocol that this node does not have.
-const ELSEWHERE: [&str; 18] = [
-    "listen",
-    "stream",
-    "transcribe",
+const ELSEWHERE: [&str; 15] = [
     "dub",
     "conference",
     "enqueue",
@@ -96,26 +94,27 @@ pub fn parse_application(body: &[u8]) -> Result<Vec<Verb>, PayloadError> {
 
 /// The same for JSON that has been read already.
 pub fn read_application(value: Value) -> Result<Vec<Verb>, PayloadError> {
+    read_verbs("", value)
+}
+
+/// Verbs at a place of a larger payload.
+pub(in crate::app) fn read_verbs(place: &str, value: Value) -> Read<Vec<Verb>> {
     let list = match value {
         Value::Array(list) => list,
         Value::Object(one) => vec![Value::Object(one)],
         Value::Null => Vec::new(),
         other => {
-            return Err(PayloadError::new(
-                "",
-                format!("a list of verbs is expected, not {}", kind(&other)),
-            ));
+            let problem = format!("a list of verbs is expected, not {}", kind(&other));
+            return Err(PayloadError::new(place, problem));
         }
     };
     if list.len() > MOST_VERBS {
-        return Err(PayloadError::new(
-            "",
-            format!("{} verbs are more than {MOST_VERBS}", list.len()),
-        ));
+        let problem = format!("{} verbs are more than {MOST_VERBS}", list.len());
+        return Err(PayloadError::new(place, problem));
     }
     list.into_iter()
         .enumerate()
-        .map(|(position, value)| read_verb(format!("[{position}]"), value))
+        .map(|(position, value)| read_verb(format!("{place}[{position}]"), value))
         .collect()
 }
 
@@ -161,12 +160,14 @@ fn read_named(name: &str, object: Object) -> Read<Verb> {
         "dtmf" => Verb::Dtmf(signalling::read_dtmf(object)?),
         "sip:refer" => Verb::SipRefer(Box::new(signalling::read_refer(object)?)),
         "sip:request" => Verb::SipRequest(Box::new(signalling::read_request(object)?)),
+        "listen" | "stream" => return tap::refuse_listen(object),
+        "transcribe" => return tap::refuse_transcribe(object),
         other if ELSEWHERE.contains(&other) || other.ends_with("_s2s") => {
             return object.wrong("verb", format!("the verb {other} is not supported by portcullis"));
         }
         other => {
-            let nearest = nearest(other, &KNOWN).map(|nearest| format!("; did you mean {nearest}?"));
-            let problem = format!("unknown verb '{}'{}", other.escape_debug(), nearest.unwrap_or_default());
+            let shown: String = other.chars().take(64).collect();
+            let problem = format!("unknown verb '{}'{}", shown.escape_debug(), meant(other, &KNOWN));
             return object.wrong("verb", problem);
         }
     })

@@ -5,6 +5,11 @@ use super::hook::{Hook, read_hook};
 use serde_json::{Map, Value};
 use std::fmt;
 
+/// Bytes of a text that ends up in a SIP message.
+const LONGEST_LINE: usize = 512;
+/// Bytes of data that an application keeps with a call.
+const MOST_DATA: usize = 16 * 1_024;
+
 /// What is wrong with an application's answer. Nothing of the answer is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayloadError {
@@ -15,7 +20,7 @@ pub struct PayloadError {
 }
 
 impl PayloadError {
-    pub(super) fn new(place: impl Into<String>, problem: impl Into<String>) -> PayloadError {
+    pub(in crate::app) fn new(place: impl Into<String>, problem: impl Into<String>) -> PayloadError {
         PayloadError {
             place: place.into(),
             problem: problem.into(),
@@ -34,26 +39,26 @@ impl fmt::Display for PayloadError {
 
 impl std::error::Error for PayloadError {}
 
-pub(super) type Read<T> = Result<T, PayloadError>;
+pub(in crate::app) type Read<T> = Result<T, PayloadError>;
 
 /// An object that is being read. Properties are taken out; what is left at the end is unknown.
-pub(super) struct Object {
+pub(in crate::app) struct Object {
     place: String,
     map: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
 impl Object {
-    pub(super) fn new(place: String, map: Map<String, Value>) -> Object {
+    pub(in crate::app) fn new(place: String, map: Map<String, Value>) -> Object {
         Object {
             place,
             map,
-            known: vec!["_"],
+            known: Vec::new(),
         }
     }
 
     /// An object at `place`, or the mistake that it is none.
-    pub(super) fn of(place: String, value: Value) -> Read<Object> {
+    pub(in crate::app) fn of(place: String, value: Value) -> Read<Object> {
         match value {
             Value::Object(map) => Ok(Object::new(place, map)),
             other => Err(PayloadError::new(
@@ -63,24 +68,24 @@ impl Object {
         }
     }
 
-    pub(super) fn place(&self, name: &str) -> String {
+    pub(in crate::app) fn place(&self, name: &str) -> String {
         match self.place.is_empty() {
             true => name.to_owned(),
             false => format!("{}.{name}", self.place),
         }
     }
 
-    pub(super) fn wrong<T>(&self, name: &str, problem: impl Into<String>) -> Read<T> {
+    pub(in crate::app) fn wrong<T>(&self, name: &str, problem: impl Into<String>) -> Read<T> {
         Err(PayloadError::new(self.place(name), problem))
     }
 
     /// Takes a property; null is as good as absent.
-    pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
+    pub(in crate::app) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&mut self, name: &'static str) -> Read<Option<String>> {
+    pub(in crate::app) fn text(&mut self, name: &'static str) -> Read<Option<String>> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -88,7 +93,44 @@ impl Object {
         }
     }
 
-    pub(super) fn required_text(&mut self, name: &'static str) -> Read<String> {
+    /// A string that ends up in SIP or in a call record: short, one line.
+    pub(in crate::app) fn line(&mut self, name: &'static str) -> Read<Option<String>> {
+        match self.text(name)? {
+            Some(text) if text.len() > LONGEST_LINE => {
+                self.wrong(name, format!("it is longer than {LONGEST_LINE} bytes"))
+            }
+            Some(text) if text.chars().any(char::is_control) => {
+                self.wrong(name, "it has a line break or another control character in it")
+            }
+            text => Ok(text),
+        }
+    }
+
+    pub(in crate::app) fn required_line(&mut self, name: &'static str) -> Read<String> {
+        match self.line(name)? {
+            Some(text) if !text.is_empty() => Ok(text),
+            Some(_) => self.wrong(name, "it is empty"),
+            None => self.wrong(name, "it is missing"),
+        }
+    }
+
+    /// A property that goes by two names; both may be given where they say the same.
+    pub(in crate::app) fn either<T: PartialEq>(
+        &mut self,
+        names: [&'static str; 2],
+        mut read: impl FnMut(&mut Object, &'static str) -> Read<Option<T>>,
+    ) -> Read<Option<T>> {
+        let [name, other] = names;
+        match (read(self, name)?, read(self, other)?) {
+            (Some(one), Some(two)) if one != two => self.wrong(
+                other,
+                format!("it is another name of {name}, and says otherwise than that"),
+            ),
+            (one, two) => Ok(one.or(two)),
+        }
+    }
+
+    pub(in crate::app) fn required_text(&mut self, name: &'static str) -> Read<String> {
         match self.text(name)? {
             Some(text) if !text.is_empty() => Ok(text),
             Some(_) => self.wrong(name, "it is empty"),
@@ -96,7 +138,7 @@ impl Object {
         }
     }
 
-    pub(super) fn flag(&mut self, name: &'static str) -> Read<Option<bool>> {
+    pub(in crate::app) fn flag(&mut self, name: &'static str) -> Read<Option<bool>> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
@@ -104,7 +146,7 @@ impl Object {
         }
     }
 
-    pub(super) fn number(&mut self, name: &'static str, least: f64, most: f64) -> Read<Option<f64>> {
+    pub(in crate::app) fn number(&mut self, name: &'static str, least: f64, most: f64) -> Read<Option<f64>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.as_f64() {
             Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
@@ -114,7 +156,7 @@ impl Object {
     }
 
     /// A whole number.
-    pub(super) fn whole(&mut self, name: &'static str, least: u32, most: u32) -> Read<Option<u32>> {
+    pub(in crate::app) fn whole(&mut self, name: &'static str, least: u32, most: u32) -> Read<Option<u32>> {
         match self.number(name, f64::from(least), f64::from(most))? {
             None => Ok(None),
             Some(number) if number.fract() == 0.0 => Ok(Some(number as u32)),
@@ -123,7 +165,7 @@ impl Object {
     }
 
     /// A string, or a list of strings.
-    pub(super) fn texts(&mut self, name: &'static str, most: usize) -> Read<Vec<String>> {
+    pub(in crate::app) fn texts(&mut self, name: &'static str, most: usize) -> Read<Vec<String>> {
         let list = match self.take(name) {
             None => return Ok(Vec::new()),
             Some(Value::String(text)) => return Ok(vec![text]),
@@ -146,23 +188,27 @@ impl Object {
         Ok(texts)
     }
 
-    pub(super) fn object(&mut self, name: &'static str) -> Read<Option<Object>> {
+    pub(in crate::app) fn object(&mut self, name: &'static str) -> Read<Option<Object>> {
         let place = self.place(name);
         self.take(name).map(|value| Object::of(place, value)).transpose()
     }
 
     /// An object that the application gets back as it is.
-    pub(super) fn data(&mut self, name: &'static str) -> Read<Option<Map<String, Value>>> {
-        Ok(self.object(name)?.map(|object| object.map))
+    pub(in crate::app) fn data(&mut self, name: &'static str) -> Read<Option<Map<String, Value>>> {
+        let Some(object) = self.object(name)? else {
+            return Ok(None);
+        };
+        bounded(&object.place, &object.map)?;
+        Ok(Some(object.map))
     }
 
-    pub(super) fn hook(&mut self, name: &'static str) -> Read<Option<Hook>> {
+    pub(in crate::app) fn hook(&mut self, name: &'static str) -> Read<Option<Hook>> {
         let place = self.place(name);
         self.take(name).map(|value| read_hook(place, value)).transpose()
     }
 
     /// Names and values of a map of headers, numbers included, none of them forbidden.
-    pub(super) fn headers(&mut self, name: &'static str) -> Read<Vec<(String, String)>> {
+    pub(in crate::app) fn headers(&mut self, name: &'static str) -> Read<Vec<(String, String)>> {
         let Some(map) = self.data(name)? else {
             return Ok(Vec::new());
         };
@@ -170,53 +216,81 @@ impl Object {
     }
 
     /// Refuses a property that exists elsewhere and can't be had here.
-    pub(super) fn refuse(&mut self, name: &'static str, reason: &str) -> Read<()> {
+    pub(in crate::app) fn refuse(&mut self, name: &'static str, reason: &str) -> Read<()> {
         match self.take(name) {
             None | Some(Value::Bool(false)) => Ok(()),
             Some(_) => self.wrong(name, reason),
         }
     }
 
+    /// The object as a whole can't be had here.
+    pub(in crate::app) fn refused<T>(&self, reason: &str) -> Read<T> {
+        Err(PayloadError::new(self.place.clone(), reason))
+    }
+
     /// Takes a property that means nothing here and does no harm.
-    pub(super) fn ignore(&mut self, name: &'static str) {
+    pub(in crate::app) fn ignore(&mut self, name: &'static str) {
         self.take(name);
     }
 
     /// Every property has been read, or one is unknown.
-    pub(super) fn finish(self) -> Read<()> {
+    pub(in crate::app) fn finish(self) -> Read<()> {
         let Some(name) = self.map.keys().find(|name| *name != "_") else {
             return Ok(());
         };
-        let nearest = nearest(name, &self.known).map(|nearest| format!("; did you mean {nearest}?"));
-        let problem = format!("unknown property{}", nearest.unwrap_or_default());
-        Err(PayloadError::new(self.place(name), problem))
+        let problem = format!("unknown property{}", meant(name, &self.known));
+        Err(PayloadError::new(self.place(&name.escape_debug().to_string()), problem))
     }
 
-    pub(super) fn into_map(self) -> Map<String, Value> {
+    /// The properties that nobody has read yet.
+    pub(in crate::app) fn names(&self) -> impl Iterator<Item = &str> {
+        self.map.keys().map(String::as_str)
+    }
+
+    pub(in crate::app) fn into_map(self) -> Map<String, Value> {
         self.map
     }
 }
 
-/// The name that was most likely meant.
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    // A long name is nobody's slip, and would only cost time.
-    if name.len() > 64 {
-        return None;
+/// Refuses data that would make a call's value large.
+pub(in crate::app) fn bounded(place: &str, data: &Map<String, Value>) -> Read<()> {
+    let mut left = Some(MOST_DATA);
+    for (name, value) in data {
+        left = left
+            .and_then(|left| left.checked_sub(name.len()))
+            .and_then(|left| less(left, value));
     }
-    known
-        .iter()
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()),
-                *known,
-            )
-        })
-        .filter(|(distance, known)| *distance <= known.len() / 2)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
+    match left {
+        Some(_) => Ok(()),
+        None => Err(PayloadError::new(place, format!("it is larger than {MOST_DATA} bytes"))),
+    }
 }
 
-pub(super) fn kind(value: &Value) -> &'static str {
+/// What is left of a budget of bytes after a value. The JSON parser bounds the depth.
+fn less(left: usize, value: &Value) -> Option<usize> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => left.checked_sub(8),
+        Value::String(text) => left.checked_sub(text.len() + 2),
+        Value::Array(list) => list.iter().try_fold(left.checked_sub(2)?, less),
+        Value::Object(map) => map.iter().try_fold(left.checked_sub(2)?, |left, (name, value)| {
+            less(left.checked_sub(name.len() + 3)?, value)
+        }),
+    }
+}
+
+/// `; did you mean …?`, where a known name is near.
+pub(in crate::app) fn meant(name: &str, known: &[&str]) -> String {
+    // A long name is nobody's slip, and would only cost time.
+    if name.len() > 64 {
+        return String::new();
+    }
+    match crate::config::nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("; did you mean {nearest}?"),
+        None => String::new(),
+    }
+}
+
+pub(in crate::app) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

@@ -92,7 +92,7 @@ pub(super) fn read_redirect(mut object: Object) -> Read<Redirect> {
     };
     object.refuse("statusHook", "status events keep their hook: leave it out")?;
     let redirect = Redirect {
-        id: object.text("id")?,
+        id: object.line("id")?,
         action_hook,
     };
     object.finish()?;
@@ -108,7 +108,7 @@ pub(super) fn read_tag(mut object: Object) -> Read<Tag> {
     Ok(Tag { data })
 }
 
-pub(super) fn read_config(mut object: Object) -> Read<Config> {
+pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
     object.ignore("id");
     for name in [
         "bargeIn",
@@ -150,13 +150,7 @@ pub(super) fn read_decline(mut object: Object) -> Read<SipDecline> {
     let Some(status) = object.whole("status", 400, 699)? else {
         return object.wrong("status", "it is missing: 400 to 699");
     };
-    let reason = object.text("reason")?;
-    if reason
-        .as_deref()
-        .is_some_and(|reason| reason.chars().any(char::is_control))
-    {
-        return object.wrong("reason", "it has a control character in it");
-    }
+    let reason = object.line("reason")?;
     let decline = SipDecline {
         status: u16::try_from(status).unwrap_or(603),
         reason,
@@ -168,13 +162,22 @@ pub(super) fn read_decline(mut object: Object) -> Read<SipDecline> {
 
 pub(super) fn read_dtmf(mut object: Object) -> Read<Dtmf> {
     object.ignore("id");
-    let digits = object.required_text("dtmf")?;
-    let key = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d');
-    if digits.len() > 64 || !digits.chars().all(key) {
-        return object.wrong("dtmf", "up to 64 keys of 0-9, *, #, A-D are expected");
-    }
-    let duration = object.whole("duration", 40, 5_000)?.unwrap_or(500);
+    let dtmf = read_keys(&mut object, ["dtmf", "digit"], 500)?;
     object.finish()?;
+    Ok(dtmf)
+}
+
+/// Keys to be sent, under either of two names, each for `default` milliseconds where nothing else is said.
+pub(in crate::app) fn read_keys(object: &mut Object, names: [&'static str; 2], default: u32) -> Read<Dtmf> {
+    let [name, _] = names;
+    let Some(digits) = object.either(names, Object::text)? else {
+        return object.wrong(name, "it is missing: keys such as 1234#");
+    };
+    let key = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d');
+    if !(1..=64).contains(&digits.len()) || !digits.chars().all(key) {
+        return object.wrong(name, "1 to 64 keys of 0-9, *, #, A-D are expected");
+    }
+    let duration = object.whole("duration", 40, 5_000)?.unwrap_or(default);
     Ok(Dtmf {
         digits: digits.to_ascii_uppercase(),
         duration: Duration::from_millis(u64::from(duration)),
@@ -182,8 +185,8 @@ pub(super) fn read_dtmf(mut object: Object) -> Read<Dtmf> {
 }
 
 pub(super) fn read_refer(mut object: Object) -> Read<SipRefer> {
-    let refer_to = object.required_text("referTo")?;
-    let referred_by = object.text("referredBy")?;
+    let refer_to = object.required_line("referTo")?;
+    let referred_by = object.line("referredBy")?;
     let plain = |text: &str| {
         !text
             .chars()
@@ -197,7 +200,7 @@ pub(super) fn read_refer(mut object: Object) -> Read<SipRefer> {
     }
     object.ignore("referredByDisplayName");
     let refer = SipRefer {
-        id: object.text("id")?,
+        id: object.line("id")?,
         refer_to,
         referred_by,
         headers: object.headers("headers")?,
@@ -208,7 +211,8 @@ pub(super) fn read_refer(mut object: Object) -> Read<SipRefer> {
     Ok(refer)
 }
 
-pub(super) fn read_request(mut object: Object) -> Read<SipRequest> {
+/// `body` and `contentType` go by `content` and `content_type` where a running call is told to.
+pub(in crate::app) fn read_request(mut object: Object) -> Read<SipRequest> {
     let method = object.required_text("method")?.to_ascii_uppercase();
     if !["INFO", "MESSAGE", "NOTIFY"].contains(&method.as_str()) {
         return object.wrong(
@@ -216,12 +220,12 @@ pub(super) fn read_request(mut object: Object) -> Read<SipRequest> {
             "INFO, MESSAGE or NOTIFY is expected: all others belong to the signalling itself",
         );
     }
-    let body = object.text("body")?;
+    let body = object.either(["body", "content"], Object::text)?;
     if body.as_deref().is_some_and(|body| body.len() > LONGEST_BODY) {
         return object.wrong("body", format!("it is longer than {LONGEST_BODY} bytes"));
     }
     // The content type of an application's body stands among its headers.
-    let mut content_type = object.text("contentType")?;
+    let mut content_type = object.either(["contentType", "content_type"], Object::text)?;
     let headers = match object.data("headers")? {
         None => Vec::new(),
         Some(mut map) => {
@@ -242,7 +246,7 @@ pub(super) fn read_request(mut object: Object) -> Read<SipRequest> {
         return object.wrong("headers", "the content type is none");
     }
     let request = SipRequest {
-        id: object.text("id")?,
+        id: object.line("id")?,
         method,
         content_type,
         body,

@@ -85,7 +85,7 @@ pub(super) fn read_say(mut object: Object) -> Read<Say> {
     // Sounds are always kept: what is asked for is said in any case.
     object.ignore("disableTtsCache");
     let say = Say {
-        id: object.text("id")?,
+        id: object.line("id")?,
         text,
         times: read_times(&mut object)?,
         early_media: object.flag("earlyMedia")?.unwrap_or(false),
@@ -114,8 +114,8 @@ pub(super) fn read_synthesizer(object: &mut Object) -> Read<Option<Synthesizer>>
     let vendor = object.text("vendor")?;
     let synthesizer = Synthesizer {
         vendor: vendor.filter(|vendor| vendor != "default"),
-        language: object.text("language")?,
-        voice: object.text("voice")?,
+        language: object.line("language")?,
+        voice: object.line("voice")?,
     };
     object.finish()?;
     Ok(Some(synthesizer))
@@ -138,9 +138,14 @@ pub(super) fn read_play(mut object: Object) -> Read<Play> {
     if urls.is_empty() || urls.iter().any(|url| url.trim().is_empty()) {
         return object.wrong("url", "it is missing or empty");
     }
+    for (position, url) in urls.iter().enumerate() {
+        if let Err(problem) = super::hook::check_url(url) {
+            return object.wrong(&format!("url[{position}]"), problem);
+        }
+    }
     let seconds = |number: f64| Duration::from_secs_f64(number);
     let play = Play {
-        id: object.text("id")?,
+        id: object.line("id")?,
         urls,
         times: read_times(&mut object)?,
         early_media: object.flag("earlyMedia")?.unwrap_or(false),
@@ -199,7 +204,7 @@ pub(super) fn read_gather(mut object: Object) -> Read<Gather> {
     };
     let seconds = |number: f64| Duration::from_secs_f64(number);
     let gather = Gather {
-        id: object.text("id")?,
+        id: object.line("id")?,
         action_hook: object.hook("actionHook")?,
         num_digits: keys(object.whole("numDigits", 0, 128)?),
         min_digits: keys(object.whole("minDigits", 0, 128)?),

@@ -14,20 +14,8 @@ fn mistake(json: &str) -> String {
     }
 }
 
-/// The example of the page that describes the verb.
-const EXAMPLE: &str = r#"{
-    "verb": "dial",
-    "actionHook": "/outdial",
-    "callerId": "+16173331212",
-    "answerOnBridge": true,
-    "dtmfCapture": ["*2", "*3"],
-    "dtmfHook": { "url": "/dtmf", "method": "GET" },
-    "target": [
-        { "type": "phone", "number": "+15083084809" },
-        { "type": "sip", "sipUri": "sip:1617333456@sip.trunk1.com", "auth": { "user": "foo", "password": "bar" } },
-        { "type": "user", "name": "spike@sip.example.com" }
-    ]
-}"#;
+/// The example of the page that describes the verb, byte for byte.
+const EXAMPLE: &str = include_str!("../../../tests/data/dial/page_example.json");
 
 #[test]
 fn the_example_of_the_page() {
@@ -126,11 +114,56 @@ fn mistakes_name_their_place_and_the_nearest_name() {
         ),
         (
             r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"listen":{"url":"/x"}}]"#,
-            "not supported yet",
+            "[0].listen: streaming the audio of a call is not supported yet",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"listen":{"url":"/x","mixTyp":"mono"}}]"#,
+            "[0].listen.mixTyp: unknown property; did you mean mixType?",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"stream":{"url":"/x","sampleRate":11025}}]"#,
+            "[0].stream.sampleRate: 8000, 16000",
+        ),
+        (
+            r#"[{"verb":"listen","url":"wss://x","transcribe":{"channel":3}}]"#,
+            "[0].transcribe.channel: 3 is not between 1 and 2",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a@b?Replaces=x"}]}]"#,
+            "[0].target[0].sipUri: headers have no place",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"a b"}]}]"#,
+            "it is no SIP URI",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1\r\nX: y"}]}]"#,
+            "[0].target[0].number: it has a line break",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"callerName":"A\nB"}]"#,
+            "[0].callerName: it has a line break",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"user","name":"a@b","from":{"host":"x\u0000"}}]}]"#,
+            "[0].target[0].from.host: it has a line break",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"teams","number":"1","vmail":true,"voicemail":false}]}]"#,
+            "says otherwise",
+        ),
+        (
+            r#"[{"verb":"play","url":["a.wav","b c.wav"]}]"#,
+            "[0].url[1]: the URL has a space",
+        ),
+        (r#"[{"verb":"dtmf","dtmf":""}]"#, "1 to 64 keys"),
+        (
+            r#"[{"verb":"sip:request","method":"INFO","headers":{"P-Asserted-Identity":"x"}}]"#,
+            "it can't be set",
         ),
         (
             r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"transcribe":{}}]"#,
-            "not supported yet",
+            "[0].transcribe: transcription is not supported yet",
         ),
         (
             r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"amd":{}}]"#,
@@ -209,6 +242,18 @@ fn the_other_verbs() {
     assert_eq!(request.headers, [("X-A".to_owned(), "1".to_owned())]);
     let Verb::Dtmf(dtmf) = &verbs[7] else { panic!() };
     assert_eq!(dtmf.digits, "1*#A");
+}
+
+#[test]
+fn what_is_kept_with_a_call_is_bounded() {
+    let large = "x".repeat(17 * 1_024);
+    assert!(mistake(&format!(r#"{{"verb":"tag","data":{{"a":["{large}"]}}}}"#)).contains("[0].data: it is larger"));
+    let fits = "x".repeat(15 * 1_024);
+    read(&format!(r#"{{"verb":"tag","data":{{"a":["{fits}"]}}}}"#));
+    let many: String = vec![r#"{"verb":"answer"}"#; 201].join(",");
+    assert!(mistake(&format!("[{many}]")).contains("201 verbs are more than 200"));
+    let deep = format!(r#"{{"verb":"tag","data":{}{}}}"#, "[".repeat(1_000), "]".repeat(1_000));
+    assert!(mistake(&deep).contains("the answer is no JSON"));
 }
 
 fn json() -> impl Strategy<Value = Value> {

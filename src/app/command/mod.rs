@@ -1,0 +1,150 @@
+//! What an application, or somebody over REST, wants of a call while it lasts, and of calls that are to be placed.
+//!
+//! In: JSON of a `command` over a WebSocket ([`read_command`]), the body of an update over REST ([`read_update`]), the
+//! body of a new call ([`read_new_call`]). Out: typed wishes, or a [`PayloadError`] that names the place. What this node
+//! can't do is refused by name, never ignored.
+
+mod new_call;
+#[cfg(test)]
+mod tests;
+mod update;
+mod websocket;
+
+pub use new_call::{NewCall, Steering, read_new_call};
+pub use update::read_update;
+pub use websocket::{Said, read_command};
+
+use super::sid::CallSid;
+use super::verb::read::{Object, PayloadError, Read, meant};
+use super::verb::{self, Hook, SipRequest, Verb};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// What somebody wants of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// The call_sid of the leg that is meant; the caller's without one.
+    pub leg: Option<CallSid>,
+    pub wish: Wish,
+}
+
+/// The wish itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// Other verbs, instead of those left or after them.
+    Verbs { verbs: Vec<Verb>, append: bool },
+    /// An application to be fetched.
+    Redirect(Hook),
+    /// The end of the call.
+    HangUp,
+    /// Say or play something to one side of a bridge.
+    Whisper(Vec<Verb>),
+    /// Block what this leg says to the other, or no longer.
+    Mute(bool),
+    /// Keys for the peer of the leg, each as long as this.
+    Digits { digits: String, duration: Duration },
+    /// A request inside the leg's dialog.
+    Request(Box<SipRequest>),
+    /// What the following verbs go by, from now on.
+    Configure(Box<verb::Config>),
+    /// Other `customerData`.
+    Tag(Map<String, Value>),
+}
+
+/// What the protocol knows and this node does not have: the name, and why.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("listen", "nothing streams the audio of a call yet"),
+    ("stream", "nothing streams the audio of a call yet"),
+    ("transcribe", "there is no transcription yet"),
+    ("conf", "there are no conferences"),
+    ("conferenceParticipantAction", "there are no conferences"),
+    ("record", "there is no recording yet"),
+    ("dub", "there are no dub tracks yet"),
+    ("llm", "there are no language models"),
+    ("tts", "there is no streamed speech"),
+    ("media", "media always stays with the SBC"),
+    (
+        "boostAudioSignal",
+        "the gain of a running call can't be changed yet: set it in the dial",
+    ),
+    ("noise", "there is no noise isolation"),
+    (
+        "child_call_hook",
+        "a callee can't be given an application of its own yet",
+    ),
+    ("childCallHook", "a callee can't be given an application of its own yet"),
+];
+
+/// Why a name of the protocol can't be had, when it is one.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    let belongs = |family: &str| {
+        name.strip_prefix(family)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_', 'P', 'I']))
+    };
+    ELSEWHERE
+        .iter()
+        .find(|(family, _)| belongs(family))
+        .map(|(_, reason)| *reason)
+}
+
+/// `completed` and `no-answer` both end the call, each in its own state.
+fn read_end(object: &mut Object, names: [&'static str; 2]) -> Read<Option<Wish>> {
+    let [name, _] = names;
+    match object.either(names, Object::line)?.as_deref() {
+        None => Ok(None),
+        Some("completed" | "no-answer") => Ok(Some(Wish::HangUp)),
+        Some(_) => object.wrong(name, "completed or no-answer is expected"),
+    }
+}
+
+fn read_mute(object: &mut Object, names: [&'static str; 2]) -> Read<Option<Wish>> {
+    let [name, _] = names;
+    match object.either(names, Object::line)?.as_deref() {
+        None => Ok(None),
+        Some("mute") => Ok(Some(Wish::Mute(true))),
+        Some("unmute") => Ok(Some(Wish::Mute(false))),
+        Some(_) => object.wrong(name, "mute or unmute is expected"),
+    }
+}
+
+fn read_whisper(object: &mut Object, name: &'static str) -> Read<Option<Wish>> {
+    let place = object.place(name);
+    object.take(name).map(|value| whispered(&place, value)).transpose()
+}
+
+fn whispered(place: &str, value: Value) -> Read<Wish> {
+    let wrong = |problem: &str| Err(PayloadError::new(place, problem));
+    if value.is_string() {
+        return wrong("a say or play verb is expected, not a URL");
+    }
+    let verbs = verb::read_verbs(place, value)?;
+    let heard = |verb: &Verb| matches!(verb, Verb::Say(_) | Verb::Play(_));
+    match verbs.is_empty() || !verbs.iter().all(heard) {
+        true => wrong("say and play, at least one of them, are expected and nothing else"),
+        false => Ok(Wish::Whisper(verbs)),
+    }
+}
+
+fn read_digits(mut keys: Object) -> Read<Wish> {
+    let dtmf = verb::signalling::read_keys(&mut keys, ["digit", "dtmf"], 250)?;
+    keys.finish()?;
+    Ok(Wish::Digits {
+        digits: dtmf.digits,
+        duration: dtmf.duration,
+    })
+}
+
+fn read_sip_request(request: Object) -> Read<Wish> {
+    let request = verb::signalling::read_request(request)?;
+    Ok(Wish::Request(Box::new(request)))
+}
+
+/// A name that nobody knows, or that this node can't serve.
+fn unknown<T>(object: &Object, name: &str, what: &str, known: &[&str]) -> Read<T> {
+    let shown: String = name.chars().take(64).collect();
+    let shown = shown.escape_debug();
+    match elsewhere(name) {
+        Some(reason) => object.wrong(&shown.to_string(), format!("it is not supported: {reason}")),
+        None => object.wrong(&shown.to_string(), format!("unknown {what}{}", meant(name, known))),
+    }
+}

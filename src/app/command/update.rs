@@ -1,0 +1,60 @@
+//! The body of an update of a call over REST: one thing, or a whisper and one thing.
+
+use super::{Object, PayloadError, Read, Wish};
+use serde_json::Value;
+
+const KNOWN: &[&str] = &[
+    "call_hook",
+    "call_status",
+    "mute_status",
+    "whisper",
+    "sip_request",
+    "dtmf",
+    "tag",
+];
+
+/// Reads an update: its wishes in the order in which they are to be done, at least one.
+pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
+    let mut object = Object::of(String::new(), body)?;
+    refuse_elsewhere(&object)?;
+    let whisper = super::read_whisper(&mut object, "whisper")?;
+    let mut others = Vec::new();
+    others.extend(
+        object
+            .either(["call_hook", "callHook"], Object::hook)?
+            .map(Wish::Redirect),
+    );
+    object.refuse("call_status_hook", "status events keep their hook: leave it out")?;
+    others.extend(super::read_end(&mut object, ["call_status", "callStatus"])?);
+    others.extend(super::read_mute(&mut object, ["mute_status", "muteStatus"])?);
+    if let Some(request) = object.object("sip_request")? {
+        others.push(super::read_sip_request(request)?);
+    }
+    if let Some(keys) = object.object("dtmf")? {
+        others.push(super::read_digits(keys)?);
+    }
+    others.extend(object.data("tag")?.map(Wish::Tag));
+    object.finish()?;
+    if others.len() > 1 {
+        return Err(PayloadError::new(
+            "",
+            "more than one thing is asked for: ask one after the other",
+        ));
+    }
+    let wishes: Vec<Wish> = whisper.into_iter().chain(others).collect();
+    match wishes.is_empty() {
+        true => Err(PayloadError::new(
+            "",
+            format!("nothing is asked for: one of {} is expected", KNOWN.join(", ")),
+        )),
+        false => Ok(wishes),
+    }
+}
+
+/// A property that this node can't serve is refused with its reason before an unknown one is.
+pub(super) fn refuse_elsewhere(object: &Object) -> Read<()> {
+    match object.names().find(|name| super::elsewhere(name).is_some()) {
+        Some(name) => super::unknown(object, name, "property", KNOWN),
+        None => Ok(()),
+    }
+}
