@@ -216,5 +216,6 @@ pub fn attempt_to(config: &Config, number: &str) -> Attempt {
     match &decision.target {
         Target::Carriers { carriers, callee } => carrier::plan(plan_facts, carriers, callee, |_| false),
         Target::Teams { number, voicemail } => teams::plan(plan_facts, *number, *voicemail, |_| false),
+        _ => panic!("no scenario calls one"),
     }
 }
