@@ -40,7 +40,7 @@ pub fn health(state: &AdminState) -> Health {
     reasons.extend(
         last.certificates
             .into_iter()
-            .map(|file| format!("{file}; the certificate read before stays in use")),
+            .map(|file| format!("{file}; what was read before stays in use")),
     );
     hubs(state, &mut reasons);
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {

@@ -11,7 +11,7 @@ use super::listener::{Bound, ListenError, Listener, ListenerSettings, accept_loo
 use super::outgoing::Outgoing;
 use super::pool::{Pool, PoolSettings};
 use super::tasks::Tasks;
-use super::tls::TlsProfile;
+use super::tls::{ClientCertificates, TrustRoots};
 use crate::sip::transaction::SendTo;
 use crate::sip::{ConnectionId, Hop, ListenerId, Transport};
 use std::collections::HashMap;
@@ -124,13 +124,13 @@ impl Transports {
         }
     }
 
-    /// Replaces the TLS of a listener: new handshakes follow it, connections that we opened are renewed, those that
-    /// peers opened are drained.
-    pub fn set_tls(&self, listener: ListenerId, profile: TlsProfile) {
+    /// Replaces whom a TLS listener believes: new handshakes follow it, connections that we opened are renewed, those
+    /// that peers opened are drained.
+    pub fn set_trust(&self, listener: ListenerId, clients: ClientCertificates, server_roots: Arc<TrustRoots>) {
         if let Some(listener) = self.listeners.get(&listener)
             && let Some(tls) = &listener.tls
         {
-            tls.store(Arc::new(profile));
+            tls.store(Arc::new(tls.load().trusting(clients, server_roots)));
             let now = self.context.clock.now();
             self.context
                 .connections

@@ -43,6 +43,13 @@ pub enum Happening<'a> {
         listener: &'a str,
         reload: &'a crate::net::tls::Reload,
     },
+    /// A listener's files of roots were read again, and what the configuration says of whom it believes.
+    Trust {
+        listener: &'a str,
+        replaced: bool,
+        /// What is wrong: the old trust stays.
+        failed: Option<&'a str>,
+    },
     /// OPTIONS have shown something new of a hub or gateway; `trouble` says why where it is for the worse.
     PeerTurned {
         peer: &'a PeerName,

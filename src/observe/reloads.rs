@@ -80,6 +80,13 @@ impl Observer for Reloads {
             last.certificates.extend(failed);
             return;
         }
+        if let Happening::Trust { listener, failed, .. } = happening {
+            let of_listener = format!("listener '{listener}': ");
+            let mut last = self.lock();
+            last.certificates.retain(|known| !known.starts_with(&of_listener));
+            last.certificates.extend(failed.map(str::to_owned));
+            return;
+        }
         let Happening::Reloaded { outcome } = happening else {
             return;
         };

@@ -250,7 +250,7 @@ fn settle(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sdp::{Narrowing, formats_without_offer, narrow, offer};
+    use crate::sdp::{formats_without_offer, offer};
     use crate::srtp::{MasterKey, Suite};
 
     fn local(port: u16, byte: u8) -> LocalMedia {
@@ -290,9 +290,8 @@ mod tests {
         let in_2xx = offer(&carrier, &mut toward_carrier, &far.formats(), far.carried_direction());
         assert!(in_2xx.body.contains("RTP/AVP 9 0 8 101\r\n"), "{}", in_2xx.body);
         let near = read_answer(&carrier, &toward_carrier, &in_2xx, &peer("8 101", "RTP/AVP", "")).unwrap();
-        let Narrowing::Reoffer(formats) = narrow(&far, &near).unwrap() else {
-            panic!("Teams may still send G722")
-        };
+        let common = |format: &Format| near.formats().iter().any(|known| known.same_codec(format));
+        let formats: Vec<Format> = far.formats().into_iter().filter(common).collect();
         let again = offer(&teams, &mut toward_teams, &formats, Direction::SendRecv);
         assert!(again.body.contains("RTP/SAVP 8 101\r\n"), "{}", again.body);
         assert!(again.body.contains("o=- 7 2 IN"), "{}", again.body);

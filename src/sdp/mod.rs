@@ -11,8 +11,7 @@
 //! Session::parse(B's body) -> read_answer(B) -> answer(A, A's offer, B's formats and direction) -> on the wire
 //! payload_map(A, B), payload_map(B, A) -> the relay
 //! ```
-//! An INVITE without an offer starts from [`formats_without_offer`]; when the late answer in the ACK allows less than
-//! the other leg negotiated, [`narrow`] says whether the other leg needs a new offer.
+//! An INVITE without an offer starts from [`formats_without_offer`]; its late answer comes in the ACK.
 
 mod answer;
 mod codec;
@@ -36,7 +35,7 @@ pub use ended::{formats_ended_here, formats_of_our_own};
 pub use error::{Refusal, SdpError};
 pub use local::LocalMedia;
 pub use multipart::sdp_part;
-pub use negotiated::{DROP, Narrowing, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys, narrow, payload_map};
+pub use negotiated::{DROP, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys, payload_map};
 pub use offer::{Carried, LeftOut, Offer, WhyLeftOut, carry_offer, carry_settled, formats_without_offer, offer};
 pub use profile::{AddressFamilies, AddressPolicy, Auxiliary, KeyLifetime, LegProfile, RtcpMux, Security};
 pub use session::{Audio, MediaLine, Origin, Protocol, Session};

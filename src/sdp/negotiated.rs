@@ -2,7 +2,6 @@
 
 use super::codec::{Codec, Format};
 use super::direction::Direction;
-use super::error::Refusal;
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -85,12 +84,6 @@ impl Negotiated {
             .find(|event| Some(event.format.clock) == clock)
             .or_else(|| events().next())
     }
-
-    fn has(&self, format: &Format) -> bool {
-        self.formats
-            .iter()
-            .any(|negotiated| negotiated.format.same_codec(format))
-    }
 }
 
 /// Indexed by the payload type received on one leg: the payload type to send on the other, or [`DROP`].
@@ -109,35 +102,6 @@ pub fn payload_map(from: &Negotiated, to: &Negotiated) -> PayloadMap {
         }
     }
     map
-}
-
-/// Whether a leg must be offered less after the other leg's late answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Narrowing {
-    /// All that the leg may send can be taken.
-    NotNeeded,
-    /// Offer these on the leg: it may send codecs that the other leg can't take.
-    Reoffer(Vec<Format>),
-}
-
-/// Compares a leg that was settled first with the other leg's later answer (RFC 3264 §5: the offer came in a 2xx, the
-/// answer in the ACK).
-pub fn narrow(settled: &Negotiated, late: &Negotiated) -> Result<Narrowing, Refusal> {
-    let formats = settled.formats();
-    let mut speech = formats.iter().filter(|format| !format.codec.is_auxiliary());
-    if speech.clone().all(|format| late.has(format)) {
-        return Ok(Narrowing::NotNeeded);
-    }
-    if !speech.any(|format| late.has(format)) {
-        let names = |formats: &[Format]| formats.iter().map(ToString::to_string).collect();
-        return Err(Refusal::NothingInCommon {
-            peer: names(&late.formats()),
-            allowed: names(&formats),
-        });
-    }
-    Ok(Narrowing::Reoffer(
-        formats.into_iter().filter(|format| late.has(format)).collect(),
-    ))
 }
 
 #[cfg(test)]
@@ -196,25 +160,5 @@ mod tests {
         assert_eq!(narrow.telephone_event().map(NegotiatedFormat::receive), Some(101));
         let only = settled(&[("PCMA", 8000, 8, 8), events[0]]);
         assert_eq!(only.telephone_event().map(NegotiatedFormat::receive), Some(110));
-    }
-
-    #[test]
-    fn a_late_answer_narrows_the_other_leg() {
-        let teams = settled(&[
-            ("G722", 8000, 9, 9),
-            ("PCMU", 8000, 0, 0),
-            ("telephone-event", 8000, 101, 101),
-        ]);
-        let late = settled(&[("PCMU", 8000, 0, 0), ("telephone-event", 8000, 96, 96)]);
-        let Ok(Narrowing::Reoffer(formats)) = narrow(&teams, &late) else {
-            panic!("G722 can't go on")
-        };
-        assert_eq!(
-            formats.iter().map(|format| format.payload_type).collect::<Vec<_>>(),
-            [0, 101]
-        );
-        assert_eq!(narrow(&late, &teams), Ok(Narrowing::NotNeeded));
-        let strange = settled(&[("G729", 8000, 18, 18)]);
-        assert!(matches!(narrow(&teams, &strange), Err(Refusal::NothingInCommon { .. })));
     }
 }

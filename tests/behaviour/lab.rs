@@ -86,6 +86,8 @@ pub struct Lab {
     pub carrier: CarrierSim,
     pub records: Arc<Records>,
     pub folder: PathBuf,
+    /// The file of roots that the node believes.
+    pub roots: PathBuf,
 }
 
 static LABS: AtomicU8 = AtomicU8::new(1);
@@ -137,6 +139,7 @@ impl Lab {
             carrier,
             records,
             folder,
+            roots: papers.root,
         }
     }
 

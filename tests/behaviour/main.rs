@@ -16,5 +16,6 @@ mod reinvites_left_alone;
 mod rings;
 mod slow_names;
 mod source;
+mod trust_renewed;
 mod unanswered_calls;
 mod users_call;

@@ -101,7 +101,10 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     loop {
         tokio::select! {
             Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome).await,
-            _ = certificates.tick() => running.reload_certificates(&*observer).await,
+            _ = certificates.tick() => {
+                running.reload_certificates(&*observer).await;
+                running.reload_trust(&*observer).await;
+            }
             Some(()) = signals.reload.recv() => {
                 watch.reload();
                 running.reload_certificates(&*observer).await;
@@ -154,6 +157,8 @@ async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
         }
     }
     observer.happened(&Happening::Reloaded { outcome });
+    // Asked for too when nothing else changed: the files of roots may have.
+    running.reload_trust(observer).await;
 }
 
 /// The signals that a service hears.

@@ -1,11 +1,11 @@
 //! A running node: started in one step, stopped in order.
 
-use super::tls::TlsError;
+use super::tls::{TlsError, Trust};
 use super::waiting::waiting;
 use super::{assemble, overload};
 use crate::app::sounds::Sounds;
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::{Config, Mistakes, Sbc};
+use crate::config::{Config, Listener, Mistakes, Sbc};
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
@@ -17,8 +17,9 @@ use crate::observe::{Happening, Observer};
 use crate::registrar::Clocks;
 use crate::sip::ListenerId;
 use crate::store::{Store, StoreError};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -55,7 +56,9 @@ pub struct Running {
     certificates: Vec<(String, Arc<IdentityStore>)>,
     monitor: JoinHandle<()>,
     overload: JoinHandle<()>,
-    /// What sockets, threads and trust were made from.
+    /// Whom the TLS listeners believe.
+    trust: Mutex<HashMap<ListenerId, Trust>>,
+    /// What sockets and threads were made from.
     began_with: Arc<Sbc>,
 }
 
@@ -93,10 +96,29 @@ fn identities(listener: &ListenerSettings) -> Option<(String, Arc<IdentityStore>
     }
 }
 
+/// Whom the TLS listeners that `bound` has are to believe by `config`, with the root files as they are now.
+fn read_trust(bound: &Sbc, config: &Config) -> Vec<(ListenerId, String, Result<Trust, TlsError>)> {
+    let read = |bound: &Listener| {
+        bound.tls.as_ref()?;
+        let listener = config
+            .sbc
+            .listeners
+            .iter()
+            .find(|listener| listener.name == bound.name)?;
+        let trust = Trust::read(config, listener, listener.tls.as_ref()?);
+        Some((bound.id, bound.name.to_string(), trust))
+    };
+    bound.listeners.iter().filter_map(read).collect()
+}
+
 /// Binds everything and takes calls. Needs a tokio runtime.
 pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
     let listeners = assemble::listeners(&config)?;
     let certificates = listeners.iter().filter_map(identities).collect();
+    let trust = read_trust(&config.sbc, &config)
+        .into_iter()
+        .map(|(listener, _, trust)| Ok((listener, trust?)))
+        .collect::<Result<_, TlsError>>()?;
     let clock = Clock::start();
     let media = MediaPlane::start(assemble::media(&config))?;
     let resolver = Resolver::new(assemble::dns(&config));
@@ -159,6 +181,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         certificates,
         monitor,
         overload,
+        trust: Mutex::new(trust),
         began_with: config.sbc.clone(),
     })
 }
@@ -215,6 +238,41 @@ impl Running {
             observer.happened(&Happening::Certificates {
                 listener,
                 reload: &reload,
+            });
+        }
+    }
+
+    /// Reads again whom the TLS listeners are to believe: root files, and what the configuration in force says. New
+    /// handshakes follow at once; connections made under older trust are renewed or drained. A file that is wrong changes
+    /// nothing. The files are read on a thread that may block.
+    pub async fn reload_trust(&self, observer: &dyn Observer) {
+        let (bound, config) = (self.began_with.clone(), self.node.config.load_full());
+        let read = match tokio::task::spawn_blocking(move || read_trust(&bound, &config)).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, "root certificates were not read, the old ones stay");
+                return;
+            }
+        };
+        for (listener, name, trust) in read {
+            let mut failed = None;
+            let mut replaced = false;
+            match trust {
+                Ok(trust) => {
+                    let (clients, roots) = trust.parts();
+                    let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+                    replaced = known.get(&listener) != Some(&trust);
+                    if replaced {
+                        known.insert(listener, trust);
+                        self.signalling.transports().set_trust(listener, clients, roots);
+                    }
+                }
+                Err(error) => failed = Some(error.to_string()),
+            }
+            observer.happened(&Happening::Trust {
+                listener: &name,
+                replaced,
+                failed: failed.as_deref(),
             });
         }
     }

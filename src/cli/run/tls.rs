@@ -44,42 +44,67 @@ pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
     }
 }
 
-/// The TLS of one listener. Toward Teams the names that a client certificate must bear are the hubs' (TEAMS-010).
+/// The TLS of one listener.
 pub fn profile(config: &Config, listener: &Listener, tls: &ListenerTls) -> Result<TlsProfile, TlsError> {
-    let name = || listener.name.to_string();
     let files = tls.identities.iter().map(|identity| IdentityFiles {
         name: identity.certificate.display().to_string(),
         certificate: identity.certificate.clone(),
         key: identity.key.clone(),
     });
     let identities = IdentityStore::open(files.collect()).map_err(|errors| TlsError::Identities {
-        listener: name(),
+        listener: listener.name.to_string(),
         errors,
     })?;
-    let roots = match &tls.roots {
-        Roots::Teams => TrustRoots::teams(),
-        Roots::System => TrustRoots::system(),
-        Roots::File(path) => TrustRoots::from_file(path),
-    };
-    let roots = Arc::new(roots.map_err(|source| TlsError::Roots {
-        listener: name(),
-        source,
-    })?);
-    let trust = match listener.purpose {
-        Purpose::Teams => {
-            let hubs = config.sbc.teams.hubs.iter().map(|hub| hub.host.to_string()).collect();
-            ClientTrust::teams(roots.clone(), hubs)
-        }
-        Purpose::Carrier | Purpose::Users => ClientTrust::carrier(roots.clone(), Vec::new()),
-    };
-    let clients = match tls.client_certificate {
-        config::ClientCertificate::None => ClientCertificates::Ignore,
-        config::ClientCertificate::Request => ClientCertificates::Request(trust),
-        config::ClientCertificate::Require => ClientCertificates::Require(trust),
-    };
+    let trust = Trust::read(config, listener, tls)?;
     let presented = match listener.purpose {
         Purpose::Teams => config.sbc.teams.base.to_string(),
         Purpose::Carrier | Purpose::Users => listener.advertise.to_string(),
     };
+    let (clients, roots) = trust.parts();
     Ok(TlsProfile::new(Arc::new(identities), clients, roots, &presented))
+}
+
+/// Whom a listener believes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trust {
+    roots: Arc<TrustRoots>,
+    asked_for: config::ClientCertificate,
+    /// Toward Teams the names that a client certificate must bear are the hubs' (TEAMS-010); a carrier's or a user's may bear any.
+    hubs: Option<Vec<String>>,
+}
+
+impl Trust {
+    /// As the configuration says, with the root files as they are now.
+    pub fn read(config: &Config, listener: &Listener, tls: &ListenerTls) -> Result<Trust, TlsError> {
+        let roots = match &tls.roots {
+            Roots::Teams => TrustRoots::teams(),
+            Roots::System => TrustRoots::system(),
+            Roots::File(path) => TrustRoots::from_file(path),
+        };
+        let roots = roots.map_err(|source| TlsError::Roots {
+            listener: listener.name.to_string(),
+            source,
+        })?;
+        let hubs = || config.sbc.teams.hubs.iter().map(|hub| hub.host.to_string()).collect();
+        Ok(Trust {
+            roots: Arc::new(roots),
+            asked_for: tls.client_certificate,
+            hubs: (listener.purpose == Purpose::Teams).then(hubs),
+        })
+    }
+
+    /// For `net`: of clients, and of servers that we connect to.
+    pub fn parts(&self) -> (ClientCertificates, Arc<TrustRoots>) {
+        let roots = self.roots.clone();
+        let trust = match &self.hubs {
+            Some(hubs) => ClientTrust::teams(roots.clone(), hubs.clone()),
+            None => ClientTrust::carrier(roots.clone(), Vec::new()),
+        };
+        let clients = match self.asked_for {
+            config::ClientCertificate::None => ClientCertificates::Ignore,
+            config::ClientCertificate::Request => ClientCertificates::Request(trust),
+            config::ClientCertificate::Require => ClientCertificates::Require(trust),
+        };
+        (clients, roots)
+    }
 }

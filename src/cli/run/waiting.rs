@@ -1,17 +1,15 @@
-//! What of a new configuration waits for a restart: sockets, threads, trust and timers that are made once.
+//! What of a new configuration waits for a restart: sockets, threads and timers that are made once.
 
-use crate::config::{Media, Sbc, Timers};
+use crate::config::{Listener, ListenerTls, Media, Sbc, Timers};
 
 /// The keys of `sbc.toml` that differ from what the node began with and are read at its start only.
 pub fn waiting(began: &Sbc, now: &Sbc) -> Vec<&'static str> {
-    let hubs = |sbc: &Sbc| sbc.teams.hubs.iter().map(|hub| hub.host.clone()).collect::<Vec<_>>();
     let differ = [
         ("node", began.node != now.node),
-        ("listeners", began.listeners != now.listeners),
+        ("listeners", sockets_differ(&began.listeners, &now.listeners)),
         ("media", planes_differ(&began.media, &now.media)),
-        // Whom a TLS listener trusts, and what it shows, is settled when it is bound.
+        // What a TLS listener shows is settled when it is bound.
         ("teams.base", began.teams.base != now.teams.base && any_tls(began)),
-        ("teams.hubs", hubs(began) != hubs(now) && any_tls(began)),
         ("timers", transactions_differ(&began.timers, &now.timers)),
         ("registrar.store", began.registrar.store != now.registrar.store),
         ("admin.bind", began.admin.bind != now.admin.bind),
@@ -24,6 +22,23 @@ pub fn waiting(began: &Sbc, now: &Sbc) -> Vec<&'static str> {
 
 fn any_tls(sbc: &Sbc) -> bool {
     sbc.listeners.iter().any(|listener| listener.tls.is_some())
+}
+
+/// Whom a TLS listener trusts follows the configuration.
+fn sockets_differ(began: &[Listener], now: &[Listener]) -> bool {
+    let same = |(began, now): (&Listener, &Listener)| match (&began.tls, &now.tls) {
+        (Some(before), Some(tls)) => {
+            let tls = ListenerTls {
+                roots: before.roots.clone(),
+                client_certificate: before.client_certificate,
+                ..tls.clone()
+            };
+            let tls = Some(tls);
+            *began == Listener { tls, ..now.clone() }
+        }
+        _ => began == now,
+    };
+    began.len() != now.len() || !began.iter().zip(now).all(same)
 }
 
 /// `hold_timeout` is read call by call.
@@ -70,11 +85,17 @@ mod tests {
     fn what_is_read_call_by_call_waits_for_nothing() {
         assert!(waiting_after(|_| table("timers", "ringing = \"77s\"\nsetup = \"88s\"")).is_empty());
         assert!(waiting_after(|_| table("media", "hold_timeout = \"7m\"")).is_empty());
+        let asking = |text: &str| text.replace("# client_certificate = \"none\"", "client_certificate = \"request\"");
+        assert!(waiting_after(asking).is_empty());
     }
 
     #[test]
     fn what_is_made_once_is_named() {
         assert_eq!(waiting_after(|_| table("timers", "t4 = \"4s\"")), ["timers"]);
         assert_eq!(waiting_after(|_| table("media", "dscp = 3")), ["media"]);
+        assert_eq!(
+            waiting_after(|text| text.replace("0.0.0.0:5071", "0.0.0.0:5072")),
+            ["listeners"]
+        );
     }
 }

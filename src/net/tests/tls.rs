@@ -241,10 +241,7 @@ async fn who_was_let_in_under_older_trust_is_drained() {
     let other = Arc::new(TrustRoots::teams().unwrap());
     let trust = ClientTrust::teams(other.clone(), vec![HUB.to_owned()]);
     let clients = ClientCertificates::Require(trust);
-    node.transports.set_tls(
-        LISTENER,
-        TlsProfile::new(world.ours.clone(), clients, other, "sbc1.example.net"),
-    );
+    node.transports.set_trust(LISTENER, clients, other);
     assert!(node.transports.connections()[0].draining);
     if let Ok(mut refused) = call(&node, &world.hub).await {
         read_to_end(&mut refused).await;

@@ -87,15 +87,29 @@ impl TlsProfile {
         server_roots: Arc<TrustRoots>,
         presented: &str,
     ) -> TlsProfile {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         TlsProfile {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            number: TlsProfile::next_number(),
             identities,
             clients,
             server_roots,
             presented: presented.into(),
             provider: provider(),
         }
+    }
+
+    /// The same identities, with other trust.
+    pub fn trusting(&self, clients: ClientCertificates, server_roots: Arc<TrustRoots>) -> TlsProfile {
+        TlsProfile {
+            number: TlsProfile::next_number(),
+            clients,
+            server_roots,
+            ..self.clone()
+        }
+    }
+
+    fn next_number() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The identities behind this profile.

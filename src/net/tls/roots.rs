@@ -87,6 +87,13 @@ impl TrustRoots {
     }
 }
 
+/// The same certificates in the same order.
+impl PartialEq for TrustRoots {
+    fn eq(&self, other: &TrustRoots) -> bool {
+        self.certificates == other.certificates
+    }
+}
+
 impl fmt::Debug for TrustRoots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrustRoots")

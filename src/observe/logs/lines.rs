@@ -118,6 +118,18 @@ impl Observer for LogLines {
                     tracing::error!(listener, certificate = name, %error, "the old certificate stays in use");
                 }
             }
+            Happening::Trust { failed: Some(why), .. } => tracing::error!("{why}: the roots read before stay in use"),
+            Happening::Trust {
+                listener,
+                replaced: true,
+                ..
+            } => {
+                tracing::info!(
+                    listener,
+                    "other peers are trusted from now on; older connections are drained"
+                );
+            }
+            Happening::Trust { .. } => {}
             Happening::PeerTurned { peer, turn, trouble } => {
                 let why = trouble.map(printable);
                 let why = why.as_deref().unwrap_or("no answer");

@@ -82,6 +82,7 @@ impl Observer for Metrics {
             | Happening::Net(_)
             | Happening::Reloaded { .. }
             | Happening::Certificates { .. }
+            | Happening::Trust { .. }
             | Happening::PeerTurned { .. }
             | Happening::Draining { .. } => {}
         }
