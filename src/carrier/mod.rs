@@ -9,4 +9,4 @@ mod plan;
 
 pub use identify::identify;
 pub use number::{read_number, write_number};
-pub use plan::{PlanFacts, gateway_name, plan, quoted, terms};
+pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};

@@ -214,6 +214,20 @@ fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, he
 
 /// The terms of every leg toward or from this carrier on `listener`.
 pub fn terms(config: &Config, carrier: &Carrier, listener: ListenerId) -> Arc<LegTerms> {
+    let kind = LegKind::Carrier {
+        carrier: carrier.id.as_str().into(),
+    };
+    let mut terms = open_terms(config, kind, listener);
+    terms.media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
+    terms.behind_nat = carrier.media.nat;
+    terms.pass_location = carrier.pass_location;
+    terms.session_timer.expires = carrier.session_expires;
+    Arc::new(terms)
+}
+
+/// The terms of a leg that leaves from `listener` to somebody of whom nothing else is known: plain RTP, our address in
+/// Contact.
+pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTerms {
     let sbc = &config.sbc;
     let contact = sbc.listener(listener).map_or_else(String::new, |known| {
         format!(
@@ -224,13 +238,10 @@ pub fn terms(config: &Config, carrier: &Carrier, listener: ListenerId) -> Arc<Le
         )
     });
     let mut media = LegProfile::carrier();
-    media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
     media.addresses.own = vec![sbc.media.bind, sbc.media.advertise];
     media.addresses.allow_loopback = sbc.media.allow_loopback;
-    Arc::new(LegTerms {
-        kind: LegKind::Carrier {
-            carrier: carrier.id.as_str().into(),
-        },
+    LegTerms {
+        kind,
         listener,
         transport: sbc.listener(listener).map_or(Transport::Udp, |known| known.transport),
         server_name: None,
@@ -240,13 +251,13 @@ pub fn terms(config: &Config, carrier: &Carrier, listener: ListenerId) -> Arc<Le
         product: sbc.teams.product.as_str().into(),
         fixed_headers: Vec::new(),
         media,
-        behind_nat: carrier.media.nat,
-        pass_location: carrier.pass_location,
+        behind_nat: false,
+        pass_location: false,
         session_timer: SessionTimer {
-            expires: carrier.session_expires,
+            expires: None,
             min: Duration::from_secs(90),
         },
-    })
+    }
 }
 
 /// The configuration's word for a codec as SDP knows it.

@@ -1,14 +1,19 @@
 //! What to ring: the plan that a route (or an application) makes and a call carries out, and the outcome of a failed one.
 //!
-//! In: planned hops from `carrier::plan` and `teams::plan`. Out: [`DialPlan`], plain data that the call value owns.
-//! Pure; may touch `sip` and `sdp` types only.
+//! In: planned hops from `carrier::plan`, `teams::plan` and `registrar::plan`; the dial verb of an application, whose
+//! targets [`targets`] plans by the same functions. Out: [`DialPlan`], plain data that the call value owns. Pure.
 
+mod identity;
 mod outcome;
 mod plan;
+mod refusal;
 mod target_name;
+pub mod targets;
+mod uri_target;
 
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
     Attempt, Credentials, DialPlan, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
 };
+pub use refusal::DialRefusal;
 pub use target_name::TargetName;

@@ -1,0 +1,393 @@
+//! The targets of a dial verb, planned to the last header by the functions that plan static routes.
+
+use super::identity::{self, Shown};
+use super::outcome::AttemptFailure;
+use super::plan::{Attempt, DialPlan, PeerName, PlannedHop};
+use super::refusal::DialRefusal;
+use super::target_name::TargetName;
+use super::uri_target;
+use crate::app::verb::{Dial, Target, TargetKind};
+use crate::carrier::{self, PlanFacts};
+use crate::config::{Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
+use crate::registrar::{self, Aor, Binding, UserCall};
+use crate::route::{self, Caller, Decision, Diversion, Trace};
+use crate::sip::Uri;
+use crate::teams;
+use std::sync::Arc;
+
+/// What is known when an application dials.
+#[derive(Clone, Copy)]
+pub struct DialFacts<'a> {
+    pub config: &'a Config,
+    /// The account that dials.
+    pub tenant: &'a Arc<Tenant>,
+    /// The caller, every number read by the rules of the trunk it came from; nobody for a call that is placed.
+    pub caller: &'a Caller,
+    /// Shown instead of the caller, as the call's route decided.
+    pub shown_instead: Option<E164>,
+    pub diversions: &'a [Diversion],
+    /// Where a user's devices are.
+    pub devices: &'a dyn Fn(&Aor) -> Vec<Binding>,
+}
+
+impl DialFacts<'_> {
+    /// The caller as E.164, where the number is one.
+    pub(super) fn number(&self) -> Option<E164> {
+        E164::parse(&self.caller.number).ok()
+    }
+
+    fn realm(&self) -> Option<&str> {
+        self.tenant.realm.as_ref().map(|realm| realm.name.as_str())
+    }
+}
+
+/// The plan of a dial, or the first thing that is wrong with it; the trace tells each step, whatever the result. A user
+/// that is registered nowhere is an attempt that fails with 404: the other targets ring.
+pub fn plan(
+    facts: DialFacts<'_>,
+    dial: &Dial,
+    held: &dyn Fn(&PeerName) -> bool,
+) -> (Result<DialPlan, DialRefusal>, Trace) {
+    let mut trace = Trace::default();
+    let result = attempts(facts, dial, held, &mut trace).map(|attempts| DialPlan {
+        attempts,
+        timeout: dial.timeout,
+        ringing: dial.timeout,
+    });
+    if let Err(refusal) = &result {
+        trace.step("refused", refusal.place(), format!("{}; {}", refusal.what, refusal.fix));
+    }
+    (result, trace)
+}
+
+fn attempts(
+    facts: DialFacts<'_>,
+    dial: &Dial,
+    held: &dyn Fn(&PeerName) -> bool,
+    trace: &mut Trace,
+) -> Result<Vec<Attempt>, DialRefusal> {
+    let mut all = Vec::with_capacity(dial.targets.len());
+    for (position, target) in dial.targets.iter().enumerate() {
+        let name = name_of(target);
+        trace.step("target", format!("target[{position}]"), name.to_string());
+        let mut planned = Planning {
+            facts,
+            dial,
+            position,
+            target,
+            held,
+        }
+        .attempts(trace)?;
+        for attempt in &mut planned {
+            attempt.target = Some(name.clone());
+            if !attempt.emergency {
+                attempt.ringing = target.timeout;
+                attempt.confirm.clone_from(&target.confirm_hook);
+            }
+            for hop in &mut attempt.hops {
+                hop.extra_headers = merged(&dial.headers, &target.headers);
+                trace.step("hop", hop.peer.to_string(), &hop.request_uri);
+            }
+        }
+        all.append(&mut planned);
+    }
+    Ok(all)
+}
+
+fn name_of(target: &Target) -> TargetName {
+    match &target.kind {
+        TargetKind::Phone { number, .. } => TargetName::phone(number),
+        TargetKind::Sip { uri } => TargetName::sip(uri),
+        TargetKind::User { name, .. } => TargetName::user(name),
+        TargetKind::Teams { number, .. } => TargetName::teams(number),
+    }
+}
+
+/// The dial's headers, and the target's, which win.
+fn merged(dial: &[(String, String)], target: &[(String, String)]) -> Vec<(String, String)> {
+    let overridden = |name: &str| target.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    dial.iter()
+        .filter(|(name, _)| !overridden(name))
+        .chain(target)
+        .cloned()
+        .collect()
+}
+
+/// One target on its way to attempts.
+pub(super) struct Planning<'a> {
+    pub facts: DialFacts<'a>,
+    pub dial: &'a Dial,
+    pub position: usize,
+    pub target: &'a Target,
+    pub held: &'a dyn Fn(&PeerName) -> bool,
+}
+
+impl Planning<'_> {
+    fn attempts(&self, trace: &mut Trace) -> Result<Vec<Attempt>, DialRefusal> {
+        match &self.target.kind {
+            TargetKind::Phone { number, trunk } => self.phone(number, trunk.as_deref(), trace).map(|one| vec![one]),
+            TargetKind::Teams {
+                number,
+                tenant,
+                voicemail,
+            } => self
+                .teams(number, tenant.as_deref(), *voicemail, trace)
+                .map(|one| vec![one]),
+            TargetKind::User { name, override_to } => self.user(name, override_to.as_deref(), trace),
+            TargetKind::Sip { uri } => self.sip(uri, trace),
+        }
+    }
+
+    /// A refusal of one of the target's properties.
+    pub fn refuse(&self, property: &'static str, what: impl Into<String>, fix: impl Into<String>) -> DialRefusal {
+        DialRefusal {
+            target: Some(self.position),
+            property,
+            what: what.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// Credentials and a next hop belong to SIP URIs: elsewhere the configuration has them.
+    fn only_for_uris(&self, whose: &str) -> Result<(), DialRefusal> {
+        if self.target.auth.is_some() {
+            return Err(self.refuse(
+                "auth",
+                format!("{whose} has its credentials in the configuration"),
+                "leave it out",
+            ));
+        }
+        if self.target.proxy.is_some() {
+            return Err(self.refuse(
+                "proxy",
+                format!("{whose} has its way in the configuration"),
+                "leave it out",
+            ));
+        }
+        Ok(())
+    }
+
+    fn decision(&self, target: route::Target, shown: &Shown, emergency: bool) -> Decision {
+        Decision {
+            tenant: self.facts.tenant.clone(),
+            target,
+            caller: shown.number,
+            shown_instead: shown.instead,
+            emergency,
+        }
+    }
+
+    fn phone(&self, number: &str, trunk: Option<&str>, trace: &mut Trace) -> Result<Attempt, DialRefusal> {
+        let DialFacts { config, tenant, .. } = self.facts;
+        self.only_for_uris("a carrier")?;
+        let emergency = route::is_emergency(config, number);
+        let (callee, carriers) = if emergency {
+            trace.step("emergency", number, "emergency number: passes before policy and limits");
+            let code = number.strip_prefix('+').unwrap_or(number).to_owned();
+            let carriers = route::emergency_carriers(config, tenant, trace);
+            (route::Callee::Code(code), carriers)
+        } else {
+            let callee = route::read_callee(config, tenant, number, trace).ok_or_else(|| {
+                let what = format!("'{}' is not a telephone number", number.escape_debug());
+                self.refuse("number", what, "say it in E.164, such as +14255550100")
+            })?;
+            let carriers = match trunk {
+                Some(trunk) => vec![self.trunk(trunk, trace)?],
+                None => route::ways_out(config, tenant, &callee, trace),
+            };
+            (callee, carriers)
+        };
+        if carriers.is_empty() {
+            let what = format!("tenant '{}' has no carrier with a gateway", tenant.id);
+            return Err(self.refuse("number", what, "give one of its `carriers` a gateway in sbc.toml"));
+        }
+        let shown = identity::shown(self.facts, self.dial, (self.position, self.target), emergency, trace)?;
+        let target = route::Target::Carriers {
+            carriers: carriers.clone(),
+            callee: callee.clone(),
+        };
+        let decision = self.decision(target, &shown, emergency);
+        let facts = PlanFacts {
+            config,
+            decision: &decision,
+            caller: &shown.caller,
+            diversions: self.facts.diversions,
+        };
+        let mut attempt = carrier::plan(facts, &carriers, &callee, self.held);
+        attempt.emergency = emergency;
+        if let Some(host) = &shown.host {
+            for hop in &mut attempt.hops {
+                self.set_from_host(hop, host)?;
+            }
+        }
+        Ok(attempt)
+    }
+
+    /// One carrier of the tenant, by name.
+    fn trunk(&self, name: &str, trace: &mut Trace) -> Result<Arc<Carrier>, DialRefusal> {
+        let DialFacts { config, tenant, .. } = self.facts;
+        let own = CarrierId::parse(name).ok().filter(|id| tenant.carriers.contains(id));
+        let Some(found) = own.and_then(|id| config.carrier(&id)) else {
+            let names = || tenant.carriers.iter().map(CarrierId::as_str);
+            let fix = match nearest(name, names()) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("say one of {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            let what = format!("tenant '{}' has no carrier '{}'", tenant.id, name.escape_debug());
+            return Err(self.refuse("trunk", what, fix));
+        };
+        if found.gateways.is_empty() {
+            let what = format!("carrier '{name}' only calls us: it has no gateway");
+            return Err(self.refuse("trunk", what, "name another, or leave it out"));
+        }
+        trace.step("carrier", name, "named by the target");
+        Ok(found.clone())
+    }
+
+    fn teams(
+        &self,
+        number: &str,
+        tenant: Option<&str>,
+        voicemail: bool,
+        trace: &mut Trace,
+    ) -> Result<Attempt, DialRefusal> {
+        let DialFacts {
+            config, tenant: own, ..
+        } = self.facts;
+        self.only_for_uris("Teams")?;
+        if let Some(name) = tenant
+            && config.tenant_by_name(name).is_none_or(|named| named.id != own.id)
+        {
+            let domains = own.domains.iter().map(|domain| domain.as_str());
+            let names: Vec<&str> = domains.chain([own.fqdn.as_str()]).collect();
+            let what = format!("'{}' is no name of tenant '{}'", name.escape_debug(), own.id);
+            return Err(self.refuse("tenant", what, format!("say {}, or leave it out", names.join(" or "))));
+        }
+        let number = self.e164(number)?;
+        let shown = identity::shown(self.facts, self.dial, (self.position, self.target), false, trace)?;
+        if shown.host.is_some() {
+            let what = "toward Teams the host in From is the tenant's trunk name";
+            return Err(self.refuse("from.host", what, "leave it out"));
+        }
+        let end = if voicemail {
+            "voicemail of the Teams user"
+        } else {
+            "the Teams user"
+        };
+        trace.step("teams", own.fqdn.as_str(), end);
+        let decision = self.decision(route::Target::Teams { number, voicemail }, &shown, false);
+        // Teams is shown the number that the tenant's policy puts in the caller's place.
+        let decision = Decision {
+            caller: shown.instead.or(shown.number),
+            ..decision
+        };
+        let facts = PlanFacts {
+            config,
+            decision: &decision,
+            caller: &shown.caller,
+            diversions: self.facts.diversions,
+        };
+        Ok(teams::plan(facts, number, voicemail, self.held))
+    }
+
+    fn e164(&self, number: &str) -> Result<E164, DialRefusal> {
+        E164::parse(number)
+            .ok()
+            .or_else(|| E164::from_digits(number))
+            .ok_or_else(|| {
+                let what = format!("'{}' is no E.164 number", number.escape_debug());
+                self.refuse("number", what, "say it such as +14255550100")
+            })
+    }
+
+    fn user(&self, name: &str, override_to: Option<&str>, trace: &mut Trace) -> Result<Vec<Attempt>, DialRefusal> {
+        self.only_for_uris("a registered user")?;
+        let own = self.facts.realm().ok_or_else(|| {
+            let what = format!(
+                "tenant '{}' has no realm that users register with",
+                self.facts.tenant.id
+            );
+            self.refuse("name", what, "`realm` in the tenant's file")
+        })?;
+        let aor = Aor::parse(name).unwrap_or_else(|| Aor::new(name, own));
+        if *aor.realm != *own {
+            let what = format!(
+                "'{}' is not a realm of tenant '{}'",
+                aor.realm.escape_debug(),
+                self.facts.tenant.id
+            );
+            return Err(self.refuse("name", what, format!("say {}@{own}", aor.user.escape_debug())));
+        }
+        self.ring(&aor, override_to, trace)
+    }
+
+    /// Rings every device of a user of the tenant's realm.
+    fn ring(&self, aor: &Aor, override_to: Option<&str>, trace: &mut Trace) -> Result<Vec<Attempt>, DialRefusal> {
+        let shown = identity::shown(self.facts, self.dial, (self.position, self.target), false, trace)?;
+        if shown.host.is_some() {
+            let what = "toward a registered user the host in From is its realm";
+            return Err(self.refuse("from.host", what, "leave it out"));
+        }
+        let known = UserName::parse(&aor.user).ok();
+        let attempts = known.map(|name| {
+            let call = UserCall {
+                config: self.facts.config,
+                tenant: self.facts.tenant,
+                name: &name,
+                caller: &shown.caller,
+                number: shown.instead.or(shown.number),
+                colleague: None,
+                override_to,
+            };
+            registrar::plan(call, &(self.facts.devices)(aor))
+        });
+        match attempts.filter(|attempts| !attempts.is_empty()) {
+            Some(attempts) => {
+                trace.step("user", aor.to_string(), format!("{} devices", attempts.len()));
+                Ok(attempts)
+            }
+            None => {
+                trace.step("user", aor.to_string(), "registered nowhere");
+                let failure = AttemptFailure::local(404, "Not Found", format!("{aor} is registered nowhere"));
+                Ok(vec![Attempt::hopeless(failure)])
+            }
+        }
+    }
+
+    fn sip(&self, text: &str, trace: &mut Trace) -> Result<Vec<Attempt>, DialRefusal> {
+        let uri = uri_target::read(self, text)?;
+        let host = uri.host();
+        if self.facts.realm().is_some_and(|own| host.eq_ignore_ascii_case(own)) {
+            self.only_for_uris("a registered user")?;
+            let aor = Aor::of(&uri).unwrap_or_else(|| Aor::new("", host));
+            return self.ring(&aor, None, trace);
+        }
+        let shown = identity::shown(self.facts, self.dial, (self.position, self.target), false, trace)?;
+        uri_target::plan(self, &uri, &shown, trace).map(|hop| vec![Attempt::routed(vec![hop])])
+    }
+
+    /// Another host in the From of a hop that names a number.
+    fn set_from_host(&self, hop: &mut PlannedHop, host: &str) -> Result<(), DialRefusal> {
+        let Some((before, rest)) = hop.from.split_once("<sip:") else {
+            return Ok(());
+        };
+        let Some((uri, after)) = rest.split_once('>') else {
+            return Ok(());
+        };
+        if uri.ends_with("@anonymous.invalid") {
+            return Ok(());
+        }
+        let changed = Uri::parse(&format!("sip:{uri}")).and_then(|uri| uri.with_host(host, None));
+        match changed {
+            Ok(changed) => {
+                hop.from = format!("{before}<{}>{after}", changed.as_str());
+                Ok(())
+            }
+            Err(_) => Err(self.refuse(
+                "from.host",
+                format!("'{}' is no host", host.escape_debug()),
+                "say a host name or an address",
+            )),
+        }
+    }
+}

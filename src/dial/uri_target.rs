@@ -1,0 +1,288 @@
+//! A target that is a SIP URI: one INVITE to a server that only the application knows.
+
+use super::identity::Shown;
+use super::plan::{Credentials, HuntOn, LegKind, NextHop, PeerName, PlannedHop};
+use super::refusal::DialRefusal;
+use super::targets::Planning;
+use crate::carrier::{self, quoted};
+use crate::config::{Config, Host as ConfiguredHost, Listener, Purpose};
+use crate::route::Trace;
+use crate::sdp::Security;
+use crate::sip::locate::Host;
+use crate::sip::message::HeaderName;
+use crate::sip::{Scheme, Transport, Uri, escaped_user};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The URI of a target, with everything about it that needs no configuration.
+pub(super) fn read(planning: &Planning<'_>, text: &str) -> Result<Uri, DialRefusal> {
+    let refuse = |what: String, fix: &str| planning.refuse("sipUri", what, fix);
+    let shown = text.escape_debug();
+    let uri = Uri::parse(text).map_err(|error| refuse(format!("'{shown}': {error}"), "say sip:user@host"))?;
+    match uri.scheme() {
+        Scheme::Sip => {}
+        Scheme::Sips => {
+            return Err(refuse(
+                format!("'{shown}' asks for TLS on every hop, which nobody can promise"),
+                "say sip: with ;transport=tls",
+            ));
+        }
+        _ => return Err(refuse(format!("'{shown}' is no SIP URI"), "say sip:user@host")),
+    }
+    if uri.user().is_none_or(str::is_empty) {
+        return Err(refuse(
+            format!("'{shown}' names nobody at its host"),
+            "say sip:user@host",
+        ));
+    }
+    if uri.has_headers() {
+        return Err(refuse(
+            format!("'{shown}' has headers in it"),
+            "put them into `headers`",
+        ));
+    }
+    if uri.param("maddr").is_some() {
+        return Err(refuse(format!("'{shown}' has `maddr`"), "name the next hop in `proxy`"));
+    }
+    Ok(uri)
+}
+
+/// The hop to `uri`, by way of the target's `proxy`, or the dial's.
+pub(super) fn plan(
+    planning: &Planning<'_>,
+    uri: &Uri,
+    shown: &Shown,
+    trace: &mut Trace,
+) -> Result<PlannedHop, DialRefusal> {
+    let config = planning.facts.config;
+    let proxy = planning.target.proxy.as_deref().or(planning.dial.proxy.as_deref());
+    let (next, property) = match proxy {
+        Some(proxy) => (read_proxy(planning, proxy)?, "proxy"),
+        None => (uri.clone(), "sipUri"),
+    };
+    let host = Host::parse(next.host()).map_err(|_| {
+        let what = format!("'{}' is no host", next.host().escape_debug());
+        planning.refuse(property, what, "say a host name or an address")
+    })?;
+    let wanted = transport_of(planning, &next, property)?.or(transport_of(planning, uri, "sipUri")?);
+    let listener = listener_for(config, wanted, &host).ok_or_else(|| {
+        let what = match wanted {
+            Some(transport) => format!("no listener for carriers speaks {transport} to {host}"),
+            None => format!("no listener for carriers reaches {host}"),
+        };
+        planning.refuse(property, what, "add one to sbc.toml, or say another ;transport=")
+    })?;
+    let transport = listener.transport;
+    let port = next.port();
+    may_reach(config, &host, port.unwrap_or_else(|| default_port(transport)))
+        .map_err(|what| planning.refuse(property, what, "say another server"))?;
+    // A proxy may be anybody's; the URI itself must not lead back to us either.
+    let end = Host::parse(uri.host()).map_err(|_| {
+        let what = format!("'{}' is no host", uri.host().escape_debug());
+        planning.refuse("sipUri", what, "say a host name or an address")
+    })?;
+    let end_port = uri.port().unwrap_or_else(|| default_port(transport));
+    may_reach(config, &end, end_port).map_err(|what| planning.refuse("sipUri", what, "say another server"))?;
+    if let Some(proxy) = proxy {
+        trace.step("proxy", proxy, "the next hop");
+    }
+
+    let secured = planning.dial.sdes || transport == Transport::Tls;
+    let mut terms = carrier::open_terms(
+        config,
+        LegKind::SipUri {
+            host: uri.host().into(),
+        },
+        listener.id,
+    );
+    if secured {
+        terms.media.security = Security::SdesRequired;
+    }
+    let (from, contact_user, headers) = identity(shown, &listener.advertise.to_string(), planning)?;
+    let written = |port: Option<u16>| port.map(|port| format!(":{port}")).unwrap_or_default();
+    Ok(PlannedHop {
+        peer: PeerName::Uri(format!("{host}{}", written(port)).into()),
+        next: NextHop {
+            host: match &host {
+                Host::Ip(address) => address.to_string().into(),
+                Host::Name(name) => name.clone(),
+            },
+            port,
+            transport: Some(transport),
+            listener: listener.id,
+            server_name: None,
+        },
+        direct: None,
+        request_uri: uri.as_str().to_owned(),
+        from,
+        to: format!("<{}>", uri.as_str()),
+        contact_user,
+        headers,
+        extra_headers: Vec::new(),
+        terms: Arc::new(terms),
+        credentials: planning.target.auth.as_ref().map(|auth| Credentials {
+            realm: None,
+            username: auth.username.clone(),
+            password: auth.password.clone(),
+        }),
+        first_response: config.sbc.timers.t1.saturating_mul(64),
+        hunt: HuntOn { codes: Arc::from([]) },
+        hold_down: Duration::ZERO,
+    })
+}
+
+/// `host`, `host:port` or a SIP URI.
+fn read_proxy(planning: &Planning<'_>, text: &str) -> Result<Uri, DialRefusal> {
+    let scheme = text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
+    let parsed = match scheme {
+        true => Uri::parse(text),
+        false => Uri::parse(&format!("sip:{text}")),
+    };
+    parsed
+        .ok()
+        .filter(|uri| uri.scheme() == Scheme::Sip && !uri.has_headers() && uri.param("maddr").is_none())
+        .ok_or_else(|| {
+            let what = format!("'{}' is no next hop", text.escape_debug());
+            planning.refuse("proxy", what, "say host, host:port or sip:host;transport=tcp")
+        })
+}
+
+fn transport_of(planning: &Planning<'_>, uri: &Uri, property: &'static str) -> Result<Option<Transport>, DialRefusal> {
+    let Some(word) = uri.param("transport") else {
+        return Ok(None);
+    };
+    [Transport::Udp, Transport::Tcp, Transport::Tls]
+        .into_iter()
+        .find(|transport| transport.uri_name().eq_ignore_ascii_case(word))
+        .map(Some)
+        .ok_or_else(|| {
+            let what = format!("transport '{}' is not spoken here", word.escape_debug());
+            planning.refuse(property, what, "say udp, tcp or tls")
+        })
+}
+
+/// The listener that the INVITE leaves from: the first for carriers that speaks the transport and the IP version; without
+/// a transport UDP comes first (RFC 3263 §4.1).
+fn listener_for<'c>(config: &'c Config, wanted: Option<Transport>, host: &Host) -> Option<&'c Listener> {
+    let reaches = |listener: &&Listener| match host {
+        Host::Ip(address) => listener.bind.is_ipv4() == address.is_ipv4(),
+        Host::Name(_) => true,
+    };
+    let candidates = || {
+        let carriers = config.sbc.listeners.iter();
+        carriers
+            .filter(|listener| listener.purpose == Purpose::Carrier)
+            .filter(reaches)
+    };
+    let order = [Transport::Udp, Transport::Tcp, Transport::Tls];
+    let mut transports = order
+        .iter()
+        .filter(|transport| wanted.is_none_or(|wanted| wanted == **transport));
+    transports.find_map(|transport| candidates().find(|listener| listener.transport == *transport))
+}
+
+fn default_port(transport: Transport) -> u16 {
+    match transport {
+        Transport::Tls => 5061,
+        Transport::Udp | Transport::Tcp => 5060,
+    }
+}
+
+/// Refuses what would come straight back to us, and addresses that nobody may send us to. Names are looked at as names;
+/// what they resolve to is looked at when it is known.
+fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> {
+    let sbc = &config.sbc;
+    let open = sbc.media.allow_loopback;
+    match host {
+        Host::Name(name) => {
+            let advertised = |listener: &Listener| match &listener.advertise {
+                ConfiguredHost::Name(own) => own.as_str() == &**name,
+                ConfiguredHost::Address(_) => false,
+            };
+            let own = sbc.teams.base.as_str() == &**name
+                || sbc.node.as_str() == &**name
+                || sbc.listeners.iter().any(advertised)
+                || config.tenant_by_host(name).is_some()
+                || config.realm(name).is_some();
+            match name.as_ref() {
+                _ if own => Err(format!("{name} is this node: the call would come back")),
+                "localhost" if !open => Err("localhost is this machine".into()),
+                name if name.ends_with(".localhost") && !open => Err(format!("{name} is this machine")),
+                _ => Ok(()),
+            }
+        }
+        Host::Ip(address) => {
+            let plain = address.to_canonical();
+            let is_own = |own: IpAddr| own.to_canonical() == plain;
+            let listens = |listener: &Listener| {
+                let advertised = matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own));
+                let bound = is_own(listener.bind.ip()) || (listener.bind.ip().is_unspecified() && plain.is_loopback());
+                (advertised && port == listener.advertise_port) || (bound && port == listener.bind.port())
+            };
+            if sbc.listeners.iter().any(listens) {
+                return Err(format!("{address} is this node: the call would come back"));
+            }
+            if plain.is_unspecified() || plain.is_multicast() {
+                return Err(format!("{address} is not one server"));
+            }
+            if open {
+                return Ok(());
+            }
+            let link_local = match plain {
+                IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+                IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            };
+            if plain.is_loopback() || link_local {
+                return Err(format!("{address} is a loopback or link-local address"));
+            }
+            let own_media = is_own(sbc.media.advertise) || is_own(sbc.media.bind);
+            let own_listener = |listener: &Listener| {
+                is_own(listener.bind.ip()) || matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own))
+            };
+            match own_media || sbc.listeners.iter().any(own_listener) {
+                true => Err(format!("{address} is this node's own address")),
+                false => Ok(()),
+            }
+        }
+    }
+}
+
+/// From, the user part of Contact, and what is asserted. Nobody vouches for that server: a caller who hides goes there
+/// without a number.
+fn identity(
+    shown: &Shown,
+    own_host: &str,
+    planning: &Planning<'_>,
+) -> Result<(String, String, Vec<(HeaderName, String)>), DialRefusal> {
+    let host = shown.host.as_deref().unwrap_or(own_host);
+    if Host::parse(host).is_err() {
+        let what = format!("'{}' is no host", host.escape_debug());
+        return Err(planning.refuse("from.host", what, "say a host name or an address"));
+    }
+    let caller = &shown.caller;
+    let number = shown
+        .instead
+        .map_or_else(|| caller.number.clone(), |instead| instead.to_string());
+    if caller.private || number.is_empty() {
+        let privacy = caller.private.then(|| (HeaderName::Privacy, "id".to_owned()));
+        return Ok((
+            "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(),
+            "anonymous".into(),
+            privacy.into_iter().collect(),
+        ));
+    }
+    let user = escaped_user(&number);
+    let phone = if number.starts_with('+') { ";user=phone" } else { "" };
+    let display = caller.display.as_deref().map(quoted).unwrap_or_default();
+    let asserted = caller.asserted.as_deref().filter(|_| shown.instead.is_none());
+    let headers = asserted.map(|asserted| {
+        let uri = format!("<sip:{}@{own_host};user=phone>", escaped_user(asserted));
+        (HeaderName::PAssertedIdentity, uri)
+    });
+    Ok((
+        format!("{display}<sip:{user}@{host}{phone}>"),
+        user,
+        headers.into_iter().collect(),
+    ))
+}
