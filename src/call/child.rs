@@ -111,6 +111,12 @@ impl Turn {
 }
 
 impl Call {
+    /// Whether a leg calls an emergency number.
+    pub(super) fn is_emergency(&self, leg: LegIndex) -> bool {
+        let attempt = self.attempt_of(leg).and_then(|position| self.ringing.get(position));
+        self.facts.emergency || attempt.is_some_and(|attempt| attempt.emergency)
+    }
+
     /// The attempt that a leg belongs to.
     pub(super) fn attempt_of(&self, index: LegIndex) -> Option<usize> {
         let theirs = |ringing: &Ringing| {

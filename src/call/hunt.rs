@@ -32,6 +32,8 @@ pub struct Ringing {
     pub(super) failure: Option<AttemptFailure>,
     /// Nothing more comes of it.
     pub(super) over: bool,
+    /// No limit applies to it (promise 6).
+    pub(super) emergency: bool,
     /// What an application that dialled knows of it.
     pub(super) child: Option<Child>,
 }
@@ -47,6 +49,7 @@ impl Ringing {
             limit: attempt.ringing.unwrap_or(limit),
             failure: attempt.failed,
             over: false,
+            emergency: attempt.emergency,
             child: None,
         }
     }

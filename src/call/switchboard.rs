@@ -205,14 +205,31 @@ impl Switchboard {
             call: live.id,
             facts: &live.facts,
         });
+        let planner = matches!(decision.target, Target::Application { .. })
+            .then(|| self.planner(config, &facts, &decision, sender));
         let setting = task::Setting {
             node: self.node.clone(),
             live,
             place,
             events,
-            config: config.clone(),
+            planner,
         };
         task::spawn(setting, birth);
+    }
+
+    /// What the dials of an application are planned from: the caller as the rules of its trunk read it.
+    fn planner(&self, config: &Arc<Config>, facts: &Facts, decision: &Decision, sender: &Sender) -> Box<task::Planner> {
+        let understood = match sender {
+            Sender::Carrier(carrier) => facts.understood(&carrier.numbers),
+            _ => facts.clone(),
+        };
+        Box::new(task::Planner {
+            config: config.clone(),
+            tenant: decision.tenant.clone(),
+            caller: understood.caller,
+            shown_instead: decision.shown_instead,
+            diversions: understood.diversions,
+        })
     }
 
     /// A place under every limit that the call meets, or why there is none.

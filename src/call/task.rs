@@ -8,7 +8,6 @@ use super::leg::LegState;
 use super::node::Node;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
-use crate::config::Config;
 use crate::dial::PeerName;
 use crate::guard::Place;
 use crate::media::{LegId, MediaEvent, MediaEvents};
@@ -18,6 +17,7 @@ use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Method, RequestDraft};
 use applied::Applied;
+pub use planning::Planner;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
@@ -48,8 +48,8 @@ struct CallTask {
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
     /// What only a call with an application has.
     applied: Option<Box<Applied>>,
-    /// The configuration that the call began with.
-    config: Arc<Config>,
+    /// What its dials are planned from.
+    planner: Option<Box<Planner>>,
     /// Events that carrying out effects made, in order.
     pending: VecDeque<Event>,
     wants_messages: bool,
@@ -85,7 +85,8 @@ pub struct Setting {
     pub live: LiveCall,
     pub place: Place,
     pub events: mpsc::Receiver<Box<Event>>,
-    pub config: Arc<Config>,
+    /// What the dials of an application are planned from.
+    pub planner: Option<Box<Planner>>,
 }
 
 /// Begins a call on a task of its own.
@@ -108,7 +109,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         live,
         place,
         events,
-        config,
+        planner,
     } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
@@ -132,7 +133,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         handles: Vec::new(),
         carrier_places: Vec::new(),
         applied: None,
-        config,
+        planner,
         pending: VecDeque::new(),
         answering: Vec::new(),
         told: 0,
@@ -356,7 +357,7 @@ impl CallTask {
             .map(|known| known.limits);
         let owner = format!("carrier {carrier}");
         let owners = [(owner.as_str(), limits.unwrap_or_default())];
-        let emergency = self.call.facts().emergency;
+        let emergency = self.call.is_emergency(leg);
         let place = self
             .node
             .places
