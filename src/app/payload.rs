@@ -174,9 +174,7 @@ pub fn add_invite(properties: &mut Properties, invite: &Message, caller_name: Op
     let mut headers = Properties::new();
     for header in invite.raw_headers() {
         let (name, value) = (header.name(), String::from_utf8_lossy(header.value));
-        // Who proved itself with a password keeps it.
-        let secret = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization");
-        if !secret {
+        if !holds_credentials(name) {
             headers.entry(name.to_owned()).or_insert_with(|| value.into());
         }
     }
@@ -185,14 +183,7 @@ pub fn add_invite(properties: &mut Properties, invite: &Message, caller_name: Op
         true => json!([]),
         false => json!([{ "type": content_type, "content": body }]),
     };
-    let shown = raw
-        .lines()
-        .filter(|line| {
-            let name = line.split(':').next().unwrap_or_default().trim();
-            !name.eq_ignore_ascii_case("authorization") && !name.eq_ignore_ascii_case("proxy-authorization")
-        })
-        .collect::<Vec<_>>()
-        .join("\r\n");
+    let shown = without_credentials(&raw);
     properties.insert(
         "sip".into(),
         json!({
@@ -205,6 +196,29 @@ pub fn add_invite(properties: &mut Properties, invite: &Message, caller_name: Op
             "payload": payload,
         }),
     );
+}
+
+/// A message without the lines, folded ones included (RFC 3261 §7.3.1), of headers that hold credentials.
+fn without_credentials(raw: &str) -> String {
+    let (head, body) = raw.split_once("\r\n\r\n").unwrap_or((raw, ""));
+    let mut shown = String::with_capacity(raw.len());
+    let mut hidden = false;
+    for line in head.split_inclusive('\n') {
+        if !line.starts_with([' ', '\t']) {
+            let name = line.split(':').next().unwrap_or_default().trim();
+            hidden = holds_credentials(name);
+        }
+        if !hidden {
+            shown.push_str(line);
+        }
+    }
+    let shown = shown.trim_end();
+    format!("{shown}\r\n\r\n{body}")
+}
+
+/// Who proved itself with a password keeps it.
+fn holds_credentials(header: &str) -> bool {
+    header.eq_ignore_ascii_case("authorization") || header.eq_ignore_ascii_case("proxy-authorization")
 }
 
 /// What a say verb without a synthesizer speaks.
@@ -410,12 +424,14 @@ mod tests {
     #[test]
     fn a_password_of_the_caller_is_not_shown() {
         let text = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
-                    Call-ID: x\r\nCSeq: 1 INVITE\r\nX-Foo: bar\r\nAuthorization: Digest secret\r\nMax-Forwards: 70\r\n\
+                    Call-ID: x\r\nCSeq: 1 INVITE\r\nX-Foo: bar\r\nAuthorization: Digest secret\r\n response=\"secret\"\r\nMax-Forwards: 70\r\n\
                     Content-Length: 0\r\n\r\n";
         let invite = Message::parse(text.as_bytes().to_vec().into()).unwrap();
         let mut shown = Properties::new();
         add_invite(&mut shown, &invite, Some("Ada"));
         assert!(!Value::Object(shown.clone()).to_string().contains("secret"));
+        let raw = shown["sip"]["raw"].as_str().unwrap();
+        assert!(raw.contains("X-Foo: bar\r\nMax-Forwards: 70\r\n"), "{raw}");
         assert_eq!(shown["sip"]["headers"]["X-Foo"], "bar");
         assert_eq!(shown["caller_name"], "Ada");
     }
