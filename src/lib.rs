@@ -38,6 +38,7 @@ pub mod net;
 pub mod store;
 // product ring
 pub mod api;
+pub mod app;
 pub mod call;
 pub mod carrier;
 pub mod cli;

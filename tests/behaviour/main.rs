@@ -1,8 +1,12 @@
 //! Behaviour tests: one target, one module a behaviour, named by it.
 
+mod app_server;
+mod application_sockets;
 mod call_heard_both_ways;
 mod calls_in_progress;
 mod device;
+mod hooks_asked;
+mod hostile_hooks;
 mod hostile_invites;
 mod house;
 mod lab;

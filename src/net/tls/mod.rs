@@ -15,6 +15,7 @@ mod rejection;
 mod roots;
 mod store;
 mod verify;
+mod web;
 
 pub use identity::{Identity, IdentityError, IdentityFiles, KeyKind};
 pub use names::covers;
@@ -23,6 +24,7 @@ pub use rejection::PeerRejected;
 pub use roots::{RootsError, TrustRoots};
 pub use store::{IdentityStore, Reload};
 pub use verify::peer_certificate;
+pub use web::web_client;
 
 #[cfg(test)]
 pub(in crate::net) mod fixtures;

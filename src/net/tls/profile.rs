@@ -210,7 +210,7 @@ impl ResolvesClientCert for Presented {
 
 /// aws-lc-rs without the post-quantum key shares: their ClientHello spans two segments, which old carriers' equipment
 /// does not reassemble.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.retain(|group| {
         matches!(

@@ -1,0 +1,4 @@
+//! Applications that steer calls.
+
+pub mod outbound;
+pub mod websocket;

@@ -1,0 +1,427 @@
+//! The HTTP client: one pool of connections for all calls.
+
+use super::connect::{Connector, Stream};
+use super::failure::{ConnectFailure, HookFailure};
+use super::request::{BasicAuth, Fetched, HookReply, HookRequest, Method};
+use super::signature::{SIGNATURE, sign};
+use super::url::HookUrl;
+use crate::sip::locate::Host;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Request, Response, Uri};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
+use tower_service::Service;
+
+const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
+/// Redirects followed in a row.
+const MOST_REDIRECTS: usize = 3;
+/// Bytes of an answer's head.
+const HEAD_BYTES: usize = 32 * 1_024;
+/// Idle connections kept of one origin.
+const IDLE_CONNECTIONS: usize = 32;
+/// How long they are kept: less than the minute or two that servers and balancers in front of them allow.
+const IDLE_FOR: Duration = Duration::from_secs(50);
+
+/// Limits of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// For one attempt, from the connection to the answer's last byte.
+    pub patience: Duration,
+    /// Bytes of a request's body.
+    pub most_sent: usize,
+    /// Bytes of an answer's body.
+    pub most_received: usize,
+    /// Requests under way at once, files included.
+    pub most_at_once: usize,
+}
+
+impl Default for ClientSettings {
+    fn default() -> ClientSettings {
+        ClientSettings {
+            patience: Duration::from_secs(10),
+            most_sent: 256 * 1_024,
+            most_received: 256 * 1_024,
+            most_at_once: 1_024,
+        }
+    }
+}
+
+/// Asks hooks and fetches files. Cheap to clone; all clones share their connections.
+#[derive(Clone)]
+pub struct HookClient {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: ClientSettings,
+    /// To what the configuration and applications name.
+    named: Client<Dialer, Full<Bytes>>,
+    /// To where redirects lead: public addresses alone, and no connection is kept.
+    strangers: Client<Dialer, Full<Bytes>>,
+    places: Semaphore,
+}
+
+impl HookClient {
+    /// A client over `connector`.
+    pub fn new(connector: Connector, settings: ClientSettings) -> HookClient {
+        let strangers = connector.public_only();
+        let builder = || {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_FOR)
+                .http1_max_buf_size(HEAD_BYTES);
+            builder
+        };
+        HookClient {
+            shared: Arc::new(Shared {
+                settings,
+                named: builder()
+                    .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                    .build(Dialer(connector)),
+                strangers: builder().pool_max_idle_per_host(0).build(Dialer(strangers)),
+                places: Semaphore::new(settings.most_at_once),
+            }),
+        }
+    }
+
+    /// Asks a hook, again where its URL says so.
+    pub async fn ask(&self, request: &HookRequest) -> Result<HookReply, HookFailure> {
+        let begun = Instant::now();
+        let ready = self.prepare(request)?;
+        let retry = request.url.retry();
+        let mut attempts = 0;
+        loop {
+            let failure = match self.attempt(&ready, self.shared.settings.most_received).await {
+                Ok((status, json)) => {
+                    return Ok(HookReply {
+                        status,
+                        json,
+                        attempts: attempts + 1,
+                        took: begun.elapsed(),
+                    });
+                }
+                Err(failure) => failure,
+            };
+            match retry.pause(attempts, 0).filter(|_| failure.is_repeatable(retry)) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(failure),
+            }
+            attempts += 1;
+        }
+    }
+
+    /// Fetches a file of at most `most` bytes within `patience`.
+    pub async fn fetch(&self, url: &HookUrl, most: usize, patience: Duration) -> Result<Fetched, HookFailure> {
+        let ready = Ready {
+            url: url.clone(),
+            method: Method::Get,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            patience,
+        };
+        let _place = self.place(url)?;
+        let deadline = Instant::now() + patience;
+        let (answer, at) = self.exchange(&ready, deadline).await?;
+        if answer.status() != 200 {
+            let status = answer.status().as_u16();
+            return Err(HookFailure::Status {
+                url: at.to_string(),
+                status,
+            });
+        }
+        let text = |name| {
+            let value: Option<&HeaderValue> = answer.headers().get(name);
+            value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let (content_type, etag) = (text(header::CONTENT_TYPE), text(header::ETAG));
+        let bytes = read(answer, &at, most, deadline, patience).await?;
+        Ok(Fetched {
+            bytes,
+            content_type,
+            etag,
+        })
+    }
+
+    fn place(&self, url: &HookUrl) -> Result<tokio::sync::SemaphorePermit<'_>, HookFailure> {
+        self.shared.places.try_acquire().map_err(|_| HookFailure::Busy {
+            url: url.to_string(),
+            limit: self.shared.settings.most_at_once,
+        })
+    }
+
+    /// The request as it will be sent, repetitions included: the last one leaves within the time that receivers allow a
+    /// signature (300 s).
+    fn prepare(&self, request: &HookRequest) -> Result<Ready, HookFailure> {
+        let (url, body) = match request.method {
+            Method::Get => (request.url.with_query(request.scalars())?, Bytes::new()),
+            Method::Post => (request.url.clone(), Bytes::from(request.properties.to_string())),
+        };
+        let limit = self.shared.settings.most_sent;
+        if body.len() > limit {
+            return Err(HookFailure::RequestTooLarge {
+                url: url.to_string(),
+                bytes: body.len(),
+                limit,
+            });
+        }
+        let mut headers = Vec::new();
+        if request.method == Method::Post {
+            headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        }
+        if let Some(trace) = request
+            .trace
+            .as_deref()
+            .and_then(|text| HeaderValue::from_str(text).ok())
+        {
+            headers.push((HeaderName::from_static("b3"), trace));
+        }
+        if let Some(auth) = request.auth() {
+            headers.push((header::AUTHORIZATION, auth.header()));
+        }
+        if let Some(secret) = &request.caller.secret {
+            let signed = match request.method {
+                Method::Get => url.query().as_bytes(),
+                Method::Post => &body,
+            };
+            let signature = sign(secret.reveal(), unix_seconds(), signed);
+            if let Ok(value) = HeaderValue::try_from(signature) {
+                headers.push((HeaderName::from_static(SIGNATURE), value));
+            }
+        }
+        Ok(Ready {
+            url,
+            method: request.method,
+            headers,
+            body,
+            patience: request.patience.unwrap_or(self.shared.settings.patience),
+        })
+    }
+
+    /// One request with its redirects: status, and the JSON body of a good answer.
+    async fn attempt(&self, ready: &Ready, most: usize) -> Result<(u16, Option<Bytes>), HookFailure> {
+        let _place = self.place(&ready.url)?;
+        let deadline = Instant::now() + ready.patience;
+        let (answer, at) = self.exchange(ready, deadline).await?;
+        let status = answer.status().as_u16();
+        if !matches!(status, 200 | 202 | 204) {
+            return Err(HookFailure::Status {
+                url: at.to_string(),
+                status,
+            });
+        }
+        let is_json = answer
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| contains(value.as_bytes(), b"application/json"));
+        let body = read(answer, &at, most, deadline, ready.patience).await;
+        match is_json {
+            // Read nevertheless, so that the connection can be used again; how it ends is nobody's concern.
+            false => Ok((status, None)),
+            true => Ok((status, Some(body?).filter(|bytes| !bytes.is_empty()))),
+        }
+    }
+
+    /// Sends, follows redirects, and returns the head of the last answer with the URL that gave it.
+    async fn exchange(&self, ready: &Ready, deadline: Instant) -> Result<(Response<Incoming>, HookUrl), HookFailure> {
+        let mut at = ready.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let home = at.same_origin(&ready.url);
+            let client = match home {
+                true => &self.shared.named,
+                false => &self.shared.strangers,
+            };
+            let sent = ready.request(&at, home)?;
+            let answer = match timeout_at(deadline, client.request(sent)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => return Err(explain(&at, &error)),
+                Err(_) => {
+                    return Err(HookFailure::TimedOut {
+                        url: at.to_string(),
+                        after: ready.patience,
+                    });
+                }
+            };
+            if !answer.status().is_redirection() || answer.status() == 304 {
+                return Ok((answer, at));
+            }
+            at = redirected(&answer, &at, ready.method)?;
+        }
+        Err(HookFailure::Redirect {
+            url: ready.url.to_string(),
+            status: 302,
+            why: format!("{MOST_REDIRECTS} were followed already"),
+        })
+    }
+}
+
+/// A request without its place.
+struct Ready {
+    url: HookUrl,
+    method: Method,
+    /// Credentials and signature among them: for the origin of `url` alone.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+    patience: Duration,
+}
+
+impl Ready {
+    fn request(&self, at: &HookUrl, home: bool) -> Result<Request<Full<Bytes>>, HookFailure> {
+        let not_http = |detail: String| HookFailure::NotHttp {
+            url: at.to_string(),
+            detail,
+        };
+        let method = match self.method {
+            Method::Get => hyper::Method::GET,
+            Method::Post => hyper::Method::POST,
+        };
+        let uri: Uri = at.as_str().parse().map_err(|error| not_http(format!("{error}")))?;
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        for (name, value) in &self.headers {
+            let private = *name == header::AUTHORIZATION || *name == SIGNATURE;
+            if home || !private {
+                headers.insert(name, value.clone());
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// Where a redirect leads, where it may be followed.
+fn redirected(answer: &Response<Incoming>, from: &HookUrl, method: Method) -> Result<HookUrl, HookFailure> {
+    let status = answer.status().as_u16();
+    let refused = |why: String| HookFailure::Redirect {
+        url: from.to_string(),
+        status,
+        why,
+    };
+    if !matches!((status, method), (307 | 308, _) | (301..=303, Method::Get)) {
+        return Err(refused(
+            "a POST is repeated elsewhere only after 307 and 308".to_owned(),
+        ));
+    }
+    let location = answer
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| refused("it has no readable Location".to_owned()))?;
+    let to = from.follow(location).map_err(|fault| refused(fault.to_string()))?;
+    if to.is_websocket() {
+        return Err(refused("it leads to a WebSocket".to_owned()));
+    }
+    if from.is_secure() && !to.is_secure() {
+        return Err(refused("it leads from https to http".to_owned()));
+    }
+    Ok(to)
+}
+
+async fn read(
+    answer: Response<Incoming>,
+    at: &HookUrl,
+    limit: usize,
+    deadline: Instant,
+    after: Duration,
+) -> Result<Bytes, HookFailure> {
+    let url = || at.to_string();
+    let body = Limited::new(answer.into_body(), limit).collect();
+    match timeout_at(deadline, body).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(HookFailure::AnswerTooLarge { url: url(), limit }),
+        Ok(Err(error)) => Err(HookFailure::Broken {
+            url: url(),
+            detail: error.to_string(),
+        }),
+        Err(_) => Err(HookFailure::TimedOut { url: url(), after }),
+    }
+}
+
+/// The failure under the layers of the pool.
+fn explain(at: &HookUrl, error: &legacy::Error) -> HookFailure {
+    let url = at.to_string();
+    let mut detail = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(failure) = cause.downcast_ref::<ConnectFailure>() {
+            let failure = failure.clone();
+            return HookFailure::Connect { url, failure };
+        }
+        if let Some(cause) = cause.downcast_ref::<hyper::Error>()
+            && (cause.is_parse() || cause.is_user())
+        {
+            let detail = cause.to_string();
+            return HookFailure::NotHttp { url, detail };
+        }
+        detail = cause.to_string();
+        source = cause.source();
+    }
+    HookFailure::Broken { url, detail }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a signature carries the wall clock's time for its receiver to judge"
+)]
+fn unix_seconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs())
+}
+
+impl BasicAuth {
+    /// The `Authorization` header's value (RFC 7617), hidden from debug output.
+    pub(in crate::app) fn header(&self) -> HeaderValue {
+        let pair = format!("{}:{}", self.username, self.password.reveal());
+        let text = format!("Basic {}", STANDARD.encode(pair));
+        // Base64 fits into a header; an empty value would be refused by the server as no credentials are.
+        let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
+    }
+}
+
+/// The pool's way to the connector.
+#[derive(Clone)]
+struct Dialer(Connector);
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<Stream>;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.0.clone();
+        Box::pin(async move {
+            let secure = uri.scheme_str() == Some("https");
+            let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+            // The URI was made from a HookUrl, whose host was parsed already.
+            let host = Host::parse(uri.host().unwrap_or_default())?;
+            connector.open_to(&host, port, secure).await.map(TokioIo::new)
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! What can go wrong between this node and an application server.
+
+use super::address::Forbidden;
+use super::retry::RetryPolicy;
+use super::url::UrlFault;
+use crate::net::dns::DnsError;
+use crate::sip::locate::TargetError;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why no connection was made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectFailure {
+    #[error(transparent)]
+    Host(#[from] TargetError),
+    #[error("{0}")]
+    Name(Arc<DnsError>),
+    /// None of the addresses may be asked; this is the first.
+    #[error("{host} is at {address}, which is {why}")]
+    Forbidden {
+        host: String,
+        address: IpAddr,
+        why: Forbidden,
+    },
+    #[error("{address} can't be reached: {kind}")]
+    Unreachable {
+        address: SocketAddr,
+        kind: std::io::ErrorKind,
+    },
+    #[error("TLS with {address} failed: {detail}")]
+    Tls { address: SocketAddr, detail: String },
+    #[error("no connection within {} ms", .after.as_millis())]
+    TimedOut { after: Duration },
+}
+
+/// Why a request brought no usable answer. Every variant names the URL, without its query.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HookFailure {
+    #[error("{0}")]
+    Url(#[from] UrlFault),
+    #[error("{url}: {failure}")]
+    Connect { url: String, failure: ConnectFailure },
+    #[error("{url}: no whole answer within {} ms", .after.as_millis())]
+    TimedOut { url: String, after: Duration },
+    #[error("{url}: the connection broke: {detail}")]
+    Broken { url: String, detail: String },
+    #[error("{url}: the answer is no HTTP: {detail}")]
+    NotHttp { url: String, detail: String },
+    #[error("{url}: the request has {bytes} bytes, more than {limit}")]
+    RequestTooLarge { url: String, bytes: usize, limit: usize },
+    #[error("{url}: the answer is longer than {limit} bytes")]
+    AnswerTooLarge { url: String, limit: usize },
+    #[error("{url}: status {status}")]
+    Status { url: String, status: u16 },
+    #[error("{url}: the redirect (status {status}) is not followed: {why}")]
+    Redirect { url: String, status: u16, why: String },
+    #[error("{url}: {limit} requests to application servers are under way already")]
+    Busy { url: String, limit: usize },
+}
+
+impl HookFailure {
+    /// Whether the same request may be sent again under `policy`. What we refuse ourselves is refused for good.
+    pub fn is_repeatable(&self, policy: &RetryPolicy) -> bool {
+        match self {
+            HookFailure::Connect { failure, .. } => match failure {
+                ConnectFailure::Forbidden { .. } | ConnectFailure::Host(_) => false,
+                _ => policy.on_connection,
+            },
+            HookFailure::Broken { .. } => policy.on_connection,
+            HookFailure::TimedOut { .. } => policy.on_timeout,
+            HookFailure::Status { status, .. } => match status {
+                400..=499 => policy.on_client_error,
+                500..=599 => policy.on_server_error,
+                _ => false,
+            },
+            HookFailure::Url(_)
+            | HookFailure::NotHttp { .. }
+            | HookFailure::RequestTooLarge { .. }
+            | HookFailure::AnswerTooLarge { .. }
+            | HookFailure::Redirect { .. }
+            | HookFailure::Busy { .. } => false,
+        }
+    }
+
+    /// A short word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            HookFailure::Url(_) => "bad_url",
+            HookFailure::Connect { failure, .. } => failure.label(),
+            HookFailure::TimedOut { .. } => "timeout",
+            HookFailure::Broken { .. } => "broken",
+            HookFailure::NotHttp { .. } => "not_http",
+            HookFailure::RequestTooLarge { .. } => "request_too_large",
+            HookFailure::AnswerTooLarge { .. } => "answer_too_large",
+            HookFailure::Status { .. } => "status",
+            HookFailure::Redirect { .. } => "redirect",
+            HookFailure::Busy { .. } => "busy",
+        }
+    }
+
+    /// The kind of alert that people who come from jambonz look for.
+    pub fn alert(&self) -> &'static str {
+        match self {
+            HookFailure::Status { status: 404, .. } => "webhook-url-notfound",
+            HookFailure::Status { status: 401 | 403, .. } => "webhook-auth-failure",
+            HookFailure::Connect { .. } | HookFailure::Broken { .. } | HookFailure::TimedOut { .. } => {
+                "webhook-connection-failure"
+            }
+            _ => "webhook-failure",
+        }
+    }
+}
+
+impl ConnectFailure {
+    /// A short word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            ConnectFailure::Host(_) | ConnectFailure::Name(_) => "name",
+            ConnectFailure::Forbidden { .. } => "forbidden_address",
+            ConnectFailure::Unreachable { .. } => "unreachable",
+            ConnectFailure::Tls { .. } => "tls",
+            ConnectFailure::TimedOut { .. } => "connect_timeout",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repetition_needs_a_cause_that_the_url_names() {
+        let url = || "http://app.example/".to_owned();
+        let unreachable = HookFailure::Connect {
+            url: url(),
+            failure: ConnectFailure::TimedOut {
+                after: Duration::from_secs(3),
+            },
+        };
+        let forbidden = HookFailure::Connect {
+            url: url(),
+            failure: ConnectFailure::Forbidden {
+                host: "app.example".to_owned(),
+                address: "10.0.0.1".parse().unwrap(),
+                why: Forbidden::Private,
+            },
+        };
+        let status = |status| HookFailure::Status { url: url(), status };
+        let late = HookFailure::TimedOut {
+            url: url(),
+            after: Duration::from_secs(10),
+        };
+        let repeats = |fragment: &str| {
+            let policy = RetryPolicy::from_fragment(fragment).unwrap();
+            [&unreachable, &forbidden, &late, &status(404), &status(503)].map(|failure| failure.is_repeatable(&policy))
+        };
+        assert_eq!(repeats(""), [true, false, false, false, false]);
+        assert_eq!(repeats("rp=rt,4xx"), [false, false, true, true, false]);
+        assert_eq!(repeats("rp=5xx"), [false, false, false, false, true]);
+        assert_eq!(repeats("rp=all"), [true, false, true, true, true]);
+    }
+}

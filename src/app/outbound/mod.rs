@@ -1,0 +1,25 @@
+//! Talking to application servers: connections that can't be led astray, and the HTTP client over them.
+//!
+//! In: [`HookRequest`]s of any application, URLs of files. Out: a [`HookReply`] whose bytes nobody has parsed yet, or a
+//! [`HookFailure`] that knows whether repeating helps, and its metric label. Touches: name servers, TCP, TLS.
+//! Promises: every address is checked by [`AddressPolicy`] after every resolution, right before it is connected to; time,
+//! size and number of requests are bounded; credentials and signatures go to one origin alone; a redirect to another
+//! origin reaches public addresses alone.
+
+mod address;
+mod client;
+mod connect;
+mod failure;
+mod request;
+mod retry;
+mod signature;
+mod url;
+
+pub use address::{AddressPolicy, Forbidden};
+pub use client::{ClientSettings, HookClient};
+pub use connect::{Connector, Stream};
+pub use failure::{ConnectFailure, HookFailure};
+pub use request::{BasicAuth, Caller, Fetched, HookReply, HookRequest, Method};
+pub use retry::{RetryFault, RetryPolicy};
+pub use signature::{SIGNATURE, sign};
+pub use url::{HookUrl, Scheme, UrlFault};

@@ -1,0 +1,390 @@
+//! An application behind a WebSocket: acknowledgements, commands, lost connections, and those that misbehave.
+
+use crate::app_server::{AppServer, AppSocket, BOUND, Reply};
+use portcullis::app::outbound::{AddressPolicy, BasicAuth, HookUrl};
+use portcullis::app::websocket::{
+    CloseCode, End, MessageId, OutMessage, SendRefused, Session, SessionEvent, SessionFailure, SessionSettings,
+    Unanswered,
+};
+use portcullis::config::Secret;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_millis(200);
+
+fn message(kind: &'static str, data: Value, wants_ack: bool) -> OutMessage {
+    OutMessage {
+        kind,
+        call_sid: "c1".to_owned(),
+        hook: wants_ack.then(|| "/done".to_owned()),
+        data,
+        b3: None,
+        wants_ack,
+    }
+}
+
+fn settings(url: &str) -> SessionSettings {
+    let auth = BasicAuth {
+        username: "app".to_owned(),
+        password: Secret::new("word"),
+    };
+    SessionSettings::new(HookUrl::parse(url, None).unwrap(), Some(auth))
+}
+
+fn open(server: &AppServer, settings: SessionSettings) -> Session {
+    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
+    Session::open(connector, settings, message("session:new", json!({"from": "1"}), true))
+}
+
+async fn event(session: &mut Session) -> SessionEvent {
+    tokio::time::timeout(BOUND, session.recv())
+        .await
+        .expect("an event")
+        .expect("a session that goes on")
+}
+
+/// A session whose `session:new` was acknowledged.
+async fn established(server: &mut AppServer, settings: SessionSettings) -> (Session, AppSocket) {
+    let mut session = open(server, settings);
+    let mut socket = server.socket().await;
+    let new = socket.message().await;
+    assert_eq!(new["type"], "session:new");
+    socket.ack(&new, json!([{"verb": "answer"}])).await;
+    let acked = event(&mut session).await;
+    assert!(
+        matches!(&acked, SessionEvent::Acked { id, .. } if id == session.first()),
+        "{acked:?}"
+    );
+    (session, socket)
+}
+
+async fn failure(session: &mut Session) -> SessionFailure {
+    match event(session).await {
+        SessionEvent::Ended(End::Failed(failure)) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn messages_are_acknowledged_and_commands_arrive() {
+    for tls in [false, true] {
+        let builder = AppServer::build();
+        let mut server = if tls {
+            builder.tls().start().await
+        } else {
+            builder.start().await
+        };
+        let url = server.ws_url("/app?x=1");
+        let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+        assert_eq!(socket.request.query, "x=1");
+        assert_eq!(socket.request.header("authorization"), Some("Basic YXBwOndvcmQ="));
+        assert_eq!(socket.request.header("sec-websocket-protocol"), Some("ws.jambonz.org"));
+
+        session.send(&message("call:status", json!({"n": 1}), false)).unwrap();
+        let asked = session.send(&message("verb:hook", json!({"n": 2}), true)).unwrap();
+        session.send(&message("call:status", json!({"n": 3}), false)).unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let got = socket.message().await;
+            seen.push((got["type"].clone(), got["data"]["n"].clone()));
+            assert_eq!(got["call_sid"], "c1");
+            if got["type"] == "verb:hook" {
+                assert_eq!(
+                    (got["msgid"].clone(), got["hook"].clone()),
+                    (asked.to_string().into(), "/done".into())
+                );
+                socket.ack(&got, json!([{"verb": "hangup"}])).await;
+            }
+        }
+        assert_eq!(
+            seen,
+            [("call:status", 1), ("verb:hook", 2), ("call:status", 3)].map(|(kind, n)| (kind.into(), n.into()))
+        );
+        let SessionEvent::Acked { id, data } = event(&mut session).await else {
+            panic!("no ack")
+        };
+        assert_eq!((id, data), (asked, Some(json!([{"verb": "hangup"}]))));
+
+        let command = json!({"type": "command", "command": "redirect", "data": [{"verb": "hangup"}]});
+        socket.send(command.clone()).await;
+        let SessionEvent::Command(got) = event(&mut session).await else {
+            panic!("no command")
+        };
+        assert_eq!(got, command);
+        let (code, ()) = tokio::join!(closing(socket), session.close(CloseCode::CallOver));
+        assert_eq!(code, Some(1000));
+    }
+}
+
+async fn closing(mut socket: AppSocket) -> Option<u16> {
+    loop {
+        if let Err(code) = socket.event().await {
+            return code;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_queued_leaves_before_the_close() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (session, mut socket) = established(&mut server, settings(&url)).await;
+    for n in 0..20 {
+        session.send(&message("call:status", json!(n), false)).unwrap();
+    }
+    let reading = async {
+        let mut seen = Vec::new();
+        loop {
+            match socket.event().await {
+                Ok(got) => seen.push(got["data"].as_u64().unwrap()),
+                Err(code) => return (seen, code),
+            }
+        }
+    };
+    let ((seen, code), ()) = tokio::join!(reading, session.close(CloseCode::InvalidApplication));
+    assert_eq!((seen, code), ((0..20).collect(), Some(1001)));
+    let (session, socket) = established(&mut server, settings(&url)).await;
+    drop(session);
+    assert_eq!(closing(socket).await, Some(1000), "a dropped session closes");
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_is_late_is_none() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let hasty = SessionSettings {
+        ack: SOON,
+        ..settings(&url)
+    };
+    let (mut session, mut socket) = established(&mut server, hasty.clone()).await;
+    let asked = session.send(&message("verb:hook", json!({}), true)).unwrap();
+    let got = socket.message().await;
+    let SessionEvent::Unanswered { id, why } = event(&mut session).await else {
+        panic!("an answer")
+    };
+    assert_eq!((id, why), (asked, Unanswered::Late));
+    // The session goes on, and what comes too late is not taken for anything.
+    socket.ack(&got, json!([])).await;
+    socket
+        .send(json!({"type": "command", "command": "tag", "data": {}}))
+        .await;
+    assert!(matches!(event(&mut session).await, SessionEvent::Command(_)));
+
+    let mut unanswered = open(&server, hasty);
+    let _silent = server.socket().await;
+    let failure = failure(&mut unanswered).await;
+    assert!(
+        matches!(
+            failure,
+            SessionFailure::Unacknowledged {
+                kind: "session:new",
+                ..
+            }
+        ),
+        "{failure}"
+    );
+    assert!(unanswered.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_anew_and_nothing_queued_is_lost() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+    let asked = session.send(&message("verb:hook", json!({}), true)).unwrap();
+    socket.message().await;
+    socket.crash();
+    let SessionEvent::Unanswered { id, why } = event(&mut session).await else {
+        panic!("an answer")
+    };
+    assert_eq!((id, why), (asked, Unanswered::ConnectionLost));
+    let lost = event(&mut session).await;
+    assert!(
+        matches!(lost, SessionEvent::Lost { pause, .. } if pause == Duration::from_millis(500)),
+        "{lost:?}"
+    );
+    session
+        .send(&message("call:status", json!("meanwhile"), false))
+        .unwrap();
+
+    let mut socket = server.socket().await;
+    let again = socket.message().await;
+    assert_eq!(
+        (again["type"].clone(), again["data"].clone()),
+        ("session:reconnect".into(), json!({"from": "1"}))
+    );
+    socket.ack(&again, json!([{"verb": "pause"}])).await;
+    let SessionEvent::Reconnected { data } = event(&mut session).await else {
+        panic!("no reconnection")
+    };
+    assert_eq!(data, Some(json!([{"verb": "pause"}])));
+    assert_eq!(socket.message().await["data"], "meanwhile");
+}
+
+#[tokio::test]
+async fn the_code_of_a_close_says_whether_the_application_comes_back() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (mut session, socket) = established(&mut server, settings(&url)).await;
+    socket.close(1000).await;
+    let end = event(&mut session).await;
+    assert!(matches!(end, SessionEvent::Ended(End::ByApplication)), "{end:?}");
+    assert_eq!(
+        session.send(&message("call:status", json!({}), false)),
+        Err(SendRefused::Over)
+    );
+
+    let hasty = SessionSettings {
+        ack: SOON,
+        ..settings(&url)
+    };
+    let (mut session, socket) = established(&mut server, hasty).await;
+    socket.close(1011).await;
+    let lost = event(&mut session).await;
+    assert!(
+        matches!(
+            &lost,
+            SessionEvent::Lost {
+                failure: SessionFailure::Closed { code: 1011, .. },
+                ..
+            }
+        ),
+        "{lost:?}"
+    );
+    let _silent = server.socket().await;
+    let failure = failure(&mut session).await;
+    assert!(
+        matches!(
+            failure,
+            SessionFailure::Unacknowledged {
+                kind: "session:reconnect",
+                ..
+            }
+        ),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn the_url_says_how_often_a_lost_connection_is_tried_again() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app#rc=0");
+    let (mut session, socket) = established(&mut server, settings(&url)).await;
+    socket.crash();
+    let failure = failure(&mut session).await;
+    assert!(failure.is_repeatable(), "{failure}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
+    let server = AppServer::build()
+        .on("/401", |_| Reply::Json(401, Value::Null))
+        .on("/503", |_| Reply::Json(503, Value::Null))
+        .on("/silent", |_| Reply::Stall(vec![]))
+        .on("/metadata", |_| {
+            Reply::Redirect(302, "ws://169.254.169.254/".to_owned())
+        })
+        .on("/http", |_| Reply::Redirect(302, "http://app.example/".to_owned()))
+        .on("/loop", |_| Reply::Redirect(302, "/loop".to_owned()))
+        .on("/plain", |_| {
+            Reply::Raw(
+                b"HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: x\r\n\r\n"
+                    .to_vec(),
+            )
+        })
+        .start()
+        .await;
+    for (path, label) in [
+        ("/401", "refused"),
+        ("/503", "refused"),
+        ("/silent", "handshake_timeout"),
+        ("/metadata", "forbidden_address"),
+        ("/http", "redirect"),
+        ("/loop", "redirect"),
+        ("/plain", "handshake"),
+    ] {
+        let hasty = SessionSettings {
+            handshake: SOON * 5,
+            ..settings(&server.ws_url(path))
+        };
+        let mut session = open(&server, hasty);
+        assert_eq!(failure(&mut session).await.label(), label, "{path}");
+    }
+    let mut again = open(&server, settings(&server.ws_url("/503#rc=1")));
+    let first = event(&mut again).await;
+    assert!(matches!(first, SessionEvent::Lost { .. }), "{first:?}");
+    assert_eq!(failure(&mut again).await.label(), "refused");
+    let connector = server.connector(AddressPolicy::new(vec![], false, vec![]));
+    let mut inside = Session::open(
+        connector,
+        settings(&server.ws_url("/app")),
+        message("session:new", json!({}), true),
+    );
+    assert_eq!(failure(&mut inside).await.label(), "forbidden_address");
+}
+
+#[tokio::test]
+async fn nonsense_is_named_to_the_application_and_to_the_call() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let small = SessionSettings {
+        most_received: 2_000,
+        ..settings(&url)
+    };
+    let (mut session, mut socket) = established(&mut server, small).await;
+    let deep = "[".repeat(1_000);
+    for text in ["hello", "{}", r#"{"type":"session:new"}"#, &deep] {
+        socket.send_text(text).await;
+        let told = socket.message().await;
+        assert_eq!(
+            (told["type"].clone(), told["data"]["msg"].clone()),
+            ("jambonz:error".into(), "InvalidMessage".into())
+        );
+        assert!(
+            matches!(event(&mut session).await, SessionEvent::Invalid { .. }),
+            "{text}"
+        );
+    }
+    socket.send_binary(vec![0; 10]).await;
+    assert_eq!(socket.message().await["type"], "jambonz:error");
+    assert!(matches!(event(&mut session).await, SessionEvent::Invalid { .. }));
+    socket.send_text(&"x".repeat(3_000)).await;
+    assert_eq!(socket.event().await, Err(Some(1009)));
+    let lost = event(&mut session).await;
+    assert!(matches!(lost, SessionEvent::Lost { .. }), "{lost:?}");
+}
+
+#[tokio::test]
+async fn who_answers_no_ping_is_lost() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let watchful = SessionSettings {
+        ping: SOON,
+        ..settings(&url)
+    };
+    let (mut session, _unread) = established(&mut server, watchful).await;
+    let lost = event(&mut session).await;
+    assert!(
+        matches!(
+            &lost,
+            SessionEvent::Lost {
+                failure: SessionFailure::Silent { .. },
+                ..
+            }
+        ),
+        "{lost:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_the_newest_message() {
+    let server = AppServer::build().on("/app", |_| Reply::Stall(vec![])).start().await;
+    let session = open(&server, settings(&server.ws_url("/app")));
+    let status = message("call:status", json!({}), false);
+    let sent: Vec<Result<MessageId, SendRefused>> = (0..257).map(|_| session.send(&status)).collect();
+    assert!(sent[..256].iter().all(Result::is_ok));
+    assert_eq!(sent[256], Err(SendRefused::Full));
+    let long = message("call:status", json!("x".repeat(300_000)), false);
+    assert!(matches!(session.send(&long), Err(SendRefused::TooLarge(_))));
+    session.close(CloseCode::CallOver).await;
+}

@@ -1,0 +1,224 @@
+//! Application servers that are slow, wrong, huge, gone, or lead elsewhere: each costs a bounded time and says what it was.
+
+use crate::app_server::{AppServer, BOUND, NAME, Reply};
+use portcullis::app::outbound::{
+    AddressPolicy, Caller, ClientSettings, ConnectFailure, Forbidden, HookClient, HookFailure, HookRequest, HookUrl,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SHORT: ClientSettings = ClientSettings {
+    patience: Duration::from_millis(300),
+    most_sent: 2_000,
+    most_received: 2_000,
+    most_at_once: 8,
+};
+
+fn request(url: &str) -> HookRequest {
+    let caller = Arc::new(Caller {
+        hook: HookUrl::parse(url, None).unwrap(),
+        auth: None,
+        secret: None,
+    });
+    HookRequest::new(caller, url, json!({"call_sid": "c1"})).unwrap()
+}
+
+/// The failure that a server with this reply causes, its word for metrics.
+async fn label(settings: ClientSettings, reply: Reply) -> &'static str {
+    let server = AppServer::build().on("/x", move |_| reply.clone()).start().await;
+    let client = server.client(settings);
+    let asked = request(&server.url("/x"));
+    let answered = tokio::time::timeout(BOUND, client.ask(&asked)).await.expect("an end");
+    answered.expect_err("a failure").label()
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_is_given_up() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n[";
+    for reply in [
+        Reply::Stall(vec![]),
+        Reply::Stall(head.to_vec()),
+        Reply::Dribble(b"HTTP/1.1 200 OK\r\nx: ", Duration::from_millis(20)),
+        Reply::Dribble(head, Duration::from_millis(20)),
+    ] {
+        let shown = format!("{reply:?}");
+        assert_eq!(label(SHORT, reply).await, "timeout", "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn who_answers_too_much_is_cut_off() {
+    let patient = ClientSettings {
+        patience: BOUND,
+        ..SHORT
+    };
+    let long = Value::from("x".repeat(3_000));
+    assert_eq!(label(patient, Reply::Json(200, long)).await, "answer_too_large");
+    let chunked = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let endless = format!("{chunked}{}", "400\r\n".to_owned() + &"x".repeat(1_024) + "\r\n");
+    assert_eq!(
+        label(
+            patient,
+            Reply::Raw((endless.clone() + &endless[chunked.len()..]).into_bytes())
+        )
+        .await,
+        "answer_too_large"
+    );
+    let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    assert_eq!(label(patient, Reply::Raw(head.into_bytes())).await, "not_http");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_needs_is_not_waited_for_in_vain() {
+    let server = AppServer::build()
+        .on("/x", |_| Reply::Body(200, "text/html", vec![b'x'; 100_000]))
+        .start()
+        .await;
+    let reply = server.client(SHORT).ask(&request(&server.url("/x"))).await.unwrap();
+    assert_eq!((reply.status, reply.json), (200, None));
+}
+
+#[tokio::test]
+async fn who_speaks_no_http_or_breaks_off_is_named_so() {
+    for (reply, expected) in [
+        (Reply::Hangup, "broken"),
+        (Reply::Raw(b"SIP/2.0 200 OK\r\n\r\n".to_vec()), "not_http"),
+        (
+            Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n".to_vec()),
+            "not_http",
+        ),
+        (
+            Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n[".to_vec()),
+            "broken",
+        ),
+    ] {
+        let shown = format!("{reply:?}");
+        assert_eq!(label(SHORT, reply).await, expected, "{shown}");
+    }
+    let gone = AppServer::build().start().await;
+    let (client, url) = (gone.client(SHORT), gone.url("/x"));
+    drop(gone);
+    // The listener closes with its task, a moment later than the drop.
+    let unreachable = async {
+        loop {
+            if client
+                .ask(&request(&url))
+                .await
+                .is_err_and(|failure| failure.label() == "unreachable")
+            {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, unreachable)
+        .await
+        .expect("a refused connection");
+}
+
+fn forbidden(failure: &HookFailure) -> Option<Forbidden> {
+    match failure {
+        HookFailure::Connect {
+            failure: ConnectFailure::Forbidden { why, .. },
+            ..
+        } => Some(*why),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_never_reaches_what_only_this_machine_can() {
+    let inside = AppServer::build()
+        .on("/secret", |_| Reply::Json(200, json!([])))
+        .start()
+        .await;
+    let elsewhere = inside.url("/secret");
+    let server = AppServer::build()
+        .on("/metadata", |_| {
+            Reply::Redirect(307, "http://169.254.169.254/latest/".to_owned())
+        })
+        .on("/odd", |_| Reply::Redirect(307, "http://2130706433/".to_owned()))
+        .on("/inside", move |_| Reply::Redirect(307, elsewhere.clone()))
+        .on("/file", |_| Reply::Redirect(307, "file:///etc/passwd".to_owned()))
+        .on("/loop", |_| Reply::Redirect(307, "/loop".to_owned()))
+        .on("/nowhere", |_| {
+            Reply::Raw(b"HTTP/1.1 307 X\r\ncontent-length: 0\r\n\r\n".to_vec())
+        })
+        .start()
+        .await;
+    let client = server.client(SHORT);
+    let mut outcomes = Vec::new();
+    for path in ["/metadata", "/odd", "/inside", "/file", "/loop", "/nowhere"] {
+        let failure = client.ask(&request(&server.url(path))).await.unwrap_err();
+        outcomes.push((failure.label(), forbidden(&failure)));
+    }
+    assert_eq!(
+        outcomes,
+        [
+            ("forbidden_address", Some(Forbidden::LinkLocal)),
+            ("forbidden_address", Some(Forbidden::Loopback)),
+            ("forbidden_address", Some(Forbidden::Loopback)),
+            ("redirect", None),
+            ("redirect", None),
+            ("redirect", None),
+        ]
+    );
+    assert_eq!(inside.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_is_judged_by_its_address_and_files_as_hooks_are() {
+    let server = AppServer::build()
+        .on("/x", |_| Reply::Json(200, json!([])))
+        .start()
+        .await;
+    let strict = HookClient::new(server.connector(AddressPolicy::new(vec![], false, vec![])), SHORT);
+    let port = server.address.port();
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", NAME] {
+        let url = format!("http://{host}:{port}/x");
+        let failure = strict.ask(&request(&url)).await.unwrap_err();
+        assert_eq!(forbidden(&failure), Some(Forbidden::Loopback), "{url}");
+        let url = HookUrl::parse(&url, None).unwrap();
+        let failure = strict.fetch(&url, 100, BOUND).await.unwrap_err();
+        assert_eq!(forbidden(&failure), Some(Forbidden::Loopback), "{url}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn files_come_whole_or_not_at_all() {
+    let server = AppServer::build()
+        .on("/music.wav", |_| Reply::Body(200, "audio/wav", vec![7; 5_000]))
+        .on("/gone.wav", |_| Reply::Json(404, Value::Null))
+        .start()
+        .await;
+    let client = server.client(SHORT);
+    let url = |path: &str| HookUrl::parse(&server.url(path), None).unwrap();
+    let music = client.fetch(&url("/music.wav"), 5_000, BOUND).await.unwrap();
+    assert_eq!(
+        (music.bytes.len(), music.content_type.as_deref()),
+        (5_000, Some("audio/wav"))
+    );
+    assert_eq!(server.requests()[0].method, "GET");
+    let failure = client.fetch(&url("/music.wav"), 4_999, BOUND).await.unwrap_err();
+    assert_eq!(failure.label(), "answer_too_large");
+    let failure = client.fetch(&url("/gone.wav"), 5_000, BOUND).await.unwrap_err();
+    assert!(matches!(failure, HookFailure::Status { status: 404, .. }), "{failure}");
+}
+
+#[tokio::test]
+async fn requests_are_bounded_in_size_and_number() {
+    let server = AppServer::build().on("/x", |_| Reply::Stall(vec![])).start().await;
+    let one = ClientSettings {
+        most_at_once: 1,
+        ..SHORT
+    };
+    let client = server.client(one);
+    let mut large = request(&server.url("/x"));
+    large.properties = json!({"x": "y".repeat(3_000)});
+    assert_eq!(client.ask(&large).await.unwrap_err().label(), "request_too_large");
+    let asked = request(&server.url("/x"));
+    let (first, second) = tokio::join!(client.ask(&asked), client.ask(&asked));
+    let labels = [first.unwrap_err().label(), second.unwrap_err().label()];
+    assert_eq!(labels, ["timeout", "busy"]);
+}
