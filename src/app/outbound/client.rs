@@ -314,7 +314,7 @@ fn redirected(answer: &Response<Incoming>, from: &HookUrl, method: Method) -> Re
         status,
         why,
     };
-    if !matches!((status, method), (307 | 308, _) | (301 | 302 | 303, Method::Get)) {
+    if !matches!((status, method), (307 | 308, _) | (301..=303, Method::Get)) {
         return Err(refused(
             "a POST is repeated elsewhere only after 307 and 308".to_owned(),
         ));
