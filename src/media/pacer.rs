@@ -67,7 +67,7 @@ mod tests {
         (0..20).for_each(|slot| pacer.begin(leg(slot), start));
         let mut visits = vec![Vec::new(); 20];
         let mut moments = std::collections::BTreeSet::new();
-        for micros in (0..200_000).step_by(500) {
+        for micros in (0..201_000).step_by(500) {
             let now = start + Duration::from_micros(micros);
             while let Some((due, leg)) = pacer.take_due(now) {
                 visits[leg.slot as usize].push(due.as_micros());

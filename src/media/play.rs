@@ -118,27 +118,27 @@ impl Player {
     /// Fills a frame with what comes next, silence behind the end.
     pub fn fill(&mut self, codec: Speech, frame: &mut [i16]) {
         let each = codec.samples_per_byte();
-        let mut room = frame;
-        while !room.is_empty() && !self.is_over() {
+        let mut filled = 0;
+        while filled < frame.len() && !self.is_over() {
             if self.at >= self.play.sound.units() {
                 self.at = 0;
                 self.rounds_left = self.rounds_left.map(|rounds| rounds - 1);
                 continue;
             }
             let samples = self.play.sound.from(self.at, codec);
-            let count = samples.len().min(room.len());
-            let (filled, rest) = std::mem::take(&mut room).split_at_mut(count);
-            for (place, sample) in filled.iter_mut().zip(samples) {
+            let room = frame.get_mut(filled..).unwrap_or_default();
+            let count = samples.len().min(room.len()) / each * each;
+            if count == 0 {
+                break;
+            }
+            for (place, sample) in room.iter_mut().zip(samples).take(count) {
                 *place = self.play.gain.of(*sample);
             }
             self.at += count / each;
             self.taken += count / each;
-            room = rest;
-            if count < each {
-                break;
-            }
+            filled += count;
         }
-        room.fill(0);
+        frame.get_mut(filled..).unwrap_or_default().fill(0);
     }
 }
 

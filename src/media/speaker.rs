@@ -199,15 +199,14 @@ impl Leg {
                 return Some(interval);
             }
         }
-        let relays = self.outgoing.is_relaying(now) && self.sends();
-        let speaker = self.speaker.as_mut()?;
-        let player = speaker.player.as_mut()?;
+        let heard = self.outgoing.is_relaying(now) && self.sends();
+        let player = self.speaker.as_mut()?.player.as_mut()?;
         if player.is_over() {
             self.end_sound(Ending::Completed, None, totals);
             return None;
         }
         // while the bridged leg speaks, the sound is mixed into its packets
-        if player.play.over == Over::Mix && relays {
+        if player.play.over == Over::Mix && heard {
             return Some(interval);
         }
         let voice = voice?;

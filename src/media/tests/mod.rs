@@ -3,6 +3,7 @@
 mod allocations;
 mod attacks;
 mod lifecycle;
+mod playing;
 mod relay;
 
 use super::*;
@@ -240,6 +241,10 @@ impl Peer {
             return (header, packet.split_off(header.len));
         }
         panic!("reports arrive, and no RTP");
+    }
+
+    fn clone_socket(&self) -> UdpSocket {
+        self.socket.try_clone().expect("a descriptor")
     }
 
     /// True when no RTP waits. Only meaningful once the packets that could cause it are known to be judged.
