@@ -159,9 +159,10 @@ pub fn standard(call: &CallView<'_>) -> Properties {
     properties
 }
 
-/// Numbers a status event: events may overtake each other on their way.
-pub fn number_event(properties: &mut Properties, sequence: u32) {
+/// Numbers a status event, and says when it was (RFC 3339): events may overtake each other on their way.
+pub fn number_event(properties: &mut Properties, sequence: u32, timestamp: String) {
     properties.insert("sequence".into(), sequence.into());
+    properties.insert("timestamp".into(), timestamp.into());
 }
 
 /// The name that the caller shows, and its INVITE.

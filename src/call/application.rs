@@ -12,6 +12,7 @@ use crate::app::sid::CallSid;
 use crate::app::verb::{Hook, Verb};
 use crate::dial::Secret;
 use crate::moment::Moment;
+use crate::observe::rfc3339;
 use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -226,7 +227,7 @@ impl Call {
     /// The first status of the caller's leg.
     pub(super) fn tell_caller_status(&mut self, now: Moment) {
         let properties = self.properties(LegIndex::CALLER, now);
-        self.tell_status(LegIndex::CALLER, properties);
+        self.tell_status(LegIndex::CALLER, properties, now);
     }
 
     /// The caller's leg has changed: its application is told, once.
@@ -240,7 +241,7 @@ impl Call {
         app.sip_status = turn.sip_status;
         app.phrase = turn.phrase;
         let properties = self.properties(LegIndex::CALLER, now);
-        self.tell_status(LegIndex::CALLER, properties);
+        self.tell_status(LegIndex::CALLER, properties, now);
     }
 
     pub(super) fn tell_child_status(&mut self, position: usize, now: Moment) {
@@ -248,13 +249,14 @@ impl Call {
             return;
         };
         let properties = self.child_properties(position, now);
-        self.tell_status(leg.unwrap_or(LegIndex::CALLER), properties);
+        self.tell_status(leg.unwrap_or(LegIndex::CALLER), properties, now);
     }
 
-    fn tell_status(&mut self, leg: LegIndex, mut properties: Properties) {
+    fn tell_status(&mut self, leg: LegIndex, mut properties: Properties, now: Moment) {
+        let when = rfc3339(self.facts.began_unix_ms + self.milestones.after_ms(now));
         let Some(app) = &mut self.app else { return };
         app.events += 1;
-        payload::number_event(&mut properties, app.events);
+        payload::number_event(&mut properties, app.events, when);
         let hook = match (&app.terms.status_hook, app.terms.connected) {
             (hook, true) => hook.clone().unwrap_or_else(|| app.terms.hook.clone()),
             (Some(hook), false) => hook.clone(),

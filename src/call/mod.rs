@@ -15,7 +15,7 @@
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
 //! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands` |
-//! | calls that it places | `engaging` |
+//! | calls that it places | `placing`, `engaging` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
@@ -46,6 +46,7 @@ mod leg;
 mod leg_media;
 mod location;
 mod node;
+mod placing;
 mod playing;
 mod progress;
 mod record;
@@ -79,6 +80,7 @@ pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
 pub use node::Node;
+pub use placing::{NotPlaced, PlacedCall};
 pub use record::{CallFacts, CallRecord, Direction, LegRecord, Milestones};
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};

@@ -22,6 +22,8 @@ pub enum Direction {
     UserToCarrier,
     UserToTeams,
     UserToUser,
+    /// Placed by an application.
+    Placed,
 }
 
 impl Direction {
@@ -36,6 +38,7 @@ impl Direction {
             Direction::UserToCarrier => "user_to_carrier",
             Direction::UserToTeams => "user_to_teams",
             Direction::UserToUser => "user_to_user",
+            Direction::Placed => "placed",
         }
     }
 
@@ -50,6 +53,7 @@ impl Direction {
             Direction::UserToCarrier => ("user", "carrier"),
             Direction::UserToTeams => ("user", "teams"),
             Direction::UserToUser => ("user", "user"),
+            Direction::Placed => ("called", "called"),
         }
     }
 }

@@ -213,6 +213,7 @@ impl Switchboard {
             place,
             events,
             planner,
+            sent: None,
         };
         task::spawn(setting, birth);
     }
@@ -373,7 +374,7 @@ pub(super) fn respond(id: ServerTransactionId, draft: ResponseDraft) -> Command 
     clippy::disallowed_methods,
     reason = "a CDR says when a call began; nothing is timed by it"
 )]
-fn unix_ms() -> u64 {
+pub(super) fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

@@ -20,7 +20,7 @@ use applied::Applied;
 pub use planning::Planner;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 mod applied;
@@ -50,6 +50,8 @@ struct CallTask {
     applied: Option<Box<Applied>>,
     /// What its dials are planned from.
     planner: Option<Box<Planner>>,
+    /// Who placed the call waits for its Call-ID.
+    sent: Option<oneshot::Sender<String>>,
     /// Events that carrying out effects made, in order.
     pending: VecDeque<Event>,
     wants_messages: bool,
@@ -87,6 +89,8 @@ pub struct Setting {
     pub events: mpsc::Receiver<Box<Event>>,
     /// What the dials of an application are planned from.
     pub planner: Option<Box<Planner>>,
+    /// Told the Call-ID of the first INVITE that is sent.
+    pub sent: Option<oneshot::Sender<String>>,
 }
 
 /// Begins a call on a task of its own.
@@ -110,6 +114,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         place,
         events,
         planner,
+        sent,
     } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
@@ -134,6 +139,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         carrier_places: Vec::new(),
         applied: None,
         planner,
+        sent,
         pending: VecDeque::new(),
         answering: Vec::new(),
         told: 0,
@@ -261,6 +267,10 @@ impl CallTask {
                     draft.method().as_str(),
                     !draft.body_bytes().is_empty(),
                 );
+                if let Some(sent) = self.sent.take() {
+                    // Whoever placed the call may not wait any more.
+                    let _gone = sent.send(draft.value(HeaderName::CallId).unwrap_or_default().to_owned());
+                }
                 if let Err(why) = self.deliveries.send(Some(token), draft, to).await {
                     self.pending.push_back(Event::Failed {
                         token,

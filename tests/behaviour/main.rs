@@ -2,6 +2,7 @@
 
 mod app_server;
 mod application_sockets;
+mod applications;
 mod call_heard_both_ways;
 mod calls_in_progress;
 mod device;

@@ -99,6 +99,17 @@ pub enum TargetKind {
     },
 }
 
+impl TargetKind {
+    /// The number, name or URI.
+    pub fn name(&self) -> &str {
+        match self {
+            TargetKind::Phone { number, .. } | TargetKind::Teams { number, .. } => number,
+            TargetKind::Sip { uri } => uri,
+            TargetKind::User { name, .. } => name,
+        }
+    }
+}
+
 /// The caller that a destination is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetFrom {

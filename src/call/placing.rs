@@ -1,0 +1,174 @@
+//! Calls that an application, or somebody over REST, places.
+
+use super::app_terms::trace_id;
+use super::application::{AppTerms, CallerFacts};
+use super::directory::LiveCall;
+use super::id::CallId;
+use super::node::Node;
+use super::record::{CallFacts, Direction};
+use super::setup::{PlacedBirth, Placing, Settings};
+use super::switchboard::unix_ms;
+use super::task::{self, Planner};
+use crate::app::command::NewCall;
+use crate::app::sid::CallSid;
+use crate::app::verb::{Dial, DtmfCapture, TargetFrom};
+use crate::config::{Config, E164, Limits, Tenant};
+use crate::observe::Happening;
+use crate::route::Caller;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// A call that is being placed.
+#[derive(Debug)]
+pub struct PlacedCall {
+    pub call_sid: CallSid,
+    /// Its Call-ID, as soon as its INVITE is sent; never, when the call ends before.
+    pub call_id: oneshot::Receiver<String>,
+}
+
+/// Why a call is not placed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPlaced {
+    /// What was asked for can't be dialled.
+    #[error("{0}")]
+    Wrong(String),
+    /// The node takes no calls now, or a limit is reached.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Node {
+    /// Rings a destination; the application of `terms` has the call once it is answered. Must be called within a tokio
+    /// runtime.
+    pub fn place(
+        self: &Arc<Node>,
+        config: &Arc<Config>,
+        tenant: &Arc<Tenant>,
+        terms: AppTerms,
+        order: NewCall,
+    ) -> Result<PlacedCall, NotPlaced> {
+        if self.is_draining() {
+            return Err(NotPlaced::Unavailable("this node is going out of service".into()));
+        }
+        let (from, caller_name, tag) = (order.from.clone(), order.caller_name.clone(), order.tag.clone());
+        let dial = dial_of(order);
+        let planner = Box::new(Planner {
+            config: config.clone(),
+            tenant: tenant.clone(),
+            caller: Caller::default(),
+            shown_instead: None,
+            diversions: Vec::new(),
+        });
+        let plan = planner.plan(self, &dial).map_err(NotPlaced::Wrong)?;
+        let first = plan.attempts.iter().flat_map(|attempt| &attempt.hops).next();
+        let Some(desk) = first.map(|hop| hop.terms.clone()) else {
+            let why = plan.attempts.iter().find_map(|attempt| attempt.failed.as_ref());
+            let why = why.map_or_else(|| "nobody can be rung".to_owned(), |failure| failure.explain());
+            return Err(NotPlaced::Unavailable(why));
+        };
+        let emergency = plan.attempts.iter().any(|attempt| attempt.emergency);
+        let now = self.clock.now();
+        let owner = format!("tenant {}", tenant.id);
+        let owners: [(&str, Limits); 2] = [("node", config.sbc.guard.limits), (&owner, tenant.limits)];
+        let place = self
+            .places
+            .take(&owners, emergency, now)
+            .map_err(|full| NotPlaced::Unavailable(full.to_string()))?;
+        let to = dial.targets.first().map(|target| target.kind.name().to_owned());
+        let to = to.unwrap_or_default();
+        let call_sid = CallSid::from_random(rand::random());
+        let facts = CallFacts {
+            direction: Direction::Placed,
+            tenant: tenant.id.to_string(),
+            carrier: None,
+            from: from.clone(),
+            to: to.clone(),
+            emergency,
+            began_unix_ms: unix_ms(),
+            trace: Vec::new(),
+        };
+        let (mailbox, events) = mpsc::channel(task::MAILBOX);
+        let live = loop {
+            let id = CallId::from_random(rand::random());
+            let live = LiveCall::new(id, now, facts.clone(), mailbox.clone());
+            if self.calls.add(live.clone()) {
+                break live;
+            }
+        };
+        let birth = PlacedBirth {
+            id: live.id,
+            seed: rand::random(),
+            now,
+            facts,
+            caller: CallerFacts {
+                from,
+                caller_name,
+                to,
+                source_ip: String::new(),
+                trunk_name: None,
+                trace_id: trace_id(),
+            },
+            terms: Arc::new(terms),
+            placing: Placing {
+                sid: call_sid,
+                plan,
+                tag,
+            },
+            desk,
+            settings: Settings {
+                media_timeout_ends_call: true,
+                hold_timeout: config.sbc.media.hold_timeout,
+                hop_mark: self.hop_mark,
+            },
+        };
+        self.observer.happened(&Happening::CallBegan {
+            call: live.id,
+            facts: &live.facts,
+        });
+        let (sent, call_id) = oneshot::channel();
+        let setting = task::Setting {
+            node: self.clone(),
+            live,
+            place,
+            events,
+            planner: Some(planner),
+            sent: Some(sent),
+        };
+        task::place(setting, birth);
+        Ok(PlacedCall { call_sid, call_id })
+    }
+}
+
+/// The dial that a new call is.
+fn dial_of(order: NewCall) -> Dial {
+    let mut target = order.to;
+    let caller_id = E164::parse(&order.from).ok();
+    if caller_id.is_none() || order.from_host.is_some() {
+        target.from.get_or_insert(TargetFrom {
+            user: Some(order.from),
+            host: order.from_host,
+        });
+    }
+    Dial {
+        id: None,
+        targets: vec![target],
+        action_hook: None,
+        answer_on_bridge: true,
+        caller_id,
+        caller_name: order.caller_name,
+        confirm_hook: None,
+        dial_music: None,
+        dtmf_capture: DtmfCapture::default(),
+        dtmf_hook: None,
+        headers: order.headers,
+        time_limit: order.time_limit,
+        timeout: order.timeout,
+        refer_hook: order.refer_hook,
+        on_hold_hook: None,
+        boost: None,
+        proxy: None,
+        tag: None,
+        forward_pai: false,
+        sdes: false,
+    }
+}
