@@ -159,3 +159,153 @@ pub fn read_callee(config: &Config, tenant: &Tenant, dialled: &str, trace: &mut 
     }
     is_dial_string(dialled).then(|| Callee::Code(dialled.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Caller, Origin, decide};
+    use super::*;
+
+    const SBC: &str = include_str!("../../config/sbc.toml");
+    const LISTENER: &str = "\n[[listeners]]\nname = \"users\"\npurpose = \"users\"\ntransport = \"udp\"\n\
+                            bind = \"0.0.0.0:5080\"\nadvertise = \"198.51.100.10\"\n";
+    const USERS: &str = r#"
+domains = ["contoso.example"]
+label = "contoso"
+realm = "sip.contoso.example"
+carriers = ["north"]
+
+[[numbers]]
+range = "+14255550100-+14255550149"
+
+[[numbers]]
+number = "+14255550199"
+voicemail = true
+
+[[numbers]]
+number = "+14255550150"
+to = { user = "alice@sip.contoso.example" }
+
+[[users]]
+name = "alice"
+number = "+14255550150"
+ha1_md5 = "00000000000000000000000000000000"
+
+[[users]]
+name = "bob"
+ha1_md5 = "00000000000000000000000000000000"
+
+[[users]]
+name = "911"
+ha1_md5 = "00000000000000000000000000000000"
+may_call = []
+"#;
+
+    fn config(more: &str) -> Config {
+        let sbc = format!("{SBC}{LISTENER}");
+        Config::from_toml_strs(&sbc, &[("contoso", &format!("{USERS}{more}"))])
+            .unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    fn route_in(config: &Config, user: &str, dialled: &str) -> Result<Decision, Refusal> {
+        let facts = Facts {
+            origin: Origin::User {
+                tenant: TenantId::parse("contoso").expect("an id"),
+                name: UserName::parse(user).expect("a name"),
+            },
+            dialled: dialled.into(),
+            host: "sip.contoso.example".into(),
+            caller: Caller::default(),
+            diversions: Vec::new(),
+        };
+        decide(config, &facts).0
+    }
+
+    fn route(user: &str, dialled: &str) -> Result<Target, Refusal> {
+        route_in(&config(""), user, dialled).map(|decision| decision.target)
+    }
+
+    fn number(text: &str) -> E164 {
+        E164::parse(text).expect("a number")
+    }
+
+    #[test]
+    fn colleagues_by_name_and_by_number_and_teams_users() {
+        let user = |name: &str| Target::User {
+            name: UserName::parse(name).expect("a name"),
+        };
+        assert_eq!(route("alice", "bob").expect("routed"), user("bob"));
+        assert_eq!(route("bob", "+14255550150").expect("routed"), user("alice"));
+        let teams = |dialled: &str| route("alice", dialled).expect("routed");
+        let expected = |text: &str, voicemail| Target::Teams {
+            number: number(text),
+            voicemail,
+        };
+        assert_eq!(teams("+14255550101"), expected("+14255550101", false));
+        assert_eq!(
+            teams("4255550101"),
+            expected("+14255550101", false),
+            "as the country dials"
+        );
+        assert_eq!(teams("+14255550199"), expected("+14255550199", true));
+    }
+
+    #[test]
+    fn the_telephone_network_sees_the_users_number_or_the_tenants() {
+        let decision = route_in(&config(""), "alice", "+441632960001").expect("routed");
+        assert_eq!(
+            (decision.caller, decision.shown_instead),
+            (Some(number("+14255550150")), None)
+        );
+        let refused = route("bob", "+441632960001").expect_err("no number to show");
+        assert_eq!(refused.status, 403);
+        let lends = config("\n[caller]\noutside = \"replace\"\nnumber = \"+14255550100\"\n");
+        let decision = route_in(&lends, "bob", "+441632960001").expect("routed");
+        assert_eq!(
+            (decision.caller, decision.shown_instead),
+            (None, Some(number("+14255550100")))
+        );
+    }
+
+    #[test]
+    fn emergency_numbers_come_before_rights_and_before_a_user_of_that_name() {
+        for user in ["alice", "bob", "911"] {
+            let decision = route_in(&config(""), user, "911").expect("routed");
+            assert!(
+                decision.emergency && matches!(decision.target, Target::Carriers { .. }),
+                "{user}"
+            );
+        }
+        for dialled in ["bob", "+14255550101", "+441632960001"] {
+            assert_eq!(route("911", dialled).expect_err(dialled).status, 403, "{dialled}");
+        }
+    }
+
+    #[test]
+    fn nonsense_and_users_that_are_gone_are_refused() {
+        assert_eq!(route("alice", "nobody").expect_err("no such user").status, 484);
+        assert_eq!(route("mallory", "bob").expect_err("no user").status, 403);
+    }
+
+    #[test]
+    fn carriers_and_teams_reach_a_user_by_number() {
+        let config = config("");
+        for (origin, host) in [
+            (Origin::Teams, "contoso.sbc1.example.net"),
+            (Origin::Carrier(config.sbc.carriers[0].id.clone()), "198.51.100.10"),
+        ] {
+            let facts = Facts {
+                origin,
+                dialled: "+14255550150".into(),
+                host: host.into(),
+                caller: Caller {
+                    number: "+14255550101".into(),
+                    ..Caller::default()
+                },
+                diversions: Vec::new(),
+            };
+            let decision = decide(&config, &facts).0.expect("routed");
+            assert_eq!(decision.target_text(), "alice@sip.contoso.example");
+            assert_eq!(decision.caller, Some(number("+14255550101")));
+        }
+    }
+}

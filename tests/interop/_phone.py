@@ -2,6 +2,7 @@
 """A PJSIP phone in a process of its own: JSON commands on standard input, JSON events on standard output.
 
 Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certificate, key, ca), `contact`, `nameserver`.
+`registrar` makes it register there; `transport` is `tcp` or, with `ca`, `tls` as a client without a certificate.
 `rules` says what incoming calls get by the number dialled; calls to other numbers ring until a command answers them."""
 
 import itertools
@@ -91,6 +92,9 @@ class Call(pj.Call):
 
 
 class Account(pj.Account):
+    def onRegState(self, prm):
+        tell("registered", code=prm.code, expires=prm.expiration)
+
     def onIncomingCall(self, prm):
         text = prm.rdata.wholeMsg
         user = re.match(r"INVITE sips?:([^@;>]+)", text)
@@ -124,6 +128,9 @@ def do(account, command):
     if what == "call":
         call = CALLS[command["call"]] = Call(account, command["call"])
         call.makeCall(command["to"], parameters(headers=command.get("headers", [])))
+        return
+    if what == "register":
+        account.setRegistration(command["renew"])
         return
     call = CALLS.get(command["call"])
     if call is None:
@@ -160,6 +167,10 @@ def account_config(transport):
     config = pj.AccountConfig()
     config.idUri = SETTINGS["id"]
     config.sipConfig.transportId = transport
+    if SETTINGS.get("registrar"):
+        config.regConfig.registrarUri = SETTINGS["registrar"]
+        config.regConfig.timeoutSec = 300
+        config.regConfig.retryIntervalSec = 0
     if SETTINGS.get("contact"):
         config.sipConfig.contactForced = SETTINGS["contact"]
     for name, word in SETTINGS.get("credentials", []):
@@ -210,6 +221,13 @@ def main():
         tls.certFile, tls.privKeyFile, tls.CaListFile = SETTINGS["tls"]
         tls.verifyServer = tls.verifyClient = tls.requireClientCert = True
         tls.method = pj.PJSIP_TLSV1_2_METHOD
+    if SETTINGS.get("transport") == "tcp":
+        kind = pj.PJSIP_TRANSPORT_TCP
+    if SETTINGS.get("transport") == "tls":
+        kind = pj.PJSIP_TRANSPORT_TLS
+        transport.tlsConfig.CaListFile = SETTINGS["ca"]
+        transport.tlsConfig.verifyServer = True
+        transport.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
     transport_id = endpoint.transportCreate(kind, transport)
     endpoint.audDevManager().setNullDev()
     endpoint.libStart()

@@ -85,3 +85,34 @@ fn nothing_that_is_typed_breaks_the_invite() {
         }
     }
 }
+
+#[test]
+fn users_are_callers_and_callees_by_their_address() {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let listener =
+        "\n[[listeners]]\nname = \"users\"\npurpose = \"users\"\ntransport = \"udp\"\nbind = \"192.0.2.1:5080\"\n";
+    let user = |name: &str| format!("[[users]]\nname = \"{name}\"\nha1_md5 = \"00000000000000000000000000000000\"\n");
+    let tenant = format!(
+        "domains = [\"contoso.example\"]\nlabel = \"contoso\"\nrealm = \"sip.contoso.example\"\ncarriers = [\"north\"]\n{}{}",
+        user("alice"),
+        user("bob")
+    );
+    let config = Config::from_toml_strs(&format!("{sbc}{listener}"), &[("contoso", &tenant)]);
+    let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let answer = |line: &str| {
+        let question = Question::read(&args(line), &config).expect("a question");
+        let mut out = Vec::new();
+        print::text(&Answer::find(&config, question), &mut out).expect("a vector takes everything");
+        String::from_utf8(out).expect("text")
+    };
+    let found = answer("explain | --from alice@sip.contoso.example | --to bob");
+    assert!(found.contains("from user 'alice'"), "{found}");
+    assert!(
+        found.contains("rings every device that bob@sip.contoso.example has registered"),
+        "{found}"
+    );
+    let found = answer("explain | --from sip:alice@sip.contoso.example | --to 911");
+    assert!(found.contains("an emergency call of tenant 'contoso'"), "{found}");
+    let found = answer("explain | --from alice@sip.contoso.example | --to +441632960001");
+    assert!(found.contains("Refused with 403"), "{found}");
+}
