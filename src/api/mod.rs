@@ -1,4 +1,6 @@
-//! The admin listener: health, metrics, status over HTTP. `docs/api.md` describes it.
+//! What is served over HTTP: the admin listener here, the REST interface in [`rest`].
+//!
+//! The admin listener has health, metrics, status; `docs/api.md` describes it.
 //!
 //! In: requests on the address of `[admin]`, loopback unless the configuration says otherwise; there is no log-in.
 //! Out: JSON, and Prometheus' text format. Reads the node's state, and changes two things alone: it ends a call, and
@@ -6,6 +8,7 @@
 
 mod calls;
 mod health;
+pub mod rest;
 mod routes;
 mod server;
 mod state;
@@ -13,5 +16,5 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use server::{AdminServer, ServeError, serve};
+pub use server::{HttpServer, ServeError, serve, serve_rest};
 pub use state::AdminState;

@@ -1,5 +1,6 @@
-//! The listener: few connections, deadlines, a stop that lets answers finish.
+//! Listeners for HTTP: few connections, deadlines, a stop that lets answers finish.
 
+use super::rest::{self, CallDesk};
 use super::routes::router;
 use super::state::AdminState;
 use axum::Router;
@@ -16,8 +17,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// Connections at a time; one more is closed at once.
-const CONNECTIONS: usize = 64;
+/// Connections of the admin listener at a time; one more is closed at once.
+const ADMIN_CONNECTIONS: usize = 64;
+/// Connections of the REST listener at a time.
+const REST_CONNECTIONS: usize = 256;
 /// For the head of a request, and between requests.
 const HEAD: Duration = Duration::from_secs(10);
 /// For a connection as a whole: a reader that stalls can't keep its place.
@@ -27,23 +30,24 @@ const HEAD_BYTES: usize = 16 * 1_024;
 /// After a failed accept (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The admin listener can't be bound.
+/// A listener can't be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("the admin listener cannot bind {bind}: {source}")]
+#[error("{listener} cannot bind {bind}: {source}")]
 pub struct ServeError {
+    pub listener: &'static str,
     pub bind: SocketAddr,
     pub source: io::Error,
 }
 
-/// The running listener.
+/// A running listener.
 #[derive(Debug)]
-pub struct AdminServer {
+pub struct HttpServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl AdminServer {
+impl HttpServer {
     /// Where it is bound, with the port that port 0 became.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -60,18 +64,37 @@ impl AdminServer {
     }
 }
 
-/// Binds and serves.
-pub async fn serve(bind: SocketAddr, state: Arc<AdminState>) -> Result<AdminServer, ServeError> {
-    let failed = |source| ServeError { bind, source };
-    let listener = TcpListener::bind(bind).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+/// Binds and serves the admin interface.
+pub async fn serve(bind: SocketAddr, state: Arc<AdminState>) -> Result<HttpServer, ServeError> {
     let router = router(state, bind.ip().is_loopback());
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(accept(listener, router, stopped));
-    Ok(AdminServer { address, stop, task })
+    open("the admin listener", bind, router, ADMIN_CONNECTIONS).await
 }
 
-async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+/// Binds and serves the REST interface.
+pub async fn serve_rest(bind: SocketAddr, desk: Arc<dyn CallDesk>) -> Result<HttpServer, ServeError> {
+    open("the REST listener", bind, rest::router(desk), REST_CONNECTIONS).await
+}
+
+async fn open(name: &'static str, bind: SocketAddr, router: Router, most: usize) -> Result<HttpServer, ServeError> {
+    let failed = |source| ServeError {
+        listener: name,
+        bind,
+        source,
+    };
+    let listener = TcpListener::bind(bind).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(accept(name, listener, router, most, stopped));
+    Ok(HttpServer { address, stop, task })
+}
+
+async fn accept(
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    most: usize,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -81,12 +104,12 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
         // A connection that panicked was told by the panic's own message.
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, _)) if connections.len() < CONNECTIONS => {
+            Ok((stream, _)) if connections.len() < most => {
                 connections.spawn(connection(stream, router.clone(), stopped.clone()));
             }
-            Ok(_) => tracing::warn!(connections = CONNECTIONS, "the admin listener is full"),
+            Ok(_) => tracing::warn!(connections = most, "{name} is full"),
             Err(error) => {
-                tracing::warn!(%error, "the admin listener can't accept");
+                tracing::warn!(%error, "{name} can't accept");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

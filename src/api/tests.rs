@@ -23,7 +23,7 @@ struct Lab {
     folder: PathBuf,
     running: Running,
     observer: Arc<dyn Observer>,
-    admin: AdminServer,
+    admin: HttpServer,
 }
 
 impl Lab {

@@ -12,6 +12,7 @@ pub mod man;
 pub mod run;
 pub mod schema;
 pub mod sim;
+pub mod token;
 pub mod user;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -56,6 +57,10 @@ Examples:
   portcullis demo                               two calls, about eight seconds
   portcullis demo --json | jq .passed
   portcullis demo --keep                        and then call it with a softphone";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  portcullis token new crm >> config/tenants/contoso.toml";
 
 const SIM_EXAMPLES: &str = "\
 Examples:
@@ -147,6 +152,12 @@ enum Command {
     #[command(after_long_help = CERTS_EXAMPLES)]
     Certs(certs::CertsArgs),
 
+    /// Make a token of the REST interface
+    ///
+    /// The token is printed once, on standard error, and kept nowhere; the [[tokens]] entry for the tenant's file, on standard
+    /// output, has its hash.
+    #[command(after_long_help = TOKEN_EXAMPLES)]
+    Token(token::TokenArgs),
     /// Make the entry of a user that registers
     ///
     /// Reads the password from standard input, and prints the [[users]] entry for the tenant's file: the password is in it
@@ -173,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::User(args) => user::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),

@@ -23,6 +23,7 @@ mod shape;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "what is loaded is timed, and printed")]
 mod tests;
+mod token;
 mod watch;
 
 pub use checked::*;
@@ -35,4 +36,5 @@ pub use names::{
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
 pub use schema::{FileKind, schema};
+pub use token::TokenDigest;
 pub use watch::Watch;

@@ -4,7 +4,7 @@ use super::DemoError;
 use super::plan::{BASE, CARRIER, Folder, HUBS, Ports, SBC, TEAMS, TRUNK, write};
 use super::printing::Printer;
 use super::witness::Witness;
-use crate::api::{self, AdminServer, AdminState};
+use crate::api::{self, AdminState, HttpServer};
 use crate::cli::run::{Running, start};
 use crate::config;
 use crate::observe::{Observation, Observers};
@@ -25,7 +25,7 @@ pub(super) struct Stage {
     pub(super) teams: TeamsSim,
     pub(super) witness: Arc<Witness>,
     running: Running,
-    admin: AdminServer,
+    admin: HttpServer,
 }
 
 impl Stage {

@@ -3,7 +3,7 @@
 use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
-use super::{application, carrier, teams, users};
+use super::{api, application, carrier, teams, users};
 use crate::config::checked::{
     Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Media, PortRange, Sbc, Timers, UnknownSource,
 };
@@ -44,6 +44,10 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let emergency = emergency(raw.emergency.as_ref(), &ids, reader);
     let guard = guard(raw.guard.as_ref(), reader);
     let admin = admin(raw.admin.as_ref(), reader);
+    let api = raw
+        .api
+        .as_ref()
+        .map_or(Some(None), |raw| api::api(raw, reader).map(Some));
     let cdr = raw.cdr.as_ref().map_or(Some(None), |raw| cdr(raw, reader).map(Some));
     let dns = dns(raw.dns.as_ref(), reader);
     let timers = timers(raw.timers.as_ref(), reader);
@@ -62,6 +66,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         emergency: emergency?,
         guard: guard?,
         admin: admin?,
+        api: api?,
         log: log(raw.log.as_ref()),
         cdr: cdr?,
         dns: dns?,

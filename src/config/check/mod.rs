@@ -2,6 +2,7 @@
 //! first. May read the environment and files that hold passwords, and look whether certificate files are there.
 
 mod address;
+mod api;
 mod application;
 mod carrier;
 mod credentials;

@@ -1,5 +1,6 @@
 //! `tenants/<name>.toml`: one tenant by itself.
 
+use super::api;
 use super::application;
 use super::carrier::references;
 use super::machine::{duplicates, limits};
@@ -64,6 +65,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         spans.as_deref(),
         reader,
     );
+    let tokens = api::tokens(&raw.tokens, reader);
     let account = application::account(stem, raw, reader);
     let from_teams = match raw.from_teams.as_ref().map(At::value) {
         None | Some(RawFromTeams::Carriers) => Some(FromTeams::Carriers),
@@ -82,6 +84,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         numbers: numbers?,
         outside_caller: outside_caller?,
         limits: limits(raw.limits.as_ref()),
+        tokens: tokens?,
     })
 }
 

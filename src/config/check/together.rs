@@ -62,6 +62,13 @@ pub fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut V
             let span = text.map_or(0..0, At::span);
             claim(index, &mut places, sid.as_str(), position, span, members, mistakes);
         }
+        for (text, token) in member.raw.tokens.iter().zip(&member.tenant.tokens) {
+            if names.tokens.insert(token.digest, position).is_some() {
+                let expected = "another token for each entry, as `portcullis token new` makes them";
+                let mistake = Mistake::at(member.source, text.value().sha256.span(), "the token is there already");
+                mistakes.push(mistake.expected(expected));
+            }
+        }
         for (text, domain) in member.raw.domains.iter().zip(&member.tenant.domains) {
             claim(
                 &mut names.domains,

@@ -1,6 +1,6 @@
 //! `sbc.toml`: the machine.
 
-use super::{ApplicationServers, Carrier, RegistrarSettings, Teams};
+use super::{Api, ApplicationServers, Carrier, RegistrarSettings, Teams};
 use crate::config::names::{CarrierId, HostName, ListenerName};
 use crate::config::network::Network;
 use crate::config::number::DialString;
@@ -28,6 +28,8 @@ pub struct Sbc {
     pub emergency: Emergency,
     pub guard: Guard,
     pub admin: Admin,
+    /// None: there is no REST interface.
+    pub api: Option<Api>,
     pub log: Log,
     /// None: no call detail records are written.
     pub cdr: Option<Cdr>,

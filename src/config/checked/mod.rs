@@ -2,6 +2,7 @@
 //!
 //! A [`Config`] is immutable and cheap to share (`Arc`); a reload makes a new one. Calls keep the one they began with.
 
+mod api;
 mod application;
 mod carrier;
 mod machine;
@@ -9,6 +10,7 @@ mod teams;
 mod tenant;
 mod users;
 
+pub use api::{Api, ApiToken};
 pub use application::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod, Speech};
 pub use carrier::{
     BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
@@ -25,6 +27,7 @@ pub use users::{Reach, Realm, RegistrarSettings, User, UserSecret};
 use super::names::{CarrierId, Sid, TenantId};
 use super::number::E164;
 use super::number_index::NumberIndex;
+use super::token::TokenDigest;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -51,6 +54,7 @@ pub(super) struct TenantNames {
     pub accounts: HashMap<Box<str>, usize>,
     /// The owners of applications, by `application_sid`.
     pub applications: HashMap<Box<str>, usize>,
+    pub tokens: HashMap<TokenDigest, usize>,
 }
 
 impl Config {
@@ -89,6 +93,11 @@ impl Config {
         let tenant = self.tenants.get(*self.names.applications.get(sid.as_str())?)?;
         let application = tenant.account.applications.iter().find(|known| known.sid == *sid)?;
         Some((tenant, application))
+    }
+
+    /// The tenant that a token of the REST interface opens.
+    pub fn tenant_by_token(&self, token: &TokenDigest) -> Option<&Arc<Tenant>> {
+        self.tenants.get(*self.names.tokens.get(token)?)
     }
 
     /// The tenant with this id.

@@ -1,6 +1,6 @@
 //! `tenants/<name>.toml`: a customer.
 
-use super::{Account, Limits, Realm};
+use super::{Account, ApiToken, Limits, Realm};
 use crate::config::names::{ApplicationName, CarrierId, HostName, TenantFqdn, TenantId, UserName};
 use crate::config::number::{E164, NumberSpan};
 
@@ -25,6 +25,8 @@ pub struct Tenant {
     /// A call out of Teams whose caller number is not the tenant's.
     pub outside_caller: OutsideCaller,
     pub limits: Limits,
+    /// They open the tenant's account of the REST interface.
+    pub tokens: Vec<ApiToken>,
 }
 
 impl Tenant {

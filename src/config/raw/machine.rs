@@ -1,6 +1,6 @@
 //! `sbc.toml` as typed.
 
-use super::{At, DurationText, RawApplicationServers, RawCarrier, RawRegistrar, SizeText};
+use super::{At, DurationText, RawApi, RawApplicationServers, RawCarrier, RawRegistrar, SizeText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub struct RawSbc {
     pub guard: Option<RawGuard>,
     /// Health, metrics and status over HTTP.
     pub admin: Option<RawAdmin>,
+    /// The REST interface: calls placed and changed by programs.
+    pub api: Option<RawApi>,
     /// Logging, on standard error.
     pub log: Option<RawLog>,
     /// Call detail records, one JSON object a line. Without this table none are written.

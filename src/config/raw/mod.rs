@@ -3,6 +3,7 @@
 //! The doc comments here are the descriptions in the JSON Schema and in `docs/configuration.md`; `default` is what the
 //! checker puts where the key is absent (a test compares the two).
 
+mod api;
 mod application;
 mod carrier;
 mod machine;
@@ -10,6 +11,7 @@ mod tenant;
 mod users;
 mod value;
 
+pub use api::{RawApi, RawToken};
 pub use application::{RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable};
 pub use carrier::{
     RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawFailover, RawFormat, RawGateway, RawHeader,

@@ -1,6 +1,6 @@
 //! `tenants/<name>.toml` as typed.
 
-use super::{At, RawApplication, RawLimits, RawUser, SecretText};
+use super::{At, RawApplication, RawLimits, RawToken, RawUser, SecretText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -47,6 +47,9 @@ pub struct RawTenant {
     pub caller: Option<At<RawTenantCaller>>,
     /// Caps on the tenant's calls, both ways together. Emergency calls are exempt.
     pub limits: Option<RawLimits>,
+    /// Tokens of the REST interface for the tenant's account.
+    #[serde(default)]
+    pub tokens: Vec<At<RawToken>>,
 }
 
 impl RawTenant {

@@ -74,7 +74,7 @@ fn the_example_loads_once_its_certificates_are_there() {
 /// Every default that the schema states is what an absent key means: writing them all out changes nothing.
 #[test]
 fn the_defaults_in_the_schema_are_those_in_the_code() {
-    let sbc = format!("{}\n[cdr]\npath = \"cdr.jsonl\"\n", super::SBC);
+    let sbc = format!("{}\n[cdr]\npath = \"cdr.jsonl\"\n[api]\n", super::SBC);
     let tenant = super::CONTOSO;
     let plain = super::config(&sbc, &[("contoso", tenant)]);
     let mut sbc_tree: toml::Table = toml::from_str(&sbc).expect("TOML");

@@ -1,0 +1,91 @@
+//! One function for each operation.
+
+use super::access::Caller;
+use super::desk::{CallDesk, Resource, Updated};
+use super::page::{CallFilter, scalars};
+use super::problem::Problem;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+type Desk = State<Arc<dyn CallDesk>>;
+type Answer = Result<Response, Problem>;
+/// The account, which [`Caller`] has compared, and the call.
+type Named = Path<(String, String)>;
+
+/// A JSON object. Depth is bounded by the parser (128), size by the router.
+fn object(body: &Bytes) -> Result<Value, Problem> {
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Problem::new(400, "the body is a JSON object")),
+        Err(error) => Err(Problem::new(400, format!("the body is JSON: {error}"))),
+    }
+}
+
+fn no_such_call() -> Problem {
+    Problem::new(404, "there is no such call")
+}
+
+pub(super) async fn create_call(State(desk): Desk, Caller(account): Caller, body: Bytes) -> Answer {
+    let placed = desk.place(&account, object(&body)?).await?;
+    tracing::info!(tenant = %account.tenant, call_sid = placed.sid, "a call was placed over REST");
+    Ok((StatusCode::CREATED, Json(placed)).into_response())
+}
+
+pub(super) async fn list_calls(
+    State(desk): Desk,
+    Caller(account): Caller,
+    filter: Result<Query<CallFilter>, QueryRejection>,
+) -> Answer {
+    let Query(filter) = filter.map_err(|error| Problem::new(400, error.body_text()))?;
+    Ok(Json(filter.apply(desk.calls(&account))?).into_response())
+}
+
+pub(super) async fn show_call(State(desk): Desk, Caller(account): Caller, Path((_, sid)): Named) -> Answer {
+    let call = desk.call(&account, &sid).ok_or_else(no_such_call)?;
+    Ok(Json(scalars(call)).into_response())
+}
+
+pub(super) async fn update_call(
+    State(desk): Desk,
+    Caller(account): Caller,
+    Path((_, sid)): Named,
+    body: Bytes,
+) -> Answer {
+    match desk.update(&account, &sid, object(&body)?).await? {
+        Updated::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
+        Updated::Answered { status, reason } => Ok(Json(json!({ "status": status, "reason": reason })).into_response()),
+    }
+}
+
+pub(super) async fn delete_call(State(desk): Desk, Caller(account): Caller, Path((_, sid)): Named) -> Answer {
+    match desk.forget(&account, &sid) {
+        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        false => Err(no_such_call()),
+    }
+}
+
+pub(super) async fn count_calls(State(desk): Desk, Caller(account): Caller) -> Answer {
+    Ok(Json(desk.count(&account)).into_response())
+}
+
+pub(super) async fn list_applications(State(desk): Desk, Caller(account): Caller) -> Answer {
+    Ok(Json(desk.resources(&account, Resource::Applications)).into_response())
+}
+
+pub(super) async fn list_phone_numbers(State(desk): Desk, Caller(account): Caller) -> Answer {
+    Ok(Json(desk.resources(&account, Resource::PhoneNumbers)).into_response())
+}
+
+pub(super) async fn nothing_here() -> Problem {
+    Problem::new(404, "there is nothing here; /v1/openapi.json lists what is")
+}
+
+pub(super) async fn wrong_method() -> Problem {
+    Problem::new(405, "this path has other methods; /v1/openapi.json lists them")
+}

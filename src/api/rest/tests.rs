@@ -1,0 +1,325 @@
+//! The interface over a desk that remembers what it was asked.
+
+use super::*;
+use crate::config::{TenantId, TokenDigest};
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, Mutex};
+use tower_service::Service;
+
+const A: &str = "11111111-1111-4111-8111-111111111111";
+const B: &str = "22222222-2222-4222-8222-222222222222";
+const CALL: &str = "33333333-3333-4333-8333-333333333333";
+
+#[derive(Default)]
+struct Desk {
+    asked: Mutex<Vec<(String, String, Value)>>,
+    many: usize,
+}
+
+impl Desk {
+    fn note(&self, account: &Account, what: &str, body: Value) {
+        let note = (account.tenant.to_string(), what.to_owned(), body);
+        self.asked.lock().unwrap().push(note);
+    }
+}
+
+fn properties(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other}"),
+    }
+}
+
+impl CallDesk for Desk {
+    fn account(&self, token: &TokenDigest) -> Option<Account> {
+        [("a-token", A, "a"), ("b-token", B, "b")]
+            .into_iter()
+            .find(|(text, _, _)| TokenDigest::of(text) == *token)
+            .map(|(_, sid, tenant)| Account {
+                sid: sid.to_owned(),
+                tenant: TenantId::parse(tenant).unwrap(),
+            })
+    }
+
+    fn place<'d>(&'d self, account: &'d Account, body: Value) -> Doing<'d, Placed> {
+        Box::pin(async move {
+            self.note(account, "place", body.clone());
+            match body["to"].as_str() {
+                Some("nobody") => Err(Refusal::Unavailable("no carrier is up".to_owned())),
+                Some("wrong") => Err(Refusal::Wrong("to: an object is expected".to_owned())),
+                _ => Ok(Placed {
+                    sid: CALL.to_owned(),
+                    call_id: "x@sbc".to_owned(),
+                }),
+            }
+        })
+    }
+
+    fn calls(&self, account: &Account) -> Vec<Map<String, Value>> {
+        let call = |n: usize| {
+            let direction = if n.is_multiple_of(2) { "inbound" } else { "outbound" };
+            properties(
+                json!({"call_sid": n.to_string(), "account_sid": account.sid, "direction": direction,
+                "from": "+1", "to": n.to_string(), "call_status": "in-progress", "customerData": {"n": n}}),
+            )
+        };
+        (0..self.many).map(call).collect()
+    }
+
+    fn call(&self, account: &Account, sid: &str) -> Option<Map<String, Value>> {
+        (account.sid == A && sid == CALL).then(|| properties(json!({"call_sid": sid, "customerData": {}})))
+    }
+
+    fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated> {
+        Box::pin(async move {
+            self.call(account, sid).ok_or(Refusal::NoSuchCall)?;
+            self.note(account, "update", body.clone());
+            match (body.get("sip_request"), body.get("mute_status")) {
+                (Some(_), _) => Ok(Updated::Answered {
+                    status: 415,
+                    reason: "Unsupported".to_owned(),
+                }),
+                (_, Some(_)) => Err(Refusal::State("nobody has answered".to_owned())),
+                _ => Ok(Updated::Accepted),
+            }
+        })
+    }
+
+    fn forget(&self, account: &Account, sid: &str) -> bool {
+        self.call(account, sid).is_some()
+    }
+
+    fn count(&self, _: &Account) -> CallCount {
+        CallCount {
+            inbound: 2,
+            outbound: 3,
+        }
+    }
+
+    fn resources(&self, account: &Account, resource: Resource) -> Vec<Map<String, Value>> {
+        vec![properties(json!({"of": account.sid, "what": format!("{resource:?}")}))]
+    }
+}
+
+/// One request with `token`, its status and body.
+async fn ask(desk: &Arc<Desk>, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    if !token.is_empty() {
+        request = request.header(header::AUTHORIZATION, token);
+    }
+    let desk: Arc<dyn CallDesk> = desk.clone();
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let answer = router(desk).call(request).await.unwrap();
+    let status = answer.status();
+    if status == StatusCode::UNAUTHORIZED {
+        assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer");
+    }
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    let body = match bytes.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes))),
+    };
+    (status.as_u16(), body)
+}
+
+fn calls(account: &str) -> String {
+    format!("/v1/Accounts/{account}/Calls")
+}
+
+fn call(account: &str, sid: &str) -> String {
+    format!("/v1/Accounts/{account}/Calls/{sid}")
+}
+
+#[tokio::test]
+async fn every_operation_needs_a_token_of_the_account_in_the_path() {
+    let desk = Arc::new(Desk::default());
+    for operation in routes::operations() {
+        let path = operation.path.replace("{account_sid}", A).replace("{call_sid}", CALL);
+        let method = operation.method.to_uppercase();
+        for token in [
+            "",
+            "a-token",
+            "Bearer",
+            "Bearer wrong",
+            "Basic a-token",
+            "Bearer a-token x",
+        ] {
+            let (status, body) = ask(&desk, token, &method, &path, "{}").await;
+            assert_eq!(status, 401, "{method} {path} with {token:?}");
+            assert!(body["msg"].is_string());
+        }
+        if operation.path.contains("{account_sid}") {
+            for account in [B, "44444444-4444-4444-8444-444444444444", "x"] {
+                let path = path.replace(A, account);
+                let (status, _) = ask(&desk, "Bearer a-token", &method, &path, "{}").await;
+                assert_eq!(status, 403, "{method} {path}");
+            }
+        }
+        let (status, _) = ask(&desk, "bearer a-token", &method, &path, "{}").await;
+        assert!((200..300).contains(&status), "{method} {path}: {status}");
+    }
+    let tenants: Vec<String> = desk
+        .asked
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(tenant, ..)| tenant.clone())
+        .collect();
+    assert_eq!(tenants, ["a", "a", "a"], "no refused request reached the desk");
+}
+
+#[tokio::test]
+async fn a_call_is_placed_and_changed() {
+    let desk = Arc::new(Desk::default());
+    let token = "Bearer a-token";
+    let placed = ask(&desk, token, "POST", &calls(A), r#"{"from":"1","to":"2"}"#).await;
+    assert_eq!(placed, (201, json!({"sid": CALL, "callId": "x@sbc"})));
+    assert_eq!(desk.asked.lock().unwrap()[0].2, json!({"from": "1", "to": "2"}));
+    for (body, status, msg) in [
+        (r#"{"to":"nobody"}"#, 480, "no carrier"),
+        (r#"{"to":"wrong"}"#, 400, "to: an object"),
+        ("[]", 400, "object"),
+        ("{", 400, "JSON"),
+        ("", 400, "JSON"),
+        (&"[".repeat(1_000), 400, "JSON"),
+    ] {
+        let (got, answer) = ask(&desk, token, "POST", &calls(A), body).await;
+        assert_eq!(got, status, "{body}");
+        assert!(
+            answer["msg"].as_str().is_some_and(|text| text.contains(msg)),
+            "{answer}"
+        );
+    }
+    let (status, _) = ask(&desk, token, "POST", &calls(A), &"x".repeat(300_000)).await;
+    assert_eq!(status, 413);
+    for method in ["PUT", "POST"] {
+        let path = call(A, CALL);
+        let done = ask(&desk, token, method, &path, r#"{"call_status":"completed"}"#).await;
+        assert_eq!(done, (202, Value::Null));
+        let answered = ask(&desk, token, method, &path, r#"{"sip_request":{}}"#).await;
+        assert_eq!(answered, (200, json!({"status": 415, "reason": "Unsupported"})));
+        let (status, _) = ask(&desk, token, method, &path, r#"{"mute_status":"mute"}"#).await;
+        assert_eq!(status, 422);
+    }
+    for method in ["PUT", "GET", "DELETE"] {
+        assert_eq!(
+            ask(&desk, token, method, &call(A, "other"), "{}").await.0,
+            404,
+            "{method}"
+        );
+        assert_eq!(
+            ask(&desk, "Bearer b-token", method, &call(B, CALL), "{}").await.0,
+            404,
+            "{method}"
+        );
+    }
+    assert_eq!(
+        ask(&desk, token, "DELETE", &call(A, CALL), "").await,
+        (204, Value::Null)
+    );
+    let shown = ask(&desk, token, "GET", &call(A, CALL), "").await;
+    assert_eq!(shown, (200, json!({"call_sid": CALL})));
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let desk = Arc::new(Desk {
+        many: 1_201,
+        ..Desk::default()
+    });
+    let list = async |query: &str| ask(&desk, "Bearer a-token", "GET", &format!("{}{query}", calls(A)), "").await;
+    let sids = |(status, body): (u16, Value)| {
+        assert_eq!(status, 200, "{body}");
+        let calls = body.as_array().unwrap();
+        assert!(calls.iter().all(|call| call.get("customerData").is_none()));
+        let sid = |call: Option<&Value>| call.map(|call| call["call_sid"].as_str().unwrap().to_owned());
+        (calls.len(), sid(calls.first()), sid(calls.last()))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(sids(list("").await), (500, some("0"), some("499")));
+    assert_eq!(sids(list("?page=3").await), (201, some("1000"), some("1200")));
+    assert_eq!(sids(list("?page=4").await), (0, None, None));
+    assert_eq!(
+        sids(list("?page=2&count=10&direction=outbound").await),
+        (10, some("21"), some("39"))
+    );
+    assert_eq!(
+        sids(list("?to=7&from=%2B1&callStatus=in-progress").await),
+        (1, some("7"), some("7"))
+    );
+    assert_eq!(sids(list("?callStatus=completed").await).0, 0);
+    for wrong in [
+        "?page=0",
+        "?count=0",
+        "?count=501",
+        "?direction=up",
+        "?page=x",
+        "?callstatus=completed",
+    ] {
+        let (status, body) = list(wrong).await;
+        assert_eq!((status, body["msg"].is_string()), (400, true), "{wrong}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_rest_of_the_account_can_be_read() {
+    let desk = Arc::new(Desk::default());
+    let token = "Bearer b-token";
+    let count = ask(&desk, token, "GET", &format!("/v1/Accounts/{B}/CallCount"), "").await;
+    assert_eq!(count, (200, json!({"inbound": 2, "outbound": 3})));
+    for name in ["Applications", "PhoneNumbers"] {
+        let listed = ask(&desk, token, "GET", &format!("/v1/{name}"), "").await;
+        assert_eq!(listed, (200, json!([{"of": B, "what": name}])));
+    }
+    assert_eq!(ask(&desk, token, "GET", "/v1/Nothing", "").await.0, 404);
+    assert_eq!(ask(&desk, token, "PATCH", &calls(B), "").await.0, 405);
+}
+
+/// `PORTCULLIS_WRITE_OPENAPI=1 cargo test --lib openapi` writes the copy.
+#[tokio::test]
+async fn the_openapi_document_is_the_published_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+    let text = format!("{:#}\n", openapi());
+    if std::env::var_os("PORTCULLIS_WRITE_OPENAPI").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        text,
+        "docs/openapi.json is stale"
+    );
+    let (status, served) = ask(&Arc::new(Desk::default()), "", "GET", "/v1/openapi.json", "").await;
+    assert_eq!((status, served), (200, openapi()));
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere_and_ids_are_unique() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = openapi();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        assert!(
+            document.pointer(reference.trim_start_matches('#')).is_some(),
+            "{reference}"
+        );
+    }
+    let mut ids: Vec<&str> = routes::operations().iter().map(|operation| operation.id).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
