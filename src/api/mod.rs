@@ -6,6 +6,7 @@
 
 mod calls;
 mod health;
+mod registrations;
 mod routes;
 mod server;
 mod state;
