@@ -46,6 +46,10 @@ pub fn health(state: &AdminState) -> Health {
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
         reasons.push("media ports are nearly used up: widen [media] ports".to_owned());
     }
+    let store = state.node.registrar.status(state.node.clock.now()).store;
+    if store.is_some_and(|store| store.is_failing) {
+        reasons.push("the store of registrations can't be written: they would not outlive a restart".to_owned());
+    }
     Health {
         status: if reasons.is_empty() { "ok" } else { "degraded" },
         reasons,

@@ -9,6 +9,7 @@
 mod calls;
 mod health;
 pub mod rest;
+mod registrations;
 mod routes;
 mod server;
 mod state;

@@ -2,7 +2,7 @@
 
 use super::calls::{self, Clearing};
 use super::state::AdminState;
-use super::{health, status};
+use super::{health, registrations, status};
 use crate::observe::metrics::CONTENT_TYPE;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -25,6 +25,7 @@ pub fn router(state: Arc<AdminState>, checks_host: bool) -> Router {
         .route("/readyz", get(readyz))
         .route("/v1/calls", get(list_calls))
         .route("/v1/calls/{id}", get(show_call).delete(clear_call))
+        .route("/v1/registrations", get(list_registrations))
         .route("/v1/peers", get(peers))
         .route("/v1/connections", get(connections))
         .route("/v1/config", get(config))
@@ -106,6 +107,17 @@ async fn clear_call(State(state): Shared, Path(id): Path<String>) -> Response {
         Clearing::NoSuchCall => error(StatusCode::NOT_FOUND, "no such live call"),
         Clearing::Busy => error(StatusCode::SERVICE_UNAVAILABLE, "the call is busy: ask again"),
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct RegistrationFilter {
+    realm: Option<String>,
+    user: Option<String>,
+}
+
+async fn list_registrations(State(state): Shared, Query(filter): Query<RegistrationFilter>) -> Response {
+    let found = registrations::list(&state, filter.realm.as_deref(), filter.user.as_deref());
+    Json(json!({ "count": found.len(), "registrations": found })).into_response()
 }
 
 async fn peers(State(state): Shared) -> Response {

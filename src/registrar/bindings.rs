@@ -22,10 +22,15 @@ pub struct Full;
 impl Bindings {
     /// The user's bindings that have not run out, the preferred first.
     pub fn of(&self, aor: &Aor, now: Moment) -> Vec<Binding> {
-        let all = self.users.get(aor).map(Vec::as_slice).unwrap_or_default();
-        let mut live: Vec<Binding> = all.iter().filter(|binding| binding.expires > now).cloned().collect();
+        let mut live = self.live(aor, now);
         live.sort_by_key(|binding| std::cmp::Reverse(binding.device.q));
         live
+    }
+
+    /// The same in the order in which they were registered, the oldest first.
+    pub fn live(&self, aor: &Aor, now: Moment) -> Vec<Binding> {
+        let all = self.users.get(aor).map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter(|binding| binding.expires > now).cloned().collect()
     }
 
     /// How many there are in a realm.
@@ -78,7 +83,7 @@ impl Bindings {
             if when > now {
                 break;
             }
-            let left = self.of(&aor, now);
+            let left = self.live(&aor, now);
             // Never refused: there are fewer than before.
             let _fewer = self.replace(&aor, left, usize::MAX);
             changed.push(aor);

@@ -137,15 +137,17 @@ impl Registrar {
     /// Answers a REGISTER.
     pub fn register(&self, config: &Config, message: &Message, flow: &Flow, clocks: Clocks) -> Reply {
         let sbc = &config.sbc;
+        // Before anything that is wrong is told: whoever does not know the realm learns nothing.
+        let aor = message.to().ok().and_then(|to| Aor::of(to.uri()));
+        let realm = aor
+            .filter(|aor| is_for(message, &aor.realm))
+            .and_then(|aor| config.realm(&aor.realm));
+        let Some((_, realm)) = realm else {
+            return Reply::Foreign;
+        };
         let register = match Register::read(message) {
             Ok(register) => register,
             Err(unfit) => return Reply::Forgotten(self.unfit(sbc, &unfit)),
-        };
-        let Some((_, realm)) = config
-            .realm(&register.aor.realm)
-            .filter(|_| is_for(message, &register.aor.realm))
-        else {
-            return Reply::Foreign;
         };
         let user = match self.prove(realm, message, flow, clocks.now) {
             Ok(user) => user,
@@ -201,6 +203,20 @@ impl Registrar {
     /// Whether one of the user's devices registered on `flow`.
     pub fn is_registered_on(&self, aor: &Aor, flow: &Flow, now: Moment) -> bool {
         self.bindings(aor, now).iter().any(|binding| binding.is_on(flow))
+    }
+
+    /// Users that `wanted` names with their devices, by address; `most` users at most.
+    pub fn list(&self, now: Moment, most: usize, wanted: impl Fn(&Aor) -> bool) -> Vec<(Aor, Vec<Binding>)> {
+        let bindings = lock(&self.bindings);
+        let mut users: Vec<&Aor> = bindings.users().filter(|aor| wanted(aor)).collect();
+        users.sort_unstable();
+        users.truncate(most);
+        let live = |aor: &Aor| (aor.clone(), bindings.of(aor, now));
+        users
+            .into_iter()
+            .map(live)
+            .filter(|(_, devices)| !devices.is_empty())
+            .collect()
     }
 
     /// Counts.
@@ -297,7 +313,7 @@ impl Registrar {
         let settings = &sbc.registrar;
         let mut bindings = lock(&self.bindings);
         self.sweep(&mut bindings, now, SWEEP);
-        let before = bindings.of(&register.aor, now);
+        let before = bindings.live(&register.aor, now);
         let wished = match &register.wish {
             Wish::Query => Ok(None),
             Wish::RemoveAll if before.iter().any(|binding| is_old(register, binding)) => Err(OUT_OF_ORDER),
@@ -364,18 +380,14 @@ impl Registrar {
             // Flows of one device are kept apart only where it keeps them alive as RFC 5626 has it; over UDP that takes STUN.
             let outbound = register.outbound && device.instance.is_some() && flow.transport.is_reliable();
             device.reg_id = device.reg_id.filter(|_| outbound);
-            let old = after.iter().position(|binding| binding.device.is_same(&device));
-            if let Some(known) = before.iter().find(|binding| binding.device.is_same(&device))
-                && is_old(register, known)
-            {
+            let same = |binding: &Binding| binding.device.is_same(&device);
+            if before.iter().any(|known| same(known) && is_old(register, known)) {
                 return Err(OUT_OF_ORDER);
             }
             let behind_nat = is_behind_nat(&device.contact, flow);
             let pings = device.reg_id.is_some();
             let granted = grant(settings, *asked, longest(sbc, flow, behind_nat, pings))?;
-            if let Some(old) = old {
-                after.remove(old);
-            }
+            after.retain(|binding| !same(binding));
             let Some(span) = granted else { continue };
             after.push(Binding {
                 device,
@@ -400,7 +412,7 @@ impl Registrar {
     fn sweep(&self, bindings: &mut Bindings, now: Moment, most: usize) {
         for aor in bindings.expire(now, most) {
             // What is left of others runs out by itself, in the store too.
-            if bindings.of(&aor, now).is_empty() {
+            if bindings.live(&aor, now).is_empty() {
                 self.keep(&aor, None);
             }
         }

@@ -33,6 +33,8 @@ pub struct StoreStatus {
     pub dropped: u64,
     /// Batches that could not be written, and were tried again.
     pub failures: u64,
+    /// The last batch was one of them.
+    pub is_failing: bool,
 }
 
 pub(super) type Change = (Table, Vec<u8>);

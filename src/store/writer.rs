@@ -46,10 +46,12 @@ pub(super) fn run(database: &Database, shared: &Shared) {
         match written {
             Ok(()) => {
                 waiting.status.written += batch.len() as u64;
+                waiting.status.is_failing = false;
                 pause = GATHER;
             }
             Err(error) => {
                 waiting.status.failures += 1;
+                waiting.status.is_failing = true;
                 if waiting.status.failures.is_power_of_two() {
                     tracing::error!(%error, changes = batch.len(), "the store can't be written");
                 }

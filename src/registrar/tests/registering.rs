@@ -125,10 +125,14 @@ fn the_oldest_device_makes_room_and_a_full_tenant_says_when_to_come_back() {
     let (registrar, config) = (registrar(), config());
     let register = |user, password, port: u16, seconds| {
         let mut phone = Phone::new(user, password, udp(&format!("203.0.113.7:{port}")));
+        // Preferred the more the older: age alone decides who makes room.
         phone.register(
             &registrar,
             &config,
-            &format!("Contact: <sip:{user}@203.0.113.7:{port}>\r\n"),
+            &format!(
+                "Contact: <sip:{user}@203.0.113.7:{port}>;q=0.{:03}\r\n",
+                999 - port % 1000
+            ),
             seconds,
         )
     };
@@ -151,6 +155,30 @@ fn the_oldest_device_makes_room_and_a_full_tenant_says_when_to_come_back() {
         200,
         "what ran out makes room"
     );
+}
+
+#[test]
+fn users_are_listed_with_their_devices() {
+    let (registrar, config) = (registrar(), config());
+    Phone::new("bob", "builder", udp("203.0.113.7:4001")).register(
+        &registrar,
+        &config,
+        "Contact: <sip:bob@203.0.113.7:4001>;expires=60\r\n",
+        10,
+    );
+    Phone::alice().register(&registrar, &config, HERE, 10);
+    let names = |most, seconds, wanted: &dyn Fn(&Aor) -> bool| {
+        let found = registrar.list(at(seconds), most, wanted);
+        found
+            .iter()
+            .map(|(aor, devices)| (aor.user.to_string(), devices.len()))
+            .collect::<Vec<_>>()
+    };
+    let (alice, bob) = (("alice".to_owned(), 1), ("bob".to_owned(), 1));
+    assert_eq!(names(9, 11, &|_| true), [alice.clone(), bob.clone()]);
+    assert_eq!(names(1, 11, &|_| true).len(), 1);
+    assert_eq!(names(9, 11, &|aor| &*aor.user == "bob"), [bob]);
+    assert_eq!(names(9, 71, &|_| true), [alice], "bob's has run out");
 }
 
 #[test]
