@@ -272,7 +272,7 @@ mod tests {
         let sid = Sid::derived("account/contoso");
         assert_eq!(Sid::parse(sid.as_str()), Ok(sid.clone()));
         assert_eq!(sid.as_str().as_bytes()[14], b'5', "{sid}");
-        assert_eq!(sid.as_str(), "SIDHERE");
+        assert_eq!(sid.as_str(), "ccd61e07-00db-57d9-98af-48325090a28a");
         assert_ne!(sid, Sid::derived("account/fabrikam"));
         for wrong in [
             "",

@@ -17,3 +17,6 @@ pub use plan::{
 };
 pub use refusal::DialRefusal;
 pub use target_name::TargetName;
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,46 @@ fn scripts_get_the_same_as_json() {
 }
 
 #[test]
+fn an_application_is_named_with_its_hooks_and_without_its_secrets() {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let contoso = include_str!("../../../config/tenants/contoso.toml").to_owned()
+        + r#"
+[[numbers]]
+number = "+14255550250"
+to = { application = "reception" }
+
+[application.reception]
+hook = { url = "https://app.contoso.example/in", method = "GET", username = "sbc", password = "hush" }
+call_status_hook = "https://app.contoso.example/status"
+fallback = "closed"
+webhook_secret = "hush"
+
+[application.closed]
+hook = "https://backup.contoso.example/closed"
+"#;
+    let config = Config::from_toml_strs(sbc, &[("contoso", &contoso)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let question = args("explain | --carrier north | --from +12065550100 | --to +14255550250");
+    let question = Question::read(&question, &config).expect("a question");
+    let answer = Answer::find(&config, question);
+    let (mut text, mut json) = (Vec::new(), Vec::new());
+    print::text(&answer, &mut text).expect("a vector takes everything");
+    print::json(&answer, &mut json).expect("a vector takes everything");
+    let text = String::from_utf8(text).expect("text");
+    for line in [
+        "application 'reception' decides",
+        "hook: GET https://app.contoso.example/in",
+        "when that fails: POST https://backup.contoso.example/closed",
+        "call status: POST https://app.contoso.example/status",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(json["asks"]["application"], "reception");
+    assert_eq!(json["hops"], serde_json::json!([]));
+    assert!(!format!("{text}{json}{config:?}").contains("hush"));
+}
+
+#[test]
 fn nothing_that_is_typed_breaks_the_invite() {
     for hostile in ["", "\r\nX: y", "<sip:", "sip:@@", "é", "tel:", "\0", "+1 425"] {
         let args = ExplainArgs {

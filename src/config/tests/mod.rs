@@ -122,6 +122,60 @@ fn a_password_is_read_from_its_file_and_never_printed() {
 }
 
 #[test]
+fn a_changed_secret_of_a_tenant_is_a_change_of_the_configuration() {
+    let folder = folder::Folder::with_contoso();
+    let contoso = CONTOSO.replace("label =", "webhook_secret_file = \"contoso.secret\"\nlabel =");
+    let application = "\n[application.reception]\nhook = \"https://app.contoso.example/in\"\n";
+    folder.write("tenants/contoso.toml", &format!("{contoso}{application}"));
+    folder.write("contoso.secret", "first\n");
+    let mut loader = Loader::new(folder.path());
+    let secret = |config: &Config| {
+        let applications = &config.tenants[0].account.applications;
+        applications[0].secret.as_ref().map(|secret| secret.reveal().to_owned())
+    };
+    let config = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(secret(&config).as_deref(), Some("first"));
+    folder.write("contoso.secret", "second\n");
+    let Reload::Applied { config, .. } = loader.reload() else {
+        panic!("the secret was not read again")
+    };
+    assert_eq!(secret(&config).as_deref(), Some("second"));
+}
+
+#[test]
+fn accounts_and_applications_are_found_by_their_sids() {
+    let tenant = |label: &str, sid: &str, number: &str| {
+        format!(
+            "domains = [\"{label}.example\"]\nlabel = \"{label}\"\ncarriers = [\"north\"]\n{sid}\n\
+             [[numbers]]\nnumber = \"{number}\"\n\n[application.reception]\nhook = \"wss://app.{label}.example/\"\n"
+        )
+    };
+    let contoso = tenant("contoso", "", "+14255550100");
+    let mut fabrikam = tenant("fabrikam", "", "+442079460100");
+    let known = config(SBC, &[("contoso", &contoso), ("fabrikam", &fabrikam)]);
+    let account = known.tenants[0].account.clone();
+    assert_eq!(
+        known.account(&account.sid).map(|tenant| tenant.id.as_str()),
+        Some("contoso")
+    );
+    let reception = account.applications[0].clone();
+    let (owner, found) = known.application(&reception.sid).expect("known");
+    assert_eq!((owner.id.as_str(), found), ("contoso", &reception));
+    assert!(known.account(&reception.sid).is_none(), "an application is no account");
+    fabrikam = tenant(
+        "fabrikam",
+        &format!("account_sid = \"{}\"", account.sid),
+        "+442079460100",
+    );
+    let mistakes = Config::from_toml_strs(SBC, &[("contoso", &contoso), ("fabrikam", &fabrikam)])
+        .expect_err("one sid, two accounts");
+    assert!(
+        mistakes.to_string().contains("is tenant contoso's already"),
+        "{mistakes}"
+    );
+}
+
+#[test]
 fn two_carriers_that_call_from_one_network_have_to_be_told_apart() {
     let second = |how: &str| format!("{SBC}\n[[carriers]]\nid = \"south\"\nnetworks = [\"203.0.113.0/24\"]\n{how}\n");
     let mistakes = Config::from_toml_strs(&second(""), &[]).expect_err("both are the caller");

@@ -1,0 +1,207 @@
+//! Golden plans: `tests/data/dial_plan/<case>.txt`, the caller in the first line, then the verb, then what is made of it.
+//!
+//! `PORTCULLIS_UPDATE=1 cargo test dial::tests` writes the plans anew.
+
+use super::*;
+use crate::app::verb::{Dial, Verb, parse_application};
+use crate::config::Config;
+use crate::registrar::Aor;
+use crate::route::Caller;
+use crate::sip::message::HeaderName;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+const SBC: &str = r#"
+[[listeners]]
+name = "teams"
+purpose = "teams"
+transport = "tls"
+bind = "0.0.0.0:5061"
+certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
+
+[[listeners]]
+name = "udp"
+purpose = "carrier"
+transport = "udp"
+bind = "192.0.2.10:5060"
+
+[[listeners]]
+name = "secure"
+purpose = "carrier"
+transport = "tls"
+bind = "192.0.2.10:5071"
+certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
+
+[[listeners]]
+name = "phones"
+purpose = "users"
+transport = "udp"
+bind = "192.0.2.10:5080"
+
+[media]
+advertise = "198.51.100.10"
+
+[teams]
+base = "sbc1.example.net"
+hubs = ["sip.hub.example"]
+
+[emergency]
+numbers = ["112"]
+carriers = ["south"]
+
+[[carriers]]
+id = "north"
+networks = ["203.0.113.0/24"]
+gateways = [{ host = "203.0.113.2", listener = "udp" }, { host = "203.0.113.3", listener = "udp" }]
+
+[[carriers]]
+id = "south"
+networks = ["203.0.112.0/24"]
+gateways = [{ host = "203.0.112.2", listener = "udp" }]
+numbers = { format = "digits" }
+"#;
+
+const CONTOSO: &str = r#"
+domains = ["contoso.example"]
+label = "contoso"
+realm = "sip.contoso.example"
+carriers = ["north", "south"]
+
+[[users]]
+name = "ada"
+ha1_sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+[[numbers]]
+range = "+14255550100-+14255550198"
+"#;
+
+const FABRIKAM: &str = r#"
+domains = ["fabrikam.example"]
+label = "fabrikam"
+carriers = ["south"]
+
+[[numbers]]
+number = "+442079460100"
+"#;
+
+fn dial(verb: &str) -> Box<Dial> {
+    let verbs = parse_application(verb.as_bytes()).unwrap_or_else(|error| panic!("{error}: {verb}"));
+    match verbs.into_iter().next() {
+        Some(Verb::Dial(dial)) => dial,
+        other => panic!("no dial: {other:?}"),
+    }
+}
+
+/// `+12065550100`, `anonymous +12065550100`, or `nobody`.
+fn caller(line: &str) -> Caller {
+    let (private, number) = match line.strip_prefix("anonymous ") {
+        Some(number) => (true, number),
+        None => (false, line),
+    };
+    match number {
+        "nobody" => Caller::default(),
+        number => Caller {
+            number: number.to_owned(),
+            asserted: Some(number.to_owned()),
+            display: Some("Grace".into()),
+            private,
+        },
+    }
+}
+
+fn answer(config: &Config, case: &str) -> String {
+    let (line, verb) = case.split_once('\n').expect("a caller and a verb");
+    let caller = caller(line);
+    let tenant = config.tenant_by_name("contoso.example").expect("the account");
+    let nobody = |_: &Aor| Vec::new();
+    let facts = targets::DialFacts {
+        config,
+        tenant,
+        caller: &caller,
+        shown_instead: None,
+        diversions: &[],
+        devices: &nobody,
+    };
+    let (plan, trace) = targets::plan(facts, &dial(verb), &|_| false);
+    let mut out = String::new();
+    for step in &trace.0 {
+        writeln!(out, "{} {}: {}", step.rule, step.subject, step.outcome).expect("a text");
+    }
+    match plan {
+        Err(refusal) => writeln!(out, "\nrefused: {refusal}").expect("a text"),
+        Ok(plan) => {
+            writeln!(out, "\nrings for {:?}", plan.ringing).expect("a text");
+            plan.attempts
+                .iter()
+                .for_each(|attempt| write_attempt(attempt, &mut out));
+        }
+    }
+    out
+}
+
+fn write_attempt(attempt: &Attempt, out: &mut String) {
+    let name = attempt.target.as_ref().map(ToString::to_string).unwrap_or_default();
+    write!(out, "\n{name}").expect("a text");
+    if attempt.emergency {
+        out.push_str(", an emergency call");
+    }
+    if let Some(limit) = attempt.ringing {
+        write!(out, ", for {limit:?}").expect("a text");
+    }
+    if let Some(confirm) = &attempt.confirm {
+        write!(out, ", screened by {}", confirm.url).expect("a text");
+    }
+    out.push('\n');
+    if let Some(failure) = &attempt.failed {
+        writeln!(
+            out,
+            "  fails: {} {} ({})",
+            failure.status,
+            failure.phrase,
+            failure.explain()
+        )
+        .expect("a text");
+    }
+    for hop in &attempt.hops {
+        let next = &hop.next;
+        let port = next.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let transport = next.transport.map(|transport| transport.uri_name()).unwrap_or_default();
+        writeln!(out, "  {} at {}{port} by {transport}", hop.peer, next.host).expect("a text");
+        writeln!(out, "    INVITE {}", hop.request_uri).expect("a text");
+        writeln!(out, "    From: {}\n    To: {}", hop.from, hop.to).expect("a text");
+        let named = hop
+            .headers
+            .iter()
+            .map(|(name, value): &(HeaderName, String)| (name.as_str(), value));
+        let extra = hop.extra_headers.iter().map(|(name, value)| (name.as_str(), value));
+        for (name, value) in named.chain(extra) {
+            writeln!(out, "    {name}: {value}").expect("a text");
+        }
+        writeln!(out, "    media: {:?}", hop.terms.media.security).expect("a text");
+        if let Some(credentials) = &hop.credentials {
+            writeln!(out, "    answers a challenge as {}", credentials.username).expect("a text");
+        }
+    }
+}
+
+#[test]
+fn every_dial_gets_exactly_its_plan() {
+    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO), ("fabrikam", FABRIKAM)])
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dial_plan");
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).expect("the cases").filter_map(Result::ok) {
+        let stored = fs::read_to_string(entry.path()).expect("a case");
+        let (case, expected) = stored.split_once("\n\n").unwrap_or((stored.trim_end(), ""));
+        let found = answer(&config, case);
+        assert!(!found.contains("hush"), "a password is shown: {found}");
+        if std::env::var_os("PORTCULLIS_UPDATE").is_some() {
+            fs::write(entry.path(), format!("{case}\n\n{found}")).expect("write");
+        } else {
+            assert_eq!(expected, found, "{}", entry.path().display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} cases in {}", folder.display());
+}
