@@ -119,5 +119,7 @@ fn leg(peer: IpAddr, port: u16, security: Security) -> LegConfig {
             relay_as: Some(0),
         }],
         packet_time: Duration::from_millis(20),
+        voice: None,
+        events: None,
     }
 }

@@ -203,7 +203,11 @@ impl CallTask {
             } if span < lasting => None,
             MediaEvent::Silence { leg, lasting, .. } => Some(Event::Media(leg_of(leg)?, MediaNotice::Silent(lasting))),
             MediaEvent::Closed { leg, stats } => Some(Event::Media(leg_of(leg)?, MediaNotice::Closed(stats))),
-            MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } | MediaEvent::Dtmf { .. } => None,
+            MediaEvent::Flowing { .. }
+            | MediaEvent::Resumed { .. }
+            | MediaEvent::Dtmf { .. }
+            | MediaEvent::Played { .. }
+            | MediaEvent::DigitsSent { .. } => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Sine tones and their detection, for simulators that check that audio really passes.
+//! Sine tones, DTMF's tones, and the detection of a frequency.
 
 use std::f64::consts::{SQRT_2, TAU};
 
@@ -31,6 +31,42 @@ impl Sine {
         for sample in frame {
             *sample = (self.amplitude * self.phase.sin()).round() as i16;
             self.phase = (self.phase + self.step) % TAU;
+        }
+    }
+}
+
+/// The two frequencies of a DTMF digit in Hz, low and high (ITU-T Q.23); letters in either case.
+pub fn dtmf(digit: char) -> Option<(f64, f64)> {
+    const LOW: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
+    const HIGH: [f64; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
+    let place = "123A456B789C*0#D".find(digit.to_ascii_uppercase())?;
+    Some((*LOW.get(place / 4)?, *HIGH.get(place % 4)?))
+}
+
+/// The sound of a pressed DTMF key.
+#[derive(Debug, Clone)]
+pub struct DigitTone {
+    low: Sine,
+    high: Sine,
+}
+
+impl DigitTone {
+    /// From [`dtmf`]'s frequencies; `rate` in Hz.
+    pub fn new((low, high): (f64, f64), rate: u32) -> DigitTone {
+        // the high group 2 dB above the low one, as telephones send it; 0 dBm0 is -6.2 dBov
+        DigitTone {
+            low: Sine::new(low, -15.0, rate),
+            high: Sine::new(high, -13.0, rate),
+        }
+    }
+
+    /// Fills a frame.
+    pub fn fill(&mut self, frame: &mut [i16]) {
+        for sample in frame {
+            let (mut low, mut high) = ([0], [0]);
+            self.low.fill(&mut low);
+            self.high.fill(&mut high);
+            *sample = low[0].saturating_add(high[0]);
         }
     }
 }
@@ -89,6 +125,18 @@ mod tests {
                 assert!(Detector::new(1_200.0, rate).level(&frame) < -60.0);
             }
         }
+    }
+
+    #[test]
+    fn every_key_has_two_frequencies() {
+        assert_eq!(dtmf('1'), Some((697.0, 1_209.0)));
+        assert_eq!(dtmf('#'), Some((941.0, 1_477.0)));
+        assert_eq!(dtmf('d'), Some((941.0, 1_633.0)));
+        assert_eq!(dtmf('E'), None);
+        let mut frame = [0; 800];
+        DigitTone::new((770.0, 1_336.0), 8_000).fill(&mut frame);
+        assert!((Detector::new(770.0, 8_000).level(&frame) + 15.0).abs() < 0.5);
+        assert!((Detector::new(1_336.0, 8_000).level(&frame) + 13.0).abs() < 0.5);
     }
 
     #[test]

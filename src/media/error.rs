@@ -42,6 +42,9 @@ pub enum MediaError {
     /// Not 0 to 127.
     #[error("{0} is no payload type")]
     PayloadNumber(u8),
+    /// Not a digit that can be sent.
+    #[error("`{0}` is no DTMF digit")]
+    Digit(char),
     /// One key for both directions is refused: the same key stream would be used twice (RFC 4568 §6.1).
     #[error("both directions have the same SRTP key")]
     SameKeys,

@@ -1,6 +1,6 @@
 //! What a leg tells its owner.
 
-use super::{LegId, MediaStats};
+use super::{Ending, LegId, MediaStats};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -38,6 +38,26 @@ pub enum MediaEvent {
         digit: char,
         /// How long it was held.
         duration: Duration,
+    },
+    /// A sound ended; told exactly once for each [`Play`](super::Play) that a leg was given.
+    Played {
+        /// The leg.
+        leg: LegId,
+        /// Of the [`Play`](super::Play).
+        cookie: u64,
+        /// How it ended.
+        ending: Ending,
+        /// How much of it was sent, all rounds together.
+        played: Duration,
+    },
+    /// Digits were sent; told exactly once for each [`SendDigits`](super::SendDigits) that a leg was given.
+    DigitsSent {
+        /// The leg.
+        leg: LegId,
+        /// Of the [`SendDigits`](super::SendDigits).
+        cookie: u64,
+        /// How it ended.
+        ending: Ending,
     },
     /// The leg is gone: closed by its owner, or by the worker because handling it failed.
     Closed {

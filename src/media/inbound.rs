@@ -5,6 +5,7 @@ use super::latch::Fit;
 use super::leg::{Channel, Leg, MAX_PACKET};
 use super::reports;
 use super::stats::{Dropped, WorkerStats};
+use crate::codec::speech::Speech;
 use crate::moment::Moment;
 use crate::rtp::demux::Protocol;
 use crate::rtp::packet::{Header, Packet};
@@ -27,6 +28,8 @@ pub(super) struct Onward {
     pub begins: bool,
     /// Payload type on the bridged leg.
     pub relay_as: u8,
+    /// What the payload is, when it can be decoded here.
+    pub speech: Option<Speech>,
     /// Hz, where the timestamp tells the time of sending (an event keeps the timestamp of its beginning).
     pub clock_rate: Option<u32>,
 }
@@ -164,6 +167,10 @@ impl Leg {
             }
         }
         let dropped = &mut self.stats.received.dropped;
+        if self.muted {
+            dropped.muted += 1;
+            return None;
+        }
         let Some(peer) = self.peer else {
             dropped.unbridged += 1;
             return None;
@@ -173,6 +180,10 @@ impl Leg {
             return None;
         };
         let clock_rate = (!is_event).then_some(payload.clock_rate);
+        let speech = match payload.kind {
+            PayloadKind::Speech(speech) => Some(speech),
+            PayloadKind::Audio | PayloadKind::TelephoneEvent => None,
+        };
         let payload_len = content.payload().len();
         Some(Onward {
             peer,
@@ -181,6 +192,7 @@ impl Leg {
             payload_len,
             begins,
             relay_as,
+            speech,
             clock_rate,
         })
     }

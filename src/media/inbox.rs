@@ -2,7 +2,8 @@
 
 use super::epoll::Wake;
 use super::leg::Leg;
-use super::{LegConfig, LegId, MediaEvents, MediaStats};
+use super::{LegConfig, LegId, MediaEvents, MediaStats, Play, SendDigits};
+use crate::codec::speech::Gain;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,11 @@ pub(super) enum Command {
     Unbridge(LegId),
     HandOver(LegId, MediaEvents),
     Stats(LegId, oneshot::Sender<MediaStats>),
+    Play(LegId, Box<Play>),
+    StopPlaying(LegId, Option<u64>),
+    SendDigits(LegId, Box<SendDigits>),
+    Boost(LegId, Option<Gain>),
+    Mute(LegId, bool),
     Close(LegId),
     Stop,
 }

@@ -4,9 +4,11 @@
 use super::dtmf::{Digit, DigitWatch};
 use super::latch::{PlainStream, Source};
 use super::life::Life;
+use super::outgoing::Outgoing;
 use super::protection::Protection;
 use super::reports::{self, Reports};
 use super::socket::Sockets;
+use super::speaker::Speaker;
 use super::stats::WorkerStats;
 use super::{Dropped, Latch, LegConfig, LegId, MediaEvent, MediaEvents, MediaStats, RemoteRtcp, RtcpPort, Security};
 use crate::moment::Moment;
@@ -44,6 +46,11 @@ pub(super) struct Leg {
     /// XORed into the SSRC of what we send: not 0 where a source repeats sequence numbers under a key of ours.
     pub(super) ssrc_mask: u32,
     pub(super) stats: MediaStats,
+    pub(super) outgoing: Outgoing,
+    /// While the leg says something by itself, or since it did.
+    pub(super) speaker: Option<Box<Speaker>>,
+    /// What its peer says is not passed on.
+    pub muted: bool,
 }
 
 /// What `configure` brought, and what was learnt since.
@@ -76,6 +83,9 @@ impl Leg {
             digits: DigitWatch::default(),
             ssrc_mask: 0,
             stats: MediaStats::default(),
+            outgoing: Outgoing::default(),
+            speaker: None,
+            muted: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the owner of a leg decides about it: where the peer is, how it is secured, what may pass. Plain data.
 
+use crate::codec::speech::Speech;
 use crate::sdp::{Codec, DROP, Direction, Negotiated, PayloadMap};
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,17 @@ use std::time::Duration;
 
 /// One leg for the life of the process: worker, slot and the slot's generation. An id of a closed leg never names
 /// another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LegId {
     pub(super) worker: u16,
     pub(super) slot: u32,
     pub(super) generation: u32,
+}
+
+impl LegId {
+    pub(super) fn slot(self) -> u32 {
+        self.slot
+    }
 }
 
 impl fmt::Display for LegId {
@@ -35,8 +42,12 @@ pub struct LegConfig {
     pub security: Security,
     /// What the peer may send. Everything else is dropped and counted.
     pub payloads: Vec<Payload>,
-    /// Packet time that the peer is expected to use.
+    /// Packet time that the peer is expected to use, and that we use for what we send ourselves.
     pub packet_time: Duration,
+    /// How we speak to the peer ourselves (sounds, prompts).
+    pub voice: Option<Voice>,
+    /// Payload type of digits that we send ourselves, at a clock of 8 kHz; None: they go in band.
+    pub events: Option<u8>,
 }
 
 impl LegConfig {
@@ -63,11 +74,23 @@ impl LegConfig {
                 clock_rate: negotiated.format.clock,
                 kind: match negotiated.format.codec {
                     Codec::TelephoneEvent => PayloadKind::TelephoneEvent,
-                    _ => PayloadKind::Audio,
+                    _ => negotiated
+                        .format
+                        .speech()
+                        .map_or(PayloadKind::Audio, PayloadKind::Speech),
                 },
                 relay_as: relay.get(usize::from(number)).copied().filter(|number| *number != DROP),
             }
         });
+        let voice = media.formats.iter().find_map(|negotiated| {
+            Some(Voice {
+                codec: negotiated.format.speech()?,
+                number: negotiated.send,
+            })
+        });
+        let events = media
+            .telephone_event()
+            .filter(|event| event.format.clock == Speech::CLOCK_RATE);
         LegConfig {
             remote: media.remote_rtp,
             remote_rtcp,
@@ -75,8 +98,19 @@ impl LegConfig {
             security,
             payloads: payloads.collect(),
             packet_time: Duration::from_millis(u64::from(media.ptime)),
+            voice,
+            events: events.map(|event| event.send),
         }
     }
+}
+
+/// A codec that we encode, under the number that the peer receives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voice {
+    /// The first one of the negotiated formats that we can encode.
+    pub codec: Speech,
+    /// Payload type, 0 to 127.
+    pub number: u8,
 }
 
 /// Where the peer wants RTCP.
@@ -138,7 +172,9 @@ pub struct Payload {
 /// What a payload type carries, as far as the relay cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PayloadKind {
-    /// Audio or comfort noise.
+    /// Audio that can be decoded here.
+    Speech(Speech),
+    /// Audio that only passes through, or comfort noise.
     Audio,
     /// Named events (RFC 4733): relayed and reported.
     TelephoneEvent,
@@ -197,6 +233,15 @@ mod tests {
         assert_eq!(
             (config.remote_rtcp, config.packet_time),
             (RemoteRtcp::Nowhere, Duration::from_millis(30))
+        );
+        let voice = Voice {
+            codec: Speech::Pcma,
+            number: 8,
+        };
+        assert_eq!((config.voice, config.events), (Some(voice), Some(96)));
+        assert_eq!(
+            config.payloads.first().map(|p| p.kind),
+            Some(PayloadKind::Speech(Speech::Pcma))
         );
         assert_eq!(
             config.security,

@@ -6,8 +6,12 @@
 //! one transform in place and one send. Per packet nothing is allocated, locked or logged. What a peer sends can be
 //! counted, never cause an answer to a stranger, an event per packet or a panic.
 //!
-//! A leg is one value with its sockets and contexts, so that it can move to another worker by message. Players, taps
-//! and recorders will tick from the worker's wheel; none exists yet.
+//! A leg sends one RTP stream, whoever speaks in it: the bridged leg, a sound ([`MediaPlane::play`]) or digits
+//! ([`MediaPlane::send_digits`]). A leg that says something by itself is paced at its packet time, legs spread over
+//! 20 ms; one that only relays has no tick at all.
+//!
+//! A leg is one value with its sockets and contexts, so that it can move to another worker by message. Taps and
+//! recorders will tick from the worker's wheel; none exists yet.
 
 mod dtmf;
 mod epoll;
@@ -15,17 +19,23 @@ mod error;
 mod event;
 mod inbound;
 mod inbox;
+mod keys;
 mod latch;
 mod leg;
 mod leg_config;
 mod life;
 mod outbound;
+mod outgoing;
+mod pacer;
 mod plane;
+mod play;
 mod ports;
 mod protection;
 mod reports;
 mod settings;
 mod socket;
+mod sound;
+mod speaker;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -34,8 +44,11 @@ mod worker;
 
 pub use error::MediaError;
 pub use event::{MediaEvent, MediaEvents};
-pub use leg_config::{Latch, LegConfig, LegId, Payload, PayloadKind, RemoteRtcp, Security};
+pub use keys::SendDigits;
+pub use leg_config::{Latch, LegConfig, LegId, Payload, PayloadKind, RemoteRtcp, Security, Voice};
 pub use plane::{MediaLeg, MediaPlane, OpenSpec};
+pub use play::{CannotSend, Ending, Over, Play, Rounds};
 pub use ports::{PortUsage, RtcpPort};
 pub use settings::{MediaAddress, MediaSettings};
+pub use sound::Sound;
 pub use stats::{Dropped, MediaStats, PeerReport, Received, Sent, WorkerStats};

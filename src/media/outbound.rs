@@ -2,6 +2,7 @@
 
 use super::inbound::Onward;
 use super::leg::Leg;
+use super::outgoing::Numbers;
 use super::stats::WorkerStats;
 use super::{LegConfig, RemoteRtcp};
 use crate::moment::Moment;
@@ -17,10 +18,19 @@ pub(super) enum Transmitted {
     Yes,
     /// The leg sends nothing now: not configured, on hold, or no address to send to.
     NotNow,
+    /// Something of ours was sent instead.
+    Replaced,
     Failed,
 }
 
 impl Leg {
+    /// True when audio may go out: configured, not on hold, with an address to send to.
+    pub(super) fn sends(&self) -> bool {
+        self.settled
+            .as_ref()
+            .is_some_and(|settled| settled.config.direction.sends() && settled.rtp.destination().is_some())
+    }
+
     /// Sends the packet in `buffer[..onward.len]`, which the bridged leg received.
     pub fn transmit(
         &mut self,
@@ -29,35 +39,113 @@ impl Leg {
         now: Moment,
         totals: &mut WorkerStats,
     ) -> Transmitted {
-        let Some(settled) = &mut self.settled else {
+        if !self.sends() {
             return Transmitted::NotNow;
-        };
-        let destination = settled.rtp.destination().filter(|_| settled.config.direction.sends());
-        let Some(destination) = destination else {
-            return Transmitted::NotNow;
-        };
+        }
+        if let Some(speaker) = &mut self.speaker {
+            if speaker.replaces() {
+                return Transmitted::Replaced;
+            }
+            let payload = onward.header.len..onward.header.len + onward.payload_len;
+            if let (Some(codec), Some(payload)) = (onward.speech, buffer.get_mut(payload)) {
+                speaker.treat(codec, payload);
+            }
+        }
         if let Some(mut rewrite) = Rewrite::new(buffer) {
             rewrite.payload_type(onward.relay_as);
         }
+        if self.outgoing.is_owned() {
+            let numbers = self
+                .outgoing
+                .relay(&onward.header, onward.begins, onward.clock_rate, now);
+            let Some(numbers) = numbers else {
+                return Transmitted::Replaced;
+            };
+            if let Some(mut rewrite) = Rewrite::new(buffer) {
+                rewrite
+                    .sequence(numbers.sequence)
+                    .timestamp(numbers.timestamp)
+                    .ssrc(numbers.ssrc)
+                    .marker(numbers.marker);
+            }
+            let (clock_rate, payload_len) = (onward.clock_rate, onward.payload_len);
+            return self.send_numbered(buffer, onward.len, numbers, clock_rate, payload_len, now, totals);
+        }
+        let Some(settled) = &mut self.settled else {
+            return Transmitted::NotNow;
+        };
         let protected = match &mut settled.protection {
             Some(protection) => protect(&mut protection.sender, &mut self.ssrc_mask, buffer, onward),
             None => Ok((onward.len, onward.header.ssrc)),
         };
-        let sent = protected.is_ok_and(|(len, ssrc)| {
-            let sent = send(&self.sockets.rtp, buffer, len, destination, totals);
-            if sent {
-                let (timestamp, payload_len) = (onward.header.timestamp, onward.payload_len);
-                self.reports.sent(ssrc, timestamp, onward.clock_rate, payload_len, now);
-                self.stats.sent.packets += 1;
-                self.stats.sent.bytes += payload_len as u64;
-            }
-            sent
-        });
-        if sent {
-            return Transmitted::Yes;
+        let Ok((len, ssrc)) = protected else {
+            self.stats.sent.errors += 1;
+            return Transmitted::Failed;
+        };
+        self.outgoing.passed(ssrc, &onward.header, onward.clock_rate, now);
+        let timestamp = onward.header.timestamp;
+        self.send_rtp(
+            buffer,
+            len,
+            (ssrc, timestamp),
+            onward.clock_rate,
+            onward.payload_len,
+            now,
+            totals,
+        )
+    }
+
+    /// Sends the packet in `buffer[..len]`, whose header has `numbers`.
+    #[allow(clippy::too_many_arguments, reason = "one packet's circumstances")]
+    pub(super) fn send_numbered(
+        &mut self,
+        buffer: &mut [u8],
+        len: usize,
+        numbers: Numbers,
+        clock_rate: Option<u32>,
+        payload_len: usize,
+        now: Moment,
+        totals: &mut WorkerStats,
+    ) -> Transmitted {
+        let Some(settled) = &mut self.settled else {
+            return Transmitted::NotNow;
+        };
+        let protected = match &mut settled.protection {
+            Some(protection) => protection.sender.protect_rtp(buffer, len),
+            None => Ok(len),
+        };
+        let Ok(len) = protected else {
+            self.stats.sent.errors += 1;
+            return Transmitted::Failed;
+        };
+        let stream = (numbers.ssrc, numbers.timestamp);
+        self.send_rtp(buffer, len, stream, clock_rate, payload_len, now, totals)
+    }
+
+    /// Hands a finished packet to the kernel and counts it; `stream` is its SSRC and timestamp.
+    #[allow(clippy::too_many_arguments, reason = "one packet's circumstances")]
+    fn send_rtp(
+        &mut self,
+        buffer: &[u8],
+        len: usize,
+        (ssrc, timestamp): (u32, u32),
+        clock_rate: Option<u32>,
+        payload_len: usize,
+        now: Moment,
+        totals: &mut WorkerStats,
+    ) -> Transmitted {
+        let destination = self.settled.as_ref().and_then(|settled| settled.rtp.destination());
+        let Some(destination) = destination else {
+            return Transmitted::NotNow;
+        };
+        if !send(&self.sockets.rtp, buffer, len, destination, totals) {
+            self.stats.sent.errors += 1;
+            return Transmitted::Failed;
         }
-        self.stats.sent.errors += 1;
-        Transmitted::Failed
+        self.reports.sent(ssrc, timestamp, clock_rate, payload_len, now);
+        self.stats.sent.packets += 1;
+        self.stats.sent.bytes += payload_len as u64;
+        Transmitted::Yes
     }
 
     /// Sends our report when it is due, whatever the direction: a leg on hold reports, too.

@@ -7,8 +7,10 @@ use super::socket;
 use super::stats::WorkerCounters;
 use super::worker::Worker;
 use super::{
-    LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, PortUsage, RtcpPort, Security, WorkerStats,
+    LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, Play, PortUsage, RtcpPort, Security,
+    SendDigits, WorkerStats,
 };
+use crate::codec::speech::Gain;
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -220,6 +222,10 @@ impl MediaPlane {
                 return Err(MediaError::PayloadNumber(number));
             }
         }
+        let own = [config.voice.map(|voice| voice.number), config.events];
+        if let Some(number) = own.into_iter().flatten().find(|number| *number > 127) {
+            return Err(MediaError::PayloadNumber(number));
+        }
         if let Security::Sdes { local, remote, .. } = &config.security
             && local == remote
         {
@@ -239,6 +245,38 @@ impl MediaPlane {
     /// Dissolves the bridge of a leg; both legs stay open and go on with RTCP.
     pub fn unbridge(&self, leg: LegId) -> Result<(), MediaError> {
         self.command(leg, Command::Unbridge(leg))
+    }
+
+    /// Plays a sound to the leg's own peer, whether or not the leg is bridged; a sound that it plays already is stopped.
+    /// Every accepted call ends with one [`MediaEvent::Played`](super::MediaEvent::Played).
+    pub fn play(&self, leg: LegId, play: Play) -> Result<(), MediaError> {
+        self.command(leg, Command::Play(leg, Box::new(play)))
+    }
+
+    /// Stops what is played on the leg; with a cookie, only that.
+    pub fn stop_playing(&self, leg: LegId, cookie: Option<u64>) -> Result<(), MediaError> {
+        self.command(leg, Command::StopPlaying(leg, cookie))
+    }
+
+    /// Sends digits to the leg's own peer: events where negotiated, else tones. Meanwhile a sound waits and the bridged
+    /// leg is not heard. Digits that are still being sent are stopped. Every accepted call ends with one
+    /// [`MediaEvent::DigitsSent`](super::MediaEvent::DigitsSent).
+    pub fn send_digits(&self, leg: LegId, send: SendDigits) -> Result<(), MediaError> {
+        if let Some(fault) = send.fault() {
+            return Err(MediaError::Digit(fault));
+        }
+        self.command(leg, Command::SendDigits(leg, Box::new(send)))
+    }
+
+    /// Makes what the bridged leg says louder or softer for this leg's peer, where its codec can be decoded here; None
+    /// for as it is.
+    pub fn boost(&self, leg: LegId, gain: Option<Gain>) -> Result<(), MediaError> {
+        self.command(leg, Command::Boost(leg, gain))
+    }
+
+    /// What the leg's peer says is not passed on while `muted`; its digits are still told.
+    pub fn mute(&self, leg: LegId, muted: bool) -> Result<(), MediaError> {
+        self.command(leg, Command::Mute(leg, muted))
     }
 
     /// Tells a leg's events to another owner from now on (transfer, Replaces).

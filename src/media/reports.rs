@@ -69,6 +69,11 @@ impl Reports {
         }
     }
 
+    /// For a stream that we begin ourselves.
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }

@@ -57,8 +57,10 @@ pub struct Dropped {
     pub off_stream: u64,
     /// Payload type not negotiated, or without a counterpart on the bridged leg.
     pub payload: u64,
-    /// The direction does not allow it (hold).
+    /// The direction does not allow it (hold), or the leg was muted.
     pub muted: u64,
+    /// A sound or digits were sent to the bridged leg's peer instead.
+    pub replaced: u64,
     /// Believed, but no bridged leg could take it.
     pub unbridged: u64,
     /// Neither RTP, RTCP, STUN nor DTLS, or a header that lies about its length.

@@ -4,6 +4,7 @@ use super::epoll::Epoll;
 use super::inbox::Command;
 use super::leg::{Channel, Leg, MAX_PACKET};
 use super::outbound::Transmitted;
+use super::pacer::Pacer;
 use super::plane::{Shared, WorkerHandle};
 use super::wheel::Wheel;
 use super::{LegId, MediaEvent, WorkerStats};
@@ -27,6 +28,7 @@ pub(super) struct Worker {
     epoll: Epoll,
     legs: Vec<Option<Box<Leg>>>,
     wheel: Wheel,
+    pacer: Pacer,
     buffer: Box<[u8; BUFFER]>,
     commands: Vec<Command>,
     totals: WorkerStats,
@@ -49,6 +51,7 @@ impl Worker {
             epoll,
             legs: Vec::new(),
             wheel,
+            pacer: Pacer::default(),
             buffer: Box::new([0; BUFFER]),
             commands: Vec::new(),
             totals: WorkerStats::default(),
@@ -73,7 +76,8 @@ impl Worker {
 
     /// One wake-up: waits, then deals with everything that is ready or due.
     pub(super) fn turn(&mut self) -> io::Result<()> {
-        let ready = self.epoll.wait(self.wheel.timeout(self.now))?;
+        let timeouts = [self.wheel.timeout(self.now), self.pacer.timeout(self.now)];
+        let ready = self.epoll.wait(timeouts.into_iter().flatten().min())?;
         self.now = self.shared.now();
         let now = self.now;
         self.totals.wakeups += 1;
@@ -83,6 +87,9 @@ impl Worker {
                 Some(key) => self.guarded((key >> 1) as u32, |worker| worker.packet(key, now)),
                 None => {}
             }
+        }
+        while let Some((due, leg)) = self.pacer.take_due(now) {
+            self.guarded(leg.slot(), |worker| worker.speak(leg, due, now));
         }
         while let Some((hand, mut legs)) = self.wheel.take_due(now) {
             legs.retain(|leg| self.visit(*leg, now));
@@ -126,10 +133,24 @@ impl Worker {
             Some(peer) => peer.transmit(self.buffer.as_mut_slice(), &onward, now, &mut self.totals),
             None => Transmitted::NotNow,
         };
-        if transmitted == Transmitted::NotNow
-            && let Some(leg) = leg_at(&mut self.legs, (key >> 1) as u32)
-        {
-            leg.dropped().unbridged += 1;
+        if matches!(transmitted, Transmitted::Yes | Transmitted::Failed) {
+            return;
+        }
+        if let Some(leg) = leg_at(&mut self.legs, (key >> 1) as u32) {
+            match transmitted {
+                Transmitted::Replaced => leg.dropped().replaced += 1,
+                _ => leg.dropped().unbridged += 1,
+            }
+        }
+    }
+
+    /// A leg's own packet is due.
+    fn speak(&mut self, id: LegId, due: Moment, now: Moment) {
+        let Some(leg) = leg_at(&mut self.legs, id.slot()).filter(|leg| leg.id == id) else {
+            return;
+        };
+        if let Some(interval) = leg.speak(self.buffer.as_mut_slice(), now, &mut self.totals) {
+            self.pacer.again(due, interval, id, now);
         }
     }
 
@@ -178,12 +199,31 @@ impl Worker {
                         tracing::error!(leg = %id, label = %leg.label, %error, "media leg closed: no SRTP context");
                         worker.remove(id.slot);
                     }
+                    if let Some(leg) = leg_at(&mut worker.legs, id.slot).filter(|leg| leg.id == id) {
+                        leg.speak_anew(&mut worker.totals);
+                    }
                 }),
                 Command::Bridge(a, b) => self.bridge(a, b),
                 Command::Unbridge(id) => self.unbridge(id),
                 Command::HandOver(id, events) => {
                     if let Some(leg) = self.find(id) {
                         leg.events = events;
+                    }
+                }
+                Command::Play(id, play) => self.begin(id, now, |leg, totals| leg.play(*play, totals)),
+                Command::StopPlaying(id, cookie) => self.begin(id, now, |leg, totals| {
+                    leg.stop(cookie, totals);
+                    false
+                }),
+                Command::SendDigits(id, send) => self.begin(id, now, |leg, totals| leg.send_digits(&send, totals)),
+                Command::Boost(id, gain) => {
+                    if let Some(leg) = self.find(id) {
+                        leg.boost(gain);
+                    }
+                }
+                Command::Mute(id, muted) => {
+                    if let Some(leg) = self.find(id) {
+                        leg.muted = muted;
                     }
                 }
                 Command::Stats(id, answer) => {
@@ -203,6 +243,17 @@ impl Worker {
             }
         }
         self.commands = commands;
+    }
+
+    /// Something that may make a leg speak; true from `work` puts it into the pacer.
+    fn begin(&mut self, id: LegId, now: Moment, work: impl FnOnce(&mut Leg, &mut WorkerStats) -> bool) {
+        self.guarded(id.slot(), |worker| {
+            if let Some(leg) = leg_at(&mut worker.legs, id.slot()).filter(|leg| leg.id == id)
+                && work(leg, &mut worker.totals)
+            {
+                worker.pacer.begin(id, now);
+            }
+        });
     }
 
     fn adopt(&mut self, leg: Box<Leg>, now: Moment) {
@@ -251,9 +302,10 @@ impl Worker {
 
     /// Closes the sockets of a leg, gives its ports back and tells its owner.
     fn remove(&mut self, slot: u32) {
-        let Some(leg) = self.legs.get_mut(slot as usize).and_then(Option::take) else {
+        let Some(mut leg) = self.legs.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
+        leg.fall_silent(&mut self.totals);
         if let Some(peer) = leg.peer.and_then(|peer| leg_at(&mut self.legs, peer)) {
             peer.peer = None;
         }

@@ -1,5 +1,6 @@
 //! Codecs and formats. Identity is name, clock and channels, never the payload type number (RFC 3264 §6.1).
 
+use crate::codec::speech::Speech;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -129,6 +130,17 @@ impl Format {
         [0, 3, 8, 9, 13, 18]
             .into_iter()
             .find(|&number| Format::well_known(number).is_some_and(|known| known.same_codec(self)))
+    }
+
+    /// The codec that decodes and encodes it here; None: it only passes through.
+    pub fn speech(&self) -> Option<Speech> {
+        let speech = match self.codec {
+            Codec::Pcmu => Speech::Pcmu,
+            Codec::Pcma => Speech::Pcma,
+            Codec::G722 => Speech::G722,
+            _ => return None,
+        };
+        (self.clock == Speech::CLOCK_RATE && self.channels == 1).then_some(speech)
     }
 
     /// Same name, clock and channels. G.729 with and without annex B is one codec: RFC 7261 lets the answer turn annex B

@@ -69,3 +69,48 @@ fn no_packet_costs_an_allocation() {
     }
     assert_eq!(warm, 0);
 }
+
+#[test]
+fn no_packet_of_a_sound_costs_an_allocation() {
+    let (plane, mut workers) = MediaPlane::prepare(settings(20_000..=20_099)).expect("plane");
+    let worker = workers.first_mut().expect("one worker");
+    let (events, _told) = mpsc::channel(64);
+    let mut peers: Vec<Peer> = [Speech::Pcmu, Speech::Pcma, Speech::G722]
+        .into_iter()
+        .map(|codec| {
+            let spec = OpenSpec {
+                address: 0,
+                rtcp: RtcpPort::Mux,
+                near: None,
+                events: events.clone(),
+                label: Arc::from("test"),
+            };
+            let (leg, peer) = (plane.open(spec).expect("a leg"), Peer::secure(1));
+            let config = LegConfig {
+                voice: Some(Voice { codec, number: 0 }),
+                ..peer.config()
+            };
+            plane.configure(leg.id, config).expect("accepted");
+            let play = Play {
+                rounds: Rounds::Forever,
+                ..Play::once(Arc::new(Sound::new(&[1_000; 333], 8_000)), 1)
+            };
+            plane.play(leg.id, play).expect("accepted");
+            peer
+        })
+        .collect();
+    worker.turn().expect("commands");
+    let mut allocated = 0;
+    for round in 1..=10 {
+        while plane.worker_stats()[0].packets_out < 3 * round {
+            let before = ALLOCATIONS.with(Cell::get);
+            worker.turn().expect("packets");
+            // the first packet begins an SRTP stream
+            if round > 1 {
+                allocated += ALLOCATIONS.with(Cell::get) - before;
+            }
+        }
+        peers.iter_mut().for_each(|peer| drop(peer.receive()));
+    }
+    assert_eq!(allocated, 0);
+}

@@ -3,9 +3,11 @@
 mod allocations;
 mod attacks;
 mod lifecycle;
+mod playing;
 mod relay;
 
 use super::*;
+use crate::codec::speech::Speech;
 use crate::rtp::packet::Header;
 use crate::sdp::Direction;
 use crate::srtp::{MasterKey, Receiver, Sender, Suite};
@@ -177,11 +179,16 @@ impl Peer {
             direction: Direction::SendRecv,
             security,
             payloads: vec![
-                payload(8, PayloadKind::Audio, 8),
-                payload(0, PayloadKind::Audio, 0),
+                payload(8, PayloadKind::Speech(Speech::Pcma), 8),
+                payload(0, PayloadKind::Speech(Speech::Pcmu), 0),
                 payload(101, PayloadKind::TelephoneEvent, 96),
             ],
             packet_time: Duration::from_millis(20),
+            voice: Some(Voice {
+                codec: Speech::Pcma,
+                number: 8,
+            }),
+            events: Some(101),
         }
     }
 
@@ -232,6 +239,10 @@ impl Peer {
             let header = Header::parse(&packet).expect("RTP");
             return (header, packet.split_off(header.len));
         }
+    }
+
+    fn clone_socket(&self) -> UdpSocket {
+        self.socket.try_clone().expect("a descriptor")
     }
 
     /// True when no RTP waits. Only meaningful once the packets that could cause it are known to be judged.

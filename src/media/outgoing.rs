@@ -1,0 +1,330 @@
+//! The one RTP stream that a leg sends, whoever speaks in it: the bridged leg, a sound, digits.
+//!
+//! While nothing but the bridged leg ever spoke, its numbers pass unchanged. Once something of ours was sent, the SSRC
+//! stays, sequence numbers go on by one and timestamps never go back, so that the peer's SRTP context and jitter buffer
+//! see one stream; the marker says where the speaker changes (RFC 3551 §4.1).
+
+use crate::moment::Moment;
+use crate::rtp::packet::Header;
+use std::time::Duration;
+
+/// A bridged leg that sent within this time is speaking.
+const SPEAKING: Duration = Duration::from_millis(60);
+
+/// Numbers of the stream, and who spoke last.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    last: Option<Last>,
+    speaker: Speaker,
+    /// Something of ours was sent: the numbers are ours.
+    owned: bool,
+    relayed: Option<Moment>,
+}
+
+/// The newest packet that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    clock_rate: u32,
+    /// When the packet of `timestamp` was sent.
+    at: Moment,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Speaker {
+    #[default]
+    Nobody,
+    Bridged(Joint),
+    /// A sound, whose next packet has this timestamp.
+    Sound {
+        next: u32,
+    },
+    /// An event that began at this timestamp.
+    Event {
+        began: u32,
+    },
+}
+
+/// How the bridged leg's numbers become ours.
+#[derive(Debug, Clone, Copy)]
+struct Joint {
+    ssrc: u32,
+    /// Its first sequence number here: earlier ones come too late.
+    first: u16,
+    sequence: u16,
+    timestamp: u32,
+}
+
+/// What a packet's header must say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub ssrc: u32,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub marker: bool,
+}
+
+impl Outgoing {
+    /// True when relayed packets need [`Outgoing::relay`]'s numbers.
+    pub fn is_owned(&self) -> bool {
+        self.owned
+    }
+
+    /// True while the bridged leg's packets come.
+    pub fn is_relaying(&self, now: Moment) -> bool {
+        self.relayed.is_some_and(|last| now.since(last) < SPEAKING)
+    }
+
+    /// Notes a relayed packet that went out as it came in.
+    pub fn passed(&mut self, ssrc: u32, header: &Header, clock_rate: Option<u32>, now: Moment) {
+        self.relayed = Some(now);
+        let next = Last {
+            ssrc,
+            sequence: header.sequence,
+            timestamp: header.timestamp,
+            clock_rate: clock_rate.unwrap_or(8_000),
+            at: now,
+        };
+        match &mut self.last {
+            // an event keeps the timestamp of its beginning
+            Some(last) if last.ssrc == ssrc && clock_rate.is_none() => last.advance(header.sequence),
+            Some(last) if last.ssrc == ssrc && !is_later(header.sequence, last.sequence) => {}
+            last => *last = Some(next),
+        }
+    }
+
+    /// Numbers for a packet of the bridged leg; None: it belongs to a time before the last speaker.
+    pub fn relay(&mut self, header: &Header, begins: bool, clock_rate: Option<u32>, now: Moment) -> Option<Numbers> {
+        self.relayed = Some(now);
+        let (joint, joins) = match self.speaker {
+            Speaker::Bridged(joint) if joint.ssrc == header.ssrc && !begins => {
+                if is_later(joint.first, header.sequence) {
+                    return None;
+                }
+                (joint, false)
+            }
+            _ => {
+                let joint = Joint {
+                    ssrc: header.ssrc,
+                    first: header.sequence,
+                    sequence: self.next_sequence().wrapping_sub(header.sequence),
+                    timestamp: self.timestamp_at(160, now).wrapping_sub(header.timestamp),
+                };
+                self.speaker = Speaker::Bridged(joint);
+                (joint, true)
+            }
+        };
+        let numbers = Numbers {
+            ssrc: self.last.map_or(header.ssrc, |last| last.ssrc),
+            sequence: header.sequence.wrapping_add(joint.sequence),
+            timestamp: header.timestamp.wrapping_add(joint.timestamp),
+            marker: header.marker || joins,
+        };
+        match clock_rate {
+            Some(clock_rate) => self.note(numbers, clock_rate, now),
+            None => self.advance(numbers, now),
+        }
+        Some(numbers)
+    }
+
+    /// Numbers for a packet of a sound that is `units` of an 8 kHz clock long. `ssrc` is for a stream that begins.
+    pub fn sound(&mut self, ssrc: u32, units: u32, now: Moment) -> Numbers {
+        let (timestamp, marker) = match self.speaker {
+            Speaker::Sound { next } => (next, false),
+            _ => (self.timestamp_at(units, now), true),
+        };
+        let numbers = self.own(ssrc, timestamp, marker);
+        let next = timestamp.wrapping_add(units);
+        self.speaker = Speaker::Sound { next };
+        self.note(numbers, 8_000, now);
+        numbers
+    }
+
+    /// Numbers for a packet of an event; `begins` for its first one.
+    pub fn event(&mut self, ssrc: u32, begins: bool, now: Moment) -> Numbers {
+        let (timestamp, marker) = match self.speaker {
+            Speaker::Event { began } if !begins => (began, false),
+            _ => (self.timestamp_at(160, now), true),
+        };
+        let numbers = self.own(ssrc, timestamp, marker);
+        self.speaker = Speaker::Event { began: timestamp };
+        match marker {
+            true => self.note(numbers, 8_000, now),
+            false => self.advance(numbers, now),
+        }
+        numbers
+    }
+
+    /// Nobody speaks: what comes next is placed by the clock.
+    pub fn pause(&mut self) {
+        if !matches!(self.speaker, Speaker::Bridged(_)) {
+            self.speaker = Speaker::Nobody;
+        }
+    }
+
+    fn own(&mut self, ssrc: u32, timestamp: u32, marker: bool) -> Numbers {
+        self.owned = true;
+        Numbers {
+            ssrc: self.last.map_or(ssrc, |last| last.ssrc),
+            sequence: self.next_sequence(),
+            timestamp,
+            marker,
+        }
+    }
+
+    fn next_sequence(&self) -> u16 {
+        // RFC 3550 §5.1: random; the upper half is left out, where SRTP's rollover could be guessed wrong at the start
+        self.last
+            .map_or_else(|| rand::random::<u16>() >> 1, |last| last.sequence.wrapping_add(1))
+    }
+
+    /// The clock's timestamp now, at least `units` after the last one.
+    fn timestamp_at(&self, units: u32, now: Moment) -> u32 {
+        let Some(last) = self.last else { return rand::random() };
+        let elapsed = now.since(last.at).as_micros() * u128::from(last.clock_rate) / 1_000_000;
+        last.timestamp.wrapping_add((elapsed as u32).max(units))
+    }
+
+    fn note(&mut self, numbers: Numbers, clock_rate: u32, now: Moment) {
+        let late = self.last.is_some_and(|last| !is_later(numbers.sequence, last.sequence));
+        if !late {
+            self.last = Some(Last {
+                ssrc: numbers.ssrc,
+                sequence: numbers.sequence,
+                timestamp: numbers.timestamp,
+                clock_rate,
+                at: now,
+            });
+        }
+    }
+
+    fn advance(&mut self, numbers: Numbers, now: Moment) {
+        match &mut self.last {
+            Some(last) => last.advance(numbers.sequence),
+            None => self.note(numbers, 8_000, now),
+        }
+    }
+}
+
+impl Last {
+    fn advance(&mut self, sequence: u16) {
+        if is_later(sequence, self.sequence) {
+            self.sequence = sequence;
+        }
+    }
+}
+
+fn is_later(sequence: u16, than: u16) -> bool {
+    (1..0x8000).contains(&sequence.wrapping_sub(than))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_micros(millis * 1000)
+    }
+
+    fn packet(ssrc: u32, sequence: u16, timestamp: u32) -> Header {
+        Header {
+            marker: false,
+            payload_type: 8,
+            sequence,
+            timestamp,
+            ssrc,
+            len: 12,
+        }
+    }
+
+    fn numbers(ssrc: u32, sequence: u16, timestamp: u32, marker: bool) -> Numbers {
+        Numbers {
+            ssrc,
+            sequence,
+            timestamp,
+            marker,
+        }
+    }
+
+    #[test]
+    fn a_sound_goes_on_where_the_relay_was_and_back_again() {
+        let mut outgoing = Outgoing::default();
+        assert!(!outgoing.is_owned());
+        outgoing.passed(7, &packet(7, 65_535, 1_000), Some(8_000), at(0));
+        outgoing.passed(7, &packet(7, 65_534, 840), Some(8_000), at(1));
+        assert_eq!(outgoing.sound(99, 160, at(100)), numbers(7, 0, 1_800, true));
+        assert_eq!(outgoing.sound(99, 160, at(121)), numbers(7, 1, 1_960, false));
+        assert!(outgoing.is_owned());
+        // the bridged leg went on meanwhile
+        let relay = |outgoing: &mut Outgoing, sequence, timestamp, now| {
+            outgoing.relay(&packet(7, sequence, timestamp), false, Some(8_000), now)
+        };
+        assert_eq!(
+            relay(&mut outgoing, 50, 9_000, at(141)),
+            Some(numbers(7, 2, 2_120, true))
+        );
+        assert_eq!(
+            relay(&mut outgoing, 52, 9_320, at(181)),
+            Some(numbers(7, 4, 2_440, false))
+        );
+        assert_eq!(
+            relay(&mut outgoing, 51, 9_160, at(182)),
+            Some(numbers(7, 3, 2_280, false))
+        );
+        assert_eq!(relay(&mut outgoing, 49, 8_840, at(183)), None, "from before the sound");
+        assert_eq!(outgoing.sound(99, 160, at(201)), numbers(7, 5, 2_600, true));
+    }
+
+    #[test]
+    fn another_source_is_still_our_stream() {
+        let mut outgoing = Outgoing::default();
+        let first = outgoing.sound(99, 160, at(0));
+        assert!(first.ssrc == 99 && first.marker && first.sequence < 0x8000);
+        let other = outgoing
+            .relay(&packet(1, 9, 77), true, Some(8_000), at(20))
+            .expect("in time");
+        assert_eq!(
+            other,
+            numbers(
+                99,
+                first.sequence.wrapping_add(1),
+                first.timestamp.wrapping_add(160),
+                true
+            )
+        );
+        let third = outgoing
+            .relay(&packet(2, 3, 5), true, Some(8_000), at(30))
+            .expect("in time");
+        assert_eq!((third.sequence, third.marker), (first.sequence.wrapping_add(2), true));
+        assert_eq!(
+            third.timestamp,
+            first.timestamp.wrapping_add(320),
+            "never less than a packet"
+        );
+    }
+
+    #[test]
+    fn an_event_keeps_its_timestamp() {
+        let mut outgoing = Outgoing::default();
+        outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(0));
+        assert_eq!(outgoing.event(99, true, at(20)), numbers(7, 11, 1_160, true));
+        assert_eq!(outgoing.event(99, false, at(40)), numbers(7, 12, 1_160, false));
+        assert_eq!(
+            outgoing.event(99, true, at(120)),
+            numbers(7, 13, 1_960, true),
+            "the next one"
+        );
+        outgoing.pause();
+        assert_eq!(outgoing.sound(99, 160, at(220)), numbers(7, 14, 2_760, true));
+    }
+
+    #[test]
+    fn relaying_is_what_came_lately() {
+        let mut outgoing = Outgoing::default();
+        assert!(!outgoing.is_relaying(at(0)));
+        outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(10));
+        assert!(outgoing.is_relaying(at(69)) && !outgoing.is_relaying(at(70)));
+    }
+}
