@@ -42,7 +42,7 @@ pub enum Encoder {
     /// Remembers nothing.
     G711(Law),
     /// Remembers the frames before.
-    G722(g722::Encoder),
+    G722(Box<g722::Encoder>),
 }
 
 impl Encoder {
@@ -51,7 +51,7 @@ impl Encoder {
         match codec {
             Speech::Pcmu => Encoder::G711(Law::Mu),
             Speech::Pcma => Encoder::G711(Law::A),
-            Speech::G722 => Encoder::G722(g722::Encoder::new()),
+            Speech::G722 => Encoder::G722(Box::default()),
         }
     }
 
@@ -69,7 +69,7 @@ pub enum Decoder {
     /// Remembers nothing.
     G711(Law),
     /// Remembers the frames before.
-    G722(g722::Decoder),
+    G722(Box<g722::Decoder>),
 }
 
 impl Decoder {
@@ -78,7 +78,7 @@ impl Decoder {
         match codec {
             Speech::Pcmu => Decoder::G711(Law::Mu),
             Speech::Pcma => Decoder::G711(Law::A),
-            Speech::G722 => Decoder::G722(g722::Decoder::new()),
+            Speech::G722 => Decoder::G722(Box::default()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Gain {
     /// One sample.
     #[inline]
     pub fn of(self, sample: i16) -> i16 {
-        saturated(i32::from(sample) * self.0 >> 12)
+        saturated((i64::from(sample) * i64::from(self.0)) >> 12)
     }
 
     /// A frame in place.
@@ -132,8 +132,8 @@ pub fn mix(frame: &mut [i16], other: &[i16]) {
     }
 }
 
-fn saturated(value: i32) -> i16 {
-    value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+fn saturated(value: i64) -> i16 {
+    value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }
 
 #[cfg(test)]
@@ -166,6 +166,7 @@ mod tests {
         let mut frame = [1_000, -1_000, 20_000, -20_000];
         Gain::decibels(6.0206).apply(&mut frame);
         assert_eq!(frame, [2_000, -2_000, i16::MAX, i16::MIN]);
+        assert_eq!(Gain::decibels(40.0).of(i16::MIN), i16::MIN);
         Gain::decibels(-6.0206).apply(&mut frame);
         assert_eq!(frame[..2], [1_000, -1_000]);
         mix(&mut frame, &[1, 2, i16::MAX, i16::MIN]);
