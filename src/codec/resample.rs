@@ -215,8 +215,8 @@ mod tests {
             (8_000, 16_000),
             (22_050, 16_000),
         ] {
-            let samples = resample(&tone(1_000.0, from, from as usize / 2), from, to);
-            assert_eq!(samples.len(), to as usize / 2, "{from} to {to}");
+            let samples = resample(&tone(1_000.0, from, from as usize), from, to);
+            assert_eq!(samples.len(), to as usize, "{from} to {to}");
             let middle = &samples[to as usize / 10..to as usize * 4 / 10];
             let (heard, all) = (Detector::new(1_000.0, to).level(middle), level(middle));
             assert!(
