@@ -1,4 +1,5 @@
 //! Applications that steer calls.
 
 pub mod outbound;
+pub mod sounds;
 pub mod websocket;

@@ -1,0 +1,159 @@
+//! Text to speech by a synthesiser of this machine, as a child process.
+
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// The program; it reads the text from its standard input and writes a wav.
+const PROGRAM: &str = "espeak-ng";
+/// Bytes of text.
+const LONGEST: usize = 4_096;
+
+/// A text to be spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    text: String,
+    voice: String,
+}
+
+/// Why a text can't be spoken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpeechFault {
+    #[error("the text is empty")]
+    Empty,
+    #[error("the text has {bytes} bytes, more than {LONGEST}")]
+    TooLong { bytes: usize },
+    #[error("{0:?} is no voice or language")]
+    Voice(String),
+    #[error("{PROGRAM} is not installed on this machine")]
+    NotInstalled,
+    #[error("{PROGRAM} could not be run: {0}")]
+    NotRun(std::io::ErrorKind),
+    #[error("{PROGRAM} failed: {0}")]
+    Failed(String),
+    #[error("{PROGRAM} took longer than {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("{PROGRAM} wrote more than {0} bytes")]
+    TooMuch(usize),
+}
+
+impl Spoken {
+    /// `voice` as the synthesiser names it, else the language (`en-US`).
+    pub fn new(text: &str, voice: Option<&str>, language: &str) -> Result<Spoken, SpeechFault> {
+        let voice = voice.unwrap_or(language);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
+        // it becomes an argument: never an option of the program
+        if voice.is_empty() || voice.len() > 40 || voice.starts_with('-') || !voice.chars().all(allowed) {
+            return Err(SpeechFault::Voice(voice.chars().take(40).collect()));
+        }
+        if text.trim().is_empty() {
+            return Err(SpeechFault::Empty);
+        }
+        if text.len() > LONGEST {
+            return Err(SpeechFault::TooLong { bytes: text.len() });
+        }
+        Ok(Spoken {
+            text: text.to_owned(),
+            voice: voice.to_ascii_lowercase(),
+        })
+    }
+
+    /// Names it in the cache; no place of a file or URL looks alike.
+    pub(super) fn key(&self) -> String {
+        format!("say:{}:{}", self.voice, self.text)
+    }
+
+    /// The wav. The child ends with the wait for it.
+    pub(super) async fn speak(&self, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        self.speak_by(PROGRAM, patience, most).await
+    }
+
+    async fn speak_by(&self, program: &str, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        let run = async {
+            let mut child = Command::new(program)
+                .args(["--stdout", "--stdin", "-v", &self.voice])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .map_err(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => SpeechFault::NotInstalled,
+                    kind => SpeechFault::NotRun(kind),
+                })?;
+            let failed = |error: std::io::Error| SpeechFault::NotRun(error.kind());
+            let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+            let write = async {
+                if let Some(mut input) = input {
+                    // a child that ends before it has read everything says why by its status
+                    let written = input.write_all(self.text.as_bytes()).await;
+                    tracing::trace!(?written, "text for the synthesiser");
+                }
+            };
+            let (mut wave, mut said) = (Vec::new(), Vec::new());
+            let read = async {
+                match output {
+                    Some(output) => output.take(most as u64 + 1).read_to_end(&mut wave).await,
+                    None => Ok(0),
+                }
+            };
+            let listen = async {
+                match errors {
+                    Some(errors) => errors.take(1_000).read_to_end(&mut said).await,
+                    None => Ok(0),
+                }
+            };
+            let ((), read, listened) = tokio::join!(write, read, listen);
+            read.and(listened).map_err(failed)?;
+            if wave.len() > most {
+                return Err(SpeechFault::TooMuch(most));
+            }
+            let status = child.wait().await.map_err(failed)?;
+            if !status.success() {
+                let said = String::from_utf8_lossy(&said);
+                let line = said.lines().next().unwrap_or_default().trim();
+                return Err(SpeechFault::Failed(format!("{status} {line}").trim().to_owned()));
+            }
+            Ok(wave)
+        };
+        match timeout(patience, run).await {
+            Ok(result) => result,
+            Err(_) => Err(SpeechFault::TimedOut(patience)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_voices_are_checked() {
+        let fault = |text: &str, voice| Spoken::new(text, voice, "en-US").err();
+        assert_eq!(fault("Hello", None), None);
+        assert_eq!(fault("  ", None), Some(SpeechFault::Empty));
+        assert_eq!(
+            fault(&"x".repeat(5_000), None),
+            Some(SpeechFault::TooLong { bytes: 5_000 })
+        );
+        for voice in ["", "-w/etc/x", "../en", "a b"] {
+            assert_eq!(
+                fault("Hello", Some(voice)),
+                Some(SpeechFault::Voice(voice.into())),
+                "{voice}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named_and_a_failing_one_too() {
+        let spoken = Spoken::new("Hello", None, "en").expect("a text");
+        let patience = Duration::from_secs(10);
+        let missing = spoken.speak_by("portcullis-no-such-program", patience, 1_000).await;
+        assert_eq!(missing, Err(SpeechFault::NotInstalled));
+        let failing = spoken.speak_by("false", patience, 1_000).await;
+        assert!(matches!(failing, Err(SpeechFault::Failed(_))), "{failing:?}");
+    }
+}
