@@ -117,6 +117,7 @@ fn leg(peer: IpAddr, port: u16, security: Security) -> LegConfig {
             clock_rate: 8_000,
             kind: PayloadKind::Audio,
             relay_as: Some(0),
+            recode: None,
         }],
         packet_time: Duration::from_millis(20),
         voice: None,

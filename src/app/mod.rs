@@ -1,8 +1,9 @@
-//! Applications that steer calls: their verbs and wire JSON, and the ways to their servers.
+//! Applications that steer calls: their verbs and wire JSON, the ways to their servers, and the sounds that they name.
 //!
 //! In: the JSON that an application answers with. Out: typed [`verb::Verb`]s, or a [`verb::PayloadError`] that names the
-//! place and the nearest name; [`command`]s for calls that run or are to be placed; and the JSON that an application is
-//! told ([`payload`]). `gather` and `pattern` are what keys are collected by. These are pure; [`outbound`] and [`websocket`] touch the network.
+//! place and the nearest name; what is wanted of a running call ([`command`]); and the JSON that an application is told
+//! ([`payload`]). `gather` and `pattern` are what keys are collected by. These are pure; [`outbound`], [`websocket`] and
+//! [`sounds`] touch the network, files and processes.
 
 pub mod command;
 pub mod gather;

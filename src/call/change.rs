@@ -11,7 +11,7 @@ use super::leg_media::{LegMedia, description_of};
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format, Session};
+use crate::sdp::{self, Direction, Format, NegotiatedFormat, Session};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::session_timer::{Refresher, SessionTimerAnswer, SessionTimerOffer, answer, parse_seconds};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
@@ -206,15 +206,18 @@ impl Call {
         let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
         let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media)
             .map_err(|refusal| refusal.to_string())?;
-        let all_heard = settled
+        let is_heard = |known: &NegotiatedFormat| carried.formats.iter().any(|format| format.same_codec(&known.format));
+        let mut speech = settled
             .formats
             .iter()
-            .filter(|known| !known.format.codec.is_auxiliary())
-            .all(|known| carried.formats.iter().any(|format| format.same_codec(&known.format)));
-        if all_heard && carried.direction == settled.direction {
+            .filter(|known| !known.format.codec.is_auxiliary());
+        // legs that are recoded already go on so
+        let recoded = leg.media.recodes(&partner.media) && !speech.clone().any(is_heard);
+        if (recoded || speech.all(is_heard)) && carried.direction == settled.direction {
             return Ok(Consequence::None);
         }
-        Ok(Consequence::Offer(carried.formats, carried.direction))
+        let formats = if recoded { settled.formats() } else { carried.formats };
+        Ok(Consequence::Offer(formats, carried.direction))
     }
 
     /// Offers the other leg what the late answer of `index` allows, where it has settled more.

@@ -130,6 +130,20 @@ impl LegMedia {
         }
     }
 
+    /// True when what is settled here and on the other leg has no speech codec in common.
+    pub fn recodes(&self, other: &LegMedia) -> bool {
+        let (Some(here), Some(there)) = (&self.negotiated, &other.negotiated) else {
+            return false;
+        };
+        let mut speech = here.formats.iter().filter(|known| !known.format.codec.is_auxiliary());
+        !speech.any(|known| {
+            there
+                .formats
+                .iter()
+                .any(|format| format.format.same_codec(&known.format))
+        })
+    }
+
     /// The name of the codec in use.
     pub fn codec(&self) -> Option<String> {
         Some(self.negotiated.as_ref()?.speech()?.format.codec.name().to_owned())
@@ -146,7 +160,11 @@ impl LegMedia {
             true => media::Latch::NatOnce { window: NAT_WINDOW },
             false => media::Latch::Signalled,
         };
-        Some(media::LegConfig::negotiated(negotiated, &map, latch))
+        let config = media::LegConfig::negotiated(negotiated, &map, latch);
+        Some(match other.and_then(|other| other.negotiated.as_ref()) {
+            Some(other) => config.recoding(other),
+            None => config,
+        })
     }
 }
 

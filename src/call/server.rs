@@ -70,6 +70,11 @@ impl Server {
         })
     }
 
+    /// The application's own hook: what is named without a server lies there.
+    pub fn hook(&self) -> &HookUrl {
+        &self.caller.hook
+    }
+
     /// Asks; the answer comes out of [`Server::heard`].
     pub fn ask(&mut self, ask: u32, kind: Kind, hook: &Hook, properties: Properties) {
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {

@@ -2,6 +2,7 @@
 //!
 //! PCM is `i16`, mono, at the codec's rate. Nothing allocates per frame.
 
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod resample;

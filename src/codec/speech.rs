@@ -37,56 +37,36 @@ impl Speech {
     }
 }
 
-/// Encodes one stream.
-pub enum Encoder {
-    /// Remembers nothing.
-    G711(Law),
-    /// Remembers the frames before.
-    G722(Box<g722::Encoder>),
+/// Encodes one stream, whatever the codec of its packets is.
+#[derive(Default)]
+pub struct Encoder {
+    g722: g722::Encoder,
 }
 
 impl Encoder {
-    /// Starts a stream.
-    pub fn new(codec: Speech) -> Encoder {
-        match codec {
-            Speech::Pcmu => Encoder::G711(Law::Mu),
-            Speech::Pcma => Encoder::G711(Law::A),
-            Speech::G722 => Encoder::G722(Box::default()),
-        }
-    }
-
     /// Encodes while `bytes` has room; returns the bytes written.
-    pub fn encode(&mut self, samples: &[i16], bytes: &mut [u8]) -> usize {
-        match self {
-            Encoder::G711(law) => law.encode(samples, bytes),
-            Encoder::G722(encoder) => encoder.encode(samples, bytes),
+    pub fn encode(&mut self, codec: Speech, samples: &[i16], bytes: &mut [u8]) -> usize {
+        match codec {
+            Speech::Pcmu => Law::Mu.encode(samples, bytes),
+            Speech::Pcma => Law::A.encode(samples, bytes),
+            Speech::G722 => self.g722.encode(samples, bytes),
         }
     }
 }
 
-/// Decodes one stream.
-pub enum Decoder {
-    /// Remembers nothing.
-    G711(Law),
-    /// Remembers the frames before.
-    G722(Box<g722::Decoder>),
+/// Decodes one stream, whatever the codec of its packets is.
+#[derive(Default)]
+pub struct Decoder {
+    g722: g722::Decoder,
 }
 
 impl Decoder {
-    /// Starts a stream.
-    pub fn new(codec: Speech) -> Decoder {
-        match codec {
-            Speech::Pcmu => Decoder::G711(Law::Mu),
-            Speech::Pcma => Decoder::G711(Law::A),
-            Speech::G722 => Decoder::G722(Box::default()),
-        }
-    }
-
     /// Decodes while `samples` has room; returns the samples written.
-    pub fn decode(&mut self, bytes: &[u8], samples: &mut [i16]) -> usize {
-        match self {
-            Decoder::G711(law) => law.decode(bytes, samples),
-            Decoder::G722(decoder) => decoder.decode(bytes, samples),
+    pub fn decode(&mut self, codec: Speech, bytes: &[u8], samples: &mut [i16]) -> usize {
+        match codec {
+            Speech::Pcmu => Law::Mu.decode(bytes, samples),
+            Speech::Pcma => Law::A.decode(bytes, samples),
+            Speech::G722 => self.g722.decode(bytes, samples),
         }
     }
 }
@@ -144,14 +124,14 @@ mod tests {
     #[test]
     fn each_codec_keeps_a_tone_and_the_length() {
         for codec in [Speech::Pcmu, Speech::Pcma, Speech::G722] {
-            let (mut encoder, mut decoder) = (Encoder::new(codec), Decoder::new(codec));
+            let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
             let samples = 160 * codec.samples_per_byte();
             let mut sine = Sine::new(1_000.0, -15.0, codec.sample_rate());
             let (mut frame, mut bytes, mut heard) = (vec![0; samples], [0; 160], vec![0; samples]);
             for _ in 0..10 {
                 sine.fill(&mut frame);
-                assert_eq!(encoder.encode(&frame, &mut bytes), 160);
-                assert_eq!(decoder.decode(&bytes, &mut heard), samples);
+                assert_eq!(encoder.encode(codec, &frame, &mut bytes), 160);
+                assert_eq!(decoder.decode(codec, &bytes, &mut heard), samples);
             }
             let level = Detector::new(1_000.0, codec.sample_rate()).level(&heard);
             assert!((level + 15.0).abs() < 1.0, "{codec:?} {level}");

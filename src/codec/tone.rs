@@ -35,10 +35,16 @@ impl Sine {
     }
 }
 
-/// The two frequencies of a DTMF digit in Hz, low and high (ITU-T Q.23); letters in either case.
+const LOW: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
+const HIGH: [f64; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
+
+/// The frequencies of DTMF in Hz: rows and columns of the keypad (ITU-T Q.23).
+pub(super) fn dtmf_groups() -> ([f64; 4], [f64; 4]) {
+    (LOW, HIGH)
+}
+
+/// The two frequencies of a DTMF digit in Hz, low and high; letters in either case.
 pub fn dtmf(digit: char) -> Option<(f64, f64)> {
-    const LOW: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
-    const HIGH: [f64; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
     let place = "123A456B789C*0#D".find(digit.to_ascii_uppercase())?;
     Some((*LOW.get(place / 4)?, *HIGH.get(place % 4)?))
 }
@@ -103,6 +109,11 @@ impl Detector {
 pub fn level(frame: &[i16]) -> f64 {
     let sum: f64 = frame.iter().map(|sample| f64::from(*sample).powi(2)).sum();
     decibels(sum / frame.len().max(1) as f64)
+}
+
+/// The level of two signals together.
+pub(super) fn decibels_of(one: f64, other: f64) -> f64 {
+    10.0 * (10f64.powf(one / 10.0) + 10f64.powf(other / 10.0)).log10()
 }
 
 fn decibels(mean_square: f64) -> f64 {

@@ -7,6 +7,15 @@ use tokio::sync::mpsc;
 /// Where a leg's owner listens. Bounded: what a full queue refuses is counted and gone, the worker never waits.
 pub type MediaEvents = mpsc::Sender<MediaEvent>;
 
+/// How a digit came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigitSource {
+    /// As an event (RFC 4733).
+    Event,
+    /// As tones in the audio; only on legs that were told to listen ([`MediaPlane::listen_in_band`](super::MediaPlane)).
+    InBand,
+}
+
 /// Something happened on a leg. Rare by construction: nothing here is told once per packet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MediaEvent {
@@ -30,7 +39,7 @@ pub enum MediaEvent {
         /// The leg.
         leg: LegId,
     },
-    /// A digit was pressed (RFC 4733). It was relayed as well.
+    /// A digit was pressed and released. It was relayed as well.
     Dtmf {
         /// The leg.
         leg: LegId,
@@ -38,6 +47,8 @@ pub enum MediaEvent {
         digit: char,
         /// How long it was held.
         duration: Duration,
+        /// How it came.
+        source: DigitSource,
     },
     /// A sound ended; told exactly once for each [`Play`](super::Play) that a leg was given.
     Played {

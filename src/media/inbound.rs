@@ -1,10 +1,11 @@
 //! Judging what arrives on a leg: verified, or from where it must come from, before anything else is believed.
 
-use super::PayloadKind;
+use super::converter::Converter;
 use super::latch::Fit;
 use super::leg::{Channel, Leg, MAX_PACKET};
 use super::reports;
 use super::stats::{Dropped, WorkerStats};
+use super::{DigitSource, PayloadKind};
 use crate::codec::speech::Speech;
 use crate::moment::Moment;
 use crate::rtp::demux::Protocol;
@@ -162,9 +163,17 @@ impl Leg {
             let digit = self
                 .digits
                 .packet(header.marker, timestamp, clock_rate, content.payload(), now);
-            if let Some(digit) = digit {
-                self.tell_digit(digit, totals);
+            if let Some(ear) = &mut self.ear {
+                ear.event();
             }
+            if let Some(digit) = digit {
+                self.tell_digit(digit, DigitSource::Event, totals);
+            }
+        }
+        if let (Some(ear), PayloadKind::Speech(codec)) = (&mut self.ear, payload.kind)
+            && let Some(digit) = ear.hear(codec, content.payload(), now)
+        {
+            self.tell_digit(digit, DigitSource::InBand, totals);
         }
         let dropped = &mut self.stats.received.dropped;
         if self.muted {
@@ -179,12 +188,29 @@ impl Leg {
             dropped.payload += 1;
             return None;
         };
+        let payload_range = content.payload_range();
+        let payload_len = payload_range.len();
         let clock_rate = (!is_event).then_some(payload.clock_rate);
-        let speech = match payload.kind {
+        let mut speech = match payload.kind {
             PayloadKind::Speech(speech) => Some(speech),
             PayloadKind::Audio | PayloadKind::TelephoneEvent => None,
         };
-        let payload_len = content.payload().len();
+        if let Some(target) = payload.recode {
+            let recoded = match (speech, &mut self.converter, packet.get_mut(payload_range)) {
+                (Some(from), Some(converter), Some(bytes)) => {
+                    if begins {
+                        **converter = Converter::default();
+                    }
+                    converter.run(from, target, bytes)
+                }
+                _ => false,
+            };
+            if !recoded {
+                dropped.payload += 1;
+                return None;
+            }
+            speech = Some(target);
+        }
         Some(Onward {
             peer,
             len,

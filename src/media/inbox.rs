@@ -25,6 +25,7 @@ pub(super) enum Command {
     SendDigits(LegId, Box<SendDigits>),
     Boost(LegId, Option<Gain>),
     Mute(LegId, bool),
+    ListenInBand(LegId, bool),
     Close(LegId),
     Stop,
 }

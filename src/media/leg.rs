@@ -1,7 +1,9 @@
 //! One leg: its sockets, what was negotiated and what was learnt. A leg knows no other leg and no worker.
 //! Its packet path is in `inbound` (judging what arrives) and `outbound` (sending).
 
+use super::converter::Converter;
 use super::dtmf::{Digit, DigitWatch};
+use super::ear::Ear;
 use super::latch::{PlainStream, Source};
 use super::life::Life;
 use super::outgoing::Outgoing;
@@ -10,7 +12,9 @@ use super::reports::{self, Reports};
 use super::socket::Sockets;
 use super::speaker::Speaker;
 use super::stats::WorkerStats;
-use super::{Dropped, Latch, LegConfig, LegId, MediaEvent, MediaEvents, MediaStats, RemoteRtcp, RtcpPort, Security};
+use super::{
+    DigitSource, Dropped, Latch, LegConfig, LegId, MediaEvent, MediaEvents, MediaStats, RemoteRtcp, RtcpPort, Security,
+};
 use crate::moment::Moment;
 use crate::srtp::SrtpError;
 use std::net::{SocketAddr, UdpSocket};
@@ -46,6 +50,10 @@ pub(super) struct Leg {
     /// XORed into the SSRC of what we send: not 0 where a source repeats sequence numbers under a key of ours.
     pub(super) ssrc_mask: u32,
     pub(super) stats: MediaStats,
+    /// Where something received must be recoded for the bridged leg.
+    pub(super) converter: Option<Box<Converter>>,
+    /// Listens for digits as tones.
+    pub(super) ear: Option<Box<Ear>>,
     pub(super) outgoing: Outgoing,
     /// While the leg says something by itself, or since it did.
     pub(super) speaker: Option<Box<Speaker>>,
@@ -83,6 +91,8 @@ impl Leg {
             digits: DigitWatch::default(),
             ssrc_mask: 0,
             stats: MediaStats::default(),
+            converter: None,
+            ear: None,
             outgoing: Outgoing::default(),
             speaker: None,
             muted: false,
@@ -131,12 +141,13 @@ impl Leg {
         }
     }
 
-    pub(super) fn tell_digit(&self, digit: Digit, totals: &mut WorkerStats) {
+    pub(super) fn tell_digit(&self, digit: Digit, source: DigitSource, totals: &mut WorkerStats) {
         self.tell(
             MediaEvent::Dtmf {
                 leg: self.id,
                 digit: digit.sign,
                 duration: digit.duration,
+                source,
             },
             totals,
         );
@@ -156,6 +167,8 @@ impl Leg {
             _ => None,
         };
         let receives = config.direction.receives();
+        let recodes = config.payloads.iter().any(|payload| payload.recode.is_some());
+        self.converter = recodes.then(|| self.converter.take().unwrap_or_default());
         let waits_anew = match &mut self.settled {
             Some(settled) => {
                 if !same_keys(&settled.config.security, &config.security) {
@@ -207,7 +220,10 @@ impl Leg {
         totals: &mut WorkerStats,
     ) {
         if let Some(digit) = self.digits.overdue(now) {
-            self.tell_digit(digit, totals);
+            self.tell_digit(digit, DigitSource::Event, totals);
+        }
+        if let Some(digit) = self.ear.as_mut().and_then(|ear| ear.overdue(now)) {
+            self.tell_digit(digit, DigitSource::InBand, totals);
         }
         if self
             .settled

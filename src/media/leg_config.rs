@@ -79,14 +79,9 @@ impl LegConfig {
                         .speech()
                         .map_or(PayloadKind::Audio, PayloadKind::Speech),
                 },
+                recode: None,
                 relay_as: relay.get(usize::from(number)).copied().filter(|number| *number != DROP),
             }
-        });
-        let voice = media.formats.iter().find_map(|negotiated| {
-            Some(Voice {
-                codec: negotiated.format.speech()?,
-                number: negotiated.send,
-            })
         });
         let events = media
             .telephone_event()
@@ -98,10 +93,32 @@ impl LegConfig {
             security,
             payloads: payloads.collect(),
             packet_time: Duration::from_millis(u64::from(media.ptime)),
-            voice,
+            voice: voice(media),
             events: events.map(|event| event.send),
         }
     }
+
+    /// Recodes what the bridged leg did not negotiate to the first codec that it did, where both can be decoded here.
+    pub fn recoding(mut self, bridged: &Negotiated) -> LegConfig {
+        let Some(voice) = voice(bridged) else { return self };
+        for payload in &mut self.payloads {
+            if payload.relay_as.is_none() && matches!(payload.kind, PayloadKind::Speech(_)) {
+                payload.relay_as = Some(voice.number);
+                payload.recode = Some(voice.codec);
+            }
+        }
+        self
+    }
+}
+
+/// The first format that we can encode.
+fn voice(media: &Negotiated) -> Option<Voice> {
+    media.formats.iter().find_map(|negotiated| {
+        Some(Voice {
+            codec: negotiated.format.speech()?,
+            number: negotiated.send,
+        })
+    })
 }
 
 /// A codec that we encode, under the number that the peer receives it.
@@ -167,6 +184,8 @@ pub struct Payload {
     pub kind: PayloadKind,
     /// Its number on the bridged leg; None: it ends here.
     pub relay_as: Option<u8>,
+    /// What it becomes on the way there, where it can be decoded here; None: it passes as it is.
+    pub recode: Option<Speech>,
 }
 
 /// What a payload type carries, as far as the relay cares.
@@ -249,6 +268,10 @@ mod tests {
                 latch: Latch::Signalled
             }
         );
+        let recoding = config.clone().recoding(&b);
+        assert_eq!(relayed(&recoding), [(8, Some(8)), (101, Some(100)), (0, Some(8))]);
+        let recoded: Vec<_> = recoding.payloads.iter().map(|p| p.recode).collect();
+        assert_eq!(recoded, [None, None, Some(Speech::Pcma)]);
         let back = LegConfig::negotiated(&b, &payload_map(&b, &a), Latch::Signalled);
         assert_eq!(relayed(&back), [(8, Some(8)), (97, Some(96))]);
         let mux = Negotiated {

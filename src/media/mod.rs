@@ -13,7 +13,9 @@
 //! A leg is one value with its sockets and contexts, so that it can move to another worker by message. Taps and
 //! recorders will tick from the worker's wheel; none exists yet.
 
+mod converter;
 mod dtmf;
+mod ear;
 mod epoll;
 mod error;
 mod event;
@@ -43,7 +45,7 @@ mod wheel;
 mod worker;
 
 pub use error::MediaError;
-pub use event::{MediaEvent, MediaEvents};
+pub use event::{DigitSource, MediaEvent, MediaEvents};
 pub use keys::SendDigits;
 pub use leg_config::{Latch, LegConfig, LegId, Payload, PayloadKind, RemoteRtcp, Security, Voice};
 pub use plane::{MediaLeg, MediaPlane, OpenSpec};

@@ -279,6 +279,11 @@ impl MediaPlane {
         self.command(leg, Command::Mute(leg, muted))
     }
 
+    /// Looks for digits as tones in what the leg's peer says, too. Where the peer sends events, only they count.
+    pub fn listen_in_band(&self, leg: LegId, on: bool) -> Result<(), MediaError> {
+        self.command(leg, Command::ListenInBand(leg, on))
+    }
+
     /// Tells a leg's events to another owner from now on (transfer, Replaces).
     pub fn hand_over(&self, leg: LegId, events: MediaEvents) -> Result<(), MediaError> {
         self.command(leg, Command::HandOver(leg, events))

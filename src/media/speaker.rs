@@ -6,16 +6,14 @@ use super::play::{Over, Player};
 use super::sound::units;
 use super::stats::WorkerStats;
 use super::{CannotSend, Ending, LegConfig, MediaEvent, Play, SendDigits, Voice};
-use crate::codec::g711::Law;
-use crate::codec::g722;
-use crate::codec::speech::{Gain, Speech, mix};
+use crate::codec::speech::{Decoder, Encoder, Gain, Speech, mix};
 use crate::codec::tone::{DigitTone, dtmf};
 use crate::moment::Moment;
 use crate::rtp::packet::{FIXED_HEADER, Header};
 use std::time::Duration;
 
 /// Longest frame, 120 ms at 16 kHz: longer packets of the bridged leg pass as they are.
-const FRAME: usize = 1_920;
+pub(super) const FRAME: usize = 1_920;
 
 /// The state of what a leg says.
 #[derive(Default)]
@@ -24,8 +22,8 @@ pub(super) struct Speaker {
     keys: Option<Keys>,
     tone: Option<(char, DigitTone)>,
     boost: Option<Gain>,
-    encoder: g722::Encoder,
-    decoder: g722::Decoder,
+    encoder: Encoder,
+    decoder: Decoder,
     /// The leg is in the worker's pacer.
     pub paced: bool,
 }
@@ -50,7 +48,7 @@ impl Speaker {
         let (Some(frame), Some(sound)) = (frame.get_mut(..count), sound.get_mut(..count)) else {
             return;
         };
-        self.decode(codec, payload, frame);
+        self.decoder.decode(codec, payload, frame);
         if let Some(boost) = self.boost {
             boost.apply(frame);
         }
@@ -58,23 +56,7 @@ impl Speaker {
             player.fill(codec, sound);
             mix(frame, sound);
         }
-        self.encode(codec, frame, payload);
-    }
-
-    fn decode(&mut self, codec: Speech, bytes: &[u8], frame: &mut [i16]) {
-        match codec {
-            Speech::Pcmu => Law::Mu.decode(bytes, frame),
-            Speech::Pcma => Law::A.decode(bytes, frame),
-            Speech::G722 => self.decoder.decode(bytes, frame),
-        };
-    }
-
-    fn encode(&mut self, codec: Speech, frame: &[i16], bytes: &mut [u8]) {
-        match codec {
-            Speech::Pcmu => Law::Mu.encode(frame, bytes),
-            Speech::Pcma => Law::A.encode(frame, bytes),
-            Speech::G722 => self.encoder.encode(frame, bytes),
-        };
+        self.encoder.encode(codec, frame, payload);
     }
 
     /// Audio of a digit, going on from the last frame of the same digit.
@@ -279,7 +261,7 @@ impl Leg {
         let Some(payload) = buffer.get_mut(FIXED_HEADER..FIXED_HEADER + count) else {
             return;
         };
-        speaker.encode(voice.codec, frame, payload);
+        speaker.encoder.encode(voice.codec, frame, payload);
         let numbers = self.outgoing.sound(self.reports.ssrc(), count as u32, now);
         let clock_rate = Some(Speech::CLOCK_RATE);
         self.send_own(numbers, voice.number, clock_rate, count, buffer, now, totals);

@@ -226,6 +226,11 @@ impl Worker {
                         leg.muted = muted;
                     }
                 }
+                Command::ListenInBand(id, on) => {
+                    if let Some(leg) = self.find(id) {
+                        leg.ear = on.then(|| leg.ear.take().unwrap_or_default());
+                    }
+                }
                 Command::Stats(id, answer) => {
                     // dropping the answer says that there is no such leg; a caller that went away needs none
                     if let Some(leg) = self.find(id)

@@ -153,7 +153,7 @@ fn changed(offered: Protocol, audio: &Audio) -> Refusal {
     }
 }
 
-/// `formats` under the offerer's numbers.
+/// `formats` under the offerer's numbers; where the offer has none of them, its own that we can recode from and to them.
 fn accepted_formats(profile: &LegProfile, audio: &Audio, formats: &[Format]) -> Result<Vec<Format>, Refusal> {
     let mut accepted: Vec<Format> = Vec::new();
     for carried in formats.iter().filter(|format| profile.allows(format)) {
@@ -174,6 +174,14 @@ fn accepted_formats(profile: &LegProfile, audio: &Audio, formats: &[Format]) -> 
             format = format.without_annex_b();
         }
         accepted.push(format);
+    }
+    if accepted.iter().all(|format| format.codec.is_auxiliary()) && formats.iter().any(|f| f.speech().is_some()) {
+        // nothing passes through: what can be recoded here
+        let recodable = audio
+            .formats
+            .iter()
+            .filter(|f| f.speech().is_some() && profile.allows(f));
+        accepted.splice(0..0, recodable.cloned());
     }
     if accepted.iter().all(|format| format.codec.is_auxiliary()) {
         let allowed = formats.iter().map(ToString::to_string).collect();
@@ -314,6 +322,21 @@ mod tests {
             .replace("o=- 7 1 ", "o=- 7 2 ")
             .replace("a=sendrecv", "a=inactive");
         assert_eq!(held.body, expected);
+    }
+
+    #[test]
+    fn an_offer_without_a_shared_codec_is_answered_by_recoding() {
+        let carrier = LegProfile::carrier();
+        let offered = peer("9 101", "RTP/AVP", "a=rtpmap:101 telephone-event/8000\r\n");
+        let pcma = [
+            Format::well_known(8).unwrap(),
+            Format::new(96, crate::sdp::Codec::TelephoneEvent, 8000),
+        ];
+        let answered = answer(&carrier, &mut local(30_000, 1), &offered, &pcma, Direction::SendRecv).unwrap();
+        assert!(answered.body.contains("RTP/AVP 9 101\r\n"), "{}", answered.body);
+        let g729 = [Format::well_known(18).unwrap()];
+        let refused = answer(&carrier, &mut local(30_000, 1), &offered, &g729, Direction::SendRecv);
+        assert!(matches!(refused, Err(Refusal::NothingInCommon { .. })));
     }
 
     #[test]

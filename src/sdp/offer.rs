@@ -75,6 +75,10 @@ pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -
     let audio = carriable(remote_offer, from)?;
     let mut left_out = Vec::new();
     let mut formats = common(audio, from, to, &mut left_out);
+    let recodable = |format: &Format| from.allows(format) && format.speech().is_some();
+    if formats.iter().all(|format| format.codec.is_auxiliary()) && audio.formats.iter().any(recodable) {
+        formats.splice(0..0, recoded(to));
+    }
     if formats.iter().all(|format| format.codec.is_auxiliary()) {
         let allowed = from
             .codecs
@@ -176,6 +180,15 @@ pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], d
         direction,
         rtcp_mux,
     }
+}
+
+/// What the other leg may be offered where nothing of an offer passes through: the codecs that we encode ourselves.
+fn recoded(to: &LegProfile) -> Vec<Format> {
+    let known = |codec: &Codec| {
+        let mut fixed = [0, 8, 9].into_iter().filter_map(Format::well_known);
+        fixed.find(|format| format.codec == *codec && format.speech().is_some())
+    };
+    to.codecs.iter().filter_map(known).collect()
 }
 
 /// The offer's formats that both profiles allow, repeats and orphaned events left out.
@@ -317,6 +330,30 @@ mod tests {
             listed(&formats_without_offer(&teams, &carrier)),
             "8 PCMA/8000, 18 G729/8000"
         );
+    }
+
+    #[test]
+    fn where_nothing_passes_through_what_can_be_recoded_is_offered() {
+        let (mut wide, mut narrow) = (LegProfile::carrier(), LegProfile::carrier());
+        wide.codecs = vec![Codec::G722, Codec::G729];
+        narrow.codecs = vec![Codec::Pcma, Codec::Pcmu];
+        let events = "a=rtpmap:96 telephone-event/8000\r\n";
+        let carried = carry_offer(&audio("9 96", events), &wide, &narrow).unwrap();
+        assert_eq!(
+            listed(&carried.formats),
+            "8 PCMA/8000, 0 PCMU/8000, 101 telephone-event/8000"
+        );
+        // G.729 only passes through
+        assert!(matches!(
+            carry_offer(&audio("18", ""), &wide, &narrow),
+            Err(Refusal::NothingInCommon { .. })
+        ));
+        narrow.codecs = vec![Codec::G729];
+        wide.codecs = vec![Codec::G722];
+        assert!(matches!(
+            carry_offer(&audio("9", ""), &wide, &narrow),
+            Err(Refusal::NothingInCommon { .. })
+        ));
     }
 
     #[test]

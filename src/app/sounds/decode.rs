@@ -1,7 +1,8 @@
-//! wav and mp3, decoded to one channel.
+//! wav and mp3 to a [`Sound`].
 
 use crate::media::Sound;
 use std::io::Cursor;
+use std::time::Duration;
 use symphonia::core::codecs::audio::AudioDecoderOptions;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -9,131 +10,188 @@ use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-/// Longer sounds are refused: decoded they take 48 kB a second.
-const LONGEST_SECONDS: usize = 30 * 60;
-/// Sampling rates that telephony can be made from.
-const RATES: std::ops::RangeInclusive<u32> = 4_000..=192_000;
+/// Why bytes are no sound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeFault {
+    #[error("neither wav nor mp3 ({0})")]
+    Format(String),
+    #[error("no audio that can be decoded ({0})")]
+    Codec(String),
+    #[error("the audio is empty")]
+    Empty,
+    #[error("longer than {} s", .limit.as_secs())]
+    TooLong { limit: Duration },
+    #[error("the sample rate changes within")]
+    RateChanges,
+    #[error("the decoder failed")]
+    Broken,
+}
 
-/// Decodes a whole file. The error says in words what is wrong with it.
-pub(super) fn decode(bytes: Vec<u8>) -> Result<Sound, String> {
-    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
+/// Decodes a whole file to mono; takes its time. Damaged parts are left out.
+pub fn decode(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
+    mend_wave(&mut bytes);
+    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(
             &Hint::new(),
-            stream,
+            source,
             FormatOptions::default(),
             MetadataOptions::default(),
         )
-        .map_err(|error| error.to_string())?;
-    let track = format.default_track(TrackType::Audio).ok_or("it has no audio")?;
+        .map_err(|error| DecodeFault::Format(error.to_string()))?;
+    let none = || DecodeFault::Codec("no audio track".into());
+    let track = format.default_track(TrackType::Audio).ok_or_else(none)?;
+    let id = track.id;
     let parameters = track
         .codec_params
         .as_ref()
         .and_then(|parameters| parameters.audio())
-        .ok_or("it has no audio")?;
+        .ok_or_else(none)?;
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-        .map_err(|error| error.to_string())?;
-    let track = track.id;
-    let mut interleaved: Vec<i16> = Vec::new();
-    let mut samples: Vec<i16> = Vec::new();
-    let mut rate = None;
-    loop {
-        let packet = match format.next_packet() {
-            Ok(Some(packet)) => packet,
-            Ok(None) => break,
-            // A file that was cut off is heard up to there.
-            Err(Error::IoError(_)) if !samples.is_empty() => break,
-            Err(error) => return Err(error.to_string()),
-        };
-        if packet.track_id != track {
+        .map_err(|error| DecodeFault::Codec(error.to_string()))?;
+    let (mut rate, mut samples, mut frames) = (0, Vec::new(), Vec::<f32>::new());
+    // what ends before its header said it would, ends there
+    while let Ok(Some(packet)) = format.next_packet() {
+        if packet.track_id != id {
             continue;
         }
-        let audio = match decoder.decode(&packet) {
-            Ok(audio) => audio,
+        let decoded = match decoder.decode(&packet) {
+            Ok(decoded) => decoded,
             Err(Error::DecodeError(_)) => continue,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(DecodeFault::Codec(error.to_string())),
         };
-        let this = audio.spec().rate();
-        if !RATES.contains(&this) || *rate.get_or_insert(this) != this {
-            return Err(format!("a sampling rate of {this} Hz"));
+        let (packet_rate, channels) = (decoded.spec().rate(), decoded.num_planes().max(1));
+        if rate != 0 && packet_rate != rate {
+            return Err(DecodeFault::RateChanges);
         }
-        let channels = audio.spec().channels().count().max(1);
-        interleaved.resize(audio.samples_interleaved(), 0);
-        audio.copy_to_slice_interleaved(&mut interleaved);
-        samples.extend(interleaved.chunks(channels).map(mixed));
-        if samples.len() > LONGEST_SECONDS * this as usize {
-            return Err(format!("longer than {LONGEST_SECONDS} s"));
+        rate = packet_rate;
+        decoded.copy_to_vec_interleaved(&mut frames);
+        let mono = |frame: &[f32]| {
+            let mean = frame.iter().sum::<f32>() / frame.len() as f32;
+            (mean * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16
+        };
+        samples.extend(frames.chunks_exact(channels).map(mono));
+        if samples.len() as u64 > longest.as_secs().saturating_mul(u64::from(rate)) {
+            return Err(DecodeFault::TooLong { limit: longest });
         }
     }
-    match rate.filter(|_| !samples.is_empty()) {
-        Some(rate) => Ok(Sound::new(&samples, rate)),
-        None => Err("it has no samples".into()),
+    if samples.is_empty() || rate == 0 {
+        return Err(DecodeFault::Empty);
     }
+    Ok(Sound::new(&samples, rate))
 }
 
-/// The mean of all channels.
-fn mixed(frame: &[i16]) -> i16 {
-    let sum: i32 = frame.iter().map(|sample| i32::from(*sample)).sum();
-    let count = i32::try_from(frame.len()).unwrap_or(1).max(1);
-    i16::try_from(sum / count).unwrap_or_default()
+/// A wav that was written to a pipe says that its data is longer than the file: what is there is what counts.
+fn mend_wave(bytes: &mut [u8]) {
+    if bytes.get(..4) != Some(b"RIFF") || bytes.get(8..12) != Some(b"WAVE") {
+        return;
+    }
+    let total = bytes.len();
+    let mut at = 12;
+    while let Some(header) = bytes.get(at..at + 8) {
+        let (Some(kind), Some(length)) = (header.first_chunk::<4>(), header.last_chunk::<4>()) else {
+            return;
+        };
+        let (is_data, length) = (kind == b"data", u32::from_le_bytes(*length) as usize);
+        let begin = at + 8;
+        if is_data && length > total - begin {
+            let (real, whole) = ((total - begin) as u32, total.saturating_sub(8) as u32);
+            bytes[at + 4..begin].copy_from_slice(&real.to_le_bytes());
+            bytes[4..8].copy_from_slice(&whole.to_le_bytes());
+        }
+        let Some(next) = begin.checked_add(length + length % 2) else {
+            return;
+        };
+        if is_data {
+            return;
+        }
+        at = next;
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::codec::tone::Sine;
     use proptest::prelude::*;
-    use std::time::Duration;
 
-    /// A second of a tone as a wav of this rate and number of channels.
-    pub(crate) fn wav(rate: u32, channels: u16) -> Vec<u8> {
-        let frames = rate as usize;
-        let data = frames * usize::from(channels) * 2;
-        let mut bytes = Vec::with_capacity(44 + data);
-        bytes.extend(b"RIFF");
-        bytes.extend((36 + data as u32).to_le_bytes());
-        bytes.extend(b"WAVEfmt ");
-        bytes.extend(16_u32.to_le_bytes());
-        bytes.extend(1_u16.to_le_bytes());
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    /// A wav of 16-bit samples, all channels alike.
+    pub fn wave(samples: &[i16], rate: u32, channels: u16) -> Vec<u8> {
+        let data: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes().repeat(usize::from(channels)))
+            .collect();
+        let mut bytes = b"RIFF".to_vec();
+        bytes.extend((36 + data.len() as u32).to_le_bytes());
+        bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0");
         bytes.extend(channels.to_le_bytes());
         bytes.extend(rate.to_le_bytes());
         bytes.extend((rate * u32::from(channels) * 2).to_le_bytes());
         bytes.extend((channels * 2).to_le_bytes());
-        bytes.extend(16_u16.to_le_bytes());
-        bytes.extend(b"data");
-        bytes.extend((data as u32).to_le_bytes());
-        for frame in 0..frames {
-            let phase = frame as f32 * 440.0 / rate as f32 * std::f32::consts::TAU;
-            for _ in 0..channels {
-                bytes.extend(((phase.sin() * 8_000.0) as i16).to_le_bytes());
-            }
-        }
+        bytes.extend(b"\x10\0data");
+        bytes.extend((data.len() as u32).to_le_bytes());
+        bytes.extend(data);
         bytes
     }
 
+    pub fn tone(rate: u32) -> Vec<i16> {
+        let mut samples = vec![0; rate as usize];
+        Sine::new(1_000.0, -20.0, rate).fill(&mut samples);
+        samples
+    }
+
     #[test]
-    fn a_wav_of_any_rate_is_a_second_long() {
-        for (rate, channels) in [(8_000, 1), (16_000, 2), (44_100, 2), (48_000, 1)] {
-            let sound = decode(wav(rate, channels)).unwrap();
-            assert_eq!(sound.duration(), Duration::from_secs(1), "{rate} {channels}");
+    fn waves_of_any_rate_last_a_second() {
+        for (rate, channels) in [(8_000, 1), (16_000, 2), (22_050, 1), (44_100, 2), (48_000, 1)] {
+            let sound = decode(wave(&tone(rate), rate, channels), LONGEST).expect("decoded");
+            assert_eq!(
+                sound.duration(),
+                Duration::from_secs(1),
+                "{rate} Hz, {channels} channels"
+            );
         }
     }
 
     #[test]
-    fn what_is_no_audio_says_so() {
-        assert!(decode(Vec::new()).is_err());
-        assert!(decode(b"<html>not found</html>".to_vec()).is_err());
-        assert!(decode(wav(8_000, 1)[..44].to_vec()).is_err());
+    fn a_wave_from_a_pipe_and_a_cut_one_have_what_is_there() {
+        let mut piped = wave(&tone(8_000), 8_000, 1);
+        piped[4..8].copy_from_slice(&0x7fff_f024u32.to_le_bytes());
+        piped[40..44].copy_from_slice(&0x7fff_f000u32.to_le_bytes());
+        let whole = decode(piped.clone(), LONGEST).expect("decoded");
+        assert_eq!(whole.duration(), Duration::from_secs(1));
+        piped.truncate(44 + 8_000);
+        let half = decode(piped, LONGEST).expect("decoded");
+        assert_eq!(half.duration(), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_is_no_sound_says_so() {
+        assert!(matches!(
+            decode(b"<html>".repeat(100), LONGEST),
+            Err(DecodeFault::Format(_))
+        ));
+        assert!(decode(Vec::new(), LONGEST).is_err());
+        assert!(decode(wave(&[], 8_000, 1), LONGEST).is_err());
+        let long = wave(&tone(8_000).repeat(11), 8_000, 1);
+        assert_eq!(
+            decode(long, LONGEST).err(),
+            Some(DecodeFault::TooLong { limit: LONGEST })
+        );
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn broken_files_do_no_harm(at in 0_usize..200, byte in any::<u8>(), cut in 0_usize..2_000) {
-            let mut bytes = wav(8_000, 1);
-            bytes[at] = byte;
-            bytes.truncate(16_044 - cut);
-            let _decoded = decode(bytes);
+        fn damage_is_survived(at in 0usize..60, value: u8, cut in 0usize..400) {
+            let mut bytes = wave(&[100; 160], 8_000, 1);
+            bytes[at] = value;
+            bytes.truncate(bytes.len() - cut.min(bytes.len()));
+            if let Ok(sound) = decode(bytes, LONGEST) {
+                prop_assert!(sound.duration() <= LONGEST * 8);
+            }
         }
     }
 }

@@ -1,123 +1,177 @@
-//! Sounds that applications let callers hear: files of the media folder, files of web servers, and spoken text.
+//! Sounds by name: where they lie, how they are fetched and decoded, who has them already.
 //!
-//! In: a [`Source`]. Out: a decoded [`Sound`], kept for the next caller, or a [`SoundError`] that names what to fix. Touches
-//! files, the network through [`HookClient`], and the speech synthesiser's process. Promises: a path stays inside the media
-//! folder; sizes, lengths and times are bounded; what is asked for by many callers at once is fetched once; decoding runs on
-//! threads of its own.
+//! In: what an application wrote (`prompts/hello.wav`, `https://…/music.mp3`) or a text to speak. Out: an `Arc<Sound>` that
+//! any number of legs play, or a [`SoundFault`] that names the place. Touches: files below one folder, application servers
+//! through [`Fetch`], a child process. Promises: a sound is fetched and decoded once while it is in the cache, also when
+//! many ask at the same time; bytes, seconds and the cache are bounded; nothing outside the folder is ever opened;
+//! decoding never runs on a task's thread.
 
 mod cache;
 mod decode;
-mod file;
+mod place;
 mod speech;
+#[cfg(test)]
+mod tests;
 
-use crate::app::outbound::{HookClient, HookUrl};
-use crate::call::Source;
+pub use decode::{DecodeFault, decode};
+pub use place::{Place, PlaceFault};
+pub use speech::{SpeechFault, Spoken};
+
+use self::cache::Cache;
+use super::outbound::{Fetched, HookClient, HookFailure, HookUrl};
 use crate::media::Sound;
-use cache::Cache;
+use std::future::Future;
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of one file.
-const LARGEST_FILE: usize = 20 * 1_024 * 1_024;
-/// For fetching one.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why there is no sound.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SoundError {
-    #[error("{name}: `media_folder` of [application_servers] names no folder, so that no sound can be named by path")]
-    NoFolder { name: String },
-    #[error("{name} leads out of the media folder")]
-    Outside { name: String },
-    #[error("{name}: {why}")]
-    Unreadable { name: String, why: String },
-    #[error("{name} is longer than {most} bytes")]
-    TooLarge { name: String, most: usize },
-    #[error("{name} is no wav or mp3 that can be decoded: {why}")]
-    NotAudio { name: String, why: String },
-    #[error("speech can't be synthesised: {0}")]
-    Speech(String),
+/// Limits and places.
+#[derive(Debug, Clone)]
+pub struct SoundSettings {
+    /// Names without a scheme are below this folder; None: there are no such names.
+    pub folder: Option<PathBuf>,
+    /// Bytes of a file, here or at an application server.
+    pub most_bytes: usize,
+    /// Of decoded audio.
+    pub longest: Duration,
+    /// Bytes of decoded audio that are kept.
+    pub cache_bytes: usize,
+    /// For fetching, and for speaking.
+    pub patience: Duration,
 }
 
-/// Where sounds come from, and those that were heard lately.
-#[derive(Clone)]
+impl Default for SoundSettings {
+    /// 16 MiB and ten minutes a sound, 256 MiB kept, 10 s of patience, no folder.
+    fn default() -> SoundSettings {
+        SoundSettings {
+            folder: None,
+            most_bytes: 16 << 20,
+            longest: Duration::from_secs(600),
+            cache_bytes: 256 << 20,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Brings files of application servers.
+pub trait Fetch: Send + Sync {
+    /// A file of at most `most` bytes within `patience`.
+    fn fetch<'a>(
+        &'a self,
+        url: &'a HookUrl,
+        most: usize,
+        patience: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>>;
+}
+
+impl Fetch for HookClient {
+    fn fetch<'a>(
+        &'a self,
+        url: &'a HookUrl,
+        most: usize,
+        patience: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>> {
+        Box::pin(HookClient::fetch(self, url, most, patience))
+    }
+}
+
+/// Why there is no sound. Every variant but the place's own says which one.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SoundFault {
+    #[error(transparent)]
+    Place(#[from] PlaceFault),
+    #[error("sound {name:?} can't be read: {kind}")]
+    File { name: String, kind: io::ErrorKind },
+    #[error("sound {name:?} leads out of the folder of sounds")]
+    Outside { name: String },
+    #[error("sound {name:?} has {bytes} bytes, more than {limit}")]
+    TooLarge { name: String, bytes: u64, limit: usize },
+    #[error("sound {0}")]
+    Fetch(#[from] HookFailure),
+    #[error("sound {name:?}: {fault}")]
+    Decode { name: String, fault: DecodeFault },
+    #[error("text to speech: {0}")]
+    Speech(#[from] SpeechFault),
+}
+
+/// The sounds of a node.
 pub struct Sounds {
-    folder: Option<PathBuf>,
-    client: HookClient,
-    cache: Arc<Cache>,
+    settings: SoundSettings,
+    fetch: Arc<dyn Fetch>,
+    cache: Cache,
 }
 
 impl Sounds {
-    /// Sounds of this folder, and of web servers through `client`.
-    pub fn new(folder: Option<PathBuf>, client: HookClient) -> Sounds {
+    /// An empty cache.
+    pub fn new(settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Sounds {
         Sounds {
-            folder,
-            client,
-            cache: Arc::default(),
+            cache: Cache::new(settings.cache_bytes),
+            settings,
+            fetch,
         }
     }
 
-    /// The same with another configuration; what was heard is kept.
-    pub fn reconfigured(&self, folder: Option<PathBuf>, client: HookClient) -> Sounds {
-        Sounds {
-            folder,
-            client,
-            cache: self.cache.clone(),
-        }
+    /// The sound at a place.
+    pub async fn at(&self, place: &Place) -> Result<Arc<Sound>, SoundFault> {
+        self.cache.get(place.as_str(), || self.load(place)).await
     }
 
-    /// The sound of a source.
-    pub async fn sound(&self, source: &Source) -> Result<Arc<Sound>, SoundError> {
-        match source {
-            Source::Speech { text, language, voice } => {
-                let voice = speech::Voice {
-                    language: language.clone(),
-                    name: voice.clone(),
-                };
-                let key = format!("speech {voice:?} {text}");
-                self.cache.get(key, || self.speak(text, &voice)).await
-            }
-            Source::Url(url) if url.contains("://") => self.cache.get(url.clone(), || self.fetch(url)).await,
-            Source::Url(path) => {
-                // A file that was changed is another sound.
-                let file = file::find(self.folder.as_deref(), path).await?;
-                self.cache.get(file.key(), || self.read(&file)).await
-            }
-        }
-    }
-
-    async fn speak(&self, text: &str, voice: &speech::Voice) -> Result<Sound, SoundError> {
-        let wav = speech::synthesise(text, voice).await?;
-        decoded("the synthesiser's audio", wav).await
-    }
-
-    async fn fetch(&self, url: &str) -> Result<Sound, SoundError> {
-        let unreadable = |why: String| SoundError::Unreadable {
-            name: url.to_owned(),
-            why,
+    /// A text, spoken.
+    pub async fn spoken(&self, spoken: &Spoken) -> Result<Arc<Sound>, SoundFault> {
+        let speak = || async {
+            let wave = spoken.speak(self.settings.patience, self.settings.most_bytes).await?;
+            self.decoded("text to speech".to_owned(), wave).await
         };
-        let parsed = HookUrl::parse(url, None).map_err(|fault| unreadable(fault.to_string()))?;
-        let fetched = self.client.fetch(&parsed, LARGEST_FILE, PATIENCE).await;
-        let fetched = fetched.map_err(|failure| unreadable(failure.to_string()))?;
-        decoded(url, fetched.bytes.to_vec()).await
+        self.cache.get(&spoken.key(), speak).await
     }
 
-    async fn read(&self, file: &file::Found) -> Result<Sound, SoundError> {
-        let bytes = file.read(LARGEST_FILE).await?;
-        decoded(&file.name, bytes).await
+    async fn load(&self, place: &Place) -> Result<Sound, SoundFault> {
+        let bytes = match place {
+            Place::File(name) => self.read(name).await?,
+            Place::Url(url) => {
+                let fetched = self
+                    .fetch
+                    .fetch(url, self.settings.most_bytes, self.settings.patience)
+                    .await?;
+                fetched.bytes.to_vec()
+            }
+        };
+        self.decoded(place.as_str().to_owned(), bytes).await
     }
-}
 
-async fn decoded(name: &str, bytes: Vec<u8>) -> Result<Sound, SoundError> {
-    let failed = |why: String| SoundError::NotAudio {
-        name: name.to_owned(),
-        why,
-    };
-    let decoding = tokio::task::spawn_blocking(move || decode::decode(bytes));
-    match decoding.await {
-        Ok(result) => result.map_err(failed),
-        // What a file makes a decoder do is that file's fault.
-        Err(error) => Err(failed(error.to_string())),
+    async fn read(&self, name: &str) -> Result<Vec<u8>, SoundFault> {
+        let failed = |error: io::Error| SoundFault::File {
+            name: name.to_owned(),
+            kind: error.kind(),
+        };
+        let folder = self.settings.folder.as_ref().ok_or(PlaceFault::NoFolder)?;
+        let folder = tokio::fs::canonicalize(folder).await.map_err(failed)?;
+        let path = tokio::fs::canonicalize(folder.join(name)).await.map_err(failed)?;
+        // a symbolic link may lead anywhere
+        if !path.starts_with(&folder) {
+            return Err(SoundFault::Outside { name: name.to_owned() });
+        }
+        let metadata = tokio::fs::metadata(&path).await.map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
+        if metadata.len() > self.settings.most_bytes as u64 {
+            return Err(SoundFault::TooLarge {
+                name: name.to_owned(),
+                bytes: metadata.len(),
+                limit: self.settings.most_bytes,
+            });
+        }
+        tokio::fs::read(&path).await.map_err(failed)
+    }
+
+    async fn decoded(&self, name: String, bytes: Vec<u8>) -> Result<Sound, SoundFault> {
+        let longest = self.settings.longest;
+        let decoded = tokio::task::spawn_blocking(move || decode(bytes, longest)).await;
+        // a decoder that panics on strange bytes ends this sound alone
+        let decoded = decoded.unwrap_or(Err(DecodeFault::Broken));
+        decoded.map_err(|fault| SoundFault::Decode { name, fault })
     }
 }

@@ -1,103 +1,128 @@
-//! Text to speech by a synthesiser on this machine: `espeak-ng` as a process of its own, one for each text.
+//! Text to speech by a synthesiser of this machine, as a child process.
 
-use super::SoundError;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-/// For one text.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Bytes of one text's audio.
-const MOST_AUDIO: u64 = 40 * 1_024 * 1_024;
-/// Processes at once.
-static PROCESSES: Semaphore = Semaphore::const_new(4);
+/// The program; it reads the text from its standard input and writes a wav.
+const PROGRAM: &str = "espeak-ng";
+/// Bytes of text.
+const LONGEST: usize = 4_096;
 
-/// Which voice speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Voice {
-    pub language: Option<String>,
-    pub name: Option<String>,
+/// A text to be spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    text: String,
+    voice: String,
 }
 
-impl Voice {
-    /// What the synthesiser calls it: the voice, else the language. Names that are neither are refused: they would be read
-    /// as something else.
-    fn argument(&self) -> Result<String, SoundError> {
-        let wanted = self.name.as_deref().or(self.language.as_deref()).unwrap_or("en-US");
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
-        match wanted.chars().all(fits) && wanted.starts_with(|c: char| c.is_ascii_alphanumeric()) && wanted.len() <= 40
-        {
-            true => Ok(wanted.to_ascii_lowercase()),
-            false => Err(SoundError::Speech(format!("'{}' is no voice", wanted.escape_debug()))),
+/// Why a text can't be spoken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpeechFault {
+    #[error("the text is empty")]
+    Empty,
+    #[error("the text has {bytes} bytes, more than {LONGEST}")]
+    TooLong { bytes: usize },
+    #[error("{0:?} is no voice or language")]
+    Voice(String),
+    #[error("{PROGRAM} is not installed on this machine")]
+    NotInstalled,
+    #[error("{PROGRAM} could not be run: {0}")]
+    NotRun(std::io::ErrorKind),
+    #[error("{PROGRAM} failed: {0}")]
+    Failed(String),
+    #[error("{PROGRAM} took longer than {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("{PROGRAM} wrote more than {0} bytes")]
+    TooMuch(usize),
+}
+
+impl Spoken {
+    /// `voice` as the synthesiser names it, else the language (`en-US`).
+    pub fn new(text: &str, voice: Option<&str>, language: &str) -> Result<Spoken, SpeechFault> {
+        let voice = voice.unwrap_or(language);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
+        // it becomes an argument: never an option of the program
+        if voice.is_empty() || voice.len() > 40 || voice.starts_with('-') || !voice.chars().all(allowed) {
+            return Err(SpeechFault::Voice(voice.chars().take(40).collect()));
+        }
+        if text.trim().is_empty() {
+            return Err(SpeechFault::Empty);
+        }
+        if text.len() > LONGEST {
+            return Err(SpeechFault::TooLong { bytes: text.len() });
+        }
+        Ok(Spoken {
+            text: text.to_owned(),
+            voice: voice.to_ascii_lowercase(),
+        })
+    }
+
+    /// Names it in the cache; no place of a file or URL looks alike.
+    pub(super) fn key(&self) -> String {
+        format!("say:{}:{}", self.voice, self.text)
+    }
+
+    /// The wav. The child ends with the wait for it.
+    pub(super) async fn speak(&self, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        self.speak_by(PROGRAM, patience, most).await
+    }
+
+    async fn speak_by(&self, program: &str, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        let run = async {
+            let mut child = Command::new(program)
+                .args(["--stdout", "--stdin", "-v", &self.voice])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .map_err(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => SpeechFault::NotInstalled,
+                    kind => SpeechFault::NotRun(kind),
+                })?;
+            let failed = |error: std::io::Error| SpeechFault::NotRun(error.kind());
+            let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+            let write = async {
+                if let Some(mut input) = input {
+                    // a child that ends before it has read everything says why by its status
+                    let written = input.write_all(self.text.as_bytes()).await;
+                    tracing::trace!(?written, "text for the synthesiser");
+                }
+            };
+            let (mut wave, mut said) = (Vec::new(), Vec::new());
+            let read = async {
+                match output {
+                    Some(output) => output.take(most as u64 + 1).read_to_end(&mut wave).await,
+                    None => Ok(0),
+                }
+            };
+            let listen = async {
+                match errors {
+                    Some(errors) => errors.take(1_000).read_to_end(&mut said).await,
+                    None => Ok(0),
+                }
+            };
+            let ((), read, listened) = tokio::join!(write, read, listen);
+            read.and(listened).map_err(failed)?;
+            if wave.len() > most {
+                return Err(SpeechFault::TooMuch(most));
+            }
+            let status = child.wait().await.map_err(failed)?;
+            if !status.success() {
+                let said = String::from_utf8_lossy(&said);
+                let line = said.lines().next().unwrap_or_default().trim();
+                return Err(SpeechFault::Failed(format!("{status} {line}").trim().to_owned()));
+            }
+            Ok(wave)
+        };
+        match timeout(patience, run).await {
+            Ok(result) => result,
+            Err(_) => Err(SpeechFault::TimedOut(patience)),
         }
     }
-}
-
-/// The text as a wav.
-pub(super) async fn synthesise(text: &str, voice: &Voice) -> Result<Vec<u8>, SoundError> {
-    let failed = |why: String| SoundError::Speech(why);
-    let argument = voice.argument()?;
-    let _place = PROCESSES.acquire().await.map_err(|error| failed(error.to_string()))?;
-    let mut command = Command::new("espeak-ng");
-    command.args(["--stdout", "--stdin", "-v", &argument]);
-    if text.trim_start().starts_with("<speak") {
-        command.arg("-m");
-    }
-    let spawned = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = spawned.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => failed("espeak-ng is not installed on this machine".into()),
-        _ => failed(format!("espeak-ng can't be started: {error}")),
-    })?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let work = async {
-        let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
-            return Err(failed("espeak-ng has no pipes".into()));
-        };
-        let write = async {
-            let written = stdin.write_all(text.as_bytes()).await;
-            drop(stdin);
-            written
-        };
-        let mut wav = Vec::new();
-        let mut limited = stdout.take(MOST_AUDIO);
-        let read = limited.read_to_end(&mut wav);
-        let (written, read) = tokio::join!(write, read);
-        written.and(read).map_err(|error| failed(error.to_string()))?;
-        let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
-        match status.success() && !wav.is_empty() {
-            true => Ok(wav),
-            false => Err(failed(format!(
-                "espeak-ng has no voice '{argument}', or could not speak: {status}"
-            ))),
-        }
-    };
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(result) => result.map(sized),
-        Err(_) => Err(failed(format!("espeak-ng took longer than {} s", PATIENCE.as_secs()))),
-    }
-}
-
-/// A wav written to a pipe does not know its length: the sizes in its head are made true.
-fn sized(mut wav: Vec<u8>) -> Vec<u8> {
-    let length = u32::try_from(wav.len()).unwrap_or(u32::MAX);
-    let data = wav.windows(4).take(256).position(|name| name == b"data");
-    if let Some(place) = wav.get_mut(4..8) {
-        place.copy_from_slice(&length.saturating_sub(8).to_le_bytes());
-    }
-    if let Some(at) = data
-        && let Some(place) = wav.get_mut(at + 4..at + 8)
-    {
-        let behind = length.saturating_sub(u32::try_from(at + 8).unwrap_or(0));
-        place.copy_from_slice(&behind.to_le_bytes());
-    }
-    wav
 }
 
 #[cfg(test)]
@@ -105,24 +130,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_voice_is_no_option_of_the_program() {
-        let voice = |name: &str| Voice {
-            language: None,
-            name: Some(name.to_owned()),
-        };
-        assert_eq!(voice("en-GB").argument(), Ok("en-gb".into()));
-        for wrong in ["-f", "--help", "a b", "../x", ""] {
-            assert!(voice(wrong).argument().is_err(), "{wrong}");
+    fn texts_and_voices_are_checked() {
+        let fault = |text: &str, voice| Spoken::new(text, voice, "en-US").err();
+        assert_eq!(fault("Hello", None), None);
+        assert_eq!(fault("  ", None), Some(SpeechFault::Empty));
+        assert_eq!(
+            fault(&"x".repeat(5_000), None),
+            Some(SpeechFault::TooLong { bytes: 5_000 })
+        );
+        for voice in ["", "-w/etc/x", "../en", "a b"] {
+            assert_eq!(
+                fault("Hello", Some(voice)),
+                Some(SpeechFault::Voice(voice.into())),
+                "{voice}"
+            );
         }
     }
 
-    #[test]
-    fn the_head_of_a_piped_wav_is_made_true() {
-        let mut wav = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0................data\xff\xff\xff\xff".to_vec();
-        wav.extend([0; 100]);
-        let fixed = sized(wav.clone());
-        assert_eq!(fixed[4..8], (wav.len() as u32 - 8).to_le_bytes());
-        assert_eq!(fixed[40..44], 100_u32.to_le_bytes());
-        assert!(sized(vec![1, 2]).len() == 2);
+    #[tokio::test]
+    async fn a_missing_program_is_named_and_a_failing_one_too() {
+        let spoken = Spoken::new("Hello", None, "en").expect("a text");
+        let patience = Duration::from_secs(10);
+        let missing = spoken.speak_by("portcullis-no-such-program", patience, 1_000).await;
+        assert_eq!(missing, Err(SpeechFault::NotInstalled));
+        let failing = spoken.speak_by("false", patience, 1_000).await;
+        assert!(matches!(failing, Err(SpeechFault::Failed(_))), "{failing:?}");
     }
 }

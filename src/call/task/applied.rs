@@ -1,7 +1,9 @@
 //! What a call with an application wants beside signalling: questions, sounds, keys, plans.
 
 use super::CallTask;
-use crate::call::event::{Effect, Event, PlayOutcome, Sound};
+use crate::app::outbound::HookUrl;
+use crate::app::sounds::{Place, Sounds, Spoken};
+use crate::call::event::{Effect, Event, PlayOutcome, Sound, Source};
 use crate::call::id::LegIndex;
 use crate::call::server::{Heard, Server};
 use crate::call::{AppTerms, CallNews};
@@ -161,8 +163,9 @@ impl CallTask {
     fn load(&mut self, leg: LegIndex, handle: LegId, play: u32, sound: Sound) {
         let sounds = self.node.sounds.load_full();
         let Some(applied) = &mut self.applied else { return };
+        let base = applied.server.hook().clone();
         applied.loading.spawn(async move {
-            let result = sounds.sound(&sound.source).await.map_err(|error| error.to_string());
+            let result = heard(&sounds, &sound.source, &base).await;
             Loaded {
                 leg,
                 handle,
@@ -253,6 +256,21 @@ impl CallTask {
                 },
             }),
             _ => None,
+        }
+    }
+}
+
+/// The sound that a verb names; a path that begins with `/` lies at the application's server.
+async fn heard(sounds: &Sounds, source: &Source, base: &HookUrl) -> Result<Arc<media::Sound>, String> {
+    match source {
+        Source::Url(url) => {
+            let place = Place::parse(url, Some(base)).map_err(|fault| fault.to_string())?;
+            sounds.at(&place).await.map_err(|fault| fault.to_string())
+        }
+        Source::Speech { text, language, voice } => {
+            let voice = voice.as_deref().or(language.as_deref());
+            let spoken = Spoken::new(text, voice).map_err(|fault| fault.to_string())?;
+            sounds.spoken(&spoken).await.map_err(|fault| fault.to_string())
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The settings of the inner rooms, from the configuration.
 
 use super::tls::{TlsError, profile};
+use crate::app::sounds::{SoundSettings, Sounds};
 use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
 use crate::call::Ways;
 use crate::config::{Config, Host, Listener};
@@ -93,6 +94,15 @@ pub fn ways(config: &Config) -> Result<Ways, TlsError> {
         client: HookClient::new(connector.clone(), settings),
         connector,
     })
+}
+
+/// The sounds that applications name.
+pub fn sounds(config: &Config, ways: &Ways) -> Sounds {
+    let settings = SoundSettings {
+        folder: config.sbc.application_servers.media_folder.clone(),
+        ..SoundSettings::default()
+    };
+    Sounds::new(settings, Arc::new(ways.client.clone()))
 }
 
 /// The listeners, in the order of their ids.

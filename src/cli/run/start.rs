@@ -3,7 +3,6 @@
 use super::tls::{TlsError, Trust};
 use super::waiting::waiting;
 use super::{assemble, overload};
-use crate::app::sounds::Sounds;
 use crate::call::{Node, OutsideResponse, Switchboard};
 use crate::config::{Config, Listener, Mistakes, Sbc};
 use crate::dial::PeerName;
@@ -124,7 +123,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
     let ways = assemble::ways(&config)?;
-    let sounds = Sounds::new(config.sbc.application_servers.media_folder.clone(), ways.client.clone());
+    let sounds = assemble::sounds(&config, &ways);
     let node = Arc::new(Node::new(
         config.clone(),
         clock,
@@ -209,9 +208,7 @@ impl Running {
         self.node.resolver.store(Arc::new(resolver));
         match assemble::ways(config) {
             Ok(ways) => {
-                let folder = config.sbc.application_servers.media_folder.clone();
-                let sounds = self.node.sounds.load().reconfigured(folder, ways.client.clone());
-                self.node.sounds.store(Arc::new(sounds));
+                self.node.sounds.store(Arc::new(assemble::sounds(config, &ways)));
                 self.node.ways.store(Arc::new(ways));
             }
             Err(error) => tracing::error!(%error, "application servers are reached as before the reload"),

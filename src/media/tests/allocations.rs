@@ -28,6 +28,15 @@ unsafe impl GlobalAlloc for Counting {
 
 #[test]
 fn no_packet_costs_an_allocation() {
+    assert_no_allocation(None);
+}
+
+#[test]
+fn no_recoded_packet_costs_an_allocation() {
+    assert_no_allocation(Some(Speech::G722));
+}
+
+fn assert_no_allocation(recode: Option<Speech>) {
     let (plane, mut workers) = MediaPlane::prepare(settings(20_000..=20_099)).expect("plane");
     let worker = workers.first_mut().expect("one worker");
     let (events, _told) = mpsc::channel(64);
@@ -41,8 +50,15 @@ fn no_packet_costs_an_allocation() {
     let a = plane.open(spec(None)).expect("a leg");
     let b = plane.open(spec(Some(a.id))).expect("a leg");
     let (mut carrier, mut teams) = (Peer::plain(1), Peer::secure(2));
-    plane.configure(a.id, carrier.config()).expect("accepted");
-    plane.configure(b.id, teams.config()).expect("accepted");
+    let configured = |peer: &Peer| {
+        let mut config = peer.config();
+        for payload in &mut config.payloads {
+            payload.recode = recode.filter(|_| payload.number == 8);
+        }
+        config
+    };
+    plane.configure(a.id, configured(&carrier)).expect("accepted");
+    plane.configure(b.id, configured(&teams)).expect("accepted");
     plane.bridge(a.id, b.id).expect("bridged");
     worker.turn().expect("commands");
 

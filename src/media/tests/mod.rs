@@ -172,6 +172,7 @@ impl Peer {
             clock_rate: 8000,
             kind,
             relay_as: Some(relay_as),
+            recode: None,
         };
         LegConfig {
             remote: self.address(),

@@ -17,6 +17,7 @@ fn voice(peer: &Peer, codec: Speech, number: u8) -> LegConfig {
         clock_rate: 8_000,
         kind: PayloadKind::Speech(codec),
         relay_as: Some(number),
+        recode: None,
     };
     let events = Payload {
         number: 101,
@@ -33,11 +34,11 @@ fn voice(peer: &Peer, codec: Speech, number: u8) -> LegConfig {
 
 /// The level of a frequency in what came under one payload type, in dBov.
 fn level(codec: Speech, frequency: f64, packets: &[(Header, Vec<u8>)]) -> f64 {
-    let mut decoder = Decoder::new(codec);
+    let mut decoder = Decoder::default();
     let mut samples = Vec::new();
     for (_, payload) in packets {
         let mut frame = vec![0; payload.len() * codec.samples_per_byte()];
-        decoder.decode(payload, &mut frame);
+        decoder.decode(codec, payload, &mut frame);
         samples.extend(frame);
     }
     Detector::new(frequency, codec.sample_rate()).level(&samples)
@@ -385,4 +386,108 @@ fn boost_and_mute_concern_what_is_relayed() {
     call.rig.stats(call.b);
     call.teams.send(call.b, 8, b"heard");
     assert_eq!(call.carrier.receive().1, b"heard");
+}
+
+#[test]
+fn legs_without_a_shared_codec_hear_each_other() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    let recoded = |config: LegConfig, relay_as, recode| {
+        let mut config = config;
+        config.payloads.truncate(1);
+        config.payloads[0].relay_as = Some(relay_as);
+        config.payloads[0].recode = Some(recode);
+        config
+    };
+    let narrow = recoded(voice(&call.carrier, Speech::Pcma, 8), 9, Speech::G722);
+    let wide = recoded(voice(&call.teams, Speech::G722, 9), 8, Speech::Pcma);
+    call.rig.configure(call.a, narrow);
+    call.rig.configure(call.b, wide);
+    call.rig.stats(call.b);
+    let (mut toward_teams, mut toward_carrier) = (Vec::new(), Vec::new());
+    let mut sines = [Sine::new(800.0, -20.0, 8_000), Sine::new(1_200.0, -20.0, 16_000)];
+    let mut encoder = crate::codec::speech::Encoder::default();
+    for _ in 0..10 {
+        let (mut bytes, mut near, mut far) = ([0; 160], [0; 160], [0; 320]);
+        sines[0].fill(&mut near);
+        encoder.encode(Speech::Pcma, &near, &mut bytes);
+        call.carrier.send(call.a, 8, &bytes);
+        toward_teams.push(call.teams.receive());
+        sines[1].fill(&mut far);
+        encoder.encode(Speech::G722, &far, &mut bytes);
+        call.teams.send(call.b, 9, &bytes);
+        toward_carrier.push(call.carrier.receive());
+    }
+    assert!(
+        toward_teams
+            .iter()
+            .all(|(header, _)| header.payload_type == 9 && header.ssrc == 1)
+    );
+    assert!(
+        toward_carrier
+            .iter()
+            .all(|(header, _)| header.payload_type == 8 && header.ssrc == 2)
+    );
+    assert_eq!(
+        toward_teams[9].0.timestamp - toward_teams[0].0.timestamp,
+        9 * 160,
+        "times pass unchanged"
+    );
+    assert!((level(Speech::G722, 800.0, &toward_teams) + 20.0).abs() < 1.0);
+    assert!((level(Speech::Pcma, 1_200.0, &toward_carrier) + 20.0).abs() < 1.0);
+}
+
+#[test]
+fn tones_are_digits_where_somebody_listens_until_events_come() {
+    for (codec, number) in [(Speech::Pcma, 8), (Speech::G722, 9)] {
+        let mut rig = Rig::new(settings(20_000..=20_099));
+        let leg = rig.open(RtcpPort::Mux, None);
+        let mut peer = Peer::secure(1);
+        rig.configure(leg, voice(&peer, codec, number));
+        let press = |peer: &mut Peer, sound: &Sound| {
+            let mut encoder = crate::codec::speech::Encoder::default();
+            let each = 160 * codec.samples_per_byte();
+            for frame in sound.from(0, codec).chunks(each) {
+                let mut bytes = [0; 160];
+                encoder.encode(codec, frame, &mut bytes);
+                peer.send(leg, number, &bytes);
+            }
+        };
+        let mut samples = vec![0; 8 * 200];
+        crate::codec::tone::DigitTone::new((852.0, 1_477.0), 8_000).fill(&mut samples[..8 * 100]);
+        let sound = Sound::new(&samples, 8_000);
+        press(&mut peer, &sound);
+        assert_eq!(rig.event(), MediaEvent::Flowing { leg: leg.id });
+        rig.stats_when(leg, |stats| stats.received.packets == 10);
+        rig.plane.listen_in_band(leg.id, true).expect("accepted");
+        rig.stats(leg);
+        press(&mut peer, &sound);
+        let MediaEvent::Dtmf {
+            digit: '9',
+            duration,
+            source: DigitSource::InBand,
+            ..
+        } = rig.event()
+        else {
+            panic!("a nine");
+        };
+        assert!((80..=130).contains(&duration.as_millis()), "{duration:?}");
+        // an event: the tones of the same peer count no more
+        for units in [160u16, 320] {
+            let [high, low] = units.to_be_bytes();
+            let mut packet = [4, 0x0a, high, low];
+            packet[1] |= if units == 320 { 0x80 } else { 0 };
+            peer.send(leg, 101, &packet);
+        }
+        press(&mut peer, &sound);
+        rig.stats_when(leg, |stats| stats.received.packets == 32);
+        let MediaEvent::Dtmf {
+            digit: '4',
+            source: DigitSource::Event,
+            ..
+        } = rig.event()
+        else {
+            panic!("a four");
+        };
+        assert!(rig.told.try_recv().is_err(), "the tones are the same digit");
+    }
 }

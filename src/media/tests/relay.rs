@@ -63,7 +63,8 @@ fn a_digit_is_told_once_and_relayed() {
         MediaEvent::Dtmf {
             leg: call.a.id,
             digit: '9',
-            duration
+            duration,
+            source: DigitSource::Event,
         }
     );
     call.rig.stats(call.a);
