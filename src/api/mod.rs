@@ -8,8 +8,8 @@
 
 mod calls;
 mod health;
-pub mod rest;
 mod registrations;
+pub mod rest;
 mod routes;
 mod server;
 mod state;

@@ -2,12 +2,15 @@
 
 use super::application::{AppTerms, CallerFacts};
 use super::sender::Sender;
+use crate::app::command::{NewCall, Steering};
+use crate::app::outbound::HookUrl;
 use crate::app::verb::{Hook, HookMethod};
-use crate::config::{self, Account, Application, Config};
+use crate::config::{self, Account, Application, Config, Tenant};
 use crate::dial::Secret;
 use crate::route::Facts;
 use crate::sip::Flow;
 use crate::sip::message::Message;
+use std::sync::Arc;
 
 impl AppTerms {
     /// The terms of an application of this account; they stay what they are over reloads.
@@ -34,6 +37,52 @@ impl AppTerms {
             api_base_url,
             sip_address,
         }
+    }
+}
+
+impl AppTerms {
+    /// The terms of a call that is placed over REST: an application of the account or a hook of its own, and what the order
+    /// says otherwise. The error is for whoever ordered it.
+    pub fn placed(config: &Config, tenant: &Tenant, order: &NewCall) -> Result<AppTerms, String> {
+        let base = config.sbc.api.as_ref().and_then(|api| api.base_url.clone());
+        let address = config.sbc.node.to_string();
+        let account = &tenant.account;
+        let mut terms = match &order.steering {
+            Steering::Application(sid) => {
+                let known = |application: &&Arc<Application>| application.sid.as_str().eq_ignore_ascii_case(sid);
+                let application = account.applications.iter().find(known);
+                let application = application.ok_or("application_sid: the account has no such application")?;
+                AppTerms::of(application, account, address, base)
+            }
+            Steering::Hook(hook) => AppTerms::hooked(hook, account, address, base)?,
+        };
+        if let Some(hook) = &order.status_hook {
+            terms.status_hook = Some(hook.clone());
+        }
+        if let Some(synthesizer) = &order.synthesizer {
+            terms.language = synthesizer.language.clone().or(terms.language);
+            terms.voice = synthesizer.voice.clone().or(terms.voice);
+        }
+        Ok(terms)
+    }
+
+    fn hooked(hook: &Hook, account: &Account, address: String, base: Option<String>) -> Result<AppTerms, String> {
+        let url = HookUrl::parse(&hook.url, None).map_err(|fault| format!("call_hook: {fault}"))?;
+        let secret = account.secret.as_ref();
+        Ok(AppTerms {
+            name: "".into(),
+            account_sid: account.sid.as_str().into(),
+            application_sid: "".into(),
+            hook: hook.clone(),
+            status_hook: None,
+            secret: secret.map(|secret| Secret(secret.reveal().to_owned())),
+            fallback: None,
+            connected: url.is_websocket(),
+            language: None,
+            voice: None,
+            api_base_url: base,
+            sip_address: address,
+        })
     }
 }
 

@@ -94,6 +94,8 @@ pub struct App {
     pub(super) first: Option<Properties>,
     /// The call was placed by the application: there was no caller.
     pub(super) placed: bool,
+    /// Seconds that it may last from its answer on.
+    pub(super) time_limit: Option<u32>,
     /// It was, and nobody has answered yet.
     pub(super) engaging: bool,
 }
@@ -189,6 +191,7 @@ impl App {
             hold: None,
             first: None,
             placed: false,
+            time_limit: None,
             engaging: false,
         }
     }

@@ -8,7 +8,7 @@ use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 const PARTS: usize = 16;
 /// Room in a mailbox that requests leave to events that come once: final responses, failures, timers of the transactions.
 const RESERVED: usize = 128;
+/// Calls that are remembered after their end.
+const MOST_ENDED: usize = 1_000;
 
 /// What a status page shows of a live call. The call's task writes it, others read.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -68,6 +70,14 @@ impl LiveCall {
             mailbox,
         }
     }
+
+    fn has_lines(&self) -> bool {
+        !lock(&self.status).lines.is_empty()
+    }
+
+    fn has_line(&self, sid: CallSid) -> bool {
+        lock(&self.status).lines.iter().any(|line| line.call_sid == sid)
+    }
 }
 
 /// All live calls, in parts so that look-ups of different calls seldom meet. No lock is held beyond a look-up.
@@ -76,6 +86,8 @@ pub struct Directory {
     parts: [Mutex<HashMap<CallId, LiveCall>>; PARTS],
     /// Events that found a call's mailbox full. Peers repeat requests and final responses.
     overflows: AtomicU64,
+    /// Calls of applications that are over, the latest last.
+    ended: Mutex<VecDeque<LiveCall>>,
 }
 
 /// Why an event did not reach a call.
@@ -98,9 +110,26 @@ impl Directory {
         true
     }
 
-    /// Takes a call out.
+    /// Takes a call out. What an application steered can be asked for a while longer.
     pub fn remove(&self, id: CallId) {
-        self.part(id).remove(&id);
+        let removed = self.part(id).remove(&id);
+        if let Some(call) = removed.filter(LiveCall::has_lines) {
+            let mut ended = lock(&self.ended);
+            while ended.len() >= MOST_ENDED {
+                ended.pop_front();
+            }
+            ended.push_back(call);
+        }
+    }
+
+    /// Calls of applications that ended lately, the latest first.
+    pub fn ended(&self) -> Vec<LiveCall> {
+        lock(&self.ended).iter().rev().cloned().collect()
+    }
+
+    /// Forgets the ended call that had this leg.
+    pub fn forget(&self, sid: CallSid) {
+        lock(&self.ended).retain(|call| !call.has_line(sid));
     }
 
     /// Hands an event to its call.
@@ -152,13 +181,9 @@ impl Directory {
 
     /// The live call that has a leg of this name.
     pub fn find_sid(&self, sid: CallSid) -> Option<LiveCall> {
-        let has = |call: &LiveCall| {
-            let status = call.status.lock().unwrap_or_else(PoisonError::into_inner);
-            status.lines.iter().any(|line| line.call_sid == sid)
-        };
         self.parts
             .iter()
-            .find_map(|part| lock(part).values().find(|call| has(call)).cloned())
+            .find_map(|part| lock(part).values().find(|call| call.has_line(sid)).cloned())
     }
 
     /// Ends every call.

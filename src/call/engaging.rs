@@ -14,6 +14,7 @@ use crate::app::payload::Status;
 use crate::app::verb::Verb;
 use crate::moment::Moment;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Call {
     /// A call without a caller: its destinations are rung at once.
@@ -22,6 +23,8 @@ impl Call {
         app.engaging = true;
         app.placed = true;
         app.tag = placing.tag;
+        app.time_limit = placing.time_limit;
+        app.refer_hook = placing.refer_hook;
         self.app = Some(Box::new(app));
         if let Some(desk) = self.leg_mut(LegIndex::CALLER) {
             desk.state = LegState::Gone;
@@ -92,9 +95,10 @@ impl Call {
         let Some(app) = &mut self.app else { return };
         app.engaging = false;
         app.lines.push(Line::new(LegIndex::CALLER));
+        let limit = app.time_limit.map(|seconds| Duration::from_secs(u64::from(seconds)));
         self.winner = None;
         self.settled_here = true;
-        self.deadline = None;
+        self.deadline = limit.map(|limit| now + limit);
         self.phase = Phase::Answered;
         self.status = 200;
         self.milestones.answered = Some(now);

@@ -50,7 +50,12 @@ impl Node {
         if self.is_draining() {
             return Err(NotPlaced::Unavailable("this node is going out of service".into()));
         }
+        let order = NewCall {
+            from: owned_form(config, tenant, order.from),
+            ..order
+        };
         let (from, caller_name, tag) = (order.from.clone(), order.caller_name.clone(), order.tag.clone());
+        let (time_limit, refer_hook) = (order.time_limit, order.refer_hook.clone());
         let dial = dial_of(order);
         let planner = Box::new(Planner {
             config: config.clone(),
@@ -113,6 +118,8 @@ impl Node {
                 sid: call_sid,
                 plan,
                 tag,
+                time_limit,
+                refer_hook,
             },
             desk,
             settings: Settings {
@@ -139,9 +146,21 @@ impl Node {
     }
 }
 
+/// Clients of jambonz write numbers without the plus: taken as E.164 where the tenant owns that number.
+fn owned_form(config: &Config, tenant: &Tenant, from: String) -> String {
+    let plus = format!("+{from}");
+    let owner = E164::parse(&plus).ok().and_then(|number| config.number(number));
+    match owner {
+        Some((owner, _)) if owner.id == tenant.id => plus,
+        _ => from,
+    }
+}
+
 /// The dial that a new call is.
 fn dial_of(order: NewCall) -> Dial {
     let mut target = order.to;
+    // Screening needs somebody to be kept from; here the callee is all there is.
+    target.confirm_hook = None;
     let caller_id = E164::parse(&order.from).ok();
     if caller_id.is_none() || order.from_host.is_some() {
         target.from.get_or_insert(TargetFrom {
@@ -161,9 +180,9 @@ fn dial_of(order: NewCall) -> Dial {
         dtmf_capture: DtmfCapture::default(),
         dtmf_hook: None,
         headers: order.headers,
-        time_limit: order.time_limit,
+        time_limit: None,
         timeout: order.timeout,
-        refer_hook: order.refer_hook,
+        refer_hook: None,
         on_hold_hook: None,
         boost: None,
         proxy: None,

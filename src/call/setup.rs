@@ -13,6 +13,7 @@ use super::record::{CallFacts, Milestones};
 use super::session_clock::peer_session_timer;
 use super::value::{Call, Phase};
 use crate::app::sid::CallSid;
+use crate::app::verb::Hook;
 use crate::dial::{AttemptFailure, DialPlan, LegTerms};
 use crate::media::LegId;
 use crate::moment::Moment;
@@ -87,6 +88,10 @@ pub struct Placing {
     pub plan: DialPlan,
     /// `customerData`.
     pub tag: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Seconds from the answer on.
+    pub time_limit: Option<u32>,
+    /// Decides about REFER.
+    pub refer_hook: Option<Hook>,
 }
 
 /// An application may leave a caller without an answer for this long.

@@ -163,7 +163,8 @@ impl Switchboard {
         let program = match &decision.target {
             Target::Application { application, .. } => {
                 let account = &decision.tenant.account;
-                let terms = AppTerms::of(application, account, sip_address(config, flow), None);
+                let base = config.sbc.api.as_ref().and_then(|api| api.base_url.clone());
+                let terms = AppTerms::of(application, account, sip_address(config, flow), base);
                 Program::Application {
                     terms: Arc::new(terms),
                     caller: CallerFacts::of(&facts, sender, invite, flow),

@@ -268,7 +268,11 @@ impl Call {
                     leg.state = LegState::Gone;
                     leg.media.sockets = Sockets::None;
                 }),
-                Phase::Answered | Phase::Over => {}
+                Phase::Answered => {
+                    let detail = "the call's time limit".into();
+                    self.end(Cause::Cleared { detail }, now);
+                }
+                Phase::Over => {}
             }
         }
         if self.held_until().is_some_and(|until| until <= now) {

@@ -148,7 +148,11 @@ async fn three_kinds_of_destinations_ring_at_once_and_the_first_wins() {
     assert_eq!(of(own), ["trying", "in-progress", "completed"]);
     for target in done["dial_targets"].as_array().unwrap() {
         let told = of(&target["call_sid"]);
-        let last = if target["name"] == MOBILE { "completed" } else { "no-answer" };
+        let last = if target["name"] == MOBILE {
+            "completed"
+        } else {
+            "no-answer"
+        };
         assert_eq!((told.first(), told.last()), (Some(&"trying"), Some(&last)), "{told:?}");
     }
     let record = lab.records.get(0).await;
@@ -238,7 +242,9 @@ async fn a_refused_screening_leaves_the_caller_to_the_application() {
             ]))
         })
         .on("/screen", |_| verbs(json!([{ "verb": "hangup" }])))
-        .on("/done", |_| verbs(json!([{ "verb": "sip:decline", "status": 480, "reason": "Not Now" }])))
+        .on("/done", |_| {
+            verbs(json!([{ "verb": "sip:decline", "status": 480, "reason": "Not Now" }]))
+        })
         .on("/status", |_| verbs(json!([])))
         .start()
         .await;
@@ -249,7 +255,10 @@ async fn a_refused_screening_leaves_the_caller_to_the_application() {
     callee.ended().await.unwrap();
     assert_eq!(caller.ended().await.unwrap().status, Some(480));
     let done = asked(&server, "/done", 1).await.remove(0);
-    assert_eq!((&done["dial_call_status"], &done["dial_sip_status"]), (&json!("failed"), &json!(603)));
+    assert_eq!(
+        (&done["dial_call_status"], &done["dial_sip_status"]),
+        (&json!("failed"), &json!(603))
+    );
     lab.close().await;
 }
 

@@ -14,6 +14,7 @@ mod lab;
 mod phone;
 mod registered_phones;
 mod reinvites_left_alone;
+mod rest_calls;
 mod rings;
 mod slow_names;
 mod source;

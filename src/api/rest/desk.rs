@@ -31,12 +31,11 @@ pub trait CallDesk: Send + Sync + 'static {
     /// The call or leg of this sid.
     fn call(&self, account: &Account, sid: &str) -> Option<Map<String, Value>>;
 
-    /// Changes a call that lives; done when the wish is with the call, or, for a request inside its dialog, when that is
-    /// answered.
-    fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated>;
+    /// Changes a call that lives: the wish is with the call when this returns.
+    fn update(&self, account: &Account, sid: &str, body: Value) -> Result<(), Refusal>;
 
-    /// Forgets the record of a call. It does not end the call. False: there is none.
-    fn forget(&self, account: &Account, sid: &str) -> bool;
+    /// Forgets the record of a call that is over.
+    fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal>;
 
     /// Calls that live now.
     fn count(&self, account: &Account) -> CallCount;
@@ -53,15 +52,6 @@ pub struct Placed {
     /// The Call-ID of its INVITE.
     #[serde(rename = "callId")]
     pub call_id: String,
-}
-
-/// What became of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Updated {
-    /// It is with the call.
-    Accepted,
-    /// The far side answered the request with this.
-    Answered { status: u16, reason: String },
 }
 
 /// Calls that live now.

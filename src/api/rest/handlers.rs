@@ -1,7 +1,7 @@
 //! One function for each operation.
 
 use super::access::Caller;
-use super::desk::{CallDesk, Resource, Updated};
+use super::desk::{CallDesk, Resource};
 use super::page::{CallFilter, scalars};
 use super::problem::Problem;
 use axum::Json;
@@ -10,7 +10,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 type Desk = State<Arc<dyn CallDesk>>;
@@ -57,17 +57,13 @@ pub(super) async fn update_call(
     Path((_, sid)): Named,
     body: Bytes,
 ) -> Answer {
-    match desk.update(&account, &sid, object(&body)?).await? {
-        Updated::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
-        Updated::Answered { status, reason } => Ok(Json(json!({ "status": status, "reason": reason })).into_response()),
-    }
+    desk.update(&account, &sid, object(&body)?)?;
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 pub(super) async fn delete_call(State(desk): Desk, Caller(account): Caller, Path((_, sid)): Named) -> Answer {
-    match desk.forget(&account, &sid) {
-        true => Ok(StatusCode::NO_CONTENT.into_response()),
-        false => Err(no_such_call()),
-    }
+    desk.forget(&account, &sid)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn count_calls(State(desk): Desk, Caller(account): Caller) -> Answer {

@@ -7,6 +7,7 @@
 mod access;
 mod desk;
 mod handlers;
+mod node_desk;
 mod openapi;
 mod page;
 mod problem;
@@ -14,6 +15,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-pub use desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource, Updated};
+pub use desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource};
+pub use node_desk::NodeDesk;
 pub use openapi::openapi;
 pub use routes::router;

@@ -20,7 +20,6 @@ pub(super) enum Content {
     Calls,
     Count,
     Resources,
-    SipAnswer,
 }
 
 /// The document that `/v1/openapi.json` serves; `docs/openapi.json` is a copy that a test keeps fresh.
@@ -114,7 +113,6 @@ impl Content {
             Content::Calls => json!({ "type": "array", "items": reference("Call") }),
             Content::Count => reference("CallCount"),
             Content::Resources => json!({ "type": "array", "items": { "type": "object" } }),
-            Content::SipAnswer => reference("SipAnswer"),
         })
     }
 }
@@ -202,7 +200,6 @@ fn schemas() -> Value {
             },
         },
         "CallCount": object(json!({ "inbound": whole(), "outbound": whole() })),
-        "SipAnswer": object(json!({ "status": whole(), "reason": text() })),
         "Problem": object(json!({ "msg": text() })),
     })
 }

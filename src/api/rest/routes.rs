@@ -38,7 +38,6 @@ const WRONG: (u16, &str, Content) = (
 const NO_CALL: (u16, &str, Content) = (404, "The account has no such call", Content::Problem);
 const UPDATED: &[(u16, &str, Content)] = &[
     (202, "The change is with the call", Content::None),
-    (200, "`sip_request`: what the far side answered", Content::SipAnswer),
     WRONG,
     NO_CALL,
     (422, "The call is not in a state for this", Content::Problem),
@@ -104,10 +103,14 @@ pub(super) fn operations() -> Vec<Operation> {
             method: "delete",
             path: CALL,
             id: "deleteCall",
-            summary: "Forget the record of a call; this does not hang up",
+            summary: "Forget the record of a call that is over",
             queries: &[],
             body: None,
-            answers: &[(204, "It is forgotten", Content::None), NO_CALL],
+            answers: &[
+                (204, "It is forgotten", Content::None),
+                NO_CALL,
+                (422, "The call is live", Content::Problem),
+            ],
             handler: delete(delete_call),
         },
         Operation {

@@ -73,23 +73,17 @@ impl CallDesk for Desk {
         (account.sid == A && sid == CALL).then(|| properties(json!({"call_sid": sid, "customerData": {}})))
     }
 
-    fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated> {
-        Box::pin(async move {
-            self.call(account, sid).ok_or(Refusal::NoSuchCall)?;
-            self.note(account, "update", body.clone());
-            match (body.get("sip_request"), body.get("mute_status")) {
-                (Some(_), _) => Ok(Updated::Answered {
-                    status: 415,
-                    reason: "Unsupported".to_owned(),
-                }),
-                (_, Some(_)) => Err(Refusal::State("nobody has answered".to_owned())),
-                _ => Ok(Updated::Accepted),
-            }
-        })
+    fn update(&self, account: &Account, sid: &str, body: Value) -> Result<(), Refusal> {
+        self.call(account, sid).ok_or(Refusal::NoSuchCall)?;
+        self.note(account, "update", body.clone());
+        match body.get("mute_status") {
+            Some(_) => Err(Refusal::State("nobody has answered".to_owned())),
+            None => Ok(()),
+        }
     }
 
-    fn forget(&self, account: &Account, sid: &str) -> bool {
-        self.call(account, sid).is_some()
+    fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal> {
+        self.call(account, sid).map(drop).ok_or(Refusal::NoSuchCall)
     }
 
     fn count(&self, _: &Account) -> CallCount {
@@ -199,8 +193,6 @@ async fn a_call_is_placed_and_changed() {
         let path = call(A, CALL);
         let done = ask(&desk, token, method, &path, r#"{"call_status":"completed"}"#).await;
         assert_eq!(done, (202, Value::Null));
-        let answered = ask(&desk, token, method, &path, r#"{"sip_request":{}}"#).await;
-        assert_eq!(answered, (200, json!({"status": 415, "reason": "Unsupported"})));
         let (status, _) = ask(&desk, token, method, &path, r#"{"mute_status":"mute"}"#).await;
         assert_eq!(status, 422);
     }

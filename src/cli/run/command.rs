@@ -2,6 +2,7 @@
 
 use super::descriptors;
 use super::start::{Running, StartError, start};
+use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
 use crate::config::{Config, Loader, Reload, Watch};
 use crate::observe::{Happening, Observation, ObservationError, Observer};
@@ -91,6 +92,15 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         observation,
     );
     let admin = api::serve(admin, Arc::new(state)).await?;
+    let rest = match running.node.config.load().sbc.api.as_ref().map(|api| api.bind) {
+        Some(bind) => {
+            let desk = Arc::new(NodeDesk::new(running.node.clone()));
+            let rest = api::serve_rest(bind, desk).await?;
+            tracing::info!(bound = %rest.address(), "serving REST");
+            Some(rest)
+        }
+        None => None,
+    };
     tell_start(&running, admin.address());
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
     let watch = Watch::start(loader, running.node.config.clone(), move |outcome| {
@@ -125,6 +135,9 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         Some(()) = signals.interrupt.recv() => running.drain(Duration::ZERO).await,
     }
     drop(watch);
+    if let Some(rest) = rest {
+        rest.shut_down(LAST_REQUESTS).await;
+    }
     running.shut_down().await;
     admin.shut_down(LAST_REQUESTS).await;
     Ok(())

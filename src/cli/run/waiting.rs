@@ -1,6 +1,7 @@
 //! What of a new configuration waits for a restart: sockets, threads and timers that are made once.
 
 use crate::config::{Listener, ListenerTls, Media, Sbc, Timers};
+use std::net::SocketAddr;
 
 /// The keys of `sbc.toml` that differ from what the node began with and are read at its start only.
 pub fn waiting(began: &Sbc, now: &Sbc) -> Vec<&'static str> {
@@ -13,11 +14,16 @@ pub fn waiting(began: &Sbc, now: &Sbc) -> Vec<&'static str> {
         ("timers", transactions_differ(&began.timers, &now.timers)),
         ("registrar.store", began.registrar.store != now.registrar.store),
         ("admin.bind", began.admin.bind != now.admin.bind),
+        ("api.bind", bound(began) != bound(now)),
     ];
     differ
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
         .collect()
+}
+
+fn bound(sbc: &Sbc) -> Option<SocketAddr> {
+    sbc.api.as_ref().map(|api| api.bind)
 }
 
 fn any_tls(sbc: &Sbc) -> bool {

@@ -39,9 +39,9 @@ pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Option<A
         .into_iter()
         .map(|application| application.map(Arc::new))
         .collect();
-    shared?;
     Some(Account {
         sid: sid?,
+        secret: shared?,
         applications: applications?,
     })
 }

@@ -85,6 +85,8 @@ pub struct Speech {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub sid: Sid,
+    /// Signs requests of calls whose application is not one of these.
+    pub secret: Option<Secret>,
     /// By name.
     pub applications: Vec<Arc<Application>>,
 }

@@ -1,0 +1,203 @@
+//! The calls of a running node, for REST.
+
+use super::desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource};
+use crate::app::command::{read_new_call, read_update};
+use crate::app::sid::CallSid;
+use crate::call::{AppTerms, Command, Event, LineStatus, LiveCall, Node, NotPlaced, Undelivered};
+use crate::config::{Application, Destination, NumberEntry, Tenant, TokenDigest};
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, PoisonError};
+
+/// The desk of a node.
+pub struct NodeDesk {
+    node: Arc<Node>,
+}
+
+impl NodeDesk {
+    /// A desk over the node's calls and its configuration in force.
+    pub fn new(node: Arc<Node>) -> NodeDesk {
+        NodeDesk { node }
+    }
+
+    fn tenant(&self, account: &Account) -> Option<Arc<Tenant>> {
+        self.node.config.load().tenant(&account.tenant).cloned()
+    }
+
+    /// The account's live call that has this leg.
+    fn live(&self, account: &Account, sid: CallSid) -> Option<LiveCall> {
+        let call = self.node.calls.find_sid(sid)?;
+        (call.facts.tenant == account.tenant.to_string()).then_some(call)
+    }
+}
+
+impl CallDesk for NodeDesk {
+    fn account(&self, token: &TokenDigest) -> Option<Account> {
+        let config = self.node.config.load();
+        let tenant = config.tenant_by_token(token)?;
+        Some(Account {
+            sid: tenant.account.sid.as_str().to_owned(),
+            tenant: tenant.id.clone(),
+        })
+    }
+
+    fn place<'d>(&'d self, account: &'d Account, body: Value) -> Doing<'d, Placed> {
+        Box::pin(async move {
+            let wanted = read_new_call(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
+            let config = self.node.config.load_full();
+            let gone = || Refusal::Unavailable("the account is not configured any more".to_owned());
+            let tenant = config.tenant(&account.tenant).ok_or_else(gone)?;
+            let terms = AppTerms::placed(&config, tenant, &wanted).map_err(Refusal::Wrong)?;
+            let placed = self.node.place(&config, tenant, terms, wanted).map_err(refusal)?;
+            let not_sent = |_| Refusal::Unavailable("the call ended before its INVITE was sent".to_owned());
+            let call_id = placed.call_id.await.map_err(not_sent)?;
+            Ok(Placed {
+                sid: placed.call_sid.to_string(),
+                call_id,
+            })
+        })
+    }
+
+    fn calls(&self, account: &Account) -> Vec<Map<String, Value>> {
+        let tenant = account.tenant.to_string();
+        let live = self.node.calls.list().into_iter().rev();
+        live.chain(self.node.calls.ended())
+            .filter(|call| call.facts.tenant == tenant)
+            .flat_map(|call| lines(&call))
+            .map(|line| line.properties)
+            .collect()
+    }
+
+    fn call(&self, account: &Account, sid: &str) -> Option<Map<String, Value>> {
+        let sid = CallSid::parse(sid)?;
+        let tenant = account.tenant.to_string();
+        let ended = || {
+            let mut ended = self.node.calls.ended().into_iter();
+            ended.find(|call| call.facts.tenant == tenant && lines(call).iter().any(|line| line.call_sid == sid))
+        };
+        let call = self.live(account, sid).or_else(ended)?;
+        lines(&call)
+            .into_iter()
+            .find(|line| line.call_sid == sid)
+            .map(|line| line.properties)
+    }
+
+    fn update(&self, account: &Account, sid: &str, body: Value) -> Result<(), Refusal> {
+        let known = self.call(account, sid).is_some();
+        let live = CallSid::parse(sid).and_then(|sid| Some((sid, self.live(account, sid)?)));
+        let (sid, call) = match live {
+            Some(found) => found,
+            None if known => return Err(Refusal::State("the call is over".to_owned())),
+            None => return Err(Refusal::NoSuchCall),
+        };
+        let wishes = read_update(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
+        for wish in wishes {
+            let command = Command { leg: Some(sid), wish };
+            let event = Event::Command(Box::new(command));
+            self.node
+                .calls
+                .deliver(call.id, event)
+                .map_err(|undelivered| match undelivered {
+                    Undelivered::Unknown => Refusal::State("the call is over".to_owned()),
+                    Undelivered::Full => Refusal::Unavailable("the call is busy: ask again".to_owned()),
+                })?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal> {
+        let parsed = CallSid::parse(sid).ok_or(Refusal::NoSuchCall)?;
+        if self.live(account, parsed).is_some() {
+            return Err(Refusal::State(
+                "the call is live: end it by call_status, then its record can be forgotten".to_owned(),
+            ));
+        }
+        match self.call(account, sid) {
+            Some(_) => {
+                self.node.calls.forget(parsed);
+                Ok(())
+            }
+            None => Err(Refusal::NoSuchCall),
+        }
+    }
+
+    fn count(&self, account: &Account) -> CallCount {
+        let tenant = account.tenant.to_string();
+        let mut count = CallCount {
+            inbound: 0,
+            outbound: 0,
+        };
+        let live = self.node.calls.list();
+        for line in live.iter().filter(|call| call.facts.tenant == tenant).flat_map(lines) {
+            match line.properties.get("direction").and_then(Value::as_str) {
+                Some("outbound") => count.outbound += 1,
+                _ => count.inbound += 1,
+            }
+        }
+        count
+    }
+
+    fn resources(&self, account: &Account, resource: Resource) -> Vec<Map<String, Value>> {
+        let Some(tenant) = self.tenant(account) else {
+            return Vec::new();
+        };
+        let shown: Vec<Value> = match resource {
+            Resource::Applications => tenant
+                .account
+                .applications
+                .iter()
+                .map(|application| shown_application(&tenant, application))
+                .collect(),
+            Resource::PhoneNumbers => tenant
+                .numbers
+                .iter()
+                .map(|entry| shown_number(&tenant, entry))
+                .collect(),
+        };
+        shown
+            .into_iter()
+            .filter_map(|value| match value {
+                Value::Object(object) => Some(object),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// The legs as their application knows them; none where a route decides.
+fn lines(call: &LiveCall) -> Vec<LineStatus> {
+    call.status.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+}
+
+fn refusal(refused: NotPlaced) -> Refusal {
+    match refused {
+        NotPlaced::Wrong(why) => Refusal::Wrong(why),
+        NotPlaced::Unavailable(why) => Refusal::Unavailable(why),
+    }
+}
+
+/// Passwords and secrets stay in the configuration.
+fn shown_application(tenant: &Tenant, application: &Application) -> Value {
+    let hook = |hook: &crate::config::Hook| json!({ "url": hook.url.as_str(), "method": hook.method.word() });
+    json!({
+        "application_sid": application.sid.as_str(),
+        "account_sid": tenant.account.sid.as_str(),
+        "name": application.name.as_str(),
+        "call_hook": hook(&application.hook),
+        "call_status_hook": application.status_hook.as_ref().map(hook),
+        "speech_synthesis_language": application.speech.language,
+        "speech_synthesis_voice": application.speech.voice,
+    })
+}
+
+/// An entry is one number or a range.
+fn shown_number(tenant: &Tenant, entry: &NumberEntry) -> Value {
+    let application = match &entry.to {
+        Destination::Application(name) => tenant.account.application(name).map(|known| known.sid.as_str()),
+        _ => None,
+    };
+    json!({
+        "number": entry.span.to_string(),
+        "account_sid": tenant.account.sid.as_str(),
+        "application_sid": application,
+    })
+}

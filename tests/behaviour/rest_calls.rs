@@ -1,0 +1,290 @@
+//! Calls placed, shown, changed and ended over REST: a real listener, a real node, real peers.
+
+use crate::app_server::{AppServer, Reply};
+use crate::lab::{BOUND, Lab, Plan, USER};
+use portcullis::api::rest::{Account, CallDesk, NodeDesk, Refusal};
+use portcullis::api::{HttpServer, serve_rest};
+use portcullis::config::{TenantId, TokenDigest};
+use portcullis::sim::Script;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const TOKEN: &str = "pct_test";
+/// A number of the tenant.
+const OWN: &str = "+14255550177";
+
+struct Rest {
+    server: AppServer,
+    lab: Lab,
+    desk: Arc<NodeDesk>,
+    http: HttpServer,
+    account: String,
+}
+
+impl Rest {
+    /// A node whose account has the application `reception`, asked at `/incoming`, and an application server.
+    async fn start(script: impl Fn(&crate::app_server::AppRequest) -> Reply + Send + Sync + 'static) -> Rest {
+        let server = AppServer::build()
+            .on("/incoming", script)
+            .on("/status", |_| Reply::Json(200, json!([])))
+            .start()
+            .await;
+        let tenant = format!(
+            "[[tokens]]\nname = \"test\"\nsha256 = \"{}\"\n\n[application.reception]\nhook = \"{}\"\n\
+             call_status_hook = \"{}\"\n",
+            TokenDigest::of(TOKEN),
+            server.url("/incoming"),
+            server.url("/status")
+        );
+        let lab = Lab::with(Plan {
+            machine: "[application_servers]\nallow_loopback = true\n".to_owned(),
+            tenant,
+            ..Plan::default()
+        })
+        .await;
+        let desk = Arc::new(NodeDesk::new(lab.running.node.clone()));
+        let http = serve_rest(([127, 0, 0, 1], 0).into(), desk.clone()).await.unwrap();
+        let account = desk.account(&TokenDigest::of(TOKEN)).unwrap().sid;
+        Rest {
+            server,
+            lab,
+            desk,
+            http,
+            account,
+        }
+    }
+
+    fn calls(&self) -> String {
+        format!("/v1/Accounts/{}/Calls", self.account)
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: sbc\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let asking = async {
+            let mut stream = TcpStream::connect(self.http.address()).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let answer = tokio::time::timeout(BOUND, asking).await.expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// The sid of the account's only application.
+    async fn application(&self) -> Value {
+        let (status, applications) = self.ask("GET", "/v1/Applications", Value::Null).await;
+        assert_eq!((status, applications[0]["name"].as_str()), (200, Some("reception")));
+        applications[0]["application_sid"].clone()
+    }
+
+    /// Waits until the call has this status.
+    async fn turns(&self, call: &str, status: &str) -> Value {
+        let wait = async {
+            loop {
+                let (_, shown) = self.ask("GET", call, Value::Null).await;
+                if shown["call_status"] == status {
+                    return shown;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, wait).await.expect("the status")
+    }
+
+    async fn close(self) {
+        self.http.shut_down(Duration::from_secs(1)).await;
+        self.lab.close().await;
+    }
+}
+
+fn to_teams() -> Value {
+    json!({ "type": "teams", "number": USER })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_placed_shown_and_ended() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))).await;
+    rest.lab.teams.set_script(Script::answer());
+    // As clients of jambonz write numbers.
+    let order = json!({ "from": &OWN[1..], "to": to_teams(), "application_sid": rest.application().await,
+        "tag": { "order": 7 } });
+    let (status, placed) = rest.ask("POST", &rest.calls(), order).await;
+    assert_eq!(status, 201, "{placed}");
+    let callee = rest.lab.teams.incoming().await.unwrap();
+    assert!(!placed["callId"].as_str().unwrap().is_empty());
+    let sid = placed["sid"].as_str().unwrap();
+    let call = format!("{}/{sid}", rest.calls());
+    let shown = rest.turns(&call, "in-progress").await;
+    assert_eq!(
+        (&shown["direction"], &shown["from"], &shown["to"]),
+        (&json!("outbound"), &json!(OWN), &json!(USER))
+    );
+    let asked = rest.server.requests();
+    let hook = asked
+        .iter()
+        .find(|request| request.path == "/incoming")
+        .expect("the hook");
+    assert_eq!(
+        (&hook.json()["call_sid"], &hook.json()["customerData"]),
+        (&placed["sid"], &json!({ "order": 7 }))
+    );
+
+    let (_, listed) = rest
+        .ask("GET", &format!("{}?direction=outbound", rest.calls()), Value::Null)
+        .await;
+    assert_eq!(
+        (listed.as_array().map(Vec::len), &listed[0]["call_sid"]),
+        (Some(1), &placed["sid"])
+    );
+    let count = rest
+        .ask("GET", &format!("/v1/Accounts/{}/CallCount", rest.account), Value::Null)
+        .await;
+    assert_eq!(count, (200, json!({ "inbound": 0, "outbound": 1 })));
+    assert_eq!(
+        rest.ask("DELETE", &call, Value::Null).await.0,
+        422,
+        "a live call keeps its record"
+    );
+
+    // Another account sees nothing of it.
+    let stranger = Account {
+        sid: "00000000-0000-4000-8000-000000000000".to_owned(),
+        tenant: TenantId::parse("fabrikam").unwrap(),
+    };
+    let hang_up = json!({ "call_status": "completed" });
+    assert!(rest.desk.calls(&stranger).is_empty());
+    assert_eq!(rest.desk.call(&stranger, sid), None);
+    assert_eq!(
+        rest.desk.update(&stranger, sid, hang_up.clone()),
+        Err(Refusal::NoSuchCall)
+    );
+    assert_eq!(rest.desk.forget(&stranger, sid), Err(Refusal::NoSuchCall));
+    assert_eq!(
+        (rest.desk.count(&stranger).inbound, rest.desk.count(&stranger).outbound),
+        (0, 0)
+    );
+
+    let (status, wrong) = rest.ask("PUT", &call, json!({ "call_status": "over" })).await;
+    assert_eq!((status, wrong["msg"].is_string()), (400, true));
+    assert_eq!(rest.ask("PUT", &call, hang_up.clone()).await, (202, Value::Null));
+    callee.ended().await.unwrap();
+    rest.turns(&call, "completed").await;
+    assert_eq!(rest.lab.records.get(0).await.status, 200);
+    assert_eq!(rest.ask("POST", &call, hang_up).await.0, 422, "it is over");
+    assert_eq!(rest.ask("DELETE", &call, Value::Null).await.0, 204);
+    assert_eq!(rest.ask("GET", &call, Value::Null).await.0, 404);
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_sent_to_another_application_while_it_lasts() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))).await;
+    rest.lab.teams.set_script(Script::answer());
+    let order = json!({ "from": OWN, "to": to_teams(), "call_hook": rest.server.url("/incoming") });
+    let (status, placed) = rest.ask("POST", &rest.calls(), order).await;
+    assert_eq!(status, 201, "{placed}");
+    let callee = rest.lab.teams.incoming().await.unwrap();
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    rest.turns(&call, "in-progress").await;
+    let next = AppServer::build()
+        .on("/next", |_| Reply::Json(200, json!([{ "verb": "hangup" }])))
+        .start()
+        .await;
+    assert_eq!(
+        rest.ask("PUT", &call, json!({ "call_hook": next.url("/next") }))
+            .await
+            .0,
+        202
+    );
+    callee.ended().await.unwrap();
+    assert_eq!(next.requests()[0].json()["call_sid"], placed["sid"]);
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_callee_and_a_time_limit_end_a_placed_call() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))).await;
+    rest.lab.teams.set_script(Script::busy());
+    let mut order = json!({ "from": OWN, "to": to_teams(), "application_sid": rest.application().await });
+    let (_, placed) = rest.ask("POST", &rest.calls(), order.clone()).await;
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    let shown = rest.turns(&call, "busy").await;
+    assert_eq!(shown["sip_status"], 486);
+    assert!(
+        rest.server.requests().iter().all(|request| request.path != "/incoming"),
+        "nobody answered"
+    );
+
+    rest.lab.teams.set_script(Script::answer());
+    order["timeLimit"] = json!(1);
+    let (_, placed) = rest.ask("POST", &rest.calls(), order).await;
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    rest.turns(&call, "completed").await;
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_can_not_be_carried_out_says_why() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([]))).await;
+    let sid = rest.application().await;
+    for (order, words) in [
+        (json!({ "from": OWN, "to": to_teams() }), "application_sid"),
+        (
+            json!({ "from": OWN, "to": to_teams(), "call_hook": "/incoming" }),
+            "call_hook",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "call_hook": "file:///etc/passwd" }),
+            "call_hook",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "application_sid": "00000000-0000-4000-8000-000000000000" }),
+            "application_sid",
+        ),
+        (
+            json!({ "from": "+12065550100", "to": to_teams(), "application_sid": sid }),
+            "not a number of tenant",
+        ),
+        (
+            json!({ "from": "alice", "to": to_teams(), "application_sid": sid }),
+            "E.164",
+        ),
+        (
+            json!({ "from": OWN, "to": { "type": "telepathy" }, "application_sid": sid }),
+            "to.type",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "application_sid": sid, "headers": { "X": "a\r\nVia: b" } }),
+            "headers",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "application_sid": sid, "tmeout": 5 }),
+            "timeout",
+        ),
+    ] {
+        let (status, answer) = rest.ask("POST", &rest.calls(), order.clone()).await;
+        assert_eq!(status, 400, "{order}: {answer}");
+        let msg = answer["msg"].as_str().unwrap_or_default();
+        assert!(msg.contains(words), "{order}\n  says: {msg}\n  not:  {words}");
+    }
+    assert_eq!(rest.ask("GET", &rest.calls(), Value::Null).await, (200, json!([])));
+    rest.lab.running.node.drain();
+    let order = json!({ "from": OWN, "to": to_teams(), "application_sid": sid });
+    assert_eq!(rest.ask("POST", &rest.calls(), order).await.0, 480);
+    rest.close().await;
+}
