@@ -8,7 +8,7 @@ use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
 use super::raw::{RawPurpose, RawSbc, RawTenant};
 use super::schema::FileKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +48,8 @@ pub struct Loader {
     config: Option<Arc<Config>>,
     /// Some file changed since `config` was made.
     stale: Vec<PathBuf>,
+    /// All that is in the folder was read; otherwise the next reload reads the whole folder.
+    complete: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Loader {
             tenants: BTreeMap::new(),
             config: None,
             stale: Vec::new(),
+            complete: false,
         }
     }
 
@@ -94,14 +97,28 @@ impl Loader {
         }
     }
 
-    /// Reads what changed, and checks everything.
+    /// Reads the whole folder, parses what changed, and checks everything.
+    pub fn reload(&mut self) -> Reload {
+        self.reload_where(|_| true)
+    }
+
+    /// The same, for a folder in which nothing but these files changed since the last time; their names as in
+    /// [`Loader::folder`]. What is known of the others is not read again, while the names in the folder are.
+    pub fn reload_files(&mut self, changed: &BTreeSet<PathBuf>) -> Reload {
+        match self.complete {
+            true => self.reload_where(|path| changed.contains(path)),
+            false => self.reload(),
+        }
+    }
+
     #[allow(
         clippy::disallowed_methods,
         reason = "timed for the report; no decision reads the clock"
     )]
-    pub fn reload(&mut self) -> Reload {
+    fn reload_where(&mut self, may_differ: impl Fn(&Path) -> bool) -> Reload {
         let began = Instant::now();
-        let mut mistakes = self.read_changes();
+        let mut mistakes = self.read_changes(may_differ);
+        self.complete = mistakes.is_empty();
         mistakes.extend(self.sbc.iter().flat_map(|file| &file.mistakes).cloned());
         mistakes.extend(self.tenants.values().flat_map(|tenant| &tenant.file.mistakes).cloned());
         let folder = self.folder.clone();
@@ -139,7 +156,7 @@ impl Loader {
     }
 
     /// Brings the files in memory up to date with the folder. Mistakes are those of reading.
-    fn read_changes(&mut self) -> Vec<Mistake> {
+    fn read_changes(&mut self, may_differ: impl Fn(&Path) -> bool) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let sbc = self.folder.join("sbc.toml");
         match read(&sbc) {
@@ -172,6 +189,9 @@ impl Loader {
         }
         let mut changed = Vec::new();
         for (stem, path) in files {
+            if !may_differ(&path) && self.tenants.contains_key(&stem) {
+                continue;
+            }
             match read(&path) {
                 Ok(text)
                     if self
@@ -223,15 +243,15 @@ impl Loader {
             mistakes.extend(tenant.check(stem, folder, facts.as_ref()).iter().cloned());
         }
         let members: Vec<Member<'_>> = self.tenants.values().filter_map(TenantFile::member).collect();
-        let names = check::names(&members, facts.as_ref().and_then(|facts| facts.base.as_ref()), mistakes);
-        let numbers = check::numbers(&members, mistakes);
+        let base = facts.as_ref().and_then(|facts| facts.base.as_ref());
+        let (names, numbers) = check::together(&members, base, self.config.as_deref(), mistakes);
         let tenants = members.iter().map(|member| member.tenant.clone()).collect();
         Some(Config {
             generation: 1,
             sbc: Arc::new(sbc?),
             tenants,
-            numbers: Arc::new(numbers),
-            names: Arc::new(names),
+            numbers,
+            names,
         })
     }
 }

@@ -53,6 +53,26 @@ impl NumberIndex {
         )
     }
 
+    /// This index with `entries` in place of what `tenant` had: what [`NumberIndex::build`] makes of all entries, without
+    /// looking at the others' again. None where something collides.
+    pub fn with(&self, tenant: u32, entries: impl IntoIterator<Item = (Place, NumberSpan)>) -> Option<NumberIndex> {
+        let (own, conflicts) = NumberIndex::build(entries);
+        if !conflicts.is_empty() {
+            return None;
+        }
+        let mut segments = Vec::with_capacity(self.segments.len() + own.segments.len());
+        let mut own = own.segments.into_iter().peekable();
+        for segment in self.segments.iter().filter(|segment| segment.place.tenant != tenant) {
+            while let Some(mine) = own.next_if(|mine| mine.first <= segment.first) {
+                segments.push(mine);
+            }
+            segments.push(*segment);
+        }
+        segments.extend(own);
+        let disjoint = segments.is_sorted_by(|before, after| before.last < after.first);
+        disjoint.then_some(NumberIndex { segments })
+    }
+
     /// The entry that `number` belongs to.
     pub fn find(&self, number: E164) -> Option<Place> {
         let value = number.value();
@@ -187,6 +207,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_tenant_replaced_is_all_built_anew(
+            raw in proptest::collection::vec((1000u64..1400, 0u64..20, 0u32..3), 0..16),
+            new in proptest::collection::vec((1000u64..1400, 0u64..20), 0..6),
+            tenant in 0u32..3,
+        ) {
+            let spans = |raw: &[(u64, u64, u32)]| -> Vec<(Place, NumberSpan)> {
+                (0u32..).zip(raw)
+                    .map(|(entry, (first, more, tenant))| (place(*tenant, entry), span(*first, first + more)))
+                    .collect()
+            };
+            let (index, conflicts) = NumberIndex::build(spans(&raw));
+            prop_assume!(conflicts.is_empty());
+            let new: Vec<_> = new.iter().map(|(first, more)| (*first, *more, tenant)).collect();
+            let entries = spans(&new);
+            let mut all = spans(&raw);
+            all.retain(|(place, _)| place.tenant != tenant);
+            all.extend(entries.iter().copied());
+            let (expected, conflicts) = NumberIndex::build(all);
+            prop_assert_eq!(index.with(tenant, entries), conflicts.is_empty().then_some(expected));
+        }
+
         #[test]
         fn it_agrees_with_looking_through_all_spans(
             raw in proptest::collection::vec((1000u64..1200, 0u64..60, 0u32..3), 0..20),

@@ -6,16 +6,19 @@
 use super::checked::Config;
 use super::load::{Loader, Reload};
 use arc_swap::ArcSwap;
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Without further events for this long, a change counts as finished.
+/// Without further events for this long, a file that was being written counts as finished.
 const QUIET: Duration = Duration::from_millis(25);
+/// The same once its writer closed it or it was renamed into place: for what is saved together with it.
+const SETTLED: Duration = Duration::from_millis(10);
 /// A folder that is never quiet is loaded again after this long all the same.
 const PATIENCE: Duration = Duration::from_millis(60);
 
@@ -29,7 +32,7 @@ pub struct Watch {
 
 enum Wake {
     /// Something in the folder changed.
-    Changed,
+    Changed(Change),
     /// Somebody asked.
     Asked,
     Stop,
@@ -46,19 +49,29 @@ impl Watch {
     ) -> notify::Result<Watch> {
         let (wake, woken) = channel();
         let events = wake.clone();
+        let folder = Folder {
+            watched: std::path::absolute(loader.folder()).unwrap_or_default(),
+            named: loader.folder().to_path_buf(),
+        };
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error may be a lost event: look at the folder.
-            if event.map_or(true, |event| matters(&event)) {
+            let change = event.map_or(Some(Change::EVERYTHING), |event| Change::of(&event, &folder));
+            if let Some(change) = change {
                 // Fails only when the thread has ended, and then nobody has to know.
-                let _ = events.send(Wake::Changed);
+                let _ = events.send(Wake::Changed(change));
             }
         })?;
         watcher.watch(loader.folder(), RecursiveMode::Recursive)?;
+        // What was written between the loader's reading and here made no event. The thread is not there yet to be gone.
+        let _ = wake.send(Wake::Changed(Change::EVERYTHING));
         let thread = std::thread::Builder::new()
             .name("config-watch".to_owned())
             .spawn(move || {
-                while let Some(asked) = next(&woken) {
-                    let outcome = loader.reload();
+                while let Some(Due { asked, files }) = next(&woken) {
+                    let outcome = match files {
+                        Some(files) => loader.reload_files(&files),
+                        None => loader.reload(),
+                    };
                     if let Reload::Applied { config, .. } = &outcome {
                         current.store(config.clone());
                     }
@@ -92,41 +105,170 @@ impl Drop for Watch {
     }
 }
 
-/// Waits until it is time to load: whether somebody asked, or None when it is over.
+/// What happened since the last load.
+struct Due {
+    asked: bool,
+    /// The files that changed; None when it may be any.
+    files: Option<BTreeSet<PathBuf>>,
+}
+
+impl Due {
+    fn add(&mut self, change: Change) -> Duration {
+        match (&mut self.files, change.files) {
+            (Some(all), Some(more)) => all.extend(more),
+            _ => self.files = None,
+        }
+        if change.finished { SETTLED } else { QUIET }
+    }
+
+    fn ask(&mut self) -> Duration {
+        *self = Due {
+            asked: true,
+            files: None,
+        };
+        QUIET
+    }
+}
+
+/// Waits until it is time to load, or None when it is over.
 #[allow(
     clippy::disallowed_methods,
     reason = "a thread of its own, without tokio, waits for quiet"
 )]
-fn next(woken: &Receiver<Wake>) -> Option<bool> {
-    let mut asked = match woken.recv() {
-        Ok(Wake::Changed) => false,
-        Ok(Wake::Asked) => true,
+fn next(woken: &Receiver<Wake>) -> Option<Due> {
+    let mut due = Due {
+        asked: false,
+        files: Some(BTreeSet::new()),
+    };
+    let mut quiet = match woken.recv() {
+        Ok(Wake::Changed(change)) => due.add(change),
+        Ok(Wake::Asked) => due.ask(),
         Ok(Wake::Stop) | Err(_) => return None,
     };
     let began = Instant::now();
     while let Some(left) = PATIENCE.checked_sub(began.elapsed()) {
-        match woken.recv_timeout(QUIET.min(left)) {
-            Ok(Wake::Changed) => {}
-            Ok(Wake::Asked) => asked = true,
+        match woken.recv_timeout(quiet.min(left)) {
+            Ok(Wake::Changed(change)) => quiet = due.add(change),
+            Ok(Wake::Asked) => quiet = due.ask(),
             Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => break,
         }
     }
-    Some(asked)
+    Some(due)
 }
 
-/// Reading is no change, and certificates and call detail records may live in the same folder.
-fn matters(event: &Event) -> bool {
-    let writes = match event.kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
+/// The folder as the operating system's events name it, and as the loader does.
+struct Folder {
+    watched: PathBuf,
+    named: PathBuf,
+}
+
+/// What one event says.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    /// None when it may be anything in the folder.
+    files: Option<Vec<PathBuf>>,
+    /// The writer is done with it.
+    finished: bool,
+}
+
+impl Change {
+    const EVERYTHING: Change = Change {
+        files: None,
+        finished: false,
     };
-    // A folder or a link to one has no ending; Kubernetes swaps a link named `..data`.
-    let ours = |path: &Path| {
-        path.extension().is_none_or(|ending| ending == "toml")
-            || path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(".."))
-    };
-    writes && (event.need_rescan() || event.paths.iter().any(|path| ours(path)))
+
+    /// None for what is no change: reading, and certificates and call detail records, which may live in the same folder.
+    fn of(event: &Event, folder: &Folder) -> Option<Change> {
+        let finished = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+            EventKind::Access(_) => return None,
+            EventKind::Modify(ModifyKind::Name(mode)) => mode != RenameMode::From,
+            _ => false,
+        };
+        if event.need_rescan() {
+            return Some(Change::EVERYTHING);
+        }
+        let mut files = Some(Vec::new());
+        let mut some = false;
+        for path in &event.paths {
+            let is_file = path.extension().is_some_and(|ending| ending == "toml");
+            // A folder or a link to one has no ending; Kubernetes swaps a link named `..data`.
+            let is_folder = path.extension().is_none()
+                || path
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(".."));
+            if !is_file && !is_folder {
+                continue;
+            }
+            some = true;
+            let inside = path.strip_prefix(&folder.watched).ok().filter(|_| !is_folder);
+            match (&mut files, inside) {
+                (Some(files), Some(inside)) => files.push(folder.named.join(inside)),
+                _ => files = None,
+            }
+        }
+        some.then_some(Change { files, finished })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange};
+
+    fn change(kind: EventKind, paths: &[&str]) -> Option<Change> {
+        let folder = Folder {
+            watched: "/etc/sbc".into(),
+            named: "sbc".into(),
+        };
+        let event = paths
+            .iter()
+            .fold(Event::new(kind), |event, path| event.add_path(path.into()));
+        Change::of(&event, &folder)
+    }
+
+    fn files(names: &[&str], finished: bool) -> Option<Change> {
+        Some(Change {
+            files: Some(names.iter().map(PathBuf::from).collect()),
+            finished,
+        })
+    }
+
+    #[test]
+    fn a_file_is_named_as_the_loader_names_it() {
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert_eq!(
+            change(written, &["/etc/sbc/tenants/a.toml"]),
+            files(&["sbc/tenants/a.toml"], false)
+        );
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert_eq!(change(closed, &["/etc/sbc/sbc.toml"]), files(&["sbc/sbc.toml"], true));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+        assert_eq!(
+            change(renamed, &["/etc/sbc/tenants/.a.toml.new", "/etc/sbc/tenants/a.toml"]),
+            files(&["sbc/tenants/a.toml"], true)
+        );
+    }
+
+    #[test]
+    fn what_may_hide_changes_is_a_change_of_everything() {
+        let created = EventKind::Create(CreateKind::Any);
+        for path in [
+            "/etc/sbc/tenants",
+            "/etc/sbc/..data",
+            "/etc/sbc/..2026.toml",
+            "/elsewhere/a.toml",
+        ] {
+            assert_eq!(change(created, &[path]), Some(Change::EVERYTHING), "{path}");
+        }
+    }
+
+    #[test]
+    fn reading_and_other_files_are_no_change() {
+        let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
+        assert_eq!(change(read, &["/etc/sbc/sbc.toml"]), None);
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert_eq!(change(written, &["/etc/sbc/node.pem"]), None);
+    }
 }

@@ -58,7 +58,7 @@ pub enum Happening<'a> {
     },
     /// The node takes no new calls and waits for these to end.
     Draining { calls: usize, patience: Duration },
-    /// The node is asked for more than it can do and refuses new calls, or no longer.
+    /// The node is asked for more than it can do and refuses some of the new calls, or no longer.
     Overload { shedding: bool, load: Load },
     /// Something was dropped because a queue was full.
     Overflow { queue: &'static str },

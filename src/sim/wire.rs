@@ -216,7 +216,7 @@ impl<E: Ears> WireTask<E> {
                 let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();
                 self.transactions.send_ack(&draft, hop, &sent_by);
             }
-            Command::ShedNewCalls(retry_after) => self.transactions.shed_new_calls(retry_after),
+            Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             Command::Spare(users) => self.transactions.spare(users),
         }
     }

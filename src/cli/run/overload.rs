@@ -1,9 +1,10 @@
-//! The task that measures the node's load and tells the shards when to shed new calls.
+//! The task that measures the node's load and tells the shards how many of the new calls to shed.
 
 use crate::call::Node;
 use crate::guard::{Load, Overload, Shedding};
 use crate::net::Transports;
 use crate::observe::{Happening, Observer};
+use crate::sip::transaction::Shed;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
@@ -13,6 +14,7 @@ pub async fn watch(node: Arc<Node>, transports: Transports, observer: Arc<dyn Ob
         return;
     };
     let mut overload = Overload::default();
+    let mut told = None;
     loop {
         let due = Instant::now() + Overload::INTERVAL;
         sleep_until(due).await;
@@ -20,21 +22,23 @@ pub async fn watch(node: Arc<Node>, transports: Transports, observer: Arc<dyn Ob
             backlog: transports.backlog(),
             lag: due.elapsed(),
         };
-        let Some(decided) = overload.measure(load, node.clock.now()) else {
-            continue;
-        };
-        let shedding = decided == Shedding::Begins;
-        let retry_after = node.config.load().sbc.guard.retry_after;
-        if signalling
-            .shed_new_calls(shedding.then_some(retry_after))
-            .await
-            .is_err()
-        {
-            return;
+        let turned = overload.measure(load, node.clock.now());
+        let share = overload.refused();
+        if turned.is_some() || share != told {
+            told = share;
+            let shed = share.map(|share| Shed {
+                share,
+                retry_after: node.config.load().sbc.guard.retry_after,
+            });
+            if signalling.shed_new_calls(shed).await.is_err() {
+                return;
+            }
         }
-        observer.happened(&Happening::Overload {
-            shedding,
-            load: overload.average(),
-        });
+        if let Some(turned) = turned {
+            observer.happened(&Happening::Overload {
+                shedding: turned == Shedding::Begins,
+                load: overload.average(),
+            });
+        }
     }
 }

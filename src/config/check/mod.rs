@@ -19,4 +19,4 @@ mod users;
 pub use machine::check as machine;
 pub use reader::Reader;
 pub use tenant::{MachineFacts, check as tenant};
-pub use together::{Member, names, numbers};
+pub use together::{Member, together};

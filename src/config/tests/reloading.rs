@@ -4,6 +4,7 @@ use super::super::*;
 use super::folder::Folder;
 use super::{CONTOSO, SBC};
 use arc_swap::ArcSwap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -105,6 +106,73 @@ fn a_change_of_the_machine_checks_the_tenants_again() {
     assert!(refused(loader.reload()).to_string().contains("there is no such file"));
 }
 
+#[test]
+fn only_the_named_files_are_read_and_the_outcome_is_that_of_reading_all() {
+    let folder = Folder::with_contoso();
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let named = |name: &str| BTreeSet::from([folder.path().join(name)]);
+    let whole = || load(folder.path()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let agree = |part: &Config, whole: &Config| {
+        assert_eq!(part.tenants, whole.tenants);
+        assert_eq!((&part.numbers, &part.names), (&whole.numbers, &whole.names));
+    };
+
+    // The numbers of one, then its names.
+    folder.write("tenants/fabrikam.toml", &FABRIKAM.replace("0300", "0301"));
+    let (config, _) = applied(loader.reload_files(&named("tenants/fabrikam.toml")));
+    agree(&config, &whole());
+    folder.write(
+        "tenants/fabrikam.toml",
+        &FABRIKAM.replace("label = \"fab", "label = \"zab"),
+    );
+    let (config, _) = applied(loader.reload_files(&named("tenants/fabrikam.toml")));
+    assert!(config.tenant_by_host("fabrikam.sbc1.example.net").is_none());
+    agree(&config, &whole());
+
+    // Another file than the one that is named: it waits for its own event.
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    assert!(matches!(
+        loader.reload_files(&named("tenants/contoso.toml")),
+        Reload::Unchanged
+    ));
+    applied(loader.reload_files(&named("tenants/fabrikam.toml")));
+
+    // New and gone files are seen whatever is named: positions move.
+    folder.write(
+        "tenants/adatum.toml",
+        "domains = [\"adatum.example\"]\nlabel = \"adatum\"\ncarriers = [\"north\"]\n",
+    );
+    let (config, changed) = applied(loader.reload_files(&named("tenants/contoso.toml")));
+    assert_eq!(changed, ["adatum.toml"]);
+    agree(&config, &whole());
+
+    // What collides is told as ever.
+    folder.write("tenants/fabrikam.toml", &FABRIKAM.replace("0300", "0199"));
+    let part = refused(loader.reload_files(&named("tenants/fabrikam.toml"))).to_string();
+    assert_eq!(
+        Some(part),
+        load(folder.path()).err().map(|mistakes| mistakes.to_string())
+    );
+}
+
+#[test]
+fn after_a_file_that_could_not_be_read_all_are_read() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let fabrikam = BTreeSet::from([folder.path().join("tenants/fabrikam.toml")]);
+    let contoso = BTreeSet::from([folder.path().join("tenants/contoso.toml")]);
+    std::fs::write(folder.path().join("tenants/fabrikam.toml"), b"\xff").expect("a file");
+    refused(loader.reload_files(&fabrikam));
+    folder.write("tenants/contoso.toml", &CONTOSO.replace("+14255550199", "+14255550201"));
+    refused(loader.reload_files(&contoso));
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    let (config, _) = applied(loader.reload_files(&contoso));
+    assert_eq!(config.tenants.len(), 2);
+}
+
 fn wait_for(outcomes: &Receiver<Reload>) -> Reload {
     outcomes.recv_timeout(Duration::from_secs(20)).expect("an outcome")
 }
@@ -181,4 +249,10 @@ fn a_thousand_tenants_with_a_hundred_numbers_each() {
     println!("one of them changed: {:?}", began.elapsed());
     assert_eq!(changed, ["contoso.toml"]);
     assert!(config.number(E164::parse("+14255550201").expect("a number")).is_some());
+    folder.write("tenants/contoso.toml", &CONTOSO.replace("+14255550199", "+14255550202"));
+    let named = BTreeSet::from([folder.path().join("tenants/contoso.toml")]);
+    let began = Instant::now();
+    let (config, _) = applied(loader.reload_files(&named));
+    println!("one of them changed, and named: {:?}", began.elapsed());
+    assert!(config.number(E164::parse("+14255550202").expect("a number")).is_some());
 }

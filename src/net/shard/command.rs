@@ -1,10 +1,9 @@
 //! What calls want from a shard.
 
-use crate::sip::transaction::ServerTransactionId;
+use crate::sip::transaction::{ServerTransactionId, Shed};
 use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// One wish.
 #[derive(Debug, Clone)]
@@ -31,8 +30,8 @@ pub enum Command {
     Acknowledged { id: ServerTransactionId },
     /// Send the ACK of a 2xx.
     Ack { draft: RequestDraft, hop: Hop },
-    /// While `Some`, new INVITEs are refused statelessly with this Retry-After at least.
-    ShedNewCalls(Option<Duration>),
+    /// While `Some`, a share of the new INVITEs is refused statelessly.
+    ShedNewCalls(Option<Shed>),
     /// From now on these user parts are never shed: emergency numbers, as dialled.
     Spare(Arc<HashSet<String>>),
 }

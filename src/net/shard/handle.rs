@@ -1,12 +1,11 @@
 //! How calls reach the shards.
 
 use super::Command;
-use crate::sip::transaction::ServerTransactionId;
+use crate::sip::transaction::{ServerTransactionId, Shed};
 use crate::sip::{HeaderName, HeaderValue, Hop, RequestDraft, ResponseDraft};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The shards are gone: the node stops.
@@ -67,10 +66,10 @@ impl SignallingHandle {
             .await
     }
 
-    /// While `Some`, all shards refuse new INVITEs statelessly with this Retry-After at least.
-    pub async fn shed_new_calls(&self, retry_after: Option<Duration>) -> Result<(), Stopped> {
+    /// While `Some`, all shards refuse a share of the new INVITEs statelessly.
+    pub async fn shed_new_calls(&self, shed: Option<Shed>) -> Result<(), Stopped> {
         for shard in 0..self.shards.len() {
-            self.send(shard, Command::ShedNewCalls(retry_after)).await?;
+            self.send(shard, Command::ShedNewCalls(shed)).await?;
         }
         Ok(())
     }

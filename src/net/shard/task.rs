@@ -131,7 +131,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 Some(sent_by) => self.transactions.send_ack(&draft, hop, &sent_by),
                 None => self.counters.sends_failed.add(),
             },
-            Command::ShedNewCalls(retry_after) => self.transactions.shed_new_calls(retry_after),
+            Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             Command::Spare(users) => self.transactions.spare(users),
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::net::tests::harness::{BOUND, LISTENER, hop, listener};
 use crate::net::*;
-use crate::sip::transaction::{Limits, Timers};
+use crate::sip::transaction::{Limits, Shed, Timers};
 use crate::sip::{HeaderName, Hop, Method, RequestDraft, ResponseDraft, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -277,7 +277,10 @@ async fn shedding_refuses_new_calls_and_nothing_else() {
     callee
         .signalling
         .handle()
-        .shed_new_calls(Some(Duration::from_secs(3)))
+        .shed_new_calls(Some(Shed {
+            share: 1.0,
+            retry_after: Duration::from_secs(3),
+        }))
         .await
         .unwrap();
     let token = caller.request(Method::Invite, to.clone()).await;

@@ -148,7 +148,7 @@ impl Observer for LogLines {
             }
             Happening::Overload { shedding: true, load } => {
                 let (backlog, lag_ms) = (load.backlog, load.lag.as_millis());
-                tracing::warn!(backlog, lag_ms, "overloaded: new calls are refused");
+                tracing::warn!(backlog, lag_ms, "overloaded: a share of the new calls is refused");
             }
             Happening::Overload { shedding: false, .. } => tracing::info!("no longer overloaded: calls are taken"),
             Happening::CallPanicked { call } => {

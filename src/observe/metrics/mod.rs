@@ -38,7 +38,10 @@ impl Metrics {
             &["queue"],
         )?;
         registry.register(Box::new(overflows.clone()))?;
-        let overloaded = IntGauge::new("portcullis_overloaded", "1 while new calls are refused for overload.")?;
+        let overloaded = IntGauge::new(
+            "portcullis_overloaded",
+            "1 while a share of the new calls is refused for overload.",
+        )?;
         registry.register(Box::new(overloaded.clone()))?;
         let panics = IntCounter::new("portcullis_call_panics_total", "Calls ended by a fault of portcullis.")?;
         registry.register(Box::new(panics.clone()))?;

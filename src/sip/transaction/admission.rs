@@ -13,20 +13,36 @@ use std::time::Duration;
 pub(super) struct Admission {
     total: usize,
     by_source: HashMap<IpAddr, usize>,
-    /// Some while new calls are shed: the base of their Retry-After.
-    shedding: Option<Duration>,
+    shedding: Option<Shed>,
+}
+
+/// How new calls are shed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shed {
+    /// The share of new INVITEs that is refused, 0 to 1.
+    pub share: f64,
+    /// The Retry-After of a refusal, at least.
+    pub retry_after: Duration,
+}
+
+impl Shed {
+    /// Whether it hits the request of this fingerprint. All copies of a request meet the same fate.
+    fn hits(&self, fingerprint: u64) -> bool {
+        (fingerprint as f64 / u64::MAX as f64) < self.share
+    }
 }
 
 impl Admission {
-    /// Begins or ends the shedding of new INVITEs.
-    pub(super) fn shed(&mut self, retry_after: Option<Duration>) {
-        self.shedding = retry_after;
+    /// Begins, changes or ends the shedding of new INVITEs.
+    pub(super) fn shed(&mut self, shed: Option<Shed>) {
+        self.shedding = shed;
     }
 
-    /// True when `request` may have a transaction.
-    pub(super) fn admits(&self, request: &Message, source: IpAddr, limits: &Limits) -> bool {
+    /// True when `request`, of this [`fingerprint`], may have a transaction.
+    pub(super) fn admits(&self, request: &Message, fingerprint: u64, source: IpAddr, limits: &Limits) -> bool {
         let from_source = self.by_source.get(&network(source)).copied().unwrap_or(0);
-        let shed = self.shedding.is_some() && request.method() == Some(&Method::Invite);
+        let hit = self.shedding.is_some_and(|shed| shed.hits(fingerprint));
+        let shed = hit && request.method() == Some(&Method::Invite);
         if !shed && self.total < limits.max_transactions && from_source < limits.max_per_source {
             return true;
         }
@@ -37,7 +53,8 @@ impl Admission {
 
     /// Seconds for the Retry-After of a refusal: the base and up to as much again, by `spread`.
     pub(super) fn retry_after(&self, limits: &Limits, spread: u64) -> u64 {
-        let base = self.shedding.unwrap_or(limits.retry_after).as_secs().max(1);
+        let base = self.shedding.map_or(limits.retry_after, |shed| shed.retry_after);
+        let base = base.as_secs().max(1);
         base + spread % (base + 1)
     }
 

@@ -23,6 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use admission::Shed;
 pub use client::RequestError;
 pub use identifiers::{ClientTransactionId, ServerTransactionId, Shard, TransactionId};
 pub use output::{Cause, Output, SendTo};

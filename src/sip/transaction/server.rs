@@ -138,7 +138,10 @@ impl Transactions {
     fn receive_new(&mut self, message: Message, flow: Flow, now: Moment) {
         let source = flow.remote.ip();
         let fingerprint = fingerprint(self.secret, &message);
-        if !self.admission.admits(&message, source, &self.settings.limits) {
+        if !self
+            .admission
+            .admits(&message, fingerprint, source, &self.settings.limits)
+        {
             self.counters.refused += 1;
             let seconds = self.admission.retry_after(&self.settings.limits, fingerprint);
             let refusal =

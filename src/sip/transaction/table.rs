@@ -1,6 +1,6 @@
 //! The table of one shard: who is in it, when each entry wakes, and what has to be done.
 
-use super::admission::Admission;
+use super::admission::{Admission, Shed};
 use super::client::Client;
 use super::identifiers::TransactionId;
 use super::matching::KeyBuffer;
@@ -17,7 +17,6 @@ use rand::{Rng, SeedableRng};
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What happened in a table since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,10 +138,10 @@ impl Transactions {
         }
     }
 
-    /// While `Some`, new INVITEs are refused statelessly by 503 with this Retry-After at least. In-dialog requests,
-    /// ACK, BYE, OPTIONS and priority users pass.
-    pub fn shed_new_calls(&mut self, retry_after: Option<Duration>) {
-        self.admission.shed(retry_after);
+    /// While `Some`, a share of the new INVITEs is refused statelessly by 503 with Retry-After. In-dialog requests, ACK,
+    /// BYE, OPTIONS and priority users pass.
+    pub fn shed_new_calls(&mut self, shed: Option<Shed>) {
+        self.admission.shed(shed);
     }
 
     /// From now on INVITEs to these user parts are never shed ([`Limits::priority_users`](super::Limits)).

@@ -2,7 +2,7 @@
 
 use super::pair::{CALLEE, flow, settings};
 use crate::moment::Moment;
-use crate::sip::transaction::{Limits, Output, Settings, Transactions};
+use crate::sip::transaction::{Limits, Output, Settings, Shed, Transactions};
 use crate::sip::{HeaderName, Message, ResponseDraft, Transport};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,10 +59,40 @@ fn a_flood_costs_no_memory_and_each_call_learns_when_to_return() {
     assert_eq!(waits.into_iter().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
 }
 
+fn shed(share: f64) -> Shed {
+    Shed {
+        share,
+        retry_after: Duration::from_secs(30),
+    }
+}
+
+#[test]
+fn a_share_of_the_calls_is_shed_and_a_copy_meets_the_fate_of_the_first() {
+    let mut table = limited(10_000, 10_000);
+    table.shed_new_calls(Some(shed(0.25)));
+    let source = "192.0.2.1:5060";
+    let mut refused = 0;
+    for number in 0..2_000 {
+        let first = offer(&mut table, request("INVITE", "bob", "", number), source);
+        if let Err(refusal) = first {
+            refused += 1;
+            assert_eq!(refusal.status(), Some(503));
+            let wait: u32 = refusal.header(HeaderName::RetryAfter).unwrap().parse().unwrap();
+            assert!((30..=60).contains(&wait), "{wait}");
+            assert!(offer(&mut table, request("INVITE", "bob", "", number), source).is_err());
+        }
+    }
+    assert!((400..600).contains(&refused), "{refused} of 2000");
+    table.shed_new_calls(Some(shed(0.0)));
+    for number in 2_000..2_500 {
+        assert!(offer(&mut table, request("INVITE", "bob", "", number), source).is_ok());
+    }
+}
+
 #[test]
 fn what_exists_and_what_saves_lives_passes() {
     let mut table = limited(100, 1_000);
-    table.shed_new_calls(Some(Duration::from_secs(30)));
+    table.shed_new_calls(Some(shed(1.0)));
     let source = "192.0.2.1:5060";
     assert!(offer(&mut table, request("INVITE", "bob", "", 0), source).is_err());
     assert!(offer(&mut table, request("INVITE", "bob", ";tag=t", 1), source).is_ok());
