@@ -20,7 +20,7 @@ pub enum PlaceFault {
     Url(#[from] UrlFault),
     #[error("`{scheme}:` is no scheme of a sound; http and https are")]
     Scheme { scheme: &'static str },
-    #[error("no folder of sounds is configured (`[media] sounds`)")]
+    #[error("no folder of sounds is configured")]
     NoFolder,
 }
 
