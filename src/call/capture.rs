@@ -33,6 +33,9 @@ impl Call {
                 collector: Collector::new(patterns.clone()),
             })
             .collect();
+        for side in [LegIndex::CALLER, winner] {
+            self.listen(side);
+        }
     }
 
     pub(super) fn stop_listening_to_bridge(&mut self) {

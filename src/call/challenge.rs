@@ -73,8 +73,17 @@ impl Call {
         if invite.challenged > u8::from(stale) {
             return false;
         }
-        // Without a configured realm nothing is answered: a called party must not choose whose password it tests.
-        let Some(realm) = credentials.realm.clone() else {
+        let values: Vec<&str> = message.headers(challenges).collect();
+        // Without a configured realm nothing is answered: a called party must not choose whose password it tests. A
+        // server that an application named has its password from the same hand.
+        let named = matches!(leg.terms.kind, LegKind::SipUri { .. });
+        let theirs = || {
+            values
+                .iter()
+                .find_map(|value| digest::realm_of(value))
+                .filter(|_| named)
+        };
+        let Some(realm) = credentials.realm.clone().or_else(theirs) else {
             return false;
         };
         let mut client = DigestClient::new(digest::Credentials {
@@ -82,7 +91,6 @@ impl Call {
             username: credentials.username.clone(),
             password: credentials.password.0.clone(),
         });
-        let values: Vec<&str> = message.headers(challenges).collect();
         let Ok(answer) = client.answer(values, "INVITE", &hop.request_uri, &cnonce) else {
             return false;
         };

@@ -3,9 +3,10 @@
 use super::event::To;
 use super::id::Token;
 use super::node::Node;
-use crate::dial::NextHop;
+use crate::config::Config;
+use crate::dial::{NextHop, may_reach};
 use crate::net::shard::SignallingHandle;
-use crate::sip::locate::{Candidate, Target};
+use crate::sip::locate::{Candidate, Host, Target};
 use crate::sip::{Hop, RequestDraft};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,7 +43,14 @@ impl Deliveries {
     }
 
     /// Sends at once where the address is known, else begins the look-up.
-    pub async fn send(&mut self, token: Option<Token>, draft: RequestDraft, to: To) -> Result<(), String> {
+    /// `guard`: the server was named by an application, and by this configuration may not be ourselves or this machine.
+    pub async fn send(
+        &mut self,
+        token: Option<Token>,
+        draft: RequestDraft,
+        to: To,
+        guard: Option<Arc<Config>>,
+    ) -> Result<(), String> {
         let next = match to {
             To::Hop(hop) => {
                 return self
@@ -57,7 +65,7 @@ impl Deliveries {
         };
         let target = target(&next)?;
         if let Some(answer) = self.node.resolver.load().try_cached(&target) {
-            let hops = Ok(hops(&next, &answer.candidates));
+            let hops = hops(&next, &answer.candidates, guard.as_deref());
             return self.send_resolved(Resolved { token, draft, hops }).await;
         }
         self.unsent.extend(token);
@@ -65,7 +73,7 @@ impl Deliveries {
         self.looking_up.spawn(async move {
             let resolver = node.resolver.load_full();
             let hops = match resolver.resolve(&target).await {
-                Ok(answer) => Ok(hops(&next, &answer.candidates)),
+                Ok(answer) => hops(&next, &answer.candidates, guard.as_deref()),
                 Err(error) => Err(error.to_string()),
             };
             Resolved { token, draft, hops }
@@ -148,7 +156,7 @@ fn target(next: &NextHop) -> Result<Target, String> {
     Ok(target)
 }
 
-fn hops(next: &NextHop, candidates: &[Candidate]) -> VecDeque<Hop> {
+fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Config>) -> Result<VecDeque<Hop>, String> {
     let hop = |candidate: &Candidate| Hop {
         transport: candidate.transport,
         listener: next.listener,
@@ -163,5 +171,17 @@ fn hops(next: &NextHop, candidates: &[Candidate]) -> VecDeque<Hop> {
         },
         connection: None,
     };
-    candidates.iter().map(hop).collect()
+    let mut refused = None;
+    let allowed = |candidate: &&Candidate| {
+        let address = candidate.address;
+        let verdict = guard.map_or(Ok(()), |config| {
+            may_reach(config, &Host::Ip(address.ip()), address.port())
+        });
+        verdict.map_err(|why| refused.get_or_insert(why).len()).is_ok()
+    };
+    let hops: VecDeque<Hop> = candidates.iter().filter(allowed).map(hop).collect();
+    match refused {
+        Some(why) if hops.is_empty() => Err(format!("{}: {why}", next.host)),
+        _ => Ok(hops),
+    }
 }

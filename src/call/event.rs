@@ -216,6 +216,10 @@ pub enum Effect {
         digits: String,
         duration: Duration,
     },
+    /// Look for keys as tones in what a leg's peer says, too.
+    ListenInBand {
+        handle: LegId,
+    },
     /// Make what the other side says louder or softer on a leg.
     Boost {
         handle: LegId,

@@ -109,6 +109,7 @@ impl Call {
         if let Some(line) = self.line_mut(leg) {
             line.running = Some(Running::Gathering(Box::new(gathering)));
         }
+        self.listen(leg);
         if prompted {
             self.play_next(leg, now);
         }
@@ -229,6 +230,16 @@ impl Call {
     pub(super) fn stop_playing(&mut self, leg: LegIndex, play: u32) {
         if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
             self.effects.push(Effect::StopPlaying { handle, play });
+        }
+    }
+
+    /// Keys of a peer that negotiated no events come as tones, if at all.
+    pub(super) fn listen(&mut self, leg: LegIndex) {
+        let Some(leg) = self.leg(leg) else { return };
+        let settled = leg.media.negotiated.as_ref();
+        let events = settled.is_none_or(|settled| settled.telephone_event().is_some());
+        if let Some(handle) = leg.media.handle().filter(|_| !events) {
+            self.effects.push(Effect::ListenInBand { handle });
         }
     }
 

@@ -8,7 +8,8 @@ use super::leg::LegState;
 use super::node::Node;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
-use crate::dial::PeerName;
+use crate::config::Config;
+use crate::dial::{LegKind, PeerName};
 use crate::guard::Place;
 use crate::media::{LegId, MediaEvent, MediaEvents};
 use crate::net::shard::SignallingHandle;
@@ -31,8 +32,9 @@ mod telling;
 /// Events that may wait for a call; room is taken as it is used. Requests find it full earlier
 /// (half of it): peers repeat those, but a final response comes once.
 pub const MAILBOX: usize = 256;
-/// Media events that may wait; they are rare by construction.
-const MEDIA_EVENTS: usize = 16;
+/// Media events that may wait; they are rare by construction. The end of a sound comes once, and a verb waits for it: digits
+/// must not fill the queue before it.
+const MEDIA_EVENTS: usize = 128;
 
 /// A running call.
 struct CallTask {
@@ -267,11 +269,12 @@ impl CallTask {
                     draft.method().as_str(),
                     !draft.body_bytes().is_empty(),
                 );
+                let guard = self.guard_of(leg);
                 if let Some(sent) = self.sent.take() {
                     // Whoever placed the call may not wait any more.
                     let _gone = sent.send(draft.value(HeaderName::CallId).unwrap_or_default().to_owned());
                 }
-                if let Err(why) = self.deliveries.send(Some(token), draft, to).await {
+                if let Err(why) = self.deliveries.send(Some(token), draft, to, guard).await {
                     self.pending.push_back(Event::Failed {
                         token,
                         failure: SendFailure::Unresolved(why),
@@ -281,7 +284,8 @@ impl CallTask {
             Effect::SendAck { leg, draft, to } => {
                 self.tell_sent(leg, "ACK", "ACK", !draft.body_bytes().is_empty());
                 // An ACK that can't be sent shows as a 2xx that is repeated.
-                let _repeated = self.deliveries.send(None, draft, to).await;
+                let guard = self.guard_of(leg);
+                let _repeated = self.deliveries.send(None, draft, to, guard).await;
             }
             Effect::CancelRequest { token, reason } => {
                 // Nobody has heard of it: a CANCEL would find nothing, and the INVITE must not follow it.
@@ -327,6 +331,16 @@ impl CallTask {
 
     fn overflow(&self, queue: &'static str) {
         self.node.observer.happened(&Happening::Overflow { queue });
+    }
+
+    /// What keeps a server that an application named from being ourselves.
+    fn guard_of(&self, leg: LegIndex) -> Option<Arc<Config>> {
+        let leg = self.call.legs().get(usize::from(leg.0))?;
+        let named = matches!(leg.terms.kind, LegKind::SipUri { .. });
+        self.planner
+            .as_ref()
+            .filter(|_| named)
+            .map(|planner| planner.config.clone())
     }
 
     /// A call out takes its place at the carrier of the gateway that is tried now.

@@ -17,6 +17,7 @@ pub use plan::{
 };
 pub use refusal::DialRefusal;
 pub use target_name::TargetName;
+pub use uri_target::may_reach;
 
 #[cfg(test)]
 mod tests;

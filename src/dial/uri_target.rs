@@ -191,7 +191,7 @@ fn default_port(transport: Transport) -> u16 {
 
 /// Refuses what would come straight back to us, and addresses that nobody may send us to. Names are looked at as names;
 /// what they resolve to is looked at when it is known.
-fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> {
+pub fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> {
     let sbc = &config.sbc;
     let open = sbc.media.allow_loopback;
     match host {

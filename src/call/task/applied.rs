@@ -138,6 +138,7 @@ impl CallTask {
                 self.media_command(self.node.media.send_digits(handle, send));
             }
             Effect::Mute { handle, on } => self.media_command(self.node.media.mute(handle, on)),
+            Effect::ListenInBand { handle } => self.media_command(self.node.media.listen_in_band(handle, true)),
             Effect::Boost { handle, decibels } => {
                 let gain = Gain::decibels(f32::from(decibels));
                 self.media_command(self.node.media.boost(handle, Some(gain)));

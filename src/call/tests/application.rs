@@ -8,7 +8,9 @@ use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, Verb};
 use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
 use crate::config::Config;
+use crate::dial::targets::{self, DialFacts};
 use crate::dial::{Attempt, DialPlan, LegKind, TargetName};
+use crate::route::Caller;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -176,6 +178,31 @@ impl Rig {
         self.step(Event::Planned {
             result: Ok(Box::new(plan)),
         });
+    }
+
+    /// Plans the dial that waits as a running node does; nobody is registered.
+    pub fn planned_really(&mut self) {
+        let dial = self.wishes.iter().rev().find_map(|effect| match effect {
+            Effect::Plan { dial } => Some(dial.clone()),
+            _ => None,
+        });
+        let dial = dial.expect("a dial");
+        let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let facts = DialFacts {
+            config: &config,
+            tenant: &config.tenants[0],
+            caller: &Caller {
+                number: "+12065550100".into(),
+                ..Caller::default()
+            },
+            shown_instead: None,
+            diversions: &[],
+            devices: &|_| Vec::new(),
+        };
+        let (plan, _) = targets::plan(facts, &dial, &|_| false);
+        let result = plan.map(Box::new).map_err(|refusal| refusal.to_string());
+        self.step(Event::Planned { result });
     }
 
     /// A destination answers.

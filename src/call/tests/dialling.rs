@@ -217,3 +217,27 @@ fn an_application_that_fails_refuses_the_call_and_says_why() {
     assert_eq!(refusal.header(HeaderName::Contact), None);
     assert_eq!(rig.finish().cause.label(), "application_failed");
 }
+
+#[test]
+fn a_server_named_by_uri_gets_the_targets_own_credentials_for_whatever_realm_it_has() {
+    let mut rig = to_application().begin();
+    let target =
+        json!({ "type": "sip", "sipUri": "sip:bob@pbx.example", "auth": { "user": "bob", "password": "s3cret" } });
+    rig.answer(&json!([{ "verb": "dial", "answerOnBridge": true, "target": [target] }]));
+    rig.planned_really();
+    let invite = rig.last_invite();
+    let challenge = r#"Digest realm="pbx.example", nonce="abc", qop="auth""#;
+    rig.respond(&invite, reply(407).with(HeaderName::ProxyAuthenticate, challenge));
+    let again = rig.last_invite();
+    let answer = again
+        .header(HeaderName::ProxyAuthorization)
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        answer.contains(r#"username="bob""#) && answer.contains(r#"realm="pbx.example""#),
+        "{answer}"
+    );
+    // Wrong credentials are not tried for ever.
+    rig.respond(&again, reply(407).with(HeaderName::ProxyAuthenticate, challenge));
+    assert_eq!(rig.finish().status, 603);
+}

@@ -211,6 +211,7 @@ impl Rig {
             | Effect::SendDigits { .. }
             | Effect::Mute { .. }
             | Effect::Boost { .. }
+            | Effect::ListenInBand { .. }
             | Effect::LegsSwapped { .. }
             | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),

@@ -48,6 +48,16 @@ struct Challenge {
     stale: bool,
 }
 
+/// The realm of a `Digest` challenge, the value of WWW-Authenticate or Proxy-Authenticate.
+pub fn realm_of(challenge: &str) -> Option<String> {
+    let challenge: ChallengeValue = challenge.parse().ok()?;
+    let is_digest = challenge.scheme().eq_ignore_ascii_case("Digest");
+    challenge
+        .param("realm")
+        .filter(|_| is_digest)
+        .map(|realm| realm.into_owned())
+}
+
 /// Answers challenges of one server with one set of credentials, and goes on using its nonce.
 #[derive(Debug, Clone)]
 pub struct DigestClient {

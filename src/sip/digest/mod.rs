@@ -6,5 +6,5 @@ mod client;
 mod server;
 
 pub use algorithm::Algorithm;
-pub use client::{Credentials, DigestClient, DigestError};
+pub use client::{Credentials, DigestClient, DigestError, realm_of};
 pub use server::{Claim, DigestServer, Password, Realm, Unproven, User};
