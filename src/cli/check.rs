@@ -127,7 +127,11 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
             out,
             "  carrier {}: from {}, to {}",
             carrier.id,
-            list(networks),
+            match (&carrier.identify.digest, networks.is_empty()) {
+                (Some(digest), true) => format!("anywhere as {} by its password", digest.username),
+                (Some(digest), false) => format!("{} as {} by its password", list(networks), digest.username),
+                (None, _) => list(networks),
+            },
             list(gateways)
         )?;
     }
@@ -230,6 +234,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+        let by_password = "digest = { username = \"trunk\", password = \"x\" }\nnetworks = []";
+        let sbc = SBC.replace("networks = [\"203.0.113.0/28\"]", by_password);
+        let text = printed(&Config::from_toml_strs(&sbc, &[("contoso", CONTOSO)]), false);
+        assert!(
+            text.contains("carrier north: from anywhere as trunk by its password"),
+            "{text}"
+        );
         let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
         assert_eq!((&json["right"], &json["numbers"]), (&json!(true), &json!(100)));
     }

@@ -217,15 +217,29 @@ fn floor(text: &str, at: usize) -> usize {
 /// Where on the line a secret may begin: a mistake beside a password must not print it into a log.
 fn secret_begins(line: &str) -> Option<usize> {
     let lower = line.to_ascii_lowercase();
+    [after_key(&lower), in_url(&lower)].into_iter().flatten().min()
+}
+
+/// The value of a key that is named like a secret.
+fn after_key(lower: &str) -> Option<usize> {
     let key = ["passw", "secret", "pwd"]
         .iter()
         .filter_map(|word| lower.find(word))
         .min()?;
     let rest = lower.get(key..)?;
-    if rest.starts_with("password_env") || rest.starts_with("password_file") {
+    let elsewhere = ["password_env", "password_file", "secret_env", "secret_file"];
+    if elsewhere.iter().any(|name| rest.starts_with(name)) {
         return None;
     }
     rest.find('=').map(|sign| key + sign + 1)
+}
+
+/// A user name with its password in front of a URL's host.
+fn in_url(lower: &str) -> Option<usize> {
+    let begin = lower.find("://")? + 3;
+    let rest = lower.get(begin..)?;
+    let authority = rest.split(['/', '?', '#', '"', '\'']).next()?;
+    authority.contains('@').then_some(begin)
 }
 
 #[cfg(test)]
@@ -266,6 +280,20 @@ mod tests {
             let mistake = Mistake::at(&source(text), at..text.len(), "wrong");
             assert!(!format!("{mistake} {mistake:?}").contains("hunter2"), "{mistake:?}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_printed() {
+        let text = "hook = \"https://ada:hunter2@app.example/\"";
+        let at = text.find('"').unwrap_or_default();
+        let mistake = Mistake::at(&source(text), at..text.len(), "wrong");
+        assert!(!format!("{mistake} {mistake:?}").contains("hunter2"), "{mistake:?}");
+        let text = "password_file = \"secrets/north\"";
+        assert!(
+            Mistake::at(&source(text), 0..text.len(), "wrong")
+                .text
+                .contains("north")
+        );
     }
 
     #[test]

@@ -179,8 +179,10 @@ impl Planning<'_> {
 
     fn phone(&self, number: &str, trunk: Option<&str>, trace: &mut Trace) -> Result<Attempt, DialRefusal> {
         let DialFacts { config, tenant, .. } = self.facts;
-        self.only_for_uris("a carrier")?;
         let emergency = route::is_emergency(config, number);
+        if !emergency {
+            self.only_for_uris("a carrier")?;
+        }
         let (callee, carriers) = if emergency {
             trace.step("emergency", number, "emergency number: passes before policy and limits");
             let code = number.strip_prefix('+').unwrap_or(number).to_owned();

@@ -85,10 +85,11 @@ carriers = ["south"]
 number = "+442079460100"
 "#;
 
-fn dial(verb: &str) -> Box<Dial> {
-    let verbs = parse_application(verb.as_bytes()).unwrap_or_else(|error| panic!("{error}: {verb}"));
+/// The verb, or why its reader refuses it before anything is planned.
+fn dial(verb: &str) -> Result<Box<Dial>, String> {
+    let verbs = parse_application(verb.as_bytes()).map_err(|error| error.to_string())?;
     match verbs.into_iter().next() {
-        Some(Verb::Dial(dial)) => dial,
+        Some(Verb::Dial(dial)) => Ok(dial),
         other => panic!("no dial: {other:?}"),
     }
 }
@@ -113,6 +114,10 @@ fn caller(line: &str) -> Caller {
 fn answer(config: &Config, case: &str) -> String {
     let (line, verb) = case.split_once('\n').expect("a caller and a verb");
     let caller = caller(line);
+    let dial = match dial(verb) {
+        Ok(dial) => dial,
+        Err(unread) => return format!("not read: {unread}\n"),
+    };
     let tenant = config.tenant_by_name("contoso.example").expect("the account");
     let nobody = |_: &Aor| Vec::new();
     let facts = targets::DialFacts {
@@ -123,7 +128,7 @@ fn answer(config: &Config, case: &str) -> String {
         diversions: &[],
         devices: &nobody,
     };
-    let (plan, trace) = targets::plan(facts, &dial(verb), &|_| false);
+    let (plan, trace) = targets::plan(facts, &dial, &|_| false);
     let mut out = String::new();
     for step in &trace.0 {
         writeln!(out, "{} {}: {}", step.rule, step.subject, step.outcome).expect("a text");

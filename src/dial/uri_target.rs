@@ -248,13 +248,16 @@ fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> {
     }
 }
 
-/// From, the user part of Contact, and what is asserted. Nobody vouches for that server: a caller who hides goes there
+/// From, the user part of Contact, and what is asserted.
+type Identity = (String, String, Vec<(HeaderName, String)>);
+
+/// Nobody vouches for that server: a caller who hides goes there
 /// without a number.
 fn identity(
     shown: &Shown,
     own_host: &str,
     planning: &Planning<'_>,
-) -> Result<(String, String, Vec<(HeaderName, String)>), DialRefusal> {
+) -> Result<Identity, DialRefusal> {
     let host = shown.host.as_deref().unwrap_or(own_host);
     if Host::parse(host).is_err() {
         let what = format!("'{}' is no host", host.escape_debug());

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub enum ObservationError {
     #[error(transparent)]
     Logging(#[from] LoggingError),
-    #[error("call detail records: {0}")]
+    #[error("call detail records: {0}; `path` under [cdr] has to be a file that this user may write")]
     Cdr(#[from] CdrError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

@@ -173,12 +173,11 @@ fn diversions(invite: &Message) -> Vec<Diversion> {
         .collect();
     found.pop();
     if found.is_empty() {
+        // What is no word would be written into the next trunk's header as if it were one.
         let reason = |address: &NameAddr| {
-            address
-                .param("reason")
-                .unwrap_or_default()
-                .trim_matches('"')
-                .to_ascii_lowercase()
+            let word = address.param("reason").unwrap_or_default().trim_matches('"');
+            let is_word = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if is_word { word } else { "unknown" }.to_ascii_lowercase()
         };
         found = invite
             .addresses(HeaderName::Diversion)
@@ -287,5 +286,21 @@ mod tests {
                 reason: "unconditional".into()
             }]
         );
+    }
+
+    #[test]
+    fn a_reason_of_diversion_is_a_word_or_unknown() {
+        let invite = invite(
+            "FROM: <sip:+14255550111@x.example>;tag=17\r\n\
+             Diversion: <sip:+14255550112@x.example>;reason=\"user-busy, <sip:+19005550100@x.example>\"\r\n\
+             Diversion: <sip:+14255550113@x.example>;reason=No-Answer\r\n",
+        );
+        let facts = Facts::read(Origin::Teams, &invite, CallerHeader::From);
+        let read: Vec<(&str, &str)> = facts
+            .diversions
+            .iter()
+            .map(|diversion| (diversion.number.as_str(), diversion.reason.as_str()))
+            .collect();
+        assert_eq!(read, [("+14255550113", "no-answer"), ("+14255550112", "unknown")]);
     }
 }

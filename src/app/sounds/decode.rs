@@ -2,6 +2,7 @@
 
 use crate::media::Sound;
 use std::io::Cursor;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use symphonia::core::codecs::audio::AudioDecoderOptions;
 use symphonia::core::errors::Error;
@@ -23,9 +24,14 @@ pub enum DecodeFault {
     TooLong { limit: Duration },
     #[error("the sample rate changes within")]
     RateChanges,
+    #[error("a sample rate of {rate} Hz, not 4,000 to 192,000")]
+    Rate { rate: u32 },
     #[error("the decoder failed")]
     Broken,
 }
+
+/// Hz; resampling takes memory and time by the rate.
+const RATES: RangeInclusive<u32> = 4_000..=192_000;
 
 /// Decodes a whole file to mono; takes its time. Damaged parts are left out.
 pub fn decode(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
@@ -64,6 +70,9 @@ pub fn decode(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFaul
         let (packet_rate, channels) = (decoded.spec().rate(), decoded.num_planes().max(1));
         if rate != 0 && packet_rate != rate {
             return Err(DecodeFault::RateChanges);
+        }
+        if !RATES.contains(&packet_rate) {
+            return Err(DecodeFault::Rate { rate: packet_rate });
         }
         rate = packet_rate;
         decoded.copy_to_vec_interleaved(&mut frames);
@@ -175,6 +184,8 @@ pub(super) mod tests {
         ));
         assert!(decode(Vec::new(), LONGEST).is_err());
         assert!(decode(wave(&[], 8_000, 1), LONGEST).is_err());
+        let fast = wave(&tone(8_000), 4_000_000, 1);
+        assert_eq!(decode(fast, LONGEST).err(), Some(DecodeFault::Rate { rate: 4_000_000 }));
         let long = wave(&tone(8_000).repeat(11), 8_000, 1);
         assert_eq!(
             decode(long, LONGEST).err(),

@@ -268,8 +268,8 @@ async fn heard(sounds: &Sounds, source: &Source, base: &HookUrl) -> Result<Arc<m
             sounds.at(&place).await.map_err(|fault| fault.to_string())
         }
         Source::Speech { text, language, voice } => {
-            let voice = voice.as_deref().or(language.as_deref());
-            let spoken = Spoken::new(text, voice).map_err(|fault| fault.to_string())?;
+            let language = language.as_deref().unwrap_or("en-US");
+            let spoken = Spoken::new(text, voice.as_deref(), language).map_err(|fault| fault.to_string())?;
             sounds.spoken(&spoken).await.map_err(|fault| fault.to_string())
         }
     }

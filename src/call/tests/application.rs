@@ -36,7 +36,7 @@ pub fn hook(url: &str) -> Hook {
 
 /// A call from the carrier that an application has.
 pub fn to_application() -> Scenario {
-    from_carrier().to_application(terms())
+    from_carrier().decided_by(terms())
 }
 
 pub fn verbs(json: &Value) -> Vec<Verb> {

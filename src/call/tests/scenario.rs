@@ -56,7 +56,7 @@ impl Scenario {
     }
 
     /// An application decides about the call.
-    pub fn to_application(mut self, terms: AppTerms) -> Scenario {
+    pub fn decided_by(mut self, terms: AppTerms) -> Scenario {
         self.application = Some(terms);
         self
     }

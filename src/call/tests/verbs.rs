@@ -141,7 +141,7 @@ fn a_key_in_an_info_counts() {
 fn a_connected_application_may_say_more_later_and_leave() {
     let mut connected = terms();
     connected.connected = true;
-    let mut rig = from_carrier().to_application(connected).begin();
+    let mut rig = from_carrier().decided_by(connected).begin();
     rig.answer(&json!([{ "verb": "answer" }]));
     rig.ack(LegIndex::CALLER, "");
     assert!(rig.byes(LegIndex::CALLER).is_empty(), "it waits for a command");

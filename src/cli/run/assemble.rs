@@ -1,8 +1,8 @@
 //! The settings of the inner rooms, from the configuration.
 
 use super::tls::{TlsError, profile};
-use crate::app::sounds::{SoundSettings, Sounds};
 use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
+use crate::app::sounds::{SoundSettings, Sounds};
 use crate::call::Ways;
 use crate::config::{Config, Host, Listener};
 use crate::media::{MediaAddress, MediaSettings};

@@ -10,6 +10,7 @@ use crate::config::names::{ApplicationName, Invalid, Secret, Sid};
 use crate::config::network::Network;
 use crate::config::raw::{At, RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable, RawTenant};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,23 +128,26 @@ fn speech_word(text: &str) -> Result<String, Invalid> {
 
 fn hook(raw: &At<RawHook>, reader: &mut Reader<'_>) -> Option<Hook> {
     match raw.value() {
-        RawHook::Text(text) => match HookUrl::parse(text) {
-            Ok(url) => Some(Hook {
-                url,
-                method: HookMethod::Post,
-                login: None,
-            }),
-            Err(Invalid(expected)) => {
-                reader.fault_expecting(raw.span(), format!("{text:?} is no URL of a hook"), expected);
-                None
-            }
-        },
+        RawHook::Text(text) => Some(Hook {
+            url: url(text, raw.span(), reader)?,
+            method: HookMethod::Post,
+            login: None,
+        }),
         RawHook::Table(table) => hook_table(raw, table, reader),
     }
 }
 
+/// The message has no text of its own: a password may stand in it.
+fn url(text: &str, place: Range<usize>, reader: &mut Reader<'_>) -> Option<HookUrl> {
+    let parsed = HookUrl::parse(text);
+    if let Err(Invalid(expected)) = &parsed {
+        reader.fault_expecting(place, "this is no URL of a hook", *expected);
+    }
+    parsed.ok()
+}
+
 fn hook_table(raw: &At<RawHook>, table: &RawHookTable, reader: &mut Reader<'_>) -> Option<Hook> {
-    let url = reader.parse(&table.url, "URL of a hook", HookUrl::parse);
+    let url = url(table.url.value(), table.url.span(), reader);
     let socket = url
         .as_ref()
         .is_some_and(|url| url.protocol() == HookProtocol::WebSocket);
@@ -264,7 +268,7 @@ pub fn reference(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_>)
     None
 }
 
-fn unknown(name: &str, place: std::ops::Range<usize>, tenant: &RawTenant, reader: &mut Reader<'_>) {
+fn unknown(name: &str, place: Range<usize>, tenant: &RawTenant, reader: &mut Reader<'_>) {
     let names: Vec<&str> = tenant.application.keys().map(String::as_str).collect();
     let mistake = Mistake::at(reader.source, place, format!("there is no application {name:?}"));
     let mistake = mistake.near(name, names.iter().copied());

@@ -251,3 +251,18 @@ fn form(property: &Value, root: &Value) -> String {
         _ => "text".to_owned(),
     }
 }
+
+#[test]
+fn the_laboratory_in_the_documentation_is_right() {
+    let page = fs::read_to_string(root().join("docs/simulators.md")).expect("the page");
+    let blocks: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let [sbc, tenant] = blocks[..] else {
+        panic!("sbc.toml and one tenant, not {}", blocks.len())
+    };
+    let config = Config::from_toml_strs(sbc, &[("contoso", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!((config.tenants.len(), config.sbc.carriers.len()), (1, 1));
+}

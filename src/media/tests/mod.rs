@@ -248,10 +248,6 @@ impl Peer {
         self.socket.try_clone().expect("a descriptor")
     }
 
-    fn clone_socket(&self) -> UdpSocket {
-        self.socket.try_clone().expect("a descriptor")
-    }
-
     /// True when no RTP waits. Only meaningful once the packets that could cause it are known to be judged.
     fn has_nothing(&self) -> bool {
         self.socket.set_nonblocking(true).expect("mode");
