@@ -253,11 +253,7 @@ type Identity = (String, String, Vec<(HeaderName, String)>);
 
 /// Nobody vouches for that server: a caller who hides goes there
 /// without a number.
-fn identity(
-    shown: &Shown,
-    own_host: &str,
-    planning: &Planning<'_>,
-) -> Result<Identity, DialRefusal> {
+fn identity(shown: &Shown, own_host: &str, planning: &Planning<'_>) -> Result<Identity, DialRefusal> {
     let host = shown.host.as_deref().unwrap_or(own_host);
     if Host::parse(host).is_err() {
         let what = format!("'{}' is no host", host.escape_debug());
