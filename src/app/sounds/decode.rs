@@ -33,8 +33,13 @@ pub enum DecodeFault {
 /// Hz; resampling takes memory and time by the rate.
 const RATES: RangeInclusive<u32> = 4_000..=192_000;
 
-/// Decodes a whole file to mono; takes its time. Damaged parts are left out.
-pub fn decode(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
+/// Decodes a whole file to mono; takes its time. Damaged parts are left out. A header that makes the decoder panic (one
+/// whose sizes overflow does, where overflow is checked) costs its file alone.
+pub fn decode(bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
+    std::panic::catch_unwind(|| decode_whole(bytes, longest)).unwrap_or(Err(DecodeFault::Broken))
+}
+
+fn decode_whole(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
     mend_wave(&mut bytes);
     let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
