@@ -1,7 +1,8 @@
 //! A sound that can be played: decoded once, shared by all who play it.
 
 use crate::codec::resample::{Doubler, Halver, resample};
-use crate::codec::speech::Speech;
+use crate::codec::speech::{Speech, mix};
+use crate::codec::tone::Sine;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +26,24 @@ impl Sound {
             narrow: narrow.into_boxed_slice(),
             wide: wide.into_boxed_slice(),
         }
+    }
+
+    /// Tones in Hz, each at `level` dBov, for `on`, and silence for `off`: one round of a call progress tone.
+    pub fn cadence(frequencies: &[f64], level: f64, on: Duration, off: Duration) -> Sound {
+        let rate = Speech::G722.sample_rate();
+        let mut wide = vec![0; 2 * units(on)];
+        let mut part = wide.clone();
+        for frequency in frequencies {
+            Sine::new(*frequency, level, rate).fill(&mut part);
+            mix(&mut wide, &part);
+        }
+        wide.resize(wide.len() + 2 * units(off), 0);
+        Sound::new(&wide, rate)
+    }
+
+    /// The European ring-back tone (ITU-T E.180): 425 Hz for a second, four seconds of silence. Play it for ever.
+    pub fn ring_back() -> Sound {
+        Sound::cadence(&[425.0], -20.0, Duration::from_secs(1), Duration::from_secs(4))
     }
 
     /// How long it is.
@@ -86,7 +105,7 @@ fn doubled(narrow: &[i16]) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::tone::{Detector, Sine};
+    use crate::codec::tone::{Detector, level};
 
     #[test]
     fn both_rates_sound_alike_and_are_equally_long() {
@@ -103,5 +122,20 @@ mod tests {
             }
             assert!(sound.from(8_001, Speech::Pcmu).is_empty());
         }
+    }
+
+    #[test]
+    fn a_cadence_has_its_tones_and_its_silence() {
+        let sound = Sound::cadence(&[440.0, 480.0], -20.0, Duration::from_secs(2), Duration::from_secs(4));
+        assert_eq!(sound.duration(), Duration::from_secs(6));
+        for codec in [Speech::Pcmu, Speech::G722] {
+            let second = codec.sample_rate() as usize;
+            for frequency in [440.0, 480.0] {
+                let heard = Detector::new(frequency, codec.sample_rate()).level(&sound.from(0, codec)[..second]);
+                assert!((heard + 20.0).abs() < 0.2, "{frequency} Hz at {heard}");
+            }
+            assert!(level(&sound.from(8_000 * 3, codec)[..second]) < -90.0);
+        }
+        assert_eq!(Sound::ring_back().duration(), Duration::from_secs(5));
     }
 }
