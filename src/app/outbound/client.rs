@@ -33,8 +33,9 @@ const MOST_REDIRECTS: usize = 3;
 const HEAD_BYTES: usize = 32 * 1_024;
 /// Idle connections kept of one origin.
 const IDLE_CONNECTIONS: usize = 32;
-/// How long they are kept: less than the minute or two that servers and balancers in front of them allow.
-const IDLE_FOR: Duration = Duration::from_secs(50);
+/// How long they are kept: less than the 5 s after which Node's server closes an idle connection. A POST that meets the
+/// close on its way has failed, and can't be repeated unasked.
+const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Limits of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
