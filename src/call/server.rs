@@ -11,6 +11,7 @@ use crate::config::Secret;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -23,6 +24,8 @@ const NOTICES: usize = 512;
 pub struct Ways {
     pub client: HookClient,
     pub connector: Connector,
+    /// For the first question of a call, while its caller hears nothing.
+    pub initial: Duration,
 }
 
 /// The server of one call.
@@ -88,12 +91,14 @@ impl Server {
         if url.is_websocket() {
             self.ask_connected(ask, kind, hook, url, properties);
         } else {
-            let request = self.request(hook, url, properties);
+            let mut request = self.request(hook, url, properties);
+            request.patience = (kind == Kind::SessionNew).then_some(self.ways.initial);
             let client = self.ways.client.clone();
             self.answers.spawn(async move {
                 let result = match client.ask(&request).await {
                     Ok(reply) => verbs_of(reply.json.as_deref()),
-                    Err(failure) => Err(format!("{}: {failure}", request.url.as_str())),
+                    // It names the URL without the query, which may hold secrets and numbers.
+                    Err(failure) => Err(failure.to_string()),
                 };
                 (ask, result)
             });
@@ -104,7 +109,12 @@ impl Server {
         if self.session.is_none() {
             // A call that is moved to a WebSocket is new to it.
             let first = self.message(Kind::SessionNew, None, properties, true);
-            let settings = SessionSettings::new(url, auth_of(hook).or_else(|| self.caller.auth.clone()));
+            let at_home = url.same_origin(&self.caller.hook);
+            let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
+            let settings = SessionSettings {
+                handshake: self.ways.initial,
+                ..SessionSettings::new(url, auth)
+            };
             let session = Session::open(self.ways.connector.clone(), settings, first);
             self.open.insert(session.first().clone(), ask);
             self.session = Some(session);

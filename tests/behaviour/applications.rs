@@ -318,3 +318,21 @@ async fn an_application_that_fails_costs_its_call_alone() {
     caller.hang_up().await.unwrap();
     lab.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_does_not_wait_longer_than_the_first_question_may_take() {
+    let server = AppServer::build()
+        .on("/incoming", |_| Reply::Stall(vec![]))
+        .on("/status", |_| verbs(json!([])))
+        .start()
+        .await;
+    // The usual time is longer than any wait of a test.
+    let plan = Plan {
+        machine: "initial_timeout = \"300ms\"\ntimeout = \"60s\"\n".to_owned(),
+        ..Plan::default()
+    };
+    let lab = lab_with(&server, &server.url("/incoming"), plan).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    assert_eq!(caller.ended().await.unwrap().status, Some(480));
+    lab.close().await;
+}

@@ -2,7 +2,8 @@
 
 use crate::app_server::{AppServer, BOUND, NAME, Reply};
 use portcullis::app::outbound::{
-    AddressPolicy, Caller, ClientSettings, ConnectFailure, Forbidden, HookClient, HookFailure, HookRequest, HookUrl,
+    AddressPolicy, Asked, Caller, ClientSettings, ConnectFailure, Forbidden, HookClient, HookFailure, HookRequest,
+    HookUrl,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -213,7 +214,9 @@ async fn requests_are_bounded_in_size_and_number() {
         most_at_once: 1,
         ..SHORT
     };
-    let client = server.client(one);
+    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
+    let figures = connector.figures().clone();
+    let client = HookClient::new(connector, one);
     let mut large = request(&server.url("/x"));
     large.properties = json!({"x": "y".repeat(3_000)});
     assert_eq!(client.ask(&large).await.unwrap_err().label(), "request_too_large");
@@ -221,4 +224,6 @@ async fn requests_are_bounded_in_size_and_number() {
     let (first, second) = tokio::join!(client.ask(&asked), client.ask(&asked));
     let labels = [first.unwrap_err().label(), second.unwrap_err().label()];
     assert_eq!(labels, ["timeout", "busy"]);
+    let counted = figures.read();
+    assert_eq!(counted, [(Asked::Hook, "busy", 1), (Asked::Hook, "timeout", 1)]);
 }

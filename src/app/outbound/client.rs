@@ -2,6 +2,7 @@
 
 use super::connect::{Connector, Stream};
 use super::failure::{ConnectFailure, HookFailure};
+use super::figures::{Asked, Figures};
 use super::request::{BasicAuth, Fetched, HookReply, HookRequest, Method};
 use super::signature::{SIGNATURE, sign};
 use super::url::HookUrl;
@@ -32,8 +33,9 @@ const MOST_REDIRECTS: usize = 3;
 const HEAD_BYTES: usize = 32 * 1_024;
 /// Idle connections kept of one origin.
 const IDLE_CONNECTIONS: usize = 32;
-/// How long they are kept: less than the minute or two that servers and balancers in front of them allow.
-const IDLE_FOR: Duration = Duration::from_secs(50);
+/// How long they are kept: less than the 5 s after which Node's server closes an idle connection. A POST that meets the
+/// close on its way has failed, and can't be repeated unasked.
+const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Limits of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,12 +74,14 @@ struct Shared {
     /// To where redirects lead: public addresses alone, and no connection is kept.
     strangers: Client<Dialer, Full<Bytes>>,
     places: Semaphore,
+    figures: Arc<Figures>,
 }
 
 impl HookClient {
     /// A client over `connector`.
     pub fn new(connector: Connector, settings: ClientSettings) -> HookClient {
         let strangers = connector.public_only();
+        let figures = connector.figures().clone();
         let builder = || {
             let mut builder = Client::builder(TokioExecutor::new());
             builder
@@ -95,6 +99,7 @@ impl HookClient {
                     .build(Dialer(connector)),
                 strangers: builder().pool_max_idle_per_host(0).build(Dialer(strangers)),
                 places: Semaphore::new(settings.most_at_once),
+                figures,
             }),
         }
     }
@@ -106,7 +111,10 @@ impl HookClient {
         let retry = request.url.retry();
         let mut attempts = 0;
         loop {
-            let failure = match self.attempt(&ready, self.shared.settings.most_received).await {
+            let attempt = self.attempt(&ready, self.shared.settings.most_received).await;
+            let outcome = attempt.as_ref().map_or_else(HookFailure::label, |_| "ok");
+            self.shared.figures.count(Asked::Hook, outcome);
+            let failure = match attempt {
                 Ok((status, json)) => {
                     return Ok(HookReply {
                         status,
@@ -127,6 +135,13 @@ impl HookClient {
 
     /// Fetches a file of at most `most` bytes within `patience`.
     pub async fn fetch(&self, url: &HookUrl, most: usize, patience: Duration) -> Result<Fetched, HookFailure> {
+        let fetched = self.fetch_once(url, most, patience).await;
+        let outcome = fetched.as_ref().map_or_else(HookFailure::label, |_| "ok");
+        self.shared.figures.count(Asked::File, outcome);
+        fetched
+    }
+
+    async fn fetch_once(&self, url: &HookUrl, most: usize, patience: Duration) -> Result<Fetched, HookFailure> {
         let ready = Ready {
             url: url.clone(),
             method: Method::Get,

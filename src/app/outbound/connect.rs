@@ -2,6 +2,7 @@
 
 use super::address::{AddressPolicy, Forbidden};
 use super::failure::ConnectFailure;
+use super::figures::Figures;
 use super::url::HookUrl;
 use crate::net::dns::{self, Resolver};
 use crate::sip::Transport;
@@ -31,6 +32,7 @@ pub struct Connector {
     policy: Arc<AddressPolicy>,
     tls: TlsConnector,
     patience: Duration,
+    figures: Arc<Figures>,
 }
 
 impl Connector {
@@ -41,7 +43,13 @@ impl Connector {
             policy: Arc::new(policy),
             tls: TlsConnector::from(tls),
             patience,
+            figures: Arc::default(),
         }
+    }
+
+    /// How asking over this connector and its clones went.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.figures
     }
 
     /// A resolver for application servers: `settings` with the one transport that HTTP has.

@@ -98,18 +98,6 @@ impl HookFailure {
             HookFailure::Busy { .. } => "busy",
         }
     }
-
-    /// The kind of alert that people who come from jambonz look for.
-    pub fn alert(&self) -> &'static str {
-        match self {
-            HookFailure::Status { status: 404, .. } => "webhook-url-notfound",
-            HookFailure::Status { status: 401 | 403, .. } => "webhook-auth-failure",
-            HookFailure::Connect { .. } | HookFailure::Broken { .. } | HookFailure::TimedOut { .. } => {
-                "webhook-connection-failure"
-            }
-            _ => "webhook-failure",
-        }
-    }
 }
 
 impl ConnectFailure {

@@ -4,7 +4,7 @@ use super::failure::SessionFailure;
 use super::handshake::connect;
 use super::message::{MessageId, Numbered, OutMessage, Said, read};
 use super::session::{CloseCode, End, SessionEvent, SessionSettings, Unanswered};
-use crate::app::outbound::{Connector, Stream};
+use crate::app::outbound::{Asked, Connector, Stream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use std::time::Duration;
@@ -101,12 +101,16 @@ impl Worker {
                 _ = &mut self.closing => return End::ByUs,
             };
             let failure = match connected {
-                Ok(mut socket) => match self.connected(&mut socket).await {
-                    Left::Over(end) => return end,
-                    Left::Lost(failure) => failure,
-                },
+                Ok(mut socket) => {
+                    self.connector.figures().count(Asked::Socket, "ok");
+                    match self.connected(&mut socket).await {
+                        Left::Over(end) => return end,
+                        Left::Lost(failure) => failure,
+                    }
+                }
                 Err(failure) => failure,
             };
+            self.connector.figures().count(Asked::Socket, failure.label());
             // A first connection that fails tells the call at once; it may have a fallback.
             let default = if self.first_due.is_some() { REPETITIONS } else { 0 };
             let pause = self.settings.url.retry().pause(self.failures, default);
@@ -316,11 +320,13 @@ impl Worker {
     }
 
     fn unacknowledged(&self, kind: &'static str) -> SessionFailure {
-        SessionFailure::Unacknowledged {
+        let failure = SessionFailure::Unacknowledged {
             url: self.url(),
             kind,
             after: self.settings.ack,
-        }
+        };
+        self.connector.figures().count(Asked::Socket, failure.label());
+        failure
     }
 
     /// Sends what was queued before the close, then closes.

@@ -93,6 +93,7 @@ pub fn ways(config: &Config) -> Result<Ways, TlsError> {
     Ok(Ways {
         client: HookClient::new(connector.clone(), settings),
         connector,
+        initial: servers.initial_timeout,
     })
 }
 

@@ -4,6 +4,7 @@
 //! when somebody asks. Out: the text format. Labels are tenants, carriers, peers and listeners of the configuration and
 //! fixed words: what a peer sends never becomes a label.
 
+mod applications;
 mod calls;
 mod node;
 mod process;

@@ -1,6 +1,6 @@
 //! What the rooms of a node count themselves.
 
-use super::{Scrape, process, users};
+use super::{Scrape, applications, process, users};
 use crate::call::{Direction, Node};
 use crate::net::Transports;
 use crate::net::shard::ShardStatus;
@@ -31,6 +31,7 @@ impl NodeFigures<'_> {
         self.calls(scrape);
         self.peers(scrape);
         users::users(&self.node.registrar.status(self.node.clock.now()), scrape);
+        applications::applications(self.node.ways.load().connector.figures(), scrape);
         self.certificates(scrape);
         self.transports(scrape);
         self.transactions(scrape);
