@@ -50,6 +50,11 @@ impl Child {
         }
     }
 
+    /// With this `customerData`.
+    pub(super) fn tagged(self, tag: Option<serde_json::Map<String, serde_json::Value>>) -> Child {
+        Child { tag, ..self }
+    }
+
     /// Whether it can't change any more.
     pub(super) fn is_over(&self) -> bool {
         self.ended.is_some()

@@ -118,6 +118,8 @@ impl Call {
         self.winner = None;
         self.bridged = None;
         let limit = plan.ringing;
+        let dialing = self.app.as_ref().and_then(|app| app.dialing.as_ref());
+        let tag = dialing.and_then(|dialing| dialing.verb.tag.clone());
         for attempt in plan.attempts {
             let target = attempt.target.clone();
             let confirm = attempt.confirm.clone().or_else(|| confirm.cloned());
@@ -127,7 +129,7 @@ impl Call {
                 Some(app) if app.engaging && self.ringing.is_empty() => app.sid,
                 _ => self.new_sid(),
             };
-            ringing.child = target.map(|target| Child::new(sid, target, confirm));
+            ringing.child = target.map(|target| Child::new(sid, target, confirm).tagged(tag.clone()));
             self.ringing.push(ringing);
         }
         for position in 0..self.ringing.len() {

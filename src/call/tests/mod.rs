@@ -16,6 +16,7 @@ mod giving_up;
 mod hanging_up;
 mod holding;
 mod hunting;
+mod midcall;
 mod random;
 mod refreshing;
 mod ringing;

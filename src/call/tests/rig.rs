@@ -203,6 +203,19 @@ impl Rig {
             Effect::Acknowledged { transaction } => self.acknowledged.push(transaction),
             Effect::Peer { peer, verdict } => self.verdicts.push((peer, verdict)),
             Effect::Tell(news) => self.news.push(news),
+            Effect::LegsSwapped { with } => {
+                // What is still to be told of a leg's media goes by the leg's new number, as its sockets' name does.
+                for event in &mut self.pending {
+                    if let Event::Media(leg, _) = event {
+                        *leg = match *leg {
+                            LegIndex::CALLER => with,
+                            leg if leg == with => LegIndex::CALLER,
+                            leg => leg,
+                        };
+                    }
+                }
+                self.wishes.push(effect);
+            }
             Effect::Plan { .. }
             | Effect::Ask { .. }
             | Effect::Notify { .. }
@@ -212,7 +225,6 @@ impl Rig {
             | Effect::Mute { .. }
             | Effect::Boost { .. }
             | Effect::ListenInBand { .. }
-            | Effect::LegsSwapped { .. }
             | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),
         }
@@ -247,7 +259,13 @@ impl Rig {
 
     fn note_sent(&mut self, leg: LegIndex, message: Message, token: Option<Token>) {
         let kind = &self.call.legs()[usize::from(leg.0)].terms.kind;
-        contract::check(kind, &message, &self.foreign_to(leg));
+        // Legs that have changed their places know their own side's names by other numbers.
+        let swapped = self
+            .wishes
+            .iter()
+            .any(|effect| matches!(effect, Effect::LegsSwapped { .. }));
+        let foreign = if swapped { Vec::new() } else { self.foreign_to(leg) };
+        contract::check(kind, &message, &foreign);
         self.sent.push(Sent { leg, message, token });
     }
 

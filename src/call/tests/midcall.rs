@@ -1,0 +1,115 @@
+//! What happens between two sides that an application has brought together: hold, REFER, gain.
+
+use super::application::{dial, to_application};
+use super::peers::carrier_sdp;
+use super::rig::Rig;
+use crate::app::payload::Kind;
+use crate::call::{Effect, LegIndex, Phase, Source};
+use crate::sip::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const A: &str = "+12065550101";
+
+/// A caller and a callee who talk.
+fn bridged(more: &Value) -> (Rig, LegIndex) {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A], more), { "verb": "pause", "length": 1 }]));
+    rig.planned(&[A]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    assert_eq!(rig.bridges, 1);
+    (rig, invite.leg)
+}
+
+const REFER: &str =
+    "Refer-To: <sip:+12065550109@north.example>\r\nReferred-By: <sip:me@north.example>\r\nX-Why: busy\r\n";
+
+#[test]
+fn a_callee_that_refers_gives_the_caller_to_other_verbs() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer", "actionHook": "/done" }));
+    rig.request(callee, Method::Refer, REFER, "");
+    let asked = rig.last_question();
+    let details = &asked.properties["refer_details"];
+    assert_eq!(asked.url, "/refer");
+    assert_eq!(details["refer_to_user"], "+12065550109");
+    assert_eq!(details["x_why"], "busy");
+    rig.answer(&json!([{ "verb": "play", "url": "moment.wav" }]));
+    assert_eq!(rig.byes(callee).len(), 1);
+    assert_eq!(
+        rig.told(Kind::VerbHook).len(),
+        1,
+        "the dial is told of, and asks nothing"
+    );
+    assert_eq!(rig.sounds().last().map(|(leg, ..)| *leg), Some(LegIndex::CALLER));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    let byes = rig.requests_sent(&Method::Bye);
+    assert_eq!(byes.len(), 1);
+    assert_eq!(byes[0].message.call_id(), "carrier-call-id", "who refers is hung up");
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.wait(Duration::from_secs(6));
+    let byes = rig.requests_sent(&Method::Bye);
+    assert_eq!(byes.len(), 2, "the callee, when its verbs are done");
+    assert_eq!(byes[1].leg, LegIndex::CALLER, "it has taken the caller's place");
+    assert_ne!(callee, LegIndex::CALLER);
+    rig.finish();
+}
+
+#[test]
+fn nobody_decides_about_a_refer_without_a_hook() {
+    let (mut rig, callee) = bridged(&json!({}));
+    rig.request(callee, Method::Refer, REFER, "");
+    assert_eq!(rig.last_response(callee).message.status(), Some(501));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_is_put_on_hold_hears_what_the_application_says_until_it_is_resumed() {
+    let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+    let asked = rig.last_question();
+    assert_eq!(asked.url, "/hold");
+    assert!(asked.properties["hold_detail"]["from"].is_string());
+    rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+    let (leg, play, sound) = rig.sounds().pop().expect("a sound");
+    assert_eq!((leg, sound.source), (LegIndex::CALLER, Source::Url("hold.wav".into())));
+    // The hold itself goes to the caller, who agrees.
+    if let Some(offer) = rig.reinvites(LegIndex::CALLER).pop() {
+        rig.respond(&offer, super::messages::reply(200).sdp(carrier_sdp("recvonly")));
+    }
+    rig.ack(callee, "");
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendrecv"));
+    let stopped = |effect: &&Effect| matches!(effect, Effect::StopPlaying { play: stopped, .. } if *stopped == play);
+    assert_eq!(rig.wishes.iter().filter(stopped).count(), 1);
+    if let Some(offer) = rig
+        .reinvites(LegIndex::CALLER)
+        .pop()
+        .filter(|offer| !rig.is_answered(offer))
+    {
+        rig.respond(&offer, super::messages::reply(200).sdp(carrier_sdp("sendrecv")));
+    }
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn the_callee_is_made_louder_for_the_caller_and_its_child_bears_the_tag() {
+    let (mut rig, _) = bridged(&json!({ "boostAudioSignal": "6 dB", "tag": { "job": 7 } }));
+    let boosted = |effect: &Effect| matches!(effect, Effect::Boost { decibels: 6, .. });
+    assert!(rig.wishes.iter().any(boosted));
+    let events = rig.told(Kind::CallStatus);
+    assert!(
+        events
+            .iter()
+            .any(|event| event.get("customerData").is_some_and(|data| data["job"] == 7)),
+        "{events:?}"
+    );
+    rig.hang_up_and_finish();
+}
