@@ -224,10 +224,14 @@ fn holds_credentials(header: &str) -> bool {
 
 /// What a say verb without a synthesizer speaks.
 pub fn add_defaults(properties: &mut Properties, language: Option<&str>, voice: Option<&str>) {
-    properties.insert(
-        "defaults".into(),
-        json!({ "synthesizer": { "vendor": "default", "language": language, "voice": voice } }),
-    );
+    let mut synthesizer = Properties::new();
+    synthesizer.insert("vendor".into(), "default".into());
+    for (name, value) in [("language", language), ("voice", voice)] {
+        if let Some(value) = value {
+            synthesizer.insert(name.into(), value.into());
+        }
+    }
+    properties.insert("defaults".into(), json!({ "synthesizer": synthesizer }));
 }
 
 /// What became of one destination of a dial.

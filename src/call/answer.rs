@@ -58,6 +58,11 @@ impl Call {
             self.engage(index, now);
             return;
         }
+        if self.app.is_some() && self.attempt_of(index).is_none() {
+            // Nobody waits for it any more.
+            self.let_go(index, COMPLETED_ELSEWHERE);
+            return;
+        }
         self.winner = Some(index);
         self.cancel_losers(index, now);
         self.dial_bridged(now);
@@ -161,6 +166,8 @@ impl Call {
         self.offer = None;
         self.milestones.answered = Some(now);
         self.respond(transaction, draft.body("application/sdp", body));
+        // What an application does next starts from the caller's codec as it stands.
+        self.settled_here |= self.app.is_some();
         self.tell(CallNews::Answered);
         self.turn_caller(Turn::new(Status::InProgress, 200), now);
     }

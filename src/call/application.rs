@@ -85,6 +85,7 @@ pub struct App {
     /// REFERs of peers that wait for the application, by their question.
     #[serde(skip)]
     pub(super) referrals: Vec<(u32, ServerTransactionId)>,
+    pub(super) whispers: Vec<super::playing::Whisper>,
     /// What a side on hold hears.
     pub(super) hold: Option<super::held::HoldMusic>,
     /// What a say verb without a synthesizer speaks now.
@@ -132,6 +133,10 @@ pub(super) enum Running {
     Dialing,
     /// A request inside the dialog waits for its answer.
     Requesting(super::requesting::Request),
+    /// Keys are being sent.
+    Sending(u32),
+    /// The caller has our offer in its 200: its answer comes in the ACK, and then it can hear us.
+    Settling,
     /// A REFER waits for what comes of it.
     Referring(super::referring::Referral),
     /// All verbs are done; a connected application sends more.
@@ -188,6 +193,7 @@ impl App {
             captures: Vec::new(),
             refer_hook: None,
             referrals: Vec::new(),
+            whispers: Vec::new(),
             hold: None,
             first: None,
             placed: false,

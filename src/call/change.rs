@@ -314,7 +314,13 @@ impl Call {
     }
 
     /// Sends a re-INVITE with this offer. False when the leg has no media or dialog.
-    fn send_change(&mut self, to: LegIndex, formats: &[Format], direction: Direction, purpose: Purpose) -> bool {
+    pub(super) fn send_change(
+        &mut self,
+        to: LegIndex,
+        formats: &[Format],
+        direction: Direction,
+        purpose: Purpose,
+    ) -> bool {
         let Some(leg) = self.leg_mut(to) else { return false };
         let (terms, before) = (leg.terms.clone(), leg.media.clone());
         let Some(body) = leg.media.offer(&terms, formats, direction) else {

@@ -9,6 +9,8 @@ use crate::app::sid::CallSid;
 use crate::app::verb::Verb;
 use crate::moment::Moment;
 
+/// Verbs of one line that may wait.
+const MOST_WAITING: usize = 1_000;
 /// The Reason of legs whose application goes on without them.
 const REPLACED: &str = "Q.850;cause=16;text=\"Normal call clearing\"";
 
@@ -61,8 +63,13 @@ impl Call {
                 self.ask_redirect(leg, &hook, now);
             }
             Wish::HangUp if leg == LegIndex::CALLER => self.application_hangs_up(now),
+            Wish::HangUp if self.leg(leg).is_none_or(|leg| !leg.is_alive()) => {
+                self.tell_error("command", "this leg has ended already");
+            }
             Wish::HangUp => {
-                self.dial_ended_by(EndedBy::Application);
+                if self.winner == Some(leg) {
+                    self.dial_ended_by(EndedBy::Application);
+                }
                 let cause = super::cause::Cause::HungUp {
                     by: super::cause::Party::Node,
                 };
@@ -75,7 +82,10 @@ impl Call {
                     self.effects.push(Effect::Mute { handle, on });
                 }
             }
-            Wish::Digits { digits, duration } => self.send_digits(leg, digits, duration),
+            Wish::Digits { digits, duration } => {
+                // Nobody waits for the end of these.
+                self.send_digits(leg, digits, duration);
+            }
             Wish::Request(request) => self.send_request(leg, &request, None, now),
             Wish::Tag(data) => self.tag_leg(leg, data),
             Wish::Configure(config) => self.configure(&config),
@@ -84,6 +94,10 @@ impl Call {
 
     fn append_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         let Some(line) = self.line_mut(leg) else { return };
+        if line.verbs.len() + verbs.len() > MOST_WAITING {
+            self.tell_error("command", "too many verbs wait already");
+            return;
+        }
         line.verbs.extend(verbs);
         if matches!(line.running, Some(Running::Idle)) {
             line.running = None;

@@ -57,13 +57,15 @@ impl Call {
             .and_then(|leg| self.leg(leg))
             .map(|leg| leg.record.call_id.as_str());
         let named = child.target.name();
+        let dialing = app.dialing.as_ref();
+        let shown = dialing.and_then(|dialing| dialing.verb.caller_id).map(|number| number.to_string());
         payload::standard(&payload::CallView {
             call_sid: child.sid,
             parent_call_sid: Some(app.sid).filter(|_| !app.engaging),
             direction: payload::Direction::Outbound,
-            from: &app.caller.from,
+            from: shown.as_deref().unwrap_or(&app.caller.from),
             to: named,
-            caller_id: Some(&app.caller.from),
+            caller_id: Some(shown.as_deref().unwrap_or(&app.caller.from)),
             call_id: call_id.unwrap_or(""),
             status: child.status,
             sip_status: child.sip_status,

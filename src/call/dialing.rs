@@ -1,6 +1,7 @@
 //! A dial of an application: from its plan to the end of the winner's leg, and what its application is told.
 
 use super::application::Running;
+use super::change::Purpose;
 use super::child::{Child, Turn};
 use super::event::Effect;
 use super::hunt::Ringing;
@@ -11,9 +12,12 @@ use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
 use crate::dial::DialPlan;
 use crate::moment::Moment;
+use crate::sdp::{Direction, Session};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// How long an emergency number may ring, whatever the dial says.
+const EMERGENCY_RINGING: Duration = Duration::from_secs(180);
 /// Legs that one call may make; an application that dials for ever is stopped there.
 const MOST_LEGS: usize = 1_000;
 
@@ -124,6 +128,8 @@ impl Call {
             let target = attempt.target.clone();
             let confirm = attempt.confirm.clone().or_else(|| confirm.cloned());
             let confirm = confirm.filter(|_| !attempt.emergency);
+            // An emergency call rings until somebody answers, or the carrier says otherwise (promise 6).
+            let limit = if attempt.emergency { EMERGENCY_RINGING } else { limit };
             let mut ringing = Ringing::new(attempt, limit);
             let sid = match &self.app {
                 Some(app) if app.engaging && self.ringing.is_empty() => app.sid,
@@ -153,13 +159,14 @@ impl Call {
     pub(super) fn dial_bridged(&mut self, now: Moment) {
         self.bridged = Some(now);
         self.stop_music();
+        let emergency = self.winner.is_some_and(|winner| self.is_emergency(winner));
         let Some(app) = &mut self.app else { return };
         let Some(dialing) = &mut app.dialing else { return };
         let limit = dialing
             .verb
             .time_limit
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
-        dialing.ends_at = limit.map(|limit| now + limit);
+        dialing.ends_at = limit.filter(|_| !emergency).map(|limit| now + limit);
         // What the callee says is heard by the caller.
         let boost = dialing.verb.boost;
         let caller = self.leg(LegIndex::CALLER).and_then(|caller| caller.media.handle());
@@ -214,6 +221,7 @@ impl Call {
             self.stop_listening_to_bridge();
         }
         self.end_children(None, now);
+        let held = winner.is_some_and(|winner| self.holds(winner));
         if let Some(winner) = winner {
             self.close_media(winner);
         }
@@ -225,6 +233,9 @@ impl Call {
                 .is_some_and(|caller| caller.state == LegState::Up)
         {
             self.connect_alone(LegIndex::CALLER, now);
+            if held {
+                self.resume_caller();
+            }
         }
         let goes_on = self.caller_is_there() && !dialing.abandoned;
         let id = dialing.verb.id.as_deref();
@@ -233,6 +244,32 @@ impl Call {
             Some(hook) => self.notify(LegIndex::CALLER, hook, result, id, now),
             None if goes_on => self.verb_done(LegIndex::CALLER, now),
             None => {}
+        }
+    }
+
+    /// Whether the peer of a leg has put the other side on hold.
+    fn holds(&self, leg: LegIndex) -> bool {
+        let heard = self.leg(leg).and_then(|leg| leg.media.heard.as_deref());
+        let session = heard.and_then(|heard| Session::parse(heard).ok());
+        session.is_some_and(|session| {
+            session
+                .audio()
+                .is_some_and(|audio| audio.direction != Direction::SendRecv)
+        })
+    }
+
+    /// A callee that held the caller is gone: the caller is to hear what comes next.
+    fn resume_caller(&mut self) {
+        let settled = self
+            .leg(LegIndex::CALLER)
+            .and_then(|caller| caller.media.negotiated.clone());
+        if let Some(settled) = settled.filter(|_| self.change.is_none()) {
+            self.send_change(
+                LegIndex::CALLER,
+                &settled.formats(),
+                Direction::SendRecv,
+                Purpose::Align,
+            );
         }
     }
 

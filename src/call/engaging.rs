@@ -56,6 +56,7 @@ impl Call {
         self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));
         self.close_media(LegIndex::CALLER);
         self.move_to_caller(index);
+        self.settled_here = true;
         if let Some(app) = &mut self.app {
             if let Some(sid) = sid {
                 app.sid = sid;

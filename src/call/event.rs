@@ -57,6 +57,8 @@ pub enum Event {
         play: u32,
         outcome: PlayOutcome,
     },
+    /// Keys for a leg's peer have been sent, or can't be.
+    DigitsSent { leg: LegIndex, cookie: u32 },
     /// A key was pressed on a leg.
     Digit { leg: LegIndex, digit: char },
     /// The application, or somebody over REST, wants something of the call.
@@ -211,8 +213,10 @@ pub enum Effect {
         handle: LegId,
         play: u32,
     },
+    /// Send keys to a leg's peer; [`Event::DigitsSent`] follows.
     SendDigits {
         handle: LegId,
+        cookie: u32,
         digits: String,
         duration: Duration,
     },
@@ -243,8 +247,6 @@ pub struct Sound {
     /// How often; `None`: until it is stopped.
     pub times: Option<u32>,
     pub seek: Duration,
-    /// Not longer than this.
-    pub limit: Option<Duration>,
     /// Over what the other side says, instead of it.
     pub mixed: bool,
 }

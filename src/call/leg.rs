@@ -191,6 +191,11 @@ impl Leg {
         self.state == LegState::Up
     }
 
+    /// Whether the leg rings or talks: there is something to hang up.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.state, LegState::Opening | LegState::Inviting | LegState::Up)
+    }
+
     /// Whether nothing more is expected of the leg.
     pub fn is_over(&self) -> bool {
         self.state == LegState::Gone && self.media.sockets == Sockets::None

@@ -1,6 +1,6 @@
 //! What an application lets a leg hear, one sound after the other, and the keys that it gathers meanwhile.
 
-use super::application::Running;
+use super::application::{Line, Running};
 use super::event::{Effect, PlayOutcome, Sound, Source};
 use super::id::LegIndex;
 use super::value::Call;
@@ -137,7 +137,6 @@ impl Call {
                     source,
                     times: Some(1),
                     seek: std::mem::take(&mut playback.seek),
-                    limit: playback.until.map(|until| until.since(now)),
                     mixed: false,
                 };
                 self.play(leg, number, sound);
@@ -169,6 +168,14 @@ impl Call {
             }
             return;
         }
+        let whispered = |whisper: &Whisper| whisper.leg == leg && whisper.play == play;
+        if self.app.as_ref().is_some_and(|app| app.whispers.iter().any(whispered)) {
+            if let PlayOutcome::Failed { why } = outcome {
+                self.tell_error("whisper", why);
+            }
+            self.whisper_next(leg);
+            return;
+        }
         let Some(playback) = self.playback(leg).filter(|playback| playback.play == play) else {
             return;
         };
@@ -177,7 +184,11 @@ impl Call {
                 playback.played += *played;
                 self.play_next(leg, now);
             }
-            PlayOutcome::Stopped { played } => playback.played += *played,
+            // Nobody here stopped it: another sound took its place, or the leg can't go on.
+            PlayOutcome::Stopped { played } => {
+                playback.played += *played;
+                self.playback_over(leg, None, now);
+            }
             PlayOutcome::Failed { why } => {
                 let why = why.clone();
                 self.tell_error("play", &why);
@@ -290,6 +301,10 @@ impl Call {
         for leg in legs {
             match self.line_mut(leg).and_then(|line| line.running.as_mut()) {
                 Some(Running::Pausing(until)) if *until <= now => self.verb_done(leg, now),
+                Some(Running::Playing(playback)) if playback.until.is_some_and(|until| until <= now) => {
+                    self.interrupt(leg);
+                    self.playback_over(leg, None, now);
+                }
                 Some(Running::Referring(referral)) if referral.until.is_some_and(|until| until <= now) => {
                     self.referral_timeout(leg, now);
                 }
@@ -306,6 +321,7 @@ impl Call {
     pub(super) fn next_line_timeout(&self) -> Option<Moment> {
         let due = |line: &super::application::Line| match line.running.as_ref()? {
             Running::Pausing(until) => Some(*until),
+            Running::Playing(playback) => playback.until,
             Running::Gathering(gathering) => gathering.gather.next_timeout(),
             Running::Referring(referral) => referral.until,
             _ => None,
@@ -338,7 +354,6 @@ impl Call {
                 source: Source::Url(url.to_owned()),
                 times: None,
                 seek: Duration::ZERO,
-                limit: None,
                 mixed: false,
             },
         );
@@ -350,23 +365,75 @@ impl Call {
         }
     }
 
-    /// Says something over what one side of a bridge hears of the other.
+    /// Says something over what one side of a bridge hears of the other, one sound after the other.
     pub(super) fn whisper(&mut self, leg: LegIndex, sources: Vec<Source>) {
-        for source in sources {
-            let play = self.next_number();
-            self.play(
-                leg,
-                play,
-                Sound {
+        if self.playback(leg).is_some() {
+            self.tell_error("whisper", "this leg is being played to");
+            return;
+        }
+        let Some(app) = &mut self.app else { return };
+        match app.whispers.iter_mut().find(|whisper| whisper.leg == leg) {
+            Some(whisper) => whisper.left.extend(sources),
+            None => {
+                app.whispers.push(Whisper {
+                    leg,
+                    play: 0,
+                    left: sources.into(),
+                });
+                self.whisper_next(leg);
+            }
+        }
+    }
+
+    fn whisper_next(&mut self, leg: LegIndex) {
+        let play = self.next_number();
+        let Some(app) = &mut self.app else { return };
+        let Some(whisper) = app.whispers.iter_mut().find(|whisper| whisper.leg == leg) else {
+            return;
+        };
+        match whisper.left.pop_front() {
+            Some(source) => {
+                whisper.play = play;
+                let sound = Sound {
                     source,
                     times: Some(1),
                     seek: Duration::ZERO,
-                    limit: None,
                     mixed: true,
-                },
-            );
+                };
+                self.play(leg, play, sound);
+            }
+            None => app.whispers.retain(|whisper| whisper.leg != leg),
         }
     }
+
+    /// Sends keys to the peer of a leg; the number tells when they are sent.
+    pub(super) fn send_digits(&mut self, leg: LegIndex, digits: String, duration: Duration) -> Option<u32> {
+        let handle = self.leg(leg).and_then(|leg| leg.media.handle())?;
+        let cookie = self.next_number();
+        self.effects.push(Effect::SendDigits {
+            handle,
+            cookie,
+            digits,
+            duration,
+        });
+        Some(cookie)
+    }
+
+    /// Keys have been sent: the verb that sent them is done.
+    pub(super) fn digits_sent(&mut self, leg: LegIndex, cookie: u32, now: Moment) {
+        let waits = |line: &Line| matches!(line.running, Some(Running::Sending(sending)) if sending == cookie);
+        if self.line(leg).is_some_and(waits) {
+            self.verb_done(leg, now);
+        }
+    }
+}
+
+/// Sounds that are whispered to a leg.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Whisper {
+    leg: LegIndex,
+    play: u32,
+    left: VecDeque<Source>,
 }
 
 /// The key in the body of an INFO.

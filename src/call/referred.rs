@@ -24,6 +24,11 @@ impl Call {
             return;
         };
         let of_dial = app.dialing.as_ref().and_then(|dialing| dialing.verb.refer_hook.clone());
+        let pending = |asked: &Asked| asked.leg == index && asked.why == Why::Refer;
+        if app.asked.iter().any(pending) {
+            self.answer_plainly(index, transaction, 491);
+            return;
+        }
         let Some(hook) = of_dial.or_else(|| app.refer_hook.clone()) else {
             self.answer_plainly(index, transaction, 501);
             return;

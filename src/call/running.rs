@@ -2,7 +2,7 @@
 
 use super::application::Running;
 use super::cause::Cause;
-use super::event::{Effect, Source};
+use super::event::Source;
 use super::id::LegIndex;
 use super::leg::LegState;
 use super::playing::{Gathering, Playback};
@@ -72,7 +72,29 @@ impl Call {
         self.end(cause, now);
     }
 
+    /// Whether a verb has to wait until the caller has answered our offer; the verb is put back then.
+    fn settles_first(&mut self, leg: LegIndex, verb: &Verb, now: Moment) -> bool {
+        let (early, what) = match verb {
+            Verb::Say(say) => (say.early_media, "say"),
+            Verb::Play(play) => (play.early_media, "play"),
+            Verb::Gather(_) => (false, "gather"),
+            _ => return false,
+        };
+        if leg != LegIndex::CALLER || !self.may_speak(leg, early, what, now) {
+            return false;
+        }
+        let settled = self.leg(leg).is_some_and(|leg| leg.media.negotiated.is_some());
+        if !settled && let Some(line) = self.line_mut(leg) {
+            line.verbs.push_front(verb.clone());
+            line.running = Some(Running::Settling);
+        }
+        !settled
+    }
+
     fn begin_verb(&mut self, leg: LegIndex, verb: Verb, now: Moment) {
+        if self.settles_first(leg, &verb, now) {
+            return;
+        }
         match verb {
             Verb::Answer => self.answered_for(leg, false, now),
             Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
@@ -103,7 +125,11 @@ impl Call {
             Verb::Tag(tag) => self.tag_leg(leg, tag.data),
             Verb::Config(config) => self.configure(&config),
             Verb::SipDecline(decline) => self.decline(leg, decline, now),
-            Verb::Dtmf(dtmf) => self.send_digits(leg, dtmf.digits, dtmf.duration),
+            Verb::Dtmf(dtmf) => {
+                if let Some(cookie) = self.send_digits(leg, dtmf.digits, dtmf.duration) {
+                    self.wait_for(leg, Running::Sending(cookie));
+                }
+            }
             Verb::SipRequest(request) => self.request_verb(leg, *request, now),
             Verb::SipRefer(refer) => self.refer_verb(leg, *refer, now),
         }
@@ -216,17 +242,6 @@ impl Call {
                 },
                 now,
             );
-        }
-    }
-
-    /// Sends keys to the peer of a leg.
-    pub(super) fn send_digits(&mut self, leg: LegIndex, digits: String, duration: std::time::Duration) {
-        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
-            self.effects.push(Effect::SendDigits {
-                handle,
-                digits,
-                duration,
-            });
         }
     }
 

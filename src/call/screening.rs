@@ -64,6 +64,8 @@ impl Call {
         }
         if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
             self.hang_up(index, Some("Q.850;cause=21;text=\"Call rejected\"".into()));
+        } else {
+            self.give_up(index, Some("Q.850;cause=16;text=\"Normal call clearing\"".into()));
         }
         self.close_media(index);
         self.turn_child(position, Turn::screened_out(), now);

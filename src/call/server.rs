@@ -229,22 +229,24 @@ impl Server {
                 Some(Heard::Wrong(format!("the connection is lost: {failure}")))
             }
             Some(SessionEvent::Reconnected { .. }) => None,
-            Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => {
-                self.session = None;
-                Some(Heard::Event(Event::Disconnected { failed: None }))
-            }
-            Some(SessionEvent::Ended(End::Failed(failure))) => {
-                self.session = None;
-                // Whoever waits for a first answer hears of it there.
-                let waiting = self.open.drain().map(|(_, ask)| ask).min();
-                match waiting {
-                    Some(ask) => answered(ask, Err(failure.to_string())),
-                    None => Some(Heard::Event(Event::Disconnected {
-                        failed: Some(failure.to_string()),
-                    })),
-                }
-            }
+            Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => self.session_over(None),
+            Some(SessionEvent::Ended(End::Failed(failure))) => self.session_over(Some(failure.to_string())),
         }
+    }
+
+    /// The session has ended. What it was asked has no answer now; a call whose first question was among that hears of it
+    /// there, for it may have a fallback.
+    fn session_over(&mut self, failed: Option<String>) -> Option<Heard> {
+        let first = self.session.take().map(|session| session.first().clone());
+        let undecided = first.is_some_and(|first| self.open.contains_key(&first));
+        let why = failed
+            .clone()
+            .unwrap_or_else(|| "the application has closed the session".into());
+        for (_, ask) in self.open.drain() {
+            let why = why.clone();
+            self.answers.spawn(async move { (ask, Err(why)) });
+        }
+        (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
     }
 
     /// The call is over: what waits is still told.

@@ -1,6 +1,8 @@
 //! The end: BYE and CANCEL from either side, our own BYE and CANCEL, ACKs that come or don't, the last answer.
 
+use super::application::{Line, Running};
 use super::cause::{Cause, Party};
+use super::change::Purpose;
 use super::child::Turn;
 use super::dialing::EndedBy;
 use super::event::Effect;
@@ -50,7 +52,12 @@ impl Call {
             self.hang_up(index, reason);
         }
         self.close_media(index);
-        self.change = None;
+        match &mut self.change {
+            Some(change) if change.to == index => self.change = None,
+            // What was asked of the caller is still answered, and then stands.
+            Some(change) => change.purpose = Purpose::Align,
+            None => {}
+        }
         // An INVITE of the call that waits is no change.
         if self.leg(LegIndex::CALLER).is_some_and(Leg::is_up) {
             self.refuse_change(LegIndex::CALLER, 488, None);
@@ -221,6 +228,10 @@ impl Call {
             .map_err(|refusal| refusal.to_string())?;
         if self.is_alone(index) {
             self.connect_alone(index, now);
+            let settling = |line: &Line| matches!(line.running, Some(Running::Settling));
+            if self.line(index).is_some_and(settling) {
+                self.verb_done(index, now);
+            }
             return Ok(());
         }
         self.reconnect(now);

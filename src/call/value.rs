@@ -127,6 +127,7 @@ impl Call {
             Event::Planned { result } => self.dial_planned(result, now),
             Event::Answered { ask, result } => self.asked_answered(ask, result, now),
             Event::Played { leg, play, outcome } => self.played(leg, play, &outcome, now),
+            Event::DigitsSent { leg, cookie } => self.digits_sent(leg, cookie, now),
             Event::Digit { leg, digit } => self.digit(leg, digit, now),
             Event::Command(command) => self.commanded(*command, now),
             Event::Disconnected { failed } => self.application_left(failed, now),

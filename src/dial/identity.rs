@@ -49,7 +49,10 @@ pub(super) fn shown(
         (None, Some(number)) => Some((None, "callerId", number)),
         (None, None) => None,
     };
-    let Some((at, property, number)) = named.filter(|_| !emergency) else {
+    if emergency {
+        return Ok(vouched(facts, named.map(|(_, _, number)| number), host));
+    }
+    let Some((at, property, number)) = named else {
         return Ok(inherited(facts, dial, host));
     };
     if facts.number() == Some(number) && facts.shown_instead.is_none() {
@@ -97,6 +100,27 @@ pub(super) fn shown(
         instead: None,
         host,
     })
+}
+
+/// Who calls an emergency number: the caller as it came, with all that vouches for it; where there is none, the number that
+/// the application named, when it is the tenant's, so that somebody can be called back (promise 6).
+fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>) -> Shown {
+    let mut caller = facts.caller.clone();
+    let mut number = facts.number();
+    if caller.number.is_empty() {
+        let owns = |number: &E164| {
+            let owner = facts.config.number(*number);
+            owner.is_some_and(|(owner, _)| owner.id == facts.tenant.id)
+        };
+        number = named.filter(owns);
+        caller.number = number.map(|number| number.to_string()).unwrap_or_default();
+    }
+    Shown {
+        caller,
+        number,
+        instead: None,
+        host,
+    }
 }
 
 fn by_name(dial: &Dial, user: &str, host: Option<String>) -> Shown {

@@ -21,6 +21,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Places in the owner's queue that digits leave to what comes once.
+const RESERVED_EVENTS: usize = 8;
+
 /// Longest media packet: an Ethernet payload. Longer ones are dropped.
 pub(super) const MAX_PACKET: usize = 1500;
 
@@ -142,6 +145,11 @@ impl Leg {
     }
 
     pub(super) fn tell_digit(&self, digit: Digit, source: DigitSource, totals: &mut WorkerStats) {
+        // A peer sends digits at will; ends of sounds and of the leg come once, and keep their room.
+        if self.events.capacity() <= RESERVED_EVENTS.min(self.events.max_capacity() / 2) {
+            totals.events_dropped += 1;
+            return;
+        }
         self.tell(
             MediaEvent::Dtmf {
                 leg: self.id,

@@ -62,6 +62,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dub", "there are no dub tracks yet"),
     ("llm", "there are no language models"),
     ("tts", "there is no streamed speech"),
+    ("room", "there are no rooms"),
+    ("agent", "there are no agents"),
+    ("stt", "there is no recognition yet"),
     ("media", "media always stays with the SBC"),
     (
         "boostAudioSignal",

@@ -62,7 +62,8 @@ const KNOWN: [&str; 14] = [
 ];
 
 /// Verbs of the same protocol that this node does not have.
-const ELSEWHERE: [&str; 15] = [
+const ELSEWHERE: [&str; 16] = [
+    "room",
     "dub",
     "conference",
     "enqueue",

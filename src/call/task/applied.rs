@@ -22,6 +22,8 @@ pub(super) struct Applied {
     server: Server,
     /// Sounds that are being fetched, decoded or spoken.
     loading: JoinSet<Loaded>,
+    /// Their numbers.
+    loads: Vec<u32>,
     /// Sounds that were stopped before they were there.
     stopped: Vec<u32>,
 }
@@ -39,6 +41,7 @@ impl Applied {
         Applied {
             server,
             loading: JoinSet::new(),
+            loads: Vec::new(),
             stopped: Vec::new(),
         }
     }
@@ -119,23 +122,30 @@ impl CallTask {
                 sound,
             } => self.load(leg, handle, play, sound),
             Effect::StopPlaying { handle, play } => {
-                if let Some(applied) = &mut self.applied {
+                if let Some(applied) = &mut self.applied
+                    && applied.loads.contains(&play)
+                {
                     applied.stopped.push(play);
                 }
                 self.media_command(self.node.media.stop_playing(handle, Some(u64::from(play))));
             }
             Effect::SendDigits {
                 handle,
+                cookie,
                 digits,
                 duration,
             } => {
                 let send = SendDigits {
                     digits,
-                    cookie: 0,
+                    cookie: u64::from(cookie),
                     duration,
                     gap: BETWEEN_KEYS,
                 };
-                self.media_command(self.node.media.send_digits(handle, send));
+                if self.node.media.send_digits(handle, send).is_err()
+                    && let Some(leg) = self.leg_of(handle)
+                {
+                    self.pending.push_back(Event::DigitsSent { leg, cookie });
+                }
             }
             Effect::Mute { handle, on } => self.media_command(self.node.media.mute(handle, on)),
             Effect::ListenInBand { handle } => self.media_command(self.node.media.listen_in_band(handle, true)),
@@ -144,7 +154,10 @@ impl CallTask {
                 self.media_command(self.node.media.boost(handle, Some(gain)));
             }
             Effect::LegsSwapped { with } => {
-                for (_, leg) in &mut self.handles {
+                let handles = self.handles.iter_mut().map(|(_, leg)| leg);
+                let places = self.carrier_places.iter_mut().map(|(leg, ..)| leg);
+                let answers = self.answering.iter_mut().map(|(_, leg, _)| leg);
+                for leg in handles.chain(places).chain(answers) {
                     *leg = match *leg {
                         LegIndex::CALLER => with,
                         leg if leg == with => LegIndex::CALLER,
@@ -165,6 +178,7 @@ impl CallTask {
         let sounds = self.node.sounds.load_full();
         let Some(applied) = &mut self.applied else { return };
         let base = applied.server.hook().clone();
+        applied.loads.push(play);
         applied.loading.spawn(async move {
             let result = heard(&sounds, &sound.source, &base).await;
             Loaded {
@@ -195,6 +209,7 @@ impl CallTask {
     fn loaded(&mut self, loaded: Loaded) -> Option<Event> {
         let (leg, play) = (loaded.leg, loaded.play);
         let applied = self.applied.as_mut()?;
+        applied.loads.retain(|loading| *loading != play);
         if let Some(position) = applied.stopped.iter().position(|stopped| *stopped == play) {
             applied.stopped.swap_remove(position);
             let played = Duration::ZERO;
@@ -241,6 +256,10 @@ impl CallTask {
             MediaEvent::Dtmf { leg, digit, .. } if self.applied.is_some() => Some(Event::Digit {
                 leg: self.leg_of(*leg)?,
                 digit: *digit,
+            }),
+            MediaEvent::DigitsSent { leg, cookie, .. } => Some(Event::DigitsSent {
+                leg: self.leg_of(*leg)?,
+                cookie: u32::try_from(*cookie).ok()?,
             }),
             MediaEvent::Played {
                 leg,

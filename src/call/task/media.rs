@@ -26,8 +26,10 @@ impl CallTask {
                 Some(Event::Media(self.leg_of(leg)?, MediaNotice::Silent(lasting)))
             }
             MediaEvent::Closed { leg, stats } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Closed(stats))),
-            MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } | MediaEvent::DigitsSent { .. } => None,
-            event @ (MediaEvent::Dtmf { .. } | MediaEvent::Played { .. }) => self.played(&event),
+            MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } => None,
+            event @ (MediaEvent::Dtmf { .. } | MediaEvent::Played { .. } | MediaEvent::DigitsSent { .. }) => {
+                self.played(&event)
+            }
         }
     }
 

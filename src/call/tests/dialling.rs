@@ -241,3 +241,75 @@ fn a_server_named_by_uri_gets_the_targets_own_credentials_for_whatever_realm_it_
     rig.respond(&again, reply(407).with(HeaderName::ProxyAuthenticate, challenge));
     assert_eq!(rig.finish().status, 603);
 }
+
+#[test]
+fn a_second_dial_starts_from_the_callers_codec_and_the_caller_may_still_hold() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        dial(&[A], &json!({ "answerOnBridge": true })),
+        dial(&[B], &json!({ "answerOnBridge": true }))
+    ]));
+    rig.planned(&[A]);
+    let first = rig.last_invite();
+    rig.picks_up(&first);
+    rig.ack(LegIndex::CALLER, "");
+    rig.request(first.leg, Method::Bye, "", "");
+    rig.planned(&[B]);
+    let second = rig.last_invite();
+    assert_ne!(second.leg, first.leg);
+    rig.picks_up(&second);
+    assert_eq!(rig.bridges, 2);
+    rig.request(LegIndex::CALLER, Method::Invite, "", &super::peers::carrier_sdp("sendonly"));
+    let held = rig.reinvites(second.leg).pop().expect("the hold goes on");
+    rig.respond(&held, reply(200).sdp(super::peers::carrier_sdp("recvonly")));
+    assert_eq!(rig.last_response(LegIndex::CALLER).message.status(), Some(200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_callee_that_holds_and_hangs_up_leaves_no_caller_on_hold() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A], &json!({})), { "verb": "pause", "length": 60 }]));
+    rig.planned(&[A]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    rig.request(invite.leg, Method::Invite, "", &super::peers::carrier_sdp("inactive"));
+    let held = rig.reinvites(LegIndex::CALLER).pop().expect("the caller is held");
+    rig.respond(&held, reply(200).sdp(super::peers::carrier_sdp("inactive")));
+    rig.ack(invite.leg, "");
+    rig.request(invite.leg, Method::Bye, "", "");
+    let resumed = rig.reinvites(LegIndex::CALLER).pop().expect("the caller is resumed");
+    assert_eq!(resumed.sdp_line("a=sendrecv"), Some("a=sendrecv".into()));
+    rig.respond(&resumed, reply(200).sdp(super::peers::carrier_sdp("sendrecv")));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_ringing_child_that_is_hung_up_gets_a_cancel_and_never_the_caller() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A, B], &json!({ "answerOnBridge": true, "actionHook": "/done" }))]));
+    rig.planned(&[A, B]);
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(180));
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    let events = rig.told(Kind::CallStatus);
+    let child = events
+        .iter()
+        .find(|event| event["call_status"] == "ringing" && event["call_sid"] != own)
+        .and_then(|event| event["call_sid"].as_str())
+        .and_then(crate::app::sid::CallSid::parse);
+    rig.step(crate::call::Event::Command(Box::new(crate::call::Command {
+        leg: child,
+        wish: crate::call::Wish::HangUp,
+    })));
+    assert_eq!(rig.cancelled.len(), 1);
+    rig.respond(&invites[0], reply(200).sdp(super::peers::carrier_sdp("sendrecv")));
+    assert_eq!(rig.byes(invites[0].leg).len(), 1, "it answered too late");
+    assert_eq!(rig.bridges, 0);
+    rig.picks_up(&invites[1]);
+    assert_eq!(rig.bridges, 1);
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}

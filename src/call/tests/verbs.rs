@@ -218,3 +218,75 @@ fn music_is_played_while_others_ring_and_stops_at_the_bridge() {
     rig.ack(LegIndex::CALLER, "");
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn a_sound_that_another_one_displaces_ends_its_verb() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "play", "url": "a.wav" }, { "verb": "play", "url": "b.wav" }]));
+    rig.ack(LegIndex::CALLER, "");
+    let (leg, play, _) = rig.sounds()[0].clone();
+    let outcome = PlayOutcome::Stopped { played: Duration::ZERO };
+    rig.step(Event::Played { leg, play, outcome });
+    assert_eq!(rig.sounds().len(), 2);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_play_with_a_time_limit_ends_in_the_middle_of_its_sound() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "play", "url": "long.wav", "timeoutSecs": 5, "actionHook": "/played" }]));
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(Duration::from_secs(6));
+    assert!(rig.wishes.iter().any(|effect| matches!(effect, Effect::StopPlaying { .. })));
+    assert_eq!(rig.last_question().url, "/played");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn a_caller_without_an_offer_hears_the_prompt_once_its_answer_is_there() {
+    let mut rig = to_application().sdp("").begin();
+    rig.answer(&json!([{ "verb": "play", "url": "a.wav" }]));
+    assert_eq!(rig.statuses(), [200]);
+    assert!(rig.sounds().is_empty(), "nobody could hear it yet");
+    rig.ack(LegIndex::CALLER, &super::peers::carrier_sdp("sendrecv"));
+    assert_eq!(rig.sounds().len(), 1);
+    rig.sound_ends();
+    rig.finish();
+}
+
+#[test]
+fn keys_are_sent_to_their_end_before_the_next_verb() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "answer" }, { "verb": "dtmf", "dtmf": "12#" }, { "verb": "hangup" }]));
+    rig.ack(LegIndex::CALLER, "");
+    assert!(rig.byes(LegIndex::CALLER).is_empty());
+    let cookie = rig.wishes.iter().find_map(|effect| match effect {
+        Effect::SendDigits { cookie, .. } => Some(*cookie),
+        _ => None,
+    });
+    let cookie = cookie.expect("keys");
+    rig.step(Event::DigitsSent {
+        leg: LegIndex::CALLER,
+        cookie,
+    });
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn whispers_come_one_after_the_other() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    let said = verbs(&json!([{ "verb": "play", "url": ["a.wav", "b.wav"] }]));
+    rig.command(Wish::Whisper(said));
+    assert_eq!(rig.sounds().len(), 1);
+    assert!(rig.sounds()[0].2.mixed);
+    rig.sound_ends();
+    assert_eq!(rig.sounds().len(), 2);
+    rig.hang_up_and_finish();
+}
