@@ -58,7 +58,9 @@ impl Call {
             .map(|leg| leg.record.call_id.as_str());
         let named = child.target.name();
         let dialing = app.dialing.as_ref();
-        let shown = dialing.and_then(|dialing| dialing.verb.caller_id).map(|number| number.to_string());
+        let shown = dialing
+            .and_then(|dialing| dialing.verb.caller_id)
+            .map(|number| number.to_string());
         payload::standard(&payload::CallView {
             call_sid: child.sid,
             parent_call_sid: Some(app.sid).filter(|_| !app.engaging),

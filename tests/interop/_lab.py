@@ -203,7 +203,7 @@ class Lab:
         self.ca = self.folder / "certs/ca.pem"
         (self.config / "sbc.toml").write_text(self._sbc_toml(carriers, teams, extra))
         for tenant, text in tenants.items():
-            (self.config / f"tenants/{tenant}.toml").write_text(text)
+            (self.config / f"tenants/{tenant}.toml").write_text(text.replace("NET", self.net))
         checked = subprocess.run([BINARY, "check", "--config", self.config], capture_output=True, text=True)
         expect(checked.returncode == 0, f"check: {checked.stdout}{checked.stderr}")
         self.peers = []

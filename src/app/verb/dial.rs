@@ -137,7 +137,10 @@ pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
     for (name, reason) in [
         ("amd", "answering machine detection is not supported"),
         ("dub", "dub tracks are not supported yet"),
-        ("codecs", "the carriers' and tenants' configuration says which codecs are offered"),
+        (
+            "codecs",
+            "the carriers' and tenants' configuration says which codecs are offered",
+        ),
         (
             "exitMediaPath",
             "media always stays with the SBC: leave it out, or say false",

@@ -259,7 +259,12 @@ fn a_second_dial_starts_from_the_callers_codec_and_the_caller_may_still_hold() {
     assert_ne!(second.leg, first.leg);
     rig.picks_up(&second);
     assert_eq!(rig.bridges, 2);
-    rig.request(LegIndex::CALLER, Method::Invite, "", &super::peers::carrier_sdp("sendonly"));
+    rig.request(
+        LegIndex::CALLER,
+        Method::Invite,
+        "",
+        &super::peers::carrier_sdp("sendonly"),
+    );
     let held = rig.reinvites(second.leg).pop().expect("the hold goes on");
     rig.respond(&held, reply(200).sdp(super::peers::carrier_sdp("recvonly")));
     assert_eq!(rig.last_response(LegIndex::CALLER).message.status(), Some(200));
@@ -289,7 +294,10 @@ fn a_callee_that_holds_and_hangs_up_leaves_no_caller_on_hold() {
 #[test]
 fn a_ringing_child_that_is_hung_up_gets_a_cancel_and_never_the_caller() {
     let mut rig = to_application().begin();
-    rig.answer(&json!([dial(&[A, B], &json!({ "answerOnBridge": true, "actionHook": "/done" }))]));
+    rig.answer(&json!([dial(
+        &[A, B],
+        &json!({ "answerOnBridge": true, "actionHook": "/done" })
+    )]));
     rig.planned(&[A, B]);
     let invites = rig.invites();
     rig.respond(&invites[0], reply(180));

@@ -237,7 +237,11 @@ fn a_play_with_a_time_limit_ends_in_the_middle_of_its_sound() {
     rig.answer(&json!([{ "verb": "play", "url": "long.wav", "timeoutSecs": 5, "actionHook": "/played" }]));
     rig.ack(LegIndex::CALLER, "");
     rig.wait(Duration::from_secs(6));
-    assert!(rig.wishes.iter().any(|effect| matches!(effect, Effect::StopPlaying { .. })));
+    assert!(
+        rig.wishes
+            .iter()
+            .any(|effect| matches!(effect, Effect::StopPlaying { .. }))
+    );
     assert_eq!(rig.last_question().url, "/played");
     rig.answer(&json!([]));
     rig.finish();

@@ -1,0 +1,67 @@
+// An application over HTTP, written as the vendor's documentation writes one: Express, WebhookResponse, and the check of the
+// signature before anything else.
+//
+//   node webhook.mjs PACKAGE HOST PORT FOLDER LABEL SECRET
+import { desk, faults, host, mobile, name, peer, port, secret, tell } from './common.mjs';
+
+const express = peer('express');
+const { WebhookResponse } = peer(name);
+// The two packages have another name for the same.
+const signed = (WebhookResponse.verifyJambonzSignature ?? WebhookResponse.verifySignature).bind(WebhookResponse)(secret);
+
+// The newer package reads its schemas for every answer, for the first ones slowly.
+for (let warm = 0; warm < 4; warm += 1) new WebhookResponse();
+const app = express();
+app.use(express.json());
+app.use(signed);
+
+function on(path, callback, answer) {
+  app.post(path, (req, res) => {
+    tell(path, { data: req.body, faults: faults(callback, req.body) });
+    if (answer) res.status(200).json(answer());
+    else res.sendStatus(200);
+  });
+}
+
+on('/two', 'session-new', () => new WebhookResponse()
+  .tag({ data: { order: 17 } })
+  .dial({
+    answerOnBridge: true,
+    actionHook: '/two-done',
+    timeLimit: 30,
+    timeout: 20,
+    anchorMedia: true,
+    callerName: 'Reception',
+    headers: { 'X-Order': '17' },
+    tag: { order: 18 },
+    target: [desk('two'), mobile('two')],
+  }));
+on('/two-done', 'dial', () => new WebhookResponse().pause({ length: 0.1 }).hangup());
+
+on('/screened', 'session-new', () => new WebhookResponse().dial({
+  answerOnBridge: true,
+  actionHook: { url: '/screened-done', method: 'POST' },
+  timeLimit: 1,
+  confirmHook: '/accept',
+  // The newer package takes no bare URL here.
+  target: [{ ...desk('screened'), confirmHook: { url: '/decline' } }, mobile('screened')],
+}));
+on('/decline', 'base', () => new WebhookResponse().hangup());
+on('/accept', 'base', () => new WebhookResponse().pause({ length: 0.5 }));
+on('/screened-done', 'dial', () => new WebhookResponse().redirect({ actionHook: '/last' }));
+on('/last', 'base', () => new WebhookResponse().play({ url: 'tone.wav' }).hangup());
+
+on('/refused', 'session-new', () => new WebhookResponse().config({ notifyEvents: true }).dial({ target: [desk('two')] }));
+on('/declined', 'session-new', () => {
+  const response = new WebhookResponse();
+  const verb = { status: 486, reason: 'Busy Here' };
+  return response.sip_decline ? response.sip_decline(verb) : response.sipDecline(verb);
+});
+
+on('/status', 'call-status');
+
+app.use((error, req, res, next) => {
+  tell('refused', { path: req.path, why: error.message });
+  res.status(403).end();
+});
+app.listen(Number(port), host, () => tell('listening'));

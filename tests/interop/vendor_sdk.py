@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""Applications made with the vendor's own packages from npm, unchanged, steer calls: webhooks with WebhookResponse and the
+check of the signature, and sessions of the WebSocket API. SIPp is the caller and every phone. What portcullis tells an
+application is held against the vendor's schemas."""
+
+import json
+import urllib.error
+import urllib.request
+
+from _lab import HERE, ROOT, Lab, Process, Score, end_all, expect, tone, until
+
+PACKAGES = ROOT / "target/sdk"
+SECRET = "wh_7JkLm2"
+PORT = 3000
+# A program, and the package that it is run with: the older ones, and the one that took their place.
+APPLICATIONS = {
+    "webhook": ("webhook.mjs", "@jambonz/node-client"),
+    "webhook-new": ("webhook.mjs", "@jambonz/sdk/webhook"),
+    "ws": ("ws.mjs", "@jambonz/node-client-ws"),
+    "ws-new": ("ws.mjs", "@jambonz/sdk/websocket"),
+}
+PATHS = {"webhook": ["two", "screened", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands"]}
+# Every one of these calls has a number, a caller and two phones of its own.
+CALLS = [(label, path) for label in APPLICATIONS for path in PATHS[label.split("-")[0]]]
+RINGS = {"ringing": "180 Ringing", "progress": "Content-Length: 0"}
+TENANT = f"""
+domains = ["contoso.example"]
+label = "contoso"
+carriers = [CARRIERS]
+webhook_secret = "{SECRET}"
+"""
+
+
+def host(label):
+    return 10 + list(APPLICATIONS).index(label)
+
+
+def place(label, path):
+    return CALLS.index((label, path))
+
+
+def phone(label, path, which):
+    return 64 + 2 * place(label, path) + ["desk", "mobile"].index(which)
+
+
+def number(label, path):
+    return f"+142555502{place(label, path):02}"
+
+
+def laboratory():
+    carriers, names, tenant = '[[carriers]]\nid = "callers"\nnetworks = ["NET.32/27"]\ngateways = []\n', ["callers"], ""
+    for label, path in CALLS:
+        name = f"{label}-{path}"
+        for which in ("desk", "mobile"):
+            names.append(f"{name}-{which}")
+            gateway = f'{{ host = "NET.{phone(label, path, which)}", port = 5060, transport = "udp" }}'
+            carriers += f'[[carriers]]\nid = "{names[-1]}"\ngateways = [{gateway}]\noptions_interval = "0s"\n'
+        tenant += f'[[numbers]]\nnumber = "{number(label, path)}"\nto = {{ application = "{name}" }}\n'
+        server = f"NET.{host(label)}:{PORT}"
+        kind = "ws" if label.startswith("ws") else "http"
+        tenant += f'[application.{name}]\nhook = "{kind}://{server}/{path}"\n'
+        tenant += 'speech = { language = "en-GB", voice = "alba" }\n'
+        if kind == "http":
+            tenant += f'call_status_hook = "http://{server}/status"\n'
+    tenant = TENANT.replace("CARRIERS", ", ".join(f'"{name}"' for name in names)) + tenant
+    servers = '[application_servers]\nallow_loopback = true\nmedia_folder = "."\ninitial_timeout = "15s"\n'
+    lab = Lab("sdk", carriers=carriers, tenants={"contoso": tenant}, extra=servers)
+    tone(lab.config / "tone.wav", 440, 1)
+    lab.start()
+    return lab
+
+
+class Application(Process):
+    """A program of sdk/ and what it saw."""
+
+    def __init__(self, label):
+        program, package = APPLICATIONS[label]
+        self.label, self.address = label, LAB.at(host(label))
+        command = ["node", HERE / "sdk" / program, package, self.address, PORT, PACKAGES, label]
+        if program == "webhook.mjs":
+            command.append(SECRET)
+        super().__init__(label, command, LAB.folder / f"{label}.log")
+        until(lambda: self.poll() and self.seen("listening"), 15, f"{label} listens")
+
+    def poll(self):
+        expect(self.process.poll() is None, f"{self.label} ended: {self.tail()}")
+        return True
+
+    def events(self):
+        # The last line may be half written.
+        lines = self.log.read_text(errors="replace").split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith('{"event"')]
+
+    def seen(self, event, **fields):
+        """Its events of a name, with these fields in their data."""
+        return [
+            e
+            for e in self.events()
+            if e["event"] == event and all(e.get("data", {}).get(k) == v for k, v in fields.items())
+        ]
+
+    def wait(self, event, seconds=20, **fields):
+        found = until(lambda: self.poll() and self.seen(event, **fields), seconds, f"{self.label}: {event} {fields}")
+        return found[0]["data"]
+
+    def call(self, path, scenario="uac_hung_up", **values):
+        """A call to the number of one of its paths."""
+        to = number(self.label, path)
+        return LAB.sipp(scenario, LAB.at(32 + place(self.label, path)), "-s", to, **values)
+
+    def phone(self, path, which, scenario, **values):
+        return LAB.sipp(scenario, LAB.at(phone(self.label, path, which)), **values)
+
+    def statuses(self, call_sid, last):
+        """What was told of a leg, once its last status was."""
+        name = "call:status" if self.label.startswith("ws") else "/status"
+        self.wait(name, call_sid=call_sid, call_status=last)
+        return [e["data"]["call_status"] for e in self.seen(name, call_sid=call_sid)]
+
+
+# ---- Webhooks -----------------------------------------------------------------------------------------------------
+
+
+def two_phones(label):
+    app = APPS[label]
+    desk = app.phone("two", "desk", "uas_hangs_up", talk=400)
+    mobile = app.phone("two", "mobile", "uas_cancelled")
+    caller = app.call("two")
+    done = app.wait("/two-done", to=number(label, "two"))
+    expect((done["dial_call_status"], done["dial_sip_status"]) == ("completed", 200), f"{done}")
+    expect(done["customerData"] == {"order": 17}, f"{done}")
+    for peer in (desk, mobile, caller):
+        peer.done()
+    invited = desk.messages()
+    expect("X-Order: 17" in invited, "the header of the dial is missing")
+    expect('From: "Reception" <sip:+12065550100@' in invited, "the caller has another name")
+    expect(f"c=IN IP4 {LAB.sbc}" in invited, "media does not pass here")
+    expect("SIP/2.0 180" in caller.messages(), "the caller was answered before the phone")
+    expect('text="Call completed elsewhere"' in mobile.messages(), "the phone that lost is not told why")
+    own = app.statuses(done["call_sid"], "completed")
+    expect(own == ["trying", "in-progress", "completed"], f"the caller: {own}")
+    child = app.statuses(done["dial_call_sid"], "completed")
+    expect(child == ["trying", "ringing", "in-progress", "completed"], f"the callee: {child}")
+
+
+def screened(label):
+    """Both phones answer; one's hook hangs it up, the other's lets it through, until the time limit."""
+    app = APPS[label]
+    desk, mobile = app.phone("screened", "desk", "uas_basic", **RINGS), app.phone("screened", "mobile", "uas_basic", **RINGS)
+    caller = app.call("screened")
+    declined, accepted = app.wait("/decline"), app.wait("/accept")
+    done = app.wait("/screened-done")
+    expect(done["dial_call_status"] == "completed" and done["dial_sip_status"] == 200, f"{done}")
+    expect(done["dial_call_sid"] == accepted["call_sid"] and done["dial_ended_by"] == "time_limit", f"{done}")
+    expect(declined["parent_call_sid"] == done["call_sid"], f"{declined}")
+    of = {target["call_sid"]: (target["status"], target["sip_status"]) for target in done["dial_targets"]}
+    expect(of[declined["call_sid"]] == ("failed", 603), f"{of}")
+    if label.startswith("webhook"):
+        app.wait("/last")
+    for peer in (desk, mobile, caller):
+        peer.done()
+
+
+def unsupported(label):
+    """What can't be done is refused whole: nobody is rung, the caller hears which property it is."""
+    caller = APPS[label].call("refused", "uac_refused", code=480)
+    caller.done()
+    expect("notifyEvents" in caller.messages(), "the reason is missing")
+
+
+def declined(label):
+    APPS[label].call("declined", "uac_refused", code=486).done()
+
+
+def forged(label):
+    """The check of the signature can fail, and does for others than portcullis."""
+    app = APPS[label]
+    before = len(app.seen("refused"))
+    expect(before == 0, f"requests of portcullis were refused: {app.seen('refused')}")
+    for given in ({}, {"Jambonz-Signature": f"t=1,v1={'0' * 64}"}):
+        headers = {"Content-Type": "application/json"} | given
+        request = urllib.request.Request(f"http://{app.address}:{PORT}/two", b"{}", headers)
+        try:
+            urllib.request.urlopen(request, timeout=5)
+            raise AssertionError("a forged request was answered")
+        except urllib.error.HTTPError as error:
+            expect(error.code == 403, f"{error}")
+    expect(len(app.seen("refused")) == 2, f"{app.seen('refused')}")
+
+
+# ---- The WebSocket API --------------------------------------------------------------------------------------------
+
+
+def session(label, path):
+    found = until(lambda: [e for e in APPS[label].seen("session:new") if e["path"] == f"/{path}"], 10, "session:new")
+    return found[0]["data"]
+
+
+def dial(label):
+    app = APPS[label]
+    desk = app.phone("dial", "desk", "uas_hangs_up", talk=400)
+    caller = app.call("dial")
+    new = session(label, "dial")
+    expect(new["to"] == number(label, "dial") and new["direction"] == "inbound", f"{new}")
+    expect(new["defaults"]["synthesizer"]["voice"] == "alba", f"{new}")
+    done = app.wait("/dialled")
+    expect(done["call_sid"] == new["call_sid"], f"{done}")
+    expect((done["dial_call_status"], done["dial_sip_status"]) == ("completed", 200), f"{done}")
+    desk.done()
+    caller.done()
+    over(app, "dial")
+
+
+def other_verbs(label):
+    """Verbs by command while the two talk: the callee is hung up, they are run."""
+    app = APPS[label]
+    desk = app.phone("verbs", "desk", "uas_basic", **RINGS)
+    caller = app.call("verbs")
+    desk.done()
+    caller.done()
+    over(app, "verbs")
+
+
+def other_hook(label):
+    """The same with a hook to fetch them from."""
+    app = APPS[label]
+    desk = app.phone("hook", "desk", "uas_basic", **RINGS)
+    caller = app.call("hook")
+    told = app.wait("/elsewhere")
+    expect(told["call_sid"] == session(label, "hook")["call_sid"], f"{told}")
+    desk.done()
+    caller.done()
+    over(app, "hook")
+
+
+def commands(label):
+    app = APPS[label]
+    desk = app.phone("commands", "desk", "uas_basic", **RINGS)
+    caller = app.call("commands")
+    caller.done()
+    desk.done()
+    own = session(label, "commands")["call_sid"]
+    app.statuses(own, "completed")
+    expect(app.wait("call:status", call_sid=own, call_status="completed")["customerData"] == {"order": 19}, "tag")
+    over(app, "commands")
+
+
+def over(app, path):
+    """The session was closed as one that is done."""
+    until(lambda: [e for e in app.seen("close") if e["path"] == f"/{path}" and e["code"] == 1000], 10, "close 1000")
+
+
+def no_errors(label):
+    """Nothing that the package sent was refused, and nothing that it was sent surprised it."""
+    for event in ("jambonz:error", "log", "error"):
+        expect(not APPS[label].seen(event), f"{APPS[label].seen(event)}")
+
+
+def by_schema(label):
+    """Every message that an application got was what the vendor's schemas say."""
+    judged = [e for e in APPS[label].events() if "faults" in e]
+    wrong = [(e["event"], e["faults"]) for e in judged if e["faults"]]
+    expect(len(judged) >= 10 and not wrong, f"{len(judged)} messages, of them {wrong}")
+
+
+score = Score()
+LAB = laboratory()
+try:
+    APPS = {label: Application(label) for label in APPLICATIONS}
+except BaseException:
+    end_all()
+    raise
+SCENARIOS, AFTER = [], []
+for label, (_, package) in APPLICATIONS.items():
+    if label.startswith("webhook"):
+        SCENARIOS += [
+            (f"{package}: two phones ring, one answers, the action hook goes on", two_phones, label),
+            (f"{package}: screening accepts and declines", screened, label),
+            (f"{package}: an unsupported property is named", unsupported, label),
+            (f"{package}: sip:decline", declined, label),
+        ]
+        AFTER.append((f"{package}: signatures are checked", forged, label))
+    else:
+        SCENARIOS += [
+            (f"{package}: play, dial, verb:hook", dial, label),
+            (f"{package}: screening accepts and declines", screened, label),
+            (f"{package}: redirect to verbs", other_verbs, label),
+            (f"{package}: redirect to a hook", other_hook, label),
+            (f"{package}: commands", commands, label),
+        ]
+        AFTER.append((f"{package}: nothing was refused", no_errors, label))
+    AFTER.append((f"{package}: messages are as in the schemas", by_schema, label))
+score.side_by_side(SCENARIOS, 3)
+for scenario in AFTER:
+    score.run(*scenario)
+score.run("SIGTERM ends the binary with 0", LAB.stop)
+score.close()
