@@ -129,6 +129,8 @@ def two_phones(label):
     done = app.wait("/two-done", to=number(label, "two"))
     expect((done["dial_call_status"], done["dial_sip_status"]) == ("completed", 200), f"{done}")
     expect(done["customerData"] == {"order": 17}, f"{done}")
+    tagged = app.wait("/status", call_sid=done["dial_call_sid"], call_status="in-progress")
+    expect(tagged.get("customerData") == {"order": 18}, f"{tagged}")
     for peer in (desk, mobile, caller):
         peer.done()
     invited = desk.messages()
