@@ -189,11 +189,34 @@ fn default_port(transport: Transport) -> u16 {
     }
 }
 
+/// Refuses peers that have kinds of targets of their own: what may be asked of them stands there, and which limits count.
+fn known_otherwise(config: &Config, host: &Host) -> Result<(), String> {
+    let is = |known: &ConfiguredHost| match (known, host) {
+        (ConfiguredHost::Name(known), Host::Name(name)) => known.as_str() == &**name,
+        (ConfiguredHost::Address(known), Host::Ip(address)) => known.to_canonical() == address.to_canonical(),
+        _ => false,
+    };
+    if let Host::Name(name) = host
+        && config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == &**name)
+    {
+        return Err(format!("{name} is Teams: say a target of type teams"));
+    }
+    let mut carriers = config.sbc.carriers.iter();
+    match carriers.find(|carrier| carrier.gateways.iter().any(|gateway| is(&gateway.host))) {
+        Some(carrier) => Err(format!(
+            "this is a gateway of carrier '{}': say a target of type phone",
+            carrier.id
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what would come straight back to us, and addresses that nobody may send us to. Names are looked at as names;
 /// what they resolve to is looked at when it is known.
 pub fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> {
     let sbc = &config.sbc;
     let open = sbc.media.allow_loopback;
+    known_otherwise(config, host)?;
     match host {
         Host::Name(name) => {
             let advertised = |listener: &Listener| match &listener.advertise {

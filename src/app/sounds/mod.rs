@@ -138,7 +138,12 @@ impl Sounds {
                 fetched.bytes.to_vec()
             }
         };
-        self.decoded(place.as_str().to_owned(), bytes).await
+        // What follows the `?` of a URL may be a secret.
+        let name = match place {
+            Place::File(name) => name.clone(),
+            Place::Url(url) => url.to_string(),
+        };
+        self.decoded(name, bytes).await
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>, SoundFault> {

@@ -321,3 +321,28 @@ fn a_ringing_child_that_is_hung_up_gets_a_cancel_and_never_the_caller() {
     rig.ack(LegIndex::CALLER, "");
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn hubs_and_gateways_are_no_sip_targets() {
+    for (uri, said) in [
+        (
+            "sip:+14255550100@sip.pstnhub.microsoft.com",
+            "say a target of type teams",
+        ),
+        ("sip:+14255550100@203.0.113.2:5060", "say a target of type phone"),
+    ] {
+        let mut rig = to_application().begin();
+        let target = json!({ "type": "sip", "sipUri": uri });
+        rig.answer(&json!([{ "verb": "dial", "answerOnBridge": true, "target": [target], "actionHook": "/done" }]));
+        rig.planned_really();
+        let told = |news: &crate::call::CallNews| match news {
+            crate::call::CallNews::ApplicationError { detail, .. } => detail.contains(said),
+            _ => false,
+        };
+        assert!(rig.news.iter().any(told), "{uri}: {:?}", rig.news);
+        assert_eq!(rig.last_question().properties["dial_call_status"], "failed");
+        assert!(rig.invites().is_empty());
+        rig.answer(&json!([]));
+        rig.finish();
+    }
+}
