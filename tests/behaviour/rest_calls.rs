@@ -1,6 +1,6 @@
 //! Calls placed, shown, changed and ended over REST: a real listener, a real node, real peers.
 
-use crate::app_server::{AppServer, Reply};
+use crate::app_server::{AppRequest, AppServer, Reply};
 use crate::lab::{BOUND, Lab, Plan, USER};
 use portcullis::api::rest::{Account, CallDesk, NodeDesk, Refusal};
 use portcullis::api::{HttpServer, serve_rest};
@@ -106,6 +106,20 @@ impl Rest {
         tokio::time::timeout(BOUND, wait).await.expect("the status")
     }
 
+    /// The first request of this path, as soon as it has come.
+    async fn asked(&self, path: &str) -> AppRequest {
+        let wait = async {
+            loop {
+                let requests = self.server.requests();
+                if let Some(request) = requests.into_iter().find(|request| request.path == path) {
+                    return request;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, wait).await.expect("a request")
+    }
+
     async fn close(self) {
         self.http.shut_down(Duration::from_secs(1)).await;
         self.lab.close().await;
@@ -134,11 +148,7 @@ async fn a_call_is_placed_shown_and_ended() {
         (&shown["direction"], &shown["from"], &shown["to"]),
         (&json!("outbound"), &json!(OWN), &json!(USER))
     );
-    let asked = rest.server.requests();
-    let hook = asked
-        .iter()
-        .find(|request| request.path == "/incoming")
-        .expect("the hook");
+    let hook = rest.asked("/incoming").await;
     assert_eq!(
         (&hook.json()["call_sid"], &hook.json()["customerData"]),
         (&placed["sid"], &json!({ "order": 7 }))
