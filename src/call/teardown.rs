@@ -167,7 +167,9 @@ impl Call {
         if let Some(transaction) = seen {
             self.effects.push(Effect::Acknowledged { transaction });
         }
-        self.refuse_change(index, 487, None);
+        if !early {
+            self.refuse_change(index, 487, None);
+        }
         // A leg that lost, or that we hang up already, does not end the call.
         if early || state == LegState::Up {
             let cause = Cause::HungUp { by };

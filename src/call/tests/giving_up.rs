@@ -124,3 +124,13 @@ fn a_hop_that_was_given_up_answers_late() {
     assert_eq!(bye.header(HeaderName::Reason), Some("Q.850;cause=31"), "(TEAMS-058)");
     rig.finish();
 }
+
+#[test]
+fn a_bye_in_an_early_dialog_ends_the_call_with_487_in_its_record_too() {
+    let mut rig = from_teams().begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180).sdp(super::peers::carrier_sdp("sendrecv")));
+    rig.request(LegIndex::CALLER, Method::Bye, "", "");
+    assert_eq!(rig.statuses(), [183, 487]);
+    assert_eq!(rig.finish().status, 487);
+}
