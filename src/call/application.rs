@@ -216,6 +216,14 @@ impl Call {
         self.app.as_mut()?.lines.iter_mut().find(|line| line.leg == leg)
     }
 
+    /// The leg whose line is in this verb.
+    pub(super) fn leg_in(&self, verb: impl Fn(&Running) -> bool) -> Option<LegIndex> {
+        let mut lines = self.app.as_ref()?.lines.iter();
+        lines
+            .find(|line| line.running.as_ref().is_some_and(&verb))
+            .map(|line| line.leg)
+    }
+
     /// A new call_sid.
     pub(super) fn new_sid(&mut self) -> CallSid {
         let (high, low) = (self.random(), self.random());

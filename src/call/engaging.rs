@@ -2,7 +2,7 @@
 //! everything that follows: its leg changes its place in one step.
 
 use super::application::{App, AppTerms, CallerFacts, Line};
-use super::cause::{Cause, Party};
+use super::cause::Party;
 use super::child::Turn;
 use super::dialing::EndedBy;
 use super::event::Effect;
@@ -96,7 +96,9 @@ impl Call {
         let Some(app) = &mut self.app else { return };
         app.engaging = false;
         app.lines.push(Line::new(LegIndex::CALLER));
-        let limit = app.time_limit.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        // No limit cuts an emergency call off (promise 6).
+        let limit = app.time_limit.filter(|_| !self.facts.emergency);
+        let limit = limit.map(|seconds| Duration::from_secs(u64::from(seconds)));
         self.winner = None;
         self.settled_here = true;
         self.deadline = limit.map(|limit| now + limit);
@@ -125,10 +127,6 @@ impl Call {
             self.status = turn.sip_status;
             self.turn_caller(turn, now);
         }
-        let cause = match self.best_failure() {
-            Cause::Fault { detail } => Cause::Unreachable { detail },
-            other => other,
-        };
-        self.end(cause, now);
+        self.end(self.best_failure(), now);
     }
 }

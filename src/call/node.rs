@@ -1,12 +1,18 @@
 //! What all calls of a node share.
 
-use super::directory::Directory;
+use super::directory::{Directory, LiveCall};
+use super::event::Event;
 use super::hop_mark::HopMark;
+use super::id::CallId;
+use super::record::CallFacts;
 use super::server::Ways;
+use super::setup::Settings;
+use super::task;
 use crate::app::sounds::Sounds;
 use crate::config::Config;
 use crate::guard::{Peers, Places};
 use crate::media::MediaPlane;
+use crate::moment::Moment;
 use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
@@ -16,7 +22,7 @@ use crate::sip::digest::DigestServer;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// The shared parts of a running node.
 pub struct Node {
@@ -83,5 +89,26 @@ impl Node {
     /// Whether the node drains.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    /// Enters a call into the directory under a name of its own; what happens to it comes out of the receiver.
+    pub(super) fn enter_call(&self, facts: &CallFacts, now: Moment) -> (LiveCall, mpsc::Receiver<Box<Event>>) {
+        let (mailbox, events) = mpsc::channel(task::MAILBOX);
+        loop {
+            let id = CallId::from_random(rand::random());
+            let live = LiveCall::new(id, now, facts.clone(), mailbox.clone());
+            if self.calls.add(live.clone()) {
+                return (live, events);
+            }
+        }
+    }
+
+    /// What all calls of this configuration go by.
+    pub(super) fn call_settings(&self, config: &Config) -> Settings {
+        Settings {
+            media_timeout_ends_call: true,
+            hold_timeout: config.sbc.media.hold_timeout,
+            hop_mark: self.hop_mark,
+        }
     }
 }

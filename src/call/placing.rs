@@ -2,11 +2,9 @@
 
 use super::app_terms::trace_id;
 use super::application::{AppTerms, CallerFacts};
-use super::directory::LiveCall;
-use super::id::CallId;
 use super::node::Node;
 use super::record::{CallFacts, Direction};
-use super::setup::{PlacedBirth, Placing, Settings};
+use super::setup::{PlacedBirth, Placing};
 use super::switchboard::unix_ms;
 use super::task::{self, Planner};
 use crate::app::command::NewCall;
@@ -16,7 +14,7 @@ use crate::config::{Config, E164, Limits, Tenant};
 use crate::observe::Happening;
 use crate::route::Caller;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// A call that is being placed.
 #[derive(Debug)]
@@ -92,14 +90,7 @@ impl Node {
             began_unix_ms: unix_ms(),
             trace: Vec::new(),
         };
-        let (mailbox, events) = mpsc::channel(task::MAILBOX);
-        let live = loop {
-            let id = CallId::from_random(rand::random());
-            let live = LiveCall::new(id, now, facts.clone(), mailbox.clone());
-            if self.calls.add(live.clone()) {
-                break live;
-            }
-        };
+        let (live, events) = self.enter_call(&facts, now);
         let birth = PlacedBirth {
             id: live.id,
             seed: rand::random(),
@@ -122,11 +113,7 @@ impl Node {
                 refer_hook,
             },
             desk,
-            settings: Settings {
-                media_timeout_ends_call: true,
-                hold_timeout: config.sbc.media.hold_timeout,
-                hop_mark: self.hop_mark,
-            },
+            settings: self.call_settings(config),
         };
         self.observer.happened(&Happening::CallBegan {
             call: live.id,

@@ -1,7 +1,7 @@
 //! REFER on the dialog of a leg, sent for an application (`sip:refer`), and the NOTIFYs that tell what came of it
 //! (RFC 3515).
 
-use super::application::{Line, Running};
+use super::application::Running;
 use super::id::{LegIndex, Token};
 use super::leg::{LegState, with_headers};
 use super::value::Call;
@@ -85,12 +85,8 @@ impl Call {
 
     /// The final answer to a REFER, or that there is none. True when `token` was one.
     pub(super) fn refer_answered(&mut self, token: Token, status: Option<u16>, now: Moment) -> bool {
-        let waits =
-            |line: &&Line| matches!(&line.running, Some(Running::Referring(referral)) if referral.token == token);
-        let Some(leg) = self
-            .app
-            .as_ref()
-            .and_then(|app| app.lines.iter().find(waits).map(|line| line.leg))
+        let Some(leg) =
+            self.leg_in(|running| matches!(running, Running::Referring(referral) if referral.token == token))
         else {
             return false;
         };

@@ -81,11 +81,8 @@ impl Call {
 
     /// The final answer to a request of an application, or that there is none. True when `token` was one.
     pub(super) fn request_answered(&mut self, token: Token, status: Option<u16>, now: Moment) -> bool {
-        let waits = |line: &&super::application::Line| matches!(&line.running, Some(Running::Requesting(request)) if request.token == token);
-        let Some(leg) = self
-            .app
-            .as_ref()
-            .and_then(|app| app.lines.iter().find(waits).map(|line| line.leg))
+        let Some(leg) =
+            self.leg_in(|running| matches!(running, Running::Requesting(request) if request.token == token))
         else {
             return false;
         };

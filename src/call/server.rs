@@ -8,8 +8,10 @@ use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
 use crate::app::websocket::{CloseCode, End, MessageId, OutMessage, Session, SessionEvent, SessionSettings};
 use crate::config::Secret;
+use futures_util::FutureExt;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -53,7 +55,7 @@ pub enum Heard {
 impl Server {
     /// The server of a call with this application.
     pub fn new(ways: Ways, terms: &AppTerms, call_sid: String, trace: String) -> Result<Server, String> {
-        let hook = HookUrl::parse(&terms.hook.url, None).map_err(|fault| format!("{}: {fault}", terms.hook.url))?;
+        let hook = HookUrl::parse(&terms.hook.url, None).map_err(|fault| format!("the application's hook: {fault}"))?;
         let caller = Arc::new(Caller {
             hook,
             auth: auth_of(&terms.hook),
@@ -83,7 +85,8 @@ impl Server {
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {
             Ok(url) => url,
             Err(fault) => {
-                let why = format!("{}: {fault}", hook.url);
+                // The URL may hold a password.
+                let why = format!("the URL of the hook: {fault}");
                 self.answers.spawn(async move { (ask, Err(why)) });
                 return;
             }
@@ -95,7 +98,11 @@ impl Server {
             request.patience = (kind == Kind::SessionNew).then_some(self.ways.initial);
             let client = self.ways.client.clone();
             self.answers.spawn(async move {
-                let result = match client.ask(&request).await {
+                let asked = AssertUnwindSafe(client.ask(&request)).catch_unwind().await;
+                let Ok(asked) = asked else {
+                    return (ask, Err("the question was lost to a fault of this node".into()));
+                };
+                let result = match asked {
                     Ok(reply) => verbs_of(reply.json.as_deref()),
                     // It names the URL without the query, which may hold secrets and numbers.
                     Err(failure) => Err(failure.to_string()),
@@ -189,8 +196,8 @@ impl Server {
             tokio::select! {
                 answer = answer => match answer {
                     Ok((ask, result)) => return Heard::Event(Event::Answered { ask, result }),
-                    // A question that panicked is never answered; the timers of its verb end the wait.
-                    Err(_) => return Heard::Wrong("a question was lost".into()),
+                    // Only the end of the call takes a question back.
+                    Err(_) => return Heard::Wrong("a question was taken back".into()),
                 },
                 event = session => {
                     if let Some(heard) = self.session_event(event) {

@@ -2,13 +2,13 @@
 
 use super::app_terms::sip_address;
 use super::application::{AppTerms, CallerFacts};
-use super::directory::{LiveCall, Undelivered};
+use super::directory::Undelivered;
 use super::event::{Event, SendFailure};
 use super::id::{CallId, Token};
 use super::node::Node;
 use super::record::{CallFacts, Direction};
 use super::sender::Sender;
-use super::setup::{Birth, Program, Settings};
+use super::setup::{Birth, Program};
 use super::task;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
@@ -172,18 +172,7 @@ impl Switchboard {
             }
             _ => Program::Route(plan),
         };
-        let (mailbox, events) = mpsc::channel(task::MAILBOX);
-        let live = loop {
-            let live = LiveCall::new(
-                CallId::from_random(rand::random()),
-                now,
-                call_facts.clone(),
-                mailbox.clone(),
-            );
-            if self.node.calls.add(live.clone()) {
-                break live;
-            }
-        };
+        let (live, events) = self.node.enter_call(&call_facts, now);
         let birth = Birth {
             id: live.id,
             seed: rand::random(),
@@ -195,11 +184,7 @@ impl Switchboard {
             invite,
             flow,
             transaction: id,
-            settings: Settings {
-                media_timeout_ends_call: true,
-                hold_timeout: config.sbc.media.hold_timeout,
-                hop_mark: self.node.hop_mark,
-            },
+            settings: self.node.call_settings(config),
         };
         self.remember(id, live.id);
         self.node.observer.happened(&Happening::CallBegan {

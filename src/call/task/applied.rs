@@ -9,7 +9,9 @@ use crate::call::server::{Heard, Server};
 use crate::call::{AppTerms, CallNews};
 use crate::codec::speech::Gain;
 use crate::media::{self, Ending, LegId, MediaEvent, Over, Play, Rounds, SendDigits};
+use futures_util::FutureExt;
 use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -55,7 +57,7 @@ impl Applied {
             loop {
                 match applied.loading.join_next().await {
                     Some(Ok(loaded)) => return loaded,
-                    // A sound whose loading panicked is silence; its verb's own limits end it.
+                    // Only the end of the call takes a load back, and then nobody listens here.
                     Some(Err(_)) => {}
                     None => std::future::pending().await,
                 }
@@ -170,7 +172,19 @@ impl CallTask {
                     applied.server.over();
                 }
             }
-            _ => {}
+            // What every call wants is carried out by the task itself.
+            Effect::OpenMedia { .. }
+            | Effect::ConfigureMedia { .. }
+            | Effect::BridgeMedia { .. }
+            | Effect::CloseMedia { .. }
+            | Effect::Send { .. }
+            | Effect::SendAck { .. }
+            | Effect::CancelRequest { .. }
+            | Effect::Respond { .. }
+            | Effect::Acknowledged { .. }
+            | Effect::Peer { .. }
+            | Effect::Tell(_)
+            | Effect::Over(_) => {}
         }
     }
 
@@ -180,7 +194,11 @@ impl CallTask {
         let base = applied.server.hook().clone();
         applied.loads.push(play);
         applied.loading.spawn(async move {
-            let result = heard(&sounds, &sound.source, &base).await;
+            // What a file makes a decoder do is that file's fault: the verb hears of it.
+            let heard = AssertUnwindSafe(heard(&sounds, &sound.source, &base))
+                .catch_unwind()
+                .await;
+            let result = heard.unwrap_or_else(|_| Err("the sound could not be loaded".into()));
             Loaded {
                 leg,
                 handle,
