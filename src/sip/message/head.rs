@@ -4,8 +4,8 @@
 use super::error::ParseErrorKind;
 use super::limits::{MAX_HEADER, MAX_HEADERS, MAX_NAME};
 use super::name::HeaderName;
-use crate::sip::grammar::{self, after, is_control, is_unusual, quoted_length, token_length, trim_end, trim_start};
-use memchr::{memchr, memchr_iter, memchr2};
+use crate::sip::grammar::{self, after, is_control, quoted_length, token_length, trim_end, trim_start};
+use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
 
 /// A range of a message; 16 bits are enough for [`MAX_MESSAGE`](super::limits::MAX_MESSAGE).
@@ -62,21 +62,20 @@ pub(super) struct Head {
 
 /// Reads the head that `bytes` begin with. `Err` only where no table can be made.
 pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
-    let (head, lines) = walk(bytes, false)?;
-    let whole = bytes.get(..head.end).unwrap_or_default();
-    let breaks = |byte: u8| (byte == b'\r') | (byte == b'\n');
-    let stray = (grammar::any(whole, |byte| is_unusual(byte) & !breaks(byte))
-        && grammar::any(whole, |byte| is_control(byte) & !breaks(byte)))
-        || memchr_iter(b'\r', whole).count() != lines;
-    if stray {
-        return walk(bytes, true).map(|(head, _)| head);
+    match walk(bytes, false)? {
+        (head, false) => Ok(head),
+        (_, true) => walk(bytes, true).map(|(head, _)| head),
     }
-    Ok(head)
 }
 
-/// The head and the number of its lines. Control characters are only looked for when the whole head is known to have some.
-fn walk(bytes: &[u8], stray: bool) -> Result<(Head, usize), (ParseErrorKind, usize)> {
-    let mut lines = 1;
+/// The head, and whether it holds stray control characters. Each line is only searched for them when it is known that some
+/// line has one.
+fn walk(bytes: &[u8], stray: bool) -> Result<(Head, bool), (ParseErrorKind, usize)> {
+    let mut lines = Lines {
+        bytes,
+        at: 0,
+        stray: false,
+    };
     let mut head = Head {
         start_line: Span::default(),
         fields: Fields::new(),
@@ -84,7 +83,7 @@ fn walk(bytes: &[u8], stray: bool) -> Result<(Head, usize), (ParseErrorKind, usi
         folded: false,
         fault: None,
     };
-    let (line_end, mut at) = line(bytes, 0)?;
+    let line_end = lines.next()?;
     head.start_line = Span::new(0, line_end);
     let control = |start, end| match stray {
         true => control_in(bytes.get(start..end).unwrap_or_default()),
@@ -94,28 +93,78 @@ fn walk(bytes: &[u8], stray: bool) -> Result<(Head, usize), (ParseErrorKind, usi
         head.note(ParseErrorKind::Control(byte), 0);
     }
     loop {
-        let start = at;
-        let (mut end, mut next) = line(bytes, start)?;
-        lines += 1;
+        let start = lines.at;
+        let mut end = lines.next()?;
         if end == start {
-            head.end = next;
-            return Ok((head, lines));
+            head.end = lines.at;
+            return Ok((head, lines.stray));
         }
         let mut suspect = control(start, end);
-        while matches!(bytes.get(next), Some(b' ' | b'\t')) {
+        while matches!(bytes.get(lines.at), Some(b' ' | b'\t')) {
             head.folded = true;
-            let begin = next;
-            (end, next) = line(bytes, begin)?;
-            lines += 1;
+            let begin = lines.at;
+            end = lines.next()?;
             suspect = suspect.or(control(begin, end));
         }
-        at = next;
         head.field(bytes, (start, end), stray, suspect);
         if head.fields.len() > MAX_HEADERS {
             let (what, count) = ("headers", head.fields.len());
             let limit = MAX_HEADERS;
             return Err((ParseErrorKind::TooMany { what, count, limit }, start));
         }
+    }
+}
+
+/// The lines of a head, and whether they hold control characters that end no line: both are found by looking at each byte
+/// once, eight at a time.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    /// Where the next line begins.
+    at: usize,
+    /// A control character other than HTAB, or a CR without LF, was passed.
+    stray: bool,
+}
+
+impl Lines<'_> {
+    /// End of the next line, without its CRLF.
+    fn next(&mut self) -> Result<usize, (ParseErrorKind, usize)> {
+        let start = self.at;
+        let mut from = start;
+        loop {
+            let found = from + self.control_after(from).ok_or((ParseErrorKind::Unfinished, start))?;
+            match self.bytes.get(found..) {
+                Some([b'\r', b'\n', ..]) => {
+                    self.at = found + 2;
+                    return Ok(found);
+                }
+                Some([b'\n', ..]) => return Err((ParseErrorKind::LineEnd, found)),
+                Some([byte, ..]) if !is_control(*byte) => {}
+                _ => self.stray = true,
+            }
+            from = found + 1;
+        }
+    }
+
+    /// How far behind `from` the next control character (or 0xff, which looks like DEL here) is.
+    fn control_after(&self, from: usize) -> Option<usize> {
+        const ONES: u64 = u64::from_ne_bytes([1; 8]);
+        const HIGH: u64 = ONES << 7;
+        let rest = after(self.bytes, from);
+        let (blocks, tail) = rest.as_chunks::<8>();
+        let mut length = 0;
+        for block in blocks {
+            let word = u64::from_le_bytes(*block);
+            // The lowest byte below 0x20 gets its high bit, and none below it; so does every byte that is 0x7f or 0xff.
+            let low = word.wrapping_sub(ONES << 5) & !word;
+            let delete = (word & !HIGH).wrapping_add(ONES);
+            let found = (low | delete) & HIGH;
+            if found != 0 {
+                return Some(length + found.trailing_zeros() as usize / 8);
+            }
+            length += 8;
+        }
+        let control = |byte: &u8| *byte < 0x20 || *byte == 0x7f;
+        tail.iter().position(control).map(|at| length + at)
     }
 }
 
@@ -173,16 +222,6 @@ impl Head {
             name: Span::new(start, start + name),
             value: Span::new(value_start, value_start + value.len()),
         });
-    }
-}
-
-/// End of the line that begins at `start`, without and with its CRLF.
-fn line(bytes: &[u8], start: usize) -> Result<(usize, usize), (ParseErrorKind, usize)> {
-    let length = memchr(b'\n', after(bytes, start)).ok_or((ParseErrorKind::Unfinished, start))?;
-    let feed = start + length;
-    match length.checked_sub(1).map(|back| start + back) {
-        Some(end) if bytes.get(end) == Some(&b'\r') => Ok((end, feed + 1)),
-        _ => Err((ParseErrorKind::LineEnd, feed)),
     }
 }
 
@@ -245,4 +284,60 @@ pub(super) fn content_length(bytes: &[u8], fields: &Fields) -> Result<Option<usi
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The lines up to the first fault, that fault, and whether something stray was among them; byte by byte.
+    fn slowly(bytes: &[u8]) -> (Vec<usize>, (ParseErrorKind, usize), bool) {
+        let (mut ends, mut start) = (Vec::new(), 0);
+        let fault = loop {
+            let Some(feed) = bytes.iter().skip(start).position(|byte| *byte == b'\n') else {
+                break (ParseErrorKind::Unfinished, start);
+            };
+            let feed = start + feed;
+            if feed == start || bytes[feed - 1] != b'\r' {
+                break (ParseErrorKind::LineEnd, feed);
+            }
+            ends.push(feed - 1);
+            start = feed + 1;
+        };
+        let seen = &bytes[..start];
+        let returns = seen.iter().filter(|byte| **byte == b'\r').count();
+        let control = |byte: &u8| is_control(*byte) && !matches!(byte, b'\r' | b'\n');
+        let stray = returns != ends.len() || seen.iter().any(control);
+        (ends, fault, stray)
+    }
+
+    proptest! {
+        #[test]
+        fn lines_and_strays_are_those_of_a_slow_search(
+            mut bytes in proptest::collection::vec(
+                prop_oneof![
+                    8 => Just(&b"a"[..]), 2 => Just(&b"\r\n"[..]), 1 => Just(&b"\r"[..]), 1 => Just(&b"\t"[..]),
+                    1 => Just(&b"\x7f"[..]), 1 => Just(&b"\xff"[..]), 1 => Just(&b"\x80 "[..]), 1 => Just(&b"\0"[..]),
+                    1 => Just(&b"abcdefghij:"[..]),
+                ],
+                0..60,
+            ).prop_map(|parts| parts.concat()),
+            alone in proptest::option::of(0usize..100),
+        ) {
+            if let Some(byte) = alone.and_then(|at| bytes.get_mut(at)) {
+                *byte = b'\n';
+            }
+            let mut lines = Lines { bytes: &bytes, at: 0, stray: false };
+            let (mut ends, mut stray) = (Vec::new(), false);
+            let fault = loop {
+                match lines.next() {
+                    Ok(end) => ends.push(end),
+                    Err(fault) => break fault,
+                }
+                stray = lines.stray;
+            };
+            prop_assert_eq!((ends, fault, stray), slowly(&bytes));
+        }
+    }
 }
