@@ -113,8 +113,12 @@ impl std::fmt::Display for SendFailure {
 /// What a media worker tells of a leg.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MediaNotice {
-    /// Nothing arrived for this long although the peer should send.
-    Silent(Duration),
+    /// No RTP arrived for this long although the peer should send.
+    Silent {
+        lasting: Duration,
+        /// Its RTCP still arrives: it is not gone.
+        reports: bool,
+    },
     /// Final counts of a closed leg.
     Closed(Box<media::MediaStats>),
 }
@@ -280,6 +284,8 @@ pub enum CallNews {
     Silent {
         leg: LegIndex,
         seconds: u64,
+        /// RTCP still arrives.
+        reports: bool,
     },
     /// A hop failed and the next is tried.
     Hunting {

@@ -226,19 +226,20 @@ impl Call {
 
     fn media_notice(&mut self, index: LegIndex, notice: MediaNotice, now: Moment) {
         match notice {
-            MediaNotice::Silent(span) => {
+            MediaNotice::Silent { lasting, reports } => {
                 let Some(leg) = self.leg(index).filter(|leg| leg.is_up()) else {
                     return;
                 };
                 let side = leg.side;
                 self.tell(CallNews::Silent {
                     leg: index,
-                    seconds: span.as_secs(),
+                    seconds: lasting.as_secs(),
+                    reports,
                 });
-                if self.media_timeout_ends_call && self.phase == Phase::Answered {
+                if !reports && self.media_timeout_ends_call && self.phase == Phase::Answered {
                     let cause = Cause::MediaLost {
                         side,
-                        seconds: span.as_secs(),
+                        seconds: lasting.as_secs(),
                     };
                     let reason = cause.reason();
                     self.lose(index, cause, reason, now);

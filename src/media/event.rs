@@ -25,14 +25,14 @@ pub enum MediaEvent {
         leg: LegId,
     },
     /// No believed RTP packet for a multiple of the silence limit, although the direction lets the peer send. Told
-    /// again after each further limit.
+    /// again after each further limit; once only while the peer's reports keep coming.
     Silence {
         /// The leg.
         leg: LegId,
         /// Since the last RTP packet, or since the direction allowed one.
         lasting: Duration,
-        /// Since the last RTCP packet: a peer in discontinuous transmission still reports.
-        since_rtcp: Option<Duration>,
+        /// RTCP came within the limit: the peer is there, and sends nothing (discontinuous transmission) or is blocked.
+        reports: bool,
     },
     /// RTP after `Silence`.
     Resumed {

@@ -179,14 +179,15 @@ impl Leg {
         self.converter = recodes.then(|| self.converter.take().unwrap_or_default());
         let waits_anew = match &mut self.settled {
             Some(settled) => {
-                if !same_keys(&settled.config.security, &config.security) {
-                    let mut protection = Protection::new(&config.security)?;
-                    let before = settled.protection.take();
-                    if let (Some(protection), Some(before)) = (&mut protection, before) {
-                        protection.follows(*before, now);
+                let (before, security) = (&settled.config.security, &config.security);
+                match &mut settled.protection {
+                    Some(protection) if matches!(security, Security::Sdes { .. }) => {
+                        protection.renew(before, security, now)?;
                     }
-                    settled.protection = protection;
-                    settled.rekeyed = true;
+                    protection => *protection = Protection::new(security)?,
+                }
+                settled.rekeyed |= !before.receives_like(security);
+                if !before.sends_like(security) {
                     self.ssrc_mask = 0;
                 }
                 settled.rtp.signal(config.remote);
@@ -242,12 +243,5 @@ impl Leg {
             self.tell(event, totals);
         }
         self.report(buffer, report_interval, now, totals);
-    }
-}
-
-fn same_keys(before: &Security, after: &Security) -> bool {
-    match (before, after) {
-        (Security::Plain { .. }, Security::Plain { .. }) => true,
-        _ => before == after,
     }
 }

@@ -160,6 +160,37 @@ pub enum Security {
     },
 }
 
+impl Security {
+    /// What goes to the peer is protected under the same key, or not at all in both.
+    pub(super) fn sends_like(&self, other: &Security) -> bool {
+        match (self, other) {
+            (Security::Plain { .. }, Security::Plain { .. }) => true,
+            (Security::Sdes { local: ours, .. }, Security::Sdes { local: theirs, .. }) => ours == theirs,
+            _ => false,
+        }
+    }
+
+    /// The same for what comes from the peer.
+    pub(super) fn receives_like(&self, other: &Security) -> bool {
+        match (self, other) {
+            (Security::Plain { .. }, Security::Plain { .. }) => true,
+            (
+                Security::Sdes {
+                    remote: ours,
+                    remote_mki_len: our_mki,
+                    ..
+                },
+                Security::Sdes {
+                    remote: theirs,
+                    remote_mki_len: their_mki,
+                    ..
+                },
+            ) => ours == theirs && our_mki == their_mki,
+            _ => false,
+        }
+    }
+}
+
 /// Which source addresses a plain leg believes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Latch {

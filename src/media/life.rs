@@ -10,8 +10,10 @@ pub(super) struct Life {
     /// Last believed RTP packet, or since when one is waited for.
     last: Moment,
     last_rtcp: Option<Moment>,
-    /// Silence limits that were told since `last`.
-    told: u32,
+    /// Silence limits that passed since `last`.
+    passed: u32,
+    /// This silence was told while reports came.
+    told_reporting: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,14 +29,16 @@ impl Life {
             state: State::Waiting,
             last: Moment::ZERO,
             last_rtcp: None,
-            told: 0,
+            passed: 0,
+            told_reporting: false,
         }
     }
 
     /// From now on RTP is expected.
     pub fn wait(&mut self, now: Moment) {
         self.last = now;
-        self.told = 0;
+        self.passed = 0;
+        self.told_reporting = false;
     }
 
     /// A believed RTP packet; an event when that is news.
@@ -46,7 +50,8 @@ impl Life {
             State::Silent => MediaEvent::Resumed { leg },
         };
         self.state = State::Flowing;
-        self.told = 0;
+        self.passed = 0;
+        self.told_reporting = false;
         Some(event)
     }
 
@@ -55,21 +60,21 @@ impl Life {
         self.last_rtcp = Some(now);
     }
 
-    /// An event when the silence reached another multiple of `limit`.
+    /// An event when the silence reached another multiple of `limit`; while reports come, only the first is one.
     pub fn silence(&mut self, leg: LegId, limit: Duration, now: Moment) -> Option<MediaEvent> {
         let lasting = now.since(self.last);
-        if lasting < limit.saturating_mul(self.told.saturating_add(1)) {
+        if lasting < limit.saturating_mul(self.passed.saturating_add(1)) {
             return None;
         }
-        self.told = self.told.saturating_add(1);
+        self.passed = self.passed.saturating_add(1);
+        let reports = self.last_rtcp.is_some_and(|last| now.since(last) < limit);
+        if reports && std::mem::replace(&mut self.told_reporting, true) {
+            return None;
+        }
         if self.state == State::Flowing {
             self.state = State::Silent;
         }
-        Some(MediaEvent::Silence {
-            leg,
-            lasting,
-            since_rtcp: self.last_rtcp.map(|last| now.since(last)),
-        })
+        Some(MediaEvent::Silence { leg, lasting, reports })
     }
 }
 
@@ -88,12 +93,12 @@ mod tests {
         Moment::from_micros(seconds * 1_000_000)
     }
 
-    fn silence(lasting: u64, since_rtcp: Option<u64>) -> Option<MediaEvent> {
+    fn silence(lasting: u64, reports: bool) -> Option<MediaEvent> {
         let lasting = Duration::from_secs(lasting);
         Some(MediaEvent::Silence {
             leg: LEG,
             lasting,
-            since_rtcp: since_rtcp.map(Duration::from_secs),
+            reports,
         })
     }
 
@@ -104,17 +109,30 @@ mod tests {
         assert_eq!(life.silence(LEG, LIMIT, at(109)), None);
         assert_eq!(
             life.silence(LEG, LIMIT, at(110)),
-            silence(10, None),
+            silence(10, false),
             "never heard is silent, too"
         );
         assert_eq!(life.heard(LEG, at(111)), Some(MediaEvent::Flowing { leg: LEG }));
         assert_eq!(life.heard(LEG, at(112)), None);
         life.heard_rtcp(at(117));
         assert_eq!(life.silence(LEG, LIMIT, at(121)), None);
-        assert_eq!(life.silence(LEG, LIMIT, at(122)), silence(10, Some(5)));
+        assert_eq!(life.silence(LEG, LIMIT, at(122)), silence(10, true));
         assert_eq!(life.silence(LEG, LIMIT, at(123)), None);
-        assert_eq!(life.silence(LEG, LIMIT, at(132)), silence(20, Some(15)));
+        assert_eq!(life.silence(LEG, LIMIT, at(132)), silence(20, false));
         assert_eq!(life.heard(LEG, at(133)), Some(MediaEvent::Resumed { leg: LEG }));
-        assert_eq!(life.silence(LEG, LIMIT, at(143)), silence(10, Some(26)));
+        assert_eq!(life.silence(LEG, LIMIT, at(143)), silence(10, false));
+    }
+
+    #[test]
+    fn a_silence_with_reports_is_told_once_and_again_when_the_reports_end() {
+        let mut life = Life::new();
+        life.wait(at(0));
+        for second in 1..=60 {
+            life.heard_rtcp(at(second));
+            let told = life.silence(LEG, LIMIT, at(second));
+            assert_eq!(told.is_some(), second == 10, "after {second} s");
+        }
+        assert_eq!(life.silence(LEG, LIMIT, at(69)), None);
+        assert_eq!(life.silence(LEG, LIMIT, at(70)), silence(70, false));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long packets under the peer's last key are still taken: what was in flight when it changed.
 const OVERLAP: Duration = Duration::from_secs(5);
 
-/// Made when keys are negotiated; kept while they stay the same.
+/// Made when keys are negotiated; each direction goes on while its key stays the same.
 pub(super) struct Protection {
     pub sender: Sender,
     receiver: Receiver,
@@ -33,9 +33,21 @@ impl Protection {
         }
     }
 
-    /// Keeps the receiving context of the protection that this one follows for a moment.
-    pub fn follows(&mut self, before: Protection, now: Moment) {
-        self.previous = Some(Box::new((before.receiver, now + OVERLAP)));
+    /// The contexts for `security` behind these, which were made for `before`: only a new key begins at rollover counter 0,
+    /// for the old one's would repeat its keystream (RFC 3711 §9.1) and lose a peer that counts on. What arrives under
+    /// the peer's last key is still read for a moment.
+    pub fn renew(&mut self, before: &Security, security: &Security, now: Moment) -> Result<(), SrtpError> {
+        let Some(fresh) = Protection::new(security)? else {
+            return Ok(());
+        };
+        if !before.sends_like(security) {
+            self.sender = fresh.sender;
+        }
+        if !before.receives_like(security) {
+            let last = std::mem::replace(&mut self.receiver, fresh.receiver);
+            self.previous = Some(Box::new((last, now + OVERLAP)));
+        }
+        Ok(())
     }
 
     /// Verifies and decrypts RTP in place.

@@ -16,14 +16,9 @@ impl CallTask {
 
     pub(super) fn media_event(&mut self, event: MediaEvent) -> Option<Event> {
         match event {
-            // A peer in discontinuous transmission still reports: it is not gone.
-            MediaEvent::Silence {
-                since_rtcp: Some(span),
-                lasting,
-                ..
-            } if span < lasting => None,
-            MediaEvent::Silence { leg, lasting, .. } => {
-                Some(Event::Media(self.leg_of(leg)?, MediaNotice::Silent(lasting)))
+            MediaEvent::Silence { leg, lasting, reports } => {
+                let silence = MediaNotice::Silent { lasting, reports };
+                Some(Event::Media(self.leg_of(leg)?, silence))
             }
             MediaEvent::Closed { leg, stats } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Closed(stats))),
             MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } => None,

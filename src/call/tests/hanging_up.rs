@@ -171,7 +171,13 @@ fn a_destination_whose_sockets_open_late_is_not_rung() {
 #[test]
 fn silence_ends_a_call_and_says_where_to_look() {
     let mut rig = from_carrier().begin().answered();
-    rig.step(Event::Media(CALLER, MediaNotice::Silent(Duration::from_secs(20))));
+    let silent = |reports| {
+        let lasting = Duration::from_secs(20);
+        Event::Media(CALLER, MediaNotice::Silent { lasting, reports })
+    };
+    rig.step(silent(true));
+    assert_eq!(rig.byes(CALLER).len(), 0, "a peer that still reports is not gone");
+    rig.step(silent(false));
     assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
     let record = rig.finish();
     assert_eq!((record.cause.label(), record.ended_by), ("media_lost", Party::Caller));

@@ -144,7 +144,10 @@ fn play(rig: &mut Rig, step: Move) {
         Move::Silence(leg) => {
             rig.step(Event::Media(
                 LegIndex(leg),
-                MediaNotice::Silent(Duration::from_secs(20)),
+                MediaNotice::Silent {
+                    lasting: Duration::from_secs(20),
+                    reports: false,
+                },
             ));
         }
         Move::MediaEvent => {

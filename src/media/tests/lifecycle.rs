@@ -75,7 +75,7 @@ fn flowing_silence_and_resumption_are_told() {
     let MediaEvent::Silence {
         leg: silent,
         lasting,
-        since_rtcp: None,
+        reports: false,
     } = call.rig.event()
     else {
         panic!("silence")

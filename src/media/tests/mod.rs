@@ -151,6 +151,15 @@ impl Peer {
         self.keys = Some((ours, theirs));
     }
 
+    /// Another key for what this peer sends; what it receives stays under the key it has.
+    fn rekey_sending(&mut self) {
+        let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
+        self.sender = Some(Sender::new(&key).expect("context"));
+        if let Some((_, theirs)) = &mut self.keys {
+            *theirs = key;
+        }
+    }
+
     fn address(&self) -> SocketAddr {
         self.socket.local_addr().expect("bound")
     }

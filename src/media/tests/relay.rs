@@ -109,6 +109,24 @@ fn same_keys_keep_their_rollover_counter() {
 }
 
 #[test]
+fn our_key_goes_on_when_only_the_peer_takes_another() {
+    let mut carrier = Peer::plain(1);
+    carrier.sequence = 65_530;
+    let mut call = Call::new(carrier, Peer::secure(2));
+    for _ in 0..10 {
+        call.assert_flows();
+    }
+    // past the wrap: a sender that began anew would fail to verify at the peer, whose context counts on
+    call.teams.rekey_sending();
+    call.rig.configure(call.b, call.teams.config());
+    call.rig.stats(call.b);
+    for _ in 0..10 {
+        call.assert_flows();
+    }
+    assert_eq!(call.rig.stats(call.b).received.dropped.auth_failures, 0);
+}
+
+#[test]
 fn new_keys_take_over_and_packets_in_flight_still_pass() {
     let mut call = Call::new(Peer::plain(1), Peer::secure(2));
     call.assert_flows();

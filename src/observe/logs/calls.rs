@@ -40,7 +40,20 @@ pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &Cal
     span(&call.to_string(), facts).in_scope(|| match news {
         CallNews::Ringing => info!("ringing"),
         CallNews::Answered => info!("answered"),
-        CallNews::Silent { leg, seconds } => warn!(leg = leg.0, seconds, "no media arrives from this leg"),
+        CallNews::Silent {
+            leg,
+            seconds,
+            reports: false,
+        } => warn!(leg = leg.0, seconds, "no media arrives from this leg"),
+        CallNews::Silent {
+            leg,
+            seconds,
+            reports: true,
+        } => warn!(
+            leg = leg.0,
+            seconds,
+            "reports arrive from this leg, but no audio: it is muted, or its audio is blocked or sent elsewhere"
+        ),
         CallNews::Hunting { from, why } => {
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
