@@ -58,6 +58,7 @@ pub enum Kind {
     VerbHook,
     DialConfirm,
     CallStatus,
+    VerbStatus,
 }
 
 impl Kind {
@@ -69,6 +70,7 @@ impl Kind {
             Kind::VerbHook => "verb:hook",
             Kind::DialConfirm => "dial:confirm",
             Kind::CallStatus => "call:status",
+            Kind::VerbStatus => "verb:status",
         }
     }
 }
@@ -380,6 +382,31 @@ pub fn refer_details(refer: &Message, referring: Option<CallSid>, referred: Opti
     }
     details.retain(|_, value| !value.is_null());
     properties(json!({ "refer_details": details }))
+}
+
+/// What happens to a verb while it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct VerbEvent<'a> {
+    pub call_sid: Option<CallSid>,
+    pub event: &'a str,
+    pub name: &'a str,
+    /// What the application calls this verb.
+    pub id: Option<&'a str>,
+    /// The key that ended a prompt.
+    pub digit: Option<char>,
+}
+
+/// The name of the verb goes by another word where the verb as a whole begins or ends.
+pub fn verb_event(told: &VerbEvent<'_>) -> Properties {
+    let word = match told.event {
+        "starting" | "finished" => "name",
+        _ => "verb",
+    };
+    let mut shown =
+        properties(json!({ "event": told.event, "id": told.id, "dtmf": told.digit, "call_sid": told.call_sid }));
+    shown.insert(word.into(), told.name.into());
+    shown.retain(|_, value| !value.is_null());
+    shown
 }
 
 /// Who put whom on hold.

@@ -7,6 +7,7 @@ use super::event::{CallNews, Effect};
 use super::id::LegIndex;
 use super::playing::{Gathering, Playback};
 use super::value::{Call, Phase};
+use super::verb_events::Doing;
 use crate::app::payload::{self, Properties, Status};
 use crate::app::sid::CallSid;
 use crate::app::verb::{Hook, Verb};
@@ -79,6 +80,8 @@ pub struct App {
     pub(super) events: u32,
     /// The WebSocket is closed, or there is none: nothing more comes by itself.
     pub(super) left: bool,
+    /// It wants to hear of its verbs while they run.
+    pub(super) notifies: bool,
     pub(super) captures: Vec<super::capture::Capture>,
     /// The hook that decides about REFER outside a dial.
     pub(super) refer_hook: Option<Hook>,
@@ -109,6 +112,8 @@ pub struct Line {
     pub(super) running: Option<Running>,
     /// Whether its first verbs have come.
     pub(super) begun: bool,
+    /// The verb that has begun and is not over.
+    pub(super) doing: Option<Doing>,
 }
 
 impl Line {
@@ -118,6 +123,7 @@ impl Line {
             verbs: VecDeque::new(),
             running: None,
             begun: false,
+            doing: None,
         }
     }
 }
@@ -190,6 +196,7 @@ impl App {
             phrase: "Trying".into(),
             events: 0,
             left: false,
+            notifies: false,
             captures: Vec::new(),
             refer_hook: None,
             referrals: Vec::new(),
@@ -236,6 +243,7 @@ impl Call {
             return;
         }
         self.interrupt(leg);
+        self.verb_ends(leg);
         let Some(app) = &mut self.app else { return };
         app.lines.retain(|line| line.leg != leg);
         app.asked.retain(|asked| asked.leg != leg);
@@ -313,6 +321,7 @@ impl Call {
         };
         self.turn_caller(turn, now);
         self.drop_referrals();
+        self.all_verbs_end();
         if let Some(app) = &mut self.app {
             app.lines.clear();
             app.asked.clear();

@@ -180,6 +180,7 @@ impl Call {
     /// Other verbs for a line: what runs is stopped.
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         self.interrupt(leg);
+        self.verb_ends(leg);
         let Some(line) = self.line_mut(leg) else { return };
         line.verbs = VecDeque::from(verbs);
         line.running = None;

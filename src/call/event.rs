@@ -51,6 +51,8 @@ pub enum Event {
     Planned { result: Result<Box<DialPlan>, String> },
     /// The application's answer to a question; the error says what went wrong.
     Answered { ask: u32, result: Result<Reply, String> },
+    /// A sound on a leg is there and begins.
+    PlayBegan { leg: LegIndex, play: u32 },
     /// A sound on a leg has come to its end.
     Played {
         leg: LegIndex,

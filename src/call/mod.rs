@@ -14,7 +14,7 @@
 //! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
-//! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands` |
+//! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands`, `verb_events` |
 //! | calls that it places | `placing`, `engaging` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
@@ -65,6 +65,7 @@ mod task;
 mod teardown;
 mod users;
 mod value;
+mod verb_events;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::application::{Line, Running};
 use super::event::{Effect, PlayOutcome, Sound, Source};
 use super::id::LegIndex;
 use super::value::Call;
+use super::verb_events::Doing;
 use crate::app::gather::{Gather, Outcome};
 use crate::app::payload::{self, Properties};
 use crate::app::verb::Hook;
@@ -27,7 +28,10 @@ pub(super) struct Playback {
     until: Option<Moment>,
     played: Duration,
     hook: Option<Hook>,
-    id: Option<String>,
+    /// The verb that it is of, where the application hears of that.
+    doing: Option<Doing>,
+    /// It has been heard, and its end is not told yet.
+    heard: bool,
 }
 
 impl Playback {
@@ -41,7 +45,8 @@ impl Playback {
             until: None,
             played: Duration::ZERO,
             hook: None,
-            id: None,
+            doing: None,
+            heard: false,
         }
     }
 
@@ -55,9 +60,23 @@ impl Playback {
         self
     }
 
-    pub(super) fn telling(mut self, hook: Option<Hook>, id: Option<String>) -> Playback {
-        (self.hook, self.id) = (hook, id);
+    pub(super) fn telling(mut self, verb: &'static str, hook: Option<Hook>, id: Option<String>) -> Playback {
+        (self.hook, self.doing) = (hook, Some(Doing::new(verb, id)));
         self
+    }
+
+    /// The verb whose sound `play` is heard for the first time.
+    pub(super) fn first_heard(&mut self, play: u32) -> Option<Doing> {
+        if self.play != play || self.heard {
+            return None;
+        }
+        self.heard = true;
+        self.doing.clone()
+    }
+
+    /// The verb whose sounds are heard no longer, once.
+    pub(super) fn no_longer_heard(&mut self) -> Option<Doing> {
+        std::mem::take(&mut self.heard).then(|| self.doing.clone())?
     }
 
     /// The number of the sound that plays.
@@ -115,7 +134,7 @@ impl Call {
         }
     }
 
-    fn playback(&mut self, leg: LegIndex) -> Option<&mut Playback> {
+    pub(super) fn playback(&mut self, leg: LegIndex) -> Option<&mut Playback> {
         let app = self.app.as_mut()?;
         let line = app.lines.iter_mut().find(|line| line.leg == leg);
         match line.and_then(|line| line.running.as_mut()) {
@@ -199,6 +218,7 @@ impl Call {
 
     /// The playback of a verb is over; a prompt hands over to its gathering.
     fn playback_over(&mut self, leg: LegIndex, failed: Option<String>, now: Moment) {
+        self.no_longer_heard(leg, "stop-playback");
         let Some(line) = self.line_mut(leg) else {
             // A callee that is on hold has no line.
             if let Some(app) = &mut self.app {
@@ -210,7 +230,7 @@ impl Call {
             Some(Running::Playing(playback)) => match &playback.hook {
                 Some(hook) => {
                     let properties = payload::played(playback.played, failed.as_deref());
-                    self.ask_action(leg, hook, properties, playback.id.as_deref(), now);
+                    self.ask_action(leg, hook, properties, playback.doing.as_ref().and_then(Doing::id), now);
                 }
                 None => self.advance(leg, now),
             },
@@ -234,6 +254,7 @@ impl Call {
     pub(super) fn interrupt(&mut self, leg: LegIndex) {
         let play = self.playback(leg).map(|playback| playback.play);
         if let Some(play) = play {
+            self.no_longer_heard(leg, "kill-playback");
             self.stop_playing(leg, play);
         }
     }
@@ -272,19 +293,19 @@ impl Call {
             self.captured(leg, digit, now);
             return;
         };
-        if gathering.prompt.is_some() {
-            if gathering.bargein {
-                let play = gathering.prompt.take().map(|prompt| prompt.play);
-                if let Some(play) = play {
-                    self.stop_playing(leg, play);
-                }
-            } else if !gathering.listens {
-                return;
-            }
+        let (prompted, bargein, listens) = (gathering.prompt.is_some(), gathering.bargein, gathering.listens);
+        if prompted && bargein {
+            self.tell_bargein(leg, digit);
+            self.interrupt(leg);
+        } else if prompted && !listens {
+            return;
         }
         let Some(Running::Gathering(gathering)) = self.line_mut(leg).and_then(|line| line.running.as_mut()) else {
             return;
         };
+        if bargein {
+            gathering.prompt = None;
+        }
         if let Some(outcome) = gathering.gather.digit(digit, now) {
             self.gathered(leg, outcome, now);
         }

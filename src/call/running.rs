@@ -29,7 +29,8 @@ impl Call {
             if line.running.is_some() || !line.begun || !open || ended {
                 return;
             }
-            match line.verbs.pop_front() {
+            self.verb_ends(leg);
+            match self.line_mut(leg).and_then(|line| line.verbs.pop_front()) {
                 Some(verb) => self.begin_verb(leg, verb, now),
                 None => {
                     self.line_finished(leg, now);
@@ -95,12 +96,13 @@ impl Call {
         if self.settles_first(leg, &verb, now) {
             return;
         }
+        self.verb_begins(leg, &verb);
         match verb {
-            Verb::Answer => self.answered_for(leg, false, now),
+            Verb::Answer(_) => self.answered_for(leg, false, now),
             Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
             Verb::Say(say) => {
                 if self.may_speak(leg, say.early_media, "say", now) {
-                    let playback = Playback::new(self.speech(&say), say.times).telling(None, say.id.clone());
+                    let playback = Playback::new(self.speech(&say), say.times).telling("say", None, say.id.clone());
                     self.begin_playback(leg, playback, now);
                 }
             }
@@ -110,7 +112,7 @@ impl Call {
                     let playback = Playback::new(all, play.times)
                         .seeking(play.seek)
                         .until(play.limit.map(|limit| now + limit))
-                        .telling(play.action_hook, play.id);
+                        .telling("play", play.action_hook, play.id);
                     self.begin_playback(leg, playback, now);
                 }
             }
@@ -184,10 +186,12 @@ impl Call {
         let say = gather
             .say
             .as_ref()
-            .map(|say| Playback::new(self.speech(say), say.times));
+            .map(|say| Playback::new(self.speech(say), say.times).telling("say", None, say.id.clone()));
         let play = gather.play.as_ref().map(|play| {
             let all = play.urls.iter().cloned().map(Source::Url).collect();
-            Playback::new(all, play.times).seeking(play.seek)
+            Playback::new(all, play.times)
+                .seeking(play.seek)
+                .telling("play", None, play.id.clone())
         });
         let gathering = Gathering {
             prompt: say.or(play),
@@ -254,6 +258,9 @@ impl Call {
         }
         if config.refer_hook.is_some() {
             app.refer_hook = config.refer_hook.clone();
+        }
+        if let Some(on) = config.notify_events {
+            app.notifies = on;
         }
     }
 

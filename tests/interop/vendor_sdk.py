@@ -19,7 +19,7 @@ APPLICATIONS = {
     "ws": ("ws.mjs", "@jambonz/node-client-ws"),
     "ws-new": ("ws.mjs", "@jambonz/sdk/websocket"),
 }
-PATHS = {"webhook": ["two", "screened", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands"]}
+PATHS = {"webhook": ["two", "screened", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands", "events"]}
 # Every one of these calls has a number, a caller and two phones of its own.
 CALLS = [(label, path) for label in APPLICATIONS for path in PATHS[label.split("-")[0]]]
 RINGS = {"ringing": "180 Ringing", "progress": "Content-Length: 0"}
@@ -167,7 +167,7 @@ def unsupported(label):
     """What can't be done is refused whole: nobody is rung, the caller hears which property it is."""
     caller = APPS[label].call("refused", "uac_refused", code=480)
     caller.done()
-    expect("notifyEvents" in caller.messages(), "the reason is missing")
+    expect("onHoldMusic" in caller.messages(), "the reason is missing")
 
 
 def declined(label):
@@ -247,6 +247,26 @@ def commands(label):
     over(app, "commands")
 
 
+def events(label):
+    """Every step of every verb is told, and of which verb it is."""
+    app = APPS[label]
+    app.call("events").done()
+    over(app, "events")
+    told = [(e["data"]["event"], e["data"].get("name") or e["data"]["verb"], e["data"].get("id")) for e in app.seen("verb:status")]
+    expected = [
+        ("finished", "config", None),
+        ("starting", "play", "hello"),
+        ("start-playback", "play", "hello"),
+        ("stop-playback", "play", "hello"),
+        ("finished", "play", "hello"),
+        ("starting", "pause", "wait"),
+        ("finished", "pause", "wait"),
+        ("starting", "hangup", None),
+        ("finished", "hangup", None),
+    ]
+    expect(told == expected, f"{told}")
+
+
 def over(app, path):
     """The session was closed as one that is done."""
     until(lambda: [e for e in app.seen("close") if e["path"] == f"/{path}" and e["code"] == 1000], 10, "close 1000")
@@ -289,6 +309,7 @@ for label, (_, package) in APPLICATIONS.items():
             (f"{package}: redirect to verbs", other_verbs, label),
             (f"{package}: redirect to a hook", other_hook, label),
             (f"{package}: commands", commands, label),
+            (f"{package}: verb:status of every verb", events, label),
         ]
         AFTER.append((f"{package}: nothing was refused", no_errors, label))
     AFTER.append((f"{package}: messages are as in the schemas", by_schema, label))

@@ -14,7 +14,7 @@ pub use dial::{Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, 
 pub use headers::check_header;
 pub use hook::{Hook, HookMethod};
 pub use read::PayloadError;
-pub use signalling::{Config, Dtmf, Hangup, Redirect, SipDecline, SipRefer, SipRequest, Tag};
+pub use signalling::{Answer, Config, Dtmf, Hangup, Redirect, SipDecline, SipRefer, SipRequest, Tag};
 pub use speaking::{Gather, Pause, Play, Say, Synthesizer};
 
 use read::{Object, Read, kind, meant};
@@ -27,7 +27,7 @@ const MOST_VERBS: usize = 200;
 /// One verb.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Verb {
-    Answer,
+    Answer(Answer),
     Say(Box<Say>),
     Play(Box<Play>),
     Gather(Box<Gather>),
@@ -41,6 +41,49 @@ pub enum Verb {
     Dtmf(Dtmf),
     SipRefer(Box<SipRefer>),
     SipRequest(Box<SipRequest>),
+}
+
+impl Verb {
+    /// As it is written.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Verb::Answer(_) => "answer",
+            Verb::Say(_) => "say",
+            Verb::Play(_) => "play",
+            Verb::Gather(_) => "gather",
+            Verb::Pause(_) => "pause",
+            Verb::Dial(_) => "dial",
+            Verb::Hangup(_) => "hangup",
+            Verb::Redirect(_) => "redirect",
+            Verb::Tag(_) => "tag",
+            Verb::Config(_) => "config",
+            Verb::SipDecline(_) => "sip:decline",
+            Verb::Dtmf(_) => "dtmf",
+            Verb::SipRefer(_) => "sip:refer",
+            Verb::SipRequest(_) => "sip:request",
+        }
+    }
+
+    /// What the application calls this one.
+    pub fn id(&self) -> Option<&str> {
+        let id = match self {
+            Verb::Answer(verb) => &verb.id,
+            Verb::Say(verb) => &verb.id,
+            Verb::Play(verb) => &verb.id,
+            Verb::Gather(verb) => &verb.id,
+            Verb::Pause(verb) => &verb.id,
+            Verb::Dial(verb) => &verb.id,
+            Verb::Hangup(verb) => &verb.id,
+            Verb::Redirect(verb) => &verb.id,
+            Verb::Tag(verb) => &verb.id,
+            Verb::Config(verb) => &verb.id,
+            Verb::SipDecline(verb) => &verb.id,
+            Verb::Dtmf(verb) => &verb.id,
+            Verb::SipRefer(verb) => &verb.id,
+            Verb::SipRequest(verb) => &verb.id,
+        };
+        id.as_deref()
+    }
 }
 
 /// The verbs that are understood.
@@ -142,12 +185,7 @@ fn read_verb(place: String, value: Value) -> Read<Verb> {
 
 fn read_named(name: &str, object: Object) -> Read<Verb> {
     Ok(match name {
-        "answer" => {
-            let mut object = object;
-            object.ignore("id");
-            object.finish()?;
-            Verb::Answer
-        }
+        "answer" => Verb::Answer(signalling::read_answer(object)?),
         "say" => Verb::Say(Box::new(speaking::read_say(object)?)),
         "play" => Verb::Play(Box::new(speaking::read_play(object)?)),
         "gather" => Verb::Gather(Box::new(speaking::read_gather(object)?)),

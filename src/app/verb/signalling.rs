@@ -10,9 +10,16 @@ use std::time::Duration;
 /// The body of one request.
 const LONGEST_BODY: usize = 8_192;
 
+/// A 200, at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub id: Option<String>,
+}
+
 /// The end of an answered call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hangup {
+    pub id: Option<String>,
     /// In the BYE.
     pub headers: Vec<(String, String)>,
 }
@@ -27,20 +34,25 @@ pub struct Redirect {
 /// `customerData` of a leg.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tag {
+    pub id: Option<String>,
     pub data: Map<String, Value>,
 }
 
 /// What the following verbs go by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
+    pub id: Option<String>,
     pub synthesizer: Option<Synthesizer>,
     /// REFER outside a dial.
     pub refer_hook: Option<Hook>,
+    /// Whether the application hears of its verbs while they run.
+    pub notify_events: Option<bool>,
 }
 
 /// A refusal of a call that is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SipDecline {
+    pub id: Option<String>,
     pub status: u16,
     pub reason: Option<String>,
     pub headers: Vec<(String, String)>,
@@ -49,6 +61,7 @@ pub struct SipDecline {
 /// Keys that are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dtmf {
+    pub id: Option<String>,
     pub digits: String,
     /// Of each.
     pub duration: Duration,
@@ -77,9 +90,15 @@ pub struct SipRequest {
     pub action_hook: Option<Hook>,
 }
 
+pub(super) fn read_answer(mut object: Object) -> Read<Answer> {
+    let answer = Answer { id: object.line("id")? };
+    object.finish()?;
+    Ok(answer)
+}
+
 pub(super) fn read_hangup(mut object: Object) -> Read<Hangup> {
-    object.ignore("id");
     let hangup = Hangup {
+        id: object.line("id")?,
         headers: object.headers("headers")?,
     };
     object.finish()?;
@@ -100,16 +119,15 @@ pub(super) fn read_redirect(mut object: Object) -> Read<Redirect> {
 }
 
 pub(super) fn read_tag(mut object: Object) -> Read<Tag> {
-    object.ignore("id");
+    let id = object.line("id")?;
     let Some(data) = object.data("data")? else {
         return object.wrong("data", "it is missing: an object");
     };
     object.finish()?;
-    Ok(Tag { data })
+    Ok(Tag { id, data })
 }
 
 pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
-    object.ignore("id");
     for name in [
         "bargeIn",
         "ttsStream",
@@ -127,7 +145,6 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
         "autoStreamTts",
         "noiseIsolation",
         "turnTaking",
-        "notifyEvents",
         "notifySttLatency",
         "trackTtsPlayout",
     ] {
@@ -138,20 +155,23 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
         object.ignore(name);
     }
     let config = Config {
+        id: object.line("id")?,
         synthesizer: read_synthesizer(&mut object)?,
         refer_hook: object.hook("referHook")?,
+        notify_events: object.flag("notifyEvents")?,
     };
     object.finish()?;
     Ok(config)
 }
 
 pub(super) fn read_decline(mut object: Object) -> Read<SipDecline> {
-    object.ignore("id");
+    let id = object.line("id")?;
     let Some(status) = object.whole("status", 400, 699)? else {
         return object.wrong("status", "it is missing: 400 to 699");
     };
     let reason = object.line("reason")?;
     let decline = SipDecline {
+        id,
         status: u16::try_from(status).unwrap_or(603),
         reason,
         headers: object.headers("headers")?,
@@ -161,10 +181,10 @@ pub(super) fn read_decline(mut object: Object) -> Read<SipDecline> {
 }
 
 pub(super) fn read_dtmf(mut object: Object) -> Read<Dtmf> {
-    object.ignore("id");
-    let dtmf = read_keys(&mut object, ["dtmf", "digit"], 500)?;
+    let id = object.line("id")?;
+    let keys = read_keys(&mut object, ["dtmf", "digit"], 500)?;
     object.finish()?;
-    Ok(dtmf)
+    Ok(Dtmf { id, ..keys })
 }
 
 /// Keys to be sent, under either of two names, each for `default` milliseconds where nothing else is said.
@@ -179,6 +199,7 @@ pub(in crate::app) fn read_keys(object: &mut Object, names: [&'static str; 2], d
     }
     let duration = object.whole("duration", 40, 5_000)?.unwrap_or(default);
     Ok(Dtmf {
+        id: None,
         digits: digits.to_ascii_uppercase(),
         duration: Duration::from_millis(u64::from(duration)),
     })

@@ -62,8 +62,9 @@ pub struct Gather {
 }
 
 /// A wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
+    pub id: Option<String>,
     pub length: Duration,
 }
 
@@ -225,12 +226,13 @@ pub(super) fn read_gather(mut object: Object) -> Read<Gather> {
 }
 
 pub(super) fn read_pause(mut object: Object) -> Read<Pause> {
-    object.ignore("id");
+    let id = object.line("id")?;
     let Some(length) = object.number("length", 0.0, 86_400.0)? else {
         return object.wrong("length", "it is missing: seconds");
     };
     object.finish()?;
     Ok(Pause {
+        id,
         length: Duration::from_secs_f64(length),
     })
 }

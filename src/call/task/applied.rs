@@ -263,7 +263,7 @@ impl CallTask {
             },
         };
         match self.node.media.play(loaded.handle, command) {
-            Ok(()) => None,
+            Ok(()) => Some(Event::PlayBegan { leg, play }),
             Err(error) => failed(error.to_string()),
         }
     }

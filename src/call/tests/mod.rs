@@ -23,5 +23,6 @@ mod ringing;
 mod screening;
 mod setting_up;
 mod stored;
+mod verb_events;
 mod verbs;
 mod without_offer;

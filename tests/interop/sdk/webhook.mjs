@@ -51,7 +51,7 @@ on('/accept', 'base', () => new WebhookResponse().pause({ length: 0.5 }));
 on('/screened-done', 'dial', () => new WebhookResponse().redirect({ actionHook: '/last' }));
 on('/last', 'base', () => new WebhookResponse().play({ url: 'tone.wav' }).hangup());
 
-on('/refused', 'session-new', () => new WebhookResponse().config({ notifyEvents: true }).dial({ target: [desk('two')] }));
+on('/refused', 'session-new', () => new WebhookResponse().config({ onHoldMusic: 'tone.wav' }).dial({ target: [desk('two')] }));
 on('/declined', 'session-new', () => {
   const response = new WebhookResponse();
   const verb = { status: 486, reason: 'Busy Here' };

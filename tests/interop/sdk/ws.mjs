@@ -83,4 +83,15 @@ service('/commands', (session, call) => {
   session.dial({ target: [desk('commands')] }).send();
 });
 
+// Every step of the verbs, by the ids that they were given.
+service('/events', (session) => {
+  session.on('verb:status', (data) => tell('verb:status', { data, faults: faults('verb-status', data) }));
+  session
+    .config({ notifyEvents: true })
+    .play({ id: 'hello', url: 'tone.wav' })
+    .pause({ id: 'wait', length: 0.1 })
+    .hangup()
+    .send();
+});
+
 server.listen(Number(port), host, () => tell('listening'));

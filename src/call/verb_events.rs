@@ -1,0 +1,101 @@
+//! What a connected application hears of its verbs while they run (`verb:status`), where it asked for that with
+//! `notifyEvents`.
+
+use super::event::Effect;
+use super::id::LegIndex;
+use super::value::Call;
+use crate::app::payload::{self, Kind};
+use crate::app::verb::Verb;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A verb by its name, and what the application calls it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Doing {
+    name: Cow<'static, str>,
+    id: Option<String>,
+}
+
+impl Doing {
+    pub(super) fn new(name: &'static str, id: Option<String>) -> Doing {
+        Doing {
+            name: Cow::Borrowed(name),
+            id,
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+}
+
+impl Call {
+    /// A verb of a line begins.
+    pub(super) fn verb_begins(&mut self, leg: LegIndex, verb: &Verb) {
+        let doing = Doing::new(verb.name(), verb.id().map(str::to_owned));
+        self.tell_verb(leg, "starting", &doing, None);
+        if let Some(line) = self.line_mut(leg) {
+            line.doing = Some(doing);
+        }
+    }
+
+    /// The verb of a line is over, where one has begun.
+    pub(super) fn verb_ends(&mut self, leg: LegIndex) {
+        if let Some(doing) = self.line_mut(leg).and_then(|line| line.doing.take()) {
+            self.tell_verb(leg, "finished", &doing, None);
+        }
+    }
+
+    /// The call is over, and every verb with it.
+    pub(super) fn all_verbs_end(&mut self) {
+        let lines = self.app.iter().flat_map(|app| &app.lines);
+        let legs: Vec<LegIndex> = lines.map(|line| line.leg).collect();
+        for leg in legs {
+            self.verb_ends(leg);
+        }
+    }
+
+    /// A sound begins: the verb that it is of hears of its first one.
+    pub(super) fn first_heard(&mut self, leg: LegIndex, play: u32) {
+        let doing = self.playback(leg).and_then(|playback| playback.first_heard(play));
+        if let Some(doing) = doing {
+            self.tell_verb(leg, "start-playback", &doing, None);
+        }
+    }
+
+    /// The sounds of a verb have come to their end, or are stopped.
+    pub(super) fn no_longer_heard(&mut self, leg: LegIndex, event: &'static str) {
+        let doing = self.playback(leg).and_then(|playback| playback.no_longer_heard());
+        if let Some(doing) = doing {
+            self.tell_verb(leg, event, &doing, None);
+        }
+    }
+
+    /// A key ends the prompt of a gathering.
+    pub(super) fn tell_bargein(&mut self, leg: LegIndex, digit: char) {
+        if let Some(doing) = self.line(leg).and_then(|line| line.doing.clone()) {
+            self.tell_verb(leg, "dtmf-bargein-detected", &doing, Some(digit));
+        }
+    }
+
+    fn tell_verb(&mut self, leg: LegIndex, event: &'static str, doing: &Doing, digit: Option<char>) {
+        let Some(app) = &self.app else { return };
+        if !app.notifies || !app.terms.connected || app.left {
+            return;
+        }
+        let hook = app.terms.hook.clone();
+        let properties = payload::verb_event(&payload::VerbEvent {
+            call_sid: self.sid_of(leg),
+            event,
+            name: &doing.name,
+            id: doing.id(),
+            digit,
+        });
+        self.effects.push(Effect::Notify {
+            leg,
+            kind: Kind::VerbStatus,
+            hook,
+            properties,
+        });
+    }
+}
