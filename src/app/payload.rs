@@ -41,6 +41,17 @@ impl Status {
         }
     }
 
+    /// A leg never goes back to a lower one.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Status::Trying => 0,
+            Status::Ringing => 1,
+            Status::EarlyMedia => 2,
+            Status::InProgress => 3,
+            Status::Completed | Status::Failed | Status::Busy | Status::NoAnswer => 4,
+        }
+    }
+
     /// Whether nothing comes after it.
     pub const fn is_final(self) -> bool {
         matches!(
@@ -243,7 +254,8 @@ pub struct TargetResult {
     pub call_sid: CallSid,
     pub status: Status,
     pub sip_status: u16,
-    pub duration: Option<u64>,
+    /// From its answer to its end.
+    pub duration: Option<Duration>,
 }
 
 /// What became of a dial.
@@ -252,8 +264,8 @@ pub struct DialResult {
     pub status: Status,
     pub sip_status: u16,
     pub call_sid: Option<CallSid>,
-    /// Seconds that the two sides talked.
-    pub duration: Option<u64>,
+    /// How long the two sides talked.
+    pub duration: Option<Duration>,
     pub answered_target: Option<TargetName>,
     pub ended_by: Option<&'static str>,
     pub targets: Vec<TargetResult>,
@@ -272,7 +284,7 @@ pub fn dial_result(result: &DialResult) -> Properties {
                 "call_sid": each.call_sid,
                 "status": each.status,
                 "sip_status": each.sip_status,
-                "duration": each.duration,
+                "duration": each.duration.map(|span| span.as_secs()),
             })
         })
         .collect();
@@ -286,7 +298,7 @@ pub fn dial_result(result: &DialResult) -> Properties {
     set("dial_status", result.status.as_str().into());
     set("dial_sip_status", result.sip_status.into());
     set("dial_call_sid", json!(result.call_sid));
-    set("dial_duration", json!(result.duration));
+    set("dial_duration", json!(result.duration.map(|span| span.as_secs())));
     set(
         "dial_answered_target",
         result.answered_target.as_ref().map_or(Value::Null, target),

@@ -6,6 +6,7 @@ use super::dialing::Dialing;
 use super::event::{CallNews, Effect};
 use super::id::LegIndex;
 use super::playing::{Gathering, Playback};
+use super::record::DialRecord;
 use super::value::{Call, Phase};
 use super::verb_events::Doing;
 use crate::app::payload::{self, Properties, Status};
@@ -34,7 +35,7 @@ pub struct AppTerms {
     pub secret: Option<Secret>,
     /// Asked when `hook` fails.
     pub fallback: Option<Hook>,
-    /// The application is connected over a WebSocket: it may send commands at any time.
+    /// The application is asked over a WebSocket: it may send commands at any time.
     pub connected: bool,
     /// What a say verb without a synthesizer speaks.
     pub language: Option<String>,
@@ -78,8 +79,8 @@ pub struct App {
     pub(super) phrase: String,
     /// Counts the status events.
     pub(super) events: u32,
-    /// The WebSocket is closed, or there is none: nothing more comes by itself.
-    pub(super) left: bool,
+    /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
+    pub(super) session: Option<Hook>,
     /// It wants to hear of its verbs while they run.
     pub(super) notifies: bool,
     pub(super) captures: Vec<super::capture::Capture>,
@@ -98,6 +99,8 @@ pub struct App {
     pub(super) first: Option<Properties>,
     /// The call was placed by the application: there was no caller.
     pub(super) placed: bool,
+    /// What became of its dials.
+    pub(super) dials: Vec<DialRecord>,
     /// Seconds that it may last from its answer on.
     pub(super) time_limit: Option<u32>,
     /// It was, and nobody has answered yet.
@@ -155,6 +158,8 @@ pub(super) struct Asked {
     pub number: u32,
     pub leg: LegIndex,
     pub why: Why,
+    /// The hook that is asked, where that opens a WebSocket.
+    pub opens: Option<Hook>,
 }
 
 /// What its answer is for.
@@ -182,6 +187,7 @@ impl App {
         App {
             language: terms.language.clone(),
             voice: terms.voice.clone(),
+            session: terms.connected.then(|| terms.hook.clone()),
             terms,
             caller,
             sid,
@@ -195,7 +201,6 @@ impl App {
             sip_status: 100,
             phrase: "Trying".into(),
             events: 0,
-            left: false,
             notifies: false,
             captures: Vec::new(),
             refer_hook: None,
@@ -204,6 +209,7 @@ impl App {
             hold: None,
             first: None,
             placed: false,
+            dials: Vec::new(),
             time_limit: None,
             engaging: false,
         }
@@ -258,8 +264,7 @@ impl Call {
     /// The caller's leg has changed: its application is told, once.
     pub(super) fn turn_caller(&mut self, turn: Turn, now: Moment) {
         let Some(app) = &mut self.app else { return };
-        let ends = |status: &Status| status.is_final();
-        if app.status == turn.status || ends(&app.status) {
+        if app.status == turn.status || app.status.is_final() || turn.status.rank() < app.status.rank() {
             return;
         }
         app.status = turn.status;
@@ -282,10 +287,8 @@ impl Call {
         let Some(app) = &mut self.app else { return };
         app.events += 1;
         payload::number_event(&mut properties, app.events, when);
-        let hook = match (&app.terms.status_hook, app.terms.connected) {
-            (hook, true) => hook.clone().unwrap_or_else(|| app.terms.hook.clone()),
-            (Some(hook), false) => hook.clone(),
-            (None, false) => return,
+        let Some(hook) = app.terms.status_hook.as_ref().or(app.session.as_ref()).cloned() else {
+            return;
         };
         self.effects.push(Effect::Notify {
             leg,
@@ -317,6 +320,7 @@ impl Call {
             (Some(super::cause::Cause::CallerGaveUp | super::cause::Cause::HungUp { .. }), false) => {
                 Turn::new(Status::NoAnswer, 487)
             }
+            (Some(cause), false) if self.status == 0 => Turn::new(Status::Failed, cause.status()),
             _ => Turn::new(Status::Failed, self.status),
         };
         self.turn_caller(turn, now);
@@ -346,7 +350,7 @@ impl Call {
             return;
         }
         if let Some(app) = &mut self.app {
-            app.left = true;
+            app.session = None;
         }
         let idle = |line: &Line| matches!(line.running, Some(Running::Idle));
         if self.line(LegIndex::CALLER).is_some_and(idle) && self.phase != Phase::Ending {

@@ -1,6 +1,6 @@
 //! Questions to the application and their answers: the first verbs, action hooks, confirmations.
 
-use super::application::{Asked, Line, Running, Why};
+use super::application::{App, Asked, Line, Running, Why};
 use super::cause::Cause;
 use super::event::{Effect, Reply};
 use super::id::LegIndex;
@@ -10,6 +10,20 @@ use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
 use crate::sip::message::Message;
 use std::collections::VecDeque;
+
+impl App {
+    /// Keeps a question until its answer comes.
+    pub(super) fn wait_for(&mut self, number: u32, leg: LegIndex, why: Why, hook: &Hook) {
+        // One session lasts until it is closed; what is asked then, and names a WebSocket, opens another.
+        let opens = Some(hook).filter(|hook| self.session.is_none() && hook.is_websocket());
+        self.asked.push(Asked {
+            number,
+            leg,
+            why,
+            opens: opens.cloned(),
+        });
+    }
+}
 
 impl Call {
     /// A number for a question or a sound.
@@ -26,6 +40,8 @@ impl Call {
         if let Some(invite) = invite {
             let name = self.app.as_ref().and_then(|app| app.caller.caller_name.clone());
             payload::add_invite(&mut properties, invite, name.as_deref());
+            let address = self.app.as_ref().map(|app| app.terms.sip_address.clone());
+            properties.insert("local_sip_address".into(), address.into());
         }
         if let Some(app) = &mut self.app {
             payload::add_defaults(
@@ -43,7 +59,7 @@ impl Call {
     fn ask(&mut self, leg: LegIndex, why: Why, kind: Kind, hook: Hook, properties: Properties) {
         let number = self.next_number();
         let Some(app) = &mut self.app else { return };
-        app.asked.push(Asked { number, leg, why });
+        app.wait_for(number, leg, why, &hook);
         if let Some(line) = self.line_mut(leg) {
             line.running = Some(Running::Asking(number));
         }
@@ -60,7 +76,7 @@ impl Call {
     pub(super) fn ask_aside(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) {
         let number = self.next_number();
         let Some(app) = &mut self.app else { return };
-        app.asked.push(Asked { number, leg, why });
+        app.wait_for(number, leg, why, &hook);
         self.effects.push(Effect::Ask {
             ask: number,
             leg,
@@ -115,6 +131,11 @@ impl Call {
             return;
         };
         let asked = app.asked.swap_remove(position);
+        match (&asked.opens, &result, asked.why) {
+            (Some(_), Ok(_), _) => app.session.clone_from(&asked.opens),
+            (_, Err(_), Why::First) => app.session = None,
+            _ => {}
+        }
         if !self.caller_is_there() {
             return;
         }

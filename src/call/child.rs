@@ -145,14 +145,7 @@ impl Call {
             return;
         }
         // A hop that comes after one that rang begins again; the application has heard of the ringing already.
-        let rank = |status: &Status| match status {
-            Status::Trying => 0,
-            Status::Ringing => 1,
-            Status::EarlyMedia => 2,
-            Status::InProgress => 3,
-            _ => 4,
-        };
-        if rank(&turn.status) < rank(&child.status) {
+        if turn.status.rank() < child.status.rank() {
             return;
         }
         match turn.status {
@@ -162,8 +155,13 @@ impl Call {
         }
         child.status = turn.status;
         child.sip_status = turn.sip_status;
-        child.phrase = turn.phrase;
-        self.tell_child_status(position, now);
+        child.phrase.clone_from(&turn.phrase);
+        match self.is_engaging() {
+            // A placed call is one line, whoever rings for it; it ends when nobody is left to answer.
+            true if turn.status.is_final() => {}
+            true => self.turn_caller(turn, now),
+            false => self.tell_child_status(position, now),
+        }
     }
 
     /// The same by leg.

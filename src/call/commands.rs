@@ -8,6 +8,7 @@ use super::value::{Call, Phase};
 use crate::app::sid::CallSid;
 use crate::app::verb::Verb;
 use crate::moment::Moment;
+use std::sync::Arc;
 
 /// Verbs of one line that may wait.
 const MOST_WAITING: usize = 1_000;
@@ -62,6 +63,12 @@ impl Call {
                 }
                 self.ask_redirect(leg, &hook, now);
             }
+            // Nobody has answered a placed call that rings: it is given up, and was no failure.
+            Wish::HangUp if leg == LegIndex::CALLER && self.is_engaging() => {
+                self.status = 487;
+                let by = super::cause::Party::Node;
+                self.end(super::cause::Cause::HungUp { by }, now);
+            }
             Wish::HangUp if leg == LegIndex::CALLER => self.application_hangs_up(now),
             Wish::HangUp if self.leg(leg).is_none_or(|leg| !leg.is_alive()) => {
                 self.tell_error("command", "this leg has ended already");
@@ -87,6 +94,12 @@ impl Call {
                 self.send_digits(leg, digits, duration);
             }
             Wish::Request(request) => self.send_request(leg, &request, None, now),
+            Wish::Boost(decibels) => self.boost(leg, decibels),
+            Wish::StatusHook(hook) => {
+                if let Some(app) = &mut self.app {
+                    Arc::make_mut(&mut app.terms).status_hook = Some(hook);
+                }
+            }
             Wish::Tag(data) => self.tag_leg(leg, data),
             Wish::Configure(config) => self.configure(&config),
         }

@@ -3,10 +3,12 @@
 use super::application::AppTerms;
 use super::directory::LineStatus;
 use super::id::LegIndex;
+use super::record::{ApplicationRecord, DialRecord, MOST_DIALS, TargetRecord};
 use super::value::Call;
 use crate::app::payload::{self, Properties};
 use crate::moment::Moment;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Call {
     /// The standard properties of a leg.
@@ -19,7 +21,10 @@ impl Call {
         {
             return self.child_properties(position, now);
         }
-        let caller = self.legs.first();
+        // Until somebody answers a placed call it is who rings.
+        let rings = self.ringing.first().and_then(|ringing| ringing.child.as_ref()?.leg);
+        let shown = rings.filter(|_| app.engaging).unwrap_or(LegIndex::CALLER);
+        let caller = self.leg(shown);
         payload::standard(&payload::CallView {
             call_sid: app.sid,
             parent_call_sid: None,
@@ -29,7 +34,7 @@ impl Call {
             },
             from: &app.caller.from,
             to: &app.caller.to,
-            caller_id: None,
+            caller_id: Some(app.caller.from.as_str()).filter(|_| app.placed),
             call_id: caller.map_or("", |caller| caller.record.call_id.as_str()),
             status: app.status,
             sip_status: app.sip_status,
@@ -63,7 +68,7 @@ impl Call {
             .map(|number| number.to_string());
         payload::standard(&payload::CallView {
             call_sid: child.sid,
-            parent_call_sid: Some(app.sid).filter(|_| !app.engaging),
+            parent_call_sid: Some(app.sid),
             direction: payload::Direction::Outbound,
             from: shown.as_deref().unwrap_or(&app.caller.from),
             to: named,
@@ -94,6 +99,43 @@ impl Call {
         Some((app.terms.clone(), app.sid.to_string(), app.caller.trace_id.clone()))
     }
 
+    /// What the record keeps of the application.
+    pub(super) fn application_record(&self) -> Option<ApplicationRecord> {
+        let app = self.app.as_ref()?;
+        Some(ApplicationRecord {
+            name: app.terms.name.to_string(),
+            application_sid: app.terms.application_sid.to_string(),
+            call_sid: app.sid,
+            parent_call_sid: None,
+            dials: app.dials.clone(),
+        })
+    }
+
+    /// What became of a dial, for the record.
+    pub(super) fn note_dial(&mut self, began: Moment, outcome: &payload::DialResult, now: Moment) {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let target = |each: &payload::TargetResult| TargetRecord {
+            kind: each.target.kind().to_owned(),
+            name: each.target.name().to_owned(),
+            call_sid: each.call_sid,
+            status: each.status,
+            sip_status: each.sip_status,
+            talked_ms: each.duration.map(millis),
+        };
+        let record = DialRecord {
+            began_after_ms: self.milestones.after_ms(began),
+            ended_after_ms: self.milestones.after_ms(now),
+            dial_status: outcome.status,
+            sip_status: outcome.sip_status,
+            call_sid: outcome.call_sid,
+            ended_by: outcome.ended_by.map(str::to_owned),
+            targets: outcome.targets.iter().map(target).collect(),
+        };
+        if let Some(app) = self.app.as_mut().filter(|app| app.dials.len() < MOST_DIALS) {
+            app.dials.push(record);
+        }
+    }
+
     /// The legs as the application knows them.
     pub(super) fn line_statuses(&self, now: Moment) -> Vec<LineStatus> {
         let Some(app) = &self.app else { return Vec::new() };
@@ -104,13 +146,19 @@ impl Call {
         };
         let children = (0..self.ringing.len()).filter_map(|position| {
             let child = self.child(position)?;
-            (child.sid != app.sid).then(|| LineStatus {
+            (!app.engaging).then(|| LineStatus {
                 call_sid: child.sid,
                 status: child.status,
                 properties: self.child_properties(position, now),
             })
         });
-        std::iter::once(own).chain(children).collect()
+        let mut lines: Vec<LineStatus> = std::iter::once(own).chain(children).collect();
+        if let Some(base) = &app.terms.api_base_url {
+            for line in &mut lines {
+                line.properties.insert("service_url".into(), base.as_str().into());
+            }
+        }
+        lines
     }
 
     /// How often its application was told of something: the lines have changed since the last time.

@@ -31,6 +31,8 @@ pub struct Dialing {
     pub(super) ended_by: Option<EndedBy>,
     /// The application goes on with something else: it is told the results, and not asked.
     pub(super) abandoned: bool,
+    /// Who hears the other side louder or softer than it speaks.
+    pub(super) boosted: Vec<LegIndex>,
 }
 
 /// Who ended a dial that had been answered.
@@ -65,6 +67,7 @@ impl Call {
                 ends_at: None,
                 ended_by: None,
                 abandoned: false,
+                boosted: Vec::new(),
             });
         }
         self.effects.push(Effect::Plan { dial });
@@ -132,7 +135,8 @@ impl Call {
             let limit = if attempt.emergency { EMERGENCY_RINGING } else { limit };
             let mut ringing = Ringing::new(attempt, limit);
             let sid = match &self.app {
-                Some(app) if app.engaging && self.ringing.is_empty() => app.sid,
+                // Whoever answers a placed call is its first party.
+                Some(app) if app.engaging => app.sid,
                 _ => self.new_sid(),
             };
             ringing.child = target.map(|target| Child::new(sid, target, confirm).tagged(tag.clone()));
@@ -167,13 +171,35 @@ impl Call {
             .time_limit
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
         dialing.ends_at = limit.filter(|_| !emergency).map(|limit| now + limit);
-        // What the callee says is heard by the caller.
-        let boost = dialing.verb.boost;
-        let caller = self.leg(LegIndex::CALLER).and_then(|caller| caller.media.handle());
-        if let (Some(decibels), Some(handle)) = (boost, caller) {
-            self.effects.push(Effect::Boost { handle, decibels });
+        if let (Some(decibels), Some(winner)) = (dialing.verb.boost, self.winner) {
+            self.boost(winner, decibels);
         }
         self.listen_to_bridge();
+    }
+
+    /// Makes what one side of a bridge says louder or softer for the other, until the dial is over.
+    pub(super) fn boost(&mut self, speaker: LegIndex, decibels: i8) {
+        let hearer = self.partner(speaker).filter(|_| self.bridged.is_some());
+        let handle = hearer.and_then(|hearer| self.leg(hearer)?.media.handle());
+        let (Some(hearer), Some(handle)) = (hearer, handle) else {
+            self.tell_error("boostAudioSignal", "this leg talks to nobody");
+            return;
+        };
+        // A gain costs a decoding of every packet: none is better than one of 0 dB.
+        let decibels = Some(decibels).filter(|decibels| *decibels != 0);
+        self.effects.push(Effect::Boost { handle, decibels });
+        if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
+            dialing.boosted.retain(|known| *known != hearer);
+            dialing.boosted.extend(decibels.map(|_| hearer));
+        }
+    }
+
+    fn end_boosts(&mut self, boosted: &[LegIndex]) {
+        for hearer in boosted {
+            if let Some(handle) = self.leg(*hearer).and_then(|leg| leg.media.handle()) {
+                self.effects.push(Effect::Boost { handle, decibels: None });
+            }
+        }
     }
 
     /// The time limit of a dial: the callee is hung up, the caller goes on with the application.
@@ -225,7 +251,10 @@ impl Call {
         if let Some(winner) = winner {
             self.close_media(winner);
         }
-        let result = self.dial_result(&dialing, bridged, winner, now);
+        self.end_boosts(&dialing.boosted);
+        let outcome = self.dial_outcome(&dialing, bridged, winner, now);
+        self.note_dial(dialing.began, &outcome, now);
+        let result = payload::dial_result(&outcome);
         self.ringing.clear();
         if self.caller_is_there()
             && self
@@ -280,39 +309,45 @@ impl Call {
     }
 
     /// With a winner, the winner's figures; else the best of busy, no answer and failed, the latest within a class.
-    fn dial_result(
+    fn dial_outcome(
         &self,
         dialing: &Dialing,
         bridged: Option<Moment>,
         winner: Option<LegIndex>,
         now: Moment,
-    ) -> payload::Properties {
+    ) -> payload::DialResult {
         let children = || self.ringing.iter().filter_map(|ringing| ringing.child.as_ref());
         let won = bridged.and_then(|_| children().find(|child| winner.is_some() && child.leg == winner));
-        let class = |child: &&Child| match child.status {
-            Status::Busy => 2,
-            Status::NoAnswer => 1,
-            _ => 0,
-        };
-        let told = won.or_else(|| children().max_by_key(|child| (class(child), child.ended)));
+        let told = won.or_else(|| self.best_child());
         let targets = children().map(|child| payload::TargetResult {
             target: child.target.clone(),
             call_sid: child.sid,
             status: child.status,
             sip_status: child.sip_status,
-            duration: child.duration(now).map(|span| span.as_secs()),
+            duration: child.duration(now),
         });
-        payload::dial_result(&payload::DialResult {
+        payload::DialResult {
             status: told.map_or(Status::Failed, |child| child.status),
             sip_status: told.map_or(500, |child| child.sip_status),
             call_sid: told.map(|child| child.sid),
-            duration: won.and_then(|child| child.duration(now)).map(|span| span.as_secs()),
+            duration: won.and_then(|child| child.duration(now)),
             answered_target: won.map(|child| child.target.clone()),
             ended_by: won
                 .is_some()
                 .then(|| dialing.ended_by.unwrap_or(EndedBy::Callee).label()),
             targets: targets.collect(),
-        })
+        }
+    }
+
+    /// The child whose end stands for all: the best of busy, no answer and failed, the latest within a class.
+    pub(super) fn best_child(&self) -> Option<&Child> {
+        let class = |child: &&Child| match child.status {
+            Status::Busy => 2,
+            Status::NoAnswer => 1,
+            _ => 0,
+        };
+        let children = self.ringing.iter().filter_map(|ringing| ringing.child.as_ref());
+        children.max_by_key(|child| (class(child), child.ended))
     }
 
     /// Notes who ended the dial, when nobody is known yet.

@@ -30,6 +30,7 @@ impl Call {
             desk.state = LegState::Gone;
         }
         self.phase = Phase::Ringing;
+        self.tell_caller_status(now);
         self.ring(placing.plan, None, now);
     }
 
@@ -113,12 +114,7 @@ impl Call {
 
     /// Nobody answered a placed call.
     pub(super) fn engaging_failed(&mut self, now: Moment) {
-        let told = self
-            .ringing
-            .iter()
-            .filter_map(|ringing| ringing.child.as_ref())
-            .next_back();
-        let turn = told.map(|child| Turn {
+        let turn = self.best_child().map(|child| Turn {
             status: child.status,
             sip_status: child.sip_status,
             phrase: child.phrase.clone(),

@@ -230,10 +230,10 @@ pub enum Effect {
     ListenInBand {
         handle: LegId,
     },
-    /// Make what the other side says louder or softer on a leg.
+    /// Make what the other side says louder or softer on a leg; `None`: leave it as it is said.
     Boost {
         handle: LegId,
-        decibels: i8,
+        decibels: Option<i8>,
     },
     /// Block what a leg's peer says, or no longer.
     Mute {

@@ -89,6 +89,7 @@ impl Call {
         leg.record.peer = Some(hop.peer.clone());
         if let Some(child) = &mut ringing.child {
             child.leg = Some(index);
+            leg.record.call_sid = Some(child.sid);
         }
         leg.hop = Some(hop);
         self.legs.push(leg);

@@ -82,7 +82,9 @@ pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
 pub use node::Node;
 pub use placing::{NotPlaced, PlacedCall};
-pub use record::{CallFacts, CallRecord, Direction, LegRecord, Milestones};
+pub use record::{
+    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, LegRecord, Milestones, TargetRecord,
+};
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};

@@ -9,7 +9,7 @@ use super::switchboard::unix_ms;
 use super::task::{self, Planner};
 use crate::app::command::NewCall;
 use crate::app::sid::CallSid;
-use crate::app::verb::{Dial, DtmfCapture, TargetFrom};
+use crate::app::verb::{Dial, DtmfCapture, TargetFrom, USUAL_SCREENING};
 use crate::config::{Config, E164, Limits, Tenant};
 use crate::observe::Happening;
 use crate::route::Caller;
@@ -163,6 +163,7 @@ fn dial_of(order: NewCall) -> Dial {
         caller_id,
         caller_name: order.caller_name,
         confirm_hook: None,
+        confirm_timeout: USUAL_SCREENING,
         dial_music: None,
         dtmf_capture: DtmfCapture::default(),
         dtmf_hook: None,

@@ -1,6 +1,8 @@
 //! The call detail record: what is known of a call when it ended. The call keeps it as it goes.
 
 use super::cause::{Cause, Party};
+use crate::app::payload::Status;
+use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::moment::Moment;
@@ -80,6 +82,8 @@ pub struct CallFacts {
 pub struct LegRecord {
     /// SIP Call-ID of the leg.
     pub call_id: String,
+    /// What an application knows the leg by; the gateways that one destination is tried at share it.
+    pub call_sid: Option<CallSid>,
     /// Hub or gateway; absent on the caller's leg.
     pub peer: Option<PeerName>,
     /// Final status of the leg's INVITE.
@@ -94,6 +98,51 @@ pub struct LegRecord {
     /// What the media worker counted.
     pub media: Option<MediaStats>,
 }
+
+/// What an application made of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationRecord {
+    /// In the tenant's file; empty where a hook of its own steers the call.
+    pub name: String,
+    pub application_sid: String,
+    pub call_sid: CallSid,
+    /// The call that this one was a callee of.
+    pub parent_call_sid: Option<CallSid>,
+    /// In their order, the first [`MOST_DIALS`] of them.
+    pub dials: Vec<DialRecord>,
+}
+
+/// What became of one dial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialRecord {
+    /// Milliseconds after the call's birth.
+    pub began_after_ms: u64,
+    pub ended_after_ms: u64,
+    /// As the application was told them.
+    pub dial_status: Status,
+    pub sip_status: u16,
+    /// The child that these are of.
+    pub call_sid: Option<CallSid>,
+    /// Where a destination was bridged: `caller`, `callee`, `time_limit`, `application` or `node`.
+    pub ended_by: Option<String>,
+    pub targets: Vec<TargetRecord>,
+}
+
+/// What became of one destination of a dial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetRecord {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub name: String,
+    pub call_sid: CallSid,
+    pub status: Status,
+    pub sip_status: u16,
+    /// From its answer to its end.
+    pub talked_ms: Option<u64>,
+}
+
+/// Dials that a record keeps; an application may dial for ever.
+pub const MOST_DIALS: usize = 100;
 
 /// The record as it is written, one JSON line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +159,8 @@ pub struct CallRecord {
     pub cause: Cause,
     pub cause_text: String,
     pub ended_by: Party,
+    /// None where a route decided.
+    pub application: Option<ApplicationRecord>,
     pub legs: Vec<LegRecord>,
 }
 

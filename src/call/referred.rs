@@ -39,11 +39,7 @@ impl Call {
         properties.extend(details);
         let number = self.next_number();
         if let Some(app) = &mut self.app {
-            app.asked.push(Asked {
-                number,
-                leg: index,
-                why: Why::Refer,
-            });
+            app.wait_for(number, index, Why::Refer, &hook);
             app.referrals.push((number, transaction));
         }
         self.effects.push(Effect::Ask {

@@ -47,7 +47,7 @@ impl Call {
             self.screening_passed(leg, now);
             return;
         }
-        let waits = self.app.as_ref().is_some_and(|app| app.terms.connected && !app.left);
+        let waits = self.app.as_ref().is_some_and(|app| app.session.is_some());
         if waits {
             if let Some(line) = self.line_mut(leg) {
                 line.running = Some(Running::Idle);

@@ -6,12 +6,8 @@ use super::child::Turn;
 use super::id::LegIndex;
 use super::leg::LegState;
 use super::value::Call;
-use crate::app::verb::Hook;
+use crate::app::verb::{Hook, USUAL_SCREENING};
 use crate::moment::Moment;
-use std::time::Duration;
-
-/// How long a destination may be screened.
-const SCREENING_LIMIT: Duration = Duration::from_secs(60);
 
 impl Call {
     /// The screening that a leg has to pass, once it has answered.
@@ -26,8 +22,10 @@ impl Call {
             ringing.silent_until = None;
             ringing.rings_until = None;
         }
+        let dialing = self.app.as_ref().and_then(|app| app.dialing.as_ref());
+        let limit = dialing.map_or(USUAL_SCREENING, |dialing| dialing.verb.confirm_timeout);
         if let Some(child) = self.child_mut(position) {
-            child.screened_until = Some(now + SCREENING_LIMIT);
+            child.screened_until = Some(now + limit);
         }
         self.connect_alone(index, now);
         if let Some(app) = &mut self.app {

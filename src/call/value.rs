@@ -309,6 +309,9 @@ impl Call {
         for (record, leg) in legs.iter_mut().zip(&self.legs) {
             record.codec = leg.media.codec();
         }
+        if let (Some(caller), Some(app)) = (legs.first_mut(), &self.app) {
+            caller.call_sid = Some(app.sid);
+        }
         let record = CallRecord {
             call: self.id.to_string(),
             facts: self.facts.clone(),
@@ -319,6 +322,7 @@ impl Call {
             cause_text: cause.explain(),
             ended_by: cause.ended_by(),
             cause,
+            application: self.application_record(),
             legs,
         };
         self.effects.push(Effect::Over(Box::new(record)));

@@ -80,10 +80,9 @@ impl Call {
 
     fn tell_verb(&mut self, leg: LegIndex, event: &'static str, doing: &Doing, digit: Option<char>) {
         let Some(app) = &self.app else { return };
-        if !app.notifies || !app.terms.connected || app.left {
+        let Some(hook) = app.session.clone().filter(|_| app.notifies) else {
             return;
-        }
-        let hook = app.terms.hook.clone();
+        };
         let properties = payload::verb_event(&payload::VerbEvent {
             call_sid: self.sid_of(leg),
             event,

@@ -47,6 +47,10 @@ pub enum Wish {
     Request(Box<SipRequest>),
     /// What the following verbs go by, from now on.
     Configure(Box<verb::Config>),
+    /// Decibels on what this leg says to the other.
+    Boost(i8),
+    /// Where status events go from now on.
+    StatusHook(Hook),
     /// Other `customerData`.
     Tag(Map<String, Value>),
 }
@@ -66,10 +70,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("agent", "there are no agents"),
     ("stt", "there is no recognition yet"),
     ("media", "media always stays with the SBC"),
-    (
-        "boostAudioSignal",
-        "the gain of a running call can't be changed yet: set it in the dial",
-    ),
     ("noise", "there is no noise isolation"),
     (
         "child_call_hook",
@@ -108,6 +108,10 @@ fn read_mute(object: &mut Object, names: [&'static str; 2]) -> Read<Option<Wish>
         Some("unmute") => Ok(Some(Wish::Mute(false))),
         Some(_) => object.wrong(name, "mute or unmute is expected"),
     }
+}
+
+fn read_boost(object: &mut Object) -> Read<Option<Wish>> {
+    Ok(verb::dial::read_decibels(object, "boostAudioSignal")?.map(Wish::Boost))
 }
 
 fn read_whisper(object: &mut Object, name: &'static str) -> Read<Option<Wish>> {

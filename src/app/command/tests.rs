@@ -57,6 +57,12 @@ fn commands_of_a_websocket() {
         duration: Duration::from_millis(300),
     };
     assert_eq!(wish(message), digits);
+    for data in [json!({ "boostAudioSignal": -3 }), json!("-3 dB"), json!(-3)] {
+        assert_eq!(
+            wish(json!({ "command": "boostAudioSignal", "data": data })),
+            Wish::Boost(-3)
+        );
+    }
     let message = json!({ "command": "tag", "data": { "a": 1 } });
     assert!(matches!(wish(message), Wish::Tag(tag) if tag["a"] == 1));
     let message = json!({ "command": "config", "data": { "referHook": "/refer" } });
@@ -142,6 +148,17 @@ fn an_update_is_one_thing_or_a_whisper_and_one_thing() {
         read_update(json!({ "call_hook": { "url": "https://a.example/x", "method": "POST" } })),
         Ok(vec![Wish::Redirect(Hook::post("https://a.example/x"))])
     );
+    assert_eq!(
+        read_update(json!({ "call_hook": "/x", "call_status_hook": "/y" })),
+        Ok(vec![
+            Wish::StatusHook(Hook::post("/y")),
+            Wish::Redirect(Hook::post("/x"))
+        ])
+    );
+    assert_eq!(
+        read_update(json!({ "boostAudioSignal": "6 dB" })),
+        Ok(vec![Wish::Boost(6)])
+    );
     let wishes = read_update(json!({ "mute_status": "mute", "whisper": say })).unwrap();
     assert!(
         matches!(&wishes[..], [Wish::Whisper(_), Wish::Mute(true)]),
@@ -160,8 +177,8 @@ fn an_update_is_one_thing_or_a_whisper_and_one_thing() {
         (json!({ "conf_hold_status": "hold" }), "no conferences"),
         (json!({ "conferenceParticipantAction": {} }), "no conferences"),
         (
-            json!({ "call_hook": "/x", "call_status_hook": "/y" }),
-            "status events keep their hook",
+            json!({ "call_status_hook": "/y" }),
+            "call_status_hook: it goes with call_hook",
         ),
         (json!({ "mute_staus": "mute" }), "did you mean mute_status?"),
         (

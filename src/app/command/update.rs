@@ -11,6 +11,7 @@ const KNOWN: &[&str] = &[
     "sip_request",
     "dtmf",
     "tag",
+    "boostAudioSignal",
 ];
 
 /// Reads an update: its wishes in the order in which they are to be done, at least one.
@@ -18,13 +19,16 @@ pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
     let mut object = Object::of(String::new(), body)?;
     refuse_elsewhere(&object)?;
     let whisper = super::read_whisper(&mut object, "whisper")?;
+    let status_hook = read_status_hook(&mut object)?;
     let mut others = Vec::new();
     others.extend(
         object
             .either(["call_hook", "callHook"], Object::hook)?
             .map(Wish::Redirect),
     );
-    object.refuse("call_status_hook", "status events keep their hook: leave it out")?;
+    if status_hook.is_some() && others.is_empty() {
+        return object.wrong("call_status_hook", "it goes with call_hook, not alone");
+    }
     others.extend(super::read_end(&mut object, ["call_status", "callStatus"])?);
     others.extend(super::read_mute(&mut object, ["mute_status", "muteStatus"])?);
     if let Some(request) = object.object("sip_request")? {
@@ -34,6 +38,7 @@ pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
         others.push(super::read_digits(keys)?);
     }
     others.extend(object.data("tag")?.map(Wish::Tag));
+    others.extend(super::read_boost(&mut object)?);
     object.finish()?;
     if others.len() > 1 {
         return Err(PayloadError::new(
@@ -41,7 +46,7 @@ pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
             "more than one thing is asked for: ask one after the other",
         ));
     }
-    let wishes: Vec<Wish> = whisper.into_iter().chain(others).collect();
+    let wishes: Vec<Wish> = whisper.into_iter().chain(status_hook).chain(others).collect();
     match wishes.is_empty() {
         true => Err(PayloadError::new(
             "",
@@ -49,6 +54,12 @@ pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
         )),
         false => Ok(wishes),
     }
+}
+
+/// Where the status events of a call go that gets another application.
+pub(super) fn read_status_hook(object: &mut Object) -> Read<Option<Wish>> {
+    let hook = object.either(["call_status_hook", "callStatusHook"], Object::hook)?;
+    Ok(hook.map(Wish::StatusHook))
 }
 
 /// A property that this node can't serve is refused with its reason before an unknown one is.

@@ -24,6 +24,7 @@ const KNOWN: &[&str] = &[
     "sip:request",
     "dtmf",
     "tag",
+    "boostAudioSignal",
 ];
 
 /// Reads `{"type": "command", "command": …, "data": …}`.
@@ -64,6 +65,11 @@ pub fn read_command(message: Value) -> Result<Said, PayloadError> {
             object.finish()?;
             return Ok(Said::Place(Box::new(call)));
         }
+        "boostAudioSignal" => {
+            let mut data = boosted(&mut object)?;
+            let wish = super::read_boost(&mut data)?;
+            finished(data, wish, "boostAudioSignal", "decibels")?
+        }
         "whisper" => read_whisper(&mut object)?,
         "sip:request" => super::read_sip_request(data(&mut object)?)?,
         "dtmf" => super::read_digits(data(&mut object)?)?,
@@ -93,6 +99,18 @@ fn status(object: &mut Object, name: &str) -> Read<Object> {
             [(name.to_owned(), word)].into_iter().collect(),
         )),
         _ => object.wrong("data", format!("an object with {name} is expected")),
+    }
+}
+
+/// Decibels, bare or as the property of an object.
+fn boosted(object: &mut Object) -> Read<Object> {
+    match object.take("data") {
+        Some(Value::Object(map)) => Ok(Object::new("data".to_owned(), map)),
+        Some(bare @ (Value::String(_) | Value::Number(_))) => Ok(Object::new(
+            "data".to_owned(),
+            [("boostAudioSignal".to_owned(), bare)].into_iter().collect(),
+        )),
+        _ => object.wrong("data", "an object with boostAudioSignal is expected"),
     }
 }
 

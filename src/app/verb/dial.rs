@@ -16,6 +16,9 @@ pub const MOST_TARGETS: usize = 10;
 const MOST_PATTERNS: usize = 50;
 const LONGEST_PATTERN: usize = 32;
 
+/// How long a screening may last where nothing is said.
+pub const USUAL_SCREENING: Duration = Duration::from_secs(60);
+
 /// A dial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dial {
@@ -28,6 +31,8 @@ pub struct Dial {
     pub caller_id: Option<E164>,
     pub caller_name: Option<String>,
     pub confirm_hook: Option<Hook>,
+    /// How long a screening may last.
+    pub confirm_timeout: Duration,
     pub dial_music: Option<String>,
     pub dtmf_capture: DtmfCapture,
     pub dtmf_hook: Option<Hook>,
@@ -166,6 +171,7 @@ pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
         caller_id: read_caller_id(&mut object)?,
         caller_name: object.line("callerName")?,
         confirm_hook: object.hook("confirmHook")?,
+        confirm_timeout: read_confirm_timeout(&mut object)?,
         dial_music: read_music(&mut object)?,
         dtmf_capture: read_capture(&mut object)?,
         dtmf_hook: object.hook("dtmfHook")?,
@@ -193,6 +199,12 @@ pub(in crate::app) fn read_time_limit(object: &mut Object) -> Read<Option<u32>> 
 pub(in crate::app) fn read_timeout(object: &mut Object) -> Read<Duration> {
     let seconds = object.whole("timeout", 0, 600)?.filter(|seconds| *seconds > 0);
     Ok(Duration::from_secs(u64::from(seconds.unwrap_or(60))))
+}
+
+/// How long a screening may last; 0 is as good as absent.
+fn read_confirm_timeout(object: &mut Object) -> Read<Duration> {
+    let seconds = object.whole("confirmTimeout", 0, 600)?.filter(|seconds| *seconds > 0);
+    Ok(seconds.map_or(USUAL_SCREENING, |seconds| Duration::from_secs(u64::from(seconds))))
 }
 
 fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
@@ -382,7 +394,7 @@ fn read_patterns(object: &mut Object, name: &'static str) -> Read<Vec<String>> {
 }
 
 /// `6`, `-3` or `"6 dB"`.
-pub(super) fn read_decibels(object: &mut Object, name: &'static str) -> Read<Option<i8>> {
+pub(in crate::app) fn read_decibels(object: &mut Object, name: &'static str) -> Read<Option<i8>> {
     let number = match object.take(name) {
         None => return Ok(None),
         Some(Value::String(text)) => {

@@ -35,6 +35,12 @@ impl Hook {
             credentials: None,
         }
     }
+
+    /// Whether the URL itself names a WebSocket; a relative one goes where the application's own goes.
+    pub fn is_websocket(&self) -> bool {
+        let scheme = self.url.split_once("://").map(|(scheme, _)| scheme);
+        scheme.is_some_and(|scheme| ["ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+    }
 }
 
 /// Reads a hook: a URL, or an object with one.

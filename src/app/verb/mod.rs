@@ -10,7 +10,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 
-pub use dial::{Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, TargetKind};
+pub use dial::{Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, TargetKind, USUAL_SCREENING};
 pub use headers::check_header;
 pub use hook::{Hook, HookMethod};
 pub use read::PayloadError;

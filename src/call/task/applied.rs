@@ -152,8 +152,8 @@ impl CallTask {
             Effect::Mute { handle, on } => self.media_command(self.node.media.mute(handle, on)),
             Effect::ListenInBand { handle } => self.media_command(self.node.media.listen_in_band(handle, true)),
             Effect::Boost { handle, decibels } => {
-                let gain = Gain::decibels(f32::from(decibels));
-                self.media_command(self.node.media.boost(handle, Some(gain)));
+                let gain = decibels.map(|decibels| Gain::decibels(f32::from(decibels)));
+                self.media_command(self.node.media.boost(handle, gain));
             }
             Effect::LegsSwapped { with } => {
                 let handles = self.handles.iter_mut().map(|(_, leg)| leg);

@@ -346,3 +346,108 @@ fn hubs_and_gateways_are_no_sip_targets() {
         rig.finish();
     }
 }
+
+#[test]
+fn every_destination_is_shown_the_number_that_the_dial_names() {
+    let shown = |invite: &super::messages::Sent| {
+        let from = invite.message.from().expect("a From");
+        from.uri().user().unwrap_or_default().to_owned()
+    };
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A, B],
+        &json!({ "callerId": "+14255550150", "callerName": "Desk" })
+    )]));
+    rig.planned_really();
+    rig.ack(LegIndex::CALLER, "");
+    let invites = rig.invites();
+    assert_eq!(invites.len(), 2);
+    for invite in &invites {
+        assert_eq!(shown(invite), "+14255550150");
+        assert_eq!(invite.message.from().expect("a From").display(), Some("Desk"));
+    }
+    let child = rig.told(Kind::CallStatus).pop().expect("a status of a child");
+    assert_eq!(
+        (&child["from"], &child["caller_id"]),
+        (&json!("+14255550150"), &json!("+14255550150"))
+    );
+    rig.hang_up_and_finish();
+    // Without it the caller's own identity goes on.
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A], &json!({}))]));
+    rig.planned_really();
+    rig.ack(LegIndex::CALLER, "");
+    assert_eq!(shown(&rig.last_invite()), "+12065550100");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_number_of_somebody_else_is_not_shown() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A],
+        &json!({ "callerId": "+442079460000", "actionHook": "/done" })
+    )]));
+    rig.planned_really();
+    assert!(rig.invites().is_empty());
+    let result = rig.last_question().properties;
+    assert_eq!(
+        (&result["dial_status"], &result["dial_sip_status"]),
+        (&json!("failed"), &json!(500))
+    );
+    let told = |news: &crate::call::CallNews| match news {
+        crate::call::CallNews::ApplicationError { what: "dial", detail } => detail.contains("+442079460000"),
+        _ => false,
+    };
+    assert!(rig.news.iter().any(told), "{:?}", rig.news);
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn the_record_says_what_became_of_every_target() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        dial(&[A, B], &json!({ "answerOnBridge": true })),
+        dial(&[C], &json!({}))
+    ]));
+    rig.planned(&[A, B]);
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(486));
+    rig.picks_up(&invites[1]);
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(Duration::from_secs(7));
+    rig.request(invites[1].leg, Method::Bye, "", "");
+    rig.planned(&[C]);
+    rig.respond(&rig.last_invite(), reply(404));
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    let record = rig.finish();
+    let application = record.application.expect("an application");
+    assert_eq!(
+        (application.name.as_str(), json!(application.call_sid)),
+        ("reception", own)
+    );
+    let [first, second] = &application.dials[..] else {
+        panic!("{:?}", application.dials)
+    };
+    assert_eq!((first.dial_status.as_str(), first.sip_status), ("completed", 200));
+    assert_eq!(first.ended_by.as_deref(), Some("callee"));
+    assert_eq!(first.ended_after_ms - first.began_after_ms, 7_000);
+    let target = |position: usize| {
+        let target = &first.targets[position];
+        (
+            target.name.as_str(),
+            target.status.as_str(),
+            target.sip_status,
+            target.talked_ms,
+        )
+    };
+    assert_eq!(target(0), (A, "busy", 486, None));
+    assert_eq!(target(1), (B, "completed", 200, Some(7_000)));
+    assert_eq!(first.call_sid, Some(first.targets[1].call_sid));
+    assert_eq!((second.dial_status.as_str(), second.sip_status), ("failed", 404));
+    assert_eq!(second.ended_by, None);
+    let sids: Vec<_> = record.legs.iter().map(|leg| leg.call_sid).collect();
+    assert_eq!(sids[0], Some(application.call_sid));
+    assert_eq!(sids[2], first.call_sid);
+}

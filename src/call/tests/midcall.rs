@@ -4,7 +4,7 @@ use super::application::{dial, to_application};
 use super::peers::carrier_sdp;
 use super::rig::Rig;
 use crate::app::payload::Kind;
-use crate::call::{Effect, LegIndex, Phase, Source};
+use crate::call::{CallNews, Effect, LegIndex, Phase, Source, Wish};
 use crate::sip::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn who_is_put_on_hold_hears_what_the_application_says_until_it_is_resumed() {
 #[test]
 fn the_callee_is_made_louder_for_the_caller_and_its_child_bears_the_tag() {
     let (mut rig, _) = bridged(&json!({ "boostAudioSignal": "6 dB", "tag": { "job": 7 } }));
-    let boosted = |effect: &Effect| matches!(effect, Effect::Boost { decibels: 6, .. });
+    let boosted = |effect: &Effect| matches!(effect, Effect::Boost { decibels: Some(6), .. });
     assert!(rig.wishes.iter().any(boosted));
     let events = rig.told(Kind::CallStatus);
     assert!(
@@ -112,4 +112,69 @@ fn the_callee_is_made_louder_for_the_caller_and_its_child_bears_the_tag() {
         "{events:?}"
     );
     rig.hang_up_and_finish();
+}
+
+/// Gains so far: the position of the leg that hears them, and decibels.
+fn gains(rig: &Rig) -> Vec<(LegIndex, Option<i8>)> {
+    let gain = |effect: &Effect| match effect {
+        Effect::Boost { handle, decibels } => {
+            let (_, leg) = rig.opened.iter().find(|(known, _)| known == handle)?;
+            Some((*leg, *decibels))
+        }
+        _ => None,
+    };
+    rig.wishes.iter().filter_map(gain).collect()
+}
+
+#[test]
+fn a_boost_of_a_running_call_ends_with_its_dial() {
+    let (mut rig, callee) = bridged(&json!({ "boostAudioSignal": 3 }));
+    rig.command(Wish::Boost(-6));
+    assert_eq!(
+        gains(&rig),
+        [(LegIndex::CALLER, Some(3)), (callee, Some(-6))],
+        "what a leg says is heard by the other"
+    );
+    rig.request(callee, Method::Bye, "", "");
+    assert_eq!(
+        gains(&rig).last(),
+        Some(&(LegIndex::CALLER, None)),
+        "the caller goes on alone"
+    );
+    rig.command(Wish::Boost(6));
+    assert_eq!(gains(&rig).len(), 3);
+    let told = |news: &CallNews| {
+        matches!(
+            news,
+            CallNews::ApplicationError {
+                what: "boostAudioSignal",
+                ..
+            }
+        )
+    };
+    assert!(rig.news.iter().any(told), "nobody hears it");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn status_events_go_to_another_hook_from_then_on() {
+    let (mut rig, _) = bridged(&json!({}));
+    rig.command(Wish::StatusHook(super::application::hook(
+        "https://other.example/status",
+    )));
+    rig.hang_up_and_finish();
+    let urls: Vec<String> = rig
+        .wishes
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Notify {
+                kind: Kind::CallStatus,
+                hook,
+                ..
+            } => Some(hook.url.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(urls[0], "https://app.contoso.example/status");
+    assert_eq!(urls.last().map(String::as_str), Some("https://other.example/status"));
 }

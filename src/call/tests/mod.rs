@@ -17,6 +17,7 @@ mod hanging_up;
 mod holding;
 mod hunting;
 mod midcall;
+mod placed;
 mod random;
 mod refreshing;
 mod ringing;

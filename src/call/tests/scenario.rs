@@ -2,15 +2,19 @@
 
 use super::peers::{CONTOSO, SBC, carrier_invite, carrier_sdp, teams_invite, teams_sdp};
 use super::rig::{Rig, flow, parse};
-use crate::call::{AppTerms, Birth, Call, CallFacts, CallId, CallerFacts, Direction, HopMark, Program, Settings};
+use crate::app::sid::CallSid;
+use crate::call::{
+    AppTerms, Birth, Call, CallFacts, CallId, CallerFacts, Direction, HopMark, PlacedBirth, Placing, Program, Settings,
+};
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config};
-use crate::dial::{Attempt, DialPlan};
+use crate::dial::{Attempt, DialPlan, TargetName};
 use crate::moment::Moment;
 use crate::route::{self, Facts, Origin, Target};
 use crate::sip::transaction::ServerTransactionId;
 use crate::teams;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Who calls.
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +192,63 @@ impl Scenario {
         rig.pump();
         rig
     }
+}
+
+/// A call that an application places to these telephone numbers at once, as to the devices of one user.
+pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
+    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let attempts = numbers.iter().map(|number| Attempt {
+        target: Some(TargetName::phone(number)),
+        ..attempt_to(&config, number)
+    });
+    let plan = DialPlan {
+        attempts: attempts.collect(),
+        timeout: Duration::from_secs(600),
+        ringing: Duration::from_secs(60),
+    };
+    let desk = plan.attempts[0].hops[0].terms.clone();
+    let now = Moment::from_micros(1_000_000);
+    let (call, effects) = Call::place(PlacedBirth {
+        id: CallId::from_random(0xdef),
+        seed: 43,
+        now,
+        facts: CallFacts {
+            direction: Direction::Placed,
+            tenant: "contoso".into(),
+            carrier: None,
+            from: "+14255550150".into(),
+            to: numbers[0].into(),
+            emergency: false,
+            began_unix_ms: 0,
+            trace: Vec::new(),
+        },
+        terms: terms.into(),
+        caller: CallerFacts {
+            from: "+14255550150".into(),
+            to: numbers[0].into(),
+            trunk_name: None,
+            ..caller_facts()
+        },
+        placing: Placing {
+            sid: CallSid::from_random(77),
+            plan,
+            tag: None,
+            time_limit: None,
+            refer_hook: None,
+        },
+        desk,
+        settings: Settings {
+            media_timeout_ends_call: true,
+            hold_timeout: config.sbc.media.hold_timeout,
+            hop_mark: HopMark::new(77),
+        },
+    });
+    // There was no INVITE; what peers say inside a caller's dialog has none to be inside of.
+    let mut rig = Rig::new(call, parse(&carrier_invite("", "")), now);
+    rig.requests.clear();
+    rig.carry_out(effects);
+    rig.pump();
+    rig
 }
 
 fn caller_facts() -> CallerFacts {

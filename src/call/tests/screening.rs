@@ -151,3 +151,33 @@ fn a_loser_that_answers_late_is_hung_up() {
     rig.hang_up_and_finish();
     assert!(!rig.wishes.iter().any(|effect| matches!(effect, Effect::Mute { .. })));
 }
+
+#[test]
+fn a_screening_lasts_as_long_as_the_dial_allows() {
+    for (limit, more) in [(60, json!({})), (10, json!({ "confirmTimeout": 10 }))] {
+        let mut rig = to_application().begin();
+        let mut verb = dial(
+            &[A],
+            &json!({ "answerOnBridge": true, "confirmHook": "/screen", "actionHook": "/done" }),
+        );
+        verb.as_object_mut()
+            .expect("a verb")
+            .extend(more.as_object().cloned().unwrap_or_default());
+        rig.answer(&json!([verb]));
+        rig.planned(&[A]);
+        let invite = rig.last_invite();
+        rig.picks_up(&invite);
+        answer_on(&mut rig, invite.leg, &json!([{ "verb": "pause", "length": 300 }]));
+        rig.wait(Duration::from_secs(limit - 1));
+        assert!(rig.byes(invite.leg).is_empty(), "{limit} s are not over");
+        rig.wait(Duration::from_secs(2));
+        assert_eq!(rig.byes(invite.leg).len(), 1);
+        let result = rig.last_question().properties;
+        assert_eq!(
+            (&result["dial_status"], &result["dial_sip_status"]),
+            (&json!("failed"), &json!(603))
+        );
+        rig.answer(&json!([]));
+        rig.finish();
+    }
+}

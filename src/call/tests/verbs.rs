@@ -294,3 +294,66 @@ fn whispers_come_one_after_the_other() {
     assert_eq!(rig.sounds().len(), 2);
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn an_application_that_is_asked_over_another_websocket_is_connected_again() {
+    let mut connected = terms();
+    connected.connected = true;
+    let mut rig = from_carrier().decided_by(connected).begin();
+    rig.answer(&json!([
+        { "verb": "play", "url": "a.wav" },
+        { "verb": "redirect", "actionHook": "wss://other.example/calls" }
+    ]));
+    rig.ack(LegIndex::CALLER, "");
+    rig.step(Event::Disconnected { failed: None });
+    rig.sound_ends();
+    assert_eq!(rig.last_question().url, "wss://other.example/calls");
+    rig.answer(&json!([{ "verb": "play", "url": "b.wav" }]));
+    rig.sound_ends();
+    assert!(
+        rig.byes(LegIndex::CALLER).is_empty(),
+        "more may come over the new connection"
+    );
+    rig.step(Event::Disconnected { failed: None });
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn patterns_of_a_list_hold_for_both_sides_however_the_keys_come() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &["+12065550101"],
+        &json!({ "dtmfHook": { "url": "/keys", "method": "GET" }, "dtmfCapture": ["*2", "2"] })
+    )]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(LegIndex::CALLER, "");
+    rig.key(LegIndex::CALLER, '2');
+    assert!(rig.told(Kind::VerbHook).is_empty(), "nobody talks yet");
+    let callee = rig.last_invite();
+    rig.picks_up(&callee);
+    rig.key(LegIndex::CALLER, '*');
+    rig.wait(Duration::from_secs(4));
+    rig.key(LegIndex::CALLER, '2');
+    let info = "Content-Type: application/dtmf-relay\r\n";
+    for key in ["*", "2"] {
+        let body = format!("Signal={key}\r\nDuration=160\r\n");
+        rig.request(callee.leg, Method::Info, info, &body);
+        assert_eq!(rig.last_response(callee.leg).message.status(), Some(200));
+    }
+    let told = rig.told(Kind::VerbHook);
+    let keys: Vec<_> = told
+        .iter()
+        .map(|told| told["dtmf"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(keys, ["2", "*2"], "a pause begins anew");
+    assert_eq!(
+        told[1]["parent_call_sid"], told[0]["call_sid"],
+        "each side by its own name"
+    );
+    let before = rig.told(Kind::VerbHook).len();
+    rig.request(callee.leg, Method::Bye, "", "");
+    rig.key(LegIndex::CALLER, '2');
+    assert_eq!(rig.told(Kind::VerbHook).len(), before, "nobody talks any more");
+    rig.finish();
+}

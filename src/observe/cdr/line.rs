@@ -1,6 +1,7 @@
 //! The fields of a record, as they are promised to whoever reads the file. `docs/cdr.md` describes them.
 
-use crate::call::{CallRecord, Direction, LegRecord, Party};
+use crate::app::sid::CallSid;
+use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, Party};
 use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::observe::rfc3339;
@@ -37,6 +38,8 @@ pub struct CdrLine<'a> {
     cause: &'static str,
     cause_text: &'a str,
     ended_by: Party,
+    /// None where a route decided.
+    application: Option<&'a ApplicationRecord>,
     legs: Vec<CdrLeg<'a>>,
     trace: &'a [TraceStep],
 }
@@ -49,6 +52,8 @@ pub struct CdrLeg<'a> {
     /// Hub or gateway; none on the caller's leg.
     peer: Option<String>,
     call_id: &'a str,
+    /// What the application knows it by.
+    call_sid: Option<CallSid>,
     status: Option<u16>,
     phrase: Option<&'a str>,
     reasons: &'a [String],
@@ -103,6 +108,7 @@ impl<'a> CdrLine<'a> {
             cause: record.cause.label(),
             cause_text: &record.cause_text,
             ended_by: record.ended_by,
+            application: record.application.as_ref(),
             legs: (0..)
                 .zip(&record.legs)
                 .map(|(index, leg)| CdrLeg::new(facts.direction, index, leg))
@@ -134,6 +140,7 @@ impl<'a> CdrLeg<'a> {
             side: side(direction, index),
             peer: leg.peer.as_ref().map(ToString::to_string),
             call_id: &leg.call_id,
+            call_sid: leg.call_sid,
             status: leg.status,
             phrase: leg.phrase.as_deref(),
             reasons: &leg.reasons,

@@ -2,7 +2,11 @@
 
 use super::file::RecordFile;
 use super::*;
-use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::app::payload::Status;
+use crate::app::sid::CallSid;
+use crate::call::{
+    ApplicationRecord, CallFacts, CallRecord, Cause, DialRecord, Direction, LegRecord, Party, TargetRecord,
+};
 use crate::config::Cdr;
 use crate::dial::PeerName;
 use crate::media::MediaStats;
@@ -53,6 +57,32 @@ impl Drop for Folder {
     }
 }
 
+fn application() -> ApplicationRecord {
+    let call_sid = CallSid::from_random(7);
+    ApplicationRecord {
+        name: "reception".into(),
+        application_sid: "0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c002".into(),
+        call_sid: CallSid::from_random(6),
+        parent_call_sid: None,
+        dials: vec![DialRecord {
+            began_after_ms: 400,
+            ended_after_ms: 63_000,
+            dial_status: Status::Completed,
+            sip_status: 200,
+            call_sid: Some(call_sid),
+            ended_by: Some("callee".into()),
+            targets: vec![TargetRecord {
+                kind: "phone".into(),
+                name: "+441632960001".into(),
+                call_sid,
+                status: Status::Completed,
+                sip_status: 200,
+                talked_ms: Some(60_042),
+            }],
+        }],
+    }
+}
+
 fn record() -> CallRecord {
     let cause = Cause::HungUp { by: Party::Callee };
     let mut media = MediaStats::default();
@@ -78,6 +108,7 @@ fn record() -> CallRecord {
         cause_text: cause.explain(),
         ended_by: cause.ended_by(),
         cause,
+        application: Some(application()),
         legs: vec![
             LegRecord::default(),
             LegRecord {
@@ -138,7 +169,9 @@ fn every_field_is_documented() {
     let page = include_str!("../../../docs/cdr.md");
     let line = serde_json::to_value(CdrLine::new("n", &record())).expect("JSON");
     let media = &line["legs"][1]["media"];
-    for object in [&line, &line["legs"][1], media] {
+    let application = &line["application"];
+    let dial = &application["dials"][0];
+    for object in [&line, &line["legs"][1], media, application, dial, &dial["targets"][0]] {
         for field in object.as_object().expect("an object").keys() {
             assert!(
                 page.contains(&format!("| `{field}` |")),

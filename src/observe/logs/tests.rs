@@ -147,6 +147,7 @@ fn the_end_of_a_call_says_why() {
         cause_text: cause.explain(),
         ended_by: cause.ended_by(),
         cause,
+        application: None,
         legs: Vec::new(),
     };
     let text = written(

@@ -30,6 +30,7 @@ fn record(carrier: &str) -> CallRecord {
         cause_text: cause.explain(),
         ended_by: cause.ended_by(),
         cause,
+        application: None,
         legs: vec![
             LegRecord {
                 media: Some(media),

@@ -1,0 +1,65 @@
+//! Calls that an application places: one line, whoever rings for it.
+
+use super::application::terms;
+use super::messages::reply;
+use super::rig::Rig;
+use super::scenario::placed;
+use crate::app::payload::Kind;
+use crate::call::{LegIndex, Phase, Wish};
+use serde_json::json;
+
+const DESK: &str = "+12065550101";
+const MOBILE: &str = "+12065550102";
+
+/// What was told of the call: it has one call_sid.
+fn told(rig: &Rig) -> Vec<String> {
+    let events = rig.told(Kind::CallStatus);
+    let sid = events[0]["call_sid"].clone();
+    assert!(events.iter().all(|event| event["call_sid"] == sid), "{events:?}");
+    rig.statuses_of(&sid)
+}
+
+#[test]
+fn a_device_that_does_not_answer_is_not_the_end_of_the_call() {
+    let mut rig = placed(terms(), &[DESK, MOBILE]);
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(180));
+    rig.respond(&invites[0], reply(486));
+    rig.respond(&invites[1], reply(180));
+    assert_eq!(told(&rig), ["trying 100", "ringing 180"]);
+    rig.picks_up(&invites[1]);
+    assert_eq!(told(&rig), ["trying 100", "ringing 180", "in-progress 200"]);
+    let asked = rig.last_question();
+    assert_eq!(asked.kind, Kind::SessionNew);
+    assert_eq!(asked.properties["direction"], "outbound");
+    rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
+    rig.command(Wish::HangUp);
+    let record = rig.finish();
+    assert_eq!(told(&rig).last().map(String::as_str), Some("completed 200"));
+    assert_eq!(record.application.map(|application| application.dials.len()), Some(0));
+}
+
+#[test]
+fn without_an_answer_the_best_failure_is_the_calls_own_end() {
+    let mut rig = placed(terms(), &[DESK, MOBILE]);
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(486));
+    rig.respond(&invites[1], reply(404));
+    assert_eq!(told(&rig), ["trying 100", "busy 486"]);
+    assert_eq!(rig.finish().status, 486);
+}
+
+#[test]
+fn a_call_that_is_hung_up_while_it_rings_was_not_answered() {
+    let mut rig = placed(terms(), &[DESK]);
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.command(Wish::HangUp);
+    assert_eq!(rig.cancelled.len(), 1);
+    assert_eq!(told(&rig), ["trying 100", "ringing 180", "no-answer 487"]);
+    let end = rig.told(Kind::CallStatus).pop().expect("its end");
+    assert_eq!(end["call_termination_by"], "jambonz");
+    let record = rig.finish();
+    assert_eq!((record.status, record.cause.label()), (487, "hung_up"));
+    assert_eq!(rig.call.phase(), Phase::Over);
+    assert!(rig.byes(LegIndex::CALLER).is_empty());
+}
