@@ -12,7 +12,7 @@ use super::setup::{Birth, Program};
 use super::task;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
-use crate::dial::{DialPlan, LegTerms};
+use crate::dial::{DialPlan, LegTerms, allow};
 use crate::net::shard::{Command, TransactionUser};
 use crate::observe::Happening;
 use crate::registrar;
@@ -84,7 +84,7 @@ impl Switchboard {
             Some(Method::Options) => {
                 self.hear(&config, &sender, message);
                 let status = if self.node.is_draining() { 503 } else { 200 };
-                let mut draft = self.plain(&config, status).header(HeaderName::Allow, ALLOW);
+                let mut draft = self.plain(&config, status).header(HeaderName::Allow, allowed(&sender));
                 if matches!(sender, Sender::Teams) {
                     draft = draft.header(HeaderName::XMsSbc, &config.sbc.teams.product);
                 }
@@ -94,7 +94,7 @@ impl Switchboard {
             Some(Method::Bye | Method::Notify | Method::Info | Method::Update | Method::Prack) => {
                 commands.push(respond(id, self.plain(&config, 481)));
             }
-            _ => commands.push(respond(id, self.plain(&config, 405).header(HeaderName::Allow, ALLOW))),
+            _ => commands.push(respond(id, self.plain(&config, 405).header(HeaderName::Allow, allowed(&sender)))),
         }
     }
 
@@ -284,6 +284,10 @@ impl Switchboard {
             }
             _ => teams::terms(config, &decision.tenant),
         };
+        let terms = match &decision.target {
+            Target::Application { .. } => terms.steered(),
+            _ => terms,
+        };
         (
             DialPlan {
                 attempts,
@@ -319,8 +323,14 @@ impl Switchboard {
     }
 }
 
-/// What we take outside and inside dialogs.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
+/// What `sender` may send us, calls of applications included.
+fn allowed(sender: &Sender) -> &'static str {
+    match sender {
+        Sender::Teams => allow::TEAMS,
+        Sender::User { .. } => allow::USERS,
+        _ => allow::STEERED,
+    }
+}
 
 /// The option tag that an INVITE may require of us (RFC 4028).
 const EXTENSION: &str = "timer";

@@ -1,8 +1,9 @@
 //! Requests of users that register here, before there is a call.
 
 use super::sender::Sender;
-use super::switchboard::{ALLOW, Switchboard, respond};
+use super::switchboard::{Switchboard, respond};
 use crate::config::{Config, UnknownSource, UserName};
+use crate::dial::allow;
 use crate::net::shard::Command;
 use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
 use crate::route::{Decision, Facts, Origin, Refusal, Target};
@@ -27,7 +28,7 @@ impl Switchboard {
             // A registered device asks whether we are there: it need not prove more than where it is.
             Some(Method::Options) if self.is_device(message, flow) => {
                 let status = if self.node.is_draining() { 503 } else { 200 };
-                Reply::Answer(self.plain(config, status).header(HeaderName::Allow, ALLOW))
+                Reply::Answer(self.plain(config, status).header(HeaderName::Allow, allow::USERS))
             }
             _ => match registrar.sender(config, message, flow, now) {
                 UserProof::Proven { tenant, aor } => {

@@ -3,7 +3,7 @@
 use super::number::write_number;
 use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, PrivateCaller};
 use crate::dial::{
-    Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
+    Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer, allow,
 };
 use crate::route::{Callee, Caller, Decision, Diversion};
 use crate::sdp::{self, LegProfile};
@@ -246,7 +246,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         transport: sbc.listener(listener).map_or(Transport::Udp, |known| known.transport),
         server_name: None,
         contact: contact.into(),
-        allow: "INVITE, ACK, CANCEL, BYE, OPTIONS".into(),
+        allow: allow::ROUTED.into(),
         supported: "timer".into(),
         product: sbc.teams.product.as_str().into(),
         fixed_headers: Vec::new(),

@@ -3,6 +3,7 @@
 //! In: planned hops from `carrier::plan`, `teams::plan` and `registrar::plan`; the dial verb of an application, whose
 //! targets [`targets`] plans by the same functions. Out: [`DialPlan`], plain data that the call value owns. Pure.
 
+pub mod allow;
 mod identity;
 mod outcome;
 mod plan;

@@ -1,5 +1,6 @@
 //! The dial plan: attempts rung in parallel, each a list of hops tried in order.
 
+use super::allow;
 use super::outcome::AttemptFailure;
 use super::target_name::TargetName;
 use crate::app::verb::Hook;
@@ -189,6 +190,17 @@ pub struct LegTerms {
 }
 
 impl LegTerms {
+    /// The same leg in a call that an application steers.
+    pub fn steered(self: &Arc<LegTerms>) -> Arc<LegTerms> {
+        match self.kind {
+            LegKind::Teams { .. } => self.clone(),
+            _ => Arc::new(LegTerms {
+                allow: allow::STEERED.into(),
+                ..LegTerms::clone(self)
+            }),
+        }
+    }
+
     /// Requests inside the dialog go back to where the peer came from, not to its Contact.
     pub fn keeps_flow(&self) -> bool {
         self.behind_nat || matches!(self.kind, LegKind::User { .. })

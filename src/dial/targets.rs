@@ -85,6 +85,7 @@ fn attempts(
                 attempt.confirm.clone_from(&target.confirm_hook);
             }
             for hop in &mut attempt.hops {
+                hop.terms = hop.terms.steered();
                 hop.extra_headers = merged(&dial.headers, &target.headers);
                 trace.step("hop", hop.peer.to_string(), &hop.request_uri);
             }

@@ -210,3 +210,33 @@ fn every_dial_gets_exactly_its_plan() {
     }
     assert!(seen > 20, "{seen} cases in {}", folder.display());
 }
+
+#[test]
+fn only_teams_is_not_told_that_refer_and_info_are_taken() {
+    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO), ("fabrikam", FABRIKAM)])
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let verb = r#"[{ "verb": "dial", "target": [
+        { "type": "phone", "number": "+12065550101" }, { "type": "teams", "number": "+14255550100" },
+        { "type": "sip", "sipUri": "sip:ada@pbx.example" } ] }]"#;
+    let caller = caller("+12065550100");
+    let facts = targets::DialFacts {
+        config: &config,
+        tenant: config.tenant_by_name("contoso.example").expect("the account"),
+        caller: &caller,
+        shown_instead: None,
+        diversions: &[],
+        devices: &|_: &Aor| Vec::new(),
+    };
+    let dial = dial(verb).expect("a dial");
+    let plan = targets::plan(facts, &dial, &|_| false).0.expect("a plan");
+    let refers: Vec<bool> = plan
+        .attempts
+        .iter()
+        .map(|attempt| attempt.hops[0].terms.allow.contains("INFO, NOTIFY, REFER"))
+        .collect();
+    assert_eq!(refers, [true, false, true]);
+    assert_eq!(
+        &*plan.attempts[1].hops[0].terms.allow,
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY"
+    );
+}

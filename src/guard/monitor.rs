@@ -3,7 +3,7 @@
 use super::{Liveness, Peers, Turn};
 use crate::carrier;
 use crate::config::{Config, Host};
-use crate::dial::PeerName;
+use crate::dial::{PeerName, allow};
 use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
@@ -272,10 +272,11 @@ fn draft(asked: &Asked) -> Option<RequestDraft> {
     let uri = Uri::parse(&asked.uri).ok()?;
     let from = NameAddr::parse(HeaderName::From, &asked.from).ok()?;
     let to = NameAddr::new(Uri::parse(&asked.uri).ok()?.without_param("transport"));
+    let allow = if asked.is_hub { allow::TEAMS } else { allow::STEERED };
     let mut draft = Initiation::new(uri, &from, &to, &mut rand::rng())
         .request(Method::Options)
         .header(HeaderName::Contact, &asked.contact)
-        .header(HeaderName::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
+        .header(HeaderName::Allow, allow)
         .header(HeaderName::UserAgent, &asked.product);
     if asked.is_hub {
         draft = draft.header(HeaderName::XMsSbc, &asked.product);

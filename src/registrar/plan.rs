@@ -1,13 +1,13 @@
 //! The INVITEs that ring a user: every device at once, and the flows of one device one after the other.
 
 use super::binding::Binding;
-use crate::carrier::quoted;
+use crate::carrier::{self, quoted};
 use crate::config::{Config, E164, Tenant, User, UserName};
-use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer};
+use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop};
 use crate::route::Caller;
-use crate::sdp::{LegProfile, Security};
+use crate::sdp::Security;
 use crate::sip::message::HeaderName;
-use crate::sip::{ListenerId, Transport, escaped_user};
+use crate::sip::{ListenerId, escaped_user};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,40 +139,13 @@ pub fn terms(
     listener: ListenerId,
     behind_nat: bool,
 ) -> Arc<LegTerms> {
-    let sbc = &config.sbc;
-    let known = sbc.listener(listener);
-    let contact = known.map_or_else(String::new, |known| {
-        format!(
-            "{}:{};transport={}",
-            known.advertise,
-            known.advertise_port,
-            known.transport.uri_name()
-        )
-    });
-    let mut media = LegProfile::carrier();
+    let kind = LegKind::User {
+        tenant: tenant.id.as_str().into(),
+    };
+    let mut terms = carrier::open_terms(config, kind, listener);
     if user.is_some_and(|user| user.srtp) {
-        media.security = Security::SdesRequired;
+        terms.media.security = Security::SdesRequired;
     }
-    media.addresses.own = vec![sbc.media.bind, sbc.media.advertise];
-    media.addresses.allow_loopback = sbc.media.allow_loopback;
-    Arc::new(LegTerms {
-        kind: LegKind::User {
-            tenant: tenant.id.as_str().into(),
-        },
-        listener,
-        transport: known.map_or(Transport::Udp, |known| known.transport),
-        server_name: None,
-        contact: contact.into(),
-        allow: "INVITE, ACK, CANCEL, BYE, OPTIONS".into(),
-        supported: "timer".into(),
-        product: sbc.teams.product.as_str().into(),
-        fixed_headers: Vec::new(),
-        media,
-        behind_nat,
-        pass_location: false,
-        session_timer: SessionTimer {
-            expires: None,
-            min: Duration::from_secs(90),
-        },
-    })
+    terms.behind_nat = behind_nat;
+    Arc::new(terms)
 }

@@ -2,7 +2,7 @@
 
 use crate::carrier::{PlanFacts, quoted};
 use crate::config::{Config, E164, Hub, Teams, Tenant};
-use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer};
+use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, allow};
 use crate::route::Diversion;
 use crate::sdp::LegProfile;
 use crate::sip::Transport;
@@ -137,7 +137,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
         server_name: sbc.teams.hubs.first().map(|hub| hub.host.as_str().into()),
         contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),
-        allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY".into(),
+        allow: allow::TEAMS.into(),
         supported: "timer".into(),
         product: sbc.teams.product.as_str().into(),
         fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],

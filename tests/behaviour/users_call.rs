@@ -22,13 +22,13 @@ async fn registered(mut device: Device) -> Device {
 }
 
 /// Rings `uri` from a device: the final answer, and the INVITE that got it.
-async fn call(device: &mut Device, uri: &str) -> (portcullis::sip::Message, String) {
+pub async fn call(device: &mut Device, uri: &str) -> (portcullis::sip::Message, String) {
     let (contact, sdp) = (device.contact(), device.sdp());
     device.ask("INVITE", uri, &format!("<{uri}>"), &contact, &sdp).await
 }
 
 /// ACK of the 200, then BYE.
-async fn hang_up(device: &mut Device, answer: &portcullis::sip::Message) {
+pub async fn hang_up(device: &mut Device, answer: &portcullis::sip::Message) {
     let contact = answer.contact().unwrap().unwrap();
     let to = answer.header(HeaderName::To).unwrap().to_owned();
     let uri = contact.uri().to_string();
@@ -51,6 +51,11 @@ async fn all_devices_ring_and_the_first_to_answer_wins() {
     for invite in [&at_desk, &at_mobile] {
         let from = invite.from().unwrap();
         assert_eq!((from.uri().user(), from.uri().host()), (Some(OUTSIDE), REALM));
+        let refused = ["REFER", "INFO", "UPDATE"];
+        assert!(
+            refused.iter().all(|method| !invite.lists(HeaderName::Allow, method)),
+            "a static route takes none"
+        );
     }
     assert_eq!(
         at_mobile.uri().unwrap().host(),

@@ -1,0 +1,13 @@
+//! `Allow`: what a peer may send us (RFC 3261 §20.5). Each list holds what is taken there, nothing that is refused always.
+
+/// A call that a static route made.
+pub const ROUTED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+
+/// A call that an application steers: keys by INFO, a REFER for its `referHook`, and how a REFER of ours goes on.
+pub const STEERED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER";
+
+/// The same outside of calls, on listeners of users.
+pub const USERS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, REGISTER";
+
+/// Every call and OPTIONS with Teams: NOTIFY always, and no REFER, so that Teams transfers by itself (TEAMS-081).
+pub const TEAMS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
