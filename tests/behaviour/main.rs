@@ -20,4 +20,5 @@ mod slow_names;
 mod source;
 mod trust_renewed;
 mod unanswered_calls;
+mod user_targets;
 mod users_call;
