@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::config::Config;
-use portcullis::route::{Caller, Facts, Origin, decide};
+use portcullis::route::{Caller, Facts, Origin, Vouched, decide};
 use std::fmt::Write as _;
 use std::hint::black_box;
 
@@ -67,6 +67,7 @@ fn facts(origin: Origin, dialled: &str, host: &str, from: &str) -> Facts {
         host: host.to_owned(),
         caller,
         diversions: Vec::new(),
+        vouched: Vouched::default(),
     }
 }
 

@@ -66,6 +66,7 @@ mod teardown;
 mod users;
 mod value;
 mod verb_events;
+mod vouching;
 
 #[cfg(test)]
 mod tests;

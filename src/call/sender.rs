@@ -3,6 +3,7 @@
 use super::switchboard::Switchboard;
 use crate::carrier;
 use crate::config::{Carrier, Config, Purpose, Tenant, UserName};
+use crate::route::Voucher;
 use crate::sip::digest::{Algorithm, Password, Realm, Unproven, User};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::{Flow, Method};
@@ -20,6 +21,8 @@ pub enum Sender {
     User {
         tenant: Arc<Tenant>,
         name: UserName,
+        /// What the tenant's registration hook says of one that is not listed.
+        voucher: Option<Voucher>,
     },
     /// A carrier's, once its password is proven.
     Unproven {

@@ -10,6 +10,7 @@ use super::record::{CallFacts, Direction};
 use super::sender::Sender;
 use super::setup::{Birth, Program};
 use super::task;
+use super::vouching::WaitingRoom;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
@@ -44,6 +45,7 @@ pub struct Switchboard {
     outside: OutsideResponses,
     /// The calls of INVITEs outside dialogs: a CANCEL of one bears no tag of ours.
     invites: HashMap<ServerTransactionId, CallId>,
+    pub(super) waiting: WaitingRoom,
 }
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
@@ -56,6 +58,7 @@ impl Switchboard {
             node,
             outside,
             invites: HashMap::new(),
+            waiting: WaitingRoom::default(),
         }
     }
 
@@ -80,21 +83,37 @@ impl Switchboard {
             }
             return;
         }
+        self.serve(id, message, flow, &config, &sender, commands);
+    }
+
+    /// A request outside dialogs whose sender is known.
+    pub(super) fn serve(
+        &mut self,
+        id: ServerTransactionId,
+        message: &Message,
+        flow: &Flow,
+        config: &Arc<Config>,
+        sender: &Sender,
+        commands: &mut Vec<Command>,
+    ) {
         match message.method() {
             Some(Method::Options) => {
-                self.hear(&config, &sender, message);
+                self.hear(config, sender, message);
                 let status = if self.node.is_draining() { 503 } else { 200 };
-                let mut draft = self.plain(&config, status).header(HeaderName::Allow, allowed(&sender));
+                let mut draft = self.plain(config, status).header(HeaderName::Allow, allowed(sender));
                 if matches!(sender, Sender::Teams) {
                     draft = draft.header(HeaderName::XMsSbc, &config.sbc.teams.product);
                 }
                 commands.push(respond(id, draft));
             }
-            Some(Method::Invite) => self.invite(id, message, flow, &config, &sender, commands),
+            Some(Method::Invite) => self.invite(id, message, flow, config, sender, commands),
             Some(Method::Bye | Method::Notify | Method::Info | Method::Update | Method::Prack) => {
-                commands.push(respond(id, self.plain(&config, 481)));
+                commands.push(respond(id, self.plain(config, 481)));
             }
-            _ => commands.push(respond(id, self.plain(&config, 405).header(HeaderName::Allow, allowed(&sender)))),
+            _ => commands.push(respond(
+                id,
+                self.plain(config, 405).header(HeaderName::Allow, allowed(sender)),
+            )),
         }
     }
 
@@ -113,7 +132,7 @@ impl Switchboard {
     ) {
         let facts = match sender {
             Sender::Carrier(carrier) => Facts::read(Origin::Carrier(carrier.id.clone()), invite, carrier.caller.read),
-            Sender::User { tenant, name } => Facts::of_user(tenant, name, invite),
+            Sender::User { tenant, name, voucher } => self.facts_of_user(tenant, name, voucher.as_ref(), invite),
             _ => Facts::read(Origin::Teams, invite, CallerHeader::From),
         };
         let (decision, mut trace) = route::decide(config, &facts);
@@ -272,7 +291,7 @@ impl Switchboard {
         };
         let terms = match sender {
             Sender::Carrier(carrier) => carrier::terms(config, carrier, flow.listener),
-            Sender::User { tenant, name } => {
+            Sender::User { tenant, name, .. } => {
                 let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
                 registrar::terms(
                     config,
@@ -413,6 +432,7 @@ impl TransactionUser for Switchboard {
         // A re-INVITE's bears the tag.
         let tagged = || cancel.to_tag().and_then(CallId::from_tag);
         let Some(call) = self.invites.get(&id).copied().or_else(tagged) else {
+            self.waiting.leave(id);
             commands.push(respond(id, ResponseDraft::new(487)));
             return;
         };
@@ -460,6 +480,10 @@ impl TransactionUser for Switchboard {
                 outcome: Err(cause),
             }),
         }
+    }
+
+    fn woken(&mut self, commands: &mut Vec<Command>) {
+        self.hooks_have_spoken(commands);
     }
 
     fn terminated(&mut self, _token: u64, _commands: &mut Vec<Command>) {}

@@ -2,11 +2,11 @@
 
 use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
-use crate::config::{Config, UnknownSource, UserName};
+use crate::config::{Config, Tenant, UnknownSource, UserName};
 use crate::dial::allow;
 use crate::net::shard::Command;
 use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
-use crate::route::{Decision, Facts, Origin, Refusal, Target};
+use crate::route::{Decision, Facts, Origin, Refusal, Target, Voucher};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 impl Switchboard {
     /// A request that came to a listener of users: what it is answered, or who sent it.
     pub(super) fn user_at_the_door(
-        &self,
+        &mut self,
         id: ServerTransactionId,
         message: &Message,
         flow: &Flow,
@@ -31,14 +31,18 @@ impl Switchboard {
                 Reply::Answer(self.plain(config, status).header(HeaderName::Allow, allow::USERS))
             }
             _ => match registrar.sender(config, message, flow, now) {
-                UserProof::Proven { tenant, aor } => {
+                UserProof::Proven { tenant, aor, voucher } => {
                     let name = UserName::parse(&aor.user).ok()?;
-                    return Some(Sender::User { tenant, name });
+                    return Some(Sender::User { tenant, name, voucher });
                 }
                 UserProof::Unproven(reply) => reply,
             },
         };
         commands.push(match reply {
+            Reply::Ask(question) => {
+                self.ask_hook(id, message, flow, *question);
+                return None;
+            }
             Reply::Answer(draft) => respond(id, draft),
             Reply::Forgotten(draft) => Command::Refuse { id, draft: Some(draft) },
             // Silence teaches scanners nothing; on a stream they would only wait.
@@ -49,6 +53,23 @@ impl Switchboard {
             }
         });
         None
+    }
+
+    /// The facts of a call from a user, with what is known of whom it dialled.
+    pub(super) fn facts_of_user(
+        &self,
+        tenant: &Tenant,
+        name: &UserName,
+        voucher: Option<&Voucher>,
+        invite: &Message,
+    ) -> Facts {
+        let mut facts = Facts::of_user(tenant, name, voucher.cloned(), invite);
+        if let Some(realm) = tenant.realm.as_ref().filter(|realm| realm.hook.is_some()) {
+            let dialled = Aor::new(&facts.dialled, realm.name.as_str());
+            let voucher = self.node.registrar.voucher(&dialled, self.node.clock.now());
+            facts.vouched.callee = voucher.is_some();
+        }
+        facts
     }
 
     fn is_device(&self, message: &Message, flow: &Flow) -> bool {

@@ -3,12 +3,9 @@
 
 use super::schema::FileKind;
 
-const HOOK: &str = "users are in the tenant's file in this version";
-
 /// Why `name`, at `path` from the root of the file, can't be used yet.
 pub fn key(kind: FileKind, path: &[&str], name: &str) -> Option<&'static str> {
     match (kind, path, name) {
-        (FileKind::Tenant, [], "registration_hook") => Some(HOOK),
         (FileKind::Sbc, ["carriers"], "srtp") => Some("media toward carriers is plain RTP in this version"),
         (FileKind::Sbc, ["carriers"], "register") => Some("registering at a carrier is not built into this version"),
         _ => None,

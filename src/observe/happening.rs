@@ -6,7 +6,9 @@ use crate::dial::PeerName;
 use crate::guard::{Load, Turn};
 use crate::moment::Moment;
 use crate::net::NetEvent;
+use crate::registrar::{Aor, Verdict};
 use crate::route::{Refusal, TraceStep};
+use crate::sip::Method;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,6 +33,16 @@ pub enum Happening<'a> {
         dialled: &'a str,
         refusal: &'a Refusal,
         trace: &'a [TraceStep],
+    },
+    /// A tenant's registration hook was asked about somebody who registers, or calls.
+    HookAsked {
+        tenant: &'a str,
+        /// Who the sender claims to be.
+        user: &'a Aor,
+        source: SocketAddr,
+        method: &'a Method,
+        verdict: &'a Verdict,
+        took: Duration,
     },
     /// A SIP message of a call, when ladders are wanted.
     Message(LadderLine<'a>),

@@ -1,6 +1,7 @@
 //! Where one device of a user is.
 
 use crate::moment::Moment;
+use crate::route::Voucher;
 use crate::sip::message::Message;
 use crate::sip::{ConnectionId, Flow, Hop, ListenerId, Transport, Uri};
 use std::net::SocketAddr;
@@ -43,6 +44,8 @@ pub struct Binding {
     pub cseq: u32,
     pub user_agent: Option<String>,
     pub expires: Moment,
+    /// What the tenant's registration hook said of the user; `None` for one that the file lists.
+    pub voucher: Option<Voucher>,
 }
 
 impl Binding {

@@ -43,9 +43,9 @@ impl Bindings {
         self.by_realm.iter().map(|(realm, count)| (&**realm, *count))
     }
 
-    /// Every user that has a binding.
-    pub fn users(&self) -> impl Iterator<Item = &Aor> {
-        self.users.keys()
+    /// Every user that has a binding, with all that it has.
+    pub fn users(&self) -> impl Iterator<Item = (&Aor, &[Binding])> {
+        self.users.iter().map(|(aor, bindings)| (aor, bindings.as_slice()))
     }
 
     /// Puts `bindings` in the place of the user's. More of them in the realm than `most` are refused, and nothing
@@ -120,6 +120,7 @@ mod tests {
             cseq: 1,
             user_agent: None,
             expires: at(expires),
+            voucher: None,
         }
     }
 

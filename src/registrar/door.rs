@@ -1,31 +1,23 @@
 //! The registrar as the node has it: REGISTERs answered, users proven, devices found.
 
 use super::aor::Aor;
-use super::binding::{Binding, Device, is_behind_nat};
+use super::binding::Binding;
 use super::bindings::Bindings;
+use super::crowd::Crowd;
 use super::failures::Failures;
-use super::register::{Register, Unfit, Wish};
+use super::proving::Proof;
+use super::register::{Register, Unfit};
 use super::stored::{self, Clocks};
-use crate::config::{Config, Realm, RegistrarSettings, Sbc, Tenant, User};
+use super::vouching::Question;
+use crate::config::{Config, Sbc};
 use crate::moment::Moment;
-use crate::sip::digest::{self, DigestServer, Password, Unproven};
+use crate::route::Voucher;
+use crate::sip::Flow;
+use crate::sip::digest::DigestServer;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::{ConnectionId, Flow, Method, Transport, Uri};
 use crate::store::{Store, StoreError, StoreStatus, Table};
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
-
-/// Users whose bindings are looked through for expiry with each REGISTER.
-const SWEEP: usize = 16;
-/// The longest that a device taking part in RFC 5626 may stay silent before it pings (its Flow-Timer).
-const FLOW_TIMER: Duration = Duration::from_secs(120);
-/// A password that nobody has, so that an unknown user costs what a known one does.
-const NOBODY: Password<'static> = Password::Hashed {
-    md5: Some("00000000000000000000000000000000"),
-    sha256: Some("0000000000000000000000000000000000000000000000000000000000000000"),
-};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What a request to the registrar gets.
 #[derive(Debug)]
@@ -36,13 +28,8 @@ pub enum Reply {
     Forgotten(ResponseDraft),
     /// The request is for no realm of ours.
     Foreign,
-}
-
-/// Whether a request comes from a user.
-#[derive(Debug)]
-pub enum UserProof {
-    Proven { tenant: Arc<Tenant>, aor: Aor },
-    Unproven(Reply),
+    /// The tenant's registration hook is to be asked; the request waits for its verdict.
+    Ask(Box<Question>),
 }
 
 /// Counts of the registrar.
@@ -62,27 +49,47 @@ pub struct RegistrarStatus {
     pub refused: u64,
     /// Bindings that made room for newer ones of the same user.
     pub evicted: u64,
+    /// Questions to registration hooks that are under way.
+    pub asking: usize,
+    /// What came of others.
+    pub asked: Asked,
     pub store: Option<StoreStatus>,
 }
 
+/// What came of questions to registration hooks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub granted: u64,
+    pub denied: u64,
+    /// The hook was out of reach, slow, or said nothing that can be understood.
+    pub failed: u64,
+    /// Too many were under way.
+    pub crowded: u64,
+}
+
 #[derive(Debug, Default)]
-struct Counts {
-    accepted: AtomicU64,
-    challenged: AtomicU64,
-    wrong: AtomicU64,
-    banned: AtomicU64,
-    refused: AtomicU64,
-    evicted: AtomicU64,
+pub(super) struct Counts {
+    pub accepted: AtomicU64,
+    pub challenged: AtomicU64,
+    pub wrong: AtomicU64,
+    pub banned: AtomicU64,
+    pub refused: AtomicU64,
+    pub evicted: AtomicU64,
+    pub granted: AtomicU64,
+    pub denied: AtomicU64,
+    pub failed: AtomicU64,
+    pub crowded: AtomicU64,
 }
 
 /// The registrar. No lock is held beyond one request's few look-ups.
 #[derive(Debug)]
 pub struct Registrar {
-    bindings: Mutex<Bindings>,
-    digest: Mutex<DigestServer>,
-    failures: Mutex<Failures>,
-    store: OnceLock<Store>,
-    counts: Counts,
+    pub(super) bindings: Mutex<Bindings>,
+    pub(super) digest: Mutex<DigestServer>,
+    pub(super) failures: Mutex<Failures>,
+    pub(super) crowd: Crowd,
+    pub(super) store: OnceLock<Store>,
+    pub(super) counts: Counts,
 }
 
 impl Registrar {
@@ -92,6 +99,7 @@ impl Registrar {
             bindings: Mutex::default(),
             digest: Mutex::new(DigestServer::new(key)),
             failures: Mutex::default(),
+            crowd: Crowd::default(),
             store: OnceLock::new(),
             counts: Counts::default(),
         }
@@ -101,7 +109,8 @@ impl Registrar {
     pub fn restore(&self, store: Store, config: &Config, clocks: Clocks) -> Result<(), StoreError> {
         let mut bindings = lock(&self.bindings);
         for (key, value) in store.read_all(Table::Bindings)? {
-            let kept = stored::decode(&key, &value, &config.sbc, clocks).filter(|(aor, _)| is_user(config, aor));
+            let kept =
+                stored::decode(&key, &value, &config.sbc, clocks).filter(|(aor, kept)| is_user(config, aor, kept));
             match kept {
                 // Limits are for those who come, not for those who were there.
                 Some((aor, kept)) => {
@@ -127,7 +136,11 @@ impl Registrar {
     /// Forgets users that the configuration has no more.
     pub fn apply(&self, config: &Config) {
         let mut bindings = lock(&self.bindings);
-        let gone: Vec<Aor> = bindings.users().filter(|aor| !is_user(config, aor)).cloned().collect();
+        let gone: Vec<Aor> = bindings
+            .users()
+            .filter(|(aor, bindings)| !is_user(config, aor, bindings))
+            .map(|(aor, _)| aor.clone())
+            .collect();
         for aor in gone {
             let _never_full = bindings.replace(&aor, Vec::new(), usize::MAX);
             self.keep(&aor, None);
@@ -142,7 +155,7 @@ impl Registrar {
         let realm = aor
             .filter(|aor| is_for(message, &aor.realm))
             .and_then(|aor| config.realm(&aor.realm));
-        let Some((_, realm)) = realm else {
+        let Some((tenant, realm)) = realm else {
             return Reply::Foreign;
         };
         let register = match Register::read(message) {
@@ -150,7 +163,13 @@ impl Registrar {
             Err(unfit) => return Reply::Forgotten(self.unfit(sbc, &unfit)),
         };
         let user = match self.prove(realm, message, flow, clocks.now) {
-            Ok(user) => user,
+            Ok(Proof::Listed(user)) => user,
+            Ok(Proof::Hook(claim)) => {
+                if claim.username != *register.aor.user {
+                    return Reply::Answer(self.deny(sbc, &claim.username, flow, clocks.now));
+                }
+                return self.question(config, tenant, claim, Some(register), message, (flow, clocks.now));
+            }
             Err(why) => {
                 return Reply::Forgotten(self.challenge(
                     sbc,
@@ -166,38 +185,18 @@ impl Registrar {
             self.counts.wrong.fetch_add(1, Relaxed);
             return Reply::Answer(answer(sbc, 403).reason("Not Your Address"));
         }
-        Reply::Answer(self.change(config, &register, flow, clocks))
-    }
-
-    /// Who sent this request outside a dialog: known by the connection that it registered on, else by its password.
-    pub fn sender(&self, config: &Config, message: &Message, flow: &Flow, now: Moment) -> UserProof {
-        let from = message.from().ok().and_then(|from| Aor::of(from.uri()));
-        let Some((aor, (tenant, realm))) = from.and_then(|aor| {
-            let found = config.realm(&aor.realm)?;
-            Some((aor, found))
-        }) else {
-            return UserProof::Unproven(Reply::Foreign);
-        };
-        // Over UDP whoever writes a datagram chooses its source.
-        if flow.transport.is_reliable() && realm.user(&aor.user).is_some() && self.is_registered_on(&aor, flow, now) {
-            let tenant = tenant.clone();
-            return UserProof::Proven { tenant, aor };
-        }
-        match self.prove(realm, message, flow, now) {
-            Ok(user) => UserProof::Proven {
-                tenant: tenant.clone(),
-                aor: Aor::new(user.name.as_str(), realm.name.as_str()),
-            },
-            Err(why) => {
-                let challenge = self.challenge(&config.sbc, realm, why, HeaderName::ProxyAuthenticate, flow, now);
-                UserProof::Unproven(Reply::Forgotten(challenge))
-            }
-        }
+        Reply::Answer(self.change(config, &register, None, flow, clocks))
     }
 
     /// Where a user's devices are, the preferred first.
     pub fn bindings(&self, aor: &Aor, now: Moment) -> Vec<Binding> {
         lock(&self.bindings).of(aor, now)
+    }
+
+    /// What the registration hook said of a user that registered, at the last time.
+    pub fn voucher(&self, aor: &Aor, now: Moment) -> Option<Voucher> {
+        let live = lock(&self.bindings).live(aor, now);
+        live.into_iter().rev().find_map(|binding| binding.voucher)
     }
 
     /// Whether one of the user's devices registered on `flow`.
@@ -208,7 +207,7 @@ impl Registrar {
     /// Users that `wanted` names with their devices, by address; `most` users at most.
     pub fn list(&self, now: Moment, most: usize, wanted: impl Fn(&Aor) -> bool) -> Vec<(Aor, Vec<Binding>)> {
         let bindings = lock(&self.bindings);
-        let mut users: Vec<&Aor> = bindings.users().filter(|aor| wanted(aor)).collect();
+        let mut users: Vec<&Aor> = bindings.users().map(|(aor, _)| aor).filter(|aor| wanted(aor)).collect();
         users.sort_unstable();
         users.truncate(most);
         let live = |aor: &Aor| (aor.clone(), bindings.of(aor, now));
@@ -235,67 +234,15 @@ impl Registrar {
             banned: counts.banned.load(Relaxed),
             refused: counts.refused.load(Relaxed),
             evicted: counts.evicted.load(Relaxed),
+            asking: self.crowd.count(),
+            asked: Asked {
+                granted: counts.granted.load(Relaxed),
+                denied: counts.denied.load(Relaxed),
+                failed: counts.failed.load(Relaxed),
+                crowded: counts.crowded.load(Relaxed),
+            },
             store: self.store.get().map(Store::status),
         }
-    }
-
-    /// The user whose password the request proves. What an unknown user gets, and what it costs, is what a known one
-    /// with a wrong password gets.
-    fn prove<'c>(&self, realm: &'c Realm, message: &Message, flow: &Flow, now: Moment) -> Result<&'c User, Refused> {
-        let authorizations = message
-            .headers(HeaderName::ProxyAuthorization)
-            .chain(message.headers(HeaderName::Authorization));
-        let method = message.cseq_method();
-        let claim = lock(&self.digest).read(authorizations, asked(realm, flow), now);
-        let claim = claim.map_err(Refused::Unproven)?;
-        let source = flow.remote.ip();
-        if lock(&self.failures).is_banned(source, &claim.username, now) {
-            return Err(Refused::Banned);
-        }
-        let known = realm.user(&claim.username);
-        let user = digest::User {
-            realm: realm.name.as_str(),
-            username: &claim.username,
-            password: known.map_or(NOBODY, |user| user.secret.password()),
-        };
-        // An answer to a call may not be used for a call to somebody else.
-        let redirected =
-            *method == Method::Invite && user_of(&claim.uri) != message.uri().and_then(|uri| user_of(uri.as_str()));
-        let checked = lock(&self.digest).check(&claim, method.as_str(), &user, now);
-        match (checked, known) {
-            (Ok(()), Some(user)) if !redirected => Ok(user),
-            (Err(Unproven::Stale), _) => Err(Refused::Unproven(Unproven::Stale)),
-            _ => {
-                lock(&self.failures).note(source, &claim.username, now);
-                self.counts.wrong.fetch_add(1, Relaxed);
-                Err(Refused::Unproven(Unproven::Wrong))
-            }
-        }
-    }
-
-    fn challenge(
-        &self,
-        sbc: &Sbc,
-        realm: &Realm,
-        why: Refused,
-        header: HeaderName,
-        flow: &Flow,
-        now: Moment,
-    ) -> ResponseDraft {
-        let Refused::Unproven(why) = why else {
-            self.counts.banned.fetch_add(1, Relaxed);
-            return answer(sbc, 403).header(HeaderName::RetryAfter, "300");
-        };
-        self.counts.challenged.fetch_add(1, Relaxed);
-        let status = if header == HeaderName::ProxyAuthenticate {
-            407
-        } else {
-            401
-        };
-        let challenges = lock(&self.digest).challenges(asked(realm, flow), why, now);
-        challenges
-            .iter()
-            .fold(answer(sbc, status), |draft, challenge| draft.header(header, challenge))
     }
 
     fn unfit(&self, sbc: &Sbc, unfit: &Unfit) -> ResponseDraft {
@@ -306,205 +253,10 @@ impl Registrar {
             None => draft,
         }
     }
-
-    /// Does what a proven user wishes, all of it or nothing.
-    fn change(&self, config: &Config, register: &Register, flow: &Flow, clocks: Clocks) -> ResponseDraft {
-        let (sbc, now) = (&config.sbc, clocks.now);
-        let settings = &sbc.registrar;
-        let mut bindings = lock(&self.bindings);
-        self.sweep(&mut bindings, now, SWEEP);
-        let before = bindings.live(&register.aor, now);
-        let wished = match &register.wish {
-            Wish::Query => Ok(None),
-            Wish::RemoveAll if before.iter().any(|binding| is_old(register, binding)) => Err(OUT_OF_ORDER),
-            Wish::RemoveAll => Ok(Some(Vec::new())),
-            Wish::Change(devices) => self.changed(sbc, register, devices, &before, flow, now).map(Some),
-        };
-        let after = match wished {
-            Ok(None) => before,
-            Ok(Some(after)) => {
-                if bindings
-                    .replace(&register.aor, after.clone(), settings.bindings_per_tenant)
-                    .is_err()
-                {
-                    self.counts.refused.fetch_add(1, Relaxed);
-                    return answer(sbc, 503)
-                        .reason("Too Many Registrations")
-                        .header(HeaderName::RetryAfter, "60");
-                }
-                self.keep(&register.aor, stored::encode(&after, sbc, clocks));
-                after
-            }
-            Err((status, phrase)) => {
-                self.counts.refused.fetch_add(1, Relaxed);
-                let draft = answer(sbc, status).reason(phrase);
-                return match status {
-                    423 => draft.header(HeaderName::MinExpires, settings.min_expires.as_secs().to_string()),
-                    _ => draft,
-                };
-            }
-        };
-        drop(bindings);
-        self.counts.accepted.fetch_add(1, Relaxed);
-        let mut draft = answer(sbc, 200);
-        for binding in &after {
-            draft = draft.header(HeaderName::Contact, contact(binding, now));
-        }
-        if after
-            .iter()
-            .any(|binding| binding.device.reg_id.is_some() && binding.is_on(flow))
-        {
-            draft = draft
-                .header(HeaderName::Require, "outbound")
-                .header(HeaderName::FlowTimer, flow_timer(sbc).as_secs().to_string());
-        }
-        draft
-    }
-
-    fn changed(
-        &self,
-        sbc: &Sbc,
-        register: &Register,
-        devices: &[(Device, Option<u32>)],
-        before: &[Binding],
-        flow: &Flow,
-        now: Moment,
-    ) -> Result<Vec<Binding>, (u16, &'static str)> {
-        let settings = &sbc.registrar;
-        if devices.len() > settings.bindings_per_user {
-            return Err((403, "Too Many Devices"));
-        }
-        let mut after = before.to_vec();
-        for (device, asked) in devices {
-            let mut device = device.clone();
-            // Flows of one device are kept apart only where it keeps them alive as RFC 5626 has it; over UDP that takes STUN.
-            let outbound = register.outbound && device.instance.is_some() && flow.transport.is_reliable();
-            device.reg_id = device.reg_id.filter(|_| outbound);
-            let same = |binding: &Binding| binding.device.is_same(&device);
-            if before.iter().any(|known| same(known) && is_old(register, known)) {
-                return Err(OUT_OF_ORDER);
-            }
-            let behind_nat = is_behind_nat(&device.contact, flow);
-            let pings = device.reg_id.is_some();
-            let granted = grant(settings, *asked, longest(sbc, flow, behind_nat, pings))?;
-            after.retain(|binding| !same(binding));
-            let Some(span) = granted else { continue };
-            after.push(Binding {
-                device,
-                transport: flow.transport,
-                listener: flow.listener,
-                remote: flow.remote,
-                connection: (flow.connection != ConnectionId::NONE).then_some(flow.connection),
-                behind_nat,
-                call_id: register.call_id.clone(),
-                cseq: register.cseq,
-                user_agent: register.user_agent.clone(),
-                expires: now + span,
-            });
-        }
-        // A device that changes its port at each start would lock its user out: the oldest make room.
-        let surplus = after.len().saturating_sub(settings.bindings_per_user);
-        after.drain(..surplus);
-        self.counts.evicted.fetch_add(surplus as u64, Relaxed);
-        Ok(after)
-    }
-
-    fn sweep(&self, bindings: &mut Bindings, now: Moment, most: usize) {
-        for aor in bindings.expire(now, most) {
-            // What is left of others runs out by itself, in the store too.
-            if bindings.live(&aor, now).is_empty() {
-                self.keep(&aor, None);
-            }
-        }
-    }
-
-    /// Under the lock of the bindings, so that changes of one user come in order. What finds no room in the store is
-    /// counted there, and comes again with the next REGISTER.
-    fn keep(&self, aor: &Aor, value: Option<Vec<u8>>) {
-        if let Some(store) = self.store.get() {
-            store.put(Table::Bindings, stored::key(aor), value);
-        }
-    }
 }
 
-/// Why a request proves no user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
-    Unproven(Unproven),
-    Banned,
-}
-
-/// RFC 3261 §10.3 step 7: a binding is changed only by a later request of the same Call-ID.
-const OUT_OF_ORDER: (u16, &str) = (400, "CSeq Out Of Order");
-
-fn is_old(register: &Register, binding: &Binding) -> bool {
-    register.call_id == binding.call_id && register.cseq <= binding.cseq
-}
-
-/// What a challenge to the sender of `flow` says; its nonce is good for nobody else.
-fn asked<'a>(realm: &'a Realm, flow: &Flow) -> digest::Realm<'a> {
-    digest::Realm {
-        name: realm.name.as_str(),
-        algorithms: &realm.algorithms,
-        source: Some(flow.remote),
-    }
-}
-
-/// The longest that a binding may last: a way that closes when it is quiet must be used before it does.
-fn longest(sbc: &Sbc, flow: &Flow, behind_nat: bool, pings: bool) -> Duration {
-    let settings = &sbc.registrar;
-    match flow.transport {
-        Transport::Udp if behind_nat => settings.max_expires.min(settings.nat_expires),
-        Transport::Udp => settings.max_expires,
-        _ if pings => settings.max_expires,
-        _ => settings.max_expires.min(sbc.timers.idle_connection.mul_f32(0.75)),
-    }
-    .max(Duration::from_secs(1))
-}
-
-/// How long a device is bound; `Ok(None)`: not any more.
-fn grant(
-    settings: &RegistrarSettings,
-    asked: Option<u32>,
-    longest: Duration,
-) -> Result<Option<Duration>, (u16, &'static str)> {
-    let Some(asked) = asked.map(|seconds| Duration::from_secs(seconds.into())) else {
-        return Ok(Some(longest));
-    };
-    if asked.is_zero() {
-        return Ok(None);
-    }
-    if asked < settings.min_expires.min(longest) {
-        return Err((423, "Interval Too Brief"));
-    }
-    Ok(Some(asked.min(longest)))
-}
-
-fn flow_timer(sbc: &Sbc) -> Duration {
-    FLOW_TIMER
-        .min(sbc.timers.idle_connection.mul_f32(0.5))
-        .max(Duration::from_secs(1))
-}
-
-fn answer(sbc: &Sbc, status: u16) -> ResponseDraft {
+pub(super) fn answer(sbc: &Sbc, status: u16) -> ResponseDraft {
     ResponseDraft::new(status).header(HeaderName::Server, &sbc.teams.product)
-}
-
-fn contact(binding: &Binding, now: Moment) -> String {
-    // Rounded up: a refresh that comes when it says is in time.
-    let left = binding.expires.since(now).as_millis().div_ceil(1000);
-    let mut text = format!("<{}>;expires={left}", binding.device.contact);
-    // Writing to a String can't fail.
-    if binding.device.q < 1000 {
-        let _ = write!(text, ";q=0.{:03}", binding.device.q);
-    }
-    if let Some(instance) = &binding.device.instance {
-        let _ = write!(text, ";+sip.instance=\"{}\"", instance.replace(['"', '\\'], ""));
-    }
-    if let Some(id) = binding.device.reg_id {
-        let _ = write!(text, ";reg-id={id}");
-    }
-    text
 }
 
 /// Whether the Request-URI names the realm (RFC 3261 §10.2: the domain of the location service).
@@ -512,16 +264,14 @@ fn is_for(message: &Message, realm: &str) -> bool {
     message.uri().is_some_and(|uri| uri.host().eq_ignore_ascii_case(realm))
 }
 
-fn user_of(uri: &str) -> Option<String> {
-    Uri::parse(uri).ok()?.user().map(str::to_owned)
+/// Whether these are bindings of a user that the file lists, or that a hook which is still asked has vouched for.
+fn is_user(config: &Config, aor: &Aor, bindings: &[Binding]) -> bool {
+    config.realm(&aor.realm).is_some_and(|(_, realm)| {
+        let vouched = || realm.hook.is_some() && bindings.iter().any(|binding| binding.voucher.is_some());
+        realm.user(&aor.user).is_some() || vouched()
+    })
 }
 
-fn is_user(config: &Config, aor: &Aor) -> bool {
-    config
-        .realm(&aor.realm)
-        .is_some_and(|(_, realm)| realm.user(&aor.user).is_some())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -43,6 +43,15 @@ impl Failures {
         }
     }
 
+    /// Nothing that `source` says is looked at for a while.
+    pub fn ban(&mut self, source: IpAddr, now: Moment) {
+        self.turn(now);
+        let [_, all] = self.keys(source, "");
+        if self.recent.len() < MOST_COUNTERS || self.recent.contains_key(&all) {
+            self.recent.insert(all, MOST_IN_ALL);
+        }
+    }
+
     fn turn(&mut self, now: Moment) {
         let gone = now.since(self.since);
         if gone >= WINDOW {

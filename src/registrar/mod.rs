@@ -7,19 +7,25 @@
 mod aor;
 mod binding;
 mod bindings;
+mod changing;
+mod crowd;
 mod door;
 mod failures;
 mod plan;
+mod proving;
 mod register;
 mod stored;
+mod vouching;
 
 pub use aor::Aor;
 pub use binding::{Binding, Device, is_caller_behind_nat};
 pub use bindings::{Bindings, Full};
-pub use door::{Registrar, RegistrarStatus, Reply, UserProof};
+pub use door::{Asked, Registrar, RegistrarStatus, Reply};
 pub use plan::{UserCall, device_name, plan, terms};
+pub use proving::UserProof;
 pub use register::{Register, Unfit, Wish};
 pub use stored::Clocks;
+pub use vouching::{Grant, Question, Verdict};
 
 #[cfg(test)]
 mod tests;

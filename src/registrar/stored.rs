@@ -4,6 +4,7 @@ use super::aor::Aor;
 use super::binding::{Binding, Device};
 use crate::config::Sbc;
 use crate::moment::Moment;
+use crate::route::Voucher;
 use crate::sip::{Transport, Uri};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -25,6 +26,8 @@ struct Stored {
     user_agent: Option<String>,
     /// Seconds since the Unix epoch.
     expires: u64,
+    #[serde(default)]
+    voucher: Option<Voucher>,
 }
 
 /// The process's clock beside the wall's.
@@ -71,6 +74,7 @@ pub fn encode(bindings: &[Binding], sbc: &Sbc, clocks: Clocks) -> Option<Vec<u8>
             cseq: binding.cseq,
             user_agent: binding.user_agent.clone(),
             expires: clocks.unix + binding.expires.since(clocks.now).as_secs(),
+            voucher: binding.voucher.clone(),
         })
     };
     let all: Vec<Stored> = bindings.iter().filter_map(stored).collect();
@@ -106,6 +110,7 @@ pub fn decode(key: &[u8], value: &[u8], sbc: &Sbc, clocks: Clocks) -> Option<(Ao
             cseq: stored.cseq,
             user_agent: stored.user_agent,
             expires: clocks.now + Duration::from_secs(left),
+            voucher: stored.voucher,
         })
     };
     let bindings: Vec<Binding> = all.into_iter().filter_map(live).collect();

@@ -1,5 +1,6 @@
 //! What routing needs to know of an INVITE.
 
+use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, CarrierId, E164, NumberRules, Tenant, TenantId, UserName};
 use crate::sip::message::{HeaderName, Message};
@@ -30,6 +31,9 @@ pub struct Facts {
     pub caller: Caller,
     /// Who the call was diverted by, the latest last.
     pub diversions: Vec<Diversion>,
+    /// Users in it whom a registration hook vouches for.
+    #[serde(default)]
+    pub vouched: Vouched,
 }
 
 /// Diversions that are read; what comes before them is forgotten.
@@ -45,19 +49,24 @@ impl Facts {
             host: uri.as_ref().map(|uri| uri.host().to_owned()).unwrap_or_default(),
             caller: Caller::read(invite, believe),
             diversions: diversions(invite),
+            vouched: Vouched::default(),
         }
     }
 
     /// The facts of a call from a user: what its device says of who calls counts for its display name and privacy alone,
-    /// and of diversions for nothing.
-    pub fn of_user(tenant: &Tenant, name: &UserName, invite: &Message) -> Facts {
+    /// and of diversions for nothing. `voucher`: what the tenant's registration hook says of a user that is not listed.
+    pub fn of_user(tenant: &Tenant, name: &UserName, voucher: Option<Voucher>, invite: &Message) -> Facts {
         let origin = Origin::User {
             tenant: tenant.id.clone(),
             name: name.clone(),
         };
         let mut facts = Facts::read(origin, invite, CallerHeader::From);
         let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
-        let number = user.and_then(|user| user.number).map(|number| number.to_string());
+        let number = match (user, &voucher) {
+            (None, Some(_)) => tenant.number_of(name),
+            (user, _) => user.and_then(|user| user.number),
+        };
+        let number = number.map(|number| number.to_string());
         facts.caller = Caller {
             number: number.unwrap_or_default(),
             asserted: None,
@@ -65,6 +74,7 @@ impl Facts {
             private: facts.caller.private,
         };
         facts.diversions.clear();
+        facts.vouched.caller = voucher;
         facts
     }
 }

@@ -5,10 +5,12 @@ use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emer
 use super::facts::Facts;
 use super::home_carrier;
 use super::refusal::Refusal;
-use super::to_application::{of_own_number, to_application};
+use super::to_application::{asked, of_own_number, to_application};
 use super::trace::Trace;
+use super::voucher::Steering;
 use crate::carrier;
-use crate::config::{Config, Destination, E164, OutsideCaller, Tenant, TenantId, User, UserName};
+use crate::config::{Config, Destination, E164, OutsideCaller, Realm, Tenant, TenantId, User, UserName};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(super) fn from_user(
@@ -19,11 +21,17 @@ pub(super) fn from_user(
 ) -> Result<Decision, Refusal> {
     let found = config.tenant(tenant).and_then(|tenant| {
         let realm = tenant.realm.as_ref()?;
-        Some((tenant, realm, realm.user(name.as_str())?))
+        let voucher = facts.vouched.caller.as_ref().filter(|_| realm.hook.is_some());
+        let user = match realm.user(name.as_str()) {
+            Some(listed) => Cow::Borrowed(listed),
+            None => Cow::Owned(voucher?.user(tenant, name)),
+        };
+        Some((tenant, realm, user))
     });
     // The configuration changed between the proof and the route.
     let (tenant, realm, user) =
         found.ok_or_else(|| Refusal::not_allowed(name.as_str(), "call: it is no user any more"))?;
+    let user: &User = &user;
     let address = format!("{name}@{}", realm.name);
     trace.step("user", &address, format!("registers with tenant '{}'", tenant.id));
     if is_emergency(config, &facts.dialled) {
@@ -32,9 +40,16 @@ pub(super) fn from_user(
         decision.shown_instead = substitute(tenant).filter(|_| user.number.is_none());
         return Ok(decision);
     }
+    if let Some(steering) = steering(facts, realm, name) {
+        let shown = substitute(tenant).filter(|_| user.number.is_none());
+        return steered(config, tenant, steering, &facts.dialled, (user.number, shown), trace);
+    }
     let here = facts.host.eq_ignore_ascii_case(realm.name.as_str());
     if let Some(colleague) = realm.user(&facts.dialled).filter(|_| here) {
         return to_user(tenant, user, &address, &colleague.name, trace);
+    }
+    if let Some(colleague) = vouched_callee(facts, realm).filter(|_| here) {
+        return to_user(tenant, user, &address, &colleague, trace);
     }
     let callee = read_callee(config, tenant, &facts.dialled, trace)
         .ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
@@ -68,6 +83,34 @@ pub(super) fn from_user(
         (_, Some(Destination::User(callee))) => to_user(tenant, user, &address, callee, trace),
         _ => to_phone(config, tenant, user, &address, callee, trace),
     }
+}
+
+/// What the registration hook wants to decide about the calls of a user that is not listed.
+fn steering<'f>(facts: &'f Facts, realm: &Realm, name: &UserName) -> Option<&'f Steering> {
+    let voucher = facts.vouched.caller.as_ref()?;
+    let vouched = realm.hook.is_some() && realm.user(name.as_str()).is_none();
+    voucher.steered_by.as_ref().filter(|_| vouched)
+}
+
+/// A colleague that the registration hook vouched for: the dialled name, whatever else it looks like.
+fn vouched_callee(facts: &Facts, realm: &Realm) -> Option<UserName> {
+    let vouched = facts.vouched.callee && realm.hook.is_some();
+    UserName::parse(&facts.dialled).ok().filter(|_| vouched)
+}
+
+fn steered(
+    config: &Config,
+    tenant: &Arc<Tenant>,
+    steering: &Steering,
+    dialled: &str,
+    numbers: (Option<E164>, Option<E164>),
+    trace: &mut Trace,
+) -> Result<Decision, Refusal> {
+    let application = steering
+        .application(&tenant.account)
+        .ok_or_else(|| Refusal::unavailable("the user's application is not there any more".into(), None))?;
+    let callee = read_callee(config, tenant, dialled, trace).unwrap_or_else(|| Callee::Code(dialled.to_owned()));
+    Ok(asked(tenant, &application, callee, numbers, trace))
 }
 
 fn to_user(
@@ -162,7 +205,7 @@ pub fn read_callee(config: &Config, tenant: &Tenant, dialled: &str, trace: &mut 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Caller, Origin, decide};
+    use super::super::{Caller, Origin, Vouched, Voucher, decide};
     use super::*;
 
     const SBC: &str = include_str!("../../config/sbc.toml");
@@ -216,6 +259,7 @@ may_call = []
             host: "sip.contoso.example".into(),
             caller: Caller::default(),
             diversions: Vec::new(),
+            vouched: Vouched::default(),
         };
         decide(config, &facts).0
     }
@@ -286,6 +330,86 @@ may_call = []
         assert_eq!(route("mallory", "bob").expect_err("no user").status, 403);
     }
 
+    /// A call of joe, whom the file does not list.
+    fn of_joe(dialled: &str, caller: Option<Voucher>, callee: bool) -> Result<Decision, Refusal> {
+        let hook = "realm = \"sip.contoso.example\"\nregistration_hook = \"https://app.contoso.example/who\"\n";
+        let users = USERS.replace("realm = \"sip.contoso.example\"\n", hook);
+        let number = "\n[[numbers]]\nnumber = \"+14255550151\"\nto = { user = \"joe@sip.contoso.example\" }\n";
+        let application = "\n[application.reception]\nhook = \"https://app.contoso.example/in\"\n";
+        let sbc = format!("{SBC}{LISTENER}");
+        let config = Config::from_toml_strs(&sbc, &[("contoso", &format!("{users}{number}{application}"))])
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let facts = Facts {
+            origin: Origin::User {
+                tenant: TenantId::parse("contoso").expect("an id"),
+                name: UserName::parse("joe").expect("a name"),
+            },
+            dialled: dialled.into(),
+            host: "sip.contoso.example".into(),
+            caller: Caller::default(),
+            diversions: Vec::new(),
+            vouched: Vouched { caller, callee },
+        };
+        decide(&config, &facts).0
+    }
+
+    #[test]
+    fn whom_the_hook_vouches_for_calls_and_is_called_like_a_listed_user() {
+        let of = |dialled, callee| of_joe(dialled, Some(Voucher::default()), callee);
+        let decision = of("+441632960001", false).expect("routed");
+        assert!(matches!(decision.target, Target::Carriers { .. }));
+        assert_eq!(
+            decision.caller,
+            Some(number("+14255550151")),
+            "the number that leads to it"
+        );
+        let target = |dialled, callee| of(dialled, callee).expect("routed").target;
+        assert!(matches!(target("alice", false), Target::User { name } if name.as_str() == "alice"));
+        assert!(matches!(target("1001", true), Target::User { name } if name.as_str() == "1001"));
+        assert!(
+            matches!(target("1001", false), Target::Carriers { .. }),
+            "nobody of that name"
+        );
+        assert_eq!(of_joe("alice", None, false).expect_err("no user").status, 403);
+    }
+
+    #[test]
+    fn what_the_hook_takes_away_is_refused_and_what_it_gives_to_an_application_goes_there() {
+        let alone = Voucher {
+            no_users: true,
+            ..Voucher::default()
+        };
+        assert_eq!(
+            of_joe("alice", Some(alone), false).expect_err("not allowed").status,
+            403
+        );
+        let steered = |steered_by| Voucher {
+            steered_by: Some(steered_by),
+            ..Voucher::default()
+        };
+        let hooks = steered(Steering::Hook {
+            call: "https://joe.example/in".into(),
+            status: None,
+        });
+        let target = |dialled: &str| of_joe(dialled, Some(hooks.clone()), false).expect("routed").target;
+        for dialled in ["alice", "+441632960001"] {
+            let Target::Application { application, callee } = target(dialled) else {
+                panic!("an application")
+            };
+            assert_eq!(application.hook.url.as_str(), "https://joe.example/in");
+            assert_eq!(callee.to_string(), dialled);
+        }
+        assert!(
+            matches!(target("911"), Target::Carriers { .. }),
+            "emergency numbers ask nobody"
+        );
+        let gone = Steering::Application(crate::config::Sid::derived("gone"));
+        assert_eq!(
+            of_joe("alice", Some(steered(gone)), false).expect_err("gone").status,
+            503
+        );
+    }
+
     #[test]
     fn carriers_and_teams_reach_a_user_by_number() {
         let config = config("");
@@ -302,6 +426,7 @@ may_call = []
                     ..Caller::default()
                 },
                 diversions: Vec::new(),
+                vouched: Vouched::default(),
             };
             let decision = decide(&config, &facts).0.expect("routed");
             assert_eq!(decision.target_text(), "alice@sip.contoso.example");

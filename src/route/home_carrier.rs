@@ -62,7 +62,7 @@ pub fn ways_out(config: &Config, tenant: &Tenant, callee: &Callee, trace: &mut T
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Caller, Facts, Origin, decide};
+    use super::super::{Caller, Facts, Origin, Vouched, decide};
     use super::*;
 
     const SBC: &str = r#"
@@ -123,6 +123,7 @@ gateways = [{ host = "192.0.2.99" }]
                 ..Caller::default()
             },
             diversions: Vec::new(),
+            vouched: Vouched::default(),
         };
         decide(&config(), &facts)
     }

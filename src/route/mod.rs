@@ -10,6 +10,7 @@ mod home_carrier;
 mod refusal;
 mod to_application;
 mod trace;
+mod voucher;
 
 pub use decide::{Callee, Decision, Target, decide, emergency_carriers, is_emergency};
 pub use facts::{Caller, Diversion, Facts, Origin};
@@ -17,6 +18,7 @@ pub use from_user::read_callee;
 pub use home_carrier::ways_out;
 pub use refusal::Refusal;
 pub use trace::{Trace, TraceStep};
+pub use voucher::{Steering, Vouched, Voucher};
 
 #[cfg(test)]
 mod tests;

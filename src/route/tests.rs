@@ -59,6 +59,7 @@ fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Deci
             ..Caller::default()
         },
         diversions: Vec::new(),
+        vouched: Vouched::default(),
     };
     decide(&config, &facts).0.map_err(|refusal| refusal.status)
 }

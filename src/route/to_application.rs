@@ -11,15 +11,26 @@ pub(super) fn to_application(
     tenant: &Arc<Tenant>,
     name: &ApplicationName,
     callee: Callee,
-    (caller, shown_instead): (Option<E164>, Option<E164>),
+    numbers: (Option<E164>, Option<E164>),
     trace: &mut Trace,
 ) -> Result<Decision, Refusal> {
     let application = tenant
         .account
         .application(name)
         .ok_or_else(|| Refusal::unavailable(format!("there is no application '{name}' any more"), None))?;
-    trace.step("application", name.as_str(), asked(application));
-    Ok(Decision {
+    Ok(asked(tenant, application, callee, numbers, trace))
+}
+
+/// The call goes to this application.
+pub(super) fn asked(
+    tenant: &Arc<Tenant>,
+    application: &Arc<Application>,
+    callee: Callee,
+    (caller, shown_instead): (Option<E164>, Option<E164>),
+    trace: &mut Trace,
+) -> Decision {
+    trace.step("application", application.name.as_str(), way_to(application));
+    Decision {
         tenant: tenant.clone(),
         target: Target::Application {
             application: application.clone(),
@@ -28,7 +39,7 @@ pub(super) fn to_application(
         caller,
         shown_instead,
         emergency: false,
-    })
+    }
 }
 
 /// The application that a call out of Teams, or of a user, for `callee` meets: that of the tenant's own number.
@@ -56,7 +67,7 @@ pub(super) fn of_call_out_of_teams<'c>(
 }
 
 /// How an application is asked, in words.
-fn asked(application: &Application) -> String {
+fn way_to(application: &Application) -> String {
     let hook = &application.hook;
     match application.is_connected() {
         true => format!("decides, connected to {}", hook.url),
@@ -66,7 +77,7 @@ fn asked(application: &Application) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Caller, Facts, Origin, decide};
+    use super::super::{Caller, Facts, Origin, Vouched, decide};
     use super::*;
     use crate::config::CarrierId;
 
@@ -130,6 +141,7 @@ hook = "wss://app.contoso.example/outgoing"
                 ..Caller::default()
             },
             diversions: Vec::new(),
+            vouched: Vouched::default(),
         };
         let (decision, trace) = decide(&config, &facts);
         let steps = trace

@@ -217,6 +217,8 @@ impl<E: Ears> WireTask<E> {
                 self.transactions.send_ack(&draft, hop, &sent_by);
             }
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
+            // Nothing here waits for what is not a message.
+            Command::Wake => {}
             Command::Spare(users) => self.transactions.spare(users),
         }
     }

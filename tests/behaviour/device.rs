@@ -143,7 +143,14 @@ impl Device {
         if method == "INVITE" {
             self.acknowledge(&request, &answer).await;
         }
-        let name = match answer.status() {
+        let request = self.proven(method, uri, to, more, body, &answer);
+        self.send(&request).await;
+        (self.answer().await, request)
+    }
+
+    /// The request again, with an answer to the challenge that it got.
+    pub fn proven(&mut self, method: &str, uri: &str, to: &str, more: &str, body: &str, challenge: &Message) -> String {
+        let name = match challenge.status() {
             Some(401) => HeaderName::WwwAuthenticate,
             _ => HeaderName::ProxyAuthenticate,
         };
@@ -152,14 +159,12 @@ impl Device {
             username: self.user.into(),
             password: self.password.into(),
         });
-        let value = client.answer(answer.headers(name), method, uri, "0a4f113b").unwrap();
+        let value = client.answer(challenge.headers(name), method, uri, "0a4f113b").unwrap();
         let header = match name {
             HeaderName::WwwAuthenticate => "Authorization",
             _ => "Proxy-Authorization",
         };
-        let request = self.request(method, uri, to, &format!("{header}: {value}\r\n{more}"), body);
-        self.send(&request).await;
-        (self.answer().await, request)
+        self.request(method, uri, to, &format!("{header}: {value}\r\n{more}"), body)
     }
 
     /// The ACK of a refusal: it is part of the INVITE's transaction.

@@ -4,7 +4,7 @@ use super::ExplainArgs;
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
 use crate::registrar::Aor;
-use crate::route::{Facts, Origin};
+use crate::route::{Facts, Origin, Voucher};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, RequestDraft};
 use std::sync::Arc;
@@ -58,11 +58,17 @@ fn known(nearest: &Option<String>, names: &[String]) -> String {
 impl Question {
     /// Reads the arguments; says what it had to guess.
     pub fn read(args: &ExplainArgs, config: &Config) -> Result<Question, QuestionError> {
-        if let Some((tenant, name)) = user(args, config) {
+        if let Some((tenant, name, voucher)) = user(args, config) {
             let realm = tenant.realm.as_ref().map_or(SOMEWHERE, |realm| realm.name.as_str());
+            let assumed = voucher.is_some().then(|| {
+                format!(
+                    "the registration hook of tenant '{}' vouches for user '{name}'",
+                    tenant.id
+                )
+            });
             return Ok(Question {
-                facts: Facts::of_user(tenant, &name, &invite(args, realm)?),
-                assumed: None,
+                facts: Facts::of_user(tenant, &name, voucher, &invite(args, realm)?),
+                assumed,
             });
         }
         let (origin, host, believe, assumed) = match (&args.carrier, &args.tenant) {
@@ -81,14 +87,21 @@ impl Question {
     }
 }
 
-/// A registered user that calls: an address in a realm says so by itself.
-fn user<'a>(args: &ExplainArgs, config: &'a Config) -> Option<(&'a Tenant, UserName)> {
+/// A registered user that calls: an address in a realm says so by itself. What a hook would say of one that is not listed
+/// is taken for a plain yes.
+fn user<'a>(args: &ExplainArgs, config: &'a Config) -> Option<(&'a Tenant, UserName, Option<Voucher>)> {
     if args.carrier.is_some() || args.tenant.is_some() {
         return None;
     }
     let aor = Aor::parse(&args.from)?;
     let (tenant, realm) = config.realm(&aor.realm)?;
-    Some((tenant, realm.user(&aor.user)?.name.clone()))
+    match realm.user(&aor.user) {
+        Some(listed) => Some((tenant, listed.name.clone(), None)),
+        None => {
+            realm.hook.as_ref()?;
+            Some((tenant, UserName::parse(&aor.user).ok()?, Some(Voucher::default())))
+        }
+    }
 }
 
 type Guess = (Origin, String, CallerHeader, Option<String>);

@@ -137,6 +137,12 @@ fn hook(raw: &At<RawHook>, reader: &mut Reader<'_>) -> Option<Hook> {
     }
 }
 
+/// A hook that is asked by HTTP alone; `why` finishes "this hook can't be a WebSocket: …".
+pub fn http_hook(raw: &At<RawHook>, why: &str, reader: &mut Reader<'_>) -> Option<Hook> {
+    let hook = hook(raw, reader)?;
+    of_http(hook, raw, why, reader)
+}
+
 /// The message has no text of its own: a password may stand in it.
 fn url(text: &str, place: Range<usize>, reader: &mut Reader<'_>) -> Option<HookUrl> {
     let parsed = HookUrl::parse(text);

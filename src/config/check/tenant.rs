@@ -189,7 +189,8 @@ fn registered_user(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_
         .iter()
         .map(|user| user.value().name.value().as_str())
         .collect();
-    if !names.contains(&name) {
+    // Whom a hook knows shows when they register.
+    if !names.contains(&name) && tenant.registration_hook.is_none() {
         let mistake = Mistake::at(reader.source, text.span(), format!("there is no user {name:?}"));
         let mistake = mistake.near(name, names.iter().copied());
         reader
@@ -197,7 +198,9 @@ fn registered_user(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_
             .push(mistake.expected("the name of one of the [[users]]"));
         return None;
     }
-    UserName::parse(name).ok()
+    UserName::parse(name)
+        .map_err(|Invalid(expected)| reader.fault_expecting(text.span(), "this is no name of a user", expected))
+        .ok()
 }
 
 fn outside_caller(

@@ -1,11 +1,12 @@
 //! `[registrar]` of the machine, `realm` and `[[users]]` of a tenant.
 
+use super::application;
 use super::reader::Reader;
 use crate::config::checked::{Reach, Realm, RegistrarSettings, User, UserSecret};
 use crate::config::mistake::Mistake;
 use crate::config::names::{HostName, Invalid, Secret, UserName};
 use crate::config::number::{E164, NumberSpan};
-use crate::config::raw::{At, RawReach, RawRegistrar, RawTenant, RawUser, SecretText};
+use crate::config::raw::{At, RawAlgorithm, RawReach, RawRegistrar, RawTenant, RawUser, SecretText};
 use crate::sip::digest::Algorithm;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -65,9 +66,13 @@ pub fn realm(
     reader: &mut Reader<'_>,
 ) -> Option<Option<Realm>> {
     let Some(text) = &raw.realm else {
+        let expected = "realm = \"sip.contoso.example\", a name of the tenant's own that its devices register with";
         if let Some(user) = raw.users.first() {
-            let expected = "realm = \"sip.contoso.example\", a name of the tenant's own that its devices register with";
             reader.fault_expecting(user.span(), "users without a realm", expected);
+            return None;
+        }
+        if let Some(hook) = &raw.registration_hook {
+            reader.fault_expecting(hook.span(), "`registration_hook` without a realm", expected);
             return None;
         }
         return Some(None);
@@ -102,13 +107,53 @@ pub fn realm(
         }
     }
     let name = name.filter(|_| complete && listened != Some(false))?;
+    let hook = match &raw.registration_hook {
+        Some(hook) => Some(application::http_hook(
+            hook,
+            "it is asked one question at a time",
+            reader,
+        )?),
+        None => None,
+    };
     let algorithms = common_algorithms(raw, &users, reader)?;
+    let algorithms = offered(raw, algorithms, reader)?;
     users.sort_by(|a, b| a.name.cmp(&b.name));
     Some(Some(Realm {
         name,
         users,
         algorithms,
+        hook,
     }))
+}
+
+/// What challenges offer in the end: where a hook is asked, what it can check too.
+fn offered(raw: &RawTenant, mut common: Vec<Algorithm>, reader: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
+    let Some(hook) = &raw.registration_hook else {
+        if let Some(list) = &raw.registration_algorithms {
+            let expected = "`registration_hook` too; without it the users' hashes say what is offered";
+            reader.fault_expecting(list.span(), "`registration_algorithms` without a hook", expected);
+            return None;
+        }
+        return Some(common);
+    };
+    let checked = |algorithm: RawAlgorithm| match &raw.registration_algorithms {
+        Some(list) => list.value().iter().any(|item| *item.value() == algorithm),
+        None => algorithm == RawAlgorithm::Md5,
+    };
+    common.retain(|algorithm| match algorithm {
+        Algorithm::Sha256 | Algorithm::Sha256Sess => checked(RawAlgorithm::Sha256),
+        Algorithm::Md5 | Algorithm::Md5Sess => checked(RawAlgorithm::Md5),
+    });
+    if common.is_empty() {
+        let place = raw.registration_algorithms.as_ref().map_or(hook.span(), At::span);
+        reader.fault_expecting(
+            place,
+            "the hook can check nothing that all users have a hash for, and a challenge is the same for everybody",
+            "`ha1_md5` for every user, or `ha1_sha256` and registration_algorithms = [\"SHA-256\"]",
+        );
+        return None;
+    }
+    Some(common)
 }
 
 /// A challenge is the same for everybody, or it would tell who exists: it offers what all users can answer.

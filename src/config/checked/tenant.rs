@@ -30,6 +30,13 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// The first number by itself that leads to the user `name`.
+    pub fn number_of(&self, name: &UserName) -> Option<E164> {
+        let leads = |entry: &&NumberEntry| matches!(&entry.to, Destination::User(user) if user == name);
+        let single = self.numbers.iter().filter(|entry| entry.span.count() == 1);
+        single.filter(leads).map(|entry| entry.span.first()).next()
+    }
+
     /// Whether `number` is one of the tenant's.
     pub fn owns(&self, number: E164) -> bool {
         self.numbers.iter().any(|entry| entry.span.contains(number))

@@ -1,5 +1,6 @@
 //! Users that register: the registrar's settings and a tenant's realm.
 
+use super::Hook;
 use crate::config::names::{HostName, Secret, UserName};
 use crate::config::number::E164;
 use crate::sip::digest::{Algorithm, Password};
@@ -31,6 +32,8 @@ pub struct Realm {
     pub users: Vec<User>,
     /// What challenges offer, the strongest first: what every user's password is known for.
     pub algorithms: Vec<Algorithm>,
+    /// Asked about users that are not listed. Always of HTTP.
+    pub hook: Option<Hook>,
 }
 
 impl Realm {

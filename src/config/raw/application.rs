@@ -35,14 +35,10 @@ pub struct RawApplication {
 impl RawApplication {
     /// Whether something of it stands in the environment or in other files.
     pub fn reads_elsewhere(&self) -> bool {
-        let elsewhere = |hook: &At<RawHook>| match hook.value() {
-            RawHook::Text(_) => false,
-            RawHook::Table(table) => table.password_env.is_some() || table.password_file.is_some(),
-        };
         let hooks = [Some(&self.hook), self.call_status_hook.as_ref(), self.fallback.as_ref()];
         self.webhook_secret_env.is_some()
             || self.webhook_secret_file.is_some()
-            || hooks.into_iter().flatten().any(elsewhere)
+            || hooks.into_iter().flatten().any(|hook| hook.value().reads_elsewhere())
     }
 }
 
@@ -51,6 +47,16 @@ impl RawApplication {
 pub enum RawHook {
     Text(String),
     Table(RawHookTable),
+}
+
+impl RawHook {
+    /// Whether its password stands in the environment or in another file.
+    pub fn reads_elsewhere(&self) -> bool {
+        match self {
+            RawHook::Text(_) => false,
+            RawHook::Table(table) => table.password_env.is_some() || table.password_file.is_some(),
+        }
+    }
 }
 
 /// A hook with more than its URL.

@@ -22,5 +22,5 @@ pub use machine::{
     RawLogFormat, RawLogLevel, RawMedia, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport, RawUnknownSource,
 };
 pub use tenant::{RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
-pub use users::{RawReach, RawRegistrar, RawUser};
+pub use users::{RawAlgorithm, RawReach, RawRegistrar, RawUser};
 pub use value::{At, DurationText, SecretText, SizeText};

@@ -1,6 +1,6 @@
 //! `tenants/<name>.toml` as typed.
 
-use super::{At, RawApplication, RawLimits, RawToken, RawUser, SecretText};
+use super::{At, RawAlgorithm, RawApplication, RawHook, RawLimits, RawToken, RawUser, SecretText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,6 +24,12 @@ pub struct RawTenant {
     /// Users that register here, beside those in Teams.
     #[serde(default)]
     pub users: Vec<At<RawUser>>,
+    /// A server of yours that knows users whom `users` does not list: asked whenever one registers, or calls. A URL of
+    /// http or https, or a table.
+    pub registration_hook: Option<At<RawHook>>,
+    /// What that server can check: challenges offer it, as far as all of `users` have a hash for it. Without it: `MD5`,
+    /// which is all that servers written for jambonz compute.
+    pub registration_algorithms: Option<At<Vec<At<RawAlgorithm>>>>,
     /// Carriers for calls out of Teams, tried in this order.
     pub carriers: At<Vec<At<String>>>,
     /// Applications, by name: servers of yours that are asked what to do with a call.
@@ -66,6 +72,10 @@ impl RawTenant {
     pub fn reads_elsewhere(&self) -> bool {
         self.webhook_secret_env.is_some()
             || self.webhook_secret_file.is_some()
+            || self
+                .registration_hook
+                .as_ref()
+                .is_some_and(|hook| hook.value().reads_elsewhere())
             || self
                 .application
                 .values()

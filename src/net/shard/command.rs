@@ -32,6 +32,8 @@ pub enum Command {
     Ack { draft: RequestDraft, hop: Hop },
     /// While `Some`, a share of the new INVITEs is refused statelessly.
     ShedNewCalls(Option<Shed>),
+    /// The transaction user has news of its own ([`TransactionUser::woken`](super::TransactionUser::woken)).
+    Wake,
     /// From now on these user parts are never shed: emergency numbers, as dialled.
     Spare(Arc<HashSet<String>>),
 }

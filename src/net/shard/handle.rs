@@ -82,6 +82,11 @@ impl SignallingHandle {
         Ok(())
     }
 
+    /// Wakes the transaction user of the shard that a request came to.
+    pub async fn wake(&self, id: ServerTransactionId) -> Result<(), Stopped> {
+        self.send(usize::from(id.shard()), Command::Wake).await
+    }
+
     fn of_token(&self, token: u64) -> usize {
         let count = self.shards.len().max(1) as u64;
         usize::try_from(token % count).unwrap_or(0)

@@ -42,6 +42,9 @@ pub trait TransactionUser: Send + 'static {
 
     /// No ACK came for our 2xx, which had this To-tag, within 64*T1: end the call (RFC 3261 §13.3.1.4).
     fn ack_timeout(&mut self, id: ServerTransactionId, to_tag: &str, commands: &mut Vec<Command>);
+
+    /// [`SignallingHandle::wake`] was called: something that the user waits for outside of the shard has come.
+    fn woken(&mut self, commands: &mut Vec<Command>);
 }
 
 #[cfg(test)]

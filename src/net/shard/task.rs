@@ -131,6 +131,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 Some(sent_by) => self.transactions.send_ack(&draft, hop, &sent_by),
                 None => self.counters.sends_failed.add(),
             },
+            Command::Wake => self.ask(|user| user.woken(commands)),
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             Command::Spare(users) => self.transactions.spare(users),
         }

@@ -22,12 +22,14 @@ enum Told {
     Failed(u64, Cause),
     Terminated(u64),
     AckTimeout,
+    Held(ServerTransactionId),
 }
 
-/// Answers OPTIONS with 200 and INVITE with 180; panics at MESSAGE; tells the test everything.
+/// Answers OPTIONS with 200 and INVITE with 180, SUBSCRIBE once it is woken; panics at MESSAGE; tells the test everything.
 struct Recorder {
     told: mpsc::UnboundedSender<Told>,
     invite: Option<ServerTransactionId>,
+    held: Option<ServerTransactionId>,
     answer: u16,
 }
 
@@ -51,6 +53,10 @@ impl TransactionUser for Recorder {
         self.tell(Told::Request(method.clone()));
         match method.as_str() {
             "MESSAGE" => panic!("a defect of the user"),
+            "SUBSCRIBE" => {
+                self.held = Some(id);
+                self.tell(Told::Held(id));
+            }
             "INVITE" => {
                 self.invite = Some(id);
                 commands.push(respond(id, 180));
@@ -80,6 +86,10 @@ impl TransactionUser for Recorder {
 
     fn terminated(&mut self, token: u64, _: &mut Vec<Command>) {
         self.tell(Told::Terminated(token));
+    }
+
+    fn woken(&mut self, commands: &mut Vec<Command>) {
+        commands.extend(self.held.take().map(|id| respond(id, 202)));
     }
 
     fn ack_timeout(&mut self, _: ServerTransactionId, _: &str, _: &mut Vec<Command>) {
@@ -124,6 +134,7 @@ impl Node {
         let user = |_, _: &SignallingHandle, _: &Transports| Recorder {
             told: sender.clone(),
             invite: None,
+            held: None,
             answer,
         };
         Node {
@@ -253,6 +264,20 @@ async fn a_request_fails_by_transport_or_by_time() {
     elsewhere.listener = crate::sip::ListenerId(9);
     let token = caller.request(Method::Options, elsewhere).await;
     assert_eq!(caller.told().await, Told::Failed(token, Cause::Transport));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_answered_once_its_shard_is_woken() {
+    let (mut asker, mut slow) = (Node::start(udp()), Node::start(udp()));
+    let token = asker
+        .request(Method::Subscribe, hop(Transport::Udp, slow.address()))
+        .await;
+    assert_eq!(slow.told().await, Told::Request("SUBSCRIBE".into()));
+    let Told::Held(id) = slow.told().await else {
+        panic!("it is held")
+    };
+    slow.signalling.handle().wake(id).await.unwrap();
+    assert_eq!(asker.told().await, Told::Response(token, 202));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One line for each thing that happened.
 
 use super::throttle::Throttle;
-use super::{calls, transports};
+use super::{calls, transports, users};
 use crate::config::{Config, Reload};
 use crate::guard::Turn;
 use crate::observe::{Happening, Observer, mask_number, mask_numbers_in, printable};
@@ -27,6 +27,7 @@ pub(super) struct Throttles {
     pub unparsable: Throttle,
     pub accepts: Throttle,
     pub overflows: Throttle,
+    pub hooks: Throttle,
 }
 
 impl LogLines {
@@ -108,6 +109,14 @@ impl Observer for LogLines {
                 refusal,
                 trace,
             } => calls::refused(self, *source, dialled, refusal, trace),
+            Happening::HookAsked {
+                tenant,
+                user,
+                source,
+                method,
+                verdict,
+                took,
+            } => users::hook_asked(self, (tenant, user), *source, method, (verdict, *took)),
             Happening::Net(event) => transports::event(self, event),
             Happening::Reloaded { outcome } => self.reloaded(outcome),
             Happening::Certificates { listener, reload } => {

@@ -82,6 +82,7 @@ impl Observer for Metrics {
             Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
             Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
             Happening::CallBegan { .. }
+            | Happening::HookAsked { .. }
             | Happening::Message(_)
             | Happening::Net(_)
             | Happening::Reloaded { .. }

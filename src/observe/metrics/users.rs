@@ -31,6 +31,24 @@ pub(super) fn users(status: &RegistrarStatus, scrape: &mut Scrape) {
         [],
         [([], status.evicted)],
     );
+    scrape.gauge(
+        "portcullis_registration_hooks_asking",
+        "Questions to registration hooks that are under way.",
+        [],
+        [([], status.asking as f64)],
+    );
+    let outcomes = [
+        ("granted", status.asked.granted),
+        ("denied", status.asked.denied),
+        ("failed", status.asked.failed),
+        ("crowded", status.asked.crowded),
+    ];
+    scrape.counter(
+        "portcullis_registration_hooks_total",
+        "What registration hooks said of users, or why they were not asked.",
+        ["outcome"],
+        outcomes.map(|(outcome, count)| ([outcome.to_owned()], count)),
+    );
     let Some(store) = status.store else { return };
     scrape.gauge(
         "portcullis_store_waiting",

@@ -4,6 +4,7 @@ mod attacks;
 mod kept;
 mod planning;
 mod registering;
+mod vouching;
 
 use super::*;
 use crate::config::Config;
@@ -61,6 +62,11 @@ bind = "192.0.2.10:5060"
 
 /// `users`: `[[users]]` tables beside alice, whose password is `wonderland`, and bob, whose is `builder`.
 pub fn config_with(users: &str) -> Config {
+    config_of("", users)
+}
+
+/// The same with further keys of the tenant.
+pub fn config_of(keys: &str, users: &str) -> Config {
     let user = |name: &str, password: &str| {
         let hash = |algorithm: Algorithm| algorithm.hashed_secret(name, REALM, password);
         format!(
@@ -70,7 +76,7 @@ pub fn config_with(users: &str) -> Config {
         )
     };
     let tenant = format!(
-        "domains = [\"contoso.example\"]\nlabel = \"contoso\"\nrealm = \"{REALM}\"\ncarriers = [\"north\"]\n\
+        "domains = [\"contoso.example\"]\nlabel = \"contoso\"\nrealm = \"{REALM}\"\ncarriers = [\"north\"]\n{keys}\n\
          [[numbers]]\nnumber = \"+14255550100\"\nto = {{ user = \"alice@{REALM}\" }}\n{}number = \"+14255550100\"\n{}{users}",
         user("alice", "wonderland"),
         user("bob", "builder"),
@@ -183,7 +189,7 @@ pub fn registrar() -> Registrar {
 pub fn draft(reply: Reply) -> ResponseDraft {
     match reply {
         Reply::Answer(draft) | Reply::Forgotten(draft) => draft,
-        Reply::Foreign => panic!("a realm of ours"),
+        other => panic!("no answer: {other:?}"),
     }
 }
 

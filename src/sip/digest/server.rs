@@ -192,6 +192,13 @@ impl DigestServer {
         self.spend(claim, now)
     }
 
+    /// Whether a claim could still be spent: what proves it may take a while, and is not asked in vain.
+    pub fn is_fresh(&self, claim: &Claim) -> bool {
+        let halves = [&self.used.recent, &self.used.older];
+        let highest = halves.into_iter().filter_map(|half| half.get(&claim.key)).max();
+        highest.is_none_or(|highest| claim.count > *highest)
+    }
+
     /// Notes that a claim was right; the error says that it was made before.
     pub fn spend(&mut self, claim: &Claim, now: Moment) -> Result<(), Unproven> {
         self.used.note(claim.key, claim.count, now)
