@@ -235,6 +235,16 @@ to = {{ carrier = "callee" }}
         )
 
 
+def compile_tools(lab):
+    """The generators that are written in C, in the lab's folder."""
+    for name, libraries in [("rtpgen", ["-lcrypto", "-lpthread"]), ("udpfloor", [])]:
+        command = ["gcc", "-O2", "-o", lab.path(name), os.path.join(HERE, f"{name}.c"), *libraries]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            packages = ["apt-get", "-qy", "--no-install-recommends", "install", "libssl-dev", "libc6-dev"]
+            subprocess.run(packages, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(command, check=True)
+
+
 def release_binary():
     """The release binary: PORTCULLIS_BINARY, or the one that cargo builds now."""
     given = os.environ.get("PORTCULLIS_BINARY")
