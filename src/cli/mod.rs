@@ -12,6 +12,7 @@ pub mod man;
 pub mod run;
 pub mod schema;
 pub mod sim;
+pub mod teams;
 pub mod token;
 pub mod user;
 
@@ -81,6 +82,12 @@ const CERTS_EXAMPLES: &str = "\
 Examples:
   portcullis certs dev --out certs --name sbc1.example.net
   portcullis certs dev --out certs --name sbc1.example.net --name trunk.example.net --days 7";
+
+const TEAMS_EXAMPLES: &str = "\
+Examples:
+  portcullis teams dns contoso                  records for the zone of the trunk names
+  portcullis teams powershell contoso > pair.ps1
+  portcullis teams dns contoso --json | jq -r '.[] | select(.value == null) | .name'";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -152,6 +159,13 @@ enum Command {
     #[command(after_long_help = CERTS_EXAMPLES)]
     Certs(certs::CertsArgs),
 
+    /// Say what to do in DNS and in Microsoft 365 for a tenant
+    ///
+    /// Reads the configuration and prints DNS records, or commands of Microsoft's Teams PowerShell module, with the names, ports
+    /// and numbers of the tenant filled in. Nothing is changed anywhere.
+    #[command(after_long_help = TEAMS_EXAMPLES)]
+    Teams(teams::TeamsArgs),
+
     /// Make a token of the REST interface
     ///
     /// The token is printed once, on standard error, and kept nowhere; the [[tokens]] entry for the tenant's file, on standard
@@ -184,6 +198,7 @@ pub fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Teams(args) => teams::run(&args),
         Command::Token(args) => token::run(&args),
         Command::User(args) => user::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -3,6 +3,7 @@
 //! In: configuration, a routed call, the health of the hubs. Out: planned hops. What Teams forbids (an IP address in
 //! Contact, plain RTP, Replaces, `Require: 100rel`) has no place in what is built here.
 
+pub mod onboarding;
 mod plan;
 mod reason;
 

@@ -1,0 +1,38 @@
+//! What a tenant's administrators do outside this node before Teams calls reach it: DNS records, and the commands of
+//! Microsoft's PowerShell module.
+//!
+//! In: a configuration and one of its tenants. Out: text to paste. Nothing is looked up, and nothing is changed anywhere.
+
+mod powershell;
+mod records;
+
+#[cfg(test)]
+mod tests;
+
+pub use powershell::powershell;
+pub use records::{Record, RecordKind, records, zone};
+
+use crate::config::{Config, Tenant};
+
+/// How a tenant's trunk comes to be (facts of hosting: TEAMS-024, TEAMS-107).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trunk {
+    /// The tenant is the one of the base name: its trunk is paired in its own Microsoft tenant.
+    Base,
+    /// A subdomain of the base name: it inherits everything from the trunk in the carrier's Microsoft tenant.
+    Derived,
+    /// A name of its own: paired in the customer's Microsoft tenant, and asked by OPTIONS of its own.
+    Own,
+}
+
+impl Trunk {
+    fn of(config: &Config, tenant: &Tenant) -> Trunk {
+        let base = config.sbc.teams.base.as_str();
+        let name = tenant.fqdn.as_str();
+        match name.strip_suffix(base).map(|label| label.strip_suffix('.')) {
+            Some(None) if name == base => Trunk::Base,
+            Some(Some(label)) if !label.contains('.') => Trunk::Derived,
+            _ => Trunk::Own,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Golden texts over the example configuration: `tests/data/onboarding/`.
+//!
+//! `PORTCULLIS_UPDATE=1 cargo test onboarding` writes them anew.
+
+use super::*;
+use crate::config::Config;
+use std::path::Path;
+
+const SBC: &str = include_str!("../../../config/sbc.toml");
+
+fn config(tenant: &str) -> Config {
+    Config::from_toml_strs(SBC, &[("contoso", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn golden(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/onboarding")
+        .join(name);
+    if std::env::var_os("PORTCULLIS_UPDATE").is_some() {
+        std::fs::write(&path, found).expect("write");
+    }
+    let stored = std::fs::read_to_string(&path).expect("a golden file");
+    assert_eq!(stored, found, "{}", path.display());
+}
+
+fn both(name: &str, tenant: &str) {
+    let config = config(tenant);
+    let [tenant] = &*config.tenants else {
+        panic!("one tenant")
+    };
+    golden(&format!("{name}.ps1"), &powershell(&config, tenant));
+    golden(&format!("{name}.zone"), &zone(&records(&config, tenant)));
+}
+
+#[test]
+fn a_derived_trunk_is_paired_with_the_carrier_and_routed_by_the_customer() {
+    both("derived", include_str!("../../../config/tenants/contoso.toml"));
+}
+
+#[test]
+fn a_trunk_of_its_own_is_paired_by_the_customer() {
+    let tenant = r#"
+fqdn = "sbc.contoso.example"
+domains = ["contoso.example"]
+carriers = ["north"]
+[limits]
+calls = 40
+[[numbers]]
+range = "+14255550100-+14255550102"
+to = "teams"
+[[numbers]]
+range = "+14255551000-+14255551999"
+to = "teams"
+[[numbers]]
+number = "+14255550199"
+to = { carrier = "north" }
+"#;
+    both("own", tenant);
+}
