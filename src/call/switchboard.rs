@@ -73,14 +73,12 @@ impl Switchboard {
             _ => self.sender(&config, message, flow),
         };
         if let Sender::Unproven { realm, why } = &sender {
-            commands.push(respond(id, self.challenge(&config, realm, *why)));
+            let draft = Some(self.challenge(&config, realm, *why));
+            commands.push(Command::Refuse { id, draft });
             return;
         }
         if matches!(sender, Sender::Unknown) {
-            // Silence is kept before parsing, by address; what gets here is told plainly.
-            if config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable() {
-                commands.push(respond(id, self.plain(&config, 403)));
-            }
+            commands.push(self.turn_away(id, &config, flow));
             return;
         }
         self.serve(id, message, flow, &config, &sender, commands);
@@ -115,6 +113,13 @@ impl Switchboard {
                 self.plain(config, 405).header(HeaderName::Allow, allowed(sender)),
             )),
         }
+    }
+
+    /// Whoever has proven nothing leaves nothing behind. Silence teaches scanners nothing; on a stream they would only wait.
+    pub(super) fn turn_away(&self, id: ServerTransactionId, config: &Config, flow: &Flow) -> Command {
+        let told = config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable();
+        let draft = told.then(|| self.plain(config, 403));
+        Command::Refuse { id, draft }
     }
 
     pub(super) fn plain(&self, config: &Config, status: u16) -> ResponseDraft {
@@ -401,8 +406,13 @@ impl TransactionUser for Switchboard {
             self.outside_dialog(id, &message, &flow, commands);
             return;
         };
+        // No dialog, no proof of who asks: nothing may stay behind of it.
+        let unknown = Command::Refuse {
+            id,
+            draft: Some(ResponseDraft::new(481)),
+        };
         let Some(call) = CallId::from_tag(tag) else {
-            commands.push(respond(id, ResponseDraft::new(481)));
+            commands.push(unknown);
             return;
         };
         match self.deliver(
@@ -414,7 +424,7 @@ impl TransactionUser for Switchboard {
             },
         ) {
             Ok(()) => {}
-            Err(Undelivered::Unknown) => commands.push(respond(id, ResponseDraft::new(481))),
+            Err(Undelivered::Unknown) => commands.push(unknown),
             Err(Undelivered::Full) => {
                 commands.push(respond(id, ResponseDraft::new(500).header(HeaderName::RetryAfter, "2")))
             }

@@ -2,7 +2,7 @@
 
 use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
-use crate::config::{Config, Tenant, UnknownSource, UserName};
+use crate::config::{Config, Tenant, UserName};
 use crate::dial::allow;
 use crate::net::shard::Command;
 use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
@@ -45,12 +45,7 @@ impl Switchboard {
             }
             Reply::Answer(draft) => respond(id, draft),
             Reply::Forgotten(draft) => Command::Refuse { id, draft: Some(draft) },
-            // Silence teaches scanners nothing; on a stream they would only wait.
-            Reply::Foreign => {
-                let told = config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable();
-                let draft = told.then(|| self.plain(config, 403));
-                Command::Refuse { id, draft }
-            }
+            Reply::Foreign => self.turn_away(id, config, flow),
         });
         None
     }

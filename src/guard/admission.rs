@@ -70,6 +70,8 @@ impl Rates {
 enum Door {
     /// Everybody: unknown sources are to be told 403, or a carrier is known by its password alone.
     Open,
+    /// Everybody, for the answers of gateways that have only a name come from anywhere; who is not known is told nothing.
+    Quiet,
     /// Everybody, at a rate: users are known by their password alone.
     Users { per_source: u32 },
     /// These only; others get no answer, before parsing and before TLS (TEAMS-113).
@@ -103,11 +105,18 @@ impl Admission for AdmissionTable {
         };
         match table.doors.get(usize::from(listener.0)) {
             Some(Door::Only(networks)) => is_in(networks),
-            Some(Door::Open) if is_in(&table.known) => true,
-            Some(Door::Open) => within(table.per_source),
+            Some(Door::Open | Door::Quiet) if is_in(&table.known) => true,
+            Some(Door::Open | Door::Quiet) => within(table.per_source),
             Some(Door::Users { per_source }) => within(*per_source),
             None => false,
         }
+    }
+
+    fn may_be_told(&self, listener: ListenerId, remote: SocketAddr) -> bool {
+        let table = self.by_listener.load();
+        let address = remote.ip().to_canonical();
+        table.doors.get(usize::from(listener.0)) != Some(&Door::Quiet)
+            || table.known.iter().any(|network| network.contains(address))
     }
 }
 
@@ -148,8 +157,11 @@ fn doors(config: &Config) -> Vec<Door> {
             // Answers of a gateway that only has a name come from addresses that are not known here.
             let named =
                 listener.transport == Transport::Udp && gateways.iter().any(|host| matches!(host, Host::Name(_)));
-            if named || sbc.guard.unknown_source == UnknownSource::Forbid || carriers.clone().any(by_password) {
+            if sbc.guard.unknown_source == UnknownSource::Forbid || carriers.clone().any(by_password) {
                 return Door::Open;
+            }
+            if named {
+                return Door::Quiet;
             }
             let addresses = gateways.iter().filter_map(|host| match host {
                 Host::Address(address) => Network::parse(&address.to_string()).ok(),

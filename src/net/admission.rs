@@ -8,6 +8,13 @@ use std::net::SocketAddr;
 pub trait Admission: Send + Sync + 'static {
     /// True when `remote` may speak to `listener` now.
     fn admit(&self, listener: ListenerId, remote: SocketAddr) -> bool;
+
+    /// False where `remote` may be heard, but is told nothing for which no transaction stands: neither that its request is
+    /// broken nor that it is refused.
+    fn may_be_told(&self, listener: ListenerId, remote: SocketAddr) -> bool {
+        let _ = (listener, remote);
+        true
+    }
 }
 
 /// Admits everybody: until the tables are published.

@@ -13,7 +13,7 @@ use super::pool::{Pool, PoolSettings};
 use super::tasks::Tasks;
 use super::tls::{ClientCertificates, TrustRoots};
 use crate::sip::transaction::SendTo;
-use crate::sip::{ConnectionId, Hop, ListenerId, Transport};
+use crate::sip::{ConnectionId, Flow, Hop, ListenerId, Transport};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -122,6 +122,11 @@ impl Transports {
                 (Err(_), None) => Err(NotSent),
             },
         }
+    }
+
+    /// Whether the other end of a flow is told of refusals for which no transaction stands.
+    pub fn may_be_told(&self, flow: &Flow) -> bool {
+        self.context.admission.may_be_told(flow.listener, flow.remote)
     }
 
     /// Replaces whom a TLS listener believes: new handshakes follow it, connections that we opened are renewed, those

@@ -1,7 +1,7 @@
 //! The simulators' own SIP wire: transports and one transaction table in one task.
 //!
-//! Not the shards that portcullis runs on: a peer must be able to stay silent where a shard answers 100 at once, to
-//! write header names as Teams does, and to never acknowledge.
+//! Not the shards that portcullis runs on: a peer must be able to leave a message unheard, to write header names as Teams
+//! does, and to never acknowledge.
 
 use crate::net::shard::Command;
 use crate::net::{
@@ -11,7 +11,7 @@ use crate::net::{
 use crate::sip::transaction::{
     Cause, ClientTransactionId, Limits, Output, SendTo, Settings, Shard, Timers, TransactionId, Transactions,
 };
-use crate::sip::{ConnectionId, Flow, Message};
+use crate::sip::{ConnectionId, Flow, Message, Method};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -185,6 +185,13 @@ impl<E: Ears> WireTask<E> {
                         self.tokens.remove(&token);
                         self.ears.hears(Output::Terminated { id, token }, commands);
                     }
+                    Output::Request { id, message, flow } => {
+                        let is_invite = message.method() == Some(&Method::Invite);
+                        self.ears.hears(Output::Request { id, message, flow }, commands);
+                        if is_invite {
+                            commands.push(Command::Trying { id });
+                        }
+                    }
                     other => self.ears.hears(other, commands),
                 }
             }
@@ -211,6 +218,7 @@ impl<E: Ears> WireTask<E> {
             // A response that comes too late is the peer's to miss.
             Command::Respond { id, draft } => drop(self.transactions.respond(id, &draft, now)),
             Command::Refuse { id, draft } => self.transactions.refuse(id, draft),
+            Command::Trying { id } => self.transactions.trying(id),
             Command::Acknowledged { id } => self.transactions.acknowledged(id),
             Command::Ack { draft, hop } => {
                 let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();

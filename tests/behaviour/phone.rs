@@ -16,10 +16,24 @@ pub struct Phone {
 
 impl Phone {
     pub async fn new(lab: &Lab) -> Phone {
+        Phone::at(lab, |carrier| carrier).await
+    }
+
+    /// One that nobody knows: its address is no carrier's.
+    pub async fn stranger(lab: &Lab) -> Phone {
+        Phone::at(lab, |carrier| {
+            let [a, b, c, _] = carrier.octets();
+            Ipv4Addr::new(a, b, c, 99)
+        })
+        .await
+    }
+
+    async fn at(lab: &Lab, place: impl Fn(Ipv4Addr) -> Ipv4Addr) -> Phone {
         let IpAddr::V4(carrier) = lab.carrier.address().ip() else {
             panic!("the lab is IPv4")
         };
         let [a, b, c, _] = carrier.octets();
+        let carrier = place(carrier);
         let socket = UdpSocket::bind((carrier, 0)).await.unwrap();
         Phone {
             us: socket.local_addr().unwrap(),
@@ -58,6 +72,11 @@ impl Phone {
 
     pub async fn send(&self, message: &str) {
         self.socket.send_to(message.as_bytes(), self.sbc).await.unwrap();
+    }
+
+    /// Whether nothing has come that was not read.
+    pub fn heard_nothing(&self) -> bool {
+        self.socket.try_recv(&mut [0; 4096]).is_err()
     }
 
     /// The next message that begins with `start`; others are passed over.

@@ -106,7 +106,8 @@ fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Lis
         }
         Err(error) => {
             context.unparsable(&flow, &error);
-            if let Some(refusal) = stateless::refusal(&error, &flow)
+            if context.admission.may_be_told(listener.id, remote)
+                && let Some(refusal) = stateless::refusal(&error, &flow)
                 && sender.send(&refusal, remote).is_err()
             {
                 context.counters.datagrams_not_sent.add();

@@ -26,6 +26,8 @@ pub enum Command {
         id: ServerTransactionId,
         draft: Option<ResponseDraft>,
     },
+    /// The INVITE is taken: 100 Trying, unless it was answered already.
+    Trying { id: ServerTransactionId },
     /// The ACK of this INVITE's 2xx came.
     Acknowledged { id: ServerTransactionId },
     /// Send the ACK of a 2xx.

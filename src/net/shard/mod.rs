@@ -20,7 +20,8 @@ use crate::sip::{Flow, Message};
 /// Who uses the transactions of one shard: finds the call of a message, or makes one. Runs on the shard's task, so it
 /// must neither block nor wait; what it pushes to `commands` is done at once, before anything else.
 pub trait TransactionUser: Send + 'static {
-    /// A new request, once. It wants [`Command::Respond`] in time.
+    /// A new request, once. It wants [`Command::Respond`] in time; an INVITE that has no command yet when this returns gets
+    /// its 100 Trying then.
     fn request(&mut self, id: ServerTransactionId, message: Message, flow: Flow, commands: &mut Vec<Command>);
 
     /// The ACK of a 2xx of ours: [`Command::Acknowledged`] stops its retransmission.

@@ -3,6 +3,7 @@
 use super::signalling::ShardStatus;
 use super::{Command, TransactionUser};
 use crate::net::{Clock, Counters, FailureReport, Outgoing, Received, Transports};
+use crate::sip::Method;
 use crate::sip::transaction::{Cause, ClientTransactionId, Output, SendTo, TransactionId, Transactions};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -126,6 +127,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 }
             }
             Command::Refuse { id, draft } => self.transactions.refuse(id, draft),
+            Command::Trying { id } => self.transactions.trying(id),
             Command::Acknowledged { id } => self.transactions.acknowledged(id),
             Command::Ack { draft, hop } => match self.transports.sent_by(hop.listener).cloned() {
                 Some(sent_by) => self.transactions.send_ack(&draft, hop, &sent_by),
@@ -140,7 +142,14 @@ impl<U: TransactionUser> ShardTask<U> {
     fn carry_out(&mut self, output: Output, commands: &mut Vec<Command>) {
         match output {
             Output::Send { transaction, to, bytes } => self.send(transaction, &to, bytes),
-            Output::Request { id, message, flow } => self.ask(|user| user.request(id, message, flow, commands)),
+            Output::Request { id, message, flow } => {
+                let is_invite = message.method() == Some(&Method::Invite);
+                self.ask(|user| user.request(id, message, flow, commands));
+                if is_invite {
+                    // Behind what the user said: a refusal or silence needs no 100.
+                    commands.push(Command::Trying { id });
+                }
+            }
             Output::Ack { message, flow } => self.ask(|user| user.ack(message, flow, commands)),
             Output::Cancelled { id, message } => self.ask(|user| user.cancelled(id, message, commands)),
             Output::Response {
@@ -161,6 +170,11 @@ impl<U: TransactionUser> ShardTask<U> {
     }
 
     fn send(&mut self, transaction: Option<TransactionId>, to: &SendTo, bytes: Bytes) {
+        if let (None, SendTo::Flow { flow, .. }) = (transaction, to)
+            && !self.transports.may_be_told(flow)
+        {
+            return;
+        }
         let report = transaction.map(|id| FailureReport::new(id, self.failures.clone()));
         let watched = report.is_some();
         let outgoing = match to {

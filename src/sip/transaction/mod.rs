@@ -1,8 +1,8 @@
 //! SIP transactions (RFC 3261 §17 and §9, RFC 6026), sans-IO.
 //!
 //! In: messages with the flow they came by, requests and responses of the transaction user, the time. Out, by
-//! [`Transactions::poll`]: bytes to send, and what the transaction user must know. Retransmission, 100 Trying, the
-//! answer to CANCEL, the ACK of a refusal, and refusal under load happen here and are seen by nobody else.
+//! [`Transactions::poll`]: bytes to send, and what the transaction user must know. Retransmission, the answer to
+//! CANCEL, the ACK of a refusal, and refusal under load happen here and are seen by nobody else.
 //!
 //! One [`Transactions`] is one shard; nothing is shared between shards. [`Shard::of`] says which one a message goes
 //! to. After each call: drain `poll`, then arm one timer for [`Transactions::next_timeout`].

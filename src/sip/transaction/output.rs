@@ -34,7 +34,8 @@ pub enum Output {
         to: SendTo,
         bytes: Bytes,
     },
-    /// A new request, once. Answer it by [`Transactions::respond`](super::Transactions::respond).
+    /// A new request, once. Answer it by [`Transactions::respond`](super::Transactions::respond); an INVITE that is taken and
+    /// not answered at once by [`Transactions::trying`](super::Transactions::trying), within 200 ms (RFC 3261 §17.2.1).
     Request {
         id: ServerTransactionId,
         message: Message,

@@ -100,6 +100,19 @@ impl Transactions {
         Ok(())
     }
 
+    /// 100 Trying (RFC 3261 §17.2.1): the transaction user has taken the INVITE and said nothing itself. Whoever is refused
+    /// or passed over in silence hears no 100, so this waits for the user's word. Nothing happens after any answer.
+    pub fn trying(&mut self, id: ServerTransactionId) {
+        let Some(slot) = self.slot_of(id.0) else { return };
+        let Some(server) = self.server_mut(slot) else { return };
+        let pending = matches!(&server.machine, Machine::Invite(machine) if machine.is_pending());
+        let Some(request) = server.request.as_ref().filter(|_| pending && server.last.is_empty()) else {
+            return;
+        };
+        server.last = ResponseDraft::new(100).to_bytes(request, server.remote);
+        self.send_last(slot);
+    }
+
     /// Ends a transaction with a refusal, or with nothing, and forgets it: whoever has proven nothing costs no memory. A
     /// copy of the request is a new one, and the ACK of the refusal is known by its tag.
     pub fn refuse(&mut self, id: ServerTransactionId, draft: Option<ResponseDraft>) {
@@ -164,18 +177,12 @@ impl Transactions {
             let deadline = machine.deadline();
             (Machine::NonInvite(machine), deadline)
         };
-        let way_back = way_back(&message, &flow);
-        let trying = if is_invite {
-            ResponseDraft::new(100).to_bytes(&message, flow.remote)
-        } else {
-            Bytes::new()
-        };
         let server = Server {
             machine,
             request: Some(message.clone()),
             remote: flow.remote,
-            way_back: way_back.clone(),
-            last: trying.clone(),
+            way_back: way_back(&message, &flow),
+            last: Bytes::new(),
             to_tag: None,
             cancelled: false,
             source,
@@ -187,15 +194,8 @@ impl Transactions {
         if let Some(merge) = merge {
             self.unmerged.insert(merge, slot);
         }
-        let id = self.id(slot);
-        if is_invite {
-            self.send(Some(id), way_back, trying);
-        }
-        self.output(Output::Request {
-            id: ServerTransactionId(id),
-            message,
-            flow,
-        });
+        let id = ServerTransactionId(self.id(slot));
+        self.output(Output::Request { id, message, flow });
     }
 
     fn receive_again(&mut self, slot: u32) {

@@ -70,10 +70,13 @@ fn drain(table: &mut Transactions) -> Vec<Got> {
 }
 
 fn invited(table: &mut Transactions, flow: &Flow) -> ServerTransactionId {
-    match receive(table, &INVITE, flow)[..] {
-        [Got::Sent(100), Got::Request(id)] => id,
+    let id = match receive(table, &INVITE, flow)[..] {
+        [Got::Request(id)] => id,
         ref other => panic!("{other:?}"),
-    }
+    };
+    table.trying(id);
+    assert_eq!(drain(table), [Got::Sent(100)]);
+    id
 }
 
 fn table() -> Transactions {
@@ -92,6 +95,30 @@ fn a_storm_of_one_invite_is_one_call_and_100_repeated() {
         assert_eq!(receive(&mut table, &INVITE, &udp()), [Got::Sent(100)]);
     }
     assert_eq!((table.len(), table.counters().repeated_requests), (1, 1_000));
+}
+
+#[test]
+fn an_invite_that_is_refused_or_passed_over_hears_no_100() {
+    let request = |table: &mut Transactions| match receive(table, &INVITE, &udp())[..] {
+        [Got::Request(id)] => id,
+        ref other => panic!("{other:?}"),
+    };
+    let mut table = table();
+    let id = request(&mut table);
+    table.refuse(id, None);
+    table.trying(id);
+    assert_eq!((drain(&mut table), table.len()), (vec![], 0));
+
+    let id = request(&mut table);
+    table.refuse(id, Some(ResponseDraft::new(403)));
+    table.trying(id);
+    assert_eq!((drain(&mut table), table.len()), (vec![Got::Sent(403)], 0));
+
+    let id = request(&mut table);
+    let busy = ResponseDraft::new(486).to_tag("t");
+    table.respond(id, &busy, Moment::ZERO).unwrap();
+    table.trying(id);
+    assert_eq!(drain(&mut table), [Got::Sent(486)]);
 }
 
 #[test]
@@ -156,10 +183,7 @@ fn a_copy_by_another_path_is_refused_but_a_retry_after_refusal_is_not() {
         .respond(id, &ResponseDraft::new(503).to_tag("t"), Moment::ZERO)
         .unwrap();
     assert_eq!(drain(&mut table), [Got::Sent(503)]);
-    assert!(matches!(
-        receive(&mut table, &copy, &udp())[..],
-        [Got::Sent(100), Got::Request(_)]
-    ));
+    assert!(matches!(receive(&mut table, &copy, &udp())[..], [Got::Request(_)]));
 }
 
 #[test]
@@ -210,6 +234,8 @@ fn a_peer_of_rfc_2543_is_matched_by_call_id_tag_and_cseq() {
     let Some(Got::Request(id)) = receive(&mut table, &old, &udp()).pop() else {
         panic!("no request")
     };
+    table.trying(id);
+    assert_eq!(drain(&mut table), [Got::Sent(100)]);
     assert_eq!(receive(&mut table, &old, &udp()), [Got::Sent(100)]);
     let cancel = Crafted {
         method: "CANCEL",
@@ -224,10 +250,7 @@ fn a_peer_of_rfc_2543_is_matched_by_call_id_tag_and_cseq() {
         cseq: 8,
         ..old
     };
-    assert!(matches!(
-        receive(&mut table, &next, &udp())[..],
-        [Got::Sent(100), Got::Request(_)]
-    ));
+    assert!(matches!(receive(&mut table, &next, &udp())[..], [Got::Request(_)]));
 }
 
 #[test]

@@ -302,6 +302,7 @@ impl Pair {
                 let method = message.method().unwrap().clone();
                 if method == Method::Invite {
                     self.answering.insert(message.call_id().to_owned(), id);
+                    self.callee.trying(id);
                     self.callee
                         .respond(id, &ResponseDraft::new(180).to_tag("bob"), self.now)
                         .unwrap();
