@@ -16,7 +16,7 @@ use crate::moment::Moment;
 use crate::sdp;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
-use crate::sip::{Flow, Hop, Method};
+use crate::sip::{Flow, Hop, Method, Transport};
 
 /// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
 pub(super) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -270,7 +270,7 @@ pub(super) fn hop_of(flow: &Flow, terms: &LegTerms) -> Hop {
         transport: flow.transport,
         listener: flow.listener,
         remote: flow.remote,
-        server_name: None,
+        server_name: terms.server_name.clone().filter(|_| flow.transport == Transport::Tls),
         connection: (is_device && flow.transport.is_reliable()).then_some(flow.connection),
     }
 }

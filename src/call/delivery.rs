@@ -145,7 +145,8 @@ impl Deliveries {
     }
 }
 
-fn target(next: &NextHop) -> Result<Target, String> {
+/// What a look-up asks for.
+pub(super) fn target(next: &NextHop) -> Result<Target, String> {
     let mut target = Target::new(&next.host).map_err(|error| error.to_string())?;
     if let Some(port) = next.port {
         target = target.with_port(port);
@@ -156,7 +157,8 @@ fn target(next: &NextHop) -> Result<Target, String> {
     Ok(target)
 }
 
-fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Config>) -> Result<VecDeque<Hop>, String> {
+/// The addresses found, as hops; `guard` may forbid some.
+pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Config>) -> Result<VecDeque<Hop>, String> {
     let hop = |candidate: &Candidate| Hop {
         transport: candidate.transport,
         listener: next.listener,

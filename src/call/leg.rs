@@ -245,7 +245,7 @@ pub fn with_supported(draft: RequestDraft, terms: &LegTerms) -> RequestDraft {
 
 /// The next hop that a Route or Contact URI names, on the transport and from the listener of the leg: its peers are
 /// configured for that transport, and a Teams leg speaks TLS whatever a URI says (TEAMS-001).
-fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
+pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
     NextHop {
         host: uri.host().trim_matches(['[', ']']).into(),
         port: uri.port(),

@@ -295,7 +295,9 @@ impl Switchboard {
             Target::Application { .. } => Vec::new(),
         };
         let terms = match sender {
-            Sender::Carrier(carrier) => carrier::terms(config, carrier, flow.listener),
+            Sender::Carrier(carrier) => {
+                carrier::terms(config, carrier, flow.listener, carrier::server_name(carrier, flow))
+            }
             Sender::User { tenant, name, .. } => {
                 let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
                 registrar::terms(

@@ -7,6 +7,6 @@ mod identify;
 mod number;
 mod plan;
 
-pub use identify::identify;
+pub use identify::{identify, server_name};
 pub use number::{read_number, write_number};
 pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};

@@ -1,7 +1,7 @@
 //! The INVITE toward a carrier, planned to the last header; gateways in order, the healthy first.
 
 use super::number::write_number;
-use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, PrivateCaller};
+use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, PrivateCaller};
 use crate::dial::{
     Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer, allow,
 };
@@ -83,7 +83,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         contact_user: identity.contact_user,
         headers,
         extra_headers: Vec::new(),
-        terms: terms(facts.config, carrier, gateway.listener),
+        terms: terms(facts.config, carrier, gateway.listener, gateway.server_name.as_ref()),
         credentials: carrier.credentials.as_ref().map(|known| Credentials {
             realm: known.realm.clone(),
             username: known.username.clone(),
@@ -212,13 +212,20 @@ fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, he
     }
 }
 
-/// The terms of every leg toward or from this carrier on `listener`.
-pub fn terms(config: &Config, carrier: &Carrier, listener: ListenerId) -> Arc<LegTerms> {
+/// The terms of every leg toward or from this carrier on `listener`, whose server proves `server_name` where it speaks TLS:
+/// requests inside a call mostly go to an address (its Contact), which stands in no certificate.
+pub fn terms(
+    config: &Config,
+    carrier: &Carrier,
+    listener: ListenerId,
+    server_name: Option<&HostName>,
+) -> Arc<LegTerms> {
     let kind = LegKind::Carrier {
         carrier: carrier.id.as_str().into(),
     };
     let mut terms = open_terms(config, kind, listener);
     terms.media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
+    terms.server_name = server_name.map(|name| name.as_str().into());
     terms.behind_nat = carrier.media.nat;
     terms.pass_location = carrier.pass_location;
     terms.session_timer.expires = carrier.session_expires;

@@ -130,7 +130,7 @@ impl Scenario {
         let (attempt, terms) = match &decision.target {
             Target::Teams { number, voicemail } => (
                 teams::plan(plan_facts, *number, *voicemail, |_| false),
-                carrier::terms(&config, north, north.gateways[0].listener),
+                carrier::terms(&config, north, north.gateways[0].listener, None),
             ),
             Target::Carriers { carriers, callee } => (
                 carrier::plan(plan_facts, carriers, callee, |_| false),

@@ -28,6 +28,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
     let networks = reader.parse_list(&raw.networks, "address or network", Network::parse);
     let digest = credentials::check(raw.digest.as_ref(), reader);
     let own = credentials::check_own(raw.credentials.as_ref(), reader);
+    let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
     if raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty() {
         let expected = "`networks` or `digest` for calls from it, `gateways` for calls to it";
         reader.fault_expecting(
@@ -75,6 +76,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
             transports: raw.transports.iter().map(|raw| transport(*raw.value())).collect(),
             digest: digest?,
         },
+        server_name: server_name?,
         gateways: gateways.into_iter().collect::<Option<Vec<_>>>()?,
         failover: failover?,
         numbers: rules?,

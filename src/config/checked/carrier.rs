@@ -15,6 +15,8 @@ pub struct Carrier {
     pub id: CarrierId,
     /// How its calls to us are known.
     pub identify: Identification,
+    /// The name that its TLS servers prove inside calls that came from it. None: the gateway's.
+    pub server_name: Option<HostName>,
     /// Tried in this order for calls to it. Empty: it only calls us.
     pub gateways: Vec<Gateway>,
     pub failover: Failover,

@@ -18,6 +18,9 @@ pub struct RawCarrier {
     pub transports: Vec<At<RawTransport>>,
     /// User name and password that it has to prove on every call to us.
     pub digest: Option<At<RawCredentials>>,
+    /// TLS: the name that its servers' certificates have to prove on requests inside calls that came from it, whatever
+    /// address its Contact gives. Without it: that of its gateway on the same listener.
+    pub server_name: Option<At<String>>,
     /// Ways into the carrier, tried in this order. Without any it only calls us.
     #[serde(default)]
     pub gateways: Vec<At<RawGateway>>,
