@@ -300,3 +300,7 @@ pub enum CallNews {
         detail: String,
     },
 }
+    /// The way of an ACK was not found: the peer repeats its 2xx and then hangs up.
+    AckNotSent {
+        why: String,
+    },

@@ -234,11 +234,15 @@ impl CallTask {
     async fn sent(&mut self, resolved: Resolved) -> Option<Event> {
         let token = resolved.token;
         match self.deliveries.send_resolved(resolved).await {
-            Ok(()) => None,
-            Err(why) => token.map(|token| Event::Failed {
-                token,
-                failure: SendFailure::Unresolved(why),
-            }),
+            Ok(located) => located,
+            Err(why) => {
+                let Some(token) = token else {
+                    self.tell(&CallNews::AckNotSent { why });
+                    return None;
+                };
+                let failure = SendFailure::Unresolved(why);
+                Some(Event::Failed { token, failure })
+            }
         }
     }
 
@@ -285,7 +289,9 @@ impl CallTask {
                 self.tell_sent(leg, "ACK", "ACK", !draft.body_bytes().is_empty());
                 // An ACK that can't be sent shows as a 2xx that is repeated.
                 let guard = self.guard_of(leg);
-                let _repeated = self.deliveries.send(None, draft, to, guard).await;
+                if let Err(why) = self.deliveries.send(None, draft, to, guard).await {
+                    self.tell(&CallNews::AckNotSent { why });
+                }
             }
             Effect::CancelRequest { token, reason } => {
                 // Nobody has heard of it: a CANCEL would find nothing, and the INVITE must not follow it.

@@ -57,6 +57,7 @@ pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &Cal
         CallNews::Hunting { from, why } => {
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
+        CallNews::AckNotSent { why } => warn!(why = lines.text(why), "an ACK could not be sent"),
         CallNews::ApplicationError { what, detail } => {
             warn!(
                 what,

@@ -22,6 +22,7 @@ pub(super) struct CallMetrics {
     jitter: HistogramVec,
     packets: IntCounterVec,
     dropped: IntCounterVec,
+    acks_not_sent: IntCounterVec,
     application_alerts: IntCounterVec,
 }
 
@@ -91,6 +92,7 @@ impl CallMetrics {
                 "Packets of calls that are over which went no further.",
                 &["side", "reason"],
             )?,
+            acks_not_sent: counter("acks_not_sent_total", "ACKs whose way was not found.", &["direction"])?,
             application_alerts: counter(
                 "application_alerts_total",
                 "Hooks that failed, and wishes of applications that could not be met.",
@@ -108,6 +110,7 @@ impl CallMetrics {
                 ..
             } => self.hunts.with_label_values(&["user"]).inc(),
             CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),
+            CallNews::AckNotSent { .. } => self.acks_not_sent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
             CallNews::Ringing | CallNews::Answered => {}
         }
