@@ -2,11 +2,12 @@
 
 use super::switchboard::Switchboard;
 use crate::carrier;
-use crate::config::{Carrier, Config, Purpose, Tenant, UserName};
+use crate::config::{Carrier, Config, Hub, Purpose, Tenant, UserName};
 use crate::route::Voucher;
 use crate::sip::digest::{Algorithm, Password, Realm, Unproven, User};
+use crate::sip::locate::Target;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::{Flow, Method};
+use crate::sip::{Flow, Method, Transport};
 use crate::teams;
 use std::sync::{Arc, PoisonError};
 
@@ -111,24 +112,68 @@ impl Switchboard {
         })
     }
 
-    /// OPTIONS from a hub: which one is known by its Contact or Via only loosely, so all hubs of the base name count.
-    pub(super) fn hear(&self, config: &Config, sender: &Sender, message: &Message) {
+    /// OPTIONS from Teams. Every certificate of Teams bears every hub's name, so a hub is known by the name that it gives
+    /// itself or by the address that its name leads to; what comes from elsewhere (TEAMS-016) is counted for none.
+    pub(super) fn hear(&self, config: &Config, sender: &Sender, message: &Message, flow: &Flow) {
         if !matches!(sender, Sender::Teams) {
             return;
         }
-        let host = message
+        let from = message
             .from()
             .map(|from| from.uri().host().to_ascii_lowercase())
             .unwrap_or_default();
-        let now = self.node.clock.now();
-        for hub in &config.sbc.teams.hubs {
-            if host.is_empty()
-                || host == hub.host.as_str()
-                || config.sbc.teams.hubs.len() == 1
-                || host.starts_with("sip-")
-            {
-                self.node.peers.heard(&teams::hub_name(hub), now);
-            }
+        let (source, resolver) = (flow.remote.ip().to_canonical(), self.node.resolver.load());
+        let leads_there = |hub: &Hub| {
+            let target = Target::new(hub.host.as_str()).ok()?;
+            let target = target.with_port(hub.port).with_transport(Transport::Tls);
+            let answer = resolver.try_cached(&target)?;
+            Some(answer.candidates.iter().any(|known| known.address.ip() == source))
+        };
+        let heard = hubs_heard(&config.sbc.teams.hubs, &from, |hub| leads_there(hub) == Some(true));
+        if heard.is_empty() {
+            self.node.peers.heard_elsewhere();
         }
+        let now = self.node.clock.now();
+        for hub in heard {
+            self.node.peers.heard(&teams::hub_name(hub), now);
+        }
+    }
+}
+
+/// The hubs that a request of Teams is of: the one that it names, else those at its address; the only one there is, always.
+fn hubs_heard<'a>(hubs: &'a [Hub], from: &str, leads_there: impl Fn(&Hub) -> bool) -> Vec<&'a Hub> {
+    if let [only] = hubs {
+        return vec![only];
+    }
+    match hubs.iter().find(|hub| hub.host.as_str() == from) {
+        Some(named) => vec![named],
+        None => hubs.iter().filter(|hub| leads_there(hub)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HostName;
+
+    #[test]
+    fn options_count_for_the_hub_that_sent_them() {
+        let hub = |host: &str| Hub {
+            host: HostName::parse(host).expect("a name"),
+            port: 5061,
+        };
+        let hubs = [hub("sip.hub.example"), hub("sip2.hub.example"), hub("sip3.hub.example")];
+        let heard = |from, at: &'static str| -> Vec<&str> {
+            let heard = hubs_heard(&hubs, from, |hub| hub.host.as_str() == at);
+            heard.iter().map(|hub| hub.host.as_str()).collect()
+        };
+        assert_eq!(heard("sip2.hub.example", "sip.hub.example"), ["sip2.hub.example"]);
+        assert_eq!(
+            heard("sip-du-a-eu.hub.example", "sip3.hub.example"),
+            ["sip3.hub.example"]
+        );
+        assert_eq!(heard("sip-du-a-eu.hub.example", "nowhere"), [""; 0]);
+        assert_eq!(heard("", "nowhere"), [""; 0]);
+        assert_eq!(hubs_heard(&hubs[..1], "sip-du-a-eu.hub.example", |_| false).len(), 1);
     }
 }

@@ -96,7 +96,7 @@ impl Switchboard {
     ) {
         match message.method() {
             Some(Method::Options) => {
-                self.hear(config, sender, message);
+                self.hear(config, sender, message, flow);
                 let status = if self.node.is_draining() { 503 } else { 200 };
                 let mut draft = self.plain(config, status).header(HeaderName::Allow, allowed(sender));
                 if matches!(sender, Sender::Teams) {

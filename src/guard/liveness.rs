@@ -2,7 +2,10 @@
 
 use crate::dial::PeerName;
 use crate::moment::Moment;
-use std::collections::HashMap;
+use crate::sip::Hop;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,6 +116,9 @@ pub struct PeerReport {
 #[derive(Debug, Default)]
 pub struct Peers {
     table: Mutex<HashMap<PeerName, Liveness>>,
+    addresses: Mutex<HashMap<SocketAddr, Liveness>>,
+    /// OPTIONS of Teams that no hub's name leads to.
+    elsewhere: AtomicU64,
 }
 
 impl Peers {
@@ -133,6 +139,16 @@ impl Peers {
     /// Whether the peer is tried last.
     pub fn is_held(&self, peer: &PeerName, now: Moment) -> bool {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+    /// An OPTIONS of Teams arrived that can't be told to be any hub's.
+    pub fn heard_elsewhere(&self) {
+        self.elsewhere.fetch_add(1, Relaxed);
+    }
+
+    /// How many of those arrived.
+    pub fn elsewhere(&self) -> u64 {
+        self.elsewhere.load(Relaxed)
+    }
+
         table.get(peer).is_some_and(|known| known.is_held(now))
     }
 

@@ -146,6 +146,12 @@ impl NodeFigures<'_> {
         gauge("portcullis_peer_round_trip_seconds", "Of its last OPTIONS.", &|peer| {
             peer.round_trip_ms.map(|ms| ms / 1e3)
         });
+        scrape.counter(
+            "portcullis_teams_options_elsewhere_total",
+            "OPTIONS of Teams from addresses that no hub's name leads to.",
+            [],
+            [([], self.node.peers.elsewhere())],
+        );
     }
 
     fn certificates(&self, scrape: &mut Scrape) {
