@@ -1,6 +1,6 @@
 //! Requests on their way: names resolved (RFC 3263), the next address tried when one can't be reached (§4.3).
 
-use super::event::To;
+use super::event::{Event, To};
 use super::id::Token;
 use super::node::Node;
 use crate::config::Config;
@@ -17,6 +17,8 @@ pub struct Resolved {
     pub token: Option<Token>,
     draft: RequestDraft,
     hops: Result<VecDeque<Hop>, String>,
+    /// The call itself decides about the other addresses.
+    first_only: bool,
 }
 
 /// Requests of one call that may still go to another address.
@@ -42,7 +44,7 @@ impl Deliveries {
         }
     }
 
-    /// Sends at once where the address is known, else begins the look-up.
+    /// Sends at once where the address is known, else begins the look-up. What has left is told where the call wants it.
     /// `guard`: the server was named by an application, and by this configuration may not be ourselves or this machine.
     pub async fn send(
         &mut self,
@@ -50,23 +52,32 @@ impl Deliveries {
         draft: RequestDraft,
         to: To,
         guard: Option<Arc<Config>>,
-    ) -> Result<(), String> {
-        let next = match to {
+    ) -> Result<Option<Event>, String> {
+        let (next, first_only) = match to {
             To::Hop(hop) => {
+                let hops = Ok(VecDeque::from([hop]));
                 return self
                     .send_resolved(Resolved {
                         token,
                         draft,
-                        hops: Ok(VecDeque::from([hop])),
+                        hops,
+                        first_only: false,
                     })
                     .await;
             }
-            To::Next(next) => next,
+            To::Next(next) => (next, false),
+            To::First(next) => (next, true),
         };
         let target = target(&next)?;
         if let Some(answer) = self.node.resolver.load().try_cached(&target) {
             let hops = hops(&next, &answer.candidates, guard.as_deref());
-            return self.send_resolved(Resolved { token, draft, hops }).await;
+            let resolved = Resolved {
+                token,
+                draft,
+                hops,
+                first_only,
+            };
+            return self.send_resolved(resolved).await;
         }
         self.unsent.extend(token);
         let node = self.node.clone();
@@ -76,9 +87,14 @@ impl Deliveries {
                 Ok(answer) => hops(&next, &answer.candidates, guard.as_deref()),
                 Err(error) => Err(error.to_string()),
             };
-            Resolved { token, draft, hops }
+            Resolved {
+                token,
+                draft,
+                hops,
+                first_only,
+            }
         });
-        Ok(())
+        Ok(None)
     }
 
     /// The next look-up that ends; waits for ever while there is none.
@@ -104,24 +120,27 @@ impl Deliveries {
         found.map(|position| self.unsent.swap_remove(position)).is_some()
     }
 
-    /// Sends to the first address, and remembers the others.
-    pub async fn send_resolved(&mut self, resolved: Resolved) -> Result<(), String> {
+    /// Sends to the first address, those that failed lately tried last, and remembers the others or tells them.
+    pub async fn send_resolved(&mut self, resolved: Resolved) -> Result<Option<Event>, String> {
         let mut hops = resolved.hops?;
+        if hops.len() > 1 {
+            self.node.peers.sort(&mut hops, self.node.clock.now());
+        }
         let hop = hops.pop_front().ok_or("the name has no address")?;
         let Some(token) = resolved.token else {
-            return self
-                .signalling
-                .send_ack(resolved.draft, hop)
-                .await
-                .map_err(|stopped| stopped.to_string());
+            let sent = self.signalling.send_ack(resolved.draft, hop).await;
+            return sent.map(|()| None).map_err(|stopped| stopped.to_string());
         };
+        let located = resolved.first_only.then(|| Event::Located {
+            token,
+            hop: hop.clone(),
+            others: std::mem::take(&mut hops),
+        });
         if !hops.is_empty() {
             self.open.push((token, resolved.draft.clone(), hops));
         }
-        self.signalling
-            .request(token.to_wire(), resolved.draft, hop)
-            .await
-            .map_err(|stopped| stopped.to_string())
+        let sent = self.signalling.request(token.to_wire(), resolved.draft, hop).await;
+        sent.map(|()| located).map_err(|stopped| stopped.to_string())
     }
 
     /// Tries the next address of a request that found nobody. False when there is none left.
@@ -134,6 +153,7 @@ impl Deliveries {
             token: Some(token),
             draft,
             hops: Ok(hops),
+            first_only: false,
         })
         .await
         .is_ok()

@@ -12,6 +12,7 @@ use crate::sip::message::{Message, RequestDraft, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Flow, Hop};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Something that happened.
@@ -24,6 +25,12 @@ pub enum Event {
     },
     /// A response to a request of ours.
     Response { token: Token, message: Message, flow: Flow },
+    /// An INVITE to a name has left for `hop`; its name has these other addresses, in order.
+    Located {
+        token: Token,
+        hop: Hop,
+        others: VecDeque<Hop>,
+    },
     /// No final response will come.
     Failed { token: Token, failure: SendFailure },
     /// A request inside a dialog of this call.
@@ -128,8 +135,10 @@ pub enum MediaNotice {
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum To {
-    /// To be resolved (RFC 3263).
+    /// To be resolved (RFC 3263); addresses that can't be reached are passed over.
     Next(NextHop),
+    /// To the first address of the name; [`Event::Located`] tells the others.
+    First(NextHop),
     /// Straight there: a peer behind NAT.
     Hop(Hop),
 }
@@ -187,6 +196,12 @@ pub enum Effect {
     Peer {
         peer: PeerName,
         verdict: PeerVerdict,
+    },
+    /// An address of a hub or gateway is tried last for this long. `drop`: nothing new goes over the connection to it.
+    AddressDown {
+        hop: Hop,
+        span: Duration,
+        drop: bool,
     },
     Tell(CallNews),
     /// Plan the targets of a dial; [`Event::Planned`] follows.
@@ -294,13 +309,13 @@ pub enum CallNews {
         from: PeerName,
         why: String,
     },
+    /// The way of an ACK was not found: the peer repeats its 2xx and then hangs up.
+    AckNotSent {
+        why: String,
+    },
     /// Something is wrong with what the application wants, or with the application.
     ApplicationError {
         what: &'static str,
         detail: String,
     },
 }
-    /// The way of an ACK was not found: the peer repeats its 2xx and then hangs up.
-    AckNotSent {
-        why: String,
-    },

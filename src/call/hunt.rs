@@ -3,11 +3,12 @@
 use super::cause::{Cause, Party};
 use super::child::Child;
 use super::event::{CallNews, Effect, PeerVerdict, SendFailure};
-use super::id::LegIndex;
+use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
-use crate::dial::{Attempt, AttemptFailure, PlannedHop};
+use crate::dial::{Attempt, AttemptFailure, PeerName, PlannedHop};
 use crate::moment::Moment;
+use crate::sip::Hop;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,6 +21,10 @@ const LONGEST_HOLD_DOWN: Duration = Duration::from_secs(3_600);
 pub struct Ringing {
     /// Hops not tried yet.
     hops: VecDeque<PlannedHop>,
+    /// The address that is being tried, once it is known.
+    tried: Option<Hop>,
+    /// Further addresses of the same name.
+    others: VecDeque<Hop>,
     /// The leg that is being tried.
     pub(super) leg: Option<LegIndex>,
     /// No response at all by then: the next hop.
@@ -43,6 +48,8 @@ impl Ringing {
     pub(super) fn new(attempt: Attempt, limit: Duration) -> Ringing {
         Ringing {
             hops: attempt.hops.into(),
+            tried: None,
+            others: VecDeque::new(),
             leg: None,
             silent_until: None,
             rings_until: None,
@@ -52,6 +59,17 @@ impl Ringing {
             emergency: attempt.emergency,
             child: None,
         }
+    }
+
+    /// The address that an INVITE has to go to: one given by the plan, or, when it is sent `again`, the one that answered
+    /// (RFC 3261 §22.2: another server doesn't know its challenge).
+    pub(super) fn locate(&mut self, given: Option<Hop>, again: bool) -> Option<Hop> {
+        match given {
+            Some(given) => self.tried = Some(given),
+            None if !again => self.tried = None,
+            None => {}
+        }
+        self.tried.clone()
     }
 
     /// The destination has its fate: no timer runs for it any more.
@@ -159,23 +177,19 @@ impl Call {
         if self.winner == Some(index) {
             self.winner = None;
         }
+        let mut elsewhere = None;
         if let Some(leg) = self.leg_mut(index) {
             leg.record.status.get_or_insert(failure.status);
             if matches!(leg.state, LegState::Opening | LegState::Inviting) {
                 leg.state = LegState::Gone;
             }
-            if let Some(hop) = &leg.hop {
-                let (peer, usual) = (hop.peer.clone(), hop.hold_down);
-                if next == Next::HoldAndHunt {
-                    let span = failure.retry_after.unwrap_or(usual).min(LONGEST_HOLD_DOWN);
-                    self.effects.push(Effect::Peer {
-                        peer: peer.clone(),
-                        verdict: PeerVerdict::HoldDown(span),
-                    });
-                }
+            if let Some(hop) = leg.hop.clone() {
                 if next != Next::Stop {
-                    let why = failure.explain();
-                    self.tell(CallNews::Hunting { from: peer, why });
+                    let (from, why) = (hop.peer.clone(), failure.explain());
+                    self.tell(CallNews::Hunting { from, why });
+                }
+                if next == Next::HoldAndHunt {
+                    elsewhere = self.hold_and_look_elsewhere(index, hop, &failure);
                 }
             }
         }
@@ -194,10 +208,55 @@ impl Call {
                 ringing.rings_until = None;
             }
             ringing.failure = Some(failure);
+            match elsewhere {
+                Some(hop) => ringing.hops.push_front(hop),
+                None => ringing.others.clear(),
+            }
         }
         match next {
             Next::Stop => self.attempt_failed(position, now),
             Next::HoldAndHunt | Next::Hunt => self.next_hop(position, now),
+        }
+    }
+
+    /// Holds down what failed: the address, and with the last one its name. Gives the hop at the next address of its name where
+    /// the address is at fault (RFC 3263 §4.3).
+    fn hold_and_look_elsewhere(
+        &mut self,
+        index: LegIndex,
+        hop: PlannedHop,
+        failure: &AttemptFailure,
+    ) -> Option<PlannedHop> {
+        let span = failure.retry_after.unwrap_or(hop.hold_down).min(LONGEST_HOLD_DOWN);
+        let is_hub = matches!(hop.peer, PeerName::Hub(_));
+        let is_ours = is_hub || matches!(hop.peer, PeerName::Gateway { .. });
+        // What a hub answers is the hub's word: the next hub follows at once (TEAMS-063).
+        let moves = failure.status == 503 && !(is_hub && failure.local.is_none());
+        let ringing = self.ringing_of(index);
+        let (tried, other) = ringing.map_or((None, None), |ringing| {
+            (ringing.tried.take(), ringing.others.pop_front().filter(|_| moves))
+        });
+        if let Some(hop) = tried.filter(|_| is_ours) {
+            let drop = failure.local.is_none() && failure.retry_after.is_some();
+            self.effects.push(Effect::AddressDown { hop, span, drop });
+        }
+        let Some(other) = other else {
+            let (peer, verdict) = (hop.peer, PeerVerdict::HoldDown(span));
+            self.effects.push(Effect::Peer { peer, verdict });
+            return None;
+        };
+        Some(PlannedHop {
+            direct: Some(other),
+            ..hop
+        })
+    }
+
+    /// Where an INVITE went, and where else its name leads.
+    pub(super) fn located(&mut self, token: Token, hop: Hop, others: VecDeque<Hop>) {
+        let leg = self.leg_inviting(token);
+        if let Some(ringing) = leg.and_then(|index| self.ringing_of(index)) {
+            ringing.tried = Some(hop);
+            ringing.others = others;
         }
     }
 

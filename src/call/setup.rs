@@ -446,12 +446,10 @@ impl Call {
             Some(location) => location.wrap(draft, body),
             None => draft.body("application/sdp", body.clone()),
         };
-        let to = match &hop.direct {
-            Some(direct) => To::Hop(direct.clone()),
-            None => To::Next(hop.next.clone()),
-        };
-        let patience = hop.first_response;
-        let token = self.send(index, draft, to);
+        let (direct, next, patience) = (hop.direct.clone(), hop.next.clone(), hop.first_response);
+        let again = invite.token != Token::NONE;
+        let located = self.ringing_of(index).and_then(|ringing| ringing.locate(direct, again));
+        let token = self.send(index, draft, located.map_or(To::First(next), To::Hop));
         if let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) {
             invite.token = token;
         }

@@ -278,16 +278,17 @@ impl CallTask {
                     // Whoever placed the call may not wait any more.
                     let _gone = sent.send(draft.value(HeaderName::CallId).unwrap_or_default().to_owned());
                 }
-                if let Err(why) = self.deliveries.send(Some(token), draft, to, guard).await {
-                    self.pending.push_back(Event::Failed {
+                let sent = self.deliveries.send(Some(token), draft, to, guard).await;
+                let event = sent.unwrap_or_else(|why| {
+                    Some(Event::Failed {
                         token,
                         failure: SendFailure::Unresolved(why),
-                    });
-                }
+                    })
+                });
+                self.pending.extend(event);
             }
             Effect::SendAck { leg, draft, to } => {
                 self.tell_sent(leg, "ACK", "ACK", !draft.body_bytes().is_empty());
-                // An ACK that can't be sent shows as a 2xx that is repeated.
                 let guard = self.guard_of(leg);
                 if let Err(why) = self.deliveries.send(None, draft, to, guard).await {
                     self.tell(&CallNews::AckNotSent { why });
@@ -322,6 +323,13 @@ impl CallTask {
                 self.stopped(self.signalling.acknowledged(transaction).await.is_err());
             }
             Effect::Peer { peer, verdict } => self.peer(&peer, &verdict),
+            Effect::AddressDown { hop, span, drop } => {
+                let now = self.node.clock.now();
+                self.node.peers.hold_address(hop.remote, span, now);
+                if drop {
+                    self.stopped(self.signalling.drop_connection(hop).await.is_err());
+                }
+            }
             Effect::Tell(news) => self.tell(&news),
             Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
             effect => self.apply(effect),
@@ -363,11 +371,11 @@ impl CallTask {
         if self.carrier_places.iter().any(|(taker, ..)| *taker == leg) {
             return Ok(());
         }
-        // The next gateway of a carrier goes on in the place of the one that failed.
+        // The next gateway of a carrier goes on in the place of the one that failed, or fell silent.
         let legs = self.call.legs();
         let is_gone = |leg: LegIndex| {
             legs.get(usize::from(leg.0))
-                .is_none_or(|leg| leg.state == LegState::Gone)
+                .is_none_or(|leg| matches!(leg.state, LegState::Gone | LegState::Cancelling))
         };
         let freed = self
             .carrier_places

@@ -113,6 +113,7 @@ impl Call {
         match event {
             Event::MediaOpened { leg, result } => self.media_opened(leg, result, now),
             Event::Response { token, message, flow } => self.response(token, &message, &flow, now),
+            Event::Located { token, hop, others } => self.located(token, hop, others),
             Event::Failed { token, failure } => self.request_failed(token, &failure, now),
             Event::Request {
                 transaction,

@@ -112,7 +112,7 @@ pub struct PeerReport {
     pub trouble: Option<String>,
 }
 
-/// All peers of the node. A lock is held for a look-up only.
+/// All peers of the node, and the addresses behind their names. A lock is held for a look-up only.
 #[derive(Debug, Default)]
 pub struct Peers {
     table: Mutex<HashMap<PeerName, Liveness>>,
@@ -120,6 +120,9 @@ pub struct Peers {
     /// OPTIONS of Teams that no hub's name leads to.
     elsewhere: AtomicU64,
 }
+
+/// Addresses that are remembered: names of peers lead to few, and what DNS said last year is of no use.
+const MOST_ADDRESSES: usize = 4_096;
 
 impl Peers {
     /// Changes what is known of a peer.
@@ -136,9 +139,6 @@ impl Peers {
         self.update(peer, |known| known.last_heard = Some(now));
     }
 
-    /// Whether the peer is tried last.
-    pub fn is_held(&self, peer: &PeerName, now: Moment) -> bool {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
     /// An OPTIONS of Teams arrived that can't be told to be any hub's.
     pub fn heard_elsewhere(&self) {
         self.elsewhere.fetch_add(1, Relaxed);
@@ -149,7 +149,31 @@ impl Peers {
         self.elsewhere.load(Relaxed)
     }
 
+    /// Whether the peer is tried last.
+    pub fn is_held(&self, peer: &PeerName, now: Moment) -> bool {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.get(peer).is_some_and(|known| known.is_held(now))
+    }
+
+    /// Changes what is known of an address of a peer.
+    pub fn update_address<T>(&self, address: SocketAddr, change: impl FnOnce(&mut Liveness) -> T) -> T {
+        let mut table = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.len() >= MOST_ADDRESSES && !table.contains_key(&address) {
+            table.clear();
+        }
+        change(table.entry(address).or_default())
+    }
+
+    /// A call by an address failed: other addresses of its name are tried before it for this long.
+    pub fn hold_address(&self, address: SocketAddr, span: Duration, now: Moment) {
+        self.update_address(address, |known| known.hold_down(span, now));
+    }
+
+    /// Puts hops to addresses that failed behind the others, otherwise as DNS ordered them.
+    pub fn sort(&self, hops: &mut VecDeque<Hop>, now: Moment) {
+        let table = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = |hop: &Hop| table.get(&hop.remote).is_some_and(|known| known.is_held(now));
+        hops.make_contiguous().sort_by_key(held);
     }
 
     /// Forgets peers that the configuration no longer has.
@@ -222,5 +246,32 @@ mod tests {
         hub.answered(200, None, 3, now);
         assert!(hub.is_held(now + 59 * SECOND));
         assert!(!hub.is_held(now + 60 * SECOND));
+    }
+
+    #[test]
+    fn addresses_that_failed_are_tried_last() {
+        let (peers, now) = (Peers::default(), Moment::from_micros(5));
+        let hop = |last: u8| Hop {
+            transport: crate::sip::Transport::Udp,
+            listener: crate::sip::ListenerId(0),
+            remote: SocketAddr::from(([192, 0, 2, last], 5060)),
+            server_name: None,
+            connection: None,
+        };
+        let order = |now| {
+            let mut hops: VecDeque<Hop> = [1, 2, 3].map(hop).into();
+            peers.sort(&mut hops, now);
+            hops.iter().map(|hop| hop.remote.to_string()).collect::<Vec<_>>()
+        };
+        let [one, two, three] = ["192.0.2.1:5060", "192.0.2.2:5060", "192.0.2.3:5060"];
+        peers.hold_address(hop(1).remote, 30 * SECOND, now);
+        assert_eq!(order(now), [two, three, one]);
+        for _ in 0..3 {
+            peers.update_address(hop(2).remote, |known| known.failed("no answer".into(), 3));
+        }
+        assert_eq!(order(now), [three, one, two]);
+        assert_eq!(order(now + 30 * SECOND), [one, three, two]);
+        peers.update_address(hop(2).remote, |known| known.answered(200, None, 3, now));
+        assert_eq!(order(now + 30 * SECOND), [one, two, three]);
     }
 }

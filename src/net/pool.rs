@@ -157,6 +157,19 @@ impl Pool {
         }
     }
 
+    /// Drains the connection to a hop, so that the next request finds none.
+    pub(super) fn let_go(&self, hop: &Hop, now: Moment) {
+        let mut entries = self.lock();
+        let key = Key::of(hop);
+        let Some(entry) = entries.get_mut(&key) else { return };
+        if let Some(old) = entry.connected.take() {
+            old.drain(now);
+        }
+        if !entry.connecting {
+            entries.remove(&key);
+        }
+    }
+
     fn is_stale(&self, connection: &Connection, listener: &Listener, context: &Context) -> bool {
         connection.generation != listener.generation()
             || context.clock.now().since(connection.opened_at) >= self.settings.max_age

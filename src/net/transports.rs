@@ -144,6 +144,11 @@ impl Transports {
         }
     }
 
+    /// Uses the connection that we opened to a hop for nothing new; it closes once it is quiet. The next request opens another.
+    pub fn let_go(&self, hop: &Hop) {
+        self.pool.let_go(hop, self.context.clock.now());
+    }
+
     /// Renews the opened connections that show an identity which has been swapped since; call it after a reload.
     pub fn renew(&self) {
         for listener in self.listeners.values() {

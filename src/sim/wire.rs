@@ -224,6 +224,7 @@ impl<E: Ears> WireTask<E> {
                 let sent_by = self.transports.sent_by(hop.listener).cloned().unwrap_or_default();
                 self.transactions.send_ack(&draft, hop, &sent_by);
             }
+            Command::DropConnection { hop } => self.transports.let_go(&hop),
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             // Nothing here waits for what is not a message.
             Command::Wake => {}

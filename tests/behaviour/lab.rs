@@ -1,7 +1,7 @@
 //! A whole node between simulated peers: real configuration files, sockets, TLS, SRTP. Every lab has loopback addresses of its
 //! own, so that tests run side by side on the usual ports.
 
-use portcullis::call::CallRecord;
+use portcullis::call::{CallNews, CallRecord};
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Observer};
@@ -29,43 +29,58 @@ pub const CARRIER_TONE: f64 = 620.0;
 /// No wait of a test is longer.
 pub const BOUND: Duration = Duration::from_secs(15);
 
-/// Call records as they come.
+/// Call records and news of calls as they come.
 #[derive(Default)]
 pub struct Records {
     records: Mutex<Vec<CallRecord>>,
+    news: Mutex<Vec<CallNews>>,
     came: Notify,
 }
 
 impl Observer for Records {
     fn happened(&self, happening: &Happening<'_>) {
-        if let Happening::CallOver { record } = happening {
-            self.records.lock().unwrap().push((*record).clone());
-            self.came.notify_waiters();
+        match happening {
+            Happening::CallOver { record } => self.records.lock().unwrap().push((*record).clone()),
+            Happening::CallNews { news, .. } => self.news.lock().unwrap().push((*news).clone()),
+            _ => return,
         }
+        self.came.notify_waiters();
     }
 }
 
 impl Records {
     /// The record number `index`, as soon as it is there.
     pub async fn get(&self, index: usize) -> CallRecord {
+        self.until(|records| records.records.lock().unwrap().get(index).cloned())
+            .await
+    }
+
+    /// The first news that is wanted, as soon as it is there.
+    pub async fn news(&self, wanted: impl Fn(&CallNews) -> bool) -> CallNews {
+        self.until(|records| records.news.lock().unwrap().iter().find(|news| wanted(news)).cloned())
+            .await
+    }
+
+    async fn until<T>(&self, look: impl Fn(&Records) -> Option<T>) -> T {
         let wait = async {
             loop {
                 let came = self.came.notified();
-                if let Some(record) = self.records.lock().unwrap().get(index) {
-                    return record.clone();
+                if let Some(found) = look(self) {
+                    return found;
                 }
                 // The notification may fall between the look and the wait.
                 let _again = tokio::time::timeout(Duration::from_millis(50), came).await;
             }
         };
-        tokio::time::timeout(BOUND, wait).await.expect("a call record")
+        tokio::time::timeout(BOUND, wait).await.expect("it comes in time")
     }
 }
 
 /// What a lab is made of.
 #[derive(Default)]
 pub struct Plan {
-    /// Further lines of `sbc.toml`, before the carriers.
+    /// Further lines of `sbc.toml`, before the carriers: `CARRIER` in them is the carrier's address. The first ones, up to a
+    /// table of their own, are of `[dns.hosts]`.
     pub machine: String,
     /// Further keys of the one carrier.
     pub carrier: String,
@@ -235,6 +250,7 @@ fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan
         tenant,
         ..
     } = plan;
+    let machine = machine.replace("CARRIER", &carrier.to_string());
     let sbc_toml = format!(
         r#"
 node = "sbc1.example.net"

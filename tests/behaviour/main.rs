@@ -6,6 +6,7 @@ mod applications;
 mod call_heard_both_ways;
 mod calls_in_progress;
 mod device;
+mod gateway_addresses;
 mod hooked_users;
 mod hooks_asked;
 mod hostile_hooks;

@@ -184,6 +184,7 @@ impl CallTask {
             | Effect::Acknowledged { .. }
             | Effect::Peer { .. }
             | Effect::Tell(_)
+            | Effect::AddressDown { .. }
             | Effect::Over(_) => {}
         }
     }

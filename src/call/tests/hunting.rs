@@ -2,10 +2,12 @@
 
 use super::messages::{Reply, reply};
 use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
-use crate::call::{LegIndex, PeerVerdict};
+use crate::call::{Event, LegIndex, PeerVerdict, To};
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
+use crate::sip::{Hop, ListenerId, Transport};
 use std::time::Duration;
 
 /// How many hops a call tries that all answer `status`, and what the caller gets.
@@ -172,5 +174,91 @@ fn early_media_of_a_hop_that_then_fails_does_not_deafen_the_caller() {
     assert_eq!(rig.statuses(), [183, 183]);
     assert_eq!(rig.bridges, 2);
     rig.respond(&second, reply(486));
+    rig.finish();
+}
+
+/// Tells the call where its last INVITE went, and where else the name leads.
+fn locate(rig: &mut Rig, addresses: &[u8]) -> Vec<Hop> {
+    let hop = |last: &u8| Hop {
+        transport: Transport::Udp,
+        listener: ListenerId(1),
+        remote: ([203, 0, 113, *last], 5060).into(),
+        server_name: None,
+        connection: None,
+    };
+    let hops: Vec<Hop> = addresses.iter().map(hop).collect();
+    rig.step(Event::Located {
+        token: rig.last_invite().token.expect("a token"),
+        hop: hops[0].clone(),
+        others: hops[1..].iter().cloned().collect(),
+    });
+    hops
+}
+
+#[test]
+fn the_next_address_of_a_name_comes_before_the_next_gateway() {
+    let mut rig = from_teams().begin();
+    assert!(matches!(rig.destinations[..], [To::First(_)]));
+    let hops = locate(&mut rig, &[11, 12, 13]);
+    let first = rig.last_invite();
+    rig.wait(Duration::from_secs(4));
+    assert_eq!(rig.destinations.last(), Some(&To::Hop(hops[1].clone())), "silence");
+    assert_eq!(
+        rig.cancelled.iter().map(|(token, _)| Some(*token)).collect::<Vec<_>>(),
+        [first.token]
+    );
+    rig.respond(&rig.last_invite(), reply(503));
+    assert_eq!(rig.destinations.last(), Some(&To::Hop(hops[2].clone())), "503");
+    assert_eq!(rig.verdicts, [], "the name is not at fault while it has an address");
+    rig.fail(&rig.last_invite(), TransportCause::Transport);
+    let down = hops.iter().map(|hop| (hop.remote, false)).collect::<Vec<_>>();
+    assert_eq!((rig.verdicts.len(), &rig.addresses_down), (1, &down));
+    assert!(
+        matches!(rig.destinations.last(), Some(To::First(_))),
+        "the next gateway"
+    );
+    let hops = locate(&mut rig, &[21, 22]);
+    rig.respond(&rig.last_invite(), reply(500));
+    assert_eq!(rig.addresses_down.last(), Some(&(hops[0].remote, false)));
+    assert_eq!(
+        (rig.invites().len(), rig.finish().status),
+        (4, 500),
+        "500 is not the address's fault"
+    );
+}
+
+#[test]
+fn a_challenge_is_answered_where_it_came_from() {
+    let mut rig = from_teams().begin();
+    let hops = locate(&mut rig, &[11, 12]);
+    let challenge = "Digest realm=\"north.example\", nonce=\"abc\"";
+    rig.respond(
+        &rig.last_invite(),
+        reply(401).with(HeaderName::WwwAuthenticate, challenge),
+    );
+    assert_eq!(rig.destinations.last(), Some(&To::Hop(hops[0].clone())));
+    rig.respond(&rig.last_invite(), reply(503));
+    assert_eq!(rig.destinations.last(), Some(&To::Hop(hops[1].clone())));
+    rig.respond(&rig.last_invite(), reply(486));
+    rig.finish();
+}
+
+#[test]
+fn a_hub_that_says_503_with_retry_after_loses_its_connection() {
+    let mut rig = from_carrier().begin();
+    let hops = locate(&mut rig, &[11, 12]);
+    rig.respond(&rig.last_invite(), reply(503).with(HeaderName::RetryAfter, "30"));
+    assert_eq!(rig.addresses_down, [(hops[0].remote, true)], "(TEAMS-063)");
+    assert!(matches!(rig.destinations.last(), Some(To::First(next)) if &*next.host == "sip2.pstnhub.microsoft.com"));
+    rig.respond(&rig.last_invite(), reply(503));
+    assert_eq!(rig.addresses_down.len(), 1, "nothing is known of where it went");
+    let hops = locate(&mut rig, &[21, 22]);
+    rig.fail(&rig.last_invite(), TransportCause::Transport);
+    assert_eq!(
+        rig.destinations.last(),
+        Some(&To::Hop(hops[1].clone())),
+        "no connection"
+    );
+    rig.respond(&rig.last_invite(), reply(486));
     rig.finish();
 }

@@ -2,7 +2,7 @@
 
 use super::contract;
 use super::messages::Sent;
-use crate::call::{Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, PeerVerdict, Phase, Token};
+use crate::call::{Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, PeerVerdict, Phase, To, Token};
 use crate::dial::{LegKind, PeerName};
 use crate::media::LegId;
 use crate::moment::Moment;
@@ -24,6 +24,10 @@ pub struct Rig {
     pub cancelled: Vec<(Token, Option<String>)>,
     pub acknowledged: Vec<ServerTransactionId>,
     pub verdicts: Vec<(PeerName, PeerVerdict)>,
+    /// Addresses that failed, and whether the connection there was dropped.
+    pub addresses_down: Vec<(SocketAddr, bool)>,
+    /// Where requests of ours were to go.
+    pub destinations: Vec<To>,
     pub news: Vec<CallNews>,
     /// What an application's call wants done beside signalling, in order.
     pub wishes: Vec<Effect>,
@@ -68,6 +72,8 @@ impl Rig {
             cancelled: Vec::new(),
             acknowledged: Vec::new(),
             verdicts: Vec::new(),
+            addresses_down: Vec::new(),
+            destinations: Vec::new(),
             news: Vec::new(),
             wishes: Vec::new(),
             bridges: 0,
@@ -183,7 +189,8 @@ impl Rig {
                 let closed = MediaNotice::Closed(Box::default());
                 self.pending.push_back(Event::Media(leg, closed));
             }
-            Effect::Send { leg, token, draft, .. } => {
+            Effect::Send { leg, token, draft, to } => {
+                self.destinations.push(to);
                 let message = render(&draft.to_bytes(&via()));
                 self.note_sent(leg, message, Some(token));
             }
@@ -202,6 +209,7 @@ impl Rig {
             }
             Effect::Acknowledged { transaction } => self.acknowledged.push(transaction),
             Effect::Peer { peer, verdict } => self.verdicts.push((peer, verdict)),
+            Effect::AddressDown { hop, drop, .. } => self.addresses_down.push((hop.remote, drop)),
             Effect::Tell(news) => self.news.push(news),
             Effect::LegsSwapped { with } => {
                 // What is still to be told of a leg's media goes by the leg's new number, as its sockets' name does.

@@ -74,7 +74,8 @@ pub struct RawCredentials {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawGateway {
-    /// A host name or an address.
+    /// A host name or an address. The addresses of a name are tried one after the other where one is silent, can't be reached
+    /// or answers 503, and all of them get OPTIONS.
     pub host: At<String>,
     /// Without it: by DNS (SRV), or the transport's own port.
     #[schemars(range(min = 1, max = 65535))]

@@ -32,6 +32,8 @@ pub enum Command {
     Acknowledged { id: ServerTransactionId },
     /// Send the ACK of a 2xx.
     Ack { draft: RequestDraft, hop: Hop },
+    /// Let go of the connection that we opened to this hop.
+    DropConnection { hop: Hop },
     /// While `Some`, a share of the new INVITEs is refused statelessly.
     ShedNewCalls(Option<Shed>),
     /// The transaction user has news of its own ([`TransactionUser::woken`](super::TransactionUser::woken)).

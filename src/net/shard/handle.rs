@@ -66,6 +66,11 @@ impl SignallingHandle {
             .await
     }
 
+    /// Uses the connection to `hop` for nothing new: the next request opens another.
+    pub async fn drop_connection(&self, hop: Hop) -> Result<(), Stopped> {
+        self.send(0, Command::DropConnection { hop }).await
+    }
+
     /// While `Some`, all shards refuse a share of the new INVITEs statelessly.
     pub async fn shed_new_calls(&self, shed: Option<Shed>) -> Result<(), Stopped> {
         for shard in 0..self.shards.len() {

@@ -134,6 +134,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 None => self.counters.sends_failed.add(),
             },
             Command::Wake => self.ask(|user| user.woken(commands)),
+            Command::DropConnection { hop } => self.transports.let_go(&hop),
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             Command::Spare(users) => self.transactions.spare(users),
         }

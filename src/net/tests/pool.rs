@@ -45,6 +45,22 @@ async fn one_connection_is_opened_for_all_requests_to_a_hop() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_let_go_carries_nothing_new() {
+    let node = node(|_| {});
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = hop(Transport::Tcp, listening.local_addr().unwrap());
+    node.request(&hop, transactions(1)[0]);
+    let mut old = accept(&listening).await;
+    read_until(&mut old, "\r\n\r\n").await;
+    node.transports.let_go(&hop);
+    node.request(&hop, transactions(1)[0]);
+    let mut new = accept(&listening).await;
+    assert!(read_until(&mut new, "\r\n\r\n").await.starts_with("OPTIONS "));
+    let draining: Vec<bool> = node.transports.connections().iter().map(|c| c.draining).collect();
+    assert_eq!(draining.iter().filter(|draining| **draining).count(), 1, "{draining:?}");
+}
+
+#[tokio::test]
 async fn every_message_that_waits_for_a_failing_connect_is_reported() {
     let mut node = node(|_| {});
     let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
