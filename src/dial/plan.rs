@@ -95,6 +95,8 @@ pub struct PlannedHop {
 pub enum PeerName {
     /// A Teams hub by its FQDN.
     Hub(Arc<str>),
+    /// A hub of Teams as one tenant's own trunk knows it: whether that trunk is known there. No call goes to it by this name.
+    Trunk { hub: Arc<str>, trunk: Arc<str> },
     /// A gateway of a carrier.
     Gateway { carrier: Arc<str>, gateway: Arc<str> },
     /// A device of a registered user: `alice@sip.contoso.example`, `udp:192.0.2.9:5060`.
@@ -107,6 +109,7 @@ impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerName::Hub(host) | PeerName::Uri(host) => f.write_str(host),
+            PeerName::Trunk { hub, trunk } => write!(f, "{hub} for {trunk}"),
             PeerName::Gateway { carrier, gateway } => write!(f, "{carrier}/{gateway}"),
             PeerName::User { user, device } => write!(f, "{user}/{device}"),
         }

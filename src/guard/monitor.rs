@@ -14,6 +14,7 @@ use crate::sip::transaction::Cause;
 use crate::sip::{Hop, ListenerId, Method, NameAddr, RequestDraft, Transport, Uri};
 use crate::teams;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -37,6 +38,52 @@ struct Asked {
     threshold: u32,
     product: String,
     is_hub: bool,
+    /// What its addresses answer concerns calls: not so a hub that doesn't know one tenant's trunk.
+    tells_health: bool,
+}
+
+impl Asked {
+    /// Trunks of tenants are many: they must not all be announced at once.
+    fn first_within(&self) -> Duration {
+        match self.tells_health {
+            true => Duration::from_millis(300),
+            false => self.interval / 4,
+        }
+    }
+}
+
+/// OPTIONS under way to the addresses of one peer: it is up when one of them answers.
+#[derive(Debug)]
+struct Round {
+    left: usize,
+    answered: bool,
+}
+
+impl Round {
+    /// One address has answered well, or not. True when that speaks for the peer: the first good answer, or the last bad one
+    /// where none was good. One bad address of a peer that answers at another is that address's matter.
+    fn one_ends(&mut self, is_good: bool) -> bool {
+        self.left = self.left.saturating_sub(1);
+        let speaks = !self.answered && (is_good || self.left == 0);
+        self.answered |= is_good;
+        speaks
+    }
+}
+
+/// OPTIONS that waits for its answer.
+struct Waiting {
+    asked: Asked,
+    address: SocketAddr,
+    round: u64,
+    until: Instant,
+}
+
+/// What is under way.
+#[derive(Default)]
+struct UnderWay {
+    waiting: HashMap<u64, Waiting>,
+    rounds: HashMap<u64, Round>,
+    last_round: u64,
 }
 
 /// What the monitor works with.
@@ -59,14 +106,14 @@ pub trait Surroundings: Send + Sync + 'static {
 }
 
 impl<C: Surroundings> Monitor<C> {
-    /// Runs until `outcomes` closes. The first round is spread over the first 300 ms, later ones by a tenth of the
-    /// interval, so that peers are not asked in step.
+    /// Runs until `outcomes` closes. The first round is spread over the first 300 ms (own trunks: a quarter of the
+    /// interval), later ones by a tenth of the interval, so that peers are not asked in step.
     pub async fn run(self, mut outcomes: mpsc::Receiver<Outcome>) {
         let mut due: HashMap<PeerName, Instant> = HashMap::new();
-        let mut waiting: HashMap<u64, (Asked, Instant)> = HashMap::new();
+        let mut under_way = UnderWay::default();
         // Beside each other: a name server that doesn't answer for one peer must not keep the others from being asked.
         // One look-up a peer and interval, and each has its own deadline, so few are under way.
-        let mut looking_up: JoinSet<(Asked, Result<Candidate, String>)> = JoinSet::new();
+        let mut looking_up: JoinSet<(Asked, Result<Vec<Candidate>, String>)> = JoinSet::new();
         let mut generation = 0;
         let mut plan: Vec<Asked> = Vec::new();
         loop {
@@ -79,33 +126,26 @@ impl<C: Surroundings> Monitor<C> {
             }
             let now = Instant::now();
             // Who answers later than this does not answer.
-            waiting.retain(|_, (asked, until)| {
-                let late = *until <= now;
-                if late {
-                    self.failed(
-                        asked,
-                        format!("no answer to OPTIONS within {} s", asked.timeout.as_secs_f64()),
-                    );
-                }
-                !late
-            });
+            let late: Vec<u64> = under_way
+                .waiting
+                .iter()
+                .filter(|(_, waiting)| waiting.until <= now)
+                .map(|(token, _)| *token)
+                .collect();
+            for token in late {
+                self.ended(token, None, &mut under_way);
+            }
             for asked in &plan {
                 let at = *due
                     .entry(asked.peer.clone())
-                    .or_insert_with(|| now + spread(Duration::from_millis(300)));
+                    .or_insert_with(|| now + spread(asked.first_within()));
                 if at <= now {
                     due.insert(asked.peer.clone(), now + asked.interval + spread(asked.interval / 10));
                     let (asked, resolver) = (asked.clone(), self.peers.resolver());
                     looking_up.spawn(async move {
-                        let candidate = match resolver.resolve(&asked.target).await {
-                            Ok(answer) => answer
-                                .candidates
-                                .into_iter()
-                                .next()
-                                .ok_or("the name has no address".into()),
-                            Err(error) => Err(error.to_string()),
-                        };
-                        (asked, candidate)
+                        let resolved = resolver.resolve(&asked.target).await;
+                        let candidates = resolved.map(|answer| answer.candidates);
+                        (asked, candidates.map_err(|error| error.to_string()))
                     });
                 }
             }
@@ -118,62 +158,103 @@ impl<C: Surroundings> Monitor<C> {
                 .min(now + Duration::from_secs(1));
             tokio::select! {
                 outcome = outcomes.recv() => match outcome {
-                    Some((token, outcome)) => if let Some((asked, _)) = waiting.remove(&token) {
-                        match outcome {
-                            Ok(message) => self.answered(&asked, &message),
-                            Err(Cause::Timeout) => self.failed(&asked, "no answer to OPTIONS".into()),
-                            Err(Cause::Transport) => self.failed(&asked, "OPTIONS could not be sent: no connection".into()),
-                        }
-                    },
+                    Some((token, outcome)) => self.ended(token, Some(outcome), &mut under_way),
                     None => return,
                 },
-                Some(Ok((asked, candidate))) = looking_up.join_next() => self.ask(asked, candidate, &mut waiting).await,
+                Some(Ok((asked, candidates))) = looking_up.join_next() => self.ask(asked, candidates, &mut under_way).await,
                 () = sleep_until(next) => {}
             }
         }
     }
 
-    async fn ask(
-        &self,
-        asked: Asked,
-        candidate: Result<Candidate, String>,
-        waiting: &mut HashMap<u64, (Asked, Instant)>,
-    ) {
-        let candidate = match candidate {
-            Ok(candidate) => candidate,
+    /// Asks every address of a peer.
+    async fn ask(&self, asked: Asked, candidates: Result<Vec<Candidate>, String>, under_way: &mut UnderWay) {
+        let candidates = match candidates {
+            Ok(candidates) => candidates,
             Err(why) => return self.failed(&asked, why),
         };
         let Some(draft) = draft(&asked) else {
             return self.failed(&asked, format!("{} is no URI to send OPTIONS to", asked.uri));
         };
-        let token = self.signalling.next_token();
-        let server_name = match candidate.transport {
-            Transport::Tls => asked.server_name.clone().or(candidate.server_name),
-            _ => None,
-        };
-        let hop = Hop {
-            transport: candidate.transport,
-            listener: asked.listener,
-            remote: candidate.address,
-            server_name,
-            connection: None,
-        };
         let now = self.clock.now();
         self.peers.peers().update(&asked.peer, |known| known.sent(now));
+        under_way.last_round += 1;
+        let round = under_way.last_round;
+        let (left, answered) = (candidates.len(), false);
+        under_way.rounds.insert(round, Round { left, answered });
         let until = Instant::now() + asked.timeout;
-        waiting.insert(token, (asked, until));
-        if self.signalling.request(token, draft, hop).await.is_err() {
-            waiting.remove(&token);
+        for candidate in candidates {
+            let token = self.signalling.next_token();
+            let server_name = match candidate.transport {
+                Transport::Tls => asked.server_name.clone().or(candidate.server_name),
+                _ => None,
+            };
+            let hop = Hop {
+                transport: candidate.transport,
+                listener: asked.listener,
+                remote: candidate.address,
+                server_name,
+                connection: None,
+            };
+            let waiting = Waiting {
+                asked: asked.clone(),
+                address: candidate.address,
+                round,
+                until,
+            };
+            under_way.waiting.insert(token, waiting);
+            // Refused only when the shards are gone, and then nobody waits any more.
+            let _stopped = self.signalling.request(token, draft.clone(), hop).await;
+        }
+    }
+
+    /// OPTIONS to one address has its answer, or none in time. A peer answers when one of its addresses does.
+    fn ended(&self, token: u64, outcome: Option<Result<Message, Cause>>, under_way: &mut UnderWay) {
+        let Some(Waiting {
+            asked, address, round, ..
+        }) = under_way.waiting.remove(&token)
+        else {
+            return;
+        };
+        let why = match &outcome {
+            Some(Ok(_)) => String::new(),
+            Some(Err(Cause::Transport)) => "OPTIONS could not be sent: no connection".into(),
+            Some(Err(Cause::Timeout)) => "no answer to OPTIONS".into(),
+            None => format!("no answer to OPTIONS within {} s", asked.timeout.as_secs_f64()),
+        };
+        let answer = outcome.and_then(Result::ok);
+        let status = answer.as_ref().map_or(0, |message| status(&asked, message));
+        let is_good = (200..300).contains(&status);
+        let now = self.clock.now();
+        if asked.tells_health {
+            self.peers.peers().update_address(address, |known| match &answer {
+                Some(_) => known.answered(status, None, asked.threshold, now),
+                None => known.failed(why.clone(), asked.threshold),
+            });
+        }
+        let Some(known) = under_way.rounds.get_mut(&round) else {
+            return;
+        };
+        let speaks = known.one_ends(is_good);
+        if known.left == 0 {
+            under_way.rounds.remove(&round);
+        }
+        match answer {
+            _ if !speaks => {}
+            Some(message) => self.answered(&asked, &message),
+            None => self.failed(&asked, why),
         }
     }
 
     fn answered(&self, asked: &Asked, message: &Message) {
         let now = self.clock.now();
-        let status = message.status().unwrap_or(0);
-        // A carrier that answers at all is alive, whatever it thinks of OPTIONS.
-        let status = if !asked.is_hub && status != 503 { 200 } else { status };
         self.learn(asked, |known| {
-            known.answered(status, message.header(HeaderName::Server), asked.threshold, now)
+            known.answered(
+                status(asked, message),
+                message.header(HeaderName::Server),
+                asked.threshold,
+                now,
+            )
         });
     }
 
@@ -192,6 +273,14 @@ impl<C: Surroundings> Monitor<C> {
     }
 }
 
+/// What an answer says of a peer. A carrier that answers at all is alive, whatever it thinks of OPTIONS.
+fn status(asked: &Asked, message: &Message) -> u16 {
+    match message.status().unwrap_or(0) {
+        status if asked.is_hub || status == 503 => status,
+        _ => 200,
+    }
+}
+
 fn spread(most: Duration) -> Duration {
     most.mul_f64(rand::random::<f64>())
 }
@@ -199,12 +288,22 @@ fn spread(most: Duration) -> Duration {
 fn known(config: &Config, peer: &PeerName) -> bool {
     match peer {
         PeerName::Hub(host) => config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == &**host),
+        PeerName::Trunk { trunk, .. } => own_trunks(config).any(|name| *name == **trunk),
         PeerName::User { .. } | PeerName::Uri(_) => false,
         PeerName::Gateway { carrier, .. } => config.sbc.carriers.iter().any(|known| known.id.as_str() == &**carrier),
     }
 }
 
-/// Who is asked under a configuration: all hubs, for the base name alone (TEAMS-024), and gateways that have an interval.
+/// The trunk names that tenants have of their own: Teams sends nothing to them before it has seen them (TEAMS-021). What is
+/// derived from the base name needs no word (TEAMS-024).
+fn own_trunks(config: &Config) -> impl Iterator<Item = &str> {
+    let derived = format!(".{}", config.sbc.teams.base);
+    let names = config.tenants.iter().map(|tenant| tenant.fqdn.as_str());
+    names.filter(move |name| *name != &derived[1..] && !name.ends_with(&derived))
+}
+
+/// Who is asked under a configuration: all hubs, for the base name and trunks that are not derived from it, and gateways that
+/// have an interval.
 fn asked(config: &Config) -> Vec<Asked> {
     let sbc = &config.sbc;
     let teams = &sbc.teams;
@@ -216,13 +315,13 @@ fn asked(config: &Config) -> Vec<Asked> {
         let Ok(target) = Target::new(hub.host.as_str()) else {
             continue;
         };
-        all.push(Asked {
-            peer: teams::hub_name(hub),
-            target: target.with_port(hub.port).with_transport(Transport::Tls),
+        let as_trunk = |peer, trunk: &str, tells_health| Asked {
+            peer,
+            target: target.clone().with_port(hub.port).with_transport(Transport::Tls),
             uri: format!("sip:{}:{};transport=tls", hub.host, hub.port),
             // No user part, never an address (TEAMS-023).
-            contact: format!("<sip:{}:{port};transport=tls>", teams.base),
-            from: format!("<sip:{}>", teams.base),
+            contact: format!("<sip:{trunk}:{port};transport=tls>"),
+            from: format!("<sip:{trunk}>"),
             listener: teams.listener,
             server_name: Some(hub.host.as_str().into()),
             interval: teams.options_interval,
@@ -230,7 +329,16 @@ fn asked(config: &Config) -> Vec<Asked> {
             threshold: teams.options_failures,
             product: teams.product.clone(),
             is_hub: true,
-        });
+            tells_health,
+        };
+        all.push(as_trunk(teams::hub_name(hub), teams.base.as_str(), true));
+        all.extend(own_trunks(config).map(|trunk| {
+            let peer = PeerName::Trunk {
+                hub: hub.host.as_str().into(),
+                trunk: trunk.into(),
+            };
+            as_trunk(peer, trunk, false)
+        }));
     }
     for carrier in &sbc.carriers {
         for gateway in &carrier.gateways {
@@ -262,6 +370,7 @@ fn asked(config: &Config) -> Vec<Asked> {
                 threshold: 3,
                 product: teams.product.clone(),
                 is_hub: false,
+                tells_health: true,
             });
         }
     }
@@ -282,4 +391,55 @@ fn draft(asked: &Asked) -> Option<RequestDraft> {
         draft = draft.header(HeaderName::XMsSbc, &asked.product);
     }
     Some(draft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_answers_when_one_of_its_addresses_does() {
+        let ends = |outcomes: &[bool]| -> Vec<bool> {
+            let (left, answered) = (outcomes.len(), false);
+            let mut round = Round { left, answered };
+            outcomes.iter().map(|is_good| round.one_ends(*is_good)).collect()
+        };
+        assert_eq!(ends(&[true]), [true]);
+        assert_eq!(ends(&[false]), [true]);
+        assert_eq!(ends(&[false, true, false]), [false, true, false]);
+        assert_eq!(ends(&[true, true, false]), [true, false, false]);
+        assert_eq!(ends(&[false, false]), [false, true]);
+    }
+
+    #[test]
+    fn trunks_of_their_own_are_announced_and_derived_ones_are_not() {
+        let sbc = "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"0.0.0.0:5061\"\n\
+                   certificates = [{ certificate = \"sbc.pem\", key = \"sbc.key\" }]\n\
+                   [media]\nadvertise = \"198.51.100.10\"\n\
+                   [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"sip.hub.example\", \"sip2.hub.example\"]\n\
+                   [[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n";
+        let derived = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n";
+        let own = "domains = [\"fabrikam.example\"]\nfqdn = \"sbc.fabrikam.example\"\ncarriers = [\"north\"]\n";
+        let config = Config::from_toml_strs(sbc, &[("contoso", derived), ("fabrikam", own)]);
+        let config = config.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let asked = asked(&config);
+        let said: Vec<(String, &str, bool)> = asked
+            .iter()
+            .map(|asked| (asked.peer.to_string(), asked.contact.as_str(), asked.tells_health))
+            .collect();
+        let (base, own) = (
+            "<sip:sbc1.example.net:5061;transport=tls>",
+            "<sip:sbc.fabrikam.example:5061;transport=tls>",
+        );
+        assert_eq!(
+            said,
+            [
+                ("sip.hub.example".into(), base, true),
+                ("sip.hub.example for sbc.fabrikam.example".into(), own, false),
+                ("sip2.hub.example".into(), base, true),
+                ("sip2.hub.example for sbc.fabrikam.example".into(), own, false),
+            ]
+        );
+        assert!(asked.iter().all(|asked| known(&config, &asked.peer)));
+    }
 }

@@ -14,7 +14,8 @@ pub struct RawTenant {
     pub domains: Vec<At<String>>,
     /// The trunk name is this label in front of `teams.base`. Either this or `fqdn`.
     pub label: Option<At<String>>,
-    /// A trunk name of the tenant's own. Either this or `label`. At most 63 characters.
+    /// A trunk name of the tenant's own. Either this or `label`. At most 63 characters. Unless it ends in `teams.base`, it is
+    /// announced to Teams by OPTIONS of its own, and the certificate has to bear it.
     pub fqdn: Option<At<String>>,
     /// Other trunk names that Teams may use for this tenant.
     #[serde(default)]

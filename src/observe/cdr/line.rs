@@ -123,7 +123,7 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
     record.facts.carrier.as_deref().or_else(|| {
         record.legs.iter().rev().find_map(|leg| match &leg.peer {
             Some(PeerName::Gateway { carrier, .. }) => Some(&**carrier),
-            Some(PeerName::Hub(_) | PeerName::User { .. } | PeerName::Uri(_)) | None => None,
+            Some(PeerName::Hub(_) | PeerName::Trunk { .. } | PeerName::User { .. } | PeerName::Uri(_)) | None => None,
         })
     })
 }
