@@ -19,7 +19,9 @@ async fn record_of_call(lab: &Lab, index: usize) -> CallRecord {
 async fn a_dead_address_is_passed_over_and_then_tried_last() {
     // Nobody is at the first address.
     let lab = Lab::with(Plan {
-        machine: "\"gw.example.net\" = [\"127.1.2.3\", \"CARRIER\"]\n[emergency]\ncarriers = [\"named\"]\n".into(),
+        machine: "\"gw.example.net\" = [\"127.1.2.3\", \"CARRIER\"]\n[emergency]\ncarriers = [\"named\"]\n\
+                  [timers]\nt1 = \"20ms\"\n"
+            .into(),
         carrier: r#"
 [[carriers]]
 id = "named"
@@ -44,7 +46,11 @@ fn answer_from_nowhere(invite: &str) -> String {
     let copied: String = invite
         .lines()
         .take_while(|line| !line.is_empty())
-        .filter(|line| ["Via:", "From:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name)))
+        .filter(|line| {
+            ["Via:", "From:", "Call-ID:", "CSeq:"]
+                .iter()
+                .any(|name| line.starts_with(name))
+        })
         .map(|line| format!("{line}\r\n"))
         .collect();
     let to = invite.lines().find(|line| line.starts_with("To:")).expect("a To");
@@ -62,7 +68,8 @@ async fn an_ack_that_finds_no_way_is_told() {
     let port = gateway.local_addr().unwrap().port();
     let lab = Lab::with(Plan {
         // Nobody is at this name server.
-        machine: "[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"200ms\"\n[emergency]\ncarriers = [\"other\"]\n".into(),
+        machine: "[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"200ms\"\n[emergency]\ncarriers = [\"other\"]\n"
+            .into(),
         carrier: format!(
             "[[carriers]]\nid = \"other\"\nnetworks = [\"192.0.2.0/24\"]\n\
              gateways = [{{ host = \"127.1.2.4\", port = {port}, listener = \"carrier\" }}]\n\
@@ -76,9 +83,17 @@ async fn an_ack_that_finds_no_way_is_told() {
     let (length, sbc) = timeout(BOUND, gateway.recv_from(&mut bytes)).await.unwrap().unwrap();
     let invite = String::from_utf8_lossy(&bytes[..length]).into_owned();
     assert!(invite.starts_with("INVITE "), "{invite}");
-    gateway.send_to(answer_from_nowhere(&invite).as_bytes(), sbc).await.unwrap();
-    let news = lab.records.news(|news| matches!(news, CallNews::AckNotSent { .. })).await;
-    let CallNews::AckNotSent { why } = news else { unreachable!() };
+    gateway
+        .send_to(answer_from_nowhere(&invite).as_bytes(), sbc)
+        .await
+        .unwrap();
+    let news = lab
+        .records
+        .news(|news| matches!(news, CallNews::AckNotSent { .. }))
+        .await;
+    let CallNews::AckNotSent { why } = news else {
+        unreachable!()
+    };
     assert!(why.contains("nowhere.invalid"), "{why}");
     caller.answered().await.unwrap();
     caller.hang_up().await.unwrap();

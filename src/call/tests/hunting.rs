@@ -178,7 +178,7 @@ fn early_media_of_a_hop_that_then_fails_does_not_deafen_the_caller() {
 }
 
 /// Tells the call where its last INVITE went, and where else the name leads.
-fn locate(rig: &mut Rig, addresses: &[u8]) -> Vec<Hop> {
+pub fn locate(rig: &mut Rig, addresses: &[u8]) -> Vec<Hop> {
     let hop = |last: &u8| Hop {
         transport: Transport::Udp,
         listener: ListenerId(1),

@@ -1,5 +1,6 @@
 //! Whatever the peers do, in whatever order: nothing panics, everything is answered and closed, and the call ends.
 
+use super::hunting::locate;
 use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
@@ -16,6 +17,8 @@ enum Move {
     /// A response to one of our requests, counted from the last.
     Respond(usize, u16, &'static str, Body),
     Fail(usize, bool),
+    /// The name of the last INVITE has this many addresses.
+    Locate(usize),
     /// A request of a peer.
     Request(u16, Method, Body),
     Ack(u16, Body),
@@ -58,6 +61,7 @@ fn step() -> impl Strategy<Value = Move> {
         12 => (0..6_usize, prop::sample::select(statuses), prop::sample::select(tags), body())
             .prop_map(|(nth, status, tag, body)| Move::Respond(nth, status, tag, body)),
         1 => (0..3_usize, any::<bool>()).prop_map(|(nth, timeout)| Move::Fail(nth, timeout)),
+        2 => (1..4_usize).prop_map(Move::Locate),
         5 => (0..4_u16, prop::sample::select(methods), body()).prop_map(|(leg, method, body)| Move::Request(leg, method, body)),
         4 => (0..3_u16, body()).prop_map(|(leg, body)| Move::Ack(leg, body)),
         1 => Just(Move::Cancel),
@@ -120,6 +124,11 @@ fn play(rig: &mut Rig, step: Move) {
                     TransportCause::Transport
                 };
                 rig.fail(&request, cause);
+            }
+        }
+        Move::Locate(count) => {
+            if !rig.invites().is_empty() {
+                locate(rig, &[11, 12, 13][..count]);
             }
         }
         Move::Request(leg, method, body) => {
