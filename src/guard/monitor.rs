@@ -297,9 +297,13 @@ fn known(config: &Config, peer: &PeerName) -> bool {
 /// The trunk names that tenants have of their own: Teams sends nothing to them before it has seen them (TEAMS-021). What is
 /// derived from the base name needs no word (TEAMS-024).
 fn own_trunks(config: &Config) -> impl Iterator<Item = &str> {
-    let derived = format!(".{}", config.sbc.teams.base);
+    let base = config.sbc.teams.base.as_str();
+    let is_derived = move |name: &str| {
+        name.strip_suffix(base)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
     let names = config.tenants.iter().map(|tenant| tenant.fqdn.as_str());
-    names.filter(move |name| *name != &derived[1..] && !name.ends_with(&derived))
+    names.filter(move |name| !is_derived(name))
 }
 
 /// Who is asked under a configuration: all hubs, for the base name and trunks that are not derived from it, and gateways that

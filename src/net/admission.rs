@@ -11,8 +11,7 @@ pub trait Admission: Send + Sync + 'static {
 
     /// False where `remote` may be heard, but is told nothing for which no transaction stands: neither that its request is
     /// broken nor that it is refused.
-    fn may_be_told(&self, listener: ListenerId, remote: SocketAddr) -> bool {
-        let _ = (listener, remote);
+    fn may_be_told(&self, _listener: ListenerId, _remote: SocketAddr) -> bool {
         true
     }
 }
