@@ -104,6 +104,10 @@ impl Call {
         let (Some(caller), Some(callee)) = (settled(LegIndex::CALLER), settled(index)) else {
             return Err("one side has no media".into());
         };
+        // What differs is recoded.
+        if caller.is_spoken_here() && callee.is_spoken_here() {
+            return Ok(());
+        }
         let spoken = |settled: &sdp::Negotiated| settled.speech().map(|speech| speech.format.clone());
         let heard = |from: &sdp::Negotiated, to: &sdp::Negotiated| {
             let format = spoken(from)?;

@@ -159,6 +159,10 @@ pub enum Effect {
         a: LegId,
         b: LegId,
     },
+    /// Nobody hears this leg any more but us.
+    UnbridgeMedia {
+        handle: LegId,
+    },
     /// The caller's leg and this one have changed their places in the call.
     LegsSwapped {
         with: LegIndex,

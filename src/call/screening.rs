@@ -3,6 +3,7 @@
 
 use super::application::Line;
 use super::child::Turn;
+use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::LegState;
 use super::value::Call;
@@ -27,6 +28,13 @@ impl Call {
         if let Some(child) = self.child_mut(position) {
             child.screened_until = Some(now + limit);
         }
+        // Its early media was heard; what the caller says may not reach it before it has passed.
+        if self.winner == Some(index) {
+            self.winner = None;
+            let handle = self.leg(index).and_then(|leg| leg.media.handle());
+            self.effects
+                .extend(handle.map(|handle| Effect::UnbridgeMedia { handle }));
+        }
         self.connect_alone(index, now);
         if let Some(app) = &mut self.app {
             app.lines.push(Line::new(index));
@@ -48,7 +56,8 @@ impl Call {
         }
     }
 
-    /// The destination is not let through, or is gone: its attempt has failed, the others ring on.
+    /// The destination is not let through, or is gone, or is given up while it rings: its attempt is over, the others ring
+    /// on.
     pub(super) fn screening_refused(&mut self, position: usize, why: &str, now: Moment) {
         let Some(index) = self.child(position).and_then(|child| child.leg) else {
             return;
@@ -57,8 +66,12 @@ impl Call {
         if let Some(child) = self.child_mut(position) {
             child.screened_until = None;
         }
+        let answered = self.child(position).is_some_and(|child| child.answered.is_some());
         if let Some(leg) = self.leg_mut(index) {
-            leg.record.phrase = Some(format!("screening: {why}"));
+            leg.record.phrase = Some(match answered {
+                true => format!("screening: {why}"),
+                false => why.to_owned(),
+            });
         }
         if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
             self.hang_up(index, Some("Q.850;cause=21;text=\"Call rejected\"".into()));
@@ -66,7 +79,11 @@ impl Call {
             self.give_up(index, Some("Q.850;cause=16;text=\"Normal call clearing\"".into()));
         }
         self.close_media(index);
-        self.turn_child(position, Turn::screened_out(), now);
+        let turn = match answered {
+            true => Turn::screened_out(),
+            false => Turn::given_up(),
+        };
+        self.turn_child(position, turn, now);
         if let Some(ringing) = self.ringing.get_mut(position) {
             ringing.settle();
             ringing.leg = None;

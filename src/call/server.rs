@@ -322,7 +322,7 @@ fn verbs_of(json: Option<&[u8]>) -> Result<Reply, String> {
 async fn tell_in_order(client: HookClient, mut queue: mpsc::Receiver<HookRequest>) {
     while let Some(request) = queue.recv().await {
         if let Err(failure) = client.ask(&request).await {
-            tracing::warn!(url = request.url.as_str(), %failure, "an event could not be told");
+            tracing::warn!(url = %request.url, %failure, "an event could not be told");
         }
     }
 }

@@ -258,6 +258,7 @@ impl CallTask {
             // A leg whose worker refuses a command was closed by it: its Closed event ends the matter.
             Effect::ConfigureMedia { handle, config } => self.media_command(self.node.media.configure(handle, config)),
             Effect::BridgeMedia { a, b } => self.media_command(self.node.media.bridge(a, b)),
+            Effect::UnbridgeMedia { handle } => self.media_command(self.node.media.unbridge(handle)),
             Effect::CloseMedia { handle, .. } => self.media_command(self.node.media.close(handle)),
             Effect::Send { leg, token, draft, to } => {
                 if let Err(detail) = self.take_carrier_place(leg, &draft) {

@@ -72,6 +72,11 @@ impl Negotiated {
             .find(|negotiated| !negotiated.format.codec.is_auxiliary())
     }
 
+    /// Whether we decode and encode what stands first ourselves: such a leg's audio can become another codec's.
+    pub fn is_spoken_here(&self) -> bool {
+        self.speech().is_some_and(|speech| speech.format.speech().is_some())
+    }
+
     /// Telephone events at the clock of [`Negotiated::speech`], else any.
     pub fn telephone_event(&self) -> Option<&NegotiatedFormat> {
         let clock = self.speech().map(|speech| speech.format.clock);

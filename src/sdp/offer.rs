@@ -104,11 +104,22 @@ pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -
     })
 }
 
-/// What a leg that is settled already becomes in an offer on another one: its formats as far as `to` allows them, and its
-/// peer's direction.
+/// What a leg that is settled already becomes in an offer on another one: its formats as far as `to` allows them, behind
+/// them what we can turn them into ourselves, and its peer's direction.
 pub fn carry_settled(settled: &Negotiated, to: &LegProfile) -> Result<(Vec<Format>, Direction), Refusal> {
     let known = settled.formats();
     let mut formats: Vec<Format> = known.iter().filter(|format| to.allows(format)).cloned().collect();
+    if settled.is_spoken_here() {
+        let own = formats
+            .iter()
+            .position(|format| format.codec.is_auxiliary())
+            .unwrap_or(formats.len());
+        let others = recoded(to)
+            .into_iter()
+            .filter(|other| !formats.iter().any(|format| format.same_codec(other)));
+        let others: Vec<Format> = others.collect();
+        formats.splice(own..own, others);
+    }
     if formats.iter().all(|format| format.codec.is_auxiliary()) {
         return Err(Refusal::NothingInCommon {
             peer: known.iter().map(ToString::to_string).collect(),

@@ -176,6 +176,7 @@ impl CallTask {
             Effect::OpenMedia { .. }
             | Effect::ConfigureMedia { .. }
             | Effect::BridgeMedia { .. }
+            | Effect::UnbridgeMedia { .. }
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }
             | Effect::SendAck { .. }

@@ -313,6 +313,11 @@ fn a_ringing_child_that_is_hung_up_gets_a_cancel_and_never_the_caller() {
         wish: crate::call::Wish::HangUp,
     })));
     assert_eq!(rig.cancelled.len(), 1);
+    let last = rig.told(Kind::CallStatus).last().cloned().expect("its end");
+    assert_eq!(
+        (&last["call_status"], &last["sip_status"]),
+        (&"no-answer".into(), &487.into())
+    );
     rig.respond(&invites[0], reply(200).sdp(super::peers::carrier_sdp("sendrecv")));
     assert_eq!(rig.byes(invites[0].leg).len(), 1, "it answered too late");
     assert_eq!(rig.bridges, 0);
@@ -450,4 +455,25 @@ fn the_record_says_what_became_of_every_target() {
     let sids: Vec<_> = record.legs.iter().map(|leg| leg.call_sid).collect();
     assert_eq!(sids[0], Some(application.call_sid));
     assert_eq!(sids[2], first.call_sid);
+}
+
+#[test]
+fn a_caller_whose_codec_the_destination_lacks_is_recoded() {
+    let wideband = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 9 8 101");
+    let narrow = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 8 101");
+    let mut rig = to_application().sdp(&wideband).begin();
+    rig.answer(&json!([dial(&[A], &json!({}))]));
+    assert_eq!(rig.statuses().last(), Some(&200), "answered at once");
+    rig.ack(LegIndex::CALLER, "");
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    let offered = String::from_utf8_lossy(invite.message.body());
+    assert!(
+        offered.contains("m=audio") && offered.contains(" 9 8 0 101"),
+        "{offered}"
+    );
+    rig.respond(&invite, reply(200).sdp(narrow));
+    assert_eq!(rig.bridges, 1);
+    assert!(rig.byes(invite.leg).is_empty(), "another codec is no reason to hang up");
+    rig.hang_up_and_finish();
 }

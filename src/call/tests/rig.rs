@@ -32,6 +32,7 @@ pub struct Rig {
     /// What an application's call wants done beside signalling, in order.
     pub wishes: Vec<Effect>,
     pub bridges: usize,
+    pub bridges_cut: usize,
     /// Requests of peers, and whether they have their final answer.
     pub(super) requests: HashMap<ServerTransactionId, (LegIndex, Message, bool)>,
     pub(super) invite: Message,
@@ -77,6 +78,7 @@ impl Rig {
             news: Vec::new(),
             wishes: Vec::new(),
             bridges: 0,
+            bridges_cut: 0,
             requests: HashMap::from([(Rig::first_transaction(), (LegIndex::CALLER, invite.clone(), false))]),
             invite,
             pending: VecDeque::new(),
@@ -182,6 +184,10 @@ impl Rig {
                 self.assert_open(a);
                 self.assert_open(b);
                 self.bridges += 1;
+            }
+            Effect::UnbridgeMedia { handle } => {
+                self.assert_open(handle);
+                self.bridges_cut += 1;
             }
             Effect::CloseMedia { leg, handle } => {
                 self.assert_open(handle);

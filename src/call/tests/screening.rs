@@ -181,3 +181,47 @@ fn a_screening_lasts_as_long_as_the_dial_allows() {
         rig.finish();
     }
 }
+
+#[test]
+fn whoever_was_heard_early_hears_nobody_while_it_is_screened() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A],
+        &json!({ "answerOnBridge": true, "confirmHook": "/screen" })
+    )]));
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(183).sdp(super::peers::carrier_sdp("sendrecv")));
+    assert_eq!((rig.bridges, rig.bridges_cut), (1, 0), "early media");
+    rig.picks_up(&invite);
+    assert_eq!((rig.bridges, rig.bridges_cut), (1, 1), "screened alone");
+    answer_on(
+        &mut rig,
+        invite.leg,
+        &json!([{ "verb": "play", "url": "press-one.wav" }]),
+    );
+    rig.sound_ends();
+    assert_eq!((rig.bridges, rig.bridges_cut), (2, 1));
+    assert_eq!(rig.statuses().last(), Some(&200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn early_media_of_one_that_is_refused_leaves_no_trace() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &[A],
+        &json!({ "answerOnBridge": true, "confirmHook": "/screen", "actionHook": "/done" })
+    )]));
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(183).sdp(super::peers::carrier_sdp("sendrecv")));
+    rig.picks_up(&invite);
+    answer_on(&mut rig, invite.leg, &json!([{ "verb": "hangup" }]));
+    assert_eq!((rig.bridges, rig.bridges_cut), (1, 1));
+    let done = rig.last_question();
+    assert_eq!(done.properties["dial_call_status"], "failed");
+    rig.answer(&json!([{ "verb": "hangup" }]));
+    rig.finish();
+}
