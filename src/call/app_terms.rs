@@ -3,7 +3,7 @@
 use super::application::{AppTerms, CallerFacts};
 use super::sender::Sender;
 use crate::app::command::{NewCall, Steering};
-use crate::app::outbound::HookUrl;
+use crate::app::outbound::{HookUrl, UrlFault};
 use crate::app::verb::{Hook, HookMethod};
 use crate::config::{self, Account, Application, Config, Tenant};
 use crate::dial::Secret;
@@ -41,9 +41,15 @@ impl AppTerms {
 }
 
 impl AppTerms {
-    /// The terms of a call that is placed over REST: an application of the account or a hook of its own, and what the order
-    /// says otherwise. The error is for whoever ordered it.
-    pub fn placed(config: &Config, tenant: &Tenant, order: &NewCall) -> Result<AppTerms, String> {
+    /// The terms of a call that is placed: an application of the account or a hook of its own, and what the order says
+    /// otherwise. A path lies at the server of the application that ordered, `by`; over REST there is none. The error is for
+    /// whoever ordered it.
+    pub fn placed(
+        config: &Config,
+        tenant: &Tenant,
+        order: &NewCall,
+        by: Option<&AppTerms>,
+    ) -> Result<AppTerms, String> {
         let base = config.sbc.api.as_ref().and_then(|api| api.base_url.clone());
         let address = config.sbc.node.to_string();
         let account = &tenant.account;
@@ -54,7 +60,7 @@ impl AppTerms {
                 let application = application.ok_or("application_sid: the account has no such application")?;
                 AppTerms::of(application, account, address, base)
             }
-            Steering::Hook(hook) => AppTerms::hooked(hook, account, address, base)?,
+            Steering::Hook(hook) => AppTerms::hooked(hook_of(hook, by)?, account, address, base)?,
         };
         if let Some(hook) = &order.status_hook {
             terms.status_hook = Some(hook.clone());
@@ -66,14 +72,14 @@ impl AppTerms {
         Ok(terms)
     }
 
-    fn hooked(hook: &Hook, account: &Account, address: String, base: Option<String>) -> Result<AppTerms, String> {
+    fn hooked(hook: Hook, account: &Account, address: String, base: Option<String>) -> Result<AppTerms, String> {
         let url = HookUrl::parse(&hook.url, None).map_err(|fault| format!("call_hook: {fault}"))?;
         let secret = account.secret.as_ref();
         Ok(AppTerms {
             name: "".into(),
             account_sid: account.sid.as_str().into(),
             application_sid: "".into(),
-            hook: hook.clone(),
+            hook,
             status_hook: None,
             secret: secret.map(|secret| Secret(secret.reveal().to_owned())),
             fallback: None,
@@ -84,6 +90,20 @@ impl AppTerms {
             sip_address: address,
         })
     }
+}
+
+/// A hook that an application ordered by its path: at its own server, with its own credentials.
+fn hook_of(hook: &Hook, by: Option<&AppTerms>) -> Result<Hook, String> {
+    let Some(by) = by.filter(|_| hook.url.starts_with('/')) else {
+        return Ok(hook.clone());
+    };
+    let fault = |fault: UrlFault| format!("call_hook: {fault}");
+    let base = HookUrl::parse(&by.hook.url, None).map_err(fault)?;
+    Ok(Hook {
+        url: base.absolute(&hook.url).map_err(fault)?,
+        method: hook.method,
+        credentials: hook.credentials.clone().or_else(|| by.hook.credentials.clone()),
+    })
 }
 
 fn hook(typed: &config::Hook) -> Hook {

@@ -89,6 +89,9 @@ pub struct App {
     /// REFERs of peers that wait for the application, by their question.
     #[serde(skip)]
     pub(super) referrals: Vec<(u32, ServerTransactionId)>,
+    pub(super) replacements: super::replacing::Replacements,
+    /// Requests of commands that wait for their answers.
+    pub(super) requests: Vec<super::requesting::Commanded>,
     pub(super) whispers: Vec<super::playing::Whisper>,
     /// What a side on hold hears.
     pub(super) hold: Option<super::held::HoldMusic>,
@@ -205,6 +208,8 @@ impl App {
             captures: Vec::new(),
             refer_hook: None,
             referrals: Vec::new(),
+            replacements: Default::default(),
+            requests: Vec::new(),
             whispers: Vec::new(),
             hold: None,
             first: None,

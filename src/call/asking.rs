@@ -4,12 +4,11 @@ use super::application::{App, Asked, Line, Running, Why};
 use super::cause::Cause;
 use super::event::{Effect, Reply};
 use super::id::LegIndex;
-use super::value::{Call, Phase};
+use super::value::Call;
 use crate::app::payload::{self, Kind, Properties};
 use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
 use crate::sip::message::Message;
-use std::collections::VecDeque;
 
 impl App {
     /// Keeps a question until its answer comes.
@@ -195,19 +194,6 @@ impl Call {
                 self.ask(LegIndex::CALLER, Why::Fallback, Kind::SessionNew, fallback, first);
             }
             _ => self.end(Cause::ApplicationFailed { detail }, now),
-        }
-    }
-
-    /// Other verbs for a line: what runs is stopped.
-    pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
-        self.interrupt(leg);
-        self.verb_ends(leg);
-        let Some(line) = self.line_mut(leg) else { return };
-        line.verbs = VecDeque::from(verbs);
-        line.running = None;
-        line.begun = true;
-        if !matches!(self.phase, Phase::Ending | Phase::Over) {
-            self.advance(leg, now);
         }
     }
 }

@@ -44,7 +44,9 @@ impl Call {
             Some(sid) => match self.leg_of_sid(sid) {
                 Some(leg) => leg,
                 None => {
-                    self.tell_error("command", &format!("this call has no leg {sid}"));
+                    let detail = format!("this call has no leg {sid}");
+                    self.tell_error("command", &detail);
+                    self.done(command.reply, Err(detail));
                     return;
                 }
             },
@@ -93,7 +95,7 @@ impl Call {
                 // Nobody waits for the end of these.
                 self.send_digits(leg, digits, duration);
             }
-            Wish::Request(request) => self.send_request(leg, &request, None, now),
+            Wish::Request(request) => self.request_command(leg, &request, command.reply, now),
             Wish::Boost(decibels) => self.boost(leg, decibels),
             Wish::StatusHook(hook) => {
                 if let Some(app) = &mut self.app {

@@ -138,7 +138,10 @@ impl Directory {
         let Some(call) = part.get(&id) else {
             return Err(Undelivered::Unknown);
         };
-        let repeated = matches!(event, Event::Request { .. } | Event::Ack { .. } | Event::Command(_));
+        let repeated = matches!(
+            event,
+            Event::Request { .. } | Event::Ack { .. } | Event::Command(_) | Event::Wanted { .. }
+        );
         if repeated && call.mailbox.capacity() <= RESERVED && !call.mailbox.is_closed() {
             return Err(self.overflow());
         }

@@ -14,6 +14,7 @@ use crate::sip::{Flow, Hop};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -72,6 +73,11 @@ pub enum Event {
     Digit { leg: LegIndex, digit: char },
     /// The application, or somebody over REST, wants something of the call.
     Command(Box<Command>),
+    /// The same, and somebody waits for what comes of it. The call's task turns it into a command with a number.
+    Wanted {
+        command: Box<Command>,
+        answer: oneshot::Sender<Outcome>,
+    },
     /// The application's WebSocket is closed for good: by the application, or because it `failed`.
     Disconnected { failed: Option<String> },
 }
@@ -81,6 +87,16 @@ pub enum Event {
 pub struct Reply {
     /// Empty: nothing said.
     pub verbs: Vec<Verb>,
+}
+
+/// What came of a request that somebody wanted sent: the final response, or why it was not sent.
+pub type Outcome = Result<Answered, String>;
+
+/// A final response as others are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    pub status: u16,
+    pub reason: String,
 }
 
 /// How a sound ended.
@@ -258,6 +274,11 @@ pub enum Effect {
     Mute {
         handle: LegId,
         on: bool,
+    },
+    /// What came of the command with this number.
+    Done {
+        reply: u32,
+        outcome: Outcome,
     },
     /// The application has no more to do with this call.
     ApplicationOver,

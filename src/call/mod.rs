@@ -53,6 +53,7 @@ mod record;
 mod referred;
 mod referring;
 mod refresh;
+mod replacing;
 mod requesting;
 mod running;
 mod screening;
@@ -61,6 +62,7 @@ mod server;
 mod session_clock;
 mod setup;
 mod switchboard;
+mod tally;
 mod task;
 mod teardown;
 mod users;
@@ -75,8 +77,8 @@ pub use application::{AppTerms, CallerFacts};
 pub use cause::{Cause, Party};
 pub use directory::{CallStatus, Directory, LineStatus, LiveCall, Undelivered};
 pub use event::{
-    CallNews, Command, Effect, Event, MediaNotice, PeerVerdict, PlayOutcome, Reply, SendFailure, Sound, Source, To,
-    Wish,
+    Answered, CallNews, Command, Effect, Event, MediaNotice, Outcome, PeerVerdict, PlayOutcome, Reply, SendFailure,
+    Sound, Source, To, Wish,
 };
 pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};
@@ -89,4 +91,5 @@ pub use record::{
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
+pub use tally::{Counted, One, Tally};
 pub use value::{Call, Phase};

@@ -7,6 +7,7 @@ use super::id::CallId;
 use super::record::CallFacts;
 use super::server::Ways;
 use super::setup::Settings;
+use super::tally::Tally;
 use super::task;
 use crate::app::sounds::Sounds;
 use crate::config::Config;
@@ -41,6 +42,8 @@ pub struct Node {
     pub registrar: Registrar,
     /// The ways to application servers.
     pub ways: ArcSwap<Ways>,
+    /// What is open toward application servers.
+    pub tally: Arc<Tally>,
     /// What applications let callers hear.
     pub sounds: ArcSwap<Sounds>,
     /// Set once the shards run.
@@ -75,6 +78,7 @@ impl Node {
             registrar: Registrar::new(rand::random()),
             sounds: ArcSwap::from_pointee(sounds),
             ways: ArcSwap::from_pointee(ways),
+            tally: Arc::default(),
             signalling: OnceLock::new(),
             draining: AtomicBool::new(false),
             call_ended: Notify::new(),

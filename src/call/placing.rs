@@ -6,7 +6,7 @@ use super::node::Node;
 use super::record::{CallFacts, Direction};
 use super::setup::{PlacedBirth, Placing};
 use super::switchboard::unix_ms;
-use super::task::{self, Planner};
+use super::task::{self, Ordered, Planner};
 use crate::app::command::NewCall;
 use crate::app::sid::CallSid;
 use crate::app::verb::{Dial, DtmfCapture, TargetFrom, USUAL_SCREENING};
@@ -14,6 +14,7 @@ use crate::config::{Config, E164, Limits, Tenant};
 use crate::observe::Happening;
 use crate::route::Caller;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A call that is being placed.
@@ -30,9 +31,12 @@ pub enum NotPlaced {
     /// What was asked for can't be dialled.
     #[error("{0}")]
     Wrong(String),
-    /// The node takes no calls now, or a limit is reached.
+    /// Nobody can be rung, or the node takes no calls now.
     #[error("{0}")]
     Unavailable(String),
+    /// A limit is reached.
+    #[error("{why}")]
+    TooMany { why: String, retry_after: Duration },
 }
 
 impl Node {
@@ -76,7 +80,20 @@ impl Node {
         let place = self
             .places
             .take(&owners, emergency, now)
-            .map_err(|full| NotPlaced::Unavailable(full.to_string()))?;
+            .map_err(|full| NotPlaced::TooMany {
+                why: full.to_string(),
+                retry_after: full.retry_after(config.sbc.guard.retry_after),
+            })?;
+        let most = config.sbc.guard.max_placing;
+        let limits = Limits {
+            calls: Some(most),
+            calls_per_second: None,
+        };
+        let placing = self.places.take(&[(&placing_by(tenant), limits)], emergency, now);
+        let placing = placing.map_err(|_| NotPlaced::TooMany {
+            why: format!("{most} calls of this account are being placed already"),
+            retry_after: config.sbc.guard.retry_after,
+        })?;
         let to = dial.targets.first().map(|target| target.kind.name().to_owned());
         let to = to.unwrap_or_default();
         let call_sid = CallSid::from_random(rand::random());
@@ -126,11 +143,19 @@ impl Node {
             place,
             events,
             planner: Some(planner),
-            sent: Some(sent),
+            ordered: Some(Ordered {
+                sent: Some(sent),
+                _placing: placing,
+            }),
         };
         task::place(setting, birth);
         Ok(PlacedCall { call_sid, call_id })
     }
+}
+
+/// Whose calls ring that an application placed.
+pub fn placing_by(tenant: &Tenant) -> String {
+    format!("calls being placed by tenant {}", tenant.id)
 }
 
 /// Clients of jambonz write numbers without the plus: taken as E.164 where the tenant owns that number.

@@ -2,7 +2,8 @@
 
 use super::application::AppTerms;
 use super::event::{Event, Reply};
-use crate::app::command::{Said, read_command};
+use super::tally::{One, Tally};
+use crate::app::command::{NewCall, Said, read_command};
 use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookRequest, HookUrl, Method};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
@@ -20,6 +21,9 @@ use tokio::task::JoinSet;
 /// Status events of a call that wait for its server. More means that the server is far behind: they are dropped and
 /// told of.
 const NOTICES: usize = 512;
+/// Messages that wait for a WebSocket: the events of a call that rings before anybody is asked.
+const EARLY: usize = 64;
+const CLOSED: &str = "the application has closed the session";
 
 /// The ways to application servers that all calls of a node share.
 #[derive(Clone)]
@@ -39,24 +43,51 @@ pub struct Server {
     trace: String,
     answers: JoinSet<(u32, Result<Reply, String>)>,
     /// In order, one after the other.
-    notices: mpsc::Sender<HookRequest>,
-    session: Option<Session>,
+    notices: mpsc::Sender<Notice>,
+    session: Socket,
     /// Questions over the WebSocket.
     open: HashMap<MessageId, u32>,
+    /// Where status events go.
+    status_hook: Hook,
+    tally: Arc<Tally>,
+}
+
+/// The WebSocket of a call.
+enum Socket {
+    /// Not asked for yet. The messages go out behind its first question.
+    Early(Vec<OutMessage>),
+    Open(Session, One),
+    /// The application wants no more, or is lost.
+    Closed,
+}
+
+/// An event for the status hook.
+struct Notice {
+    request: HookRequest,
+    _untold: One,
 }
 
 /// What the task does with what came.
 pub enum Heard {
     Event(Event),
+    /// Another call is to be placed.
+    Place(Box<NewCall>),
     /// Something that the application did wrong.
     Wrong(String),
 }
 
 impl Server {
     /// The server of a call with this application.
-    pub fn new(ways: Ways, terms: &AppTerms, call_sid: String, trace: String) -> Result<Server, String> {
+    pub fn new(
+        ways: Ways,
+        tally: Arc<Tally>,
+        terms: &AppTerms,
+        call_sid: String,
+        trace: String,
+    ) -> Result<Server, String> {
         let hook = HookUrl::parse(&terms.hook.url, None).map_err(|fault| format!("the application's hook: {fault}"))?;
         let caller = Arc::new(Caller {
+            account: terms.account_sid.clone(),
             hook,
             auth: auth_of(&terms.hook),
             secret: terms.secret.clone().map(|secret| Secret::new(&secret.0)),
@@ -70,14 +101,21 @@ impl Server {
             trace,
             answers: JoinSet::new(),
             notices,
-            session: None,
+            session: Socket::Early(Vec::new()),
             open: HashMap::new(),
+            status_hook: terms.status_hook.clone().unwrap_or_else(|| terms.hook.clone()),
+            tally,
         })
     }
 
     /// The application's own hook: what is named without a server lies there.
     pub fn hook(&self) -> &HookUrl {
         &self.caller.hook
+    }
+
+    /// The account that everything is asked for.
+    pub fn account(&self) -> &Arc<str> {
+        &self.caller.account
     }
 
     /// Asks; the answer comes out of [`Server::heard`].
@@ -97,7 +135,9 @@ impl Server {
             let mut request = self.request(hook, url, properties);
             request.patience = (kind == Kind::SessionNew).then_some(self.ways.initial);
             let client = self.ways.client.clone();
+            let question = self.tally.questions.one();
             self.answers.spawn(async move {
+                let _question = question;
                 let asked = AssertUnwindSafe(client.ask(&request)).catch_unwind().await;
                 let Ok(asked) = asked else {
                     return (ask, Err("the question was lost to a fault of this node".into()));
@@ -113,33 +153,49 @@ impl Server {
     }
 
     fn ask_connected(&mut self, ask: u32, kind: Kind, hook: &Hook, url: HookUrl, properties: Properties) {
-        if self.session.is_none() {
-            // A call that is moved to a WebSocket is new to it.
-            let first = self.message(Kind::SessionNew, None, properties, true);
-            let at_home = url.same_origin(&self.caller.hook);
-            let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
-            let settings = SessionSettings {
-                handshake: self.ways.initial,
-                ..SessionSettings::new(url, auth)
-            };
-            let session = Session::open(self.ways.connector.clone(), settings, first);
-            self.open.insert(session.first().clone(), ask);
-            self.session = Some(session);
-            return;
-        }
-        let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
-        let message = self.message(kind, named, properties, true);
-        let sent = self.session.as_ref().map(|session| session.send(&message));
+        let begins = matches!(kind, Kind::SessionNew | Kind::SessionRedirect);
+        let sent = match &self.session {
+            Socket::Open(session, _) => {
+                let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
+                let message = self.message(kind, named, properties, true);
+                session.send(&message).map_err(|refused| refused.to_string())
+            }
+            // What it left behind has nobody to ask; an application that is called anew has.
+            Socket::Closed if !begins => Err(CLOSED.into()),
+            Socket::Early(_) | Socket::Closed => {
+                // A call that is moved to a WebSocket is new to it.
+                let first = self.message(Kind::SessionNew, None, properties, true);
+                Ok(self.open_session(hook, url, first))
+            }
+        };
         match sent {
-            Some(Ok(id)) => {
+            Ok(id) => {
                 self.open.insert(id, ask);
             }
-            Some(Err(refused)) => {
-                let why = refused.to_string();
+            Err(why) => {
                 self.answers.spawn(async move { (ask, Err(why)) });
             }
-            None => {}
         }
+    }
+
+    /// Connects; what waits goes out behind `first`.
+    fn open_session(&mut self, hook: &Hook, url: HookUrl, first: OutMessage) -> MessageId {
+        let at_home = url.same_origin(&self.caller.hook);
+        let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
+        let settings = SessionSettings {
+            handshake: self.ways.initial,
+            ..SessionSettings::new(url, auth)
+        };
+        let session = Session::open(self.ways.connector.clone(), settings, first);
+        let id = session.first().clone();
+        let before = std::mem::replace(&mut self.session, Socket::Open(session, self.tally.sessions.one()));
+        if let (Socket::Early(early), Socket::Open(session, _)) = (before, &self.session) {
+            for message in early {
+                // There are fewer than its queue holds, and one that is too long was refused before.
+                let _taken = session.send(&message);
+            }
+        }
+        id
     }
 
     /// Tells; false when it was dropped.
@@ -150,13 +206,22 @@ impl Server {
         if url.is_websocket() {
             let named = (kind == Kind::VerbHook).then(|| hook.url.clone());
             let message = self.message(kind, named, properties, false);
-            return self
-                .session
-                .as_ref()
-                .is_some_and(|session| session.send(&message).is_ok());
+            return match &mut self.session {
+                Socket::Open(session, _) => session.send(&message).is_ok(),
+                Socket::Early(early) if early.len() < EARLY => {
+                    early.push(message);
+                    true
+                }
+                Socket::Early(_) => false,
+                // It said that it wants no more.
+                Socket::Closed => true,
+            };
         }
-        let request = self.request(hook, url, properties);
-        self.notices.try_send(request).is_ok()
+        let notice = Notice {
+            request: self.request(hook, url, properties),
+            _untold: self.tally.untold.one(),
+        };
+        self.notices.try_send(notice).is_ok()
     }
 
     /// Tells a connected application that something is wrong.
@@ -172,7 +237,7 @@ impl Server {
             b3: None,
             wants_ack: false,
         };
-        if let Some(session) = &self.session {
+        if let Socket::Open(session, _) = &self.session {
             // A full queue has worse to tell.
             let _dropped = session.send(&message);
         }
@@ -183,8 +248,8 @@ impl Server {
         loop {
             let session = async {
                 match &mut self.session {
-                    Some(session) => session.recv().await,
-                    None => std::future::pending().await,
+                    Socket::Open(session, _) => session.recv().await,
+                    Socket::Early(_) | Socket::Closed => std::future::pending().await,
                 }
             };
             let answer = async {
@@ -222,11 +287,9 @@ impl Server {
             }
             Some(SessionEvent::Command(command)) => match read_command(command) {
                 Ok(Said::Of(command)) => Some(Heard::Event(Event::Command(Box::new(command)))),
-                refused => {
-                    let why = match refused {
-                        Err(error) => error.to_string(),
-                        Ok(_) => "dial: calls are placed over the REST interface".to_owned(),
-                    };
+                Ok(Said::Place(order)) => Some(Heard::Place(order)),
+                Err(error) => {
+                    let why = error.to_string();
                     self.complain("InvalidMessage", &why);
                     Some(Heard::Wrong(why))
                 }
@@ -244,11 +307,12 @@ impl Server {
     /// The session has ended. What it was asked has no answer now; a call whose first question was among that hears of it
     /// there, for it may have a fallback.
     fn session_over(&mut self, failed: Option<String>) -> Option<Heard> {
-        let first = self.session.take().map(|session| session.first().clone());
-        let undecided = first.is_some_and(|first| self.open.contains_key(&first));
-        let why = failed
-            .clone()
-            .unwrap_or_else(|| "the application has closed the session".into());
+        let before = std::mem::replace(&mut self.session, Socket::Closed);
+        let undecided = match before {
+            Socket::Open(session, _) => self.open.contains_key(session.first()),
+            Socket::Early(_) | Socket::Closed => false,
+        };
+        let why = failed.clone().unwrap_or_else(|| CLOSED.into());
         for (_, ask) in self.open.drain() {
             let why = why.clone();
             self.answers.spawn(async move { (ask, Err(why)) });
@@ -256,10 +320,30 @@ impl Server {
         (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
     }
 
-    /// The call is over: what waits is still told.
-    pub fn over(self) {
-        if let Some(session) = self.session {
-            tokio::spawn(session.close(CloseCode::CallOver));
+    /// The call is over: what waits is still told, as long as the node runs.
+    pub fn over(mut self) {
+        let mut unsent = false;
+        if let Socket::Early(early) = &mut self.session {
+            let mut early = std::mem::take(early).into_iter();
+            // Nobody answered, so nobody was asked: the connection is made for the events alone.
+            let Some(first) = early.next() else { return };
+            unsent = true;
+            let hook = self.status_hook.clone();
+            let Ok(url) = HookUrl::parse(&hook.url, Some(&self.caller.hook)) else {
+                return;
+            };
+            self.session = Socket::Early(early.collect());
+            self.open_session(&hook, url, first);
+        }
+        if let Socket::Open(mut session, open) = self.session {
+            let untold = self.tally.untold.one();
+            tokio::spawn(async move {
+                let _counted = (open, untold);
+                if unsent {
+                    session.opened().await;
+                }
+                session.close(CloseCode::CallOver).await;
+            });
         }
     }
 
@@ -319,8 +403,8 @@ fn verbs_of(json: Option<&[u8]>) -> Result<Reply, String> {
 }
 
 /// Tells one event after the other, until the call and its queue are gone. A server that fails does not stop the next one.
-async fn tell_in_order(client: HookClient, mut queue: mpsc::Receiver<HookRequest>) {
-    while let Some(request) = queue.recv().await {
+async fn tell_in_order(client: HookClient, mut queue: mpsc::Receiver<Notice>) {
+    while let Some(Notice { request, _untold }) = queue.recv().await {
         if let Err(failure) = client.ask(&request).await {
             tracing::warn!(url = %request.url, %failure, "an event could not be told");
         }

@@ -223,7 +223,7 @@ impl Switchboard {
             place,
             events,
             planner,
-            sent: None,
+            ordered: None,
         };
         task::spawn(setting, birth);
     }

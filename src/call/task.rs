@@ -52,8 +52,8 @@ struct CallTask {
     applied: Option<Box<Applied>>,
     /// What its dials are planned from.
     planner: Option<Box<Planner>>,
-    /// Who placed the call waits for its Call-ID.
-    sent: Option<oneshot::Sender<String>>,
+    /// What only a call has that was ordered, until it is answered.
+    ordered: Option<Ordered>,
     /// Events that carrying out effects made, in order.
     pending: VecDeque<Event>,
     wants_messages: bool,
@@ -91,8 +91,16 @@ pub struct Setting {
     pub events: mpsc::Receiver<Box<Event>>,
     /// What the dials of an application are planned from.
     pub planner: Option<Box<Planner>>,
+    /// What a call has that was ordered.
+    pub ordered: Option<Ordered>,
+}
+
+/// A call that was ordered and that nobody has answered yet.
+pub struct Ordered {
     /// Told the Call-ID of the first INVITE that is sent.
     pub sent: Option<oneshot::Sender<String>>,
+    /// Its place among the account's calls that ring.
+    pub _placing: Place,
 }
 
 /// Begins a call on a task of its own.
@@ -116,7 +124,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         place,
         events,
         planner,
-        sent,
+        ordered,
     } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
@@ -141,7 +149,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         carrier_places: Vec::new(),
         applied: None,
         planner,
-        sent,
+        ordered,
         pending: VecDeque::new(),
         answering: Vec::new(),
         told: 0,
@@ -168,6 +176,7 @@ impl CallTask {
                 Some(event) => event,
                 None => self.next_event(&mut events, &mut media).await,
             };
+            let event = self.numbered(event);
             let now = self.node.clock.now();
             if self.wants_messages {
                 self.tell_heard(&event);
@@ -275,7 +284,7 @@ impl CallTask {
                     !draft.body_bytes().is_empty(),
                 );
                 let guard = self.guard_of(leg);
-                if let Some(sent) = self.sent.take() {
+                if let Some(sent) = self.ordered.as_mut().and_then(|ordered| ordered.sent.take()) {
                     // Whoever placed the call may not wait any more.
                     let _gone = sent.send(draft.value(HeaderName::CallId).unwrap_or_default().to_owned());
                 }
@@ -331,7 +340,10 @@ impl CallTask {
                     self.stopped(self.signalling.drop_connection(hop).await.is_err());
                 }
             }
-            Effect::Tell(news) => self.tell(&news),
+            Effect::Tell(news) => {
+                self.complain(&news);
+                self.tell(&news);
+            }
             Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
             effect => self.apply(effect),
         }
@@ -427,6 +439,9 @@ impl CallTask {
     }
 
     fn publish(&mut self) {
+        if self.call.milestones.answered.is_some() {
+            self.ordered = None;
+        }
         let told = self.call.told();
         let mut status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);
         if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || told != self.told {

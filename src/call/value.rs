@@ -131,7 +131,8 @@ impl Call {
             Event::Played { leg, play, outcome } => self.played(leg, play, &outcome, now),
             Event::DigitsSent { leg, cookie } => self.digits_sent(leg, cookie, now),
             Event::Digit { leg, digit } => self.digit(leg, digit, now),
-            Event::Command(command) => self.commanded(*command, now),
+            // Who waits hears that there is nobody to tell it.
+            Event::Wanted { command, .. } | Event::Command(command) => self.commanded(*command, now),
             Event::Disconnected { failed } => self.application_left(failed, now),
             Event::Clear { detail } => self.end(Cause::Cleared { detail }, now),
         }
@@ -169,7 +170,7 @@ impl Call {
             Method::Bye => self.bye_answered(token, message),
             _ => {
                 if !self.refer_answered(token, message.status(), now) {
-                    self.request_answered(token, message.status(), now);
+                    self.request_answered(token, Some(message), now);
                 }
             }
         }

@@ -82,6 +82,7 @@ impl Question {
             },
             auth,
             caller: Arc::new(Caller {
+                account: self.tenant.account.sid.as_str().into(),
                 hook: url,
                 auth: None,
                 secret: self.tenant.account.secret.clone(),

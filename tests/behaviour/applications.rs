@@ -10,22 +10,22 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A number of the tenant that its application answers.
-const RECEPTION: &str = "+14255550177";
+pub const RECEPTION: &str = "+14255550177";
 /// Another telephone.
-const MOBILE: &str = "+441632960002";
+pub const MOBILE: &str = "+441632960002";
 /// Hz of the music file.
-const MUSIC_TONE: f64 = 1_000.0;
+pub const MUSIC_TONE: f64 = 1_000.0;
 
-fn verbs(verbs: Value) -> Reply {
+pub fn verbs(verbs: Value) -> Reply {
     Reply::Json(200, verbs)
 }
 
 /// A lab whose reception is this server's.
-async fn lab(server: &AppServer, hook: &str) -> Lab {
+pub async fn lab(server: &AppServer, hook: &str) -> Lab {
     lab_with(server, hook, Plan::default()).await
 }
 
-async fn lab_with(server: &AppServer, hook: &str, plan: Plan) -> Lab {
+pub async fn lab_with(server: &AppServer, hook: &str, plan: Plan) -> Lab {
     let folder = std::env::temp_dir().join(format!("portcullis-sounds-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     write_wav(&folder.join("music.wav"), MUSIC_TONE);
@@ -34,11 +34,15 @@ async fn lab_with(server: &AppServer, hook: &str, plan: Plan) -> Lab {
         folder.display(),
         plan.machine
     );
+    // Over a WebSocket the events go where everything goes.
+    let status = match hook.starts_with("ws") {
+        true => String::new(),
+        false => format!("call_status_hook = \"{}\"\n", server.url("/status")),
+    };
     let tenant = format!(
         "{}\n[[numbers]]\nnumber = \"{RECEPTION}\"\nto = {{ application = \"reception\" }}\n\n\
-         [application.reception]\nhook = \"{hook}\"\ncall_status_hook = \"{}\"\n",
+         [application.reception]\nhook = \"{hook}\"\n{status}",
         plan.tenant,
-        server.url("/status")
     );
     Lab::with(Plan {
         machine,
@@ -70,7 +74,7 @@ fn write_wav(path: &Path, hertz: f64) {
 }
 
 /// The requests of this path, once there are so many.
-async fn asked(server: &AppServer, path: &str, count: usize) -> Vec<Value> {
+pub async fn asked(server: &AppServer, path: &str, count: usize) -> Vec<Value> {
     let wait = async {
         loop {
             let requests: Vec<Value> = server

@@ -19,6 +19,7 @@ fn auth(username: &str) -> BasicAuth {
 
 fn caller(url: &str) -> Arc<Caller> {
     Arc::new(Caller {
+        account: "a".into(),
         hook: HookUrl::parse(url, None).unwrap(),
         auth: Some(auth("app")),
         secret: Some(Secret::new("wh_secret")),

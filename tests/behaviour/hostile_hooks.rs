@@ -17,7 +17,12 @@ const SHORT: ClientSettings = ClientSettings {
 };
 
 fn request(url: &str) -> HookRequest {
+    request_of("a", url)
+}
+
+fn request_of(account: &str, url: &str) -> HookRequest {
     let caller = Arc::new(Caller {
+        account: account.into(),
         hook: HookUrl::parse(url, None).unwrap(),
         auth: None,
         secret: None,
@@ -180,7 +185,7 @@ async fn a_name_is_judged_by_its_address_and_files_as_hooks_are() {
         let failure = strict.ask(&request(&url)).await.unwrap_err();
         assert_eq!(forbidden(&failure), Some(Forbidden::Loopback), "{url}");
         let url = HookUrl::parse(&url, None).unwrap();
-        let failure = strict.fetch(&url, 100, BOUND).await.unwrap_err();
+        let failure = strict.fetch("a", &url, 100, BOUND).await.unwrap_err();
         assert_eq!(forbidden(&failure), Some(Forbidden::Loopback), "{url}");
     }
     assert_eq!(server.connections(), 0);
@@ -195,15 +200,15 @@ async fn files_come_whole_or_not_at_all() {
         .await;
     let client = server.client(SHORT);
     let url = |path: &str| HookUrl::parse(&server.url(path), None).unwrap();
-    let music = client.fetch(&url("/music.wav"), 5_000, BOUND).await.unwrap();
+    let music = client.fetch("a", &url("/music.wav"), 5_000, BOUND).await.unwrap();
     assert_eq!(
         (music.bytes.len(), music.content_type.as_deref()),
         (5_000, Some("audio/wav"))
     );
     assert_eq!(server.requests()[0].method, "GET");
-    let failure = client.fetch(&url("/music.wav"), 4_999, BOUND).await.unwrap_err();
+    let failure = client.fetch("a", &url("/music.wav"), 4_999, BOUND).await.unwrap_err();
     assert_eq!(failure.label(), "answer_too_large");
-    let failure = client.fetch(&url("/gone.wav"), 5_000, BOUND).await.unwrap_err();
+    let failure = client.fetch("a", &url("/gone.wav"), 5_000, BOUND).await.unwrap_err();
     assert!(matches!(failure, HookFailure::Status { status: 404, .. }), "{failure}");
 }
 
@@ -226,4 +231,47 @@ async fn requests_are_bounded_in_size_and_number() {
     assert_eq!(labels, ["timeout", "busy"]);
     let counted = figures.read();
     assert_eq!(counted, [(Asked::Hook, "busy", 1), (Asked::Hook, "timeout", 1)]);
+}
+
+#[tokio::test]
+async fn an_account_whose_server_is_slow_leaves_places_to_the_others() {
+    let slow = AppServer::build().on("/x", |_| Reply::Stall(vec![])).start().await;
+    let quick = AppServer::build()
+        .on("/x", |_| Reply::Json(200, json!([])))
+        .on("/music.wav", |_| Reply::Body(200, "audio/wav", vec![7; 100]))
+        .start()
+        .await;
+    let patient = ClientSettings {
+        patience: BOUND,
+        ..SHORT
+    };
+    let client = slow.client(patient);
+    let asked = request_of("a", &slow.url("/x"));
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (client, asked) = (client.clone(), asked.clone());
+        waiting.spawn(async move { client.ask(&asked).await.expect_err("no answer").label() });
+    }
+    // Half of the eight places are held by requests that nobody answers; the others find none.
+    for _ in 0..16 {
+        let refused = tokio::time::timeout(BOUND, waiting.join_next()).await.expect("an end");
+        assert_eq!(refused.unwrap().unwrap(), "busy");
+    }
+    let url = HookUrl::parse(&quick.url("/music.wav"), None).unwrap();
+    for _ in 0..50 {
+        client.ask(&request_of("b", &quick.url("/x"))).await.unwrap();
+        client.fetch("c", &url, 100, BOUND).await.unwrap();
+    }
+    // Its other servers and its files count for the same account.
+    assert_eq!(
+        client
+            .ask(&request_of("a", &quick.url("/x")))
+            .await
+            .unwrap_err()
+            .label(),
+        "busy"
+    );
+    assert_eq!(client.fetch("a", &url, 100, BOUND).await.unwrap_err().label(), "busy");
+    waiting.shutdown().await;
+    client.ask(&request_of("a", &quick.url("/x"))).await.unwrap();
 }

@@ -34,6 +34,8 @@ pub const BOUND: Duration = Duration::from_secs(15);
 pub struct Records {
     records: Mutex<Vec<CallRecord>>,
     news: Mutex<Vec<CallNews>>,
+    overflows: Mutex<Vec<&'static str>>,
+    alerts: Mutex<Vec<(&'static str, String)>>,
     came: Notify,
 }
 
@@ -41,7 +43,13 @@ impl Observer for Records {
     fn happened(&self, happening: &Happening<'_>) {
         match happening {
             Happening::CallOver { record } => self.records.lock().unwrap().push((*record).clone()),
-            Happening::CallNews { news, .. } => self.news.lock().unwrap().push((*news).clone()),
+            Happening::CallNews { news, .. } => {
+                if let CallNews::ApplicationError { what, detail } = news {
+                    self.alerts.lock().unwrap().push((what, detail.clone()));
+                }
+                self.news.lock().unwrap().push((*news).clone());
+            }
+            Happening::Overflow { queue } => self.overflows.lock().unwrap().push(queue),
             _ => return,
         }
         self.came.notify_waiters();
@@ -49,6 +57,16 @@ impl Observer for Records {
 }
 
 impl Records {
+    /// Queues that dropped something.
+    pub fn overflows(&self) -> Vec<&'static str> {
+        self.overflows.lock().unwrap().clone()
+    }
+
+    /// What applications did wrong: of what, and how.
+    pub fn alerts(&self) -> Vec<(&'static str, String)> {
+        self.alerts.lock().unwrap().clone()
+    }
+
     /// The record number `index`, as soon as it is there.
     pub async fn get(&self, index: usize) -> CallRecord {
         self.until(|records| records.records.lock().unwrap().get(index).cloned())
@@ -100,6 +118,7 @@ pub struct Lab {
     pub teams2: Option<TeamsSim>,
     pub carrier: CarrierSim,
     pub records: Arc<Records>,
+    net: [u8; 2],
     pub folder: PathBuf,
     /// The file of roots that the node believes.
     pub roots: PathBuf,
@@ -153,9 +172,15 @@ impl Lab {
             teams2,
             carrier,
             records,
+            net,
             folder,
             roots: papers.root,
         }
+    }
+
+    /// The node's address.
+    pub fn address(&self) -> Ipv4Addr {
+        host(self.net, 1)
     }
 
     /// Stops the node and starts it anew from the same files.

@@ -180,7 +180,7 @@ async fn a_call_is_placed_shown_and_ended() {
     assert!(rest.desk.calls(&stranger).is_empty());
     assert_eq!(rest.desk.call(&stranger, sid), None);
     assert_eq!(
-        rest.desk.update(&stranger, sid, hang_up.clone()),
+        rest.desk.update(&stranger, sid, hang_up.clone()).await,
         Err(Refusal::NoSuchCall)
     );
     assert_eq!(rest.desk.forget(&stranger, sid), Err(Refusal::NoSuchCall));

@@ -24,8 +24,11 @@ impl FromRequestParts<Arc<dyn CallDesk>> for Caller {
             .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start()));
         let token = token.ok_or_else(|| Problem::new(401, "a bearer token is needed"))?;
         // Looked up by its hash: the time that takes says nothing about any token.
-        let account = desk.account(&TokenDigest::of(token));
+        let token = TokenDigest::of(token);
+        let account = desk.account(&token);
         let account = account.ok_or_else(|| Problem::new(401, "the token is not known"))?;
+        let asked = desk.admit(&token);
+        asked.map_err(|wait| Problem::later("this token asks too often", wait))?;
         let params = RawPathParams::from_request_parts(parts, desk).await;
         let params = params.map_err(|_| Problem::new(400, "the path is no text"))?;
         // The same answer whether the other account exists or not.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// What a desk is still doing.
 pub type Doing<'d, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'd>>;
@@ -22,6 +23,9 @@ pub trait CallDesk: Send + Sync + 'static {
     /// The account that a token opens, by the configuration in force.
     fn account(&self, token: &TokenDigest) -> Option<Account>;
 
+    /// Whether a token that opens an account may ask now; the error is how long it should wait.
+    fn admit(&self, token: &TokenDigest) -> Result<(), Duration>;
+
     /// Places a call; done as soon as its INVITE is sent.
     fn place<'d>(&'d self, account: &'d Account, body: Value) -> Doing<'d, Placed>;
 
@@ -31,8 +35,8 @@ pub trait CallDesk: Send + Sync + 'static {
     /// The call or leg of this sid.
     fn call(&self, account: &Account, sid: &str) -> Option<Map<String, Value>>;
 
-    /// Changes a call that lives: the wish is with the call when this returns.
-    fn update(&self, account: &Account, sid: &str, body: Value) -> Result<(), Refusal>;
+    /// Changes a call that lives: the wish is with the call when this is done, and a request inside the dialog answered.
+    fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated>;
 
     /// Forgets the record of a call that is over.
     fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal>;
@@ -52,6 +56,15 @@ pub struct Placed {
     /// The Call-ID of its INVITE.
     #[serde(rename = "callId")]
     pub call_id: String,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Updated {
+    /// It is with the call.
+    Taken,
+    /// The far side's final response to a `sip_request`.
+    Answered { status: u16, reason: String },
 }
 
 /// Calls that live now.
@@ -83,4 +96,7 @@ pub enum Refusal {
     /// No call can be placed now: 480, as jambonz says it.
     #[error("{0}")]
     Unavailable(String),
+    /// A limit is reached: 429.
+    #[error("{why}")]
+    TooMany { why: String, retry_after: Duration },
 }

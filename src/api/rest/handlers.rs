@@ -1,7 +1,7 @@
 //! One function for each operation.
 
 use super::access::Caller;
-use super::desk::{CallDesk, Resource};
+use super::desk::{CallDesk, Resource, Updated};
 use super::page::{CallFilter, scalars};
 use super::problem::Problem;
 use axum::Json;
@@ -10,7 +10,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 type Desk = State<Arc<dyn CallDesk>>;
@@ -57,8 +57,10 @@ pub(super) async fn update_call(
     Path((_, sid)): Named,
     body: Bytes,
 ) -> Answer {
-    desk.update(&account, &sid, object(&body)?)?;
-    Ok(StatusCode::ACCEPTED.into_response())
+    Ok(match desk.update(&account, &sid, object(&body)?).await? {
+        Updated::Taken => StatusCode::ACCEPTED.into_response(),
+        Updated::Answered { status, reason } => Json(json!({ "status": status, "reason": reason })).into_response(),
+    })
 }
 
 pub(super) async fn delete_call(State(desk): Desk, Caller(account): Caller, Path((_, sid)): Named) -> Answer {

@@ -1,26 +1,44 @@
 //! The calls of a running node, for REST.
 
-use super::desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource};
+use super::desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource, Updated};
+use super::pace::Pace;
 use crate::app::command::{read_new_call, read_update};
 use crate::app::sid::CallSid;
-use crate::call::{AppTerms, Command, Event, LineStatus, LiveCall, Node, NotPlaced, Undelivered};
+use crate::call::{Answered, AppTerms, Command, Event, LineStatus, LiveCall, Node, NotPlaced, Undelivered, Wish};
 use crate::config::{Application, Destination, NumberEntry, Tenant, TokenDigest};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// The desk of a node.
 pub struct NodeDesk {
     node: Arc<Node>,
+    pace: Pace,
 }
 
 impl NodeDesk {
     /// A desk over the node's calls and its configuration in force.
     pub fn new(node: Arc<Node>) -> NodeDesk {
-        NodeDesk { node }
+        NodeDesk {
+            node,
+            pace: Pace::default(),
+        }
     }
 
     fn tenant(&self, account: &Account) -> Option<Arc<Tenant>> {
         self.node.config.load().tenant(&account.tenant).cloned()
+    }
+
+    fn deliver(&self, call: &LiveCall, event: Event) -> Result<(), Refusal> {
+        let delivered = self.node.calls.deliver(call.id, event);
+        delivered.map_err(|undelivered| match undelivered {
+            Undelivered::Unknown => Refusal::State("the call is over".to_owned()),
+            Undelivered::Full => Refusal::TooMany {
+                why: "the call is busy: ask again".to_owned(),
+                retry_after: Duration::from_secs(1),
+            },
+        })
     }
 
     /// The account's live call that has this leg.
@@ -40,13 +58,22 @@ impl CallDesk for NodeDesk {
         })
     }
 
+    fn admit(&self, token: &TokenDigest) -> Result<(), Duration> {
+        let config = self.node.config.load();
+        match &config.sbc.api {
+            Some(api) => self.pace.step(*token, api.requests_per_second, self.node.clock.now()),
+            // Served while the table is being taken out of the configuration.
+            None => Ok(()),
+        }
+    }
+
     fn place<'d>(&'d self, account: &'d Account, body: Value) -> Doing<'d, Placed> {
         Box::pin(async move {
             let wanted = read_new_call(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
             let config = self.node.config.load_full();
             let gone = || Refusal::Unavailable("the account is not configured any more".to_owned());
             let tenant = config.tenant(&account.tenant).ok_or_else(gone)?;
-            let terms = AppTerms::placed(&config, tenant, &wanted).map_err(Refusal::Wrong)?;
+            let terms = AppTerms::placed(&config, tenant, &wanted, None).map_err(Refusal::Wrong)?;
             let placed = self.node.place(&config, tenant, terms, wanted).map_err(refusal)?;
             let not_sent = |_| Refusal::Unavailable("the call ended before its INVITE was sent".to_owned());
             let call_id = placed.call_id.await.map_err(not_sent)?;
@@ -81,27 +108,39 @@ impl CallDesk for NodeDesk {
             .map(|line| line.properties)
     }
 
-    fn update(&self, account: &Account, sid: &str, body: Value) -> Result<(), Refusal> {
-        let known = self.call(account, sid).is_some();
-        let live = CallSid::parse(sid).and_then(|sid| Some((sid, self.live(account, sid)?)));
-        let (sid, call) = match live {
-            Some(found) => found,
-            None if known => return Err(Refusal::State("the call is over".to_owned())),
-            None => return Err(Refusal::NoSuchCall),
-        };
-        let wishes = read_update(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
-        for wish in wishes {
-            let command = Command { leg: Some(sid), wish };
-            let event = Event::Command(Box::new(command));
-            self.node
-                .calls
-                .deliver(call.id, event)
-                .map_err(|undelivered| match undelivered {
-                    Undelivered::Unknown => Refusal::State("the call is over".to_owned()),
-                    Undelivered::Full => Refusal::Unavailable("the call is busy: ask again".to_owned()),
-                })?;
-        }
-        Ok(())
+    fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated> {
+        Box::pin(async move {
+            let known = self.call(account, sid).is_some();
+            let live = CallSid::parse(sid).and_then(|sid| Some((sid, self.live(account, sid)?)));
+            let (sid, call) = match live {
+                Some(found) => found,
+                None if known => return Err(Refusal::State("the call is over".to_owned())),
+                None => return Err(Refusal::NoSuchCall),
+            };
+            let wishes = read_update(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
+            let mut outcome = None;
+            for wish in wishes {
+                let is_request = matches!(wish, Wish::Request(_));
+                let leg = Some(sid);
+                let command = Box::new(Command { leg, wish, reply: None });
+                let event = if is_request {
+                    let (answer, answered) = oneshot::channel();
+                    outcome = Some(answered);
+                    Event::Wanted { command, answer }
+                } else {
+                    Event::Command(command)
+                };
+                self.deliver(&call, event)?;
+            }
+            let Some(outcome) = outcome else {
+                return Ok(Updated::Taken);
+            };
+            // The transaction ends by itself, and with the call goes whoever would tell.
+            let outcome = outcome.await;
+            let outcome = outcome.map_err(|_| Refusal::State("the call ended before the answer".to_owned()))?;
+            let Answered { status, reason } = outcome.map_err(Refusal::State)?;
+            Ok(Updated::Answered { status, reason })
+        })
     }
 
     fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal> {
@@ -172,6 +211,7 @@ fn refusal(refused: NotPlaced) -> Refusal {
     match refused {
         NotPlaced::Wrong(why) => Refusal::Wrong(why),
         NotPlaced::Unavailable(why) => Refusal::Unavailable(why),
+        NotPlaced::TooMany { why, retry_after } => Refusal::TooMany { why, retry_after },
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) enum Content {
     None,
     Problem,
     Placed,
+    Answered,
     Call,
     Calls,
     Count,
@@ -79,6 +80,11 @@ fn described(operation: &Operation) -> Value {
         answer(*status, description, *content);
     }
     answer(401, "There is no token, or it is not known", Content::Problem);
+    answer(
+        429,
+        "A limit is reached; `Retry-After` says how many seconds to wait",
+        Content::Problem,
+    );
     if operation.path.contains("{account_sid}") {
         answer(403, "The token is for another account", Content::Problem);
     }
@@ -109,6 +115,7 @@ impl Content {
             Content::None => return None,
             Content::Problem => reference("Problem"),
             Content::Placed => reference("Placed"),
+            Content::Answered => reference("SipAnswer"),
             Content::Call => reference("Call"),
             Content::Calls => json!({ "type": "array", "items": reference("Call") }),
             Content::Count => reference("CallCount"),
@@ -182,6 +189,7 @@ fn schemas() -> Value {
             })),
         })),
         "Placed": object(json!({ "sid": { "type": "string", "format": "uuid" }, "callId": text() })),
+        "SipAnswer": object(json!({ "status": whole(), "reason": text() })),
         "Call": {
             "type": "object",
             "properties": {

@@ -37,6 +37,7 @@ const WRONG: (u16, &str, Content) = (
 );
 const NO_CALL: (u16, &str, Content) = (404, "The account has no such call", Content::Problem);
 const UPDATED: &[(u16, &str, Content)] = &[
+    (200, "A `sip_request` was answered by the far side", Content::Answered),
     (202, "The change is with the call", Content::None),
     WRONG,
     NO_CALL,

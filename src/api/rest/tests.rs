@@ -7,6 +7,7 @@ use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tower_service::Service;
 
 const A: &str = "11111111-1111-4111-8111-111111111111";
@@ -35,7 +36,7 @@ fn properties(value: Value) -> Map<String, Value> {
 
 impl CallDesk for Desk {
     fn account(&self, token: &TokenDigest) -> Option<Account> {
-        [("a-token", A, "a"), ("b-token", B, "b")]
+        [("a-token", A, "a"), ("b-token", B, "b"), ("hasty", A, "a")]
             .into_iter()
             .find(|(text, _, _)| TokenDigest::of(text) == *token)
             .map(|(_, sid, tenant)| Account {
@@ -49,6 +50,10 @@ impl CallDesk for Desk {
             self.note(account, "place", body.clone());
             match body["to"].as_str() {
                 Some("nobody") => Err(Refusal::Unavailable("no carrier is up".to_owned())),
+                Some("many") => Err(Refusal::TooMany {
+                    why: "100 calls are being placed".to_owned(),
+                    retry_after: Duration::from_secs(5),
+                }),
                 Some("wrong") => Err(Refusal::Wrong("to: an object is expected".to_owned())),
                 _ => Ok(Placed {
                     sid: CALL.to_owned(),
@@ -73,13 +78,26 @@ impl CallDesk for Desk {
         (account.sid == A && sid == CALL).then(|| properties(json!({"call_sid": sid, "customerData": {}})))
     }
 
-    fn update(&self, account: &Account, sid: &str, body: Value) -> Result<(), Refusal> {
-        self.call(account, sid).ok_or(Refusal::NoSuchCall)?;
-        self.note(account, "update", body.clone());
-        match body.get("mute_status") {
-            Some(_) => Err(Refusal::State("nobody has answered".to_owned())),
-            None => Ok(()),
+    fn admit(&self, token: &TokenDigest) -> Result<(), Duration> {
+        match *token == TokenDigest::of("hasty") {
+            true => Err(Duration::from_millis(1_200)),
+            false => Ok(()),
         }
+    }
+
+    fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated> {
+        Box::pin(async move {
+            self.call(account, sid).ok_or(Refusal::NoSuchCall)?;
+            self.note(account, "update", body.clone());
+            match (body.get("mute_status"), body.get("sip_request")) {
+                (Some(_), _) => Err(Refusal::State("nobody has answered".to_owned())),
+                (None, Some(_)) => Ok(Updated::Answered {
+                    status: 415,
+                    reason: "Unsupported Media Type".to_owned(),
+                }),
+                (None, None) => Ok(Updated::Taken),
+            }
+        })
     }
 
     fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal> {
@@ -108,6 +126,10 @@ async fn ask(desk: &Arc<Desk>, token: &str, method: &str, path: &str, body: &str
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let answer = router(desk).call(request).await.unwrap();
     let status = answer.status();
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let wait = answer.headers()[header::RETRY_AFTER].to_str().unwrap();
+        assert_eq!(wait, if token == "Bearer hasty" { "2" } else { "5" });
+    }
     if status == StatusCode::UNAUTHORIZED {
         assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer");
     }
@@ -166,6 +188,19 @@ async fn every_operation_needs_a_token_of_the_account_in_the_path() {
 }
 
 #[tokio::test]
+async fn a_token_that_asks_too_often_is_told_to_wait() {
+    let desk = Arc::new(Desk::default());
+    for operation in routes::operations() {
+        let path = operation.path.replace("{account_sid}", A).replace("{call_sid}", CALL);
+        let method = operation.method.to_uppercase();
+        let (status, body) = ask(&desk, "Bearer hasty", &method, &path, "{}").await;
+        assert_eq!(status, 429, "{method} {path}");
+        assert!(body["msg"].is_string());
+    }
+    assert!(desk.asked.lock().unwrap().is_empty(), "nothing of it reached the desk");
+}
+
+#[tokio::test]
 async fn a_call_is_placed_and_changed() {
     let desk = Arc::new(Desk::default());
     let token = "Bearer a-token";
@@ -174,6 +209,7 @@ async fn a_call_is_placed_and_changed() {
     assert_eq!(desk.asked.lock().unwrap()[0].2, json!({"from": "1", "to": "2"}));
     for (body, status, msg) in [
         (r#"{"to":"nobody"}"#, 480, "no carrier"),
+        (r#"{"to":"many"}"#, 429, "100 calls"),
         (r#"{"to":"wrong"}"#, 400, "to: an object"),
         ("[]", 400, "object"),
         ("{", 400, "JSON"),
@@ -193,6 +229,9 @@ async fn a_call_is_placed_and_changed() {
         let path = call(A, CALL);
         let done = ask(&desk, token, method, &path, r#"{"call_status":"completed"}"#).await;
         assert_eq!(done, (202, Value::Null));
+        let asked = ask(&desk, token, method, &path, r#"{"sip_request":{}}"#).await;
+        let answer = json!({"status": 415, "reason": "Unsupported Media Type"});
+        assert_eq!(asked, (200, answer));
         let (status, _) = ask(&desk, token, method, &path, r#"{"mute_status":"mute"}"#).await;
         assert_eq!(status, 422);
     }

@@ -26,6 +26,8 @@ pub struct Command {
     /// The call_sid of the leg that is meant; the caller's without one.
     pub leg: Option<CallSid>,
     pub wish: Wish,
+    /// The number under which somebody waits for what comes of it.
+    pub reply: Option<u32>,
 }
 
 /// The wish itself.

@@ -80,7 +80,7 @@ pub fn read_command(message: Value) -> Result<Said, PayloadError> {
         other => return super::unknown(&object, other, "command", KNOWN),
     };
     object.finish()?;
-    Ok(Said::Of(Command { leg, wish }))
+    Ok(Said::Of(Command { leg, wish, reply: None }))
 }
 
 fn data(object: &mut Object) -> Read<Object> {

@@ -3,6 +3,7 @@
 use super::connect::{Connector, Stream};
 use super::failure::{ConnectFailure, HookFailure};
 use super::figures::{Asked, Figures};
+use super::places::{Place, Places};
 use super::request::{BasicAuth, Fetched, HookReply, HookRequest, Method};
 use super::signature::{SIGNATURE, sign};
 use super::url::HookUrl;
@@ -22,7 +23,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tower_service::Service;
 
@@ -46,7 +46,7 @@ pub struct ClientSettings {
     pub most_sent: usize,
     /// Bytes of an answer's body.
     pub most_received: usize,
-    /// Requests under way at once, files included.
+    /// Requests under way at once, files included; one account gets at most half of them.
     pub most_at_once: usize,
 }
 
@@ -73,7 +73,7 @@ struct Shared {
     named: Client<Dialer, Full<Bytes>>,
     /// To where redirects lead: public addresses alone, and no connection is kept.
     strangers: Client<Dialer, Full<Bytes>>,
-    places: Semaphore,
+    places: Places,
     figures: Arc<Figures>,
 }
 
@@ -98,7 +98,7 @@ impl HookClient {
                     .pool_max_idle_per_host(IDLE_CONNECTIONS)
                     .build(Dialer(connector)),
                 strangers: builder().pool_max_idle_per_host(0).build(Dialer(strangers)),
-                places: Semaphore::new(settings.most_at_once),
+                places: Places::new(settings.most_at_once),
                 figures,
             }),
         }
@@ -111,7 +111,8 @@ impl HookClient {
         let retry = request.url.retry();
         let mut attempts = 0;
         loop {
-            let attempt = self.attempt(&ready, self.shared.settings.most_received).await;
+            let owner = &request.caller.account;
+            let attempt = self.attempt(owner, &ready, self.shared.settings.most_received).await;
             let outcome = attempt.as_ref().map_or_else(HookFailure::label, |_| "ok");
             self.shared.figures.count(Asked::Hook, outcome);
             let failure = match attempt {
@@ -133,15 +134,27 @@ impl HookClient {
         }
     }
 
-    /// Fetches a file of at most `most` bytes within `patience`.
-    pub async fn fetch(&self, url: &HookUrl, most: usize, patience: Duration) -> Result<Fetched, HookFailure> {
-        let fetched = self.fetch_once(url, most, patience).await;
+    /// Fetches a file of at most `most` bytes within `patience`, for the account `owner`.
+    pub async fn fetch(
+        &self,
+        owner: &str,
+        url: &HookUrl,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Fetched, HookFailure> {
+        let fetched = self.fetch_once(owner, url, most, patience).await;
         let outcome = fetched.as_ref().map_or_else(HookFailure::label, |_| "ok");
         self.shared.figures.count(Asked::File, outcome);
         fetched
     }
 
-    async fn fetch_once(&self, url: &HookUrl, most: usize, patience: Duration) -> Result<Fetched, HookFailure> {
+    async fn fetch_once(
+        &self,
+        owner: &str,
+        url: &HookUrl,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Fetched, HookFailure> {
         let ready = Ready {
             url: url.clone(),
             method: Method::Get,
@@ -149,7 +162,7 @@ impl HookClient {
             body: Bytes::new(),
             patience,
         };
-        let _place = self.place(url)?;
+        let _place = self.place(owner, url)?;
         let deadline = Instant::now() + patience;
         let (answer, at) = self.exchange(&ready, deadline).await?;
         if answer.status() != 200 {
@@ -172,10 +185,11 @@ impl HookClient {
         })
     }
 
-    fn place(&self, url: &HookUrl) -> Result<tokio::sync::SemaphorePermit<'_>, HookFailure> {
-        self.shared.places.try_acquire().map_err(|_| HookFailure::Busy {
+    fn place(&self, owner: &str, url: &HookUrl) -> Result<Place<'_>, HookFailure> {
+        let taken = self.shared.places.take(owner);
+        taken.map_err(|under_way| HookFailure::Busy {
             url: url.to_string(),
-            limit: self.shared.settings.most_at_once,
+            under_way,
         })
     }
 
@@ -228,8 +242,8 @@ impl HookClient {
     }
 
     /// One request with its redirects: status, and the JSON body of a good answer.
-    async fn attempt(&self, ready: &Ready, most: usize) -> Result<(u16, Option<Bytes>), HookFailure> {
-        let _place = self.place(&ready.url)?;
+    async fn attempt(&self, owner: &str, ready: &Ready, most: usize) -> Result<(u16, Option<Bytes>), HookFailure> {
+        let _place = self.place(owner, &ready.url)?;
         let deadline = Instant::now() + ready.patience;
         let (answer, at) = self.exchange(ready, deadline).await?;
         let status = answer.status().as_u16();

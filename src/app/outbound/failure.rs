@@ -55,8 +55,8 @@ pub enum HookFailure {
     Status { url: String, status: u16 },
     #[error("{url}: the redirect (status {status}) is not followed: {why}")]
     Redirect { url: String, status: u16, why: String },
-    #[error("{url}: {limit} requests to application servers are under way already")]
-    Busy { url: String, limit: usize },
+    #[error("{url}: no place for another request; its account has {under_way} under way")]
+    Busy { url: String, under_way: usize },
 }
 
 impl HookFailure {

@@ -3,7 +3,7 @@
 //! In: [`HookRequest`]s of any application, URLs of files. Out: a [`HookReply`] whose bytes nobody has parsed yet, or a
 //! [`HookFailure`] that knows whether repeating helps, and its metric label. Touches: name servers, TCP, TLS.
 //! Promises: every address is checked by [`AddressPolicy`] after every resolution, right before it is connected to; time,
-//! size and number of requests are bounded; credentials and signatures go to one origin alone; a redirect to another
+//! size and number of requests are bounded, so that no account takes the places of others; credentials and signatures go to one origin alone; a redirect to another
 //! origin reaches public addresses alone.
 
 mod address;
@@ -11,6 +11,7 @@ mod client;
 mod connect;
 mod failure;
 mod figures;
+mod places;
 mod request;
 mod retry;
 mod signature;

@@ -27,6 +27,8 @@ pub struct BasicAuth {
 /// The application on whose behalf a hook is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
+    /// The account that requests count for.
+    pub account: Arc<str>,
     /// The application's own hook: relative URLs belong to its origin.
     pub hook: HookUrl,
     /// Sent to that origin alone.

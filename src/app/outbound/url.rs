@@ -77,6 +77,22 @@ impl HookUrl {
         HookUrl::from_url(url)
     }
 
+    /// `text` as an absolute URL, its fragment included, where [`HookUrl::parse`] takes it with this URL as its base.
+    pub fn absolute(&self, text: &str) -> Result<String, UrlFault> {
+        HookUrl::parse(text, Some(self))?;
+        match text.starts_with('/') {
+            false => Ok(text.to_owned()),
+            true => self
+                .url
+                .join(text)
+                .map(String::from)
+                .map_err(|error| UrlFault::Malformed {
+                    text: text.chars().take(80).collect(),
+                    why: error.to_string(),
+                }),
+        }
+    }
+
     /// Where a `Location` leads to: absolute, or relative to this URL as a browser reads it.
     pub fn follow(&self, location: &str) -> Result<HookUrl, UrlFault> {
         let joined = self.url.join(location).map_err(|error| UrlFault::Malformed {

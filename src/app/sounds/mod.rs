@@ -57,9 +57,10 @@ impl Default for SoundSettings {
 
 /// Brings files of application servers.
 pub trait Fetch: Send + Sync {
-    /// A file of at most `most` bytes within `patience`.
+    /// A file of at most `most` bytes within `patience`, for the account `owner`.
     fn fetch<'a>(
         &'a self,
+        owner: &'a str,
         url: &'a HookUrl,
         most: usize,
         patience: Duration,
@@ -69,11 +70,12 @@ pub trait Fetch: Send + Sync {
 impl Fetch for HookClient {
     fn fetch<'a>(
         &'a self,
+        owner: &'a str,
         url: &'a HookUrl,
         most: usize,
         patience: Duration,
     ) -> Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>> {
-        Box::pin(HookClient::fetch(self, url, most, patience))
+        Box::pin(HookClient::fetch(self, owner, url, most, patience))
     }
 }
 
@@ -113,9 +115,9 @@ impl Sounds {
         }
     }
 
-    /// The sound at a place.
-    pub async fn at(&self, place: &Place) -> Result<Arc<Sound>, SoundFault> {
-        self.cache.get(place.as_str(), || self.load(place)).await
+    /// The sound at a place, fetched for the account `owner`.
+    pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
+        self.cache.get(place.as_str(), || self.load(owner, place)).await
     }
 
     /// A text, spoken.
@@ -127,13 +129,13 @@ impl Sounds {
         self.cache.get(&spoken.key(), speak).await
     }
 
-    async fn load(&self, place: &Place) -> Result<Sound, SoundFault> {
+    async fn load(&self, owner: &str, place: &Place) -> Result<Sound, SoundFault> {
         let bytes = match place {
             Place::File(name) => self.read(name).await?,
             Place::Url(url) => {
                 let fetched = self
                     .fetch
-                    .fetch(url, self.settings.most_bytes, self.settings.patience)
+                    .fetch(owner, url, self.settings.most_bytes, self.settings.patience)
                     .await?;
                 fetched.bytes.to_vec()
             }

@@ -13,6 +13,7 @@ struct Server {
 impl Fetch for Server {
     fn fetch<'a>(
         &'a self,
+        _owner: &'a str,
         url: &'a HookUrl,
         _most: usize,
         _patience: Duration,
@@ -44,11 +45,11 @@ async fn many_who_ask_at_once_cause_one_fetch() {
     let server = Arc::new(Server::default());
     let sounds = Sounds::new(SoundSettings::default(), server.clone());
     let music = place("https://app.example/music.wav");
-    let (one, two, three) = tokio::join!(sounds.at(&music), sounds.at(&music), sounds.at(&music));
+    let (one, two, three) = tokio::join!(sounds.at("a", &music), sounds.at("a", &music), sounds.at("a", &music));
     let one = one.expect("a sound");
     assert_eq!(one.duration(), Duration::from_secs(1));
     assert!(Arc::ptr_eq(&one, &two.expect("a sound")) && Arc::ptr_eq(&one, &three.expect("a sound")));
-    sounds.at(&music).await.expect("a sound");
+    sounds.at("a", &music).await.expect("a sound");
     assert_eq!(server.asked.load(Relaxed), 1);
 }
 
@@ -58,7 +59,7 @@ async fn a_failure_names_the_place_and_is_tried_again() {
     let sounds = Sounds::new(SoundSettings::default(), server.clone());
     let gone = place("https://app.example/gone");
     for _ in 0..2 {
-        let fault = sounds.at(&gone).await.expect_err("no sound").to_string();
+        let fault = sounds.at("a", &gone).await.expect_err("no sound").to_string();
         assert!(
             fault.contains("https://app.example/gone") && fault.contains("404"),
             "{fault}"
@@ -77,7 +78,7 @@ async fn the_longest_unused_goes_when_the_cache_is_full() {
     let sounds = Sounds::new(settings, server.clone());
     let [a, b, c] = ["a", "b", "c"].map(|name| place(&format!("https://app.example/{name}")));
     for place in [&a, &b, &a, &c, &a, &b] {
-        sounds.at(place).await.expect("a sound");
+        sounds.at("a", place).await.expect("a sound");
     }
     assert_eq!(server.asked.load(Relaxed), 4, "b had to go for c");
     assert_eq!(sounds.cache.held(), (2, 96_000));
@@ -98,9 +99,9 @@ async fn files_come_from_their_folder_alone() {
         ..SoundSettings::default()
     };
     let sounds = Sounds::new(settings, Arc::new(Server::default()));
-    let hello = sounds.at(&place("prompts/hello.wav")).await.expect("a sound");
+    let hello = sounds.at("a", &place("prompts/hello.wav")).await.expect("a sound");
     assert_eq!(hello.duration(), Duration::from_secs(1));
-    let fault = async |name: &str| sounds.at(&place(name)).await.expect_err("no sound");
+    let fault = async |name: &str| sounds.at("a", &place(name)).await.expect_err("no sound");
     assert!(matches!(fault("link.wav").await, SoundFault::Outside { .. }));
     assert!(matches!(
         fault("none.wav").await,
@@ -118,7 +119,7 @@ async fn files_come_from_their_folder_alone() {
     };
     let small = Sounds::new(small, Arc::new(Server::default()));
     assert!(matches!(
-        small.at(&place("prompts/hello.wav")).await,
+        small.at("a", &place("prompts/hello.wav")).await,
         Err(SoundFault::TooLarge {
             bytes: 16_044,
             limit: 1_000,
@@ -131,6 +132,6 @@ async fn files_come_from_their_folder_alone() {
 #[tokio::test]
 async fn without_a_folder_names_are_refused() {
     let sounds = Sounds::new(SoundSettings::default(), Arc::new(Server::default()));
-    let fault = sounds.at(&place("hello.wav")).await.expect_err("no sound");
+    let fault = sounds.at("a", &place("hello.wav")).await.expect_err("no sound");
     assert!(matches!(fault, SoundFault::Place(PlaceFault::NoFolder)));
 }

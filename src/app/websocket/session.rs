@@ -121,8 +121,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects and sends `first`, the `session:new`; its acknowledgement is an event as others are. Must be called
-    /// within a tokio runtime.
+    /// Connects and sends `first`, the `session:new`; its acknowledgement is an event as others are. Another message that
+    /// wants none counts as acknowledged when it has left. Must be called within a tokio runtime.
     pub fn open(connector: Connector, settings: SessionSettings, first: OutMessage) -> Session {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let (to_call, events) = mpsc::channel(QUEUE);
@@ -165,6 +165,16 @@ impl Session {
     /// The next event; `None` after [`SessionEvent::Ended`]. Nothing is lost when the future is dropped.
     pub async fn recv(&mut self) -> Option<SessionEvent> {
         self.events.recv().await
+    }
+
+    /// Waits until the first message has left or never will; events that come meanwhile are lost.
+    pub async fn opened(&mut self) {
+        while let Some(event) = self.events.recv().await {
+            match event {
+                SessionEvent::Acked { .. } | SessionEvent::Unanswered { .. } | SessionEvent::Ended(_) => return,
+                _ => {}
+            }
+        }
     }
 
     /// Sends what is queued, closes with `code`, and waits until the connection is gone: two seconds at most.

@@ -173,7 +173,11 @@ impl Worker {
         if !self.first_acked {
             self.first_due = self.first_due.or(Some(now + self.settings.ack));
             let text = self.first.numbered(self.first_id.clone()).text;
-            return self.write(socket, Message::Text(text)).await;
+            self.write(socket, Message::Text(text)).await?;
+            if !self.first.wants_ack {
+                self.acknowledged(self.first_id.clone(), None).await;
+            }
+            return Ok(());
         }
         self.reconnections += 1;
         let id = MessageId(format!("{}-r{}", self.first_id, self.reconnections));

@@ -3,7 +3,7 @@
 use super::CallTask;
 use crate::app::outbound::HookUrl;
 use crate::app::sounds::{Place, Sounds, Spoken};
-use crate::call::event::{Effect, Event, PlayOutcome, Sound, Source};
+use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
 use crate::call::id::LegIndex;
 use crate::call::server::{Heard, Server};
 use crate::call::{AppTerms, CallNews};
@@ -14,6 +14,7 @@ use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Silence between keys that are sent.
@@ -28,6 +29,9 @@ pub(super) struct Applied {
     loads: Vec<u32>,
     /// Sounds that were stopped before they were there.
     stopped: Vec<u32>,
+    /// Who waits for what comes of a command, by the number that the command bears.
+    waiting: Vec<(u32, oneshot::Sender<Outcome>)>,
+    commands: u32,
 }
 
 pub(super) struct Loaded {
@@ -45,6 +49,8 @@ impl Applied {
             loading: JoinSet::new(),
             loads: Vec::new(),
             stopped: Vec::new(),
+            waiting: Vec::new(),
+            commands: 0,
         }
     }
 
@@ -80,7 +86,7 @@ impl CallTask {
     /// The server of a call that an application has. Without one every question fails, and the call with the first.
     pub(super) fn serve(&mut self, terms: &AppTerms, call_sid: String, trace: String) {
         let ways = self.node.ways.load_full();
-        match Server::new((*ways).clone(), terms, call_sid, trace) {
+        match Server::new((*ways).clone(), self.node.tally.clone(), terms, call_sid, trace) {
             Ok(server) => self.applied = Some(Box::new(Applied::new(server))),
             Err(detail) => self.tell(&CallNews::ApplicationError { what: "hook", detail }),
         }
@@ -155,6 +161,15 @@ impl CallTask {
                 let gain = decibels.map(|decibels| Gain::decibels(f32::from(decibels)));
                 self.media_command(self.node.media.boost(handle, gain));
             }
+            Effect::Done { reply, outcome } => {
+                if let Some(applied) = &mut self.applied
+                    && let Some(position) = applied.waiting.iter().position(|(number, _)| *number == reply)
+                {
+                    let (_, sender) = applied.waiting.swap_remove(position);
+                    // Who asked may not wait any more.
+                    let _gone = sender.send(outcome);
+                }
+            }
             Effect::LegsSwapped { with } => {
                 let handles = self.handles.iter_mut().map(|(_, leg)| leg);
                 let places = self.carrier_places.iter_mut().map(|(leg, ..)| leg);
@@ -190,14 +205,35 @@ impl CallTask {
         }
     }
 
+    /// A command whose outcome somebody waits for gets a number.
+    pub(super) fn numbered(&mut self, event: Event) -> Event {
+        let Event::Wanted { command, answer } = event else {
+            return event;
+        };
+        let reply = self.applied.as_mut().map(|applied| {
+            applied.waiting.retain(|(_, sender)| !sender.is_closed());
+            applied.commands = applied.commands.wrapping_add(1);
+            applied.waiting.push((applied.commands, answer));
+            applied.commands
+        });
+        Event::Command(Box::new(Command { reply, ..*command }))
+    }
+
+    /// What an application did wrong, or what it can't have, is told over its WebSocket too.
+    pub(super) fn complain(&self, news: &CallNews) {
+        if let (CallNews::ApplicationError { what, detail }, Some(applied)) = (news, &self.applied) {
+            applied.server.complain(what, detail);
+        }
+    }
+
     fn load(&mut self, leg: LegIndex, handle: LegId, play: u32, sound: Sound) {
         let sounds = self.node.sounds.load_full();
         let Some(applied) = &mut self.applied else { return };
-        let base = applied.server.hook().clone();
+        let (base, account) = (applied.server.hook().clone(), applied.server.account().clone());
         applied.loads.push(play);
         applied.loading.spawn(async move {
             // What a file makes a decoder do is that file's fault: the verb hears of it.
-            let heard = AssertUnwindSafe(heard(&sounds, &sound.source, &base))
+            let heard = AssertUnwindSafe(heard(&sounds, &sound.source, &base, &account))
                 .catch_unwind()
                 .await;
             let result = heard.unwrap_or_else(|_| Err("the sound could not be loaded".into()));
@@ -220,6 +256,10 @@ impl CallTask {
                     what: "websocket",
                     detail,
                 });
+                None
+            }
+            Next::Heard(Heard::Place(order)) => {
+                self.place_call(*order);
                 None
             }
             Next::Loaded(loaded) => self.loaded(*loaded),
@@ -301,11 +341,11 @@ impl CallTask {
 }
 
 /// The sound that a verb names; a path that begins with `/` lies at the application's server.
-async fn heard(sounds: &Sounds, source: &Source, base: &HookUrl) -> Result<Arc<media::Sound>, String> {
+async fn heard(sounds: &Sounds, source: &Source, base: &HookUrl, account: &str) -> Result<Arc<media::Sound>, String> {
     match source {
         Source::Url(url) => {
             let place = Place::parse(url, Some(base)).map_err(|fault| fault.to_string())?;
-            sounds.at(&place).await.map_err(|fault| fault.to_string())
+            sounds.at(account, &place).await.map_err(|fault| fault.to_string())
         }
         Source::Speech { text, language, voice } => {
             let language = language.as_deref().unwrap_or("en-US");

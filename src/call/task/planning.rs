@@ -1,7 +1,10 @@
 //! The plan of a dial, from the configuration that the call began with.
 
 use super::CallTask;
+use crate::app::command::NewCall;
 use crate::app::verb::Dial;
+use crate::call::AppTerms;
+use crate::call::event::CallNews;
 use crate::call::node::Node;
 use crate::config::{Config, E164, Tenant};
 use crate::dial::targets::{self, DialFacts};
@@ -40,6 +43,35 @@ impl Planner {
 }
 
 impl CallTask {
+    /// Another call, ordered by the application of this one.
+    pub(super) fn place_call(&mut self, order: NewCall) {
+        if let Err(why) = self.try_place(order) {
+            let what = "dial";
+            let news = CallNews::ApplicationError { what, detail: why };
+            self.complain(&news);
+            self.tell(&news);
+        }
+    }
+
+    fn try_place(&self, order: NewCall) -> Result<(), String> {
+        let (planner, application) = (self.planner.as_ref(), self.call.application());
+        let (Some(planner), Some((terms, ..))) = (planner, application) else {
+            return Err("this call has no application".into());
+        };
+        // As over REST, what is in force now counts.
+        let config = self.node.config.load_full();
+        let tenant = config
+            .tenant(&planner.tenant.id)
+            .ok_or("the account is not configured any more")?;
+        let terms = AppTerms::placed(&config, tenant, &order, Some(&terms))?;
+        let placed = self
+            .node
+            .place(&config, tenant, terms, order)
+            .map_err(|error| error.to_string())?;
+        tracing::info!(tenant = %tenant.id, call_sid = %placed.call_sid, "a call was placed by an application");
+        Ok(())
+    }
+
     pub(super) fn plan(&self, dial: &Dial) -> Result<DialPlan, String> {
         match &self.planner {
             Some(planner) => planner.plan(&self.node, dial),

@@ -128,7 +128,11 @@ impl Rig {
     }
 
     pub fn command(&mut self, wish: Wish) {
-        self.step(Event::Command(Box::new(Command { leg: None, wish })));
+        self.step(Event::Command(Box::new(Command {
+            leg: None,
+            wish,
+            reply: None,
+        })));
     }
 
     /// The sounds so far, with their legs and numbers.

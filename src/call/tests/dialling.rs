@@ -311,6 +311,7 @@ fn a_ringing_child_that_is_hung_up_gets_a_cancel_and_never_the_caller() {
     rig.step(crate::call::Event::Command(Box::new(crate::call::Command {
         leg: child,
         wish: crate::call::Wish::HangUp,
+        reply: None,
     })));
     assert_eq!(rig.cancelled.len(), 1);
     let last = rig.told(Kind::CallStatus).last().cloned().expect("its end");

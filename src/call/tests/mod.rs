@@ -11,6 +11,7 @@ mod rig;
 mod scenario;
 
 mod at_the_door;
+mod commanded;
 mod delivering;
 mod dialling;
 mod giving_up;

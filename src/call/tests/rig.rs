@@ -239,6 +239,7 @@ impl Rig {
             | Effect::Mute { .. }
             | Effect::Boost { .. }
             | Effect::ListenInBand { .. }
+            | Effect::Done { .. }
             | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),
         }

@@ -45,6 +45,8 @@ const COMMAND_QUEUE: usize = 4_096;
 const OUTSIDE_QUEUE: usize = 256;
 /// How long ended calls may take for their last answers once everything else is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long events of calls that ended may take to be told to applications at the end.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
 
 /// A node that takes calls.
 pub struct Running {
@@ -303,6 +305,8 @@ impl Running {
             let _aborted = task.await;
         }
         self.signalling.shut_down(Duration::from_secs(1)).await;
+        // A server that does not take them in time loses them.
+        let _told = tokio::time::timeout(LAST_EVENTS, self.node.tally.untold.none()).await;
         let node = self.node;
         // What it returns is that the writer is done, or that the runtime ends.
         let _done = tokio::task::spawn_blocking(move || node.registrar.close()).await;

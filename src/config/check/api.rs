@@ -33,6 +33,7 @@ pub fn api(raw: &RawApi, reader: &mut Reader<'_>) -> Option<Api> {
     Some(Api {
         bind,
         base_url: base_url?,
+        requests_per_second: raw.requests_per_second.as_ref().map_or(50, |rate| *rate.value()),
     })
 }
 

@@ -194,6 +194,9 @@ fn guard(raw: Option<&RawGuard>, reader: &mut Reader<'_>) -> Option<Guard> {
         requests_per_source: raw
             .and_then(|raw| raw.requests_per_source.as_ref())
             .map_or(20, |rate| *rate.value()),
+        max_placing: raw
+            .and_then(|raw| raw.max_placing.as_ref())
+            .map_or(100, |most| *most.value()),
     })
 }
 

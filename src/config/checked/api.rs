@@ -10,6 +10,8 @@ pub struct Api {
     pub bind: SocketAddr,
     /// What applications are told, without a slash at its end.
     pub base_url: Option<String>,
+    /// With one token.
+    pub requests_per_second: u32,
 }
 
 /// A token that opens its tenant's account.

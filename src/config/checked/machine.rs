@@ -168,6 +168,8 @@ pub struct Guard {
     pub retry_after: Duration,
     /// Requests per second from one address that is neither a carrier's nor Teams'.
     pub requests_per_source: u32,
+    /// Calls of one tenant that were ordered and that nobody has answered yet, at the same time.
+    pub max_placing: u32,
 }
 
 /// What a request from an address that nobody configured gets.

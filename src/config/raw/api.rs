@@ -16,6 +16,9 @@ pub struct RawApi {
     pub allow_remote: Option<At<bool>>,
     /// The URL that applications are told, with `/v1` at its end. Without it they are told none.
     pub base_url: Option<At<String>>,
+    /// Requests a second with one token; what is above is answered 429.
+    #[schemars(range(min = 1), extend("default" = 50))]
+    pub requests_per_second: Option<At<u32>>,
 }
 
 /// A token of the REST interface. `portcullis token new` makes one.

@@ -222,6 +222,9 @@ pub struct RawGuard {
     /// Requests a second from one unknown address; what is above is dropped unread.
     #[schemars(range(min = 1), extend("default" = 20))]
     pub requests_per_source: Option<At<u32>>,
+    /// Calls of one tenant that its programs and applications place and nobody has answered yet, at the same time.
+    #[schemars(range(min = 1), extend("default" = 100))]
+    pub max_placing: Option<At<u32>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -32,6 +32,7 @@ impl NodeFigures<'_> {
         self.peers(scrape);
         users::users(&self.node.registrar.status(self.node.clock.now()), scrape);
         applications::applications(self.node.ways.load().connector.figures(), scrape);
+        applications::open(&self.node.tally, scrape);
         self.certificates(scrape);
         self.transports(scrape);
         self.transactions(scrape);

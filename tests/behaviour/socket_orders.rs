@@ -1,0 +1,205 @@
+//! What an application orders over its WebSocket: other calls, and requests inside the dialog. And what it is told of a
+//! call before it is asked about it.
+
+use crate::app_server::{AppServer, AppSocket};
+use crate::applications::{RECEPTION, lab};
+use crate::lab::{BOUND, Lab, OUTSIDE, USER};
+use portcullis::sim::{Call, Dial, Script};
+use portcullis::sip::{Message, Method};
+use serde_json::{Value, json};
+
+/// A call that is answered and whose application has nothing more to say.
+async fn answered(server: &mut AppServer, lab: &Lab) -> (Call, AppSocket) {
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let mut socket = server.socket().await;
+    let first = socket.message().await;
+    assert_eq!(first["type"], "session:new");
+    socket.ack(&first, json!([{ "verb": "answer" }])).await;
+    caller.answered().await.unwrap();
+    (caller, socket)
+}
+
+/// The next message of this type; status events of the call pass by.
+async fn next(socket: &mut AppSocket, kind: &str) -> Value {
+    loop {
+        let message = socket.message().await;
+        if message["type"] == kind {
+            return message;
+        }
+        assert_eq!(message["type"], "call:status", "{message}");
+    }
+}
+
+async fn command(socket: &mut AppSocket, command: &str, data: Value) {
+    socket
+        .send(json!({ "type": "command", "command": command, "data": data }))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_places_another_call() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let (caller, mut socket) = answered(&mut server, &lab).await;
+    lab.teams.set_script(Script::answer());
+    let order = json!({ "from": RECEPTION, "to": { "type": "teams", "number": USER }, "call_hook": "/placed",
+        "tag": { "order": 7 } });
+    command(&mut socket, "dial", order.clone()).await;
+    let callee = lab.teams.incoming().await.unwrap();
+    // It has a connection of its own, at the path that was ordered, once it is answered.
+    let mut placed = server.socket().await;
+    assert_eq!(placed.request.path, "/placed");
+    let first = placed.message().await;
+    let properties = &first["data"];
+    assert_eq!(
+        (&first["type"], &properties["direction"], &properties["from"]),
+        (&json!("session:new"), &json!("outbound"), &json!(RECEPTION))
+    );
+    assert_eq!(properties["customerData"], json!({ "order": 7 }));
+    placed.ack(&first, json!([{ "verb": "pause", "length": 60 }])).await;
+    // What happened before it was asked is told behind the question, in order.
+    for status in ["trying", "in-progress"] {
+        let told = next(&mut placed, "call:status").await;
+        assert_eq!(
+            (&told["data"]["call_status"], &told["call_sid"]),
+            (&json!(status), &first["call_sid"])
+        );
+    }
+
+    // The same checks as over REST.
+    let with = |name: &str, value: Value| {
+        let mut order = order.clone();
+        order[name] = value;
+        order
+    };
+    for (order, what, why) in [
+        (with("from", json!("+12065550100")), "dial", "not a number of tenant"),
+        (
+            with("call_hook", json!("file:///etc/passwd")),
+            "InvalidMessage",
+            "call_hook",
+        ),
+        (with("to", json!({ "type": "telepathy" })), "InvalidMessage", "to.type"),
+        (with("tmeout", json!(5)), "InvalidMessage", "timeout"),
+    ] {
+        command(&mut socket, "dial", order.clone()).await;
+        let told = next(&mut socket, "jambonz:error").await;
+        let details = told["data"]["details"].as_str().unwrap_or_default();
+        assert_eq!(told["data"]["msg"], what, "{order}: {details}");
+        assert!(details.contains(why), "{order}: {details}");
+    }
+
+    // Each ends by itself, and each event is told once.
+    caller.hang_up().await.unwrap();
+    command(&mut placed, "call:status", json!({ "call_status": "completed" })).await;
+    callee.ended().await.unwrap();
+    let last = placed.message().await;
+    assert_eq!(
+        (&last["type"], &last["data"]["call_status"]),
+        (&json!("call:status"), &json!("completed"))
+    );
+    assert_eq!(placed.event().await, Err(Some(1000)));
+    lab.records.get(1).await;
+    let told = lab.running.node.tally.untold.none();
+    tokio::time::timeout(BOUND, told).await.expect("an end of what is told");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_answers_is_told_of_over_a_connection_made_for_that() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let (_caller, mut socket) = answered(&mut server, &lab).await;
+    lab.teams.set_script(Script::busy());
+    let order = json!({ "from": RECEPTION, "to": { "type": "teams", "number": USER }, "call_hook": "/placed" });
+    command(&mut socket, "dial", order).await;
+    let mut told = server.socket().await;
+    let mut seen = Vec::new();
+    loop {
+        match told.event().await {
+            Ok(message) => {
+                assert_eq!(message["type"], "call:status");
+                seen.push(message["data"]["call_status"].clone());
+            }
+            Err(code) => {
+                assert_eq!(
+                    (seen.as_slice(), code),
+                    (&[json!("trying"), json!("busy")][..], Some(1000))
+                );
+                break;
+            }
+        }
+    }
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_inside_the_dialog_reach_carriers_and_never_teams() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let (caller, mut socket) = answered(&mut server, &lab).await;
+    let info = json!({ "method": "INFO", "headers": { "Content-Type": "application/x-note" }, "body": "hello",
+        "actionHook": "/sent" });
+    command(&mut socket, "sip:request", info).await;
+    let told = next(&mut socket, "verb:hook").await;
+    assert_eq!(
+        (&told["hook"], &told["data"]["result"], &told["data"]["sip_status"]),
+        (&json!("/sent"), &json!("success"), &json!(200))
+    );
+    lab.teams.set_script(Script::answer());
+    let dial = json!([{ "verb": "dial", "target": [{ "type": "teams", "number": USER }] }]);
+    command(&mut socket, "redirect", dial).await;
+    let callee = lab.teams.incoming().await.unwrap();
+    let own = told["call_sid"].clone();
+    let child = loop {
+        let told = next(&mut socket, "call:status").await;
+        let data = &told["data"];
+        if data["call_sid"] != own && data["call_status"] == "in-progress" {
+            break data["call_sid"].clone();
+        }
+    };
+    let request = json!({ "type": "command", "command": "sip:request", "callSid": child,
+        "data": { "method": "INFO", "body": "hello" } });
+    socket.send(request).await;
+    let told = next(&mut socket, "jambonz:error").await;
+    assert!(
+        told["data"]["details"]
+            .as_str()
+            .unwrap()
+            .contains("Teams takes no INFO"),
+        "{told}"
+    );
+    let is_info = |message: &&Message| message.method() == Some(&Method::Info);
+    assert_eq!(lab.teams.transcript().iter().filter(is_info).count(), 0);
+    assert_eq!(lab.carrier.transcript().iter().filter(is_info).count(), 1);
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
+    lab.close().await;
+}
+
+/// Every event of a call over a WebSocket has its place in the queue: nothing is counted as dropped.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_event_of_a_call_is_not_lost() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let mut socket = server.socket().await;
+    let first = socket.message().await;
+    let told = socket.message().await;
+    assert_eq!(
+        (&first["type"], &told["type"]),
+        (&json!("session:new"), &json!("call:status"))
+    );
+    assert_eq!(
+        (&told["data"]["call_status"], &told["data"]["sequence"]),
+        (&json!("trying"), &json!(1))
+    );
+    socket
+        .ack(&first, json!([{ "verb": "sip:decline", "status": 486 }]))
+        .await;
+    assert_eq!(caller.ended().await.unwrap().status, Some(486));
+    let told = next(&mut socket, "call:status").await;
+    assert_eq!(told["data"]["call_status"], "failed");
+    assert_eq!(lab.records.overflows(), Vec::<&str>::new());
+    lab.close().await;
+}
