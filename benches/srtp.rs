@@ -2,36 +2,18 @@
 //!
 //! Wanted: at most 0.7 of rtc-srtp's time, and no allocation; the latter is asserted.
 
+mod allocations;
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::srtp::{MasterKey, Receiver, Sender, Suite};
 use rtc_srtp::context::Context;
 use rtc_srtp::option::srtp_replay_protection;
 use rtc_srtp::protection_profile::ProtectionProfile;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const PLAIN: usize = 172;
 const POOL: u16 = 30_000;
 const KEY: [u8; 30] = [0x5a; 30];
-
-struct Counting;
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 fn plain(sequence: u16) -> [u8; PLAIN] {
     let mut packet = [0xd5; PLAIN];
@@ -68,15 +50,7 @@ fn protect(criterion: &mut Criterion, suite: Suite, profile: ProtectionProfile) 
         buf[..PLAIN].copy_from_slice(&plain(sequence));
         sender.protect_rtp(&mut buf, PLAIN).expect("protected")
     };
-    assert_eq!(
-        allocations(|| {
-            for _ in 0..1000 {
-                ours();
-            }
-        }),
-        0,
-        "protect allocates"
-    );
+    allocations::assert_none("protect", &mut ours);
     group.bench_function("portcullis", |bencher| bencher.iter(|| black_box(ours())));
 
     let mut context = theirs(profile);
@@ -115,15 +89,7 @@ fn unprotect(criterion: &mut Criterion, suite: Suite, profile: ProtectionProfile
         next += 1;
         receiver.unprotect_rtp(packet).expect("verified")
     };
-    assert_eq!(
-        allocations(|| {
-            for _ in 0..1000 {
-                ours();
-            }
-        }),
-        0,
-        "unprotect allocates"
-    );
+    allocations::assert_none("unprotect", &mut ours);
     group.bench_function("portcullis", |bencher| bencher.iter(|| black_box(ours())));
 
     let mut context = theirs(profile);
@@ -138,12 +104,6 @@ fn unprotect(criterion: &mut Criterion, suite: Suite, profile: ProtectionProfile
             black_box(context.decrypt_rtp(&pool[next - 1]).expect("verified"))
         })
     });
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    work();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
 fn srtp(criterion: &mut Criterion) {

@@ -2,6 +2,7 @@
 
 use super::gather::Outcome;
 use super::sid::CallSid;
+use super::verb::Voicing;
 use crate::dial::TargetName;
 use crate::sip::NameAddr;
 use crate::sip::message::{HeaderName, Message};
@@ -236,13 +237,14 @@ fn holds_credentials(header: &str) -> bool {
 }
 
 /// What a say verb without a synthesizer speaks.
-pub fn add_defaults(properties: &mut Properties, language: Option<&str>, voice: Option<&str>) {
-    let mut synthesizer = Properties::new();
-    synthesizer.insert("vendor".into(), "default".into());
-    for (name, value) in [("language", language), ("voice", voice)] {
-        if let Some(value) = value {
-            synthesizer.insert(name.into(), value.into());
-        }
+pub fn add_defaults(properties: &mut Properties, usual: &Voicing) {
+    let vendor = usual.vendor.as_deref().unwrap_or("default");
+    let mut synthesizer = Properties::from_iter([("vendor".to_owned(), vendor.into())]);
+    if let Some(language) = &usual.language {
+        synthesizer.insert("language".into(), language.as_str().into());
+    }
+    if let Some(voice) = &usual.voice {
+        synthesizer.insert("voice".into(), voice.to_json());
     }
     properties.insert("defaults".into(), json!({ "synthesizer": synthesizer }));
 }

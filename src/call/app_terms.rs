@@ -4,7 +4,7 @@ use super::application::{AppTerms, CallerFacts};
 use super::sender::Sender;
 use crate::app::command::{NewCall, Steering};
 use crate::app::outbound::{HookUrl, UrlFault};
-use crate::app::verb::{Hook, HookMethod};
+use crate::app::verb::{Hook, HookMethod, Voice, Voicing};
 use crate::config::{self, Account, Application, Config, Tenant};
 use crate::dial::Secret;
 use crate::route::Facts;
@@ -32,8 +32,11 @@ impl AppTerms {
                 .map(|secret| Secret(secret.reveal().to_owned())),
             fallback: application.fallback.as_ref().map(|fallback| hook(&fallback.hook)),
             connected: application.is_connected(),
-            language: Some(application.speech.language.clone()),
-            voice: application.speech.voice.clone(),
+            speech: Voicing {
+                vendor: application.speech.vendor.as_ref().map(ToString::to_string),
+                language: Some(application.speech.language.clone()),
+                voice: application.speech.voice.clone().map(Voice::Name),
+            },
             api_base_url,
             sip_address,
         }
@@ -66,8 +69,7 @@ impl AppTerms {
             terms.status_hook = Some(hook.clone());
         }
         if let Some(synthesizer) = &order.synthesizer {
-            terms.language = synthesizer.language.clone().or(terms.language);
-            terms.voice = synthesizer.voice.clone().or(terms.voice);
+            terms.speech = synthesizer.voicing.over(&terms.speech);
         }
         Ok(terms)
     }
@@ -84,8 +86,7 @@ impl AppTerms {
             secret: secret.map(|secret| Secret(secret.reveal().to_owned())),
             fallback: None,
             connected: url.is_websocket(),
-            language: None,
-            voice: None,
+            speech: Voicing::default(),
             api_base_url: base,
             sip_address: address,
         })

@@ -11,7 +11,7 @@ use super::value::{Call, Phase};
 use super::verb_events::Doing;
 use crate::app::payload::{self, Properties, Status};
 use crate::app::sid::CallSid;
-use crate::app::verb::{Hook, Verb};
+use crate::app::verb::{Hook, Synthesizer, Verb, Voicing};
 use crate::dial::Secret;
 use crate::moment::Moment;
 use crate::observe::rfc3339;
@@ -38,8 +38,7 @@ pub struct AppTerms {
     /// The application is asked over a WebSocket: it may send commands at any time.
     pub connected: bool,
     /// What a say verb without a synthesizer speaks.
-    pub language: Option<String>,
-    pub voice: Option<String>,
+    pub speech: Voicing,
     /// Base of the REST interface, for applications that steer calls by it.
     pub api_base_url: Option<String>,
     /// Our signalling address on the caller's side.
@@ -96,8 +95,7 @@ pub struct App {
     /// What a side on hold hears.
     pub(super) hold: Option<super::held::HoldMusic>,
     /// What a say verb without a synthesizer speaks now.
-    pub(super) language: Option<String>,
-    pub(super) voice: Option<String>,
+    pub(super) speech: Synthesizer,
     /// What the application was asked first, for its fallback and for a connection that is made anew.
     pub(super) first: Option<Properties>,
     /// The call was placed by the application: there was no caller.
@@ -188,8 +186,10 @@ impl App {
     /// An application that has said nothing yet.
     pub(super) fn new(terms: Arc<AppTerms>, caller: CallerFacts, sid: CallSid) -> App {
         App {
-            language: terms.language.clone(),
-            voice: terms.voice.clone(),
+            speech: Synthesizer {
+                voicing: terms.speech.clone(),
+                fallback: None,
+            },
             session: terms.connected.then(|| terms.hook.clone()),
             terms,
             caller,

@@ -43,11 +43,7 @@ impl Call {
             properties.insert("local_sip_address".into(), address.into());
         }
         if let Some(app) = &mut self.app {
-            payload::add_defaults(
-                &mut properties,
-                app.terms.language.as_deref(),
-                app.terms.voice.as_deref(),
-            );
+            payload::add_defaults(&mut properties, &app.terms.speech);
             app.lines.push(Line::new(LegIndex::CALLER));
             app.first = Some(properties.clone());
             let hook = app.terms.hook.clone();

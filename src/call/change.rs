@@ -10,6 +10,7 @@ use super::id::{LegIndex, Token};
 use super::leg_media::{LegMedia, description_of};
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
+use crate::dial::LegKind;
 use crate::moment::Moment;
 use crate::sdp::{self, Direction, Format, NegotiatedFormat, Session};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -213,10 +214,20 @@ impl Call {
             .filter(|known| !known.format.codec.is_auxiliary());
         // legs that are recoded already go on so
         let recoded = leg.media.recodes(&partner.media) && !speech.clone().any(is_heard);
-        if (recoded || speech.all(is_heard)) && carried.direction == settled.direction {
+        // Teams is asked to give up a codec, but not for another one where we can recode instead (TEAMS-076)
+        let spared = matches!(partner.terms.kind, LegKind::Teams { .. })
+            && carried.formats.iter().any(|format| format.speech().is_some())
+            && speech
+                .clone()
+                .all(|known| !is_heard(known) && known.format.speech().is_some());
+        if (recoded || spared || speech.all(is_heard)) && carried.direction == settled.direction {
             return Ok(Consequence::None);
         }
-        let formats = if recoded { settled.formats() } else { carried.formats };
+        let formats = if recoded || spared {
+            settled.formats()
+        } else {
+            carried.formats
+        };
         Ok(Consequence::Offer(formats, carried.direction))
     }
 

@@ -4,7 +4,7 @@ use super::id::{LegIndex, Token};
 use super::record::CallRecord;
 pub use crate::app::command::{Command, Wish};
 use crate::app::payload::{Kind, Properties};
-use crate::app::verb::{Dial, Hook, Verb};
+use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
@@ -250,6 +250,10 @@ pub enum Effect {
         play: u32,
         sound: Sound,
     },
+    /// Have a sound ready: it is played next.
+    Prepare {
+        source: Source,
+    },
     StopPlaying {
         handle: LegId,
         play: u32,
@@ -304,9 +308,17 @@ pub enum Source {
     Url(String),
     Speech {
         text: String,
-        language: Option<String>,
-        voice: Option<String>,
+        by: Synthesizer,
+        /// Not from the sounds that are kept, and not kept.
+        fresh: bool,
     },
+}
+
+impl Source {
+    /// Whether it is there at once when it was loaded before.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Source::Speech { fresh: true, .. })
+    }
 }
 
 /// What an attempt taught about a gateway or hub.

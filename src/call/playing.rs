@@ -84,6 +84,14 @@ impl Playback {
         self.play
     }
 
+    /// The verb that it is of.
+    fn verb(&self) -> &'static str {
+        match self.all.first() {
+            Some(Source::Speech { .. }) => "say",
+            _ => "play",
+        }
+    }
+
     fn next(&mut self) -> Option<Source> {
         if self.left.is_empty() {
             match &mut self.rounds {
@@ -152,6 +160,7 @@ impl Call {
         match playback.next().filter(|_| !late) {
             Some(source) => {
                 playback.play = number;
+                let next = playback.left.front().cloned();
                 let sound = Sound {
                     source,
                     times: Some(1),
@@ -159,6 +168,8 @@ impl Call {
                     mixed: false,
                 };
                 self.play(leg, number, sound);
+                self.effects
+                    .extend(next.filter(Source::is_kept).map(|source| Effect::Prepare { source }));
             }
             None => self.playback_over(leg, None, now),
         }
@@ -209,8 +220,8 @@ impl Call {
                 self.playback_over(leg, None, now);
             }
             PlayOutcome::Failed { why } => {
-                let why = why.clone();
-                self.tell_error("play", &why);
+                let (why, verb) = (why.clone(), playback.verb());
+                self.tell_error(verb, &why);
                 self.playback_over(leg, Some(why), now);
             }
         }

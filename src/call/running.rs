@@ -8,7 +8,7 @@ use super::leg::LegState;
 use super::playing::{Gathering, Playback};
 use super::value::{Call, Phase};
 use crate::app::gather::Gather;
-use crate::app::verb::{self, Verb};
+use crate::app::verb::{self, Verb, passages};
 use crate::moment::Moment;
 
 impl Call {
@@ -169,17 +169,17 @@ impl Call {
     }
 
     pub(super) fn speech(&self, say: &verb::Say) -> Vec<Source> {
-        let usual = self.app.as_ref().map(|app| (app.language.clone(), app.voice.clone()));
-        let (language, voice) = usual.unwrap_or_default();
-        let asked = say.synthesizer.as_ref();
-        let text = |text: &String| Source::Speech {
-            text: text.clone(),
-            language: asked
-                .and_then(|asked| asked.language.clone())
-                .or_else(|| language.clone()),
-            voice: asked.and_then(|asked| asked.voice.clone()).or_else(|| voice.clone()),
+        let usual = self.app.as_ref().map(|app| app.speech.clone()).unwrap_or_default();
+        let by = match &say.synthesizer {
+            Some(asked) => asked.over(&usual),
+            None => usual,
         };
-        say.text.iter().map(text).collect()
+        let spoken = |text| Source::Speech {
+            text,
+            by: by.clone(),
+            fresh: say.fresh,
+        };
+        say.text.iter().flat_map(|text| passages(text)).map(spoken).collect()
     }
 
     fn gather(&mut self, leg: LegIndex, gather: &verb::Gather, now: Moment) {
@@ -253,8 +253,7 @@ impl Call {
     pub(super) fn configure(&mut self, config: &verb::Config) {
         let Some(app) = &mut self.app else { return };
         if let Some(synthesizer) = &config.synthesizer {
-            app.language = synthesizer.language.clone();
-            app.voice = synthesizer.voice.clone();
+            app.speech = synthesizer.over(&app.speech);
         }
         if config.refer_hook.is_some() {
             app.refer_hook = config.refer_hook.clone();

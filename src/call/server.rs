@@ -224,11 +224,14 @@ impl Server {
         self.notices.try_send(notice).is_ok()
     }
 
-    /// Tells a connected application that something is wrong.
-    pub fn complain(&self, what: &str, detail: &str) {
+    /// Tells a connected application that something is wrong, and with which verb.
+    pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
         let mut properties = Properties::new();
         properties.insert("msg".into(), what.into());
         properties.insert("details".into(), detail.into());
+        if let Some(verb) = verb {
+            properties.insert("verb".into(), verb.into());
+        }
         let message = OutMessage {
             kind: "jambonz:error",
             call_sid: self.call_sid.clone(),
@@ -290,7 +293,7 @@ impl Server {
                 Ok(Said::Place(order)) => Some(Heard::Place(order)),
                 Err(error) => {
                     let why = error.to_string();
-                    self.complain("InvalidMessage", &why);
+                    self.complain(None, "InvalidMessage", &why);
                     Some(Heard::Wrong(why))
                 }
             },

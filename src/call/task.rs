@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 mod applied;
+mod loading;
 mod media;
 mod planning;
 mod telling;
@@ -341,8 +342,8 @@ impl CallTask {
                 }
             }
             Effect::Tell(news) => {
-                self.complain(&news);
                 self.tell(&news);
+                self.complain(&news);
             }
             Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
             effect => self.apply(effect),

@@ -101,6 +101,11 @@ name! {
 }
 
 name! {
+    /// A speech service of a tenant, as `[speech_service.<name>]` names it.
+    SpeechServiceName, identifier
+}
+
+name! {
     /// A UUID in lower case: what applications and the REST interface call an account or an application.
     Sid, uuid
 }

@@ -1,17 +1,19 @@
 //! Recoding what a leg receives for the bridged leg, where they share no codec.
 
 use super::speaker::FRAME;
+use crate::codec::noise::Noise;
 use crate::codec::resample::{Doubler, Halver};
 use crate::codec::speech::{Decoder, Encoder, Speech};
 
 /// The state of one received stream's recoding. Packets keep their length and their times: both codecs have a byte for
 /// each unit of the same clock.
 #[derive(Default)]
-pub(super) struct Converter {
+pub struct Converter {
     decoder: Decoder,
     encoder: Encoder,
     halver: Halver,
     doubler: Doubler,
+    noise: Noise,
 }
 
 impl Converter {
@@ -38,6 +40,17 @@ impl Converter {
             _ => heard,
         };
         self.encoder.encode(to, said, payload);
+        true
+    }
+
+    /// Fills a payload with noise of this level (RFC 3389 §3); false: it is longer than 120 ms.
+    pub fn hush(&mut self, level: u8, to: Speech, payload: &mut [u8]) -> bool {
+        let mut frame = [0i16; FRAME];
+        let Some(frame) = frame.get_mut(..payload.len() * to.samples_per_byte()) else {
+            return false;
+        };
+        self.noise.fill(level, frame);
+        self.encoder.encode(to, frame, payload);
         true
     }
 }

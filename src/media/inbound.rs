@@ -4,12 +4,14 @@ use super::converter::Converter;
 use super::latch::Fit;
 use super::leg::{Channel, Leg, MAX_PACKET};
 use super::reports;
+use super::sound::units;
 use super::stats::{Dropped, WorkerStats};
 use super::{DigitSource, PayloadKind};
 use crate::codec::speech::Speech;
 use crate::moment::Moment;
+use crate::rtp::comfort_noise;
 use crate::rtp::demux::Protocol;
-use crate::rtp::packet::{Header, Packet};
+use crate::rtp::packet::{Header, Packet, Rewrite};
 use crate::rtp::statistics::Arrival;
 use crate::srtp::SrtpError;
 use std::net::SocketAddr;
@@ -31,8 +33,17 @@ pub(super) struct Onward {
     pub relay_as: u8,
     /// What the payload is, when it can be decoded here.
     pub speech: Option<Speech>,
+    /// It says how silence sounds, and has to be made into that.
+    silence: Option<Silence>,
     /// Hz, where the timestamp tells the time of sending (an event keeps the timestamp of its beginning).
     pub clock_rate: Option<u32>,
+}
+
+/// Comfort noise for a leg that negotiated none.
+#[derive(Clone, Copy)]
+struct Silence {
+    level: u8,
+    codec: Speech,
 }
 
 impl Leg {
@@ -51,7 +62,13 @@ impl Leg {
             return None;
         };
         match (Protocol::of(packet), channel) {
-            (Protocol::Rtp, Channel::Rtp) => self.receive_rtp(packet, from, now, totals),
+            (Protocol::Rtp, Channel::Rtp) => {
+                let onward = self.receive_rtp(packet, from, now, totals)?;
+                match onward.silence {
+                    Some(silence) => self.hush(buffer, onward, silence),
+                    None => Some(onward),
+                }
+            }
             // on the RTP port it is rtcp-mux, negotiated or not: believed by the same rules
             (Protocol::Rtcp, _) => {
                 self.receive_rtcp(channel, packet, from, now);
@@ -193,9 +210,15 @@ impl Leg {
         let clock_rate = (!is_event).then_some(payload.clock_rate);
         let mut speech = match payload.kind {
             PayloadKind::Speech(speech) => Some(speech),
-            PayloadKind::Audio | PayloadKind::TelephoneEvent => None,
+            PayloadKind::Audio | PayloadKind::ComfortNoise | PayloadKind::TelephoneEvent => None,
         };
-        if let Some(target) = payload.recode {
+        let silence = match (payload.kind, payload.recode) {
+            (PayloadKind::ComfortNoise, Some(codec)) => {
+                comfort_noise::level(content.payload()).map(|level| Silence { level, codec })
+            }
+            _ => None,
+        };
+        if let Some(target) = payload.recode.filter(|_| silence.is_none()) {
             let recoded = match (speech, &mut self.converter, packet.get_mut(payload_range)) {
                 (Some(from), Some(converter), Some(bytes)) => {
                     if begins {
@@ -219,8 +242,33 @@ impl Leg {
             begins,
             relay_as,
             speech,
+            silence,
             clock_rate,
         })
+    }
+
+    /// Puts a packet's time of noise in the place of its description.
+    fn hush(&mut self, buffer: &mut [u8], mut onward: Onward, silence: Silence) -> Option<Onward> {
+        let packet_time = self.settled.as_ref()?.config.packet_time;
+        let count = units(packet_time.clamp(MIN_PACKET_TIME / 2, MIN_PACKET_TIME * 3));
+        let begin = onward.header.len;
+        let room = buffer
+            .get_mut(..MAX_PACKET)
+            .and_then(|packet| packet.get_mut(begin..begin + count));
+        let filled = match (room, &mut self.converter) {
+            (Some(payload), Some(converter)) => converter.hush(silence.level, silence.codec, payload),
+            _ => false,
+        };
+        if !filled {
+            self.dropped().payload += 1;
+            return None;
+        }
+        if let Some(mut rewrite) = Rewrite::new(buffer) {
+            rewrite.no_padding();
+        }
+        (onward.payload_len, onward.len) = (count, begin + count);
+        onward.speech = Some(silence.codec);
+        Some(onward)
     }
 
     fn receive_rtcp(&mut self, channel: Channel, packet: &mut [u8], from: SocketAddr, now: Moment) {

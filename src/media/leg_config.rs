@@ -74,6 +74,7 @@ impl LegConfig {
                 clock_rate: negotiated.format.clock,
                 kind: match negotiated.format.codec {
                     Codec::TelephoneEvent => PayloadKind::TelephoneEvent,
+                    Codec::ComfortNoise if negotiated.format.clock == Speech::CLOCK_RATE => PayloadKind::ComfortNoise,
                     _ => negotiated
                         .format
                         .speech()
@@ -98,11 +99,13 @@ impl LegConfig {
         }
     }
 
-    /// Recodes what the bridged leg did not negotiate to the first codec that it did, where both can be decoded here.
+    /// Recodes what the bridged leg did not negotiate to the first codec that it did, where both can be decoded here. A gap
+    /// in the numbers instead of comfort noise would count as loss there.
     pub fn recoding(mut self, bridged: &Negotiated) -> LegConfig {
         let Some(voice) = voice(bridged) else { return self };
         for payload in &mut self.payloads {
-            if payload.relay_as.is_none() && matches!(payload.kind, PayloadKind::Speech(_)) {
+            let known = matches!(payload.kind, PayloadKind::Speech(_) | PayloadKind::ComfortNoise);
+            if payload.relay_as.is_none() && known {
                 payload.relay_as = Some(voice.number);
                 payload.recode = Some(voice.codec);
             }
@@ -224,8 +227,10 @@ pub struct Payload {
 pub enum PayloadKind {
     /// Audio that can be decoded here.
     Speech(Speech),
-    /// Audio that only passes through, or comfort noise.
+    /// Audio that only passes through.
     Audio,
+    /// The level of the noise that stands for silence (RFC 3389): relayed, or made into a packet of that noise.
+    ComfortNoise,
     /// Named events (RFC 4733): relayed and reported.
     TelephoneEvent,
 }
@@ -303,6 +308,14 @@ mod tests {
         assert_eq!(relayed(&recoding), [(8, Some(8)), (101, Some(100)), (0, Some(8))]);
         let recoded: Vec<_> = recoding.payloads.iter().map(|p| p.recode).collect();
         assert_eq!(recoded, [None, None, Some(Speech::Pcma)]);
+        let quiet = leg(4000, &[(Codec::Pcma, 8, 8), (Codec::ComfortNoise, 13, 13)]);
+        let config = LegConfig::negotiated(&quiet, &payload_map(&quiet, &b), Latch::Signalled).recoding(&b);
+        let noise = config.payloads.get(1).map(|p| (p.kind, p.relay_as, p.recode));
+        let as_speech = (PayloadKind::ComfortNoise, Some(8), Some(Speech::Pcma));
+        assert_eq!(noise, Some(as_speech));
+        let config = LegConfig::negotiated(&quiet, &payload_map(&quiet, &quiet), Latch::Signalled).recoding(&quiet);
+        let noise = config.payloads.get(1).map(|p| (p.relay_as, p.recode));
+        assert_eq!(noise, Some((Some(13), None)), "who speaks it gets it");
         let back = LegConfig::negotiated(&b, &payload_map(&b, &a), Latch::Signalled);
         assert_eq!(relayed(&back), [(8, Some(8)), (97, Some(96))]);
         let mux = Negotiated {

@@ -44,12 +44,13 @@ mod tests;
 mod wheel;
 mod worker;
 
+pub use converter::Converter;
 pub use error::MediaError;
 pub use event::{DigitSource, MediaEvent, MediaEvents};
 pub use keys::SendDigits;
 pub use leg_config::{Latch, LegConfig, LegId, Payload, PayloadKind, RemoteRtcp, Security, Voice};
 pub use plane::{MediaLeg, MediaPlane, OpenSpec};
-pub use play::{CannotSend, Ending, Over, Play, Rounds};
+pub use play::{CannotSend, Ending, Over, Play, Player, Rounds};
 pub use ports::{PortUsage, RtcpPort};
 pub use settings::{MediaAddress, MediaSettings};
 pub use sound::Sound;

@@ -78,7 +78,7 @@ pub enum CannotSend {
 }
 
 /// A sound on its way.
-pub(super) struct Player {
+pub struct Player {
     pub play: Play,
     /// The unit that comes next.
     at: usize,

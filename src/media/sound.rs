@@ -56,6 +56,12 @@ impl Sound {
         2 * (self.narrow.len() + self.wide.len())
     }
 
+    /// Samples at 8 kHz from one time to another.
+    #[cfg(test)]
+    pub fn heard(&self, from: Duration, to: Duration) -> &[i16] {
+        self.narrow.get(units(from)..units(to)).unwrap_or_default()
+    }
+
     /// Length in units of the RTP clock: samples at 8 kHz.
     pub(super) fn units(&self) -> usize {
         self.narrow.len().min(self.wide.len() / 2)

@@ -161,6 +161,12 @@ impl<'a> Rewrite<'a> {
         self
     }
 
+    /// Says that nothing follows the payload.
+    pub fn no_padding(&mut self) -> &mut Self {
+        self.fixed[0] &= !0x20;
+        self
+    }
+
     /// Sets the sequence number.
     pub fn sequence(&mut self, sequence: u16) -> &mut Self {
         self.fixed[2..4].copy_from_slice(&sequence.to_be_bytes());

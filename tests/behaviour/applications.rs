@@ -52,11 +52,16 @@ pub async fn lab_with(server: &AppServer, hook: &str, plan: Plan) -> Lab {
     .await
 }
 
+/// A second of a tone.
+pub fn tone(hertz: f64, rate: u32) -> Vec<i16> {
+    (0..rate)
+        .map(|at| ((at as f32 * hertz as f32 / rate as f32 * TAU).sin() * 8_000.0) as i16)
+        .collect()
+}
+
 /// A second of a tone, 8 kHz, one channel.
-fn write_wav(path: &Path, hertz: f64) {
-    let samples: Vec<i16> = (0..8_000)
-        .map(|at| ((at as f32 * hertz as f32 / 8_000.0 * TAU).sin() * 8_000.0) as i16)
-        .collect();
+pub fn wav(hertz: f64) -> Vec<u8> {
+    let samples = tone(hertz, 8_000);
     let data = (samples.len() * 2) as u32;
     let mut wav = Vec::new();
     wav.extend(b"RIFF");
@@ -67,9 +72,13 @@ fn write_wav(path: &Path, hertz: f64) {
     wav.extend(b"\x02\0\x10\0data");
     wav.extend(data.to_le_bytes());
     wav.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-    // Several labs share the file: it is put in place whole.
+    wav
+}
+
+/// Several labs share the file: it is put in place whole.
+fn write_wav(path: &Path, hertz: f64) {
     let draft = path.with_extension(format!("{:08x}", rand::random::<u32>()));
-    std::fs::write(&draft, wav).unwrap();
+    std::fs::write(&draft, wav(hertz)).unwrap();
     std::fs::rename(draft, path).unwrap();
 }
 

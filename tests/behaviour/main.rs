@@ -24,6 +24,7 @@ mod rings;
 mod slow_names;
 mod socket_orders;
 mod source;
+mod spoken_texts;
 mod trust_renewed;
 mod unanswered_calls;
 mod user_targets;

@@ -224,6 +224,7 @@ fn shown_application(tenant: &Tenant, application: &Application) -> Value {
         "name": application.name.as_str(),
         "call_hook": hook(&application.hook),
         "call_status_hook": application.status_hook.as_ref().map(hook),
+        "speech_synthesis_vendor": application.speech.vendor.as_ref().map_or("default".to_owned(), ToString::to_string),
         "speech_synthesis_language": application.speech.language,
         "speech_synthesis_voice": application.speech.voice,
     })

@@ -1,7 +1,8 @@
 //! A call that is to be placed: over REST, or by the command `dial`.
 
 use super::{Object, PayloadError, Read};
-use crate::app::verb::{Hook, Synthesizer, Target, dial};
+use crate::app::verb::synthesizer::read_voicing;
+use crate::app::verb::{Hook, Synthesizer, Target, Voicing, dial};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -99,15 +100,15 @@ fn read_steering(object: &mut Object) -> Read<Steering> {
 }
 
 fn read_synthesizer(object: &mut Object) -> Read<Option<Synthesizer>> {
-    let vendor = object.line("speech_synthesis_vendor")?;
-    let language = object.line("speech_synthesis_language")?;
-    let voice = object.line("speech_synthesis_voice")?;
-    match (&vendor, &language, &voice) {
-        (None, None, None) => Ok(None),
-        _ => Ok(Some(Synthesizer {
-            vendor: vendor.filter(|vendor| vendor != "default"),
-            language,
-            voice,
-        })),
-    }
+    let names = [
+        "speech_synthesis_vendor",
+        "speech_synthesis_language",
+        "speech_synthesis_voice",
+    ];
+    let voicing = read_voicing(object, names)?;
+    let given = voicing != Voicing::default();
+    Ok(given.then_some(Synthesizer {
+        voicing,
+        fallback: None,
+    }))
 }

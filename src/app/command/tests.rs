@@ -208,7 +208,7 @@ fn a_new_call() {
     assert_eq!(call.steering, Steering::Hook(Hook::post("https://a.example/x")));
     assert_eq!((call.timeout.as_secs(), call.time_limit), (60, Some(3_600)));
     assert_eq!(
-        call.synthesizer.and_then(|voice| voice.language).as_deref(),
+        call.synthesizer.and_then(|given| given.voicing.language).as_deref(),
         Some("en-GB")
     );
     let placed = read_command(json!({ "command": "dial", "data": body }));

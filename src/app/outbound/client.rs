@@ -4,9 +4,10 @@ use super::connect::{Connector, Stream};
 use super::failure::{ConnectFailure, HookFailure};
 use super::figures::{Asked, Figures};
 use super::places::{Place, Places};
-use super::request::{BasicAuth, Fetched, HookReply, HookRequest, Method};
+use super::request::{BasicAuth, Fetched, FileRequest, HookReply, HookRequest, Method};
 use super::signature::{SIGNATURE, sign};
 use super::url::HookUrl;
+use crate::config::Secret;
 use crate::sip::locate::Host;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -142,19 +143,6 @@ impl HookClient {
         most: usize,
         patience: Duration,
     ) -> Result<Fetched, HookFailure> {
-        let fetched = self.fetch_once(owner, url, most, patience).await;
-        let outcome = fetched.as_ref().map_or_else(HookFailure::label, |_| "ok");
-        self.shared.figures.count(Asked::File, outcome);
-        fetched
-    }
-
-    async fn fetch_once(
-        &self,
-        owner: &str,
-        url: &HookUrl,
-        most: usize,
-        patience: Duration,
-    ) -> Result<Fetched, HookFailure> {
         let ready = Ready {
             url: url.clone(),
             method: Method::Get,
@@ -162,9 +150,46 @@ impl HookClient {
             body: Bytes::new(),
             patience,
         };
-        let _place = self.place(owner, url)?;
+        self.file(Asked::File, owner, &ready, most).await
+    }
+
+    /// Has a text spoken for the account `owner`: a file of at most `most` bytes within `patience`.
+    pub async fn speak(
+        &self,
+        owner: &str,
+        request: &FileRequest,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Fetched, HookFailure> {
+        let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        headers.extend(
+            request
+                .bearer
+                .as_ref()
+                .map(|token| (header::AUTHORIZATION, bearer(token))),
+        );
+        let ready = Ready {
+            url: request.url.clone(),
+            method: Method::Post,
+            headers,
+            body: Bytes::from(request.json.to_string()),
+            patience,
+        };
+        self.file(Asked::Speech, owner, &ready, most).await
+    }
+
+    async fn file(&self, asked: Asked, owner: &str, ready: &Ready, most: usize) -> Result<Fetched, HookFailure> {
+        let fetched = self.file_once(owner, ready, most).await;
+        let outcome = fetched.as_ref().map_or_else(HookFailure::label, |_| "ok");
+        self.shared.figures.count(asked, outcome);
+        fetched
+    }
+
+    async fn file_once(&self, owner: &str, ready: &Ready, most: usize) -> Result<Fetched, HookFailure> {
+        let patience = ready.patience;
+        let _place = self.place(owner, &ready.url)?;
         let deadline = Instant::now() + patience;
-        let (answer, at) = self.exchange(&ready, deadline).await?;
+        let (answer, at) = self.exchange(ready, deadline).await?;
         if answer.status() != 200 {
             let status = answer.status().as_u16();
             return Err(HookFailure::Status {
@@ -416,6 +441,15 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 fn unix_seconds() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |time| time.as_secs())
+}
+
+/// The `Authorization` header's value (RFC 6750 §2.1), hidden from debug output.
+fn bearer(token: &Secret) -> HeaderValue {
+    let text = format!("Bearer {}", token.reveal());
+    // The configuration lets no token through that a header can't hold; without one the server refuses.
+    let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
 }
 
 impl BasicAuth {

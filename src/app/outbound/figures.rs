@@ -10,6 +10,8 @@ pub enum Asked {
     Hook,
     /// A file.
     File,
+    /// A text, spoken.
+    Speech,
     /// A WebSocket: `ok` when it is open; its failures, also later ones.
     Socket,
 }
@@ -20,6 +22,7 @@ impl Asked {
         match self {
             Asked::Hook => "hook",
             Asked::File => "file",
+            Asked::Speech => "speech",
             Asked::Socket => "socket",
         }
     }

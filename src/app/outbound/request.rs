@@ -102,6 +102,16 @@ pub struct HookReply {
     pub took: Duration,
 }
 
+/// A file that a server makes of what it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRequest {
+    pub url: HookUrl,
+    /// Sent to that origin alone (RFC 6750).
+    pub bearer: Option<Secret>,
+    /// The JSON body of the POST.
+    pub json: Value,
+}
+
 /// A file from an application server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {

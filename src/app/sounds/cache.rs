@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
-/// Names that are being loaded or were; bounds what failing loads can leave behind together with [`Cache::forget`].
+/// Names that are being loaded or were; what fails or is given up leaves nothing behind.
 pub(super) struct Cache {
     limit: usize,
     kept: Mutex<Kept>,
@@ -28,6 +28,27 @@ struct Entry {
     bytes: usize,
 }
 
+/// Somebody who waits for a sound.
+struct Waiting<'c> {
+    cache: &'c Cache,
+    name: &'c str,
+    cell: Arc<OnceCell<Arc<Sound>>>,
+}
+
+impl Drop for Waiting<'_> {
+    /// After a failure, or a wait that was given up: who asks next tries again. Others that wait for the same cell try in
+    /// turn, and the last of them takes the entry away.
+    fn drop(&mut self) {
+        let mut kept = self.cache.lock();
+        // Cells are cloned and given back under the lock alone: the only one left is the entry's own.
+        drop(std::mem::take(&mut self.cell));
+        let is_left = |entry: &Entry| !entry.sound.initialized() && Arc::strong_count(&entry.sound) == 1;
+        if kept.entries.get(self.name).is_some_and(is_left) {
+            kept.entries.remove(self.name);
+        }
+    }
+}
+
 impl Cache {
     pub fn new(limit: usize) -> Cache {
         Cache {
@@ -36,19 +57,24 @@ impl Cache {
         }
     }
 
-    /// The sound of this name; `load` is run when nobody has it, once for all who wait.
+    /// The sound of this name; `load` is run when nobody has it, once for all who wait. Where all who wait are gone before
+    /// it came, nothing of it is left.
     pub async fn get<F>(&self, name: &str, load: impl FnOnce() -> F) -> Result<Arc<Sound>, SoundFault>
     where
         F: Future<Output = Result<Sound, SoundFault>>,
     {
-        let cell = self.entry(name);
+        let waiting = Waiting {
+            cache: self,
+            name,
+            cell: self.entry(name),
+        };
+        let cell = &waiting.cell;
         let sound = cell
             .get_or_try_init(|| async { load().await.map(Arc::new) })
             .await
             .cloned();
-        match &sound {
-            Ok(sound) => self.keep(name, &cell, sound.bytes()),
-            Err(_) => self.forget(name, &cell),
+        if let Ok(sound) = &sound {
+            self.keep(name, cell, sound.bytes());
         }
         sound
     }
@@ -88,15 +114,6 @@ impl Cache {
                 return;
             };
             kept.bytes -= entry.bytes;
-        }
-    }
-
-    /// After a failure: who asks next, tries again. Others that wait for the same cell try in turn.
-    fn forget(&self, name: &str, cell: &Arc<OnceCell<Arc<Sound>>>) {
-        let mut kept = self.lock();
-        let is_empty = |entry: &Entry| Arc::ptr_eq(&entry.sound, cell) && entry.bytes == 0 && !cell.initialized();
-        if kept.entries.get(name).is_some_and(is_empty) {
-            kept.entries.remove(name);
         }
     }
 

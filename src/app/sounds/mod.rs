@@ -1,24 +1,33 @@
-//! Sounds by name: where they lie, how they are fetched and decoded, who has them already.
+//! Sounds by name: where they lie, how they are fetched, spoken and decoded, who has them already.
 //!
-//! In: what an application wrote (`prompts/hello.wav`, `https://…/music.mp3`) or a text to speak. Out: an `Arc<Sound>` that
-//! any number of legs play, or a [`SoundFault`] that names the place. Touches: files below one folder, application servers
-//! through [`Fetch`], a child process. Promises: a sound is fetched and decoded once while it is in the cache, also when
-//! many ask at the same time; bytes, seconds and the cache are bounded; nothing outside the folder is ever opened;
-//! decoding never runs on a task's thread.
+//! In: what an application wrote (`prompts/hello.wav`, `https://…/music.mp3`) or a text and who speaks it, and the tenant that
+//! asks. Out: an `Arc<Sound>` that any number of legs play, or a [`SoundFault`] that names the place. Touches: files below
+//! one folder, application servers and speech services through [`Fetch`], child processes. Promises: a sound is fetched and
+//! decoded once while it is in the cache, also when many ask at the same time; bytes, seconds, the cache, child processes and
+//! decoders are bounded, and no tenant keeps the others from them; nothing outside the folder is ever opened; decoding never
+//! runs on a task's thread.
 
 mod cache;
 mod decode;
 mod place;
+mod service;
 mod speech;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod utterance;
 
 pub use decode::{DecodeFault, decode};
 pub use place::{Place, PlaceFault};
+pub use service::Served;
 pub use speech::{SpeechFault, Spoken};
+pub use turns::TooMany;
+pub use utterance::Utterance;
 
 use self::cache::Cache;
-use super::outbound::{Fetched, HookClient, HookFailure, HookUrl};
+use self::speech::PROGRAM;
+use self::turns::{Turn, Turns};
+use super::outbound::{Fetched, FileRequest, HookClient, HookFailure, HookUrl};
 use crate::media::Sound;
 use std::future::Future;
 use std::io;
@@ -26,6 +35,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Limits and places.
 #[derive(Debug, Clone)]
@@ -38,44 +48,53 @@ pub struct SoundSettings {
     pub longest: Duration,
     /// Bytes of decoded audio that are kept.
     pub cache_bytes: usize,
-    /// For fetching, and for speaking.
+    /// For fetching, and for speaking with the wait for a turn.
     pub patience: Duration,
+    /// Synthesisers of this machine that run at once.
+    pub speakers: usize,
+    /// Sounds that are decoded at once.
+    pub decoders: usize,
+    /// Sounds of one tenant that wait for either.
+    pub most_waiting: usize,
 }
 
 impl Default for SoundSettings {
-    /// 16 MiB and ten minutes a sound, 256 MiB kept, 10 s of patience, no folder.
+    /// 16 MiB and ten minutes a sound, 256 MiB kept, 10 s of patience, no folder; as many at once as the machine has cores,
+    /// two at least, and 100 of a tenant in wait.
     fn default() -> SoundSettings {
+        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         SoundSettings {
             folder: None,
             most_bytes: 16 << 20,
             longest: Duration::from_secs(600),
             cache_bytes: 256 << 20,
             patience: Duration::from_secs(10),
+            speakers: cores,
+            decoders: cores,
+            most_waiting: 100,
         }
     }
 }
 
-/// Brings files of application servers.
+/// Brings files of application servers and speech services.
 pub trait Fetch: Send + Sync {
     /// A file of at most `most` bytes within `patience`, for the account `owner`.
-    fn fetch<'a>(
-        &'a self,
-        owner: &'a str,
-        url: &'a HookUrl,
-        most: usize,
-        patience: Duration,
-    ) -> Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>>;
+    fn fetch<'a>(&'a self, owner: &'a str, url: &'a HookUrl, most: usize, patience: Duration) -> Fetching<'a>;
+
+    /// A text, spoken: a file of at most `most` bytes within `patience`, for the account `owner`.
+    fn speak<'a>(&'a self, owner: &'a str, request: &'a FileRequest, most: usize, patience: Duration) -> Fetching<'a>;
 }
 
+/// A file on its way.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>>;
+
 impl Fetch for HookClient {
-    fn fetch<'a>(
-        &'a self,
-        owner: &'a str,
-        url: &'a HookUrl,
-        most: usize,
-        patience: Duration,
-    ) -> Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>> {
+    fn fetch<'a>(&'a self, owner: &'a str, url: &'a HookUrl, most: usize, patience: Duration) -> Fetching<'a> {
         Box::pin(HookClient::fetch(self, owner, url, most, patience))
+    }
+
+    fn speak<'a>(&'a self, owner: &'a str, request: &'a FileRequest, most: usize, patience: Duration) -> Fetching<'a> {
+        Box::pin(HookClient::speak(self, owner, request, most, patience))
     }
 }
 
@@ -96,6 +115,12 @@ pub enum SoundFault {
     Decode { name: String, fault: DecodeFault },
     #[error("text to speech: {0}")]
     Speech(#[from] SpeechFault),
+    #[error("text to speech by {vendor}: {failure}")]
+    Served { vendor: String, failure: HookFailure },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error("no turn came within {} s", .0.as_secs())]
+    Late(Duration),
 }
 
 /// The sounds of a node.
@@ -103,6 +128,8 @@ pub struct Sounds {
     settings: SoundSettings,
     fetch: Arc<dyn Fetch>,
     cache: Cache,
+    speakers: Turns,
+    decoders: Turns,
 }
 
 impl Sounds {
@@ -110,23 +137,54 @@ impl Sounds {
     pub fn new(settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Sounds {
         Sounds {
             cache: Cache::new(settings.cache_bytes),
+            speakers: Turns::new("spoken", settings.speakers, settings.most_waiting),
+            decoders: Turns::new("decoded", settings.decoders, settings.most_waiting),
             settings,
             fetch,
         }
     }
 
-    /// The sound at a place, fetched for the account `owner`.
+    /// The sound at a place, for the account `owner`.
     pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
         self.cache.get(place.as_str(), || self.load(owner, place)).await
     }
 
-    /// A text, spoken.
-    pub async fn spoken(&self, spoken: &Spoken) -> Result<Arc<Sound>, SoundFault> {
-        let speak = || async {
-            let wave = spoken.speak(self.settings.patience, self.settings.most_bytes).await?;
-            self.decoded("text to speech".to_owned(), wave).await
+    /// A text, spoken for the account `owner`; `fresh`: it is not kept, nor taken from what is kept.
+    pub async fn spoken(&self, owner: &str, utterance: &Utterance, fresh: bool) -> Result<Arc<Sound>, SoundFault> {
+        if fresh {
+            return self.speak(owner, utterance).await.map(Arc::new);
+        }
+        let key = match utterance {
+            Utterance::Local(spoken) => spoken.key(),
+            // What one tenant pays for is not for others.
+            Utterance::Served(served) => format!("{owner} {}", served.key()),
         };
-        self.cache.get(&spoken.key(), speak).await
+        self.cache.get(&key, || self.speak(owner, utterance)).await
+    }
+
+    async fn speak(&self, owner: &str, utterance: &Utterance) -> Result<Sound, SoundFault> {
+        let SoundSettings {
+            patience,
+            most_bytes,
+            longest,
+            ..
+        } = self.settings;
+        match utterance {
+            Utterance::Local(spoken) => {
+                let _turn = self.turn(&self.speakers, owner).await?;
+                let wave = spoken.speak(patience, most_bytes).await?;
+                self.decoded(owner, PROGRAM, move || decode(wave, longest)).await
+            }
+            Utterance::Served(served) => {
+                let answer = self.fetch.speak(owner, served.request(), most_bytes, patience).await;
+                let answer = answer.map_err(|failure| SoundFault::Served {
+                    vendor: served.vendor().to_owned(),
+                    failure,
+                })?;
+                self.decoded(owner, served.vendor(), move || service::read(answer, longest))
+                    .await
+            }
+        }
     }
 
     async fn load(&self, owner: &str, place: &Place) -> Result<Sound, SoundFault> {
@@ -145,7 +203,14 @@ impl Sounds {
             Place::File(name) => name.clone(),
             Place::Url(url) => url.to_string(),
         };
-        self.decoded(name, bytes).await
+        let longest = self.settings.longest;
+        self.decoded(owner, &name, move || decode(bytes, longest)).await
+    }
+
+    async fn turn(&self, turns: &Turns, owner: &str) -> Result<Turn, SoundFault> {
+        let patience = self.settings.patience;
+        let turn = timeout(patience, turns.take(owner)).await;
+        Ok(turn.map_err(|_| SoundFault::Late(patience))??)
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>, SoundFault> {
@@ -174,11 +239,21 @@ impl Sounds {
         tokio::fs::read(&path).await.map_err(failed)
     }
 
-    async fn decoded(&self, name: String, bytes: Vec<u8>) -> Result<Sound, SoundFault> {
-        let longest = self.settings.longest;
-        let decoded = tokio::task::spawn_blocking(move || decode(bytes, longest)).await;
+    async fn decoded(
+        &self,
+        owner: &str,
+        name: &str,
+        decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
+    ) -> Result<Sound, SoundFault> {
+        let turn = self.turn(&self.decoders, owner).await?;
+        let decoded = tokio::task::spawn_blocking(move || {
+            // The work goes on where the wait for it is given up: it keeps its place.
+            let _turn = turn;
+            decode()
+        });
         // a decoder that panics on strange bytes ends this sound alone
-        let decoded = decoded.unwrap_or(Err(DecodeFault::Broken));
+        let decoded = decoded.await.unwrap_or(Err(DecodeFault::Broken));
+        let name = name.to_owned();
         decoded.map_err(|fault| SoundFault::Decode { name, fault })
     }
 }

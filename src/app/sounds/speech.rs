@@ -1,5 +1,6 @@
 //! Text to speech by a synthesiser of this machine, as a child process.
 
+use crate::app::verb::is_markup;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,7 +8,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// The program; it reads the text from its standard input and writes a wav.
-const PROGRAM: &str = "espeak-ng";
+pub(super) const PROGRAM: &str = "espeak-ng";
 /// Bytes of text.
 const LONGEST: usize = 4_096;
 
@@ -37,6 +38,12 @@ pub enum SpeechFault {
     TimedOut(Duration),
     #[error("{PROGRAM} wrote more than {0} bytes")]
     TooMuch(usize),
+    #[error("a voice with properties is for a speech service, not for {PROGRAM}")]
+    Described,
+    #[error("{0}")]
+    Service(String),
+    #[error("there is no [speech_service.{0}] in the tenant's file")]
+    NoService(String),
 }
 
 impl Spoken {
@@ -55,7 +62,10 @@ impl Spoken {
             return Err(SpeechFault::TooLong { bytes: text.len() });
         }
         Ok(Spoken {
-            text: text.to_owned(),
+            text: match is_markup(text) {
+                true => without_markup(text),
+                false => text.to_owned(),
+            },
             voice: voice.to_ascii_lowercase(),
         })
     }
@@ -125,6 +135,29 @@ impl Spoken {
     }
 }
 
+/// The words of an SSML document. The program could read markup, but would open files that it names.
+fn without_markup(text: &str) -> String {
+    let mut words = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('<') {
+        words.push_str(before);
+        words.push(' ');
+        rest = after.split_once('>').map_or("", |(_, after)| after);
+    }
+    words.push_str(rest);
+    let references = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ];
+    for (reference, character) in references {
+        words = words.replace(reference, character);
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +178,15 @@ mod tests {
                 "{voice}"
             );
         }
+    }
+
+    #[test]
+    fn markup_is_not_spoken() {
+        let text = "<speak version='1.0'>Tom &amp; <audio src=\"/etc/passwd\"/>Jerry &amp;lt;<break/>now</speak>";
+        assert_eq!(
+            without_markup(text).split_whitespace().collect::<Vec<_>>(),
+            ["Tom", "&", "Jerry", "&lt;", "now"]
+        );
     }
 
     #[tokio::test]

@@ -4,10 +4,11 @@ use super::decode::tests::{tone, wave};
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// A server with one second of a tone behind each URL but those that end in `gone`.
+/// A server with one second of a tone behind each URL but those that end in `gone`, and those that end in `never`.
 #[derive(Default)]
 struct Server {
     asked: AtomicUsize,
+    spoken: std::sync::Mutex<Vec<FileRequest>>,
 }
 
 impl Fetch for Server {
@@ -17,10 +18,13 @@ impl Fetch for Server {
         url: &'a HookUrl,
         _most: usize,
         _patience: Duration,
-    ) -> Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>> {
+    ) -> Fetching<'a> {
         Box::pin(async move {
             self.asked.fetch_add(1, Relaxed);
             tokio::task::yield_now().await;
+            if url.as_str().ends_with("never") {
+                std::future::pending::<()>().await;
+            }
             if url.as_str().ends_with("gone") {
                 return Err(HookFailure::Status {
                     url: url.as_str().to_owned(),
@@ -34,7 +38,21 @@ impl Fetch for Server {
             })
         })
     }
+
+    fn speak<'a>(&'a self, _owner: &'a str, request: &'a FileRequest, _most: usize, _patience: Duration) -> Fetching<'a> {
+        Box::pin(async move {
+            self.spoken.lock().expect("whole").push(request.clone());
+            let samples: Vec<u8> = tone(8_000).iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            Ok(Fetched {
+                bytes: samples.into(),
+                content_type: Some("audio/l16;rate=16000".into()),
+                etag: None,
+            })
+        })
+    }
 }
+
+const TENANT: &str = "contoso";
 
 fn place(text: &str) -> Place {
     Place::parse(text, None).expect("a place")
@@ -45,11 +63,15 @@ async fn many_who_ask_at_once_cause_one_fetch() {
     let server = Arc::new(Server::default());
     let sounds = Sounds::new(SoundSettings::default(), server.clone());
     let music = place("https://app.example/music.wav");
-    let (one, two, three) = tokio::join!(sounds.at("a", &music), sounds.at("a", &music), sounds.at("a", &music));
+    let (one, two, three) = tokio::join!(
+        sounds.at(TENANT, &music),
+        sounds.at(TENANT, &music),
+        sounds.at(TENANT, &music)
+    );
     let one = one.expect("a sound");
     assert_eq!(one.duration(), Duration::from_secs(1));
     assert!(Arc::ptr_eq(&one, &two.expect("a sound")) && Arc::ptr_eq(&one, &three.expect("a sound")));
-    sounds.at("a", &music).await.expect("a sound");
+    sounds.at(TENANT, &music).await.expect("a sound");
     assert_eq!(server.asked.load(Relaxed), 1);
 }
 
@@ -59,7 +81,7 @@ async fn a_failure_names_the_place_and_is_tried_again() {
     let sounds = Sounds::new(SoundSettings::default(), server.clone());
     let gone = place("https://app.example/gone");
     for _ in 0..2 {
-        let fault = sounds.at("a", &gone).await.expect_err("no sound").to_string();
+        let fault = sounds.at(TENANT, &gone).await.expect_err("no sound").to_string();
         assert!(
             fault.contains("https://app.example/gone") && fault.contains("404"),
             "{fault}"
@@ -78,7 +100,7 @@ async fn the_longest_unused_goes_when_the_cache_is_full() {
     let sounds = Sounds::new(settings, server.clone());
     let [a, b, c] = ["a", "b", "c"].map(|name| place(&format!("https://app.example/{name}")));
     for place in [&a, &b, &a, &c, &a, &b] {
-        sounds.at("a", place).await.expect("a sound");
+        sounds.at(TENANT, place).await.expect("a sound");
     }
     assert_eq!(server.asked.load(Relaxed), 4, "b had to go for c");
     assert_eq!(sounds.cache.held(), (2, 96_000));
@@ -99,9 +121,9 @@ async fn files_come_from_their_folder_alone() {
         ..SoundSettings::default()
     };
     let sounds = Sounds::new(settings, Arc::new(Server::default()));
-    let hello = sounds.at("a", &place("prompts/hello.wav")).await.expect("a sound");
+    let hello = sounds.at(TENANT, &place("prompts/hello.wav")).await.expect("a sound");
     assert_eq!(hello.duration(), Duration::from_secs(1));
-    let fault = async |name: &str| sounds.at("a", &place(name)).await.expect_err("no sound");
+    let fault = async |name: &str| sounds.at(TENANT, &place(name)).await.expect_err("no sound");
     assert!(matches!(fault("link.wav").await, SoundFault::Outside { .. }));
     assert!(matches!(
         fault("none.wav").await,
@@ -119,7 +141,7 @@ async fn files_come_from_their_folder_alone() {
     };
     let small = Sounds::new(small, Arc::new(Server::default()));
     assert!(matches!(
-        small.at("a", &place("prompts/hello.wav")).await,
+        small.at(TENANT, &place("prompts/hello.wav")).await,
         Err(SoundFault::TooLarge {
             bytes: 16_044,
             limit: 1_000,
@@ -130,8 +152,93 @@ async fn files_come_from_their_folder_alone() {
 }
 
 #[tokio::test]
+async fn a_wait_that_is_given_up_leaves_nothing() {
+    let server = Arc::new(Server::default());
+    let sounds = Sounds::new(SoundSettings::default(), server.clone());
+    let never = place("https://app.example/never");
+    let mut one = Box::pin(sounds.at(TENANT, &never));
+    let mut two = Box::pin(sounds.at(TENANT, &never));
+    for wait in [&mut one, &mut two] {
+        assert!(timeout(Duration::from_millis(5), wait).await.is_err());
+    }
+    assert_eq!(server.asked.load(Relaxed), 1, "once for both");
+    drop(one);
+    assert!(timeout(Duration::from_millis(5), &mut two).await.is_err());
+    assert_eq!(
+        (server.asked.load(Relaxed), sounds.cache.held()),
+        (2, (1, 0)),
+        "the other one asks itself"
+    );
+    drop(two);
+    assert_eq!(sounds.cache.held(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_served_text_is_kept_for_its_tenant_unless_it_is_wanted_fresh() {
+    let server = Arc::new(Server::default());
+    let sounds = Sounds::new(SoundSettings::default(), server.clone());
+    let service = crate::config::SpeechService {
+        name: crate::config::SpeechServiceName::parse("aria").expect("a name"),
+        url: crate::config::HookUrl::parse("https://tts.example/speak").expect("a URL"),
+        token: Some(crate::config::Secret::new("hush")),
+    };
+    let text = |text| Served::new(&service, text, "en-US", None).map(Utterance::Served);
+    let hello = text("Hello").expect("a text");
+    let spoken = async |owner: &str, fresh| sounds.spoken(owner, &hello, fresh).await.expect("a sound");
+    let sound = spoken("contoso", false).await;
+    assert_eq!(sound.duration(), Duration::from_millis(500), "the rate is the server's");
+    let asked = || server.spoken.lock().expect("whole").len();
+    for (owner, fresh, requests) in [
+        ("contoso", false, 1),
+        ("fabrikam", false, 2),
+        ("contoso", true, 3),
+        ("contoso", false, 3),
+    ] {
+        spoken(owner, fresh).await;
+        assert_eq!(asked(), requests, "{owner} {fresh}");
+    }
+    let request = server.spoken.lock().expect("whole")[0].clone();
+    assert_eq!(
+        request.json,
+        serde_json::json!({ "language": "en-US", "voice": null, "type": "text", "text": "Hello" })
+    );
+    assert!(matches!(text(" "), Err(SpeechFault::Empty)));
+}
+
+#[tokio::test]
+async fn one_tenant_that_floods_the_decoders_is_refused_alone() {
+    let settings = SoundSettings {
+        decoders: 1,
+        most_waiting: 2,
+        ..SoundSettings::default()
+    };
+    let sounds = Arc::new(Sounds::new(settings, Arc::new(Server::default())));
+    let held = sounds.decoders.take(TENANT).await.expect("a place");
+    let asked = |owner: &'static str, name: usize| {
+        let sounds = sounds.clone();
+        let place = place(&format!("https://app.example/{owner}{name}"));
+        tokio::spawn(async move { sounds.at(owner, &place).await })
+    };
+    let mut waiting = vec![asked("contoso", 0), asked("contoso", 1)];
+    while sounds.decoders.waiting() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let refused = asked("contoso", 2).await.expect("no panic");
+    assert!(matches!(refused, Err(SoundFault::TooMany(_))), "{refused:?}");
+    waiting.push(asked("fabrikam", 0));
+    while sounds.decoders.waiting() < 3 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    for wait in waiting {
+        wait.await.expect("no panic").expect("a sound");
+    }
+    assert_eq!(sounds.decoders.held(), (0, 0));
+}
+
+#[tokio::test]
 async fn without_a_folder_names_are_refused() {
     let sounds = Sounds::new(SoundSettings::default(), Arc::new(Server::default()));
-    let fault = sounds.at("a", &place("hello.wav")).await.expect_err("no sound");
+    let fault = sounds.at(TENANT, &place("hello.wav")).await.expect_err("no sound");
     assert!(matches!(fault, SoundFault::Place(PlaceFault::NoFolder)));
 }

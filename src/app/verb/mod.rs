@@ -3,9 +3,11 @@
 pub(in crate::app) mod dial;
 mod headers;
 mod hook;
+mod passages;
 pub(in crate::app) mod read;
 pub(in crate::app) mod signalling;
 pub(in crate::app) mod speaking;
+pub(in crate::app) mod synthesizer;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -13,9 +15,11 @@ mod tests;
 pub use dial::{Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, TargetKind, USUAL_SCREENING};
 pub use headers::check_header;
 pub use hook::{Hook, HookMethod};
+pub use passages::{is_markup, passages};
 pub use read::PayloadError;
 pub use signalling::{Answer, Config, Dtmf, Hangup, Redirect, SipDecline, SipRefer, SipRequest, Tag};
-pub use speaking::{Gather, Pause, Play, Say, Synthesizer};
+pub use speaking::{Gather, Pause, Play, Say};
+pub use synthesizer::{Synthesizer, Voice, Voicing};
 
 use read::{Object, Read, kind, meant};
 use serde::{Deserialize, Serialize};

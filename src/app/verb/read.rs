@@ -193,6 +193,11 @@ impl Object {
         self.take(name).map(|value| Object::of(place, value)).transpose()
     }
 
+    /// Whether a property that nobody has read yet is an object.
+    pub(in crate::app) fn is_object(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_object)
+    }
+
     /// An object that the application gets back as it is.
     pub(in crate::app) fn data(&mut self, name: &'static str) -> Read<Option<Map<String, Value>>> {
         let Some(object) = self.object(name)? else {

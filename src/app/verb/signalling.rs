@@ -2,7 +2,7 @@
 
 use super::hook::Hook;
 use super::read::{Object, Read};
-use super::speaking::{Synthesizer, read_synthesizer};
+use super::synthesizer::{Synthesizer, read_synthesizer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use super::hook::Hook;
 use super::read::{Object, Read};
+use super::synthesizer::{Synthesizer, read_synthesizer};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -18,14 +19,8 @@ pub struct Say {
     pub times: Option<u32>,
     pub early_media: bool,
     pub synthesizer: Option<Synthesizer>,
-}
-
-/// Which voice speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Synthesizer {
-    pub vendor: Option<String>,
-    pub language: Option<String>,
-    pub voice: Option<String>,
+    /// It is spoken anew, also when it was spoken before, and not kept.
+    pub fresh: bool,
 }
 
 /// Sounds that are played.
@@ -83,43 +78,16 @@ pub(super) fn read_say(mut object: Object) -> Read<Say> {
     ] {
         object.refuse(name, reason)?;
     }
-    // Sounds are always kept: what is asked for is said in any case.
-    object.ignore("disableTtsCache");
     let say = Say {
         id: object.line("id")?,
         text,
         times: read_times(&mut object)?,
         early_media: object.flag("earlyMedia")?.unwrap_or(false),
         synthesizer: read_synthesizer(&mut object)?,
+        fresh: object.flag("disableTtsCache")?.unwrap_or(false),
     };
     object.finish()?;
     Ok(say)
-}
-
-pub(super) fn read_synthesizer(object: &mut Object) -> Read<Option<Synthesizer>> {
-    let Some(mut object) = object.object("synthesizer")? else {
-        return Ok(None);
-    };
-    for name in [
-        "label",
-        "fallbackVendor",
-        "fallbackLabel",
-        "fallbackLanguage",
-        "fallbackVoice",
-        "engine",
-        "gender",
-        "options",
-    ] {
-        object.ignore(name);
-    }
-    let vendor = object.text("vendor")?;
-    let synthesizer = Synthesizer {
-        vendor: vendor.filter(|vendor| vendor != "default"),
-        language: object.line("language")?,
-        voice: object.line("voice")?,
-    };
-    object.finish()?;
-    Ok(Some(synthesizer))
 }
 
 /// A number, or `"forever"`; 0 is once, as absent is.

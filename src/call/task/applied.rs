@@ -1,18 +1,14 @@
 //! What a call with an application wants beside signalling: questions, sounds, keys, plans.
 
 use super::CallTask;
-use crate::app::outbound::HookUrl;
-use crate::app::sounds::{Place, Sounds, Spoken};
+use super::loading::{Found, Loader};
 use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
 use crate::call::id::LegIndex;
 use crate::call::server::{Heard, Server};
 use crate::call::{AppTerms, CallNews};
 use crate::codec::speech::Gain;
-use crate::media::{self, Ending, LegId, MediaEvent, Over, Play, Rounds, SendDigits};
-use futures_util::FutureExt;
+use crate::media::{Ending, LegId, MediaEvent, Over, Play, Rounds, SendDigits};
 use std::num::NonZeroU32;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -25,7 +21,9 @@ pub(super) struct Applied {
     server: Server,
     /// Sounds that are being fetched, decoded or spoken.
     loading: JoinSet<Loaded>,
-    /// Their numbers.
+    /// The sound that comes next is made ready while one plays.
+    preparing: JoinSet<()>,
+    /// The numbers of those in `loading`.
     loads: Vec<u32>,
     /// Sounds that were stopped before they were there.
     stopped: Vec<u32>,
@@ -39,7 +37,7 @@ pub(super) struct Loaded {
     handle: LegId,
     play: u32,
     sound: Sound,
-    result: Result<Arc<media::Sound>, String>,
+    found: Found,
 }
 
 impl Applied {
@@ -47,6 +45,7 @@ impl Applied {
         Applied {
             server,
             loading: JoinSet::new(),
+            preparing: JoinSet::new(),
             loads: Vec::new(),
             stopped: Vec::new(),
             waiting: Vec::new(),
@@ -92,6 +91,18 @@ impl CallTask {
         }
     }
 
+    /// Tells a connected application of its errors.
+    pub(super) fn complain(&self, news: &CallNews) {
+        let (CallNews::ApplicationError { what, detail }, Some(applied)) = (news, &self.applied) else {
+            return;
+        };
+        let message = match *what {
+            "say" => "TTS error",
+            what => what,
+        };
+        applied.server.complain(Some(what), message, detail);
+    }
+
     /// Carries out what only a call with an application wants.
     pub(super) fn apply(&mut self, effect: Effect) {
         match effect {
@@ -129,6 +140,7 @@ impl CallTask {
                 play,
                 sound,
             } => self.load(leg, handle, play, sound),
+            Effect::Prepare { source } => self.prepare(source),
             Effect::StopPlaying { handle, play } => {
                 if let Some(applied) = &mut self.applied
                     && applied.loads.contains(&play)
@@ -219,32 +231,39 @@ impl CallTask {
         Event::Command(Box::new(Command { reply, ..*command }))
     }
 
-    /// What an application did wrong, or what it can't have, is told over its WebSocket too.
-    pub(super) fn complain(&self, news: &CallNews) {
-        if let (CallNews::ApplicationError { what, detail }, Some(applied)) = (news, &self.applied) {
-            applied.server.complain(what, detail);
-        }
-    }
-
     fn load(&mut self, leg: LegIndex, handle: LegId, play: u32, sound: Sound) {
-        let sounds = self.node.sounds.load_full();
+        let Some(loader) = self.loader() else { return };
         let Some(applied) = &mut self.applied else { return };
-        let (base, account) = (applied.server.hook().clone(), applied.server.account().clone());
         applied.loads.push(play);
         applied.loading.spawn(async move {
-            // What a file makes a decoder do is that file's fault: the verb hears of it.
-            let heard = AssertUnwindSafe(heard(&sounds, &sound.source, &base, &account))
-                .catch_unwind()
-                .await;
-            let result = heard.unwrap_or_else(|_| Err("the sound could not be loaded".into()));
+            let found = loader.load(&sound.source).await;
             Loaded {
                 leg,
                 handle,
                 play,
                 sound,
-                result,
+                found,
             }
         });
+    }
+
+    fn prepare(&mut self, source: Source) {
+        let Some(loader) = self.loader() else { return };
+        if let Some(applied) = &mut self.applied {
+            while applied.preparing.try_join_next().is_some() {}
+            applied.preparing.spawn(async move {
+                // It is told of when it is played.
+                let _kept = loader.load(&source).await;
+            });
+        }
+    }
+
+    fn loader(&self) -> Option<Loader> {
+        Some(Loader {
+            sounds: self.node.sounds.load_full(),
+            base: self.applied.as_ref()?.server.hook().clone(),
+            tenant: self.planner.as_ref()?.tenant.clone(),
+        })
     }
 
     /// What came of the server or of a sound, as an event of the call.
@@ -286,7 +305,12 @@ impl CallTask {
                 outcome: PlayOutcome::Failed { why },
             })
         };
-        let sound = match loaded.result {
+        if let Some(detail) = loaded.found.missed {
+            let news = CallNews::ApplicationError { what: "say", detail };
+            self.tell(&news);
+            self.complain(&news);
+        }
+        let sound = match loaded.found.result {
             Ok(sound) => sound,
             Err(why) => return failed(why),
         };
@@ -336,21 +360,6 @@ impl CallTask {
                 },
             }),
             _ => None,
-        }
-    }
-}
-
-/// The sound that a verb names; a path that begins with `/` lies at the application's server.
-async fn heard(sounds: &Sounds, source: &Source, base: &HookUrl, account: &str) -> Result<Arc<media::Sound>, String> {
-    match source {
-        Source::Url(url) => {
-            let place = Place::parse(url, Some(base)).map_err(|fault| fault.to_string())?;
-            sounds.at(account, &place).await.map_err(|fault| fault.to_string())
-        }
-        Source::Speech { text, language, voice } => {
-            let language = language.as_deref().unwrap_or("en-US");
-            let spoken = Spoken::new(text, voice.as_deref(), language).map_err(|fault| fault.to_string())?;
-            sounds.spoken(&spoken).await.map_err(|fault| fault.to_string())
         }
     }
 }

@@ -5,7 +5,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier};
 use crate::app::payload::{Kind, Properties};
-use crate::app::verb::{self, Hook, Verb};
+use crate::app::verb::{self, Hook, Verb, Voicing};
 use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
 use crate::config::Config;
 use crate::dial::targets::{self, DialFacts};
@@ -25,8 +25,7 @@ pub fn terms() -> AppTerms {
         secret: None,
         fallback: None,
         connected: false,
-        language: None,
-        voice: None,
+        speech: Voicing::default(),
         api_base_url: None,
         sip_address: "192.0.2.10".into(),
     }

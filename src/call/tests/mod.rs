@@ -21,6 +21,7 @@ mod hunting;
 mod midcall;
 mod placed;
 mod random;
+mod recoding;
 mod refreshing;
 mod ringing;
 mod screening;

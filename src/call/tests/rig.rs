@@ -4,7 +4,7 @@ use super::contract;
 use super::messages::Sent;
 use crate::call::{Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, PeerVerdict, Phase, To, Token};
 use crate::dial::{LegKind, PeerName};
-use crate::media::LegId;
+use crate::media::{LegConfig, LegId};
 use crate::moment::Moment;
 use crate::sdp::LocalMedia;
 use crate::sip::message::Message;
@@ -33,6 +33,8 @@ pub struct Rig {
     pub wishes: Vec<Effect>,
     pub bridges: usize,
     pub bridges_cut: usize,
+    /// What the media workers were told last.
+    pub configured: HashMap<LegId, LegConfig>,
     /// Requests of peers, and whether they have their final answer.
     pub(super) requests: HashMap<ServerTransactionId, (LegIndex, Message, bool)>,
     pub(super) invite: Message,
@@ -79,6 +81,7 @@ impl Rig {
             wishes: Vec::new(),
             bridges: 0,
             bridges_cut: 0,
+            configured: HashMap::new(),
             requests: HashMap::from([(Rig::first_transaction(), (LegIndex::CALLER, invite.clone(), false))]),
             invite,
             pending: VecDeque::new(),
@@ -179,7 +182,10 @@ impl Rig {
     fn do_one(&mut self, effect: Effect) {
         match effect {
             Effect::OpenMedia { leg, mux } => self.open_media(leg, mux),
-            Effect::ConfigureMedia { handle, .. } => self.assert_open(handle),
+            Effect::ConfigureMedia { handle, config } => {
+                self.assert_open(handle);
+                self.configured.insert(handle, config);
+            }
             Effect::BridgeMedia { a, b } => {
                 self.assert_open(a);
                 self.assert_open(b);
@@ -234,6 +240,7 @@ impl Rig {
             | Effect::Ask { .. }
             | Effect::Notify { .. }
             | Effect::Play { .. }
+            | Effect::Prepare { .. }
             | Effect::StopPlaying { .. }
             | Effect::SendDigits { .. }
             | Effect::Mute { .. }

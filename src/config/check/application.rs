@@ -3,7 +3,8 @@
 use super::machine::flag;
 use super::reader::Reader;
 use super::secret;
-use crate::config::checked::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod, Speech};
+use super::speech;
+use crate::config::checked::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod};
 use crate::config::hook_url::{HookProtocol, HookUrl};
 use crate::config::mistake::Mistake;
 use crate::config::names::{ApplicationName, Invalid, Secret, Sid};
@@ -36,6 +37,7 @@ pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Option<A
         .map(|(name, application)| check(stem, name, application, raw, shared.clone().flatten(), reader))
         .collect();
     distinct_sids(raw, &checked, reader);
+    let speech_services = speech::services(raw, reader);
     let applications: Option<Vec<Arc<Application>>> = checked
         .into_iter()
         .map(|application| application.map(Arc::new))
@@ -44,6 +46,7 @@ pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Option<A
         sid: sid?,
         secret: shared?,
         applications: applications?,
+        speech_services: speech_services?,
     })
 }
 
@@ -95,12 +98,7 @@ fn check(
         },
         reader,
     );
-    let speech = raw.speech.as_ref();
-    let language = match speech.and_then(|speech| speech.language.as_ref()) {
-        Some(text) => reader.parse(text, "language", speech_word),
-        None => Some("en-US".to_owned()),
-    };
-    let voice = reader.parse_optional(speech.and_then(|speech| speech.voice.as_ref()), "voice", speech_word);
+    let speech = speech::usual(raw.speech.as_ref(), tenant, reader);
     Some(Application {
         name: parsed.ok()?,
         sid: sid?,
@@ -108,22 +106,8 @@ fn check(
         status_hook: status_hook?,
         fallback: fallback?,
         secret: secret?.or(shared),
-        speech: Speech {
-            language: language?,
-            voice: voice?,
-        },
+        speech: speech?,
     })
-}
-
-/// A child process gets it as an argument: nothing that looks like an option, no path.
-fn speech_word(text: &str) -> Result<String, Invalid> {
-    let fits = (1..=64).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'+' | b'.'));
-    fits.then(|| text.to_owned())
-        .ok_or(Invalid("1 to 64 letters, digits, '-', '_', '+' or '.'"))
 }
 
 fn hook(raw: &At<RawHook>, reader: &mut Reader<'_>) -> Option<Hook> {

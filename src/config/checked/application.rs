@@ -1,8 +1,9 @@
 //! Applications: servers that are asked what to do with a call.
 
 use crate::config::hook_url::{HookProtocol, HookUrl};
-use crate::config::names::{ApplicationName, Secret, Sid};
+use crate::config::names::{ApplicationName, Secret, Sid, SpeechServiceName};
 use crate::config::network::Network;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,33 @@ pub struct Speech {
     pub language: String,
     /// None: the language's own voice.
     pub voice: Option<String>,
+    /// None: the synthesiser of this machine.
+    pub vendor: Option<SpeechVendor>,
+}
+
+/// The vendor `custom:<name>` of a `say`: a speech service of the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpeechVendor(pub SpeechServiceName);
+
+impl fmt::Display for SpeechVendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", SpeechService::VENDOR_PREFIX, self.0)
+    }
+}
+
+/// A server that speaks texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpeechService {
+    pub name: SpeechServiceName,
+    /// Always of HTTP.
+    pub url: HookUrl,
+    /// Sent to that server alone.
+    pub token: Option<Secret>,
+}
+
+impl SpeechService {
+    /// What verbs put in front of its name.
+    pub const VENDOR_PREFIX: &str = "custom:";
 }
 
 /// An account is a tenant as applications and the REST interface see it.
@@ -89,6 +117,8 @@ pub struct Account {
     pub secret: Option<Secret>,
     /// By name.
     pub applications: Vec<Arc<Application>>,
+    /// By name.
+    pub speech_services: Vec<Arc<SpeechService>>,
 }
 
 impl Account {
@@ -96,6 +126,11 @@ impl Account {
     pub fn application(&self, name: &ApplicationName) -> Option<&Arc<Application>> {
         let position = self.applications.binary_search_by(|known| known.name.cmp(name)).ok()?;
         self.applications.get(position)
+    }
+
+    /// The speech service of this name, as a verb writes it.
+    pub fn speech_service(&self, name: &str) -> Option<&Arc<SpeechService>> {
+        self.speech_services.iter().find(|known| known.name.as_str() == name)
     }
 }
 

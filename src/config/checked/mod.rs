@@ -11,7 +11,10 @@ mod tenant;
 mod users;
 
 pub use api::{Api, ApiToken};
-pub use application::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod, Speech};
+pub use application::{
+    Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod, Speech, SpeechService,
+    SpeechVendor,
+};
 pub use carrier::{
     BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
     Gateway, History, Identification, NumberFormat, NumberRule, NumberRules, PrivateCaller,

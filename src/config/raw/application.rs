@@ -95,6 +95,31 @@ pub struct RawSpeech {
     pub language: Option<At<String>>,
     /// A voice of the synthesizer. Without it: the language's own.
     pub voice: Option<At<String>>,
+    /// What speaks: `custom:` and the name of a `[speech_service.<name>]` of this file. Without it: this machine's
+    /// `espeak-ng`.
+    pub vendor: Option<At<String>>,
+}
+
+/// A server that speaks texts: it is sent the text by HTTP and answers with the audio. Verbs name it as the vendor
+/// `custom:<name>`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawSpeechService {
+    /// Where texts are sent.
+    pub url: At<String>,
+    /// Sent as `Authorization: Bearer …`.
+    pub token: Option<At<SecretText>>,
+    /// The environment variable that holds it.
+    pub token_env: Option<At<String>>,
+    /// The file that holds it; a line end after it is not part of it.
+    pub token_file: Option<At<String>>,
+}
+
+impl RawSpeechService {
+    /// Whether something of it stands in the environment or in other files.
+    pub fn reads_elsewhere(&self) -> bool {
+        self.token_env.is_some() || self.token_file.is_some()
+    }
 }
 
 /// The servers that applications are asked at, and where sounds come from.

@@ -12,7 +12,9 @@ mod users;
 mod value;
 
 pub use api::{RawApi, RawToken};
-pub use application::{RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable};
+pub use application::{
+    RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable, RawSpeech, RawSpeechService,
+};
 pub use carrier::{
     RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawFailover, RawFormat, RawGateway, RawHeader,
     RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawSource,

@@ -1,6 +1,8 @@
 //! `tenants/<name>.toml` as typed.
 
-use super::{At, RawAlgorithm, RawApplication, RawHook, RawLimits, RawToken, RawUser, SecretText};
+use super::{
+    At, RawAlgorithm, RawApplication, RawHook, RawLimits, RawSpeechService, RawToken, RawUser, SecretText,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -36,6 +38,9 @@ pub struct RawTenant {
     /// Applications, by name: servers of yours that are asked what to do with a call.
     #[serde(default)]
     pub application: BTreeMap<String, At<RawApplication>>,
+    /// Servers that speak texts for the verb `say`, by name.
+    #[serde(default)]
+    pub speech_service: BTreeMap<String, At<RawSpeechService>>,
     /// `account_sid`, a UUID. Without it: one made of the tenant's name, always the same.
     pub account_sid: Option<At<String>>,
     /// Signs requests to applications.
@@ -81,6 +86,10 @@ impl RawTenant {
                 .application
                 .values()
                 .any(|application| application.value().reads_elsewhere())
+            || self
+                .speech_service
+                .values()
+                .any(|service| service.value().reads_elsewhere())
     }
 }
 

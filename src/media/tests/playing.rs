@@ -437,6 +437,49 @@ fn legs_without_a_shared_codec_hear_each_other() {
 }
 
 #[test]
+fn comfort_noise_becomes_noise_for_a_leg_that_negotiated_none() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    let mut config = voice(&call.carrier, Speech::Pcma, 8);
+    let [speech, noise] = [PayloadKind::Speech(Speech::Pcma), PayloadKind::ComfortNoise];
+    for (payload, (number, kind)) in config.payloads.iter_mut().zip([(8, speech), (13, noise)]) {
+        *payload = Payload {
+            number,
+            kind,
+            relay_as: Some(9),
+            recode: Some(Speech::G722),
+            ..*payload
+        };
+    }
+    call.rig.configure(call.a, config);
+    call.rig.stats(call.a);
+    let mut came = Vec::new();
+    // The level is 40 dB below the overload point; what follows it describes the spectrum.
+    for (number, payload) in [(8, &[0xd5; 160][..]), (13, &[40, 9, 9]), (13, &[40]), (8, &[0xd5; 160])] {
+        call.carrier.send(call.a, number, payload);
+        came.push(call.teams.receive());
+    }
+    assert_one_stream(&came);
+    assert!(
+        came.iter()
+            .all(|(header, payload)| header.payload_type == 9 && payload.len() == 160)
+    );
+    let mut decoder = Decoder::default();
+    let levels: Vec<f64> = came
+        .iter()
+        .map(|(_, payload)| {
+            let mut frame = [0; 320];
+            decoder.decode(Speech::G722, payload, &mut frame);
+            // The delay of the filters is left out.
+            crate::codec::tone::level(&frame[64..])
+        })
+        .collect();
+    assert!(levels[0] < -60.0 && levels[3] < -50.0, "silence is silence: {levels:?}");
+    for level in &levels[1..3] {
+        assert!((level + 40.0).abs() < 3.0, "{levels:?}");
+    }
+}
+
+#[test]
 fn tones_are_digits_where_somebody_listens_until_events_come() {
     for (codec, number) in [(Speech::Pcma, 8), (Speech::G722, 9)] {
         let mut rig = Rig::new(settings(20_000..=20_099));

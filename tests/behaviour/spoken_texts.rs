@@ -1,0 +1,184 @@
+//! Texts that callers hear spoken: by speech services over HTTP, and by the synthesiser of this machine.
+
+use crate::app_server::{AppServer, AppServerBuilder, Reply};
+use crate::applications::{RECEPTION, asked, lab_with, tone, verbs, wav};
+use crate::lab::{BOUND, Lab, OUTSIDE, Plan};
+use portcullis::sim::{Call, Dial};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::time::Duration;
+
+const WAV_TONE: f64 = 1_000.0;
+const LINEAR_TONE: f64 = 1_500.0;
+/// Of `tests/data/sounds/tone.mp3`.
+const MP3_TONE: f64 = 700.0;
+const MP3: &[u8] = include_bytes!("../data/sounds/tone.mp3");
+
+/// A server that is a speech service of each kind, and an application with these first verbs.
+fn speaking(first: Value) -> AppServerBuilder {
+    let linear: Vec<u8> = tone(LINEAR_TONE, 24_000)
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
+    AppServer::build()
+        .on("/incoming", move |_| verbs(first.clone()))
+        .on("/status", |_| verbs(json!([])))
+        .on("/wav", |_| Reply::Body(200, "audio/wav", wav(WAV_TONE)))
+        .on("/mp3", |_| Reply::Body(200, "audio/mpeg", MP3.to_vec()))
+        .on("/linear", move |_| {
+            Reply::Body(200, "audio/l16;rate=24000", linear.clone())
+        })
+        .on("/broken", |_| {
+            Reply::Body(503, "text/plain", b"no voices today".to_vec())
+        })
+        .on("/page", |_| {
+            Reply::Body(200, "text/html", b"<html>sign in</html>".to_vec())
+        })
+}
+
+/// A lab whose tenant knows the services of this server, and one that nobody may ask.
+async fn lab(server: &AppServer, hook: &str) -> Lab {
+    let service = |name: &str| {
+        format!(
+            "[speech_service.{name}]\nurl = \"{}\"\ntoken = \"hush-{name}\"\n\n",
+            server.url(&format!("/{name}"))
+        )
+    };
+    let services: String = ["wav", "mp3", "linear", "broken", "page"].map(service).concat();
+    let private = "[speech_service.private]\nurl = \"http://10.255.255.1/\"\n\n";
+    let plan = Plan {
+        tenant: format!("{services}{private}"),
+        ..Plan::default()
+    };
+    lab_with(server, hook, plan).await
+}
+
+fn say(text: Value, vendor: &str) -> Value {
+    json!({
+        "verb": "say", "text": text, "loop": 2,
+        "synthesizer": { "vendor": format!("custom:{vendor}"), "language": "de-DE", "voice": "aria" }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speech_services_answer_in_every_form_of_audio() {
+    let server = speaking(json!([
+        say(json!(["one", "<speak>two</speak>"]), "wav"),
+        say(json!("three"), "linear"),
+        { "verb": "config", "synthesizer": { "vendor": "custom:mp3", "voice": { "name": "bob" } } },
+        { "verb": "say", "text": "four", "loop": 2 },
+        { "verb": "hangup" }
+    ]))
+    .start()
+    .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    for hertz in [WAV_TONE, LINEAR_TONE, MP3_TONE] {
+        caller.hears(hertz).await.unwrap();
+    }
+    caller.ended().await.unwrap();
+    let bodies = asked(&server, "/wav", 2).await;
+    let body = |kind, text| json!({ "language": "de-DE", "voice": "aria", "type": kind, "text": text });
+    assert_eq!(
+        bodies,
+        [body("text", "one"), body("ssml", "<speak>two</speak>")],
+        "what was spoken is kept"
+    );
+    assert_eq!(
+        asked(&server, "/mp3", 1).await,
+        [json!({ "language": "en-US", "voice": { "name": "bob" }, "type": "text", "text": "four" })]
+    );
+    let tokens: HashSet<_> = server
+        .requests()
+        .iter()
+        .filter_map(|request| Some((request.path.clone(), request.header("authorization")?.to_owned())))
+        .collect();
+    let token = |path: &str| (format!("/{path}"), format!("Bearer hush-{path}"));
+    assert_eq!(tokens, ["wav", "linear", "mp3"].map(token).into());
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_speaks_where_a_service_fails_and_the_application_hears_of_both() {
+    let mut server = speaking(json!([])).start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let mut socket = server.socket().await;
+    let first = socket.message().await;
+    let by = |vendor: &str| json!({ "vendor": format!("custom:{vendor}") });
+    let mut rescued = say(json!("hello"), "broken");
+    rescued["synthesizer"]["fallbackVendor"] = json!("custom:wav");
+    socket
+        .ack(
+            &first,
+            json!([
+                rescued,
+                { "verb": "say", "text": "hello", "synthesizer": by("page") },
+                { "verb": "say", "text": "hello", "synthesizer": by("private") },
+                { "verb": "say", "text": "hello", "synthesizer": by("nobody") },
+                say(json!("goodbye"), "linear"),
+                { "verb": "hangup" }
+            ]),
+        )
+        .await;
+    caller.hears(WAV_TONE).await.unwrap();
+    let mut complaints = Vec::new();
+    while complaints.len() < 4 {
+        let message = socket.message().await;
+        if message["type"] == "jambonz:error" {
+            assert_eq!(
+                (&message["data"]["msg"], &message["data"]["verb"]),
+                (&json!("TTS error"), &json!("say"))
+            );
+            complaints.push(message["data"]["details"].as_str().unwrap().to_owned());
+        }
+    }
+    for (complaint, words) in complaints.iter().zip([
+        "status 503",
+        "the server says text/html",
+        "private",
+        "there is no [speech_service.nobody]",
+    ]) {
+        assert!(complaint.contains(words), "{complaint}");
+    }
+    caller.hears(LINEAR_TONE).await.unwrap();
+    caller.ended().await.unwrap();
+    lab.close().await;
+}
+
+/// Needs `espeak-ng`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_synthesiser_of_this_machine_is_heard_as_a_voice() {
+    let text = "The quick brown fox jumps over the lazy dog, and then it sleeps all day long under a tree.";
+    let server = speaking(json!([{ "verb": "say", "text": text, "loop": 2 }, { "verb": "pause", "length": 60 }]))
+        .start()
+        .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    caller.answered().await.unwrap();
+    let voiced = listen(&caller, 8, |heard| heard.level > -35.0 && heard.frequency.is_none()).await;
+    let levels: HashSet<i64> = voiced.iter().map(|level| (level / 2.0).round() as i64).collect();
+    assert!(levels.len() > 1, "speech rises and falls: {voiced:?}");
+    caller.hang_up().await.unwrap();
+    lab.close().await;
+}
+
+/// The levels of so many parts of 200 ms that sound so.
+async fn listen(caller: &Call, parts: usize, sounds: impl Fn(&portcullis::sim::Heard) -> bool) -> Vec<f64> {
+    let (mut levels, mut last) = (Vec::new(), 0);
+    let wait = async {
+        while levels.len() < parts {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let Some(heard) = caller.heard_so_far().filter(|heard| heard.packets >= last + 10) else {
+                continue;
+            };
+            last = heard.packets;
+            if sounds(&heard) {
+                levels.push(heard.level);
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(BOUND, wait).await.is_ok();
+    assert!(in_time, "no voice: {levels:?}, {:?}", caller.heard_so_far());
+    levels
+}
