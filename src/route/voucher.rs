@@ -79,6 +79,7 @@ impl Steering {
                     speech: Speech {
                         language: "en-US".into(),
                         voice: None,
+                        vendor: None,
                     },
                 }))
             }
