@@ -1,8 +1,6 @@
 //! `tenants/<name>.toml` as typed.
 
-use super::{
-    At, RawAlgorithm, RawApplication, RawHook, RawLimits, RawSpeechService, RawToken, RawUser, SecretText,
-};
+use super::{At, RawAlgorithm, RawApplication, RawHook, RawLimits, RawSpeechService, RawToken, RawUser, SecretText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
