@@ -113,11 +113,6 @@ impl Server {
         &self.caller.hook
     }
 
-    /// The account that everything is asked for.
-    pub fn account(&self) -> &Arc<str> {
-        &self.caller.account
-    }
-
     /// Asks; the answer comes out of [`Server::heard`].
     pub fn ask(&mut self, ask: u32, kind: Kind, hook: &Hook, properties: Properties) {
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {

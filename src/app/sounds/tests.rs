@@ -12,13 +12,7 @@ struct Server {
 }
 
 impl Fetch for Server {
-    fn fetch<'a>(
-        &'a self,
-        _owner: &'a str,
-        url: &'a HookUrl,
-        _most: usize,
-        _patience: Duration,
-    ) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, _owner: &'a str, url: &'a HookUrl, _most: usize, _patience: Duration) -> Fetching<'a> {
         Box::pin(async move {
             self.asked.fetch_add(1, Relaxed);
             tokio::task::yield_now().await;
@@ -39,7 +33,13 @@ impl Fetch for Server {
         })
     }
 
-    fn speak<'a>(&'a self, _owner: &'a str, request: &'a FileRequest, _most: usize, _patience: Duration) -> Fetching<'a> {
+    fn speak<'a>(
+        &'a self,
+        _owner: &'a str,
+        request: &'a FileRequest,
+        _most: usize,
+        _patience: Duration,
+    ) -> Fetching<'a> {
         Box::pin(async move {
             self.spoken.lock().expect("whole").push(request.clone());
             let samples: Vec<u8> = tone(8_000).iter().flat_map(|sample| sample.to_le_bytes()).collect();
