@@ -464,9 +464,9 @@ fn a_caller_whose_codec_the_destination_lacks_is_recoded() {
     let narrow = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 8 101");
     let mut rig = to_application().sdp(&wideband).begin();
     rig.answer(&json!([dial(&[A], &json!({}))]));
+    rig.planned(&[A]);
     assert_eq!(rig.statuses().last(), Some(&200), "answered at once");
     rig.ack(LegIndex::CALLER, "");
-    rig.planned(&[A]);
     let invite = rig.last_invite();
     let offered = String::from_utf8_lossy(invite.message.body());
     assert!(
