@@ -66,6 +66,7 @@ impl Status {
 pub enum Kind {
     SessionNew,
     SessionRedirect,
+    SessionAdulting,
     VerbHook,
     DialConfirm,
     CallStatus,
@@ -78,6 +79,7 @@ impl Kind {
         match self {
             Kind::SessionNew => "session:new",
             Kind::SessionRedirect => "session:redirect",
+            Kind::SessionAdulting => "session:adulting",
             Kind::VerbHook => "verb:hook",
             Kind::DialConfirm => "dial:confirm",
             Kind::CallStatus => "call:status",

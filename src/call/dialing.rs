@@ -165,6 +165,7 @@ impl Call {
         self.stop_music();
         let emergency = self.winner.is_some_and(|winner| self.is_emergency(winner));
         let Some(app) = &mut self.app else { return };
+        app.changes += 1;
         let Some(dialing) = &mut app.dialing else { return };
         let limit = dialing
             .verb
@@ -194,7 +195,7 @@ impl Call {
         }
     }
 
-    fn end_boosts(&mut self, boosted: &[LegIndex]) {
+    pub(super) fn end_boosts(&mut self, boosted: &[LegIndex]) {
         for hearer in boosted {
             if let Some(handle) = self.leg(*hearer).and_then(|leg| leg.media.handle()) {
                 self.effects.push(Effect::Boost { handle, decibels: None });
@@ -236,9 +237,9 @@ impl Call {
 
     /// The dial is over, whatever became of it: the caller is alone again, and the application hears the results.
     pub(super) fn dial_ended(&mut self, now: Moment) {
-        let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.take()) else {
-            return;
-        };
+        let Some(app) = &mut self.app else { return };
+        let Some(dialing) = app.dialing.take() else { return };
+        app.changes += 1;
         self.stop_music();
         self.stop_hold_music();
         let bridged = self.bridged.take();

@@ -1,8 +1,9 @@
 //! What happens to a call, and what it wants done.
 
 use super::id::{LegIndex, Token};
+use super::parting::Parted;
 use super::record::CallRecord;
-pub use crate::app::command::{Command, Wish};
+pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{Dial, Hook, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
@@ -159,6 +160,12 @@ pub enum Effect {
         a: LegId,
         b: LegId,
     },
+    /// Nothing passes between this leg and the other any more.
+    UnbridgeMedia {
+        handle: LegId,
+    },
+    /// A callee leaves: it becomes a call of its own.
+    Part(Box<Parted>),
     /// The caller's leg and this one have changed their places in the call.
     LegsSwapped {
         with: LegIndex,

@@ -127,6 +127,7 @@ impl Node {
             events,
             planner: Some(planner),
             sent: Some(sent),
+            dowry: task::Dowry::default(),
         };
         task::place(setting, birth);
         Ok(PlacedCall { call_sid, call_id })

@@ -115,7 +115,11 @@ impl Server {
     fn ask_connected(&mut self, ask: u32, kind: Kind, hook: &Hook, url: HookUrl, properties: Properties) {
         if self.session.is_none() {
             // A call that is moved to a WebSocket is new to it.
-            let first = self.message(Kind::SessionNew, None, properties, true);
+            let first = match kind {
+                Kind::SessionAdulting => kind,
+                _ => Kind::SessionNew,
+            };
+            let first = self.message(first, None, properties, true);
             let at_home = url.same_origin(&self.caller.hook);
             let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
             let settings = SessionSettings {

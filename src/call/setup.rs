@@ -131,7 +131,7 @@ impl Call {
         (call, effects)
     }
 
-    fn new(id: CallId, seed: u64, facts: CallFacts, first: Leg, settings: Settings, now: Moment) -> Call {
+    pub(super) fn new(id: CallId, seed: u64, facts: CallFacts, first: Leg, settings: Settings, now: Moment) -> Call {
         Call {
             id,
             facts,

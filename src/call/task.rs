@@ -1,7 +1,7 @@
 //! The task of a call: a mailbox loop around [`Call::step`] that carries out its effects.
 
 use super::delivery::{Deliveries, Resolved};
-use super::directory::{CallStatus, LiveCall};
+use super::directory::{CallStatus, LiveCall, MovedDialog};
 use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
 use super::leg::LegState;
@@ -26,6 +26,7 @@ use tokio::time::sleep_until;
 
 mod applied;
 mod media;
+mod parting;
 mod planning;
 mod telling;
 
@@ -46,6 +47,8 @@ struct CallTask {
     media_events: MediaEvents,
     /// Media legs by leg of the call.
     handles: Vec<(LegId, LegIndex)>,
+    /// Dialogs of callees that have become calls of their own.
+    moved: Vec<(MovedDialog, CallId)>,
     /// The places that its legs take at their carriers.
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
     /// What only a call with an application has.
@@ -59,8 +62,8 @@ struct CallTask {
     wants_messages: bool,
     /// Requests inside the dialogs that have no final answer yet, when messages are wanted: whose answer is it?
     answering: Vec<(ServerTransactionId, LegIndex, Method)>,
-    /// Events of the application that the published status knows.
-    told: u32,
+    /// Changes of the application's legs that the published status knows.
+    shown: u32,
     label: Arc<str>,
     _place: Place,
     /// Dropped last.
@@ -93,6 +96,15 @@ pub struct Setting {
     pub planner: Option<Box<Planner>>,
     /// Told the Call-ID of the first INVITE that is sent.
     pub sent: Option<oneshot::Sender<String>>,
+    /// What a callee that becomes a call brings along.
+    pub(super) dowry: Dowry,
+}
+
+/// What the task of a call has for a leg that becomes another call's.
+#[derive(Default)]
+pub(super) struct Dowry {
+    handles: Vec<(LegId, LegIndex)>,
+    carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
 }
 
 /// Begins a call on a task of its own.
@@ -117,6 +129,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         events,
         planner,
         sent,
+        dowry,
     } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
@@ -137,18 +150,20 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         live,
         call,
         media_events,
-        handles: Vec::new(),
-        carrier_places: Vec::new(),
+        handles: dowry.handles,
+        carrier_places: dowry.carrier_places,
+        moved: Vec::new(),
         applied: None,
         planner,
         sent,
         pending: VecDeque::new(),
         answering: Vec::new(),
-        told: 0,
+        shown: 0,
         label,
         _place: place,
         _listed: listed,
     };
+    task.take_over_media();
     if let Some((terms, call_sid, trace)) = task.call.application() {
         task.serve(&terms, call_sid, trace);
     }
@@ -168,6 +183,7 @@ impl CallTask {
                 Some(event) => event,
                 None => self.next_event(&mut events, &mut media).await,
             };
+            let Some(event) = self.pass_on(event).await else { continue };
             let now = self.node.clock.now();
             if self.wants_messages {
                 self.tell_heard(&event);
@@ -258,6 +274,8 @@ impl CallTask {
             // A leg whose worker refuses a command was closed by it: its Closed event ends the matter.
             Effect::ConfigureMedia { handle, config } => self.media_command(self.node.media.configure(handle, config)),
             Effect::BridgeMedia { a, b } => self.media_command(self.node.media.bridge(a, b)),
+            Effect::UnbridgeMedia { handle } => self.media_command(self.node.media.unbridge(handle)),
+            Effect::Part(parted) => self.part(*parted),
             Effect::CloseMedia { handle, .. } => self.media_command(self.node.media.close(handle)),
             Effect::Send { leg, token, draft, to } => {
                 if let Err(detail) = self.take_carrier_place(leg, &draft) {
@@ -426,11 +444,11 @@ impl CallTask {
     }
 
     fn publish(&mut self) {
-        let told = self.call.told();
+        let changes = self.call.changes();
         let mut status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || told != self.told {
+        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || changes != self.shown {
             *status = CallStatus::of(&self.call, self.node.clock.now());
-            self.told = told;
+            self.shown = changes;
         }
     }
 }

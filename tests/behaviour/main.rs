@@ -13,6 +13,7 @@ mod hostile_hooks;
 mod hostile_invites;
 mod house;
 mod lab;
+mod parted_calls;
 mod phone;
 mod registered_phones;
 mod reinvites_left_alone;

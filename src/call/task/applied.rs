@@ -176,6 +176,8 @@ impl CallTask {
             Effect::OpenMedia { .. }
             | Effect::ConfigureMedia { .. }
             | Effect::BridgeMedia { .. }
+            | Effect::UnbridgeMedia { .. }
+            | Effect::Part(_)
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }
             | Effect::SendAck { .. }

@@ -18,6 +18,7 @@ mod hanging_up;
 mod holding;
 mod hunting;
 mod midcall;
+mod parting;
 mod placed;
 mod random;
 mod refreshing;

@@ -2,7 +2,9 @@
 
 use super::contract;
 use super::messages::Sent;
-use crate::call::{Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, PeerVerdict, Phase, To, Token};
+use crate::call::{
+    Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, Parted, PeerVerdict, Phase, To, Token,
+};
 use crate::dial::{LegKind, PeerName};
 use crate::media::LegId;
 use crate::moment::Moment;
@@ -32,6 +34,8 @@ pub struct Rig {
     /// What an application's call wants done beside signalling, in order.
     pub wishes: Vec<Effect>,
     pub bridges: usize,
+    /// Callees that have become calls of their own.
+    pub parted: Vec<Parted>,
     /// Requests of peers, and whether they have their final answer.
     pub(super) requests: HashMap<ServerTransactionId, (LegIndex, Message, bool)>,
     pub(super) invite: Message,
@@ -77,6 +81,7 @@ impl Rig {
             news: Vec::new(),
             wishes: Vec::new(),
             bridges: 0,
+            parted: Vec::new(),
             requests: HashMap::from([(Rig::first_transaction(), (LegIndex::CALLER, invite.clone(), false))]),
             invite,
             pending: VecDeque::new(),
@@ -197,6 +202,16 @@ impl Rig {
             Effect::SendAck { leg, draft, .. } => {
                 let message = render(&draft.to_bytes(&via()));
                 self.note_sent(leg, message, None);
+            }
+            Effect::UnbridgeMedia { handle } => {
+                self.assert_open(handle);
+                self.wishes.push(Effect::UnbridgeMedia { handle });
+            }
+            Effect::Part(parted) => {
+                // Its sockets are the other call's from now on.
+                let handle = parted.leg.media.handle();
+                self.opened.retain(|(known, _)| Some(*known) != handle);
+                self.parted.push(*parted);
             }
             Effect::CancelRequest { token, reason } => self.cancelled.push((token, reason)),
             Effect::Respond { transaction, draft } => {
