@@ -169,7 +169,9 @@ impl Directory {
 
     /// The call that a request of ours belongs to.
     pub fn call_of_token(&self, token: Token) -> CallId {
-        self.moved.find(|dialog| dialog.invite == Some(token)).unwrap_or(token.call)
+        self.moved
+            .find(|dialog| dialog.invite == Some(token))
+            .unwrap_or(token.call)
     }
 
     /// Hands an event to its call.

@@ -76,8 +76,8 @@ pub use application::{AppTerms, CallerFacts};
 pub use cause::{Cause, Party};
 pub use directory::{CallStatus, Directory, LineStatus, LiveCall, MovedDialog, Undelivered};
 pub use event::{
-    CallNews, Command, Effect, Event, MediaNotice, Onward, PeerVerdict, PlayOutcome, Reply, SendFailure, Sound, Source, To,
-    Wish,
+    CallNews, Command, Effect, Event, MediaNotice, Onward, PeerVerdict, PlayOutcome, Reply, SendFailure, Sound, Source,
+    To, Wish,
 };
 pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};

@@ -312,7 +312,10 @@ mod tests {
         for (url, expected) in [
             ("wss://a.example", "wss://a.example/adulting"),
             ("wss://a.example/calls/", "wss://a.example/calls/adulting"),
-            ("wss://a.example/calls?x=1#rc=2", "wss://a.example/calls/adulting?x=1#rc=2"),
+            (
+                "wss://a.example/calls?x=1#rc=2",
+                "wss://a.example/calls/adulting?x=1#rc=2",
+            ),
         ] {
             assert_eq!(adulting(&Hook::post(url)).url, expected);
         }

@@ -183,7 +183,9 @@ impl CallTask {
                 Some(event) => event,
                 None => self.next_event(&mut events, &mut media).await,
             };
-            let Some(event) = self.pass_on(event).await else { continue };
+            let Some(event) = self.pass_on(event).await else {
+                continue;
+            };
             let now = self.node.clock.now();
             if self.wants_messages {
                 self.tell_heard(&event);

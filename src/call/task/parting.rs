@@ -19,7 +19,9 @@ impl CallTask {
         let tenant = format!("tenant {}", parted.facts.tenant);
         let limits = Limits::default();
         // Its leg is up already: what limits new calls does not end it.
-        let taken = node.places.take(&[("node", limits), (tenant.as_str(), limits)], true, now);
+        let taken = node
+            .places
+            .take(&[("node", limits), (tenant.as_str(), limits)], true, now);
         let (Ok(place), Some(dialog)) = (taken, parted.dialog()) else {
             return;
         };
@@ -58,7 +60,9 @@ impl CallTask {
         let places = self.carrier_places.extract_if(.., theirs);
         Dowry {
             handles: handle.into_iter().map(|handle| (handle, LegIndex::CALLER)).collect(),
-            carrier_places: places.map(|(_, carrier, place)| (LegIndex::CALLER, carrier, place)).collect(),
+            carrier_places: places
+                .map(|(_, carrier, place)| (LegIndex::CALLER, carrier, place))
+                .collect(),
         }
     }
 

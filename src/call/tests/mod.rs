@@ -26,6 +26,7 @@ mod ringing;
 mod screening;
 mod setting_up;
 mod stored;
+mod targets;
 mod verb_events;
 mod verbs;
 mod without_offer;

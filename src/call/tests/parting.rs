@@ -73,13 +73,20 @@ fn a_callee_gets_an_application_of_its_own_and_the_caller_goes_on() {
     assert_eq!(json!(application.call_sid), child["call_sid"]);
     assert_eq!(json!(application.parent_call_sid), child["parent_call_sid"]);
     let end = own.told(Kind::CallStatus).pop().expect("its end");
-    assert_eq!((&end["call_status"], &end["call_sid"]), (&json!("completed"), &child["call_sid"]));
+    assert_eq!(
+        (&end["call_status"], &end["call_sid"]),
+        (&json!("completed"), &child["call_sid"])
+    );
     assert_eq!(end["parent_call_sid"], child["parent_call_sid"]);
     assert!(end["sequence"].as_u64() > child["sequence"].as_u64());
     // Each goes its own way.
     assert_eq!(rig.call.phase(), Phase::Answered);
     let ended = |event: &&serde_json::Map<String, Value>| event["call_status"] == "completed";
-    assert_eq!(rig.told(Kind::CallStatus).iter().filter(ended).count(), 0, "the child's end is told once, by its own call");
+    assert_eq!(
+        rig.told(Kind::CallStatus).iter().filter(ended).count(),
+        0,
+        "the child's end is told once, by its own call"
+    );
     rig.hang_up_and_finish();
 }
 
@@ -88,9 +95,15 @@ fn both_sides_go_on_with_other_verbs_at_once() {
     let (mut rig, _) = bridged(&json!({ "actionHook": "/done" }));
     rig.command(Wish::Part {
         parent: Some(Onward::Verbs(verbs(&json!([{ "verb": "play", "url": "parent.wav" }])))),
-        child: Onward::Verbs(verbs(&json!([{ "verb": "play", "url": "child.wav" }, { "verb": "hangup" }]))),
+        child: Onward::Verbs(verbs(
+            &json!([{ "verb": "play", "url": "child.wav" }, { "verb": "hangup" }]),
+        )),
     });
-    assert_eq!(rig.told(Kind::VerbHook).len(), 1, "the result is told, and nothing asked");
+    assert_eq!(
+        rig.told(Kind::VerbHook).len(),
+        1,
+        "the result is told, and nothing asked"
+    );
     assert_eq!(rig.sounds().len(), 1);
     let (mut own, _) = rig.become_a_call();
     assert_eq!(own.sounds().len(), 1);
@@ -126,7 +139,10 @@ fn another_hook_for_the_leg_of_a_callee_means_the_same() {
     let leg = crate::app::sid::CallSid::parse(sid.as_str().unwrap_or_default());
     let wish = Wish::Redirect(hook("/own"));
     rig.step(Event::Command(Box::new(Command { leg, wish })));
-    assert_eq!((rig.last_question().url.as_str(), rig.last_question().leg), ("/own", invite.leg));
+    assert_eq!(
+        (rig.last_question().url.as_str(), rig.last_question().leg),
+        ("/own", invite.leg)
+    );
     rig.answer(&json!([{ "verb": "pause", "length": 1 }]));
     let (mut own, _) = rig.become_a_call();
     own.wait(Duration::from_secs(2));
@@ -244,7 +260,10 @@ fn a_placed_call_that_rings_gets_another_application_for_its_answer() {
     assert!(rig.questions().is_empty());
     rig.picks_up(&rig.last_invite());
     let asked = rig.last_question();
-    assert_eq!((asked.kind, asked.url.as_str()), (Kind::SessionNew, "https://other.example/answered"));
+    assert_eq!(
+        (asked.kind, asked.url.as_str()),
+        (Kind::SessionNew, "https://other.example/answered")
+    );
     rig.answer(&json!([{ "verb": "hangup" }]));
     rig.finish();
 }
