@@ -278,7 +278,7 @@ impl Call {
     }
 
     /// Whether the peer of a leg has put the other side on hold.
-    fn holds(&self, leg: LegIndex) -> bool {
+    pub(super) fn holds(&self, leg: LegIndex) -> bool {
         let heard = self.leg(leg).and_then(|leg| leg.media.heard.as_deref());
         let session = heard.and_then(|heard| Session::parse(heard).ok());
         session.is_some_and(|session| {
@@ -288,8 +288,8 @@ impl Call {
         })
     }
 
-    /// A callee that held the caller is gone: the caller is to hear what comes next.
-    fn resume_caller(&mut self) {
+    /// Who held the first party is gone: that party is to hear what comes next.
+    pub(super) fn resume_caller(&mut self) {
         let settled = self
             .leg(LegIndex::CALLER)
             .and_then(|caller| caller.media.negotiated.clone());

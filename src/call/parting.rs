@@ -45,6 +45,8 @@ pub struct Parted {
     pub verbs: Vec<Verb>,
     /// When it answered.
     pub answered: Moment,
+    /// The caller had put it on hold.
+    held: bool,
     /// The new call goes on counting its status events, and tells of verbs as the old one did.
     events: u32,
     notifies: bool,
@@ -197,6 +199,7 @@ impl Call {
             tag: child.tag,
             verbs,
             answered,
+            held: self.holds(LegIndex::CALLER),
             events: app.events,
             notifies: app.notifies,
             parent_info,
@@ -254,6 +257,9 @@ impl Call {
         };
         call.milestones.answered = Some(parted.answered);
         call.connect_alone(LegIndex::CALLER, now);
+        if parted.held {
+            call.resume_caller();
+        }
         call.ask_as_adult(parted.parent_info, now);
         call.advance(LegIndex::CALLER, now);
         call.finish(now);

@@ -178,6 +178,8 @@ impl CallTask {
         mut media: mpsc::Receiver<MediaEvent>,
     ) {
         self.carry_out(effects).await;
+        // A callee that has become a call may wait for long before anything happens to it.
+        self.publish();
         while self.call.phase() != Phase::Over {
             let event = match self.pending.pop_front() {
                 Some(event) => event,

@@ -267,3 +267,23 @@ fn a_placed_call_that_rings_gets_another_application_for_its_answer() {
     rig.answer(&json!([{ "verb": "hangup" }]));
     rig.finish();
 }
+
+#[test]
+fn a_callee_that_was_on_hold_hears_what_comes_next() {
+    let (mut rig, callee) = bridged(&json!({}));
+    rig.request(LegIndex::CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let offer = rig.reinvites(callee.leg).pop().expect("the hold");
+    rig.respond(&offer, reply(200).sdp(carrier_sdp("recvonly")));
+    rig.ack(LegIndex::CALLER, "");
+    rig.command(Wish::Part {
+        parent: None,
+        child: Onward::Verbs(verbs(&json!([{ "verb": "play", "url": "own.wav" }]))),
+    });
+    let (mut own, bye) = rig.become_a_call();
+    let resumed = own.reinvites(LegIndex::CALLER).pop().expect("a re-INVITE");
+    assert!(resumed.sdp().contains("a=sendrecv"), "{}", resumed.sdp());
+    own.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+    own.receive(bye);
+    own.finish();
+    rig.hang_up_and_finish();
+}
