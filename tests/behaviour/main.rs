@@ -17,6 +17,7 @@ mod parted_calls;
 mod phone;
 mod registered_phones;
 mod reinvites_left_alone;
+mod reloads_under_calls;
 mod rest_calls;
 mod rings;
 mod slow_names;

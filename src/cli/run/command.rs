@@ -161,13 +161,7 @@ fn tell_start(running: &Running, admin: SocketAddr) {
 
 async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
     if let Reload::Applied { config, .. } = outcome {
-        let waiting = running.apply(config).await;
-        if !waiting.is_empty() {
-            tracing::warn!(
-                keys = waiting.join(", "),
-                "these changes take effect with the next start"
-            );
-        }
+        running.apply(config).await;
     }
     observer.happened(&Happening::Reloaded { outcome });
     // Asked for too when nothing else changed: the files of roots may have.

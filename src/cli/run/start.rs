@@ -1,10 +1,9 @@
 //! A running node: started in one step, stopped in order.
 
 use super::tls::{TlsError, Trust};
-use super::waiting::waiting;
 use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::{Config, Listener, Mistakes, Sbc};
+use crate::config::{Config, Listener, Mistakes};
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
@@ -57,8 +56,6 @@ pub struct Running {
     overload: JoinHandle<()>,
     /// Whom the TLS listeners believe.
     trust: Mutex<HashMap<ListenerId, Trust>>,
-    /// What sockets and threads were made from.
-    began_with: Arc<Sbc>,
 }
 
 /// What transports tell goes where everything goes.
@@ -95,26 +92,20 @@ fn identities(listener: &ListenerSettings) -> Option<(String, Arc<IdentityStore>
     }
 }
 
-/// Whom the TLS listeners that `bound` has are to believe by `config`, with the root files as they are now.
-fn read_trust(bound: &Sbc, config: &Config) -> Vec<(ListenerId, String, Result<Trust, TlsError>)> {
-    let read = |bound: &Listener| {
-        bound.tls.as_ref()?;
-        let listener = config
-            .sbc
-            .listeners
-            .iter()
-            .find(|listener| listener.name == bound.name)?;
+/// Whom the TLS listeners are to believe by `config`, with the root files as they are now.
+fn read_trust(config: &Config) -> Vec<(ListenerId, String, Result<Trust, TlsError>)> {
+    let read = |listener: &Listener| {
         let trust = Trust::read(config, listener, listener.tls.as_ref()?);
-        Some((bound.id, bound.name.to_string(), trust))
+        Some((listener.id, listener.name.to_string(), trust))
     };
-    bound.listeners.iter().filter_map(read).collect()
+    config.sbc.listeners.iter().filter_map(read).collect()
 }
 
 /// Binds everything and takes calls. Needs a tokio runtime.
 pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
     let listeners = assemble::listeners(&config)?;
     let certificates = listeners.iter().filter_map(identities).collect();
-    let trust = read_trust(&config.sbc, &config)
+    let trust = read_trust(&config)
         .into_iter()
         .map(|(listener, _, trust)| Ok((listener, trust?)))
         .collect::<Result<_, TlsError>>()?;
@@ -181,7 +172,6 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         monitor,
         overload,
         trust: Mutex::new(trust),
-        began_with: config.sbc.clone(),
     })
 }
 
@@ -196,10 +186,8 @@ impl Running {
         &self.certificates
     }
 
-    /// Takes over what of a new configuration is not read call by call. Returns the keys of `sbc.toml` whose changes
-    /// wait for a restart.
-    #[must_use]
-    pub async fn apply(&self, config: &Config) -> Vec<&'static str> {
+    /// Takes over what of a new configuration is not read call by call.
+    pub async fn apply(&self, config: &Config) {
         self.admission.publish(config);
         self.node.registrar.apply(config);
         // Fails only when the shards are gone, and then nothing is shed any more.
@@ -213,7 +201,6 @@ impl Running {
             }
             Err(error) => tracing::error!(%error, "application servers are reached as before the reload"),
         }
-        waiting(&self.began_with, &config.sbc)
     }
 
     /// Reads certificate files that changed; connections are renewed with the new ones (TEAMS-012). The files are read on
@@ -243,8 +230,8 @@ impl Running {
     /// handshakes follow at once; connections made under older trust are renewed or drained. A file that is wrong changes
     /// nothing. The files are read on a thread that may block.
     pub async fn reload_trust(&self, observer: &dyn Observer) {
-        let (bound, config) = (self.began_with.clone(), self.node.config.load_full());
-        let read = match tokio::task::spawn_blocking(move || read_trust(&bound, &config)).await {
+        let config = self.node.config.load_full();
+        let read = match tokio::task::spawn_blocking(move || read_trust(&config)).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "root certificates were not read, the old ones stay");
