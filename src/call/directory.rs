@@ -230,14 +230,22 @@ impl Directory {
 
     /// Ends every call.
     pub fn clear(&self, detail: &str) {
+        self.tell_all(|| Event::Clear {
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// Ends every call and what it still waits for.
+    pub fn cut(&self, detail: &str) {
+        self.tell_all(|| Event::Cut {
+            detail: detail.to_owned(),
+        });
+    }
+
+    fn tell_all(&self, event: impl Fn() -> Event) {
         for call in self.list() {
             // A full mailbox belongs to a call that is busy ending or flooded; the next round reaches it.
-            let _counted = self.deliver(
-                call.id,
-                Event::Clear {
-                    detail: detail.to_owned(),
-                },
-            );
+            let _counted = self.deliver(call.id, event());
         }
     }
 

@@ -55,6 +55,10 @@ pub enum Event {
     Tick,
     /// An administrator, or the end of a drain.
     Clear { detail: String },
+    /// The same, and nothing more is waited for: the node goes.
+    Cut { detail: String },
+    /// A defect of this program: carrying out what a step wanted, or the step itself, has panicked.
+    Broken { detail: String },
     /// The plan of the dial that waits for it, or why there is none.
     Planned { result: Result<Box<DialPlan>, String> },
     /// The application's answer to a question; the error says what went wrong.

@@ -19,7 +19,7 @@
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
-//! | carrying out effects | `task`, `delivery`, `server` |
+//! | carrying out effects | `task`, `tasks`, `delivery`, `server` |
 
 mod answer;
 mod app_terms;
@@ -63,6 +63,7 @@ mod session_clock;
 mod setup;
 mod switchboard;
 mod task;
+mod tasks;
 mod teardown;
 mod users;
 mod value;
@@ -91,4 +92,5 @@ pub use record::{
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
+pub use tasks::CallTasks;
 pub use value::{Call, Phase};

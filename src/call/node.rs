@@ -8,6 +8,7 @@ use super::record::CallFacts;
 use super::server::Ways;
 use super::setup::Settings;
 use super::task;
+use super::tasks::CallTasks;
 use crate::app::sounds::Sounds;
 use crate::config::Config;
 use crate::guard::{Peers, Places};
@@ -34,6 +35,7 @@ pub struct Node {
     pub peers: Peers,
     pub places: Places,
     pub calls: Directory,
+    pub call_tasks: CallTasks,
     pub observer: Arc<dyn Observer>,
     pub hop_mark: HopMark,
     /// Proves carriers that are known by a password.
@@ -69,6 +71,7 @@ impl Node {
             peers: Peers::default(),
             places: Places::default(),
             calls: Directory::default(),
+            call_tasks: CallTasks::default(),
             observer,
             hop_mark: HopMark::new(rand::random()),
             digest: Mutex::new(DigestServer::new(rand::random())),

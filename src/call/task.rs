@@ -3,9 +3,10 @@
 use super::delivery::{Deliveries, Resolved};
 use super::directory::{CallStatus, LiveCall, MovedDialog};
 use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
-use super::id::{CallId, LegIndex};
+use super::id::LegIndex;
 use super::leg::LegState;
 use super::node::Node;
+use super::record::CallRecord;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
 use crate::config::Config;
@@ -18,9 +19,12 @@ use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Method, RequestDraft};
 use applied::Applied;
+use futures_util::FutureExt;
 pub use planning::Planner;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -36,6 +40,8 @@ pub const MAILBOX: usize = 256;
 /// Media events that may wait; they are rare by construction. The end of a sound comes once, and a verb waits for it: digits
 /// must not fill the queue before it.
 const MEDIA_EVENTS: usize = 128;
+/// How long the end of a call that has panicked may take: longer than any call's last answers.
+const LONGEST_END: Duration = Duration::from_secs(60);
 
 /// A running call.
 struct CallTask {
@@ -67,21 +73,48 @@ struct CallTask {
     label: Arc<str>,
     _place: Place,
     /// Dropped last.
-    _listed: Listed,
+    listed: Listed,
 }
 
-/// A call's entry in the directory, taken out however its task ends: a panic costs this call, and nobody else waits for it.
+/// A call's entry in the directory. However the call ends, it has its record and is taken out: nobody waits for it.
 struct Listed {
     node: Arc<Node>,
-    id: CallId,
+    live: LiveCall,
+    recorded: bool,
+}
+
+impl Listed {
+    fn new(setting: &Setting) -> Listed {
+        Listed {
+            node: setting.node.clone(),
+            live: setting.live.clone(),
+            recorded: false,
+        }
+    }
+
+    fn record(&mut self, record: &CallRecord) {
+        self.recorded = true;
+        self.node.observer.happened(&Happening::CallOver { record });
+    }
+
+    fn panicked(&self) {
+        self.node
+            .observer
+            .happened(&Happening::CallPanicked { call: self.live.id });
+    }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.node.calls.remove(self.id);
+        if !self.recorded {
+            let detail = "the call was lost with its task";
+            let record = CallRecord::of_lost(&self.live, detail, self.node.clock.now());
+            self.record(&record);
+        }
+        self.node.calls.remove(self.live.id);
         self.node.call_ended.notify_waiters();
         if std::thread::panicking() {
-            self.node.observer.happened(&Happening::CallPanicked { call: self.id });
+            self.panicked();
         }
     }
 }
@@ -113,15 +146,17 @@ pub fn spawn(setting: Setting, birth: Birth<'_>) {
         let begun = setting.node.clock.now();
         telling::tell_message(&setting.node, &setting.live, 0, Way::In, birth.invite, begun);
     }
-    begin(setting, Call::begin(birth));
+    let listed = Listed::new(&setting);
+    begin(setting, listed, Call::begin(birth));
 }
 
 /// Begins a call that an application places.
 pub fn place(setting: Setting, birth: PlacedBirth) {
-    begin(setting, Call::place(birth));
+    let listed = Listed::new(&setting);
+    begin(setting, listed, Call::place(birth));
 }
 
-fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
+fn begin(setting: Setting, listed: Listed, (call, effects): (Call, Vec<Effect>)) {
     let Setting {
         node,
         live,
@@ -133,12 +168,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
     } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
-        node.calls.remove(live.id);
         return;
-    };
-    let listed = Listed {
-        node: node.clone(),
-        id: live.id,
     };
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
@@ -161,21 +191,46 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         shown: 0,
         label,
         _place: place,
-        _listed: listed,
+        listed,
     };
     task.take_over_media();
     if let Some((terms, call_sid, trace)) = task.call.application() {
         task.serve(&terms, call_sid, trace);
     }
-    tokio::spawn(task.run(effects, events, media));
+    let node = task.node.clone();
+    node.call_tasks.spawn(task.live_through(effects, events, media));
 }
 
 impl CallTask {
-    async fn run(
+    /// A panic costs this call: what is left of its value hangs up on both sides. Should that panic too, or not come to an
+    /// end, the record of what others saw is left.
+    async fn live_through(
         mut self,
         effects: Vec<Effect>,
         mut events: mpsc::Receiver<Box<Event>>,
         mut media: mpsc::Receiver<MediaEvent>,
+    ) {
+        let whole = AssertUnwindSafe(self.run(effects, &mut events, &mut media));
+        if whole.catch_unwind().await.is_ok() {
+            return;
+        }
+        self.listed.panicked();
+        let detail = "a defect of this program ended the call".into();
+        let ending = async {
+            let effects = self.call.step(Event::Broken { detail }, self.node.clock.now());
+            self.run(effects, &mut events, &mut media).await;
+        };
+        let ending = tokio::time::timeout(LONGEST_END, ending);
+        if !matches!(AssertUnwindSafe(ending).catch_unwind().await, Ok(Ok(()))) {
+            self.listed.panicked();
+        }
+    }
+
+    async fn run(
+        &mut self,
+        effects: Vec<Effect>,
+        events: &mut mpsc::Receiver<Box<Event>>,
+        media: &mut mpsc::Receiver<MediaEvent>,
     ) {
         self.carry_out(effects).await;
         // A callee that has become a call may wait for long before anything happens to it.
@@ -183,7 +238,7 @@ impl CallTask {
         while self.call.phase() != Phase::Over {
             let event = match self.pending.pop_front() {
                 Some(event) => event,
-                None => self.next_event(&mut events, &mut media).await,
+                None => self.next_event(events, media).await,
             };
             let Some(event) = self.pass_on(event).await else {
                 continue;
@@ -353,7 +408,7 @@ impl CallTask {
                 }
             }
             Effect::Tell(news) => self.tell(&news),
-            Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
+            Effect::Over(record) => self.listed.record(&record),
             effect => self.apply(effect),
         }
     }

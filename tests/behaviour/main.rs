@@ -6,6 +6,8 @@ mod applications;
 mod call_heard_both_ways;
 mod calls_in_progress;
 mod device;
+mod drains_under_calls;
+mod every_call_recorded;
 mod gateway_addresses;
 mod hooked_users;
 mod hooks_asked;

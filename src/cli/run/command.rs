@@ -75,7 +75,6 @@ fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError
     let observation = Arc::new(Observation::start(&config)?);
     descriptors::raise_limit();
     let served = runtime.block_on(serve(loader, config, observation.clone()));
-    // Calls that were dropped with the node have no record; those that ended do.
     observation.finish(LAST_LINES);
     served
 }

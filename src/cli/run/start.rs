@@ -44,6 +44,8 @@ const COMMAND_QUEUE: usize = 4_096;
 const OUTSIDE_QUEUE: usize = 256;
 /// How long ended calls may take for their last answers once everything else is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long calls that are cut may take for their records.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 /// A node that takes calls.
 pub struct Running {
@@ -266,7 +268,7 @@ impl Running {
         self.node.drain();
         if tokio::time::timeout(patience, self.empty()).await.is_err() {
             self.node.calls.clear("the node is going out of service");
-            // Calls that don't get their last answers are dropped with the process.
+            // What doesn't get its last answers by then is cut when everything stops.
             let _late = tokio::time::timeout(LAST_ANSWERS, self.empty()).await;
         }
     }
@@ -282,8 +284,10 @@ impl Running {
         }
     }
 
-    /// Stops everything. Calls that are still up are not ended: [`Running::drain`] first.
+    /// Stops everything. Calls that are still there are cut: [`Running::drain`] first. Every call has its record then.
     pub async fn shut_down(self) {
+        self.node.calls.cut("the node stops");
+        self.node.call_tasks.shut_down(LAST_RECORDS).await;
         for task in [self.monitor, self.overload] {
             task.abort();
             // What it returns is that it was aborted.
