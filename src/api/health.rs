@@ -22,12 +22,13 @@ pub struct Health {
 pub struct Readiness {
     pub ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
 }
 
 /// The process lives; `reasons` say what is wrong.
 pub fn health(state: &AdminState) -> Health {
     let mut reasons = Vec::new();
+    reasons.extend(state.signalling.lost().map(|what| format!("{what} has ended: the node stops")));
     let last = state.observation.reloads.report();
     if last.outcome == ReloadOutcome::Refused {
         let count = last.mistakes.len();
@@ -93,11 +94,11 @@ fn hubs(state: &AdminState, reasons: &mut Vec<String>) {
 /// Whether new calls are taken.
 pub fn readiness(state: &AdminState) -> Readiness {
     let reason = if state.node.is_draining() {
-        Some("the node is going out of service")
+        Some("the node is going out of service".to_owned())
     } else if state.node.signalling.get().is_none() {
-        Some("the listeners are not up yet")
+        Some("the listeners are not up yet".to_owned())
     } else {
-        None
+        state.signalling.lost().map(|what| format!("{what} has ended"))
     };
     Readiness {
         ready: reason.is_none(),

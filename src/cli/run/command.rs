@@ -39,6 +39,8 @@ enum RunError {
     Admin(#[from] ServeError),
     #[error("signals can't be heard: {0}")]
     Signals(#[from] std::io::Error),
+    #[error("{0} has ended, which is a defect: the node is no use without it")]
+    Lost(&'static str),
     #[error("the runtime does not start: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -107,7 +109,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         let _stopping = reloads.send(outcome);
     })?;
     let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
-    loop {
+    let lost = loop {
         tokio::select! {
             Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome).await,
             _ = certificates.tick() => {
@@ -118,11 +120,16 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
                 watch.reload();
                 running.reload_certificates(&*observer).await;
             }
-            Some(()) = signals.terminate.recv() => break,
-            Some(()) = signals.interrupt.recv() => break,
+            Some(()) = signals.terminate.recv() => break None,
+            Some(()) = signals.interrupt.recv() => break None,
+            what = running.signalling.losing() => break Some(what),
         }
-    }
-    let patience = running.node.config.load().sbc.drain;
+    };
+    let patience = match lost {
+        None => running.node.config.load().sbc.drain,
+        // The service manager starts a whole one; what is left of this one hangs up.
+        Some(_) => Duration::ZERO,
+    };
     observer.happened(&Happening::Draining {
         calls: running.node.calls.count(),
         patience,
@@ -139,7 +146,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     }
     running.shut_down().await;
     admin.shut_down(LAST_REQUESTS).await;
-    Ok(())
+    lost.map_or(Ok(()), |what| Err(RunError::Lost(what)))
 }
 
 fn tell_start(running: &Running, admin: SocketAddr) {

@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +53,6 @@ pub struct Running {
     pub admission: Arc<AdmissionTable>,
     /// Certificates of the TLS listeners, by the listener's name.
     certificates: Vec<(String, Arc<IdentityStore>)>,
-    monitor: JoinHandle<()>,
-    overload: JoinHandle<()>,
     /// Whom the TLS listeners believe.
     trust: Mutex<HashMap<ListenerId, Trust>>,
 }
@@ -155,7 +152,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         signalling: signalling.handle().clone(),
     };
     let (outcomes, heard) = mpsc::channel(OUTSIDE_QUEUE);
-    let monitor = tokio::spawn(async move {
+    signalling.keep("the monitor of peers", async move {
         let forward = async move {
             while let Some(response) = outside_responses.recv().await {
                 if outcomes.send((response.token, response.outcome)).await.is_err() {
@@ -165,14 +162,13 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         };
         tokio::join!(forward, monitor.run(heard));
     });
-    let overload = tokio::spawn(overload::watch(node.clone(), signalling.transports().clone(), observer));
+    let load = overload::watch(node.clone(), signalling.transports().clone(), observer);
+    signalling.keep("the watch over the load", load);
     Ok(Running {
         node,
         signalling: Arc::new(signalling),
         admission,
         certificates,
-        monitor,
-        overload,
         trust: Mutex::new(trust),
     })
 }
@@ -288,11 +284,6 @@ impl Running {
     pub async fn shut_down(self) {
         self.node.calls.cut("the node stops");
         self.node.call_tasks.shut_down(LAST_RECORDS).await;
-        for task in [self.monitor, self.overload] {
-            task.abort();
-            // What it returns is that it was aborted.
-            let _aborted = task.await;
-        }
         self.signalling.shut_down(Duration::from_secs(1)).await;
         let node = self.node;
         // What it returns is that the writer is done, or that the runtime ends.
