@@ -28,7 +28,12 @@ pub struct Readiness {
 /// The process lives; `reasons` say what is wrong.
 pub fn health(state: &AdminState) -> Health {
     let mut reasons = Vec::new();
-    reasons.extend(state.signalling.lost().map(|what| format!("{what} has ended: the node stops")));
+    reasons.extend(
+        state
+            .signalling
+            .lost()
+            .map(|what| format!("{what} has ended: the node stops")),
+    );
     let last = state.observation.reloads.report();
     if last.outcome == ReloadOutcome::Refused {
         let count = last.mistakes.len();
@@ -46,6 +51,12 @@ pub fn health(state: &AdminState) -> Health {
     hubs(state, &mut reasons);
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
         reasons.push("media ports are nearly used up: widen [media] ports".to_owned());
+    }
+    let ended = state.node.media.ended_workers();
+    if ended > 0 {
+        reasons.push(format!(
+            "media workers have ended, which is a defect: {ended} of them; restart when the calls allow it"
+        ));
     }
     let store = state.node.registrar.status(state.node.clock.now()).store;
     if store.is_some_and(|store| store.is_failing) {

@@ -175,7 +175,10 @@ async fn a_node_that_has_lost_a_part_takes_no_calls() {
     lab.running.signalling.keep("a part of this test", async {});
     assert_eq!(lab.running.signalling.losing().await, "a part of this test");
     let (status, readiness) = lab.get("/readyz").await;
-    assert_eq!((status, &readiness["reason"]), (503, &"a part of this test has ended".into()));
+    assert_eq!(
+        (status, &readiness["reason"]),
+        (503, &"a part of this test has ended".into())
+    );
     let (_, health) = lab.get("/healthz").await;
     assert_eq!(health["reasons"][0], "a part of this test has ended: the node stops");
     lab.close().await;
