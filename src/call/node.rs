@@ -109,7 +109,6 @@ impl Node {
     /// What all calls of this configuration go by.
     pub(super) fn call_settings(&self, config: &Config) -> Settings {
         Settings {
-            media_timeout_ends_call: true,
             hold_timeout: config.sbc.media.hold_timeout,
             hop_mark: self.hop_mark,
         }

@@ -67,7 +67,6 @@ pub struct Call {
     pub(super) status: u16,
     /// The caller's offer, until it is answered.
     pub(super) offer: Option<Vec<u8>>,
-    pub(super) media_timeout_ends_call: bool,
     pub(super) hold_timeout: Duration,
     pub(super) held_since: Option<Moment>,
     /// Where an emergency caller is.
@@ -243,7 +242,7 @@ impl Call {
                     seconds: lasting.as_secs(),
                     reports,
                 });
-                if !reports && self.media_timeout_ends_call && self.phase == Phase::Answered {
+                if !reports && self.phase == Phase::Answered {
                     let cause = Cause::MediaLost {
                         side,
                         seconds: lasting.as_secs(),
