@@ -102,6 +102,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         phase,
         answered,
         peer,
+        bridged: _,
         lines,
     } = status;
     CallView {

@@ -22,12 +22,18 @@ pub struct Health {
 pub struct Readiness {
     pub ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
 }
 
 /// The process lives; `reasons` say what is wrong.
 pub fn health(state: &AdminState) -> Health {
     let mut reasons = Vec::new();
+    reasons.extend(
+        state
+            .signalling
+            .lost()
+            .map(|what| format!("{what} has ended: the node stops")),
+    );
     let last = state.observation.reloads.report();
     if last.outcome == ReloadOutcome::Refused {
         let count = last.mistakes.len();
@@ -45,6 +51,12 @@ pub fn health(state: &AdminState) -> Health {
     hubs(state, &mut reasons);
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
         reasons.push("media ports are nearly used up: widen [media] ports".to_owned());
+    }
+    let ended = state.node.media.ended_workers();
+    if ended > 0 {
+        reasons.push(format!(
+            "media workers have ended, which is a defect: {ended} of them; restart when the calls allow it"
+        ));
     }
     let store = state.node.registrar.status(state.node.clock.now()).store;
     if store.is_some_and(|store| store.is_failing) {
@@ -93,11 +105,11 @@ fn hubs(state: &AdminState, reasons: &mut Vec<String>) {
 /// Whether new calls are taken.
 pub fn readiness(state: &AdminState) -> Readiness {
     let reason = if state.node.is_draining() {
-        Some("the node is going out of service")
+        Some("the node is going out of service".to_owned())
     } else if state.node.signalling.get().is_none() {
-        Some("the listeners are not up yet")
+        Some("the listeners are not up yet".to_owned())
     } else {
-        None
+        state.signalling.lost().map(|what| format!("{what} has ended"))
     };
     Readiness {
         ready: reason.is_none(),

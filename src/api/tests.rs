@@ -170,6 +170,21 @@ async fn health_readiness_metrics_and_status_are_served() {
 }
 
 #[tokio::test]
+async fn a_node_that_has_lost_a_part_takes_no_calls() {
+    let lab = Lab::open().await;
+    lab.running.signalling.keep("a part of this test", async {});
+    assert_eq!(lab.running.signalling.losing().await, "a part of this test");
+    let (status, readiness) = lab.get("/readyz").await;
+    assert_eq!(
+        (status, &readiness["reason"]),
+        (503, &"a part of this test has ended".into())
+    );
+    let (_, health) = lab.get("/healthz").await;
+    assert_eq!(health["reasons"][0], "a part of this test has ended: the node stops");
+    lab.close().await;
+}
+
+#[tokio::test]
 async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
     let lab = Lab::open().await;
     assert_eq!(lab.ask("PUT", "/v1/ladders?on=true").await.0, 200);

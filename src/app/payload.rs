@@ -67,6 +67,7 @@ impl Status {
 pub enum Kind {
     SessionNew,
     SessionRedirect,
+    SessionAdulting,
     VerbHook,
     DialConfirm,
     CallStatus,
@@ -79,6 +80,7 @@ impl Kind {
         match self {
             Kind::SessionNew => "session:new",
             Kind::SessionRedirect => "session:redirect",
+            Kind::SessionAdulting => "session:adulting",
             Kind::VerbHook => "verb:hook",
             Kind::DialConfirm => "dial:confirm",
             Kind::CallStatus => "call:status",

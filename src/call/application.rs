@@ -5,6 +5,7 @@ use super::child::Turn;
 use super::dialing::Dialing;
 use super::event::{CallNews, Effect};
 use super::id::LegIndex;
+use super::parting::Parting;
 use super::playing::{Gathering, Playback};
 use super::record::DialRecord;
 use super::value::{Call, Phase};
@@ -78,6 +79,8 @@ pub struct App {
     pub(super) phrase: String,
     /// Counts the status events.
     pub(super) events: u32,
+    /// Counts what others may see of its legs.
+    pub(super) changes: u32,
     /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
     pub(super) session: Option<Hook>,
     /// It wants to hear of its verbs while they run.
@@ -98,6 +101,10 @@ pub struct App {
     pub(super) speech: Synthesizer,
     /// What the application was asked first, for its fallback and for a connection that is made anew.
     pub(super) first: Option<Properties>,
+    /// The call that this one was a callee of.
+    pub(super) parent: Option<CallSid>,
+    /// It is asked what the callee goes on with.
+    pub(super) parting: Option<Parting>,
     /// The call was placed by the application: there was no caller.
     pub(super) placed: bool,
     /// What became of its dials.
@@ -180,6 +187,10 @@ pub(super) enum Why {
     Refer,
     /// What a side on hold hears.
     Hold,
+    /// What a callee goes on with as a call of its own.
+    Part,
+    /// Whether a new call of a connected application has more verbs.
+    Adulting,
 }
 
 impl App {
@@ -204,6 +215,7 @@ impl App {
             sip_status: 100,
             phrase: "Trying".into(),
             events: 0,
+            changes: 0,
             notifies: false,
             captures: Vec::new(),
             refer_hook: None,
@@ -213,6 +225,8 @@ impl App {
             whispers: Vec::new(),
             hold: None,
             first: None,
+            parent: None,
+            parting: None,
             placed: false,
             dials: Vec::new(),
             time_limit: None,
@@ -291,6 +305,7 @@ impl Call {
         let when = rfc3339(self.facts.began_unix_ms + self.milestones.after_ms(now));
         let Some(app) = &mut self.app else { return };
         app.events += 1;
+        app.changes += 1;
         payload::number_event(&mut properties, app.events, when);
         let Some(hook) = app.terms.status_hook.as_ref().or(app.session.as_ref()).cloned() else {
             return;

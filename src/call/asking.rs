@@ -128,7 +128,7 @@ impl Call {
         let asked = app.asked.swap_remove(position);
         match (&asked.opens, &result, asked.why) {
             (Some(_), Ok(_), _) => app.session.clone_from(&asked.opens),
-            (_, Err(_), Why::First) => app.session = None,
+            (_, Err(_), Why::First | Why::Adulting) => app.session = None,
             _ => {}
         }
         if !self.caller_is_there() {
@@ -143,6 +143,8 @@ impl Call {
                 }
                 return;
             }
+            Why::Part => return self.part_decided(&asked, result, now),
+            Why::Adulting => return self.adulting_answered(result, now),
             _ => {}
         }
         let waits = |line: &Line| matches!(line.running, Some(Running::Asking(waiting)) if waiting == number);
@@ -169,7 +171,7 @@ impl Call {
                 None => self.replace_verbs(asked.leg, reply.verbs, now),
             },
             (Why::Confirm, Err(detail)) => self.confirmation_failed(asked.leg, &detail, now),
-            (Why::Refer | Why::Hold, _) => {}
+            (Why::Refer | Why::Hold | Why::Part | Why::Adulting, _) => {}
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::application::Running;
 use super::dialing::EndedBy;
-use super::event::{Command, Effect, Source, Wish};
+use super::event::{Command, Effect, Onward, Source, Wish};
 use super::id::LegIndex;
 use super::value::{Call, Phase};
 use crate::app::sid::CallSid;
-use crate::app::verb::Verb;
+use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
 use std::sync::Arc;
 
@@ -52,19 +52,27 @@ impl Call {
             },
         };
         match command.wish {
+            Wish::Part { parent, child } => self.part(parent, child, now),
+            Wish::Verbs { append: true, .. } if self.line(leg).is_none() => {
+                self.tell_error("redirect", "this leg runs no verbs that these could follow");
+            }
+            // A callee without verbs of its own becomes a call of its own, once the caller talks to it.
+            Wish::Redirect(hook) if self.has_no_line(leg) => self.part_leg(leg, Onward::Hook(hook), now),
+            Wish::Verbs { verbs, append: false } if self.has_no_line(leg) => {
+                self.part_leg(leg, Onward::Verbs(verbs), now);
+            }
             Wish::Verbs { verbs, append: true } => self.append_verbs(leg, verbs, now),
             Wish::Verbs { verbs, append: false } => {
                 self.abandon_dial(leg, now);
                 self.replace_verbs(leg, verbs, now);
             }
-            Wish::Redirect(hook) => {
-                self.abandon_dial(leg, now);
-                self.interrupt(leg);
-                if let Some(line) = self.line_mut(leg) {
-                    line.verbs.clear();
+            // Nobody has answered a placed call that rings: who does gets the other application.
+            Wish::Redirect(hook) if self.is_engaging() => {
+                if let Some(app) = &mut self.app {
+                    Arc::make_mut(&mut app.terms).hook = hook;
                 }
-                self.ask_redirect(leg, &hook, now);
             }
+            Wish::Redirect(hook) => self.redirect(leg, &hook, now),
             // Nobody has answered a placed call that rings: it is given up, and was no failure.
             Wish::HangUp if leg == LegIndex::CALLER && self.is_engaging() => {
                 self.status = 487;
@@ -105,6 +113,27 @@ impl Call {
             Wish::Tag(data) => self.tag_leg(leg, data),
             Wish::Configure(config) => self.configure(&config),
         }
+    }
+
+    fn has_no_line(&self, leg: LegIndex) -> bool {
+        leg != LegIndex::CALLER && self.line(leg).is_none()
+    }
+
+    fn part_leg(&mut self, leg: LegIndex, onward: Onward, now: Moment) {
+        match self.winner == Some(leg) && self.bridged.is_some() {
+            true => self.part(None, onward, now),
+            false => self.tell_error("redirect", "this leg has not answered, or is gone"),
+        }
+    }
+
+    /// Other verbs are fetched for a line; what it runs is over.
+    pub(super) fn redirect(&mut self, leg: LegIndex, hook: &Hook, now: Moment) {
+        self.abandon_dial(leg, now);
+        self.interrupt(leg);
+        if let Some(line) = self.line_mut(leg) {
+            line.verbs.clear();
+        }
+        self.ask_redirect(leg, hook, now);
     }
 
     fn append_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {

@@ -6,6 +6,7 @@ use super::id::LegIndex;
 use super::record::{ApplicationRecord, DialRecord, MOST_DIALS, TargetRecord};
 use super::value::Call;
 use crate::app::payload::{self, Properties};
+use crate::app::sid::CallSid;
 use crate::moment::Moment;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl Call {
         let caller = self.leg(shown);
         payload::standard(&payload::CallView {
             call_sid: app.sid,
-            parent_call_sid: None,
+            parent_call_sid: app.parent,
             direction: match app.placed {
                 true => payload::Direction::Outbound,
                 false => payload::Direction::Inbound,
@@ -106,7 +107,7 @@ impl Call {
             name: app.terms.name.to_string(),
             application_sid: app.terms.application_sid.to_string(),
             call_sid: app.sid,
-            parent_call_sid: None,
+            parent_call_sid: app.parent,
             dials: app.dials.clone(),
         })
     }
@@ -161,9 +162,15 @@ impl Call {
         lines
     }
 
-    /// How often its application was told of something: the lines have changed since the last time.
-    pub(super) fn told(&self) -> u32 {
-        self.app.as_ref().map_or(0, |app| app.events)
+    /// How often something has changed that others see of its lines.
+    pub(super) fn changes(&self) -> u32 {
+        self.app.as_ref().map_or(0, |app| app.changes)
+    }
+
+    /// The callee that the caller of an application talks to.
+    pub(super) fn bridged_child(&self) -> Option<CallSid> {
+        self.app.as_ref()?;
+        self.sid_of(self.winner.filter(|_| self.bridged.is_some())?)
     }
 
     fn caller_duration(&self, now: Moment) -> Option<u64> {

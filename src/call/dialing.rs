@@ -165,6 +165,7 @@ impl Call {
         self.stop_music();
         let emergency = self.winner.is_some_and(|winner| self.is_emergency(winner));
         let Some(app) = &mut self.app else { return };
+        app.changes += 1;
         let Some(dialing) = &mut app.dialing else { return };
         let limit = dialing
             .verb
@@ -194,7 +195,7 @@ impl Call {
         }
     }
 
-    fn end_boosts(&mut self, boosted: &[LegIndex]) {
+    pub(super) fn end_boosts(&mut self, boosted: &[LegIndex]) {
         for hearer in boosted {
             if let Some(handle) = self.leg(*hearer).and_then(|leg| leg.media.handle()) {
                 self.effects.push(Effect::Boost { handle, decibels: None });
@@ -236,9 +237,9 @@ impl Call {
 
     /// The dial is over, whatever became of it: the caller is alone again, and the application hears the results.
     pub(super) fn dial_ended(&mut self, now: Moment) {
-        let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.take()) else {
-            return;
-        };
+        let Some(app) = &mut self.app else { return };
+        let Some(dialing) = app.dialing.take() else { return };
+        app.changes += 1;
         self.stop_music();
         self.stop_hold_music();
         let bridged = self.bridged.take();
@@ -277,7 +278,7 @@ impl Call {
     }
 
     /// Whether the peer of a leg has put the other side on hold.
-    fn holds(&self, leg: LegIndex) -> bool {
+    pub(super) fn holds(&self, leg: LegIndex) -> bool {
         let heard = self.leg(leg).and_then(|leg| leg.media.heard.as_deref());
         let session = heard.and_then(|heard| Session::parse(heard).ok());
         session.is_some_and(|session| {
@@ -287,8 +288,8 @@ impl Call {
         })
     }
 
-    /// A callee that held the caller is gone: the caller is to hear what comes next.
-    fn resume_caller(&mut self) {
+    /// Who held the first party is gone: that party is to hear what comes next.
+    pub(super) fn resume_caller(&mut self) {
         let settled = self
             .leg(LegIndex::CALLER)
             .and_then(|caller| caller.media.negotiated.clone());

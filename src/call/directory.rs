@@ -1,7 +1,7 @@
 //! The live calls of the node and the way to each of them.
 
 use super::event::Event;
-use super::id::{CallId, LegIndex};
+use super::id::{CallId, LegIndex, Token};
 use super::record::CallFacts;
 use super::value::Phase;
 use crate::app::payload::{Properties, Status};
@@ -9,7 +9,7 @@ use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -28,6 +28,9 @@ pub struct CallStatus {
     pub answered: Option<Moment>,
     /// Hub or gateway that is tried or talked to.
     pub peer: Option<PeerName>,
+    /// The callee that the caller of an application talks to.
+    #[serde(skip)]
+    pub bridged: Option<CallSid>,
     /// The legs as the application knows them, the caller's first; none where a route decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineStatus>,
@@ -60,6 +63,7 @@ impl LiveCall {
             phase: Phase::Opening,
             answered: None,
             peer: None,
+            bridged: None,
             lines: Vec::new(),
         };
         LiveCall {
@@ -88,6 +92,25 @@ pub struct Directory {
     overflows: AtomicU64,
     /// Calls of applications that are over, the latest last.
     ended: Mutex<VecDeque<LiveCall>>,
+    /// What began in one call and goes on in another.
+    moved: Moved,
+}
+
+/// Dialogs whose call is another one than their tag says, and the INVITEs that made them. There are few or none: looking for
+/// one costs nothing while there are none.
+#[derive(Debug, Default)]
+struct Moved {
+    count: AtomicUsize,
+    dialogs: Mutex<Vec<(MovedDialog, CallId)>>,
+}
+
+/// A dialog that has left the call which its tag and its INVITE's token name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedDialog {
+    /// Our tag.
+    pub tag: String,
+    /// The INVITE that made it: its 2xx may come again.
+    pub invite: Option<Token>,
 }
 
 /// Why an event did not reach a call.
@@ -113,6 +136,7 @@ impl Directory {
     /// Takes a call out. What an application steered can be asked for a while longer.
     pub fn remove(&self, id: CallId) {
         let removed = self.part(id).remove(&id);
+        self.moved.forget(id);
         if let Some(call) = removed.filter(LiveCall::has_lines) {
             let mut ended = lock(&self.ended);
             while ended.len() >= MOST_ENDED {
@@ -130,6 +154,24 @@ impl Directory {
     /// Forgets the ended call that had this leg.
     pub fn forget(&self, sid: CallSid) {
         lock(&self.ended).retain(|call| !call.has_line(sid));
+    }
+
+    /// From now on what is heard of a dialog belongs to this call.
+    pub fn move_dialog(&self, dialog: MovedDialog, call: CallId) {
+        self.moved.add(dialog, call);
+    }
+
+    /// The call that a local tag belongs to.
+    pub fn call_of_tag(&self, tag: &str) -> Option<CallId> {
+        let moved = self.moved.find(|dialog| dialog.tag == tag);
+        moved.or_else(|| CallId::from_tag(tag))
+    }
+
+    /// The call that a request of ours belongs to.
+    pub fn call_of_token(&self, token: Token) -> CallId {
+        self.moved
+            .find(|dialog| dialog.invite == Some(token))
+            .unwrap_or(token.call)
     }
 
     /// Hands an event to its call.
@@ -191,19 +233,52 @@ impl Directory {
 
     /// Ends every call.
     pub fn clear(&self, detail: &str) {
+        self.tell_all(|| Event::Clear {
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// Ends every call and what it still waits for.
+    pub fn cut(&self, detail: &str) {
+        self.tell_all(|| Event::Cut {
+            detail: detail.to_owned(),
+        });
+    }
+
+    fn tell_all(&self, event: impl Fn() -> Event) {
         for call in self.list() {
             // A full mailbox belongs to a call that is busy ending or flooded; the next round reaches it.
-            let _counted = self.deliver(
-                call.id,
-                Event::Clear {
-                    detail: detail.to_owned(),
-                },
-            );
+            let _counted = self.deliver(call.id, event());
         }
     }
 
     fn part(&self, id: CallId) -> MutexGuard<'_, HashMap<CallId, LiveCall>> {
         lock(&self.parts[id.spread() % PARTS])
+    }
+}
+
+impl Moved {
+    fn add(&self, dialog: MovedDialog, call: CallId) {
+        let mut dialogs = lock(&self.dialogs);
+        dialogs.push((dialog, call));
+        self.count.store(dialogs.len(), Relaxed);
+    }
+
+    fn find(&self, wanted: impl Fn(&MovedDialog) -> bool) -> Option<CallId> {
+        if self.count.load(Relaxed) == 0 {
+            return None;
+        }
+        let dialogs = lock(&self.dialogs);
+        dialogs.iter().find(|(dialog, _)| wanted(dialog)).map(|(_, call)| *call)
+    }
+
+    fn forget(&self, call: CallId) {
+        if self.count.load(Relaxed) == 0 {
+            return;
+        }
+        let mut dialogs = lock(&self.dialogs);
+        dialogs.retain(|(_, owner)| *owner != call);
+        self.count.store(dialogs.len(), Relaxed);
     }
 }
 
@@ -221,6 +296,7 @@ impl CallStatus {
             phase: call.phase,
             answered: call.milestones.answered,
             peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
+            bridged: call.bridged_child(),
             lines: call.line_statuses(now),
         }
     }

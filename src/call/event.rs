@@ -1,8 +1,9 @@
 //! What happens to a call, and what it wants done.
 
 use super::id::{LegIndex, Token};
+use super::parting::Parted;
 use super::record::CallRecord;
-pub use crate::app::command::{Command, Wish};
+pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
@@ -55,6 +56,10 @@ pub enum Event {
     Tick,
     /// An administrator, or the end of a drain.
     Clear { detail: String },
+    /// The same, and nothing more is waited for: the node goes.
+    Cut { detail: String },
+    /// A defect of this program: carrying out what a step wanted, or the step itself, has panicked.
+    Broken { detail: String },
     /// The plan of the dial that waits for it, or why there is none.
     Planned { result: Result<Box<DialPlan>, String> },
     /// The application's answer to a question; the error says what went wrong.
@@ -175,10 +180,12 @@ pub enum Effect {
         a: LegId,
         b: LegId,
     },
-    /// Nobody hears this leg any more but us.
+    /// Nothing passes between this leg and the other any more.
     UnbridgeMedia {
         handle: LegId,
     },
+    /// A callee leaves: it becomes a call of its own.
+    Part(Box<Parted>),
     /// The caller's leg and this one have changed their places in the call.
     LegsSwapped {
         with: LegIndex,

@@ -15,11 +15,11 @@
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
 //! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands`, `verb_events` |
-//! | calls that it places | `placing`, `engaging` |
+//! | calls that it places, callees that become calls | `placing`, `engaging`, `parting` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
-//! | carrying out effects | `task`, `delivery`, `server` |
+//! | carrying out effects | `task`, `tasks`, `delivery`, `server` |
 
 mod answer;
 mod app_terms;
@@ -46,6 +46,7 @@ mod leg;
 mod leg_media;
 mod location;
 mod node;
+mod parting;
 mod placing;
 mod playing;
 mod progress;
@@ -64,6 +65,7 @@ mod setup;
 mod switchboard;
 mod tally;
 mod task;
+mod tasks;
 mod teardown;
 mod users;
 mod value;
@@ -75,15 +77,16 @@ mod tests;
 
 pub use application::{AppTerms, CallerFacts};
 pub use cause::{Cause, Party};
-pub use directory::{CallStatus, Directory, LineStatus, LiveCall, Undelivered};
+pub use directory::{CallStatus, Directory, LineStatus, LiveCall, MovedDialog, Undelivered};
 pub use event::{
-    Answered, CallNews, Command, Effect, Event, MediaNotice, Outcome, PeerVerdict, PlayOutcome, Reply, SendFailure,
-    Sound, Source, To, Wish,
+    Answered, CallNews, Command, Effect, Event, MediaNotice, Onward, Outcome, PeerVerdict, PlayOutcome, Reply,
+    SendFailure, Sound, Source, To, Wish,
 };
 pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
 pub use node::Node;
+pub use parting::Parted;
 pub use placing::{NotPlaced, PlacedCall};
 pub use record::{
     ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, LegRecord, Milestones, TargetRecord,
@@ -92,4 +95,5 @@ pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use tally::{Counted, One, Tally};
+pub use tasks::CallTasks;
 pub use value::{Call, Phase};

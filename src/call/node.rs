@@ -9,6 +9,7 @@ use super::server::Ways;
 use super::setup::Settings;
 use super::tally::Tally;
 use super::task;
+use super::tasks::CallTasks;
 use crate::app::sounds::Sounds;
 use crate::config::Config;
 use crate::guard::{Peers, Places};
@@ -35,6 +36,7 @@ pub struct Node {
     pub peers: Peers,
     pub places: Places,
     pub calls: Directory,
+    pub call_tasks: CallTasks,
     pub observer: Arc<dyn Observer>,
     pub hop_mark: HopMark,
     /// Proves carriers that are known by a password.
@@ -72,6 +74,7 @@ impl Node {
             peers: Peers::default(),
             places: Places::default(),
             calls: Directory::default(),
+            call_tasks: CallTasks::default(),
             observer,
             hop_mark: HopMark::new(rand::random()),
             digest: Mutex::new(DigestServer::new(rand::random())),
@@ -110,7 +113,6 @@ impl Node {
     /// What all calls of this configuration go by.
     pub(super) fn call_settings(&self, config: &Config) -> Settings {
         Settings {
-            media_timeout_ends_call: true,
             hold_timeout: config.sbc.media.hold_timeout,
             hop_mark: self.hop_mark,
         }

@@ -147,6 +147,7 @@ impl Node {
                 sent: Some(sent),
                 _placing: placing,
             }),
+            dowry: task::Dowry::default(),
         };
         task::place(setting, birth);
         Ok(PlacedCall { call_sid, call_id })

@@ -417,6 +417,17 @@ impl Call {
         }
     }
 
+    /// Nobody here whispers to this leg any more.
+    pub(super) fn end_whispers(&mut self, leg: LegIndex) {
+        let Some(app) = &mut self.app else { return };
+        let ended = app.whispers.iter().find(|whisper| whisper.leg == leg);
+        let play = ended.map(|whisper| whisper.play);
+        app.whispers.retain(|whisper| whisper.leg != leg);
+        if let Some(play) = play {
+            self.stop_playing(leg, play);
+        }
+    }
+
     fn whisper_next(&mut self, leg: LegIndex) {
         let play = self.next_number();
         let Some(app) = &mut self.app else { return };

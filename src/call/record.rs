@@ -1,6 +1,7 @@
 //! The call detail record: what is known of a call when it ended. The call keeps it as it goes.
 
 use super::cause::{Cause, Party};
+use super::directory::LiveCall;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
 use crate::dial::PeerName;
@@ -8,6 +9,7 @@ use crate::media::MediaStats;
 use crate::moment::Moment;
 use crate::route::TraceStep;
 use serde::{Deserialize, Serialize};
+use std::sync::PoisonError;
 
 /// Between which sides a call runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -162,6 +164,28 @@ pub struct CallRecord {
     /// None where a route decided.
     pub application: Option<ApplicationRecord>,
     pub legs: Vec<LegRecord>,
+}
+
+impl CallRecord {
+    /// The record of a call whose value is lost: what others saw of it.
+    pub(super) fn of_lost(live: &LiveCall, detail: &str, now: Moment) -> CallRecord {
+        let cause = Cause::Fault { detail: detail.into() };
+        let status = live.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let milestones = Milestones::new(live.born);
+        CallRecord {
+            call: live.id.to_string(),
+            facts: CallFacts::clone(&live.facts),
+            ringing_after_ms: None,
+            answered_after_ms: status.answered.map(|at| milestones.after_ms(at)),
+            ended_after_ms: milestones.after_ms(now),
+            status: if status.answered.is_some() { 200 } else { cause.status() },
+            cause_text: cause.explain(),
+            ended_by: cause.ended_by(),
+            cause,
+            application: None,
+            legs: Vec::new(),
+        }
+    }
 }
 
 /// Milestones of a call on the process clock.

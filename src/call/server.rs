@@ -148,7 +148,7 @@ impl Server {
     }
 
     fn ask_connected(&mut self, ask: u32, kind: Kind, hook: &Hook, url: HookUrl, properties: Properties) {
-        let begins = matches!(kind, Kind::SessionNew | Kind::SessionRedirect);
+        let begins = matches!(kind, Kind::SessionNew | Kind::SessionRedirect | Kind::SessionAdulting);
         let sent = match &self.session {
             Socket::Open(session, _) => {
                 let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
@@ -159,7 +159,11 @@ impl Server {
             Socket::Closed if !begins => Err(CLOSED.into()),
             Socket::Early(_) | Socket::Closed => {
                 // A call that is moved to a WebSocket is new to it.
-                let first = self.message(Kind::SessionNew, None, properties, true);
+                let first = match kind {
+                    Kind::SessionAdulting => kind,
+                    _ => Kind::SessionNew,
+                };
+                let first = self.message(first, None, properties, true);
                 Ok(self.open_session(hook, url, first))
             }
         };

@@ -48,8 +48,6 @@ pub struct Birth<'a> {
 /// What all calls of a configuration go by.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Silence on a leg that should be heard ends the call.
-    pub media_timeout_ends_call: bool,
     /// A call on hold for longer than this is ended.
     pub hold_timeout: Duration,
     /// The process's own.
@@ -131,7 +129,7 @@ impl Call {
         (call, effects)
     }
 
-    fn new(id: CallId, seed: u64, facts: CallFacts, first: Leg, settings: Settings, now: Moment) -> Call {
+    pub(super) fn new(id: CallId, seed: u64, facts: CallFacts, first: Leg, settings: Settings, now: Moment) -> Call {
         Call {
             id,
             facts,
@@ -150,7 +148,6 @@ impl Call {
             cause: None,
             status: 0,
             offer: None,
-            media_timeout_ends_call: settings.media_timeout_ends_call,
             hold_timeout: settings.hold_timeout,
             held_since: None,
             location: None,

@@ -224,6 +224,7 @@ impl Switchboard {
             events,
             planner,
             ordered: None,
+            dowry: task::Dowry::default(),
         };
         task::spawn(setting, birth);
     }
@@ -413,7 +414,7 @@ impl TransactionUser for Switchboard {
             id,
             draft: Some(ResponseDraft::new(481)),
         };
-        let Some(call) = CallId::from_tag(tag) else {
+        let Some(call) = self.node.calls.call_of_tag(tag) else {
             commands.push(unknown);
             return;
         };
@@ -434,7 +435,7 @@ impl TransactionUser for Switchboard {
     }
 
     fn ack(&mut self, message: Message, _flow: Flow, _commands: &mut Vec<Command>) {
-        if let Some(call) = message.to_tag().and_then(CallId::from_tag) {
+        if let Some(call) = message.to_tag().and_then(|tag| self.node.calls.call_of_tag(tag)) {
             // An ACK of a call that is gone needs nothing.
             let _gone = self.deliver(call, Event::Ack { message });
         }
@@ -442,7 +443,7 @@ impl TransactionUser for Switchboard {
 
     fn cancelled(&mut self, id: ServerTransactionId, cancel: Message, commands: &mut Vec<Command>) {
         // A re-INVITE's bears the tag.
-        let tagged = || cancel.to_tag().and_then(CallId::from_tag);
+        let tagged = || cancel.to_tag().and_then(|tag| self.node.calls.call_of_tag(tag));
         let Some(call) = self.invites.get(&id).copied().or_else(tagged) else {
             self.waiting.leave(id);
             commands.push(respond(id, ResponseDraft::new(487)));
@@ -466,7 +467,8 @@ impl TransactionUser for Switchboard {
         match Token::from_wire(token) {
             Some(token) => {
                 // A call that is gone wants no more responses; the far side's 2xx ends by its own timer.
-                let _gone = self.deliver(token.call, Event::Response { token, message, flow });
+                let call = self.node.calls.call_of_token(token);
+                let _gone = self.deliver(call, Event::Response { token, message, flow });
             }
             None if message.status().is_some_and(|status| status < 200) => {}
             None => self.tell_outside(OutsideResponse {
@@ -501,7 +503,7 @@ impl TransactionUser for Switchboard {
     fn terminated(&mut self, _token: u64, _commands: &mut Vec<Command>) {}
 
     fn ack_timeout(&mut self, id: ServerTransactionId, to_tag: &str, _commands: &mut Vec<Command>) {
-        if let Some(call) = CallId::from_tag(to_tag) {
+        if let Some(call) = self.node.calls.call_of_tag(to_tag) {
             let _gone = self.deliver(call, Event::AckTimeout { transaction: id });
         }
     }

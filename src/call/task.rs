@@ -1,11 +1,12 @@
 //! The task of a call: a mailbox loop around [`Call::step`] that carries out its effects.
 
 use super::delivery::{Deliveries, Resolved};
-use super::directory::{CallStatus, LiveCall};
+use super::directory::{CallStatus, LiveCall, MovedDialog};
 use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
 use super::leg::LegState;
 use super::node::Node;
+use super::record::CallRecord;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
 use crate::config::Config;
@@ -18,15 +19,19 @@ use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Method, RequestDraft};
 use applied::Applied;
+use futures_util::FutureExt;
 pub use planning::Planner;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 mod applied;
 mod loading;
 mod media;
+mod parting;
 mod planning;
 mod telling;
 
@@ -36,6 +41,8 @@ pub const MAILBOX: usize = 256;
 /// Media events that may wait; they are rare by construction. The end of a sound comes once, and a verb waits for it: digits
 /// must not fill the queue before it.
 const MEDIA_EVENTS: usize = 128;
+/// How long the end of a call that has panicked may take: longer than any call's last answers.
+const LONGEST_END: Duration = Duration::from_secs(60);
 
 /// A running call.
 struct CallTask {
@@ -47,6 +54,8 @@ struct CallTask {
     media_events: MediaEvents,
     /// Media legs by leg of the call.
     handles: Vec<(LegId, LegIndex)>,
+    /// Dialogs of callees that have become calls of their own.
+    moved: Vec<(MovedDialog, CallId)>,
     /// The places that its legs take at their carriers.
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
     /// What only a call with an application has.
@@ -60,26 +69,53 @@ struct CallTask {
     wants_messages: bool,
     /// Requests inside the dialogs that have no final answer yet, when messages are wanted: whose answer is it?
     answering: Vec<(ServerTransactionId, LegIndex, Method)>,
-    /// Events of the application that the published status knows.
-    told: u32,
+    /// Changes of the application's legs that the published status knows.
+    shown: u32,
     label: Arc<str>,
     _place: Place,
     /// Dropped last.
-    _listed: Listed,
+    listed: Listed,
 }
 
-/// A call's entry in the directory, taken out however its task ends: a panic costs this call, and nobody else waits for it.
+/// A call's entry in the directory. However the call ends, it has its record and is taken out: nobody waits for it.
 struct Listed {
     node: Arc<Node>,
-    id: CallId,
+    live: LiveCall,
+    recorded: bool,
+}
+
+impl Listed {
+    fn new(setting: &Setting) -> Listed {
+        Listed {
+            node: setting.node.clone(),
+            live: setting.live.clone(),
+            recorded: false,
+        }
+    }
+
+    fn record(&mut self, record: &CallRecord) {
+        self.recorded = true;
+        self.node.observer.happened(&Happening::CallOver { record });
+    }
+
+    fn panicked(&self) {
+        self.node
+            .observer
+            .happened(&Happening::CallPanicked { call: self.live.id });
+    }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.node.calls.remove(self.id);
+        if !self.recorded {
+            let detail = "the call was lost with its task";
+            let record = CallRecord::of_lost(&self.live, detail, self.node.clock.now());
+            self.record(&record);
+        }
+        self.node.calls.remove(self.live.id);
         self.node.call_ended.notify_waiters();
         if std::thread::panicking() {
-            self.node.observer.happened(&Happening::CallPanicked { call: self.id });
+            self.panicked();
         }
     }
 }
@@ -94,6 +130,8 @@ pub struct Setting {
     pub planner: Option<Box<Planner>>,
     /// What a call has that was ordered.
     pub ordered: Option<Ordered>,
+    /// What a callee that becomes a call brings along.
+    pub(super) dowry: Dowry,
 }
 
 /// A call that was ordered and that nobody has answered yet.
@@ -104,21 +142,30 @@ pub struct Ordered {
     pub _placing: Place,
 }
 
+/// What the task of a call has for a leg that becomes another call's.
+#[derive(Default)]
+pub(super) struct Dowry {
+    handles: Vec<(LegId, LegIndex)>,
+    carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+}
+
 /// Begins a call on a task of its own.
 pub fn spawn(setting: Setting, birth: Birth<'_>) {
     if setting.node.observer.wants_messages() {
         let begun = setting.node.clock.now();
         telling::tell_message(&setting.node, &setting.live, 0, Way::In, birth.invite, begun);
     }
-    begin(setting, Call::begin(birth));
+    let listed = Listed::new(&setting);
+    begin(setting, listed, Call::begin(birth));
 }
 
 /// Begins a call that an application places.
 pub fn place(setting: Setting, birth: PlacedBirth) {
-    begin(setting, Call::place(birth));
+    let listed = Listed::new(&setting);
+    begin(setting, listed, Call::place(birth));
 }
 
-fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
+fn begin(setting: Setting, listed: Listed, (call, effects): (Call, Vec<Effect>)) {
     let Setting {
         node,
         live,
@@ -126,15 +173,11 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         events,
         planner,
         ordered,
+        dowry,
     } = setting;
     let Some(signalling) = node.signalling.get().cloned() else {
         // The shards run before any request reaches a switchboard.
-        node.calls.remove(live.id);
         return;
-    };
-    let listed = Listed {
-        node: node.clone(),
-        id: live.id,
     };
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
@@ -146,36 +189,68 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         live,
         call,
         media_events,
-        handles: Vec::new(),
-        carrier_places: Vec::new(),
+        handles: dowry.handles,
+        carrier_places: dowry.carrier_places,
+        moved: Vec::new(),
         applied: None,
         planner,
         ordered,
         pending: VecDeque::new(),
         answering: Vec::new(),
-        told: 0,
+        shown: 0,
         label,
         _place: place,
-        _listed: listed,
+        listed,
     };
+    task.take_over_media();
     if let Some((terms, call_sid, trace)) = task.call.application() {
         task.serve(&terms, call_sid, trace);
     }
-    tokio::spawn(task.run(effects, events, media));
+    let node = task.node.clone();
+    node.call_tasks.spawn(task.live_through(effects, events, media));
 }
 
 impl CallTask {
-    async fn run(
+    /// A panic costs this call: what is left of its value hangs up on both sides. Should that panic too, or not come to an
+    /// end, the record of what others saw is left.
+    async fn live_through(
         mut self,
         effects: Vec<Effect>,
         mut events: mpsc::Receiver<Box<Event>>,
         mut media: mpsc::Receiver<MediaEvent>,
     ) {
+        let whole = AssertUnwindSafe(self.run(effects, &mut events, &mut media));
+        if whole.catch_unwind().await.is_ok() {
+            return;
+        }
+        self.listed.panicked();
+        let detail = "a defect of this program ended the call".into();
+        let ending = async {
+            let effects = self.call.step(Event::Broken { detail }, self.node.clock.now());
+            self.run(effects, &mut events, &mut media).await;
+        };
+        let ending = tokio::time::timeout(LONGEST_END, ending);
+        if !matches!(AssertUnwindSafe(ending).catch_unwind().await, Ok(Ok(()))) {
+            self.listed.panicked();
+        }
+    }
+
+    async fn run(
+        &mut self,
+        effects: Vec<Effect>,
+        events: &mut mpsc::Receiver<Box<Event>>,
+        media: &mut mpsc::Receiver<MediaEvent>,
+    ) {
         self.carry_out(effects).await;
+        // A callee that has become a call may wait for long before anything happens to it.
+        self.publish();
         while self.call.phase() != Phase::Over {
             let event = match self.pending.pop_front() {
                 Some(event) => event,
-                None => self.next_event(&mut events, &mut media).await,
+                None => self.next_event(events, media).await,
+            };
+            let Some(event) = self.pass_on(event).await else {
+                continue;
             };
             let event = self.numbered(event);
             let now = self.node.clock.now();
@@ -269,6 +344,7 @@ impl CallTask {
             Effect::ConfigureMedia { handle, config } => self.media_command(self.node.media.configure(handle, config)),
             Effect::BridgeMedia { a, b } => self.media_command(self.node.media.bridge(a, b)),
             Effect::UnbridgeMedia { handle } => self.media_command(self.node.media.unbridge(handle)),
+            Effect::Part(parted) => self.part(*parted),
             Effect::CloseMedia { handle, .. } => self.media_command(self.node.media.close(handle)),
             Effect::Send { leg, token, draft, to } => {
                 if let Err(detail) = self.take_carrier_place(leg, &draft) {
@@ -345,7 +421,7 @@ impl CallTask {
                 self.tell(&news);
                 self.complain(&news);
             }
-            Effect::Over(record) => self.node.observer.happened(&Happening::CallOver { record: &record }),
+            Effect::Over(record) => self.listed.record(&record),
             effect => self.apply(effect),
         }
     }
@@ -443,11 +519,11 @@ impl CallTask {
         if self.call.milestones.answered.is_some() {
             self.ordered = None;
         }
-        let told = self.call.told();
+        let changes = self.call.changes();
         let mut status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || told != self.told {
+        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || changes != self.shown {
             *status = CallStatus::of(&self.call, self.node.clock.now());
-            self.told = told;
+            self.shown = changes;
         }
     }
 }

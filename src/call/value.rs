@@ -67,7 +67,6 @@ pub struct Call {
     pub(super) status: u16,
     /// The caller's offer, until it is answered.
     pub(super) offer: Option<Vec<u8>>,
-    pub(super) media_timeout_ends_call: bool,
     pub(super) hold_timeout: Duration,
     pub(super) held_since: Option<Moment>,
     /// Where an emergency caller is.
@@ -135,6 +134,11 @@ impl Call {
             Event::Wanted { command, .. } | Event::Command(command) => self.commanded(*command, now),
             Event::Disconnected { failed } => self.application_left(failed, now),
             Event::Clear { detail } => self.end(Cause::Cleared { detail }, now),
+            Event::Cut { detail } => {
+                self.end(Cause::Cleared { detail }, now);
+                self.wait_no_more();
+            }
+            Event::Broken { detail } => self.end(Cause::Fault { detail }, now),
         }
         self.finish(now);
         std::mem::take(&mut self.effects)
@@ -239,7 +243,7 @@ impl Call {
                     seconds: lasting.as_secs(),
                     reports,
                 });
-                if !reports && self.media_timeout_ends_call && self.phase == Phase::Answered {
+                if !reports && self.phase == Phase::Answered {
                     let cause = Cause::MediaLost {
                         side,
                         seconds: lasting.as_secs(),
@@ -269,10 +273,7 @@ impl Call {
             self.deadline = None;
             match self.phase {
                 Phase::Opening | Phase::Ringing => self.end(Cause::NoAnswer, now),
-                Phase::Ending => self.legs.iter_mut().for_each(|leg| {
-                    leg.state = LegState::Gone;
-                    leg.media.sockets = Sockets::None;
-                }),
+                Phase::Ending => self.wait_no_more(),
                 Phase::Answered => {
                     let detail = "the call's time limit".into();
                     self.end(Cause::Cleared { detail }, now);
@@ -289,6 +290,14 @@ impl Call {
         self.dial_timeouts(now);
         self.line_timeouts(now);
         self.session_timers(now);
+    }
+
+    /// What the legs of a call that ends still wait for is not waited for.
+    fn wait_no_more(&mut self) {
+        for leg in &mut self.legs {
+            leg.state = LegState::Gone;
+            leg.media.sockets = Sockets::None;
+        }
     }
 
     fn held_until(&self) -> Option<Moment> {

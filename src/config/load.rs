@@ -4,6 +4,7 @@
 use super::check::{self, MachineFacts, Member, Reader};
 use super::checked::{Config, Tenant};
 use super::file::{File, read};
+use super::held;
 use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
 use super::raw::{RawPurpose, RawSbc, RawTenant};
@@ -24,6 +25,8 @@ pub enum Reload {
         config: Arc<Config>,
         /// Files that are new, gone or have another text.
         changed: Vec<PathBuf>,
+        /// Keys of `sbc.toml` of which something waits for the node's next start.
+        waiting: Vec<&'static str>,
         took: Duration,
     },
     /// Something is wrong: the old configuration stays.
@@ -46,6 +49,10 @@ pub struct Loader {
     tenants: BTreeMap<String, TenantFile>,
     /// In force.
     config: Option<Arc<Config>>,
+    /// A node runs with `config`.
+    running: bool,
+    /// Keys of `sbc.toml` of which something waits for that node's next start.
+    waiting: Vec<&'static str>,
     /// Some file changed since `config` was made.
     stale: Vec<PathBuf>,
     /// All that is in the folder was read; otherwise the next reload reads the whole folder.
@@ -75,6 +82,8 @@ impl Loader {
             sbc: None,
             tenants: BTreeMap::new(),
             config: None,
+            running: false,
+            waiting: Vec::new(),
             stale: Vec::new(),
             complete: false,
         }
@@ -83,6 +92,11 @@ impl Loader {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A node has started with the configuration in force: what it made once stays as it is in all that come.
+    pub fn started(&mut self) {
+        self.running = true;
     }
 
     /// Reads the folder. The configuration that comes out is in force.
@@ -122,7 +136,11 @@ impl Loader {
         mistakes.extend(self.sbc.iter().flat_map(|file| &file.mistakes).cloned());
         mistakes.extend(self.tenants.values().flat_map(|tenant| &tenant.file.mistakes).cloned());
         let folder = self.folder.clone();
-        let checked = self.check(Some(&folder), &mut mistakes);
+        let mut checked = self.check(Some(&folder), None, &mut mistakes);
+        let mut waiting = Vec::new();
+        if let Some(running) = self.config.clone().filter(|_| self.running && mistakes.is_empty()) {
+            (checked, waiting) = self.hold(&running, checked, &mut mistakes);
+        }
         if let Err(mistakes) = Mistakes::none_in(mistakes) {
             return Reload::Refused {
                 mistakes,
@@ -137,7 +155,7 @@ impl Loader {
             };
         };
         if let Some(old) = &self.config {
-            if old.same_as(&config) {
+            if old.same_as(&config) && self.waiting == waiting {
                 self.stale.clear();
                 return Reload::Unchanged;
             }
@@ -148,9 +166,11 @@ impl Loader {
         }
         let config = Arc::new(config);
         self.config = Some(config.clone());
+        self.waiting.clone_from(&waiting);
         Reload::Applied {
             config,
             changed: std::mem::take(&mut self.stale),
+            waiting,
             took: began.elapsed(),
         }
     }
@@ -225,13 +245,47 @@ impl Loader {
         }
     }
 
-    /// What the files mean. Some mistake was added where nothing comes out.
-    fn check(&mut self, folder: Option<&Path>, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+    /// What of a right configuration comes into force in the node that runs.
+    fn hold(
+        &mut self,
+        running: &Config,
+        written: Option<Config>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> (Option<Config>, Vec<&'static str>) {
+        let Some(mut config) = written else {
+            return (None, Vec::new());
+        };
+        let (sbc, waiting) = held::hold(&running.sbc, &config.sbc);
+        if config.sbc.teams.base != sbc.teams.base {
+            // The names that tenants have under the base wait with it.
+            let folder = self.folder.clone();
+            match self.check(Some(&folder), Some(&sbc.teams.base), mistakes) {
+                Some(under_it) => config = under_it,
+                None => return (None, waiting),
+            }
+        }
+        config.sbc = Arc::new(sbc);
+        (Some(config), waiting)
+    }
+
+    /// What the files mean, with tenants' names under `base` if it is given. Some mistake was added where nothing comes out.
+    fn check(
+        &mut self,
+        folder: Option<&Path>,
+        base: Option<&TenantFqdn>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Config> {
         let machine = self
             .sbc
             .as_ref()
             .and_then(|file| Some((&file.source, file.raw.as_ref()?)));
-        let facts = machine.map(|(_, raw)| facts(raw));
+        let facts = machine.map(|(_, raw)| {
+            let written = facts(raw);
+            MachineFacts {
+                base: base.cloned().or(written.base),
+                ..written
+            }
+        });
         let sbc = machine.and_then(|(source, raw)| {
             let mut reader = Reader::new(source, folder);
             let sbc = check::machine(raw, &mut reader);
@@ -307,7 +361,7 @@ impl Config {
         }
         let mut mistakes: Vec<Mistake> = loader.sbc.iter().flat_map(|file| file.mistakes.clone()).collect();
         mistakes.extend(loader.tenants.values().flat_map(|tenant| tenant.file.mistakes.clone()));
-        let config = loader.check(None, &mut mistakes);
+        let config = loader.check(None, None, &mut mistakes);
         Mistakes::none_in(mistakes)?;
         config.ok_or_else(|| Mistakes::one(Mistake::about(Path::new("sbc.toml"), "the configuration can't be read")))
     }

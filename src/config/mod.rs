@@ -3,12 +3,14 @@
 //! *raw* is what was typed, with its places; *checked* is what it means, every value typed and every reference
 //! resolved. In between every mistake is collected, of all files at once, each with file, line, column, the text, what
 //! was expected and the nearest right name. A reload is all or nothing: [`Loader`] parses what changed, checks
-//! everything, and either a new [`Config`] comes out or the old one stays. Reads files and the environment; opens no
+//! everything, and either a new [`Config`] comes out or the old one stays. Under a running node, what is made once at its
+//! start is held as it is. Reads files and the environment; opens no
 //! socket.
 
 mod check;
 mod checked;
 mod file;
+mod held;
 mod hook_url;
 mod load;
 mod mistake;

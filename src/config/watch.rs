@@ -39,7 +39,7 @@ enum Wake {
 }
 
 impl Watch {
-    /// Watches the loader's folder. A configuration that is right is put into `current` before `report` hears of it;
+    /// Watches the loader's folder for the node that runs with `current`, which is what the loader read last. A configuration that is right is put into `current` before `report` hears of it;
     /// one that is wrong leaves `current` as it is. `report` is called on the watch's own thread, and hears `Unchanged`
     /// only when somebody asked. Fails when the operating system can't watch the folder.
     pub fn start(
@@ -47,6 +47,7 @@ impl Watch {
         current: Arc<ArcSwap<Config>>,
         mut report: impl FnMut(Reload) + Send + 'static,
     ) -> notify::Result<Watch> {
+        loader.started();
         let (wake, woken) = channel();
         let events = wake.clone();
         let folder = Folder {

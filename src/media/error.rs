@@ -51,4 +51,10 @@ pub enum MediaError {
     /// The worker has thousands of commands waiting.
     #[error("media worker {0} is too far behind")]
     Behind(u16),
+    /// The worker could not go on; its legs were closed.
+    #[error("media worker {0} has ended")]
+    WorkerEnded(u16),
+    /// All of them have ended.
+    #[error("every media worker has ended")]
+    NoWorkers,
 }

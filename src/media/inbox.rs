@@ -30,29 +30,37 @@ pub(super) enum Command {
     Stop,
 }
 
-/// The worker is too far behind.
+/// The worker is too far behind, or has ended.
 pub(super) struct Full;
 
 /// A worker's command queue.
 pub(super) struct Inbox {
-    waiting: Mutex<Vec<Command>>,
+    waiting: Mutex<Waiting>,
     wake: Wake,
+}
+
+#[derive(Default)]
+struct Waiting {
+    commands: Vec<Command>,
+    /// The worker has ended and takes no more.
+    closed: bool,
 }
 
 impl Inbox {
     pub fn new() -> io::Result<Inbox> {
         Ok(Inbox {
-            waiting: Mutex::new(Vec::new()),
+            waiting: Mutex::default(),
             wake: Wake::new()?,
         })
     }
 
     pub fn push(&self, command: Command) -> Result<(), Full> {
         let mut waiting = self.lock();
-        if waiting.len() >= LIMIT && !matches!(command, Command::Close(_) | Command::Stop) {
+        let full = waiting.commands.len() >= LIMIT && !matches!(command, Command::Close(_) | Command::Stop);
+        if full || waiting.closed {
             return Err(Full);
         }
-        waiting.push(command);
+        waiting.commands.push(command);
         drop(waiting);
         self.wake.ring();
         Ok(())
@@ -66,10 +74,22 @@ impl Inbox {
     /// Swaps the waiting commands into `batch`, which must be empty.
     pub fn take(&self, batch: &mut Vec<Command>) {
         self.wake.clear();
-        std::mem::swap(&mut *self.lock(), batch);
+        std::mem::swap(&mut self.lock().commands, batch);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Command>> {
+    /// From now on nothing is taken; what waits comes out.
+    pub fn close(&self) -> Vec<Command> {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        std::mem::take(&mut waiting.commands)
+    }
+
+    /// The worker has ended.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -193,7 +193,7 @@ impl MediaPlane {
         };
         let index = match spec.near {
             Some(near) => near.worker,
-            None => self.least_loaded(),
+            None => self.least_loaded()?,
         };
         let worker = self.shared.worker(index).ok_or(MediaError::NoSuchWorker(index))?;
         let sockets = socket::open(own.bind, pool, spec.rtcp, settings.dscp, self.shared.now())?;
@@ -203,7 +203,7 @@ impl MediaPlane {
         let leg = Box::new(Leg::new(id, spec.address, sockets, spec.events, spec.label));
         if let Err(Full) = worker.inbox.push(Command::Open(leg)) {
             self.shared.retire(id, spec.address, claim);
-            return Err(MediaError::Behind(index));
+            return Err(worker.refusal(index));
         }
         Ok(MediaLeg {
             id,
@@ -317,22 +317,27 @@ impl MediaPlane {
 
     fn command(&self, leg: LegId, command: Command) -> Result<(), MediaError> {
         let worker = self.shared.worker(leg.worker).ok_or(MediaError::NoSuchLeg(leg))?;
-        worker
-            .inbox
-            .push(command)
-            .map_err(|Full| MediaError::Behind(leg.worker))
+        worker.inbox.push(command).map_err(|Full| worker.refusal(leg.worker))
     }
 
-    fn least_loaded(&self) -> u16 {
-        let loads = self.shared.workers.iter().map(|worker| worker.load.load(Relaxed));
-        loads.zip(0u16..).min().map_or(0, |(_, index)| index)
+    /// Workers that have ended although nobody stopped them; their legs were closed.
+    pub fn ended_workers(&self) -> usize {
+        let workers = self.shared.workers.iter();
+        workers.filter(|worker| worker.inbox.is_closed()).count()
+    }
+
+    fn least_loaded(&self) -> Result<u16, MediaError> {
+        let workers = self.shared.workers.iter().zip(0u16..);
+        let alive = workers.filter(|(worker, _)| !worker.inbox.is_closed());
+        let loads = alive.map(|(worker, index)| (worker.load.load(Relaxed), index));
+        loads.min().map(|(_, index)| index).ok_or(MediaError::NoWorkers)
     }
 }
 
 impl Drop for MediaPlane {
     fn drop(&mut self) {
         for worker in &self.shared.workers {
-            if worker.inbox.push(Command::Stop).is_err() {
+            if worker.inbox.push(Command::Stop).is_err() && !worker.inbox.is_closed() {
                 tracing::error!("a media worker could not be told to stop");
             }
         }
@@ -352,6 +357,14 @@ impl WorkerHandle {
             slots: Mutex::default(),
             load: AtomicUsize::new(0),
         })
+    }
+
+    /// Why the worker takes no command.
+    fn refusal(&self, index: u16) -> MediaError {
+        match self.inbox.is_closed() {
+            true => MediaError::WorkerEnded(index),
+            false => MediaError::Behind(index),
+        }
     }
 }
 

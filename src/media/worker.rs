@@ -60,16 +60,36 @@ impl Worker {
         })
     }
 
-    /// Runs until told to stop; then every leg is closed.
+    /// Runs until told to stop; then every leg is closed, and nothing more is taken. A panic outside the work on one leg
+    /// ends the worker in the same order.
     pub fn run(mut self) {
-        while !self.stopping {
-            if let Err(error) = self.turn() {
-                tracing::error!(worker = self.index, %error, "media worker cannot wait, it ends");
-                break;
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            while !self.stopping {
+                if let Err(error) = self.turn() {
+                    tracing::error!(worker = self.index, %error, "media worker cannot wait, it ends");
+                    break;
+                }
+            }
+        }));
+        if turned.is_err() {
+            self.totals.panics += 1;
+            tracing::error!(worker = self.index, "media worker has panicked, it ends");
+        }
+        self.close();
+    }
+
+    /// Takes nothing any more, closes every leg, those that wait to be opened too, and tells their owners.
+    pub(super) fn close(&mut self) {
+        let late = self.handle().map(|handle| handle.inbox.close()).unwrap_or_default();
+        let now = self.now;
+        for command in late {
+            if let Command::Open(leg) = command {
+                let slot = leg.id.slot;
+                self.guarded(slot, |worker| worker.adopt(leg, now));
             }
         }
         for slot in 0..self.legs.len() as u32 {
-            self.remove(slot);
+            self.guarded(slot, |worker| worker.remove(slot));
         }
         self.publish();
     }

@@ -42,7 +42,7 @@ counters! {
     datagrams_received,
     /// Datagrams from sources that admission refused.
     datagrams_not_admitted,
-    /// Datagrams dropped because their shard's queue was full; peers retransmit.
+    /// Datagrams dropped because their shard's queue was full, or its shard gone; peers retransmit.
     datagrams_shed,
     /// Messages, of any transport, that did not parse.
     messages_unparsable,
@@ -74,7 +74,8 @@ counters! {
     responses_late,
     /// Keep-alive pings that came faster than we answer.
     pings_ignored,
-    /// Panics, each a defect: one connection or one event of a call is lost.
+    /// Panics, each a defect: one message, one connection or one event of a call is lost; a shard or a listener that ends
+    /// by one ends the node.
     tasks_panicked,
 }
 

@@ -6,7 +6,6 @@ use crate::sip::message::Message;
 use crate::sip::transaction::Shard;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 /// A message with its flow.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl Inbox {
 
     pub(super) fn datagram(&self, message: Message, flow: Flow) {
         if let Some(shard) = self.shard(&message)
-            && let Err(TrySendError::Full(_)) = shard.try_send(Received { message, flow })
+            && shard.try_send(Received { message, flow }).is_err()
         {
             self.counters.datagrams_shed.add();
         }

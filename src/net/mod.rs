@@ -11,6 +11,7 @@ mod context;
 mod counters;
 pub mod dns;
 mod event;
+mod guarded;
 mod handshake;
 mod inbox;
 mod listener;

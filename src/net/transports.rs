@@ -78,13 +78,13 @@ impl Transports {
         for (listener, bound) in loops {
             match bound {
                 Bound::Stream(socket) => {
-                    context.tasks.spawn(accept_loop(socket, listener, context.clone()));
+                    let accepting = accept_loop(socket, listener, context.clone());
+                    context.tasks.spawn_vital("a listener", accepting);
                 }
                 Bound::Udp(sockets) => {
                     for socket in sockets {
-                        context
-                            .tasks
-                            .spawn(receive_loop(socket, listener.clone(), context.clone()));
+                        let receiving = receive_loop(socket, listener.clone(), context.clone());
+                        context.tasks.spawn_vital("a listener", receiving);
                     }
                 }
             }
@@ -171,6 +171,15 @@ impl Transports {
     /// What was refused, dropped and lost.
     pub fn counters(&self) -> &Counters {
         &self.context.counters
+    }
+
+    /// A listener that has ended before the stop. None: all is well.
+    pub(super) fn lost(&self) -> Option<&'static str> {
+        self.context.tasks.lost()
+    }
+
+    pub(super) async fn losing(&self) -> &'static str {
+        self.context.tasks.losing().await
     }
 
     /// Stops listening, closes all connections, and waits for their tasks, `grace` at most.

@@ -183,6 +183,34 @@ async fn three_kinds_of_destinations_ring_at_once_and_the_first_wins() {
     }
     let record = lab.records.get(0).await;
     assert_eq!(record.status, 200);
+    // The record says of every target what the application was told.
+    let application = record.application.expect("an application");
+    assert_eq!(
+        (application.name.as_str(), json!(application.call_sid)),
+        ("reception", own.clone())
+    );
+    let [dial] = &application.dials[..] else {
+        panic!("{:?}", application.dials)
+    };
+    assert_eq!(
+        (dial.dial_status.as_str(), json!(dial.call_sid)),
+        ("completed", done["dial_call_sid"].clone())
+    );
+    assert_eq!(dial.ended_by.as_deref(), Some("callee"));
+    let told = done["dial_targets"].as_array().unwrap();
+    for (target, told) in dial.targets.iter().zip(told) {
+        assert_eq!(
+            (json!(target.call_sid), json!(target.name)),
+            (told["call_sid"].clone(), told["name"].clone())
+        );
+        assert_eq!(json!(target.status.as_str()), told["status"]);
+    }
+    assert_eq!(dial.targets.len(), told.len());
+    let legs: Vec<Value> = record.legs.iter().map(|leg| json!(leg.call_sid)).collect();
+    assert!(
+        legs[0] == *own && told.iter().all(|target| legs.contains(&target["call_sid"])),
+        "{legs:?}"
+    );
     lab.close().await;
 }
 

@@ -10,7 +10,7 @@ use portcullis::sip::Transport;
 use portcullis::sip::digest::Algorithm;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -37,10 +37,19 @@ pub struct Records {
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
     came: Notify,
+    /// The next answer makes it panic, on the task of the call.
+    pub trap: AtomicBool,
 }
 
 impl Observer for Records {
     fn happened(&self, happening: &Happening<'_>) {
+        if let Happening::CallNews {
+            news: CallNews::Answered,
+            ..
+        } = happening
+        {
+            assert!(!self.trap.swap(false, Relaxed), "the trap of this test");
+        }
         match happening {
             Happening::CallOver { record } => self.records.lock().unwrap().push((*record).clone()),
             Happening::CallNews { news, .. } => {
@@ -65,6 +74,11 @@ impl Records {
     /// What applications did wrong: of what, and how.
     pub fn alerts(&self) -> Vec<(&'static str, String)> {
         self.alerts.lock().unwrap().clone()
+    }
+
+    /// How many came.
+    pub fn count(&self) -> usize {
+        self.records.lock().unwrap().len()
     }
 
     /// The record number `index`, as soon as it is there.

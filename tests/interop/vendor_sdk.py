@@ -19,7 +19,7 @@ APPLICATIONS = {
     "ws": ("ws.mjs", "@jambonz/node-client-ws"),
     "ws-new": ("ws.mjs", "@jambonz/sdk/websocket"),
 }
-PATHS = {"webhook": ["two", "screened", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands", "events"]}
+PATHS = {"webhook": ["two", "screened", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands", "events", "parted"]}
 # Every one of these calls has a number, a caller and two phones of its own.
 CALLS = [(label, path) for label in APPLICATIONS for path in PATHS[label.split("-")[0]]]
 RINGS = {"ringing": "180 Ringing", "progress": "Content-Length: 0"}
@@ -267,6 +267,23 @@ def events(label):
     expect(told == expected, f"{told}")
 
 
+def parted(label):
+    """The callee becomes a call of its own, steered over a connection of its own."""
+    app = APPS[label]
+    desk = app.phone("parted", "desk", "uas_basic", **RINGS)
+    caller = app.call("parted")
+    child, parent = app.wait("/child"), app.wait("/parent")
+    expect(child["parent_call_sid"] == parent["call_sid"], f"{child}")
+    adult = session(label, "parted/adulting")
+    expect(adult["call_sid"] == child["call_sid"], f"{adult}")
+    expect(adult["parent_call_info"]["call_sid"] == parent["call_sid"], f"{adult}")
+    desk.done()
+    caller.done()
+    expect(app.statuses(child["call_sid"], "completed")[-1] == "completed", "the end of the callee")
+    over(app, "parted")
+    over(app, "parted/adulting")
+
+
 def over(app, path):
     """The session was closed as one that is done."""
     until(lambda: [e for e in app.seen("close") if e["path"] == f"/{path}" and e["code"] == 1000], 10, "close 1000")
@@ -310,6 +327,7 @@ for label, (_, package) in APPLICATIONS.items():
             (f"{package}: redirect to a hook", other_hook, label),
             (f"{package}: commands", commands, label),
             (f"{package}: verb:status of every verb", events, label),
+            (f"{package}: child_call_hook", parted, label),
         ]
         AFTER.append((f"{package}: nothing was refused", no_errors, label))
     AFTER.append((f"{package}: messages are as in the schemas", by_schema, label))

@@ -3,6 +3,7 @@
 use super::desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource, Updated};
 use super::pace::Pace;
 use crate::app::command::{read_new_call, read_update};
+use crate::app::payload::Status;
 use crate::app::sid::CallSid;
 use crate::call::{Answered, AppTerms, Command, Event, LineStatus, LiveCall, Node, NotPlaced, Undelivered, Wish};
 use crate::config::{Application, Destination, NumberEntry, Tenant, TokenDigest};
@@ -118,6 +119,9 @@ impl CallDesk for NodeDesk {
                 None => return Err(Refusal::NoSuchCall),
             };
             let wishes = read_update(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
+            if let Some(why) = wishes.iter().find_map(|wish| out_of_place(&call, sid, wish)) {
+                return Err(Refusal::State(why.to_owned()));
+            }
             let mut outcome = None;
             for wish in wishes {
                 let is_request = matches!(wish, Wish::Request(_));
@@ -199,6 +203,22 @@ impl CallDesk for NodeDesk {
                 _ => None,
             })
             .collect()
+    }
+}
+
+/// Why a wish can't be fulfilled as the call stands.
+fn out_of_place(call: &LiveCall, sid: CallSid, wish: &Wish) -> Option<&'static str> {
+    let status = call.status.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = status.lines.first().is_some_and(|line| line.call_sid == sid);
+    let answered = status
+        .lines
+        .iter()
+        .any(|line| line.call_sid == sid && line.status == Status::InProgress);
+    match wish {
+        Wish::Part { .. } if status.bridged.is_none() => Some("child_call_hook: the caller talks to no callee"),
+        Wish::Redirect(_) if !own && !answered => Some("call_hook: this leg has not answered, or is gone"),
+        Wish::Boost(_) if status.bridged.is_none() => Some("boostAudioSignal: this leg talks to nobody"),
+        _ => None,
     }
 }
 

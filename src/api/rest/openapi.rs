@@ -176,6 +176,9 @@ fn schemas() -> Value {
         },
         "CallUpdate": object(json!({
             "call_hook": reference("Hook"),
+            "child_call_hook": reference("Hook"),
+            "call_status_hook": reference("Hook"),
+            "boostAudioSignal": { "type": ["number", "string"] },
             "call_status": { "enum": ["completed", "no-answer"] },
             "mute_status": { "enum": ["mute", "unmute"] },
             "whisper": whisper,

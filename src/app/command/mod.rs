@@ -17,6 +17,7 @@ pub use websocket::{Said, read_command};
 use super::sid::CallSid;
 use super::verb::read::{Object, PayloadError, Read, meant};
 use super::verb::{self, Hook, SipRequest, Verb};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub enum Wish {
     Verbs { verbs: Vec<Verb>, append: bool },
     /// An application to be fetched.
     Redirect(Hook),
+    /// An application of its own for the callee of a bridge, and where it is said another one for its caller.
+    Part { parent: Option<Onward>, child: Onward },
     /// The end of the call.
     HangUp,
     /// Say or play something to one side of a bridge.
@@ -57,6 +60,14 @@ pub enum Wish {
     Tag(Map<String, Value>),
 }
 
+/// Another application for a leg.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Onward {
+    /// To be fetched.
+    Hook(Hook),
+    Verbs(Vec<Verb>),
+}
+
 /// What the protocol knows and this node does not have: the name, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("listen", "nothing streams the audio of a call yet"),
@@ -73,11 +84,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("stt", "there is no recognition yet"),
     ("media", "media always stays with the SBC"),
     ("noise", "there is no noise isolation"),
-    (
-        "child_call_hook",
-        "a callee can't be given an application of its own yet",
-    ),
-    ("childCallHook", "a callee can't be given an application of its own yet"),
 ];
 
 /// Why a name of the protocol can't be had, when it is one.
@@ -90,6 +96,16 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         .iter()
         .find(|(family, _)| belongs(family))
         .map(|(_, reason)| *reason)
+}
+
+/// Other applications for the two sides of a bridge, or for the caller alone.
+fn onward(parent: Option<Onward>, child: Option<Onward>) -> Option<Wish> {
+    match (parent, child) {
+        (parent, Some(child)) => Some(Wish::Part { parent, child }),
+        (Some(Onward::Hook(hook)), None) => Some(Wish::Redirect(hook)),
+        (Some(Onward::Verbs(verbs)), None) => Some(Wish::Verbs { verbs, append: false }),
+        (None, None) => None,
+    }
 }
 
 /// `completed` and `no-answer` both end the call, each in its own state.

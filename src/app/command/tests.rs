@@ -79,6 +79,34 @@ fn commands_of_a_websocket() {
 }
 
 #[test]
+fn both_sides_of_a_bridge_get_other_applications() {
+    let hook = |url: &str| Onward::Hook(Hook::post(url));
+    let both = json!({ "call_hook": "/a", "child_call_hook": "/b" });
+    let expected = Wish::Part {
+        parent: Some(hook("/a")),
+        child: hook("/b"),
+    };
+    assert_eq!(wish(json!({ "command": "redirect", "data": both })), expected);
+    assert_eq!(read_update(both), Ok(vec![expected]));
+    let alone = Wish::Part {
+        parent: None,
+        child: hook("/b"),
+    };
+    assert_eq!(read_update(json!({ "child_call_hook": "/b" })), Ok(vec![alone]));
+    let verbs = json!({ "parent_call": [{ "verb": "hangup" }], "child_call": [{ "verb": "answer" }] });
+    let Wish::Part { parent, child } = wish(json!({ "command": "redirect", "data": verbs })) else {
+        panic!()
+    };
+    assert!(matches!(parent, Some(Onward::Verbs(verbs)) if verbs.len() == 1));
+    assert!(matches!(child, Onward::Verbs(verbs) if verbs.len() == 1));
+    let own = json!({ "parent_call": [{ "verb": "hangup" }] });
+    assert!(matches!(
+        wish(json!({ "command": "redirect", "data": own })),
+        Wish::Verbs { append: false, .. }
+    ));
+}
+
+#[test]
 fn a_command_names_the_leg_that_it_means() {
     let message = json!({ "command": "tag", "callSid": SID, "data": {} });
     let Ok(Said::Of(command)) = read_command(message) else {
@@ -100,8 +128,8 @@ fn a_command_that_is_wrong_is_told_why() {
             "data[0].verb: unknown verb 'dail'",
         ),
         (
-            json!({ "command": "redirect", "data": { "child_call_hook": "/x" } }),
-            "child_call_hook: it is not supported",
+            json!({ "command": "redirect", "data": { "child_call_hook": "/x", "child_call": [] } }),
+            "child_call: either this or child_call_hook",
         ),
         (
             json!({ "command": "tag", "data": {}, "dat": 1 }),

@@ -1,10 +1,11 @@
 //! The body of an update of a call over REST: one thing, or a whisper and one thing.
 
-use super::{Object, PayloadError, Read, Wish};
+use super::{Object, Onward, PayloadError, Read, Wish};
 use serde_json::Value;
 
 const KNOWN: &[&str] = &[
     "call_hook",
+    "child_call_hook",
     "call_status",
     "mute_status",
     "whisper",
@@ -21,11 +22,9 @@ pub fn read_update(body: Value) -> Result<Vec<Wish>, PayloadError> {
     let whisper = super::read_whisper(&mut object, "whisper")?;
     let status_hook = read_status_hook(&mut object)?;
     let mut others = Vec::new();
-    others.extend(
-        object
-            .either(["call_hook", "callHook"], Object::hook)?
-            .map(Wish::Redirect),
-    );
+    let own = object.either(["call_hook", "callHook"], Object::hook)?;
+    let child = object.either(["child_call_hook", "childCallHook"], Object::hook)?;
+    others.extend(super::onward(own.map(Onward::Hook), child.map(Onward::Hook)));
     if status_hook.is_some() && others.is_empty() {
         return object.wrong("call_status_hook", "it goes with call_hook, not alone");
     }

@@ -1,6 +1,6 @@
 //! Commands of an application over its WebSocket.
 
-use super::{Command, NewCall, Object, PayloadError, Read, Wish};
+use super::{Command, NewCall, Object, Onward, PayloadError, Read, Wish};
 use crate::app::sid::CallSid;
 use crate::app::verb;
 use serde_json::Value;
@@ -132,6 +132,18 @@ fn read_whisper(object: &mut Object) -> Read<Wish> {
     }
 }
 
+/// An application for one side of a bridge: a hook, or its verbs.
+fn read_onward(data: &mut Object, hooks: [&'static str; 2], verbs: &'static str) -> Read<Option<Onward>> {
+    let hook = data.either(hooks, Object::hook)?;
+    let place = data.place(verbs);
+    match (hook, data.take(verbs)) {
+        (Some(_), Some(_)) => data.wrong(verbs, format!("either this or {}", hooks[0])),
+        (Some(hook), None) => Ok(Some(Onward::Hook(hook))),
+        (None, Some(value)) => Ok(Some(Onward::Verbs(verb::read_verbs(&place, value)?))),
+        (None, None) => Ok(None),
+    }
+}
+
 fn finished(data: Object, wish: Option<Wish>, name: &str, expected: &str) -> Read<Wish> {
     let Some(wish) = wish else {
         return data.wrong(name, format!("it is missing: {expected}"));
@@ -146,14 +158,16 @@ fn read_redirect(object: &mut Object, append: bool) -> Read<Wish> {
         Some(Value::Object(map)) if !map.contains_key("verb") => {
             let mut data = Object::new("data".to_owned(), map);
             super::update::refuse_elsewhere(&data)?;
-            let Some(hook) = data.either(["call_hook", "callHook"], Object::hook)? else {
+            let parent = read_onward(&mut data, ["call_hook", "callHook"], "parent_call")?;
+            let child = read_onward(&mut data, ["child_call_hook", "childCallHook"], "child_call")?;
+            let Some(wish) = super::onward(parent, child) else {
                 return data.wrong(
                     "call_hook",
                     "it is missing: a hook, or a list of verbs instead of this object",
                 );
             };
             data.finish()?;
-            return Ok(Wish::Redirect(hook));
+            return Ok(wish);
         }
         Some(value) => value,
         None => return object.wrong("data", "it is missing: verbs, or an object with call_hook"),

@@ -204,6 +204,7 @@ impl CallTask {
             | Effect::ConfigureMedia { .. }
             | Effect::BridgeMedia { .. }
             | Effect::UnbridgeMedia { .. }
+            | Effect::Part(_)
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }
             | Effect::SendAck { .. }

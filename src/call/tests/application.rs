@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::dial::targets::{self, DialFacts};
 use crate::dial::{Attempt, DialPlan, LegKind, TargetName};
 use crate::route::Caller;
+use crate::sip::message::HeaderName;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -192,11 +193,14 @@ impl Rig {
         let dial = dial.expect("a dial");
         let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
             .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let shown = self.invite.addresses(HeaderName::PAssertedIdentity).flatten().next();
+        let asserted = shown.and_then(|shown| shown.uri().user().map(str::to_owned));
         let facts = DialFacts {
             config: &config,
             tenant: &config.tenants[0],
             caller: &Caller {
                 number: "+12065550100".into(),
+                asserted,
                 ..Caller::default()
             },
             shown_instead: None,

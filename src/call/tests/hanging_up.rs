@@ -212,6 +212,27 @@ fn an_administrator_clears_a_call_in_every_phase() {
 }
 
 #[test]
+fn a_call_that_is_cut_waits_for_no_answer() {
+    let cut = || Event::Cut {
+        detail: "the node stops".into(),
+    };
+    let mut answered = from_carrier().begin().answered();
+    answered.step(Event::Clear {
+        detail: "cleared by ada".into(),
+    });
+    assert_eq!(answered.call.phase(), Phase::Ending);
+    answered.step(cut());
+    assert_eq!(answered.call.phase(), Phase::Over);
+    assert_eq!((answered.byes(CALLER).len(), answered.byes(CALLEE).len()), (1, 1));
+    assert_eq!(answered.over[0].cause_text, "cleared by ada");
+
+    let mut ringing = from_carrier().begin();
+    ringing.step(cut());
+    assert_eq!((ringing.statuses(), ringing.cancelled.len()), (vec![503], 1));
+    assert_eq!(ringing.call.phase(), Phase::Over);
+}
+
+#[test]
 fn requests_that_have_no_place_here() {
     let mut rig = from_carrier().begin().answered();
     for (method, status) in [

@@ -3,7 +3,7 @@
 use super::messages::{Reply, Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, flow, parse, render};
-use crate::call::{CallRecord, Event, LegIndex, Phase, SendFailure, Token};
+use crate::call::{Call, CallId, CallRecord, Effect, Event, LegIndex, Phase, SendFailure, Token};
 use crate::dial::LegKind;
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -161,6 +161,36 @@ impl Rig {
     pub fn hang_up_and_finish(&mut self) -> CallRecord {
         self.request(LegIndex::CALLER, Method::Bye, "", "");
         self.finish()
+    }
+
+    /// The call that a callee has become, and what its peer says inside the dialog that went with it.
+    pub fn become_a_call(&mut self) -> (Rig, Message) {
+        let parted = self.parted.pop().expect("a callee that left");
+        let handle = parted.leg.media.handle().expect("its media");
+        let bye = self.in_dialog(parted.from, &Method::Bye, 2, "", "");
+        let (call, effects) = Call::inherit(CallId::from_random(0xbeef), 99, parted, self.now);
+        let mut rig = Rig::new(call, bye.clone(), self.now);
+        rig.requests.clear();
+        // Its leg knows its own side's names by another number.
+        let with = LegIndex(1);
+        rig.wishes.push(Effect::LegsSwapped { with });
+        rig.opened.push((handle, LegIndex::CALLER));
+        rig.carry_out(effects);
+        rig.pump();
+        (rig, bye)
+    }
+
+    /// A request that was written already.
+    pub fn receive(&mut self, message: Message) {
+        let transaction = ServerTransactionId::numbered(self.next_transaction);
+        self.next_transaction += 1;
+        self.requests
+            .insert(transaction, (LegIndex::CALLER, message.clone(), false));
+        self.step(Event::Request {
+            transaction,
+            message,
+            flow: flow(),
+        });
     }
 
     /// The transaction of the caller's INVITE.

@@ -2,7 +2,9 @@
 
 use super::contract;
 use super::messages::Sent;
-use crate::call::{Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, PeerVerdict, Phase, To, Token};
+use crate::call::{
+    Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, Parted, PeerVerdict, Phase, To, Token,
+};
 use crate::dial::{LegKind, PeerName};
 use crate::media::{LegConfig, LegId};
 use crate::moment::Moment;
@@ -35,6 +37,8 @@ pub struct Rig {
     pub bridges_cut: usize,
     /// What the media workers were told last.
     pub configured: HashMap<LegId, LegConfig>,
+    /// Callees that have become calls of their own.
+    pub parted: Vec<Parted>,
     /// Requests of peers, and whether they have their final answer.
     pub(super) requests: HashMap<ServerTransactionId, (LegIndex, Message, bool)>,
     pub(super) invite: Message,
@@ -82,6 +86,7 @@ impl Rig {
             bridges: 0,
             bridges_cut: 0,
             configured: HashMap::new(),
+            parted: Vec::new(),
             requests: HashMap::from([(Rig::first_transaction(), (LegIndex::CALLER, invite.clone(), false))]),
             invite,
             pending: VecDeque::new(),
@@ -194,6 +199,7 @@ impl Rig {
             Effect::UnbridgeMedia { handle } => {
                 self.assert_open(handle);
                 self.bridges_cut += 1;
+                self.wishes.push(Effect::UnbridgeMedia { handle });
             }
             Effect::CloseMedia { leg, handle } => {
                 self.assert_open(handle);
@@ -209,6 +215,12 @@ impl Rig {
             Effect::SendAck { leg, draft, .. } => {
                 let message = render(&draft.to_bytes(&via()));
                 self.note_sent(leg, message, None);
+            }
+            Effect::Part(parted) => {
+                // Its sockets are the other call's from now on.
+                let handle = parted.leg.media.handle();
+                self.opened.retain(|(known, _)| Some(*known) != handle);
+                self.parted.push(*parted);
             }
             Effect::CancelRequest { token, reason } => self.cancelled.push((token, reason)),
             Effect::Respond { transaction, draft } => {

@@ -180,7 +180,6 @@ impl Scenario {
             flow: &flow,
             transaction,
             settings: Settings {
-                media_timeout_ends_call: true,
                 hold_timeout: config.sbc.media.hold_timeout,
                 hop_mark: HopMark::new(77),
             },
@@ -238,7 +237,6 @@ pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
         },
         desk,
         settings: Settings {
-            media_timeout_ends_call: true,
             hold_timeout: config.sbc.media.hold_timeout,
             hop_mark: HopMark::new(77),
         },

@@ -39,6 +39,8 @@ enum RunError {
     Admin(#[from] ServeError),
     #[error("signals can't be heard: {0}")]
     Signals(#[from] std::io::Error),
+    #[error("{0} has ended, which is a defect: the node is no use without it")]
+    Lost(&'static str),
     #[error("the runtime does not start: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -75,7 +77,6 @@ fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError
     let observation = Arc::new(Observation::start(&config)?);
     descriptors::raise_limit();
     let served = runtime.block_on(serve(loader, config, observation.clone()));
-    // Calls that were dropped with the node have no record; those that ended do.
     observation.finish(LAST_LINES);
     served
 }
@@ -108,7 +109,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         let _stopping = reloads.send(outcome);
     })?;
     let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
-    loop {
+    let lost = loop {
         tokio::select! {
             Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome).await,
             _ = certificates.tick() => {
@@ -119,11 +120,16 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
                 watch.reload();
                 running.reload_certificates(&*observer).await;
             }
-            Some(()) = signals.terminate.recv() => break,
-            Some(()) = signals.interrupt.recv() => break,
+            Some(()) = signals.terminate.recv() => break None,
+            Some(()) = signals.interrupt.recv() => break None,
+            what = running.signalling.losing() => break Some(what),
         }
-    }
-    let patience = running.node.config.load().sbc.drain;
+    };
+    let patience = match lost {
+        None => running.node.config.load().sbc.drain,
+        // The service manager starts a whole one; what is left of this one hangs up.
+        Some(_) => Duration::ZERO,
+    };
     observer.happened(&Happening::Draining {
         calls: running.node.calls.count(),
         patience,
@@ -140,7 +146,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     }
     running.shut_down().await;
     admin.shut_down(LAST_REQUESTS).await;
-    Ok(())
+    lost.map_or(Ok(()), |what| Err(RunError::Lost(what)))
 }
 
 fn tell_start(running: &Running, admin: SocketAddr) {
@@ -161,13 +167,7 @@ fn tell_start(running: &Running, admin: SocketAddr) {
 
 async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
     if let Reload::Applied { config, .. } = outcome {
-        let waiting = running.apply(config).await;
-        if !waiting.is_empty() {
-            tracing::warn!(
-                keys = waiting.join(", "),
-                "these changes take effect with the next start"
-            );
-        }
+        running.apply(config).await;
     }
     observer.happened(&Happening::Reloaded { outcome });
     // Asked for too when nothing else changed: the files of roots may have.

@@ -6,7 +6,6 @@ mod descriptors;
 mod overload;
 mod start;
 mod tls;
-mod waiting;
 
 pub use command::{RunArgs, run};
 pub use start::{Running, StartError, start};

@@ -1,10 +1,9 @@
 //! A running node: started in one step, stopped in order.
 
 use super::tls::{TlsError, Trust};
-use super::waiting::waiting;
 use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::{Config, Listener, Mistakes, Sbc};
+use crate::config::{Config, Listener, Mistakes};
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
@@ -21,7 +20,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +45,8 @@ const OUTSIDE_QUEUE: usize = 256;
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long events of calls that ended may take to be told to applications at the end.
 const LAST_EVENTS: Duration = Duration::from_secs(5);
+/// How long calls that are cut may take for their records.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 /// A node that takes calls.
 pub struct Running {
@@ -55,12 +55,8 @@ pub struct Running {
     pub admission: Arc<AdmissionTable>,
     /// Certificates of the TLS listeners, by the listener's name.
     certificates: Vec<(String, Arc<IdentityStore>)>,
-    monitor: JoinHandle<()>,
-    overload: JoinHandle<()>,
     /// Whom the TLS listeners believe.
     trust: Mutex<HashMap<ListenerId, Trust>>,
-    /// What sockets and threads were made from.
-    began_with: Arc<Sbc>,
 }
 
 /// What transports tell goes where everything goes.
@@ -97,26 +93,20 @@ fn identities(listener: &ListenerSettings) -> Option<(String, Arc<IdentityStore>
     }
 }
 
-/// Whom the TLS listeners that `bound` has are to believe by `config`, with the root files as they are now.
-fn read_trust(bound: &Sbc, config: &Config) -> Vec<(ListenerId, String, Result<Trust, TlsError>)> {
-    let read = |bound: &Listener| {
-        bound.tls.as_ref()?;
-        let listener = config
-            .sbc
-            .listeners
-            .iter()
-            .find(|listener| listener.name == bound.name)?;
+/// Whom the TLS listeners are to believe by `config`, with the root files as they are now.
+fn read_trust(config: &Config) -> Vec<(ListenerId, String, Result<Trust, TlsError>)> {
+    let read = |listener: &Listener| {
         let trust = Trust::read(config, listener, listener.tls.as_ref()?);
-        Some((bound.id, bound.name.to_string(), trust))
+        Some((listener.id, listener.name.to_string(), trust))
     };
-    bound.listeners.iter().filter_map(read).collect()
+    config.sbc.listeners.iter().filter_map(read).collect()
 }
 
 /// Binds everything and takes calls. Needs a tokio runtime.
 pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
     let listeners = assemble::listeners(&config)?;
     let certificates = listeners.iter().filter_map(identities).collect();
-    let trust = read_trust(&config.sbc, &config)
+    let trust = read_trust(&config)
         .into_iter()
         .map(|(listener, _, trust)| Ok((listener, trust?)))
         .collect::<Result<_, TlsError>>()?;
@@ -164,7 +154,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         signalling: signalling.handle().clone(),
     };
     let (outcomes, heard) = mpsc::channel(OUTSIDE_QUEUE);
-    let monitor = tokio::spawn(async move {
+    signalling.keep("the monitor of peers", async move {
         let forward = async move {
             while let Some(response) = outside_responses.recv().await {
                 if outcomes.send((response.token, response.outcome)).await.is_err() {
@@ -174,16 +164,14 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         };
         tokio::join!(forward, monitor.run(heard));
     });
-    let overload = tokio::spawn(overload::watch(node.clone(), signalling.transports().clone(), observer));
+    let load = overload::watch(node.clone(), signalling.transports().clone(), observer);
+    signalling.keep("the watch over the load", load);
     Ok(Running {
         node,
         signalling: Arc::new(signalling),
         admission,
         certificates,
-        monitor,
-        overload,
         trust: Mutex::new(trust),
-        began_with: config.sbc.clone(),
     })
 }
 
@@ -198,10 +186,8 @@ impl Running {
         &self.certificates
     }
 
-    /// Takes over what of a new configuration is not read call by call. Returns the keys of `sbc.toml` whose changes
-    /// wait for a restart.
-    #[must_use]
-    pub async fn apply(&self, config: &Config) -> Vec<&'static str> {
+    /// Takes over what of a new configuration is not read call by call.
+    pub async fn apply(&self, config: &Config) {
         self.admission.publish(config);
         self.node.registrar.apply(config);
         // Fails only when the shards are gone, and then nothing is shed any more.
@@ -215,7 +201,6 @@ impl Running {
             }
             Err(error) => tracing::error!(%error, "application servers are reached as before the reload"),
         }
-        waiting(&self.began_with, &config.sbc)
     }
 
     /// Reads certificate files that changed; connections are renewed with the new ones (TEAMS-012). The files are read on
@@ -245,8 +230,8 @@ impl Running {
     /// handshakes follow at once; connections made under older trust are renewed or drained. A file that is wrong changes
     /// nothing. The files are read on a thread that may block.
     pub async fn reload_trust(&self, observer: &dyn Observer) {
-        let (bound, config) = (self.began_with.clone(), self.node.config.load_full());
-        let read = match tokio::task::spawn_blocking(move || read_trust(&bound, &config)).await {
+        let config = self.node.config.load_full();
+        let read = match tokio::task::spawn_blocking(move || read_trust(&config)).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "root certificates were not read, the old ones stay");
@@ -281,7 +266,7 @@ impl Running {
         self.node.drain();
         if tokio::time::timeout(patience, self.empty()).await.is_err() {
             self.node.calls.clear("the node is going out of service");
-            // Calls that don't get their last answers are dropped with the process.
+            // What doesn't get its last answers by then is cut when everything stops.
             let _late = tokio::time::timeout(LAST_ANSWERS, self.empty()).await;
         }
     }
@@ -297,13 +282,10 @@ impl Running {
         }
     }
 
-    /// Stops everything. Calls that are still up are not ended: [`Running::drain`] first.
+    /// Stops everything. Calls that are still there are cut: [`Running::drain`] first. Every call has its record then.
     pub async fn shut_down(self) {
-        for task in [self.monitor, self.overload] {
-            task.abort();
-            // What it returns is that it was aborted.
-            let _aborted = task.await;
-        }
+        self.node.calls.cut("the node stops");
+        self.node.call_tasks.shut_down(LAST_RECORDS).await;
         self.signalling.shut_down(Duration::from_secs(1)).await;
         // A server that does not take them in time loses them.
         let _told = tokio::time::timeout(LAST_EVENTS, self.node.tally.untold.none()).await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The machine's part of the configuration.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sbc {
     /// This node's name in logs, CDRs and metrics.
     pub node: HostName,

@@ -215,3 +215,33 @@ fn dropping_the_plane_closes_its_sockets() {
     assert!(matches!(told.try_recv(), Ok(MediaEvent::Closed { leg: id, .. }) if id == leg.id));
     UdpSocket::bind((leg.address, leg.rtp_port)).expect("free again");
 }
+
+#[test]
+fn a_worker_that_ends_closes_its_legs_and_gets_no_more() {
+    let two = MediaSettings {
+        workers: NonZeroU16::new(2),
+        ..settings(20_000..=20_099)
+    };
+    let (plane, mut workers) = MediaPlane::prepare(two).expect("a plane");
+    let (events, mut told) = mpsc::channel(8);
+    let open = |near| {
+        plane.open(OpenSpec {
+            address: 0,
+            rtcp: RtcpPort::Mux,
+            near,
+            events: events.clone(),
+            label: Arc::from("test"),
+        })
+    };
+    let first = open(None).expect("a leg");
+    workers[0].close();
+    assert!(matches!(told.try_recv(), Ok(MediaEvent::Closed { leg, .. }) if leg == first.id));
+    assert_eq!(plane.ended_workers(), 1);
+    assert!(matches!(open(Some(first.id)), Err(MediaError::WorkerEnded(0))));
+    for _ in 0..3 {
+        assert_eq!(open(None).expect("a leg").id.worker, 1);
+    }
+    assert_eq!(plane.port_usage()[0].in_use, 3);
+    workers[1].close();
+    assert!(matches!(open(None), Err(MediaError::NoWorkers)));
+}

@@ -2,6 +2,7 @@
 
 use super::Listener;
 use crate::net::context::Context;
+use crate::net::guarded::Guarded;
 use crate::net::stateless;
 use crate::sip::message::Message;
 use crate::sip::{ConnectionId, Flow};
@@ -60,6 +61,7 @@ pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<L
     let stopping = context.tasks.stopping();
     tokio::pin!(stopping);
     let mut buffer = vec![0; LARGEST_DATAGRAM];
+    let mut guarded = Guarded::new(context.counters.clone());
     loop {
         let received = tokio::select! {
             received = socket.recv_from(&mut buffer) => received,
@@ -68,13 +70,8 @@ pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<L
         match received {
             Ok((length, remote)) => {
                 let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-                datagram(
-                    buffer.get(..length).unwrap_or_default(),
-                    remote,
-                    &sender,
-                    &listener,
-                    &context,
-                );
+                let bytes = buffer.get(..length).unwrap_or_default();
+                guarded.run(|| datagram(bytes, remote, &sender, &listener, &context));
             }
             // ICMP errors of earlier sends surface here; the socket lives on.
             Err(_) => context.counters.datagram_errors.add(),

@@ -9,6 +9,7 @@ use crate::net::{
 };
 use crate::sip::transaction::{self, Limits, Settings, Shard, Timers, Transactions};
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -104,14 +105,12 @@ impl Signalling {
                 tokens: HashMap::new(),
                 status,
             };
-            tasks.spawn(task.run(
-                Inputs {
-                    received,
-                    commands,
-                    failures: failed,
-                },
-                tasks.stopping(),
-            ));
+            let inputs = Inputs {
+                received,
+                commands,
+                failures: failed,
+            };
+            tasks.spawn_vital("a shard", task.run(inputs, tasks.stopping()));
         }
         Ok(Signalling {
             transports,
@@ -137,6 +136,32 @@ impl Signalling {
             .iter()
             .map(|status| *status.lock().unwrap_or_else(PoisonError::into_inner))
             .collect()
+    }
+
+    /// Runs `task` beside the shards, and stops it with them: `what` is one more without which the node is none.
+    pub fn keep(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.tasks.stopping();
+        self.tasks.spawn_vital(what, async move {
+            tokio::select! {
+                biased;
+                () = stopping => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// Something without which the node is none and which has ended all the same: a shard, a listener, or what
+    /// [`Signalling::keep`] was given. None: all is well.
+    pub fn lost(&self) -> Option<&'static str> {
+        self.tasks.lost().or_else(|| self.transports.lost())
+    }
+
+    /// Completes with the first thing that is [`lost`](Signalling::lost).
+    pub async fn losing(&self) -> &'static str {
+        tokio::select! {
+            what = self.tasks.losing() => what,
+            what = self.transports.losing() => what,
+        }
     }
 
     /// Stops the shards, then the transports, each within `grace`. End the calls before.

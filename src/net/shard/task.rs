@@ -2,6 +2,7 @@
 
 use super::signalling::ShardStatus;
 use super::{Command, TransactionUser};
+use crate::net::guarded::Guarded;
 use crate::net::{Clock, Counters, FailureReport, Outgoing, Received, Transports};
 use crate::sip::Method;
 use crate::sip::transaction::{Cause, ClientTransactionId, Output, SendTo, TransactionId, Transactions};
@@ -40,13 +41,15 @@ pub(super) struct ShardTask<U> {
 }
 
 impl<U: TransactionUser> ShardTask<U> {
-    /// Runs until `stopping` completes or the queues' other ends are gone.
+    /// Runs until `stopping` completes or the queues' other ends are gone. A panic costs one message, one batch of commands
+    /// or one look at the timers.
     pub(super) async fn run(mut self, mut inputs: Inputs, stopping: impl Future<Output = ()>) {
         tokio::pin!(stopping);
         let timer = sleep_until(tokio::time::Instant::now());
         tokio::pin!(timer);
         let mut received = Vec::with_capacity(BATCH);
         let mut commands = Vec::with_capacity(BATCH);
+        let mut guarded = Guarded::new(self.counters.clone());
         loop {
             let due = self.transactions.next_timeout().unwrap_or(self.clock.now() + NO_TIMER);
             timer.as_mut().reset(self.clock.instant(due));
@@ -56,20 +59,24 @@ impl<U: TransactionUser> ShardTask<U> {
                 () = &mut stopping => return,
                 Some(id) = inputs.failures.recv() => {
                     self.counters.sends_failed.add();
-                    self.transactions.transport_failed(id);
-                    self.settle(&mut commands);
+                    guarded.run(|| {
+                        self.transactions.transport_failed(id);
+                        self.settle(&mut commands);
+                    });
                 }
                 taken = inputs.commands.recv_many(&mut commands, BATCH) => match taken {
                     0 => return,
-                    _ => self.settle(&mut commands),
+                    _ => guarded.run(|| self.settle(&mut commands)),
                 },
                 taken = inputs.received.recv_many(&mut received, BATCH) => {
                     if taken == 0 {
                         return;
                     }
                     for Received { message, flow } in received.drain(..) {
-                        self.transactions.receive(message, flow, self.clock.now());
-                        self.settle(&mut commands);
+                        guarded.run(|| {
+                            self.transactions.receive(message, flow, self.clock.now());
+                            self.settle(&mut commands);
+                        });
                     }
                 }
                 () = &mut timer => {}
@@ -77,8 +84,10 @@ impl<U: TransactionUser> ShardTask<U> {
             // Not in the branch of the timer alone: busy queues must not hold it up.
             let now = self.clock.now();
             if self.transactions.next_timeout().is_some_and(|due| due <= now) {
-                self.transactions.handle_timeout(now);
-                self.settle(&mut commands);
+                guarded.run(|| {
+                    self.transactions.handle_timeout(now);
+                    self.settle(&mut commands);
+                });
             }
             *self.status.lock().unwrap_or_else(PoisonError::into_inner) = ShardStatus {
                 transactions: self.transactions.len(),

@@ -2,8 +2,8 @@
 
 use super::harness::*;
 use crate::net::*;
-use crate::sip::Transport;
 use crate::sip::transaction::SendTo;
+use crate::sip::{ListenerId, Transport};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +45,31 @@ async fn a_datagram_comes_with_its_flow_and_the_response_leaves_from_the_port() 
     peer.connect(node.address()).await.unwrap();
     assert_eq!(datagram(&peer).await, "SIP/2.0 200 OK\r\n\r\n");
     assert_eq!(node.transports.counters().messages_unparsable.get(), 0);
+}
+
+/// Panics at the first datagram.
+#[derive(Default)]
+struct Trap(std::sync::atomic::AtomicBool);
+
+impl Admission for Trap {
+    fn admit(&self, _: ListenerId, _: SocketAddr) -> bool {
+        assert!(
+            self.0.swap(true, std::sync::atomic::Ordering::Relaxed),
+            "the trap of this test"
+        );
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_panic_over_a_datagram_costs_that_datagram() {
+    let one_socket = listener(ListenerProtocol::Udp { sockets: 1 });
+    let mut node = Node::with(one_socket, PoolSettings::default(), Arc::new(Trap::default()));
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    peer.send_to(&options("one"), node.address()).await.unwrap();
+    peer.send_to(&options("two"), node.address()).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "two");
+    assert_eq!(node.transports.counters().tasks_panicked.get(), 1);
 }
 
 #[tokio::test]

@@ -161,6 +161,19 @@ fn a_record_has_the_promised_fields() {
     assert_eq!(leg["media"]["received_jitter_ms"], 1.235);
     assert_eq!(leg["media"]["dropped"], serde_json::json!({ "strangers": 2 }));
     assert_eq!(line["legs"][0]["side"], "teams");
+    let application = &line["application"];
+    assert_eq!(application["name"], "reception");
+    let dial = &application["dials"][0];
+    assert_eq!(
+        (&dial["dial_status"], &dial["ended_by"]),
+        (&"completed".into(), &"callee".into())
+    );
+    let target = &dial["targets"][0];
+    assert_eq!(
+        (&target["type"], &target["status"]),
+        (&"phone".into(), &"completed".into())
+    );
+    assert_eq!(target["call_sid"], dial["call_sid"]);
 }
 
 /// The page that people read names every field and no other.

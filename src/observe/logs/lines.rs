@@ -67,7 +67,12 @@ impl LogLines {
 
     fn reloaded(&self, outcome: &Reload) {
         match outcome {
-            Reload::Applied { config, changed, took } => {
+            Reload::Applied {
+                config,
+                changed,
+                waiting,
+                took,
+            } => {
                 self.masks.store(config.sbc.log.redact_numbers, Relaxed);
                 let files: Vec<String> = changed.iter().map(|file| file.display().to_string()).collect();
                 tracing::info!(
@@ -76,6 +81,12 @@ impl LogLines {
                     took_ms = took.as_millis(),
                     "new configuration in force"
                 );
+                if !waiting.is_empty() {
+                    tracing::warn!(
+                        keys = waiting.join(", "),
+                        "these changes take effect with the next start"
+                    );
+                }
             }
             Reload::Refused { mistakes, .. } => {
                 for mistake in mistakes.iter() {

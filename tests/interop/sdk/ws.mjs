@@ -70,6 +70,21 @@ service('/hook', (session, call) => {
   session.dial(dialled(session, 'hook', '/hook-dialled')).send();
 });
 
+// The callee goes on with verbs of its own, over a connection of its own, and the caller with others.
+service('/parted', (session, call) => {
+  call.answered = () => session.injectCommand('redirect', { call_hook: '/parent', child_call_hook: '/child' });
+  session.on('/child', (data) => {
+    tell('/child', { data, faults: faults('session-redirect', data) });
+    session.pause({ length: 0.5 }).hangup().reply();
+  });
+  session.on('/parent', (data) => {
+    tell('/parent', { data, faults: faults('session-redirect', data) });
+    session.play({ url: 'tone.wav' }).hangup().reply();
+  });
+  session.dial({ target: [desk('parted')] }).send();
+});
+service('/parted/adulting', (session) => session.reply());
+
 // What the package can put into a call that lasts: a whisper, silence, customer data, keys, the end.
 service('/commands', (session, call) => {
   call.answered = (data) => {

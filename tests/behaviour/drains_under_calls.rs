@@ -1,0 +1,45 @@
+//! A node that goes out of service while calls are up.
+
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, TEAMS_TONE, USER};
+use crate::phone::Phone;
+use portcullis::sim::{Dial, Script};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_call_goes_on_while_new_ones_and_options_get_503() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    let mut phone = Phone::new(&lab).await;
+    let options = |phone: &Phone, branch: &str| phone.request("OPTIONS", "9 OPTIONS", branch, "", "");
+    phone.send(&options(&phone, "o1")).await;
+    phone.receive("SIP/2.0 200 ").await;
+
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    let drained = async {
+        lab.running.drain(BOUND).await;
+        lab.running.node.calls.count()
+    };
+    let meanwhile = async {
+        while !lab.running.node.is_draining() {
+            tokio::task::yield_now().await;
+        }
+        phone.send(&options(&phone, "o2")).await;
+        phone.receive("SIP/2.0 503 ").await;
+        for call in [
+            lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap(),
+            lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap(),
+        ] {
+            assert_eq!(call.ended().await.unwrap().status, Some(503));
+        }
+        caller.hears(TEAMS_TONE).await.unwrap();
+        callee.hears(CARRIER_TONE).await.unwrap();
+        assert_eq!(lab.running.node.calls.count(), 1);
+        caller.hang_up().await.unwrap();
+        callee.ended().await.unwrap();
+    };
+    let (left, ()) = tokio::join!(drained, meanwhile);
+    assert_eq!(left, 0);
+    assert_eq!(lab.records.get(0).await.cause.label(), "hung_up");
+    lab.close().await;
+}

@@ -1,0 +1,50 @@
+//! Every call that began has one record, however it ends.
+
+use crate::lab::{Lab, OUTSIDE, USER};
+use crate::phone::Phone;
+use portcullis::sim::{Dial, Script};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_answers_no_bye_at_the_end_of_a_drain() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    let mut phone = Phone::new(&lab).await;
+    phone.call().await;
+    let callee = lab.teams.incoming().await.unwrap();
+    lab.running.drain(Duration::ZERO).await;
+    phone.receive("BYE ").await;
+    callee.ended().await.unwrap();
+    assert_eq!(lab.running.node.calls.count(), 1, "the phone has not answered");
+    let records = lab.records.clone();
+    lab.close().await;
+    let record = records.get(0).await;
+    assert_eq!(record.cause.label(), "cleared");
+    assert!(record.answered_after_ms.is_some());
+    assert_eq!(record.legs.len(), 2);
+    assert_eq!(records.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_task_panics_is_hung_up_on_both_sides() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    lab.carrier.set_script(Script::answer());
+    lab.records.trap.store(true, Relaxed);
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    caller.ended().await.unwrap();
+    callee.ended().await.unwrap();
+    let record = lab.records.get(0).await;
+    assert_eq!(record.cause.label(), "fault");
+    assert!(record.cause_text.contains("defect"), "{}", record.cause_text);
+    assert_eq!(record.legs.len(), 2);
+
+    // It cost nothing but itself.
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");
+    lab.close().await;
+}

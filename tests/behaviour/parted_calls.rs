@@ -1,0 +1,119 @@
+//! A callee that gets an application of its own while it talks: two calls go on, each with its own people.
+
+use crate::app_server::{AppServer, Reply};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use portcullis::api::rest::{CallDesk, NodeDesk};
+use portcullis::call::Direction;
+use portcullis::config::TokenDigest;
+use portcullis::sim::{Dial, Script};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const TOKEN: &str = "pct_parted";
+/// A number of the tenant that its application answers.
+const RECEPTION: &str = "+14255550177";
+/// Another telephone.
+const MOBILE: &str = "+441632960002";
+
+async fn first_request(server: &AppServer, path: &str) -> Value {
+    let wait = async {
+        loop {
+            let found = server.requests().into_iter().find(|request| request.path == path);
+            if let Some(request) = found {
+                return request.json();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, wait).await.expect("a request")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
+    let server = AppServer::build()
+        .on("/incoming", |_| {
+            let target = json!([{ "type": "teams", "number": USER }]);
+            let dial = json!({ "verb": "dial", "target": target, "actionHook": "/done" });
+            Reply::Json(200, json!([dial]))
+        })
+        .on("/done", |_| {
+            Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))
+        })
+        .on("/own", |_| {
+            let target = json!([{ "type": "phone", "number": MOBILE }]);
+            Reply::Json(200, json!([{ "verb": "dial", "callerId": USER, "target": target }]))
+        })
+        .start()
+        .await;
+    let tenant = format!(
+        "[[tokens]]\nname = \"test\"\nsha256 = \"{}\"\n\n[[numbers]]\nnumber = \"{RECEPTION}\"\n\
+         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\n",
+        TokenDigest::of(TOKEN),
+        server.url("/incoming"),
+    );
+    let lab = Lab::with(Plan {
+        machine: "[application_servers]\nallow_loopback = true\n".to_owned(),
+        tenant,
+        ..Plan::default()
+    })
+    .await;
+    lab.teams.set_script(Script::answer());
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    let own = first_request(&server, "/incoming").await["call_sid"].clone();
+    let desk = NodeDesk::new(lab.running.node.clone());
+    let account = desk.account(&TokenDigest::of(TOKEN)).unwrap();
+    let wish = json!({ "child_call_hook": server.url("/own") });
+    desk.update(&account, own.as_str().unwrap(), wish.clone())
+        .await
+        .unwrap();
+    // The caller waits, the callee talks to somebody else.
+    let phone = lab.carrier.incoming().await.unwrap();
+    phone.hears(TEAMS_TONE).await.unwrap();
+    callee.hears(CARRIER_TONE).await.unwrap();
+    let asked = first_request(&server, "/own").await;
+    assert_eq!(asked["parent_call_sid"], own);
+    let done = first_request(&server, "/done").await;
+    assert_eq!(
+        (&done["call_sid"], &done["dial_ended_by"]),
+        (&own, &json!("application"))
+    );
+    assert_eq!(done["dial_call_sid"], asked["call_sid"]);
+    let refused = desk.update(&account, own.as_str().unwrap(), wish).await;
+    assert!(
+        refused.is_err_and(|why| why.to_string().contains("no callee")),
+        "nobody is left"
+    );
+    let shown = desk
+        .call(&account, asked["call_sid"].as_str().unwrap())
+        .expect("the callee's call");
+    assert_eq!(
+        (&shown["call_status"], &shown["parent_call_sid"]),
+        (&json!("in-progress"), &own)
+    );
+    caller.hang_up().await.unwrap();
+    let first = lab.records.get(0).await;
+    assert_eq!(json!(first.application.expect("an application").call_sid), own);
+    // What it says inside its dialog bears the tag of a call that is over.
+    callee.hears(CARRIER_TONE).await.unwrap();
+    callee.hang_up().await.unwrap();
+    phone.ended().await.unwrap();
+    let second = lab.records.get(1).await;
+    assert_eq!(
+        (second.facts.direction, second.cause.label()),
+        (Direction::Placed, "hung_up")
+    );
+    let application = second.application.expect("an application");
+    assert_eq!(json!(application.parent_call_sid), own);
+    assert_eq!(application.dials.len(), 1);
+    // A call leaves the list right after its record.
+    let all_gone = async {
+        while lab.running.node.calls.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, all_gone).await.expect("no call is left");
+    lab.close().await;
+}

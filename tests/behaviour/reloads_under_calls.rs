@@ -1,0 +1,135 @@
+//! Configuration files that are saved while calls are up.
+
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, TEAMS_TONE, USER};
+use portcullis::config::{Config, Loader, Reload, Watch};
+use portcullis::sim::{Call, Change, Dial, HoldForm, Script};
+use portcullis::sip::HeaderName;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The lab's folder under watch, as `portcullis run` has it.
+struct Saved {
+    _watch: Watch,
+    outcomes: mpsc::UnboundedReceiver<Reload>,
+}
+
+impl Saved {
+    fn watch(lab: &Lab) -> Saved {
+        let mut loader = Loader::new(&lab.folder.join("config"));
+        loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let (report, outcomes) = mpsc::unbounded_channel();
+        let watch = Watch::start(loader, lab.running.node.config.clone(), move |outcome| {
+            // The test may be over.
+            let _over = report.send(outcome);
+        });
+        Saved {
+            _watch: watch.unwrap(),
+            outcomes,
+        }
+    }
+
+    /// Saves a file with `edit` made to it, and takes the outcome over.
+    async fn save(&mut self, lab: &Lab, file: &str, edit: impl Fn(&str) -> String) -> (Arc<Config>, Vec<&'static str>) {
+        let path = lab.folder.join("config").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let edited = edit(&text);
+        assert_ne!(edited, text, "the edit has to hit something");
+        std::fs::write(&path, edited).unwrap();
+        let outcome = tokio::time::timeout(BOUND, self.outcomes.recv()).await;
+        match outcome.expect("an outcome").expect("the watch runs") {
+            Reload::Applied { config, waiting, .. } => {
+                lab.running.apply(&config).await;
+                (config, waiting)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A call that carries sound both ways, by who placed it and who answered.
+async fn up(lab: &Lab, from_teams: bool) -> (Call, Call) {
+    let (caller, callee) = match from_teams {
+        true => {
+            let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+            (caller, lab.carrier.incoming().await.unwrap())
+        }
+        false => {
+            let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+            (caller, lab.teams.incoming().await.unwrap())
+        }
+    };
+    caller.answered().await.unwrap();
+    let (caller_tone, callee_tone) = match from_teams {
+        true => (TEAMS_TONE, CARRIER_TONE),
+        false => (CARRIER_TONE, TEAMS_TONE),
+    };
+    callee.hears(caller_tone).await.unwrap();
+    caller.hears(callee_tone).await.unwrap();
+    (caller, callee)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_and_the_trunk_name_wait_and_calls_go_on_as_before() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    lab.carrier.set_script(Script::answer());
+    let (before, _callee) = up(&lab, false).await;
+    let mut saved = Saved::watch(&lab);
+
+    let address = lab.running.node.config.load().sbc.listeners[0].bind.ip();
+    let (_, waiting) = saved
+        .save(&lab, "sbc.toml", |text| {
+            let users = format!(
+                "[[listeners]]\nname = \"users\"\npurpose = \"users\"\ntransport = \"udp\"\nbind = \"{address}:5090\"\n\n"
+            );
+            text.replacen("[[listeners]]", &format!("{users}[[listeners]]"), 1)
+                .replace(&format!("{address}:5060"), &format!("{address}:5070"))
+                .replace("base = \"sbc1.example.net\"", "base = \"sbc2.example.net\"")
+                .replace("networks = [\"127.0.0.0/8\"]", "networks = [\"127.0.0.0/8\", \"192.0.2.0/24\"]")
+        })
+        .await;
+    assert_eq!(waiting, ["listeners", "teams.base"]);
+    let config = lab.running.node.config.load_full();
+    assert_eq!(config.sbc.teams.networks.len(), 2, "what need not wait is in force");
+
+    // The call that was up, and new ones both ways.
+    assert_eq!(before.change(Change::Hold(HoldForm::SendOnly)).await.unwrap(), 200);
+    assert_eq!(before.change(Change::Resume).await.unwrap(), 200);
+    before.hears(TEAMS_TONE).await.unwrap();
+    for from_teams in [false, true] {
+        let (caller, callee) = up(&lab, from_teams).await;
+        let invite = callee.invite().expect("what portcullis sent");
+        let contact = invite.header(HeaderName::Contact).unwrap();
+        let expected = match from_teams {
+            true => format!("{address}:5060"),
+            false => "contoso.sbc1.example.net:5061".to_owned(),
+        };
+        assert!(contact.contains(&expected), "{contact}");
+        caller.hang_up().await.unwrap();
+        callee.ended().await.unwrap();
+    }
+    before.hang_up().await.unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_taken_away_ends_no_call_and_takes_no_new_one() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    let (caller, callee) = up(&lab, false).await;
+    let mut saved = Saved::watch(&lab);
+    let (_, waiting) = saved
+        .save(&lab, "tenants/contoso.toml", |text| {
+            text.replace("+14255550100-+14255550198", "+14255550101-+14255550198")
+        })
+        .await;
+    assert!(waiting.is_empty());
+    let refused = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    assert_eq!(refused.ended().await.unwrap().status, Some(404));
+    assert_eq!(caller.change(Change::Refresh).await.unwrap(), 200);
+    callee.hears(CARRIER_TONE).await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
+    lab.close().await;
+}
