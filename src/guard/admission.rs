@@ -70,8 +70,8 @@ impl Rates {
 enum Door {
     /// Everybody: unknown sources are to be told 403, or a carrier is known by its password alone.
     Open,
-    /// Everybody, for the answers of gateways that have only a name come from anywhere; who is not known is told nothing.
-    Quiet,
+    /// Everybody, for the answers of gateways that have only a name come from anywhere; who is none of these is told nothing.
+    Quiet(Vec<Network>),
     /// Everybody, at a rate: users are known by their password alone.
     Users { per_source: u32 },
     /// These only; others get no answer, before parsing and before TLS (TEAMS-113).
@@ -105,8 +105,8 @@ impl Admission for AdmissionTable {
         };
         match table.doors.get(usize::from(listener.0)) {
             Some(Door::Only(networks)) => is_in(networks),
-            Some(Door::Open | Door::Quiet) if is_in(&table.known) => true,
-            Some(Door::Open | Door::Quiet) => within(table.per_source),
+            Some(Door::Open | Door::Quiet(_)) if is_in(&table.known) => true,
+            Some(Door::Open | Door::Quiet(_)) => within(table.per_source),
             Some(Door::Users { per_source }) => within(*per_source),
             None => false,
         }
@@ -115,8 +115,10 @@ impl Admission for AdmissionTable {
     fn may_be_told(&self, listener: ListenerId, remote: SocketAddr) -> bool {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
-        table.doors.get(usize::from(listener.0)) != Some(&Door::Quiet)
-            || table.known.iter().any(|network| network.contains(address))
+        match table.doors.get(usize::from(listener.0)) {
+            Some(Door::Quiet(known)) => known.iter().any(|network| network.contains(address)),
+            _ => true,
+        }
     }
 }
 
@@ -160,19 +162,16 @@ fn doors(config: &Config) -> Vec<Door> {
             if sbc.guard.unknown_source == UnknownSource::Forbid || carriers.clone().any(by_password) {
                 return Door::Open;
             }
-            if named {
-                return Door::Quiet;
-            }
             let addresses = gateways.iter().filter_map(|host| match host {
                 Host::Address(address) => Network::parse(&address.to_string()).ok(),
                 Host::Name(_) => None,
             });
-            Door::Only(
-                carriers
-                    .flat_map(|carrier| carrier.identify.networks.iter().cloned())
-                    .chain(addresses)
-                    .collect(),
-            )
+            let known = carriers.flat_map(|carrier| carrier.identify.networks.iter().cloned());
+            let known = known.chain(addresses).collect();
+            match named {
+                true => Door::Quiet(known),
+                false => Door::Only(known),
+            }
         }
     };
     sbc.listeners.iter().map(door).collect()

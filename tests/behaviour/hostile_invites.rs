@@ -96,7 +96,7 @@ async fn a_stranger_hears_nothing_and_leaves_nothing() {
     );
     known.send(&ping).await;
     known.receive("SIP/2.0 200 ").await;
-    assert!(stranger.heard_nothing());
+    assert_eq!(stranger.unread(), None);
     assert!(transactions(&lab) < INVITES, "{} transactions", transactions(&lab));
     lab.close().await;
 }

@@ -1,6 +1,8 @@
 //! A carrier's telephone made of nothing but a socket: what the simulator would never send, or never leave out.
 
 use crate::lab::{BOUND, Lab, OUTSIDE, USER};
+use socket2::SockRef;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::UdpSocket;
 
@@ -74,9 +76,11 @@ impl Phone {
         self.socket.send_to(message.as_bytes(), self.sbc).await.unwrap();
     }
 
-    /// Whether nothing has come that was not read.
-    pub fn heard_nothing(&self) -> bool {
-        self.socket.try_recv(&mut [0; 4096]).is_err()
+    /// What has come and was not read. The socket itself is asked, not what the runtime knows of it.
+    pub fn unread(&self) -> Option<String> {
+        let mut bytes = [0; 4096];
+        let length = (&*SockRef::from(&self.socket)).read(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
     }
 
     /// The next message that begins with `start`; others are passed over.
