@@ -327,7 +327,10 @@ impl Call {
             self.dial_ended_by(match cause.ended_by() {
                 super::cause::Party::Caller => super::dialing::EndedBy::Caller,
                 super::cause::Party::Callee => super::dialing::EndedBy::Callee,
-                super::cause::Party::Node => super::dialing::EndedBy::Application,
+                super::cause::Party::Node if matches!(cause, super::cause::Cause::HungUp { .. }) => {
+                    super::dialing::EndedBy::Application
+                }
+                super::cause::Party::Node => super::dialing::EndedBy::Node,
             });
         }
         if let Some(winner) = self.winner.filter(|_| self.bridged.is_some()) {

@@ -162,6 +162,10 @@ impl Call {
             (Why::Redirect, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
             (Why::Action, Ok(reply)) if !reply.verbs.is_empty() => self.replace_verbs(asked.leg, reply.verbs, now),
             (Why::Action, Ok(_)) => self.advance(asked.leg, now),
+            // What decides whether somebody is let through was not heard to its end.
+            (Why::Action | Why::Redirect, Err(detail)) if asked.leg != LegIndex::CALLER => {
+                self.confirmation_failed(asked.leg, &detail, now);
+            }
             (Why::Action | Why::Redirect, Err(detail)) => {
                 self.tell_error("hook", &detail);
                 self.advance(asked.leg, now);

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Sounds whispered to one leg that may wait.
+const MOST_WHISPERS: usize = 100;
+
 /// Sounds that are played one after the other, once or more often.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Playback {
@@ -405,6 +408,9 @@ impl Call {
         }
         let Some(app) = &mut self.app else { return };
         match app.whispers.iter_mut().find(|whisper| whisper.leg == leg) {
+            Some(whisper) if whisper.left.len() + sources.len() > MOST_WHISPERS => {
+                self.tell_error("whisper", "too many whispers wait already");
+            }
             Some(whisper) => whisper.left.extend(sources),
             None => {
                 app.whispers.push(Whisper {

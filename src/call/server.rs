@@ -324,6 +324,8 @@ impl Server {
 
     /// The call is over: what waits is still told, as long as the node runs.
     pub fn over(mut self) {
+        // Questions that were begun reach their server whole; nobody waits for the answers.
+        self.answers.detach_all();
         let mut unsent = false;
         if let Socket::Early(early) = &mut self.session {
             let mut early = std::mem::take(early).into_iter();

@@ -225,3 +225,28 @@ fn early_media_of_one_that_is_refused_leaves_no_trace() {
     rig.answer(&json!([{ "verb": "hangup" }]));
     rig.finish();
 }
+
+#[test]
+fn a_hook_that_fails_lets_nobody_through() {
+    let mut rig = to_application().begin();
+    let screened = json!({ "answerOnBridge": true, "confirmHook": "/screen", "actionHook": "/done" });
+    rig.answer(&json!([dial(&[A], &screened)]));
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    answer_on(
+        &mut rig,
+        invite.leg,
+        &json!([{ "verb": "redirect", "actionHook": "/more" }]),
+    );
+    let more = rig.last_question();
+    assert_eq!((more.leg, more.url.as_str()), (invite.leg, "/more"));
+    rig.step(crate::call::Event::Answered {
+        ask: more.number,
+        result: Err("status 500".into()),
+    });
+    assert_eq!((rig.bridges, rig.byes(invite.leg).len()), (0, 1));
+    assert_eq!(rig.last_question().properties["dial_call_status"], "failed");
+    rig.answer(&json!([{ "verb": "hangup" }]));
+    rig.finish();
+}
