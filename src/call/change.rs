@@ -39,14 +39,24 @@ pub(super) enum Purpose {
     Refresh,
     /// The peer of `from` offered this, and waits for its answer.
     Asked { from: LegIndex, offer: Vec<u8> },
-    /// The peer of `from` had asked, and took it back before it was answered.
-    TakenBack { from: LegIndex },
-    /// To bring the leg in line with what the other one has settled.
-    Align,
+    /// Somebody had asked, and took it back or hung up before it was answered.
+    TakenBack,
+    /// To bring the leg in line with what the other one has settled; refused so often already.
+    Align { tries: u8 },
+}
+
+impl Change {
+    /// Its leg has taken the place of the caller, who had asked for it where somebody had.
+    pub(super) fn follow_to_caller(&mut self) {
+        self.to = LegIndex::CALLER;
+        if matches!(self.purpose, Purpose::Asked { .. }) {
+            self.purpose = Purpose::TakenBack;
+        }
+    }
 }
 
 /// What a peer's offer means for the other leg.
-enum Consequence {
+pub(super) enum Consequence {
     /// Nothing that it has to know.
     None,
     /// It is offered these.
@@ -197,7 +207,7 @@ impl Call {
 
     /// What a description of the peer of `index` means for the other leg: it goes on as it is while all that it may send
     /// can be taken, in the same direction.
-    fn consequence(&self, index: LegIndex, offer: &[u8]) -> Result<Consequence, String> {
+    pub(super) fn consequence(&self, index: LegIndex, offer: &[u8]) -> Result<Consequence, String> {
         let session = Session::parse(offer).map_err(|error| error.to_string())?;
         let partner = self
             .partner(index)
@@ -229,19 +239,6 @@ impl Call {
             carried.formats
         };
         Ok(Consequence::Offer(formats, carried.direction))
-    }
-
-    /// Offers the other leg what the late answer of `index` allows, where it has settled more.
-    pub(super) fn align_partner(&mut self, index: LegIndex, answer: &[u8]) -> Result<(), String> {
-        let Consequence::Offer(formats, direction) = self.consequence(index, answer)? else {
-            return Ok(());
-        };
-        if let Some(partner) = self.partner(index)
-            && self.change.is_none()
-        {
-            self.send_change(partner, &formats, direction, Purpose::Align);
-        }
-        Ok(())
     }
 
     /// Our answer on `index` from what the other leg has settled.
@@ -282,6 +279,7 @@ impl Call {
             _ => leg.session = None,
         }
         leg.unacknowledged = Some(transaction);
+        leg.realign = None;
         let body = leg.media.described.clone().unwrap_or_default();
         self.respond(transaction, draft.body("application/sdp", body));
     }
@@ -416,6 +414,7 @@ impl Call {
         }
         let agreed = change.offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
+        leg.realign = None;
         let terms = leg.terms.clone();
         let taken = match body {
             Some(body) => leg
@@ -430,30 +429,22 @@ impl Call {
             leg.media.bring_back(*before);
         }
         match change.purpose {
-            Purpose::Refresh | Purpose::Align => self.reconnect(now),
-            Purpose::TakenBack { from } => {
+            Purpose::Refresh | Purpose::Align { .. } => self.reconnect(now),
+            Purpose::TakenBack => {
                 self.reconnect(now);
-                self.put_back(change.to, from);
+                self.align(change.to, now);
             }
             Purpose::Asked { from, offer } => match taken.and_then(|()| self.answer_change(from, &offer)) {
                 Ok(()) => {
                     self.reconnect(now);
                     self.accept_change(from, now);
                 }
-                Err(detail) => self.refuse_change(from, 488, Some(detail)),
+                Err(detail) => {
+                    self.refuse_change(from, 488, Some(detail));
+                    // The other side has changed for nothing.
+                    self.align(change.to, now);
+                }
             },
-        }
-    }
-
-    /// What was asked for was taken back when it was already so: the leg is offered again what `from` has settled.
-    fn put_back(&mut self, to: LegIndex, from: LegIndex) {
-        let settled = self.leg(from).and_then(|leg| leg.media.negotiated.clone());
-        let direction = self
-            .leg(to)
-            .zip(settled.as_ref())
-            .map(|(leg, settled)| leg.terms.media.hold.offered(settled.carried_direction()));
-        if let (Some(settled), Some(direction)) = (settled, direction) {
-            self.send_change(to, &settled.formats(), direction, Purpose::Align);
         }
     }
 
@@ -489,7 +480,8 @@ impl Call {
                 };
                 self.refuse_change(from, status, None);
             }
-            Purpose::TakenBack { .. } | Purpose::Align => {}
+            Purpose::Align { tries } => self.alignment_refused(change.to, tries, status, now),
+            Purpose::TakenBack => {}
         }
     }
 
@@ -519,7 +511,7 @@ impl Call {
         if let Some(change) = &mut self.change
             && matches!(change.purpose, Purpose::Asked { from, .. } if from == index)
         {
-            change.purpose = Purpose::TakenBack { from: index };
+            change.purpose = Purpose::TakenBack;
             let token = change.token;
             self.effects.push(Effect::CancelRequest { token, reason: None });
         }

@@ -1,7 +1,6 @@
 //! A dial of an application: from its plan to the end of the winner's leg, and what its application is told.
 
 use super::application::Running;
-use super::change::Purpose;
 use super::child::{Child, Turn};
 use super::event::Effect;
 use super::hunt::Ringing;
@@ -264,7 +263,8 @@ impl Call {
         {
             self.connect_alone(LegIndex::CALLER, now);
             if held {
-                self.resume_caller();
+                // A callee that held the caller is gone: the caller is to hear what comes next.
+                self.align(LegIndex::CALLER, now);
             }
         }
         let goes_on = self.caller_is_there() && !dialing.abandoned;
@@ -286,21 +286,6 @@ impl Call {
                 .audio()
                 .is_some_and(|audio| audio.direction != Direction::SendRecv)
         })
-    }
-
-    /// Who held the first party is gone: that party is to hear what comes next.
-    pub(super) fn resume_caller(&mut self) {
-        let settled = self
-            .leg(LegIndex::CALLER)
-            .and_then(|caller| caller.media.negotiated.clone());
-        if let Some(settled) = settled.filter(|_| self.change.is_none()) {
-            self.send_change(
-                LegIndex::CALLER,
-                &settled.formats(),
-                Direction::SendRecv,
-                Purpose::Align,
-            );
-        }
     }
 
     /// The caller's verb that runs is a dial.

@@ -13,6 +13,7 @@ use super::value::{Call, Phase};
 use crate::app::payload::Status;
 use crate::app::verb::Verb;
 use crate::moment::Moment;
+use crate::sdp::Direction;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ impl Call {
         }
         self.dial_ended(now);
         self.turn_caller(Turn::completed(), now);
+        self.refuse_change(LegIndex::CALLER, 487, None);
         self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));
         self.close_media(LegIndex::CALLER);
         self.move_to_caller(index);
@@ -66,6 +68,11 @@ impl Call {
             app.sip_status = 200;
         }
         self.connect_alone(LegIndex::CALLER, now);
+        let settled = self.leg(LegIndex::CALLER).and_then(|leg| leg.media.negotiated.as_ref());
+        if settled.is_some_and(|settled| settled.direction != Direction::SendRecv) {
+            // Who referred it had it on hold.
+            self.align(LegIndex::CALLER, now);
+        }
         self.replace_verbs(LegIndex::CALLER, verbs, now);
     }
 
@@ -81,6 +88,11 @@ impl Call {
                 leg.index = LegIndex(u16::try_from(position).unwrap_or(u16::MAX));
                 leg.side = side;
             }
+        }
+        match &mut self.change {
+            Some(change) if change.to == index => change.follow_to_caller(),
+            Some(change) if change.to == LegIndex::CALLER => self.change = None,
+            _ => {}
         }
         self.effects.push(Effect::LegsSwapped { with: index });
     }

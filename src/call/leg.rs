@@ -4,6 +4,7 @@ use super::cause::Party;
 use super::event::To;
 use super::id::{LegIndex, Token};
 use super::leg_media::{LegMedia, Sockets};
+use super::realign::Realign;
 use super::record::LegRecord;
 use super::session_clock::SessionClock;
 use crate::dial::{LegTerms, NextHop, PlannedHop};
@@ -75,6 +76,8 @@ pub struct Leg {
     pub farewell_headers: Vec<(String, String)>,
     /// Our last re-INVITE: its 2xx may be repeated.
     pub reinvited: Option<Token>,
+    /// The peer is still to be told what the other side has settled.
+    pub realign: Option<Realign>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
     #[serde(skip)]
     pub session_answer: Option<SessionTimerAnswer>,
@@ -106,6 +109,7 @@ impl Leg {
             farewell: None,
             farewell_headers: Vec::new(),
             reinvited: None,
+            realign: None,
             session_answer: None,
             waiting: None,
             unacknowledged: None,

@@ -11,6 +11,7 @@
 //! | the answer, and answers too many | `answer` |
 //! | refusals, challenges | `challenge` |
 //! | hold, resume, codec | `change` |
+//! | a side out of line with the other | `realign` |
 //! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
@@ -50,6 +51,7 @@ mod parting;
 mod placing;
 mod playing;
 mod progress;
+mod realign;
 mod record;
 mod referred;
 mod referring;

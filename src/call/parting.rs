@@ -257,7 +257,7 @@ impl Call {
         call.milestones.answered = Some(parted.answered);
         call.connect_alone(LegIndex::CALLER, now);
         if parted.held {
-            call.resume_caller();
+            call.align(LegIndex::CALLER, now);
         }
         call.ask_as_adult(parted.parent_info, now);
         call.advance(LegIndex::CALLER, now);

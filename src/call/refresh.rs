@@ -62,13 +62,4 @@ impl Call {
             _ => None,
         };
     }
-
-    /// After a 491 the owner of the Call-ID waits 2.1 to 4 s, the other 0 to 2 s (RFC 3261 §14.1).
-    fn back_off(&mut self, index: LegIndex) -> Duration {
-        let spread = Duration::from_millis(self.random() % 1_900);
-        match index {
-            LegIndex::CALLER => spread,
-            _ => Duration::from_millis(2_100) + spread,
-        }
-    }
 }

@@ -54,8 +54,8 @@ impl Call {
         self.close_media(index);
         match &mut self.change {
             Some(change) if change.to == index => self.change = None,
-            // What was asked of the caller is still answered, and then stands.
-            Some(change) => change.purpose = Purpose::Align,
+            Some(change) if matches!(change.purpose, Purpose::Asked { .. }) => change.purpose = Purpose::TakenBack,
+            Some(_) => {}
             None => {}
         }
         // An INVITE of the call that waits is no change.
@@ -237,7 +237,7 @@ impl Call {
             return Ok(());
         }
         self.reconnect(now);
-        self.align_partner(index, &body)
+        self.align_partner(index, &body, now)
     }
 
     /// 64*T1 without an ACK: BYE to both (RFC 3261 §13.3.1.4).

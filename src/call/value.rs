@@ -159,6 +159,7 @@ impl Call {
         sessions
             .chain(ringing)
             .chain(self.held_until())
+            .chain(self.next_alignment())
             .chain(self.next_dial_timeout())
             .chain(self.next_line_timeout())
             .chain(self.deadline)
@@ -290,6 +291,7 @@ impl Call {
         self.dial_timeouts(now);
         self.line_timeouts(now);
         self.session_timers(now);
+        self.alignments(now);
     }
 
     /// What the legs of a call that ends still wait for is not waited for.

@@ -22,6 +22,7 @@ mod midcall;
 mod parting;
 mod placed;
 mod random;
+mod realigning;
 mod recoding;
 mod refreshing;
 mod ringing;

@@ -1,0 +1,118 @@
+//! Re-INVITEs of our own that bring a leg in line with what the other side has settled. One that meets the peer's is sent
+//! again after a random time (RFC 3261 §14.1), with what is settled by then, until the leg has been through an exchange.
+
+use super::change::{Consequence, Purpose};
+use super::id::LegIndex;
+use super::value::{Call, Phase};
+use crate::moment::Moment;
+use crate::sdp::{self, Direction, Format};
+use crate::sip::dialog::Role;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// An alignment that meets another change of ours looks again after this long.
+const BUSY: Duration = Duration::from_secs(1);
+/// A peer that says 491 this often does not mean it.
+const MOST_TRIES: u8 = 8;
+/// Of the random waits (RFC 3261 §14.1).
+const UNIT: Duration = Duration::from_millis(10);
+
+/// A leg that is to be brought in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realign {
+    at: Moment,
+    /// Re-INVITEs that were refused already.
+    tries: u8,
+}
+
+impl Call {
+    /// Offers the other leg what the late answer of `index` allows, where it has settled more.
+    pub(super) fn align_partner(&mut self, index: LegIndex, answer: &[u8], now: Moment) -> Result<(), String> {
+        if let Consequence::Offer(..) = self.consequence(index, answer)?
+            && let Some(partner) = self.partner(index)
+        {
+            self.align(partner, now);
+        }
+        Ok(())
+    }
+
+    /// Offers a leg what the other side has settled; as soon as nothing else is under way.
+    pub(super) fn align(&mut self, to: LegIndex, now: Moment) {
+        self.try_to_align(to, 0, now);
+    }
+
+    fn try_to_align(&mut self, to: LegIndex, tries: u8, now: Moment) {
+        let allowed = self.may_change(to);
+        let Some(leg) = self.leg_mut(to) else { return };
+        leg.realign = None;
+        match allowed {
+            Err(481) => return,
+            Ok(()) if leg.unacknowledged.is_none() => {}
+            _ => {
+                let at = now + BUSY;
+                leg.realign = Some(Realign { at, tries });
+                return;
+            }
+        }
+        if let Some((formats, direction)) = self.settled_beside(to) {
+            self.send_change(to, &formats, direction, Purpose::Align { tries });
+        }
+    }
+
+    /// What a leg is to be offered: what the other side has settled, or both ways where it talks to us alone.
+    fn settled_beside(&self, index: LegIndex) -> Option<(Vec<Format>, Direction)> {
+        let leg = self.leg(index)?;
+        let own = leg.media.negotiated.as_ref()?;
+        if self.is_alone(index) {
+            return Some((own.formats(), Direction::SendRecv));
+        }
+        let partner = self.leg(self.partner(index)?)?;
+        let settled = partner.media.negotiated.as_ref()?;
+        let profile = &leg.terms.media;
+        Some(match sdp::carry_settled(settled, profile) {
+            Ok(carried) if !leg.media.recodes(&partner.media) => carried,
+            _ => (own.formats(), profile.hold.offered(settled.carried_direction())),
+        })
+    }
+
+    /// An alignment was refused: one that came at a bad moment is tried again.
+    pub(super) fn alignment_refused(&mut self, to: LegIndex, tries: u8, status: u16, now: Moment) {
+        if !matches!(status, 491 | 500 | 503) || tries >= MOST_TRIES {
+            return;
+        }
+        let at = now + self.back_off(to);
+        if let Some(leg) = self.leg_mut(to) {
+            let tries = tries + 1;
+            leg.realign = Some(Realign { at, tries });
+        }
+    }
+
+    /// When the next alignment is due.
+    pub(super) fn next_alignment(&self) -> Option<Moment> {
+        let waiting = self.legs.iter().filter(|leg| leg.is_up());
+        let times = waiting.filter_map(|leg| leg.realign).map(|realign| realign.at);
+        times.min().filter(|_| self.phase == Phase::Answered)
+    }
+
+    /// Alignments that are due.
+    pub(super) fn alignments(&mut self, now: Moment) {
+        for position in 0..self.legs.len() {
+            let leg = &self.legs[position];
+            let due = leg.realign.filter(|realign| realign.at <= now && leg.is_up());
+            let (index, answered) = (leg.index, self.phase == Phase::Answered);
+            if let Some(realign) = due.filter(|_| answered) {
+                self.try_to_align(index, realign.tries, now);
+            }
+        }
+    }
+
+    /// After a 491 the owner of the Call-ID waits 2.1 to 4 s, the other 0 to 2 s (RFC 3261 §14.1).
+    pub(super) fn back_off(&mut self, index: LegIndex) -> Duration {
+        let random = u32::try_from(self.random() % 191).unwrap_or(0);
+        let dialog = self.leg(index).and_then(|leg| leg.dialog.as_ref());
+        match dialog.map(|dialog| dialog.role()) {
+            Some(Role::Uac) => UNIT * (210 + random),
+            _ => UNIT * random,
+        }
+    }
+}
