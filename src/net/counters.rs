@@ -46,6 +46,8 @@ counters! {
     datagrams_shed,
     /// Messages, of any transport, that did not parse.
     messages_unparsable,
+    /// Requests among them that were answered: malformed, or beyond a limit.
+    requests_refused_unparsed,
     /// Datagrams that the kernel would not take.
     datagrams_not_sent,
     /// Receive errors of a UDP socket.

@@ -61,9 +61,13 @@ impl FramingError {
         }
     }
 
-    /// The answer to send before closing, when the head is whole and names who asks.
+    /// The answer to send before closing, when the head, or the beginning of one that is too large, names who asks.
     pub fn answer(&self, to_tag: &str, source: SocketAddr) -> Option<Bytes> {
-        match Message::parse(self.head.clone()) {
+        let head = match self.kind {
+            FramingErrorKind::HeadTooLarge => whole_lines(&self.head)?,
+            _ => self.head.clone(),
+        };
+        match Message::parse(head) {
             Ok(request) if request.is_request() && request.cseq_method().as_str() != "ACK" => {
                 let draft = ResponseDraft::new(self.status()).because(&self.kind).to_tag(to_tag);
                 Some(draft.to_bytes(&request, source))
@@ -72,6 +76,13 @@ impl FramingError {
             Err(error) => error.answer_as(self.status(), to_tag, source),
         }
     }
+}
+
+/// The lines that a head begins with, ended as a head ends.
+fn whole_lines(head: &[u8]) -> Option<Bytes> {
+    let end = memmem::rfind(head, b"\r\n")? + 2;
+    let lines = head.get(..end)?;
+    Some([lines, b"\r\n"].concat().into())
 }
 
 /// The framer of one connection.
@@ -167,12 +178,12 @@ impl StreamFramer {
         let Some(end) = found.map(|at| from + at + 4) else {
             self.searched = self.buffer.len();
             return match self.buffer.len() > MAX_HEAD {
-                true => Err((FramingErrorKind::HeadTooLarge, MAX_HEAD, 0)),
+                true => Err((FramingErrorKind::HeadTooLarge, MAX_HEAD, MAX_HEAD)),
                 false => Ok(None),
             };
         };
         if end > MAX_HEAD {
-            return Err((FramingErrorKind::HeadTooLarge, MAX_HEAD, 0));
+            return Err((FramingErrorKind::HeadTooLarge, MAX_HEAD, MAX_HEAD));
         }
         let head = self.buffer.get(..end).unwrap_or_default();
         let StreamHead { length, body } =

@@ -124,7 +124,11 @@ fn a_change_that_is_under_way_goes_first() {
     let fewer = carrier_sdp(OPEN).replace("AVP 8 0 101", "AVP 0 101");
     rig.request(CALLER, Method::Invite, "", &fewer);
     rig.wait(Duration::from_secs(10));
-    assert_eq!(rig.reinvites(CALLER).len(), 1, "nothing crosses what the caller has asked for");
+    assert_eq!(
+        rig.reinvites(CALLER).len(),
+        1,
+        "nothing crosses what the caller has asked for"
+    );
     rig.respond(
         &rig.reinvites(CALLEE)[0].clone(),
         reply(200).sdp(teams_sdp(OPEN).replace("SAVP 8 0", "SAVP 0")),
@@ -291,12 +295,20 @@ impl Peers {
                 let side = usize::from(leg.0);
                 let offered = std::mem::take(&mut self.offered[side]);
                 let direction = if open { OPEN } else { HELD };
-                let answer = if offered { text(&self.rig, leg, direction) } else { String::new() };
+                let answer = if offered {
+                    text(&self.rig, leg, direction)
+                } else {
+                    String::new()
+                };
                 let ours = self.rig.last_response(leg);
                 if offered {
                     self.open[side] = open && is_open(&ours);
                 }
-                let answer = if offered && !is_open(&ours) { text(&self.rig, leg, HELD) } else { answer };
+                let answer = if offered && !is_open(&ours) {
+                    text(&self.rig, leg, HELD)
+                } else {
+                    answer
+                };
                 self.rig.ack(leg, &answer);
             }
             Move::TakeBack(leg) => {

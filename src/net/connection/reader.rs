@@ -110,10 +110,11 @@ impl<'a> Reader<'a> {
             }
             Err(error) => {
                 context.unparsable(&connection.flow, &error);
-                if let Some(refusal) = stateless::refusal(&error, &connection.flow)
-                    && connection.send(Outgoing::unwatched(refusal)).is_err()
-                {
-                    context.counters.sends_failed.add();
+                if let Some(refusal) = stateless::refusal(&error, &connection.flow) {
+                    context.counters.requests_refused_unparsed.add();
+                    if connection.send(Outgoing::unwatched(refusal)).is_err() {
+                        context.counters.sends_failed.add();
+                    }
                 }
             }
         }
@@ -138,6 +139,9 @@ impl<'a> Reader<'a> {
     fn framing_lost(&mut self, error: FramingError) -> CloseReason {
         self.life.context.counters.messages_unparsable.add();
         self.last_words = stateless::last_words(&error, &self.life.connection.flow);
+        if self.last_words.is_some() {
+            self.life.context.counters.requests_refused_unparsed.add();
+        }
         CloseReason::FramingLost(error.to_string())
     }
 

@@ -105,9 +105,12 @@ fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Lis
             context.unparsable(&flow, &error);
             if context.admission.may_be_told(listener.id, remote)
                 && let Some(refusal) = stateless::refusal(&error, &flow)
-                && sender.send(&refusal, remote).is_err()
             {
-                context.counters.datagrams_not_sent.add();
+                context.counters.requests_refused_unparsed.add();
+                if sender.send(&refusal, remote).is_err() {
+                    context.counters.datagrams_not_sent.add();
+                }
+            }
             }
         }
     }

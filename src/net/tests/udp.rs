@@ -85,7 +85,9 @@ async fn a_broken_request_is_answered_and_noise_is_not() {
     assert!(answer.starts_with("SIP/2.0 400 "), "{answer}");
     peer.send_to(&options("good"), node.address()).await.unwrap();
     assert_eq!(node.received().await.message.call_id(), "good");
-    assert_eq!(node.transports.counters().messages_unparsable.get(), 2);
+    let counters = node.transports.counters();
+    assert_eq!(counters.messages_unparsable.get(), 2);
+    assert_eq!(counters.requests_refused_unparsed.get(), 1);
 }
 
 #[tokio::test]

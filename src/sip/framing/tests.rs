@@ -109,6 +109,11 @@ fn size_is_refused_before_it_is_stored() {
         failure(&"a".repeat(MAX_HEAD + 1)).kind(),
         &FramingErrorKind::HeadTooLarge
     );
+    let many = message(&"X: 1\r\n".repeat(6_000), "");
+    let error = failure(&many);
+    assert_eq!(error.kind(), &FramingErrorKind::HeadTooLarge);
+    let answer = Message::parse(error.answer("t", source()).unwrap()).unwrap();
+    assert_eq!((answer.status(), answer.call_id()), (Some(513), "x"));
     let mut framer = StreamFramer::new();
     for _ in 0..200 {
         framer.push(&[b'a'; 1000]);

@@ -45,6 +45,9 @@ pub(super) struct Field {
     pub(super) value: Span,
 }
 
+/// Headers that are still kept of a message that has too many.
+const MORE_HEADERS: usize = 16;
+
 pub(super) type Fields = SmallVec<[Field; 24]>;
 
 /// The head of a message.
@@ -60,7 +63,7 @@ pub(super) struct Head {
     pub(super) fault: Option<(ParseErrorKind, usize)>,
 }
 
-/// Reads the head that `bytes` begin with. `Err` only where no table can be made.
+/// Reads the head that `bytes` begin with. `Err` only where its lines can't be told apart.
 pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
     match walk(bytes, false)? {
         (head, false) => Ok(head),
@@ -106,11 +109,10 @@ fn walk(bytes: &[u8], stray: bool) -> Result<(Head, bool), (ParseErrorKind, usiz
             end = lines.next()?;
             suspect = suspect.or(control(begin, end));
         }
-        head.field(bytes, (start, end), stray, suspect);
-        if head.fields.len() > MAX_HEADERS {
-            let (what, count) = ("headers", head.fields.len());
-            let limit = MAX_HEADERS;
-            return Err((ParseErrorKind::TooMany { what, count, limit }, start));
+        if head.fields.len() < MAX_HEADERS {
+            head.field(bytes, (start, end), stray, suspect);
+        } else {
+            head.field_too_many(bytes, (start, end));
         }
     }
 }
@@ -183,6 +185,28 @@ pub(super) fn unfold(bytes: &mut [u8], fields: &Fields) {
 impl Head {
     fn note(&mut self, kind: ParseErrorKind, offset: usize) {
         self.fault.get_or_insert((kind, offset));
+    }
+
+    /// Beyond the limit only what frames or answers a message is still kept, and little of that.
+    fn field_too_many(&mut self, bytes: &[u8], (start, end): (usize, usize)) {
+        let (what, count, limit) = ("headers", MAX_HEADERS + 1, MAX_HEADERS);
+        self.note(ParseErrorKind::TooMany { what, count, limit }, start);
+        let text = bytes.get(start..end).unwrap_or_default();
+        let name = text.get(..token_length(text)).unwrap_or_default();
+        let wanted = matches!(
+            HeaderName::of_token(name),
+            Some(
+                HeaderName::Via
+                    | HeaderName::From
+                    | HeaderName::To
+                    | HeaderName::CallId
+                    | HeaderName::CSeq
+                    | HeaderName::ContentLength
+            )
+        );
+        if wanted && self.fields.len() < MAX_HEADERS + MORE_HEADERS {
+            self.field(bytes, (start, end), true, control_in(text));
+        }
     }
 
     fn field(&mut self, bytes: &[u8], (start, end): (usize, usize), stray: bool, suspect: Option<u8>) {

@@ -114,14 +114,21 @@ fn start_line(span: Span, bytes: &[u8]) -> Result<(StartLine, Option<Fault>), Fa
     let last = memrchr(b' ', line)
         .filter(|last| *last > first)
         .ok_or(fail("no version"))?;
-    let method =
-        Method::from_bytes(line.get(..first).unwrap_or_default()).map_err(|_| fail("the method is no token"))?;
-    let uri = line.get(first + 1..last).unwrap_or_default();
+    let name = line.get(..first).unwrap_or_default();
     let mut fault = None;
+    let method = match name.get(..Method::MAX_LENGTH) {
+        Some(beginning) if name.len() > Method::MAX_LENGTH && is_token(name) => {
+            fault = Some(fail("the method is too long"));
+            Method::from_bytes(beginning)
+        }
+        _ => Method::from_bytes(name),
+    };
+    let method = method.map_err(|_| fail("the method is no token"))?;
+    let uri = line.get(first + 1..last).unwrap_or_default();
     let version = after(line, last + 1);
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         let other = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
-        fault = Some(match other {
+        fault.get_or_insert(match other {
             true => (ParseErrorKind::Version, last + 1),
             false => (ParseErrorKind::StartLine("it does not end with SIP/2.0"), last + 1),
         });
@@ -181,13 +188,14 @@ impl Parsed {
                 note((ParseErrorKind::Missing(name), 0));
             }
         }
-        let via_read = match via {
-            Some(field) => self.read_via(field).map_err(&mut *note).is_ok(),
-            None => {
-                note((ParseErrorKind::Missing(HeaderName::Via), 0));
-                false
-            }
+        let read = match via {
+            Some(field) => self.read_via(field),
+            None => Err((ParseErrorKind::Missing(HeaderName::Via), 0)),
         };
+        if let Err(fault) = read {
+            note(fault);
+        }
+        let via_read = self.via != Span::default();
         let [Some(from), Some(to), Some(call_id), Some(cseq)] = found else {
             return false;
         };
@@ -204,10 +212,9 @@ impl Parsed {
             (ParseErrorKind::Header(error), at)
         })?;
         let via = Via::parse_any_version(text).map_err(|error| (ParseErrorKind::Header(error), at))?;
-        key_length("branch", via.branch(), at)?;
         self.via_layout = via.layout();
         self.via = field.value.within(0, first.len());
-        Ok(())
+        key_length("branch", via.branch(), at)
     }
 
     fn read_dialog_headers(

@@ -96,6 +96,37 @@ fn sizes_and_counts_have_limits() {
     }
 }
 
+// 6 and 17
+#[test]
+fn a_request_beyond_a_limit_is_told_so() {
+    let source = std::net::SocketAddr::from(([192, 0, 2, 1], 5060));
+    let answer = |text: &str| {
+        let error = parse(text).expect_err("beyond a limit");
+        let answer = error.answer("t", source).unwrap_or_else(|| panic!("silence: {error}"));
+        assert!(answer.len() <= text.len() + 512, "{} from {}", answer.len(), text.len());
+        read(&String::from_utf8_lossy(&answer))
+    };
+    let core = "CALL-ID: ";
+    let in_front = |lines: &str| with(core, &format!("{lines}{core}"));
+    let (long, method) = ("a".repeat(600), "M".repeat(200));
+    let cases = [
+        (with("INVITE sip", &format!("{method} sip")), 400),
+        (in_front(&"X: 1\r\n".repeat(300)), 400),
+        (in_front(&"X: 1\r\n".repeat(10_000)), 400),
+        (in_front(&"Via: SIP/2.0/UDP a\r\n".repeat(1_000)), 400),
+        (in_front(&"Route: <sip:a;lr>\r\n".repeat(1_000)), 400),
+        (in_front(&format!("X: {}\r\n", "a".repeat(60_000))), 513),
+        (with("branch=z9hG4bK", &format!("branch=z9hG4bK{long}")), 513),
+        (with("tag=1779cf3a", &format!("tag={long}")), 513),
+        (with(core, &format!("{core}{long}")), 513),
+    ];
+    for (text, status) in cases {
+        let answer = answer(&text);
+        assert_eq!(answer.status(), Some(status), "{}", answer.reason());
+        assert!(answer.reason().contains('('), "{}", answer.reason());
+    }
+}
+
 // 9
 #[test]
 fn control_characters_and_lone_line_ends_are_refused() {
