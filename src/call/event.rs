@@ -14,6 +14,7 @@ use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Flow, Hop};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -35,14 +36,19 @@ pub enum Event {
     },
     /// No final response will come.
     Failed { token: Token, failure: SendFailure },
-    /// A request inside a dialog of this call.
+    /// A request inside a dialog of this call. `registered`: a device of the user in From has registered on this flow.
     Request {
         transaction: ServerTransactionId,
         message: Message,
         flow: Flow,
+        registered: bool,
     },
     /// The ACK of a 2xx.
-    Ack { message: Message },
+    Ack {
+        message: Message,
+        flow: Flow,
+        registered: bool,
+    },
     /// The caller's INVITE is cancelled.
     Cancelled {
         transaction: ServerTransactionId,
@@ -356,6 +362,11 @@ pub enum CallNews {
     /// The way of an ACK was not found: the peer repeats its 2xx and then hangs up.
     AckNotSent {
         why: String,
+    },
+    /// Somebody else spoke inside the dialog of a leg, and was not heard.
+    Stranger {
+        leg: LegIndex,
+        source: SocketAddr,
     },
     /// Something is wrong with what the application wants, or with the application.
     ApplicationError {

@@ -14,6 +14,7 @@ use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Hop, Method, Uri, escaped_user};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where a leg stands.
@@ -68,6 +69,8 @@ pub struct Leg {
     pub record: LegRecord,
     /// Where in-dialog requests go instead of the Contact: the flow of a peer behind NAT.
     pub flow: Option<Hop>,
+    /// Where the peer has been heard: of its INVITE, and of its responses to ours.
+    pub sources: Vec<IpAddr>,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
     /// The Reason of the BYE that waits for an ACK.
@@ -105,6 +108,7 @@ impl Leg {
             session: None,
             record: LegRecord::default(),
             flow: None,
+            sources: Vec::new(),
             closing: None,
             farewell: None,
             farewell_headers: Vec::new(),

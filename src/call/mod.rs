@@ -20,6 +20,7 @@
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
+//! | who may speak inside a dialog | `source` |
 //! | carrying out effects | `task`, `tasks`, `delivery`, `server` |
 
 mod answer;
@@ -64,6 +65,7 @@ mod sender;
 mod server;
 mod session_clock;
 mod setup;
+mod source;
 mod switchboard;
 mod tally;
 mod task;

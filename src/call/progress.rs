@@ -20,6 +20,7 @@ impl Call {
             ringing.silent_until = None;
         }
         let Some(leg) = self.leg_mut(index) else { return };
+        leg.heard_from(flow);
         let Some(invite) = &mut leg.invite else { return };
         // What makes no dialog can't be acknowledged or hung up: the far side gives up by itself.
         let Ok(fork) = invite.forks.receive(&invite.initiation, message) else {

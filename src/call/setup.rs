@@ -241,6 +241,7 @@ impl Call {
         })?;
         leg.dialog = Some(dialog);
         leg.state = LegState::Inviting;
+        leg.heard_from(flow);
         if leg.terms.keeps_flow() {
             leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
         }

@@ -418,12 +418,14 @@ impl TransactionUser for Switchboard {
             commands.push(unknown);
             return;
         };
+        let registered = self.is_known_device(&message, &flow);
         match self.deliver(
             call,
             Event::Request {
                 transaction: id,
                 message,
                 flow,
+                registered,
             },
         ) {
             Ok(()) => {}
@@ -434,10 +436,18 @@ impl TransactionUser for Switchboard {
         }
     }
 
-    fn ack(&mut self, message: Message, _flow: Flow, _commands: &mut Vec<Command>) {
+    fn ack(&mut self, message: Message, flow: Flow, _commands: &mut Vec<Command>) {
         if let Some(call) = message.to_tag().and_then(|tag| self.node.calls.call_of_tag(tag)) {
+            let registered = self.is_known_device(&message, &flow);
             // An ACK of a call that is gone needs nothing.
-            let _gone = self.deliver(call, Event::Ack { message });
+            let _gone = self.deliver(
+                call,
+                Event::Ack {
+                    message,
+                    flow,
+                    registered,
+                },
+            );
         }
     }
 

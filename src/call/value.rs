@@ -13,9 +13,9 @@ use super::location::Location;
 use super::record::{CallFacts, CallRecord, Milestones};
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
-use crate::sip::Method;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
+use crate::sip::{Flow, Method};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -118,8 +118,18 @@ impl Call {
                 transaction,
                 message,
                 flow,
-            } => self.request(transaction, &message, &flow, now),
-            Event::Ack { message } => self.ack(&message, now),
+                registered,
+            } => self.request(transaction, &message, (&flow, registered), now),
+            Event::Ack {
+                message,
+                flow,
+                registered,
+            } => {
+                let leg = self.leg_of_dialog(&message);
+                if leg.is_some_and(|leg| self.comes_from_peer(leg, &message, (&flow, registered))) {
+                    self.ack(&message, now);
+                }
+            }
             Event::Cancelled { transaction, message } => self.cancelled(transaction, &message, now),
             Event::AckTimeout { transaction } => self.ack_timeout(transaction, now),
             Event::Media(leg, notice) => self.media_notice(leg, notice, now),
@@ -166,7 +176,7 @@ impl Call {
             .min()
     }
 
-    fn response(&mut self, token: Token, message: &Message, flow: &crate::sip::Flow, now: Moment) {
+    fn response(&mut self, token: Token, message: &Message, flow: &Flow, now: Moment) {
         match message.cseq_method() {
             Method::Invite => match self.leg_inviting(token) {
                 Some(leg) => self.invite_response(leg, message, flow, now),
@@ -192,8 +202,15 @@ impl Call {
         }
     }
 
-    fn request(&mut self, transaction: ServerTransactionId, message: &Message, flow: &crate::sip::Flow, now: Moment) {
-        let Some(leg) = self.leg_of_dialog(message) else {
+    fn request(
+        &mut self,
+        transaction: ServerTransactionId,
+        message: &Message,
+        (flow, registered): (&Flow, bool),
+        now: Moment,
+    ) {
+        let leg = self.leg_of_dialog(message);
+        let Some(leg) = leg.filter(|leg| self.comes_from_peer(*leg, message, (flow, registered))) else {
             self.respond(transaction, ResponseDraft::new(481));
             return;
         };
@@ -378,7 +395,7 @@ impl Call {
                 let theirs = |leg: &&Leg| leg.closing == Some(*token) || leg.reinvited == Some(*token);
                 self.legs.iter().find(theirs).map(|leg| leg.index)
             }),
-            Event::Request { message, .. } | Event::Ack { message } => self.leg_of_dialog(message),
+            Event::Request { message, .. } | Event::Ack { message, .. } => self.leg_of_dialog(message),
             _ => Some(LegIndex::CALLER),
         }
     }

@@ -226,6 +226,7 @@ pub fn terms(
     let mut terms = open_terms(config, kind, listener);
     terms.media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
     terms.server_name = server_name.map(|name| name.as_str().into());
+    terms.networks = carrier.identify.networks.as_slice().into();
     terms.behind_nat = carrier.media.nat;
     terms.pass_location = carrier.pass_location;
     terms.session_timer.expires = carrier.session_expires;
@@ -251,6 +252,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         kind,
         listener,
         transport: sbc.listener(listener).map_or(Transport::Udp, |known| known.transport),
+        networks: [].into(),
         server_name: None,
         contact: contact.into(),
         allow: allow::ROUTED.into(),

@@ -1,11 +1,12 @@
 //! IP networks in CIDR form: whom a carrier or Teams may call from.
 
 use super::names::Invalid;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 
 /// An IPv4 or IPv6 network. The host bits are zero.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Network {
     base: IpAddr,
     prefix: u8,

@@ -4,6 +4,7 @@ use super::allow;
 use super::outcome::AttemptFailure;
 use super::target_name::TargetName;
 use crate::app::verb::Hook;
+use crate::config::Network;
 use crate::sdp::LegProfile;
 use crate::sip::message::HeaderName;
 use crate::sip::{Hop, ListenerId, Transport};
@@ -171,6 +172,8 @@ pub struct LegTerms {
     pub kind: LegKind,
     pub listener: ListenerId,
     pub transport: Transport,
+    /// Where the peer may speak from inside a dialog, beside where it has been heard.
+    pub networks: Arc<[Network]>,
     /// The name that the peer's TLS certificate has to bear on connections for in-dialog requests; `None`: the host's.
     pub server_name: Option<Arc<str>>,
     /// Host, port and parameters of our Contact URI; the user part is the call's. Toward Teams the host is the tenant's

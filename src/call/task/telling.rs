@@ -48,7 +48,7 @@ impl CallTask {
         let message = match event {
             Event::Response { message, .. }
             | Event::Request { message, .. }
-            | Event::Ack { message }
+            | Event::Ack { message, .. }
             | Event::Cancelled { message, .. } => message,
             _ => return,
         };

@@ -9,10 +9,11 @@ use crate::app::verb::{self, Hook, Verb, Voicing};
 use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
 use crate::config::Config;
 use crate::dial::targets::{self, DialFacts};
-use crate::dial::{Attempt, DialPlan, LegKind, TargetName};
+use crate::dial::{Attempt, DialPlan, LegKind, LegTerms, TargetName};
 use crate::route::Caller;
 use crate::sip::message::HeaderName;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The terms of the application of scenarios.
@@ -162,6 +163,11 @@ impl Rig {
 
     /// Plans the dial that waits: a target a telephone number, as the real rooms plan it.
     pub fn planned(&mut self, numbers: &[&str]) {
+        self.planned_on(numbers, |_| {});
+    }
+
+    /// The same on other terms.
+    pub fn planned_on(&mut self, numbers: &[&str], change: impl Fn(&mut LegTerms)) {
         let dial = self.wishes.iter().rev().find_map(|effect| match effect {
             Effect::Plan { dial } => Some(dial.clone()),
             _ => None,
@@ -169,10 +175,16 @@ impl Rig {
         let dial = dial.expect("a dial");
         let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
             .unwrap_or_else(|wrong| panic!("{wrong}"));
-        let attempts = numbers.iter().zip(&dial.targets).map(|(number, target)| Attempt {
-            target: Some(TargetName::phone(number)),
-            confirm: target.confirm_hook.clone(),
-            ..super::scenario::attempt_to(&config, number)
+        let attempts = numbers.iter().zip(&dial.targets).map(|(number, target)| {
+            let mut attempt = super::scenario::attempt_to(&config, number);
+            for hop in &mut attempt.hops {
+                change(Arc::make_mut(&mut hop.terms));
+            }
+            Attempt {
+                target: Some(TargetName::phone(number)),
+                confirm: target.confirm_hook.clone(),
+                ..attempt
+            }
         });
         let plan = DialPlan {
             attempts: attempts.collect(),

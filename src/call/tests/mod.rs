@@ -29,6 +29,7 @@ mod ringing;
 mod screening;
 mod setting_up;
 mod stored;
+mod strangers;
 mod targets;
 mod verb_events;
 mod verbs;

@@ -5,9 +5,9 @@ use super::peers::{carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, flow, parse, render};
 use crate::call::{Call, CallId, CallRecord, Effect, Event, LegIndex, Phase, SendFailure, Token};
 use crate::dial::LegKind;
-use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
+use crate::sip::{Flow, Method};
 use std::time::Duration;
 
 /// What the peers do.
@@ -66,6 +66,19 @@ impl Rig {
 
     /// A request of a peer inside its dialog; returns its transaction.
     pub fn request(&mut self, leg: LegIndex, method: Method, more: &str, sdp: &str) -> ServerTransactionId {
+        let flow = self.flow_of(leg);
+        self.request_from((flow, false), leg, method, more, sdp)
+    }
+
+    /// The same from elsewhere, perhaps the flow of a registered device.
+    pub fn request_from(
+        &mut self,
+        (flow, registered): (Flow, bool),
+        leg: LegIndex,
+        method: Method,
+        more: &str,
+        sdp: &str,
+    ) -> ServerTransactionId {
         let cseq = self.peer_cseq.entry(leg).or_insert(1);
         *cseq += 1;
         let cseq = *cseq;
@@ -73,22 +86,43 @@ impl Rig {
             self.last_peer_invite.insert(leg, cseq);
         }
         let message = self.in_dialog(leg, &method, cseq, more, sdp);
+        self.request_of((flow, registered), leg, message)
+    }
+
+    /// This very request.
+    pub fn request_of(
+        &mut self,
+        (flow, registered): (Flow, bool),
+        leg: LegIndex,
+        message: Message,
+    ) -> ServerTransactionId {
         let transaction = ServerTransactionId::numbered(self.next_transaction);
         self.next_transaction += 1;
         self.requests.insert(transaction, (leg, message.clone(), false));
         self.step(Event::Request {
             transaction,
             message,
-            flow: flow(),
+            flow,
+            registered,
         });
         transaction
     }
 
     /// The ACK of our last 2xx on a leg.
     pub fn ack(&mut self, leg: LegIndex, sdp: &str) {
+        self.ack_from(self.flow_of(leg), leg, sdp);
+    }
+
+    /// The same from elsewhere.
+    pub fn ack_from(&mut self, flow: Flow, leg: LegIndex, sdp: &str) {
         let cseq = self.last_peer_invite.get(&leg).copied().unwrap_or(1);
         let message = self.in_dialog(leg, &Method::Ack, cseq, "", sdp);
-        self.step(Event::Ack { message });
+        let registered = false;
+        self.step(Event::Ack {
+            message,
+            flow,
+            registered,
+        });
     }
 
     /// The caller's CANCEL of its INVITE, or of a re-INVITE.
@@ -107,7 +141,7 @@ impl Rig {
         self.step(Event::Cancelled { transaction, message });
     }
 
-    fn in_dialog(&self, leg: LegIndex, method: &Method, cseq: u32, more: &str, sdp: &str) -> Message {
+    pub fn in_dialog(&self, leg: LegIndex, method: &Method, cseq: u32, more: &str, sdp: &str) -> Message {
         let (call_id, from, to) = if leg == LegIndex::CALLER {
             let tagged = |sent: &&Sent| sent.message.to_tag().is_some();
             let heard = self.heard_by_caller();

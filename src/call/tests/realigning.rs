@@ -293,23 +293,14 @@ impl Peers {
             }
             Move::Ack(leg, open) => {
                 let side = usize::from(leg.0);
-                let offered = std::mem::take(&mut self.offered[side]);
-                let direction = if open { OPEN } else { HELD };
-                let answer = if offered {
-                    text(&self.rig, leg, direction)
+                if !std::mem::take(&mut self.offered[side]) {
+                    self.rig.ack(leg, "");
                 } else {
-                    String::new()
-                };
-                let ours = self.rig.last_response(leg);
-                if offered {
-                    self.open[side] = open && is_open(&ours);
+                    let open = open && is_open(&self.rig.last_response(leg));
+                    self.open[side] = open;
+                    let answer = text(&self.rig, leg, if open { OPEN } else { HELD });
+                    self.rig.ack(leg, &answer);
                 }
-                let answer = if offered && !is_open(&ours) {
-                    text(&self.rig, leg, HELD)
-                } else {
-                    answer
-                };
-                self.rig.ack(leg, &answer);
             }
             Move::TakeBack(leg) => {
                 if let Some((transaction, _)) = self.asked[usize::from(leg.0)] {

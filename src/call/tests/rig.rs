@@ -68,6 +68,17 @@ pub fn flow() -> Flow {
         peer: None,
     }
 }
+
+/// Where a peer of Teams speaks from: any of its hubs.
+fn hub_flow() -> Flow {
+    Flow {
+        transport: Transport::Tls,
+        remote: SocketAddr::from(([52, 112, 9, 9], 40_000)),
+        connection: ConnectionId(9),
+        ..flow()
+    }
+}
+
 impl Rig {
     /// A call that has just begun with this INVITE.
     pub(super) fn new(call: Call, invite: Message, now: Moment) -> Rig {
@@ -131,6 +142,14 @@ impl Rig {
             self.media_event();
         }
         waits
+    }
+
+    /// Where the peer of a leg speaks from.
+    pub fn flow_of(&self, leg: LegIndex) -> Flow {
+        match self.speaks_teams(leg) {
+            true => hub_flow(),
+            false => flow(),
+        }
     }
 
     /// Whether a Teams-like peer speaks on a leg.

@@ -58,6 +58,9 @@ pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &Cal
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
         CallNews::AckNotSent { why } => warn!(why = lines.text(why), "an ACK could not be sent"),
+        CallNews::Stranger { leg, source } => lines.throttles.strangers.say(|withheld| {
+            warn!(leg = leg.0, %source, withheld, "a request inside the dialog came from somebody else: 481");
+        }),
         CallNews::ApplicationError { what, detail } => {
             warn!(
                 what,

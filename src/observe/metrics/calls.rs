@@ -15,6 +15,7 @@ pub(super) struct CallMetrics {
     refused: IntCounterVec,
     hunts: IntCounterVec,
     silent: IntCounterVec,
+    strangers: IntCounterVec,
     ringing: HistogramVec,
     setup: HistogramVec,
     talked: HistogramVec,
@@ -52,6 +53,11 @@ impl CallMetrics {
                 &["peer"],
             )?,
             silent: counter("calls_silent_total", "Times that media stayed away.", &["direction"])?,
+            strangers: counter(
+                "dialog_strangers_total",
+                "Requests inside dialogs that came from somebody else.",
+                &["direction"],
+            )?,
             ringing: histogram(
                 "call_ringing_after_seconds",
                 "From the INVITE to the first ringing.",
@@ -105,6 +111,7 @@ impl CallMetrics {
         match news {
             CallNews::Silent { .. } => self.silent.with_label_values(&[facts.direction.label()]).inc(),
             // A device's address is a peer's word, and no label.
+            CallNews::Stranger { .. } => self.strangers.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::Hunting {
                 from: PeerName::User { .. } | PeerName::Uri(_),
                 ..

@@ -193,17 +193,12 @@ impl Head {
         self.note(ParseErrorKind::TooMany { what, count, limit }, start);
         let text = bytes.get(start..end).unwrap_or_default();
         let name = text.get(..token_length(text)).unwrap_or_default();
-        let wanted = matches!(
-            HeaderName::of_token(name),
-            Some(
-                HeaderName::Via
-                    | HeaderName::From
-                    | HeaderName::To
-                    | HeaderName::CallId
-                    | HeaderName::CSeq
-                    | HeaderName::ContentLength
-            )
-        );
+        let wanted = match HeaderName::of_token(name) {
+            // The first is the way back.
+            Some(HeaderName::Via) => self.fields.iter().all(|field| field.id != Some(HeaderName::Via)),
+            Some(HeaderName::From | HeaderName::To | HeaderName::CallId | HeaderName::CSeq) => true,
+            known => known == Some(HeaderName::ContentLength),
+        };
         if wanted && self.fields.len() < MAX_HEADERS + MORE_HEADERS {
             self.field(bytes, (start, end), true, control_in(text));
         }

@@ -1,0 +1,88 @@
+//! Who may speak inside a dialog. Call-ID and tags are random, but who has learnt them is not its peer: a request must
+//! also come from where the peer of the leg speaks from.
+//!
+//! | leg | heard from |
+//! |---|---|
+//! | Teams | Teams' listener, by certificate or from Microsoft's networks: any hub |
+//! | carrier | its networks; where its INVITE or its responses came from; the address in its Contact or first Route |
+//! | server of a `sip` target | where its responses came from; the address in its Contact or first Route |
+//! | user | where the device was heard in this call; the flow on which the same user has registered since |
+//!
+//! Ports and transports may change: NATs rebind, and what is too large for UDP comes over TCP.
+
+use super::event::CallNews;
+use super::id::LegIndex;
+use super::leg::Leg;
+use super::value::Call;
+use crate::dial::LegKind;
+use crate::registrar::Aor;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::{Flow, NameAddr, Uri};
+use std::net::IpAddr;
+
+/// Addresses of one peer that are remembered: its hosts, and what they resolve to.
+const MOST_SOURCES: usize = 8;
+
+impl Call {
+    /// Whether a message inside the dialog of `index` comes from the peer of that leg; who else it was is told.
+    /// `registered`: on the flow of a device of the user in From.
+    pub(super) fn comes_from_peer(
+        &mut self,
+        index: LegIndex,
+        message: &Message,
+        (flow, registered): (&Flow, bool),
+    ) -> bool {
+        let Some(leg) = self.leg_mut(index) else { return false };
+        if leg.speaks_from(flow) {
+            return true;
+        }
+        if registered && leg.is_of_user(message) {
+            leg.heard_from(flow);
+            return true;
+        }
+        let source = flow.remote;
+        self.tell(CallNews::Stranger { leg: index, source });
+        false
+    }
+}
+
+impl Leg {
+    /// Notes where the peer was heard.
+    pub(super) fn heard_from(&mut self, flow: &Flow) {
+        let address = flow.remote.ip().to_canonical();
+        if !self.sources.contains(&address) && self.sources.len() < MOST_SOURCES {
+            self.sources.push(address);
+        }
+    }
+
+    fn speaks_from(&self, flow: &Flow) -> bool {
+        let address = flow.remote.ip().to_canonical();
+        let in_networks = || self.terms.networks.iter().any(|network| network.contains(address));
+        match &self.terms.kind {
+            LegKind::Teams { .. } => flow.listener == self.terms.listener && (flow.peer.is_some() || in_networks()),
+            LegKind::Carrier { .. } => in_networks() || self.sources.contains(&address) || self.names(address),
+            LegKind::SipUri { .. } => self.sources.contains(&address) || self.names(address),
+            LegKind::User { .. } => self.sources.contains(&address),
+        }
+    }
+
+    /// Whether the peer itself has named this address as its own, or as its proxy's.
+    fn names(&self, address: IpAddr) -> bool {
+        let is_it = |uri: &Uri| {
+            let host = uri.host().trim_matches(['[', ']']).parse::<IpAddr>();
+            host.is_ok_and(|host| host.to_canonical() == address)
+        };
+        let dialog = self.dialog.as_ref();
+        dialog.is_some_and(|dialog| is_it(dialog.remote_target()) || is_it(&dialog.next_hop_uri()))
+    }
+
+    /// Whether a message names the user of this leg as its sender.
+    fn is_of_user(&self, message: &Message) -> bool {
+        let remote = self.dialog.as_ref().map(|dialog| dialog.remote());
+        let ours = remote.and_then(|remote| NameAddr::parse(HeaderName::From, remote).ok());
+        let theirs = message.from().ok().and_then(|from| Aor::of(from.uri()));
+        matches!(self.terms.kind, LegKind::User { .. })
+            && theirs.is_some()
+            && theirs == ours.and_then(|ours| Aor::of(ours.uri()))
+    }
+}
