@@ -98,6 +98,7 @@ impl Call {
         };
         if let Some(dialog) = &mut leg.dialog {
             dialog.refresh_target(message);
+            dialog.take_up_invite(message);
         }
         if leg.terms.keeps_flow() {
             leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
@@ -157,7 +158,7 @@ impl Call {
         }
         let offer = description_of(message).ok().flatten();
         offer.is_some_and(|offer| {
-            leg.media.is_refresh(&offer) || matches!(self.consequence(index, &offer), Ok(Consequence::None))
+            leg.is_refresh(&offer) || matches!(self.consequence(index, &offer), Ok(Consequence::None))
         })
     }
 
@@ -171,7 +172,7 @@ impl Call {
     }
 
     fn consider(&mut self, index: LegIndex, offer: Vec<u8>, now: Moment) {
-        let refresh = self.leg(index).is_some_and(|leg| leg.media.is_refresh(&offer));
+        let refresh = self.leg(index).is_some_and(|leg| leg.is_refresh(&offer));
         let consequence = match refresh {
             true => Ok(Consequence::None),
             false => self.consequence(index, &offer),

@@ -36,18 +36,19 @@ pub enum Event {
     },
     /// No final response will come.
     Failed { token: Token, failure: SendFailure },
-    /// A request inside a dialog of this call. `registered`: a device of the user in From has registered on this flow.
+    /// A request inside a dialog of this call. `vouched`: configuration, registrations or look-ups say
+    /// that the flow is of the leg's peer; for a user, that a device of whom From names is there.
     Request {
         transaction: ServerTransactionId,
         message: Message,
         flow: Flow,
-        registered: bool,
+        vouched: bool,
     },
     /// The ACK of a 2xx.
     Ack {
         message: Message,
         flow: Flow,
-        registered: bool,
+        vouched: bool,
     },
     /// The caller's INVITE is cancelled.
     Cancelled {

@@ -156,6 +156,13 @@ impl Leg {
         }
     }
 
+    /// Where the peer's Contact and first Route lead.
+    pub fn next_hops(&self) -> Vec<NextHop> {
+        let dialog = self.dialog.as_ref();
+        let uris = dialog.map(|dialog| [dialog.remote_target().clone(), dialog.next_hop_uri()]);
+        uris.iter().flatten().map(|uri| next_hop(uri, &self.terms)).collect()
+    }
+
     /// Makes a fork of the INVITE the dialog of the leg.
     pub fn take_fork(&mut self, fork: usize) {
         if let Some(dialog) = self.invite.as_ref().and_then(|invite| invite.forks.get(fork)) {

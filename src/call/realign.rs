@@ -3,6 +3,7 @@
 
 use super::change::{Consequence, Purpose};
 use super::id::LegIndex;
+use super::leg::Leg;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sdp::{self, Direction, Format};
@@ -23,6 +24,13 @@ pub struct Realign {
     at: Moment,
     /// Re-INVITEs that were refused already.
     tries: u8,
+}
+
+impl Leg {
+    /// Whether an offer of the peer says nothing new, and nothing old that the other side has not heard yet.
+    pub(super) fn is_refresh(&self, offer: &[u8]) -> bool {
+        self.realign.is_none() && self.media.is_refresh(offer)
+    }
 }
 
 impl Call {

@@ -4,8 +4,9 @@
 //! | leg | heard from |
 //! |---|---|
 //! | Teams | Teams' listener, by certificate or from Microsoft's networks: any hub |
-//! | carrier | its networks; where its INVITE or its responses came from; the address in its Contact or first Route |
-//! | server of a `sip` target | where its responses came from; the address in its Contact or first Route |
+//! | carrier | its networks and gateways; where it was heard in this call; where its Contact or first Route leads |
+//! | carrier without networks | anywhere but from another carrier's networks: a password is all that is known of it |
+//! | server of a `sip` target | where it was heard; where its name, its Contact or its first Route leads |
 //! | user | where the device was heard in this call; the flow on which the same user has registered since |
 //!
 //! Ports and transports may change: NATs rebind, and what is too large for UDP comes over TCP.
@@ -25,18 +26,19 @@ const MOST_SOURCES: usize = 8;
 
 impl Call {
     /// Whether a message inside the dialog of `index` comes from the peer of that leg; who else it was is told.
-    /// `registered`: on the flow of a device of the user in From.
+    /// `vouched`: what else is known says so, of a user's device for whom From names.
     pub(super) fn comes_from_peer(
         &mut self,
         index: LegIndex,
         message: &Message,
-        (flow, registered): (&Flow, bool),
+        (flow, vouched): (&Flow, bool),
     ) -> bool {
         let Some(leg) = self.leg_mut(index) else { return false };
         if leg.speaks_from(flow) {
             return true;
         }
-        if registered && leg.is_of_user(message) {
+        let device = matches!(leg.terms.kind, LegKind::User { .. });
+        if vouched && (!device || leg.is_of_user(message)) {
             leg.heard_from(flow);
             return true;
         }
@@ -55,7 +57,8 @@ impl Leg {
         }
     }
 
-    fn speaks_from(&self, flow: &Flow) -> bool {
+    /// Whether the leg's own facts say that its peer is behind this flow.
+    pub(super) fn speaks_from(&self, flow: &Flow) -> bool {
         let address = flow.remote.ip().to_canonical();
         let in_networks = || self.terms.networks.iter().any(|network| network.contains(address));
         match &self.terms.kind {
@@ -81,8 +84,6 @@ impl Leg {
         let remote = self.dialog.as_ref().map(|dialog| dialog.remote());
         let ours = remote.and_then(|remote| NameAddr::parse(HeaderName::From, remote).ok());
         let theirs = message.from().ok().and_then(|from| Aor::of(from.uri()));
-        matches!(self.terms.kind, LegKind::User { .. })
-            && theirs.is_some()
-            && theirs == ours.and_then(|ours| Aor::of(ours.uri()))
+        theirs.is_some() && theirs == ours.and_then(|ours| Aor::of(ours.uri()))
     }
 }

@@ -418,14 +418,13 @@ impl TransactionUser for Switchboard {
             commands.push(unknown);
             return;
         };
-        let registered = self.is_known_device(&message, &flow);
         match self.deliver(
             call,
             Event::Request {
                 transaction: id,
                 message,
                 flow,
-                registered,
+                vouched: false,
             },
         ) {
             Ok(()) => {}
@@ -438,14 +437,13 @@ impl TransactionUser for Switchboard {
 
     fn ack(&mut self, message: Message, flow: Flow, _commands: &mut Vec<Command>) {
         if let Some(call) = message.to_tag().and_then(|tag| self.node.calls.call_of_tag(tag)) {
-            let registered = self.is_known_device(&message, &flow);
             // An ACK of a call that is gone needs nothing.
             let _gone = self.deliver(
                 call,
                 Event::Ack {
                     message,
                     flow,
-                    registered,
+                    vouched: false,
                 },
             );
         }

@@ -32,6 +32,7 @@ mod applied;
 mod loading;
 mod media;
 mod parting;
+mod peers;
 mod planning;
 mod telling;
 
@@ -252,7 +253,8 @@ impl CallTask {
             let Some(event) = self.pass_on(event).await else {
                 continue;
             };
-            let event = self.numbered(event);
+            let mut event = self.numbered(event);
+            self.vouch(&mut event);
             let now = self.node.clock.now();
             if self.wants_messages {
                 self.tell_heard(&event);

@@ -2,7 +2,7 @@
 
 use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
-use crate::config::{Config, Purpose, Tenant, UserName};
+use crate::config::{Config, Tenant, UserName};
 use crate::dial::allow;
 use crate::net::shard::Command;
 use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
@@ -71,13 +71,6 @@ impl Switchboard {
         let from = message.from().ok().and_then(|from| Aor::of(from.uri()));
         let now = self.node.clock.now();
         from.is_some_and(|aor| self.node.registrar.is_registered_on(&aor, flow, now))
-    }
-
-    /// Whether a request came on the flow of a registered device of the user that it names, on a listener of users.
-    pub(super) fn is_known_device(&self, message: &Message, flow: &Flow) -> bool {
-        let config = self.node.config.load();
-        let listener = config.sbc.listener(flow.listener);
-        listener.is_some_and(|listener| listener.purpose == Purpose::Users) && self.is_device(message, flow)
     }
 
     /// Refuses a call to a user who is nowhere.

@@ -118,15 +118,11 @@ impl Call {
                 transaction,
                 message,
                 flow,
-                registered,
-            } => self.request(transaction, &message, (&flow, registered), now),
-            Event::Ack {
-                message,
-                flow,
-                registered,
-            } => {
+                vouched,
+            } => self.request(transaction, &message, (&flow, vouched), now),
+            Event::Ack { message, flow, vouched } => {
                 let leg = self.leg_of_dialog(&message);
-                if leg.is_some_and(|leg| self.comes_from_peer(leg, &message, (&flow, registered))) {
+                if leg.is_some_and(|leg| self.comes_from_peer(leg, &message, (&flow, vouched))) {
                     self.ack(&message, now);
                 }
             }
@@ -206,11 +202,11 @@ impl Call {
         &mut self,
         transaction: ServerTransactionId,
         message: &Message,
-        (flow, registered): (&Flow, bool),
+        (flow, vouched): (&Flow, bool),
         now: Moment,
     ) {
         let leg = self.leg_of_dialog(message);
-        let Some(leg) = leg.filter(|leg| self.comes_from_peer(*leg, message, (flow, registered))) else {
+        let Some(leg) = leg.filter(|leg| self.comes_from_peer(*leg, message, (flow, vouched))) else {
             self.respond(transaction, ResponseDraft::new(481));
             return;
         };
@@ -405,7 +401,8 @@ impl Call {
         self.legs.iter().find(inviting).map(|leg| leg.index)
     }
 
-    fn leg_of_dialog(&self, message: &Message) -> Option<LegIndex> {
+    /// The leg whose dialog a request belongs to.
+    pub(super) fn leg_of_dialog(&self, message: &Message) -> Option<LegIndex> {
         let ours = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|dialog| dialog.owns(message));
         self.legs.iter().find(ours).map(|leg| leg.index)
     }

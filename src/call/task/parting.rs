@@ -84,7 +84,7 @@ impl CallTask {
             found.map(|(_, call)| *call)
         };
         let call = match &event {
-            Event::Request { message, .. } | Event::Ack { message } => {
+            Event::Request { message, .. } | Event::Ack { message, .. } => {
                 moved(&|dialog| message.to_tag() == Some(dialog.tag.as_str()))
             }
             Event::Response { token, .. } => moved(&|dialog| dialog.invite == Some(*token)),

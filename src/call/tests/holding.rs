@@ -330,3 +330,25 @@ fn a_200_to_a_re_invite_that_comes_again_is_acknowledged_again() {
     rig.ack(CALLER, "");
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn the_ack_of_our_200_is_heard_behind_a_re_invite_that_was_refused() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    let short = "Supported: timer\r\nSession-Expires: 30\r\n";
+    rig.request(CALLER, Method::Invite, short, &carrier_sdp("sendrecv"));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(422));
+    rig.last_peer_invite.insert(CALLER, 1);
+    rig.ack(CALLER, "");
+    assert_eq!(rig.acknowledged, [Rig::first_transaction()]);
+    // A second one is refused while the first waits for the other side.
+    let first = rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let its_cseq = rig.last_peer_invite[&CALLER];
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("inactive"));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(500));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(200).sdp(teams_sdp("inactive")));
+    rig.last_peer_invite.insert(CALLER, its_cseq);
+    rig.ack(CALLER, "");
+    assert_eq!(rig.acknowledged, [Rig::first_transaction(), first]);
+    rig.hang_up_and_finish();
+}

@@ -70,10 +70,10 @@ impl Rig {
         self.request_from((flow, false), leg, method, more, sdp)
     }
 
-    /// The same from elsewhere, perhaps the flow of a registered device.
+    /// The same from elsewhere, perhaps vouched for.
     pub fn request_from(
         &mut self,
-        (flow, registered): (Flow, bool),
+        (flow, vouched): (Flow, bool),
         leg: LegIndex,
         method: Method,
         more: &str,
@@ -86,13 +86,13 @@ impl Rig {
             self.last_peer_invite.insert(leg, cseq);
         }
         let message = self.in_dialog(leg, &method, cseq, more, sdp);
-        self.request_of((flow, registered), leg, message)
+        self.request_of((flow, vouched), leg, message)
     }
 
     /// This very request.
     pub fn request_of(
         &mut self,
-        (flow, registered): (Flow, bool),
+        (flow, vouched): (Flow, bool),
         leg: LegIndex,
         message: Message,
     ) -> ServerTransactionId {
@@ -103,7 +103,7 @@ impl Rig {
             transaction,
             message,
             flow,
-            registered,
+            vouched,
         });
         transaction
     }
@@ -117,12 +117,8 @@ impl Rig {
     pub fn ack_from(&mut self, flow: Flow, leg: LegIndex, sdp: &str) {
         let cseq = self.last_peer_invite.get(&leg).copied().unwrap_or(1);
         let message = self.in_dialog(leg, &Method::Ack, cseq, "", sdp);
-        let registered = false;
-        self.step(Event::Ack {
-            message,
-            flow,
-            registered,
-        });
+        let vouched = false;
+        self.step(Event::Ack { message, flow, vouched });
     }
 
     /// The caller's CANCEL of its INVITE, or of a re-INVITE.
@@ -224,6 +220,7 @@ impl Rig {
             transaction,
             message,
             flow: flow(),
+            vouched: false,
         });
     }
 

@@ -186,6 +186,22 @@ fn who_accepts_with_an_answer_that_nobody_can_use_is_put_back() {
 }
 
 #[test]
+fn who_asks_for_what_it_was_put_to_by_mistake_means_it() {
+    let mut rig = from_carrier().begin().answered();
+    let hold = rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.cancel(hold, "");
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), reply(200).sdp(teams_sdp(HELD)));
+    rig.respond(&rig.reinvites(CALLEE)[1].clone(), reply(491));
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp(HELD));
+    assert!(!is_open(&rig.reinvites(CALLER)[0]));
+    agrees(&mut rig, CALLER);
+    rig.ack(CALLEE, "");
+    rig.wait(Duration::from_secs(60));
+    assert_eq!((rig.reinvites(CALLER).len(), rig.reinvites(CALLEE).len()), (1, 2));
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn a_caller_whose_holder_is_gone_hears_what_comes_next() {
     let mut rig = to_application().begin();
     rig.answer(&json!([

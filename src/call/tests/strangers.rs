@@ -98,6 +98,9 @@ fn a_carrier_speaks_from_all_its_addresses_and_where_its_contact_is() {
     let mut rig = scenario.begin().answered();
     is_deaf_to(&mut rig, CALLER, &from([192, 0, 2, 98]));
     hears(&mut rig, CALLER, from([192, 0, 2, 99]));
+    // A gateway of the carrier, or what its names lead to.
+    rig.request_from((from([192, 0, 2, 98]), true), CALLER, Method::Options, "", "");
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
     rig.hang_up_and_finish();
 }
 

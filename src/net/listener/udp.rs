@@ -111,7 +111,6 @@ fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Lis
                     context.counters.datagrams_not_sent.add();
                 }
             }
-            }
         }
     }
 }

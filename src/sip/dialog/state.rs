@@ -218,18 +218,21 @@ impl Dialog {
         if !self.owns(request) {
             return Err(Rejection::NoSuchDialog);
         }
-        let (received, method) = request.cseq();
+        let (received, _) = request.cseq();
         if let Some(last) = self.remote_cseq.filter(|last| received <= *last) {
             return Err(Rejection::OutOfOrder { received, last });
         }
         self.remote_cseq = Some(received);
-        if method == Method::Invite {
-            self.remote_invite = Some(received);
-        }
         Ok(())
     }
 
-    /// True when this ACK acknowledges our 2xx to the peer's last INVITE.
+    /// From now on ACKs of this re-INVITE are waited for. One that is refused at once is none: the ACK of the 2xx before it
+    /// may still come (RFC 3261 §17.1.1.3 acknowledges a refusal by its transaction).
+    pub fn take_up_invite(&mut self, reinvite: &Message) {
+        self.remote_invite = Some(reinvite.cseq().0);
+    }
+
+    /// True when this ACK acknowledges our 2xx to the INVITE of the peer that was taken up last.
     pub fn accepts_ack(&self, ack: &Message) -> bool {
         self.owns(ack) && self.remote_invite == Some(ack.cseq().0)
     }

@@ -104,7 +104,11 @@ fn a_request_beyond_a_limit_is_told_so() {
         let error = parse(text).expect_err("beyond a limit");
         let answer = error.answer("t", source).unwrap_or_else(|| panic!("silence: {error}"));
         assert!(answer.len() <= text.len() + 512, "{} from {}", answer.len(), text.len());
-        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+        String::from_utf8_lossy(&answer)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     };
     let core = "CALL-ID: ";
     let in_front = |lines: &str| with(core, &format!("{lines}{core}"));
@@ -122,7 +126,10 @@ fn a_request_beyond_a_limit_is_told_so() {
     ];
     for (text, status) in cases {
         let answer = answer(&text);
-        assert!(answer.starts_with(&format!("SIP/2.0 {status} ")) && answer.contains('('), "{answer}");
+        assert!(
+            answer.starts_with(&format!("SIP/2.0 {status} ")) && answer.contains('('),
+            "{answer}"
+        );
     }
 }
 
