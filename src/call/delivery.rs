@@ -1,7 +1,7 @@
 //! Requests on their way: names resolved (RFC 3263), the next address tried when one can't be reached (§4.3).
 
 use super::event::{Event, To};
-use super::id::Token;
+use super::id::{CallId, Token};
 use super::node::Node;
 use crate::config::Config;
 use crate::dial::{NextHop, may_reach};
@@ -21,26 +21,87 @@ pub struct Resolved {
     first_only: bool,
 }
 
+/// A request whose name is being looked up. Those to one name leave in order, behind the one that waits for it: a BYE
+/// must not overtake the ACK (RFC 3261 §15).
+struct Waiting {
+    token: Option<Token>,
+    draft: RequestDraft,
+    next: NextHop,
+    guard: Option<Arc<Config>>,
+    first_only: bool,
+    found: Option<Found>,
+}
+
+type Found = Result<Arc<[Candidate]>, String>;
+
+impl Waiting {
+    fn resolved(self) -> Resolved {
+        let found = self.found.unwrap_or_else(|| Err("the look-up has failed".into()));
+        Resolved {
+            token: self.token,
+            draft: self.draft,
+            hops: found.and_then(|candidates| hops(&self.next, &candidates, self.guard.as_deref())),
+            first_only: self.first_only,
+        }
+    }
+}
+
+/// Requests whose names are being looked up, in the order in which they were to be sent.
+#[derive(Default)]
+struct Queue(Vec<Waiting>);
+
+impl Queue {
+    /// Puts a request behind those that wait for its name, else gives it back.
+    fn join(&mut self, request: Waiting) -> Option<Waiting> {
+        let Some(known) = self.0.iter().find(|waiting| waiting.next == request.next) else {
+            return Some(request);
+        };
+        let found = known.found.clone();
+        self.0.push(Waiting { found, ..request });
+        None
+    }
+
+    /// A look-up has ended; one of `None` does not say for which name it was.
+    fn found(&mut self, next: Option<&NextHop>, found: &Found) {
+        let theirs = |waiting: &&mut Waiting| waiting.found.is_none() && next.is_none_or(|next| waiting.next == *next);
+        for waiting in self.0.iter_mut().filter(theirs) {
+            waiting.found = Some(found.clone());
+        }
+    }
+
+    fn pop(&mut self) -> Option<Resolved> {
+        let position = self.0.iter().position(|waiting| waiting.found.is_some())?;
+        Some(self.0.remove(position).resolved())
+    }
+
+    fn withdraw(&mut self, token: Token) -> bool {
+        let before = self.0.len();
+        self.0.retain(|waiting| waiting.token != Some(token));
+        self.0.len() < before
+    }
+}
+
 /// Requests of one call that may still go to another address.
 pub struct Deliveries {
+    call: CallId,
     node: Arc<Node>,
     signalling: SignallingHandle,
     /// With addresses left.
     open: Vec<(Token, RequestDraft, VecDeque<Hop>)>,
-    looking_up: JoinSet<Resolved>,
-    /// Requests whose look-up is under way; ACKs are not among them.
-    unsent: Vec<Token>,
+    looking_up: JoinSet<(NextHop, Found)>,
+    waiting: Queue,
 }
 
 impl Deliveries {
     /// None yet.
-    pub fn new(node: Arc<Node>, signalling: SignallingHandle) -> Deliveries {
+    pub fn new(call: CallId, node: Arc<Node>, signalling: SignallingHandle) -> Deliveries {
         Deliveries {
+            call,
             node,
             signalling,
             open: Vec::new(),
             looking_up: JoinSet::new(),
-            unsent: Vec::new(),
+            waiting: Queue::default(),
         }
     }
 
@@ -69,46 +130,41 @@ impl Deliveries {
             To::First(next) => (next, true),
         };
         let target = target(&next)?;
+        let request = Waiting {
+            token,
+            draft,
+            next: next.clone(),
+            guard,
+            first_only,
+            found: None,
+        };
+        let Some(mut request) = self.waiting.join(request) else {
+            return Ok(None);
+        };
         if let Some(answer) = self.node.resolver.load().try_cached(&target) {
-            let hops = hops(&next, &answer.candidates, guard.as_deref());
-            let resolved = Resolved {
-                token,
-                draft,
-                hops,
-                first_only,
-            };
-            return self.send_resolved(resolved).await;
+            request.found = Some(Ok(answer.candidates.into()));
+            return self.send_resolved(request.resolved()).await;
         }
-        self.unsent.extend(token);
+        self.waiting.0.push(request);
         let node = self.node.clone();
         self.looking_up.spawn(async move {
             let resolver = node.resolver.load_full();
-            let hops = match resolver.resolve(&target).await {
-                Ok(answer) => hops(&next, &answer.candidates, guard.as_deref()),
-                Err(error) => Err(error.to_string()),
-            };
-            Resolved {
-                token,
-                draft,
-                hops,
-                first_only,
-            }
+            let answer = resolver.resolve(&target).await;
+            let found = answer.map(|answer| answer.candidates.into());
+            (next, found.map_err(|error| error.to_string()))
         });
         Ok(None)
     }
 
-    /// The next look-up that ends; waits for ever while there is none.
+    /// The next request whose look-up has ended; waits for ever while there is none.
     pub async fn resolved(&mut self) -> Resolved {
         loop {
+            if let Some(resolved) = self.waiting.pop() {
+                return resolved;
+            }
             match self.looking_up.join_next().await {
-                Some(Ok(resolved)) => {
-                    let known = resolved.token.is_none_or(|token| self.withdraw(token));
-                    if known {
-                        return resolved;
-                    }
-                }
-                // A look-up that panicked sends nothing: the call's own timers end the wait for it.
-                Some(Err(_)) => {}
+                Some(Ok((next, found))) => self.waiting.found(Some(&next), &found),
+                Some(Err(_)) => self.waiting.found(None, &Err("the look-up has failed".into())),
                 None => std::future::pending().await,
             }
         }
@@ -116,8 +172,7 @@ impl Deliveries {
 
     /// Takes back a request that has not left yet. False when there is none: it is under way, or was never sent.
     pub fn withdraw(&mut self, token: Token) -> bool {
-        let found = self.unsent.iter().position(|unsent| *unsent == token);
-        found.map(|position| self.unsent.swap_remove(position)).is_some()
+        self.waiting.withdraw(token)
     }
 
     /// Sends to the first address, those that failed lately tried last, and remembers the others or tells them.
@@ -128,7 +183,11 @@ impl Deliveries {
         }
         let hop = hops.pop_front().ok_or("the name has no address")?;
         let Some(token) = resolved.token else {
-            let sent = self.signalling.send_ack(resolved.draft, hop).await;
+            let beside = Token {
+                call: self.call,
+                number: 0,
+            };
+            let sent = self.signalling.send_ack(beside.to_wire(), resolved.draft, hop).await;
             return sent.map(|()| None).map_err(|stopped| stopped.to_string());
         };
         let located = resolved.first_only.then(|| Event::Located {
@@ -205,5 +264,60 @@ pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Conf
     match refused {
         Some(why) if hops.is_empty() => Err(format!("{}: {why}", next.host)),
         _ => Ok(hops),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{ListenerId, Method, Transport};
+
+    fn request(method: Method, host: &str, number: Option<u32>) -> Waiting {
+        let call = CallId::from_random(1);
+        Waiting {
+            token: number.map(|number| Token { call, number }),
+            draft: RequestDraft::new(method, "sip:a@b"),
+            next: NextHop {
+                host: host.into(),
+                port: None,
+                transport: Some(Transport::Udp),
+                listener: ListenerId(0),
+                server_name: None,
+            },
+            guard: None,
+            first_only: false,
+            found: None,
+        }
+    }
+
+    fn popped(queue: &mut Queue) -> Option<Method> {
+        queue.pop().map(|resolved| resolved.draft.method().clone())
+    }
+
+    #[test]
+    fn what_waits_for_one_name_leaves_in_order() {
+        let (mut queue, found) = (Queue::default(), Err("nothing".to_owned()));
+        let ack = queue.join(request(Method::Ack, "a.example", None));
+        queue.0.extend(ack);
+        assert!(queue.join(request(Method::Invite, "a.example", Some(1))).is_none());
+        let other = queue.join(request(Method::Options, "b.example", Some(2)));
+        queue.0.extend(other);
+        assert_eq!(popped(&mut queue), None);
+        let next = request(Method::Ack, "a.example", None).next;
+        queue.found(Some(&next), &found);
+        assert_eq!(popped(&mut queue), Some(Method::Ack));
+        assert!(
+            queue.join(request(Method::Bye, "a.example", Some(3))).is_none(),
+            "nor may the last overtake"
+        );
+        assert_eq!(popped(&mut queue), Some(Method::Invite));
+        assert_eq!(popped(&mut queue), Some(Method::Bye));
+        assert_eq!(popped(&mut queue), None);
+        queue.found(None, &found);
+        assert_eq!(popped(&mut queue), Some(Method::Options));
+        assert!(!queue.withdraw(Token {
+            call: CallId::from_random(1),
+            number: 2
+        }));
     }
 }

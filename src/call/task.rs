@@ -183,7 +183,7 @@ fn begin(setting: Setting, listed: Listed, (call, effects): (Call, Vec<Effect>))
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
     let mut task = CallTask {
-        deliveries: Deliveries::new(node.clone(), signalling.clone()),
+        deliveries: Deliveries::new(live.id, node.clone(), signalling.clone()),
         wants_messages: node.observer.wants_messages(),
         node,
         signalling,

@@ -16,8 +16,8 @@ pub struct Stopped;
 /// Whoever makes tokens of his own begins here: those below are for [`SignallingHandle::next_token`].
 pub const OWN_TOKENS: u64 = 1 << 24;
 
-/// Sends commands to the shard that they concern. Cheap to clone. Overflow: the caller waits; commands of one caller
-/// about one transaction stay in order.
+/// Sends commands to the shard that they concern. Cheap to clone. Overflow: the caller waits. Requests of one call, the
+/// ACKs among them, go through one shard, so that what it sends leaves in order.
 #[derive(Debug, Clone)]
 pub struct SignallingHandle {
     shards: Arc<[mpsc::Sender<Command>]>,
@@ -60,10 +60,10 @@ impl SignallingHandle {
         self.send(usize::from(id.shard()), Command::Acknowledged { id }).await
     }
 
-    /// Sends the ACK of a 2xx; again for each repeated 2xx.
-    pub async fn send_ack(&self, draft: RequestDraft, hop: Hop) -> Result<(), Stopped> {
-        self.send(self.of_token(u64::from(hop.remote.port())), Command::Ack { draft, hop })
-            .await
+    /// Sends the ACK of a 2xx; again for each repeated 2xx. `token` is one of the call's: what the call sends after it
+    /// leaves after it.
+    pub async fn send_ack(&self, token: u64, draft: RequestDraft, hop: Hop) -> Result<(), Stopped> {
+        self.send(self.of_token(token), Command::Ack { draft, hop }).await
     }
 
     /// Uses the connection to `hop` for nothing new: the next request opens another.
@@ -94,7 +94,9 @@ impl SignallingHandle {
 
     fn of_token(&self, token: u64) -> usize {
         let count = self.shards.len().max(1) as u64;
-        usize::try_from(token % count).unwrap_or(0)
+        // Own tokens count the requests of a call below their call.
+        let key = if token < OWN_TOKENS { token } else { token / OWN_TOKENS };
+        usize::try_from(key % count).unwrap_or(0)
     }
 
     async fn send(&self, shard: usize, command: Command) -> Result<(), Stopped> {
@@ -106,11 +108,39 @@ impl SignallingHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::{ListenerId, Method, Transport};
 
     #[test]
     fn tokens_never_run_into_those_of_others() {
         let handle = SignallingHandle::new(Vec::new());
         handle.next_token.store(OWN_TOKENS - 1, Ordering::Relaxed);
         assert_eq!([(); 3].map(|()| handle.next_token()), [OWN_TOKENS - 1, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_one_call_sends_leaves_in_order() {
+        let (queues, mut shards): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::channel(8)).unzip();
+        let handle = SignallingHandle::new(queues);
+        let hop = |port| Hop {
+            transport: Transport::Udp,
+            listener: ListenerId(0),
+            remote: ([192, 0, 2, 1], port).into(),
+            server_name: None,
+            connection: None,
+        };
+        let draft = |method| RequestDraft::new(method, "sip:a@b");
+        let token = |number| 7 * OWN_TOKENS + number;
+        handle
+            .request(token(1), draft(Method::Invite), hop(5060))
+            .await
+            .unwrap();
+        handle.send_ack(token(0), draft(Method::Ack), hop(5061)).await.unwrap();
+        handle.request(token(2), draft(Method::Bye), hop(5062)).await.unwrap();
+        let filled: Vec<usize> = shards
+            .iter_mut()
+            .map(|shard| shard.len())
+            .filter(|len| *len > 0)
+            .collect();
+        assert_eq!(filled, [3]);
     }
 }

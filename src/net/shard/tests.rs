@@ -213,7 +213,7 @@ async fn an_invite_rings_is_answered_and_acknowledged() {
     while caller.told().await != Told::Response(token, 180) {}
     assert_eq!(caller.told().await, Told::Response(token, 200));
     let ack = draft(Method::Ack, &format!("call-{token}"));
-    caller.signalling.handle().send_ack(ack, to).await.unwrap();
+    caller.signalling.handle().send_ack(token, ack, to).await.unwrap();
     // The 2xx may have been repeated before the ACK came.
     while callee.told().await != Told::Ack {}
 }
