@@ -76,11 +76,18 @@ impl Call {
         }
         let partner = self.leg(self.partner(index)?)?;
         let settled = partner.media.negotiated.as_ref()?;
-        let profile = &leg.terms.media;
-        Some(match sdp::carry_settled(settled, profile) {
+        let (profile, known) = (&leg.terms.media, settled.formats());
+        let is_shared = |format: &Format| known.iter().any(|known| known.same_codec(format));
+        let (mut formats, direction) = match sdp::carry_settled(settled, profile) {
             Ok(carried) if !leg.media.recodes(&partner.media) => carried,
             _ => (own.formats(), profile.hold.offered(settled.carried_direction())),
-        })
+        };
+        // What can be recoded is no reason to recode.
+        let is_speech = |format: &Format| !format.codec.is_auxiliary();
+        if formats.iter().any(|format| is_speech(format) && is_shared(format)) {
+            formats.retain(|format| !is_speech(format) || is_shared(format));
+        }
+        Some((formats, direction))
     }
 
     /// An alignment was refused: one that came at a bad moment is tried again.
