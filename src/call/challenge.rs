@@ -53,26 +53,54 @@ impl Call {
         self.hop_failed(index, failure, next, now);
     }
 
-    /// Answers a challenge with the hop's own credentials, once and only for its realm.
+    /// Answers the challenge of an INVITE, once, and again when its nonce was too old.
     fn authorize(&mut self, index: LegIndex, message: &Message) -> bool {
-        let cnonce = format!("{:016x}", self.random());
-        let Some(leg) = self.leg_mut(index) else { return false };
-        let (Some(hop), Some(invite)) = (&leg.hop, &mut leg.invite) else {
+        let Some(leg) = self.leg(index) else { return false };
+        let (Some(hop), Some(invite)) = (&leg.hop, &leg.invite) else {
             return false;
-        };
-        let Some(credentials) = &hop.credentials else {
-            return false;
-        };
-        let (name, challenges) = match message.status() {
-            Some(407) => (HeaderName::ProxyAuthorization, HeaderName::ProxyAuthenticate),
-            _ => (HeaderName::Authorization, HeaderName::WwwAuthenticate),
         };
         let stale = message
-            .headers(challenges)
+            .headers(challenges(message).1)
             .any(|value| value.to_ascii_lowercase().contains("stale=true"));
         if invite.challenged > u8::from(stale) {
             return false;
         }
+        let uri = hop.request_uri.clone();
+        let Some(answer) = self.answer_to(index, message, "INVITE", &uri) else {
+            return false;
+        };
+        let Some(leg) = self.leg_mut(index) else { return false };
+        leg.authorization = Some(answer.clone());
+        if let Some(invite) = &mut leg.invite {
+            invite.challenged += 1;
+            invite.authorization = Some(answer);
+        }
+        true
+    }
+
+    /// What a request inside the dialog is to be sent again with after its challenge.
+    pub(super) fn answer_inside(
+        &mut self,
+        index: LegIndex,
+        message: &Message,
+        method: &str,
+    ) -> Option<(HeaderName, String)> {
+        let uri = self.leg(index)?.dialog.as_ref()?.remote_target().to_string();
+        self.answer_to(index, message, method, &uri)
+    }
+
+    /// Answers a challenge with the hop's own credentials, and only for its realm.
+    fn answer_to(
+        &mut self,
+        index: LegIndex,
+        message: &Message,
+        method: &str,
+        uri: &str,
+    ) -> Option<(HeaderName, String)> {
+        let cnonce = format!("{:016x}", self.random());
+        let leg = self.leg(index)?;
+        let credentials = leg.hop.as_ref()?.credentials.as_ref()?;
+        let (name, challenges) = challenges(message);
         let values: Vec<&str> = message.headers(challenges).collect();
         // Without a configured realm nothing is answered: a called party must not choose whose password it tests. A
         // server that an application named has its password from the same hand.
@@ -83,20 +111,14 @@ impl Call {
                 .find_map(|value| digest::realm_of(value))
                 .filter(|_| named)
         };
-        let Some(realm) = credentials.realm.clone().or_else(theirs) else {
-            return false;
-        };
+        let realm = credentials.realm.clone().or_else(theirs)?;
         let mut client = DigestClient::new(digest::Credentials {
             realm,
             username: credentials.username.clone(),
             password: credentials.password.0.clone(),
         });
-        let Ok(answer) = client.answer(values, "INVITE", &hop.request_uri, &cnonce) else {
-            return false;
-        };
-        invite.challenged += 1;
-        invite.authorization = Some((name, answer));
-        true
+        let answer = client.answer(values, method, uri, &cnonce).ok()?;
+        Some((name, answer))
     }
 
     /// 422: the interval is raised once (RFC 4028 §7.4).
@@ -110,5 +132,13 @@ impl Call {
         };
         invite.session = Some(raised);
         true
+    }
+}
+
+/// The header that answers a challenge, and the one that it came in.
+fn challenges(message: &Message) -> (HeaderName, HeaderName) {
+    match message.status() {
+        Some(407) => (HeaderName::ProxyAuthorization, HeaderName::ProxyAuthenticate),
+        _ => (HeaderName::Authorization, HeaderName::WwwAuthenticate),
     }
 }

@@ -333,6 +333,7 @@ impl Call {
     ) -> bool {
         let Some(leg) = self.leg_mut(to) else { return false };
         let (terms, before) = (leg.terms.clone(), leg.media.clone());
+        leg.authorization = None;
         let Some(body) = leg.media.offer(&terms, formats, direction) else {
             return false;
         };
@@ -366,6 +367,9 @@ impl Call {
                     format!("{};refresher={refresher}", offer.interval),
                 )
                 .header(HeaderName::MinSe, offer.min_se.to_string());
+        }
+        if let Some((name, value)) = self.leg(to).and_then(|leg| leg.authorization.clone()) {
+            draft = draft.header(name, value);
         }
         let token = self.send(to, draft.body("application/sdp", body), destination);
         if let Some(leg) = self.leg_mut(to) {
@@ -401,6 +405,7 @@ impl Call {
             200..=299 => self.changed(change, message, now),
             // RFC 3261 §12.2.1.2
             408 | 481 => self.dialog_lost(&change, now),
+            401 | 407 => self.authorize_change(change, message, now),
             422 => self.raise_change(change, message, now),
             _ => self.change_refused(change, status, now),
         }
@@ -446,6 +451,24 @@ impl Call {
                     self.align(change.to, now);
                 }
             },
+        }
+    }
+
+    /// A challenge is answered once.
+    fn authorize_change(&mut self, change: Change, message: &Message, now: Moment) {
+        let status = message.status().unwrap_or(401);
+        let leg = self.leg(change.to);
+        let first = leg.is_some_and(|leg| leg.authorization.is_none());
+        let body = leg.and_then(|leg| leg.media.described.clone());
+        let answer = first.then(|| self.answer_inside(change.to, message, Method::Invite.as_str()));
+        match (answer.flatten(), body, change.before) {
+            (Some(answer), Some(body), Some(before)) => {
+                if let Some(leg) = self.leg_mut(change.to) {
+                    leg.authorization = Some(answer);
+                }
+                self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
+            }
+            (_, _, before) => self.change_refused(Change { before, ..change }, status, now),
         }
     }
 

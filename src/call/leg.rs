@@ -73,12 +73,16 @@ pub struct Leg {
     pub sources: Vec<IpAddr>,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
-    /// The Reason of the BYE that waits for an ACK.
+    /// The Reason of our BYE: one that waits for an ACK, or is sent again with credentials.
     pub farewell: Option<String>,
     /// Headers that an application wants in the BYE.
     pub farewell_headers: Vec<(String, String)>,
+    /// Our BYE was challenged and has credentials now.
+    pub farewell_authorized: bool,
     /// Our last re-INVITE: its 2xx may be repeated.
     pub reinvited: Option<Token>,
+    /// What our last INVITE on this leg had to be authorized with: its ACK repeats it (RFC 3261 §22.1).
+    pub authorization: Option<(HeaderName, String)>,
     /// The peer is still to be told what the other side has settled.
     pub realign: Option<Realign>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -112,7 +116,9 @@ impl Leg {
             closing: None,
             farewell: None,
             farewell_headers: Vec::new(),
+            farewell_authorized: false,
             reinvited: None,
+            authorization: None,
             realign: None,
             session_answer: None,
             waiting: None,
@@ -141,7 +147,10 @@ impl Leg {
 
     /// The ACK of a 2xx with this CSeq number.
     pub fn ack(&self, cseq: u32) -> Option<(RequestDraft, To)> {
-        let draft = self.dialog.as_ref()?.ack(cseq);
+        let mut draft = self.dialog.as_ref()?.ack(cseq);
+        if let Some((name, value)) = &self.authorization {
+            draft = draft.header(*name, value.clone());
+        }
         Some((decorate_request(draft, &self.terms), self.destination()?))
     }
 

@@ -44,6 +44,7 @@ impl Call {
             return;
         }
         let (terms, before) = (leg.terms.clone(), leg.media.clone());
+        leg.authorization = None;
         if let Some(body) = leg.media.repeat_offer(&terms) {
             self.send_offer(index, body, None, Purpose::Refresh, before);
         }

@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 const NOTICES: usize = 512;
 /// Messages that wait for a WebSocket: the events of a call that rings before anybody is asked.
 const EARLY: usize = 64;
+/// How long questions of a call that has ended may take to reach their server.
+const LAST_QUESTIONS: Duration = Duration::from_secs(3);
 const CLOSED: &str = "the application has closed the session";
 
 /// The ways to application servers that all calls of a node share.
@@ -324,8 +326,12 @@ impl Server {
 
     /// The call is over: what waits is still told, as long as the node runs.
     pub fn over(mut self) {
-        // Questions that were begun reach their server whole; nobody waits for the answers.
-        self.answers.detach_all();
+        // Questions that were begun reach their server whole; nobody waits for the answers any longer than that takes.
+        let mut answers = std::mem::take(&mut self.answers);
+        if !answers.is_empty() {
+            let asked = async move { while answers.join_next().await.is_some() {} };
+            tokio::spawn(tokio::time::timeout(LAST_QUESTIONS, asked));
+        }
         let mut unsent = false;
         if let Socket::Early(early) = &mut self.session {
             let mut early = std::mem::take(early).into_iter();

@@ -119,14 +119,23 @@ impl Call {
             leg.farewell = reason;
             return;
         }
+        leg.farewell = reason;
+        self.send_bye(index, None);
+    }
+
+    fn send_bye(&mut self, index: LegIndex, authorization: Option<(HeaderName, String)>) {
+        let Some(leg) = self.leg_mut(index) else { return };
         let Some((mut draft, to)) = leg.request(Method::Bye) else {
             leg.state = LegState::Gone;
             return;
         };
-        if let Some(reason) = reason {
-            draft = draft.header(HeaderName::Reason, reason);
+        if let Some((name, value)) = authorization {
+            draft = draft.header(name, value);
         }
-        draft = with_headers(draft, &std::mem::take(&mut leg.farewell_headers));
+        if let Some(reason) = &leg.farewell {
+            draft = draft.header(HeaderName::Reason, reason.clone());
+        }
+        draft = with_headers(draft, &leg.farewell_headers);
         leg.state = LegState::Closing;
         let token = self.send(index, draft, to);
         if let Some(leg) = self.leg_mut(index) {
@@ -134,11 +143,30 @@ impl Call {
         }
     }
 
-    /// The final answer to our BYE, whatever it is, ends the leg (RFC 3261 §15.1.1).
+    /// The final answer to our BYE ends the leg (RFC 3261 §15.1.1), but for a challenge: a peer that was not told the end
+    /// with credentials would go on with the call.
     pub(super) fn bye_answered(&mut self, token: Token, message: &Message) {
-        if message.status().is_some_and(|status| status >= 200) {
-            self.closed(token);
+        match message.status() {
+            Some(401 | 407) if self.authorize_bye(token, message) => {}
+            Some(200..) => self.closed(token),
+            _ => {}
         }
+    }
+
+    fn authorize_bye(&mut self, token: Token, message: &Message) -> bool {
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.closing == Some(token)) else {
+            return false;
+        };
+        let index = leg.index;
+        if std::mem::replace(&mut leg.farewell_authorized, true) {
+            return false;
+        }
+        let answer = self.answer_inside(index, message, Method::Bye.as_str());
+        let answered = answer.is_some();
+        if answered {
+            self.send_bye(index, answer);
+        }
+        answered
     }
 
     /// Our BYE has its answer, or gets none.

@@ -1,13 +1,15 @@
 //! INVITEs that are refused before anybody rings, and what a destination asks of us before it does.
 
-use super::messages::reply;
+use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use crate::call::LegIndex;
+use crate::sip::Method;
 use crate::sip::message::HeaderName;
 
 const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
 
 /// Nobody was rung, and this is why.
 fn refused(mut rig: Rig, status: u16) -> super::messages::Sent {
@@ -101,6 +103,58 @@ fn a_challenge_is_answered_once() {
         assert_eq!(rig.invites().len(), 2, "the password is wrong: asking again won't help");
         assert_eq!(rig.finish().status, 403);
     }
+}
+
+#[test]
+fn a_trunk_may_challenge_every_request() {
+    let challenge = |nonce: &str| format!("Digest realm=\"north.example\", nonce=\"{nonce}\", qop=\"auth\"");
+    let asked = |nonce: &str| reply(407).with(HeaderName::ProxyAuthenticate, &challenge(nonce));
+    let credentials = |sent: &Sent| {
+        sent.header(HeaderName::ProxyAuthorization)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let is_for = |credentials: &str, nonce: &str, uri: &str| {
+        let (nonce, uri) = (format!("nonce=\"{nonce}\""), format!("uri=\"{uri}\""));
+        credentials.contains(&nonce) && credentials.contains(&uri)
+    };
+    let inside = "sip:gw9@203.0.113.9:5070";
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), asked("one"));
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.ack(CALLER, "");
+    let acks = rig.requests_sent(&Method::Ack);
+    assert_eq!(credentials(&acks[0]), credentials(&invite), "RFC 3261 §22.1");
+    // Hold by Teams.
+    rig.request(CALLER, Method::Invite, "", &teams_sdp("inactive"));
+    rig.respond(&rig.reinvites(CALLEE)[0].clone(), asked("two"));
+    let again = rig.reinvites(CALLEE)[1].clone();
+    assert!(is_for(&credentials(&again), "two", inside), "{}", credentials(&again));
+    assert_eq!(again.sdp(), rig.reinvites(CALLEE)[0].sdp());
+    rig.respond(&again, reply(200).sdp(carrier_sdp("inactive")));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    let acks = rig.requests_sent(&Method::Ack);
+    assert_eq!(acks.last().map(credentials), Some(credentials(&again)));
+    rig.ack(CALLER, "");
+    // One that nothing satisfies is refused.
+    rig.request(CALLER, Method::Invite, "", &teams_sdp("sendrecv"));
+    for tried in [2, 3] {
+        rig.respond(&rig.reinvites(CALLEE)[tried].clone(), asked("three"));
+    }
+    assert_eq!(rig.reinvites(CALLEE).len(), 4);
+    assert!(rig.last_response(CALLER).message.status() >= Some(400));
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Bye, "", "");
+    rig.respond(&rig.byes(CALLEE)[0].clone(), asked("four"));
+    assert!(rig.over.is_empty(), "the trunk goes on with the call");
+    let bye = rig.byes(CALLEE)[1].clone();
+    assert!(is_for(&credentials(&bye), "four", inside), "{}", credentials(&bye));
+    let reason = |sent: &Sent| sent.header(HeaderName::Reason).map(str::to_owned);
+    assert_eq!(reason(&bye), reason(&rig.byes(CALLEE)[0]));
+    rig.respond(&bye, asked("five"));
+    assert_eq!(rig.byes(CALLEE).len(), 2);
+    rig.finish();
 }
 
 #[test]
