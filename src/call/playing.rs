@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// How long a key of an INFO is held for the other side of a bridge.
+const KEY_OF_INFO: Duration = Duration::from_millis(160);
 /// Sounds whispered to one leg that may wait.
 const MOST_WHISPERS: usize = 100;
 
@@ -299,6 +301,12 @@ impl Call {
         };
         self.answer_plainly(leg, transaction, 200);
         self.digit(leg, digit, now);
+        // The other side of a bridge hears of it as of a key in the audio: INFO is not for everybody, Teams above all.
+        if self.bridged.is_some()
+            && let Some(partner) = self.partner(leg)
+        {
+            self.send_digits(partner, digit.to_string(), KEY_OF_INFO);
+        }
     }
 
     /// A key on a leg: for the gathering of its line, else for the patterns of the bridge.

@@ -2,6 +2,7 @@
 
 use super::application::{dial, terms, to_application, verbs};
 use super::messages::reply;
+use super::rig::Rig;
 use super::scenario::from_carrier;
 use crate::app::payload::Kind;
 use crate::call::{CallNews, Effect, Event, LegIndex, Phase, PlayOutcome, Source, Wish};
@@ -135,6 +136,33 @@ fn a_key_in_an_info_counts() {
     assert_eq!(rig.last_question().properties["digits"], "7");
     rig.answer(&json!([]));
     rig.finish();
+}
+
+#[test]
+fn a_key_in_an_info_reaches_the_other_side_of_a_bridge() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    let key = |rig: &mut Rig| {
+        let kind = "Content-Type: application/dtmf-relay\r\n";
+        rig.request(LegIndex::CALLER, Method::Info, kind, "Signal=5\r\nDuration=160\r\n");
+    };
+    key(&mut rig);
+    rig.picks_up(&invite);
+    key(&mut rig);
+    let callee = rig.call.legs()[1].media.handle();
+    let sent: Vec<_> = rig
+        .wishes
+        .iter()
+        .filter_map(|wish| match wish {
+            Effect::SendDigits { handle, digits, .. } => Some((Some(*handle), digits.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [(callee, "5")], "once there is a bridge");
+    rig.hang_up_and_finish();
 }
 
 #[test]
