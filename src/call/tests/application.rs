@@ -5,7 +5,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier};
 use crate::app::payload::{Kind, Properties};
-use crate::app::verb::{self, Hook, Verb, Voicing};
+use crate::app::verb::{self, Dial, Hook, Verb, Voicing};
 use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
 use crate::config::Config;
 use crate::dial::targets::{self, DialFacts};
@@ -166,8 +166,8 @@ impl Rig {
         self.planned_on(numbers, |_| {});
     }
 
-    /// The same on other terms.
-    pub fn planned_on(&mut self, numbers: &[&str], change: impl Fn(&mut LegTerms)) {
+    /// The dial that is to be planned, and what it is planned by.
+    fn dial_that_waits(&self) -> (Box<Dial>, Config) {
         let dial = self.wishes.iter().rev().find_map(|effect| match effect {
             Effect::Plan { dial } => Some(dial.clone()),
             _ => None,
@@ -175,6 +175,12 @@ impl Rig {
         let dial = dial.expect("a dial");
         let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
             .unwrap_or_else(|wrong| panic!("{wrong}"));
+        (dial, config)
+    }
+
+    /// The same on other terms.
+    pub fn planned_on(&mut self, numbers: &[&str], change: impl Fn(&mut LegTerms)) {
+        let (dial, config) = self.dial_that_waits();
         let attempts = numbers.iter().zip(&dial.targets).map(|(number, target)| {
             let mut attempt = super::scenario::attempt_to(&config, number);
             for hop in &mut attempt.hops {
@@ -198,13 +204,7 @@ impl Rig {
 
     /// Plans the dial that waits as a running node does; nobody is registered.
     pub fn planned_really(&mut self) {
-        let dial = self.wishes.iter().rev().find_map(|effect| match effect {
-            Effect::Plan { dial } => Some(dial.clone()),
-            _ => None,
-        });
-        let dial = dial.expect("a dial");
-        let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
-            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let (dial, config) = self.dial_that_waits();
         let shown = self.invite.addresses(HeaderName::PAssertedIdentity).flatten().next();
         let asserted = shown.and_then(|shown| shown.uri().user().map(str::to_owned));
         let facts = DialFacts {

@@ -10,6 +10,17 @@ use crate::sip::Method;
 use serde_json::json;
 use std::time::Duration;
 
+/// A caller who was answered at once and talks to the destination of a dial.
+fn talking() -> Rig {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    rig
+}
+
 #[test]
 fn sounds_are_played_one_after_the_other_as_often_as_wanted() {
     let mut rig = to_application().begin();
@@ -308,12 +319,7 @@ fn keys_are_sent_to_their_end_before_the_next_verb() {
 
 #[test]
 fn whispers_come_one_after_the_other() {
-    let mut rig = to_application().begin();
-    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
-    rig.planned(&["+12065550101"]);
-    rig.ack(LegIndex::CALLER, "");
-    let invite = rig.last_invite();
-    rig.picks_up(&invite);
+    let mut rig = talking();
     let said = verbs(&json!([{ "verb": "play", "url": ["a.wav", "b.wav"] }]));
     rig.command(Wish::Whisper(said));
     assert_eq!(rig.sounds().len(), 1);
@@ -325,12 +331,7 @@ fn whispers_come_one_after_the_other() {
 
 #[test]
 fn whispers_do_not_pile_up() {
-    let mut rig = to_application().begin();
-    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
-    rig.planned(&["+12065550101"]);
-    rig.ack(LegIndex::CALLER, "");
-    let invite = rig.last_invite();
-    rig.picks_up(&invite);
+    let mut rig = talking();
     let sixty: Vec<String> = (0..60).map(|number| format!("{number}.wav")).collect();
     for refused in [0, 1] {
         rig.command(Wish::Whisper(verbs(&json!([{ "verb": "play", "url": sixty }]))));
