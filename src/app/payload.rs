@@ -112,7 +112,8 @@ pub struct CallView<'a> {
     pub from: &'a str,
     pub to: &'a str,
     pub caller_id: Option<&'a str>,
-    pub call_id: &'a str,
+    /// None while nothing was tried.
+    pub call_id: Option<&'a str>,
     pub status: Status,
     pub sip_status: u16,
     pub sip_reason: &'a str,
@@ -150,8 +151,8 @@ pub fn standard(call: &CallView<'_>) -> Properties {
     set("from", call.from.into());
     set("to", call.to.into());
     set("caller_id", json!(call.caller_id));
-    set("call_id", call.call_id.into());
-    set("sbc_callid", call.call_id.into());
+    set("call_id", json!(call.call_id));
+    set("sbc_callid", json!(call.call_id));
     set("sip_status", call.sip_status.into());
     set("sip_reason", call.sip_reason.into());
     set("call_status", call.status.as_str().into());

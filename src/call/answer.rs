@@ -218,6 +218,7 @@ impl Call {
     /// CANCEL for a leg that rings, BYE for one that was answered (and is screened).
     pub(super) fn let_go(&mut self, index: LegIndex, reason: &str) {
         if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
+            self.release(index);
             self.hang_up(index, Some(reason.to_owned()));
         } else {
             self.give_up(index, Some(reason.to_owned()));

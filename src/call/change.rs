@@ -46,10 +46,9 @@ pub(super) enum Purpose {
 }
 
 impl Change {
-    /// Its leg has taken the place of the caller, who had asked for it where somebody had.
-    pub(super) fn follow_to_caller(&mut self) {
-        self.to = LegIndex::CALLER;
-        if matches!(self.purpose, Purpose::Asked { .. }) {
+    /// Nobody waits any more for what `from` has asked.
+    pub(super) fn take_back(&mut self, from: LegIndex) {
+        if matches!(self.purpose, Purpose::Asked { from: asked, .. } if asked == from) {
             self.purpose = Purpose::TakenBack;
         }
     }

@@ -138,10 +138,19 @@ impl Call {
         self.ringing.get_mut(position)?.child.as_mut()
     }
 
+    /// A child call has begun. A placed call is one line, whoever rings for it, and begins once.
+    pub(super) fn tell_trying(&mut self, position: usize, now: Moment) {
+        match self.is_engaging() {
+            false => self.tell_child_status(position, now),
+            true if position == 0 => self.tell_caller_status(now),
+            true => {}
+        }
+    }
+
     /// A child call has changed: its application is told, once.
     pub(super) fn turn_child(&mut self, position: usize, turn: Turn, now: Moment) {
         let Some(child) = self.child_mut(position) else { return };
-        if child.is_over() || (child.status == turn.status && child.status != Status::Trying) {
+        if child.is_over() || child.status == turn.status {
             return;
         }
         // A hop that comes after one that rang begins again; the application has heard of the ringing already.

@@ -36,7 +36,9 @@ impl Call {
             from: &app.caller.from,
             to: &app.caller.to,
             caller_id: Some(app.caller.from.as_str()).filter(|_| app.placed),
-            call_id: caller.map_or("", |caller| caller.record.call_id.as_str()),
+            call_id: caller
+                .map(|caller| caller.record.call_id.as_str())
+                .filter(|call_id| !call_id.is_empty()),
             status: app.status,
             sip_status: app.sip_status,
             sip_reason: &app.phrase,
@@ -74,7 +76,7 @@ impl Call {
             from: shown.as_deref().unwrap_or(&app.caller.from),
             to: named,
             caller_id: Some(shown.as_deref().unwrap_or(&app.caller.from)),
-            call_id: call_id.unwrap_or(""),
+            call_id,
             status: child.status,
             sip_status: child.sip_status,
             sip_reason: &child.phrase,

@@ -142,7 +142,6 @@ impl Call {
             self.ringing.push(ringing);
         }
         for position in 0..self.ringing.len() {
-            self.turn_child(position, Turn::new(Status::Trying, 100), now);
             self.next_hop(position, now);
         }
     }
@@ -212,6 +211,7 @@ impl Call {
             dialing.ends_at = None;
             dialing.ended_by = Some(EndedBy::TimeLimit);
             if let Some(winner) = self.winner {
+                self.release(winner);
                 self.hang_up(winner, Some("Q.850;cause=16;text=\"Time limit\"".into()));
                 self.turn_child_of(winner, Turn::completed(), now);
             }

@@ -17,6 +17,16 @@ use crate::sdp::Direction;
 use std::sync::Arc;
 use std::time::Duration;
 
+impl App {
+    /// Where legs are named that may change their places. The lines stay: they are of the place.
+    fn legs_named(&mut self) -> impl Iterator<Item = &mut LegIndex> {
+        let asked = self.asked.iter_mut().map(|asked| &mut asked.leg);
+        let whispers = self.whispers.iter_mut().map(|whisper| &mut whisper.leg);
+        let requests = self.requests.iter_mut().map(|request| &mut request.leg);
+        asked.chain(whispers).chain(requests)
+    }
+}
+
 impl Call {
     /// A call without a caller: its destinations are rung at once.
     pub(super) fn begin_placed(&mut self, terms: Arc<AppTerms>, caller: CallerFacts, placing: Placing, now: Moment) {
@@ -31,7 +41,6 @@ impl Call {
             desk.state = LegState::Gone;
         }
         self.phase = Phase::Ringing;
-        self.tell_caller_status(now);
         self.ring(placing.plan, None, now);
     }
 
@@ -47,6 +56,7 @@ impl Call {
         if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
             dialing.abandoned = true;
         }
+        self.release(LegIndex::CALLER);
         self.winner = None;
         self.bridged = None;
         // Its child call goes on as the call itself.
@@ -55,7 +65,6 @@ impl Call {
         }
         self.dial_ended(now);
         self.turn_caller(Turn::completed(), now);
-        self.refuse_change(LegIndex::CALLER, 487, None);
         self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));
         self.close_media(LegIndex::CALLER);
         self.move_to_caller(index);
@@ -82,6 +91,11 @@ impl Call {
         if position == 0 || position >= self.legs.len() {
             return;
         }
+        let moved = |leg| match leg {
+            LegIndex::CALLER => index,
+            leg if leg == index => LegIndex::CALLER,
+            leg => leg,
+        };
         self.legs.swap(0, position);
         for (position, side) in [(0, Party::Caller), (position, Party::Callee)] {
             if let Some(leg) = self.legs.get_mut(position) {
@@ -89,10 +103,13 @@ impl Call {
                 leg.side = side;
             }
         }
-        match &mut self.change {
-            Some(change) if change.to == index => change.follow_to_caller(),
-            Some(change) if change.to == LegIndex::CALLER => self.change = None,
-            _ => {}
+        if let Some(change) = &mut self.change {
+            change.to = moved(change.to);
+        }
+        if let Some(app) = &mut self.app {
+            for leg in app.legs_named() {
+                *leg = moved(*leg);
+            }
         }
         self.effects.push(Effect::LegsSwapped { with: index });
     }

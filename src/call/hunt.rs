@@ -95,22 +95,32 @@ impl Call {
     /// Makes a leg for the attempt's next hop. Without one left the attempt has failed.
     pub(super) fn next_hop(&mut self, position: usize, now: Moment) {
         let index = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
+        let random = self.random();
+        let call_id = self.hop_mark.call_id(random);
         let Some(ringing) = self.ringing.get_mut(position) else {
             return;
         };
+        let is_first = ringing.child.as_ref().is_some_and(|child| child.leg.is_none());
         let Some(hop) = ringing.hops.pop_front() else {
+            if is_first {
+                self.tell_trying(position, now);
+            }
             self.attempt_failed(position, now);
             return;
         };
         ringing.leg = Some(index);
         let mut leg = Leg::new(index, Party::Callee, hop.terms.clone(), hop.contact_user.clone());
         leg.record.peer = Some(hop.peer.clone());
+        leg.record.call_id = call_id;
         if let Some(child) = &mut ringing.child {
             child.leg = Some(index);
             leg.record.call_sid = Some(child.sid);
         }
         leg.hop = Some(hop);
         self.legs.push(leg);
+        if is_first {
+            self.tell_trying(position, now);
+        }
         self.open_media(index);
     }
 

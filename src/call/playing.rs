@@ -488,7 +488,7 @@ impl Call {
 /// Sounds that are whispered to a leg.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Whisper {
-    leg: LegIndex,
+    pub(super) leg: LegIndex,
     play: u32,
     left: VecDeque<Source>,
 }

@@ -28,7 +28,7 @@ pub(super) struct Request {
 /// The same of a command: no line waits for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Commanded {
-    leg: LegIndex,
+    pub(super) leg: LegIndex,
     request: Request,
     /// Somebody waits under this number.
     reply: Option<u32>,

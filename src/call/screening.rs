@@ -74,6 +74,7 @@ impl Call {
             });
         }
         if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
+            self.release(index);
             self.hang_up(index, Some("Q.850;cause=21;text=\"Call rejected\"".into()));
         } else {
             self.give_up(index, Some("Q.850;cause=16;text=\"Normal call clearing\"".into()));

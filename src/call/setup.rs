@@ -344,7 +344,6 @@ impl Call {
             }
         };
         let Some(leg) = self.leg_mut(index) else { return };
-        leg.record.call_id = initiation.call_id().to_owned();
         let session = leg
             .terms
             .session_timer
@@ -366,12 +365,9 @@ impl Call {
 
     fn initiation(&mut self, index: LegIndex) -> Result<Initiation, String> {
         let tag = self.new_tag();
-        let random = self.random();
-        let call_id = self.hop_mark.call_id(random);
-        let hop = self
-            .leg(index)
-            .and_then(|leg| leg.hop.as_ref())
-            .ok_or("the leg has no destination")?;
+        let leg = self.leg(index).ok_or("no such leg")?;
+        let call_id = leg.record.call_id.clone();
+        let hop = leg.hop.as_ref().ok_or("the leg has no destination")?;
         let uri = Uri::parse(&hop.request_uri).map_err(|error| format!("Request-URI {}: {error}", hop.request_uri))?;
         let from = NameAddr::parse(HeaderName::From, &hop.from).map_err(|error| error.to_string())?;
         let to = NameAddr::parse(HeaderName::To, &hop.to).map_err(|error| error.to_string())?;

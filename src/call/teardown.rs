@@ -2,7 +2,6 @@
 
 use super::application::{Line, Running};
 use super::cause::{Cause, Party};
-use super::change::Purpose;
 use super::child::Turn;
 use super::dialing::EndedBy;
 use super::event::Effect;
@@ -48,23 +47,11 @@ impl Call {
             self.end_saying(cause, reason, now);
             return;
         }
+        self.release(index);
         if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
             self.hang_up(index, reason);
         }
         self.close_media(index);
-        match &mut self.change {
-            Some(change) if change.to == index => self.change = None,
-            Some(change) if matches!(change.purpose, Purpose::Asked { .. }) => change.purpose = Purpose::TakenBack,
-            Some(_) => {}
-            None => {}
-        }
-        // An INVITE of the call that waits is no change.
-        if self.leg(LegIndex::CALLER).is_some_and(Leg::is_up) {
-            self.refuse_change(LegIndex::CALLER, 488, None);
-        }
-        if let Some(leg) = self.leg_mut(index) {
-            leg.session = None;
-        }
         if self.winner == Some(index) && self.bridged.is_some() {
             self.dial_ended_by(match cause.ended_by() {
                 Party::Callee => EndedBy::Callee,
@@ -74,6 +61,29 @@ impl Call {
             self.dial_ended(now);
         } else if let Some(position) = self.attempt_of(index) {
             self.screening_refused(position, &cause.explain(), now);
+        }
+    }
+
+    /// A leg goes, and the call goes on: no re-INVITE to it is waited for, what it asked of the other side is taken back,
+    /// and what that side asked of it is refused.
+    pub(super) fn release(&mut self, index: LegIndex) {
+        self.end_whispers(index);
+        let Some(leg) = self.leg_mut(index) else { return };
+        // The INVITE of a caller that waits is no change.
+        let up = leg.is_up();
+        (leg.session, leg.realign) = (None, None);
+        if up {
+            self.refuse_change(index, 487, None);
+        }
+        match &mut self.change {
+            Some(change) if change.to == index => self.change = None,
+            Some(change) => change.take_back(index),
+            None => {}
+        }
+        if let Some(other) = self.partner(index)
+            && self.leg(other).is_some_and(Leg::is_up)
+        {
+            self.refuse_change(other, 488, None);
         }
     }
 

@@ -33,7 +33,6 @@ pub(super) struct Applied {
 }
 
 pub(super) struct Loaded {
-    leg: LegIndex,
     handle: LegId,
     play: u32,
     sound: Sound,
@@ -135,11 +134,8 @@ impl CallTask {
                 }
             }
             Effect::Play {
-                leg,
-                handle,
-                play,
-                sound,
-            } => self.load(leg, handle, play, sound),
+                handle, play, sound, ..
+            } => self.load(handle, play, sound),
             Effect::Prepare { source } => self.prepare(source),
             Effect::StopPlaying { handle, play } => {
                 if let Some(applied) = &mut self.applied
@@ -232,14 +228,13 @@ impl CallTask {
         Event::Command(Box::new(Command { reply, ..*command }))
     }
 
-    fn load(&mut self, leg: LegIndex, handle: LegId, play: u32, sound: Sound) {
+    fn load(&mut self, handle: LegId, play: u32, sound: Sound) {
         let Some(loader) = self.loader() else { return };
         let Some(applied) = &mut self.applied else { return };
         applied.loads.push(play);
         applied.loading.spawn(async move {
             let found = loader.load(&sound.source).await;
             Loaded {
-                leg,
                 handle,
                 play,
                 sound,
@@ -287,18 +282,21 @@ impl CallTask {
     }
 
     fn loaded(&mut self, loaded: Loaded) -> Option<Event> {
-        let (leg, play) = (loaded.leg, loaded.play);
+        let play = loaded.play;
+        // By then it may be another call's, or have another place in this one.
+        let leg = self.leg_of(loaded.handle);
         let applied = self.applied.as_mut()?;
         applied.loads.retain(|loading| *loading != play);
         if let Some(position) = applied.stopped.iter().position(|stopped| *stopped == play) {
             applied.stopped.swap_remove(position);
             let played = Duration::ZERO;
             return Some(Event::Played {
-                leg,
+                leg: leg?,
                 play,
                 outcome: PlayOutcome::Stopped { played },
             });
         }
+        let leg = leg?;
         let failed = |why: String| {
             Some(Event::Played {
                 leg,

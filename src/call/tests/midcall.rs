@@ -12,7 +12,7 @@ use std::time::Duration;
 const A: &str = "+12065550101";
 
 /// A caller and a callee who talk.
-fn bridged(more: &Value) -> (Rig, LegIndex) {
+pub fn bridged(more: &Value) -> (Rig, LegIndex) {
     let mut rig = to_application().begin();
     rig.answer(&json!([dial(&[A], more), { "verb": "pause", "length": 1 }]));
     rig.planned(&[A]);
@@ -23,7 +23,7 @@ fn bridged(more: &Value) -> (Rig, LegIndex) {
     (rig, invite.leg)
 }
 
-const REFER: &str =
+pub const REFER: &str =
     "Refer-To: <sip:+12065550109@north.example>\r\nReferred-By: <sip:me@north.example>\r\nX-Why: busy\r\n";
 
 #[test]

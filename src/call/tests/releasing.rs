@@ -1,0 +1,121 @@
+//! A side that goes while a re-INVITE is under way: the one that stays can go on at once.
+
+use super::application::verbs;
+use super::messages::reply;
+use super::midcall::{REFER, bridged};
+use super::peers::carrier_sdp;
+use super::rig::Rig;
+use crate::app::payload::Kind;
+use crate::app::sid::CallSid;
+use crate::call::{Command, Event, LegIndex, Phase, PlayOutcome, Source, Wish};
+use crate::sip::Method;
+use serde_json::json;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+
+/// The caller's hold waits for the callee's answer.
+fn holding(limit: u32) -> (Rig, LegIndex) {
+    let (mut rig, callee) = bridged(&json!({ "timeLimit": limit }));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    assert_eq!(rig.reinvites(callee).len(), 1);
+    (rig, callee)
+}
+
+/// Its hold was refused with the callee that is gone, and it may ask again at once.
+fn caller_is_free(mut rig: Rig, callee: LegIndex) {
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(488));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    rig.ack(CALLER, "");
+    // The callee answers all the same: it wants its ACK, and changes nothing.
+    let late = rig.reinvites(callee)[0].clone();
+    let acks = rig.requests_sent(&Method::Ack).len();
+    rig.respond(&late, reply(200).sdp(carrier_sdp("recvonly")));
+    assert_eq!(rig.requests_sent(&Method::Ack).len(), acks + 1);
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_time_limit_does_not_wait_for_the_callee() {
+    let (mut rig, callee) = holding(30);
+    rig.wait(Duration::from_secs(30));
+    assert_eq!(rig.byes(callee).len(), 1);
+    caller_is_free(rig, callee);
+}
+
+#[test]
+fn nor_do_other_verbs() {
+    let (mut rig, callee) = holding(600);
+    rig.command(Wish::Verbs {
+        verbs: verbs(&json!([{ "verb": "pause", "length": 30 }])),
+        append: false,
+    });
+    assert_eq!(rig.byes(callee).len(), 1);
+    caller_is_free(rig, callee);
+}
+
+#[test]
+fn a_callee_that_is_hung_up_has_its_answer_first() {
+    let (mut rig, callee) = bridged(&json!({}));
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+    let asked = rig.reinvites(CALLER)[0].clone();
+    let leg = Some(sid_of_callee(&rig));
+    rig.step(Event::Command(Box::new(Command {
+        leg,
+        wish: Wish::HangUp,
+        reply: None,
+    })));
+    let response = rig.sent.iter().rev().find(|sent| sent.leg == callee);
+    assert!(response.is_some_and(|sent| sent.is(&Method::Bye)));
+    assert_eq!(rig.last_response(callee).message.status(), Some(487));
+    // The caller was put on hold for nothing.
+    rig.respond(&asked, reply(200).sdp(carrier_sdp("recvonly")));
+    assert!(rig.reinvites(CALLER)[1].sdp().contains("a=sendrecv"));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_callee_that_asked_a_caller_who_refers_has_its_answer() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+    assert_eq!(rig.reinvites(CALLER).len(), 1);
+    rig.request(CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    let refused = |sent: &&super::messages::Sent| sent.leg == callee && sent.message.status() == Some(488);
+    assert_eq!(rig.sent.iter().filter(refused).count(), 1);
+    rig.wait(Duration::from_secs(6));
+    rig.finish();
+}
+
+fn sid_of_callee(rig: &Rig) -> CallSid {
+    let child = rig.told(Kind::CallStatus).pop().expect("a status of the child");
+    CallSid::parse(child["call_sid"].as_str().unwrap_or_default()).expect("its sid")
+}
+
+#[test]
+fn whispers_go_with_the_leg_that_takes_the_callers_place() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    let leg = Some(sid_of_callee(&rig));
+    rig.step(Event::Command(Box::new(Command {
+        leg,
+        wish: Wish::Whisper(verbs(&json!([{ "verb": "play", "url": ["one.wav", "two.wav"] }]))),
+        reply: None,
+    })));
+    let (on, play, _) = rig.sounds().pop().expect("a whisper");
+    assert_eq!(on, callee);
+    rig.request(CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    rig.step(Event::Played {
+        leg: CALLER,
+        play,
+        outcome: PlayOutcome::Completed {
+            played: Duration::from_secs(1),
+        },
+    });
+    let (on, _, next) = rig.sounds().pop().expect("the next whisper");
+    assert_eq!((on, next.source), (CALLER, Source::Url("two.wav".into())));
+    rig.wait(Duration::from_secs(6));
+    rig.finish();
+}
