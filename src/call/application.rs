@@ -4,9 +4,10 @@ use super::cause::Cause;
 use super::child::Turn;
 use super::dialing::Dialing;
 use super::event::{CallNews, Effect};
+use super::gathering::Gathering;
 use super::id::LegIndex;
 use super::parting::Parting;
-use super::playing::{Gathering, Playback};
+use super::playing::Playback;
 use super::record::DialRecord;
 use super::value::{Call, Phase};
 use super::verb_events::Doing;
@@ -94,7 +95,7 @@ pub struct App {
     pub(super) replacements: super::replacing::Replacements,
     /// Requests of commands that wait for their answers.
     pub(super) requests: Vec<super::requesting::Commanded>,
-    pub(super) whispers: Vec<super::playing::Whisper>,
+    pub(super) whispers: Vec<super::whispering::Whisper>,
     /// What a side on hold hears.
     pub(super) hold: Option<super::held::HoldMusic>,
     /// What a say verb without a synthesizer speaks now.

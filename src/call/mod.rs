@@ -15,7 +15,7 @@
 //! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
-//! | its verbs, one after the other | `running`, `playing`, `requesting`, `referring`, `commands`, `verb_events` |
+//! | its verbs, one after the other | `running`, `playing`, `gathering`, `whispering`, `keys`, `requesting`, `referring`, `commands`, `verb_events` |
 //! | calls that it places, callees that become calls | `placing`, `engaging`, `parting` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
@@ -40,10 +40,12 @@ mod directory;
 mod ending_here;
 mod engaging;
 mod event;
+mod gathering;
 mod held;
 mod hop_mark;
 mod hunt;
 mod id;
+mod keys;
 mod leg;
 mod leg_media;
 mod location;
@@ -75,6 +77,7 @@ mod users;
 mod value;
 mod verb_events;
 mod vouching;
+mod whispering;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! The verbs of an application, one after the other on each of its lines.
 
-use super::application::Running;
+use super::application::{Line, Running};
 use super::cause::Cause;
 use super::event::Source;
+use super::gathering::Gathering;
 use super::id::LegIndex;
 use super::leg::LegState;
-use super::playing::{Gathering, Playback};
+use super::playing::Playback;
 use super::value::{Call, Phase};
 use crate::app::gather::Gather;
 use crate::app::verb::{self, Verb, passages};
@@ -135,6 +136,45 @@ impl Call {
             Verb::SipRequest(request) => self.request_verb(leg, *request, now),
             Verb::SipRefer(refer) => self.refer_verb(leg, *refer, now),
         }
+    }
+
+    /// Timers of lines that are due.
+    pub(super) fn line_timeouts(&mut self, now: Moment) {
+        let legs: Vec<LegIndex> = self
+            .app
+            .iter()
+            .flat_map(|app| &app.lines)
+            .map(|line| line.leg)
+            .collect();
+        for leg in legs {
+            match self.line_mut(leg).and_then(|line| line.running.as_mut()) {
+                Some(Running::Pausing(until)) if *until <= now => self.verb_done(leg, now),
+                Some(Running::Playing(playback)) if playback.ends().is_some_and(|until| until <= now) => {
+                    self.interrupt(leg);
+                    self.playback_over(leg, None, now);
+                }
+                Some(Running::Referring(referral)) if referral.until.is_some_and(|until| until <= now) => {
+                    self.referral_timeout(leg, now);
+                }
+                Some(Running::Gathering(gathering)) => {
+                    if let Some(outcome) = gathering.gather.expired(now) {
+                        self.gathered(leg, outcome, now);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn next_line_timeout(&self) -> Option<Moment> {
+        let due = |line: &Line| match line.running.as_ref()? {
+            Running::Pausing(until) => Some(*until),
+            Running::Playing(playback) => playback.ends(),
+            Running::Gathering(gathering) => gathering.gather.next_timeout(),
+            Running::Referring(referral) => referral.until,
+            _ => None,
+        };
+        self.app.as_ref()?.lines.iter().filter_map(due).min()
     }
 
     fn wait_for(&mut self, leg: LegIndex, running: Running) {
