@@ -241,6 +241,7 @@ impl Call {
         app.changes += 1;
         self.stop_music();
         self.stop_hold_music();
+        self.end_all_whispers();
         let bridged = self.bridged.take();
         let winner = self.winner.take();
         if bridged.is_some() {

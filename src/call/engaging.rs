@@ -18,12 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl App {
-    /// Where legs are named that may change their places. The lines stay: they are of the place.
+    /// Where legs are named that may change their places. The lines stay: they are of the place; whispers have ended by then.
     fn legs_named(&mut self) -> impl Iterator<Item = &mut LegIndex> {
         let asked = self.asked.iter_mut().map(|asked| &mut asked.leg);
-        let whispers = self.whispers.iter_mut().map(|whisper| &mut whisper.leg);
         let requests = self.requests.iter_mut().map(|request| &mut request.leg);
-        asked.chain(whispers).chain(requests)
+        asked.chain(requests)
     }
 }
 

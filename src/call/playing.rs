@@ -141,6 +141,7 @@ impl Call {
                     seek: std::mem::take(&mut playback.seek),
                     mixed: false,
                 };
+                self.end_whispers(leg);
                 self.play(leg, number, sound);
                 self.effects
                     .extend(next.filter(Source::is_kept).map(|source| Effect::Prepare { source }));
@@ -247,6 +248,7 @@ impl Call {
 
     /// Music for the caller while others ring, until it is stopped.
     pub(super) fn play_music(&mut self, url: &str) {
+        self.end_whispers(LegIndex::CALLER);
         let play = self.next_number();
         if let Some(app) = &mut self.app {
             app.music = Some(play);

@@ -13,16 +13,22 @@ const MOST_WHISPERS: usize = 100;
 /// Sounds that are whispered to a leg.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Whisper {
-    pub(super) leg: LegIndex,
+    leg: LegIndex,
     play: u32,
     left: VecDeque<Source>,
 }
 
 impl Call {
-    /// Says something over what one side of a bridge hears of the other, one sound after the other.
+    /// Says something over what one side of a bridge hears of the other, one sound after the other. A leg plays one sound
+    /// at a time: one that hears a verb, music or its hold is not whispered to.
     pub(super) fn whisper(&mut self, leg: LegIndex, sources: Vec<Source>) {
-        if self.playback(leg).is_some() {
+        let hears_music = leg == LegIndex::CALLER && self.app.as_ref().is_some_and(|app| app.music.is_some());
+        if hears_music || self.playback(leg).is_some() {
             self.tell_error("whisper", "this leg is being played to");
+            return;
+        }
+        if self.leg(leg).and_then(|leg| leg.media.handle()).is_none() {
+            self.tell_error("whisper", "this leg has no media");
             return;
         }
         let Some(app) = &mut self.app else { return };
@@ -42,7 +48,16 @@ impl Call {
         }
     }
 
-    /// Nobody here whispers to this leg any more.
+    /// Nobody whispers to any leg any more: the two sides are parted.
+    pub(super) fn end_all_whispers(&mut self) {
+        let whispers = self.app.iter().flat_map(|app| &app.whispers);
+        let legs: Vec<LegIndex> = whispers.map(|whisper| whisper.leg).collect();
+        for leg in legs {
+            self.end_whispers(leg);
+        }
+    }
+
+    /// Nobody whispers to this leg any more: it is parted from the other side, or another sound begins there.
     pub(super) fn end_whispers(&mut self, leg: LegIndex) {
         let Some(app) = &mut self.app else { return };
         let ended = app.whispers.iter().find(|whisper| whisper.leg == leg);

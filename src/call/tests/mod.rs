@@ -35,4 +35,5 @@ mod strangers;
 mod targets;
 mod verb_events;
 mod verbs;
+mod whispering;
 mod without_offer;

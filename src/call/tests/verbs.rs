@@ -5,21 +5,10 @@ use super::messages::reply;
 use super::rig::Rig;
 use super::scenario::from_carrier;
 use crate::app::payload::Kind;
-use crate::call::{CallNews, Effect, Event, LegIndex, Phase, PlayOutcome, Source, Wish};
+use crate::call::{Effect, Event, LegIndex, Phase, PlayOutcome, Source, Wish};
 use crate::sip::Method;
 use serde_json::json;
 use std::time::Duration;
-
-/// A caller who was answered at once and talks to the destination of a dial.
-fn talking() -> Rig {
-    let mut rig = to_application().begin();
-    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
-    rig.planned(&["+12065550101"]);
-    rig.ack(LegIndex::CALLER, "");
-    let invite = rig.last_invite();
-    rig.picks_up(&invite);
-    rig
-}
 
 #[test]
 fn sounds_are_played_one_after_the_other_as_often_as_wanted() {
@@ -315,34 +304,6 @@ fn keys_are_sent_to_their_end_before_the_next_verb() {
     });
     assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
     rig.finish();
-}
-
-#[test]
-fn whispers_come_one_after_the_other() {
-    let mut rig = talking();
-    let said = verbs(&json!([{ "verb": "play", "url": ["a.wav", "b.wav"] }]));
-    rig.command(Wish::Whisper(said));
-    assert_eq!(rig.sounds().len(), 1);
-    assert!(rig.sounds()[0].2.mixed);
-    rig.sound_ends();
-    assert_eq!(rig.sounds().len(), 2);
-    rig.hang_up_and_finish();
-}
-
-#[test]
-fn whispers_do_not_pile_up() {
-    let mut rig = talking();
-    let sixty: Vec<String> = (0..60).map(|number| format!("{number}.wav")).collect();
-    for refused in [0, 1] {
-        rig.command(Wish::Whisper(verbs(&json!([{ "verb": "play", "url": sixty }]))));
-        let told = |news: &&CallNews| matches!(news, CallNews::ApplicationError { what: "whisper", .. });
-        assert_eq!(rig.news.iter().filter(told).count(), refused);
-    }
-    for _ in 0..60 {
-        rig.sound_ends();
-    }
-    assert_eq!(rig.sounds().len(), 60);
-    rig.hang_up_and_finish();
 }
 
 #[test]
