@@ -96,8 +96,8 @@ pub struct App {
     /// Requests of commands that wait for their answers.
     pub(super) requests: Vec<super::requesting::Commanded>,
     pub(super) whispers: Vec<super::whispering::Whisper>,
-    /// What a side on hold hears.
-    pub(super) hold: Option<super::held::HoldMusic>,
+    /// A side of the bridge is on hold, and what it hears.
+    pub(super) hold: Option<super::held::Hold>,
     /// What a say verb without a synthesizer speaks now.
     pub(super) speech: Synthesizer,
     /// What the application was asked first, for its fallback and for a connection that is made anew.

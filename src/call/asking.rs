@@ -137,11 +137,7 @@ impl Call {
         match asked.why {
             Why::Refer => return self.refer_decided(number, asked.leg, result, now),
             Why::Hold => {
-                match result {
-                    Ok(reply) => self.hold_decided(reply.verbs, now),
-                    Err(detail) => self.tell_error("onHoldHook", &detail),
-                }
-                return;
+                return self.hold_decided(result, now);
             }
             Why::Part => return self.part_decided(&asked, result, now),
             Why::Adulting => return self.adulting_answered(result, now),

@@ -112,7 +112,7 @@ impl Call {
             Err(detail) => self.refuse_change(index, 488, Some(detail)),
             Ok(None) => self.reoffer(index, now),
             Ok(Some(offer)) => {
-                self.note_hold_of(index, message, &offer, now);
+                self.note_hold_of(index, message, &offer);
                 self.consider(index, offer, now);
             }
         }
@@ -230,7 +230,11 @@ impl Call {
             && speech
                 .clone()
                 .all(|known| !is_heard(known) && known.format.speech().is_some());
-        if (recoded || spared || speech.all(is_heard)) && carried.direction == settled.direction {
+        let direction = match self.keeps_hold_from_partner(index, &session) {
+            true => settled.direction,
+            false => carried.direction,
+        };
+        if (recoded || spared || speech.all(is_heard)) && direction == settled.direction {
             return Ok(Consequence::None);
         }
         let formats = if recoded || spared {
@@ -238,7 +242,7 @@ impl Call {
         } else {
             carried.formats
         };
-        Ok(Consequence::Offer(formats, carried.direction))
+        Ok(Consequence::Offer(formats, direction))
     }
 
     /// Our answer on `index` from what the other leg has settled.
@@ -248,11 +252,10 @@ impl Call {
             .and_then(|partner| self.leg(partner))
             .ok_or("the other side is gone")?;
         let settled = partner.media.negotiated.clone().ok_or("the other side has no media")?;
+        let direction = self.direction_beside(index, &settled);
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
-        let answer = leg
-            .media
-            .answer(&terms, offer, &settled.formats(), settled.carried_direction());
+        let answer = leg.media.answer(&terms, offer, &settled.formats(), direction);
         answer.map(|_| ()).map_err(|refusal| refusal.to_string())
     }
 
@@ -282,6 +285,7 @@ impl Call {
         leg.realign = None;
         let body = leg.media.described.clone().unwrap_or_default();
         self.respond(transaction, draft.body("application/sdp", body));
+        self.hold_settled(index, now);
     }
 
     /// Answers a peer's re-INVITE that waits with a refusal; nothing is done when none waits.
@@ -294,6 +298,7 @@ impl Call {
             draft = draft.header(HeaderName::Warning, warning);
         }
         self.respond(transaction, draft);
+        self.hold_refused(index);
     }
 
     /// A re-INVITE without an offer: ours repeats what is in use; the answer comes in the ACK (RFC 3261 §14.2).
@@ -303,6 +308,7 @@ impl Call {
             .partner(index)
             .and_then(|partner| self.leg(partner))
             .and_then(|leg| leg.media.negotiated.clone());
+        let settled = settled.map(|settled| (self.direction_beside(index, &settled), settled.formats()));
         let Some(leg) = self.leg_mut(index) else { return };
         let terms = leg.terms.clone();
         if alone {
@@ -312,10 +318,8 @@ impl Call {
             }
             return;
         }
-        let offered = settled.and_then(|settled| {
-            let direction = terms.media.hold.offered(settled.carried_direction());
-            leg.media.offer(&terms, &settled.formats(), direction)
-        });
+        let offered = settled
+            .and_then(|(direction, formats)| leg.media.offer(&terms, &formats, terms.media.hold.offered(direction)));
         match offered {
             Some(_) => self.accept_change(index, now),
             None => self.refuse_change(index, 488, None),

@@ -11,7 +11,6 @@ use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
 use crate::dial::DialPlan;
 use crate::moment::Moment;
-use crate::sdp::{Direction, Session};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -248,7 +247,7 @@ impl Call {
             self.stop_listening_to_bridge();
         }
         self.end_children(None, now);
-        let held = winner.is_some_and(|winner| self.holds(winner));
+        let held = winner.is_some_and(|winner| self.holds(winner)) && !self.is_open_both_ways(LegIndex::CALLER);
         if let Some(winner) = winner {
             self.close_media(winner);
         }
@@ -276,17 +275,6 @@ impl Call {
             None if goes_on => self.verb_done(LegIndex::CALLER, now),
             None => {}
         }
-    }
-
-    /// Whether the peer of a leg has put the other side on hold.
-    pub(super) fn holds(&self, leg: LegIndex) -> bool {
-        let heard = self.leg(leg).and_then(|leg| leg.media.heard.as_deref());
-        let session = heard.and_then(|heard| Session::parse(heard).ok());
-        session.is_some_and(|session| {
-            session
-                .audio()
-                .is_some_and(|audio| audio.direction != Direction::SendRecv)
-        })
     }
 
     /// The caller's verb that runs is a dial.

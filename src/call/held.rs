@@ -1,63 +1,118 @@
 //! Hold while two sides talk (`onHoldHook`): the application says what the other side hears until it is resumed.
+//!
+//! That side is not told of the hold: it stays open both ways. Who is told is `inactive` where Teams takes part (TEAMS-071,
+//! TEAMS-072), and nothing could be played to it. Where the application has nothing to be heard it is told after all.
 
 use super::application::Why;
-use super::event::Source;
+use super::event::{Reply, Source};
 use super::id::LegIndex;
 use super::playing::Playback;
 use super::value::Call;
-use crate::app::payload;
+use crate::app::payload::{self, Properties};
 use crate::app::verb::Verb;
 use crate::moment::Moment;
-use crate::sdp::Session;
+use crate::sdp::{Direction, Negotiated, Session};
 use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 
-/// What is played to the side that was put on hold.
+/// One side of a bridge has put the other on hold, and the application has a say in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct HoldMusic {
+pub(super) struct Hold {
     /// Who put the other side on hold.
-    pub by: LegIndex,
-    /// Who hears it.
+    by: LegIndex,
+    /// Who hears what the application says.
     pub leg: LegIndex,
-    pub playback: Option<Playback>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Stage {
+    /// The re-INVITE is not accepted yet; then the application is asked, with these details.
+    Offered(Properties),
+    Asked,
+    Plays(Box<Playback>),
+    /// There is nothing to be heard: a hold like any other.
+    Silent,
+}
+
+impl Hold {
+    pub(super) fn playback(&mut self) -> Option<&mut Playback> {
+        match &mut self.stage {
+            Stage::Plays(playback) => Some(playback),
+            Stage::Offered(_) | Stage::Asked | Stage::Silent => None,
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(self.stage, Stage::Silent)
+    }
 }
 
 impl Call {
-    /// A re-INVITE that was heard: it may begin or end a hold.
-    pub(super) fn note_hold_of(&mut self, index: LegIndex, message: &Message, offer: &[u8], now: Moment) {
-        let Some(app) = &self.app else { return };
-        let holding = Session::parse(offer)
-            .ok()
-            .and_then(|session| session.audio().map(|audio| !audio.direction.receives()))
-            .unwrap_or(false);
-        let (held, hook) = (
-            app.hold.as_ref().is_some_and(|hold| hold.by == index),
-            app.dialing
-                .as_ref()
-                .and_then(|dialing| dialing.verb.on_hold_hook.clone()),
-        );
-        match (holding, held, hook, self.partner(index)) {
-            (true, false, Some(hook), Some(partner)) if self.bridged.is_some() => {
-                let header = |name| message.header(name).unwrap_or_default();
-                let details = payload::hold_details(header(HeaderName::From), header(HeaderName::To));
-                if let Some(app) = &mut self.app {
-                    app.hold = Some(HoldMusic {
-                        by: index,
-                        leg: partner,
-                        playback: None,
-                    });
-                }
-                let mut properties = self.properties(LegIndex::CALLER, now);
-                properties.extend(details);
-                self.ask_aside(index, Why::Hold, hook, properties);
-            }
-            (false, true, _, _) => self.stop_hold_music(),
-            _ => {}
+    /// A peer offers this: the application is asked where that is a hold, and is accepted.
+    pub(super) fn note_hold_of(&mut self, index: LegIndex, message: &Message, offer: &[u8]) {
+        let partner = self.partner(index).filter(|_| self.bridged.is_some());
+        let (Some(app), Some(partner)) = (&mut self.app, partner) else {
+            return;
+        };
+        let dialing = app.dialing.as_ref();
+        let asks = dialing.is_some_and(|dialing| dialing.verb.on_hold_hook.is_some());
+        if asks && app.hold.is_none() && Session::parse(offer).is_ok_and(|session| is_hold(&session)) {
+            let header = |name| message.header(name).unwrap_or_default();
+            let details = payload::hold_details(header(HeaderName::From), header(HeaderName::To));
+            app.hold = Some(Hold {
+                by: index,
+                leg: partner,
+                stage: Stage::Offered(details),
+            });
+        }
+    }
+
+    /// What a peer offered is accepted, or it has answered our offer: its hold begins, or is over.
+    pub(super) fn hold_settled(&mut self, index: LegIndex, now: Moment) {
+        let holds = self.says_of(index, is_hold);
+        let Some(app) = &mut self.app else { return };
+        let Some(hold) = app.hold.as_mut().filter(|hold| hold.by == index) else {
+            return;
+        };
+        if !holds {
+            self.stop_hold_music();
+            return;
+        }
+        let Stage::Offered(details) = &mut hold.stage else {
+            return;
+        };
+        let details = std::mem::take(details);
+        hold.stage = Stage::Asked;
+        let hook = app
+            .dialing
+            .as_ref()
+            .and_then(|dialing| dialing.verb.on_hold_hook.clone());
+        let Some(hook) = hook else { return };
+        let mut properties = self.properties(LegIndex::CALLER, now);
+        properties.extend(details);
+        self.ask_aside(index, Why::Hold, hook, properties);
+    }
+
+    /// What a peer offered is refused.
+    pub(super) fn hold_refused(&mut self, index: LegIndex) {
+        let refused = |hold: &Hold| hold.by == index && matches!(hold.stage, Stage::Offered(_));
+        if let Some(app) = &mut self.app
+            && app.hold.as_ref().is_some_and(refused)
+        {
+            app.hold = None;
         }
     }
 
     /// What the application lets the held side hear.
-    pub(super) fn hold_decided(&mut self, verbs: Vec<Verb>, now: Moment) {
+    pub(super) fn hold_decided(&mut self, result: Result<Reply, String>, now: Moment) {
+        let verbs = result.map_or_else(
+            |detail| {
+                self.tell_error("onHoldHook", &detail);
+                Vec::new()
+            },
+            |reply| reply.verbs,
+        );
         let mut sources = Vec::new();
         for verb in verbs {
             match verb {
@@ -67,22 +122,78 @@ impl Call {
                 _ => self.tell_error("onHoldHook", "only say, play and pause can be heard on hold"),
             }
         }
-        let Some(hold) = self.app.as_mut().and_then(|app| app.hold.as_mut()) else {
+        let hold = self.app.as_mut().and_then(|app| app.hold.as_mut());
+        let Some(hold) = hold.filter(|hold| matches!(hold.stage, Stage::Asked)) else {
             return;
         };
-        if !sources.is_empty() {
-            hold.playback = Some(Playback::new(sources, None));
+        if sources.is_empty() {
+            self.hold_falls_silent(now);
+            return;
+        }
+        hold.stage = Stage::Plays(Box::new(Playback::new(sources, None)));
+        let leg = hold.leg;
+        self.play_next(leg, now);
+    }
+
+    /// The application has nothing more for who is on hold: that side is told of it.
+    pub(super) fn hold_falls_silent(&mut self, now: Moment) {
+        if let Some(hold) = self.app.as_mut().and_then(|app| app.hold.as_mut()) {
+            hold.stage = Stage::Silent;
             let leg = hold.leg;
-            self.play_next(leg, now);
+            self.align(leg, now);
         }
     }
 
     pub(super) fn stop_hold_music(&mut self) {
-        let Some(hold) = self.app.as_mut().and_then(|app| app.hold.take()) else {
+        let Some(mut hold) = self.app.as_mut().and_then(|app| app.hold.take()) else {
             return;
         };
-        if let Some(playback) = hold.playback {
-            self.stop_playing(hold.leg, playback.current());
+        let leg = hold.leg;
+        if let Some(playback) = hold.playback() {
+            let play = playback.current();
+            self.stop_playing(leg, play);
         }
     }
+
+    /// Whether the other side is not to hear of the direction that the peer of `index` says.
+    pub(super) fn keeps_hold_from_partner(&self, index: LegIndex, said: &Session) -> bool {
+        let hold = self.app.as_ref().and_then(|app| app.hold.as_ref());
+        hold.is_some_and(|hold| !hold.is_silent() && (hold.leg == index || hold.by == index && is_hold(said)))
+    }
+
+    /// Which way the media of a leg flow by what the other side has settled.
+    pub(super) fn direction_beside(&self, index: LegIndex, settled: &Negotiated) -> Direction {
+        let hold = self.app.as_ref().and_then(|app| app.hold.as_ref());
+        match hold.is_some_and(|hold| hold.leg == index && !hold.is_silent()) {
+            true => Direction::SendRecv,
+            false => settled.carried_direction(),
+        }
+    }
+
+    /// Whether the peer of a leg has put the other side on hold.
+    pub(super) fn holds(&self, leg: LegIndex) -> bool {
+        self.says_of(leg, |session| {
+            session
+                .audio()
+                .is_some_and(|audio| audio.direction != Direction::SendRecv)
+        })
+    }
+
+    /// Whether the media of a leg flow both ways.
+    pub(super) fn is_open_both_ways(&self, leg: LegIndex) -> bool {
+        let settled = self.leg(leg).and_then(|leg| leg.media.negotiated.as_ref());
+        settled.is_some_and(|settled| settled.direction == Direction::SendRecv)
+    }
+
+    /// Whether the last description of a leg's peer says so.
+    fn says_of(&self, leg: LegIndex, what: impl Fn(&Session) -> bool) -> bool {
+        let heard = self.leg(leg).and_then(|leg| leg.media.heard.as_deref());
+        let session = heard.and_then(|heard| Session::parse(heard).ok());
+        session.is_some_and(|session| what(&session))
+    }
+}
+
+/// Whoever says this listens no more.
+fn is_hold(session: &Session) -> bool {
+    session.audio().is_some_and(|audio| !audio.direction.receives())
 }

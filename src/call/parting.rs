@@ -199,7 +199,7 @@ impl Call {
             tag: child.tag,
             verbs,
             answered,
-            held: self.holds(LegIndex::CALLER),
+            held: self.holds(LegIndex::CALLER) && !self.is_open_both_ways(index),
             events: app.events,
             notifies: app.notifies,
             parent_info,

@@ -122,7 +122,7 @@ impl Call {
         match line.and_then(|line| line.running.as_mut()) {
             Some(Running::Playing(playback)) => Some(playback),
             Some(Running::Gathering(gathering)) => gathering.prompt.as_mut(),
-            _ => app.hold.as_mut().filter(|hold| hold.leg == leg)?.playback.as_mut(),
+            _ => app.hold.as_mut().filter(|hold| hold.leg == leg)?.playback(),
         }
     }
 
@@ -202,9 +202,7 @@ impl Call {
         self.no_longer_heard(leg, "stop-playback");
         let Some(line) = self.line_mut(leg) else {
             // A callee that is on hold has no line.
-            if let Some(app) = &mut self.app {
-                app.hold = None;
-            }
+            self.hold_falls_silent(now);
             return;
         };
         match line.running.take() {
@@ -222,11 +220,7 @@ impl Call {
             }
             other => {
                 line.running = other;
-                if let Some(app) = &mut self.app
-                    && app.hold.as_ref().is_some_and(|hold| hold.leg == leg)
-                {
-                    app.hold = None;
-                }
+                self.hold_falls_silent(now);
             }
         }
     }

@@ -78,9 +78,10 @@ impl Call {
         let settled = partner.media.negotiated.as_ref()?;
         let (profile, known) = (&leg.terms.media, settled.formats());
         let is_shared = |format: &Format| known.iter().any(|known| known.same_codec(format));
-        let (mut formats, direction) = match sdp::carry_settled(settled, profile) {
-            Ok(carried) if !leg.media.recodes(&partner.media) => carried,
-            _ => (own.formats(), profile.hold.offered(settled.carried_direction())),
+        let direction = profile.hold.offered(self.direction_beside(index, settled));
+        let mut formats = match sdp::carry_settled(settled, profile) {
+            Ok((carried, _)) if !leg.media.recodes(&partner.media) => carried,
+            _ => own.formats(),
         };
         // What can be recoded is no reason to recode.
         let is_speech = |format: &Format| !format.codec.is_auxiliary();

@@ -275,6 +275,7 @@ impl Call {
             return Ok(());
         }
         self.reconnect(now);
+        self.hold_settled(index, now);
         self.align_partner(index, &body, now)
     }
 

@@ -18,6 +18,7 @@ mod hostile_invites;
 mod house;
 mod lab;
 mod live;
+mod music_on_hold;
 mod parted_calls;
 mod phone;
 mod registered_phones;

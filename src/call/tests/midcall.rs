@@ -1,10 +1,9 @@
-//! What happens between two sides that an application has brought together: hold, REFER, gain.
+//! What happens between two sides that an application has brought together: REFER, gain.
 
 use super::application::{dial, to_application};
-use super::peers::carrier_sdp;
 use super::rig::Rig;
 use crate::app::payload::Kind;
-use crate::call::{CallNews, Effect, LegIndex, Phase, Source, Wish};
+use crate::call::{CallNews, Effect, LegIndex, Phase, Wish};
 use crate::sip::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -68,34 +67,6 @@ fn nobody_decides_about_a_refer_without_a_hook() {
     let (mut rig, callee) = bridged(&json!({}));
     rig.request(callee, Method::Refer, REFER, "");
     assert_eq!(rig.last_response(callee).message.status(), Some(501));
-    rig.hang_up_and_finish();
-}
-
-#[test]
-fn who_is_put_on_hold_hears_what_the_application_says_until_it_is_resumed() {
-    let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
-    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
-    let asked = rig.last_question();
-    assert_eq!(asked.url, "/hold");
-    assert!(asked.properties["hold_detail"]["from"].is_string());
-    rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
-    let (leg, play, sound) = rig.sounds().pop().expect("a sound");
-    assert_eq!((leg, sound.source), (LegIndex::CALLER, Source::Url("hold.wav".into())));
-    // The hold itself goes to the caller, who agrees.
-    if let Some(offer) = rig.reinvites(LegIndex::CALLER).pop() {
-        rig.respond(&offer, super::messages::reply(200).sdp(carrier_sdp("recvonly")));
-    }
-    rig.ack(callee, "");
-    rig.request(callee, Method::Invite, "", &carrier_sdp("sendrecv"));
-    let stopped = |effect: &&Effect| matches!(effect, Effect::StopPlaying { play: stopped, .. } if *stopped == play);
-    assert_eq!(rig.wishes.iter().filter(stopped).count(), 1);
-    if let Some(offer) = rig
-        .reinvites(LegIndex::CALLER)
-        .pop()
-        .filter(|offer| !rig.is_answered(offer))
-    {
-        rig.respond(&offer, super::messages::reply(200).sdp(carrier_sdp("sendrecv")));
-    }
     rig.hang_up_and_finish();
 }
 

@@ -20,6 +20,7 @@ mod hanging_up;
 mod holding;
 mod hunting;
 mod midcall;
+mod on_hold;
 mod parting;
 mod placed;
 mod random;

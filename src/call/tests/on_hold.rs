@@ -1,0 +1,169 @@
+//! Hold while two sides talk, where the application says what is heard meanwhile (`onHoldHook`).
+
+use super::application::to_application;
+use super::messages::{Sent, reply};
+use super::midcall::bridged;
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use crate::call::{Effect, LegIndex, Source};
+use crate::sdp::Direction;
+use crate::sip::Method;
+use serde_json::json;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+/// A number of the tenant's Teams users.
+const USER: &str = "+14255550101";
+
+fn held_with_music() -> (Rig, LegIndex) {
+    let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.ack(callee, "");
+    rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+    (rig, callee)
+}
+
+impl Rig {
+    /// Which way the media of a leg flow.
+    fn way(&self, leg: LegIndex) -> Direction {
+        let handle = self.call.legs()[usize::from(leg.0)].media.handle().expect("media");
+        self.configured[&handle].direction
+    }
+
+    fn is_asked_about_hold(&self) -> bool {
+        self.questions().iter().any(|question| question.url == "/hold")
+    }
+
+    fn sounds_stopped(&self) -> Vec<u32> {
+        let stopped = |effect: &Effect| match effect {
+            Effect::StopPlaying { play, .. } => Some(*play),
+            _ => None,
+        };
+        self.wishes.iter().filter_map(stopped).collect()
+    }
+}
+
+fn says(sent: &Sent, direction: &str) -> bool {
+    sent.sdp().lines().any(|line| line == format!("a={direction}"))
+}
+
+#[test]
+fn who_is_put_on_hold_hears_what_the_application_says_until_it_is_resumed() {
+    for hold in ["sendonly", "inactive"] {
+        let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
+        rig.request(callee, Method::Invite, "", &carrier_sdp(hold));
+        let accepted = rig.last_response(callee);
+        assert!(!says(&accepted, "sendrecv"), "{}", accepted.sdp());
+        rig.ack(callee, "");
+        let asked = rig.last_question();
+        assert_eq!(asked.url, "/hold");
+        assert!(asked.properties["hold_detail"]["from"].is_string());
+        rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+        let (leg, play, sound) = rig.sounds().pop().expect("a sound");
+        assert_eq!((leg, sound.source), (CALLER, Source::Url("hold.wav".into())));
+        assert_eq!(rig.way(CALLER), Direction::SendRecv, "it can hear it");
+        assert!(!rig.way(callee).sends(), "who holds hears nothing");
+        rig.request(callee, Method::Invite, "", &carrier_sdp("sendrecv"));
+        assert_eq!(rig.sounds_stopped(), [play]);
+        assert!(says(&rig.last_response(callee), "sendrecv"));
+        rig.ack(callee, "");
+        assert_eq!(rig.way(callee), Direction::SendRecv);
+        assert!(rig.reinvites(CALLER).is_empty(), "it is not told of the hold");
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn a_teams_user_on_hold_hears_it_too_and_one_that_holds_leaves_the_caller_open() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{
+        "verb": "dial", "onHoldHook": "/hold", "target": [{ "type": "teams", "number": USER }]
+    }]));
+    rig.planned_really();
+    rig.ack(CALLER, "");
+    let invite = rig.last_invite();
+    let callee = invite.leg;
+    rig.picks_up(&invite);
+    assert!(rig.speaks_teams(callee));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.ack(CALLER, "");
+    rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+    assert_eq!(rig.sounds().pop().map(|(leg, ..)| leg), Some(callee));
+    assert_eq!(rig.way(callee), Direction::SendRecv);
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    rig.ack(CALLER, "");
+    rig.request(callee, Method::Invite, "", &teams_sdp("inactive"));
+    assert!(says(&rig.last_response(callee), "inactive"), "(TEAMS-072)");
+    rig.ack(callee, "");
+    rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+    assert_eq!(rig.sounds().pop().map(|(leg, ..)| leg), Some(CALLER));
+    assert_eq!(rig.way(CALLER), Direction::SendRecv);
+    for leg in [CALLER, callee] {
+        assert!(rig.reinvites(leg).is_empty());
+    }
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn what_who_is_on_hold_says_meanwhile_is_answered_as_if_it_were_not() {
+    let (mut rig, callee) = held_with_music();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    assert!(says(&rig.last_response(CALLER), "sendrecv"), "its refresh");
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Invite, "", "");
+    assert!(says(&rig.last_response(CALLER), "sendrecv"), "our offer to it");
+    rig.ack(CALLER, &carrier_sdp("sendrecv"));
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.ack(callee, "");
+    assert!(!rig.way(callee).sends() && rig.way(CALLER) == Direction::SendRecv);
+    assert_eq!(rig.questions().iter().filter(|asked| asked.url == "/hold").count(), 1);
+    assert!(rig.reinvites(CALLER).is_empty() && rig.reinvites(callee).is_empty());
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_hold_that_resumes_without_an_offer_ends_the_music() {
+    let (mut rig, callee) = held_with_music();
+    let (_, play, _) = rig.sounds().pop().expect("a sound");
+    rig.request(callee, Method::Invite, "", "");
+    rig.ack(callee, &carrier_sdp("sendrecv"));
+    assert_eq!(rig.sounds_stopped(), [play]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_hold_that_is_not_accepted_asks_nobody() {
+    let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
+    // Another codec that we can't decode is the other side's business, and it refuses.
+    let other = carrier_sdp("sendonly").replace("AVP 8 0 101", "AVP 18 101");
+    rig.request(callee, Method::Invite, "", &other);
+    let asked = rig.reinvites(CALLER).pop().expect("a re-INVITE");
+    rig.respond(&asked, reply(488));
+    assert_eq!(rig.last_response(callee).message.status(), Some(488));
+    assert!(!rig.is_asked_about_hold());
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn without_anything_to_hear_it_is_a_hold_like_any_other() {
+    for fails in [false, true] {
+        let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
+        rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+        rig.ack(callee, "");
+        match fails {
+            true => rig.hook_fails("503"),
+            false => rig.answer(&json!([])),
+        }
+        rig.wait(Duration::from_secs(2));
+        let told = rig.reinvites(CALLER).pop().expect("it is told of the hold");
+        assert!(says(&told, "sendonly"), "{}", told.sdp());
+        rig.respond(&told, reply(200).sdp(carrier_sdp("recvonly")));
+        rig.request(callee, Method::Invite, "", &carrier_sdp("sendrecv"));
+        let resumed = rig.reinvites(CALLER).pop().expect("and of its end");
+        assert!(says(&resumed, "sendrecv"));
+        rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+        assert!(says(&rig.last_response(callee), "sendrecv"));
+        rig.ack(callee, "");
+        rig.hang_up_and_finish();
+    }
+}
