@@ -104,6 +104,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         peer,
         bridged: _,
         lines,
+        past: _,
     } = status;
     CallView {
         id: call.id.to_string(),

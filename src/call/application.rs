@@ -102,12 +102,17 @@ pub struct App {
     pub(super) speech: Synthesizer,
     /// What the application was asked first, for its fallback and for a connection that is made anew.
     pub(super) first: Option<Properties>,
-    /// The call that this one was a callee of.
+    /// The call, or the caller that has left, that the first leg was a callee of.
     pub(super) parent: Option<CallSid>,
     /// It is asked what the callee goes on with.
     pub(super) parting: Option<Parting>,
-    /// The call was placed by the application: there was no caller.
+    /// The first leg was called, by the application or by a caller that has left.
     pub(super) placed: bool,
+    /// When the first leg has answered, where that is not when the call was answered.
+    pub(super) answered: Option<Moment>,
+    /// Legs that are over, the latest last.
+    #[serde(skip)]
+    pub(super) past: VecDeque<Arc<super::directory::LineStatus>>,
     /// What became of its dials.
     pub(super) dials: Vec<DialRecord>,
     /// Seconds that it may last from its answer on.
@@ -229,6 +234,8 @@ impl App {
             parent: None,
             parting: None,
             placed: false,
+            answered: None,
+            past: VecDeque::new(),
             dials: Vec::new(),
             time_limit: None,
             engaging: false,

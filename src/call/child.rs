@@ -31,6 +31,8 @@ pub struct Child {
     pub(super) leg: Option<LegIndex>,
     /// `customerData` of the child.
     pub(super) tag: Option<serde_json::Map<String, serde_json::Value>>,
+    /// It goes on as a call of its own.
+    pub(super) parted: bool,
 }
 
 impl Child {
@@ -47,6 +49,7 @@ impl Child {
             screened_until: None,
             leg: None,
             tag: None,
+            parted: false,
         }
     }
 

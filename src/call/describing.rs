@@ -1,6 +1,7 @@
 //! How a call and its legs are described to their application.
 
-use super::application::AppTerms;
+use super::application::{App, AppTerms, CallerFacts};
+use super::child::Child;
 use super::directory::LineStatus;
 use super::id::LegIndex;
 use super::record::{ApplicationRecord, DialRecord, MOST_DIALS, TargetRecord};
@@ -10,6 +11,22 @@ use crate::app::sid::CallSid;
 use crate::moment::Moment;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Legs that are over and that a call still answers for: two dials of ten.
+const MOST_PAST: usize = 20;
+
+impl App {
+    fn line_status(&self, call_sid: CallSid, status: payload::Status, mut properties: Properties) -> LineStatus {
+        if let Some(base) = &self.terms.api_base_url {
+            properties.insert("service_url".into(), base.as_str().into());
+        }
+        LineStatus {
+            call_sid,
+            status,
+            properties,
+        }
+    }
+}
 
 impl Call {
     /// The standard properties of a leg.
@@ -142,26 +159,51 @@ impl Call {
     /// The legs as the application knows them.
     pub(super) fn line_statuses(&self, now: Moment) -> Vec<LineStatus> {
         let Some(app) = &self.app else { return Vec::new() };
-        let own = LineStatus {
-            call_sid: app.sid,
-            status: app.status,
-            properties: self.properties(LegIndex::CALLER, now),
-        };
-        let children = (0..self.ringing.len()).filter_map(|position| {
-            let child = self.child(position)?;
-            (!app.engaging).then(|| LineStatus {
-                call_sid: child.sid,
-                status: child.status,
-                properties: self.child_properties(position, now),
-            })
-        });
-        let mut lines: Vec<LineStatus> = std::iter::once(own).chain(children).collect();
-        if let Some(base) = &app.terms.api_base_url {
-            for line in &mut lines {
-                line.properties.insert("service_url".into(), base.as_str().into());
+        let children = (0..self.ringing.len()).filter(|_| !app.engaging);
+        let children = children.filter_map(|position| self.child_line(position, now));
+        self.own_line(now).into_iter().chain(children).collect()
+    }
+
+    /// Legs that are over, as the application knew them at their end.
+    pub(super) fn past_lines(&self) -> Vec<Arc<LineStatus>> {
+        let app = self.app.as_ref();
+        app.map_or_else(Vec::new, |app| app.past.iter().cloned().collect())
+    }
+
+    /// A dial is over: its children can be asked for as long as their call.
+    pub(super) fn keep_children(&mut self, now: Moment) {
+        for position in 0..self.ringing.len() {
+            if self.child(position).is_some_and(|child| !child.parted) {
+                let line = self.child_line(position, now);
+                self.keep_line(line);
             }
         }
-        lines
+    }
+
+    /// The caller leaves, and the call goes on without it.
+    pub(super) fn keep_own_line(&mut self, now: Moment) {
+        let line = self.own_line(now);
+        self.keep_line(line);
+    }
+
+    fn keep_line(&mut self, line: Option<LineStatus>) {
+        let (Some(app), Some(line)) = (&mut self.app, line) else {
+            return;
+        };
+        if app.past.len() >= MOST_PAST {
+            app.past.pop_front();
+        }
+        app.past.push_back(Arc::new(line));
+    }
+
+    fn own_line(&self, now: Moment) -> Option<LineStatus> {
+        let app = self.app.as_ref()?;
+        Some(app.line_status(app.sid, app.status, self.properties(LegIndex::CALLER, now)))
+    }
+
+    fn child_line(&self, position: usize, now: Moment) -> Option<LineStatus> {
+        let (app, child) = (self.app.as_ref()?, self.child(position)?);
+        Some(app.line_status(child.sid, child.status, self.child_properties(position, now)))
     }
 
     /// How often something has changed that others see of its lines.
@@ -175,8 +217,24 @@ impl Call {
         self.sid_of(self.winner.filter(|_| self.bridged.is_some())?)
     }
 
+    /// A child as the first leg of a call: nobody called us.
+    pub(super) fn as_first_leg(&self, child: &Child) -> Option<CallerFacts> {
+        let app = self.app.as_ref()?;
+        let shown = app.dialing.as_ref().and_then(|dialing| dialing.verb.caller_id);
+        Some(CallerFacts {
+            from: shown.map_or_else(|| app.caller.from.clone(), |number| number.to_string()),
+            caller_name: None,
+            to: child.target.name().to_owned(),
+            source_ip: String::new(),
+            trunk_name: None,
+            trace_id: app.caller.trace_id.clone(),
+        })
+    }
+
     fn caller_duration(&self, now: Moment) -> Option<u64> {
-        self.milestones.answered.map(|answered| now.since(answered).as_secs())
+        let app = self.app.as_ref()?;
+        let answered = app.answered.or(self.milestones.answered)?;
+        Some(now.since(answered).as_secs())
     }
 
     /// `caller`: the far side of the leg hung up; the other word of the protocol names the platform.

@@ -255,6 +255,7 @@ impl Call {
         let outcome = self.dial_outcome(&dialing, bridged, winner, now);
         self.note_dial(dialing.began, &outcome, now);
         let result = payload::dial_result(&outcome);
+        self.keep_children(now);
         self.ringing.clear();
         if self.caller_is_there()
             && self

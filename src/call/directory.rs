@@ -1,5 +1,6 @@
 //! The live calls of the node and the way to each of them.
 
+use super::ended::EndedCalls;
 use super::event::Event;
 use super::id::{CallId, LegIndex, Token};
 use super::record::CallFacts;
@@ -8,7 +9,7 @@ use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -16,8 +17,6 @@ use tokio::sync::mpsc;
 const PARTS: usize = 16;
 /// Room in a mailbox that requests leave to events that come once: final responses, failures, timers of the transactions.
 const RESERVED: usize = 128;
-/// Calls that are remembered after their end.
-const MOST_ENDED: usize = 1_000;
 
 /// What a status page shows of a live call. The call's task writes it, others read.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -34,6 +33,9 @@ pub struct CallStatus {
     /// The legs as the application knows them, the caller's first; none where a route decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineStatus>,
+    /// Legs of dials that are over.
+    #[serde(skip)]
+    pub past: Vec<Arc<LineStatus>>,
 }
 
 /// A leg as its application knows it.
@@ -65,6 +67,7 @@ impl LiveCall {
             peer: None,
             bridged: None,
             lines: Vec::new(),
+            past: Vec::new(),
         };
         LiveCall {
             id,
@@ -75,12 +78,15 @@ impl LiveCall {
         }
     }
 
-    fn has_lines(&self) -> bool {
-        !lock(&self.status).lines.is_empty()
+    /// What its legs, those that are over too, are called by applications.
+    pub(super) fn sids(&self) -> Vec<CallSid> {
+        lock(&self.status).sids()
     }
 
-    fn has_line(&self, sid: CallSid) -> bool {
-        lock(&self.status).lines.iter().any(|line| line.call_sid == sid)
+    /// The legs that `of` chooses, the first leg first, those that are over last.
+    pub fn lines<T>(&self, of: impl Fn(&LineStatus) -> Option<T>) -> Vec<T> {
+        let status = lock(&self.status);
+        status.all_lines().filter_map(of).collect()
     }
 }
 
@@ -90,8 +96,10 @@ pub struct Directory {
     parts: [Mutex<HashMap<CallId, LiveCall>>; PARTS],
     /// Events that found a call's mailbox full. Peers repeat requests and final responses.
     overflows: AtomicU64,
-    /// Calls of applications that are over, the latest last.
-    ended: Mutex<VecDeque<LiveCall>>,
+    /// Which call the legs of applications belong to.
+    legs: Mutex<HashMap<CallSid, CallId>>,
+    /// Calls of applications that are over.
+    ended: Mutex<EndedCalls>,
     /// What began in one call and goes on in another.
     moved: Moved,
 }
@@ -137,23 +145,47 @@ impl Directory {
     pub fn remove(&self, id: CallId) {
         let removed = self.part(id).remove(&id);
         self.moved.forget(id);
-        if let Some(call) = removed.filter(LiveCall::has_lines) {
-            let mut ended = lock(&self.ended);
-            while ended.len() >= MOST_ENDED {
-                ended.pop_front();
-            }
-            ended.push_back(call);
+        let Some(call) = removed else { return };
+        let sids = call.sids();
+        if !sids.is_empty() {
+            lock(&self.ended).add(call);
+            self.rename(id, &sids, &[]);
         }
     }
 
-    /// Calls of applications that ended lately, the latest first.
-    pub fn ended(&self) -> Vec<LiveCall> {
-        lock(&self.ended).iter().rev().cloned().collect()
+    /// What others see of a call from now on.
+    pub fn publish(&self, call: &LiveCall, status: CallStatus) {
+        let now = status.sids();
+        let before = std::mem::replace(&mut *lock(&call.status), status).sids();
+        if before != now {
+            self.rename(call.id, &before, &now);
+        }
+    }
+
+    /// A leg that has become another call's stays that call's.
+    fn rename(&self, call: CallId, before: &[CallSid], now: &[CallSid]) {
+        let mut legs = lock(&self.legs);
+        for sid in before.iter().filter(|sid| !now.contains(sid)) {
+            if legs.get(sid) == Some(&call) {
+                legs.remove(sid);
+            }
+        }
+        legs.extend(now.iter().map(|sid| (*sid, call)));
+    }
+
+    /// A tenant's calls of applications that ended lately, the latest first.
+    pub fn ended(&self, tenant: &str) -> Vec<LiveCall> {
+        lock(&self.ended).of_tenant(tenant)
+    }
+
+    /// The ended call that had this leg.
+    pub fn ended_call(&self, sid: CallSid) -> Option<LiveCall> {
+        lock(&self.ended).find(sid)
     }
 
     /// Forgets the ended call that had this leg.
     pub fn forget(&self, sid: CallSid) {
-        lock(&self.ended).retain(|call| !call.has_line(sid));
+        lock(&self.ended).forget(sid);
     }
 
     /// From now on what is heard of a dialog belongs to this call.
@@ -224,11 +256,10 @@ impl Directory {
         calls
     }
 
-    /// The live call that has a leg of this name.
+    /// The live call that has, or had, a leg of this name.
     pub fn find_sid(&self, sid: CallSid) -> Option<LiveCall> {
-        self.parts
-            .iter()
-            .find_map(|part| lock(part).values().find(|call| call.has_line(sid)).cloned())
+        let id = lock(&self.legs).get(&sid).copied()?;
+        self.part(id).get(&id).cloned()
     }
 
     /// Ends every call.
@@ -298,6 +329,15 @@ impl CallStatus {
             peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),
+            past: call.past_lines(),
         }
+    }
+
+    fn all_lines(&self) -> impl Iterator<Item = &LineStatus> {
+        self.lines.iter().chain(self.past.iter().map(|line| &**line))
+    }
+
+    fn sids(&self) -> Vec<CallSid> {
+        self.all_lines().map(|line| line.call_sid).collect()
     }
 }

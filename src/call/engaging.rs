@@ -50,7 +50,11 @@ impl Call {
 
     /// The callee takes the place of a caller that leaves, and runs these verbs; the dial is over.
     pub(super) fn take_over(&mut self, index: LegIndex, verbs: Vec<Verb>, now: Moment) {
-        let sid = self.sid_of(index);
+        let child = self
+            .attempt_of(index)
+            .and_then(|position| self.child(position))
+            .cloned();
+        let view = child.as_ref().and_then(|child| self.as_first_leg(child));
         self.dial_ended_by(EndedBy::Application);
         if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
             dialing.abandoned = true;
@@ -64,16 +68,19 @@ impl Call {
         }
         self.dial_ended(now);
         self.turn_caller(Turn::completed(), now);
+        self.keep_own_line(now);
         self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));
         self.close_media(LegIndex::CALLER);
         self.move_to_caller(index);
         self.settled_here = true;
-        if let Some(app) = &mut self.app {
-            if let Some(sid) = sid {
-                app.sid = sid;
+        if let (Some(app), Some(child), Some(view)) = (&mut self.app, child, view) {
+            let left = std::mem::replace(&mut app.sid, child.sid);
+            (app.placed, app.parent, app.caller) = (true, Some(left), view);
+            (app.answered, app.tag) = (child.answered, child.tag);
+            (app.status, app.sip_status, app.phrase) = (child.status, child.sip_status, child.phrase);
+            if let Some(leg) = self.leg_mut(index) {
+                leg.record.call_sid = Some(left);
             }
-            app.status = Status::InProgress;
-            app.sip_status = 200;
         }
         self.connect_alone(LegIndex::CALLER, now);
         let settled = self.leg(LegIndex::CALLER).and_then(|leg| leg.media.negotiated.as_ref());

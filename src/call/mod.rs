@@ -19,7 +19,7 @@
 //! | calls that it places, callees that become calls | `placing`, `engaging`, `parting` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
-//! | finding or bearing the call of a message | `switchboard`, `sender`, `directory` |
+//! | finding or bearing the call of a message | `switchboard`, `sender`, `directory`, `ended` |
 //! | who may speak inside a dialog | `source` |
 //! | carrying out effects | `task`, `tasks`, `delivery`, `server` |
 
@@ -37,6 +37,7 @@ mod delivery;
 mod describing;
 mod dialing;
 mod directory;
+mod ended;
 mod ending_here;
 mod engaging;
 mod event;

@@ -164,10 +164,8 @@ impl Call {
         let position = self.attempt_of(index)?;
         let child = self.child(position)?.clone();
         let answered = child.answered.unwrap_or(now);
+        let caller = self.as_first_leg(&child)?;
         let app = self.app.as_ref()?;
-        let shown = app.dialing.as_ref().and_then(|dialing| dialing.verb.caller_id);
-        let from = shown.map_or_else(|| app.caller.from.clone(), |number| number.to_string());
-        let to = child.target.name().to_owned();
         let began_unix_ms = self.facts.began_unix_ms + self.milestones.after_ms(answered);
         let parted = Parted {
             from: index,
@@ -175,20 +173,13 @@ impl Call {
                 direction: Direction::Placed,
                 tenant: self.facts.tenant.clone(),
                 carrier: None,
-                from: from.clone(),
-                to: to.clone(),
+                from: caller.from.clone(),
+                to: caller.to.clone(),
                 emergency: false,
                 began_unix_ms,
                 trace: Vec::new(),
             },
-            caller: CallerFacts {
-                from,
-                caller_name: None,
-                to,
-                source_ip: String::new(),
-                trunk_name: None,
-                trace_id: app.caller.trace_id.clone(),
-            },
+            caller,
             terms: Arc::new(AppTerms {
                 hook: app.session.as_ref().map_or_else(|| app.terms.hook.clone(), adulting),
                 connected: app.session.is_some(),
@@ -214,6 +205,7 @@ impl Call {
         if let Some(child) = self.child_mut(position) {
             child.status = Status::Completed;
             child.ended = Some(now);
+            child.parted = true;
         }
         Some(parted)
     }

@@ -522,9 +522,11 @@ impl CallTask {
             self.ordered = None;
         }
         let changes = self.call.changes();
-        let mut status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.phase != self.call.phase() || self.call.phase() == Phase::Ringing || changes != self.shown {
-            *status = CallStatus::of(&self.call, self.node.clock.now());
+        let phase = self.call.phase();
+        let shown = self.live.status.lock().unwrap_or_else(PoisonError::into_inner).phase;
+        if shown != phase || phase == Phase::Ringing || changes != self.shown {
+            let status = CallStatus::of(&self.call, self.node.clock.now());
+            self.node.calls.publish(&self.live, status);
             self.shown = changes;
         }
     }

@@ -298,3 +298,53 @@ async fn an_order_that_can_not_be_carried_out_says_why() {
     assert_eq!(rest.ask("POST", &rest.calls(), order).await.0, 480);
     rest.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_can_be_asked_for_after_its_dial() {
+    let verbs = json!([
+        { "verb": "dial", "target": [{ "type": "phone", "number": "+441632960002" }] },
+        { "verb": "pause", "length": 60 }
+    ]);
+    let rest = Rest::start(move |_| Reply::Json(200, verbs.clone())).await;
+    rest.lab.teams.set_script(Script::answer());
+    rest.lab.carrier.set_script(Script::busy());
+    let order = json!({ "from": OWN, "to": to_teams(), "application_sid": rest.application().await });
+    let (status, placed) = rest.ask("POST", &rest.calls(), order).await;
+    assert_eq!(status, 201, "{placed}");
+    let callee = rest.lab.teams.incoming().await.unwrap();
+    let child = async {
+        loop {
+            let requests = rest.server.requests();
+            let events = requests.iter().filter(|request| request.path == "/status");
+            let mut told = events.map(AppRequest::json);
+            if let Some(event) = told.find(|event| event["parent_call_sid"] == placed["sid"]) {
+                return event["call_sid"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let child = tokio::time::timeout(BOUND, child).await.expect("an event of the child");
+    let child = format!("{}/{child}", rest.calls());
+    let shown = rest.turns(&child, "busy").await;
+    assert_eq!(
+        (&shown["parent_call_sid"], &shown["sip_status"]),
+        (&placed["sid"], &json!(486))
+    );
+    let hang_up = json!({ "call_status": "completed" });
+    assert_eq!(rest.ask("PUT", &child, hang_up.clone()).await.0, 422, "it is over");
+    let (_, listed) = rest
+        .ask("GET", &format!("{}?callStatus=busy", rest.calls()), Value::Null)
+        .await;
+    assert_eq!(listed[0]["call_sid"], shown["call_sid"]);
+    let count = rest
+        .ask("GET", &format!("/v1/Accounts/{}/CallCount", rest.account), Value::Null)
+        .await;
+    assert_eq!(count.1["outbound"], 1, "what is over is not counted");
+    // It is known as long as its call is.
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    assert_eq!(rest.ask("PUT", &call, hang_up).await.0, 202);
+    callee.ended().await.unwrap();
+    rest.lab.records.get(0).await;
+    assert_eq!(rest.turns(&child, "busy").await, shown);
+    rest.close().await;
+}

@@ -47,6 +47,12 @@ impl NodeDesk {
         let call = self.node.calls.find_sid(sid)?;
         (call.facts.tenant == account.tenant.to_string()).then_some(call)
     }
+
+    /// The account's call of this leg, once it is over.
+    fn ended(&self, account: &Account, sid: CallSid) -> Option<LiveCall> {
+        let call = self.node.calls.ended_call(sid)?;
+        (call.facts.tenant == account.tenant.to_string()).then_some(call)
+    }
 }
 
 impl CallDesk for NodeDesk {
@@ -88,35 +94,25 @@ impl CallDesk for NodeDesk {
     fn calls(&self, account: &Account) -> Vec<Map<String, Value>> {
         let tenant = account.tenant.to_string();
         let live = self.node.calls.list().into_iter().rev();
-        live.chain(self.node.calls.ended())
-            .filter(|call| call.facts.tenant == tenant)
-            .flat_map(|call| lines(&call))
-            .map(|line| line.properties)
+        live.filter(|call| call.facts.tenant == tenant)
+            .chain(self.node.calls.ended(&tenant))
+            .flat_map(|call| call.lines(|line| Some(line.properties.clone())))
             .collect()
     }
 
     fn call(&self, account: &Account, sid: &str) -> Option<Map<String, Value>> {
         let sid = CallSid::parse(sid)?;
-        let tenant = account.tenant.to_string();
-        let ended = || {
-            let mut ended = self.node.calls.ended().into_iter();
-            ended.find(|call| call.facts.tenant == tenant && lines(call).iter().any(|line| line.call_sid == sid))
-        };
-        let call = self.live(account, sid).or_else(ended)?;
-        lines(&call)
-            .into_iter()
-            .find(|line| line.call_sid == sid)
-            .map(|line| line.properties)
+        let call = self.live(account, sid).or_else(|| self.ended(account, sid))?;
+        let shown = call.lines(|line| (line.call_sid == sid).then(|| line.properties.clone()));
+        shown.into_iter().next()
     }
 
     fn update<'d>(&'d self, account: &'d Account, sid: &'d str, body: Value) -> Doing<'d, Updated> {
         Box::pin(async move {
-            let known = self.call(account, sid).is_some();
-            let live = CallSid::parse(sid).and_then(|sid| Some((sid, self.live(account, sid)?)));
-            let (sid, call) = match live {
-                Some(found) => found,
-                None if known => return Err(Refusal::State("the call is over".to_owned())),
-                None => return Err(Refusal::NoSuchCall),
+            let sid = CallSid::parse(sid).ok_or(Refusal::NoSuchCall)?;
+            let Some(call) = self.live(account, sid) else {
+                let ended = self.ended(account, sid);
+                return Err(ended.map_or(Refusal::NoSuchCall, |_| Refusal::State("the call is over".to_owned())));
             };
             let wishes = read_update(body).map_err(|error| Refusal::Wrong(error.to_string()))?;
             if let Some(why) = wishes.iter().find_map(|wish| out_of_place(&call, sid, wish)) {
@@ -154,7 +150,7 @@ impl CallDesk for NodeDesk {
                 "the call is live: end it by call_status, then its record can be forgotten".to_owned(),
             ));
         }
-        match self.call(account, sid) {
+        match self.ended(account, parsed) {
             Some(_) => {
                 self.node.calls.forget(parsed);
                 Ok(())
@@ -170,10 +166,14 @@ impl CallDesk for NodeDesk {
             outbound: 0,
         };
         let live = self.node.calls.list();
-        for line in live.iter().filter(|call| call.facts.tenant == tenant).flat_map(lines) {
-            match line.properties.get("direction").and_then(Value::as_str) {
-                Some("outbound") => count.outbound += 1,
-                _ => count.inbound += 1,
+        let directions = live
+            .iter()
+            .filter(|call| call.facts.tenant == tenant)
+            .flat_map(|call| call.lines(|line| (!line.status.is_final()).then(|| is_outbound(line))));
+        for outbound in directions {
+            match outbound {
+                true => count.outbound += 1,
+                false => count.inbound += 1,
             }
         }
         count
@@ -208,12 +208,13 @@ impl CallDesk for NodeDesk {
 
 /// Why a wish can't be fulfilled as the call stands.
 fn out_of_place(call: &LiveCall, sid: CallSid, wish: &Wish) -> Option<&'static str> {
+    let known = call.lines(|line| (line.call_sid == sid).then_some(line.status));
     let status = call.status.lock().unwrap_or_else(PoisonError::into_inner);
     let own = status.lines.first().is_some_and(|line| line.call_sid == sid);
-    let answered = status
-        .lines
-        .iter()
-        .any(|line| line.call_sid == sid && line.status == Status::InProgress);
+    let answered = known.contains(&Status::InProgress);
+    if known.iter().all(|status| status.is_final()) {
+        return Some("this leg is over");
+    }
     match wish {
         Wish::Part { .. } if status.bridged.is_none() => Some("child_call_hook: the caller talks to no callee"),
         Wish::Redirect(_) if !own && !answered => Some("call_hook: this leg has not answered, or is gone"),
@@ -222,9 +223,8 @@ fn out_of_place(call: &LiveCall, sid: CallSid, wish: &Wish) -> Option<&'static s
     }
 }
 
-/// The legs as their application knows them; none where a route decides.
-fn lines(call: &LiveCall) -> Vec<LineStatus> {
-    call.status.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+fn is_outbound(line: &LineStatus) -> bool {
+    line.properties.get("direction").and_then(Value::as_str) == Some("outbound")
 }
 
 fn refusal(refused: NotPlaced) -> Refusal {

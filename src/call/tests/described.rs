@@ -1,11 +1,15 @@
 //! What applications and REST are told of legs: their names, whose they are, how they ended.
 
 use super::application::{dial, terms, to_application};
+use super::messages::reply;
+use super::midcall::{REFER, bridged};
 use super::rig::Rig;
 use super::scenario::placed;
 use crate::app::payload::{Kind, Properties};
-use crate::call::LegIndex;
+use crate::call::{CallStatus, LegIndex};
+use crate::sip::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const A: &str = "+12065550101";
 const B: &str = "+12065550102";
@@ -37,4 +41,98 @@ fn every_event_of_a_child_bears_the_call_id_of_its_invite() {
         rig.told(Kind::CallStatus)[0]["call_id"],
         json!(rig.last_invite().message.call_id())
     );
+}
+
+/// What REST shows of the legs that are over: call_sid and status.
+fn past(rig: &Rig) -> Vec<(Value, Value)> {
+    let status = CallStatus::of(&rig.call, rig.now);
+    let shown = |line: &std::sync::Arc<crate::call::LineStatus>| {
+        let properties = &line.properties;
+        assert_eq!(json!(line.call_sid), properties["call_sid"]);
+        (properties["call_sid"].clone(), properties["call_status"].clone())
+    };
+    status.past.iter().map(shown).collect()
+}
+
+#[test]
+fn children_of_a_dial_that_is_over_can_still_be_asked_for() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A, B], &json!({ "actionHook": "/again" }))]));
+    rig.planned(&[A, B]);
+    rig.ack(LegIndex::CALLER, "");
+    let invites = rig.invites();
+    rig.respond(&invites[0], reply(486));
+    assert!(past(&rig).is_empty(), "the other one rings");
+    rig.respond(&invites[1], reply(404));
+    let sids: Vec<Value> = of_children(&rig)[..2]
+        .iter()
+        .map(|event| event["call_sid"].clone())
+        .collect();
+    assert_eq!(
+        past(&rig),
+        [(sids[0].clone(), json!("busy")), (sids[1].clone(), json!("failed"))]
+    );
+    for _ in 0..12 {
+        rig.answer(&json!([dial(&[A, B], &json!({ "actionHook": "/again" }))]));
+        rig.planned(&[A, B]);
+        for invite in rig.invites().iter().rev().take(2) {
+            rig.respond(invite, reply(404));
+        }
+    }
+    assert_eq!(past(&rig).len(), 20, "an application may dial for ever");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn a_callee_that_goes_on_as_a_call_is_no_leg_of_the_old_one() {
+    let (mut rig, _) = bridged(&json!({}));
+    rig.command(crate::call::Wish::Part {
+        parent: None,
+        child: crate::call::Onward::Hook(super::application::hook("/own")),
+    });
+    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    assert_eq!((rig.parted.len(), past(&rig)), (1, Vec::new()));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_callee_whose_caller_is_referred_away_is_described_as_the_callee() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer", "callerId": "+14255550100", "tag": { "job": 7 } }));
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    let child = of_children(&rig).pop().expect("a status of the child");
+    rig.wait(Duration::from_secs(20));
+    rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "timeout": 3, "actionHook": "/keys" }]));
+    assert_eq!(past(&rig), [(own.clone(), json!("completed"))], "it can be asked for");
+    rig.wait(Duration::from_secs(4));
+    let asked = rig.last_question();
+    assert_eq!(asked.url, "/keys");
+    let told = asked.properties;
+    for name in [
+        "call_sid",
+        "call_id",
+        "direction",
+        "from",
+        "to",
+        "caller_id",
+        "customerData",
+        "call_status",
+        "sip_reason",
+    ] {
+        assert_eq!(told.get(name), child.get(name), "{name}");
+    }
+    assert_eq!(told["parent_call_sid"], own);
+    assert!(!told.contains_key("originating_sip_ip") && !told.contains_key("originating_sip_trunk_name"));
+    rig.answer(&json!([]));
+    let record = rig.finish();
+    let end = rig.told(Kind::CallStatus).pop().expect("its end");
+    assert_eq!(
+        (&end["call_status"], &end["call_sid"], &end["duration"]),
+        (&json!("completed"), &child["call_sid"], &json!(24)),
+        "from its own answer on"
+    );
+    let sids: Vec<Value> = record.legs.iter().map(|leg| json!(leg.call_sid)).collect();
+    assert_eq!(sids, [child["call_sid"].clone(), own]);
+    assert_ne!(callee, LegIndex::CALLER);
 }
