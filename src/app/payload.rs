@@ -128,6 +128,10 @@ pub struct CallView<'a> {
     /// Seconds from the answer to the end.
     pub duration: Option<u64>,
     pub customer_data: Option<&'a Properties>,
+    /// `Reason` of the message that ended the leg (RFC 3326).
+    pub reasons: &'a [String],
+    /// What else the BYE of the far side said.
+    pub farewell: &'a [(String, String)],
 }
 
 /// The standard properties of a leg.
@@ -173,7 +177,25 @@ pub fn standard(call: &CallView<'_>) -> Properties {
     );
     set("duration", json!(call.duration));
     set("customerData", json!(call.customer_data));
+    if call.status.is_final() {
+        let reasons = (!call.reasons.is_empty()).then(|| call.reasons.join(", "));
+        set("sip_reason_header", json!(reasons));
+        set("headers", farewell(call.farewell));
+    }
     properties
+}
+
+fn farewell(headers: &[(String, String)]) -> Value {
+    let named = |(name, value): &(String, String)| (snake_cased(name), Value::from(value.as_str()));
+    match headers.is_empty() {
+        true => Value::Null,
+        false => Value::Object(headers.iter().map(named).collect()),
+    }
+}
+
+/// The name of a header as a property.
+fn snake_cased(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
 }
 
 /// Numbers a status event, and says when it was (RFC 3339): events may overtake each other on their way.
@@ -269,6 +291,8 @@ pub struct DialResult {
     pub status: Status,
     pub sip_status: u16,
     pub call_sid: Option<CallSid>,
+    /// The SIP Call-ID of the same leg.
+    pub call_id: Option<String>,
     /// How long the two sides talked.
     pub duration: Option<Duration>,
     pub answered_target: Option<TargetName>,
@@ -303,6 +327,7 @@ pub fn dial_result(result: &DialResult) -> Properties {
     set("dial_status", result.status.as_str().into());
     set("dial_sip_status", result.sip_status.into());
     set("dial_call_sid", json!(result.call_sid));
+    set("dial_sbc_callid", json!(result.call_id));
     set("dial_duration", json!(result.duration.map(|span| span.as_secs())));
     set(
         "dial_answered_target",
@@ -366,7 +391,12 @@ pub fn transfer_status(status: u16) -> Properties {
     properties(json!({ "event": "transfer-status", "call_status": status }))
 }
 
-/// The result of a `sip:refer`: what the REFER was answered with, and what the last NOTIFY said.
+/// The result of a `sip:refer` that was not sent.
+pub fn refer_failed(why: &str) -> Properties {
+    properties(json!({ "err": why }))
+}
+
+/// The result of a `sip:refer`: what the REFER was answered with, 408 for nothing, and what the last NOTIFY said.
 pub fn referred(status: Option<u16>, outcome: Option<u16>) -> Properties {
     let mut result = properties(json!({ "refer_status": status.unwrap_or(408) }));
     if let Some(outcome) = outcome {
@@ -394,7 +424,7 @@ pub fn refer_details(refer: &Message, referring: Option<CallSid>, referred: Opti
     for header in refer.raw_headers() {
         let (name, value) = (header.name(), String::from_utf8_lossy(header.value));
         if name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) {
-            details.insert(name.to_ascii_lowercase().replace('-', "_"), value.into());
+            details.insert(snake_cased(name), value.into());
         }
     }
     details.retain(|_, value| !value.is_null());
@@ -453,6 +483,7 @@ mod tests {
             status: Status::Busy,
             sip_status: 486,
             call_sid: Some(sid),
+            call_id: Some("x@sbc".into()),
             duration: None,
             answered_target: None,
             ended_by: None,
@@ -466,6 +497,7 @@ mod tests {
         });
         assert_eq!(result["dial_status"], result["dial_call_status"]);
         assert_eq!(result["dial_call_sid"], json!(sid.to_string()));
+        assert_eq!(result["dial_sbc_callid"], "x@sbc");
         assert_eq!(result["dial_targets"][0]["status"], "busy");
         assert!(!result.contains_key("dial_duration"));
     }

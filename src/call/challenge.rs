@@ -43,6 +43,7 @@ impl Call {
         let failure = AttemptFailure {
             status: shown,
             phrase: phrase.to_owned(),
+            received: (shown != status).then(|| (status, message.reason().to_owned())),
             reasons: match leg.terms.kind {
                 LegKind::Teams { .. } => reasons_from_teams(status, &leg.record.reasons),
                 LegKind::Carrier { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => leg.record.reasons.clone(),

@@ -88,7 +88,9 @@ impl Turn {
 
     /// The end that a failure means: 486 and 600 are busy, a ring timer that ran out is no answer, all else has failed.
     fn of_failure(failure: &AttemptFailure) -> Turn {
-        match (failure.status, failure.is_local()) {
+        let told = (failure.status, failure.phrase.clone());
+        let (status, phrase) = failure.received.clone().unwrap_or(told);
+        match (status, failure.is_local()) {
             (480, true) => Turn::new(Status::NoAnswer, 487),
             (status, _) => Turn {
                 status: match status {
@@ -97,7 +99,7 @@ impl Turn {
                     _ => Status::Failed,
                 },
                 sip_status: status,
-                phrase: failure.phrase.clone(),
+                phrase,
             },
         }
     }

@@ -69,6 +69,8 @@ impl Call {
             termination_by: self.termination_by(app.status),
             duration: self.caller_duration(now).filter(|_| app.status.is_final()),
             customer_data: app.tag.as_ref(),
+            reasons: caller.map_or(&[], |caller| &caller.record.reasons),
+            farewell: caller.map_or(&[], |caller| &caller.farewell_heard),
         })
     }
 
@@ -77,10 +79,7 @@ impl Call {
         let (Some(app), Some(child)) = (&self.app, self.child(position)) else {
             return Properties::new();
         };
-        let call_id = child
-            .leg
-            .and_then(|leg| self.leg(leg))
-            .map(|leg| leg.record.call_id.as_str());
+        let leg = child.leg.and_then(|leg| self.leg(leg));
         let named = child.target.name();
         let dialing = app.dialing.as_ref();
         let shown = dialing
@@ -93,7 +92,7 @@ impl Call {
             from: shown.as_deref().unwrap_or(&app.caller.from),
             to: named,
             caller_id: Some(shown.as_deref().unwrap_or(&app.caller.from)),
-            call_id,
+            call_id: leg.map(|leg| leg.record.call_id.as_str()),
             status: child.status,
             sip_status: child.sip_status,
             sip_reason: &child.phrase,
@@ -110,6 +109,8 @@ impl Call {
                 .filter(|_| child.status.is_final())
                 .map(|span| span.as_secs()),
             customer_data: child.tag.as_ref(),
+            reasons: leg.map_or(&[], |leg| &leg.record.reasons),
+            farewell: leg.map_or(&[], |leg| &leg.farewell_heard),
         })
     }
 

@@ -306,6 +306,9 @@ impl Call {
             status: told.map_or(Status::Failed, |child| child.status),
             sip_status: told.map_or(500, |child| child.sip_status),
             call_sid: told.map(|child| child.sid),
+            call_id: told
+                .and_then(|child| self.leg(child.leg?))
+                .map(|leg| leg.record.call_id.clone()),
             duration: won.and_then(|child| child.duration(now)),
             answered_target: won.map(|child| child.target.clone()),
             ended_by: won

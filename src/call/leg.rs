@@ -17,6 +17,10 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Headers of a BYE that are kept, and bytes of each.
+const MOST_FAREWELLS: usize = 32;
+const LONGEST_FAREWELL: usize = 1_024;
+
 /// Where a leg stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,6 +81,8 @@ pub struct Leg {
     pub farewell: Option<String>,
     /// Headers that an application wants in the BYE.
     pub farewell_headers: Vec<(String, String)>,
+    /// What the peer's BYE said in headers that no standard knows.
+    pub farewell_heard: Vec<(String, String)>,
     /// Our BYE was challenged and has credentials now.
     pub farewell_authorized: bool,
     /// Our last re-INVITE: its 2xx may be repeated.
@@ -116,6 +122,7 @@ impl Leg {
             closing: None,
             farewell: None,
             farewell_headers: Vec::new(),
+            farewell_heard: Vec::new(),
             farewell_authorized: false,
             reinvited: None,
             authorization: None,
@@ -231,6 +238,19 @@ impl Leg {
         self.record.phrase = Some(message.reason().to_owned());
         self.record.reasons = message.headers(HeaderName::Reason).map(str::to_owned).collect();
         self.note_correlation(message);
+    }
+
+    /// Notes what the peer says with its BYE.
+    pub fn note_farewell(&mut self, bye: &Message) {
+        self.record
+            .reasons
+            .extend(bye.headers(HeaderName::Reason).map(str::to_owned));
+        let unknown = bye.raw_headers().filter(|header| header.known.is_none());
+        let short = unknown.filter(|header| header.value.len() <= LONGEST_FAREWELL);
+        let kept = short.take(MOST_FAREWELLS);
+        self.farewell_heard = kept
+            .map(|header| (header.name().to_owned(), String::from_utf8_lossy(header.value).into()))
+            .collect();
     }
 
     /// Keeps Microsoft's correlation id, `x-i` in the Contact of Teams.

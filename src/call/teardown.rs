@@ -191,8 +191,7 @@ impl Call {
     pub(super) fn bye(&mut self, index: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
         let Some(leg) = self.leg_mut(index) else { return };
         let (draft, by, state) = (leg.decorate(ResponseDraft::new(200)), leg.side, leg.state);
-        let theirs = message.headers(HeaderName::Reason).map(str::to_owned);
-        leg.record.reasons.extend(theirs);
+        leg.note_farewell(message);
         // A caller may hang up its early dialog with BYE; the INVITE still wants its answer (RFC 3261 §15.1.2).
         let early = matches!(state, LegState::Opening | LegState::Inviting);
         if !early {
@@ -219,14 +218,16 @@ impl Call {
     /// CANCEL from a peer (RFC 3261 §9.2): of the call, or of a re-INVITE. When our 200 crossed it, the call stands and a
     /// BYE will come.
     pub(super) fn cancelled(&mut self, transaction: ServerTransactionId, cancel: &Message, now: Moment) {
-        let waiting = |leg: &&super::leg::Leg| leg.waiting == Some(transaction);
-        let Some(leg) = self.legs.iter().find(waiting) else {
+        let waiting = |leg: &&mut Leg| leg.waiting == Some(transaction);
+        let Some(leg) = self.legs.iter_mut().find(waiting) else {
             return;
         };
         if leg.state == LegState::Up {
             let index = leg.index;
             self.change_cancelled(index);
         } else {
+            let reasons = cancel.headers(HeaderName::Reason).map(str::to_owned);
+            leg.record.reasons.extend(reasons);
             let cause = Cause::CallerGaveUp;
             let reason = told_on(cancel).or_else(|| cause.reason());
             self.end_saying(cause, reason, now);

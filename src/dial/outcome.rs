@@ -6,9 +6,12 @@ use std::time::Duration;
 /// How one attempt ended without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptFailure {
-    /// The SIP status that the far side gave, or the one that stands for what happened (408 no answer, 503 unreachable).
+    /// The SIP status that a caller is told: the far side's, or the one that stands for it or for what happened (408 no
+    /// answer, 503 unreachable).
     pub status: u16,
     pub phrase: String,
+    /// What the far side itself answered, where that is not the caller's business.
+    pub received: Option<(u16, String)>,
     /// `Reason` header values as received (RFC 3326), in order.
     pub reasons: Vec<String>,
     pub retry_after: Option<Duration>,
@@ -23,6 +26,7 @@ impl AttemptFailure {
         AttemptFailure {
             status,
             phrase: phrase.into(),
+            received: None,
             reasons: Vec::new(),
             retry_after: None,
             local: Some(detail),
@@ -66,6 +70,7 @@ mod tests {
         AttemptFailure {
             status,
             phrase: String::new(),
+            received: None,
             reasons: Vec::new(),
             retry_after: None,
             local: None,

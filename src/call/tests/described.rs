@@ -136,3 +136,63 @@ fn a_callee_whose_caller_is_referred_away_is_described_as_the_callee() {
     assert_eq!(sids, [child["call_sid"].clone(), own]);
     assert_ne!(callee, LegIndex::CALLER);
 }
+
+#[test]
+fn the_status_of_a_destination_is_told_as_it_was_received() {
+    for (status, word) in [
+        (407, "failed"),
+        (302, "failed"),
+        (420, "failed"),
+        (486, "busy"),
+        (487, "no-answer"),
+    ] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([dial(&[A], &json!({ "actionHook": "/done" }))]));
+        rig.planned(&[A]);
+        rig.ack(LegIndex::CALLER, "");
+        let invite = rig.last_invite();
+        rig.respond(&invite, reply(status));
+        let end = of_children(&rig).pop().expect("its end");
+        assert_eq!(
+            (&end["sip_status"], &end["call_status"]),
+            (&json!(status), &json!(word))
+        );
+        let result = rig.last_question().properties;
+        assert_eq!(
+            (&result["dial_sip_status"], &result["dial_call_status"]),
+            (&json!(status), &json!(word))
+        );
+        assert_eq!(result["dial_sbc_callid"], json!(invite.message.call_id()));
+        rig.answer(&json!([]));
+        rig.finish();
+    }
+}
+
+#[test]
+fn what_a_bye_says_is_told_with_the_end_of_its_leg() {
+    let (mut rig, callee) = bridged(&json!({}));
+    let long = "x".repeat(2_000);
+    let said =
+        format!("Reason: Q.850;cause=16;text=\"Bye\"\r\nX-Survey-Score: 5\r\nX-Long: {long}\r\nSubject: standard\r\n");
+    rig.request(callee, Method::Bye, &said, "");
+    let end = of_children(&rig).pop().expect("its end");
+    assert_eq!(end["call_status"], "completed");
+    assert_eq!(end["headers"], json!({ "x_survey_score": "5" }));
+    assert_eq!(end["sip_reason_header"], r#"Q.850;cause=16;text="Bye""#);
+    rig.request(LegIndex::CALLER, Method::Bye, "X-Mood: fine\r\n", "");
+    let end = rig.told(Kind::CallStatus).pop().expect("the call's end");
+    assert_eq!(end["headers"], json!({ "x_mood": "fine" }));
+    assert!(!end.contains_key("sip_reason_header"));
+    rig.finish();
+}
+
+#[test]
+fn why_a_caller_gave_up_is_told() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&[A], &json!({ "answerOnBridge": true }))]));
+    rig.planned(&[A]);
+    rig.cancel(Rig::first_transaction(), "Reason: SIP;cause=200;text=\"Elsewhere\"\r\n");
+    let end = rig.told(Kind::CallStatus).pop().expect("the call's end");
+    assert_eq!(end["sip_reason_header"], r#"SIP;cause=200;text="Elsewhere""#);
+    rig.finish();
+}
