@@ -1,7 +1,7 @@
 //! Calls that an application places: they begin without a caller. The destination that answers becomes the caller of
 //! everything that follows: its leg changes its place in one step.
 
-use super::application::{App, AppTerms, CallerFacts, Line};
+use super::application::{App, AppTerms, CallerFacts};
 use super::cause::Party;
 use super::child::Turn;
 use super::dialing::EndedBy;
@@ -131,7 +131,6 @@ impl Call {
         self.move_to_caller(index);
         let Some(app) = &mut self.app else { return };
         app.engaging = false;
-        app.lines.push(Line::new(LegIndex::CALLER));
         // No limit cuts an emergency call off (promise 6).
         let limit = app.time_limit.filter(|_| !self.facts.emergency);
         let limit = limit.map(|seconds| Duration::from_secs(u64::from(seconds)));

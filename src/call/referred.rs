@@ -23,6 +23,11 @@ impl Call {
             self.answer_plainly(index, transaction, 405);
             return;
         };
+        // Who is screened has no call to give away.
+        if index != LegIndex::CALLER && self.partner(index).is_none_or(|_| self.bridged.is_none()) {
+            self.answer_plainly(index, transaction, 603);
+            return;
+        }
         let of_dial = app.dialing.as_ref().and_then(|dialing| dialing.verb.refer_hook.clone());
         let pending = |asked: &Asked| asked.leg == index && asked.why == Why::Refer;
         if app.asked.iter().any(pending) {

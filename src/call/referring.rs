@@ -5,7 +5,7 @@ use super::application::Running;
 use super::id::{LegIndex, Token};
 use super::leg::{LegState, with_headers};
 use super::value::Call;
-use crate::app::payload;
+use crate::app::payload::{self, Properties};
 use crate::app::verb::{self, Hook};
 use crate::dial::LegKind;
 use crate::moment::Moment;
@@ -33,24 +33,23 @@ pub(super) struct Referral {
 impl Call {
     /// The verb `sip:refer`: the line waits for what comes of it.
     pub(super) fn refer_verb(&mut self, leg: LegIndex, refer: verb::SipRefer, now: Moment) {
-        let sent = self.try_refer(leg, &refer);
-        let referral = |token| Referral {
-            token,
-            status: None,
-            until: None,
-            hook: refer.action_hook.clone(),
-            event_hook: refer.event_hook.clone(),
-            id: refer.id.clone(),
-        };
-        match sent {
+        match self.try_refer(leg, &refer) {
             Ok(token) => {
                 if let Some(line) = self.line_mut(leg) {
-                    line.running = Some(Running::Referring(referral(token)));
+                    line.running = Some(Running::Referring(Referral {
+                        token,
+                        status: None,
+                        until: None,
+                        hook: refer.action_hook,
+                        event_hook: refer.event_hook,
+                        id: refer.id,
+                    }));
                 }
             }
             Err(detail) => {
                 self.tell_error("sip:refer", &detail);
-                self.referred(leg, referral(Token::NONE), None, now);
+                let result = payload::refer_failed(&detail);
+                self.refer_over(leg, refer.action_hook.as_ref(), result, refer.id.as_deref(), now);
             }
         }
     }
@@ -147,16 +146,14 @@ impl Call {
 
     fn referral_over(&mut self, leg: LegIndex, outcome: Option<u16>, now: Moment) {
         if let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.take()) {
-            self.referred(leg, referral, outcome, now);
+            let result = payload::referred(referral.status, outcome);
+            self.refer_over(leg, referral.hook.as_ref(), result, referral.id.as_deref(), now);
         }
     }
 
-    fn referred(&mut self, leg: LegIndex, referral: Referral, outcome: Option<u16>, now: Moment) {
-        match &referral.hook {
-            Some(hook) => {
-                let result = payload::referred(referral.status, outcome);
-                self.ask_action(leg, hook, result, referral.id.as_deref(), now);
-            }
+    fn refer_over(&mut self, leg: LegIndex, hook: Option<&Hook>, result: Properties, id: Option<&str>, now: Moment) {
+        match hook {
+            Some(hook) => self.ask_action(leg, hook, result, id, now),
             None => self.advance(leg, now),
         }
     }

@@ -26,6 +26,7 @@ mod placed;
 mod random;
 mod realigning;
 mod recoding;
+mod referring;
 mod refreshing;
 mod releasing;
 mod ringing;

@@ -32,6 +32,8 @@ fn a_device_that_does_not_answer_is_not_the_end_of_the_call() {
     let asked = rig.last_question();
     assert_eq!(asked.kind, Kind::SessionNew);
     assert_eq!(asked.properties["direction"], "outbound");
+    let app = rig.call.app.as_ref().expect("an application");
+    assert_eq!(app.lines.len(), 1, "who has answered runs one line");
     rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
     rig.command(Wish::HangUp);
     let record = rig.finish();

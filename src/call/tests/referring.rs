@@ -1,0 +1,77 @@
+//! REFER: what applications send, and what comes of it.
+
+use super::application::{dial, to_application};
+use super::messages::reply;
+use super::midcall::REFER;
+use super::rig::Rig;
+use super::scenario::from_teams;
+use crate::call::{LegIndex, Phase};
+use crate::sip::Method;
+use crate::sip::transaction::Cause as TransportCause;
+use serde_json::{Value, json};
+
+const CALLER: LegIndex = LegIndex::CALLER;
+
+fn refer() -> Value {
+    json!([{ "verb": "answer" }, { "verb": "sip:refer", "referTo": "+12065550109", "actionHook": "/referred" }])
+}
+
+fn referring(mut rig: Rig) -> Rig {
+    rig.answer(&refer());
+    rig.ack(CALLER, "");
+    rig
+}
+
+#[test]
+fn a_refer_that_is_not_sent_has_no_status_but_a_reason() {
+    let mut rig = referring(from_teams().decided_by(super::application::terms()).begin());
+    assert!(rig.requests_sent(&Method::Refer).is_empty());
+    let told = rig.last_question();
+    assert_eq!(told.url, "/referred");
+    assert!(!told.properties.contains_key("refer_status"));
+    assert_eq!(told.properties["err"], "Teams takes no REFER");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn one_that_is_sent_is_told_with_its_answer() {
+    for (answer, status) in [(Some(603), 603), (None, 408)] {
+        let mut rig = referring(to_application().begin());
+        let sent = rig.requests_sent(&Method::Refer).pop().expect("a REFER");
+        match answer {
+            Some(answer) => rig.respond(&sent, reply(answer)),
+            None => rig.fail(&sent, TransportCause::Timeout),
+        }
+        let told = rig.last_question();
+        assert_eq!(
+            (told.url.as_str(), &told.properties["refer_status"]),
+            ("/referred", &json!(status))
+        );
+        assert!(!told.properties.contains_key("err"));
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn who_is_screened_can_not_refer_the_caller_away() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &["+12065550101"],
+        &json!({ "referHook": "/refer", "confirmHook": "/screen" })
+    )]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(CALLER, "");
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    rig.request(invite.leg, Method::Refer, REFER, "");
+    assert_eq!(rig.last_response(invite.leg).message.status(), Some(603));
+    assert_eq!(rig.last_question().url, "/screen", "nobody decides about it");
+    rig.wait(std::time::Duration::from_secs(6));
+    assert_eq!(
+        (rig.bridges, rig.call.phase()),
+        (1, Phase::Answered),
+        "its screening goes on"
+    );
+    rig.hang_up_and_finish();
+}
