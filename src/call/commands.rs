@@ -52,6 +52,11 @@ impl Call {
             },
         };
         match command.wish {
+            Wish::All(wishes) => {
+                for wish in wishes {
+                    self.commanded(Command { wish, ..command }, now);
+                }
+            }
             Wish::Part { parent, child } => self.part(parent, child, now),
             Wish::Verbs { append: true, .. } if self.line(leg).is_none() => {
                 self.tell_error("redirect", "this leg runs no verbs that these could follow");

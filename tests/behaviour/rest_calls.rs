@@ -4,6 +4,9 @@ use crate::app_server::{AppRequest, AppServer, Reply};
 use crate::lab::{BOUND, Lab, Plan, USER};
 use portcullis::api::rest::{Account, CallDesk, NodeDesk, Refusal};
 use portcullis::api::{HttpServer, serve_rest};
+use portcullis::app::payload::{Properties, Status};
+use portcullis::app::sid::CallSid;
+use portcullis::call::{CallFacts, CallId, CallStatus, Command, Direction, Event, LineStatus, LiveCall, Phase, Wish};
 use portcullis::config::{TenantId, TokenDigest};
 use portcullis::sim::Script;
 use serde_json::{Value, json};
@@ -11,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 const TOKEN: &str = "pct_test";
 /// A number of the tenant.
@@ -175,6 +179,7 @@ async fn a_call_is_placed_shown_and_ended() {
     let stranger = Account {
         sid: "00000000-0000-4000-8000-000000000000".to_owned(),
         tenant: TenantId::parse("fabrikam").unwrap(),
+        token: "test".to_owned(),
     };
     let hang_up = json!({ "call_status": "completed" });
     assert!(rest.desk.calls(&stranger).is_empty());
@@ -346,5 +351,61 @@ async fn a_child_can_be_asked_for_after_its_dial() {
     callee.ended().await.unwrap();
     rest.lab.records.get(0).await;
     assert_eq!(rest.turns(&child, "busy").await, shown);
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([]))).await;
+    let node = &rest.lab.running.node;
+    let facts = CallFacts {
+        direction: Direction::Placed,
+        tenant: "contoso".into(),
+        carrier: None,
+        from: OWN.into(),
+        to: USER.into(),
+        emergency: false,
+        began_unix_ms: 0,
+        trace: Vec::new(),
+    };
+    // Room for one event more, beside what is left to events that come once.
+    let (mailbox, mut events) = mpsc::channel(129);
+    let call = LiveCall::new(CallId::from_random(7), node.clock.now(), facts, mailbox);
+    let call_sid = CallSid::from_random(7);
+    assert!(node.calls.add(call.clone()));
+    node.calls.publish(
+        &call,
+        CallStatus {
+            phase: Phase::Answered,
+            answered: None,
+            peer: None,
+            bridged: None,
+            lines: vec![LineStatus {
+                call_sid,
+                status: Status::InProgress,
+                properties: Properties::new(),
+            }],
+            past: Vec::new(),
+        },
+    );
+    let path = format!("{}/{call_sid}", rest.calls());
+    let change = json!({ "whisper": { "verb": "play", "url": "a.wav" }, "mute_status": "mute" });
+    assert_eq!(rest.ask("PUT", &path, change.clone()).await.0, 202);
+    let Event::Command(command) = *events.recv().await.unwrap() else {
+        panic!("a command");
+    };
+    let Command {
+        leg,
+        wish: Wish::All(wishes),
+        ..
+    } = *command
+    else {
+        panic!("{command:?}");
+    };
+    assert_eq!((leg, wishes.len(), events.is_empty()), (Some(call_sid), 2, true));
+    assert_eq!(rest.ask("PUT", &path, change.clone()).await.0, 202);
+    assert_eq!(rest.ask("PUT", &path, change).await.0, 429, "nothing of it");
+    assert_eq!(events.len(), 1);
+    node.calls.remove(call.id);
     rest.close().await;
 }

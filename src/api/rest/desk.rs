@@ -16,6 +16,8 @@ pub struct Account {
     /// `account_sid`: a UUID.
     pub sid: String,
     pub tenant: TenantId,
+    /// What the token is called: who asks.
+    pub token: String,
 }
 
 /// Keeps calls, for one account at a time: an implementation never shows or changes another account's.
@@ -40,6 +42,9 @@ pub trait CallDesk: Send + Sync + 'static {
 
     /// Forgets the record of a call that is over.
     fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal>;
+
+    /// Somebody has changed a call, `what` of it says in words: for the log.
+    fn changed(&self, account: &Account, call_sid: &str, what: &str);
 
     /// Calls that live now.
     fn count(&self, account: &Account) -> CallCount;

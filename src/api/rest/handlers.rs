@@ -33,7 +33,7 @@ fn no_such_call() -> Problem {
 
 pub(super) async fn create_call(State(desk): Desk, Caller(account): Caller, body: Bytes) -> Answer {
     let placed = desk.place(&account, object(&body)?).await?;
-    tracing::info!(tenant = %account.tenant, call_sid = placed.sid, "a call was placed over REST");
+    desk.changed(&account, &placed.sid, "placed");
     Ok((StatusCode::CREATED, Json(placed)).into_response())
 }
 
@@ -57,7 +57,13 @@ pub(super) async fn update_call(
     Path((_, sid)): Named,
     body: Bytes,
 ) -> Answer {
-    Ok(match desk.update(&account, &sid, object(&body)?).await? {
+    let body = object(&body)?;
+    // What they say may hold secrets and numbers; a body that is taken has no other names than the interface's own.
+    let names = body.as_object().into_iter().flat_map(|body| body.keys());
+    let what = names.map(String::as_str).collect::<Vec<&str>>().join(" ");
+    let updated = desk.update(&account, &sid, body).await?;
+    desk.changed(&account, &sid, &what);
+    Ok(match updated {
         Updated::Taken => StatusCode::ACCEPTED.into_response(),
         Updated::Answered { status, reason } => Json(json!({ "status": status, "reason": reason })).into_response(),
     })
@@ -65,6 +71,7 @@ pub(super) async fn update_call(
 
 pub(super) async fn delete_call(State(desk): Desk, Caller(account): Caller, Path((_, sid)): Named) -> Answer {
     desk.forget(&account, &sid)?;
+    desk.changed(&account, &sid, "forgotten");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -62,6 +62,7 @@ impl CallDesk for NodeDesk {
         Some(Account {
             sid: tenant.account.sid.as_str().to_owned(),
             tenant: tenant.id.clone(),
+            token: tenant.tokens.iter().find(|known| known.digest == *token)?.name.clone(),
         })
     }
 
@@ -118,23 +119,18 @@ impl CallDesk for NodeDesk {
             if let Some(why) = wishes.iter().find_map(|wish| out_of_place(&call, sid, wish)) {
                 return Err(Refusal::State(why.to_owned()));
             }
-            let mut outcome = None;
-            for wish in wishes {
-                let is_request = matches!(wish, Wish::Request(_));
-                let leg = Some(sid);
-                let command = Box::new(Command { leg, wish, reply: None });
-                let event = if is_request {
-                    let (answer, answered) = oneshot::channel();
-                    outcome = Some(answered);
-                    Event::Wanted { command, answer }
-                } else {
-                    Event::Command(command)
-                };
-                self.deliver(&call, event)?;
-            }
-            let Some(outcome) = outcome else {
+            let has_answer = wishes.iter().any(|wish| matches!(wish, Wish::Request(_)));
+            let command = Box::new(Command {
+                leg: Some(sid),
+                wish: Wish::All(wishes),
+                reply: None,
+            });
+            if !has_answer {
+                self.deliver(&call, Event::Command(command))?;
                 return Ok(Updated::Taken);
-            };
+            }
+            let (answer, outcome) = oneshot::channel();
+            self.deliver(&call, Event::Wanted { command, answer })?;
             // The transaction ends by itself, and with the call goes whoever would tell.
             let outcome = outcome.await;
             let outcome = outcome.map_err(|_| Refusal::State("the call ended before the answer".to_owned()))?;
@@ -157,6 +153,11 @@ impl CallDesk for NodeDesk {
             }
             None => Err(Refusal::NoSuchCall),
         }
+    }
+
+    fn changed(&self, account: &Account, call_sid: &str, what: &str) {
+        let (tenant, token) = (&account.tenant, account.token.as_str());
+        tracing::info!(%tenant, token, call_sid, what, "a call was changed over REST");
     }
 
     fn count(&self, account: &Account) -> CallCount {

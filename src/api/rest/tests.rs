@@ -17,6 +17,7 @@ const CALL: &str = "33333333-3333-4333-8333-333333333333";
 #[derive(Default)]
 struct Desk {
     asked: Mutex<Vec<(String, String, Value)>>,
+    changed: Mutex<Vec<(String, String, String)>>,
     many: usize,
 }
 
@@ -39,9 +40,10 @@ impl CallDesk for Desk {
         [("a-token", A, "a"), ("b-token", B, "b"), ("hasty", A, "a")]
             .into_iter()
             .find(|(text, _, _)| TokenDigest::of(text) == *token)
-            .map(|(_, sid, tenant)| Account {
+            .map(|(text, sid, tenant)| Account {
                 sid: sid.to_owned(),
                 tenant: TenantId::parse(tenant).unwrap(),
+                token: text.to_owned(),
             })
     }
 
@@ -102,6 +104,11 @@ impl CallDesk for Desk {
 
     fn forget(&self, account: &Account, sid: &str) -> Result<(), Refusal> {
         self.call(account, sid).map(drop).ok_or(Refusal::NoSuchCall)
+    }
+
+    fn changed(&self, account: &Account, call_sid: &str, what: &str) {
+        let change = (account.token.clone(), call_sid.to_owned(), what.to_owned());
+        self.changed.lock().unwrap().push(change);
     }
 
     fn count(&self, _: &Account) -> CallCount {
@@ -185,6 +192,38 @@ async fn every_operation_needs_a_token_of_the_account_in_the_path() {
         .map(|(tenant, ..)| tenant.clone())
         .collect();
     assert_eq!(tenants, ["a", "a", "a"], "no refused request reached the desk");
+}
+
+#[tokio::test]
+async fn it_is_told_who_changed_what() {
+    let desk = Arc::new(Desk::default());
+    let one = call(A, CALL);
+    for (method, path, body) in [
+        ("POST", &calls(A), r#"{"to": "+14255550100"}"#),
+        (
+            "PUT",
+            &one,
+            r#"{"call_hook": "https://secret.example", "call_status_hook": "/x"}"#,
+        ),
+        ("PUT", &one, r#"{"mute_status": "mute"}"#),
+        ("GET", &one, ""),
+        ("DELETE", &one, ""),
+    ] {
+        ask(&desk, "Bearer b-token", method, &path.replace(A, B), body).await;
+        ask(&desk, "Bearer a-token", method, path, body).await;
+    }
+    let told = desk.changed.lock().unwrap();
+    let told: Vec<(&str, &str, &str)> = told.iter().map(|(who, sid, what)| (&**who, &**sid, &**what)).collect();
+    // The other account may place calls, and knows none; what was refused has changed nothing.
+    assert_eq!(
+        told,
+        [
+            ("b-token", CALL, "placed"),
+            ("a-token", CALL, "placed"),
+            ("a-token", CALL, "call_hook call_status_hook"),
+            ("a-token", CALL, "forgotten")
+        ]
+    );
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub struct Command {
 /// The wish itself.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wish {
+    /// These, one after the other: all of them, or none where the call can't be reached.
+    All(Vec<Wish>),
     /// Other verbs, instead of those left or after them.
     Verbs { verbs: Vec<Verb>, append: bool },
     /// An application to be fetched.
