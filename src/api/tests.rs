@@ -3,7 +3,7 @@
 use super::*;
 use crate::call::{CallFacts, CallId, Direction, Event, LiveCall};
 use crate::cli::run::{Running, start};
-use crate::config::Config;
+use crate::config::{Config, Reload};
 use crate::net::tls::authority::{Authority, LeafRequest, LeafUsage};
 use crate::observe::{Happening, LadderLine, Observation, Observer, Way, unix_ms};
 use serde_json::Value;
@@ -151,6 +151,15 @@ async fn health_readiness_metrics_and_status_are_served() {
         (&config["generation"], &config["last"]["outcome"]),
         (&1.into(), &"applied".into())
     );
+    let outcome = Reload::Applied {
+        config: lab.running.node.config.load_full(),
+        changed: Vec::new(),
+        waiting: vec!["listeners"],
+        took: Duration::ZERO,
+    };
+    lab.observer.happened(&Happening::Reloaded { outcome: &outcome });
+    let (_, config) = lab.get("/v1/config").await;
+    assert_eq!(config["last"]["waiting"], serde_json::json!(["listeners"]));
     assert_eq!(lab.get("/v1/connections").await.0, 200);
     assert_eq!(lab.get("/v1/peers").await.0, 200);
     assert_eq!(lab.get("/v1/registrations?user=alice").await.1["count"], 0);

@@ -26,6 +26,8 @@ pub struct ReloadReport {
     pub refused_ms: Option<u64>,
     /// Files that changed with the configuration in force.
     pub files: Vec<String>,
+    /// Keys of `sbc.toml` of which something waits for the next start.
+    pub waiting: Vec<&'static str>,
     /// Why the last one was refused; empty when it was not.
     pub mistakes: Vec<Mistake>,
     /// Certificate files that are wrong now; the certificates that were read before stay in use.
@@ -46,6 +48,7 @@ impl Reloads {
             applied_ms: now,
             refused_ms: None,
             files: Vec::new(),
+            waiting: Vec::new(),
             mistakes: Vec::new(),
             certificates: Vec::new(),
         }))
@@ -94,10 +97,11 @@ impl Observer for Reloads {
         let mut last = self.lock();
         last.at_ms = now;
         match outcome {
-            Reload::Applied { changed, .. } => {
+            Reload::Applied { changed, waiting, .. } => {
                 last.outcome = ReloadOutcome::Applied;
                 last.applied_ms = now;
                 last.files = changed.iter().map(|file| file.display().to_string()).collect();
+                last.waiting.clone_from(waiting);
                 last.mistakes.clear();
             }
             Reload::Refused { mistakes, .. } => {
