@@ -7,20 +7,21 @@ use arc_swap::ArcSwap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// The table in force. Swapped whole by a reload, read without a lock.
 #[derive(Debug)]
 pub struct AdmissionTable {
     by_listener: ArcSwap<Table>,
     rates: Rates,
+    spoken_with: SpokenWith,
     clock: Clock,
 }
 
 #[derive(Debug)]
 struct Table {
     doors: Vec<Door>,
-    /// Whom no rate concerns: Teams and carriers.
+    /// Whom no rate concerns: Teams, carriers, and gateways that are configured by address.
     known: Vec<Network>,
     /// Datagrams and connections a second from one address that is not known.
     per_source: u32,
@@ -65,6 +66,45 @@ impl Rates {
     }
 }
 
+/// To whom requests went lately, by a hash of the address: where a gateway's name or a target's Contact leads is known by
+/// that alone, and its answers may be many. Seconds, none for never.
+#[derive(Debug)]
+struct SpokenWith {
+    last: Box<[AtomicU32]>,
+    hasher: RandomState,
+}
+
+/// Few share a place by chance, of some hundred addresses that are spoken with.
+const PARTNERS: usize = 16_384;
+
+/// Longer than OPTIONS are apart.
+const PARTNER_FOR: u32 = 300;
+
+impl SpokenWith {
+    fn new() -> SpokenWith {
+        SpokenWith {
+            last: (0..PARTNERS).map(|_| AtomicU32::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn place(&self, address: IpAddr) -> Option<&AtomicU32> {
+        let place = usize::try_from(self.hasher.hash_one(address) % PARTNERS as u64).unwrap_or(0);
+        self.last.get(place)
+    }
+
+    fn note(&self, address: IpAddr, second: u32) {
+        if let Some(last) = self.place(address) {
+            last.store(second.saturating_add(1), Relaxed);
+        }
+    }
+
+    fn has(&self, address: IpAddr, second: u32) -> bool {
+        let last = self.place(address).map_or(0, |last| last.load(Relaxed));
+        last != 0 && second.saturating_sub(last) < PARTNER_FOR
+    }
+}
+
 /// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Door {
@@ -84,6 +124,7 @@ impl AdmissionTable {
         AdmissionTable {
             by_listener: ArcSwap::from_pointee(Table::new(config)),
             rates: Rates::new(),
+            spoken_with: SpokenWith::new(),
             clock,
         }
     }
@@ -91,6 +132,10 @@ impl AdmissionTable {
     /// Publishes another configuration's table.
     pub fn publish(&self, config: &Config) {
         self.by_listener.store(Arc::new(Table::new(config)));
+    }
+
+    fn second(&self) -> u32 {
+        u32::try_from(self.clock.now().as_micros() / 1_000_000).unwrap_or(u32::MAX)
     }
 }
 
@@ -100,8 +145,8 @@ impl Admission for AdmissionTable {
         let address = remote.ip().to_canonical();
         let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
         let within = |most| {
-            let second = u32::try_from(self.clock.now().as_micros() / 1_000_000).unwrap_or(u32::MAX);
-            self.rates.count(address, second, most)
+            let second = self.second();
+            self.rates.count(address, second, most) || self.spoken_with.has(address, second)
         };
         match table.doors.get(usize::from(listener.0)) {
             Some(Door::Only(networks)) => is_in(networks),
@@ -110,6 +155,10 @@ impl Admission for AdmissionTable {
             Some(Door::Users { per_source }) => within(*per_source),
             None => false,
         }
+    }
+
+    fn speaks_with(&self, remote: SocketAddr) {
+        self.spoken_with.note(remote.ip().to_canonical(), self.second());
     }
 
     fn may_be_told(&self, listener: ListenerId, remote: SocketAddr) -> bool {
@@ -129,11 +178,22 @@ impl Table {
             .carriers
             .iter()
             .flat_map(|carrier| carrier.identify.networks.iter().cloned());
+        let gateways = sbc.carriers.iter().flat_map(|carrier| &carrier.gateways);
+        let gateways = gateways.filter_map(|gateway| only(&gateway.host));
+        let known = carriers.chain(gateways).chain(sbc.teams.networks.iter().cloned());
         Table {
             doors: doors(config),
-            known: carriers.chain(sbc.teams.networks.iter().cloned()).collect(),
+            known: known.collect(),
             per_source: sbc.guard.requests_per_source,
         }
+    }
+}
+
+/// The network of one address; none for a name.
+fn only(host: &Host) -> Option<Network> {
+    match host {
+        Host::Address(address) => Network::parse(&address.to_string()).ok(),
+        Host::Name(_) => None,
     }
 }
 
@@ -162,10 +222,7 @@ fn doors(config: &Config) -> Vec<Door> {
             if sbc.guard.unknown_source == UnknownSource::Forbid || carriers.clone().any(by_password) {
                 return Door::Open;
             }
-            let addresses = gateways.iter().filter_map(|host| match host {
-                Host::Address(address) => Network::parse(&address.to_string()).ok(),
-                Host::Name(_) => None,
-            });
+            let addresses = gateways.iter().filter_map(|host| only(host));
             let known = carriers.flat_map(|carrier| carrier.identify.networks.iter().cloned());
             let known = known.chain(addresses).collect();
             match named {
@@ -188,5 +245,28 @@ mod tests {
         assert!((0..20).all(|_| rates.count(stranger, 7, 20)));
         assert!(!rates.count(stranger, 7, 20));
         assert!(rates.count(stranger, 8, 20));
+    }
+
+    #[test]
+    fn who_was_sent_a_request_may_answer_as_often_as_it_likes() {
+        let sbc = "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"0.0.0.0:5061\"\n\
+                   certificates = [{ certificate = \"sbc.pem\", key = \"sbc.key\" }]\n\
+                   [[listeners]]\nname = \"udp\"\npurpose = \"carrier\"\ntransport = \"udp\"\nbind = \"0.0.0.0:5060\"\nadvertise = \"198.51.100.10\"\n\
+                   [media]\nadvertise = \"198.51.100.10\"\n[teams]\nbase = \"sbc1.example.net\"\n[guard]\nunknown_source = \"403\"\n\
+                   [[carriers]]\nid = \"north\"\ngateways = [{ host = \"203.0.113.5\" }, { host = \"gw.north.example\" }]\n";
+        let config = Config::from_toml_strs(sbc, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let table = AdmissionTable::new(&config, Clock::start());
+        let carriers = config.sbc.listeners.iter().find(|listener| listener.purpose == Purpose::Carrier);
+        let carriers = carriers.expect("a listener for carriers").id;
+        let burst = |from: SocketAddr| (0..200).filter(|_| table.admit(carriers, from)).count();
+        assert_eq!(burst(SocketAddr::from(([203, 0, 113, 5], 5060))), 200, "a gateway's own address");
+        let remote = SocketAddr::from(([198, 51, 100, 77], 5060));
+        assert!(burst(remote) <= 60, "a stranger's, even over two seconds");
+        table.speaks_with(remote);
+        assert_eq!(burst(remote), 200, "where the named one was found");
+        let spoken_with = SpokenWith::new();
+        assert!(!spoken_with.has(remote.ip(), 0));
+        spoken_with.note(remote.ip(), 0);
+        assert!(spoken_with.has(remote.ip(), PARTNER_FOR) && !spoken_with.has(remote.ip(), PARTNER_FOR + 1));
     }
 }

@@ -9,6 +9,9 @@ pub trait Admission: Send + Sync + 'static {
     /// True when `remote` may speak to `listener` now.
     fn admit(&self, listener: ListenerId, remote: SocketAddr) -> bool;
 
+    /// A request goes to `remote` now, so answers and requests of its own are to be expected from there.
+    fn speaks_with(&self, _remote: SocketAddr) {}
+
     /// False where `remote` may be heard, but is told nothing for which no transaction stands: neither that its request is
     /// broken nor that it is refused.
     fn may_be_told(&self, _listener: ListenerId, _remote: SocketAddr) -> bool {

@@ -189,6 +189,7 @@ impl Transports {
 
     fn send_to_hop(&self, hop: &Hop, outgoing: Outgoing) -> Result<(), NotSent> {
         if hop.transport == Transport::Udp {
+            self.context.admission.speaks_with(hop.remote);
             return self.send_datagram(hop.listener, hop.remote, outgoing);
         }
         if let Some(connection) = hop.connection {
