@@ -236,15 +236,14 @@ impl Leg {
     pub fn note_final(&mut self, message: &Message) {
         self.record.status = message.status();
         self.record.phrase = Some(message.reason().to_owned());
-        self.record.reasons = message.headers(HeaderName::Reason).map(str::to_owned).collect();
+        self.record.reasons.clear();
+        self.record.note_reasons(message);
         self.note_correlation(message);
     }
 
     /// Notes what the peer says with its BYE.
     pub fn note_farewell(&mut self, bye: &Message) {
-        self.record
-            .reasons
-            .extend(bye.headers(HeaderName::Reason).map(str::to_owned));
+        self.record.note_reasons(bye);
         let unknown = bye.raw_headers().filter(|header| header.known.is_none());
         let short = unknown.filter(|header| header.value.len() <= LONGEST_FAREWELL);
         let kept = short.take(MOST_FAREWELLS);

@@ -8,6 +8,7 @@ use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::moment::Moment;
 use crate::route::TraceStep;
+use crate::sip::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 use std::sync::PoisonError;
 
@@ -99,6 +100,20 @@ pub struct LegRecord {
     pub codec: Option<String>,
     /// What the media worker counted.
     pub media: Option<MediaStats>,
+}
+
+impl LegRecord {
+    /// `Reason` values in all, and octets of one: longer ones, and more, are left out.
+    const MOST_REASONS: usize = 8;
+    const LONGEST_REASON: usize = 1_024;
+
+    /// Keeps the `Reason` values of a message that ends the leg.
+    pub fn note_reasons(&mut self, message: &Message) {
+        let values = message.headers(HeaderName::Reason);
+        let fits = |value: &&str| value.len() <= LegRecord::LONGEST_REASON;
+        let room = LegRecord::MOST_REASONS.saturating_sub(self.reasons.len());
+        self.reasons.extend(values.filter(fits).take(room).map(str::to_owned));
+    }
 }
 
 /// What an application made of a call.

@@ -191,7 +191,9 @@ impl Call {
     pub(super) fn bye(&mut self, index: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
         let Some(leg) = self.leg_mut(index) else { return };
         let (draft, by, state) = (leg.decorate(ResponseDraft::new(200)), leg.side, leg.state);
-        leg.note_farewell(message);
+        if state != LegState::Gone {
+            leg.note_farewell(message);
+        }
         // A caller may hang up its early dialog with BYE; the INVITE still wants its answer (RFC 3261 §15.1.2).
         let early = matches!(state, LegState::Opening | LegState::Inviting);
         if !early {

@@ -256,10 +256,18 @@ mod tests {
                    [[carriers]]\nid = \"north\"\ngateways = [{ host = \"203.0.113.5\" }, { host = \"gw.north.example\" }]\n";
         let config = Config::from_toml_strs(sbc, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let table = AdmissionTable::new(&config, Clock::start());
-        let carriers = config.sbc.listeners.iter().find(|listener| listener.purpose == Purpose::Carrier);
+        let carriers = config
+            .sbc
+            .listeners
+            .iter()
+            .find(|listener| listener.purpose == Purpose::Carrier);
         let carriers = carriers.expect("a listener for carriers").id;
         let burst = |from: SocketAddr| (0..200).filter(|_| table.admit(carriers, from)).count();
-        assert_eq!(burst(SocketAddr::from(([203, 0, 113, 5], 5060))), 200, "a gateway's own address");
+        assert_eq!(
+            burst(SocketAddr::from(([203, 0, 113, 5], 5060))),
+            200,
+            "a gateway's own address"
+        );
         let remote = SocketAddr::from(([198, 51, 100, 77], 5060));
         assert!(burst(remote) <= 60, "a stranger's, even over two seconds");
         table.speaks_with(remote);

@@ -39,6 +39,18 @@ fn byes_that_cross_are_both_answered() {
 }
 
 #[test]
+fn the_record_keeps_the_reasons_of_one_bye_and_few_of_them() {
+    let mut rig = from_carrier().begin().answered();
+    let reasons = "Reason: Q.850;cause=16\r\n".repeat(20);
+    for _ in 0..3 {
+        rig.request(CALLEE, Method::Bye, &reasons, "");
+        assert_eq!(rig.last_response(CALLEE).message.status(), Some(200));
+    }
+    let record = rig.finish();
+    assert_eq!(record.legs[1].reasons, ["Q.850;cause=16"; 8]);
+}
+
+#[test]
 fn a_bye_without_an_answer_ends_all_the_same() {
     let mut rig = from_carrier().begin().answered();
     rig.request(CALLER, Method::Bye, "", "");

@@ -4,7 +4,7 @@ use crate::config::Cdr;
 use crate::observe::rfc3339;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -17,7 +17,12 @@ pub enum CdrError {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot rotate {}: {source}", path.display())]
     Rotate { path: PathBuf, source: io::Error },
+    #[error("cannot bring {} to the disk: {source}", path.display())]
+    Sync { path: PathBuf, source: io::Error },
 }
+
+/// What a power cut may cost.
+pub const SYNC_MS: u64 = 1_000;
 
 /// The file as it is open.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ struct Open {
     size: u64,
     /// When its first record was written, milliseconds since the Unix epoch.
     born_ms: u64,
+    /// When the first line was written that the disk may not have.
+    unsynced_ms: Option<u64>,
 }
 
 /// Appends lines.
@@ -79,6 +86,7 @@ impl RecordFile {
         match open.file.write_all(line) {
             Ok(()) => {
                 open.size = open.size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+                open.unsynced_ms.get_or_insert(now_ms);
                 Ok(rotation)
             }
             Err(source) => {
@@ -103,6 +111,23 @@ impl RecordFile {
         }
     }
 
+    /// Whether the disk has all that was written.
+    pub fn is_synced(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.unsynced_ms.is_none())
+    }
+
+    /// Brings what was written to the disk, once some of it has waited for a second.
+    pub fn sync_when_due(&mut self, now_ms: u64) -> Result<(), CdrError> {
+        let due = |open: &&mut Open| {
+            open.unsynced_ms
+                .is_some_and(|since| now_ms.saturating_sub(since) >= SYNC_MS)
+        };
+        self.open
+            .as_mut()
+            .filter(due)
+            .map_or(Ok(()), |open| sync(open, &self.settings.path))
+    }
+
     fn is_old(&self, now_ms: u64) -> bool {
         let age = u64::try_from(self.settings.rotate_after.as_millis()).unwrap_or(u64::MAX);
         self.open
@@ -117,6 +142,9 @@ impl RecordFile {
             path: path.clone(),
             source,
         };
+        if let Some(open) = &mut self.open {
+            sync(open, path)?;
+        }
         fs::rename(path, rotated(path, now_ms)).map_err(failed)?;
         self.open = None;
         if let Some(keep) = self.settings.keep {
@@ -131,7 +159,20 @@ fn open(path: &Path, now_ms: u64) -> io::Result<Open> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)?;
+    // A power cut may have left half a line: what comes next gets one of its own.
+    let mut last = *b"\n";
+    if let Some(end) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, end)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
     let metadata = file.metadata()?;
     let born = metadata.created().or_else(|_| metadata.modified()).ok();
     let born_ms = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
@@ -140,8 +181,19 @@ fn open(path: &Path, now_ms: u64) -> io::Result<Open> {
         identity: (metadata.dev(), metadata.ino()),
         size: metadata.len(),
         born_ms: born_ms.filter(|_| metadata.len() > 0).unwrap_or(now_ms).min(now_ms),
+        unsynced_ms: None,
         file,
     })
+}
+
+fn sync(open: &mut Open, path: &Path) -> Result<(), CdrError> {
+    if open.unsynced_ms.take().is_some() {
+        let path = path.to_path_buf();
+        open.file
+            .sync_data()
+            .map_err(|source| CdrError::Sync { path, source })?;
+    }
+    Ok(())
 }
 
 /// Whether the path still names the open file.

@@ -132,6 +132,18 @@ fn lines(path: &Path) -> Vec<serde_json::Value> {
 }
 
 #[test]
+fn a_file_that_ends_within_a_line_gets_the_next_record_on_one_of_its_own() {
+    let folder = Folder::new();
+    let path = folder.settings().path;
+    fs::write(&path, "{\"version\": 1}\n{\"ver").expect("what a power cut left");
+    let mut file = RecordFile::new(folder.settings());
+    file.append(b"{\"version\": 2}\n", 1).expect("written");
+    file.sync_when_due(2_000).expect("on the disk");
+    let text = fs::read_to_string(&path).expect("the file");
+    assert_eq!(text, "{\"version\": 1}\n{\"ver\n{\"version\": 2}\n");
+}
+
+#[test]
 fn a_record_has_the_promised_fields() {
     let folder = Folder::new();
     let writer = CdrWriter::start("sbc1.example.net", Some(folder.settings())).expect("a writer");

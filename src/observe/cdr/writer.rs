@@ -1,6 +1,6 @@
 //! The queue and the thread behind it.
 
-use super::file::{CdrError, RecordFile};
+use super::file::{CdrError, RecordFile, SYNC_MS};
 use super::line::CdrLine;
 use crate::config::Cdr;
 use crate::observe::{Happening, Observer, unix_ms};
@@ -158,15 +158,29 @@ struct Thread {
 impl Thread {
     fn run(mut self, items: &Receiver<Item>) {
         loop {
-            match items.recv_timeout(LOOK) {
+            let patience = match self.file.as_ref().is_none_or(RecordFile::is_synced) {
+                true => LOOK,
+                false => Duration::from_millis(SYNC_MS),
+            };
+            match items.recv_timeout(patience) {
                 Ok(Item::Line(line)) => self.write(&line),
                 Ok(Item::Settings(settings)) => self.file = settings.map(RecordFile::new),
-                Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => {
+                    self.sync(u64::MAX);
+                    return;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.sync(unix_ms());
             if let Some(Err(error)) = self.file.as_mut().map(|file| file.rotate_when_old(unix_ms())) {
                 tracing::error!(%error, "the CDR file grows on");
             }
+        }
+    }
+
+    fn sync(&mut self, now_ms: u64) {
+        if let Some(Err(error)) = self.file.as_mut().map(|file| file.sync_when_due(now_ms)) {
+            tracing::error!(%error, "a power cut may cost call detail records");
         }
     }
 

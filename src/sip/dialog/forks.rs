@@ -25,8 +25,12 @@ pub struct Forks {
 }
 
 impl Forks {
-    /// How many early dialogs are kept. A 2xx gets its dialog all the same: it must be acknowledged.
+    /// How many early dialogs are kept.
     pub const LIMIT: usize = 16;
+
+    /// How many dialogs, when more are answered: a 2xx must be acknowledged, but each new To-tag costs an ACK and a BYE. Who
+    /// answers as somebody else again and again is left to end that by itself.
+    pub const MOST: usize = 32;
 
     /// Takes note of a response.
     ///
@@ -40,14 +44,15 @@ impl Forks {
             None if answer => return Err(DialogError::NoToTag),
             _ => return Ok(Fork::None),
         };
+        let limit = if answer { Forks::MOST } else { Forks::LIMIT };
         let known = self.dialogs.iter().position(|dialog| dialog.id().remote_tag == tag);
         let index = match known {
             Some(index) => index,
-            None if answer || self.dialogs.len() < Forks::LIMIT => {
+            None if self.dialogs.len() < limit => {
                 self.dialogs.push(Dialog::from_response(initiation, response)?);
                 self.dialogs.len() - 1
             }
-            None => return Err(DialogError::TooManyForks { limit: Forks::LIMIT }),
+            None => return Err(DialogError::TooManyForks { limit }),
         };
         let Some(dialog) = self.dialogs.get_mut(index) else {
             return Ok(Fork::None);

@@ -36,7 +36,7 @@ pub enum DialogError {
     NoContact,
     #[error("the response belongs to another Call-ID or From-tag")]
     Foreign,
-    #[error("more than {limit} early dialogs")]
+    #[error("more than {limit} dialogs")]
     TooManyForks { limit: usize },
 }
 

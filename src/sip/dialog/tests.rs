@@ -116,7 +116,7 @@ fn every_to_tag_is_a_dialog_and_the_2xx_decides() {
 }
 
 #[test]
-fn early_forks_are_bounded_but_a_2xx_is_never_lost() {
+fn early_forks_are_bounded_and_a_2xx_finds_room_until_there_are_too_many() {
     let mut initiation = initiation();
     let invite = on_the_wire(&initiation.request(Method::Invite));
     let mut forks = Forks::default();
@@ -127,6 +127,15 @@ fn early_forks_are_bounded_but_a_2xx_is_never_lost() {
     assert_eq!(forks.dialogs().len(), Forks::LIMIT);
     let winner = forks.receive(&initiation, &response(&invite, 200, "t99", "sip:a@b"));
     assert_eq!(winner, Ok(Fork::Answered(Forks::LIMIT)));
+    let mut answers = 0;
+    for number in 100..1_000 {
+        let another = response(&invite, 200, &format!("t{number}"), "sip:a@b");
+        answers += usize::from(forks.receive(&initiation, &another).is_ok());
+    }
+    assert_eq!(
+        (forks.dialogs().len(), answers),
+        (Forks::MOST, Forks::MOST - Forks::LIMIT - 1)
+    );
 }
 
 #[test]
