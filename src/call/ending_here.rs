@@ -62,7 +62,7 @@ impl Call {
     /// Tells the worker how a leg stands that talks to nobody but us.
     pub(super) fn connect_alone(&mut self, index: LegIndex, now: Moment) {
         let Some(leg) = self.leg(index) else { return };
-        let told = leg.media.handle().zip(leg.media.worker_config(&leg.terms, None));
+        let told = leg.media.handle().zip(leg.worker_config(None));
         let settled = leg.media.negotiated.as_ref();
         let held = settled.is_some_and(|settled| !settled.direction.receives());
         if let Some((handle, config)) = told {

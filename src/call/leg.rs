@@ -7,7 +7,8 @@ use super::leg_media::{LegMedia, Sockets};
 use super::realign::Realign;
 use super::record::LegRecord;
 use super::session_clock::SessionClock;
-use crate::dial::{LegTerms, NextHop, PlannedHop};
+use crate::dial::{LegKind, LegTerms, NextHop, PlannedHop};
+use crate::media;
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
@@ -16,6 +17,10 @@ use crate::sip::{Hop, Method, Uri, escaped_user};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a leg behind NAT may show another address than it signalled.
+const NAT_WINDOW: Duration = Duration::from_secs(5);
 
 /// Headers of a BYE that are kept, and bytes of each.
 const MOST_FAREWELLS: usize = 32;
@@ -230,6 +235,28 @@ impl Leg {
     /// Whether nothing more is expected of the leg.
     pub fn is_over(&self) -> bool {
         self.state == LegState::Gone && self.media.sockets == Sockets::None
+    }
+
+    /// What the media worker is told, when `other` is heard here.
+    pub fn worker_config(&self, other: Option<&LegMedia>) -> Option<media::LegConfig> {
+        self.media.worker_config(self.latch(), other)
+    }
+
+    /// Plain media of a peer behind NAT may move: a device's only to the host that it signals from, since anybody may send
+    /// to the port; a carrier's to any, where it is configured so.
+    fn latch(&self) -> media::Latch {
+        let window = NAT_WINDOW;
+        match (&self.terms.kind, self.terms.behind_nat) {
+            (_, false) => media::Latch::Signalled,
+            (LegKind::User { .. }, true) => match self.sources.last() {
+                Some(host) => media::Latch::NatOnce {
+                    window,
+                    host: Some(*host),
+                },
+                None => media::Latch::Signalled,
+            },
+            (_, true) => media::Latch::NatOnce { window, host: None },
+        }
     }
 
     /// Notes what a final response says for the record.

@@ -5,10 +5,6 @@ use crate::media::{self, LegId};
 use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session};
 use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// How long a leg behind NAT may show another address than it signalled.
-const NAT_WINDOW: Duration = Duration::from_secs(5);
 
 /// The sockets of a leg on a media worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -150,15 +146,11 @@ impl LegMedia {
     }
 
     /// What the media worker is told, when `other` is the leg that is heard here.
-    pub fn worker_config(&self, terms: &LegTerms, other: Option<&LegMedia>) -> Option<media::LegConfig> {
+    pub fn worker_config(&self, latch: media::Latch, other: Option<&LegMedia>) -> Option<media::LegConfig> {
         let negotiated = self.negotiated.as_ref()?;
         let map = match other.and_then(|other| other.negotiated.as_ref()) {
             Some(other) => sdp::payload_map(negotiated, other),
             None => [sdp::DROP; 128],
-        };
-        let latch = match terms.behind_nat {
-            true => media::Latch::NatOnce { window: NAT_WINDOW },
-            false => media::Latch::Signalled,
         };
         let config = media::LegConfig::negotiated(negotiated, &map, latch);
         Some(match other.and_then(|other| other.negotiated.as_ref()) {

@@ -122,8 +122,8 @@ impl Call {
         let (Some(a), Some(b)) = (caller.media.handle(), callee.media.handle()) else {
             return;
         };
-        let caller_config = caller.media.worker_config(&caller.terms, Some(&callee.media));
-        let callee_config = callee.media.worker_config(&callee.terms, Some(&caller.media));
+        let caller_config = caller.worker_config(Some(&callee.media));
+        let callee_config = callee.worker_config(Some(&caller.media));
         if let Some(config) = caller_config {
             self.effects.push(Effect::ConfigureMedia { handle: a, config });
         }

@@ -35,6 +35,7 @@ impl Call {
     ) -> bool {
         let Some(leg) = self.leg_mut(index) else { return false };
         if leg.speaks_from(flow) {
+            leg.heard_from(flow);
             return true;
         }
         let device = matches!(leg.terms.kind, LegKind::User { .. });
@@ -49,10 +50,11 @@ impl Call {
 }
 
 impl Leg {
-    /// Notes where the peer was heard.
+    /// Notes where the peer was heard, the latest last.
     pub(super) fn heard_from(&mut self, flow: &Flow) {
         let address = flow.remote.ip().to_canonical();
-        if !self.sources.contains(&address) && self.sources.len() < MOST_SOURCES {
+        self.sources.retain(|known| *known != address);
+        if self.sources.len() < MOST_SOURCES {
             self.sources.push(address);
         }
     }

@@ -119,7 +119,7 @@ impl Leg {
                 }
             },
             None => {
-                let moves = || payload.is_some() && settled.rtp.may_move(settled.movable_until, now);
+                let moves = || payload.is_some() && settled.rtp.may_move(from, settled.open_way, now);
                 if !settled.rtp.is_current(from) && !moves() {
                     dropped.strangers += 1;
                     return None;
@@ -296,7 +296,7 @@ impl Leg {
                 // behind NAT, RTCP comes from another port of the host that RTP was believed from
                 let moves = channel == Channel::Rtcp
                     && rtp_host == Some(from.ip())
-                    && source.may_move(settled.movable_until, now);
+                    && source.may_move(from, settled.open_way, now);
                 if !source.is_current(from) && !moves {
                     dropped.strangers += 1;
                     return;

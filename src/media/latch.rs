@@ -1,7 +1,7 @@
 //! Which source is believed and where to send: one [`Latch`](super::Latch) state for RTP and one for RTCP of a leg.
 
 use crate::moment::Moment;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Where a peer's packets come from and ours go.
@@ -10,6 +10,14 @@ pub(super) struct Source {
     signalled: SocketAddr,
     current: SocketAddr,
     state: State,
+}
+
+/// Who may take the signalled address' place, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OpenWay {
+    pub until: Moment,
+    /// None: any host.
+    pub host: Option<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +54,10 @@ impl Source {
         from == self.current
     }
 
-    /// True when `from` may take the signalled address' place: nothing was believed yet and the window is open.
-    pub fn may_move(&self, open_until: Option<Moment>, now: Moment) -> bool {
-        self.state == State::Fresh && open_until.is_some_and(|until| now < until)
+    /// True when `from` may take the signalled address' place: nothing was believed yet and the way is open to it.
+    pub fn may_move(&self, from: SocketAddr, way: Option<OpenWay>, now: Moment) -> bool {
+        let is_open = |way: OpenWay| now < way.until && way.host.is_none_or(|host| host == from.ip());
+        self.state == State::Fresh && way.is_some_and(is_open)
     }
 
     /// A packet from `from` was believed (verified, or allowed by the two tests above). True when the source moved.
@@ -119,11 +128,15 @@ mod tests {
         let mut source = Source::new(at("192.0.2.1:4000"));
         let nat = at("198.51.100.7:61000");
         assert!(!source.is_current(nat));
-        assert!(!source.may_move(None, ms(0)), "strict profiles never move");
-        assert!(!source.may_move(Some(ms(5000)), ms(5000)), "the window is over");
-        assert!(source.may_move(Some(ms(5000)), ms(4999)));
+        let way = |host| Some(OpenWay { until: ms(5000), host });
+        assert!(!source.may_move(nat, None, ms(0)), "strict profiles never move");
+        assert!(!source.may_move(nat, way(None), ms(5000)), "the window is over");
+        assert!(source.may_move(nat, way(None), ms(4999)));
+        assert!(source.may_move(nat, way(Some(nat.ip())), ms(4999)));
+        let other = Some(at("198.51.100.8:1").ip());
+        assert!(!source.may_move(nat, way(other), ms(4999)), "another host");
         assert!(source.believe(nat));
-        assert!(!source.may_move(Some(ms(5000)), ms(10)), "one move only");
+        assert!(!source.may_move(nat, way(None), ms(10)), "one move only");
         assert_eq!(source.destination(), Some(nat));
     }
 
@@ -131,7 +144,11 @@ mod tests {
     fn a_believed_signalled_address_ends_the_window() {
         let mut source = Source::new(at("192.0.2.1:4000"));
         assert!(!source.believe(at("192.0.2.1:4000")));
-        assert!(!source.may_move(Some(ms(5000)), ms(1)));
+        let way = OpenWay {
+            until: ms(5000),
+            host: None,
+        };
+        assert!(!source.may_move(at("198.51.100.7:61000"), Some(way), ms(1)));
     }
 
     #[test]
@@ -142,7 +159,11 @@ mod tests {
         assert_eq!(source.destination(), Some(at("198.51.100.7:61000")));
         source.signal(at("192.0.2.1:4002"));
         assert_eq!(source.destination(), Some(at("192.0.2.1:4002")));
-        assert!(source.may_move(Some(ms(9)), ms(1)));
+        let way = OpenWay {
+            until: ms(9),
+            host: None,
+        };
+        assert!(source.may_move(at("198.51.100.7:61000"), Some(way), ms(1)));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::converter::Converter;
 use super::dtmf::{Digit, DigitWatch};
 use super::ear::Ear;
-use super::latch::{PlainStream, Source};
+use super::latch::{OpenWay, PlainStream, Source};
 use super::life::Life;
 use super::outgoing::Outgoing;
 use super::protection::Protection;
@@ -72,7 +72,7 @@ pub(super) struct Settled {
     /// Where RTCP has a port of its own.
     pub rtcp: Option<Source>,
     /// A plain source may move until then.
-    pub movable_until: Option<Moment>,
+    pub open_way: Option<OpenWay>,
     /// The peer's key is new: its next packet may restart the sequence.
     pub rekeyed: bool,
 }
@@ -168,10 +168,13 @@ impl Leg {
             RemoteRtcp::At(address) => Some(address),
             RemoteRtcp::Mux | RemoteRtcp::Nowhere => None,
         };
-        let movable_until = match config.security {
+        let open_way = match config.security {
             Security::Plain {
-                latch: Latch::NatOnce { window },
-            } => Some(now + window),
+                latch: Latch::NatOnce { window, host },
+            } => Some(OpenWay {
+                until: now + window,
+                host,
+            }),
             _ => None,
         };
         let receives = config.direction.receives();
@@ -195,7 +198,7 @@ impl Leg {
                     (Some(source), Some(address)) => source.signal(address),
                     (source, address) => *source = address.map(Source::new),
                 }
-                settled.movable_until = movable_until;
+                settled.open_way = open_way;
                 let waits_anew = receives && !settled.config.direction.receives();
                 settled.config = config;
                 waits_anew
@@ -205,7 +208,7 @@ impl Leg {
                     protection: Protection::new(&config.security)?,
                     rtp: Source::new(config.remote),
                     rtcp: rtcp_address.map(Source::new),
-                    movable_until,
+                    open_way,
                     rekeyed: false,
                     config,
                 });

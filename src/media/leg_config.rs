@@ -5,7 +5,7 @@ use crate::sdp::{Codec, DROP, Direction, Negotiated, PayloadMap};
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// One leg for the life of the process: worker, slot and the slot's generation. An id of a closed leg never names
@@ -204,6 +204,8 @@ pub enum Latch {
     NatOnce {
         /// How long after `configure` the move is possible.
         window: Duration,
+        /// The only host that may, from any port; None: any host.
+        host: Option<IpAddr>,
     },
 }
 

@@ -6,6 +6,7 @@ use super::rig::{Rig, flow, parse};
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{CallNews, LegIndex, Phase};
 use crate::dial::LegKind;
+use crate::media::{Latch, Security};
 use crate::sip::{ConnectionId, Flow, ListenerId, Method, PeerCertificate, Transport};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
@@ -193,4 +194,33 @@ fn a_user_speaks_from_its_device_wherever_it_has_registered_since() {
     rig.request_of((other, true), leg, parse(&bye));
     assert_eq!(rig.last_response(leg).message.status(), Some(481));
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn the_media_of_a_device_behind_nat_comes_from_where_it_signals() {
+    for (is_device, host) in [(true, Some(flow().remote.ip())), (false, None)] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+        rig.planned_on(&["+12065550101"], |terms| {
+            terms.behind_nat = true;
+            if is_device {
+                terms.kind = LegKind::User {
+                    tenant: "contoso".into(),
+                };
+            }
+        });
+        rig.ack(CALLER, "");
+        let invite = rig.last_invite();
+        rig.picks_up(&invite);
+        let leg = &rig.call.legs()[usize::from(invite.leg.0)];
+        let config = &rig.configured[&leg.media.handle().expect("media")];
+        let Security::Plain {
+            latch: Latch::NatOnce { host: told, .. },
+        } = config.security
+        else {
+            panic!("{config:?}");
+        };
+        assert_eq!(told, host);
+        rig.hang_up_and_finish();
+    }
 }

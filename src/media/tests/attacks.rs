@@ -89,25 +89,31 @@ fn a_plain_source_behind_nat_moves_once_in_its_window() {
     let leg = rig.open(RtcpPort::Mux, None);
     let (mut behind_nat, mut late) = (Peer::plain(1), Peer::plain(1));
     let config = behind_nat.config();
-    let nat = |window| LegConfig {
+    let nat = |window, host| LegConfig {
         remote: "192.0.2.1:4000".parse().expect("address"),
         security: Security::Plain {
-            latch: Latch::NatOnce { window },
+            latch: Latch::NatOnce { window, host },
         },
         ..config.clone()
     };
-    rig.configure(leg, nat(Duration::ZERO));
+    let open = Duration::from_secs(60);
+    let host = behind_nat.address().ip();
+    rig.configure(leg, nat(Duration::ZERO, None));
     rig.stats(leg);
     let packet = behind_nat.packet(8, b"too late");
     behind_nat.send_raw(leg, &packet);
     rig.stats_when(leg, |stats| stats.received.dropped.strangers == 1);
-    rig.configure(leg, nat(Duration::from_secs(60)));
+    rig.configure(leg, nat(open, Some("192.0.2.1".parse().expect("address"))));
+    rig.stats(leg);
+    behind_nat.send_raw(leg, &packet);
+    rig.stats_when(leg, |stats| stats.received.dropped.strangers == 2);
+    rig.configure(leg, nat(open, Some(host)));
     rig.stats(leg);
     behind_nat.send_raw(leg, &packet);
     rig.stats_when(leg, |stats| stats.remote == Some(behind_nat.address()));
     late.sequence = behind_nat.sequence;
     late.send(leg, 8, b"second move");
-    let stats = rig.stats_when(leg, |stats| stats.received.dropped.strangers == 2);
+    let stats = rig.stats_when(leg, |stats| stats.received.dropped.strangers == 3);
     assert_eq!(stats.remote, Some(behind_nat.address()));
 }
 
