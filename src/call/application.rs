@@ -100,6 +100,10 @@ pub struct App {
     pub(super) hold: Option<super::held::Hold>,
     /// What a say verb without a synthesizer speaks now.
     pub(super) speech: Synthesizer,
+    /// Texts are spoken anew, and not kept.
+    pub(super) fresh: bool,
+    /// Say, play and gather are heard before the call is answered, instead of answering it.
+    pub(super) early_media: bool,
     /// What the application was asked first, for its fallback and for a connection that is made anew.
     pub(super) first: Option<Properties>,
     /// The call, or the caller that has left, that the first leg was a callee of.
@@ -199,14 +203,23 @@ pub(super) enum Why {
     Adulting,
 }
 
+impl AppTerms {
+    /// What a say verb without a synthesizer speaks, until the application says otherwise.
+    pub(super) fn usual_speech(&self) -> Synthesizer {
+        Synthesizer {
+            voicing: self.speech.clone(),
+            fallback: None,
+        }
+    }
+}
+
 impl App {
     /// An application that has said nothing yet.
     pub(super) fn new(terms: Arc<AppTerms>, caller: CallerFacts, sid: CallSid) -> App {
         App {
-            speech: Synthesizer {
-                voicing: terms.speech.clone(),
-                fallback: None,
-            },
+            speech: terms.usual_speech(),
+            fresh: false,
+            early_media: false,
             session: terms.connected.then(|| terms.hook.clone()),
             terms,
             caller,

@@ -172,8 +172,6 @@ fn owned_form(config: &Config, tenant: &Tenant, from: String) -> String {
 /// The dial that a new call is.
 fn dial_of(order: NewCall) -> Dial {
     let mut target = order.to;
-    // Screening needs somebody to be kept from; here the callee is all there is.
-    target.confirm_hook = None;
     let caller_id = E164::parse(&order.from).ok();
     if caller_id.is_none() || order.from_host.is_some() {
         target.from.get_or_insert(TargetFrom {

@@ -7,6 +7,7 @@ use super::leg::{LegState, with_headers};
 use super::value::Call;
 use crate::app::payload::{self, Properties};
 use crate::app::verb::{self, Hook};
+use crate::carrier::quoted;
 use crate::dial::LegKind;
 use crate::moment::Moment;
 use crate::sip::Method;
@@ -77,7 +78,8 @@ impl Call {
             .header(HeaderName::Contact, contact)
             .header(HeaderName::ReferTo, HeaderValue::cleaned(format!("<{target}>")));
         if let Some(by) = &refer.referred_by {
-            draft = draft.header(HeaderName::ReferredBy, HeaderValue::cleaned(format!("<{by}>")));
+            let name = refer.referred_by_name.as_deref().map(quoted).unwrap_or_default();
+            draft = draft.header(HeaderName::ReferredBy, HeaderValue::cleaned(format!("{name}<{by}>")));
         }
         Ok(self.send(index, with_headers(draft, &refer.headers), to))
     }

@@ -77,9 +77,9 @@ impl Call {
     /// Whether a verb has to wait until the caller has answered our offer; the verb is put back then.
     fn settles_first(&mut self, leg: LegIndex, verb: &Verb, now: Moment) -> bool {
         let (early, what) = match verb {
-            Verb::Say(say) => (say.early_media, "say"),
-            Verb::Play(play) => (play.early_media, "play"),
-            Verb::Gather(_) => (false, "gather"),
+            Verb::Say(say) => (self.speaks_early(say.early_media), "say"),
+            Verb::Play(play) => (self.speaks_early(play.early_media), "play"),
+            Verb::Gather(_) => (self.speaks_early(false), "gather"),
             _ => return false,
         };
         if leg != LegIndex::CALLER || !self.may_speak(leg, early, what, now) {
@@ -93,6 +93,11 @@ impl Call {
         !settled
     }
 
+    /// Whether a verb that says so, or not, is heard before the call is answered.
+    fn speaks_early(&self, says_so: bool) -> bool {
+        says_so || self.app.as_ref().is_some_and(|app| app.early_media)
+    }
+
     fn begin_verb(&mut self, leg: LegIndex, verb: Verb, now: Moment) {
         if self.settles_first(leg, &verb, now) {
             return;
@@ -102,13 +107,13 @@ impl Call {
             Verb::Answer(_) => self.answered_for(leg, false, now),
             Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
             Verb::Say(say) => {
-                if self.may_speak(leg, say.early_media, "say", now) {
+                if self.may_speak(leg, self.speaks_early(say.early_media), "say", now) {
                     let playback = Playback::new(self.speech(&say), say.times).telling("say", None, say.id.clone());
                     self.begin_playback(leg, playback, now);
                 }
             }
             Verb::Play(play) => {
-                if self.may_speak(leg, play.early_media, "play", now) {
+                if self.may_speak(leg, self.speaks_early(play.early_media), "play", now) {
                     let all = play.urls.into_iter().map(Source::Url).collect();
                     let playback = Playback::new(all, play.times)
                         .seeking(play.seek)
@@ -118,7 +123,7 @@ impl Call {
                 }
             }
             Verb::Gather(gather) => {
-                if self.may_speak(leg, false, "gather", now) {
+                if self.may_speak(leg, self.speaks_early(false), "gather", now) {
                     self.gather(leg, &gather, now);
                 }
             }
@@ -209,15 +214,15 @@ impl Call {
     }
 
     pub(super) fn speech(&self, say: &verb::Say) -> Vec<Source> {
-        let usual = self.app.as_ref().map(|app| app.speech.clone()).unwrap_or_default();
+        let Some(app) = &self.app else { return Vec::new() };
         let by = match &say.synthesizer {
-            Some(asked) => asked.over(&usual),
-            None => usual,
+            Some(asked) => asked.over(&app.speech),
+            None => app.speech.clone(),
         };
         let spoken = |text| Source::Speech {
             text,
             by: by.clone(),
-            fresh: say.fresh,
+            fresh: say.fresh || app.fresh,
         };
         say.text.iter().flat_map(|text| passages(text)).map(spoken).collect()
     }
@@ -292,6 +297,9 @@ impl Call {
     /// The verb `config`, and the command: what the following verbs go by.
     pub(super) fn configure(&mut self, config: &verb::Config) {
         let Some(app) = &mut self.app else { return };
+        if config.resets_synthesizer {
+            app.speech = app.terms.usual_speech();
+        }
         if let Some(synthesizer) = &config.synthesizer {
             app.speech = synthesizer.over(&app.speech);
         }
@@ -300,6 +308,12 @@ impl Call {
         }
         if let Some(on) = config.notify_events {
             app.notifies = on;
+        }
+        if let Some(fresh) = config.fresh {
+            app.fresh = fresh;
+        }
+        if let Some(early) = config.early_media {
+            app.early_media = early;
         }
     }
 

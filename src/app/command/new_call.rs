@@ -68,11 +68,18 @@ pub(super) fn read(mut object: Object) -> Read<NewCall> {
             "it is missing: a target such as {\"type\": \"phone\", \"number\": \"+14255550100\"}",
         );
     };
+    let to = dial::read_target(to)?;
+    if to.confirm_hook.is_some() {
+        return object.wrong(
+            "to.confirmHook",
+            "there is nobody whom a screening could keep waiting: the application runs on the callee's leg",
+        );
+    }
     let call = NewCall {
         from: object.required_line("from")?,
         from_host: object.either(["fromHost", "from_host"], Object::line)?,
         caller_name: object.either(["callerName", "caller_name"], Object::line)?,
-        to: dial::read_target(to)?,
+        to,
         steering: read_steering(&mut object)?,
         status_hook: object.hook("call_status_hook")?,
         refer_hook: object.hook("referHook")?,

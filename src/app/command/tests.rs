@@ -264,6 +264,10 @@ fn a_new_call() {
             "either this or application_sid",
         ),
         (json!({ "from": "1", "amd": {} }), "amd: answering machine"),
+        (
+            json!({ "from": "1", "to": { "type": "user", "name": "a@b", "url": "/s" }, "call_hook": "/x" }),
+            "to.confirmHook: there is nobody",
+        ),
     ] {
         let told = read_new_call(body.clone()).unwrap_err().to_string();
         assert!(told.contains(expected), "{body}\n  says: {told}\n  not:  {expected}");

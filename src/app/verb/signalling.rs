@@ -42,7 +42,13 @@ pub struct Tag {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     pub id: Option<String>,
+    /// What was said of a synthesizer before counts no more.
+    pub resets_synthesizer: bool,
     pub synthesizer: Option<Synthesizer>,
+    /// Texts are spoken anew, also when they were spoken before, and not kept.
+    pub fresh: Option<bool>,
+    /// Whether say, play and gather are heard before the call is answered, instead of answering it.
+    pub early_media: Option<bool>,
     /// REFER outside a dial.
     pub refer_hook: Option<Hook>,
     /// Whether the application hears of its verbs while they run.
@@ -74,6 +80,8 @@ pub struct SipRefer {
     /// A number, a user, or a whole URI.
     pub refer_to: String,
     pub referred_by: Option<String>,
+    /// The display name beside it.
+    pub referred_by_name: Option<String>,
     pub headers: Vec<(String, String)>,
     pub action_hook: Option<Hook>,
     pub event_hook: Option<Hook>,
@@ -150,13 +158,25 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
     ] {
         object.refuse(name, "it is not supported yet: leave it out")?;
     }
-    // Without recognition and streamed speech these change nothing.
-    for name in ["recognizer", "reset", "disableTtsCache", "earlyMedia"] {
-        object.ignore(name);
+    // Nothing is recognised that it could choose.
+    object.ignore("recognizer");
+    let reset = object.texts("reset", 2)?;
+    if let Some(other) = reset
+        .iter()
+        .find(|name| !["synthesizer", "recognizer"].contains(&name.as_str()))
+    {
+        let shown: String = other.chars().take(64).collect();
+        return object.wrong(
+            "reset",
+            format!("'{}' is neither synthesizer nor recognizer", shown.escape_debug()),
+        );
     }
     let config = Config {
         id: object.line("id")?,
+        resets_synthesizer: reset.iter().any(|name| name == "synthesizer"),
         synthesizer: read_synthesizer(&mut object)?,
+        fresh: object.flag("disableTtsCache")?,
+        early_media: object.flag("earlyMedia")?,
         refer_hook: object.hook("referHook")?,
         notify_events: object.flag("notifyEvents")?,
     };
@@ -219,11 +239,18 @@ pub(super) fn read_refer(mut object: Object) -> Read<SipRefer> {
     if referred_by.as_deref().is_some_and(|by| !plain(by)) {
         return object.wrong("referredBy", "a URI is expected");
     }
-    object.ignore("referredByDisplayName");
+    let referred_by_name = object.line("referredByDisplayName")?;
+    if referred_by_name.is_some() && referred_by.is_none() {
+        return object.wrong(
+            "referredByDisplayName",
+            "it is the name of referredBy, which is missing",
+        );
+    }
     let refer = SipRefer {
         id: object.line("id")?,
         refer_to,
         referred_by,
+        referred_by_name,
         headers: object.headers("headers")?,
         action_hook: object.hook("actionHook")?,
         event_hook: object.hook("eventHook")?,

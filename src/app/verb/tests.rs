@@ -113,6 +113,14 @@ fn mistakes_name_their_place_and_the_nearest_name() {
             "no E.164 number",
         ),
         (
+            r#"[{"verb":"config","reset":["synthesizer","voice"]}]"#,
+            "[0].reset: 'voice' is neither synthesizer nor recognizer",
+        ),
+        (
+            r#"[{"verb":"sip:refer","referTo":"1","referredByDisplayName":"A"}]"#,
+            "[0].referredByDisplayName: it is the name of referredBy",
+        ),
+        (
             r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"listen":{"url":"/x"}}]"#,
             "[0].listen: streaming the audio of a call is not supported yet",
         ),
@@ -223,10 +231,10 @@ fn the_other_verbs() {
             {"verb":"gather","finishOnKey":"#","timeout":5,"say":{"text":"enter"},"actionHook":"/keys"},
             {"verb":"pause","length":0.5},
             {"verb":"tag","data":{"customer":{"id":1}}},
-            {"verb":"config","synthesizer":{"vendor":"default","voice":"en"}},
+            {"verb":"config","synthesizer":{"vendor":"default","voice":"en"},"reset":"synthesizer","earlyMedia":true},
             {"verb":"dtmf","dtmf":"1*#a","duration":100},
             {"verb":"sip:request","method":"info","headers":{"Content-Type":"text/x","X-A":1},"body":"b"},
-            {"verb":"sip:refer","referTo":"+14255550100"},
+            {"verb":"sip:refer","referTo":"+14255550100","referredBy":"sip:a@b.example","referredByDisplayName":"A B"},
             {"verb":"redirect","actionHook":{"url":"/next","method":"GET"}},
             {"verb":"sip:decline","status":603,"reason":"No","headers":{"X-A":"b"}},
             {"verb":"hangup","headers":{"X-A":"b"}, "_":"note"}
@@ -237,6 +245,11 @@ fn the_other_verbs() {
     assert_eq!((say.times, say.text.len()), (None, 2));
     let Verb::Play(play) = &verbs[2] else { panic!() };
     assert_eq!((play.times, play.seek.as_secs()), (Some(3), 2));
+    let Verb::Config(config) = &verbs[6] else { panic!() };
+    assert_eq!(
+        (config.resets_synthesizer, config.early_media, config.fresh),
+        (true, Some(true), None)
+    );
     let Verb::SipRequest(request) = &verbs[8] else { panic!() };
     assert_eq!(request.content_type.as_deref(), Some("text/x"));
     assert_eq!(request.headers, [("X-A".to_owned(), "1".to_owned())]);

@@ -12,6 +12,7 @@ mod scenario;
 
 mod at_the_door;
 mod commanded;
+mod configured;
 mod delivering;
 mod described;
 mod dialling;

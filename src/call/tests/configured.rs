@@ -1,0 +1,98 @@
+//! What `config` says holds for the verbs that follow.
+
+use super::application::to_application;
+use super::rig::Rig;
+use crate::app::verb::Synthesizer;
+use crate::call::{LegIndex, Source};
+use crate::sip::Method;
+use serde_json::json;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+
+impl Rig {
+    /// Who speaks each text so far, and whether it is spoken anew.
+    fn spoken(&self) -> Vec<(Synthesizer, bool)> {
+        let spoken = |source| match source {
+            Source::Speech { by, fresh, .. } => Some((by, fresh)),
+            Source::Url(_) => None,
+        };
+        let sounds = self.sounds().into_iter();
+        sounds.filter_map(|(.., sound)| spoken(sound.source)).collect()
+    }
+}
+
+#[test]
+fn verbs_are_heard_before_the_answer_where_it_says_so() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "config", "earlyMedia": true },
+        { "verb": "say", "text": "Hello" },
+        { "verb": "play", "url": "a.wav" },
+        { "verb": "gather", "numDigits": 1, "say": { "text": "One?" } },
+        { "verb": "sip:decline", "status": 480 }
+    ]));
+    rig.sound_ends();
+    rig.sound_ends();
+    rig.key(CALLER, '1');
+    assert_eq!(rig.sounds().len(), 3);
+    assert_eq!(rig.statuses(), [183, 480], "it is never answered");
+    rig.finish();
+}
+
+#[test]
+fn it_ends_with_the_config_that_says_no() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "config", "earlyMedia": true },
+        { "verb": "play", "url": "a.wav" },
+        { "verb": "config", "earlyMedia": false },
+        { "verb": "play", "url": "b.wav" }
+    ]));
+    rig.sound_ends();
+    assert_eq!(rig.statuses(), [183, 200]);
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_reset_brings_the_applications_own_voice_back() {
+    let mut rig = to_application().begin();
+    let hello = json!({ "verb": "say", "text": "Hello" });
+    rig.answer(&json!([
+        hello,
+        { "verb": "config", "synthesizer": { "vendor": "custom:aria", "language": "de-DE" }, "disableTtsCache": true },
+        hello,
+        { "verb": "config", "reset": ["recognizer"] },
+        hello,
+        { "verb": "config", "reset": "synthesizer", "disableTtsCache": false },
+        hello
+    ]));
+    rig.ack(CALLER, "");
+    for _ in 0..3 {
+        rig.sound_ends();
+    }
+    let spoken = rig.spoken();
+    assert_eq!(spoken[1].0.voicing.vendor.as_deref(), Some("custom:aria"));
+    assert_eq!(spoken[2], spoken[1]);
+    assert_eq!(spoken[3], spoken[0]);
+    assert_eq!([spoken[0].1, spoken[1].1], [false, true], "disableTtsCache");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_refers_is_named() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "answer" },
+        { "verb": "sip:refer", "referTo": "+14255550109", "referredBy": "sip:desk@contoso.example",
+          "referredByDisplayName": "The \"Desk\"" }
+    ]));
+    rig.ack(CALLER, "");
+    let refer = rig.requests_sent(&Method::Refer).pop().expect("a REFER");
+    let raw = String::from_utf8_lossy(refer.message.as_bytes()).into_owned();
+    assert!(
+        raw.contains(r#"Referred-By: "The \"Desk\"" <sip:desk@contoso.example>"#),
+        "{raw}"
+    );
+    rig.hang_up_and_finish();
+}
