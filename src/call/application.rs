@@ -102,6 +102,8 @@ pub struct App {
     pub(super) speech: Synthesizer,
     /// Texts are spoken anew, and not kept.
     pub(super) fresh: bool,
+    /// Decibels on all that the caller hears.
+    pub(super) boost: Option<i8>,
     /// Say, play and gather are heard before the call is answered, instead of answering it.
     pub(super) early_media: bool,
     /// What the application was asked first, for its fallback and for a connection that is made anew.
@@ -219,6 +221,7 @@ impl App {
         App {
             speech: terms.usual_speech(),
             fresh: false,
+            boost: None,
             early_media: false,
             session: terms.connected.then(|| terms.hook.clone()),
             terms,

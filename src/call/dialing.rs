@@ -169,17 +169,21 @@ impl Call {
             .time_limit
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
         dialing.ends_at = limit.filter(|_| !emergency).map(|limit| now + limit);
-        if let (Some(decibels), Some(winner)) = (dialing.verb.boost, self.winner) {
+        let (callees, callers) = (dialing.verb.boost, app.boost);
+        if let (Some(decibels), Some(winner)) = (callees, self.winner) {
             self.boost(winner, decibels);
+        }
+        if let Some(decibels) = callers {
+            self.boost(LegIndex::CALLER, decibels);
         }
         self.listen_to_bridge();
     }
 
-    /// Makes what one side of a bridge says louder or softer for the other, until the dial is over.
-    pub(super) fn boost(&mut self, speaker: LegIndex, decibels: i8) {
-        let hearer = self.partner(speaker).filter(|_| self.bridged.is_some());
-        let handle = hearer.and_then(|hearer| self.leg(hearer)?.media.handle());
-        let (Some(hearer), Some(handle)) = (hearer, handle) else {
+    /// Makes what one side of a bridge hears of the other louder or softer, until the dial is over.
+    pub(super) fn boost(&mut self, hearer: LegIndex, decibels: i8) {
+        let bridged = self.bridged.is_some() && self.partner(hearer).is_some();
+        let handle = self.leg(hearer).and_then(|leg| leg.media.handle());
+        let Some(handle) = handle.filter(|_| bridged) else {
             self.tell_error("boostAudioSignal", "this leg talks to nobody");
             return;
         };

@@ -313,6 +313,8 @@ pub struct Sound {
     pub seek: Duration,
     /// Over what the other side says, instead of it.
     pub mixed: bool,
+    /// Louder or softer than it was recorded.
+    pub decibels: i8,
 }
 
 /// Where a sound comes from.

@@ -140,6 +140,7 @@ impl Call {
                     times: Some(1),
                     seek: std::mem::take(&mut playback.seek),
                     mixed: false,
+                    decibels: 0,
                 };
                 self.end_whispers(leg);
                 self.play(leg, number, sound);
@@ -150,7 +151,9 @@ impl Call {
         }
     }
 
-    pub(super) fn play(&mut self, leg: LegIndex, play: u32, sound: Sound) {
+    pub(super) fn play(&mut self, leg: LegIndex, play: u32, mut sound: Sound) {
+        let boost = self.app.as_ref().and_then(|app| app.boost);
+        sound.decibels = boost.filter(|_| leg == LegIndex::CALLER).unwrap_or(0);
         if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
             self.effects.push(Effect::Play {
                 leg,
@@ -255,6 +258,7 @@ impl Call {
                 times: None,
                 seek: Duration::ZERO,
                 mixed: false,
+                decibels: 0,
             },
         );
     }

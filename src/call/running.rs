@@ -315,6 +315,12 @@ impl Call {
         if let Some(early) = config.early_media {
             app.early_media = early;
         }
+        if let Some(decibels) = config.boost {
+            app.boost = Some(decibels);
+            if self.bridged.is_some() {
+                self.boost(LegIndex::CALLER, decibels);
+            }
+        }
     }
 
     /// `customerData` of a leg.

@@ -82,6 +82,7 @@ impl Call {
                     times: Some(1),
                     seek: Duration::ZERO,
                     mixed: true,
+                    decibels: 0,
                 };
                 self.play(leg, play, sound);
             }

@@ -1,5 +1,6 @@
 //! Verbs that speak SIP, or steer the application itself.
 
+use super::dial::read_decibels;
 use super::hook::Hook;
 use super::read::{Object, Read};
 use super::synthesizer::{Synthesizer, read_synthesizer};
@@ -53,6 +54,8 @@ pub struct Config {
     pub refer_hook: Option<Hook>,
     /// Whether the application hears of its verbs while they run.
     pub notify_events: Option<bool>,
+    /// Decibels on all that the caller hears.
+    pub boost: Option<i8>,
 }
 
 /// A refusal of a call that is not answered.
@@ -148,7 +151,6 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
         "onHoldMusic",
         "actionHookDelayAction",
         "sipRequestWithinDialogHook",
-        "boostAudioSignal",
         "vad",
         "autoStreamTts",
         "noiseIsolation",
@@ -179,6 +181,7 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
         early_media: object.flag("earlyMedia")?,
         refer_hook: object.hook("referHook")?,
         notify_events: object.flag("notifyEvents")?,
+        boost: read_decibels(&mut object, "boostAudioSignal")?,
     };
     object.finish()?;
     Ok(config)

@@ -321,7 +321,7 @@ impl CallTask {
                 None => Rounds::Forever,
                 Some(times) => Rounds::Times(times.unwrap_or(NonZeroU32::MIN)),
             },
-            gain: Gain::UNITY,
+            gain: Gain::decibels(f32::from(loaded.sound.decibels)),
             over: match loaded.sound.mixed {
                 true => Over::Mix,
                 false => Over::Replace,

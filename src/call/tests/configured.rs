@@ -1,9 +1,9 @@
 //! What `config` says holds for the verbs that follow.
 
-use super::application::to_application;
+use super::application::{dial, to_application};
 use super::rig::Rig;
 use crate::app::verb::Synthesizer;
-use crate::call::{LegIndex, Source};
+use crate::call::{Effect, LegIndex, Source};
 use crate::sip::Method;
 use serde_json::json;
 
@@ -94,5 +94,33 @@ fn who_refers_is_named() {
         raw.contains(r#"Referred-By: "The \"Desk\"" <sip:desk@contoso.example>"#),
         "{raw}"
     );
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn all_that_the_caller_hears_is_made_louder() {
+    const A: &str = "+12065550101";
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "play", "url": "before.wav" },
+        { "verb": "config", "boostAudioSignal": "-10 dB" },
+        { "verb": "play", "url": "after.wav" },
+        dial(&[A], &json!({ "boostAudioSignal": 5 }))
+    ]));
+    rig.ack(CALLER, "");
+    rig.sound_ends();
+    rig.sound_ends();
+    let decibels: Vec<i8> = rig.sounds().iter().map(|(.., sound)| sound.decibels).collect();
+    assert_eq!(decibels, [0, -10]);
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    rig.picks_up(&invite);
+    let gain = |effect: &Effect| match effect {
+        Effect::Boost { handle, decibels } => Some((*handle, *decibels)),
+        _ => None,
+    };
+    let handle = |rig: &Rig, position: usize| rig.call.legs()[position].media.handle().expect("media");
+    let gains: Vec<_> = rig.wishes.iter().filter_map(gain).collect();
+    assert_eq!(gains, [(handle(&rig, 1), Some(5)), (handle(&rig, 0), Some(-10))]);
     rig.hang_up_and_finish();
 }
