@@ -33,9 +33,6 @@ impl Call {
                 collector: Collector::new(patterns.clone()),
             })
             .collect();
-        for side in [LegIndex::CALLER, winner] {
-            self.listen(side);
-        }
     }
 
     pub(super) fn stop_listening_to_bridge(&mut self) {

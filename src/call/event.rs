@@ -279,9 +279,10 @@ pub enum Effect {
         digits: String,
         duration: Duration,
     },
-    /// Look for keys as tones in what a leg's peer says, too.
+    /// Look for keys as tones in what a leg's peer says, too, or no longer.
     ListenInBand {
         handle: LegId,
+        on: bool,
     },
     /// Make what the other side says louder or softer on a leg; `None`: leave it as it is said.
     Boost {

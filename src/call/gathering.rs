@@ -1,7 +1,6 @@
 //! Keys that a line gathers, with the prompt that asks for them.
 
 use super::application::Running;
-use super::event::Effect;
 use super::id::LegIndex;
 use super::playing::Playback;
 use super::value::Call;
@@ -34,19 +33,8 @@ impl Call {
         if let Some(line) = self.line_mut(leg) {
             line.running = Some(Running::Gathering(Box::new(gathering)));
         }
-        self.listen(leg);
         if prompted {
             self.play_next(leg, now);
-        }
-    }
-
-    /// Keys of a peer that negotiated no events come as tones, if at all.
-    pub(super) fn listen(&mut self, leg: LegIndex) {
-        let Some(leg) = self.leg(leg) else { return };
-        let settled = leg.media.negotiated.as_ref();
-        let events = settled.is_none_or(|settled| settled.telephone_event().is_some());
-        if let Some(handle) = leg.media.handle().filter(|_| !events) {
-            self.effects.push(Effect::ListenInBand { handle });
         }
     }
 

@@ -29,6 +29,8 @@ pub struct LegMedia {
     pub described: Option<String>,
     /// The peer's last description, as received.
     pub heard: Option<Vec<u8>>,
+    /// Its worker looks for keys as tones.
+    pub listens_in_band: bool,
     /// Our offer that waits for an answer.
     #[serde(skip)]
     pub offered: Option<Offer>,
@@ -50,6 +52,7 @@ impl LegMedia {
     pub fn bring_back(&mut self, before: LegMedia) {
         *self = LegMedia {
             sockets: self.sockets,
+            listens_in_band: self.listens_in_band,
             ..before
         };
     }

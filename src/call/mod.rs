@@ -15,7 +15,7 @@
 //! | session timers | `refresh`, `session_clock` |
 //! | BYE, CANCEL, ACK | `teardown` |
 //! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
-//! | its verbs, one after the other | `running`, `playing`, `gathering`, `whispering`, `keys`, `requesting`, `referring`, `commands`, `verb_events` |
+//! | its verbs, one after the other | `running`, `playing`, `gathering`, `whispering`, `keys`, `listening`, `requesting`, `referring`, `commands`, `verb_events` |
 //! | calls that it places, callees that become calls | `placing`, `engaging`, `parting` |
 //! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
 //! | media that end here | `ending_here` |
@@ -49,6 +49,7 @@ mod id;
 mod keys;
 mod leg;
 mod leg_media;
+mod listening;
 mod location;
 mod node;
 mod parting;

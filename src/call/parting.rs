@@ -253,6 +253,7 @@ impl Call {
         }
         call.ask_as_adult(parted.parent_info, now);
         call.advance(LegIndex::CALLER, now);
+        call.settle_listening();
         call.finish(now);
         let effects = std::mem::take(&mut call.effects);
         (call, effects)

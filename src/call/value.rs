@@ -146,6 +146,7 @@ impl Call {
             }
             Event::Broken { detail } => self.end(Cause::Fault { detail }, now),
         }
+        self.settle_listening();
         self.finish(now);
         std::mem::take(&mut self.effects)
     }

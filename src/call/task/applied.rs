@@ -164,7 +164,7 @@ impl CallTask {
                 }
             }
             Effect::Mute { handle, on } => self.media_command(self.node.media.mute(handle, on)),
-            Effect::ListenInBand { handle } => self.media_command(self.node.media.listen_in_band(handle, true)),
+            Effect::ListenInBand { handle, on } => self.media_command(self.node.media.listen_in_band(handle, on)),
             Effect::Boost { handle, decibels } => {
                 let gain = decibels.map(|decibels| Gain::decibels(f32::from(decibels)));
                 self.media_command(self.node.media.boost(handle, gain));

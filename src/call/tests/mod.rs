@@ -20,6 +20,7 @@ mod giving_up;
 mod hanging_up;
 mod holding;
 mod hunting;
+mod listening;
 mod midcall;
 mod on_hold;
 mod parting;
