@@ -192,6 +192,24 @@ async fn a_name_is_judged_by_its_address_and_files_as_hooks_are() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_known_is_asked_for_by_its_tag() {
+    let server = AppServer::build()
+        .on("/music.wav", |request| match request.header("if-none-match") {
+            Some("\"two\"") => Reply::Raw(b"HTTP/1.1 304 Not Modified\r\nETag: \"two\"\r\n\r\n".to_vec()),
+            _ => Reply::Raw(b"HTTP/1.1 200 OK\r\nETag: \"two\"\r\nContent-Length: 3\r\n\r\nnew".to_vec()),
+        })
+        .start()
+        .await;
+    let client = server.client(SHORT);
+    let url = HookUrl::parse(&server.url("/music.wav"), None).unwrap();
+    let first = client.fetch("a", &url, 100, BOUND).await.unwrap();
+    assert_eq!(first.etag.as_deref(), Some("\"two\""));
+    let again = async |tag: &str| client.fetch_changed("a", &url, tag, 100, BOUND).await.unwrap();
+    assert_eq!(again("\"two\"").await, None);
+    assert_eq!(again("\"one\"").await, Some(first));
+}
+
+#[tokio::test]
 async fn files_come_whole_or_not_at_all() {
     let server = AppServer::build()
         .on("/music.wav", |_| Reply::Body(200, "audio/wav", vec![7; 5_000]))

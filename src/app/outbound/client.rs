@@ -143,14 +143,25 @@ impl HookClient {
         most: usize,
         patience: Duration,
     ) -> Result<Fetched, HookFailure> {
-        let ready = Ready {
-            url: url.clone(),
-            method: Method::Get,
-            headers: Vec::new(),
-            body: Bytes::new(),
-            patience,
-        };
+        let ready = Ready::file(url, Vec::new(), patience);
         self.file(Asked::File, owner, &ready, most).await
+    }
+
+    /// The same for a file that was fetched with this `ETag`; `None`: it is still that one (RFC 9110 §13.1.2).
+    pub async fn fetch_changed(
+        &self,
+        owner: &str,
+        url: &HookUrl,
+        etag: &str,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Option<Fetched>, HookFailure> {
+        let headers = HeaderValue::from_str(etag).map(|etag| (header::IF_NONE_MATCH, etag));
+        let ready = Ready::file(url, headers.into_iter().collect(), patience);
+        match self.file(Asked::File, owner, &ready, most).await {
+            Err(HookFailure::Status { status: 304, .. }) => Ok(None),
+            fetched => fetched.map(Some),
+        }
     }
 
     /// Has a text spoken for the account `owner`: a file of at most `most` bytes within `patience`.
@@ -180,7 +191,10 @@ impl HookClient {
 
     async fn file(&self, asked: Asked, owner: &str, ready: &Ready, most: usize) -> Result<Fetched, HookFailure> {
         let fetched = self.file_once(owner, ready, most).await;
-        let outcome = fetched.as_ref().map_or_else(HookFailure::label, |_| "ok");
+        let outcome = match &fetched {
+            Ok(_) | Err(HookFailure::Status { status: 304, .. }) => "ok",
+            Err(failure) => failure.label(),
+        };
         self.shared.figures.count(asked, outcome);
         fetched
     }
@@ -334,6 +348,16 @@ struct Ready {
 }
 
 impl Ready {
+    fn file(url: &HookUrl, headers: Vec<(HeaderName, HeaderValue)>, patience: Duration) -> Ready {
+        Ready {
+            url: url.clone(),
+            method: Method::Get,
+            headers,
+            body: Bytes::new(),
+            patience,
+        }
+    }
+
     fn request(&self, at: &HookUrl, home: bool) -> Result<Request<Full<Bytes>>, HookFailure> {
         let not_http = |detail: String| HookFailure::NotHttp {
             url: at.to_string(),

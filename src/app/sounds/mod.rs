@@ -3,7 +3,7 @@
 //! In: what an application wrote (`prompts/hello.wav`, `https://…/music.mp3`) or a text and who speaks it, and the tenant that
 //! asks. Out: an `Arc<Sound>` that any number of legs play, or a [`SoundFault`] that names the place. Touches: files below
 //! one folder, application servers and speech services through [`Fetch`], child processes. Promises: a sound is fetched and
-//! decoded once while it is in the cache, also when many ask at the same time; bytes, seconds, the cache, child processes and
+//! decoded once while it is in the cache and its place holds no other, also when many ask at the same time; bytes, seconds, the cache, child processes and
 //! decoders are bounded, and no tenant keeps the others from them; nothing outside the folder is ever opened; decoding never
 //! runs on a task's thread.
 
@@ -24,18 +24,21 @@ pub use speech::{SpeechFault, Spoken};
 pub use turns::TooMany;
 pub use utterance::Utterance;
 
-use self::cache::Cache;
+use self::cache::{Cache, Loaded, Mark};
 use self::speech::PROGRAM;
 use self::turns::{Turn, Turns};
 use super::outbound::{Fetched, FileRequest, HookClient, HookFailure, HookUrl};
 use crate::media::Sound;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// How long callers wait for a look at whether a sound that is there has changed.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Limits and places.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub struct SoundSettings {
     pub cache_bytes: usize,
     /// For fetching, and for speaking with the wait for a turn.
     pub patience: Duration,
+    /// A file or URL is looked at again when the last look is this long ago.
+    pub recheck: Duration,
     /// Synthesisers of this machine that run at once.
     pub speakers: usize,
     /// Sounds that are decoded at once.
@@ -59,7 +64,7 @@ pub struct SoundSettings {
 }
 
 impl Default for SoundSettings {
-    /// 16 MiB and ten minutes a sound, 256 MiB kept, 10 s of patience, no folder; as many at once as the machine has cores,
+    /// 16 MiB and ten minutes a sound, 256 MiB kept, 10 s of patience, a look a minute, no folder; as many at once as the machine has cores,
     /// two at least, and 100 of a tenant in wait.
     fn default() -> SoundSettings {
         let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
@@ -69,6 +74,7 @@ impl Default for SoundSettings {
             longest: Duration::from_secs(600),
             cache_bytes: 256 << 20,
             patience: Duration::from_secs(10),
+            recheck: Duration::from_secs(60),
             speakers: cores,
             decoders: cores,
             most_waiting: 100,
@@ -81,6 +87,16 @@ pub trait Fetch: Send + Sync {
     /// A file of at most `most` bytes within `patience`, for the account `owner`.
     fn fetch<'a>(&'a self, owner: &'a str, url: &'a HookUrl, most: usize, patience: Duration) -> Fetching<'a>;
 
+    /// The same for a file that had this `ETag`; `None`: it has it still.
+    fn fetch_changed<'a>(
+        &'a self,
+        owner: &'a str,
+        url: &'a HookUrl,
+        etag: &'a str,
+        most: usize,
+        patience: Duration,
+    ) -> FetchingChanged<'a>;
+
     /// A text, spoken: a file of at most `most` bytes within `patience`, for the account `owner`.
     fn speak<'a>(&'a self, owner: &'a str, request: &'a FileRequest, most: usize, patience: Duration) -> Fetching<'a>;
 }
@@ -88,9 +104,23 @@ pub trait Fetch: Send + Sync {
 /// A file on its way.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, HookFailure>> + Send + 'a>>;
 
+/// A file on its way, if it is another one by now.
+pub type FetchingChanged<'a> = Pin<Box<dyn Future<Output = Result<Option<Fetched>, HookFailure>> + Send + 'a>>;
+
 impl Fetch for HookClient {
     fn fetch<'a>(&'a self, owner: &'a str, url: &'a HookUrl, most: usize, patience: Duration) -> Fetching<'a> {
         Box::pin(HookClient::fetch(self, owner, url, most, patience))
+    }
+
+    fn fetch_changed<'a>(
+        &'a self,
+        owner: &'a str,
+        url: &'a HookUrl,
+        etag: &'a str,
+        most: usize,
+        patience: Duration,
+    ) -> FetchingChanged<'a> {
+        Box::pin(HookClient::fetch_changed(self, owner, url, etag, most, patience))
     }
 
     fn speak<'a>(&'a self, owner: &'a str, request: &'a FileRequest, most: usize, patience: Duration) -> Fetching<'a> {
@@ -123,6 +153,24 @@ pub enum SoundFault {
     Late(Duration),
 }
 
+impl SoundFault {
+    fn file(name: &str, error: &io::Error) -> SoundFault {
+        SoundFault::File {
+            name: name.to_owned(),
+            kind: error.kind(),
+        }
+    }
+
+    /// There is no such sound any more.
+    fn is_gone(&self) -> bool {
+        match self {
+            SoundFault::File { kind, .. } => *kind == io::ErrorKind::NotFound,
+            SoundFault::Fetch(HookFailure::Status { status, .. }) => matches!(status, 404 | 410),
+            _ => false,
+        }
+    }
+}
+
 /// The sounds of a node.
 pub struct Sounds {
     settings: SoundSettings,
@@ -136,7 +184,7 @@ impl Sounds {
     /// An empty cache.
     pub fn new(settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Sounds {
         Sounds {
-            cache: Cache::new(settings.cache_bytes),
+            cache: Cache::new(settings.cache_bytes, settings.recheck),
             speakers: Turns::new("spoken", settings.speakers, settings.most_waiting),
             decoders: Turns::new("decoded", settings.decoders, settings.most_waiting),
             settings,
@@ -146,7 +194,9 @@ impl Sounds {
 
     /// The sound at a place, for the account `owner`.
     pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
-        self.cache.get(place.as_str(), || self.load(owner, place)).await
+        self.cache
+            .get(place.as_str(), |before| self.load(owner, place, before))
+            .await
     }
 
     /// A text, spoken for the account `owner`; `fresh`: it is not kept, nor taken from what is kept.
@@ -159,7 +209,8 @@ impl Sounds {
             // What one tenant pays for is not for others.
             Utterance::Served(served) => format!("{owner} {}", served.key()),
         };
-        self.cache.get(&key, || self.speak(owner, utterance)).await
+        let speak = async || Ok::<_, SoundFault>(Loaded::new(self.speak(owner, utterance).await?, Mark::Lasting));
+        self.cache.get(&key, |_| speak()).await
     }
 
     async fn speak(&self, owner: &str, utterance: &Utterance) -> Result<Sound, SoundFault> {
@@ -187,15 +238,25 @@ impl Sounds {
         }
     }
 
-    async fn load(&self, owner: &str, place: &Place) -> Result<Sound, SoundFault> {
-        let bytes = match place {
-            Place::File(name) => self.read(name).await?,
+    /// What a place holds; `before`, where it holds that still.
+    async fn load(&self, owner: &str, place: &Place, before: Option<Loaded>) -> Result<Loaded, SoundFault> {
+        let (bytes, mark) = match place {
+            Place::File(name) => {
+                let (path, mark) = self.find(name).await?;
+                if let Some(before) = before.filter(|before| before.mark == mark) {
+                    return Ok(before);
+                }
+                (self.read(name, &path).await?, mark)
+            }
             Place::Url(url) => {
-                let fetched = self
-                    .fetch
-                    .fetch(owner, url, self.settings.most_bytes, self.settings.patience)
-                    .await?;
-                fetched.bytes.to_vec()
+                let fetched = match &before {
+                    None => self.fetched(owner, url).await?,
+                    Some(before) => match self.fetched_again(owner, url, before).await? {
+                        Some(fetched) => fetched,
+                        None => return Ok(before.clone()),
+                    },
+                };
+                (fetched.bytes.to_vec(), Mark::Url(fetched.etag))
             }
         };
         // What follows the `?` of a URL may be a secret.
@@ -204,7 +265,24 @@ impl Sounds {
             Place::Url(url) => url.to_string(),
         };
         let longest = self.settings.longest;
-        self.decoded(owner, &name, move || decode(bytes, longest)).await
+        let sound = self.decoded(owner, &name, move || decode(bytes, longest)).await?;
+        Ok(Loaded::new(sound, mark))
+    }
+
+    async fn fetched(&self, owner: &str, url: &HookUrl) -> Result<Fetched, HookFailure> {
+        let SoundSettings {
+            most_bytes, patience, ..
+        } = self.settings;
+        self.fetch.fetch(owner, url, most_bytes, patience).await
+    }
+
+    /// What a URL holds that was fetched before; nothing where that is the same. Callers wait: not for long.
+    async fn fetched_again(&self, owner: &str, url: &HookUrl, before: &Loaded) -> Result<Option<Fetched>, HookFailure> {
+        let (most, patience) = (self.settings.most_bytes, self.settings.patience.min(LOOK_PATIENCE));
+        match &before.mark {
+            Mark::Url(Some(etag)) => self.fetch.fetch_changed(owner, url, etag, most, patience).await,
+            _ => self.fetch.fetch(owner, url, most, patience).await.map(Some),
+        }
     }
 
     async fn turn(&self, turns: &Turns, owner: &str) -> Result<Turn, SoundFault> {
@@ -213,11 +291,9 @@ impl Sounds {
         Ok(turn.map_err(|_| SoundFault::Late(patience))??)
     }
 
-    async fn read(&self, name: &str) -> Result<Vec<u8>, SoundFault> {
-        let failed = |error: io::Error| SoundFault::File {
-            name: name.to_owned(),
-            kind: error.kind(),
-        };
+    /// Where a file lies, and what tells whether it is another by now.
+    async fn find(&self, name: &str) -> Result<(PathBuf, Mark), SoundFault> {
+        let failed = |error: io::Error| SoundFault::file(name, &error);
         let folder = self.settings.folder.as_ref().ok_or(PlaceFault::NoFolder)?;
         let folder = tokio::fs::canonicalize(folder).await.map_err(failed)?;
         let path = tokio::fs::canonicalize(folder.join(name)).await.map_err(failed)?;
@@ -236,7 +312,13 @@ impl Sounds {
                 limit: self.settings.most_bytes,
             });
         }
-        tokio::fs::read(&path).await.map_err(failed)
+        let mark = Mark::File(metadata.modified().ok(), metadata.len());
+        Ok((path, mark))
+    }
+
+    async fn read(&self, name: &str, path: &Path) -> Result<Vec<u8>, SoundFault> {
+        let read = tokio::fs::read(path).await;
+        read.map_err(|error| SoundFault::file(name, &error))
     }
 
     async fn decoded(

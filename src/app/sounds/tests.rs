@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Default)]
 struct Server {
     asked: AtomicUsize,
+    /// What it is asked for again, by the tag that is known.
+    asked_again: std::sync::Mutex<Vec<String>>,
+    /// Seconds of the tone that lies there now, and its tag; `Err`: nothing does, with this status.
+    now: std::sync::Mutex<Option<Result<(usize, &'static str), u16>>>,
     spoken: std::sync::Mutex<Vec<FileRequest>>,
 }
 
@@ -25,11 +29,34 @@ impl Fetch for Server {
                     status: 404,
                 });
             }
+            let (seconds, etag) = match *self.now.lock().expect("whole") {
+                None => (1, None),
+                Some(Ok((seconds, etag))) => (seconds, Some(etag.to_owned())),
+                Some(Err(status)) => {
+                    let url = url.as_str().to_owned();
+                    return Err(HookFailure::Status { url, status });
+                }
+            };
             Ok(Fetched {
-                bytes: wave(&tone(8_000), 8_000, 1).into(),
+                bytes: wave(&tone(8_000).repeat(seconds), 8_000, 1).into(),
                 content_type: None,
-                etag: None,
+                etag,
             })
+        })
+    }
+
+    fn fetch_changed<'a>(
+        &'a self,
+        owner: &'a str,
+        url: &'a HookUrl,
+        etag: &'a str,
+        most: usize,
+        patience: Duration,
+    ) -> FetchingChanged<'a> {
+        Box::pin(async move {
+            self.asked_again.lock().expect("whole").push(etag.to_owned());
+            let fetched = self.fetch(owner, url, most, patience).await?;
+            Ok(Some(fetched).filter(|fetched| fetched.etag.as_deref() != Some(etag)))
         })
     }
 
@@ -88,6 +115,73 @@ async fn a_failure_names_the_place_and_is_tried_again() {
         );
     }
     assert_eq!((server.asked.load(Relaxed), sounds.cache.held()), (2, (0, 0)));
+}
+
+/// Sounds that are looked at again each time.
+fn looked_at_each_time(server: &Arc<Server>, folder: Option<PathBuf>) -> Sounds {
+    let settings = SoundSettings {
+        recheck: Duration::ZERO,
+        folder,
+        ..SoundSettings::default()
+    };
+    Sounds::new(settings, server.clone())
+}
+
+#[tokio::test]
+async fn a_sound_that_is_replaced_at_its_url_is_heard_in_its_new_form() {
+    let server = Arc::new(Server::default());
+    let sounds = looked_at_each_time(&server, None);
+    let prompt = place("https://app.example/prompt.wav");
+    let lies = |now| *server.now.lock().expect("whole") = Some(now);
+    lies(Ok((1, "a")));
+    let first = sounds.at(TENANT, &prompt).await.expect("a sound");
+    let same = sounds.at(TENANT, &prompt).await.expect("a sound");
+    assert!(Arc::ptr_eq(&first, &same), "it was not decoded again");
+    lies(Ok((2, "b")));
+    let second = sounds.at(TENANT, &prompt).await.expect("a sound");
+    assert_eq!(second.duration(), Duration::from_secs(2));
+    assert_eq!(sounds.cache.held(), (1, 2 * 48_000));
+    lies(Err(503));
+    let kept = sounds.at(TENANT, &prompt).await.expect("what was there");
+    assert!(Arc::ptr_eq(&kept, &second));
+    lies(Err(404));
+    assert!(sounds.at(TENANT, &prompt).await.is_err(), "it was taken away");
+    assert_eq!(sounds.cache.held(), (0, 0));
+    assert_eq!(*server.asked_again.lock().expect("whole"), ["a", "a", "b", "b"]);
+}
+
+#[tokio::test]
+async fn a_sound_without_a_tag_is_fetched_again_and_one_that_was_looked_at_is_not() {
+    let server = Arc::new(Server::default());
+    let music = place("https://app.example/music.wav");
+    let usual = Sounds::new(SoundSettings::default(), server.clone());
+    for sounds in [looked_at_each_time(&server, None), usual] {
+        server.asked.store(0, Relaxed);
+        for _ in 0..3 {
+            sounds.at(TENANT, &music).await.expect("a sound");
+        }
+        let expected = if sounds.settings.recheck.is_zero() { 3 } else { 1 };
+        assert_eq!(server.asked.load(Relaxed), expected);
+        assert_eq!(sounds.cache.held(), (1, 48_000));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_is_heard_in_its_new_form() {
+    let folder = std::env::temp_dir().join(format!("portcullis-replaced-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("prompt.wav");
+    let sounds = looked_at_each_time(&Arc::default(), Some(folder.clone()));
+    let prompt = place("prompt.wav");
+    std::fs::write(&file, wave(&tone(8_000), 8_000, 1)).expect("a file");
+    let first = sounds.at(TENANT, &prompt).await.expect("a sound");
+    let same = sounds.at(TENANT, &prompt).await.expect("a sound");
+    assert!(Arc::ptr_eq(&first, &same));
+    std::fs::write(&file, wave(&tone(8_000).repeat(2), 8_000, 1)).expect("a file");
+    let second = sounds.at(TENANT, &prompt).await.expect("a sound");
+    assert_eq!(second.duration(), Duration::from_secs(2));
+    std::fs::remove_dir_all(folder).expect("removed");
+    assert!(sounds.at(TENANT, &prompt).await.is_err(), "it is gone");
 }
 
 #[tokio::test]
