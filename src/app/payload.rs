@@ -441,6 +441,19 @@ pub struct VerbEvent<'a> {
     pub id: Option<&'a str>,
     /// The key that ended a prompt.
     pub digit: Option<char>,
+    /// The text that is spoken.
+    pub voiced: Option<&'a Voiced>,
+}
+
+/// A text that has been spoken, or was before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voiced {
+    /// As verbs name it.
+    pub vendor: String,
+    pub language: String,
+    pub characters: usize,
+    /// How long that took; `None`: it was spoken before.
+    pub took: Option<Duration>,
 }
 
 /// The name of the verb goes by another word where the verb as a whole begins or ends.
@@ -452,6 +465,16 @@ pub fn verb_event(told: &VerbEvent<'_>) -> Properties {
     let mut shown =
         properties(json!({ "event": told.event, "id": told.id, "dtmf": told.digit, "call_sid": told.call_sid }));
     shown.insert(word.into(), told.name.into());
+    if let Some(voiced) = told.voiced {
+        let new = voiced.took.is_some();
+        shown.extend(properties(json!({
+            "vendor": voiced.vendor,
+            "language": voiced.language,
+            "served_from_cache": !new,
+            "characters": new.then_some(voiced.characters),
+            "elapsed_time": voiced.took.map(|took| took.as_millis() as u64),
+        })));
+    }
     shown.retain(|_, value| !value.is_null());
     shown
 }

@@ -4,7 +4,7 @@ use super::id::{LegIndex, Token};
 use super::parting::Parted;
 use super::record::CallRecord;
 pub use crate::app::command::{Command, Onward, Wish};
-use crate::app::payload::{Kind, Properties};
+use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
 use crate::media::{self, LegId};
@@ -71,6 +71,8 @@ pub enum Event {
     Planned { result: Result<Box<DialPlan>, String> },
     /// The application's answer to a question; the error says what went wrong.
     Answered { ask: u32, result: Result<Reply, String> },
+    /// The text of a sound on a leg is spoken, or was before.
+    Voiced { leg: LegIndex, play: u32, voiced: Voiced },
     /// A sound on a leg is there and begins.
     PlayBegan { leg: LegIndex, play: u32 },
     /// A sound on a leg has come to its end.

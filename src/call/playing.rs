@@ -62,6 +62,11 @@ impl Playback {
         self
     }
 
+    /// The verb that the sound `play` is of.
+    pub(super) fn doing(&self, play: u32) -> Option<&Doing> {
+        self.doing.as_ref().filter(|_| self.play == play)
+    }
+
     /// The verb whose sound `play` is heard for the first time.
     pub(super) fn first_heard(&mut self, play: u32) -> Option<Doing> {
         if self.play != play || self.heard {

@@ -4,7 +4,7 @@
 use super::event::Effect;
 use super::id::LegIndex;
 use super::value::Call;
-use crate::app::payload::{self, Kind};
+use crate::app::payload::{self, Kind, Voiced};
 use crate::app::verb::Verb;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -29,11 +29,19 @@ impl Doing {
     }
 }
 
+/// What is told beside the verb.
+#[derive(Clone, Copy)]
+enum Detail<'a> {
+    None,
+    Key(char),
+    Voiced(&'a Voiced),
+}
+
 impl Call {
     /// A verb of a line begins.
     pub(super) fn verb_begins(&mut self, leg: LegIndex, verb: &Verb) {
         let doing = Doing::new(verb.name(), verb.id().map(str::to_owned));
-        self.tell_verb(leg, "starting", &doing, None);
+        self.tell_verb(leg, "starting", &doing, Detail::None);
         if let Some(line) = self.line_mut(leg) {
             line.doing = Some(doing);
         }
@@ -42,7 +50,7 @@ impl Call {
     /// The verb of a line is over, where one has begun.
     pub(super) fn verb_ends(&mut self, leg: LegIndex) {
         if let Some(doing) = self.line_mut(leg).and_then(|line| line.doing.take()) {
-            self.tell_verb(leg, "finished", &doing, None);
+            self.tell_verb(leg, "finished", &doing, Detail::None);
         }
     }
 
@@ -55,11 +63,19 @@ impl Call {
         }
     }
 
+    /// The text of a sound is spoken.
+    pub(super) fn tell_voiced(&mut self, leg: LegIndex, play: u32, voiced: &Voiced) {
+        let doing = self.playback(leg).and_then(|playback| playback.doing(play).cloned());
+        if let Some(doing) = doing {
+            self.tell_verb(leg, "synthesized-audio", &doing, Detail::Voiced(voiced));
+        }
+    }
+
     /// A sound begins: the verb that it is of hears of its first one.
     pub(super) fn first_heard(&mut self, leg: LegIndex, play: u32) {
         let doing = self.playback(leg).and_then(|playback| playback.first_heard(play));
         if let Some(doing) = doing {
-            self.tell_verb(leg, "start-playback", &doing, None);
+            self.tell_verb(leg, "start-playback", &doing, Detail::None);
         }
     }
 
@@ -67,18 +83,18 @@ impl Call {
     pub(super) fn no_longer_heard(&mut self, leg: LegIndex, event: &'static str) {
         let doing = self.playback(leg).and_then(|playback| playback.no_longer_heard());
         if let Some(doing) = doing {
-            self.tell_verb(leg, event, &doing, None);
+            self.tell_verb(leg, event, &doing, Detail::None);
         }
     }
 
     /// A key ends the prompt of a gathering.
     pub(super) fn tell_bargein(&mut self, leg: LegIndex, digit: char) {
         if let Some(doing) = self.line(leg).and_then(|line| line.doing.clone()) {
-            self.tell_verb(leg, "dtmf-bargein-detected", &doing, Some(digit));
+            self.tell_verb(leg, "dtmf-bargein-detected", &doing, Detail::Key(digit));
         }
     }
 
-    fn tell_verb(&mut self, leg: LegIndex, event: &'static str, doing: &Doing, digit: Option<char>) {
+    fn tell_verb(&mut self, leg: LegIndex, event: &'static str, doing: &Doing, detail: Detail<'_>) {
         let Some(app) = &self.app else { return };
         let Some(hook) = app.session.clone().filter(|_| app.notifies) else {
             return;
@@ -88,7 +104,14 @@ impl Call {
             event,
             name: &doing.name,
             id: doing.id(),
-            digit,
+            digit: match detail {
+                Detail::Key(digit) => Some(digit),
+                Detail::None | Detail::Voiced(_) => None,
+            },
+            voiced: match detail {
+                Detail::Voiced(voiced) => Some(voiced),
+                Detail::None | Detail::Key(_) => None,
+            },
         });
         self.effects.push(Effect::Notify {
             leg,

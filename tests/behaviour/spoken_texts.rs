@@ -112,6 +112,7 @@ async fn a_fallback_speaks_where_a_service_fails_and_the_application_hears_of_bo
         .ack(
             &first,
             json!([
+                { "verb": "config", "notifyEvents": true },
                 rescued,
                 { "verb": "say", "text": "hello", "synthesizer": by("page") },
                 { "verb": "say", "text": "hello", "synthesizer": by("private") },
@@ -122,9 +123,12 @@ async fn a_fallback_speaks_where_a_service_fails_and_the_application_hears_of_bo
         )
         .await;
     caller.hears(WAV_TONE).await.unwrap();
-    let mut complaints = Vec::new();
-    while complaints.len() < 4 {
+    let (mut complaints, mut spoken) = (Vec::new(), Vec::new());
+    while complaints.len() < 4 || spoken.len() < 3 {
         let message = socket.message().await;
+        if message["data"]["event"] == "synthesized-audio" {
+            spoken.push(message["data"].clone());
+        }
         if message["type"] == "jambonz:error" {
             assert_eq!(
                 (&message["data"]["msg"], &message["data"]["verb"]),
@@ -141,6 +145,29 @@ async fn a_fallback_speaks_where_a_service_fails_and_the_application_hears_of_bo
     ]) {
         assert!(complaint.contains(words), "{complaint}");
     }
+    let told: Vec<_> = spoken
+        .iter()
+        .map(|told| {
+            [
+                &told["vendor"],
+                &told["language"],
+                &told["characters"],
+                &told["served_from_cache"],
+            ]
+        })
+        .map(|told| told.map(Value::clone))
+        .collect();
+    let [linear, german] = ["custom:linear", "de-DE"].map(Value::from);
+    assert_eq!(
+        told,
+        [
+            [json!("custom:wav"), json!("en-US"), json!(5), json!(false)],
+            [linear.clone(), german.clone(), json!(7), json!(false)],
+            [linear, german, Value::Null, json!(true)],
+        ],
+        "{spoken:?}"
+    );
+    assert!(spoken[1]["elapsed_time"].is_u64() && spoken[2].get("elapsed_time").is_none());
     caller.hears(LINEAR_TONE).await.unwrap();
     caller.ended().await.unwrap();
     lab.close().await;

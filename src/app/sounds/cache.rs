@@ -23,6 +23,18 @@ pub(super) struct Cache {
 pub(super) struct Loaded {
     pub sound: Arc<Sound>,
     pub mark: Mark,
+    pub took: Took,
+}
+
+/// How long a text took to be spoken: told once, to the first who hears it.
+#[derive(Debug, Clone, Default)]
+pub struct Took(Arc<Mutex<Option<Duration>>>);
+
+impl Took {
+    /// The time; nothing after the first call, whoever made it.
+    pub fn take(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// What tells whether a place holds another sound by now.
@@ -41,6 +53,15 @@ impl Loaded {
         Loaded {
             sound: Arc::new(sound),
             mark,
+            took: Took::default(),
+        }
+    }
+
+    /// A text that took so long to be spoken.
+    pub fn spoken(sound: Sound, took: Duration) -> Loaded {
+        Loaded {
+            took: Took(Arc::new(Mutex::new(Some(took)))),
+            ..Loaded::new(sound, Mark::Lasting)
         }
     }
 }
@@ -114,7 +135,7 @@ impl Cache {
     /// The sound of this name; `load` is run when nobody has it, or when it is time to look at its place again, with what
     /// was there before; once for all who wait. What was there before serves on where its place can't be looked at. Where
     /// all who wait are gone before it came, nothing of it is left.
-    pub async fn get<F>(&self, name: &str, load: impl FnOnce(Option<Loaded>) -> F) -> Result<Arc<Sound>, SoundFault>
+    pub async fn get<F>(&self, name: &str, load: impl FnOnce(Option<Loaded>) -> F) -> Result<Loaded, SoundFault>
     where
         F: Future<Output = Result<Loaded, SoundFault>>,
     {
@@ -142,7 +163,7 @@ impl Cache {
         if let Ok(loaded) = &loaded {
             self.keep(name, &waiting.cell, loaded.sound.bytes());
         }
-        loaded.map(|loaded| loaded.sound)
+        loaded
     }
 
     /// The cell of a name; and what was there before, where it is to be looked at again.

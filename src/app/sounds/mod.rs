@@ -17,6 +17,7 @@ mod tests;
 mod turns;
 mod utterance;
 
+pub use cache::Took;
 pub use decode::{DecodeFault, decode};
 pub use place::{Place, PlaceFault};
 pub use service::Served;
@@ -35,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long callers wait for a look at whether a sound that is there has changed.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
@@ -194,23 +195,33 @@ impl Sounds {
 
     /// The sound at a place, for the account `owner`.
     pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
-        self.cache
-            .get(place.as_str(), |before| self.load(owner, place, before))
-            .await
+        let load = |before| self.load(owner, place, before);
+        Ok(self.cache.get(place.as_str(), load).await?.sound)
     }
 
-    /// A text, spoken for the account `owner`; `fresh`: it is not kept, nor taken from what is kept.
-    pub async fn spoken(&self, owner: &str, utterance: &Utterance, fresh: bool) -> Result<Arc<Sound>, SoundFault> {
+    /// A text, spoken for the account `owner`. `fresh`: it is not kept, nor taken from what is kept.
+    pub async fn spoken(
+        &self,
+        owner: &str,
+        utterance: &Utterance,
+        fresh: bool,
+    ) -> Result<(Arc<Sound>, Took), SoundFault> {
+        let speak = async || {
+            let begun = Instant::now();
+            let sound = self.speak(owner, utterance).await?;
+            Ok::<_, SoundFault>(Loaded::spoken(sound, begun.elapsed()))
+        };
         if fresh {
-            return self.speak(owner, utterance).await.map(Arc::new);
+            let loaded = speak().await?;
+            return Ok((loaded.sound, loaded.took));
         }
         let key = match utterance {
             Utterance::Local(spoken) => spoken.key(),
             // What one tenant pays for is not for others.
             Utterance::Served(served) => format!("{owner} {}", served.key()),
         };
-        let speak = async || Ok::<_, SoundFault>(Loaded::new(self.speak(owner, utterance).await?, Mark::Lasting));
-        self.cache.get(&key, |_| speak()).await
+        let loaded = self.cache.get(&key, |_| speak()).await?;
+        Ok((loaded.sound, loaded.took))
     }
 
     async fn speak(&self, owner: &str, utterance: &Utterance) -> Result<Sound, SoundFault> {

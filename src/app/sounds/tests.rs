@@ -279,7 +279,8 @@ async fn a_served_text_is_kept_for_its_tenant_unless_it_is_wanted_fresh() {
     let text = |text| Served::new(&service, text, "en-US", None).map(Utterance::Served);
     let hello = text("Hello").expect("a text");
     let spoken = async |owner: &str, fresh| sounds.spoken(owner, &hello, fresh).await.expect("a sound");
-    let sound = spoken("contoso", false).await;
+    let (sound, took) = spoken("contoso", false).await;
+    assert!(took.take().is_some());
     assert_eq!(sound.duration(), Duration::from_millis(500), "the rate is the server's");
     let asked = || server.spoken.lock().expect("whole").len();
     for (owner, fresh, requests) in [
@@ -288,8 +289,10 @@ async fn a_served_text_is_kept_for_its_tenant_unless_it_is_wanted_fresh() {
         ("contoso", true, 3),
         ("contoso", false, 3),
     ] {
-        spoken(owner, fresh).await;
+        let before = asked();
+        let (_, took) = spoken(owner, fresh).await;
         assert_eq!(asked(), requests, "{owner} {fresh}");
+        assert_eq!(took.take().is_some(), asked() > before, "{owner} {fresh}");
     }
     let request = server.spoken.lock().expect("whole")[0].clone();
     assert_eq!(

@@ -18,10 +18,23 @@ pub enum Utterance {
 }
 
 impl Utterance {
+    /// Who speaks it, as verbs name it.
+    pub fn vendor(&self) -> &str {
+        match self {
+            Utterance::Local(_) => super::PROGRAM,
+            Utterance::Served(served) => served.vendor(),
+        }
+    }
+
+    /// The language that a text is spoken in.
+    pub fn language(by: &Voicing) -> &str {
+        by.language.as_deref().unwrap_or(LANGUAGE)
+    }
+
     /// The vendor `custom:<name>` is a speech service of the account. Any other is spoken by the synthesiser of this machine,
     /// in the language alone: voices of vendors that are not here mean nothing to it.
     pub fn new(text: &str, by: &Voicing, account: Option<&Account>) -> Result<Utterance, SpeechFault> {
-        let language = by.language.as_deref().unwrap_or(LANGUAGE);
+        let language = Utterance::language(by);
         let vendor = by.vendor.as_deref().unwrap_or(super::PROGRAM);
         if let Some(name) = vendor.strip_prefix(SpeechService::VENDOR_PREFIX) {
             let service = account.and_then(|account| account.speech_service(name));

@@ -2,6 +2,7 @@
 
 use super::CallTask;
 use super::loading::{Found, Loader};
+use crate::app::payload::Voiced;
 use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
 use crate::call::id::LegIndex;
 use crate::call::server::{Heard, Server};
@@ -327,10 +328,17 @@ impl CallTask {
                 false => Over::Replace,
             },
         };
-        match self.node.media.play(loaded.handle, command) {
-            Ok(()) => Some(Event::PlayBegan { leg, play }),
-            Err(error) => failed(error.to_string()),
+        if let Err(error) = self.node.media.play(loaded.handle, command) {
+            return failed(error.to_string());
         }
+        let began = Event::PlayBegan { leg, play };
+        let Some((voiced, took)) = loaded.found.voiced else {
+            return Some(began);
+        };
+        self.pending.push_back(began);
+        let took = took.take();
+        let voiced = Voiced { took, ..voiced };
+        Some(Event::Voiced { leg, play, voiced })
     }
 
     /// What a media worker tells of sounds and keys.

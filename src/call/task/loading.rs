@@ -1,7 +1,8 @@
 //! The sounds that a call's verbs name, from where they lie or who speaks them.
 
 use crate::app::outbound::HookUrl;
-use crate::app::sounds::{Place, SoundFault, Sounds, Utterance};
+use crate::app::payload::Voiced;
+use crate::app::sounds::{Place, SoundFault, Sounds, Took, Utterance};
 use crate::app::verb::Voicing;
 use crate::call::event::Source;
 use crate::config::Tenant;
@@ -25,6 +26,8 @@ pub(super) struct Found {
     pub result: Result<Arc<Sound>, String>,
     /// Why it isn't the first choice's but the fallback's.
     pub missed: Option<String>,
+    /// Who spoke it, where it is a text, and the time that took.
+    pub voiced: Option<(Voiced, Took)>,
 }
 
 impl Loader {
@@ -40,14 +43,13 @@ impl Loader {
             Source::Speech { text, by, fresh } => (text, by, *fresh),
         };
         let first = self.spoken(text, &by.voicing, fresh).await;
-        let (Err(why), Some(fallback)) = (&first, &by.fallback) else {
-            return Found::of(first);
+        let (why, fallback) = match (first, &by.fallback) {
+            (Ok((sound, voiced)), _) => return Found::spoken(sound, voiced, None),
+            (Err(why), None) => return Found::of(Err(why)),
+            (Err(why), Some(fallback)) => (why, fallback),
         };
         match self.spoken(text, fallback, fresh).await {
-            Ok(sound) => Found {
-                result: Ok(sound),
-                missed: Some(format!("the fallback spoke: {why}")),
-            },
+            Ok((sound, voiced)) => Found::spoken(sound, voiced, Some(format!("the fallback spoke: {why}"))),
             Err(other) => Found::of(Err(format!("{why}; and the fallback: {other}"))),
         }
     }
@@ -58,11 +60,18 @@ impl Loader {
         found.map_err(|fault| fault.to_string())
     }
 
-    async fn spoken(&self, text: &str, by: &Voicing, fresh: bool) -> Result<Arc<Sound>, String> {
+    async fn spoken(&self, text: &str, by: &Voicing, fresh: bool) -> Result<(Arc<Sound>, (Voiced, Took)), String> {
         let utterance = Utterance::new(text, by, Some(&self.tenant.account));
         let utterance = utterance.map_err(|fault| SoundFault::from(fault).to_string())?;
         let found = self.sounds.spoken(self.owner(), &utterance, fresh).await;
-        found.map_err(|fault| fault.to_string())
+        let (sound, took) = found.map_err(|fault| fault.to_string())?;
+        let voiced = Voiced {
+            vendor: utterance.vendor().to_owned(),
+            language: Utterance::language(by).to_owned(),
+            characters: text.chars().count(),
+            took: None,
+        };
+        Ok((sound, (voiced, took)))
     }
 
     fn owner(&self) -> &str {
@@ -72,6 +81,18 @@ impl Loader {
 
 impl Found {
     fn of(result: Result<Arc<Sound>, String>) -> Found {
-        Found { result, missed: None }
+        Found {
+            result,
+            missed: None,
+            voiced: None,
+        }
+    }
+
+    fn spoken(sound: Arc<Sound>, voiced: (Voiced, Took), missed: Option<String>) -> Found {
+        Found {
+            result: Ok(sound),
+            missed,
+            voiced: Some(voiced),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::application::{terms, verbs};
 use super::rig::Rig;
 use super::scenario::from_carrier;
-use crate::app::payload::Kind;
+use crate::app::payload::{Kind, Voiced};
 use crate::call::{Event, LegIndex, Wish};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -129,4 +129,37 @@ fn who_did_not_ask_or_is_not_connected_hears_nothing_of_verbs() {
     gone.sound_begins();
     assert_eq!(gone.verb_events().len(), before, "nobody is there to hear it");
     gone.hang_up_and_finish();
+}
+
+#[test]
+fn a_text_that_is_spoken_is_told_with_who_spoke_it() {
+    let mut rig = connected();
+    rig.answer(&json!([
+        { "verb": "config", "notifyEvents": true },
+        { "verb": "say", "text": "Hello", "id": "s" }
+    ]));
+    rig.ack(LegIndex::CALLER, "");
+    let (leg, play, _) = rig.sounds().pop().expect("a sound");
+    for (took, of) in [(Some(Duration::from_millis(120)), play), (None, play), (None, play + 1)] {
+        let voiced = Voiced {
+            vendor: "custom:aria".into(),
+            language: "en-GB".into(),
+            characters: 5,
+            took,
+        };
+        rig.step(Event::Voiced { leg, play: of, voiced });
+    }
+    let mut told = rig.told(Kind::VerbStatus);
+    told.retain(|told| told["event"] == "synthesized-audio");
+    let sid = &told[0]["call_sid"];
+    let new = json!({
+        "event": "synthesized-audio", "verb": "say", "id": "s", "call_sid": sid, "vendor": "custom:aria",
+        "language": "en-GB", "served_from_cache": false, "characters": 5, "elapsed_time": 120
+    });
+    let known = json!({
+        "event": "synthesized-audio", "verb": "say", "id": "s", "call_sid": sid, "vendor": "custom:aria",
+        "language": "en-GB", "served_from_cache": true
+    });
+    assert_eq!(json!(told), json!([new, known]), "and nothing of another sound");
+    rig.hang_up_and_finish();
 }
