@@ -96,8 +96,7 @@ fn decode_whole(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFa
     Ok(Sound::new(&samples, rate))
 }
 
-/// 16-bit samples of one channel without a header, the lower byte first as servers of custom voices send them (RFC 2586
-/// has it the other way round); takes its time.
+/// 16-bit samples of one channel without a header, in either order of their bytes; takes its time.
 pub(super) fn decode_linear(bytes: &[u8], rate: u32, longest: Duration) -> Result<Sound, DecodeFault> {
     if !RATES.contains(&rate) {
         return Err(DecodeFault::Rate { rate });
@@ -109,8 +108,22 @@ pub(super) fn decode_linear(bytes: &[u8], rate: u32, longest: Duration) -> Resul
     if samples.len() as u64 > longest.as_secs().saturating_mul(u64::from(rate)) {
         return Err(DecodeFault::TooLong { limit: longest });
     }
-    let samples: Vec<i16> = samples.iter().copied().map(i16::from_le_bytes).collect();
-    Ok(Sound::new(&samples, rate))
+    Ok(Sound::new(&in_order(samples), rate))
+}
+
+/// RFC 2586 sends the higher byte first; servers that were written for jambonz, whose player takes the machine's order, the
+/// lower one. Audio read in the wrong order is noise: whichever is far smoother is right.
+fn in_order(samples: &[[u8; 2]]) -> Vec<i16> {
+    let read = |order: fn([u8; 2]) -> i16| samples.iter().copied().map(order).collect::<Vec<i16>>();
+    let roughness = |samples: &[i16]| -> u64 {
+        let steps = samples.iter().zip(samples.get(1..).unwrap_or_default());
+        steps.map(|(one, next)| u64::from(one.abs_diff(*next))).sum()
+    };
+    let (lower_first, higher_first) = (read(i16::from_le_bytes), read(i16::from_be_bytes));
+    match roughness(&higher_first) < roughness(&lower_first) / 2 {
+        true => higher_first,
+        false => lower_first,
+    }
 }
 
 /// A wav that was written to a pipe says that its data is longer than the file: what is there is what counts.

@@ -106,6 +106,7 @@ impl AudioKind {
 mod tests {
     use super::*;
     use crate::app::sounds::decode::tests::tone;
+    use crate::codec::tone::level;
 
     const LONGEST: Duration = Duration::from_secs(10);
 
@@ -124,6 +125,23 @@ mod tests {
             let kind = format!("audio/L16;rate={rate};channels=1");
             let sound = read(answer(Some(&kind), bytes), LONGEST).expect("a sound");
             assert_eq!(sound.duration(), Duration::from_secs(1), "{rate}");
+        }
+    }
+
+    #[test]
+    fn samples_are_heard_in_either_order_of_their_bytes() {
+        let loud: Vec<i16> = tone(16_000).iter().map(|sample| sample * 6).collect();
+        let faint: Vec<i16> = tone(16_000).iter().map(|sample| sample / 256).collect();
+        for samples in [tone(16_000), loud, faint, vec![0; 16_000]] {
+            let heard = |bytes: Vec<u8>| {
+                let sound = read(answer(Some("audio/l16;rate=16000"), bytes), LONGEST).expect("a sound");
+                sound.heard(Duration::ZERO, Duration::from_secs(1)).to_vec()
+            };
+            let lower_first = heard(samples.iter().flat_map(|sample| sample.to_le_bytes()).collect());
+            let higher_first = heard(samples.iter().flat_map(|sample| sample.to_be_bytes()).collect());
+            assert_eq!(lower_first, higher_first);
+            let level = level(&lower_first) - level(&samples);
+            assert!(level.abs() < 1.0, "{level}");
         }
     }
 
