@@ -1,22 +1,18 @@
-//! Changes while a call is up: re-INVITEs from either side (hold, resume, codec, address) and what they make us ask the
-//! other side.
-//!
-//! What the other side need not know is answered at once: a refresh, or a peer that moved its media (TEAMS-073, TEAMS-076).
-//! A change of direction or codec is offered to the other side first, and its answer answers.
+//! Re-INVITEs of ours: what they ask a side for, and its answer. Why there is one: a change that the other side asked for
+//! (`asked_change`), our own refresh, or a side that is out of line.
 
 use super::cause::{Cause, Party};
-use super::event::{Effect, SendFailure};
+use super::event::SendFailure;
 use super::id::{LegIndex, Token};
 use super::leg_media::{LegMedia, description_of};
 use super::session_clock::{SessionClock, peer_session_timer};
-use super::value::{Call, Phase};
-use crate::dial::LegKind;
+use super::value::Call;
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format, NegotiatedFormat, Session};
-use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::session_timer::{Refresher, SessionTimerAnswer, SessionTimerOffer, answer, parse_seconds};
-use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
-use crate::sip::{Flow, Method};
+use crate::sdp::{Direction, Format};
+use crate::sip::Method;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::session_timer::{SessionTimerOffer, parse_seconds};
+use crate::sip::transaction::Cause as TransportCause;
 use serde::{Deserialize, Serialize};
 
 /// A re-INVITE of ours that waits for its final answer.
@@ -54,278 +50,7 @@ impl Change {
     }
 }
 
-/// What a peer's offer means for the other leg.
-pub(super) enum Consequence {
-    /// Nothing that it has to know.
-    None,
-    /// It is offered these.
-    Offer(Vec<Format>, Direction),
-}
-
 impl Call {
-    /// A re-INVITE.
-    pub(super) fn reinvite(
-        &mut self,
-        index: LegIndex,
-        transaction: ServerTransactionId,
-        message: &Message,
-        flow: &Flow,
-        now: Moment,
-    ) {
-        match self.may_change(index) {
-            // Peers refresh their sessions at the same time: one dialog is not busy because the other one is (TEAMS-076).
-            Err(491) if self.is_its_own_business(index, message) => {}
-            Err(status) => {
-                self.refuse_reinvite(index, transaction, status);
-                return;
-            }
-            Ok(()) => {}
-        }
-        let Some(leg) = self.leg_mut(index) else { return };
-        let settings = leg.terms.session_timer.answering();
-        let refreshing = leg.session.map(|clock| match clock.timer.we_refresh {
-            true => Refresher::Uas,
-            false => Refresher::Uac,
-        });
-        let timer = match answer(&peer_session_timer(message), &settings, refreshing) {
-            SessionTimerAnswer::TooSmall { min_se } => {
-                let draft = leg.decorate(ResponseDraft::new(422).header(HeaderName::MinSe, min_se.to_string()));
-                self.respond(transaction, draft);
-                return;
-            }
-            other => other,
-        };
-        if let Some(dialog) = &mut leg.dialog {
-            dialog.refresh_target(message);
-            dialog.take_up_invite(message);
-        }
-        if leg.terms.keeps_flow() {
-            leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
-        }
-        leg.session_answer = Some(timer);
-        leg.waiting = Some(transaction);
-        // Who sends a re-INVITE has seen our last 2xx: its ACK was lost or is late (RFC 5407 §3.1.5).
-        if let Some(seen) = leg.unacknowledged.take() {
-            self.effects.push(Effect::Acknowledged { transaction: seen });
-        }
-        match description_of(message) {
-            Err(detail) => self.refuse_change(index, 488, Some(detail)),
-            Ok(None) => self.reoffer(index, now),
-            Ok(Some(offer)) => {
-                self.note_hold_of(index, message, &offer);
-                self.consider(index, offer, now);
-            }
-        }
-    }
-
-    /// Whether a change may begin on this leg now, else the status that says no (RFC 3261 §14.1, §14.2).
-    pub(super) fn may_change(&self, index: LegIndex) -> Result<(), u16> {
-        let leg = self.leg(index).filter(|leg| leg.is_up() || leg.waiting.is_some());
-        let leg = leg.ok_or(481_u16)?;
-        if leg.waiting.is_some() {
-            return Err(500);
-        }
-        let busy = |partner: &super::leg::Leg| {
-            partner.media.offered.is_some() || partner.unacknowledged.is_some() || partner.waiting.is_some()
-        };
-        let half_done = match self.partner(index).and_then(|partner| self.leg(partner)) {
-            _ if self.is_alone(index) => leg.media.offered.is_some(),
-            Some(partner) => leg.media.offered.is_some() || busy(partner),
-            None => return Err(481),
-        };
-        match self.phase {
-            // A destination may be screened while its caller still rings.
-            Phase::Ringing if self.is_alone(index) && !half_done => Ok(()),
-            Phase::Answered if self.change.is_some() || half_done => Err(491),
-            Phase::Answered => Ok(()),
-            Phase::Opening | Phase::Ringing | Phase::Ending | Phase::Over => Err(481),
-        }
-    }
-
-    /// Whether the other leg need not know of a re-INVITE, and nothing is under way but that leg's own refresh or ACK.
-    fn is_its_own_business(&self, index: LegIndex, message: &Message) -> bool {
-        let partner = self.partner(index).and_then(|partner| self.leg(partner));
-        let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
-            return false;
-        };
-        let calm = match &self.change {
-            Some(change) => change.to != index && matches!(change.purpose, Purpose::Refresh),
-            None => partner.media.offered.is_none(),
-        };
-        if !calm || leg.media.offered.is_some() || partner.waiting.is_some() {
-            return false;
-        }
-        let offer = description_of(message).ok().flatten();
-        offer.is_some_and(|offer| {
-            leg.is_refresh(&offer) || matches!(self.consequence(index, &offer), Ok(Consequence::None))
-        })
-    }
-
-    fn refuse_reinvite(&mut self, index: LegIndex, transaction: ServerTransactionId, status: u16) {
-        let Some(leg) = self.leg(index) else { return };
-        let mut draft = leg.decorate(ResponseDraft::new(status));
-        if status == 500 {
-            draft = draft.header(HeaderName::RetryAfter, "2");
-        }
-        self.respond(transaction, draft);
-    }
-
-    fn consider(&mut self, index: LegIndex, offer: Vec<u8>, now: Moment) {
-        let refresh = self.leg(index).is_some_and(|leg| leg.is_refresh(&offer));
-        let consequence = match refresh {
-            true => Ok(Consequence::None),
-            false => self.consequence(index, &offer),
-        };
-        let refused = match (consequence, self.partner(index)) {
-            _ if self.is_alone(index) => match self.answer_alone(index, &offer, now) {
-                Ok(()) => {
-                    self.accept_change(index, now);
-                    None
-                }
-                Err(detail) => Some(detail),
-            },
-            (Err(detail), _) => Some(detail),
-            (Ok(Consequence::None), _) => match self.answer_change(index, &offer) {
-                Ok(()) => {
-                    self.reconnect(now);
-                    self.accept_change(index, now);
-                    None
-                }
-                Err(detail) => Some(detail),
-            },
-            (Ok(Consequence::Offer(formats, direction)), Some(partner)) => {
-                let purpose = Purpose::Asked { from: index, offer };
-                let sent = self.send_change(partner, &formats, direction, purpose);
-                (!sent).then(|| "the other side has no media".to_owned())
-            }
-            (Ok(Consequence::Offer(..)), None) => Some("the other side is gone".to_owned()),
-        };
-        if let Some(detail) = refused {
-            self.refuse_change(index, 488, Some(detail));
-        }
-    }
-
-    /// What a description of the peer of `index` means for the other leg: it goes on as it is while all that it may send
-    /// can be taken, in the same direction.
-    pub(super) fn consequence(&self, index: LegIndex, offer: &[u8]) -> Result<Consequence, String> {
-        let session = Session::parse(offer).map_err(|error| error.to_string())?;
-        let partner = self
-            .partner(index)
-            .and_then(|partner| self.leg(partner))
-            .ok_or("the other side is gone")?;
-        let leg = self.leg(index).ok_or("no such leg")?;
-        let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
-        let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media)
-            .map_err(|refusal| refusal.to_string())?;
-        let is_heard = |known: &NegotiatedFormat| carried.formats.iter().any(|format| format.same_codec(&known.format));
-        let mut speech = settled
-            .formats
-            .iter()
-            .filter(|known| !known.format.codec.is_auxiliary());
-        // legs that are recoded already go on so
-        let recoded = leg.media.recodes(&partner.media) && !speech.clone().any(is_heard);
-        // Teams is asked to give up a codec, but not for another one where we can recode instead (TEAMS-076)
-        let spared = matches!(partner.terms.kind, LegKind::Teams { .. })
-            && carried.formats.iter().any(|format| format.speech().is_some())
-            && speech
-                .clone()
-                .all(|known| !is_heard(known) && known.format.speech().is_some());
-        let direction = match self.keeps_hold_from_partner(index, &session) {
-            true => settled.direction,
-            false => carried.direction,
-        };
-        if (recoded || spared || speech.all(is_heard)) && direction == settled.direction {
-            return Ok(Consequence::None);
-        }
-        let formats = if recoded || spared {
-            settled.formats()
-        } else {
-            carried.formats
-        };
-        Ok(Consequence::Offer(formats, direction))
-    }
-
-    /// Our answer on `index` from what the other leg has settled.
-    fn answer_change(&mut self, index: LegIndex, offer: &[u8]) -> Result<(), String> {
-        let partner = self
-            .partner(index)
-            .and_then(|partner| self.leg(partner))
-            .ok_or("the other side is gone")?;
-        let settled = partner.media.negotiated.clone().ok_or("the other side has no media")?;
-        let direction = self.direction_beside(index, &settled);
-        let leg = self.leg_mut(index).ok_or("no such leg")?;
-        let terms = leg.terms.clone();
-        let answer = leg.media.answer(&terms, offer, &settled.formats(), direction);
-        answer.map(|_| ()).map_err(|refusal| refusal.to_string())
-    }
-
-    /// 200 with our present description.
-    fn accept_change(&mut self, index: LegIndex, now: Moment) {
-        let Some(leg) = self.leg_mut(index) else { return };
-        let (Some(transaction), Some(dialog)) = (leg.waiting.take(), leg.dialog.as_ref()) else {
-            return;
-        };
-        let tag = dialog.id().local_tag.clone();
-        let mut draft = leg.dialog_response(200, &tag);
-        match leg.session_answer.take() {
-            Some(SessionTimerAnswer::On {
-                session_expires,
-                require,
-                timer,
-            }) => {
-                draft = draft.header(HeaderName::SessionExpires, session_expires.to_string());
-                if require {
-                    draft = draft.header(HeaderName::Require, "timer");
-                }
-                leg.session = Some(SessionClock::start(timer, now));
-            }
-            _ => leg.session = None,
-        }
-        leg.unacknowledged = Some(transaction);
-        leg.realign = None;
-        let body = leg.media.described.clone().unwrap_or_default();
-        self.respond(transaction, draft.body("application/sdp", body));
-        self.hold_settled(index, now);
-    }
-
-    /// Answers a peer's re-INVITE that waits with a refusal; nothing is done when none waits.
-    pub(super) fn refuse_change(&mut self, index: LegIndex, status: u16, detail: Option<String>) {
-        let Some(leg) = self.leg_mut(index) else { return };
-        let Some(transaction) = leg.waiting.take() else { return };
-        leg.session_answer = None;
-        let mut draft = leg.decorate(ResponseDraft::new(status));
-        if let Some(warning) = detail.and_then(|detail| Cause::MediaRefused { detail }.warning()) {
-            draft = draft.header(HeaderName::Warning, warning);
-        }
-        self.respond(transaction, draft);
-        self.hold_refused(index);
-    }
-
-    /// A re-INVITE without an offer: ours repeats what is in use; the answer comes in the ACK (RFC 3261 §14.2).
-    fn reoffer(&mut self, index: LegIndex, now: Moment) {
-        let alone = self.is_alone(index);
-        let settled = self
-            .partner(index)
-            .and_then(|partner| self.leg(partner))
-            .and_then(|leg| leg.media.negotiated.clone());
-        let settled = settled.map(|settled| (self.direction_beside(index, &settled), settled.formats()));
-        let Some(leg) = self.leg_mut(index) else { return };
-        let terms = leg.terms.clone();
-        if alone {
-            match leg.media.repeat_offer(&terms) {
-                Some(_) => self.accept_change(index, now),
-                None => self.refuse_change(index, 488, None),
-            }
-            return;
-        }
-        let offered = settled
-            .and_then(|(direction, formats)| leg.media.offer(&terms, &formats, terms.media.hold.offered(direction)));
-        match offered {
-            Some(_) => self.accept_change(index, now),
-            None => self.refuse_change(index, 488, None),
-        }
-    }
-
     /// Sends a re-INVITE with this offer. False when the leg has no media or dialog.
     pub(super) fn send_change(
         &mut self,
@@ -530,18 +255,6 @@ impl Call {
         let cause = Cause::DialogLost { side };
         let reason = cause.reason();
         self.lose(change.to, cause, reason, now);
-    }
-
-    /// CANCEL of a peer's re-INVITE: ours goes too, and where it was accepted already it is put back.
-    pub(super) fn change_cancelled(&mut self, index: LegIndex) {
-        self.refuse_change(index, 487, None);
-        if let Some(change) = &mut self.change
-            && matches!(change.purpose, Purpose::Asked { from, .. } if from == index)
-        {
-            change.purpose = Purpose::TakenBack;
-            let token = change.token;
-            self.effects.push(Effect::CancelRequest { token, reason: None });
-        }
     }
 
     pub(super) fn reconnect(&mut self, now: Moment) {

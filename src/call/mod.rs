@@ -26,6 +26,7 @@
 mod answer;
 mod app_terms;
 mod application;
+mod asked_change;
 mod asking;
 mod capture;
 mod cause;

@@ -1,7 +1,8 @@
 //! Re-INVITEs of our own that bring a leg in line with what the other side has settled. One that meets the peer's is sent
 //! again after a random time (RFC 3261 §14.1), with what is settled by then, until the leg has been through an exchange.
 
-use super::change::{Consequence, Purpose};
+use super::asked_change::Consequence;
+use super::change::Purpose;
 use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::{Call, Phase};
