@@ -18,7 +18,7 @@ pub struct RegistrationView {
     /// Where it is reached: the source of its REGISTER.
     pub source: String,
     pub behind_nat: bool,
-    /// False: it is behind NAT, and its connection did not outlive a restart.
+    /// False: it is behind NAT, and its connection is gone.
     pub reachable: bool,
     pub user_agent: Option<String>,
     pub expires_in_seconds: u64,

@@ -156,6 +156,11 @@ impl Transports {
         }
     }
 
+    /// Whether a connection still stands.
+    pub fn is_open(&self, connection: ConnectionId) -> bool {
+        self.context.connections.get(connection).is_some()
+    }
+
     /// All live connections.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         self.context.connections.list()

@@ -36,7 +36,7 @@ pub struct Binding {
     pub listener: ListenerId,
     /// Where the REGISTER came from.
     pub remote: SocketAddr,
-    /// The connection that it came on; `None` on UDP, and after a restart.
+    /// The connection that it came on; `None` on UDP, after a restart, and where it is asked for once it is gone.
     pub connection: Option<ConnectionId>,
     /// The Contact's address is not where the REGISTER came from.
     pub behind_nat: bool,

@@ -12,10 +12,11 @@ use super::vouching::Question;
 use crate::config::{Config, Sbc};
 use crate::moment::Moment;
 use crate::route::Voucher;
-use crate::sip::Flow;
 use crate::sip::digest::DigestServer;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::sip::{ConnectionId, Flow};
 use crate::store::{Store, StoreError, StoreStatus, Table};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -81,6 +82,15 @@ pub(super) struct Counts {
     pub crowded: AtomicU64,
 }
 
+/// Which connections still stand.
+struct Open(Box<dyn Fn(ConnectionId) -> bool + Send + Sync>);
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Open")
+    }
+}
+
 /// The registrar. No lock is held beyond one request's few look-ups.
 #[derive(Debug)]
 pub struct Registrar {
@@ -89,6 +99,7 @@ pub struct Registrar {
     pub(super) failures: Mutex<Failures>,
     pub(super) crowd: Crowd,
     pub(super) store: OnceLock<Store>,
+    open: OnceLock<Open>,
     pub(super) counts: Counts,
 }
 
@@ -101,6 +112,7 @@ impl Registrar {
             failures: Mutex::default(),
             crowd: Crowd::default(),
             store: OnceLock::new(),
+            open: OnceLock::new(),
             counts: Counts::default(),
         }
     }
@@ -124,6 +136,20 @@ impl Registrar {
         // A second store is a fault of the caller's that costs nothing but the second.
         let _already = self.store.set(store);
         Ok(())
+    }
+
+    /// Says from now on which connections still stand; until then all do.
+    pub fn watch(&self, is_open: impl Fn(ConnectionId) -> bool + Send + Sync + 'static) {
+        // A second one is a fault of the caller's that costs nothing but the second.
+        let _already = self.open.set(Open(Box::new(is_open)));
+    }
+
+    /// A device whose connection is gone has none: its Contact has to do.
+    fn as_it_stands(&self, mut binding: Binding) -> Binding {
+        if let Some(Open(is_open)) = self.open.get() {
+            binding.connection = binding.connection.filter(|connection| is_open(*connection));
+        }
+        binding
     }
 
     /// Writes what the store has not written yet; nothing is kept after that. Blocks.
@@ -190,7 +216,8 @@ impl Registrar {
 
     /// Where a user's devices are, the preferred first.
     pub fn bindings(&self, aor: &Aor, now: Moment) -> Vec<Binding> {
-        lock(&self.bindings).of(aor, now)
+        let known = lock(&self.bindings).of(aor, now);
+        known.into_iter().map(|binding| self.as_it_stands(binding)).collect()
     }
 
     /// What the registration hook said of a user that registered, at the last time.
@@ -201,7 +228,9 @@ impl Registrar {
 
     /// Whether one of the user's devices registered on `flow`.
     pub fn is_registered_on(&self, aor: &Aor, flow: &Flow, now: Moment) -> bool {
-        self.bindings(aor, now).iter().any(|binding| binding.is_on(flow))
+        // Also on a connection that has ended since.
+        let known = lock(&self.bindings).of(aor, now);
+        known.iter().any(|binding| binding.is_on(flow))
     }
 
     /// Users that `wanted` names with their devices, by address; `most` users at most.
@@ -210,7 +239,11 @@ impl Registrar {
         let mut users: Vec<&Aor> = bindings.users().map(|(aor, _)| aor).filter(|aor| wanted(aor)).collect();
         users.sort_unstable();
         users.truncate(most);
-        let live = |aor: &Aor| (aor.clone(), bindings.of(aor, now));
+        let live = |aor: &Aor| {
+            let devices = bindings.of(aor, now).into_iter();
+            let devices: Vec<Binding> = devices.map(|binding| self.as_it_stands(binding)).collect();
+            (aor.clone(), devices)
+        };
         users
             .into_iter()
             .map(live)

@@ -4,8 +4,9 @@ use crate::lab::{BOUND, Lab};
 use portcullis::sip::digest::{Credentials, DigestClient};
 use portcullis::sip::{HeaderName, Message};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 pub const REALM: &str = "sip.contoso.example";
 
@@ -19,6 +20,7 @@ pub struct Device {
     pub user: &'static str,
     password: &'static str,
     wire: Wire,
+    /// Where the node spoke from last.
     sbc: SocketAddr,
     pub us: SocketAddr,
     branch: u32,
@@ -40,6 +42,29 @@ impl Device {
         let stream = socket.connect(sbc).await.unwrap();
         let us = stream.local_addr().unwrap();
         Device::new(user, password, Wire::Tcp(stream, Vec::new()), sbc, us)
+    }
+
+    /// Ends its connection, and waits until the node has seen it end.
+    pub async fn disconnect(&mut self, lab: &Lab) {
+        if let Wire::Tcp(stream, _) = &mut self.wire {
+            stream.shutdown().await.unwrap();
+        }
+        let us = self.us;
+        let gone = async {
+            let transports = lab.running.signalling.transports();
+            while transports.connections().iter().any(|open| open.flow.remote == us) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, gone)
+            .await
+            .expect("the node lets go of the connection");
+    }
+
+    /// Goes on with the connection that somebody opens to it.
+    pub async fn reached_at(&mut self, listener: &TcpListener) {
+        let accepted = tokio::time::timeout(BOUND, listener.accept()).await;
+        self.wire = Wire::Tcp(accepted.expect("a connection").unwrap().0, Vec::new());
     }
 
     fn new(user: &'static str, password: &'static str, wire: Wire, sbc: SocketAddr, us: SocketAddr) -> Device {
@@ -111,7 +136,8 @@ impl Device {
         match &mut self.wire {
             Wire::Udp(socket) => {
                 let mut bytes = vec![0; 8192];
-                let length = socket.recv(&mut bytes).await.unwrap();
+                let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
+                self.sbc = from;
                 bytes.truncate(length);
                 Message::parse(bytes.into()).unwrap()
             }

@@ -4,6 +4,7 @@ use crate::device::{Device, REALM, is};
 use crate::lab::{BOUND, Lab, OUTSIDE, Plan};
 use portcullis::sim::Dial;
 use portcullis::sip::HeaderName;
+use tokio::net::TcpListener;
 
 pub const ALICE_NUMBER: &str = "+14255550150";
 
@@ -114,6 +115,41 @@ async fn after_a_restart_a_device_is_still_rung() {
     assert_eq!(phone.register(600).await.status(), Some(200));
     lab = lab.restart().await;
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    let invite = phone.ring().await;
+    phone.reply(&invite, "486 Busy Here", "", "").await;
+    phone.receive(|message| is(message, "ACK")).await;
+    let ending = tokio::time::timeout(BOUND, caller.ended()).await.unwrap().unwrap();
+    assert_eq!(ending.status, Some(486));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_behind_nat_whose_connection_is_gone_is_nowhere() {
+    let lab = Lab::with(users()).await;
+    let mut phone = Device::tcp(&lab, 11, "alice", "wonderland").await;
+    assert_eq!(phone.register(600).await.status(), Some(200));
+    phone.disconnect(&lab).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    let ending = tokio::time::timeout(BOUND, caller.ended()).await.unwrap().unwrap();
+    assert_eq!(ending.status, Some(480));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_closed_its_connection_is_rung_at_its_contact() {
+    let lab = Lab::with(users()).await;
+    let mut phone = Device::tcp(&lab, 11, "alice", "wonderland").await;
+    let listener = TcpListener::bind((phone.us.ip(), 0)).await.unwrap();
+    let contact = format!(
+        "Contact: <sip:alice@{};transport=tcp>\r\nExpires: 600\r\n",
+        listener.local_addr().unwrap()
+    );
+    let (uri, to) = (format!("sip:{REALM}"), format!("<sip:alice@{REALM}>"));
+    let (answer, _) = phone.ask("REGISTER", &uri, &to, &contact, "").await;
+    assert_eq!(answer.status(), Some(200));
+    phone.disconnect(&lab).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    phone.reached_at(&listener).await;
     let invite = phone.ring().await;
     phone.reply(&invite, "486 Busy Here", "", "").await;
     phone.receive(|message| is(message, "ACK")).await;

@@ -148,6 +148,8 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         node.signalling.get_or_init(|| handle.clone());
         Switchboard::new(node.clone(), outside.clone())
     })?;
+    let transports = signalling.transports().clone();
+    node.registrar.watch(move |connection| transports.is_open(connection));
     let monitor = Monitor {
         peers: node.clone(),
         clock,
