@@ -50,6 +50,7 @@ mod id;
 mod keys;
 mod leg;
 mod leg_media;
+mod listed;
 mod listening;
 mod location;
 mod node;

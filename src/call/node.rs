@@ -4,6 +4,7 @@ use super::directory::{Directory, LiveCall};
 use super::event::Event;
 use super::hop_mark::HopMark;
 use super::id::CallId;
+use super::listed::Listed;
 use super::record::CallFacts;
 use super::server::Ways;
 use super::setup::Settings;
@@ -99,13 +100,13 @@ impl Node {
     }
 
     /// Enters a call into the directory under a name of its own; what happens to it comes out of the receiver.
-    pub(super) fn enter_call(&self, facts: &CallFacts, now: Moment) -> (LiveCall, mpsc::Receiver<Box<Event>>) {
+    pub(super) fn enter_call(self: &Arc<Node>, facts: &CallFacts, now: Moment) -> (Listed, mpsc::Receiver<Box<Event>>) {
         let (mailbox, events) = mpsc::channel(task::MAILBOX);
         loop {
             let id = CallId::from_random(rand::random());
             let live = LiveCall::new(id, now, facts.clone(), mailbox.clone());
             if self.calls.add(live.clone()) {
-                return (live, events);
+                return (Listed::new(self.clone(), live), events);
             }
         }
     }

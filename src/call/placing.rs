@@ -107,7 +107,8 @@ impl Node {
             began_unix_ms: unix_ms(),
             trace: Vec::new(),
         };
-        let (live, events) = self.enter_call(&facts, now);
+        let (listed, events) = self.enter_call(&facts, now);
+        let live = listed.live().clone();
         let birth = PlacedBirth {
             id: live.id,
             seed: rand::random(),
@@ -139,7 +140,7 @@ impl Node {
         let (sent, call_id) = oneshot::channel();
         let setting = task::Setting {
             node: self.clone(),
-            live,
+            listed,
             place,
             events,
             planner: Some(planner),

@@ -196,7 +196,8 @@ impl Switchboard {
             }
             _ => Program::Route(plan),
         };
-        let (live, events) = self.node.enter_call(&call_facts, now);
+        let (listed, events) = self.node.enter_call(&call_facts, now);
+        let live = listed.live().clone();
         let birth = Birth {
             id: live.id,
             seed: rand::random(),
@@ -219,7 +220,7 @@ impl Switchboard {
             .then(|| self.planner(config, &facts, &decision, sender));
         let setting = task::Setting {
             node: self.node.clone(),
-            live,
+            listed,
             place,
             events,
             planner,

@@ -5,8 +5,8 @@ use super::directory::{CallStatus, LiveCall, MovedDialog};
 use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
 use super::leg::LegState;
+use super::listed::Listed;
 use super::node::Node;
-use super::record::CallRecord;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
 use crate::config::Config;
@@ -78,53 +78,10 @@ struct CallTask {
     listed: Listed,
 }
 
-/// A call's entry in the directory. However the call ends, it has its record and is taken out: nobody waits for it.
-struct Listed {
-    node: Arc<Node>,
-    live: LiveCall,
-    recorded: bool,
-}
-
-impl Listed {
-    fn new(setting: &Setting) -> Listed {
-        Listed {
-            node: setting.node.clone(),
-            live: setting.live.clone(),
-            recorded: false,
-        }
-    }
-
-    fn record(&mut self, record: &CallRecord) {
-        self.recorded = true;
-        self.node.observer.happened(&Happening::CallOver { record });
-    }
-
-    fn panicked(&self) {
-        self.node
-            .observer
-            .happened(&Happening::CallPanicked { call: self.live.id });
-    }
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        if !self.recorded {
-            let detail = "the call was lost with its task";
-            let record = CallRecord::of_lost(&self.live, detail, self.node.clock.now());
-            self.record(&record);
-        }
-        self.node.calls.remove(self.live.id);
-        self.node.call_ended.notify_waiters();
-        if std::thread::panicking() {
-            self.panicked();
-        }
-    }
-}
-
 /// What a call is given to begin with, beside its birth.
 pub struct Setting {
     pub node: Arc<Node>,
-    pub live: LiveCall,
+    pub(super) listed: Listed,
     pub place: Place,
     pub events: mpsc::Receiver<Box<Event>>,
     /// What the dials of an application are planned from.
@@ -154,22 +111,20 @@ pub(super) struct Dowry {
 pub fn spawn(setting: Setting, birth: Birth<'_>) {
     if setting.node.observer.wants_messages() {
         let begun = setting.node.clock.now();
-        telling::tell_message(&setting.node, &setting.live, 0, Way::In, birth.invite, begun);
+        telling::tell_message(&setting.node, setting.listed.live(), 0, Way::In, birth.invite, begun);
     }
-    let listed = Listed::new(&setting);
-    begin(setting, listed, Call::begin(birth));
+    begin(setting, Call::begin(birth));
 }
 
 /// Begins a call that an application places.
 pub fn place(setting: Setting, birth: PlacedBirth) {
-    let listed = Listed::new(&setting);
-    begin(setting, listed, Call::place(birth));
+    begin(setting, Call::place(birth));
 }
 
-fn begin(setting: Setting, listed: Listed, (call, effects): (Call, Vec<Effect>)) {
+fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
     let Setting {
         node,
-        live,
+        listed,
         place,
         events,
         planner,
@@ -180,6 +135,7 @@ fn begin(setting: Setting, listed: Listed, (call, effects): (Call, Vec<Effect>))
         // The shards run before any request reaches a switchboard.
         return;
     };
+    let live = listed.live().clone();
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
     let mut task = CallTask {

@@ -1,6 +1,6 @@
 //! Every call that began has one record, however it ends.
 
-use crate::lab::{Lab, OUTSIDE, USER};
+use crate::lab::{BOUND, Lab, OUTSIDE, USER};
 use crate::phone::Phone;
 use portcullis::sim::{Dial, Script};
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,6 +43,33 @@ async fn a_call_whose_task_panics_is_hung_up_on_both_sides() {
 
     // It cost nothing but itself.
     let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_birth_panics_is_in_no_list_and_has_its_record() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    lab.records.early_trap.store(true, Relaxed);
+    let lost = Phone::new(&lab).await;
+    let contact = format!("Contact: <sip:{OUTSIDE}@{}>\r\n", lost.us);
+    let invite = lost.request("INVITE", "1 INVITE", "lost", &contact, &lost.offer("sendrecv"));
+    lost.send(&invite).await;
+    let record = lab.records.get(0).await;
+    assert_eq!(record.cause.label(), "fault");
+    assert!(record.legs.is_empty(), "{:?}", record.legs);
+    let left = async {
+        while lab.running.node.calls.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, left).await.expect("the call is in no list");
+
+    // It cost nothing but itself.
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
     caller.answered().await.unwrap();
     caller.hang_up().await.unwrap();
     assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");

@@ -39,6 +39,8 @@ pub struct Records {
     came: Notify,
     /// The next answer makes it panic, on the task of the call.
     pub trap: AtomicBool,
+    /// The next call makes it panic, before there is a task.
+    pub early_trap: AtomicBool,
 }
 
 impl Observer for Records {
@@ -49,6 +51,9 @@ impl Observer for Records {
         } = happening
         {
             assert!(!self.trap.swap(false, Relaxed), "the trap of this test");
+        }
+        if let Happening::CallBegan { .. } = happening {
+            assert!(!self.early_trap.swap(false, Relaxed), "the trap of this test");
         }
         match happening {
             Happening::CallOver { record } => self.records.lock().unwrap().push((*record).clone()),

@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 pub struct Phone {
     socket: UdpSocket,
     pub sbc: SocketAddr,
-    us: SocketAddr,
+    pub us: SocketAddr,
     carrier: Ipv4Addr,
     /// The tag of the other side, once it is known.
     tag: Option<String>,

@@ -1,7 +1,7 @@
 //! A callee that becomes a call of its own: another task, with its media, its place at a carrier, and what is still to come
 //! for it.
 
-use super::{CallTask, Dowry, Listed, Planner, Setting, begin};
+use super::{CallTask, Dowry, Planner, Setting, begin};
 use crate::call::directory::MovedDialog;
 use crate::call::event::Event;
 use crate::call::id::LegIndex;
@@ -25,7 +25,8 @@ impl CallTask {
         let (Ok(place), Some(dialog)) = (taken, parted.dialog()) else {
             return;
         };
-        let (live, events) = node.enter_call(&parted.facts, now);
+        let (listed, events) = node.enter_call(&parted.facts, now);
+        let live = listed.live().clone();
         node.observer.happened(&Happening::CallBegan {
             call: live.id,
             facts: &live.facts,
@@ -48,10 +49,9 @@ impl CallTask {
             planner,
             ordered: None,
             dowry: self.dowry_of(&parted),
-            live: live.clone(),
+            listed,
         };
-        let listed = Listed::new(&setting);
-        begin(setting, listed, Call::inherit(live.id, rand::random(), parted, now));
+        begin(setting, Call::inherit(live.id, rand::random(), parted, now));
     }
 
     fn dowry_of(&mut self, parted: &Parted) -> Dowry {
