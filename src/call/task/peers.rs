@@ -31,13 +31,14 @@ impl CallTask {
         let config = self.node.config.load();
         let purpose = config.sbc.listener(flow.listener).map(|listener| listener.purpose);
         let address = flow.remote.ip().to_canonical();
+        let looked_up = |next: &NextHop| self.is_known_address(next, address);
         match &leg.terms.kind {
             // Any of Teams is known by certificate or network.
             LegKind::Teams { .. } => false,
             LegKind::Carrier { carrier } => {
                 let known = config.sbc.carriers.iter().find(|known| known.id.as_str() == &**carrier);
                 let at_the_door = purpose == Some(Purpose::Carrier);
-                at_the_door && known.is_some_and(|known| self.is_of_carrier(&config, known, flow))
+                at_the_door && known.is_some_and(|known| is_of_carrier(&config, known, flow, &looked_up))
                     || self.leads_to(leg, address)
             }
             LegKind::SipUri { .. } => self.leads_to(leg, address),
@@ -48,30 +49,6 @@ impl CallTask {
                 purpose == Some(Purpose::Users) && from.as_ref().is_some_and(is_device)
             }
         }
-    }
-
-    /// By its networks as they are now, by the address of a gateway; who is known by a password alone may be anywhere
-    /// but in another's networks.
-    fn is_of_carrier(&self, config: &Config, known: &Arc<Carrier>, flow: &Flow) -> bool {
-        match carrier::identify(config, flow) {
-            Some(other) if other.id == known.id => return true,
-            None if known.identify.networks.is_empty() && known.identify.digest.is_some() => return true,
-            _ => {}
-        }
-        let address = flow.remote.ip().to_canonical();
-        known.gateways.iter().any(|gateway| match &gateway.host {
-            config::Host::Address(known) => known.to_canonical() == address,
-            config::Host::Name(name) => self.is_known_address(
-                &NextHop {
-                    host: name.as_str().into(),
-                    port: gateway.port,
-                    transport: Some(gateway.transport),
-                    listener: gateway.listener,
-                    server_name: None,
-                },
-                address,
-            ),
-        })
     }
 
     /// Whether the name that the INVITE went to, or that the peer put into its Contact or first Route, is known to have
@@ -90,5 +67,108 @@ impl CallTask {
             let mut addresses = answer.candidates.iter().map(|candidate| candidate.address.ip());
             addresses.any(|known| known.to_canonical() == address)
         })
+    }
+}
+
+/// By its networks as they are now, by the address of a gateway, or what its name was `looked_up` to; who is known by a
+/// password alone may be anywhere but in another's networks.
+fn is_of_carrier(config: &Config, known: &Arc<Carrier>, flow: &Flow, looked_up: &dyn Fn(&NextHop) -> bool) -> bool {
+    match carrier::identify(config, flow) {
+        Some(other) if other.id == known.id => return true,
+        None if known.identify.networks.is_empty() && known.identify.digest.is_some() => return true,
+        _ => {}
+    }
+    let address = flow.remote.ip().to_canonical();
+    known.gateways.iter().any(|gateway| match &gateway.host {
+        config::Host::Address(known) => known.to_canonical() == address,
+        config::Host::Name(name) => looked_up(&NextHop {
+            host: name.as_str().into(),
+            port: gateway.port,
+            transport: Some(gateway.transport),
+            listener: gateway.listener,
+            server_name: None,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{ConnectionId, Transport};
+
+    const SBC: &str = r#"
+        [[listeners]]
+        name = "teams"
+        purpose = "teams"
+        transport = "tls"
+        bind = "0.0.0.0:5061"
+        certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
+
+        [[listeners]]
+        name = "udp"
+        purpose = "carrier"
+        transport = "udp"
+        bind = "192.0.2.10:5060"
+
+        [media]
+        advertise = "192.0.2.10"
+
+        [teams]
+        base = "sbc1.example.net"
+
+        [[carriers]]
+        id = "north"
+        networks = ["203.0.113.0/24"]
+        gateways = [{ host = "203.0.112.2", listener = "udp" }]
+
+        [[carriers]]
+        id = "named"
+        networks = ["203.0.111.0/24"]
+        gateways = [{ host = "gw.named.example", listener = "udp" }]
+
+        [[carriers]]
+        id = "roaming"
+        digest = { username = "trunk", password = "hunter2" }
+        gateways = [{ host = "203.0.110.2", listener = "udp" }]
+    "#;
+
+    /// Whether a request from `address` is of this carrier, when the gateway's name leads to 198.51.100.7.
+    fn is_of(id: &str, address: &str) -> bool {
+        let config = Config::from_toml_strs(SBC, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let listener = config
+            .sbc
+            .listeners
+            .iter()
+            .find(|known| known.transport == Transport::Udp);
+        let flow = Flow {
+            transport: Transport::Udp,
+            listener: listener.unwrap().id,
+            local: "192.0.2.10:5060".parse().unwrap(),
+            remote: format!("{address}:5062").parse().unwrap(),
+            connection: ConnectionId::NONE,
+            peer: None,
+        };
+        let known = config.sbc.carriers.iter().find(|carrier| carrier.id.as_str() == id);
+        let looked_up = |next: &NextHop| &*next.host == "gw.named.example" && address == "198.51.100.7";
+        is_of_carrier(&config, known.unwrap(), &flow, &looked_up)
+    }
+
+    #[test]
+    fn a_carrier_speaks_from_its_networks_and_its_gateways() {
+        assert!(is_of("north", "203.0.113.9") && is_of("north", "203.0.112.2"));
+        assert!(!is_of("north", "203.0.112.3"), "beside its gateway");
+        assert!(!is_of("north", "203.0.111.9"), "from another carrier's network");
+        assert!(!is_of("north", "198.51.100.7"), "where another's name leads");
+    }
+
+    #[test]
+    fn a_gateways_name_vouches_for_what_it_was_looked_up_to() {
+        assert!(is_of("named", "198.51.100.7") && !is_of("named", "198.51.100.8"));
+    }
+
+    #[test]
+    fn who_is_known_by_a_password_alone_may_be_anywhere_but_at_another_carrier() {
+        assert!(is_of("roaming", "198.51.100.8"));
+        assert!(!is_of("roaming", "203.0.113.9"));
     }
 }
