@@ -3,7 +3,7 @@
 use super::event::{Event, To};
 use super::id::{CallId, Token};
 use super::node::Node;
-use crate::config::Config;
+use crate::config::{Config, Tenant};
 use crate::dial::{NextHop, may_reach};
 use crate::net::shard::SignallingHandle;
 use crate::sip::locate::{Candidate, Host, Target};
@@ -27,7 +27,7 @@ struct Waiting {
     token: Option<Token>,
     draft: RequestDraft,
     next: NextHop,
-    guard: Option<Arc<Config>>,
+    guard: Option<Guard>,
     first_only: bool,
     found: Option<Found>,
 }
@@ -40,7 +40,7 @@ impl Waiting {
         Resolved {
             token: self.token,
             draft: self.draft,
-            hops: found.and_then(|candidates| hops(&self.next, &candidates, self.guard.as_deref())),
+            hops: found.and_then(|candidates| hops(&self.next, &candidates, self.guard.as_ref())),
             first_only: self.first_only,
         }
     }
@@ -106,13 +106,12 @@ impl Deliveries {
     }
 
     /// Sends at once where the address is known, else begins the look-up. What has left is told where the call wants it.
-    /// `guard`: the server was named by an application, and by this configuration may not be ourselves or this machine.
     pub async fn send(
         &mut self,
         token: Option<Token>,
         draft: RequestDraft,
         to: To,
-        guard: Option<Arc<Config>>,
+        guard: Option<Guard>,
     ) -> Result<Option<Event>, String> {
         let (next, first_only) = match to {
             To::Hop(hop) => {
@@ -224,6 +223,13 @@ impl Deliveries {
     }
 }
 
+/// What a server that an application named may not be: ourselves, this machine, or where its tenant has no business.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub config: Arc<Config>,
+    pub tenant: Arc<Tenant>,
+}
+
 /// What a look-up asks for.
 pub(super) fn target(next: &NextHop) -> Result<Target, String> {
     let mut target = Target::new(&next.host).map_err(|error| error.to_string())?;
@@ -237,7 +243,7 @@ pub(super) fn target(next: &NextHop) -> Result<Target, String> {
 }
 
 /// The addresses found, as hops; `guard` may forbid some.
-pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Config>) -> Result<VecDeque<Hop>, String> {
+pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Guard>) -> Result<VecDeque<Hop>, String> {
     let hop = |candidate: &Candidate| Hop {
         transport: candidate.transport,
         listener: next.listener,
@@ -255,8 +261,8 @@ pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Conf
     let mut refused = None;
     let allowed = |candidate: &&Candidate| {
         let address = candidate.address;
-        let verdict = guard.map_or(Ok(()), |config| {
-            may_reach(config, &Host::Ip(address.ip()), address.port())
+        let verdict = guard.map_or(Ok(()), |Guard { config, tenant }| {
+            may_reach(config, tenant, &Host::Ip(address.ip()), address.port())
         });
         verdict.map_err(|why| refused.get_or_insert(why).len()).is_ok()
     };

@@ -1,6 +1,6 @@
 //! The task of a call: a mailbox loop around [`Call::step`] that carries out its effects.
 
-use super::delivery::{Deliveries, Resolved};
+use super::delivery::{Deliveries, Guard, Resolved};
 use super::directory::{CallStatus, LiveCall, MovedDialog};
 use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
@@ -9,7 +9,6 @@ use super::listed::Listed;
 use super::node::Node;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
-use crate::config::Config;
 use crate::dial::{LegKind, PeerName};
 use crate::guard::Place;
 use crate::media::{LegId, MediaEvent, MediaEvents};
@@ -395,14 +394,14 @@ impl CallTask {
         self.node.observer.happened(&Happening::Overflow { queue });
     }
 
-    /// What keeps a server that an application named from being ourselves.
-    fn guard_of(&self, leg: LegIndex) -> Option<Arc<Config>> {
+    /// What keeps a server that an application named from being ourselves, or another's.
+    fn guard_of(&self, leg: LegIndex) -> Option<Guard> {
         let leg = self.call.legs().get(usize::from(leg.0))?;
         let named = matches!(leg.terms.kind, LegKind::SipUri { .. });
-        self.planner
-            .as_ref()
-            .filter(|_| named)
-            .map(|planner| planner.config.clone())
+        self.planner.as_ref().filter(|_| named).map(|planner| Guard {
+            config: planner.config.clone(),
+            tenant: planner.tenant.clone(),
+        })
     }
 
     /// A call out takes its place at the carrier of the gateway that is tried now.

@@ -4,9 +4,10 @@
 
 use super::*;
 use crate::app::verb::{Dial, Verb, parse_application};
-use crate::config::Config;
+use crate::config::{Config, Tenant};
 use crate::registrar::Aor;
 use crate::route::Caller;
+use crate::sip::locate::Host;
 use crate::sip::message::HeaderName;
 use std::fmt::Write;
 use std::fs;
@@ -66,6 +67,7 @@ const CONTOSO: &str = r#"
 domains = ["contoso.example"]
 label = "contoso"
 realm = "sip.contoso.example"
+allow_sip_networks = ["203.0.113.64/26"]
 carriers = ["north", "south"]
 
 [[users]]
@@ -239,4 +241,39 @@ fn only_teams_is_not_told_that_refer_and_info_are_taken() {
         &*plan.attempts[1].hops[0].terms.allow,
         "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY"
     );
+}
+
+#[test]
+fn servers_of_sip_targets_are_public_or_in_the_tenants_networks() {
+    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO), ("fabrikam", FABRIKAM)])
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let tenant = |name: &str| config.tenant_by_name(name).expect("a tenant");
+    let (contoso, fabrikam) = (tenant("contoso.example"), tenant("fabrikam.example"));
+    let reach = |tenant: &Tenant, address: &str| {
+        let host = Host::parse(address).expect("an address");
+        may_reach(&config, tenant, &host, 5060).is_ok()
+    };
+    for address in ["198.41.0.4", "2606:4700::1111", "64:ff9b::808:808"] {
+        assert!(reach(contoso, address) && reach(fabrikam, address), "{address}");
+    }
+    assert!(reach(contoso, "203.0.113.77"));
+    assert!(!reach(fabrikam, "203.0.113.77"), "another tenant's network");
+    for address in [
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "fd00::1",
+        "::ffff:10.1.2.3",
+        "64:ff9b::a01:203",
+        "2002:a01:203::1",
+        "127.0.0.1",
+        "169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::c000:20a",
+        "0.0.0.0",
+        "224.0.0.1",
+    ] {
+        assert!(!reach(contoso, address) && !reach(fabrikam, address), "{address}");
+    }
 }

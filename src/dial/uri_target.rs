@@ -4,8 +4,9 @@ use super::identity::Shown;
 use super::plan::{Credentials, HuntOn, LegKind, NextHop, PeerName, PlannedHop};
 use super::refusal::DialRefusal;
 use super::targets::Planning;
+use crate::app::outbound::{AddressPolicy, Forbidden, embedded};
 use crate::carrier::{self, quoted};
-use crate::config::{Config, Host as ConfiguredHost, Listener, Purpose};
+use crate::config::{Config, Host as ConfiguredHost, Listener, Purpose, Tenant};
 use crate::route::Trace;
 use crate::sdp::Security;
 use crate::sip::locate::Host;
@@ -20,15 +21,8 @@ pub(super) fn read(planning: &Planning<'_>, text: &str) -> Result<Uri, DialRefus
     let refuse = |what: String, fix: &str| planning.refuse("sipUri", what, fix);
     let shown = text.escape_debug();
     let uri = Uri::parse(text).map_err(|error| refuse(format!("'{shown}': {error}"), "say sip:user@host"))?;
-    match uri.scheme() {
-        Scheme::Sip => {}
-        Scheme::Sips => {
-            return Err(refuse(
-                format!("'{shown}' asks for TLS on every hop, which nobody can promise"),
-                "say sip: with ;transport=tls",
-            ));
-        }
-        _ => return Err(refuse(format!("'{shown}' is no SIP URI"), "say sip:user@host")),
+    if uri.scheme() != Scheme::Sip {
+        return Err(refuse(format!("'{shown}' is no SIP URI"), "say sip:user@host"));
     }
     if uri.user().is_none_or(str::is_empty) {
         return Err(refuse(
@@ -55,7 +49,7 @@ pub(super) fn plan(
     shown: &Shown,
     trace: &mut Trace,
 ) -> Result<PlannedHop, DialRefusal> {
-    let config = planning.facts.config;
+    let (config, tenant) = (planning.facts.config, planning.facts.tenant);
     let proxy = planning.target.proxy.as_deref().or(planning.dial.proxy.as_deref());
     let (next, property) = match proxy {
         Some(proxy) => (read_proxy(planning, proxy)?, "proxy"),
@@ -75,7 +69,7 @@ pub(super) fn plan(
     })?;
     let transport = listener.transport;
     let port = next.port();
-    may_reach(config, &host, port.unwrap_or_else(|| default_port(transport)))
+    may_reach(config, tenant, &host, port.unwrap_or_else(|| default_port(transport)))
         .map_err(|what| planning.refuse(property, what, "say another server"))?;
     // A proxy may be anybody's; the URI itself must not lead back to us either.
     let end = Host::parse(uri.host()).map_err(|_| {
@@ -83,7 +77,7 @@ pub(super) fn plan(
         planning.refuse("sipUri", what, "say a host name or an address")
     })?;
     let end_port = uri.port().unwrap_or_else(|| default_port(transport));
-    may_reach(config, &end, end_port).map_err(|what| planning.refuse("sipUri", what, "say another server"))?;
+    may_reach(config, tenant, &end, end_port).map_err(|what| planning.refuse("sipUri", what, "say another server"))?;
     if let Some(proxy) = proxy {
         trace.step("proxy", proxy, "the next hop");
     }
@@ -211,9 +205,10 @@ fn known_otherwise(config: &Config, host: &Host) -> Result<(), String> {
     }
 }
 
-/// Refuses what would come straight back to us, and addresses that nobody may send us to. Names are looked at as names;
-/// what they resolve to is looked at when it is known.
-pub fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> {
+/// Refuses what would come straight back to us, and addresses that nobody may send us to: all but public ones and those in
+/// the networks that the tenant is allowed. Names are looked at as names; what they resolve to is looked at when it is
+/// known.
+pub fn may_reach(config: &Config, tenant: &Tenant, host: &Host, port: u16) -> Result<(), String> {
     let sbc = &config.sbc;
     let open = sbc.media.allow_loopback;
     known_otherwise(config, host)?;
@@ -236,7 +231,7 @@ pub fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> 
             }
         }
         Host::Ip(address) => {
-            let plain = address.to_canonical();
+            let plain = embedded(*address);
             let is_own = |own: IpAddr| own.to_canonical() == plain;
             let listens = |listener: &Listener| {
                 let advertised = matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own));
@@ -246,27 +241,20 @@ pub fn may_reach(config: &Config, host: &Host, port: u16) -> Result<(), String> 
             if sbc.listeners.iter().any(listens) {
                 return Err(format!("{address} is this node: the call would come back"));
             }
-            if plain.is_unspecified() || plain.is_multicast() {
-                return Err(format!("{address} is not one server"));
-            }
-            if open {
-                return Ok(());
-            }
-            let link_local = match plain {
-                IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-                IpAddr::V6(v6) => v6.is_unicast_link_local(),
-            };
-            if plain.is_loopback() || link_local {
-                return Err(format!("{address} is a loopback or link-local address"));
-            }
             let own_media = is_own(sbc.media.advertise) || is_own(sbc.media.bind);
             let own_listener = |listener: &Listener| {
                 is_own(listener.bind.ip()) || matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own))
             };
-            match own_media || sbc.listeners.iter().any(own_listener) {
-                true => Err(format!("{address} is this node's own address")),
-                false => Ok(()),
+            if !open && (own_media || sbc.listeners.iter().any(own_listener)) {
+                return Err(format!("{address} is this node's own address"));
             }
+            let policy = AddressPolicy::new(tenant.allow_sip_networks.clone(), open, Vec::new());
+            policy.check(plain).map_err(|why| match why {
+                Forbidden::Private | Forbidden::Reserved => {
+                    format!("{address} is {why} (`allow_sip_networks` of the tenant)")
+                }
+                _ => format!("{address} is {why}"),
+            })
         }
     }
 }

@@ -110,7 +110,8 @@ impl SpokenWith {
 enum Door {
     /// Everybody: unknown sources are to be told 403, or a carrier is known by its password alone.
     Open,
-    /// Everybody, for the answers of gateways that have only a name come from anywhere; who is none of these is told nothing.
+    /// Everybody, for the answers of gateways that have only a name, and all that servers say whom an application dials by SIP
+    /// URI, come from anywhere; who is none of these is told nothing.
     Quiet(Vec<Network>),
     /// Everybody, at a rate: users are known by their password alone.
     Users { per_source: u32 },
@@ -199,6 +200,11 @@ fn only(host: &Host) -> Option<Network> {
 
 fn doors(config: &Config) -> Vec<Door> {
     let sbc = &config.sbc;
+    let mut accounts = config
+        .tenants
+        .iter()
+        .map(|tenant| (&tenant.account.applications, &tenant.tokens));
+    let uris_are_dialled = accounts.any(|(applications, tokens)| !applications.is_empty() || !tokens.is_empty());
     let door = |listener: &Listener| match listener.purpose {
         Purpose::Teams => Door::Only(sbc.teams.networks.clone()),
         Purpose::Users => Door::Users {
@@ -225,7 +231,7 @@ fn doors(config: &Config) -> Vec<Door> {
             let addresses = gateways.iter().filter_map(|host| only(host));
             let known = carriers.flat_map(|carrier| carrier.identify.networks.iter().cloned());
             let known = known.chain(addresses).collect();
-            match named {
+            match named || uris_are_dialled {
                 true => Door::Quiet(known),
                 false => Door::Only(known),
             }
@@ -237,6 +243,58 @@ fn doors(config: &Config) -> Vec<Door> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SBC: &str = r#"
+        [[listeners]]
+        name = "teams"
+        purpose = "teams"
+        transport = "tls"
+        bind = "0.0.0.0:5061"
+        certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
+
+        [[listeners]]
+        name = "udp"
+        purpose = "carrier"
+        transport = "udp"
+        bind = "192.0.2.10:5060"
+
+        [media]
+        advertise = "192.0.2.10"
+
+        [teams]
+        base = "sbc1.example.net"
+
+        [[carriers]]
+        id = "north"
+        networks = ["203.0.113.0/24"]
+        gateways = [{ host = "203.0.113.2", listener = "udp" }]
+    "#;
+
+    const CONTOSO: &str = r#"
+        domains = ["contoso.example"]
+        label = "contoso"
+        carriers = ["north"]
+    "#;
+
+    #[test]
+    fn where_applications_may_dial_uris_any_server_is_heard_and_strangers_are_told_nothing() {
+        let application = format!("{CONTOSO}\n[application.reception]\nhook = \"https://app.contoso.example/\"\n");
+        for (tenant, heard) in [(CONTOSO, false), (&application, true)] {
+            let config = Config::from_toml_strs(SBC, &[("contoso", tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+            let table = AdmissionTable::new(&config, Clock::start());
+            let stranger = "198.41.0.4:5060".parse().unwrap();
+            let listener = config
+                .sbc
+                .listeners
+                .iter()
+                .find(|listener| listener.name.as_str() == "udp")
+                .unwrap()
+                .id;
+            assert_eq!(table.admit(listener, stranger), heard);
+            assert!(!heard || !table.may_be_told(listener, stranger));
+            assert!(table.admit(listener, "203.0.113.2:5060".parse().unwrap()));
+        }
+    }
 
     #[test]
     fn a_stranger_has_so_many_a_second_and_the_next_second_again() {

@@ -69,7 +69,7 @@ impl AddressPolicy {
 
 /// The IPv4 address that an IPv6 address stands for: mapped (RFC 4291 §2.5.5.2), behind NAT64 (RFC 6052) or 6to4
 /// (RFC 3056); a translator on the way would deliver to it.
-fn embedded(address: IpAddr) -> IpAddr {
+pub fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));

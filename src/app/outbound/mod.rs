@@ -17,7 +17,7 @@ mod retry;
 mod signature;
 mod url;
 
-pub use address::{AddressPolicy, Forbidden};
+pub use address::{AddressPolicy, Forbidden, embedded};
 pub use client::{ClientSettings, HookClient};
 pub use connect::{Connector, Stream};
 pub use failure::{ConnectFailure, HookFailure};

@@ -5,7 +5,7 @@ use super::read::{Object, PayloadError, Read, kind, meant};
 use super::tap;
 use crate::config::E164;
 use crate::dial::Secret;
-use crate::sip::Uri;
+use crate::sip::{Scheme, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -283,6 +283,10 @@ pub(in crate::app) fn read_target(mut object: Object) -> Read<Target> {
 fn read_uri(object: &mut Object) -> Read<String> {
     let text = object.required_line("sipUri")?;
     match Uri::parse(&text) {
+        Ok(uri) if uri.scheme() == Scheme::Sips => object.wrong(
+            "sipUri",
+            "sips: asks for TLS on every hop, which nobody can promise: say sip: with ;transport=tls",
+        ),
         Ok(uri) if uri.host().is_empty() => object.wrong("sipUri", "the URI has no host"),
         Ok(uri) if uri.headers().next().is_some() => {
             object.wrong("sipUri", "headers have no place in the URI: use the property headers")

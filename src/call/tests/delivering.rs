@@ -2,7 +2,7 @@
 
 use super::peers::{CONTOSO, SBC};
 use super::scenario::attempt_to;
-use crate::call::delivery::{hops, target};
+use crate::call::delivery::{Guard, hops, target};
 use crate::call::leg::next_hop;
 use crate::carrier;
 use crate::config::Config;
@@ -10,6 +10,7 @@ use crate::dial::NextHop;
 use crate::sip::locate::Candidate;
 use crate::sip::{ConnectionId, Flow, Hop, Transport, Uri};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A carrier over TLS beside the usual one.
 const SECURE: &str = r#"
@@ -67,4 +68,31 @@ fn requests_inside_a_call_use_the_connection_whose_certificate_was_verified() {
         invite,
         "a call that came in"
     );
+}
+
+#[test]
+fn a_name_that_an_application_dialled_leads_to_no_address_that_its_tenant_may_not_reach() {
+    let config = Arc::new(secure());
+    let tenant = config.tenant_by_name("contoso.example").expect("a tenant").clone();
+    let guard = Guard { config, tenant };
+    let next = NextHop {
+        host: "pbx.example".into(),
+        port: None,
+        transport: Some(Transport::Udp),
+        listener: crate::sip::ListenerId(0),
+        server_name: None,
+    };
+    let found = |addresses: &[&str]| {
+        let host = target(&next).expect("a target").host;
+        let candidates: Vec<Candidate> = addresses
+            .iter()
+            .map(|address| Candidate::new(Transport::Udp, address.parse().expect("an address"), &host))
+            .collect();
+        hops(&next, &candidates, Some(&guard))
+    };
+    let left = found(&["10.1.2.3:5060", "198.41.0.4:5060", "203.0.113.77:5060"]).expect("two of them");
+    let left: Vec<_> = left.iter().map(|hop| hop.remote.to_string()).collect();
+    assert_eq!(left, ["198.41.0.4:5060", "203.0.113.77:5060"]);
+    let why = found(&["10.1.2.3:5060"]).expect_err("a private network");
+    assert!(why.contains("10.1.2.3 is private"), "{why}");
 }

@@ -36,6 +36,7 @@ pub const CONTOSO: &str = r#"
 domains = ["contoso.example"]
 label = "contoso"
 carriers = ["north"]
+allow_sip_networks = ["203.0.113.64/26"]
 
 [[numbers]]
 range = "+14255550100-+14255550199"

@@ -9,6 +9,7 @@ use super::users;
 use crate::config::checked::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
 use crate::config::names::{HostName, Invalid, TenantFqdn, TenantId, UserName};
+use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
 
@@ -65,6 +66,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         spans.as_deref(),
         reader,
     );
+    let allow_sip_networks = reader.parse_list(&raw.allow_sip_networks, "network", Network::parse);
     let tokens = api::tokens(&raw.tokens, reader);
     let account = application::account(stem, raw, reader);
     let from_teams = match raw.from_teams.as_ref().map(At::value) {
@@ -81,6 +83,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         carriers: carriers.filter(|carriers| !carriers.is_empty())?,
         from_teams: from_teams?,
         account: account?,
+        allow_sip_networks: allow_sip_networks?,
         numbers: numbers?,
         outside_caller: outside_caller?,
         limits: limits(raw.limits.as_ref()),

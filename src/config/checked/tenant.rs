@@ -2,6 +2,7 @@
 
 use super::{Account, ApiToken, Limits, Realm};
 use crate::config::names::{ApplicationName, CarrierId, HostName, TenantFqdn, TenantId, UserName};
+use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 
 /// A tenant. Its numbers, names and carriers are nobody else's business (TEAMS-108).
@@ -20,6 +21,8 @@ pub struct Tenant {
     /// Tried in order for calls out of Teams.
     pub carriers: Vec<CarrierId>,
     pub from_teams: FromTeams,
+    /// Where the servers of `sip` targets may be, beside public addresses.
+    pub allow_sip_networks: Vec<Network>,
     /// In the order of the file.
     pub numbers: Vec<NumberEntry>,
     /// A call out of Teams whose caller number is not the tenant's.

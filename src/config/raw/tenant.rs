@@ -39,6 +39,10 @@ pub struct RawTenant {
     /// Servers that speak texts for the verb `say`, by name.
     #[serde(default)]
     pub speech_service: BTreeMap<String, At<RawSpeechService>>,
+    /// Networks that the servers of `sip` targets may be in, beside public addresses: applications could otherwise try the
+    /// machines of private networks through this node.
+    #[serde(default)]
+    pub allow_sip_networks: Vec<At<String>>,
     /// `account_sid`, a UUID. Without it: one made of the tenant's name, always the same.
     pub account_sid: Option<At<String>>,
     /// Signs requests to applications.
