@@ -67,17 +67,29 @@ fn attempts(
     trace: &mut Trace,
 ) -> Result<Vec<Attempt>, DialRefusal> {
     let mut all = Vec::with_capacity(dial.targets.len());
+    let mut rung = Vec::with_capacity(dial.targets.len());
     for (position, target) in dial.targets.iter().enumerate() {
         let name = name_of(target);
         trace.step("target", format!("target[{position}]"), name.to_string());
-        let mut planned = Planning {
+        let planning = Planning {
             facts,
             dial,
             position,
             target,
             held,
+        };
+        if let Some(destination) = planning.destination() {
+            if rung.contains(&destination) {
+                trace.step(
+                    "left out",
+                    format!("target[{position}]"),
+                    "an earlier target is the same",
+                );
+                continue;
+            }
+            rung.push(destination);
         }
-        .attempts(trace)?;
+        let mut planned = planning.attempts(trace)?;
         for attempt in &mut planned {
             attempt.target = Some(name.clone());
             if !attempt.emergency {
@@ -104,6 +116,26 @@ fn name_of(target: &Target) -> TargetName {
     }
 }
 
+/// A user by name, of the realm `own` where it says none.
+fn aor(name: &str, own: &str) -> Aor {
+    Aor::parse(name).unwrap_or_else(|| Aor::new(name, own))
+}
+
+/// Where a target leads, however it is written.
+#[derive(PartialEq)]
+enum Destination<'a> {
+    Phone {
+        callee: route::Callee,
+        trunk: Option<&'a str>,
+    },
+    Uri(Uri),
+    User(Aor),
+    Teams {
+        number: E164,
+        voicemail: bool,
+    },
+}
+
 /// The dial's headers, and the target's, which win.
 fn merged(dial: &[(String, String)], target: &[(String, String)]) -> Vec<(String, String)> {
     let overridden = |name: &str| target.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
@@ -123,7 +155,7 @@ pub(super) struct Planning<'a> {
     pub held: &'a dyn Fn(&PeerName) -> bool,
 }
 
-impl Planning<'_> {
+impl<'a> Planning<'a> {
     fn attempts(&self, trace: &mut Trace) -> Result<Vec<Attempt>, DialRefusal> {
         match &self.target.kind {
             TargetKind::Phone { number, trunk } => self.phone(number, trunk.as_deref(), trace).map(|one| vec![one]),
@@ -137,6 +169,40 @@ impl Planning<'_> {
             TargetKind::User { name, override_to } => self.user(name, override_to.as_deref(), trace),
             TargetKind::Sip { uri } => self.sip(uri, trace),
         }
+    }
+
+    /// `None`: what was written leads nowhere.
+    fn destination(&self) -> Option<Destination<'a>> {
+        let DialFacts { config, tenant, .. } = self.facts;
+        let target: &'a Target = self.target;
+        Some(match &target.kind {
+            TargetKind::Phone { number, .. } if route::is_emergency(config, number) => Destination::Phone {
+                callee: route::Callee::Code(number.trim_start_matches('+').to_owned()),
+                trunk: None,
+            },
+            TargetKind::Phone { number, trunk } => Destination::Phone {
+                callee: route::read_callee(config, tenant, number, &mut Trace::default())?,
+                trunk: trunk.as_deref(),
+            },
+            TargetKind::Teams { number, voicemail, .. } => Destination::Teams {
+                number: self.e164(number).ok()?,
+                voicemail: *voicemail,
+            },
+            TargetKind::User { name, .. } => Destination::User(aor(name, self.facts.realm()?)),
+            TargetKind::Sip { uri } => {
+                let uri = Uri::parse(uri).ok()?;
+                match self.is_of_our_realm(&uri) {
+                    true => Destination::User(Aor::of(&uri)?),
+                    false => Destination::Uri(uri.with_host(&uri.host().to_ascii_lowercase(), uri.port()).ok()?),
+                }
+            }
+        })
+    }
+
+    fn is_of_our_realm(&self, uri: &Uri) -> bool {
+        self.facts
+            .realm()
+            .is_some_and(|own| uri.host().eq_ignore_ascii_case(own))
     }
 
     /// A refusal of one of the target's properties.
@@ -312,7 +378,7 @@ impl Planning<'_> {
             );
             self.refuse("name", what, "`realm` in the tenant's file")
         })?;
-        let aor = Aor::parse(name).unwrap_or_else(|| Aor::new(name, own));
+        let aor = aor(name, own);
         if *aor.realm != *own {
             let what = format!(
                 "'{}' is not a realm of tenant '{}'",
@@ -359,10 +425,9 @@ impl Planning<'_> {
 
     fn sip(&self, text: &str, trace: &mut Trace) -> Result<Vec<Attempt>, DialRefusal> {
         let uri = uri_target::read(self, text)?;
-        let host = uri.host();
-        if self.facts.realm().is_some_and(|own| host.eq_ignore_ascii_case(own)) {
+        if self.is_of_our_realm(&uri) {
             self.only_for_uris("a registered user")?;
-            let aor = Aor::of(&uri).unwrap_or_else(|| Aor::new("", host));
+            let aor = Aor::of(&uri).unwrap_or_else(|| Aor::new("", uri.host()));
             return self.ring(&aor, None, trace);
         }
         let shown = identity::shown(self.facts, self.dial, (self.position, self.target), false, trace)?;
