@@ -34,3 +34,4 @@ mod trust_renewed;
 mod unanswered_calls;
 mod user_targets;
 mod users_call;
+mod ways_of_targets;

@@ -1,6 +1,7 @@
 //! Calls placed, shown, changed and ended over REST: a real listener, a real node, real peers.
 
 use crate::app_server::{AppRequest, AppServer, Reply};
+use crate::device::{Device, is};
 use crate::lab::{BOUND, Lab, Plan, USER};
 use portcullis::api::rest::{Account, CallDesk, NodeDesk, Refusal};
 use portcullis::api::{HttpServer, serve_rest};
@@ -9,6 +10,7 @@ use portcullis::app::sid::CallSid;
 use portcullis::call::{CallFacts, CallId, CallStatus, Command, Direction, Event, LineStatus, LiveCall, Phase, Wish};
 use portcullis::config::{TenantId, TokenDigest};
 use portcullis::sim::Script;
+use portcullis::sip::HeaderName;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,12 @@ struct Rest {
 
 impl Rest {
     /// A node whose account has the application `reception`, asked at `/incoming`, and an application server.
-    async fn start(script: impl Fn(&crate::app_server::AppRequest) -> Reply + Send + Sync + 'static) -> Rest {
+    async fn start(script: impl Fn(&AppRequest) -> Reply + Send + Sync + 'static) -> Rest {
+        Rest::with("", script).await
+    }
+
+    /// The same with further lines of `sbc.toml`, and with users.
+    async fn with(machine: &str, script: impl Fn(&AppRequest) -> Reply + Send + Sync + 'static) -> Rest {
         let server = AppServer::build()
             .on("/incoming", script)
             .on("/status", |_| Reply::Json(200, json!([])))
@@ -44,7 +51,8 @@ impl Rest {
             server.url("/status")
         );
         let lab = Lab::with(Plan {
-            machine: "[application_servers]\nallow_loopback = true\n".to_owned(),
+            machine: format!("[application_servers]\nallow_loopback = true\n{machine}"),
+            users: true,
             tenant,
             ..Plan::default()
         })
@@ -66,6 +74,12 @@ impl Rest {
     }
 
     async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let (status, _, body) = self.answer(method, path, body).await;
+        (status, body)
+    }
+
+    /// Status, head and body of the answer.
+    async fn answer(&self, method: &str, path: &str, body: Value) -> (u16, String, Value) {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -86,7 +100,8 @@ impl Rest {
         let answer = tokio::time::timeout(BOUND, asking).await.expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        let body = serde_json::from_str(body).unwrap_or(Value::Null);
+        (status, head.to_ascii_lowercase(), body)
     }
 
     /// The sid of the account's only application.
@@ -407,5 +422,62 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
     assert_eq!(rest.ask("PUT", &path, change).await.0, 429, "nothing of it");
     assert_eq!(events.len(), 1);
     node.calls.remove(call.id);
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_fast_is_told_when_to_come_again() {
+    let rest = Rest::with("[api]\nrequests_per_second = 1\n", |_| Reply::Json(200, json!([]))).await;
+    let calls = rest.calls();
+    let asked = futures_util::future::join_all((0..8).map(|_| rest.answer("GET", &calls, Value::Null))).await;
+    let refused: Vec<_> = asked.iter().filter(|(status, ..)| *status == 429).collect();
+    let answered = asked.iter().filter(|(status, ..)| *status == 200).count();
+    assert!(answered >= 1 && !refused.is_empty(), "{asked:?}");
+    assert_eq!(answered + refused.len(), asked.len());
+    for (_, head, body) in refused {
+        assert!(head.contains("\r\nretry-after: 1"), "{head}");
+        assert!(body["msg"].is_string(), "{body}");
+    }
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sip_request_reaches_the_far_side_and_its_answer_comes_back() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))).await;
+    let mut phone = Device::udp(&rest.lab, 11, "alice", "wonderland").await;
+    assert_eq!(phone.register(600).await.status(), Some(200));
+    let order = json!({ "from": OWN, "to": { "type": "user", "name": "alice" },
+        "application_sid": rest.application().await });
+    // 201 comes once the INVITE has left, and the phone rings meanwhile.
+    let calls = rest.calls();
+    let placing = rest.ask("POST", &calls, order);
+    let answering = async {
+        let invite = phone.ring().await;
+        phone.accept(&invite).await;
+    };
+    let ((status, placed), ()) = tokio::join!(placing, answering);
+    assert_eq!(status, 201, "{placed}");
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    rest.turns(&call, "in-progress").await;
+
+    let wish = json!({ "sip_request": { "method": "INFO", "content_type": "application/x-lamp",
+        "content": "on", "headers": { "X-Room": "7" } } });
+    for (status, phrase) in [(200, "OK"), (405, "Method Not Allowed")] {
+        let asking = rest.ask("PUT", &call, wish.clone());
+        let hearing = async {
+            let info = phone.receive(|message| is(message, "INFO")).await;
+            phone.reply(&info, &format!("{status} {phrase}"), "", "").await;
+            info
+        };
+        let (answer, info) = tokio::join!(asking, hearing);
+        assert_eq!(answer, (200, json!({ "status": status, "reason": phrase })));
+        assert_eq!(info.header(HeaderName::ContentType), Some("application/x-lamp"));
+        assert_eq!((info.body(), info.header_named("X-Room")), (&b"on"[..], Some("7")));
+    }
+    let hang_up = json!({ "call_status": "completed" });
+    assert_eq!(rest.ask("PUT", &call, hang_up).await.0, 202);
+    let bye = phone.receive(|message| is(message, "BYE")).await;
+    phone.reply(&bye, "200 OK", "", "").await;
+    rest.lab.records.get(0).await;
     rest.close().await;
 }
