@@ -19,6 +19,7 @@ mod house;
 mod lab;
 mod live;
 mod music_on_hold;
+mod nothing_panics_on_bytes;
 mod parted_calls;
 mod phone;
 mod registered_phones;

@@ -62,14 +62,14 @@ impl OutMessage {
 
 /// What an application said.
 #[derive(Debug)]
-pub(super) enum Said {
+pub enum Said {
     Ack { id: MessageId, data: Option<Value> },
     Command(Value),
     Nonsense(String),
 }
 
 /// Reads one text frame. Depth is bounded by the JSON parser (128), size by the connection.
-pub(super) fn read(text: &str) -> Said {
+pub fn read(text: &str) -> Said {
     let mut object = match serde_json::from_str(text) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return Said::Nonsense("a message is a JSON object".to_owned()),

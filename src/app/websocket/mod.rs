@@ -14,5 +14,5 @@ mod session;
 mod worker;
 
 pub use failure::SessionFailure;
-pub use message::{MessageId, OutMessage};
+pub use message::{MessageId, OutMessage, Said, read};
 pub use session::{CloseCode, End, SendRefused, Session, SessionEvent, SessionSettings, Unanswered};
