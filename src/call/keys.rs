@@ -1,4 +1,4 @@
-//! Keys of peers that come as INFO, and keys that are sent to them.
+//! Keys of peers, in their audio and as INFO, and keys that are sent to them.
 
 use super::application::{Line, Running};
 use super::event::Effect;
@@ -7,12 +7,50 @@ use super::value::Call;
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long a key of an INFO is held for the other side of a bridge.
 const KEY_OF_INFO: Duration = Duration::from_millis(160);
 
+/// A key in the audio this soon after the same one in an INFO is that one.
+const SAME_KEY: Duration = Duration::from_secs(1);
+
+/// How a peer sends its keys. Some send each of them both ways, which is one key all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyWays {
+    /// As telephone-events: those alone count from then on.
+    as_events: bool,
+    last_of_info: Option<(char, Moment)>,
+}
+
+impl KeyWays {
+    /// Whether a key of an INFO is none that came before.
+    fn info(&mut self, key: char, now: Moment) -> bool {
+        self.last_of_info = Some((key, now));
+        !self.as_events
+    }
+
+    /// Whether a key in the audio is none that came before. `events`: telephone-events are settled on the leg.
+    fn audio(&mut self, key: char, events: bool, now: Moment) -> bool {
+        let is_first = !self.as_events;
+        self.as_events |= events;
+        let is_known = |(known, at): (char, Moment)| known == key && now.since(at) < SAME_KEY;
+        !(is_first && self.last_of_info.is_some_and(is_known))
+    }
+}
+
 impl Call {
+    /// A key in the audio of a leg.
+    pub(super) fn heard_key(&mut self, index: LegIndex, key: char, now: Moment) {
+        let Some(leg) = self.leg_mut(index) else { return };
+        let settled = leg.media.negotiated.as_ref();
+        let events = settled.is_some_and(|settled| settled.telephone_event().is_some());
+        if leg.key_ways.audio(key, events, now) {
+            self.digit(index, key, now);
+        }
+    }
+
     /// INFO of a peer: a key (`application/dtmf-relay`, `application/dtmf`), or nothing that is understood.
     pub(super) fn info(&mut self, leg: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
@@ -22,6 +60,9 @@ impl Call {
             return;
         };
         self.answer_plainly(leg, transaction, 200);
+        if !self.leg_mut(leg).is_some_and(|leg| leg.key_ways.info(digit, now)) {
+            return;
+        }
         self.digit(leg, digit, now);
         // The other side of a bridge hears of it as of a key in the audio: INFO is not for everybody, Teams above all.
         if self.bridged.is_some()

@@ -3,6 +3,7 @@
 use super::cause::Party;
 use super::event::To;
 use super::id::{LegIndex, Token};
+use super::keys::KeyWays;
 use super::leg_media::{LegMedia, Sockets};
 use super::realign::Realign;
 use super::record::LegRecord;
@@ -80,6 +81,7 @@ pub struct Leg {
     pub flow: Option<Hop>,
     /// Where the peer has been heard: of its INVITE, and of its responses to ours.
     pub sources: Vec<IpAddr>,
+    pub key_ways: KeyWays,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
     /// The Reason of our BYE: one that waits for an ACK, or is sent again with credentials.
@@ -124,6 +126,7 @@ impl Leg {
             record: LegRecord::default(),
             flow: None,
             sources: Vec::new(),
+            key_ways: KeyWays::default(),
             closing: None,
             farewell: None,
             farewell_headers: Vec::new(),

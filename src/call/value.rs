@@ -136,7 +136,7 @@ impl Call {
             Event::PlayBegan { leg, play } => self.first_heard(leg, play),
             Event::Played { leg, play, outcome } => self.played(leg, play, &outcome, now),
             Event::DigitsSent { leg, cookie } => self.digits_sent(leg, cookie, now),
-            Event::Digit { leg, digit } => self.digit(leg, digit, now),
+            Event::Digit { leg, digit } => self.heard_key(leg, digit, now),
             // Who waits hears that there is nobody to tell it.
             Event::Wanted { command, .. } | Event::Command(command) => self.commanded(*command, now),
             Event::Disconnected { failed } => self.application_left(failed, now),

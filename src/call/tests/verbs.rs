@@ -139,6 +139,31 @@ fn a_key_in_an_info_counts() {
 }
 
 #[test]
+fn a_key_that_comes_in_the_audio_and_in_an_info_is_one() {
+    for info_first in [true, false] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "numDigits": 3, "actionHook": "/keys" }]));
+        rig.ack(LegIndex::CALLER, "");
+        for key in ['7', '7', '8'] {
+            let info = |rig: &mut Rig| {
+                let kind = "Content-Type: application/dtmf-relay\r\n";
+                rig.request(LegIndex::CALLER, Method::Info, kind, &format!("Signal={key}\r\n"));
+            };
+            if info_first {
+                info(&mut rig);
+            }
+            rig.key(LegIndex::CALLER, key);
+            if !info_first {
+                info(&mut rig);
+            }
+        }
+        assert_eq!(rig.last_question().properties["digits"], "778");
+        rig.answer(&json!([]));
+        rig.finish();
+    }
+}
+
+#[test]
 fn a_key_in_an_info_reaches_the_other_side_of_a_bridge() {
     let mut rig = to_application().begin();
     rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
