@@ -21,6 +21,16 @@ impl LegId {
     pub(super) fn slot(self) -> u32 {
         self.slot
     }
+
+    /// The first leg in a slot of the first worker.
+    #[cfg(test)]
+    pub(super) const fn first_in(slot: u32) -> LegId {
+        LegId {
+            worker: 0,
+            slot,
+            generation: 1,
+        }
+    }
 }
 
 impl fmt::Display for LegId {

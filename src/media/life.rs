@@ -82,11 +82,7 @@ impl Life {
 mod tests {
     use super::*;
 
-    const LEG: LegId = LegId {
-        worker: 0,
-        slot: 0,
-        generation: 1,
-    };
+    const LEG: LegId = LegId::first_in(0);
     const LIMIT: Duration = Duration::from_secs(10);
 
     fn at(seconds: u64) -> Moment {

@@ -51,20 +51,12 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    fn leg(slot: u32) -> LegId {
-        LegId {
-            worker: 0,
-            slot,
-            generation: 1,
-        }
-    }
-
     #[test]
     fn legs_are_spread_and_each_comes_every_interval() {
         let mut pacer = Pacer::default();
         assert_eq!(pacer.timeout(Moment::ZERO), None);
         let start = Moment::from_micros(1_000_007);
-        (0..20).for_each(|slot| pacer.begin(leg(slot), start));
+        (0..20).for_each(|slot| pacer.begin(LegId::first_in(slot), start));
         let mut visits = vec![Vec::new(); 20];
         let mut moments = std::collections::BTreeSet::new();
         for micros in (0..201_000).step_by(500) {
@@ -85,7 +77,7 @@ mod tests {
     #[test]
     fn a_stopped_worker_does_not_burst() {
         let mut pacer = Pacer::default();
-        pacer.begin(leg(0), Moment::ZERO);
+        pacer.begin(LegId::first_in(0), Moment::ZERO);
         let late = Moment::from_micros(5_000_000);
         let mut packets = 0;
         while let Some((due, leg)) = pacer.take_due(late) {

@@ -80,18 +80,10 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    fn leg(slot: u32) -> LegId {
-        LegId {
-            worker: 0,
-            slot,
-            generation: 1,
-        }
-    }
-
     #[test]
     fn every_leg_is_visited_once_a_revolution() {
         let mut wheel = Wheel::new(Duration::from_secs(5));
-        (0..60).for_each(|slot| wheel.insert(leg(slot), Moment::ZERO));
+        (0..60).for_each(|slot| wheel.insert(LegId::first_in(slot), Moment::ZERO));
         let mut visits = HashMap::new();
         for millis in 1..=3000 {
             while let Some((hand, legs)) = wheel.take_due(Moment::from_micros(millis * 1000)) {
@@ -108,7 +100,7 @@ mod tests {
     fn an_empty_wheel_never_wakes_and_a_stopped_one_does_not_storm() {
         let mut wheel = Wheel::new(Duration::from_secs(5));
         assert_eq!(wheel.timeout(Moment::ZERO), None);
-        wheel.insert(leg(1), Moment::ZERO);
+        wheel.insert(LegId::first_in(1), Moment::ZERO);
         assert_eq!(wheel.timeout(Moment::ZERO), Some(Duration::from_millis(40)));
         let late = Moment::from_micros(3_600_000_000);
         let mut turns = 0;
