@@ -2,7 +2,7 @@
 
 use super::application::to_application;
 use super::messages::{Sent, reply};
-use super::midcall::bridged;
+use super::midcall::{REFER, bridged};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use crate::call::{Effect, LegIndex, Source};
@@ -129,6 +129,28 @@ fn a_hold_that_resumes_without_an_offer_ends_the_music() {
     rig.ack(callee, &carrier_sdp("sendrecv"));
     assert_eq!(rig.sounds_stopped(), [play]);
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_holds_and_transfers_leaves_the_other_open_for_its_verbs() {
+    let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold", "referHook": "/refer" }));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("inactive"));
+    rig.ack(CALLER, "");
+    rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+    let (_, music, _) = rig.sounds().pop().expect("a sound");
+    rig.request(CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([{ "verb": "play", "url": "next.wav" }]));
+    assert_eq!(rig.sounds_stopped(), [music]);
+    let (leg, _, sound) = rig.sounds().pop().expect("a sound");
+    assert_eq!(
+        (leg, sound.source),
+        (CALLER, Source::Url("next.wav".into())),
+        "it has taken the caller's place"
+    );
+    assert_eq!(rig.way(CALLER), Direction::SendRecv);
+    assert!(rig.reinvites(CALLER).is_empty() && rig.reinvites(callee).is_empty());
+    rig.sound_ends();
+    rig.finish();
 }
 
 #[test]
