@@ -1,6 +1,6 @@
 //! A side that goes while a re-INVITE is under way: the one that stays can go on at once.
 
-use super::application::verbs;
+use super::application::{dial, to_application, verbs};
 use super::messages::reply;
 use super::midcall::{REFER, bridged};
 use super::peers::carrier_sdp;
@@ -9,6 +9,7 @@ use crate::app::payload::Kind;
 use crate::app::sid::CallSid;
 use crate::call::{Command, Event, LegIndex, Phase, PlayOutcome, Wish};
 use crate::sip::Method;
+use crate::sip::message::HeaderName;
 use serde_json::json;
 use std::time::Duration;
 
@@ -115,6 +116,44 @@ fn a_leg_that_takes_the_callers_place_is_whispered_to_no_longer() {
         },
     });
     assert_eq!(rig.sounds().len(), 1, "the bridge is gone that it was whispered over");
+    rig.wait(Duration::from_secs(6));
+    rig.finish();
+}
+
+#[test]
+fn a_destination_that_is_not_let_through_leaves_the_caller_free() {
+    let mut rig = to_application().begin();
+    rig.answer(
+        &json!([dial(&["+12065550101"], &json!({ "confirmHook": "/screen" })), { "verb": "pause", "length": 30 }]),
+    );
+    rig.planned(&["+12065550101"]);
+    rig.ack(CALLER, "");
+    let invite = rig.last_invite();
+    let answer = reply(200).sdp(carrier_sdp("sendrecv"));
+    rig.respond(&invite, answer.with(HeaderName::SessionExpires, "90;refresher=uac"));
+    rig.answer(&json!([{ "verb": "pause", "length": 50 }, { "verb": "hangup" }]));
+    rig.wait(Duration::from_secs(49));
+    assert_eq!(rig.reinvites(invite.leg).len(), 1, "our refresh has no answer");
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.byes(invite.leg).len(), 1);
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn what_a_leg_has_asked_stays_its_own_in_the_callers_place() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    rig.request(callee, Method::Refer, REFER, "");
+    rig.request(CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    rig.request(callee, Method::Refer, REFER, "");
+    assert_eq!(
+        rig.last_response(callee).message.status(),
+        Some(491),
+        "its first one is not decided"
+    );
     rig.wait(Duration::from_secs(6));
     rig.finish();
 }
