@@ -228,8 +228,7 @@ impl Call {
             let index = leg.index;
             self.change_cancelled(index);
         } else {
-            let reasons = cancel.headers(HeaderName::Reason).map(str::to_owned);
-            leg.record.reasons.extend(reasons);
+            leg.record.note_reasons(cancel);
             let cause = Cause::CallerGaveUp;
             let reason = told_on(cancel).or_else(|| cause.reason());
             self.end_saying(cause, reason, now);
