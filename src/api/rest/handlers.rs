@@ -4,9 +4,10 @@ use super::access::Caller;
 use super::desk::{CallDesk, Resource, Updated};
 use super::page::{CallFilter, scalars};
 use super::problem::Problem;
+use super::routes::BODY;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -18,9 +19,15 @@ type Answer = Result<Response, Problem>;
 /// The account, which [`Caller`] has compared, and the call.
 type Named = Path<(String, String)>;
 
+type Body = Result<Bytes, BytesRejection>;
+
 /// A JSON object. Depth is bounded by the parser (128), size by the router.
-fn object(body: &Bytes) -> Result<Value, Problem> {
-    match serde_json::from_slice(body) {
+fn object(body: Body) -> Result<Value, Problem> {
+    let body = body.map_err(|refused| match refused.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, format!("the body is longer than {BODY} bytes")),
+        _ => Problem::new(400, refused.body_text()),
+    })?;
+    match serde_json::from_slice(&body) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(Problem::new(400, "the body is a JSON object")),
         Err(error) => Err(Problem::new(400, format!("the body is JSON: {error}"))),
@@ -31,8 +38,8 @@ fn no_such_call() -> Problem {
     Problem::new(404, "there is no such call")
 }
 
-pub(super) async fn create_call(State(desk): Desk, Caller(account): Caller, body: Bytes) -> Answer {
-    let placed = desk.place(&account, object(&body)?).await?;
+pub(super) async fn create_call(State(desk): Desk, Caller(account): Caller, body: Body) -> Answer {
+    let placed = desk.place(&account, object(body)?).await?;
     desk.changed(&account, &placed.sid, "placed");
     Ok((StatusCode::CREATED, Json(placed)).into_response())
 }
@@ -55,9 +62,9 @@ pub(super) async fn update_call(
     State(desk): Desk,
     Caller(account): Caller,
     Path((_, sid)): Named,
-    body: Bytes,
+    body: Body,
 ) -> Answer {
-    let body = object(&body)?;
+    let body = object(body)?;
     // What they say may hold secrets and numbers; a body that is taken has no other names than the interface's own.
     let names = body.as_object().into_iter().flat_map(|body| body.keys());
     let what = names.map(String::as_str).collect::<Vec<&str>>().join(" ");

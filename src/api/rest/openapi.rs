@@ -88,6 +88,9 @@ fn described(operation: &Operation) -> Value {
     if operation.path.contains("{account_sid}") {
         answer(403, "The token is for another account", Content::Problem);
     }
+    if operation.body.is_some() {
+        answer(413, "The body is too long", Content::Problem);
+    }
     let mut value = json!({
         "operationId": operation.id,
         "summary": operation.summary,

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use std::sync::Arc;
 
 /// Bytes of a request's body.
-const BODY: usize = 256 * 1_024;
+pub(super) const BODY: usize = 256 * 1_024;
 
 /// One operation.
 pub(super) struct Operation {

@@ -262,8 +262,13 @@ async fn a_call_is_placed_and_changed() {
             "{answer}"
         );
     }
-    let (status, _) = ask(&desk, token, "POST", &calls(A), &"x".repeat(300_000)).await;
-    assert_eq!(status, 413);
+    for (method, path) in [("POST", calls(A)), ("PUT", call(A, CALL))] {
+        let (status, answer) = ask(&desk, token, method, &path, &"x".repeat(300_000)).await;
+        assert_eq!(
+            (status, &answer["msg"]),
+            (413, &json!("the body is longer than 262144 bytes"))
+        );
+    }
     for method in ["PUT", "POST"] {
         let path = call(A, CALL);
         let done = ask(&desk, token, method, &path, r#"{"call_status":"completed"}"#).await;
