@@ -324,8 +324,8 @@ impl Server {
         (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
     }
 
-    /// The call is over: what waits is still told, as long as the node runs.
-    pub fn over(mut self) {
+    /// The call is over: what waits is still told, as long as the node runs. `code` says why to a connected application.
+    pub fn over(mut self, code: CloseCode) {
         // Questions that were begun reach their server whole; nobody waits for the answers any longer than that takes.
         let mut answers = std::mem::take(&mut self.answers);
         if !answers.is_empty() {
@@ -352,7 +352,7 @@ impl Server {
                 if unsent {
                     session.opened().await;
                 }
-                session.close(CloseCode::CallOver).await;
+                session.close(code).await;
             });
         }
     }

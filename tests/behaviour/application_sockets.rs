@@ -8,6 +8,7 @@ use portcullis::app::websocket::{
 };
 use portcullis::config::Secret;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(200);
@@ -333,6 +334,7 @@ async fn nonsense_is_named_to_the_application_and_to_the_call() {
     };
     let (mut session, mut socket) = established(&mut server, small).await;
     let deep = "[".repeat(1_000);
+    let mut numbers = HashSet::new();
     for text in ["hello", "{}", r#"{"type":"session:new"}"#, &deep] {
         socket.send_text(text).await;
         let told = socket.message().await;
@@ -340,6 +342,7 @@ async fn nonsense_is_named_to_the_application_and_to_the_call() {
             (told["type"].clone(), told["data"]["msg"].clone()),
             ("jambonz:error".into(), "InvalidMessage".into())
         );
+        assert!(numbers.insert(told["msgid"].to_string()), "{told}");
         assert!(
             matches!(event(&mut session).await, SessionEvent::Invalid { .. }),
             "{text}"

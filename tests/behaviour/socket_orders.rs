@@ -203,3 +203,26 @@ async fn the_first_event_of_a_call_is_not_lost() {
     assert_eq!(lab.records.overflows(), Vec::<&str>::new());
     lab.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_can_not_be_carried_out_is_told_so_and_closed_with_1001() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let mut socket = server.socket().await;
+    let first = socket.message().await;
+    socket.ack(&first, json!([{ "verb": "sey", "text": "hello" }])).await;
+    let error = next(&mut socket, "jambonz:error").await;
+    let details = error["data"]["details"].as_str().unwrap_or_default();
+    assert!(details.contains("did you mean say?"), "{error}");
+    let code = loop {
+        match socket.event().await {
+            Ok(message) => assert_eq!(message["type"], "call:status", "{message}"),
+            Err(code) => break code,
+        }
+    };
+    assert_eq!(code, Some(1001));
+    let ending = tokio::time::timeout(BOUND, caller.ended()).await.unwrap().unwrap();
+    assert_eq!(ending.status, Some(480));
+    lab.close().await;
+}

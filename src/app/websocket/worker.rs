@@ -40,6 +40,8 @@ pub(super) struct Worker {
     /// The `session:reconnect` under way; queued messages wait for its acknowledgement.
     reconnecting: Option<Waiting>,
     reconnections: u32,
+    /// What the application said that could not be read, so often already.
+    complaints: u32,
     /// Connections lost or not made since the application last acknowledged one.
     failures: u8,
 }
@@ -84,6 +86,7 @@ impl Worker {
             waiting: Vec::new(),
             reconnecting: None,
             reconnections: 0,
+            complaints: 0,
             failures: 0,
         }
     }
@@ -274,7 +277,9 @@ impl Worker {
             b3: None,
             wants_ack: false,
         };
-        let text = error.numbered(MessageId(format!("{}-e", self.first_id))).text;
+        self.complaints = self.complaints.saturating_add(1);
+        let id = MessageId(format!("{}-e{}", self.first_id, self.complaints));
+        let text = error.numbered(id).text;
         self.tell(SessionEvent::Invalid { reason }).await;
         self.write(socket, Message::Text(text)).await?;
         Ok(())

@@ -3,6 +3,8 @@
 use super::CallTask;
 use super::loading::{Found, Loader};
 use crate::app::payload::Voiced;
+use crate::app::websocket::CloseCode;
+use crate::call::cause::Cause;
 use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
 use crate::call::id::LegIndex;
 use crate::call::server::{Heard, Server};
@@ -193,7 +195,11 @@ impl CallTask {
             }
             Effect::ApplicationOver => {
                 if let Some(applied) = self.applied.take() {
-                    applied.server.over();
+                    let code = match &self.call.cause {
+                        Some(Cause::ApplicationFailed { .. }) => CloseCode::InvalidApplication,
+                        _ => CloseCode::CallOver,
+                    };
+                    applied.server.over(code);
                 }
             }
             // What every call wants is carried out by the task itself.
