@@ -101,6 +101,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
     let CallStatus {
         phase,
         answered,
+        ended,
         peer,
         bridged: _,
         lines,
@@ -118,7 +119,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         peer: peer.map(|peer| peer.to_string()),
         began: rfc3339(facts.began_unix_ms),
         age_seconds: now.since(call.born).as_secs(),
-        talked_seconds: answered.map(|answered| now.since(answered).as_secs()),
+        talked_seconds: answered.map(|answered| ended.unwrap_or(now).since(answered).as_secs()),
         lines,
     }
 }

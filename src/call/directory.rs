@@ -25,6 +25,7 @@ pub struct CallStatus {
     /// Since birth.
     #[serde(skip)]
     pub answered: Option<Moment>,
+    pub ended: Option<Moment>,
     /// Hub or gateway that is tried or talked to.
     pub peer: Option<PeerName>,
     /// The callee that the caller of an application talks to.
@@ -64,6 +65,7 @@ impl LiveCall {
         let status = CallStatus {
             phase: Phase::Opening,
             answered: None,
+            ended: None,
             peer: None,
             bridged: None,
             lines: Vec::new(),
@@ -326,6 +328,7 @@ impl CallStatus {
         CallStatus {
             phase: call.phase,
             answered: call.milestones.answered,
+            ended: call.milestones.ended,
             peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),

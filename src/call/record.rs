@@ -192,7 +192,7 @@ impl CallRecord {
             facts: CallFacts::clone(&live.facts),
             ringing_after_ms: None,
             answered_after_ms: status.answered.map(|at| milestones.after_ms(at)),
-            ended_after_ms: milestones.after_ms(now),
+            ended_after_ms: milestones.after_ms(status.ended.unwrap_or(now)),
             status: if status.answered.is_some() { 200 } else { cause.status() },
             cause_text: cause.explain(),
             ended_by: cause.ended_by(),
@@ -209,6 +209,8 @@ pub struct Milestones {
     pub born: Moment,
     pub ringing: Option<Moment>,
     pub answered: Option<Moment>,
+    /// The last answers of its legs may still be to come.
+    pub ended: Option<Moment>,
 }
 
 impl Milestones {
@@ -218,6 +220,7 @@ impl Milestones {
             born,
             ringing: None,
             answered: None,
+            ended: None,
         }
     }
 

@@ -72,7 +72,8 @@ struct CallTask {
     /// Changes of the application's legs that the published status knows.
     shown: u32,
     label: Arc<str>,
-    _place: Place,
+    /// None once the call has ended: its legs' last answers keep nobody out.
+    place: Option<Place>,
     /// Dropped last.
     listed: Listed,
 }
@@ -155,7 +156,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         answering: Vec::new(),
         shown: 0,
         label,
-        _place: place,
+        place: Some(place),
         listed,
     };
     task.take_over_media();
@@ -198,6 +199,7 @@ impl CallTask {
         media: &mut mpsc::Receiver<MediaEvent>,
     ) {
         self.carry_out(effects).await;
+        self.free_places();
         // A callee that has become a call may wait for long before anything happens to it.
         self.publish();
         while self.call.phase() != Phase::Over {
@@ -229,7 +231,16 @@ impl CallTask {
             }
             let effects = self.call.step(event, now);
             self.carry_out(effects).await;
+            self.free_places();
             self.publish();
+        }
+    }
+
+    /// A call that has ended takes no place any more, whatever its legs still wait for.
+    fn free_places(&mut self) {
+        if matches!(self.call.phase(), Phase::Ending | Phase::Over) {
+            self.place = None;
+            self.carrier_places.clear();
         }
     }
 

@@ -345,7 +345,7 @@ impl Call {
             facts: self.facts.clone(),
             ringing_after_ms: self.milestones.ringing.map(|at| self.milestones.after_ms(at)),
             answered_after_ms: self.milestones.answered.map(|at| self.milestones.after_ms(at)),
-            ended_after_ms: self.milestones.after_ms(now),
+            ended_after_ms: self.milestones.after_ms(self.milestones.ended.unwrap_or(now)),
             status: self.status,
             cause_text: cause.explain(),
             ended_by: cause.ended_by(),
@@ -359,6 +359,7 @@ impl Call {
     /// Begins the end: the cause is kept, and the legs have [`LINGER`] for their last answers.
     pub(super) fn begin_end(&mut self, cause: Cause, now: Moment) {
         self.phase = Phase::Ending;
+        self.milestones.ended.get_or_insert(now);
         self.cause.get_or_insert(cause);
         self.deadline = Some(now + LINGER);
         self.change = None;

@@ -1,7 +1,7 @@
 //! Judging what arrives on a leg: verified, or from where it must come from, before anything else is believed.
 
 use super::converter::Converter;
-use super::latch::Fit;
+use super::latch::{Fit, PlainStream};
 use super::leg::{Channel, Leg, MAX_PACKET};
 use super::reports;
 use super::sound::units;
@@ -120,9 +120,12 @@ impl Leg {
             },
             None => {
                 let moves = || payload.is_some() && settled.rtp.may_move(from, settled.open_way, now);
-                if !settled.rtp.is_current(from) && !moves() {
-                    dropped.strangers += 1;
-                    return None;
+                if !settled.rtp.is_current(from) {
+                    if !moves() {
+                        dropped.strangers += 1;
+                        return None;
+                    }
+                    self.stream = PlainStream::default();
                 }
                 let patience = settled.config.packet_time.max(MIN_PACKET_TIME) * 3;
                 match self.stream.place(header.ssrc, header.sequence, patience, now) {

@@ -54,10 +54,14 @@ impl Source {
         from == self.current
     }
 
-    /// True when `from` may take the signalled address' place: nothing was believed yet and the way is open to it.
+    /// True when `from` may become the source: while the way is open, another address where nothing was believed yet, and
+    /// the signalled one from whoever was quicker.
     pub fn may_move(&self, from: SocketAddr, way: Option<OpenWay>, now: Moment) -> bool {
-        let is_open = |way: OpenWay| now < way.until && way.host.is_none_or(|host| host == from.ip());
-        self.state == State::Fresh && way.is_some_and(is_open)
+        let Some(way) = way.filter(|way| now < way.until) else {
+            return false;
+        };
+        let is_open = way.host.is_none_or(|host| host == from.ip());
+        from == self.signalled || self.state == State::Fresh && is_open
     }
 
     /// A packet from `from` was believed (verified, or allowed by the two tests above). True when the source moved.
@@ -136,7 +140,16 @@ mod tests {
         let other = Some(at("198.51.100.8:1").ip());
         assert!(!source.may_move(nat, way(other), ms(4999)), "another host");
         assert!(source.believe(nat));
-        assert!(!source.may_move(nat, way(None), ms(10)), "one move only");
+        assert!(
+            !source.may_move(at("198.51.100.8:1"), way(None), ms(10)),
+            "one move only"
+        );
+        let signalled = at("192.0.2.1:4000");
+        assert!(
+            source.may_move(signalled, way(None), ms(10)),
+            "the signalled address may return"
+        );
+        assert!(!source.may_move(signalled, way(None), ms(5000)));
         assert_eq!(source.destination(), Some(nat));
     }
 

@@ -393,6 +393,7 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
         CallStatus {
             phase: Phase::Answered,
             answered: None,
+            ended: None,
             peer: None,
             bridged: None,
             lines: vec![LineStatus {

@@ -124,6 +124,27 @@ async fn the_caller_gives_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_everybody_has_left_takes_no_place() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::silent());
+    let dial = Dial {
+        cancel_after: Some(Duration::from_millis(400)),
+        ..Dial::new(OUTSIDE, USER)
+    };
+    let caller = lab.carrier.place_call(dial).await.unwrap();
+    assert_eq!(caller.ended().await.unwrap().status, Some(487));
+    let node = &lab.running.node;
+    let free = async {
+        while node.places.calls("node") > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, free).await.unwrap();
+    assert_eq!(node.calls.count(), 1, "the hub may still answer our INVITE");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_number_is_told_so_without_anybody_ringing() {
     let lab = Lab::start().await;
     let caller = lab

@@ -57,9 +57,11 @@ fn a_bye_without_an_answer_ends_all_the_same() {
     let bye = rig.byes(CALLEE)[0].clone();
     rig.respond(&bye, reply(100));
     assert_eq!(rig.call.phase(), Phase::Ending);
+    let ended = rig.call.milestones().after_ms(rig.now);
+    rig.wait(Duration::from_secs(30));
     rig.fail(&bye, TransportCause::Timeout);
     assert_eq!(rig.call.phase(), Phase::Over);
-    rig.finish();
+    assert_eq!(rig.finish().ended_after_ms, ended, "what is billed ends with the BYE");
 }
 
 #[test]

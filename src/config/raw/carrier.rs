@@ -41,7 +41,8 @@ pub struct RawCarrier {
     /// Codecs that may be offered to it, the preferred first.
     #[schemars(extend("default" = ["PCMA", "PCMU", "G722", "G729"]))]
     pub codecs: Option<Vec<At<RawCodec>>>,
-    /// Its media may come from another address than its SDP says; it is followed there once, early in the call.
+    /// Its media may come from another address than its SDP says; it is followed there once, in the first 5 s after an answer.
+    /// Whoever sends to the port first is believed then, until the signalled address is heard: only for carriers that need it.
     #[schemars(extend("default" = false))]
     pub nat: Option<At<bool>>,
     /// Session timer that we offer (RFC 4028). Without it: none, but the carrier's own is honoured.

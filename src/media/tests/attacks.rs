@@ -118,6 +118,31 @@ fn a_plain_source_behind_nat_moves_once_in_its_window() {
 }
 
 #[test]
+fn who_was_quicker_behind_nat_loses_to_the_signalled_address() {
+    let rig = Rig::new(settings(20_000..=20_099));
+    let leg = rig.open(RtcpPort::Mux, None);
+    let (mut quicker, mut owner) = (Peer::plain(1), Peer::plain(2));
+    let window = Duration::from_secs(60);
+    let security = Security::Plain {
+        latch: Latch::NatOnce { window, host: None },
+    };
+    rig.configure(
+        leg,
+        LegConfig {
+            security,
+            ..owner.config()
+        },
+    );
+    rig.stats(leg);
+    quicker.send(leg, 8, b"a stranger's");
+    rig.stats_when(leg, |stats| stats.remote == Some(quicker.address()));
+    owner.send(leg, 8, b"the owner's");
+    rig.stats_when(leg, |stats| stats.remote == Some(owner.address()));
+    quicker.send(leg, 8, b"too late");
+    rig.stats_when(leg, |stats| stats.received.dropped.strangers == 1);
+}
+
+#[test]
 fn junk_of_every_kind_is_counted_for_what_it_is() {
     let call = Call::new(Peer::plain(1), Peer::secure(2));
     let send = |packet: &[u8]| call.carrier.send_raw(call.a, packet);
