@@ -5,7 +5,7 @@ use super::binding::Binding;
 use super::bindings::Bindings;
 use super::crowd::Crowd;
 use super::failures::Failures;
-use super::proving::Proof;
+use super::proving::{Ban, Proof};
 use super::register::{Register, Unfit};
 use super::stored::{self, Clocks};
 use super::vouching::Question;
@@ -188,7 +188,7 @@ impl Registrar {
             Ok(register) => register,
             Err(unfit) => return Reply::Forgotten(self.unfit(sbc, &unfit)),
         };
-        let user = match self.prove(realm, message, flow, clocks.now) {
+        let user = match self.prove(realm, message, flow, Ban::Heeded, clocks.now) {
             Ok(Proof::Listed(user)) => user,
             Ok(Proof::Hook(claim)) => {
                 if claim.username != *register.aor.user {

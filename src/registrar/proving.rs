@@ -51,7 +51,12 @@ impl Registrar {
                 return UserProof::Proven { tenant, aor, voucher };
             }
         }
-        match self.prove(realm, message, flow, now) {
+        // A ban slows the guessing of passwords; who has the right one calls for help in spite of it (promise 6).
+        let ban = match is_emergency_call(config, message) {
+            true => Ban::Ignored,
+            false => Ban::Heeded,
+        };
+        match self.prove(realm, message, flow, ban, now) {
             Ok(Proof::Listed(user)) => UserProof::Proven {
                 tenant: tenant.clone(),
                 aor: Aor::new(user.name.as_str(), realm.name.as_str()),
@@ -63,13 +68,22 @@ impl Registrar {
                     aor,
                     voucher: Some(voucher),
                 },
+                // The hook, which may be what asked for the ban, hears nothing more of the banned.
+                None if self.is_banned(flow, &claim, now) => {
+                    UserProof::Unproven(self.refuse(config, realm, Refused::Banned, flow, now))
+                }
                 None => UserProof::Unproven(self.question(config, tenant, claim, None, message, (flow, now))),
             },
-            Err(why) => {
-                let challenge = self.challenge(&config.sbc, realm, why, HeaderName::ProxyAuthenticate, flow, now);
-                UserProof::Unproven(Reply::Forgotten(challenge))
-            }
+            Err(why) => UserProof::Unproven(self.refuse(config, realm, why, flow, now)),
         }
+    }
+
+    fn refuse(&self, config: &Config, realm: &Realm, why: Refused, flow: &Flow, now: Moment) -> Reply {
+        Reply::Forgotten(self.challenge(&config.sbc, realm, why, HeaderName::ProxyAuthenticate, flow, now))
+    }
+
+    fn is_banned(&self, flow: &Flow, claim: &Claim, now: Moment) -> bool {
+        lock(&self.failures).is_banned(flow.remote.ip(), &claim.username, now)
     }
 
     /// What the hook of a realm has said of a user that is registered.
@@ -89,13 +103,9 @@ impl Registrar {
         flow: &Flow,
         now: Moment,
     ) -> Option<(Aor, Voucher)> {
-        let dialled = message
-            .uri()
-            .and_then(|uri| Some(uri.user()?.split(';').next()?.to_owned()));
-        let emergency = *message.cseq_method() == Method::Invite && route::is_emergency(config, &dialled?);
         let aor = Aor::new(&claim.username, realm.name.as_str());
         let here = |binding: &Binding| binding.remote.ip() == flow.remote.ip();
-        if !emergency || !self.bindings(&aor, now).iter().any(here) {
+        if !is_emergency_call(config, message) || !self.bindings(&aor, now).iter().any(here) {
             return None;
         }
         let voucher = self.known_by_hook(realm, &aor, now)?;
@@ -110,6 +120,7 @@ impl Registrar {
         realm: &'c Realm,
         message: &Message,
         flow: &Flow,
+        ban: Ban,
         now: Moment,
     ) -> Result<Proof<'c>, Refused> {
         let authorizations = message
@@ -119,7 +130,8 @@ impl Registrar {
         let claim = lock(&self.digest).read(authorizations, asked(realm, flow), now);
         let claim = claim.map_err(Refused::Unproven)?;
         let source = flow.remote.ip();
-        if lock(&self.failures).is_banned(source, &claim.username, now) {
+        let banned = self.is_banned(flow, &claim, now);
+        if banned && ban == Ban::Heeded {
             return Err(Refused::Banned);
         }
         let known = realm.user(&claim.username);
@@ -144,7 +156,10 @@ impl Registrar {
             _ => {
                 lock(&self.failures).note(source, &claim.username, now);
                 self.counts.wrong.fetch_add(1, Relaxed);
-                Err(Refused::Unproven(Unproven::Wrong))
+                Err(match banned {
+                    true => Refused::Banned,
+                    false => Refused::Unproven(Unproven::Wrong),
+                })
             }
         }
     }
@@ -201,6 +216,20 @@ pub(super) fn denial(sbc: &Sbc) -> ResponseDraft {
 pub(super) enum Refused {
     Unproven(Unproven),
     Banned,
+}
+
+/// What a ban means for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ban {
+    /// It is not looked at.
+    Heeded,
+    /// The right password passes; a wrong one counts as ever.
+    Ignored,
+}
+
+fn is_emergency_call(config: &Config, message: &Message) -> bool {
+    let dialled = || message.uri()?.user()?.split(';').next().map(str::to_owned);
+    *message.cseq_method() == Method::Invite && dialled().is_some_and(|dialled| route::is_emergency(config, &dialled))
 }
 
 /// What a challenge to the sender of `flow` says; its nonce is good for nobody else.

@@ -1,12 +1,16 @@
 //! A node that goes out of service while calls are up.
 
-use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use crate::phone::Phone;
 use portcullis::sim::{Dial, Script};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_call_goes_on_while_new_ones_and_options_get_503() {
-    let lab = Lab::start().await;
+async fn the_call_goes_on_while_new_ones_and_options_get_503_and_emergencies_pass() {
+    let lab = Lab::with(Plan {
+        machine: "[emergency]\nnumbers = [\"911\"]\n".into(),
+        ..Plan::default()
+    })
+    .await;
     lab.teams.set_script(Script::answer());
     let mut phone = Phone::new(&lab).await;
     let options = |phone: &Phone, branch: &str| phone.request("OPTIONS", "9 OPTIONS", branch, "", "");
@@ -32,6 +36,10 @@ async fn the_call_goes_on_while_new_ones_and_options_get_503() {
         ] {
             assert_eq!(call.ended().await.unwrap().status, Some(503));
         }
+        let emergency = lab.teams.place_call(Dial::new(USER, "911")).await.unwrap();
+        emergency.answered().await.unwrap();
+        emergency.hang_up().await.unwrap();
+        assert!(lab.records.get(0).await.facts.emergency);
         caller.hears(TEAMS_TONE).await.unwrap();
         callee.hears(CARRIER_TONE).await.unwrap();
         assert_eq!(lab.running.node.calls.count(), 1);
@@ -40,6 +48,6 @@ async fn the_call_goes_on_while_new_ones_and_options_get_503() {
     };
     let (left, ()) = tokio::join!(drained, meanwhile);
     assert_eq!(left, 0);
-    assert_eq!(lab.records.get(0).await.cause.label(), "hung_up");
+    assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");
     lab.close().await;
 }

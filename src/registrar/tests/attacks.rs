@@ -137,6 +137,39 @@ fn guessing_is_stopped_for_the_guesser_and_not_for_the_user() {
 }
 
 #[test]
+fn a_ban_takes_the_emergency_numbers_from_nobody_who_knows_the_password() {
+    const HOOK: &str = "registration_hook = { url = \"https://app.contoso.example/who\" }";
+    let sbc = format!("{SBC}\n[emergency]\nnumbers = [\"112\"]\n");
+    for keys in ["", HOOK] {
+        let (registrar, config) = (registrar(), config_on(&sbc, keys, ""));
+        let calls = |user: &'static str, password: &'static str, callee: &str| {
+            let (mut phone, uri) = (Phone::new(user, password, udp(NAT)), format!("sip:{callee}@{REALM}"));
+            let first = phone.request("INVITE", &uri, HERE);
+            let UserProof::Unproven(reply) = registrar.sender(&config, &first, &phone.flow, at(2)) else {
+                panic!("anybody can write this source")
+            };
+            let value = phone.answer(&draft(reply), "INVITE", &uri);
+            let second = phone.request("INVITE", &uri, &format!("Proxy-Authorization: {value}\r\n{HERE}"));
+            match registrar.sender(&config, &second, &phone.flow, at(2)) {
+                UserProof::Proven { .. } => 0,
+                UserProof::Unproven(reply) => draft(reply).status(),
+            }
+        };
+        for guess in 0..100 {
+            let user = ["alice", "bob"][guess % 2];
+            Phone::new(user, "guess", udp(NAT)).register(&registrar, &config, HERE, 1);
+        }
+        crate::registrar::door::lock(&registrar.failures).ban(udp(NAT).remote.ip(), at(1));
+        assert_eq!(calls("alice", "wonderland", "bob"), 403, "{keys}");
+        assert_eq!(calls("alice", "wonderland", "112"), 0, "{keys}");
+        let wrong = registrar.status(at(2)).wrong;
+        assert_eq!(calls("alice", "guess", "112"), 403, "{keys}");
+        assert_eq!(registrar.status(at(2)).wrong, wrong + 1, "and counted, {keys}");
+        assert_eq!(calls("nobody", "guess", "112"), 403, "no hook is asked, {keys}");
+    }
+}
+
+#[test]
 fn a_foreign_realm_is_nobodys_and_a_foreign_request_uri_too() {
     let (registrar, config) = (registrar(), config());
     let mut phone = Phone::alice();

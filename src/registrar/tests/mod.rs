@@ -67,6 +67,11 @@ pub fn config_with(users: &str) -> Config {
 
 /// The same with further keys of the tenant.
 pub fn config_of(keys: &str, users: &str) -> Config {
+    config_on(SBC, keys, users)
+}
+
+/// The same on another machine.
+pub fn config_on(sbc: &str, keys: &str, users: &str) -> Config {
     let user = |name: &str, password: &str| {
         let hash = |algorithm: Algorithm| algorithm.hashed_secret(name, REALM, password);
         format!(
@@ -81,7 +86,7 @@ pub fn config_of(keys: &str, users: &str) -> Config {
         user("alice", "wonderland"),
         user("bob", "builder"),
     );
-    Config::from_toml_strs(SBC, &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    Config::from_toml_strs(sbc, &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 pub fn config() -> Config {
