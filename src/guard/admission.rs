@@ -2,7 +2,7 @@
 
 use crate::config::{Carrier, Config, Host, Listener, Network, Purpose, UnknownSource};
 use crate::net::{Admission, Clock};
-use crate::sip::{ListenerId, Transport};
+use crate::sip::{ListenerId, Transport, source_network};
 use arc_swap::ArcSwap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +27,7 @@ struct Table {
     per_source: u32,
 }
 
-/// Counts of the present second, by a hash of the address: one look at one counter, nothing grows. Two strangers that
+/// Counts of the present second, by a hash of the source's network: one look at one counter, nothing grows. Two strangers that
 /// share a counter share a rate.
 #[derive(Debug)]
 struct Rates {
@@ -45,9 +45,9 @@ impl Rates {
         }
     }
 
-    /// Counts one more from `address` in this second; false beyond `most`.
+    /// Counts one more from the network of `address` in this second; false beyond `most`.
     fn count(&self, address: IpAddr, second: u32, most: u32) -> bool {
-        let place = usize::try_from(self.hasher.hash_one(address) % COUNTERS as u64).unwrap_or(0);
+        let place = usize::try_from(self.hasher.hash_one(source_network(address)) % COUNTERS as u64).unwrap_or(0);
         let Some(counter) = self.counters.get(place) else {
             return true;
         };
@@ -303,6 +303,9 @@ mod tests {
         assert!((0..20).all(|_| rates.count(stranger, 7, 20)));
         assert!(!rates.count(stranger, 7, 20));
         assert!(rates.count(stranger, 8, 20));
+        let host = |last: u64| IpAddr::from(((0x2001_0db8 << 96) | u128::from(last)).to_be_bytes());
+        assert!((0..20).all(|last| rates.count(host(last), 9, 20)));
+        assert!(!rates.count(host(u64::MAX), 9, 20), "one host uses a whole /64 at will");
     }
 
     #[test]

@@ -129,12 +129,15 @@ fn settings(config: &Config, listener: &Listener) -> Result<ListenerSettings, Tl
         bind: listener.bind,
         advertise_host: Some(listener.advertise.to_string()),
         advertise_port: Some(listener.advertise_port),
-        limits: accept_limits(config),
+        limits: accept_limits(config, listener),
     })
 }
 
-fn accept_limits(config: &Config) -> AcceptLimits {
-    let mut limits = AcceptLimits::default();
+fn accept_limits(config: &Config, listener: &Listener) -> AcceptLimits {
+    let mut limits = AcceptLimits {
+        connections_per_source: listener.connections_per_source,
+        ..AcceptLimits::default()
+    };
     limits.stream.idle = config.sbc.timers.idle_connection;
     limits
 }

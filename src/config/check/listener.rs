@@ -97,6 +97,11 @@ fn one(
         (None, Purpose::Carrier | Purpose::Users, bind) => bind.map(|bind| (Host::Address(bind.ip()), None)),
     };
     let tls = tls(raw, purpose, transport, sbc, reader);
+    if let (Some(most), Transport::Udp) = (&raw.connections_per_source, transport) {
+        reader.fault_expecting(most.span(), "UDP has no connections", "a listener for `tcp` or `tls`");
+    }
+    // Teams opens up to two from each of dozens of machines; an office full of phones is one source.
+    let usual = if purpose == Purpose::Users { 256 } else { 64 };
     let (bind, (advertise, port)) = (bind?, advertise?);
     Some(Listener {
         id,
@@ -107,6 +112,10 @@ fn one(
         advertise,
         advertise_port: port.unwrap_or(bind.port()),
         tls: tls?,
+        connections_per_source: raw
+            .connections_per_source
+            .as_ref()
+            .map_or(usual, |most| *most.value() as usize),
     })
 }
 

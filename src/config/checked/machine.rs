@@ -78,6 +78,8 @@ pub struct Listener {
     pub advertise_port: u16,
     /// `Some` where, and only where, `transport` is TLS.
     pub tls: Option<ListenerTls>,
+    /// Connections that one source may have at a time.
+    pub connections_per_source: usize,
 }
 
 /// Whom a listener serves.

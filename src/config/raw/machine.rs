@@ -70,6 +70,10 @@ pub struct RawListener {
     /// TLS, carriers and users: whom to trust: `system`, or a PEM file. For Teams this is `teams.roots`.
     #[schemars(extend("default" = "system"))]
     pub roots: Option<At<String>>,
+    /// TCP and TLS: connections at a time from one source: an IPv4 address, or an IPv6 /64. One more is closed at once. All phones
+    /// behind one NAT are one source. Without it: 64, and 256 for users.
+    #[schemars(range(min = 1, max = 4096))]
+    pub connections_per_source: Option<At<u32>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -219,7 +223,7 @@ pub struct RawGuard {
     /// What a refused call is told to wait (Retry-After), in whole seconds.
     #[schemars(extend("default" = "5s"))]
     pub retry_after: Option<At<DurationText>>,
-    /// Requests a second from one unknown address; what is above is dropped unread.
+    /// Requests a second from one unknown address, or IPv6 /64; what is above is dropped unread.
     #[schemars(range(min = 1), extend("default" = 20))]
     pub requests_per_source: Option<At<u32>>,
     /// Calls of one tenant that its programs and applications place and nobody has answered yet, at the same time.

@@ -1,6 +1,7 @@
 //! How many connections a listener bears, in all, from one source, and in their handshakes.
 
 use crate::net::connection::StreamLimits;
+use crate::sip::source_network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +12,13 @@ use std::time::Duration;
 pub struct AcceptLimits {
     /// Accepted connections at a time.
     pub connections: usize,
-    /// Accepted connections at a time from one address. Teams opens up to two from each of dozens of machines.
+    /// Accepted connections at a time from one source (an IPv6 host has a /64). Teams opens up to two from each of dozens
+    /// of machines.
     pub connections_per_source: usize,
     /// TLS handshakes at a time.
     pub handshakes: usize,
+    /// TLS handshakes at a time from one source: who says nothing holds up few others.
+    pub handshakes_per_source: usize,
     /// From the accept to the end of the handshake.
     pub handshake: Duration,
     pub stream: StreamLimits,
@@ -26,6 +30,7 @@ impl Default for AcceptLimits {
             connections: 4096,
             connections_per_source: 64,
             handshakes: 256,
+            handshakes_per_source: 16,
             handshake: Duration::from_secs(10),
             stream: StreamLimits::default(),
         }
@@ -40,7 +45,14 @@ pub(in crate::net) struct Occupancy(Mutex<Counts>);
 struct Counts {
     connections: usize,
     handshakes: usize,
-    sources: HashMap<IpAddr, usize>,
+    /// By the network that counts as one source.
+    sources: HashMap<IpAddr, Source>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Source {
+    connections: usize,
+    handshakes: usize,
 }
 
 /// Which limit refused.
@@ -58,17 +70,22 @@ impl Occupancy {
         limits: &AcceptLimits,
         handshake: bool,
     ) -> Result<Place, Full> {
+        let source = source_network(source);
         let mut counts = self.lock();
-        let from_source = counts.sources.get(&source).copied().unwrap_or(0);
-        if counts.connections >= limits.connections || from_source >= limits.connections_per_source {
+        let from_source = counts.sources.get(&source).copied().unwrap_or_default();
+        if counts.connections >= limits.connections || from_source.connections >= limits.connections_per_source {
             return Err(Full::Connections);
         }
-        if handshake && counts.handshakes >= limits.handshakes {
+        let hands_full =
+            counts.handshakes >= limits.handshakes || from_source.handshakes >= limits.handshakes_per_source;
+        if handshake && hands_full {
             return Err(Full::Handshakes);
         }
         counts.connections += 1;
         counts.handshakes += usize::from(handshake);
-        *counts.sources.entry(source).or_default() += 1;
+        let from_source = counts.sources.entry(source).or_default();
+        from_source.connections += 1;
+        from_source.handshakes += usize::from(handshake);
         Ok(Place {
             occupancy: self.clone(),
             source,
@@ -93,7 +110,11 @@ impl Place {
     /// The handshake is over; the connection stays.
     pub(in crate::net) fn handshake_done(&mut self) {
         if std::mem::take(&mut self.handshake) {
-            self.occupancy.lock().handshakes -= 1;
+            let mut counts = self.occupancy.lock();
+            counts.handshakes -= 1;
+            if let Some(from_source) = counts.sources.get_mut(&self.source) {
+                from_source.handshakes -= 1;
+            }
         }
     }
 }
@@ -103,9 +124,9 @@ impl Drop for Place {
         self.handshake_done();
         let mut counts = self.occupancy.lock();
         counts.connections -= 1;
-        if let Some(count) = counts.sources.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(from_source) = counts.sources.get_mut(&self.source) {
+            from_source.connections -= 1;
+            if from_source.connections == 0 {
                 counts.sources.remove(&self.source);
             }
         }
@@ -136,5 +157,28 @@ mod tests {
         drop((first, second));
         assert_eq!(occupancy.lock().sources.len(), 1);
         assert!(occupancy.take(one, &limits, true).is_ok());
+    }
+
+    #[test]
+    fn handshakes_of_one_source_leave_room_for_others_and_an_ipv6_host_is_one() {
+        let limits = AcceptLimits {
+            connections_per_source: 3,
+            handshakes_per_source: 2,
+            ..AcceptLimits::default()
+        };
+        let occupancy = Arc::new(Occupancy::default());
+        let host = |network: u16, last: u16| IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, last]);
+        let mut first = occupancy.take(host(0, 1), &limits, true).unwrap();
+        let _second = occupancy.take(host(0, 2), &limits, true).unwrap();
+        assert_eq!(occupancy.take(host(0, 3), &limits, true).unwrap_err(), Full::Handshakes);
+        let _other = occupancy.take(host(1, 1), &limits, true).unwrap();
+        first.handshake_done();
+        let _third = occupancy.take(host(0, 3), &limits, true).unwrap();
+        assert_eq!(
+            occupancy.take(host(0, 4), &limits, false).unwrap_err(),
+            Full::Connections
+        );
+        drop(first);
+        assert!(occupancy.take(host(0, 4), &limits, false).is_ok());
     }
 }

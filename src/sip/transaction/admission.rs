@@ -2,10 +2,10 @@
 
 use super::settings::Limits;
 use crate::sip::message::Message;
-use crate::sip::{Method, Uri};
+use crate::sip::{Method, Uri, source_network};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Counts server transactions, in all and by source.
@@ -40,7 +40,7 @@ impl Admission {
 
     /// True when `request`, of this [`fingerprint`], may have a transaction.
     pub(super) fn admits(&self, request: &Message, fingerprint: u64, source: IpAddr, limits: &Limits) -> bool {
-        let from_source = self.by_source.get(&network(source)).copied().unwrap_or(0);
+        let from_source = self.by_source.get(&source_network(source)).copied().unwrap_or(0);
         let hit = self.shedding.is_some_and(|shed| shed.hits(fingerprint));
         let shed = hit && request.method() == Some(&Method::Invite);
         if !shed && self.total < limits.max_transactions && from_source < limits.max_per_source {
@@ -61,16 +61,16 @@ impl Admission {
     /// A server transaction began.
     pub(super) fn enter(&mut self, source: IpAddr) {
         self.total += 1;
-        *self.by_source.entry(network(source)).or_default() += 1;
+        *self.by_source.entry(source_network(source)).or_default() += 1;
     }
 
     /// A server transaction ended.
     pub(super) fn leave(&mut self, source: IpAddr) {
         self.total = self.total.saturating_sub(1);
-        if let Some(count) = self.by_source.get_mut(&network(source)) {
+        if let Some(count) = self.by_source.get_mut(&source_network(source)) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.by_source.remove(&network(source));
+                self.by_source.remove(&source_network(source));
             }
         }
     }
@@ -98,14 +98,6 @@ fn is_priority(request: &Message, limits: &Limits) -> bool {
     // `112;phone-context=…` and `+112` are 112 too.
     let number = user.split(';').next().unwrap_or_default();
     limits.priority_users.contains(number) || limits.priority_users.contains(number.trim_start_matches('+'))
-}
-
-/// What counts as one source: an IPv4 address, or the /64 that one IPv6 host can use at will.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-    }
 }
 
 /// A number that a peer can't foretell and that is the same for every copy of a request and for its ACK.
