@@ -3,12 +3,14 @@
 use super::event::{Event, To};
 use super::id::{CallId, Token};
 use super::node::Node;
+use crate::carrier::may_lead;
 use crate::config::{Config, Tenant};
 use crate::dial::{NextHop, may_reach};
 use crate::net::shard::SignallingHandle;
 use crate::sip::locate::{Candidate, Host, Target};
 use crate::sip::{Hop, RequestDraft};
 use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -223,11 +225,27 @@ impl Deliveries {
     }
 }
 
-/// What a server that an application named may not be: ourselves, this machine, or where its tenant has no business.
+/// Where a peer may not lead us.
 #[derive(Clone)]
-pub(super) struct Guard {
-    pub config: Arc<Config>,
-    pub tenant: Arc<Tenant>,
+pub(super) enum Guard {
+    /// A server that an application named: not to ourselves, this machine, or where its tenant has no business.
+    Named { config: Arc<Config>, tenant: Arc<Tenant> },
+    /// A carrier, by its Contact and Record-Route: neither to ourselves nor to what only this machine can reach.
+    Carrier {
+        config: Arc<Config>,
+        carrier: Arc<str>,
+        /// Where it was heard in this call.
+        heard: Vec<IpAddr>,
+    },
+}
+
+impl Guard {
+    fn check(&self, address: SocketAddr) -> Result<(), String> {
+        match self {
+            Guard::Named { config, tenant } => may_reach(config, tenant, &Host::Ip(address.ip()), address.port()),
+            Guard::Carrier { config, carrier, heard } => may_lead(config, carrier, heard, address),
+        }
+    }
 }
 
 /// What a look-up asks for.
@@ -261,9 +279,7 @@ pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Guar
     let mut refused = None;
     let allowed = |candidate: &&Candidate| {
         let address = candidate.address;
-        let verdict = guard.map_or(Ok(()), |Guard { config, tenant }| {
-            may_reach(config, tenant, &Host::Ip(address.ip()), address.port())
-        });
+        let verdict = guard.map_or(Ok(()), |guard| guard.check(address));
         verdict.map_err(|why| refused.get_or_insert(why).len()).is_ok()
     };
     let hops: VecDeque<Hop> = candidates.iter().filter(allowed).map(hop).collect();

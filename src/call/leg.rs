@@ -170,9 +170,17 @@ impl Leg {
     }
 
     /// Where in-dialog requests go: the first route, else the Contact (RFC 3261 §12.2.1.1); a peer behind NAT that set
-    /// no route is reached where it came from.
+    /// no route is reached where it came from. Neither leads us away from a device: it is a stranger's to write.
     fn destination(&self) -> Option<To> {
         let dialog = self.dialog.as_ref()?;
+        if matches!(self.terms.kind, LegKind::User { .. }) {
+            let rung = self.hop.as_ref();
+            let flow = self.flow.as_ref().or_else(|| rung.and_then(|hop| hop.direct.as_ref()));
+            return match flow {
+                Some(flow) => Some(To::Hop(flow.clone())),
+                None => rung.map(|hop| To::Next(hop.next.clone())),
+            };
+        }
         let next = dialog.next_hop_uri();
         match &self.flow {
             Some(flow) if next == *dialog.remote_target() => Some(To::Hop(flow.clone())),

@@ -328,7 +328,7 @@ impl CallTask {
                     draft.method().as_str(),
                     !draft.body_bytes().is_empty(),
                 );
-                let guard = self.guard_of(leg);
+                let guard = self.guard_of(leg, &draft);
                 if let Some(sent) = self.ordered.as_mut().and_then(|ordered| ordered.sent.take()) {
                     // Whoever placed the call may not wait any more.
                     let _gone = sent.send(draft.value(HeaderName::CallId).unwrap_or_default().to_owned());
@@ -344,7 +344,7 @@ impl CallTask {
             }
             Effect::SendAck { leg, draft, to } => {
                 self.tell_sent(leg, "ACK", "ACK", !draft.body_bytes().is_empty());
-                let guard = self.guard_of(leg);
+                let guard = self.guard_of(leg, &draft);
                 if let Err(why) = self.deliveries.send(None, draft, to, guard).await {
                     self.tell(&CallNews::AckNotSent { why });
                 }
@@ -405,14 +405,23 @@ impl CallTask {
         self.node.observer.happened(&Happening::Overflow { queue });
     }
 
-    /// What keeps a server that an application named from being ourselves, or another's.
-    fn guard_of(&self, leg: LegIndex) -> Option<Guard> {
+    /// What keeps a peer from leading us to ourselves, or where nobody but us comes.
+    fn guard_of(&self, leg: LegIndex, draft: &RequestDraft) -> Option<Guard> {
         let leg = self.call.legs().get(usize::from(leg.0))?;
-        let named = matches!(leg.terms.kind, LegKind::SipUri { .. });
-        self.planner.as_ref().filter(|_| named).map(|planner| Guard {
-            config: planner.config.clone(),
-            tenant: planner.tenant.clone(),
-        })
+        let in_dialog = draft.value(HeaderName::To).is_some_and(|to| to.contains(";tag="));
+        match &leg.terms.kind {
+            LegKind::SipUri { .. } => self.planner.as_ref().map(|planner| Guard::Named {
+                config: planner.config.clone(),
+                tenant: planner.tenant.clone(),
+            }),
+            // What is in no dialog goes to a gateway, and where that is the configuration says.
+            LegKind::Carrier { carrier } if in_dialog => Some(Guard::Carrier {
+                config: self.node.config.load_full(),
+                carrier: carrier.clone(),
+                heard: leg.sources.clone(),
+            }),
+            LegKind::Carrier { .. } | LegKind::Teams { .. } | LegKind::User { .. } => None,
+        }
     }
 
     /// A call out takes its place at the carrier of the gateway that is tried now.

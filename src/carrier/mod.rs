@@ -4,9 +4,11 @@
 //! Pure, but for the monitor that `guard` runs.
 
 mod identify;
+mod leading;
 mod number;
 mod plan;
 
 pub use identify::{identify, server_name};
+pub use leading::may_lead;
 pub use number::{read_number, write_number};
 pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};

@@ -74,7 +74,7 @@ fn requests_inside_a_call_use_the_connection_whose_certificate_was_verified() {
 fn a_name_that_an_application_dialled_leads_to_no_address_that_its_tenant_may_not_reach() {
     let config = Arc::new(secure());
     let tenant = config.tenant_by_name("contoso.example").expect("a tenant").clone();
-    let guard = Guard { config, tenant };
+    let guard = Guard::Named { config, tenant };
     let next = NextHop {
         host: "pbx.example".into(),
         port: None,
@@ -95,4 +95,50 @@ fn a_name_that_an_application_dialled_leads_to_no_address_that_its_tenant_may_no
     assert_eq!(left, ["198.41.0.4:5060", "203.0.113.77:5060"]);
     let why = found(&["10.1.2.3:5060"]).expect_err("a private network");
     assert!(why.contains("10.1.2.3 is private"), "{why}");
+}
+
+#[test]
+fn a_carrier_leads_requests_neither_to_us_nor_to_what_only_we_can_reach() {
+    let config = Arc::new(secure());
+    let next = NextHop {
+        host: "contact.example".into(),
+        port: None,
+        transport: Some(Transport::Udp),
+        listener: crate::sip::ListenerId(0),
+        server_name: None,
+    };
+    let leads = |carrier: &str, heard: &[&str], address: &str| {
+        let host = target(&next).expect("a target").host;
+        let guard = Guard::Carrier {
+            config: config.clone(),
+            carrier: carrier.into(),
+            heard: heard.iter().map(|heard| heard.parse().expect("an address")).collect(),
+        };
+        let candidate = Candidate::new(Transport::Udp, address.parse().expect("an address"), &host);
+        hops(&next, &[candidate], Some(&guard)).map(|hops| hops.len())
+    };
+    for far in ["10.1.2.3:5060", "198.41.0.4:5060", "192.0.2.10:5072"] {
+        assert_eq!(leads("secure", &[], far), Ok(1), "{far}");
+    }
+    for near in [
+        "127.0.0.9:5060",
+        "169.254.169.254:80",
+        "0.0.0.0:5060",
+        "[::1]:5060",
+        "[fe80::1]:5060",
+        "[::ffff:127.0.0.1]:5060",
+        "[64:ff9b::a9fe:a9fe]:80",
+        "192.0.2.10:5071",
+    ] {
+        assert!(leads("secure", &[], near).is_err(), "{near}");
+    }
+    assert_eq!(
+        leads("secure", &["127.0.0.9"], "127.0.0.9:5070"),
+        Ok(1),
+        "it lives there"
+    );
+    assert!(
+        leads("secure", &["192.0.2.10"], "192.0.2.10:5071").is_err(),
+        "a loop all the same"
+    );
 }
