@@ -29,6 +29,7 @@ mod application;
 mod asked_change;
 mod asking;
 mod capture;
+mod carrier_proof;
 mod cause;
 mod challenge;
 mod change;

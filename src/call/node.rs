@@ -1,5 +1,6 @@
 //! What all calls of a node share.
 
+use super::carrier_proof::CarrierProofs;
 use super::directory::{Directory, LiveCall};
 use super::event::Event;
 use super::hop_mark::HopMark;
@@ -21,7 +22,6 @@ use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
 use crate::observe::Observer;
 use crate::registrar::Registrar;
-use crate::sip::digest::DigestServer;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -41,7 +41,7 @@ pub struct Node {
     pub observer: Arc<dyn Observer>,
     pub hop_mark: HopMark,
     /// Proves carriers that are known by a password.
-    pub digest: Mutex<DigestServer>,
+    pub carriers: Mutex<CarrierProofs>,
     pub registrar: Registrar,
     /// The ways to application servers.
     pub ways: ArcSwap<Ways>,
@@ -78,7 +78,7 @@ impl Node {
             call_tasks: CallTasks::default(),
             observer,
             hop_mark: HopMark::new(rand::random()),
-            digest: Mutex::new(DigestServer::new(rand::random())),
+            carriers: Mutex::new(CarrierProofs::new(rand::random())),
             registrar: Registrar::new(rand::random()),
             sounds: ArcSwap::from_pointee(sounds),
             ways: ArcSwap::from_pointee(ways),

@@ -1,18 +1,16 @@
 //! Who sent a request: Teams, a carrier by address or by password, or nobody known.
 
+use super::carrier_proof::CarrierProof;
 use super::switchboard::Switchboard;
 use crate::carrier;
 use crate::config::{Carrier, Config, Hub, Purpose, Tenant, UserName};
+use crate::observe::Happening;
 use crate::route::Voucher;
-use crate::sip::digest::{Algorithm, Password, Realm, Unproven, User};
 use crate::sip::locate::Target;
-use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::sip::message::Message;
 use crate::sip::{Flow, Method, Transport};
 use crate::teams;
 use std::sync::{Arc, PoisonError};
-
-/// What carriers are offered.
-const OFFERED: &[Algorithm] = &[Algorithm::Sha256, Algorithm::Md5];
 
 /// Who sent a request.
 pub enum Sender {
@@ -27,9 +25,10 @@ pub enum Sender {
     },
     /// A carrier's, once its password is proven.
     Unproven {
-        realm: String,
-        why: Unproven,
+        challenges: Vec<String>,
     },
+    /// It has guessed too often.
+    Banned,
     Unknown,
 }
 
@@ -60,56 +59,32 @@ impl Switchboard {
         }
     }
 
-    /// The carrier whose password the request proves: the one that its address names, else any that is known by its
-    /// password alone.
     fn prove(&self, config: &Config, message: &Message, flow: &Flow, known: Option<&Arc<Carrier>>) -> Sender {
-        let by_password = |carrier: &&Arc<Carrier>| match known {
-            Some(known) => carrier.id == known.id,
-            None => {
-                let identify = &carrier.identify;
-                identify.networks.is_empty()
-                    && (identify.transports.is_empty() || identify.transports.contains(&flow.transport))
-            }
-        };
-        let authorizations: Vec<&str> = message.headers(HeaderName::Authorization).collect();
-        let method = message.cseq_method().as_str();
         let now = self.node.clock.now();
-        let mut digest = self.node.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut refused = None;
-        for carrier in config.sbc.carriers.iter().filter(by_password) {
-            let Some(credentials) = &carrier.identify.digest else {
-                continue;
-            };
-            let realm = credentials.realm.as_deref().unwrap_or(config.sbc.node.as_str());
-            let user = User {
-                realm,
-                username: &credentials.username,
-                password: Password::Plain(credentials.password.reveal()),
-            };
-            match digest.verify(authorizations.iter().copied(), OFFERED, method, &user, now) {
-                Ok(()) => return Sender::Carrier(carrier.clone()),
-                Err(why) => refused = Some((realm.to_owned(), why)),
-            }
-        }
-        match refused {
-            Some((realm, why)) => Sender::Unproven { realm, why },
-            None => Sender::Unknown,
-        }
-    }
-
-    /// 401 with a challenge for each algorithm.
-    pub(super) fn challenge(&self, config: &Config, realm: &str, why: Unproven) -> ResponseDraft {
-        let digest = self.node.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        let realm = Realm {
-            name: realm,
-            algorithms: OFFERED,
-            source: None,
+        let mut carriers = self.node.carriers.lock().unwrap_or_else(PoisonError::into_inner);
+        let proof = carriers.prove(config, message, flow, known, now);
+        drop(carriers);
+        let refused = |username: &str, banned| {
+            self.node.observer.happened(&Happening::PasswordRefused {
+                source: flow.remote,
+                username,
+                banned,
+            });
         };
-        let challenges = digest.challenges(realm, why, self.node.clock.now());
-        drop(digest);
-        challenges.iter().fold(self.plain(config, 401), |draft, challenge| {
-            draft.header(HeaderName::WwwAuthenticate, challenge)
-        })
+        match proof {
+            CarrierProof::Proven(carrier) => Sender::Carrier(carrier),
+            CarrierProof::Unproven { challenges, wrong } => {
+                if let Some(username) = wrong {
+                    refused(&username, false);
+                }
+                Sender::Unproven { challenges }
+            }
+            CarrierProof::Banned { username } => {
+                refused(&username, true);
+                Sender::Banned
+            }
+            CarrierProof::Nobody => Sender::Unknown,
+        }
     }
 
     /// OPTIONS from Teams. Every certificate of Teams bears every hub's name, so a hub is known by the name that it gives

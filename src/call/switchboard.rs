@@ -14,6 +14,7 @@ use super::vouching::WaitingRoom;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
+use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
 use crate::observe::Happening;
 use crate::registrar;
@@ -72,16 +73,22 @@ impl Switchboard {
             },
             _ => self.sender(&config, message, flow),
         };
-        if let Sender::Unproven { realm, why } = &sender {
-            let draft = Some(self.challenge(&config, realm, *why));
-            commands.push(Command::Refuse { id, draft });
-            return;
-        }
-        if matches!(sender, Sender::Unknown) {
-            commands.push(self.turn_away(id, &config, flow));
-            return;
-        }
-        self.serve(id, message, flow, &config, &sender, commands);
+        let refusal = match &sender {
+            Sender::Unproven { challenges } => {
+                let draft = challenges.iter().fold(self.plain(&config, 401), |draft, challenge| {
+                    draft.header(HeaderName::WwwAuthenticate, challenge)
+                });
+                Command::Refuse { id, draft: Some(draft) }
+            }
+            Sender::Banned => {
+                let wait = Failures::WINDOW.as_secs().to_string();
+                let draft = self.plain(&config, 403).header(HeaderName::RetryAfter, wait);
+                Command::Refuse { id, draft: Some(draft) }
+            }
+            Sender::Unknown => self.turn_away(id, &config, flow),
+            _ => return self.serve(id, message, flow, &config, &sender, commands),
+        };
+        commands.push(refusal);
     }
 
     /// A request outside dialogs whose sender is known.
@@ -239,7 +246,7 @@ impl Switchboard {
         Box::new(task::Planner {
             config: config.clone(),
             tenant: decision.tenant.clone(),
-            caller: understood.caller,
+            caller: route::believed_caller(config, decision, &understood).into_owned(),
             shown_instead: decision.shown_instead,
             diversions: understood.diversions,
         })
@@ -284,10 +291,11 @@ impl Switchboard {
             Sender::Carrier(carrier) => &facts.understood(&carrier.numbers),
             _ => facts,
         };
+        let caller = route::believed_caller(config, decision, understood);
         let plan_facts = PlanFacts {
             config,
             decision,
-            caller: &understood.caller,
+            caller: &caller,
             diversions: &understood.diversions,
         };
         let attempts = match &decision.target {

@@ -1,14 +1,17 @@
-//! Admission policy: which peers are healthy, how many calls may be up, how fast new ones may come.
+//! Admission policy: which peers are healthy, how many calls may be up, how fast new ones may come,
+//! who guesses passwords.
 //!
 //! In: verdicts from calls and OPTIONS, requests for a place. Out: `held` for planning, [`Place`]s that free themselves.
 
 mod admission;
+mod failures;
 mod liveness;
 mod monitor;
 mod overload;
 mod places;
 
 pub use admission::AdmissionTable;
+pub use failures::Failures;
 pub use liveness::{Liveness, PeerReport, Peers, Turn};
 pub use monitor::{Monitor, Outcome, Surroundings};
 pub use overload::{Load, Overload, Shedding};

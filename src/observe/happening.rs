@@ -44,6 +44,12 @@ pub enum Happening<'a> {
         verdict: &'a Verdict,
         took: Duration,
     },
+    /// A carrier's password was not proven; `banned`: the answer was not looked at, or wrong after too many that were.
+    PasswordRefused {
+        source: SocketAddr,
+        username: &'a str,
+        banned: bool,
+    },
     /// A SIP message of a call, when ladders are wanted.
     Message(LadderLine<'a>),
     /// An event of the transports.

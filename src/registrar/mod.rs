@@ -10,7 +10,6 @@ mod bindings;
 mod changing;
 mod crowd;
 mod door;
-mod failures;
 mod plan;
 mod proving;
 mod register;

@@ -4,11 +4,12 @@ use super::aor::Aor;
 use super::binding::Binding;
 use super::door::{Registrar, Reply, answer, lock};
 use crate::config::{Config, Realm, Sbc, Tenant, User};
+use crate::guard::Failures;
 use crate::moment::Moment;
 use crate::route::{self, Voucher};
 use crate::sip::digest::{self, Claim, Password, Unproven};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::{Flow, Method, Uri};
+use crate::sip::{Flow, Method};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,7 +53,7 @@ impl Registrar {
             }
         }
         // A ban slows the guessing of passwords; who has the right one calls for help in spite of it (promise 6).
-        let ban = match is_emergency_call(config, message) {
+        let ban = match route::is_emergency_call(config, message) {
             true => Ban::Ignored,
             false => Ban::Heeded,
         };
@@ -105,7 +106,7 @@ impl Registrar {
     ) -> Option<(Aor, Voucher)> {
         let aor = Aor::new(&claim.username, realm.name.as_str());
         let here = |binding: &Binding| binding.remote.ip() == flow.remote.ip();
-        if !is_emergency_call(config, message) || !self.bindings(&aor, now).iter().any(here) {
+        if !route::is_emergency_call(config, message) || !self.bindings(&aor, now).iter().any(here) {
             return None;
         }
         let voucher = self.known_by_hook(realm, &aor, now)?;
@@ -141,8 +142,7 @@ impl Registrar {
             password: known.map_or(NOBODY, |user| user.secret.password()),
         };
         // An answer to a call may not be used for a call to somebody else.
-        let redirected =
-            *method == Method::Invite && user_of(&claim.uri) != message.uri().and_then(|uri| user_of(uri.as_str()));
+        let redirected = *method == Method::Invite && !claim.calls(message.uri().as_ref());
         if known.is_none() && realm.hook.is_some() && !redirected {
             return match lock(&self.digest).is_fresh(&claim) {
                 true => Ok(Proof::Hook(claim)),
@@ -175,7 +175,7 @@ impl Registrar {
     ) -> ResponseDraft {
         let Refused::Unproven(why) = why else {
             self.counts.banned.fetch_add(1, Relaxed);
-            return answer(sbc, 403).header(HeaderName::RetryAfter, "300");
+            return answer(sbc, 403).header(HeaderName::RetryAfter, Failures::WINDOW.as_secs().to_string());
         };
         if why == Unproven::Wrong && realm.hook.is_some() {
             return denial(sbc);
@@ -227,11 +227,6 @@ pub(super) enum Ban {
     Ignored,
 }
 
-fn is_emergency_call(config: &Config, message: &Message) -> bool {
-    let dialled = || message.uri()?.user()?.split(';').next().map(str::to_owned);
-    *message.cseq_method() == Method::Invite && dialled().is_some_and(|dialled| route::is_emergency(config, &dialled))
-}
-
 /// What a challenge to the sender of `flow` says; its nonce is good for nobody else.
 fn asked<'a>(realm: &'a Realm, flow: &Flow) -> digest::Realm<'a> {
     digest::Realm {
@@ -239,8 +234,4 @@ fn asked<'a>(realm: &'a Realm, flow: &Flow) -> digest::Realm<'a> {
         algorithms: &realm.algorithms,
         source: Some(flow.remote),
     }
-}
-
-fn user_of(uri: &str) -> Option<String> {
-    Uri::parse(uri).ok()?.user().map(str::to_owned)
 }

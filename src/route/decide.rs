@@ -1,6 +1,6 @@
 //! The routing function.
 
-use super::facts::{Facts, Origin};
+use super::facts::{Caller, Facts, Origin};
 use super::from_user::from_user;
 use super::home_carrier;
 use super::refusal::Refusal;
@@ -8,6 +8,9 @@ use super::to_application::{self, to_application};
 use super::trace::Trace;
 use crate::carrier;
 use crate::config::{Application, Carrier, CarrierId, Config, Destination, E164, OutsideCaller, Tenant, UserName};
+use crate::sip::Method;
+use crate::sip::message::Message;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Whom the call is for, as the route understands the number.
@@ -104,6 +107,12 @@ pub fn decide(config: &Config, facts: &Facts) -> (Result<Decision, Refusal>, Tra
         );
     }
     (result, trace)
+}
+
+/// Whether a request is a call to an emergency number, by its Request-URI as it stands.
+pub fn is_emergency_call(config: &Config, message: &Message) -> bool {
+    let dialled = || message.uri()?.user()?.split(';').next().map(str::to_owned);
+    *message.cseq_method() == Method::Invite && dialled().is_some_and(|dialled| is_emergency(config, &dialled))
 }
 
 /// Whether what was dialled is an emergency number, with or without a plus.
@@ -304,15 +313,43 @@ pub(super) fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace)
     carriers
 }
 
+/// The caller as it may be shown: a number that Teams asserts stays only where it is the tenant's, for nothing else
+/// vouches for it. Emergency calls keep all that may help to call back (promise 6).
+pub fn believed_caller<'f>(config: &Config, decision: &Decision, facts: &'f Facts) -> Cow<'f, Caller> {
+    let is_foreign = |asserted: &str| !owns(config, &decision.tenant, asserted);
+    let checked = facts.origin == Origin::Teams && !decision.emergency;
+    match facts
+        .caller
+        .asserted
+        .as_deref()
+        .filter(|asserted| checked && is_foreign(asserted))
+    {
+        Some(_) => Cow::Owned(Caller {
+            asserted: None,
+            ..facts.caller.clone()
+        }),
+        None => Cow::Borrowed(&facts.caller),
+    }
+}
+
+fn owns(config: &Config, tenant: &Tenant, number: &str) -> bool {
+    let owner = E164::parse(number).ok().and_then(|number| config.number(number));
+    owner.is_some_and(|(owner, _)| owner.id == tenant.id)
+}
+
 /// Whether the tenant may show this caller; the number shown instead when its policy says so. A forwarded call shows
 /// the original caller, and the tenant's user who forwarded it vouches for it (facts of Teams: From is the original
 /// caller, the user stands in History-Info, Referred-By or P-Asserted-Identity).
 fn check_caller(config: &Config, facts: &Facts, tenant: &Tenant, trace: &mut Trace) -> Result<Option<E164>, Refusal> {
     let number = &facts.caller.number;
-    let owned = |text: &str| {
-        let owner = E164::parse(text).ok().and_then(|number| config.number(number));
-        owner.is_some_and(|(owner, _)| owner.id == tenant.id)
-    };
+    let owned = |text: &str| owns(config, tenant, text);
+    if let Some(asserted) = facts.caller.asserted.as_deref().filter(|asserted| !owned(asserted)) {
+        trace.step(
+            "asserted",
+            asserted,
+            format!("not a number of tenant '{}': left out", tenant.id),
+        );
+    }
     if owned(number) {
         trace.step("caller", number, format!("a number of tenant '{}'", tenant.id));
         return Ok(None);

@@ -12,7 +12,9 @@ mod to_application;
 mod trace;
 mod voucher;
 
-pub use decide::{Callee, Decision, Target, decide, emergency_carriers, is_emergency};
+pub use decide::{
+    Callee, Decision, Target, believed_caller, decide, emergency_carriers, is_emergency, is_emergency_call,
+};
 pub use facts::{Caller, Diversion, Facts, Origin};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;

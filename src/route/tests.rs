@@ -48,6 +48,36 @@ voicemail = true
 outside = "refuse"
 "#;
 
+#[test]
+fn a_number_that_teams_asserts_is_believed_where_it_is_the_tenants() {
+    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let believed = |number: &str, asserted: &str, dialled: &str| {
+        let facts = Facts {
+            dialled: dialled.into(),
+            host: "contoso.sbc1.example.net".into(),
+            caller: Caller {
+                number: number.into(),
+                asserted: Some(asserted.into()),
+                private: number.is_empty(),
+                ..Caller::default()
+            },
+            origin: Origin::Teams,
+            diversions: Vec::new(),
+            vouched: Vouched::default(),
+        };
+        let (decision, trace) = decide(&config, &facts);
+        let decision = decision.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        let told = trace.0.iter().any(|step| step.rule == "asserted");
+        let kept = believed_caller(&config, &decision, &facts).asserted.is_some();
+        assert_ne!(told, kept || decision.emergency, "explain says why");
+        kept
+    };
+    let (own, foreign, callee) = ("+14255550100", "+12065550199", "+441632960001");
+    assert!(believed(own, own, callee) && believed("", own, callee));
+    assert!(!believed(own, foreign, callee) && !believed("", foreign, callee));
+    assert!(believed(own, foreign, "112"), "whoever may help to call back");
+}
+
 fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Decision, u16> {
     let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
     let facts = Facts {

@@ -15,9 +15,11 @@ use crate::config::names::{CarrierId, HostName};
 use crate::config::network::Network;
 use crate::config::number::E164;
 use crate::config::raw::{
-    At, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawPrivacy, RawSbc, RawSource,
+    At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawPrivacy,
+    RawSbc, RawSource,
 };
 use crate::sip::Transport;
+use crate::sip::digest::Algorithm;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
     let id = reader.parse(&raw.id, "carrier id", CarrierId::parse);
     let networks = reader.parse_list(&raw.networks, "address or network", Network::parse);
     let digest = credentials::check(raw.digest.as_ref(), reader);
+    let algorithms = algorithms(raw, reader);
     let own = credentials::check_own(raw.credentials.as_ref(), reader);
     let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
     if raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty() {
@@ -75,6 +78,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
             networks: networks?,
             transports: raw.transports.iter().map(|raw| transport(*raw.value())).collect(),
             digest: digest?,
+            algorithms: algorithms?,
         },
         server_name: server_name?,
         gateways: gateways.into_iter().collect::<Option<Vec<_>>>()?,
@@ -95,6 +99,33 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
         credentials: own?,
         pass_location: flag(raw.pass_location.as_ref(), false),
     })
+}
+
+/// What may prove the carrier's password, the strongest first.
+fn algorithms(raw: &RawCarrier, reader: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
+    let Some(list) = &raw.digest_algorithms else {
+        return Some(vec![Algorithm::Sha256, Algorithm::Md5]);
+    };
+    if list.value().is_empty() {
+        reader.fault_expecting(
+            list.span(),
+            "nothing could prove the password",
+            "\"SHA-256\", \"MD5\" or both",
+        );
+        return None;
+    }
+    let listed = |algorithm| list.value().iter().any(|item| *item.value() == algorithm);
+    let known = [
+        (RawAlgorithm::Sha256, Algorithm::Sha256),
+        (RawAlgorithm::Md5, Algorithm::Md5),
+    ];
+    Some(
+        known
+            .into_iter()
+            .filter(|(raw, _)| listed(*raw))
+            .map(|(_, algorithm)| algorithm)
+            .collect(),
+    )
 }
 
 /// What is wrong between carriers: ids given twice, and callers that can't be told apart.

@@ -4,6 +4,7 @@ use super::{Host, Limits};
 use crate::config::names::{CarrierId, HostName, Secret};
 use crate::config::network::Network;
 use crate::config::number::{DialString, E164};
+use crate::sip::digest::Algorithm;
 use crate::sip::{ListenerId, Transport};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -42,6 +43,8 @@ pub struct Identification {
     pub transports: Vec<Transport>,
     /// Challenged with 401 until it answers with these.
     pub digest: Option<Credentials>,
+    /// What the challenge offers, the strongest first.
+    pub algorithms: Vec<Algorithm>,
 }
 
 impl Identification {

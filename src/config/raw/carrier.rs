@@ -1,6 +1,6 @@
 //! `[[carriers]]` as typed.
 
-use super::{At, DurationText, RawLimits, RawTransport, SecretText};
+use super::{At, DurationText, RawAlgorithm, RawLimits, RawTransport, SecretText};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,6 +18,9 @@ pub struct RawCarrier {
     pub transports: Vec<At<RawTransport>>,
     /// User name and password that it has to prove on every call to us.
     pub digest: Option<At<RawCredentials>>,
+    /// What `digest` may be proven with. Without `"MD5"` an answer that uses it proves nothing.
+    #[schemars(extend("default" = ["SHA-256", "MD5"]))]
+    pub digest_algorithms: Option<At<Vec<At<RawAlgorithm>>>>,
     /// TLS: the name that its servers' certificates have to prove on requests inside calls that came from it, whatever
     /// address its Contact gives. Without it: that of its gateway on the same listener.
     pub server_name: Option<At<String>>,

@@ -29,6 +29,7 @@ pub(super) struct Throttles {
     pub accepts: Throttle,
     pub overflows: Throttle,
     pub hooks: Throttle,
+    pub passwords: Throttle,
 }
 
 impl LogLines {
@@ -129,6 +130,11 @@ impl Observer for LogLines {
                 verdict,
                 took,
             } => users::hook_asked(self, (tenant, user), *source, method, (verdict, *took)),
+            Happening::PasswordRefused {
+                source,
+                username,
+                banned,
+            } => users::password_refused(self, *source, username, *banned),
             Happening::Net(event) => transports::event(self, event),
             Happening::Reloaded { outcome } => self.reloaded(outcome),
             Happening::Certificates { listener, reload } => {

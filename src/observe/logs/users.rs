@@ -1,4 +1,4 @@
-//! Lines about users that register.
+//! Lines about who proves who he is: users that register, carriers with a password.
 
 use super::lines::LogLines;
 use crate::observe::printable;
@@ -6,6 +6,15 @@ use crate::registrar::{Aor, Verdict};
 use crate::sip::Method;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// A carrier's password was not proven.
+pub(super) fn password_refused(lines: &LogLines, source: SocketAddr, username: &str, banned: bool) {
+    let username = lines.text(username);
+    lines.throttles.passwords.say(|withheld| match banned {
+        true => tracing::warn!(username, %source, withheld, "a carrier's password was guessed too often from there; answered 403"),
+        false => tracing::warn!(username, %source, withheld, "wrong answer for a carrier's password; answered 401"),
+    });
+}
 
 /// What a registration hook said of a user.
 pub(super) fn hook_asked(

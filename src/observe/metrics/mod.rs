@@ -23,6 +23,7 @@ pub struct Metrics {
     registry: Registry,
     calls: CallMetrics,
     overflows: IntCounterVec,
+    passwords: IntCounterVec,
     overloaded: IntGauge,
     panics: IntCounter,
 }
@@ -39,6 +40,14 @@ impl Metrics {
             &["queue"],
         )?;
         registry.register(Box::new(overflows.clone()))?;
+        let passwords = IntCounterVec::new(
+            Opts::new(
+                "portcullis_carrier_passwords_refused_total",
+                "Requests that did not prove a carrier's password.",
+            ),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(passwords.clone()))?;
         let overloaded = IntGauge::new(
             "portcullis_overloaded",
             "1 while a share of the new calls is refused for overload.",
@@ -50,6 +59,7 @@ impl Metrics {
             calls: CallMetrics::new(&registry)?,
             registry,
             overflows,
+            passwords,
             overloaded,
             panics,
         })
@@ -80,6 +90,10 @@ impl Observer for Metrics {
             Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
             Happening::CallPanicked { .. } => self.panics.inc(),
             Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
+            Happening::PasswordRefused { banned, .. } => {
+                let outcome = if *banned { "banned" } else { "wrong" };
+                self.passwords.with_label_values(&[outcome]).inc();
+            }
             Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
             Happening::CallBegan { .. }
             | Happening::HookAsked { .. }

@@ -142,15 +142,18 @@ fn a_ban_takes_the_emergency_numbers_from_nobody_who_knows_the_password() {
     let sbc = format!("{SBC}\n[emergency]\nnumbers = [\"112\"]\n");
     for keys in ["", HOOK] {
         let (registrar, config) = (registrar(), config_on(&sbc, keys, ""));
-        let calls = |user: &'static str, password: &'static str, callee: &str| {
+        // A nonce is one moment's.
+        let mut second = 1;
+        let mut calls = |user: &'static str, password: &'static str, callee: &str| {
             let (mut phone, uri) = (Phone::new(user, password, udp(NAT)), format!("sip:{callee}@{REALM}"));
             let first = phone.request("INVITE", &uri, HERE);
-            let UserProof::Unproven(reply) = registrar.sender(&config, &first, &phone.flow, at(2)) else {
+            second += 1;
+            let UserProof::Unproven(reply) = registrar.sender(&config, &first, &phone.flow, at(second)) else {
                 panic!("anybody can write this source")
             };
             let value = phone.answer(&draft(reply), "INVITE", &uri);
-            let second = phone.request("INVITE", &uri, &format!("Proxy-Authorization: {value}\r\n{HERE}"));
-            match registrar.sender(&config, &second, &phone.flow, at(2)) {
+            let proven = phone.request("INVITE", &uri, &format!("Proxy-Authorization: {value}\r\n{HERE}"));
+            match registrar.sender(&config, &proven, &phone.flow, at(second)) {
                 UserProof::Proven { .. } => 0,
                 UserProof::Unproven(reply) => draft(reply).status(),
             }

@@ -5,7 +5,7 @@
 
 use super::algorithm::{Algorithm, Proof, hexadecimal};
 use crate::moment::Moment;
-use crate::sip::header;
+use crate::sip::{Uri, header};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -74,7 +74,7 @@ pub struct Realm<'a> {
     pub name: &'a str,
     /// The strongest first (RFC 8760 §2.4).
     pub algorithms: &'a [Algorithm],
-    /// The nonce is good for this source alone; `None`: for every one (a carrier may send from several addresses).
+    /// The nonce is good for this source alone (port 0: any of its ports); `None`: for every one.
     pub source: Option<SocketAddr>,
 }
 
@@ -89,6 +89,14 @@ pub struct Claim {
     pub count: u32,
     pub response: String,
     key: NonceKey,
+}
+
+impl Claim {
+    /// Whether it was made for a request to this user: its `uri` has the same user part.
+    pub fn calls(&self, request_uri: Option<&Uri>) -> bool {
+        let made_for = Uri::parse(&self.uri).ok();
+        made_for.as_ref().and_then(Uri::user) == request_uri.and_then(Uri::user)
+    }
 }
 
 impl DigestServer {

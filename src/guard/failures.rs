@@ -1,13 +1,12 @@
 //! Who has failed to prove a password too often, so that guessing is slow.
 
 use crate::moment::Moment;
+use crate::sip::source_network;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-/// Failures are remembered for one to two of these.
-const WINDOW: Duration = Duration::from_secs(300);
 /// Failures of one source for one user name.
 const MOST_FOR_USER: u32 = 10;
 /// Failures of one source in all: a whole office may sit behind one address.
@@ -25,6 +24,9 @@ pub struct Failures {
 }
 
 impl Failures {
+    /// Failures are remembered for one to two of these.
+    pub const WINDOW: Duration = Duration::from_secs(300);
+
     /// Whether what `source` says about `username` is not looked at any more.
     pub fn is_banned(&mut self, source: IpAddr, username: &str, now: Moment) -> bool {
         self.turn(now);
@@ -54,9 +56,9 @@ impl Failures {
 
     fn turn(&mut self, now: Moment) {
         let gone = now.since(self.since);
-        if gone >= WINDOW {
+        if gone >= Failures::WINDOW {
             self.older = std::mem::take(&mut self.recent);
-            if gone >= WINDOW * 2 {
+            if gone >= Failures::WINDOW * 2 {
                 self.older.clear();
             }
             self.since = now;
@@ -69,11 +71,7 @@ impl Failures {
     }
 
     fn keys(&self, source: IpAddr, username: &str) -> [u64; 2] {
-        let network = match source.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            // One host uses a whole /64 at will.
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        };
+        let network = source_network(source);
         [
             self.hasher.hash_one((network, Some(username))),
             self.hasher.hash_one((network, None::<&str>)),
