@@ -189,8 +189,10 @@ pub(super) enum Why {
     First,
     /// The same, of the fallback.
     Fallback,
-    /// The application of a redirect, or of a command.
+    /// The application of a redirect.
     Redirect,
+    /// That of a command: what runs goes on until it is there.
+    Replace,
     /// An action hook: verbs replace the line's, none lets it go on.
     Action,
     /// Whether a destination is let through.

@@ -72,10 +72,14 @@ impl Call {
         let number = self.next_number();
         let Some(app) = &mut self.app else { return };
         app.wait_for(number, leg, why, &hook);
+        let kind = match why {
+            Why::Replace => Kind::SessionRedirect,
+            _ => Kind::VerbHook,
+        };
         self.effects.push(Effect::Ask {
             ask: number,
             leg,
-            kind: Kind::VerbHook,
+            kind,
             hook,
             properties,
         });
@@ -139,6 +143,7 @@ impl Call {
             Why::Hold => {
                 return self.hold_decided(result, now);
             }
+            Why::Replace => return self.replacement_came(asked.leg, result, now),
             Why::Part => return self.part_decided(&asked, result, now),
             Why::Adulting => return self.adulting_answered(result, now),
             _ => {}
@@ -171,11 +176,11 @@ impl Call {
                 None => self.replace_verbs(asked.leg, reply.verbs, now),
             },
             (Why::Confirm, Err(detail)) => self.confirmation_failed(asked.leg, &detail, now),
-            (Why::Refer | Why::Hold | Why::Part | Why::Adulting, _) => {}
+            (Why::Refer | Why::Hold | Why::Replace | Why::Part | Why::Adulting, _) => {}
         }
     }
 
-    fn confirmation_failed(&mut self, leg: LegIndex, detail: &str, now: Moment) {
+    pub(super) fn confirmation_failed(&mut self, leg: LegIndex, detail: &str, now: Moment) {
         self.tell_error("confirmHook", detail);
         if let Some(position) = self.attempt_of(leg) {
             self.screening_refused(position, detail, now);

@@ -6,7 +6,7 @@ use super::event::{Command, Effect, Onward, Source, Wish};
 use super::id::LegIndex;
 use super::value::{Call, Phase};
 use crate::app::sid::CallSid;
-use crate::app::verb::{Hook, Verb};
+use crate::app::verb::Verb;
 use crate::moment::Moment;
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ impl Call {
                     Arc::make_mut(&mut app.terms).hook = hook;
                 }
             }
-            Wish::Redirect(hook) => self.redirect(leg, &hook, now),
+            Wish::Redirect(hook) => self.ask_for_replacement(leg, hook, now),
             // Nobody has answered a placed call that rings: it is given up, and was no failure.
             Wish::HangUp if leg == LegIndex::CALLER && self.is_engaging() => {
                 self.status = 487;
@@ -129,16 +129,6 @@ impl Call {
             true => self.part(None, onward, now),
             false => self.tell_error("redirect", "this leg has not answered, or is gone"),
         }
-    }
-
-    /// Other verbs are fetched for a line; what it runs is over.
-    pub(super) fn redirect(&mut self, leg: LegIndex, hook: &Hook, now: Moment) {
-        self.abandon_dial(leg, now);
-        self.interrupt(leg);
-        if let Some(line) = self.line_mut(leg) {
-            line.verbs.clear();
-        }
-        self.ask_redirect(leg, hook, now);
     }
 
     fn append_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {

@@ -142,15 +142,18 @@ impl Call {
         }
         self.effects.push(Effect::Part(Box::new(parted)));
         self.dial_ended(now);
-        if let Some(parent) = parent {
-            self.go_on_with(parent, now);
+        match parent {
+            // Its dial is over: there is nothing that could go on meanwhile.
+            Some(Onward::Hook(hook)) => self.ask_redirect(LegIndex::CALLER, &hook, now),
+            Some(verbs) => self.go_on_with(verbs, now),
+            None => {}
         }
     }
 
     /// The caller's application goes on with something else.
     fn go_on_with(&mut self, onward: Onward, now: Moment) {
         match onward {
-            Onward::Hook(hook) => self.redirect(LegIndex::CALLER, &hook, now),
+            Onward::Hook(hook) => self.ask_for_replacement(LegIndex::CALLER, hook, now),
             Onward::Verbs(verbs) => {
                 self.abandon_dial(LegIndex::CALLER, now);
                 self.replace_verbs(LegIndex::CALLER, verbs, now);

@@ -1,9 +1,12 @@
-//! Other verbs for a line, and the end of an application that does nothing but replace itself.
+//! Other verbs for a line: those that were sent, and those that a command has fetched; and the end of an application that
+//! does nothing but replace itself.
 
+use super::application::{Line, Running, Why};
 use super::cause::Cause;
+use super::event::Reply;
 use super::id::LegIndex;
 use super::value::{Call, Phase};
-use crate::app::verb::Verb;
+use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -35,6 +38,42 @@ impl Replacements {
 }
 
 impl Call {
+    /// Fetches the verbs that a command wants. Until they are there everything goes on; the latest command counts.
+    pub(super) fn ask_for_replacement(&mut self, leg: LegIndex, hook: Hook, now: Moment) {
+        let properties = self.properties(leg, now);
+        if let Some(app) = &mut self.app {
+            app.asked.retain(|asked| asked.leg != leg || asked.why != Why::Replace);
+        }
+        self.ask_aside(leg, Why::Replace, hook, properties);
+    }
+
+    /// Whether a line waits for other verbs that a command named.
+    pub(super) fn is_being_replaced(&self, leg: LegIndex) -> bool {
+        let Some(app) = &self.app else { return false };
+        app.asked
+            .iter()
+            .any(|asked| asked.leg == leg && asked.why == Why::Replace)
+    }
+
+    /// What a command wanted fetched is there, or is not: then nothing has changed.
+    pub(super) fn replacement_came(&mut self, leg: LegIndex, result: Result<Reply, String>, now: Moment) {
+        match result {
+            Ok(reply) => {
+                self.abandon_dial(leg, now);
+                self.replace_verbs(leg, reply.verbs, now);
+            }
+            // What decides whether somebody is let through was not heard to its end.
+            Err(detail) if leg != LegIndex::CALLER => self.confirmation_failed(leg, &detail, now),
+            Err(detail) => {
+                self.tell_error("call_hook", &detail);
+                let waits = |line: &Line| matches!(line.running, Some(Running::Idle));
+                if self.line(leg).is_some_and(waits) {
+                    self.verb_done(leg, now);
+                }
+            }
+        }
+    }
+
     /// Other verbs for a line: what runs is stopped.
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         self.interrupt(leg);

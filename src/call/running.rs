@@ -44,15 +44,15 @@ impl Call {
     /// All verbs are done: a screened destination gets its caller, a connected application may send more, all else is
     /// the end.
     fn line_finished(&mut self, leg: LegIndex, now: Moment) {
-        if leg != LegIndex::CALLER {
-            self.screening_passed(leg, now);
-            return;
-        }
-        let waits = self.app.as_ref().is_some_and(|app| app.session.is_some());
-        if waits {
+        let connected = leg == LegIndex::CALLER && self.app.as_ref().is_some_and(|app| app.session.is_some());
+        if connected || self.is_being_replaced(leg) {
             if let Some(line) = self.line_mut(leg) {
                 line.running = Some(Running::Idle);
             }
+            return;
+        }
+        if leg != LegIndex::CALLER {
+            self.screening_passed(leg, now);
             return;
         }
         self.application_hangs_up(now);

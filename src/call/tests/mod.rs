@@ -31,6 +31,7 @@ mod recoding;
 mod referring;
 mod refreshing;
 mod releasing;
+mod replacing;
 mod ringing;
 mod screening;
 mod setting_up;
