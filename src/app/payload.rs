@@ -298,6 +298,8 @@ pub struct DialResult {
     pub answered_target: Option<TargetName>,
     pub ended_by: Option<&'static str>,
     pub targets: Vec<TargetResult>,
+    /// Why nobody was rung.
+    pub error: Option<String>,
 }
 
 /// The result of a dial: the names of the protocol, of its older page, and what both lack.
@@ -335,6 +337,7 @@ pub fn dial_result(result: &DialResult) -> Properties {
     );
     set("dial_ended_by", json!(result.ended_by));
     set("dial_targets", targets.into());
+    set("dial_error", json!(result.error));
     properties
 }
 
@@ -517,6 +520,7 @@ mod tests {
                 sip_status: 486,
                 duration: None,
             }],
+            error: None,
         });
         assert_eq!(result["dial_status"], result["dial_call_status"]);
         assert_eq!(result["dial_call_sid"], json!(sid.to_string()));

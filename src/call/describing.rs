@@ -150,6 +150,7 @@ impl Call {
             sip_status: outcome.sip_status,
             call_sid: outcome.call_sid,
             ended_by: outcome.ended_by.map(str::to_owned),
+            error: outcome.error.clone(),
             targets: outcome.targets.iter().map(target).collect(),
         };
         if let Some(app) = self.app.as_mut().filter(|app| app.dials.len() < MOST_DIALS) {

@@ -29,6 +29,8 @@ pub struct Dialing {
     pub(super) ended_by: Option<EndedBy>,
     /// The application goes on with something else: it is told the results, and not asked.
     pub(super) abandoned: bool,
+    /// Why it rings nobody.
+    pub(super) refused: Option<String>,
     /// Who hears the other side louder or softer than it speaks.
     pub(super) boosted: Vec<LegIndex>,
 }
@@ -65,6 +67,7 @@ impl Call {
                 ends_at: None,
                 ended_by: None,
                 abandoned: false,
+                refused: None,
                 boosted: Vec::new(),
             });
         }
@@ -87,6 +90,9 @@ impl Call {
     /// A dial that rings nobody: the application hears why, and the dial has failed.
     fn dial_refused(&mut self, detail: String, now: Moment) {
         self.tell_error("dial", &detail);
+        if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
+            dialing.refused = Some(detail);
+        }
         self.dial_ended(now);
     }
 
@@ -319,6 +325,7 @@ impl Call {
                 .is_some()
                 .then(|| dialing.ended_by.unwrap_or(EndedBy::Callee).label()),
             targets: targets.collect(),
+            error: dialing.refused.clone(),
         }
     }
 

@@ -142,6 +142,8 @@ pub struct DialRecord {
     pub call_sid: Option<CallSid>,
     /// Where a destination was bridged: `caller`, `callee`, `time_limit`, `application` or `node`.
     pub ended_by: Option<String>,
+    /// Why nobody was rung.
+    pub error: Option<String>,
     pub targets: Vec<TargetRecord>,
 }
 

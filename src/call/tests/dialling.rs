@@ -401,6 +401,8 @@ fn a_number_of_somebody_else_is_not_shown() {
         (&result["dial_status"], &result["dial_sip_status"]),
         (&json!("failed"), &json!(500))
     );
+    let why = result["dial_error"].as_str().unwrap();
+    assert!(why.contains("+442079460000"), "{why}");
     let told = |news: &crate::call::CallNews| match news {
         crate::call::CallNews::ApplicationError { what: "dial", detail } => detail.contains("+442079460000"),
         _ => false,

@@ -71,6 +71,7 @@ fn application() -> ApplicationRecord {
             sip_status: 200,
             call_sid: Some(call_sid),
             ended_by: Some("callee".into()),
+            error: None,
             targets: vec![TargetRecord {
                 kind: "phone".into(),
                 name: "+441632960001".into(),
