@@ -84,6 +84,8 @@ pub struct App {
     pub(super) changes: u32,
     /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
     pub(super) session: Option<Hook>,
+    /// Its connection is lost for good, and two still talk: why the call ends when they are done.
+    pub(super) lost: Option<String>,
     /// It wants to hear of its verbs while they run.
     pub(super) notifies: bool,
     pub(super) captures: Vec<super::capture::Capture>,
@@ -180,6 +182,8 @@ pub(super) struct Asked {
     pub why: Why,
     /// The hook that is asked, where that opens a WebSocket.
     pub opens: Option<Hook>,
+    /// The hook, where the application goes on at its server once it has answered.
+    pub moves: Option<Hook>,
 }
 
 /// What its answer is for.
@@ -240,6 +244,7 @@ impl App {
             phrase: "Trying".into(),
             events: 0,
             changes: 0,
+            lost: None,
             notifies: false,
             captures: Vec::new(),
             refer_hook: None,
@@ -390,11 +395,29 @@ impl Call {
         });
     }
 
-    /// The application's connection is closed for good: a line without verbs has nothing left to wait for.
+    /// An answer of the application can't be had or carried out. Over HTTP a status event says so.
+    pub(super) fn tell_bad_answer(&mut self, leg: LegIndex, what: &'static str, detail: &str, now: Moment) {
+        self.tell_error(what, detail);
+        let connected = self.app.as_ref().is_some_and(|app| app.session.is_some());
+        if !connected {
+            let mut properties = self.properties(leg, now);
+            properties.insert("error".into(), what.into());
+            properties.insert("reason".into(), detail.into());
+            self.tell_status(leg, properties, now);
+        }
+    }
+
+    /// The application's connection is closed for good: a line without verbs has nothing left to wait for. One that is lost
+    /// leaves nobody to steer the call, but who talks may talk on.
     pub(super) fn application_left(&mut self, failed: Option<String>, now: Moment) {
         if let Some(why) = failed {
             self.tell_error("websocket", &why);
             let detail = format!("the connection to the application is lost: {why}");
+            if let Some(app) = self.app.as_mut().filter(|_| self.bridged.is_some()) {
+                app.session = None;
+                app.lost = Some(detail);
+                return;
+            }
             self.end(Cause::Cleared { detail }, now);
             return;
         }

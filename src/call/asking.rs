@@ -4,6 +4,7 @@ use super::application::{App, Asked, Line, Running, Why};
 use super::cause::Cause;
 use super::event::{Effect, Reply};
 use super::id::LegIndex;
+use super::moving::same_origin;
 use super::value::Call;
 use crate::app::payload::{self, Kind, Properties};
 use crate::app::verb::{Hook, Verb};
@@ -13,13 +14,23 @@ use crate::sip::message::Message;
 impl App {
     /// Keeps a question until its answer comes.
     pub(super) fn wait_for(&mut self, number: u32, leg: LegIndex, why: Why, hook: &Hook) {
-        // One session lasts until it is closed; what is asked then, and names a WebSocket, opens another.
-        let opens = Some(hook).filter(|hook| self.session.is_none() && hook.is_websocket());
+        let moves = Some(hook).filter(|hook| {
+            let replaces = matches!(why, Why::Redirect | Why::Replace);
+            replaces && leg == LegIndex::CALLER && !hook.url.starts_with('/')
+        });
+        // One session lasts until it is closed, or the application moves to another server; what is asked then, and names a
+        // WebSocket, opens another.
+        let lasts = self.session.as_ref().is_some_and(|session| {
+            let elsewhere = moves.is_some() && !same_origin(&session.url, &hook.url);
+            !elsewhere
+        });
+        let opens = Some(hook).filter(|hook| !lasts && hook.is_websocket());
         self.asked.push(Asked {
             number,
             leg,
             why,
             opens: opens.cloned(),
+            moves: moves.cloned(),
         });
     }
 }
@@ -132,7 +143,7 @@ impl Call {
         let asked = app.asked.swap_remove(position);
         match (&asked.opens, &result, asked.why) {
             (Some(_), Ok(_), _) => app.session.clone_from(&asked.opens),
-            (_, Err(_), Why::First | Why::Adulting) => app.session = None,
+            (_, Err(_), Why::Adulting) => app.session = None,
             _ => {}
         }
         if !self.caller_is_there() {
@@ -143,7 +154,7 @@ impl Call {
             Why::Hold => {
                 return self.hold_decided(result, now);
             }
-            Why::Replace => return self.replacement_came(asked.leg, result, now),
+            Why::Replace => return self.replacement_came(asked, result, now),
             Why::Part => return self.part_decided(&asked, result, now),
             Why::Adulting => return self.adulting_answered(result, now),
             _ => {}
@@ -160,7 +171,10 @@ impl Call {
             }
             (Why::First | Why::Fallback, Err(detail)) => self.first_failed(asked.why, detail, now),
             (Why::First | Why::Fallback, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
-            (Why::Redirect, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
+            (Why::Redirect, Ok(reply)) => {
+                self.application_moved(asked.moves);
+                self.replace_verbs(asked.leg, reply.verbs, now);
+            }
             (Why::Action, Ok(reply)) if !reply.verbs.is_empty() => self.replace_verbs(asked.leg, reply.verbs, now),
             (Why::Action, Ok(_)) => self.advance(asked.leg, now),
             // What decides whether somebody is let through was not heard to its end.
@@ -168,7 +182,7 @@ impl Call {
                 self.confirmation_failed(asked.leg, &detail, now);
             }
             (Why::Action | Why::Redirect, Err(detail)) => {
-                self.tell_error("hook", &detail);
+                self.tell_bad_answer(asked.leg, "hook", &detail, now);
                 self.advance(asked.leg, now);
             }
             (Why::Confirm, Ok(reply)) => match reply.verbs.iter().find(|verb| matches!(verb, Verb::SipDecline(_))) {
@@ -194,6 +208,9 @@ impl Call {
         let first = self.app.as_ref().and_then(|app| app.first.clone());
         match (why, fallback, first) {
             (Why::First, Some(fallback), Some(first)) => {
+                if let Some(app) = &mut self.app {
+                    app.session = None;
+                }
                 self.ask(LegIndex::CALLER, Why::Fallback, Kind::SessionNew, fallback, first);
             }
             _ => self.end(Cause::ApplicationFailed { detail }, now),

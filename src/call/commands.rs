@@ -72,11 +72,7 @@ impl Call {
                 self.replace_verbs(leg, verbs, now);
             }
             // Nobody has answered a placed call that rings: who does gets the other application.
-            Wish::Redirect(hook) if self.is_engaging() => {
-                if let Some(app) = &mut self.app {
-                    Arc::make_mut(&mut app.terms).hook = hook;
-                }
-            }
+            Wish::Redirect(hook) if self.is_engaging() => self.ring_for_another(hook),
             Wish::Redirect(hook) => self.ask_for_replacement(leg, hook, now),
             // Nobody has answered a placed call that rings: it is given up, and was no failure.
             Wish::HangUp if leg == LegIndex::CALLER && self.is_engaging() => {

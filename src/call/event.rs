@@ -252,6 +252,10 @@ pub enum Effect {
         hook: Hook,
         properties: Properties,
     },
+    /// The application's own hook is this one now, absolute: relative URLs belong to its server.
+    Moved {
+        hook: Hook,
+    },
     /// Tell the application; its answer is not waited for. In order.
     Notify {
         leg: LegIndex,

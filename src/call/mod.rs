@@ -54,6 +54,7 @@ mod leg_media;
 mod listed;
 mod listening;
 mod location;
+mod moving;
 mod node;
 mod parting;
 mod placing;

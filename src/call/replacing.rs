@@ -1,7 +1,7 @@
 //! Other verbs for a line: those that were sent, and those that a command has fetched; and the end of an application that
 //! does nothing but replace itself.
 
-use super::application::{Line, Running, Why};
+use super::application::{Asked, Line, Running, Why};
 use super::cause::Cause;
 use super::event::Reply;
 use super::id::LegIndex;
@@ -56,16 +56,18 @@ impl Call {
     }
 
     /// What a command wanted fetched is there, or is not: then nothing has changed.
-    pub(super) fn replacement_came(&mut self, leg: LegIndex, result: Result<Reply, String>, now: Moment) {
+    pub(super) fn replacement_came(&mut self, asked: Asked, result: Result<Reply, String>, now: Moment) {
+        let leg = asked.leg;
         match result {
             Ok(reply) => {
+                self.application_moved(asked.moves);
                 self.abandon_dial(leg, now);
                 self.replace_verbs(leg, reply.verbs, now);
             }
             // What decides whether somebody is let through was not heard to its end.
             Err(detail) if leg != LegIndex::CALLER => self.confirmation_failed(leg, &detail, now),
             Err(detail) => {
-                self.tell_error("call_hook", &detail);
+                self.tell_bad_answer(leg, "call_hook", &detail, now);
                 let waits = |line: &Line| matches!(line.running, Some(Running::Idle));
                 if self.line(leg).is_some_and(waits) {
                     self.verb_done(leg, now);
@@ -78,6 +80,10 @@ impl Call {
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         self.interrupt(leg);
         self.verb_ends(leg);
+        if let Some(app) = &mut self.app {
+            // Somebody steers it again.
+            app.lost = None;
+        }
         let Some(line) = self.line_mut(leg) else { return };
         line.verbs = VecDeque::from(verbs);
         line.running = None;

@@ -30,6 +30,12 @@ impl Call {
             if line.running.is_some() || !line.begun || !open || ended {
                 return;
             }
+            if leg == LegIndex::CALLER
+                && let Some(detail) = self.app.as_mut().and_then(|app| app.lost.take())
+            {
+                self.end(Cause::Cleared { detail }, now);
+                return;
+            }
             self.verb_ends(leg);
             match self.line_mut(leg).and_then(|line| line.verbs.pop_front()) {
                 Some(verb) => self.begin_verb(leg, verb, now),

@@ -47,7 +47,9 @@ pub struct Server {
     /// In order, one after the other.
     notices: mpsc::Sender<Notice>,
     session: Socket,
-    /// Questions over the WebSocket.
+    /// The WebSocket to where the application goes on, until that has answered.
+    moving: Option<Connection>,
+    /// Questions over WebSockets.
     open: HashMap<MessageId, u32>,
     /// Where status events go.
     status_hook: Hook,
@@ -58,9 +60,19 @@ pub struct Server {
 enum Socket {
     /// Not asked for yet. The messages go out behind its first question.
     Early(Vec<OutMessage>),
-    Open(Session, One),
+    Open(Connection),
     /// The application wants no more, or is lost.
     Closed,
+}
+
+struct Connection {
+    session: Session,
+    url: HookUrl,
+    /// What was asked first.
+    begins: Kind,
+    /// That was answered with what can't be carried out.
+    invalid: bool,
+    open: One,
 }
 
 /// An event for the status hook.
@@ -104,6 +116,7 @@ impl Server {
             answers: JoinSet::new(),
             notices,
             session: Socket::Early(Vec::new()),
+            moving: None,
             open: HashMap::new(),
             status_hook: terms.status_hook.clone().unwrap_or_else(|| terms.hook.clone()),
             tally,
@@ -115,8 +128,28 @@ impl Server {
         &self.caller.hook
     }
 
-    /// Asks; the answer comes out of [`Server::heard`].
-    pub fn ask(&mut self, ask: u32, kind: Kind, hook: &Hook, properties: Properties) {
+    /// The application's own hook is this one now. A WebSocket is left when that needs none.
+    pub fn moved(&mut self, hook: &Hook) {
+        let Ok(url) = HookUrl::parse(&hook.url, None) else {
+            return;
+        };
+        if !url.is_websocket() && matches!(self.session, Socket::Open(_)) {
+            self.leave(CloseCode::CallOver);
+        }
+        self.caller = Arc::new(Caller {
+            hook: url,
+            auth: auth_of(hook),
+            ..(*self.caller).clone()
+        });
+    }
+
+    /// Asks; the answer comes out of [`Server::heard`]. `moves`: where the hook names another server, the application goes on
+    /// there when it answers.
+    pub fn ask(&mut self, ask: u32, kind: Kind, moves: bool, hook: &Hook, properties: Properties) {
+        if kind == Kind::SessionNew && matches!(&self.session, Socket::Open(open) if open.invalid) {
+            // It has answered with nothing that can be done: the fallback is somebody else.
+            self.leave(CloseCode::InvalidApplication);
+        }
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {
             Ok(url) => url,
             Err(fault) => {
@@ -127,7 +160,7 @@ impl Server {
             }
         };
         if url.is_websocket() {
-            self.ask_connected(ask, kind, hook, url, properties);
+            self.ask_connected(ask, kind, moves, hook, url, properties);
         } else {
             let mut request = self.request(hook, url, properties);
             request.patience = (kind == Kind::SessionNew).then_some(self.ways.initial);
@@ -149,10 +182,21 @@ impl Server {
         }
     }
 
-    fn ask_connected(&mut self, ask: u32, kind: Kind, hook: &Hook, url: HookUrl, properties: Properties) {
-        let begins = matches!(kind, Kind::SessionNew | Kind::SessionRedirect | Kind::SessionAdulting);
+    fn ask_connected(&mut self, ask: u32, kind: Kind, moves: bool, hook: &Hook, url: HookUrl, properties: Properties) {
+        let moves = moves && !hook.url.starts_with('/');
+        let begins = moves || matches!(kind, Kind::SessionNew | Kind::SessionAdulting);
         let sent = match &self.session {
-            Socket::Open(session, _) => {
+            Socket::Open(open) if moves && !open.url.same_origin(&url) => {
+                let first = self.message(Kind::SessionNew, None, properties, true);
+                let moving = self.connect(hook, url, kind, first);
+                let id = moving.session.first().clone();
+                let before = self.moving.replace(moving);
+                if let Some(ask) = before.and_then(|before| self.open.remove(before.session.first())) {
+                    self.answers.spawn(async move { (ask, Err(CLOSED.into())) });
+                }
+                Ok(id)
+            }
+            Socket::Open(Connection { session, .. }) => {
                 let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
                 let message = self.message(kind, named, properties, true);
                 session.send(&message).map_err(|refused| refused.to_string())
@@ -166,7 +210,7 @@ impl Server {
                     _ => Kind::SessionNew,
                 };
                 let first = self.message(first, None, properties, true);
-                Ok(self.open_session(hook, url, first))
+                Ok(self.open_session(hook, url, kind, first))
             }
         };
         match sent {
@@ -179,24 +223,62 @@ impl Server {
         }
     }
 
-    /// Connects; what waits goes out behind `first`.
-    fn open_session(&mut self, hook: &Hook, url: HookUrl, first: OutMessage) -> MessageId {
+    fn connect(&self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> Connection {
         let at_home = url.same_origin(&self.caller.hook);
         let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
         let settings = SessionSettings {
             handshake: self.ways.initial,
-            ..SessionSettings::new(url, auth)
+            ..SessionSettings::new(url.clone(), auth)
         };
-        let session = Session::open(self.ways.connector.clone(), settings, first);
-        let id = session.first().clone();
-        let before = std::mem::replace(&mut self.session, Socket::Open(session, self.tally.sessions.one()));
-        if let (Socket::Early(early), Socket::Open(session, _)) = (before, &self.session) {
+        Connection {
+            session: Session::open(self.ways.connector.clone(), settings, first),
+            url,
+            begins,
+            invalid: false,
+            open: self.tally.sessions.one(),
+        }
+    }
+
+    /// Connects; what waits goes out behind `first`.
+    fn open_session(&mut self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> MessageId {
+        let opened = self.connect(hook, url, begins, first);
+        let id = opened.session.first().clone();
+        if let Socket::Early(early) = std::mem::replace(&mut self.session, Socket::Closed) {
             for message in early {
                 // There are fewer than its queue holds, and one that is too long was refused before.
-                let _taken = session.send(&message);
+                let _taken = opened.session.send(&message);
             }
         }
+        self.session = Socket::Open(opened);
         id
+    }
+
+    /// Closes the session; what it was asked has no answer now.
+    fn leave(&mut self, code: CloseCode) {
+        if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
+            self.close(open, code);
+        }
+        self.give_up_questions(CLOSED);
+    }
+
+    fn close(&self, connection: Connection, code: CloseCode) {
+        let untold = self.tally.untold.one();
+        tokio::spawn(async move {
+            let _counted = (connection.open, untold);
+            connection.session.close(code).await;
+        });
+    }
+
+    /// Questions over the session fail; the one that waits for where the application goes on does not.
+    fn give_up_questions(&mut self, why: &str) {
+        let moving = self.moving.as_ref().map(|moving| moving.session.first().clone());
+        let (kept, lost): (HashMap<_, _>, HashMap<_, _>) =
+            self.open.drain().partition(|(id, _)| Some(id) == moving.as_ref());
+        self.open = kept;
+        for (_, ask) in lost {
+            let why = why.to_owned();
+            self.answers.spawn(async move { (ask, Err(why)) });
+        }
     }
 
     /// Tells; false when it was dropped.
@@ -208,7 +290,7 @@ impl Server {
             let named = (kind == Kind::VerbHook).then(|| hook.url.clone());
             let message = self.message(kind, named, properties, false);
             return match &mut self.session {
-                Socket::Open(session, _) => session.send(&message).is_ok(),
+                Socket::Open(open) => open.session.send(&message).is_ok(),
                 Socket::Early(early) if early.len() < EARLY => {
                     early.push(message);
                     true
@@ -227,23 +309,26 @@ impl Server {
 
     /// Tells a connected application that something is wrong, and with which verb.
     pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
+        if let Socket::Open(open) = &self.session {
+            // A full queue has worse to tell.
+            let _dropped = open.session.send(&self.complaint(verb, what, detail));
+        }
+    }
+
+    fn complaint(&self, verb: Option<&str>, what: &str, detail: &str) -> OutMessage {
         let mut properties = Properties::new();
         properties.insert("msg".into(), what.into());
         properties.insert("details".into(), detail.into());
         if let Some(verb) = verb {
             properties.insert("verb".into(), verb.into());
         }
-        let message = OutMessage {
+        OutMessage {
             kind: "jambonz:error",
             call_sid: self.call_sid.clone(),
             hook: None,
             data: Value::Object(properties),
             b3: None,
             wants_ack: false,
-        };
-        if let Socket::Open(session, _) = &self.session {
-            // A full queue has worse to tell.
-            let _dropped = session.send(&message);
         }
     }
 
@@ -252,8 +337,14 @@ impl Server {
         loop {
             let session = async {
                 match &mut self.session {
-                    Socket::Open(session, _) => session.recv().await,
+                    Socket::Open(open) => open.session.recv().await,
                     Socket::Early(_) | Socket::Closed => std::future::pending().await,
+                }
+            };
+            let moving = async {
+                match &mut self.moving {
+                    Some(moving) => moving.session.recv().await,
+                    None => std::future::pending().await,
                 }
             };
             let answer = async {
@@ -273,6 +364,11 @@ impl Server {
                         return heard;
                     }
                 }
+                event = moving => {
+                    if let Some(heard) = self.moving_event(event) {
+                        return heard;
+                    }
+                }
             }
         }
     }
@@ -283,7 +379,9 @@ impl Server {
             Some(SessionEvent::Acked { id, data }) => {
                 let ask = self.open.remove(&id)?;
                 let verbs = data.map_or(Ok(Vec::new()), verb::read_application);
-                answered(ask, verbs.map(Reply::of).map_err(|error| error.to_string()))
+                let result = verbs.map(Reply::of).map_err(|error| error.to_string());
+                self.begun(&id, &result);
+                answered(ask, result)
             }
             Some(SessionEvent::Unanswered { id, why }) => {
                 let ask = self.open.remove(&id)?;
@@ -308,19 +406,66 @@ impl Server {
         }
     }
 
+    fn moving_event(&mut self, event: Option<SessionEvent>) -> Option<Heard> {
+        let why = match event {
+            Some(SessionEvent::Ended(End::Failed(failure))) => failure.to_string(),
+            Some(SessionEvent::Ended(_)) | None => CLOSED.into(),
+            event => return self.session_event(event),
+        };
+        // The application stays where it is.
+        let moving = self.moving.take()?;
+        let ask = self.open.remove(moving.session.first())?;
+        let result = Err(why);
+        Some(Heard::Event(Event::Answered { ask, result }))
+    }
+
+    /// What a connection was made for has its answer.
+    fn begun(&mut self, id: &MessageId, result: &Result<Reply, String>) {
+        if self.moving.as_ref().is_some_and(|moving| moving.session.first() == id) {
+            let moving = self.moving.take();
+            match (moving, result) {
+                (Some(moving), Ok(_)) => {
+                    self.leave(CloseCode::CallOver);
+                    self.session = Socket::Open(moving);
+                }
+                (Some(moving), Err(detail)) => self.refuse(moving, detail),
+                (None, _) => {}
+            }
+            return;
+        }
+        let Socket::Open(open) = &mut self.session else { return };
+        if open.session.first() != id {
+            return;
+        }
+        match (open.begins, result) {
+            // The call says what is wrong, and how it ends, before the connection is closed.
+            (Kind::SessionNew, Ok(reply)) => open.invalid = reply.verbs.is_empty(),
+            (Kind::SessionNew, Err(_)) => open.invalid = true,
+            (_, Ok(_)) => {}
+            (_, Err(detail)) => {
+                if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
+                    self.refuse(open, detail);
+                }
+            }
+        }
+    }
+
+    /// Closes a connection whose application can't be carried out.
+    fn refuse(&self, connection: Connection, detail: &str) {
+        // A full queue has worse to tell.
+        let _dropped = connection.session.send(&self.complaint(None, "InvalidMessage", detail));
+        self.close(connection, CloseCode::InvalidApplication);
+    }
+
     /// The session has ended. What it was asked has no answer now; a call whose first question was among that hears of it
     /// there, for it may have a fallback.
     fn session_over(&mut self, failed: Option<String>) -> Option<Heard> {
         let before = std::mem::replace(&mut self.session, Socket::Closed);
         let undecided = match before {
-            Socket::Open(session, _) => self.open.contains_key(session.first()),
+            Socket::Open(open) => self.open.contains_key(open.session.first()),
             Socket::Early(_) | Socket::Closed => false,
         };
-        let why = failed.clone().unwrap_or_else(|| CLOSED.into());
-        for (_, ask) in self.open.drain() {
-            let why = why.clone();
-            self.answers.spawn(async move { (ask, Err(why)) });
-        }
+        self.give_up_questions(failed.as_deref().unwrap_or(CLOSED));
         (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
     }
 
@@ -343,16 +488,16 @@ impl Server {
                 return;
             };
             self.session = Socket::Early(early.collect());
-            self.open_session(&hook, url, first);
+            self.open_session(&hook, url, Kind::CallStatus, first);
         }
-        if let Socket::Open(mut session, open) = self.session {
+        if let Socket::Open(mut connection) = self.session {
             let untold = self.tally.untold.one();
             tokio::spawn(async move {
-                let _counted = (open, untold);
+                let _counted = (connection.open, untold);
                 if unsent {
-                    session.opened().await;
+                    connection.session.opened().await;
                 }
-                session.close(code).await;
+                connection.session.close(code).await;
             });
         }
     }

@@ -29,6 +29,7 @@ mod rest_calls;
 mod rings;
 mod slow_names;
 mod socket_orders;
+mod sockets_left;
 mod source;
 mod spoken_texts;
 mod trust_renewed;

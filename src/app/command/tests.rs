@@ -37,6 +37,10 @@ fn commands_of_a_websocket() {
     }
     let message = json!({ "type": "command", "command": "redirect", "data": { "call_hook": "/next" } });
     assert_eq!(wish(message), Wish::Redirect(Hook::post("/next")));
+    let message = json!({ "command": "redirect", "data": { "call_hook": "/next", "call_status_hook": "/told" } });
+    let told = Wish::StatusHook(Hook::post("/told"));
+    let both = vec![told, Wish::Redirect(Hook::post("/next"))];
+    assert_eq!(wish(message), Wish::All(both));
     let message = json!({ "command": "call:status", "data": { "call_status": "completed" } });
     assert_eq!(wish(message), Wish::HangUp);
     for (name, on) in [("mute", true), ("unmute", false)] {

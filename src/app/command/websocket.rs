@@ -152,12 +152,13 @@ fn finished(data: Object, wish: Option<Wish>, name: &str, expected: &str) -> Rea
     Ok(wish)
 }
 
-/// Verbs, or a hook to fetch them from.
+/// Verbs, or a hook to fetch them from and where status events go from then on.
 fn read_redirect(object: &mut Object, append: bool) -> Read<Wish> {
     let value = match object.take("data") {
         Some(Value::Object(map)) if !map.contains_key("verb") => {
             let mut data = Object::new("data".to_owned(), map);
             super::update::refuse_elsewhere(&data)?;
+            let status_hook = super::update::read_status_hook(&mut data)?;
             let parent = read_onward(&mut data, ["call_hook", "callHook"], "parent_call")?;
             let child = read_onward(&mut data, ["child_call_hook", "childCallHook"], "child_call")?;
             let Some(wish) = super::onward(parent, child) else {
@@ -167,7 +168,10 @@ fn read_redirect(object: &mut Object, append: bool) -> Read<Wish> {
                 );
             };
             data.finish()?;
-            return Ok(wish);
+            return Ok(match status_hook {
+                Some(status_hook) => Wish::All(vec![status_hook, wish]),
+                None => wish,
+            });
         }
         Some(value) => value,
         None => return object.wrong("data", "it is missing: verbs, or an object with call_hook"),

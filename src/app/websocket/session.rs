@@ -177,7 +177,8 @@ impl Session {
         }
     }
 
-    /// Sends what is queued, closes with `code`, and waits until the connection is gone: two seconds at most.
+    /// Sends what is queued, closes with `code`, and waits until the connection is gone: two seconds at most, but while a
+    /// lost connection is made anew and messages wait for it, as long as that is tried.
     pub async fn close(mut self, code: CloseCode) {
         if let Some(close) = self.close.take() {
             // Fails only when the task has ended.

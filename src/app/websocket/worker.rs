@@ -30,6 +30,8 @@ pub(super) struct Worker {
     queue: mpsc::Receiver<Numbered>,
     events: mpsc::Sender<SessionEvent>,
     closing: oneshot::Receiver<CloseCode>,
+    /// We are to close, and messages wait for a connection that is made anew: they leave first.
+    parting: Option<CloseCode>,
     first: OutMessage,
     first_id: MessageId,
     /// When the application has to have acknowledged `session:new`, however often it was sent.
@@ -79,6 +81,7 @@ impl Worker {
             queue,
             events,
             closing,
+            parting: None,
             first,
             first_id,
             first_due: None,
@@ -99,9 +102,8 @@ impl Worker {
 
     async fn session(&mut self) -> End {
         loop {
-            let connected = tokio::select! {
-                connected = connect(&self.connector, &self.settings) => connected,
-                _ = &mut self.closing => return End::ByUs,
+            let Some(connected) = self.connect().await else {
+                return End::ByUs;
             };
             let failure = match connected {
                 Ok(mut socket) => {
@@ -118,6 +120,10 @@ impl Worker {
             let default = if self.first_due.is_some() { REPETITIONS } else { 0 };
             let pause = self.settings.url.retry().pause(self.failures, default);
             let Some(pause) = pause.filter(|_| failure.is_repeatable()) else {
+                if self.parting.is_some() {
+                    let messages = self.queue.len();
+                    tracing::warn!(url = %self.settings.url, messages, %failure, "events could not be told");
+                }
                 return End::Failed(failure);
             };
             self.failures += 1;
@@ -127,18 +133,50 @@ impl Worker {
                 self.tell(SessionEvent::Unanswered { id, why }).await;
             }
             self.tell(SessionEvent::Lost { failure, pause }).await;
+            let parts = self.parting.is_some();
+            let pausing = sleep(pause);
+            tokio::pin!(pausing);
             tokio::select! {
-                () = sleep(pause) => {}
-                _ = &mut self.closing => return End::ByUs,
+                () = &mut pausing => {}
+                code = &mut self.closing, if !parts => match self.parts(code) {
+                    true => pausing.await,
+                    false => return End::ByUs,
+                },
                 () = until(self.first_due.filter(|_| !self.first_acked)) => return self.first_unanswered(),
             }
         }
+    }
+
+    /// Connects; `None`: we are to close, and nothing waits that has to leave first.
+    async fn connect(&mut self) -> Option<Result<Socket, SessionFailure>> {
+        let (connector, settings) = (self.connector.clone(), self.settings.clone());
+        let connecting = connect(&connector, &settings);
+        if self.parting.is_some() {
+            return Some(connecting.await);
+        }
+        tokio::pin!(connecting);
+        tokio::select! {
+            connected = &mut connecting => Some(connected),
+            code = &mut self.closing => match self.parts(code) {
+                true => Some(connecting.await),
+                false => None,
+            },
+        }
+    }
+
+    /// We are to close while there is no connection: whether messages of a session that had begun wait for another one.
+    fn parts(&mut self, code: Result<CloseCode, oneshot::error::RecvError>) -> bool {
+        self.parting = Some(code.unwrap_or(CloseCode::CallOver));
+        self.first_acked && !self.queue.is_empty()
     }
 
     /// One connection, from its greeting to its end.
     async fn connected(&mut self, socket: &mut Socket) -> Left {
         if let Err(failure) = self.greet(socket).await {
             return failure.into();
+        }
+        if let Some(code) = self.parting {
+            return self.farewell(socket, code).await;
         }
         let mut heard = Instant::now();
         let mut ping = interval_at(heard + self.settings.ping, self.settings.ping);

@@ -2,7 +2,7 @@
 
 use super::CallTask;
 use super::loading::{Found, Loader};
-use crate::app::payload::Voiced;
+use crate::app::payload::{Kind, Voiced};
 use crate::app::websocket::CloseCode;
 use crate::call::cause::Cause;
 use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
@@ -114,17 +114,25 @@ impl CallTask {
             }
             Effect::Ask {
                 ask,
+                leg,
                 kind,
                 hook,
                 properties,
-                ..
             } => match &mut self.applied {
-                Some(applied) => applied.server.ask(ask, kind, &hook, properties),
+                Some(applied) => {
+                    let moves = leg == LegIndex::CALLER && kind == Kind::SessionRedirect;
+                    applied.server.ask(ask, kind, moves, &hook, properties);
+                }
                 None => self.pending.push_back(Event::Answered {
                     ask,
                     result: Err("this call has no server".into()),
                 }),
             },
+            Effect::Moved { hook } => {
+                if let Some(applied) = &mut self.applied {
+                    applied.server.moved(&hook);
+                }
+            }
             Effect::Notify {
                 kind, hook, properties, ..
             } => {

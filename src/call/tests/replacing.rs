@@ -1,9 +1,12 @@
 //! Another application for a call: what runs goes on until it is there, and stays when it is not.
 
-use super::application::{dial, hook, to_application};
-
+use super::application::{dial, hook, terms, to_application};
 use super::rig::Rig;
-use crate::call::{Event, LegIndex, Phase, Reply, Wish};
+use super::scenario::from_carrier;
+use crate::app::payload::Kind;
+use crate::app::verb::Hook;
+use crate::call::{AppTerms, Cause, Effect, Event, LegIndex, Phase, Reply, Wish};
+use crate::sip::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -11,7 +14,11 @@ const A: &str = "+12065550101";
 
 /// A caller and a callee who talk; a pause is left for the caller.
 fn bridged(more: &Value) -> (Rig, LegIndex) {
-    let mut rig = to_application().begin();
+    bridged_by(terms(), more)
+}
+
+fn bridged_by(terms: AppTerms, more: &Value) -> (Rig, LegIndex) {
+    let mut rig = from_carrier().decided_by(terms).begin();
     rig.answer(&json!([dial(&[A], more), { "verb": "pause", "length": 1 }]));
     rig.planned(&[A]);
     rig.ack(LegIndex::CALLER, "");
@@ -27,6 +34,12 @@ fn two_who_talk_are_parted_by_verbs_and_by_no_failure() {
     assert_eq!(rig.last_question().url, "/broken");
     assert!(rig.byes(callee).is_empty(), "nothing is known yet");
     rig.hook_fails("status 500");
+    let told = rig.told(Kind::CallStatus).pop().unwrap();
+    assert_eq!(
+        (&told["error"], &told["reason"]),
+        (&json!("call_hook"), &json!("status 500"))
+    );
+    assert_eq!(told["call_status"], "in-progress");
     assert!(rig.byes(callee).is_empty() && rig.byes(LegIndex::CALLER).is_empty());
     assert_eq!(rig.call.phase(), Phase::Answered);
 
@@ -67,4 +80,81 @@ fn verbs_that_end_before_the_others_are_there_wait_for_them() {
             rig.hang_up_and_finish();
         }
     }
+}
+
+fn connected() -> AppTerms {
+    AppTerms {
+        hook: hook("wss://app.contoso.example/calls"),
+        status_hook: None,
+        connected: true,
+        ..terms()
+    }
+}
+
+fn moves(rig: &Rig) -> Vec<Hook> {
+    let moved = |effect: &Effect| match effect {
+        Effect::Moved { hook } => Some(hook.clone()),
+        _ => None,
+    };
+    rig.wishes.iter().filter_map(moved).collect()
+}
+
+#[test]
+fn two_who_talk_outlast_the_connection_to_their_application() {
+    for action in [json!({}), json!({ "actionHook": "/done" })] {
+        let (mut rig, callee) = bridged_by(connected(), &action);
+        let failed = Some("gone".to_owned());
+        rig.step(Event::Disconnected { failed });
+        assert!(rig.byes(LegIndex::CALLER).is_empty() && rig.byes(callee).is_empty());
+        rig.request(callee, Method::Bye, "", "");
+        if action["actionHook"].is_string() {
+            rig.hook_fails("gone");
+        }
+        assert_eq!(rig.byes(LegIndex::CALLER).len(), 1, "nobody says what comes next");
+        assert!(matches!(rig.finish().cause, Cause::Cleared { .. }));
+    }
+    // Another application takes over; what is left of the first one's verbs is not run.
+    let (mut rig, callee) = bridged_by(connected(), &json!({}));
+    let failed = Some("gone".to_owned());
+    rig.step(Event::Disconnected { failed });
+    rig.command(Wish::Redirect(hook("https://other.example/next")));
+    rig.answer(&json!([{ "verb": "play", "url": "/a.wav" }, { "verb": "pause", "length": 1 }]));
+    assert_eq!(rig.byes(callee).len(), 1);
+    rig.sound_ends();
+    assert!(rig.byes(LegIndex::CALLER).is_empty());
+    rig.hang_up_and_finish();
+
+    let mut alone = from_carrier().decided_by(connected()).begin();
+    alone.answer(&json!([{ "verb": "answer" }, { "verb": "pause", "length": 60 }]));
+    alone.ack(LegIndex::CALLER, "");
+    let failed = Some("gone".to_owned());
+    alone.step(Event::Disconnected { failed });
+    assert_eq!(alone.byes(LegIndex::CALLER).len(), 1);
+    alone.finish();
+}
+
+#[test]
+fn an_application_goes_on_where_a_redirect_leads_once_that_has_answered() {
+    let mut at_home = terms();
+    at_home.hook.credentials = Some(("app".into(), crate::dial::Secret("word".into())));
+    let mut rig = from_carrier().decided_by(at_home).begin();
+    rig.answer(&json!([{ "verb": "redirect", "actionHook": "/next" }]));
+    rig.answer(
+        &json!([{ "verb": "redirect", "actionHook": "https://app.contoso.example/more" },
+        { "verb": "pause", "length": 1 }]),
+    );
+    assert!(moves(&rig).is_empty(), "a path is no other server");
+    rig.answer(&json!([{ "verb": "redirect", "actionHook": "https://b.example/x" }, { "verb": "pause", "length": 9 }]));
+    let moved = moves(&rig);
+    assert_eq!(moved.len(), 1);
+    assert!(moved[0].credentials.is_some(), "the same server");
+    rig.hook_fails("status 500");
+    assert_eq!(moves(&rig).len(), 1, "it stays where it is");
+    rig.command(Wish::Redirect(hook("https://b.example/x")));
+    rig.answer(&json!([{ "verb": "pause", "length": 9 }]));
+    let moved = moves(&rig);
+    assert_eq!((moved.len(), moved[1].url.as_str()), (2, "https://b.example/x"));
+    assert_eq!(moved[1].credentials, None, "they are of the other server");
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
 }

@@ -269,6 +269,7 @@ impl Rig {
             }
             Effect::Plan { .. }
             | Effect::Ask { .. }
+            | Effect::Moved { .. }
             | Effect::Notify { .. }
             | Effect::Play { .. }
             | Effect::Prepare { .. }

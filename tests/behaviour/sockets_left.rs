@@ -1,0 +1,185 @@
+//! Applications that leave the WebSocket of a call, lose it, move to another server, or say what can't be carried out: seen
+//! on whole calls.
+
+use crate::app_server::{AppServer, AppSocket};
+use crate::applications::{RECEPTION, asked, lab, verbs};
+use crate::lab::{BOUND, Lab, OUTSIDE, USER};
+use portcullis::sim::{Call, Dial, Script};
+use serde_json::{Value, json};
+
+async fn calls(lab: &Lab) -> Call {
+    lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap()
+}
+
+/// The first message of a connection, and that connection.
+async fn begins(server: &mut AppServer, kind: &str) -> (AppSocket, Value) {
+    let mut socket = server.socket().await;
+    let first = socket.message().await;
+    assert_eq!(first["type"], kind, "{first}");
+    (socket, first)
+}
+
+/// What is said until the connection is closed, and its code.
+async fn to_the_end(socket: &mut AppSocket) -> (Vec<Value>, Option<u16>) {
+    let mut said = Vec::new();
+    loop {
+        match socket.event().await {
+            Ok(message) => said.push(message),
+            Err(code) => return (said, code),
+        }
+    }
+}
+
+fn statuses(said: &[Value]) -> Vec<&str> {
+    let events = said.iter().filter(|message| message["type"] == "call:status");
+    events
+        .filter_map(|event| event["data"]["call_status"].as_str())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closes_with_1000_is_asked_nothing_more_and_its_verbs_are_run() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    let verbs = json!([
+        { "verb": "answer" },
+        { "verb": "gather", "input": ["digits"], "timeout": 1, "actionHook": "/done" },
+        { "verb": "redirect", "actionHook": "/more" },
+        { "verb": "pause", "length": 1 },
+        { "verb": "hangup", "headers": { "X-Left": "yes" } }
+    ]);
+    socket.ack(&first, verbs).await;
+    caller.answered().await.unwrap();
+    socket.close(1000).await;
+    tokio::time::timeout(BOUND, caller.ended()).await.unwrap().unwrap();
+    let said = lab.carrier.transcript();
+    let last = said
+        .iter()
+        .any(|message| String::from_utf8_lossy(message.as_bytes()).contains("X-Left: yes"));
+    assert!(last, "the last of its verbs was run");
+    assert_eq!(server.connections(), 1);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_made_anew_while_a_destination_rings_hears_the_end() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    lab.teams.set_script(Script::no_answer());
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    let dial = json!([{ "verb": "dial", "target": [{ "type": "teams", "number": USER }], "timeout": 3,
+        "actionHook": "/done" }]);
+    socket.ack(&first, dial).await;
+    caller.answered().await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    while socket.message().await["data"]["call_status"] != "ringing" {}
+    socket.crash();
+    let (mut socket, again) = begins(&mut server, "session:reconnect").await;
+    assert_eq!(again["data"], first["data"]);
+    socket.ack(&again, json!([])).await;
+    // The one rings on and is given up; what comes of it is told and asked over the new connection.
+    let result = loop {
+        let message = socket.message().await;
+        if message["type"] == "verb:hook" {
+            break message;
+        }
+    };
+    assert_eq!(
+        (&result["hook"], &result["data"]["dial_call_status"]),
+        (&json!("/done"), &json!("no-answer"))
+    );
+    socket.ack(&result, json!([{ "verb": "hangup" }])).await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"completed"), Some(1000)));
+    caller.ended().await.unwrap();
+    callee.ended().await.unwrap();
+    assert_eq!(lab.records.overflows(), Vec::<&str>::new());
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_call_is_told_over_the_connection_that_is_made_anew() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    socket.ack(&first, json!([{ "verb": "answer" }])).await;
+    caller.answered().await.unwrap();
+    while socket.message().await["data"]["call_status"] != "in-progress" {}
+    socket.crash();
+    caller.hang_up().await.unwrap();
+    let (mut socket, _again) = begins(&mut server, "session:reconnect").await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).as_slice(), code), (&["completed"][..], Some(1000)));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_can_not_be_carried_out_hears_how_its_call_ends() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    socket
+        .ack(&first, json!([{ "verb": "play", "url": "a.wav", "uri": "b.wav" }]))
+        .await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"failed"), Some(1001)));
+    assert_eq!(caller.ended().await.unwrap().status, Some(480));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_lead_to_the_server_that_a_redirect_has_led_to() {
+    let other = AppServer::build()
+        .on("/moved", |_| {
+            verbs(json!([{ "verb": "redirect", "actionHook": "/next" }]))
+        })
+        .on("/next", |_| verbs(json!([{ "verb": "sip:decline", "status": 486 }])))
+        .start()
+        .await;
+    let there = other.url("/moved");
+    let first = AppServer::build()
+        .on("/incoming", move |_| {
+            verbs(json!([{ "verb": "redirect", "actionHook": there.as_str() }]))
+        })
+        .start()
+        .await;
+    let lab = lab(&first, &first.url("/incoming")).await;
+    let caller = calls(&lab).await;
+    assert_eq!(caller.ended().await.unwrap().status, Some(486));
+    asked(&other, "/next", 1).await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_moves_to_another_server_when_that_has_taken_it() {
+    let mut first = AppServer::build().start().await;
+    let mut other = AppServer::build().start().await;
+    let lab = lab(&first, &first.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut left, new) = begins(&mut first, "session:new").await;
+    let there = json!([{ "verb": "answer" }, { "verb": "redirect", "actionHook": other.ws_url("/moved") }]);
+    left.ack(&new, there).await;
+    let (mut socket, moved) = begins(&mut other, "session:new").await;
+    assert_eq!(moved["call_sid"], new["call_sid"]);
+    let verbs = json!([{ "verb": "redirect", "actionHook": "/next" }]);
+    socket.ack(&moved, verbs).await;
+    assert_eq!(to_the_end(&mut left).await.1, Some(1000));
+    let next = loop {
+        let message = socket.message().await;
+        if message["type"] == "session:redirect" {
+            break message;
+        }
+    };
+    assert_eq!(next["hook"], "/next");
+    socket.ack(&next, json!([{ "verb": "hangup" }])).await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"completed"), Some(1000)));
+    caller.ended().await.unwrap();
+    assert_eq!(first.connections(), 1);
+    lab.close().await;
+}
