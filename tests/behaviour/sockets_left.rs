@@ -183,3 +183,19 @@ async fn a_session_moves_to_another_server_when_that_has_taken_it() {
     assert_eq!(first.connections(), 1);
     lab.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_what_can_not_be_done_is_left_for_the_fallback() {
+    let mut server = AppServer::build()
+        .on("/closed", |_| verbs(json!([{ "verb": "sip:decline", "status": 486 }])))
+        .start()
+        .await;
+    let hooks = format!("{}\"\nfallback = \"{}", server.ws_url("/socket"), server.url("/closed"));
+    let lab = lab(&server, &hooks).await;
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    socket.ack(&first, json!([{ "verb": "sey", "text": "hello" }])).await;
+    assert_eq!(to_the_end(&mut socket).await.1, Some(1001));
+    assert_eq!(caller.ended().await.unwrap().status, Some(486));
+    lab.close().await;
+}
