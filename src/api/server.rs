@@ -3,24 +3,28 @@
 use super::rest::{self, CallDesk};
 use super::routes::router;
 use super::state::AdminState;
+use crate::sip::source_network;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 /// Connections of the admin listener at a time; one more is closed at once.
 const ADMIN_CONNECTIONS: usize = 64;
 /// Connections of the REST listener at a time.
 const REST_CONNECTIONS: usize = 256;
+/// Those of one source. What runs on this machine, such as a proxy in front of the listener, has them all.
+const REST_PER_SOURCE: usize = 32;
 /// For the head of a request, and between requests.
 const HEAD: Duration = Duration::from_secs(10);
 /// For a connection as a whole: a reader that stalls can't keep its place.
@@ -67,15 +71,22 @@ impl HttpServer {
 /// Binds and serves the admin interface.
 pub async fn serve(bind: SocketAddr, state: Arc<AdminState>) -> Result<HttpServer, ServeError> {
     let router = router(state, bind.ip().is_loopback());
-    open("the admin listener", bind, router, ADMIN_CONNECTIONS).await
+    open(
+        "the admin listener",
+        bind,
+        router,
+        Seats::new(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS),
+    )
+    .await
 }
 
 /// Binds and serves the REST interface.
 pub async fn serve_rest(bind: SocketAddr, desk: Arc<dyn CallDesk>) -> Result<HttpServer, ServeError> {
-    open("the REST listener", bind, rest::router(desk), REST_CONNECTIONS).await
+    let seats = Seats::new(REST_CONNECTIONS, REST_PER_SOURCE);
+    open("the REST listener", bind, rest::router(desk), seats).await
 }
 
-async fn open(name: &'static str, bind: SocketAddr, router: Router, most: usize) -> Result<HttpServer, ServeError> {
+async fn open(name: &'static str, bind: SocketAddr, router: Router, seats: Seats) -> Result<HttpServer, ServeError> {
     let failed = |source| ServeError {
         listener: name,
         bind,
@@ -84,7 +95,7 @@ async fn open(name: &'static str, bind: SocketAddr, router: Router, most: usize)
     let listener = TcpListener::bind(bind).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(accept(name, listener, router, most, stopped));
+    let task = tokio::spawn(accept(name, listener, router, seats, stopped));
     Ok(HttpServer { address, stop, task })
 }
 
@@ -92,7 +103,7 @@ async fn accept(
     name: &'static str,
     listener: TcpListener,
     router: Router,
-    most: usize,
+    mut seats: Seats,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -102,12 +113,17 @@ async fn accept(
             _ = stopped.changed() => break,
         };
         // A connection that panicked was told by the panic's own message.
-        while connections.try_join_next().is_some() {}
+        while let Some(ended) = connections.try_join_next_with_id() {
+            seats.leave(ended.map_or_else(|panicked| panicked.id(), |(id, ())| id));
+        }
         match accepted {
-            Ok((stream, _)) if connections.len() < most => {
-                connections.spawn(connection(stream, router.clone(), stopped.clone()));
-            }
-            Ok(_) => tracing::warn!(connections = most, "{name} is full"),
+            Ok((stream, remote)) => match seats.room_for(remote.ip()) {
+                Ok(()) => {
+                    let served = connections.spawn(connection(stream, router.clone(), stopped.clone()));
+                    seats.sit(served.id(), remote.ip());
+                }
+                Err(full) => tracing::warn!(%remote, "{name} takes no more connections {full}"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "{name} can't accept");
                 sleep(ACCEPT_PAUSE).await;
@@ -116,6 +132,43 @@ async fn accept(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Who is connected.
+#[derive(Debug)]
+struct Seats {
+    most: usize,
+    per_source: usize,
+    taken: HashMap<Id, IpAddr>,
+}
+
+impl Seats {
+    fn new(most: usize, per_source: usize) -> Seats {
+        Seats {
+            most,
+            per_source,
+            taken: HashMap::new(),
+        }
+    }
+
+    /// Whether one more may come from `remote`; else where there are too many.
+    fn room_for(&self, remote: IpAddr) -> Result<(), &'static str> {
+        let source = source_network(remote);
+        let theirs = self.taken.values().filter(|taken| **taken == source).count();
+        match () {
+            () if self.taken.len() >= self.most => Err("at all"),
+            () if theirs >= self.per_source && !remote.to_canonical().is_loopback() => Err("from there"),
+            () => Ok(()),
+        }
+    }
+
+    fn sit(&mut self, id: Id, remote: IpAddr) {
+        self.taken.insert(id, source_network(remote));
+    }
+
+    fn leave(&mut self, id: Id) {
+        self.taken.remove(&id);
+    }
 }
 
 async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
@@ -135,4 +188,33 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
     }
     served.as_mut().graceful_shutdown();
     let _ended = timeout(HEAD, served).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stranger_leaves_seats_for_others_and_a_proxy_on_this_machine_has_them_all() {
+        let mut tasks = JoinSet::new();
+        let mut seats = Seats::new(5, 2);
+        let [host, neighbour, other, proxy] = ["2001:db8::1", "2001:db8::2", "192.0.2.1", "127.0.0.1"]
+            .map(|address| address.parse::<IpAddr>().expect("an address"));
+        let mut come = |seats: &mut Seats, from: IpAddr| {
+            let id = tasks.spawn(async {}).id();
+            seats.room_for(from).map(|()| {
+                seats.sit(id, from);
+                id
+            })
+        };
+        let first = come(&mut seats, host).expect("a seat");
+        assert!(come(&mut seats, neighbour).is_ok());
+        assert_eq!(come(&mut seats, host), Err("from there"), "one host has a whole /64");
+        for _ in 0..3 {
+            assert!(come(&mut seats, proxy).is_ok());
+        }
+        assert_eq!(come(&mut seats, other), Err("at all"));
+        seats.leave(first);
+        assert!(come(&mut seats, host).is_ok());
+    }
 }
