@@ -277,5 +277,6 @@ pub(super) fn hop_of(flow: &Flow, terms: &LegTerms) -> Hop {
         remote: flow.remote,
         server_name: terms.server_name.clone().filter(|_| flow.transport == Transport::Tls),
         connection: (is_device && flow.transport.is_reliable()).then_some(flow.connection),
+        account: None,
     }
 }

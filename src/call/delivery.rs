@@ -8,7 +8,7 @@ use crate::config::{Config, Tenant};
 use crate::dial::{NextHop, may_reach};
 use crate::net::shard::SignallingHandle;
 use crate::sip::locate::{Candidate, Host, Target};
-use crate::sip::{Hop, RequestDraft};
+use crate::sip::{Hop, HopAccount, RequestDraft};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -237,6 +237,8 @@ pub(super) enum Guard {
         /// Where it was heard in this call.
         heard: Vec<IpAddr>,
     },
+    /// A device, to the host that it registered from; the port is its own to say.
+    Device { tenant: Arc<str> },
 }
 
 impl Guard {
@@ -244,6 +246,16 @@ impl Guard {
         match self {
             Guard::Named { config, tenant } => may_reach(config, tenant, &Host::Ip(address.ip()), address.port()),
             Guard::Carrier { config, carrier, heard } => may_lead(config, carrier, heard, address),
+            Guard::Device { .. } => Ok(()),
+        }
+    }
+
+    /// On whose account connections are opened.
+    fn account(&self) -> Option<HopAccount> {
+        match self {
+            Guard::Named { tenant, .. } => Some(HopAccount::Tenant(tenant.id.as_str().into())),
+            Guard::Device { tenant } => Some(HopAccount::Tenant(tenant.clone())),
+            Guard::Carrier { .. } => None,
         }
     }
 }
@@ -262,6 +274,7 @@ pub(super) fn target(next: &NextHop) -> Result<Target, String> {
 
 /// The addresses found, as hops; `guard` may forbid some.
 pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Guard>) -> Result<VecDeque<Hop>, String> {
+    let account = guard.and_then(Guard::account);
     let hop = |candidate: &Candidate| Hop {
         transport: candidate.transport,
         listener: next.listener,
@@ -275,6 +288,7 @@ pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Guar
             _ => None,
         },
         connection: None,
+        account: account.clone(),
     };
     let mut refused = None;
     let allowed = |candidate: &&Candidate| {

@@ -420,7 +420,8 @@ impl CallTask {
                 carrier: carrier.clone(),
                 heard: leg.sources.clone(),
             }),
-            LegKind::Carrier { .. } | LegKind::Teams { .. } | LegKind::User { .. } => None,
+            LegKind::User { tenant } => Some(Guard::Device { tenant: tenant.clone() }),
+            LegKind::Carrier { .. } | LegKind::Teams { .. } => None,
         }
     }
 

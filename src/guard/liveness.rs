@@ -257,6 +257,7 @@ mod tests {
             remote: SocketAddr::from(([192, 0, 2, last], 5060)),
             server_name: None,
             connection: None,
+            account: None,
         };
         let order = |now| {
             let mut hops: VecDeque<Hop> = [1, 2, 3].map(hop).into();

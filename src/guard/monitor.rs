@@ -195,6 +195,7 @@ impl<C: Surroundings> Monitor<C> {
                 remote: candidate.address,
                 server_name,
                 connection: None,
+                account: None,
             };
             let waiting = Waiting {
                 asked: asked.clone(),

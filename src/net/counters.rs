@@ -70,6 +70,8 @@ counters! {
     accept_errors,
     /// Connects that failed before TLS.
     connects_failed,
+    /// Messages for which no connection was opened: there are too many, in all or on one account.
+    hops_over_limit,
     /// Messages that could not be delivered and were reported so.
     sends_failed,
     /// Responses to transactions that had ended.

@@ -33,6 +33,10 @@ pub struct PoolSettings {
     pub waiting: usize,
     /// Hops connected or being connected at a time. A message to one more fails at once.
     pub hops: usize,
+    /// Those among them that are nobody's the configuration names: the rest is kept for hubs and gateways.
+    pub hops_on_account: usize,
+    /// Those of one account.
+    pub hops_per_account: usize,
     pub keep_alive: KeepAlive,
 }
 
@@ -45,6 +49,8 @@ impl Default for PoolSettings {
             renewal_pause: Duration::from_secs(30),
             waiting: 64,
             hops: 4096,
+            hops_on_account: 2048,
+            hops_per_account: 256,
             keep_alive: KeepAlive::default(),
         }
     }
@@ -107,7 +113,8 @@ impl Pool {
     ) {
         let mut entries = self.lock();
         let key = Key::of(hop);
-        if entries.len() >= self.settings.hops && !entries.contains_key(&key) {
+        if !entries.contains_key(&key) && !self.has_room(&entries, hop) {
+            context.counters.hops_over_limit.add();
             // Dropping reports it; so it does below when too many wait.
             return;
         }
@@ -138,6 +145,19 @@ impl Pool {
             entry.waiting.push(outgoing);
         }
         self.start(entry, listener, context);
+    }
+
+    fn has_room(&self, entries: &HashMap<Key, Entry>, hop: &Hop) -> bool {
+        let settings = &self.settings;
+        let Some(account) = &hop.account else {
+            return entries.len() < settings.hops;
+        };
+        let (mut on_account, mut own) = (0, 0);
+        for other in entries.values().filter_map(|entry| entry.hop.account.as_ref()) {
+            on_account += 1;
+            own += usize::from(other == account);
+        }
+        entries.len() < settings.hops && on_account < settings.hops_on_account && own < settings.hops_per_account
     }
 
     /// Replaces the connections of `listener` that show an old identity or are too old.

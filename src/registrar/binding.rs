@@ -59,6 +59,7 @@ impl Binding {
             remote: self.remote,
             server_name: None,
             connection: self.connection,
+            account: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A transport protocol of SIP as it stands in Via and URI parameters.
@@ -101,4 +101,17 @@ pub struct Hop {
     pub server_name: Option<Arc<str>>,
     /// Some: send on this very connection or fail (a registered client's flow). None: the pool chooses or opens one.
     pub connection: Option<ConnectionId>,
+    /// On whose account a connection is opened there; `None`: the configuration's, which names the peer.
+    #[serde(default)]
+    pub account: Option<HopAccount>,
+}
+
+/// Who else than the configuration may lead us somewhere. The connections of one account are bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HopAccount {
+    /// A tenant, by its applications and its users' devices.
+    Tenant(Arc<str>),
+    /// Whoever sent a request from this network and closed its connection before our response.
+    Source(IpAddr),
 }

@@ -17,7 +17,7 @@ mod timer_wheel;
 pub mod transaction;
 mod uri;
 
-pub use flow::{ConnectionId, Flow, Hop, ListenerId, PeerCertificate, Transport};
+pub use flow::{ConnectionId, Flow, Hop, HopAccount, ListenerId, PeerCertificate, Transport};
 pub use framing::{Frame, FramingError, FramingErrorKind, StreamFramer};
 pub use header::{HeaderError, NameAddr, Via};
 pub use message::{HeaderName, HeaderValue, Message, ParseError, RequestDraft, ResponseDraft};

@@ -185,6 +185,7 @@ pub fn locate(rig: &mut Rig, addresses: &[u8]) -> Vec<Hop> {
         remote: ([203, 0, 113, *last], 5060).into(),
         server_name: None,
         connection: None,
+        account: None,
     };
     let hops: Vec<Hop> = addresses.iter().map(hop).collect();
     rig.step(Event::Located {

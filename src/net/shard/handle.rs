@@ -127,6 +127,7 @@ mod tests {
             remote: ([192, 0, 2, 1], port).into(),
             server_name: None,
             connection: None,
+            account: None,
         };
         let draft = |method| RequestDraft::new(method, "sip:a@b");
         let token = |number| 7 * OWN_TOKENS + number;

@@ -170,6 +170,7 @@ pub(in crate::net) fn hop(transport: Transport, remote: SocketAddr) -> Hop {
         remote,
         server_name: None,
         connection: None,
+        account: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use crate::net::*;
-use crate::sip::Transport;
+use crate::sip::{Hop, HopAccount, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -58,6 +58,35 @@ async fn a_connection_that_was_let_go_carries_nothing_new() {
     assert!(read_until(&mut new, "\r\n\r\n").await.starts_with("OPTIONS "));
     let draining: Vec<bool> = node.transports.connections().iter().map(|c| c.draining).collect();
     assert_eq!(draining.iter().filter(|draining| **draining).count(), 1, "{draining:?}");
+}
+
+#[tokio::test]
+async fn what_tenants_lead_to_is_bounded_and_leaves_room_for_configured_peers() {
+    let mut node = node(|settings| {
+        settings.hops = 3;
+        settings.hops_on_account = 2;
+        settings.hops_per_account = 1;
+    });
+    let account = |tenant: &str| Some(HopAccount::Tenant(tenant.into()));
+    let sent = transactions(5);
+    let mut listening = Vec::new();
+    let wanted = [account("a"), account("a"), account("b"), account("c"), None];
+    for (account, transaction) in wanted.into_iter().zip(&sent) {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hop = Hop {
+            account,
+            ..hop(Transport::Tcp, socket.local_addr().unwrap())
+        };
+        node.request(&hop, *transaction);
+        listening.push(socket);
+    }
+    for connected in [0, 2, 4] {
+        let mut peer = accept(&listening[connected]).await;
+        assert!(read_until(&mut peer, "\r\n\r\n").await.starts_with("OPTIONS "));
+    }
+    let failed = [node.failure().await, node.failure().await];
+    assert_eq!(failed, [sent[1], sent[3]], "a second of a's, and a third in all");
+    assert_eq!(node.transports.counters().hops_over_limit.get(), 2);
 }
 
 #[tokio::test]

@@ -98,6 +98,7 @@ impl Persona for CarrierPersona {
             remote: SocketAddr::new(address, uri.port().unwrap_or(transport.default_port())),
             server_name: None,
             connection: None,
+            account: None,
         })
     }
 

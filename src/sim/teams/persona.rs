@@ -133,6 +133,7 @@ impl Persona for TeamsPersona {
             remote: SocketAddr::new(address, uri.port().unwrap_or(Transport::Tls.default_port())),
             server_name: Some(uri.host().into()),
             connection: None,
+            account: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::output::SendTo;
 use crate::sip::message::Message;
-use crate::sip::{Flow, Hop, Transport};
+use crate::sip::{Flow, Hop, HopAccount, Transport, source_network};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
             remote: sent_by,
             server_name,
             connection: None,
+            account: Some(HopAccount::Source(source_network(flow.remote.ip()))),
         })
     };
     SendTo::Flow { flow, fallback }

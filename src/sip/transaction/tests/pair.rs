@@ -50,6 +50,7 @@ pub(super) fn hop(transport: Transport, remote: &str) -> Hop {
         remote: address(remote),
         server_name: None,
         connection: None,
+        account: None,
     }
 }
 
