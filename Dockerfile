@@ -15,12 +15,14 @@ COPY . .
 # The target is named, though it is the machine's own, so that build scripts and macros aren't linked statically too.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" --bin portcullis \
-    && mkdir -p /root-fs/etc/portcullis/config /root-fs/etc/portcullis/certs /root-fs/var/lib/portcullis /root-fs/tmp \
+    && mkdir -p /root-fs/etc/portcullis/config /root-fs/etc/portcullis/certs /root-fs/var/lib/portcullis \
+        /root-fs/var/log/portcullis /root-fs/etc/ssl/certs /root-fs/tmp \
+    && cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ \
     && cp "target/$target/release/portcullis" /root-fs/portcullis \
     && strip --strip-debug /root-fs/portcullis \
     && cp -r certs/. /root-fs/etc/portcullis/certs/ \
     && if [ -d config ]; then cp -r config/. /root-fs/etc/portcullis/config/; fi \
-    && chown -R 65532:65532 /root-fs/var/lib/portcullis /root-fs/etc/portcullis/config /root-fs/tmp
+    && chown -R 65532:65532 /root-fs/var/lib/portcullis /root-fs/var/log/portcullis /root-fs/etc/portcullis/config /root-fs/tmp
 
 FROM scratch
 COPY --from=build /root-fs/ /

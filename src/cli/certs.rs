@@ -154,7 +154,7 @@ fn tell(root: &Path, made: &[Made], out: &mut impl Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "Peers have to trust {}. Its key is gone: run this again for more certificates.",
+        "Peers have to trust {}. Its key is gone: for more certificates run this again with all names, into another folder.",
         root.display()
     )
 }

@@ -19,6 +19,18 @@ pub(super) struct Tried {
     pub(super) calls: Vec<Conversation>,
     /// What did not work before there were calls.
     pub(super) failure: Option<String>,
+    /// Somebody ended the demo.
+    pub(super) stopped: bool,
+}
+
+impl Tried {
+    pub(super) fn stopped() -> Tried {
+        Tried {
+            failure: Some("stopped before the calls were over".into()),
+            stopped: true,
+            ..Tried::default()
+        }
+    }
 }
 
 /// One call.
@@ -88,6 +100,7 @@ pub(super) async fn both(stage: &Stage, printer: &Printer) -> Tried {
             return Tried {
                 calls: Vec::new(),
                 failure: Some(format!("{error}; portcullis says: {told}")),
+                stopped: false,
             };
         }
     }
@@ -97,6 +110,7 @@ pub(super) async fn both(stage: &Stage, printer: &Printer) -> Tried {
     Tried {
         calls: vec![first, second],
         failure: None,
+        stopped: false,
     }
 }
 

@@ -11,11 +11,14 @@ mod stage;
 mod verdict;
 mod witness;
 
+use calls::Tried;
 use clap::Args;
 use printing::Printer;
 use stage::Stage;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use verdict::Report;
 
 /// How long the command may take in all before it gives up.
@@ -51,6 +54,28 @@ pub(super) enum DemoError {
     Simulator(#[from] crate::sim::SimStartError),
 }
 
+/// SIGINT and SIGTERM, before which the temporary folder with its keys has to go.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    fn new() -> io::Result<Stops> {
+        Ok(Stops {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Exit code 0 only when everything was as it must be.
 pub fn run(args: &DemoArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -72,14 +97,18 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 
 async fn perform(args: &DemoArgs) -> Result<Report, DemoError> {
     let printer = Printer::new(args.json);
+    let mut stops = Stops::new()?;
     let stage = Stage::build(&printer).await?;
-    let limited = tokio::time::timeout(LIMIT, calls::both(&stage, &printer)).await;
-    let tried = limited.unwrap_or_default();
+    let tried = tokio::select! {
+        limited = tokio::time::timeout(LIMIT, calls::both(&stage, &printer)) => limited.unwrap_or_default(),
+        () = stops.next() => Tried::stopped(),
+    };
+    let tried_all = !tried.stopped;
     let report = verdict::judge(&stage, tried);
     printer.report(&report);
-    if args.keep {
+    if args.keep && tried_all {
         printer.addresses(&stage);
-        tokio::signal::ctrl_c().await?;
+        stops.next().await;
         printer.line("ending", "");
     }
     stage.strike().await;

@@ -1,6 +1,6 @@
 //! A line for each thing that happens at a simulator.
 
-use crate::sim::{Call, Heard, Pings, Simulator, Stage};
+use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage};
 use std::io::{Write, stdout};
 use std::time::Duration;
 use tokio::time::{Instant, interval};
@@ -74,7 +74,7 @@ impl Narrator {
             {
                 let heard = call.heard_so_far();
                 if !call.view().answered {
-                    self.line(&format!("our call was not answered: {ending:?}"));
+                    self.line(&format!("our call was not answered, ended{}", of(&ending)));
                 }
                 return call.view().answered && heard.is_some_and(|heard| heard.packets > 0);
             }
@@ -163,22 +163,28 @@ impl Followed {
 
     fn ending(&self) -> String {
         let view = self.call.view();
-        let by = view.ending.map_or_else(String::new, |ending| {
-            let status = ending.status.map_or_else(String::new, |status| format!(", {status}"));
-            let reasons = ending.reasons.join("; ");
-            let reasons = if reasons.is_empty() {
-                reasons
-            } else {
-                format!(" ({reasons})")
-            };
-            format!(" by {:?}{status}{reasons}", ending.by)
-        });
+        let by = view.ending.map_or_else(String::new, |ending| of(&ending));
         let heard = self
             .call
             .heard_so_far()
             .map_or_else(String::new, |heard| counts(&heard));
         format!("is over{by}{heard}")
     }
+}
+
+/// ` by the peer, 486 (Q.850;cause=17)`
+fn of(ending: &Ending) -> String {
+    let by = match ending.by {
+        EndedBy::Us => "us",
+        EndedBy::Peer => "the peer",
+        EndedBy::Nobody => "nobody",
+    };
+    let status = ending.status.map_or_else(String::new, |status| format!(", {status}"));
+    let reasons = match ending.reasons.as_slice() {
+        [] => String::new(),
+        reasons => format!(" ({})", reasons.join("; ")),
+    };
+    format!(" by {by}{status}{reasons}")
 }
 
 fn counts(heard: &Heard) -> String {

@@ -56,16 +56,20 @@ impl Transactions {
         }
     }
 
-    /// Answers a request; `draft` without Via, From, To, Call-ID and CSeq, which are copied.
+    /// Answers a request; `draft` without Via, From, To, Call-ID and CSeq, which are copied. What makes no dialog and has no
+    /// To-tag gets one (RFC 3261 §8.2.6.2).
     ///
     /// # Errors
     /// [`Ended`] when a final response was sent already, or 64*T1 passed without one: nothing is sent.
     pub fn respond(&mut self, id: ServerTransactionId, draft: &ResponseDraft, now: Moment) -> Result<(), Ended> {
         let slot = self.slot_of(id.0).ok_or(Ended)?;
-        let timers = self.settings.timers;
+        let (timers, secret) = (self.settings.timers, self.secret);
         let server = self.server_mut(slot).ok_or(Ended)?;
         let request = server.request.as_ref().ok_or(Ended)?;
         let status = draft.status();
+        let lacks_tag = status > 100 && draft.tag().is_none() && request.to_tag().is_none();
+        let tagged = lacks_tag.then(|| draft.clone().to_tag(stateless_tag(fingerprint(secret, request))));
+        let draft = tagged.as_ref().unwrap_or(draft);
         let bytes = draft.to_bytes(request, server.remote);
         let (ended, deadline) = match &mut server.machine {
             Machine::Invite(machine) => match machine.on_respond(status, &timers, now) {

@@ -289,6 +289,47 @@ fn ten_thousand_requests_of_a_vanished_source_are_reclaimed() {
 }
 
 #[test]
+fn every_answer_but_100_has_a_to_tag_and_keeps_the_one_it_was_given() {
+    let options = Crafted {
+        method: "OPTIONS",
+        ..INVITE
+    };
+    let inside = Crafted {
+        to_tag: Some("theirs"),
+        ..options
+    };
+    let given = ResponseDraft::new(404).to_tag("ours");
+    for (crafted, draft, tag) in [
+        (options, ResponseDraft::new(200), None),
+        (INVITE, ResponseDraft::new(482), None),
+        (inside, ResponseDraft::new(481), Some("theirs")),
+        (INVITE, given, Some("ours")),
+    ] {
+        let mut table = table();
+        let Some(Got::Request(id)) = receive(&mut table, &crafted, &udp()).pop() else {
+            panic!("no request")
+        };
+        table.respond(id, &draft, Moment::ZERO).unwrap();
+        let Some(Output::Send { bytes, .. }) = table.poll() else {
+            panic!("no answer")
+        };
+        let answer = Message::parse(bytes).unwrap();
+        let told = answer.to_tag().expect("a tag");
+        assert!(!told.is_empty() && tag.is_none_or(|tag| tag == told), "{told}");
+    }
+    let mut table = table();
+    let id = match receive(&mut table, &INVITE, &udp())[..] {
+        [Got::Request(id)] => id,
+        ref other => panic!("{other:?}"),
+    };
+    table.trying(id);
+    let Some(Output::Send { bytes, .. }) = table.poll() else {
+        panic!("no 100")
+    };
+    assert_eq!(Message::parse(bytes).unwrap().to_tag(), None);
+}
+
+#[test]
 fn a_spent_handle_answers_nothing() {
     let mut table = table();
     let tls = flow(Transport::Tls, CALLEE, CALLER);
