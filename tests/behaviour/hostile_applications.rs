@@ -292,9 +292,17 @@ async fn a_socket_that_is_silent_talks_nonsense_or_breaks_costs_its_call() {
                 let callee = lab.teams.incoming().await.unwrap();
                 callee.answered().await.unwrap();
                 caller.answered().await.unwrap();
+                let known = lab.records.alerts().len();
                 socket.crash();
+                let lost = async {
+                    while lab.records.alerts().len() == known {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                tokio::time::timeout(BOUND, lost).await.unwrap();
+                // The two talk on; what would come next, nobody says.
+                callee.hang_up().await.unwrap();
                 caller.ended().await.unwrap();
-                callee.ended().await.unwrap();
             }
         }
         lab.records.get(number).await;
