@@ -2,26 +2,14 @@
 //!
 //! In: [`Event`]s. Out: [`Effect`]s. The value reads no clock and touches no socket; nothing but its own task changes it.
 //!
+//! docs/architecture.md says which file holds which concern of the value. Around it:
+//!
 //! | concern | file |
 //! |---|---|
-//! | coordinator, data | `value` |
-//! | birth, media, INVITE | `setup` |
-//! | hops one after the other, failures | `hunt` |
-//! | ringing, early media | `progress` |
-//! | the answer, and answers too many | `answer` |
-//! | refusals, challenges | `challenge` |
-//! | hold, resume, codec | `change` |
-//! | a side out of line with the other | `realign` |
-//! | session timers | `refresh`, `session_clock` |
-//! | BYE, CANCEL, ACK | `teardown` |
-//! | an application's terms, lines and questions | `application`, `app_terms`, `asking`, `describing` |
-//! | its verbs, one after the other | `running`, `playing`, `gathering`, `whispering`, `keys`, `listening`, `requesting`, `referring`, `commands`, `verb_events` |
-//! | calls that it places, callees that become calls | `placing`, `engaging`, `parting` |
-//! | its dials: children, screening, keys, results | `dialing`, `child`, `screening`, `capture`, `held`, `referred` |
-//! | media that end here | `ending_here` |
-//! | finding or bearing the call of a message | `switchboard`, `sender`, `directory`, `ended` |
-//! | who may speak inside a dialog | `source` |
-//! | carrying out effects | `task`, `tasks`, `delivery`, `server` |
+//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended` |
+//! | carrying out effects | `task`, `tasks`, `delivery`, `server`, `tally` |
+//! | what calls share | `node`, `users` |
+//! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
 
 mod answer;
 mod app_terms;

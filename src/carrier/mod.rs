@@ -3,11 +3,13 @@
 //! In: configuration, a routed call, the health of gateways. Out: identification, E.164 numbers, planned hops.
 //! Pure, but for the monitor that `guard` runs.
 
+mod history;
 mod identify;
 mod leading;
 mod number;
 mod plan;
 
+pub use history::history_info;
 pub use identify::{identify, server_name};
 pub use leading::may_lead;
 pub use number::{read_number, write_number};

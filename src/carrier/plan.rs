@@ -1,5 +1,6 @@
 //! The INVITE toward a carrier, planned to the last header; gateways in order, the healthy first.
 
+use super::history::history_info;
 use super::number::write_number;
 use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, PrivateCaller};
 use crate::dial::{
@@ -200,14 +201,8 @@ fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, he
             }
         }
         History::HistoryInfo => {
-            let mut index = String::from("1");
-            let mut entries: Vec<String> = Vec::new();
-            for diversion in facts.diversions {
-                entries.push(format!("<sip:{}@{host};user=phone>;index={index}", written(diversion)));
-                index.push_str(".1");
-            }
-            entries.push(format!("<sip:{number}@{host};user=phone>;index={index}"));
-            headers.push((HeaderName::HistoryInfo, entries.join(", ")));
+            let entries = history_info(facts.diversions, written, number, host);
+            headers.extend(entries.map(|entries| (HeaderName::HistoryInfo, entries)));
         }
     }
 }

@@ -27,15 +27,19 @@ fn page(command: clap::Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// `portcullis.1`, `portcullis-check.1` …
+/// `portcullis.1`, `portcullis-check.1`, `portcullis-sim-teams.1` …
 fn write_all(folder: &Path, mut command: clap::Command) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     command.build();
-    for part in command.get_subcommands().filter(|part| !part.is_hide_set()) {
-        let path = folder.join(format!("portcullis-{}.1", part.get_name()));
-        std::fs::write(path, page(part.clone())?)?;
+    write_with_parts(folder, "portcullis", command)
+}
+
+fn write_with_parts(folder: &Path, name: &str, command: clap::Command) -> io::Result<()> {
+    let is_part = |part: &&clap::Command| !part.is_hide_set() && part.get_name() != "help";
+    for part in command.get_subcommands().filter(is_part) {
+        write_with_parts(folder, &format!("{name}-{}", part.get_name()), part.clone())?;
     }
-    std::fs::write(folder.join("portcullis.1"), page(command)?)
+    std::fs::write(folder.join(format!("{name}.1")), page(command)?)
 }
 
 #[cfg(test)]
@@ -50,5 +54,21 @@ mod tests {
         for part in command.get_subcommands() {
             assert!(page.contains(&format!("portcullis\\-{}(1)", part.get_name())), "{page}");
         }
+    }
+
+    #[test]
+    fn a_command_within_a_command_has_its_page() {
+        let folder = std::env::temp_dir().join(format!("portcullis-man-{:08x}", rand::random::<u32>()));
+        write_all(&folder, super::super::Cli::command()).expect("written");
+        for (name, option) in [
+            ("portcullis-sim-teams", "listen"),
+            ("portcullis-certs-dev", "days"),
+            ("portcullis-teams-dns", "config"),
+            ("portcullis-check", "config"),
+        ] {
+            let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).expect(name);
+            assert!(page.contains(&format!("\\-\\-{option}")), "{page}");
+        }
+        std::fs::remove_dir_all(&folder).expect("clean up");
     }
 }

@@ -1,6 +1,6 @@
 //! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
 
-use crate::carrier::{PlanFacts, quoted};
+use crate::carrier::{PlanFacts, history_info, quoted};
 use crate::config::{Config, E164, Hub, Teams, Tenant};
 use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, allow};
 use crate::route::Diversion;
@@ -30,7 +30,9 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
     let tenant = &facts.decision.tenant;
     let opaque = if voicemail { ";opaque=app:voicemail" } else { "" };
     let (from, contact_user, mut headers) = identity(facts, tenant);
-    if let Some(entries) = history(facts.diversions, tenant, number) {
+    let as_given = |diversion: &Diversion| diversion.number.clone();
+    let (callee, host) = (number.to_string(), tenant.fqdn.as_str());
+    if let Some(entries) = history_info(facts.diversions, as_given, &callee, host) {
         headers.push((HeaderName::HistoryInfo, entries));
     }
     PlannedHop {
@@ -92,31 +94,6 @@ fn identity(facts: PlanFacts<'_>, tenant: &Tenant) -> (String, String, Vec<(Head
         user,
         Vec::new(),
     )
-}
-
-/// A carrier's Diversion or History-Info as History-Info (TEAMS-069), the oldest first, the callee last.
-fn history(diversions: &[Diversion], tenant: &Tenant, number: E164) -> Option<String> {
-    if diversions.is_empty() {
-        return None;
-    }
-    let mut index = String::from("1");
-    let mut entries = Vec::with_capacity(diversions.len() + 1);
-    for diversion in diversions {
-        let cause = match diversion.reason.as_str() {
-            "user-busy" => 486,
-            "no-answer" => 408,
-            "unavailable" | "out-of-service" => 503,
-            _ => 302,
-        };
-        let reason = format!("?Reason=SIP%3Bcause%3D{cause}");
-        entries.push(format!(
-            "<sip:{}@{};user=phone{reason}>;index={index}",
-            diversion.number, tenant.fqdn
-        ));
-        index.push_str(".1");
-    }
-    entries.push(format!("<sip:{number}@{};user=phone>;index={index}", tenant.fqdn));
-    Some(entries.join(","))
 }
 
 /// The terms of every Teams leg of a tenant.
