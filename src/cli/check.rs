@@ -1,11 +1,16 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
 use super::run::inspect;
-use crate::config::{self, Config, Mistake, Mistakes, Purpose};
+use crate::config::{Config, Loader, Mistake, Mistakes, Purpose, TlsFiles};
+use crate::net::tls::{Identity, IdentityError, IdentityFiles, TrustRoots};
+use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Check a configuration folder: all mistakes at once, with file, line and the way out.
 #[derive(Debug, clap::Args)]
@@ -21,14 +26,94 @@ pub struct CheckArgs {
 /// Exit code 1 when something is wrong.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let mut warnings = Vec::new();
-    let outcome = config::load(&args.config).and_then(|config| {
+    let outcome = load(&args.config).and_then(|config| {
         warnings = certificates(&args.config, &config)?;
+        warnings.extend(doubts(&config));
         Ok(config)
     });
     match report(&outcome.as_deref(), &warnings, args.json, &mut io::stdout().lock()) {
         Ok(()) if outcome.is_ok() => ExitCode::SUCCESS,
         // Nobody reads on: the exit code still tells.
         Ok(()) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The configuration with all that is wrong in it and in the certificate files that it names.
+fn load(folder: &Path) -> Result<Arc<Config>, Mistakes> {
+    let mut loader = Loader::new(folder);
+    let outcome = loader.load();
+    let mut mistakes = tls_mistakes(&loader.tls_files());
+    if mistakes.is_empty() {
+        return outcome;
+    }
+    if let Err(others) = &outcome {
+        mistakes.extend(others.iter().cloned());
+    }
+    Mistakes::none_in(mistakes).and(outcome)
+}
+
+fn tls_mistakes(files: &TlsFiles) -> Vec<Mistake> {
+    let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+    let mut mistakes = Vec::new();
+    for (certificate, key) in &files.pairs {
+        // One that is not there was told already.
+        if !certificate.path.is_file() || !key.path.is_file() {
+            continue;
+        }
+        let pair = IdentityFiles {
+            name: certificate.path.display().to_string(),
+            certificate: certificate.path.clone(),
+            key: key.path.clone(),
+        };
+        if let Err(error) = Identity::load(&pair, now) {
+            let of_key = match &error {
+                IdentityError::KeyMismatch { .. } => true,
+                IdentityError::NoKey { path }
+                | IdentityError::UnusableKey { path, .. }
+                | IdentityError::Unreadable { path, .. }
+                | IdentityError::BrokenPem { path, .. } => *path == key.path,
+                _ => false,
+            };
+            let place = if of_key { key } else { certificate };
+            mistakes.push(place.mistake(error.to_string()));
+        }
+    }
+    for roots in files.roots.iter().filter(|roots| roots.path.is_file()) {
+        if let Err(error) = TrustRoots::from_file(&roots.path) {
+            mistakes.push(roots.mistake(error.to_string()));
+        }
+    }
+    mistakes
+}
+
+/// What is right by itself, and yet will hardly be meant or does not fit this machine.
+fn doubts(config: &Config) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let interval = config.sbc.teams.options_interval;
+    if !(Duration::from_secs(60)..=Duration::from_secs(180)).contains(&interval) && !config.sbc.media.allow_loopback {
+        doubts.push(format!(
+            "options_interval of {} s under [teams]; Microsoft asks for 60 to 180 s",
+            interval.as_secs_f64()
+        ));
+    }
+    if let Some(why) = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path)) {
+        doubts.push(format!(
+            "call detail records can't be written on this machine, and `run` would not start: {why}"
+        ));
+    }
+    doubts
+}
+
+/// Why `path` can't be opened to write at its end, as far as that shows without making it.
+fn unwritable(path: &Path) -> Option<String> {
+    match OpenOptions::new().append(true).open(path) {
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent()?;
+            let there = folder.as_os_str().is_empty() || folder.is_dir();
+            (!there).then(|| format!("there is no folder {}", folder.display()))
+        }
+        Err(error) => Some(format!("{}: {error}", path.display())),
     }
 }
 
@@ -284,8 +369,39 @@ mod tests {
             mistakes.to_string().contains("does not belong to the certificate"),
             "{mistakes}"
         );
+        // Told with its place, and with what else is wrong.
+        let text = SBC
+            .replace(
+                "certs/sbc1.example.net.pem",
+                &papers.sbc_certificate.display().to_string(),
+            )
+            .replace("certs/sbc1.example.net.key", &papers.teams_key.display().to_string());
+        std::fs::write(folder.join("sbc.toml"), format!("drian = \"5m\"\n{text}")).expect("a file");
+        let mistakes = load(&folder).expect_err("two mistakes");
+        let pair: Vec<&Mistake> = mistakes
+            .iter()
+            .filter(|mistake| mistake.message.contains("does not belong"))
+            .collect();
+        assert_eq!(pair.len(), 1, "{mistakes}");
+        assert!(pair[0].line > 0 && pair[0].text.contains(".key"), "{mistakes}");
+        assert!(mistakes.to_string().contains("unknown key `drian`"), "{mistakes}");
+
         let warnings = certificates(config, &sbc(&papers.sbc_key, "sbc2.example.net")).expect("no mistake");
         assert!(warnings[0].contains("sbc2.example.net, nor for 1 more"), "{warnings:?}");
         std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn what_this_machine_or_microsoft_would_not_like_is_said() {
+        let sbc = SBC.replace("/var/log/portcullis/cdr.jsonl", "/nonexistent/folder/cdr.jsonl");
+        let sbc = sbc.replace(
+            "base = \"sbc1.example.net\"",
+            "base = \"sbc1.example.net\"\noptions_interval = \"5s\"",
+        );
+        let config = Config::from_toml_strs(&sbc, &[]).expect("a right configuration");
+        let doubts = doubts(&config).join("\n");
+        for part in ["options_interval of 5 s", "there is no folder /nonexistent/folder"] {
+            assert!(doubts.contains(part), "{part} in\n{doubts}");
+        }
     }
 }

@@ -55,7 +55,7 @@ Without --carrier and --tenant, a caller who is a tenant's number calls out of T
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  portcullis demo                               two calls, about eight seconds
+  portcullis demo                               two calls, about six seconds
   portcullis demo --json | jq .passed
   portcullis demo --keep                        and then call it with a softphone";
 

@@ -18,6 +18,8 @@ pub struct File<R> {
     pub raw: Option<R>,
     /// Of syntax and structure.
     pub mistakes: Vec<Mistake>,
+    /// What `raw` lacks, because it can't be read.
+    pub gaps: shape::Gaps,
 }
 
 impl<R: DeserializeOwned> File<R> {
@@ -34,14 +36,16 @@ impl<R: DeserializeOwned> File<R> {
                 source,
                 raw: None,
                 mistakes,
+                gaps: shape::Gaps::default(),
             };
         }
-        let incomplete = shape::check(kind, root.get_mut(), &source, &mut mistakes);
+        let shape::Outcome { incomplete, gaps } = shape::check(kind, root.get_mut(), &source, &mut mistakes);
         if incomplete {
             return File {
                 source,
                 raw: None,
                 mistakes,
+                gaps,
             };
         }
         match R::deserialize(Deserializer::from(root)) {
@@ -49,6 +53,7 @@ impl<R: DeserializeOwned> File<R> {
                 source,
                 raw: Some(raw),
                 mistakes,
+                gaps,
             },
             Err(error) => {
                 mistakes.push(unreadable(&source, &error));
@@ -56,6 +61,7 @@ impl<R: DeserializeOwned> File<R> {
                     source,
                     raw: None,
                     mistakes,
+                    gaps,
                 }
             }
         }

@@ -9,6 +9,8 @@ use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
 use super::raw::{RawPurpose, RawSbc, RawTenant};
 use super::schema::FileKind;
+use super::shape::Gaps;
+use super::tls_files::TlsFiles;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,6 +94,12 @@ impl Loader {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The certificates, keys and roots that the text read last names, right or wrong as it is.
+    pub fn tls_files(&self) -> TlsFiles {
+        let sbc = self.sbc.as_ref();
+        sbc.map_or_else(TlsFiles::default, |file| TlsFiles::of(file, &self.folder))
     }
 
     /// A node has started with the configuration in force: what it made once stays as it is in all that come.
@@ -279,8 +287,9 @@ impl Loader {
             .sbc
             .as_ref()
             .and_then(|file| Some((&file.source, file.raw.as_ref()?)));
+        let gaps = self.sbc.as_ref().map(|file| &file.gaps);
         let facts = machine.map(|(_, raw)| {
-            let written = facts(raw);
+            let written = facts(raw, gaps);
             MachineFacts {
                 base: base.cloned().or(written.base),
                 ..written
@@ -288,6 +297,7 @@ impl Loader {
         });
         let sbc = machine.and_then(|(source, raw)| {
             let mut reader = Reader::new(source, folder);
+            reader.gaps = gaps;
             let sbc = check::machine(raw, &mut reader);
             let clean = reader.mistakes.is_empty();
             mistakes.append(&mut reader.mistakes);
@@ -319,6 +329,7 @@ impl TenantFile {
         let known = known.filter(|checked| !elsewhere && checked.facts.as_ref() == facts);
         let checked = known.unwrap_or_else(|| {
             let mut reader = Reader::new(&self.file.source, folder);
+            reader.gaps = Some(&self.file.gaps);
             let tenant = self
                 .file
                 .raw
@@ -371,18 +382,18 @@ impl Config {
     }
 }
 
-fn facts(raw: &RawSbc) -> MachineFacts {
+fn facts(raw: &RawSbc, gaps: Option<&Gaps>) -> MachineFacts {
+    let whole = |list: &str| gaps.is_none_or(|gaps| !gaps.lists.contains(&list));
     MachineFacts {
         base: TenantFqdn::parse(raw.teams.value().base.value()).ok(),
-        carriers: raw
-            .carriers
-            .iter()
-            .map(|carrier| carrier.value().id.value().clone())
-            .collect(),
-        users_listened: raw
-            .listeners
-            .iter()
-            .any(|listener| *listener.purpose.value() == RawPurpose::Users),
+        carriers: whole("carriers").then(|| {
+            let ids = raw.carriers.iter().map(|carrier| carrier.value().id.value().clone());
+            ids.collect()
+        }),
+        users_listened: whole("listeners").then(|| {
+            let mut listeners = raw.listeners.iter();
+            listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)
+        }),
     }
 }
 

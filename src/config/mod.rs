@@ -25,6 +25,7 @@ mod shape;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "what is loaded is timed, and printed")]
 mod tests;
+mod tls_files;
 mod token;
 mod watch;
 
@@ -39,5 +40,6 @@ pub use names::{
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
 pub use schema::{FileKind, schema};
+pub use tls_files::{NamedFile, TlsFiles};
 pub use token::TokenDigest;
 pub use watch::Watch;

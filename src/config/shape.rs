@@ -1,7 +1,7 @@
 //! The structural check: a file against its schema, before it is read into types. Every mistake is named, and what is
 //! mistaken is taken out of the tree, so that the rest can be read and checked too.
 
-use super::mistake::{Mistake, Source};
+use super::mistake::{Mistake, Source, nearest};
 use super::planned;
 use super::schema::{FileKind, schema};
 use serde_json::Value;
@@ -40,9 +40,28 @@ struct TableShape {
 static SBC: LazyLock<TableShape> = LazyLock::new(|| compile_root(&schema(FileKind::Sbc)));
 static TENANT: LazyLock<TableShape> = LazyLock::new(|| compile_root(&schema(FileKind::Tenant)));
 
-/// Takes out of `table` what does not fit the schema. True when a required key is missing, so that the file can't be
-/// read into its type.
-pub fn check(kind: FileKind, table: &mut DeTable<'_>, source: &Source, mistakes: &mut Vec<Mistake>) -> bool {
+/// Lists of `sbc.toml` that are read without an entry that can't be: the rest of the file is then still checked.
+const READ_IN_PART: [&str; 2] = ["listeners", "carriers"];
+
+/// What was taken out of a file.
+#[derive(Debug)]
+pub struct Outcome {
+    /// A required key is missing, so that the file can't be read into its type.
+    pub incomplete: bool,
+    pub gaps: Gaps,
+}
+
+/// Where something was taken out: what seems to be missing there may only be mistaken.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    /// Lists at the root that lack an entry.
+    pub lists: Vec<&'static str>,
+    /// Tables that lack a key; the root is `0..0`.
+    pub tables: Vec<Range<usize>>,
+}
+
+/// Takes out of `table` what does not fit the schema.
+pub fn check(kind: FileKind, table: &mut DeTable<'_>, source: &Source, mistakes: &mut Vec<Mistake>) -> Outcome {
     let shape: &TableShape = match kind {
         FileKind::Sbc => &SBC,
         FileKind::Tenant => &TENANT,
@@ -53,9 +72,13 @@ pub fn check(kind: FileKind, table: &mut DeTable<'_>, source: &Source, mistakes:
         mistakes,
         path: Vec::new(),
         incomplete: false,
+        gaps: Gaps::default(),
     };
     walk.table(shape, table, 0..0);
-    walk.incomplete
+    Outcome {
+        incomplete: walk.incomplete,
+        gaps: walk.gaps,
+    }
 }
 
 struct Walk<'w> {
@@ -65,19 +88,23 @@ struct Walk<'w> {
     /// Keys from the root; list positions are not in it.
     path: Vec<String>,
     incomplete: bool,
+    gaps: Gaps,
 }
 
 impl Walk<'_> {
     fn table(&mut self, shape: &TableShape, table: &mut DeTable<'_>, place: Range<usize>) {
         let mut out = Vec::new();
+        let required = |name: &str| shape.required.iter().any(|required| required == name);
         for (key, value) in table.iter_mut() {
             let name: &str = key.get_ref();
             let fits = match shape.keys.get(name).or(shape.others.as_deref()) {
                 Some(shape) => {
                     self.path.push(name.to_owned());
+                    let empty = is_empty_list(value);
                     let fits = self.value(shape, value);
                     self.path.pop();
-                    fits
+                    // A list of which nothing is left was not meant to be empty.
+                    fits && (empty || required(name) || !is_empty_list(value))
                 }
                 None => {
                     self.unknown(shape, name, key.span());
@@ -106,6 +133,9 @@ impl Walk<'_> {
                 self.incomplete = true;
             }
         }
+        if out.iter().any(|name| shape.keys.contains_key(name)) {
+            self.gaps.tables.push(place);
+        }
         for name in out {
             table.remove(name.as_str());
         }
@@ -126,14 +156,32 @@ impl Walk<'_> {
             None => {
                 let names = shape.keys.keys().map(String::as_str);
                 let mistake = Mistake::at(self.source, span, format!("unknown key `{name}`")).near(name, names.clone());
-                if mistake.nearest.is_some() {
-                    mistake
-                } else {
-                    mistake.expected(one_of(names, ""))
+                match (&mistake.nearest, shape.inside(name)) {
+                    (Some(_), _) => mistake,
+                    (None, Some((place, inner))) => mistake.expected(format!("`{inner}` under {place}")),
+                    (None, None) => mistake.expected(one_of(names, "")),
                 }
             }
         };
         self.mistakes.push(mistake);
+    }
+
+    /// Whether the item of a list may stay.
+    fn item(&mut self, shape: &Shape, item: &mut Spanned<DeValue<'_>>) -> bool {
+        let in_part = match (self.kind, self.path.as_slice()) {
+            (FileKind::Sbc, [list]) => READ_IN_PART.into_iter().find(|name| name == list),
+            _ => None,
+        };
+        let Some(list) = in_part else {
+            return self.value(shape, item);
+        };
+        let incomplete = std::mem::take(&mut self.incomplete);
+        let fits = self.value(shape, item) && !self.incomplete;
+        self.incomplete = incomplete;
+        if !fits && !self.gaps.lists.contains(&list) {
+            self.gaps.lists.push(list);
+        }
+        fits
     }
 
     /// Whether the value may stay.
@@ -148,7 +196,7 @@ impl Walk<'_> {
                 let items = std::mem::replace(list, std::iter::empty().collect());
                 *list = items
                     .into_iter()
-                    .filter_map(|mut item| self.value(shape, &mut item).then_some(item))
+                    .filter_map(|mut item| self.item(shape, &mut item).then_some(item))
                     .collect();
                 true
             }
@@ -211,6 +259,10 @@ impl Walk<'_> {
     }
 }
 
+fn is_empty_list(value: &Spanned<DeValue<'_>>) -> bool {
+    matches!(value.get_ref(), DeValue::Array(list) if list.is_empty())
+}
+
 fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
@@ -230,6 +282,23 @@ fn one_of<'n>(names: impl Iterator<Item = &'n str>, quote: &str) -> String {
         [] => "nothing".to_owned(),
         [only] => only.clone(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+impl TableShape {
+    /// A key near to `name` in one of the tables directly below, and that table as it is written.
+    fn inside(&self, name: &str) -> Option<(String, &str)> {
+        self.keys.iter().find_map(|(below, shape)| {
+            let (table, place) = match shape {
+                Shape::Table(table) => (table, format!("[{below}]")),
+                Shape::List(items) => match &**items {
+                    Shape::Table(table) => (table, format!("[[{below}]]")),
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            Some((place, nearest(name, table.keys.keys().map(String::as_str))?))
+        })
     }
 }
 

@@ -41,7 +41,7 @@ enum Wake {
 impl Watch {
     /// Watches the loader's folder for the node that runs with `current`, which is what the loader read last. A configuration that is right is put into `current` before `report` hears of it;
     /// one that is wrong leaves `current` as it is. `report` is called on the watch's own thread, and hears `Unchanged`
-    /// only when somebody asked. Fails when the operating system can't watch the folder.
+    /// only when somebody asked, or when that ends a mistake. Fails when the operating system can't watch the folder.
     pub fn start(
         mut loader: Loader,
         current: Arc<ArcSwap<Config>>,
@@ -68,6 +68,7 @@ impl Watch {
         let thread = std::thread::Builder::new()
             .name("config-watch".to_owned())
             .spawn(move || {
+                let mut refused = false;
                 while let Some(Due { asked, files }) = next(&woken) {
                     let outcome = match files {
                         Some(files) => loader.reload_files(&files),
@@ -76,7 +77,8 @@ impl Watch {
                     if let Reload::Applied { config, .. } = &outcome {
                         current.store(config.clone());
                     }
-                    if asked || !matches!(outcome, Reload::Unchanged) {
+                    let was_refused = std::mem::replace(&mut refused, matches!(outcome, Reload::Refused { .. }));
+                    if asked || was_refused || !matches!(outcome, Reload::Unchanged) {
                         report(outcome);
                     }
                 }

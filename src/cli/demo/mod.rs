@@ -1,4 +1,4 @@
-//! `portcullis demo`: the whole thing on one machine, in ten seconds.
+//! `portcullis demo`: the whole thing on one machine, in about six seconds.
 //!
 //! A throw-away CA, a configuration in a temporary folder, portcullis started as `run` starts it, a simulated carrier
 //! and a simulated Teams, one call each way. Out: what happened, the ladder of each call, what was heard, a verdict.

@@ -6,33 +6,38 @@ use super::listener::transport;
 use super::machine::{flag, limits};
 use super::numbers;
 use super::reader::Reader;
+use super::sockets;
 use crate::config::checked::{
     CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Failover, Gateway, History, Host,
-    Identification, Listener, PrivateCaller, Purpose,
+    Identification, PrivateCaller,
 };
 use crate::config::mistake::Mistake;
 use crate::config::names::{CarrierId, HostName};
 use crate::config::network::Network;
 use crate::config::number::E164;
 use crate::config::raw::{
-    At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawPrivacy,
-    RawSbc, RawSource,
+    At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawListener,
+    RawPrivacy, RawPurpose, RawSbc, RawSource,
 };
-use crate::sip::Transport;
 use crate::sip::digest::Algorithm;
+use crate::sip::{ListenerId, Transport};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// One carrier, or `None` when something was wrong. `listeners` is `None` when those were wrong.
-pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut Reader<'_>) -> Option<Carrier> {
+/// One carrier, or `None` when something was wrong.
+pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reader<'_>) -> Option<Carrier> {
     let (place, raw) = (raw.span(), raw.value());
     let id = reader.parse(&raw.id, "carrier id", CarrierId::parse);
     let networks = reader.parse_list(&raw.networks, "address or network", Network::parse);
+    if raw.digest.is_none() {
+        sockets::open_to_all(&raw.networks, RawPurpose::Carrier, listeners, reader);
+    }
     let digest = credentials::check(raw.digest.as_ref(), reader);
     let algorithms = algorithms(raw, reader);
     let own = credentials::check_own(raw.credentials.as_ref(), reader);
     let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
-    if raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty() {
+    let nothing = raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty();
+    if nothing && reader.complete(&place) {
         let expected = "`networks` or `digest` for calls from it, `gateways` for calls to it";
         reader.fault_expecting(
             place,
@@ -65,6 +70,13 @@ pub fn check(raw: &At<RawCarrier>, listeners: Option<&[Listener]>, reader: &mut 
             Some(Some(time))
         }),
     };
+    let mut listed = Vec::new();
+    for codec in raw.codecs.iter().flatten() {
+        if listed.contains(codec.value()) {
+            reader.fault_expecting(codec.span(), "the codec is here twice", "each codec once");
+        }
+        listed.push(*codec.value());
+    }
     if let (Some([]), Some(place)) = (raw.codecs.as_deref(), Some(raw.id.span())) {
         reader.fault_expecting(
             place,
@@ -203,7 +215,7 @@ pub fn references(texts: &[At<String>], ids: &[&str], reader: &mut Reader<'_>) -
 fn gateway(
     raw: &At<RawGateway>,
     interval: Option<Duration>,
-    listeners: Option<&[Listener]>,
+    listeners: &[RawListener],
     reader: &mut Reader<'_>,
 ) -> Option<Gateway> {
     let (place, raw) = (raw.span(), raw.value());
@@ -211,8 +223,15 @@ fn gateway(
     let asked = raw.transport.as_ref().map(|raw| transport(*raw.value()));
     let listener = leaving_from(raw, asked, place, listeners, reader);
     let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
-    let (host, listener) = (host?, listener?);
-    let server_name = match (listener.transport, server_name?, &host) {
+    let (host, (id, leaves_by)) = (host?, listener?);
+    if let Some(own) = sockets::own(&host, raw.port.as_ref().map(|port| *port.value()), leaves_by, listeners) {
+        reader.fault_expecting(
+            raw.host.span(),
+            format!("the gateway is our own listener {own:?}"),
+            "the carrier's host and port",
+        );
+    }
+    let server_name = match (leaves_by, server_name?, &host) {
         (Transport::Tls, Some(name), _) => Some(name),
         (Transport::Tls, None, Host::Name(name)) => Some(name.clone()),
         (Transport::Tls, None, Host::Address(_)) => {
@@ -234,62 +253,56 @@ fn gateway(
     Some(Gateway {
         host,
         port: raw.port.as_ref().map(|port| *port.value()),
-        transport: listener.transport,
-        listener: listener.id,
+        transport: leaves_by,
+        listener: id,
         server_name,
         options_interval: interval,
     })
 }
 
-fn leaving_from<'l>(
+/// The listener that a gateway's calls leave from, and its transport.
+fn leaving_from(
     raw: &RawGateway,
     asked: Option<Transport>,
     place: std::ops::Range<usize>,
-    listeners: Option<&'l [Listener]>,
+    listeners: &[RawListener],
     reader: &mut Reader<'_>,
-) -> Option<&'l Listener> {
-    let mut carrier_listeners = listeners?
-        .iter()
-        .filter(|listener| listener.purpose == Purpose::Carrier);
+) -> Option<(ListenerId, Transport)> {
+    let mut carrier_listeners = (0..=u16::MAX)
+        .map(ListenerId)
+        .zip(listeners)
+        .filter(|(_, listener)| *listener.purpose.value() == RawPurpose::Carrier)
+        .map(|(id, listener)| {
+            (
+                id,
+                listener.name.value().as_str(),
+                transport(*listener.transport.value()),
+            )
+        });
     if let Some(text) = &raw.listener {
-        let names: Vec<&str> = carrier_listeners
-            .clone()
-            .map(|listener| listener.name.as_str())
-            .collect();
-        let Some(listener) = carrier_listeners.find(|listener| listener.name.as_str() == text.value()) else {
-            let mistake = Mistake::at(
-                reader.source,
-                text.span(),
-                format!("there is no carrier listener {:?}", text.value()),
-            );
-            let mistake = mistake.near(text.value(), names.iter().copied());
-            reader
-                .mistakes
-                .push(mistake.expected(format!("one of {}", names.join(", "))));
+        let names: Vec<&str> = carrier_listeners.clone().map(|(_, name, _)| name).collect();
+        let Some((id, _, speaks)) = carrier_listeners.find(|(_, name, _)| name == text.value()) else {
+            // It may be the one that can't be read.
+            if reader.whole("listeners") {
+                let message = format!("there is no carrier listener {:?}", text.value());
+                let mistake =
+                    Mistake::at(reader.source, text.span(), message).near(text.value(), names.iter().copied());
+                let expected = format!("one of {}", names.join(", "));
+                reader.mistakes.push(mistake.expected(expected));
+            }
             return None;
         };
-        if let (Some(transport), Some(typed)) = (
-            asked.filter(|transport| *transport != listener.transport),
-            &raw.transport,
-        ) {
-            let message = format!(
-                "listener {:?} speaks {}, not {transport}",
-                text.value(),
-                listener.transport
-            );
-            reader.fault_expecting(
-                typed.span(),
-                message,
-                format!("\"{}\", or another listener", listener.transport),
-            );
+        if let (Some(transport), Some(typed)) = (asked.filter(|transport| *transport != speaks), &raw.transport) {
+            let message = format!("listener {:?} speaks {speaks}, not {transport}", text.value());
+            reader.fault_expecting(typed.span(), message, format!("\"{speaks}\", or another listener"));
             return None;
         }
-        return Some(listener);
+        return Some((id, speaks));
     }
-    let mut fitting =
-        carrier_listeners.filter(|listener| asked.is_none_or(|transport| transport == listener.transport));
+    let mut fitting = carrier_listeners.filter(|(_, _, speaks)| asked.is_none_or(|transport| transport == *speaks));
     match (fitting.next(), fitting.next()) {
-        (Some(only), None) => Some(only),
+        (Some((id, _, speaks)), None) => Some((id, speaks)),
+        (None, _) if !reader.whole("listeners") => None,
         (None, _) => {
             let with = asked
                 .map(|transport| format!(" with transport = \"{transport}\""))
@@ -301,12 +314,12 @@ fn leaving_from<'l>(
             );
             None
         }
-        (Some(one), Some(another)) => {
+        (Some((_, one, _)), Some((_, another, _))) => {
             let message = "several listeners fit this gateway";
             reader.fault_expecting(
                 place,
                 message,
-                format!("`listener`, such as \"{}\" or \"{}\"", one.name, another.name),
+                format!("`listener`, such as \"{one}\" or \"{another}\""),
             );
             None
         }

@@ -3,6 +3,7 @@
 use super::address;
 use super::machine::{duplicates, host_and_port};
 use super::reader::Reader;
+use super::sockets;
 use crate::config::checked::{ClientCertificate, Host, Listener, ListenerTls, Purpose, Roots, TlsIdentity};
 use crate::config::names::{ListenerName, TenantFqdn};
 use crate::config::raw::{At, RawClientCertificate, RawListener, RawPurpose, RawSbc, RawTransport};
@@ -23,7 +24,7 @@ pub fn check(raw: &RawSbc, base: Option<&TenantFqdn>, reader: &mut Reader<'_>) -
         .listeners
         .iter()
         .filter(|listener| *listener.purpose.value() == RawPurpose::Teams);
-    if teams.next().is_none() {
+    if teams.next().is_none() && reader.whole("listeners") {
         let expected = "one with purpose = \"teams\" and transport = \"tls\"";
         reader.fault_expecting(raw.teams.span(), "there is no listener for Teams", expected);
     }
@@ -34,20 +35,9 @@ pub fn check(raw: &RawSbc, base: Option<&TenantFqdn>, reader: &mut Reader<'_>) -
             "exactly one: its name is what Teams is paired with",
         );
     }
-    for (position, listener) in raw.listeners.iter().enumerate() {
-        let same = |other: &&RawListener| {
-            let one_socket =
-                (*other.transport.value() == RawTransport::Udp) == (*listener.transport.value() == RawTransport::Udp);
-            one_socket && other.bind.value() == listener.bind.value()
-        };
-        if raw.listeners.iter().take(position).find(same).is_some() {
-            reader.fault(
-                listener.bind.span(),
-                format!("another listener has {} already", listener.bind.value()),
-            );
-        }
-    }
-    listeners.into_iter().collect()
+    sockets::check(raw, reader);
+    let whole = reader.whole("listeners");
+    listeners.into_iter().collect::<Option<Vec<_>>>().filter(|_| whole)
 }
 
 fn one(

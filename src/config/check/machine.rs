@@ -3,7 +3,7 @@
 use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
-use super::{api, application, carrier, teams, users};
+use super::{api, application, carrier, sockets, teams, users};
 use crate::config::checked::{
     Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Media, PortRange, Sbc, Timers, UnknownSource,
 };
@@ -11,7 +11,7 @@ use crate::config::names::{HostName, Invalid};
 use crate::config::number::DialString;
 use crate::config::raw::{
     At, RawAdmin, RawCdr, RawDns, RawEmergency, RawGuard, RawLimits, RawLog, RawLogFormat, RawLogLevel, RawMedia,
-    RawSbc, RawTimers, RawUnknownSource,
+    RawPurpose, RawSbc, RawTimers, RawUnknownSource,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,10 +28,11 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let listeners = listener::check(raw, base.as_ref(), reader);
     let media = media(&raw.media, reader);
     let teams = teams::check(raw.teams.value(), base, listeners.as_deref(), reader);
+    let listeners_as_typed = raw.listeners.as_slice();
     let carriers: Vec<_> = raw
         .carriers
         .iter()
-        .map(|raw| carrier::check(raw, listeners.as_deref(), reader))
+        .map(|raw| carrier::check(raw, listeners_as_typed, reader))
         .collect();
     carrier::check_together(raw, &carriers, reader);
     let ids: Vec<&str> = raw
@@ -41,7 +42,8 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         .collect();
     let registrar = users::registrar(raw.registrar.as_ref(), reader);
     let application_servers = application::servers(raw.application_servers.as_ref(), reader);
-    let emergency = emergency(raw.emergency.as_ref(), &ids, reader);
+    let ids = reader.whole("carriers").then_some(ids.as_slice());
+    let emergency = emergency(raw.emergency.as_ref(), ids, reader);
     let guard = guard(raw.guard.as_ref(), reader);
     let admin = admin(raw.admin.as_ref(), reader);
     let api = raw
@@ -49,6 +51,16 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         .as_ref()
         .map_or(Some(None), |raw| api::api(raw, reader).map(Some));
     let cdr = raw.cdr.as_ref().map_or(Some(None), |raw| cdr(raw, reader).map(Some));
+    sockets::beside(
+        raw,
+        admin.as_ref(),
+        api.as_ref().and_then(Option::as_ref),
+        media.as_ref(),
+        reader,
+    );
+    if let Some(networks) = &raw.teams.value().networks {
+        sockets::open_to_all(networks, RawPurpose::Teams, &raw.listeners, reader);
+    }
     let dns = dns(raw.dns.as_ref(), reader);
     let timers = timers(raw.timers.as_ref(), reader);
     let drain = reader.duration_or_zero(raw.drain.as_ref(), Duration::from_secs(300));
@@ -87,6 +99,7 @@ fn media(raw: &At<RawMedia>, reader: &mut Reader<'_>) -> Option<Media> {
             ip => Ok(ip),
         }),
         (None, Some(bind)) if !bind.is_unspecified() => Some(bind),
+        (None, Some(_)) if !reader.complete(&place) => None,
         (None, Some(_)) => {
             let expected = "`advertise`, the address that Teams and carriers send media to";
             reader.fault_expecting(
@@ -153,7 +166,7 @@ fn port_range(text: &str) -> Result<PortRange, Invalid> {
     Ok(PortRange { first, last })
 }
 
-fn emergency(raw: Option<&RawEmergency>, ids: &[&str], reader: &mut Reader<'_>) -> Option<Emergency> {
+fn emergency(raw: Option<&RawEmergency>, ids: Option<&[&str]>, reader: &mut Reader<'_>) -> Option<Emergency> {
     let numbers = reader.parse_list_or(
         raw.and_then(|raw| raw.numbers.as_ref()),
         &["112", "911", "933", "999", "000"],
@@ -165,7 +178,7 @@ fn emergency(raw: Option<&RawEmergency>, ids: &[&str], reader: &mut Reader<'_>) 
             number => Ok(number),
         },
     );
-    let carriers = carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader);
+    let carriers = ids.and_then(|ids| carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader));
     Some(Emergency {
         numbers: numbers?,
         carriers: carriers?,

@@ -11,6 +11,7 @@ mod machine;
 mod numbers;
 mod reader;
 mod secret;
+mod sockets;
 mod speech;
 mod teams;
 mod tenant;

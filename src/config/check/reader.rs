@@ -3,6 +3,7 @@
 use crate::config::mistake::{Mistake, Source};
 use crate::config::names::Invalid;
 use crate::config::raw::{At, DurationText, SizeText};
+use crate::config::shape::Gaps;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub struct Reader<'r> {
     /// Where relative paths begin. None: paths are taken as they stand and not looked at.
     pub folder: Option<&'r Path>,
     pub mistakes: Vec<Mistake>,
+    /// What was taken out of the file before. None: nothing.
+    pub gaps: Option<&'r Gaps>,
 }
 
 impl<'r> Reader<'r> {
@@ -21,7 +24,18 @@ impl<'r> Reader<'r> {
             source,
             folder,
             mistakes: Vec::new(),
+            gaps: None,
         }
+    }
+
+    /// Every entry of this list at the root of the file was read.
+    pub fn whole(&self, list: &str) -> bool {
+        self.gaps.is_none_or(|gaps| !gaps.lists.contains(&list))
+    }
+
+    /// Every known key of the table at `place` was read (the root: `0..0`).
+    pub fn complete(&self, place: &Range<usize>) -> bool {
+        self.gaps.is_none_or(|gaps| !gaps.tables.contains(place))
     }
 
     /// A mistake at `span`.

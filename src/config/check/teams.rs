@@ -42,6 +42,15 @@ pub fn check(
     let response_timeout = reader.duration(raw.response_timeout.as_ref(), Duration::from_secs(4));
     let session_expires = reader.duration(raw.session_expires.as_ref(), Duration::from_secs(1800));
     let min_se = reader.duration(raw.min_se.as_ref(), Duration::from_secs(90));
+    if let (Some(least), Some(text)) = (min_se, &raw.min_se)
+        && least < Duration::from_secs(90)
+    {
+        reader.fault_expecting(
+            text.span(),
+            "a session timer that short is refused",
+            "at least 90s (RFC 4028 §4)",
+        );
+    }
     if let (Some(expires), Some(least)) = (session_expires, min_se)
         && expires < least
         && let Some(text) = raw.session_expires.as_ref().or(raw.min_se.as_ref())
@@ -68,6 +77,7 @@ pub fn check(
             fits.then(|| text.value().clone())
         }
     };
+    let roots = roots(raw.roots.as_ref(), Roots::Teams, reader);
     let listener = listeners?
         .iter()
         .find(|listener| listener.purpose == Purpose::Teams)
@@ -77,7 +87,7 @@ pub fn check(
         listener: listener?,
         hubs: hubs?,
         client_certificate: client_certificate(raw.client_certificate.as_ref(), ClientCertificate::Require),
-        roots: roots(raw.roots.as_ref(), Roots::Teams, reader),
+        roots,
         networks: networks?,
         options_interval: options_interval?,
         options_timeout: options_timeout?,

@@ -18,14 +18,14 @@ use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, Raw
 pub struct MachineFacts {
     /// `teams.base`, when it is one.
     pub base: Option<TenantFqdn>,
-    /// Every carrier's id as typed.
-    pub carriers: Vec<String>,
-    /// Some listener is for users.
-    pub users_listened: bool,
+    /// Every carrier's id as typed, when all can be read.
+    pub carriers: Option<Vec<String>>,
+    /// Some listener is for users, when all can be read.
+    pub users_listened: Option<bool>,
 }
 
-/// The tenant, or `None` when something was wrong. Without `machine` (its file can't be read) nothing that depends on
-/// it is a mistake.
+/// The tenant. Without `machine` (its file can't be read) nothing that depends on it is a mistake. Beside mistakes what
+/// comes out holds only what other tenants' names and numbers are compared with; `None` when that can't be told either.
 pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>) -> Option<Tenant> {
     let id = TenantId::parse(stem).map_err(|Invalid(expected)| {
         let message = format!("{stem:?} is no name for a tenant");
@@ -38,11 +38,9 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     let fqdn = fqdn(raw, machine, reader);
     let aliases = reader.parse_list(&raw.aliases, "trunk name", TenantFqdn::parse);
     duplicates(&raw.aliases, "alias", reader);
-    let ids: Vec<&str> = machine
-        .into_iter()
-        .flat_map(|machine| &machine.carriers)
-        .map(String::as_str)
-        .collect();
+    let ids: Option<Vec<&str>> = machine
+        .and_then(|machine| machine.carriers.as_ref())
+        .map(|ids| ids.iter().map(String::as_str).collect());
     if raw.carriers.value().is_empty() {
         reader.fault_expecting(
             raw.carriers.span(),
@@ -50,11 +48,13 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
             "at least one carrier in sbc.toml",
         );
     }
-    let carriers = machine.and_then(|_| references(raw.carriers.value(), &ids, reader));
+    let carriers = ids
+        .as_deref()
+        .and_then(|ids| references(raw.carriers.value(), ids, reader));
     let numbers: Vec<Option<NumberEntry>> = raw
         .numbers
         .iter()
-        .map(|entry| number(entry, machine.map(|_| ids.as_slice()), raw, reader))
+        .map(|entry| number(entry, ids.as_deref(), raw, reader))
         .collect();
     let numbers: Option<Vec<NumberEntry>> = numbers.into_iter().collect();
     let spans: Option<Vec<NumberSpan>> = numbers
@@ -62,7 +62,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         .map(|numbers| numbers.iter().map(|entry| entry.span).collect());
     let realm = users::realm(
         raw,
-        machine.map(|machine| machine.users_listened),
+        machine.and_then(|machine| machine.users_listened),
         spans.as_deref(),
         reader,
     );
@@ -77,17 +77,17 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     Some(Tenant {
         id: id.ok()?,
         fqdn: fqdn?,
-        aliases: aliases?,
-        domains: domains?,
-        realm: realm?,
-        carriers: carriers.filter(|carriers| !carriers.is_empty())?,
-        from_teams: from_teams?,
+        aliases: aliases.unwrap_or_default(),
+        domains: domains.unwrap_or_default(),
+        realm: realm.flatten(),
+        carriers: carriers.unwrap_or_default(),
+        from_teams: from_teams.unwrap_or(FromTeams::Carriers),
         account: account?,
-        allow_sip_networks: allow_sip_networks?,
-        numbers: numbers?,
-        outside_caller: outside_caller?,
+        allow_sip_networks: allow_sip_networks.unwrap_or_default(),
+        numbers: numbers.unwrap_or_default(),
+        outside_caller: outside_caller.unwrap_or(OutsideCaller::Refuse),
         limits: limits(raw.limits.as_ref()),
-        tokens: tokens?,
+        tokens: tokens.unwrap_or_default(),
     })
 }
 
@@ -107,6 +107,7 @@ fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>
             reader.fault_expecting(label.span(), "both `label` and `fqdn`", "one of them");
             None
         }
+        (None, None) if !reader.complete(&(0..0)) => None,
         (None, None) => {
             let expected = "`label` (its name in front of teams.base) or `fqdn` (a trunk name of its own)";
             let place = raw.domains.first().map_or(0..0, At::span);
@@ -116,7 +117,8 @@ fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>
     }
 }
 
-/// `carriers` is `None` when the machine's file can't be read.
+/// `carriers` is `None` when the machine's file can't be read. `None` when it is not known which numbers are meant: a mistake
+/// in where they lead leaves them comparable with those of others.
 fn number(
     raw: &At<RawNumber>,
     carriers: Option<&[&str]>,
@@ -135,13 +137,29 @@ fn number(
             );
             return None;
         }
+        (None, None) if !reader.complete(&place) => return None,
         (None, None) => {
             reader.fault_expecting(place, "[[numbers]] without a number", "`number` or `range`");
             return None;
         }
     };
     let voicemail = raw.voicemail.as_ref().is_some_and(|voicemail| *voicemail.value());
-    let to = match (raw.to.as_ref().map(At::value), voicemail) {
+    let to = destination(raw, place, voicemail, carriers, tenant, reader);
+    Some(NumberEntry {
+        span,
+        to: to.unwrap_or(Destination::Teams),
+    })
+}
+
+fn destination(
+    raw: &RawNumber,
+    place: std::ops::Range<usize>,
+    voicemail: bool,
+    carriers: Option<&[&str]>,
+    tenant: &RawTenant,
+    reader: &mut Reader<'_>,
+) -> Option<Destination> {
+    Some(match (raw.to.as_ref().map(At::value), voicemail) {
         (None | Some(RawTo::Teams), false) => Destination::Teams,
         (None | Some(RawTo::Teams), true) => Destination::TeamsVoicemail,
         (Some(RawTo::Carrier(id)), false) => {
@@ -161,8 +179,7 @@ fn number(
             );
             return None;
         }
-    };
-    Some(NumberEntry { span, to })
+    })
 }
 
 /// `name@realm` of the tenant's own users.

@@ -184,6 +184,9 @@ fn user(raw: &At<RawUser>, numbers: Option<&[NumberSpan]>, reader: &mut Reader<'
     let (place, raw) = (raw.span(), raw.value());
     let name = reader.parse(&raw.name, "user name", UserName::parse);
     if raw.ha1_md5.is_none() && raw.ha1_sha256.is_none() {
+        if !reader.complete(&place) {
+            return None;
+        }
         reader.fault_expecting(
             place,
             "the user has no password",

@@ -71,7 +71,8 @@ pub struct RawListener {
     #[schemars(extend("default" = "system"))]
     pub roots: Option<At<String>>,
     /// TCP and TLS: connections at a time from one source: an IPv4 address, or an IPv6 /64. One more is closed at once. All phones
-    /// behind one NAT are one source. Without it: 64, and 256 for users.
+    /// behind one NAT are one source. Without it: 64, and 256 for users. A TLS handshake has 10 s, and one source 16 of them at
+    /// a time.
     #[schemars(range(min = 1, max = 4096))]
     pub connections_per_source: Option<At<u32>>,
 }

@@ -189,3 +189,11 @@ fn two_carriers_that_call_from_one_network_have_to_be_told_apart() {
     let apart = second("transports = [\"tls\"]").replace(SBC, &by_transport);
     assert_eq!(config(&apart, &[]).sbc.carriers.len(), 2);
 }
+
+#[test]
+fn on_loopback_a_carrier_may_be_everybody() {
+    let open = SBC.replace("203.0.113.0/24", "0.0.0.0/0");
+    let mistakes = Config::from_toml_strs(&open, &[]).expect_err("an open door");
+    assert!(mistakes.to_string().contains("could call at your cost"), "{mistakes}");
+    config(&open.replace("192.0.2.10:5060", "127.0.0.1:5060"), &[]);
+}

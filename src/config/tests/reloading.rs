@@ -217,6 +217,15 @@ fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
         "who asks gets an answer"
     );
     assert_eq!(current.load().tenants.len(), 1);
+
+    // A mistake that is undone is over, though the configuration in force never changed.
+    folder.write("tenants/contoso.toml", &format!("voicemial = true\n{CONTOSO}"));
+    refused(wait_for(&outcomes));
+    folder.write("tenants/contoso.toml", CONTOSO);
+    assert!(
+        matches!(wait_for(&outcomes), Reload::Unchanged),
+        "the end of a mistake is reported"
+    );
 }
 
 #[test]
