@@ -25,9 +25,7 @@ async fn the_call_goes_on_while_new_ones_and_options_get_503_and_emergencies_pas
         lab.running.node.calls.count()
     };
     let meanwhile = async {
-        while !lab.running.node.is_draining() {
-            tokio::task::yield_now().await;
-        }
+        drain_begins(&lab).await;
         phone.send(&options(&phone, "o2")).await;
         phone.receive("SIP/2.0 503 ").await;
         for call in [
@@ -50,4 +48,13 @@ async fn the_call_goes_on_while_new_ones_and_options_get_503_and_emergencies_pas
     assert_eq!(left, 0);
     assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");
     lab.close().await;
+}
+
+async fn drain_begins(lab: &Lab) {
+    let begun = async {
+        while !lab.running.node.is_draining() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, begun).await.expect("a drain");
 }
