@@ -11,12 +11,12 @@ use super::leg_media::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
 use crate::app::payload::Status;
-use crate::dial::{AttemptFailure, LegKind, LegTerms, PeerName};
+use crate::dial::{AttemptFailure, PeerName};
 use crate::moment::Moment;
 use crate::sdp;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
-use crate::sip::{Flow, Hop, Method, Transport};
+use crate::sip::{Flow, Method};
 
 /// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
 pub(super) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -29,7 +29,7 @@ impl Call {
         leg.take_fork(fork);
         leg.state = LegState::Up;
         if leg.terms.keeps_flow() {
-            leg.flow = Some(hop_of(flow, &leg.terms));
+            leg.flow = Some(leg.way_back(flow, true));
         }
         // A side that offers no timer still honours the peer's: it stands in our Supported.
         let offered = leg.invite.as_ref().and_then(|invite| invite.session);
@@ -38,6 +38,7 @@ impl Call {
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
         let peer = leg.hop.as_ref().map(|hop| hop.peer.clone());
         self.acknowledge(index, cseq);
+        self.await_media(index);
         self.peer_answered(peer);
         if let Err(detail) = self.settle(index, message) {
             self.hang_up(index, Some("Q.850;cause=88;text=\"Incompatible media\"".into()));
@@ -67,6 +68,12 @@ impl Call {
         self.cancel_losers(index, now);
         self.dial_bridged(now);
         self.answer_caller(index, now);
+    }
+
+    /// Who has just answered, or been answered, may have been silent all the time that it rang.
+    fn await_media(&mut self, index: LegIndex) {
+        let handle = self.leg(index).and_then(|leg| leg.media.handle());
+        self.effects.extend(handle.map(|handle| Effect::AwaitMedia { handle }));
     }
 
     fn peer_answered(&mut self, peer: Option<PeerName>) {
@@ -170,6 +177,7 @@ impl Call {
         self.offer = None;
         self.milestones.answered = Some(now);
         self.respond(transaction, draft.body("application/sdp", body));
+        self.await_media(LegIndex::CALLER);
         // What an application does next starts from the caller's codec as it stands.
         self.settled_here |= self.app.is_some();
         self.tell(CallNews::Answered);
@@ -265,18 +273,5 @@ impl Call {
         if let Some((draft, to)) = self.leg(index).and_then(|leg| leg.ack(cseq)) {
             self.effects.push(Effect::SendAck { leg: index, draft, to });
         }
-    }
-}
-
-/// The way back to a peer that is behind NAT, or to a device: only a device is reached on the connection that it opened.
-pub(super) fn hop_of(flow: &Flow, terms: &LegTerms) -> Hop {
-    let is_device = matches!(terms.kind, LegKind::User { .. });
-    Hop {
-        transport: flow.transport,
-        listener: flow.listener,
-        remote: flow.remote,
-        server_name: terms.server_name.clone().filter(|_| flow.transport == Transport::Tls),
-        connection: (is_device && flow.transport.is_reliable()).then_some(flow.connection),
-        account: None,
     }
 }

@@ -7,6 +7,7 @@ use super::cause::Cause;
 use super::change::Purpose;
 use super::event::Effect;
 use super::id::LegIndex;
+use super::leg::Moving;
 use super::leg_media::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
@@ -60,12 +61,12 @@ impl Call {
             other => other,
         };
         if let Some(dialog) = &mut leg.dialog {
-            dialog.refresh_target(message);
             dialog.take_up_invite(message);
         }
-        if leg.terms.keeps_flow() {
-            leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
-        }
+        leg.moving = Some(Moving {
+            reinvite: message.clone(),
+            flow: leg.terms.keeps_flow().then(|| leg.way_back(flow, false)),
+        });
         leg.session_answer = Some(timer);
         leg.waiting = Some(transaction);
         // Who sends a re-INVITE has seen our last 2xx: its ACK was lost or is late (RFC 5407 §3.1.5).
@@ -99,10 +100,10 @@ impl Call {
         };
         match self.phase {
             // A destination may be screened while its caller still rings.
-            Phase::Ringing if self.is_alone(index) && !half_done => Ok(()),
-            Phase::Answered if self.change.is_some() || half_done => Err(491),
-            Phase::Answered => Ok(()),
-            Phase::Opening | Phase::Ringing | Phase::Ending | Phase::Over => Err(481),
+            Phase::Ringing if !self.is_alone(index) => Err(481),
+            Phase::Ringing | Phase::Answered if self.change.is_some() || half_done => Err(491),
+            Phase::Ringing | Phase::Answered => Ok(()),
+            Phase::Opening | Phase::Ending | Phase::Over => Err(481),
         }
     }
 
@@ -226,9 +227,13 @@ impl Call {
     /// 200 with our present description.
     pub(super) fn accept_change(&mut self, index: LegIndex, now: Moment) {
         let Some(leg) = self.leg_mut(index) else { return };
-        let (Some(transaction), Some(dialog)) = (leg.waiting.take(), leg.dialog.as_ref()) else {
+        let (Some(transaction), Some(dialog)) = (leg.waiting.take(), leg.dialog.as_mut()) else {
             return;
         };
+        if let Some(moving) = leg.moving.take() {
+            dialog.refresh_target(&moving.reinvite);
+            leg.flow = moving.flow.or(leg.flow.take());
+        }
         let tag = dialog.id().local_tag.clone();
         let mut draft = leg.dialog_response(200, &tag);
         match leg.session_answer.take() {
@@ -256,7 +261,7 @@ impl Call {
     pub(super) fn refuse_change(&mut self, index: LegIndex, status: u16, detail: Option<String>) {
         let Some(leg) = self.leg_mut(index) else { return };
         let Some(transaction) = leg.waiting.take() else { return };
-        leg.session_answer = None;
+        (leg.session_answer, leg.moving) = (None, None);
         let mut draft = leg.decorate(ResponseDraft::new(status));
         if let Some(warning) = detail.and_then(|detail| Cause::MediaRefused { detail }.warning()) {
             draft = draft.header(HeaderName::Warning, warning);

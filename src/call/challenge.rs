@@ -90,7 +90,7 @@ impl Call {
         self.answer_to(index, message, method, &uri)
     }
 
-    /// Answers a challenge with the hop's own credentials, and only for its realm.
+    /// Answers a challenge with the leg's own credentials, and only for its realm.
     fn answer_to(
         &mut self,
         index: LegIndex,
@@ -100,7 +100,7 @@ impl Call {
     ) -> Option<(HeaderName, String)> {
         let cnonce = format!("{:016x}", self.random());
         let leg = self.leg(index)?;
-        let credentials = leg.hop.as_ref()?.credentials.as_ref()?;
+        let credentials = leg.terms.credentials.as_ref()?;
         let (name, challenges) = challenges(message);
         let values: Vec<&str> = message.headers(challenges).collect();
         // Without a configured realm nothing is answered: a called party must not choose whose password it tests. A

@@ -4,6 +4,7 @@
 use super::cause::{Cause, Party};
 use super::event::SendFailure;
 use super::id::{LegIndex, Token};
+use super::leg::Leg;
 use super::leg_media::{LegMedia, description_of};
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::Call;
@@ -163,6 +164,7 @@ impl Call {
             leg.media.bring_back(*before);
         }
         match change.purpose {
+            Purpose::Refresh if self.is_alone(change.to) => self.connect_alone(change.to, now),
             Purpose::Refresh | Purpose::Align { .. } => self.reconnect(now),
             Purpose::TakenBack => {
                 self.reconnect(now);
@@ -245,9 +247,22 @@ impl Call {
         };
         match failure {
             SendFailure::Transport(TransportCause::Timeout) => self.dialog_lost(&change, now),
-            _ => self.change_refused(change, 503, now),
+            _ => self.change_not_sent(change, now),
         }
         true
+    }
+
+    /// Where a carrier's own connection is gone, its Contact is tried.
+    fn change_not_sent(&mut self, change: Change, now: Moment) {
+        let leg = self.leg_mut(change.to).filter(|_| change.before.is_some());
+        let left = leg.is_some_and(Leg::leave_connection);
+        let body = self.leg(change.to).and_then(|leg| leg.media.described.clone());
+        match (body.filter(|_| left), change.before) {
+            (Some(body), Some(before)) => {
+                self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
+            }
+            (_, before) => self.change_refused(Change { before, ..change }, 503, now),
+        }
     }
 
     fn dialog_lost(&mut self, change: &Change, now: Moment) {

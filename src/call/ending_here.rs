@@ -28,7 +28,7 @@ impl Call {
         let told = self.settled_here;
         self.settle_caller(now)?;
         if !told {
-            self.tell_caller(183, true);
+            self.tell_caller(183, true, now);
         }
         Ok(())
     }

@@ -193,6 +193,10 @@ pub enum Effect {
     UnbridgeMedia {
         handle: LegId,
     },
+    /// The side has answered: its silence counts from now on.
+    AwaitMedia {
+        handle: LegId,
+    },
     /// A callee leaves: it becomes a call of its own.
     Part(Box<Parted>),
     /// The caller's leg and this one have changed their places in the call.

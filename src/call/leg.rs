@@ -14,7 +14,7 @@ use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::transaction::ServerTransactionId;
-use crate::sip::{Hop, Method, Uri, escaped_user};
+use crate::sip::{Flow, Hop, Method, Transport, Uri, escaped_user};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,6 +61,14 @@ pub struct SentInvite {
     pub authorization: Option<(HeaderName, String)>,
 }
 
+/// What a re-INVITE changes only when it is accepted: one that is refused leaves the target as it was (RFC 3261 §12.2.2).
+#[derive(Debug, Clone)]
+pub struct Moving {
+    pub reinvite: Message,
+    /// The way back, where the leg keeps it.
+    pub flow: Option<Hop>,
+}
+
 /// One side of a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Leg {
@@ -101,6 +109,9 @@ pub struct Leg {
     /// How the peer's INVITE, when we accept it, is answered about session timers.
     #[serde(skip)]
     pub session_answer: Option<SessionTimerAnswer>,
+    /// Where the peer's re-INVITE that waits would have us send.
+    #[serde(skip)]
+    pub moving: Option<Moving>,
     /// The peer's INVITE that waits for our final answer: of the call, or a re-INVITE.
     #[serde(skip)]
     pub waiting: Option<ServerTransactionId>,
@@ -136,6 +147,7 @@ impl Leg {
             authorization: None,
             realign: None,
             session_answer: None,
+            moving: None,
             waiting: None,
             unacknowledged: None,
         }
@@ -186,6 +198,34 @@ impl Leg {
             Some(flow) if next == *dialog.remote_target() => Some(To::Hop(flow.clone())),
             _ => Some(To::Next(next_hop(&next, &self.terms))),
         }
+    }
+
+    /// The way back to a peer that is behind NAT, or to a device: on a stream the connection that it opened, since nobody
+    /// listens where that comes from. Only where we have connected (`dialled`) may a carrier be connected to again.
+    pub fn way_back(&self, flow: &Flow, dialled: bool) -> Hop {
+        let is_device = matches!(self.terms.kind, LegKind::User { .. });
+        let kept = self.flow.as_ref().filter(|kept| kept.remote == flow.remote);
+        let ours = !is_device && (dialled || kept.is_some_and(|kept| kept.connection.is_none()));
+        Hop {
+            transport: flow.transport,
+            listener: flow.listener,
+            remote: flow.remote,
+            server_name: self
+                .terms
+                .server_name
+                .clone()
+                .filter(|_| flow.transport == Transport::Tls),
+            connection: (!ours && flow.transport.is_reliable()).then_some(flow.connection),
+            account: None,
+        }
+    }
+
+    /// Gives up the connection that a carrier had opened, when it is gone: its Contact is left. False where there was none.
+    /// A device is never reached by its Contact.
+    pub fn leave_connection(&mut self) -> bool {
+        let is_device = matches!(self.terms.kind, LegKind::User { .. });
+        let gone = self.flow.take_if(|flow| flow.connection.is_some() && !is_device);
+        gone.is_some()
     }
 
     /// Where the peer's Contact and first Route lead.

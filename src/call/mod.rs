@@ -37,6 +37,7 @@ mod hop_mark;
 mod hunt;
 mod id;
 mod keys;
+mod last_word;
 mod leg;
 mod leg_media;
 mod listed;

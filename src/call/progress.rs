@@ -3,6 +3,7 @@
 use super::child::Turn;
 use super::event::{CallNews, Effect};
 use super::id::LegIndex;
+use super::last_word::LastWord;
 use super::leg::LegState;
 use super::leg_media::description_of;
 use super::value::Call;
@@ -65,7 +66,7 @@ impl Call {
             self.milestones.ringing = Some(now);
             self.tell(CallNews::Ringing);
         }
-        self.tell_caller(status, has_early_media);
+        self.tell_caller(status, has_early_media, now);
         if has_early_media {
             self.turn_caller(Turn::new(Status::EarlyMedia, 183), now);
         }
@@ -145,7 +146,7 @@ impl Call {
     }
 
     /// A provisional response to the caller; with our answer when there is early media.
-    pub(super) fn tell_caller(&mut self, status: u16, early_media: bool) {
+    pub(super) fn tell_caller(&mut self, status: u16, early_media: bool, now: Moment) {
         let Some(leg) = self.leg(LegIndex::CALLER) else { return };
         let (Some(transaction), Some(dialog)) = (leg.waiting, &leg.dialog) else {
             return;
@@ -154,6 +155,11 @@ impl Call {
         if early_media && let Some(body) = &leg.media.described {
             draft = draft.body("application/sdp", body.clone());
         }
+        self.last_word = LastWord {
+            status,
+            early_media,
+            said: now,
+        };
         self.respond(transaction, draft);
     }
 }

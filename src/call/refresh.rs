@@ -13,12 +13,17 @@ const BUSY: Duration = Duration::from_secs(5);
 const LAST_TRY: Duration = Duration::from_secs(10);
 
 impl Call {
+    /// Whether session timers run: those of a side that is up before the caller is, too, as while it is screened.
+    pub(super) fn keeps_sessions(&self) -> bool {
+        matches!(self.phase, Phase::Ringing | Phase::Answered)
+    }
+
     /// Session timers that are due: refreshes are sent, dead sessions end the call (RFC 4028 §10).
     pub(super) fn session_timers(&mut self, now: Moment) {
         for position in 0..self.legs.len() {
             let leg = &self.legs[position];
             let (index, side) = (leg.index, leg.side);
-            let Some(clock) = leg.session.filter(|_| leg.is_up() && self.phase == Phase::Answered) else {
+            let Some(clock) = leg.session.filter(|_| leg.is_up() && self.keeps_sessions()) else {
                 continue;
             };
             if clock.expires_at <= now {

@@ -6,6 +6,7 @@ use super::event::{Effect, To};
 use super::hop_mark::HopMark;
 use super::hunt::{Next, Ringing};
 use super::id::{CallId, LegIndex, Token};
+use super::last_word::LastWord;
 use super::leg::{Leg, LegState, SentInvite, decorate_request, with_supported};
 use super::leg_media::{Sockets, description_of};
 use super::location::Location;
@@ -154,6 +155,7 @@ impl Call {
             hop_mark: settings.hop_mark,
             random: seed,
             requests: 0,
+            last_word: LastWord::at(now),
             effects: Vec::new(),
         }
     }
@@ -243,7 +245,7 @@ impl Call {
         leg.state = LegState::Inviting;
         leg.heard_from(flow);
         if leg.terms.keeps_flow() {
-            leg.flow = Some(super::answer::hop_of(flow, &leg.terms));
+            leg.flow = Some(leg.way_back(flow, false));
         }
         let Some(offer) = offer else { return Ok(()) };
         // Media in common with at least one destination, or 488 before anybody rings.

@@ -4,7 +4,7 @@ use super::application::{Line, Running};
 use super::cause::{Cause, Party};
 use super::child::Turn;
 use super::dialing::EndedBy;
-use super::event::Effect;
+use super::event::{Effect, SendFailure};
 use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState, with_headers};
 use super::leg_media::description_of;
@@ -12,7 +12,7 @@ use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::transaction::ServerTransactionId;
+use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 
 impl Call {
     /// Ends the call with the cause's own Reason.
@@ -177,6 +177,21 @@ impl Call {
             self.send_bye(index, answer);
         }
         answered
+    }
+
+    /// A BYE that could not go on a carrier's own connection goes to its Contact. True when it did.
+    pub(super) fn bye_goes_elsewhere(&mut self, token: Token, failure: &SendFailure) -> bool {
+        let unsent = !matches!(failure, SendFailure::Transport(TransportCause::Timeout));
+        let leg = self.legs.iter_mut().find(|leg| leg.closing == Some(token));
+        let Some(leg) = leg.filter(|_| unsent) else {
+            return false;
+        };
+        if !leg.leave_connection() {
+            return false;
+        }
+        let index = leg.index;
+        self.send_bye(index, None);
+        true
     }
 
     /// Our BYE has its answer, or gets none.

@@ -7,6 +7,7 @@ use super::event::{CallNews, Effect, Event, MediaNotice, To};
 use super::hop_mark::HopMark;
 use super::hunt::Ringing;
 use super::id::{CallId, LegIndex, Token};
+use super::last_word::LastWord;
 use super::leg::{Leg, LegState};
 use super::leg_media::Sockets;
 use super::location::Location;
@@ -74,6 +75,8 @@ pub struct Call {
     pub(super) hop_mark: HopMark,
     pub(super) random: u64,
     pub(super) requests: u32,
+    /// What the caller was told last while its INVITE waits.
+    pub(super) last_word: LastWord,
     #[serde(skip)]
     pub(super) effects: Vec<Effect>,
 }
@@ -157,7 +160,7 @@ impl Call {
         let sessions = self
             .legs
             .iter()
-            .filter(|leg| leg.is_up())
+            .filter(|leg| leg.is_up() && self.keeps_sessions())
             .filter_map(|leg| leg.session.map(|clock| clock.next()));
         let ringing = self
             .ringing
@@ -170,6 +173,7 @@ impl Call {
             .chain(self.next_alignment())
             .chain(self.next_dial_timeout())
             .chain(self.next_line_timeout())
+            .chain(self.next_word())
             .chain(self.deadline)
             .min()
     }
@@ -192,6 +196,8 @@ impl Call {
     fn request_failed(&mut self, token: Token, failure: &super::event::SendFailure, now: Moment) {
         if let Some(leg) = self.leg_inviting(token) {
             self.invite_failed(leg, failure, now);
+        } else if self.bye_goes_elsewhere(token, failure) {
+            // It has another answer to come.
         } else if !self.change_failed(token, failure, now)
             && !self.request_answered(token, None, now)
             && !self.refer_answered(token, None, now)
@@ -305,6 +311,7 @@ impl Call {
         self.ringing_timeouts(now);
         self.dial_timeouts(now);
         self.line_timeouts(now);
+        self.say_again(now);
         self.session_timers(now);
         self.alignments(now);
     }

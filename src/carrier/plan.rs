@@ -85,11 +85,6 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         headers,
         extra_headers: Vec::new(),
         terms: terms(facts.config, carrier, gateway.listener, gateway.server_name.as_ref()),
-        credentials: carrier.credentials.as_ref().map(|known| Credentials {
-            realm: known.realm.clone(),
-            username: known.username.clone(),
-            password: Secret(known.password.reveal().to_owned()),
-        }),
         first_response: carrier.failover.response_timeout,
         hunt: HuntOn {
             codes: carrier.failover.codes.as_slice().into(),
@@ -225,6 +220,11 @@ pub fn terms(
     terms.behind_nat = carrier.media.nat;
     terms.pass_location = carrier.pass_location;
     terms.session_timer.expires = carrier.session_expires;
+    terms.credentials = carrier.credentials.as_ref().map(|known| Credentials {
+        realm: known.realm.clone(),
+        username: known.username.clone(),
+        password: Secret(known.password.reveal().to_owned()),
+    });
     Arc::new(terms)
 }
 
@@ -261,6 +261,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
             expires: None,
             min: Duration::from_secs(90),
         },
+        credentials: None,
     }
 }
 

@@ -82,7 +82,6 @@ pub struct PlannedHop {
     /// Headers that an application adds, their names as it wrote them.
     pub extra_headers: Vec<(String, String)>,
     pub terms: Arc<LegTerms>,
-    pub credentials: Option<Credentials>,
     /// No response at all within this: the next hop is tried.
     pub first_response: Duration,
     pub hunt: HuntOn,
@@ -193,6 +192,8 @@ pub struct LegTerms {
     /// An emergency caller's location goes to this peer (TEAMS-053).
     pub pass_location: bool,
     pub session_timer: SessionTimer,
+    /// What the peer's challenges are answered with, in a call to it as in one from it.
+    pub credentials: Option<Credentials>,
 }
 
 impl LegTerms {
@@ -221,7 +222,7 @@ pub struct SessionTimer {
     pub min: Duration,
 }
 
-/// Digest credentials: answered only to `realm` (any, where none is given) and only on the hop that carries them.
+/// Digest credentials: answered only to `realm` (any, where none is given) and only on the leg that carries them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     pub realm: Option<String>,

@@ -186,7 +186,7 @@ fn write_attempt(attempt: &Attempt, out: &mut String) {
             writeln!(out, "    {name}: {value}").expect("a text");
         }
         writeln!(out, "    media: {:?}", hop.terms.media.security).expect("a text");
-        if let Some(credentials) = &hop.credentials {
+        if let Some(credentials) = &hop.terms.credentials {
             writeln!(out, "    answers a challenge as {}", credentials.username).expect("a text");
         }
     }

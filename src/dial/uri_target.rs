@@ -93,6 +93,11 @@ pub(super) fn plan(
     if secured {
         terms.media.security = Security::SdesRequired;
     }
+    terms.credentials = planning.target.auth.as_ref().map(|auth| Credentials {
+        realm: None,
+        username: auth.username.clone(),
+        password: auth.password.clone(),
+    });
     let (from, contact_user, headers) = identity(shown, &listener.advertise.to_string(), planning)?;
     let written = |port: Option<u16>| port.map(|port| format!(":{port}")).unwrap_or_default();
     Ok(PlannedHop {
@@ -115,11 +120,6 @@ pub(super) fn plan(
         headers,
         extra_headers: Vec::new(),
         terms: Arc::new(terms),
-        credentials: planning.target.auth.as_ref().map(|auth| Credentials {
-            realm: None,
-            username: auth.username.clone(),
-            password: auth.password.clone(),
-        }),
         first_response: config.sbc.timers.t1.saturating_mul(64),
         hunt: HuntOn { codes: Arc::from([]) },
         hold_down: Duration::ZERO,

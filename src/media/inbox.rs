@@ -18,6 +18,7 @@ pub(super) enum Command {
     Configure(LegId, Box<LegConfig>),
     Bridge(LegId, LegId),
     Unbridge(LegId),
+    AwaitRtp(LegId),
     HandOver(LegId, MediaEvents),
     Stats(LegId, oneshot::Sender<MediaStats>),
     Play(LegId, Box<Play>),

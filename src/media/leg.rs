@@ -222,6 +222,11 @@ impl Leg {
         Ok(())
     }
 
+    /// Silence counts from now on.
+    pub fn await_rtp(&mut self, now: Moment) {
+        self.life.wait(now);
+    }
+
     /// The wheel's visit: silence, digits whose end was lost, our report.
     pub fn visit(
         &mut self,

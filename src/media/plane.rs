@@ -247,6 +247,11 @@ impl MediaPlane {
         self.command(leg, Command::Unbridge(leg))
     }
 
+    /// Counts the leg's silence from now on: what was not heard of a peer before its answer says nothing of it.
+    pub fn await_rtp(&self, leg: LegId) -> Result<(), MediaError> {
+        self.command(leg, Command::AwaitRtp(leg))
+    }
+
     /// Plays a sound to the leg's own peer, whether or not the leg is bridged; a sound that it plays already is stopped.
     /// Every accepted call ends with one [`MediaEvent::Played`](super::MediaEvent::Played).
     pub fn play(&self, leg: LegId, play: Play) -> Result<(), MediaError> {

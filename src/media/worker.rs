@@ -225,6 +225,11 @@ impl Worker {
                 }),
                 Command::Bridge(a, b) => self.bridge(a, b),
                 Command::Unbridge(id) => self.unbridge(id),
+                Command::AwaitRtp(id) => {
+                    if let Some(leg) = self.find(id) {
+                        leg.await_rtp(now);
+                    }
+                }
                 Command::HandOver(id, events) => {
                     if let Some(leg) = self.find(id) {
                         leg.events = events;

@@ -90,7 +90,6 @@ fn hop(call: UserCall<'_>, binding: &Binding) -> PlannedHop {
         headers,
         extra_headers: Vec::new(),
         terms: terms(call.config, call.tenant, user, binding.listener, binding.behind_nat),
-        credentials: None,
         first_response: call.config.sbc.registrar.response_timeout,
         // Another flow of the same device helps where this one failed (RFC 5626 §5.3), not where the device answers.
         hunt: HuntOn {

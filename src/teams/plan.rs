@@ -55,7 +55,6 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         headers,
         extra_headers: Vec::new(),
         terms: terms(facts.config, tenant),
-        credentials: None,
         first_response: teams.response_timeout,
         // Never on 4xx or 6xx (TEAMS-064).
         hunt: HuntOn {
@@ -126,5 +125,6 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
             expires: Some(sbc.teams.session_expires),
             min: sbc.teams.min_se,
         },
+        credentials: None,
     })
 }

@@ -215,6 +215,7 @@ impl CallTask {
             | Effect::ConfigureMedia { .. }
             | Effect::BridgeMedia { .. }
             | Effect::UnbridgeMedia { .. }
+            | Effect::AwaitMedia { .. }
             | Effect::Part(_)
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }

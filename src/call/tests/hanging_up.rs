@@ -262,3 +262,45 @@ fn requests_that_have_no_place_here() {
     }
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn silence_counts_from_the_answer() {
+    let mut rig = from_carrier().begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(183).sdp(teams_sdp("sendrecv")));
+    assert_eq!((rig.bridges, rig.awaited.len()), (1, 0));
+    rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
+    let [caller, callee] = [CALLER, CALLEE].map(|leg| rig.opened.iter().find(|(_, opened)| *opened == leg));
+    assert_eq!(
+        rig.awaited.iter().collect::<Vec<_>>(),
+        [callee, caller]
+            .into_iter()
+            .flatten()
+            .map(|(handle, _)| handle)
+            .collect::<Vec<_>>()
+    );
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_carrier_that_calls_may_challenge_our_bye() {
+    let challenge = "Digest realm=\"north.example\", nonce=\"abc\"";
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLEE, Method::Bye, "", "");
+    let bye = rig.byes(CALLER)[0].clone();
+    rig.respond(&bye, reply(407).with(HeaderName::ProxyAuthenticate, challenge));
+    let again = rig.byes(CALLER)[1].clone();
+    let answer = again.header(HeaderName::ProxyAuthorization).unwrap_or_default();
+    assert!(answer.contains("username=\"trunk1\""), "{answer}");
+    rig.respond(&again, reply(407).with(HeaderName::ProxyAuthenticate, challenge));
+    assert_eq!(rig.byes(CALLER).len(), 2, "once");
+    rig.finish();
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLEE, Method::Bye, "", "");
+    let foreign = "Digest realm=\"elsewhere.example\", nonce=\"abc\"";
+    let bye = rig.byes(CALLER)[0].clone();
+    rig.respond(&bye, reply(407).with(HeaderName::ProxyAuthenticate, foreign));
+    assert_eq!(rig.byes(CALLER).len(), 1, "nobody else's realm is answered");
+    rig.finish();
+}

@@ -352,3 +352,22 @@ fn the_ack_of_our_200_is_heard_behind_a_re_invite_that_was_refused() {
     assert_eq!(rig.acknowledged, [Rig::first_transaction(), first]);
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn only_an_accepted_re_invite_moves_the_target() {
+    let target = |rig: &Rig| rig.byes(CALLER)[0].message.request_uri().unwrap_or_default().to_owned();
+    let foreign = carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 97 101") + "a=rtpmap:97 opus/48000/2\r\n";
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &foreign);
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(488));
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert_eq!(target(&rig), "sip:gw@203.0.113.2:5060;x-own=a", "(RFC 3261 §12.2.2)");
+    rig.finish();
+
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    rig.ack(CALLER, "");
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert_eq!(target(&rig), "sip:moved@203.0.113.30:5060");
+    rig.finish();
+}

@@ -11,6 +11,7 @@ mod rig;
 mod scenario;
 
 mod at_the_door;
+mod behind_nat;
 mod commanded;
 mod configured;
 mod delivering;

@@ -226,3 +226,18 @@ fn a_refused_refresh_is_tried_again_while_there_is_time() {
     );
     rig.hang_up_and_finish();
 }
+
+#[test]
+fn a_carrier_that_calls_may_challenge_our_refresh() {
+    let timer = "Session-Expires: 1800;refresher=uas\r\n";
+    let mut rig = from_carrier().with(timer).begin().answered();
+    rig.wait(Duration::from_secs(900));
+    let refresh = rig.reinvites(CALLER)[0].clone();
+    let challenge = "Digest realm=\"north.example\", nonce=\"abc\"";
+    rig.respond(&refresh, reply(401).with(HeaderName::WwwAuthenticate, challenge));
+    let again = rig.reinvites(CALLER)[1].clone();
+    let answer = again.header(HeaderName::Authorization).unwrap_or_default();
+    assert!(answer.contains("username=\"trunk1\""), "{answer}");
+    rig.respond(&again, reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.hang_up_and_finish();
+}

@@ -35,6 +35,8 @@ pub struct Rig {
     pub wishes: Vec<Effect>,
     pub bridges: usize,
     pub bridges_cut: usize,
+    /// Sides whose silence counts from their answer.
+    pub awaited: Vec<LegId>,
     /// What the media workers were told last.
     pub configured: HashMap<LegId, LegConfig>,
     /// Callees that have become calls of their own.
@@ -96,6 +98,7 @@ impl Rig {
             wishes: Vec::new(),
             bridges: 0,
             bridges_cut: 0,
+            awaited: Vec::new(),
             configured: HashMap::new(),
             parted: Vec::new(),
             requests: HashMap::from([(Rig::first_transaction(), (LegIndex::CALLER, invite.clone(), false))]),
@@ -219,6 +222,10 @@ impl Rig {
                 self.assert_open(handle);
                 self.bridges_cut += 1;
                 self.wishes.push(Effect::UnbridgeMedia { handle });
+            }
+            Effect::AwaitMedia { handle } => {
+                self.assert_open(handle);
+                self.awaited.push(handle);
             }
             Effect::CloseMedia { leg, handle } => {
                 self.assert_open(handle);

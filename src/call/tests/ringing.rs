@@ -2,6 +2,7 @@
 
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{CallNews, LegIndex};
 use crate::sip::message::HeaderName;
@@ -96,7 +97,7 @@ fn nobody_answers_in_time() {
     let invite = rig.last_invite();
     rig.respond(&invite, reply(180));
     rig.wait(Duration::from_secs(600));
-    assert_eq!(rig.statuses(), [180, 480]);
+    assert_eq!(rig.statuses(), [180, 180, 480]);
     let refusal = rig.last_response(LegIndex::CALLER);
     assert_eq!(
         refusal.header(HeaderName::Reason),
@@ -104,4 +105,46 @@ fn nobody_answers_in_time() {
     );
     assert_eq!(rig.cancelled.len(), 1);
     assert_eq!(rig.finish().cause.label(), "no_answer");
+}
+
+#[test]
+fn a_caller_that_waits_hears_so_every_minute() {
+    let minute = Duration::from_secs(60);
+    let mut rig = from_carrier().begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    rig.wait(minute - Duration::from_secs(1));
+    assert_eq!(rig.statuses(), [180]);
+    rig.wait(Duration::from_secs(1));
+    assert_eq!(rig.statuses(), [180, 180], "(RFC 3261 §13.3.1.1)");
+    rig.respond(&invite, reply(183).sdp(teams_sdp("sendrecv")));
+    rig.wait(minute - Duration::from_secs(1));
+    assert_eq!(rig.statuses(), [180, 180, 183], "a minute of silence, not of the clock");
+    rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(3 * minute);
+    assert_eq!(rig.statuses(), [180, 180, 183, 200]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn early_media_is_described_again_every_minute() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(183).sdp(teams_sdp("sendrecv")));
+    rig.wait(Duration::from_secs(60));
+    let heard = rig.heard_by_caller();
+    assert_eq!(rig.statuses(), [183, 183]);
+    assert_eq!(heard[1].sdp(), heard[0].sdp());
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+}
+
+#[test]
+fn a_caller_of_which_nothing_is_known_yet_hears_that_it_waits() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(100));
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.statuses(), [180]);
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
 }

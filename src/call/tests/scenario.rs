@@ -11,9 +11,11 @@ use crate::config::{CallerHeader, Config};
 use crate::dial::{Attempt, DialPlan, TargetName};
 use crate::moment::Moment;
 use crate::route::{self, Facts, Origin, Target};
+use crate::sip::Flow;
 use crate::sip::transaction::ServerTransactionId;
 use crate::teams;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Who calls.
@@ -32,6 +34,7 @@ pub struct Scenario {
     parallel: bool,
     no_port_for: HashSet<usize>,
     hold_media: bool,
+    nat: Option<Flow>,
     application: Option<AppTerms>,
 }
 
@@ -55,6 +58,7 @@ impl Scenario {
             parallel: false,
             no_port_for: HashSet::new(),
             hold_media: false,
+            nat: None,
             application: None,
         }
     }
@@ -101,6 +105,12 @@ impl Scenario {
         self
     }
 
+    /// The caller is behind NAT, and this is where its INVITE comes from.
+    pub fn behind_nat(mut self, flow: Flow) -> Scenario {
+        self.nat = Some(flow);
+        self
+    }
+
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -127,7 +137,7 @@ impl Scenario {
             diversions: &facts.diversions,
         };
         let north = &config.sbc.carriers[0];
-        let (attempt, terms) = match &decision.target {
+        let (attempt, mut terms) = match &decision.target {
             Target::Teams { number, voicemail } => (
                 teams::plan(plan_facts, *number, *voicemail, |_| false),
                 carrier::terms(&config, north, north.gateways[0].listener, None),
@@ -155,7 +165,8 @@ impl Scenario {
         };
         let transaction = ServerTransactionId::numbered(1);
         let now = Moment::from_micros(1_000_000);
-        let flow = flow();
+        Arc::make_mut(&mut terms).behind_nat = self.nat.is_some();
+        let flow = self.nat.unwrap_or_else(flow);
         let (call, effects) = Call::begin(Birth {
             id: CallId::from_random(0xabc),
             seed: 42,

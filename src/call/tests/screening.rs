@@ -6,6 +6,7 @@ use super::rig::Rig;
 use crate::app::payload::Kind;
 use crate::call::{Effect, LegIndex, Phase, Wish};
 use crate::sip::Method;
+use crate::sip::message::HeaderName;
 use serde_json::json;
 use std::time::Duration;
 
@@ -248,6 +249,40 @@ fn a_hook_that_fails_lets_nobody_through() {
     });
     assert_eq!((rig.bridges, rig.byes(invite.leg).len()), (0, 1));
     assert_eq!(rig.last_question().properties["dial_call_status"], "failed");
+    rig.answer(&json!([{ "verb": "hangup" }]));
+    rig.finish();
+}
+
+#[test]
+fn sessions_are_refreshed_while_their_sides_are_screened() {
+    let mut rig = to_application().begin();
+    let screened = json!({ "answerOnBridge": true, "confirmHook": "/screen" });
+    rig.answer(&json!([dial(&[A, B], &screened)]));
+    rig.planned(&[A, B]);
+    let timed = || {
+        reply(200)
+            .sdp(super::peers::carrier_sdp("sendrecv"))
+            .with(HeaderName::SessionExpires, "90;refresher=uac")
+    };
+    let invites = rig.invites();
+    for invite in &invites {
+        rig.respond(invite, timed());
+        answer_on(&mut rig, invite.leg, &json!([{ "verb": "pause", "length": 600 }]));
+    }
+    rig.wait(Duration::from_secs(45));
+    let refresh = rig.reinvites(invites[0].leg)[0].clone();
+    assert_eq!(rig.reinvites(invites[1].leg).len(), 0, "one after the other");
+    rig.respond(&refresh, timed());
+    rig.wait(Duration::from_secs(5));
+    let refresh = rig.reinvites(invites[1].leg)[0].clone();
+    rig.respond(&refresh, timed());
+    assert_eq!(rig.call.phase(), Phase::Ringing);
+    rig.wait(Duration::from_secs(11));
+    assert_eq!(
+        rig.requests_sent(&Method::Bye).len(),
+        2,
+        "the screening itself has an end"
+    );
     rig.answer(&json!([{ "verb": "hangup" }]));
     rig.finish();
 }

@@ -46,11 +46,13 @@ pub struct RawCarrier {
     pub codecs: Option<Vec<At<RawCodec>>>,
     /// Its media may come from another address than its SDP says; it is followed there once, in the first 5 s after an answer.
     /// Whoever sends to the port first is believed then, until the signalled address is heard: only for carriers that need it.
+    /// Requests inside its calls go back the same way: over UDP to where it sent from, over TCP and TLS on the connection that
+    /// it opened, and to its Contact when that is gone.
     #[schemars(extend("default" = false))]
     pub nat: Option<At<bool>>,
     /// Session timer that we offer (RFC 4028). Without it: none, but the carrier's own is honoured.
     pub session_expires: Option<At<DurationText>>,
-    /// How we answer when the carrier asks for user name and password.
+    /// How we answer when the carrier asks for user name and password, in calls from it as well.
     pub credentials: Option<At<RawCredentials>>,
     /// Pass the caller's location (PIDF-LO) on emergency calls.
     #[schemars(extend("default" = false))]

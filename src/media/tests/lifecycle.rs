@@ -1,4 +1,5 @@
 use super::*;
+use crate::net::Clock;
 use crate::rtp::rtcp;
 use std::io::ErrorKind;
 
@@ -244,4 +245,24 @@ fn a_worker_that_ends_closes_its_legs_and_gets_no_more() {
     assert_eq!(plane.port_usage()[0].in_use, 3);
     workers[1].close();
     assert!(matches!(open(None), Err(MediaError::NoWorkers)));
+}
+
+#[test]
+fn silence_counts_anew_from_an_answer() {
+    let mut call = Call::with(quick(settings(20_000..=20_099)), Peer::plain(1), Peer::secure(2));
+    let inactive = LegConfig {
+        direction: Direction::Inactive,
+        ..call.teams.config()
+    };
+    call.rig.configure(call.b, inactive);
+    assert!(matches!(call.rig.event(), MediaEvent::Silence { .. }));
+    let clock = Clock::start();
+    let answered = clock.now();
+    call.rig.plane.await_rtp(call.a.id).expect("accepted");
+    // One that was told of before the command may still wait.
+    let counted_anew = (0..20).any(|_| {
+        let told = call.rig.event();
+        matches!(told, MediaEvent::Silence { lasting, .. } if lasting <= clock.now().since(answered))
+    });
+    assert!(counted_anew);
 }

@@ -3,7 +3,7 @@
 use crate::app::sid::CallSid;
 use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, Party};
 use crate::dial::PeerName;
-use crate::media::MediaStats;
+use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
 use crate::route::TraceStep;
 use serde::Serialize;
@@ -172,20 +172,35 @@ impl CdrMedia {
 }
 
 /// Every reason for which packets of a leg went no further, with its count.
-pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 11] {
-    let dropped = &stats.received.dropped;
+pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 12] {
+    // No `..`: a reason that is counted is shown.
+    let Dropped {
+        auth_failures,
+        replays,
+        strangers,
+        off_stream,
+        payload,
+        muted,
+        replaced,
+        unbridged,
+        malformed,
+        oversize,
+        not_negotiated,
+        hairpin,
+    } = &stats.received.dropped;
     [
-        ("auth_failures", dropped.auth_failures),
-        ("replays", dropped.replays),
-        ("strangers", dropped.strangers),
-        ("off_stream", dropped.off_stream),
-        ("payload", dropped.payload),
-        ("muted", dropped.muted),
-        ("unbridged", dropped.unbridged),
-        ("malformed", dropped.malformed),
-        ("oversize", dropped.oversize),
-        ("not_negotiated", dropped.not_negotiated),
-        ("hairpin", dropped.hairpin),
+        ("auth_failures", *auth_failures),
+        ("replays", *replays),
+        ("strangers", *strangers),
+        ("off_stream", *off_stream),
+        ("payload", *payload),
+        ("muted", *muted),
+        ("replaced", *replaced),
+        ("unbridged", *unbridged),
+        ("malformed", *malformed),
+        ("oversize", *oversize),
+        ("not_negotiated", *not_negotiated),
+        ("hairpin", *hairpin),
     ]
 }
 

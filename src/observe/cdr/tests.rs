@@ -344,3 +344,15 @@ fn a_full_disk_costs_records_and_is_counted() {
         }
     );
 }
+
+#[test]
+fn every_reason_that_is_counted_is_shown() {
+    let mut stats = MediaStats::default();
+    let counted = serde_json::to_value(&stats.received.dropped).expect("JSON");
+    let names: Vec<&String> = counted.as_object().expect("reasons").keys().collect();
+    let mut shown: Vec<&str> = line::dropped(&stats).iter().map(|(reason, _)| *reason).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, names);
+    stats.received.dropped.replaced = 3;
+    assert!(line::dropped(&stats).contains(&("replaced", 3)));
+}
