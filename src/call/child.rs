@@ -197,7 +197,9 @@ impl Call {
                 continue;
             }
             let turn = match child.answered {
-                Some(_) => Turn::completed(),
+                Some(_) if winner.is_some() => Turn::completed(),
+                // It was being screened, and nobody is left to talk to it.
+                Some(_) => Turn::screened_out(),
                 None => Turn::given_up(),
             };
             self.turn_child(position, turn, now);

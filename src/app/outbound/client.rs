@@ -306,7 +306,7 @@ impl HookClient {
 
     /// Sends, follows redirects, and returns the head of the last answer with the URL that gave it.
     async fn exchange(&self, ready: &Ready, deadline: Instant) -> Result<(Response<Incoming>, HookUrl), HookFailure> {
-        let mut at = ready.url.clone();
+        let (mut at, mut status) = (ready.url.clone(), 302);
         for _ in 0..=MOST_REDIRECTS {
             let home = at.same_origin(&ready.url);
             let client = match home {
@@ -327,11 +327,12 @@ impl HookClient {
             if !answer.status().is_redirection() || answer.status() == 304 {
                 return Ok((answer, at));
             }
+            status = answer.status().as_u16();
             at = redirected(&answer, &at, ready.method)?;
         }
         Err(HookFailure::Redirect {
             url: ready.url.to_string(),
-            status: 302,
+            status,
             why: format!("{MOST_REDIRECTS} were followed already"),
         })
     }

@@ -3,7 +3,7 @@
 use super::application::{dial, hook, to_application};
 use super::messages::reply;
 use super::rig::Rig;
-use crate::app::payload::Kind;
+use crate::app::payload::{Kind, Status};
 use crate::call::{Effect, LegIndex, Phase, Wish};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
@@ -120,7 +120,13 @@ fn a_caller_that_gives_up_ends_the_screenings_too() {
     let (mut rig, [first, second]) = two_screened();
     rig.cancel(Rig::first_transaction(), "");
     assert_eq!(rig.byes(first.leg).len() + rig.byes(second.leg).len(), 2);
-    rig.finish();
+    let application = rig.finish().application.expect("its record");
+    let dial = &application.dials[0];
+    assert_eq!(
+        (dial.dial_status, dial.sip_status),
+        (Status::Failed, 603),
+        "nobody was talked to"
+    );
 }
 
 #[test]
