@@ -322,7 +322,9 @@ impl Leg {
 fn count_refusal(error: SrtpError, dropped: &mut Dropped) {
     match error {
         SrtpError::Replayed { .. } | SrtpError::TooOld { .. } => dropped.replays += 1,
-        SrtpError::AuthFailed | SrtpError::KeyExhausted | SrtpError::Cipher => dropped.auth_failures += 1,
+        SrtpError::AuthFailed | SrtpError::KeyExhausted | SrtpError::SpentSsrc | SrtpError::Cipher => {
+            dropped.auth_failures += 1
+        }
         SrtpError::TooShort { .. } | SrtpError::Malformed | SrtpError::NoRoom { .. } => dropped.malformed += 1,
     }
 }

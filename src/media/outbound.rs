@@ -183,7 +183,7 @@ fn protect(sender: &mut Sender, mask: &mut u32, buffer: &mut [u8], onward: &Onwa
         *mask = rand::random();
     }
     match protect_masked(sender, *mask, buffer, onward) {
-        Err(SrtpError::TooOld { .. }) => {
+        Err(SrtpError::TooOld { .. } | SrtpError::SpentSsrc) => {
             *mask = rand::random();
             protect_masked(sender, *mask, buffer, onward)
         }

@@ -38,6 +38,9 @@ pub enum SrtpError {
     /// 2^48 RTP or 2^31 RTCP packets were sent under this key (RFC 3711 §9.2): a new key is needed.
     #[error("key used up")]
     KeyExhausted,
+    /// This SSRC was used before and its place is forgotten: sending under it could repeat an index.
+    #[error("the SSRC was used before under this key")]
+    SpentSsrc,
     /// The cipher refused the operation; not reachable by a packet's contents.
     #[error("cipher failure")]
     Cipher,

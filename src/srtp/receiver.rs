@@ -107,6 +107,7 @@ impl Receiver {
                 .iter()
                 .map(|(ssrc, window)| StreamSnapshot::of_window(ssrc, &window))
                 .collect(),
+            spent: Default::default(),
         }
     }
 

@@ -5,21 +5,26 @@ use super::derivation::Protocol;
 use super::streams::{RtpStream, Snapshot, StreamSnapshot, Streams};
 use super::{MasterKey, SrtpError};
 use crate::rtp::packet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// SRTCP indices are 31 bits (RFC 3711 §3.4).
 const RTCP_INDEX_LIMIT: u32 = 1 << 31;
 /// RTCP packets that may have left after a snapshot was taken: their indices must not be used twice.
 const RTCP_RESTORE_MARGIN: u64 = 1 << 16;
+/// SSRCs that are remembered as spent; a key that would need more is used up.
+const MOST_SPENT: usize = 4096;
 
 /// Protects what we send under one master key.
 ///
 /// An index never encrypts twice: a packet sent again, or one more than 128 behind the newest, is refused. A stream whose
-/// sequence numbers jump back needs a new SSRC.
+/// sequence numbers jump back needs a new SSRC, and an SSRC whose place had to make room for others is refused for good.
 pub struct Sender {
     rtp_cipher: SessionCipher,
     rtcp_cipher: SessionCipher,
     rtp: Streams<RtpStream>,
+    /// SSRCs whose place had to make room.
+    spent: BTreeSet<u32>,
     /// The next SRTCP index.
     rtcp: Streams<u32>,
     /// Where a new SSRC's SRTCP index starts: no lower than that of any stream whose state had to make room.
@@ -33,6 +38,7 @@ impl Sender {
             rtp_cipher: SessionCipher::new(key, Protocol::Rtp)?,
             rtcp_cipher: SessionCipher::new(key, Protocol::Rtcp)?,
             rtp: Streams::new(),
+            spent: BTreeSet::new(),
             rtcp: Streams::new(),
             rtcp_floor: 0,
         })
@@ -44,10 +50,29 @@ impl Sender {
         let plain = buf.get(..len).ok_or(SrtpError::TooShort { len: buf.len() })?;
         let header = packet::Header::parse(plain).map_err(|_| SrtpError::Malformed)?;
         let stream = self.rtp.get(header.ssrc);
+        if stream.is_none() {
+            self.may_begin(header.ssrc)?;
+        }
         let index = RtpStream::fresh_index(stream, header.sequence)?;
         let protected = self.rtp_cipher.protect_rtp(buf, len, header.len, header.ssrc, index)?;
-        self.rtp.put(header.ssrc, RtpStream::after(stream, index));
+        self.keep(header.ssrc, RtpStream::after(stream, index));
         Ok(protected)
+    }
+
+    fn may_begin(&self, ssrc: u32) -> Result<(), SrtpError> {
+        if self.spent.contains(&ssrc) {
+            return Err(SrtpError::SpentSsrc);
+        }
+        if self.rtp.is_full() && self.spent.len() >= MOST_SPENT {
+            return Err(SrtpError::KeyExhausted);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, ssrc: u32, stream: RtpStream) {
+        if let Some((spent, _)) = self.rtp.put(ssrc, stream) {
+            self.spent.insert(spent);
+        }
     }
 
     /// Protects the compound RTCP packet in `buf[..len]` in place and returns its new length; `buf` must have
@@ -60,7 +85,7 @@ impl Sender {
             return Err(SrtpError::KeyExhausted);
         }
         let protected = self.rtcp_cipher.protect_rtcp(buf, len, ssrc, index)?;
-        if let Some(next) = self.rtcp.put(ssrc, index + 1) {
+        if let Some((_, next)) = self.rtcp.put(ssrc, index + 1) {
             self.rtcp_floor = self.rtcp_floor.max(next);
         }
         Ok(protected)
@@ -73,7 +98,7 @@ impl Sender {
 
     /// Starts (or restarts) this SSRC at a rollover counter. The caller answers for it that no index comes twice.
     pub fn seed_rollover_counter(&mut self, ssrc: u32, roc: u32) {
-        self.rtp.put(ssrc, RtpStream::Seeded { roc });
+        self.keep(ssrc, RtpStream::Seeded { roc });
     }
 
     /// The streams' places, to be restored under the same master key.
@@ -95,6 +120,7 @@ impl Sender {
                 })
                 .chain([floor])
                 .collect(),
+            spent: self.spent.clone(),
         }
     }
 
@@ -102,6 +128,7 @@ impl Sender {
     /// numbers are the caller's to skip.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.rtp = Streams::restore(&snapshot.rtp);
+        self.spent = snapshot.spent.clone();
         self.rtcp = Streams::new();
         let highest = snapshot.rtcp.iter().map(|stream| stream.highest).max().unwrap_or(0);
         let ahead = highest

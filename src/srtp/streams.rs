@@ -3,6 +3,7 @@
 use super::SrtpError;
 use super::replay::{ReplayWindow, estimate_index};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// SSRCs remembered at once for each of RTP and RTCP. A peer changes its SSRC at transfers and codec changes, so that
 /// two or three are live at a time.
@@ -45,8 +46,8 @@ impl<T: Copy> Streams<T> {
         }
     }
 
-    /// Keeps `state`, and returns the state of the stream that had to make room.
-    pub(super) fn put(&mut self, ssrc: u32, state: T) -> Option<T> {
+    /// Keeps `state`, and returns the SSRC and state of the stream that had to make room.
+    pub(super) fn put(&mut self, ssrc: u32, state: T) -> Option<(u32, T)> {
         self.uses += 1;
         let slot = Slot {
             ssrc,
@@ -70,7 +71,11 @@ impl<T: Copy> Streams<T> {
         place
             .replace(slot)
             .filter(|previous| previous.ssrc != ssrc)
-            .map(|previous| previous.state)
+            .map(|previous| (previous.ssrc, previous.state))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.iter().all(Option::is_some)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -141,6 +146,9 @@ pub struct Snapshot {
     pub rtp: Vec<StreamSnapshot>,
     /// RTCP streams.
     pub rtcp: Vec<StreamSnapshot>,
+    /// A sender's RTP SSRCs whose place is forgotten: never to be used again.
+    #[serde(default)]
+    pub spent: BTreeSet<u32>,
 }
 
 /// One SSRC's place in its packet sequence.

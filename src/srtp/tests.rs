@@ -220,6 +220,28 @@ fn ssrcs_come_and_go() {
 }
 
 #[test]
+fn a_replaced_ssrc_is_never_sent_again_under_the_key() {
+    let (mut sender, _) = pair(Suite::AesCm128HmacSha1_80);
+    for ssrc in 0..17 {
+        protect(&mut sender, &rtp(ssrc, 40_000, b"media")).unwrap();
+    }
+    let again = rtp(0, 40_000, b"other");
+    assert_eq!(protect(&mut sender, &again), Err(SrtpError::SpentSsrc));
+    let mut restored = Sender::new(&key(Suite::AesCm128HmacSha1_80)).unwrap();
+    restored.restore(&sender.snapshot());
+    assert_eq!(protect(&mut restored, &again), Err(SrtpError::SpentSsrc));
+    // What is remembered as spent has a bound: then the key is used up, for new SSRCs alone.
+    for ssrc in 17..4096 + 16 {
+        protect(&mut sender, &rtp(ssrc, 1, b"media")).unwrap();
+    }
+    assert_eq!(
+        protect(&mut sender, &rtp(5_000, 1, b"media")),
+        Err(SrtpError::KeyExhausted)
+    );
+    protect(&mut sender, &rtp(4_111, 2, b"media")).unwrap();
+}
+
+#[test]
 fn rtcp_indices_survive_replacement_and_restore() {
     let (mut sender, mut receiver) = pair(Suite::AesCm128HmacSha1_80);
     let mut used = std::collections::BTreeSet::new();
@@ -318,6 +340,7 @@ fn keys_run_out() {
     sender.restore(&Snapshot {
         rtp: Vec::new(),
         rtcp: vec![last],
+        ..Snapshot::default()
     });
     protect_rtcp(&mut sender, &rtcp(SSRC, 0));
     let mut buf = [rtcp(SSRC, 0), vec![0; 20]].concat();
