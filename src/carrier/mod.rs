@@ -1,16 +1,18 @@
 //! Carriers: who is calling, how numbers are written on a trunk, which gateways to try, and the INVITE toward one.
 //!
 //! In: configuration, a routed call, the health of gateways. Out: identification, E.164 numbers, planned hops.
-//! Pure, but for the monitor that `guard` runs.
+//! Pure, but for the monitor that `guard` runs and the addresses of the interfaces, which are read once.
 
 mod history;
 mod identify;
 mod leading;
 mod number;
+mod own;
 mod plan;
 
 pub use history::history_info;
 pub use identify::{identify, server_name};
 pub use leading::may_lead;
 pub use number::{read_number, write_number};
+pub use own::own_addresses;
 pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};

@@ -2,6 +2,7 @@
 
 use super::history::history_info;
 use super::number::write_number;
+use super::own::own_addresses;
 use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, PrivateCaller};
 use crate::dial::{
     Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer, allow,
@@ -241,7 +242,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         )
     });
     let mut media = LegProfile::carrier();
-    media.addresses.own = vec![sbc.media.bind, sbc.media.advertise];
+    media.addresses.own = own_addresses(sbc);
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     LegTerms {
         kind,

@@ -7,6 +7,7 @@ use super::targets::Planning;
 use crate::app::outbound::{AddressPolicy, Forbidden, embedded};
 use crate::carrier::{self, quoted};
 use crate::config::{Config, Host as ConfiguredHost, Listener, Purpose, Tenant};
+use crate::net::interface_addresses;
 use crate::route::Trace;
 use crate::sdp::Security;
 use crate::sip::locate::Host;
@@ -233,17 +234,20 @@ pub fn may_reach(config: &Config, tenant: &Tenant, host: &Host, port: u16) -> Re
         Host::Ip(address) => {
             let plain = embedded(*address);
             let is_own = |own: IpAddr| own.to_canonical() == plain;
+            let on_an_interface = plain.is_loopback() || interface_addresses().iter().any(|own| is_own(*own));
             let listens = |listener: &Listener| {
                 let advertised = matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own));
-                let bound = is_own(listener.bind.ip()) || (listener.bind.ip().is_unspecified() && plain.is_loopback());
+                let bound = is_own(listener.bind.ip()) || (listener.bind.ip().is_unspecified() && on_an_interface);
                 (advertised && port == listener.advertise_port) || (bound && port == listener.bind.port())
             };
             if sbc.listeners.iter().any(listens) {
                 return Err(format!("{address} is this node: the call would come back"));
             }
-            let own_media = is_own(sbc.media.advertise) || is_own(sbc.media.bind);
+            let own_media = carrier::own_addresses(sbc).into_iter().any(is_own);
             let own_listener = |listener: &Listener| {
-                is_own(listener.bind.ip()) || matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own))
+                let bind = listener.bind.ip();
+                let everywhere = bind.is_unspecified() && !plain.is_loopback() && on_an_interface;
+                is_own(bind) || everywhere || matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own))
             };
             if !open && (own_media || sbc.listeners.iter().any(own_listener)) {
                 return Err(format!("{address} is this node's own address"));

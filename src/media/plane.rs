@@ -7,8 +7,8 @@ use super::socket;
 use super::stats::WorkerCounters;
 use super::worker::Worker;
 use super::{
-    LegConfig, LegId, MediaError, MediaEvents, MediaSettings, MediaStats, Play, PortUsage, RtcpPort, Security,
-    SendDigits, WorkerStats,
+    LegConfig, LegId, MediaAddress, MediaError, MediaEvents, MediaSettings, MediaStats, Play, PortUsage, RtcpPort,
+    Security, SendDigits, WorkerStats,
 };
 use crate::codec::speech::Gain;
 use crate::moment::Moment;
@@ -102,12 +102,9 @@ impl Shared {
     /// True when `ip` and `port` are of a media range of ours.
     pub fn is_own(&self, from: SocketAddr) -> bool {
         let ports = &self.settings.ports;
+        let of_address = |own: &MediaAddress| own.bind == from.ip() || own.advertise == from.ip();
         ports.contains(&from.port())
-            && self
-                .settings
-                .addresses
-                .iter()
-                .any(|own| own.bind == from.ip() || own.advertise == from.ip())
+            && (self.settings.addresses.iter().any(of_address) || self.settings.own.contains(&from.ip()))
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct MediaSettings {
     /// Local addresses for media; a leg names one by its index.
     pub addresses: Vec<MediaAddress>,
+    /// Further addresses that the sockets have: those of the interfaces, where `bind` is unspecified.
+    pub own: Vec<IpAddr>,
     /// Ports of each address. Pairs begin on even ports.
     pub ports: RangeInclusive<u16>,
     /// Worker threads; None: one per core.
@@ -42,6 +44,7 @@ impl MediaSettings {
     pub fn new(address: MediaAddress, ports: RangeInclusive<u16>) -> MediaSettings {
         MediaSettings {
             addresses: vec![address],
+            own: Vec::new(),
             ports,
             workers: None,
             dscp: 46,

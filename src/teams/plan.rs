@@ -1,6 +1,6 @@
 //! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
 
-use crate::carrier::{PlanFacts, history_info, quoted};
+use crate::carrier::{PlanFacts, history_info, own_addresses, quoted};
 use crate::config::{Config, E164, Hub, Teams, Tenant};
 use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, allow};
 use crate::route::Diversion;
@@ -102,7 +102,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         .listener(sbc.teams.listener)
         .map_or(5061, |listener| listener.advertise_port);
     let mut media = LegProfile::teams();
-    media.addresses.own = vec![sbc.media.bind, sbc.media.advertise];
+    media.addresses.own = own_addresses(sbc);
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     Arc::new(LegTerms {
         kind: LegKind::Teams {

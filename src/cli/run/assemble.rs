@@ -4,14 +4,18 @@ use super::tls::{TlsError, profile};
 use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
 use crate::app::sounds::{SoundSettings, Sounds};
 use crate::call::Ways;
+use crate::carrier::own_addresses;
 use crate::config::{Config, Host, Listener};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
+use crate::net::interface_addresses;
 use crate::net::tls::{TrustRoots, web_client};
 use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
 use crate::sip::Transport;
+use crate::sip::locate::AddressFamilies;
 use crate::sip::transaction::{Limits, Timers};
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ pub fn media(config: &Config) -> MediaSettings {
     MediaSettings {
         workers: u16::try_from(media.workers).ok().and_then(NonZeroU16::new),
         dscp: media.dscp,
+        own: own_addresses(&config.sbc),
         silence_after: media.timeout,
         allow_hairpin: media.allow_loopback,
         ..MediaSettings::new(address, media.ports.first..=media.ports.last)
@@ -53,9 +58,20 @@ pub fn dns(config: &Config) -> dns::Settings {
         },
         hosts: hosts.collect(),
         spoken,
+        families: families(sbc.listeners.iter().map(|listener| listener.bind.ip())),
         ttl_ceiling: sbc.dns.ttl_ceiling,
         server_timeout: sbc.dns.timeout,
         ..dns::Settings::default()
+    }
+}
+
+/// The families that peers are reached in: those that a listener is bound in (one bound to `::` takes IPv6 alone).
+fn families(binds: impl Iterator<Item = IpAddr>) -> AddressFamilies {
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = binds.partition(IpAddr::is_ipv6);
+    match (v4.is_empty(), v6.is_empty()) {
+        (false, true) => AddressFamilies::V4,
+        (true, false) => AddressFamilies::V6,
+        _ => AddressFamilies::V4First,
     }
 }
 
@@ -69,10 +85,12 @@ pub fn ways(config: &Config) -> Result<Ways, TlsError> {
         };
         [Some(listener.bind.ip()), advertised]
     });
-    let media = [Some(sbc.media.bind), Some(sbc.media.advertise)];
+    let everywhere = sbc.listeners.iter().any(|listener| listener.bind.ip().is_unspecified());
+    let interfaces = if everywhere { interface_addresses() } else { &[] };
     let own = listeners
-        .chain(media)
         .flatten()
+        .chain(own_addresses(sbc))
+        .chain(interfaces.iter().copied())
         .filter(|address| !address.is_unspecified());
     let policy = AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.collect());
     // A machine without a bundle of roots still reaches servers whose chain ends at one of ours.
@@ -80,7 +98,11 @@ pub fn ways(config: &Config) -> Result<Ways, TlsError> {
     let roots = TrustRoots::system().or_else(|_| TrustRoots::teams());
     let roots = roots.map_err(|error| failed(error.to_string()))?;
     let connector = Connector::new(
-        Connector::resolver(dns(config)),
+        // connections to them leave by sockets of their own, in whichever family the machine has
+        Connector::resolver(dns::Settings {
+            families: AddressFamilies::default(),
+            ..dns(config)
+        }),
         policy,
         web_client(&roots).map_err(|error| failed(error.to_string()))?,
         servers.connect_timeout,
@@ -181,4 +203,17 @@ pub fn priority_users(config: &Config) -> Arc<HashSet<String>> {
             .flat_map(|number| [number.to_string(), format!("+{number}")])
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_looked_up_in_the_families_that_listeners_have() {
+        let of = |binds: &[&str]| families(binds.iter().map(|bind| bind.parse().unwrap()));
+        assert_eq!(of(&["0.0.0.0", "192.0.2.1"]), AddressFamilies::V4);
+        assert_eq!(of(&["::"]), AddressFamilies::V6);
+        assert_eq!(of(&["0.0.0.0", "::"]), AddressFamilies::V4First);
+    }
 }

@@ -81,7 +81,7 @@ pub struct RawCredentials {
 #[serde(deny_unknown_fields)]
 pub struct RawGateway {
     /// A host name or an address. The addresses of a name are tried one after the other where one is silent, can't be reached
-    /// or answers 503, and all of them get OPTIONS.
+    /// or answers 503, and all of them get OPTIONS. Only addresses of a family (IPv4, IPv6) that some listener is bound in are looked up.
     pub host: At<String>,
     /// Without it: by DNS (SRV of the transport; NAPTR is not asked, the transport being settled here), or the transport's own port.
     #[schemars(range(min = 1, max = 65535))]

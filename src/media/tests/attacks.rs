@@ -171,7 +171,11 @@ fn junk_of_every_kind_is_counted_for_what_it_is() {
 
 #[test]
 fn packets_from_our_own_media_ports_do_not_loop() {
-    let rig = Rig::new(settings(20_000..=20_099));
+    let inner = own_address();
+    let rig = Rig::new(MediaSettings {
+        own: vec![inner],
+        ..settings(20_000..=20_099)
+    });
     let (a, b) = (rig.open(RtcpPort::Mux, None), rig.open(RtcpPort::Mux, None));
     let mut from_us = Peer {
         socket: drop_and_rebind(&rig, b),
@@ -181,6 +185,12 @@ fn packets_from_our_own_media_ports_do_not_loop() {
     rig.stats(a);
     from_us.send(a, 8, b"hairpin");
     rig.stats_when(a, |stats| stats.received.dropped.hairpin == 1);
+    let mut from_the_inner_address = Peer {
+        socket: UdpSocket::bind((inner, 20_050)).expect("a port of the range"),
+        ..Peer::plain(2)
+    };
+    from_the_inner_address.send(a, 8, b"hairpin");
+    rig.stats_when(a, |stats| stats.received.dropped.hairpin == 2);
 }
 
 /// Takes over the port of a leg that is closed for it.
