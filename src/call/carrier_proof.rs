@@ -64,7 +64,7 @@ impl CarrierProofs {
         let (method, source) = (message.cseq_method(), flow.remote.ip().to_canonical());
         let urgent = route::is_emergency_call(config, message);
         let mut asked: Vec<Asked<'_>> = Vec::new();
-        let (mut wrong, mut banned) = (None, false);
+        let (mut wrong, mut banned, mut came_before) = (None, false, false);
         for carrier in config
             .sbc
             .carriers
@@ -100,7 +100,10 @@ impl CarrierProofs {
                     let redirected = *method == Method::Invite && !claim.calls(message.uri().as_ref());
                     match self.digest.check(&claim, method.as_str(), &user, now) {
                         Ok(()) if !redirected => return CarrierProof::Proven(carrier.clone()),
-                        Err(Unproven::Stale) => Unproven::Stale,
+                        Err(Unproven::Stale) => {
+                            came_before = true;
+                            Unproven::Stale
+                        }
                         _ => {
                             wrong = Some(claim.username);
                             Unproven::Wrong
@@ -113,8 +116,9 @@ impl CarrierProofs {
         if asked.is_empty() {
             return CarrierProof::Nobody;
         }
-        // A right answer that came before is one carrier's, and a wrong one of all others.
-        if asked.iter().any(|asked| asked.why == Unproven::Stale) {
+        // A right answer that came before is one carrier's, and a wrong one of all others. A nonce that is not ours proves
+        // nothing.
+        if came_before {
             wrong = None;
         }
         if let Some(username) = &wrong {
@@ -288,6 +292,19 @@ mod tests {
         );
         let again = door.hears(&invite("+441632960001", Some(&value)), PBX);
         assert_eq!(name(&again), "unproven", "stale, and no guess");
+    }
+
+    #[test]
+    fn a_nonce_of_nobody_in_another_realm_hides_no_guess() {
+        let mut door = Door::new(&[("north", " }"), ("south", ", realm = \"south.example\" }")]);
+        let junk = "Digest username=\"south\", realm=\"south.example\", nonce=\"x\", uri=\"sip:x\", response=\"0\"";
+        for _ in 0..11 {
+            let guess = door.answer(("north", "guess"), REALM, "+441632960001", PBX);
+            let both = format!("{guess}\r\nAuthorization: {junk}");
+            door.hears(&invite("+441632960001", Some(&both)), PBX);
+        }
+        let right = door.proves(("north", "north-secret"), REALM, "+441632960001", PBX);
+        assert_eq!(name(&right), "banned");
     }
 
     #[test]

@@ -187,13 +187,20 @@ fn open(path: &Path, now_ms: u64) -> io::Result<Open> {
 }
 
 fn sync(open: &mut Open, path: &Path) -> Result<(), CdrError> {
-    if open.unsynced_ms.take().is_some() {
-        let path = path.to_path_buf();
-        open.file
-            .sync_data()
-            .map_err(|source| CdrError::Sync { path, source })?;
+    if open.unsynced_ms.is_none() {
+        return Ok(());
     }
-    Ok(())
+    match open.file.sync_data() {
+        // A pipe has no disk behind it.
+        Err(source) if source.kind() != io::ErrorKind::InvalidInput => {
+            let path = path.to_path_buf();
+            Err(CdrError::Sync { path, source })
+        }
+        _ => {
+            open.unsynced_ms = None;
+            Ok(())
+        }
+    }
 }
 
 /// Whether the path still names the open file.
