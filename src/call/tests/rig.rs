@@ -238,7 +238,8 @@ impl Rig {
                 let message = render(&draft.to_bytes(&via()));
                 self.note_sent(leg, message, Some(token));
             }
-            Effect::SendAck { leg, draft, .. } => {
+            Effect::SendAck { leg, draft, to } => {
+                self.destinations.push(to);
                 let message = render(&draft.to_bytes(&via()));
                 self.note_sent(leg, message, None);
             }

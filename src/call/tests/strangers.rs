@@ -1,12 +1,14 @@
 //! Whoever has learnt a dialog's names is not its peer: requests inside a dialog that come from elsewhere change nothing.
 
 use super::application::{dial, to_application};
+use super::messages::reply;
 use super::peers::carrier_sdp;
 use super::rig::{Rig, flow, parse};
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallNews, LegIndex, Phase};
+use crate::call::{CallNews, LegIndex, Phase, To};
 use crate::dial::LegKind;
 use crate::media::{Latch, Security};
+use crate::sip::message::HeaderName;
 use crate::sip::{ConnectionId, Flow, ListenerId, Method, PeerCertificate, Transport};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
@@ -194,6 +196,32 @@ fn a_user_speaks_from_its_device_wherever_it_has_registered_since() {
     rig.request_of((other, true), leg, parse(&bye));
     assert_eq!(rig.last_response(leg).message.status(), Some(481));
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn no_record_route_leads_our_requests_away_from_a_device() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({})), { "verb": "pause", "length": 1 }]));
+    rig.planned_on(&["+12065550101"], |terms| {
+        terms.kind = LegKind::User {
+            tenant: "contoso".into(),
+        };
+        terms.networks = [].into();
+    });
+    rig.ack(CALLER, "");
+    let invite = rig.last_invite();
+    let elsewhere = "<sip:192.0.2.66:5066;lr>";
+    let answer = reply(200).sdp(carrier_sdp("sendrecv"));
+    rig.destinations.clear();
+    rig.respond(&invite, answer.with(HeaderName::RecordRoute, elsewhere));
+    rig.hang_up_and_finish();
+    assert_eq!(rig.requests_sent(&Method::Ack).len(), 1);
+    assert_eq!(rig.byes(invite.leg).len(), 1);
+    assert_eq!(rig.byes(invite.leg)[0].header(HeaderName::Route), Some(elsewhere));
+    let [To::Hop(ack), To::Hop(bye)] = &rig.destinations[..] else {
+        panic!("{:?}", rig.destinations);
+    };
+    assert_eq!([ack.remote, bye.remote], [flow().remote; 2]);
 }
 
 #[test]
