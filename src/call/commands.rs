@@ -68,6 +68,7 @@ impl Call {
             }
             Wish::Verbs { verbs, append: true } => self.append_verbs(leg, verbs, now),
             Wish::Verbs { verbs, append: false } => {
+                self.forget_replacement(leg);
                 self.abandon_dial(leg, now);
                 self.replace_verbs(leg, verbs, now);
             }

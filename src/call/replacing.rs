@@ -41,10 +41,15 @@ impl Call {
     /// Fetches the verbs that a command wants. Until they are there everything goes on; the latest command counts.
     pub(super) fn ask_for_replacement(&mut self, leg: LegIndex, hook: Hook, now: Moment) {
         let properties = self.properties(leg, now);
+        self.forget_replacement(leg);
+        self.ask_aside(leg, Why::Replace, hook, properties);
+    }
+
+    /// Nobody waits any more for what an earlier command wanted fetched: a later one counts.
+    pub(super) fn forget_replacement(&mut self, leg: LegIndex) {
         if let Some(app) = &mut self.app {
             app.asked.retain(|asked| asked.leg != leg || asked.why != Why::Replace);
         }
-        self.ask_aside(leg, Why::Replace, hook, properties);
     }
 
     /// Whether a line waits for other verbs that a command named.

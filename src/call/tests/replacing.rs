@@ -60,6 +60,27 @@ fn two_who_talk_are_parted_by_verbs_and_by_no_failure() {
 }
 
 #[test]
+fn what_an_earlier_command_fetches_undoes_no_later_one() {
+    let (mut rig, callee) = bridged(&json!({}));
+    rig.command(Wish::Redirect(hook("/slow")));
+    let slow = rig.last_question().number;
+    rig.command(Wish::Verbs {
+        verbs: super::application::verbs(&json!([{ "verb": "play", "url": "sorry.wav" }])),
+        append: false,
+    });
+    assert_eq!(rig.byes(callee).len(), 1);
+    rig.step(Event::Answered {
+        ask: slow,
+        result: Ok(Reply {
+            verbs: super::application::verbs(&json!([{ "verb": "hangup" }])),
+        }),
+    });
+    assert!(rig.byes(LegIndex::CALLER).is_empty(), "it still hears the sound");
+    assert_eq!(rig.sounds().len(), 1);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn verbs_that_end_before_the_others_are_there_wait_for_them() {
     for fails in [false, true] {
         let mut rig = to_application().begin();
