@@ -176,20 +176,16 @@ fn ask<'c>(asked: &mut Vec<Asked<'c>>, realm: Realm<'c>, why: Unproven) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fixture::machine;
     use crate::sip::digest::{Credentials, DigestClient};
     use crate::sip::{ConnectionId, ListenerId, Transport};
-
-    const HEAD: &str = "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"0.0.0.0:5061\"\n\
-        certificates = [{ certificate = \"sbc.pem\", key = \"sbc.key\" }]\n\
-        [[listeners]]\nname = \"udp\"\npurpose = \"carrier\"\ntransport = \"udp\"\nbind = \"192.0.2.10:5060\"\n\
-        [media]\nadvertise = \"192.0.2.10\"\n[teams]\nbase = \"sbc1.example.net\"\n[emergency]\nnumbers = [\"112\"]\n";
 
     fn config(carriers: &[(&str, &str)]) -> Config {
         let carrier = |(id, more): &(&str, &str)| {
             format!("[[carriers]]\nid = \"{id}\"\ndigest = {{ username = \"{id}\", password = \"{id}-secret\"{more}\n")
         };
         let carriers: String = carriers.iter().map(carrier).collect();
-        Config::from_toml_strs(&format!("{HEAD}{carriers}"), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+        Config::from_toml_strs(&machine(&carriers), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
 
     fn flow(remote: &str) -> Flow {

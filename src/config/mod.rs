@@ -10,6 +10,8 @@
 mod check;
 mod checked;
 mod file;
+#[cfg(test)]
+pub mod fixture;
 mod held;
 mod hook_url;
 mod load;

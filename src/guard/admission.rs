@@ -243,27 +243,9 @@ fn doors(config: &Config) -> Vec<Door> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fixture::machine;
 
-    const SBC: &str = r#"
-        [[listeners]]
-        name = "teams"
-        purpose = "teams"
-        transport = "tls"
-        bind = "0.0.0.0:5061"
-        certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
-
-        [[listeners]]
-        name = "udp"
-        purpose = "carrier"
-        transport = "udp"
-        bind = "192.0.2.10:5060"
-
-        [media]
-        advertise = "192.0.2.10"
-
-        [teams]
-        base = "sbc1.example.net"
-
+    const CARRIERS: &str = r#"
         [[carriers]]
         id = "north"
         networks = ["203.0.113.0/24"]
@@ -280,7 +262,8 @@ mod tests {
     fn where_applications_may_dial_uris_any_server_is_heard_and_strangers_are_told_nothing() {
         let application = format!("{CONTOSO}\n[application.reception]\nhook = \"https://app.contoso.example/\"\n");
         for (tenant, heard) in [(CONTOSO, false), (&application, true)] {
-            let config = Config::from_toml_strs(SBC, &[("contoso", tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+            let config = Config::from_toml_strs(&machine(CARRIERS), &[("contoso", tenant)]);
+            let config = config.unwrap_or_else(|wrong| panic!("{wrong}"));
             let table = AdmissionTable::new(&config, Clock::start());
             let stranger = "198.41.0.4:5060".parse().unwrap();
             let listener = config
@@ -310,12 +293,11 @@ mod tests {
 
     #[test]
     fn who_was_sent_a_request_may_answer_as_often_as_it_likes() {
-        let sbc = "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"0.0.0.0:5061\"\n\
-                   certificates = [{ certificate = \"sbc.pem\", key = \"sbc.key\" }]\n\
-                   [[listeners]]\nname = \"udp\"\npurpose = \"carrier\"\ntransport = \"udp\"\nbind = \"0.0.0.0:5060\"\nadvertise = \"198.51.100.10\"\n\
-                   [media]\nadvertise = \"198.51.100.10\"\n[teams]\nbase = \"sbc1.example.net\"\n[guard]\nunknown_source = \"403\"\n\
-                   [[carriers]]\nid = \"north\"\ngateways = [{ host = \"203.0.113.5\" }, { host = \"gw.north.example\" }]\n";
-        let config = Config::from_toml_strs(sbc, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let sbc = machine(
+            "[guard]\nunknown_source = \"403\"\n\
+             [[carriers]]\nid = \"north\"\ngateways = [{ host = \"203.0.113.5\" }, { host = \"gw.north.example\" }]\n",
+        );
+        let config = Config::from_toml_strs(&sbc, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let table = AdmissionTable::new(&config, Clock::start());
         let carriers = config
             .sbc

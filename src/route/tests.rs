@@ -1,31 +1,10 @@
 //! The routing function over whole configurations.
 
 use super::*;
+use crate::config::fixture::machine;
 use crate::config::{CarrierId, Config};
 
-const SBC: &str = r#"
-[[listeners]]
-name = "teams"
-purpose = "teams"
-transport = "tls"
-bind = "0.0.0.0:5061"
-certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
-
-[[listeners]]
-name = "udp"
-purpose = "carrier"
-transport = "udp"
-bind = "192.0.2.10:5060"
-
-[media]
-advertise = "198.51.100.10"
-
-[teams]
-base = "sbc1.example.net"
-
-[emergency]
-numbers = ["112"]
-
+const CARRIERS: &str = r#"
 [[carriers]]
 id = "north"
 networks = ["203.0.113.0/24"]
@@ -50,7 +29,8 @@ outside = "refuse"
 
 #[test]
 fn a_number_that_teams_asserts_is_believed_where_it_is_the_tenants() {
-    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let config =
+        Config::from_toml_strs(&machine(CARRIERS), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
     let believed = |number: &str, asserted: &str, dialled: &str| {
         let facts = Facts {
             dialled: dialled.into(),
@@ -79,7 +59,8 @@ fn a_number_that_teams_asserts_is_believed_where_it_is_the_tenants() {
 }
 
 fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Decision, u16> {
-    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let config =
+        Config::from_toml_strs(&machine(CARRIERS), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
     let facts = Facts {
         origin,
         dialled: dialled.into(),

@@ -94,28 +94,10 @@ fn is_of_carrier(config: &Config, known: &Arc<Carrier>, flow: &Flow, looked_up: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fixture::machine;
     use crate::sip::{ConnectionId, Transport};
 
-    const SBC: &str = r#"
-        [[listeners]]
-        name = "teams"
-        purpose = "teams"
-        transport = "tls"
-        bind = "0.0.0.0:5061"
-        certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
-
-        [[listeners]]
-        name = "udp"
-        purpose = "carrier"
-        transport = "udp"
-        bind = "192.0.2.10:5060"
-
-        [media]
-        advertise = "192.0.2.10"
-
-        [teams]
-        base = "sbc1.example.net"
-
+    const CARRIERS: &str = r#"
         [[carriers]]
         id = "north"
         networks = ["203.0.113.0/24"]
@@ -134,7 +116,7 @@ mod tests {
 
     /// Whether a request from `address` is of this carrier, when the gateway's name leads to 198.51.100.7.
     fn is_of(id: &str, address: &str) -> bool {
-        let config = Config::from_toml_strs(SBC, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let config = Config::from_toml_strs(&machine(CARRIERS), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let listener = config
             .sbc
             .listeners

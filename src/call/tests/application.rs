@@ -173,7 +173,7 @@ impl Rig {
             _ => None,
         });
         let dial = dial.expect("a dial");
-        let config = Config::from_toml_strs(super::peers::SBC, &[("contoso", super::peers::CONTOSO)])
+        let config = Config::from_toml_strs(&super::peers::sbc(), &[("contoso", super::peers::CONTOSO)])
             .unwrap_or_else(|wrong| panic!("{wrong}"));
         (dial, config)
     }

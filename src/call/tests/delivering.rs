@@ -1,6 +1,6 @@
 //! Where requests go once names are resolved.
 
-use super::peers::{CONTOSO, SBC};
+use super::peers::{CONTOSO, sbc};
 use super::scenario::attempt_to;
 use crate::call::delivery::{Guard, hops, target};
 use crate::call::leg::next_hop;
@@ -28,7 +28,7 @@ gateways = [{ listener = "secure", host = "gw.secure.example" }]
 "#;
 
 fn secure() -> Config {
-    let sbc = SBC.replace("{ host", "{ listener = \"udp\", host") + SECURE;
+    let sbc = sbc().replace("{ host", "{ listener = \"udp\", host") + SECURE;
     let contoso = CONTOSO.replace("north", "secure");
     Config::from_toml_strs(&sbc, &[("contoso", &contoso)]).unwrap_or_else(|wrong| panic!("{wrong}"))
 }

@@ -1,35 +1,20 @@
 //! The texts that the scripted peers speak: a Teams-like and a carrier-like peer.
 
-/// Our configuration in scenarios.
-pub const SBC: &str = r#"
-[[listeners]]
-name = "teams"
-purpose = "teams"
-transport = "tls"
-bind = "0.0.0.0:5061"
-certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
+use crate::config::fixture::machine;
 
-[[listeners]]
-name = "udp"
-purpose = "carrier"
-transport = "udp"
-bind = "192.0.2.10:5060"
-
-[media]
-advertise = "198.51.100.10"
-
-[teams]
-base = "sbc1.example.net"
-
-[emergency]
-numbers = ["112"]
-
+/// The carrier of scenarios.
+const CARRIER: &str = r#"
 [[carriers]]
 id = "north"
 networks = ["203.0.113.0/24"]
 gateways = [{ host = "203.0.113.2" }, { host = "203.0.113.3" }]
 credentials = { username = "trunk1", password = "hunter2", realm = "north.example" }
 "#;
+
+/// Our configuration in scenarios.
+pub fn sbc() -> String {
+    machine(CARRIER)
+}
 
 /// The tenant of scenarios.
 pub const CONTOSO: &str = r#"

@@ -1,6 +1,6 @@
 //! What a scenario begins with: an INVITE, routed and planned by the real rooms.
 
-use super::peers::{CONTOSO, SBC, carrier_invite, carrier_sdp, teams_invite, teams_sdp};
+use super::peers::{CONTOSO, carrier_invite, carrier_sdp, sbc, teams_invite, teams_sdp};
 use super::rig::{Rig, flow, parse};
 use crate::app::sid::CallSid;
 use crate::call::{
@@ -113,7 +113,7 @@ impl Scenario {
 
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
-        let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config = Config::from_toml_strs(&sbc(), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {
             From::Teams => (teams_invite(&self.more, &self.sdp), Origin::Teams, CallerHeader::From),
             From::Carrier => {
@@ -206,7 +206,7 @@ impl Scenario {
 
 /// A call that an application places to these telephone numbers at once, as to the devices of one user.
 pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
-    let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let config = Config::from_toml_strs(&sbc(), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
     let attempts = numbers.iter().map(|number| Attempt {
         target: Some(TargetName::phone(number)),
         ..attempt_to(&config, number)
