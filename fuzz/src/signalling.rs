@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portcullis::moment::Moment;
 use portcullis::sip::dialog::{Dialog, DialogId};
-use portcullis::sip::digest::{Algorithm, Credentials, DigestClient, DigestServer, Password, User, realm_of};
+use portcullis::sip::digest::{Algorithm, Credentials, DigestClient, DigestServer, Realm, realm_of};
 use portcullis::sip::header::{Challenge, Credentials as Authorization, Params, Reason, Replaces, RetryAfter, Warning};
 use portcullis::sip::locate::Target;
 use portcullis::sip::session_timer::SessionExpires;
@@ -211,13 +211,12 @@ pub fn digest(bytes: &[u8]) {
         assert_eq!(read.param("uri").as_deref(), Some("sip:a@b"));
         let _next = client.authorize("BYE", "sip:a@b", "c");
     }
-    let mut server = DigestServer::new([7; 32]);
-    let user = User {
-        realm: "r",
-        username: "u",
-        password: Password::Plain("p"),
+    let server = DigestServer::new([7; 32]);
+    let realm = Realm {
+        name: "r",
+        algorithms: &[Algorithm::Sha256, Algorithm::Md5],
+        source: None,
     };
-    let algorithms = [Algorithm::Sha256, Algorithm::Md5];
-    let checked = server.verify([text], &algorithms, "REGISTER", &user, Moment::from_micros(1_000_000));
-    checked.expect_err("nobody finds the response to a nonce that was never made");
+    let read = server.read([text], realm, Moment::from_micros(1_000_000));
+    read.expect_err("nobody guesses a nonce that was never made");
 }

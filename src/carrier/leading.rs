@@ -1,5 +1,6 @@
 //! Where a carrier may lead requests inside a call, by its Contact and Record-Route.
 
+use super::own::is_our_socket;
 use crate::app::outbound::embedded;
 use crate::config::{Config, Host};
 use std::net::{IpAddr, SocketAddr};
@@ -8,13 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 /// networks, by a gateway's address, or by having spoken from there (`heard`).
 pub fn may_lead(config: &Config, carrier: &str, heard: &[IpAddr], to: SocketAddr) -> Result<(), String> {
     let (sbc, address) = (&config.sbc, embedded(to.ip()));
-    let listens = sbc.listeners.iter().any(|listener| {
-        let advertised = matches!(listener.advertise, Host::Address(own) if own.to_canonical() == address);
-        let bound = listener.bind.ip().to_canonical() == address
-            || (listener.bind.ip().is_unspecified() && address.is_loopback());
-        (advertised && to.port() == listener.advertise_port) || (bound && to.port() == listener.bind.port())
-    });
-    if listens {
+    if is_our_socket(sbc, address, to.port()) {
         return Err(format!("{to} is this node: the request would come back"));
     }
     let known = sbc.carriers.iter().find(|known| known.id.as_str() == carrier);

@@ -14,5 +14,5 @@ pub use history::history_info;
 pub use identify::{identify, server_name};
 pub use leading::may_lead;
 pub use number::{read_number, write_number};
-pub use own::own_addresses;
+pub use own::{is_our_socket, own_addresses};
 pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};

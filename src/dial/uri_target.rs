@@ -235,12 +235,7 @@ pub fn may_reach(config: &Config, tenant: &Tenant, host: &Host, port: u16) -> Re
             let plain = embedded(*address);
             let is_own = |own: IpAddr| own.to_canonical() == plain;
             let on_an_interface = plain.is_loopback() || interface_addresses().iter().any(|own| is_own(*own));
-            let listens = |listener: &Listener| {
-                let advertised = matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own));
-                let bound = is_own(listener.bind.ip()) || (listener.bind.ip().is_unspecified() && on_an_interface);
-                (advertised && port == listener.advertise_port) || (bound && port == listener.bind.port())
-            };
-            if sbc.listeners.iter().any(listens) {
+            if carrier::is_our_socket(sbc, plain, port) {
                 return Err(format!("{address} is this node: the call would come back"));
             }
             let own_media = carrier::own_addresses(sbc).into_iter().any(is_own);

@@ -64,27 +64,9 @@ pub fn ways_out(config: &Config, tenant: &Tenant, callee: &Callee, trace: &mut T
 mod tests {
     use super::super::{Caller, Facts, Origin, Vouched, decide};
     use super::*;
+    use crate::config::fixture::machine;
 
-    const SBC: &str = r#"
-[[listeners]]
-name = "teams"
-purpose = "teams"
-transport = "tls"
-bind = "0.0.0.0:5061"
-certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
-
-[[listeners]]
-name = "trunks"
-purpose = "carrier"
-transport = "udp"
-bind = "192.0.2.10:5060"
-
-[media]
-advertise = "198.51.100.10"
-
-[teams]
-base = "sbc1.example.net"
-
+    const CARRIERS: &str = r#"
 [[carriers]]
 id = "north"
 networks = ["203.0.113.0/24"]
@@ -110,7 +92,7 @@ gateways = [{ host = "192.0.2.99" }]
             ),
         ];
         let tenants: Vec<(&str, &str)> = tenants.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        Config::from_toml_strs(SBC, &tenants).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+        Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
 
     fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> (Result<Decision, Refusal>, Trace) {

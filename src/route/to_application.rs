@@ -80,30 +80,9 @@ mod tests {
     use super::super::{Caller, Facts, Origin, Vouched, decide};
     use super::*;
     use crate::config::CarrierId;
+    use crate::config::fixture::machine;
 
-    const SBC: &str = r#"
-[[listeners]]
-name = "teams"
-purpose = "teams"
-transport = "tls"
-bind = "0.0.0.0:5061"
-certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
-
-[[listeners]]
-name = "trunks"
-purpose = "carrier"
-transport = "udp"
-bind = "192.0.2.10:5060"
-
-[media]
-advertise = "198.51.100.10"
-
-[teams]
-base = "sbc1.example.net"
-
-[emergency]
-numbers = ["112"]
-
+    const CARRIERS: &str = r#"
 [[carriers]]
 id = "north"
 networks = ["203.0.113.0/24"]
@@ -131,7 +110,8 @@ hook = "wss://app.contoso.example/outgoing"
 "#;
 
     fn route(origin: Origin, caller: &str, dialled: &str) -> (Decision, String) {
-        let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config = Config::from_toml_strs(&machine(CARRIERS), &[("contoso", CONTOSO)])
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
         let facts = Facts {
             origin,
             dialled: dialled.into(),

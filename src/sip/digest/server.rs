@@ -212,24 +212,6 @@ impl DigestServer {
         self.used.note(claim.key, claim.count, now)
     }
 
-    /// Whether one of the `authorizations` of a request proves the password of `user` in its realm.
-    pub fn verify<'a>(
-        &mut self,
-        authorizations: impl IntoIterator<Item = &'a str>,
-        algorithms: &[Algorithm],
-        method: &str,
-        user: &User<'_>,
-        now: Moment,
-    ) -> Result<(), Unproven> {
-        let realm = Realm {
-            name: user.realm,
-            algorithms,
-            source: None,
-        };
-        let claim = self.read(authorizations, realm, now)?;
-        self.check(&claim, method, user, now)
-    }
-
     /// The nonce's parts; `None` when it is not ours, or was made for another source.
     fn key_of(&self, realm: Realm<'_>, nonce: &str) -> Option<NonceKey> {
         let (time, seal) = nonce.split_at_checked(16)?;
@@ -315,8 +297,21 @@ mod tests {
             .expect("an answer")
     }
 
+    /// Whether the Authorization of a request proves the password of `user`.
+    fn proves(
+        server: &mut DigestServer,
+        value: &str,
+        (algorithms, method): (&[Algorithm], &str),
+        user: &User<'_>,
+        now: Moment,
+    ) -> Result<(), Unproven> {
+        let realm = Realm { algorithms, ..REALM };
+        let claim = server.read([value], realm, now)?;
+        server.check(&claim, method, user, now)
+    }
+
     fn verify(server: &mut DigestServer, value: &str, now: Moment) -> Result<(), Unproven> {
-        server.verify([value], BOTH, "INVITE", &USER, now)
+        proves(server, value, (BOTH, "INVITE"), &USER, now)
     }
 
     #[test]
@@ -346,7 +341,7 @@ mod tests {
             "another node's nonce"
         );
         assert_eq!(
-            server.verify([right.as_str()], BOTH, "BYE", &USER, NOW),
+            proves(&mut server, &right, (BOTH, "BYE"), &USER, NOW),
             Err(Unproven::Wrong)
         );
         assert_eq!(
@@ -368,11 +363,11 @@ mod tests {
             ..USER
         };
         let value = answer(&server, "secret", NOW);
-        let mut verify = |user: User<'_>| server.verify([value.as_str()], BOTH, "INVITE", &user, NOW);
+        let mut verify = |user: User<'_>| proves(&mut server, &value, (BOTH, "INVITE"), &user, NOW);
         assert_eq!(verify(user(Some(&hashed), None)), Err(Unproven::Wrong));
         assert_eq!(verify(user(None, Some(&hashed))), Ok(()));
         assert_eq!(
-            server.verify([value.as_str()], &[Algorithm::Md5], "INVITE", &USER, NOW),
+            proves(&mut server, &value, (&[Algorithm::Md5], "INVITE"), &USER, NOW),
             Err(Unproven::Unreadable),
             "an algorithm that was not offered"
         );
