@@ -3,7 +3,7 @@
 use super::cause::Cause;
 use super::child::Turn;
 use super::dialing::Dialing;
-use super::event::{CallNews, Effect};
+use super::event::{CallNews, Effect, Over};
 use super::gathering::Gathering;
 use super::id::LegIndex;
 use super::parting::Parting;
@@ -84,7 +84,7 @@ pub struct App {
     pub(super) changes: u32,
     /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
     pub(super) session: Option<Hook>,
-    /// Its connection is lost for good, and two still talk: why the call ends when they are done.
+    /// Its connection is lost for good: why the call ends when those who talk are done, or when nobody else takes it over.
     pub(super) lost: Option<String>,
     /// It wants to hear of its verbs while they run.
     pub(super) notifies: bool,
@@ -180,7 +180,8 @@ pub(super) struct Asked {
     pub number: u32,
     pub leg: LegIndex,
     pub why: Why,
-    /// The hook that is asked, where that opens a WebSocket.
+    pub over: Over,
+    /// The hook that is asked, where its WebSocket is the session once it has answered.
     pub opens: Option<Hook>,
     /// The hook, where the application goes on at its server once it has answered.
     pub moves: Option<Hook>,
@@ -300,9 +301,10 @@ impl Call {
         }
         self.interrupt(leg);
         self.verb_ends(leg);
-        let Some(app) = &mut self.app else { return };
-        app.lines.retain(|line| line.leg != leg);
-        app.asked.retain(|asked| asked.leg != leg);
+        if let Some(app) = &mut self.app {
+            app.lines.retain(|line| line.leg != leg);
+        }
+        self.forget_questions(|asked| asked.leg == leg);
     }
 
     /// The first status of the caller's leg.
@@ -407,18 +409,33 @@ impl Call {
         }
     }
 
+    /// A call that nobody steers any more ends, unless two talk in it; whether it does.
+    pub(super) fn ends_alone(&mut self, now: Moment) -> bool {
+        if self.bridged.is_some() {
+            return false;
+        }
+        let Some(detail) = self.app.as_mut().and_then(|app| app.lost.take()) else {
+            return false;
+        };
+        self.end(Cause::Cleared { detail }, now);
+        true
+    }
+
     /// The application's connection is closed for good: a line without verbs has nothing left to wait for. One that is lost
-    /// leaves nobody to steer the call, but who talks may talk on.
+    /// leaves nobody to steer the call, but who talks may talk on, and where the application is being led elsewhere it may go
+    /// on there.
     pub(super) fn application_left(&mut self, failed: Option<String>, now: Moment) {
         if let Some(why) = failed {
             self.tell_error("websocket", &why);
             let detail = format!("the connection to the application is lost: {why}");
-            if let Some(app) = self.app.as_mut().filter(|_| self.bridged.is_some()) {
+            if let Some(app) = &mut self.app {
                 app.session = None;
                 app.lost = Some(detail);
-                return;
             }
-            self.end(Cause::Cleared { detail }, now);
+            let moves = |asked: &Asked| asked.over == Over::Moves;
+            if !self.app.as_ref().is_some_and(|app| app.asked.iter().any(moves)) {
+                self.ends_alone(now);
+            }
             return;
         }
         if let Some(app) = &mut self.app {

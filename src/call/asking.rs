@@ -2,7 +2,7 @@
 
 use super::application::{App, Asked, Line, Running, Why};
 use super::cause::Cause;
-use super::event::{Effect, Reply};
+use super::event::{Effect, Over, Reply};
 use super::id::LegIndex;
 use super::moving::same_origin;
 use super::value::Call;
@@ -11,27 +11,42 @@ use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
 use crate::sip::message::Message;
 
+impl Why {
+    /// What the application is told that it is asked.
+    fn kind(self) -> Kind {
+        match self {
+            Why::First | Why::Fallback => Kind::SessionNew,
+            Why::Redirect | Why::Replace | Why::Part => Kind::SessionRedirect,
+            Why::Confirm => Kind::DialConfirm,
+            Why::Adulting => Kind::SessionAdulting,
+            Why::Action | Why::Refer | Why::Hold => Kind::VerbHook,
+        }
+    }
+}
+
 impl App {
-    /// Keeps a question until its answer comes.
-    pub(super) fn wait_for(&mut self, number: u32, leg: LegIndex, why: Why, hook: &Hook) {
-        let moves = Some(hook).filter(|hook| {
-            let replaces = matches!(why, Why::Redirect | Why::Replace);
-            replaces && leg == LegIndex::CALLER && !hook.url.starts_with('/')
-        });
-        // One session lasts until it is closed, or the application moves to another server; what is asked then, and names a
-        // WebSocket, opens another.
-        let lasts = self.session.as_ref().is_some_and(|session| {
-            let elsewhere = moves.is_some() && !same_origin(&session.url, &hook.url);
-            !elsewhere
-        });
-        let opens = Some(hook).filter(|hook| !lasts && hook.is_websocket());
+    /// Keeps a question until its answer comes; which connection it goes over.
+    fn wait_for(&mut self, number: u32, leg: LegIndex, why: Why, hook: &Hook) -> Over {
+        let leads =
+            matches!(why, Why::Redirect | Why::Replace) && leg == LegIndex::CALLER && !hook.url.starts_with('/');
+        let begins = matches!(why, Why::First | Why::Fallback | Why::Adulting);
+        // One session lasts until it is closed, or the application goes on at another server.
+        let elsewhere = |session: &Hook| !same_origin(&session.url, &hook.url);
+        let over = match &self.session {
+            session if leads && hook.is_websocket() && session.as_ref().is_none_or(elsewhere) => Over::Moves,
+            None if begins => Over::Opens,
+            _ => Over::Here,
+        };
+        let opens = self.session.is_none() && hook.is_websocket() && over != Over::Moves;
         self.asked.push(Asked {
             number,
             leg,
             why,
-            opens: opens.cloned(),
-            moves: moves.cloned(),
+            over,
+            opens: opens.then(|| hook.clone()),
+            moves: leads.then(|| hook.clone()),
         });
+        over
     }
 }
 
@@ -58,48 +73,48 @@ impl Call {
             app.lines.push(Line::new(LegIndex::CALLER));
             app.first = Some(properties.clone());
             let hook = app.terms.hook.clone();
-            self.ask(LegIndex::CALLER, Why::First, Kind::SessionNew, hook, properties);
+            self.ask(LegIndex::CALLER, Why::First, hook, properties);
         }
     }
 
-    fn ask(&mut self, leg: LegIndex, why: Why, kind: Kind, hook: Hook, properties: Properties) {
-        let number = self.next_number();
-        let Some(app) = &mut self.app else { return };
-        app.wait_for(number, leg, why, &hook);
+    /// Asks, and the line waits for the answer.
+    fn ask(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) {
+        let number = self.ask_aside(leg, why, hook, properties);
         if let Some(line) = self.line_mut(leg) {
             line.running = Some(Running::Asking(number));
         }
-        self.effects.push(Effect::Ask {
-            ask: number,
-            leg,
-            kind,
-            hook,
-            properties,
-        });
     }
 
-    /// Asks something that no line waits for.
-    pub(super) fn ask_aside(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) {
+    /// Asks something that no line waits for; the number of the question.
+    pub(super) fn ask_aside(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) -> u32 {
         let number = self.next_number();
-        let Some(app) = &mut self.app else { return };
-        app.wait_for(number, leg, why, &hook);
-        let kind = match why {
-            Why::Replace => Kind::SessionRedirect,
-            _ => Kind::VerbHook,
-        };
+        let Some(app) = &mut self.app else { return number };
+        let over = app.wait_for(number, leg, why, &hook);
         self.effects.push(Effect::Ask {
             ask: number,
             leg,
-            kind,
+            kind: why.kind(),
+            over,
             hook,
             properties,
         });
+        number
+    }
+
+    /// Nobody waits any more for these questions. Where one was to lead the application elsewhere, it stays.
+    pub(super) fn forget_questions(&mut self, which: impl Fn(&Asked) -> bool) {
+        let Some(app) = &mut self.app else { return };
+        for asked in app.asked.extract_if(.., |asked| which(asked)) {
+            if asked.over == Over::Moves {
+                self.effects.push(Effect::TakeBack { ask: asked.number });
+            }
+        }
     }
 
     /// Tells the result of a verb to its action hook, and waits for other verbs.
     pub(super) fn ask_action(&mut self, leg: LegIndex, hook: &Hook, result: Properties, id: Option<&str>, now: Moment) {
         let properties = self.with_result(leg, result, id, now);
-        self.ask(leg, Why::Action, Kind::VerbHook, hook.clone(), properties);
+        self.ask(leg, Why::Action, hook.clone(), properties);
     }
 
     /// Tells the result of a verb and goes on.
@@ -125,13 +140,13 @@ impl Call {
     /// Asks whether a destination that has answered is let through.
     pub(super) fn ask_confirmation(&mut self, leg: LegIndex, hook: &Hook, now: Moment) {
         let properties = self.properties(leg, now);
-        self.ask(leg, Why::Confirm, Kind::DialConfirm, hook.clone(), properties);
+        self.ask(leg, Why::Confirm, hook.clone(), properties);
     }
 
     /// Fetches other verbs for a leg.
     pub(super) fn ask_redirect(&mut self, leg: LegIndex, hook: &Hook, now: Moment) {
         let properties = self.properties(leg, now);
-        self.ask(leg, Why::Redirect, Kind::SessionRedirect, hook.clone(), properties);
+        self.ask(leg, Why::Redirect, hook.clone(), properties);
     }
 
     /// An answer of the application.
@@ -146,6 +161,7 @@ impl Call {
             (_, Err(_), Why::Adulting) => app.session = None,
             _ => {}
         }
+        // With its call the application's connections end.
         if !self.caller_is_there() {
             return;
         }
@@ -211,7 +227,7 @@ impl Call {
                 if let Some(app) = &mut self.app {
                     app.session = None;
                 }
-                self.ask(LegIndex::CALLER, Why::Fallback, Kind::SessionNew, fallback, first);
+                self.ask(LegIndex::CALLER, Why::Fallback, fallback, first);
             }
             _ => self.end(Cause::ApplicationFailed { detail }, now),
         }

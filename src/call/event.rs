@@ -173,6 +173,17 @@ pub enum To {
     Hop(Hop),
 }
 
+/// Over which connection a question to the application goes, where its hook names a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Over {
+    /// The session, which the first question opens.
+    Here,
+    /// One that is the session from then on.
+    Opens,
+    /// One beside the session, until [`Effect::Moved`] or [`Effect::TakeBack`].
+    Moves,
+}
+
 /// Something to do. Effects are carried out in order.
 #[derive(Debug)]
 pub enum Effect {
@@ -253,10 +264,16 @@ pub enum Effect {
         ask: u32,
         leg: LegIndex,
         kind: Kind,
+        over: Over,
         hook: Hook,
         properties: Properties,
     },
-    /// The application's own hook is this one now, absolute: relative URLs belong to its server.
+    /// Nobody waits any more for this question, which was to lead the application elsewhere.
+    TakeBack {
+        ask: u32,
+    },
+    /// The application's own hook is this one now, absolute: relative URLs belong to its server. A WebSocket to where it was
+    /// led is its session from here on.
     Moved {
         hook: Hook,
     },

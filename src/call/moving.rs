@@ -25,11 +25,7 @@ impl Call {
         let url = base.and_then(|base| base.absolute(&hook.url));
         match url {
             Ok(url) => {
-                let connects = app.session.is_some() && hook.is_websocket();
                 let hook = app.move_to(Hook { url, ..hook });
-                if connects {
-                    app.session = Some(hook.clone());
-                }
                 self.effects.push(Effect::Moved { hook });
             }
             Err(fault) => self.tell_error("call_hook", &fault.to_string()),
@@ -44,9 +40,7 @@ impl App {
             hook.credentials = terms.hook.credentials.clone();
         }
         terms.hook = hook.clone();
-        if !hook.is_websocket() {
-            self.session = None;
-        }
+        self.session = hook.is_websocket().then(|| hook.clone());
         hook
     }
 }

@@ -13,7 +13,7 @@ use super::record::{CallFacts, Direction};
 use super::setup::Settings;
 use super::value::{Call, Phase};
 use crate::app::command::Onward;
-use crate::app::payload::{Kind, Properties, Status};
+use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
 use crate::app::verb::{Hook, Verb};
 use crate::moment::Moment;
@@ -81,21 +81,13 @@ impl Call {
 
     fn ask_for_parting(&mut self, winner: LegIndex, hook: Hook, parent: Option<Onward>, now: Moment) {
         let properties = self.properties(winner, now);
-        let number = self.next_number();
         let Some(app) = &mut self.app else { return };
         if app.parting.is_some() {
             self.tell_error(WHAT, "the callee's application is being asked already");
             return;
         }
         app.parting = Some(Parting { parent });
-        app.wait_for(number, winner, Why::Part, &hook);
-        self.effects.push(Effect::Ask {
-            ask: number,
-            leg: winner,
-            kind: Kind::SessionRedirect,
-            hook,
-            properties,
-        });
+        self.ask_aside(winner, Why::Part, hook, properties);
     }
 
     /// The application has said what the callee goes on with.
@@ -266,19 +258,11 @@ impl Call {
     fn ask_as_adult(&mut self, parent: Properties, now: Moment) {
         let mut properties = self.properties(LegIndex::CALLER, now);
         properties.insert("parent_call_info".into(), parent.into());
-        let number = self.next_number();
-        let Some(app) = self.app.as_mut().filter(|app| app.session.is_some()) else {
+        let Some(app) = self.app.as_ref().filter(|app| app.session.is_some()) else {
             return;
         };
         let hook = app.terms.hook.clone();
-        app.wait_for(number, LegIndex::CALLER, Why::Adulting, &hook);
-        self.effects.push(Effect::Ask {
-            ask: number,
-            leg: LegIndex::CALLER,
-            kind: Kind::SessionAdulting,
-            hook,
-            properties,
-        });
+        self.ask_aside(LegIndex::CALLER, Why::Adulting, hook, properties);
     }
 
     /// What a connected application has said to the new call.

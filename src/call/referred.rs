@@ -2,10 +2,10 @@
 //! stays behind.
 
 use super::application::{Asked, Why};
-use super::event::{Effect, Reply};
+use super::event::Reply;
 use super::id::LegIndex;
 use super::value::Call;
-use crate::app::payload::{self, Kind};
+use crate::app::payload;
 use crate::moment::Moment;
 use crate::sip::message::{Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
@@ -42,18 +42,10 @@ impl Call {
         let mut properties = self.properties(index, now);
         let details = payload::refer_details(message, self.sid_of(index), self.sid_of(partner));
         properties.extend(details);
-        let number = self.next_number();
+        let number = self.ask_aside(index, Why::Refer, hook, properties);
         if let Some(app) = &mut self.app {
-            app.wait_for(number, index, Why::Refer, &hook);
             app.referrals.push((number, transaction));
         }
-        self.effects.push(Effect::Ask {
-            ask: number,
-            leg: index,
-            kind: Kind::VerbHook,
-            hook,
-            properties,
-        });
     }
 
     /// The application has decided about a REFER.

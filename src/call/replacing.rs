@@ -3,7 +3,7 @@
 
 use super::application::{Asked, Line, Running, Why};
 use super::cause::Cause;
-use super::event::Reply;
+use super::event::{Over, Reply};
 use super::id::LegIndex;
 use super::value::{Call, Phase};
 use crate::app::verb::{Hook, Verb};
@@ -47,9 +47,7 @@ impl Call {
 
     /// Nobody waits any more for what an earlier command wanted fetched: a later one counts.
     pub(super) fn forget_replacement(&mut self, leg: LegIndex) {
-        if let Some(app) = &mut self.app {
-            app.asked.retain(|asked| asked.leg != leg || asked.why != Why::Replace);
-        }
+        self.forget_questions(|asked| asked.leg == leg && asked.why == Why::Replace);
     }
 
     /// Whether a line waits for other verbs that a command named.
@@ -73,6 +71,9 @@ impl Call {
             Err(detail) if leg != LegIndex::CALLER => self.confirmation_failed(leg, &detail, now),
             Err(detail) => {
                 self.tell_bad_answer(leg, "call_hook", &detail, now);
+                if self.ends_alone(now) {
+                    return;
+                }
                 let waits = |line: &Line| matches!(line.running, Some(Running::Idle));
                 if self.line(leg).is_some_and(waits) {
                     self.verb_done(leg, now);
@@ -85,6 +86,10 @@ impl Call {
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         self.interrupt(leg);
         self.verb_ends(leg);
+        if let Some(Running::Asking(number)) = self.line(leg).and_then(|line| line.running.as_ref()) {
+            let number = *number;
+            self.forget_questions(|asked| asked.number == number && asked.over == Over::Moves);
+        }
         if let Some(app) = &mut self.app {
             // Somebody steers it again.
             app.lost = None;

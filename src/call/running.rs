@@ -30,10 +30,12 @@ impl Call {
             if line.running.is_some() || !line.begun || !open || ended {
                 return;
             }
-            if leg == LegIndex::CALLER
-                && let Some(detail) = self.app.as_mut().and_then(|app| app.lost.take())
-            {
-                self.end(Cause::Cleared { detail }, now);
+            let lost = leg == LegIndex::CALLER && self.app.as_ref().is_some_and(|app| app.lost.is_some());
+            if lost && self.is_being_replaced(leg) {
+                // Who takes it over is being asked.
+                return self.idle(leg);
+            }
+            if lost && self.ends_alone(now) {
                 return;
             }
             self.verb_ends(leg);
@@ -47,15 +49,18 @@ impl Call {
         }
     }
 
+    fn idle(&mut self, leg: LegIndex) {
+        if let Some(line) = self.line_mut(leg) {
+            line.running = Some(Running::Idle);
+        }
+    }
+
     /// All verbs are done: a screened destination gets its caller, a connected application may send more, all else is
     /// the end.
     fn line_finished(&mut self, leg: LegIndex, now: Moment) {
         let connected = leg == LegIndex::CALLER && self.app.as_ref().is_some_and(|app| app.session.is_some());
         if connected || self.is_being_replaced(leg) {
-            if let Some(line) = self.line_mut(leg) {
-                line.running = Some(Running::Idle);
-            }
-            return;
+            return self.idle(leg);
         }
         if leg != LegIndex::CALLER {
             self.screening_passed(leg, now);

@@ -1,14 +1,17 @@
 //! The application's server as the task of one call speaks to it: hooks over HTTP, or one WebSocket.
 
+mod connections;
+
 use super::application::AppTerms;
-use super::event::{Event, Reply};
+use super::event::{Event, Over, Reply};
 use super::tally::{One, Tally};
-use crate::app::command::{NewCall, Said, read_command};
+use crate::app::command::NewCall;
 use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookRequest, HookUrl, Method};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
-use crate::app::websocket::{CloseCode, End, MessageId, OutMessage, Session, SessionEvent, SessionSettings};
+use crate::app::websocket::{CloseCode, MessageId, OutMessage};
 use crate::config::Secret;
+use connections::{Moving, Socket};
 use futures_util::FutureExt;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -47,32 +50,14 @@ pub struct Server {
     /// In order, one after the other.
     notices: mpsc::Sender<Notice>,
     session: Socket,
-    /// The WebSocket to where the application goes on, until that has answered.
-    moving: Option<Connection>,
+    moving: Option<Moving>,
     /// Questions over WebSockets.
     open: HashMap<MessageId, u32>,
-    /// Where status events go.
-    status_hook: Hook,
+    /// The application's own hook.
+    application: Hook,
+    /// Where status events go instead.
+    status_hook: Option<Hook>,
     tally: Arc<Tally>,
-}
-
-/// The WebSocket of a call.
-enum Socket {
-    /// Not asked for yet. The messages go out behind its first question.
-    Early(Vec<OutMessage>),
-    Open(Connection),
-    /// The application wants no more, or is lost.
-    Closed,
-}
-
-struct Connection {
-    session: Session,
-    url: HookUrl,
-    /// What was asked first.
-    begins: Kind,
-    /// That was answered with what can't be carried out.
-    invalid: bool,
-    open: One,
 }
 
 /// An event for the status hook.
@@ -88,6 +73,12 @@ pub enum Heard {
     Place(Box<NewCall>),
     /// Something that the application did wrong.
     Wrong(String),
+}
+
+impl Heard {
+    fn answered(ask: u32, result: Result<Reply, String>) -> Heard {
+        Heard::Event(Event::Answered { ask, result })
+    }
 }
 
 impl Server {
@@ -118,7 +109,8 @@ impl Server {
             session: Socket::Early(Vec::new()),
             moving: None,
             open: HashMap::new(),
-            status_hook: terms.status_hook.clone().unwrap_or_else(|| terms.hook.clone()),
+            application: terms.hook.clone(),
+            status_hook: terms.status_hook.clone(),
             tally,
         })
     }
@@ -128,39 +120,21 @@ impl Server {
         &self.caller.hook
     }
 
-    /// The application's own hook is this one now. A WebSocket is left when that needs none.
-    pub fn moved(&mut self, hook: &Hook) {
-        let Ok(url) = HookUrl::parse(&hook.url, None) else {
-            return;
-        };
-        if !url.is_websocket() && matches!(self.session, Socket::Open(_)) {
-            self.leave(CloseCode::CallOver);
-        }
-        self.caller = Arc::new(Caller {
-            hook: url,
-            auth: auth_of(hook),
-            ..(*self.caller).clone()
-        });
-    }
-
-    /// Asks; the answer comes out of [`Server::heard`]. `moves`: where the hook names another server, the application goes on
-    /// there when it answers.
-    pub fn ask(&mut self, ask: u32, kind: Kind, moves: bool, hook: &Hook, properties: Properties) {
-        if kind == Kind::SessionNew && matches!(&self.session, Socket::Open(open) if open.invalid) {
-            // It has answered with nothing that can be done: the fallback is somebody else.
+    /// Asks; the answer comes out of [`Server::heard`].
+    pub fn ask(&mut self, ask: u32, kind: Kind, over: Over, hook: &Hook, properties: Properties) {
+        if kind == Kind::SessionNew {
+            // Who was asked that before could not say what is to be done: the fallback is somebody else.
             self.leave(CloseCode::InvalidApplication);
         }
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {
             Ok(url) => url,
             Err(fault) => {
                 // The URL may hold a password.
-                let why = format!("the URL of the hook: {fault}");
-                self.answers.spawn(async move { (ask, Err(why)) });
-                return;
+                return self.unanswered(ask, format!("the URL of the hook: {fault}"));
             }
         };
         if url.is_websocket() {
-            self.ask_connected(ask, kind, moves, hook, url, properties);
+            self.ask_connected(ask, kind, over, hook, url, properties);
         } else {
             let mut request = self.request(hook, url, properties);
             request.patience = (kind == Kind::SessionNew).then_some(self.ways.initial);
@@ -173,7 +147,7 @@ impl Server {
                     return (ask, Err("the question was lost to a fault of this node".into()));
                 };
                 let result = match asked {
-                    Ok(reply) => verbs_of(reply.json.as_deref()),
+                    Ok(reply) => verbs_in(reply.json.as_deref()),
                     // It names the URL without the query, which may hold secrets and numbers.
                     Err(failure) => Err(failure.to_string()),
                 };
@@ -182,103 +156,9 @@ impl Server {
         }
     }
 
-    fn ask_connected(&mut self, ask: u32, kind: Kind, moves: bool, hook: &Hook, url: HookUrl, properties: Properties) {
-        let moves = moves && !hook.url.starts_with('/');
-        let begins = moves || matches!(kind, Kind::SessionNew | Kind::SessionAdulting);
-        let sent = match &self.session {
-            Socket::Open(open) if moves && !open.url.same_origin(&url) => {
-                let first = self.message(Kind::SessionNew, None, properties, true);
-                let moving = self.connect(hook, url, kind, first);
-                let id = moving.session.first().clone();
-                let before = self.moving.replace(moving);
-                if let Some(ask) = before.and_then(|before| self.open.remove(before.session.first())) {
-                    self.answers.spawn(async move { (ask, Err(CLOSED.into())) });
-                }
-                Ok(id)
-            }
-            Socket::Open(Connection { session, .. }) => {
-                let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
-                let message = self.message(kind, named, properties, true);
-                session.send(&message).map_err(|refused| refused.to_string())
-            }
-            // What it left behind has nobody to ask; an application that is called anew has.
-            Socket::Closed if !begins => Err(CLOSED.into()),
-            Socket::Early(_) | Socket::Closed => {
-                // A call that is moved to a WebSocket is new to it.
-                let first = match kind {
-                    Kind::SessionAdulting => kind,
-                    _ => Kind::SessionNew,
-                };
-                let first = self.message(first, None, properties, true);
-                Ok(self.open_session(hook, url, kind, first))
-            }
-        };
-        match sent {
-            Ok(id) => {
-                self.open.insert(id, ask);
-            }
-            Err(why) => {
-                self.answers.spawn(async move { (ask, Err(why)) });
-            }
-        }
-    }
-
-    fn connect(&self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> Connection {
-        let at_home = url.same_origin(&self.caller.hook);
-        let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
-        let settings = SessionSettings {
-            handshake: self.ways.initial,
-            ..SessionSettings::new(url.clone(), auth)
-        };
-        Connection {
-            session: Session::open(self.ways.connector.clone(), settings, first),
-            url,
-            begins,
-            invalid: false,
-            open: self.tally.sessions.one(),
-        }
-    }
-
-    /// Connects; what waits goes out behind `first`.
-    fn open_session(&mut self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> MessageId {
-        let opened = self.connect(hook, url, begins, first);
-        let id = opened.session.first().clone();
-        if let Socket::Early(early) = std::mem::replace(&mut self.session, Socket::Closed) {
-            for message in early {
-                // There are fewer than its queue holds, and one that is too long was refused before.
-                let _taken = opened.session.send(&message);
-            }
-        }
-        self.session = Socket::Open(opened);
-        id
-    }
-
-    /// Closes the session; what it was asked has no answer now.
-    fn leave(&mut self, code: CloseCode) {
-        if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
-            self.close(open, code);
-        }
-        self.give_up_questions(CLOSED);
-    }
-
-    fn close(&self, connection: Connection, code: CloseCode) {
-        let untold = self.tally.untold.one();
-        tokio::spawn(async move {
-            let _counted = (connection.open, untold);
-            connection.session.close(code).await;
-        });
-    }
-
-    /// Questions over the session fail; the one that waits for where the application goes on does not.
-    fn give_up_questions(&mut self, why: &str) {
-        let moving = self.moving.as_ref().map(|moving| moving.session.first().clone());
-        let (kept, lost): (HashMap<_, _>, HashMap<_, _>) =
-            self.open.drain().partition(|(id, _)| Some(id) == moving.as_ref());
-        self.open = kept;
-        for (_, ask) in lost {
-            let why = why.to_owned();
-            self.answers.spawn(async move { (ask, Err(why)) });
-        }
+    /// A question that has no answer.
+    fn unanswered(&mut self, ask: u32, why: String) {
+        self.answers.spawn(async move { (ask, Err(why)) });
     }
 
     /// Tells; false when it was dropped.
@@ -343,7 +223,7 @@ impl Server {
             };
             let moving = async {
                 match &mut self.moving {
-                    Some(moving) => moving.session.recv().await,
+                    Some(moving) => moving.heard().await,
                     None => std::future::pending().await,
                 }
             };
@@ -355,7 +235,7 @@ impl Server {
             };
             tokio::select! {
                 answer = answer => match answer {
-                    Ok((ask, result)) => return Heard::Event(Event::Answered { ask, result }),
+                    Ok((ask, result)) => return Heard::answered(ask, result),
                     // Only the end of the call takes a question back.
                     Err(_) => return Heard::Wrong("a question was taken back".into()),
                 },
@@ -373,102 +253,6 @@ impl Server {
         }
     }
 
-    fn session_event(&mut self, event: Option<SessionEvent>) -> Option<Heard> {
-        let answered = |ask, result| Some(Heard::Event(Event::Answered { ask, result }));
-        match event {
-            Some(SessionEvent::Acked { id, data }) => {
-                let ask = self.open.remove(&id)?;
-                let verbs = data.map_or(Ok(Vec::new()), verb::read_application);
-                let result = verbs.map(Reply::of).map_err(|error| error.to_string());
-                self.begun(&id, &result);
-                answered(ask, result)
-            }
-            Some(SessionEvent::Unanswered { id, why }) => {
-                let ask = self.open.remove(&id)?;
-                answered(ask, Err(why.to_string()))
-            }
-            Some(SessionEvent::Command(command)) => match read_command(command) {
-                Ok(Said::Of(command)) => Some(Heard::Event(Event::Command(Box::new(command)))),
-                Ok(Said::Place(order)) => Some(Heard::Place(order)),
-                Err(error) => {
-                    let why = error.to_string();
-                    self.complain(None, "InvalidMessage", &why);
-                    Some(Heard::Wrong(why))
-                }
-            },
-            Some(SessionEvent::Invalid { reason }) => Some(Heard::Wrong(reason)),
-            Some(SessionEvent::Lost { failure, .. }) => {
-                Some(Heard::Wrong(format!("the connection is lost: {failure}")))
-            }
-            Some(SessionEvent::Reconnected { .. }) => None,
-            Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => self.session_over(None),
-            Some(SessionEvent::Ended(End::Failed(failure))) => self.session_over(Some(failure.to_string())),
-        }
-    }
-
-    fn moving_event(&mut self, event: Option<SessionEvent>) -> Option<Heard> {
-        let why = match event {
-            Some(SessionEvent::Ended(End::Failed(failure))) => failure.to_string(),
-            Some(SessionEvent::Ended(_)) | None => CLOSED.into(),
-            event => return self.session_event(event),
-        };
-        // The application stays where it is.
-        let moving = self.moving.take()?;
-        let ask = self.open.remove(moving.session.first())?;
-        let result = Err(why);
-        Some(Heard::Event(Event::Answered { ask, result }))
-    }
-
-    /// What a connection was made for has its answer.
-    fn begun(&mut self, id: &MessageId, result: &Result<Reply, String>) {
-        if self.moving.as_ref().is_some_and(|moving| moving.session.first() == id) {
-            let moving = self.moving.take();
-            match (moving, result) {
-                (Some(moving), Ok(_)) => {
-                    self.leave(CloseCode::CallOver);
-                    self.session = Socket::Open(moving);
-                }
-                (Some(moving), Err(detail)) => self.refuse(moving, detail),
-                (None, _) => {}
-            }
-            return;
-        }
-        let Socket::Open(open) = &mut self.session else { return };
-        if open.session.first() != id {
-            return;
-        }
-        match (open.begins, result) {
-            // The call says what is wrong, and how it ends, before the connection is closed.
-            (Kind::SessionNew, Ok(reply)) => open.invalid = reply.verbs.is_empty(),
-            (Kind::SessionNew, Err(_)) => open.invalid = true,
-            (_, Ok(_)) => {}
-            (_, Err(detail)) => {
-                if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
-                    self.refuse(open, detail);
-                }
-            }
-        }
-    }
-
-    /// Closes a connection whose application can't be carried out.
-    fn refuse(&self, connection: Connection, detail: &str) {
-        // A full queue has worse to tell.
-        let _dropped = connection.session.send(&self.complaint(None, "InvalidMessage", detail));
-        self.close(connection, CloseCode::InvalidApplication);
-    }
-
-    /// The session has ended. What it was asked has no answer now; a call whose first question was among that hears of it
-    /// there, for it may have a fallback.
-    fn session_over(&mut self, failed: Option<String>) -> Option<Heard> {
-        let before = std::mem::replace(&mut self.session, Socket::Closed);
-        let undecided = match before {
-            Socket::Open(open) => self.open.contains_key(open.session.first()),
-            Socket::Early(_) | Socket::Closed => false,
-        };
-        self.give_up_questions(failed.as_deref().unwrap_or(CLOSED));
-        (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
-    }
-
     /// The call is over: what waits is still told, as long as the node runs. `code` says why to a connected application.
     pub fn over(mut self, code: CloseCode) {
         // Questions that were begun reach their server whole; nobody waits for the answers any longer than that takes.
@@ -477,29 +261,7 @@ impl Server {
             let asked = async move { while answers.join_next().await.is_some() {} };
             tokio::spawn(tokio::time::timeout(LAST_QUESTIONS, asked));
         }
-        let mut unsent = false;
-        if let Socket::Early(early) = &mut self.session {
-            let mut early = std::mem::take(early).into_iter();
-            // Nobody answered, so nobody was asked: the connection is made for the events alone.
-            let Some(first) = early.next() else { return };
-            unsent = true;
-            let hook = self.status_hook.clone();
-            let Ok(url) = HookUrl::parse(&hook.url, Some(&self.caller.hook)) else {
-                return;
-            };
-            self.session = Socket::Early(early.collect());
-            self.open_session(&hook, url, Kind::CallStatus, first);
-        }
-        if let Socket::Open(mut connection) = self.session {
-            let untold = self.tally.untold.one();
-            tokio::spawn(async move {
-                let _counted = (connection.open, untold);
-                if unsent {
-                    connection.session.opened().await;
-                }
-                connection.session.close(code).await;
-            });
-        }
+        self.last_words(code);
     }
 
     fn request(&self, hook: &Hook, url: HookUrl, properties: Properties) -> HookRequest {
@@ -544,7 +306,7 @@ fn auth_of(hook: &Hook) -> Option<BasicAuth> {
 }
 
 /// The verbs of an answer; without a body, none.
-fn verbs_of(json: Option<&[u8]>) -> Result<Reply, String> {
+fn verbs_in(json: Option<&[u8]>) -> Result<Reply, String> {
     match json {
         None => Ok(Reply::of(Vec::new())),
         Some(body) => match serde_json::from_slice::<Value>(body) {

@@ -185,6 +185,55 @@ async fn a_session_moves_to_another_server_when_that_has_taken_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_stays_where_it_is_when_its_application_speaks_before_the_other_has_taken_it() {
+    let mut first = AppServer::build().start().await;
+    let mut other = AppServer::build().start().await;
+    let lab = lab(&first, &first.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, new) = begins(&mut first, "session:new").await;
+    let there = json!([{ "verb": "answer" }, { "verb": "redirect", "actionHook": other.ws_url("/moved") }]);
+    socket.ack(&new, there).await;
+    let (mut late, _asked) = begins(&mut other, "session:new").await;
+    let waits = json!([{ "verb": "pause", "length": 60 }, { "verb": "hangup" }]);
+    socket
+        .send(json!({ "type": "command", "command": "redirect", "data": waits }))
+        .await;
+    assert_eq!(to_the_end(&mut late).await.1, Some(1000));
+    socket
+        .send(json!({ "type": "command", "command": "redirect", "data": [{ "verb": "hangup" }] }))
+        .await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"completed"), Some(1000)));
+    caller.ended().await.unwrap();
+    assert_eq!((first.connections(), other.connections()), (1, 1));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_at_another_server_when_the_first_goes_down_meanwhile() {
+    let mut first = AppServer::build().start().await;
+    let mut other = AppServer::build().start().await;
+    let lab = lab(&first, &first.ws_url("/socket#rc=0")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, new) = begins(&mut first, "session:new").await;
+    let there = json!([{ "verb": "answer" }, { "verb": "redirect", "actionHook": other.ws_url("/moved") }]);
+    socket.ack(&new, there).await;
+    let (mut next, moved) = begins(&mut other, "session:new").await;
+    socket.crash();
+    let lost = async {
+        while lab.running.node.tally.sessions.count() > 1 {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(BOUND, lost).await.expect("the first is given up");
+    next.ack(&moved, json!([{ "verb": "hangup" }])).await;
+    let (said, code) = to_the_end(&mut next).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"completed"), Some(1000)));
+    caller.ended().await.unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_says_what_can_not_be_done_is_left_for_the_fallback() {
     let mut server = AppServer::build()
         .on("/closed", |_| verbs(json!([{ "verb": "sip:decline", "status": 486 }])))

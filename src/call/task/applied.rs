@@ -2,7 +2,7 @@
 
 use super::CallTask;
 use super::loading::{Found, Loader};
-use crate::app::payload::{Kind, Voiced};
+use crate::app::payload::Voiced;
 use crate::app::websocket::CloseCode;
 use crate::call::cause::Cause;
 use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
@@ -114,20 +114,23 @@ impl CallTask {
             }
             Effect::Ask {
                 ask,
-                leg,
                 kind,
+                over,
                 hook,
                 properties,
+                ..
             } => match &mut self.applied {
-                Some(applied) => {
-                    let moves = leg == LegIndex::CALLER && kind == Kind::SessionRedirect;
-                    applied.server.ask(ask, kind, moves, &hook, properties);
-                }
+                Some(applied) => applied.server.ask(ask, kind, over, &hook, properties),
                 None => self.pending.push_back(Event::Answered {
                     ask,
                     result: Err("this call has no server".into()),
                 }),
             },
+            Effect::TakeBack { ask } => {
+                if let Some(applied) = &mut self.applied {
+                    applied.server.take_back(ask);
+                }
+            }
             Effect::Moved { hook } => {
                 if let Some(applied) = &mut self.applied {
                     applied.server.moved(&hook);

@@ -66,6 +66,7 @@ impl Rig {
                 kind,
                 hook,
                 properties,
+                ..
             } => Some(Question {
                 number: *ask,
                 leg: *leg,

@@ -179,3 +179,83 @@ fn an_application_goes_on_where_a_redirect_leads_once_that_has_answered() {
     rig.cancel(Rig::first_transaction(), "");
     rig.finish();
 }
+
+/// The questions that nobody waits for any more.
+fn taken_back(rig: &Rig) -> Vec<u32> {
+    let taken = |effect: &Effect| match effect {
+        Effect::TakeBack { ask } => Some(*ask),
+        _ => None,
+    };
+    rig.wishes.iter().filter_map(taken).collect()
+}
+
+/// A connected application whose call waits in a pause, and the question that may lead it to another WebSocket.
+fn led_elsewhere() -> (Rig, u32) {
+    let mut rig = from_carrier().decided_by(connected()).begin();
+    rig.answer(&json!([{ "verb": "answer" }, { "verb": "pause", "length": 60 }]));
+    rig.ack(LegIndex::CALLER, "");
+    rig.command(Wish::Redirect(hook("wss://b.example/calls")));
+    let ask = rig.last_question().number;
+    (rig, ask)
+}
+
+#[test]
+fn a_move_that_a_later_command_supersedes_is_taken_back() {
+    let (mut rig, ask) = led_elsewhere();
+    rig.command(Wish::Verbs {
+        verbs: super::application::verbs(&json!([{ "verb": "pause", "length": 30 }])),
+        append: false,
+    });
+    assert_eq!(taken_back(&rig), [ask]);
+    rig.step(Event::Answered {
+        ask,
+        result: Ok(Reply { verbs: Vec::new() }),
+    });
+    assert!(moves(&rig).is_empty());
+    rig.hang_up_and_finish();
+
+    // A move over HTTP supersedes it as well, and fails: the session is where it was.
+    let (mut rig, ask) = led_elsewhere();
+    rig.command(Wish::Redirect(hook("https://c.example/calls")));
+    assert_eq!(taken_back(&rig), [ask]);
+    rig.hook_fails("status 500");
+    assert!(moves(&rig).is_empty());
+    rig.hang_up_and_finish();
+
+    // So do verbs, for the redirect that a line is in.
+    let mut rig = from_carrier().decided_by(connected()).begin();
+    rig.answer(&json!([{ "verb": "answer" }, { "verb": "redirect", "actionHook": "wss://b.example/calls" }]));
+    rig.ack(LegIndex::CALLER, "");
+    let ask = rig.last_question().number;
+    rig.command(Wish::Verbs {
+        verbs: super::application::verbs(&json!([{ "verb": "pause", "length": 30 }])),
+        append: false,
+    });
+    assert_eq!(taken_back(&rig), [ask]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_call_outlasts_the_connection_to_the_server_that_leads_it_elsewhere() {
+    for fails in [true, false] {
+        let (mut rig, ask) = led_elsewhere();
+        let failed = Some("gone".to_owned());
+        rig.step(Event::Disconnected { failed });
+        assert!(rig.byes(LegIndex::CALLER).is_empty());
+        if fails {
+            rig.hook_fails("refused");
+            assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
+            assert!(matches!(rig.finish().cause, Cause::Cleared { .. }));
+            continue;
+        }
+        rig.step(Event::Answered {
+            ask,
+            result: Ok(Reply {
+                verbs: super::application::verbs(&json!([{ "verb": "redirect", "actionHook": "/next" }])),
+            }),
+        });
+        assert_eq!(moves(&rig)[0].url, "wss://b.example/calls");
+        assert_eq!(rig.last_question().url, "/next", "it goes on there");
+        rig.hang_up_and_finish();
+    }
+}

@@ -277,6 +277,7 @@ impl Rig {
             }
             Effect::Plan { .. }
             | Effect::Ask { .. }
+            | Effect::TakeBack { .. }
             | Effect::Moved { .. }
             | Effect::Notify { .. }
             | Effect::Play { .. }

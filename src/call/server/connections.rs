@@ -1,0 +1,334 @@
+//! The WebSockets of one call: the session, and beside it the one to where the application goes on.
+
+use super::{CLOSED, Heard, Server, auth_of};
+use crate::app::command::{Said, read_command};
+use crate::app::outbound::{Caller, HookUrl};
+use crate::app::payload::{Kind, Properties};
+use crate::app::verb::{self, Hook};
+use crate::app::websocket::{CloseCode, End, MessageId, OutMessage, Session, SessionEvent, SessionSettings};
+use crate::call::event::{Event, Over, Reply};
+use crate::call::tally::One;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The session of a call.
+pub(super) enum Socket {
+    /// Not asked for yet. The messages go out behind its first question.
+    Early(Vec<OutMessage>),
+    Open(Connection),
+    /// The application wants no more, or is lost.
+    Closed,
+}
+
+pub(super) struct Connection {
+    pub session: Session,
+    /// What was asked first.
+    begins: Kind,
+    open: One,
+}
+
+/// Where the application goes on. The call says whether it does, once that has answered.
+pub(super) struct Moving {
+    ask: u32,
+    connection: Connection,
+    answered: bool,
+}
+
+impl Moving {
+    pub(super) async fn heard(&mut self) -> Option<SessionEvent> {
+        self.connection.session.recv().await
+    }
+}
+
+impl Server {
+    /// Asks over a WebSocket.
+    pub(super) fn ask_connected(
+        &mut self,
+        ask: u32,
+        kind: Kind,
+        over: Over,
+        hook: &Hook,
+        url: HookUrl,
+        properties: Properties,
+    ) {
+        let sent = match (over, &self.session) {
+            (Over::Moves, _) => {
+                let first = self.message(Kind::SessionNew, None, properties, true);
+                Ok(self.move_to(ask, self.connect(hook, url, kind, first)))
+            }
+            (Over::Here, Socket::Open(Connection { session, .. })) => {
+                let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
+                let message = self.message(kind, named, properties, true);
+                session.send(&message).map_err(|refused| refused.to_string())
+            }
+            // What it left behind has nobody to ask.
+            (Over::Here, Socket::Closed) => Err(CLOSED.into()),
+            (Over::Here, Socket::Early(_)) | (Over::Opens, _) => {
+                // A call that comes to a WebSocket is new to it.
+                let first = match kind {
+                    Kind::SessionAdulting => kind,
+                    _ => Kind::SessionNew,
+                };
+                let first = self.message(first, None, properties, true);
+                let opened = self.connect(hook, url, kind, first);
+                let id = opened.session.first().clone();
+                self.begin(opened);
+                Ok(id)
+            }
+        };
+        match sent {
+            Ok(id) => {
+                self.open.insert(id, ask);
+            }
+            Err(why) => self.unanswered(ask, why),
+        }
+    }
+
+    fn connect(&self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> Connection {
+        let at_home = url.same_origin(&self.caller.hook);
+        let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
+        let settings = SessionSettings {
+            handshake: self.ways.initial,
+            ..SessionSettings::new(url, auth)
+        };
+        Connection {
+            session: Session::open(self.ways.connector.clone(), settings, first),
+            begins,
+            open: self.tally.sessions.one(),
+        }
+    }
+
+    /// This is the session now; what waits goes out behind its first message.
+    fn begin(&mut self, opened: Connection) {
+        match std::mem::replace(&mut self.session, Socket::Closed) {
+            Socket::Early(early) => {
+                for message in early {
+                    // There are fewer than its queue holds, and one that is too long was refused before.
+                    let _taken = opened.session.send(&message);
+                }
+            }
+            Socket::Open(before) => {
+                self.close(before, CloseCode::CallOver);
+                self.give_up_questions(CLOSED);
+            }
+            Socket::Closed => {}
+        }
+        self.session = Socket::Open(opened);
+    }
+
+    /// Connects beside the session; whoever was to take it over before is not waited for any more.
+    fn move_to(&mut self, ask: u32, connection: Connection) -> MessageId {
+        let id = connection.session.first().clone();
+        let moving = Moving {
+            ask,
+            connection,
+            answered: false,
+        };
+        if let Some(before) = self.moving.replace(moving) {
+            let ask = before.ask;
+            self.stay(before);
+            self.unanswered(ask, CLOSED.into());
+        }
+        id
+    }
+
+    /// The application does not go on there.
+    fn stay(&mut self, moving: Moving) {
+        self.open.remove(moving.connection.session.first());
+        self.close(moving.connection, CloseCode::CallOver);
+    }
+
+    /// Nobody waits any more for this question, which was to lead the application elsewhere.
+    pub fn take_back(&mut self, ask: u32) {
+        if let Some(moving) = self.moving.take_if(|moving| moving.ask == ask) {
+            self.stay(moving);
+        }
+    }
+
+    /// The application's own hook is this one now. The WebSocket that has answered is the session from here on; where none
+    /// is needed, the session is left.
+    pub fn moved(&mut self, hook: &Hook) {
+        let Ok(url) = HookUrl::parse(&hook.url, None) else {
+            return;
+        };
+        if let Some(moving) = self.moving.take_if(|moving| moving.answered) {
+            self.begin(moving.connection);
+        } else if !url.is_websocket() {
+            self.leave(CloseCode::CallOver);
+            if let (Socket::Early(early), None) = (&mut self.session, &self.status_hook) {
+                // They were for the application that is left.
+                early.clear();
+            }
+        }
+        self.caller = Arc::new(Caller {
+            hook: url,
+            auth: auth_of(hook),
+            ..(*self.caller).clone()
+        });
+        self.application = hook.clone();
+    }
+
+    /// Closes the session, where there is one; what it was asked has no answer now.
+    pub(super) fn leave(&mut self, code: CloseCode) {
+        if !matches!(self.session, Socket::Open(_)) {
+            return;
+        }
+        if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
+            self.close(open, code);
+        }
+        self.give_up_questions(CLOSED);
+    }
+
+    fn close(&self, connection: Connection, code: CloseCode) {
+        let untold = self.tally.untold.one();
+        tokio::spawn(async move {
+            let _counted = (connection.open, untold);
+            connection.session.close(code).await;
+        });
+    }
+
+    /// Questions over the session fail; the one that waits for where the application goes on does not.
+    fn give_up_questions(&mut self, why: &str) {
+        let moving = self.moving.as_ref().map(|moving| moving.ask);
+        let lost: Vec<u32> = self.open.values().copied().filter(|ask| Some(*ask) != moving).collect();
+        self.open.retain(|_, ask| Some(*ask) == moving);
+        for ask in lost {
+            self.unanswered(ask, why.into());
+        }
+    }
+
+    pub(super) fn session_event(&mut self, event: Option<SessionEvent>) -> Option<Heard> {
+        match event {
+            Some(SessionEvent::Acked { id, data }) => {
+                let ask = self.open.remove(&id)?;
+                let result = verbs_of(data);
+                self.begun(&id, &result);
+                Some(Heard::answered(ask, result))
+            }
+            Some(SessionEvent::Unanswered { id, why }) => {
+                let ask = self.open.remove(&id)?;
+                Some(Heard::answered(ask, Err(why.to_string())))
+            }
+            Some(SessionEvent::Command(command)) => match read_command(command) {
+                Ok(Said::Of(command)) => Some(Heard::Event(Event::Command(Box::new(command)))),
+                Ok(Said::Place(order)) => Some(Heard::Place(order)),
+                Err(error) => {
+                    let why = error.to_string();
+                    self.complain(None, "InvalidMessage", &why);
+                    Some(Heard::Wrong(why))
+                }
+            },
+            Some(SessionEvent::Invalid { reason }) => Some(Heard::Wrong(reason)),
+            Some(SessionEvent::Lost { failure, .. }) => {
+                Some(Heard::Wrong(format!("the connection is lost: {failure}")))
+            }
+            Some(SessionEvent::Reconnected { .. }) => None,
+            Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => self.session_over(None),
+            Some(SessionEvent::Ended(End::Failed(failure))) => self.session_over(Some(failure.to_string())),
+        }
+    }
+
+    /// What comes from where the application may go on. It has nothing to say but its answer until it does.
+    pub(super) fn moving_event(&mut self, event: Option<SessionEvent>) -> Option<Heard> {
+        let moving = self.moving.as_mut()?;
+        let ask = moving.ask;
+        let result = match event {
+            Some(SessionEvent::Acked { id, data }) => {
+                self.open.remove(&id)?;
+                verbs_of(data)
+            }
+            Some(SessionEvent::Unanswered { id, why }) => {
+                self.open.remove(&id)?;
+                Err(why.to_string())
+            }
+            Some(SessionEvent::Ended(End::Failed(failure))) => Err(failure.to_string()),
+            Some(SessionEvent::Ended(_)) | None => Err(CLOSED.into()),
+            Some(SessionEvent::Command(_)) => {
+                let why = "a command came before the application goes on there";
+                return Some(Heard::Wrong(why.into()));
+            }
+            Some(SessionEvent::Invalid { reason }) => return Some(Heard::Wrong(reason)),
+            Some(SessionEvent::Lost { .. } | SessionEvent::Reconnected { .. }) => return None,
+        };
+        match &result {
+            Ok(_) => moving.answered = true,
+            Err(detail) => {
+                if let Some(moving) = self.moving.take() {
+                    self.open.remove(moving.connection.session.first());
+                    self.refuse(moving.connection, detail);
+                }
+            }
+        }
+        Some(Heard::answered(ask, result))
+    }
+
+    /// What the session was opened for has its answer.
+    fn begun(&mut self, id: &MessageId, result: &Result<Reply, String>) {
+        let (Socket::Open(open), Err(detail)) = (&self.session, result) else {
+            return;
+        };
+        // Of a first question the call says what is wrong, and how it ends, before the connection is closed.
+        if open.session.first() != id || open.begins == Kind::SessionNew {
+            return;
+        }
+        if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
+            self.refuse(open, detail);
+        }
+    }
+
+    /// Closes a connection whose application can't be carried out.
+    fn refuse(&self, connection: Connection, detail: &str) {
+        // A full queue has worse to tell.
+        let _dropped = connection.session.send(&self.complaint(None, "InvalidMessage", detail));
+        self.close(connection, CloseCode::InvalidApplication);
+    }
+
+    /// The session has ended. What it was asked has no answer now; a call whose first question was among that hears of it
+    /// there, for it may have a fallback.
+    fn session_over(&mut self, failed: Option<String>) -> Option<Heard> {
+        let before = std::mem::replace(&mut self.session, Socket::Closed);
+        let undecided = match before {
+            Socket::Open(open) => self.open.contains_key(open.session.first()),
+            Socket::Early(_) | Socket::Closed => false,
+        };
+        self.give_up_questions(failed.as_deref().unwrap_or(CLOSED));
+        (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
+    }
+
+    /// The call is over: what waits is still told. `code` says why.
+    pub(super) fn last_words(&mut self, code: CloseCode) {
+        if let Some(moving) = self.moving.take() {
+            self.stay(moving);
+        }
+        let mut unsent = false;
+        if let Socket::Early(early) = &mut self.session {
+            let mut early = std::mem::take(early).into_iter();
+            // Nobody answered, so nobody was asked: the connection is made for the events alone.
+            let Some(first) = early.next() else { return };
+            unsent = true;
+            let hook = self.status_hook.as_ref().unwrap_or(&self.application).clone();
+            let Ok(url) = HookUrl::parse(&hook.url, Some(&self.caller.hook)) else {
+                return;
+            };
+            self.session = Socket::Early(early.collect());
+            let opened = self.connect(&hook, url, Kind::CallStatus, first);
+            self.begin(opened);
+        }
+        if let Socket::Open(mut connection) = std::mem::replace(&mut self.session, Socket::Closed) {
+            let untold = self.tally.untold.one();
+            tokio::spawn(async move {
+                let _counted = (connection.open, untold);
+                if unsent {
+                    connection.session.opened().await;
+                }
+                connection.session.close(code).await;
+            });
+        }
+    }
+}
+
+/// The verbs of an acknowledgement; without data, none.
+fn verbs_of(data: Option<Value>) -> Result<Reply, String> {
+    let verbs = data.map_or(Ok(Vec::new()), verb::read_application);
+    verbs.map(Reply::of).map_err(|error| error.to_string())
+}
