@@ -247,6 +247,32 @@ async fn a_call_is_sent_to_another_application_while_it_lasts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_gets_a_call_that_rings_hears_how_it_ended_and_nobody_else_does() {
+    let rest = Rest::start(|_| Reply::Json(200, json!([]))).await;
+    let mut next = AppServer::build().start().await;
+    rest.lab.teams.set_script(Script::no_answer());
+    let order = json!({ "from": OWN, "to": to_teams(), "call_hook": rest.server.ws_url("/socket") });
+    let (status, placed) = rest.ask("POST", &rest.calls(), order).await;
+    assert_eq!(status, 201, "{placed}");
+    let callee = rest.lab.teams.incoming().await.unwrap();
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    rest.turns(&call, "ringing").await;
+    let hook = json!({ "call_hook": next.ws_url("/socket") });
+    assert_eq!(rest.ask("PUT", &call, hook).await.0, 202);
+    let over = json!({ "call_status": "completed" });
+    assert_eq!(rest.ask("PUT", &call, over).await.0, 202);
+    let mut socket = next.socket().await;
+    let mut heard = Vec::new();
+    while let Ok(message) = socket.event().await {
+        heard.push(message["data"]["call_status"].clone());
+    }
+    assert_eq!(heard.last(), Some(&json!("no-answer")), "{heard:?}");
+    callee.ended().await.unwrap();
+    assert_eq!(rest.server.connections(), 0);
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_busy_callee_and_a_time_limit_end_a_placed_call() {
     let rest = Rest::start(|_| Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))).await;
     rest.lab.teams.set_script(Script::busy());

@@ -43,8 +43,13 @@ def run(*words):
     expect(done.returncode == 0, f"{' '.join(words)}: {done.stderr}")
 
 
+def entering(place):
+    """`ip netns exec` would remount the root, which a changed root that is no mount of its own refuses."""
+    return ["nsenter", f"--net=/run/netns/{PLACES[place]}"]
+
+
 def inside(place, *words):
-    run("ip", "netns", "exec", PLACES[place], *words)
+    run(*entering(place), *words)
 
 
 @contextmanager
@@ -100,7 +105,7 @@ class NatLab(Lab):
         return "198.18.0", names
 
     def within(self, place):
-        return ["ip", "netns", "exec", PLACES[place]]
+        return entering(place)
 
     def listens(self):
         with standing_in("peers"):
