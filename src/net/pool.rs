@@ -11,8 +11,9 @@ use super::handshake::HandshakeFailure;
 use super::listener::Listener;
 use super::outgoing::Outgoing;
 use crate::moment::Moment;
-use crate::sip::{ConnectionId, Flow, Hop, ListenerId, Transport};
+use crate::sip::{ConnectionId, Flow, Hop, HopAccount, ListenerId, Transport};
 use std::collections::HashMap;
+use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,10 +34,14 @@ pub struct PoolSettings {
     pub waiting: usize,
     /// Hops connected or being connected at a time. A message to one more fails at once.
     pub hops: usize,
-    /// Those among them that are nobody's the configuration names: the rest is kept for hubs and gateways.
-    pub hops_on_account: usize,
-    /// Those of one account.
-    pub hops_per_account: usize,
+    /// Those among them that tenants lead to: the rest is kept for hubs and gateways.
+    pub hops_of_tenants: usize,
+    /// Those of one tenant.
+    pub hops_per_tenant: usize,
+    /// Those that senders of requests lead to, beside those of tenants: strangers may be among them.
+    pub hops_of_sources: usize,
+    /// Those of one source.
+    pub hops_per_source: usize,
     pub keep_alive: KeepAlive,
 }
 
@@ -49,8 +54,10 @@ impl Default for PoolSettings {
             renewal_pause: Duration::from_secs(30),
             waiting: 64,
             hops: 4096,
-            hops_on_account: 2048,
-            hops_per_account: 256,
+            hops_of_tenants: 2048,
+            hops_per_tenant: 256,
+            hops_of_sources: 256,
+            hops_per_source: 16,
             keep_alive: KeepAlive::default(),
         }
     }
@@ -152,12 +159,16 @@ impl Pool {
         let Some(account) = &hop.account else {
             return entries.len() < settings.hops;
         };
-        let (mut on_account, mut own) = (0, 0);
+        let (most_alike, most_own) = match account {
+            HopAccount::Tenant(_) => (settings.hops_of_tenants, settings.hops_per_tenant),
+            HopAccount::Source(_) => (settings.hops_of_sources, settings.hops_per_source),
+        };
+        let (mut alike, mut own) = (0, 0);
         for other in entries.values().filter_map(|entry| entry.hop.account.as_ref()) {
-            on_account += 1;
+            alike += usize::from(discriminant(other) == discriminant(account));
             own += usize::from(other == account);
         }
-        entries.len() < settings.hops && on_account < settings.hops_on_account && own < settings.hops_per_account
+        entries.len() < settings.hops && alike < most_alike && own < most_own
     }
 
     /// Replaces the connections of `listener` that show an old identity or are too old.

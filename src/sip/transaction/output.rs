@@ -15,6 +15,17 @@ pub enum SendTo {
     Flow { flow: Flow, fallback: Option<Hop> },
 }
 
+impl SendTo {
+    /// The way of an answer that leaves no transaction: only a server transaction goes to the fallback (RFC 3261 §18.2.2),
+    /// and nothing is opened for who has proven nothing.
+    pub(super) fn without_fallback(self) -> SendTo {
+        match self {
+            SendTo::Flow { flow, .. } => SendTo::Flow { flow, fallback: None },
+            hop @ SendTo::Hop(_) => hop,
+        }
+    }
+}
+
 /// Why a request got no final response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {

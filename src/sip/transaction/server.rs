@@ -130,7 +130,7 @@ impl Transactions {
         if let (Some(request), Some(draft)) = (request, draft) {
             let tag = stateless_tag(fingerprint(self.secret, &request));
             let bytes = draft.to_tag(tag).to_bytes(&request, remote);
-            self.send(None, way_back, bytes);
+            self.send(None, way_back.without_fallback(), bytes);
         }
     }
 
@@ -263,7 +263,7 @@ impl Transactions {
 
     fn answer_stateless(&mut self, draft: ResponseDraft, fingerprint: u64, request: &Message, flow: &Flow) {
         let bytes = draft.to_tag(stateless_tag(fingerprint)).to_bytes(request, flow.remote);
-        self.send(None, way_back(request, flow), bytes);
+        self.send(None, way_back(request, flow).without_fallback(), bytes);
     }
 
     pub(super) fn server_timer(&mut self, slot: u32, now: Moment) {

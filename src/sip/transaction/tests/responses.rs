@@ -2,7 +2,7 @@
 
 use super::pair::{CALLEE, CALLER, address, draft, flow, hop, settings};
 use crate::moment::Moment;
-use crate::sip::transaction::{Cause, Output, SendTo, Transactions};
+use crate::sip::transaction::{Cause, Limits, Output, SendTo, Settings, Transactions};
 use crate::sip::{Flow, HeaderName, HeaderValue, Message, Method, ResponseDraft, Transport};
 use std::time::Duration;
 
@@ -74,6 +74,35 @@ fn a_lost_connection_is_replaced_by_one_to_the_sent_by_port() {
     // A certificate proves names: nothing to fall back to.
     let (to, _) = answer("SIP/2.0/TLS 203.0.113.5:5063", tls);
     assert!(matches!(to, SendTo::Flow { fallback: None, .. }));
+}
+
+#[test]
+fn who_is_refused_without_a_transaction_has_nothing_opened() {
+    let tcp = flow(Transport::Tcp, CALLEE, "203.0.113.5:31000");
+    let sent = |table: &mut Transactions| match table.poll() {
+        Some(Output::Send { to, .. }) => to,
+        other => panic!("{other:?}"),
+    };
+    let nowhere_else = SendTo::Flow {
+        flow: tcp.clone(),
+        fallback: None,
+    };
+    let request = || options("SIP/2.0/TCP 10.0.0.1:5062");
+    let mut table = Transactions::new(settings());
+    table.receive(request(), tcp.clone(), Moment::ZERO);
+    let Some(Output::Request { id, .. }) = table.poll() else {
+        panic!("no request")
+    };
+    table.refuse(id, Some(ResponseDraft::new(401)));
+    assert_eq!(sent(&mut table), nowhere_else);
+
+    let limits = Limits {
+        max_transactions: 0,
+        ..Limits::default()
+    };
+    let mut full = Transactions::new(Settings { limits, ..settings() });
+    full.receive(request(), tcp, Moment::ZERO);
+    assert_eq!(sent(&mut full), nowhere_else);
 }
 
 #[test]
