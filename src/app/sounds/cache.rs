@@ -1,5 +1,5 @@
-//! Decoded sounds by name, the longest unused ones dropped when they are too many bytes, and those that were not looked at
-//! for a while looked at again.
+//! Decoded sounds by name, the longest unused ones dropped when they are too many bytes; it says which ones were not looked
+//! at for a while.
 
 use super::SoundFault;
 use crate::media::Sound;
@@ -78,8 +78,6 @@ struct Kept {
 
 struct Entry {
     sound: Cell,
-    /// What the place held when it was looked at last, while it is looked at again.
-    before: Option<Loaded>,
     looked: Instant,
     used: u64,
     /// 0 while it is being loaded for the first time.
@@ -91,6 +89,19 @@ impl Entry {
         let can_change = |loaded: &Loaded| loaded.mark != Mark::Lasting;
         self.sound.get().is_some_and(can_change) && now - self.looked >= recheck
     }
+
+    fn holds(&self, loaded: &Loaded) -> bool {
+        self.sound
+            .get()
+            .is_some_and(|held| Arc::ptr_eq(&held.sound, &loaded.sound))
+    }
+}
+
+/// What is there of a name.
+pub(super) struct Got {
+    pub loaded: Loaded,
+    /// Who is told so looks at its place again, and nobody else until that is due the next time.
+    pub is_due: bool,
 }
 
 /// Somebody who waits for a sound.
@@ -102,23 +113,35 @@ struct Waiting<'c> {
 
 impl Drop for Waiting<'_> {
     /// After a failure, or a wait that was given up: who asks next tries again. Others that wait for the same cell try in
-    /// turn, and the last of them takes the entry away, or brings back what it had before.
+    /// turn, and the last of them takes the entry away.
     fn drop(&mut self) {
         let mut kept = self.cache.lock();
         // Cells are cloned and given back under the lock alone: the only one left is the entry's own.
         drop(std::mem::take(&mut self.cell));
-        let Some(entry) = kept.entries.get_mut(self.name) else {
+        let given_up = |entry: &Entry| !entry.sound.initialized() && Arc::strong_count(&entry.sound) == 1;
+        if kept.entries.get(self.name).is_some_and(given_up) {
+            kept.remove(self.name);
+        }
+    }
+}
+
+impl Kept {
+    fn remove(&mut self, name: &str) {
+        self.bytes -= self.entries.remove(name).map_or(0, |entry| entry.bytes);
+    }
+
+    /// Notes the bytes of a sound that has come; those unused longest make room.
+    fn weigh(&mut self, name: &str, bytes: usize, limit: usize) {
+        let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        if entry.sound.initialized() || Arc::strong_count(&entry.sound) > 1 {
-            return;
-        }
-        match entry.before.take() {
-            Some(before) => entry.sound = Arc::new(OnceCell::new_with(Some(before))),
-            None => {
-                let bytes = kept.entries.remove(self.name).map_or(0, |entry| entry.bytes);
-                kept.bytes -= bytes;
-            }
+        let before = std::mem::replace(&mut entry.bytes, bytes.max(1));
+        self.bytes = self.bytes - before + bytes.max(1);
+        while self.bytes > limit {
+            let loaded = self.entries.iter().filter(|(_, entry)| entry.bytes > 0);
+            let oldest = loaded.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { return };
+            self.remove(&oldest);
         }
     }
 }
@@ -132,97 +155,72 @@ impl Cache {
         }
     }
 
-    /// The sound of this name; `load` is run when nobody has it, or when it is time to look at its place again, with what
-    /// was there before; once for all who wait. What was there before serves on where its place can't be looked at. Where
-    /// all who wait are gone before it came, nothing of it is left.
-    pub async fn get<F>(&self, name: &str, load: impl FnOnce(Option<Loaded>) -> F) -> Result<Loaded, SoundFault>
+    /// The sound of this name; `load` is run when nobody has it, once for all who wait. Where all who wait are gone before
+    /// it came, nothing of it is left.
+    pub async fn get<F>(&self, name: &str, load: impl FnOnce() -> F) -> Result<Got, SoundFault>
     where
         F: Future<Output = Result<Loaded, SoundFault>>,
     {
-        let (cell, before) = self.entry(name);
+        let (cell, is_due) = self.entry(name);
         let waiting = Waiting {
             cache: self,
             name,
             cell,
         };
-        let loaded = waiting
-            .cell
-            .get_or_try_init(|| async {
-                let loaded = load(before.clone()).await;
-                match (loaded, before) {
-                    (Err(fault), Some(_)) if fault.is_gone() => {
-                        self.forget(name, &waiting.cell);
-                        Err(fault)
-                    }
-                    (Err(_), Some(before)) => Ok(before),
-                    (loaded, _) => loaded,
-                }
-            })
-            .await
-            .cloned();
-        if let Ok(loaded) = &loaded {
-            self.keep(name, &waiting.cell, loaded.sound.bytes());
-        }
-        loaded
+        let loaded = waiting.cell.get_or_try_init(load).await?.clone();
+        self.keep(name, &waiting.cell, loaded.sound.bytes());
+        Ok(Got { loaded, is_due })
     }
 
-    /// The cell of a name; and what was there before, where it is to be looked at again.
-    fn entry(&self, name: &str) -> (Cell, Option<Loaded>) {
+    /// The cell of a name, and whether its place is to be looked at again.
+    fn entry(&self, name: &str) -> (Cell, bool) {
         let now = Instant::now();
         let mut kept = self.lock();
         kept.clock += 1;
         let used = kept.clock;
         if let Some(entry) = kept.entries.get_mut(name) {
             entry.used = used;
-            if entry.is_due(self.recheck, now) {
-                entry.before = std::mem::take(&mut entry.sound).get().cloned();
+            let is_due = entry.is_due(self.recheck, now);
+            if is_due {
                 entry.looked = now;
             }
-            return (Arc::clone(&entry.sound), entry.before.clone());
+            return (Arc::clone(&entry.sound), is_due);
         }
         let sound = Cell::default();
         let entry = Entry {
             sound: Arc::clone(&sound),
-            before: None,
             looked: now,
             used,
             bytes: 0,
         };
         kept.entries.insert(name.to_owned(), entry);
-        (sound, None)
-    }
-
-    /// What was there before is there no more.
-    fn forget(&self, name: &str, cell: &Cell) {
-        let mut kept = self.lock();
-        if let Some(entry) = kept
-            .entries
-            .get_mut(name)
-            .filter(|entry| Arc::ptr_eq(&entry.sound, cell))
-        {
-            entry.before = None;
-        }
+        (sound, false)
     }
 
     fn keep(&self, name: &str, cell: &Cell, bytes: usize) {
         let mut kept = self.lock();
-        let Some(entry) = kept.entries.get_mut(name) else {
+        let entry = kept.entries.get(name);
+        if entry.is_some_and(|entry| entry.bytes == 0 && Arc::ptr_eq(&entry.sound, cell)) {
+            kept.weigh(name, bytes, self.limit);
+        }
+    }
+
+    /// A look at the place has found `now`; nothing changes where another look was faster.
+    pub fn replace(&self, name: &str, before: &Loaded, now: Loaded) {
+        let mut kept = self.lock();
+        let Some(entry) = kept.entries.get_mut(name).filter(|entry| entry.holds(before)) else {
             return;
         };
-        let is_kept = entry.bytes != 0 && entry.before.is_none();
-        if !Arc::ptr_eq(&entry.sound, cell) || is_kept {
-            return;
-        }
-        entry.before = None;
-        let before = std::mem::replace(&mut entry.bytes, bytes.max(1));
-        kept.bytes = kept.bytes - before + bytes.max(1);
-        while kept.bytes > self.limit {
-            let loaded = kept.entries.iter().filter(|(_, entry)| entry.bytes > 0);
-            let oldest = loaded.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
-            let Some(entry) = oldest.and_then(|oldest| kept.entries.remove(&oldest)) else {
-                return;
-            };
-            kept.bytes -= entry.bytes;
+        let bytes = now.sound.bytes();
+        entry.sound = Arc::new(OnceCell::new_with(Some(now)));
+        kept.weigh(name, bytes, self.limit);
+    }
+
+    /// A look at the place has found nothing any more.
+    pub fn remove(&self, name: &str, before: &Loaded) {
+        let mut kept = self.lock();
+        if kept.entries.get(name).is_some_and(|entry| entry.holds(before)) {
+            kept.remove(name);
         }
     }
 

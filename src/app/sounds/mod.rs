@@ -3,12 +3,14 @@
 //! In: what an application wrote (`prompts/hello.wav`, `https://…/music.mp3`) or a text and who speaks it, and the tenant that
 //! asks. Out: an `Arc<Sound>` that any number of legs play, or a [`SoundFault`] that names the place. Touches: files below
 //! one folder, application servers and speech services through [`Fetch`], child processes. Promises: a sound is fetched and
-//! decoded once while it is in the cache and its place holds no other, also when many ask at the same time; bytes, seconds, the cache, child processes and
-//! decoders are bounded, and no tenant keeps the others from them; nothing outside the folder is ever opened; decoding never
-//! runs on a task's thread.
+//! decoded once while it is in the cache and its place holds no other, also when many ask at the same time; nobody waits
+//! for a look at whether a sound that is there has changed; bytes, seconds, the cache, child processes and decoders are
+//! bounded, and no tenant keeps the others from them; nothing outside the folder is ever opened; decoding never runs on a
+//! task's thread.
 
 mod cache;
 mod decode;
+mod maker;
 mod place;
 mod service;
 mod speech;
@@ -25,21 +27,18 @@ pub use speech::{SpeechFault, Spoken};
 pub use turns::TooMany;
 pub use utterance::Utterance;
 
-use self::cache::{Cache, Loaded, Mark};
-use self::speech::PROGRAM;
-use self::turns::{Turn, Turns};
+use self::cache::{Cache, Got, Loaded};
+use self::maker::Maker;
 use super::outbound::{Fetched, FileRequest, HookClient, HookFailure, HookUrl};
 use crate::media::Sound;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
-
-/// How long callers wait for a look at whether a sound that is there has changed.
-const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Limits and places.
 #[derive(Debug, Clone)]
@@ -172,31 +171,34 @@ impl SoundFault {
     }
 }
 
-/// The sounds of a node.
+/// The sounds of a node. Whoever drops it ends its looks at what has changed.
 pub struct Sounds {
-    settings: SoundSettings,
-    fetch: Arc<dyn Fetch>,
-    cache: Cache,
-    speakers: Turns,
-    decoders: Turns,
+    maker: Arc<Maker>,
+    cache: Arc<Cache>,
+    looks: Mutex<JoinSet<()>>,
 }
 
 impl Sounds {
     /// An empty cache.
     pub fn new(settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Sounds {
         Sounds {
-            cache: Cache::new(settings.cache_bytes, settings.recheck),
-            speakers: Turns::new("spoken", settings.speakers, settings.most_waiting),
-            decoders: Turns::new("decoded", settings.decoders, settings.most_waiting),
-            settings,
-            fetch,
+            cache: Arc::new(Cache::new(settings.cache_bytes, settings.recheck)),
+            maker: Arc::new(Maker::new(settings, fetch)),
+            looks: Mutex::default(),
         }
     }
 
-    /// The sound at a place, for the account `owner`.
+    /// The sound at a place, for the account `owner`: as it was at the last look. Where that was too long ago, this call
+    /// causes the next one.
     pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
-        let load = |before| self.load(owner, place, before);
-        Ok(self.cache.get(place.as_str(), load).await?.sound)
+        let Got { loaded, is_due } = self
+            .cache
+            .get(place.as_str(), || self.maker.load(owner, place, None))
+            .await?;
+        if is_due {
+            self.look(owner, place, loaded.clone());
+        }
+        Ok(loaded.sound)
     }
 
     /// A text, spoken for the account `owner`. `fresh`: it is not kept, nor taken from what is kept.
@@ -208,7 +210,7 @@ impl Sounds {
     ) -> Result<(Arc<Sound>, Took), SoundFault> {
         let speak = async || {
             let begun = Instant::now();
-            let sound = self.speak(owner, utterance).await?;
+            let sound = self.maker.speak(owner, utterance).await?;
             Ok::<_, SoundFault>(Loaded::spoken(sound, begun.elapsed()))
         };
         if fresh {
@@ -220,133 +222,28 @@ impl Sounds {
             // What one tenant pays for is not for others.
             Utterance::Served(served) => format!("{owner} {}", served.key()),
         };
-        let loaded = self.cache.get(&key, |_| speak()).await?;
+        let loaded = self.cache.get(&key, speak).await?.loaded;
         Ok((loaded.sound, loaded.took))
     }
 
-    async fn speak(&self, owner: &str, utterance: &Utterance) -> Result<Sound, SoundFault> {
-        let SoundSettings {
-            patience,
-            most_bytes,
-            longest,
-            ..
-        } = self.settings;
-        match utterance {
-            Utterance::Local(spoken) => {
-                let _turn = self.turn(&self.speakers, owner).await?;
-                let wave = spoken.speak(patience, most_bytes).await?;
-                self.decoded(owner, PROGRAM, move || decode(wave, longest)).await
-            }
-            Utterance::Served(served) => {
-                let answer = self.fetch.speak(owner, served.request(), most_bytes, patience).await;
-                let answer = answer.map_err(|failure| SoundFault::Served {
-                    vendor: served.vendor().to_owned(),
-                    failure,
-                })?;
-                self.decoded(owner, served.vendor(), move || service::read(answer, longest))
-                    .await
-            }
-        }
-    }
-
-    /// What a place holds; `before`, where it holds that still.
-    async fn load(&self, owner: &str, place: &Place, before: Option<Loaded>) -> Result<Loaded, SoundFault> {
-        let (bytes, mark) = match place {
-            Place::File(name) => {
-                let (path, mark) = self.find(name).await?;
-                if let Some(before) = before.filter(|before| before.mark == mark) {
-                    return Ok(before);
+    /// Looks whether a place still holds what it held `before`; who asks from then on hears what is found. Looks are bounded
+    /// by what is kept and how often it is due; what a look fetches and decodes waits for its turn as everything does.
+    fn look(&self, owner: &str, place: &Place, before: Loaded) {
+        let (maker, cache) = (self.maker.clone(), self.cache.clone());
+        let (owner, place) = (owner.to_owned(), place.clone());
+        let look = async move {
+            match maker.load(&owner, &place, Some(&before)).await {
+                Ok(now) => cache.replace(place.as_str(), &before, now),
+                Err(fault) if fault.is_gone() => {
+                    cache.remove(place.as_str(), &before);
+                    tracing::warn!(account = owner, "{fault}: it is played no more");
                 }
-                (self.read(name, &path).await?, mark)
-            }
-            Place::Url(url) => {
-                let fetched = match &before {
-                    None => self.fetched(owner, url).await?,
-                    Some(before) => match self.fetched_again(owner, url, before).await? {
-                        Some(fetched) => fetched,
-                        None => return Ok(before.clone()),
-                    },
-                };
-                (fetched.bytes.to_vec(), Mark::Url(fetched.etag))
+                Err(fault) => tracing::warn!(account = owner, "{fault}: what was there before is played"),
             }
         };
-        // What follows the `?` of a URL may be a secret.
-        let name = match place {
-            Place::File(name) => name.clone(),
-            Place::Url(url) => url.to_string(),
-        };
-        let longest = self.settings.longest;
-        let sound = self.decoded(owner, &name, move || decode(bytes, longest)).await?;
-        Ok(Loaded::new(sound, mark))
-    }
-
-    async fn fetched(&self, owner: &str, url: &HookUrl) -> Result<Fetched, HookFailure> {
-        let SoundSettings {
-            most_bytes, patience, ..
-        } = self.settings;
-        self.fetch.fetch(owner, url, most_bytes, patience).await
-    }
-
-    /// What a URL holds that was fetched before; nothing where that is the same. Callers wait: not for long.
-    async fn fetched_again(&self, owner: &str, url: &HookUrl, before: &Loaded) -> Result<Option<Fetched>, HookFailure> {
-        let (most, patience) = (self.settings.most_bytes, self.settings.patience.min(LOOK_PATIENCE));
-        match &before.mark {
-            Mark::Url(Some(etag)) => self.fetch.fetch_changed(owner, url, etag, most, patience).await,
-            _ => self.fetch.fetch(owner, url, most, patience).await.map(Some),
-        }
-    }
-
-    async fn turn(&self, turns: &Turns, owner: &str) -> Result<Turn, SoundFault> {
-        let patience = self.settings.patience;
-        let turn = timeout(patience, turns.take(owner)).await;
-        Ok(turn.map_err(|_| SoundFault::Late(patience))??)
-    }
-
-    /// Where a file lies, and what tells whether it is another by now.
-    async fn find(&self, name: &str) -> Result<(PathBuf, Mark), SoundFault> {
-        let failed = |error: io::Error| SoundFault::file(name, &error);
-        let folder = self.settings.folder.as_ref().ok_or(PlaceFault::NoFolder)?;
-        let folder = tokio::fs::canonicalize(folder).await.map_err(failed)?;
-        let path = tokio::fs::canonicalize(folder.join(name)).await.map_err(failed)?;
-        // a symbolic link may lead anywhere
-        if !path.starts_with(&folder) {
-            return Err(SoundFault::Outside { name: name.to_owned() });
-        }
-        let metadata = tokio::fs::metadata(&path).await.map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(failed(io::ErrorKind::InvalidInput.into()));
-        }
-        if metadata.len() > self.settings.most_bytes as u64 {
-            return Err(SoundFault::TooLarge {
-                name: name.to_owned(),
-                bytes: metadata.len(),
-                limit: self.settings.most_bytes,
-            });
-        }
-        let mark = Mark::File(metadata.modified().ok(), metadata.len());
-        Ok((path, mark))
-    }
-
-    async fn read(&self, name: &str, path: &Path) -> Result<Vec<u8>, SoundFault> {
-        let read = tokio::fs::read(path).await;
-        read.map_err(|error| SoundFault::file(name, &error))
-    }
-
-    async fn decoded(
-        &self,
-        owner: &str,
-        name: &str,
-        decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
-    ) -> Result<Sound, SoundFault> {
-        let turn = self.turn(&self.decoders, owner).await?;
-        let decoded = tokio::task::spawn_blocking(move || {
-            // The work goes on where the wait for it is given up: it keeps its place.
-            let _turn = turn;
-            decode()
-        });
-        // a decoder that panics on strange bytes ends this sound alone
-        let decoded = decoded.await.unwrap_or(Err(DecodeFault::Broken));
-        let name = name.to_owned();
-        decoded.map_err(|fault| SoundFault::Decode { name, fault })
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Room of those that ended; what they return is nothing.
+        while looks.try_join_next().is_some() {}
+        looks.spawn(look);
     }
 }

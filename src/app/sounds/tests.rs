@@ -10,15 +10,38 @@ struct Server {
     asked: AtomicUsize,
     /// What it is asked for again, by the tag that is known.
     asked_again: std::sync::Mutex<Vec<String>>,
-    /// Seconds of the tone that lies there now, and its tag; `Err`: nothing does, with this status.
-    now: std::sync::Mutex<Option<Result<(usize, &'static str), u16>>>,
+    /// What lies there at each request to come; the last one stays. Seconds of the tone, and its tag; `Err`: nothing does,
+    /// with this status.
+    lies: std::sync::Mutex<Vec<Result<(usize, &'static str), u16>>>,
+    /// How long the whole answer takes.
+    takes: std::sync::Mutex<Duration>,
     spoken: std::sync::Mutex<Vec<FileRequest>>,
 }
 
+impl Server {
+    fn lies(&self, now: &[Result<(usize, &'static str), u16>]) {
+        *self.lies.lock().expect("whole") = now.to_vec();
+    }
+
+    fn next(&self) -> Option<Result<(usize, &'static str), u16>> {
+        let mut lies = self.lies.lock().expect("whole");
+        match lies.len() {
+            0 | 1 => lies.first().copied(),
+            _ => Some(lies.remove(0)),
+        }
+    }
+}
+
 impl Fetch for Server {
-    fn fetch<'a>(&'a self, _owner: &'a str, url: &'a HookUrl, _most: usize, _patience: Duration) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, _owner: &'a str, url: &'a HookUrl, _most: usize, patience: Duration) -> Fetching<'a> {
         Box::pin(async move {
             self.asked.fetch_add(1, Relaxed);
+            let takes = *self.takes.lock().expect("whole");
+            tokio::time::sleep(takes.min(patience)).await;
+            if takes > patience {
+                let (url, after) = (url.as_str().to_owned(), patience);
+                return Err(HookFailure::TimedOut { url, after });
+            }
             tokio::task::yield_now().await;
             if url.as_str().ends_with("never") {
                 std::future::pending::<()>().await;
@@ -29,7 +52,7 @@ impl Fetch for Server {
                     status: 404,
                 });
             }
-            let (seconds, etag) = match *self.now.lock().expect("whole") {
+            let (seconds, etag) = match self.next() {
                 None => (1, None),
                 Some(Ok((seconds, etag))) => (seconds, Some(etag.to_owned())),
                 Some(Err(status)) => {
@@ -127,27 +150,86 @@ fn looked_at_each_time(server: &Arc<Server>, folder: Option<PathBuf>) -> Sounds 
     Sounds::new(settings, server.clone())
 }
 
+impl Sounds {
+    /// What is heard now, and what is heard after the look that it causes.
+    async fn twice(&self, place: &Place) -> (Arc<Sound>, Result<Arc<Sound>, SoundFault>) {
+        let now = self.at(TENANT, place).await.expect("a sound");
+        self.looked().await;
+        (now, self.at(TENANT, place).await)
+    }
+
+    /// Waits for the looks under way.
+    async fn looked(&self) {
+        let mut looks = std::mem::take(&mut *self.looks.lock().expect("whole"));
+        while let Some(look) = looks.join_next().await {
+            look.expect("no panic");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_sound_that_is_replaced_at_its_url_is_heard_in_its_new_form() {
     let server = Arc::new(Server::default());
     let sounds = looked_at_each_time(&server, None);
     let prompt = place("https://app.example/prompt.wav");
-    let lies = |now| *server.now.lock().expect("whole") = Some(now);
-    lies(Ok((1, "a")));
+    server.lies(&[Ok((1, "a"))]);
     let first = sounds.at(TENANT, &prompt).await.expect("a sound");
-    let same = sounds.at(TENANT, &prompt).await.expect("a sound");
-    assert!(Arc::ptr_eq(&first, &same), "it was not decoded again");
-    lies(Ok((2, "b")));
-    let second = sounds.at(TENANT, &prompt).await.expect("a sound");
-    assert_eq!(second.duration(), Duration::from_secs(2));
+    let (_, same) = sounds.twice(&prompt).await;
+    assert!(Arc::ptr_eq(&first, &same.expect("a sound")), "it was not decoded again");
+    sounds.looked().await;
+    server.lies(&[Ok((2, "b"))]);
+    let (old, new) = sounds.twice(&prompt).await;
+    assert!(Arc::ptr_eq(&first, &old));
+    let new = new.expect("a sound");
+    assert_eq!(new.duration(), Duration::from_secs(2));
     assert_eq!(sounds.cache.held(), (1, 2 * 48_000));
-    lies(Err(503));
-    let kept = sounds.at(TENANT, &prompt).await.expect("what was there");
-    assert!(Arc::ptr_eq(&kept, &second));
-    lies(Err(404));
-    assert!(sounds.at(TENANT, &prompt).await.is_err(), "it was taken away");
+    sounds.looked().await;
+    server.lies(&[Err(503)]);
+    let (_, kept) = sounds.twice(&prompt).await;
+    assert!(Arc::ptr_eq(&kept.expect("what was there"), &new));
+    sounds.looked().await;
+    server.lies(&[Err(404)]);
+    let (_, gone) = sounds.twice(&prompt).await;
+    assert!(gone.is_err(), "it was taken away");
     assert_eq!(sounds.cache.held(), (0, 0));
-    assert_eq!(*server.asked_again.lock().expect("whole"), ["a", "a", "b", "b"]);
+    let again = ["a", "a", "a", "b", "b", "b", "b"];
+    assert_eq!(*server.asked_again.lock().expect("whole"), again);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_sound_that_changed_has_all_the_time_of_a_first_one_and_nobody_waits_for_it() {
+    let server = Arc::new(Server::default());
+    let sounds = Sounds::new(SoundSettings::default(), server.clone());
+    let music = place("https://app.example/music.wav");
+    server.lies(&[Ok((1, "a"))]);
+    let first = sounds.at(TENANT, &music).await.expect("a sound");
+    *server.takes.lock().expect("whole") = Duration::from_secs(9);
+    server.lies(&[Ok((2, "b"))]);
+    tokio::time::advance(sounds.maker.settings.recheck).await;
+    let asked = Instant::now();
+    for _ in 0..3 {
+        let old = sounds.at(TENANT, &music).await.expect("a sound");
+        assert!(Arc::ptr_eq(&first, &old));
+    }
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    sounds.looked().await;
+    let new = sounds.at(TENANT, &music).await.expect("a sound");
+    assert_eq!(new.duration(), Duration::from_secs(2));
+    assert_eq!(server.asked.load(Relaxed), 2, "one look for all");
+}
+
+#[tokio::test]
+async fn a_sound_that_was_taken_away_does_not_come_back_with_a_look_that_fails() {
+    let server = Arc::new(Server::default());
+    let sounds = looked_at_each_time(&server, None);
+    let prompt = place("https://app.example/prompt.wav");
+    server.lies(&[Ok((1, "a")), Err(404), Err(503)]);
+    sounds.at(TENANT, &prompt).await.expect("a sound");
+    let (one, two) = tokio::join!(sounds.at(TENANT, &prompt), sounds.at(TENANT, &prompt));
+    assert!(one.is_ok() && two.is_ok(), "each causes a look, and waits for none");
+    sounds.looked().await;
+    assert_eq!(sounds.cache.held(), (0, 0));
+    assert!(sounds.at(TENANT, &prompt).await.is_err());
 }
 
 #[tokio::test]
@@ -159,8 +241,9 @@ async fn a_sound_without_a_tag_is_fetched_again_and_one_that_was_looked_at_is_no
         server.asked.store(0, Relaxed);
         for _ in 0..3 {
             sounds.at(TENANT, &music).await.expect("a sound");
+            sounds.looked().await;
         }
-        let expected = if sounds.settings.recheck.is_zero() { 3 } else { 1 };
+        let expected = if sounds.maker.settings.recheck.is_zero() { 3 } else { 1 };
         assert_eq!(server.asked.load(Relaxed), expected);
         assert_eq!(sounds.cache.held(), (1, 48_000));
     }
@@ -174,14 +257,16 @@ async fn a_file_that_is_replaced_is_heard_in_its_new_form() {
     let sounds = looked_at_each_time(&Arc::default(), Some(folder.clone()));
     let prompt = place("prompt.wav");
     std::fs::write(&file, wave(&tone(8_000), 8_000, 1)).expect("a file");
-    let first = sounds.at(TENANT, &prompt).await.expect("a sound");
-    let same = sounds.at(TENANT, &prompt).await.expect("a sound");
-    assert!(Arc::ptr_eq(&first, &same));
+    let (first, same) = sounds.twice(&prompt).await;
+    assert!(Arc::ptr_eq(&first, &same.expect("a sound")));
+    sounds.looked().await;
     std::fs::write(&file, wave(&tone(8_000).repeat(2), 8_000, 1)).expect("a file");
-    let second = sounds.at(TENANT, &prompt).await.expect("a sound");
-    assert_eq!(second.duration(), Duration::from_secs(2));
+    let (_, second) = sounds.twice(&prompt).await;
+    assert_eq!(second.expect("a sound").duration(), Duration::from_secs(2));
+    sounds.looked().await;
     std::fs::remove_dir_all(folder).expect("removed");
-    assert!(sounds.at(TENANT, &prompt).await.is_err(), "it is gone");
+    let (_, gone) = sounds.twice(&prompt).await;
+    assert!(gone.is_err(), "it is gone");
 }
 
 #[tokio::test]
@@ -231,7 +316,7 @@ async fn files_come_from_their_folder_alone() {
     assert!(text.contains("text.wav"), "{text}");
     let small = SoundSettings {
         most_bytes: 1_000,
-        ..sounds.settings.clone()
+        ..sounds.maker.settings.clone()
     };
     let small = Sounds::new(small, Arc::new(Server::default()));
     assert!(matches!(
@@ -253,11 +338,11 @@ async fn a_wait_that_is_given_up_leaves_nothing() {
     let mut one = Box::pin(sounds.at(TENANT, &never));
     let mut two = Box::pin(sounds.at(TENANT, &never));
     for wait in [&mut one, &mut two] {
-        assert!(timeout(Duration::from_millis(5), wait).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(5), wait).await.is_err());
     }
     assert_eq!(server.asked.load(Relaxed), 1, "once for both");
     drop(one);
-    assert!(timeout(Duration::from_millis(5), &mut two).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(5), &mut two).await.is_err());
     assert_eq!(
         (server.asked.load(Relaxed), sounds.cache.held()),
         (2, (1, 0)),
@@ -310,27 +395,28 @@ async fn one_tenant_that_floods_the_decoders_is_refused_alone() {
         ..SoundSettings::default()
     };
     let sounds = Arc::new(Sounds::new(settings, Arc::new(Server::default())));
-    let held = sounds.decoders.take(TENANT).await.expect("a place");
+    let held = sounds.maker.decoders.take(TENANT).await.expect("a place");
     let asked = |owner: &'static str, name: usize| {
         let sounds = sounds.clone();
         let place = place(&format!("https://app.example/{owner}{name}"));
         tokio::spawn(async move { sounds.at(owner, &place).await })
     };
     let mut waiting = vec![asked("contoso", 0), asked("contoso", 1)];
-    while sounds.decoders.waiting() < 2 {
-        tokio::task::yield_now().await;
-    }
+    let wait_for = async |waiting| {
+        while sounds.maker.decoders.waiting() < waiting {
+            tokio::task::yield_now().await;
+        }
+    };
+    wait_for(2).await;
     let refused = asked("contoso", 2).await.expect("no panic");
     assert!(matches!(refused, Err(SoundFault::TooMany(_))), "{refused:?}");
     waiting.push(asked("fabrikam", 0));
-    while sounds.decoders.waiting() < 3 {
-        tokio::task::yield_now().await;
-    }
+    wait_for(3).await;
     drop(held);
     for wait in waiting {
         wait.await.expect("no panic").expect("a sound");
     }
-    assert_eq!(sounds.decoders.held(), (0, 0));
+    assert_eq!(sounds.maker.decoders.held(), (0, 0));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who speaks a text.
 
 use super::service::Served;
+use super::speech::PROGRAM;
 use super::speech::{SpeechFault, Spoken};
 use crate::app::verb::{Voice, Voicing};
 use crate::config::{Account, SpeechService};
@@ -21,7 +22,7 @@ impl Utterance {
     /// Who speaks it, as verbs name it.
     pub fn vendor(&self) -> &str {
         match self {
-            Utterance::Local(_) => super::PROGRAM,
+            Utterance::Local(_) => PROGRAM,
             Utterance::Served(served) => served.vendor(),
         }
     }
@@ -35,14 +36,14 @@ impl Utterance {
     /// in the language alone: voices of vendors that are not here mean nothing to it.
     pub fn new(text: &str, by: &Voicing, account: Option<&Account>) -> Result<Utterance, SpeechFault> {
         let language = Utterance::language(by);
-        let vendor = by.vendor.as_deref().unwrap_or(super::PROGRAM);
+        let vendor = by.vendor.as_deref().unwrap_or(PROGRAM);
         if let Some(name) = vendor.strip_prefix(SpeechService::VENDOR_PREFIX) {
             let service = account.and_then(|account| account.speech_service(name));
             let service = service.ok_or_else(|| SpeechFault::NoService(name.chars().take(64).collect()))?;
             return Served::new(service, text, language, by.voice.as_ref()).map(Utterance::Served);
         }
         let voice = match &by.voice {
-            _ if vendor != super::PROGRAM => None,
+            _ if vendor != PROGRAM => None,
             None => None,
             Some(Voice::Name(name)) => Some(name.as_str()),
             Some(Voice::Described(_)) => return Err(SpeechFault::Described),
