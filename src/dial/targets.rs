@@ -128,8 +128,14 @@ enum Destination<'a> {
         callee: route::Callee,
         trunk: Option<&'a str>,
     },
-    Uri(Uri),
-    User(Aor),
+    Uri {
+        uri: Uri,
+        proxy: Option<String>,
+    },
+    User {
+        aor: Aor,
+        override_to: Option<&'a str>,
+    },
     Teams {
         number: E164,
         voicemail: bool,
@@ -188,15 +194,30 @@ impl<'a> Planning<'a> {
                 number: self.e164(number).ok()?,
                 voicemail: *voicemail,
             },
-            TargetKind::User { name, .. } => Destination::User(aor(name, self.facts.realm()?)),
+            TargetKind::User { name, override_to } => Destination::User {
+                aor: aor(name, self.facts.realm()?),
+                override_to: override_to.as_deref(),
+            },
             TargetKind::Sip { uri } => {
                 let uri = Uri::parse(uri).ok()?;
                 match self.is_of_our_realm(&uri) {
-                    true => Destination::User(Aor::of(&uri)?),
-                    false => Destination::Uri(uri.with_host(&uri.host().to_ascii_lowercase(), uri.port()).ok()?),
+                    true => Destination::User {
+                        aor: Aor::of(&uri)?,
+                        override_to: None,
+                    },
+                    false => Destination::Uri {
+                        uri: uri.with_host(&uri.host().to_ascii_lowercase(), uri.port()).ok()?,
+                        proxy: self.proxy().map(str::to_ascii_lowercase),
+                    },
                 }
             }
         })
+    }
+
+    /// The next hop of a SIP URI, where one is named: the target's, else the dial's.
+    pub fn proxy(&self) -> Option<&'a str> {
+        let target: &'a Target = self.target;
+        target.proxy.as_deref().or(self.dial.proxy.as_deref())
     }
 
     fn is_of_our_realm(&self, uri: &Uri) -> bool {

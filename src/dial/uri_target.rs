@@ -51,7 +51,7 @@ pub(super) fn plan(
     trace: &mut Trace,
 ) -> Result<PlannedHop, DialRefusal> {
     let (config, tenant) = (planning.facts.config, planning.facts.tenant);
-    let proxy = planning.target.proxy.as_deref().or(planning.dial.proxy.as_deref());
+    let proxy = planning.proxy();
     let (next, property) = match proxy {
         Some(proxy) => (read_proxy(planning, proxy)?, "proxy"),
         None => (uri.clone(), "sipUri"),

@@ -221,7 +221,8 @@ fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
     for (position, value) in list.into_iter().enumerate() {
         let target = read_target(Object::of(object.place(&format!("target[{position}]")), value)?)?;
         // The same destination twice is rung once, as it was named first.
-        if targets.iter().all(|known| known.kind != target.kind) {
+        let is_same = |known: &Target| known.kind == target.kind && known.proxy == target.proxy;
+        if !targets.iter().any(is_same) {
             targets.push(target);
         }
         if targets.len() > MOST_TARGETS {

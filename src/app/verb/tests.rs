@@ -72,10 +72,11 @@ fn both_spellings_and_both_forms() {
 fn a_target_named_twice_is_rung_once() {
     let verbs = read(
         r#"{"verb":"dial","target":[{"type":"phone","number":"1"},{"type":"phone","number":"1","timeout":5},
-            {"type":"phone","number":"2"}]}"#,
+            {"type":"phone","number":"2"},{"type":"sip","sipUri":"sip:a@b","proxy":"c"},{"type":"sip","sipUri":"sip:a@b","proxy":"d"}]}"#,
     );
     let Verb::Dial(dial) = &verbs[0] else { panic!() };
-    assert_eq!(dial.targets.len(), 2);
+    let proxies: Vec<_> = dial.targets.iter().map(|target| target.proxy.as_deref()).collect();
+    assert_eq!(proxies, [None, None, Some("c"), Some("d")]);
     assert_eq!(dial.targets[0].timeout, None);
 }
 
