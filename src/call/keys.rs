@@ -3,40 +3,63 @@
 use super::application::{Line, Running};
 use super::event::Effect;
 use super::id::LegIndex;
+use super::leg::Leg;
 use super::value::Call;
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long a key of an INFO is held for the other side of a bridge.
 const KEY_OF_INFO: Duration = Duration::from_millis(160);
 
-/// A key in the audio this soon after the same one in an INFO is that one.
-const SAME_KEY: Duration = Duration::from_secs(1);
+/// The same key this soon after it came the other way is that one: events and tones are told when a key is released,
+/// an INFO is sent then or when it is pressed.
+const SAME_KEY: Duration = Duration::from_secs(3);
 
-/// How a peer sends its keys. Some send each of them both ways, which is one key all the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Keys that may wait to come the other way too.
+const MOST_SINGLE: usize = 16;
+
+/// How a peer sends its keys. Some send each of them both ways, which is one key all the same; and a transfer beyond a PBX
+/// may change the way in the middle of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyWays {
-    /// As telephone-events: those alone count from then on.
-    as_events: bool,
-    last_of_info: Option<(char, Moment)>,
+    /// Keys that have come one way so far, the oldest first.
+    single: VecDeque<SingleKey>,
+    /// Where the media were that brought telephone-events.
+    events_of: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct SingleKey {
+    key: char,
+    way: Way,
+    at: Moment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Way {
+    Audio,
+    Info,
 }
 
 impl KeyWays {
-    /// Whether a key of an INFO is none that came before.
-    fn info(&mut self, key: char, now: Moment) -> bool {
-        self.last_of_info = Some((key, now));
-        !self.as_events
-    }
-
-    /// Whether a key in the audio is none that came before. `events`: telephone-events are settled on the leg.
-    fn audio(&mut self, key: char, events: bool, now: Moment) -> bool {
-        let is_first = !self.as_events;
-        self.as_events |= events;
-        let is_known = |(known, at): (char, Moment)| known == key && now.since(at) < SAME_KEY;
-        !(is_first && self.last_of_info.is_some_and(is_known))
+    /// Whether a key is none that came the other way before.
+    fn is_new(&mut self, key: char, way: Way, now: Moment) -> bool {
+        self.single.retain(|single| now.since(single.at) < SAME_KEY);
+        let same = |single: &SingleKey| single.key == key && single.way != way;
+        if let Some(position) = self.single.iter().position(same) {
+            self.single.remove(position);
+            return false;
+        }
+        if self.single.len() >= MOST_SINGLE {
+            self.single.pop_front();
+        }
+        self.single.push_back(SingleKey { key, way, at: now });
+        true
     }
 }
 
@@ -44,9 +67,10 @@ impl Call {
     /// A key in the audio of a leg.
     pub(super) fn heard_key(&mut self, index: LegIndex, key: char, now: Moment) {
         let Some(leg) = self.leg_mut(index) else { return };
-        let settled = leg.media.negotiated.as_ref();
-        let events = settled.is_some_and(|settled| settled.telephone_event().is_some());
-        if leg.key_ways.audio(key, events, now) {
+        if let Some(media) = media_of_events(leg) {
+            leg.key_ways.events_of = Some(media);
+        }
+        if leg.key_ways.is_new(key, Way::Audio, now) {
             self.digit(index, key, now);
         }
     }
@@ -60,12 +84,17 @@ impl Call {
             return;
         };
         self.answer_plainly(leg, transaction, 200);
-        if !self.leg_mut(leg).is_some_and(|leg| leg.key_ways.info(digit, now)) {
+        let Some(pressed) = self.leg_mut(leg) else { return };
+        if !pressed.key_ways.is_new(digit, Way::Info, now) {
             return;
         }
+        let media = media_of_events(pressed);
+        let comes_as_event = media.is_some() && media == pressed.key_ways.events_of;
         self.digit(leg, digit, now);
-        // The other side of a bridge hears of it as of a key in the audio: INFO is not for everybody, Teams above all.
+        // The other side of a bridge hears of it as of a key in the audio: INFO is not for everybody, Teams above all. An
+        // event is relayed by itself.
         if self.bridged.is_some()
+            && !comes_as_event
             && let Some(partner) = self.partner(leg)
         {
             self.send_digits(partner, digit.to_string(), KEY_OF_INFO);
@@ -92,6 +121,12 @@ impl Call {
             self.verb_done(leg, now);
         }
     }
+}
+
+/// Where the media of a leg are that telephone-events may come in.
+fn media_of_events(leg: &Leg) -> Option<SocketAddr> {
+    let settled = leg.media.negotiated.as_ref()?;
+    settled.telephone_event().map(|_| settled.remote_rtp)
 }
 
 /// The key in the body of an INFO.

@@ -11,8 +11,10 @@ use crate::config::Config;
 use crate::dial::targets::{self, DialFacts};
 use crate::dial::{Attempt, DialPlan, LegKind, LegTerms, TargetName};
 use crate::route::Caller;
+use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,6 +162,11 @@ impl Rig {
 
     pub fn key(&mut self, leg: LegIndex, digit: char) {
         self.step(Event::Digit { leg, digit });
+    }
+
+    pub fn key_in_info(&mut self, leg: LegIndex, key: impl Display) {
+        let kind = "Content-Type: application/dtmf-relay\r\n";
+        self.request(leg, Method::Info, kind, &format!("Signal={key}\r\nDuration=160\r\n"));
     }
 
     /// Plans the dial that waits: a target a telephone number, as the real rooms plan it.

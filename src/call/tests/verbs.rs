@@ -2,7 +2,7 @@
 
 use super::application::{dial, terms, to_application, verbs};
 use super::messages::reply;
-use super::rig::Rig;
+use super::peers::carrier_sdp;
 use super::scenario::from_carrier;
 use crate::app::payload::Kind;
 use crate::call::{Effect, Event, LegIndex, Phase, PlayOutcome, Source, Wish};
@@ -126,14 +126,24 @@ fn a_key_in_an_info_counts() {
     let mut rig = to_application().begin();
     rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "numDigits": 1, "actionHook": "/keys" }]));
     rig.ack(LegIndex::CALLER, "");
-    rig.request(
-        LegIndex::CALLER,
-        Method::Info,
-        "Content-Type: application/dtmf-relay\r\n",
-        "Signal=7\r\nDuration=160\r\n",
-    );
+    rig.key_in_info(LegIndex::CALLER, "7");
     assert_eq!(rig.last_response(LegIndex::CALLER).message.status(), Some(200));
     assert_eq!(rig.last_question().properties["digits"], "7");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn a_peer_may_change_the_way_of_its_keys() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "numDigits": 4, "actionHook": "/keys" }]));
+    rig.ack(LegIndex::CALLER, "");
+    rig.key(LegIndex::CALLER, '7');
+    for key in ["8", "8"] {
+        rig.key_in_info(LegIndex::CALLER, key);
+    }
+    rig.key(LegIndex::CALLER, '9');
+    assert_eq!(rig.last_question().properties["digits"], "7889");
     rig.answer(&json!([]));
     rig.finish();
 }
@@ -145,16 +155,12 @@ fn a_key_that_comes_in_the_audio_and_in_an_info_is_one() {
         rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "numDigits": 3, "actionHook": "/keys" }]));
         rig.ack(LegIndex::CALLER, "");
         for key in ['7', '7', '8'] {
-            let info = |rig: &mut Rig| {
-                let kind = "Content-Type: application/dtmf-relay\r\n";
-                rig.request(LegIndex::CALLER, Method::Info, kind, &format!("Signal={key}\r\n"));
-            };
             if info_first {
-                info(&mut rig);
+                rig.key_in_info(LegIndex::CALLER, key);
             }
             rig.key(LegIndex::CALLER, key);
             if !info_first {
-                info(&mut rig);
+                rig.key_in_info(LegIndex::CALLER, key);
             }
         }
         assert_eq!(rig.last_question().properties["digits"], "778");
@@ -170,13 +176,16 @@ fn a_key_in_an_info_reaches_the_other_side_of_a_bridge() {
     rig.planned(&["+12065550101"]);
     rig.ack(LegIndex::CALLER, "");
     let invite = rig.last_invite();
-    let key = |rig: &mut Rig| {
-        let kind = "Content-Type: application/dtmf-relay\r\n";
-        rig.request(LegIndex::CALLER, Method::Info, kind, "Signal=5\r\nDuration=160\r\n");
-    };
-    key(&mut rig);
+    rig.key_in_info(LegIndex::CALLER, "5");
     rig.picks_up(&invite);
-    key(&mut rig);
+    rig.key_in_info(LegIndex::CALLER, "6");
+    // Events are relayed as they are; what else is sent of the same media comes as one too.
+    rig.key(LegIndex::CALLER, '7');
+    rig.key_in_info(LegIndex::CALLER, "8");
+    let moved = carrier_sdp("sendrecv").replace("203.0.113.20", "203.0.113.21");
+    rig.request(LegIndex::CALLER, Method::Invite, "", &moved);
+    rig.ack(LegIndex::CALLER, "");
+    rig.key_in_info(LegIndex::CALLER, "9");
     let callee = rig.call.legs()[1].media.handle();
     let sent: Vec<_> = rig
         .wishes
@@ -186,7 +195,7 @@ fn a_key_in_an_info_reaches_the_other_side_of_a_bridge() {
             _ => None,
         })
         .collect();
-    assert_eq!(sent, [(callee, "5")], "once there is a bridge");
+    assert_eq!(sent, [(callee, "6"), (callee, "9")], "once there is a bridge");
     rig.hang_up_and_finish();
 }
 
