@@ -167,9 +167,7 @@ impl Call {
         }
         match asked.why {
             Why::Refer => return self.refer_decided(number, asked.leg, result, now),
-            Why::Hold => {
-                return self.hold_decided(result, now);
-            }
+            Why::Hold => return self.hold_decided(number, result, now),
             Why::Replace => return self.replacement_came(asked, result, now),
             Why::Part => return self.part_decided(&asked, result, now),
             Why::Adulting => return self.adulting_answered(result, now),

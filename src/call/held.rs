@@ -23,13 +23,16 @@ pub(super) struct Hold {
     /// Who hears what the application says.
     pub leg: LegIndex,
     stage: Stage,
+    /// Who is held has offered a hold too: what the application is to be told of it once the other is back.
+    returned: Option<Properties>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Stage {
     /// The re-INVITE is not accepted yet; then the application is asked, with these details.
     Offered(Properties),
-    Asked,
+    /// By this question.
+    Asked(u32),
     Plays(Box<Playback>),
     /// There is nothing to be heard: a hold like any other.
     Silent,
@@ -39,7 +42,7 @@ impl Hold {
     pub(super) fn playback(&mut self) -> Option<&mut Playback> {
         match &mut self.stage {
             Stage::Plays(playback) => Some(playback),
-            Stage::Offered(_) | Stage::Asked | Stage::Silent => None,
+            Stage::Offered(_) | Stage::Asked(_) | Stage::Silent => None,
         }
     }
 
@@ -57,41 +60,66 @@ impl Call {
         };
         let dialing = app.dialing.as_ref();
         let asks = dialing.is_some_and(|dialing| dialing.verb.on_hold_hook.is_some());
-        if asks && app.hold.is_none() && Session::parse(offer).is_ok_and(|session| is_hold(&session)) {
-            let header = |name| message.header(name).unwrap_or_default();
-            let details = payload::hold_details(header(HeaderName::From), header(HeaderName::To));
-            app.hold = Some(Hold {
-                by: index,
-                leg: partner,
-                stage: Stage::Offered(details),
-            });
+        if !asks || !Session::parse(offer).is_ok_and(|session| is_hold(&session)) {
+            return;
+        }
+        let header = |name| message.header(name).unwrap_or_default();
+        let details = payload::hold_details(header(HeaderName::From), header(HeaderName::To));
+        match &mut app.hold {
+            None => {
+                app.hold = Some(Hold {
+                    by: index,
+                    leg: partner,
+                    stage: Stage::Offered(details),
+                    returned: None,
+                });
+            }
+            Some(hold) if hold.leg == index => hold.returned = Some(details),
+            Some(_) => {}
         }
     }
 
     /// What a peer offered is accepted, or it has answered our offer: its hold begins, or is over.
     pub(super) fn hold_settled(&mut self, index: LegIndex, now: Moment) {
         let holds = self.says_of(index, is_hold);
-        let Some(app) = &mut self.app else { return };
-        let Some(hold) = app.hold.as_mut().filter(|hold| hold.by == index) else {
+        let hold = self.app.as_mut().and_then(|app| app.hold.as_mut());
+        let Some(hold) = hold.filter(|hold| hold.by == index) else {
             return;
         };
-        if !holds {
-            self.stop_hold_music();
+        if holds {
+            if let Stage::Offered(details) = &mut hold.stage {
+                let details = std::mem::take(details);
+                self.ask_about_hold(details, now);
+            }
             return;
         }
-        let Stage::Offered(details) = &mut hold.stage else {
+        let (held, returned) = (hold.leg, hold.returned.take());
+        self.stop_hold_music();
+        let returned = returned.filter(|_| self.says_of(held, is_hold));
+        if let (Some(details), Some(app)) = (returned, &mut self.app) {
+            app.hold = Some(Hold {
+                by: held,
+                leg: index,
+                stage: Stage::Silent,
+                returned: None,
+            });
+            self.ask_about_hold(details, now);
+        }
+    }
+
+    /// Asks what is to be heard during the hold there is.
+    fn ask_about_hold(&mut self, details: Properties, now: Moment) {
+        let Some(app) = &self.app else { return };
+        let hook = app.dialing.as_ref().and_then(|dialing| dialing.verb.on_hold_hook.clone());
+        let (Some(hook), Some(by)) = (hook, app.hold.as_ref().map(|hold| hold.by)) else {
             return;
         };
-        let details = std::mem::take(details);
-        hold.stage = Stage::Asked;
-        let hook = app
-            .dialing
-            .as_ref()
-            .and_then(|dialing| dialing.verb.on_hold_hook.clone());
-        let Some(hook) = hook else { return };
         let mut properties = self.properties(LegIndex::CALLER, now);
         properties.extend(details);
-        self.ask_aside(index, Why::Hold, hook, properties);
+        let number = self.ask_aside(by, Why::Hold, hook, properties);
+        if let Some(hold) = self.app.as_mut().and_then(|app| app.hold.as_mut()) {
+            hold.stage = Stage::Asked(number);
+        }
     }
 
     /// What a peer offered is refused.
@@ -104,8 +132,8 @@ impl Call {
         }
     }
 
-    /// What the application lets the held side hear.
-    pub(super) fn hold_decided(&mut self, result: Result<Reply, String>, now: Moment) {
+    /// What the application lets the held side hear, in answer to this question.
+    pub(super) fn hold_decided(&mut self, number: u32, result: Result<Reply, String>, now: Moment) {
         let verbs = result.map_or_else(
             |detail| {
                 self.tell_error("onHoldHook", &detail);
@@ -123,7 +151,7 @@ impl Call {
             }
         }
         let hold = self.app.as_mut().and_then(|app| app.hold.as_mut());
-        let Some(hold) = hold.filter(|hold| matches!(hold.stage, Stage::Asked)) else {
+        let Some(hold) = hold.filter(|hold| matches!(hold.stage, Stage::Asked(asked) if asked == number)) else {
             return;
         };
         if sources.is_empty() {
@@ -133,6 +161,10 @@ impl Call {
         hold.stage = Stage::Plays(Box::new(Playback::new(sources, None)));
         let leg = hold.leg;
         self.play_next(leg, now);
+        // It came back to a side that holds, and was told of that.
+        if !self.is_open_both_ways(leg) && !self.says_of(leg, is_hold) {
+            self.align(leg, now);
+        }
     }
 
     /// The application has nothing more for who is on hold: that side is told of it.

@@ -111,11 +111,14 @@ impl Rig {
 
     /// Answers the last question.
     pub fn answer(&mut self, json: &Value) {
+        self.answer_question(self.last_question().number, json);
+    }
+
+    pub fn answer_question(&mut self, ask: u32, json: &Value) {
         let verbs = match json.as_array() {
             Some(list) if list.is_empty() => Vec::new(),
             _ => verbs(json),
         };
-        let ask = self.last_question().number;
         self.step(Event::Answered {
             ask,
             result: Ok(Reply { verbs }),

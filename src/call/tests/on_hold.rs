@@ -30,8 +30,11 @@ impl Rig {
         self.configured[&handle].direction
     }
 
-    fn is_asked_about_hold(&self) -> bool {
-        self.questions().iter().any(|question| question.url == "/hold")
+    fn questions_about_hold(&self) -> Vec<u32> {
+        let all = self.questions().into_iter();
+        all.filter(|question| question.url == "/hold")
+            .map(|question| question.number)
+            .collect()
     }
 
     fn sounds_stopped(&self) -> Vec<u32> {
@@ -116,8 +119,54 @@ fn what_who_is_on_hold_says_meanwhile_is_answered_as_if_it_were_not() {
     rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
     rig.ack(callee, "");
     assert!(!rig.way(callee).sends() && rig.way(CALLER) == Direction::SendRecv);
-    assert_eq!(rig.questions().iter().filter(|asked| asked.url == "/hold").count(), 1);
+    assert_eq!(rig.questions_about_hold().len(), 1);
     assert!(rig.reinvites(CALLER).is_empty() && rig.reinvites(callee).is_empty());
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_comes_back_to_a_side_that_holds_too_is_on_hold_there() {
+    let (mut rig, callee) = held_with_music();
+    let (_, first, _) = rig.sounds().pop().expect("a sound");
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.ack(CALLER, "");
+    assert_eq!(rig.questions_about_hold().len(), 1);
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendrecv"));
+    let told = rig.reinvites(CALLER).pop().expect("the other side hears of it");
+    rig.respond(&told, reply(200).sdp(carrier_sdp("sendonly")));
+    assert!(!says(&rig.last_response(callee), "sendrecv"), "nobody listens yet");
+    rig.ack(callee, "");
+    assert_eq!(rig.sounds_stopped(), [first]);
+    assert_eq!(rig.questions_about_hold().len(), 2);
+    rig.answer(&json!([{ "verb": "play", "url": "other.wav" }]));
+    let (leg, second, sound) = rig.sounds().pop().expect("a sound");
+    assert_eq!((leg, sound.source), (callee, Source::Url("other.wav".into())));
+    let opened = rig.reinvites(callee).pop().expect("it is to hear it");
+    assert!(says(&opened, "sendrecv"), "{}", opened.sdp());
+    rig.respond(&opened, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(rig.way(callee), Direction::SendRecv);
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    assert!(says(&rig.last_response(CALLER), "sendrecv"));
+    rig.ack(CALLER, "");
+    assert_eq!(rig.sounds_stopped(), [first, second]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn what_was_said_of_a_hold_that_is_over_is_not_heard_in_the_next() {
+    let (mut rig, callee) = bridged(&json!({ "onHoldHook": "/hold" }));
+    for direction in ["sendonly", "sendrecv", "sendonly"] {
+        rig.request(callee, Method::Invite, "", &carrier_sdp(direction));
+        rig.ack(callee, "");
+    }
+    let verbs = json!([{ "verb": "play", "url": "hold.wav" }]);
+    let [first, second] = rig.questions_about_hold()[..] else {
+        panic!("a question each");
+    };
+    rig.answer_question(first, &verbs);
+    assert!(rig.sounds().is_empty());
+    rig.answer_question(second, &verbs);
+    assert_eq!(rig.sounds().len(), 1);
     rig.hang_up_and_finish();
 }
 
@@ -162,7 +211,7 @@ fn a_hold_that_is_not_accepted_asks_nobody() {
     let asked = rig.reinvites(CALLER).pop().expect("a re-INVITE");
     rig.respond(&asked, reply(488));
     assert_eq!(rig.last_response(callee).message.status(), Some(488));
-    assert!(!rig.is_asked_about_hold());
+    assert!(rig.questions_about_hold().is_empty());
     rig.hang_up_and_finish();
 }
 
