@@ -110,7 +110,10 @@ impl Call {
     /// Asks what is to be heard during the hold there is.
     fn ask_about_hold(&mut self, details: Properties, now: Moment) {
         let Some(app) = &self.app else { return };
-        let hook = app.dialing.as_ref().and_then(|dialing| dialing.verb.on_hold_hook.clone());
+        let hook = app
+            .dialing
+            .as_ref()
+            .and_then(|dialing| dialing.verb.on_hold_hook.clone());
         let (Some(hook), Some(by)) = (hook, app.hold.as_ref().map(|hold| hold.by)) else {
             return;
         };

@@ -445,6 +445,11 @@ impl TransactionUser for Switchboard {
         }
     }
 
+    fn has_dialog(&self, to_tag: &str) -> bool {
+        let calls = &self.node.calls;
+        calls.call_of_tag(to_tag).is_some_and(|call| calls.contains(call))
+    }
+
     fn ack(&mut self, message: Message, flow: Flow, _commands: &mut Vec<Command>) {
         if let Some(call) = message.to_tag().and_then(|tag| self.node.calls.call_of_tag(tag)) {
             // An ACK of a call that is gone needs nothing.

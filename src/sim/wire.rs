@@ -160,7 +160,7 @@ impl<E: Ears> WireTask<E> {
                 },
                 Some(Received { message, flow }) = received.recv() => {
                     if self.ears.overhears(&message, &flow, self.own.contain(flow.connection)) {
-                        self.transactions.receive(message, flow, self.clock.now());
+                        self.transactions.receive(message, flow, self.clock.now(), |_| true);
                     }
                 }
                 () = sleep_until(self.clock.instant(due)) => self.transactions.handle_timeout(self.clock.now()),

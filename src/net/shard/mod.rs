@@ -24,6 +24,9 @@ pub trait TransactionUser: Send + 'static {
     /// its 100 Trying then.
     fn request(&mut self, id: ServerTransactionId, message: Message, flow: Flow, commands: &mut Vec<Command>);
 
+    /// Whether this To-tag is of a dialog that lives. Asked while new work is refused: who goes on with what there is passes.
+    fn has_dialog(&self, to_tag: &str) -> bool;
+
     /// The ACK of a 2xx of ours: [`Command::Acknowledged`] stops its retransmission.
     fn ack(&mut self, message: Message, flow: Flow, commands: &mut Vec<Command>);
 

@@ -74,7 +74,8 @@ impl<U: TransactionUser> ShardTask<U> {
                     }
                     for Received { message, flow } in received.drain(..) {
                         guarded.run(|| {
-                            self.transactions.receive(message, flow, self.clock.now());
+                            let (user, now) = (&self.user, self.clock.now());
+                            self.transactions.receive(message, flow, now, |tag| user.has_dialog(tag));
                             self.settle(&mut commands);
                         });
                     }

@@ -66,6 +66,10 @@ impl TransactionUser for Recorder {
         }
     }
 
+    fn has_dialog(&self, _: &str) -> bool {
+        self.invite.is_some()
+    }
+
     fn ack(&mut self, _: Message, _: Flow, commands: &mut Vec<Command>) {
         commands.extend(self.invite.map(|id| Command::Acknowledged { id }));
         self.tell(Told::Ack);

@@ -32,23 +32,46 @@ impl Shed {
     }
 }
 
+/// Why a request may have no transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// There is no room for it now.
+    Busy,
+    /// It would go on in a dialog, and there is none.
+    NoDialog,
+}
+
 impl Admission {
     /// Begins, changes or ends the shedding of new INVITEs.
     pub(super) fn shed(&mut self, shed: Option<Shed>) {
         self.shedding = shed;
     }
 
-    /// True when `request`, of this [`fingerprint`], may have a transaction.
-    pub(super) fn admits(&self, request: &Message, fingerprint: u64, source: IpAddr, limits: &Limits) -> bool {
+    /// Whether `request`, of this [`fingerprint`], may have a transaction. `lives` says whether a To-tag is of a dialog that
+    /// there is: anybody can write one.
+    pub(super) fn admit(
+        &self,
+        request: &Message,
+        fingerprint: u64,
+        source: IpAddr,
+        limits: &Limits,
+        lives: impl FnOnce(&str) -> bool,
+    ) -> Result<(), Denied> {
         let from_source = self.by_source.get(&source_network(source)).copied().unwrap_or(0);
         let hit = self.shedding.is_some_and(|shed| shed.hits(fingerprint));
         let shed = hit && request.method() == Some(&Method::Invite);
         if !shed && self.total < limits.max_transactions && from_source < limits.max_per_source {
-            return true;
+            return Ok(());
         }
-        self.total < limits.max_transactions.saturating_mul(2)
-            && from_source < limits.max_per_source.saturating_mul(2)
-            && is_exempt(request, limits)
+        if request.to_tag().is_some_and(|tag| !lives(tag)) {
+            return Err(Denied::NoDialog);
+        }
+        let bounded = self.total < limits.max_transactions.saturating_mul(2)
+            && from_source < limits.max_per_source.saturating_mul(2);
+        match bounded && is_exempt(request, limits) {
+            true => Ok(()),
+            false => Err(Denied::Busy),
+        }
     }
 
     /// Seconds for the Retry-After of a refusal: the base and up to as much again, by `spread`.
@@ -82,7 +105,7 @@ impl Admission {
     }
 }
 
-/// Requests that end or keep what exists, peers' health checks, and calls to priority numbers.
+/// Requests that end or keep what exists (their To-tag was looked at), peers' health checks, and calls to priority numbers.
 fn is_exempt(request: &Message, limits: &Limits) -> bool {
     matches!(request.method(), Some(Method::Bye | Method::Options))
         || request.to_tag().is_some()

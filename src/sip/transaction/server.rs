@@ -1,6 +1,6 @@
 //! Requests that we receive: from the first copy to the last response.
 
-use super::admission::{fingerprint, stateless_tag};
+use super::admission::{Denied, fingerprint, stateless_tag};
 use super::identifiers::ServerTransactionId;
 use super::output::{Output, SendTo};
 use super::reply::way_back;
@@ -44,7 +44,13 @@ pub(super) struct Server {
 }
 
 impl Transactions {
-    pub(super) fn receive_request(&mut self, message: Message, flow: Flow, now: Moment) {
+    pub(super) fn receive_request(
+        &mut self,
+        message: Message,
+        flow: Flow,
+        now: Moment,
+        lives: impl FnOnce(&str) -> bool,
+    ) {
         let key = self.keys.server(&message, &flow);
         let found = self.by_key.get(key).copied();
         match (message.method(), found) {
@@ -52,7 +58,7 @@ impl Transactions {
             (Some(Method::Ack), None) => self.receive_stray_ack(message, flow),
             (Some(Method::Cancel), _) => self.receive_cancel(found, message, flow),
             (_, Some(slot)) => self.receive_again(slot),
-            (_, None) => self.receive_new(message, flow, now),
+            (_, None) => self.receive_new(message, flow, now, lives),
         }
     }
 
@@ -152,17 +158,19 @@ impl Transactions {
         }
     }
 
-    fn receive_new(&mut self, message: Message, flow: Flow, now: Moment) {
+    fn receive_new(&mut self, message: Message, flow: Flow, now: Moment, lives: impl FnOnce(&str) -> bool) {
         let source = flow.remote.ip();
         let fingerprint = fingerprint(self.secret, &message);
-        if !self
-            .admission
-            .admits(&message, fingerprint, source, &self.settings.limits)
-        {
+        let limits = &self.settings.limits;
+        if let Err(denied) = self.admission.admit(&message, fingerprint, source, limits, lives) {
             self.counters.refused += 1;
-            let seconds = self.admission.retry_after(&self.settings.limits, fingerprint);
-            let refusal =
-                ResponseDraft::new(503).header(HeaderName::RetryAfter, HeaderValue::cleaned(seconds.to_string()));
+            let refusal = match denied {
+                Denied::NoDialog => ResponseDraft::new(481),
+                Denied::Busy => {
+                    let seconds = self.admission.retry_after(limits, fingerprint);
+                    ResponseDraft::new(503).header(HeaderName::RetryAfter, HeaderValue::cleaned(seconds.to_string()))
+                }
+            };
             return self.answer_stateless(refusal, fingerprint, &message, &flow);
         }
         let is_invite = message.method() == Some(&Method::Invite);

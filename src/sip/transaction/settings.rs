@@ -43,7 +43,7 @@ impl Timers {
 }
 
 /// How much a peer may make us remember. Above the limits new work is refused statelessly (503 and Retry-After);
-/// in-dialog requests, BYE, OPTIONS and priority users pass up to twice the limits, for memory stays bounded.
+/// requests in dialogs that live, OPTIONS and priority users pass up to twice the limits, for memory stays bounded.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Server transactions at a time.

@@ -29,7 +29,7 @@ pub struct Counters {
     pub stray_responses: u64,
     /// Requests of ours without a final response in time.
     pub timeouts: u64,
-    /// Requests refused by 503 without a transaction.
+    /// Requests refused without a transaction for want of room: by 503, or 481 where their dialog is none.
     pub refused: u64,
     /// INVITEs that came by a second path (482).
     pub merged: u64,
@@ -96,10 +96,11 @@ impl Transactions {
         }
     }
 
-    /// A message came by `flow`.
-    pub fn receive(&mut self, message: Message, flow: Flow, now: Moment) {
+    /// A message came by `flow`. `lives` says whether a To-tag of ours is of a dialog that there is; it is asked only where
+    /// there is no room for what is new.
+    pub fn receive(&mut self, message: Message, flow: Flow, now: Moment, lives: impl FnOnce(&str) -> bool) {
         if message.is_request() {
-            self.receive_request(message, flow, now);
+            self.receive_request(message, flow, now, lives);
         } else {
             self.receive_response(message, flow, now);
         }
@@ -138,8 +139,8 @@ impl Transactions {
         }
     }
 
-    /// While `Some`, a share of the new INVITEs is refused statelessly by 503 with Retry-After. In-dialog requests, ACK,
-    /// BYE, OPTIONS and priority users pass.
+    /// While `Some`, a share of the new INVITEs is refused statelessly by 503 with Retry-After. Requests in dialogs that live,
+    /// ACK, BYE, OPTIONS and priority users pass.
     pub fn shed_new_calls(&mut self, shed: Option<Shed>) {
         self.admission.shed(shed);
     }

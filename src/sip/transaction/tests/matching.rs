@@ -53,7 +53,7 @@ enum Got {
 }
 
 fn receive(table: &mut Transactions, crafted: &Crafted, flow: &Flow) -> Vec<Got> {
-    table.receive(crafted.message(), flow.clone(), Moment::ZERO);
+    table.receive(crafted.message(), flow.clone(), Moment::ZERO, |_| true);
     drain(table)
 }
 
@@ -261,7 +261,8 @@ fn a_response_that_matches_nothing_is_counted_and_dropped() {
             "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch={branch}\r\nFrom: <sip:a@x>;tag=f\r\n\
              To: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
         );
-        table.receive(Message::parse(text.into_bytes().into()).unwrap(), udp(), Moment::ZERO);
+        let message = Message::parse(text.into_bytes().into()).unwrap();
+        table.receive(message, udp(), Moment::ZERO, |_| true);
     }
     assert_eq!(drain(&mut table), []);
     assert_eq!(table.counters().stray_responses, 3);

@@ -26,9 +26,14 @@ fn limited(max_transactions: usize, max_per_source: usize) -> Transactions {
     Transactions::new(Settings { limits, ..settings() })
 }
 
+/// The one dialog that there is.
+fn lives(to_tag: &str) -> bool {
+    to_tag == "t"
+}
+
 /// What came of a request: handed up, or the refusal.
 fn offer(table: &mut Transactions, message: Message, source: &str) -> Result<(), Message> {
-    table.receive(message, flow(Transport::Udp, CALLEE, source), Moment::ZERO);
+    table.receive(message, flow(Transport::Udp, CALLEE, source), Moment::ZERO, lives);
     let mut refusal = None;
     while let Some(output) = table.poll() {
         match output {
@@ -107,6 +112,25 @@ fn what_exists_and_what_saves_lives_passes() {
 }
 
 #[test]
+fn a_tag_of_no_dialog_buys_nothing() {
+    let refused = |table: &mut Transactions, method, number| {
+        let made_up = request(method, "112", ";tag=made-up", number);
+        offer(table, made_up, "192.0.2.1:5060").unwrap_err().status()
+    };
+    let mut shedding = limited(100, 1_000);
+    shedding.shed_new_calls(Some(shed(1.0)));
+    assert_eq!(refused(&mut shedding, "INVITE", 0), Some(481));
+    for mut full in [limited(1, 1_000), limited(100, 1)] {
+        assert!(offer(&mut full, request("INVITE", "bob", "", 1), "192.0.2.1:5060").is_ok());
+        for (number, method) in (2..).zip(["INVITE", "BYE", "OPTIONS", "MESSAGE"]) {
+            assert_eq!(refused(&mut full, method, number), Some(481), "{method}");
+        }
+        assert_eq!(full.len(), 1);
+        assert!(offer(&mut full, request("INVITE", "bob", ";tag=t", 9), "192.0.2.1:5060").is_ok());
+    }
+}
+
+#[test]
 fn one_source_does_not_fill_the_table_for_the_others() {
     let mut table = limited(1_000, 10);
     let admitted = (0..100)
@@ -141,12 +165,14 @@ fn the_ack_of_a_stateless_refusal_ends_here() {
         request("ACK", "bob", &tag, 1),
         flow(Transport::Udp, CALLEE, "192.0.2.1:5060"),
         Moment::ZERO,
+        lives,
     );
     assert!(table.poll().is_none());
     table.receive(
         request("ACK", "bob", ";tag=t", 1),
         flow(Transport::Udp, CALLEE, "192.0.2.1:5060"),
         Moment::ZERO,
+        lives,
     );
     assert!(matches!(table.poll(), Some(Output::Ack { .. })));
 }
@@ -157,7 +183,7 @@ fn who_is_refused_by_the_user_leaves_nothing_behind_and_its_ack_ends_here() {
     let source = flow(Transport::Udp, CALLEE, "192.0.2.1:5060");
     for number in 0..100 {
         for method in ["REGISTER", "INVITE"] {
-            table.receive(request(method, "bob", "", number), source.clone(), Moment::ZERO);
+            table.receive(request(method, "bob", "", number), source.clone(), Moment::ZERO, lives);
             let mut refusal = None;
             while let Some(output) = table.poll() {
                 match output {
@@ -169,7 +195,7 @@ fn who_is_refused_by_the_user_leaves_nothing_behind_and_its_ack_ends_here() {
             let refusal = refusal.unwrap();
             assert_eq!(refusal.status(), Some(401));
             let tag = format!(";tag={}", refusal.to_tag().unwrap());
-            table.receive(request("ACK", "bob", &tag, number), source.clone(), Moment::ZERO);
+            table.receive(request("ACK", "bob", &tag, number), source.clone(), Moment::ZERO, lives);
             assert!(table.poll().is_none());
         }
     }
@@ -180,7 +206,7 @@ fn who_is_refused_by_the_user_leaves_nothing_behind_and_its_ack_ends_here() {
 fn who_gets_no_answer_is_forgotten_too() {
     let mut table = limited(1_000, 1_000);
     let source = flow(Transport::Udp, CALLEE, "192.0.2.1:5060");
-    table.receive(request("REGISTER", "bob", "", 1), source, Moment::ZERO);
+    table.receive(request("REGISTER", "bob", "", 1), source, Moment::ZERO, lives);
     let Some(Output::Request { id, .. }) = table.poll() else {
         panic!("handed up")
     };

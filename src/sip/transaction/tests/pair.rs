@@ -192,11 +192,13 @@ impl Pair {
             match entry.remove() {
                 Event::Arrives(Side::Callee, bytes) => {
                     let flow = flow(self.transport, CALLEE, CALLER);
-                    self.callee.receive(Message::parse(bytes).unwrap(), flow, self.now);
+                    self.callee
+                        .receive(Message::parse(bytes).unwrap(), flow, self.now, |_| true);
                 }
                 Event::Arrives(Side::Caller, bytes) => {
                     let flow = flow(self.transport, CALLER, CALLEE);
-                    self.caller.receive(Message::parse(bytes).unwrap(), flow, self.now);
+                    self.caller
+                        .receive(Message::parse(bytes).unwrap(), flow, self.now, |_| true);
                 }
                 Event::Answer(id) => {
                     let draft = ResponseDraft::new(self.behaviour.status).to_tag("bob");

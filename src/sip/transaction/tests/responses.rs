@@ -17,7 +17,7 @@ fn options(via: &str) -> Message {
 /// Where the answer goes and what its top Via says.
 fn answer(via: &str, flow: Flow) -> (SendTo, String) {
     let mut table = Transactions::new(settings());
-    table.receive(options(via), flow, Moment::ZERO);
+    table.receive(options(via), flow, Moment::ZERO, |_| true);
     let Some(Output::Request { id, .. }) = table.poll() else {
         panic!("no request")
     };
@@ -89,7 +89,7 @@ fn who_is_refused_without_a_transaction_has_nothing_opened() {
     };
     let request = || options("SIP/2.0/TCP 10.0.0.1:5062");
     let mut table = Transactions::new(settings());
-    table.receive(request(), tcp.clone(), Moment::ZERO);
+    table.receive(request(), tcp.clone(), Moment::ZERO, |_| true);
     let Some(Output::Request { id, .. }) = table.poll() else {
         panic!("no request")
     };
@@ -101,7 +101,7 @@ fn who_is_refused_without_a_transaction_has_nothing_opened() {
         ..Limits::default()
     };
     let mut full = Transactions::new(Settings { limits, ..settings() });
-    full.receive(request(), tcp, Moment::ZERO);
+    full.receive(request(), tcp, Moment::ZERO, |_| true);
     assert_eq!(sent(&mut full), nowhere_else);
 }
 
@@ -154,6 +154,7 @@ fn the_ack_of_a_refusal_and_the_cancel_repeat_what_routes_the_invite() {
             Message::parse(bytes).unwrap(),
             flow(Transport::Udp, CALLER, CALLEE),
             Moment::ZERO,
+            |_| true,
         );
         std::iter::from_fn(|| table.poll())
             .filter_map(|output| match output {
@@ -221,6 +222,7 @@ fn a_request_that_cannot_be_sent_fails_at_once_and_an_answered_one_does_not() {
         options("SIP/2.0/TLS a.example.com"),
         flow(Transport::Tls, CALLEE, CALLER),
         Moment::ZERO,
+        |_| true,
     );
     let Some(Output::Request { id, .. }) = table.poll() else {
         panic!("no request")
