@@ -1,7 +1,7 @@
 //! Which addresses an application may make this node connect to.
 
-use crate::config::Network;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::config::{Host, Network, Sbc};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Decides over every address, after every resolution: a name that pointed elsewhere a second ago proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct AddressPolicy {
     networks: Vec<Network>,
     loopback: bool,
     own: Vec<IpAddr>,
+    /// The admin and the REST listener, which nothing opens.
+    listening: Vec<SocketAddr>,
 }
 
 /// Why an address is not asked.
@@ -22,6 +24,8 @@ pub enum Forbidden {
     Loopback,
     #[error("an address of this node")]
     Own,
+    #[error("the admin or the REST listener of this node")]
+    Administration,
     #[error("private, and in none of the networks that are allowed")]
     Private,
     #[error("reserved, and in none of the networks that are allowed")]
@@ -36,6 +40,34 @@ impl AddressPolicy {
             networks,
             loopback,
             own,
+            listening: Vec::new(),
+        }
+    }
+
+    /// What the configuration allows application servers. `interfaces` are this node's addresses where something of it is
+    /// bound to all of them.
+    pub fn of(sbc: &Sbc, interfaces: &[IpAddr]) -> AddressPolicy {
+        let listening: Vec<SocketAddr> = [Some(sbc.admin.bind), sbc.api.as_ref().map(|api| api.bind)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let bound = sbc.listeners.iter().map(|listener| listener.bind.ip());
+        let bound = bound
+            .chain(listening.iter().map(SocketAddr::ip))
+            .chain([sbc.media.bind]);
+        let advertised = sbc.listeners.iter().filter_map(|listener| match &listener.advertise {
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => None,
+        });
+        let mut own: Vec<IpAddr> = bound.chain(advertised).chain([sbc.media.advertise]).collect();
+        if own.iter().any(IpAddr::is_unspecified) {
+            own.extend(interfaces);
+            own.retain(|address| !address.is_unspecified());
+        }
+        let servers = &sbc.application_servers;
+        AddressPolicy {
+            listening,
+            ..AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own)
         }
     }
 
@@ -45,6 +77,23 @@ impl AddressPolicy {
             networks: Vec::new(),
             loopback: false,
             own: self.own.clone(),
+            listening: self.listening.clone(),
+        }
+    }
+
+    /// Whether `address` may be connected to: [`AddressPolicy::check`], and it is no listener for whoever administers this
+    /// node, whatever network that is in.
+    pub fn check_socket(&self, address: SocketAddr) -> Result<(), Forbidden> {
+        self.check(address.ip())?;
+        let ip = embedded(address.ip());
+        let everywhere = ip.is_loopback() || self.own.iter().any(|own| own.to_canonical() == ip);
+        let leads_there = |bind: &SocketAddr| {
+            let here = bind.ip().to_canonical() == ip || (bind.ip().is_unspecified() && everywhere);
+            here && bind.port() == address.port()
+        };
+        match self.listening.iter().any(leads_there) {
+            true => Err(Forbidden::Administration),
+            false => Ok(()),
         }
     }
 
@@ -193,6 +242,33 @@ mod tests {
         assert_eq!(check(&everything, "10.0.0.1"), Ok(()));
         for address in ["169.254.169.254", "fe80::1", "0.0.0.0", "239.1.1.1"] {
             assert!(check(&everything, address).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn no_switch_and_no_network_opens_the_listeners_of_whoever_administers_the_node() {
+        use crate::config::Config;
+        use crate::config::fixture::machine;
+        let more = "[admin]\nbind = \"127.0.0.1:8080\"\n[api]\nbind = \"0.0.0.0:8081\"\nallow_remote = true\n\
+                    [application_servers]\nallow_loopback = true\nallow_networks = [\"10.0.0.0/8\"]\n";
+        let config = Config::from_toml_strs(&machine(more), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let policy = AddressPolicy::of(&config.sbc, &["10.0.0.4".parse().unwrap()]);
+        let check = |text: &str| policy.check_socket(text.parse().unwrap());
+        for administration in [
+            "127.0.0.1:8080",
+            "[::ffff:127.0.0.1]:8080",
+            "127.0.0.1:8081",
+            "[::1]:8081",
+            "10.0.0.4:8081",
+        ] {
+            assert_eq!(
+                check(administration),
+                Err(Forbidden::Administration),
+                "{administration}"
+            );
+        }
+        for other in ["127.0.0.1:3000", "127.0.0.2:8080", "10.0.0.4:3000", "10.0.0.5:8081"] {
+            assert_eq!(check(other), Ok(()), "{other}");
         }
     }
 

@@ -68,6 +68,14 @@ impl Connector {
         }
     }
 
+    /// Whether the URL's host, where it is an address, may be asked at all. A name is judged by what it leads to.
+    pub fn permits(&self, url: &HookUrl) -> Result<(), Forbidden> {
+        match url.host() {
+            Host::Ip(address) => self.policy.check_socket(SocketAddr::new(*address, url.port())),
+            Host::Name(_) => Ok(()),
+        }
+    }
+
     /// A connection to the URL's host.
     pub async fn open(&self, url: &HookUrl) -> Result<Stream, ConnectFailure> {
         self.open_to(url.host(), url.port(), url.is_secure()).await
@@ -113,7 +121,7 @@ impl Connector {
         let mut refused: Option<(SocketAddr, Forbidden)> = None;
         let mut permitted = Vec::new();
         for address in addresses {
-            match self.policy.check(address.ip()) {
+            match self.policy.check_socket(*address) {
                 Ok(()) => permitted.push(*address),
                 Err(why) => refused = refused.or(Some((*address, why))),
             }

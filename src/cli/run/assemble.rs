@@ -5,7 +5,7 @@ use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient}
 use crate::app::sounds::{SoundSettings, Sounds};
 use crate::call::Ways;
 use crate::carrier::own_addresses;
-use crate::config::{Config, Host, Listener};
+use crate::config::{Config, Listener};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
@@ -78,21 +78,7 @@ fn families(binds: impl Iterator<Item = IpAddr>) -> AddressFamilies {
 /// The ways to application servers.
 pub fn ways(config: &Config) -> Result<Ways, TlsError> {
     let (sbc, servers) = (&config.sbc, &config.sbc.application_servers);
-    let listeners = sbc.listeners.iter().flat_map(|listener| {
-        let advertised = match &listener.advertise {
-            Host::Address(address) => Some(*address),
-            Host::Name(_) => None,
-        };
-        [Some(listener.bind.ip()), advertised]
-    });
-    let everywhere = sbc.listeners.iter().any(|listener| listener.bind.ip().is_unspecified());
-    let interfaces = if everywhere { interface_addresses() } else { &[] };
-    let own = listeners
-        .flatten()
-        .chain(own_addresses(sbc))
-        .chain(interfaces.iter().copied())
-        .filter(|address| !address.is_unspecified());
-    let policy = AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.collect());
+    let policy = AddressPolicy::of(sbc, interface_addresses());
     // A machine without a bundle of roots still reaches servers whose chain ends at one of ours.
     let failed = |detail: String| TlsError::ApplicationServers { detail };
     let roots = TrustRoots::system().or_else(|_| TrustRoots::teams());
