@@ -11,6 +11,7 @@ use super::raw::{RawPurpose, RawSbc, RawTenant};
 use super::schema::FileKind;
 use super::shape::Gaps;
 use super::tls_files::TlsFiles;
+use crate::app::outbound::AddressPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -288,13 +289,6 @@ impl Loader {
             .as_ref()
             .and_then(|file| Some((&file.source, file.raw.as_ref()?)));
         let gaps = self.sbc.as_ref().map(|file| &file.gaps);
-        let facts = machine.map(|(_, raw)| {
-            let written = facts(raw, gaps);
-            MachineFacts {
-                base: base.cloned().or(written.base),
-                ..written
-            }
-        });
         let sbc = machine.and_then(|(source, raw)| {
             let mut reader = Reader::new(source, folder);
             reader.gaps = gaps;
@@ -302,6 +296,15 @@ impl Loader {
             let clean = reader.mistakes.is_empty();
             mistakes.append(&mut reader.mistakes);
             sbc.filter(|_| clean)
+        });
+        let facts = machine.map(|(_, raw)| {
+            let written = facts(raw, gaps);
+            MachineFacts {
+                base: base.cloned().or(written.base),
+                // What only the machine itself knows, such as its interfaces, its client judges.
+                reach: sbc.as_ref().map(|sbc| AddressPolicy::of(sbc, &[])),
+                ..written
+            }
         });
         for (stem, tenant) in &mut self.tenants {
             mistakes.extend(tenant.check(stem, folder, facts.as_ref()).iter().cloned());
@@ -394,6 +397,7 @@ fn facts(raw: &RawSbc, gaps: Option<&Gaps>) -> MachineFacts {
             let mut listeners = raw.listeners.iter();
             listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)
         }),
+        reach: None,
     }
 }
 

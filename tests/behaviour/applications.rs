@@ -29,10 +29,12 @@ pub async fn lab_with(server: &AppServer, hook: &str, plan: Plan) -> Lab {
     let folder = std::env::temp_dir().join(format!("portcullis-sounds-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     write_wav(&folder.join("music.wav"), MUSIC_TONE);
+    let (hosts, keys): (Vec<&str>, Vec<&str>) = plan.machine.lines().partition(|line| line.starts_with('"'));
     let machine = format!(
-        "[application_servers]\nallow_loopback = true\nmedia_folder = \"{}\"\n{}",
+        "{}\n[application_servers]\nallow_loopback = true\nmedia_folder = \"{}\"\n{}",
+        hosts.join("\n"),
         folder.display(),
-        plan.machine
+        keys.join("\n")
     );
     // Over a WebSocket the events go where everything goes.
     let status = match hook.starts_with("ws") {

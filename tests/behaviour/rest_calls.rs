@@ -309,6 +309,18 @@ async fn an_order_that_can_not_be_carried_out_says_why() {
             "call_hook",
         ),
         (
+            json!({ "from": OWN, "to": to_teams(), "call_hook": "http://169.254.169.254/" }),
+            "call_hook: 169.254.169.254 is never asked: it is link-local",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "application_sid": sid, "call_status_hook": "http://10.0.0.1/" }),
+            "call_status_hook: 10.0.0.1 is never asked: it is private",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "call_hook": "http://app.example/#rp=zz" }),
+            "`rp=zz`",
+        ),
+        (
             json!({ "from": OWN, "to": to_teams(), "application_sid": "00000000-0000-4000-8000-000000000000" }),
             "application_sid",
         ),

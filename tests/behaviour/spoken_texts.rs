@@ -45,8 +45,9 @@ async fn lab(server: &AppServer, hook: &str) -> Lab {
         )
     };
     let services: String = ["wav", "mp3", "linear", "broken", "page"].map(service).concat();
-    let private = "[speech_service.private]\nurl = \"http://10.255.255.1/\"\n\n";
+    let private = "[speech_service.private]\nurl = \"http://inner.example/\"\n\n";
     let plan = Plan {
+        machine: "\"inner.example\" = [\"10.255.255.1\"]".to_owned(),
         tenant: format!("{services}{private}"),
         ..Plan::default()
     };

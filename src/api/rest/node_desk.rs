@@ -2,9 +2,11 @@
 
 use super::desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource, Updated};
 use super::pace::Pace;
-use crate::app::command::{read_new_call, read_update};
+use crate::app::command::{NewCall, Onward, Steering, read_new_call, read_update};
+use crate::app::outbound::HookUrl;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
+use crate::app::verb::Hook;
 use crate::call::{Answered, AppTerms, Command, Event, LineStatus, LiveCall, Node, NotPlaced, Undelivered, Wish};
 use crate::config::{Application, Destination, NumberEntry, Tenant, TokenDigest};
 use serde_json::{Map, Value, json};
@@ -40,6 +42,20 @@ impl NodeDesk {
                 retry_after: Duration::from_secs(1),
             },
         })
+    }
+
+    /// Refuses a hook at an address that would never be asked. A path lies at the application's own server, and a name is
+    /// judged by what it leads to when it is asked.
+    fn askable<'h>(&self, hooks: impl IntoIterator<Item = (&'static str, &'h Hook)>) -> Result<(), Refusal> {
+        let ways = self.node.ways.load();
+        for (name, hook) in hooks {
+            let Ok(url) = HookUrl::parse(&hook.url, None) else {
+                continue;
+            };
+            let permitted = ways.connector.permits(&url);
+            permitted.map_err(|why| Refusal::Wrong(format!("{name}: {} is never asked: it is {why}", url.host())))?;
+        }
+        Ok(())
     }
 
     /// The account's live call that has this leg.
@@ -82,6 +98,7 @@ impl CallDesk for NodeDesk {
             let gone = || Refusal::Unavailable("the account is not configured any more".to_owned());
             let tenant = config.tenant(&account.tenant).ok_or_else(gone)?;
             let terms = AppTerms::placed(&config, tenant, &wanted, None).map_err(Refusal::Wrong)?;
+            self.askable(hooks_of_order(&wanted))?;
             let placed = self.node.place(&config, tenant, terms, wanted).map_err(refusal)?;
             let not_sent = |_| Refusal::Unavailable("the call ended before its INVITE was sent".to_owned());
             let call_id = placed.call_id.await.map_err(not_sent)?;
@@ -119,6 +136,7 @@ impl CallDesk for NodeDesk {
             if let Some(why) = wishes.iter().find_map(|wish| out_of_place(&call, sid, wish)) {
                 return Err(Refusal::State(why.to_owned()));
             }
+            self.askable(wishes.iter().flat_map(hooks_of_wish))?;
             let has_answer = wishes.iter().any(|wish| matches!(wish, Wish::Request(_)));
             let command = Box::new(Command {
                 leg: Some(sid),
@@ -204,6 +222,37 @@ impl CallDesk for NodeDesk {
                 _ => None,
             })
             .collect()
+    }
+}
+
+fn hooks_of_order(order: &NewCall) -> impl Iterator<Item = (&'static str, &Hook)> {
+    let own = match &order.steering {
+        Steering::Hook(hook) => Some(hook),
+        Steering::Application(_) => None,
+    };
+    let others = [
+        ("call_status_hook", &order.status_hook),
+        ("referHook", &order.refer_hook),
+    ];
+    let others = others
+        .into_iter()
+        .filter_map(|(name, hook)| Some((name, hook.as_ref()?)));
+    own.map(|hook| ("call_hook", hook)).into_iter().chain(others)
+}
+
+fn hooks_of_wish(wish: &Wish) -> Vec<(&'static str, &Hook)> {
+    match wish {
+        Wish::Redirect(hook) => vec![("call_hook", hook)],
+        Wish::StatusHook(hook) => vec![("call_status_hook", hook)],
+        Wish::Part { parent, child } => {
+            let both = [("call_hook", parent.as_ref()), ("child_call_hook", Some(child))];
+            let hook = |(name, onward)| match onward {
+                Some(Onward::Hook(hook)) => Some((name, hook)),
+                Some(Onward::Verbs(_)) | None => None,
+            };
+            both.into_iter().filter_map(hook).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where an application wants to be asked or told.
 
 use super::read::{Object, PayloadError, Read, kind};
+use crate::app::outbound::RetryPolicy;
 use crate::dial::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -104,8 +105,31 @@ fn checked(place: &str, hook: Hook) -> Read<Hook> {
     }
     match hook.url.split_once("://") {
         Some((scheme, _)) if !["http", "https", "ws", "wss"].contains(&scheme.to_ascii_lowercase().as_str()) => {
-            wrong("the scheme of the URL is none of http, https, ws and wss")
+            return wrong("the scheme of the URL is none of http, https, ws and wss");
         }
-        _ => Ok(hook),
+        _ => {}
+    }
+    let fragment = hook.url.split_once('#').map_or("", |(_, fragment)| fragment);
+    match RetryPolicy::from_fragment(fragment) {
+        Ok(_) => Ok(hook),
+        Err(fault) => wrong(&fault.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_that_mean_nothing_are_named() {
+        let read = |url: &str| read_hook("actionHook".into(), Value::from(url)).map_err(|error| error.to_string());
+        for (url, words) in [
+            ("/done#rc=many", "`rc=many` is no number"),
+            ("https://app.example/#rp=zz", "`rp=zz` is none of"),
+        ] {
+            let said = read(url).expect_err(url);
+            assert!(said.contains("actionHook") && said.contains(words), "{url}: {said}");
+        }
+        assert!(read("/done#rc=3&rp=ct,5xx").is_ok() && read("/done#top").is_ok());
     }
 }

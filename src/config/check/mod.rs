@@ -9,6 +9,7 @@ mod credentials;
 mod listener;
 mod machine;
 mod numbers;
+mod reach;
 mod reader;
 mod secret;
 mod sockets;

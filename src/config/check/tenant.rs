@@ -4,8 +4,10 @@ use super::api;
 use super::application;
 use super::carrier::references;
 use super::machine::{duplicates, limits};
+use super::reach;
 use super::reader::Reader;
 use super::users;
+use crate::app::outbound::AddressPolicy;
 use crate::config::checked::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
 use crate::config::names::{HostName, Invalid, TenantFqdn, TenantId, UserName};
@@ -22,6 +24,8 @@ pub struct MachineFacts {
     pub carriers: Option<Vec<String>>,
     /// Some listener is for users, when all can be read.
     pub users_listened: Option<bool>,
+    /// Which addresses hooks may have, when nothing is wrong with the file.
+    pub reach: Option<AddressPolicy>,
 }
 
 /// The tenant. Without `machine` (its file can't be read) nothing that depends on it is a mistake. Beside mistakes what
@@ -69,6 +73,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     let allow_sip_networks = reader.parse_list(&raw.allow_sip_networks, "network", Network::parse);
     let tokens = api::tokens(&raw.tokens, reader);
     let account = application::account(stem, raw, reader);
+    reach::check(raw, machine.and_then(|machine| machine.reach.as_ref()), reader);
     let from_teams = match raw.from_teams.as_ref().map(At::value) {
         None | Some(RawFromTeams::Carriers) => Some(FromTeams::Carriers),
         Some(RawFromTeams::Application(name)) => application::reference(name, raw, reader).map(FromTeams::Application),
