@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::route::{self, Voucher};
 use crate::sip::digest::{self, Claim, Password, Unproven};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::{Flow, Method};
+use crate::sip::Flow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -141,8 +141,8 @@ impl Registrar {
             username: &claim.username,
             password: known.map_or(NOBODY, |user| user.secret.password()),
         };
-        // An answer to a call may not be used for a call to somebody else.
-        let redirected = *method == Method::Invite && !claim.calls(message.uri().as_ref());
+        // An answer that was made for one request may not be used for another, such as a call to somebody else.
+        let redirected = !claim.fits(message.uri().as_ref(), realm.name.as_str());
         if known.is_none() && realm.hook.is_some() && !redirected {
             return match lock(&self.digest).is_fresh(&claim) {
                 true => Ok(Proof::Hook(claim)),

@@ -91,6 +91,25 @@ fn a_recorded_register_proves_nothing_here_or_elsewhere() {
 }
 
 #[test]
+fn an_answer_that_was_made_for_another_request_uri_registers_nobody() {
+    let (registrar, config) = (registrar(), config());
+    let mut phone = Phone::alice();
+    // A nonce is one moment's.
+    let mut second = 0;
+    let mut registers = |made_for: &str| {
+        second += 1;
+        let first = phone.request("REGISTER", &uri(), HERE);
+        let challenge = draft(registrar.register(&config, &first, &phone.flow, clocks(second)));
+        let answer = phone.answer(&challenge, "REGISTER", made_for);
+        let answered = phone.request("REGISTER", &uri(), &format!("Authorization: {answer}\r\n{HERE}"));
+        draft(registrar.register(&config, &answered, &phone.flow, clocks(second))).status()
+    };
+    assert_eq!(registers("sip:evil"), 401);
+    assert_eq!(registers("sip:alice@evil.example"), 401);
+    assert_eq!(registers(&format!("{};transport=tcp", uri())), 200, "as devices write it");
+}
+
+#[test]
 fn a_nonce_is_used_again_with_a_higher_count_alone() {
     let (registrar, config) = (registrar(), config());
     let mut phone = Phone::alice();

@@ -92,10 +92,27 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether it was made for a request to this user: its `uri` has the same user part.
+    /// Whether it was made for a request to this user: its `uri` has the same user part. Proxies on the way may have
+    /// changed the rest of the Request-URI (RFC 3261 §22.4).
     pub fn calls(&self, request_uri: Option<&Uri>) -> bool {
         let made_for = Uri::parse(&self.uri).ok();
         made_for.as_ref().and_then(Uri::user) == request_uri.and_then(Uri::user)
+    }
+
+    /// Whether it was made for a request to this URI (RFC 7616 §3.4.6), as far as devices write it in both places: the user
+    /// part, the host, and the port where both have one. A device behind an outbound proxy may write the realm for the host.
+    /// Parameters, and `sip` or `sips`, do not count.
+    pub fn fits(&self, request_uri: Option<&Uri>, realm: &str) -> bool {
+        let (Ok(made_for), Some(asked)) = (Uri::parse(&self.uri), request_uri) else {
+            return false;
+        };
+        if made_for.user() != asked.user() {
+            return false;
+        }
+        let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
+        let host = plain(made_for.host());
+        let ports_differ = made_for.port().zip(asked.port()).is_some_and(|(one, other)| one != other);
+        host == plain(realm) || (host == plain(asked.host()) && !ports_differ)
     }
 }
 
@@ -394,6 +411,41 @@ mod tests {
         assert_eq!(server.read([value.as_str()], REALM, NOW), Err(Unproven::Stale));
         let claim = server.read([value.as_str()], realm(here), NOW).expect("ours");
         assert_eq!(server.check(&claim, "REGISTER", &USER, NOW), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_fits_the_request_that_it_was_made_for_as_devices_write_it() {
+        let server = server();
+        let value = answer(&server, "secret", NOW);
+        let claim = server.read([value.as_str()], REALM, NOW).expect("ours");
+        let fits = |uri: &str, asked: &str| {
+            let claim = Claim {
+                uri: uri.to_owned(),
+                ..claim.clone()
+            };
+            claim.fits(Uri::parse(asked).ok().as_ref(), "sip.contoso.example")
+        };
+        for (uri, asked) in [
+            ("sip:sip.contoso.example", "sip:sip.contoso.example"),
+            ("sip:SIP.Contoso.example.", "sip:sip.contoso.example:5080;transport=tcp"),
+            ("sip:sip.contoso.example;transport=tls", "sips:sip.contoso.example"),
+            ("sip:192.0.2.10:5080", "sip:192.0.2.10;transport=udp"),
+            ("sip:bob@sip.contoso.example", "sip:bob@192.0.2.10:5080"),
+            ("sip:bob@sip.contoso.example", "sip:bob@sip.contoso.example;user=phone"),
+            ("tel:+14255550100", "tel:+14255550100;phone-context=x"),
+        ] {
+            assert!(fits(uri, asked), "{uri} for {asked}");
+        }
+        for (uri, asked) in [
+            ("sip:evil", "sip:sip.contoso.example"),
+            ("sip:carol@sip.contoso.example", "sip:bob@sip.contoso.example"),
+            ("sip:sip.contoso.example", "sip:bob@sip.contoso.example"),
+            ("sip:192.0.2.10:5081", "sip:192.0.2.10:5080"),
+            ("sip:sip.contoso.example.evil.example", "sip:sip.contoso.example"),
+            ("*", "sip:sip.contoso.example"),
+        ] {
+            assert!(!fits(uri, asked), "{uri} for {asked}");
+        }
     }
 
     #[test]
