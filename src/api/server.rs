@@ -3,6 +3,7 @@
 use super::rest::{self, CallDesk};
 use super::routes::router;
 use super::state::AdminState;
+use crate::observe::logs::Throttle;
 use crate::sip::source_network;
 use axum::Router;
 use hyper::server::conn::http1;
@@ -106,7 +107,7 @@ async fn accept(
     mut seats: Seats,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut connections = JoinSet::new();
+    let (mut connections, refused) = (JoinSet::new(), Throttle::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -122,7 +123,10 @@ async fn accept(
                     let served = connections.spawn(connection(stream, router.clone(), stopped.clone()));
                     seats.sit(served.id(), remote.ip());
                 }
-                Err(full) => tracing::warn!(%remote, "{name} takes no more connections {full}"),
+                // Strangers can cause it by the thousand.
+                Err(full) => refused.say(|withheld| {
+                    tracing::warn!(%remote, withheld, "{name} takes no more connections {full}");
+                }),
             },
             Err(error) => {
                 tracing::warn!(%error, "{name} can't accept");
@@ -193,6 +197,42 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use tokio::io::AsyncReadExt;
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    /// Counts what this file logs.
+    struct Lines(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Lines {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let own = event.metadata().module_path() == module_path!().strip_suffix("::tests");
+            self.0.fetch_add(usize::from(own), Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_connections_that_are_refused_is_a_few_lines() {
+        let lines = Arc::new(AtomicUsize::new(0));
+        let subscriber = tracing_subscriber::registry().with(Lines(lines.clone()));
+        let _of_this_thread = tracing::subscriber::set_default(subscriber);
+        let full = open(
+            "a listener",
+            ([127, 0, 0, 1], 0).into(),
+            Router::new(),
+            Seats::new(0, 0),
+        )
+        .await;
+        let full = full.expect("a listener");
+        for _ in 0..200 {
+            let mut refused = TcpStream::connect(full.address()).await.expect("it is accepted first");
+            assert!(refused.read(&mut [0]).await.is_ok_and(|read| read == 0), "and closed");
+        }
+        // 20 in ten seconds, however slow this machine is.
+        let said = lines.load(Relaxed);
+        assert!((1..100).contains(&said), "{said} lines");
+    }
 
     #[tokio::test]
     async fn a_stranger_leaves_seats_for_others_and_a_proxy_on_this_machine_has_them_all() {

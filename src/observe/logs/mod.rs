@@ -15,6 +15,7 @@ mod users;
 pub use lines::LogLines;
 pub use queue::LineQueue;
 pub use subscriber::{Logging, LoggingError};
+pub use throttle::Throttle;
 
 #[cfg(test)]
 mod tests;
