@@ -3,9 +3,9 @@
 use super::run::inspect;
 use crate::config::{Config, Loader, Mistake, Mistakes, Purpose, TlsFiles};
 use crate::net::tls::{Identity, IdentityError, IdentityFiles, TrustRoots};
+use crate::observe::cdr::try_open;
 use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -104,10 +104,10 @@ fn doubts(config: &Config) -> Vec<String> {
     doubts
 }
 
-/// Why `path` can't be opened to write at its end, as far as that shows without making it.
+/// Why `run` could not open `path`, as far as that shows without making it.
 fn unwritable(path: &Path) -> Option<String> {
-    match OpenOptions::new().append(true).open(path) {
-        Ok(_) => None,
+    match try_open(path) {
+        Ok(()) => None,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent()?;
             let there = folder.as_os_str().is_empty() || folder.is_dir();
@@ -403,5 +403,21 @@ mod tests {
         for part in ["options_interval of 5 s", "there is no folder /nonexistent/folder"] {
             assert!(doubts.contains(part), "{part} in\n{doubts}");
         }
+    }
+
+    #[test]
+    fn the_file_of_records_is_opened_as_run_opens_it() {
+        let folder = std::env::temp_dir().join(format!("portcullis-records-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        assert!(unwritable(&folder).is_some_and(|why| why.contains("directory")));
+        assert_eq!(unwritable(&folder.join("records.jsonl")), None, "it would be made");
+        let pipe = folder.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        // Opened to write alone it would wait for a reader.
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(unwritable(&pipe)));
+        assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(None));
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

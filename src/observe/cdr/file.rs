@@ -154,17 +154,24 @@ impl RecordFile {
     }
 }
 
-/// Owner and group may read: the records hold who called whom.
+/// How the file is opened: for its end, and to look whether its last line is whole. Owner and group may read: the records
+/// hold who called whom. A pipe that nobody reads yet keeps nobody waiting.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).mode(0o640);
+    options
+}
+
+/// Opens the file as a node that starts does, but makes none: what can be told beforehand.
+pub fn try_open(path: &Path) -> io::Result<()> {
+    options().open(path).map(drop)
+}
+
 fn open(path: &Path, now_ms: u64) -> io::Result<Open> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)?;
+    let mut file = options().create(true).open(path)?;
     // A power cut may have left half a line: what comes next gets one of its own.
     let mut last = *b"\n";
     if let Some(end) = file.metadata()?.len().checked_sub(1) {

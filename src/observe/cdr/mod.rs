@@ -8,7 +8,7 @@ mod file;
 mod line;
 mod writer;
 
-pub use file::CdrError;
+pub use file::{CdrError, try_open};
 pub use line::{CdrLeg, CdrLine, CdrMedia, carrier, dropped, side};
 pub use writer::{CdrCounts, CdrWriter};
 
