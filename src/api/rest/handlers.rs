@@ -12,6 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use std::error::Error;
 use std::sync::Arc;
 
 type Desk = State<Arc<dyn CallDesk>>;
@@ -49,7 +50,10 @@ pub(super) async fn list_calls(
     Caller(account): Caller,
     filter: Result<Query<CallFilter>, QueryRejection>,
 ) -> Answer {
-    let Query(filter) = filter.map_err(|error| Problem::new(400, error.body_text()))?;
+    let Query(filter) = filter.map_err(|error| {
+        let why = error.source().map_or_else(|| error.body_text(), ToString::to_string);
+        Problem::new(400, format!("the query is wrong: {why}"))
+    })?;
     Ok(Json(filter.apply(desk.calls(&account))?).into_response())
 }
 

@@ -337,6 +337,13 @@ async fn lists_are_filtered_and_paged() {
         let (status, body) = list(wrong).await;
         assert_eq!((status, body["msg"].is_string()), (400, true), "{wrong}: {body}");
     }
+    for (wrong, words) in [
+        ("?page=x", "the query is wrong: page: invalid digit"),
+        ("?callstatus=completed", "the query is wrong: callstatus: unknown field"),
+    ] {
+        let msg = list(wrong).await.1["msg"].to_string();
+        assert!(msg.contains(words) && !msg.contains("eserialize"), "{msg}");
+    }
 }
 
 #[tokio::test]
