@@ -7,9 +7,9 @@ use crate::config::{Config, Realm, Sbc, Tenant, User};
 use crate::guard::Failures;
 use crate::moment::Moment;
 use crate::route::{self, Voucher};
+use crate::sip::Flow;
 use crate::sip::digest::{self, Claim, Password, Unproven};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
-use crate::sip::Flow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -246,11 +246,12 @@ fn hooks_of_wish(wish: &Wish) -> Vec<(&'static str, &Hook)> {
         Wish::StatusHook(hook) => vec![("call_status_hook", hook)],
         Wish::Part { parent, child } => {
             let both = [("call_hook", parent.as_ref()), ("child_call_hook", Some(child))];
-            let hook = |(name, onward)| match onward {
-                Some(Onward::Hook(hook)) => Some((name, hook)),
-                Some(Onward::Verbs(_)) | None => None,
-            };
-            both.into_iter().filter_map(hook).collect()
+            both.into_iter()
+                .filter_map(|(name, onward)| match onward {
+                    Some(Onward::Hook(hook)) => Some((name, hook)),
+                    Some(Onward::Verbs(_)) | None => None,
+                })
+                .collect()
         }
         _ => Vec::new(),
     }

@@ -276,7 +276,8 @@ pub(in crate::app) fn read_request(mut object: Object) -> Read<SipRequest> {
         return object.wrong("body", format!("it is longer than {LONGEST_BODY} bytes"));
     }
     // The content type of an application's body stands among its headers.
-    let mut content_type = object.either(["contentType", "content_type"], Object::text)?;
+    let named = object.either(["contentType", "content_type"], Object::text)?;
+    let mut content_type = named.map(|value| ("content_type", value));
     let headers = match object.data("headers")? {
         None => Vec::new(),
         Some(mut map) => {
@@ -285,21 +286,23 @@ pub(in crate::app) fn read_request(mut object: Object) -> Read<SipRequest> {
                 .find(|name| name.eq_ignore_ascii_case("content-type"))
                 .cloned();
             if let Some(Value::String(value)) = name.and_then(|name| map.remove(&name)) {
-                content_type = Some(value);
+                content_type = Some(("headers.Content-Type", value));
             }
             super::headers::read_headers(&object.place("headers"), map)?
         }
     };
-    if content_type
-        .as_deref()
-        .is_some_and(|text| text.len() > 128 || text.chars().any(char::is_control))
+    if let Some((place, text)) = &content_type
+        && (text.len() > 128 || text.chars().any(char::is_control))
     {
-        return object.wrong("headers", "the content type is none");
+        return object.wrong(
+            place,
+            "it is no content type: more than 128 bytes, or a line end or other control character in it",
+        );
     }
     let request = SipRequest {
         id: object.line("id")?,
         method,
-        content_type,
+        content_type: content_type.map(|(_, value)| value),
         body,
         headers,
         action_hook: object.hook("actionHook")?,

@@ -259,6 +259,20 @@ fn the_other_verbs() {
 }
 
 #[test]
+fn a_content_type_that_is_none_is_named_where_it_stands() {
+    for (property, place) in [
+        (r#""contentType":"text/x\r\nVia: b""#, "[0].content_type: "),
+        (
+            r#""headers":{"Content-Type":"text/x\r\nVia: b"}"#,
+            "[0].headers.Content-Type: ",
+        ),
+    ] {
+        let said = mistake(&format!(r#"{{"verb":"sip:request","method":"INFO",{property}}}"#));
+        assert!(said.contains(place) && said.contains("it is no content type"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_kept_with_a_call_is_bounded() {
     let large = "x".repeat(17 * 1_024);
     assert!(mistake(&format!(r#"{{"verb":"tag","data":{{"a":["{large}"]}}}}"#)).contains("[0].data: it is larger"));

@@ -106,7 +106,11 @@ fn an_answer_that_was_made_for_another_request_uri_registers_nobody() {
     };
     assert_eq!(registers("sip:evil"), 401);
     assert_eq!(registers("sip:alice@evil.example"), 401);
-    assert_eq!(registers(&format!("{};transport=tcp", uri())), 200, "as devices write it");
+    assert_eq!(
+        registers(&format!("{};transport=tcp", uri())),
+        200,
+        "as devices write it"
+    );
 }
 
 #[test]

@@ -111,7 +111,10 @@ impl Claim {
         }
         let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
         let host = plain(made_for.host());
-        let ports_differ = made_for.port().zip(asked.port()).is_some_and(|(one, other)| one != other);
+        let ports_differ = made_for
+            .port()
+            .zip(asked.port())
+            .is_some_and(|(one, other)| one != other);
         host == plain(realm) || (host == plain(asked.host()) && !ports_differ)
     }
 }
