@@ -390,6 +390,13 @@ impl AppSocket {
         self.socket.send(Message::binary(bytes)).await.unwrap();
     }
 
+    /// These bytes for frames, right or wrong.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        let wire = self.socket.get_mut();
+        wire.write_all(bytes).await.unwrap();
+        wire.flush().await.unwrap();
+    }
+
     /// Acknowledges `message` with `verbs`.
     pub async fn ack(&mut self, message: &Value, verbs: Value) {
         self.send(serde_json::json!({ "type": "ack", "msgid": message["msgid"], "data": verbs }))

@@ -358,6 +358,23 @@ async fn nonsense_is_named_to_the_application_and_to_the_call() {
 }
 
 #[tokio::test]
+async fn who_breaks_the_protocol_is_told_how() {
+    // A text that is no UTF-8, and a masked frame, which only clients send.
+    for (bytes, code) in [
+        (&[0x81, 2, 0xff, 0xfe][..], 1007),
+        (&[0x81, 0x82, 1, 2, 3, 4, b'{' ^ 1, b'}' ^ 2][..], 1002),
+    ] {
+        let mut server = AppServer::build().start().await;
+        let url = server.ws_url("/app");
+        let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+        socket.send_raw(bytes).await;
+        assert_eq!(socket.event().await, Err(Some(code)));
+        let lost = event(&mut session).await;
+        assert!(matches!(lost, SessionEvent::Lost { .. }), "{lost:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_answers_no_ping_is_lost() {
     let mut server = AppServer::build().start().await;
     let url = server.ws_url("/app");

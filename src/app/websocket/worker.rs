@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -266,8 +267,8 @@ impl Worker {
             // Pings are answered by the library.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
             Some(Err(error)) => {
-                if let Error::Capacity(_) = error {
-                    let frame = close_frame(coding::CloseCode::Size, "the message is too long");
+                if let Some((code, reason)) = breach(&error) {
+                    let frame = close_frame(code, reason);
                     // The connection is given up in any case.
                     let _told = self.write(socket, Message::Close(Some(frame))).await;
                 }
@@ -409,6 +410,17 @@ impl Worker {
 
     fn url(&self) -> String {
         self.settings.url.to_string()
+    }
+}
+
+/// What the application's end is told that broke the protocol (RFC 6455 §7.4.1); `None` where nobody is left to hear it.
+fn breach(error: &Error) -> Option<(coding::CloseCode, &'static str)> {
+    match error {
+        Error::Capacity(_) => Some((coding::CloseCode::Size, "the message is too long")),
+        Error::Utf8(_) => Some((coding::CloseCode::Invalid, "a text is no UTF-8")),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing) => None,
+        Error::Protocol(_) => Some((coding::CloseCode::Protocol, "a frame breaks RFC 6455")),
+        _ => None,
     }
 }
 
