@@ -108,7 +108,7 @@ Examples:
 /// Session border controller between telephone carriers and Microsoft Teams Direct Routing.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, after_help = EXIT_CODES, propagate_version = true)]
-#[command(disable_help_subcommand = true, infer_long_args = true)]
+#[command(infer_long_args = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -238,6 +238,18 @@ mod tests {
         let help = Cli::command().render_help().to_string();
         for name in ["check", "explain", "Exit codes:"] {
             assert!(help.contains(name), "{name} in\n{help}");
+        }
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for (words, about) in [
+            (&["portcullis", "help"][..], "check"),
+            (&["portcullis", "help", "explain"], "--from"),
+        ] {
+            let help = Cli::try_parse_from(words).expect_err("help is no command that runs");
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+            assert!(help.to_string().contains(about), "{help}");
         }
     }
 
