@@ -110,9 +110,10 @@ impl Answer {
             Origin::Carrier(id) => format!("carrier '{id}'"),
             Origin::User { name, .. } => format!("user '{name}'"),
         };
-        let caller = match facts.caller.number.as_str() {
-            "" => "anonymous".to_owned(),
-            number => number.to_owned(),
+        let caller = match (facts.caller.number.as_str(), &facts.origin) {
+            ("", Origin::User { name, .. }) => name.to_string(),
+            ("", _) => "anonymous".to_owned(),
+            (number, _) => number.to_owned(),
         };
         let mut answer = Answer {
             from,
