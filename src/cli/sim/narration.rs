@@ -1,5 +1,6 @@
 //! A line for each thing that happens at a simulator.
 
+use crate::observe::printable;
 use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage};
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -172,7 +173,7 @@ impl Followed {
     }
 }
 
-/// ` by the peer, 486 (Q.850;cause=17)`
+/// ` by the peer, 486 (Q.850;cause=17)`, ` by the peer, 480 (X-Reason: the server answered 500)`
 fn of(ending: &Ending) -> String {
     let by = match ending.by {
         EndedBy::Us => "us",
@@ -180,9 +181,11 @@ fn of(ending: &Ending) -> String {
         EndedBy::Nobody => "nobody",
     };
     let status = ending.status.map_or_else(String::new, |status| format!(", {status}"));
-    let reasons = match ending.reasons.as_slice() {
+    let x_reason = ending.x_reason.iter().map(|why| format!("X-Reason: {why}"));
+    let reasons: Vec<String> = ending.reasons.iter().cloned().chain(x_reason).collect();
+    let reasons = match reasons.as_slice() {
         [] => String::new(),
-        reasons => format!(" ({})", reasons.join("; ")),
+        reasons => format!(" ({})", printable(&reasons.join("; "))),
     };
     format!(" by {by}{status}{reasons}")
 }
@@ -197,4 +200,24 @@ fn counts(heard: &Heard) -> String {
         heard.rtcp_received,
         heard.sent
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_with_all_that_the_peer_said_of_it() {
+        let ending = Ending {
+            by: EndedBy::Peer,
+            status: Some(480),
+            reasons: vec!["Q.850;cause=16".to_owned()],
+            retry_after: None,
+            x_reason: Some("the server answered 500".to_owned()),
+        };
+        assert_eq!(
+            of(&ending),
+            " by the peer, 480 (Q.850;cause=16; X-Reason: the server answered 500)"
+        );
+    }
 }

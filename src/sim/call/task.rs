@@ -369,6 +369,8 @@ impl Task {
                 .unwrap_or_default()
         };
         let (reasons, retry_after) = (text(HeaderName::Reason), text(HeaderName::RetryAfter));
+        let x_reason = last.and_then(|message| message.header_named("X-Reason"));
+        let x_reason = x_reason.map(str::to_owned);
         self.show(|view| {
             view.stage = Stage::Ended;
             view.ending.get_or_insert(Ending {
@@ -376,6 +378,7 @@ impl Task {
                 status,
                 reasons,
                 retry_after: retry_after.into_iter().next(),
+                x_reason,
             });
         });
     }

@@ -42,6 +42,8 @@ pub struct Ending {
     pub reasons: Vec<String>,
     /// Retry-After of the final response.
     pub retry_after: Option<String>,
+    /// X-Reason of the final response: why an application's call failed.
+    pub x_reason: Option<String>,
 }
 
 /// A call until now.
