@@ -27,8 +27,8 @@ pub struct Ringing {
     others: VecDeque<Hop>,
     /// The leg that is being tried.
     pub(super) leg: Option<LegIndex>,
-    /// No response at all by then: the next hop.
-    pub(super) silent_until: Option<Moment>,
+    /// What its INVITE waits to hear.
+    pub(super) awaited: Option<Awaited>,
     /// Unanswered by then: it counts as not answered.
     pub(super) rings_until: Option<Moment>,
     /// How long it may ring.
@@ -51,7 +51,7 @@ impl Ringing {
             tried: None,
             others: VecDeque::new(),
             leg: None,
-            silent_until: None,
+            awaited: None,
             rings_until: None,
             limit: attempt.ringing.unwrap_or(limit),
             failure: attempt.failed,
@@ -75,8 +75,50 @@ impl Ringing {
     /// The destination has its fate: no timer runs for it any more.
     pub(super) fn settle(&mut self) {
         self.over = true;
-        self.silent_until = None;
+        self.awaited = None;
         self.rings_until = None;
+    }
+
+    /// A response to its INVITE has come.
+    pub(super) fn heard(&mut self, status: u16, progress: Option<Duration>, now: Moment) {
+        self.awaited = match (self.awaited, progress) {
+            (Some(Awaited::Response { .. }), Some(patience)) if status == 100 => Some(Awaited::Progress {
+                patience,
+                until: now + patience,
+            }),
+            (Some(waits @ Awaited::Progress { .. }), _) if status == 100 => Some(waits),
+            _ => None,
+        };
+    }
+
+    /// Whether somebody else can be tried who may well answer.
+    fn leads_further(&self) -> bool {
+        self.hops.iter().any(|hop| !hop.held) || !self.others.is_empty()
+    }
+}
+
+/// What an INVITE waits to hear, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Awaited {
+    /// Any response at all.
+    Response { until: Moment },
+    /// More than 100 Trying, from which the `patience` counts.
+    Progress { patience: Duration, until: Moment },
+}
+
+impl Awaited {
+    pub(super) fn until(self) -> Moment {
+        match self {
+            Awaited::Response { until } | Awaited::Progress { until, .. } => until,
+        }
+    }
+
+    /// Why its hop is given up.
+    fn missed(self) -> String {
+        match self {
+            Awaited::Response { .. } => "no response in time".into(),
+            Awaited::Progress { patience, .. } => format!("no more than 100 Trying for {patience:?}"),
+        }
     }
 }
 
@@ -128,18 +170,21 @@ impl Call {
         self.ringing.iter_mut().find(|ringing| ringing.leg == Some(index))
     }
 
-    /// Hops that did not say a word in time are given up, and the next one is tried (TEAMS-063).
+    /// Hops that did not say enough in time are given up, and the next one is tried (TEAMS-063). Who has said 100 at least
+    /// is not given up for nobody.
     pub(super) fn first_response_timeouts(&mut self, now: Moment) {
-        let late = |ringing: &&Ringing| ringing.silent_until.is_some_and(|until| until <= now);
-        let legs: Vec<LegIndex> = self
-            .ringing
-            .iter()
-            .filter(late)
-            .filter_map(|ringing| ringing.leg)
-            .collect();
-        for index in legs {
+        let mut late = Vec::new();
+        for ringing in &mut self.ringing {
+            let Some(missed) = ringing.awaited.take_if(|awaited| awaited.until() <= now) else {
+                continue;
+            };
+            if matches!(missed, Awaited::Response { .. }) || ringing.leads_further() {
+                late.extend(ringing.leg.map(|index| (index, missed)));
+            }
+        }
+        for (index, missed) in late {
             self.give_up(index, None);
-            let failure = AttemptFailure::local(503, "Service Unavailable", "no response in time".into());
+            let failure = AttemptFailure::local(503, "Service Unavailable", missed.missed());
             self.hop_failed(index, failure, Next::HoldAndHunt, now);
         }
     }
@@ -190,6 +235,7 @@ impl Call {
         let mut elsewhere = None;
         if let Some(leg) = self.leg_mut(index) {
             leg.record.status.get_or_insert(failure.status);
+            leg.record.why.clone_from(&failure.local);
             if matches!(leg.state, LegState::Opening | LegState::Inviting) {
                 leg.state = LegState::Gone;
             }
@@ -212,7 +258,7 @@ impl Call {
         };
         if let Some(ringing) = self.ringing.get_mut(position) {
             ringing.leg = None;
-            ringing.silent_until = None;
+            ringing.awaited = None;
             // Each gateway of a route rings anew under the limit of the whole; a target of a dial has one limit.
             if ringing.child.is_none() {
                 ringing.rings_until = None;

@@ -17,8 +17,9 @@ impl Call {
     /// A response to an INVITE that set up a leg.
     pub(super) fn invite_response(&mut self, index: LegIndex, message: &Message, flow: &Flow, now: Moment) {
         let status = message.status().unwrap_or(0);
+        let progress = self.leg(index).and_then(|leg| leg.hop.as_ref()?.progress);
         if let Some(ringing) = self.ringing_of(index) {
-            ringing.silent_until = None;
+            ringing.heard(status, progress, now);
         }
         let Some(leg) = self.leg_mut(index) else { return };
         leg.heard_from(flow);

@@ -92,6 +92,8 @@ pub struct LegRecord {
     /// Final status of the leg's INVITE.
     pub status: Option<u16>,
     pub phrase: Option<String>,
+    /// Why it was given up, or could not be reached; none where the far side decided.
+    pub why: Option<String>,
     /// `Reason` values that the far side gave (RFC 3326).
     pub reasons: Vec<String>,
     /// Microsoft's correlation id: `x-i` of the Contact that Teams sent.

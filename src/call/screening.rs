@@ -20,7 +20,7 @@ impl Call {
     pub(super) fn screen(&mut self, index: LegIndex, hook: &Hook, now: Moment) {
         let Some(position) = self.attempt_of(index) else { return };
         if let Some(ringing) = self.ringing.get_mut(position) {
-            ringing.silent_until = None;
+            ringing.awaited = None;
             ringing.rings_until = None;
         }
         let dialing = self.app.as_ref().and_then(|app| app.dialing.as_ref());

@@ -4,7 +4,7 @@ use super::application::{App, AppTerms, CallerFacts};
 use super::cause::{Cause, Party};
 use super::event::{Effect, To};
 use super::hop_mark::HopMark;
-use super::hunt::{Next, Ringing};
+use super::hunt::{Awaited, Next, Ringing};
 use super::id::{CallId, LegIndex, Token};
 use super::last_word::LastWord;
 use super::leg::{Leg, LegState, SentInvite, decorate_request, with_supported};
@@ -450,7 +450,7 @@ impl Call {
             invite.token = token;
         }
         if let Some(ringing) = self.ringing_of(index) {
-            ringing.silent_until = Some(now + patience);
+            ringing.awaited = Some(Awaited::Response { until: now + patience });
             let limit = ringing.limit;
             ringing.rings_until.get_or_insert(now + limit);
         }

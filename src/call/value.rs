@@ -5,7 +5,7 @@ use super::cause::Cause;
 use super::change::Change;
 use super::event::{CallNews, Effect, Event, MediaNotice, To};
 use super::hop_mark::HopMark;
-use super::hunt::Ringing;
+use super::hunt::{Awaited, Ringing};
 use super::id::{CallId, LegIndex, Token};
 use super::last_word::LastWord;
 use super::leg::{Leg, LegState};
@@ -165,7 +165,7 @@ impl Call {
         let ringing = self
             .ringing
             .iter()
-            .flat_map(|ringing| [ringing.silent_until, ringing.rings_until])
+            .flat_map(|ringing| [ringing.awaited.map(Awaited::until), ringing.rings_until])
             .flatten();
         sessions
             .chain(ringing)

@@ -33,13 +33,14 @@ pub fn plan(
 ) -> Attempt {
     let mut hops = Vec::new();
     for carrier in carriers {
-        let mut planned: Vec<(bool, PlannedHop)> = Vec::with_capacity(carrier.gateways.len());
+        let mut planned = Vec::with_capacity(carrier.gateways.len());
         for gateway in &carrier.gateways {
-            let hop = hop(facts, carrier, gateway, callee);
-            planned.push((held(&hop.peer), hop));
+            let mut hop = hop(facts, carrier, gateway, callee);
+            hop.held = held(&hop.peer);
+            planned.push(hop);
         }
-        planned.sort_by_key(|(held, _)| *held);
-        hops.extend(planned.into_iter().map(|(_, hop)| hop));
+        planned.sort_by_key(|hop| hop.held);
+        hops.append(&mut planned);
     }
     Attempt::routed(hops)
 }
@@ -87,9 +88,11 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         extra_headers: Vec::new(),
         terms: terms(facts.config, carrier, gateway.listener, gateway.server_name.as_ref()),
         first_response: carrier.failover.response_timeout,
+        progress: Some(carrier.failover.progress_timeout),
         hunt: HuntOn {
             codes: carrier.failover.codes.as_slice().into(),
         },
+        held: false,
         hold_down: carrier.failover.hold_down,
     }
 }

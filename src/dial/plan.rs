@@ -84,7 +84,12 @@ pub struct PlannedHop {
     pub terms: Arc<LegTerms>,
     /// No response at all within this: the next hop is tried.
     pub first_response: Duration,
+    /// No more than 100 Trying for this long: the next hop is tried, where there is one that is not held down. None: whoever
+    /// says 100 has the time that a called party may ring.
+    pub progress: Option<Duration>,
     pub hunt: HuntOn,
+    /// The peer is held down: it is tried last, and nobody is given up for it who has said 100.
+    pub held: bool,
     /// How long the peer is tried last after it failed without naming a time itself.
     pub hold_down: Duration,
 }

@@ -122,7 +122,9 @@ pub(super) fn plan(
         extra_headers: Vec::new(),
         terms: Arc::new(terms),
         first_response: config.sbc.timers.t1.saturating_mul(64),
+        progress: None,
         hunt: HuntOn { codes: Arc::from([]) },
+        held: false,
         hold_down: Duration::ZERO,
     })
 }

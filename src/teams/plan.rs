@@ -12,13 +12,14 @@ use std::sync::Arc;
 /// The attempt that rings `number` in the tenant: each hub once, hubs for which `held` is true last.
 pub fn plan(facts: PlanFacts<'_>, number: E164, voicemail: bool, held: impl Fn(&PeerName) -> bool) -> Attempt {
     let teams = &facts.config.sbc.teams;
-    let mut planned: Vec<(bool, PlannedHop)> = Vec::with_capacity(teams.hubs.len());
+    let mut planned = Vec::with_capacity(teams.hubs.len());
     for hub in &teams.hubs {
-        let hop = hop(facts, teams, hub, number, voicemail);
-        planned.push((held(&hop.peer), hop));
+        let mut hop = hop(facts, teams, hub, number, voicemail);
+        hop.held = held(&hop.peer);
+        planned.push(hop);
     }
-    planned.sort_by_key(|(held, _)| *held);
-    Attempt::routed(planned.into_iter().map(|(_, hop)| hop).collect())
+    planned.sort_by_key(|hop| hop.held);
+    Attempt::routed(planned)
 }
 
 /// What a hub is called in health tables, traces and metrics.
@@ -56,10 +57,12 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         extra_headers: Vec::new(),
         terms: terms(facts.config, tenant),
         first_response: teams.response_timeout,
+        progress: Some(teams.progress_timeout),
         // Never on 4xx or 6xx (TEAMS-064).
         hunt: HuntOn {
             codes: Arc::from([503]),
         },
+        held: false,
         hold_down: teams.hold_down,
     }
 }

@@ -91,6 +91,64 @@ fn silence_no_connection_and_no_answer_try_the_next_hub() {
 }
 
 #[test]
+fn a_gateway_that_says_100_and_no_more_is_left_for_the_next_one() {
+    let mut rig = from_teams().begin();
+    let first = rig.last_invite();
+    rig.respond(&first, reply(100));
+    rig.wait(Duration::from_secs(8));
+    rig.respond(&first, reply(100));
+    rig.wait(Duration::from_secs(6));
+    assert!(rig.cancelled.is_empty(), "15 s from the first 100 on");
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.cancelled.len(), 1);
+    rig.respond(&first, reply(487));
+    let second = rig.last_invite();
+    assert_eq!(rig.invites().len(), 2);
+    let (held, verdict) = rig.verdicts.last().expect("a verdict");
+    assert_eq!(held.to_string(), "north/203.0.113.2");
+    assert!(matches!(verdict, PeerVerdict::HoldDown(_)));
+    // Behind the last one there is nobody: it has the time that a called party may ring.
+    rig.respond(&second, reply(100));
+    rig.wait(Duration::from_secs(90));
+    assert_eq!(rig.cancelled.len(), 1);
+    rig.respond(&second, reply(180));
+    rig.respond(&second, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(rig.statuses().last(), Some(&200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.request(LegIndex::CALLER, crate::sip::Method::Bye, "", "");
+    let record = rig.finish();
+    let why: Vec<_> = record.legs.iter().map(|leg| leg.why.as_deref()).collect();
+    assert_eq!(why, [None, Some("no more than 100 Trying for 15s"), None]);
+}
+
+#[test]
+fn nobody_who_says_100_is_given_up_for_a_gateway_that_is_held_down() {
+    let mut rig = from_teams().holding("north/203.0.113.3").begin();
+    rig.respond(&rig.last_invite(), reply(100));
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.invites().len(), 1);
+    rig.fail(&rig.last_invite(), TransportCause::Timeout);
+    assert_eq!(rig.invites().len(), 2, "when it fails there is nobody better");
+    rig.respond(&rig.last_invite(), reply(486));
+    rig.finish();
+}
+
+#[test]
+fn who_has_said_more_than_100_rings() {
+    for status in [180, 181, 183, 199] {
+        let mut rig = from_carrier().begin();
+        rig.respond(&rig.last_invite(), reply(100));
+        rig.respond(&rig.last_invite(), reply(status));
+        rig.respond(&rig.last_invite(), reply(100));
+        rig.wait(Duration::from_secs(60));
+        assert_eq!(rig.invites().len(), 1, "{status}");
+        rig.cancel(Rig::first_transaction(), "");
+        rig.respond(&rig.last_invite(), reply(487));
+        rig.finish();
+    }
+}
+
+#[test]
 fn nobody_can_be_reached() {
     let mut rig = from_teams().begin();
     rig.fail(&rig.last_invite(), TransportCause::Transport);

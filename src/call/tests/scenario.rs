@@ -8,7 +8,7 @@ use crate::call::{
 };
 use crate::carrier::{self, PlanFacts};
 use crate::config::{CallerHeader, Config};
-use crate::dial::{Attempt, DialPlan, TargetName};
+use crate::dial::{Attempt, DialPlan, PeerName, TargetName};
 use crate::moment::Moment;
 use crate::route::{self, Facts, Origin, Target};
 use crate::sip::Flow;
@@ -35,6 +35,7 @@ pub struct Scenario {
     no_port_for: HashSet<usize>,
     hold_media: bool,
     nat: Option<Flow>,
+    held: Option<&'static str>,
     application: Option<AppTerms>,
 }
 
@@ -59,6 +60,7 @@ impl Scenario {
             no_port_for: HashSet::new(),
             hold_media: false,
             nat: None,
+            held: None,
             application: None,
         }
     }
@@ -111,6 +113,12 @@ impl Scenario {
         self
     }
 
+    /// This peer is held down.
+    pub fn holding(mut self, peer: &'static str) -> Scenario {
+        self.held = Some(peer);
+        self
+    }
+
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let config = Config::from_toml_strs(&sbc(), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -137,13 +145,14 @@ impl Scenario {
             diversions: &facts.diversions,
         };
         let north = &config.sbc.carriers[0];
+        let held = |peer: &PeerName| self.held.is_some_and(|held| peer.to_string() == held);
         let (attempt, mut terms) = match &decision.target {
             Target::Teams { number, voicemail } => (
-                teams::plan(plan_facts, *number, *voicemail, |_| false),
+                teams::plan(plan_facts, *number, *voicemail, held),
                 carrier::terms(&config, north, north.gateways[0].listener, None),
             ),
             Target::Carriers { carriers, callee } => (
-                carrier::plan(plan_facts, carriers, callee, |_| false),
+                carrier::plan(plan_facts, carriers, callee, held),
                 teams::terms(&config, &decision.tenant),
             ),
             Target::User { .. } | Target::Application { .. } => panic!("no scenario calls one"),

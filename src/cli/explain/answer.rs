@@ -9,6 +9,7 @@ use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
 use crate::sip::message::HeaderName;
 use crate::teams;
 use serde::Serialize;
+use std::time::Duration;
 
 /// Everything that `explain` says.
 #[derive(Debug, Serialize)]
@@ -95,9 +96,11 @@ pub struct Hop {
     pub request_uri: String,
     /// Name and value, as they would be sent but for tags.
     pub headers: Vec<(String, String)>,
-    /// Answers with these codes, or none within `first_response_ms`, lead to the next hop.
+    /// Answers with these codes, none within `first_response_ms`, or 100 alone for `progress_ms`, lead to the next hop.
     pub hunt_on: Vec<u16>,
     pub first_response_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_ms: Option<u64>,
 }
 
 impl Answer {
@@ -191,6 +194,11 @@ fn hop(config: &Config, planned: &PlannedHop) -> Hop {
         request_uri: planned.request_uri.clone(),
         headers,
         hunt_on: planned.hunt.codes.to_vec(),
-        first_response_ms: u64::try_from(planned.first_response.as_millis()).unwrap_or(u64::MAX),
+        first_response_ms: milliseconds(planned.first_response),
+        progress_ms: planned.progress.map(milliseconds),
     }
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

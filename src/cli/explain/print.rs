@@ -96,9 +96,12 @@ fn write_hop(number: usize, hop: &Hop, before: Option<&Hop>, out: &mut impl Writ
     }
     let codes: Vec<String> = hop.hunt_on.iter().map(u16::to_string).collect();
     let patience = Duration::from_millis(hop.first_response_ms);
-    writeln!(
-        out,
-        "   next on {}, or on no answer within {patience:?}",
-        codes.join(", ")
-    )
+    let codes = codes.join(", ");
+    match hop.progress_ms.map(Duration::from_millis) {
+        Some(progress) => writeln!(
+            out,
+            "   next on {codes}, on no answer within {patience:?}, or on 100 alone for {progress:?}"
+        ),
+        None => writeln!(out, "   next on {codes}, or on no answer within {patience:?}"),
+    }
 }

@@ -349,10 +349,15 @@ fn failover(raw: Option<&RawFailover>, reader: &mut Reader<'_>) -> Option<Failov
         raw.and_then(|raw| raw.response_timeout.as_ref()),
         Duration::from_secs(4),
     );
+    let progress_timeout = reader.duration(
+        raw.and_then(|raw| raw.progress_timeout.as_ref()),
+        Duration::from_secs(15),
+    );
     let hold_down = reader.duration_or_zero(raw.and_then(|raw| raw.hold_down.as_ref()), Duration::from_secs(30));
     Some(Failover {
         codes: codes?,
         response_timeout: response_timeout?,
+        progress_timeout: progress_timeout?,
         hold_down: hold_down?,
     })
 }

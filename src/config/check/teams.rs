@@ -40,6 +40,7 @@ pub fn check(
     let options_timeout = reader.duration(raw.options_timeout.as_ref(), Duration::from_secs(10));
     let hold_down = reader.duration(raw.hold_down.as_ref(), Duration::from_secs(30));
     let response_timeout = reader.duration(raw.response_timeout.as_ref(), Duration::from_secs(4));
+    let progress_timeout = reader.duration(raw.progress_timeout.as_ref(), Duration::from_secs(15));
     let session_expires = reader.duration(raw.session_expires.as_ref(), Duration::from_secs(1800));
     let min_se = reader.duration(raw.min_se.as_ref(), Duration::from_secs(90));
     if let (Some(least), Some(text)) = (min_se, &raw.min_se)
@@ -94,6 +95,7 @@ pub fn check(
         options_failures: raw.options_failures.as_ref().map_or(3, |failures| *failures.value()),
         hold_down: hold_down?,
         response_timeout: response_timeout?,
+        progress_timeout: progress_timeout?,
         session_expires: session_expires?,
         min_se: min_se?,
         product: product?,

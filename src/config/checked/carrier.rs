@@ -94,6 +94,8 @@ pub struct Failover {
     pub codes: Vec<u16>,
     /// To the first response of an INVITE.
     pub response_timeout: Duration,
+    /// From a 100 to anything more.
+    pub progress_timeout: Duration,
     /// How long a failed gateway is tried last.
     pub hold_down: Duration,
 }

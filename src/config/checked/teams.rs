@@ -29,6 +29,8 @@ pub struct Teams {
     pub hold_down: Duration,
     /// To the first response of an INVITE; then the next hub is tried (TEAMS-063).
     pub response_timeout: Duration,
+    /// From a 100 to anything more; then the next hub is tried.
+    pub progress_timeout: Duration,
     /// Session timer offered, RFC 4028.
     pub session_expires: Duration,
     /// The lowest that we accept, RFC 4028.

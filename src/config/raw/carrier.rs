@@ -104,6 +104,10 @@ pub struct RawFailover {
     /// How long an INVITE may stay without any response.
     #[schemars(extend("default" = "4s"))]
     pub response_timeout: Option<At<DurationText>>,
+    /// How long an INVITE may stay with 100 Trying alone, from there on, while another gateway that is not held down is left to try; the last one
+    /// has `timers.ringing`. Calls from Teams gain from it below their trunk's FailoverTimeSeconds.
+    #[schemars(extend("default" = "15s"))]
+    pub progress_timeout: Option<At<DurationText>>,
     /// How long a failed gateway is tried last.
     #[schemars(extend("default" = "30s"))]
     pub hold_down: Option<At<DurationText>>,

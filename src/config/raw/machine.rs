@@ -176,6 +176,10 @@ pub struct RawTeams {
     /// How long an INVITE may stay without any response before the next hub is tried.
     #[schemars(extend("default" = "4s"))]
     pub response_timeout: Option<At<DurationText>>,
+    /// How long an INVITE may stay with 100 Trying alone, from there on, while another hub that is not held down is
+    /// left to try.
+    #[schemars(extend("default" = "15s"))]
+    pub progress_timeout: Option<At<DurationText>>,
     /// Session timer that we offer (RFC 4028).
     #[schemars(extend("default" = "30m"))]
     pub session_expires: Option<At<DurationText>>,

@@ -56,6 +56,8 @@ pub struct CdrLeg<'a> {
     call_sid: Option<CallSid>,
     status: Option<u16>,
     phrase: Option<&'a str>,
+    /// Why we gave it up, or could not reach it.
+    why: Option<&'a str>,
     reasons: &'a [String],
     correlation: Option<&'a str>,
     codec: Option<&'a str>,
@@ -143,6 +145,7 @@ impl<'a> CdrLeg<'a> {
             call_sid: leg.call_sid,
             status: leg.status,
             phrase: leg.phrase.as_deref(),
+            why: leg.why.as_deref(),
             reasons: &leg.reasons,
             correlation: leg.correlation.as_deref(),
             codec: leg.codec.as_deref(),
