@@ -21,6 +21,8 @@
 // protocol ring
 #[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod codec;
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
+pub mod ice;
 pub mod moment;
 #[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod rtp;

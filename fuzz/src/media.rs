@@ -1,5 +1,6 @@
 //! Packets of media.
 
+use portcullis::ice::{Component, Credentials, Heard, Key, Lite, Secret, read};
 use portcullis::moment::Moment;
 use portcullis::rtp::packet::{Header, Packet, Rewrite};
 use portcullis::rtp::rtcp::{NtpTime, Packet as Rtcp, Report, packets};
@@ -84,6 +85,27 @@ pub fn telephone_event(bytes: &[u8]) {
             assert_eq!(Event::parse(&event.to_bytes()), Some(event));
         }
         digits.receive(marker & 1 != 0, u32::from_be_bytes([t0, t1, t2, t3]), payload);
+    }
+}
+
+/// A datagram at a lite agent, that a peer of its own has checked already: nobody without the password moves it.
+pub fn stun(bytes: &[u8]) {
+    let ours = Credentials::derive(&Secret::from_bytes([7; 32]), 0);
+    let mut lite = Lite::new(ours.clone());
+    let from = ([192, 0, 2, 1], 4000).into();
+    match lite.receive(Component::Rtp, bytes, from, Moment::ZERO) {
+        Heard::Check(_) | Heard::RoleConflict(_) => panic!("a stranger was believed"),
+        Heard::Indication => assert!(read(bytes).is_err()),
+        Heard::Dropped(_) => {}
+    }
+    assert_eq!(lite.checked(Component::Rtp), None);
+    if let Ok(request) = read(bytes) {
+        let key = Key::new(&ours.password);
+        assert!(!request.proves(&key), "a stranger's integrity");
+        // what it would be told if it were no stranger
+        for reply in [request.accept(from, &key), request.role_conflict(&key)] {
+            assert!(reply.as_slice().len() <= 80);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl SessionCipher {
                 let mac = Zeroizing::new(derive::<20>(&prf, master.salt(), protocol, Purpose::Authentication)?);
                 SessionCipher::AesCm {
                     cipher: counter_mode(&key)?,
-                    mac: HmacSha1::new(&mac),
+                    mac: HmacSha1::new(mac.as_slice()),
                     salt: derive(&prf, master.salt(), protocol, Purpose::Salt)?,
                     tag_len: match protocol {
                         Protocol::Rtp => suite.rtp_tag_len(),

@@ -1,22 +1,33 @@
 //! HMAC-SHA1 whose two key blocks are hashed once per key (RFC 2104): two compressions less per packet.
 
 use sha1::block_api::compress;
+use sha1::{Digest, Sha1};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 const BLOCK: usize = 64;
 const INITIAL: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct HmacSha1 {
+pub(crate) struct HmacSha1 {
     inner: [u32; 5],
     outer: [u32; 5],
 }
 
 impl HmacSha1 {
-    pub(super) fn new(key: &[u8; 20]) -> HmacSha1 {
+    /// A key longer than a block counts by its hash (RFC 2104 §2).
+    pub(crate) fn new(key: &[u8]) -> HmacSha1 {
+        let mut short = [0; BLOCK];
+        match short.get_mut(..key.len()) {
+            Some(room) => room.copy_from_slice(key),
+            None => {
+                for (byte, hashed) in short.iter_mut().zip(Sha1::digest(key)) {
+                    *byte = hashed;
+                }
+            }
+        }
         let state_after = |pad: u8| {
             let mut block = [pad; BLOCK];
-            for (byte, key) in block.iter_mut().zip(key) {
+            for (byte, key) in block.iter_mut().zip(&short) {
                 *byte ^= *key;
             }
             let mut state = INITIAL;
@@ -24,14 +35,13 @@ impl HmacSha1 {
             block.zeroize();
             state
         };
-        HmacSha1 {
-            inner: state_after(0x36),
-            outer: state_after(0x5c),
-        }
+        let (inner, outer) = (state_after(0x36), state_after(0x5c));
+        short.zeroize();
+        HmacSha1 { inner, outer }
     }
 
     /// The MAC of `message || trailer`; the trailer is SRTP's rollover counter, or empty.
-    pub(super) fn mac(&self, message: &[u8], trailer: &[u8]) -> [u8; 20] {
+    pub(crate) fn mac(&self, message: &[u8], trailer: &[u8]) -> [u8; 20] {
         let mut state = self.inner;
         let (blocks, rest) = message.as_chunks::<BLOCK>();
         compress(&mut state, blocks);
@@ -79,6 +89,16 @@ impl HmacSha1 {
 mod tests {
     use super::HmacSha1;
     use aws_lc_rs::hmac;
+
+    #[test]
+    fn keys_of_every_length_agree_with_aws_lc() {
+        for length in 0..150u8 {
+            let key: Vec<u8> = (0..length).map(|i: u8| i ^ 0x5a).collect();
+            let theirs = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+            let ours = HmacSha1::new(&key).mac(b"message", &[]);
+            assert_eq!(ours[..], *hmac::sign(&theirs, b"message").as_ref(), "{length}");
+        }
+    }
 
     /// Every tail length, against another implementation.
     #[test]

@@ -18,6 +18,7 @@ mod suite;
 mod tests;
 
 pub use error::SrtpError;
+pub(crate) use hmac::HmacSha1;
 pub use master_key::{KeyError, MasterKey};
 pub use receiver::Receiver;
 pub use sender::Sender;

@@ -375,9 +375,9 @@ fn authenticated_but_clear_rtcp_is_accepted_under_hmac() {
     let report = rtcp(SSRC, 5);
     let master = derivation::counter_mode(key(suite).key()).unwrap();
     let purpose = derivation::Purpose::Authentication;
-    let mac_key = derivation::derive(&master, key(suite).salt(), derivation::Protocol::Rtcp, purpose).unwrap();
+    let mac_key = derivation::derive::<20>(&master, key(suite).salt(), derivation::Protocol::Rtcp, purpose).unwrap();
     let mut packet = [&report[..], &[0, 0, 0, 9]].concat();
-    let tag = hmac::HmacSha1::new(&mac_key).mac(&packet, &[]);
+    let tag = hmac::HmacSha1::new(mac_key.as_slice()).mac(&packet, &[]);
     packet.extend(&tag[..10]);
     let mut receiver = pair(suite).1;
     assert_eq!(unprotect_rtcp(&mut receiver, &packet).unwrap(), report);

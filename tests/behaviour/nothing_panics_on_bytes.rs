@@ -22,6 +22,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("rtcp", fuzz::rtcp),
     ("telephone_event", fuzz::telephone_event),
     ("srtp", fuzz::srtp),
+    ("stun", fuzz::stun),
     ("answer_of_application", fuzz::answer_of_application),
     ("command", fuzz::command),
     ("update", fuzz::update),
