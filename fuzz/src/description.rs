@@ -58,7 +58,7 @@ pub fn offer_answer(bytes: &[u8]) {
     Session::parse(ours.body.as_bytes()).expect("what we print can be read");
     let answered = bodies.next().unwrap_or(bytes);
     let Ok(answered) = Session::parse(answered) else { return };
-    let Ok(settled) = read_answer(&to, &far, &ours, &answered) else {
+    let Ok(settled) = read_answer(&to, &mut far, &ours, &answered) else {
         return;
     };
     let back = answer(

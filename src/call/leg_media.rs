@@ -71,7 +71,7 @@ impl LegMedia {
     /// response of one fork is not the final word (RFC 3261 §13.2.1).
     pub fn take_answer(&mut self, terms: &LegTerms, body: &[u8], last: bool) -> Result<(), Refusal> {
         let session = Session::parse(body)?;
-        let (Some(local), Some(offer)) = (&self.local, &self.offered) else {
+        let (Some(local), Some(offer)) = (&mut self.local, &self.offered) else {
             return Err(Refusal::NoAudio);
         };
         self.negotiated = Some(sdp::read_answer(&terms.media, local, offer, &session)?);

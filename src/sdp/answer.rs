@@ -4,6 +4,7 @@ use super::codec::Format;
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::error::Refusal;
+use super::ice::IceSettled;
 use super::local::{AudioLine, LocalMedia, OFFERED_TAG, refused};
 use super::negotiated::{Negotiated, NegotiatedFormat, SrtpKeys};
 use super::offer::Offer;
@@ -48,12 +49,14 @@ pub fn answer(
     let accepted = accepted_formats(profile, audio, formats)?;
     let rtcp_mux = audio.rtcp_mux && profile.rtcp_mux != RtcpMux::Never;
     let direction = profile.hold.answered(audio.direction, direction);
+    let ice = local.ice_offered(profile, audio);
     let printed = AudioLine {
         protocol: audio.protocol,
         formats: &accepted,
         direction,
         rtcp_mux,
         crypto_tag: line.map_or(OFFERED_TAG, |line| line.tag),
+        ice: ice.as_ref().map(|ice| ice.local.clone()),
     }
     .print(profile, local);
     let medias = remote_offer.media.iter().enumerate().map(|(at, line)| {
@@ -73,14 +76,14 @@ pub fn answer(
         .collect();
     Ok(Answer {
         body,
-        negotiated: settle(profile, audio, rtcp_mux, direction, formats, srtp),
+        negotiated: settle(profile, audio, rtcp_mux, direction, formats, (srtp, ice)),
     })
 }
 
 /// Reads the peer's answer to `ours`.
 pub fn read_answer(
     profile: &LegProfile,
-    local: &LocalMedia,
+    local: &mut LocalMedia,
     ours: &Offer,
     remote_answer: &Session,
 ) -> Result<Negotiated, Refusal> {
@@ -99,7 +102,8 @@ pub fn read_answer(
     check_addresses(profile, local, audio)?;
     let formats = answered_formats(audio, ours)?;
     let rtcp_mux = ours.rtcp_mux && audio.rtcp_mux;
-    Ok(settle(profile, audio, rtcp_mux, ours.direction, formats, srtp))
+    let ice = local.ice_answered(profile, audio);
+    Ok(settle(profile, audio, rtcp_mux, ours.direction, formats, (srtp, ice)))
 }
 
 /// Every address that media would be sent to.
@@ -238,7 +242,7 @@ fn settle(
     rtcp_mux: bool,
     ours: Direction,
     formats: Vec<NegotiatedFormat>,
-    srtp: Option<SrtpKeys>,
+    (srtp, ice): (Option<SrtpKeys>, Option<IceSettled>),
 ) -> Negotiated {
     let reachable = |remote: &SocketAddr| !remote.ip().is_unspecified();
     let remote_rtp = audio.rtp();
@@ -251,6 +255,7 @@ fn settle(
         direction: ours.and(audio.direction.reversed()),
         formats,
         srtp,
+        ice,
         ptime: audio.maxptime.map_or(ptime, |longest| ptime.min(longest)),
     }
 }
@@ -294,10 +299,10 @@ mod tests {
             "RTP/SAVP",
             &format!("{}a=rtpmap:101 telephone-event/8000\r\n", crypto()),
         );
-        let far = read_answer(&teams, &toward_teams, &ours, &answered).unwrap();
+        let far = read_answer(&teams, &mut toward_teams, &ours, &answered).unwrap();
         let in_2xx = offer(&carrier, &mut toward_carrier, &far.formats(), far.carried_direction());
         assert!(in_2xx.body.contains("RTP/AVP 9 0 8 101\r\n"), "{}", in_2xx.body);
-        let near = read_answer(&carrier, &toward_carrier, &in_2xx, &peer("8 101", "RTP/AVP", "")).unwrap();
+        let near = read_answer(&carrier, &mut toward_carrier, &in_2xx, &peer("8 101", "RTP/AVP", "")).unwrap();
         let common = |format: &Format| near.formats().iter().any(|known| known.same_codec(format));
         let formats: Vec<Format> = far.formats().into_iter().filter(common).collect();
         let again = offer(&teams, &mut toward_teams, &formats, Direction::SendRecv);
@@ -322,6 +327,86 @@ mod tests {
             .replace("o=- 7 1 ", "o=- 7 2 ")
             .replace("a=sendrecv", "a=inactive");
         assert_eq!(held.body, expected);
+    }
+
+    /// What Teams' m-line says of ICE.
+    fn checking(ufrag: &str, password: char) -> String {
+        let password = password.to_string().repeat(24);
+        format!("{}a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n", crypto())
+    }
+
+    fn ice_lines(body: &str) -> Vec<&str> {
+        let is_ice = |line: &&str| line.starts_with("a=ice-") || line.starts_with("a=candidate");
+        body.lines().filter(is_ice).collect()
+    }
+
+    fn bypassing() -> (LegProfile, LocalMedia) {
+        let ours = local(30_000, 1).with_ice(crate::ice::Secret::from_bytes([9; 32]));
+        (LegProfile::teams_bypass(), ours)
+    }
+
+    #[test]
+    fn teams_101_every_description_names_the_same_credentials_and_candidate() {
+        let (teams, mut ours) = bypassing();
+        let formats = [Format::well_known(8).unwrap()];
+        let offered = offer(&teams, &mut ours, &formats, Direction::SendRecv);
+        assert_eq!(ice_lines(&offered.body).len(), 4, "{}", offered.body);
+        for (ufrag, password) in [("tC1u", 'a'), ("mP9x", 'b'), ("tC1u", 'a')] {
+            let fork = peer("8", "RTP/SAVP", &checking(ufrag, password));
+            let settled = read_answer(&teams, &mut ours, &offered, &fork).unwrap().ice.unwrap();
+            assert_eq!((settled.remote_ufrag.as_str(), settled.remote_is_lite), (ufrag, false));
+            let again = offer(&teams, &mut ours, &formats, Direction::SendRecv);
+            assert_eq!(again.body, offered.body, "an answer of a fork restarts nothing");
+        }
+        let refresh = peer("8", "RTP/SAVP", &checking("tC1u", 'a'));
+        let answered = answer(&teams, &mut ours, &refresh, &formats, Direction::SendRecv).unwrap();
+        assert_eq!(ice_lines(&answered.body), ice_lines(&offered.body));
+    }
+
+    #[test]
+    fn teams_078_a_new_name_and_password_of_the_peer_are_a_restart_and_one_alone_is_none() {
+        let (teams, mut ours) = bypassing();
+        let formats = [Format::well_known(8).unwrap()];
+        let mut answered = |ufrag: &str, password: char| {
+            let offered = peer("8", "RTP/SAVP", &checking(ufrag, password));
+            let answer = answer(&teams, &mut ours, &offered, &formats, Direction::SendRecv).unwrap();
+            (answer.negotiated.ice.unwrap().local, answer.body)
+        };
+        let (first, body) = answered("tC1u", 'a');
+        assert!(body.contains("o=- 7 1 ") && body.contains("m=audio 30000 "), "{body}");
+        assert_eq!(answered("tC1u", 'b').0, first);
+        assert_eq!(answered("tC2u", 'b').0, first);
+        let (second, body) = answered("mP9x", 'c');
+        assert!(second.ufrag != first.ufrag && second.password != first.password);
+        assert!(body.contains("o=- 7 2 ") && body.contains("m=audio 30000 "), "{body}");
+        assert_eq!(answered("mP9x", 'c').0, second);
+    }
+
+    #[test]
+    fn teams_079_only_a_pair_with_our_half_is_chosen() {
+        let (teams, mut ours) = bypassing();
+        let formats = [Format::well_known(8).unwrap()];
+        let mut chosen = |half: &str| {
+            let lines = format!("{}a=remote-candidates:{half}\r\n", checking("tC1u", 'a'));
+            let offered = peer("8", "RTP/SAVP", &lines);
+            let answer = answer(&teams, &mut ours, &offered, &formats, Direction::SendRecv).unwrap();
+            answer.negotiated.ice.unwrap().chosen
+        };
+        assert_eq!(chosen("1 198.51.100.5 30000"), "192.0.2.9:4000".parse().ok());
+        assert_eq!(chosen("1 198.51.100.5 30002"), None);
+        assert_eq!(chosen("1 198.51.100.6 30000"), None);
+    }
+
+    #[test]
+    fn no_ice_where_the_peer_has_none_or_the_leg_must_not() {
+        let (teams, mut ours) = bypassing();
+        let formats = [Format::well_known(8).unwrap()];
+        let plain = peer("8", "RTP/SAVP", &crypto());
+        let answered = answer(&teams, &mut ours, &plain, &formats, Direction::SendRecv).unwrap();
+        assert_eq!((ice_lines(&answered.body), answered.negotiated.ice), (vec![], None));
+        let checks = peer("8", "RTP/SAVP", &checking("tC1u", 'a'));
+        let answered = answer(&LegProfile::teams(), &mut ours, &checks, &formats, Direction::SendRecv).unwrap();
+        assert_eq!((ice_lines(&answered.body), answered.negotiated.ice), (vec![], None));
     }
 
     #[test]
@@ -375,6 +460,6 @@ mod tests {
         let mut ours = local(30_000, 1);
         let unmuxed = offer(&profile, &mut ours, &formats, Direction::SendRecv);
         let answered = peer("0", "RTP/AVP", "a=rtcp-mux\r\n");
-        assert!(!read_answer(&profile, &ours, &unmuxed, &answered).unwrap().rtcp_mux);
+        assert!(!read_answer(&profile, &mut ours, &unmuxed, &answered).unwrap().rtcp_mux);
     }
 }

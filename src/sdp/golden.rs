@@ -3,9 +3,10 @@
 //! `case.toml` names the legs. `offer.sdp` came on the first leg, `offered.sdp` is what we then print on the second,
 //! `answer.sdp` came there, `answered.sdp` is what we print on the first, `settled.txt` what both legs' sockets are told.
 //! `refusal.txt` stands in place of the first thing that we don't print. Files have bare LF; they go in and come out as
-//! CRLF. With `WRITE_GOLDEN=1` the expected files are written instead of compared: read them before you commit.
+//! CRLF. `earlier.sdp` came on the first leg before, and was answered. With `WRITE_GOLDEN=1` the expected files are written instead of compared: read them before you commit.
 
 use super::*;
+use crate::ice::Secret;
 use crate::srtp::{MasterKey, Suite};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -30,13 +31,21 @@ struct Case {
     /// No RTCP port on the first leg.
     #[serde(default)]
     rtcp_on_rtp_port: bool,
+    /// Our port on the first leg.
+    #[serde(default = "first_port")]
+    port: u16,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Leg {
     Teams,
+    TeamsBypass,
     Carrier,
+}
+
+fn first_port() -> u16 {
+    30_000
 }
 
 fn documentation_address() -> IpAddr {
@@ -47,6 +56,7 @@ impl Leg {
     fn profile(&self, local: IpAddr) -> LegProfile {
         let mut profile = match self {
             Leg::Teams => LegProfile::teams(),
+            Leg::TeamsBypass => LegProfile::teams_bypass(),
             Leg::Carrier => LegProfile::carrier(),
         };
         profile.addresses.own = vec![local];
@@ -85,21 +95,23 @@ fn exchange(folder: &Path, outcome: &mut Outcome) -> Result<(), Refusal> {
         })
     };
     let (from, to) = (case.from.profile(case.local), case.to.profile(case.local));
-    let rtcp = (!case.rtcp_on_rtp_port).then_some(30_001);
+    let rtcp = (!case.rtcp_on_rtp_port).then_some(case.port + 1);
     let mut first = LocalMedia::new(
         case.local,
-        30_000,
+        case.port,
         rtcp,
         88_001,
         key("xhqrJOKme4fZTKjOLe56fy9ZZ/yUV11f+nW7VOXU"),
-    );
+    )
+    .with_ice(Secret::from_bytes([1; 32]));
     let mut second = LocalMedia::new(
         case.local,
         30_002,
         Some(30_003),
         88_002,
         key("fY3pG7vR0qLw8sXc1dNhUj5kTm9bZe2aQo6iVr4P"),
-    );
+    )
+    .with_ice(Secret::from_bytes([2; 32]));
 
     let remote_offer = Session::parse(&read("offer.sdp").unwrap())?;
     let carried = carry_offer(&remote_offer, &from, &to)?;
@@ -107,7 +119,11 @@ fn exchange(folder: &Path, outcome: &mut Outcome) -> Result<(), Refusal> {
     outcome.files.push(("offered.sdp", printed(&ours.body)));
 
     let Some(body) = read("answer.sdp") else { return Ok(()) };
-    let far = read_answer(&to, &second, &ours, &Session::parse(&body)?)?;
+    let far = read_answer(&to, &mut second, &ours, &Session::parse(&body)?)?;
+    if let Some(body) = read("earlier.sdp") {
+        let earlier = Session::parse(&body)?;
+        answer(&from, &mut first, &earlier, &far.formats(), far.carried_direction())?;
+    }
     let answer = answer(
         &from,
         &mut first,
@@ -160,6 +176,13 @@ fn summary(negotiated: &Negotiated) -> String {
             keys.remote_mki_length
         )
         .unwrap();
+    }
+    if let Some(ice) = &negotiated.ice {
+        let lite = if ice.remote_is_lite { " lite" } else { "" };
+        write!(text, " ice {} with {}{lite}", ice.local.ufrag, ice.remote_ufrag).unwrap();
+        if let Some(chosen) = ice.chosen {
+            write!(text, " chosen {chosen}").unwrap();
+        }
     }
     text.push('\n');
     for format in &negotiated.formats {

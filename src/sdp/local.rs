@@ -2,8 +2,10 @@
 
 use super::codec::{Codec, Format};
 use super::direction::Direction;
+use super::ice::{self, Ice, IceSettled, IceSide, LocalIce};
 use super::profile::{KeyLifetime, LegProfile, Security};
-use super::session::Protocol;
+use super::session::{Audio, Protocol};
+use crate::ice::{Credentials, Secret};
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,6 +28,8 @@ pub struct LocalMedia {
     version: u64,
     /// SHA-256 of what was printed last, without the version.
     printed: Option<[u8; 32]>,
+    #[serde(default)]
+    ice: Option<LocalIce>,
 }
 
 impl LocalMedia {
@@ -40,7 +44,47 @@ impl LocalMedia {
             session_id,
             version: 1,
             printed: None,
+            ice: None,
         }
+    }
+
+    /// With what its ICE credentials are made of, for a leg whose profile wants ICE.
+    pub fn with_ice(mut self, secret: Secret) -> LocalMedia {
+        self.ice = Some(LocalIce::new(secret));
+        self
+    }
+
+    /// Our ICE credentials, where a leg of this profile prints them: over IPv4 only (TEAMS-099).
+    pub fn ice(&self, profile: &LegProfile) -> Option<Credentials> {
+        let speaks = profile.ice == IceSide::Lite && self.address.is_ipv4();
+        self.ice.as_ref().filter(|_| speaks).map(LocalIce::credentials)
+    }
+
+    /// Takes the ICE part of an offer of the peer; what both sides settle.
+    pub(super) fn ice_offered(&mut self, profile: &LegProfile, audio: &Audio) -> Option<IceSettled> {
+        self.ice(profile)?;
+        let (ours, theirs) = (self.ice.as_mut()?, audio.ice.as_ref()?);
+        ours.offered(&theirs.credentials);
+        self.ice_settled(profile, audio, theirs)
+    }
+
+    /// The same for an answer of the peer.
+    pub(super) fn ice_answered(&mut self, profile: &LegProfile, audio: &Audio) -> Option<IceSettled> {
+        self.ice(profile)?;
+        let (ours, theirs) = (self.ice.as_mut()?, audio.ice.as_ref()?);
+        ours.answered(&theirs.credentials);
+        self.ice_settled(profile, audio, theirs)
+    }
+
+    fn ice_settled(&self, profile: &LegProfile, audio: &Audio, theirs: &Ice) -> Option<IceSettled> {
+        // a pair with another half than ours is none of this leg
+        let is_ours = theirs.chosen == Some(self.rtp());
+        Some(IceSettled {
+            local: self.ice(profile)?,
+            remote_ufrag: theirs.credentials.ufrag.clone(),
+            remote_is_lite: theirs.lite,
+            chosen: is_ours.then(|| audio.rtp()),
+        })
     }
 
     pub(super) fn rtp(&self) -> SocketAddr {
@@ -49,6 +93,9 @@ impl LocalMedia {
 
     /// Prints the m-lines under our session; the version moves only when something else did (RFC 3264 §8).
     pub(super) fn print(&mut self, medias: Vec<sdp_types::Media>) -> String {
+        let names_candidates =
+            |media: &sdp_types::Media| media.attributes.iter().any(|line| line.attribute == "candidate");
+        let attributes = medias.iter().any(names_candidates).then(ice::session_line);
         let mut session = sdp_types::Session {
             origin: sdp_types::Origin::with_ip_addr(self.session_id, 0, self.address),
             session_name: "-".to_owned(),
@@ -65,7 +112,7 @@ impl LocalMedia {
             }],
             time_zones: Vec::new(),
             key: None,
-            attributes: Vec::new(),
+            attributes: attributes.into_iter().collect(),
             medias,
         };
         let digest: [u8; 32] = Sha256::digest(session.to_string().as_bytes()).into();
@@ -85,6 +132,7 @@ pub(super) struct AudioLine<'a> {
     pub direction: Direction,
     pub rtcp_mux: bool,
     pub crypto_tag: u32,
+    pub ice: Option<Credentials>,
 }
 
 impl AudioLine<'_> {
@@ -120,6 +168,10 @@ impl AudioLine<'_> {
         }
         if self.rtcp_mux {
             attributes.push(flag("rtcp-mux"));
+        }
+        if let Some(ours) = &self.ice {
+            let rtcp_port = local.rtcp_port.filter(|_| !self.rtcp_mux);
+            attributes.extend(ice::lines(ours, local.address, local.rtp_port, rtcp_port));
         }
         attributes.extend(profile.ptime.map(|ms| valued("ptime", ms.to_string())));
         attributes.push(flag(self.direction.as_str()));
@@ -164,14 +216,14 @@ fn media(
     }
 }
 
-fn valued(name: &str, value: String) -> sdp_types::Attribute {
+pub(super) fn valued(name: &str, value: String) -> sdp_types::Attribute {
     sdp_types::Attribute {
         attribute: name.to_owned(),
         value: Some(value),
     }
 }
 
-fn flag(name: &str) -> sdp_types::Attribute {
+pub(super) fn flag(name: &str) -> sdp_types::Attribute {
     sdp_types::Attribute {
         attribute: name.to_owned(),
         value: None,

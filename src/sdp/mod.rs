@@ -1,4 +1,4 @@
-//! Session descriptions and the offer/answer model of a leg (RFC 8866, 3264, 4568, 3605, 5761). Pure.
+//! Session descriptions and the offer/answer model of a leg (RFC 8866, 3264, 4568, 3605, 5761, 8839). Pure.
 //!
 //! In: the bytes of a body, what a leg's configuration allows ([`LegProfile`]) and a leg's own address, port and key
 //! ([`LocalMedia`]). Out: what to print on the other leg, what was negotiated ([`Negotiated`]), or a [`Refusal`] that
@@ -19,6 +19,7 @@ mod crypto;
 mod direction;
 mod ended;
 mod error;
+mod ice;
 mod lines;
 mod local;
 mod multipart;
@@ -33,6 +34,7 @@ pub use crypto::Crypto;
 pub use direction::{Direction, HoldStyle};
 pub use ended::{formats_ended_here, formats_of_our_own};
 pub use error::{Refusal, SdpError};
+pub use ice::{Ice, IceSettled, IceSide};
 pub use local::LocalMedia;
 pub use multipart::sdp_part;
 pub use negotiated::{DROP, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys, payload_map};

@@ -2,6 +2,7 @@
 
 use super::codec::{Codec, Format};
 use super::direction::Direction;
+use super::ice::IceSettled;
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ pub struct Negotiated {
     pub formats: Vec<NegotiatedFormat>,
     /// Present exactly on legs with SRTP.
     pub srtp: Option<SrtpKeys>,
+    /// Present when both sides speak ICE.
+    #[serde(default)]
+    pub ice: Option<IceSettled>,
     /// Milliseconds of audio in a packet that we send.
     pub ptime: u16,
 }
@@ -125,6 +129,7 @@ mod tests {
             direction: Direction::SendRecv,
             formats: formats.collect(),
             srtp: None,
+            ice: None,
             ptime: 20,
         }
     }

@@ -182,6 +182,7 @@ pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], d
         direction,
         rtcp_mux,
         crypto_tag: OFFERED_TAG,
+        ice: local.ice(profile),
     };
     let media = line.print(profile, local);
     let body = local.print(vec![media]);

@@ -3,6 +3,7 @@
 use super::codec::{Codec, Format};
 use super::direction::HoldStyle;
 use super::error::Refusal;
+use super::ice::IceSide;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -140,6 +141,8 @@ pub struct LegProfile {
     /// G.729 annex B frames never go to this leg (`annexb=no`).
     pub g729_annex_b: bool,
     pub addresses: AddressPolicy,
+    #[serde(default)]
+    pub ice: IceSide,
 }
 
 impl LegProfile {
@@ -160,6 +163,15 @@ impl LegProfile {
                 own: Vec::new(),
                 allow_loopback: false,
             },
+            ice: IceSide::Never,
+        }
+    }
+
+    /// Microsoft Teams Direct Routing with media bypass: clients and transport relays check us by ICE.
+    pub fn teams_bypass() -> LegProfile {
+        LegProfile {
+            ice: IceSide::Lite,
+            ..LegProfile::teams()
         }
     }
 
@@ -180,6 +192,7 @@ impl LegProfile {
                 own: Vec::new(),
                 allow_loopback: false,
             },
+            ice: IceSide::Never,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Properties over any bytes, any offer and any leg.
 
 use super::*;
+use crate::ice::Secret;
 use crate::srtp::{MasterKey, Suite};
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -10,7 +11,8 @@ fn key(byte: u8) -> MasterKey {
 }
 
 fn local(byte: u8) -> LocalMedia {
-    LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), u64::MAX, key(byte))
+    let media = LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), u64::MAX, key(byte));
+    media.with_ice(Secret::from_bytes([byte; 32]))
 }
 
 fn formats() -> impl Strategy<Value = Vec<Format>> {
@@ -54,7 +56,11 @@ fn direction() -> impl Strategy<Value = Direction> {
 }
 
 fn profile() -> impl Strategy<Value = LegProfile> {
-    let base = prop_oneof![Just(LegProfile::teams()), Just(LegProfile::carrier())];
+    let base = prop_oneof![
+        Just(LegProfile::teams()),
+        Just(LegProfile::teams_bypass()),
+        Just(LegProfile::carrier())
+    ];
     let mux = prop_oneof![Just(RtcpMux::Offer), Just(RtcpMux::Accept), Just(RtcpMux::Never)];
     (base, mux, any::<bool>()).prop_map(|(mut profile, mux, wide)| {
         profile.rtcp_mux = mux;
@@ -130,7 +136,7 @@ proptest! {
         let Ok(answer) = answer(&from, &mut local(2), &remote, &carried.formats, answered) else { return Ok(()) };
         let read = check_print(&answer.body, from.hold == HoldStyle::Inactive);
         prop_assert_eq!(read.media.len(), remote.media.len());
-        let _ = read_answer(&to, &local(1), &ours, &remote);
+        let _ = read_answer(&to, &mut local(1), &ours, &remote);
     }
 
     #[test]
@@ -153,6 +159,11 @@ proptest! {
         prop_assert_eq!(audio.direction, offer.direction);
         prop_assert_eq!(audio.rtp(), "198.51.100.5:30000".parse().unwrap());
         prop_assert_eq!(audio.ptime, profile.ptime);
+        prop_assert_eq!(audio.ice.as_ref().map(|ice| ice.credentials.clone()), ours.ice(&profile));
+        prop_assert_eq!(audio.ice.as_ref().is_some_and(|ice| ice.lite), profile.ice == IceSide::Lite);
+        let candidates = 1 + usize::from(ours.rtcp_port.is_some() && !audio.rtcp_mux);
+        let expected = if profile.ice == IceSide::Lite { candidates } else { 0 };
+        prop_assert_eq!(offer.body.matches("a=candidate:").count(), expected);
         if profile.security == Security::SdesRequired {
             prop_assert_eq!(audio.crypto.first().and_then(|line| line.key.as_ref()), Some(&ours.key));
         } else {
@@ -170,7 +181,7 @@ proptest! {
         let ours = offer(&profile, &mut one, &formats, offered);
         let remote = Session::parse(ours.body.as_bytes()).unwrap();
         let Ok(theirs) = answer(&profile, &mut other, &remote, &ours.formats, answered) else { return Ok(()) };
-        let ours = read_answer(&profile, &one, &ours, &Session::parse(theirs.body.as_bytes()).unwrap()).unwrap();
+        let ours = read_answer(&profile, &mut one, &ours, &Session::parse(theirs.body.as_bytes()).unwrap()).unwrap();
         let theirs = theirs.negotiated;
         prop_assert_eq!(ours.direction, theirs.direction.reversed());
         prop_assert_eq!(ours.rtcp_mux, theirs.rtcp_mux);

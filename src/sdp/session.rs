@@ -4,6 +4,7 @@ use super::codec::Format;
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::error::{Refusal, SdpError};
+use super::ice::Ice;
 use super::lines::relevant_lines;
 use super::profile::{LegProfile, Security};
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,7 @@ pub struct Audio {
     /// The media level's direction over the session level's; `0.0.0.0` takes receiving away.
     pub direction: Direction,
     pub crypto: Vec<Crypto>,
+    pub ice: Option<Ice>,
 }
 
 impl Session {
@@ -208,6 +210,7 @@ impl Audio {
             maxptime: first(media, "maxptime").and_then(read_milliseconds),
             direction,
             crypto: values(&media.attributes, "crypto").filter_map(Crypto::read).collect(),
+            ice: Ice::read(media, session),
         })
     }
 
