@@ -74,6 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 local: ours,
                 remote: theirs,
                 remote_mki_len: 0,
+                forks: Vec::new(),
             }
         } else {
             unprotected()
@@ -122,5 +123,6 @@ fn leg(peer: IpAddr, port: u16, security: Security) -> LegConfig {
         packet_time: Duration::from_millis(20),
         voice: None,
         events: None,
+        ice: None,
     }
 }

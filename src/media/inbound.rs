@@ -74,7 +74,11 @@ impl Leg {
                 self.receive_rtcp(channel, packet, from, now);
                 None
             }
-            (Protocol::Stun | Protocol::Dtls, _) => {
+            (Protocol::Stun, _) => {
+                self.receive_check(channel, packet, from, now, totals);
+                None
+            }
+            (Protocol::Dtls, _) => {
                 self.dropped().not_negotiated += 1;
                 None
             }
@@ -110,6 +114,16 @@ impl Leg {
         let (len, begins) = match &mut settled.protection {
             Some(protection) => match protection.unprotect_rtp(packet, now) {
                 Ok(len) => {
+                    if settled.config.rings() {
+                        // forks may speak at once: the nominated one is heard, else the first (TEAMS-102)
+                        let elsewhere = settled.rtp.nominated().is_some_and(|chosen| chosen != from);
+                        let patience = settled.config.packet_time.max(MIN_PACKET_TIME) * 3;
+                        let mut fit = || self.stream.place(header.ssrc, header.sequence, patience, now);
+                        if elsewhere || fit() == Fit::Foreign {
+                            dropped.off_stream += 1;
+                            return None;
+                        }
+                    }
                     let known = self.source.as_ref().is_some_and(|source| source.ssrc == header.ssrc);
                     (len, !known || settled.rekeyed)
                 }

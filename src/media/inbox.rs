@@ -4,6 +4,7 @@ use super::epoll::Wake;
 use super::leg::Leg;
 use super::{LegConfig, LegId, MediaEvents, MediaStats, Play, SendDigits};
 use crate::codec::speech::Gain;
+use crate::ice::Credentials;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ const LIMIT: usize = 16_384;
 pub(super) enum Command {
     Open(Box<Leg>),
     Configure(LegId, Box<LegConfig>),
+    ExpectChecks(LegId, Box<Credentials>),
     Bridge(LegId, LegId),
     Unbridge(LegId),
     AwaitRtp(LegId),

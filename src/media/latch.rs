@@ -10,6 +10,10 @@ pub(super) struct Source {
     signalled: SocketAddr,
     current: SocketAddr,
     state: State,
+    /// By connectivity checks: nothing that is heard moves it.
+    nominated: Option<SocketAddr>,
+    /// The best that was checked, while nothing is nominated and nobody heard.
+    checked: Option<SocketAddr>,
 }
 
 /// Who may take the signalled address' place, and for how long.
@@ -34,6 +38,8 @@ impl Source {
             signalled,
             current: signalled,
             state: State::Fresh,
+            nominated: None,
+            checked: None,
         }
     }
 
@@ -46,7 +52,27 @@ impl Source {
 
     /// Where to send; None when the peer gave no usable address.
     pub fn destination(&self) -> Option<SocketAddr> {
-        (!self.current.ip().is_unspecified() && self.current.port() != 0).then_some(self.current)
+        let checked = self.checked.filter(|_| self.state == State::Fresh);
+        let remote = self.nominated.or(checked).unwrap_or(self.current);
+        (!remote.ip().is_unspecified() && remote.port() != 0).then_some(remote)
+    }
+
+    /// Takes what connectivity checks prove: the nominated and the best checked remote end. True when another pair is
+    /// nominated than before.
+    pub fn pair(&mut self, (nominated, checked): (Option<SocketAddr>, Option<SocketAddr>)) -> bool {
+        let moved = self.nominated != nominated;
+        (self.nominated, self.checked) = (nominated, checked);
+        moved
+    }
+
+    /// The nominated pair's remote end.
+    pub fn nominated(&self) -> Option<SocketAddr> {
+        self.nominated
+    }
+
+    /// True when packets were believed since the address was signalled.
+    pub fn is_heard(&self) -> bool {
+        self.state == State::Settled
     }
 
     /// True when an unauthenticated packet from `from` is believed as it is.
@@ -177,6 +203,26 @@ mod tests {
             host: None,
         };
         assert!(source.may_move(at("198.51.100.7:61000"), Some(way), ms(1)));
+    }
+
+    #[test]
+    fn a_nominated_pair_is_before_who_is_heard_and_who_is_heard_before_a_checked_one() {
+        let (signalled, heard) = (at("192.0.2.1:4000"), at("192.0.2.2:4000"));
+        let (checked, nominated) = (at("192.0.2.3:4000"), at("192.0.2.4:4000"));
+        let mut source = Source::new(signalled);
+        assert!(!source.pair((None, Some(checked))));
+        assert_eq!(source.destination(), Some(checked));
+        source.believe(heard);
+        assert_eq!(source.destination(), Some(heard));
+        assert!(source.pair((Some(nominated), Some(checked))));
+        source.believe(heard);
+        assert_eq!(source.destination(), Some(nominated));
+        assert!(source.pair((None, None)));
+        assert_eq!(
+            source.destination(),
+            Some(heard),
+            "a restart forgets the pair, not who is heard"
+        );
     }
 
     #[test]

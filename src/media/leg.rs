@@ -15,6 +15,7 @@ use super::stats::WorkerStats;
 use super::{
     DigitSource, Dropped, Latch, LegConfig, LegId, MediaEvent, MediaEvents, MediaStats, RemoteRtcp, RtcpPort, Security,
 };
+use crate::ice::Lite;
 use crate::moment::Moment;
 use crate::srtp::SrtpError;
 use std::net::{SocketAddr, UdpSocket};
@@ -62,6 +63,8 @@ pub(super) struct Leg {
     pub(super) speaker: Option<Box<Speaker>>,
     /// What its peer says is not passed on.
     pub muted: bool,
+    /// Answers connectivity checks.
+    pub(super) ice: Option<Box<Lite>>,
 }
 
 /// What `configure` brought, and what was learnt since.
@@ -99,6 +102,7 @@ impl Leg {
             outgoing: Outgoing::default(),
             speaker: None,
             muted: false,
+            ice: None,
         }
     }
 
@@ -180,6 +184,20 @@ impl Leg {
         let receives = config.direction.receives();
         let recodes = config.payloads.iter().any(|payload| payload.recode.is_some());
         self.converter = recodes.then(|| self.converter.take().unwrap_or_default());
+        if let Some(ice) = &config.ice {
+            self.expect_checks(&ice.local, now);
+            let before = self.settled.as_ref().and_then(|settled| settled.config.ice.as_ref());
+            let named = ice
+                .chosen
+                .filter(|_| before.and_then(|before| before.chosen) != ice.chosen);
+            if let Some(lite) = &mut self.ice {
+                lite.settle(ice.remote_ufrag.as_deref());
+                named.into_iter().for_each(|remote| lite.prefer(remote));
+            }
+        }
+        if matches!(config.security, Security::Sdes { .. }) && !config.rings() {
+            self.stream = PlainStream::default();
+        }
         let waits_anew = match &mut self.settled {
             Some(settled) => {
                 let (before, security) = (&settled.config.security, &config.security);
@@ -193,7 +211,10 @@ impl Leg {
                 if !before.sends_like(security) {
                     self.ssrc_mask = 0;
                 }
-                settled.rtp.signal(config.remote);
+                // while forks ring, the description of one of them does not silence another that is heard (TEAMS-102)
+                if !(config.rings() && settled.rtp.is_heard()) {
+                    settled.rtp.signal(config.remote);
+                }
                 match (&mut settled.rtcp, rtcp_address) {
                     (Some(source), Some(address)) => source.signal(address),
                     (source, address) => *source = address.map(Source::new),
@@ -219,6 +240,7 @@ impl Leg {
         if waits_anew {
             self.life.wait(now);
         }
+        self.follow_pairs();
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! What the owner of a leg decides about it: where the peer is, how it is secured, what may pass. Plain data.
 
 use crate::codec::speech::Speech;
-use crate::sdp::{Codec, DROP, Direction, Negotiated, PayloadMap};
+use crate::ice::Credentials;
+use crate::sdp::{Codec, DROP, Direction, Negotiated, PayloadMap, SrtpKeys};
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -58,6 +59,20 @@ pub struct LegConfig {
     pub voice: Option<Voice>,
     /// Payload type of digits that we send ourselves, at a clock of 8 kHz; None: they go in band.
     pub events: Option<u8>,
+    /// Where both sides speak ICE.
+    #[serde(default)]
+    pub ice: Option<IceConfig>,
+}
+
+/// How the peer checks us, and whose checks lead media.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceConfig {
+    /// What a check must prove. Others than before are an ICE restart.
+    pub local: Credentials,
+    /// The peer's half of the user name; None: forks ring, and each one's checks count.
+    pub remote_ufrag: Option<String>,
+    /// The peer's half of the pair that it says it has chosen.
+    pub chosen: Option<SocketAddr>,
 }
 
 impl LegConfig {
@@ -75,6 +90,7 @@ impl LegConfig {
                 local: keys.local.clone(),
                 remote: keys.remote.clone(),
                 remote_mki_len: keys.remote_mki_length,
+                forks: Vec::new(),
             },
         };
         let payloads = media.formats.iter().map(|negotiated| {
@@ -106,7 +122,35 @@ impl LegConfig {
             packet_time: Duration::from_millis(u64::from(media.ptime)),
             voice: voice(media),
             events: events.map(|event| event.send),
+            ice: media.ice.as_ref().map(|ice| IceConfig {
+                local: ice.local.clone(),
+                remote_ufrag: Some(ice.remote_ufrag.clone()),
+                chosen: ice.chosen,
+            }),
         }
+    }
+
+    /// While forks ring: what any of them sends under its own key may be heard, and checks of each count.
+    pub fn while_forks_ring(mut self, keys: &[SrtpKeys]) -> LegConfig {
+        if let Security::Sdes { remote, forks, .. } = &mut self.security {
+            let others = keys.iter().filter(|keys| keys.remote != *remote);
+            *forks = others
+                .map(|keys| RemoteKey {
+                    key: keys.remote.clone(),
+                    mki_len: keys.remote_mki_length,
+                })
+                .collect();
+            if let Some(ice) = &mut self.ice {
+                ice.remote_ufrag = None;
+            }
+        }
+        self
+    }
+
+    /// True while forks ring, of which one will be the peer.
+    pub(super) fn rings(&self) -> bool {
+        let keys = matches!(&self.security, Security::Sdes { forks, .. } if !forks.is_empty());
+        keys || self.ice.as_ref().is_some_and(|ice| ice.remote_ufrag.is_none())
     }
 
     /// Recodes what the bridged leg did not negotiate to the first codec that it did, where both can be decoded here. A gap
@@ -170,7 +214,19 @@ pub enum Security {
         remote: MasterKey,
         /// Bytes of the master key identifier in the peer's packets; 0 where none was negotiated.
         remote_mki_len: u8,
+        /// What others protect with that may still turn out to be the peer.
+        #[serde(default)]
+        forks: Vec<RemoteKey>,
     },
+}
+
+/// A key of one fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteKey {
+    /// What it protects with.
+    pub key: MasterKey,
+    /// As `remote_mki_len`.
+    pub mki_len: u8,
 }
 
 impl Security {
@@ -183,24 +239,32 @@ impl Security {
         }
     }
 
-    /// The same for what comes from the peer.
+    /// A key that the peer may use stays, or there is none in both.
     pub(super) fn receives_like(&self, other: &Security) -> bool {
         match (self, other) {
             (Security::Plain { .. }, Security::Plain { .. }) => true,
-            (
-                Security::Sdes {
-                    remote: ours,
-                    remote_mki_len: our_mki,
-                    ..
-                },
-                Security::Sdes {
-                    remote: theirs,
-                    remote_mki_len: their_mki,
-                    ..
-                },
-            ) => ours == theirs && our_mki == their_mki,
+            (Security::Sdes { .. }, Security::Sdes { .. }) => {
+                let mut ours = self.remote_keys();
+                ours.any(|ours| other.remote_keys().any(|theirs| ours == theirs))
+            }
             _ => false,
         }
+    }
+
+    /// Each key that the peer may use, with the length of its identifier.
+    pub(super) fn remote_keys(&self) -> impl Iterator<Item = (&MasterKey, u8)> {
+        let (first, forks) = match self {
+            Security::Plain { .. } => (None, &[][..]),
+            Security::Sdes {
+                remote,
+                remote_mki_len,
+                forks,
+                ..
+            } => (Some((remote, *remote_mki_len)), forks.as_slice()),
+        };
+        first
+            .into_iter()
+            .chain(forks.iter().map(|fork| (&fork.key, fork.mki_len)))
     }
 }
 
@@ -265,6 +329,7 @@ mod tests {
             direction: Direction::SendRecv,
             formats: formats.iter().map(format).collect(),
             srtp: None,
+            ice: None,
             ptime: 30,
         }
     }

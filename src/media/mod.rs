@@ -4,7 +4,8 @@
 //! commands to the leg's worker. Out: [`MediaEvent`]s to the leg's owner, [`MediaStats`] when asked and at the end.
 //! A worker owns its sockets and SRTP contexts and waits in one level-triggered epoll set; a packet costs one receive,
 //! one transform in place and one send. Per packet nothing is allocated, locked or logged. What a peer sends can be
-//! counted, never cause an answer to a stranger, an event per packet or a panic.
+//! counted, never cause an answer to a stranger, an event per packet or a panic. The one answer that there is, to a
+//! connectivity check, needs our password ([`MediaPlane::expect_checks`]).
 //!
 //! A leg sends one RTP stream, whoever speaks in it: the bridged leg, a sound ([`MediaPlane::play`]) or digits
 //! ([`MediaPlane::send_digits`]). A leg that says something by itself is paced at its packet time, legs spread over
@@ -13,6 +14,7 @@
 //! A leg is one value with its sockets and contexts, so that it can move to another worker by message. Taps and
 //! recorders will tick from the worker's wheel; none exists yet.
 
+mod checks;
 mod converter;
 mod dtmf;
 mod ear;
@@ -48,7 +50,9 @@ pub use converter::Converter;
 pub use error::MediaError;
 pub use event::{DigitSource, MediaEvent, MediaEvents};
 pub use keys::SendDigits;
-pub use leg_config::{Latch, LegConfig, LegId, Payload, PayloadKind, RemoteRtcp, Security, Voice};
+pub use leg_config::{
+    IceConfig, Latch, LegConfig, LegId, Payload, PayloadKind, RemoteKey, RemoteRtcp, Security, Voice,
+};
 pub use plane::{MediaLeg, MediaPlane, OpenSpec};
 pub use play::{CannotSend, Ending, Over, Play, Player, Rounds};
 pub use ports::{PortUsage, RtcpPort};

@@ -204,7 +204,7 @@ fn protect_masked(
     Ok((sender.protect_rtp(buffer, onward.len)?, ssrc))
 }
 
-fn send(socket: &UdpSocket, buffer: &[u8], len: usize, to: SocketAddr, totals: &mut WorkerStats) -> bool {
+pub(super) fn send(socket: &UdpSocket, buffer: &[u8], len: usize, to: SocketAddr, totals: &mut WorkerStats) -> bool {
     let Some(packet) = buffer.get(..len) else { return false };
     match socket.send_to(packet, to) {
         Ok(_) => {

@@ -11,6 +11,7 @@ use super::{
     Security, SendDigits, WorkerStats,
 };
 use crate::codec::speech::Gain;
+use crate::ice::Credentials;
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -179,7 +180,7 @@ impl MediaPlane {
     }
 
     /// Binds the sockets of a new leg in this thread and hands them to a worker. Until `configure` everything that
-    /// arrives is dropped and counted.
+    /// arrives is dropped and counted, except for the checks that were announced by `expect_checks`.
     pub fn open(&self, spec: OpenSpec) -> Result<MediaLeg, MediaError> {
         let settings = &self.shared.settings;
         let (Some(own), Some(pool)) = (
@@ -223,12 +224,20 @@ impl MediaPlane {
         if let Some(number) = own.into_iter().flatten().find(|number| *number > 127) {
             return Err(MediaError::PayloadNumber(number));
         }
-        if let Security::Sdes { local, remote, .. } = &config.security
-            && local == remote
+        if let Security::Sdes {
+            local, remote, forks, ..
+        } = &config.security
+            && (local == remote || forks.iter().any(|fork| fork.key == *local))
         {
             return Err(MediaError::SameKeys);
         }
         self.command(leg, Command::Configure(leg, Box::new(config)))
+    }
+
+    /// Answers connectivity checks that prove these credentials, before the leg is configured, too: who got our offer
+    /// checks before it answers. [`LegConfig::ice`] says whose checks lead somewhere.
+    pub fn expect_checks(&self, leg: LegId, ours: Credentials) -> Result<(), MediaError> {
+        self.command(leg, Command::ExpectChecks(leg, Box::new(ours)))
     }
 
     /// What each of the two legs receives is sent on by the other one. Bridges that either had are dissolved.

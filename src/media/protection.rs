@@ -3,7 +3,7 @@
 use super::Security;
 use super::leg::MAX_PACKET;
 use crate::moment::Moment;
-use crate::srtp::{Receiver, Sender, SrtpError};
+use crate::srtp::{MasterKey, Receiver, Sender, SrtpError};
 use std::time::Duration;
 
 /// How long packets under the peer's last key are still taken: what was in flight when it changed.
@@ -12,30 +12,41 @@ const OVERLAP: Duration = Duration::from_secs(5);
 /// Made when keys are negotiated; each direction goes on while its key stays the same.
 pub(super) struct Protection {
     pub sender: Sender,
-    receiver: Receiver,
+    /// One; while forks ring, one of each. Whose packet was verified last stands first.
+    receivers: Vec<Keyed>,
     previous: Option<Box<(Receiver, Moment)>>,
+}
+
+/// A context and what it was made of.
+struct Keyed {
+    key: MasterKey,
+    mki_len: u8,
+    receiver: Receiver,
 }
 
 impl Protection {
     /// Contexts at rollover counter 0; None for plain RTP.
     pub fn new(security: &Security) -> Result<Option<Box<Protection>>, SrtpError> {
-        match security {
-            Security::Plain { .. } => Ok(None),
-            Security::Sdes {
-                local,
-                remote,
-                remote_mki_len,
-            } => Ok(Some(Box::new(Protection {
-                sender: Sender::new(local)?,
-                receiver: Receiver::with_mki(remote, *remote_mki_len)?,
-                previous: None,
-            }))),
-        }
+        let Security::Sdes { local, .. } = security else {
+            return Ok(None);
+        };
+        let keyed = |(key, mki_len): (&MasterKey, u8)| {
+            Ok(Keyed {
+                receiver: Receiver::with_mki(key, mki_len)?,
+                key: key.clone(),
+                mki_len,
+            })
+        };
+        Ok(Some(Box::new(Protection {
+            sender: Sender::new(local)?,
+            receivers: security.remote_keys().map(keyed).collect::<Result<_, SrtpError>>()?,
+            previous: None,
+        })))
     }
 
     /// The contexts for `security` behind these, which were made for `before`: only a new key begins at rollover counter 0,
     /// for the old one's would repeat its keystream (RFC 3711 §9.1) and lose a peer that counts on. What arrives under
-    /// the peer's last key is still read for a moment.
+    /// the peer's last key is still read for a moment; not so what other forks send once one has answered.
     pub fn renew(&mut self, before: &Security, security: &Security, now: Moment) -> Result<(), SrtpError> {
         let Some(fresh) = Protection::new(security)? else {
             return Ok(());
@@ -43,9 +54,18 @@ impl Protection {
         if !before.sends_like(security) {
             self.sender = fresh.sender;
         }
-        if !before.receives_like(security) {
-            let last = std::mem::replace(&mut self.receiver, fresh.receiver);
-            self.previous = Some(Box::new((last, now + OVERLAP)));
+        let mut last = std::mem::replace(&mut self.receivers, fresh.receivers);
+        for keyed in &mut self.receivers {
+            let is_same = |known: &Keyed| known.key == keyed.key && known.mki_len == keyed.mki_len;
+            if let Some(at) = last.iter().position(is_same) {
+                *keyed = last.swap_remove(at);
+            }
+        }
+        if !before.receives_like(security)
+            && last.len() == 1
+            && let Some(last) = last.pop()
+        {
+            self.previous = Some(Box::new((last.receiver, now + OVERLAP)));
         }
         Ok(())
     }
@@ -67,21 +87,28 @@ impl Protection {
         by: fn(&mut Receiver, &mut [u8]) -> Result<usize, SrtpError>,
     ) -> Result<usize, SrtpError> {
         self.previous.take_if(|previous| now >= previous.1);
-        let Some((previous, _)) = self.previous.as_deref_mut() else {
-            return by(&mut self.receiver, packet);
-        };
+        if let ([only], None) = (self.receivers.as_mut_slice(), &self.previous) {
+            return by(&mut only.receiver, packet);
+        }
         // a failed attempt leaves the bytes undefined
         let mut copy = [0; MAX_PACKET];
         let Some(copy) = copy.get_mut(..packet.len()) else {
-            return by(&mut self.receiver, packet);
+            return Err(SrtpError::AuthFailed);
         };
         copy.copy_from_slice(packet);
-        match by(&mut self.receiver, packet) {
-            Err(SrtpError::AuthFailed) => {
-                packet.copy_from_slice(copy);
-                by(previous, packet)
+        for at in 0..self.receivers.len() {
+            let Some(keyed) = self.receivers.get_mut(at) else { break };
+            match by(&mut keyed.receiver, packet) {
+                Err(SrtpError::AuthFailed) => packet.copy_from_slice(copy),
+                verdict => {
+                    self.receivers.swap(0, at);
+                    return verdict;
+                }
             }
-            verdict => verdict,
+        }
+        match self.previous.as_deref_mut() {
+            Some((previous, _)) => by(previous, packet),
+            None => Err(SrtpError::AuthFailed),
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct Received {
     pub source_changes: u64,
     /// RTCP packets that were believed.
     pub rtcp_packets: u64,
+    /// Connectivity checks that were answered.
+    #[serde(default)]
+    pub checks: u64,
     /// Packets that were not believed or not passed on.
     pub dropped: Dropped,
 }
@@ -53,7 +56,8 @@ pub struct Dropped {
     pub replays: u64,
     /// Plain packets from an address that is not believed, and anything before the first configuration.
     pub strangers: u64,
-    /// Plain packets from the right address that do not continue its stream (another SSRC, a far sequence number).
+    /// Plain packets from the right address that do not continue its stream (another SSRC, a far sequence number); of an
+    /// SRTP leg: of another fork than the one that is heard.
     pub off_stream: u64,
     /// Payload type not negotiated, or without a counterpart on the bridged leg.
     pub payload: u64,
@@ -71,6 +75,15 @@ pub struct Dropped {
     pub not_negotiated: u64,
     /// From a media address of our own.
     pub hairpin: u64,
+    /// Connectivity checks under another user name than ours.
+    #[serde(default)]
+    pub stun_user: u64,
+    /// Connectivity checks under our user name, without our password.
+    #[serde(default)]
+    pub stun_integrity: u64,
+    /// Connectivity checks of a peer that claims to be controlled, as we are.
+    #[serde(default)]
+    pub stun_role: u64,
 }
 
 /// Packets to the peer.

@@ -223,6 +223,11 @@ impl Worker {
                         leg.speak_anew(&mut worker.totals);
                     }
                 }),
+                Command::ExpectChecks(id, ours) => {
+                    if let Some(leg) = self.find(id) {
+                        leg.expect_checks(&ours, now);
+                    }
+                }
                 Command::Bridge(a, b) => self.bridge(a, b),
                 Command::Unbridge(id) => self.unbridge(id),
                 Command::AwaitRtp(id) => {

@@ -29,7 +29,7 @@ pub struct LocalMedia {
     /// SHA-256 of what was printed last, without the version.
     printed: Option<[u8; 32]>,
     #[serde(default)]
-    ice: Option<LocalIce>,
+    ice: Option<Box<LocalIce>>,
 }
 
 impl LocalMedia {
@@ -50,14 +50,14 @@ impl LocalMedia {
 
     /// With what its ICE credentials are made of, for a leg whose profile wants ICE.
     pub fn with_ice(mut self, secret: Secret) -> LocalMedia {
-        self.ice = Some(LocalIce::new(secret));
+        self.ice = Some(Box::new(LocalIce::new(secret)));
         self
     }
 
     /// Our ICE credentials, where a leg of this profile prints them: over IPv4 only (TEAMS-099).
     pub fn ice(&self, profile: &LegProfile) -> Option<Credentials> {
         let speaks = profile.ice == IceSide::Lite && self.address.is_ipv4();
-        self.ice.as_ref().filter(|_| speaks).map(LocalIce::credentials)
+        self.ice.as_deref().filter(|_| speaks).map(LocalIce::credentials)
     }
 
     /// Takes the ICE part of an offer of the peer; what both sides settle.

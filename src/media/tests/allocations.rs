@@ -87,6 +87,52 @@ fn assert_no_allocation(recode: Option<Speech>) {
 }
 
 #[test]
+fn no_connectivity_check_costs_an_allocation() {
+    use crate::ice::{Credentials, Secret};
+    use ::is::stun::{StunMessage, TransId};
+    use ::is::{DefaultSha1HmacProvider, Sha1HmacProvider as _};
+    let (plane, mut workers) = MediaPlane::prepare(settings(20_000..=20_099)).expect("plane");
+    let worker = workers.first_mut().expect("one worker");
+    let (events, _told) = mpsc::channel(64);
+    let spec = OpenSpec {
+        address: 0,
+        rtcp: RtcpPort::Mux,
+        near: None,
+        events,
+        label: Arc::from("test"),
+    };
+    let (leg, peer) = (plane.open(spec).expect("a leg"), Peer::secure(1));
+    let ours = Credentials::derive(&Secret::from_bytes([5; 32]), 0);
+    plane.expect_checks(leg.id, ours.clone()).expect("accepted");
+    worker.turn().expect("commands");
+    let hmac = |key: &[u8], parts: &[&[u8]]| DefaultSha1HmacProvider.sha1_hmac(key, parts);
+    let mut allocated = 0;
+    for round in 1..=100u64 {
+        let user = format!("{}:fork{}", ours.ufrag, round % 20);
+        let message = StunMessage::binding_request(&user, TransId::new(), true, 7, 9, round % 3 == 0);
+        let mut check = [0; 600];
+        let len = message
+            .to_bytes(Some(ours.password.as_bytes()), &mut check, hmac)
+            .expect("room");
+        peer.send_raw(leg, &check[..len]);
+        // and one under a wrong password
+        check[len - 9] ^= 1;
+        check[3] -= 8;
+        peer.send_raw(leg, &check[..len - 8]);
+        while plane.worker_stats()[0].packets_in < 2 * round {
+            let before = ALLOCATIONS.with(Cell::get);
+            worker.turn().expect("packets");
+            allocated += ALLOCATIONS.with(Cell::get) - before;
+        }
+        let mut reply = [0; 600];
+        let len = peer.socket.recv(&mut reply).expect("a reply");
+        let read = StunMessage::parse(&reply[..len]).expect("STUN");
+        assert!(read.is_successful_binding_response() && read.verify(ours.password.as_bytes(), hmac));
+    }
+    assert_eq!(allocated, 0);
+}
+
+#[test]
 fn no_packet_of_a_sound_costs_an_allocation() {
     let (plane, mut workers) = MediaPlane::prepare(settings(20_000..=20_099)).expect("plane");
     let worker = workers.first_mut().expect("one worker");

@@ -185,6 +185,7 @@ fn what_cannot_work_is_refused() {
         local: key.clone(),
         remote: key,
         remote_mki_len: 0,
+        forks: Vec::new(),
     };
     let refused = rig.plane.configure(
         leg.id,

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod attacks;
+mod checks;
 mod lifecycle;
 mod playing;
 mod relay;
@@ -174,6 +175,7 @@ impl Peer {
                 local,
                 remote,
                 remote_mki_len: 0,
+                forks: Vec::new(),
             },
         };
         let payload = |number, kind, relay_as| Payload {
@@ -199,6 +201,7 @@ impl Peer {
                 number: 8,
             }),
             events: Some(101),
+            ice: None,
         }
     }
 

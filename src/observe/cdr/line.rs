@@ -6,7 +6,6 @@ use crate::dial::PeerName;
 use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
 use crate::route::TraceStep;
-use crate::teams::TeamsReason;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -60,10 +59,6 @@ pub struct CdrLeg<'a> {
     /// Why we gave it up, or could not reach it.
     why: Option<&'a str>,
     reasons: &'a [String],
-    /// Of a leg of Teams: what its Reason says (TEAMS-066, TEAMS-112).
-    reason_guid: Option<String>,
-    reason_phrase: Option<String>,
-    cause_class: Option<&'static str>,
     correlation: Option<&'a str>,
     codec: Option<&'a str>,
     media: Option<CdrMedia>,
@@ -141,29 +136,8 @@ pub fn side(direction: Direction, index: usize) -> &'static str {
     if index == 0 { from } else { to }
 }
 
-/// How a leg of Teams ended, where Teams gave a reason or a status that says so.
-fn ending(direction: Direction, index: usize, leg: &LegRecord) -> Option<(TeamsReason, &'static str)> {
-    let is_teams = match &leg.peer {
-        Some(peer) => matches!(peer, PeerName::Hub(_)),
-        None => index == 0 && direction.sides().0 == "teams",
-    };
-    let failed = leg.status.filter(|status| *status >= 300);
-    let reason = TeamsReason::among(&leg.reasons);
-    if !is_teams || (failed.is_none() && reason.is_none()) {
-        return None;
-    }
-    let reason = reason.unwrap_or_default();
-    let class = reason.class(failed).label();
-    Some((reason, class))
-}
-
 impl<'a> CdrLeg<'a> {
     fn new(direction: Direction, index: usize, leg: &'a LegRecord) -> CdrLeg<'a> {
-        let reason = ending(direction, index, leg);
-        let (reason_guid, reason_phrase, cause_class) = match reason {
-            Some((reason, class)) => (reason.guid, reason.phrase, Some(class)),
-            None => (None, None, None),
-        };
         CdrLeg {
             side: side(direction, index),
             peer: leg.peer.as_ref().map(ToString::to_string),
@@ -173,9 +147,6 @@ impl<'a> CdrLeg<'a> {
             phrase: leg.phrase.as_deref(),
             why: leg.why.as_deref(),
             reasons: &leg.reasons,
-            reason_guid,
-            reason_phrase,
-            cause_class,
             correlation: leg.correlation.as_deref(),
             codec: leg.codec.as_deref(),
             media: leg.media.as_ref().map(CdrMedia::new),
@@ -204,7 +175,7 @@ impl CdrMedia {
 }
 
 /// Every reason for which packets of a leg went no further, with its count.
-pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 12] {
+pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 15] {
     // No `..`: a reason that is counted is shown.
     let Dropped {
         auth_failures,
@@ -219,6 +190,9 @@ pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 12] {
         oversize,
         not_negotiated,
         hairpin,
+        stun_user,
+        stun_integrity,
+        stun_role,
     } = &stats.received.dropped;
     [
         ("auth_failures", *auth_failures),
@@ -233,6 +207,9 @@ pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 12] {
         ("oversize", *oversize),
         ("not_negotiated", *not_negotiated),
         ("hairpin", *hairpin),
+        ("stun_user", *stun_user),
+        ("stun_integrity", *stun_integrity),
+        ("stun_role", *stun_role),
     ]
 }
 
