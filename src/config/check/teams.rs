@@ -18,6 +18,8 @@ const HUBS: [&str; 3] = [
 /// Removed on 1 June 2022.
 const WITHDRAWN_HUB: &str = "sip-all.pstnhub.microsoft.com";
 const HUB_PORT: u16 = 5061;
+/// Teams' own Min-SE is this.
+const SHORTEST_OFFERED: Duration = Duration::from_secs(300);
 
 /// The base trunk name.
 pub fn base(raw: &At<RawTeams>, reader: &mut Reader<'_>) -> Option<TenantFqdn> {
@@ -52,7 +54,15 @@ pub fn check(
             "at least 90s (RFC 4028 §4)",
         );
     }
-    if let (Some(expires), Some(least)) = (session_expires, min_se)
+    if let (Some(expires), Some(text)) = (session_expires, &raw.session_expires)
+        && expires < SHORTEST_OFFERED
+    {
+        reader.fault_expecting(
+            text.span(),
+            "Teams is offered no session timer that short",
+            "at least 5m (TEAMS-075)",
+        );
+    } else if let (Some(expires), Some(least)) = (session_expires, min_se)
         && expires < least
         && let Some(text) = raw.session_expires.as_ref().or(raw.min_se.as_ref())
     {

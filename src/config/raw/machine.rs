@@ -180,7 +180,7 @@ pub struct RawTeams {
     /// left to try.
     #[schemars(extend("default" = "15s"))]
     pub progress_timeout: Option<At<DurationText>>,
-    /// Session timer that we offer (RFC 4028).
+    /// Session timer that Teams is offered (RFC 4028), 5 minutes at least.
     #[schemars(extend("default" = "30m"))]
     pub session_expires: Option<At<DurationText>>,
     /// Shortest session timer that we accept (RFC 4028).
