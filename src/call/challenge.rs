@@ -25,9 +25,10 @@ impl Call {
         let Some(leg) = self.leg_mut(index) else { return };
         leg.note_final(message);
         leg.state = LegState::Gone;
-        let next = match leg.hop.as_ref().is_some_and(|hop| hop.hunt.contains(status)) {
-            true => Next::HoldAndHunt,
-            false => Next::Stop,
+        let next = match leg.hop.as_ref().map(|hop| &hop.hunt) {
+            Some(hunt) if hunt.contains(status) => Next::HoldAndHunt,
+            Some(hunt) if hunt.every => Next::Hunt,
+            _ => Next::Stop,
         };
         let retry_after = message
             .header(HeaderName::RetryAfter)

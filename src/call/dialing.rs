@@ -9,13 +9,11 @@ use super::leg::LegState;
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
-use crate::dial::DialPlan;
+use crate::dial::{DialPlan, EMERGENCY_RINGING};
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long an emergency number may ring, whatever the dial says.
-const EMERGENCY_RINGING: Duration = Duration::from_secs(180);
 /// Legs that one call may make; an application that dials for ever is stopped there.
 const MOST_LEGS: usize = 1_000;
 

@@ -408,7 +408,8 @@ impl Call {
     /// Sends the leg's INVITE as its state says: the first one, or again after a challenge or a 422.
     pub(super) fn send_invite(&mut self, index: LegIndex, now: Moment) {
         let max_forwards = self.max_forwards;
-        let location = self.location.clone();
+        // Where somebody is, is nobody's business on any other call (TEAMS-053).
+        let location = self.location.clone().filter(|_| self.is_emergency(index));
         let Some(leg) = self.leg_mut(index) else { return };
         let contact = leg.contact();
         let (Some(hop), Some(invite), Some(body)) = (&leg.hop, &mut leg.invite, &leg.media.described) else {

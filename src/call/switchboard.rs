@@ -326,11 +326,7 @@ impl Switchboard {
             _ => terms,
         };
         (
-            DialPlan {
-                attempts,
-                timeout: config.sbc.timers.setup,
-                ringing: config.sbc.timers.ringing,
-            },
+            DialPlan::routed(attempts, config.sbc.timers.setup, config.sbc.timers.ringing),
             terms,
         )
     }

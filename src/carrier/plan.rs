@@ -42,7 +42,10 @@ pub fn plan(
         planned.sort_by_key(|hop| hop.held);
         hops.append(&mut planned);
     }
-    Attempt::routed(hops)
+    Attempt {
+        emergency: facts.decision.emergency,
+        ..Attempt::routed(hops)
+    }
 }
 
 /// What a gateway is called in health tables, traces and metrics.
@@ -91,6 +94,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         progress: Some(carrier.failover.progress_timeout),
         hunt: HuntOn {
             codes: carrier.failover.codes.as_slice().into(),
+            every: facts.decision.emergency,
         },
         held: false,
         hold_down: carrier.failover.hold_down,

@@ -14,7 +14,8 @@ mod uri_target;
 
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
-    Attempt, Credentials, DialPlan, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
+    Attempt, Credentials, DialPlan, EMERGENCY_RINGING, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop,
+    Secret, SessionTimer,
 };
 pub use refusal::DialRefusal;
 pub use target_name::TargetName;

@@ -24,6 +24,23 @@ pub struct DialPlan {
     pub ringing: Duration,
 }
 
+/// How long an emergency number may ring at one hop before the next is tried, whatever the settings say.
+pub const EMERGENCY_RINGING: Duration = Duration::from_secs(180);
+
+impl DialPlan {
+    /// The plan of a static route. An emergency call has the time that its hops take (promise 6).
+    pub fn routed(attempts: Vec<Attempt>, timeout: Duration, ringing: Duration) -> DialPlan {
+        let urgent = attempts.iter().filter(|attempt| attempt.emergency);
+        let hops = urgent.map(|attempt| attempt.hops.len()).max();
+        let hops = hops.map(|hops| u32::try_from(hops).unwrap_or(u32::MAX).max(1));
+        DialPlan {
+            timeout: hops.map_or(timeout, |hops| EMERGENCY_RINGING.saturating_mul(hops)),
+            ringing: hops.map_or(ringing, |_| EMERGENCY_RINGING),
+            attempts,
+        }
+    }
+}
+
 /// One destination: its hops are tried in order until one answers or fails for good.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -141,10 +158,20 @@ pub struct HuntOn {
     /// Status codes, for example 503. User answers (486, 600, 603…) have no place here; a code that means "this user
     /// said no" is never retried (TEAMS-064).
     pub codes: Arc<[u16]>,
+    /// Every other refusal moves on as well, and holds nobody down: of an emergency call, which somebody has to take.
+    pub every: bool,
 }
 
 impl HuntOn {
-    /// True when a final answer with `status` moves on.
+    /// These codes alone.
+    pub fn codes(codes: impl Into<Arc<[u16]>>) -> HuntOn {
+        HuntOn {
+            codes: codes.into(),
+            every: false,
+        }
+    }
+
+    /// True when a final answer with `status` speaks against the peer, not only against this call.
     pub fn contains(&self, status: u16) -> bool {
         self.codes.contains(&status)
     }

@@ -304,7 +304,6 @@ impl<'a> Planning<'a> {
             diversions: self.facts.diversions,
         };
         let mut attempt = carrier::plan(facts, &carriers, &callee, self.held);
-        attempt.emergency = emergency;
         if let Some(host) = &shown.host {
             for hop in &mut attempt.hops {
                 self.set_from_host(hop, host)?;

@@ -123,7 +123,7 @@ pub(super) fn plan(
         terms: Arc::new(terms),
         first_response: config.sbc.timers.t1.saturating_mul(64),
         progress: None,
-        hunt: HuntOn { codes: Arc::from([]) },
+        hunt: HuntOn::codes([]),
         held: false,
         hold_down: Duration::ZERO,
     })

@@ -93,9 +93,7 @@ fn hop(call: UserCall<'_>, binding: &Binding) -> PlannedHop {
         first_response: call.config.sbc.registrar.response_timeout,
         progress: None,
         // Another flow of the same device helps where this one failed (RFC 5626 §5.3), not where the device answers.
-        hunt: HuntOn {
-            codes: Arc::from([430, 503]),
-        },
+        hunt: HuntOn::codes([430, 503]),
         held: false,
         hold_down: Duration::ZERO,
     }

@@ -132,7 +132,7 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         return Err(Refusal::unknown_number(&facts.dialled));
     };
     if is_emergency(config, &facts.dialled) {
-        return Err(Refusal::emergency_from_carrier(&facts.dialled));
+        return emergency_from_carrier(config, facts, carrier, trace);
     }
     let number = carrier::read_number(&carrier.numbers, &facts.dialled)
         .ok_or_else(|| Refusal::address_incomplete(&facts.dialled))?;
@@ -195,13 +195,16 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
 }
 
 fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decision, Refusal> {
-    let tenant = config
-        .tenant_by_host(&facts.host)
-        .ok_or_else(|| Refusal::unknown_tenant(&facts.host))?;
-    trace.step("tenant", &facts.host, format!("trunk of tenant '{}'", tenant.id));
+    let named = config.tenant_by_host(&facts.host);
+    if let Some(tenant) = named {
+        trace.step("tenant", &facts.host, format!("trunk of tenant '{}'", tenant.id));
+    }
     if is_emergency(config, &facts.dialled) {
+        let found = named.or_else(|| tenant_in_need(config, facts, trace));
+        let tenant = found.ok_or_else(|| Refusal::unknown_tenant(&facts.host))?;
         return emergency(config, facts, tenant, trace);
     }
+    let tenant = named.ok_or_else(|| Refusal::unknown_tenant(&facts.host))?;
     let callee = match E164::parse(&facts.dialled) {
         Ok(number) => Callee::Number(number),
         Err(_) if is_dial_string(&facts.dialled) => Callee::Code(facts.dialled.clone()),
@@ -237,6 +240,48 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
         shown_instead,
         emergency: false,
     })
+}
+
+/// Who calls through a carrier that serves people is helped like a user of Teams, by any other carrier.
+fn emergency_from_carrier(
+    config: &Config,
+    facts: &Facts,
+    from: &Carrier,
+    trace: &mut Trace,
+) -> Result<Decision, Refusal> {
+    let tenant = Some(from)
+        .filter(|from| from.emergency)
+        .and_then(|_| tenant_in_need(config, facts, trace));
+    let tenant = tenant.ok_or_else(|| Refusal::emergency_from_carrier(&facts.dialled))?;
+    let mut decision = emergency(config, facts, tenant, trace)?;
+    if let Target::Carriers { carriers, .. } = &mut decision.target {
+        carriers.retain(|carrier| carrier.id != from.id);
+        if carriers.is_empty() {
+            carriers.extend(ways_in_need(config).filter(|carrier| carrier.id != from.id));
+        }
+        if carriers.is_empty() {
+            return Err(Refusal::no_carrier(tenant.id.as_str()));
+        }
+    }
+    Ok(decision)
+}
+
+/// Whose an emergency call is that no trunk name tells: of the tenant that owns the caller's number, else of one that has
+/// carriers, rather than of none (promise 6).
+fn tenant_in_need<'c>(config: &'c Config, facts: &Facts, trace: &mut Trace) -> Option<&'c Arc<Tenant>> {
+    let caller = E164::parse(&facts.caller.number).ok();
+    if let Some((owner, _)) = caller.and_then(|caller| config.number(caller)) {
+        let why = format!("tenant '{}' owns it", owner.id);
+        trace.step("tenant", &facts.caller.number, why);
+        return Some(owner);
+    }
+    let mut tenants = config.tenants.iter();
+    let tenant = tenants
+        .find(|tenant| !tenant.carriers.is_empty())
+        .or(config.tenants.first())?;
+    let why = format!("nobody's trunk: tenant '{}' stands in", tenant.id);
+    trace.step("tenant", &facts.host, why);
+    Some(tenant)
 }
 
 /// Emergency calls pass before caller policy, limits and applications (promise 6; TEAMS-054).
@@ -280,16 +325,15 @@ pub fn emergency_carriers(config: &Config, tenant: &Tenant, trace: &mut Trace) -
     );
     let mut carriers = carriers_of(config, &wanted, trace);
     if carriers.is_empty() {
-        // Nobody configured a way: every carrier there is, rather than none.
-        carriers = config
-            .sbc
-            .carriers
-            .iter()
-            .filter(|carrier| !carrier.gateways.is_empty())
-            .cloned()
-            .collect();
+        carriers = ways_in_need(config).collect();
     }
     carriers
+}
+
+/// Where nobody configured a way: every carrier there is, rather than none.
+fn ways_in_need(config: &Config) -> impl Iterator<Item = Arc<Carrier>> {
+    let all = config.sbc.carriers.iter();
+    all.filter(|carrier| !carrier.gateways.is_empty()).cloned()
 }
 
 pub(super) fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace) -> Vec<Arc<Carrier>> {

@@ -100,7 +100,7 @@ impl Refusal {
             404,
             "Not Found",
             1,
-            format!("the emergency number {number} is served for calls out of Teams only"),
+            format!("the emergency number {number} is not served for this carrier: `emergency = true` would"),
         )
     }
 

@@ -133,8 +133,42 @@ fn calls_of_teams() {
         "+12065550100",
     );
     assert_eq!(foreign.map(|_| ()), Err(404), "unknown tenant");
-    assert_eq!(
-        route(Origin::Teams, "fabrikam.sbc1.example.net", "+14255550100", "112").map(|_| ()),
-        Err(404)
-    );
+    for caller in ["+14255550100", "+4930123456", "anonymous"] {
+        let decision = route(Origin::Teams, "fabrikam.sbc1.example.net", caller, "112").expect("somebody takes it");
+        assert!(decision.emergency, "{caller}");
+    }
+}
+
+#[test]
+fn a_carrier_that_serves_people_may_call_emergency_numbers_by_another_carrier() {
+    let south =
+        "[[carriers]]\nid = \"south\"\nnetworks = [\"198.51.100.0/24\"]\ngateways = [{ host = \"198.51.100.2\" }]\n";
+    let decided = |more: &str, carriers: &str| {
+        let machine = machine(&format!("{CARRIERS}{more}\n{carriers}"));
+        let config =
+            Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let facts = Facts {
+            dialled: "112".into(),
+            host: "192.0.2.10".into(),
+            caller: Caller {
+                number: "+14255550100".into(),
+                ..Caller::default()
+            },
+            origin: Origin::Carrier(CarrierId::parse("north").expect("an id")),
+            diversions: Vec::new(),
+            vouched: Vouched::default(),
+        };
+        let decision = decide(&config, &facts).0.map_err(|refusal| refusal.status)?;
+        let Target::Carriers { carriers, .. } = &decision.target else {
+            panic!("not to a carrier")
+        };
+        assert!(decision.emergency);
+        Ok(carriers
+            .iter()
+            .map(|carrier| carrier.id.to_string())
+            .collect::<Vec<_>>())
+    };
+    assert_eq!(decided("", south), Err(404));
+    assert_eq!(decided("emergency = true", south), Ok(vec!["south".to_owned()]));
+    assert_eq!(decided("emergency = true", ""), Err(503), "it would come back");
 }

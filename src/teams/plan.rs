@@ -59,9 +59,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         first_response: teams.response_timeout,
         progress: Some(teams.progress_timeout),
         // Never on 4xx or 6xx (TEAMS-064).
-        hunt: HuntOn {
-            codes: Arc::from([503]),
-        },
+        hunt: HuntOn::codes([503]),
         held: false,
         hold_down: teams.hold_down,
     }

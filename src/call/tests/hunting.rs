@@ -4,7 +4,7 @@ use super::messages::{Reply, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
-use crate::call::{Event, LegIndex, PeerVerdict, To};
+use crate::call::{Effect, Event, LegIndex, PeerVerdict, To};
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
 use crate::sip::{Hop, ListenerId, Transport};
@@ -37,6 +37,46 @@ fn a_carriers_gateways_are_tried_on_its_codes() {
     }
     for status in [404, 484, 486, 603] {
         assert_eq!(all_answer(from_teams(), || reply(status)), (1, status));
+    }
+}
+
+/// A call to an emergency number.
+fn in_need() -> Scenario {
+    from_teams().edit("sip:+12065550100@contoso", "sip:112@contoso")
+}
+
+#[test]
+fn an_emergency_call_is_tried_at_every_gateway_whatever_they_say() {
+    for status in [302, 403, 404, 480, 486, 488, 501, 503, 600, 603] {
+        assert_eq!(all_answer(in_need(), || reply(status)).0, 2, "{status}");
+    }
+    let mut rig = in_need().begin();
+    rig.respond(&rig.last_invite(), reply(404));
+    let held = rig.wishes.iter().any(|effect| matches!(effect, Effect::Peer { .. }));
+    assert!(!held, "that is no word about the gateway");
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.wait(Duration::from_secs(170));
+    assert!(rig.cancelled.is_empty(), "no setting cuts the ringing off (promise 6)");
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+}
+
+#[test]
+fn where_a_caller_is_goes_out_with_emergency_calls_alone() {
+    let sdp = teams_sdp("sendrecv");
+    let body = format!(
+        "--b\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--b\r\nContent-Type: application/pidf+xml\r\n\
+         Content-ID: <loc@x>\r\n\r\n<presence/>\r\n--b--\r\n"
+    );
+    let multipart = "Content-Type: multipart/mixed;boundary=b\r\nGeolocation: <cid:loc@x>\r\n";
+    for (scenario, told) in [(in_need(), true), (from_teams(), false)] {
+        let mut rig = scenario.with(multipart).sdp(&body).begin();
+        let invite = rig.last_invite();
+        let text = String::from_utf8_lossy(invite.message.as_bytes());
+        assert_eq!(text.contains("<presence/>"), told, "(TEAMS-053)");
+        assert_eq!(text.contains("Geolocation:"), told);
+        rig.cancel(Rig::first_transaction(), "");
+        rig.finish();
     }
 }
 

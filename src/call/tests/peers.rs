@@ -9,6 +9,7 @@ id = "north"
 networks = ["203.0.113.0/24"]
 gateways = [{ host = "203.0.113.2" }, { host = "203.0.113.3" }]
 credentials = { username = "trunk1", password = "hunter2", realm = "north.example" }
+pass_location = true
 "#;
 
 /// Our configuration in scenarios.

@@ -166,11 +166,11 @@ impl Scenario {
                 terms: terms.into(),
                 caller: caller_facts(),
             },
-            None => Program::Route(DialPlan {
+            None => Program::Route(DialPlan::routed(
                 attempts,
-                timeout: config.sbc.timers.setup,
-                ringing: config.sbc.timers.ringing,
-            }),
+                config.sbc.timers.setup,
+                config.sbc.timers.ringing,
+            )),
         };
         let transaction = ServerTransactionId::numbered(1);
         let now = Moment::from_micros(1_000_000);

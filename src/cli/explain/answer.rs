@@ -98,6 +98,8 @@ pub struct Hop {
     pub headers: Vec<(String, String)>,
     /// Answers with these codes, none within `first_response_ms`, or 100 alone for `progress_ms`, lead to the next hop.
     pub hunt_on: Vec<u16>,
+    /// Every other refusal as well.
+    pub hunt_on_every: bool,
     pub first_response_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_ms: Option<u64>,
@@ -194,6 +196,7 @@ fn hop(config: &Config, planned: &PlannedHop) -> Hop {
         request_uri: planned.request_uri.clone(),
         headers,
         hunt_on: planned.hunt.codes.to_vec(),
+        hunt_on_every: planned.hunt.every,
         first_response_ms: milliseconds(planned.first_response),
         progress_ms: planned.progress.map(milliseconds),
     }

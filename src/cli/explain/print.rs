@@ -96,7 +96,11 @@ fn write_hop(number: usize, hop: &Hop, before: Option<&Hop>, out: &mut impl Writ
     }
     let codes: Vec<String> = hop.hunt_on.iter().map(u16::to_string).collect();
     let patience = Duration::from_millis(hop.first_response_ms);
-    let codes = codes.join(", ");
+    let codes = if hop.hunt_on_every {
+        "every refusal".to_owned()
+    } else {
+        codes.join(", ")
+    };
     match hop.progress_ms.map(Duration::from_millis) {
         Some(progress) => writeln!(
             out,

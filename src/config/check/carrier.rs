@@ -109,6 +109,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         },
         session_expires: session_expires?,
         credentials: own?,
+        emergency: flag(raw.emergency.as_ref(), false),
         pass_location: flag(raw.pass_location.as_ref(), false),
     })
 }

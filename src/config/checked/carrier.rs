@@ -30,6 +30,8 @@ pub struct Carrier {
     pub session_expires: Option<Duration>,
     /// How we answer its digest challenges.
     pub credentials: Option<Credentials>,
+    /// Its calls to emergency numbers are served.
+    pub emergency: bool,
     /// A PIDF-LO location body of an emergency call is passed on (TEAMS-053).
     pub pass_location: bool,
 }

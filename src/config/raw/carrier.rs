@@ -54,6 +54,9 @@ pub struct RawCarrier {
     pub session_expires: Option<At<DurationText>>,
     /// How we answer when the carrier asks for user name and password, in calls from it as well.
     pub credentials: Option<At<RawCredentials>>,
+    /// People call through it, such as those of a PBX: its calls to emergency numbers are served.
+    #[schemars(extend("default" = false))]
+    pub emergency: Option<At<bool>>,
     /// Pass the caller's location (PIDF-LO) on emergency calls.
     #[schemars(extend("default" = false))]
     pub pass_location: Option<At<bool>>,
