@@ -1,8 +1,8 @@
 //! Session descriptions, and the offers and answers that we make of them.
 
 use portcullis::sdp::{
-    Direction, LegProfile, LocalMedia, Session, answer, carry_offer, carry_settled, formats_ended_here, offer,
-    payload_map, read_answer, sdp_part,
+    Direction, LegProfile, LocalMedia, Recoding, Session, answer, carry_offer, carry_settled, formats_ended_here,
+    offer, payload_map, read_answer, sdp_part,
 };
 use portcullis::srtp::{MasterKey, Suite};
 
@@ -46,12 +46,12 @@ pub fn offer_answer(bytes: &[u8]) {
         && let Ok(ended) = answer(&from, &mut near, &offered, &formats, Direction::SendRecv)
     {
         Session::parse(ended.body.as_bytes()).expect("what we print can be read");
-        if let Ok((formats, direction)) = carry_settled(&ended.negotiated, &to) {
+        if let Ok((formats, direction)) = carry_settled(&ended.negotiated, &to, Recoding::Any) {
             let ours = offer(&to, &mut far, &formats, direction);
             Session::parse(ours.body.as_bytes()).expect("what we print can be read");
         }
     }
-    let Ok(carried) = carry_offer(&offered, &from, &to) else {
+    let Ok(carried) = carry_offer(&offered, &from, &to, Recoding::Any) else {
         return;
     };
     let ours = offer(&to, &mut far, &carried.formats, carried.direction);

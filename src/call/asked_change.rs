@@ -13,7 +13,7 @@ use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
 use crate::dial::LegKind;
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format, NegotiatedFormat, Session};
+use crate::sdp::{self, Direction, Format, NegotiatedFormat, Recoding, Session};
 use crate::sip::Flow;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::session_timer::{Refresher, SessionTimerAnswer, answer};
@@ -180,7 +180,7 @@ impl Call {
             .ok_or("the other side is gone")?;
         let leg = self.leg(index).ok_or("no such leg")?;
         let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
-        let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media)
+        let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media, Recoding::Any)
             .map_err(|refusal| refusal.to_string())?;
         let is_heard = |known: &NegotiatedFormat| carried.formats.iter().any(|format| format.same_codec(&known.format));
         let mut speech = settled

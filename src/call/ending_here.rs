@@ -65,6 +65,9 @@ impl Call {
         let told = leg.media.handle().zip(leg.worker_config(None));
         let settled = leg.media.negotiated.as_ref();
         let held = settled.is_some_and(|settled| !settled.direction.receives());
+        if let Some(leg) = self.leg_mut(index) {
+            leg.media.recodes_at_cost = false;
+        }
         if let Some((handle, config)) = told {
             self.effects.push(Effect::ConfigureMedia { handle, config });
         }

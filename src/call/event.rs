@@ -25,6 +25,8 @@ pub enum Event {
     MediaOpened {
         leg: LegIndex,
         result: Result<(LegId, LocalMedia), String>,
+        /// The call has a place among those whose audio is recoded at cost.
+        may_recode: bool,
     },
     /// A response to a request of ours.
     Response { token: Token, message: Message, flow: Flow },
@@ -398,6 +400,10 @@ pub enum CallNews {
     Stranger {
         leg: LegIndex,
         source: SocketAddr,
+    },
+    /// A destination was not called: it shares no codec with the caller, and too many calls are recoded already.
+    NotRecoded {
+        leg: LegIndex,
     },
     /// Something is wrong with what the application wants, or with the application.
     ApplicationError {

@@ -31,6 +31,8 @@ pub struct LegMedia {
     pub heard: Option<Vec<u8>>,
     /// Its worker looks for keys as tones.
     pub listens_in_band: bool,
+    /// What passes between this leg and its partner is recoded at cost, or may be after the answer.
+    pub recodes_at_cost: bool,
     /// Our offer that waits for an answer.
     #[serde(skip)]
     pub offered: Option<Offer>,

@@ -8,6 +8,7 @@ use super::leg::LegState;
 use super::leg_media::description_of;
 use super::value::Call;
 use crate::app::payload::Status;
+use crate::media::LegConfig;
 use crate::moment::Moment;
 use crate::sip::Flow;
 use crate::sip::dialog::Fork;
@@ -126,6 +127,8 @@ impl Call {
         };
         let caller_config = caller.worker_config(Some(&callee.media));
         let callee_config = callee.worker_config(Some(&caller.media));
+        let mut configs = caller_config.iter().chain(&callee_config);
+        let recodes_at_cost = configs.any(LegConfig::recodes_at_cost);
         if let Some(config) = caller_config {
             self.effects.push(Effect::ConfigureMedia { handle: a, config });
         }
@@ -133,6 +136,9 @@ impl Call {
             self.effects.push(Effect::ConfigureMedia { handle: b, config });
         }
         self.effects.push(Effect::BridgeMedia { a, b });
+        if let Some(leg) = self.leg_mut(index) {
+            leg.media.recodes_at_cost = recodes_at_cost;
+        }
         self.note_hold(index, now);
     }
 

@@ -7,7 +7,7 @@ use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format};
+use crate::sdp::{self, Direction, Format, Recoding};
 use crate::sip::dialog::Role;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Call {
         let (profile, known) = (&leg.terms.media, settled.formats());
         let is_shared = |format: &Format| known.iter().any(|known| known.same_codec(format));
         let direction = profile.hold.offered(self.direction_beside(index, settled));
-        let mut formats = match sdp::carry_settled(settled, profile) {
+        let mut formats = match sdp::carry_settled(settled, profile, Recoding::Any) {
             Ok((carried, _)) if !leg.media.recodes(&partner.media) => carried,
             _ => own.formats(),
         };

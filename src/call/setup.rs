@@ -2,7 +2,7 @@
 
 use super::application::{App, AppTerms, CallerFacts};
 use super::cause::{Cause, Party};
-use super::event::{Effect, To};
+use super::event::{CallNews, Effect, To};
 use super::hop_mark::HopMark;
 use super::hunt::{Awaited, Next, Ringing};
 use super::id::{CallId, LegIndex, Token};
@@ -18,7 +18,7 @@ use crate::app::verb::Hook;
 use crate::dial::{AttemptFailure, DialPlan, LegTerms};
 use crate::media::LegId;
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format, LocalMedia, Session};
+use crate::sdp::{self, Direction, LocalMedia, Recoding, Session};
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer, answer};
@@ -165,7 +165,7 @@ impl Call {
         let taken = self.take_invite(invite, flow, |session, from| {
             let mut refusal = "no destination".to_owned();
             for hop in destinations() {
-                match sdp::carry_offer(session, from, &hop.terms.media) {
+                match sdp::carry_offer(session, from, &hop.terms.media, Recoding::Any) {
                     Ok(_) => return Ok(()),
                     Err(refused) => refusal = refused.to_string(),
                 }
@@ -289,7 +289,13 @@ impl Call {
         }
     }
 
-    pub(super) fn media_opened(&mut self, index: LegIndex, result: Result<(LegId, LocalMedia), String>, now: Moment) {
+    pub(super) fn media_opened(
+        &mut self,
+        index: LegIndex,
+        result: Result<(LegId, LocalMedia), String>,
+        may_recode: bool,
+        now: Moment,
+    ) {
         let Some(leg) = self.leg_mut(index) else { return };
         let wanted = matches!(leg.state, LegState::Opening | LegState::Inviting);
         match result {
@@ -304,7 +310,7 @@ impl Call {
                     if self.phase == Phase::Opening {
                         self.phase = Phase::Ringing;
                     }
-                    self.invite(index, now);
+                    self.invite(index, may_recode, now);
                 }
             }
             Err(detail) => {
@@ -320,16 +326,12 @@ impl Call {
     }
 
     /// Sends the INVITE of a leg whose media is open.
-    fn invite(&mut self, index: LegIndex, now: Moment) {
-        let offer = match self.offer_for(index) {
+    fn invite(&mut self, index: LegIndex, may_recode: bool, now: Moment) {
+        let offer = match self.offer_for(index, may_recode) {
             Ok(offer) => offer,
-            Err(detail) => {
-                self.hop_failed(
-                    index,
-                    AttemptFailure::local(488, "Not Acceptable Here", detail),
-                    Next::Hunt,
-                    now,
-                );
+            Err(failure) => {
+                // Another hop may share a codec.
+                self.hop_failed(index, failure, Next::Hunt, now);
                 return;
             }
         };
@@ -376,33 +378,54 @@ impl Call {
         Ok(Initiation::named(uri, &from, &to, call_id, tag))
     }
 
-    /// Our offer on a leg: the caller's formats that the leg allows, or all that both allow when the caller made none.
-    fn offer_for(&mut self, index: LegIndex) -> Result<String, String> {
-        let caller = self.legs.first().ok_or("no caller")?;
+    /// Our offer on a leg: the caller's formats that the leg allows, or all that both allow when the caller made none. Without
+    /// `may_recode` nothing is offered that could be costly to recode.
+    fn offer_for(&mut self, index: LegIndex, may_recode: bool) -> Result<String, AttemptFailure> {
+        let broken = |detail: &str| AttemptFailure::local(488, "Not Acceptable Here", detail.into());
+        let caller = self.legs.first().ok_or_else(|| broken("no caller"))?;
         let settled = caller.media.negotiated.clone().filter(|_| self.settled_here);
         let caller = caller.terms.clone();
         let session = match self.offer.as_deref().map(Session::parse) {
-            Some(session) => Some(session.map_err(|error| error.to_string())?),
+            Some(session) => Some(session.map_err(|error| broken(&error.to_string()))?),
             None => None,
         };
-        let leg = self.leg_mut(index).ok_or("no such leg")?;
-        let terms = leg.terms.clone();
-        let (formats, direction): (Vec<Format>, Direction) = match (&settled, &session) {
+        let terms = self.leg(index).ok_or_else(|| broken("no such leg"))?.terms.clone();
+        let carry = |recoding| match (&settled, &session) {
             // The caller's codec stands: the destination is asked for it.
-            (Some(settled), _) => sdp::carry_settled(settled, &terms.media).map_err(|refusal| refusal.to_string())?,
-            (None, Some(session)) => {
-                let carried =
-                    sdp::carry_offer(session, &caller.media, &terms.media).map_err(|refusal| refusal.to_string())?;
-                (carried.formats, carried.direction)
-            }
-            (None, None) => (
+            (Some(settled), _) => sdp::carry_settled(settled, &terms.media, recoding),
+            (None, Some(session)) => sdp::carry_offer(session, &caller.media, &terms.media, recoding)
+                .map(|carried| (carried.formats, carried.direction)),
+            (None, None) => Ok((
                 sdp::formats_without_offer(&terms.media, &caller.media),
                 Direction::SendRecv,
-            ),
+            )),
         };
-        leg.media
-            .offer(&terms, &formats, direction)
-            .ok_or_else(|| "media is not open".into())
+        let any = carry(Recoding::Any).map_err(|refusal| broken(&refusal.to_string()))?;
+        let (recodes, (formats, direction)) = match carry(Recoding::Cheap) {
+            Ok(cheap) if cheap == any => (false, any),
+            _ if may_recode => (true, any),
+            Ok(cheap) => (false, cheap),
+            Err(_) => {
+                self.tell(CallNews::NotRecoded { leg: index });
+                let detail = "no codec is shared, and too many calls are recoded already (recoded_calls of [media])";
+                return Err(AttemptFailure::local(503, "Service Unavailable", detail.into()));
+            }
+        };
+        let leg = self.leg_mut(index).ok_or_else(|| broken("no such leg"))?;
+        leg.media.recodes_at_cost = recodes;
+        let offer = leg.media.offer(&terms, &formats, direction);
+        offer.ok_or_else(|| broken("media is not open"))
+    }
+
+    /// Whether the call takes a place among those whose audio is recoded at cost; None: a destination whose sockets are being
+    /// opened will tell.
+    pub fn recodes_at_cost(&self) -> Option<bool> {
+        let recodes = |leg: &Leg| leg.media.handle().is_some() && leg.media.recodes_at_cost;
+        let opens = |leg: &Leg| leg.media.sockets == Sockets::Opening && leg.index != LegIndex::CALLER;
+        if self.legs.iter().any(recodes) {
+            return Some(true);
+        }
+        (!self.legs.iter().any(opens)).then_some(false)
     }
 
     /// Sends the leg's INVITE as its state says: the first one, or again after a challenge or a 422.

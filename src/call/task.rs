@@ -58,6 +58,8 @@ struct CallTask {
     moved: Vec<(MovedDialog, CallId)>,
     /// The places that its legs take at their carriers.
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+    /// Its place among the calls that are recoded at cost.
+    recoding_place: Option<Place>,
     /// What only a call with an application has.
     applied: Option<Box<Applied>>,
     /// What its dials are planned from.
@@ -148,6 +150,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         media_events,
         handles: dowry.handles,
         carrier_places: dowry.carrier_places,
+        recoding_place: None,
         moved: Vec::new(),
         applied: None,
         planner,
@@ -238,10 +241,13 @@ impl CallTask {
 
     /// A call that has ended takes no place any more, whatever its legs still wait for.
     fn free_places(&mut self) {
-        if matches!(self.call.phase(), Phase::Ending | Phase::Over) {
+        let is_over = matches!(self.call.phase(), Phase::Ending | Phase::Over);
+        if is_over {
             self.place = None;
             self.carrier_places.clear();
         }
+        let needed = self.call.recodes_at_cost();
+        self.keep_recoding_place(if is_over { Some(false) } else { needed });
     }
 
     async fn next_event(

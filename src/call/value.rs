@@ -113,7 +113,11 @@ impl Call {
             return Vec::new();
         }
         match event {
-            Event::MediaOpened { leg, result } => self.media_opened(leg, result, now),
+            Event::MediaOpened {
+                leg,
+                result,
+                may_recode,
+            } => self.media_opened(leg, result, may_recode, now),
             Event::Response { token, message, flow } => self.response(token, &message, &flow, now),
             Event::Located { token, hop, others } => self.located(token, hop, others),
             Event::Failed { token, failure } => self.request_failed(token, &failure, now),

@@ -28,6 +28,12 @@ impl Speech {
         }
     }
 
+    /// Whether recoding to `other` costs more than all else that a packet does (docs/performance.md): from and to G.722,
+    /// while PCMU and PCMA are a table's length apart.
+    pub const fn is_far_from(self, other: Speech) -> bool {
+        matches!(self, Speech::G722) != matches!(other, Speech::G722)
+    }
+
     /// Audio samples a second.
     pub const fn sample_rate(self) -> u32 {
         match self {

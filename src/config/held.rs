@@ -15,6 +15,7 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
         listeners: listeners(in_force, written),
         media: Media {
             hold_timeout: written.media.hold_timeout,
+            recoded_calls: written.media.recoded_calls,
             ..in_force.media.clone()
         },
         carriers,

@@ -15,4 +15,4 @@ pub use failures::Failures;
 pub use liveness::{Liveness, PeerReport, Peers, Turn};
 pub use monitor::{Monitor, Outcome, Surroundings};
 pub use overload::{Load, Overload, Shedding};
-pub use places::{Full, Place, Places};
+pub use places::{Full, Place, Places, RECODING};

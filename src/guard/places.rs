@@ -7,6 +7,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Who calls that are recoded at cost count under.
+pub const RECODING: &str = "recoding";
+
 /// Why there is no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Full {

@@ -168,6 +168,18 @@ impl LegConfig {
     }
 }
 
+impl LegConfig {
+    /// Whether something that may be received is recoded at cost ([`Speech::is_far_from`]).
+    pub fn recodes_at_cost(&self) -> bool {
+        self.payloads
+            .iter()
+            .any(|payload| match (payload.kind, payload.recode) {
+                (PayloadKind::Speech(from), Some(to)) => from.is_far_from(to),
+                _ => false,
+            })
+    }
+}
+
 /// The first format that we can encode.
 fn voice(media: &Negotiated) -> Option<Voice> {
     media.formats.iter().find_map(|negotiated| {

@@ -10,6 +10,7 @@ use super::negotiated::{Negotiated, NegotiatedFormat, SrtpKeys};
 use super::offer::Offer;
 use super::profile::{LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
+use crate::codec::speech::Speech;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -180,12 +181,22 @@ fn accepted_formats(profile: &LegProfile, audio: &Audio, formats: &[Format]) -> 
         accepted.push(format);
     }
     if accepted.iter().all(|format| format.codec.is_auxiliary()) && formats.iter().any(|f| f.speech().is_some()) {
-        // nothing passes through: what can be recoded here
-        let recodable = audio
+        // nothing passes through: what can be recoded here, and what costs little before what costs much
+        let others: Vec<Speech> = formats.iter().filter_map(Format::speech).collect();
+        let is_near = |format: &Format| {
+            let is_near = |known: Speech| others.iter().all(|other| !known.is_far_from(*other));
+            format.speech().is_some_and(is_near)
+        };
+        let mut recodable: Vec<Format> = audio
             .formats
             .iter()
-            .filter(|f| f.speech().is_some() && profile.allows(f));
-        accepted.splice(0..0, recodable.cloned());
+            .filter(|f| f.speech().is_some() && profile.allows(f))
+            .cloned()
+            .collect();
+        if recodable.iter().any(is_near) {
+            recodable.retain(is_near);
+        }
+        accepted.splice(0..0, recodable);
     }
     if accepted.iter().all(|format| format.codec.is_auxiliary()) {
         let allowed = formats.iter().map(ToString::to_string).collect();
@@ -419,6 +430,13 @@ mod tests {
         ];
         let answered = answer(&carrier, &mut local(30_000, 1), &offered, &pcma, Direction::SendRecv).unwrap();
         assert!(answered.body.contains("RTP/AVP 9 101\r\n"), "{}", answered.body);
+        let both = peer("9 0", "RTP/AVP", "");
+        let answered = answer(&carrier, &mut local(30_000, 1), &both, &pcma, Direction::SendRecv).unwrap();
+        assert!(
+            answered.body.contains("RTP/AVP 0\r\n"),
+            "cheaper from 0: {}",
+            answered.body
+        );
         let g729 = [Format::well_known(18).unwrap()];
         let refused = answer(&carrier, &mut local(30_000, 1), &offered, &g729, Direction::SendRecv);
         assert!(matches!(refused, Err(Refusal::NothingInCommon { .. })));

@@ -114,7 +114,7 @@ fn exchange(folder: &Path, outcome: &mut Outcome) -> Result<(), Refusal> {
     .with_ice(Secret::from_bytes([2; 32]));
 
     let remote_offer = Session::parse(&read("offer.sdp").unwrap())?;
-    let carried = carry_offer(&remote_offer, &from, &to)?;
+    let carried = carry_offer(&remote_offer, &from, &to, Recoding::Any)?;
     let ours = offer(&to, &mut second, &carried.formats, carried.direction);
     outcome.files.push(("offered.sdp", printed(&ours.body)));
 

@@ -38,7 +38,9 @@ pub use ice::{Ice, IceSettled, IceSide};
 pub use local::LocalMedia;
 pub use multipart::sdp_part;
 pub use negotiated::{DROP, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys, payload_map};
-pub use offer::{Carried, LeftOut, Offer, WhyLeftOut, carry_offer, carry_settled, formats_without_offer, offer};
+pub use offer::{
+    Carried, LeftOut, Offer, Recoding, WhyLeftOut, carry_offer, carry_settled, formats_without_offer, offer,
+};
 pub use profile::{AddressFamilies, AddressPolicy, Auxiliary, KeyLifetime, LegProfile, RtcpMux, Security};
 pub use session::{Audio, MediaLine, Origin, Protocol, Session};
 

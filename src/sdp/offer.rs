@@ -7,6 +7,7 @@ use super::local::{AudioLine, LocalMedia, OFFERED_TAG};
 use super::negotiated::Negotiated;
 use super::profile::{Auxiliary, LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
+use crate::codec::speech::Speech;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -25,6 +26,15 @@ pub struct Carried {
     pub direction: Direction,
     /// The trace: what the offerer had and the other leg won't see.
     pub left_out: Vec<LeftOut>,
+}
+
+/// What an offer on the other leg may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recoding {
+    /// Whatever can be recoded here.
+    Any,
+    /// Only what costs next to nothing ([`Speech::is_far_from`]).
+    Cheap,
 }
 
 /// A format that is not carried over.
@@ -71,13 +81,19 @@ impl fmt::Debug for Offer {
 
 /// Decides whether a peer's offer can be taken and what of it the other leg is offered. A refusal here comes before
 /// anybody's phone rings.
-pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -> Result<Carried, Refusal> {
+pub fn carry_offer(
+    remote_offer: &Session,
+    from: &LegProfile,
+    to: &LegProfile,
+    recoding: Recoding,
+) -> Result<Carried, Refusal> {
     let audio = carriable(remote_offer, from)?;
     let mut left_out = Vec::new();
     let mut formats = common(audio, from, to, &mut left_out);
-    let recodable = |format: &Format| from.allows(format) && format.speech().is_some();
-    if formats.iter().all(|format| format.codec.is_auxiliary()) && audio.formats.iter().any(recodable) {
-        formats.splice(0..0, recoded(to));
+    if formats.iter().all(|format| format.codec.is_auxiliary()) {
+        let allowed = audio.formats.iter().filter(|format| from.allows(format));
+        let known: Vec<Speech> = allowed.filter_map(Format::speech).collect();
+        formats.splice(0..0, recoded(&known, to, recoding));
     }
     if formats.iter().all(|format| format.codec.is_auxiliary()) {
         let allowed = from
@@ -106,15 +122,20 @@ pub fn carry_offer(remote_offer: &Session, from: &LegProfile, to: &LegProfile) -
 
 /// What a leg that is settled already becomes in an offer on another one: its formats as far as `to` allows them, behind
 /// them what we can turn them into ourselves, and its peer's direction.
-pub fn carry_settled(settled: &Negotiated, to: &LegProfile) -> Result<(Vec<Format>, Direction), Refusal> {
+pub fn carry_settled(
+    settled: &Negotiated,
+    to: &LegProfile,
+    recoding: Recoding,
+) -> Result<(Vec<Format>, Direction), Refusal> {
     let known = settled.formats();
+    let spoken: Vec<Speech> = known.iter().filter_map(Format::speech).collect();
     let mut formats: Vec<Format> = known.iter().filter(|format| to.allows(format)).cloned().collect();
     if settled.is_spoken_here() {
         let own = formats
             .iter()
             .position(|format| format.codec.is_auxiliary())
             .unwrap_or(formats.len());
-        let others = recoded(to)
+        let others = recoded(&spoken, to, recoding)
             .into_iter()
             .filter(|other| !formats.iter().any(|format| format.same_codec(other)));
         let others: Vec<Format> = others.collect();
@@ -194,11 +215,15 @@ pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], d
     }
 }
 
-/// What the other leg may be offered where nothing of an offer passes through: the codecs that we encode ourselves.
-fn recoded(to: &LegProfile) -> Vec<Format> {
+/// What the other leg may be offered where nothing of an offer passes through: the codecs that we recode one of `from` to.
+fn recoded(from: &[Speech], to: &LegProfile, recoding: Recoding) -> Vec<Format> {
+    let is_near = |to: Speech| {
+        from.iter()
+            .any(|from| recoding == Recoding::Any || !from.is_far_from(to))
+    };
     let known = |codec: &Codec| {
         let mut fixed = [0, 8, 9].into_iter().filter_map(Format::well_known);
-        fixed.find(|format| format.codec == *codec && format.speech().is_some())
+        fixed.find(|format| format.codec == *codec && format.speech().is_some_and(is_near))
     };
     to.codecs.iter().filter_map(known).collect()
 }
@@ -350,22 +375,35 @@ mod tests {
         wide.codecs = vec![Codec::G722, Codec::G729];
         narrow.codecs = vec![Codec::Pcma, Codec::Pcmu];
         let events = "a=rtpmap:96 telephone-event/8000\r\n";
-        let carried = carry_offer(&audio("9 96", events), &wide, &narrow).unwrap();
+        let carried = carry_offer(&audio("9 96", events), &wide, &narrow, Recoding::Any).unwrap();
         assert_eq!(
             listed(&carried.formats),
             "8 PCMA/8000, 0 PCMU/8000, 101 telephone-event/8000"
         );
         // G.729 only passes through
         assert!(matches!(
-            carry_offer(&audio("18", ""), &wide, &narrow),
+            carry_offer(&audio("18", ""), &wide, &narrow, Recoding::Any),
             Err(Refusal::NothingInCommon { .. })
         ));
+        // from G.722 to PCMA is far
+        let cheap = |numbers| carry_offer(&audio(numbers, ""), &wide, &narrow, Recoding::Cheap);
+        assert!(matches!(cheap("9"), Err(Refusal::NothingInCommon { .. })));
         narrow.codecs = vec![Codec::G729];
         wide.codecs = vec![Codec::G722];
         assert!(matches!(
-            carry_offer(&audio("9", ""), &wide, &narrow),
+            carry_offer(&audio("9", ""), &wide, &narrow, Recoding::Any),
             Err(Refusal::NothingInCommon { .. })
         ));
+    }
+
+    #[test]
+    fn cheap_recoding_is_between_the_two_laws_alone() {
+        let (mut one, mut all) = (LegProfile::carrier(), LegProfile::carrier());
+        one.codecs = vec![Codec::Pcmu];
+        all.codecs = vec![Codec::G722, Codec::Pcma];
+        let offered = |recoding| carry_offer(&audio("0", ""), &one, &all, recoding).unwrap().formats;
+        assert!(listed(&offered(Recoding::Any)).starts_with("9 G722/8000, 8 PCMA/8000"));
+        assert!(listed(&offered(Recoding::Cheap)).starts_with("8 PCMA/8000"));
     }
 
     #[test]
@@ -376,7 +414,7 @@ mod tests {
             "101 100 99 0",
             "a=rtpmap:101 opus/48000/2\r\na=rtpmap:100 telephone-event/48000\r\na=rtpmap:99 telephone-event/8000\r\n",
         );
-        let carried = carry_offer(&offer, &wide, &wide).unwrap();
+        let carried = carry_offer(&offer, &wide, &wide, Recoding::Any).unwrap();
         let expected = "96 opus/48000/2, 100 telephone-event/48000, 101 telephone-event/8000, 0 PCMU/8000";
         assert_eq!(listed(&carried.formats), expected);
     }
@@ -389,7 +427,7 @@ mod tests {
             "8 0 3 96 97",
             "a=rtpmap:96 pcma/8000\r\na=rtpmap:97 telephone-event/16000\r\n",
         );
-        let carried = carry_offer(&offer, &LegProfile::carrier(), &narrow).unwrap();
+        let carried = carry_offer(&offer, &LegProfile::carrier(), &narrow, Recoding::Any).unwrap();
         let why: Vec<_> = carried
             .left_out
             .iter()

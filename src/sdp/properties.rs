@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn no_peer_makes_us_print_what_may_not_be_printed(text in almost_sdp(), from in profile(), to in profile(), answered in direction()) {
         let Ok(remote) = Session::parse(text.as_bytes()) else { return Ok(()) };
-        let Ok(carried) = carry_offer(&remote, &from, &to) else { return Ok(()) };
+        let Ok(carried) = carry_offer(&remote, &from, &to, Recoding::Any) else { return Ok(()) };
         let ours = offer(&to, &mut local(1), &carried.formats, carried.direction);
         check_print(&ours.body, to.hold == HoldStyle::Inactive);
         let Ok(answer) = answer(&from, &mut local(2), &remote, &carried.formats, answered) else { return Ok(()) };

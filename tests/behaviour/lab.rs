@@ -119,6 +119,8 @@ pub struct Plan {
     /// Further lines of `sbc.toml`, before the carriers: `CARRIER` in them is the carrier's address. The first ones, up to a
     /// table of their own, are of `[dns.hosts]`.
     pub machine: String,
+    /// Further keys of `[media]`.
+    pub media: String,
     /// Further keys of the one carrier.
     pub carrier: String,
     /// Further lines of the tenant, before its numbers.
@@ -290,6 +292,7 @@ fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan
     };
     let Plan {
         machine,
+        media,
         carrier: more,
         tenant,
         ..
@@ -316,6 +319,7 @@ bind = "{sbc}:5060"
 bind = "{sbc}"
 ports = "20000-20199"
 allow_loopback = true
+{media}
 
 [teams]
 base = "sbc1.example.net"

@@ -201,3 +201,29 @@ async fn a_device_that_is_gone_is_given_up_and_the_other_still_rings() {
     lab.records.get(0).await;
     lab.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_must_be_recoded_is_refused_where_no_call_may_be_and_others_are_not() {
+    let lab = Lab::with(Plan {
+        users: true,
+        media: "recoded_calls = 0".into(),
+        carrier: "codecs = [\"PCMA\"]".into(),
+        ..Plan::default()
+    })
+    .await;
+    lab.carrier.set_script(Script::answer());
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    let uri = format!("sip:{OUTSIDE}@{REALM}");
+    let (contact, wideband) = (alice.contact(), alice.sdp().replace("RTP/AVP 8", "RTP/AVP 9"));
+    let (refused, invite) = alice
+        .ask("INVITE", &uri, &format!("<{uri}>"), &contact, &wideband)
+        .await;
+    alice.acknowledge(&invite, &refused).await;
+    assert_eq!(refused.status(), Some(503));
+    let record = lab.records.get(0).await;
+    assert_eq!(record.status, 503);
+    let (answer, _) = call(&mut alice, &uri).await;
+    assert_eq!(answer.status(), Some(200));
+    hang_up(&mut alice, &answer).await;
+    lab.close().await;
+}

@@ -3,6 +3,8 @@
 use super::CallTask;
 use crate::call::event::{Event, MediaNotice};
 use crate::call::id::LegIndex;
+use crate::config::Limits;
+use crate::guard::RECODING;
 use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, RtcpPort};
 use crate::observe::Happening;
 use crate::sdp::LocalMedia;
@@ -56,6 +58,38 @@ impl CallTask {
             }
             Err(error) => Err(error.to_string()),
         };
-        self.pending.push_back(Event::MediaOpened { leg, result });
+        let may_recode = leg != LegIndex::CALLER && self.take_recoding_place(self.call.is_emergency(leg));
+        self.pending.push_back(Event::MediaOpened {
+            leg,
+            result,
+            may_recode,
+        });
+    }
+
+    /// Whether the call has a place among those that are recoded at cost, now or already; with `anyway` it has.
+    fn take_recoding_place(&mut self, anyway: bool) -> bool {
+        if self.recoding_place.is_none() {
+            let limits = Limits {
+                calls: Some(self.node.config.load().sbc.media.recoded_calls),
+                ..Limits::default()
+            };
+            let taken = self
+                .node
+                .places
+                .take(&[(RECODING, limits)], anyway, self.node.clock.now());
+            self.recoding_place = taken.ok();
+        }
+        self.recoding_place.is_some()
+    }
+
+    /// The place follows what the call needs: a codec that changes while the call is up is recoded whatever the limit.
+    pub(super) fn keep_recoding_place(&mut self, needed: Option<bool>) {
+        match needed {
+            Some(true) => {
+                self.take_recoding_place(true);
+            }
+            Some(false) => self.recoding_place = None,
+            None => {}
+        }
     }
 }

@@ -461,6 +461,19 @@ fn the_record_says_what_became_of_every_target() {
 }
 
 #[test]
+fn beyond_the_bound_a_destination_is_offered_the_callers_own_codec_alone() {
+    let wideband = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 9 8 101");
+    let mut rig = to_application().sdp(&wideband).recoding_is_full().begin();
+    rig.answer(&json!([dial(&[A], &json!({}))]));
+    rig.planned(&[A]);
+    rig.ack(LegIndex::CALLER, "");
+    let invite = rig.last_invite();
+    let offered = String::from_utf8_lossy(invite.message.body()).into_owned();
+    assert!(offered.contains("RTP/AVP 9 101"), "{offered}");
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn a_caller_whose_codec_the_destination_lacks_is_recoded() {
     let wideband = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 9 8 101");
     let narrow = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 8 101");

@@ -3,7 +3,7 @@
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::LegIndex;
+use crate::call::{CallNews, LegIndex};
 use crate::codec::speech::Speech;
 use crate::sip::Method;
 
@@ -86,4 +86,54 @@ fn a_hold_reaches_teams_with_the_codecs_that_it_has() {
     assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
     rig.ack(CALLER, "");
     rig.hang_up_and_finish();
+}
+
+/// An INVITE to a destination without G.722, and whether too many calls are recoded already.
+fn ring(formats: &str, full: bool) -> Rig {
+    let scenario = from_carrier().sdp(&offer(formats)).narrow_callee();
+    match full {
+        true => scenario.recoding_is_full(),
+        false => scenario,
+    }
+    .begin()
+}
+
+#[test]
+fn beyond_the_bound_who_must_be_recoded_is_refused_before_anybody_rings() {
+    let mut rig = ring("9", true);
+    assert_eq!(rig.statuses().last(), Some(&503));
+    assert!(rig.sent.iter().all(|sent| sent.token.is_none()), "nobody was rung");
+    assert!(
+        rig.news
+            .iter()
+            .any(|news| matches!(news, CallNews::NotRecoded { leg: CALLEE }))
+    );
+    rig.ack(CALLER, "");
+    let shared = ring("9 8", true).answered();
+    assert_eq!(
+        relayed(&shared, CALLER),
+        [(8, Some(8), None)],
+        "what passes through does"
+    );
+    assert_eq!(shared.call.recodes_at_cost(), Some(false));
+}
+
+#[test]
+fn a_call_counts_as_recoded_from_its_invite_until_the_codecs_fit() {
+    let rig = ring("9", false);
+    assert_eq!(
+        rig.call.recodes_at_cost(),
+        Some(true),
+        "it is offered what must be recoded"
+    );
+    let mut rig = rig.answered();
+    assert_eq!(relayed(&rig, CALLER), [(9, Some(8), Some(Speech::Pcma))]);
+    assert_eq!(rig.call.recodes_at_cost(), Some(true));
+    for (formats, recodes) in [("8 0", false), ("9", true)] {
+        rig.request(CALLER, Method::Invite, "", &offer(formats));
+        rig.ack(CALLER, "");
+        assert_eq!(rig.call.recodes_at_cost(), Some(recodes), "{formats}");
+    }
+    rig.hang_up_and_finish();
+    assert_eq!(rig.call.recodes_at_cost(), Some(false));
 }

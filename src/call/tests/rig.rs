@@ -47,6 +47,8 @@ pub struct Rig {
     pending: VecDeque<Event>,
     pub(super) hold_media: bool,
     pub(super) no_port_for: HashSet<usize>,
+    /// Other calls take all places among those that are recoded at cost.
+    pub(super) recoding_is_full: bool,
     pub opened: Vec<(LegId, LegIndex)>,
     pub closed: HashSet<LegId>,
     pub(super) next_transaction: u32,
@@ -106,6 +108,7 @@ impl Rig {
             pending: VecDeque::new(),
             hold_media: false,
             no_port_for: HashSet::new(),
+            recoding_is_full: false,
             opened: Vec::new(),
             closed: HashSet::new(),
             next_transaction: 2,
@@ -309,7 +312,11 @@ impl Rig {
                 LocalMedia::new(address, port, (!mux).then_some(port + 1), 9_000 + nth as u64, key),
             ))
         };
-        self.pending.push_back(Event::MediaOpened { leg, result });
+        self.pending.push_back(Event::MediaOpened {
+            leg,
+            result,
+            may_recode: !self.recoding_is_full,
+        });
     }
 
     fn assert_open(&self, handle: LegId) {

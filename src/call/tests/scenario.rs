@@ -11,6 +11,7 @@ use crate::config::{CallerHeader, Config};
 use crate::dial::{Attempt, DialPlan, PeerName, TargetName};
 use crate::moment::Moment;
 use crate::route::{self, Facts, Origin, Target};
+use crate::sdp::Codec;
 use crate::sip::Flow;
 use crate::sip::transaction::ServerTransactionId;
 use crate::teams;
@@ -33,6 +34,8 @@ pub struct Scenario {
     edit: Vec<(String, String)>,
     parallel: bool,
     no_port_for: HashSet<usize>,
+    narrow_callee: bool,
+    recoding_is_full: bool,
     hold_media: bool,
     nat: Option<Flow>,
     held: Option<&'static str>,
@@ -58,6 +61,8 @@ impl Scenario {
             edit: Vec::new(),
             parallel: false,
             no_port_for: HashSet::new(),
+            narrow_callee: false,
+            recoding_is_full: false,
             hold_media: false,
             nat: None,
             held: None,
@@ -98,6 +103,18 @@ impl Scenario {
     /// The `nth` opening of media fails; the caller's is 0.
     pub fn without_port(mut self, nth: usize) -> Scenario {
         self.no_port_for.insert(nth);
+        self
+    }
+
+    /// No hop speaks G.722.
+    pub fn narrow_callee(mut self) -> Scenario {
+        self.narrow_callee = true;
+        self
+    }
+
+    /// Other calls take all places among those that are recoded at cost.
+    pub fn recoding_is_full(mut self) -> Scenario {
+        self.recoding_is_full = true;
         self
     }
 
@@ -146,7 +163,7 @@ impl Scenario {
         };
         let north = &config.sbc.carriers[0];
         let held = |peer: &PeerName| self.held.is_some_and(|held| peer.to_string() == held);
-        let (attempt, mut terms) = match &decision.target {
+        let (mut attempt, mut terms) = match &decision.target {
             Target::Teams { number, voicemail } => (
                 teams::plan(plan_facts, *number, *voicemail, held),
                 carrier::terms(&config, north, north.gateways[0].listener, None),
@@ -157,6 +174,12 @@ impl Scenario {
             ),
             Target::User { .. } | Target::Application { .. } => panic!("no scenario calls one"),
         };
+        for hop in attempt.hops.iter_mut().filter(|_| self.narrow_callee) {
+            Arc::make_mut(&mut hop.terms)
+                .media
+                .codecs
+                .retain(|codec| *codec != Codec::G722);
+        }
         let attempts = match self.parallel {
             true => attempt.hops.into_iter().map(|hop| Attempt::routed(vec![hop])).collect(),
             false => vec![attempt],
@@ -207,6 +230,7 @@ impl Scenario {
         let mut rig = Rig::new(call, invite, now);
         rig.hold_media = self.hold_media;
         rig.no_port_for = self.no_port_for;
+        rig.recoding_is_full = self.recoding_is_full;
         rig.carry_out(effects);
         rig.pump();
         rig

@@ -18,6 +18,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Calls from or to G.722 that a media worker recodes beside those that it relays: about a quarter of a core
+/// (docs/performance.md).
+const RECODED_PER_WORKER: u32 = 200;
+
 /// The machine, or `None` when something was wrong.
 pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let base = teams::base(&raw.teams, reader);
@@ -130,15 +134,24 @@ fn media(raw: &At<RawMedia>, reader: &mut Reader<'_>) -> Option<Media> {
     let timeout = reader.duration(raw.timeout.as_ref(), Duration::from_secs(20));
     let hold_timeout = reader.duration(raw.hold_timeout.as_ref(), Duration::from_secs(3600));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = raw
+        .workers
+        .as_ref()
+        .map_or(cores, |workers| usize::from(*workers.value()));
     Some(Media {
         bind: bind?,
         advertise: advertise.filter(|_| families)?,
         ports: ports?,
         dscp: raw.dscp.as_ref().map_or(46, |dscp| *dscp.value()),
-        workers: raw
-            .workers
-            .as_ref()
-            .map_or(cores, |workers| usize::from(*workers.value())),
+        workers,
+        recoded_calls: raw.recoded_calls.as_ref().map_or_else(
+            || {
+                u32::try_from(workers)
+                    .unwrap_or(u32::MAX)
+                    .saturating_mul(RECODED_PER_WORKER)
+            },
+            |calls| *calls.value(),
+        ),
         timeout: timeout?,
         hold_timeout: hold_timeout?,
         allow_loopback: flag(raw.allow_loopback.as_ref(), false),

@@ -137,6 +137,8 @@ pub struct Media {
     pub dscp: u8,
     /// Media worker threads, at least 1; the default is one per core.
     pub workers: usize,
+    /// Calls whose audio is recoded from or to G.722 at a time; the default is 200 for each worker.
+    pub recoded_calls: u32,
     /// A leg that is not on hold and receives nothing for this long ends its call.
     pub timeout: Duration,
     /// The same for a leg on hold.

@@ -132,6 +132,9 @@ pub struct RawMedia {
     /// Media threads. Without it: one for each core.
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<At<u16>>,
+    /// Calls whose audio is recoded from or to G.722 at a time. Without it: 200 for each media thread.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub recoded_calls: Option<At<u32>>,
     /// A leg that is not on hold and receives nothing for this long ends its call.
     #[schemars(extend("default" = "20s"))]
     pub timeout: Option<At<DurationText>>,

@@ -61,6 +61,12 @@ pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &Cal
         CallNews::Stranger { leg, source } => lines.throttles.strangers.say(|withheld| {
             warn!(leg = leg.0, %source, withheld, "a request inside the dialog came from somebody else: 481");
         }),
+        CallNews::NotRecoded { leg } => lines.throttles.overflows.say(|withheld| {
+            warn!(
+                leg = leg.0,
+                withheld, "no codec is shared, and too many calls are recoded already (recoded_calls of [media]): 503"
+            );
+        }),
         CallNews::ApplicationError { what, detail } => {
             warn!(
                 what,

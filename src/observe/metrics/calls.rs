@@ -24,6 +24,7 @@ pub(super) struct CallMetrics {
     packets: IntCounterVec,
     dropped: IntCounterVec,
     acks_not_sent: IntCounterVec,
+    not_recoded: IntCounterVec,
     application_alerts: IntCounterVec,
 }
 
@@ -99,6 +100,11 @@ impl CallMetrics {
                 &["side", "reason"],
             )?,
             acks_not_sent: counter("acks_not_sent_total", "ACKs whose way was not found.", &["direction"])?,
+            not_recoded: counter(
+                "calls_not_recoded_total",
+                "Destinations that were not called because too many calls are recoded already.",
+                &["direction"],
+            )?,
             application_alerts: counter(
                 "application_alerts_total",
                 "Hooks that failed, and wishes of applications that could not be met.",
@@ -118,6 +124,7 @@ impl CallMetrics {
             } => self.hunts.with_label_values(&["user"]).inc(),
             CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),
             CallNews::AckNotSent { .. } => self.acks_not_sent.with_label_values(&[facts.direction.label()]).inc(),
+            CallNews::NotRecoded { .. } => self.not_recoded.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
             CallNews::Ringing | CallNews::Answered => {}
         }

@@ -2,6 +2,7 @@
 
 use super::{Scrape, applications, process, users};
 use crate::call::{Direction, Node};
+use crate::guard::RECODING;
 use crate::net::Transports;
 use crate::net::shard::ShardStatus;
 use crate::net::tls::IdentityStore;
@@ -284,6 +285,13 @@ impl NodeFigures<'_> {
             "panics",
             "Legs closed because a packet panicked; each is a defect.",
             |w| w.panics,
+        );
+        let recoded = f64::from(self.node.places.calls(RECODING));
+        scrape.gauge(
+            "portcullis_media_recoded_calls",
+            "Calls recoded from or to G.722, or about to be.",
+            [],
+            [([], recoded)],
         );
         let ports = self.node.media.port_usage();
         let mut gauge = |name: &str, help: &str, of: fn(&crate::media::PortUsage) -> u32| {
