@@ -96,7 +96,7 @@ fn who_is_no_user_any_more_and_what_can_not_be_read_is_left_out() {
         Some(b"[{".to_vec()),
     );
     drop(store);
-    let less = Config::from_toml_strs(SBC, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let less = Config::from_toml_strs(&sbc(), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     drop(file.registrar(&less, 11));
     let registrar = file.registrar(&config, 12);
     assert_eq!(registrar.status(at(0)).bindings, [], "and forgotten in the file too");

@@ -8,6 +8,7 @@ mod vouching;
 
 use super::*;
 use crate::config::Config;
+use crate::config::fixture::machine;
 use crate::moment::Moment;
 use crate::sip::digest::{Algorithm, Credentials, DigestClient};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -17,14 +18,10 @@ use std::net::SocketAddr;
 pub const REALM: &str = "sip.contoso.example";
 pub const NAT: &str = "203.0.113.7:40001";
 
-const SBC: &str = r#"
-[[listeners]]
-name = "teams"
-purpose = "teams"
-transport = "tls"
-bind = "0.0.0.0:5061"
-certificates = [{ certificate = "sbc.pem", key = "sbc.key" }]
-
+/// Listeners for users beside those of the usual machine, and a carrier without a known address.
+fn sbc() -> String {
+    machine(
+        r#"
 [[listeners]]
 name = "users-udp"
 purpose = "users"
@@ -37,12 +34,6 @@ purpose = "users"
 transport = "tcp"
 bind = "192.0.2.10:5080"
 
-[media]
-advertise = "198.51.100.10"
-
-[teams]
-base = "sbc1.example.net"
-
 [registrar]
 max_expires = "2h"
 bindings_per_user = 3
@@ -51,14 +42,10 @@ bindings_per_tenant = 5
 [[carriers]]
 id = "north"
 networks = ["203.0.113.0/24"]
-gateways = [{ host = "sip.north.example", listener = "carriers" }]
-
-[[listeners]]
-name = "carriers"
-purpose = "carrier"
-transport = "udp"
-bind = "192.0.2.10:5060"
-"#;
+gateways = [{ host = "sip.north.example" }]
+"#,
+    )
+}
 
 /// `users`: `[[users]]` tables beside alice, whose password is `wonderland`, and bob, whose is `builder`.
 pub fn config_with(users: &str) -> Config {
@@ -67,11 +54,6 @@ pub fn config_with(users: &str) -> Config {
 
 /// The same with further keys of the tenant.
 pub fn config_of(keys: &str, users: &str) -> Config {
-    config_on(SBC, keys, users)
-}
-
-/// The same on another machine.
-pub fn config_on(sbc: &str, keys: &str, users: &str) -> Config {
     let user = |name: &str, password: &str| {
         let hash = |algorithm: Algorithm| algorithm.hashed_secret(name, REALM, password);
         format!(
@@ -86,7 +68,7 @@ pub fn config_on(sbc: &str, keys: &str, users: &str) -> Config {
         user("alice", "wonderland"),
         user("bob", "builder"),
     );
-    Config::from_toml_strs(sbc, &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    Config::from_toml_strs(&sbc(), &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 pub fn config() -> Config {
@@ -107,7 +89,7 @@ pub fn clocks(seconds: u64) -> Clocks {
 pub fn udp(remote: &str) -> Flow {
     Flow {
         transport: Transport::Udp,
-        listener: ListenerId(1),
+        listener: ListenerId(2),
         local: "192.0.2.10:5080".parse().expect("an address"),
         remote: remote.parse::<SocketAddr>().expect("an address"),
         connection: ConnectionId::NONE,
@@ -118,7 +100,7 @@ pub fn udp(remote: &str) -> Flow {
 pub fn tcp(remote: &str, connection: u64) -> Flow {
     Flow {
         transport: Transport::Tcp,
-        listener: ListenerId(2),
+        listener: ListenerId(3),
         connection: ConnectionId(connection),
         ..udp(remote)
     }

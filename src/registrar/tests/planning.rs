@@ -124,7 +124,7 @@ fn a_user_with_encrypted_media_gets_no_other() {
     let tenant = &config.tenants[0];
     let realm = tenant.realm.as_ref().expect("a realm");
     let security = |name: &str| {
-        terms(&config, tenant, realm.user(name), ListenerId(1), false)
+        terms(&config, tenant, realm.user(name), ListenerId(2), false)
             .media
             .security
     };

@@ -185,7 +185,7 @@ fn users_are_listed_with_their_devices() {
 fn a_user_that_the_configuration_drops_is_gone() {
     let (registrar, config) = (registrar(), config());
     Phone::alice().register(&registrar, &config, HERE, 10);
-    let less = Config::from_toml_strs(super::SBC, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let less = Config::from_toml_strs(&super::sbc(), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     registrar.apply(&config);
     assert_eq!(registrar.status(at(11)).bindings, [(REALM.to_owned(), 1)]);
     registrar.apply(&less);

@@ -291,13 +291,13 @@ fn one_source_has_so_many_questions_under_way_and_the_next_comes_later() {
 
 #[test]
 fn a_call_is_proven_by_the_connection_or_by_the_hook_and_an_emergency_by_the_address() {
-    let sbc = format!("{SBC}\n[emergency]\nnumbers = [\"112\"]\n");
     let hash = Algorithm::Md5.hashed_secret("alice", REALM, "wonderland");
     let tenant = format!(
         "domains = [\"contoso.example\"]\nlabel = \"contoso\"\nrealm = \"{REALM}\"\ncarriers = [\"north\"]\n{HOOK}\n\
          [[users]]\nname = \"alice\"\nha1_md5 = \"{hash}\"\n"
     );
-    let config = Config::from_toml_strs(&sbc, &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let config =
+        Config::from_toml_strs(&sbc(), &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let registrar = registrar();
     let mut over_tcp = Phone::new("joe", "jazz", tcp("203.0.113.8:50000", 5));
     register(&mut over_tcp, &registrar, &config, &ok(), 1);
@@ -358,7 +358,8 @@ fn the_number_that_leads_to_the_user_is_its_own() {
          [[numbers]]\nrange = \"+14255550100-+14255550109\"\nto = {{ user = \"joe@{REALM}\" }}\n\
          [[numbers]]\nnumber = \"+14255550120\"\nto = {{ user = \"joe@{REALM}\" }}\n"
     );
-    let config = Config::from_toml_strs(SBC, &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let config =
+        Config::from_toml_strs(&sbc(), &[("contoso", &tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let name = UserName::parse("joe").expect("a name");
     let user = Voucher::default().user(&config.tenants[0], &name);
     assert_eq!(
