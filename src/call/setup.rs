@@ -331,7 +331,7 @@ impl Call {
             Ok(offer) => offer,
             Err(failure) => {
                 // Another hop may share a codec.
-                self.hop_failed(index, failure, Next::Hunt, now);
+                self.hop_failed(index, *failure, Next::Hunt, now);
                 return;
             }
         };
@@ -380,8 +380,9 @@ impl Call {
 
     /// Our offer on a leg: the caller's formats that the leg allows, or all that both allow when the caller made none. Without
     /// `may_recode` nothing is offered that could be costly to recode.
-    fn offer_for(&mut self, index: LegIndex, may_recode: bool) -> Result<String, AttemptFailure> {
-        let broken = |detail: &str| AttemptFailure::local(488, "Not Acceptable Here", detail.into());
+    fn offer_for(&mut self, index: LegIndex, may_recode: bool) -> Result<String, Box<AttemptFailure>> {
+        let refused = |status, phrase, detail: &str| Box::new(AttemptFailure::local(status, phrase, detail.into()));
+        let broken = |detail: &str| refused(488, "Not Acceptable Here", detail);
         let caller = self.legs.first().ok_or_else(|| broken("no caller"))?;
         let settled = caller.media.negotiated.clone().filter(|_| self.settled_here);
         let caller = caller.terms.clone();
@@ -408,7 +409,7 @@ impl Call {
             Err(_) => {
                 self.tell(CallNews::NotRecoded { leg: index });
                 let detail = "no codec is shared, and too many calls are recoded already (recoded_calls of [media])";
-                return Err(AttemptFailure::local(503, "Service Unavailable", detail.into()));
+                return Err(refused(503, "Service Unavailable", detail));
             }
         };
         let leg = self.leg_mut(index).ok_or_else(|| broken("no such leg"))?;
