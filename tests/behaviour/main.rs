@@ -5,6 +5,7 @@ mod application_sockets;
 mod applications;
 mod call_heard_both_ways;
 mod calls_in_progress;
+mod conformance;
 mod device;
 mod drains_under_calls;
 mod every_call_recorded;
