@@ -96,7 +96,7 @@ impl Call {
                 .take_answer(&terms, &body, true)
                 .map_err(|refusal| refusal.to_string())?,
             // The answer came in a provisional response, and the 200 does not repeat it.
-            None if leg.media.negotiated.is_some() => leg.media.offered = None,
+            None if leg.media.negotiated.is_some() => leg.media.settle(),
             None => return Err("its 200 has no session description".into()),
         }
         match self.settled_here {

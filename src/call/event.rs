@@ -7,6 +7,7 @@ pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::dial::{DialPlan, NextHop, PeerName};
+use crate::ice::Credentials;
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
@@ -193,6 +194,11 @@ pub enum Effect {
     OpenMedia {
         leg: LegIndex,
         mux: bool,
+    },
+    /// Connectivity checks that prove these may come: whoever gets our description checks before it answers (TEAMS-100).
+    ExpectChecks {
+        handle: LegId,
+        credentials: Credentials,
     },
     ConfigureMedia {
         handle: LegId,

@@ -2,9 +2,12 @@
 
 use crate::dial::LegTerms;
 use crate::media::{self, LegId};
-use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session};
+use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session, SrtpKeys};
 use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
+
+/// Forks of one offer whose early media can be heard; Teams rings a user's devices, and those of a group.
+const MAX_FORKS: usize = 8;
 
 /// The sockets of a leg on a media worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ pub struct LegMedia {
     /// Our offer that waits for an answer.
     #[serde(skip)]
     pub offered: Option<Offer>,
+    /// The keys of forks that have described themselves while none has answered for good (TEAMS-102).
+    #[serde(skip)]
+    pub forks: Vec<SrtpKeys>,
     /// Our last offer, for refreshes.
     #[serde(skip)]
     pub last_offer: Option<Offer>,
@@ -76,12 +82,24 @@ impl LegMedia {
         let (Some(local), Some(offer)) = (&mut self.local, &self.offered) else {
             return Err(Refusal::NoAudio);
         };
-        self.negotiated = Some(sdp::read_answer(&terms.media, local, offer, &session)?);
-        self.heard = Some(body.to_vec());
-        if last {
-            self.offered = None;
+        let negotiated = sdp::read_answer(&terms.media, local, offer, &session)?;
+        match (last, &negotiated.srtp) {
+            (true, _) => self.settle(),
+            (false, Some(keys)) if !self.forks.contains(keys) => {
+                self.forks.truncate(MAX_FORKS - 1);
+                self.forks.insert(0, keys.clone());
+            }
+            (false, _) => {}
         }
+        self.negotiated = Some(negotiated);
+        self.heard = Some(body.to_vec());
         Ok(())
+    }
+
+    /// The offer is answered for good: no other fork is heard any more.
+    pub fn settle(&mut self) {
+        self.offered = None;
+        self.forks.clear();
     }
 
     /// Answers the peer's offer with what the other leg settled.
@@ -157,7 +175,10 @@ impl LegMedia {
             Some(other) => sdp::payload_map(negotiated, other),
             None => [sdp::DROP; 128],
         };
-        let config = media::LegConfig::negotiated(negotiated, &map, latch);
+        let mut config = media::LegConfig::negotiated(negotiated, &map, latch);
+        if !self.forks.is_empty() {
+            config = config.while_forks_ring(&self.forks);
+        }
         Some(match other.and_then(|other| other.negotiated.as_ref()) {
             Some(other) => config.recoding(other),
             None => config,

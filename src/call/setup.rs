@@ -301,7 +301,11 @@ impl Call {
         match result {
             Ok((handle, local)) => {
                 leg.media.sockets = Sockets::Open(handle);
+                let local = local.for_profile(&leg.terms.media);
+                let checks = local.ice(&leg.terms.media);
                 leg.media.local = Some(local);
+                let expected = checks.map(|credentials| Effect::ExpectChecks { handle, credentials });
+                self.effects.extend(expected);
                 if !wanted {
                     self.close_media(index);
                 } else if index == LegIndex::CALLER {

@@ -316,6 +316,9 @@ impl CallTask {
             Effect::OpenMedia { leg, mux } => self.open_media(leg, mux),
             // A leg whose worker refuses a command was closed by it: its Closed event ends the matter.
             Effect::ConfigureMedia { handle, config } => self.media_command(self.node.media.configure(handle, config)),
+            Effect::ExpectChecks { handle, credentials } => {
+                self.media_command(self.node.media.expect_checks(handle, credentials));
+            }
             Effect::BridgeMedia { a, b } => self.media_command(self.node.media.bridge(a, b)),
             Effect::UnbridgeMedia { handle } => self.media_command(self.node.media.unbridge(handle)),
             Effect::AwaitMedia { handle } => self.media_command(self.node.media.await_rtp(handle)),

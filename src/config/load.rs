@@ -397,8 +397,16 @@ fn facts(raw: &RawSbc, gaps: Option<&Gaps>) -> MachineFacts {
             let mut listeners = raw.listeners.iter();
             listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)
         }),
+        media_ipv4: media_ipv4(raw),
         reach: None,
     }
+}
+
+/// What is advertised for media is IPv4; `None` when it can't be read.
+fn media_ipv4(raw: &RawSbc) -> Option<bool> {
+    let media = raw.media.value();
+    let address: std::net::IpAddr = media.advertise.as_ref().or(media.bind.as_ref())?.value().parse().ok()?;
+    Some(address.is_ipv4())
 }
 
 /// `*.toml` in `folder`, by name without the ending. Hidden files and other endings are left alone; one that looks

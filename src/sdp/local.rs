@@ -54,6 +54,12 @@ impl LocalMedia {
         self
     }
 
+    /// Without what a leg of this profile does not need.
+    pub fn for_profile(mut self, profile: &LegProfile) -> LocalMedia {
+        self.ice.take_if(|_| profile.ice == IceSide::Never);
+        self
+    }
+
     /// Our ICE credentials, where a leg of this profile prints them: over IPv4 only (TEAMS-099).
     pub fn ice(&self, profile: &LegProfile) -> Option<Credentials> {
         let speaks = profile.ice == IceSide::Lite && self.address.is_ipv4();

@@ -102,7 +102,10 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
     let port = sbc
         .listener(sbc.teams.listener)
         .map_or(5061, |listener| listener.advertise_port);
-    let mut media = LegProfile::teams();
+    let mut media = match tenant.bypasses(&sbc.teams) {
+        true => LegProfile::teams_bypass(),
+        false => LegProfile::teams(),
+    };
     media.addresses.own = own_addresses(sbc);
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     Arc::new(LegTerms {

@@ -216,6 +216,7 @@ impl CallTask {
             // What every call wants is carried out by the task itself.
             Effect::OpenMedia { .. }
             | Effect::ConfigureMedia { .. }
+            | Effect::ExpectChecks { .. }
             | Effect::BridgeMedia { .. }
             | Effect::UnbridgeMedia { .. }
             | Effect::AwaitMedia { .. }

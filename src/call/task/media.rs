@@ -5,6 +5,7 @@ use crate::call::event::{Event, MediaNotice};
 use crate::call::id::LegIndex;
 use crate::config::Limits;
 use crate::guard::RECODING;
+use crate::ice::Secret;
 use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, RtcpPort};
 use crate::observe::Happening;
 use crate::sdp::LocalMedia;
@@ -51,10 +52,8 @@ impl CallTask {
                 self.handles.push((opened.id, leg));
                 let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
                 let rtcp_port = (opened.rtcp_port != opened.rtp_port).then_some(opened.rtcp_port);
-                Ok((
-                    opened.id,
-                    LocalMedia::new(opened.address, opened.rtp_port, rtcp_port, rand::random(), key),
-                ))
+                let local = LocalMedia::new(opened.address, opened.rtp_port, rtcp_port, rand::random(), key);
+                Ok((opened.id, local.with_ice(Secret::generate(&mut rand::rng()))))
             }
             Err(error) => Err(error.to_string()),
         };

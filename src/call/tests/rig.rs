@@ -6,6 +6,7 @@ use crate::call::{
     Call, CallNews, CallRecord, Effect, Event, LegIndex, MediaNotice, Parted, PeerVerdict, Phase, To, Token,
 };
 use crate::dial::{LegKind, PeerName};
+use crate::ice::Secret;
 use crate::media::{LegConfig, LegId};
 use crate::moment::Moment;
 use crate::sdp::LocalMedia;
@@ -285,6 +286,7 @@ impl Rig {
             | Effect::Notify { .. }
             | Effect::Play { .. }
             | Effect::Prepare { .. }
+            | Effect::ExpectChecks { .. }
             | Effect::StopPlaying { .. }
             | Effect::SendDigits { .. }
             | Effect::Mute { .. }
@@ -309,7 +311,8 @@ impl Rig {
             let address = [198, 51, 100, 10].into();
             Ok((
                 handle,
-                LocalMedia::new(address, port, (!mux).then_some(port + 1), 9_000 + nth as u64, key),
+                LocalMedia::new(address, port, (!mux).then_some(port + 1), 9_000 + nth as u64, key)
+                    .with_ice(Secret::from_bytes([nth as u8; 32])),
             ))
         };
         self.pending.push_back(Event::MediaOpened {

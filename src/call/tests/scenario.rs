@@ -40,6 +40,7 @@ pub struct Scenario {
     nat: Option<Flow>,
     held: Option<&'static str>,
     application: Option<AppTerms>,
+    bypass: bool,
 }
 
 /// A call from the carrier to a Teams user.
@@ -67,12 +68,19 @@ impl Scenario {
             nat: None,
             held: None,
             application: None,
+            bypass: false,
         }
     }
 
     /// An application decides about the call.
     pub fn decided_by(mut self, terms: AppTerms) -> Scenario {
         self.application = Some(terms);
+        self
+    }
+
+    /// On a trunk with media bypass.
+    pub fn bypassing(mut self) -> Scenario {
+        self.bypass = true;
         self
     }
 
@@ -138,7 +146,8 @@ impl Scenario {
 
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
-        let config = Config::from_toml_strs(&sbc(), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let tenant = format!("bypass = {}\n{CONTOSO}", self.bypass);
+        let config = Config::from_toml_strs(&sbc(), &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {
             From::Teams => (teams_invite(&self.more, &self.sdp), Origin::Teams, CallerHeader::From),
             From::Carrier => {

@@ -3,6 +3,7 @@
 use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
+use super::tenant::needs_ipv4;
 use super::{api, application, carrier, sockets, teams, users};
 use crate::config::checked::{
     Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Media, PortRange, Sbc, Timers, UnknownSource,
@@ -32,6 +33,10 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let listeners = listener::check(raw, base.as_ref(), reader);
     let media = media(&raw.media, reader);
     let teams = teams::check(raw.teams.value(), base, listeners.as_deref(), reader);
+    let speaks_ipv6 = media.as_ref().is_some_and(|media| media.advertise.is_ipv6());
+    if let Some(bypass) = raw.teams.value().bypass.as_ref().filter(|_| speaks_ipv6) {
+        needs_ipv4(bypass, reader);
+    }
     let listeners_as_typed = raw.listeners.as_slice();
     let carriers: Vec<_> = raw
         .carriers

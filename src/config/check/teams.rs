@@ -108,6 +108,7 @@ pub fn check(
         progress_timeout: progress_timeout?,
         session_expires: session_expires?,
         min_se: min_se?,
+        bypass: raw.bypass.as_ref().is_some_and(|bypass| *bypass.value()),
         product: product?,
     })
 }

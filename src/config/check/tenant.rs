@@ -26,6 +26,19 @@ pub struct MachineFacts {
     pub users_listened: Option<bool>,
     /// Which addresses hooks may have, when nothing is wrong with the file.
     pub reach: Option<AddressPolicy>,
+    /// Media have an IPv4 address, when it can be read.
+    pub media_ipv4: Option<bool>,
+}
+
+/// Media bypass over IPv6 is not to be had (TEAMS-099).
+pub fn needs_ipv4(bypass: &At<bool>, reader: &mut Reader<'_>) {
+    if *bypass.value() {
+        reader.fault_expecting(
+            bypass.span(),
+            "media bypass, and `media` has an IPv6 address",
+            "an IPv4 address as `media.advertise`: Teams takes one IPv4 candidate",
+        );
+    }
 }
 
 /// The tenant. Without `machine` (its file can't be read) nothing that depends on it is a mistake. Beside mistakes what
@@ -64,6 +77,9 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     let spans: Option<Vec<NumberSpan>> = numbers
         .as_ref()
         .map(|numbers| numbers.iter().map(|entry| entry.span).collect());
+    if let (Some(bypass), Some(false)) = (&raw.bypass, machine.and_then(|machine| machine.media_ipv4)) {
+        needs_ipv4(bypass, reader);
+    }
     let realm = users::realm(
         raw,
         machine.and_then(|machine| machine.users_listened),
@@ -86,6 +102,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         domains: domains.unwrap_or_default(),
         realm: realm.flatten(),
         carriers: carriers.unwrap_or_default(),
+        bypass: raw.bypass.as_ref().map(|bypass| *bypass.value()),
         from_teams: from_teams.unwrap_or(FromTeams::Carriers),
         account: account?,
         allow_sip_networks: allow_sip_networks.unwrap_or_default(),

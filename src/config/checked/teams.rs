@@ -35,6 +35,8 @@ pub struct Teams {
     pub session_expires: Duration,
     /// The lowest that we accept, RFC 4028.
     pub min_se: Duration,
+    /// Media bypass, where a tenant says nothing else.
+    pub bypass: bool,
     /// The value of `X-MS-SBC`, User-Agent and Server: Vendor/Product/Version (TEAMS-038).
     pub product: String,
 }

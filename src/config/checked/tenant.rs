@@ -1,6 +1,6 @@
 //! `tenants/<name>.toml`: a customer.
 
-use super::{Account, ApiToken, Limits, Realm};
+use super::{Account, ApiToken, Limits, Realm, Teams};
 use crate::config::names::{ApplicationName, CarrierId, HostName, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
@@ -18,6 +18,8 @@ pub struct Tenant {
     pub realm: Option<Realm>,
     /// As applications and the REST interface see the tenant.
     pub account: Account,
+    /// Media bypass on its trunk; `None`: as the machine.
+    pub bypass: Option<bool>,
     /// Tried in order for calls out of Teams.
     pub carriers: Vec<CarrierId>,
     pub from_teams: FromTeams,
@@ -38,6 +40,11 @@ impl Tenant {
         let leads = |entry: &&NumberEntry| matches!(&entry.to, Destination::User(user) if user == name);
         let single = self.numbers.iter().filter(|entry| entry.span.count() == 1);
         single.filter(leads).map(|entry| entry.span.first()).next()
+    }
+
+    /// Whether media of its trunk bypass Microsoft's media processors.
+    pub fn bypasses(&self, teams: &Teams) -> bool {
+        self.bypass.unwrap_or(teams.bypass)
     }
 
     /// Whether `number` is one of the tenant's.

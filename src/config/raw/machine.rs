@@ -189,6 +189,10 @@ pub struct RawTeams {
     /// Shortest session timer that we accept (RFC 4028).
     #[schemars(extend("default" = "90s"))]
     pub min_se: Option<At<DurationText>>,
+    /// Media bypass: media of Teams' users come from their clients, or from Microsoft's transport relays, and find us by
+    /// ICE. As the trunk is set in Teams (`-MediaBypass`). Needs IPv4 for media.
+    #[schemars(extend("default" = false))]
+    pub bypass: Option<At<bool>>,
     /// What X-MS-SBC, User-Agent and Server say: Vendor/Product/Version.
     #[schemars(extend("default" = concat!("Portcullis/portcullis/", env!("CARGO_PKG_VERSION"))))]
     pub product: Option<At<String>>,

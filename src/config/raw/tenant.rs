@@ -31,6 +31,8 @@ pub struct RawTenant {
     /// What that server can check: challenges offer it, as far as all of `users` have a hash for it. Without it: `MD5`,
     /// which is all that servers written for jambonz compute.
     pub registration_algorithms: Option<At<Vec<At<RawAlgorithm>>>>,
+    /// Media bypass on this tenant's trunk. Without it: as `teams.bypass` of the machine.
+    pub bypass: Option<At<bool>>,
     /// Carriers for calls out of Teams, tried in this order.
     pub carriers: At<Vec<At<String>>>,
     /// Applications, by name: servers of yours that are asked what to do with a call.

@@ -75,7 +75,8 @@ fn gateway(out: &mut String, config: &Config, name: &str, tenant: Option<&Tenant
         out,
         "  -FailoverTimeSeconds 20 -FailoverResponseCodes \"408,503,504\" -ForwardCallHistory $true `"
     )?;
-    writeln!(out, "  -SendSipOptions $true -MediaBypass $false -Enabled $true")
+    let bypass = tenant.map_or(teams.bypass, |tenant| tenant.bypasses(teams));
+    writeln!(out, "  -SendSipOptions $true -MediaBypass ${bypass} -Enabled $true")
 }
 
 fn routing(out: &mut String, tenant: &Tenant) -> std::fmt::Result {

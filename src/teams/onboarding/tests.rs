@@ -41,6 +41,7 @@ fn a_derived_trunk_is_paired_with_the_carrier_and_routed_by_the_customer() {
 fn a_trunk_of_its_own_is_paired_by_the_customer() {
     let tenant = r#"
 fqdn = "sbc.contoso.example"
+bypass = true
 domains = ["contoso.example"]
 carriers = ["north"]
 [limits]

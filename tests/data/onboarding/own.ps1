@@ -2,7 +2,7 @@
 Connect-MicrosoftTeams
 New-CsOnlinePSTNGateway -Fqdn sbc.contoso.example -SipSignalingPort 5061 -MaxConcurrentSessions 40 `
   -FailoverTimeSeconds 20 -FailoverResponseCodes "408,503,504" -ForwardCallHistory $true `
-  -SendSipOptions $true -MediaBypass $false -Enabled $true
+  -SendSipOptions $true -MediaBypass $true -Enabled $true
 
 Set-CsOnlinePstnUsage -Identity Global -Usage @{Add='portcullis-contoso'}
 New-CsOnlineVoiceRoute -Identity 'portcullis-contoso' -NumberPattern '.*' -Priority 1 `
