@@ -1,11 +1,14 @@
 //! The simulators' session descriptions: printed as the real peers print them, read by the project's own reader.
 
-use super::media::{Endpoint, Keys, Stream};
+use super::media::{Checks, Endpoint, Keys, Stream};
 use crate::codec::g711::Law;
+use crate::ice::{Credentials, Secret};
 use crate::sdp::{Audio, Codec, Direction, Session};
 use crate::srtp::{MasterKey, Suite};
 use std::net::{IpAddr, SocketAddr};
 
+/// The discard port (RFC 863): nobody is there.
+const NOWHERE: u16 = 9;
 /// Payload type of telephone-event in our offers.
 const EVENTS: u8 = 101;
 
@@ -14,8 +17,17 @@ const EVENTS: u8 = 101;
 pub(super) enum Shape {
     /// RTP/SAVP with one key and its lifetime, rtcp-mux, label, a long list of formats (TV-03, TV-07).
     Teams,
+    /// The same of a client with full ICE, whose `c=` leads nowhere: what a NAT has made of it is found by checks alone.
+    TeamsBypass,
     /// RTP/AVP, G.711 of both laws and telephone-event.
     Carrier,
+}
+
+impl Shape {
+    /// SRTP, and RTCP on the same port.
+    pub(super) fn is_teams(self) -> bool {
+        self != Shape::Carrier
+    }
 }
 
 /// Why a peer's description cannot be agreed with.
@@ -29,6 +41,8 @@ pub(super) enum Disagreement {
     Transport(&'static str, &'static str),
     #[error("no key of AES_CM_128_HMAC_SHA1_80")]
     NoKey,
+    #[error("no ICE, or no ice-lite, on a trunk with media bypass")]
+    NoIce,
     #[error("neither PCMU nor PCMA")]
     NoCodec,
 }
@@ -39,6 +53,7 @@ pub(super) struct Description {
     session_id: u64,
     version: u64,
     key: MasterKey,
+    ice: Credentials,
     body: String,
     /// How the 0.0.0.0 of RFC 2543 is said.
     pub(super) blackhole: bool,
@@ -51,6 +66,7 @@ impl Description {
             session_id: u64::from(rand::random::<u32>()),
             version: 0,
             key: MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng()),
+            ice: Credentials::derive(&Secret::generate(&mut rand::rng()), 0),
             body: String::new(),
             blackhole: false,
         }
@@ -59,7 +75,7 @@ impl Description {
     /// An offer of everything that this shape speaks.
     pub(super) fn offer(&mut self, endpoint: &Endpoint, direction: Direction) -> String {
         let formats = match self.shape {
-            Shape::Teams => TEAMS_FORMATS,
+            Shape::Teams | Shape::TeamsBypass => TEAMS_FORMATS,
             Shape::Carrier => CARRIER_FORMATS,
         };
         self.print(endpoint, formats, 1, direction)
@@ -111,7 +127,7 @@ impl Description {
     }
 
     fn stream(&self, remote: &Audio, tone: f64, direction: Direction) -> Result<Stream, Disagreement> {
-        let secure = self.shape == Shape::Teams;
+        let secure = self.shape.is_teams();
         if remote.protocol.is_secure() != secure {
             let spoken = if secure { "RTP/SAVP" } else { "RTP/AVP" };
             return Err(Disagreement::Transport(remote.protocol.as_str(), spoken));
@@ -124,6 +140,15 @@ impl Description {
                 remote_mki: line.mki_length,
             }),
             None => return Err(Disagreement::NoKey),
+        };
+        let checks = match (self.shape, &remote.ice) {
+            (Shape::TeamsBypass, Some(ice)) if ice.lite => Some(Checks {
+                local: self.ice.clone(),
+                remote: ice.credentials.clone(),
+                candidate: remote.rtp(),
+            }),
+            (Shape::TeamsBypass, _) => return Err(Disagreement::NoIce),
+            (Shape::Teams | Shape::Carrier, _) => None,
         };
         let law = remote.formats.iter().find_map(|format| match format.codec {
             Codec::Pcmu => Some((Law::Mu, format.payload_type)),
@@ -149,6 +174,7 @@ impl Description {
                 direction
             },
             tone,
+            checks,
         })
     }
 
@@ -161,7 +187,7 @@ impl Description {
         self.body.clone_from(&body);
         let (id, version) = (self.session_id, self.version);
         let (origin, name) = match self.shape {
-            Shape::Teams => (IpAddr::from([127, 0, 0, 1]), "session"),
+            Shape::Teams | Shape::TeamsBypass => (IpAddr::from([127, 0, 0, 1]), "session"),
             Shape::Carrier => (endpoint.local().ip(), "carrier"),
         };
         let family = family(origin);
@@ -175,11 +201,14 @@ impl Description {
             (_, address) => address,
         };
         let connection = format!("c=IN {} {address}\r\n", family(address));
-        let port = local.port();
+        let port = match self.shape {
+            Shape::TeamsBypass => NOWHERE,
+            Shape::Teams | Shape::Carrier => local.port(),
+        };
         let numbers: Vec<String> = formats.iter().map(|(number, _)| number.to_string()).collect();
         let numbers = numbers.join(" ");
         let mut text = match self.shape {
-            Shape::Teams => format!(
+            Shape::Teams | Shape::TeamsBypass => format!(
                 "{connection}b=CT:10000000\r\nt=0 0\r\nm=audio {port} RTP/SAVP {numbers}\r\n{connection}a=rtcp:{port}\r\n\
                  a=rtcp-mux\r\na=label:main-audio\r\na=mid:1\r\n\
                  a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{}|2^31\r\na={}\r\n",
@@ -190,6 +219,14 @@ impl Description {
         };
         for line in formats.iter().flat_map(|(_, lines)| lines.iter()) {
             text.push_str(&format!("a={line}\r\n"));
+        }
+        if self.shape == Shape::TeamsBypass {
+            let Credentials { ufrag, password } = &self.ice;
+            let (address, port) = (local.ip(), local.port());
+            text.push_str(&format!(
+                "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
+                 a=candidate:1 1 udp 2130706431 {address} {port} typ host\r\n"
+            ));
         }
         text.push_str("a=ptime:20\r\n");
         if self.shape == Shape::Carrier {
@@ -268,7 +305,7 @@ mod tests {
             assert_eq!(to_caller.keys.is_some(), shape == Shape::Teams);
             assert_eq!(to_called.events, Some(EVENTS));
             let other = match shape {
-                Shape::Teams => Shape::Carrier,
+                Shape::Teams | Shape::TeamsBypass => Shape::Carrier,
                 Shape::Carrier => Shape::Teams,
             };
             let refused = Description::new(other).answer(&two, &offer, 440.0);

@@ -130,6 +130,8 @@ pub struct Plan {
     /// Listeners for users on port 5080, a store, and alice (`wonderland`, who has a number) and bob (`builder`, who may
     /// call users alone).
     pub users: bool,
+    /// The trunk has media bypass, on both sides.
+    pub bypass: bool,
 }
 
 /// A running lab.
@@ -176,6 +178,7 @@ impl Lab {
                 key: papers.teams_key.clone(),
                 roots: papers.root.clone(),
                 tone: TEAMS_TONE,
+                bypass: plan.bypass,
             })
             .unwrap()
         };
@@ -298,6 +301,7 @@ fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan
         ..
     } = plan;
     let machine = machine.replace("CARRIER", &carrier.to_string());
+    let bypass = plan.bypass;
     let sbc_toml = format!(
         r#"
 node = "sbc1.example.net"
@@ -326,6 +330,7 @@ base = "sbc1.example.net"
 hubs = {hubs}
 roots = "{root}"
 networks = ["127.0.0.0/8"]
+bypass = {bypass}
 
 [dns.hosts]
 "{hub}" = ["{teams_host}"]

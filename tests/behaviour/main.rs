@@ -19,6 +19,7 @@ mod hostile_invites;
 mod house;
 mod lab;
 mod live;
+mod media_bypass;
 mod music_on_hold;
 mod nothing_panics_on_bytes;
 mod parted_calls;

@@ -54,6 +54,7 @@ impl Stage {
             key: papers.teams_key.clone(),
             roots: papers.root.clone(),
             tone: 620.0,
+            bypass: false,
         })?;
         write(
             &folder,

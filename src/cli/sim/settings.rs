@@ -47,6 +47,9 @@ pub struct TeamsArgs {
     /// PEM: the roots that the SBC's certificate chains to
     #[arg(long, value_name = "FILE")]
     pub roots: PathBuf,
+    /// The trunk has media bypass: clients with full ICE, found by connectivity checks alone
+    #[arg(long)]
+    pub bypass: bool,
     #[command(flatten)]
     pub behaviour: Behaviour,
 }
@@ -120,6 +123,7 @@ impl TeamsArgs {
             key: self.key.clone(),
             roots: self.roots.clone(),
             tone: self.behaviour.tone,
+            bypass: self.bypass,
         }
     }
 }

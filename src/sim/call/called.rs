@@ -107,7 +107,7 @@ impl Task {
 
     async fn converse(&mut self, step: &Step) -> Fate {
         let held = match self.line.persona.shape() {
-            Shape::Teams => HoldForm::Inactive,
+            Shape::Teams | Shape::TeamsBypass => HoldForm::Inactive,
             Shape::Carrier => HoldForm::SendOnly,
         };
         let change = match step {

@@ -101,7 +101,7 @@ impl Task {
 
     pub(super) async fn open_side(&self) -> io::Result<Side> {
         let shape = self.line.persona.shape();
-        let mux = shape == crate::sim::description::Shape::Teams;
+        let mux = shape.is_teams();
         Ok(Side {
             endpoint: Endpoint::open(self.line.address, mux, self.line.clock).await?,
             description: Description::new(shape),

@@ -1,5 +1,6 @@
 //! A media endpoint: sends a tone and digits, hears what comes, speaks RTCP; RTP or SRTP as the descriptions agreed.
 
+mod checks;
 mod outbound;
 mod task;
 
@@ -8,6 +9,7 @@ use crate::codec::g711::Law;
 use crate::net::Clock;
 use crate::sdp::Direction;
 use crate::srtp::MasterKey;
+pub(super) use checks::Checks;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,8 @@ pub(super) struct Stream {
     pub(super) direction: Direction,
     /// Hz.
     pub(super) tone: f64,
+    /// On a trunk with media bypass: media go where these lead.
+    pub(super) checks: Option<Checks>,
 }
 
 /// Both directions' SRTP keys.

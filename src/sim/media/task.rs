@@ -1,5 +1,6 @@
 //! The task of one endpoint.
 
+use super::checks::Checker;
 use super::outbound::Outbound;
 use super::{Ear, Keys, Order, Stream};
 use crate::codec::g711::Law;
@@ -30,6 +31,7 @@ pub(super) struct Task {
     ear: Ear,
     stream: Option<Stream>,
     protection: Option<Protection>,
+    checker: Option<Checker>,
     outbound: Outbound,
 }
 
@@ -49,6 +51,7 @@ impl Task {
             ear,
             stream: None,
             protection: None,
+            checker: None,
             outbound: Outbound::new(),
         }
     }
@@ -76,7 +79,12 @@ impl Task {
                         self.take_rtcp(datagram);
                     }
                 }
-                _ = frames.tick() => self.send_frame().await,
+                _ = frames.tick() => {
+                    if let Some(checker) = &mut self.checker {
+                        checker.turn(&self.rtp).await;
+                    }
+                    self.send_frame().await;
+                }
                 _ = reports.tick() => self.send_report().await,
             }
         }
@@ -94,6 +102,12 @@ impl Task {
                 })
             });
         }
+        let checked = self.checker.as_ref().map(Checker::checks);
+        if checked != stream.checks.as_ref() {
+            let local = self.rtp.local_addr().ok();
+            let checker = |checks| Checker::new(checks, local?);
+            self.checker = stream.checks.as_ref().and_then(checker);
+        }
         let mut measured = self.ear.lock();
         measured.counts().suite = stream.keys.as_ref().map(|keys| keys.remote.suite().name());
         drop(measured);
@@ -104,6 +118,11 @@ impl Task {
         match Protocol::of(datagram) {
             Protocol::Rtcp => self.take_rtcp(datagram),
             Protocol::Rtp => self.take_rtp(datagram, from),
+            Protocol::Stun => {
+                if let Some(checker) = &mut self.checker {
+                    checker.take(datagram, from);
+                }
+            }
             _ => {}
         }
     }
@@ -170,6 +189,11 @@ impl Task {
         let Some(stream) = self.stream.as_ref().filter(|stream| stream.direction.sends()) else {
             return;
         };
+        let remote = match &self.checker {
+            Some(checker) => checker.nominated(),
+            None => Some(stream.remote),
+        };
+        let Some(remote) = remote else { return };
         let mut buffer = [0; BUFFER];
         let Some(len) = self.outbound.next(stream, &mut buffer) else {
             return;
@@ -182,7 +206,7 @@ impl Task {
             return;
         };
         // A port that is closed yet (ICMP) is no reason to stop.
-        if self.rtp.send_to(bytes, stream.remote).await.is_ok() {
+        if self.rtp.send_to(bytes, remote).await.is_ok() {
             self.ear.lock().counts().sent += 1;
         }
     }

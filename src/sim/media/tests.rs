@@ -20,6 +20,7 @@ fn stream(remote: &Endpoint, tone: f64, keys: Option<Keys>) -> Stream {
         keys,
         direction: Direction::SendRecv,
         tone,
+        checks: None,
     }
 }
 

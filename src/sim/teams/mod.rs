@@ -37,6 +37,8 @@ pub struct TeamsSettings {
     pub roots: PathBuf,
     /// Hz.
     pub tone: f64,
+    /// The trunk has media bypass: clients with full ICE speak for themselves.
+    pub bypass: bool,
 }
 
 /// One simulated hub.
@@ -70,6 +72,7 @@ impl TeamsSim {
             api: format!("api-du-a-euno.{base}"),
             port: port.clone(),
             sbc: settings.sbc,
+            bypass: settings.bypass,
         };
         let simulator = Simulator::start(Settings {
             listeners: vec![(ListenerProtocol::Tls(profile), settings.listen)],

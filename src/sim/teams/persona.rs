@@ -25,6 +25,8 @@ pub(super) struct TeamsPersona {
     pub(super) port: Arc<OnceLock<u16>>,
     /// Where portcullis listens.
     pub(super) sbc: Option<SocketAddr>,
+    /// Its users' clients are reached directly.
+    pub(super) bypass: bool,
 }
 
 impl TeamsPersona {
@@ -121,7 +123,10 @@ impl Persona for TeamsPersona {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Teams
+        match self.bypass {
+            true => Shape::TeamsBypass,
+            false => Shape::Teams,
+        }
     }
 
     fn hop(&self, uri: &Uri, seen: Option<&Flow>) -> Option<Hop> {

@@ -224,6 +224,7 @@ async fn a_stranger_with_a_good_certificate_gets_403() {
             key: papers.teams_key.clone(),
             roots: papers.root.clone(),
             tone: 440.0,
+            bypass: false,
         })
         .unwrap()
     };
