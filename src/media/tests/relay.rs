@@ -187,7 +187,7 @@ fn ipv6_peers_relay() {
         bind: "::1".parse().expect("IP"),
         advertise: "::1".parse().expect("IP"),
     };
-    let own = settings(40_000..=40_999);
+    let own = settings(20_000..=20_999);
     let rig = Rig::new(MediaSettings {
         addresses: vec![address],
         ..own
