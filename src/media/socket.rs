@@ -75,3 +75,30 @@ fn bind_port(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use std::time::Duration;
+
+    #[test]
+    fn teams_105_the_kernel_marks_what_leaves_either_port() {
+        for (bind, dscp) in [("127.0.0.1", 46), ("127.0.0.1", 0), ("::1", 46)] {
+            let bind: IpAddr = bind.parse().expect("IP");
+            let pool = Mutex::new(PortPool::new(20_000, 20_999, Duration::ZERO));
+            let Ok(sockets) = open(bind, &pool, RtcpPort::Pair, dscp, Moment::ZERO) else {
+                assert!(bind.is_ipv6(), "every machine has IPv4");
+                continue;
+            };
+            for socket in [Some(&sockets.rtp), sockets.rtcp.as_ref()].into_iter().flatten() {
+                let socket = SockRef::from(socket);
+                let class = match bind.is_ipv6() {
+                    true => socket.tclass_v6(),
+                    false => socket.tos_v4(),
+                };
+                assert_eq!(class.expect("a class"), u32::from(dscp) << 2);
+            }
+        }
+    }
+}

@@ -51,6 +51,7 @@ pub fn answer(
     let rtcp_mux = audio.rtcp_mux && profile.rtcp_mux != RtcpMux::Never;
     let direction = profile.hold.answered(audio.direction, direction);
     let ice = local.ice_offered(profile, audio);
+    local.protocol = Some(audio.protocol);
     let printed = AudioLine {
         protocol: audio.protocol,
         formats: &accepted,
@@ -338,6 +339,31 @@ mod tests {
             .replace("o=- 7 1 ", "o=- 7 2 ")
             .replace("a=sendrecv", "a=inactive");
         assert_eq!(held.body, expected);
+    }
+
+    #[test]
+    fn teams_094_a_transport_that_the_peer_began_with_stays_in_our_own_offers() {
+        let formats = [Format::well_known(8).unwrap()];
+        for transport in ["UDP/TLS/RTP/SAVP", "RTP/SAVP"] {
+            let (teams, mut ours) = (LegProfile::teams(), local(30_000, 1));
+            let offered = peer("8", transport, &crypto());
+            let answered = answer(&teams, &mut ours, &offered, &formats, Direction::SendRecv).unwrap();
+            let again = offer(&teams, &mut ours, &formats, Direction::SendRecv);
+            let line = format!("m=audio 30000 {transport} 8\r\n");
+            assert!(
+                answered.body.contains(&line) && again.body.contains(&line),
+                "{}",
+                again.body
+            );
+            assert_eq!(again.body, answered.body, "nothing else has changed (TEAMS-073)");
+        }
+        let fresh = offer(
+            &LegProfile::teams(),
+            &mut local(30_000, 1),
+            &formats,
+            Direction::SendRecv,
+        );
+        assert!(fresh.body.contains("m=audio 30000 RTP/SAVP 8\r\n"), "{}", fresh.body);
     }
 
     /// What Teams' m-line says of ICE.

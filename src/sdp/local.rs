@@ -28,8 +28,11 @@ pub struct LocalMedia {
     version: u64,
     /// SHA-256 of what was printed last, without the version.
     printed: Option<[u8; 32]>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     ice: Option<Box<LocalIce>>,
+    /// Of the peer's last offer: ours keep it (TEAMS-073).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) protocol: Option<Protocol>,
 }
 
 impl LocalMedia {
@@ -45,6 +48,7 @@ impl LocalMedia {
             version: 1,
             printed: None,
             ice: None,
+            protocol: None,
         }
     }
 

@@ -22,7 +22,7 @@ pub struct Negotiated {
     /// Present exactly on legs with SRTP.
     pub srtp: Option<SrtpKeys>,
     /// Present when both sides speak ICE.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ice: Option<IceSettled>,
     /// Milliseconds of audio in a packet that we send.
     pub ptime: u16,

@@ -187,10 +187,12 @@ pub fn formats_without_offer(to: &LegProfile, other: &LegProfile) -> Vec<Format>
 /// they keep their numbers.
 pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], direction: Direction) -> Offer {
     let (formats, _) = number(formats.to_vec(), unchanged);
-    let protocol = match profile.security {
+    let usual = match profile.security {
         Security::Plain => Protocol::RtpAvp,
         Security::SdesRequired => Protocol::RtpSavp,
     };
+    let fits = |spoken: &Protocol| spoken.is_secure() == usual.is_secure();
+    let protocol = local.protocol.filter(fits).unwrap_or(usual);
     let rtcp_mux = match profile.rtcp_mux {
         RtcpMux::Offer => true,
         RtcpMux::Accept => local.rtcp_port.is_none(),
