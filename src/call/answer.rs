@@ -9,6 +9,7 @@ use super::id::LegIndex;
 use super::leg::LegState;
 use super::leg_media::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
+use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
 use crate::app::payload::Status;
 use crate::dial::{AttemptFailure, PeerName};
@@ -46,6 +47,10 @@ impl Call {
             self.hop_failed(index, failure, Next::Stop, now);
             return;
         }
+        if self.is_arriving(index) {
+            self.arrived(now);
+            return;
+        }
         self.turn_child_of(index, Turn::new(Status::InProgress, 200), now);
         match self.screening_of(index) {
             Some(hook) => self.screen(index, &hook, now),
@@ -71,7 +76,7 @@ impl Call {
     }
 
     /// Who has just answered, or been answered, may have been silent all the time that it rang.
-    fn await_media(&mut self, index: LegIndex) {
+    pub(super) fn await_media(&mut self, index: LegIndex) {
         let handle = self.leg(index).and_then(|leg| leg.media.handle());
         self.effects.extend(handle.map(|handle| Effect::AwaitMedia { handle }));
     }
@@ -99,16 +104,18 @@ impl Call {
             None if leg.media.negotiated.is_some() => leg.media.settle(),
             None => return Err("its 200 has no session description".into()),
         }
-        match self.settled_here {
-            true => self.fits_caller(index),
-            false => Ok(()),
+        let transfer = self.transfer.as_ref().filter(|transfer| transfer.new == index);
+        match transfer.map(|transfer| transfer.stays) {
+            Some(stays) => self.fits(stays, index),
+            None if self.settled_here => self.fits(LegIndex::CALLER, index),
+            None => Ok(()),
         }
     }
 
-    /// Whether the audio of a leg can go to a caller whose codec is settled already, and back.
-    pub(super) fn fits_caller(&self, index: LegIndex) -> Result<(), String> {
+    /// Whether the audio of a leg can go to one whose codec is settled already, and back.
+    pub(super) fn fits(&self, settled_first: LegIndex, index: LegIndex) -> Result<(), String> {
         let settled = |index| self.leg(index).and_then(|leg| leg.media.negotiated.as_ref());
-        let (Some(caller), Some(callee)) = (settled(LegIndex::CALLER), settled(index)) else {
+        let (Some(caller), Some(callee)) = (settled(settled_first), settled(index)) else {
             return Err("one side has no media".into());
         };
         // What differs is recoded.
@@ -126,7 +133,7 @@ impl Call {
         heard(caller, callee)
             .zip(heard(callee, caller))
             .map(|_| ())
-            .ok_or_else(|| "the caller was answered with a codec that this destination does not speak".into())
+            .ok_or_else(|| "the other side has settled a codec that this one does not speak".into())
     }
 
     /// 200 to the caller with what the callee settled, where it was not answered before, and media both ways.
@@ -242,7 +249,7 @@ impl Call {
         leg.take_fork(fork);
         leg.state = LegState::Up;
         self.acknowledge(index, message.cseq().0);
-        self.hang_up(index, Some("Q.850;cause=16;text=\"Normal call clearing\"".into()));
+        self.hang_up(index, Some(NORMAL_CLEARING.into()));
     }
 
     pub(super) fn acknowledge_fork(&mut self, index: LegIndex, fork: usize, message: &Message) {

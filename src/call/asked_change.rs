@@ -37,7 +37,12 @@ impl Call {
         flow: &Flow,
         now: Moment,
     ) {
-        match self.may_change(index) {
+        let verdict = match self.may_change(index) {
+            // Who changes what while another leg takes somebody's place?
+            Ok(()) if self.transfer.is_some() => Err(491),
+            verdict => verdict,
+        };
+        match verdict {
             // Peers refresh their sessions at the same time: one dialog is not busy because the other one is (TEAMS-076).
             Err(491) if self.is_its_own_business(index, message) => {}
             Err(status) => {

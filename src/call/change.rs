@@ -273,6 +273,9 @@ impl Call {
     }
 
     pub(super) fn reconnect(&mut self, now: Moment) {
+        if self.connect_waiting(now) {
+            return;
+        }
         match self.winner {
             Some(callee) if self.app.is_none() || self.bridged.is_some() => self.connect(callee, now),
             _ if self.app.is_some() => self.connect_alone(LegIndex::CALLER, now),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Legs that one call may make; an application that dials for ever is stopped there.
-const MOST_LEGS: usize = 1_000;
+pub(super) const MOST_LEGS: usize = 1_000;
 
 /// The dial that a caller waits in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -245,6 +245,8 @@ impl Call {
     pub(super) fn dial_ended(&mut self, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(dialing) = app.dialing.take() else { return };
+        self.drop_transfer(487);
+        let Some(app) = &mut self.app else { return };
         app.changes += 1;
         self.stop_music();
         self.stop_hold_music();

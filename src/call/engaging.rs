@@ -92,7 +92,7 @@ impl Call {
     }
 
     /// Two legs change their places: the caller's is that of who the application talks to.
-    fn move_to_caller(&mut self, index: LegIndex) {
+    pub(super) fn move_to_caller(&mut self, index: LegIndex) {
         let position = usize::from(index.0);
         if position == 0 || position >= self.legs.len() {
             return;

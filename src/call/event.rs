@@ -10,12 +10,14 @@ use crate::dial::{DialPlan, NextHop, PeerName};
 use crate::ice::Credentials;
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
+use crate::sip::header::Replaces;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Flow, Hop};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -46,6 +48,14 @@ pub enum Event {
         message: Message,
         flow: Flow,
         vouched: bool,
+    },
+    /// An INVITE from Teams, to this trunk name, that wants to take over a dialog of this call.
+    Replace {
+        transaction: ServerTransactionId,
+        message: Message,
+        flow: Flow,
+        replaces: Replaces,
+        trunk: Arc<str>,
     },
     /// The ACK of a 2xx.
     Ack {
@@ -298,6 +308,11 @@ pub enum Effect {
         handle: LegId,
         play: u32,
         sound: Sound,
+    },
+    /// The tone of somebody else's ringing, until it is taken off.
+    RingBack {
+        handle: LegId,
+        on: bool,
     },
     /// Have a sound ready: it is played next.
     Prepare {

@@ -199,7 +199,8 @@ impl Call {
     /// Which way the media of a leg flow by what the other side has settled.
     pub(super) fn direction_beside(&self, index: LegIndex, settled: &Negotiated) -> Direction {
         let hold = self.app.as_ref().and_then(|app| app.hold.as_ref());
-        match hold.is_some_and(|hold| hold.leg == index && !hold.is_silent()) {
+        let hears = hold.is_some_and(|hold| hold.leg == index && !hold.is_silent());
+        match hears || self.hears_transfer(index) {
             true => Direction::SendRecv,
             false => settled.carried_direction(),
         }

@@ -223,12 +223,24 @@ impl Call {
                 self.hop_failed(index, failure, next, now);
             }
             // Another fork's INVITE transaction ends after the answer.
-            LegState::Opening | LegState::Up | LegState::AwaitingAck | LegState::Closing | LegState::Gone => {}
+            LegState::Opening
+            | LegState::Up
+            | LegState::AwaitingAck
+            | LegState::Leaving { .. }
+            | LegState::Closing
+            | LegState::Gone => {}
         }
     }
 
     /// One hop is lost: the next one where that helps, else the attempt is over.
     pub(super) fn hop_failed(&mut self, index: LegIndex, failure: AttemptFailure, next: Next, now: Moment) {
+        if self.is_arriving(index) {
+            if let Some(leg) = self.leg_mut(index).filter(|leg| leg.is_alive()) {
+                leg.state = LegState::Gone;
+            }
+            self.arriving_failed(&failure, next, index, now);
+            return;
+        }
         if self.winner == Some(index) {
             self.winner = None;
         }
@@ -277,7 +289,7 @@ impl Call {
 
     /// Holds down what failed: the address, and with the last one its name. Gives the hop at the next address of its name where
     /// the address is at fault (RFC 3263 §4.3).
-    fn hold_and_look_elsewhere(
+    pub(super) fn hold_and_look_elsewhere(
         &mut self,
         index: LegIndex,
         hop: PlannedHop,

@@ -10,6 +10,7 @@ use super::record::LegRecord;
 use super::session_clock::SessionClock;
 use crate::dial::{LegKind, LegTerms, NextHop, PlannedHop};
 use crate::media;
+use crate::moment::Moment;
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
@@ -41,9 +42,23 @@ pub enum LegState {
     Up,
     /// To be hung up as soon as the ACK of our 200 has come (RFC 3261 §15).
     AwaitingAck,
+    /// Another leg has its place: its peer is to say BYE until then.
+    Leaving {
+        until: Moment,
+    },
     /// BYE sent.
     Closing,
     Gone,
+}
+
+impl LegState {
+    /// When we say BYE to who was to say it.
+    pub fn leaves_at(self) -> Option<Moment> {
+        match self {
+            LegState::Leaving { until } => Some(until),
+            _ => None,
+        }
+    }
 }
 
 /// The INVITE that we sent on a leg, and the dialogs that its responses made.
@@ -104,6 +119,8 @@ pub struct Leg {
     pub reinvited: Option<Token>,
     /// What our last INVITE on this leg had to be authorized with: its ACK repeats it (RFC 3261 §22.1).
     pub authorization: Option<(HeaderName, String)>,
+    /// Its peer has sent a REFER that we took.
+    pub has_referred: bool,
     /// The peer is still to be told what the other side has settled.
     pub realign: Option<Realign>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -145,6 +162,7 @@ impl Leg {
             farewell_authorized: false,
             reinvited: None,
             authorization: None,
+            has_referred: false,
             realign: None,
             session_answer: None,
             moving: None,

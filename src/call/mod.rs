@@ -68,6 +68,7 @@ mod tally;
 mod task;
 mod tasks;
 mod teardown;
+mod transfer;
 mod users;
 mod value;
 mod verb_events;
@@ -91,7 +92,8 @@ pub use node::Node;
 pub use parting::Parted;
 pub use placing::{NotPlaced, PlacedCall};
 pub use record::{
-    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, LegRecord, Milestones, TargetRecord,
+    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, LegRecord, LegTransfer, Milestones, TargetRecord,
+    TransferKind,
 };
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};

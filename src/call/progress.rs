@@ -19,6 +19,7 @@ impl Call {
     pub(super) fn invite_response(&mut self, index: LegIndex, message: &Message, flow: &Flow, now: Moment) {
         let status = message.status().unwrap_or(0);
         let progress = self.leg(index).and_then(|leg| leg.hop.as_ref()?.progress);
+        self.heard_arriving(index, status, progress, now);
         if let Some(ringing) = self.ringing_of(index) {
             ringing.heard(status, progress, now);
         }
@@ -48,6 +49,10 @@ impl Call {
     }
 
     fn progress(&mut self, index: LegIndex, message: &Message, now: Moment) {
+        if self.is_arriving(index) {
+            self.progress_arriving(index, message, now);
+            return;
+        }
         let has_early_media = self.early_media(index, message, now);
         let status = match message.status() {
             _ if has_early_media => 183,
@@ -91,7 +96,7 @@ impl Call {
             return false;
         }
         let heard = match self.settled_here {
-            true => self.fits_caller(index).is_ok(),
+            true => self.fits(LegIndex::CALLER, index).is_ok(),
             false => self.answer_caller_media(index).is_ok(),
         };
         if heard {
@@ -119,11 +124,18 @@ impl Call {
 
     /// Tells the media worker how both legs stand and joins them.
     pub(super) fn connect(&mut self, index: LegIndex, now: Moment) {
-        let (Some(caller), Some(callee)) = (self.leg(LegIndex::CALLER), self.leg(index)) else {
-            return;
+        if self.join(LegIndex::CALLER, index) {
+            self.note_hold(index, now);
+        }
+    }
+
+    /// The same of any two legs. False where one has no sockets.
+    pub(super) fn join(&mut self, from: LegIndex, to: LegIndex) -> bool {
+        let (Some(caller), Some(callee)) = (self.leg(from), self.leg(to)) else {
+            return false;
         };
         let (Some(a), Some(b)) = (caller.media.handle(), callee.media.handle()) else {
-            return;
+            return false;
         };
         let caller_config = caller.worker_config(Some(&callee.media));
         let callee_config = callee.worker_config(Some(&caller.media));
@@ -136,10 +148,10 @@ impl Call {
             self.effects.push(Effect::ConfigureMedia { handle: b, config });
         }
         self.effects.push(Effect::BridgeMedia { a, b });
-        if let Some(leg) = self.leg_mut(index) {
+        if let Some(leg) = self.leg_mut(to) {
             leg.media.recodes_at_cost = recodes_at_cost;
         }
-        self.note_hold(index, now);
+        true
     }
 
     /// A call is on hold while one of its sides may not send.

@@ -104,6 +104,14 @@ impl Call {
         }
     }
 
+    /// The other side is ready: what only waited for it goes on at once. One that was refused keeps its time.
+    pub(super) fn align_waiting(&mut self, to: LegIndex, now: Moment) {
+        let waits = self.leg(to).and_then(|leg| leg.realign);
+        if waits.is_some_and(|realign| realign.tries == 0) {
+            self.try_to_align(to, 0, now);
+        }
+    }
+
     /// When the next alignment is due.
     pub(super) fn next_alignment(&self) -> Option<Moment> {
         let waiting = self.legs.iter().filter(|leg| leg.is_up());

@@ -98,10 +98,34 @@ pub struct LegRecord {
     pub reasons: Vec<String>,
     /// Microsoft's correlation id: `x-i` of the Contact that Teams sent.
     pub correlation: Option<String>,
+    /// It was to take another leg's place.
+    pub transfer: Option<LegTransfer>,
     /// Codec in use at the end.
     pub codec: Option<String>,
     /// What the media worker counted.
     pub media: Option<MediaStats>,
+}
+
+/// How a leg came to take another's place in its call, or was to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegTransfer {
+    pub kind: TransferKind,
+    /// The other leg, by its place in the record.
+    pub of: u16,
+    /// Whom the REFER has named.
+    pub refer_to: Option<String>,
+    /// Who has asked for it, as it said itself.
+    pub referred_by: Option<String>,
+}
+
+/// Who asked for a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferKind {
+    /// Who took over, by an INVITE with Replaces.
+    Replaced,
+    /// Who left, by a REFER.
+    Referred,
 }
 
 impl LegRecord {

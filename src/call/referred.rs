@@ -6,6 +6,7 @@ use super::event::Reply;
 use super::id::LegIndex;
 use super::value::Call;
 use crate::app::payload;
+use crate::app::verb::Hook;
 use crate::moment::Moment;
 use crate::sip::message::{Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
@@ -19,22 +20,25 @@ impl Call {
         message: &Message,
         now: Moment,
     ) {
-        let Some(app) = &self.app else {
+        if self.hook_for_refer().is_none() && self.leg(index).is_some_and(|leg| leg.terms.transfers.is_some()) {
+            self.transfer_asked(index, transaction, message, now);
+            return;
+        }
+        if self.app.is_none() {
             self.answer_plainly(index, transaction, 405);
             return;
-        };
+        }
         // Who is screened has no call to give away.
         if index != LegIndex::CALLER && self.partner(index).is_none_or(|_| self.bridged.is_none()) {
             self.answer_plainly(index, transaction, 603);
             return;
         }
-        let of_dial = app.dialing.as_ref().and_then(|dialing| dialing.verb.refer_hook.clone());
         let pending = |asked: &Asked| asked.leg == index && asked.why == Why::Refer;
-        if app.asked.iter().any(pending) {
+        if self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending)) {
             self.answer_plainly(index, transaction, 491);
             return;
         }
-        let Some(hook) = of_dial.or_else(|| app.refer_hook.clone()) else {
+        let Some(hook) = self.hook_for_refer() else {
             self.answer_plainly(index, transaction, 501);
             return;
         };
@@ -46,6 +50,13 @@ impl Call {
         if let Some(app) = &mut self.app {
             app.referrals.push((number, transaction));
         }
+    }
+
+    /// The hook that decides about a REFER now.
+    fn hook_for_refer(&self) -> Option<Hook> {
+        let app = self.app.as_ref()?;
+        let of_dial = app.dialing.as_ref().and_then(|dialing| dialing.verb.refer_hook.clone());
+        of_dial.or_else(|| app.refer_hook.clone())
     }
 
     /// The application has decided about a REFER.

@@ -77,7 +77,7 @@ impl Call {
             self.release(index);
             self.hang_up(index, Some("Q.850;cause=21;text=\"Call rejected\"".into()));
         } else {
-            self.give_up(index, Some("Q.850;cause=16;text=\"Normal call clearing\"".into()));
+            self.give_up(index, Some(super::teardown::NORMAL_CLEARING.into()));
         }
         self.close_media(index);
         let turn = match answered {

@@ -146,6 +146,7 @@ impl Call {
             deadline: None,
             max_forwards: 69,
             change: None,
+            transfer: None,
             cause: None,
             status: 0,
             offer: None,
@@ -274,6 +275,10 @@ impl Call {
             && self
                 .leg(index)
                 .is_some_and(|leg| leg.terms.media.rtcp_mux != sdp::RtcpMux::Never);
+        self.open_sockets(index, mux);
+    }
+
+    pub(super) fn open_sockets(&mut self, index: LegIndex, mux: bool) {
         if let Some(leg) = self.leg_mut(index) {
             leg.media.sockets = Sockets::Opening;
         }
@@ -308,6 +313,8 @@ impl Call {
                 self.effects.extend(expected);
                 if !wanted {
                     self.close_media(index);
+                } else if self.brings_invite(index) {
+                    self.accept_arriving(index, now);
                 } else if index == LegIndex::CALLER {
                     self.advance(index, now);
                 } else {
@@ -319,7 +326,9 @@ impl Call {
             }
             Err(detail) => {
                 leg.media.sockets = Sockets::None;
-                if wanted && self.app.is_some() && index != LegIndex::CALLER {
+                if self.is_arriving(index) {
+                    self.transfer_failed(503, now);
+                } else if wanted && self.app.is_some() && index != LegIndex::CALLER {
                     let failure = AttemptFailure::local(503, "Service Unavailable", detail);
                     self.hop_failed(index, failure, Next::Stop, now);
                 } else if wanted {
@@ -387,6 +396,9 @@ impl Call {
     fn offer_for(&mut self, index: LegIndex, may_recode: bool) -> Result<String, Box<AttemptFailure>> {
         let refused = |status, phrase, detail: &str| Box::new(AttemptFailure::local(status, phrase, detail.into()));
         let broken = |detail: &str| refused(488, "Not Acceptable Here", detail);
+        if self.is_arriving(index) {
+            return self.offer_arriving(index, may_recode).map_err(|detail| broken(&detail));
+        }
         let caller = self.legs.first().ok_or_else(|| broken("no caller"))?;
         let settled = caller.media.negotiated.clone().filter(|_| self.settled_here);
         let caller = caller.terms.clone();
@@ -478,6 +490,7 @@ impl Call {
         if let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) {
             invite.token = token;
         }
+        self.await_arriving(index, patience, now);
         if let Some(ringing) = self.ringing_of(index) {
             ringing.awaited = Some(Awaited::Response { until: now + patience });
             let limit = ringing.limit;

@@ -105,7 +105,9 @@ impl Switchboard {
             Some(Method::Options) => {
                 self.hear(config, sender, message, flow);
                 let status = if self.node.is_draining() { 503 } else { 200 };
-                let mut draft = self.plain(config, status).header(HeaderName::Allow, allowed(sender));
+                let mut draft = self
+                    .plain(config, status)
+                    .header(HeaderName::Allow, allowed(config, sender, message));
                 if matches!(sender, Sender::Teams) {
                     draft = draft.header(HeaderName::XMsSbc, &config.sbc.teams.product);
                 }
@@ -117,7 +119,8 @@ impl Switchboard {
             }
             _ => commands.push(respond(
                 id,
-                self.plain(config, 405).header(HeaderName::Allow, allowed(sender)),
+                self.plain(config, 405)
+                    .header(HeaderName::Allow, allowed(config, sender, message)),
             )),
         }
     }
@@ -142,6 +145,10 @@ impl Switchboard {
         sender: &Sender,
         commands: &mut Vec<Command>,
     ) {
+        if matches!(sender, Sender::Teams) && invite.header(HeaderName::Replaces).is_some() {
+            commands.extend(self.replace(id, invite, flow, config));
+            return;
+        }
         let facts = match sender {
             Sender::Carrier(carrier) => Facts::read(Origin::Carrier(carrier.id.clone()), invite, carrier.caller.read),
             Sender::User { tenant, name, voucher } => self.facts_of_user(tenant, name, voucher.as_ref(), invite),
@@ -345,7 +352,7 @@ impl Switchboard {
         draft
     }
 
-    fn deliver(&self, call: CallId, event: Event) -> Result<(), Undelivered> {
+    pub(super) fn deliver(&self, call: CallId, event: Event) -> Result<(), Undelivered> {
         let delivered = self.node.calls.deliver(call, event);
         if delivered == Err(Undelivered::Full) {
             self.node
@@ -357,16 +364,17 @@ impl Switchboard {
 }
 
 /// What `sender` may send us, calls of applications included.
-fn allowed(sender: &Sender) -> &'static str {
+fn allowed(config: &Config, sender: &Sender, message: &Message) -> &'static str {
     match sender {
-        Sender::Teams => allow::TEAMS,
+        Sender::Teams => {
+            let called = message.uri();
+            let tenant = called.and_then(|uri| config.tenant_by_host(uri.host()));
+            teams::allow(config, tenant.map(Arc::as_ref))
+        }
         Sender::User { .. } => allow::USERS,
         _ => allow::STEERED,
     }
 }
-
-/// The option tag that an INVITE may require of us (RFC 4028).
-const EXTENSION: &str = "timer";
 
 fn direction(origin: &Origin, target: &Target) -> Direction {
     match (origin, target) {
@@ -381,14 +389,17 @@ fn direction(origin: &Origin, target: &Target) -> Direction {
     }
 }
 
-/// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses or a
-/// `replaces` that would ring as a second call. An emergency call is worth more than its extensions.
+/// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses, and a
+/// Replaces of others than Teams, which would ring as a second call. An emergency call is worth more than its extensions.
 fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> {
     let foreign: Vec<&str> = invite
         .headers(HeaderName::Require)
-        .filter(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case(EXTENSION))
+        .filter(|tag| !tag.is_empty() && !allow::EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag)))
         .collect();
     match foreign.is_empty() || decision.emergency {
+        true if invite.header(HeaderName::Replaces).is_some() && !decision.emergency => {
+            Err(Refusal::replaces_nothing())
+        }
         true => Ok(decision),
         false => Err(Refusal::bad_extension(foreign.join(", "))),
     }
@@ -529,7 +540,7 @@ impl TransactionUser for Switchboard {
 }
 
 impl Switchboard {
-    fn remember(&mut self, id: ServerTransactionId, call: CallId) {
+    pub(super) fn remember(&mut self, id: ServerTransactionId, call: CallId) {
         if self.invites.len() > 2 * self.node.calls.count() + SWEEP_ABOVE {
             let calls = &self.node.calls;
             self.invites.retain(|_, call| calls.contains(*call));

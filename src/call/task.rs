@@ -322,6 +322,7 @@ impl CallTask {
             Effect::BridgeMedia { a, b } => self.media_command(self.node.media.bridge(a, b)),
             Effect::UnbridgeMedia { handle } => self.media_command(self.node.media.unbridge(handle)),
             Effect::AwaitMedia { handle } => self.media_command(self.node.media.await_rtp(handle)),
+            Effect::RingBack { handle, on } => self.ring_back(handle, on),
             Effect::Part(parted) => self.part(*parted),
             Effect::CloseMedia { handle, .. } => self.media_command(self.node.media.close(handle)),
             Effect::Send { leg, token, draft, to } => {

@@ -14,6 +14,9 @@ use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 
+/// The Reason of a BYE or CANCEL for whom the call has done its work.
+pub(super) const NORMAL_CLEARING: &str = "Q.850;cause=16;text=\"Normal call clearing\"";
+
 impl Call {
     /// Ends the call with the cause's own Reason.
     pub(super) fn end(&mut self, cause: Cause, now: Moment) {
@@ -26,12 +29,13 @@ impl Call {
         if matches!(self.phase, Phase::Ending | Phase::Over) {
             return;
         }
+        self.drop_transfer(487);
         for position in 0..self.legs.len() {
             let (index, state) = (self.legs[position].index, self.legs[position].state);
             match state {
                 LegState::Opening | LegState::Inviting if index == LegIndex::CALLER => self.refuse_caller(&cause),
                 LegState::Opening | LegState::Inviting => self.give_up(index, reason.clone()),
-                LegState::Up => self.hang_up(index, reason.clone()),
+                LegState::Up | LegState::Leaving { .. } => self.hang_up(index, reason.clone()),
                 LegState::Cancelling | LegState::AwaitingAck | LegState::Closing | LegState::Gone => {}
             }
             self.refuse_change(index, 487, None);
@@ -43,6 +47,10 @@ impl Call {
 
     /// A leg is lost: the call ends with it, unless an application goes on with the caller.
     pub(super) fn lose(&mut self, index: LegIndex, cause: Cause, reason: Option<String>, now: Moment) {
+        if self.is_arriving(index) {
+            self.transfer_failed(500, now);
+            return;
+        }
         if self.app.is_none() || index == LegIndex::CALLER || matches!(self.phase, Phase::Ending | Phase::Over) {
             self.end_saying(cause, reason, now);
             return;
@@ -225,7 +233,9 @@ impl Call {
             self.refuse_change(index, 487, None);
         }
         // A leg that lost, or that we hang up already, does not end the call.
-        if early || state == LegState::Up {
+        if state == LegState::Up && self.has_successor(index) {
+            self.close_media(index);
+        } else if early || state == LegState::Up {
             let cause = Cause::HungUp { by };
             let reason = told_on(message).or_else(|| cause.reason());
             self.lose(index, cause, reason, now);
@@ -242,6 +252,10 @@ impl Call {
         if leg.state == LegState::Up {
             let index = leg.index;
             self.change_cancelled(index);
+        } else if leg.index != LegIndex::CALLER {
+            // It was to take another's place.
+            leg.record.note_reasons(cancel);
+            self.transfer_failed(487, now);
         } else {
             leg.record.note_reasons(cancel);
             let cause = Cause::CallerGaveUp;
@@ -271,6 +285,9 @@ impl Call {
             let cause = Cause::MediaRefused { detail };
             let reason = cause.reason();
             self.lose(index, cause, reason, now);
+        }
+        if let Some(partner) = self.partner(index) {
+            self.align_waiting(partner, now);
         }
     }
 

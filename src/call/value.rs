@@ -12,6 +12,7 @@ use super::leg::{Leg, LegState};
 use super::leg_media::Sockets;
 use super::location::Location;
 use super::record::{CallFacts, CallRecord, Milestones};
+use super::transfer::Transfer;
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
@@ -63,6 +64,8 @@ pub struct Call {
     pub(super) app: Option<Box<App>>,
     /// A re-INVITE on its way.
     pub(super) change: Option<Change>,
+    /// A leg that is about to take the place of another.
+    pub(super) transfer: Option<Box<Transfer>>,
     pub(super) cause: Option<Cause>,
     /// The final status that the caller got.
     pub(super) status: u16,
@@ -127,6 +130,13 @@ impl Call {
                 flow,
                 vouched,
             } => self.request(transaction, &message, (&flow, vouched), now),
+            Event::Replace {
+                transaction,
+                message,
+                flow,
+                replaces,
+                trunk,
+            } => self.replace_asked(transaction, &message, (&replaces, &trunk), &flow),
             Event::Ack { message, flow, vouched } => {
                 let leg = self.leg_of_dialog(&message);
                 if leg.is_some_and(|leg| self.comes_from_peer(leg, &message, (&flow, vouched))) {
@@ -178,6 +188,7 @@ impl Call {
             .chain(self.next_dial_timeout())
             .chain(self.next_line_timeout())
             .chain(self.next_word())
+            .chain(self.next_transfer_timeout())
             .chain(self.deadline)
             .min()
     }
@@ -269,7 +280,8 @@ impl Call {
                     seconds: lasting.as_secs(),
                     reports,
                 });
-                if !reports && self.phase == Phase::Answered {
+                // Who has referred the other side may be gone already.
+                if !reports && self.phase == Phase::Answered && !self.has_successor(index) {
                     let cause = Cause::MediaLost {
                         side,
                         seconds: lasting.as_secs(),
@@ -318,6 +330,7 @@ impl Call {
         self.say_again(now);
         self.session_timers(now);
         self.alignments(now);
+        self.transfer_timeouts(now);
     }
 
     /// What the legs of a call that ends still wait for is not waited for.
@@ -406,6 +419,8 @@ impl Call {
                 self.legs.iter().find(theirs).map(|leg| leg.index)
             }),
             Event::Request { message, .. } | Event::Ack { message, .. } => self.leg_of_dialog(message),
+            // The leg that it makes, where it may.
+            Event::Replace { .. } => Some(LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX))),
             _ => Some(LegIndex::CALLER),
         }
     }

@@ -270,6 +270,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
             min: Duration::from_secs(90),
         },
         credentials: None,
+        transfers: None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! `Allow`: what a peer may send us (RFC 3261 §20.5). Each list holds what is taken there, nothing that is refused always.
 
+/// Option tags that an INVITE may require of us (RFC 4028, RFC 3891).
+pub const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
+
 /// A call that a static route made.
 pub const ROUTED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
 
@@ -9,5 +12,8 @@ pub const STEERED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFE
 /// The same outside of calls, on listeners of users.
 pub const USERS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, REGISTER";
 
-/// Every call and OPTIONS with Teams: NOTIFY always, and no REFER, so that Teams transfers by itself (TEAMS-081).
+/// Calls and OPTIONS with Teams: NOTIFY always, and a REFER, so that Teams has us transfer (TEAMS-081).
+pub const TEAMS_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER";
+
+/// The same without REFER: Teams transfers by itself.
 pub const TEAMS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";

@@ -226,6 +226,21 @@ pub struct LegTerms {
     pub session_timer: SessionTimer,
     /// What the peer's challenges are answered with, in a call to it as in one from it.
     pub credentials: Option<Credentials>,
+    /// Where a REFER of the peer may have us call; none: it is not taken.
+    pub transfers: Option<Arc<Transfers>>,
+}
+
+/// What INVITEs are made with that a REFER of Teams asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfers {
+    /// The hubs, by name and port: it leads nowhere else.
+    pub hubs: Vec<(Arc<str>, u16)>,
+    /// No response at all within this: the transfer has failed.
+    pub first_response: Duration,
+    /// The same after no more than 100 Trying.
+    pub progress: Duration,
+    /// How long a hub is tried last that did not answer.
+    pub hold_down: Duration,
 }
 
 impl LegTerms {

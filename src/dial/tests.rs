@@ -214,7 +214,7 @@ fn every_dial_gets_exactly_its_plan() {
 }
 
 #[test]
-fn only_teams_is_not_told_that_refer_and_info_are_taken() {
+fn only_teams_is_not_told_that_info_is_taken() {
     let config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO), ("fabrikam", FABRIKAM)])
         .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let verb = r#"[{ "verb": "dial", "target": [
@@ -239,7 +239,7 @@ fn only_teams_is_not_told_that_refer_and_info_are_taken() {
     assert_eq!(refers, [true, false, true]);
     assert_eq!(
         &*plan.attempts[1].hops[0].terms.allow,
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY"
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER"
     );
 }
 

@@ -38,6 +38,8 @@ struct Asked {
     threshold: u32,
     product: String,
     is_hub: bool,
+    /// What we take of it.
+    allow: &'static str,
     /// What its addresses answer concerns calls: not so a hub that doesn't know one tenant's trunk.
     tells_health: bool,
 }
@@ -334,6 +336,7 @@ fn asked(config: &Config) -> Vec<Asked> {
             threshold: teams.options_failures,
             product: teams.product.clone(),
             is_hub: true,
+            allow: teams::allow(config, config.tenant_by_host(trunk).map(Arc::as_ref)),
             tells_health,
         };
         all.push(as_trunk(teams::hub_name(hub), teams.base.as_str(), true));
@@ -375,6 +378,7 @@ fn asked(config: &Config) -> Vec<Asked> {
                 threshold: 3,
                 product: teams.product.clone(),
                 is_hub: false,
+                allow: allow::STEERED,
                 tells_health: true,
             });
         }
@@ -386,11 +390,10 @@ fn draft(asked: &Asked) -> Option<RequestDraft> {
     let uri = Uri::parse(&asked.uri).ok()?;
     let from = NameAddr::parse(HeaderName::From, &asked.from).ok()?;
     let to = NameAddr::new(Uri::parse(&asked.uri).ok()?.without_param("transport"));
-    let allow = if asked.is_hub { allow::TEAMS } else { allow::STEERED };
     let mut draft = Initiation::new(uri, &from, &to, &mut rand::rng())
         .request(Method::Options)
         .header(HeaderName::Contact, &asked.contact)
-        .header(HeaderName::Allow, allow)
+        .header(HeaderName::Allow, asked.allow)
         .header(HeaderName::UserAgent, &asked.product);
     if asked.is_hub {
         draft = draft.header(HeaderName::XMsSbc, &asked.product);

@@ -117,6 +117,16 @@ impl Refusal {
         }
     }
 
+    /// The INVITE wants to take over a dialog (RFC 3891), and no peer but Teams may.
+    pub fn replaces_nothing() -> Refusal {
+        Refusal::new(
+            481,
+            "Call/Transaction Does Not Exist",
+            127,
+            "the dialog that the call would replace is none that its sender may replace".into(),
+        )
+    }
+
     /// No place for the call now: a limit, overload, or the node drains.
     pub fn unavailable(sentence: String, retry_after: Option<Duration>) -> Refusal {
         Refusal {

@@ -6,6 +6,7 @@
 pub mod onboarding;
 mod plan;
 mod reason;
+pub mod transfer;
 
-pub use plan::{hub_name, plan, terms};
+pub use plan::{allow, hub_name, plan, terms};
 pub use reason::reasons_from_teams;

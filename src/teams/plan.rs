@@ -2,7 +2,7 @@
 
 use crate::carrier::{PlanFacts, history_info, own_addresses, quoted};
 use crate::config::{Config, E164, Hub, Teams, Tenant};
-use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, allow};
+use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, Transfers, allow};
 use crate::route::Diversion;
 use crate::sdp::LegProfile;
 use crate::sip::Transport;
@@ -118,8 +118,8 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
         server_name: sbc.teams.hubs.first().map(|hub| hub.host.as_str().into()),
         contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),
-        allow: allow::TEAMS.into(),
-        supported: "timer".into(),
+        allow: allow(config, Some(tenant)).into(),
+        supported: "timer, replaces".into(),
         product: sbc.teams.product.as_str().into(),
         fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],
         media,
@@ -130,5 +130,29 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
             min: sbc.teams.min_se,
         },
         credentials: None,
+        transfers: takes_refer(config, Some(tenant)).then(|| Arc::new(transfers(&sbc.teams))),
     })
+}
+
+fn transfers(teams: &Teams) -> Transfers {
+    let hub = |hub: &Hub| (hub.host.as_str().into(), hub.port);
+    Transfers {
+        hubs: teams.hubs.iter().map(hub).collect(),
+        first_response: teams.response_timeout,
+        progress: teams.progress_timeout,
+        hold_down: teams.hold_down,
+    }
+}
+
+/// What Teams may send us on a tenant's trunk, or on the node's own.
+pub fn allow(config: &Config, tenant: Option<&Tenant>) -> &'static str {
+    match takes_refer(config, tenant) {
+        true => allow::TEAMS_REFER,
+        false => allow::TEAMS,
+    }
+}
+
+fn takes_refer(config: &Config, tenant: Option<&Tenant>) -> bool {
+    let own = tenant.and_then(|tenant| tenant.refer);
+    own.unwrap_or(config.sbc.teams.refer)
 }

@@ -16,10 +16,13 @@ def keeps_the_teams_contract(text, tenant=f"contoso.{BASE}"):
     expect("sips:" not in text, "sips: toward Teams")
     expect("record-route" not in text.lower(), "Record-Route toward Teams")
     expect(line(text, "X-MS-SBC:").count("/") == 2, "X-MS-SBC")
-    expect("timer" in line(text, "Supported:"), "Supported")
+    for tag in ("timer", "replaces"):
+        expect(tag in line(text, "Supported:"), "Supported")
     allow = line(text, "Allow:")
-    for method in ("UPDATE", "PRACK", "INFO", "REFER"):
+    for method in ("UPDATE", "PRACK", "INFO"):
         expect(method not in allow, f"Allow: {allow}")
+    for method in ("REFER", "NOTIFY"):
+        expect(method in allow, f"Allow: {allow}")
     expect(" RTP/SAVP " in line(text, "m=audio"), "m=audio is not RTP/SAVP")
     expect("AES_CM_128_HMAC_SHA1_80 inline:" in line(text, "a=crypto:"), "a=crypto")
     expect("telephone-event/8000" in text, "telephone-event")

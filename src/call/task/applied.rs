@@ -220,6 +220,7 @@ impl CallTask {
             | Effect::BridgeMedia { .. }
             | Effect::UnbridgeMedia { .. }
             | Effect::AwaitMedia { .. }
+            | Effect::RingBack { .. }
             | Effect::Part(_)
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }

@@ -6,10 +6,14 @@ use crate::call::id::LegIndex;
 use crate::config::Limits;
 use crate::guard::RECODING;
 use crate::ice::Secret;
-use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, RtcpPort};
+use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, Play, Rounds, RtcpPort, Sound};
 use crate::observe::Happening;
 use crate::sdp::LocalMedia;
 use crate::srtp::{MasterKey, Suite};
+use std::sync::Arc;
+
+/// What the ringing tone is called at a media worker: no sound of an application has this number.
+const RING_BACK: u64 = u64::MAX;
 
 impl CallTask {
     pub(super) fn leg_of(&self, handle: LegId) -> Option<LegIndex> {
@@ -37,6 +41,24 @@ impl CallTask {
                 queue: "media commands",
             });
         }
+    }
+
+    /// Lets a leg hear that somebody rings, or no longer.
+    pub(super) fn ring_back(&self, handle: LegId, on: bool) {
+        self.media_command(match on {
+            true => {
+                let sound = Arc::new(Sound::ring_back());
+                let rounds = Rounds::Forever;
+                self.node.media.play(
+                    handle,
+                    Play {
+                        rounds,
+                        ..Play::once(sound, RING_BACK)
+                    },
+                )
+            }
+            false => self.node.media.stop_playing(handle, Some(RING_BACK)),
+        });
     }
 
     pub(super) fn open_media(&mut self, leg: LegIndex, mux: bool) {

@@ -48,12 +48,16 @@ impl CallTask {
         let message = match event {
             Event::Response { message, .. }
             | Event::Request { message, .. }
+            | Event::Replace { message, .. }
             | Event::Ack { message, .. }
             | Event::Cancelled { message, .. } => message,
             _ => return,
         };
         let leg = self.call.leg_heard(event).unwrap_or(LegIndex::CALLER);
         if let Event::Request {
+            transaction, message, ..
+        }
+        | Event::Replace {
             transaction, message, ..
         } = event
         {

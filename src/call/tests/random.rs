@@ -3,11 +3,13 @@
 use super::hunting::locate;
 use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
+use super::replaced::{Replacing, replacing};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
+use super::transfer::TO_A_USER;
 use crate::call::{Event, LegIndex, MediaNotice};
 use crate::sip::Method;
-use crate::sip::message::HeaderName;
+use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::Cause as TransportCause;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -23,6 +25,11 @@ enum Move {
     Request(u16, Method, Body),
     Ack(u16, Body),
     Cancel,
+    /// Teams replaces its dialog on this leg, or takes that back.
+    Replace(u16, Body),
+    CancelReplace,
+    /// Teams has somebody else called on this leg.
+    Refer(u16),
     Silence(u16),
     MediaEvent,
     Wait(u32),
@@ -65,6 +72,9 @@ fn step() -> impl Strategy<Value = Move> {
         5 => (0..4_u16, prop::sample::select(methods), body()).prop_map(|(leg, method, body)| Move::Request(leg, method, body)),
         4 => (0..3_u16, body()).prop_map(|(leg, body)| Move::Ack(leg, body)),
         1 => Just(Move::Cancel),
+        2 => (0..4_u16, body()).prop_map(|(leg, body)| Move::Replace(leg, body)),
+        1 => Just(Move::CancelReplace),
+        3 => (0..4_u16).prop_map(Move::Refer),
         1 => (0..3_u16).prop_map(Move::Silence),
         4 => Just(Move::MediaEvent),
         4 => (0..4_000_u32).prop_map(Move::Wait),
@@ -150,6 +160,31 @@ fn play(rig: &mut Rig, step: Move) {
             }
         }
         Move::Cancel => rig.cancel(Rig::first_transaction(), ""),
+        Move::Replace(leg, body) => {
+            let leg = LegIndex(leg);
+            let known = rig.call.legs().get(usize::from(leg.0));
+            if rig.speaks_teams(leg) && known.is_some_and(|leg| leg.dialog.is_some()) {
+                let sdp = text(rig, leg, body);
+                rig.replace(rig.dialog_of(leg), &Replacing { sdp, ..replacing() });
+            }
+        }
+        Move::Refer(leg) => {
+            let leg = LegIndex(leg);
+            let known = rig.call.legs().get(usize::from(leg.0));
+            if rig.speaks_teams(leg) && known.is_some_and(|leg| leg.dialog.is_some()) {
+                rig.refer(leg, TO_A_USER);
+            }
+        }
+        Move::CancelReplace => {
+            let waits = |message: &Message| message.call_id() == replacing().call_id;
+            let open = rig
+                .requests
+                .iter()
+                .find(|(_, (_, message, done))| !done && waits(message));
+            if let Some(transaction) = open.map(|(transaction, _)| *transaction) {
+                rig.cancel(transaction, "");
+            }
+        }
         Move::Silence(leg) => {
             rig.step(Event::Media(
                 LegIndex(leg),

@@ -35,6 +35,8 @@ pub struct Rig {
     /// What an application's call wants done beside signalling, in order.
     pub wishes: Vec<Effect>,
     pub bridges: usize,
+    /// Who was joined, in order.
+    pub bridged: Vec<(LegId, LegId)>,
     pub bridges_cut: usize,
     /// Sides whose silence counts from their answer.
     pub awaited: Vec<LegId>,
@@ -100,6 +102,7 @@ impl Rig {
             news: Vec::new(),
             wishes: Vec::new(),
             bridges: 0,
+            bridged: Vec::new(),
             bridges_cut: 0,
             awaited: Vec::new(),
             configured: HashMap::new(),
@@ -149,6 +152,11 @@ impl Rig {
             self.media_event();
         }
         waits
+    }
+
+    /// Where any of Teams speaks from.
+    pub fn flow_of_teams(&self) -> Flow {
+        hub_flow()
     }
 
     /// Where the peer of a leg speaks from.
@@ -221,6 +229,7 @@ impl Rig {
                 self.assert_open(a);
                 self.assert_open(b);
                 self.bridges += 1;
+                self.bridged.push((a, b));
             }
             Effect::UnbridgeMedia { handle } => {
                 self.assert_open(handle);
@@ -285,6 +294,7 @@ impl Rig {
             | Effect::Moved { .. }
             | Effect::Notify { .. }
             | Effect::Play { .. }
+            | Effect::RingBack { .. }
             | Effect::Prepare { .. }
             | Effect::ExpectChecks { .. }
             | Effect::StopPlaying { .. }

@@ -109,6 +109,7 @@ pub fn check(
         session_expires: session_expires?,
         min_se: min_se?,
         bypass: raw.bypass.as_ref().is_some_and(|bypass| *bypass.value()),
+        refer: raw.refer.as_ref().is_none_or(|refer| *refer.value()),
         product: product?,
     })
 }

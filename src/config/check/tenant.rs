@@ -104,6 +104,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         carriers: carriers.unwrap_or_default(),
         bypass: raw.bypass.as_ref().map(|bypass| *bypass.value()),
         from_teams: from_teams.unwrap_or(FromTeams::Carriers),
+        refer: raw.refer.as_ref().map(|refer| *refer.value()),
         account: account?,
         allow_sip_networks: allow_sip_networks.unwrap_or_default(),
         numbers: numbers.unwrap_or_default(),

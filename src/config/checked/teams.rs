@@ -37,6 +37,8 @@ pub struct Teams {
     pub min_se: Duration,
     /// Media bypass, where a tenant says nothing else.
     pub bypass: bool,
+    /// Teams may send REFER (TEAMS-081).
+    pub refer: bool,
     /// The value of `X-MS-SBC`, User-Agent and Server: Vendor/Product/Version (TEAMS-038).
     pub product: String,
 }

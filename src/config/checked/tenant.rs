@@ -23,6 +23,8 @@ pub struct Tenant {
     /// Tried in order for calls out of Teams.
     pub carriers: Vec<CarrierId>,
     pub from_teams: FromTeams,
+    /// Whether Teams may send REFER on its trunk; `None`: as on the node's own.
+    pub refer: Option<bool>,
     /// Where the servers of `sip` targets may be, beside public addresses.
     pub allow_sip_networks: Vec<Network>,
     /// In the order of the file.

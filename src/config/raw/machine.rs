@@ -193,6 +193,10 @@ pub struct RawTeams {
     /// ICE. As the trunk is set in Teams (`-MediaBypass`). Needs IPv4 for media.
     #[schemars(extend("default" = false))]
     pub bypass: Option<At<bool>>,
+    /// Whether Teams transfers calls by having us do it (REFER), so that whoever waits hears it ring. Otherwise it transfers by
+    /// itself. A tenant may say otherwise.
+    #[schemars(extend("default" = true))]
+    pub refer: Option<At<bool>>,
     /// What X-MS-SBC, User-Agent and Server say: Vendor/Product/Version.
     #[schemars(extend("default" = concat!("Portcullis/portcullis/", env!("CARGO_PKG_VERSION"))))]
     pub product: Option<At<String>>,

@@ -56,6 +56,8 @@ pub struct RawTenant {
     /// What decides about calls out of Teams: the carriers in order, or an application. Emergency calls never ask one.
     #[schemars(extend("default" = "carriers"))]
     pub from_teams: Option<At<RawFromTeams>>,
+    /// Whether Teams has us transfer the tenant's calls. Without it: `teams.refer`.
+    pub refer: Option<At<bool>>,
     /// The tenant's numbers and where calls to them go.
     #[serde(default)]
     pub numbers: Vec<At<RawNumber>>,

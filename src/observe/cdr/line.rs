@@ -1,7 +1,7 @@
 //! The fields of a record, as they are promised to whoever reads the file. `docs/cdr.md` describes them.
 
 use crate::app::sid::CallSid;
-use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, Party};
+use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, LegTransfer, Party};
 use crate::dial::PeerName;
 use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
@@ -60,6 +60,8 @@ pub struct CdrLeg<'a> {
     why: Option<&'a str>,
     reasons: &'a [String],
     correlation: Option<&'a str>,
+    /// It was to take another leg's place.
+    transfer: Option<&'a LegTransfer>,
     codec: Option<&'a str>,
     media: Option<CdrMedia>,
 }
@@ -113,7 +115,7 @@ impl<'a> CdrLine<'a> {
             application: record.application.as_ref(),
             legs: (0..)
                 .zip(&record.legs)
-                .map(|(index, leg)| CdrLeg::new(facts.direction, index, leg))
+                .map(|(index, leg)| CdrLeg::new(record, index, leg))
                 .collect(),
             trace: &facts.trace,
         }
@@ -130,16 +132,26 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
     })
 }
 
-/// On which side of the node a leg stands.
-pub fn side(direction: Direction, index: usize) -> &'static str {
-    let (from, to) = direction.sides();
-    if index == 0 { from } else { to }
+/// On which side of the node a leg stands. Those that Teams replaces stand at the end, whichever they were.
+pub fn side(record: &CallRecord, index: usize) -> &'static str {
+    let (from, to) = record.facts.direction.sides();
+    let is_replaced = |leg: &LegRecord| {
+        leg.transfer
+            .as_ref()
+            .is_some_and(|transfer| usize::from(transfer.of) == index)
+    };
+    let comes = record.legs.get(index).is_some_and(|leg| leg.transfer.is_some());
+    match index {
+        _ if comes || record.legs.iter().any(is_replaced) => "teams",
+        0 => from,
+        _ => to,
+    }
 }
 
 impl<'a> CdrLeg<'a> {
-    fn new(direction: Direction, index: usize, leg: &'a LegRecord) -> CdrLeg<'a> {
+    fn new(record: &CallRecord, index: usize, leg: &'a LegRecord) -> CdrLeg<'a> {
         CdrLeg {
-            side: side(direction, index),
+            side: side(record, index),
             peer: leg.peer.as_ref().map(ToString::to_string),
             call_id: &leg.call_id,
             call_sid: leg.call_sid,
@@ -148,6 +160,7 @@ impl<'a> CdrLeg<'a> {
             why: leg.why.as_deref(),
             reasons: &leg.reasons,
             correlation: leg.correlation.as_deref(),
+            transfer: leg.transfer.as_ref(),
             codec: leg.codec.as_deref(),
             media: leg.media.as_ref().map(CdrMedia::new),
         }

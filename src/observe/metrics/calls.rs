@@ -156,7 +156,7 @@ impl CallMetrics {
         }
         for (index, leg) in record.legs.iter().enumerate() {
             if let Some(stats) = &leg.media {
-                self.media(side(record.facts.direction, index), stats);
+                self.media(side(record, index), stats);
             }
         }
     }

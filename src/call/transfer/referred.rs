@@ -1,0 +1,322 @@
+//! REFER from Teams (RFC 3515, RFC 5589 §6): we call whom it names, and tell it by NOTIFY what comes of that.
+
+use super::{Kind, Transfer, side_of};
+use crate::call::event::Effect;
+use crate::call::hunt::Next;
+use crate::call::id::LegIndex;
+use crate::call::leg::Leg;
+use crate::call::leg_media::description_of;
+use crate::call::record::{LegTransfer, TransferKind};
+use crate::call::value::Call;
+use crate::dial::AttemptFailure;
+use crate::moment::Moment;
+use crate::sdp::{self, Direction, Recoding};
+use crate::sip::Method;
+use crate::sip::message::{HeaderName, Message, reason_phrase};
+use crate::sip::transaction::ServerTransactionId;
+use crate::teams::transfer::{self, Shown};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long the other one may ring: as long as the subscription that Teams is told of lasts.
+const RINGS: Duration = Duration::from_secs(60);
+
+/// A REFER that we carry out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Referral {
+    /// Tells its NOTIFYs from those of an earlier one in the dialog: its CSeq (RFC 3515 §2.4.6).
+    id: Option<u32>,
+    /// The status that Teams was told last.
+    said: u16,
+    pub(super) heard: Heard,
+    /// No response by then, or no more than 100 Trying: there will be none.
+    silent_until: Option<Moment>,
+    /// Unanswered by then: it is given up.
+    rings_until: Moment,
+}
+
+/// What the one who waits hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Heard {
+    /// Who referred it, or nothing where that one holds it.
+    Old,
+    RingBack,
+    /// Early media of who is called.
+    New,
+}
+
+impl Call {
+    /// A REFER inside the dialog of a Teams leg.
+    pub(in crate::call) fn transfer_asked(
+        &mut self,
+        index: LegIndex,
+        transaction: ServerTransactionId,
+        message: &Message,
+        now: Moment,
+    ) {
+        match self.begin_referral(index, message, now) {
+            Err(status) => self.answer_plainly(index, transaction, status),
+            Ok(new) => {
+                let Some(leg) = self.leg(index) else { return };
+                let tag = leg.dialog.as_ref().map(|dialog| dialog.id().local_tag.clone());
+                let draft = leg.dialog_response(202, &tag.unwrap_or_default());
+                self.respond(transaction, draft);
+                self.tell_referrer(100, false);
+                self.open_media(new);
+            }
+        }
+    }
+
+    fn begin_referral(&mut self, old: LegIndex, message: &Message, now: Moment) -> Result<LegIndex, u16> {
+        let leg = self.leg(old).filter(|leg| leg.is_up()).ok_or(481_u16)?;
+        let (terms, hop_from) = (leg.terms.clone(), leg.hop.as_ref().map(|hop| hop.from.clone()));
+        let transfers = terms.transfers.as_ref().ok_or(405_u16)?;
+        if self.is_emergency(old) {
+            // It is left as it is.
+            return Err(603);
+        }
+        let stays = self.who_stays(old)?;
+        let wanted = transfer::read(message)?;
+        let shown = Shown {
+            user: &leg.contact_user,
+            from: hop_from.as_deref(),
+        };
+        let hop = transfer::hop(&terms, transfers, &shown, &wanted)?;
+
+        let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
+        let random = self.random();
+        let mut leg = Leg::new(new, side_of(old), terms.clone(), hop.contact_user.clone());
+        leg.record.call_id = self.hop_mark.call_id(random);
+        leg.record.peer = Some(hop.peer.clone());
+        leg.record.transfer = Some(LegTransfer {
+            kind: TransferKind::Referred,
+            of: old.0,
+            refer_to: Some(wanted.target.as_str().to_owned()),
+            referred_by: wanted.referred_by,
+        });
+        leg.hop = Some(hop);
+        self.legs.push(leg);
+        let later = self
+            .leg_mut(old)
+            .is_some_and(|leg| std::mem::replace(&mut leg.has_referred, true));
+        let referral = Referral {
+            id: later.then(|| message.cseq().0),
+            said: 100,
+            heard: Heard::Old,
+            silent_until: None,
+            rings_until: now + RINGS,
+        };
+        let kind = Kind::Referred(referral);
+        self.transfer = Some(Box::new(Transfer { old, new, stays, kind }));
+        Ok(new)
+    }
+
+    /// NOTIFY to who has asked for the transfer, while its dialog is there (TEAMS-084).
+    pub(super) fn tell_referrer(&mut self, status: u16, is_last: bool) {
+        let Some(transfer) = &self.transfer else { return };
+        let (old, Kind::Referred(referral)) = (transfer.old, &transfer.kind) else {
+            return;
+        };
+        let event = match referral.id {
+            Some(id) => format!("refer;id={id}"),
+            None => "refer".to_owned(),
+        };
+        let Some(leg) = self.leg_mut(old).filter(|leg| leg.is_up()) else {
+            return;
+        };
+        let contact = leg.contact();
+        let Some((draft, to)) = leg.request(Method::Notify) else {
+            return;
+        };
+        let state = match is_last {
+            true => "terminated;reason=noresource".to_owned(),
+            false => format!("active;expires={}", RINGS.as_secs()),
+        };
+        let fragment = format!("SIP/2.0 {status} {}\r\n", reason_phrase(status));
+        let draft = draft
+            .header(HeaderName::Contact, contact)
+            .header(HeaderName::Event, event)
+            .header(HeaderName::SubscriptionState, state)
+            .body("message/sipfrag;version=2.0", fragment);
+        self.send(old, draft, to);
+    }
+
+    fn referral_of(&mut self, index: LegIndex) -> Option<(LegIndex, &mut Referral)> {
+        let transfer = self.transfer.as_mut().filter(|transfer| transfer.new == index)?;
+        match &mut transfer.kind {
+            Kind::Referred(referral) => Some((transfer.stays, referral)),
+            Kind::Replaced { .. } => None,
+        }
+    }
+
+    /// The INVITE of a leg that is to come has been sent.
+    pub(in crate::call) fn await_arriving(&mut self, index: LegIndex, patience: Duration, now: Moment) {
+        if let Some((_, referral)) = self.referral_of(index) {
+            referral.silent_until = Some(now + patience);
+        }
+    }
+
+    /// Its peer says something.
+    pub(in crate::call) fn heard_arriving(
+        &mut self,
+        index: LegIndex,
+        status: u16,
+        progress: Option<Duration>,
+        now: Moment,
+    ) {
+        if let Some((_, referral)) = self.referral_of(index) {
+            let more = progress.filter(|_| status == 100 && referral.silent_until.is_some());
+            referral.silent_until = more.map(|patience| now + patience);
+        }
+    }
+
+    /// The offer of a leg that is to come: what the one who stays has settled, live whoever was on hold.
+    pub(in crate::call) fn offer_arriving(&mut self, index: LegIndex, may_recode: bool) -> Result<String, String> {
+        let stays = self.transfer.as_ref().ok_or("no transfer")?.stays;
+        let settled = self.leg(stays).and_then(|leg| leg.media.negotiated.clone());
+        let settled = settled.ok_or("the other side has no media")?;
+        let leg = self.leg_mut(index).ok_or("no such leg")?;
+        let terms = leg.terms.clone();
+        let carry = |recoding| {
+            let carried = sdp::carry_settled(&settled, &terms.media, recoding);
+            carried
+                .map(|(formats, _)| formats)
+                .map_err(|refusal| refusal.to_string())
+        };
+        let (cheap, any) = (carry(Recoding::Cheap), carry(Recoding::Any)?);
+        let formats = if may_recode { any.clone() } else { cheap.clone()? };
+        leg.media.recodes_at_cost = may_recode && cheap != Ok(any);
+        let offered = leg.media.offer(&terms, &formats, Direction::SendRecv);
+        offered.ok_or_else(|| "media is not open".into())
+    }
+
+    /// A provisional response: who waits hears it ring, or whom it will talk to (TEAMS-087).
+    pub(in crate::call) fn progress_arriving(&mut self, index: LegIndex, message: &Message, now: Moment) {
+        let status = message.status().unwrap_or(180);
+        let early_media = self.early_media_arriving(index, message);
+        let Some((stays, referral)) = self.referral_of(index) else {
+            return;
+        };
+        let before = referral.heard;
+        referral.heard = match before {
+            _ if early_media => Heard::New,
+            // The early dialog of a fork has ended (RFC 6228).
+            _ if status == 199 => before,
+            Heard::Old => Heard::RingBack,
+            heard => heard,
+        };
+        let (heard, is_news) = (referral.heard, referral.said != status && status != 199);
+        if is_news {
+            referral.said = status;
+            self.tell_referrer(status, false);
+        }
+        if heard != before && (heard == Heard::RingBack || before == Heard::RingBack) {
+            self.ring_back(stays, heard == Heard::RingBack);
+        }
+        if early_media {
+            self.reconnect(now);
+        }
+        let settled = self.leg(stays).and_then(|leg| leg.media.negotiated.as_ref());
+        if before == Heard::Old && settled.is_some_and(|settled| settled.direction != Direction::SendRecv) {
+            // Who referred it had it on hold.
+            self.align(stays, now);
+        }
+    }
+
+    fn early_media_arriving(&mut self, index: LegIndex, message: &Message) -> bool {
+        let Some(stays) = self.referral_of(index).map(|(stays, _)| stays) else {
+            return false;
+        };
+        let Ok(Some(body)) = description_of(message) else {
+            return false;
+        };
+        let Some(leg) = self.leg_mut(index) else { return false };
+        let terms = leg.terms.clone();
+        // What can't be read is not heard; the final answer decides.
+        leg.media.take_answer(&terms, &body, false).is_ok() && self.fits(stays, index).is_ok()
+    }
+
+    /// Whom we have called in the place of another has answered, and its media are settled.
+    pub(in crate::call) fn arrived(&mut self, now: Moment) {
+        self.tell_referrer(200, true);
+        self.swap_in(now);
+    }
+
+    /// The INVITE of a leg that was to come has failed.
+    pub(in crate::call) fn arriving_failed(
+        &mut self,
+        failure: &AttemptFailure,
+        next: Next,
+        index: LegIndex,
+        now: Moment,
+    ) {
+        let hop = self.leg(index).and_then(|leg| leg.hop.clone());
+        if let Some(hop) = hop.filter(|_| next == Next::HoldAndHunt) {
+            self.hold_and_look_elsewhere(index, hop, failure);
+        }
+        let received = failure.received.as_ref().map(|(status, _)| *status);
+        self.transfer_failed(received.unwrap_or(failure.status), now);
+    }
+
+    /// The tone that a leg hears while somebody rings for it, from a call of any kind.
+    pub(super) fn ring_back(&mut self, leg: LegIndex, on: bool) {
+        if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
+            self.effects.push(Effect::RingBack { handle, on });
+        }
+    }
+
+    /// Whether a leg waits for somebody, and hears something meanwhile.
+    pub(in crate::call) fn hears_transfer(&self, index: LegIndex) -> bool {
+        self.transfer.as_ref().is_some_and(|transfer| {
+            transfer.stays == index
+                && matches!(&transfer.kind, Kind::Referred(referral) if referral.heard != Heard::Old)
+        })
+    }
+
+    /// Joins who waits with whom it hears by now, where that is not who has referred it. True when it did.
+    pub(in crate::call) fn connect_waiting(&mut self, now: Moment) -> bool {
+        let Some(transfer) = &self.transfer else { return false };
+        let (old, new, stays) = (transfer.old, transfer.new, transfer.stays);
+        let Kind::Referred(referral) = &transfer.kind else {
+            return false;
+        };
+        let old_is_there = self.leg(old).is_some_and(|leg| leg.media.handle().is_some());
+        match referral.heard {
+            Heard::New => {
+                self.join(stays, new);
+            }
+            Heard::Old | Heard::RingBack if old_is_there => return false,
+            Heard::Old | Heard::RingBack => self.connect_alone(stays, now),
+        }
+        true
+    }
+
+    /// When a transfer, or who leaves after one, is waited for no longer.
+    pub(in crate::call) fn next_transfer_timeout(&self) -> Option<Moment> {
+        let leaving = self.legs.iter().filter_map(|leg| leg.state.leaves_at());
+        let referral = self.transfer.as_ref().and_then(|transfer| match &transfer.kind {
+            Kind::Referred(referral) => Some(referral),
+            Kind::Replaced { .. } => None,
+        });
+        let times = referral.map(|referral| [referral.silent_until, Some(referral.rings_until)]);
+        leaving.chain(times.into_iter().flatten().flatten()).min()
+    }
+
+    pub(in crate::call) fn transfer_timeouts(&mut self, now: Moment) {
+        for position in 0..self.legs.len() {
+            let leg = &self.legs[position];
+            if leg.state.leaves_at().is_some_and(|at| at <= now) {
+                let index = leg.index;
+                self.hang_up(index, Some(crate::call::teardown::NORMAL_CLEARING.into()));
+            }
+        }
+        let Some(Kind::Referred(referral)) = self.transfer.as_ref().map(|transfer| &transfer.kind) else {
+            return;
+        };
+        if referral.silent_until.is_some_and(|until| until <= now) {
+            self.transfer_failed(408, now);
+        } else if referral.rings_until <= now {
+            self.transfer_failed(480, now);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! INVITE with Replaces (RFC 3891) from Teams: somebody else there takes over the dialog that we have with it, as when an
+//! agent answers a queue, or a call is parked, retrieved, or brought back from its music (TEAMS-088).
+
+use super::{Kind, Transfer, side_of};
+use crate::call::id::LegIndex;
+use crate::call::leg::{Leg, LegState};
+use crate::call::leg_media::description_of;
+use crate::call::record::{LegTransfer, TransferKind};
+use crate::call::session_clock::peer_session_timer;
+use crate::call::value::Call;
+use crate::dial::{LegKind, allow};
+use crate::moment::Moment;
+use crate::sdp::{Direction, RtcpMux, Session};
+use crate::sip::Flow;
+use crate::sip::dialog::{Dialog, DialogId};
+use crate::sip::header::Replaces;
+use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::sip::session_timer::{SessionTimerAnswer, answer};
+use crate::sip::transaction::ServerTransactionId;
+
+impl Call {
+    /// An INVITE of Teams to the trunk name `trunk` that wants to replace a dialog. Nothing is opened for one that may not.
+    pub(in crate::call) fn replace_asked(
+        &mut self,
+        transaction: ServerTransactionId,
+        invite: &Message,
+        (replaces, trunk): (&Replaces, &str),
+        flow: &Flow,
+    ) {
+        let wanted = DialogId::of_replaces(replaces);
+        let theirs = |leg: &&Leg| {
+            let of_trunk = match &leg.terms.kind {
+                LegKind::Teams { tenant_fqdn } => tenant_fqdn.eq_ignore_ascii_case(trunk),
+                _ => false,
+            };
+            of_trunk && leg.dialog.as_ref().is_some_and(|dialog| *dialog.id() == wanted)
+        };
+        let Some(old) = self.legs.iter().find(theirs).map(|leg| leg.index) else {
+            self.respond(transaction, ResponseDraft::new(481));
+            return;
+        };
+        if let Err(refusal) = self.begin_replacing(old, transaction, invite, replaces, flow)
+            && let Some(leg) = self.leg(old)
+        {
+            let draft = leg.decorate(*refusal);
+            self.respond(transaction, draft);
+        }
+    }
+
+    fn begin_replacing(
+        &mut self,
+        old: LegIndex,
+        transaction: ServerTransactionId,
+        invite: &Message,
+        replaces: &Replaces,
+        flow: &Flow,
+    ) -> Result<(), Box<ResponseDraft>> {
+        let refused = |status| Box::new(ResponseDraft::new(status));
+        let leg = self.leg(old).ok_or(refused(481))?;
+        match leg.state {
+            // Only a dialog that is up is ours to give away (RFC 3891 §3).
+            LegState::Opening | LegState::Inviting | LegState::Cancelling => return Err(refused(481)),
+            LegState::Up if replaces.early_only => return Err(refused(486)),
+            LegState::Up => {}
+            LegState::AwaitingAck | LegState::Leaving { .. } | LegState::Closing | LegState::Gone => {
+                return Err(refused(603));
+            }
+        }
+        let (terms, user, peer) = (leg.terms.clone(), leg.contact_user.clone(), leg.record.peer.clone());
+        let required = invite.headers(HeaderName::Require);
+        let foreign = required.filter(|tag| !allow::EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag)));
+        let foreign: Vec<&str> = foreign.filter(|tag| !tag.is_empty()).collect();
+        if !foreign.is_empty() {
+            return Err(Box::new(
+                ResponseDraft::new(420).header(HeaderName::Unsupported, foreign.join(", ")),
+            ));
+        }
+        if invite.max_forwards() == Some(0) {
+            return Err(refused(483));
+        }
+        let timer = match answer(&peer_session_timer(invite), &terms.session_timer.answering(), None) {
+            SessionTimerAnswer::TooSmall { min_se } => {
+                return Err(Box::new(
+                    ResponseDraft::new(422).header(HeaderName::MinSe, min_se.to_string()),
+                ));
+            }
+            other => other,
+        };
+        let offer = description_of(invite).map_err(|_| refused(488))?;
+        let session = offer.as_deref().map(Session::parse).transpose();
+        let session = session.map_err(|_| refused(488))?;
+        let stays = self.who_stays(old).map_err(refused)?;
+        let tag = self.new_tag();
+        let dialog = Dialog::from_request(invite, &tag).map_err(|_| refused(400))?;
+
+        let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
+        let mut leg = Leg::new(new, side_of(old), terms, user);
+        leg.record.call_id = invite.call_id().to_owned();
+        leg.record.peer = peer;
+        leg.record.transfer = Some(LegTransfer {
+            kind: TransferKind::Replaced,
+            of: old.0,
+            refer_to: None,
+            referred_by: None,
+        });
+        leg.note_correlation(invite);
+        leg.heard_from(flow);
+        leg.dialog = Some(dialog);
+        leg.state = LegState::Inviting;
+        leg.session_answer = Some(timer);
+        leg.waiting = Some(transaction);
+        let asks_mux = session.is_some_and(|session| session.audio().is_some_and(|audio| audio.rtcp_mux));
+        let mux = asks_mux && leg.terms.media.rtcp_mux != RtcpMux::Never;
+        self.legs.push(leg);
+        self.transfer = Some(Box::new(Transfer {
+            old,
+            new,
+            stays,
+            kind: Kind::Replaced { offer },
+        }));
+        self.open_sockets(new, mux);
+        Ok(())
+    }
+
+    /// Whether a leg is about to take another's place by the INVITE of its peer.
+    pub(in crate::call) fn brings_invite(&self, index: LegIndex) -> bool {
+        let transfer = self.transfer.as_ref().filter(|transfer| transfer.new == index);
+        transfer.is_some_and(|transfer| matches!(transfer.kind, Kind::Replaced { .. }))
+    }
+
+    /// The media of the leg that comes are open: its INVITE is accepted, with what the one who stays has settled.
+    pub(in crate::call) fn accept_arriving(&mut self, index: LegIndex, now: Moment) {
+        if self.describe_arriving(index).is_err() {
+            self.transfer_failed(488, now);
+            return;
+        }
+        let Some(leg) = self.leg_mut(index) else { return };
+        if let Some(dialog) = &mut leg.dialog {
+            dialog.confirm();
+        }
+        leg.state = LegState::Up;
+        leg.record.status = Some(200);
+        self.accept_change(index, now);
+        self.swap_in(now);
+    }
+
+    fn describe_arriving(&mut self, index: LegIndex) -> Result<(), String> {
+        let transfer = self.transfer.as_ref().ok_or("no transfer")?;
+        let Kind::Replaced { offer } = &transfer.kind else {
+            return Err("its INVITE is ours".into());
+        };
+        let (stays, offer) = (transfer.stays, offer.clone());
+        let settled = self.leg(stays).and_then(|leg| leg.media.negotiated.as_ref());
+        let formats = settled.ok_or("the other side has no media")?.formats();
+        let leg = self.leg_mut(index).ok_or("no such leg")?;
+        let terms = leg.terms.clone();
+        // Live, whoever was on hold before.
+        let direction = Direction::SendRecv;
+        match offer {
+            Some(offer) => {
+                let answer = leg.media.answer(&terms, &offer, &formats, direction);
+                answer.map_err(|refusal| refusal.to_string())?;
+                self.fits(stays, index)
+            }
+            None => {
+                let offered = leg.media.offer(&terms, &formats, direction);
+                offered.map(|_| ()).ok_or_else(|| "media is not open".into())
+            }
+        }
+    }
+
+    /// Answers the INVITE of a leg that was to come for good, where it waits.
+    pub(super) fn refuse_arriving(&mut self, index: LegIndex, status: u16) {
+        let Some(leg) = self.leg_mut(index) else { return };
+        let Some(transaction) = leg.waiting.take() else { return };
+        let mut draft = ResponseDraft::new(status);
+        if let Some(dialog) = &leg.dialog {
+            draft = draft.to_tag(&dialog.id().local_tag);
+        }
+        let draft = leg.decorate(draft);
+        self.respond(transaction, draft);
+    }
+}
