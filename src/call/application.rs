@@ -417,7 +417,11 @@ impl Call {
         let Some(detail) = self.app.as_mut().and_then(|app| app.lost.take()) else {
             return false;
         };
-        self.end(Cause::Cleared { detail }, now);
+        let cause = match self.milestones.answered {
+            Some(_) => Cause::Cleared { detail },
+            None => Cause::ApplicationFailed { detail },
+        };
+        self.end(cause, now);
         true
     }
 
@@ -432,8 +436,7 @@ impl Call {
                 app.session = None;
                 app.lost = Some(detail);
             }
-            let moves = |asked: &Asked| asked.over == Over::Moves;
-            if !self.app.as_ref().is_some_and(|app| app.asked.iter().any(moves)) {
+            if !self.is_being_led_on() {
                 self.ends_alone(now);
             }
             return;

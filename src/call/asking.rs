@@ -215,7 +215,8 @@ impl Call {
         }
     }
 
-    /// Without first verbs there is no call: the fallback is asked once, then the caller is refused.
+    /// Without first verbs there is no call: the fallback is asked once, then the caller is refused, unless somebody else is
+    /// being asked already.
     fn first_failed(&mut self, why: Why, detail: String, now: Moment) {
         self.tell_error("hook", &detail);
         let fallback = self.app.as_ref().and_then(|app| app.terms.fallback.clone());
@@ -226,6 +227,13 @@ impl Call {
                     app.session = None;
                 }
                 self.ask(LegIndex::CALLER, Why::Fallback, fallback, first);
+            }
+            _ if self.is_being_led_on() => {
+                if let Some(app) = &mut self.app {
+                    app.session = None;
+                    app.lost = Some(detail);
+                }
+                self.idle(LegIndex::CALLER);
             }
             _ => self.end(Cause::ApplicationFailed { detail }, now),
         }

@@ -9,7 +9,7 @@ use super::leg::LegState;
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
-use crate::dial::{DialPlan, EMERGENCY_RINGING};
+use crate::dial::DialPlan;
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -133,8 +133,6 @@ impl Call {
             let target = attempt.target.clone();
             let confirm = attempt.confirm.clone().or_else(|| confirm.cloned());
             let confirm = confirm.filter(|_| !attempt.emergency);
-            // An emergency call rings until somebody answers, or the carrier says otherwise (promise 6).
-            let limit = if attempt.emergency { EMERGENCY_RINGING } else { limit };
             let mut ringing = Ringing::new(attempt, limit);
             let sid = match &self.app {
                 // Whoever answers a placed call is its first party.

@@ -6,7 +6,7 @@ use super::event::{CallNews, Effect, PeerVerdict, SendFailure};
 use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
-use crate::dial::{Attempt, AttemptFailure, PeerName, PlannedHop};
+use crate::dial::{Attempt, AttemptFailure, EMERGENCY_RINGING, PeerName, PlannedHop};
 use crate::moment::Moment;
 use crate::sip::Hop;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct Ringing {
 }
 
 impl Ringing {
-    /// An attempt that rings for `limit` where it has no limit of its own.
+    /// An attempt that rings for `limit` where it has no limit of its own and nobody's life depends on it.
     pub(super) fn new(attempt: Attempt, limit: Duration) -> Ringing {
         Ringing {
             hops: attempt.hops.into(),
@@ -53,7 +53,10 @@ impl Ringing {
             leg: None,
             awaited: None,
             rings_until: None,
-            limit: attempt.ringing.unwrap_or(limit),
+            limit: match attempt.emergency {
+                true => EMERGENCY_RINGING,
+                false => attempt.ringing.unwrap_or(limit),
+            },
             failure: attempt.failed,
             over: false,
             emergency: attempt.emergency,
@@ -185,23 +188,34 @@ impl Call {
         for (index, missed) in late {
             self.give_up(index, None);
             let failure = AttemptFailure::local(503, "Service Unavailable", missed.missed());
-            self.hop_failed(index, failure, Next::HoldAndHunt, now);
+            let next = match missed {
+                Awaited::Response { .. } => Next::HoldAndHunt,
+                // It lives; what lies behind it for this callee does not.
+                Awaited::Progress { .. } => Next::Hunt,
+            };
+            self.hop_failed(index, failure, next, now);
         }
     }
 
-    /// Destinations that ring too long are given up; nobody else is tried for them.
+    /// Destinations that ring too long are given up; nobody else is tried for them. An emergency call goes on to the next
+    /// hop, and where there is none it rings on (promise 6).
     pub(super) fn ringing_timeouts(&mut self, now: Moment) {
-        let late = |ringing: &&Ringing| ringing.rings_until.is_some_and(|until| until <= now);
-        let legs: Vec<LegIndex> = self
-            .ringing
-            .iter()
-            .filter(late)
-            .filter_map(|ringing| ringing.leg)
-            .collect();
-        for index in legs {
+        let mut late = Vec::new();
+        for ringing in &mut self.ringing {
+            let Some(leg) = ringing.leg else { continue };
+            if ringing.rings_until.take_if(|until| *until <= now).is_none() {
+                continue;
+            }
+            match (ringing.emergency, ringing.hops.is_empty()) {
+                (false, _) => late.push((leg, Next::Stop)),
+                (true, false) => late.push((leg, Next::Hunt)),
+                (true, true) => {}
+            }
+        }
+        for (index, next) in late {
             self.give_up(index, Cause::NoAnswer.reason());
             let failure = AttemptFailure::local(480, "Temporarily Unavailable", "no answer".into());
-            self.hop_failed(index, failure, Next::Stop, now);
+            self.hop_failed(index, failure, next, now);
         }
     }
 
@@ -271,8 +285,9 @@ impl Call {
         if let Some(ringing) = self.ringing.get_mut(position) {
             ringing.leg = None;
             ringing.awaited = None;
-            // Each gateway of a route rings anew under the limit of the whole; a target of a dial has one limit.
-            if ringing.child.is_none() {
+            // Each gateway of a route rings anew under the limit of the whole, as all that may help in an emergency; a target
+            // of a dial has one limit.
+            if ringing.child.is_none() || ringing.emergency {
                 ringing.rings_until = None;
             }
             ringing.failure = Some(failure);

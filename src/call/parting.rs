@@ -136,7 +136,10 @@ impl Call {
         self.dial_ended(now);
         match parent {
             // Its dial is over: there is nothing that could go on meanwhile.
-            Some(Onward::Hook(hook)) => self.ask_redirect(LegIndex::CALLER, &hook, now),
+            Some(Onward::Hook(hook)) => {
+                self.forget_replacement(LegIndex::CALLER);
+                self.ask_redirect(LegIndex::CALLER, &hook, now);
+            }
             Some(verbs) => self.go_on_with(verbs, now),
             None => {}
         }
@@ -147,6 +150,7 @@ impl Call {
         match onward {
             Onward::Hook(hook) => self.ask_for_replacement(LegIndex::CALLER, hook, now),
             Onward::Verbs(verbs) => {
+                self.forget_replacement(LegIndex::CALLER);
                 self.abandon_dial(LegIndex::CALLER, now);
                 self.replace_verbs(LegIndex::CALLER, verbs, now);
             }

@@ -58,6 +58,13 @@ impl Call {
             .any(|asked| asked.leg == leg && asked.why == Why::Replace)
     }
 
+    /// Whether somebody else is being asked to take the call over: where a redirect leads elsewhere, or a command.
+    pub(super) fn is_being_led_on(&self) -> bool {
+        let leads =
+            |asked: &Asked| asked.leg == LegIndex::CALLER && (asked.moves.is_some() || asked.why == Why::Replace);
+        self.app.as_ref().is_some_and(|app| app.asked.iter().any(leads))
+    }
+
     /// What a command wanted fetched is there, or is not: then nothing has changed.
     pub(super) fn replacement_came(&mut self, asked: Asked, result: Result<Reply, String>, now: Moment) {
         let leg = asked.leg;

@@ -31,7 +31,7 @@ impl Call {
                 return;
             }
             let lost = leg == LegIndex::CALLER && self.app.as_ref().is_some_and(|app| app.lost.is_some());
-            if lost && self.is_being_replaced(leg) {
+            if lost && self.is_being_led_on() {
                 // Who takes it over is being asked.
                 return self.idle(leg);
             }
@@ -49,7 +49,7 @@ impl Call {
         }
     }
 
-    fn idle(&mut self, leg: LegIndex) {
+    pub(super) fn idle(&mut self, leg: LegIndex) {
         if let Some(line) = self.line_mut(leg) {
             line.running = Some(Running::Idle);
         }

@@ -14,7 +14,7 @@ use crate::config::Secret;
 use connections::{Moving, Socket};
 use futures_util::FutureExt;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct Server {
     notices: mpsc::Sender<Notice>,
     session: Socket,
     moving: Option<Moving>,
+    /// To be told before anything else that comes.
+    late: VecDeque<Heard>,
     /// Questions over WebSockets.
     open: HashMap<MessageId, u32>,
     /// The application's own hook.
@@ -108,6 +110,7 @@ impl Server {
             notices,
             session: Socket::Early(Vec::new()),
             moving: None,
+            late: VecDeque::new(),
             open: HashMap::new(),
             application: terms.hook.clone(),
             status_hook: terms.status_hook.clone(),
@@ -214,6 +217,9 @@ impl Server {
 
     /// What the application said next; waits for ever while there is nothing to come.
     pub async fn heard(&mut self) -> Heard {
+        if let Some(heard) = self.late.pop_front() {
+            return heard;
+        }
         loop {
             let session = async {
                 match &mut self.session {

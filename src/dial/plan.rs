@@ -26,16 +26,16 @@ pub struct DialPlan {
 
 /// How long an emergency number may ring at one hop before the next is tried, whatever the settings say.
 pub const EMERGENCY_RINGING: Duration = Duration::from_secs(180);
+/// How long its caller may wait for an answer in all.
+const EMERGENCY_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl DialPlan {
-    /// The plan of a static route. An emergency call has the time that its hops take (promise 6).
+    /// The plan of a static route. No setting cuts an emergency call short (promise 6).
     pub fn routed(attempts: Vec<Attempt>, timeout: Duration, ringing: Duration) -> DialPlan {
-        let urgent = attempts.iter().filter(|attempt| attempt.emergency);
-        let hops = urgent.map(|attempt| attempt.hops.len()).max();
-        let hops = hops.map(|hops| u32::try_from(hops).unwrap_or(u32::MAX).max(1));
+        let urgent = attempts.iter().any(|attempt| attempt.emergency);
         DialPlan {
-            timeout: hops.map_or(timeout, |hops| EMERGENCY_RINGING.saturating_mul(hops)),
-            ringing: hops.map_or(ringing, |_| EMERGENCY_RINGING),
+            timeout: if urgent { EMERGENCY_TIMEOUT } else { timeout },
+            ringing,
             attempts,
         }
     }

@@ -11,6 +11,7 @@ use crate::carrier::{self, PlanFacts};
 use crate::config::{Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
 use crate::registrar::{self, Aor, Binding, UserCall};
 use crate::route::{self, Caller, Decision, Diversion, Trace};
+use crate::sdp::Security;
 use crate::sip::Uri;
 use crate::teams;
 use std::sync::Arc;
@@ -90,6 +91,7 @@ fn attempts(
             rung.push(destination);
         }
         let mut planned = planning.attempts(trace)?;
+        planning.keeps_secret(&planned)?;
         for attempt in &mut planned {
             attempt.target = Some(name.clone());
             if !attempt.emergency {
@@ -233,6 +235,24 @@ impl<'a> Planning<'a> {
             property,
             what: what.into(),
             fix: fix.into(),
+        }
+    }
+
+    /// What is to be encrypted goes to nobody in clear; an emergency call goes out as it can.
+    fn keeps_secret(&self, planned: &[Attempt]) -> Result<(), DialRefusal> {
+        let hops = planned
+            .iter()
+            .filter(|attempt| !attempt.emergency)
+            .flat_map(|attempt| &attempt.hops);
+        let mut plain = hops.filter(|hop| hop.terms.media.security == Security::Plain);
+        match plain.next().filter(|_| self.dial.sdes) {
+            None => Ok(()),
+            Some(hop) => Err(DialRefusal {
+                target: None,
+                property: "srtpEncryption",
+                what: format!("target[{}] is rung without SRTP ({})", self.position, hop.peer),
+                fix: "`srtp = true` of a user has it encrypted; toward carriers leave it out".to_owned(),
+            }),
         }
     }
 

@@ -202,7 +202,7 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
     if is_emergency(config, &facts.dialled) {
         let found = named.or_else(|| tenant_in_need(config, facts, trace));
         let tenant = found.ok_or_else(|| Refusal::unknown_tenant(&facts.host))?;
-        return emergency(config, facts, tenant, trace);
+        return emergency(config, facts, tenant, None, trace);
     }
     let tenant = named.ok_or_else(|| Refusal::unknown_tenant(&facts.host))?;
     let callee = match E164::parse(&facts.dialled) {
@@ -249,21 +249,12 @@ fn emergency_from_carrier(
     from: &Carrier,
     trace: &mut Trace,
 ) -> Result<Decision, Refusal> {
+    let facts = &facts.understood(&from.numbers);
     let tenant = Some(from)
         .filter(|from| from.emergency)
         .and_then(|_| tenant_in_need(config, facts, trace));
     let tenant = tenant.ok_or_else(|| Refusal::emergency_from_carrier(&facts.dialled))?;
-    let mut decision = emergency(config, facts, tenant, trace)?;
-    if let Target::Carriers { carriers, .. } = &mut decision.target {
-        carriers.retain(|carrier| carrier.id != from.id);
-        if carriers.is_empty() {
-            carriers.extend(ways_in_need(config).filter(|carrier| carrier.id != from.id));
-        }
-        if carriers.is_empty() {
-            return Err(Refusal::no_carrier(tenant.id.as_str()));
-        }
-    }
-    Ok(decision)
+    emergency(config, facts, tenant, Some(&from.id), trace)
 }
 
 /// Whose an emergency call is that no trunk name tells: of the tenant that owns the caller's number, else of one that has
@@ -279,16 +270,18 @@ fn tenant_in_need<'c>(config: &'c Config, facts: &Facts, trace: &mut Trace) -> O
     let tenant = tenants
         .find(|tenant| !tenant.carriers.is_empty())
         .or(config.tenants.first())?;
-    let why = format!("nobody's trunk: tenant '{}' stands in", tenant.id);
+    let why = format!("says of no tenant: '{}' stands in", tenant.id);
     trace.step("tenant", &facts.host, why);
     Some(tenant)
 }
 
-/// Emergency calls pass before caller policy, limits and applications (promise 6; TEAMS-054).
+/// Emergency calls pass before caller policy, limits and applications (promise 6; TEAMS-054). They don't go back to the
+/// carrier that they come `from`.
 pub(super) fn emergency(
     config: &Config,
     facts: &Facts,
     tenant: &Arc<Tenant>,
+    from: Option<&CarrierId>,
     trace: &mut Trace,
 ) -> Result<Decision, Refusal> {
     trace.step(
@@ -296,7 +289,7 @@ pub(super) fn emergency(
         &facts.dialled,
         "emergency number: passes before policy and limits",
     );
-    let carriers = emergency_carriers(config, tenant, trace);
+    let carriers = ways_of(config, tenant, from, trace);
     if carriers.is_empty() {
         return Err(Refusal::no_carrier(tenant.id.as_str()));
     }
@@ -315,6 +308,10 @@ pub(super) fn emergency(
 
 /// The carriers that an emergency call of `tenant` is tried at, in order; empty when there is none at all.
 pub fn emergency_carriers(config: &Config, tenant: &Tenant, trace: &mut Trace) -> Vec<Arc<Carrier>> {
+    ways_of(config, tenant, None, trace)
+}
+
+fn ways_of(config: &Config, tenant: &Tenant, from: Option<&CarrierId>, trace: &mut Trace) -> Vec<Arc<Carrier>> {
     let mut wanted = config.sbc.emergency.carriers.clone();
     wanted.extend(
         tenant
@@ -323,17 +320,15 @@ pub fn emergency_carriers(config: &Config, tenant: &Tenant, trace: &mut Trace) -
             .filter(|id| !config.sbc.emergency.carriers.contains(id))
             .cloned(),
     );
-    let mut carriers = carriers_of(config, &wanted, trace);
-    if carriers.is_empty() {
-        carriers = ways_in_need(config).collect();
+    wanted.retain(|id| Some(id) != from);
+    let carriers = carriers_of(config, &wanted, trace);
+    if !carriers.is_empty() {
+        return carriers;
     }
-    carriers
-}
-
-/// Where nobody configured a way: every carrier there is, rather than none.
-fn ways_in_need(config: &Config) -> impl Iterator<Item = Arc<Carrier>> {
-    let all = config.sbc.carriers.iter();
-    all.filter(|carrier| !carrier.gateways.is_empty()).cloned()
+    // Nobody configured a way: every carrier there is, rather than none.
+    let all = config.sbc.carriers.iter().map(|carrier| carrier.id.clone());
+    let others: Vec<CarrierId> = all.filter(|id| Some(id) != from).collect();
+    carriers_of(config, &others, trace)
 }
 
 pub(super) fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace) -> Vec<Arc<Carrier>> {

@@ -35,7 +35,7 @@ pub(super) fn from_user(
     let address = format!("{name}@{}", realm.name);
     trace.step("user", &address, format!("registers with tenant '{}'", tenant.id));
     if is_emergency(config, &facts.dialled) {
-        let mut decision = emergency(config, facts, tenant, trace)?;
+        let mut decision = emergency(config, facts, tenant, None, trace)?;
         // Who has no number is called back at the tenant's.
         decision.shown_instead = substitute(tenant).filter(|_| user.number.is_none());
         return Ok(decision);

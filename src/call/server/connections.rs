@@ -155,9 +155,9 @@ impl Server {
             self.begin(moving.connection);
         } else if !url.is_websocket() {
             self.leave(CloseCode::CallOver);
-            if let (Socket::Early(early), None) = (&mut self.session, &self.status_hook) {
-                // They were for the application that is left.
-                early.clear();
+            // What waits was for the application that is left; this one may name a WebSocket of its own.
+            if self.status_hook.is_none() || matches!(self.session, Socket::Closed) {
+                self.session = Socket::Early(Vec::new());
             }
         }
         self.caller = Arc::new(Caller {
@@ -274,6 +274,9 @@ impl Server {
         if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
             self.refuse(open, detail);
         }
+        // Others may have been asked over it meanwhile.
+        self.give_up_questions(CLOSED);
+        self.late.push_back(Heard::Event(Event::Disconnected { failed: None }));
     }
 
     /// Closes a connection whose application can't be carried out.

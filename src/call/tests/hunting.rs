@@ -55,8 +55,22 @@ fn an_emergency_call_is_tried_at_every_gateway_whatever_they_say() {
     let held = rig.wishes.iter().any(|effect| matches!(effect, Effect::Peer { .. }));
     assert!(!held, "that is no word about the gateway");
     rig.respond(&rig.last_invite(), reply(180));
-    rig.wait(Duration::from_secs(170));
-    assert!(rig.cancelled.is_empty(), "no setting cuts the ringing off (promise 6)");
+    rig.wait(Duration::from_secs(600));
+    assert!(
+        rig.cancelled.is_empty(),
+        "no setting cuts the last ringing off (promise 6)"
+    );
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+
+    let mut rig = in_need().begin();
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.wait(Duration::from_secs(181));
+    assert_eq!(
+        (rig.cancelled.len(), rig.invites().len()),
+        (1, 2),
+        "who only rings is left for the next"
+    );
     rig.cancel(Rig::first_transaction(), "");
     rig.finish();
 }
@@ -144,9 +158,8 @@ fn a_gateway_that_says_100_and_no_more_is_left_for_the_next_one() {
     rig.respond(&first, reply(487));
     let second = rig.last_invite();
     assert_eq!(rig.invites().len(), 2);
-    let (held, verdict) = rig.verdicts.last().expect("a verdict");
-    assert_eq!(held.to_string(), "north/203.0.113.2");
-    assert!(matches!(verdict, PeerVerdict::HoldDown(_)));
+    let held = |(_, verdict): &(_, PeerVerdict)| matches!(verdict, PeerVerdict::HoldDown(_));
+    assert!(!rig.verdicts.iter().any(held), "it lives: what is silent is behind it");
     // Behind the last one there is nobody: it has the time that a called party may ring.
     rig.respond(&second, reply(100));
     rig.wait(Duration::from_secs(90));

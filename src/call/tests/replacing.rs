@@ -259,3 +259,36 @@ fn a_call_outlasts_the_connection_to_the_server_that_leads_it_elsewhere() {
         rig.hang_up_and_finish();
     }
 }
+
+#[test]
+fn a_call_outlasts_its_connection_while_a_server_over_http_is_asked() {
+    for fails in [true, false] {
+        let mut rig = from_carrier().decided_by(connected()).begin();
+        rig.answer(&json!([{ "verb": "answer" }, { "verb": "pause", "length": 60 }]));
+        rig.ack(LegIndex::CALLER, "");
+        rig.command(Wish::Redirect(hook("https://c.example/calls")));
+        let failed = Some("gone".to_owned());
+        rig.step(Event::Disconnected { failed });
+        assert!(rig.byes(LegIndex::CALLER).is_empty());
+        match fails {
+            true => rig.hook_fails("status 500"),
+            false => rig.answer(&json!([{ "verb": "pause", "length": 9 }])),
+        }
+        assert_eq!(rig.byes(LegIndex::CALLER).len(), usize::from(fails));
+        match fails {
+            true => rig.finish(),
+            false => rig.hang_up_and_finish(),
+        };
+    }
+    // Nobody could say what to do first, but a command has named somebody else.
+    let mut rig = from_carrier().decided_by(terms()).begin();
+    let first = rig.last_question().number;
+    rig.command(Wish::Redirect(hook("https://c.example/calls")));
+    rig.step(Event::Answered {
+        ask: first,
+        result: Err("status 500".into()),
+    });
+    assert_eq!(rig.statuses(), Vec::<u16>::new());
+    rig.answer(&json!([{ "verb": "sip:decline", "status": 486 }]));
+    assert_eq!(rig.finish().status, 486);
+}

@@ -54,7 +54,8 @@ pub struct RawCarrier {
     pub session_expires: Option<At<DurationText>>,
     /// How we answer when the carrier asks for user name and password, in calls from it as well.
     pub credentials: Option<At<RawCredentials>>,
-    /// People call through it, such as those of a PBX: its calls to emergency numbers are served.
+    /// People call through it, such as those of a PBX: its calls to emergency numbers are served, by other carriers than this
+    /// one.
     #[schemars(extend("default" = false))]
     pub emergency: Option<At<bool>>,
     /// Pass the caller's location (PIDF-LO) on emergency calls.
@@ -107,8 +108,8 @@ pub struct RawFailover {
     /// How long an INVITE may stay without any response.
     #[schemars(extend("default" = "4s"))]
     pub response_timeout: Option<At<DurationText>>,
-    /// How long an INVITE may stay with 100 Trying alone, from there on, while another gateway that is not held down is left to try; the last one
-    /// has `timers.ringing`. Calls from Teams gain from it below their trunk's FailoverTimeSeconds.
+    /// How long an INVITE may stay with 100 Trying alone, from there on, while another gateway that is not held down is left
+    /// to try; the last one has `timers.ringing`. Calls from Teams gain from it below their trunk's FailoverTimeSeconds.
     #[schemars(extend("default" = "15s"))]
     pub progress_timeout: Option<At<DurationText>>,
     /// How long a failed gateway is tried last.

@@ -122,10 +122,10 @@ impl RecordFile {
             open.unsynced_ms
                 .is_some_and(|since| now_ms.saturating_sub(since) >= SYNC_MS)
         };
-        self.open
-            .as_mut()
-            .filter(due)
-            .map_or(Ok(()), |open| sync(open, &self.settings.path))
+        let Some(open) = self.open.as_mut().filter(due) else {
+            return Ok(());
+        };
+        sync(open, &self.settings.path).inspect_err(|_| open.unsynced_ms = Some(now_ms))
     }
 
     fn is_old(&self, now_ms: u64) -> bool {
@@ -142,15 +142,13 @@ impl RecordFile {
             path: path.clone(),
             source,
         };
-        if let Some(open) = &mut self.open {
-            sync(open, path)?;
-        }
+        let synced = self.open.as_mut().map_or(Ok(()), |open| sync(open, path));
         fs::rename(path, rotated(path, now_ms)).map_err(failed)?;
         self.open = None;
         if let Some(keep) = self.settings.keep {
             remove_old(path, keep).map_err(failed)?;
         }
-        Ok(())
+        synced
     }
 }
 

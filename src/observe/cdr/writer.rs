@@ -71,6 +71,7 @@ impl CdrWriter {
             file,
             counts: counts.clone(),
             is_losing: false,
+            is_unsynced: false,
         };
         thread::Builder::new()
             .name("cdr".to_owned())
@@ -153,6 +154,8 @@ struct Thread {
     counts: Arc<Counts>,
     /// Said already that the file takes nothing.
     is_losing: bool,
+    /// Said already that the disk does not take what was written.
+    is_unsynced: bool,
 }
 
 impl Thread {
@@ -179,8 +182,13 @@ impl Thread {
     }
 
     fn sync(&mut self, now_ms: u64) {
-        if let Some(Err(error)) = self.file.as_mut().map(|file| file.sync_when_due(now_ms)) {
-            tracing::error!(%error, "a power cut may cost call detail records");
+        match self.file.as_mut().map(|file| file.sync_when_due(now_ms)) {
+            Some(Err(error)) => {
+                if !std::mem::replace(&mut self.is_unsynced, true) {
+                    tracing::error!(%error, "a power cut may cost call detail records");
+                }
+            }
+            _ => self.is_unsynced &= !self.file.as_ref().is_none_or(RecordFile::is_synced),
         }
     }
 
