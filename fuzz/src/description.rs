@@ -1,5 +1,6 @@
 //! Session descriptions, and the offers and answers that we make of them.
 
+use portcullis::ice::Secret;
 use portcullis::sdp::{
     Direction, LegProfile, LocalMedia, Recoding, Session, answer, carry_offer, carry_settled, formats_ended_here,
     offer, payload_map, read_answer, sdp_part,
@@ -8,7 +9,8 @@ use portcullis::srtp::{MasterKey, Suite};
 
 fn local(byte: u8) -> LocalMedia {
     let key = MasterKey::from_bytes(Suite::AesCm128HmacSha1_80, &[byte; 30]).expect("thirty bytes");
-    LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), 7, key)
+    let media = LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), 7, key);
+    media.with_ice(Secret::from_bytes([byte; 32]))
 }
 
 /// One description.
@@ -33,12 +35,10 @@ pub fn offer_answer(bytes: &[u8]) {
     let Some(Ok(offered)) = bodies.next().map(Session::parse) else {
         return;
     };
-    let profile = |teams: bool| {
-        if teams {
-            LegProfile::teams()
-        } else {
-            LegProfile::carrier()
-        }
+    let profile = |teams: bool| match (teams, legs & 4 != 0) {
+        (true, false) => LegProfile::teams(),
+        (true, true) => LegProfile::teams_bypass(),
+        (false, _) => LegProfile::carrier(),
     };
     let (from, to) = (profile(legs & 1 != 0), profile(legs & 2 != 0));
     let (mut near, mut far) = (local(1), local(2));
