@@ -87,7 +87,8 @@ const TEAMS_EXAMPLES: &str = "\
 Examples:
   portcullis teams dns contoso                  records for the zone of the trunk names
   portcullis teams powershell contoso > pair.ps1
-  portcullis teams dns contoso --json | jq -r '.[] | select(.value == null) | .name'";
+  portcullis teams dns contoso --json | jq -r '.[] | select(.value == null) | .name'
+  portcullis teams drift contoso gateways.json routes.json users.json";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -162,7 +163,7 @@ enum Command {
     /// Say what to do in DNS and in Microsoft 365 for a tenant
     ///
     /// Reads the configuration and prints DNS records, or commands of Microsoft's Teams PowerShell module, with the names, ports
-    /// and numbers of the tenant filled in. Nothing is changed anywhere.
+    /// and numbers of the tenant filled in; or compares it with what those commands print. Nothing is changed anywhere.
     #[command(after_long_help = TEAMS_EXAMPLES)]
     Teams(teams::TeamsArgs),
 

@@ -1,8 +1,10 @@
 //! What a tenant's administrators do outside this node before Teams calls reach it: DNS records, and the commands of
 //! Microsoft's PowerShell module.
 //!
-//! In: a configuration and one of its tenants. Out: text to paste. Nothing is looked up, and nothing is changed anywhere.
+//! In: a configuration and one of its tenants, and what is there already. Out: text to paste, and what differs. Nothing is
+//! looked up, and nothing is changed anywhere.
 
+pub mod drift;
 mod powershell;
 mod records;
 
@@ -35,4 +37,10 @@ impl Trunk {
             _ => Trunk::Own,
         }
     }
+}
+
+/// Where Teams connects to, as everybody outside sees it.
+fn signaling_port(config: &Config) -> u16 {
+    let listener = config.sbc.listener(config.sbc.teams.listener);
+    listener.map_or(5061, |listener| listener.advertise_port)
 }

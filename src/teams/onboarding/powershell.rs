@@ -1,7 +1,7 @@
 //! The commands of Microsoft's Teams PowerShell module that pair a trunk, route a tenant's calls to it and give its
 //! users their numbers (TEAMS-110).
 
-use super::Trunk;
+use super::{Trunk, signaling_port};
 use crate::config::{Config, Destination, Tenant};
 use std::fmt::Write;
 
@@ -57,14 +57,8 @@ fn connect(out: &mut String) -> std::fmt::Result {
     writeln!(out, "Connect-MicrosoftTeams")
 }
 
-fn gateway(out: &mut String, config: &Config, name: &str, tenant: Option<&Tenant>) -> std::fmt::Result {
-    let teams = &config.sbc.teams;
-    let listener = config
-        .sbc
-        .listeners
-        .iter()
-        .find(|listener| listener.id == teams.listener);
-    let port = listener.map_or(5061, |listener| listener.advertise_port);
+pub(super) fn gateway(out: &mut String, config: &Config, name: &str, tenant: Option<&Tenant>) -> std::fmt::Result {
+    let port = signaling_port(config);
     write!(out, "New-CsOnlinePSTNGateway -Fqdn {name} -SipSignalingPort {port}")?;
     if let Some(calls) = tenant.and_then(|tenant| tenant.limits.calls) {
         write!(out, " -MaxConcurrentSessions {calls}")?;
@@ -80,12 +74,27 @@ fn gateway(out: &mut String, config: &Config, name: &str, tenant: Option<&Tenant
 }
 
 fn routing(out: &mut String, tenant: &Tenant) -> std::fmt::Result {
-    let label = quoted(&format!("portcullis-{}", tenant.id));
+    writeln!(out)?;
+    route(out, tenant)?;
+    let label = quoted(&route_label(tenant));
+    writeln!(
+        out,
+        "New-CsOnlineVoiceRoutingPolicy -Identity {label} -OnlinePstnUsages {label}"
+    )
+}
+
+/// The name of the tenant's usage, route and policy.
+pub(super) fn route_label(tenant: &Tenant) -> String {
+    format!("portcullis-{}", tenant.id)
+}
+
+/// The usage and the route that leads to it.
+pub(super) fn route(out: &mut String, tenant: &Tenant) -> std::fmt::Result {
+    let label = quoted(&route_label(tenant));
     let trunks: Vec<&str> = std::iter::once(&tenant.fqdn)
         .chain(&tenant.aliases)
         .map(|name| name.as_str())
         .collect();
-    writeln!(out)?;
     writeln!(out, "Set-CsOnlinePstnUsage -Identity Global -Usage @{{Add={label}}}")?;
     writeln!(
         out,
@@ -95,15 +104,11 @@ fn routing(out: &mut String, tenant: &Tenant) -> std::fmt::Result {
         out,
         "  -OnlinePstnGatewayList {} -OnlinePstnUsages {label}",
         trunks.join(",")
-    )?;
-    writeln!(
-        out,
-        "New-CsOnlineVoiceRoutingPolicy -Identity {label} -OnlinePstnUsages {label}"
     )
 }
 
 fn numbers(out: &mut String, tenant: &Tenant) -> std::fmt::Result {
-    let label = quoted(&format!("portcullis-{}", tenant.id));
+    let label = quoted(&route_label(tenant));
     let teams = tenant
         .numbers
         .iter()
@@ -148,9 +153,17 @@ fn numbers(out: &mut String, tenant: &Tenant) -> std::fmt::Result {
     writeln!(out, "}}")
 }
 
-/// A literal of PowerShell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+/// A literal of PowerShell, to which typographic quotes are quotes too.
+pub(super) fn quoted(text: &str) -> String {
+    let mut literal = String::from("'");
+    for letter in text.chars() {
+        if matches!(letter, '\'' | '\u{2018}'..='\u{201b}') {
+            literal.push(letter);
+        }
+        literal.push(letter);
+    }
+    literal.push('\'');
+    literal
 }
 
 #[cfg(test)]
@@ -158,5 +171,6 @@ mod tests {
     #[test]
     fn a_quote_does_not_end_a_literal() {
         assert_eq!(super::quoted("o'brien; $x"), "'o''brien; $x'");
+        assert_eq!(super::quoted("a\u{2019}; b"), "'a\u{2019}\u{2019}; b'");
     }
 }

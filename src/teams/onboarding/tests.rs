@@ -8,11 +8,11 @@ use std::path::Path;
 
 const SBC: &str = include_str!("../../../config/sbc.toml");
 
-fn config(tenant: &str) -> Config {
+pub(super) fn config(tenant: &str) -> Config {
     Config::from_toml_strs(SBC, &[("contoso", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
-fn golden(name: &str, found: &str) {
+pub(super) fn golden(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data/onboarding")
         .join(name);

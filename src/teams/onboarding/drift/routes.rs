@@ -1,0 +1,168 @@
+//! The way of calls out of Teams: `Get-CsOnlineVoiceRoute`.
+
+use super::super::powershell::{quoted, route, route_label};
+use super::export::Object;
+use super::{Difference, Fix, Weight};
+use crate::config::{Config, Tenant};
+
+pub(super) fn compare(config: &Config, tenant: &Tenant, routes: &[Object]) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for object in routes {
+        let trunks = object.list("OnlinePstnGatewayList");
+        if trunks.iter().any(|name| is_below(config, name)) {
+            found.extend(strangers(config, tenant, object, &trunks));
+            found.extend(terms(tenant, object));
+        }
+    }
+    let in_a_route = |name: &str| {
+        let lists = |object: &Object| {
+            let mut trunks = object.list("OnlinePstnGatewayList").into_iter();
+            trunks.any(|listed| listed.eq_ignore_ascii_case(name))
+        };
+        routes.iter().any(lists)
+    };
+    let names = std::iter::once(&tenant.fqdn).chain(&tenant.aliases);
+    for name in names.filter(|name| !in_a_route(name.as_str())) {
+        found.push(unrouted(tenant, name.as_str(), routes));
+    }
+    found
+}
+
+/// A name of ours, or one that derives from it.
+fn is_below(config: &Config, name: &str) -> bool {
+    let base = config.sbc.teams.base.as_str();
+    let lower = name.to_ascii_lowercase();
+    lower == base || lower.ends_with(&format!(".{base}")) || config.tenant_by_host(name).is_some()
+}
+
+/// Names in a route whose calls we would refuse, or take for somebody else's.
+fn strangers(config: &Config, tenant: &Tenant, object: &Object, trunks: &[&str]) -> Vec<Difference> {
+    let base = config.sbc.teams.base.as_str();
+    let label = object.text("Identity").unwrap_or_default();
+    let subject = format!("voice route {label}");
+    let mut found = Vec::new();
+    for name in trunks.iter().filter(|name| is_below(config, name)) {
+        let owner = config.tenant_by_host(name);
+        let replaced = || {
+            Fix::Powershell(format!(
+                "Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnGatewayList @{{Add={}; Remove={}}}",
+                quoted(label),
+                quoted(tenant.fqdn.as_str()),
+                quoted(name)
+            ))
+        };
+        let (what, here, fix) = match owner {
+            Some(owner) if owner.id == tenant.id => continue,
+            Some(owner) => (
+                format!(
+                    "{name} is the trunk of tenant {}: calls would be taken for its calls",
+                    owner.id
+                ),
+                tenant.fqdn.to_string(),
+                replaced(),
+            ),
+            None if name.eq_ignore_ascii_case(base) => (
+                format!("{name} is the carrier's trunk, which has no users: calls to it are refused"),
+                tenant.fqdn.to_string(),
+                replaced(),
+            ),
+            None => (
+                format!("{name} is no tenant's trunk: calls to it are refused"),
+                "missing".to_owned(),
+                Fix::Config {
+                    file: super::file_of(tenant),
+                    lines: format!("aliases = [{}]", aliases(tenant, name)),
+                },
+            ),
+        };
+        found.push(Difference {
+            weight: Weight::Breaks,
+            subject: subject.clone(),
+            what,
+            there: (*name).to_owned(),
+            here,
+            fix,
+        });
+    }
+    found
+}
+
+/// Whether anybody can use the route at all.
+fn terms(tenant: &Tenant, object: &Object) -> Vec<Difference> {
+    let label = object.text("Identity").unwrap_or_default();
+    let subject = format!("voice route {label}");
+    let mut found = Vec::new();
+    if object.list("OnlinePstnUsages").is_empty() {
+        let usage = quoted(&route_label(tenant));
+        found.push(Difference {
+            weight: Weight::Breaks,
+            subject: subject.clone(),
+            what: "has no usage, so that no routing policy leads to it".to_owned(),
+            there: "none".to_owned(),
+            here: route_label(tenant),
+            fix: Fix::Powershell(format!(
+                "Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnUsages @{{Add={usage}}}",
+                quoted(label)
+            )),
+        });
+    }
+    let pattern = object.text("NumberPattern").unwrap_or_default();
+    if !pattern.is_ascii() {
+        let plain: String = pattern.chars().filter(char::is_ascii).collect();
+        found.push(Difference {
+            weight: Weight::Breaks,
+            subject,
+            what: "its number pattern has characters that no number has, such as a word processor leaves".to_owned(),
+            there: pattern.escape_default().to_string(),
+            here: plain.clone(),
+            fix: Fix::Powershell(format!(
+                "Set-CsOnlineVoiceRoute -Identity {} -NumberPattern {}",
+                quoted(label),
+                quoted(&plain)
+            )),
+        });
+    }
+    found
+}
+
+fn unrouted(tenant: &Tenant, name: &str, routes: &[Object]) -> Difference {
+    let label = route_label(tenant);
+    let ours = |object: &&Object| {
+        object
+            .text("Identity")
+            .is_some_and(|identity| identity.eq_ignore_ascii_case(&label))
+    };
+    let command = match routes.iter().find(ours) {
+        Some(_) => format!(
+            "Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnGatewayList @{{Add={}}}",
+            quoted(&label),
+            quoted(name)
+        ),
+        None => {
+            let mut command = String::new();
+            // A String takes everything.
+            let _written = route(&mut command, tenant);
+            command.trim_end().to_owned()
+        }
+    };
+    // A list that PowerShell cut may have it after all.
+    let cut = routes.iter().any(|object| object.is_cut("OnlinePstnGatewayList"));
+    Difference {
+        weight: if cut { Weight::Note } else { Weight::Breaks },
+        subject: format!("trunk {name}"),
+        what: match cut {
+            true => "stands in no route as far as can be seen: lists are cut short, set $FormatEnumerationLimit = -1"
+                .to_owned(),
+            false => "stands in no voice route: no call out of Teams comes to it".to_owned(),
+        },
+        there: "missing".to_owned(),
+        here: label,
+        fix: Fix::Powershell(command),
+    }
+}
+
+fn aliases(tenant: &Tenant, more: &str) -> String {
+    let all = tenant.aliases.iter().map(|name| name.as_str()).chain([more]);
+    let quoted: Vec<String> = all.map(|name| format!("\"{name}\"")).collect();
+    quoted.join(", ")
+}

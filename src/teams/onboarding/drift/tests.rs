@@ -1,0 +1,90 @@
+//! Golden comparisons over the example configuration: `tests/data/onboarding/drift-*`.
+//!
+//! `PORTCULLIS_UPDATE=1 cargo test onboarding` writes the reports anew.
+
+use super::*;
+use crate::teams::onboarding::tests::{config, golden};
+
+const CONTOSO: &str = include_str!("../../../../config/tenants/contoso.toml");
+
+/// A trunk that stands alone: one number of its own, one of a PBX, one of an application.
+const OWN: &str = r#"
+fqdn = "sbc.contoso.example"
+domains = ["contoso.example"]
+carriers = ["north"]
+[limits]
+calls = 40
+[application.reception]
+hook = { url = "https://app.contoso.example/incoming", method = "POST" }
+[[numbers]]
+range = "+14255550100-+14255550109"
+to = "teams"
+[[numbers]]
+number = "+14255550105"
+to = { carrier = "north" }
+[[numbers]]
+number = "+14255550106"
+to = { application = "reception" }
+"#;
+
+fn compared(name: &str, tenant: &str, outputs: &[&[u8]]) -> Vec<Difference> {
+    let config = config(tenant);
+    let [tenant] = &*config.tenants else {
+        panic!("one tenant")
+    };
+    let export = outputs.iter().fold(Export::default(), |all, output| {
+        all.and(read(&decode(output).expect("text")).expect("an output"))
+    });
+    let found = compare(&config, tenant, &export);
+    golden(&format!("{name}.report"), &report(&found, Compared::of(&export)));
+    found
+}
+
+#[test]
+fn teams_110_a_carriers_trunk_and_a_customers_routes_are_compared() {
+    let found = compared(
+        "drift-derived",
+        CONTOSO,
+        &[
+            include_bytes!("../../../../tests/data/onboarding/drift-derived-gateways.txt"),
+            include_bytes!("../../../../tests/data/onboarding/drift-derived-routes.txt"),
+            include_bytes!("../../../../tests/data/onboarding/drift-derived-users.json"),
+        ],
+    );
+    assert_eq!(found.first().map(|first| first.weight), Some(Weight::Breaks));
+}
+
+#[test]
+fn teams_110_a_trunk_of_its_own_is_compared() {
+    compared(
+        "drift-own",
+        OWN,
+        &[include_bytes!("../../../../tests/data/onboarding/drift-own.json")],
+    );
+}
+
+#[test]
+fn teams_110_what_is_as_generated_does_not_differ() {
+    let found = compared(
+        "drift-none",
+        CONTOSO,
+        &[include_bytes!("../../../../tests/data/onboarding/drift-none.json")],
+    );
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// UTF-16 with its mark and CR LF, as `>` of Windows PowerShell writes it.
+#[test]
+fn a_redirected_output_is_read_like_any_other() {
+    let text = include_str!("../../../../tests/data/onboarding/drift-derived-routes.txt").replace('\n', "\r\n");
+    let bytes: Vec<u8> = [0xff, 0xfe]
+        .into_iter()
+        .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    assert_eq!(
+        read(&decode(&bytes).unwrap()),
+        read(include_str!(
+            "../../../../tests/data/onboarding/drift-derived-routes.txt"
+        ))
+    );
+}
