@@ -3,7 +3,7 @@
 use super::media::{Checks, Endpoint, Keys, Stream};
 use crate::codec::g711::Law;
 use crate::ice::{Credentials, Secret};
-use crate::sdp::{Audio, Codec, Direction, Session};
+use crate::sdp::{Audio, Codec, Direction, Protocol, Session};
 use crate::srtp::{MasterKey, Suite};
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,6 +28,16 @@ impl Shape {
     pub(super) fn is_teams(self) -> bool {
         self != Shape::Carrier
     }
+}
+
+/// How the address and the port are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    /// The 0.0.0.0 of RFC 2543.
+    Blackhole,
+    /// Port 0.
+    Off,
 }
 
 /// Why a peer's description cannot be agreed with.
@@ -55,8 +65,7 @@ pub(super) struct Description {
     key: MasterKey,
     ice: Credentials,
     body: String,
-    /// How the 0.0.0.0 of RFC 2543 is said.
-    pub(super) blackhole: bool,
+    pub(super) form: Form,
 }
 
 impl Description {
@@ -68,7 +77,7 @@ impl Description {
             key: MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng()),
             ice: Credentials::derive(&Secret::generate(&mut rand::rng()), 0),
             body: String::new(),
-            blackhole: false,
+            form: Form::Plain,
         }
     }
 
@@ -196,14 +205,15 @@ impl Description {
 
     fn lines(&self, endpoint: &Endpoint, formats: &[(u8, &[&str])], tag: u32, direction: Direction) -> String {
         let local = endpoint.local();
-        let address = match (self.blackhole, local.ip()) {
-            (true, IpAddr::V4(_)) => IpAddr::from([0, 0, 0, 0]),
+        let address = match (self.form, local.ip()) {
+            (Form::Blackhole, IpAddr::V4(_)) => IpAddr::from([0, 0, 0, 0]),
             (_, address) => address,
         };
         let connection = format!("c=IN {} {address}\r\n", family(address));
-        let port = match self.shape {
-            Shape::TeamsBypass => NOWHERE,
-            Shape::Teams | Shape::Carrier => local.port(),
+        let port = match (self.form, self.shape) {
+            (Form::Off, _) => 0,
+            (_, Shape::TeamsBypass) => NOWHERE,
+            (_, Shape::Teams | Shape::Carrier) => local.port(),
         };
         let numbers: Vec<String> = formats.iter().map(|(number, _)| number.to_string()).collect();
         let numbers = numbers.join(" ");
@@ -263,9 +273,16 @@ pub(super) fn audio_of(body: &[u8]) -> Result<Audio, Disagreement> {
     session.audio().cloned().ok_or(Disagreement::NoAudio)
 }
 
-/// Where the peer says its media is.
-pub(super) fn address_of(body: &[u8]) -> Option<SocketAddr> {
-    audio_of(body).ok().map(|audio| audio.rtp())
+/// Where the peer says its media is, and over what.
+pub(super) fn place_of(body: &[u8]) -> Option<(SocketAddr, Protocol)> {
+    audio_of(body).ok().map(|audio| (audio.rtp(), audio.protocol))
+}
+
+/// True when the first audio stream has port 0.
+pub(super) fn is_off(body: &[u8]) -> bool {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("m=audio "));
+    line.is_some_and(|line| line.split_ascii_whitespace().nth(1) == Some("0"))
 }
 
 fn is_usable(key: Option<&MasterKey>) -> bool {

@@ -1,6 +1,7 @@
 //! What arrived at a media endpoint, and what it sounded like.
 
 use crate::codec::tone::{Detector, level};
+use crate::moment::Moment;
 use crate::rtp::statistics::Reception;
 use crate::rtp::telephone_event::Digits;
 use serde::{Serialize, Serializer};
@@ -34,6 +35,9 @@ pub struct Heard {
     /// From the beginning to the first packet; milliseconds in JSON.
     #[serde(rename = "first_after_ms", serialize_with = "as_optional_ms")]
     pub first_after: Option<Duration>,
+    /// The longest time without a packet, from the beginning of this listening to its last packet; milliseconds in JSON.
+    #[serde(rename = "longest_gap_ms", serialize_with = "as_ms")]
+    pub longest_gap: Duration,
     /// True when the packets were protected and verified.
     pub srtp: bool,
     /// The SRTP suite by its SDES name.
@@ -81,6 +85,8 @@ fn milliseconds(span: Duration) -> f64 {
 pub(super) struct Measured {
     pub(super) reception: Reception,
     source: Option<u32>,
+    /// When the last packet came, or this listening began anew.
+    last: Option<Moment>,
     window: VecDeque<i16>,
     pub(super) digits: Digits,
     heard: Heard,
@@ -91,6 +97,7 @@ impl Measured {
         Measured {
             reception: Reception::new(RATE),
             source: None,
+            last: None,
             window: VecDeque::with_capacity(WINDOW),
             digits: Digits::new(),
             heard: Heard {
@@ -100,6 +107,7 @@ impl Measured {
                 lost: 0,
                 jitter: Duration::ZERO,
                 first_after: None,
+                longest_gap: Duration::ZERO,
                 srtp: false,
                 suite: None,
                 rtcp_received: 0,
@@ -113,8 +121,9 @@ impl Measured {
     }
 
     /// Begins anew; what was heard of the stream's numbering stays.
-    pub(super) fn restart(&mut self) {
+    pub(super) fn restart(&mut self, now: Moment) {
         *self = Measured {
+            last: Some(now),
             heard: Heard {
                 srtp: self.heard.srtp,
                 suite: self.heard.suite,
@@ -130,7 +139,10 @@ impl Measured {
     }
 
     /// A packet of this source; another source than before is another stream.
-    pub(super) fn packet_of(&mut self, ssrc: u32, from: SocketAddr) {
+    pub(super) fn packet_of(&mut self, ssrc: u32, from: SocketAddr, now: Moment) {
+        if let Some(last) = self.last.replace(now) {
+            self.heard.longest_gap = self.heard.longest_gap.max(now.since(last));
+        }
         if self.source.replace(ssrc).is_some_and(|before| before != ssrc) {
             self.reception = Reception::new(RATE);
         }
@@ -203,6 +215,22 @@ mod tests {
         Sine::new(1200.0, -20.0, RATE).fill(&mut other);
         let both: Vec<i16> = samples.iter().zip(&other).map(|(a, b)| a + b).collect();
         assert_eq!(heard_of(&both).frequency, None);
+    }
+
+    #[test]
+    fn the_longest_gap_counts_from_the_beginning_of_a_listening() {
+        let from = SocketAddr::from(([192, 0, 2, 1], 4000));
+        let at = |milliseconds| Moment::default() + Duration::from_millis(milliseconds);
+        let mut measured = Measured::new();
+        for milliseconds in [500, 520, 540, 800, 820] {
+            measured.packet_of(1, from, at(milliseconds));
+        }
+        assert_eq!(measured.report().longest_gap, Duration::from_millis(260));
+        measured.restart(at(900));
+        assert_eq!(measured.report().longest_gap, Duration::ZERO);
+        measured.packet_of(2, from, at(1200));
+        measured.packet_of(2, from, at(1220));
+        assert_eq!(measured.report().longest_gap, Duration::from_millis(300));
     }
 
     #[test]

@@ -4,17 +4,19 @@ use super::call::{Call, Event};
 use super::challenge::Challenge;
 use super::persona::Persona;
 use super::script::Script;
+use super::teams::transferred;
 use super::violation::{Violation, Violations};
 use super::wire::{Ears, status_of};
 use crate::net::Clock;
 use crate::net::shard::Command;
+use crate::sip::dialog::Initiation;
 use crate::sip::transaction::{Output, ServerTransactionId};
-use crate::sip::{Flow, HeaderName, Message, Method, NameAddr, ResponseDraft, Uri};
+use crate::sip::{Flow, HeaderName, Hop, Message, Method, NameAddr, ResponseDraft, Uri};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +24,9 @@ use tokio::task::JoinSet;
 
 /// Messages that the transcript keeps.
 const TRANSCRIPT: usize = 4096;
+
+/// Transfers that are remembered.
+const TRANSFERS: usize = 256;
 
 /// How a simulator treats everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,8 +78,37 @@ struct State {
     scripts: VecDeque<Script>,
     manner: Manner,
     transcript: VecDeque<Message>,
+    /// INVITEs that REFERs asked for.
+    transfers: VecDeque<Arc<ExpectedTransfer>>,
     /// Where portcullis last spoke from.
     seen: Option<Flow>,
+}
+
+/// The INVITE that a REFER asks for.
+#[derive(Debug)]
+pub(super) struct ExpectedTransfer {
+    pub(super) uri: String,
+    referred_by: Option<String>,
+    come: AtomicBool,
+}
+
+impl ExpectedTransfer {
+    pub(super) fn new(uri: &str, referred_by: Option<&str>) -> Arc<ExpectedTransfer> {
+        Arc::new(ExpectedTransfer {
+            uri: uri.to_owned(),
+            referred_by: referred_by.map(str::to_owned),
+            come: AtomicBool::new(false),
+        })
+    }
+
+    /// True since its INVITE came.
+    pub(super) fn has_come(&self) -> bool {
+        self.come.load(Ordering::Acquire)
+    }
+
+    fn is_named_by(&self, invite: &Message) -> bool {
+        invite.request_uri() == Some(self.uri.as_str())
+    }
 }
 
 /// What a line begins with.
@@ -84,6 +118,7 @@ pub(super) struct Beginning {
     pub(super) clock: Clock,
     pub(super) address: IpAddr,
     pub(super) tone: f64,
+    pub(super) strict: bool,
     pub(super) script: Script,
     pub(super) incoming: mpsc::Sender<Call>,
 }
@@ -91,12 +126,12 @@ pub(super) struct Beginning {
 impl Line {
     pub(super) fn new(beginning: Beginning) -> Line {
         Line {
-            persona: beginning.persona,
+            persona: beginning.persona.clone(),
             commands: beginning.commands,
             clock: beginning.clock,
             address: beginning.address,
             tone: beginning.tone,
-            violations: Violations::default(),
+            violations: Violations::of(beginning.persona.rules(), beginning.strict),
             pings: watch::Sender::default(),
             incoming: beginning.incoming,
             tasks: Mutex::default(),
@@ -125,6 +160,48 @@ impl Line {
 
     pub(super) fn leave(&self, call_id: &str) {
         self.state().calls.remove(call_id);
+    }
+
+    /// OPTIONS to this URI, counted as sent.
+    pub(super) fn ping(&self, uri: &Uri, hop: Hop) -> Option<Command> {
+        let face = self.persona.face("");
+        let own = Uri::parse(&face.home).ok()?;
+        let (from, to) = (NameAddr::new(own), NameAddr::new(uri.clone()));
+        let mut initiation = Initiation::new(uri.clone(), &from, &to, &mut rand::rng());
+        let draft = self.persona.request(initiation.request(Method::Options), &face, false);
+        let token = self.next_token();
+        self.pings.send_modify(|pings| pings.sent += 1);
+        Some(Command::Request { token, draft, hop })
+    }
+
+    pub(super) fn expect_transfer(&self, expected: Arc<ExpectedTransfer>) {
+        let mut state = self.state();
+        if state.transfers.len() == TRANSFERS {
+            state.transfers.pop_front();
+        }
+        state.transfers.push_back(expected);
+    }
+
+    pub(super) fn forget_transfer(&self, expected: &Arc<ExpectedTransfer>) {
+        self.state().transfers.retain(|known| !Arc::ptr_eq(known, expected));
+    }
+
+    /// What is wrong with an INVITE, when it is one that a REFER asked for.
+    fn judge_transfer(&self, invite: &Message) -> Vec<Violation> {
+        let is_referred = invite.header(HeaderName::ReferredBy).is_some();
+        let state = self.state();
+        let mut waiting = state.transfers.iter().filter(|transfer| !transfer.has_come());
+        if let Some(expected) = waiting.find(|transfer| is_referred || transfer.is_named_by(invite)) {
+            expected.come.store(true, Ordering::Release);
+            return transferred(invite, &expected.uri, expected.referred_by.as_deref());
+        }
+        let again = |known: &&Arc<ExpectedTransfer>| {
+            let same_referrer = known.referred_by.as_deref() == invite.header(HeaderName::ReferredBy);
+            is_referred && same_referrer && known.is_named_by(invite)
+        };
+        let second = state.transfers.iter().find(again);
+        let breach = second.map(|known| Violation::new("second-invite", format!("another INVITE to {}", known.uri)));
+        breach.into_iter().collect()
     }
 
     pub(super) fn seen(&self) -> Option<Flow> {
@@ -218,6 +295,9 @@ impl Switch {
         }
         let judgement = line.persona.judge(&message, &flow);
         line.violations.record_all(judgement.violations);
+        if message.method() == Some(&Method::Invite) {
+            line.violations.record_all(line.judge_transfer(&message));
+        }
         let manner = line.state().manner;
         let refusal = judgement.refusal.or(match (manner, message.method()) {
             (Manner::Unavailable { retry_after }, Some(Method::Invite | Method::Options)) => {
@@ -265,14 +345,7 @@ impl Switch {
         let Some(hop) = line.persona.hop(contact.uri(), line.seen().as_ref()) else {
             return;
         };
-        let face = line.persona.face("");
-        let Ok(own) = Uri::parse(&face.home) else { return };
-        let (from, to) = (NameAddr::new(own), NameAddr::new(contact.uri().clone()));
-        let mut initiation = crate::sip::dialog::Initiation::new(contact.uri().clone(), &from, &to, &mut rand::rng());
-        let draft = line.persona.request(initiation.request(Method::Options), &face, false);
-        let token = line.next_token();
-        line.pings.send_modify(|pings| pings.sent += 1);
-        commands.push(Command::Request { token, draft, hop });
+        commands.extend(line.ping(contact.uri(), hop));
     }
 
     fn to_token(&self, token: u64, event: Event, is_last: bool) -> bool {

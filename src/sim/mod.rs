@@ -6,8 +6,10 @@
 
 mod call;
 mod carrier;
+mod cause;
 mod challenge;
 mod description;
+mod dns;
 mod heard;
 mod line;
 mod media;
@@ -19,12 +21,16 @@ mod teams;
 mod violation;
 mod wire;
 
-pub use call::{Call, Change, Dial, EndedBy, Ending, HoldForm, Provisional, SimError, Stage, View};
+pub use call::{
+    Call, Change, Dial, DialogNames, EndedBy, Ending, HoldForm, Provisional, Refer, SimError, Stage, Transfer, View,
+};
 pub use carrier::{CarrierSettings, CarrierSim};
+pub use cause::{CAUSES, Cause, NoCause};
+pub use dns::{DnsManner, DnsSim};
 pub use heard::Heard;
 pub use line::{Manner, Pings};
-pub use papers::{Papers, PapersError};
+pub use papers::{Bearer, Papers, PapersError, WrongPaper};
 pub use script::{Fork, NoScript, Script, Step};
 pub use simulator::{SimStartError, Simulator};
-pub use teams::{TeamsSettings, TeamsSim};
-pub use violation::Violation;
+pub use teams::{TeamsSettings, TeamsSim, catalogue};
+pub use violation::{Rule, RuleId, Violation};

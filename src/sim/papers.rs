@@ -1,11 +1,12 @@
 //! Throw-away certificates for portcullis and a simulated Teams, in a folder of their own.
 
-use crate::net::tls::authority::{Authority, AuthorityError, LeafRequest, LeafUsage};
+use crate::net::tls::authority::{Authority, AuthorityError, LeafRequest, LeafUsage, PemPair, self_signed};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long they are valid, to both sides of now.
 const VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
+const HOUR: u64 = 3600;
 
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]
@@ -27,25 +28,124 @@ pub struct Papers {
     pub teams_key: PathBuf,
 }
 
+/// Whose leaf is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    Sbc,
+    Teams,
+}
+
+/// What can be wrong with a leaf, one thing at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrongPaper {
+    /// Its time ended an hour ago.
+    Expired,
+    /// Its time begins in an hour.
+    NotYetValid,
+    /// It is for another name.
+    OtherName,
+    /// Another root signed it.
+    OtherRoot,
+    SelfSigned,
+    /// For clientAuth alone (TEAMS-007).
+    ClientAuthAlone,
+    /// The base name stands in it by its wildcard alone, which does not cover it (TEAMS-011).
+    WildcardAlone,
+    /// The key is on an elliptic curve (TEAMS-004).
+    EllipticKey,
+}
+
+impl WrongPaper {
+    pub const ALL: [WrongPaper; 8] = [
+        WrongPaper::Expired,
+        WrongPaper::NotYetValid,
+        WrongPaper::OtherName,
+        WrongPaper::OtherRoot,
+        WrongPaper::SelfSigned,
+        WrongPaper::ClientAuthAlone,
+        WrongPaper::WildcardAlone,
+        WrongPaper::EllipticKey,
+    ];
+}
+
+/// The authorities and the time that leafs are made with.
+struct Mill {
+    authority: Authority,
+    /// Seconds since the Unix epoch.
+    now: u64,
+}
+
+impl Mill {
+    #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
+    fn new() -> Result<Mill, AuthorityError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = now.as_secs().max(VALIDITY.as_secs());
+        Ok(Mill {
+            authority: Mill::root(now)?,
+            now,
+        })
+    }
+
+    fn root(now: u64) -> Result<Authority, AuthorityError> {
+        let span = VALIDITY.as_secs();
+        Authority::new("portcullis throw-away CA", now - span, now + span)
+    }
+
+    fn leaf(&self, dns_names: Vec<String>, wrong: Option<WrongPaper>) -> Result<PemPair, AuthorityError> {
+        let span = VALIDITY.as_secs();
+        let mut request = LeafRequest {
+            dns_names,
+            addresses: Vec::new(),
+            usage: LeafUsage::Server,
+            not_before: self.now - span,
+            not_after: self.now + span,
+        };
+        match wrong {
+            Some(WrongPaper::Expired) => request.not_after = self.now - HOUR,
+            Some(WrongPaper::NotYetValid) => request.not_before = self.now + HOUR,
+            Some(WrongPaper::OtherName) => request.dns_names = vec!["somebody.example".to_owned()],
+            Some(WrongPaper::ClientAuthAlone) => request.usage = LeafUsage::Client,
+            Some(WrongPaper::WildcardAlone) => {
+                let first = request.dns_names.first().cloned().unwrap_or_default();
+                request.dns_names = vec![format!("*.{first}")];
+            }
+            Some(WrongPaper::OtherRoot) => return Mill::root(self.now)?.leaf(&request),
+            Some(WrongPaper::SelfSigned) => return self_signed(&request),
+            Some(WrongPaper::EllipticKey) => return self.authority.elliptic_leaf(&request),
+            None => {}
+        }
+        self.authority.leaf(&request)
+    }
+}
+
 impl Papers {
     /// Makes a CA and both leafs with keys of RSA-2048 (TEAMS-004). `base`: portcullis' trunk name, with its wildcard;
     /// `hubs`: the names of the simulated Teams, whose leaf is for serverAuth alone (TEAMS-008).
-    #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
     pub fn make(folder: &Path, base: &str, hubs: &[&str]) -> Result<Papers, PapersError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (begin, end) = ((now - VALIDITY.min(now)).as_secs(), (now + VALIDITY).as_secs());
-        let authority = Authority::new("portcullis throw-away CA", begin, end)?;
-        let leaf = |dns_names: Vec<String>, usage| {
-            authority.leaf(&LeafRequest {
-                dns_names,
-                addresses: Vec::new(),
-                usage,
-                not_before: begin,
-                not_after: end,
-            })
-        };
-        let sbc = leaf(vec![base.to_owned(), format!("*.{base}")], LeafUsage::Server)?;
-        let teams = leaf(hubs.iter().map(|hub| (*hub).to_owned()).collect(), LeafUsage::Server)?;
+        Papers::with(folder, base, hubs, |_| None)
+    }
+
+    /// The same where one leaf is wrong.
+    pub fn make_wrong(
+        folder: &Path,
+        base: &str,
+        hubs: &[&str],
+        whose: Bearer,
+        wrong: WrongPaper,
+    ) -> Result<Papers, PapersError> {
+        Papers::with(folder, base, hubs, |bearer| (bearer == whose).then_some(wrong))
+    }
+
+    fn with(
+        folder: &Path,
+        base: &str,
+        hubs: &[&str],
+        wrong: impl Fn(Bearer) -> Option<WrongPaper>,
+    ) -> Result<Papers, PapersError> {
+        let mill = Mill::new()?;
+        let sbc = mill.leaf(vec![base.to_owned(), format!("*.{base}")], wrong(Bearer::Sbc))?;
+        let hubs = hubs.iter().map(|hub| (*hub).to_owned()).collect();
+        let teams = mill.leaf(hubs, wrong(Bearer::Teams))?;
         let papers = Papers {
             root: folder.join("root.pem"),
             sbc_certificate: folder.join("sbc.pem"),
@@ -55,10 +155,93 @@ impl Papers {
         };
         sbc.write(&papers.sbc_certificate, &papers.sbc_key)?;
         teams.write(&papers.teams_certificate, &papers.teams_key)?;
-        std::fs::write(&papers.root, authority.root_pem()).map_err(|source| PapersError::Unwritable {
+        std::fs::write(&papers.root, mill.authority.root_pem()).map_err(|source| PapersError::Unwritable {
             path: papers.root.clone(),
             source,
         })?;
         Ok(papers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
+    use rustls::pki_types::ServerName;
+    use std::sync::Arc;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    const HUB: &str = "sip.pstnhub.example.com";
+
+    fn profile(name: &str, certificate: &Path, key: &Path, roots: &Path, names: &[&str]) -> Option<TlsProfile> {
+        let identities = IdentityStore::open(vec![IdentityFiles {
+            name: name.to_owned(),
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        }])
+        .ok()?;
+        let roots = Arc::new(TrustRoots::from_file(roots).unwrap());
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let trust = ClientTrust::teams(roots.clone(), names);
+        let clients = ClientCertificates::Require(trust);
+        Some(TlsProfile::new(Arc::new(identities), clients, roots, name))
+    }
+
+    /// What the verifier of either side says of Teams' leaf: as client certificate, as server certificate.
+    async fn judged(papers: &Papers) -> (Option<&'static str>, Option<&'static str>) {
+        let ours = profile(
+            "sbc1.example.net",
+            &papers.sbc_certificate,
+            &papers.sbc_key,
+            &papers.root,
+            &[HUB],
+        )
+        .unwrap();
+        let theirs = profile(HUB, &papers.teams_certificate, &papers.teams_key, &papers.root, &[]);
+        let Some(theirs) = theirs else {
+            return (Some("not_loaded"), Some("not_loaded"));
+        };
+        let mut labels = [None, None];
+        for (position, (caller, called, name)) in [(&theirs, &ours, "sbc1.example.net"), (&ours, &theirs, HUB)]
+            .into_iter()
+            .enumerate()
+        {
+            let (one, two) = tokio::io::duplex(65_536);
+            let (accept, as_server) = called.accept().unwrap();
+            let (connect, as_client) = caller.connect().unwrap();
+            let name = ServerName::try_from(name).unwrap();
+            // How the handshake ends shows in the evidence.
+            let _ = tokio::join!(
+                TlsConnector::from(connect).connect(name, one),
+                TlsAcceptor::from(accept).accept(two)
+            );
+            let evidence = if position == 0 { as_server } else { as_client };
+            labels[position] = evidence.rejection().map(|rejected| rejected.label());
+        }
+        (labels[0], labels[1])
+    }
+
+    #[tokio::test]
+    async fn each_wrong_paper_is_refused_for_what_is_wrong() {
+        let folder = std::env::temp_dir().join(format!("portcullis-papers-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let right = Papers::make(&folder, "sbc1.example.net", &[HUB]).unwrap();
+        assert_eq!(judged(&right).await, (None, None));
+        for wrong in WrongPaper::ALL {
+            let papers = Papers::make_wrong(&folder, "sbc1.example.net", &[HUB], Bearer::Teams, wrong).unwrap();
+            let expected = match wrong {
+                // Nobody here gets to show it: it is refused where it is loaded.
+                WrongPaper::Expired | WrongPaper::NotYetValid => (Some("not_loaded"), Some("not_loaded")),
+                WrongPaper::OtherName | WrongPaper::WildcardAlone => (Some("wrong_name"), Some("wrong_name")),
+                WrongPaper::OtherRoot => (Some("bad_signature"), Some("bad_signature")),
+                WrongPaper::SelfSigned => (Some("self_signed"), Some("self_signed")),
+                WrongPaper::ClientAuthAlone => (None, Some("wrong_usage")),
+                // TLS has nothing against it: Teams has.
+                WrongPaper::EllipticKey => (None, None),
+            };
+            assert_eq!(judged(&papers).await, expected, "{wrong:?}");
+        }
+        // A folder left behind in the temporary directory harms nobody.
+        let _ = std::fs::remove_dir_all(&folder);
     }
 }

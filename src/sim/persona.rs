@@ -1,13 +1,17 @@
 //! What tells one kind of peer from another: its headers, its rules, its way to portcullis.
 
 use super::description::Shape;
-use super::violation::Violation;
+use super::violation::{Rule, Violation};
+use crate::sdp::Protocol;
 use crate::sip::{Flow, Hop, Message, Method, RequestDraft, ResponseDraft, Uri};
 use bytes::Bytes;
 use std::net::SocketAddr;
 
 /// One kind of peer.
 pub(super) trait Persona: Send + Sync + 'static {
+    /// The rules that it enforces, with their numbers.
+    fn rules(&self) -> &'static [Rule];
+
     /// Judges a request outside dialogs; no dialog may come of it when there is a refusal.
     fn judge(&self, request: &Message, flow: &Flow) -> Judgement;
 
@@ -46,6 +50,9 @@ pub(super) trait Persona: Send + Sync + 'static {
 
     /// Within this time the ACK of our 2xx must come.
     fn ack_limit(&self) -> std::time::Duration;
+
+    /// Within this time our INVITE must ring, or be answered or refused; then it is cancelled.
+    fn ringing_limit(&self) -> Option<std::time::Duration>;
 }
 
 /// What a rule book says of a request.
@@ -71,6 +78,8 @@ pub(super) struct Known {
     pub(super) face: Face,
     /// Where it said that its media is.
     pub(super) media: Option<SocketAddr>,
+    /// Over what.
+    pub(super) protocol: Option<Protocol>,
     /// The dialog is confirmed: what comes now is a change of it.
     pub(super) answered: bool,
 }

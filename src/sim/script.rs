@@ -1,5 +1,7 @@
 //! How a side behaves, as plain data: what a test, a command line or a page can say.
 
+use super::call::HoldForm;
+use super::cause::Cause;
 use serde::Serialize;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +16,8 @@ pub struct Script {
     pub tone: Option<f64>,
     /// False: our 2xx is sent again and again, as if no ACK ever came.
     pub hears_ack: bool,
+    /// The CANCEL that comes has to say that the call was answered elsewhere (TEAMS-115).
+    pub elsewhere: bool,
 }
 
 /// One step. `fork` names a branch of the called side: each has its own To-tag, media address and key.
@@ -36,6 +40,8 @@ pub enum Step {
         /// Cause of Q.850 for the Reason header.
         cause: Option<u16>,
     },
+    /// A final refusal in Teams' own words.
+    Cause(Cause),
     /// 302 to this URI.
     Redirect(String),
     /// 401, or 407 when `proxy`; the script goes on when the right credentials come.
@@ -48,7 +54,14 @@ pub enum Step {
     /// No response at all, not even 100. Counts only as the first step.
     Silence,
     HangUp,
+    /// In the peer's usual form.
     Hold,
+    HoldAs(HoldForm),
+    /// REFER to this URI, and the value of Referred-By.
+    Refer {
+        to: String,
+        by: Option<String>,
+    },
     Resume,
     /// A re-INVITE that changes nothing.
     Refresh,
@@ -65,7 +78,7 @@ pub struct Fork(pub u8);
 #[error(
     "`{0}` is no step; steps are ring, forwarded, progress, answer (each with a branch a to h), wait 500ms, \
          refuse 486, unavailable 5, redirect sip:…, challenge user:password@realm, silence, hang-up, hold, resume, \
-         refresh, offerless, ignore-ack, tone 440"
+         refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440"
 )]
 pub struct NoScript(pub String);
 
@@ -76,6 +89,7 @@ impl Script {
             steps: steps.into_iter().collect(),
             tone: None,
             hears_ack: true,
+            elsewhere: false,
         }
     }
 
@@ -165,6 +179,13 @@ impl Script {
         self
     }
 
+    /// Expecting to be told that another side answered.
+    #[must_use]
+    pub fn completed_elsewhere(mut self) -> Script {
+        self.elsewhere = true;
+        self
+    }
+
     pub(super) fn is_silent(&self) -> bool {
         self.steps.first() == Some(&Step::Silence)
     }
@@ -181,6 +202,7 @@ impl FromStr for Script {
             match (word, rest.trim()) {
                 ("tone", hertz) => script.tone = Some(hertz.parse().map_err(|_| wrong())?),
                 ("ignore-ack", "") => script.hears_ack = false,
+                ("elsewhere", "") => script.elsewhere = true,
                 (word, rest) => script.steps.push(step_of(word, rest).ok_or_else(wrong)?),
             }
         }
@@ -204,6 +226,17 @@ fn step_of(word: &str, rest: &str) -> Option<Step> {
         "decline" => refuse(603, None),
         "refuse" => refuse(rest.parse().ok().filter(|status| (300..700).contains(status))?, None),
         "unavailable" => refuse(503, Some(rest.parse().ok()?)),
+        "cause" => Step::Cause(rest.parse().ok()?),
+        "refer" if !rest.is_empty() => match rest.split_once(" by ") {
+            Some((to, by)) => Step::Refer {
+                to: to.trim().to_owned(),
+                by: Some(by.trim().to_owned()),
+            },
+            None => Step::Refer {
+                to: rest.to_owned(),
+                by: None,
+            },
+        },
         "redirect" if !rest.is_empty() => Step::Redirect(rest.to_owned()),
         "challenge" => {
             let (user, realm) = rest.rsplit_once('@')?;
@@ -217,7 +250,15 @@ fn step_of(word: &str, rest: &str) -> Option<Step> {
         }
         "silence" => Step::Silence,
         "hang-up" => Step::HangUp,
-        "hold" => Step::Hold,
+        "hold" => match rest {
+            "" => Step::Hold,
+            "inactive" => Step::HoldAs(HoldForm::Inactive),
+            "sendonly" => Step::HoldAs(HoldForm::SendOnly),
+            "recvonly" => Step::HoldAs(HoldForm::RecvOnly),
+            "0.0.0.0" => Step::HoldAs(HoldForm::Blackhole),
+            "off" => Step::HoldAs(HoldForm::PortZero),
+            _ => return None,
+        },
         "resume" => Step::Resume,
         "refresh" => Step::Refresh,
         "offerless" => Step::Offerless,
@@ -256,6 +297,19 @@ mod tests {
         let toned: Script = "tone 440, answer, ignore-ack, wait 1s, hang-up".parse().unwrap();
         let built = Script::answer().tone(440.0).ignoring_ack();
         assert_eq!(toned, built.then(Step::Wait(Duration::from_secs(1))).then(Step::HangUp));
+        let held: Script = "answer, hold recvonly, hold off, refer sip:a@b;x-t=1 by <sip:c;x-m=2>, elsewhere"
+            .parse()
+            .unwrap();
+        let refer = Step::Refer {
+            to: "sip:a@b;x-t=1".to_owned(),
+            by: Some("<sip:c;x-m=2>".to_owned()),
+        };
+        let built = Script::answer()
+            .then(Step::HoldAs(HoldForm::RecvOnly))
+            .then(Step::HoldAs(HoldForm::PortZero))
+            .then(refer)
+            .completed_elsewhere();
+        assert_eq!(held, built);
         assert!("silence".parse::<Script>().unwrap().is_silent());
     }
 

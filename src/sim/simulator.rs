@@ -7,7 +7,7 @@ use super::script::Script;
 use super::violation::Violation;
 use super::wire::Wire;
 use crate::net::tls::{IdentityError, RootsError};
-use crate::net::{AcceptLimits, Clock, ListenError, ListenerProtocol, ListenerSettings};
+use crate::net::{AcceptLimits, Clock, ListenError, ListenerProtocol, ListenerSettings, StreamLimits};
 use crate::sip::{ListenerId, Message, Uri};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,6 +37,10 @@ pub(super) struct Settings {
     pub(super) listeners: Vec<(ListenerProtocol, SocketAddr)>,
     pub(super) persona: Arc<dyn Persona>,
     pub(super) tone: f64,
+    /// Notes what only strict simulators do.
+    pub(super) strict: bool,
+    /// Connections without a message for this long are closed; `None`: after ten minutes.
+    pub(super) idle: Option<Duration>,
 }
 
 /// A running simulator: its calls, what it demands, what it heard. Dropping it ends everything at once.
@@ -54,6 +58,8 @@ impl Simulator {
         let mut listeners = Vec::new();
         let bind = settings.listeners.first().map(|(_, bind)| *bind);
         let bind = bind.ok_or(SimStartError::NoListener)?;
+        let mut limits = AcceptLimits::default();
+        limits.stream.idle = settings.idle.unwrap_or(StreamLimits::default().idle);
         for (index, (protocol, bind)) in (0u16..).zip(settings.listeners) {
             listeners.push(ListenerSettings {
                 id: ListenerId(index),
@@ -62,7 +68,7 @@ impl Simulator {
                 bind,
                 advertise_host: None,
                 advertise_port: None,
-                limits: AcceptLimits::default(),
+                limits: limits.clone(),
             });
         }
         let mut line = None;
@@ -73,6 +79,7 @@ impl Simulator {
                 clock,
                 address: bind.ip(),
                 tone: settings.tone,
+                strict: settings.strict,
                 script: Script::answer(),
                 incoming: waiting,
             }));
@@ -93,6 +100,10 @@ impl Simulator {
 
     pub(super) fn place(&self, uri: Uri, dial: Dial) -> Call {
         Call::place(&self.line, uri, dial)
+    }
+
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 
     /// Where it listens.

@@ -179,6 +179,8 @@ impl Lab {
                 roots: papers.root.clone(),
                 tone: TEAMS_TONE,
                 bypass: plan.bypass,
+                strict: false,
+                idle: None,
             })
             .unwrap()
         };

@@ -55,6 +55,8 @@ impl Stage {
             roots: papers.root.clone(),
             tone: 620.0,
             bypass: false,
+            strict: false,
+            idle: None,
         })?;
         write(
             &folder,

@@ -3,12 +3,14 @@
 //! In: where to listen, how to behave, whom to call. Out: a line for each thing that happens, a summary at the end;
 //! exit code 1 when a rule was broken or a call to place was not heard.
 
+mod names;
 mod narration;
 mod settings;
 
-use crate::sim::{CarrierSim, SimError, SimStartError, Simulator, TeamsSim};
+use crate::sim::{CarrierSim, Rule, SimError, SimStartError, Simulator, TeamsSim, catalogue};
 use narration::{Narrator, Placing};
-pub use settings::{CarrierArgs, SimArgs, SimCommand, TeamsArgs};
+pub use settings::{CarrierArgs, DnsArgs, Lead, SimArgs, SimCommand, TeamsArgs};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Why a simulator did not do what was asked.
@@ -18,12 +20,17 @@ enum CommandError {
     Start(#[from] SimStartError),
     #[error(transparent)]
     Call(#[from] SimError),
+    #[error("the name server does not start: {0}")]
+    Names(std::io::Error),
     #[error("Ctrl-C can't be heard: {0}")]
     Signal(#[from] std::io::Error),
 }
 
 /// Until Ctrl-C, or the end of the call that was asked for.
 pub fn run(args: &SimArgs) -> ExitCode {
+    if let SimCommand::Rules { json } = args.command {
+        return super::written(rules(json));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -46,16 +53,24 @@ async fn perform(args: &SimArgs) -> Result<bool, CommandError> {
         SimCommand::Teams(args) => {
             let sim = TeamsSim::start(args.settings())?;
             let names = sim.names().join(" and ");
-            let narrator = Narrator::begin("Teams", &sim, &format!("; {names} have to lead here"));
+            let narrator = Narrator::begin(
+                "Teams",
+                &sim,
+                &format!("; {names} have to lead here"),
+                args.behaviour.json,
+            );
             let placed = match args.behaviour.dial() {
                 Some(dial) => Some(sim.place_call(dial).await?),
                 None => None,
             };
             serve(&sim, narrator, &args.behaviour, placed).await
         }
+        SimCommand::Dns(args) => names::serve(args).await,
+        // Printed before anything was started.
+        SimCommand::Rules { .. } => Ok(true),
         SimCommand::Carrier(args) => {
             let sim = CarrierSim::start(args.settings())?;
-            let narrator = Narrator::begin("carrier", &sim, "");
+            let narrator = Narrator::begin("carrier", &sim, "", args.behaviour.json);
             let placed = match args.behaviour.dial() {
                 Some(dial) => Some(sim.place_call(dial).await?),
                 None => None,
@@ -63,6 +78,28 @@ async fn perform(args: &SimArgs) -> Result<bool, CommandError> {
             serve(&sim, narrator, &args.behaviour, placed).await
         }
     }
+}
+
+/// Every rule of the simulated Teams, a line each.
+fn rules(json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        return writeln!(out, "{:#}", serde_json::json!(catalogue()));
+    }
+    for rule in catalogue() {
+        let Rule {
+            word,
+            id,
+            broken_by,
+            answer,
+            only_strict,
+        } = rule;
+        let id = id.map_or_else(|| "SIP".to_owned(), |id| id.to_string());
+        let answer = answer.map_or_else(String::new, |answer| format!(" ({answer})"));
+        let strict = if *only_strict { " [--strict]" } else { "" };
+        writeln!(out, "{id:9}  {word:18} {broken_by}{answer}{strict}")?;
+    }
+    Ok(())
 }
 
 async fn serve(

@@ -2,6 +2,7 @@
 
 use crate::observe::printable;
 use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage};
+use serde_json::{Value, json};
 use std::io::{Write, stdout};
 use std::time::Duration;
 use tokio::time::{Instant, interval};
@@ -19,6 +20,8 @@ pub(super) struct Narrator {
     seen: usize,
     told: usize,
     pings: Pings,
+    /// A JSON object a line.
+    json: bool,
 }
 
 /// The call that the command places.
@@ -39,13 +42,14 @@ struct Followed {
 }
 
 impl Narrator {
-    pub(super) fn begin(kind: &str, sim: &Simulator, more: &str) -> Narrator {
+    pub(super) fn begin(kind: &str, sim: &Simulator, more: &str, json: bool) -> Narrator {
         let narrator = Narrator {
             begun: Instant::now(),
             calls: Vec::new(),
             seen: 0,
             told: 0,
             pings: Pings::default(),
+            json,
         };
         narrator.line(&format!("{kind} simulated on {}{more}; Ctrl-C ends it", sim.address()));
         narrator
@@ -114,12 +118,12 @@ impl Narrator {
         }
         self.calls.retain(|followed| followed.stage < Stage::Ended);
         let violations = sim.violations();
-        lines.extend(
-            violations
-                .iter()
-                .skip(self.told)
-                .map(|violation| format!("RULE BROKEN {violation}")),
-        );
+        for violation in violations.iter().skip(self.told) {
+            match self.json {
+                true => self.object(json!({ "violation": violation })),
+                false => lines.push(format!("RULE BROKEN {violation}")),
+            }
+        }
         self.told = violations.len();
         let pings = sim.pings();
         if pings.received > self.pings.received {
@@ -135,9 +139,18 @@ impl Narrator {
     }
 
     fn line(&self, text: &str) {
+        if self.json {
+            return self.object(json!({ "told": text }));
+        }
         let since = self.begun.elapsed().as_secs_f64();
         // A reader who hung up is no news: the exit code still tells.
         let _ = writeln!(stdout().lock(), "{since:>8.1}s {text}");
+    }
+
+    fn object(&self, mut object: Value) {
+        object["seconds"] = json!(self.begun.elapsed().as_secs_f64());
+        // As above.
+        let _ = writeln!(stdout().lock(), "{object}");
     }
 }
 

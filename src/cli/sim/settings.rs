@@ -3,8 +3,9 @@
 use crate::sim::{CarrierSettings, Dial, Manner, Script, TeamsSettings};
 use crate::sip::Transport;
 use clap::{Args, Subcommand};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Arguments of `sim`.
@@ -21,6 +22,14 @@ pub enum SimCommand {
     Teams(TeamsArgs),
     /// A carrier: UDP and TCP, RTP
     Carrier(CarrierArgs),
+    /// A name server whose answers change: `NAME=ADDRESS,ADDRESS` on standard input moves a name, `NAME=` takes it away
+    Dns(DnsArgs),
+    /// Print every rule that `sim teams` enforces, with its number
+    Rules {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Arguments of `sim teams`.
@@ -50,6 +59,12 @@ pub struct TeamsArgs {
     /// The trunk has media bypass: clients with full ICE, found by connectivity checks alone
     #[arg(long)]
     pub bypass: bool,
+    /// Note what is only noted by strict hubs, too (see `sim rules`)
+    #[arg(long)]
+    pub strict: bool,
+    /// Close connections that carried no message for so many seconds, as Teams does after two minutes
+    #[arg(long, value_name = "SECONDS")]
+    pub idle: Option<u64>,
     #[command(flatten)]
     pub behaviour: Behaviour,
 }
@@ -68,6 +83,46 @@ pub struct CarrierArgs {
     pub tcp: bool,
     #[command(flatten)]
     pub behaviour: Behaviour,
+}
+
+/// Arguments of `sim dns`.
+#[derive(Debug, Args)]
+pub struct DnsArgs {
+    /// Address and port to listen on, UDP
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5353")]
+    pub listen: SocketAddr,
+    /// A name and its addresses, such as sip.pstnhub.microsoft.com=127.0.0.3
+    #[arg(long = "host", value_name = "NAME=ADDRESS,…")]
+    pub hosts: Vec<Lead>,
+    /// Seconds that an answer is good for
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub ttl: u64,
+}
+
+/// A name and where it leads; nowhere: it is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lead {
+    pub name: String,
+    pub addresses: Vec<IpAddr>,
+}
+
+impl FromStr for Lead {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Lead, String> {
+        let (name, addresses) = text.split_once('=').ok_or("NAME=ADDRESS is expected")?;
+        let addresses = addresses.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let addresses = addresses
+            .map(|part| part.parse().map_err(|_| format!("{part} is no address")))
+            .collect::<Result<Vec<IpAddr>, String>>()?;
+        match name.trim() {
+            "" => Err("NAME=ADDRESS is expected".to_owned()),
+            name => Ok(Lead {
+                name: name.to_owned(),
+                addresses,
+            }),
+        }
+    }
 }
 
 /// What both can be told.
@@ -94,6 +149,9 @@ pub struct Behaviour {
     /// Answer no request at all
     #[arg(long)]
     pub stalled: bool,
+    /// Print what happens and which rules are broken as JSON, a line each
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Behaviour {
@@ -124,6 +182,8 @@ impl TeamsArgs {
             roots: self.roots.clone(),
             tone: self.behaviour.tone,
             bypass: self.bypass,
+            strict: self.strict,
+            idle: self.idle.map(Duration::from_secs),
         }
     }
 }
@@ -135,6 +195,22 @@ impl CarrierArgs {
             sbc: self.sbc,
             transport: if self.tcp { Transport::Tcp } else { Transport::Udp },
             tone: self.behaviour.tone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_somewhere_or_is_gone() {
+        let lead: Lead = "sip.example=127.0.0.3, 2001:db8::1".parse().unwrap();
+        assert_eq!(lead.name, "sip.example");
+        assert_eq!(lead.addresses.len(), 2);
+        assert!("sip.example=".parse::<Lead>().unwrap().addresses.is_empty());
+        for bad in ["sip.example", "=127.0.0.1", "a=b"] {
+            assert!(bad.parse::<Lead>().is_err(), "{bad}");
         }
     }
 }

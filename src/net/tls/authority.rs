@@ -2,7 +2,7 @@
 //! speaks to (TEAMS-004).
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use std::fs::{self, OpenOptions};
@@ -90,31 +90,55 @@ impl Authority {
 
     /// A leaf with a new RSA-2048 key.
     pub fn leaf(&self, request: &LeafRequest) -> Result<PemPair, AuthorityError> {
-        let mut params = CertificateParams::new(request.dns_names.clone())?;
-        params
-            .subject_alt_names
-            .extend(request.addresses.iter().copied().map(SanType::IpAddress));
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        if let Some(first) = request.dns_names.first() {
-            params.distinguished_name.push(DnType::CommonName, first.as_str());
-        }
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages = match request.usage {
-            LeafUsage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
-            LeafUsage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
-            LeafUsage::ServerAndClient => {
-                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
-            }
-        };
-        params.use_authority_key_identifier_extension = true;
-        validity(&mut params, request.not_before, request.not_after);
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(PemPair {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        let certificate = params_of(request)?.signed_by(&key, &self.issuer)?;
+        Ok(pair(&certificate, &key))
     }
+
+    /// A leaf with a new key on the curve P-256, which Teams does not speak to (TEAMS-004).
+    pub fn elliptic_leaf(&self, request: &LeafRequest) -> Result<PemPair, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let certificate = params_of(request)?.signed_by(&key, &self.issuer)?;
+        Ok(pair(&certificate, &key))
+    }
+}
+
+/// A leaf that nobody but itself has signed.
+pub fn self_signed(request: &LeafRequest) -> Result<PemPair, AuthorityError> {
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+    let mut params = params_of(request)?;
+    params.use_authority_key_identifier_extension = false;
+    let certificate = params.self_signed(&key)?;
+    Ok(pair(&certificate, &key))
+}
+
+fn pair(certificate: &Certificate, key: &KeyPair) -> PemPair {
+    PemPair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+fn params_of(request: &LeafRequest) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::new(request.dns_names.clone())?;
+    params
+        .subject_alt_names
+        .extend(request.addresses.iter().copied().map(SanType::IpAddress));
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    if let Some(first) = request.dns_names.first() {
+        params.distinguished_name.push(DnType::CommonName, first.as_str());
+    }
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    params.extended_key_usages = match request.usage {
+        LeafUsage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+        LeafUsage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        LeafUsage::ServerAndClient => {
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+        }
+    };
+    params.use_authority_key_identifier_extension = true;
+    validity(&mut params, request.not_before, request.not_after);
+    Ok(params)
 }
 
 fn validity(params: &mut CertificateParams, not_before: u64, not_after: u64) {

@@ -2,11 +2,12 @@
 
 use super::task::{Fate, Next, Side, Task, Unacknowledged};
 use super::view::{EndedBy, Stage};
-use super::{Change, Event, HoldForm, Order};
+use super::{Change, Event, HoldForm, Order, Refer};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
 use crate::sim::description::{Shape, audio_of};
 use crate::sim::script::{Fork, Script, Step};
+use crate::sim::teams::{guid, is_completed_elsewhere};
 use crate::sip::dialog::{Dialog, new_tag};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, Message, ResponseDraft};
@@ -37,6 +38,7 @@ impl Task {
         self.known.face = self.line.persona.face(&user);
         self.tone = script.tone.unwrap_or(self.tone);
         self.hears_ack = script.hears_ack;
+        self.elsewhere = script.elsewhere;
         self.inspect(&invite);
         let mut ringing = Some(Ringing {
             id,
@@ -93,15 +95,24 @@ impl Task {
                 }
                 self.refuse(call, draft, EndedBy::Us).await
             }
+            Step::Cause(cause) => {
+                let draft = cause.response(&guid());
+                self.refuse(call, draft, EndedBy::Us).await
+            }
             Step::Redirect(uri) => {
                 let draft = ResponseDraft::new(302).header(HeaderName::Contact, format!("<{uri}>"));
                 self.refuse(call, draft, EndedBy::Us).await
             }
             Step::HangUp => self.refuse(call, ResponseDraft::new(603), EndedBy::Us).await,
             // Met before there was a call, or without a meaning before the answer.
-            Step::Silence | Step::Challenge { .. } | Step::Hold | Step::Resume | Step::Refresh | Step::Offerless => {
-                Progress::Rings
-            }
+            Step::Silence
+            | Step::Challenge { .. }
+            | Step::Hold
+            | Step::HoldAs(_)
+            | Step::Resume
+            | Step::Refresh
+            | Step::Offerless
+            | Step::Refer { .. } => Progress::Rings,
         }
     }
 
@@ -114,6 +125,16 @@ impl Task {
             Step::Wait(span) => return self.live(Some(Instant::now() + *span)).await,
             Step::HangUp => return self.hang_up().await,
             Step::Hold => Change::Hold(held),
+            Step::HoldAs(form) => Change::Hold(*form),
+            Step::Refer { to, by } => {
+                let refer = Refer::to(to);
+                self.refer(match by {
+                    Some(by) => refer.by(by),
+                    None => refer,
+                })
+                .await;
+                return Fate::GoesOn;
+            }
             Step::Resume => Change::Resume,
             Step::Refresh => Change::Refresh,
             Step::Offerless => Change::Offerless,
@@ -129,6 +150,7 @@ impl Task {
             match self.next_by(limit).await {
                 Next::Event(Event::Cancelled { id, message }) if id == call.id => {
                     self.respond(call, ResponseDraft::new(487), Fork(0), false).await;
+                    self.judge_cancel(&message);
                     self.end(EndedBy::Peer, Some(487), Some(&message));
                     return Progress::Over;
                 }
@@ -145,6 +167,14 @@ impl Task {
                 Next::Order(_) => {}
                 Next::Time => return Progress::Rings,
             }
+        }
+    }
+
+    /// Teams shows a missed call for every other word (TEAMS-115).
+    fn judge_cancel(&self, cancel: &Message) {
+        let reasons = || cancel.headers(HeaderName::Reason).collect::<Vec<_>>().join(", ");
+        if self.elsewhere && !is_completed_elsewhere(cancel) {
+            self.breach("cancel-reason", format!("Reason: {}", reasons()));
         }
     }
 
@@ -174,6 +204,7 @@ impl Task {
             return Progress::Over;
         };
         dialog.confirm();
+        self.name_dialog(&branch.tag, call.invite.from_tag());
         self.known.answered = true;
         self.dialog = Some(dialog);
         self.side = branch.media.map(|(side, _)| side);

@@ -4,7 +4,7 @@ use super::task::{Fate, Task, Unacknowledged};
 use super::{Change, HoldForm};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::audio_of;
+use crate::sim::description::{Form, audio_of, is_off};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Message, Method, ResponseDraft};
 use tokio::time::Instant;
@@ -13,18 +13,23 @@ impl Task {
     /// A re-INVITE of ours; its final status.
     pub(super) async fn change(&mut self, change: Change) -> (u16, Fate) {
         let before = self.direction;
-        let (direction, blackhole) = match change {
-            Change::Hold(HoldForm::Inactive) => (Direction::Inactive, false),
-            Change::Hold(HoldForm::SendOnly) => (Direction::SendOnly, false),
-            Change::Hold(HoldForm::Blackhole) => (Direction::SendOnly, true),
-            Change::Resume => (Direction::SendRecv, false),
-            Change::Refresh | Change::Offerless => (before, false),
+        let direction = match change {
+            Change::Hold(HoldForm::Inactive | HoldForm::PortZero) => Direction::Inactive,
+            Change::Hold(HoldForm::SendOnly | HoldForm::Blackhole) => Direction::SendOnly,
+            Change::Hold(HoldForm::RecvOnly) => Direction::RecvOnly,
+            Change::Resume => Direction::SendRecv,
+            Change::Refresh | Change::Offerless => before,
+        };
+        let form = match change {
+            Change::Hold(HoldForm::Blackhole) => Form::Blackhole,
+            Change::Hold(HoldForm::PortZero) => Form::Off,
+            Change::Hold(_) | Change::Resume | Change::Refresh | Change::Offerless => Form::Plain,
         };
         self.direction = direction;
         let offer = match &mut self.side {
             _ if change == Change::Offerless => None,
             Some(side) => {
-                side.description.blackhole = blackhole;
+                side.description.form = form;
                 Some(side.description.offer(&side.endpoint, direction))
             }
             None => None,
@@ -46,6 +51,7 @@ impl Task {
         };
         if status >= 300 {
             self.direction = before;
+            self.judge_refusal(change, status);
             return (status, Fate::GoesOn);
         }
         self.inspect(&message);
@@ -55,11 +61,48 @@ impl Task {
         let mut answer = None;
         if change == Change::Offerless {
             answer = self.answer_to(message.body()).await;
+        } else if form == Form::Off {
+            self.turn_off(message.body()).await;
         } else if let Err(disagreement) = self.agree_on_answer(message.body()).await {
             self.breach("answer", disagreement.to_string());
         }
+        if change == Change::Hold(HoldForm::Inactive) {
+            self.judge_hold(message.body());
+        }
         self.send_ack(cseq, answer).await;
         (status, Fate::GoesOn)
+    }
+
+    /// A hold or a resume of Teams is accepted, whatever the other side says; a glare or an end is neither (TEAMS-072).
+    fn judge_refusal(&self, change: Change, status: u16) {
+        let asked = matches!(change, Change::Hold(_) | Change::Resume);
+        if self.is_teams() && asked && !matches!(status, 408 | 481 | 491 | 500 | 503) {
+            self.breach("hold-refused", format!("{change:?} was answered {status}"));
+        }
+    }
+
+    /// Inactive is answered with inactive (TEAMS-072).
+    fn judge_hold(&self, answer: &[u8]) {
+        let Ok(audio) = audio_of(answer) else { return };
+        if self.is_teams() && audio.direction != Direction::Inactive {
+            self.breach("hold-answer", format!("a={}", audio.direction.as_str()));
+        }
+    }
+
+    fn is_teams(&self) -> bool {
+        self.line.persona.shape().is_teams()
+    }
+
+    /// A stream that is off is answered with one that is off (RFC 3264 §6).
+    async fn turn_off(&mut self, answer: &[u8]) {
+        if !is_off(answer) {
+            self.breach("answer", "a stream with port 0 was answered with another port");
+        }
+        let Some(side) = &mut self.side else { return };
+        if let Some(stream) = &mut side.stream {
+            stream.direction = Direction::Inactive;
+            side.endpoint.flow(stream.clone()).await;
+        }
     }
 
     /// A re-INVITE of theirs.

@@ -8,16 +8,19 @@ mod change;
 mod dial;
 mod placed;
 mod task;
+mod transfer;
 mod view;
 
 pub use dial::Dial;
-pub use view::{EndedBy, Ending, Provisional, SimError, Stage, View};
+pub use transfer::{Refer, Transfer};
+pub use view::{DialogNames, EndedBy, Ending, Provisional, SimError, Stage, View};
 
 use super::heard::Heard;
 use super::line::Line;
 use super::script::Script;
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Message, Uri};
+use serde::Serialize;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use task::Task;
@@ -41,7 +44,7 @@ pub(super) enum Event {
 }
 
 /// How a held side says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum HoldForm {
     /// `a=inactive`: Teams.
     Inactive,
@@ -49,6 +52,10 @@ pub enum HoldForm {
     SendOnly,
     /// `c=IN IP4 0.0.0.0`.
     Blackhole,
+    /// `a=recvonly`: music is wanted.
+    RecvOnly,
+    /// The stream is off (RFC 3264 §8.2).
+    PortZero,
 }
 
 /// What a re-INVITE is for.
@@ -67,6 +74,7 @@ enum Order {
     HangUp,
     Digits(String),
     Change(Change, oneshot::Sender<u16>),
+    Refer(Refer, oneshot::Sender<u16>),
 }
 
 /// A call of a simulator. Dropping the handle leaves the call to its script.
@@ -149,6 +157,13 @@ impl Call {
         view.ending.ok_or(SimError::Late("the end"))
     }
 
+    /// The same with another bound; `None`: it lives on.
+    pub async fn ended_within(&self, bound: Duration) -> Option<Ending> {
+        let mut view = self.view.clone();
+        let seen = timeout(bound, view.wait_for(|view| view.ending.is_some())).await;
+        seen.ok()?.ok()?.ending.clone()
+    }
+
     /// What the live side hears, as soon as a tone can be told.
     pub async fn heard(&self) -> Result<Heard, SimError> {
         let view = self.until("media", |view| view.ear.is_some()).await?;
@@ -164,6 +179,13 @@ impl Call {
         match view.ear {
             Some(ear) => Ok(ear.listen(span).await),
             None => Err(SimError::Late("media")),
+        }
+    }
+
+    /// Counts what is heard from now on alone: ask [`Call::heard_so_far`] later.
+    pub fn listen_anew(&self) {
+        if let Some(ear) = &self.view.borrow().ear {
+            ear.restart();
         }
     }
 
@@ -209,6 +231,24 @@ impl Call {
             .await
             .map_err(|_| SimError::Late("a final response"))?;
         status.map_err(|_| SimError::Over)
+    }
+
+    /// REFER inside the call; its final status, 202 when the transfer begins.
+    pub async fn refer(&self, refer: Refer) -> Result<u16, SimError> {
+        let (reply, status) = oneshot::channel();
+        let sent = self.orders.send(Order::Refer(refer, reply)).await;
+        sent.map_err(|_| SimError::Over)?;
+        let status = timeout(BOUND, status)
+            .await
+            .map_err(|_| SimError::Late("a final response"))?;
+        status.map_err(|_| SimError::Over)
+    }
+
+    /// Until a REFER of ours is over: its last NOTIFY came, or it was refused.
+    pub async fn transferred(&self) -> Result<Transfer, SimError> {
+        let over = |view: &View| view.transfer.as_ref().is_some_and(|transfer| transfer.over);
+        let view = self.until("the last NOTIFY", over).await?;
+        view.transfer.ok_or(SimError::Late("the last NOTIFY"))
     }
 
     /// Digits by telephone-event.

@@ -62,8 +62,12 @@ impl Task {
         };
         self.send_invite(&mut attempt, dial, None).await?;
         let cancel_at = dial.cancel_after.map(|span| Instant::now() + span);
+        let patience = self.line.persona.ringing_limit();
+        let mut ring_by = patience.map(|span| Instant::now() + span);
         loop {
-            let limit = cancel_at.filter(|_| !attempt.cancelled);
+            ring_by = ring_by.filter(|_| self.shown.borrow().stage < Stage::Ringing);
+            let limit = [cancel_at, ring_by].into_iter().flatten().min();
+            let limit = limit.filter(|_| !attempt.cancelled);
             match self.next_by(limit).await {
                 Next::Event(Event::Response { token, message }) if token == attempt.token => {
                     if let Some(fate) = self.response(&mut attempt, &message, dial).await? {
@@ -76,7 +80,11 @@ impl Task {
                     self.answer(id, &message, crate::sip::ResponseDraft::new(481)).await;
                 }
                 Next::Event(_) => {}
-                Next::Order(Order::HangUp) | Next::Time => {
+                next @ (Next::Order(Order::HangUp) | Next::Time) => {
+                    let is_late = ring_by.is_some_and(|limit| limit <= Instant::now());
+                    if matches!(next, Next::Time) && is_late {
+                        self.breach("late-ringing", format!("nothing but 100 within {patience:?}"));
+                    }
                     attempt.cancelled = true;
                     let token = attempt.token;
                     let headers = Vec::new();
@@ -167,6 +175,7 @@ impl Task {
         let dialog = attempt.forks.get(index)?.clone();
         let cseq = attempt.initiation.cseq();
         self.dialog = Some(dialog);
+        self.name_dialog(attempt.initiation.local_tag(), response.to_tag());
         let body = if attempt.body.is_some() {
             self.take_answer(response.body()).await;
             None

@@ -1,10 +1,11 @@
 //! The task of one call: its state, the loop that it lives in, and what both directions of set-up share.
 
-use super::view::{EndedBy, Ending, Stage, View};
+use super::transfer::Subscription;
+use super::view::{DialogNames, EndedBy, Ending, Stage, View};
 use super::{Event, Order};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::{Description, Disagreement, address_of, audio_of};
+use crate::sim::description::{Description, Disagreement, audio_of, place_of};
 use crate::sim::line::Line;
 use crate::sim::media::{Endpoint, Stream};
 use crate::sim::persona::{Face, Known};
@@ -61,6 +62,12 @@ pub(super) struct Task {
     pub(super) never_acks: bool,
     /// A re-INVITE of ours waits for its answer.
     pub(super) changing: bool,
+    /// The REFER of ours that is not over.
+    pub(super) subscription: Option<Subscription>,
+    /// The peer was transferred: our BYE is next.
+    pub(super) bye_due: bool,
+    /// The CANCEL that comes has to say that another side answered.
+    pub(super) elsewhere: bool,
 }
 
 impl Task {
@@ -85,6 +92,7 @@ impl Task {
                     record_route: None,
                 },
                 media: None,
+                protocol: None,
                 answered: false,
             },
             dialog: None,
@@ -96,6 +104,9 @@ impl Task {
             invite: None,
             never_acks: false,
             changing: false,
+            subscription: None,
+            bye_due: false,
+            elsewhere: false,
         }
     }
 
@@ -135,7 +146,7 @@ impl Task {
                 Next::Time if ack_limit.is_some_and(|ack| ack <= Instant::now()) => self.miss_ack().await,
                 Next::Time => return Fate::GoesOn,
             };
-            if fate == Fate::Over {
+            if self.let_go(fate).await == Fate::Over {
                 return Fate::Over;
             }
         }
@@ -181,6 +192,12 @@ impl Task {
                 }
                 Fate::GoesOn
             }
+            Order::Refer(refer, reply) => {
+                let status = self.refer(refer).await;
+                // Who asked may have stopped waiting.
+                let _ = reply.send(status);
+                Fate::GoesOn
+            }
             Order::Change(change, reply) => {
                 let (status, fate) = self.change(change).await;
                 // Who asked may have stopped waiting.
@@ -211,6 +228,7 @@ impl Task {
                 self.end(EndedBy::Peer, None, Some(&message));
                 return Fate::Over;
             }
+            Method::Notify => self.notified(id, &message).await,
             method if self.line.persona.takes(&method) => {
                 self.answer(id, &message, ResponseDraft::new(200)).await;
             }
@@ -252,15 +270,29 @@ impl Task {
 
     /// A request in the dialog to its final response; the status and the response. `None` for it: none came.
     pub(super) async fn transact(&mut self, draft: RequestDraft, body: Option<String>) -> (u16, Option<Message>) {
-        let draft = self.line.persona.request(draft, &self.known.face, false);
+        let line = self.line.clone();
+        self.transact_over(&line, draft, body).await
+    }
+
+    /// The same from another simulator's address and connection.
+    pub(super) async fn transact_over(
+        &mut self,
+        line: &Arc<Line>,
+        draft: RequestDraft,
+        body: Option<String>,
+    ) -> (u16, Option<Message>) {
+        let draft = line.persona.request(draft, &self.known.face, false);
         let draft = match body {
             Some(body) => draft.body("application/sdp", body),
             None => draft,
         };
-        let Some(hop) = self.hop() else { return (503, None) };
-        let token = self.line.next_token();
-        self.line.expect(token, &self.events_in);
-        self.command(Command::Request { token, draft, hop }).await;
+        let Some(hop) = self.hop_from(line) else {
+            return (503, None);
+        };
+        let token = line.next_token();
+        line.expect(token, &self.events_in);
+        // The wire ends with the whole simulator.
+        let _ = line.commands.send(Command::Request { token, draft, hop }).await;
         while let Some(event) = self.next_event().await {
             match event {
                 Event::Response { token: of, message } if of == token => {
@@ -297,6 +329,15 @@ impl Task {
                 self.acknowledge(&message).await;
                 Fate::GoesOn
             }
+            Event::Request { id, message } if message.method() == Some(&Method::Notify) => {
+                self.inspect(&message);
+                let accepted = self.dialog.as_mut().map(|dialog| dialog.accept_request(&message));
+                match accepted {
+                    Some(Ok(())) => self.notified(id, &message).await,
+                    _ => self.answer(id, &message, ResponseDraft::new(481)).await,
+                }
+                Fate::GoesOn
+            }
             Event::Request { id, message } => {
                 self.answer(id, &message, ResponseDraft::new(500)).await;
                 Fate::GoesOn
@@ -319,8 +360,13 @@ impl Task {
 
     /// Where requests of ours go. The Record-Route in the dialog is our own: portcullis adds none.
     pub(super) fn hop(&self) -> Option<Hop> {
+        self.hop_from(&self.line)
+    }
+
+    fn hop_from(&self, line: &Line) -> Option<Hop> {
         let dialog = self.dialog.as_ref()?;
-        self.line.persona.hop(dialog.remote_target(), self.line.seen().as_ref())
+        let seen = line.seen().or_else(|| self.line.seen());
+        line.persona.hop(dialog.remote_target(), seen.as_ref())
     }
 
     pub(super) async fn answer(&self, id: ServerTransactionId, request: &Message, draft: ResponseDraft) {
@@ -344,8 +390,12 @@ impl Task {
     pub(super) fn inspect(&mut self, message: &Message) {
         let violations = self.line.persona.inspect(message, &self.known);
         self.line.violations.record_all(violations);
-        if self.known.media.is_none() && !message.body().is_empty() {
-            self.known.media = address_of(message.body());
+        if self.known.media.is_none()
+            && !message.body().is_empty()
+            && let Some((media, protocol)) = place_of(message.body())
+        {
+            self.known.media = Some(media);
+            self.known.protocol = Some(protocol);
         }
     }
 
@@ -360,6 +410,14 @@ impl Task {
 
     pub(super) fn show(&self, change: impl FnOnce(&mut View)) {
         self.shown.send_modify(change);
+    }
+
+    pub(super) fn name_dialog(&self, local_tag: &str, remote_tag: Option<&str>) {
+        let names = DialogNames {
+            local_tag: local_tag.to_owned(),
+            remote_tag: remote_tag.unwrap_or_default().to_owned(),
+        };
+        self.show(|view| view.dialog = Some(names));
     }
 
     /// The first end counts.

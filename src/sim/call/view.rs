@@ -1,5 +1,6 @@
 //! What can be known of a call from outside.
 
+use super::transfer::Transfer;
 use crate::sim::heard::Heard;
 use crate::sim::media::Ear;
 use serde::Serialize;
@@ -46,6 +47,15 @@ pub struct Ending {
     pub x_reason: Option<String>,
 }
 
+/// What tells a dialog from others, beside its Call-ID.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DialogNames {
+    /// Of the simulator.
+    pub local_tag: String,
+    /// Of portcullis.
+    pub remote_tag: String,
+}
+
 /// A call until now.
 #[derive(Clone)]
 pub struct View {
@@ -58,6 +68,10 @@ pub struct View {
     pub tags: Vec<String>,
     /// Re-INVITEs of portcullis that were accepted.
     pub changes: u32,
+    /// Since the answer.
+    pub dialog: Option<DialogNames>,
+    /// The last REFER of ours.
+    pub transfer: Option<Transfer>,
     pub(in crate::sim) ear: Option<Ear>,
 }
 
@@ -86,6 +100,8 @@ impl View {
             ending: None,
             tags: Vec::new(),
             changes: 0,
+            dialog: None,
+            transfer: None,
             ear: None,
         }
     }

@@ -51,6 +51,8 @@ impl CarrierSim {
             listeners: protocols.map(|protocol| (protocol, settings.listen)).to_vec(),
             persona: Arc::new(persona),
             tone: settings.tone,
+            strict: false,
+            idle: None,
         })?;
         // Set once, here.
         let _ = local.set(simulator.address());

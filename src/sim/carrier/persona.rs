@@ -3,7 +3,7 @@
 use super::rules::{ALLOW, inspect, judge};
 use crate::sim::description::Shape;
 use crate::sim::persona::{Face, Judgement, Known, Persona};
-use crate::sim::violation::Violation;
+use crate::sim::violation::{Rule, Violation};
 use crate::sip::{Flow, HeaderName, Hop, ListenerId, Message, Method, RequestDraft, ResponseDraft, Transport, Uri};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -21,6 +21,11 @@ pub(super) struct CarrierPersona {
 }
 
 impl Persona for CarrierPersona {
+    fn rules(&self) -> &'static [Rule] {
+        // Teams' numbers are not a carrier's.
+        &[]
+    }
+
     fn judge(&self, request: &Message, _flow: &Flow) -> Judgement {
         judge(request)
     }
@@ -112,5 +117,9 @@ impl Persona for CarrierPersona {
 
     fn ack_limit(&self) -> Duration {
         Duration::from_secs(32)
+    }
+
+    fn ringing_limit(&self) -> Option<Duration> {
+        None
     }
 }

@@ -69,7 +69,10 @@ pub(super) struct Endpoint {
 
 /// The measurement of an endpoint; it outlives the endpoint.
 #[derive(Clone)]
-pub(super) struct Ear(Arc<Mutex<Measured>>);
+pub(super) struct Ear {
+    measured: Arc<Mutex<Measured>>,
+    clock: Clock,
+}
 
 impl Endpoint {
     /// One port with RTCP on it, or an even and an odd one.
@@ -81,7 +84,10 @@ impl Endpoint {
             (rtp, Some(rtcp))
         };
         let local = rtp.local_addr()?;
-        let ear = Ear(Arc::new(Mutex::new(Measured::new())));
+        let ear = Ear {
+            measured: Arc::new(Mutex::new(Measured::new())),
+            clock,
+        };
         let (orders, taken) = mpsc::channel(16);
         let task = Task::new(rtp, rtcp, clock, ear.clone());
         Ok(Endpoint {
@@ -134,13 +140,18 @@ impl Ear {
 
     /// Only what comes within `span`.
     pub(super) async fn listen(&self, span: Duration) -> Heard {
-        self.lock().restart();
+        self.restart();
         sleep(span).await;
         self.now()
     }
 
+    /// Forgets what was heard until now.
+    pub(super) fn restart(&self) {
+        self.lock().restart(self.clock.now());
+    }
+
     fn lock(&self) -> MutexGuard<'_, Measured> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

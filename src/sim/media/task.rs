@@ -144,10 +144,9 @@ impl Task {
         };
         let Ok(packet) = Packet::parse(plain) else { return };
         let header = packet.header();
-        measured.packet_of(header.ssrc, from);
-        measured
-            .reception
-            .receive(header.sequence, header.timestamp, self.clock.now());
+        let now = self.clock.now();
+        measured.packet_of(header.ssrc, from, now);
+        measured.reception.receive(header.sequence, header.timestamp, now);
         let counts = measured.counts();
         counts.srtp = self.protection.is_some();
         let since = self.opened.elapsed();

@@ -7,6 +7,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub(super) use rules::{is_completed_elsewhere, notified, transferred};
+
 use super::simulator::{Settings, SimStartError, Simulator};
 use crate::net::ListenerProtocol;
 use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
@@ -16,8 +18,15 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::call::{Call, Dial, SimError};
+use super::violation::{Rule, Violation};
+
+/// Handshakes of one machine of Teams at a time.
+const AT_ONCE: u64 = 8;
+/// A call that was replaced is over by then.
+const REPLACED: Duration = Duration::from_secs(4);
 
 /// What a simulated hub begins with.
 #[derive(Debug, Clone)]
@@ -39,6 +48,15 @@ pub struct TeamsSettings {
     pub tone: f64,
     /// The trunk has media bypass: clients with full ICE speak for themselves.
     pub bypass: bool,
+    /// Notes too what only strict simulators do: see [`Rule`].
+    pub strict: bool,
+    /// Connections without a message for this long are closed, as Teams does after two minutes; `None`: after ten.
+    pub idle: Option<Duration>,
+}
+
+/// Every rule that a simulated hub enforces, with its number.
+pub const fn catalogue() -> &'static [Rule] {
+    rules::RULES
 }
 
 /// One simulated hub.
@@ -73,11 +91,14 @@ impl TeamsSim {
             port: port.clone(),
             sbc: settings.sbc,
             bypass: settings.bypass,
+            strict: settings.strict,
         };
         let simulator = Simulator::start(Settings {
             listeners: vec![(ListenerProtocol::Tls(profile), settings.listen)],
             persona: Arc::new(persona),
             tone: settings.tone,
+            strict: settings.strict,
+            idle: settings.idle,
         })?;
         // Set once, here.
         let _ = port.set(simulator.address().port());
@@ -99,6 +120,56 @@ impl TeamsSim {
             .map_err(|_| SimError::NoAddress(dial.to.clone()))?;
         Ok(self.simulator.place(uri, dial))
     }
+
+    /// OPTIONS on so many connections, each with its own, a few handshakes at a time, as a cloud of proxies opens them (TEAMS-016). Needs a
+    /// certificate of portcullis with a wildcard for the trunk's siblings.
+    ///
+    /// # Errors
+    /// Not all were answered in time.
+    pub async fn ping_on_connections(&self, count: u64) -> Result<(), SimError> {
+        let trunk = &self.settings.trunk;
+        let no_address = || SimError::NoAddress(trunk.clone());
+        let port = self.settings.sbc.ok_or_else(no_address)?.port();
+        let (_, base) = trunk.split_once('.').ok_or_else(no_address)?;
+        let uri = Uri::sip(None, trunk, Some(port)).map_err(|_| no_address())?;
+        let line = self.simulator.line();
+        let mut answered = self.pings().answered;
+        for number in 0..count {
+            let mut hop = line.persona.hop(&uri, None).ok_or_else(no_address)?;
+            // Connections are shared by name, and every name under the wildcard is the same server.
+            hop.server_name = Some(format!("connection-{number}.{base}").into());
+            let ping = line.ping(&uri, hop).ok_or_else(no_address)?;
+            // The wire ends with the whole simulator.
+            let _ = line.commands.send(ping).await;
+            answered += 1;
+            if (number + 1) % AT_ONCE == 0 || number + 1 == count {
+                self.pings_until(|pings| pings.answered >= answered).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A Teams user takes `call` over, as from a queue or a park: INVITE with Replaces, answered; the replaced call is ended
+    /// by portcullis (TEAMS-088).
+    ///
+    /// # Errors
+    /// It was refused, or something did not come in time.
+    pub async fn replace(&self, call: &Call, dial: Dial) -> Result<Call, SimError> {
+        let view = call.view();
+        let dialog = view.dialog.ok_or(SimError::Over)?;
+        let replaces = format!(
+            "{};from-tag={};to-tag={}",
+            view.call_id, dialog.local_tag, dialog.remote_tag
+        );
+        let taken = self.place_call(dial.header("Replaces", &replaces)).await?;
+        taken.answered().await?;
+        if call.ended_within(REPLACED).await.is_none() {
+            let evidence = format!("{} lives on {REPLACED:?} after it was replaced", view.call_id);
+            let line = self.simulator.line();
+            line.violations.record(Violation::new("replaced-bye", evidence));
+        }
+        Ok(taken)
+    }
 }
 
 impl Deref for TeamsSim {
@@ -110,7 +181,7 @@ impl Deref for TeamsSim {
 }
 
 /// A correlation id as Teams has them.
-fn guid() -> String {
+pub(super) fn guid() -> String {
     let bits: u128 = rand::random();
     let text = format!("{bits:032x}");
     let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();

@@ -1,9 +1,9 @@
 //! How Teams writes: capitals, an API host on port 443 in Contact, its own Record-Route.
 
-use super::rules::{ALLOW, inspect, judge};
+use super::rules::{ALLOW, RULES, inspect, judge};
 use crate::sim::description::Shape;
 use crate::sim::persona::{Face, Judgement, Known, Persona};
-use crate::sim::violation::Violation;
+use crate::sim::violation::{Rule, Violation};
 use crate::sip::{Flow, HeaderName, Hop, ListenerId, Message, Method, RequestDraft, ResponseDraft, Transport, Uri};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -27,6 +27,8 @@ pub(super) struct TeamsPersona {
     pub(super) sbc: Option<SocketAddr>,
     /// Its users' clients are reached directly.
     pub(super) bypass: bool,
+    /// Gives up a call that does not ring in time.
+    pub(super) strict: bool,
 }
 
 impl TeamsPersona {
@@ -36,6 +38,10 @@ impl TeamsPersona {
 }
 
 impl Persona for TeamsPersona {
+    fn rules(&self) -> &'static [Rule] {
+        RULES
+    }
+
     fn judge(&self, request: &Message, flow: &Flow) -> Judgement {
         judge(request, flow.peer.as_deref())
     }
@@ -76,6 +82,7 @@ impl Persona for TeamsPersona {
                 .header(HeaderName::MinSe, "300")
                 .header(HeaderName::Supported, "timer")
                 .header(HeaderName::SessionExpires, "3600"),
+            Method::Refer => draft.header(HeaderName::Contact, &face.contact),
             Method::Bye => {
                 let guid = super::guid();
                 draft.header(
@@ -153,6 +160,11 @@ impl Persona for TeamsPersona {
     fn ack_limit(&self) -> Duration {
         // A lost ACK ends a call after about this time (section 13).
         Duration::from_secs(4)
+    }
+
+    fn ringing_limit(&self) -> Option<Duration> {
+        // FailoverTimeSeconds of a trunk that nobody changed (TEAMS-045).
+        self.strict.then_some(Duration::from_secs(10))
     }
 }
 

@@ -58,6 +58,7 @@ fn connect(out: &mut String) -> std::fmt::Result {
 }
 
 pub(super) fn gateway(out: &mut String, config: &Config, name: &str, tenant: Option<&Tenant>) -> std::fmt::Result {
+    let teams = &config.sbc.teams;
     let port = signaling_port(config);
     write!(out, "New-CsOnlinePSTNGateway -Fqdn {name} -SipSignalingPort {port}")?;
     if let Some(calls) = tenant.and_then(|tenant| tenant.limits.calls) {

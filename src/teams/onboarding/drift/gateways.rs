@@ -89,11 +89,15 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk, object: &Object) -> 
         }
     };
     switch("Enabled", true, Weight::Breaks, "the trunk takes no calls");
+    let bypass = match trunk {
+        Trunk::Derived => config.sbc.teams.bypass,
+        Trunk::Base | Trunk::Own => tenant.bypasses(&config.sbc.teams),
+    };
     switch(
         "MediaBypass",
-        false,
+        bypass,
         Weight::Breaks,
-        "clients would send media past the media processor",
+        "media would go another way than `bypass` says",
     );
     switch(
         "SendSipOptions",
