@@ -133,7 +133,7 @@ impl TeamsSim {
         let (_, base) = trunk.split_once('.').ok_or_else(no_address)?;
         let uri = Uri::sip(None, trunk, Some(port)).map_err(|_| no_address())?;
         let line = self.simulator.line();
-        let mut answered = self.pings().answered;
+        let before = self.pings().answered;
         for number in 0..count {
             let mut hop = line.persona.hop(&uri, None).ok_or_else(no_address)?;
             // Connections are shared by name, and every name under the wildcard is the same server.
@@ -141,9 +141,8 @@ impl TeamsSim {
             let ping = line.ping(&uri, hop).ok_or_else(no_address)?;
             // The wire ends with the whole simulator.
             let _ = line.commands.send(ping).await;
-            answered += 1;
             if (number + 1) % AT_ONCE == 0 || number + 1 == count {
-                self.pings_until(|pings| pings.answered >= answered).await?;
+                self.pings_until(|pings| pings.answered > before + number).await?;
             }
         }
         Ok(())
