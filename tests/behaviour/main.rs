@@ -34,6 +34,7 @@ mod socket_orders;
 mod sockets_left;
 mod source;
 mod spoken_texts;
+mod transfers;
 mod trust_renewed;
 mod unanswered_calls;
 mod user_targets;

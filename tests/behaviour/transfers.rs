@@ -1,0 +1,197 @@
+//! Transfers of Teams over real sockets: REFER, blind, consultative and to music, INVITE with Replaces. What each side hears is
+//! checked by its tone after every step, and the carrier's dialog has nothing in it but its INVITE.
+
+use crate::lab::{CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use portcullis::call::TransferKind;
+use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
+use portcullis::sip::{HeaderName, Message};
+use std::time::Duration;
+
+/// Hz of who comes.
+const OTHER_TONE: f64 = 800.0;
+/// Of the ringing tone.
+const RING_BACK: f64 = 425.0;
+
+fn user_uri() -> String {
+    format!(
+        "sip:{HUB}:5061;transport=tls;x-m=8:orgid:9f9d51bc-70ef-41ca-ac14-f307980a29d8;\
+         x-t=adfb6898-97b2-4525-aadc-aee72945c791"
+    )
+}
+
+fn referred_by() -> String {
+    format!(
+        "<sip:{HUB}:5061;x-m=8:orgid:8c8d357b-5e87-4bba-ad45-197626bd5759;x-t=adfb6898-97b2-4525-aadc-aee72945c791;\
+         x-ti=e00fba6f-edfb-4a49-a133-46f7099a23fc;x-tt={}%3d>",
+        "aHR0cHM6Ly9hcGktZHUtYS1ldW5v".repeat(12)
+    )
+}
+
+/// Re-INVITEs that the carrier got.
+fn changes_of_carrier(lab: &Lab) -> usize {
+    let is_change = |message: &&Message| {
+        message.method().is_some_and(|method| method.as_str() == "INVITE") && message.to_tag().is_some()
+    };
+    lab.carrier.transcript().iter().filter(is_change).count()
+}
+
+/// A call of the carrier to a Teams user: both ends, talking.
+async fn talking(lab: &Lab) -> (Call, Call) {
+    lab.teams.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    (caller, callee)
+}
+
+/// A call of a Teams user to the carrier: both ends, talking.
+async fn calling(lab: &Lab) -> (Call, Call) {
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    callee.hears(TEAMS_TONE).await.unwrap();
+    (caller, callee)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_083_084_087_a_refer_rings_and_is_answered() {
+    let lab = Lab::start().await;
+    let (caller, callee) = talking(&lab).await;
+    let rings = Script::ring_then_answer(Duration::from_millis(1_500));
+    lab.teams.set_script(rings.tone(OTHER_TONE));
+    let refer = Refer::to(&user_uri()).by(&referred_by());
+    assert_eq!(callee.refer(refer).await.unwrap(), 202);
+    let third = lab.teams.incoming().await.unwrap();
+    caller.hears(RING_BACK).await.unwrap();
+    caller.hears(OTHER_TONE).await.unwrap();
+    third.hears(CARRIER_TONE).await.unwrap();
+    assert_eq!(callee.transferred().await.unwrap().notified, [100, 180, 200]);
+    callee.ended().await.unwrap();
+    assert_eq!(changes_of_carrier(&lab), 0, "the carrier was told of a transfer");
+    let heard = caller.heard_so_far().expect("media");
+    assert_eq!(heard.sources.len(), 1, "{heard:?}");
+    caller.hang_up().await.unwrap();
+    third.ended().await.unwrap();
+    let record = lab.records.get(0).await;
+    let transfer = record.legs[2].transfer.as_ref().expect("a transfer");
+    assert_eq!((transfer.kind, transfer.of), (TransferKind::Referred, 1));
+    lab.close().await;
+}
+
+/// From another hub, on a connection of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_089_any_hub_may_refer() {
+    let lab = Lab::with(Plan {
+        second_hub: true,
+        ..Plan::default()
+    })
+    .await;
+    let (caller, callee) = calling(&lab).await;
+    let other = lab.teams2.as_ref().expect("the second hub");
+    lab.teams.set_script(Script::answer().tone(OTHER_TONE));
+    let refer = Refer::to(&user_uri()).by(&referred_by()).through(other);
+    assert_eq!(caller.refer(refer).await.unwrap(), 202);
+    let third = lab.teams.incoming().await.unwrap();
+    callee.hears(OTHER_TONE).await.unwrap();
+    third.hears(CARRIER_TONE).await.unwrap();
+    caller.ended().await.unwrap();
+    assert_eq!(changes_of_carrier(&lab), 0);
+    callee.hang_up().await.unwrap();
+    third.ended().await.unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_085_a_transfer_that_fails_leaves_the_call_as_it_was() {
+    let lab = Lab::start().await;
+    let (caller, callee) = calling(&lab).await;
+    assert_eq!(caller.change(Change::Hold(HoldForm::Inactive)).await.unwrap(), 200);
+    lab.teams.set_script(Script::busy());
+    assert_eq!(caller.refer(Refer::to(&user_uri())).await.unwrap(), 202);
+    let transfer = caller.transferred().await.unwrap();
+    assert_eq!(
+        (transfer.notified.first(), transfer.notified.last()),
+        (Some(&100), Some(&486))
+    );
+    assert_eq!(caller.change(Change::Resume).await.unwrap(), 200);
+    callee.hears(TEAMS_TONE).await.unwrap();
+    caller.hears(CARRIER_TONE).await.unwrap();
+    callee.hang_up().await.unwrap();
+    lab.close().await;
+}
+
+/// Hold with music: a REFER to a bot, and the user comes back by an INVITE with Replaces.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_088_090_to_the_music_and_back() {
+    let lab = Lab::start().await;
+    let (caller, callee) = calling(&lab).await;
+    lab.teams.set_script(Script::answer().tone(OTHER_TONE));
+    assert_eq!(caller.refer(Refer::to(&user_uri())).await.unwrap(), 202);
+    let music = lab.teams.incoming().await.unwrap();
+    callee.hears(OTHER_TONE).await.unwrap();
+    caller.ended().await.unwrap();
+    let dial = Dial {
+        tone: Some(TEAMS_TONE),
+        ..Dial::new(USER, OUTSIDE)
+    };
+    let back = lab.teams.replace(&music, dial).await.unwrap();
+    callee.hears(TEAMS_TONE).await.unwrap();
+    back.hears(CARRIER_TONE).await.unwrap();
+    assert_eq!(changes_of_carrier(&lab), 0, "the carrier was told of a hold");
+    callee.hang_up().await.unwrap();
+    back.ended().await.unwrap();
+    let record = lab.records.get(0).await;
+    assert_eq!(record.legs.len(), 4, "it was one call: {record:?}");
+    assert_eq!(lab.records.count(), 1);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_088_what_replaces_nothing_rings_nobody() {
+    let lab = Lab::start().await;
+    let (caller, callee) = talking(&lab).await;
+    let names = caller.view().dialog.expect("a dialog");
+    // The carrier's own dialog, which is not Teams' to replace; and one that never was.
+    let of_carrier = format!(
+        "{};to-tag={};from-tag={}",
+        caller.id(),
+        names.remote_tag,
+        names.local_tag
+    );
+    for replaces in [of_carrier.as_str(), "x;to-tag=1;from-tag=2"] {
+        let dial = Dial::new(USER, OUTSIDE).header("Replaces", replaces);
+        let refused = lab.teams.place_call(dial).await.unwrap();
+        assert_eq!(refused.ended().await.unwrap().status, Some(481), "{replaces}");
+        let dial = Dial::new(OUTSIDE, USER).header("Replaces", replaces);
+        let refused = lab.carrier.place_call(dial).await.unwrap();
+        assert_eq!(refused.ended().await.unwrap().status, Some(481), "{replaces}");
+    }
+    let rung = |transcript: Vec<Message>| {
+        let is_invite = |message: &&Message| message.method().is_some_and(|method| method.as_str() == "INVITE");
+        transcript.iter().filter(is_invite).count()
+    };
+    assert_eq!((rung(lab.carrier.transcript()), rung(lab.teams.transcript())), (0, 1));
+    caller.hears(TEAMS_TONE).await.unwrap();
+    callee.hears(CARRIER_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_081_a_tenant_may_leave_transfers_to_teams() {
+    for (tenant, takes) in [("", true), ("refer = false\n", false)] {
+        let lab = Lab::with(Plan {
+            tenant: tenant.into(),
+            ..Plan::default()
+        })
+        .await;
+        let (caller, callee) = talking(&lab).await;
+        let invite = callee.invite().expect("our INVITE");
+        assert_eq!(invite.lists(HeaderName::Allow, "REFER"), takes, "{tenant}");
+        assert!(invite.lists(HeaderName::Allow, "NOTIFY") && invite.lists(HeaderName::Supported, "replaces"));
+        caller.hang_up().await.unwrap();
+        lab.close().await;
+    }
+}
