@@ -50,6 +50,8 @@ Examples:
   portcullis explain --from +14255550100 --to 911 --tenant contoso
   portcullis explain --from anonymous --to +14255550100 --carrier north --header 'Privacy: id'
   portcullis explain --from +441632960001 --to +14255550100 --json | jq -r '.hops[].request_uri'
+  portcullis explain --sip 403 --reason \"No trunk config was found\"
+  portcullis explain --code 510532
 
 Without --carrier and --tenant, a caller who is a tenant's number calls out of Teams, everybody else from a carrier.";
 
@@ -131,10 +133,11 @@ enum Command {
     /// applies the new configuration when all of it is right.
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(run::RunArgs),
-    /// Show where a call would go, and why
+    /// Show where a call would go, and why; or what a failure of Teams means
     ///
     /// Asks the functions that route live calls, and prints the tenant, every step of the decision, and every INVITE
-    /// that would be tried with its headers; or the refusal, and what is near. No call is made.
+    /// that would be tried with its headers; or the refusal, and what is near. No call is made. With --sip, --code or
+    /// --reason it says what a failure that Teams told of means, and what to do.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(explain::ExplainArgs),
 

@@ -2,8 +2,11 @@
 //!
 //! In: who calls whom, a configuration folder. Out: the tenant, every step of the decision and every INVITE that would
 //! be tried, or the refusal with what is near. Opens no socket; no peer counts as held down.
+//!
+//! Or in: a failure that Teams told of. Out: what it means and what to do; that needs no configuration.
 
 mod answer;
+mod failure;
 mod hints;
 mod print;
 mod question;
@@ -12,6 +15,7 @@ mod tests;
 
 use crate::config;
 use answer::Answer;
+use failure::Explanation;
 use question::Question;
 use std::io;
 use std::path::PathBuf;
@@ -20,15 +24,27 @@ use std::process::ExitCode;
 /// The exit code of a call that would be refused.
 const REFUSED: u8 = 3;
 
-/// Explain a call.
+/// What asks about a failure and not about a call.
+const FAILURE: [&str; 3] = ["sip", "code", "reason"];
+
+/// Explain a call, or a failure.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// Who calls: a number, a SIP or tel URI, a registered user (`alice@sip.contoso.example`), or `anonymous`.
-    #[arg(long, value_name = "NUMBER|URI")]
-    pub from: String,
+    #[arg(long, value_name = "NUMBER|URI", required_unless_present_any = FAILURE, conflicts_with_all = FAILURE)]
+    pub from: Option<String>,
     /// Whom: a number as it would be dialled, or the Request-URI.
-    #[arg(long, value_name = "NUMBER|URI")]
-    pub to: String,
+    #[arg(long, value_name = "NUMBER|URI", required_unless_present_any = FAILURE, conflicts_with_all = FAILURE)]
+    pub to: Option<String>,
+    /// A failure instead of a call: the SIP status that Teams answered with.
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(300..700))]
+    pub sip: Option<u16>,
+    /// Microsoft's code of the failure: CallEndSubReason in the admin centre and in Graph.
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<u32>,
+    /// Teams' Reason header, or its text.
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
     /// The call comes from this carrier.
     #[arg(long, value_name = "ID", conflicts_with = "tenant")]
     pub carrier: Option<String>,
@@ -46,8 +62,30 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// Exit code 0: routed; 1: the configuration or the question is wrong; 3: the call would be refused.
+impl ExplainArgs {
+    fn from(&self) -> &str {
+        self.from.as_deref().unwrap_or_default()
+    }
+
+    fn to(&self) -> &str {
+        self.to.as_deref().unwrap_or_default()
+    }
+}
+
+/// Exit code 0: routed, or something is known of the failure; 1: the configuration or the question is wrong, or nothing is
+/// known; 3: the call would be refused.
 pub fn run(args: &ExplainArgs) -> ExitCode {
+    if let Some(explanation) = Explanation::asked(args) {
+        let mut out = io::stdout().lock();
+        let written = match args.json {
+            true => failure::json(&explanation, &mut out),
+            false => failure::text(&explanation, &mut out),
+        };
+        return match written {
+            Ok(()) if !explanation.says_something() => ExitCode::FAILURE,
+            written => super::written(written),
+        };
+    }
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(mistakes) => {

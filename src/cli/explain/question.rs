@@ -93,7 +93,7 @@ fn user<'a>(args: &ExplainArgs, config: &'a Config) -> Option<(&'a Tenant, UserN
     if args.carrier.is_some() || args.tenant.is_some() {
         return None;
     }
-    let aor = Aor::parse(&args.from)?;
+    let aor = Aor::parse(args.from())?;
     let (tenant, realm) = config.realm(&aor.realm)?;
     match realm.user(&aor.user) {
         Some(listed) => Some((tenant, listed.name.clone(), None)),
@@ -143,7 +143,7 @@ fn guess(args: &ExplainArgs, config: &Config) -> Result<Guess, QuestionError> {
     };
     let carriers = &config.sbc.carriers;
     let carrier = carriers.iter().find(reads).or_else(|| carriers.first());
-    let carrier = carrier.ok_or_else(|| QuestionError::NoOrigin(args.from.clone()))?;
+    let carrier = carrier.ok_or_else(|| QuestionError::NoOrigin(args.from().to_owned()))?;
     let why = format!(
         "the call comes from carrier '{}' (else say --carrier ID or --tenant NAME)",
         carrier.id
@@ -182,12 +182,12 @@ fn tenant<'a>(config: &'a Config, typed: &str) -> Result<&'a Arc<Tenant>, Questi
 
 /// The INVITE, so that the reader of live INVITEs reads this one too.
 fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
-    let uri = match (args.to.contains(':'), args.to.contains('@')) {
-        (true, _) => args.to.clone(),
-        (false, true) => format!("sip:{}", args.to),
-        (false, false) => format!("sip:{}@{host}", args.to),
+    let uri = match (args.to().contains(':'), args.to().contains('@')) {
+        (true, _) => args.to().to_owned(),
+        (false, true) => format!("sip:{}", args.to()),
+        (false, false) => format!("sip:{}@{host}", args.to()),
     };
-    let from = match args.from.as_str() {
+    let from = match args.from() {
         "anonymous" => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
         address if address.contains('<') => address.to_owned(),
         uri if uri.contains(':') => format!("<{uri}>"),
@@ -211,7 +211,8 @@ fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
     if unreadable {
         return Err(QuestionError::NoInvite(format!(
             "'{}' or '{}' is no SIP address",
-            args.from, args.to
+            args.from(),
+            args.to()
         )));
     }
     Ok(message)

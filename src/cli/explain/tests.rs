@@ -27,7 +27,12 @@ fn args(line: &str) -> ExplainArgs {
 
 fn answer(line: &str) -> String {
     let mut out = Vec::new();
-    match Question::read(&args(line), &example()) {
+    let asked = args(line);
+    if let Some(explanation) = Explanation::asked(&asked) {
+        failure::text(&explanation, &mut out).expect("a vector takes everything");
+        return String::from_utf8(out).expect("text");
+    }
+    match Question::read(&asked, &example()) {
         Ok(question) => {
             let answer = Answer::find(&example(), question);
             print::text(&answer, &mut out).expect("a vector takes everything");
@@ -111,8 +116,11 @@ hook = "https://backup.contoso.example/closed"
 fn nothing_that_is_typed_breaks_the_invite() {
     for hostile in ["", "\r\nX: y", "<sip:", "sip:@@", "é", "tel:", "\0", "+1 425"] {
         let args = ExplainArgs {
-            from: hostile.to_owned(),
-            to: hostile.to_owned(),
+            from: Some(hostile.to_owned()),
+            to: Some(hostile.to_owned()),
+            sip: None,
+            code: None,
+            reason: None,
             carrier: None,
             tenant: None,
             headers: vec![format!("X:{hostile}")],
@@ -155,4 +163,29 @@ fn users_are_callers_and_callees_by_their_address() {
     assert!(found.contains("an emergency call of tenant 'contoso'"), "{found}");
     let found = answer("explain | --from alice@sip.contoso.example | --to +441632960001");
     assert!(found.contains("Refused with 403"), "{found}");
+}
+
+#[test]
+fn a_failure_is_asked_about_without_a_call_and_a_call_needs_both_sides() {
+    let parse = |words: &[&str]| Line::try_parse_from([&["explain"], words].concat()).map(|line| line.args);
+    for wrong in [
+        &["--from", "+1"][..],
+        &["--sip", "403", "--to", "+1"],
+        &["--sip", "200"],
+        &[],
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong:?}");
+    }
+    let known = parse(&["--sip", "404", "--code", "511404", "--json"]).expect("right");
+    let explanation = Explanation::asked(&known).expect("a failure");
+    let mut out = Vec::new();
+    failure::json(&explanation, &mut out).expect("a vector takes everything");
+    let json: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    assert_eq!(
+        (&json["class"], &json["certain"]),
+        (&"wrong_number".into(), &true.into())
+    );
+    assert_eq!(json["entries"][0]["code"], 511_404);
+    let unknown = parse(&["--code", "999999"]).expect("right");
+    assert!(!Explanation::asked(&unknown).expect("a failure").says_something());
 }

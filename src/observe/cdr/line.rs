@@ -6,6 +6,7 @@ use crate::dial::PeerName;
 use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
 use crate::route::TraceStep;
+use crate::teams::TeamsReason;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -59,6 +60,10 @@ pub struct CdrLeg<'a> {
     /// Why we gave it up, or could not reach it.
     why: Option<&'a str>,
     reasons: &'a [String],
+    /// Of a leg of Teams: what its Reason says (TEAMS-066, TEAMS-112).
+    reason_guid: Option<String>,
+    reason_phrase: Option<String>,
+    cause_class: Option<&'static str>,
     correlation: Option<&'a str>,
     /// It was to take another leg's place.
     transfer: Option<&'a LegTransfer>,
@@ -148,8 +153,29 @@ pub fn side(record: &CallRecord, index: usize) -> &'static str {
     }
 }
 
+/// How a leg of Teams ended, where Teams gave a reason or a status that says so.
+fn ending(record: &CallRecord, index: usize, leg: &LegRecord) -> Option<(TeamsReason, &'static str)> {
+    let is_teams = match &leg.peer {
+        Some(peer) => matches!(peer, PeerName::Hub(_)),
+        None => side(record, index) == "teams",
+    };
+    let failed = leg.status.filter(|status| *status >= 300);
+    let reason = TeamsReason::among(&leg.reasons);
+    if !is_teams || (failed.is_none() && reason.is_none()) {
+        return None;
+    }
+    let reason = reason.unwrap_or_default();
+    let class = reason.class(failed).label();
+    Some((reason, class))
+}
+
 impl<'a> CdrLeg<'a> {
     fn new(record: &CallRecord, index: usize, leg: &'a LegRecord) -> CdrLeg<'a> {
+        let reason = ending(record, index, leg);
+        let (reason_guid, reason_phrase, cause_class) = match reason {
+            Some((reason, class)) => (reason.guid, reason.phrase, Some(class)),
+            None => (None, None, None),
+        };
         CdrLeg {
             side: side(record, index),
             peer: leg.peer.as_ref().map(ToString::to_string),
@@ -159,6 +185,9 @@ impl<'a> CdrLeg<'a> {
             phrase: leg.phrase.as_deref(),
             why: leg.why.as_deref(),
             reasons: &leg.reasons,
+            reason_guid,
+            reason_phrase,
+            cause_class,
             correlation: leg.correlation.as_deref(),
             transfer: leg.transfer.as_ref(),
             codec: leg.codec.as_deref(),

@@ -189,6 +189,55 @@ fn a_record_has_the_promised_fields() {
     assert_eq!(target["call_sid"], dial["call_sid"]);
 }
 
+/// TV-15 on a leg to Teams, TV-18 on one from Teams.
+#[test]
+fn teams_112_a_leg_of_teams_tells_guid_phrase_and_class() {
+    let hub = |status, reason: &str| {
+        let mut record = record();
+        record.facts.direction = Direction::CarrierToTeams;
+        record.legs[1] = LegRecord {
+            peer: Some(PeerName::Hub("sip.pstnhub.microsoft.com".into())),
+            status: Some(status),
+            reasons: vec![reason.to_owned()],
+            ..LegRecord::default()
+        };
+        serde_json::to_value(CdrLine::new("n", &record)).expect("JSON")
+    };
+    let busy = hub(
+        486,
+        "Q.850;cause=34;text=\"a1856424-e9da-40a6-a870-f289f81a863a;Callee is busy\"",
+    );
+    let leg = &busy["legs"][1];
+    assert_eq!(leg["reason_guid"], "a1856424-e9da-40a6-a870-f289f81a863a");
+    assert_eq!(
+        (&leg["reason_phrase"], &leg["cause_class"]),
+        (&"Callee is busy".into(), &"busy".into())
+    );
+    // The carrier's leg has none of it, whatever its reasons look like.
+    assert_eq!(busy["legs"][0]["cause_class"], serde_json::Value::Null);
+
+    let mut hung_up = record();
+    let bye = "Q.850;cause=16;text=\"81f328d9-9c68-4ce3-ad43-4869491af7d4;Call terminated\"";
+    hung_up.legs[0].status = Some(200);
+    hung_up.legs[0].reasons = vec![bye.to_owned()];
+    hung_up.legs[1].reasons = vec![bye.to_owned()];
+    let line = serde_json::to_value(CdrLine::new("n", &hung_up)).expect("JSON");
+    let (teams, carrier) = (&line["legs"][0], &line["legs"][1]);
+    assert_eq!(teams["reason_guid"], "81f328d9-9c68-4ce3-ad43-4869491af7d4");
+    assert_eq!(
+        (&teams["reason_phrase"], &teams["cause_class"]),
+        (&"Call terminated".into(), &"normal".into())
+    );
+    assert_eq!(carrier["reason_guid"], serde_json::Value::Null);
+
+    // Without a word of Teams, the status tells; an answered call that ended well tells nothing.
+    assert_eq!(hub(404, "SIP;cause=404")["legs"][1]["cause_class"], "wrong_number");
+    assert_eq!(
+        hub(200, "SIP;cause=200")["legs"][1]["cause_class"],
+        serde_json::Value::Null
+    );
+}
+
 /// The page that people read names every field and no other.
 #[test]
 fn every_field_is_documented() {

@@ -1,0 +1,160 @@
+//! `portcullis explain --sip 403 --reason "…"`: what a failure that Teams told of means, and what to do.
+
+use super::ExplainArgs;
+use crate::observe::printable;
+use crate::sip::message::reason_phrase;
+use crate::teams::TeamsReason;
+use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, class, look_up, status_of_the_sbc};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// What is known of a failure.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// As asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip: Option<u16>,
+    /// Microsoft's code, as asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
+    /// Q.850.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phrase: Option<String>,
+    pub class: CauseClass,
+    /// False: only the status is known, and it may be any of `entries`.
+    pub certain: bool,
+    pub entries: Vec<&'static Entry>,
+    /// Where the answer was the SBC's own by Microsoft's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_of_the_sbc: Option<u16>,
+}
+
+impl Explanation {
+    /// Of the arguments, where they ask about a failure and not about a call.
+    pub fn asked(args: &ExplainArgs) -> Option<Explanation> {
+        if args.sip.is_none() && args.code.is_none() && args.reason.is_none() {
+            return None;
+        }
+        let reason = args.reason.as_deref().map(read_reason).unwrap_or_default();
+        let status_of_the_sbc = args.code.and_then(status_of_the_sbc);
+        let failure = Failure {
+            status: args.sip,
+            code: args.code,
+            cause: reason.cause,
+            phrase: reason.phrase.as_deref(),
+        };
+        let (certain, entries) = match look_up(failure) {
+            Known::Exactly(entries) => (true, entries),
+            Known::OneOf(entries) => (false, entries),
+            Known::Nothing => (false, Vec::new()),
+        };
+        Some(Explanation {
+            sip: args.sip,
+            code: args.code,
+            class: class(failure),
+            cause: reason.cause,
+            guid: reason.guid,
+            phrase: reason.phrase,
+            certain,
+            entries,
+            status_of_the_sbc,
+        })
+    }
+
+    /// Whether anything could be said.
+    pub fn says_something(&self) -> bool {
+        !self.entries.is_empty() || self.status_of_the_sbc.is_some()
+    }
+}
+
+/// The header as it was copied, with or without its name, or its text alone.
+fn read_reason(typed: &str) -> TeamsReason {
+    let typed = typed.trim();
+    let value = match typed.split_once(':') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("reason") => value.trim(),
+        _ => typed,
+    };
+    TeamsReason::parse(value).unwrap_or_else(|| TeamsReason::of_text(value.trim_matches('"')))
+}
+
+/// One JSON object.
+pub fn json(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, explanation)?;
+    writeln!(out)
+}
+
+/// Lines for a terminal.
+pub fn text(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", asked(explanation))?;
+    if let Some(guid) = &explanation.guid {
+        writeln!(out, "Microsoft's support finds the call by {guid}")?;
+    }
+    if let Some(status) = explanation.status_of_the_sbc {
+        let phrase = reason_phrase(status);
+        writeln!(
+            out,
+            "Codes 560xxx say that the final answer was the SBC's own, or handed on by it: {status} {phrase}"
+        )?;
+    }
+    match (explanation.certain, explanation.entries.len()) {
+        (_, 0) if explanation.says_something() => {
+            return writeln!(out, "The call records say why: `cause` and the other leg's `status`.");
+        }
+        (_, 0) => {
+            return writeln!(
+                out,
+                "\nNothing is known of it: neither the code, nor the phrase, nor the status."
+            );
+        }
+        (true, 1) => {}
+        (true, number) => writeln!(out, "\nIt is one of {number}; --sip tells them apart:")?,
+        (false, 1) => {
+            writeln!(
+                out,
+                "\nNothing is known of the phrase or code; of the status one thing:"
+            )?;
+        }
+        (false, number) => writeln!(
+            out,
+            "\nMicrosoft's code (--code) or Teams' phrase (--reason) would tell which of {number} it is:"
+        )?,
+    }
+    for entry in &explanation.entries {
+        write_entry(entry, out)?;
+    }
+    Ok(())
+}
+
+fn asked(explanation: &Explanation) -> String {
+    let mut parts = Vec::new();
+    if let Some(status) = explanation.sip {
+        parts.push(format!("{status} {}", reason_phrase(status)));
+    }
+    if let Some(code) = explanation.code {
+        parts.push(format!("Microsoft's code {code}"));
+    }
+    if let Some(cause) = explanation.cause {
+        parts.push(format!("Q.850 cause {cause}"));
+    }
+    if let Some(phrase) = &explanation.phrase {
+        parts.push(format!("\"{}\"", printable(phrase)));
+    }
+    parts.join(", ")
+}
+
+fn write_entry(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
+    let code = entry.code.map(|code| format!(", {code}")).unwrap_or_default();
+    writeln!(
+        out,
+        "\n{} ({}{code}): {}",
+        entry.title,
+        entry.status,
+        entry.class.label()
+    )?;
+    writeln!(out, "  {}", entry.meaning)?;
+    writeln!(out, "  What to do: {}", entry.fix)
+}
