@@ -15,6 +15,7 @@ pub struct Health {
     pub reasons: Vec<String>,
     pub version: &'static str,
     pub started: String,
+    pub up_seconds: u64,
 }
 
 /// Answer of `/readyz`.
@@ -67,6 +68,7 @@ pub fn health(state: &AdminState) -> Health {
         reasons,
         version: env!("CARGO_PKG_VERSION"),
         started: rfc3339(state.started_ms()),
+        up_seconds: unix_ms().saturating_sub(state.started_ms()) / 1_000,
     }
 }
 

@@ -28,6 +28,7 @@ pub fn router(state: Arc<AdminState>, checks_host: bool) -> Router {
         .route("/v1/registrations", get(list_registrations))
         .route("/v1/peers", get(peers))
         .route("/v1/connections", get(connections))
+        .route("/v1/certificates", get(certificates))
         .route("/v1/config", get(config))
         .route("/v1/ladders", put(switch_ladders).get(ladders))
         .fallback(nothing_here)
@@ -122,11 +123,16 @@ async fn list_registrations(State(state): Shared, Query(filter): Query<Registrat
 
 async fn peers(State(state): Shared) -> Response {
     let peers = state.node.peers.report(state.node.clock.now());
-    Json(json!({ "peers": peers })).into_response()
+    let elsewhere = state.node.peers.elsewhere();
+    Json(json!({ "peers": peers, "heard_elsewhere": elsewhere })).into_response()
 }
 
 async fn connections(State(state): Shared) -> Response {
     Json(json!({ "connections": status::connections(&state) })).into_response()
+}
+
+async fn certificates(State(state): Shared) -> Response {
+    Json(json!({ "certificates": status::certificates(&state) })).into_response()
 }
 
 async fn config(State(state): Shared) -> Response {
@@ -151,7 +157,7 @@ async fn switch_ladders(state: Shared, Query(switch): Query<LadderSwitch>) -> Re
 async fn nothing_here() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/config, /v1/ladders",
+        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/config, /v1/ladders",
     )
 }
 

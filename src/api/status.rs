@@ -25,6 +25,18 @@ pub struct ConnectionView {
     pub draining: bool,
 }
 
+/// A certificate that a listener shows.
+#[derive(Debug, Serialize)]
+pub struct CertificateView {
+    pub listener: String,
+    /// The file.
+    pub name: String,
+    /// Lower-case hexadecimal.
+    pub serial: String,
+    pub not_after: String,
+    pub names: Vec<String>,
+}
+
 /// The configuration in force.
 #[derive(Debug, Serialize)]
 pub struct ConfigView {
@@ -63,6 +75,23 @@ fn view(state: &AdminState, connection: &ConnectionInfo) -> ConnectionView {
         sent: connection.sent,
         draining: connection.draining,
     }
+}
+
+/// The certificates that the listeners show now.
+pub fn certificates(state: &AdminState) -> Vec<CertificateView> {
+    let mut views = Vec::new();
+    for (listener, store) in &state.certificates {
+        for identity in store.identities() {
+            views.push(CertificateView {
+                listener: listener.clone(),
+                name: identity.name.clone(),
+                serial: identity.serial.clone(),
+                not_after: rfc3339(u64::try_from(identity.not_after).unwrap_or(0).saturating_mul(1_000)),
+                names: identity.names().map(|name| printable(name).into_owned()).collect(),
+            });
+        }
+    }
+    views
 }
 
 /// Which configuration is in force.

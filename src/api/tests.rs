@@ -162,6 +162,7 @@ async fn health_readiness_metrics_and_status_are_served() {
     assert_eq!(config["last"]["waiting"], serde_json::json!(["listeners"]));
     assert_eq!(lab.get("/v1/connections").await.0, 200);
     assert_eq!(lab.get("/v1/peers").await.0, 200);
+    assert_eq!(lab.get("/v1/certificates").await.0, 200);
     assert_eq!(lab.get("/v1/registrations?user=alice").await.1["count"], 0);
     assert_eq!(lab.get("/nothing").await.0, 404);
     let (_, metrics) = lab.ask("GET", "/metrics").await;

@@ -7,6 +7,7 @@ pub mod certs;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod man;
 pub mod run;
@@ -25,7 +26,7 @@ Exit codes:
   0  done; for `check`: the configuration is right; for `explain`: the call would be routed
   1  not done: the configuration is wrong, a file can't be written, a port is taken …
   2  the command line itself is wrong
-  3  `explain`: the call would be refused
+  3  `explain`: the call would be refused; `doctor`: nothing fails, and something will
 
 Begin with:
   portcullis check --config config                           what is wrong with my configuration?
@@ -54,6 +55,12 @@ Examples:
   portcullis explain --code 510532
 
 Without --carrier and --tenant, a caller who is a tenant's number calls out of Teams, everybody else from a carrier.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  portcullis doctor                             configuration, certificates, messages, past calls
+  portcullis doctor --online                    names, the hubs, and the running node, too
+  portcullis doctor --json | jq -r '.findings[] | \"\\(.severity) \\(.id): \\(.fix)\"'";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -141,6 +148,13 @@ enum Command {
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(explain::ExplainArgs),
 
+    /// Find out why calls with Teams fail, or will fail
+    ///
+    /// Looks at the configuration, the certificates, the messages that would be sent, and the calls on record; with --online
+    /// also at names, hubs and the running node. Says for everything what was seen and what to do.
+    #[command(after_long_help = DOCTOR_EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
+
     /// Show it at work on this machine: two calls between a simulated carrier and a simulated Teams
     ///
     /// Makes throw-away certificates and a configuration in a temporary folder, starts portcullis on loopback addresses,
@@ -198,6 +212,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Schema(args) => schema::run(&args),

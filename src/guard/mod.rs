@@ -13,6 +13,6 @@ mod places;
 pub use admission::AdmissionTable;
 pub use failures::Failures;
 pub use liveness::{Liveness, PeerReport, Peers, Turn};
-pub use monitor::{Monitor, Outcome, Surroundings};
+pub use monitor::{HubOptions, Monitor, Outcome, Surroundings, options_to_hubs};
 pub use overload::{Load, Overload, Shedding};
 pub use places::{Full, Place, Places, RECODING};

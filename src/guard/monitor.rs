@@ -386,6 +386,33 @@ fn asked(config: &Config) -> Vec<Asked> {
     all
 }
 
+/// OPTIONS as a hub gets them.
+#[derive(Debug, Clone)]
+pub struct HubOptions {
+    pub peer: PeerName,
+    /// The hub's name, which its certificate bears.
+    pub hub: String,
+    pub target: Target,
+    pub draft: RequestDraft,
+    /// For the answer.
+    pub timeout: Duration,
+}
+
+/// The OPTIONS that a node with this configuration sends to hubs: for the base name, and for trunks that are not derived from it.
+pub fn options_to_hubs(config: &Config) -> Vec<HubOptions> {
+    let hubs = asked(config).into_iter().filter(|asked| asked.is_hub);
+    let options = hubs.filter_map(|asked| {
+        Some(HubOptions {
+            draft: draft(&asked)?,
+            hub: asked.server_name.as_deref()?.to_owned(),
+            peer: asked.peer,
+            target: asked.target,
+            timeout: asked.timeout,
+        })
+    });
+    options.collect()
+}
+
 fn draft(asked: &Asked) -> Option<RequestDraft> {
     let uri = Uri::parse(&asked.uri).ok()?;
     let from = NameAddr::parse(HeaderName::From, &asked.from).ok()?;

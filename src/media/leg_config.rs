@@ -23,9 +23,8 @@ impl LegId {
         self.slot
     }
 
-    /// The first leg in a slot of the first worker.
-    #[cfg(test)]
-    pub(super) const fn first_in(slot: u32) -> LegId {
+    /// The first leg in a slot of the first worker: a name where no worker is asked, in tests and rehearsals.
+    pub(crate) const fn first_in(slot: u32) -> LegId {
         LegId {
             worker: 0,
             slot,

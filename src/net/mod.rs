@@ -18,6 +18,7 @@ mod interfaces;
 mod listener;
 mod outgoing;
 mod pool;
+mod probe;
 pub mod shard;
 mod stateless;
 mod tasks;
@@ -35,6 +36,7 @@ pub use interfaces::interface_addresses;
 pub use listener::{AcceptLimits, ListenError, ListenerProtocol, ListenerSettings};
 pub use outgoing::{FailureReport, Outgoing};
 pub use pool::PoolSettings;
+pub use probe::Probe;
 pub use transports::{NotSent, Surroundings, Transports};
 
 #[cfg(test)]

@@ -32,5 +32,5 @@ pub use line::{Manner, Pings};
 pub use papers::{Bearer, Papers, PapersError, WrongPaper};
 pub use script::{Fork, NoScript, Script, Step};
 pub use simulator::{SimStartError, Simulator};
-pub use teams::{TeamsSettings, TeamsSim, catalogue};
+pub use teams::{Inside, TeamsSettings, TeamsSim, catalogue, inspected, judged};
 pub use violation::{Rule, RuleId, Violation};

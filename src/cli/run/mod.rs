@@ -7,6 +7,7 @@ mod overload;
 mod start;
 mod tls;
 
+pub use assemble::dns as dns_settings;
 pub use command::{RunArgs, run};
 pub use start::{Running, StartError, start};
-pub use tls::inspect;
+pub use tls::{inspect, teams_profile};

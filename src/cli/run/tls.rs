@@ -44,6 +44,18 @@ pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
     }
 }
 
+/// The TLS of the Teams listener.
+pub fn teams_profile(config: &Config) -> Result<TlsProfile, TlsError> {
+    let listener = config.sbc.listener(config.sbc.teams.listener);
+    match listener.and_then(|listener| Some((listener, listener.tls.as_ref()?))) {
+        Some((listener, tls)) => profile(config, listener, tls),
+        None => Err(TlsError::Identities {
+            listener: "of Teams".to_owned(),
+            errors: Vec::new(),
+        }),
+    }
+}
+
 /// The TLS of one listener.
 pub fn profile(config: &Config, listener: &Listener, tls: &ListenerTls) -> Result<TlsProfile, TlsError> {
     let files = tls.identities.iter().map(|identity| IdentityFiles {

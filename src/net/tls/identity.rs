@@ -1,15 +1,17 @@
 //! A certificate of ours with its key, as read from PEM files.
 
-use super::rejection::date;
-use super::verify::{alternative_names, common_name, serial};
+use super::rejection::{PeerRejected, date};
+use super::roots::TrustRoots;
+use super::verify::{Usage, alternative_names, common_name, serial, verify_chain};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::public_key::PublicKey;
@@ -111,6 +113,24 @@ impl Identity {
     /// SHA-256 over both files; changes when, and only when, one of them does.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
+    }
+
+    /// Whether the chain as it is sent leads to one of `roots` for a TLS server, at `now` (seconds since the Unix epoch): what
+    /// a peer finds that has the roots alone (TEAMS-005).
+    pub fn leads_to(&self, roots: &TrustRoots, now: i64) -> Result<(), PeerRejected> {
+        let Some((leaf, intermediates)) = self.certified.cert.split_first() else {
+            return Err(PeerRejected::NoCertificate);
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.try_into().unwrap_or(0)));
+        verify_chain(leaf, intermediates, roots, Usage::Server, now)
+    }
+
+    /// Whether the last certificate of the file is its own issuer: a root, or a self-signed leaf.
+    pub fn ends_in_its_own_issuer(&self) -> bool {
+        self.certified.cert.last().is_some_and(|der| {
+            let parsed = x509_parser::parse_x509_certificate(der);
+            parsed.is_ok_and(|(_, last)| last.issuer() == last.subject())
+        })
     }
 
     pub(super) fn certified(&self) -> &Arc<CertifiedKey> {

@@ -14,6 +14,7 @@ mod profile;
 mod rejection;
 mod roots;
 mod store;
+mod trial;
 mod verify;
 mod web;
 
@@ -21,8 +22,9 @@ pub use identity::{Identity, IdentityError, IdentityFiles, KeyKind};
 pub use names::covers;
 pub use profile::{ClientCertificates, ClientTrust, Evidence, Generation, TlsProfile, TlsProfileError};
 pub use rejection::PeerRejected;
-pub use roots::{RootsError, TrustRoots};
+pub use roots::{ROOTS_OF_TEAMS, RootsError, TrustRoots};
 pub use store::{IdentityStore, Reload};
+pub use trial::{Offered, Shown, believes_a_server_only_client, trial};
 pub use verify::peer_certificate;
 pub use web::web_client;
 

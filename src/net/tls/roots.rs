@@ -2,10 +2,34 @@
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
+use sha1::{Digest, Sha1};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 static TEAMS_ROOTS: &[u8] = include_bytes!("../../../certs/teams-roots.pem");
+
+/// Roots that Teams' certificates chain to, by common name and SHA-1: Microsoft's notice MC1213773, the chain of 2026.
+pub const ROOTS_OF_TEAMS: [(&str, &str); 7] = [
+    ("DigiCert Global Root CA", "A8985D3A65E5E5C4B2D7D66D40C6DD2FB19C5436"),
+    ("DigiCert Global Root G2", "DF3C24F9BFD666761B268073FE06D1CC8D4F82A4"),
+    ("DigiCert Global Root G3", "7E04DE896A3E666D00E687D33FFAD93BE83D349E"),
+    (
+        "DigiCert TLS ECC P384 Root G5",
+        "17F3DE5E9F0F19E98EF61F32266E20C407AE30EE",
+    ),
+    (
+        "DigiCert TLS RSA4096 Root G5",
+        "A78849DC5D7C758C8CDE399856B3AAD0B2A57135",
+    ),
+    (
+        "Microsoft ECC Root Certificate Authority 2017",
+        "999A64C37FF47D9FAB95F14769891460EEC4C3C5",
+    ),
+    (
+        "Microsoft RSA Root Certificate Authority 2017",
+        "73A5E64A3BFF8316FF0EDCCC618A906E4EAE4D74",
+    ),
+];
 
 /// Where Linux distributions keep the machine's bundle: Debian, RHEL, SUSE, Alpine.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -82,6 +106,12 @@ impl TrustRoots {
         &self.certificates
     }
 
+    /// SHA-1 of each certificate, upper-case hexadecimal, in the order of the file.
+    pub fn fingerprints(&self) -> Vec<String> {
+        let hex = |der: &CertificateDer<'_>| Sha1::digest(der).iter().map(|byte| format!("{byte:02X}")).collect();
+        self.certificates.iter().map(hex).collect()
+    }
+
     pub(super) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }
@@ -105,48 +135,17 @@ impl fmt::Debug for TrustRoots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sha1::{Digest, Sha1};
-
-    /// Roots of the 2026 chain with their SHA-1, from Microsoft's notice MC1213773.
-    const EXPECTED: [(&str, &str); 7] = [
-        ("DigiCert Global Root CA", "A8985D3A65E5E5C4B2D7D66D40C6DD2FB19C5436"),
-        ("DigiCert Global Root G2", "DF3C24F9BFD666761B268073FE06D1CC8D4F82A4"),
-        ("DigiCert Global Root G3", "7E04DE896A3E666D00E687D33FFAD93BE83D349E"),
-        (
-            "DigiCert TLS ECC P384 Root G5",
-            "17F3DE5E9F0F19E98EF61F32266E20C407AE30EE",
-        ),
-        (
-            "DigiCert TLS RSA4096 Root G5",
-            "A78849DC5D7C758C8CDE399856B3AAD0B2A57135",
-        ),
-        (
-            "Microsoft ECC Root Certificate Authority 2017",
-            "999A64C37FF47D9FAB95F14769891460EEC4C3C5",
-        ),
-        (
-            "Microsoft RSA Root Certificate Authority 2017",
-            "73A5E64A3BFF8316FF0EDCCC618A906E4EAE4D74",
-        ),
-    ];
 
     #[test]
     fn the_shipped_bundle_holds_exactly_the_seven_teams_roots() {
         let roots = TrustRoots::teams().unwrap();
-        let found: Vec<(String, String)> = roots
-            .certificates()
-            .iter()
-            .map(|der| {
-                let (_, parsed) = x509_parser::parse_x509_certificate(der).unwrap();
-                let name = parsed.subject().iter_common_name().next().unwrap().as_str().unwrap();
-                let sha1 = Sha1::digest(der).iter().map(|byte| format!("{byte:02X}")).collect();
-                (name.to_owned(), sha1)
-            })
-            .collect();
-        let expected: Vec<(String, String)> = EXPECTED
-            .iter()
-            .map(|(name, sha1)| (name.to_string(), sha1.to_string()))
-            .collect();
+        let names = roots.certificates().iter().map(|der| {
+            let (_, parsed) = x509_parser::parse_x509_certificate(der).unwrap();
+            let name = parsed.subject().iter_common_name().next().unwrap().as_str().unwrap();
+            name.to_owned()
+        });
+        let found: Vec<(String, String)> = names.zip(roots.fingerprints()).collect();
+        let expected = ROOTS_OF_TEAMS.map(|(name, sha1)| (name.to_owned(), sha1.to_owned()));
         assert_eq!(found, expected);
     }
 

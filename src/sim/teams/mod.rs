@@ -3,6 +3,7 @@
 //! One [`TeamsSim`] is one hub (`sip.pstnhub.microsoft.com`); several hubs are several simulators.
 
 mod persona;
+mod rule_book;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::net::ListenerProtocol;
 use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
 use crate::sip::Uri;
 use persona::TeamsPersona;
+pub use rule_book::{Inside, inspected, judged};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;

@@ -106,8 +106,7 @@ impl ClientTransactionId {
 }
 
 impl ServerTransactionId {
-    /// A name for transaction users' tests, which have no table.
-    #[cfg(test)]
+    /// A name for transaction users that have no table: tests and rehearsals.
     pub(crate) const fn numbered(slot: u32) -> ServerTransactionId {
         ServerTransactionId(TransactionId {
             shard: 0,

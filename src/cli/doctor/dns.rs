@@ -1,0 +1,93 @@
+//! Names: where ours lead, and where the hubs' do.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::world::World;
+use std::time::Duration;
+
+pub const CHECKS: &[Check] = &[
+    check("dns.pinned", Needs::Files, pinned),
+    check("dns.ttl", Needs::Files, ttl),
+    check("dns.own", Needs::Network, own),
+    check("dns.hubs", Needs::Network, hubs),
+];
+
+/// No answer may be believed for longer (TEAMS-019).
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::Dns,
+        needs,
+        judge,
+    }
+}
+
+fn pinned(world: &World) -> Vec<Verdict> {
+    let sbc = &world.config.sbc;
+    let pinned = sbc.teams.hubs.iter().filter_map(|hub| {
+        let addresses = sbc.dns.hosts.get(&hub.host)?;
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        Some(format!("{} = {}", hub.host, addresses.join(", ")))
+    });
+    let pinned: Vec<String> = pinned.collect();
+    if pinned.is_empty() {
+        return Vec::new();
+    }
+    let evidence = format!("hubs are pinned to addresses under [dns.hosts]: {}", pinned.join("; "));
+    match world.is_laboratory() {
+        true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
+        false => vec![Verdict::fail(
+            evidence,
+            "Take them out: Microsoft's addresses change in every maintenance, and the trunk turns active and inactive.",
+        )],
+    }
+}
+
+fn ttl(world: &World) -> Vec<Verdict> {
+    let ceiling = world.config.sbc.dns.ttl_ceiling;
+    if ceiling <= LONGEST {
+        return Vec::new();
+    }
+    vec![Verdict::warn(
+        format!(
+            "answers of name servers are believed for {} s (`dns.ttl_ceiling`)",
+            ceiling.as_secs()
+        ),
+        "At most 15 minutes: a proxy that goes out of service answers 503 (540998) until its name is looked up again.",
+    )]
+}
+
+fn own(world: &World) -> Vec<Verdict> {
+    let Some(online) = &world.online else { return Vec::new() };
+    let verdict = |(name, found): (&String, &Result<Vec<std::net::IpAddr>, String>)| {
+        let wanted = world.config.sbc.media.advertise;
+        match found {
+            Err(why) => Some(Verdict::fail(
+                format!("{name} leads nowhere, and Teams connects to that name: {why}"),
+                format!("Publish it: `portcullis teams dns TENANT` prints the record ({wanted})."),
+            )),
+            Ok(addresses) if addresses.iter().any(|address| world.is_ours(*address)) => None,
+            Ok(addresses) => {
+                let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                Some(Verdict::fail(
+                    format!("{name} leads to {}, which is not this node ({wanted})", list.join(", ")),
+                    "Correct the record; where signalling and media have different public addresses, nothing is wrong.",
+                ))
+            }
+        }
+    };
+    online.own_names.iter().filter_map(verdict).collect()
+}
+
+fn hubs(world: &World) -> Vec<Verdict> {
+    let Some(online) = &world.online else { return Vec::new() };
+    let failed = online.hubs.iter().filter_map(|hub| {
+        let why = hub.addresses.as_ref().err()?;
+        Some(Verdict::fail(
+            format!("{} is not found: {why}", hub.peer),
+            "Without it no call reaches Teams: look at this machine's name servers, or set `dns.servers`.",
+        ))
+    });
+    failed.collect()
+}

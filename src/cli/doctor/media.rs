@@ -1,0 +1,185 @@
+//! Media: the address in SDP, ports, and what past calls heard.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::world::{PastCall, World};
+use std::net::IpAddr;
+
+pub const CHECKS: &[Check] = &[
+    check("media.address", Needs::Files, address),
+    check("media.loopback", Needs::Files, loopback),
+    check("media.ports", Needs::Files, ports),
+    check("media.silent", Needs::Records, silent),
+    check("media.unauthenticated", Needs::Records, unauthenticated),
+    check("media.refused", Needs::Records, refused),
+];
+
+/// A packet every 20 ms: so many failed ones are no stray.
+const UNAUTHENTICATED: u64 = 50;
+/// An answered call this short may have heard nothing by itself.
+const SHORT_MS: u64 = 3_000;
+
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::Media,
+        needs,
+        judge,
+    }
+}
+
+/// Why packets from the Internet don't get there.
+fn is_private(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(v4) if v4.is_private() => Some("a private address"),
+        IpAddr::V4(v4) if v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64 => {
+            Some("an address of a carrier's NAT (RFC 6598)")
+        }
+        IpAddr::V4(v4) if v4.is_link_local() => Some("a link-local address"),
+        IpAddr::V6(v6) if v6.segments()[0] & 0xfe00 == 0xfc00 => Some("a private address"),
+        IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80 => Some("a link-local address"),
+        address if address.is_loopback() => Some("a loopback address"),
+        address if address.is_unspecified() || address.is_multicast() => Some("no address of a host"),
+        _ => None,
+    }
+}
+
+fn address(world: &World) -> Vec<Verdict> {
+    let advertise = world.config.sbc.media.advertise;
+    let Some(kind) = is_private(advertise) else {
+        return Vec::new();
+    };
+    let evidence = format!("SDP says {advertise}, which is {kind}");
+    match world.is_laboratory() {
+        true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
+        false => vec![Verdict::fail(
+            evidence,
+            "`advertise` under [media] is the public address, that the firewall maps to this machine: else calls end after 10 to 20 s of \
+             silence.",
+        )],
+    }
+}
+
+fn loopback(world: &World) -> Vec<Verdict> {
+    if !world.config.sbc.media.allow_loopback || world.is_laboratory() {
+        return Vec::new();
+    }
+    vec![Verdict::fail(
+        "`allow_loopback` is on: descriptions and hooks may lead to this machine itself",
+        "Take it out of [media]: it is for demonstrations and tests.",
+    )]
+}
+
+fn ports(world: &World) -> Vec<Verdict> {
+    let ports = world.config.sbc.media.ports;
+    let count = u32::from(ports.last.saturating_sub(ports.first)) + 1;
+    // Two legs, RTP and RTCP of each (TEAMS-106).
+    let calls = count / 4;
+    match world.config.sbc.guard.limits.calls {
+        Some(limit) if limit > calls => vec![Verdict::warn(
+            format!("{count} media ports are enough for {calls} calls, and `calls` under [guard] is {limit}"),
+            format!(
+                "Widen `ports` under [media] to {} ports, or lower the limit.",
+                u64::from(limit) * 4
+            ),
+        )],
+        _ => Vec::new(),
+    }
+}
+
+fn answered(world: &World) -> impl Iterator<Item = &PastCall> {
+    let calls = world.records.iter().flatten();
+    calls.filter(|call| call.talked_ms > SHORT_MS || call.cause == "media_lost")
+}
+
+fn silent(world: &World) -> Vec<Verdict> {
+    let all = answered(world).count();
+    let mut verdicts = Vec::new();
+    for side in ["teams", "carrier", "user"] {
+        let heard_nothing = |call: &&PastCall| {
+            let mut legs = call
+                .legs
+                .iter()
+                .filter(|leg| leg.side == side && leg.status == Some(200));
+            legs.any(|leg| {
+                leg.media
+                    .as_ref()
+                    .is_some_and(|media| media.received_packets == 0 && media.sent_packets > 0)
+            })
+        };
+        let silent: Vec<&PastCall> = answered(world).filter(heard_nothing).collect();
+        let Some(last) = silent.last() else { continue };
+        let fix = match side {
+            "teams" => {
+                "Is the address in SDP the public one (media.address), and do the firewall's UDP ports let Microsoft's media ranges (52.112.0.0/14, \
+                 52.120.0.0/14) in?"
+            }
+            _ => "Is its media behind NAT (`nat = true` of the carrier), or does the firewall keep it out?",
+        };
+        verdicts.push(Verdict::fail(
+            format!(
+                "in {} of {all} answered calls nothing was heard of {side}, the last of them {}",
+                silent.len(),
+                last.call
+            ),
+            fix,
+        ));
+    }
+    let lost: Vec<&PastCall> = answered(world).filter(|call| call.cause == "media_lost").collect();
+    if let Some(last) = lost.last()
+        && verdicts.is_empty()
+    {
+        verdicts.push(Verdict::warn(
+            format!(
+                "{} of {all} answered calls ended for silence, the last of them {}",
+                lost.len(),
+                last.call
+            ),
+            "A firewall or NAT forgot the way in the middle of a call: look at its time-outs for UDP.",
+        ));
+    }
+    verdicts
+}
+
+fn unauthenticated(world: &World) -> Vec<Verdict> {
+    let failures = |call: &PastCall| -> u64 {
+        let media = call.legs.iter().filter_map(|leg| leg.media.as_ref());
+        media.filter_map(|media| media.dropped.get("auth_failures")).sum()
+    };
+    let calls = world
+        .records
+        .iter()
+        .flatten()
+        .filter(|call| failures(call) >= UNAUTHENTICATED);
+    let calls: Vec<&PastCall> = calls.collect();
+    let Some(last) = calls.last() else { return Vec::new() };
+    vec![Verdict::warn(
+        format!(
+            "{} calls had SRTP packets that no key of theirs opens, the last of them {} ({})",
+            calls.len(),
+            last.call,
+            failures(last)
+        ),
+        "Where that leg was silent too, the keys don't fit: report it. Else somebody sends to our ports.",
+    )]
+}
+
+fn refused(world: &World) -> Vec<Verdict> {
+    let calls = world.records.iter().flatten();
+    let refused: Vec<(&PastCall, &str)> = calls
+        .filter_map(|call| {
+            let leg = call.teams().find(|leg| leg.status == Some(488))?;
+            Some((call, leg.reason_phrase.as_deref().unwrap_or("no reason")))
+        })
+        .collect();
+    let Some((last, phrase)) = refused.last() else {
+        return Vec::new();
+    };
+    vec![Verdict::fail(
+        format!(
+            "Teams refused the media of {} calls, the last of them {}: {phrase}",
+            refused.len(),
+            last.call
+        ),
+        "sip-lint judges what we send; a device between may take the crypto lines out. `codecs` of the carrier must name one that Teams has.",
+    )]
+}

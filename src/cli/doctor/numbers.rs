@@ -1,0 +1,83 @@
+//! Numbers: what Teams did not find, and emergencies.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::tenants::{key, refused};
+use super::world::{PastCall, PastLeg, World};
+
+pub const CHECKS: &[Check] = &[
+    check("numbers.emergency", Needs::Files, emergency),
+    check("numbers.unknown", Needs::Records, unknown),
+    check("numbers.policy", Needs::Records, policy),
+];
+
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::Numbers,
+        needs,
+        judge,
+    }
+}
+
+fn emergency(world: &World) -> Vec<Verdict> {
+    let emergency = &world.config.sbc.emergency;
+    let known = |number: &str| emergency.numbers.iter().any(|known| known.as_str() == number);
+    let lives_in = |code: &str| {
+        let mut entries = world.config.tenants.iter().flat_map(|tenant| &tenant.numbers);
+        entries.any(|entry| entry.span.first().to_string().starts_with(code))
+    };
+    let wanted = [("+1", "911"), ("+44", "999"), ("+", "112")];
+    let lacking: Vec<&str> = wanted
+        .into_iter()
+        .filter(|(code, number)| lives_in(code) && !known(number))
+        .map(|(_, number)| number)
+        .collect();
+    if lacking.is_empty() {
+        return Vec::new();
+    }
+    vec![Verdict::warn(
+        format!("not among the emergency numbers: {}", lacking.join(", ")),
+        "Add them to `numbers` under [emergency]: calls to them pass before every limit. Emergency patterns in voice routes must not expect \
+         a `+`.",
+    )]
+}
+
+fn unknown(world: &World) -> Vec<Verdict> {
+    let says = |leg: &PastLeg| leg.cause_class.as_deref() == Some("wrong_number");
+    let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
+        let expected = match last.to.starts_with('+') {
+            true => "it is E.164, so nobody has it there",
+            false => "it is not E.164: expected is + and the country code",
+        };
+        Verdict::warn(
+            format!(
+                "Teams found nobody for {count} calls to tenant '{tenant}' (404, 511404): number sent {}, trunk {}; {expected}. The last of \
+                 them is {}",
+                last.to,
+                key(world, tenant),
+                last.call
+            ),
+            "Compare with Get-CsPhoneNumberAssignment in that tenant; `portcullis explain` shows number and trunk as they are sent.",
+        )
+    };
+    refused(world, says).into_iter().map(verdict).collect()
+}
+
+fn policy(world: &World) -> Vec<Verdict> {
+    let says = |leg: &PastLeg| leg.cause_class.as_deref() == Some("policy");
+    let phrase = |call: &PastCall| {
+        let phrase = call.teams().find_map(|leg| leg.reason_phrase.clone());
+        phrase.unwrap_or_else(|| "without a reason".to_owned())
+    };
+    let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
+        Verdict::warn(
+            format!(
+                "a policy or licence of tenant '{tenant}' refused {count} calls, the last of them {}: {}",
+                last.call,
+                phrase(last)
+            ),
+            "`portcullis explain --sip 403 --reason \"…\"` says which policy.",
+        )
+    };
+    refused(world, says).into_iter().map(verdict).collect()
+}

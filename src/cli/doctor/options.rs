@@ -1,0 +1,197 @@
+//! OPTIONS: whether Teams sees the trunk as active, and why not.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::world::{Answered, World};
+use crate::observe::printable;
+use crate::teams::TeamsReason;
+use crate::teams::catalogue::{Failure, Known, look_up};
+use std::time::Duration;
+
+pub const CHECKS: &[Check] = &[
+    check("options.hubs", Needs::Files, hubs),
+    check("options.interval", Needs::Files, interval),
+    check("options.answer", Needs::Network, answer),
+    check("options.region", Needs::Network, region),
+    check("options.heard", Needs::Node, heard),
+    check("options.health", Needs::Node, health),
+];
+
+const PUBLISHED: [&str; 3] = [
+    "sip.pstnhub.microsoft.com",
+    "sip2.pstnhub.microsoft.com",
+    "sip3.pstnhub.microsoft.com",
+];
+const GOVERNMENT: &str = ".teams.microsoft.us";
+/// Teams sends OPTIONS every minute: by then five were due.
+const PATIENCE: u64 = 300;
+
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::Options,
+        needs,
+        judge,
+    }
+}
+
+fn hubs(world: &World) -> Vec<Verdict> {
+    let names: Vec<&str> = world
+        .config
+        .sbc
+        .teams
+        .hubs
+        .iter()
+        .map(|hub| hub.host.as_str())
+        .collect();
+    let is_government = names.iter().any(|name| name.ends_with(GOVERNMENT));
+    let lacking: Vec<&str> = PUBLISHED.into_iter().filter(|name| !names.contains(name)).collect();
+    if is_government || lacking.is_empty() {
+        return Vec::new();
+    }
+    let evidence = format!(
+        "`hubs` under [teams] is {}; not asked: {}",
+        names.join(", "),
+        lacking.join(", ")
+    );
+    match world.is_laboratory() {
+        true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
+        false => vec![Verdict::fail(
+            evidence,
+            "Take `hubs` out of [teams]: OPTIONS to all three, every minute; a region that hears none tries this trunk last, and the \
+             dashboard shows it active and inactive.",
+        )],
+    }
+}
+
+fn interval(world: &World) -> Vec<Verdict> {
+    let interval = world.config.sbc.teams.options_interval;
+    if (Duration::from_secs(60)..=Duration::from_secs(180)).contains(&interval) {
+        return Vec::new();
+    }
+    let evidence = format!("OPTIONS go every {} s", interval.as_secs_f64());
+    match world.is_laboratory() {
+        true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
+        false => vec![Verdict::warn(
+            evidence,
+            "60 to 180 s (`options_interval` under [teams]).",
+        )],
+    }
+}
+
+/// What Teams meant, in a sentence and a cure.
+fn explained(answer: &Answered) -> (String, String) {
+    let reason = TeamsReason::among(&answer.reasons).unwrap_or_default();
+    let known = look_up(Failure {
+        status: Some(answer.status),
+        code: None,
+        cause: reason.cause,
+        phrase: reason.phrase.as_deref(),
+    });
+    let said = reason.phrase.map(|phrase| format!(" \"{phrase}\"")).unwrap_or_default();
+    let entry = match &known {
+        Known::Exactly(entries) => entries.first(),
+        Known::OneOf(_) | Known::Nothing => None,
+    };
+    match entry {
+        Some(entry) => (
+            format!("{}{said}: {}", answer.status, entry.meaning),
+            entry.fix.to_owned(),
+        ),
+        None => (
+            format!("{}{said}", answer.status),
+            format!("See `portcullis explain --sip {}`.", answer.status),
+        ),
+    }
+}
+
+fn answer(world: &World) -> Vec<Verdict> {
+    let Some(online) = &world.online else { return Vec::new() };
+    let reached = online.hubs.iter().filter(|hub| hub.connected.is_ok());
+    let failed = reached.filter_map(|hub| match &hub.answer {
+        Ok(answer) if (200..300).contains(&answer.status) => None,
+        Ok(answer) => {
+            let (evidence, fix) = explained(answer);
+            Some(Verdict::fail(format!("{} answers OPTIONS with {evidence}", hub.peer), fix))
+        }
+        Err(why) => Some(Verdict::fail(
+            format!("{} takes the connection and answers no OPTIONS: {why}", hub.peer),
+            "Teams answers only trunks that it knows: pair it (`portcullis teams powershell TENANT`), with -Enabled $true. Is something \
+             between that takes connections in its place?",
+        )),
+    });
+    failed.collect()
+}
+
+/// Which datacentre answers: the word behind `i.` in Server (TEAMS-028).
+fn region(world: &World) -> Vec<Verdict> {
+    let Some(online) = &world.online else {
+        return Vec::new();
+    };
+    let verdict = |hub: &super::world::HubSeen| {
+        let answer = hub.answer.as_ref().ok()?;
+        let tls = hub.connected.as_ref().ok()?;
+        let server = answer.server.as_deref()?;
+        Some(Verdict::note(
+            format!(
+                "{} answers in {} ms over {tls}: {}",
+                hub.peer,
+                answer.milliseconds,
+                printable(server)
+            ),
+            "The first hub is the nearest region: where it is not, name servers far away are asked (`dns.servers`).",
+        ))
+    };
+    online.hubs.iter().filter_map(verdict).collect()
+}
+
+fn heard(world: &World) -> Vec<Verdict> {
+    let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
+        return Vec::new();
+    };
+    let heard = node.heard_elsewhere > 0 || node.peers.iter().any(|peer| peer.heard_seconds_ago.is_some());
+    let answered = node.peers.iter().any(|peer| peer.answered_seconds_ago.is_some());
+    if heard || !answered || node.up_seconds < PATIENCE {
+        return Vec::new();
+    }
+    let teams = &world.config.sbc.teams;
+    let port = world
+        .config
+        .sbc
+        .listener(teams.listener)
+        .map_or(5_061, |listener| listener.advertise_port);
+    vec![Verdict::fail(
+        format!(
+            "never received OPTIONS from Teams in {} minutes, although it answers ours",
+            node.up_seconds / 60
+        ),
+        format!(
+            "Three causes: the firewall does not let Teams' ranges in to port {port}; public DNS does not lead {} to this node (dns.own); \
+             -SipSignalingPort of the trunk is not {port}.",
+            teams.base
+        ),
+    )]
+}
+
+fn health(world: &World) -> Vec<Verdict> {
+    let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
+        return Vec::new();
+    };
+    let hubs = &world.config.sbc.teams.hubs;
+    let is_hub = |name: &str| hubs.iter().any(|hub| hub.host.as_str() == name);
+    let down = node
+        .peers
+        .iter()
+        .filter(|peer| is_hub(&peer.peer) && (!peer.up || peer.trouble.is_some()));
+    let verdict = |peer: &super::world::PeerSeen| {
+        Verdict::fail(
+            format!(
+                "the running node has {} OPTIONS in a row to {} in vain: {}",
+                peer.failures,
+                peer.peer,
+                peer.trouble.as_deref().unwrap_or("it is held down after a failed call")
+            ),
+            "See net.hubs, tls.hub and options.answer.",
+        )
+    };
+    down.map(verdict).collect()
+}

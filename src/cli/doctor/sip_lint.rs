@@ -1,0 +1,279 @@
+//! The messages that this configuration makes, before Teams sees them: by the rules that the simulated hub enforces, and some
+//! that only who knows both sides of a call can judge.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::rehearsal::{REFER_TO, Rehearsal, Said, Scene, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
+use super::sdp_lint::faults;
+use super::world::World;
+use crate::guard::options_to_hubs;
+use crate::sdp::Session;
+use crate::sim::{Inside, Violation, inspected, judged};
+use crate::sip::header::Reason;
+use crate::sip::message::{HeaderName, Message};
+use crate::sip::{Method, PeerCertificate};
+use std::collections::HashSet;
+
+pub const CHECKS: &[Check] = &[
+    check("sip-lint.rehearsal", rehearsal),
+    check("sip-lint.options", options),
+    check("sip-lint.invite", invite),
+    check("sip-lint.call", call),
+    check("sip-lint.sdp", sdp),
+    check("sip-lint.ack", ack),
+    check("sip-lint.hold", hold),
+    check("sip-lint.transfer", transfer),
+    check("sip-lint.busy", busy),
+];
+
+const FIX: &str = "portcullis makes this message by itself: report it with the output of `portcullis doctor --json`.";
+
+const fn check(id: &'static str, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::SipLint,
+        needs: Needs::Files,
+        judge,
+    }
+}
+
+fn rehearsal(world: &World) -> Vec<Verdict> {
+    let of = |way: &str, rehearsal: &Result<Rehearsal, String>| {
+        let why = rehearsal.as_ref().err()?;
+        Some(Verdict::note(
+            format!("calls {way} Teams were not rehearsed: {why}"),
+            "Nothing, where no such calls are wanted.",
+        ))
+    };
+    let both = [of("to", &world.to_teams), of("from", &world.from_teams)];
+    both.into_iter().flatten().collect()
+}
+
+fn rehearsed(world: &World) -> impl Iterator<Item = &Rehearsal> {
+    [&world.to_teams, &world.from_teams].into_iter().flatten()
+}
+
+/// The first certificate of the Teams listener, as a hub sees it.
+fn certificate(world: &World) -> Option<PeerCertificate> {
+    let (_, certificate) = world.usable().next()?;
+    Some(PeerCertificate {
+        common_name: certificate.common_name.clone(),
+        dns_names: certificate.names.clone(),
+        serial: certificate.serial.clone(),
+        not_after: certificate.not_after,
+    })
+}
+
+/// What to do about a breach of a rule of Teams.
+fn cure(rule: &str) -> &'static str {
+    match rule {
+        "address" | "trunk" => {
+            "Contact and Record-Route toward Teams name the trunk, never an address, and the certificate covers that name: see tls.names."
+        }
+        "direction" | "blackhole" => "Teams knows `a=inactive` alone as hold: see sip-lint.hold.",
+        "media-moved" => "Teams ignores another address or port in a dialog: media would go to the old one.",
+        "srtp" | "crypto" => "Teams wants SRTP with AES_CM_128_HMAC_SHA1_80; without it calls end with 488 (531000).",
+        "100rel" => "Teams refuses it with 420.",
+        "content-type" => "Teams takes application/sdp alone, and answers others with 415.",
+        "route" | "request-uri" => {
+            "Inside a call everything goes by Record-Route to the very Contact of Teams; an ACK that goes elsewhere costs the call after four \
+             seconds."
+        }
+        _ => FIX,
+    }
+}
+
+fn verdicts(said: &str, found: Vec<Violation>) -> impl Iterator<Item = Verdict> {
+    found.into_iter().map(move |violation| {
+        let evidence = format!("{said}: {}", violation.evidence);
+        Verdict::fail(evidence, cure(violation.rule)).of_rule(violation.rule)
+    })
+}
+
+/// Each evidence once: the same header stands in many messages.
+fn once(verdicts: impl Iterator<Item = Verdict>) -> Vec<Verdict> {
+    let mut seen = HashSet::new();
+    verdicts
+        .filter(|verdict| seen.insert((verdict.rule, verdict.evidence.clone())))
+        .collect()
+}
+
+fn options(world: &World) -> Vec<Verdict> {
+    let certificate = certificate(world);
+    let all = options_to_hubs(&world.config).into_iter().flat_map(|options| {
+        let message = Message::parse(
+            options
+                .draft
+                .to_bytes("SIP/2.0/TLS sbc.portcullis.invalid;branch=z9hG4bKdoctor"),
+        );
+        let found = message
+            .map(|message| judged(&message, certificate.as_ref()))
+            .unwrap_or_default();
+        verdicts("OPTIONS", found).collect::<Vec<_>>()
+    });
+    once(all)
+}
+
+fn is_first_invite(said: &Said) -> bool {
+    said.message.method() == Some(&Method::Invite) && said.message.to_tag().is_none()
+}
+
+fn invite(world: &World) -> Vec<Verdict> {
+    let Ok(rehearsal) = &world.to_teams else {
+        return Vec::new();
+    };
+    let certificate = certificate(world);
+    let invites = rehearsal.to_teams().filter(|said| is_first_invite(said));
+    let all = invites.flat_map(|said| {
+        let found = judged(&said.message, certificate.as_ref());
+        verdicts("INVITE", found).collect::<Vec<_>>()
+    });
+    once(all)
+}
+
+fn call(world: &World) -> Vec<Verdict> {
+    let mut all = Vec::new();
+    for rehearsal in rehearsed(world) {
+        let mut media = None;
+        let mut answered = false;
+        for said in rehearsal.to_teams() {
+            if !is_first_invite(said) && said.message.method() != Some(&Method::Cancel) {
+                let inside = Inside {
+                    contact: TEAMS_CONTACT,
+                    record_route: Some(TEAMS_ROUTE),
+                    media,
+                    answered,
+                };
+                let found = inspected(&said.message, inside);
+                all.extend(verdicts(
+                    &format!("{} when {}", named(&said.message), said.scene.text()),
+                    found,
+                ));
+            }
+            if is_first_invite(said) {
+                media = None;
+            }
+            let session = Session::parse(said.message.body()).ok();
+            media = media.or_else(|| session.as_ref().and_then(Session::audio).map(|audio| audio.rtp()));
+            answered |= said.message.status() == Some(200) || said.message.method() == Some(&Method::Ack);
+        }
+    }
+    once(all.into_iter())
+}
+
+fn named(message: &Message) -> String {
+    match (message.method(), message.status()) {
+        (Some(method), _) => method.to_string(),
+        (None, status) => format!("{} to {}", status.unwrap_or(0), message.cseq_method()),
+    }
+}
+
+fn sdp(world: &World) -> Vec<Verdict> {
+    let bodies = rehearsed(world)
+        .flat_map(Rehearsal::to_teams)
+        .filter(|said| !said.message.body().is_empty());
+    let all = bodies.flat_map(|said| {
+        let text = String::from_utf8_lossy(said.message.body()).into_owned();
+        let found = faults(&text).into_iter();
+        found.map(|fault| Verdict::fail(fault.evidence, fault.fix).of_rule(fault.rule))
+    });
+    once(all)
+}
+
+fn ack(world: &World) -> Vec<Verdict> {
+    let acks = rehearsed(world).flat_map(Rehearsal::to_teams);
+    let acks = acks.filter(|said| said.message.method() == Some(&Method::Ack));
+    let wrong = acks.filter(|said| said.next.as_deref() != Some(TEAMS_ROUTE_HOST));
+    let all = wrong.map(|said| {
+        Verdict::fail(
+            format!(
+                "the ACK would go to {}, and Record-Route names {TEAMS_ROUTE_HOST}",
+                said.next.as_deref().unwrap_or("nowhere")
+            ),
+            "Teams hangs up about four seconds after the answer when no ACK comes; its Contact (port 443) takes no SIP.",
+        )
+    });
+    once(all)
+}
+
+/// A carrier's hold reaches Teams as `inactive` or not at all, and its resume opens the side again (TEAMS-071, TEAMS-073).
+fn hold(world: &World) -> Vec<Verdict> {
+    let mut all = Vec::new();
+    for rehearsal in rehearsed(world) {
+        for said in rehearsal.to_teams().filter(|said| {
+            matches!(
+                said.scene,
+                Scene::CarrierHolds | Scene::CarrierResumes | Scene::TeamsHolds
+            )
+        }) {
+            let text = String::from_utf8_lossy(said.message.body()).into_owned();
+            let line = |wanted: &str| text.lines().find(|line| line.trim_end() == wanted).map(str::to_owned);
+            let wrong = line("a=sendonly")
+                .or_else(|| line("a=recvonly"))
+                .or_else(|| line("c=IN IP4 0.0.0.0"));
+            let closed = (said.scene == Scene::CarrierResumes)
+                .then(|| line("a=inactive"))
+                .flatten();
+            for bad in [wrong, closed].into_iter().flatten() {
+                all.push(Verdict::fail(
+                    format!("{} when {} says {bad}", named(&said.message), said.scene.text()),
+                    "Toward Teams hold is `a=inactive` and its end `a=sendrecv`, with the same address and port; anything else costs the audio.",
+                ));
+            }
+        }
+    }
+    once(all.into_iter())
+}
+
+/// With REFER in `Allow` Teams sends it, and wants 202, NOTIFY, and the INVITE word for word; without, it transfers by itself.
+fn transfer(world: &World) -> Vec<Verdict> {
+    let Ok(rehearsal) = &world.from_teams else {
+        return Vec::new();
+    };
+    if !rehearsal.allows_refer {
+        return Vec::new();
+    }
+    let said = || rehearsal.of(Scene::TeamsRefers).filter(|said| said.to_teams);
+    let mut found = Vec::new();
+    let status = said().find_map(|said| said.message.status());
+    if status != Some(202) {
+        let got = status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+        found.push(format!(
+            "`Allow` lists REFER, and a REFER of Teams gets {got} instead of 202"
+        ));
+    } else {
+        let target = REFER_TO.trim_start_matches('<').trim_end_matches('>');
+        match said().find(|said| is_first_invite(said)) {
+            None => found.push("after a REFER no INVITE goes to Teams".to_owned()),
+            Some(said) if said.message.request_uri() != Some(target) => {
+                let got = said.message.request_uri().unwrap_or_default();
+                found.push(format!(
+                    "the INVITE after a REFER goes to {got}, and Refer-To is {target}"
+                ));
+            }
+            Some(_) => {}
+        }
+        if !said().any(|said| said.message.method() == Some(&Method::Notify)) {
+            found.push("a REFER is taken, and no NOTIFY tells how it goes".to_owned());
+        }
+    }
+    let fix = "Transfers fail or drop: the INVITE goes to the hub in Refer-To, its parameters and Referred-By word for word. Report it; until then \
+               take REFER out of Allow, so that Teams transfers by itself.";
+    found.into_iter().map(|evidence| Verdict::fail(evidence, fix)).collect()
+}
+
+/// Teams says 34 with 486; carriers would try another route (TEAMS-065).
+fn busy(world: &World) -> Vec<Verdict> {
+    let Ok(rehearsal) = &world.to_teams else {
+        return Vec::new();
+    };
+    let finals = rehearsal.of(Scene::Busy).filter(|said| !said.to_teams);
+    let causes = finals.flat_map(|said| said.message.headers(HeaderName::Reason).collect::<Vec<_>>());
+    let wrong = causes.filter(|value| value.parse::<Reason>().is_ok_and(|reason| reason.cause == Some(34)));
+    let all = wrong.map(|value| {
+        Verdict::fail(
+            format!("a carrier is told of a busy user with {value}"),
+            "Cause 34 means \"no circuit\": carriers try again, and the user sees missed calls. It has to be 17.",
+        )
+    });
+    once(all)
+}

@@ -1,0 +1,88 @@
+//! Certificates as real files: each wrong one is told by its own id.
+
+use super::complaints;
+use super::papers::{Folder, Issuers, Leaf};
+use super::well::{config, gathered, now};
+use crate::cli::doctor::{files, finding::Severity};
+
+fn tls_complaints(world: &crate::cli::doctor::world::World) -> Vec<String> {
+    let mut found = complaints(world);
+    found.retain(|id| id.starts_with("tls."));
+    found
+}
+
+#[test]
+fn a_whole_chain_with_an_rsa_key_is_right_and_handshakes_are_tried() {
+    let issuers = Issuers::new(now());
+    let world = gathered(&issuers, &issuers.leaf(&Leaf::default()));
+    assert_eq!(complaints(&world), Vec::<String>::new());
+    assert_eq!(world.handshakes.len(), 3);
+    assert!(
+        world.handshakes.iter().all(|(_, shown)| *shown == Ok(2)),
+        "{:?}",
+        world.handshakes
+    );
+    assert_eq!(world.server_only_client, Ok(()));
+}
+
+#[test]
+fn every_wrong_pair_of_files_has_its_id() {
+    let issuers = Issuers::new(now());
+    let leaf = |leaf: Leaf<'_>| gathered(&issuers, &issuers.leaf(&leaf));
+    let alone = Leaf {
+        whole: false,
+        ..Leaf::default()
+    };
+    assert_eq!(tls_complaints(&leaf(alone)), ["tls.chain"]);
+    let over = Leaf {
+        ends_in: -2,
+        ..Leaf::default()
+    };
+    assert_eq!(tls_complaints(&leaf(over)), ["tls.expired"]);
+    let soon = Leaf {
+        ends_in: 12,
+        ..Leaf::default()
+    };
+    assert_eq!(tls_complaints(&leaf(soon)), ["tls.expiry"]);
+    let ecdsa = Leaf {
+        rsa: false,
+        ..Leaf::default()
+    };
+    // Both suites of Teams fail with it.
+    assert_eq!(
+        tls_complaints(&leaf(ecdsa)),
+        ["tls.key-kind", "tls.suites", "tls.suites"]
+    );
+    let elsewhere = Leaf {
+        names: &["sbc1.example.org", "*.sbc1.example.org"],
+        ..Leaf::default()
+    };
+    assert_eq!(tls_complaints(&leaf(elsewhere)), ["tls.names", "tls.names"]);
+    let above = Leaf {
+        names: &["sbc1.example.net", "*.example.net"],
+        ..Leaf::default()
+    };
+    assert_eq!(tls_complaints(&leaf(above)), ["tls.wildcard"]);
+
+    let own = gathered(&issuers, &issuers.self_signed(&Leaf::default()));
+    assert_eq!(tls_complaints(&own), ["tls.root"]);
+    let strangers = Issuers::new(now());
+    let of_strangers = gathered(&issuers, &strangers.leaf(&Leaf::default()));
+    assert_eq!(tls_complaints(&of_strangers), ["tls.root"]);
+}
+
+#[test]
+fn files_that_are_none_and_roots_of_another_ca_are_told() {
+    let folder = Folder::new();
+    let issuers = Issuers::new(now());
+    issuers.write_root(&folder.path("root.pem"));
+    folder.put(&issuers.leaf(&Leaf::default()));
+    std::fs::write(folder.path("sbc.key"), "no key").expect("a file");
+    let world = files::gather(config(&folder), i64::try_from(now()).expect("now"));
+    let found = tls_complaints(&world);
+    // A private CA's root alone is none of the seven.
+    assert_eq!(found, ["tls.files", "tls.trust"]);
+    let diagnosis = crate::cli::doctor::diagnose(&world);
+    assert_eq!(diagnosis.worst(), Some(Severity::Fail));
+    assert!(diagnosis.skipped.iter().any(|skipped| skipped.id == "media.silent"));
+}

@@ -1,0 +1,293 @@
+//! The first twelve of the twenty failures that administrators hit: nothing works, or one tenant's calls don't.
+
+use super::well::{refused, rewrite, sbc};
+use super::wrong::{answered, certificate, expect, hub, node, online, records};
+use super::{complaints, said, well};
+use crate::cli::doctor::world::{CertificateSeen, Chain, ConnectionSeen, PastCall, PeerSeen};
+use crate::config::Network;
+use crate::net::tls::{KeyKind, Offered};
+use std::time::Duration;
+
+#[test]
+fn failure_01_a_certificate_of_nobody_whom_microsoft_trusts() {
+    expect(
+        |world| {
+            certificate(world).ends_in_its_own_issuer = true;
+            certificate(world).chain = Chain::Broken {
+                label: "self_signed",
+                why: "the certificate of sbc1.example.net is self-signed".to_owned(),
+            };
+        },
+        &["tls.root"],
+    );
+    expect(
+        |world| hub(world).connected = Err(("alert".to_owned(), "TLS alert UnknownCA".to_owned())),
+        &["tls.hub"],
+    );
+}
+
+#[test]
+fn failure_02_an_intermediate_that_is_not_sent() {
+    expect(
+        |world| {
+            certificate(world).length = 1;
+            certificate(world).chain = Chain::Broken {
+                label: "unknown_issuer",
+                why: "it leads to no trusted root".to_owned(),
+            };
+        },
+        &["tls.chain"],
+    );
+}
+
+#[test]
+fn failure_03_contact_is_an_address_or_a_name_that_the_certificate_does_not_cover() {
+    let world = expect(
+        |world| {
+            certificate(world).names = vec!["sbc9.example.org".to_owned()];
+            certificate(world).common_name = Some("sbc9.example.org".to_owned());
+        },
+        &["tls.names", "sip-lint.invite.trunk", "sip-lint.options.trunk"],
+    );
+    let said = said(&world, "tls.names");
+    for part in [
+        "contoso.sbc1.example.net",
+        "CN sbc9.example.org",
+        "names sbc9.example.org",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    expect(
+        |world| {
+            rewrite(
+                &mut world.to_teams,
+                |said| said.to_teams,
+                "@contoso.sbc1.example.net:5061;transport=tls>",
+                "@198.51.100.10:5061;transport=tls>",
+            );
+        },
+        &[
+            "sip-lint.invite.address",
+            "sip-lint.invite.trunk",
+            "sip-lint.call.address",
+        ],
+    );
+    let mut world = well::world();
+    hub(&mut world).answer = answered(
+        403,
+        "Q.850;cause=63;text=\"d8534b2e-49b7-41ed-aded-c12126bca54c;Provided Trunk FQDN '198.51.100.5' is not allowed.\"",
+    );
+    assert_eq!(complaints(&world), ["options.answer"]);
+}
+
+#[test]
+fn failure_04_a_wildcard_that_stands_for_one_label() {
+    let world = expect(
+        |world| certificate(world).names = vec!["sbc1.example.net".to_owned(), "*.example.net".to_owned()],
+        &["tls.wildcard", "sip-lint.invite.trunk"],
+    );
+    let said = said(&world, "tls.wildcard");
+    assert!(said.contains("*.example.net stands for one label"), "{said}");
+    let mut base = well::world();
+    certificate(&mut base).names = vec!["*.sbc1.example.net".to_owned()];
+    assert!(
+        super::said(&base, "tls.wildcard").contains("does not cover sbc1.example.net itself"),
+        "the base name"
+    );
+}
+
+#[test]
+fn failure_05_no_shared_cipher() {
+    expect(|world| certificate(world).key = KeyKind::Ecdsa, &["tls.key-kind"]);
+    expect(
+        |world| {
+            world.handshakes = vec![(Offered::Aes256Gcm, Err("no common suite".to_owned()))];
+        },
+        &["tls.suites"],
+    );
+    expect(
+        |world| hub(world).connected = Err(("protocol".to_owned(), "no common TLS".to_owned())),
+        &["tls.hub"],
+    );
+}
+
+#[test]
+fn failure_06_trust_of_another_year() {
+    let world = expect(
+        |world| world.trust.roots = Ok(vec!["D4DE20D05E66FC53FE1A50882C78DB2852CAE474".to_owned()]),
+        &["tls.trust"],
+    );
+    assert!(said(&world, "tls.trust").contains("DF3C24F9BFD666761B268073FE06D1CC8D4F82A4"));
+    expect(
+        |world| world.server_only_client = Err("its usages are serverAuth".to_owned()),
+        &["tls.server-only-client"],
+    );
+    expect(
+        |world| hub(world).connected = Err(("unknown_issuer".to_owned(), "no trusted root".to_owned())),
+        &["tls.hub"],
+    );
+}
+
+#[test]
+fn failure_07_a_renewed_certificate_that_nobody_sees() {
+    expect(
+        |world| {
+            let seen = node(world).certificates[0].clone();
+            node(world).certificates = vec![CertificateSeen {
+                serial: "0bad".to_owned(),
+                ..seen
+            }];
+        },
+        &["tls.stale"],
+    );
+    expect(
+        |world| {
+            node(world).connections.push(ConnectionSeen {
+                listener: "teams".to_owned(),
+                opener: "us".to_owned(),
+                open_seconds: 8_000,
+                ..ConnectionSeen::default()
+            });
+        },
+        &["tls.old-connections"],
+    );
+    expect(|world| certificate(world).not_after = world.now - 1, &["tls.expired"]);
+    expect(
+        |world| certificate(world).not_after = world.now + 20 * 86_400,
+        &["tls.expiry"],
+    );
+}
+
+#[test]
+fn failure_08_options_are_answered_and_none_come_back() {
+    let world = expect(
+        |world| {
+            for peer in &mut node(world).peers {
+                peer.heard_seconds_ago = None;
+            }
+        },
+        &["options.heard"],
+    );
+    let said = said(&world, "options.heard");
+    for cause in [
+        "never received OPTIONS from Teams",
+        "firewall",
+        "public DNS",
+        "-SipSignalingPort",
+    ] {
+        assert!(said.contains(cause), "{cause} in {said}");
+    }
+    expect(
+        |world| {
+            let elsewhere = Ok(vec!["192.0.2.77".parse().expect("an address")]);
+            online(world).own_names.insert("sbc1.example.net".to_owned(), elsewhere);
+        },
+        &["dns.own"],
+    );
+    expect(
+        |world| hub(world).answer = Err("no answer within 5000 ms".to_owned()),
+        &["options.answer"],
+    );
+    // It has only just begun.
+    expect(
+        |world| {
+            node(world).up_seconds = 60;
+            for peer in &mut node(world).peers {
+                peer.heard_seconds_ago = None;
+            }
+        },
+        &[],
+    );
+}
+
+#[test]
+fn failure_09_a_trunk_that_turns_active_and_inactive() {
+    expect(
+        |world| {
+            let hub = world.config.sbc.teams.hubs[0].host.clone();
+            let address = "52.114.75.24".parse().expect("an address");
+            sbc(world).dns.hosts.insert(hub, vec![address]);
+        },
+        &["dns.pinned"],
+    );
+    expect(|world| sbc(world).teams.hubs.truncate(1), &["options.hubs"]);
+    expect(
+        |world| sbc(world).teams.options_interval = Duration::from_secs(600),
+        &["options.interval"],
+    );
+    expect(
+        |world| sbc(world).dns.ttl_ceiling = Duration::from_secs(86_400),
+        &["dns.ttl"],
+    );
+}
+
+#[test]
+fn failure_10_one_call_out_of_teams_in_four_vanishes() {
+    expect(
+        |world| {
+            sbc(world).teams.networks = vec![Network::parse("52.114.75.24").expect("an address")];
+        },
+        &["net.networks"],
+    );
+}
+
+#[test]
+fn failure_11_no_trunk_and_no_such_number() {
+    let world = expect(
+        |world| {
+            let call = refused("d", 403, "No trunk config was found", "configuration");
+            records(world).push(call);
+        },
+        &["tenants.unpaired"],
+    );
+    assert!(said(&world, "tenants.unpaired").contains("contoso.sbc1.example.net"));
+    let world = expect(
+        |world| {
+            let call = refused("d", 404, "Getting user info by number failed", "wrong_number");
+            records(world).push(PastCall {
+                to: "30555100".to_owned(),
+                ..call
+            });
+        },
+        &["numbers.unknown"],
+    );
+    let said = said(&world, "numbers.unknown");
+    for part in [
+        "number sent 30555100",
+        "trunk contoso.sbc1.example.net",
+        "expected is +",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let text = "Q.850;cause=63;text=\"d8534b2e-49b7-41ed-aded-c12126bca54c;No trunk config was found\"";
+    let world = expect(|world| hub(world).answer = answered(403, text), &["options.answer"]);
+    assert!(super::said(&world, "options.answer").contains("portcullis teams powershell"));
+    expect(
+        |world| {
+            node(world).peers.push(PeerSeen {
+                peer: "sip.pstnhub.microsoft.com for sbc.fabrikam.example".to_owned(),
+                up: true,
+                trouble: Some("it answers OPTIONS with 403".to_owned()),
+                ..PeerSeen::default()
+            });
+        },
+        &["tenants.trunk"],
+    );
+}
+
+#[test]
+fn failure_12_no_callee_endpoints() {
+    let phrase = "No callee endpoints were found.";
+    let world = expect(
+        |world| {
+            *records(world) = ["d", "e", "f"].map(|id| refused(id, 480, phrase, "unavailable")).into();
+        },
+        &["tenants.endpoints"],
+    );
+    assert!(said(&world, "tenants.endpoints").contains("Azure Communication Services"));
+    // Others are answered: that user is away, and nothing is wrong.
+    expect(
+        |world| records(world).push(refused("d", 480, phrase, "unavailable")),
+        &[],
+    );
+}

@@ -1,0 +1,327 @@
+//! The other eight, which show in calls that are up, and what else is seen.
+
+use super::well::{call, refused, rewrite, sbc};
+use super::wrong::{anything, certificate, expect, hub, invite_to_teams, node, online, records};
+use super::{complaints, said, well};
+use crate::cli::doctor::rehearsal::{Said, Scene};
+use crate::cli::doctor::world::PastCall;
+use crate::sip::{Message, Method};
+use std::time::Duration;
+
+#[test]
+fn failure_13_no_ringing_tone() {
+    let mut world = well::world();
+    let rehearsal = world.to_teams.as_mut().expect("a rehearsal");
+    rehearsal
+        .said
+        .retain(|said| said.to_teams || said.scene != Scene::EarlyMedia);
+    let ringing = rehearsal.of(Scene::Ring).find(|said| !said.to_teams).cloned();
+    let ringing = ringing.expect("a 180");
+    assert_eq!(said(&world, "carriers.ringback"), "");
+
+    let text = String::from_utf8(ringing.message.as_bytes().to_vec()).expect("text");
+    let (head, _) = text.split_once("\r\n\r\n").expect("a head");
+    let head = head.replacen("SIP/2.0 180 Ringing", "SIP/2.0 183 Session Progress", 1);
+    let head = head.replace("Content-Length: 0", "Content-Length: 5");
+    let message = Message::parse(format!("{head}\r\n\r\nv=0\r\n").into_bytes().into()).expect("a message");
+    let silent = Said {
+        scene: Scene::EarlyMedia,
+        message,
+        ..ringing
+    };
+    world.to_teams.as_mut().expect("a rehearsal").said.push(silent);
+    assert!(said(&world, "carriers.ringback").contains("a carrier hears 180"));
+}
+
+#[test]
+fn failure_14_the_ack_goes_elsewhere_or_is_lost() {
+    expect(
+        |world| {
+            let rehearsal = world.to_teams.as_mut().expect("a rehearsal");
+            for said in rehearsal
+                .said
+                .iter_mut()
+                .filter(|said| said.message.method() == Some(&Method::Ack))
+            {
+                said.next = Some("api-du-a-euno.pstnhub.microsoft.com".to_owned());
+            }
+        },
+        &["sip-lint.ack"],
+    );
+    expect(
+        |world| {
+            let is_ack = |said: &Said| said.to_teams && said.message.method() == Some(&Method::Ack);
+            rewrite(
+                &mut world.to_teams,
+                is_ack,
+                "sip-du-a-eu.pstnhub",
+                "sip-du-a-xx.pstnhub",
+            );
+        },
+        &["sip-lint.call.route"],
+    );
+    expect(
+        |world| {
+            let early = |id: &str| PastCall {
+                talked_ms: 4_200,
+                ended_by: "callee".to_owned(),
+                ..call(id)
+            };
+            records(world).extend(["d", "e", "f"].map(early));
+        },
+        &["timers.early-end"],
+    );
+}
+
+#[test]
+fn failure_15_no_media_at_all() {
+    expect(
+        |world| sbc(world).media.advertise = "192.168.1.5".parse().expect("an address"),
+        &["media.address", "dns.own"],
+    );
+    expect(
+        |world| {
+            let mut silent = call("d");
+            silent.legs[1].media.as_mut().expect("media").received_packets = 0;
+            records(world).push(silent);
+        },
+        &["media.silent"],
+    );
+    expect(
+        |world| {
+            let mut wrong = call("d");
+            let media = wrong.legs[1].media.as_mut().expect("media");
+            media.dropped.insert("auth_failures".to_owned(), 400);
+            records(world).push(wrong);
+        },
+        &["media.unauthenticated"],
+    );
+    expect(
+        |world| {
+            records(world).push(PastCall {
+                cause: "media_lost".to_owned(),
+                ..call("d")
+            });
+        },
+        &["media.silent"],
+    );
+}
+
+#[test]
+fn failure_16_the_offer_is_not_acceptable() {
+    for (from, to, ids) in [
+        (
+            "RTP/SAVP",
+            "RTP/AVP",
+            &["sip-lint.invite.srtp", "sip-lint.sdp.plain-rtp"][..],
+        ),
+        (
+            "AES_CM_128_HMAC_SHA1_80",
+            "AES_CM_128_HMAC_SHA1_32",
+            &["sip-lint.invite.crypto", "sip-lint.sdp.crypto-suite"][..],
+        ),
+        ("|2^31", "==|2^31", &["sip-lint.sdp.crypto-key"][..]),
+        (" RTP/SAVP 8 ", " RTP/SAVP 8 8 ", &["sip-lint.sdp.payload-twice"][..]),
+        (
+            "application/sdp",
+            "application/pidf+xml",
+            &["sip-lint.invite.content-type"][..],
+        ),
+    ] {
+        expect(|world| rewrite(&mut world.to_teams, invite_to_teams, from, to), ids);
+    }
+    expect(
+        |world| records(world).push(refused("d", 488, "InternalDiagCode: SrtpEncryptionRequired", "media")),
+        &["media.refused"],
+    );
+}
+
+#[test]
+fn failure_17_hold_that_kills_the_audio() {
+    let held = |said: &Said| {
+        said.to_teams && said.scene == Scene::CarrierHolds && said.message.method() == Some(&Method::Invite)
+    };
+    expect(
+        |world| rewrite(&mut world.to_teams, held, "a=inactive", "a=sendonly"),
+        &["sip-lint.call.direction", "sip-lint.hold"],
+    );
+    expect(
+        |world| rewrite(&mut world.to_teams, held, "c=IN IP4 198.51.100.10", "c=IN IP4 0.0.0.0"),
+        &["sip-lint.call.blackhole", "sip-lint.call.media-moved", "sip-lint.hold"],
+    );
+    expect(
+        |world| rewrite(&mut world.to_teams, held, "m=audio 2", "m=audio 3"),
+        &["sip-lint.call.media-moved"],
+    );
+}
+
+#[test]
+fn failure_18_a_transfer_that_goes_nowhere() {
+    // Nothing listed, nothing promised: Teams transfers by itself.
+    let mut world = well::world();
+    world.from_teams.as_mut().expect("a rehearsal").allows_refer = false;
+    assert_eq!(complaints(&world), Vec::<String>::new());
+    expect(
+        |world| {
+            let rehearsal = world.from_teams.as_mut().expect("a rehearsal");
+            rehearsal.allows_refer = true;
+            for said in rehearsal
+                .said
+                .iter_mut()
+                .filter(|said| said.scene == Scene::TeamsRefers)
+            {
+                said.to_teams = false;
+            }
+        },
+        &["sip-lint.transfer"],
+    );
+}
+
+#[test]
+fn failure_19_calls_that_come_again_after_a_no() {
+    expect(
+        |world| {
+            let busy = |id: &str, began_ms| PastCall {
+                began_ms,
+                ..refused(id, 486, "Callee is busy", "busy")
+            };
+            records(world).extend([busy("d", 1_000), busy("e", 3_000)]);
+        },
+        &["carriers.retries"],
+    );
+    expect(
+        |world| {
+            let to_carrier = |said: &Said| !said.to_teams && said.scene == Scene::Busy;
+            rewrite(&mut world.to_teams, to_carrier, "cause=17", "cause=34");
+        },
+        &["sip-lint.busy"],
+    );
+    expect(
+        |world| {
+            let mut north = crate::config::Carrier::clone(&sbc(world).carriers[0]);
+            north.failover.codes.push(486);
+            sbc(world).carriers = vec![north.into()];
+        },
+        &["carriers.codes"],
+    );
+}
+
+#[test]
+fn failure_20_calls_that_end_at_fixed_minutes() {
+    expect(
+        |world| sbc(world).teams.session_expires = Duration::from_secs(120),
+        &["timers.session"],
+    );
+    expect(
+        |world| {
+            let rehearsal = world.to_teams.as_mut().expect("a rehearsal");
+            let held = |said: &&Said| said.to_teams && said.scene == Scene::CarrierHolds;
+            let passed = rehearsal.said.iter().find(held).expect("a re-INVITE").clone();
+            rehearsal.said.push(Said {
+                scene: Scene::CarrierRefreshes,
+                ..passed
+            });
+        },
+        &["timers.refresh"],
+    );
+    expect(
+        |world| {
+            let cut = |id: &str| PastCall {
+                talked_ms: 30 * 60_000 + 400,
+                ..call(id)
+            };
+            records(world).extend(["d", "e", "f"].map(cut));
+        },
+        &["timers.fixed-minutes"],
+    );
+    expect(
+        |world| {
+            records(world).push(PastCall {
+                cause: "session_expired".to_owned(),
+                ..call("d")
+            });
+        },
+        &["timers.fixed-minutes"],
+    );
+}
+
+#[test]
+fn failure_21_what_else_is_seen() {
+    expect(
+        |world| {
+            rewrite(
+                &mut world.to_teams,
+                invite_to_teams,
+                "Supported: ",
+                "Require: 100rel\r\nSupported: ",
+            )
+        },
+        &["sip-lint.invite.100rel"],
+    );
+    expect(
+        |world| {
+            records(world).push(PastCall {
+                direction: "teams_to_carrier".to_owned(),
+                ringing_after_ms: Some(14_000),
+                ..call("d")
+            });
+        },
+        &["carriers.slow"],
+    );
+    expect(
+        |world| hub(world).connected = Err(("timeout".to_owned(), "not connected within 5000 ms".to_owned())),
+        &["net.hubs"],
+    );
+    expect(
+        |world| online(world).listener = Err("refused".to_owned()),
+        &["net.listener"],
+    );
+    expect(
+        |world| {
+            hub(world).addresses = Err("NXDOMAIN".to_owned());
+            hub(world).connected = Err(("unknown".to_owned(), "its name leads nowhere".to_owned()));
+        },
+        &["dns.hubs"],
+    );
+    expect(|world| sbc(world).media.allow_loopback = true, &["media.loopback"]);
+    expect(|world| sbc(world).guard.limits.calls = Some(50_000), &["media.ports"]);
+    expect(
+        |world| records(world).push(refused("d", 403, "No PSTN calls", "policy")),
+        &["numbers.policy"],
+    );
+    expect(|world| sbc(world).emergency.numbers.clear(), &["numbers.emergency"]);
+    expect(
+        |world| {
+            let down = node(world)
+                .peers
+                .iter_mut()
+                .find(|peer| peer.peer.starts_with("north/"));
+            down.expect("the gateway").up = false;
+        },
+        &["carriers.health"],
+    );
+    expect(
+        |world| {
+            let first = &mut node(world).peers[0];
+            (first.up, first.failures, first.trouble) = (false, 3, Some("no answer to OPTIONS".to_owned()));
+        },
+        &["options.health"],
+    );
+    expect(|world| certificate(world).server_usage = false, &["tls.usage"]);
+    expect(|world| certificate(world).common_name = None, &["tls.common-name"]);
+    expect(
+        |world| sbc(world).teams.client_certificate = crate::config::ClientCertificate::Request,
+        &["tls.client-certificate"],
+    );
+    expect(
+        |world| {
+            rewrite(
+                &mut world.from_teams,
+                anything,
+                "<sip:sip-du-a-eu.pstnhub",
+                "<sip:sip-du-a-xx.pstnhub",
+            )
+        },
+        &["sip-lint.call.record-route"],
+    );
+}

@@ -1,0 +1,154 @@
+//! The network for real: simulated hubs on loopback that are right, silent, strangers, or gone.
+
+use super::papers::Folder;
+use super::{complaints, said};
+use crate::cli::doctor::world::{Answered, HubSeen, World};
+use crate::cli::doctor::{files, online};
+use crate::config::Config;
+use crate::observe::unix_ms;
+use crate::sim::{Manner, Papers, TeamsSettings, TeamsSim};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const HUB: &str = "sip.pstnhub.microsoft.com";
+
+fn simulated(papers: &Papers, roots: &Path) -> TeamsSim {
+    let settings = TeamsSettings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        sbc: None,
+        trunk: "sbc1.example.net".to_owned(),
+        hub: HUB.to_owned(),
+        certificate: papers.teams_certificate.clone(),
+        key: papers.teams_key.clone(),
+        roots: roots.to_owned(),
+        tone: 440.0,
+        bypass: false,
+        strict: false,
+        idle: None,
+    };
+    TeamsSim::start(settings).expect("a hub")
+}
+
+fn papers(folder: &Folder, name: &str, base: &str) -> Papers {
+    let path = folder.path(name);
+    std::fs::create_dir_all(&path).expect("a folder");
+    Papers::make(&path, base, &[HUB]).expect("papers")
+}
+
+/// A node whose hub is at this port, with its certificate and roots.
+fn config(papers: &Papers, roots: &Path, port: u16) -> Arc<Config> {
+    let (certificate, key) = (&papers.sbc_certificate, &papers.sbc_key);
+    let sbc = format!(
+        "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"127.0.0.1:1\"\n\
+         certificates = [{{ certificate = {certificate:?}, key = {key:?} }}]\n\
+         [media]\nbind = \"127.0.0.1\"\nallow_loopback = true\n\
+         [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"{HUB}:{port}\"]\nroots = {roots:?}\nnetworks = [\"127.0.0.0/8\"]\n\
+         options_timeout = \"500ms\"\n\
+         [admin]\nbind = \"127.0.0.1:2\"\n\
+         [dns]\nhosts = {{ \"{HUB}\" = [\"127.0.0.1\"], \"sbc1.example.net\" = [\"127.0.0.1\"] }}\n"
+    );
+    let config = Config::from_toml_strs(&sbc, &[]);
+    Arc::new(config.unwrap_or_else(|wrong| panic!("{wrong}")))
+}
+
+async fn looked_at(config: Arc<Config>) -> World {
+    let now = i64::try_from(unix_ms() / 1_000).expect("now");
+    let mut world = files::gather(config.clone(), now);
+    let names = world.trunks().into_iter().map(str::to_owned).collect();
+    let online = online::gather(&config, names, Duration::from_secs(20))
+        .await
+        .expect("in time");
+    world.online = Some(online);
+    world
+}
+
+fn of_hubs(world: &World) -> Vec<String> {
+    let mut found = complaints(world);
+    // Nobody runs the node itself here, and whether a chain leads to a root is tried with files.
+    found.retain(|id| !matches!(id.as_str(), "net.listener" | "tls.root" | "tls.chain"));
+    found
+}
+
+fn seen(world: &World) -> &HubSeen {
+    &world.online.as_ref().expect("online").hubs[0]
+}
+
+#[tokio::test]
+async fn hubs_are_asked_and_each_kind_of_silence_has_its_id() {
+    let folder = Folder::new();
+    let ours = papers(&folder, "ours", "sbc1.example.net");
+    let hub = simulated(&ours, &ours.root);
+    let port = hub.address().port();
+
+    let world = looked_at(config(&ours, &ours.root, port)).await;
+    assert_eq!(of_hubs(&world), Vec::<String>::new());
+    assert!(
+        matches!(
+            &seen(&world).answer,
+            Ok(Answered {
+                status: 200,
+                server: Some(_),
+                ..
+            })
+        ),
+        "{:?}",
+        seen(&world)
+    );
+    assert_eq!(hub.violations(), [], "doctor's own OPTIONS keep the rules");
+    assert!(
+        complaints(&world).contains(&"net.listener".to_owned()),
+        "nobody listens at port 1"
+    );
+
+    hub.set_manner(Manner::Stalled);
+    let world = looked_at(config(&ours, &ours.root, port)).await;
+    assert_eq!(of_hubs(&world), ["options.answer"]);
+    assert!(said(&world, "options.answer").contains("answers no OPTIONS"), "silence");
+
+    hub.set_manner(Manner::Unavailable { retry_after: 1 });
+    let world = looked_at(config(&ours, &ours.root, port)).await;
+    assert_eq!(of_hubs(&world), ["options.answer"]);
+    assert!(
+        said(&world, "options.answer").contains("DrainingTransactions"),
+        "the hub's own words"
+    );
+    hub.set_manner(Manner::Normal);
+
+    // Its certificate is of nobody whom we know.
+    let strangers = papers(&folder, "strangers", "sbc1.example.net");
+    let world = looked_at(config(&ours, &strangers.root, port)).await;
+    assert_eq!(of_hubs(&world), ["tls.hub"]);
+    assert!(said(&world, "tls.hub").contains("we do not believe"), "our objection");
+
+    // Ours is of nobody whom it knows.
+    let foreign = config(&strangers, &ours.root, port);
+    let world = looked_at(foreign).await;
+    assert_eq!(of_hubs(&world), ["tls.hub"]);
+    assert!(
+        said(&world, "tls.hub").contains("does not like our certificate"),
+        "{:?}",
+        seen(&world)
+    );
+
+    // Ours is for another name.
+    hub.shut_down().await;
+    let other = papers(&folder, "other", "sbc9.example.org");
+    let hub = simulated(&other, &other.root);
+    let world = looked_at(config(&other, &other.root, hub.address().port())).await;
+    assert_eq!(
+        of_hubs(&world),
+        ["tls.names", "options.answer", "sip-lint.options.trunk"]
+    );
+    assert!(
+        said(&world, "options.answer").contains("Provided Trunk FQDN"),
+        "{:?}",
+        seen(&world)
+    );
+    let port = hub.address().port();
+    hub.shut_down().await;
+
+    let world = looked_at(config(&ours, &ours.root, port)).await;
+    assert_eq!(of_hubs(&world), ["net.hubs"]);
+}

@@ -1,0 +1,146 @@
+//! A node that is well, and each known failure put into it: some as files and simulated hubs, some as what was seen.
+
+mod certificates;
+mod failures;
+mod failures_in_calls;
+mod hubs;
+mod papers;
+mod well;
+mod wrong;
+
+use super::finding::{Diagnosis, Severity};
+use super::world::World;
+use super::{CHECKS, diagnose, print};
+
+/// Ids of what fails or will fail.
+fn complaints(world: &World) -> Vec<String> {
+    let diagnosis = diagnose(world);
+    let bad = diagnosis
+        .findings
+        .iter()
+        .filter(|finding| finding.severity > Severity::Note);
+    bad.map(|finding| finding.id.clone()).collect()
+}
+
+/// What is said under an id.
+fn said(world: &World, id: &str) -> String {
+    let diagnosis = diagnose(world);
+    let of_id = diagnosis.findings.iter().filter(|finding| finding.id == id);
+    of_id
+        .map(|finding| format!("{} {}\n", finding.evidence, finding.fix))
+        .collect()
+}
+
+#[test]
+fn a_node_that_is_well_gets_no_complaint_and_every_check_looked() {
+    let diagnosis = diagnose(&well::world());
+    let bad: Vec<_> = diagnosis
+        .findings
+        .iter()
+        .filter(|finding| finding.severity > Severity::Note)
+        .collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert_eq!(diagnosis.skipped, []);
+    assert_ne!(diagnosis.worst(), Some(Severity::Fail));
+}
+
+#[test]
+fn checks_that_cannot_look_say_so() {
+    let world = World {
+        records: Err("no call records are kept".to_owned()),
+        online: None,
+        ..well::world()
+    };
+    let Diagnosis { skipped, .. } = diagnose(&world);
+    let why = |id: &str| {
+        skipped
+            .iter()
+            .find(|skipped| skipped.id == id)
+            .map(|skipped| skipped.why.as_str())
+    };
+    assert_eq!(why("media.silent"), Some("no call records are kept"));
+    assert_eq!(why("options.heard"), Some("only with --online"));
+    assert_eq!(why("tls.names"), None);
+}
+
+#[test]
+fn ids_are_of_their_group_and_stand_once() {
+    let mut seen = std::collections::HashSet::new();
+    for check in CHECKS.iter().copied().flatten() {
+        assert!(seen.insert(check.id), "{} stands twice", check.id);
+        let group = serde_json::to_value(check.group).expect("JSON");
+        assert_eq!(
+            check.id.split_once('.').map(|(group, _)| group),
+            group.as_str(),
+            "{}",
+            check.id
+        );
+    }
+}
+
+#[test]
+fn the_page_names_every_check() {
+    let page = include_str!("../../../../docs/doctor.md");
+    for check in CHECKS.iter().copied().flatten() {
+        assert!(
+            page.contains(&format!("| `{}` |", check.id)),
+            "{} is not in docs/doctor.md",
+            check.id
+        );
+    }
+}
+
+/// Rows of the usual failures: their ids are of checks, their tests exist.
+#[test]
+fn every_usual_failure_has_its_row_with_ids_and_tests_that_exist() {
+    let page = include_str!("../../../../docs/doctor.md");
+    let tests = [
+        include_str!("failures.rs"),
+        include_str!("failures_in_calls.rs"),
+        include_str!("certificates.rs"),
+        include_str!("hubs.rs"),
+    ]
+    .concat();
+    let ids: Vec<&str> = CHECKS.iter().copied().flatten().map(|check| check.id).collect();
+    for number in 1..=20 {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {number}. ")))
+            .expect("a row");
+        let cells: Vec<&str> = row.split('|').collect();
+        let words = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+        let (named, proofs) = (words(cells[2]), words(cells[3]));
+        assert!(!named.is_empty() && !proofs.is_empty(), "{row}");
+        for id in named {
+            assert!(ids.contains(&id.as_str()), "{id} in row {number}");
+        }
+        assert!(proofs[0].starts_with(&format!("failure_{number:02}_")), "{row}");
+        for proof in proofs {
+            assert!(tests.contains(&format!("fn {proof}()")), "{proof} in row {number}");
+        }
+    }
+}
+
+#[test]
+fn people_and_scripts_get_the_same() {
+    let mut world = well::world();
+    well::sbc(&mut world).media.advertise = "10.0.0.5".parse().expect("an address");
+    let diagnosis = diagnose(&world);
+    let mut out = Vec::new();
+    print::text(&diagnosis, false, &mut out).expect("a vector takes everything");
+    let text = String::from_utf8(out).expect("text");
+    assert!(text.contains("FAIL  media.address\n"), "{text}");
+    assert!(text.contains("What to do: `advertise` under [media]"), "{text}");
+    let mut out = Vec::new();
+    print::json(&diagnosis, &mut out).expect("a vector takes everything");
+    let json: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    let findings = json["findings"].as_array().expect("findings");
+    let address = findings
+        .iter()
+        .find(|finding| finding["id"] == "media.address")
+        .expect("the address");
+    assert_eq!(
+        (&address["severity"], &address["group"]),
+        (&"fail".into(), &"media".into())
+    );
+}

@@ -1,0 +1,138 @@
+//! Session timers, lost ACKs, and calls that end by the clock.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::rehearsal::Scene;
+use super::world::{PastCall, World};
+use crate::sip::Method;
+use std::time::Duration;
+
+pub const CHECKS: &[Check] = &[
+    check("timers.session", Needs::Files, session),
+    check("timers.refresh", Needs::Files, refresh),
+    check("timers.early-end", Needs::Records, early_end),
+    check("timers.fixed-minutes", Needs::Records, fixed_minutes),
+];
+
+/// What Teams offers as its least (TEAMS-075).
+const LEAST: Duration = Duration::from_secs(300);
+/// Without an ACK Teams gives up after about four seconds.
+const WITHOUT_ACK_MS: std::ops::RangeInclusive<u64> = 3_000..=6_000;
+/// Minutes at which middleboxes and session timers cut calls.
+const MINUTES: [u64; 8] = [5, 10, 15, 20, 30, 45, 60, 120];
+const NEAR_MS: u64 = 3_000;
+/// Fewer calls than these show no pattern.
+const FEW: usize = 3;
+
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::Timers,
+        needs,
+        judge,
+    }
+}
+
+fn session(world: &World) -> Vec<Verdict> {
+    let teams = &world.config.sbc.teams;
+    let mut found = Vec::new();
+    if teams.session_expires < LEAST {
+        found.push(Verdict::fail(
+            format!(
+                "`session_expires` under [teams] is {} s",
+                teams.session_expires.as_secs()
+            ),
+            "300 s or more: Teams refuses shorter ones with 422 (540422).",
+        ));
+    }
+    if teams.min_se < LEAST {
+        found.push(Verdict::note(
+            format!("`min_se` under [teams] is {} s", teams.min_se.as_secs()),
+            "300 s is what Teams offers itself; a shorter one is never needed.",
+        ));
+    }
+    found
+}
+
+/// Teams was seen to hang up at the second refresh that was passed through (TEAMS-076).
+fn refresh(world: &World) -> Vec<Verdict> {
+    let Ok(rehearsal) = &world.to_teams else {
+        return Vec::new();
+    };
+    let passed = rehearsal.of(Scene::CarrierRefreshes);
+    let passed = passed
+        .filter(|said| said.to_teams && said.message.method() == Some(&Method::Invite))
+        .count();
+    if passed == 0 {
+        return Vec::new();
+    }
+    vec![Verdict::fail(
+        "a carrier's refresh of its session is passed on to Teams",
+        "Teams hangs up after some of them, always at the same minute. It has to be answered here: report it.",
+    )]
+}
+
+fn answered(world: &World) -> impl Iterator<Item = &PastCall> {
+    let calls = world.records.iter().flatten();
+    calls.filter(|call| call.talked_ms > 0 && call.teams().next().is_some())
+}
+
+/// Whether Teams' side ended it.
+fn ended_by_teams(call: &PastCall) -> bool {
+    match call.direction.starts_with("teams_") {
+        true => call.ended_by == "caller",
+        false => call.ended_by == "callee",
+    }
+}
+
+fn early_end(world: &World) -> Vec<Verdict> {
+    let all = answered(world).count();
+    let early = |call: &&PastCall| {
+        call.cause == "ack_lost" || (ended_by_teams(call) && WITHOUT_ACK_MS.contains(&call.talked_ms))
+    };
+    let early: Vec<&PastCall> = answered(world).filter(early).collect();
+    let Some(last) = early.last() else { return Vec::new() };
+    // Some calls end soon because people hang up.
+    if early.len() < FEW || early.len() * 10 < all {
+        return Vec::new();
+    }
+    vec![Verdict::fail(
+        format!(
+            "{} of {all} answered calls ended three to six seconds after the answer, the last of them {}",
+            early.len(),
+            last.call
+        ),
+        "The ACK does not arrive. It goes to the host in Record-Route over a connection of our own: let the firewall open connections to \
+         Teams' ranges on port 5061, not only to the names' addresses.",
+    )]
+}
+
+fn fixed_minutes(world: &World) -> Vec<Verdict> {
+    let mut found = Vec::new();
+    let expired: Vec<&PastCall> = answered(world).filter(|call| call.cause == "session_expired").collect();
+    if let Some(last) = expired.last() {
+        found.push(Verdict::fail(
+            format!("{} calls ended because a session was not refreshed, the last of them {}", expired.len(), last.call),
+            "Who was to refresh did not, or its refresh did not get through: look at that leg's ladder, and at the carrier's session timer.",
+        ));
+    }
+    for minutes in MINUTES {
+        let near =
+            |call: &&PastCall| call.cause != "session_expired" && call.talked_ms.abs_diff(minutes * 60_000) <= NEAR_MS;
+        let near: Vec<&PastCall> = answered(world).filter(near).collect();
+        let longer = answered(world)
+            .filter(|call| call.talked_ms > minutes * 60_000 + NEAR_MS)
+            .count();
+        // A limit cuts all of them, and people don't.
+        if let Some(last) = near.last()
+            && near.len() >= FEW
+            && longer < near.len()
+        {
+            found.push(Verdict::warn(
+                format!("{} calls ended after {minutes} minutes, the last of them {}", near.len(), last.call),
+                "A session timer whose refresh is refused, or a firewall that forgets idle connections: keep them alive for longer than the call's \
+                 silence in signalling; a carrier's own limit is another cause.",
+            ));
+        }
+    }
+    found
+}

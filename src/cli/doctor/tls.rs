@@ -1,0 +1,416 @@
+//! Certificates, keys, suites, trust: what Teams sees of us, and whom we believe.
+
+use super::finding::{Check, Group, Needs, Verdict};
+use super::world::{Certificate, Chain, UnusableKind, World};
+use crate::config::ClientCertificate;
+use crate::net::tls::{KeyKind, Offered, ROOTS_OF_TEAMS, covers};
+use crate::observe::rfc3339;
+
+pub const CHECKS: &[Check] = &[
+    check("tls.files", Needs::Files, files),
+    check("tls.expired", Needs::Files, expired),
+    check("tls.expiry", Needs::Files, expiry),
+    check("tls.chain", Needs::Files, chain),
+    check("tls.root", Needs::Files, root),
+    check("tls.key-kind", Needs::Files, key_kind),
+    check("tls.suites", Needs::Files, suites),
+    check("tls.usage", Needs::Files, usage),
+    check("tls.names", Needs::Files, names),
+    check("tls.wildcard", Needs::Files, wildcard),
+    check("tls.common-name", Needs::Files, common_name),
+    check("tls.trust", Needs::Files, trust),
+    check("tls.server-only-client", Needs::Files, server_only_client),
+    check("tls.client-certificate", Needs::Files, client_certificate),
+    check("tls.hub", Needs::Network, hub),
+    check("tls.stale", Needs::Node, stale),
+    check("tls.old-connections", Needs::Node, old_connections),
+];
+
+const DAY: i64 = 86_400;
+/// Microsoft's own dashboard warns from then on (TEAMS-013).
+const SOON: i64 = 30 * DAY;
+const URGENT: i64 = 7 * DAY;
+/// Connections of ours are renewed well before an hour (TEAMS-017).
+const OLD: u64 = 3_900;
+
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+    Check {
+        id,
+        group: Group::Tls,
+        needs,
+        judge,
+    }
+}
+
+fn unusable(world: &World, kind: UnusableKind) -> impl Iterator<Item = &str> {
+    world.certificates.iter().filter_map(move |file| {
+        let unusable = file.certificate.as_ref().err()?;
+        (unusable.kind == kind).then_some(unusable.why.as_str())
+    })
+}
+
+fn files(world: &World) -> Vec<Verdict> {
+    let mut found: Vec<Verdict> = unusable(world, UnusableKind::Other)
+        .map(|why| {
+            Verdict::fail(
+                why,
+                "Without it `portcullis run` does not start; `portcullis check` shows the place.",
+            )
+        })
+        .collect();
+    if world.certificates.is_empty() {
+        found.push(Verdict::fail(
+            "the Teams listener has no certificate",
+            "Name one under `certificates` of the listener.",
+        ));
+    }
+    found
+}
+
+fn expired(world: &World) -> Vec<Verdict> {
+    const FIX: &str =
+        "Renew it; Teams gives up with code 569008. New files are taken within a minute, connections renewed.";
+    let now = world.now;
+    let over = world.usable().filter(|(_, certificate)| certificate.not_after < now);
+    let over = over.map(|(path, certificate)| {
+        let end = date(certificate.not_after);
+        Verdict::fail(format!("the certificate in {path} ended on {end}"), FIX)
+    });
+    let unusable = unusable(world, UnusableKind::Expired).map(|why| Verdict::fail(why, FIX));
+    over.chain(unusable).collect()
+}
+
+fn expiry(world: &World) -> Vec<Verdict> {
+    let left = |certificate: &Certificate| certificate.not_after - world.now;
+    let soon = world
+        .usable()
+        .filter(|(_, certificate)| (0..SOON).contains(&left(certificate)));
+    let verdict = |(path, certificate): (&str, &Certificate)| {
+        let days = left(certificate) / DAY;
+        let evidence = format!(
+            "the certificate in {path} (serial {}) ends on {}, in {days} days",
+            certificate.serial,
+            date(certificate.not_after)
+        );
+        let fix = "Renew it now, with an RSA key and all intermediates in the file.";
+        match left(certificate) < URGENT {
+            _ if world.is_laboratory() => Verdict::note(evidence, fix),
+            true => Verdict::fail(evidence, fix),
+            false => Verdict::warn(evidence, fix),
+        }
+    };
+    soon.map(verdict).collect()
+}
+
+/// One certificate, that is no root, and nobody whom a peer knows has issued it.
+fn lacks_its_issuer(certificate: &Certificate) -> bool {
+    let unknown = matches!(&certificate.chain, Chain::Broken { label, .. } if *label == "unknown_issuer");
+    unknown && certificate.length == 1 && !certificate.ends_in_its_own_issuer
+}
+
+fn chain(world: &World) -> Vec<Verdict> {
+    const FIX: &str = "Append the certificate of the issuer (your CA's \"intermediate\" or \"chain\" file) behind the leaf. \
+                       Browsers fetch it by themselves, Teams does not.";
+    let broken = unusable(world, UnusableKind::Chain).map(|why| Verdict::fail(why, FIX));
+    let alone = world.usable().filter(|(_, certificate)| lacks_its_issuer(certificate));
+    let alone = alone.map(|(path, certificate)| {
+        let evidence = format!(
+            "{path} holds the leaf alone, and its issuer {} is no root that Teams knows",
+            certificate.issuer
+        );
+        Verdict::fail(evidence, FIX)
+    });
+    broken.chain(alone).collect()
+}
+
+fn root(world: &World) -> Vec<Verdict> {
+    let verdict = |(path, certificate): (&str, &Certificate)| match &certificate.chain {
+        Chain::Leads { .. } => None,
+        Chain::NotTried { why } => Some(Verdict::note(
+            format!("whether {path} leads to a root was not tried: {why}"),
+            "Install the package ca-certificates, and look again.",
+        )),
+        Chain::Broken { .. } if lacks_its_issuer(certificate) || certificate.not_after < world.now => None,
+        Chain::Broken { why, .. } => Some(Verdict::fail(
+            format!("{path}: {why}"),
+            "Use a certificate of a public CA in Microsoft's Trusted Root Program; self-signed ones and private CAs are refused \
+             (code 569009).",
+        )),
+    };
+    world.usable().filter_map(verdict).collect()
+}
+
+fn key_kind(world: &World) -> Vec<Verdict> {
+    let verdict = |(path, certificate): (&str, &Certificate)| {
+        let kind = match certificate.key {
+            KeyKind::Rsa { .. } => return None,
+            KeyKind::Ecdsa => "an ECDSA key",
+            KeyKind::Other => "a key that is not RSA",
+        };
+        Some(Verdict::fail(
+            format!(
+                "{path} has {kind}; all suites of Teams need RSA, and the handshake ends with \"no shared cipher\""
+            ),
+            "Order the certificate again with an RSA key of 2048 bits or more (certbot: --key-type rsa).",
+        ))
+    };
+    world.usable().filter_map(verdict).collect()
+}
+
+fn suites(world: &World) -> Vec<Verdict> {
+    let failed = world.handshakes.iter().filter_map(|(offered, outcome)| {
+        let why = outcome.as_ref().err()?;
+        let evidence = format!(
+            "a client that offers {} alone gets no connection: {why}",
+            offered.text()
+        );
+        Some(match offered {
+            Offered::Aes256Gcm | Offered::Aes128Gcm => Verdict::fail(
+                evidence,
+                "Teams speaks TLS 1.2 with ECDHE-RSA suites: the certificate needs an RSA key.",
+            ),
+            Offered::Tls13 => Verdict::note(evidence, "Teams does not need TLS 1.3."),
+        })
+    });
+    failed.collect()
+}
+
+fn usage(world: &World) -> Vec<Verdict> {
+    let verdict = |(path, certificate): (&str, &Certificate)| match (certificate.server_usage, certificate.client_usage)
+    {
+        (false, _) => Some(Verdict::fail(
+            format!("{path} may not be used by a TLS server: serverAuth is not among its usages"),
+            "Order one for a server.",
+        )),
+        (true, false) => Some(Verdict::note(
+            format!("{path} is for serverAuth alone, without clientAuth"),
+            "Nothing: Microsoft takes both kinds, and public CAs issue no others any more.",
+        )),
+        (true, true) => None,
+    };
+    world.usable().filter_map(verdict).collect()
+}
+
+/// A wildcard that looks as if it covered the name: it stands for exactly one label (TEAMS-011).
+fn misleading<'a>(world: &'a World, trunk: &str) -> Option<&'a str> {
+    let mut patterns = world.usable().flat_map(|(_, certificate)| &certificate.names);
+    let is_near = |pattern: &&String| {
+        let base = pattern.strip_prefix("*.");
+        base.is_some_and(|base| {
+            let trunk = trunk.to_ascii_lowercase();
+            let rest = trunk.strip_suffix(&base.to_ascii_lowercase());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    };
+    patterns.find(is_near).map(String::as_str)
+}
+
+fn uncovered(world: &World) -> Vec<&str> {
+    let is_covered = |trunk: &str| {
+        let mut names = world.usable().flat_map(|(_, certificate)| &certificate.names);
+        names.any(|name| covers(name, trunk))
+    };
+    let mut trunks = world.trunks();
+    trunks.retain(|trunk| world.usable().next().is_some() && !is_covered(trunk));
+    trunks
+}
+
+fn names(world: &World) -> Vec<Verdict> {
+    let verdict = |trunk: &str| {
+        let shown: Vec<String> = world
+            .usable()
+            .map(|(path, certificate)| {
+                let common = certificate.common_name.as_deref().unwrap_or("none");
+                format!("{path}: CN {common}, names {}", certificate.names.join(", "))
+            })
+            .collect();
+        Verdict::fail(
+            format!(
+                "Contact: <sip:…@{trunk}:…>, and no certificate is for {trunk}. {}",
+                shown.join("; ")
+            ),
+            "Get a certificate with this name: the base name and its wildcard cover all derived trunks. Teams refuses such calls with \
+             403, \"Provided Trunk FQDN is not allowed\".",
+        )
+    };
+    let plain = uncovered(world)
+        .into_iter()
+        .filter(|trunk| misleading(world, trunk).is_none());
+    plain.map(verdict).collect()
+}
+
+fn wildcard(world: &World) -> Vec<Verdict> {
+    let verdict = |trunk: &str| {
+        let pattern = misleading(world, trunk)?;
+        let base = pattern.trim_start_matches("*.");
+        let why = match trunk.eq_ignore_ascii_case(base) {
+            true => format!("{pattern} does not cover {base} itself"),
+            false => format!("{pattern} stands for one label, and {trunk} has more of them in front of {base}"),
+        };
+        Some(Verdict::fail(
+            format!("no certificate is for {trunk}: {why}"),
+            format!(
+                "Get a certificate that names {trunk}, or give the trunk a name with one label in front of {base}."
+            ),
+        ))
+    };
+    uncovered(world).into_iter().filter_map(verdict).collect()
+}
+
+fn common_name(world: &World) -> Vec<Verdict> {
+    let without = world
+        .usable()
+        .filter(|(_, certificate)| certificate.common_name.is_none());
+    let verdict = |(path, _): (&str, &Certificate)| {
+        Verdict::warn(
+            format!("{path} has no common name"),
+            "Some of Teams' proxies were seen to refuse those: put the base name in the common name and in the alternative names.",
+        )
+    };
+    without.map(verdict).collect()
+}
+
+fn trust(world: &World) -> Vec<Verdict> {
+    let roots = match &world.trust.roots {
+        Ok(roots) => roots,
+        Err(why) => {
+            return vec![Verdict::fail(
+                why.as_str(),
+                "Let `roots` under [teams] be \"teams\", or name a PEM file.",
+            )];
+        }
+    };
+    let lacking = ROOTS_OF_TEAMS
+        .iter()
+        .filter(|(_, sha1)| !roots.iter().any(|known| known == sha1));
+    let lacking: Vec<String> = lacking.map(|(name, sha1)| format!("{name} ({sha1})")).collect();
+    if lacking.is_empty() {
+        return Vec::new();
+    }
+    let evidence = format!(
+        "the roots of {} lack {} of the seven that Microsoft's certificates chain to: {}",
+        world.trust.origin,
+        lacking.len(),
+        lacking.join(", ")
+    );
+    let fix = "Take `roots` out of [teams]: the seven are built in.";
+    match world.is_laboratory() {
+        true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
+        false => vec![Verdict::fail(evidence, fix)],
+    }
+}
+
+fn server_only_client(world: &World) -> Vec<Verdict> {
+    let failed = world.server_only_client.as_ref().err();
+    let verdict = failed.map(|why| {
+        Verdict::fail(
+            format!(
+                "a hub whose certificate is for serverAuth alone, as Teams' are since 2026, does not get in: {why}"
+            ),
+            "This is a defect of portcullis, or of its build: report it.",
+        )
+    });
+    verdict.into_iter().collect()
+}
+
+fn client_certificate(world: &World) -> Vec<Verdict> {
+    match world.config.sbc.teams.client_certificate {
+        ClientCertificate::Require => Vec::new(),
+        ClientCertificate::Request => vec![Verdict::warn(
+            "`client_certificate = \"request\"`: who has no certificate is believed by its address alone",
+            "Set it to \"require\" unless Teams' connections are really refused.",
+        )],
+        ClientCertificate::None => vec![Verdict::warn(
+            "`client_certificate = \"none\"`: whoever speaks from the published addresses is taken for Teams",
+            "Set it to \"require\".",
+        )],
+    }
+}
+
+/// Labels of what we did not like in a hub's certificate.
+const OUR_OBJECTIONS: [&str; 8] = [
+    "expired",
+    "not_yet_valid",
+    "self_signed",
+    "unknown_issuer",
+    "wrong_name",
+    "wrong_usage",
+    "bad_signature",
+    "unacceptable",
+];
+
+fn hub(world: &World) -> Vec<Verdict> {
+    let Some(online) = &world.online else { return Vec::new() };
+    let verdict = |peer: &str, label: &str, why: &str| match label {
+        "alert" | "broken" => Some(Verdict::fail(
+            format!("{peer} does not like our certificate or our TLS: {why}"),
+            "Self-signed, a CA outside Microsoft's program, a missing intermediate, or an end that has passed: see tls.root, tls.chain, \
+             tls.expired.",
+        )),
+        label if OUR_OBJECTIONS.contains(&label) => Some(Verdict::fail(
+            format!("{peer} shows a certificate that we do not believe: {why}"),
+            "Is something between that opens TLS? Else see tls.trust, and this machine's clock.",
+        )),
+        "protocol" => Some(Verdict::fail(
+            format!("{peer} speaks no TLS with us: {why}"),
+            "Is something between that answers in its place?",
+        )),
+        _ => None,
+    };
+    let failed = online.hubs.iter().filter_map(|hub| {
+        let (label, why) = hub.connected.as_ref().err()?;
+        verdict(&hub.peer, label, why)
+    });
+    failed.collect()
+}
+
+fn stale(world: &World) -> Vec<Verdict> {
+    let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
+        return Vec::new();
+    };
+    let shown = |path: &str| node.certificates.iter().find(|seen| seen.name == path);
+    let differing = world.usable().filter_map(|(path, certificate)| {
+        let seen = shown(path)?;
+        (seen.serial != certificate.serial).then_some((path, certificate, seen))
+    });
+    let verdict = |(path, certificate, seen): (&str, &Certificate, &super::world::CertificateSeen)| {
+        Verdict::fail(
+            format!(
+                "{path} holds serial {}, and the running node still shows serial {}, which ends {}",
+                certificate.serial, seen.serial, seen.not_after
+            ),
+            "The node takes new files within a minute: look at its log for why not, or send it SIGHUP.",
+        )
+    };
+    differing.map(verdict).collect()
+}
+
+fn old_connections(world: &World) -> Vec<Verdict> {
+    let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
+        return Vec::new();
+    };
+    let listener = world.config.sbc.listener(world.config.sbc.teams.listener);
+    let is_teams = |name: &str| listener.is_some_and(|listener| listener.name.as_str() == name);
+    let old = node.connections.iter().filter(|connection| {
+        connection.opener == "us"
+            && is_teams(&connection.listener)
+            && !connection.draining
+            && connection.open_seconds > OLD
+    });
+    let verdict = |connection: &super::world::ConnectionSeen| {
+        Verdict::warn(
+            format!(
+                "the connection to {} ({}) is {} minutes old, and carries the certificate of then",
+                connection.remote,
+                connection.peer.as_deref().unwrap_or("unknown"),
+                connection.open_seconds / 60
+            ),
+            "They are renewed when they are next used after 50 minutes: one that is never used belongs to no hub in use.",
+        )
+    };
+    old.map(verdict).collect()
+}
+
+fn date(seconds: i64) -> String {
+    rfc3339(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))
+}

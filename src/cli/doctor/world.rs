@@ -1,0 +1,271 @@
+//! What is known of the node, its files and its surroundings. Plain data: what gathers it is in `files` and `online`.
+
+use super::finding::Needs;
+use super::rehearsal::Rehearsal;
+use crate::config::Config;
+use crate::net::tls::{KeyKind, Offered};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Everything that checks look at.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Seconds since the Unix epoch.
+    pub now: i64,
+    pub config: Arc<Config>,
+    /// Certificates of the Teams listener.
+    pub certificates: Vec<CertificateFile>,
+    pub trust: Trust,
+    /// Handshakes with our own Teams listener as it would be, in memory; empty where its certificates can't be used.
+    pub handshakes: Vec<(Offered, Result<usize, String>)>,
+    /// Whether a hub gets in whose certificate is for serverAuth alone.
+    pub server_only_client: Result<(), String>,
+    /// A call each way, as this configuration makes it; the error says why there is none.
+    pub to_teams: Result<Rehearsal, String>,
+    pub from_teams: Result<Rehearsal, String>,
+    /// Addresses of this machine's interfaces.
+    pub interfaces: Vec<IpAddr>,
+    /// The last calls on record; the error says why there are none.
+    pub records: Result<Vec<PastCall>, String>,
+    /// `None`: nobody looked.
+    pub online: Option<Online>,
+}
+
+impl World {
+    /// Why what a check needs is not there.
+    pub fn missing(&self, needs: Needs) -> Option<String> {
+        match (needs, &self.online) {
+            (Needs::Files, _) | (Needs::Network, Some(_)) => None,
+            (Needs::Records, _) => self.records.as_ref().err().cloned(),
+            (Needs::Network | Needs::Node, None) => Some("only with --online".to_owned()),
+            (Needs::Node, Some(online)) => online.node.as_ref().err().cloned(),
+        }
+    }
+
+    /// The trunk names of the node and of its tenants, each once.
+    pub fn trunks(&self) -> Vec<&str> {
+        let mut names = vec![self.config.sbc.teams.base.as_str()];
+        for tenant in self.config.tenants.iter() {
+            names.extend(
+                std::iter::once(&tenant.fqdn)
+                    .chain(&tenant.aliases)
+                    .map(|name| name.as_str()),
+            );
+        }
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(*name));
+        names
+    }
+
+    /// Whether the hubs are simulators on this machine: what Microsoft would want there is then nobody's business.
+    pub fn is_laboratory(&self) -> bool {
+        let sbc = &self.config.sbc;
+        let is_here = |hub: &crate::config::Hub| {
+            let addresses = sbc.dns.hosts.get(&hub.host);
+            addresses.is_some_and(|addresses| addresses.iter().all(IpAddr::is_loopback))
+        };
+        sbc.media.allow_loopback && sbc.teams.hubs.iter().all(is_here)
+    }
+
+    /// Certificates that can be used.
+    pub fn usable(&self) -> impl Iterator<Item = (&str, &Certificate)> {
+        self.certificates.iter().filter_map(|file| {
+            let certificate = file.certificate.as_ref().ok()?;
+            Some((file.path.as_str(), certificate))
+        })
+    }
+
+    /// The addresses that the configuration tells peers to send to.
+    pub fn is_ours(&self, address: IpAddr) -> bool {
+        address == self.config.sbc.media.advertise || self.interfaces.contains(&address)
+    }
+}
+
+/// A certificate that the configuration names.
+#[derive(Debug, Clone)]
+pub struct CertificateFile {
+    pub path: String,
+    pub certificate: Result<Certificate, Unusable>,
+}
+
+/// What stands in it.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    pub key: KeyKind,
+    pub common_name: Option<String>,
+    pub names: Vec<String>,
+    pub serial: String,
+    /// Seconds since the Unix epoch.
+    pub not_after: i64,
+    pub server_usage: bool,
+    pub client_usage: bool,
+    pub issuer: String,
+    /// Certificates in the file.
+    pub length: usize,
+    /// The last one is its own issuer.
+    pub ends_in_its_own_issuer: bool,
+    pub chain: Chain,
+}
+
+/// Whether the file's chain leads to a root, for a peer that has the roots alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chain {
+    /// To one of these.
+    Leads {
+        roots: String,
+    },
+    Broken {
+        label: &'static str,
+        why: String,
+    },
+    /// There are no roots to compare with.
+    NotTried {
+        why: String,
+    },
+}
+
+/// Why a certificate can't be used.
+#[derive(Debug, Clone)]
+pub struct Unusable {
+    pub kind: UnusableKind,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnusableKind {
+    Expired,
+    /// An intermediate is missing, or in the wrong place.
+    Chain,
+    Other,
+}
+
+/// Whom the Teams listener believes.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// What the configuration names.
+    pub origin: String,
+    /// SHA-1 of each root; the error says why there are none.
+    pub roots: Result<Vec<String>, String>,
+}
+
+/// A call on record: the fields of `docs/cdr.md` that checks use.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PastCall {
+    pub call: String,
+    pub direction: String,
+    pub tenant: String,
+    pub carrier: Option<String>,
+    pub from: String,
+    pub to: String,
+    pub began_ms: u64,
+    pub ringing_after_ms: Option<u64>,
+    pub talked_ms: u64,
+    pub status: u16,
+    pub cause: String,
+    pub ended_by: String,
+    pub legs: Vec<PastLeg>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PastLeg {
+    pub side: String,
+    pub status: Option<u16>,
+    pub reason_phrase: Option<String>,
+    pub cause_class: Option<String>,
+    pub media: Option<PastMedia>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PastMedia {
+    pub received_packets: u64,
+    pub sent_packets: u64,
+    pub dropped: BTreeMap<String, u64>,
+}
+
+impl PastCall {
+    /// Its legs with Teams.
+    pub fn teams(&self) -> impl Iterator<Item = &PastLeg> {
+        self.legs.iter().filter(|leg| leg.side == "teams")
+    }
+}
+
+/// What was seen of the network.
+#[derive(Debug, Clone)]
+pub struct Online {
+    /// Where our trunk names lead, by name.
+    pub own_names: BTreeMap<String, Result<Vec<IpAddr>, String>>,
+    pub hubs: Vec<HubSeen>,
+    /// Whether somebody listens where the Teams listener should; the error says what happened.
+    pub listener: Result<(), String>,
+    /// What the running node says; the error says why it doesn't.
+    pub node: Result<NodeSeen, String>,
+}
+
+/// One OPTIONS to one hub.
+#[derive(Debug, Clone)]
+pub struct HubSeen {
+    /// As in health tables: the hub, and the trunk where it is a tenant's own.
+    pub peer: String,
+    pub addresses: Result<Vec<IpAddr>, String>,
+    /// TCP and TLS; the error has a label and a text.
+    pub connected: Result<String, (String, String)>,
+    pub answer: Result<Answered, String>,
+}
+
+/// A hub's answer to OPTIONS.
+#[derive(Debug, Clone, Default)]
+pub struct Answered {
+    pub status: u16,
+    /// Values of `Reason`.
+    pub reasons: Vec<String>,
+    pub server: Option<String>,
+    pub milliseconds: u64,
+}
+
+/// What the admin listener of the running node says.
+#[derive(Debug, Clone, Default)]
+pub struct NodeSeen {
+    pub up_seconds: u64,
+    pub peers: Vec<PeerSeen>,
+    pub connections: Vec<ConnectionSeen>,
+    pub certificates: Vec<CertificateSeen>,
+    /// OPTIONS of Teams that no hub's name leads to.
+    pub heard_elsewhere: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PeerSeen {
+    pub peer: String,
+    pub up: bool,
+    pub failures: u32,
+    pub sent_seconds_ago: Option<u64>,
+    pub answered_seconds_ago: Option<u64>,
+    pub heard_seconds_ago: Option<u64>,
+    pub trouble: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ConnectionSeen {
+    pub listener: String,
+    pub remote: String,
+    pub opener: String,
+    pub peer: Option<String>,
+    pub open_seconds: u64,
+    pub draining: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CertificateSeen {
+    pub listener: String,
+    pub name: String,
+    pub serial: String,
+    pub not_after: String,
+}
