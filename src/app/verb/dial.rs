@@ -212,7 +212,7 @@ fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
         Some(Value::Array(list)) => list,
         Some(Value::Object(one)) => vec![Value::Object(one)],
         Some(other) => return object.wrong("target", format!("a list of targets is expected, not {}", kind(&other))),
-        None => return object.wrong("target", "it is missing: a dial needs 1 to 10 targets"),
+        None => return object.missing("target", ": a dial needs 1 to 10 targets"),
     };
     if list.is_empty() {
         return object.wrong("target", "it is empty: a dial needs 1 to 10 targets");
@@ -324,10 +324,10 @@ fn read_auth(object: &mut Object) -> Read<Option<TargetAuth>> {
         return Ok(None);
     };
     let Some(username) = auth.either(["username", "user"], Object::line)? else {
-        return auth.wrong("username", "it is missing");
+        return auth.missing("username", "");
     };
     let Some(password) = auth.line("password")? else {
-        return auth.wrong("password", "it is missing");
+        return auth.missing("password", "");
     };
     auth.finish()?;
     Ok(Some(TargetAuth {

@@ -79,6 +79,14 @@ impl Object {
         Err(PayloadError::new(self.place(name), problem))
     }
 
+    /// A property that has to be there is not; `what` it would be. A name that is near it and that nobody has read may be it.
+    pub(in crate::app) fn missing<T>(&self, name: &str, what: &str) -> Read<T> {
+        let there = self.map.keys().map(String::as_str).filter(|there| there.len() <= 64);
+        let slip = crate::config::nearest(name, there);
+        let slip = slip.map(|slip| format!("; is '{}' meant to be it?", slip.escape_debug()));
+        self.wrong(name, format!("it is missing{what}{}", slip.unwrap_or_default()))
+    }
+
     /// Takes a property; null is as good as absent.
     pub(in crate::app) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
@@ -110,7 +118,7 @@ impl Object {
         match self.line(name)? {
             Some(text) if !text.is_empty() => Ok(text),
             Some(_) => self.wrong(name, "it is empty"),
-            None => self.wrong(name, "it is missing"),
+            None => self.missing(name, ""),
         }
     }
 
@@ -134,7 +142,7 @@ impl Object {
         match self.text(name)? {
             Some(text) if !text.is_empty() => Ok(text),
             Some(_) => self.wrong(name, "it is empty"),
-            None => self.wrong(name, "it is missing"),
+            None => self.missing(name, ""),
         }
     }
 

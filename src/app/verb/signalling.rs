@@ -118,7 +118,7 @@ pub(super) fn read_hangup(mut object: Object) -> Read<Hangup> {
 
 pub(super) fn read_redirect(mut object: Object) -> Read<Redirect> {
     let Some(action_hook) = object.hook("actionHook")? else {
-        return object.wrong("actionHook", "it is missing");
+        return object.missing("actionHook", "");
     };
     object.refuse("statusHook", "status events keep their hook: leave it out")?;
     let redirect = Redirect {
@@ -132,7 +132,7 @@ pub(super) fn read_redirect(mut object: Object) -> Read<Redirect> {
 pub(super) fn read_tag(mut object: Object) -> Read<Tag> {
     let id = object.line("id")?;
     let Some(data) = object.data("data")? else {
-        return object.wrong("data", "it is missing: an object");
+        return object.missing("data", ": an object");
     };
     object.finish()?;
     Ok(Tag { id, data })
@@ -190,7 +190,7 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
 pub(super) fn read_decline(mut object: Object) -> Read<SipDecline> {
     let id = object.line("id")?;
     let Some(status) = object.whole("status", 400, 699)? else {
-        return object.wrong("status", "it is missing: 400 to 699");
+        return object.missing("status", ": 400 to 699");
     };
     let reason = object.line("reason")?;
     let decline = SipDecline {
@@ -214,7 +214,7 @@ pub(super) fn read_dtmf(mut object: Object) -> Read<Dtmf> {
 pub(in crate::app) fn read_keys(object: &mut Object, names: [&'static str; 2], default: u32) -> Read<Dtmf> {
     let [name, _] = names;
     let Some(digits) = object.either(names, Object::text)? else {
-        return object.wrong(name, "it is missing: keys such as 1234#");
+        return object.missing(name, ": keys such as 1234#");
     };
     let key = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d');
     if !(1..=64).contains(&digits.len()) || !digits.chars().all(key) {

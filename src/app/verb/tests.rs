@@ -93,13 +93,14 @@ fn mistakes_name_their_place_and_the_nearest_name() {
         ),
         (
             r#"[{"verb":"answer"},{"verb":"dial","target":[{"type":"sip","sipUrl":"sip:a@b"}]}]"#,
-            "[1].target[0].sipUri: it is missing",
+            "[1].target[0].sipUri: it is missing; is 'sipUrl' meant to be it?",
         ),
         (
             r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a@b","sipUrl":"x"}]}]"#,
             "[0].target[0].sipUrl: unknown property; did you mean sipUri?",
         ),
         (r#"[{"verb":"dial","target":[]}]"#, "1 to 10 targets"),
+        (r#"[{"verb":"dial","targets":[]}]"#, "; is 'targets' meant to be it?"),
         (r#"[{"verb":"dial"}]"#, "[0].target: it is missing"),
         (
             r#"[{"verb":"dial","target":[{"type":"fax","number":"1"}]}]"#,
