@@ -387,6 +387,7 @@ impl Config {
 
 fn facts(raw: &RawSbc, gaps: Option<&Gaps>) -> MachineFacts {
     let whole = |list: &str| gaps.is_none_or(|gaps| !gaps.lists.contains(&list));
+    let teams = raw.teams.value();
     MachineFacts {
         base: TenantFqdn::parse(raw.teams.value().base.value()).ok(),
         carriers: whole("carriers").then(|| {
@@ -398,6 +399,8 @@ fn facts(raw: &RawSbc, gaps: Option<&Gaps>) -> MachineFacts {
             listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)
         }),
         media_ipv4: media_ipv4(raw),
+        bypass: teams.bypass.as_ref().is_some_and(|bypass| *bypass.value()),
+        refer: teams.refer.as_ref().is_none_or(|refer| *refer.value()),
         reach: None,
     }
 }

@@ -3,7 +3,7 @@
 use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
-use super::tenant::needs_ipv4;
+use super::tenant::{bypass_needs_refer, needs_ipv4};
 use super::{api, application, carrier, sockets, teams, users};
 use crate::config::checked::{
     Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Media, PortRange, Sbc, Timers, UnknownSource,
@@ -33,6 +33,14 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let listeners = listener::check(raw, base.as_ref(), reader);
     let media = media(&raw.media, reader);
     let teams = teams::check(raw.teams.value(), base, listeners.as_deref(), reader);
+    let machine = raw.teams.value();
+    let said = |of: &Option<At<bool>>, usual: bool| of.as_ref().map_or(usual, |said| *said.value());
+    bypass_needs_refer(
+        said(&machine.bypass, false),
+        said(&machine.refer, true),
+        machine.refer.as_ref(),
+        reader,
+    );
     let speaks_ipv6 = media.as_ref().is_some_and(|media| media.advertise.is_ipv6());
     if let Some(bypass) = raw.teams.value().bypass.as_ref().filter(|_| speaks_ipv6) {
         needs_ipv4(bypass, reader);

@@ -28,6 +28,21 @@ pub struct MachineFacts {
     pub reach: Option<AddressPolicy>,
     /// Media have an IPv4 address, when it can be read.
     pub media_ipv4: Option<bool>,
+    /// `teams.bypass`.
+    pub bypass: bool,
+    /// `teams.refer`.
+    pub refer: bool,
+}
+
+/// Teams moves calls of such a trunk by REFER alone (TEAMS-082); `place` is what says one of the two.
+pub fn bypass_needs_refer(bypass: bool, refer: bool, place: Option<&At<bool>>, reader: &mut Reader<'_>) {
+    if let (true, false, Some(place)) = (bypass, refer, place) {
+        reader.fault_expecting(
+            place.span(),
+            "media bypass, and REFER is not taken",
+            "`refer = true`, or no `refer`: Teams transfers calls of a trunk with bypass by REFER alone",
+        );
+    }
 }
 
 /// Media bypass over IPv6 is not to be had (TEAMS-099).
@@ -79,6 +94,11 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         .map(|numbers| numbers.iter().map(|entry| entry.span).collect());
     if let (Some(bypass), Some(false)) = (&raw.bypass, machine.and_then(|machine| machine.media_ipv4)) {
         needs_ipv4(bypass, reader);
+    }
+    if let Some(machine) = machine {
+        let said = |of: &Option<At<bool>>, usual: bool| of.as_ref().map_or(usual, |said| *said.value());
+        let (bypass, refer) = (said(&raw.bypass, machine.bypass), said(&raw.refer, machine.refer));
+        bypass_needs_refer(bypass, refer, raw.refer.as_ref().or(raw.bypass.as_ref()), reader);
     }
     let realm = users::realm(
         raw,
