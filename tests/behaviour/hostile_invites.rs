@@ -19,9 +19,9 @@ const CONTACT: &str = "<sip:caller@192.0.2.7>";
 async fn an_extension_that_we_lack_is_refused_by_name() {
     let lab = Lab::start().await;
     lab.teams.set_script(Script::busy());
-    let refused = answer(&lab, CONTACT, "Require: timer, 100rel\r\nRequire: replaces\r\n").await;
+    let refused = answer(&lab, CONTACT, "Require: timer, 100rel\r\nRequire: join\r\n").await;
     assert!(refused.starts_with("SIP/2.0 420 "), "{refused}");
-    assert!(refused.contains("\r\nUnsupported: 100rel, replaces\r\n"), "{refused}");
+    assert!(refused.contains("\r\nUnsupported: 100rel, join\r\n"), "{refused}");
     let tried = answer(&lab, CONTACT, "Require: timer\r\n").await;
     assert!(!tried.starts_with("SIP/2.0 420 "), "{tried}");
     lab.close().await;

@@ -322,6 +322,6 @@ fn failure_21_what_else_is_seen() {
                 "<sip:sip-du-a-xx.pstnhub",
             )
         },
-        &["sip-lint.call.record-route"],
+        &["sip-lint.call.record-route", "sip-lint.call.route"],
     );
 }
