@@ -141,17 +141,23 @@ fn a_stranger_can_not_answer_for_the_caller() {
     rig.hang_up_and_finish();
 }
 
-#[test]
-fn a_server_of_a_sip_target_speaks_from_where_it_answered_or_said() {
+/// A dial rings a target of this kind, which has no networks of its own.
+fn ringing(kind: LegKind) -> Rig {
     let mut rig = to_application().begin();
     rig.answer(&json!([dial(&["+12065550101"], &json!({})), { "verb": "pause", "length": 1 }]));
     rig.planned_on(&["+12065550101"], |terms| {
-        terms.kind = LegKind::SipUri {
-            host: "pbx.example".into(),
-        };
+        terms.kind = kind.clone();
         terms.networks = [].into();
     });
     rig.ack(CALLER, "");
+    rig
+}
+
+#[test]
+fn a_server_of_a_sip_target_speaks_from_where_it_answered_or_said() {
+    let mut rig = ringing(LegKind::SipUri {
+        host: "pbx.example".into(),
+    });
     let invite = rig.last_invite();
     rig.picks_up(&invite);
     let contact = rig.requests_sent(&Method::Ack)[0]
@@ -167,15 +173,9 @@ fn a_server_of_a_sip_target_speaks_from_where_it_answered_or_said() {
 
 #[test]
 fn a_user_speaks_from_its_device_wherever_it_has_registered_since() {
-    let mut rig = to_application().begin();
-    rig.answer(&json!([dial(&["+12065550101"], &json!({})), { "verb": "pause", "length": 1 }]));
-    rig.planned_on(&["+12065550101"], |terms| {
-        terms.kind = LegKind::User {
-            tenant: "contoso".into(),
-        };
-        terms.networks = [].into();
+    let mut rig = ringing(LegKind::User {
+        tenant: "contoso".into(),
     });
-    rig.ack(CALLER, "");
     let invite = rig.last_invite();
     rig.picks_up(&invite);
     let leg = invite.leg;
@@ -200,15 +200,9 @@ fn a_user_speaks_from_its_device_wherever_it_has_registered_since() {
 
 #[test]
 fn no_record_route_leads_our_requests_away_from_a_device() {
-    let mut rig = to_application().begin();
-    rig.answer(&json!([dial(&["+12065550101"], &json!({})), { "verb": "pause", "length": 1 }]));
-    rig.planned_on(&["+12065550101"], |terms| {
-        terms.kind = LegKind::User {
-            tenant: "contoso".into(),
-        };
-        terms.networks = [].into();
+    let mut rig = ringing(LegKind::User {
+        tenant: "contoso".into(),
     });
-    rig.ack(CALLER, "");
     let invite = rig.last_invite();
     let elsewhere = "<sip:192.0.2.66:5066;lr>";
     let answer = reply(200).sdp(carrier_sdp("sendrecv"));

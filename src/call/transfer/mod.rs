@@ -61,7 +61,7 @@ impl Call {
         self.transfer.as_ref().is_some_and(|transfer| transfer.new == index)
     }
 
-    /// Whether the call goes on without this leg, for now: somebody is about to take its place.
+    /// Whether another leg is about to take this one's place.
     pub(super) fn has_successor(&self, index: LegIndex) -> bool {
         self.transfer.as_ref().is_some_and(|transfer| transfer.old == index)
     }
