@@ -4,7 +4,7 @@ use crate::app_server::AppServer;
 use crate::lab::{BOUND, Lab};
 use std::collections::HashSet;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl Live {
                 .iter()
                 .map(|shard| shard.transactions)
                 .sum(),
-            descriptors: descriptors(lab.address(), server.address.port()),
+            descriptors: descriptors(lab.address(), server.address).len(),
         }
     }
 
@@ -72,7 +72,8 @@ impl Live {
             }
         };
         if tokio::time::timeout(BOUND, same).await.is_err() {
-            assert_eq!(Live::of(lab, server), self, "something was left behind");
+            let sockets = descriptors(lab.address(), server.address);
+            assert_eq!(Live::of(lab, server), self, "something was left behind of {sockets:#?}");
         }
     }
 
@@ -98,9 +99,9 @@ impl Live {
     }
 }
 
-/// Sockets of this process at `address` that are no connections, and those of connections to `port` of loopback. Labs run side by side in one
-/// process, each with addresses of its own.
-fn descriptors(address: Ipv4Addr, port: u16) -> usize {
+/// Sockets of this process at `address` that are no connections, and those of connections to `server`, as the kernel lists
+/// them. Labs run side by side in one process, each with addresses of its own; their peers' ports may be the server's.
+fn descriptors(address: Ipv4Addr, server: SocketAddr) -> Vec<String> {
     let own = own_sockets();
     let of = |table: &str| {
         let table_is_tcp = table == "tcp";
@@ -111,14 +112,15 @@ fn descriptors(address: Ipv4Addr, port: u16) -> usize {
                 return false;
             };
             let at_node = end(local).is_some_and(|(at, _)| at == address);
-            let to_server = end(remote).is_some_and(|(at, with)| at.is_loopback() && with == port);
+            let to_server = end(remote).is_some_and(|(at, port)| SocketAddr::new(at.into(), port) == server);
             // Connections with SIP peers outlive calls and come by themselves.
             let is_connection = state == "01" && table_is_tcp;
             ((at_node && !is_connection) || to_server) && own.contains(inode)
         };
-        table.lines().skip(1).filter(is_ours).count()
+        let ours = table.lines().skip(1).filter(is_ours);
+        ours.map(str::to_owned).collect::<Vec<String>>()
     };
-    of("udp") + of("tcp")
+    [of("udp"), of("tcp")].concat()
 }
 
 /// Address and port of `0100007F:1F90`.
