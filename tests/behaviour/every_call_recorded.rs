@@ -54,10 +54,11 @@ async fn a_call_whose_birth_panics_is_in_no_list_and_has_its_record() {
     let lab = Lab::start().await;
     lab.teams.set_script(Script::answer());
     lab.records.early_trap.store(true, Relaxed);
-    let lost = Phone::new(&lab).await;
+    let mut lost = Phone::new(&lab).await;
     let contact = format!("Contact: <sip:{OUTSIDE}@{}>\r\n", lost.us);
     let invite = lost.request("INVITE", "1 INVITE", "lost", &contact, &lost.offer("sendrecv"));
     lost.send(&invite).await;
+    lost.receive("SIP/2.0 500 ").await;
     let record = lab.records.get(0).await;
     assert_eq!(record.cause.label(), "fault");
     assert!(record.legs.is_empty(), "{:?}", record.legs);

@@ -520,3 +520,20 @@ async fn a_sip_request_reaches_the_far_side_and_its_answer_comes_back() {
     rest.lab.records.get(0).await;
     rest.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_drains_places_emergency_calls_alone() {
+    let machine = "[emergency]\nnumbers = [\"911\"]\n";
+    let rest = Rest::with(machine, |_| Reply::Json(200, json!([{ "verb": "hangup" }]))).await;
+    rest.lab.carrier.set_script(Script::answer());
+    rest.lab.running.drain(BOUND).await;
+    let application = rest.application().await;
+    let order = |number: &str| json!({ "from": OWN, "to": { "type": "phone", "number": number }, "application_sid": application.clone() });
+    let (status, refused) = rest.ask("POST", &rest.calls(), order("+441632960001")).await;
+    assert_eq!(status, 480, "{refused}");
+    let (status, placed) = rest.ask("POST", &rest.calls(), order("911")).await;
+    assert_eq!(status, 201, "{placed}");
+    rest.lab.carrier.incoming().await.unwrap().ended().await.unwrap();
+    assert!(rest.lab.records.get(0).await.facts.emergency);
+    rest.close().await;
+}

@@ -21,7 +21,7 @@ use crate::sip::{Flow, Message};
 /// must neither block nor wait; what it pushes to `commands` is done at once, before anything else.
 pub trait TransactionUser: Send + 'static {
     /// A new request, once. It wants [`Command::Respond`] in time; an INVITE that has no command yet when this returns gets
-    /// its 100 Trying then.
+    /// its 100 Trying then. A panic answers it with 500.
     fn request(&mut self, id: ServerTransactionId, message: Message, flow: Flow, commands: &mut Vec<Command>);
 
     /// Whether this To-tag is of a dialog that lives. Asked while new work is refused: who goes on with what there is passes.

@@ -5,6 +5,7 @@ use super::{Command, TransactionUser};
 use crate::net::guarded::Guarded;
 use crate::net::{Clock, Counters, FailureReport, Outgoing, Received, Transports};
 use crate::sip::Method;
+use crate::sip::message::ResponseDraft;
 use crate::sip::transaction::{Cause, ClientTransactionId, Output, SendTo, TransactionId, Transactions};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -26,6 +27,9 @@ pub(super) struct Inputs {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) failures: mpsc::UnboundedReceiver<TransactionId>,
 }
+
+/// The transaction user has panicked over an event.
+struct Panicked;
 
 pub(super) struct ShardTask<U> {
     pub(super) transactions: Transactions,
@@ -122,7 +126,7 @@ impl<U: TransactionUser> ShardTask<U> {
                     Some(id) => {
                         self.tokens.insert(token, id);
                     }
-                    None => self.ask(|user| user.failed(token, None, Cause::Transport, commands)),
+                    None => self.tell(|user| user.failed(token, None, Cause::Transport, commands)),
                 }
             }
             Command::Cancel { token, headers } => {
@@ -143,7 +147,7 @@ impl<U: TransactionUser> ShardTask<U> {
                 Some(sent_by) => self.transactions.send_ack(&draft, hop, &sent_by),
                 None => self.counters.sends_failed.add(),
             },
-            Command::Wake => self.ask(|user| user.woken(commands)),
+            Command::Wake => self.tell(|user| user.woken(commands)),
             Command::DropConnection { hop } => self.transports.let_go(&hop),
             Command::ShedNewCalls(shed) => self.transactions.shed_new_calls(shed),
             Command::Spare(users) => self.transactions.spare(users),
@@ -155,28 +159,31 @@ impl<U: TransactionUser> ShardTask<U> {
             Output::Send { transaction, to, bytes } => self.send(transaction, &to, bytes),
             Output::Request { id, message, flow } => {
                 let is_invite = message.method() == Some(&Method::Invite);
-                self.ask(|user| user.request(id, message, flow, commands));
-                if is_invite {
+                if self.ask(|user| user.request(id, message, flow, commands)).is_err() {
+                    // The sender would wait for its answer until its own timers end.
+                    let draft = ResponseDraft::new(500);
+                    commands.push(Command::Respond { id, draft });
+                } else if is_invite {
                     // Behind what the user said: a refusal or silence needs no 100.
                     commands.push(Command::Trying { id });
                 }
             }
-            Output::Ack { message, flow } => self.ask(|user| user.ack(message, flow, commands)),
-            Output::Cancelled { id, message } => self.ask(|user| user.cancelled(id, message, commands)),
+            Output::Ack { message, flow } => self.tell(|user| user.ack(message, flow, commands)),
+            Output::Cancelled { id, message } => self.tell(|user| user.cancelled(id, message, commands)),
             Output::Response {
                 token, message, flow, ..
             } => {
-                self.ask(|user| user.response(token, message, flow, commands));
+                self.tell(|user| user.response(token, message, flow, commands));
             }
             Output::Failed { id, token, cause } => {
                 self.tokens.remove(&token);
-                self.ask(|user| user.failed(token, Some(id), cause, commands));
+                self.tell(|user| user.failed(token, Some(id), cause, commands));
             }
             Output::Terminated { token, .. } => {
                 self.tokens.remove(&token);
-                self.ask(|user| user.terminated(token, commands));
+                self.tell(|user| user.terminated(token, commands));
             }
-            Output::AckTimeout { id, to_tag } => self.ask(|user| user.ack_timeout(id, &to_tag, commands)),
+            Output::AckTimeout { id, to_tag } => self.tell(|user| user.ack_timeout(id, &to_tag, commands)),
         }
     }
 
@@ -199,9 +206,15 @@ impl<U: TransactionUser> ShardTask<U> {
     }
 
     /// A panic of the transaction user costs this one event, not the shard.
-    fn ask(&mut self, event: impl FnOnce(&mut U)) {
-        if catch_unwind(AssertUnwindSafe(|| event(&mut self.user))).is_err() {
+    fn tell(&mut self, event: impl FnOnce(&mut U)) {
+        // It is counted, and nobody waits for more.
+        let _panicked = self.ask(event);
+    }
+
+    fn ask(&mut self, event: impl FnOnce(&mut U)) -> Result<(), Panicked> {
+        catch_unwind(AssertUnwindSafe(|| event(&mut self.user))).map_err(|_| {
             self.counters.tasks_panicked.add();
-        }
+            Panicked
+        })
     }
 }

@@ -290,7 +290,8 @@ async fn a_panic_of_the_user_costs_one_event() {
     let to = hop(Transport::Tcp, callee.address());
     let lost = caller.request(Method::Message, to.clone()).await;
     assert_eq!(callee.told().await, Told::Request("MESSAGE".to_owned()));
-    assert_eq!(caller.told().await, Told::Failed(lost, Cause::Timeout));
+    assert_eq!(caller.told().await, Told::Response(lost, 500));
+    assert_eq!(caller.told().await, Told::Terminated(lost));
     assert_eq!(callee.signalling.transports().counters().tasks_panicked.get(), 1);
     for _ in 0..4 {
         let token = caller.request(Method::Options, to.clone()).await;
