@@ -16,6 +16,7 @@ mod hostile_applications;
 mod hostile_hangups;
 mod hostile_hooks;
 mod hostile_invites;
+mod hostile_wire;
 mod house;
 mod lab;
 mod live;

@@ -227,7 +227,8 @@ pub struct RawEmergency {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawGuard {
-    /// What a request from an unknown address gets: no answer at all, or a 403.
+    /// What a request from an unknown address gets: no answer at all, or a 403. Who knows the Call-ID and both tags of a live
+    /// call gets 481 from anywhere.
     #[schemars(extend("default" = "silence"))]
     pub unknown_source: Option<At<RawUnknownSource>>,
     /// Calls at the same time on the whole machine. Without it: no cap.
