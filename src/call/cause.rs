@@ -25,6 +25,8 @@ pub enum Cause {
     Refused {
         status: u16,
         phrase: String,
+        /// What was answered, where another code stands for it.
+        received: Option<(u16, String)>,
         reasons: Vec<String>,
         retry_after: Option<Duration>,
     },
@@ -201,7 +203,11 @@ impl Cause {
             Cause::HungUp { by: Party::Callee } => "the called side hung up".into(),
             Cause::HungUp { by: Party::Node } => "ended by this node".into(),
             Cause::CallerGaveUp => "the caller gave up before an answer".into(),
-            Cause::Refused { status, phrase, .. } => format!("the called side answered {status} {phrase}"),
+            Cause::Refused {
+                received: Some((status, phrase)),
+                ..
+            }
+            | Cause::Refused { status, phrase, .. } => format!("the called side answered {status} {phrase}"),
             Cause::NoAnswer => "nobody answered in time".into(),
             Cause::Unreachable { detail } => format!("no destination could be reached: {detail}"),
             Cause::MediaRefused { detail } => format!("no media in common: {detail}"),
@@ -234,6 +240,7 @@ mod tests {
         let busy = Cause::Refused {
             status: 486,
             phrase: "Busy Here".into(),
+            received: None,
             reasons: vec![],
             retry_after: None,
         };

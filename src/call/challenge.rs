@@ -10,7 +10,7 @@ use crate::sip::digest::{self, DigestClient};
 use crate::sip::header::RetryAfter;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::parse_seconds;
-use crate::teams::reasons_from_teams;
+use crate::teams::codes;
 
 impl Call {
     /// A final refusal: a challenge or a short session interval is answered, everything else decides about the hop.
@@ -27,29 +27,31 @@ impl Call {
         leg.note_final(message);
         leg.state = LegState::Gone;
         let next = match leg.hop.as_ref().map(|hop| &hop.hunt) {
-            Some(hunt) if hunt.contains(status) => Next::HoldAndHunt,
+            Some(hunt) if hunt.contains(status) && !codes::is_users_word(&leg.record.reasons) => Next::HoldAndHunt,
             Some(hunt) if hunt.every => Next::Hunt,
             _ => Next::Stop,
         };
         let retry_after = message
             .header(HeaderName::RetryAfter)
             .and_then(|value| value.parse().ok());
-        let (shown, phrase) = match status {
+        let mapped = match leg.terms.kind {
+            LegKind::Teams { .. } => codes::from_teams(status, &leg.record.reasons),
+            LegKind::Carrier { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => None,
+        };
+        let (shown, phrase) = match (&mapped, status) {
+            (Some(mapped), _) => (mapped.status, mapped.phrase),
             // A redirection is not followed, and nobody else's realm is the caller's business.
-            300..=399 => (480, "Temporarily Unavailable"),
-            401 | 407 => (403, "Forbidden"),
+            (None, 300..=399) => (480, "Temporarily Unavailable"),
+            (None, 401 | 407) => (403, "Forbidden"),
             // Between us and the destination alone: the caller never asked for this interval or this extension.
-            420..=422 => (500, "Server Internal Error"),
-            other => (other, message.reason()),
+            (None, 420..=422) => (500, "Server Internal Error"),
+            (None, other) => (other, message.reason()),
         };
         let failure = AttemptFailure {
             status: shown,
             phrase: phrase.to_owned(),
             received: (shown != status).then(|| (status, message.reason().to_owned())),
-            reasons: match leg.terms.kind {
-                LegKind::Teams { .. } => reasons_from_teams(status, &leg.record.reasons),
-                LegKind::Carrier { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => leg.record.reasons.clone(),
-            },
+            reasons: mapped.map_or_else(|| leg.record.reasons.clone(), |mapped| mapped.reasons),
             retry_after: retry_after.map(|RetryAfter(span)| span),
             local: None,
         };

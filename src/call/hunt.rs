@@ -381,6 +381,7 @@ impl Call {
             None => Cause::Refused {
                 status: failure.status,
                 phrase: failure.phrase.clone(),
+                received: failure.received.clone(),
                 reasons: failure.reasons.clone(),
                 retry_after: failure.retry_after,
             },

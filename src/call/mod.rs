@@ -31,6 +31,7 @@ mod ended;
 mod ending_here;
 mod engaging;
 mod event;
+mod final_word;
 mod gathering;
 mod held;
 mod hop_mark;

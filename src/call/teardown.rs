@@ -5,6 +5,7 @@ use super::cause::{Cause, Party};
 use super::child::Turn;
 use super::dialing::EndedBy;
 use super::event::{Effect, SendFailure};
+use super::final_word::FinalWord;
 use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState, with_headers};
 use super::leg_media::description_of;
@@ -95,20 +96,24 @@ impl Call {
         }
     }
 
-    /// Answers the caller's INVITE for good, with the cause's own code and reason.
+    /// Answers the caller's INVITE for good.
     fn refuse_caller(&mut self, cause: &Cause) {
-        let status = cause.status();
         let Some(leg) = self.leg_mut(LegIndex::CALLER) else {
             return;
         };
+        let FinalWord {
+            status,
+            phrase,
+            reasons,
+        } = FinalWord::to(&leg.terms.kind, cause);
         leg.state = LegState::Gone;
         leg.record.status = Some(status);
         let Some(transaction) = leg.waiting.take() else { return };
-        let mut draft = ResponseDraft::new(status).reason(cause.phrase());
+        let mut draft = ResponseDraft::new(status).reason(&phrase);
         if let Some(dialog) = &leg.dialog {
             draft = draft.to_tag(&dialog.id().local_tag);
         }
-        for reason in cause.reasons_for_caller() {
+        for reason in reasons {
             draft = draft.header(HeaderName::Reason, reason);
         }
         if let Some(seconds) = cause.retry_after() {

@@ -371,7 +371,7 @@ impl Call {
             answered_after_ms: self.milestones.answered.map(|at| self.milestones.after_ms(at)),
             ended_after_ms: self.milestones.after_ms(self.milestones.ended.unwrap_or(now)),
             status: self.status,
-            cause_text: cause.explain(),
+            cause_text: cause.explain_told(self.status),
             ended_by: cause.ended_by(),
             cause,
             application: self.application_record(),

@@ -99,13 +99,83 @@ fn what_is_between_us_and_a_gateway_is_not_the_callers_business() {
     for (status, told) in [
         (302, 480),
         (305, 480),
-        (401, 403),
-        (407, 403),
-        (420, 500),
-        (421, 500),
-        (422, 500),
+        (401, 503),
+        (407, 503),
+        (420, 503),
+        (421, 503),
+        (422, 503),
     ] {
         assert_eq!(all_answer(from_teams(), || reply(status)), (1, told), "{status}");
+    }
+    for (status, told) in [(302, 480), (401, 403), (407, 403), (420, 500), (421, 500), (422, 500)] {
+        assert_eq!(all_answer(from_carrier(), || reply(status)), (1, told), "{status}");
+    }
+}
+
+#[test]
+fn teams_046_hears_503_where_another_sbc_may_help_and_what_it_was() {
+    for (status, tried) in [(500, 2), (501, 1), (502, 2), (503, 2), (504, 2), (513, 1)] {
+        assert_eq!(all_answer(from_teams(), || reply(status)), (tried, 503), "{status}");
+    }
+    let mut rig = from_teams().in_parallel().begin();
+    for invite in rig.invites() {
+        rig.respond(
+            &invite,
+            reply(502).with(HeaderName::Reason, "Q.850;cause=38;text=\"trunks\""),
+        );
+    }
+    let refusal = rig.last_response(LegIndex::CALLER);
+    assert_eq!(
+        (refusal.message.status(), refusal.message.reason()),
+        (Some(503), "Service Unavailable")
+    );
+    let reasons: Vec<_> = refusal.message.headers(HeaderName::Reason).collect();
+    assert_eq!(
+        reasons,
+        ["Q.850;cause=38;text=\"trunks\"", "SIP;cause=502;text=\"Bad Gateway\""]
+    );
+    let record = rig.finish();
+    let came: Vec<_> = record.legs.iter().map(|leg| leg.status).collect();
+    assert_eq!((record.status, came), (503, vec![Some(503), Some(502), Some(502)]));
+    assert_eq!(
+        record.cause_text,
+        "the called side answered 502 Bad Gateway; the caller was told 503"
+    );
+}
+
+#[test]
+fn teams_047_a_carriers_cause_is_told_as_the_code_that_says_it() {
+    let heard = |status, cause: u16| {
+        let reason = format!("Q.850;cause={cause}");
+        all_answer(from_teams(), || reply(status).with(HeaderName::Reason, &reason))
+    };
+    for status in [480, 500, 503] {
+        assert_eq!(heard(status, 17), (1, 486), "who is busy is not asked again ({status})");
+        assert_eq!(heard(status, 21), (1, 603), "who said no is not asked again ({status})");
+    }
+    assert_eq!(
+        (heard(500, 1), heard(500, 28), heard(480, 34)),
+        ((2, 404), (2, 484), (1, 503))
+    );
+    // A carrier's caller gets what came.
+    let reason = "Q.850;cause=17";
+    assert_eq!(
+        all_answer(from_carrier(), || reply(480).with(HeaderName::Reason, reason)),
+        (1, 480)
+    );
+}
+
+#[test]
+fn teams_046_a_fault_of_ours_lets_teams_try_another_sbc() {
+    for (scenario, status) in [(from_teams(), 503), (from_carrier(), 500)] {
+        let mut rig = scenario.begin();
+        rig.respond(&rig.last_invite(), reply(180));
+        rig.step(Event::Broken {
+            detail: "a defect".into(),
+        });
+        assert_eq!(rig.statuses().last(), Some(&status));
+        rig.respond(&rig.last_invite(), reply(487));
+        rig.finish();
     }
 }
 
@@ -260,7 +330,7 @@ fn the_best_failure_is_told_with_its_own_reason() {
 }
 
 #[test]
-fn a_busy_teams_user_is_no_full_trunk_to_the_carrier() {
+fn teams_065_a_busy_user_is_no_full_trunk_to_the_carrier() {
     let mut rig = from_carrier().begin();
     rig.respond(
         &rig.last_invite(),
@@ -334,7 +404,7 @@ fn the_next_address_of_a_name_comes_before_the_next_gateway() {
     assert_eq!(rig.addresses_down.last(), Some(&(hops[0].remote, false)));
     assert_eq!(
         (rig.invites().len(), rig.finish().status),
-        (4, 500),
+        (4, 503),
         "500 is not the address's fault"
     );
 }

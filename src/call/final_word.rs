@@ -1,0 +1,57 @@
+//! The last answer to a caller who was not answered: the cause's own, and where the caller is Teams, what its map makes of it.
+
+use super::cause::Cause;
+use crate::dial::LegKind;
+use crate::teams::codes;
+
+/// What a caller is told in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FinalWord {
+    pub status: u16,
+    pub phrase: String,
+    /// Values of Reason.
+    pub reasons: Vec<String>,
+}
+
+impl FinalWord {
+    /// What a caller of this kind is told of `cause`. Another SBC may help Teams where a carrier fails, or this node does
+    /// (TEAMS-046); what an application, a limit or a route wants said is said.
+    pub fn to(caller: &LegKind, cause: &Cause) -> FinalWord {
+        let reasons = cause.reasons_for_caller();
+        let failed = match cause {
+            Cause::Refused { received, status, .. } => {
+                Some(received.as_ref().map_or(*status, |(received, _)| *received))
+            }
+            Cause::Fault { .. } => Some(cause.status()),
+            _ => None,
+        };
+        let is_teams = matches!(caller, LegKind::Teams { .. });
+        let told = failed.filter(|_| is_teams);
+        match told.and_then(|status| codes::to_teams(status, &reasons)) {
+            Some(told) => FinalWord {
+                status: told.status,
+                phrase: told.phrase.to_owned(),
+                reasons: told.reasons,
+            },
+            None => FinalWord {
+                status: cause.status(),
+                phrase: cause.phrase().to_owned(),
+                reasons,
+            },
+        }
+    }
+}
+
+impl Cause {
+    /// [`Cause::explain`], with what the caller was told in the end, where that was something else.
+    pub(super) fn explain_told(&self, told: u16) -> String {
+        let came = match self {
+            Cause::Refused { received, status, .. } => received.as_ref().map_or(*status, |(received, _)| *received),
+            _ => told,
+        };
+        match came == told {
+            true => self.explain(),
+            false => format!("{}; the caller was told {told}", self.explain()),
+        }
+    }
+}
