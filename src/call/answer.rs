@@ -153,6 +153,7 @@ impl Call {
 
     /// 200 to the caller with the description that it has been given.
     pub(super) fn accept_caller(&mut self, now: Moment) {
+        self.sound_ringing(false);
         let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
             return;
         };

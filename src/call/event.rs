@@ -165,6 +165,8 @@ impl std::fmt::Display for SendFailure {
 /// What a media worker tells of a leg.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MediaNotice {
+    /// The first RTP that is believed has arrived.
+    Flows,
     /// No RTP arrived for this long although the peer should send.
     Silent {
         lasting: Duration,

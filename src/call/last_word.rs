@@ -17,6 +17,10 @@ pub(super) struct LastWord {
     /// It had our description.
     pub early_media: bool,
     pub said: Moment,
+    /// It was told already that somebody rings.
+    pub rang: bool,
+    /// It has had our description: it is the one that plays what it hears.
+    pub described: bool,
 }
 
 impl LastWord {
@@ -26,6 +30,19 @@ impl LastWord {
             status: 180,
             early_media: false,
             said: began,
+            rang: false,
+            described: false,
+        }
+    }
+
+    /// What is the last word when this is said.
+    pub fn then(self, status: u16, early_media: bool, now: Moment) -> LastWord {
+        LastWord {
+            status,
+            early_media,
+            said: now,
+            rang: self.rang || matches!(status, 180 | 183),
+            described: self.described || early_media,
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct LegMedia {
     pub described: Option<String>,
     /// The peer's last description, as received.
     pub heard: Option<Vec<u8>>,
+    /// Audio of its peer has arrived.
+    pub flows: bool,
     /// Its worker looks for keys as tones.
     pub listens_in_band: bool,
     /// What passes between this leg and its partner is recoded at cost, or may be after the answer.
@@ -60,6 +62,7 @@ impl LegMedia {
     pub fn bring_back(&mut self, before: LegMedia) {
         *self = LegMedia {
             sockets: self.sockets,
+            flows: self.flows,
             listens_in_band: self.listens_in_band,
             ..before
         };

@@ -57,6 +57,7 @@ mod referring;
 mod refresh;
 mod replacing;
 mod requesting;
+mod ringing;
 mod running;
 mod screening;
 mod sender;

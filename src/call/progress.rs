@@ -3,9 +3,9 @@
 use super::child::Turn;
 use super::event::{CallNews, Effect};
 use super::id::LegIndex;
-use super::last_word::LastWord;
 use super::leg::LegState;
 use super::leg_media::description_of;
+use super::ringing::Word;
 use super::value::Call;
 use crate::app::payload::Status;
 use crate::media::LegConfig;
@@ -54,13 +54,13 @@ impl Call {
             return;
         }
         let has_early_media = self.early_media(index, message, now);
-        let status = match message.status() {
-            _ if has_early_media => 183,
+        let word = match message.status() {
+            _ if has_early_media => Word::Describes,
             // An early dialog of a fork ended (RFC 6228): others may still ring.
             Some(199) => return,
             // A 183 that lets nothing be heard would end the caller's own ringing tone (TEAMS-048, TEAMS-062).
-            Some(183) | None => 180,
-            Some(status) => status,
+            Some(183) | None => Word::Rings(180),
+            Some(status) => Word::Rings(status),
         };
         if let Some(position) = self.attempt_of(index) {
             let turn = match has_early_media {
@@ -73,7 +73,7 @@ impl Call {
             self.milestones.ringing = Some(now);
             self.tell(CallNews::Ringing);
         }
-        self.tell_caller(status, has_early_media, now);
+        self.tell_progress(word, now);
         if has_early_media {
             self.turn_caller(Turn::new(Status::EarlyMedia, 183), now);
         }
@@ -174,11 +174,7 @@ impl Call {
         if early_media && let Some(body) = &leg.media.described {
             draft = draft.body("application/sdp", body.clone());
         }
-        self.last_word = LastWord {
-            status,
-            early_media,
-            said: now,
-        };
+        self.last_word = self.last_word.then(status, early_media, now);
         self.respond(transaction, draft);
     }
 }

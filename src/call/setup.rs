@@ -157,6 +157,7 @@ impl Call {
             random: seed,
             requests: 0,
             last_word: LastWord::at(now),
+            ringing_tone: false,
             effects: Vec::new(),
         }
     }

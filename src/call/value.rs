@@ -80,6 +80,8 @@ pub struct Call {
     pub(super) requests: u32,
     /// What the caller was told last while its INVITE waits.
     pub(super) last_word: LastWord,
+    /// It hears a ringing tone of ours.
+    pub(super) ringing_tone: bool,
     #[serde(skip)]
     pub(super) effects: Vec<Effect>,
 }
@@ -290,6 +292,7 @@ impl Call {
                     self.lose(index, cause, reason, now);
                 }
             }
+            MediaNotice::Flows => self.media_flows(index, now),
             MediaNotice::Closed(stats) => {
                 let Some(leg) = self.leg_mut(index) else { return };
                 leg.record.media = Some(*stats);

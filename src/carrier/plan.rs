@@ -3,7 +3,7 @@
 use super::history::history_info;
 use super::number::write_number;
 use super::own::own_addresses;
-use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, PrivateCaller};
+use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, PrivateCaller, Ringing};
 use crate::dial::{
     Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer, allow,
 };
@@ -227,6 +227,7 @@ pub fn terms(
     terms.networks = carrier.identify.networks.as_slice().into();
     terms.behind_nat = carrier.media.nat;
     terms.pass_location = carrier.pass_location;
+    terms.ringing = carrier.ringing;
     terms.session_timer.expires = carrier.session_expires;
     terms.credentials = carrier.credentials.as_ref().map(|known| Credentials {
         realm: known.realm.clone(),
@@ -265,6 +266,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         media,
         behind_nat: false,
         pass_location: false,
+        ringing: Ringing::RELAYED,
         session_timer: SessionTimer {
             expires: None,
             min: Duration::from_secs(90),

@@ -4,7 +4,7 @@ use super::allow;
 use super::outcome::AttemptFailure;
 use super::target_name::TargetName;
 use crate::app::verb::Hook;
-use crate::config::Network;
+use crate::config::{Network, Ringing};
 use crate::sdp::LegProfile;
 use crate::sip::message::HeaderName;
 use crate::sip::{Hop, ListenerId, Transport};
@@ -223,6 +223,8 @@ pub struct LegTerms {
     pub behind_nat: bool,
     /// An emergency caller's location goes to this peer (TEAMS-053).
     pub pass_location: bool,
+    /// What the peer is told while its call rings.
+    pub ringing: Ringing,
     pub session_timer: SessionTimer,
     /// What the peer's challenges are answered with, in a call to it as in one from it.
     pub credentials: Option<Credentials>,

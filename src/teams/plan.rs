@@ -1,7 +1,7 @@
 //! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
 
 use crate::carrier::{PlanFacts, history_info, own_addresses, quoted};
-use crate::config::{Config, E164, Hub, Teams, Tenant};
+use crate::config::{Config, E164, Hub, Ringing, Teams, Tenant};
 use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, Transfers, allow};
 use crate::route::Diversion;
 use crate::sdp::LegProfile;
@@ -125,6 +125,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         media,
         behind_nat: false,
         pass_location: false,
+        ringing: Ringing::RELAYED,
         session_timer: SessionTimer {
             expires: Some(sbc.teams.session_expires),
             min: sbc.teams.min_se,

@@ -26,6 +26,7 @@ CALLER = """
 id = "north"
 networks = ["NET.16/28"]
 gateways = []
+ringing = "all"
 """
 TENANT = """
 domains = ["{name}.example"]

@@ -28,7 +28,8 @@ impl CallTask {
                 Some(Event::Media(self.leg_of(leg)?, silence))
             }
             MediaEvent::Closed { leg, stats } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Closed(stats))),
-            MediaEvent::Flowing { .. } | MediaEvent::Resumed { .. } => None,
+            MediaEvent::Flowing { leg } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Flows)),
+            MediaEvent::Resumed { .. } => None,
             event @ (MediaEvent::Dtmf { .. } | MediaEvent::Played { .. } | MediaEvent::DigitsSent { .. }) => {
                 self.played(&event)
             }

@@ -31,6 +31,7 @@ enum Move {
     /// Teams has somebody else called on this leg.
     Refer(u16),
     Silence(u16),
+    Flows(u16),
     MediaEvent,
     Wait(u32),
     Clear,
@@ -76,6 +77,7 @@ fn step() -> impl Strategy<Value = Move> {
         1 => Just(Move::CancelReplace),
         3 => (0..4_u16).prop_map(Move::Refer),
         1 => (0..3_u16).prop_map(Move::Silence),
+        2 => (0..3_u16).prop_map(Move::Flows),
         4 => Just(Move::MediaEvent),
         4 => (0..4_000_u32).prop_map(Move::Wait),
         1 => Just(Move::Clear),
@@ -194,6 +196,7 @@ fn play(rig: &mut Rig, step: Move) {
                 },
             ));
         }
+        Move::Flows(leg) => rig.flows(LegIndex(leg)),
         Move::MediaEvent => {
             rig.try_media_event();
         }
@@ -232,14 +235,19 @@ fn scenario(kind: u8) -> Scenario {
     } else {
         scenario.in_parallel()
     };
-    if kind & 8 == 0 { scenario } else { scenario.slow_media() }
+    let scenario = if kind & 8 == 0 { scenario } else { scenario.slow_media() };
+    match kind / 16 {
+        0 => scenario,
+        1 => scenario.ringing("tone"),
+        _ => scenario.ringing("all"),
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_call_ends(kind in 0..16_u8, moves in prop::collection::vec(step(), 0..40)) {
+    fn every_call_ends(kind in 0..48_u8, moves in prop::collection::vec(step(), 0..40)) {
         let mut rig = scenario(kind).begin();
         for step in moves {
             play(&mut rig, step);

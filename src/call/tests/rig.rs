@@ -154,6 +154,11 @@ impl Rig {
         waits
     }
 
+    /// Audio of a leg's peer begins to arrive.
+    pub fn flows(&mut self, leg: LegIndex) {
+        self.step(Event::Media(leg, MediaNotice::Flows));
+    }
+
     /// Where any of Teams speaks from.
     pub fn flow_of_teams(&self) -> Flow {
         hub_flow()

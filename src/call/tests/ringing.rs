@@ -3,9 +3,10 @@
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
-use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallNews, LegIndex};
+use super::scenario::{Scenario, from_carrier, from_teams};
+use crate::call::{CallNews, Effect, LegIndex};
 use crate::sip::message::HeaderName;
+use std::collections::HashSet;
 use std::time::Duration;
 
 #[test]
@@ -56,21 +57,141 @@ fn an_early_announcement_that_only_sends_reaches_teams() {
     assert_eq!(rig.finish().status, 486);
 }
 
-#[test]
-fn a_new_fork_answers_after_others_rang() {
-    let mut rig = from_carrier().begin();
+/// Three clients ring, one of them describes itself, another one answers: what the carrier is told.
+fn forked(scenario: Scenario) -> Vec<u16> {
+    let mut rig = scenario.begin();
     let invite = rig.last_invite();
     for tag in ["f1", "f2", "f3"] {
         rig.respond(&invite, reply(180).tag(tag));
     }
     rig.respond(&invite, reply(183).tag("f2").sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.bridges, 1, "what there is to be heard is heard");
+    rig.respond(&invite, reply(181).tag("f1"));
+    rig.flows(LegIndex(1));
     rig.respond(&invite, reply(200).tag("f4").sdp(teams_sdp("sendrecv")));
-    assert_eq!(rig.statuses(), [180, 180, 180, 183, 200]);
     let ack = &rig.requests_sent(&crate::sip::Method::Ack)[0];
     assert_eq!(ack.message.to_tag(), Some("f4"));
+    let tags: HashSet<_> = rig
+        .heard_by_caller()
+        .iter()
+        .map(|heard| heard.message.to_tag().map(str::to_owned))
+        .collect();
+    assert_eq!(
+        tags.len(),
+        1,
+        "one early dialog, however many there are behind it (TEAMS-060)"
+    );
     rig.ack(LegIndex::CALLER, "");
     rig.request(LegIndex(1), crate::sip::Method::Bye, "", "");
+    let statuses = rig.statuses();
     rig.finish();
+    statuses
+}
+
+#[test]
+fn teams_060_061_062_forks_are_one_early_dialog_and_told_as_the_carrier_wants() {
+    assert_eq!(
+        forked(from_carrier()),
+        [180, 181, 183, 200],
+        "a 183 when there is audio"
+    );
+    assert_eq!(forked(from_carrier().keeping_back_forwarding()), [180, 183, 200]);
+    assert_eq!(forked(from_carrier().ringing("all")), [180, 180, 180, 183, 181, 200]);
+    let kept_back = from_carrier().ringing("all").keeping_back_forwarding();
+    assert_eq!(forked(kept_back), [180, 180, 180, 183, 200]);
+    assert_eq!(forked(from_carrier().ringing("first")), [180, 200]);
+    assert_eq!(forked(from_carrier().ringing("plain")), [180, 200]);
+}
+
+#[test]
+fn teams_062_a_description_without_audio_is_told_as_ringing() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(183).sdp(teams_sdp("sendrecv")));
+    assert_eq!((rig.statuses(), rig.bridges), (vec![180], 1));
+    rig.flows(LegIndex::CALLER);
+    assert_eq!(rig.statuses(), [180], "the caller's own audio is no answer");
+    rig.flows(LegIndex(1));
+    rig.flows(LegIndex(1));
+    assert_eq!(rig.statuses(), [180, 183]);
+    let early = rig.last_response(LegIndex::CALLER);
+    assert_eq!(early.sdp_line("m="), Some("m=audio 20000 RTP/AVP 8 0 101".into()));
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    let answer = rig.last_response(LegIndex::CALLER);
+    assert_eq!((answer.message.status(), answer.sdp()), (Some(200), early.sdp()));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+/// Whether the caller hears our ringing tone.
+fn tone(rig: &Rig) -> Option<bool> {
+    rig.wishes.iter().rev().find_map(|wish| match wish {
+        Effect::RingBack { handle, on } => Some(*on && Some(*handle) == rig.call.legs()[0].media.handle()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_ringing_tone_of_ours_sounds_until_there_is_audio() {
+    let mut rig = from_carrier().ringing("tone").begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    let early = rig.last_response(LegIndex::CALLER);
+    assert_eq!((rig.statuses(), tone(&rig)), (vec![183], Some(true)));
+    rig.respond(&invite, reply(180).tag("f2"));
+    rig.respond(&invite, reply(183).tag("f2").sdp(teams_sdp("sendrecv")));
+    assert_eq!(
+        (rig.statuses(), tone(&rig)),
+        (vec![183], Some(true)),
+        "it may say nothing"
+    );
+    rig.flows(LegIndex(1));
+    assert_eq!(tone(&rig), Some(false));
+    rig.respond(&invite, reply(200).tag("f2").sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.statuses(), [183, 200]);
+    assert_eq!(rig.last_response(LegIndex::CALLER).sdp(), early.sdp());
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn the_tone_ends_with_the_answer_and_goes_on_to_the_next_hub() {
+    let mut rig = from_carrier().ringing("tone").begin();
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.respond(&rig.last_invite(), reply(503));
+    assert_eq!((rig.invites().len(), tone(&rig)), (2, Some(true)));
+    let offered = rig.last_invite().sdp_line("m=").unwrap_or_default();
+    assert!(offered.contains(" 8 "), "the caller's codec stands: {offered}");
+    rig.respond(&rig.last_invite(), reply(183).sdp(teams_sdp("sendrecv")));
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!((rig.statuses(), tone(&rig)), (vec![183, 200], Some(false)));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_can_not_hear_a_tone_rings_by_itself() {
+    // Without an offer an answer can't be made before the call is answered.
+    let mut rig = from_carrier().ringing("tone").sdp("").begin();
+    rig.respond(&rig.last_invite(), reply(180));
+    assert_eq!((rig.statuses(), tone(&rig)), (vec![180], None));
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+}
+
+#[test]
+fn after_the_early_media_of_a_gateway_that_failed_our_tone_sounds_while_the_next_rings() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
+    rig.flows(LegIndex(1));
+    assert_eq!(tone(&rig), None);
+    rig.respond(&rig.last_invite(), reply(503));
+    let second = rig.last_invite();
+    rig.respond(&second, reply(180));
+    assert_eq!(tone(&rig), Some(true), "Teams plays what it hears");
+    rig.respond(&second, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!((rig.statuses().last(), tone(&rig)), (Some(&200), Some(false)));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
 }
 
 #[test]
@@ -78,7 +199,7 @@ fn more_forks_than_anybody_needs_are_ignored_but_the_answer_counts() {
     let tags: Vec<&'static str> = (0..40)
         .map(|nth| &*Box::leak(format!("fork{nth}").into_boxed_str()))
         .collect();
-    let mut rig = from_carrier().begin();
+    let mut rig = from_carrier().ringing("all").begin();
     let invite = rig.last_invite();
     for tag in &tags {
         rig.respond(&invite, reply(180).tag(tag));
@@ -118,6 +239,7 @@ fn a_caller_that_waits_hears_so_every_minute() {
     rig.wait(Duration::from_secs(1));
     assert_eq!(rig.statuses(), [180, 180], "(RFC 3261 §13.3.1.1)");
     rig.respond(&invite, reply(183).sdp(teams_sdp("sendrecv")));
+    rig.flows(LegIndex(1));
     rig.wait(minute - Duration::from_secs(1));
     assert_eq!(rig.statuses(), [180, 180, 183], "a minute of silence, not of the clock");
     rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
@@ -129,7 +251,7 @@ fn a_caller_that_waits_hears_so_every_minute() {
 
 #[test]
 fn early_media_is_described_again_every_minute() {
-    let mut rig = from_carrier().begin();
+    let mut rig = from_carrier().ringing("all").begin();
     rig.respond(&rig.last_invite(), reply(183).sdp(teams_sdp("sendrecv")));
     rig.wait(Duration::from_secs(60));
     let heard = rig.heard_by_caller();

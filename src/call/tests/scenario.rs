@@ -41,6 +41,7 @@ pub struct Scenario {
     held: Option<&'static str>,
     application: Option<AppTerms>,
     bypass: bool,
+    ringing: String,
 }
 
 /// A call from the carrier to a Teams user.
@@ -69,7 +70,20 @@ impl Scenario {
             held: None,
             application: None,
             bypass: false,
+            ringing: String::new(),
         }
+    }
+
+    /// What the carrier is told while somebody rings.
+    pub fn ringing(mut self, how: &str) -> Scenario {
+        self.ringing = format!("ringing = \"{how}\"\n");
+        self
+    }
+
+    /// The carrier is told nothing of 181 and 182.
+    pub fn keeping_back_forwarding(mut self) -> Scenario {
+        self.ringing.push_str("pass_forwarding = false\n");
+        self
     }
 
     /// An application decides about the call.
@@ -147,7 +161,9 @@ impl Scenario {
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let tenant = format!("bypass = {}\n{CONTOSO}", self.bypass);
-        let config = Config::from_toml_strs(&sbc(), &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let machine = format!("{}{}", sbc(), self.ringing);
+        let config =
+            Config::from_toml_strs(&machine, &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {
             From::Teams => (teams_invite(&self.more, &self.sdp), Origin::Teams, CallerHeader::From),
             From::Carrier => {

@@ -72,7 +72,7 @@ fn ringback(world: &World) -> Vec<Verdict> {
     }
     vec![Verdict::note(
         "a carrier hears 180, and then the description of a 183 with which Teams may send nothing yet: some stop their ringing tone there",
-        "Where callers hear silence, ask the carrier to ring until media come (RFC 3960).",
+        "Where callers hear silence, leave `ringing` of the carrier at \"media\", or say \"tone\" or \"plain\".",
     )]
 }
 

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::sockets;
 use crate::config::checked::{
     CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Failover, Gateway, History, Host,
-    Identification, PrivateCaller,
+    Identification, PrivateCaller, Ringing, Tell,
 };
 use crate::config::mistake::Mistake;
 use crate::config::names::{CarrierId, HostName};
@@ -17,7 +17,7 @@ use crate::config::network::Network;
 use crate::config::number::E164;
 use crate::config::raw::{
     At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawListener,
-    RawPrivacy, RawPurpose, RawSbc, RawSource,
+    RawPrivacy, RawPurpose, RawRinging, RawSbc, RawSource,
 };
 use crate::sip::digest::Algorithm;
 use crate::sip::{ListenerId, Transport};
@@ -106,6 +106,16 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         media: CarrierMedia {
             codecs: codecs(raw.codecs.as_deref()),
             nat: flag(raw.nat.as_ref(), false),
+        },
+        ringing: Ringing {
+            tell: match raw.ringing.as_ref().map(At::value) {
+                None | Some(RawRinging::Media) => Tell::Media,
+                Some(RawRinging::First) => Tell::First,
+                Some(RawRinging::All) => Tell::All,
+                Some(RawRinging::Plain) => Tell::Plain,
+                Some(RawRinging::Tone) => Tell::Tone,
+            },
+            forwarding: flag(raw.pass_forwarding.as_ref(), true),
         },
         session_expires: session_expires?,
         credentials: own?,

@@ -6,6 +6,7 @@ use crate::config::network::Network;
 use crate::config::number::{DialString, E164};
 use crate::sip::digest::Algorithm;
 use crate::sip::{ListenerId, Transport};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub struct Carrier {
     pub history: History,
     pub limits: Limits,
     pub media: CarrierMedia,
+    pub ringing: Ringing,
     /// Session timer offered, RFC 4028. None: none is offered, the carrier's is honoured.
     pub session_expires: Option<Duration>,
     /// How we answer its digest challenges.
@@ -221,6 +223,38 @@ pub struct CarrierMedia {
     pub codecs: Vec<Codec>,
     /// Its media may come from another address than its SDP says: one move inside a short window is followed.
     pub nat: bool,
+}
+
+/// What a caller is told while somebody rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ringing {
+    pub tell: Tell,
+    /// 181 and 182 go on as well.
+    pub forwarding: bool,
+}
+
+impl Ringing {
+    /// Everything as it comes.
+    pub const RELAYED: Ringing = Ringing {
+        tell: Tell::All,
+        forwarding: true,
+    };
+}
+
+/// Which provisional responses go on (TEAMS-062).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tell {
+    /// Each as it comes.
+    All,
+    /// The first 180 or 183 alone.
+    First,
+    /// 180 once, and 183 with a description once there is audio.
+    Media,
+    /// 180 once, and no description before the answer.
+    Plain,
+    /// 183 with a description, and a tone of ours until there is audio.
+    Tone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -17,7 +17,7 @@ pub use application::{
 };
 pub use carrier::{
     BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
-    Gateway, History, Identification, NumberFormat, NumberRule, NumberRules, PrivateCaller,
+    Gateway, History, Identification, NumberFormat, NumberRule, NumberRules, PrivateCaller, Ringing, Tell,
 };
 pub use machine::{
     Admin, Cdr, ClientCertificate, Dns, Emergency, Guard, Host, Limits, Listener, ListenerTls, Log, LogFormat,

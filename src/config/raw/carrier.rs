@@ -54,6 +54,14 @@ pub struct RawCarrier {
     pub session_expires: Option<At<DurationText>>,
     /// How we answer when the carrier asks for user name and password, in calls from it as well.
     pub credentials: Option<At<RawCredentials>>,
+    /// What callers on this trunk are told while somebody rings: `media` (180 once, and 183 with a description as soon as there is
+    /// audio), `first` (the first 180 or 183 alone), `all` (every response as it comes), `plain` (180 once, never a description
+    /// before the answer) or `tone` (183, and a ringing tone of ours until there is audio).
+    #[schemars(extend("default" = "media"))]
+    pub ringing: Option<At<RawRinging>>,
+    /// Tell callers on this trunk of 181 (being forwarded) and 182 (queued). With `first` and `plain` they never are.
+    #[schemars(extend("default" = true))]
+    pub pass_forwarding: Option<At<bool>>,
     /// People call through it, such as those of a PBX: its calls to emergency numbers are served, by other carriers than this
     /// one.
     #[schemars(extend("default" = false))]
@@ -237,6 +245,17 @@ pub enum RawHistory {
     Diversion,
     HistoryInfo,
     None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawRinging {
+    Media,
+    First,
+    All,
+    Plain,
+    Tone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -17,7 +17,7 @@ pub use application::{
 };
 pub use carrier::{
     RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawFailover, RawFormat, RawGateway, RawHeader,
-    RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawSource,
+    RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawRinging, RawSource,
 };
 pub use machine::{
     RawAdmin, RawCdr, RawClientCertificate, RawDns, RawEmergency, RawGuard, RawLimits, RawListener, RawLog,
