@@ -16,6 +16,8 @@ pub struct ConnectionView {
     pub opener: &'static str,
     /// The first name of the certificate that the peer proved.
     pub peer: Option<String>,
+    /// Version and suite of TLS.
+    pub tls: Option<String>,
     pub open_seconds: u64,
     /// Since the last message.
     pub idle_seconds: u64,
@@ -69,6 +71,7 @@ fn view(state: &AdminState, connection: &ConnectionInfo) -> ConnectionView {
             Opener::Peer => "peer",
         },
         peer: name.map(|name| printable(name).into_owned()),
+        tls: connection.agreed.map(|agreed| agreed.to_string()),
         open_seconds: now.since(connection.opened_at).as_secs(),
         idle_seconds: now.since(connection.last_message).as_secs(),
         received: connection.received,

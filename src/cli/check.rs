@@ -120,22 +120,10 @@ fn unwritable(path: &Path) -> Option<String> {
 /// Certificates and keys as `run` would load them: a file that is there may still be broken, expired or of another pair.
 /// Gives warnings where only Microsoft would object.
 fn certificates(folder: &Path, config: &Config) -> Result<Vec<String>, Mistakes> {
-    let unnamed = inspect(config).or_else(|errors| {
+    inspect(config).or_else(|errors| {
         let file = folder.join("sbc.toml");
         let mistakes = errors.iter().map(|error| Mistake::about(&file, error.to_string()));
         Mistakes::none_in(mistakes.collect()).map(|()| Vec::new())
-    })?;
-    Ok(match unnamed.split_first() {
-        None => Vec::new(),
-        Some((name, more)) => {
-            let more = match more.len() {
-                0 => String::new(),
-                number => format!(", nor for {number} more"),
-            };
-            vec![format!(
-                "no certificate of the Teams listener is for {name}{more}; Microsoft refuses such calls"
-            )]
-        }
     })
 }
 

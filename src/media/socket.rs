@@ -4,7 +4,8 @@ use super::MediaError;
 use super::plane::lock;
 use super::ports::{Claim, PortPool, RtcpPort};
 use crate::moment::Moment;
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::net::mark;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Mutex;
@@ -63,13 +64,10 @@ fn bind_claim(bind: IpAddr, claim: Claim, dscp: u8) -> io::Result<Sockets> {
 
 fn bind_port(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    let class = u32::from(dscp) << 2;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
-        socket.set_tclass_v6(class)?;
-    } else {
-        socket.set_tos_v4(class)?;
     }
+    mark(SockRef::from(&socket), address.ip(), dscp)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -79,7 +77,6 @@ fn bind_port(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
     use std::time::Duration;
 
     #[test]

@@ -3,6 +3,7 @@
 use super::handshake::{self, HandshakeFailure};
 use super::listener::{Listener, tune};
 use super::pool::PoolSettings;
+use super::tls::Agreed;
 use crate::sip::{Hop, PeerCertificate, Transport};
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub(super) struct Opened {
     pub(super) io: Io,
     pub(super) local: SocketAddr,
     pub(super) peer: Option<Arc<PeerCertificate>>,
+    pub(super) agreed: Option<Agreed>,
 }
 
 /// Either kind of stream.
@@ -53,6 +55,7 @@ async fn open(hop: &Hop, listener: &Listener) -> Result<Opened, HandshakeFailure
             io: Io::Tcp(stream),
             local,
             peer: None,
+            agreed: None,
         });
     }
     let profile = listener
@@ -65,6 +68,7 @@ async fn open(hop: &Hop, listener: &Listener) -> Result<Opened, HandshakeFailure
         io: Io::Tls(Box::new(secured.stream)),
         local,
         peer: secured.peer,
+        agreed: secured.agreed,
     })
 }
 

@@ -1,6 +1,6 @@
 //! From a TCP stream to one that may carry SIP: TLS where the listener has it, within a deadline.
 
-use super::tls::{Evidence, PeerRejected, TlsProfile, TlsProfileError, peer_certificate};
+use super::tls::{Agreed, Evidence, PeerRejected, TlsProfile, TlsProfileError, peer_certificate};
 use crate::sip::PeerCertificate;
 use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
@@ -74,6 +74,7 @@ impl From<TlsProfileError> for HandshakeFailure {
 pub(super) struct Secured {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) peer: Option<Arc<PeerCertificate>>,
+    pub(super) agreed: Option<Agreed>,
 }
 
 /// The server's side.
@@ -106,9 +107,11 @@ pub(super) async fn connect(
 }
 
 fn secured(stream: TlsStream<TcpStream>) -> Secured {
-    let chain = stream.get_ref().1.peer_certificates();
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates();
     let peer = chain.and_then(|chain| peer_certificate(chain.first()?)).map(Arc::new);
-    Secured { stream, peer }
+    let agreed = Agreed::of(session);
+    Secured { stream, peer, agreed }
 }
 
 fn failure(error: &io::Error, evidence: &Evidence) -> HandshakeFailure {

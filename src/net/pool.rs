@@ -4,7 +4,7 @@
 //! Only connections opened here are in the pool, so no request leaves on a connection that a peer opened (TEAMS-014).
 
 use super::connect::connect;
-use super::connection::{CloseReason, Connection, KeepAlive, Opener, serve};
+use super::connection::{CloseReason, Connection, KeepAlive, MadeUnder, Opener, serve};
 use super::context::Context;
 use super::event::NetEvent;
 use super::handshake::HandshakeFailure;
@@ -202,7 +202,7 @@ impl Pool {
     }
 
     fn is_stale(&self, connection: &Connection, listener: &Listener, context: &Context) -> bool {
-        connection.generation != listener.generation()
+        connection.made_under.generation != listener.generation()
             || context.clock.now().since(connection.opened_at) >= self.settings.max_age
     }
 
@@ -295,7 +295,11 @@ async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Co
     };
     let limits = &listener.limits.stream;
     let now = context.clock.now();
-    let (connection, queue) = Connection::new(flow, Opener::Us, generation, now, limits.write_queue);
+    let made_under = MadeUnder {
+        generation,
+        agreed: stream.agreed,
+    };
+    let (connection, queue) = Connection::new(flow, Opener::Us, made_under, now, limits.write_queue);
     context.counters.connections_opened.add();
     context.connected(&connection);
     pool.connected(&hop, &connection, now);

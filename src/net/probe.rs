@@ -31,11 +31,9 @@ impl Probe {
             let stream = TcpStream::connect(address).await.map_err(failed)?;
             let local = stream.local_addr().map_err(failed)?;
             let secured = handshake::connect(stream, profile, server_name).await?;
-            let session = secured.stream.get_ref().1;
-            let tls = match (session.protocol_version(), session.negotiated_cipher_suite()) {
-                (Some(version), Some(suite)) => format!("{version:?} {:?}", suite.suite()),
-                _ => "TLS".to_owned(),
-            };
+            let tls = secured
+                .agreed
+                .map_or_else(|| "TLS".to_owned(), |agreed| agreed.to_string());
             let stream = secured.stream;
             Ok(Probe { stream, local, tls })
         };

@@ -61,6 +61,14 @@ pub enum Happening<'a> {
         listener: &'a str,
         reload: &'a crate::net::tls::Reload,
     },
+    /// A certificate of a listener ends soon, or has ended.
+    CertificateEnds {
+        listener: &'a str,
+        certificate: &'a str,
+        serial: &'a str,
+        /// Whole ones that are left: 0 on the last day, negative after the end.
+        days: i64,
+    },
     /// A listener's files of roots were read again, and what the configuration says of whom it believes.
     Trust {
         listener: &'a str,

@@ -68,6 +68,7 @@ impl Simulator {
                 bind,
                 advertise_host: None,
                 advertise_port: None,
+                dscp: 0,
                 limits: limits.clone(),
             });
         }

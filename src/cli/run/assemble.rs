@@ -137,6 +137,7 @@ fn settings(config: &Config, listener: &Listener) -> Result<ListenerSettings, Tl
         bind: listener.bind,
         advertise_host: Some(listener.advertise.to_string()),
         advertise_port: Some(listener.advertise_port),
+        dscp: listener.dscp,
         limits: accept_limits(config, listener),
     })
 }

@@ -2,10 +2,12 @@
 
 use super::descriptors;
 use super::start::{Running, StartError, start};
+use super::tls::inspect;
 use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
 use crate::config::{Config, Loader, Reload, Watch};
-use crate::observe::{Happening, Observation, ObservationError, Observer};
+use crate::net::tls::ExpiryWatch;
+use crate::observe::{Happening, Observation, ObservationError, Observer, unix_ms};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -109,12 +111,14 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         let _stopping = reloads.send(outcome);
     })?;
     let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
+    let mut expiry = ExpiryWatch::default();
     let lost = loop {
         tokio::select! {
             Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome).await,
             _ = certificates.tick() => {
                 running.reload_certificates(&*observer).await;
                 running.reload_trust(&*observer).await;
+                tell_ends(&running, &mut expiry, &*observer);
             }
             Some(()) = signals.reload.recv() => {
                 watch.reload();
@@ -155,6 +159,9 @@ fn tell_start(running: &Running, admin: SocketAddr) {
         let bound = running.local_address(listener.id).unwrap_or(listener.bind);
         tracing::info!(listener = %listener.name, transport = %listener.transport, %bound, "listening");
     }
+    for doubt in inspect(&config).unwrap_or_default() {
+        tracing::warn!("{doubt}");
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node = %config.sbc.node,
@@ -163,6 +170,22 @@ fn tell_start(running: &Running, admin: SocketAddr) {
         carriers = config.sbc.carriers.len(),
         "running"
     );
+}
+
+fn tell_ends(running: &Running, expiry: &mut ExpiryWatch, observer: &dyn Observer) {
+    let now = i64::try_from(unix_ms() / 1_000).unwrap_or(i64::MAX);
+    for (listener, store) in running.certificates() {
+        for identity in store.identities() {
+            if expiry.is_due(listener, &identity, now) {
+                observer.happened(&Happening::CertificateEnds {
+                    listener,
+                    certificate: &identity.name,
+                    serial: &identity.serial,
+                    days: (identity.not_after - now).div_euclid(86_400),
+                });
+            }
+        }
+    }
 }
 
 async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {

@@ -2,7 +2,8 @@
 
 use crate::config::{self, Config, Listener, ListenerTls, Purpose, Roots};
 use crate::net::tls::{
-    ClientCertificates, ClientTrust, IdentityError, IdentityFiles, IdentityStore, RootsError, TlsProfile, TrustRoots,
+    ClientCertificates, ClientTrust, Identity, IdentityError, IdentityFiles, IdentityStore, RootsError, TlsProfile,
+    TrustRoots,
 };
 use std::sync::Arc;
 
@@ -20,28 +21,49 @@ pub enum TlsError {
     ApplicationServers { detail: String },
 }
 
-/// What is wrong with the certificates and the trust of all listeners; without a mistake, the trunk names that no
-/// certificate of the Teams listener bears.
+/// What is wrong with the certificates and the trust of all listeners; without a mistake, what Microsoft would not like of
+/// the Teams listener's, a sentence each.
 pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
     let mut errors = Vec::new();
-    let mut unnamed = Vec::new();
+    let mut doubts = Vec::new();
     for listener in &config.sbc.listeners {
         let Some(tls) = &listener.tls else { continue };
         match profile(config, listener, tls) {
             Err(error) => errors.push(error),
             Ok(profile) if listener.purpose == Purpose::Teams => {
-                let identities = profile.identities().identities();
-                let base = config.sbc.teams.base.to_string();
-                let names = std::iter::once(base).chain(config.tenants.iter().map(|tenant| tenant.fqdn.to_string()));
-                unnamed.extend(names.filter(|name| !identities.iter().any(|identity| identity.covers(name))));
+                doubts.extend(doubts_of_teams(config, &profile.identities().identities()));
             }
             Ok(_) => {}
         }
     }
     match errors.is_empty() {
-        true => Ok(unnamed),
+        true => Ok(doubts),
         false => Err(errors),
     }
+}
+
+fn doubts_of_teams(config: &Config, identities: &[Arc<Identity>]) -> Vec<String> {
+    let objection = |identity: &Arc<Identity>| {
+        let why = identity.objection_of_teams()?;
+        Some(format!(
+            "the certificate {} of the Teams listener {why}; Microsoft refuses such connections",
+            identity.name
+        ))
+    };
+    let mut doubts: Vec<String> = identities.iter().filter_map(objection).collect();
+    let base = config.sbc.teams.base.to_string();
+    let names = std::iter::once(base).chain(config.tenants.iter().map(|tenant| tenant.fqdn.to_string()));
+    let mut unnamed = names.filter(|name| !identities.iter().any(|identity| identity.covers(name)));
+    if let Some(name) = unnamed.next() {
+        let more = match unnamed.count() {
+            0 => String::new(),
+            number => format!(", nor for {number} more"),
+        };
+        doubts.push(format!(
+            "no certificate of the Teams listener is for {name}{more}; Microsoft refuses such calls"
+        ));
+    }
+    doubts
 }
 
 /// The TLS of the Teams listener.

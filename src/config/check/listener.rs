@@ -9,6 +9,9 @@ use crate::config::names::{ListenerName, TenantFqdn};
 use crate::config::raw::{At, RawClientCertificate, RawListener, RawPurpose, RawSbc, RawTransport};
 use crate::sip::{ListenerId, Transport};
 
+/// The DSCP mark that call signalling usually has.
+const CLASS_SELECTOR_3: u8 = 24;
+
 /// All listeners, or `None` when something was wrong with one.
 pub fn check(raw: &RawSbc, base: Option<&TenantFqdn>, reader: &mut Reader<'_>) -> Option<Vec<Listener>> {
     duplicates(
@@ -106,6 +109,7 @@ fn one(
             .connections_per_source
             .as_ref()
             .map_or(usual, |most| *most.value() as usize),
+        dscp: raw.dscp.as_ref().map_or(CLASS_SELECTOR_3, |dscp| *dscp.value()),
     })
 }
 

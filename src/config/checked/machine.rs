@@ -80,6 +80,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// Connections that one source may have at a time.
     pub connections_per_source: usize,
+    /// Mark of what leaves.
+    pub dscp: u8,
 }
 
 /// Whom a listener serves.

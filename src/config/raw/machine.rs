@@ -75,6 +75,9 @@ pub struct RawListener {
     /// a time.
     #[schemars(range(min = 1, max = 4096))]
     pub connections_per_source: Option<At<u32>>,
+    /// DSCP mark of what leaves from here: 24 is CS3, as call signalling usually has, 0 no mark.
+    #[schemars(range(min = 0, max = 63), extend("default" = 24))]
+    pub dscp: Option<At<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -14,7 +14,7 @@ pub(super) use serve::serve;
 pub(super) use table::ConnectionTable;
 
 use super::outgoing::Outgoing;
-use super::tls::Generation;
+use super::tls::{Agreed, Generation};
 use crate::moment::Moment;
 use crate::sip::Flow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,6 +90,17 @@ pub struct ConnectionInfo {
     pub sent: u64,
     /// A newer connection takes the new requests.
     pub draining: bool,
+    /// Of a TLS connection.
+    pub agreed: Option<Agreed>,
+}
+
+/// What a connection was made under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MadeUnder {
+    /// Of the TLS profile.
+    pub(super) generation: Generation,
+    /// Of a TLS connection.
+    pub(super) agreed: Option<Agreed>,
 }
 
 #[derive(Debug)]
@@ -97,8 +108,7 @@ pub(super) struct Connection {
     pub(super) flow: Flow,
     pub(super) opener: Opener,
     pub(super) opened_at: Moment,
-    /// Of the TLS profile under which the handshake was made.
-    pub(super) generation: Generation,
+    pub(super) made_under: MadeUnder,
     queue: mpsc::Sender<Outgoing>,
     closing: OnceLock<CloseReason>,
     closed: Notify,
@@ -114,7 +124,7 @@ impl Connection {
     pub(super) fn new(
         flow: Flow,
         opener: Opener,
-        generation: Generation,
+        made_under: MadeUnder,
         now: Moment,
         write_queue: usize,
     ) -> (Arc<Connection>, mpsc::Receiver<Outgoing>) {
@@ -123,7 +133,7 @@ impl Connection {
             flow,
             opener,
             opened_at: now,
-            generation,
+            made_under,
             queue,
             closing: OnceLock::new(),
             closed: Notify::new(),
@@ -174,6 +184,7 @@ impl Connection {
             received: self.received.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
             draining: self.draining.get().is_some(),
+            agreed: self.made_under.agreed,
         }
     }
 

@@ -48,7 +48,7 @@ impl ConnectionTable {
     pub(in crate::net) fn drain_accepted(&self, listener: ListenerId, present: Generation, now: Moment) {
         for connection in self.lock().values() {
             let accepted = connection.opener == Opener::Peer && connection.flow.listener == listener;
-            if accepted && connection.generation != present {
+            if accepted && connection.made_under.generation != present {
                 connection.drain(now);
             }
         }

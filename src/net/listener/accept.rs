@@ -2,11 +2,10 @@
 
 use super::limits::{Full, Place};
 use super::{Listener, Occupancy, tune};
-use crate::net::connection::{Connection, KeepAlive, Opener, serve};
+use crate::net::connection::{Connection, KeepAlive, MadeUnder, Opener, serve};
 use crate::net::context::Context;
 use crate::net::event::NetEvent;
 use crate::net::handshake::{self, HandshakeFailure};
-use crate::net::tls::Generation;
 use crate::sip::{Flow, PeerCertificate};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,7 +80,10 @@ async fn accepted_connection(
             run(
                 stream,
                 flow(&listener, local, remote, None, &context),
-                generation,
+                MadeUnder {
+                    generation,
+                    agreed: None,
+                },
                 &listener,
                 &context,
             )
@@ -96,7 +98,11 @@ async fn accepted_connection(
             match shaken {
                 Ok(secured) => {
                     let flow = flow(&listener, local, remote, secured.peer, &context);
-                    run(secured.stream, flow, generation, &listener, &context).await;
+                    let made_under = MadeUnder {
+                        generation,
+                        agreed: secured.agreed,
+                    };
+                    run(secured.stream, flow, made_under, &listener, &context).await;
                 }
                 Err(failure) => refused(&listener, remote, &failure, &context),
             }
@@ -131,13 +137,13 @@ fn flow(
     }
 }
 
-async fn run<S>(stream: S, flow: Flow, generation: Generation, listener: &Listener, context: &Context)
+async fn run<S>(stream: S, flow: Flow, made_under: MadeUnder, listener: &Listener, context: &Context)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let limits = &listener.limits.stream;
     let now = context.clock.now();
-    let (connection, queue) = Connection::new(flow, Opener::Peer, generation, now, limits.write_queue);
+    let (connection, queue) = Connection::new(flow, Opener::Peer, made_under, now, limits.write_queue);
     context.counters.connections_accepted.add();
     context.connected(&connection);
     let reason = serve(stream, &connection, queue, limits, &KeepAlive::default(), context).await;

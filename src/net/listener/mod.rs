@@ -12,6 +12,7 @@ pub use limits::AcceptLimits;
 pub(super) use limits::Occupancy;
 pub(super) use udp::{UdpSender, receive_loop};
 
+use super::mark::mark;
 use super::tls::{Generation, TlsProfile};
 use crate::sip::{ListenerId, Transport};
 use arc_swap::ArcSwap;
@@ -42,6 +43,8 @@ pub struct ListenerSettings {
     pub advertise_host: Option<String>,
     /// Port that peers reach us by; the bound one if `None`.
     pub advertise_port: Option<u16>,
+    /// Mark of the packets that leave, for routers.
+    pub dscp: u8,
     pub limits: AcceptLimits,
 }
 
@@ -86,6 +89,7 @@ pub(super) struct Listener {
     /// Replaced as a whole when trust or identities change.
     pub(super) tls: Option<ArcSwap<TlsProfile>>,
     pub(super) udp: Option<UdpSender>,
+    dscp: u8,
     pub(super) limits: AcceptLimits,
 }
 
@@ -100,8 +104,8 @@ impl Listener {
     pub(super) fn bind(settings: ListenerSettings) -> Result<(Listener, Bound), ListenError> {
         let transport = settings.protocol.transport();
         let (bound, local) = match &settings.protocol {
-            ListenerProtocol::Udp { sockets } => bind_udp(settings.bind, (*sockets).max(1)),
-            ListenerProtocol::Tcp | ListenerProtocol::Tls(_) => bind_stream(settings.bind),
+            ListenerProtocol::Udp { sockets } => bind_udp(settings.bind, (*sockets).max(1), settings.dscp),
+            ListenerProtocol::Tcp | ListenerProtocol::Tls(_) => bind_stream(settings.bind, settings.dscp),
         }
         .map_err(|source| ListenError {
             name: settings.name.clone(),
@@ -125,6 +129,7 @@ impl Listener {
                 ListenerProtocol::Udp { .. } | ListenerProtocol::Tcp => None,
             },
             udp,
+            dscp: settings.dscp,
             limits: settings.limits,
         };
         Ok((listener, bound))
@@ -148,6 +153,7 @@ impl Listener {
         if !self.local.ip().is_unspecified() && self.local.is_ipv4() == remote.is_ipv4() {
             socket.bind(SocketAddr::new(self.local.ip(), 0))?;
         }
+        mark(SockRef::from(&socket), remote.ip(), self.dscp)?;
         Ok(socket)
     }
 }
@@ -166,7 +172,7 @@ fn host_text(address: IpAddr) -> String {
     }
 }
 
-fn bind_udp(bind: SocketAddr, sockets: usize) -> io::Result<(Bound, SocketAddr)> {
+fn bind_udp(bind: SocketAddr, sockets: usize, dscp: u8) -> io::Result<(Bound, SocketAddr)> {
     let mut at = bind;
     let mut bound = Vec::with_capacity(sockets);
     for _ in 0..sockets {
@@ -178,6 +184,7 @@ fn bind_udp(bind: SocketAddr, sockets: usize) -> io::Result<(Bound, SocketAddr)>
         if at.is_ipv6() {
             socket.set_only_v6(true)?;
         }
+        mark(SockRef::from(&socket), at.ip(), dscp)?;
         // The kernel caps it at net.core.rmem_max without an error.
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         socket.bind(&at.into())?;
@@ -188,16 +195,53 @@ fn bind_udp(bind: SocketAddr, sockets: usize) -> io::Result<(Bound, SocketAddr)>
     Ok((Bound::Udp(bound), at))
 }
 
-fn bind_stream(bind: SocketAddr) -> io::Result<(Bound, SocketAddr)> {
+fn bind_stream(bind: SocketAddr, dscp: u8) -> io::Result<(Bound, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(bind), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if bind.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    mark(SockRef::from(&socket), bind.ip(), dscp)?;
     socket.bind(&bind.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;
     let local = listener.local_addr()?;
     Ok((Bound::Stream(listener), local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tests::harness::listener;
+    use std::os::fd::AsFd;
+
+    fn class(socket: impl AsFd) -> u32 {
+        SockRef::from(&socket).tos_v4().expect("a class")
+    }
+
+    #[tokio::test]
+    async fn teams_105_datagrams_and_connections_either_way_bear_the_listeners_mark() {
+        let bind = |protocol, dscp| {
+            let settings = ListenerSettings {
+                dscp,
+                ..listener(protocol)
+            };
+            Listener::bind(settings).expect("a listener")
+        };
+        let (_, Bound::Udp(sockets)) = bind(ListenerProtocol::Udp { sockets: 2 }, 40) else {
+            panic!("UDP has datagrams");
+        };
+        assert!(sockets.iter().all(|socket| class(socket) == 40 << 2));
+        let (stream, Bound::Stream(accepting)) = bind(ListenerProtocol::Tcp, 24) else {
+            panic!("TCP has connections");
+        };
+        let (other, _) = bind(ListenerProtocol::Tcp, 0);
+        let socket = other.outbound_socket(stream.local).expect("a socket");
+        assert_eq!(class(&socket), 0);
+        let _connected = socket.connect(stream.local).await.expect("a connection");
+        let (accepted, _) = accepting.accept().await.expect("a connection");
+        assert_eq!(class(&accepted), 24 << 2);
+        assert_eq!(class(stream.outbound_socket(other.local).expect("a socket")), 24 << 2);
+    }
 }

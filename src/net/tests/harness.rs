@@ -59,6 +59,7 @@ pub(in crate::net) fn listener(protocol: ListenerProtocol) -> ListenerSettings {
         bind: SocketAddr::from(([127, 0, 0, 1], 0)),
         advertise_host: None,
         advertise_port: None,
+        dscp: 24,
         limits: AcceptLimits::default(),
     }
 }

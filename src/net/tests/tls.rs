@@ -89,6 +89,8 @@ async fn teams_is_let_in_and_its_certificate_is_noted_on_the_flow() {
     hub.write_all(&options("teams")).await.unwrap();
     let flow = node.received().await.flow;
     assert_eq!(flow.peer.unwrap().dns_names, [HUB]);
+    let agreed = node.transports.connections()[0].agreed.map(|agreed| agreed.to_string());
+    assert_eq!(agreed.as_deref(), Some("TLSv1_3 TLS13_AES_256_GCM_SHA384"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Certificates and directories for tests.
 
 use super::authority::{Authority, LeafRequest, LeafUsage, PemPair};
-use super::{IdentityFiles, IdentityStore, TrustRoots};
+use super::{Identity, IdentityFiles, IdentityStore, TrustRoots};
 use rustls::pki_types::UnixTime;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,4 +81,22 @@ pub(in crate::net) fn leaf_valid(
 
 pub(in crate::net) fn roots(authority: &Authority) -> Arc<TrustRoots> {
     Arc::new(TrustRoots::from_pem(authority.root_pem().as_bytes(), "test").unwrap())
+}
+
+/// An identity of this name whose certificate ends then (seconds since the Unix epoch).
+pub(in crate::net) fn identity_until(name: &str, not_after: u64) -> Identity {
+    let authority = Authority::new("Test Root", 0, not_after + DAY).unwrap();
+    let pair = leaf_valid(&authority, &["sbc1.example.net"], LeafUsage::Server, 0, not_after);
+    let files = Directory::new().files(name);
+    Identity::from_pem(&files, pair.certificate.as_bytes(), pair.key.as_bytes(), 1).unwrap()
+}
+
+/// A certificate for this name that has signed itself, with an ECDSA key.
+pub(in crate::net) fn ecdsa(name: &str) -> PemPair {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    PemPair {
+        certificate: certificate.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
 }

@@ -133,6 +133,15 @@ impl Identity {
         })
     }
 
+    /// Why Teams takes no connection that is made with it, if one can be made (TEAMS-004, TEAMS-007).
+    pub fn objection_of_teams(&self) -> Option<&'static str> {
+        match self.key_kind {
+            KeyKind::Rsa { .. } if self.server_usage => None,
+            KeyKind::Rsa { .. } => Some("may not be used by a TLS server: serverAuth is not among its usages"),
+            KeyKind::Ecdsa | KeyKind::Other => Some("has no RSA key, which all suites of Teams in TLS 1.2 need"),
+        }
+    }
+
     pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }

@@ -7,7 +7,9 @@
 //! Sessions are never resumed: a resumed session would skip the peer's verification and keep showing the certificate
 //! of the first handshake, so neither a withdrawn root nor a renewed leaf (TEAMS-012) would take effect.
 
+mod agreed;
 pub mod authority;
+mod expiry;
 mod identity;
 mod names;
 mod profile;
@@ -18,6 +20,8 @@ mod trial;
 mod verify;
 mod web;
 
+pub use agreed::Agreed;
+pub use expiry::ExpiryWatch;
 pub use identity::{Identity, IdentityError, IdentityFiles, KeyKind};
 pub use names::covers;
 pub use profile::{ClientCertificates, ClientTrust, Evidence, Generation, TlsProfile, TlsProfileError};

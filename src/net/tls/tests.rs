@@ -468,3 +468,21 @@ fn both_gcm_suites_of_teams_are_spoken_in_tls_1_2_by_either_side() {
         assert_eq!((shaken.server, shaken.client), (Ok(()), Ok(())));
     }
 }
+
+#[test]
+fn teams_004_and_007_what_teams_refuses_of_a_certificate_is_known() {
+    let issuer = authority();
+    let objection = |pair: &PemPair| {
+        let files = Directory::new().files("sbc");
+        let (certificate, key) = (pair.certificate.as_bytes(), pair.key.as_bytes());
+        let identity = Identity::from_pem(&files, certificate, key, i64::try_from(now()).unwrap()).unwrap();
+        identity.objection_of_teams()
+    };
+    for usage in [LeafUsage::Server, LeafUsage::ServerAndClient] {
+        assert_eq!(objection(&leaf(&issuer, &["sbc1.example.net"], usage)), None);
+    }
+    let client = objection(&leaf(&issuer, &["sbc1.example.net"], LeafUsage::Client));
+    assert!(client.is_some_and(|why| why.contains("serverAuth")), "{client:?}");
+    let ecdsa = objection(&ecdsa("sbc1.example.net"));
+    assert!(ecdsa.is_some_and(|why| why.contains("RSA")), "{ecdsa:?}");
+}

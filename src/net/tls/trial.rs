@@ -224,7 +224,7 @@ impl ServerCertVerifier for Witness {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Directory, authority, leaf, now, roots};
+    use super::super::fixtures::{Directory, authority, ecdsa, leaf, now, roots};
     use super::*;
 
     #[test]
@@ -256,12 +256,7 @@ mod tests {
     #[test]
     fn an_ecdsa_key_gets_no_suite_of_teams() {
         let directory = Directory::new();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec!["sbc1.example.net".to_owned()]).unwrap();
-        let pair = PemPair {
-            certificate: certificate.self_signed(&key).unwrap().pem(),
-            key: key.serialize_pem(),
-        };
+        let pair = ecdsa("sbc1.example.net");
         let roots = Arc::new(TrustRoots::from_pem(pair.certificate.as_bytes(), "test").unwrap());
         let store = directory.store(&[("sbc", &pair)]);
         let profile = TlsProfile::new(store, ClientCertificates::Ignore, roots, "sbc1.example.net");

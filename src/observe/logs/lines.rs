@@ -145,6 +145,28 @@ impl Observer for LogLines {
                     tracing::error!(listener, certificate = name, %error, "the old certificate stays in use");
                 }
             }
+            Happening::CertificateEnds {
+                listener,
+                certificate,
+                serial,
+                days,
+            } => match days {
+                ..0 => tracing::error!(listener, certificate, serial, "the certificate has ended: renew it"),
+                ..=7 => tracing::error!(
+                    listener,
+                    certificate,
+                    serial,
+                    days,
+                    "the certificate ends soon: renew it now"
+                ),
+                _ => tracing::warn!(
+                    listener,
+                    certificate,
+                    serial,
+                    days,
+                    "the certificate ends soon: renew it"
+                ),
+            },
             Happening::Trust { failed: Some(why), .. } => tracing::error!("{why}: the roots read before stay in use"),
             Happening::Trust {
                 listener,

@@ -101,6 +101,7 @@ impl Observer for Metrics {
             | Happening::Net(_)
             | Happening::Reloaded { .. }
             | Happening::Certificates { .. }
+            | Happening::CertificateEnds { .. }
             | Happening::Trust { .. }
             | Happening::PeerTurned { .. }
             | Happening::Draining { .. } => {}
