@@ -122,7 +122,7 @@ async fn list_registrations(State(state): Shared, Query(filter): Query<Registrat
 }
 
 async fn peers(State(state): Shared) -> Response {
-    let peers = state.node.peers.report(state.node.clock.now());
+    let peers = status::peers(&state);
     let elsewhere = state.node.peers.elsewhere();
     Json(json!({ "peers": peers, "heard_elsewhere": elsewhere })).into_response()
 }

@@ -1,8 +1,12 @@
 //! Connections and the configuration, as shown.
 
 use super::state::AdminState;
+use crate::config::Hub;
+use crate::guard::PeerReport;
 use crate::net::{ConnectionInfo, Opener};
 use crate::observe::{ReloadReport, printable, rfc3339};
+use crate::sip::Transport;
+use crate::sip::locate::Target;
 use serde::Serialize;
 
 /// A TCP or TLS connection.
@@ -27,6 +31,15 @@ pub struct ConnectionView {
     pub draining: bool,
 }
 
+/// A hub or gateway.
+#[derive(Debug, Serialize)]
+pub struct PeerView {
+    #[serde(flatten)]
+    pub report: PeerReport,
+    /// Version and suite of our newest connection to a hub.
+    pub tls: Option<String>,
+}
+
 /// A certificate that a listener shows.
 #[derive(Debug, Serialize)]
 pub struct CertificateView {
@@ -48,6 +61,38 @@ pub struct ConfigView {
     pub carriers: usize,
     /// What became of the last one that was read.
     pub last: ReloadReport,
+}
+
+/// All peers by name.
+pub fn peers(state: &AdminState) -> Vec<PeerView> {
+    let config = state.node.config.load();
+    let connections = state.signalling.transports().connections();
+    let tls = |hub: &Hub| {
+        let target = Target::new(hub.host.as_str()).ok()?;
+        let target = target.with_port(hub.port).with_transport(Transport::Tls);
+        let known = state.node.resolver.load().try_cached(&target)?;
+        let is_there = |connection: &&ConnectionInfo| {
+            let mut candidates = known.candidates.iter();
+            connection.opener == Opener::Us && candidates.any(|known| known.address == connection.flow.remote)
+        };
+        let newest = connections
+            .iter()
+            .filter(is_there)
+            .max_by_key(|connection| connection.opened_at);
+        newest?.agreed.map(|agreed| agreed.to_string())
+    };
+    let view = |report: PeerReport| {
+        let hub = config
+            .sbc
+            .teams
+            .hubs
+            .iter()
+            .find(|hub| hub.host.as_str() == report.peer);
+        let tls = hub.and_then(tls);
+        PeerView { report, tls }
+    };
+    let reports = state.node.peers.report(state.node.clock.now());
+    reports.into_iter().map(view).collect()
 }
 
 /// All connections, the oldest first.

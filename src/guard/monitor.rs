@@ -1,8 +1,9 @@
 //! OPTIONS to every hub and gateway that wants them: who answers is up (RFC 3261 §11, TEAMS-021 to TEAMS-027).
 
+use super::timetable::Timetable;
 use super::{Liveness, Peers, Turn};
 use crate::carrier;
-use crate::config::{Config, Host};
+use crate::config::{Carrier, Config, Host};
 use crate::dial::{PeerName, allow};
 use crate::net::Clock;
 use crate::net::dns::Resolver;
@@ -103,6 +104,8 @@ pub trait Surroundings: Send + Sync + 'static {
     fn config(&self) -> Arc<Config>;
     fn peers(&self) -> &Peers;
     fn resolver(&self) -> Arc<Resolver>;
+    /// The node goes out of service.
+    fn is_draining(&self) -> bool;
     /// A peer has turned; `trouble` says why where it is for the worse.
     fn turned(&self, peer: &PeerName, turn: Turn, trouble: Option<&str>);
 }
@@ -111,7 +114,7 @@ impl<C: Surroundings> Monitor<C> {
     /// Runs until `outcomes` closes. The first round is spread over the first 300 ms (own trunks: a quarter of the
     /// interval), later ones by a tenth of the interval, so that peers are not asked in step.
     pub async fn run(self, mut outcomes: mpsc::Receiver<Outcome>) {
-        let mut due: HashMap<PeerName, Instant> = HashMap::new();
+        let mut timetable = Timetable::default();
         let mut under_way = UnderWay::default();
         // Beside each other: a name server that doesn't answer for one peer must not keep the others from being asked.
         // One look-up a peer and interval, and each has its own deadline, so few are under way.
@@ -123,7 +126,7 @@ impl<C: Surroundings> Monitor<C> {
             if config.generation != generation {
                 generation = config.generation;
                 plan = asked(&config);
-                due.retain(|peer, _| plan.iter().any(|asked| asked.peer == *peer));
+                timetable.keep(|peer| plan.iter().any(|asked| asked.peer == *peer));
                 self.peers.peers().keep(|peer| known(&config, peer));
             }
             let now = Instant::now();
@@ -137,12 +140,11 @@ impl<C: Surroundings> Monitor<C> {
             for token in late {
                 self.ended(token, None, &mut under_way);
             }
+            let hubs_are_asked = !self.peers.is_draining() && !self.lacks_carriers(&config);
             for asked in &plan {
-                let at = *due
-                    .entry(asked.peer.clone())
-                    .or_insert_with(|| now + spread(asked.first_within()));
-                if at <= now {
-                    due.insert(asked.peer.clone(), now + asked.interval + spread(asked.interval / 10));
+                let spans = (asked.first_within(), asked.interval);
+                let is_due = timetable.is_due(&asked.peer, spans, rand::random(), now);
+                if is_due && (hubs_are_asked || !asked.is_hub) {
                     let (asked, resolver) = (asked.clone(), self.peers.resolver());
                     looking_up.spawn(async move {
                         let resolved = resolver.resolve(&asked.target).await;
@@ -152,12 +154,8 @@ impl<C: Surroundings> Monitor<C> {
                 }
             }
             // New configurations are noticed within a second.
-            let next = due
-                .values()
-                .min()
-                .copied()
-                .unwrap_or(now + Duration::from_secs(1))
-                .min(now + Duration::from_secs(1));
+            let soon = now + Duration::from_secs(1);
+            let next = timetable.next().map_or(soon, |next| next.min(soon));
             tokio::select! {
                 outcome = outcomes.recv() => match outcome {
                     Some((token, outcome)) => self.ended(token, Some(outcome), &mut under_way),
@@ -167,6 +165,13 @@ impl<C: Surroundings> Monitor<C> {
                 () = sleep_until(next) => {}
             }
         }
+    }
+
+    /// Whether hubs are to hear nothing because no carrier can take calls: Teams prefers another SBC then (TEAMS-026).
+    fn lacks_carriers(&self, config: &Config) -> bool {
+        let now = self.clock.now();
+        let is_down = |name: &PeerName| self.peers.peers().is_held(name, now);
+        !config.sbc.teams.options_without_carriers && all_are_down(&config.sbc.carriers, is_down)
     }
 
     /// Asks every address of a peer.
@@ -284,8 +289,16 @@ fn status(asked: &Asked, message: &Message) -> u16 {
     }
 }
 
-fn spread(most: Duration) -> Duration {
-    most.mul_f64(rand::random::<f64>())
+/// Whether every gateway there is is known to be down. One that gets no OPTIONS is not known to be.
+fn all_are_down(carriers: &[Arc<Carrier>], is_down: impl Fn(&PeerName) -> bool) -> bool {
+    let mut gateways = carriers
+        .iter()
+        .flat_map(|carrier| carrier.gateways.iter().map(move |gateway| (carrier, gateway)))
+        .peekable();
+    gateways.peek().is_some()
+        && gateways.all(|(carrier, gateway)| {
+            gateway.options_interval.is_some() && is_down(&carrier::gateway_name(carrier, gateway))
+        })
 }
 
 fn known(config: &Config, peer: &PeerName) -> bool {
@@ -431,6 +444,11 @@ fn draft(asked: &Asked) -> Option<RequestDraft> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fixture::machine;
+
+    const NORTH: &str = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n\
+                         gateways = [{ host = \"203.0.113.2\", listener = \"udp\" }, \
+                                     { host = \"203.0.113.3\", listener = \"udp\" }]\n";
 
     #[test]
     fn a_peer_answers_when_one_of_its_addresses_does() {
@@ -476,5 +494,20 @@ mod tests {
             ]
         );
         assert!(asked.iter().all(|asked| known(&config, &asked.peer)));
+    }
+
+    #[test]
+    fn teams_026_carriers_are_all_down_once_each_gateway_that_is_asked_is() {
+        let carriers = |more: &str| {
+            let config = Config::from_toml_strs(&machine(&format!("{NORTH}{more}")), &[]);
+            config.unwrap_or_else(|wrong| panic!("{wrong}")).sbc.carriers.clone()
+        };
+        let one = carriers("");
+        assert!(all_are_down(&one, |_| true));
+        assert!(!all_are_down(&one, |name| name.to_string().contains("203.0.113.2")));
+        let unasked = "[[carriers]]\nid = \"south\"\nnetworks = [\"192.0.2.0/28\"]\noptions_interval = \"0s\"\n\
+                       gateways = [{ host = \"192.0.2.4\", listener = \"udp\" }]\n";
+        assert!(!all_are_down(&carriers(unasked), |_| true), "nobody knows");
+        assert!(!all_are_down(&[], |_| true));
     }
 }

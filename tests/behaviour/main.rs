@@ -19,6 +19,7 @@ mod hostile_hooks;
 mod hostile_invites;
 mod hostile_wire;
 mod house;
+mod hubs_shown;
 mod lab;
 mod live;
 mod media_bypass;

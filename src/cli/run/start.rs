@@ -81,6 +81,10 @@ impl Surroundings for Arc<Node> {
         self.resolver.load_full()
     }
 
+    fn is_draining(&self) -> bool {
+        Node::is_draining(self)
+    }
+
     fn turned(&self, peer: &PeerName, turn: Turn, trouble: Option<&str>) {
         self.observer.happened(&Happening::PeerTurned { peer, turn, trouble });
     }

@@ -101,6 +101,7 @@ pub fn check(
         roots,
         networks: networks?,
         options_interval: options_interval?,
+        options_without_carriers: raw.options_without_carriers.as_ref().is_none_or(|asked| *asked.value()),
         options_timeout: options_timeout?,
         options_failures: raw.options_failures.as_ref().map_or(3, |failures| *failures.value()),
         hold_down: hold_down?,

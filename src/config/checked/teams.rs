@@ -21,6 +21,8 @@ pub struct Teams {
     pub networks: Vec<Network>,
     /// Between OPTIONS to each hub (TEAMS-022).
     pub options_interval: Duration,
+    /// Whether hubs are asked while every carrier is down (TEAMS-026).
+    pub options_without_carriers: bool,
     /// For the answer to one OPTIONS.
     pub options_timeout: Duration,
     /// Consecutive unanswered or refused OPTIONS that mark a hub down, at least 1 (TEAMS-027).

@@ -170,6 +170,10 @@ pub struct RawTeams {
     /// Between OPTIONS to each hub. Microsoft asks for 60s to 180s.
     #[schemars(extend("default" = "60s"))]
     pub options_interval: Option<At<DurationText>>,
+    /// Whether hubs get OPTIONS while every gateway of every carrier is known to be down. With `false` Teams hears nothing from
+    /// here then, and prefers another SBC after some minutes. While the node drains hubs get none in any case.
+    #[schemars(extend("default" = true))]
+    pub options_without_carriers: Option<At<bool>>,
     /// How long an OPTIONS may stay unanswered.
     #[schemars(extend("default" = "10s"))]
     pub options_timeout: Option<At<DurationText>>,
