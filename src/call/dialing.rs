@@ -1,11 +1,12 @@
 //! A dial of an application: from its plan to the end of the winner's leg, and what its application is told.
 
 use super::application::Running;
+use super::cause::{Cause, Party};
 use super::child::{Child, Turn};
 use super::event::Effect;
 use super::hunt::Ringing;
 use super::id::LegIndex;
-use super::leg::LegState;
+use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
@@ -216,8 +217,7 @@ impl Call {
             dialing.ends_at = None;
             dialing.ended_by = Some(EndedBy::TimeLimit);
             if let Some(winner) = self.winner {
-                self.release(winner);
-                self.hang_up(winner, Some("Q.850;cause=16;text=\"Time limit\"".into()));
+                self.let_go(winner, "Q.850;cause=16;text=\"Time limit\"");
                 self.turn_child_of(winner, Turn::completed(), now);
             }
             self.dial_ended(now);
@@ -243,7 +243,10 @@ impl Call {
     pub(super) fn dial_ended(&mut self, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(dialing) = app.dialing.take() else { return };
-        self.drop_transfer(487);
+        let dropped = self.drop_transfer(487);
+        // Who had referred its callee and left has nobody in its place.
+        let is_deserted = dropped.is_some_and(|transfer| transfer.old == LegIndex::CALLER)
+            && !self.leg(LegIndex::CALLER).is_some_and(Leg::is_up);
         let Some(app) = &mut self.app else { return };
         app.changes += 1;
         self.stop_music();
@@ -276,13 +279,16 @@ impl Call {
                 self.align(LegIndex::CALLER, now);
             }
         }
-        let goes_on = self.caller_is_there() && !dialing.abandoned;
+        let goes_on = self.caller_is_there() && !dialing.abandoned && !is_deserted;
         let id = dialing.verb.id.as_deref();
         match &dialing.verb.action_hook {
             Some(hook) if goes_on => self.ask_action(LegIndex::CALLER, hook, result, id, now),
             Some(hook) => self.notify(LegIndex::CALLER, hook, result, id, now),
             None if goes_on => self.verb_done(LegIndex::CALLER, now),
             None => {}
+        }
+        if is_deserted {
+            self.end(Cause::HungUp { by: Party::Caller }, now);
         }
     }
 

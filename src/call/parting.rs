@@ -112,6 +112,10 @@ impl Call {
             self.tell_error(WHAT, "a re-INVITE is under way: ask again");
             return;
         }
+        if self.transfer.is_some() {
+            self.tell_error(WHAT, "a transfer is under way: ask again");
+            return;
+        }
         if self.is_emergency(index) {
             self.tell_error(WHAT, "an emergency call is left as it is");
             return;

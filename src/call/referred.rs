@@ -4,6 +4,7 @@
 use super::application::{Asked, Why};
 use super::event::Reply;
 use super::id::LegIndex;
+use super::leg::Leg;
 use super::value::Call;
 use crate::app::payload;
 use crate::app::verb::Hook;
@@ -78,7 +79,9 @@ impl Call {
         if reply.verbs.is_empty() {
             return;
         }
-        let winner = self.winner.filter(|_| self.bridged.is_some());
+        // Who is being replaced may have left already.
+        let is_up = |index: &LegIndex| self.leg(*index).is_some_and(Leg::is_up);
+        let winner = self.winner.filter(|winner| self.bridged.is_some() && is_up(winner));
         match (index, winner) {
             // Who refers leaves: the callee becomes the first party of what follows.
             (LegIndex::CALLER, Some(winner)) => self.take_over(winner, reply.verbs, now),

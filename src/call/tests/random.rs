@@ -6,8 +6,9 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::replaced::{Replacing, replacing};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
-use super::transfer::TO_A_USER;
-use crate::call::{Event, LegIndex, MediaNotice};
+use super::transfer::{TO_A_USER, dialled_by_an_application};
+use crate::call::leg::LegState;
+use crate::call::{Event, LegIndex, MediaNotice, Phase};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::Cause as TransportCause;
@@ -213,6 +214,14 @@ fn play(rig: &mut Rig, step: Move) {
     }
 }
 
+/// A call that goes on has a caller, or somebody who is about to be it.
+fn assert_somebody_is_there(rig: &Rig) {
+    let caller = &rig.call.legs()[0];
+    if rig.call.phase() == Phase::Answered && caller.state == LegState::Gone {
+        assert!(rig.call.transfer.is_some(), "nothing could end this call any more");
+    }
+}
+
 /// Plays on until the end: what was not answered is answered, what was not acknowledged times out.
 fn end(rig: &mut Rig) {
     rig.release_media();
@@ -251,6 +260,7 @@ proptest! {
         let mut rig = scenario(kind).begin();
         for step in moves {
             play(&mut rig, step);
+            assert_somebody_is_there(&rig);
         }
         end(&mut rig);
     }
@@ -263,6 +273,17 @@ proptest! {
         };
         for step in moves {
             play(&mut rig, step);
+            assert_somebody_is_there(&rig);
+        }
+        end(&mut rig);
+    }
+
+    #[test]
+    fn every_call_of_an_application_ends(moves in prop::collection::vec(step(), 0..40)) {
+        let mut rig = dialled_by_an_application();
+        for step in moves {
+            play(&mut rig, step);
+            assert_somebody_is_there(&rig);
         }
         end(&mut rig);
     }

@@ -1,11 +1,12 @@
 //! REFER from Teams: we call whom it names, in the place of the leg that refers.
 
-use super::application::{dial, terms};
+use super::application::{dial, hook, terms, verbs};
 use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{Effect, LegIndex, Phase, TransferKind};
+use crate::app::payload::Kind;
+use crate::call::{Effect, LegIndex, MediaNotice, Onward, Phase, TransferKind, Wish};
 use crate::media::LegId;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
@@ -411,13 +412,82 @@ fn teams_090_to_the_bot_and_back() {
     assert_eq!(of(3), Some((TransferKind::Referred, 2)));
 }
 
-#[test]
-fn a_caller_of_an_application_without_a_refer_hook_is_transferred() {
+/// A user of Teams talks to whom an application has dialled, for ten minutes at most.
+pub fn dialled_by_an_application() -> Rig {
     let mut rig = from_teams().decided_by(terms()).begin();
-    rig.answer(&json!([{ "verb": "answer" }, dial(&["+12065550101"], &json!({ "actionHook": "/after" }))]));
+    let more = json!({ "actionHook": "/after", "timeLimit": 600 });
+    rig.answer(&json!([{ "verb": "answer" }, dial(&["+12065550101"], &more)]));
     rig.ack(CALLER, "");
     rig.planned(&["+12065550101"]);
     rig.picks_up(&rig.last_invite());
+    rig
+}
+
+/// Whoever ends the dial then: nobody is left, on either side of it.
+#[test]
+fn an_application_whose_caller_has_referred_and_left_loses_the_call_with_the_callee() {
+    type End = (&'static str, fn(&mut Rig));
+    let ends: [End; 5] = [
+        ("its BYE", |rig| {
+            rig.request(CALLEE, Method::Bye, "", "");
+        }),
+        ("the time limit", |rig| rig.wait(Duration::from_secs(601))),
+        ("a redirect", |rig| {
+            rig.command(Wish::Redirect(hook("https://app.contoso.example/else")));
+            rig.answer(&json!([{ "verb": "play", "url": "https://app.contoso.example/a.wav" }]));
+        }),
+        ("its silence", |rig| {
+            let silent = MediaNotice::Silent {
+                lasting: Duration::from_secs(30),
+                reports: false,
+            };
+            rig.step(crate::call::Event::Media(CALLEE, silent));
+        }),
+        ("the refusal of who is called", |rig| {
+            rig.respond(&rig.last_invite(), reply(486))
+        }),
+    ];
+    for (what, end) in ends {
+        let mut rig = dialled_by_an_application();
+        rig.wait(Duration::from_secs(590));
+        rig.refer(CALLER, TO_A_USER);
+        rig.respond(&rig.last_invite(), reply(180));
+        rig.request(CALLER, Method::Bye, "", "");
+        assert_eq!(rig.call.phase(), Phase::Answered, "{what}");
+        end(&mut rig);
+        assert_ne!(rig.call.phase(), Phase::Answered, "{what}");
+        let asked = rig.questions();
+        assert!(
+            asked.iter().all(|asked| !asked.url.ends_with("/after")),
+            "{what}: nobody is asked: {asked:?}"
+        );
+        let told = rig.told(Kind::VerbHook);
+        assert_eq!(told.len(), 1, "{what}: the results of the dial are told");
+        rig.finish();
+    }
+}
+
+#[test]
+fn a_callee_is_not_parted_from_a_call_while_it_is_transferred() {
+    let mut rig = dialled_by_an_application();
+    rig.refer(CALLER, TO_A_USER);
+    let verbs = || Onward::Verbs(verbs(&json!([{ "verb": "pause", "length": 1 }])));
+    let part = || Wish::Part {
+        parent: None,
+        child: verbs(),
+    };
+    rig.command(part());
+    assert!(rig.parted.is_empty());
+    rig.respond(&rig.last_invite(), reply(486));
+    assert_eq!(rig.statuses_notified().pop().as_deref(), Some("SIP/2.0 486 Busy Here"));
+    rig.command(part());
+    assert_eq!(rig.parted.len(), 1);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_caller_of_an_application_without_a_refer_hook_is_transferred() {
+    let mut rig = dialled_by_an_application();
     rig.refer(CALLER, TO_A_USER);
     rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
     rig.assert_bridged(CALLER, CALLEE);

@@ -38,7 +38,7 @@ const LEAVES: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Transfer {
     /// Who leaves.
-    old: LegIndex,
+    pub(super) old: LegIndex,
     /// Who comes.
     pub(super) new: LegIndex,
     /// Who goes on talking.
