@@ -25,7 +25,6 @@ use std::time::Duration;
 pub const TEAMS_CONTACT: &str = "<sip:api-du-a-euno.pstnhub.microsoft.com:443;x-i=0c1d2e3f;x-c=0c1d/d/8/5a>";
 pub const TEAMS_ROUTE: &str = "<sip:sip-du-a-eu.pstnhub.microsoft.com:5061;transport=tls;lr>";
 pub const TEAMS_ROUTE_HOST: &str = "sip-du-a-eu.pstnhub.microsoft.com";
-pub const REFER_TO: &str = "<sip:sip.pstnhub.microsoft.com:5061;x-m=8:orgid:1f3a;x-t=9b2c;x-ti=77%3d;transport=tls>";
 const REFERRED_BY: &str = "<sip:4:+14255550100@sip.pstnhub.microsoft.com>;x-i=0c1d2e3f";
 /// Somebody on the telephone network.
 const OUTSIDE: &str = "+12065550123";
@@ -38,6 +37,8 @@ pub struct Rehearsal {
     pub said: Vec<Said>,
     /// Whether our `Allow` toward Teams lists REFER.
     pub allows_refer: bool,
+    /// Whom Teams wants called by its REFER, word for word.
+    pub refer_to: String,
 }
 
 /// A message of ours.
@@ -119,6 +120,7 @@ pub fn to_teams(config: &Config) -> Result<Rehearsal, String> {
     Ok(Rehearsal {
         allows_refer: allows_refer(&said),
         said,
+        refer_to: String::new(),
     })
 }
 
@@ -132,13 +134,24 @@ pub fn from_teams(config: &Config) -> Result<Rehearsal, String> {
     stage.answer_invite(Scene::Answer, &[(200, Some(carrier_sdp("sendrecv")))]);
     stage.caller_acknowledges();
     stage.caller_offers(Scene::TeamsHolds, "inactive");
-    let refer = format!("Refer-To: {REFER_TO}\r\nReferred-By: {REFERRED_BY}\r\n");
+    let refer_to = refer_to(config).ok_or("no hub is configured")?;
+    let refer = format!("Refer-To: <{refer_to}>\r\nReferred-By: {REFERRED_BY}\r\n");
     stage.caller_asks(Scene::TeamsRefers, &Method::Refer, &refer, "");
     stage.caller_hangs_up();
     Ok(Rehearsal {
         allows_refer: allows_refer(&stage.said),
         said: stage.said,
+        refer_to,
     })
+}
+
+/// Somebody in Teams, by the hub that this node speaks to: whatever cloud it is of, and at its port.
+fn refer_to(config: &Config) -> Option<String> {
+    let hub = config.sbc.teams.hubs.first()?;
+    Some(format!(
+        "sip:{}:{};x-m=8:orgid:1f3a;x-t=9b2c;x-ti=77%3d;transport=tls",
+        hub.host, hub.port
+    ))
 }
 
 fn allows_refer(said: &[Said]) -> bool {

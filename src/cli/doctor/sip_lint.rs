@@ -2,7 +2,7 @@
 //! that only who knows both sides of a call can judge.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::rehearsal::{REFER_TO, Rehearsal, Said, Scene, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
+use super::rehearsal::{Rehearsal, Said, Scene, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
 use super::sdp_lint::faults;
 use super::world::World;
 use crate::guard::options_to_hubs;
@@ -242,7 +242,7 @@ fn transfer(world: &World) -> Vec<Verdict> {
             "`Allow` lists REFER, and a REFER of Teams gets {got} instead of 202"
         ));
     } else {
-        let target = REFER_TO.trim_start_matches('<').trim_end_matches('>');
+        let target = rehearsal.refer_to.as_str();
         match said().find(|said| is_first_invite(said)) {
             None => found.push("after a REFER no INVITE goes to Teams".to_owned()),
             Some(said) if said.message.request_uri() != Some(target) => {

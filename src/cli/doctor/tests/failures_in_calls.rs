@@ -3,8 +3,9 @@
 use super::well::{call, refused, rewrite, sbc};
 use super::wrong::{anything, certificate, expect, hub, invite_to_teams, node, online, records};
 use super::{complaints, said, well};
-use crate::cli::doctor::rehearsal::{Said, Scene};
+use crate::cli::doctor::rehearsal::{self, Said, Scene};
 use crate::cli::doctor::world::PastCall;
+use crate::config::{HostName, Hub};
 use crate::sip::{Message, Method};
 use std::time::Duration;
 
@@ -175,6 +176,26 @@ fn failure_18_a_transfer_that_goes_nowhere() {
         },
         &["sip-lint.transfer"],
     );
+}
+
+#[test]
+fn a_transfer_is_rehearsed_by_the_hub_of_the_configuration() {
+    for (host, port) in [
+        ("sip.pstnhub.gov.teams.microsoft.us", 5_061),
+        ("sip.pstnhub.dod.teams.microsoft.us", 5_061),
+        ("sip.pstnhub.microsoft.com", 15_061),
+    ] {
+        let mut world = well::world();
+        let host = HostName::parse(host).expect("a name");
+        sbc(&mut world).teams.hubs = vec![Hub { host, port }];
+        world.from_teams = rehearsal::from_teams(&world.config);
+        assert_eq!(said(&world, "sip-lint.transfer"), "");
+        let rehearsal = world.from_teams.as_ref().expect("a rehearsal");
+        let asked = rehearsal.of(Scene::TeamsRefers).filter(|said| said.to_teams);
+        let uris: Vec<&str> = asked.filter_map(|said| said.message.request_uri()).collect();
+        let hub = format!("{}:{port};x-m=", world.config.sbc.teams.hubs[0].host);
+        assert!(uris.iter().any(|uri| uri.contains(&hub)), "{uris:?}");
+    }
 }
 
 #[test]
