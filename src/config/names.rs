@@ -133,6 +133,17 @@ impl Sid {
     }
 }
 
+impl TenantFqdn {
+    /// Whether it is one label in front of `base`: a derived trunk, which has all it is set to from that of `base`.
+    pub fn is_derived_from(&self, base: &TenantFqdn) -> bool {
+        let label = self
+            .0
+            .strip_suffix(base.as_str())
+            .and_then(|label| label.strip_suffix('.'));
+        label.is_some_and(|label| !label.contains('.'))
+    }
+}
+
 impl From<TenantFqdn> for HostName {
     fn from(name: TenantFqdn) -> HostName {
         HostName(name.0)
@@ -248,6 +259,21 @@ mod tests {
             TenantFqdn::parse("Contoso.SBC1.example.net"),
             TenantFqdn::parse("contoso.sbc1.example.net")
         );
+    }
+
+    #[test]
+    fn one_label_in_front_of_another_name_is_derived_from_it() {
+        let name = |text| TenantFqdn::parse(text).expect("a trunk name");
+        let base = name("sbc1.example.net");
+        assert!(name("contoso.sbc1.example.net").is_derived_from(&base));
+        for other in [
+            "sbc1.example.net",
+            "a.b.sbc1.example.net",
+            "xsbc1.example.net",
+            "sbc.contoso.example",
+        ] {
+            assert!(!name(other).is_derived_from(&base), "{other}");
+        }
     }
 
     #[test]

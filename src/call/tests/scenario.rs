@@ -160,10 +160,10 @@ impl Scenario {
 
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
-        let tenant = format!("bypass = {}\n{CONTOSO}", self.bypass);
-        let machine = format!("{}{}", sbc(), self.ringing);
+        let base = "base = \"sbc1.example.net\"";
+        let machine = sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing;
         let config =
-            Config::from_toml_strs(&machine, &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+            Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {
             From::Teams => (teams_invite(&self.more, &self.sdp), Origin::Teams, CallerHeader::From),
             From::Carrier => {

@@ -56,6 +56,18 @@ pub fn needs_ipv4(bypass: &At<bool>, reader: &mut Reader<'_>) {
     }
 }
 
+/// A trunk below the node's has MediaBypass from that (TEAMS-024): Teams would go on as it is there.
+fn inherits_bypass(bypass: &At<bool>, fqdn: &TenantFqdn, machine: &MachineFacts, reader: &mut Reader<'_>) {
+    let is_derived = machine.base.as_ref().is_some_and(|base| fqdn.is_derived_from(base));
+    if is_derived && *bypass.value() != machine.bypass {
+        reader.fault_expecting(
+            bypass.span(),
+            format!("`bypass` differs from that of `teams`, and {fqdn} is a name below `teams.base`"),
+            "`bypass` under [teams], as names below the base inherit MediaBypass, or a trunk of the tenant's own (`fqdn`)",
+        );
+    }
+}
+
 /// The tenant. Without `machine` (its file can't be read) nothing that depends on it is a mistake. Beside mistakes what
 /// comes out holds only what other tenants' names and numbers are compared with; `None` when that can't be told either.
 pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>) -> Option<Tenant> {
@@ -94,6 +106,9 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         .map(|numbers| numbers.iter().map(|entry| entry.span).collect());
     if let (Some(bypass), Some(false)) = (&raw.bypass, machine.and_then(|machine| machine.media_ipv4)) {
         needs_ipv4(bypass, reader);
+    }
+    if let (Some(bypass), Some(fqdn), Some(machine)) = (&raw.bypass, &fqdn, machine) {
+        inherits_bypass(bypass, fqdn, machine, reader);
     }
     if let Some(machine) = machine {
         let said = |of: &Option<At<bool>>, usual: bool| of.as_ref().map_or(usual, |said| *said.value());

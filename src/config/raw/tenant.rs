@@ -31,7 +31,8 @@ pub struct RawTenant {
     /// What that server can check: challenges offer it, as far as all of `users` have a hash for it. Without it: `MD5`,
     /// which is all that servers written for jambonz compute.
     pub registration_algorithms: Option<At<Vec<At<RawAlgorithm>>>>,
-    /// Media bypass on this tenant's trunk. Without it: as `teams.bypass` of the machine.
+    /// Media bypass on this tenant's trunk. Without it: as `teams.bypass` of the machine, and so it has to be for a name below
+    /// `teams.base`, which inherits it.
     pub bypass: Option<At<bool>>,
     /// Carriers for calls out of Teams, tried in this order.
     pub carriers: At<Vec<At<String>>>,

@@ -29,11 +29,10 @@ enum Trunk {
 
 impl Trunk {
     fn of(config: &Config, tenant: &Tenant) -> Trunk {
-        let base = config.sbc.teams.base.as_str();
-        let name = tenant.fqdn.as_str();
-        match name.strip_suffix(base).map(|label| label.strip_suffix('.')) {
-            Some(None) if name == base => Trunk::Base,
-            Some(Some(label)) if !label.contains('.') => Trunk::Derived,
+        let base = &config.sbc.teams.base;
+        match &tenant.fqdn {
+            name if name == base => Trunk::Base,
+            name if name.is_derived_from(base) => Trunk::Derived,
             _ => Trunk::Own,
         }
     }

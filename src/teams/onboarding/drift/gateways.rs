@@ -89,13 +89,9 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk, object: &Object) -> 
         }
     };
     switch("Enabled", true, Weight::Breaks, "the trunk takes no calls");
-    let bypass = match trunk {
-        Trunk::Derived => config.sbc.teams.bypass,
-        Trunk::Base | Trunk::Own => tenant.bypasses(&config.sbc.teams),
-    };
     switch(
         "MediaBypass",
-        bypass,
+        tenant.bypasses(&config.sbc.teams),
         Weight::Breaks,
         "media would go another way than `bypass` says",
     );
