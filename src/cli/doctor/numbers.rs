@@ -43,7 +43,11 @@ fn emergency(world: &World) -> Vec<Verdict> {
 }
 
 fn unknown(world: &World) -> Vec<Verdict> {
-    let says = |leg: &PastLeg| leg.cause_class.as_deref() == Some("wrong_number");
+    // Others of the class are of records before those of media had one of their own.
+    let says = |leg: &PastLeg| {
+        leg.cause_class.as_deref() == Some("wrong_number") && matches!(leg.status, Some(404 | 412 | 484 | 604))
+    };
+    let status = |call: &PastCall| call.teams().find(|leg| says(leg)).and_then(|leg| leg.status);
     let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
         let expected = match last.to.starts_with('+') {
             true => "it is E.164, so nobody has it there",
@@ -51,8 +55,9 @@ fn unknown(world: &World) -> Vec<Verdict> {
         };
         Verdict::warn(
             format!(
-                "Teams found nobody for {count} calls to tenant '{tenant}' (404, 511404): number sent {}, trunk {}; {expected}. The last of \
+                "Teams found nobody for {count} calls to tenant '{tenant}' (the last with {}): number sent {}, trunk {}; {expected}. The last of \
                  them is {}",
+                status(last).unwrap_or(404),
                 last.to,
                 key(world, tenant),
                 last.call

@@ -64,20 +64,17 @@ impl CauseClass {
         }
     }
 
-    /// Where Teams' phrase says nothing: by the SIP status, else by the Q.850 cause.
+    /// Where neither Teams' phrase nor the catalogue says more: by the SIP status, else by the Q.850 cause.
     fn coarse(status: Option<u16>, cause: Option<u16>) -> CauseClass {
         let by_status = match status {
-            Some(486 | 600) => CauseClass::Busy,
-            Some(603 | 607) => CauseClass::Declined,
-            Some(487) => CauseClass::Normal,
+            Some(600) => CauseClass::Busy,
+            Some(607) => CauseClass::Declined,
             Some(480) => CauseClass::Unavailable,
-            Some(404 | 410 | 484 | 604) => CauseClass::WrongNumber,
-            Some(415 | 488 | 606) => CauseClass::Media,
-            Some(400 | 405 | 420 | 421 | 422 | 481 | 482 | 483 | 491) => CauseClass::Protocol,
+            Some(404 | 484 | 604) => CauseClass::WrongNumber,
+            Some(606) => CauseClass::Media,
+            Some(405 | 421 | 481 | 482 | 483 | 491) => CauseClass::Protocol,
             Some(403) => CauseClass::Policy,
-            Some(408) => CauseClass::NoAnswer,
-            Some(500..=503) => CauseClass::Service,
-            Some(504) => CauseClass::Network,
+            Some(500..=502) => CauseClass::Service,
             _ => CauseClass::Unknown,
         };
         if by_status != CauseClass::Unknown {
@@ -167,12 +164,23 @@ pub fn look_up(failure: Failure<'_>) -> Known {
     }
 }
 
-/// The class of a failure: the catalogue's where it knows it, else by status and Q.850 cause.
+/// The class of a failure: the catalogue's where it knows it, or where all that it may be is of one; else by status and
+/// Q.850 cause.
 pub fn class(failure: Failure<'_>) -> CauseClass {
-    match look_up(failure) {
-        Known::Exactly(entries) => entries.first().map_or(CauseClass::Unknown, |entry| entry.class),
-        Known::OneOf(_) | Known::Nothing => CauseClass::coarse(failure.status, failure.cause),
-    }
+    let of_all = match look_up(failure) {
+        Known::Exactly(entries) => entries.first().map(|entry| entry.class),
+        Known::OneOf(entries) => common(&entries),
+        Known::Nothing => None,
+    };
+    of_all.unwrap_or_else(|| CauseClass::coarse(failure.status, failure.cause))
+}
+
+/// The class that all of these have, but for those that say whose answer it was and not what it means.
+fn common(entries: &[&Entry]) -> Option<CauseClass> {
+    let classes = entries.iter().map(|entry| entry.class);
+    let mut meant = classes.filter(|class| *class != CauseClass::HandedOn);
+    let first = meant.next()?;
+    meant.all(|class| class == first).then_some(first)
 }
 
 /// The SIP status that the SBC gave, where Microsoft's code says that it was the SBC's (560xxx).

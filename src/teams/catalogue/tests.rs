@@ -93,6 +93,34 @@ fn a_status_alone_may_be_several_things_and_an_unknown_one_nothing() {
 }
 
 #[test]
+fn a_status_whose_entries_are_of_one_class_is_of_that_class() {
+    let of = |status| {
+        class(Failure {
+            status: Some(status),
+            phrase: Some("Something new"),
+            ..Failure::default()
+        })
+    };
+    for (status, expected) in [
+        (408, CauseClass::Network),
+        (410, CauseClass::Media),
+        (412, CauseClass::WrongNumber),
+        (486, CauseClass::Busy),
+        (503, CauseClass::Service),
+        // Several: what they mostly are.
+        (403, CauseClass::Policy),
+        (404, CauseClass::WrongNumber),
+        (480, CauseClass::Unavailable),
+        // The catalogue has none, or none that says what it means.
+        (484, CauseClass::WrongNumber),
+        (607, CauseClass::Declined),
+        (499, CauseClass::Unknown),
+    ] {
+        assert_eq!(of(status), expected, "{status}");
+    }
+}
+
+#[test]
 fn phrases_are_written_so_that_they_can_match() {
     for entry in CATALOGUE {
         for phrase in entry.phrases {

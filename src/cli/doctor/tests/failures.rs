@@ -253,6 +253,7 @@ fn failure_11_no_trunk_and_no_such_number() {
     );
     let said = said(&world, "numbers.unknown");
     for part in [
+        "(the last with 404)",
         "number sent 30555100",
         "trunk contoso.sbc1.example.net",
         "expected is +",
