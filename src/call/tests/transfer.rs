@@ -376,6 +376,20 @@ fn an_emergency_call_is_given_to_nobody() {
 }
 
 #[test]
+fn an_emergency_call_of_an_application_is_given_to_nobody_by_either_side() {
+    let mut rig = from_teams().decided_by(terms()).begin();
+    rig.answer(&json!([{ "verb": "answer" }, dial(&["112"], &json!({}))]));
+    rig.ack(CALLER, "");
+    rig.planned_really();
+    rig.picks_up(&rig.last_invite());
+    let invites = rig.invites().len();
+    rig.refer(CALLER, TO_A_USER);
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(603));
+    assert_eq!(rig.invites().len(), invites);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn nothing_is_lost_while_who_referred_is_silent() {
     let mut rig = from_carrier().begin().answered();
     rig.refer(CALLEE, TO_A_USER);

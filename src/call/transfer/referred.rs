@@ -71,11 +71,11 @@ impl Call {
         let leg = self.leg(old).filter(|leg| leg.is_up()).ok_or(481_u16)?;
         let (terms, hop_from) = (leg.terms.clone(), leg.hop.as_ref().map(|hop| hop.from.clone()));
         let transfers = terms.transfers.as_ref().ok_or(405_u16)?;
-        if self.is_emergency(old) {
+        let stays = self.who_stays(old)?;
+        if self.is_emergency(old) || self.is_emergency(stays) {
             // It is left as it is.
             return Err(603);
         }
-        let stays = self.who_stays(old)?;
         let wanted = transfer::read(message)?;
         let shown = Shown {
             user: &leg.contact_user,
