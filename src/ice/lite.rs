@@ -3,6 +3,7 @@
 use super::credentials::Credentials;
 use super::stun::{Fault, Key, Reply, Request, Role, read};
 use crate::moment::Moment;
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -13,8 +14,9 @@ const MAX_PAIRS: usize = 16;
 /// After a restart checks under the last password are still answered: those that were on their way.
 const OVERLAP: Duration = Duration::from_secs(5);
 
-/// A nominated pair that was not checked for so long gives way to one that is nominated again.
-const QUIET: Duration = Duration::from_secs(5);
+/// A nominated pair that was not checked for so long, three consents (RFC 7675 §5.1), gives way to one that is nominated again
+/// or named.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// What a check is for (RFC 8445 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ struct Pair {
     remote: SocketAddr,
     peer: Mark,
     priority: u32,
+    first: Moment,
     last: Moment,
     /// The nomination's place among all; 0: none.
     nominated: u64,
@@ -122,9 +125,13 @@ impl Lite {
     }
 
     /// Takes the remote end of the pair that the peer's signalling names as chosen (RFC 8839 §5.2), for component 1: in
-    /// the place of what was nominated, until another pair is.
-    pub fn prefer(&mut self, remote: SocketAddr) {
-        self.named = Some(remote);
+    /// the place of what was nominated, until another pair is. One that was never checked is not worth a nominated pair
+    /// that lives: behind some NAT a peer does not know the address that it has toward us.
+    pub fn prefer(&mut self, remote: SocketAddr, now: Moment) {
+        let was_checked = self.rtp.known.iter().flatten().any(|pair| pair.remote == remote);
+        let lives = |pair: &Pair| now.since(pair.last) < QUIET;
+        let is_better = was_checked || !self.rtp.nominated(None).is_some_and(lives);
+        self.named = is_better.then_some(remote);
     }
 
     /// Judges a datagram that came from `from` to the socket of `component`.
@@ -167,8 +174,9 @@ impl Lite {
     /// While nothing is nominated: the remote end of the pair with the highest priority among those that were checked.
     pub fn checked(&self, component: Component) -> Option<SocketAddr> {
         let pairs = self.pairs(component).known.iter().flatten();
+        // Among equals the first: forks of one client take turns.
         pairs
-            .max_by_key(|pair| (pair.priority, pair.last))
+            .max_by_key(|pair| (pair.priority, Reverse(pair.first)))
             .map(|pair| pair.remote)
     }
 
@@ -219,12 +227,14 @@ impl Pairs {
         let is_quiet = chosen.is_none_or(|chosen| now.since(chosen.last) >= QUIET);
         let is_own = |pair: &Pair| pair.remote == from && pair.peer == peer;
         let Some(slot) = self.slot(is_own) else { return false };
-        let known = slot.filter(is_own).map_or(0, |pair| pair.nominated);
+        let before = slot.filter(is_own);
+        let known = before.map_or(0, |pair| pair.nominated);
         let is_new = request.nominates && (known == 0 || is_quiet);
         *slot = Some(Pair {
             remote: from,
             peer,
             priority: request.priority,
+            first: before.map_or(now, |pair| pair.first),
             last: now,
             nominated: known,
         });

@@ -267,9 +267,9 @@ fn a_side_that_nominates_with_every_check_does_not_make_media_jump() {
         assert_eq!(lite.nominated(Component::Rtp), Some(second));
     }
     // the chosen pair is dead, the other one is nominated again
-    lite.receive(Component::Rtp, &ONE.check(&ours(), true), first, ms(4500 + 4999));
+    lite.receive(Component::Rtp, &ONE.check(&ours(), true), first, ms(4500 + 14_999));
     assert_eq!(lite.nominated(Component::Rtp), Some(second));
-    lite.receive(Component::Rtp, &ONE.check(&ours(), true), first, ms(4500 + 5000));
+    lite.receive(Component::Rtp, &ONE.check(&ours(), true), first, ms(4500 + 15_000));
     assert_eq!(lite.nominated(Component::Rtp), Some(first));
 }
 
@@ -319,11 +319,18 @@ fn teams_078_after_a_restart_old_checks_are_answered_for_a_moment_and_lead_nowhe
 }
 
 #[test]
-fn teams_079_the_pair_that_signalling_names_counts_until_another_is_nominated() {
+fn teams_079_a_checked_pair_that_signalling_names_counts_until_another_is_nominated() {
     let mut lite = Lite::new(ours());
     let (one, named, other) = (at("192.0.2.1:4000"), at("203.0.113.50:50012"), at("192.0.2.2:4000"));
     lite.receive(Component::Rtp, &ONE.check(&ours(), true), one, ms(0));
-    lite.prefer(named);
+    lite.receive(Component::Rtp, &ONE.check(&ours(), false), named, ms(100));
+    lite.prefer(one, ms(150));
+    assert_eq!(
+        lite.nominated(Component::Rtp),
+        Some(one),
+        "named, and nominated already"
+    );
+    lite.prefer(named, ms(200));
     assert_eq!(lite.nominated(Component::Rtp), Some(named));
     assert_eq!(lite.nominated(Component::Rtcp), None);
     lite.receive(Component::Rtp, &ONE.check(&ours(), true), one, ms(500));
@@ -334,6 +341,37 @@ fn teams_079_the_pair_that_signalling_names_counts_until_another_is_nominated() 
     );
     lite.receive(Component::Rtp, &ONE.check(&ours(), true), other, ms(600));
     assert_eq!(lite.nominated(Component::Rtp), Some(other));
+}
+
+#[test]
+fn teams_079_a_pair_that_nobody_checked_moves_no_living_one() {
+    let mut lite = Lite::new(ours());
+    let (one, named) = (at("192.0.2.1:4000"), at("203.0.113.50:50012"));
+    lite.prefer(named, ms(0));
+    assert_eq!(
+        lite.nominated(Component::Rtp),
+        Some(named),
+        "nothing is known that were better"
+    );
+    lite.receive(Component::Rtp, &ONE.check(&ours(), true), one, ms(100));
+    lite.prefer(named, ms(14_000));
+    assert_eq!(lite.nominated(Component::Rtp), Some(one));
+    lite.prefer(named, ms(15_100));
+    assert_eq!(
+        lite.nominated(Component::Rtp),
+        Some(named),
+        "it is not checked any more"
+    );
+}
+
+#[test]
+fn among_pairs_of_one_priority_the_first_stays() {
+    let mut lite = Lite::new(ours());
+    let (one, other) = (at("192.0.2.1:4000"), at("192.0.2.2:4000"));
+    for (from, millis) in [(one, 0), (other, 50), (one, 100), (other, 150)] {
+        lite.receive(Component::Rtp, &ONE.check(&ours(), false), from, ms(millis));
+        assert_eq!(lite.checked(Component::Rtp), Some(one), "after {millis} ms");
+    }
 }
 
 #[test]

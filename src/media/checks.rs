@@ -72,13 +72,9 @@ impl Leg {
             true => (ice.nominated(component), ice.checked(component)),
             false => (None, None),
         };
-        let moved = settled.rtp.pair(of(Component::Rtp));
+        settled.rtp.pair(of(Component::Rtp));
         if let Some(rtcp) = &mut settled.rtcp {
             rtcp.pair(of(Component::Rtcp));
-        }
-        if moved && settled.config.rings() {
-            // another fork may be heard at once (TEAMS-102)
-            self.stream = Default::default();
         }
     }
 }

@@ -111,21 +111,25 @@ impl Leg {
             .iter()
             .find(|payload| payload.number == header.payload_type)
             .copied();
+        let mut in_flight = false;
         let (len, begins) = match &mut settled.protection {
             Some(protection) => match protection.unprotect_rtp(packet, now) {
-                Ok(len) => {
+                Ok(verified) => {
+                    in_flight = verified.in_flight;
                     if settled.config.rings() {
-                        // forks may speak at once: the nominated one is heard, else the first (TEAMS-102)
-                        let elsewhere = settled.rtp.nominated().is_some_and(|chosen| chosen != from);
+                        // forks may speak at once: the first is heard, or the nominated one once it speaks (TEAMS-102)
                         let patience = settled.config.packet_time.max(MIN_PACKET_TIME) * 3;
-                        let mut fit = || self.stream.place(header.ssrc, header.sequence, patience, now);
-                        if elsewhere || fit() == Fit::Foreign {
+                        let takes_over = settled.rtp.nominated() == Some(from) && !settled.rtp.is_current(from);
+                        if takes_over {
+                            self.stream = PlainStream::default();
+                        }
+                        if self.stream.place(header.ssrc, header.sequence, patience, now) == Fit::Foreign {
                             dropped.off_stream += 1;
                             return None;
                         }
                     }
                     let known = self.source.as_ref().is_some_and(|source| source.ssrc == header.ssrc);
-                    (len, !known || settled.rekeyed)
+                    (verified.len, !known || settled.rekeyed && !in_flight)
                 }
                 Err(error) => {
                     count_refusal(error, dropped);
@@ -157,8 +161,10 @@ impl Leg {
             dropped.malformed += 1;
             return None;
         };
-        settled.rtp.believe(from);
-        settled.rekeyed = false;
+        if !in_flight {
+            settled.rtp.believe(from);
+            settled.rekeyed = false;
+        }
         if begins {
             let changes = self.source.as_ref().is_some_and(|source| source.ssrc != header.ssrc);
             self.stats.received.source_changes += u64::from(changes);
@@ -304,9 +310,13 @@ impl Leg {
             dropped.not_negotiated += 1;
             return;
         };
+        let mut in_flight = false;
         let len = match &mut settled.protection {
             Some(protection) => match protection.unprotect_rtcp(packet, now) {
-                Ok(len) => len,
+                Ok(verified) => {
+                    in_flight = verified.in_flight;
+                    verified.len
+                }
                 Err(error) => return count_refusal(error, dropped),
             },
             None => {
@@ -322,7 +332,7 @@ impl Leg {
             }
         };
         // RTCP alone neither ends a plain RTP source's freedom to move nor moves an SRTP one
-        if channel == Channel::Rtcp {
+        if channel == Channel::Rtcp && !in_flight {
             source.believe(from);
         }
         received.rtcp_packets += 1;

@@ -57,12 +57,9 @@ impl Source {
         (!remote.ip().is_unspecified() && remote.port() != 0).then_some(remote)
     }
 
-    /// Takes what connectivity checks prove: the nominated and the best checked remote end. True when another pair is
-    /// nominated than before.
-    pub fn pair(&mut self, (nominated, checked): (Option<SocketAddr>, Option<SocketAddr>)) -> bool {
-        let moved = self.nominated != nominated;
+    /// Takes what connectivity checks prove: the nominated and the best checked remote end.
+    pub fn pair(&mut self, (nominated, checked): (Option<SocketAddr>, Option<SocketAddr>)) {
         (self.nominated, self.checked) = (nominated, checked);
-        moved
     }
 
     /// The nominated pair's remote end.
@@ -210,14 +207,14 @@ mod tests {
         let (signalled, heard) = (at("192.0.2.1:4000"), at("192.0.2.2:4000"));
         let (checked, nominated) = (at("192.0.2.3:4000"), at("192.0.2.4:4000"));
         let mut source = Source::new(signalled);
-        assert!(!source.pair((None, Some(checked))));
+        source.pair((None, Some(checked)));
         assert_eq!(source.destination(), Some(checked));
         source.believe(heard);
         assert_eq!(source.destination(), Some(heard));
-        assert!(source.pair((Some(nominated), Some(checked))));
+        source.pair((Some(nominated), Some(checked)));
         source.believe(heard);
         assert_eq!(source.destination(), Some(nominated));
-        assert!(source.pair((None, None)));
+        source.pair((None, None));
         assert_eq!(
             source.destination(),
             Some(heard),

@@ -192,7 +192,7 @@ impl Leg {
                 .filter(|_| before.and_then(|before| before.chosen) != ice.chosen);
             if let Some(lite) = &mut self.ice {
                 lite.settle(ice.remote_ufrag.as_deref());
-                named.into_iter().for_each(|remote| lite.prefer(remote));
+                named.into_iter().for_each(|remote| lite.prefer(remote, now));
             }
         }
         if matches!(config.security, Security::Sdes { .. }) && !config.rings() {

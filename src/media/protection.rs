@@ -17,6 +17,14 @@ pub(super) struct Protection {
     previous: Option<Box<(Receiver, Moment)>>,
 }
 
+/// A packet that was verified.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Verified {
+    pub len: usize,
+    /// Under the peer's last key: it may come from where nobody is any more.
+    pub in_flight: bool,
+}
+
 /// A context and what it was made of.
 struct Keyed {
     key: MasterKey,
@@ -71,12 +79,12 @@ impl Protection {
     }
 
     /// Verifies and decrypts RTP in place.
-    pub fn unprotect_rtp(&mut self, packet: &mut [u8], now: Moment) -> Result<usize, SrtpError> {
+    pub fn unprotect_rtp(&mut self, packet: &mut [u8], now: Moment) -> Result<Verified, SrtpError> {
         self.unprotect(packet, now, Receiver::unprotect_rtp)
     }
 
     /// Verifies and decrypts RTCP in place.
-    pub fn unprotect_rtcp(&mut self, packet: &mut [u8], now: Moment) -> Result<usize, SrtpError> {
+    pub fn unprotect_rtcp(&mut self, packet: &mut [u8], now: Moment) -> Result<Verified, SrtpError> {
         self.unprotect(packet, now, Receiver::unprotect_rtcp)
     }
 
@@ -85,10 +93,11 @@ impl Protection {
         packet: &mut [u8],
         now: Moment,
         by: fn(&mut Receiver, &mut [u8]) -> Result<usize, SrtpError>,
-    ) -> Result<usize, SrtpError> {
+    ) -> Result<Verified, SrtpError> {
+        let verified = |in_flight| move |len| Verified { len, in_flight };
         self.previous.take_if(|previous| now >= previous.1);
         if let ([only], None) = (self.receivers.as_mut_slice(), &self.previous) {
-            return by(&mut only.receiver, packet);
+            return by(&mut only.receiver, packet).map(verified(false));
         }
         // a failed attempt leaves the bytes undefined
         let mut copy = [0; MAX_PACKET];
@@ -102,12 +111,12 @@ impl Protection {
                 Err(SrtpError::AuthFailed) => packet.copy_from_slice(copy),
                 verdict => {
                     self.receivers.swap(0, at);
-                    return verdict;
+                    return verdict.map(verified(false));
                 }
             }
         }
         match self.previous.as_deref_mut() {
-            Some((previous, _)) => by(previous, packet),
+            Some((previous, _)) => by(previous, packet).map(verified(true)),
             None => Err(SrtpError::AuthFailed),
         }
     }
