@@ -42,6 +42,8 @@ pub(super) struct Leg {
     pub label: Arc<str>,
     /// Slot of the bridged leg.
     pub peer: Option<u32>,
+    /// Whose packets it has sent last, or is about to.
+    pub speaks_for: Option<LegId>,
     pub sockets: Sockets,
     pub events: MediaEvents,
     pub(super) settled: Option<Settled>,
@@ -87,6 +89,7 @@ impl Leg {
             address,
             label,
             peer: None,
+            speaks_for: None,
             sockets,
             events,
             settled: None,

@@ -1,8 +1,8 @@
 //! The one RTP stream that a leg sends, whoever speaks in it: the bridged leg, a sound, digits.
 //!
-//! While nothing but the bridged leg ever spoke, its numbers pass unchanged. Once something of ours was sent, the SSRC
-//! stays, sequence numbers go on by one and timestamps never go back, so that the peer's SRTP context and jitter buffer
-//! see one stream; the marker says where the speaker changes (RFC 3551 §4.1).
+//! While nothing but one bridged leg ever spoke, its numbers pass unchanged. Once something of ours was sent, or another leg
+//! is bridged, the SSRC stays, sequence numbers go on by one and timestamps never go back, so that the peer's SRTP context
+//! and jitter buffer see one stream; the marker says where the speaker changes (RFC 3551 §4.1).
 
 use crate::moment::Moment;
 use crate::rtp::packet::Header;
@@ -16,7 +16,7 @@ const SPEAKING: Duration = Duration::from_millis(60);
 pub(super) struct Outgoing {
     last: Option<Last>,
     speaker: Speaker,
-    /// Something of ours was sent: the numbers are ours.
+    /// Something of ours was sent, or another leg's: the numbers are ours.
     owned: bool,
     relayed: Option<Moment>,
 }
@@ -75,6 +75,14 @@ impl Outgoing {
     /// True while the bridged leg's packets come.
     pub fn is_relaying(&self, now: Moment) -> bool {
         self.relayed.is_some_and(|last| now.since(last) < SPEAKING)
+    }
+
+    /// Another leg speaks from now on: where anything was sent its numbers go on.
+    pub fn keep_on(&mut self) {
+        self.owned |= self.last.is_some();
+        if matches!(self.speaker, Speaker::Bridged(_)) {
+            self.speaker = Speaker::Nobody;
+        }
     }
 
     /// Notes a relayed packet that went out as it came in.
@@ -303,6 +311,24 @@ mod tests {
             first.timestamp.wrapping_add(320),
             "never less than a packet"
         );
+    }
+
+    #[test]
+    fn another_bridged_leg_goes_on_where_the_one_before_was() {
+        let mut outgoing = Outgoing::default();
+        outgoing.keep_on();
+        assert!(!outgoing.is_owned(), "nothing was sent that could go on");
+        outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(0));
+        outgoing.keep_on();
+        let mut relay = |ssrc, sequence, timestamp, now| {
+            outgoing.relay(&packet(ssrc, sequence, timestamp), false, Some(8_000), at(now))
+        };
+        assert_eq!(relay(9, 40_000, 77, 20), Some(numbers(7, 11, 1_160, true)));
+        assert_eq!(relay(9, 40_001, 237, 40), Some(numbers(7, 12, 1_320, false)));
+        outgoing.keep_on();
+        // Even one that has made up the same source.
+        let again = outgoing.relay(&packet(9, 3, 5), false, Some(8_000), at(60));
+        assert_eq!(again, Some(numbers(7, 13, 1_480, true)));
     }
 
     #[test]

@@ -324,6 +324,9 @@ impl Worker {
         for (id, peer) in [(a, b), (b, a)] {
             if let Some(leg) = self.find(id) {
                 leg.peer = Some(peer.slot);
+                if leg.speaks_for.replace(peer).is_some_and(|before| before != peer) {
+                    leg.outgoing.keep_on();
+                }
             }
         }
     }

@@ -140,6 +140,11 @@ async fn teams_088_090_to_the_music_and_back() {
     callee.hears(TEAMS_TONE).await.unwrap();
     back.hears(CARRIER_TONE).await.unwrap();
     assert_eq!(changes_of_carrier(&lab), 0, "the carrier was told of a hold");
+    assert_eq!(
+        callee.heard_so_far().expect("media").sources.len(),
+        1,
+        "one stream, whoever speaks in it"
+    );
     callee.hang_up().await.unwrap();
     back.ended().await.unwrap();
     let record = lab.records.get(0).await;
