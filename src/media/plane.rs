@@ -16,7 +16,7 @@ use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -61,6 +61,8 @@ pub(super) struct Shared {
     pub settings: MediaSettings,
     epoch: Instant,
     pools: Vec<Mutex<PortPool>>,
+    /// How many legs have each port of the range open, on whichever address.
+    open: Vec<AtomicU32>,
     workers: Vec<WorkerHandle>,
 }
 
@@ -91,6 +93,9 @@ impl Shared {
 
     /// Gives back what a leg held, after its sockets were closed.
     pub fn retire(&self, leg: LegId, address: usize, claim: Claim) {
+        for open in self.counted(claim) {
+            open.fetch_sub(1, Relaxed);
+        }
         if let Some(pool) = self.pools.get(address) {
             lock(pool).release(claim, self.now());
         }
@@ -100,12 +105,21 @@ impl Shared {
         }
     }
 
-    /// True when `ip` and `port` are of a media range of ours.
+    fn counted(&self, claim: Claim) -> impl Iterator<Item = &AtomicU32> {
+        let last = claim.rtp + u16::from(claim.rtcp == RtcpPort::Pair);
+        (claim.rtp..=last).filter_map(|port| self.open_at(port))
+    }
+
+    fn open_at(&self, port: u16) -> Option<&AtomicU32> {
+        let at = port.checked_sub(*self.settings.ports.start())?;
+        self.open.get(usize::from(at))
+    }
+
+    /// True when a leg of ours has this socket open now. Another port of our address may be a peer's behind the same NAT.
     pub fn is_own(&self, from: SocketAddr) -> bool {
-        let ports = &self.settings.ports;
+        let is_open = self.open_at(from.port()).is_some_and(|open| open.load(Relaxed) > 0);
         let of_address = |own: &MediaAddress| own.bind == from.ip() || own.advertise == from.ip();
-        ports.contains(&from.port())
-            && (self.settings.addresses.iter().any(of_address) || self.settings.own.contains(&from.ip()))
+        is_open && (self.settings.addresses.iter().any(of_address) || self.settings.own.contains(&from.ip()))
     }
 }
 
@@ -161,7 +175,9 @@ impl MediaPlane {
         };
         let pools = settings.addresses.iter().map(|_| pool()).collect();
         let workers = (0..count).map(|_| WorkerHandle::new()).collect::<io::Result<_>>()?;
+        let open = settings.ports.clone().map(|_| AtomicU32::new(0)).collect();
         let shared = Arc::new(Shared {
+            open,
             settings,
             epoch: Instant::now(),
             pools,
@@ -196,6 +212,9 @@ impl MediaPlane {
         let worker = self.shared.worker(index).ok_or(MediaError::NoSuchWorker(index))?;
         let sockets = socket::open(own.bind, pool, spec.rtcp, settings.dscp, self.shared.now())?;
         let claim = sockets.claim;
+        for open in self.shared.counted(claim) {
+            open.fetch_add(1, Relaxed);
+        }
         let id = worker.claim_slot(index);
         let rtcp_port = claim.rtp + u16::from(spec.rtcp == RtcpPort::Pair);
         let leg = Box::new(Leg::new(id, spec.address, sockets, spec.events, spec.label));

@@ -12,7 +12,7 @@ use super::profile::{LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
 use crate::codec::speech::Speech;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// An answer of ours and what it settles.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,10 +108,9 @@ pub fn read_answer(
     Ok(settle(profile, audio, rtcp_mux, ours.direction, formats, (srtp, ice)))
 }
 
-/// Every address that media would be sent to.
 fn check_addresses(profile: &LegProfile, local: &LocalMedia, audio: &Audio) -> Result<(), Refusal> {
-    profile.addresses.check_socket(audio.rtp(), local.rtp())?;
-    audio.rtcp.map_or(Ok(()), |rtcp| profile.addresses.check(rtcp.ip()))
+    profile.check_addresses(audio)?;
+    profile.addresses.check_socket(audio.rtp(), local.rtp())
 }
 
 /// The line of an offer that we take: the suite that Teams requires, wherever it stands in the list (TEAMS-093).
@@ -257,8 +256,17 @@ fn settle(
     (srtp, ice): (Option<SrtpKeys>, Option<IceSettled>),
 ) -> Negotiated {
     let reachable = |remote: &SocketAddr| !remote.ip().is_unspecified();
-    let remote_rtp = audio.rtp();
-    let remote_rtcp = if rtcp_mux { Some(remote_rtp) } else { audio.rtcp };
+    // An address of ours is only what checks prove of it.
+    let usable = |remote: SocketAddr| match profile.addresses.is_own(remote.ip()) {
+        true => SocketAddr::new(IpAddr::from([0, 0, 0, 0]), remote.port()),
+        false => remote,
+    };
+    let remote_rtp = usable(audio.rtp());
+    let remote_rtcp = if rtcp_mux {
+        Some(remote_rtp)
+    } else {
+        audio.rtcp.map(usable)
+    };
     let ptime = audio.ptime.or(profile.ptime).unwrap_or(20);
     Negotiated {
         remote_rtp,
@@ -432,6 +440,27 @@ mod tests {
         assert_eq!(chosen("1 198.51.100.5 30000"), "192.0.2.9:4000".parse().ok());
         assert_eq!(chosen("1 198.51.100.5 30002"), None);
         assert_eq!(chosen("1 198.51.100.6 30000"), None);
+    }
+
+    #[test]
+    fn a_client_behind_our_own_address_is_taken_where_it_checks_and_nothing_is_sent_there_unproven() {
+        let (mut teams, mut ours) = bypassing();
+        teams.addresses.own = vec!["192.0.2.9".parse().unwrap()];
+        let formats = [Format::well_known(8).unwrap()];
+        let lines = format!("{}a=remote-candidates:1 198.51.100.5 30000\r\n", checking("tC1u", 'a'));
+        let offered = peer("8", "RTP/SAVP", &lines);
+        let carried = crate::sdp::carry_offer(&offered, &teams, &LegProfile::carrier(), crate::sdp::Recoding::Any);
+        carried.unwrap();
+        let settled = answer(&teams, &mut ours, &offered, &formats, Direction::SendRecv).unwrap();
+        let settled = settled.negotiated;
+        assert!(settled.remote_rtp.ip().is_unspecified() && settled.remote_rtcp.is_none());
+        assert_eq!(settled.ice.unwrap().chosen, None, "nor by its word alone");
+        for other in [crypto(), format!("a=ice-lite\r\n{}", checking("tC1u", 'a'))] {
+            let text = format!("v=0\r\nc=IN IP4 192.0.2.9\r\n{other}m=audio 4000 RTP/SAVP 8\r\n{other}");
+            let offered = Session::parse(text.as_bytes()).unwrap();
+            let refused = answer(&teams, &mut ours, &offered, &formats, Direction::SendRecv);
+            assert!(matches!(refused, Err(Refusal::Address { .. })), "{other}: {refused:?}");
+        }
     }
 
     #[test]

@@ -87,8 +87,8 @@ impl LocalMedia {
     }
 
     fn ice_settled(&self, profile: &LegProfile, audio: &Audio, theirs: &Ice) -> Option<IceSettled> {
-        // a pair with another half than ours is none of this leg
-        let is_ours = theirs.chosen == Some(self.rtp());
+        // a pair with another half than ours is none of this leg, and an address of ours is the peer's only where it checks
+        let is_ours = theirs.chosen == Some(self.rtp()) && !profile.addresses.is_own(audio.rtp().ip());
         Some(IceSettled {
             local: self.ice(profile)?,
             remote_ufrag: theirs.credentials.ufrag.clone(),

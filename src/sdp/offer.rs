@@ -155,10 +155,7 @@ pub fn carry_settled(
 /// The audio of a peer's offer, when its addresses and its protection can be taken.
 pub(super) fn carriable<'a>(remote_offer: &'a Session, from: &LegProfile) -> Result<&'a Audio, Refusal> {
     let (_, audio) = remote_offer.audio_for(from)?;
-    from.addresses.check(audio.address)?;
-    if let Some(rtcp) = audio.rtcp {
-        from.addresses.check(rtcp.ip())?;
-    }
+    from.check_addresses(audio)?;
     if from.security == Security::SdesRequired && !audio.crypto.iter().any(|line| line.is_acceptable()) {
         let offered = audio.crypto.iter().map(|line| line.suite.clone()).collect();
         return Err(Refusal::NoCrypto { offered });

@@ -4,6 +4,7 @@ use super::codec::{Codec, Format};
 use super::direction::HoldStyle;
 use super::error::Refusal;
 use super::ice::IceSide;
+use super::session::Audio;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -67,6 +68,9 @@ pub struct AddressPolicy {
     pub allow_loopback: bool,
 }
 
+/// Why an address of ours is refused.
+const OWN: &str = "it is our own address";
+
 impl AddressPolicy {
     /// Refuses an address that media must not be sent to. `0.0.0.0` passes: it is the old form of hold (RFC 3264 §8.4).
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Refusal> {
@@ -92,17 +96,22 @@ impl AddressPolicy {
             return Ok(());
         } else if plain.is_loopback() {
             "it is a loopback address"
-        } else if self.own.iter().any(|own| own.to_canonical() == plain) {
-            "it is our own address"
+        } else if self.is_own(address) {
+            OWN
         } else {
             return Ok(());
         };
         Err(Refusal::Address { address, reason })
     }
 
-    /// [`AddressPolicy::check`], and `own` is never the peer's own socket: such media would loop whatever is allowed.
+    /// Whether media that is sent there would come to ourselves, or to somebody who is behind the same address.
+    pub(super) fn is_own(&self, address: IpAddr) -> bool {
+        let plain = address.to_canonical();
+        !self.allow_loopback && self.own.iter().any(|own| own.to_canonical() == plain)
+    }
+
+    /// `own` is never the peer's own socket: such media would loop whatever is allowed.
     pub(super) fn check_socket(&self, remote: SocketAddr, own: SocketAddr) -> Result<(), Refusal> {
-        self.check(remote.ip())?;
         if remote.is_ipv4() != own.is_ipv4() {
             let reason = "our address on this leg is of the other IP version";
             return Err(Refusal::AddressFamily {
@@ -194,6 +203,18 @@ impl LegProfile {
             },
             ice: IceSide::Never,
         }
+    }
+
+    /// Every address that media would be sent to. A peer that checks may say one of ours, as an office has one address for
+    /// its clients and for us: nothing is sent there but to what the checks prove.
+    pub(super) fn check_addresses(&self, audio: &Audio) -> Result<(), Refusal> {
+        let proves = self.ice == IceSide::Lite && audio.ice.as_ref().is_some_and(|ice| !ice.lite);
+        let check = |address| match self.addresses.check(address) {
+            Err(Refusal::Address { reason: OWN, .. }) if proves => Ok(()),
+            verdict => verdict,
+        };
+        check(audio.address)?;
+        audio.rtcp.map_or(Ok(()), |rtcp| check(rtcp.ip()))
     }
 
     /// True when this leg may print the format at all.

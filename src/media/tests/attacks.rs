@@ -177,20 +177,34 @@ fn packets_from_our_own_media_ports_do_not_loop() {
         ..settings(20_000..=20_099)
     });
     let (a, b) = (rig.open(RtcpPort::Mux, None), rig.open(RtcpPort::Mux, None));
-    let mut from_us = Peer {
-        socket: drop_and_rebind(&rig, b),
-        ..Peer::plain(1)
-    };
-    rig.configure(a, from_us.config());
-    rig.stats(a);
-    from_us.send(a, 8, b"hairpin");
+    let beside = rig.open(RtcpPort::Mux, Some(b.id));
+    let mut peer = Peer::plain(1);
+    rig.configure(beside, peer.config());
+    let at = |leg: MediaLeg| SocketAddr::new(leg.address, leg.rtp_port);
+    for (leg, remote) in [(a, at(b)), (b, at(a))] {
+        let config = LegConfig {
+            remote,
+            ..peer.config()
+        };
+        rig.configure(leg, config);
+        rig.stats(leg);
+    }
+    rig.plane.bridge(beside.id, b.id).expect("bridged");
+    peer.send(beside, 8, b"hairpin");
     rig.stats_when(a, |stats| stats.received.dropped.hairpin == 1);
     let mut from_the_inner_address = Peer {
-        socket: UdpSocket::bind((inner, 20_050)).expect("a port of the range"),
+        socket: UdpSocket::bind((inner, b.rtp_port)).expect("a port of the range"),
         ..Peer::plain(2)
     };
     from_the_inner_address.send(a, 8, b"hairpin");
     rig.stats_when(a, |stats| stats.received.dropped.hairpin == 2);
+    // Nobody's port any more: it may be a peer's, behind the address that we have as well.
+    let mut behind_our_address = Peer {
+        socket: drop_and_rebind(&rig, b),
+        ..Peer::plain(3)
+    };
+    behind_our_address.send(a, 8, b"from a neighbour");
+    rig.stats_when(a, |stats| stats.received.packets == 1);
 }
 
 /// Takes over the port of a leg that is closed for it.
