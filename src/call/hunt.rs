@@ -94,9 +94,9 @@ impl Ringing {
         };
     }
 
-    /// Whether somebody else can be tried who may well answer.
+    /// Whether whoever is tried next may well answer.
     fn leads_further(&self) -> bool {
-        self.hops.iter().any(|hop| !hop.held) || !self.others.is_empty()
+        !self.others.is_empty() || self.hops.front().is_some_and(|hop| !hop.held)
     }
 }
 
@@ -132,6 +132,8 @@ pub(super) enum Next {
     HoldAndHunt,
     /// The peer is not at fault: the next hop is tried.
     Hunt,
+    /// It lives, and what is behind this address doesn't: another address of its name is tried, else the next hop.
+    Elsewhere,
     /// The answer counts for the whole attempt.
     Stop,
 }
@@ -190,8 +192,7 @@ impl Call {
             let failure = AttemptFailure::local(503, "Service Unavailable", missed.missed());
             let next = match missed {
                 Awaited::Response { .. } => Next::HoldAndHunt,
-                // It lives; what lies behind it for this callee does not.
-                Awaited::Progress { .. } => Next::Hunt,
+                Awaited::Progress { .. } => Next::Elsewhere,
             };
             self.hop_failed(index, failure, next, now);
         }
@@ -270,9 +271,17 @@ impl Call {
                     let (from, why) = (hop.peer.clone(), failure.explain());
                     self.tell(CallNews::Hunting { from, why });
                 }
-                if next == Next::HoldAndHunt {
-                    elsewhere = self.hold_and_look_elsewhere(index, hop, &failure);
-                }
+                elsewhere = match next {
+                    Next::HoldAndHunt => self.hold_and_look_elsewhere(index, hop, &failure),
+                    Next::Elsewhere => {
+                        let other = self.ringing_of(index).and_then(|ringing| ringing.others.pop_front());
+                        other.map(|other| PlannedHop {
+                            direct: Some(other),
+                            ..hop
+                        })
+                    }
+                    Next::Hunt | Next::Stop => None,
+                };
             }
         }
         self.close_media(index);
@@ -298,7 +307,7 @@ impl Call {
         }
         match next {
             Next::Stop => self.attempt_failed(position, now),
-            Next::HoldAndHunt | Next::Hunt => self.next_hop(position, now),
+            Next::HoldAndHunt | Next::Hunt | Next::Elsewhere => self.next_hop(position, now),
         }
     }
 

@@ -257,6 +257,21 @@ fn nobody_who_says_100_is_given_up_for_a_gateway_that_is_held_down() {
 }
 
 #[test]
+fn an_address_that_says_100_and_no_more_is_left_for_the_next_of_its_name() {
+    let mut rig = from_teams().holding("north/203.0.113.3").begin();
+    let hops = locate(&mut rig, &[11, 12]);
+    rig.respond(&rig.last_invite(), reply(100));
+    rig.wait(Duration::from_secs(16));
+    assert_eq!(rig.destinations.last(), Some(&To::Hop(hops[1].clone())));
+    assert!(rig.addresses_down.is_empty(), "it lives");
+    rig.respond(&rig.last_invite(), reply(100));
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.invites().len(), 2, "who comes next is held down");
+    rig.respond(&rig.last_invite(), reply(486));
+    rig.finish();
+}
+
+#[test]
 fn who_has_said_more_than_100_rings() {
     for status in [180, 181, 183, 199] {
         let mut rig = from_carrier().begin();
