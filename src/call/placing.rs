@@ -63,7 +63,9 @@ impl Node {
             shown_instead: None,
             diversions: Vec::new(),
         });
-        let plan = planner.plan(self, &dial).map_err(NotPlaced::Wrong)?;
+        let plan = planner
+            .plan(self, &dial)
+            .map_err(|refusal| NotPlaced::Wrong(refusal.of_order()))?;
         let first = plan.attempts.iter().flat_map(|attempt| &attempt.hops).next();
         let Some(desk) = first.map(|hop| hop.terms.clone()) else {
             let why = plan.attempts.iter().find_map(|attempt| attempt.failed.as_ref());

@@ -85,7 +85,10 @@ pub(super) fn shown(
                 target: at,
                 property,
                 what: format!("{number} is not a number of tenant '{}'", facts.tenant.id),
-                fix: "say one of its numbers, or leave it out for the caller's own".into(),
+                fix: match facts.caller.number.is_empty() {
+                    true => "say one of its numbers".into(),
+                    false => "say one of its numbers, or leave it out for the caller's own".into(),
+                },
             });
         }
     };

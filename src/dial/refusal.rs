@@ -20,4 +20,40 @@ impl DialRefusal {
             None => self.property.to_owned(),
         }
     }
+
+    /// The same in the words of an order of a call, whose one target is `to` and whose caller is `from`.
+    pub fn of_order(&self) -> String {
+        let place = match (self.property, self.target) {
+            ("callerId" | "from.user", _) => "from".to_owned(),
+            ("from.host", _) => "fromHost".to_owned(),
+            (property, Some(_)) => format!("to.{property}"),
+            (property, None) => property.to_owned(),
+        };
+        format!("{place}: {}; {}", self.what, self.fix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_refused_in_its_own_words() {
+        for (target, property, place, order) in [
+            (None, "callerId", "callerId", "from"),
+            (Some(0), "from.user", "target[0].from.user", "from"),
+            (Some(0), "from.host", "target[0].from.host", "fromHost"),
+            (Some(0), "sipUri", "target[0].sipUri", "to.sipUri"),
+            (None, "srtpEncryption", "srtpEncryption", "srtpEncryption"),
+        ] {
+            let refusal = DialRefusal {
+                target,
+                property,
+                what: "wrong".into(),
+                fix: "right".into(),
+            };
+            assert_eq!(refusal.to_string(), format!("{place}: wrong; right"));
+            assert_eq!(refusal.of_order(), format!("{order}: wrong; right"));
+        }
+    }
 }

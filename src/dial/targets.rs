@@ -8,7 +8,7 @@ use super::target_name::TargetName;
 use super::uri_target;
 use crate::app::verb::{Dial, Target, TargetKind};
 use crate::carrier::{self, PlanFacts};
-use crate::config::{Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
+use crate::config::{Carrier, CarrierId, Config, Destination as Owned, E164, Tenant, UserName, nearest};
 use crate::registrar::{self, Aor, Binding, UserCall};
 use crate::route::{self, Caller, Decision, Diversion, Trace};
 use crate::sdp::Security;
@@ -301,6 +301,7 @@ impl<'a> Planning<'a> {
                 let what = format!("'{}' is not a telephone number", number.escape_debug());
                 self.refuse("number", what, "say it in E.164, such as +14255550100")
             })?;
+            self.leads_elsewhere(&callee)?;
             let carriers = match trunk {
                 Some(trunk) => vec![self.trunk(trunk, trace)?],
                 None => route::ways_out(config, tenant, &callee, trace),
@@ -330,6 +331,25 @@ impl<'a> Planning<'a> {
             }
         }
         Ok(attempt)
+    }
+
+    /// Refuses a number that an application of the tenant answers: a carrier would send the call back, and the application
+    /// ring itself, each time anew.
+    fn leads_elsewhere(&self, callee: &route::Callee) -> Result<(), DialRefusal> {
+        let DialFacts { config, tenant, .. } = self.facts;
+        let route::Callee::Number(number) = callee else {
+            return Ok(());
+        };
+        match config.number(*number) {
+            Some((owner, entry)) if owner.id == tenant.id => match &entry.to {
+                Owned::Application(name) => {
+                    let what = format!("application '{name}' answers {number}: the call would come back");
+                    Err(self.refuse("number", what, "`redirect` to its hook, or dial another number"))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
     }
 
     /// One carrier of the tenant, by name.

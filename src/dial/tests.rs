@@ -76,6 +76,12 @@ ha1_sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 [[numbers]]
 range = "+14255550100-+14255550198"
+[[numbers]]
+number = "+14255550199"
+to = { application = "reception" }
+
+[application.reception]
+hook = "https://app.contoso.example/incoming"
 "#;
 
 const FABRIKAM: &str = r#"

@@ -330,7 +330,15 @@ async fn an_order_that_can_not_be_carried_out_says_why() {
         ),
         (
             json!({ "from": "alice", "to": to_teams(), "application_sid": sid }),
-            "E.164",
+            "from: 'alice' is no E.164",
+        ),
+        (
+            json!({ "from": "+12065550199", "to": to_teams(), "application_sid": sid }),
+            "from: +12065550199 is not a number",
+        ),
+        (
+            json!({ "from": OWN, "to": { "type": "teams", "number": "12", "tenant": "x.example" }, "application_sid": sid }),
+            "to.tenant: ",
         ),
         (
             json!({ "from": OWN, "to": { "type": "telepathy" }, "application_sid": sid }),

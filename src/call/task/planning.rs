@@ -8,7 +8,7 @@ use crate::call::event::CallNews;
 use crate::call::node::Node;
 use crate::config::{Config, E164, Tenant};
 use crate::dial::targets::{self, DialFacts};
-use crate::dial::{DialPlan, PeerName};
+use crate::dial::{DialPlan, DialRefusal, PeerName};
 use crate::registrar::Aor;
 use crate::route::{Caller, Diversion};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Planner {
 
 impl Planner {
     /// The plan of a dial as things stand now; the error says what is wrong with the dial.
-    pub fn plan(&self, node: &Node, dial: &Dial) -> Result<DialPlan, String> {
+    pub fn plan(&self, node: &Node, dial: &Dial) -> Result<DialPlan, DialRefusal> {
         let now = node.clock.now();
         let devices = |aor: &Aor| node.registrar.bindings(aor, now);
         let held = |peer: &PeerName| node.peers.is_held(peer, now);
@@ -37,8 +37,7 @@ impl Planner {
             diversions: &self.diversions,
             devices: &devices,
         };
-        let (result, _trace) = targets::plan(facts, dial, &held);
-        result.map_err(|refusal| refusal.to_string())
+        targets::plan(facts, dial, &held).0
     }
 }
 
@@ -74,7 +73,7 @@ impl CallTask {
 
     pub(super) fn plan(&self, dial: &Dial) -> Result<DialPlan, String> {
         match &self.planner {
-            Some(planner) => planner.plan(&self.node, dial),
+            Some(planner) => planner.plan(&self.node, dial).map_err(|refusal| refusal.to_string()),
             None => Err("this call has no application".into()),
         }
     }
