@@ -148,10 +148,11 @@ impl Cause {
         }
     }
 
-    /// Headers that only this cause has: what an application gave, or why it has failed.
+    /// Headers that only this cause has: what an application gave, or that it has failed. Why it has is not the caller's
+    /// business: there are URLs in it.
     pub fn headers(&self) -> Vec<(String, String)> {
         match self {
-            Cause::ApplicationFailed { detail } => vec![("X-Reason".into(), detail.clone())],
+            Cause::ApplicationFailed { .. } => vec![("X-Reason".into(), "the application failed".into())],
             Cause::ApplicationDeclined { headers, .. } => headers.clone(),
             _ => Vec::new(),
         }
