@@ -97,7 +97,7 @@ pub enum Direction {
 }
 
 /// Who ended a leg, in the words of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndedBy {
     FarSide,
     Platform,

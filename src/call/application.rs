@@ -397,7 +397,7 @@ impl Call {
         });
     }
 
-    /// An answer of the application can't be had or carried out. Over HTTP a status event says so.
+    /// An answer of the application, or a sound that it named, can't be had or carried out. Over HTTP a status event says so.
     pub(super) fn tell_bad_answer(&mut self, leg: LegIndex, what: &'static str, detail: &str, now: Moment) {
         self.tell_error(what, detail);
         let connected = self.app.as_ref().is_some_and(|app| app.session.is_some());

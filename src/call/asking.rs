@@ -209,16 +209,16 @@ impl Call {
     }
 
     pub(super) fn confirmation_failed(&mut self, leg: LegIndex, detail: &str, now: Moment) {
-        self.tell_error("confirmHook", detail);
+        self.tell_bad_answer(leg, "confirmHook", detail, now);
         if let Some(position) = self.attempt_of(leg) {
-            self.screening_refused(position, detail, now);
+            self.screening_refused(position, detail, payload::EndedBy::Platform, now);
         }
     }
 
     /// Without first verbs there is no call: the fallback is asked once, then the caller is refused, unless somebody else is
     /// being asked already.
     fn first_failed(&mut self, why: Why, detail: String, now: Moment) {
-        self.tell_error("hook", &detail);
+        self.tell_bad_answer(LegIndex::CALLER, "hook", &detail, now);
         let fallback = self.app.as_ref().and_then(|app| app.terms.fallback.clone());
         let first = self.app.as_ref().and_then(|app| app.first.clone());
         match (why, fallback, first) {

@@ -1,10 +1,11 @@
 //! The destinations of a dial as its application knows them: one child call each, whatever gateways it tries. Every
 //! change is told once, and each child has exactly one end.
 
+use super::dialing::EndedBy as DialEndedBy;
 use super::hunt::Ringing;
 use super::id::LegIndex;
 use super::value::{Call, Phase};
-use crate::app::payload::Status;
+use crate::app::payload::{EndedBy, Status};
 use crate::app::sid::CallSid;
 use crate::app::verb::Hook;
 use crate::dial::{AttemptFailure, TargetName};
@@ -25,6 +26,8 @@ pub struct Child {
     pub(super) phrase: String,
     pub(super) answered: Option<Moment>,
     pub(super) ended: Option<Moment>,
+    /// Who ended it.
+    pub(super) ended_by: Option<EndedBy>,
     /// Screening counts as refused then.
     pub(super) screened_until: Option<Moment>,
     /// The last leg that was tried.
@@ -46,6 +49,7 @@ impl Child {
             phrase: "Trying".into(),
             answered: None,
             ended: None,
+            ended_by: None,
             screened_until: None,
             leg: None,
             tag: None,
@@ -75,6 +79,8 @@ pub(super) struct Turn {
     pub status: Status,
     pub sip_status: u16,
     pub phrase: String,
+    /// Who ends it, where the dial does not say.
+    pub by: Option<EndedBy>,
 }
 
 impl Turn {
@@ -83,7 +89,12 @@ impl Turn {
             status,
             sip_status,
             phrase: crate::sip::message::reason_phrase(sip_status).to_owned(),
+            by: None,
         }
+    }
+
+    fn ended_by(self, by: EndedBy) -> Turn {
+        Turn { by: Some(by), ..self }
     }
 
     /// The end that a failure means: 486 and 600 are busy, a ring timer that ran out is no answer, all else has failed.
@@ -91,8 +102,8 @@ impl Turn {
         let told = (failure.status, failure.phrase.clone());
         let (status, phrase) = failure.received.clone().unwrap_or(told);
         match (status, failure.is_local()) {
-            (480, true) => Turn::new(Status::NoAnswer, 487),
-            (status, _) => Turn {
+            (480, true) => Turn::given_up(),
+            (status, local) => Turn {
                 status: match status {
                     486 | 600 => Status::Busy,
                     487 => Status::NoAnswer,
@@ -100,6 +111,10 @@ impl Turn {
                 },
                 sip_status: status,
                 phrase,
+                by: Some(match local {
+                    true => EndedBy::Platform,
+                    false => EndedBy::FarSide,
+                }),
             },
         }
     }
@@ -109,14 +124,15 @@ impl Turn {
         Turn::new(Status::Completed, 200)
     }
 
-    /// The end of a destination that lost to another, or that nobody waits for any more.
+    /// The end of a destination that lost to another, or that nobody waits for any more: nobody has talked to it, also where
+    /// it was being screened.
     pub(super) fn given_up() -> Turn {
-        Turn::new(Status::NoAnswer, 487)
+        Turn::new(Status::NoAnswer, 487).ended_by(EndedBy::Platform)
     }
 
     /// An answered destination that its screening did not let through: ours, since its INVITE was answered with 200.
-    pub(super) fn screened_out() -> Turn {
-        Turn::new(Status::Failed, 603)
+    pub(super) fn screened_out(by: EndedBy) -> Turn {
+        Turn::new(Status::Failed, 603).ended_by(by)
     }
 }
 
@@ -154,6 +170,7 @@ impl Call {
 
     /// A child call has changed: its application is told, once.
     pub(super) fn turn_child(&mut self, position: usize, turn: Turn, now: Moment) {
+        let ended = self.app.as_ref().and_then(|app| app.dialing.as_ref()?.ended_by);
         let Some(child) = self.child_mut(position) else { return };
         if child.is_over() || child.status == turn.status {
             return;
@@ -165,7 +182,13 @@ impl Call {
         match turn.status {
             Status::InProgress => child.answered = Some(now),
             Status::Trying | Status::Ringing | Status::EarlyMedia => {}
-            _ => child.ended = Some(now),
+            _ => {
+                child.ended = Some(now);
+                child.ended_by = turn.by.or(Some(match ended {
+                    Some(DialEndedBy::Callee) | None => EndedBy::FarSide,
+                    Some(_) => EndedBy::Platform,
+                }));
+            }
         }
         child.status = turn.status;
         child.sip_status = turn.sip_status;
@@ -196,13 +219,7 @@ impl Call {
             if child.is_over() || (winner.is_some() && child.leg == winner) {
                 continue;
             }
-            let turn = match child.answered {
-                Some(_) if winner.is_some() => Turn::completed(),
-                // It was being screened, and nobody is left to talk to it.
-                Some(_) => Turn::screened_out(),
-                None => Turn::given_up(),
-            };
-            self.turn_child(position, turn, now);
+            self.turn_child(position, Turn::given_up(), now);
             if let Some(ringing) = self.ringing.get_mut(position) {
                 ringing.settle();
                 ringing.leg = ringing.leg.filter(|leg| Some(*leg) == winner);

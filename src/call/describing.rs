@@ -103,7 +103,7 @@ impl Call {
             api_base_url: app.terms.api_base_url.as_deref(),
             originating_sip_ip: None,
             originating_sip_trunk_name: None,
-            termination_by: self.child_termination_by(child),
+            termination_by: child.ended_by.filter(|_| child.status.is_final()),
             duration: child
                 .duration(now)
                 .filter(|_| child.status.is_final())
@@ -245,23 +245,6 @@ impl Call {
         Some(match cause.ended_by() {
             super::cause::Party::Caller => payload::EndedBy::FarSide,
             _ => payload::EndedBy::Platform,
-        })
-    }
-
-    fn child_termination_by(&self, child: &super::child::Child) -> Option<payload::EndedBy> {
-        if !child.status.is_final() {
-            return None;
-        }
-        let dialing = self.app.as_ref()?.dialing.as_ref();
-        let by_callee = match dialing.and_then(|dialing| dialing.ended_by) {
-            Some(super::dialing::EndedBy::Callee) => true,
-            Some(_) => false,
-            // A refusal is the far side's own; who lost or was given up, we ended.
-            None => child.sip_status != 487,
-        };
-        Some(match by_callee {
-            true => payload::EndedBy::FarSide,
-            false => payload::EndedBy::Platform,
         })
     }
 }

@@ -88,7 +88,12 @@ impl Call {
 
     /// A dial that rings nobody: the application hears why, and the dial has failed.
     fn dial_refused(&mut self, detail: String, now: Moment) {
-        self.tell_error("dial", &detail);
+        let asks = |dialing: &Dialing| dialing.verb.action_hook.is_some();
+        match self.app.as_ref().and_then(|app| app.dialing.as_ref()).is_some_and(asks) {
+            // Its action hook is told.
+            true => self.tell_error("dial", &detail),
+            false => self.tell_bad_answer(LegIndex::CALLER, "dial", &detail, now),
+        }
         if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
             dialing.refused = Some(detail);
         }
@@ -106,7 +111,7 @@ impl Call {
         );
         let settled = match (answer_on_bridge, &music) {
             (false, _) => self.answer_here(now),
-            (true, Some(_)) => self.early_here(now),
+            (true, Some(_)) => self.ready_early(now),
             (true, None) => Ok(()),
         };
         if let Err(detail) = settled {
@@ -225,7 +230,8 @@ impl Call {
         for position in 0..self.ringing.len() {
             let late = self.child(position).is_some_and(|child| due(child.screened_until));
             if late {
-                self.screening_refused(position, "the screening took too long", now);
+                let by = payload::EndedBy::Platform;
+                self.screening_refused(position, "the screening took too long", by, now);
             }
         }
     }

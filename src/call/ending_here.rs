@@ -21,16 +21,21 @@ impl Call {
 
     /// 183 to the caller with media of our own, so that it hears us before the call is answered.
     pub(super) fn early_here(&mut self, now: Moment) -> Result<(), String> {
-        if self.offer.is_none() && !self.settled_here {
-            // An answer to an offer of ours comes with the ACK of a 200 alone (RFC 3261 §13.2.1).
-            return self.answer_here(now);
-        }
         let told = self.settled_here;
-        self.settle_caller(now)?;
+        self.ready_early(now)?;
         if !told {
             self.tell_caller(183, true, now);
         }
         Ok(())
+    }
+
+    /// The same without the 183: what is to be heard is not there yet.
+    pub(super) fn ready_early(&mut self, now: Moment) -> Result<(), String> {
+        if self.offer.is_none() && !self.settled_here {
+            // An answer to an offer of ours comes with the ACK of a 200 alone (RFC 3261 §13.2.1).
+            return self.answer_here(now);
+        }
+        self.settle_caller(now)
     }
 
     /// Answers the caller's offer for ourselves, once; a caller without an offer gets ours.

@@ -152,6 +152,7 @@ impl Call {
             status: child.status,
             sip_status: child.sip_status,
             phrase: child.phrase.clone(),
+            by: None,
         });
         if let Some(turn) = turn {
             self.status = turn.sip_status;

@@ -139,7 +139,7 @@ impl Call {
     pub(super) fn hold_decided(&mut self, number: u32, result: Result<Reply, String>, now: Moment) {
         let verbs = result.map_or_else(
             |detail| {
-                self.tell_error("onHoldHook", &detail);
+                self.tell_bad_answer(LegIndex::CALLER, "onHoldHook", &detail, now);
                 Vec::new()
             },
             |reply| reply.verbs,

@@ -169,6 +169,20 @@ impl Call {
         }
     }
 
+    /// A sound is there and begins. A caller that is not answered is told that there is music when there is.
+    pub(super) fn sound_began(&mut self, leg: LegIndex, play: u32, now: Moment) {
+        if self.app.as_ref().is_some_and(|app| app.music == Some(play)) {
+            self.tell_caller(183, true, now);
+        } else {
+            self.first_heard(leg, play);
+        }
+    }
+
+    /// Whether a caller that is not answered hears music: 180 would have its side ring over it.
+    pub(super) fn hears_music_early(&self) -> bool {
+        self.last_word.described && self.app.as_ref().is_some_and(|app| app.music.is_some())
+    }
+
     /// A sound has come to its end.
     pub(super) fn played(&mut self, leg: LegIndex, play: u32, outcome: &PlayOutcome, now: Moment) {
         if let Some(app) = &mut self.app
@@ -176,12 +190,11 @@ impl Call {
         {
             app.music = None;
             if let PlayOutcome::Failed { why } = outcome {
-                let why = why.clone();
-                self.tell_error("dialMusic", &why);
+                self.tell_bad_answer(LegIndex::CALLER, "dialMusic", why, now);
             }
             return;
         }
-        if self.whispered(leg, play, outcome) {
+        if self.whispered(leg, play, outcome, now) {
             return;
         }
         let Some(playback) = self.playback(leg).filter(|playback| playback.play == play) else {
@@ -199,7 +212,7 @@ impl Call {
             }
             PlayOutcome::Failed { why } => {
                 let (why, verb) = (why.clone(), playback.verb());
-                self.tell_error(verb, &why);
+                self.tell_bad_answer(leg, verb, &why, now);
                 self.playback_over(leg, Some(why), now);
             }
         }

@@ -73,7 +73,9 @@ impl Call {
             self.milestones.ringing = Some(now);
             self.tell(CallNews::Ringing);
         }
-        self.tell_progress(word, now);
+        if !self.hears_music_early() {
+            self.tell_progress(word, now);
+        }
         if has_early_media {
             self.turn_caller(Turn::new(Status::EarlyMedia, 183), now);
         }

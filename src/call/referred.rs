@@ -70,7 +70,7 @@ impl Call {
         let reply = match result {
             Ok(reply) => reply,
             Err(detail) => {
-                self.tell_error("referHook", &detail);
+                self.tell_bad_answer(index, "referHook", &detail, now);
                 self.answer_plainly(index, transaction, 501);
                 return;
             }

@@ -9,6 +9,7 @@ use super::leg::LegState;
 use super::playing::Playback;
 use super::value::{Call, Phase};
 use crate::app::gather::Gather;
+use crate::app::payload::EndedBy;
 use crate::app::verb::{self, Verb, passages};
 use crate::moment::Moment;
 
@@ -272,7 +273,7 @@ impl Call {
     fn hang_up_verb(&mut self, leg: LegIndex, hangup: verb::Hangup, now: Moment) {
         if leg != LegIndex::CALLER {
             if let Some(position) = self.attempt_of(leg) {
-                self.screening_refused(position, "the application hung up", now);
+                self.screening_refused(position, "the application hung up", EndedBy::Platform, now);
             }
             return;
         }

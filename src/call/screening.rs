@@ -7,6 +7,7 @@ use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::LegState;
 use super::value::Call;
+use crate::app::payload::EndedBy;
 use crate::app::verb::{Hook, USUAL_SCREENING};
 use crate::moment::Moment;
 
@@ -52,13 +53,13 @@ impl Call {
         self.close_line(index);
         match up && self.bridged.is_none() {
             true => self.accept(index, now),
-            false => self.screening_refused(position, "the destination has hung up", now),
+            false => self.screening_refused(position, "the destination has hung up", EndedBy::FarSide, now),
         }
     }
 
     /// The destination is not let through, or is gone, or is given up while it rings: its attempt is over, the others ring
     /// on.
-    pub(super) fn screening_refused(&mut self, position: usize, why: &str, now: Moment) {
+    pub(super) fn screening_refused(&mut self, position: usize, why: &str, by: EndedBy, now: Moment) {
         let Some(index) = self.child(position).and_then(|child| child.leg) else {
             return;
         };
@@ -81,7 +82,7 @@ impl Call {
         }
         self.close_media(index);
         let turn = match answered {
-            true => Turn::screened_out(),
+            true => Turn::screened_out(by),
             false => Turn::given_up(),
         };
         self.turn_child(position, turn, now);

@@ -10,6 +10,7 @@ use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState, with_headers};
 use super::leg_media::description_of;
 use super::value::{Call, Phase};
+use crate::app::payload;
 use crate::moment::Moment;
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -69,7 +70,11 @@ impl Call {
             self.turn_child_of(index, Turn::completed(), now);
             self.dial_ended(now);
         } else if let Some(position) = self.attempt_of(index) {
-            self.screening_refused(position, &cause.explain(), now);
+            let by = match cause.ended_by() {
+                Party::Callee => payload::EndedBy::FarSide,
+                _ => payload::EndedBy::Platform,
+            };
+            self.screening_refused(position, &cause.explain(), by, now);
         }
     }
 

@@ -152,7 +152,7 @@ impl Call {
             Event::Planned { result } => self.dial_planned(result, now),
             Event::Answered { ask, result } => self.asked_answered(ask, result, now),
             Event::Voiced { leg, play, voiced } => self.tell_voiced(leg, play, &voiced),
-            Event::PlayBegan { leg, play } => self.first_heard(leg, play),
+            Event::PlayBegan { leg, play } => self.sound_began(leg, play, now),
             Event::Played { leg, play, outcome } => self.played(leg, play, &outcome, now),
             Event::DigitsSent { leg, cookie } => self.digits_sent(leg, cookie, now),
             Event::Digit { leg, digit } => self.heard_key(leg, digit, now),

@@ -3,6 +3,7 @@
 use super::event::{PlayOutcome, Sound, Source};
 use super::id::LegIndex;
 use super::value::Call;
+use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -89,14 +90,15 @@ impl Call {
             None => app.whispers.retain(|whisper| whisper.leg != leg),
         }
     }
+
     /// A sound has come to its end: a whisper goes on with the next. False when it was none.
-    pub(super) fn whispered(&mut self, leg: LegIndex, play: u32, outcome: &PlayOutcome) -> bool {
+    pub(super) fn whispered(&mut self, leg: LegIndex, play: u32, outcome: &PlayOutcome, now: Moment) -> bool {
         let ours = |whisper: &Whisper| whisper.leg == leg && whisper.play == play;
         if !self.app.as_ref().is_some_and(|app| app.whispers.iter().any(ours)) {
             return false;
         }
         if let PlayOutcome::Failed { why } = outcome {
-            self.tell_error("whisper", why);
+            self.tell_bad_answer(leg, "whisper", why, now);
         }
         self.whisper_next(leg);
         true

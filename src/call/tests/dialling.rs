@@ -207,15 +207,25 @@ fn a_caller_that_gives_up_cancels_all_and_the_hook_still_hears_of_it() {
 }
 
 #[test]
-fn an_application_that_fails_refuses_the_call_and_says_why() {
+fn an_application_that_fails_refuses_the_call_and_hears_why_and_the_caller_does_not() {
+    let why = "http://10.20.0.9/app: status 500";
     let mut rig = to_application().begin();
-    rig.hook_fails("the server answered 500");
+    rig.hook_fails(why);
     assert_eq!(rig.statuses(), [480]);
     let refusal = rig.last_response(LegIndex::CALLER);
     let raw = String::from_utf8_lossy(refusal.message.as_bytes()).into_owned();
-    assert!(raw.contains("X-Reason: the server answered 500"), "{raw}");
+    assert!(raw.contains("X-Reason: the application failed"), "{raw}");
+    assert!(!raw.contains("10.20.0.9") && !raw.contains("500"), "{raw}");
     assert_eq!(refusal.header(HeaderName::Contact), None);
-    assert_eq!(rig.finish().cause.label(), "application_failed");
+    let told = rig.told(Kind::CallStatus);
+    assert!(
+        told.iter()
+            .any(|event| event.get("error") == Some(&json!("hook")) && event["reason"] == why),
+        "{told:?}"
+    );
+    let cause = rig.finish().cause;
+    assert_eq!(cause.label(), "application_failed");
+    assert!(cause.explain().contains(why), "the record says it");
 }
 
 #[test]

@@ -124,9 +124,54 @@ fn a_caller_that_gives_up_ends_the_screenings_too() {
     let dial = &application.dials[0];
     assert_eq!(
         (dial.dial_status, dial.sip_status),
-        (Status::Failed, 603),
-        "nobody was talked to"
+        (Status::NoAnswer, 487),
+        "nobody was talked to, and nobody refused"
     );
+    assert_eq!(
+        ends(&rig),
+        [
+            ("no-answer".into(), json!("jambonz")),
+            ("no-answer".into(), json!("jambonz"))
+        ]
+    );
+}
+
+/// The ends of children: their status, and who ended them.
+fn ends(rig: &Rig) -> Vec<(String, serde_json::Value)> {
+    let told = rig.told(Kind::CallStatus).into_iter();
+    let ends = told.filter(|event| event.contains_key("parent_call_sid") && event.contains_key("call_termination_by"));
+    ends.map(|event| {
+        let status = event["call_status"].as_str().unwrap_or_default().to_owned();
+        (status, event["call_termination_by"].clone())
+    })
+    .collect()
+}
+
+#[test]
+fn who_loses_while_it_is_screened_was_not_talked_to_and_who_ended_a_screening_is_told() {
+    let (mut rig, [_, second]) = two_screened();
+    answer_on(&mut rig, second.leg, &json!([]));
+    assert_eq!(ends(&rig), [("no-answer".into(), json!("jambonz"))]);
+    rig.ack(LegIndex::CALLER, "");
+    rig.request(second.leg, Method::Bye, "", "");
+    assert_eq!(ends(&rig)[1], ("completed".into(), json!("caller")));
+    let targets = rig.last_question().properties["dial_targets"].clone();
+    assert_eq!(
+        (&targets[0]["status"], &targets[0]["sip_status"]),
+        (&json!("no-answer"), &json!(487))
+    );
+    rig.answer(&json!([]));
+    rig.finish();
+
+    let (mut rig, [first, second]) = two_screened();
+    answer_on(&mut rig, first.leg, &json!([{ "verb": "hangup" }]));
+    rig.request(second.leg, Method::Bye, "", "");
+    assert_eq!(
+        ends(&rig),
+        [("failed".into(), json!("jambonz")), ("failed".into(), json!("caller"))]
+    );
+    rig.answer(&json!([]));
+    rig.finish();
 }
 
 #[test]

@@ -269,16 +269,68 @@ fn music_is_played_while_others_ring_and_stops_at_the_bridge() {
         &json!({ "answerOnBridge": true, "dialMusic": "https://media.example/music.mp3" })
     )]));
     rig.planned(&["+12065550101"]);
-    assert_eq!(rig.statuses(), [183]);
     let (leg, play, sound) = rig.sounds()[0].clone();
     assert_eq!((leg, sound.times), (LegIndex::CALLER, None));
     let invite = rig.last_invite();
+    assert!(rig.statuses().is_empty(), "the music is not there yet");
+    rig.step(Event::PlayBegan { leg, play });
+    rig.respond(&invite, reply(180));
+    assert_eq!(
+        rig.statuses(),
+        [183],
+        "180 would have the caller's side ring over the music"
+    );
     rig.picks_up(&invite);
     let stopped = |effect: &&Effect| matches!(effect, Effect::StopPlaying { play: stopped, .. } if *stopped == play);
     assert_eq!(rig.wishes.iter().filter(stopped).count(), 1);
     assert_eq!(rig.statuses(), [183, 200]);
     rig.ack(LegIndex::CALLER, "");
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn music_that_can_not_be_had_is_told_and_the_caller_hears_its_own_side_ring() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(
+        &["+12065550101"],
+        &json!({ "answerOnBridge": true, "dialMusic": "https://media.example/music.mp3" })
+    )]));
+    rig.planned(&["+12065550101"]);
+    let (leg, play, _) = rig.sounds()[0].clone();
+    rig.step(Event::Played {
+        leg,
+        play,
+        outcome: PlayOutcome::Failed {
+            why: "status 404".into(),
+        },
+    });
+    let told = rig.told(Kind::CallStatus).pop().expect("an event");
+    assert_eq!(
+        (&told["error"], &told["reason"]),
+        (&json!("dialMusic"), &json!("status 404"))
+    );
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    assert_eq!(rig.statuses(), [180]);
+    rig.picks_up(&invite);
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_sound_that_can_not_be_had_is_told_and_the_verbs_go_on() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "say", "text": "hello" }, { "verb": "play", "url": "b.wav" }]));
+    rig.ack(LegIndex::CALLER, "");
+    for verb in ["say", "play"] {
+        let (leg, play, _) = rig.sounds().last().cloned().expect("a sound");
+        let outcome = PlayOutcome::Failed { why: "gone".into() };
+        rig.step(Event::Played { leg, play, outcome });
+        let told = rig.told(Kind::CallStatus);
+        let errors = told.iter().filter(|event| event.get("error") == Some(&json!(verb)));
+        assert_eq!(errors.count(), 1, "{verb}");
+    }
+    rig.finish();
 }
 
 #[test]
