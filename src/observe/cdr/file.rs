@@ -30,6 +30,8 @@ struct Open {
     file: File,
     /// Device and inode.
     identity: (u64, u64),
+    /// A pipe or a terminal is not rotated: its reader would read on where nothing comes.
+    is_file: bool,
     size: u64,
     /// When its first record was written, milliseconds since the Unix epoch.
     born_ms: u64,
@@ -73,7 +75,7 @@ impl RecordFile {
         }
         let full = |open: &Open| {
             let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
-            open.size > 0 && open.size.saturating_add(added) > self.settings.rotate_size
+            open.is_file && open.size > 0 && open.size.saturating_add(added) > self.settings.rotate_size
         };
         let mut rotation = None;
         if self.open.as_ref().is_some_and(full) || self.is_old(now_ms) {
@@ -132,7 +134,7 @@ impl RecordFile {
         let age = u64::try_from(self.settings.rotate_after.as_millis()).unwrap_or(u64::MAX);
         self.open
             .as_ref()
-            .is_some_and(|open| open.size > 0 && now_ms.saturating_sub(open.born_ms) >= age)
+            .is_some_and(|open| open.is_file && open.size > 0 && now_ms.saturating_sub(open.born_ms) >= age)
     }
 
     /// Renames the file and begins a new one with the next record.
@@ -184,6 +186,7 @@ fn open(path: &Path, now_ms: u64) -> io::Result<Open> {
     let born_ms = born_ms.and_then(|born| u64::try_from(born.as_millis()).ok());
     Ok(Open {
         identity: (metadata.dev(), metadata.ino()),
+        is_file: metadata.is_file(),
         size: metadata.len(),
         born_ms: born_ms.filter(|_| metadata.len() > 0).unwrap_or(now_ms).min(now_ms),
         unsynced_ms: None,

@@ -256,16 +256,36 @@ fn every_field_is_documented() {
     }
 }
 
+fn pipe_in(folder: &Folder) -> PathBuf {
+    let path = folder.0.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    path
+}
+
+#[test]
+fn a_pipe_is_never_rotated() {
+    let folder = Folder::new();
+    let settings = Cdr {
+        path: pipe_in(&folder),
+        rotate_size: 25,
+        ..folder.settings()
+    };
+    let mut file = RecordFile::new(settings);
+    let start = 1_764_000_000_000;
+    for _ in 0..3 {
+        let rotation = file.append(b"a record of 22 bytes.\n", start).expect("written");
+        assert!(rotation.is_none());
+    }
+    file.rotate_when_old(start + 360_000_000).expect("nothing to be done");
+    assert_eq!(folder.files(), ["pipe"], "whoever reads it goes on reading");
+}
+
 #[test]
 fn a_full_queue_costs_records_and_never_time() {
     // Nobody reads this pipe, so that the writer is stuck with its first full buffer.
     let folder = Folder::new();
-    let path = folder.0.join("pipe");
-    let made = std::process::Command::new("mkfifo")
-        .arg(&path)
-        .status()
-        .expect("mkfifo");
-    assert!(made.success());
+    let path = pipe_in(&folder);
     let reader = std::thread::spawn({
         let path = path.clone();
         move || fs::File::open(path).expect("the other end")
