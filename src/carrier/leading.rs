@@ -1,15 +1,15 @@
 //! Where a carrier may lead requests inside a call, by its Contact and Record-Route.
 
-use super::own::is_our_socket;
 use crate::app::outbound::embedded;
-use crate::config::{Config, Host};
+use crate::config::{Config, Host, OwnAddresses};
+use crate::net::interface_addresses;
 use std::net::{IpAddr, SocketAddr};
 
 /// Refuses what only this machine or its link can reach, and our own sockets. A carrier that lives there is known by its
 /// networks, by a gateway's address, or by having spoken from there (`heard`).
 pub fn may_lead(config: &Config, carrier: &str, heard: &[IpAddr], to: SocketAddr) -> Result<(), String> {
     let (sbc, address) = (&config.sbc, embedded(to.ip()));
-    if is_our_socket(sbc, address, to.port()) {
+    if OwnAddresses::of(sbc, interface_addresses()).is_socket(address, to.port()) {
         return Err(format!("{to} is this node: the request would come back"));
     }
     let known = sbc.carriers.iter().find(|known| known.id.as_str() == carrier);

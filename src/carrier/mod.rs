@@ -7,12 +7,10 @@ mod history;
 mod identify;
 mod leading;
 mod number;
-mod own;
 mod plan;
 
 pub use history::history_info;
 pub use identify::{identify, server_name};
 pub use leading::may_lead;
 pub use number::{read_number, write_number};
-pub use own::{is_our_socket, own_addresses};
 pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};

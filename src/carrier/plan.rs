@@ -2,11 +2,13 @@
 
 use super::history::history_info;
 use super::number::write_number;
-use super::own::own_addresses;
-use crate::config::{CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, PrivateCaller, Ringing};
+use crate::config::{
+    CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, OwnAddresses, PrivateCaller, Ringing,
+};
 use crate::dial::{
     Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer, allow,
 };
+use crate::net::interface_addresses;
 use crate::route::{Callee, Caller, Decision, Diversion};
 use crate::sdp::{self, LegProfile};
 use crate::sip::message::HeaderName;
@@ -250,7 +252,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         )
     });
     let mut media = LegProfile::carrier();
-    media.addresses.own = own_addresses(sbc);
+    media.addresses.own = OwnAddresses::of(sbc, interface_addresses()).of_media();
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     LegTerms {
         kind,

@@ -20,6 +20,7 @@ mod names;
 mod network;
 mod number;
 mod number_index;
+mod own_addresses;
 mod planned;
 mod raw;
 mod schema;
@@ -41,6 +42,7 @@ pub use names::{
 };
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
+pub use own_addresses::OwnAddresses;
 pub use schema::{FileKind, schema};
 pub use tls_files::{NamedFile, TlsFiles};
 pub use token::TokenDigest;

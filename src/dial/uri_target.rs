@@ -6,7 +6,7 @@ use super::refusal::DialRefusal;
 use super::targets::Planning;
 use crate::app::outbound::{AddressPolicy, Forbidden, embedded};
 use crate::carrier::{self, quoted};
-use crate::config::{Config, Host as ConfiguredHost, Listener, Purpose, Tenant};
+use crate::config::{Config, Host as ConfiguredHost, Listener, OwnAddresses, Purpose, Tenant};
 use crate::net::interface_addresses;
 use crate::route::Trace;
 use crate::sdp::Security;
@@ -236,17 +236,11 @@ pub fn may_reach(config: &Config, tenant: &Tenant, host: &Host, port: u16) -> Re
         Host::Ip(address) => {
             let plain = embedded(*address);
             let is_own = |own: IpAddr| own.to_canonical() == plain;
-            let on_an_interface = plain.is_loopback() || interface_addresses().iter().any(|own| is_own(*own));
-            if carrier::is_our_socket(sbc, plain, port) {
+            let own = OwnAddresses::of(sbc, interface_addresses());
+            if own.is_socket(plain, port) {
                 return Err(format!("{address} is this node: the call would come back"));
             }
-            let own_media = carrier::own_addresses(sbc).into_iter().any(is_own);
-            let own_listener = |listener: &Listener| {
-                let bind = listener.bind.ip();
-                let everywhere = bind.is_unspecified() && !plain.is_loopback() && on_an_interface;
-                is_own(bind) || everywhere || matches!(listener.advertise, ConfiguredHost::Address(own) if is_own(own))
-            };
-            if !open && (own_media || sbc.listeners.iter().any(own_listener)) {
+            if !open && own.all().into_iter().any(is_own) {
                 return Err(format!("{address} is this node's own address"));
             }
             let policy = AddressPolicy::new(tenant.allow_sip_networks.clone(), open, Vec::new());

@@ -1,8 +1,9 @@
 //! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
 
-use crate::carrier::{PlanFacts, history_info, own_addresses, quoted};
-use crate::config::{Config, E164, Hub, Ringing, Teams, Tenant};
+use crate::carrier::{PlanFacts, history_info, quoted};
+use crate::config::{Config, E164, Hub, OwnAddresses, Ringing, Teams, Tenant};
 use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, Transfers, allow};
+use crate::net::interface_addresses;
 use crate::route::Diversion;
 use crate::sdp::LegProfile;
 use crate::sip::Transport;
@@ -106,7 +107,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         true => LegProfile::teams_bypass(),
         false => LegProfile::teams(),
     };
-    media.addresses.own = own_addresses(sbc);
+    media.addresses.own = OwnAddresses::of(sbc, interface_addresses()).of_media();
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     Arc::new(LegTerms {
         kind: LegKind::Teams {

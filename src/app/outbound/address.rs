@@ -1,6 +1,6 @@
 //! Which addresses an application may make this node connect to.
 
-use crate::config::{Host, Network, Sbc};
+use crate::config::{Network, OwnAddresses, Sbc};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Decides over every address, after every resolution: a name that pointed elsewhere a second ago proves nothing.
@@ -47,27 +47,11 @@ impl AddressPolicy {
     /// What the configuration allows application servers. `interfaces` are this node's addresses where something of it is
     /// bound to all of them.
     pub fn of(sbc: &Sbc, interfaces: &[IpAddr]) -> AddressPolicy {
-        let listening: Vec<SocketAddr> = [Some(sbc.admin.bind), sbc.api.as_ref().map(|api| api.bind)]
-            .into_iter()
-            .flatten()
-            .collect();
-        let bound = sbc.listeners.iter().map(|listener| listener.bind.ip());
-        let bound = bound
-            .chain(listening.iter().map(SocketAddr::ip))
-            .chain([sbc.media.bind]);
-        let advertised = sbc.listeners.iter().filter_map(|listener| match &listener.advertise {
-            Host::Address(address) => Some(*address),
-            Host::Name(_) => None,
-        });
-        let mut own: Vec<IpAddr> = bound.chain(advertised).chain([sbc.media.advertise]).collect();
-        if own.iter().any(IpAddr::is_unspecified) {
-            own.extend(interfaces);
-            own.retain(|address| !address.is_unspecified());
-        }
+        let own = OwnAddresses::of(sbc, interfaces);
         let servers = &sbc.application_servers;
         AddressPolicy {
-            listening,
-            ..AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own)
+            listening: own.administration().collect(),
+            ..AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.all())
         }
     }
 

@@ -4,8 +4,7 @@ use super::tls::{TlsError, profile};
 use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
 use crate::app::sounds::{SoundSettings, Sounds};
 use crate::call::Ways;
-use crate::carrier::own_addresses;
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, OwnAddresses};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
@@ -29,7 +28,7 @@ pub fn media(config: &Config) -> MediaSettings {
     MediaSettings {
         workers: u16::try_from(media.workers).ok().and_then(NonZeroU16::new),
         dscp: media.dscp,
-        own: own_addresses(&config.sbc),
+        own: OwnAddresses::of(&config.sbc, interface_addresses()).of_media(),
         silence_after: media.timeout,
         allow_hairpin: media.allow_loopback,
         ..MediaSettings::new(address, media.ports.first..=media.ports.last)
