@@ -28,6 +28,15 @@ impl Speech {
         }
     }
 
+    /// The byte that, again and again, is silence.
+    pub const fn silence(self) -> u8 {
+        match self {
+            Speech::Pcmu => 0xff,
+            Speech::Pcma => 0xd5,
+            Speech::G722 => 0xfa,
+        }
+    }
+
     /// Whether recoding to `other` costs more than all else that a packet does (docs/performance.md): from and to G.722,
     /// while PCMU and PCMA are a table's length apart.
     pub const fn is_far_from(self, other: Speech) -> bool {
@@ -141,6 +150,27 @@ mod tests {
             }
             let level = Detector::new(1_000.0, codec.sample_rate()).level(&heard);
             assert!((level + 15.0).abs() < 1.0, "{codec:?} {level}");
+        }
+    }
+
+    #[test]
+    fn the_byte_of_silence_is_heard_as_silence() {
+        for codec in [Speech::Pcmu, Speech::Pcma, Speech::G722] {
+            let mut decoder = Decoder::default();
+            let samples = 160 * codec.samples_per_byte();
+            let mut heard = vec![0; samples];
+            let mut sine = Sine::new(1_000.0, -15.0, codec.sample_rate());
+            let (mut encoder, mut bytes) = (Encoder::default(), [0; 160]);
+            for _ in 0..5 {
+                sine.fill(&mut heard);
+                encoder.encode(codec, &heard, &mut bytes);
+                decoder.decode(codec, &bytes, &mut heard);
+            }
+            for _ in 0..3 {
+                decoder.decode(codec, &[codec.silence(); 160], &mut heard);
+            }
+            let loudest = heard.iter().map(|sample| sample.unsigned_abs()).max();
+            assert!(loudest <= Some(16), "{codec:?}: {loudest:?}");
         }
     }
 

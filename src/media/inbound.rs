@@ -216,10 +216,15 @@ impl Leg {
             self.tell_digit(digit, DigitSource::InBand, totals);
         }
         let dropped = &mut self.stats.received.dropped;
-        if self.muted {
-            dropped.muted += 1;
-            return None;
-        }
+        // A stream that stops has many a peer hang up: what can be silent here is silent.
+        let hushed = match (self.muted, payload.kind) {
+            (false, _) | (true, PayloadKind::ComfortNoise) => None,
+            (true, PayloadKind::Speech(codec)) => Some(codec.silence()),
+            (true, PayloadKind::Audio | PayloadKind::TelephoneEvent) => {
+                dropped.muted += 1;
+                return None;
+            }
+        };
         let Some(peer) = self.peer else {
             dropped.unbridged += 1;
             return None;
@@ -241,6 +246,9 @@ impl Leg {
             }
             _ => None,
         };
+        if let Some((silence, bytes)) = hushed.zip(packet.get_mut(payload_range.clone())) {
+            bytes.fill(silence);
+        }
         if let Some(target) = payload.recode.filter(|_| silence.is_none()) {
             let recoded = match (speech, &mut self.converter, packet.get_mut(payload_range)) {
                 (Some(from), Some(converter), Some(bytes)) => {

@@ -63,7 +63,7 @@ pub(super) struct Leg {
     pub(super) outgoing: Outgoing,
     /// While the leg says something by itself, or since it did.
     pub(super) speaker: Option<Box<Speaker>>,
-    /// What its peer says is not passed on.
+    /// What its peer says is not passed on, but as silence.
     pub muted: bool,
     /// Answers connectivity checks.
     pub(super) ice: Option<Box<Lite>>,

@@ -304,7 +304,8 @@ impl MediaPlane {
         self.command(leg, Command::Boost(leg, gain))
     }
 
-    /// What the leg's peer says is not passed on while `muted`; its digits are still told.
+    /// What the leg's peer says is not passed on while `muted`, silence is in its place where the codec is one of ours; its
+    /// digits are still told.
     pub fn mute(&self, leg: LegId, muted: bool) -> Result<(), MediaError> {
         self.command(leg, Command::Mute(leg, muted))
     }

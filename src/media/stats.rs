@@ -61,7 +61,7 @@ pub struct Dropped {
     pub off_stream: u64,
     /// Payload type not negotiated, or without a counterpart on the bridged leg.
     pub payload: u64,
-    /// The direction does not allow it (hold), or the leg was muted.
+    /// The direction does not allow it (hold), or the leg was muted and silence can't be put in its place.
     pub muted: u64,
     /// A sound or digits were sent to the bridged leg's peer instead.
     pub replaced: u64,
