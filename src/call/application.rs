@@ -3,7 +3,7 @@
 use super::cause::Cause;
 use super::child::Turn;
 use super::dialing::Dialing;
-use super::event::{CallNews, Effect, Over};
+use super::event::{CallNews, Course, Effect};
 use super::gathering::Gathering;
 use super::id::LegIndex;
 use super::parting::Parting;
@@ -180,7 +180,7 @@ pub(super) struct Asked {
     pub number: u32,
     pub leg: LegIndex,
     pub why: Why,
-    pub over: Over,
+    pub course: Course,
     /// The hook that is asked, where its WebSocket is the session once it has answered.
     pub opens: Option<Hook>,
     /// The hook, where the application goes on at its server once it has answered.

@@ -2,7 +2,7 @@
 
 use super::application::{App, Asked, Line, Running, Why};
 use super::cause::Cause;
-use super::event::{Effect, Over, Reply};
+use super::event::{Course, Effect, Reply};
 use super::id::LegIndex;
 use super::moving::same_origin;
 use super::value::Call;
@@ -25,28 +25,28 @@ impl Why {
 }
 
 impl App {
-    /// Keeps a question until its answer comes; which connection it goes over.
-    fn wait_for(&mut self, number: u32, leg: LegIndex, why: Why, hook: &Hook) -> Over {
+    /// Keeps a question until its answer comes; over which connection it goes.
+    fn wait_for(&mut self, number: u32, leg: LegIndex, why: Why, hook: &Hook) -> Course {
         let leads =
             matches!(why, Why::Redirect | Why::Replace) && leg == LegIndex::CALLER && !hook.url.starts_with('/');
         let begins = matches!(why, Why::First | Why::Fallback | Why::Adulting);
         // One session lasts until it is closed, or the application goes on at another server.
         let elsewhere = |session: &Hook| !same_origin(&session.url, &hook.url);
-        let over = match &self.session {
-            session if leads && hook.is_websocket() && session.as_ref().is_none_or(elsewhere) => Over::Moves,
-            None if begins => Over::Opens,
-            _ => Over::Here,
+        let course = match &self.session {
+            session if leads && hook.is_websocket() && session.as_ref().is_none_or(elsewhere) => Course::Moves,
+            None if begins => Course::Opens,
+            _ => Course::Here,
         };
-        let opens = self.session.is_none() && hook.is_websocket() && over != Over::Moves;
+        let opens = self.session.is_none() && hook.is_websocket() && course != Course::Moves;
         self.asked.push(Asked {
             number,
             leg,
             why,
-            over,
+            course,
             opens: opens.then(|| hook.clone()),
             moves: leads.then(|| hook.clone()),
         });
-        over
+        course
     }
 }
 
@@ -89,12 +89,12 @@ impl Call {
     pub(super) fn ask_aside(&mut self, leg: LegIndex, why: Why, hook: Hook, properties: Properties) -> u32 {
         let number = self.next_number();
         let Some(app) = &mut self.app else { return number };
-        let over = app.wait_for(number, leg, why, &hook);
+        let course = app.wait_for(number, leg, why, &hook);
         self.effects.push(Effect::Ask {
             ask: number,
             leg,
             kind: why.kind(),
-            over,
+            course,
             hook,
             properties,
         });
@@ -105,7 +105,7 @@ impl Call {
     pub(super) fn forget_questions(&mut self, which: impl Fn(&Asked) -> bool) {
         let Some(app) = &mut self.app else { return };
         for asked in app.asked.extract_if(.., |asked| which(asked)) {
-            if asked.over == Over::Moves {
+            if asked.course == Course::Moves {
                 self.effects.push(Effect::TakeBack { ask: asked.number });
             }
         }

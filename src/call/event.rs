@@ -190,7 +190,7 @@ pub enum To {
 
 /// Over which connection a question to the application goes, where its hook names a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Over {
+pub enum Course {
     /// The session, which the first question opens.
     Here,
     /// One that is the session from then on.
@@ -202,10 +202,12 @@ pub enum Over {
 /// Something to do. Effects are carried out in order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Bind sockets for a leg; [`Event::MediaOpened`] follows. `mux`: the peer takes RTCP on the RTP port.
+    /// Bind sockets for a leg; [`Event::MediaOpened`] follows. `mux`: the peer takes RTCP on the RTP port. `may_recode`: a
+    /// place among the calls that are recoded at cost is asked for.
     OpenMedia {
         leg: LegIndex,
         mux: bool,
+        may_recode: bool,
     },
     /// Connectivity checks that prove these may come: whoever gets our description checks before it answers (TEAMS-100).
     ExpectChecks {
@@ -284,7 +286,7 @@ pub enum Effect {
         ask: u32,
         leg: LegIndex,
         kind: Kind,
-        over: Over,
+        course: Course,
         hook: Hook,
         properties: Properties,
     },

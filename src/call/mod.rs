@@ -46,6 +46,7 @@ mod listening;
 mod location;
 mod moving;
 mod node;
+mod offering;
 mod parting;
 mod placing;
 mod playing;
@@ -91,6 +92,7 @@ pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};
 pub use leg::{Leg, LegState};
 pub use node::Node;
+pub use offering::RecodingPlace;
 pub use parting::Parted;
 pub use placing::{NotPlaced, PlacedCall};
 pub use record::{

@@ -3,7 +3,7 @@
 
 use super::application::{Asked, Line, Running, Why};
 use super::cause::Cause;
-use super::event::{Over, Reply};
+use super::event::{Course, Reply};
 use super::id::LegIndex;
 use super::value::{Call, Phase};
 use crate::app::verb::{Hook, Verb};
@@ -95,7 +95,7 @@ impl Call {
         self.verb_ends(leg);
         if let Some(Running::Asking(number)) = self.line(leg).and_then(|line| line.running.as_ref()) {
             let number = *number;
-            self.forget_questions(|asked| asked.number == number && asked.over == Over::Moves);
+            self.forget_questions(|asked| asked.number == number && asked.course == Course::Moves);
         }
         if let Some(app) = &mut self.app {
             // Somebody steers it again.

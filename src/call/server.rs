@@ -3,7 +3,7 @@
 mod connections;
 
 use super::application::AppTerms;
-use super::event::{Event, Over, Reply};
+use super::event::{Course, Event, Reply};
 use super::tally::{One, Tally};
 use crate::app::command::NewCall;
 use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookRequest, HookUrl, Method};
@@ -57,8 +57,6 @@ pub struct Server {
     open: HashMap<MessageId, u32>,
     /// The application's own hook.
     application: Hook,
-    /// Where status events go instead.
-    status_hook: Option<Hook>,
     tally: Arc<Tally>,
 }
 
@@ -113,7 +111,6 @@ impl Server {
             late: VecDeque::new(),
             open: HashMap::new(),
             application: terms.hook.clone(),
-            status_hook: terms.status_hook.clone(),
             tally,
         })
     }
@@ -124,7 +121,7 @@ impl Server {
     }
 
     /// Asks; the answer comes out of [`Server::heard`].
-    pub fn ask(&mut self, ask: u32, kind: Kind, over: Over, hook: &Hook, properties: Properties) {
+    pub fn ask(&mut self, ask: u32, kind: Kind, course: Course, hook: &Hook, properties: Properties) {
         if kind == Kind::SessionNew {
             // Who was asked that before could not say what is to be done: the fallback is somebody else.
             self.leave(CloseCode::InvalidApplication);
@@ -137,7 +134,7 @@ impl Server {
             }
         };
         if url.is_websocket() {
-            self.ask_connected(ask, kind, over, hook, url, properties);
+            self.ask_connected(ask, kind, course, hook, url, properties);
         } else {
             let mut request = self.request(hook, url, properties);
             request.patience = (kind == Kind::SessionNew).then_some(self.ways.initial);
@@ -175,7 +172,7 @@ impl Server {
             return match &mut self.session {
                 Socket::Open(open) => open.session.send(&message).is_ok(),
                 Socket::Early(early) if early.len() < EARLY => {
-                    early.push(message);
+                    early.push((hook.clone(), message));
                     true
                 }
                 Socket::Early(_) => false,

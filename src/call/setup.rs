@@ -2,7 +2,7 @@
 
 use super::application::{App, AppTerms, CallerFacts};
 use super::cause::{Cause, Party};
-use super::event::{CallNews, Effect, To};
+use super::event::{Effect, To};
 use super::hop_mark::HopMark;
 use super::hunt::{Awaited, Next, Ringing};
 use super::id::{CallId, LegIndex, Token};
@@ -18,7 +18,7 @@ use crate::app::verb::Hook;
 use crate::dial::{AttemptFailure, DialPlan, LegTerms};
 use crate::media::LegId;
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, LocalMedia, Recoding, Session};
+use crate::sdp::{self, LocalMedia, Recoding, Session};
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer, answer};
@@ -283,7 +283,12 @@ impl Call {
         if let Some(leg) = self.leg_mut(index) {
             leg.media.sockets = Sockets::Opening;
         }
-        self.effects.push(Effect::OpenMedia { leg: index, mux });
+        let may_recode = self.may_recode(index);
+        self.effects.push(Effect::OpenMedia {
+            leg: index,
+            mux,
+            may_recode,
+        });
     }
 
     /// Closes the sockets of a leg, once.
@@ -390,60 +395,6 @@ impl Call {
         let from = NameAddr::parse(HeaderName::From, &hop.from).map_err(|error| error.to_string())?;
         let to = NameAddr::parse(HeaderName::To, &hop.to).map_err(|error| error.to_string())?;
         Ok(Initiation::named(uri, &from, &to, call_id, tag))
-    }
-
-    /// Our offer on a leg: the caller's formats that the leg allows, or all that both allow when the caller made none. Without
-    /// `may_recode` nothing is offered that could be costly to recode.
-    fn offer_for(&mut self, index: LegIndex, may_recode: bool) -> Result<String, Box<AttemptFailure>> {
-        let refused = |status, phrase, detail: &str| Box::new(AttemptFailure::local(status, phrase, detail.into()));
-        let broken = |detail: &str| refused(488, "Not Acceptable Here", detail);
-        if self.is_arriving(index) {
-            return self.offer_arriving(index, may_recode).map_err(|detail| broken(&detail));
-        }
-        let caller = self.legs.first().ok_or_else(|| broken("no caller"))?;
-        let settled = caller.media.negotiated.clone().filter(|_| self.settled_here);
-        let caller = caller.terms.clone();
-        let session = match self.offer.as_deref().map(Session::parse) {
-            Some(session) => Some(session.map_err(|error| broken(&error.to_string()))?),
-            None => None,
-        };
-        let terms = self.leg(index).ok_or_else(|| broken("no such leg"))?.terms.clone();
-        let carry = |recoding| match (&settled, &session) {
-            // The caller's codec stands: the destination is asked for it.
-            (Some(settled), _) => sdp::carry_settled(settled, &terms.media, recoding),
-            (None, Some(session)) => sdp::carry_offer(session, &caller.media, &terms.media, recoding)
-                .map(|carried| (carried.formats, carried.direction)),
-            (None, None) => Ok((
-                sdp::formats_without_offer(&terms.media, &caller.media),
-                Direction::SendRecv,
-            )),
-        };
-        let any = carry(Recoding::Any).map_err(|refusal| broken(&refusal.to_string()))?;
-        let (recodes, (formats, direction)) = match carry(Recoding::Cheap) {
-            Ok(cheap) if cheap == any => (false, any),
-            _ if may_recode => (true, any),
-            Ok(cheap) => (false, cheap),
-            Err(_) => {
-                self.tell(CallNews::NotRecoded { leg: index });
-                let detail = "no codec is shared, and too many calls are recoded already (recoded_calls of [media])";
-                return Err(refused(503, "Service Unavailable", detail));
-            }
-        };
-        let leg = self.leg_mut(index).ok_or_else(|| broken("no such leg"))?;
-        leg.media.recodes_at_cost = recodes;
-        let offer = leg.media.offer(&terms, &formats, direction);
-        offer.ok_or_else(|| broken("media is not open"))
-    }
-
-    /// Whether the call takes a place among those whose audio is recoded at cost; None: a destination whose sockets are being
-    /// opened will tell.
-    pub fn recodes_at_cost(&self) -> Option<bool> {
-        let recodes = |leg: &Leg| leg.media.handle().is_some() && leg.media.recodes_at_cost;
-        let opens = |leg: &Leg| leg.media.sockets == Sockets::Opening && leg.index != LegIndex::CALLER;
-        if self.legs.iter().any(recodes) {
-            return Some(true);
-        }
-        (!self.legs.iter().any(opens)).then_some(false)
     }
 
     /// Sends the leg's INVITE as its state says: the first one, or again after a challenge or a 422.

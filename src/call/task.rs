@@ -7,6 +7,7 @@ use super::id::{CallId, LegIndex};
 use super::leg::LegState;
 use super::listed::Listed;
 use super::node::Node;
+use super::offering::RecodingPlace;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
 use crate::dial::{LegKind, PeerName};
@@ -246,8 +247,10 @@ impl CallTask {
             self.place = None;
             self.carrier_places.clear();
         }
-        let needed = self.call.recodes_at_cost();
-        self.keep_recoding_place(if is_over { Some(false) } else { needed });
+        self.keep_recoding_place(match is_over {
+            true => RecodingPlace::Needless,
+            false => self.call.recoding_place(),
+        });
     }
 
     async fn next_event(
@@ -313,7 +316,7 @@ impl CallTask {
 
     async fn do_one(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenMedia { leg, mux } => self.open_media(leg, mux),
+            Effect::OpenMedia { leg, mux, may_recode } => self.open_media(leg, mux, may_recode),
             // A leg whose worker refuses a command was closed by it: its Closed event ends the matter.
             Effect::ConfigureMedia { handle, config } => self.media_command(self.node.media.configure(handle, config)),
             Effect::ExpectChecks { handle, credentials } => {

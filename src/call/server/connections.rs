@@ -6,15 +6,15 @@ use crate::app::outbound::{Caller, HookUrl};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook};
 use crate::app::websocket::{CloseCode, End, MessageId, OutMessage, Session, SessionEvent, SessionSettings};
-use crate::call::event::{Event, Over, Reply};
+use crate::call::event::{Course, Event, Reply};
 use crate::call::tally::One;
 use serde_json::Value;
 use std::sync::Arc;
 
 /// The session of a call.
 pub(super) enum Socket {
-    /// Not asked for yet. The messages go out behind its first question.
-    Early(Vec<OutMessage>),
+    /// Not asked for yet. The messages, each with the hook that it is for, go out behind its first question.
+    Early(Vec<(Hook, OutMessage)>),
     Open(Connection),
     /// The application wants no more, or is lost.
     Closed,
@@ -46,24 +46,24 @@ impl Server {
         &mut self,
         ask: u32,
         kind: Kind,
-        over: Over,
+        course: Course,
         hook: &Hook,
         url: HookUrl,
         properties: Properties,
     ) {
-        let sent = match (over, &self.session) {
-            (Over::Moves, _) => {
+        let sent = match (course, &self.session) {
+            (Course::Moves, _) => {
                 let first = self.message(Kind::SessionNew, None, properties, true);
                 Ok(self.move_to(ask, self.connect(hook, url, kind, first)))
             }
-            (Over::Here, Socket::Open(Connection { session, .. })) => {
+            (Course::Here, Socket::Open(Connection { session, .. })) => {
                 let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
                 let message = self.message(kind, named, properties, true);
                 session.send(&message).map_err(|refused| refused.to_string())
             }
             // What it left behind has nobody to ask.
-            (Over::Here, Socket::Closed) => Err(CLOSED.into()),
-            (Over::Here, Socket::Early(_)) | (Over::Opens, _) => {
+            (Course::Here, Socket::Closed) => Err(CLOSED.into()),
+            (Course::Here, Socket::Early(_)) | (Course::Opens, _) => {
                 // A call that comes to a WebSocket is new to it.
                 let first = match kind {
                     Kind::SessionAdulting => kind,
@@ -102,7 +102,7 @@ impl Server {
     fn begin(&mut self, opened: Connection) {
         match std::mem::replace(&mut self.session, Socket::Closed) {
             Socket::Early(early) => {
-                for message in early {
+                for (_, message) in early {
                     // There are fewer than its queue holds, and one that is too long was refused before.
                     let _taken = opened.session.send(&message);
                 }
@@ -155,9 +155,10 @@ impl Server {
             self.begin(moving.connection);
         } else if !url.is_websocket() {
             self.leave(CloseCode::CallOver);
-            // What waits was for the application that is left; this one may name a WebSocket of its own.
-            if self.status_hook.is_none() || matches!(self.session, Socket::Closed) {
-                self.session = Socket::Early(Vec::new());
+            // This one may name a WebSocket of its own. What waits for the application that is left is told to nobody.
+            match &mut self.session {
+                Socket::Early(early) => early.retain(|(told, _)| *told != self.application),
+                session => *session = Socket::Early(Vec::new()),
             }
         }
         self.caller = Arc::new(Caller {
@@ -303,31 +304,49 @@ impl Server {
         if let Some(moving) = self.moving.take() {
             self.stay(moving);
         }
-        let mut unsent = false;
-        if let Socket::Early(early) = &mut self.session {
-            let mut early = std::mem::take(early).into_iter();
-            // Nobody answered, so nobody was asked: the connection is made for the events alone.
-            let Some(first) = early.next() else { return };
-            unsent = true;
-            let hook = self.status_hook.as_ref().unwrap_or(&self.application).clone();
-            let Ok(url) = HookUrl::parse(&hook.url, Some(&self.caller.hook)) else {
-                return;
-            };
-            self.session = Socket::Early(early.collect());
-            let opened = self.connect(&hook, url, Kind::CallStatus, first);
-            self.begin(opened);
-        }
-        if let Socket::Open(mut connection) = std::mem::replace(&mut self.session, Socket::Closed) {
-            let untold = self.tally.untold.one();
-            tokio::spawn(async move {
-                let _counted = (connection.open, untold);
-                if unsent {
-                    connection.session.opened().await;
+        match std::mem::replace(&mut self.session, Socket::Closed) {
+            // Nobody answered, so nobody was asked: connections are made for the events alone.
+            Socket::Early(early) => {
+                for (hook, messages) in by_hook(early) {
+                    self.tell_alone(&hook, messages, code);
                 }
-                connection.session.close(code).await;
-            });
+            }
+            Socket::Open(open) => self.close(open, code),
+            Socket::Closed => {}
         }
     }
+
+    /// Tells events over a connection of their own.
+    fn tell_alone(&self, hook: &Hook, messages: Vec<OutMessage>, code: CloseCode) {
+        let Ok(url) = HookUrl::parse(&hook.url, Some(&self.caller.hook)) else {
+            return;
+        };
+        let mut messages = messages.into_iter();
+        let Some(first) = messages.next() else { return };
+        let mut connection = self.connect(hook, url, Kind::CallStatus, first);
+        for message in messages {
+            // There are fewer than its queue holds, and one that is too long was refused before.
+            let _taken = connection.session.send(&message);
+        }
+        let untold = self.tally.untold.one();
+        tokio::spawn(async move {
+            let _counted = (connection.open, untold);
+            connection.session.opened().await;
+            connection.session.close(code).await;
+        });
+    }
+}
+
+/// Messages in their order, those to one hook together as long as no other's are between them.
+fn by_hook(early: Vec<(Hook, OutMessage)>) -> Vec<(Hook, Vec<OutMessage>)> {
+    let mut all: Vec<(Hook, Vec<OutMessage>)> = Vec::new();
+    for (hook, message) in early {
+        match all.last_mut().filter(|(last, _)| *last == hook) {
+            Some((_, messages)) => messages.push(message),
+            None => all.push((hook, vec![message])),
+        }
+    }
+    all
 }
 
 /// The verbs of an acknowledgement; without data, none.

@@ -115,12 +115,12 @@ impl CallTask {
             Effect::Ask {
                 ask,
                 kind,
-                over,
+                course,
                 hook,
                 properties,
                 ..
             } => match &mut self.applied {
-                Some(applied) => applied.server.ask(ask, kind, over, &hook, properties),
+                Some(applied) => applied.server.ask(ask, kind, course, &hook, properties),
                 None => self.pending.push_back(Event::Answered {
                     ask,
                     result: Err("this call has no server".into()),

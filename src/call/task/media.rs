@@ -3,6 +3,7 @@
 use super::CallTask;
 use crate::call::event::{Event, MediaNotice};
 use crate::call::id::LegIndex;
+use crate::call::offering::RecodingPlace;
 use crate::config::Limits;
 use crate::guard::RECODING;
 use crate::ice::Secret;
@@ -62,7 +63,7 @@ impl CallTask {
         });
     }
 
-    pub(super) fn open_media(&mut self, leg: LegIndex, mux: bool) {
+    pub(super) fn open_media(&mut self, leg: LegIndex, mux: bool, may_recode: bool) {
         let spec = OpenSpec {
             address: 0,
             rtcp: if mux { RtcpPort::Mux } else { RtcpPort::Pair },
@@ -80,7 +81,7 @@ impl CallTask {
             }
             Err(error) => Err(error.to_string()),
         };
-        let may_recode = leg != LegIndex::CALLER && self.take_recoding_place(self.call.is_emergency(leg));
+        let may_recode = may_recode && self.take_recoding_place(self.call.is_emergency(leg));
         self.pending.push_back(Event::MediaOpened {
             leg,
             result,
@@ -105,13 +106,13 @@ impl CallTask {
     }
 
     /// The place follows what the call needs: a codec that changes while the call is up is recoded whatever the limit.
-    pub(super) fn keep_recoding_place(&mut self, needed: Option<bool>) {
-        match needed {
-            Some(true) => {
+    pub(super) fn keep_recoding_place(&mut self, place: RecodingPlace) {
+        match place {
+            RecodingPlace::Needed => {
                 self.take_recoding_place(true);
             }
-            Some(false) => self.recoding_place = None,
-            None => {}
+            RecodingPlace::Needless => self.recoding_place = None,
+            RecodingPlace::Undecided => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallNews, LegIndex};
+use crate::call::{CallNews, LegIndex, RecodingPlace};
 use crate::codec::speech::Speech;
 use crate::sip::Method;
 
@@ -109,31 +109,34 @@ fn beyond_the_bound_who_must_be_recoded_is_refused_before_anybody_rings() {
             .any(|news| matches!(news, CallNews::NotRecoded { leg: CALLEE }))
     );
     rig.ack(CALLER, "");
+    assert_eq!(rig.recoding_asked, 1);
+    let shared = ring("8", true).answered();
+    assert_eq!(shared.recoding_asked, 0, "who is only relayed competes with nobody");
     let shared = ring("9 8", true).answered();
     assert_eq!(
         relayed(&shared, CALLER),
         [(8, Some(8), None)],
         "what passes through does"
     );
-    assert_eq!(shared.call.recodes_at_cost(), Some(false));
+    assert_eq!(shared.call.recoding_place(), RecodingPlace::Needless);
 }
 
 #[test]
 fn a_call_counts_as_recoded_from_its_invite_until_the_codecs_fit() {
     let rig = ring("9", false);
     assert_eq!(
-        rig.call.recodes_at_cost(),
-        Some(true),
+        rig.call.recoding_place(),
+        RecodingPlace::Needed,
         "it is offered what must be recoded"
     );
     let mut rig = rig.answered();
     assert_eq!(relayed(&rig, CALLER), [(9, Some(8), Some(Speech::Pcma))]);
-    assert_eq!(rig.call.recodes_at_cost(), Some(true));
-    for (formats, recodes) in [("8 0", false), ("9", true)] {
+    assert_eq!(rig.call.recoding_place(), RecodingPlace::Needed);
+    for (formats, place) in [("8 0", RecodingPlace::Needless), ("9", RecodingPlace::Needed)] {
         rig.request(CALLER, Method::Invite, "", &offer(formats));
         rig.ack(CALLER, "");
-        assert_eq!(rig.call.recodes_at_cost(), Some(recodes), "{formats}");
+        assert_eq!(rig.call.recoding_place(), place, "{formats}");
     }
     rig.hang_up_and_finish();
-    assert_eq!(rig.call.recodes_at_cost(), Some(false));
+    assert_eq!(rig.call.recoding_place(), RecodingPlace::Needless);
 }

@@ -52,6 +52,8 @@ pub struct Rig {
     pub(super) no_port_for: HashSet<usize>,
     /// Other calls take all places among those that are recoded at cost.
     pub(super) recoding_is_full: bool,
+    /// How many legs have asked for a place among the calls that are recoded.
+    pub(super) recoding_asked: usize,
     pub opened: Vec<(LegId, LegIndex)>,
     pub closed: HashSet<LegId>,
     pub(super) next_transaction: u32,
@@ -113,6 +115,7 @@ impl Rig {
             hold_media: false,
             no_port_for: HashSet::new(),
             recoding_is_full: false,
+            recoding_asked: 0,
             opened: Vec::new(),
             closed: HashSet::new(),
             next_transaction: 2,
@@ -225,7 +228,7 @@ impl Rig {
 
     fn do_one(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenMedia { leg, mux } => self.open_media(leg, mux),
+            Effect::OpenMedia { leg, mux, may_recode } => self.open_media(leg, mux, may_recode),
             Effect::ConfigureMedia { handle, config } => {
                 self.assert_open(handle);
                 self.configured.insert(handle, config);
@@ -313,7 +316,8 @@ impl Rig {
         }
     }
 
-    fn open_media(&mut self, leg: LegIndex, mux: bool) {
+    fn open_media(&mut self, leg: LegIndex, mux: bool, may_recode: bool) {
+        self.recoding_asked += usize::from(may_recode);
         let nth = self.opened.len();
         let port = 20_000 + 2 * u16::try_from(nth).expect("few legs");
         let handle = handle(nth);
@@ -333,7 +337,7 @@ impl Rig {
         self.pending.push_back(Event::MediaOpened {
             leg,
             result,
-            may_recode: !self.recoding_is_full,
+            may_recode: may_recode && !self.recoding_is_full,
         });
     }
 

@@ -329,7 +329,7 @@ impl Stage {
 
     fn do_one(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenMedia { leg, mux } => {
+            Effect::OpenMedia { leg, mux, .. } => {
                 let port = 20_000 + 2 * self.opened;
                 let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
                 let session = 9_000 + u64::from(self.opened);
