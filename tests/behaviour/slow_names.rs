@@ -1,9 +1,8 @@
 //! A name server that is slow: whoever gave up meanwhile is not called afterwards.
 
-use crate::lab::{Lab, Plan, USER};
+use crate::lab::{BOUND, Lab, Plan, USER};
 use portcullis::sim::{Dial, Script};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
@@ -11,6 +10,7 @@ use tokio::sync::watch;
 struct SlowNames {
     address: SocketAddr,
     told: watch::Sender<Option<Ipv4Addr>>,
+    asked: watch::Receiver<bool>,
 }
 
 impl SlowNames {
@@ -18,6 +18,7 @@ impl SlowNames {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (told, mut hears) = watch::channel(None);
+        let (asking, asked) = watch::channel(false);
         tokio::spawn(async move {
             let mut held: Vec<(Vec<u8>, SocketAddr)> = Vec::new();
             let mut buffer = [0; 1500];
@@ -26,6 +27,8 @@ impl SlowNames {
                     received = socket.recv_from(&mut buffer) => {
                         let (length, from) = received.unwrap();
                         held.push((buffer[..length].to_vec(), from));
+                        // Nobody may wait for that any more.
+                        let _unheard = asking.send(true);
                     }
                     changed = hears.changed() => if changed.is_err() { return },
                 }
@@ -37,7 +40,16 @@ impl SlowNames {
                 }
             }
         });
-        SlowNames { address, told }
+        SlowNames { address, told, asked }
+    }
+
+    /// Waits until somebody has asked.
+    async fn asked(&mut self) {
+        let asked = self.asked.wait_for(|asked| *asked);
+        tokio::time::timeout(BOUND, asked)
+            .await
+            .expect("a question")
+            .expect("a server");
     }
 }
 
@@ -61,7 +73,7 @@ fn answer(question: &[u8], to: Ipv4Addr) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_given_up_before_the_name_was_resolved_is_never_placed() {
-    let names = SlowNames::serve().await;
+    let mut names = SlowNames::serve().await;
     let lab = Lab::with(Plan {
         machine: format!(
             "[dns]\nservers = [\"{}\"]\ntimeout = \"20s\"\n[emergency]\ncarriers = [\"named\"]\n",
@@ -81,12 +93,9 @@ gateways = [{ host = "gw.example.net", port = 5060, listener = "carrier" }]
         panic!("the lab is IPv4");
     };
     lab.carrier.set_script(Script::answer());
-    let given_up = Dial {
-        cancel_after: Some(Duration::from_millis(300)),
-        ..Dial::new(USER, "112")
-    };
-    let ending = lab.teams.place_call(given_up).await.unwrap().ended().await.unwrap();
-    assert_eq!(ending.status, Some(487));
+    let given_up = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
+    names.asked().await;
+    assert_eq!(given_up.hang_up().await.unwrap().status, Some(487));
     names.told.send(Some(gateway)).unwrap();
 
     let caller = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
