@@ -9,6 +9,7 @@ use super::stored::{self, Clocks};
 use super::vouching::Grant;
 use crate::config::{Config, RegistrarSettings, Sbc};
 use crate::moment::Moment;
+use crate::sip::header::push_quoted;
 use crate::sip::message::{HeaderName, ResponseDraft};
 use crate::sip::{ConnectionId, Flow, Transport};
 use crate::store::Table;
@@ -209,7 +210,8 @@ fn contact(binding: &Binding, now: Moment) -> String {
         let _ = write!(text, ";q=0.{:03}", binding.device.q);
     }
     if let Some(instance) = &binding.device.instance {
-        let _ = write!(text, ";+sip.instance=\"{}\"", instance.replace(['"', '\\'], ""));
+        text.push_str(";+sip.instance=");
+        push_quoted(instance, &mut text);
     }
     if let Some(id) = binding.device.reg_id {
         let _ = write!(text, ";reg-id={id}");

@@ -4,6 +4,7 @@ use super::aor::Aor;
 use super::binding::Device;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{NameAddr, Scheme};
+use std::borrow::Cow;
 
 /// Contacts that one request may bring: more than a device has flows.
 const MOST_CONTACTS: usize = 16;
@@ -127,14 +128,14 @@ fn device(contact: &NameAddr, usual: Option<u32>) -> Result<(Device, Option<u32>
     if uri.as_str().len() > LONGEST_CONTACT {
         return Err(Unfit::bad("A Contact is too long"));
     }
-    let instance = contact.param("+sip.instance").map(|text| text.trim_matches('"'));
+    let instance = contact.params().unquoted("+sip.instance");
     let device = Device {
         // Headers in it would come back to us in a Request-URI, where they have no place (RFC 3261 §19.1.1).
         contact: uri.without_headers(),
         q: contact.param("q").and_then(thousandths).unwrap_or(1000),
         instance: instance
             .filter(|text| !text.is_empty() && text.len() <= LONGEST_NAME)
-            .map(str::to_owned),
+            .map(Cow::into_owned),
         reg_id: contact
             .param("reg-id")
             .and_then(|text| text.parse().ok())
@@ -207,6 +208,13 @@ mod tests {
         assert_eq!(first.0.instance.as_deref(), Some("<urn:uuid:1>"));
         assert_eq!(first.0.reg_id, Some(2));
         assert_eq!(first.0.contact.as_str(), "sip:alice@192.0.2.9:5062;transport=tcp");
+    }
+
+    #[test]
+    fn an_instance_with_escapes_is_read_as_it_was_meant() {
+        let found = devices("Contact: <sip:a@192.0.2.1>;+sip.instance=\"a\\\"b\";q=7\r\n");
+        assert_eq!(found[0].0.instance.as_deref(), Some("a\"b"));
+        assert_eq!(found[0].0.q, 1000, "no q at all");
     }
 
     #[test]

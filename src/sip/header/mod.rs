@@ -17,6 +17,7 @@ pub use cseq::CSeq;
 pub use error::HeaderError;
 pub use name_addr::NameAddr;
 pub use params::Params;
+pub(crate) use params::push_quoted;
 pub use reason::Reason;
 pub use replaces::Replaces;
 pub use retry_after::RetryAfter;
