@@ -2,11 +2,13 @@
 //!
 //! In: the JSON that an application answers with. Out: typed [`verb::Verb`]s, or a [`verb::PayloadError`] that names the
 //! place and the nearest name; what is wanted of a running call ([`command`]); and the JSON that an application is told
-//! ([`payload`]). `gather` and `pattern` are what keys are collected by. These are pure; [`outbound`], [`websocket`] and
+//! ([`payload`]). `gather` and `pattern` are what keys are collected by, `json` reads all of
+//! this. These are pure; [`outbound`], [`websocket`] and
 //! [`sounds`] touch the network, files and processes.
 
 pub mod command;
 pub mod gather;
+pub mod json;
 pub mod outbound;
 pub mod pattern;
 pub mod payload;

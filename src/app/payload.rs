@@ -274,6 +274,14 @@ pub fn add_defaults(properties: &mut Properties, usual: &Voicing) {
     properties.insert("defaults".into(), json!({ "synthesizer": synthesizer }));
 }
 
+/// What the application is told of itself, where its configuration says something.
+pub fn add_env_vars<'a>(properties: &mut Properties, variables: impl Iterator<Item = (&'a str, &'a str)>) {
+    let variables: Properties = variables.map(|(name, value)| (name.to_owned(), value.into())).collect();
+    if !variables.is_empty() {
+        properties.insert("env_vars".into(), variables.into());
+    }
+}
+
 /// What became of one destination of a dial.
 #[derive(Debug, Clone)]
 pub struct TargetResult {

@@ -38,6 +38,7 @@ impl Call {
         let agreed = offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
         let peer = leg.hop.as_ref().map(|hop| hop.peer.clone());
+        self.note_transport(index);
         self.acknowledge(index, cseq);
         self.await_media(index);
         self.peer_answered(peer);
@@ -189,7 +190,16 @@ impl Call {
         // What an application does next starts from the caller's codec as it stands.
         self.settled_here |= self.app.is_some();
         self.tell(CallNews::Answered);
+        self.note_transport(LegIndex::CALLER);
         self.turn_caller(Turn::new(Status::InProgress, 200), now);
+    }
+
+    /// Who waits for our requests where they don't go is said to wait there in vain.
+    fn note_transport(&mut self, index: LegIndex) {
+        let passed_over = self.leg(index).and_then(super::leg::Leg::transport_passed_over);
+        if let Some(named) = passed_over {
+            self.tell(CallNews::TransportPassedOver { leg: index, named });
+        }
     }
 
     /// The caller made no offer: ours, with what the callee can take, goes in the 200 and its answer comes in the ACK.

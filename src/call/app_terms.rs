@@ -37,6 +37,11 @@ impl AppTerms {
                 language: Some(application.speech.language.clone()),
                 voice: application.speech.voice.clone().map(Voice::Name),
             },
+            env_vars: application
+                .env_vars
+                .iter()
+                .map(|(name, value)| (name.clone(), Secret(value.reveal().to_owned())))
+                .collect(),
             api_base_url,
             sip_address,
         }
@@ -87,6 +92,7 @@ impl AppTerms {
             fallback: None,
             connected: url.is_websocket(),
             speech: Voicing::default(),
+            env_vars: Vec::new(),
             api_base_url: base,
             sip_address: address,
         })

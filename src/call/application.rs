@@ -41,6 +41,8 @@ pub struct AppTerms {
     pub connected: bool,
     /// What a say verb without a synthesizer speaks.
     pub speech: Voicing,
+    /// What it is told of itself with its first question.
+    pub env_vars: Vec<(String, Secret)>,
     /// Base of the REST interface, for applications that steer calls by it.
     pub api_base_url: Option<String>,
     /// Our signalling address on the caller's side.

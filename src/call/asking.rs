@@ -70,6 +70,8 @@ impl Call {
         }
         if let Some(app) = &mut self.app {
             payload::add_defaults(&mut properties, &app.terms.speech);
+            let variables = app.terms.env_vars.iter();
+            payload::add_env_vars(&mut properties, variables.map(|(name, value)| (&**name, &*value.0)));
             app.lines.push(Line::new(LegIndex::CALLER));
             app.first = Some(properties.clone());
             let hook = app.terms.hook.clone();

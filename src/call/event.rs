@@ -421,6 +421,11 @@ pub enum CallNews {
     AckNotSent {
         why: String,
     },
+    /// The Contact or Route of a leg's peer names this transport; requests go to it on the leg's own.
+    TransportPassedOver {
+        leg: LegIndex,
+        named: String,
+    },
     /// Somebody else spoke inside the dialog of a leg, and was not heard.
     Stranger {
         leg: LegIndex,

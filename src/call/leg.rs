@@ -253,6 +253,14 @@ impl Leg {
         uris.iter().flatten().map(|uri| next_hop(uri, &self.terms)).collect()
     }
 
+    /// The transport that the peer's Contact or first Route names and that requests to it will not take.
+    pub fn transport_passed_over(&self) -> Option<String> {
+        let next = self.dialog.as_ref()?.next_hop_uri();
+        let (named, taken) = (next.param("transport")?, next_hop(&next, &self.terms).transport?);
+        let by_contact = self.flow.is_none() && !matches!(self.terms.kind, LegKind::User { .. });
+        (by_contact && !taken.uri_name().eq_ignore_ascii_case(named)).then(|| named.to_owned())
+    }
+
     /// Makes a fork of the INVITE the dialog of the leg.
     pub fn take_fork(&mut self, fork: usize) {
         if let Some(dialog) = self.invite.as_ref().and_then(|invite| invite.forks.get(fork)) {
@@ -382,14 +390,18 @@ pub fn with_supported(draft: RequestDraft, terms: &LegTerms) -> RequestDraft {
     }
 }
 
-/// The next hop that a Route or Contact URI names, on the transport and from the listener of the leg: its peers are
-/// configured for that transport, and a Teams leg speaks TLS whatever a URI says (TEAMS-001).
+/// The next hop that a Route or Contact URI names, on the transport that it names where the leg may follow it there. Else on
+/// the leg's own: carriers are configured for that, and a Teams leg speaks TLS whatever a URI says (TEAMS-001).
 pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
+    let named = uri.param("transport");
+    let is_named = |way: &&(Transport, _)| named.is_some_and(|named| way.0.uri_name().eq_ignore_ascii_case(named));
+    let way = terms.ways.iter().find(is_named).copied();
+    let (transport, listener) = way.unwrap_or((terms.transport, terms.listener));
     NextHop {
         host: uri.host().trim_matches(['[', ']']).into(),
         port: uri.port(),
-        transport: Some(terms.transport),
-        listener: terms.listener,
+        transport: Some(transport),
+        listener,
         server_name: terms.server_name.clone(),
     }
 }

@@ -34,12 +34,18 @@ impl Call {
 }
 
 impl App {
-    fn move_to(&mut self, mut hook: Hook) -> Hook {
-        let terms = Arc::make_mut(&mut self.terms);
-        if hook.credentials.is_none() && same_origin(&hook.url, &terms.hook.url) {
-            hook.credentials = terms.hook.credentials.clone();
+    /// A hook with its own credentials, or the application's where it lies at the same server.
+    pub(super) fn with_credentials(&self, mut hook: Hook) -> Hook {
+        let own = &self.terms.hook;
+        if hook.credentials.is_none() && same_origin(&hook.url, &own.url) {
+            hook.credentials.clone_from(&own.credentials);
         }
-        terms.hook = hook.clone();
+        hook
+    }
+
+    fn move_to(&mut self, hook: Hook) -> Hook {
+        let hook = self.with_credentials(hook);
+        Arc::make_mut(&mut self.terms).hook = hook.clone();
         self.session = hook.is_websocket().then(|| hook.clone());
         hook
     }

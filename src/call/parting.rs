@@ -28,6 +28,8 @@ const WHAT: &str = "child_call_hook";
 pub(super) struct Parting {
     /// What the caller goes on with then.
     parent: Option<Onward>,
+    /// Who is asked.
+    hook: Hook,
 }
 
 /// A callee that leaves its call, and what its own begins with.
@@ -74,7 +76,7 @@ impl Call {
             return;
         };
         match child {
-            Onward::Verbs(verbs) => self.part_with(winner, verbs, parent, now),
+            Onward::Verbs(verbs) => self.part_with(winner, (verbs, None), parent, now),
             Onward::Hook(hook) => self.ask_for_parting(winner, hook, parent, now),
         }
     }
@@ -86,13 +88,18 @@ impl Call {
             self.tell_error(WHAT, "the callee's application is being asked already");
             return;
         }
-        app.parting = Some(Parting { parent });
+        app.parting = Some(Parting {
+            parent,
+            hook: hook.clone(),
+        });
         self.ask_aside(winner, Why::Part, hook, properties);
     }
 
     /// The application has said what the callee goes on with.
     pub(super) fn part_decided(&mut self, asked: &Asked, result: Result<Reply, String>, now: Moment) {
-        let parent = self.app.as_mut().and_then(|app| app.parting.take()?.parent);
+        let Some(Parting { parent, hook }) = self.app.as_mut().and_then(|app| app.parting.take()) else {
+            return;
+        };
         match result {
             Ok(_) if self.winner != Some(asked.leg) || self.bridged.is_none() => {
                 self.tell_error(WHAT, "the callee is gone");
@@ -100,13 +107,14 @@ impl Call {
                     self.go_on_with(parent, now);
                 }
             }
-            Ok(reply) => self.part_with(asked.leg, reply.verbs, parent, now),
+            Ok(reply) => self.part_with(asked.leg, (reply.verbs, Some(&hook)), parent, now),
             // The two go on talking.
             Err(detail) => self.tell_error(WHAT, &detail),
         }
     }
 
-    fn part_with(&mut self, index: LegIndex, verbs: Vec<Verb>, parent: Option<Onward>, now: Moment) {
+    /// With verbs, and the hook that they came from.
+    fn part_with(&mut self, index: LegIndex, onward: (Vec<Verb>, Option<&Hook>), parent: Option<Onward>, now: Moment) {
         let open = |leg: &Leg| leg.waiting.is_some() || leg.unacknowledged.is_some();
         if self.change.is_some() || self.leg(index).is_none_or(open) {
             self.tell_error(WHAT, "a re-INVITE is under way: ask again");
@@ -126,7 +134,7 @@ impl Call {
         self.end_boosts(&boosted.unwrap_or_default());
         self.stop_hold_music();
         self.end_whispers(index);
-        let Some(parted) = self.take_leg(index, verbs, now) else {
+        let Some(parted) = self.take_leg(index, onward, now) else {
             return;
         };
         self.dial_ended_by(EndedBy::Application);
@@ -162,7 +170,7 @@ impl Call {
     }
 
     /// Takes a bridged leg out of this call; what stays is its record.
-    fn take_leg(&mut self, index: LegIndex, verbs: Vec<Verb>, now: Moment) -> Option<Parted> {
+    fn take_leg(&mut self, index: LegIndex, (verbs, hook): (Vec<Verb>, Option<&Hook>), now: Moment) -> Option<Parted> {
         let parent_info = self.properties(LegIndex::CALLER, now);
         let position = self.attempt_of(index)?;
         let child = self.child(position)?.clone();
@@ -183,11 +191,7 @@ impl Call {
                 trace: Vec::new(),
             },
             caller,
-            terms: Arc::new(AppTerms {
-                hook: app.session.as_ref().map_or_else(|| app.terms.hook.clone(), adulting),
-                connected: app.session.is_some(),
-                ..(*app.terms).clone()
-            }),
+            terms: Arc::new(app.terms_of_child(hook)),
             sid: child.sid,
             parent: app.sid,
             tag: child.tag,
@@ -282,6 +286,24 @@ impl Call {
                 self.tell_error("session:adulting", &detail);
                 self.application_left(None, now);
             }
+        }
+    }
+}
+
+impl App {
+    /// The terms of a callee that becomes a call of its own. Its application lives at the http server that has answered for it;
+    /// with a path, or verbs alone, it is the one that this call has.
+    fn terms_of_child(&self, hook: Option<&Hook>) -> AppTerms {
+        let elsewhere = hook.filter(|hook| !hook.url.starts_with('/') && !hook.is_websocket());
+        let (hook, connected) = match (elsewhere, &self.session) {
+            (Some(hook), _) => (self.with_credentials(hook.clone()), false),
+            (None, Some(session)) => (adulting(session), true),
+            (None, None) => (self.terms.hook.clone(), false),
+        };
+        AppTerms {
+            hook,
+            connected,
+            ..(*self.terms).clone()
         }
     }
 }

@@ -6,7 +6,7 @@ use super::application::AppTerms;
 use super::event::{Course, Event, Reply};
 use super::tally::{One, Tally};
 use crate::app::command::NewCall;
-use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookRequest, HookUrl, Method};
+use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookReply, HookRequest, HookUrl, Method};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
 use crate::app::websocket::{CloseCode, MessageId, OutMessage};
@@ -147,6 +147,10 @@ impl Server {
                     return (ask, Err("the question was lost to a fault of this node".into()));
                 };
                 let result = match asked {
+                    // Elsewhere it means "go on"; here there is nothing that could.
+                    Ok(HookReply {
+                        foreign: Some(content), ..
+                    }) if kind == Kind::SessionNew => Err(no_verbs(&content)),
                     Ok(reply) => verbs_in(reply.json.as_deref()),
                     // It names the URL without the query, which may hold secrets and numbers.
                     Err(failure) => Err(failure.to_string()),
@@ -312,13 +316,21 @@ fn auth_of(hook: &Hook) -> Option<BasicAuth> {
 fn verbs_in(json: Option<&[u8]>) -> Result<Reply, String> {
     match json {
         None => Ok(Reply::of(Vec::new())),
-        Some(body) => match serde_json::from_slice::<Value>(body) {
+        Some(body) => match crate::app::json::read(body) {
             // An object that is no verb says nothing, as an empty list does.
             Ok(Value::Object(object)) if object.is_empty() => Ok(Reply::of(Vec::new())),
             _ => verb::parse_application(body)
                 .map(Reply::of)
                 .map_err(|error| error.to_string()),
         },
+    }
+}
+
+/// Why an answer whose content type is this holds no verbs.
+fn no_verbs(content: &str) -> String {
+    match content.is_empty() {
+        true => "the answer has no Content-Type: application/json is expected".to_owned(),
+        false => format!("the answer is {}, not application/json", content.escape_debug()),
     }
 }
 

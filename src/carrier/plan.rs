@@ -258,6 +258,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         kind,
         listener,
         transport: sbc.listener(listener).map_or(Transport::Udp, |known| known.transport),
+        ways: [].into(),
         networks: [].into(),
         server_name: None,
         contact: contact.into(),

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn bound_to_all_interfaces_the_addresses_of_all_are_ours() {
         let config = Config::from_toml_strs(&machine(""), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let mut sbc = config.sbc.clone();
+        let mut sbc = Sbc::clone(&config.sbc);
         let interfaces = [ip("127.0.0.1"), ip("10.0.0.4"), ip("2001:db8::4")];
         let (inner, outer) = (ip("10.0.0.4"), ip("198.51.100.10"));
         (sbc.media.bind, sbc.media.advertise) = (ip("0.0.0.0"), outer);

@@ -203,6 +203,9 @@ pub struct LegTerms {
     pub kind: LegKind,
     pub listener: ListenerId,
     pub transport: Transport,
+    /// Listeners of other transports, for a peer whose Contact or Route may name one (RFC 3261 §12.2.1.1). None: requests
+    /// inside the dialog stay on the leg's own.
+    pub ways: Arc<[(Transport, ListenerId)]>,
     /// Where the peer may speak from inside a dialog, beside where it has been heard.
     pub networks: Arc<[Network]>,
     /// The name that the peer's TLS certificate has to bear on connections for in-dialog requests; `None`: the host's.

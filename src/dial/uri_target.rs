@@ -12,7 +12,7 @@ use crate::route::Trace;
 use crate::sdp::Security;
 use crate::sip::locate::Host;
 use crate::sip::message::HeaderName;
-use crate::sip::{Scheme, Transport, Uri, escaped_user};
+use crate::sip::{ListenerId, Scheme, Transport, Uri, escaped_user};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +93,9 @@ pub(super) fn plan(
     );
     if secured {
         terms.media.security = Security::SdesRequired;
+    }
+    if transport != Transport::Tls {
+        terms.ways = other_ways(config, listener);
     }
     terms.credentials = planning.target.auth.as_ref().map(|auth| Credentials {
         realm: None,
@@ -177,6 +180,25 @@ fn listener_for<'c>(config: &'c Config, wanted: Option<Transport>, host: &Host) 
         .iter()
         .filter(|transport| wanted.is_none_or(|wanted| wanted == **transport));
     transports.find_map(|transport| candidates().find(|listener| listener.transport == *transport))
+}
+
+/// Where else than from `own` requests inside the dialog may leave: the first listener for carriers of each other transport.
+/// What was agreed over TLS is not said in clear, whatever the server writes into its Contact.
+fn other_ways(config: &Config, own: &Listener) -> Arc<[(Transport, ListenerId)]> {
+    let others = [Transport::Udp, Transport::Tcp, Transport::Tls]
+        .into_iter()
+        .filter(|transport| *transport != own.transport);
+    let first = |transport| {
+        let mut listeners = config.sbc.listeners.iter();
+        listeners.find(|known| {
+            known.purpose == Purpose::Carrier
+                && known.transport == transport
+                && known.bind.is_ipv4() == own.bind.is_ipv4()
+        })
+    };
+    others
+        .filter_map(|transport| first(transport).map(|known| (transport, known.id)))
+        .collect()
 }
 
 fn default_port(transport: Transport) -> u16 {

@@ -81,6 +81,7 @@ impl Steering {
                         voice: None,
                         vendor: None,
                     },
+                    env_vars: Vec::new(),
                 }))
             }
         }

@@ -115,6 +115,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         },
         listener: sbc.teams.listener,
         transport: Transport::Tls,
+        ways: [].into(),
         networks: sbc.teams.networks.as_slice().into(),
         // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
         server_name: sbc.teams.hubs.first().map(|hub| hub.host.as_str().into()),

@@ -293,6 +293,13 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
                     .to_vec(),
             )
         })
+        .on("/extended", |request| {
+            let key = request.header("sec-websocket-key").unwrap_or_default();
+            let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+            let head = "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-protocol: ws.jambonz.org\r\n";
+            let more = format!("sec-websocket-accept: {accept}\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n");
+            Reply::Raw(format!("{head}{more}").into_bytes())
+        })
         .start()
         .await;
     for (path, label) in [
@@ -303,6 +310,7 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
         ("/http", "redirect"),
         ("/loop", "redirect"),
         ("/plain", "handshake"),
+        ("/extended", "handshake"),
     ] {
         let hasty = SessionSettings {
             handshake: SOON * 5,

@@ -109,9 +109,11 @@ async fn connections_are_used_again_whatever_the_answer_is() {
     let asked = request(&caller(&server.url("/")), "/x");
     let mut bodies = Vec::new();
     for _ in 0..4 {
-        bodies.push(client.clone().ask(&asked).await.unwrap().json.map(|body| body.len()));
+        let reply = client.clone().ask(&asked).await.unwrap();
+        bodies.push((reply.json.map(|body| body.len()), reply.foreign));
     }
-    assert_eq!(bodies, [None, None, Some(2), Some(2)]);
+    let text = Some("text/plain".to_owned());
+    assert_eq!(bodies, [(None, text), (None, None), (Some(2), None), (Some(2), None)]);
     assert_eq!(server.connections(), 1);
 }
 

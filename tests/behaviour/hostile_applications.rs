@@ -75,6 +75,11 @@ async fn a_hook_that_brings_no_verbs_costs_its_call_and_nothing_stays() {
         ("unknown verb", verbs(json!([{ "verb": "dail" }])), "dial"),
         ("without verbs", verbs(json!([])), "no verbs"),
         (
+            "plain text",
+            Reply::Body(200, "text/plain", b"[]".to_vec()),
+            "text/plain, not application/json",
+        ),
+        (
             "leading inside",
             Reply::Redirect(307, "http://169.254.169.254/latest/".into()),
             "link-local",
@@ -103,8 +108,9 @@ async fn a_hook_that_brings_no_verbs_costs_its_call_and_nothing_stays() {
         idle.soon_returns(&lab, &server).await;
     }
     // The events of calls that never met verbs were told all the same.
-    let told = asked(&server, "/status", 30).await;
-    assert_eq!(told.iter().filter(|event| event["call_status"] == "failed").count(), 15);
+    let told = asked(&server, "/status", 48).await;
+    assert_eq!(told.iter().filter(|event| event["call_status"] == "failed").count(), 16);
+    assert_eq!(told.iter().filter(|event| event["error"] == "hook").count(), 16);
     idle.returns(&lab, &server).await;
     lab.close().await;
 }

@@ -164,10 +164,14 @@ def screened(label):
 
 
 def unsupported(label):
-    """What can't be done is refused whole: nobody is rung, the caller hears which property it is."""
-    caller = APPS[label].call("refused", "uac_refused", code=480)
+    """What can't be done is refused whole: nobody is rung, and the application hears which property it is, the caller not."""
+    app = APPS[label]
+    caller = app.call("refused", "uac_refused", code=480)
     caller.done()
-    expect("onHoldMusic" in caller.messages(), "the reason is missing")
+    told = app.wait("/status", error="hook")
+    expect("onHoldMusic" in told["reason"], f"{told}")
+    expect("X-Reason: the application failed" in caller.messages(), "the caller is not told that it failed")
+    expect("onHoldMusic" not in caller.messages(), "the caller is told why")
 
 
 def declined(label):

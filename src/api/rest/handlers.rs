@@ -28,7 +28,7 @@ fn object(body: Body) -> Result<Value, Problem> {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, format!("the body is longer than {BODY} bytes")),
         _ => Problem::new(400, refused.body_text()),
     })?;
-    match serde_json::from_slice(&body) {
+    match crate::app::json::read(&body) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(Problem::new(400, "the body is a JSON object")),
         Err(error) => Err(Problem::new(400, format!("the body is JSON: {error}"))),

@@ -252,6 +252,7 @@ async fn a_call_is_placed_and_changed() {
         (r#"{"to":"wrong"}"#, 400, "to: an object"),
         ("[]", 400, "object"),
         ("{", 400, "JSON"),
+        (r#"{"to":"1","to":"2"}"#, 400, "'to' is there twice"),
         ("", 400, "JSON"),
         (&"[".repeat(1_000), 400, "JSON"),
     ] {

@@ -117,10 +117,11 @@ impl HookClient {
             let outcome = attempt.as_ref().map_or_else(HookFailure::label, |_| "ok");
             self.shared.figures.count(Asked::Hook, outcome);
             let failure = match attempt {
-                Ok((status, json)) => {
+                Ok(Good { status, json, foreign }) => {
                     return Ok(HookReply {
                         status,
                         json,
+                        foreign,
                         attempts: attempts + 1,
                         took: begun.elapsed(),
                     });
@@ -280,8 +281,8 @@ impl HookClient {
         })
     }
 
-    /// One request with its redirects: status, and the JSON body of a good answer.
-    async fn attempt(&self, owner: &str, ready: &Ready, most: usize) -> Result<(u16, Option<Bytes>), HookFailure> {
+    /// One request with its redirects, and what is good of a good answer.
+    async fn attempt(&self, owner: &str, ready: &Ready, most: usize) -> Result<Good, HookFailure> {
         let _place = self.place(owner, &ready.url)?;
         let deadline = Instant::now() + ready.patience;
         let (answer, at) = self.exchange(ready, deadline).await?;
@@ -292,16 +293,20 @@ impl HookClient {
                 status,
             });
         }
-        let is_json = answer
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|value| contains(value.as_bytes(), b"application/json"));
+        let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
+        let is_json = kind
+            .as_ref()
+            .is_some_and(|kind| contains(kind.as_bytes(), b"application/json"));
         let body = read(answer, &at, most, deadline, ready.patience).await;
-        match is_json {
+        let (json, foreign) = match is_json {
             // Read nevertheless, so that the connection can be used again; how it ends is nobody's concern.
-            false => Ok((status, None)),
-            true => Ok((status, Some(body?).filter(|bytes| !bytes.is_empty()))),
-        }
+            false => {
+                let named = || kind.map_or_else(String::new, |kind| String::from_utf8_lossy(kind.as_bytes()).into());
+                (None, body.is_ok_and(|bytes| !bytes.is_empty()).then(named))
+            }
+            true => (Some(body?).filter(|bytes| !bytes.is_empty()), None),
+        };
+        Ok(Good { status, json, foreign })
     }
 
     /// Sends, follows redirects, and returns the head of the last answer with the URL that gave it.
@@ -336,6 +341,13 @@ impl HookClient {
             why: format!("{MOST_REDIRECTS} were followed already"),
         })
     }
+}
+
+/// What a good answer holds.
+struct Good {
+    status: u16,
+    json: Option<Bytes>,
+    foreign: Option<String>,
 }
 
 /// A request without its place.

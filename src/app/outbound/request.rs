@@ -96,6 +96,8 @@ pub struct HookReply {
     pub status: u16,
     /// The body, where its content type says JSON and it has one. It has not been parsed.
     pub json: Option<Bytes>,
+    /// The content type of a body that is no JSON, empty where none was said.
+    pub foreign: Option<String>,
     /// Requests that were sent, at least 1.
     pub attempts: u8,
     /// From the first request to the answer, pauses included.

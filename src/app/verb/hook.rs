@@ -1,7 +1,7 @@
 //! Where an application wants to be asked or told.
 
 use super::read::{Object, PayloadError, Read, kind};
-use crate::app::outbound::RetryPolicy;
+use crate::app::outbound::{HookUrl, RetryPolicy};
 use crate::dial::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,7 +107,12 @@ fn checked(place: &str, hook: Hook) -> Read<Hook> {
         Some((scheme, _)) if !["http", "https", "ws", "wss"].contains(&scheme.to_ascii_lowercase().as_str()) => {
             return wrong("the scheme of the URL is none of http, https, ws and wss");
         }
-        _ => {}
+        Some(_) => {
+            if let Err(fault) = HookUrl::parse(&hook.url, None) {
+                return wrong(&fault.to_string());
+            }
+        }
+        None => {}
     }
     let fragment = hook.url.split_once('#').map_or("", |(_, fragment)| fragment);
     match RetryPolicy::from_fragment(fragment) {
@@ -130,6 +135,8 @@ mod tests {
             let said = read(url).expect_err(url);
             assert!(said.contains("actionHook") && said.contains(words), "{url}: {said}");
         }
+        let said = read("http://a:hush@app.example/").expect_err("credentials");
+        assert!(said.contains("user name") && !said.contains("hush"), "{said}");
         assert!(read("/done#rc=3&rp=ct,5xx").is_ok() && read("/done#top").is_ok());
     }
 }

@@ -135,7 +135,7 @@ pub fn read_hook_value(place: &str, value: Value) -> Result<Hook, PayloadError> 
 
 /// Reads what an application answered: a list of verbs, or one. All or nothing.
 pub fn parse_application(body: &[u8]) -> Result<Vec<Verb>, PayloadError> {
-    let value: Value = serde_json::from_slice(body)
+    let value = crate::app::json::read(body)
         .map_err(|error| PayloadError::new("", format!("the answer is no JSON: {error}")))?;
     read_application(value)
 }

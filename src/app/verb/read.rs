@@ -251,7 +251,11 @@ impl Object {
         let Some(name) = self.map.keys().find(|name| *name != "_") else {
             return Ok(());
         };
-        let problem = format!("unknown property{}", meant(name, &self.known));
+        let near = meant(name, &self.known);
+        let problem = match near.is_empty() && !self.known.is_empty() {
+            true => format!("unknown property; these are known: {}", self.known.join(", ")),
+            false => format!("unknown property{near}"),
+        };
         Err(PayloadError::new(self.place(&name.escape_debug().to_string()), problem))
     }
 

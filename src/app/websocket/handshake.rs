@@ -51,6 +51,11 @@ async fn follow(connector: &Connector, settings: &SessionSettings) -> Result<Web
             .max_message_size(Some(settings.most_received))
             .max_frame_size(Some(settings.most_received));
         match client_async_with_config(request, stream, Some(config)).await {
+            // None was offered (RFC 6455 §4.1).
+            Ok((_, answer)) if answer.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS) => {
+                let detail = "the answer has an extension that was not offered".to_owned();
+                return Err(SessionFailure::Handshake { url, detail });
+            }
             Ok((socket, _)) => return Ok(socket),
             Err(Error::Http(answer)) if answer.status().is_redirection() => {
                 let refused = |why: String| SessionFailure::Redirect { url: url.clone(), why };

@@ -70,7 +70,7 @@ pub enum Said {
 
 /// Reads one text frame. Depth is bounded by the JSON parser (128), size by the connection.
 pub fn read(text: &str) -> Said {
-    let mut object = match serde_json::from_str(text) {
+    let mut object = match crate::app::json::read(text.as_bytes()) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return Said::Nonsense("a message is a JSON object".to_owned()),
         Err(error) => return Said::Nonsense(format!("a message is JSON: {error}")),

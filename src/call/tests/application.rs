@@ -30,6 +30,7 @@ pub fn terms() -> AppTerms {
         fallback: None,
         connected: false,
         speech: Voicing::default(),
+        env_vars: Vec::new(),
         api_base_url: None,
         sip_address: "192.0.2.10".into(),
     }
@@ -216,10 +217,24 @@ impl Rig {
     /// Plans the dial that waits as a running node does; nobody is registered.
     pub fn planned_really(&mut self) {
         let (dial, config) = self.dial_that_waits();
+        self.plan_by(&dial, &config);
+    }
+
+    /// The same on a machine that also has these listeners, and no carriers.
+    pub fn planned_with(&mut self, listeners: &str) {
+        let (dial, _) = self.dial_that_waits();
+        let machine = crate::config::fixture::machine(listeners);
+        let tenant = super::peers::CONTOSO.replace("\"north\"", "");
+        let config =
+            Config::from_toml_strs(&machine, &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        self.plan_by(&dial, &config);
+    }
+
+    fn plan_by(&mut self, dial: &Dial, config: &Config) {
         let shown = self.invite.addresses(HeaderName::PAssertedIdentity).flatten().next();
         let asserted = shown.and_then(|shown| shown.uri().user().map(str::to_owned));
         let facts = DialFacts {
-            config: &config,
+            config,
             tenant: &config.tenants[0],
             caller: &Caller {
                 number: "+12065550100".into(),
@@ -230,7 +245,7 @@ impl Rig {
             diversions: &[],
             devices: &|_| Vec::new(),
         };
-        let (plan, _) = targets::plan(facts, &dial, &|_| false);
+        let (plan, _) = targets::plan(facts, dial, &|_| false);
         let result = plan.map(Box::new).map_err(|refusal| refusal.to_string());
         self.step(Event::Planned { result });
     }

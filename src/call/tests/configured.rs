@@ -40,6 +40,24 @@ fn verbs_are_heard_before_the_answer_where_it_says_so() {
 }
 
 #[test]
+fn an_application_is_told_its_variables_with_the_first_question_alone() {
+    let mut terms = super::application::terms();
+    terms.env_vars = vec![("QUEUE".into(), crate::dial::Secret("sales".into()))];
+    let mut rig = super::scenario::from_carrier().decided_by(terms).begin();
+    assert_eq!(rig.last_question().properties["env_vars"], json!({ "QUEUE": "sales" }));
+    rig.answer(&json!([{ "verb": "gather", "timeout": 1, "actionHook": "/keys" }]));
+    rig.ack(CALLER, "");
+    rig.wait(std::time::Duration::from_secs(2));
+    assert_eq!(rig.last_question().properties.get("env_vars"), None);
+    rig.answer(&json!([]));
+    rig.finish();
+    let mut rig = to_application().begin();
+    assert_eq!(rig.last_question().properties.get("env_vars"), None, "there are none");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
 fn it_ends_with_the_config_that_says_no() {
     let mut rig = to_application().begin();
     rig.answer(&json!([

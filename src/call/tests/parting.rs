@@ -183,6 +183,30 @@ fn who_talks_to_nobody_and_who_is_asked_already_is_refused_by_name() {
 }
 
 #[test]
+fn the_application_of_a_callee_lives_at_the_server_that_answered_for_it() {
+    for (named, lives_at) in [
+        ("/own", "https://app.contoso.example/incoming"),
+        ("https://agents.example/own", "https://agents.example/own"),
+    ] {
+        let mut connected = terms();
+        connected.connected = named != "/own";
+        let (mut rig, _) = bridged_by(connected, &json!({}));
+        rig.command(child_hook(named));
+        rig.answer(&json!([{ "verb": "gather", "timeout": 1, "actionHook": "/keys" }]));
+        let parted = rig.parted.last().expect("a callee with a call of its own");
+        assert_eq!(parted.terms.hook.url, lives_at);
+        assert!(
+            !parted.terms.connected,
+            "no connection is opened where the server is asked over HTTP"
+        );
+        let (mut own, bye) = rig.become_a_call();
+        own.receive(bye);
+        own.finish();
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
 fn a_callee_that_is_gone_meanwhile_leaves_the_caller_with_its_own() {
     let (mut rig, invite) = bridged(&json!({}));
     rig.command(Wish::Part {

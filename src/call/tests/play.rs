@@ -34,6 +34,7 @@ impl Rig {
                         HeaderName::Contact,
                         "<sip:api-du-a-euno.pstnhub.microsoft.com:443;x-i=0c1d;x-c=%2Fa>",
                     ),
+                false if reply.more.iter().any(|(name, _)| *name == HeaderName::Contact) => draft,
                 false => draft.header(HeaderName::Contact, "<sip:gw9@203.0.113.9:5070>"),
             };
         }

@@ -2,9 +2,11 @@
 
 use super::application::{dial, to_application};
 use super::messages::reply;
+use super::peers::carrier_sdp;
 use super::rig::Rig;
-use crate::call::LegIndex;
+use crate::call::{CallNews, LegIndex, To};
 use crate::sip::message::{HeaderName, Message};
+use crate::sip::{Method, Transport};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -92,6 +94,40 @@ fn a_sip_target_gets_srtp_where_the_dial_wants_it() {
         assert_eq!(invite.sdp_line("a=crypto:").is_some(), profile == "RTP/SAVP");
         assert_eq!(invite.message.request_uri(), Some("sip:grace@203.0.113.77"));
         rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn requests_inside_the_dialog_take_the_transport_that_a_servers_contact_names() {
+    let tcp = "[[listeners]]\nname = \"tcp\"\npurpose = \"carrier\"\ntransport = \"tcp\"\nbind = \"192.0.2.10:5060\"\n";
+    for (listeners, contact, taken) in [
+        (tcp, "<sip:x@203.0.113.77:5077;transport=TCP>", Transport::Tcp),
+        ("", "<sip:x@203.0.113.77:5077;transport=TCP>", Transport::Udp),
+        (tcp, "<sip:x@203.0.113.77:5077>", Transport::Udp),
+    ] {
+        let mut rig = to_application().begin();
+        let mut verb = dial(&[], &json!({}));
+        verb["target"] = json!([{ "type": "sip", "sipUri": "sip:grace@203.0.113.77" }]);
+        rig.answer(&json!([verb]));
+        rig.planned_with(listeners);
+        rig.ack(LegIndex::CALLER, "");
+        let answer = reply(200)
+            .sdp(carrier_sdp("sendrecv"))
+            .with(HeaderName::Contact, contact);
+        rig.respond(&rig.last_invite(), answer);
+        let goes = |rig: &Rig| match rig.destinations.last() {
+            Some(To::Next(next)) => (next.transport, next.port),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(goes(&rig), (Some(taken), Some(5077)), "ACK, {contact}");
+        let passed_over = |news: &&CallNews| matches!(news, CallNews::TransportPassedOver { .. });
+        assert_eq!(
+            rig.news.iter().filter(passed_over).count(),
+            usize::from(listeners.is_empty())
+        );
+        rig.request(LegIndex::CALLER, Method::Bye, "", "");
+        assert_eq!(goes(&rig), (Some(taken), Some(5077)), "BYE, {contact}");
+        rig.finish();
     }
 }
 

@@ -51,6 +51,9 @@ pub struct Asks {
     /// Told of every change of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_status_hook: Option<AskedHook>,
+    /// Names of what it is told of itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env_vars: Vec<String>,
 }
 
 /// A hook without its secrets.
@@ -78,6 +81,7 @@ impl Asks {
             hook: asked(&application.hook),
             fallback: application.fallback.as_ref().map(|fallback| asked(&fallback.hook)),
             call_status_hook: application.status_hook.as_ref().map(asked),
+            env_vars: application.env_vars.iter().map(|(name, _)| name.clone()).collect(),
         })
     }
 }

@@ -77,6 +77,9 @@ fn write_asks(asks: &Asks, tenant: &str, out: &mut impl Write) -> io::Result<()>
     if let Some(status) = &asks.call_status_hook {
         writeln!(out, "     call status: {}", text(status))?;
     }
+    if !asks.env_vars.is_empty() {
+        writeln!(out, "     env_vars: {}", asks.env_vars.join(", "))?;
+    }
     writeln!(out, "     application_sid: {}", asks.application_sid)?;
     writeln!(out, "     account_sid: {}", asks.account_sid)
 }

@@ -86,6 +86,7 @@ hook = { url = "https://app.contoso.example/in", method = "GET", username = "sbc
 call_status_hook = "https://app.contoso.example/status"
 fallback = "closed"
 webhook_secret = "hush"
+env_vars = { QUEUE = "hush", LEVEL = "hush" }
 
 [application.closed]
 hook = "https://backup.contoso.example/closed"
@@ -103,6 +104,7 @@ hook = "https://backup.contoso.example/closed"
         "hook: GET https://app.contoso.example/in",
         "when that fails: POST https://backup.contoso.example/closed",
         "call status: POST https://app.contoso.example/status",
+        "env_vars: LEVEL, QUEUE",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }

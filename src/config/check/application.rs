@@ -99,6 +99,7 @@ fn check(
         reader,
     );
     let speech = speech::usual(raw.speech.as_ref(), tenant, reader);
+    let env_vars = env_vars(raw, reader);
     Some(Application {
         name: parsed.ok()?,
         sid: sid?,
@@ -107,6 +108,34 @@ fn check(
         fallback: fallback?,
         secret: secret?.or(shared),
         speech: speech?,
+        env_vars: env_vars?,
+    })
+}
+
+/// Variables are sent with the first question of every call.
+const MOST_VARIABLES: usize = 64;
+/// Their names and values together.
+const VARIABLE_BYTES: usize = 16 * 1024;
+
+fn env_vars(raw: &RawApplication, reader: &mut Reader<'_>) -> Option<Vec<(String, Secret)>> {
+    let (mut whole, mut bytes) = (true, 0);
+    for (position, (name, value)) in raw.env_vars.iter().enumerate() {
+        bytes += name.len() + value.value().0.len();
+        let wrong = match () {
+            () if name.is_empty() || value.value().0.is_empty() => "a variable needs a name and a value",
+            () if position >= MOST_VARIABLES => "these are too many variables: 64 at most",
+            () if bytes > VARIABLE_BYTES => "these are too long variables: 16 KiB at most, all names and values",
+            () => continue,
+        };
+        reader.fault(value.span(), wrong);
+        whole = false;
+        break;
+    }
+    let variables = raw.env_vars.iter();
+    whole.then(|| {
+        variables
+            .map(|(name, value)| (name.clone(), Secret::new(&value.value().0)))
+            .collect()
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Application {
     /// Signs requests: the application's own, else the tenant's. None: they are not signed.
     pub secret: Option<Secret>,
     pub speech: Speech,
+    /// What it is told of itself with its first question, by name.
+    pub env_vars: Vec<(String, Secret)>,
 }
 
 impl Application {

@@ -6,6 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// An application: a server of yours that is asked what to do with a call.
@@ -28,6 +29,10 @@ pub struct RawApplication {
     pub webhook_secret_file: Option<At<String>>,
     /// What `say` speaks with when the verb does not tell.
     pub speech: Option<RawSpeech>,
+    /// What the application is told of itself with its first question, as `env_vars`: names and texts, 64 at most, of 16 KiB
+    /// together. A GET does not carry them.
+    #[serde(default)]
+    pub env_vars: BTreeMap<String, At<SecretText>>,
     /// `application_sid`, a UUID. Without it: one made of the tenant's and the application's name, always the same.
     pub sid: Option<At<String>>,
 }

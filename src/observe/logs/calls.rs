@@ -58,6 +58,11 @@ pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &Cal
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
         CallNews::AckNotSent { why } => warn!(why = lines.text(why), "an ACK could not be sent"),
+        CallNews::TransportPassedOver { leg, named } => info!(
+            leg = leg.0,
+            named = lines.text(named),
+            "the far side's Contact or Record-Route names another transport; requests go to it on the one of its listener"
+        ),
         CallNews::Stranger { leg, source } => lines.throttles.strangers.say(|withheld| {
             warn!(leg = leg.0, %source, withheld, "a request inside the dialog came from somebody else: 481");
         }),

@@ -126,7 +126,7 @@ impl CallMetrics {
             CallNews::AckNotSent { .. } => self.acks_not_sent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::NotRecoded { .. } => self.not_recoded.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
-            CallNews::Ringing | CallNews::Answered => {}
+            CallNews::Ringing | CallNews::Answered | CallNews::TransportPassedOver { .. } => {}
         }
     }
 

@@ -56,6 +56,7 @@ fn answered(status: u16, json: Option<String>) -> Verdict {
     let reply = HookReply {
         status,
         json: json.map(Bytes::from),
+        foreign: None,
         attempts: 1,
         took: Duration::ZERO,
     };
