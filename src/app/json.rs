@@ -68,7 +68,10 @@ impl<'de> Visitor<'de> for Reader {
         while let Some((name, Once(value))) = object.next_entry::<String, Once>()? {
             if all.contains_key(&name) {
                 let shown: String = name.chars().take(64).collect();
-                return Err(A::Error::custom(format_args!("'{}' is there twice", shown.escape_debug())));
+                return Err(A::Error::custom(format_args!(
+                    "'{}' is there twice",
+                    shown.escape_debug()
+                )));
             }
             all.insert(name, value);
         }
