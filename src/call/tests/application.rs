@@ -220,13 +220,13 @@ impl Rig {
         self.plan_by(&dial, &config);
     }
 
-    /// The same on a machine that also has these listeners, and no carriers.
+    /// The same on a machine that also has these listeners.
     pub fn planned_with(&mut self, listeners: &str) {
         let (dial, _) = self.dial_that_waits();
-        let machine = crate::config::fixture::machine(listeners);
-        let tenant = super::peers::CONTOSO.replace("\"north\"", "");
-        let config =
-            Config::from_toml_strs(&machine, &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let north = "[[carriers]]\nid = \"north\"\ngateways = [{ host = \"203.0.113.2\", listener = \"udp\" }]\n";
+        let machine = crate::config::fixture::machine(&format!("{listeners}{north}"));
+        let config = Config::from_toml_strs(&machine, &[("contoso", super::peers::CONTOSO)])
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
         self.plan_by(&dial, &config);
     }
 
