@@ -3,6 +3,7 @@
 check of the signature, and sessions of the WebSocket API. SIPp is the caller and every phone. What portcullis tells an
 application is held against the vendor's schemas."""
 
+import hashlib
 import json
 import urllib.error
 import urllib.request
@@ -11,6 +12,7 @@ from _lab import HERE, ROOT, Lab, Process, Score, end_all, expect, tone, until
 
 PACKAGES = ROOT / "target/sdk"
 SECRET = "wh_7JkLm2"
+TOKEN = "pct_of_the_laboratory"
 PORT = 3000
 # A program, and the package that it is run with: the older ones, and the one that took their place.
 APPLICATIONS = {
@@ -19,7 +21,7 @@ APPLICATIONS = {
     "ws": ("ws.mjs", "@jambonz/node-client-ws"),
     "ws-new": ("ws.mjs", "@jambonz/sdk/websocket"),
 }
-PATHS = {"webhook": ["two", "screened", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands", "events", "parted"]}
+PATHS = {"webhook": ["two", "screened", "keys", "refused", "declined"], "ws": ["dial", "screened", "verbs", "hook", "commands", "events", "parted"]}
 # Every one of these calls has a number, a caller and two phones of its own.
 CALLS = [(label, path) for label in APPLICATIONS for path in PATHS[label.split("-")[0]]]
 RINGS = {"ringing": "180 Ringing", "progress": "Content-Length: 0"}
@@ -62,7 +64,10 @@ def laboratory():
         tenant += 'speech = { language = "en-GB", voice = "alba" }\n'
         if kind == "http":
             tenant += f'call_status_hook = "http://{server}/status"\n'
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    tenant += f'[[tokens]]\nname = "laboratory"\nsha256 = "{digest}"\n'
     tenant = TENANT.replace("CARRIERS", ", ".join(f'"{name}"' for name in names)) + tenant
+    carriers += '[api]\nbind = "NET.1:8081"\n'
     servers = '[application_servers]\nallow_loopback = true\nmedia_folder = "."\ninitial_timeout = "15s"\n'
     lab = Lab("sdk", carriers=carriers, tenants={"contoso": tenant}, extra=servers)
     tone(lab.config / "tone.wav", 440, 1)
@@ -78,7 +83,7 @@ class Application(Process):
         self.label, self.address = label, LAB.at(host(label))
         command = ["node", HERE / "sdk" / program, package, self.address, PORT, PACKAGES, label]
         if program == "webhook.mjs":
-            command.append(SECRET)
+            command += [SECRET, f"http://{LAB.sbc}:8081", TOKEN]
         super().__init__(label, command, LAB.folder / f"{label}.log")
         until(lambda: self.poll() and self.seen("listening"), 15, f"{label} listens")
 
@@ -161,6 +166,40 @@ def screened(label):
         app.wait("/last")
     for peer in (desk, mobile, caller):
         peer.done()
+
+
+def presses(keys):
+    """What SIPp says of keys, one after the other."""
+    info = """<send retrans="500"><![CDATA[
+INFO [$target] SIP/2.0
+{{{{called}}}}
+CSeq: {0} INFO
+Content-Type: application/dtmf-relay
+Content-Length: [len]
+
+Signal={1}
+Duration=160
+]]></send>
+<recv response="200"/>
+<pause milliseconds="400"/>"""
+    return "\n".join(info.format(number, key) for number, key in enumerate(keys, 1))
+
+
+def keys(label):
+    """A phone that presses 1 is let through; *2 is told, and upon that the call is changed over REST."""
+    app = APPS[label]
+    # Nobody tells the phone when it is asked: it presses 1 until it must have been.
+    desk = app.phone("keys", "desk", "uas_keys", keys=presses("111111111111*2"))
+    caller = app.call("keys")
+    pressed, star = app.wait("/pressed"), app.wait("/star")
+    expect((pressed["digits"], pressed["reason"]) == ("1", "dtmfDetected"), f"{pressed}")
+    expect((star["dtmf"], star["call_sid"]) == ("*2", pressed["call_sid"]), f"{star}")
+    moved, done = app.wait("/moved"), app.wait("/keys-done")
+    expect(moved["call_sid"] == star["parent_call_sid"] == done["call_sid"], f"{moved}")
+    expect((done["dial_call_status"], done["dial_ended_by"]) == ("completed", "application"), f"{done}")
+    desk.done()
+    caller.done()
+    expect(not app.seen("error"), f"{app.seen('error')}")
 
 
 def unsupported(label):
@@ -319,6 +358,7 @@ for label, (_, package) in APPLICATIONS.items():
         SCENARIOS += [
             (f"{package}: two phones ring, one answers, the action hook goes on", two_phones, label),
             (f"{package}: screening accepts and declines", screened, label),
+            (f"{package}: press 1, *2, and a change over REST", keys, label),
             (f"{package}: an unsupported property is named", unsupported, label),
             (f"{package}: sip:decline", declined, label),
         ]

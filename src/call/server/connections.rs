@@ -151,14 +151,24 @@ impl Server {
         let Ok(url) = HookUrl::parse(&hook.url, None) else {
             return;
         };
+        if let Socket::Early(early) = &mut self.session {
+            // What waits for the application that is left goes to this one, where it has a connection too.
+            let left = |told: &Hook| *told == self.application;
+            match url.is_websocket() {
+                true => early
+                    .iter_mut()
+                    .filter(|(told, _)| left(told))
+                    .for_each(|(told, _)| told.clone_from(hook)),
+                false => early.retain(|(told, _)| !left(told)),
+            }
+        }
         if let Some(moving) = self.moving.take_if(|moving| moving.answered) {
             self.begin(moving.connection);
         } else if !url.is_websocket() {
             self.leave(CloseCode::CallOver);
-            // This one may name a WebSocket of its own. What waits for the application that is left is told to nobody.
-            match &mut self.session {
-                Socket::Early(early) => early.retain(|(told, _)| *told != self.application),
-                session => *session = Socket::Early(Vec::new()),
+            // This one may name a WebSocket of its own.
+            if matches!(self.session, Socket::Closed) {
+                self.session = Socket::Early(Vec::new());
             }
         }
         self.caller = Arc::new(Caller {

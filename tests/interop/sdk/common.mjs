@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
-export const [name, host, port, folder, label, secret] = process.argv.slice(2);
+export const [name, host, port, folder, label, secret, api, token] = process.argv.slice(2);
 
 // The packages stand apart from this file.
 export const peer = createRequire(path.join(folder, 'package.json'));

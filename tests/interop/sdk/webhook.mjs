@@ -1,8 +1,8 @@
 // An application over HTTP, written as the vendor's documentation writes one: Express, WebhookResponse, and the check of the
 // signature before anything else.
 //
-//   node webhook.mjs PACKAGE HOST PORT FOLDER LABEL SECRET
-import { desk, faults, host, mobile, name, peer, port, secret, tell } from './common.mjs';
+//   node webhook.mjs PACKAGE HOST PORT FOLDER LABEL SECRET API TOKEN
+import { api, desk, faults, host, mobile, name, peer, port, secret, tell, token } from './common.mjs';
 
 const express = peer('express');
 const { WebhookResponse } = peer(name);
@@ -18,7 +18,7 @@ app.use(signed);
 function on(path, callback, answer) {
   app.post(path, (req, res) => {
     tell(path, { data: req.body, faults: faults(callback, req.body) });
-    if (answer) res.status(200).json(answer());
+    if (answer) res.status(200).json(answer(req.body));
     else res.sendStatus(200);
   });
 }
@@ -50,6 +50,42 @@ on('/decline', 'base', () => new WebhookResponse().hangup());
 on('/accept', 'base', () => new WebhookResponse().pause({ length: 0.5 }));
 on('/screened-done', 'dial', () => new WebhookResponse().redirect({ actionHook: '/last' }));
 on('/last', 'base', () => new WebhookResponse().play({ url: 'tone.wav' }).hangup());
+
+// "Press 1 to accept"; and keys while the two talk, upon which the vendor's REST client whispers and sends the call elsewhere.
+on('/keys', 'session-new', () => new WebhookResponse().dial({
+  answerOnBridge: true,
+  actionHook: '/keys-done',
+  confirmHook: '/press',
+  dtmfCapture: { childCall: ['*2'] },
+  dtmfHook: '/star',
+  target: [desk('keys')],
+}));
+on('/press', 'base', () => new WebhookResponse()
+  .gather({ input: ['digits'], numDigits: 1, timeout: 20, actionHook: '/pressed' })
+  .hangup());
+on('/pressed', 'gather', ({ digits }) => {
+  const response = new WebhookResponse();
+  return digits === '1' ? response.pause({ length: 0.1 }) : response.hangup();
+});
+on('/keys-done', 'dial');
+on('/moved', 'session-redirect', () => new WebhookResponse().play({ url: 'tone.wav' }).hangup());
+
+function calls(account) {
+  if (name === '@jambonz/node-client') return peer(name)(account, token, { baseUrl: api }).calls;
+  const { JambonzClient } = peer('@jambonz/sdk/client');
+  return new JambonzClient({ baseUrl: api, accountSid: account, apiKey: token }).calls;
+}
+
+async function change({ account_sid: account, parent_call_sid: caller }) {
+  await calls(account).update(caller, { whisper: { verb: 'play', url: 'tone.wav' } });
+  await calls(account).update(caller, { call_hook: `http://${host}:${port}/moved` });
+}
+
+app.post('/star', (req, res) => {
+  tell('/star', { data: req.body, faults: faults('dial-dtmf', req.body) });
+  res.sendStatus(200);
+  change(req.body).catch((error) => tell('error', { data: { why: String(error) } }));
+});
 
 on('/refused', 'session-new', () => new WebhookResponse().config({ onHoldMusic: 'tone.wav' }).dial({ target: [desk('two')] }));
 on('/declined', 'session-new', () => {
