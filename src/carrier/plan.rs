@@ -270,6 +270,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         behind_nat: false,
         pass_location: false,
         ringing: Ringing::RELAYED,
+        patience: None,
         session_timer: SessionTimer {
             expires: None,
             min: Duration::from_secs(90),

@@ -23,6 +23,9 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// FailoverTimeSeconds of a trunk that nobody changed.
+const FAILOVER_TIME: Duration = Duration::from_secs(10);
+
 /// Exit code 1 when something is wrong.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let mut warnings = Vec::new();
@@ -94,6 +97,13 @@ fn doubts(config: &Config) -> Vec<String> {
         doubts.push(format!(
             "options_interval of {} s under [teams]; Microsoft asks for 60 to 180 s",
             interval.as_secs_f64()
+        ));
+    }
+    let patience = config.sbc.teams.patience;
+    if patience >= FAILOVER_TIME {
+        doubts.push(format!(
+            "patience of {} s under [teams]; Teams waits for FailoverTimeSeconds of its trunk, 10 s where nobody changed it",
+            patience.as_secs_f64()
         ));
     }
     if let Some(why) = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path)) {
@@ -384,11 +394,15 @@ mod tests {
         let sbc = SBC.replace("/var/log/portcullis/cdr.jsonl", "/nonexistent/folder/cdr.jsonl");
         let sbc = sbc.replace(
             "base = \"sbc1.example.net\"",
-            "base = \"sbc1.example.net\"\noptions_interval = \"5s\"",
+            "base = \"sbc1.example.net\"\noptions_interval = \"5s\"\npatience = \"12s\"",
         );
         let config = Config::from_toml_strs(&sbc, &[]).expect("a right configuration");
         let doubts = doubts(&config).join("\n");
-        for part in ["options_interval of 5 s", "there is no folder /nonexistent/folder"] {
+        for part in [
+            "options_interval of 5 s",
+            "patience of 12 s",
+            "there is no folder /nonexistent/folder",
+        ] {
             assert!(doubts.contains(part), "{part} in\n{doubts}");
         }
     }

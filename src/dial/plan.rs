@@ -228,6 +228,8 @@ pub struct LegTerms {
     pub pass_location: bool,
     /// What the peer is told while its call rings.
     pub ringing: Ringing,
+    /// How long its call may hear nothing but 100 Trying (TEAMS-045); none: until a minute has passed.
+    pub patience: Option<Duration>,
     pub session_timer: SessionTimer,
     /// What the peer's challenges are answered with, in a call to it as in one from it.
     pub credentials: Option<Credentials>,

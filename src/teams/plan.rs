@@ -128,6 +128,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         behind_nat: false,
         pass_location: false,
         ringing: Ringing::RELAYED,
+        patience: Some(sbc.teams.patience),
         session_timer: SessionTimer {
             expires: Some(sbc.teams.session_expires),
             min: sbc.teams.min_se,

@@ -195,6 +195,68 @@ fn after_the_early_media_of_a_gateway_that_failed_our_tone_sounds_while_the_next
 }
 
 #[test]
+fn teams_045_a_caller_in_teams_hears_ringing_in_time_where_somebody_lives() {
+    let mut rig = from_teams().holding("north/203.0.113.3").begin();
+    rig.respond(&rig.last_invite(), reply(100));
+    rig.wait(Duration::from_millis(8_990));
+    assert!(rig.statuses().is_empty());
+    rig.wait(Duration::from_millis(20));
+    assert_eq!(rig.statuses(), [180], "within FailoverTimeSeconds");
+    assert!(rig.last_response(LegIndex::CALLER).message.body().is_empty());
+    rig.wait(Duration::from_secs(50));
+    assert_eq!(rig.statuses(), [180], "then a minute counts");
+    rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(rig.statuses(), [180, 183, 200]);
+    rig.ack(LegIndex::CALLER, "");
+    let record = rig.hang_up_and_finish();
+    assert!(
+        record.ringing_after_ms.is_some_and(|after| after > 50_000),
+        "what rang is on record, not what was told"
+    );
+}
+
+#[test]
+fn teams_045_where_everybody_is_silent_teams_may_try_its_next_sbc_in_time() {
+    let mut rig = from_teams().begin();
+    super::hunting::locate(&mut rig, &[11, 12, 13]);
+    rig.wait(Duration::from_millis(8_990));
+    assert_eq!(
+        (rig.invites().len(), rig.statuses()),
+        (3, vec![]),
+        "one silent address after the other"
+    );
+    rig.wait(Duration::from_millis(20));
+    assert_eq!(rig.statuses(), [503], "before Teams gives the call up by itself");
+    let record = rig.finish();
+    assert_eq!((record.cause.label(), record.legs.len()), ("unreachable", 4));
+
+    // Who rang already has been told so.
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(181));
+    rig.respond(&rig.last_invite(), reply(503));
+    rig.wait(Duration::from_secs(3));
+    rig.respond(&rig.last_invite(), reply(100));
+    rig.wait(Duration::from_secs(20));
+    assert_eq!(rig.statuses(), [181]);
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+}
+
+#[test]
+fn teams_045_an_emergency_call_is_held_on_to() {
+    let mut rig = from_teams().edit("sip:+12065550100@contoso", "sip:112@contoso").begin();
+    super::hunting::locate(&mut rig, &[11, 12, 13, 14]);
+    rig.wait(Duration::from_millis(9_010));
+    assert_eq!(rig.statuses(), [180], "there may be no other SBC");
+    rig.wait(Duration::from_secs(4));
+    assert_eq!(rig.invites().len(), 4, "and the next address is tried");
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn more_forks_than_anybody_needs_are_ignored_but_the_answer_counts() {
     let tags: Vec<&'static str> = (0..40)
         .map(|nth| &*Box::leak(format!("fork{nth}").into_boxed_str()))

@@ -43,6 +43,7 @@ pub fn check(
     let hold_down = reader.duration(raw.hold_down.as_ref(), Duration::from_secs(30));
     let response_timeout = reader.duration(raw.response_timeout.as_ref(), Duration::from_secs(4));
     let progress_timeout = reader.duration(raw.progress_timeout.as_ref(), Duration::from_secs(15));
+    let patience = reader.duration(raw.patience.as_ref(), Duration::from_secs(9));
     let session_expires = reader.duration(raw.session_expires.as_ref(), Duration::from_secs(1800));
     let min_se = reader.duration(raw.min_se.as_ref(), Duration::from_secs(90));
     if let (Some(least), Some(text)) = (min_se, &raw.min_se)
@@ -107,6 +108,7 @@ pub fn check(
         hold_down: hold_down?,
         response_timeout: response_timeout?,
         progress_timeout: progress_timeout?,
+        patience: patience?,
         session_expires: session_expires?,
         min_se: min_se?,
         bypass: raw.bypass.as_ref().is_some_and(|bypass| *bypass.value()),

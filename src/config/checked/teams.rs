@@ -33,6 +33,8 @@ pub struct Teams {
     pub response_timeout: Duration,
     /// From a 100 to anything more; then the next hub is tried.
     pub progress_timeout: Duration,
+    /// From a call's INVITE to ringing or an end (TEAMS-045).
+    pub patience: Duration,
     /// Session timer offered, RFC 4028.
     pub session_expires: Duration,
     /// The lowest that we accept, RFC 4028.

@@ -190,6 +190,11 @@ pub struct RawTeams {
     /// left to try.
     #[schemars(extend("default" = "15s"))]
     pub progress_timeout: Option<At<DurationText>>,
+    /// How long a call out of Teams may hear nothing but 100 Trying. Then it is told that it rings where whoever is tried has
+    /// said 100 at least, and else 503, so that Teams tries its next SBC. Less than FailoverTimeSeconds of the trunks, which is
+    /// 10 s where nobody changed it.
+    #[schemars(extend("default" = "9s"))]
+    pub patience: Option<At<DurationText>>,
     /// Session timer that Teams is offered (RFC 4028), 5 minutes at least.
     #[schemars(extend("default" = "30m"))]
     pub session_expires: Option<At<DurationText>>,
