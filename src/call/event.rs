@@ -270,11 +270,12 @@ pub enum Effect {
         peer: PeerName,
         verdict: PeerVerdict,
     },
-    /// An address of a hub or gateway is tried last for this long. `drop`: nothing new goes over the connection to it.
+    /// An address of a hub or gateway is tried last for this long. `drop`: nothing new goes over the connection to it, and the
+    /// name that has led there is looked up anew.
     AddressDown {
         hop: Hop,
         span: Duration,
-        drop: bool,
+        drop: Option<NextHop>,
     },
     Tell(CallNews),
     /// Plan the targets of a dial; [`Event::Planned`] follows.

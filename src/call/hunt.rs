@@ -1,12 +1,13 @@
 //! Hunting: the hops of an attempt one after the other, until one answers or fails for good.
 
+use super::answer::COMPLETED_ELSEWHERE;
 use super::cause::{Cause, Party};
 use super::child::Child;
 use super::event::{CallNews, Effect, PeerVerdict, SendFailure};
 use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
-use crate::dial::{Attempt, AttemptFailure, EMERGENCY_RINGING, PeerName, PlannedHop};
+use crate::dial::{Attempt, AttemptFailure, EMERGENCY_RINGING, LegKind, PeerName, PlannedHop};
 use crate::moment::Moment;
 use crate::sip::Hop;
 use serde::{Deserialize, Serialize};
@@ -188,7 +189,10 @@ impl Call {
             }
         }
         for (index, missed) in late {
-            self.give_up(index, None);
+            // One that rings after all is no missed call: another hub has it (TEAMS-070, TEAMS-115).
+            let leg = self.leg(index);
+            let is_hub = leg.is_some_and(|leg| matches!(leg.terms.kind, LegKind::Teams { .. }));
+            self.give_up(index, is_hub.then(|| COMPLETED_ELSEWHERE.to_owned()));
             let failure = AttemptFailure::local(503, "Service Unavailable", missed.missed());
             let next = match missed {
                 Awaited::Response { .. } => Next::HoldAndHunt,
@@ -321,6 +325,7 @@ impl Call {
     ) -> Option<PlannedHop> {
         let span = failure.retry_after.unwrap_or(hop.hold_down).min(LONGEST_HOLD_DOWN);
         let is_hub = matches!(hop.peer, PeerName::Hub(_));
+        let name = &hop.next;
         let is_ours = is_hub || matches!(hop.peer, PeerName::Gateway { .. });
         // What a hub answers is the hub's word: the next hub follows at once (TEAMS-063).
         let moves = failure.status == 503 && !(is_hub && failure.local.is_none());
@@ -328,9 +333,16 @@ impl Call {
         let (tried, other) = ringing.map_or((None, None), |ringing| {
             (ringing.tried.take(), ringing.others.pop_front().filter(|_| moves))
         });
-        if let Some(hop) = tried.filter(|_| is_ours) {
-            let drop = failure.local.is_none() && failure.retry_after.is_some();
-            self.effects.push(Effect::AddressDown { hop, span, drop });
+        if let Some(address) = tried.filter(|_| is_ours) {
+            let drains = failure.local.is_none() && failure.retry_after.is_some();
+            // Its connection may be as dead as it looks (TEAMS-070).
+            let is_silent = is_hub && self.leg(index).is_some_and(|leg| leg.state == LegState::Cancelling);
+            let drop = (drains || is_silent).then(|| name.clone());
+            self.effects.push(Effect::AddressDown {
+                hop: address,
+                span,
+                drop,
+            });
         }
         let Some(other) = other else {
             let (peer, verdict) = (hop.peer, PeerVerdict::HoldDown(span));

@@ -395,7 +395,8 @@ impl CallTask {
             Effect::AddressDown { hop, span, drop } => {
                 let now = self.node.clock.now();
                 self.node.peers.hold_address(hop.remote, span, now);
-                if drop {
+                if let Some(name) = drop {
+                    self.look_up_anew(&name);
                     self.stopped(self.signalling.drop_connection(hop).await.is_err());
                 }
             }

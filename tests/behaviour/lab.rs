@@ -127,6 +127,8 @@ pub struct Plan {
     pub tenant: String,
     /// Whether the second hub is there at all.
     pub second_hub: bool,
+    /// The first hub shows a certificate of a root that nobody trusts.
+    pub foreign_hub: bool,
     /// Listeners for users on port 5080, a store, and alice (`wonderland`, who has a number) and bob (`builder`, who may
     /// call users alone).
     pub users: bool,
@@ -168,14 +170,20 @@ impl Lab {
             tone: CARRIER_TONE,
         })
         .unwrap();
+        let foreign = plan.foreign_hub.then(|| {
+            let folder = folder.join("foreign");
+            std::fs::create_dir_all(&folder).unwrap();
+            Papers::make(&folder, "sbc1.example.net", &[HUB, HUB2]).unwrap()
+        });
         let hub = |name: &str, last| {
+            let shown = foreign.as_ref().filter(|_| name == HUB).unwrap_or(&papers);
             TeamsSim::start(TeamsSettings {
                 listen: SocketAddr::new(host(net, last).into(), 5061),
                 sbc: Some(SocketAddr::new(host(net, 1).into(), 5061)),
                 trunk: "contoso.sbc1.example.net".into(),
                 hub: name.into(),
-                certificate: papers.teams_certificate.clone(),
-                key: papers.teams_key.clone(),
+                certificate: shown.teams_certificate.clone(),
+                key: shown.teams_key.clone(),
                 roots: papers.root.clone(),
                 tone: TEAMS_TONE,
                 bypass: plan.bypass,

@@ -1,7 +1,8 @@
 //! Calls that nobody answers: the caller is told the right code with the right reason, and nobody is tried who must not be.
 
-use crate::lab::{BOUND, HUB, HUB2, Lab, OUTSIDE, Plan, USER};
+use crate::lab::{BOUND, HUB, HUB2, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use portcullis::call::{Cause, Party};
+use portcullis::dial::PeerName;
 use portcullis::sim::{Dial, Ending, Script, Step};
 use portcullis::sip::Message;
 use std::time::Duration;
@@ -71,6 +72,33 @@ async fn a_hub_that_drains_is_left_for_the_next_one_and_held_down() {
             .as_deref(),
         Some(HUB2)
     );
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_063_a_hub_that_fails_the_handshake_is_left_for_the_next_one() {
+    let lab = Lab::with(Plan {
+        second_hub: true,
+        foreign_hub: true,
+        ..Plan::default()
+    })
+    .await;
+    let second = lab.teams2.as_ref().unwrap();
+    second.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    let record = lab.records.get(0).await;
+    let tried: Vec<_> = record
+        .legs
+        .iter()
+        .skip(1)
+        .map(|leg| (leg.peer.as_ref(), leg.status))
+        .collect();
+    let hubs = [HUB, HUB2].map(|hub| PeerName::Hub(hub.into()));
+    assert_eq!(tried, [(Some(&hubs[0]), Some(503)), (Some(&hubs[1]), Some(200))]);
+    assert_eq!(record.legs[1].why.as_deref(), Some("no connection"));
     lab.close().await;
 }
 

@@ -59,6 +59,13 @@ impl CallTask {
         next.into_iter().any(|next| self.is_known_address(&next, address))
     }
 
+    /// Where this name leads may have changed before its time (TEAMS-063).
+    pub(super) fn look_up_anew(&self, name: &NextHop) {
+        if let Ok(target) = target(name) {
+            self.node.resolver.load().refresh(&target);
+        }
+    }
+
     fn is_known_address(&self, next: &NextHop, address: IpAddr) -> bool {
         let answer = target(next)
             .ok()

@@ -441,11 +441,43 @@ fn a_challenge_is_answered_where_it_came_from() {
 }
 
 #[test]
+fn teams_070_a_silent_hub_gets_nothing_new_and_rings_nobody_for_long() {
+    let mut rig = from_carrier().begin();
+    let (first, hops) = (rig.last_invite(), locate(&mut rig, &[11]));
+    rig.wait(Duration::from_secs(4));
+    assert_eq!(rig.invites().len(), 2);
+    assert_eq!(rig.addresses_down, [(hops[0].remote, true)]);
+    assert_eq!(rig.looked_up, ["sip.pstnhub.microsoft.com"]);
+    let said = rig.cancelled.clone();
+    let reason = "SIP;cause=200;text=\"Call completed elsewhere\"";
+    assert_eq!(
+        said,
+        [(first.token.expect("a token"), Some(reason.to_owned()))],
+        "no missed call (TEAMS-115)"
+    );
+    rig.respond(&first, reply(487));
+    rig.respond(&rig.last_invite(), reply(486));
+    rig.finish();
+
+    // A carrier's gateway may well be asked again over the same connection.
+    let mut rig = from_teams().begin();
+    locate(&mut rig, &[11]);
+    rig.wait(Duration::from_secs(4));
+    assert_eq!(
+        rig.addresses_down.iter().map(|(_, drop)| *drop).collect::<Vec<_>>(),
+        [false]
+    );
+    rig.respond(&rig.last_invite(), reply(486));
+    rig.finish();
+}
+
+#[test]
 fn a_hub_that_says_503_with_retry_after_loses_its_connection() {
     let mut rig = from_carrier().begin();
     let hops = locate(&mut rig, &[11, 12]);
     rig.respond(&rig.last_invite(), reply(503).with(HeaderName::RetryAfter, "30"));
     assert_eq!(rig.addresses_down, [(hops[0].remote, true)], "(TEAMS-063)");
+    assert_eq!(rig.looked_up, ["sip.pstnhub.microsoft.com"], "(TEAMS-063)");
     assert!(matches!(rig.destinations.last(), Some(To::First(next)) if &*next.host == "sip2.pstnhub.microsoft.com"));
     rig.respond(&rig.last_invite(), reply(503));
     assert_eq!(rig.addresses_down.len(), 1, "nothing is known of where it went");

@@ -29,6 +29,8 @@ pub struct Rig {
     pub verdicts: Vec<(PeerName, PeerVerdict)>,
     /// Addresses that failed, and whether the connection there was dropped.
     pub addresses_down: Vec<(SocketAddr, bool)>,
+    /// Names that are to be looked up anew.
+    pub looked_up: Vec<String>,
     /// Where requests of ours were to go.
     pub destinations: Vec<To>,
     pub news: Vec<CallNews>,
@@ -100,6 +102,7 @@ impl Rig {
             acknowledged: Vec::new(),
             verdicts: Vec::new(),
             addresses_down: Vec::new(),
+            looked_up: Vec::new(),
             destinations: Vec::new(),
             news: Vec::new(),
             wishes: Vec::new(),
@@ -281,7 +284,10 @@ impl Rig {
             }
             Effect::Acknowledged { transaction } => self.acknowledged.push(transaction),
             Effect::Peer { peer, verdict } => self.verdicts.push((peer, verdict)),
-            Effect::AddressDown { hop, drop, .. } => self.addresses_down.push((hop.remote, drop)),
+            Effect::AddressDown { hop, drop, .. } => {
+                self.looked_up.extend(drop.iter().map(|name| name.host.to_string()));
+                self.addresses_down.push((hop.remote, drop.is_some()));
+            }
             Effect::Tell(news) => self.news.push(news),
             Effect::LegsSwapped { with } => {
                 // What is still to be told of a leg's media goes by the leg's new number, as its sockets' name does.

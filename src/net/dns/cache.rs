@@ -144,6 +144,16 @@ impl Cache {
         }
     }
 
+    /// Whether the name servers were asked so lately that asking again would only be a burden.
+    pub(super) fn is_young(&self, target: &Target, now: Instant) -> bool {
+        let known = self.entries.get(target);
+        let settled = known.map(|entry| (entry.good.as_ref(), entry.failure.as_ref()));
+        settled.is_some_and(|(good, failure)| {
+            let since = good.map(|good| good.since).max(failure.map(|failure| failure.since));
+            since.is_some_and(|since| now.duration_since(since) < self.settings.failure_pause)
+        })
+    }
+
     /// Joins the walk under way, or hands out the ticket for a new one.
     pub(super) fn board(&mut self, target: &Target, now: Instant) -> (Flight, Option<Ticket>) {
         if let Some(flight) = self.entries.get(target).and_then(|entry| entry.flight.as_ref()) {
@@ -358,6 +368,16 @@ mod tests {
                 "TTL {ttl}"
             );
         }
+    }
+
+    #[test]
+    fn an_answer_and_a_failure_are_young_for_the_pause_after_failures() {
+        let (mut cache, t0, a) = (cache(Settings::default()), Instant::now(), target("a.example"));
+        assert!(!cache.is_young(&a, t0), "never asked for");
+        fly(&mut cache, &a, harvest(1, 60, Rung::Address), t0);
+        assert!(cache.is_young(&a, t0 + seconds(1)) && !cache.is_young(&a, t0 + seconds(2)));
+        fly(&mut cache, &a, Err(servfail()), t0 + seconds(30));
+        assert!(cache.is_young(&a, t0 + seconds(31)) && !cache.is_young(&a, t0 + seconds(32)));
     }
 
     #[test]

@@ -120,6 +120,24 @@ impl Resolver {
         }
     }
 
+    /// Asks anew for a name whose answer may have changed before it runs out; until that is known the old one is given. Not
+    /// sooner after the last answer than [`Settings::failure_pause`]. Must be called within a tokio runtime.
+    pub fn refresh(&self, target: &Target) {
+        let Ok(Begin::Look(start)) = self.shared.begin(target) else {
+            return;
+        };
+        let now = Instant::now();
+        let mut cache = self.shared.cache();
+        let ticket = match cache.is_young(target, now) {
+            true => None,
+            false => cache.board(target, now).1,
+        };
+        drop(cache);
+        if let Some(ticket) = ticket {
+            self.spawn(target.clone(), start, ticket);
+        }
+    }
+
     fn spawn(&self, target: Target, start: Start, ticket: Ticket) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}

@@ -142,6 +142,47 @@ async fn a_changed_answer_is_seen_when_its_ttl_runs_out() {
 }
 
 #[tokio::test]
+async fn teams_063_a_name_is_looked_up_anew_before_its_ttl_runs_out() {
+    let zone = Zone::serve().await;
+    zone.a("hub.example", 86_400, "192.0.2.1");
+    let resolver = Resolver::new(Settings {
+        failure_pause: Duration::ZERO,
+        ..settings(&zone)
+    });
+    let target = target("hub.example").with_port(5061);
+    resolver.resolve(&target).await.unwrap();
+    zone.clear();
+    zone.a("hub.example", 86_400, "192.0.2.2");
+    assert_eq!(list(&resolver.resolve(&target).await.unwrap()), ["udp 192.0.2.1:5061"]);
+    resolver.refresh(&target);
+    until(&resolver, &target, |got| {
+        got.as_ref().is_ok_and(|a| list(a) == ["udp 192.0.2.2:5061"])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_look_up_before_its_time_that_fails_leaves_the_answer() {
+    let zone = Zone::serve().await;
+    zone.a("hub.example", 86_400, "192.0.2.1");
+    let resolver = Resolver::new(Settings {
+        failure_pause: Duration::ZERO,
+        ..settings(&zone)
+    });
+    let target = target("hub.example").with_port(5061);
+    resolver.resolve(&target).await.unwrap();
+    let asked = zone.asked().len();
+    zone.servfail();
+    resolver.refresh(&target);
+    let bound = Instant::now() + Duration::from_secs(5);
+    while zone.asked().len() == asked {
+        assert!(Instant::now() < bound, "nobody asked again");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(list(&resolver.resolve(&target).await.unwrap()), ["udp 192.0.2.1:5061"]);
+}
+
+#[tokio::test]
 async fn the_ceiling_cuts_a_day_long_ttl() {
     let zone = Zone::serve().await;
     zone.a("hub.example", 86_400, "192.0.2.1");
