@@ -49,7 +49,7 @@ impl Call {
             return;
         }
         if self.is_arriving(index) {
-            self.arrived(now);
+            self.arrived(index, now);
             return;
         }
         self.turn_child_of(index, Turn::new(Status::InProgress, 200), now);
@@ -105,8 +105,7 @@ impl Call {
             None if leg.media.negotiated.is_some() => leg.media.settle(),
             None => return Err("its 200 has no session description".into()),
         }
-        let transfer = self.transfer.as_ref().filter(|transfer| transfer.new == index);
-        match transfer.map(|transfer| transfer.stays) {
+        match self.stays_beside(index) {
             Some(stays) => self.fits(stays, index),
             None if self.settled_here => self.fits(LegIndex::CALLER, index),
             None => Ok(()),

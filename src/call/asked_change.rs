@@ -46,11 +46,15 @@ impl Call {
             // Peers refresh their sessions at the same time: one dialog is not busy because the other one is (TEAMS-076).
             Err(491) if self.is_its_own_business(index, message) => {}
             Err(status) => {
+                if status == 491 {
+                    self.saw_answer(index);
+                }
                 self.refuse_reinvite(index, transaction, status);
                 return;
             }
             Ok(()) => {}
         }
+        self.saw_answer(index);
         let Some(leg) = self.leg_mut(index) else { return };
         let settings = leg.terms.session_timer.answering();
         let refreshing = leg.session.map(|clock| match clock.timer.we_refresh {
@@ -74,10 +78,6 @@ impl Call {
         });
         leg.session_answer = Some(timer);
         leg.waiting = Some(transaction);
-        // Who sends a re-INVITE has seen our last 2xx: its ACK was lost or is late (RFC 5407 §3.1.5).
-        if let Some(seen) = leg.unacknowledged.take() {
-            self.effects.push(Effect::Acknowledged { transaction: seen });
-        }
         match description_of(message) {
             Err(detail) => self.refuse_change(index, 488, Some(detail)),
             Ok(None) => self.reoffer(index, now),
@@ -85,6 +85,15 @@ impl Call {
                 self.note_hold_of(index, message, &offer);
                 self.consider(index, offer, now);
             }
+        }
+    }
+
+    /// Who sends a re-INVITE has seen our last 2xx: its ACK was lost or is late (RFC 5407 §3.1.5). One that is to bring an
+    /// answer is waited for.
+    fn saw_answer(&mut self, index: LegIndex) {
+        let leg = self.leg_mut(index).filter(|leg| leg.media.offered.is_none());
+        if let Some(seen) = leg.and_then(|leg| leg.unacknowledged.take()) {
+            self.effects.push(Effect::Acknowledged { transaction: seen });
         }
     }
 
@@ -119,7 +128,7 @@ impl Call {
             return false;
         };
         let calm = match &self.change {
-            Some(change) => change.to != index && matches!(change.purpose, Purpose::Refresh),
+            Some(change) => change.to != index && matches!(change.purpose, Purpose::Refresh | Purpose::Late),
             None => partner.media.offered.is_none(),
         };
         if !calm || leg.media.offered.is_some() || partner.waiting.is_some() {
@@ -166,6 +175,7 @@ impl Call {
             (Ok(Consequence::Offer(formats, direction)), Some(partner)) => {
                 let purpose = Purpose::Asked { from: index, offer };
                 let sent = self.send_change(partner, &formats, direction, purpose);
+                self.limit_wait(now);
                 (!sent).then(|| "the other side has no media".to_owned())
             }
             (Ok(Consequence::Offer(..)), None) => Some("the other side is gone".to_owned()),

@@ -23,6 +23,8 @@ pub struct Change {
     pub(super) to: LegIndex,
     pub(super) token: Token,
     pub(super) purpose: Purpose,
+    /// Who has asked for it is answered by then, whatever the other side says.
+    pub(super) answer_by: Option<Moment>,
     offer: SessionTimerOffer,
     /// The leg's media as they were: a refused re-INVITE changes nothing (RFC 3261 §14.1).
     #[serde(skip)]
@@ -36,6 +38,8 @@ pub(super) enum Purpose {
     Refresh,
     /// The peer of `from` offered this, and waits for its answer.
     Asked { from: LegIndex, offer: Vec<u8> },
+    /// Teams had asked, and was answered before this is.
+    Late,
     /// Somebody had asked, and took it back or hung up before it was answered.
     TakenBack,
     /// To bring the leg in line with what the other one has settled; refused so often already.
@@ -108,6 +112,7 @@ impl Call {
             to,
             token,
             purpose,
+            answer_by: None,
             offer,
             before: Some(Box::new(before)),
         });
@@ -132,7 +137,8 @@ impl Call {
         };
         match status {
             200..=299 => self.changed(change, message, now),
-            // RFC 3261 §12.2.1.2
+            // RFC 3261 §12.2.1.2; a carrier that is silent about what Teams asks may talk on all the same.
+            408 if self.outlives_silence(&change) => self.change_refused(change, status, now),
             408 | 481 => self.dialog_lost(&change, now),
             401 | 407 => self.authorize_change(change, message, now),
             422 => self.raise_change(change, message, now),
@@ -166,6 +172,7 @@ impl Call {
         match change.purpose {
             Purpose::Refresh if self.is_alone(change.to) => self.connect_alone(change.to, now),
             Purpose::Refresh | Purpose::Align { .. } => self.reconnect(now),
+            Purpose::Late => self.agreed_late(change.to, now),
             Purpose::TakenBack => {
                 self.reconnect(now);
                 self.align(change.to, now);
@@ -197,6 +204,7 @@ impl Call {
                     leg.authorization = Some(answer);
                 }
                 self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
+                self.limit_wait(now);
             }
             (_, _, before) => self.change_refused(Change { before, ..change }, status, now),
         }
@@ -212,17 +220,21 @@ impl Call {
                     clock.timer.interval = raised.interval;
                 }
                 self.send_offer(change.to, body, Some(raised), change.purpose, *before);
+                self.limit_wait(now);
             }
             (_, _, before) => self.change_refused(Change { before, ..change }, 422, now),
         }
     }
 
     /// The other side said no: the asker hears it, and everything stays as it was (RFC 3261 §14.1).
-    fn change_refused(&mut self, change: Change, status: u16, now: Moment) {
+    fn change_refused(&mut self, mut change: Change, status: u16, now: Moment) {
         if let Some(leg) = self.leg_mut(change.to)
-            && let Some(before) = change.before
+            && let Some(before) = change.before.take()
         {
             leg.media.bring_back(*before);
+        }
+        if self.answer_anyhow(&change, now) {
+            change.purpose = Purpose::Late;
         }
         match change.purpose {
             Purpose::Refresh => self.refresh_refused(change.to, status, now),
@@ -235,6 +247,7 @@ impl Call {
                 self.refuse_change(from, status, None);
             }
             Purpose::Align { tries } => self.alignment_refused(change.to, tries, status, now),
+            Purpose::Late => self.alignment_refused(change.to, 0, status, now),
             Purpose::TakenBack => {}
         }
     }
@@ -246,6 +259,9 @@ impl Call {
             return false;
         };
         match failure {
+            SendFailure::Transport(TransportCause::Timeout) if self.outlives_silence(&change) => {
+                self.change_refused(change, 408, now);
+            }
             SendFailure::Transport(TransportCause::Timeout) => self.dialog_lost(&change, now),
             _ => self.change_not_sent(change, now),
         }
@@ -260,9 +276,14 @@ impl Call {
         match (body.filter(|_| left), change.before) {
             (Some(body), Some(before)) => {
                 self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
+                self.limit_wait(now);
             }
             (_, before) => self.change_refused(Change { before, ..change }, 503, now),
         }
+    }
+
+    fn outlives_silence(&self, change: &Change) -> bool {
+        matches!(change.purpose, Purpose::Late) || self.is_asked_by_teams(change)
     }
 
     fn dialog_lost(&mut self, change: &Change, now: Moment) {

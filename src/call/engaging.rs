@@ -117,7 +117,13 @@ impl Call {
                 *leg = moved(*leg);
             }
         }
-        self.effects.push(Effect::LegsSwapped { with: index });
+        // What is carried out is looked up by the numbers that hold from now on: they change before anything else happens.
+        for leg in self.effects.iter_mut().filter_map(Effect::leg_mut) {
+            *leg = moved(*leg);
+        }
+        let swapped = |effect: &&Effect| matches!(effect, Effect::LegsSwapped { .. });
+        let first = self.effects.iter().take_while(swapped).count();
+        self.effects.insert(first, Effect::LegsSwapped { with: index });
     }
 
     /// The destination that answered takes the caller's place, and its application begins.

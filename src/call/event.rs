@@ -3,10 +3,11 @@
 use super::id::{LegIndex, Token};
 use super::parting::Parted;
 use super::record::CallRecord;
+use super::transfer::TransferWish;
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
-use crate::dial::{DialPlan, NextHop, PeerName};
+use crate::dial::{Attempt, DialPlan, NextHop, PeerName};
 use crate::ice::Credentials;
 use crate::media::{self, LegId};
 use crate::sdp::LocalMedia;
@@ -80,6 +81,11 @@ pub enum Event {
     Cut { detail: String },
     /// A defect of this program: carrying out what a step wanted, or the step itself, has panicked.
     Broken { detail: String },
+    /// What the REFER of a carrier or a user leads to, or the status that refuses it.
+    TransferPlanned {
+        wish: Box<TransferWish>,
+        plan: Result<Vec<Attempt>, u16>,
+    },
     /// The plan of the dial that waits for it, or why there is none.
     Planned { result: Result<Box<DialPlan>, String> },
     /// The application's answer to a question; the error says what went wrong.
@@ -278,6 +284,8 @@ pub enum Effect {
         drop: Option<NextHop>,
     },
     Tell(CallNews),
+    /// Route what a carrier or a user has referred to; [`Event::TransferPlanned`] follows.
+    PlanTransfer(Box<TransferWish>),
     /// Plan the targets of a dial; [`Event::Planned`] follows.
     Plan {
         dial: Box<Dial>,
@@ -358,6 +366,19 @@ pub enum Effect {
     ApplicationOver,
     /// The call is over and its record complete.
     Over(Box<CallRecord>),
+}
+
+impl Effect {
+    /// The leg that it is carried out for, where whoever does that looks the leg up.
+    pub(super) fn leg_mut(&mut self) -> Option<&mut LegIndex> {
+        match self {
+            Effect::OpenMedia { leg, .. }
+            | Effect::CloseMedia { leg, .. }
+            | Effect::Send { leg, .. }
+            | Effect::SendAck { leg, .. } => Some(leg),
+            _ => None,
+        }
+    }
 }
 
 /// What is to be played.

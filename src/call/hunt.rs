@@ -166,6 +166,7 @@ impl Call {
         }
         leg.hop = Some(hop);
         self.legs.push(leg);
+        self.note_arriving(index);
         if is_first {
             self.tell_trying(position, now);
         }
@@ -253,7 +254,7 @@ impl Call {
 
     /// One hop is lost: the next one where that helps, else the attempt is over.
     pub(super) fn hop_failed(&mut self, index: LegIndex, failure: AttemptFailure, next: Next, now: Moment) {
-        if self.is_arriving(index) {
+        if self.is_arriving(index) && !self.rings_for_transfer(index) {
             if let Some(leg) = self.leg_mut(index).filter(|leg| leg.is_alive()) {
                 leg.state = LegState::Gone;
             }
@@ -263,6 +264,7 @@ impl Call {
         if self.winner == Some(index) {
             self.winner = None;
         }
+        self.unhear_arriving(index, now);
         let mut elsewhere = None;
         if let Some(leg) = self.leg_mut(index) {
             leg.record.status.get_or_insert(failure.status);
@@ -376,6 +378,12 @@ impl Call {
             self.child_failed(position, &failure, now);
         }
         self.failures.push(failure);
+        if self.is_ringing_for_transfer() {
+            if self.ringing.iter().all(|ringing| ringing.over) {
+                self.nobody_arrives(now);
+            }
+            return;
+        }
         if self.bridged.is_some() || !self.ringing.iter().all(|ringing| ringing.over) {
             return;
         }

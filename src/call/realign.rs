@@ -69,7 +69,7 @@ impl Call {
     }
 
     /// What a leg is to be offered: what the other side has settled, or both ways where it talks to us alone.
-    fn settled_beside(&self, index: LegIndex) -> Option<(Vec<Format>, Direction)> {
+    pub(super) fn settled_beside(&self, index: LegIndex) -> Option<(Vec<Format>, Direction)> {
         let leg = self.leg(index)?;
         let own = leg.media.negotiated.as_ref()?;
         if self.is_alone(index) {

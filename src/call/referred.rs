@@ -8,6 +8,7 @@ use super::leg::Leg;
 use super::value::Call;
 use crate::app::payload;
 use crate::app::verb::Hook;
+use crate::dial::Transfers;
 use crate::moment::Moment;
 use crate::sip::message::{Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
@@ -21,13 +22,21 @@ impl Call {
         message: &Message,
         now: Moment,
     ) {
-        if self.hook_for_refer().is_none() && self.leg(index).is_some_and(|leg| leg.terms.transfers.is_some()) {
-            self.transfer_asked(index, transaction, message, now);
-            return;
-        }
-        if self.app.is_none() {
-            self.answer_plainly(index, transaction, 405);
-            return;
+        let transfers = self.leg(index).and_then(|leg| leg.terms.transfers.clone());
+        match transfers {
+            Some(Transfers::ToHubs(_)) if self.hook_for_refer().is_none() => {
+                self.transfer_asked(index, transaction, message, now);
+                return;
+            }
+            Some(Transfers::AsCalls) if self.app.is_none() => {
+                self.route_asked(index, transaction, message);
+                return;
+            }
+            _ if self.app.is_none() => {
+                self.answer_plainly(index, transaction, 405);
+                return;
+            }
+            _ => {}
         }
         // Who is screened has no call to give away.
         if index != LegIndex::CALLER && self.partner(index).is_none_or(|_| self.bridged.is_none()) {

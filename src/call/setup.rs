@@ -332,7 +332,7 @@ impl Call {
             }
             Err(detail) => {
                 leg.media.sockets = Sockets::None;
-                if self.is_arriving(index) {
+                if wanted && self.is_arriving(index) {
                     self.transfer_failed(503, now);
                 } else if wanted && self.app.is_some() && index != LegIndex::CALLER {
                     let failure = AttemptFailure::local(503, "Service Unavailable", detail);

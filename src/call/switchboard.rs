@@ -11,7 +11,7 @@ use super::sender::Sender;
 use super::setup::{Birth, Program};
 use super::task;
 use super::vouching::WaitingRoom;
-use crate::carrier::{self, PlanFacts};
+use crate::carrier;
 use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
@@ -157,7 +157,7 @@ impl Switchboard {
         let (decision, mut trace) = route::decide(config, &facts);
         let admitted = decision
             .and_then(|decision| can_serve(invite, decision))
-            .and_then(|decision| self.reachable(decision))
+            .and_then(|decision| self.node.reachable(decision))
             .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
         let (decision, place) = match admitted {
             Ok(admitted) => admitted,
@@ -292,26 +292,12 @@ impl Switchboard {
         sender: &Sender,
         (invite, flow): (&Message, &Flow),
     ) -> (DialPlan, Arc<LegTerms>) {
-        let now = self.node.clock.now();
-        let held = |peer: &crate::dial::PeerName| self.node.peers.is_held(peer, now);
         let understood = match sender {
             Sender::Carrier(carrier) => &facts.understood(&carrier.numbers),
             _ => facts,
         };
         let caller = route::believed_caller(config, decision, understood);
-        let plan_facts = PlanFacts {
-            config,
-            decision,
-            caller: &caller,
-            diversions: &understood.diversions,
-        };
-        let attempts = match &decision.target {
-            Target::Teams { number, voicemail } => vec![teams::plan(plan_facts, *number, *voicemail, held)],
-            Target::Carriers { carriers, callee } => vec![carrier::plan(plan_facts, carriers, callee, held)],
-            Target::User { name } => self.ring_user(config, understood, decision, name),
-            // The application says whom to ring.
-            Target::Application { .. } => Vec::new(),
-        };
+        let attempts = self.node.attempts(config, understood, decision, &caller);
         let terms = match sender {
             Sender::Carrier(carrier) => {
                 carrier::terms(config, carrier, flow.listener, carrier::server_name(carrier, flow))

@@ -35,6 +35,7 @@ mod parting;
 mod peers;
 mod planning;
 mod telling;
+mod transferring;
 
 /// Events that may wait for a call; room is taken as it is used. Requests find it full earlier
 /// (half of it): peers repeat those, but a final response comes once.
@@ -59,6 +60,8 @@ struct CallTask {
     moved: Vec<(MovedDialog, CallId)>,
     /// The places that its legs take at their carriers.
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+    /// The place that a transfer takes while it rings.
+    transfer_place: Option<Place>,
     /// Its place among the calls that are recoded at cost.
     recoding_place: Option<Place>,
     /// What only a call with an application has.
@@ -151,6 +154,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         media_events,
         handles: dowry.handles,
         carrier_places: dowry.carrier_places,
+        transfer_place: None,
         recoding_place: None,
         moved: Vec::new(),
         applied: None,
@@ -247,6 +251,9 @@ impl CallTask {
             self.place = None;
             self.carrier_places.clear();
         }
+        if !self.call.is_transferring() {
+            self.transfer_place = None;
+        }
         self.keep_recoding_place(match is_over {
             true => RecodingPlace::Needless,
             false => self.call.recoding_place(),
@@ -327,6 +334,7 @@ impl CallTask {
             Effect::AwaitMedia { handle } => self.media_command(self.node.media.await_rtp(handle)),
             Effect::RingBack { handle, on } => self.ring_back(handle, on),
             Effect::Part(parted) => self.part(*parted),
+            Effect::PlanTransfer(wish) => self.plan_transfer(wish),
             Effect::CloseMedia { handle, .. } => self.media_command(self.node.media.close(handle)),
             Effect::Send { leg, token, draft, to } => {
                 if let Err(detail) = self.take_carrier_place(leg, &draft) {

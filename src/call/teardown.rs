@@ -6,11 +6,13 @@ use super::child::Turn;
 use super::dialing::EndedBy;
 use super::event::{Effect, SendFailure};
 use super::final_word::FinalWord;
+use super::hunt::Next;
 use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState, with_headers};
 use super::leg_media::description_of;
 use super::value::{Call, Phase};
 use crate::app::payload;
+use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -50,7 +52,15 @@ impl Call {
     /// A leg is lost: the call ends with it, unless an application goes on with the caller.
     pub(super) fn lose(&mut self, index: LegIndex, cause: Cause, reason: Option<String>, now: Moment) {
         if self.is_arriving(index) {
-            self.transfer_failed(500, now);
+            match self.rings_for_transfer(index) {
+                true => self.hop_failed(
+                    index,
+                    AttemptFailure::local(500, "Server Internal Error", cause.explain()),
+                    Next::Stop,
+                    now,
+                ),
+                false => self.transfer_failed(500, now),
+            }
             return;
         }
         if self.app.is_none() || index == LegIndex::CALLER || matches!(self.phase, Phase::Ending | Phase::Over) {

@@ -1,15 +1,18 @@
 //! Requests of users that register here, before there is a call.
 
+use super::node::Node;
 use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
+use crate::carrier::{self, PlanFacts};
 use crate::config::{Config, Tenant, UserName};
-use crate::dial::allow;
+use crate::dial::{Attempt, PeerName, allow};
 use crate::net::shard::Command;
 use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
-use crate::route::{Decision, Facts, Origin, Refusal, Target, Voucher};
+use crate::route::{Caller, Decision, Facts, Origin, Refusal, Target, Voucher};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method};
+use crate::teams;
 use std::sync::Arc;
 
 impl Switchboard {
@@ -72,7 +75,9 @@ impl Switchboard {
         let now = self.node.clock.now();
         from.is_some_and(|aor| self.node.registrar.is_registered_on(&aor, flow, now))
     }
+}
 
+impl Node {
     /// Refuses a call to a user who is nowhere.
     pub(super) fn reachable(&self, decision: Decision) -> Result<Decision, Refusal> {
         let Target::User { name } = &decision.target else {
@@ -85,14 +90,32 @@ impl Switchboard {
         }
     }
 
-    /// The attempts that ring a user.
-    pub(super) fn ring_user(
+    /// The attempts that ring whom a call is for: facts and caller as the rules of the caller's trunk read them. None for an
+    /// application, which says itself whom to ring.
+    pub(super) fn attempts(
         &self,
         config: &Config,
         facts: &Facts,
         decision: &Decision,
-        name: &UserName,
-    ) -> Vec<crate::dial::Attempt> {
+        caller: &Caller,
+    ) -> Vec<Attempt> {
+        let now = self.clock.now();
+        let held = |peer: &PeerName| self.peers.is_held(peer, now);
+        let plan_facts = PlanFacts {
+            config,
+            decision,
+            caller,
+            diversions: &facts.diversions,
+        };
+        match &decision.target {
+            Target::Teams { number, voicemail } => vec![teams::plan(plan_facts, *number, *voicemail, held)],
+            Target::Carriers { carriers, callee } => vec![carrier::plan(plan_facts, carriers, callee, held)],
+            Target::User { name } => self.ring_user(config, facts, decision, name),
+            Target::Application { .. } => Vec::new(),
+        }
+    }
+
+    fn ring_user(&self, config: &Config, facts: &Facts, decision: &Decision, name: &UserName) -> Vec<Attempt> {
         let call = UserCall {
             config,
             tenant: &decision.tenant,
@@ -113,6 +136,6 @@ impl Switchboard {
             return Vec::new();
         };
         let aor = Aor::new(name.as_str(), realm.name.as_str());
-        self.node.registrar.bindings(&aor, self.node.clock.now())
+        self.registrar.bindings(&aor, self.clock.now())
     }
 }

@@ -150,6 +150,7 @@ impl Call {
             Event::Media(leg, notice) => self.media_notice(leg, notice, now),
             Event::Tick => self.tick(now),
             Event::Planned { result } => self.dial_planned(result, now),
+            Event::TransferPlanned { wish, plan } => self.transfer_planned(*wish, plan, now),
             Event::Answered { ask, result } => self.asked_answered(ask, result, now),
             Event::Voiced { leg, play, voiced } => self.tell_voiced(leg, play, &voiced),
             Event::PlayBegan { leg, play } => self.sound_began(leg, play, now),
@@ -191,6 +192,7 @@ impl Call {
             .chain(self.next_line_timeout())
             .chain(self.next_word())
             .chain(self.next_transfer_timeout())
+            .chain(self.next_late_answer())
             .chain(self.deadline)
             .min()
     }
@@ -334,6 +336,7 @@ impl Call {
         self.session_timers(now);
         self.alignments(now);
         self.transfer_timeouts(now);
+        self.late_answers(now);
     }
 
     /// What the legs of a call that ends still wait for is not waited for.

@@ -230,6 +230,7 @@ pub fn terms(
     terms.behind_nat = carrier.media.nat;
     terms.pass_location = carrier.pass_location;
     terms.ringing = carrier.ringing;
+    terms.takes_refer(carrier.refer);
     terms.session_timer.expires = carrier.session_expires;
     terms.credentials = carrier.credentials.as_ref().map(|known| Credentials {
         realm: known.realm.clone(),

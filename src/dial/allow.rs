@@ -6,6 +6,9 @@ pub const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
 /// A call that a static route made.
 pub const ROUTED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
 
+/// The same with a peer that may transfer it.
+pub const ROUTED_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER";
+
 /// A call that an application steers: keys by INFO, a REFER for its `referHook`, and how a REFER of ours goes on.
 pub const STEERED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER";
 

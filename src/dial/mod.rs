@@ -15,7 +15,7 @@ mod uri_target;
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
     Attempt, Credentials, DialPlan, EMERGENCY_RINGING, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop,
-    Secret, SessionTimer, Transfers,
+    Secret, SessionTimer, ToHubs, Transfers,
 };
 pub use refusal::DialRefusal;
 pub use target_name::TargetName;

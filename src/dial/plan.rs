@@ -234,12 +234,22 @@ pub struct LegTerms {
     /// What the peer's challenges are answered with, in a call to it as in one from it.
     pub credentials: Option<Credentials>,
     /// Where a REFER of the peer may have us call; none: it is not taken.
-    pub transfers: Option<Arc<Transfers>>,
+    pub transfers: Option<Transfers>,
+}
+
+/// Where a REFER leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transfers {
+    /// Teams': back to Teams.
+    ToHubs(Arc<ToHubs>),
+    /// A carrier's or a user's: where its own calls may go.
+    AsCalls,
 }
 
 /// What INVITEs are made with that a REFER of Teams asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transfers {
+pub struct ToHubs {
     /// The hubs, by name and port: it leads nowhere else.
     pub hubs: Vec<(Arc<str>, u16)>,
     /// No response at all within this: the transfer has failed.
@@ -260,6 +270,12 @@ impl LegTerms {
                 ..LegTerms::clone(self)
             }),
         }
+    }
+
+    /// Whether a carrier or a user may refer the other side to whom it may call itself.
+    pub fn takes_refer(&mut self, takes: bool) {
+        self.transfers = takes.then_some(Transfers::AsCalls);
+        self.allow = if takes { allow::ROUTED_REFER } else { allow::ROUTED }.into();
     }
 
     /// Requests inside the dialog go back to where the peer came from, not to its Contact.

@@ -146,5 +146,6 @@ pub fn terms(
         terms.media.security = Security::SdesRequired;
     }
     terms.behind_nat = behind_nat;
+    terms.takes_refer(tenant.realm.as_ref().is_some_and(|realm| realm.refer));
     Arc::new(terms)
 }

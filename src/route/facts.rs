@@ -145,7 +145,7 @@ impl Caller {
 
 /// The number that a URI names: the user part without its own parameters, visual separators of `tel:` taken out
 /// (RFC 3966 §5.1.1).
-fn number_of(uri: &Uri) -> String {
+pub(super) fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     let user = user.split(';').next().unwrap_or(user);
     match uri.scheme() {

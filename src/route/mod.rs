@@ -7,6 +7,7 @@ mod decide;
 mod facts;
 mod from_user;
 mod home_carrier;
+mod refer;
 mod refusal;
 mod to_application;
 mod trace;
@@ -18,6 +19,7 @@ pub use decide::{
 pub use facts::{Caller, Diversion, Facts, Origin};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;
+pub use refer::{ReferTo, Referrer, decide_refer, refer_target, wants_invite};
 pub use refusal::Refusal;
 pub use trace::{Trace, TraceStep};
 pub use voucher::{Steering, Vouched, Voucher};

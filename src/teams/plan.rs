@@ -2,7 +2,9 @@
 
 use crate::carrier::{PlanFacts, history_info, quoted};
 use crate::config::{Config, E164, Hub, OwnAddresses, Ringing, Teams, Tenant};
-use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, Transfers, allow};
+use crate::dial::{
+    Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, ToHubs, Transfers, allow,
+};
 use crate::net::interface_addresses;
 use crate::route::Diversion;
 use crate::sdp::LegProfile;
@@ -134,13 +136,13 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
             min: sbc.teams.min_se,
         },
         credentials: None,
-        transfers: takes_refer(config, Some(tenant)).then(|| Arc::new(transfers(&sbc.teams))),
+        transfers: takes_refer(config, Some(tenant)).then(|| Transfers::ToHubs(Arc::new(to_hubs(&sbc.teams)))),
     })
 }
 
-fn transfers(teams: &Teams) -> Transfers {
+fn to_hubs(teams: &Teams) -> ToHubs {
     let hub = |hub: &Hub| (hub.host.as_str().into(), hub.port);
-    Transfers {
+    ToHubs {
         hubs: teams.hubs.iter().map(hub).collect(),
         first_response: teams.response_timeout,
         progress: teams.progress_timeout,

@@ -3,9 +3,10 @@
 //! It goes back to Teams whatever number it names: Teams routes it anew, and what then comes out of Teams is a call like any
 //! other, with its own rules and limits. So a REFER leads to a hub of ours, and nowhere else.
 
-use crate::dial::{HuntOn, LegTerms, NextHop, PeerName, PlannedHop, Transfers};
+use crate::dial::{HuntOn, LegTerms, NextHop, PeerName, PlannedHop, ToHubs};
+use crate::route;
 use crate::sip::message::{HeaderName, Message};
-use crate::sip::{NameAddr, Scheme, Transport, Uri, escaped_user};
+use crate::sip::{Scheme, Transport, Uri, escaped_user};
 use std::sync::Arc;
 
 /// Who is to be called, and by whose word.
@@ -22,17 +23,9 @@ pub struct Wanted {
 /// # Errors
 /// The status that answers it: not exactly one Refer-To with a SIP URI, or one that asks for more than an INVITE.
 pub fn read(refer: &Message) -> Result<Wanted, u16> {
-    let mut values = refer.headers(HeaderName::ReferTo);
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(400);
-    };
-    let address = NameAddr::parse(HeaderName::ReferTo, value).map_err(|_| 400_u16)?;
-    let target = address.uri().clone();
-    let other_method = target
-        .param("method")
-        .is_some_and(|method| !method.eq_ignore_ascii_case("INVITE"));
+    let target = route::refer_target(refer)?;
     // Headers in the URI would stand in our INVITE, and no Replaces of ours may reach Teams (TEAMS-044).
-    if target.scheme() != Scheme::Sip || target.has_headers() || other_method {
+    if target.scheme() != Scheme::Sip || target.has_headers() || !route::wants_invite(&target) {
         return Err(403);
     }
     Ok(Wanted {
@@ -46,12 +39,7 @@ pub fn read(refer: &Message) -> Result<Wanted, u16> {
 ///
 /// # Errors
 /// The target is none of the hubs: 403.
-pub fn hop(
-    terms: &Arc<LegTerms>,
-    transfers: &Transfers,
-    shown: &Shown<'_>,
-    wanted: &Wanted,
-) -> Result<PlannedHop, u16> {
+pub fn hop(terms: &Arc<LegTerms>, transfers: &ToHubs, shown: &Shown<'_>, wanted: &Wanted) -> Result<PlannedHop, u16> {
     let target = &wanted.target;
     let is_it = |host: &str, port: u16| {
         host.eq_ignore_ascii_case(target.host()) && target.port().is_none_or(|wanted| wanted == port)
@@ -117,6 +105,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::config::fixture::machine;
+    use crate::dial::Transfers;
 
     const BY: &str = "<sip:sip.pstnhub.microsoft.com:5061;x-m=8:orgid:8c8d357b-5e87-4bba-ad45-197626bd5759;\
                       x-t=adfb6898-97b2-4525-aadc-aee72945c791;x-ti=e00fba6f-edfb-4a49-a133-46f7099a23fc;\
@@ -148,6 +137,13 @@ mod tests {
         crate::teams::terms(&config, &config.tenants[0])
     }
 
+    fn hubs_of(terms: &LegTerms) -> &ToHubs {
+        match &terms.transfers {
+            Some(Transfers::ToHubs(hubs)) => hubs,
+            other => panic!("REFER is taken: {other:?}"),
+        }
+    }
+
     fn terms() -> Arc<LegTerms> {
         configured("", "")
     }
@@ -166,12 +162,7 @@ mod tests {
     fn planned(refer_to: &str) -> Result<PlannedHop, u16> {
         let terms = terms();
         let wanted = read(&refer(&format!("REFER-TO: {refer_to}\r\nREFERRED-BY: {BY}\r\n")))?;
-        hop(
-            &terms,
-            terms.transfers.as_ref().expect("REFER is taken"),
-            &SHOWN,
-            &wanted,
-        )
+        hop(&terms, hubs_of(&terms), &SHOWN, &wanted)
     }
 
     /// TV-11, TV-12.
@@ -232,13 +223,7 @@ mod tests {
             user: "anonymous",
             from: None,
         };
-        let hop = hop(
-            &terms,
-            terms.transfers.as_ref().expect("REFER is taken"),
-            &shown,
-            &wanted,
-        )
-        .expect("a hop");
+        let hop = hop(&terms, hubs_of(&terms), &shown, &wanted).expect("a hop");
         assert_eq!(hop.from, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
         assert_eq!(hop.headers, [(HeaderName::Privacy, "id".to_owned())]);
     }

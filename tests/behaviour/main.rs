@@ -27,6 +27,7 @@ mod music_on_hold;
 mod nothing_panics_on_bytes;
 mod parted_calls;
 mod phone;
+mod referring_peers;
 mod registered_phones;
 mod reinvites_left_alone;
 mod reloads_under_calls;

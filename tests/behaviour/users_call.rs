@@ -51,7 +51,8 @@ async fn all_devices_ring_and_the_first_to_answer_wins() {
     for invite in [&at_desk, &at_mobile] {
         let from = invite.from().unwrap();
         assert_eq!((from.uri().user(), from.uri().host()), (Some(OUTSIDE), REALM));
-        let refused = ["REFER", "INFO", "UPDATE"];
+        assert!(invite.lists(HeaderName::Allow, "REFER"), "a user may transfer");
+        let refused = ["INFO", "UPDATE"];
         assert!(
             refused.iter().all(|method| !invite.lists(HeaderName::Allow, method)),
             "a static route takes none"

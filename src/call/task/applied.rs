@@ -222,6 +222,7 @@ impl CallTask {
             | Effect::AwaitMedia { .. }
             | Effect::RingBack { .. }
             | Effect::Part(_)
+            | Effect::PlanTransfer(_)
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }
             | Effect::SendAck { .. }

@@ -303,6 +303,7 @@ impl Rig {
                 self.wishes.push(effect);
             }
             Effect::Plan { .. }
+            | Effect::PlanTransfer(_)
             | Effect::Ask { .. }
             | Effect::TakeBack { .. }
             | Effect::Moved { .. }

@@ -42,6 +42,7 @@ pub struct Scenario {
     application: Option<AppTerms>,
     bypass: bool,
     ringing: String,
+    carrier_refers: bool,
 }
 
 /// A call from the carrier to a Teams user.
@@ -71,6 +72,7 @@ impl Scenario {
             application: None,
             bypass: false,
             ringing: String::new(),
+            carrier_refers: false,
         }
     }
 
@@ -89,6 +91,12 @@ impl Scenario {
     /// An application decides about the call.
     pub fn decided_by(mut self, terms: AppTerms) -> Scenario {
         self.application = Some(terms);
+        self
+    }
+
+    /// The carrier may transfer.
+    pub fn carrier_may_refer(mut self) -> Scenario {
+        self.carrier_refers = true;
         self
     }
 
@@ -161,7 +169,8 @@ impl Scenario {
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let base = "base = \"sbc1.example.net\"";
-        let machine = sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing;
+        let more = if self.carrier_refers { "refer = true\n" } else { "" };
+        let machine = sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + more;
         let config =
             Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {

@@ -34,7 +34,7 @@ impl Rig {
         let cseq = *cseq;
         let lines = format!("REFER-TO: <{target}>\r\nREFERRED-BY: {BY}\r\n");
         let refer = self.inside_with(leg, &Method::Refer, cseq, &lines, "");
-        let flow = self.flow_of_teams();
+        let flow = self.flow_of(leg);
         self.request_of((flow, false), leg, refer)
     }
 
@@ -53,12 +53,12 @@ impl Rig {
     }
 
     /// Status lines of what was told.
-    fn statuses_notified(&self) -> Vec<String> {
+    pub fn statuses_notified(&self) -> Vec<String> {
         self.notified().into_iter().map(|(status, _)| status).collect()
     }
 
     /// Who hears a ringing tone now.
-    fn ring_backs(&self) -> Vec<LegId> {
+    pub fn ring_backs(&self) -> Vec<LegId> {
         let mut hear = Vec::new();
         for wish in &self.wishes {
             if let Effect::RingBack { handle, on } = wish {
@@ -69,7 +69,7 @@ impl Rig {
         hear
     }
 
-    fn handle_of(&self, leg: LegIndex) -> LegId {
+    pub fn handle_of(&self, leg: LegIndex) -> LegId {
         self.call.legs()[usize::from(leg.0)].media.handle().expect("media")
     }
 

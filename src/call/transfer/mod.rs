@@ -1,12 +1,13 @@
-//! Transfers that Teams asks for: one leg takes the place of another, beside the one that stays.
+//! Transfers: one leg takes the place of another, beside the one that stays.
 //!
 //! The call has a third leg meanwhile. It is `new`: `partner()` and `winner` do not know it, and go on naming `old` and
 //! `stays` until the swap; so does everything that is asked between those two. What happens to whom, until then:
 //!
 //! - `old` says BYE: it is gone, and the transfer goes on; should that fail, the call is lost with `old`.
 //! - `stays` says BYE, or the call ends: `new` gets a CANCEL (or 487), who asked a NOTIFY of 487, and `old` its BYE.
-//! - `new` fails, falls silent, or is cancelled: `old` and `stays` are as they were, and nobody else is tried (TEAMS-085).
-//!   A 200 that crosses our CANCEL is acknowledged and hung up like any other.
+//! - `new` fails, falls silent, or is cancelled: `old` and `stays` are as they were. For Teams nobody else is tried
+//!   (TEAMS-085); a carrier's or a user's REFER is routed, so `new` stands for all that ring, and the next hop is tried as in
+//!   any call. A 200 that crosses our CANCEL is acknowledged and hung up like any other.
 //! - a re-INVITE of `old` or `stays` that asks anything of the other gets 491; refreshes are answered.
 //! - one transfer at a time: another REFER or INVITE with Replaces gets 491.
 //!
@@ -17,6 +18,7 @@
 mod door;
 mod referred;
 mod replaced;
+mod routed;
 
 use super::cause::{Cause, Party};
 use super::change::{Change, Purpose};
@@ -28,6 +30,7 @@ use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sdp::Direction;
 use referred::{Heard, Referral};
+pub use routed::TransferWish;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -39,7 +42,7 @@ const LEAVES: Duration = Duration::from_secs(5);
 pub(super) struct Transfer {
     /// Who leaves.
     pub(super) old: LegIndex,
-    /// Who comes.
+    /// Who comes; of several that ring, the one that is heard.
     pub(super) new: LegIndex,
     /// Who goes on talking.
     pub(super) stays: LegIndex,
@@ -58,7 +61,19 @@ enum Kind {
 impl Call {
     /// Whether a leg is about to take another's place.
     pub(super) fn is_arriving(&self, index: LegIndex) -> bool {
-        self.transfer.as_ref().is_some_and(|transfer| transfer.new == index)
+        let is_new = self.transfer.as_ref().is_some_and(|transfer| transfer.new == index);
+        is_new || self.rings_for_transfer(index)
+    }
+
+    /// Whether a transfer is under way.
+    pub(super) fn is_transferring(&self) -> bool {
+        self.transfer.is_some()
+    }
+
+    /// Who stays when a leg that is to come does.
+    pub(super) fn stays_beside(&self, index: LegIndex) -> Option<LegIndex> {
+        let transfer = self.transfer.as_ref().filter(|_| self.is_arriving(index))?;
+        Some(transfer.stays)
     }
 
     /// Whether another leg is about to take this one's place.
@@ -198,6 +213,9 @@ impl Call {
         let new = transfer.new;
         if matches!(&transfer.kind, Kind::Referred(referral) if referral.heard == Heard::RingBack) {
             self.ring_back(transfer.stays, false);
+        }
+        if let Kind::Referred(Referral { routed: true, .. }) = &transfer.kind {
+            self.give_up_ringing(None);
         }
         // Its INVITE, where it is the peer's.
         self.refuse_arriving(new, status);

@@ -1,4 +1,5 @@
-//! REFER from Teams (RFC 3515, RFC 5589 §6): we call whom it names, and tell it by NOTIFY what comes of that.
+//! REFER (RFC 3515, RFC 5589 §6): we call whom it names, and tell by NOTIFY what comes of that. Where Teams refers, whom it
+//! names is called at Teams; what a carrier or a user names is routed ([`routed`](super::routed)).
 
 use super::{Kind, Transfer, side_of};
 use crate::call::event::Effect;
@@ -8,7 +9,7 @@ use crate::call::leg::Leg;
 use crate::call::leg_media::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
-use crate::dial::AttemptFailure;
+use crate::dial::{AttemptFailure, Transfers};
 use crate::moment::Moment;
 use crate::sdp::{self, Direction, Recoding};
 use crate::sip::Method;
@@ -18,15 +19,19 @@ use crate::teams::transfer::{self, Shown};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long the other one may ring: as long as the subscription that Teams is told of lasts.
-const RINGS: Duration = Duration::from_secs(60);
+/// How long the other one may ring: as long as the subscription that is told of lasts.
+pub(super) const RINGS: Duration = Duration::from_secs(60);
 
 /// A REFER that we carry out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Referral {
     /// Tells its NOTIFYs from those of an earlier one in the dialog: its CSeq (RFC 3515 §2.4.6).
     id: Option<u32>,
-    /// The status that Teams was told last.
+    /// Its REFER was routed: who rings stands among the call's attempts, which know when to try the next hop.
+    pub(super) routed: bool,
+    /// What it asks for, where it was routed.
+    pub(super) asked: Option<LegTransfer>,
+    /// The status that was told last.
     said: u16,
     pub(super) heard: Heard,
     /// No response by then, or no more than 100 Trying: there will be none.
@@ -45,6 +50,20 @@ pub(super) enum Heard {
     New,
 }
 
+impl Referral {
+    fn new(id: Option<u32>, routed: bool, now: Moment) -> Referral {
+        Referral {
+            id,
+            routed,
+            asked: None,
+            said: 100,
+            heard: Heard::Old,
+            silent_until: None,
+            rings_until: now + RINGS,
+        }
+    }
+}
+
 impl Call {
     /// A REFER inside the dialog of a Teams leg.
     pub(in crate::call) fn transfer_asked(
@@ -57,20 +76,42 @@ impl Call {
         match self.begin_referral(index, message, now) {
             Err(status) => self.answer_plainly(index, transaction, status),
             Ok(new) => {
-                let Some(leg) = self.leg(index) else { return };
-                let tag = leg.dialog.as_ref().map(|dialog| dialog.id().local_tag.clone());
-                let draft = leg.dialog_response(202, &tag.unwrap_or_default());
-                self.respond(transaction, draft);
-                self.tell_referrer(100, false);
+                self.accept_refer(index, transaction);
                 self.open_media(new);
             }
         }
     }
 
+    /// 202, and the first NOTIFY.
+    pub(super) fn accept_refer(&mut self, index: LegIndex, transaction: ServerTransactionId) {
+        let Some(leg) = self.leg(index) else { return };
+        let tag = leg.dialog.as_ref().map(|dialog| dialog.id().local_tag.clone());
+        let draft = leg.dialog_response(202, &tag.unwrap_or_default());
+        self.respond(transaction, draft);
+        self.tell_referrer(100, false);
+    }
+
+    /// Begins the transfer that a REFER with this CSeq asks for.
+    pub(super) fn begin_referred(
+        &mut self,
+        (old, new, stays): (LegIndex, LegIndex, LegIndex),
+        cseq: u32,
+        routed: bool,
+        now: Moment,
+    ) {
+        let later = self
+            .leg_mut(old)
+            .is_some_and(|leg| std::mem::replace(&mut leg.has_referred, true));
+        let kind = Kind::Referred(Referral::new(later.then_some(cseq), routed, now));
+        self.transfer = Some(Box::new(Transfer { old, new, stays, kind }));
+    }
+
     fn begin_referral(&mut self, old: LegIndex, message: &Message, now: Moment) -> Result<LegIndex, u16> {
         let leg = self.leg(old).filter(|leg| leg.is_up()).ok_or(481_u16)?;
         let (terms, hop_from) = (leg.terms.clone(), leg.hop.as_ref().map(|hop| hop.from.clone()));
-        let transfers = terms.transfers.as_ref().ok_or(405_u16)?;
+        let Some(Transfers::ToHubs(hubs)) = &terms.transfers else {
+            return Err(405);
+        };
         let stays = self.who_stays(old)?;
         if self.is_emergency(old) || self.is_emergency(stays) {
             // It is left as it is.
@@ -81,7 +122,7 @@ impl Call {
             user: &leg.contact_user,
             from: hop_from.as_deref(),
         };
-        let hop = transfer::hop(&terms, transfers, &shown, &wanted)?;
+        let hop = transfer::hop(&terms, hubs, &shown, &wanted)?;
 
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         let random = self.random();
@@ -96,18 +137,7 @@ impl Call {
         });
         leg.hop = Some(hop);
         self.legs.push(leg);
-        let later = self
-            .leg_mut(old)
-            .is_some_and(|leg| std::mem::replace(&mut leg.has_referred, true));
-        let referral = Referral {
-            id: later.then(|| message.cseq().0),
-            said: 100,
-            heard: Heard::Old,
-            silent_until: None,
-            rings_until: now + RINGS,
-        };
-        let kind = Kind::Referred(referral);
-        self.transfer = Some(Box::new(Transfer { old, new, stays, kind }));
+        self.begin_referred((old, new, stays), message.cseq().0, false, now);
         Ok(new)
     }
 
@@ -141,8 +171,9 @@ impl Call {
         self.send(old, draft, to);
     }
 
-    fn referral_of(&mut self, index: LegIndex) -> Option<(LegIndex, &mut Referral)> {
-        let transfer = self.transfer.as_mut().filter(|transfer| transfer.new == index)?;
+    pub(super) fn referral_of(&mut self, index: LegIndex) -> Option<(LegIndex, &mut Referral)> {
+        let arrives = self.is_arriving(index);
+        let transfer = self.transfer.as_mut().filter(|_| arrives)?;
         match &mut transfer.kind {
             Kind::Referred(referral) => Some((transfer.stays, referral)),
             Kind::Replaced { .. } => None,
@@ -151,7 +182,7 @@ impl Call {
 
     /// The INVITE of a leg that is to come has been sent.
     pub(in crate::call) fn await_arriving(&mut self, index: LegIndex, patience: Duration, now: Moment) {
-        if let Some((_, referral)) = self.referral_of(index) {
+        if let Some((_, referral)) = self.referral_of(index).filter(|(_, referral)| !referral.routed) {
             referral.silent_until = Some(now + patience);
         }
     }
@@ -194,6 +225,9 @@ impl Call {
     pub(in crate::call) fn progress_arriving(&mut self, index: LegIndex, message: &Message, now: Moment) {
         let status = message.status().unwrap_or(180);
         let early_media = self.early_media_arriving(index, message);
+        if early_media && let Some(transfer) = &mut self.transfer {
+            transfer.new = index;
+        }
         let Some((stays, referral)) = self.referral_of(index) else {
             return;
         };
@@ -224,9 +258,14 @@ impl Call {
     }
 
     fn early_media_arriving(&mut self, index: LegIndex, message: &Message) -> bool {
-        let Some(stays) = self.referral_of(index).map(|(stays, _)| stays) else {
+        let heard = self.transfer.as_ref().map(|transfer| transfer.new);
+        let Some((stays, referral)) = self.referral_of(index) else {
             return false;
         };
+        // The first that says something is heard.
+        if referral.heard == Heard::New && heard != Some(index) {
+            return false;
+        }
         let Ok(Some(body)) = description_of(message) else {
             return false;
         };
@@ -237,7 +276,8 @@ impl Call {
     }
 
     /// Whom we have called in the place of another has answered, and its media are settled.
-    pub(in crate::call) fn arrived(&mut self, now: Moment) {
+    pub(in crate::call) fn arrived(&mut self, index: LegIndex, now: Moment) {
+        self.choose_arriving(index);
         self.tell_referrer(200, true);
         self.swap_in(now);
     }

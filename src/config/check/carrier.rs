@@ -117,6 +117,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
             },
             forwarding: flag(raw.pass_forwarding.as_ref(), true),
         },
+        refer: flag(raw.refer.as_ref(), false),
         session_expires: session_expires?,
         credentials: own?,
         emergency: flag(raw.emergency.as_ref(), false),

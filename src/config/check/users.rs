@@ -123,6 +123,7 @@ pub fn realm(
         users,
         algorithms,
         hook,
+        refer: raw.users_refer.as_ref().is_none_or(|refer| *refer.value()),
     }))
 }
 

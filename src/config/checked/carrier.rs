@@ -28,6 +28,8 @@ pub struct Carrier {
     pub limits: Limits,
     pub media: CarrierMedia,
     pub ringing: Ringing,
+    /// It may refer the other side of a call to whom it may call itself (TEAMS-091).
+    pub refer: bool,
     /// Session timer offered, RFC 4028. None: none is offered, the carrier's is honoured.
     pub session_expires: Option<Duration>,
     /// How we answer its digest challenges.

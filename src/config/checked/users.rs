@@ -34,6 +34,8 @@ pub struct Realm {
     pub algorithms: Vec<Algorithm>,
     /// Asked about users that are not listed. Always of HTTP.
     pub hook: Option<Hook>,
+    /// They may refer the other side of a call to whom they may call themselves (TEAMS-091).
+    pub refer: bool,
 }
 
 impl Realm {

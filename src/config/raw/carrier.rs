@@ -50,6 +50,10 @@ pub struct RawCarrier {
     /// it opened, and to its Contact when that is gone.
     #[schemars(extend("default" = false))]
     pub nat: Option<At<bool>>,
+    /// Take a REFER of the carrier, such as a PBX sends to transfer a call: whom it names is called as a call of the carrier's
+    /// own would be, within the tenant of the call, and takes the carrier's place. Otherwise it is answered 405.
+    #[schemars(extend("default" = false))]
+    pub refer: Option<At<bool>>,
     /// Session timer that we offer (RFC 4028). Without it: none, but the carrier's own is honoured.
     pub session_expires: Option<At<DurationText>>,
     /// How we answer when the carrier asks for user name and password, in calls from it as well.

@@ -25,6 +25,9 @@ pub struct RawTenant {
     /// Users that register here, beside those in Teams.
     #[serde(default)]
     pub users: Vec<At<RawUser>>,
+    /// Whether a user may transfer a call by REFER, to whom it may call itself. Otherwise a REFER is answered 405.
+    #[schemars(extend("default" = true))]
+    pub users_refer: Option<At<bool>>,
     /// A server of yours that knows users whom `users` does not list: asked whenever one registers, or calls. A URL of
     /// http or https, or a table.
     pub registration_hook: Option<At<RawHook>>,

@@ -22,6 +22,8 @@ pub struct Refer {
     toward: Option<Arc<Line>>,
     /// No BYE after the transfer.
     stays: bool,
+    /// Of a carrier: it may be refused, and whom it leads to is called as the node routes it.
+    routed: bool,
 }
 
 /// How far a transfer is.
@@ -37,7 +39,8 @@ pub struct Transfer {
 
 /// What a task knows of the REFER that it sent.
 pub(super) struct Subscription {
-    expected: Arc<ExpectedTransfer>,
+    /// The INVITE that says it word for word.
+    expected: Option<Arc<ExpectedTransfer>>,
     stays: bool,
 }
 
@@ -50,6 +53,7 @@ impl Refer {
             through: None,
             toward: None,
             stays: false,
+            routed: false,
         }
     }
 
@@ -74,6 +78,13 @@ impl Refer {
         self
     }
 
+    /// As a carrier or a PBX sends it: it may be refused, and the INVITE that follows is as the node routes it.
+    #[must_use]
+    pub fn routed(mut self) -> Refer {
+        self.routed = true;
+        self
+    }
+
     /// The call that was transferred is not ended from here.
     #[must_use]
     pub fn staying(mut self) -> Refer {
@@ -92,9 +103,11 @@ impl Task {
         if let Some(referred_by) = &refer.referred_by {
             draft = draft.header(HeaderName::ReferredBy, referred_by);
         }
-        let expected = ExpectedTransfer::new(&refer.to, refer.referred_by.as_deref());
+        let expected = (!refer.routed).then(|| ExpectedTransfer::new(&refer.to, refer.referred_by.as_deref()));
         let toward = refer.toward.as_ref().unwrap_or(&self.line);
-        toward.expect_transfer(expected.clone());
+        if let Some(expected) = &expected {
+            toward.expect_transfer(expected.clone());
+        }
         self.subscription = Some(Subscription {
             expected: expected.clone(),
             stays: refer.stays,
@@ -103,8 +116,12 @@ impl Task {
         let through = refer.through.clone().unwrap_or_else(|| self.line.clone());
         let (status, _) = self.transact_over(&through, draft, None).await;
         if status != 202 {
-            refer.toward.as_ref().unwrap_or(&self.line).forget_transfer(&expected);
             self.subscription = None;
+        }
+        if status != 202
+            && let Some(expected) = &expected
+        {
+            refer.toward.as_ref().unwrap_or(&self.line).forget_transfer(expected);
             self.breach("refer-refused", format!("REFER to {} was answered {status}", refer.to));
         }
         self.show(|view| {
@@ -131,8 +148,8 @@ impl Task {
             self.breach("notify", format!("the first NOTIFY says {}, not 100", step.status));
         }
         if (200..300).contains(&step.status) {
-            if !subscription.expected.has_come() {
-                let uri = &subscription.expected.uri;
+            if let Some(expected) = subscription.expected.as_ref().filter(|expected| !expected.has_come()) {
+                let uri = &expected.uri;
                 self.breach("transfer-invite", format!("{} without an INVITE to {uri}", step.status));
             }
             self.bye_due |= !subscription.stays;

@@ -1,0 +1,91 @@
+//! What the REFER of a carrier or a user leads to, by the configuration in force.
+
+use super::CallTask;
+use crate::call::event::Event;
+use crate::call::leg::Leg;
+use crate::call::transfer::TransferWish;
+use crate::config::{CarrierId, Config, Tenant, TenantId, UserName};
+use crate::dial::{Attempt, LegKind};
+use crate::guard::Place;
+use crate::registrar::Aor;
+use crate::route::{Origin, Referrer, Refusal, Vouched, decide_refer};
+use crate::sip::message::HeaderName;
+use crate::sip::{NameAddr, Uri};
+
+impl CallTask {
+    pub(super) fn plan_transfer(&mut self, wish: Box<TransferWish>) {
+        let plan = match self.route_transfer(&wish) {
+            Ok((attempts, place)) => {
+                self.transfer_place = Some(place);
+                Ok(attempts)
+            }
+            Err(refusal) => {
+                let (call, why) = (&self.label, &refusal.sentence);
+                tracing::info!(%call, status = refusal.status, why, "a REFER was refused");
+                Err(refusal.status)
+            }
+        };
+        self.pending.push_back(Event::TransferPlanned { wish, plan });
+    }
+
+    /// Whom the REFER rings, and the place that this takes under the limits that a call would meet.
+    fn route_transfer(&self, wish: &TransferWish) -> Result<(Vec<Attempt>, Place), Refusal> {
+        let config = self.node.config.load_full();
+        let unknown = || Refusal::not_allowed("who is not configured any more", "refer");
+        let tenant = TenantId::parse(&self.live.facts.tenant).ok();
+        let tenant = tenant.and_then(|tenant| config.tenant(&tenant)).ok_or_else(unknown)?;
+        let leg = self.call.legs().get(usize::from(wish.by.0)).ok_or_else(unknown)?;
+        let referrer = self.referrer(tenant, leg, &wish.refer_to.target).ok_or_else(unknown)?;
+        let (decided, _trace) = decide_refer(&config, &referrer, &wish.refer_to.target);
+        let (decision, facts) = decided?;
+        let decision = self.node.reachable(decision)?;
+        let attempts = self.node.attempts(&config, &facts, &decision, &facts.caller);
+        let place = self.transfer_place(&config, tenant, &referrer.origin)?;
+        Ok((attempts, place))
+    }
+
+    /// Who the peer of a leg is, as far as it may refer.
+    fn referrer<'t>(&'t self, tenant: &'t Tenant, leg: &'t Leg, target: &Uri) -> Option<Referrer<'t>> {
+        let (origin, vouched) = match &leg.terms.kind {
+            LegKind::Carrier { carrier } => (Origin::Carrier(CarrierId::parse(carrier).ok()?), Vouched::default()),
+            LegKind::User { tenant: of } if **of == *tenant.id.as_str() => {
+                let remote = NameAddr::parse(HeaderName::From, leg.dialog.as_ref()?.remote()).ok()?;
+                let aor = Aor::of(remote.uri())?;
+                let realm = tenant.realm.as_ref()?;
+                let (name, now) = (UserName::parse(&aor.user).ok()?, self.node.clock.now());
+                let voucher = |aor: &Aor| match realm.hook {
+                    Some(_) => self.node.registrar.voucher(aor, now),
+                    None => None,
+                };
+                let named = target.user().map(|user| Aor::new(user, realm.name.as_str()));
+                let vouched = Vouched {
+                    caller: voucher(&aor),
+                    callee: named.is_some_and(|named| voucher(&named).is_some()),
+                };
+                let tenant = tenant.id.clone();
+                (Origin::User { tenant, name }, vouched)
+            }
+            LegKind::Teams { .. } | LegKind::User { .. } | LegKind::SipUri { .. } => return None,
+        };
+        Some(Referrer {
+            origin,
+            tenant,
+            stays: &leg.contact_user,
+            vouched,
+        })
+    }
+
+    fn transfer_place(&self, config: &Config, tenant: &Tenant, origin: &Origin) -> Result<Place, Refusal> {
+        let owner = format!("tenant {}", tenant.id);
+        let mut owners = vec![("node", config.sbc.guard.limits), (owner.as_str(), tenant.limits)];
+        let carrier = match origin {
+            Origin::Carrier(id) => config
+                .carrier(id)
+                .map(|carrier| (format!("carrier {id}"), carrier.limits)),
+            _ => None,
+        };
+        owners.extend(carrier.as_ref().map(|(name, limits)| (name.as_str(), *limits)));
+        let taken = self.node.places.take(&owners, false, self.node.clock.now());
+        taken.map_err(|full| Refusal::unavailable(full.to_string(), None))
+    }
+}

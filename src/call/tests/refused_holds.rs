@@ -1,0 +1,114 @@
+//! Teams holds and resumes, whatever the carrier says to it (TEAMS-072).
+
+use super::messages::{Sent, reply};
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{from_carrier, from_teams};
+use crate::call::{LegIndex, Phase};
+use crate::sdp::Direction;
+use crate::sip::Method;
+use crate::sip::transaction::Cause as TransportCause;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+
+/// Teams asks for this direction; what we have offered the carrier for it.
+fn asks(rig: &mut Rig, teams: LegIndex, direction: &str) -> Option<Sent> {
+    let carrier = if teams == CALLER { CALLEE } else { CALLER };
+    let before = rig.reinvites(carrier).len();
+    rig.request(teams, Method::Invite, "", &teams_sdp(direction));
+    rig.reinvites(carrier).get(before).cloned()
+}
+
+/// Teams is answered 200 with this direction, and its media flow so.
+fn assert_answered(rig: &mut Rig, teams: LegIndex, direction: Direction) {
+    let answer = rig.last_response(teams);
+    assert_eq!(answer.message.status(), Some(200));
+    let line = match direction {
+        Direction::Inactive => "a=inactive",
+        _ => "a=sendrecv",
+    };
+    assert_eq!(answer.sdp_line(line).as_deref(), Some(line), "{}", answer.sdp());
+    rig.ack(teams, "");
+    let told = &rig.configured[&rig.handle_of(teams)];
+    assert_eq!(told.direction, direction, "what its worker was told");
+}
+
+#[test]
+fn teams_072_a_carrier_that_refuses_re_invites_does_not_refuse_teams_hold() {
+    for status in [405, 408, 415, 488, 501, 503, 603, 606] {
+        for teams in [CALLER, CALLEE] {
+            let scenario = if teams == CALLER { from_teams() } else { from_carrier() };
+            let mut rig = scenario.begin().answered();
+            for _ in 0..2 {
+                let offered = asks(&mut rig, teams, "inactive").expect("the carrier is asked");
+                assert!(offered.sdp().contains("a=inactive"), "{}", offered.sdp());
+                rig.respond(&offered, reply(status));
+                assert_answered(&mut rig, teams, Direction::Inactive);
+                assert_eq!(rig.call.phase(), Phase::Answered, "{status}");
+                let asked = asks(&mut rig, teams, "sendrecv");
+                assert!(asked.is_none(), "the carrier never was on hold");
+                assert_answered(&mut rig, teams, Direction::SendRecv);
+            }
+            rig.assert_bridged(CALLER, CALLEE);
+            rig.hangs_up_and_finish(teams);
+        }
+    }
+}
+
+#[test]
+fn teams_072_a_carrier_whose_re_invite_crosses_is_held_afterwards() {
+    let mut rig = from_teams().begin().answered();
+    let offered = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+    rig.respond(&offered, reply(491));
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    rig.wait(Duration::from_secs(5));
+    let again = rig.reinvites(CALLEE).pop().expect("it is asked again");
+    assert!(rig.reinvites(CALLEE).len() == 2 && again.sdp().contains("a=inactive"));
+    rig.respond(&again, reply(200).sdp(carrier_sdp("inactive")));
+    let resumed = asks(&mut rig, CALLER, "sendrecv").expect("it was on hold");
+    rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_answered(&mut rig, CALLER, Direction::SendRecv);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_072_a_carrier_that_says_nothing_keeps_teams_waiting_for_three_seconds() {
+    let mut rig = from_teams().begin().answered();
+    let offered = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+    rig.wait(Duration::from_secs(3));
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    assert!(asks(&mut rig, CALLER, "sendrecv").is_none());
+    assert_answered(&mut rig, CALLER, Direction::SendRecv);
+    rig.fail(&offered, TransportCause::Timeout);
+    assert_eq!(
+        rig.call.phase(),
+        Phase::Answered,
+        "silence about a hold is no lost call"
+    );
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_072_a_carrier_that_agrees_late_is_brought_in_line() {
+    let mut rig = from_teams().begin().answered();
+    let offered = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+    rig.wait(Duration::from_secs(3));
+    rig.ack(CALLER, "");
+    assert!(asks(&mut rig, CALLER, "sendrecv").is_none());
+    rig.ack(CALLER, "");
+    rig.respond(&offered, reply(200).sdp(carrier_sdp("inactive")));
+    let back = rig.reinvites(CALLEE).pop().expect("it is taken off hold");
+    assert!(back.sdp().contains("a=sendrecv"), "{}", back.sdp());
+    rig.respond(&back, reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_carrier_that_has_lost_the_call_ends_it() {
+    let mut rig = from_teams().begin().answered();
+    let offered = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+    rig.respond(&offered, reply(481));
+    assert_eq!(rig.finish().cause.label(), "dialog_lost");
+}

@@ -1,0 +1,240 @@
+//! REFER from a carrier and from users that register here (TEAMS-091), over real sockets: the node calls whom they name, as they
+//! might call themselves. What each side hears is checked by its tone, and Teams gets INVITEs alone.
+
+use crate::device::{Device, REALM, is};
+use crate::lab::{CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::registered_phones::ALICE_NUMBER;
+use portcullis::call::TransferKind;
+use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
+use portcullis::sip::{HeaderName, Message};
+
+/// Another number of the tenant.
+const ANOTHER: &str = "+14255550101";
+/// Hz of who comes.
+const OTHER_TONE: f64 = 800.0;
+
+async fn lab() -> Lab {
+    Lab::with(Plan {
+        users: true,
+        carrier: "refer = true\n".into(),
+        machine: "[emergency]\nnumbers = [\"911\"]\n".into(),
+        ..Plan::default()
+    })
+    .await
+}
+
+async fn registered(mut device: Device) -> Device {
+    assert_eq!(device.register(600).await.status(), Some(200));
+    device
+}
+
+/// A call of a Teams user to the carrier: both ends, talking.
+async fn calling(lab: &Lab) -> (Call, Call) {
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    callee.hears(TEAMS_TONE).await.unwrap();
+    (caller, callee)
+}
+
+/// What Teams got that a transfer must not send there.
+fn strays(lab: &Lab) -> Vec<Message> {
+    let mut transcript = lab.teams.transcript();
+    transcript.retain(|message| {
+        is(message, "REFER") || is(message, "NOTIFY") || message.header(HeaderName::Replaces).is_some()
+    });
+    transcript
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_carrier_gives_a_teams_user_to_another() {
+    let lab = lab().await;
+    let (caller, callee) = calling(&lab).await;
+    assert!(callee.invite().expect("our INVITE").lists(HeaderName::Allow, "REFER"));
+    assert_eq!(callee.change(Change::Hold(HoldForm::SendOnly)).await.unwrap(), 200);
+    lab.teams.set_script(Script::answer().tone(OTHER_TONE));
+    let refer = Refer::to(&format!("sip:{ANOTHER}@{}", lab.address())).routed();
+    assert_eq!(callee.refer(refer).await.unwrap(), 202);
+    let third = lab.teams.incoming().await.unwrap();
+    let invite = third.invite().expect("our INVITE");
+    assert_eq!(invite.uri().unwrap().user(), Some(ANOTHER));
+    assert_eq!(invite.from().unwrap().uri().user(), Some(USER), "who will talk");
+    caller.hears(OTHER_TONE).await.unwrap();
+    third.hears(TEAMS_TONE).await.unwrap();
+    let notified = callee.transferred().await.unwrap().notified;
+    assert_eq!((notified.first(), notified.last()), (Some(&100), Some(&200)));
+    callee.ended().await.unwrap();
+    assert!(strays(&lab).is_empty(), "{:?}", strays(&lab));
+    caller.hang_up().await.unwrap();
+    third.ended().await.unwrap();
+    let record = lab.records.get(0).await;
+    let transfer = record.legs[2].transfer.as_ref().expect("a transfer");
+    assert_eq!((transfer.kind, transfer.of), (TransferKind::Referred, 1));
+    assert_eq!(lab.records.count(), 1, "it was one call");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_carriers_refer_leads_nowhere_else() {
+    let lab = lab().await;
+    let (caller, callee) = calling(&lab).await;
+    let here = lab.address();
+    for (target, status) in [
+        (format!("sip:+19005550100@{here}"), 404),
+        ("sip:admin@127.0.0.1:9090".into(), 403),
+        (format!("sip:911@{here}"), 404),
+        (
+            format!("sip:{ANOTHER}@{here}?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2"),
+            481,
+        ),
+    ] {
+        let refused = callee.refer(Refer::to(&target).routed()).await.unwrap();
+        assert_eq!(refused, status, "{target}");
+    }
+    lab.teams.set_script(Script::busy());
+    let refer = Refer::to(&format!("sip:{ANOTHER}@{here}")).routed();
+    assert_eq!(callee.refer(refer).await.unwrap(), 202);
+    assert_eq!(callee.transferred().await.unwrap().notified.last(), Some(&486));
+    caller.hears(CARRIER_TONE).await.unwrap();
+    callee.hears(TEAMS_TONE).await.unwrap();
+    assert!(strays(&lab).is_empty(), "{:?}", strays(&lab));
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
+    lab.close().await;
+}
+
+/// A call of the carrier to alice, whose device has answered it.
+async fn to_alice(lab: &Lab, alice: &mut Device) -> (Call, Message) {
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    let invite = alice.ring().await;
+    alice.accept(&invite).await;
+    caller.answered().await.unwrap();
+    (caller, invite)
+}
+
+/// A REFER of a device inside the dialog of an INVITE that it has answered.
+fn refer(device: &Device, invite: &Message, cseq: u32, target: &str) -> String {
+    let contact = invite.contact().unwrap().unwrap();
+    let (from, to) = (
+        invite.header(HeaderName::From).unwrap(),
+        invite.header(HeaderName::To).unwrap(),
+    );
+    format!(
+        "REFER {} SIP/2.0\r\nVia: SIP/2.0/UDP 10.255.0.1:5060;rport;branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\n\
+         From: {to};tag=d\r\nTo: {from}\r\nCall-ID: {}\r\nCSeq: {cseq} REFER\r\n{}Refer-To: <{target}>\r\n\
+         Content-Length: 0\r\n\r\n",
+        contact.uri(),
+        invite.call_id(),
+        device.contact(),
+    )
+}
+
+async fn referred(device: &mut Device, invite: &Message, cseq: u32, target: &str) -> Option<u16> {
+    let text = refer(device, invite, cseq, target);
+    device.send(&text).await;
+    let of_refer = |message: &Message| message.status().is_some() && message.cseq().0 == cseq;
+    device.receive(of_refer).await.status()
+}
+
+/// The status that the next NOTIFY tells.
+async fn notified(device: &mut Device) -> String {
+    let notify = device.receive(|message| is(message, "NOTIFY")).await;
+    device.reply(&notify, "200 OK", "", "").await;
+    String::from_utf8_lossy(notify.body()).trim_end().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_user_gives_a_caller_to_a_teams_user_and_to_a_telephone() {
+    let lab = lab().await;
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    for (target, by_carrier) in [(USER, false), ("+12065550199", true)] {
+        let (caller, invite) = to_alice(&lab, &mut alice).await;
+        let script = Script::answer().tone(OTHER_TONE);
+        let callee = match by_carrier {
+            true => &*lab.carrier,
+            false => &*lab.teams,
+        };
+        callee.set_script(script);
+        assert_eq!(
+            referred(&mut alice, &invite, 1, &format!("sip:{target}@{REALM}")).await,
+            Some(202)
+        );
+        let third = callee.incoming().await.unwrap();
+        let from = third.invite().expect("our INVITE");
+        let shown = if by_carrier { ALICE_NUMBER } else { OUTSIDE };
+        assert_eq!(from.from().unwrap().uri().user(), Some(shown), "{target}");
+        caller.hears(OTHER_TONE).await.unwrap();
+        third.hears(CARRIER_TONE).await.unwrap();
+        assert_eq!(notified(&mut alice).await, "SIP/2.0 100 Trying");
+        while notified(&mut alice).await != "SIP/2.0 200 OK" {}
+        // It does not say BYE: we do.
+        let bye = alice.receive(|message| is(message, "BYE")).await;
+        alice.reply(&bye, "200 OK", "", "").await;
+        caller.hears(OTHER_TONE).await.unwrap();
+        caller.hang_up().await.unwrap();
+        third.ended().await.unwrap();
+    }
+    assert!(strays(&lab).is_empty(), "{:?}", strays(&lab));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
+    let lab = lab().await;
+    let mut bob = registered(Device::udp(&lab, 12, "bob", "builder").await).await;
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    let contact = format!("{}\r\n", alice.contact().trim_end());
+    let (uri, sdp) = (format!("sip:bob@{REALM}"), alice.sdp());
+    let calling = tokio::spawn(async move {
+        let (answer, _) = alice.ask("INVITE", &uri, &format!("<{uri}>"), &contact, &sdp).await;
+        (alice, answer)
+    });
+    let invite = bob.ring().await;
+    bob.accept(&invite).await;
+    let (mut alice, answer) = calling.await.unwrap();
+    for (cseq, target, status) in [
+        (1, format!("sip:{OUTSIDE}@{REALM}"), 403),
+        (2, format!("sip:{USER}@{REALM}"), 403),
+        (3, "sip:alice@127.0.0.1:5060".into(), 403),
+        (4, format!("sip:911@{REALM}"), 403),
+        (
+            5,
+            format!("sip:alice@{REALM}?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2"),
+            481,
+        ),
+    ] {
+        assert_eq!(
+            referred(&mut bob, &invite, cseq, &target).await,
+            Some(status),
+            "{target}"
+        );
+    }
+    crate::users_call::hang_up(&mut alice, &answer).await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_refer_is_told_405() {
+    let lab = Lab::with(Plan {
+        users: true,
+        tenant: "users_refer = false\n".into(),
+        ..Plan::default()
+    })
+    .await;
+    let (caller, callee) = calling(&lab).await;
+    assert!(!callee.invite().expect("our INVITE").lists(HeaderName::Allow, "REFER"));
+    let refer = Refer::to(&format!("sip:{ANOTHER}@{}", lab.address())).routed();
+    assert_eq!(callee.refer(refer).await.unwrap(), 405);
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    let (caller, invite) = to_alice(&lab, &mut alice).await;
+    assert!(!invite.lists(HeaderName::Allow, "REFER"));
+    assert_eq!(
+        referred(&mut alice, &invite, 1, &format!("sip:{USER}@{REALM}")).await,
+        Some(405)
+    );
+    caller.hang_up().await.unwrap();
+    lab.close().await;
+}
