@@ -212,6 +212,7 @@ impl Call {
                 .all(|known| !is_heard(known) && known.format.speech().is_some());
         let direction = match self.keeps_hold_from_partner(index, &session) {
             true => settled.direction,
+            false if leg.plays_on_hold(&session) => Direction::SendRecv,
             false => carried.direction,
         };
         if (recoded || spared || speech.all(is_heard)) && direction == settled.direction {

@@ -6,6 +6,7 @@
 use super::application::Why;
 use super::event::{Reply, Source};
 use super::id::LegIndex;
+use super::leg::Leg;
 use super::playing::Playback;
 use super::value::Call;
 use crate::app::payload::{self, Properties};
@@ -200,7 +201,9 @@ impl Call {
     pub(super) fn direction_beside(&self, index: LegIndex, settled: &Negotiated) -> Direction {
         let hold = self.app.as_ref().and_then(|app| app.hold.as_ref());
         let hears = hold.is_some_and(|hold| hold.leg == index && !hold.is_silent());
-        match hears || self.hears_transfer(index) {
+        let partner = self.partner(index).and_then(|partner| self.leg(partner));
+        let plays = partner.is_some_and(|partner| self.says_of(partner.index, |said| partner.plays_on_hold(said)));
+        match hears || plays || self.hears_transfer(index) {
             true => Direction::SendRecv,
             false => settled.carried_direction(),
         }
@@ -226,6 +229,14 @@ impl Call {
         let heard = self.leg(leg).and_then(|leg| leg.media.heard.as_deref());
         let session = heard.and_then(|heard| Session::parse(heard).ok());
         session.is_some_and(|session| what(&session))
+    }
+}
+
+impl Leg {
+    /// Whether the peer holds with this, and what it goes on sending is to be heard (TEAMS-080).
+    pub(super) fn plays_on_hold(&self, said: &Session) -> bool {
+        let plays = |direction: Direction| direction.sends() && !direction.receives();
+        self.terms.music_on_hold && said.audio().is_some_and(|audio| plays(audio.direction))
     }
 }
 

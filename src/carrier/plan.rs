@@ -228,6 +228,7 @@ pub fn terms(
     terms.server_name = server_name.map(|name| name.as_str().into());
     terms.networks = carrier.identify.networks.as_slice().into();
     terms.behind_nat = carrier.media.nat;
+    terms.music_on_hold = carrier.media.music_on_hold;
     terms.pass_location = carrier.pass_location;
     terms.ringing = carrier.ringing;
     terms.takes_refer(carrier.refer);
@@ -269,6 +270,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         fixed_headers: Vec::new(),
         media,
         behind_nat: false,
+        music_on_hold: false,
         pass_location: false,
         ringing: Ringing::RELAYED,
         patience: None,

@@ -224,6 +224,8 @@ pub struct LegTerms {
     pub media: LegProfile,
     /// The peer is behind NAT: plain RTP may move once, in-dialog requests go back to the flow.
     pub behind_nat: bool,
+    /// The other side hears what the peer sends while it holds the call, and is not told of that (TEAMS-080).
+    pub music_on_hold: bool,
     /// An emergency caller's location goes to this peer (TEAMS-053).
     pub pass_location: bool,
     /// What the peer is told while its call rings.

@@ -128,6 +128,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],
         media,
         behind_nat: false,
+        music_on_hold: false,
         pass_location: false,
         ringing: Ringing::RELAYED,
         patience: Some(sbc.teams.patience),

@@ -5,6 +5,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{LegIndex, Phase};
+use crate::sdp::Direction;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
@@ -370,4 +371,47 @@ fn only_an_accepted_re_invite_moves_the_target() {
     rig.request(CALLEE, Method::Bye, "", "");
     assert_eq!(target(&rig), "sip:moved@203.0.113.30:5060");
     rig.finish();
+}
+
+#[test]
+fn teams_080_a_carriers_own_music_is_heard_where_it_is_configured() {
+    let mut rig = from_carrier().of_carrier("music_on_hold = true\n").begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let answer = rig.last_response(CALLER);
+    assert_eq!(
+        (answer.message.status(), &*direction(&answer)),
+        (Some(200), "a=recvonly")
+    );
+    rig.ack(CALLER, "");
+    assert_eq!(rig.reinvites(CALLEE).len(), 0, "Teams is not told");
+    let told = |rig: &Rig, leg| rig.configured[&rig.handle_of(leg)].direction;
+    assert_eq!(told(&rig, CALLEE), Direction::SendRecv, "it hears the music");
+    assert_eq!(told(&rig, CALLER), Direction::RecvOnly, "and is not heard");
+    // Teams holds and resumes meanwhile.
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    let asked = rig.reinvites(CALLER)[0].clone();
+    rig.respond(&asked, reply(200).sdp(carrier_sdp("inactive")));
+    rig.ack(CALLEE, "");
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("sendrecv"));
+    let asked = rig.reinvites(CALLER)[1].clone();
+    rig.respond(&asked, reply(200).sdp(carrier_sdp("sendonly")));
+    assert_eq!(direction(&rig.last_response(CALLEE)), "a=sendrecv");
+    rig.ack(CALLEE, "");
+    // Every other form of hold is told, and so is the end of it.
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("inactive"));
+    let held = rig.reinvites(CALLEE)[0].clone();
+    assert_eq!(direction(&held), "a=inactive");
+    rig.respond(&held, reply(200).sdp(teams_sdp("inactive")));
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let opened = rig.reinvites(CALLEE)[1].clone();
+    assert_eq!(direction(&opened), "a=sendrecv", "now it plays");
+    rig.respond(&opened, reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!(direction(&rig.last_response(CALLER)), "a=recvonly");
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+    assert_eq!(direction(&rig.last_response(CALLER)), "a=sendrecv");
+    rig.ack(CALLER, "");
+    assert_eq!(rig.reinvites(CALLEE).len(), 2);
+    rig.hang_up_and_finish();
 }

@@ -42,7 +42,7 @@ pub struct Scenario {
     application: Option<AppTerms>,
     bypass: bool,
     ringing: String,
-    carrier_refers: bool,
+    of_carrier: &'static str,
 }
 
 /// A call from the carrier to a Teams user.
@@ -72,7 +72,7 @@ impl Scenario {
             application: None,
             bypass: false,
             ringing: String::new(),
-            carrier_refers: false,
+            of_carrier: "",
         }
     }
 
@@ -95,8 +95,13 @@ impl Scenario {
     }
 
     /// The carrier may transfer.
-    pub fn carrier_may_refer(mut self) -> Scenario {
-        self.carrier_refers = true;
+    pub fn carrier_may_refer(self) -> Scenario {
+        self.of_carrier("refer = true\n")
+    }
+
+    /// These keys of the carrier, too.
+    pub fn of_carrier(mut self, keys: &'static str) -> Scenario {
+        self.of_carrier = keys;
         self
     }
 
@@ -169,8 +174,7 @@ impl Scenario {
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let base = "base = \"sbc1.example.net\"";
-        let more = if self.carrier_refers { "refer = true\n" } else { "" };
-        let machine = sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + more;
+        let machine = sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + self.of_carrier;
         let config =
             Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {

@@ -106,6 +106,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         media: CarrierMedia {
             codecs: codecs(raw.codecs.as_deref()),
             nat: flag(raw.nat.as_ref(), false),
+            music_on_hold: flag(raw.music_on_hold.as_ref(), false),
         },
         ringing: Ringing {
             tell: match raw.ringing.as_ref().map(At::value) {

@@ -225,6 +225,8 @@ pub struct CarrierMedia {
     pub codecs: Vec<Codec>,
     /// Its media may come from another address than its SDP says: one move inside a short window is followed.
     pub nat: bool,
+    /// What it sends while it holds a call is heard (TEAMS-080).
+    pub music_on_hold: bool,
 }
 
 /// What a caller is told while somebody rings.

@@ -50,6 +50,10 @@ pub struct RawCarrier {
     /// it opened, and to its Contact when that is gone.
     #[schemars(extend("default" = false))]
     pub nat: Option<At<bool>>,
+    /// Let the other side hear what the carrier sends while it holds a call (`sendonly`), such as music of its own. The other
+    /// side is not told of such a hold. Otherwise it is, as of every other form of hold, and hears nothing.
+    #[schemars(extend("default" = false))]
+    pub music_on_hold: Option<At<bool>>,
     /// Take a REFER of the carrier, such as a PBX sends to transfer a call: whom it names is called as a call of the carrier's
     /// own would be, within the tenant of the call, and takes the carrier's place. Otherwise it is answered 405.
     #[schemars(extend("default" = false))]
