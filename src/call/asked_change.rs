@@ -195,6 +195,13 @@ impl Call {
             .ok_or("the other side is gone")?;
         let leg = self.leg(index).ok_or("no such leg")?;
         let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
+        if session.is_switched_off() {
+            // To the other side that is a hold (TEAMS-071).
+            return Ok(match settled.direction {
+                Direction::Inactive => Consequence::None,
+                _ => Consequence::Offer(settled.formats(), Direction::Inactive),
+            });
+        }
         let carried = sdp::carry_offer(&session, &leg.terms.media, &partner.terms.media, Recoding::Any)
             .map_err(|refusal| refusal.to_string())?;
         let is_heard = |known: &NegotiatedFormat| carried.formats.iter().any(|format| format.same_codec(&known.format));

@@ -115,6 +115,17 @@ impl LegMedia {
     ) -> Result<String, Refusal> {
         let session = Session::parse(offer)?;
         let local = self.local.as_mut().ok_or(Refusal::NoAudio)?;
+        if session.is_switched_off() {
+            // It is settled as before, and nothing flows until the stream has a port again.
+            let settled = self.negotiated.as_mut().ok_or(Refusal::NoAudio)?;
+            settled.direction = Direction::Inactive;
+            settled.remote_rtp.set_port(0);
+            settled.remote_rtcp = None;
+            let body = sdp::answer_switched_off(local, &session);
+            self.described = Some(body.clone());
+            self.heard = Some(offer.to_vec());
+            return Ok(body);
+        }
         let answer = sdp::answer(&terms.media, local, &session, formats, direction)?;
         self.negotiated = Some(answer.negotiated);
         self.described = Some(answer.body.clone());

@@ -82,6 +82,13 @@ pub fn answer(
     })
 }
 
+/// Answers an offer that switches all audio off: each stream's port is 0 in the answer as well (RFC 3264 §8.2).
+pub fn answer_switched_off(local: &mut LocalMedia, remote_offer: &Session) -> String {
+    let streams = remote_offer.media.iter();
+    let medias = streams.map(|line| refused(&line.kind, &line.transport, &line.first_format));
+    local.print(medias.collect())
+}
+
 /// Reads the peer's answer to `ours`.
 pub fn read_answer(
     profile: &LegProfile,

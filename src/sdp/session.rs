@@ -151,6 +151,12 @@ impl Session {
         self.media.iter().find_map(|line| line.audio.as_ref())
     }
 
+    /// Whether all audio is switched off: the port of every such stream is 0 (RFC 3264 §8.2).
+    pub fn is_switched_off(&self) -> bool {
+        let off = |line: &MediaLine| line.kind.eq_ignore_ascii_case("audio") && line.port == 0;
+        self.audio().is_none() && self.media.iter().any(off)
+    }
+
     /// True when the media are as in `earlier`: a refresh that asks for nothing, even where the peer moved its version.
     pub fn same_media(&self, earlier: &Session) -> bool {
         self.media == earlier.media

@@ -35,7 +35,12 @@ fn identity(sent: &Sent) -> (Option<String>, Option<String>, String) {
 #[test]
 fn a_carrier_holds_in_every_form_and_teams_hears_inactive() {
     let zero = carrier_sdp("sendrecv").replace("c=IN IP4 203.0.113.20", "c=IN IP4 0.0.0.0");
-    for hold in [carrier_sdp("sendonly"), carrier_sdp("inactive"), zero] {
+    for hold in [
+        carrier_sdp("sendonly"),
+        carrier_sdp("recvonly"),
+        carrier_sdp("inactive"),
+        zero,
+    ] {
         let mut rig = from_carrier().begin().answered();
         let invite = rig.last_invite();
         let held = rig.request(CALLER, Method::Invite, "", &hold);
@@ -46,7 +51,7 @@ fn a_carrier_holds_in_every_form_and_teams_hears_inactive() {
         let answer = rig.last_response(CALLER);
         assert_eq!(answer.message.status(), Some(200));
         assert!(
-            ["a=inactive", "a=recvonly"].contains(&&*direction(&answer)),
+            ["a=inactive", "a=recvonly", "a=sendonly"].contains(&&*direction(&answer)),
             "{}",
             answer.sdp()
         );
@@ -414,4 +419,46 @@ fn teams_080_a_carriers_own_music_is_heard_where_it_is_configured() {
     rig.ack(CALLER, "");
     assert_eq!(rig.reinvites(CALLEE).len(), 2);
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_071_a_stream_that_a_carrier_switches_off_is_a_hold() {
+    let off = carrier_sdp("sendrecv").replace("m=audio 4000", "m=audio 0");
+    for carrier in [CALLER, CALLEE] {
+        let (scenario, teams) = match carrier {
+            CALLER => (from_carrier(), CALLEE),
+            _ => (from_teams(), CALLER),
+        };
+        let mut rig = scenario.begin().answered();
+        rig.request(carrier, Method::Invite, "", &off);
+        let held = rig.reinvites(teams)[0].clone();
+        assert_eq!(direction(&held), "a=inactive");
+        rig.respond(&held, reply(200).sdp(teams_sdp("inactive")));
+        let answer = rig.last_response(carrier);
+        assert_eq!(answer.message.status(), Some(200));
+        assert_eq!(
+            answer.sdp_line("m=").as_deref(),
+            Some("m=audio 0 RTP/AVP 8"),
+            "(RFC 3264 §8.2)"
+        );
+        rig.ack(carrier, "");
+        let told = &rig.configured[&rig.handle_of(carrier)];
+        assert_eq!((told.direction, told.remote.port()), (Direction::Inactive, 0));
+        // Again, as a refresh.
+        rig.request(carrier, Method::Invite, "", &off);
+        assert_eq!(
+            rig.last_response(carrier).sdp_line("m=").as_deref(),
+            Some("m=audio 0 RTP/AVP 8")
+        );
+        rig.ack(carrier, "");
+        assert_eq!(rig.reinvites(teams).len(), 1);
+        rig.request(carrier, Method::Invite, "", &carrier_sdp("sendrecv"));
+        let resumed = rig.reinvites(teams)[1].clone();
+        assert_eq!(direction(&resumed), "a=sendrecv");
+        rig.respond(&resumed, reply(200).sdp(teams_sdp("sendrecv")));
+        assert_eq!(direction(&rig.last_response(carrier)), "a=sendrecv");
+        rig.ack(carrier, "");
+        assert_eq!(rig.configured[&rig.handle_of(carrier)].remote.port(), 4000);
+        rig.hang_up_and_finish();
+    }
 }
