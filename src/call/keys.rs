@@ -1,10 +1,12 @@
-//! Keys of peers, in their audio and as INFO, and keys that are sent to them.
+//! Keys of peers, in their audio and as INFO, and keys that are sent to them. Without an application they go over to the other
+//! side (`passing_keys`).
 
 use super::application::{Line, Running};
 use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::Call;
+use crate::dial::LegKind;
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
@@ -31,6 +33,9 @@ pub struct KeyWays {
     single: VecDeque<SingleKey>,
     /// Where the media were that brought telephone-events.
     events_of: Option<SocketAddr>,
+    /// Keys for the peer that wait for the one that is being sent.
+    pub(super) queued: VecDeque<char>,
+    pub(super) is_sending: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,17 +75,25 @@ impl Call {
         if let Some(media) = media_of_events(leg) {
             leg.key_ways.events_of = Some(media);
         }
-        if leg.key_ways.is_new(key, Way::Audio, now) {
-            self.digit(index, key, now);
+        if !leg.key_ways.is_new(key, Way::Audio, now) {
+            return;
+        }
+        match self.app.is_some() {
+            true => self.digit(index, key, now),
+            false => self.pass_key_of_audio(index, key),
         }
     }
 
     /// INFO of a peer: a key (`application/dtmf-relay`, `application/dtmf`), or nothing that is understood.
     pub(super) fn info(&mut self, leg: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
-        let Some(digit) = key_of(content_type, message.body()).filter(|_| self.app.is_some()) else {
-            let status = if self.app.is_some() { 415 } else { 405 };
-            self.answer_plainly(leg, transaction, status);
+        let of_teams = |leg: &Leg| matches!(leg.terms.kind, LegKind::Teams { .. });
+        if self.app.is_none() && self.leg(leg).is_none_or(of_teams) {
+            self.answer_plainly(leg, transaction, 405);
+            return;
+        }
+        let Some(digit) = key_of(content_type, message.body()) else {
+            self.answer_plainly(leg, transaction, 415);
             return;
         };
         self.answer_plainly(leg, transaction, 200);
@@ -90,6 +103,12 @@ impl Call {
         }
         let media = media_of_events(pressed);
         let comes_as_event = media.is_some() && media == pressed.key_ways.events_of;
+        if self.app.is_none() {
+            if !comes_as_event {
+                self.pass_key_of_info(leg, digit);
+            }
+            return;
+        }
         self.digit(leg, digit, now);
         // The other side of a bridge hears of it as of a key in the audio: INFO is not for everybody, Teams above all. An
         // event is relayed by itself.
@@ -116,6 +135,10 @@ impl Call {
 
     /// Keys have been sent: the verb that sent them is done.
     pub(super) fn digits_sent(&mut self, leg: LegIndex, cookie: u32, now: Moment) {
+        if self.app.is_none() {
+            self.next_key(leg);
+            return;
+        }
         let waits = |line: &Line| matches!(line.running, Some(Running::Sending(sending)) if sending == cookie);
         if self.line(leg).is_some_and(waits) {
             self.verb_done(leg, now);

@@ -14,7 +14,7 @@ impl Call {
             let Some(handle) = leg.media.handle() else { continue };
             let settled = leg.media.negotiated.as_ref();
             let tones = settled.is_some_and(|settled| settled.telephone_event().is_none());
-            let on = tones && self.wants_keys_of(index);
+            let on = tones && (self.wants_keys_of(index) || self.turns_tones(index));
             if on != listens {
                 self.legs[position].media.listens_in_band = on;
                 self.effects.push(Effect::ListenInBand { handle, on });

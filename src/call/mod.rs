@@ -49,6 +49,7 @@ mod moving;
 mod node;
 mod offering;
 mod parting;
+mod passing_keys;
 mod placing;
 mod playing;
 mod progress;

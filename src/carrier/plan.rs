@@ -3,10 +3,11 @@
 use super::history::history_info;
 use super::number::write_number;
 use crate::config::{
-    CallerSource, Carrier, Codec, Config, Gateway, History, Host, HostName, OwnAddresses, PrivateCaller, Ringing,
+    CallerSource, Carrier, Codec, Config, Dtmf, Gateway, History, Host, HostName, OwnAddresses, PrivateCaller, Ringing,
 };
 use crate::dial::{
-    Attempt, Credentials, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer, allow,
+    Attempt, Credentials, HuntOn, KeyForm, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
+    allow,
 };
 use crate::net::interface_addresses;
 use crate::route::{Callee, Caller, Decision, Diversion};
@@ -228,6 +229,11 @@ pub fn terms(
     terms.server_name = server_name.map(|name| name.as_str().into());
     terms.networks = carrier.identify.networks.as_slice().into();
     terms.behind_nat = carrier.media.nat;
+    terms.keys = match carrier.media.dtmf {
+        Dtmf::Events => KeyForm::Events,
+        Dtmf::Tones => KeyForm::Tones,
+        Dtmf::Info => KeyForm::Info,
+    };
     terms.music_on_hold = carrier.media.music_on_hold;
     terms.pass_location = carrier.pass_location;
     terms.ringing = carrier.ringing;
@@ -270,6 +276,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         fixed_headers: Vec::new(),
         media,
         behind_nat: false,
+        keys: KeyForm::Events,
         music_on_hold: false,
         pass_location: false,
         ringing: Ringing::RELAYED,

@@ -3,11 +3,11 @@
 /// Option tags that an INVITE may require of us (RFC 4028, RFC 3891).
 pub const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
 
-/// A call that a static route made.
-pub const ROUTED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+/// A call that a static route made: keys come as INFO, too.
+pub const ROUTED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
 
 /// The same with a peer that may transfer it.
-pub const ROUTED_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER";
+pub const ROUTED_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER";
 
 /// A call that an application steers: keys by INFO, a REFER for its `referHook`, and how a REFER of ours goes on.
 pub const STEERED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER";

@@ -224,6 +224,8 @@ pub struct LegTerms {
     pub media: LegProfile,
     /// The peer is behind NAT: plain RTP may move once, in-dialog requests go back to the flow.
     pub behind_nat: bool,
+    /// How keys go to the peer where it settles no telephone-event (TEAMS-098).
+    pub keys: KeyForm,
     /// The other side hears what the peer sends while it holds the call, and is not told of that (TEAMS-080).
     pub music_on_hold: bool,
     /// An emergency caller's location goes to this peer (TEAMS-053).
@@ -284,6 +286,18 @@ impl LegTerms {
     pub fn keeps_flow(&self) -> bool {
         self.behind_nat || matches!(self.kind, LegKind::User { .. })
     }
+}
+
+/// Keys on a leg without telephone-event (RFC 4733).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyForm {
+    /// None go to the peer, but those that somebody sent as INFO: they are played.
+    Events,
+    /// Played, and looked for in what the peer says.
+    Tones,
+    /// INFO.
+    Info,
 }
 
 /// Session timer settings of a leg (RFC 4028).

@@ -1,6 +1,6 @@
 //! Our answers and the reading of the peer's.
 
-use super::codec::Format;
+use super::codec::{Codec, Format};
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::error::Refusal;
@@ -8,7 +8,7 @@ use super::ice::IceSettled;
 use super::local::{AudioLine, LocalMedia, OFFERED_TAG, refused};
 use super::negotiated::{Negotiated, NegotiatedFormat, SrtpKeys};
 use super::offer::Offer;
-use super::profile::{LegProfile, RtcpMux, Security};
+use super::profile::{Auxiliary, LegProfile, RtcpMux, Security};
 use super::session::{Audio, Protocol, Session};
 use crate::codec::speech::Speech;
 use std::fmt;
@@ -211,6 +211,11 @@ fn accepted_formats(profile: &LegProfile, audio: &Audio, formats: &[Format]) -> 
             peer: audio.format_names(),
             allowed,
         });
+    }
+    // Keys can change their form here (TEAMS-098).
+    let is_event = |format: &&Format| format.codec == Codec::TelephoneEvent;
+    if profile.telephone_event == Auxiliary::Always && !accepted.iter().any(|format| is_event(&format)) {
+        accepted.extend(audio.formats.iter().find(is_event).cloned());
     }
     Ok(accepted)
 }

@@ -3,7 +3,7 @@
 use crate::carrier::{PlanFacts, history_info, quoted};
 use crate::config::{Config, E164, Hub, OwnAddresses, Ringing, Teams, Tenant};
 use crate::dial::{
-    Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, ToHubs, Transfers, allow,
+    Attempt, HuntOn, KeyForm, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, ToHubs, Transfers, allow,
 };
 use crate::net::interface_addresses;
 use crate::route::Diversion;
@@ -128,6 +128,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],
         media,
         behind_nat: false,
+        keys: KeyForm::Events,
         music_on_hold: false,
         pass_location: false,
         ringing: Ringing::RELAYED,

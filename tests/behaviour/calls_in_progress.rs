@@ -2,7 +2,7 @@
 
 use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, VOICEMAIL};
 use portcullis::sim::{Call, Change, Dial, HoldForm, Script};
-use portcullis::sip::HeaderName;
+use portcullis::sip::{HeaderName, Message};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,7 +12,13 @@ async fn a_carrier_holds_in_either_form_and_teams_sees_inactive() {
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
     let callee = lab.teams.incoming().await.unwrap();
     caller.answered().await.unwrap();
-    for form in [HoldForm::SendOnly, HoldForm::Blackhole, HoldForm::Inactive] {
+    for form in [
+        HoldForm::SendOnly,
+        HoldForm::RecvOnly,
+        HoldForm::Blackhole,
+        HoldForm::Inactive,
+        HoldForm::PortZero,
+    ] {
         assert_eq!(caller.change(Change::Hold(form)).await.unwrap(), 200, "{form:?}");
         assert_eq!(caller.change(Change::Resume).await.unwrap(), 200, "{form:?}");
         callee.hears(CARRIER_TONE).await.unwrap();
@@ -20,6 +26,41 @@ async fn a_carrier_holds_in_either_form_and_teams_sees_inactive() {
     }
     caller.hang_up().await.unwrap();
     // The simulated Teams holds any other form, or a moved address, against us.
+    lab.close().await;
+}
+
+/// Of a carrier that plays while it holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_080_a_teams_user_hears_a_carriers_own_music() {
+    let lab = Lab::with(Plan {
+        carrier: "music_on_hold = true\n".into(),
+        ..Plan::default()
+    })
+    .await;
+    let music = 800.0;
+    lab.teams.set_script(Script::answer());
+    let dial = Dial {
+        tone: Some(music),
+        ..Dial::new(OUTSIDE, USER)
+    };
+    let caller = lab.carrier.place_call(dial).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    assert_eq!(caller.change(Change::Hold(HoldForm::SendOnly)).await.unwrap(), 200);
+    callee.hears(music).await.unwrap();
+    let changes = |message: &&Message| {
+        message.method().is_some_and(|method| method.as_str() == "INVITE") && message.to_tag().is_some()
+    };
+    assert_eq!(
+        lab.teams.transcript().iter().filter(changes).count(),
+        0,
+        "Teams was told"
+    );
+    assert_eq!(caller.change(Change::Resume).await.unwrap(), 200);
+    caller.hears(TEAMS_TONE).await.unwrap();
+    callee.hears(music).await.unwrap();
+    caller.hang_up().await.unwrap();
     lab.close().await;
 }
 
@@ -107,7 +148,7 @@ async fn teams_rings_several_clients_and_another_one_answers() {
 }
 
 /// Waits until exactly these digits were heard; each is heard once.
-async fn hears_digits(call: &Call, digits: &str) {
+pub async fn hears_digits(call: &Call, digits: &str) {
     let heard = async {
         while call
             .heard_so_far()

@@ -20,6 +20,7 @@ mod hostile_invites;
 mod hostile_wire;
 mod house;
 mod hubs_shown;
+mod keys_change_form;
 mod lab;
 mod live;
 mod media_bypass;

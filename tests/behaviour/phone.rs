@@ -14,6 +14,8 @@ pub struct Phone {
     carrier: Ipv4Addr,
     /// The tag of the other side, once it is known.
     tag: Option<String>,
+    /// The 200 that answered its call.
+    pub answer: String,
 }
 
 impl Phone {
@@ -43,6 +45,7 @@ impl Phone {
             socket,
             carrier,
             tag: None,
+            answer: String::new(),
         }
     }
 
@@ -111,6 +114,7 @@ impl Phone {
         let answer = self.receive("SIP/2.0 200 ").await;
         let to = answer.lines().find(|line| line.starts_with("To:")).expect("a To");
         self.tag = to.split_once(";tag=").map(|(_, tag)| tag.to_owned());
+        self.answer = answer;
         self.send(&self.request("ACK", "1 ACK", "b", "", "")).await;
     }
 

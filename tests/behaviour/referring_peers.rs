@@ -121,10 +121,11 @@ fn refer(device: &Device, invite: &Message, cseq: u32, target: &str) -> String {
         invite.header(HeaderName::To).unwrap(),
     );
     format!(
-        "REFER {} SIP/2.0\r\nVia: SIP/2.0/UDP 10.255.0.1:5060;rport;branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\n\
+        "REFER {} SIP/2.0\r\nVia: SIP/2.0/UDP 10.255.0.1:5060;rport;branch=z9hG4bK{}{cseq}\r\nMax-Forwards: 70\r\n\
          From: {to};tag=d\r\nTo: {from}\r\nCall-ID: {}\r\nCSeq: {cseq} REFER\r\n{}Refer-To: <{target}>\r\n\
          Content-Length: 0\r\n\r\n",
         contact.uri(),
+        invite.call_id(),
         invite.call_id(),
         device.contact(),
     )

@@ -365,7 +365,7 @@ impl CallTask {
     /// What a media worker tells of sounds and keys.
     pub(super) fn played(&self, event: &MediaEvent) -> Option<Event> {
         match event {
-            MediaEvent::Dtmf { leg, digit, .. } if self.applied.is_some() => Some(Event::Digit {
+            MediaEvent::Dtmf { leg, digit, .. } => Some(Event::Digit {
                 leg: self.leg_of(*leg)?,
                 digit: *digit,
             }),

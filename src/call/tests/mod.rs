@@ -26,6 +26,7 @@ mod listening;
 mod midcall;
 mod on_hold;
 mod parting;
+mod passing_keys;
 mod placed;
 mod random;
 mod realigning;

@@ -8,7 +8,7 @@ use super::numbers;
 use super::reader::Reader;
 use super::sockets;
 use crate::config::checked::{
-    CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Failover, Gateway, History, Host,
+    CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Dtmf, Failover, Gateway, History, Host,
     Identification, PrivateCaller, Ringing, Tell,
 };
 use crate::config::mistake::Mistake;
@@ -16,8 +16,8 @@ use crate::config::names::{CarrierId, HostName};
 use crate::config::network::Network;
 use crate::config::number::E164;
 use crate::config::raw::{
-    At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawFailover, RawGateway, RawHeader, RawHistory, RawListener,
-    RawPrivacy, RawPurpose, RawRinging, RawSbc, RawSource,
+    At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawDtmf, RawFailover, RawGateway, RawHeader, RawHistory,
+    RawListener, RawPrivacy, RawPurpose, RawRinging, RawSbc, RawSource,
 };
 use crate::sip::digest::Algorithm;
 use crate::sip::{ListenerId, Transport};
@@ -106,6 +106,11 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         media: CarrierMedia {
             codecs: codecs(raw.codecs.as_deref()),
             nat: flag(raw.nat.as_ref(), false),
+            dtmf: match raw.dtmf.as_ref().map(At::value) {
+                None | Some(RawDtmf::Events) => Dtmf::Events,
+                Some(RawDtmf::Tones) => Dtmf::Tones,
+                Some(RawDtmf::Info) => Dtmf::Info,
+            },
             music_on_hold: flag(raw.music_on_hold.as_ref(), false),
         },
         ringing: Ringing {

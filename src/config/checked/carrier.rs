@@ -227,6 +227,19 @@ pub struct CarrierMedia {
     pub nat: bool,
     /// What it sends while it holds a call is heard (TEAMS-080).
     pub music_on_hold: bool,
+    /// How keys go over the trunk where no telephone-event is settled (TEAMS-098).
+    pub dtmf: Dtmf,
+}
+
+/// Keys in calls without telephone-event (RFC 4733).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dtmf {
+    /// None go to the carrier.
+    Events,
+    /// As tones in the audio, both ways.
+    Tones,
+    /// As INFO to the carrier.
+    Info,
 }
 
 /// What a caller is told while somebody rings.

@@ -16,7 +16,7 @@ pub use application::{
     SpeechVendor,
 };
 pub use carrier::{
-    BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Failover,
+    BareNumbers, CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Credentials, Dtmf, Failover,
     Gateway, History, Identification, NumberFormat, NumberRule, NumberRules, PrivateCaller, Ringing, Tell,
 };
 pub use machine::{

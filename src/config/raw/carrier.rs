@@ -50,6 +50,11 @@ pub struct RawCarrier {
     /// it opened, and to its Contact when that is gone.
     #[schemars(extend("default" = false))]
     pub nat: Option<At<bool>>,
+    /// Keys (DTMF) in calls that the carrier settles no telephone-event (RFC 4733) in: `events`: none go to it; `tones`: they go
+    /// to it as tones in the audio, and tones in its audio count as keys; `info`: they go to it as INFO
+    /// (`application/dtmf-relay`). INFO of the carrier counts as a key whatever stands here.
+    #[schemars(extend("default" = "events"))]
+    pub dtmf: Option<At<RawDtmf>>,
     /// Let the other side hear what the carrier sends while it holds a call (`sendonly`), such as music of its own. The other
     /// side is not told of such a hold. Otherwise it is, as of every other form of hold, and hears nothing.
     #[schemars(extend("default" = false))]
@@ -264,6 +269,15 @@ pub enum RawRinging {
     All,
     Plain,
     Tone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawDtmf {
+    Events,
+    Tones,
+    Info,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

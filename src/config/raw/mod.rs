@@ -16,7 +16,7 @@ pub use application::{
     RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable, RawSpeech, RawSpeechService,
 };
 pub use carrier::{
-    RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawFailover, RawFormat, RawGateway, RawHeader,
+    RawBare, RawCaller, RawCarrier, RawCodec, RawCredentials, RawDtmf, RawFailover, RawFormat, RawGateway, RawHeader,
     RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawRinging, RawSource,
 };
 pub use machine::{

@@ -1,0 +1,141 @@
+//! Keys that change their form between the sides of a static route (TEAMS-098).
+
+use super::messages::reply;
+use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::{from_carrier, from_teams};
+use crate::call::{Effect, Event, LegIndex};
+use crate::media::LegId;
+use crate::sip::Method;
+use crate::sip::message::HeaderName;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+
+/// What a carrier describes that knows no telephone-events.
+fn without_events() -> String {
+    carrier_sdp("sendrecv")
+        .replace(" 101\r\n", "\r\n")
+        .replace("a=rtpmap:101 telephone-event/8000\r\n", "")
+}
+
+impl Rig {
+    /// The peer of a leg sends a key as INFO; the answer.
+    fn info(&mut self, leg: LegIndex, kind: &str, body: &str) -> Option<u16> {
+        let lines = format!("Content-Type: {kind}\r\n");
+        self.request(leg, Method::Info, &lines, body);
+        self.last_response(leg).message.status()
+    }
+
+    /// Keys that media workers were told to send, and to whom.
+    fn keys_sent(&self) -> Vec<(LegId, String)> {
+        let keys = |effect: &Effect| match effect {
+            Effect::SendDigits { handle, digits, .. } => Some((*handle, digits.clone())),
+            _ => None,
+        };
+        self.wishes.iter().filter_map(keys).collect()
+    }
+
+    fn listens(&self) -> Vec<(LegId, bool)> {
+        let told = |effect: &Effect| match effect {
+            Effect::ListenInBand { handle, on } => Some((*handle, *on)),
+            _ => None,
+        };
+        self.wishes.iter().filter_map(told).collect()
+    }
+}
+
+#[test]
+fn teams_098_a_carriers_info_is_an_event_toward_teams() {
+    let mut rig = from_carrier().begin().answered();
+    let teams = rig.handle_of(CALLEE);
+    assert_eq!(
+        rig.info(CALLER, "application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"),
+        Some(200)
+    );
+    assert_eq!(rig.info(CALLER, "application/dtmf", "#"), Some(200));
+    assert_eq!(rig.keys_sent(), [(teams, "5".to_owned())], "one after the other");
+    rig.step(Event::DigitsSent { leg: CALLEE, cookie: 0 });
+    assert_eq!(rig.keys_sent(), [(teams, "5".to_owned()), (teams, "#".to_owned())]);
+    rig.step(Event::DigitsSent { leg: CALLEE, cookie: 0 });
+    assert_eq!(rig.info(CALLER, "text/plain", "5"), Some(415));
+    assert_eq!(rig.info(CALLEE, "application/dtmf", "5"), Some(405), "of Teams");
+    assert_eq!(rig.keys_sent().len(), 2);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_098_a_key_that_comes_both_ways_is_one_key() {
+    let mut rig = from_carrier().begin().answered();
+    rig.step(Event::Digit {
+        leg: CALLER,
+        digit: '5',
+    });
+    rig.info(CALLER, "application/dtmf", "5");
+    rig.info(CALLER, "application/dtmf", "6");
+    assert_eq!(rig.keys_sent(), [], "its events are relayed");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_098_keys_of_teams_reach_a_carrier_without_events_as_it_is_configured() {
+    for (keys, tones, infos) in [("", 0, 0), ("dtmf = \"tones\"\n", 1, 0), ("dtmf = \"info\"\n", 0, 1)] {
+        let mut rig = from_teams().of_carrier(keys).begin();
+        rig.respond(&rig.last_invite(), reply(200).sdp(without_events()));
+        rig.ack(CALLER, "");
+        rig.step(Event::Digit {
+            leg: CALLER,
+            digit: '7',
+        });
+        assert_eq!(rig.keys_sent().len(), tones, "{keys}");
+        assert!(
+            rig.keys_sent()
+                .iter()
+                .all(|sent| *sent == (rig.handle_of(CALLEE), "7".to_owned()))
+        );
+        let sent = rig.requests_sent(&Method::Info);
+        assert_eq!(sent.len(), infos, "{keys}");
+        for info in sent {
+            assert_eq!(info.leg, CALLEE);
+            assert_eq!(info.header(HeaderName::ContentType), Some("application/dtmf-relay"));
+            assert_eq!(info.sdp(), "Signal=7\r\nDuration=120\r\n");
+        }
+        rig.hang_up_and_finish();
+    }
+    // Whoever takes events gets them relayed.
+    let mut rig = from_teams().of_carrier("dtmf = \"info\"\n").begin().answered();
+    rig.step(Event::Digit {
+        leg: CALLER,
+        digit: '7',
+    });
+    assert_eq!((rig.keys_sent().len(), rig.requests_sent(&Method::Info).len()), (0, 0));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_098_tones_of_a_carrier_are_events_toward_teams_where_they_are_looked_for() {
+    for (keys, listens) in [("", false), ("dtmf = \"tones\"\n", true)] {
+        let mut rig = from_carrier().of_carrier(keys).sdp(&without_events()).begin();
+        rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+        rig.ack(CALLER, "");
+        let expected = [(rig.handle_of(CALLER), true)];
+        assert_eq!(rig.listens(), &expected[..usize::from(listens)], "{keys}");
+        rig.hang_up_and_finish();
+    }
+    let mut rig = from_carrier()
+        .of_carrier("dtmf = \"tones\"\n")
+        .sdp(&without_events())
+        .begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.ack(CALLER, "");
+    rig.step(Event::Digit {
+        leg: CALLER,
+        digit: '9',
+    });
+    assert_eq!(rig.keys_sent(), [(rig.handle_of(CALLEE), "9".to_owned())]);
+    rig.hang_up_and_finish();
+    // Who sends events needs no ear.
+    let mut rig = from_carrier().of_carrier("dtmf = \"tones\"\n").begin().answered();
+    assert_eq!(rig.listens(), []);
+    rig.hang_up_and_finish();
+}
