@@ -174,7 +174,8 @@ impl Scenario {
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let base = "base = \"sbc1.example.net\"";
-        let machine = sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + self.of_carrier;
+        let machine =
+            sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + self.of_carrier;
         let config =
             Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {
