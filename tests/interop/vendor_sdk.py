@@ -180,9 +180,9 @@ Content-Length: [len]
 Signal={1}
 Duration=160
 ]]></send>
-<recv response="200"/>
-<pause milliseconds="400"/>"""
-    return "\n".join(info.format(number, key) for number, key in enumerate(keys, 1))
+<recv response="200"/>"""
+    pause = '\n<pause milliseconds="400"/>\n'
+    return pause.join(info.format(number, key) for number, key in enumerate(keys, 1))
 
 
 def keys(label):

@@ -364,3 +364,33 @@ fn verbs_of(data: Option<Value>) -> Result<Reply, String> {
     let verbs = data.map_or(Ok(Vec::new()), verb::read_application);
     verbs.map(Reply::of).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_nobody_was_asked_about_go_where_each_was_to_go() {
+        let message = |call_sid: &str| OutMessage {
+            kind: "call:status",
+            call_sid: call_sid.to_owned(),
+            hook: None,
+            data: Value::Null,
+            b3: None,
+            wants_ack: false,
+        };
+        let early = [
+            ("wss://a.example", "1"),
+            ("wss://a.example", "2"),
+            ("wss://b.example", "3"),
+        ];
+        let early = early.map(|(url, call_sid)| (Hook::post(url), message(call_sid)));
+        let told: Vec<(String, Vec<String>)> = by_hook(early.into())
+            .into_iter()
+            .map(|(hook, messages)| (hook.url, messages.into_iter().map(|message| message.call_sid).collect()))
+            .collect();
+        let expected = [("wss://a.example", vec!["1", "2"]), ("wss://b.example", vec!["3"])];
+        let expected = expected.map(|(url, sids)| (url.to_owned(), sids.into_iter().map(str::to_owned).collect()));
+        assert_eq!(told, expected);
+    }
+}
