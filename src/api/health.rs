@@ -50,6 +50,7 @@ pub fn health(state: &AdminState) -> Health {
             .map(|file| format!("{file}; what was read before stays in use")),
     );
     hubs(state, &mut reasons);
+    effectiveness(state, &mut reasons);
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
         reasons.push("media ports are nearly used up: widen [media] ports".to_owned());
     }
@@ -86,6 +87,19 @@ fn certificates(state: &AdminState, reasons: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// Calls of a tenant, one way, that fail more often than is borne (TEAMS-114).
+fn effectiveness(state: &AdminState, reasons: &mut Vec<String>) {
+    let least = f64::from(state.node.config.load().sbc.teams.ner_alert);
+    let ratios = state.observation.effectiveness.ratios();
+    let poor = ratios.into_iter().filter(|ratio| ratio.percent < least);
+    reasons.extend(poor.map(|ratio| {
+        format!(
+            "tenant {}: {} has a network effectiveness of {:.1} % over {} attempts, below {least}",
+            ratio.tenant, ratio.direction, ratio.percent, ratio.attempts
+        )
+    }));
 }
 
 /// A hub that was never asked yet is not down.

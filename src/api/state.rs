@@ -44,6 +44,7 @@ impl AdminState {
             shards: &shards,
             certificates: &self.certificates,
             reloads: &self.observation.reloads,
+            effectiveness: &self.observation.effectiveness,
             cdr: self.observation.cdr.counts(),
             log_dropped: self.observation.log_dropped(),
             started_ms: self.started_ms,

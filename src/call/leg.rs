@@ -15,7 +15,7 @@ use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::transaction::ServerTransactionId;
-use crate::sip::{Flow, Hop, Method, Transport, Uri, escaped_user};
+use crate::sip::{Flow, Hop, Method, NameAddr, Transport, Uri, escaped_user};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -356,8 +356,18 @@ impl Leg {
             .collect();
     }
 
+    /// Keeps what an INVITE of Teams says of where it comes from.
+    pub fn note_caller(&mut self, invite: &Message) {
+        self.note_correlation(invite);
+        if matches!(self.terms.kind, LegKind::Teams { .. }) {
+            let route = invite.headers(HeaderName::RecordRoute).next();
+            let hub = route.and_then(|route| NameAddr::parse(HeaderName::RecordRoute, route).ok());
+            self.record.hub = hub.map(|hub| hub.uri().host().to_ascii_lowercase());
+        }
+    }
+
     /// Keeps Microsoft's correlation id, `x-i` in the Contact of Teams.
-    pub fn note_correlation(&mut self, message: &Message) {
+    fn note_correlation(&mut self, message: &Message) {
         if let Ok(Some(contact)) = message.contact()
             && let Some(id) = contact.uri().param("x-i")
         {

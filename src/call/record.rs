@@ -98,6 +98,8 @@ pub struct LegRecord {
     pub reasons: Vec<String>,
     /// Microsoft's correlation id: `x-i` of the Contact that Teams sent.
     pub correlation: Option<String>,
+    /// The hub that Teams called by: the host of its Record-Route.
+    pub hub: Option<String>,
     /// It was to take another leg's place.
     pub transfer: Option<LegTransfer>,
     /// Codec in use at the end.

@@ -102,7 +102,7 @@ impl Call {
         let mut caller = Leg::new(LegIndex::CALLER, Party::Caller, birth.terms, birth.contact_user);
         caller.waiting = Some(birth.transaction);
         caller.record.call_id = birth.invite.call_id().to_owned();
-        caller.note_correlation(birth.invite);
+        caller.note_caller(birth.invite);
         let mut call = Call {
             max_forwards: birth.invite.max_forwards().unwrap_or(70).min(70).saturating_sub(1),
             location: Location::of(birth.invite),

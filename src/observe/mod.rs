@@ -6,6 +6,7 @@
 //! dropped and counted.
 
 pub mod cdr;
+mod effectiveness;
 mod happening;
 mod ladder;
 pub mod logs;
@@ -16,6 +17,7 @@ mod redaction;
 mod reloads;
 mod timestamp;
 
+pub use effectiveness::{Effectiveness, Ratio};
 pub use happening::{Happening, LadderLine, Observer, Way};
 pub use ladder::{Arrow, Ladders};
 pub use observation::{Observation, ObservationError};

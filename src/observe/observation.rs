@@ -3,7 +3,7 @@
 use super::cdr::{CdrError, CdrWriter};
 use super::logs::{LogLines, Logging, LoggingError};
 use super::metrics::Metrics;
-use super::{Happening, Ladders, Observer, Observers, Reloads};
+use super::{Effectiveness, Happening, Ladders, Observer, Observers, Reloads};
 use crate::config::{Config, Reload};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub struct Observation {
     pub cdr: Arc<CdrWriter>,
     pub ladders: Arc<Ladders>,
     pub reloads: Arc<Reloads>,
+    pub effectiveness: Arc<Effectiveness>,
     /// `None`: the process logs by other means, or not at all.
     pub logging: Option<Arc<Logging>>,
 }
@@ -45,6 +46,7 @@ impl Observation {
             cdr: Arc::new(CdrWriter::start(config.sbc.node.as_str(), config.sbc.cdr.clone())?),
             ladders: Arc::default(),
             reloads: Arc::default(),
+            effectiveness: Arc::default(),
             logging: None,
         })
     }
@@ -63,6 +65,7 @@ impl Observation {
             self.cdr.clone(),
             self.ladders.clone(),
             self.reloads.clone(),
+            self.effectiveness.clone(),
         ]))
     }
 

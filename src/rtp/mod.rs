@@ -6,6 +6,7 @@
 pub mod comfort_noise;
 pub mod demux;
 pub mod packet;
+pub mod quality;
 pub mod rtcp;
 pub mod statistics;
 pub mod telephone_event;

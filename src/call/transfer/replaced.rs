@@ -96,6 +96,7 @@ impl Call {
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         let mut leg = Leg::new(new, side_of(old), terms, user);
         leg.record.call_id = invite.call_id().to_owned();
+        leg.note_caller(invite);
         leg.record.peer = peer;
         leg.record.transfer = Some(LegTransfer {
             kind: TransferKind::Replaced,
@@ -103,7 +104,6 @@ impl Call {
             refer_to: None,
             referred_by: None,
         });
-        leg.note_correlation(invite);
         leg.heard_from(flow);
         leg.dialog = Some(dialog);
         leg.state = LegState::Inviting;

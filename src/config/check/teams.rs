@@ -102,6 +102,7 @@ pub fn check(
         roots,
         networks: networks?,
         options_interval: options_interval?,
+        ner_alert: raw.ner_alert.as_ref().map_or(90, |percent| *percent.value()),
         options_without_carriers: raw.options_without_carriers.as_ref().is_none_or(|asked| *asked.value()),
         options_timeout: options_timeout?,
         options_failures: raw.options_failures.as_ref().map_or(3, |failures| *failures.value()),

@@ -21,6 +21,8 @@ pub struct Teams {
     pub networks: Vec<Network>,
     /// Between OPTIONS to each hub (TEAMS-022).
     pub options_interval: Duration,
+    /// Percent of network effectiveness below which health is told to suffer (TEAMS-114); 0: never.
+    pub ner_alert: u8,
     /// Whether hubs are asked while every carrier is down (TEAMS-026).
     pub options_without_carriers: bool,
     /// For the answer to one OPTIONS.

@@ -6,6 +6,7 @@ use crate::dial::PeerName;
 use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
 use crate::route::TraceStep;
+use crate::rtp::quality::{Reception, mos};
 use crate::teams::TeamsReason;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ pub struct CdrLeg<'a> {
     side: &'static str,
     /// Hub or gateway; none on the caller's leg.
     peer: Option<String>,
+    /// Of a leg of Teams, either way.
+    hub: Option<&'a str>,
     call_id: &'a str,
     /// What the application knows it by.
     call_sid: Option<CallSid>,
@@ -79,6 +82,9 @@ pub struct CdrMedia {
     received_bytes: u64,
     received_lost: i64,
     received_jitter_ms: f64,
+    /// Mean opinion scores by the E-model, of what came and of what the peer reports.
+    received_mos: Option<f64>,
+    reported_mos: Option<f64>,
     sent_packets: u64,
     sent_bytes: u64,
     reported_lost: Option<i32>,
@@ -179,6 +185,10 @@ impl<'a> CdrLeg<'a> {
         CdrLeg {
             side: side(record, index),
             peer: leg.peer.as_ref().map(ToString::to_string),
+            hub: leg.hub.as_deref().or(match &leg.peer {
+                Some(PeerName::Hub(hub)) => Some(hub),
+                _ => None,
+            }),
             call_id: &leg.call_id,
             call_sid: leg.call_sid,
             status: leg.status,
@@ -191,21 +201,43 @@ impl<'a> CdrLeg<'a> {
             correlation: leg.correlation.as_deref(),
             transfer: leg.transfer.as_ref(),
             codec: leg.codec.as_deref(),
-            media: leg.media.as_ref().map(CdrMedia::new),
+            media: leg
+                .media
+                .as_ref()
+                .map(|stats| CdrMedia::new(stats, leg.codec.as_deref().unwrap_or_default())),
         }
     }
 }
 
 impl CdrMedia {
-    fn new(stats: &MediaStats) -> CdrMedia {
+    fn new(stats: &MediaStats, codec: &str) -> CdrMedia {
         let (received, sent) = (&stats.received, &stats.sent);
         let reported = sent.reported.as_ref();
+        let score = |loss, jitter_ms| {
+            let score = mos(Reception {
+                codec,
+                loss,
+                jitter_ms,
+                round_trip: stats.round_trip,
+            });
+            (score * 100.0).round() / 100.0
+        };
         CdrMedia {
             remote: stats.remote.map(|remote| remote.to_string()),
             received_packets: received.packets,
             received_bytes: received.bytes,
             received_lost: received.lost,
             received_jitter_ms: rounded(received.jitter_ms),
+            received_mos: (received.packets > 0).then(|| {
+                score(
+                    share(
+                        received.lost,
+                        received.packets.saturating_add_signed(received.lost.max(0)),
+                    ),
+                    received.jitter_ms,
+                )
+            }),
+            reported_mos: reported.map(|report| score(share(i64::from(report.lost), sent.packets), report.jitter_ms)),
             sent_packets: sent.packets,
             sent_bytes: sent.bytes,
             reported_lost: reported.map(|report| report.lost),
@@ -253,6 +285,11 @@ pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 15] {
         ("stun_integrity", *stun_integrity),
         ("stun_role", *stun_role),
     ]
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+fn share(lost: i64, of: u64) -> f64 {
+    lost.max(0) as f64 / of.max(1) as f64
 }
 
 /// Microseconds are enough.

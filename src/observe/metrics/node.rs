@@ -7,7 +7,7 @@ use crate::net::Transports;
 use crate::net::shard::ShardStatus;
 use crate::net::tls::IdentityStore;
 use crate::observe::cdr::CdrCounts;
-use crate::observe::{ReloadOutcome, Reloads};
+use crate::observe::{Effectiveness, ReloadOutcome, Reloads};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub struct NodeFigures<'a> {
     /// By the listener's name.
     pub certificates: &'a [(String, Arc<IdentityStore>)],
     pub reloads: &'a Reloads,
+    pub effectiveness: &'a Effectiveness,
     pub cdr: CdrCounts,
     pub log_dropped: u64,
     /// Milliseconds since the Unix epoch.
@@ -30,6 +31,7 @@ impl NodeFigures<'_> {
     pub fn read(&self, scrape: &mut Scrape) {
         self.program(scrape);
         self.calls(scrape);
+        self.effectiveness(scrape);
         self.peers(scrape);
         users::users(&self.node.registrar.status(self.node.clock.now()), scrape);
         applications::applications(self.node.ways.load().connector.figures(), scrape);
@@ -88,6 +90,19 @@ impl NodeFigures<'_> {
             "1: no new calls are taken.",
             [],
             [([], draining)],
+        );
+    }
+
+    fn effectiveness(&self, scrape: &mut Scrape) {
+        let ratios = self.effectiveness.ratios();
+        let samples = ratios
+            .into_iter()
+            .map(|ratio| ([ratio.tenant, ratio.direction.to_owned()], ratio.percent / 100.0));
+        scrape.gauge(
+            "portcullis_network_effectiveness_ratio",
+            "Share of the latest attempts, 100 at least and 1,000 at most, in which the network did its part.",
+            ["tenant", "direction"],
+            samples,
         );
     }
 

@@ -1,0 +1,195 @@
+//! The network effectiveness ratio (NER) as Microsoft's dashboard counts it: the share of attempts that were answered, or in
+//! which the called party itself was busy, did not answer, or could not be had (TEAMS-114).
+
+use super::{Happening, Observer};
+use crate::call::{CallRecord, Cause, Direction};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Attempts that are looked back on.
+const WINDOW: usize = 1_000;
+/// Below as many the ratio says nothing.
+const MEANINGFUL: usize = 100;
+
+/// The latest attempts of every tenant, each way.
+#[derive(Debug, Default)]
+pub struct Effectiveness {
+    ways: Mutex<BTreeMap<(String, &'static str), Way>>,
+}
+
+#[derive(Debug, Default)]
+struct Way {
+    /// Whether each was effective, the oldest first.
+    attempts: VecDeque<bool>,
+    effective: usize,
+}
+
+/// The ratio of one tenant's calls, one way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ratio {
+    pub tenant: String,
+    pub direction: &'static str,
+    pub attempts: usize,
+    pub percent: f64,
+}
+
+impl Effectiveness {
+    /// Ratios of at least a hundred attempts, by tenant and direction.
+    pub fn ratios(&self) -> Vec<Ratio> {
+        let ways = self.lock();
+        let meaningful = ways.iter().filter(|(_, way)| way.attempts.len() >= MEANINGFUL);
+        let ratio = |((tenant, direction), way): (&(String, &'static str), &Way)| {
+            let attempts = way.attempts.len();
+            #[allow(clippy::cast_precision_loss, reason = "at most a thousand")]
+            let percent = 100.0 * way.effective as f64 / attempts as f64;
+            Ratio {
+                tenant: tenant.clone(),
+                direction,
+                attempts,
+                percent,
+            }
+        };
+        meaningful.map(ratio).collect()
+    }
+
+    fn count(&self, record: &CallRecord) {
+        let Some(is_effective) = effective(record) else { return };
+        let mut ways = self.lock();
+        let key = (record.facts.tenant.clone(), record.facts.direction.label());
+        let way = ways.entry(key).or_default();
+        way.attempts.push_back(is_effective);
+        way.effective += usize::from(is_effective);
+        if way.attempts.len() > WINDOW && way.attempts.pop_front() == Some(true) {
+            way.effective -= 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, &'static str), Way>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Effectiveness {
+    fn happened(&self, happening: &Happening<'_>) {
+        if let Happening::CallOver { record } = happening {
+            self.count(record);
+        }
+    }
+}
+
+/// Whether the network did its part; `None`: no attempt between Teams and a carrier, or given up before anybody could tell.
+fn effective(record: &CallRecord) -> Option<bool> {
+    let is_trunk = matches!(
+        record.facts.direction,
+        Direction::CarrierToTeams | Direction::TeamsToCarrier
+    );
+    let has_rung = record.ringing_after_ms.is_some() || record.answered_after_ms.is_some();
+    match record.cause {
+        _ if !is_trunk => None,
+        Cause::CallerGaveUp if !has_rung => None,
+        _ if has_rung => Some(true),
+        // Busy, unknown, declined: the called party's or its number's own end. 408 and 5xx are the network's.
+        _ => Some(!matches!(record.status, 408 | 500..=599)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CallFacts, Party};
+
+    fn attempt(direction: Direction, status: u16, rang: bool, cause: Cause) -> CallRecord {
+        CallRecord {
+            call: "0000000007".into(),
+            facts: CallFacts {
+                direction,
+                tenant: "contoso".into(),
+                carrier: None,
+                from: String::new(),
+                to: String::new(),
+                emergency: false,
+                began_unix_ms: 0,
+                trace: Vec::new(),
+            },
+            ringing_after_ms: rang.then_some(100),
+            answered_after_ms: (status == 200).then_some(200),
+            ended_after_ms: 300,
+            status,
+            cause_text: String::new(),
+            ended_by: Party::Caller,
+            cause,
+            application: None,
+            legs: Vec::new(),
+        }
+    }
+
+    fn refused(status: u16, rang: bool) -> CallRecord {
+        let cause = Cause::Refused {
+            status,
+            phrase: String::new(),
+            received: None,
+            reasons: Vec::new(),
+            retry_after: None,
+        };
+        attempt(Direction::TeamsToCarrier, status, rang, cause)
+    }
+
+    #[test]
+    fn teams_114_what_the_called_party_did_is_no_failure_of_the_network() {
+        for (status, rang, wanted) in [
+            (486, false, true),
+            (404, false, true),
+            (603, true, true),
+            (480, true, true),
+            (503, false, false),
+            (500, false, false),
+            (408, false, false),
+            (503, true, true),
+        ] {
+            assert_eq!(
+                effective(&refused(status, rang)),
+                Some(wanted),
+                "{status}, rang: {rang}"
+            );
+        }
+        let answered = attempt(
+            Direction::CarrierToTeams,
+            200,
+            true,
+            Cause::HungUp { by: Party::Callee },
+        );
+        assert_eq!(effective(&answered), Some(true));
+        let gave_up = |rang| attempt(Direction::CarrierToTeams, 487, rang, Cause::CallerGaveUp);
+        assert_eq!(
+            (effective(&gave_up(true)), effective(&gave_up(false))),
+            (Some(true), None)
+        );
+        let elsewhere = attempt(Direction::CarrierToUser, 503, false, Cause::NoAnswer);
+        assert_eq!(effective(&elsewhere), None);
+    }
+
+    #[test]
+    fn teams_114_a_hundred_attempts_make_a_ratio_and_old_ones_are_forgotten() {
+        let kept = Effectiveness::default();
+        let count = |status, times: usize| {
+            let record = refused(status, false);
+            (0..times).for_each(|_| kept.happened(&Happening::CallOver { record: &record }));
+        };
+        count(503, 20);
+        count(486, 79);
+        assert_eq!(kept.ratios(), []);
+        count(486, 1);
+        let ratio = |attempts, percent| Ratio {
+            tenant: "contoso".into(),
+            direction: "teams_to_carrier",
+            attempts,
+            percent,
+        };
+        assert_eq!(kept.ratios(), [ratio(100, 80.0)]);
+        count(486, 910);
+        assert_eq!(kept.ratios(), [ratio(1_000, 99.0)]);
+        count(503, 500);
+        assert_eq!(kept.ratios(), [ratio(1_000, 50.0)]);
+    }
+}
