@@ -5,6 +5,10 @@
 #   docker build -t portcullis .
 #   docker run --network host -v /etc/portcullis/config:/etc/portcullis/config portcullis
 #
+# The process is user 65532: the configuration and the keys that it names must be readable for it (`chown 65532`, mode 0400).
+# Records of calls go where `[cdr]` says, inside the container unless that is mounted too:
+# `-v /var/log/portcullis:/var/log/portcullis`, owned by 65532; likewise /var/lib/portcullis with the store of registrations.
+#
 # `docker stop --timeout 330 …`: longer than `drain` of sbc.toml, so that calls get their BYE.
 #
 # Host networking: a media range of thousands of UDP ports through Docker's proxy would cost more than the SBC itself.

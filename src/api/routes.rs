@@ -157,7 +157,7 @@ async fn switch_ladders(state: Shared, Query(switch): Query<LadderSwitch>) -> Re
 async fn nothing_here() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/config, /v1/ladders",
+        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/registrations, /v1/config, /v1/ladders",
     )
 }
 

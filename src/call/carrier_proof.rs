@@ -75,7 +75,7 @@ impl CarrierProofs {
                 continue;
             };
             let realm = Realm {
-                name: credentials.realm.as_deref().unwrap_or(config.sbc.node.as_str()),
+                name: credentials.realm.as_deref().unwrap_or(config.sbc.teams.base.as_str()),
                 algorithms: &carrier.identify.algorithms,
                 // Whoever counts as a guesser has heard the nonce at the address that it guesses from: a forged
                 // datagram bans nobody.

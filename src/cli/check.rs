@@ -7,6 +7,7 @@ use crate::observe::cdr::try_open;
 use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -106,6 +107,31 @@ fn doubts(config: &Config) -> Vec<String> {
             patience.as_secs_f64()
         ));
     }
+    let sbc = &config.sbc;
+    let binds = sbc
+        .listeners
+        .iter()
+        .map(|listener| (format!("listener {}", listener.name), listener.bind.ip()));
+    for (what, bind) in binds.chain([("[media]".to_owned(), sbc.media.bind)]) {
+        if let Err(error) = UdpSocket::bind((bind, 0)) {
+            doubts.push(format!(
+                "`bind` of {what} is no address of this machine, and `run` would not start here: {bind}: {error}"
+            ));
+        }
+    }
+    for tenant in config.tenants.iter() {
+        let carriers: Vec<_> = sbc
+            .carriers
+            .iter()
+            .filter(|known| tenant.carriers.contains(&known.id))
+            .collect();
+        if !carriers.is_empty() && carriers.iter().all(|carrier| carrier.gateways.is_empty()) {
+            doubts.push(format!(
+                "none of the carriers of tenant {} has a gateway: its calls out of Teams, emergency calls too, get 503",
+                tenant.id
+            ));
+        }
+    }
     if let Some(why) = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path)) {
         doubts.push(format!(
             "call detail records can't be written on this machine, and `run` would not start: {why}"
@@ -119,9 +145,9 @@ fn unwritable(path: &Path) -> Option<String> {
     match try_open(path) {
         Ok(()) => None,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent()?;
-            let there = folder.as_os_str().is_empty() || folder.is_dir();
-            (!there).then(|| format!("there is no folder {}", folder.display()))
+            // `run` makes the folders that lack.
+            let above = path.ancestors().skip(1).find(|above| above.exists())?;
+            (!above.is_dir()).then(|| format!("{} is no folder", above.display()))
         }
         Err(error) => Some(format!("{}: {error}", path.display())),
     }
@@ -391,17 +417,23 @@ mod tests {
 
     #[test]
     fn what_this_machine_or_microsoft_would_not_like_is_said() {
-        let sbc = SBC.replace("/var/log/portcullis/cdr.jsonl", "/nonexistent/folder/cdr.jsonl");
+        let sbc = SBC
+            .replace("/var/log/portcullis/cdr.jsonl", "/dev/null/folder/cdr.jsonl")
+            .replace("0.0.0.0:5071", "203.0.113.9:5071");
+        let sbc = format!("{sbc}\n[[carriers]]\nid = \"calls-only\"\nnetworks = [\"192.0.2.77\"]\n");
+        let tenant = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"calls-only\"]\n";
         let sbc = sbc.replace(
             "base = \"sbc1.example.net\"",
             "base = \"sbc1.example.net\"\noptions_interval = \"5s\"\npatience = \"12s\"",
         );
-        let config = Config::from_toml_strs(&sbc, &[]).expect("a right configuration");
+        let config = Config::from_toml_strs(&sbc, &[("fabrikam", tenant)]).expect("a right configuration");
         let doubts = doubts(&config).join("\n");
         for part in [
             "options_interval of 5 s",
             "patience of 12 s",
-            "there is no folder /nonexistent/folder",
+            "/dev/null/folder/cdr.jsonl",
+            "no address of this machine, and `run` would not start here: 203.0.113.9",
+            "none of the carriers of tenant fabrikam has a gateway",
         ] {
             assert!(doubts.contains(part), "{part} in\n{doubts}");
         }

@@ -38,6 +38,7 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
     held.teams.base = in_force.teams.base.clone();
     held.teams.listener = in_force.teams.listener;
     held.registrar.store = in_force.registrar.store.clone();
+    held.log.format = in_force.log.format;
     let differ = [
         ("node", held.node != written.node),
         ("listeners", sockets_differ(&held.listeners, &written.listeners)),
@@ -47,6 +48,7 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
         ("timers", held.timers != written.timers),
         ("registrar.store", held.registrar.store != written.registrar.store),
         ("admin.bind", held.admin != written.admin),
+        ("log.format", held.log.format != written.log.format),
         ("api.bind", bound(&held) != bound(written)),
     ];
     let waiting = differ.into_iter().filter_map(|(key, differs)| differs.then_some(key));
@@ -186,6 +188,7 @@ mod tests {
             (table("media", "dscp = 3"), "media"),
             (SBC.replace("0.0.0.0:5071", "0.0.0.0:5072"), "listeners"),
             (SBC.replace("base = \"sbc1.", "base = \"sbc2."), "teams.base"),
+            (SBC.replace("format = \"json\"", "format = \"human\""), "log.format"),
         ] {
             let (held, waiting) = hold(&began, &read(&edited));
             assert!(waiting.contains(&key), "{key}: {waiting:?}");

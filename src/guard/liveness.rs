@@ -94,6 +94,13 @@ impl Liveness {
     }
 }
 
+impl Liveness {
+    /// OPTIONS were in vain so far.
+    fn was_never_reached(&self) -> bool {
+        self.failures > 0 && self.last_answered.is_none()
+    }
+}
+
 /// A peer as status pages and metrics show it. Spans count back from now.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PeerReport {
@@ -117,6 +124,8 @@ pub struct PeerReport {
 pub struct Peers {
     table: Mutex<HashMap<PeerName, Liveness>>,
     addresses: Mutex<HashMap<SocketAddr, Liveness>>,
+    /// Why the last connection to an address did not come about.
+    unconnected: Mutex<HashMap<SocketAddr, String>>,
     /// OPTIONS of Teams that no hub's name leads to.
     elsewhere: AtomicU64,
 }
@@ -169,6 +178,21 @@ impl Peers {
         self.update_address(address, |known| known.hold_down(span, now));
     }
 
+    /// No connection to this address came about, or the peer has refused it.
+    pub fn not_connected(&self, address: SocketAddr, why: String) {
+        let mut table = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.len() >= MOST_ADDRESSES && !table.contains_key(&address) {
+            table.clear();
+        }
+        table.insert(address, why);
+    }
+
+    /// Why the last connection to this address that failed did not come about.
+    pub fn why_not_connected(&self, address: SocketAddr) -> Option<String> {
+        let table = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(&address).cloned()
+    }
+
     /// Puts hops to addresses that failed behind the others, otherwise as DNS ordered them.
     pub fn sort(&self, hops: &mut VecDeque<Hop>, now: Moment) {
         let table = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,7 +216,7 @@ impl Peers {
             .iter()
             .map(|(peer, known)| PeerReport {
                 peer: peer.to_string(),
-                up: !known.is_held(now),
+                up: !known.is_held(now) && !known.was_never_reached(),
                 held_for_seconds: known
                     .held_until
                     .filter(|until| *until > now)

@@ -226,7 +226,10 @@ impl<C: Surroundings> Monitor<C> {
         };
         let why = match &outcome {
             Some(Ok(_)) => String::new(),
-            Some(Err(Cause::Transport)) => "OPTIONS could not be sent: no connection".into(),
+            Some(Err(Cause::Transport)) => match self.peers.peers().why_not_connected(address) {
+                Some(why) => format!("OPTIONS could not be sent: {why}"),
+                None => "OPTIONS could not be sent: no connection".into(),
+            },
             Some(Err(Cause::Timeout)) => "no answer to OPTIONS".into(),
             None => format!("no answer to OPTIONS within {} s", asked.timeout.as_secs_f64()),
         };

@@ -19,7 +19,7 @@ pub enum MediaError {
         usage: PortUsage,
     },
     /// The kernel refused a socket (descriptors, address not ours).
-    #[error("media socket on {address}")]
+    #[error("media socket on {address}: {error}")]
     Socket {
         /// What was to be bound.
         address: SocketAddr,

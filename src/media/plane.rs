@@ -15,7 +15,7 @@ use crate::ice::Credentials;
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -149,6 +149,11 @@ impl WorkerHandle {
 impl MediaPlane {
     /// Starts the worker threads.
     pub fn start(settings: MediaSettings) -> Result<Arc<MediaPlane>, MediaError> {
+        for address in &settings.addresses {
+            // A free port of an address that this machine has can always be bound.
+            let address = SocketAddr::new(address.bind, 0);
+            UdpSocket::bind(address).map_err(|error| MediaError::Socket { address, error })?;
+        }
         let (mut plane, workers) = MediaPlane::prepare(settings).map_err(MediaError::Start)?;
         for (worker, index) in workers.into_iter().zip(0u16..) {
             let thread = thread::Builder::new()

@@ -22,7 +22,7 @@ pub fn mask_number(number: &str) -> String {
     mask(number, digits)
 }
 
-/// Masks every telephone number inside a text: runs of six digits and more.
+/// Masks every telephone number inside a text: runs of six digits and more, and of four behind a `+`.
 pub fn mask_numbers_in(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -32,7 +32,9 @@ pub fn mask_numbers_in(text: &str) -> String {
         let (run, after) = from.split_at(end);
         masked.push_str(before);
         match run.len() {
-            digits if digits >= NUMBER_DIGITS => masked.push_str(&mask(run, digits)),
+            digits if digits >= NUMBER_DIGITS || (digits > SHORT_NUMBER && before.ends_with('+')) => {
+                masked.push_str(&mask(run, digits))
+            }
             _ => masked.push_str(run),
         }
         rest = after;
@@ -120,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_digits_but_the_last_two_survive(number in "\\+?[0-9]{6,15}", around in "[a-z :]{0,9}") {
+        fn no_digits_but_the_last_two_survive(number in "\\+[0-9]{4,15}|[0-9]{6,15}", around in "[a-z :]{0,9}") {
             let masked = mask_numbers_in(&format!("{around}{number}{around}"));
             prop_assert_eq!(masked.chars().filter(char::is_ascii_digit).count(), 2);
             prop_assert_eq!(masked.chars().count(), number.len() + 2 * around.len());

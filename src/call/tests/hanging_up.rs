@@ -28,6 +28,26 @@ fn either_side_hangs_up() {
     }
 }
 
+/// RFC 3261 §12.1.2: its tag is null.
+#[test]
+fn a_callee_that_answers_without_a_tag_is_called_all_the_same() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(180).tag(""));
+    rig.respond(&rig.last_invite(), reply(200).tag("").sdp(carrier_sdp("sendrecv")));
+    rig.ack(CALLER, "");
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    assert_eq!(rig.requests_sent(&Method::Ack).len(), 1);
+    rig.respond(&rig.last_invite(), reply(200).tag("").sdp(carrier_sdp("sendrecv")));
+    assert_eq!(
+        rig.requests_sent(&Method::Ack).len(),
+        2,
+        "its 200 is acknowledged as often as it comes"
+    );
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert_eq!(rig.last_response(CALLEE).message.status(), Some(200));
+    assert_eq!(rig.finish().ended_by, Party::Callee);
+}
+
 #[test]
 fn byes_that_cross_are_both_answered() {
     let mut rig = from_carrier().begin().answered();

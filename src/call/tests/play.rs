@@ -16,7 +16,7 @@ impl Rig {
     pub fn respond(&mut self, request: &Sent, reply: Reply) {
         let token = request.token.expect("a request with a transaction");
         let mut draft = ResponseDraft::new(reply.status);
-        if reply.status > 100 {
+        if reply.status > 100 && !reply.tag.is_empty() {
             draft = draft.to_tag(reply.tag);
         }
         if (101..300).contains(&reply.status) && request.is(&Method::Invite) {

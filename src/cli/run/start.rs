@@ -10,7 +10,7 @@ use crate::media::{MediaError, MediaPlane};
 use crate::net::dns::Resolver;
 use crate::net::shard::{Signalling, SignallingSettings};
 use crate::net::tls::IdentityStore;
-use crate::net::{Clock, ListenError, ListenerProtocol, ListenerSettings, NetEvent};
+use crate::net::{Clock, CloseReason, ListenError, ListenerProtocol, ListenerSettings, NetEvent, Opener};
 use crate::observe::{Happening, Observer};
 use crate::registrar::Clocks;
 use crate::sip::ListenerId;
@@ -60,11 +60,29 @@ pub struct Running {
 }
 
 /// What transports tell goes where everything goes.
-struct NetObserver(Arc<dyn Observer>);
+struct NetObserver {
+    observer: Arc<dyn Observer>,
+    node: Arc<Node>,
+}
 
 impl crate::net::Observer for NetObserver {
     fn event(&self, event: &NetEvent<'_>) {
-        self.0.happened(&Happening::Net(event));
+        match event {
+            NetEvent::ConnectFailed { hop, failure } => {
+                self.node.peers.not_connected(hop.remote, failure.to_string());
+            }
+            // With TLS 1.3 a peer that refuses our certificate says so behind the handshake.
+            NetEvent::Closed {
+                connection,
+                reason: reason @ CloseReason::PeerAlert(_),
+            } if connection.opener == Opener::Us => {
+                self.node
+                    .peers
+                    .not_connected(connection.flow.remote, reason.to_string());
+            }
+            _ => {}
+        }
+        self.observer.happened(&Happening::Net(event));
     }
 }
 
@@ -145,7 +163,10 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         limits: assemble::limits(&config),
         clock,
         admission: admission.clone(),
-        observer: Arc::new(NetObserver(observer.clone())),
+        observer: Arc::new(NetObserver {
+            observer: observer.clone(),
+            node: node.clone(),
+        }),
     };
     let signalling = Signalling::start(settings, |_, handle, _| {
         // Every shard has the same handle; the first one to come sets it.

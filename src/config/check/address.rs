@@ -16,6 +16,14 @@ pub fn ip(text: &str) -> Result<IpAddr, Invalid> {
     text.parse().map_err(|_| Invalid("an IP address such as 192.0.2.10"))
 }
 
+/// An address that a machine can have, or every one.
+pub fn own(text: &str) -> Result<IpAddr, Invalid> {
+    match ip(text)? {
+        group if group.is_multicast() => Err(Invalid("an address of this machine: this one is a group's")),
+        address => Ok(address),
+    }
+}
+
 /// Address and port; the port is not 0.
 pub fn socket(text: &str) -> Result<SocketAddr, Invalid> {
     match text.parse::<SocketAddr>() {

@@ -15,6 +15,7 @@ use crate::config::raw::{
     RawPurpose, RawSbc, RawTimers, RawUnknownSource,
 };
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
 fn media(raw: &At<RawMedia>, reader: &mut Reader<'_>) -> Option<Media> {
     let (place, raw) = (raw.span(), raw.value());
     let bind = match &raw.bind {
-        Some(bind) => reader.parse(bind, "address", address::ip),
+        Some(bind) => reader.parse(bind, "address", address::own),
         None => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
     };
     let advertise = match (&raw.advertise, bind) {
@@ -287,10 +288,23 @@ fn log(raw: Option<&RawLog>) -> Log {
 }
 
 fn cdr(raw: &RawCdr, reader: &mut Reader<'_>) -> Option<Cdr> {
+    let path = reader.path(raw.path.value());
+    let path = match path.extension().and_then(OsStr::to_str) {
+        Some("toml" | "pem" | "key" | "crt") => {
+            let expected = "a file of its own, such as /var/log/portcullis/cdr.jsonl";
+            reader.fault_expecting(
+                raw.path.span(),
+                format!("call detail records would be written into {}", path.display()),
+                expected,
+            );
+            None
+        }
+        _ => Some(path),
+    };
     let rotate_size = reader.size(raw.rotate_size.as_ref(), 100_000_000);
     let rotate_after = reader.duration(raw.rotate_after.as_ref(), Duration::from_secs(86_400));
     Some(Cdr {
-        path: reader.path(raw.path.value()),
+        path: path?,
         rotate_size: rotate_size?,
         rotate_after: rotate_after?,
         keep: raw.keep.as_ref().map(|keep| *keep.value()),

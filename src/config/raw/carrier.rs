@@ -16,7 +16,8 @@ pub struct RawCarrier {
     /// Transports that it calls over. Without it: any.
     #[serde(default)]
     pub transports: Vec<At<RawTransport>>,
-    /// User name and password that it has to prove on every call to us.
+    /// User name and password that it has to prove on every call to us. Ten wrong ones of one address for one user name, or a
+    /// hundred in all, and for five to ten minutes the address gets 403 without a look at what it says.
     pub digest: Option<At<RawCredentials>>,
     /// What `digest` may be proven with. Without `"MD5"` an answer that uses it proves nothing.
     #[schemars(extend("default" = ["SHA-256", "MD5"]))]
@@ -39,7 +40,8 @@ pub struct RawCarrier {
     /// How a diverted call tells the carrier who diverted it.
     #[schemars(extend("default" = "diversion"))]
     pub history: Option<At<RawHistory>>,
-    /// Caps on its calls, both ways together. Emergency calls are exempt.
+    /// Caps on its calls, both ways together. Emergency calls are exempt. Without `calls` one carrier can use up the whole range of
+    /// media ports.
     pub limits: Option<RawLimits>,
     /// Codecs that may be offered to it, the preferred first.
     #[schemars(extend("default" = ["PCMA", "PCMU", "G722", "G729"]))]

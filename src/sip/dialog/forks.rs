@@ -35,13 +35,14 @@ impl Forks {
     /// Takes note of a response.
     ///
     /// # Errors
-    /// It is not a response to this INVITE, a 2xx has no To-tag, or there are too many forks: ignore it.
+    /// It is not a response to this INVITE, or there are too many forks: ignore it.
     pub fn receive(&mut self, initiation: &Initiation, response: &Message) -> Result<Fork, DialogError> {
         let status = response.status().unwrap_or_default();
         let answer = (200..300).contains(&status);
         let tag = match response.to_tag() {
             Some(tag) if (101..300).contains(&status) => tag,
-            None if answer => return Err(DialogError::NoToTag),
+            // RFC 3261 §12.1.2: such a peer is answered all the same, and its tag is null.
+            None if answer => "",
             _ => return Ok(Fork::None),
         };
         let limit = if answer { Forks::MOST } else { Forks::LIMIT };

@@ -28,8 +28,6 @@ pub enum Stage {
 /// Why a message makes no dialog.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialogError {
-    #[error("the response has no To-tag")]
-    NoToTag,
     #[error("the request is for a dialog already (To-tag {0:?})")]
     HasToTag(String),
     #[error("no Contact that is a SIP URI")]
@@ -111,7 +109,7 @@ impl Dialog {
     /// The dialog that a response (101 to 299) to our INVITE makes. Where it names no Contact, the Request-URI stays
     /// the target, for some carriers leave it out of 18x.
     pub(super) fn from_response(initiation: &Initiation, response: &Message) -> Result<Dialog, DialogError> {
-        let remote_tag = response.to_tag().ok_or(DialogError::NoToTag)?;
+        let remote_tag = response.to_tag().unwrap_or_default();
         if response.call_id() != initiation.call_id() || response.from_tag() != Some(initiation.local_tag()) {
             return Err(DialogError::Foreign);
         }
