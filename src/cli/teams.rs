@@ -105,7 +105,7 @@ fn differences(config: &Config, tenant: &Tenant, files: &[PathBuf], as_json: boo
         }
     }
     let found = drift::compare(config, tenant, &export);
-    let compared = drift::Compared::of(&export);
+    let compared = drift::Compared::of(config, tenant, &export);
     let text = match as_json {
         true => format!("{:#}\n", json!({ "differences": found, "compared": compared })),
         false => drift::report(&found, compared),

@@ -40,6 +40,31 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, gateways: &[Object]) -> 
     found
 }
 
+/// Which of the gateways are compared with something: those of our names, and names below the base that must be none.
+pub(super) fn met<'a>(
+    config: &'a Config,
+    tenant: &'a Tenant,
+    gateways: &'a [Object],
+) -> impl Iterator<Item = &'a Object> {
+    let trunk = Trunk::of(config, tenant);
+    gateways.iter().filter(move |object| {
+        let is = |name: &str| name_of(object).eq_ignore_ascii_case(name);
+        let base = trunk != Trunk::Own && is(config.sbc.teams.base.as_str());
+        base || trunk != Trunk::Base && is(tenant.fqdn.as_str())
+    })
+}
+
+/// The trunk whose pairing would be compared, where it is in none of these.
+pub(super) fn absent<'a>(config: &'a Config, tenant: &'a Tenant, gateways: &[Object]) -> Option<&'a str> {
+    let name = match Trunk::of(config, tenant) {
+        Trunk::Derived => config.sbc.teams.base.as_str(),
+        // Where it is missing, that is a difference.
+        Trunk::Base | Trunk::Own => return None,
+    };
+    let has_it = gateways.iter().any(|object| name_of(object).eq_ignore_ascii_case(name));
+    (!has_it && !gateways.is_empty()).then_some(name)
+}
+
 fn name_of(object: &Object) -> &str {
     object
         .text("Fqdn")

@@ -55,12 +55,18 @@ pub enum Fix {
 }
 
 /// How much of an export there was to compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Compared {
+    /// Those that are ours.
     pub gateways: usize,
+    /// Whether there were any, ours or not.
+    #[serde(skip)]
+    has_gateways: bool,
     pub routes: usize,
     pub users: usize,
     pub assignments: usize,
+    /// The trunk that is in none of the gateways that there were.
+    pub trunk_absent: Option<String>,
 }
 
 /// All differences between `export` and what `tenant` needs, the weightier first.
@@ -77,12 +83,14 @@ pub fn compare(config: &Config, tenant: &Tenant, export: &Export) -> Vec<Differe
 }
 
 impl Compared {
-    pub fn of(export: &Export) -> Compared {
+    pub fn of(config: &Config, tenant: &Tenant, export: &Export) -> Compared {
         Compared {
-            gateways: export.gateways.len(),
+            gateways: gateways::met(config, tenant, &export.gateways).count(),
+            has_gateways: !export.gateways.is_empty(),
             routes: export.routes.len(),
             users: export.users.len(),
             assignments: export.assignments.len(),
+            trunk_absent: gateways::absent(config, tenant, &export.gateways).map(str::to_owned),
         }
     }
 }

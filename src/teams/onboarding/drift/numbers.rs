@@ -17,7 +17,7 @@ struct Assigned {
 pub(super) fn compare(config: &Config, tenant: &Tenant, export: &Export) -> Vec<Difference> {
     let assigned = assigned(export);
     let mut found = Vec::new();
-    let mut unknown = Vec::new();
+    let (mut unknown, mut untold) = (Vec::new(), Vec::new());
     for (number, there) in &assigned {
         // Numbers of Microsoft's own, or of an operator's, never come here.
         if there
@@ -28,7 +28,8 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, export: &Export) -> Vec<
             continue;
         }
         match config.number(*number) {
-            None => unknown.push(*number),
+            None if there.kind.is_some() => unknown.push(*number),
+            None => untold.push(*number),
             Some((owner, _)) if owner.id != tenant.id => found.push(foreign(*number, there, owner)),
             Some((_, entry)) => found.extend(elsewhere(tenant, *number, there, entry)),
         }
@@ -38,6 +39,7 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, export: &Export) -> Vec<
             .into_iter()
             .map(|run| unconfigured(tenant, &assigned, run)),
     );
+    found.extend(runs(&untold).into_iter().map(|run| of_unknown_kind(&assigned, run)));
     found.extend(export.users.iter().filter_map(unlicensed));
     found.extend(
         export
@@ -183,6 +185,24 @@ fn unconfigured(tenant: &Tenant, assigned: &BTreeMap<E164, Assigned>, run: (E164
             file: file_of(tenant),
             lines: entry_for(run),
         },
+    }
+}
+
+/// A user has it, and it may be Microsoft's own or an operator's, which never come here.
+fn of_unknown_kind(assigned: &BTreeMap<E164, Assigned>, run: (E164, E164)) -> Difference {
+    let first = assigned.get(&run.0).and_then(|there| there.who.clone());
+    Difference {
+        weight: Weight::Note,
+        subject: subject(run),
+        what:
+            "a user has it, and no tenant has it here; whether by Direct Routing only Get-CsPhoneNumberAssignment tells"
+                .to_owned(),
+        there: first.unwrap_or_else(|| "assigned".to_owned()),
+        here: "missing".to_owned(),
+        fix: Fix::Powershell(format!(
+            "Get-CsPhoneNumberAssignment -TelephoneNumber {} | Select-Object TelephoneNumber, NumberType",
+            run.0
+        )),
     }
 }
 

@@ -39,18 +39,27 @@ fn write_report(out: &mut String, found: &[Difference], compared: Compared) -> s
     let breaking = found.iter().filter(|one| one.weight == Weight::Breaks).count();
     let Compared {
         gateways,
+        has_gateways,
         routes,
         users,
         assignments,
+        trunk_absent,
     } = compared;
     writeln!(
         out,
         "{breaking} differences, {} notes; compared {gateways} gateways, {routes} voice routes, {users} users, {assignments} number assignments",
         found.len() - breaking
     )?;
+    if let Some(trunk) = &trunk_absent {
+        writeln!(
+            out,
+            "the trunk {} is in none of the gateways: the pairing was not compared",
+            plain(trunk)
+        )?;
+    }
     let looked = [
         (
-            gateways,
+            usize::from(has_gateways),
             "gateway: the pairing was not compared (Get-CsOnlinePSTNGateway)",
         ),
         (

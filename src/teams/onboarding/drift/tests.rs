@@ -36,7 +36,10 @@ fn compared(name: &str, tenant: &str, outputs: &[&[u8]]) -> Vec<Difference> {
         all.and(read(&decode(output).expect("text")).expect("an output"))
     });
     let found = compare(&config, tenant, &export);
-    golden(&format!("{name}.report"), &report(&found, Compared::of(&export)));
+    golden(
+        &format!("{name}.report"),
+        &report(&found, Compared::of(&config, tenant, &export)),
+    );
     found
 }
 
@@ -71,6 +74,24 @@ fn teams_110_what_is_as_generated_does_not_differ() {
         &[include_bytes!("../../../../tests/data/onboarding/drift-none.json")],
     );
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// The customer's own export: gateways of somebody else, and users without what their numbers are.
+#[test]
+fn teams_110_what_was_not_told_is_not_claimed() {
+    let gateways =
+        br#"[{"Identity":"sbc.other.example","Fqdn":"sbc.other.example","SipSignalingPort":5061,"Enabled":true}]"#;
+    let users =
+        br#"[{"UserPrincipalName":"ann@contoso.example","LineUri":"tel:+15550100200","EnterpriseVoiceEnabled":true},
+        {"UserPrincipalName":"bo@contoso.example","LineUri":"tel:+15550100201","EnterpriseVoiceEnabled":true}]"#;
+    let found = compared("drift-not-told", CONTOSO, &[gateways, users]);
+    let of_users: Vec<&Difference> = found
+        .iter()
+        .filter(|one| one.subject.contains("+15550100200"))
+        .collect();
+    let [one] = &of_users[..] else { panic!("{found:?}") };
+    assert_eq!(one.weight, Weight::Note);
+    assert!(matches!(&one.fix, Fix::Powershell(command) if command.starts_with("Get-CsPhoneNumberAssignment")));
 }
 
 /// UTF-16 with its mark and CR LF, as `>` of Windows PowerShell writes it.
