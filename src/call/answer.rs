@@ -101,6 +101,10 @@ impl Call {
                 .media
                 .take_answer(&terms, &body, true)
                 .map_err(|refusal| refusal.to_string())?,
+            // Whose keys and address these were, nobody says.
+            None if leg.media.forks.len() > 1 => {
+                return Err("its 200 has no session description, and several forks had one each".into());
+            }
             // The answer came in a provisional response, and the 200 does not repeat it.
             None if leg.media.negotiated.is_some() => leg.media.settle(),
             None => return Err("its 200 has no session description".into()),

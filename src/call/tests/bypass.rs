@@ -63,6 +63,22 @@ fn keys(rig: &Rig, leg: LegIndex) -> (String, usize) {
 }
 
 #[test]
+fn an_answer_without_a_description_after_several_forks_is_none() {
+    let mut rig = from_carrier().bypassing().begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(183).tag("f1").sdp(checking("tC1u", 'a', KEY)));
+    rig.respond(&invite, reply(183).tag("f2").sdp(checking("mP9x", 'b', OTHER_KEY)));
+    rig.respond(&invite, reply(200).tag("f1"));
+    assert_eq!(
+        rig.byes(CALLEE).len(),
+        1,
+        "the keys of the other fork are no answer of this one"
+    );
+    let record = rig.finish();
+    assert_ne!(record.status, 200);
+}
+
+#[test]
 fn teams_102_several_forks_are_heard_until_one_answers() {
     let mut rig = from_carrier().bypassing().begin();
     let invite = rig.last_invite();
