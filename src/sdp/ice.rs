@@ -59,7 +59,8 @@ impl LocalIce {
     }
 
     /// Takes an offer of the peer: when its name and its password are others than before, it restarts ICE, and so do we
-    /// (RFC 8839 §4.4.1.1.1, TEAMS-078).
+    /// (TEAMS-078). Who restarts changes both (RFC 8839 §4.4.1.1.1); one alone is taken for none, and costs nothing, as
+    /// checks are proven by our half.
     pub fn offered(&mut self, peer: &Credentials) {
         let restarts = |last: &Credentials| last.ufrag != peer.ufrag && last.password != peer.password;
         if self.peer.as_ref().is_some_and(restarts) {

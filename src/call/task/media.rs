@@ -11,7 +11,7 @@ use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, Play, Rounds, RtcpPo
 use crate::observe::Happening;
 use crate::sdp::LocalMedia;
 use crate::srtp::{MasterKey, Suite};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What the ringing tone is called at a media worker: no sound of an application has this number.
 const RING_BACK: u64 = u64::MAX;
@@ -49,7 +49,8 @@ impl CallTask {
     pub(super) fn ring_back(&self, handle: LegId, on: bool) {
         self.media_command(match on {
             true => {
-                let sound = Arc::new(Sound::ring_back());
+                static TONE: OnceLock<Arc<Sound>> = OnceLock::new();
+                let sound = TONE.get_or_init(|| Arc::new(Sound::ring_back())).clone();
                 let rounds = Rounds::Forever;
                 self.node.media.play(
                     handle,
