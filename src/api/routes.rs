@@ -124,7 +124,9 @@ async fn list_registrations(State(state): Shared, Query(filter): Query<Registrat
 async fn peers(State(state): Shared) -> Response {
     let peers = status::peers(&state);
     let elsewhere = state.node.peers.elsewhere();
-    Json(json!({ "peers": peers, "heard_elsewhere": elsewhere })).into_response()
+    let last = state.node.peers.last_elsewhere(state.node.clock.now());
+    let last = last.map(|ago| ago.as_secs());
+    Json(json!({ "peers": peers, "heard_elsewhere": elsewhere, "heard_elsewhere_seconds_ago": last })).into_response()
 }
 
 async fn connections(State(state): Shared) -> Response {

@@ -105,10 +105,10 @@ impl Switchboard {
             Some(answer.candidates.iter().any(|known| known.address.ip() == source))
         };
         let heard = hubs_heard(&config.sbc.teams.hubs, &from, |hub| leads_there(hub) == Some(true));
-        if heard.is_empty() {
-            self.node.peers.heard_elsewhere();
-        }
         let now = self.node.clock.now();
+        if heard.is_empty() {
+            self.node.peers.heard_elsewhere(now);
+        }
         for hub in heard {
             self.node.peers.heard(&teams::hub_name(hub), now);
         }

@@ -5,7 +5,6 @@ use crate::moment::Moment;
 use crate::sip::Hop;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -127,7 +126,13 @@ pub struct Peers {
     /// Why the last connection to an address did not come about.
     unconnected: Mutex<HashMap<SocketAddr, String>>,
     /// OPTIONS of Teams that no hub's name leads to.
-    elsewhere: AtomicU64,
+    elsewhere: Mutex<Elsewhere>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Elsewhere {
+    count: u64,
+    last: Option<Moment>,
 }
 
 /// Addresses that are remembered: names of peers lead to few, and what DNS said last year is of no use.
@@ -149,13 +154,21 @@ impl Peers {
     }
 
     /// An OPTIONS of Teams arrived that can't be told to be any hub's.
-    pub fn heard_elsewhere(&self) {
-        self.elsewhere.fetch_add(1, Relaxed);
+    pub fn heard_elsewhere(&self, now: Moment) {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere.count += 1;
+        elsewhere.last = Some(now);
     }
 
     /// How many of those arrived.
     pub fn elsewhere(&self) -> u64 {
-        self.elsewhere.load(Relaxed)
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+
+    /// How long ago the last of them did.
+    pub fn last_elsewhere(&self, now: Moment) -> Option<Duration> {
+        let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere.last.map(|last| now.since(last))
     }
 
     /// Whether the peer is tried last.

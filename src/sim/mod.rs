@@ -32,5 +32,7 @@ pub use line::{Manner, Pings};
 pub use papers::{Bearer, Papers, PapersError, WrongPaper};
 pub use script::{Fork, NoScript, Script, Step};
 pub use simulator::{SimStartError, Simulator};
-pub use teams::{Inside, TeamsSettings, TeamsSim, catalogue, inspected, judged};
+pub use teams::{
+    Inside, TeamsSettings, TeamsSim, catalogue, inspected, judged, said_of_ice, told_of_transfer, transfers,
+};
 pub use violation::{Rule, RuleId, Violation};

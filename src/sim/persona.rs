@@ -80,6 +80,10 @@ pub(super) struct Known {
     pub(super) media: Option<SocketAddr>,
     /// Over what.
     pub(super) protocol: Option<Protocol>,
+    /// Media come from users' clients.
+    pub(super) bypass: bool,
+    /// What it said of ICE then.
+    pub(super) ice: Option<String>,
     /// The dialog is confirmed: what comes now is a change of it.
     pub(super) answered: bool,
 }

@@ -6,8 +6,7 @@ use super::world::{PastCall, World};
 use std::collections::{BTreeMap, HashMap};
 
 pub const CHECKS: &[Check] = &[
-    check("carriers.codes", Needs::Files, codes),
-    check("carriers.ringback", Needs::Files, ringback),
+    check("carriers.ringback", Needs::CallToTeams, ringback),
     check("carriers.retries", Needs::Records, retries),
     check("carriers.slow", Needs::Records, slow),
     check("carriers.health", Needs::Node, health),
@@ -30,30 +29,6 @@ const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>
 /// A user's "no" (TEAMS-064).
 const fn is_final(status: u16) -> bool {
     matches!(status, 486 | 487 | 600..=699)
-}
-
-fn codes(world: &World) -> Vec<Verdict> {
-    let mut found = Vec::new();
-    for carrier in &world.config.sbc.carriers {
-        let wrong: Vec<String> = carrier
-            .failover
-            .codes
-            .iter()
-            .filter(|code| is_final(**code))
-            .map(u16::to_string)
-            .collect();
-        if !wrong.is_empty() {
-            found.push(Verdict::fail(
-                format!(
-                    "carrier '{}' tries the next gateway after {}",
-                    carrier.id,
-                    wrong.join(", ")
-                ),
-                "Those are the called user's answers: trying again rings somebody who said no.",
-            ));
-        }
-    }
-    found
 }
 
 /// Whoever heard a 180 rings by itself until a description comes, which may be silent (TEAMS-062).
@@ -102,7 +77,7 @@ fn retries(world: &World) -> Vec<Verdict> {
         Verdict::fail(
             format!(
                 "carrier '{carrier}' sent {count} calls again at once that Teams had ended with {status}, the last of them {}",
-                last.call
+                last.named()
             ),
             "Users see missed calls, and phones ring on after a decline. Let the carrier take 486 and 603 as final; it is told Q.850 cause 17 \
              with 486.",

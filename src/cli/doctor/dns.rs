@@ -60,6 +60,7 @@ fn ttl(world: &World) -> Vec<Verdict> {
 
 fn own(world: &World) -> Vec<Verdict> {
     let Some(online) = &world.online else { return Vec::new() };
+    let is_pinned = |name: &str| world.config.sbc.dns.hosts.keys().any(|host| host.as_str() == name);
     let verdict = |(name, found): (&String, &Result<Vec<std::net::IpAddr>, String>)| {
         let wanted = world.config.sbc.media.advertise;
         match found {
@@ -67,7 +68,22 @@ fn own(world: &World) -> Vec<Verdict> {
                 format!("{name} leads nowhere, and Teams connects to that name: {why}"),
                 format!("Publish it: `portcullis teams dns TENANT` prints the record ({wanted})."),
             )),
-            Ok(addresses) if addresses.iter().any(|address| world.is_ours(*address)) => None,
+            Ok(_) if is_pinned(name) => Some(Verdict::note(
+                format!("{name} stands under [dns.hosts]: what public name servers say of it was not asked"),
+                "Ask them from outside: Teams connects to that name.",
+            )),
+            Ok(addresses) if addresses.iter().all(|address| world.is_ours(*address)) => None,
+            Ok(addresses) if addresses.iter().any(|address| world.is_ours(*address)) => {
+                let others = addresses.iter().filter(|address| !world.is_ours(**address));
+                let list: Vec<String> = others.map(ToString::to_string).collect();
+                Some(Verdict::warn(
+                    format!(
+                        "{name} leads to {} too, which is not this node ({wanted})",
+                        list.join(", ")
+                    ),
+                    "Teams takes any of them: calls to another node are not found there, unless it is one of a pair.",
+                ))
+            }
             Ok(addresses) => {
                 let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 Some(Verdict::fail(
@@ -77,7 +93,14 @@ fn own(world: &World) -> Vec<Verdict> {
             }
         }
     };
-    online.own_names.iter().filter_map(verdict).collect()
+    let left = (online.names_left > 0).then(|| {
+        let all = online.names_left + online.own_names.len();
+        Verdict::note(
+            format!("{} of {all} trunk names were not looked up", online.names_left),
+            "Look them up yourself, or publish one wildcard for the names below the base.",
+        )
+    });
+    online.own_names.iter().filter_map(verdict).chain(left).collect()
 }
 
 fn hubs(world: &World) -> Vec<Verdict> {

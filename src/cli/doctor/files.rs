@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Of the records, the end is read: some ten thousand calls.
 const MOST_RECORDS: u64 = 16 << 20;
+/// Older ones say nothing of the node as it is.
+pub(super) const RECENT_DAYS: u64 = 7;
 
 /// Everything that files tell. `now`: seconds since the Unix epoch.
 pub fn gather(config: Arc<Config>, now: i64) -> World {
@@ -34,9 +36,11 @@ pub fn gather(config: Arc<Config>, now: i64) -> World {
         server_only_client,
         to_teams: rehearsal::to_teams(&config),
         from_teams: rehearsal::from_teams(&config),
+        of_other_kinds: rehearsal::of_other_kinds(&config),
         interfaces: interface_addresses().to_vec(),
-        records: records(&config),
+        records: records(&config, now),
         online: None,
+        offline: "only with --online".to_owned(),
         config,
     }
 }
@@ -172,8 +176,9 @@ fn handshakes(config: &Config, now: i64) -> Handshakes {
     (tried.into(), server_only)
 }
 
-/// The last calls; a line that is no record is passed over, as the first one may be cut.
-fn records(config: &Config) -> Result<Vec<PastCall>, String> {
+/// The calls of the last days; a line that is no record is passed over, as the first one may be cut. What was wrong before may
+/// be mended since.
+pub(super) fn records(config: &Config, now: i64) -> Result<Vec<PastCall>, String> {
     let cdr = config
         .sbc
         .cdr
@@ -183,9 +188,13 @@ fn records(config: &Config) -> Result<Vec<PastCall>, String> {
     let calls: Vec<PastCall> = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|call: &PastCall| call.began_ms / 1_000 + RECENT_DAYS * 86_400 >= u64::try_from(now).unwrap_or(0))
         .collect();
     match calls.is_empty() {
-        true => Err(format!("{} has no calls", cdr.path.display())),
+        true => Err(format!(
+            "{} has no calls of the last {RECENT_DAYS} days",
+            cdr.path.display()
+        )),
         false => Ok(calls),
     }
 }

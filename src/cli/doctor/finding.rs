@@ -37,6 +37,16 @@ pub enum Severity {
 pub enum Needs {
     /// Configuration and certificate files.
     Files,
+    /// Files that a handshake can be tried with.
+    Handshakes,
+    /// A suite of Teams among those that has got one.
+    Connection,
+    /// A call to Teams that could be gone through.
+    CallToTeams,
+    /// One from Teams.
+    CallFromTeams,
+    /// Either.
+    Call,
     /// The call records that the configuration names.
     Records,
     /// Name servers and hubs: `--online`.
@@ -65,7 +75,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(severity: Severity, evidence: impl Into<String>, fix: impl Into<String>) -> Verdict {
+    /// As bad as this.
+    pub fn new(severity: Severity, evidence: impl Into<String>, fix: impl Into<String>) -> Verdict {
         Verdict {
             rule: None,
             severity,

@@ -1,7 +1,8 @@
 //! Media: the address in SDP, ports, and what past calls heard.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::world::{PastCall, World};
+use super::weight::{Cases, newest};
+use super::world::{PastCall, PastMedia, World};
 use std::net::IpAddr;
 
 pub const CHECKS: &[Check] = &[
@@ -91,35 +92,46 @@ fn answered(world: &World) -> impl Iterator<Item = &PastCall> {
     calls.filter(|call| call.talked_ms > SHORT_MS || call.cause == "media_lost")
 }
 
+/// Whether media of a tenant come from its users' clients.
+fn bypasses(world: &World, tenant: &str) -> bool {
+    let mut tenants = world.config.tenants.iter();
+    tenants.any(|known| known.id.as_str() == tenant && known.bypasses(&world.config.sbc.teams))
+}
+
 fn silent(world: &World) -> Vec<Verdict> {
     let all = answered(world).count();
     let mut verdicts = Vec::new();
     for side in ["teams", "carrier", "user"] {
-        let heard_nothing = |call: &&PastCall| {
-            let mut legs = call
-                .legs
-                .iter()
-                .filter(|leg| leg.side == side && leg.status == Some(200));
-            legs.any(|leg| {
-                leg.media
-                    .as_ref()
-                    .is_some_and(|media| media.received_packets == 0 && media.sent_packets > 0)
-            })
+        let any = |call: &PastCall, is_meant: fn(&PastMedia) -> bool| {
+            let mut legs = call.legs.iter();
+            legs.any(|leg| leg.side == side && leg.status == Some(200) && leg.media.as_ref().is_some_and(is_meant))
         };
+        let heard_nothing = |call: &&PastCall| any(call, |media| media.received_packets == 0 && media.sent_packets > 0);
+        let heard = |call: &&PastCall| any(call, |media| media.received_packets > 0);
         let silent: Vec<&PastCall> = answered(world).filter(heard_nothing).collect();
         let Some(last) = silent.last() else { continue };
         let fix = match side {
+            "teams" if bypasses(world, &last.tenant) => {
+                "Is the address in SDP the public one (media.address), and do the firewall's UDP ports let everybody in? With media bypass \
+                 clients send from wherever they are."
+            }
             "teams" => {
                 "Is the address in SDP the public one (media.address), and do the firewall's UDP ports let Microsoft's media ranges (52.112.0.0/14, \
                  52.120.0.0/14) in?"
             }
             _ => "Is its media behind NAT (`nat = true` of the carrier), or does the firewall keep it out?",
         };
-        verdicts.push(Verdict::fail(
-            format!(
+        let cases = Cases {
+            count: silent.len(),
+            of: all,
+            last,
+            worked: newest(answered(world).filter(heard)),
+        };
+        verdicts.push(cases.verdict(
+            &format!(
                 "in {} of {all} answered calls nothing was heard of {side}, the last of them {}",
                 silent.len(),
-                last.call
+                last.named()
             ),
             fix,
         ));
@@ -132,7 +144,7 @@ fn silent(world: &World) -> Vec<Verdict> {
             format!(
                 "{} of {all} answered calls ended for silence, the last of them {}",
                 lost.len(),
-                last.call
+                last.named()
             ),
             "A firewall or NAT forgot the way in the middle of a call: look at its time-outs for UDP.",
         ));
@@ -156,7 +168,7 @@ fn unauthenticated(world: &World) -> Vec<Verdict> {
         format!(
             "{} calls had SRTP packets that no key of theirs opens, the last of them {} ({})",
             calls.len(),
-            last.call,
+            last.named(),
             failures(last)
         ),
         "Where that leg was silent too, the keys don't fit: report it. Else somebody sends to our ports.",
@@ -174,11 +186,18 @@ fn refused(world: &World) -> Vec<Verdict> {
     let Some((last, phrase)) = refused.last() else {
         return Vec::new();
     };
-    vec![Verdict::fail(
-        format!(
+    let taken = |call: &&PastCall| call.teams().any(|leg| leg.status == Some(200));
+    let cases = Cases {
+        count: refused.len(),
+        of: world.records.iter().flatten().count(),
+        last,
+        worked: newest(world.records.iter().flatten().filter(taken)),
+    };
+    vec![cases.verdict(
+        &format!(
             "Teams refused the media of {} calls, the last of them {}: {phrase}",
             refused.len(),
-            last.call
+            last.named()
         ),
         "sip-lint judges what we send; a device between may take the crypto lines out. `codecs` of the carrier must name one that Teams has.",
     )]

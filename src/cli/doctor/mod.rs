@@ -15,13 +15,13 @@ mod online;
 mod options;
 mod print;
 mod rehearsal;
-mod sdp_lint;
 mod sip_lint;
 mod tenants;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod tls;
+mod weight;
 mod world;
 
 use crate::config;
@@ -72,8 +72,8 @@ pub struct DoctorArgs {
 
 /// Exit code 0: nothing worse than a note; 1: something fails, or there is no diagnosis; 3: something will fail.
 pub fn run(args: &DoctorArgs) -> ExitCode {
-    let diagnosis = match examine(args) {
-        Ok(diagnosis) => diagnosis,
+    let (diagnosis, is_whole) = match examine(args) {
+        Ok(examined) => examined,
         Err(why) => {
             eprintln!("{why}");
             return ExitCode::FAILURE;
@@ -87,12 +87,14 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
     match (written, diagnosis.worst()) {
         (Err(error), _) if error.kind() != io::ErrorKind::BrokenPipe => super::written(Err(error)),
         (_, Some(Severity::Fail)) => ExitCode::FAILURE,
+        _ if !is_whole => ExitCode::FAILURE,
         (_, Some(Severity::Warn)) => ExitCode::from(WARNED),
         (_, Some(Severity::Note) | None) => ExitCode::SUCCESS,
     }
 }
 
-fn examine(args: &DoctorArgs) -> Result<Diagnosis, String> {
+/// The diagnosis, and whether all that was asked for could be looked at in time.
+fn examine(args: &DoctorArgs) -> Result<(Diagnosis, bool), String> {
     let config = config::load(&args.config).map_err(|mistakes| mistakes.to_string())?;
     let now = i64::try_from(unix_ms() / 1_000).unwrap_or(i64::MAX);
     let mut world = files::gather(config.clone(), now);
@@ -104,9 +106,12 @@ fn examine(args: &DoctorArgs) -> Result<Diagnosis, String> {
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| format!("portcullis: the runtime does not start: {error}"))?;
-        world.online = Some(runtime.block_on(online::gather(&config, names, limit))?);
+        match runtime.block_on(online::gather(&config, names, limit)) {
+            Ok(online) => world.online = Some(online),
+            Err(why) => world.offline = why,
+        }
     }
-    Ok(diagnose(&world))
+    Ok((diagnose(&world), world.online.is_some() || !args.online))
 }
 
 /// What all checks say of a world.

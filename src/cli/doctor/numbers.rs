@@ -60,7 +60,7 @@ fn unknown(world: &World) -> Vec<Verdict> {
                 status(last).unwrap_or(404),
                 last.to,
                 key(world, tenant),
-                last.call
+                last.named()
             ),
             "Compare with Get-CsPhoneNumberAssignment in that tenant; `portcullis explain` shows number and trunk as they are sent.",
         )
@@ -78,7 +78,7 @@ fn policy(world: &World) -> Vec<Verdict> {
         Verdict::warn(
             format!(
                 "a policy or licence of tenant '{tenant}' refused {count} calls, the last of them {}: {}",
-                last.call,
+                last.named(),
                 phrase(last)
             ),
             "`portcullis explain --sip 403 --reason \"…\"` says which policy.",

@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout};
 
 /// For TCP and TLS to one hub.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Addresses of one hub that are tried.
+const MOST_ADDRESSES: usize = 3;
 /// For one question to the admin listener.
 const ADMIN: Duration = Duration::from_secs(3);
 /// Of our own names so many are looked up: derived ones are mostly one wildcard.
@@ -35,6 +37,7 @@ pub async fn gather(config: &Arc<Config>, names: Vec<String>, limit: Duration) -
     let look = async {
         let resolver = Arc::new(Resolver::new(dns_settings(config)));
         let profile = teams_profile(config).map_err(|error| error.to_string());
+        let names_left = names.len().saturating_sub(MOST_NAMES);
         let (own_names, hubs, listener, node) = tokio::join!(
             own_names(&resolver, names),
             hubs(config, &resolver, &profile),
@@ -43,6 +46,7 @@ pub async fn gather(config: &Arc<Config>, names: Vec<String>, limit: Duration) -
         );
         Online {
             own_names,
+            names_left,
             hubs,
             listener,
             node,
@@ -95,24 +99,32 @@ async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, options: 
         connected: Err(("unknown".to_owned(), "its name leads nowhere".to_owned())),
         answer: Err("there is no connection".to_owned()),
     };
-    let address = found.ok().and_then(|found| found.first().copied());
-    let (Some(address), Ok(profile)) = (address, profile) else {
+    let (Ok(found), Ok(profile)) = (found, profile) else {
         return seen;
     };
-    match Probe::connect(address, &profile, &options.hub, CONNECT).await {
-        Err(failure) => seen.connected = Err((failure.label().to_owned(), format!("{address}: {failure}"))),
-        Ok(mut probe) => {
-            seen.connected = Ok(probe.tls.clone());
-            let asked = Instant::now();
-            let answer = probe.ask(&options.draft, options.timeout.min(CONNECT)).await;
-            seen.answer = answer.map(|message| Answered {
-                status: message.status().unwrap_or(0),
-                reasons: message.headers(HeaderName::Reason).map(str::to_owned).collect(),
-                server: message.header(HeaderName::Server).map(str::to_owned),
-                milliseconds: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
-            });
+    // As the node does: the next address where one is silent.
+    let mut reached = None;
+    for address in found.into_iter().take(MOST_ADDRESSES) {
+        match Probe::connect(address, &profile, &options.hub, CONNECT).await {
+            Err(failure) => seen.connected = Err((failure.label().to_owned(), format!("{address}: {failure}"))),
+            Ok(probe) => {
+                reached = Some((address, probe));
+                break;
+            }
         }
     }
+    let Some((address, mut probe)) = reached else {
+        return seen;
+    };
+    seen.connected = Ok(probe.tls.clone());
+    let asked = Instant::now();
+    let answer = probe.ask(&options.draft, options.timeout.min(CONNECT)).await;
+    seen.answer = answer.map(|message| Answered {
+        status: message.status().unwrap_or(0),
+        reasons: message.headers(HeaderName::Reason).map(str::to_owned).collect(),
+        server: message.header(HeaderName::Server).map(str::to_owned),
+        milliseconds: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
     // In TLS 1.3 a server refuses our certificate only after the handshake is over for us.
     if let Err(why) = &seen.answer
         && let Some(refused) = refused_by_alert(why)
@@ -153,7 +165,7 @@ struct Health {
 struct Peers {
     peers: Vec<PeerSeen>,
     #[serde(default)]
-    heard_elsewhere: u64,
+    heard_elsewhere_seconds_ago: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -176,7 +188,7 @@ async fn node(config: &Config) -> Result<NodeSeen, String> {
     Ok(NodeSeen {
         up_seconds: health.up_seconds,
         peers: peers.peers,
-        heard_elsewhere: peers.heard_elsewhere,
+        heard_elsewhere_seconds_ago: peers.heard_elsewhere_seconds_ago,
         connections: connections.connections,
         certificates: certificates.certificates,
     })

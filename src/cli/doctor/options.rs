@@ -144,13 +144,22 @@ fn region(world: &World) -> Vec<Verdict> {
     online.hubs.iter().filter_map(verdict).collect()
 }
 
+/// Whether a peer of health tables is one of the hubs: by itself, or for a trunk of a tenant's own.
+fn is_hub(world: &World, peer: &str) -> bool {
+    let host = peer.split_once(" for ").map_or(peer, |(host, _)| host);
+    world.config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == host)
+}
+
 fn heard(world: &World) -> Vec<Verdict> {
     let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
         return Vec::new();
     };
-    let heard = node.heard_elsewhere > 0 || node.peers.iter().any(|peer| peer.heard_seconds_ago.is_some());
-    let answered = node.peers.iter().any(|peer| peer.answered_seconds_ago.is_some());
-    if heard || !answered || node.up_seconds < PATIENCE {
+    let hubs = || node.peers.iter().filter(|peer| is_hub(world, &peer.peer));
+    let heard = hubs().filter_map(|peer| peer.heard_seconds_ago);
+    let last = heard.chain(node.heard_elsewhere_seconds_ago).min();
+    let is_late = last.is_none_or(|seconds| seconds > PATIENCE);
+    let is_answered = hubs().any(|peer| peer.answered_seconds_ago.is_some_and(|seconds| seconds <= PATIENCE));
+    if !is_late || !is_answered || node.up_seconds < PATIENCE {
         return Vec::new();
     }
     let teams = &world.config.sbc.teams;
@@ -159,11 +168,12 @@ fn heard(world: &World) -> Vec<Verdict> {
         .sbc
         .listener(teams.listener)
         .map_or(5_061, |listener| listener.advertise_port);
+    let evidence = match last {
+        None => format!("never received OPTIONS from Teams in {} minutes", node.up_seconds / 60),
+        Some(seconds) => format!("received no OPTIONS from Teams for {} minutes", seconds / 60),
+    };
     vec![Verdict::fail(
-        format!(
-            "never received OPTIONS from Teams in {} minutes, although it answers ours",
-            node.up_seconds / 60
-        ),
+        format!("{evidence}, although it answers ours"),
         format!(
             "Three causes: the firewall does not let Teams' ranges in to port {port}; public DNS does not lead {} to this node (dns.own); \
              -SipSignalingPort of the trunk is not {port}.",

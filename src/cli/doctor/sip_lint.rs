@@ -2,36 +2,34 @@
 //! that only who knows both sides of a call can judge.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::rehearsal::{Rehearsal, Said, Scene, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
-use super::sdp_lint::faults;
+use super::rehearsal::{REFERRED_BY, Rehearsal, Said, Scene, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
 use super::world::World;
 use crate::guard::options_to_hubs;
 use crate::sdp::Session;
-use crate::sim::{Inside, Violation, inspected, judged};
+use crate::sim::{Inside, Violation, inspected, judged, said_of_ice, told_of_transfer, transfers};
 use crate::sip::header::Reason;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{Method, PeerCertificate};
 use std::collections::HashSet;
 
 pub const CHECKS: &[Check] = &[
-    check("sip-lint.rehearsal", rehearsal),
-    check("sip-lint.options", options),
-    check("sip-lint.invite", invite),
-    check("sip-lint.call", call),
-    check("sip-lint.sdp", sdp),
-    check("sip-lint.ack", ack),
-    check("sip-lint.hold", hold),
-    check("sip-lint.transfer", transfer),
-    check("sip-lint.busy", busy),
+    check("sip-lint.rehearsal", Needs::Files, rehearsal),
+    check("sip-lint.options", Needs::Files, options),
+    check("sip-lint.invite", Needs::Call, invite),
+    check("sip-lint.call", Needs::Call, call),
+    check("sip-lint.ack", Needs::Call, ack),
+    check("sip-lint.hold", Needs::Call, hold),
+    check("sip-lint.transfer", Needs::CallFromTeams, transfer),
+    check("sip-lint.busy", Needs::CallToTeams, busy),
 ];
 
 const FIX: &str = "portcullis makes this message by itself: report it with the output of `portcullis doctor --json`.";
 
-const fn check(id: &'static str, judge: fn(&World) -> Vec<Verdict>) -> Check {
+const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
     Check {
         id,
         group: Group::SipLint,
-        needs: Needs::Files,
+        needs,
         judge,
     }
 }
@@ -49,7 +47,8 @@ fn rehearsal(world: &World) -> Vec<Verdict> {
 }
 
 fn rehearsed(world: &World) -> impl Iterator<Item = &Rehearsal> {
-    [&world.to_teams, &world.from_teams].into_iter().flatten()
+    let of_first = [&world.to_teams, &world.from_teams].into_iter().flatten();
+    of_first.chain(&world.of_other_kinds)
 }
 
 /// The first certificate of the Teams listener, as a hub sees it.
@@ -71,6 +70,14 @@ fn cure(rule: &str) -> &'static str {
         }
         "direction" | "blackhole" => "Teams knows `a=inactive` alone as hold: see sip-lint.hold.",
         "media-moved" => "Teams ignores another address or port in a dialog: media would go to the old one.",
+        "crypto-key" => "It is 40 characters of Base64 without padding: 30 octets of key and salt.",
+        "payload-types" => "Each format needs a number of its own: Teams refuses such an offer.",
+        "codec" => "Offer PCMU, PCMA, G722 or G729: `codecs` of the carrier.",
+        "ice" => {
+            "Teams takes one IPv4 host candidate, the address and port of `c=` and `m=`: `advertise` under [media] is what clients reach."
+        }
+        "ice-changed" => "183, 200 and everything after them say the same; Teams hangs up otherwise (531004).",
+        "transfer-invite" | "referred-by" | "notify" => TRANSFER_FIX,
         "srtp" | "crypto" => "Teams wants SRTP with AES_CM_128_HMAC_SHA1_80; without it calls end with 488 (531000).",
         "100rel" => "Teams refuses it with 420.",
         "content-type" => "Teams takes application/sdp alone, and answers others with 415.",
@@ -105,10 +112,10 @@ fn options(world: &World) -> Vec<Verdict> {
                 .draft
                 .to_bytes("SIP/2.0/TLS sbc.portcullis.invalid;branch=z9hG4bKdoctor"),
         );
-        let found = message
-            .map(|message| judged(&message, certificate.as_ref()))
-            .unwrap_or_default();
-        verdicts("OPTIONS", found).collect::<Vec<_>>()
+        match message {
+            Ok(message) => verdicts("OPTIONS", judged(&message, certificate.as_ref(), false)).collect::<Vec<_>>(),
+            Err(error) => vec![Verdict::fail(format!("OPTIONS can't be read: {error}"), FIX)],
+        }
     });
     once(all)
 }
@@ -118,14 +125,14 @@ fn is_first_invite(said: &Said) -> bool {
 }
 
 fn invite(world: &World) -> Vec<Verdict> {
-    let Ok(rehearsal) = &world.to_teams else {
-        return Vec::new();
-    };
     let certificate = certificate(world);
-    let invites = rehearsal.to_teams().filter(|said| is_first_invite(said));
-    let all = invites.flat_map(|said| {
-        let found = judged(&said.message, certificate.as_ref());
-        verdicts("INVITE", found).collect::<Vec<_>>()
+    let all = rehearsed(world).flat_map(|rehearsal| {
+        let invites = rehearsal.to_teams().filter(|said| is_first_invite(said));
+        let found = invites.flat_map(|said| {
+            let found = judged(&said.message, certificate.as_ref(), rehearsal.bypass);
+            verdicts("INVITE", found).collect::<Vec<_>>()
+        });
+        found.collect::<Vec<_>>()
     });
     once(all)
 }
@@ -134,6 +141,7 @@ fn call(world: &World) -> Vec<Verdict> {
     let mut all = Vec::new();
     for rehearsal in rehearsed(world) {
         let mut media = None;
+        let mut ice: Option<String> = None;
         let mut answered = false;
         for said in rehearsal.to_teams() {
             if !is_first_invite(said) && said.message.method() != Some(&Method::Cancel) {
@@ -141,6 +149,8 @@ fn call(world: &World) -> Vec<Verdict> {
                     contact: TEAMS_CONTACT,
                     record_route: Some(TEAMS_ROUTE),
                     media,
+                    bypass: rehearsal.bypass,
+                    ice: ice.as_deref(),
                     answered,
                 };
                 let found = inspected(&said.message, inside);
@@ -150,10 +160,12 @@ fn call(world: &World) -> Vec<Verdict> {
                 ));
             }
             if is_first_invite(said) {
-                media = None;
+                (media, ice, answered) = (None, None, false);
             }
             let session = Session::parse(said.message.body()).ok();
-            media = media.or_else(|| session.as_ref().and_then(Session::audio).map(|audio| audio.rtp()));
+            let audio = session.as_ref().and_then(Session::audio);
+            media = media.or_else(|| audio.map(|audio| audio.rtp()));
+            ice = ice.or_else(|| audio.map(|_| said_of_ice(said.message.body())));
             answered |= said.message.status() == Some(200) || said.message.method() == Some(&Method::Ack);
         }
     }
@@ -165,19 +177,6 @@ fn named(message: &Message) -> String {
         (Some(method), _) => method.to_string(),
         (None, status) => format!("{} to {}", status.unwrap_or(0), message.cseq_method()),
     }
-}
-
-fn sdp(world: &World) -> Vec<Verdict> {
-    // A NOTIFY tells how a transfer goes, in no description.
-    let bodies = rehearsed(world)
-        .flat_map(Rehearsal::to_teams)
-        .filter(|said| !said.message.body().is_empty() && said.message.method() != Some(&Method::Notify));
-    let all = bodies.flat_map(|said| {
-        let text = String::from_utf8_lossy(said.message.body()).into_owned();
-        let found = faults(&text).into_iter();
-        found.map(|fault| Verdict::fail(fault.evidence, fault.fix).of_rule(fault.rule))
-    });
-    once(all)
 }
 
 fn ack(world: &World) -> Vec<Verdict> {
@@ -225,41 +224,36 @@ fn hold(world: &World) -> Vec<Verdict> {
     once(all.into_iter())
 }
 
+const TRANSFER_FIX: &str = "Transfers fail or drop: the INVITE goes to the hub in Refer-To, its parameters and Referred-By word for word, and \
+     NOTIFY tells how it goes. Report it; until then `refer = false` has Teams transfer by itself, but not where it bypasses media.";
+
 /// With REFER in `Allow` Teams sends it, and wants 202, NOTIFY, and the INVITE word for word; without, it transfers by itself.
 fn transfer(world: &World) -> Vec<Verdict> {
-    let Ok(rehearsal) = &world.from_teams else {
-        return Vec::new();
-    };
-    if !rehearsal.allows_refer {
-        return Vec::new();
-    }
-    let said = || rehearsal.of(Scene::TeamsRefers).filter(|said| said.to_teams);
-    let mut found = Vec::new();
-    let status = said().find_map(|said| said.message.status());
-    if status != Some(202) {
-        let got = status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
-        found.push(format!(
-            "`Allow` lists REFER, and a REFER of Teams gets {got} instead of 202"
-        ));
-    } else {
-        let target = rehearsal.refer_to.as_str();
-        match said().find(|said| is_first_invite(said)) {
-            None => found.push("after a REFER no INVITE goes to Teams".to_owned()),
-            Some(said) if said.message.request_uri() != Some(target) => {
-                let got = said.message.request_uri().unwrap_or_default();
-                found.push(format!(
-                    "the INVITE after a REFER goes to {got}, and Refer-To is {target}"
-                ));
-            }
-            Some(_) => {}
+    let asked = rehearsed(world).filter(|rehearsal| rehearsal.allows_refer && !rehearsal.refer_to.is_empty());
+    once(asked.flat_map(|rehearsal| {
+        let said = || rehearsal.of(Scene::TeamsRefers).filter(|said| said.to_teams);
+        let status = said().find_map(|said| said.message.status());
+        if status != Some(202) {
+            let got = status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+            let evidence = format!("`Allow` lists REFER, and a REFER of Teams gets {got} instead of 202");
+            return vec![Verdict::fail(evidence, TRANSFER_FIX)];
         }
-        if !said().any(|said| said.message.method() == Some(&Method::Notify)) {
-            found.push("a REFER is taken, and no NOTIFY tells how it goes".to_owned());
+        let mut found: Vec<Verdict> = Vec::new();
+        let mut missing = |what: &str| found.push(Verdict::fail(what, TRANSFER_FIX));
+        let invite = said().find(|said| is_first_invite(said));
+        if invite.is_none() {
+            missing("after a REFER no INVITE goes to Teams");
         }
-    }
-    let fix = "Transfers fail or drop: the INVITE goes to the hub in Refer-To, its parameters and Referred-By word for word. Report it; until then \
-               take REFER out of Allow, so that Teams transfers by itself.";
-    found.into_iter().map(|evidence| Verdict::fail(evidence, fix)).collect()
+        let told = || said().filter(|said| said.message.method() == Some(&Method::Notify));
+        if told().next().is_none() {
+            missing("a REFER is taken, and no NOTIFY tells how it goes");
+        }
+        let broken = invite.map(|said| transfers(&said.message, &rehearsal.refer_to, Some(REFERRED_BY)));
+        found.extend(verdicts("the INVITE after a REFER", broken.unwrap_or_default()));
+        let broken = told().filter_map(|said| told_of_transfer(&said.message)).collect();
+        found.extend(verdicts("the NOTIFY of a REFER", broken));
+        found
+    }))
 }
 
 /// Teams says 34 with 486; carriers would try another route (TEAMS-065).

@@ -1,12 +1,12 @@
 //! Tenants: whether Microsoft knows their trunks, and what it said of their calls.
 
 use super::finding::{Check, Group, Needs, Verdict};
+use super::weight::{Cases, newest};
 use super::world::{PastCall, PeerSeen, World};
-use crate::config::{FromTeams, Tenant};
+use crate::config::Tenant;
 use std::collections::BTreeMap;
 
 pub const CHECKS: &[Check] = &[
-    check("tenants.domain", Needs::Files, domain),
     check("tenants.route", Needs::Files, route),
     check("tenants.unpaired", Needs::Records, unpaired),
     check("tenants.endpoints", Needs::Records, endpoints),
@@ -25,18 +25,6 @@ const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>
     }
 }
 
-fn domain(world: &World) -> Vec<Verdict> {
-    let reserved = |name: &&str| name.to_ascii_lowercase().ends_with(".onmicrosoft.com");
-    let trunks = world.trunks().into_iter().filter(reserved);
-    let verdict = |trunk: &str| {
-        Verdict::fail(
-            format!("the trunk name {trunk} is under onmicrosoft.com"),
-            "Microsoft lets no trunk have such a name: take one of a domain of your own.",
-        )
-    };
-    trunks.map(verdict).collect()
-}
-
 fn route(world: &World) -> Vec<Verdict> {
     let mut found = Vec::new();
     for tenant in world.config.tenants.iter() {
@@ -44,12 +32,6 @@ fn route(world: &World) -> Vec<Verdict> {
             found.push(Verdict::note(
                 format!("tenant '{}' has no numbers: nobody can call it", tenant.id),
                 "Add [[numbers]] to its file.",
-            ));
-        }
-        if tenant.from_teams == FromTeams::Carriers && tenant.carriers.is_empty() {
-            found.push(Verdict::warn(
-                format!("tenant '{}' has no carriers: its users can't call out", tenant.id),
-                "Name them under `carriers` in its file.",
             ));
         }
     }
@@ -87,11 +69,19 @@ fn unpaired(world: &World) -> Vec<Verdict> {
         phrase.contains("no trunk config") || phrase.contains("provided trunk fqdn")
     };
     let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
-        Verdict::fail(
-            format!(
+        let to_it = || world.records.iter().flatten().filter(|call| call.tenant == tenant);
+        let taken = to_it().filter(|call| call.teams().any(|leg| leg.status == Some(200)));
+        let cases = Cases {
+            count,
+            of: to_it().count(),
+            last,
+            worked: newest(taken),
+        };
+        cases.verdict(
+            &format!(
                 "Teams knows no trunk {} of tenant '{tenant}': {count} calls refused, the last of them {} (403, 510532)",
                 key(world, tenant),
-                last.call
+                last.named()
             ),
             format!(
                 "Pair it with the commands of `portcullis teams powershell {tenant}`; the domain needs a licensed user before it is active, up \
@@ -114,7 +104,7 @@ fn endpoints(world: &World) -> Vec<Verdict> {
     let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
         let evidence = format!(
             "\"No callee endpoints were found\" for {count} calls to tenant '{tenant}', the last of them {} (480, 10037)",
-            last.call
+            last.named()
         );
         match count >= FEW && !answered(tenant) {
             true => Verdict::fail(

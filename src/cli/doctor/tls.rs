@@ -13,13 +13,13 @@ pub const CHECKS: &[Check] = &[
     check("tls.chain", Needs::Files, chain),
     check("tls.root", Needs::Files, root),
     check("tls.key-kind", Needs::Files, key_kind),
-    check("tls.suites", Needs::Files, suites),
+    check("tls.suites", Needs::Handshakes, suites),
     check("tls.usage", Needs::Files, usage),
     check("tls.names", Needs::Files, names),
     check("tls.wildcard", Needs::Files, wildcard),
     check("tls.common-name", Needs::Files, common_name),
     check("tls.trust", Needs::Files, trust),
-    check("tls.server-only-client", Needs::Files, server_only_client),
+    check("tls.server-only-client", Needs::Connection, server_only_client),
     check("tls.client-certificate", Needs::Files, client_certificate),
     check("tls.hub", Needs::Network, hub),
     check("tls.stale", Needs::Node, stale),
@@ -369,9 +369,23 @@ fn stale(world: &World) -> Vec<Verdict> {
         return Vec::new();
     };
     let shown = |path: &str| node.certificates.iter().find(|seen| seen.name == path);
+    let is_shown = |serial: &str| node.certificates.iter().any(|seen| seen.serial == serial);
     let differing = world.usable().filter_map(|(path, certificate)| {
         let seen = shown(path)?;
         (seen.serial != certificate.serial).then_some((path, certificate, seen))
+    });
+    // The configuration may name a file that the node has not read yet.
+    let unknown = world.usable().filter(|(path, certificate)| {
+        !node.certificates.is_empty() && shown(path).is_none() && !is_shown(&certificate.serial)
+    });
+    let unread = unknown.map(|(path, certificate)| {
+        Verdict::fail(
+            format!(
+                "{path} holds serial {}, and the running node shows no such certificate",
+                certificate.serial
+            ),
+            "It has not taken this configuration: look at its log for why not, or send it SIGHUP.",
+        )
     });
     let verdict = |(path, certificate, seen): (&str, &Certificate, &super::world::CertificateSeen)| {
         Verdict::fail(
@@ -382,7 +396,7 @@ fn stale(world: &World) -> Vec<Verdict> {
             "The node takes new files within a minute: look at its log for why not, or send it SIGHUP.",
         )
     };
-    differing.map(verdict).collect()
+    differing.map(verdict).chain(unread).collect()
 }
 
 fn old_connections(world: &World) -> Vec<Verdict> {

@@ -20,26 +20,49 @@ pub struct World {
     pub trust: Trust,
     /// Handshakes with our own Teams listener as it would be, in memory; empty where its certificates can't be used.
     pub handshakes: Vec<(Offered, Result<usize, String>)>,
-    /// Whether a hub gets in whose certificate is for serverAuth alone.
+    /// Whether a hub gets in whose certificate is for serverAuth alone; tried where a handshake was had.
     pub server_only_client: Result<(), String>,
     /// A call each way, as this configuration makes it; the error says why there is none.
     pub to_teams: Result<Rehearsal, String>,
     pub from_teams: Result<Rehearsal, String>,
+    /// Calls of tenants of other kinds than those are of.
+    pub of_other_kinds: Vec<Rehearsal>,
     /// Addresses of this machine's interfaces.
     pub interfaces: Vec<IpAddr>,
     /// The last calls on record; the error says why there are none.
     pub records: Result<Vec<PastCall>, String>,
     /// `None`: nobody looked.
     pub online: Option<Online>,
+    /// Why not, then.
+    pub offline: String,
 }
 
 impl World {
     /// Why what a check needs is not there.
     pub fn missing(&self, needs: Needs) -> Option<String> {
+        let rehearsed = |way: &str, call: &Result<Rehearsal, String>| {
+            let why = call.as_ref().err()?;
+            Some(format!("calls {way} Teams were not rehearsed: {why}"))
+        };
+        let (to, from) = (rehearsed("to", &self.to_teams), rehearsed("from", &self.from_teams));
         match (needs, &self.online) {
             (Needs::Files, _) | (Needs::Network, Some(_)) => None,
+            (Needs::Handshakes, _) => {
+                let why = "the Teams listener has no certificate and roots that can be used";
+                self.handshakes.is_empty().then(|| why.to_owned())
+            }
+            (Needs::Connection, _) => {
+                let is_connected = |(offered, outcome): &(Offered, Result<usize, String>)| {
+                    *offered != Offered::Tls13 && outcome.is_ok()
+                };
+                let why = "no suite of Teams gets a handshake";
+                (!self.handshakes.iter().any(is_connected)).then(|| why.to_owned())
+            }
+            (Needs::CallToTeams, _) => to,
+            (Needs::CallFromTeams, _) => from,
+            (Needs::Call, _) => to.and(from),
             (Needs::Records, _) => self.records.as_ref().err().cloned(),
-            (Needs::Network | Needs::Node, None) => Some("only with --online".to_owned()),
+            (Needs::Network | Needs::Node, None) => Some(self.offline.clone()),
             (Needs::Node, Some(online)) => online.node.as_ref().err().cloned(),
         }
     }
@@ -188,6 +211,12 @@ pub struct PastMedia {
 }
 
 impl PastCall {
+    /// Which call it is, and when it began: `id of 2026-11-29T02:31Z`.
+    pub fn named(&self) -> String {
+        let when = crate::observe::rfc3339(self.began_ms);
+        format!("{} of {}Z", self.call, when.get(..16).unwrap_or(&when))
+    }
+
     /// Its legs with Teams.
     pub fn teams(&self) -> impl Iterator<Item = &PastLeg> {
         self.legs.iter().filter(|leg| leg.side == "teams")
@@ -199,6 +228,8 @@ impl PastCall {
 pub struct Online {
     /// Where our trunk names lead, by name.
     pub own_names: BTreeMap<String, Result<Vec<IpAddr>, String>>,
+    /// Names of ours that were not looked up, there being so many.
+    pub names_left: usize,
     pub hubs: Vec<HubSeen>,
     /// Whether somebody listens where the Teams listener should; the error says what happened.
     pub listener: Result<(), String>,
@@ -234,8 +265,8 @@ pub struct NodeSeen {
     pub peers: Vec<PeerSeen>,
     pub connections: Vec<ConnectionSeen>,
     pub certificates: Vec<CertificateSeen>,
-    /// OPTIONS of Teams that no hub's name leads to.
-    pub heard_elsewhere: u64,
+    /// The last OPTIONS of Teams that no hub's name leads to.
+    pub heard_elsewhere_seconds_ago: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -5,10 +5,11 @@ use super::view::{DialogNames, EndedBy, Ending, Stage, View};
 use super::{Event, Order};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::{Description, Disagreement, audio_of, place_of};
+use crate::sim::description::{Description, Disagreement, Shape, audio_of, place_of};
 use crate::sim::line::Line;
 use crate::sim::media::{Endpoint, Stream};
 use crate::sim::persona::{Face, Known};
+use crate::sim::teams::ice_lines;
 use crate::sim::violation::Violation;
 use crate::sip::dialog::Dialog;
 use crate::sip::transaction::ServerTransactionId;
@@ -78,7 +79,7 @@ impl Task {
         orders: mpsc::Receiver<Order>,
         shown: watch::Sender<View>,
     ) -> Task {
-        let tone = line.tone;
+        let (tone, bypass) = (line.tone, line.persona.shape() == Shape::TeamsBypass);
         Task {
             line,
             events_in,
@@ -93,6 +94,8 @@ impl Task {
                 },
                 media: None,
                 protocol: None,
+                bypass,
+                ice: None,
                 answered: false,
             },
             dialog: None,
@@ -390,12 +393,12 @@ impl Task {
     pub(super) fn inspect(&mut self, message: &Message) {
         let violations = self.line.persona.inspect(message, &self.known);
         self.line.violations.record_all(violations);
-        if self.known.media.is_none()
-            && !message.body().is_empty()
+        if !message.body().is_empty()
             && let Some((media, protocol)) = place_of(message.body())
         {
-            self.known.media = Some(media);
-            self.known.protocol = Some(protocol);
+            self.known.media.get_or_insert(media);
+            self.known.protocol.get_or_insert(protocol);
+            self.known.ice.get_or_insert_with(|| ice_lines(message.body()));
         }
     }
 

@@ -8,14 +8,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub(super) use rules::{is_completed_elsewhere, notified, transferred};
+pub(super) use rules::{ice_lines, is_completed_elsewhere, notified, transferred};
 
 use super::simulator::{Settings, SimStartError, Simulator};
 use crate::net::ListenerProtocol;
 use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
 use crate::sip::Uri;
 use persona::TeamsPersona;
-pub use rule_book::{Inside, inspected, judged};
+pub use rule_book::{Inside, inspected, judged, said_of_ice, told_of_transfer, transfers};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;

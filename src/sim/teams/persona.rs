@@ -77,6 +77,8 @@ impl Persona for TeamsPersona {
                 HeaderName::Contact,
                 format!("<sip:{}:{};transport=tls>", self.proxy, self.port()),
             ),
+            // No session timer is offered where clients are reached directly (TV-04).
+            Method::Invite if self.bypass => draft.header(HeaderName::Contact, &face.contact),
             Method::Invite => draft
                 .header(HeaderName::Contact, &face.contact)
                 .header(HeaderName::MinSe, "300")
@@ -115,7 +117,7 @@ impl Persona for TeamsPersona {
             if makes_dialog && let Some(route) = &face.record_route {
                 draft = draft.header(HeaderName::RecordRoute, route);
             }
-            if status >= 200 && request.lists(HeaderName::Supported, "timer") {
+            if status >= 200 && !self.bypass && request.lists(HeaderName::Supported, "timer") {
                 draft = timer(draft, request);
             }
         }

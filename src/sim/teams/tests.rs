@@ -172,6 +172,8 @@ fn known() -> Known {
         },
         media: Some(SocketAddr::from(([198, 51, 100, 5], 30440))),
         protocol: Some(crate::sdp::Protocol::RtpSavp),
+        bypass: false,
+        ice: None,
         answered: true,
     }
 }
@@ -222,11 +224,58 @@ fn hold_is_inactive_and_media_stays_where_it_is() {
     assert_eq!(faults("m=audio 30440", "m=audio 30442"), ["media-moved"]);
     assert_eq!(faults("RTP/SAVP", "UDP/TLS/RTP/SAVP"), ["protocol-moved"]);
     assert_eq!(faults("RTP/SAVP 0 8", "RTP/SAVP 0 8 0"), ["payload-types"]);
+    assert_eq!(
+        faults(
+            "a=sendrecv",
+            "a=rtpmap:101 CN/8000\r\na=rtpmap:101 x/8000\r\na=sendrecv"
+        ),
+        ["payload-types"]
+    );
+    assert_eq!(faults("|2^31", "==|2^31"), ["crypto-key"]);
     assert_eq!(faults("a=sendrecv", "a=ptime:30\r\na=sendrecv"), ["packet-time"]);
     assert_eq!(
         faults("c=IN IP4 198.51.100.5", "c=IN IP4 0.0.0.0"),
         ["direction", "blackhole", "media-moved"]
     );
+}
+
+#[test]
+fn teams_099_101_ice_is_lite_with_one_candidate_and_stays() {
+    let right = "a=sendrecv\r\na=ice-lite\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n\
+                 a=candidate:1 1 UDP 2130706431 198.51.100.5 30440 typ host\r\n";
+    let faults = |from: &str, to: &str, first: Option<&str>| {
+        let right = right.replace(from, to);
+        // a=ice-lite is of the session.
+        let message = invite(|text| {
+            let text = text.replace("a=sendrecv\r\n", &right.replace("a=ice-lite\r\n", ""));
+            match right.contains("a=ice-lite") {
+                true => text.replacen("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n", 1),
+                false => text,
+            }
+        });
+        let known = Known {
+            bypass: true,
+            ice: first.map(str::to_owned),
+            ..known()
+        };
+        let found = inspect(&message, &known);
+        found.iter().map(|violation| violation.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(faults("", "", None), Vec::<&str>::new());
+    for (from, to) in [
+        ("a=ice-lite\r\n", ""),
+        ("a=ice-ufrag:abcd\r\n", ""),
+        ("198.51.100.5 30440", "10.0.0.5 30440"),
+        ("198.51.100.5 30440", "198.51.100.5 30442"),
+        ("typ host", "typ srflx"),
+        (
+            "a=candidate:1",
+            "a=candidate:2 1 UDP 2130706430 198.51.100.5 30440 typ host\r\na=candidate:1",
+        ),
+    ] {
+        assert_eq!(faults(from, to, None), ["ice"], "{to}");
+    }
+    assert_eq!(faults("", "", Some("a=ice-ufrag:other")), ["ice-changed"]);
 }
 
 #[test]

@@ -142,6 +142,14 @@ fn failure_07_a_renewed_certificate_that_nobody_sees() {
     );
     expect(
         |world| {
+            // Of another file: the configuration names a new one.
+            let seen = &mut node(world).certificates[0];
+            (seen.name, seen.serial) = ("last-year.pem".to_owned(), "0bad".to_owned());
+        },
+        &["tls.stale"],
+    );
+    expect(
+        |world| {
             node(world).connections.push(ConnectionSeen {
                 listener: "teams".to_owned(),
                 opener: "us".to_owned(),
@@ -184,9 +192,52 @@ fn failure_08_options_are_answered_and_none_come_back() {
         },
         &["dns.own"],
     );
+    let world = expect(
+        |world| {
+            let ours = world.config.sbc.media.advertise;
+            let both = Ok(vec![ours, "192.0.2.77".parse().expect("an address")]);
+            online(world).own_names.insert("sbc1.example.net".to_owned(), both);
+        },
+        &["dns.own"],
+    );
+    assert!(super::said(&world, "dns.own").contains("leads to 192.0.2.77 too"));
     expect(
         |world| hub(world).answer = Err("no answer within 5000 ms".to_owned()),
         &["options.answer"],
+    );
+    // A day ago is not now, and it is Teams alone that counts, in both directions.
+    let world = expect(
+        |world| {
+            for peer in &mut node(world).peers {
+                peer.heard_seconds_ago = Some(90_000);
+            }
+        },
+        &["options.heard"],
+    );
+    let of_it = super::said(&world, "options.heard");
+    assert!(
+        of_it.contains("received no OPTIONS from Teams for 1500 minutes"),
+        "{of_it}"
+    );
+    expect(
+        |world| {
+            for peer in &mut node(world).peers {
+                peer.heard_seconds_ago = Some(90_000);
+            }
+            node(world).heard_elsewhere_seconds_ago = Some(20);
+        },
+        &[],
+    );
+    expect(
+        |world| {
+            for peer in &mut node(world).peers {
+                peer.heard_seconds_ago = None;
+                if !peer.peer.starts_with("north/") {
+                    peer.answered_seconds_ago = None;
+                }
+            }
+        },
+        &[],
     );
     // It has only just begun.
     expect(
@@ -241,6 +292,17 @@ fn failure_11_no_trunk_and_no_such_number() {
         &["tenants.unpaired"],
     );
     assert!(said(&world, "tenants.unpaired").contains("contoso.sbc1.example.net"));
+    // Paired meanwhile.
+    expect(
+        |world| {
+            records(world).push(refused("d", 403, "No trunk config was found", "configuration"));
+            records(world).push(PastCall {
+                began_ms: 1,
+                ..super::well::call("e")
+            });
+        },
+        &[],
+    );
     let world = expect(
         |world| {
             let call = refused("d", 404, "Getting user info by number failed", "wrong_number");

@@ -10,7 +10,8 @@ mod wrong;
 
 use super::finding::{Diagnosis, Severity};
 use super::world::World;
-use super::{CHECKS, diagnose, print};
+use super::{CHECKS, diagnose, files, print};
+use crate::net::tls::Offered;
 
 /// Ids of what fails or will fail.
 fn complaints(world: &World) -> Vec<String> {
@@ -61,6 +62,70 @@ fn checks_that_cannot_look_say_so() {
     assert_eq!(why("media.silent"), Some("no call records are kept"));
     assert_eq!(why("options.heard"), Some("only with --online"));
     assert_eq!(why("tls.names"), None);
+}
+
+#[test]
+fn what_could_not_be_tried_was_not_found_to_be_well() {
+    let world = World {
+        handshakes: Vec::new(),
+        to_teams: Err("no tenant has a number that leads to Teams".to_owned()),
+        from_teams: Err("no tenant calls out of Teams by a carrier".to_owned()),
+        of_other_kinds: Vec::new(),
+        ..well::world()
+    };
+    let Diagnosis { skipped, passed, .. } = diagnose(&world);
+    let skipped: Vec<&str> = skipped.iter().map(|skipped| skipped.id).collect();
+    for id in [
+        "tls.suites",
+        "tls.server-only-client",
+        "sip-lint.invite",
+        "sip-lint.call",
+        "sip-lint.ack",
+        "sip-lint.hold",
+        "sip-lint.transfer",
+        "sip-lint.busy",
+        "timers.refresh",
+        "carriers.ringback",
+    ] {
+        assert!(skipped.contains(&id) && !passed.contains(&id), "{id}");
+    }
+    let mut world = well::world();
+    for (offered, outcome) in &mut world.handshakes {
+        if *offered != Offered::Tls13 {
+            *outcome = Err("no shared cipher".to_owned());
+        }
+    }
+    let Diagnosis { skipped, .. } = diagnose(&world);
+    assert!(skipped.iter().any(|skipped| skipped.id == "tls.server-only-client"));
+}
+
+#[test]
+fn calls_of_long_ago_are_not_looked_at() {
+    let folder = papers::Folder::new();
+    let mut world = well::world();
+    let path = folder.path("calls.jsonl");
+    let now = u64::try_from(world.now).expect("now");
+    let line = |id: &str, days: u64| format!("{{\"call\":\"{id}\",\"began_ms\":{}}}\n", (now - days * 86_400) * 1_000);
+    let config = |path: &std::path::Path| {
+        let toml = crate::config::fixture::machine(&format!("[cdr]\npath = {:?}\n", path.display().to_string()));
+        crate::config::Config::from_toml_strs(&toml, &[]).expect("a configuration")
+    };
+    world.config = config(&path).into();
+    std::fs::write(&path, line("old", 30)).expect("written");
+    let none = files::records(&world.config, world.now).expect_err("none of them is new");
+    assert!(none.ends_with("has no calls of the last 7 days"), "{none}");
+    std::fs::write(&path, line("old", 8) + &line("new", 6)).expect("written");
+    let calls = files::records(&world.config, world.now).expect("one");
+    assert_eq!(calls.iter().map(|call| call.call.as_str()).collect::<Vec<_>>(), ["new"]);
+}
+
+#[test]
+fn names_that_were_not_looked_up_are_told() {
+    let mut world = well::world();
+    world.online.as_mut().expect("online").names_left = 150;
+    let told = said(&world, "dns.own");
+    assert!(told.starts_with("150 of 152 trunk names were not looked up"), "{told}");
+    assert!(!diagnose(&world).passed.contains(&"dns.own"));
 }
 
 #[test]

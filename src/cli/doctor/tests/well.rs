@@ -13,14 +13,14 @@ use crate::observe::unix_ms;
 use crate::sip::Message;
 use std::sync::{Arc, OnceLock};
 
-const CARRIER: &str = r#"
+pub const CARRIER: &str = r#"
 [[carriers]]
 id = "north"
 networks = ["203.0.113.0/24"]
 gateways = [{ host = "203.0.113.2" }]
 "#;
 
-const CONTOSO: &str = r#"
+pub const CONTOSO: &str = r#"
 domains = ["contoso.example"]
 label = "contoso"
 carriers = ["north"]
@@ -110,7 +110,7 @@ fn with_the_rest(mut world: World) -> World {
             ..ConnectionSeen::default()
         }],
         certificates: shown.collect(),
-        heard_elsewhere: 0,
+        heard_elsewhere_seconds_ago: None,
     };
     let own = world
         .trunks()
@@ -118,6 +118,7 @@ fn with_the_rest(mut world: World) -> World {
         .map(|name| (name.to_owned(), Ok(vec![world.config.sbc.media.advertise])));
     world.online = Some(Online {
         own_names: own.collect(),
+        names_left: 0,
         hubs: HUBS.map(hub).into(),
         listener: Ok(()),
         node: Ok(node),

@@ -179,9 +179,23 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         Some("488, cause 88"),
     ),
     rule("crypto-lifetime", 93, "a key without its lifetime in an offer", None),
+    rule("crypto-key", 93, "a key that is not 40 characters of Base64", None),
     rule("mux", 95, "an offer without `rtcp-mux`", None),
     rule("packet-time", 96, "another `ptime` than 20", None),
+    rule("codec", 96, "an offer without a codec of Teams", None),
     rule("payload-types", 97, "the same payload type twice", None),
+    rule(
+        "ice",
+        99,
+        "on a trunk with media bypass: no ICE lite, or not one candidate of IPv4 that is where media are said to be",
+        None,
+    ),
+    rule(
+        "ice-changed",
+        101,
+        "other credentials or candidates than at the beginning, while Teams has not restarted ICE",
+        None,
+    ),
     rule(
         "cancel-reason",
         115,

@@ -1,8 +1,9 @@
 //! Session descriptions.
 
-use crate::sdp::{Audio, Direction, Session};
+use crate::sdp::{Audio, Codec, Direction, Format, Session};
 use crate::sim::persona::Known;
 use crate::sim::violation::Violation;
+use std::collections::HashSet;
 
 /// Hold is `inactive` only, and the media address stays for the whole dialog (TEAMS-071, TEAMS-073).
 pub(super) fn description(body: &[u8], known: &Known) -> Vec<Violation> {
@@ -42,7 +43,66 @@ pub(super) fn description(body: &[u8], known: &Known) -> Vec<Violation> {
         found.push(Violation::new("packet-time", format!("a=ptime:{:?}", audio.ptime)));
     }
     found.extend(repeated(body));
+    found.extend(wrong_key(body));
+    if known.bypass {
+        found.extend(ice(body, audio));
+        if known.ice.as_ref().is_some_and(|first| *first != ice_lines(body)) {
+            let evidence = "other credentials or candidates than at the beginning, and ICE was not restarted";
+            found.push(Violation::new("ice-changed", evidence));
+        }
+    }
     found
+}
+
+/// On a trunk with media bypass: ICE lite, and one candidate of IPv4, which is where the description says that media are
+/// (TEAMS-099).
+fn ice(body: &[u8], audio: &Audio) -> Option<Violation> {
+    if !audio.ice.as_ref().is_some_and(|ice| ice.lite) {
+        return Some(Violation::new("ice", "no credentials, or no a=ice-lite"));
+    }
+    let candidates = lines(body).filter_map(|line| line.strip_prefix("a=candidate:"));
+    let of_rtp: Vec<&str> = candidates.filter(|line| line.split(' ').nth(1) == Some("1")).collect();
+    let [candidate] = of_rtp[..] else {
+        return Some(Violation::new("ice", format!("{} candidates for RTP", of_rtp.len())));
+    };
+    let (address, port) = (audio.address.to_string(), audio.rtp().port().to_string());
+    let fields: Vec<&str> = candidate.split(' ').collect();
+    let is_right = match fields[..] {
+        [_, _, transport, _, of, at, "typ", "host", ..] => {
+            transport.eq_ignore_ascii_case("udp") && (of, at) == (&*address, &*port) && audio.address.is_ipv4()
+        }
+        _ => false,
+    };
+    (!is_right).then(|| {
+        Violation::new(
+            "ice",
+            format!("a=candidate:{candidate}, and media are at {address} {port}"),
+        )
+    })
+}
+
+/// What stays as it is through a call on a trunk with media bypass (TEAMS-101).
+pub(in crate::sim) fn ice_lines(body: &[u8]) -> String {
+    let is_ice = |line: &&str| line.starts_with("a=ice-") || line.starts_with("a=candidate:");
+    lines(body).filter(is_ice).collect::<Vec<_>>().join("\n")
+}
+
+/// The key of the suite that Teams takes is 30 octets in Base64 without padding (RFC 4568 §6.1).
+fn wrong_key(body: &[u8]) -> Option<Violation> {
+    let mut ours = lines(body)
+        .filter(|line| line.starts_with("a=crypto:") && line.split(' ').nth(1) == Some("AES_CM_128_HMAC_SHA1_80"));
+    ours.find_map(|line| {
+        let key = line
+            .split(' ')
+            .find_map(|word| word.strip_prefix("inline:"))
+            .unwrap_or_default();
+        let key = key.split('|').next().unwrap_or(key);
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        let is_right = key.len() == 40 && key.bytes().all(is_base64);
+        // The key itself is nobody's business.
+        let evidence = format!("a key of {} characters, or of others than Base64's", key.len());
+        (!is_right).then(|| Violation::new("crypto-key", evidence))
+    })
 }
 
 /// What an offer has to have beside.
@@ -53,6 +113,14 @@ pub(super) fn offered(body: &[u8], audio: &Audio) -> Vec<Violation> {
         let (head, _) = line.split_once("inline:").unwrap_or((line, ""));
         found.push(Violation::new("crypto-lifetime", head));
     }
+    let is_spoken = |format: &Format| match &format.codec {
+        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 => true,
+        Codec::Other(name) => name.eq_ignore_ascii_case("SILK"),
+        Codec::TelephoneEvent | Codec::ComfortNoise => false,
+    };
+    if !audio.formats.iter().any(is_spoken) {
+        found.push(Violation::new("codec", "none of PCMU, PCMA, G722, G729 and SILK"));
+    }
     if !audio.rtcp_mux {
         found.push(Violation::new("mux", "no a=rtcp-mux"));
     }
@@ -61,12 +129,16 @@ pub(super) fn offered(body: &[u8], audio: &Audio) -> Vec<Violation> {
 
 /// Payload types that stand twice in one stream; our reader takes the first alone.
 fn repeated(body: &[u8]) -> Option<Violation> {
-    lines(body).filter(|line| line.starts_with("m=audio")).find_map(|line| {
+    let mut mapped = HashSet::new();
+    let mut maps = lines(body).filter_map(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next());
+    let twice = maps.find(|number| !mapped.insert(*number));
+    let listed = lines(body).filter(|line| line.starts_with("m=audio")).find_map(|line| {
         let mut types: Vec<&str> = line.split_ascii_whitespace().skip(3).collect();
         types.sort_unstable();
         let twice = types.windows(2).find(|pair| pair.first() == pair.last())?;
         Some(Violation::new("payload-types", format!("{} in {line}", twice.first()?)))
-    })
+    });
+    listed.or_else(|| twice.map(|number| Violation::new("payload-types", format!("two rtpmaps of {number}"))))
 }
 
 fn lines(body: &[u8]) -> impl Iterator<Item = &str> {

@@ -12,6 +12,7 @@ mod transfer;
 pub(in crate::sim) use catalogue::RULES;
 pub(super) use inside::inspect;
 pub(in crate::sim) use inside::is_completed_elsewhere;
+pub(in crate::sim) use media::ice_lines;
 pub(super) use setup::judge;
 pub(in crate::sim) use transfer::{notified, transferred};
 
