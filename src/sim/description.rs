@@ -64,6 +64,8 @@ pub(super) struct Description {
     version: u64,
     key: MasterKey,
     ice: Credentials,
+    /// Portcullis's half of the pair that is named as chosen.
+    pub(super) chosen: Option<SocketAddr>,
     body: String,
     pub(super) form: Form,
 }
@@ -76,9 +78,16 @@ impl Description {
             version: 0,
             key: MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng()),
             ice: Credentials::derive(&Secret::generate(&mut rand::rng()), 0),
+            chosen: None,
             body: String::new(),
             form: Form::Plain,
         }
+    }
+
+    /// Begins ICE anew.
+    pub(super) fn restart(&mut self) {
+        self.ice = Credentials::derive(&Secret::generate(&mut rand::rng()), 0);
+        self.chosen = None;
     }
 
     /// An offer of everything that this shape speaks.
@@ -212,8 +221,8 @@ impl Description {
         let connection = format!("c=IN {} {address}\r\n", family(address));
         let port = match (self.form, self.shape) {
             (Form::Off, _) => 0,
-            (_, Shape::TeamsBypass) => NOWHERE,
-            (_, Shape::Teams | Shape::Carrier) => local.port(),
+            (_, Shape::TeamsBypass) if self.chosen.is_none() => NOWHERE,
+            (_, Shape::Teams | Shape::TeamsBypass | Shape::Carrier) => local.port(),
         };
         let numbers: Vec<String> = formats.iter().map(|(number, _)| number.to_string()).collect();
         let numbers = numbers.join(" ");
@@ -237,6 +246,9 @@ impl Description {
                 "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
                  a=candidate:1 1 udp 2130706431 {address} {port} typ host\r\n"
             ));
+            if let Some(chosen) = self.chosen {
+                text.push_str(&format!("a=remote-candidates:1 {} {}\r\n", chosen.ip(), chosen.port()));
+            }
         }
         text.push_str("a=ptime:20\r\n");
         if self.shape == Shape::Carrier {

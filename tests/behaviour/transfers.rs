@@ -12,7 +12,7 @@ const OTHER_TONE: f64 = 800.0;
 /// Of the ringing tone.
 const RING_BACK: f64 = 425.0;
 
-fn user_uri() -> String {
+pub fn user_uri() -> String {
     format!(
         "sip:{HUB}:5061;transport=tls;x-m=8:orgid:9f9d51bc-70ef-41ca-ac14-f307980a29d8;\
          x-t=adfb6898-97b2-4525-aadc-aee72945c791"

@@ -18,18 +18,27 @@ impl Task {
             Change::Hold(HoldForm::SendOnly | HoldForm::Blackhole) => Direction::SendOnly,
             Change::Hold(HoldForm::RecvOnly) => Direction::RecvOnly,
             Change::Resume => Direction::SendRecv,
-            Change::Refresh | Change::Offerless => before,
+            Change::Refresh | Change::Offerless | Change::Restart | Change::FinalCandidates => before,
         };
         let form = match change {
             Change::Hold(HoldForm::Blackhole) => Form::Blackhole,
             Change::Hold(HoldForm::PortZero) => Form::Off,
             Change::Hold(_) | Change::Resume | Change::Refresh | Change::Offerless => Form::Plain,
+            Change::Restart | Change::FinalCandidates => Form::Plain,
         };
         self.direction = direction;
         let offer = match &mut self.side {
             _ if change == Change::Offerless => None,
             Some(side) => {
                 side.description.form = form;
+                if change == Change::Restart {
+                    side.description.restart();
+                    self.known.ice = None;
+                }
+                if change == Change::FinalCandidates {
+                    let checks = side.stream.as_ref().and_then(|stream| stream.checks.as_ref());
+                    side.description.chosen = checks.map(|checks| checks.candidate);
+                }
                 Some(side.description.offer(&side.endpoint, direction))
             }
             None => None,

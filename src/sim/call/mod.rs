@@ -67,6 +67,10 @@ pub enum Change {
     Refresh,
     /// No description: portcullis has to offer.
     Offerless,
+    /// ICE begins anew, under another name and password (TEAMS-078).
+    Restart,
+    /// The pair that was nominated is named (TEAMS-079).
+    FinalCandidates,
 }
 
 /// What the holder of a handle wants.

@@ -233,7 +233,7 @@ pub const CATALOGUE: &[Entry] = &[
         &["media connectivity"],
         CauseClass::Media,
         "Signalling is done, and no media got through.",
-        "Compare the address in SDP with the public one, and open the media ports for Microsoft's ranges: `portcullis doctor` (media.address, media.ports).",
+        "Compare the address in SDP with the public one, and open the media ports for Microsoft's ranges, with media bypass for everybody: `portcullis doctor` (media.address, media.ports).",
     ),
     entry(
         412,
@@ -268,8 +268,8 @@ pub const CATALOGUE: &[Entry] = &[
         "the SBC refused an extension",
         &[],
         CauseClass::HandedOn,
-        "The SBC did not take an INVITE that requires an extension, such as Replaces.",
-        "Turn REFER off for the trunk, so that Teams transfers by itself, or report it.",
+        "The SBC did not take an INVITE that requires an extension.",
+        "portcullis takes Replaces and timers: look which other one `Require` of the INVITE names, and report it.",
     ),
     entry(
         422,
