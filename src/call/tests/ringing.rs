@@ -257,6 +257,19 @@ fn teams_045_an_emergency_call_is_held_on_to() {
 }
 
 #[test]
+fn teams_045_ringing_is_told_while_an_application_decides() {
+    let mut rig = from_teams().decided_by(super::application::terms()).begin();
+    rig.wait(Duration::from_millis(9_010));
+    assert_eq!(
+        rig.statuses(),
+        [180],
+        "what becomes of the call is the application's to say"
+    );
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
+}
+
+#[test]
 fn more_forks_than_anybody_needs_are_ignored_but_the_answer_counts() {
     let tags: Vec<&'static str> = (0..40)
         .map(|nth| &*Box::leak(format!("fork{nth}").into_boxed_str()))

@@ -125,7 +125,8 @@ pub struct RawGateway {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawFailover {
-    /// Final codes that move on. What a user answers (486, 487, every 6xx) is always final.
+    /// Final codes that move on. What a user answers (486, 487, every 6xx) is always final, and so is an answer whose Reason has
+    /// one of a user's Q.850 causes: 17 (busy), 19 (no answer), 21 (rejected).
     #[schemars(extend("default" = [408, 500, 502, 503, 504]))]
     pub codes: Option<Vec<At<u16>>>,
     /// How long an INVITE may stay without any response.
