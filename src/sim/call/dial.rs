@@ -18,8 +18,6 @@ pub struct Dial {
     pub tone: Option<f64>,
     /// An INVITE without a description.
     pub offerless: bool,
-    /// CANCEL after this time without an answer.
-    pub cancel_after: Option<Duration>,
     /// No ACK for the 2xx.
     pub never_ack: bool,
     /// BYE after this time of conversation.
@@ -40,7 +38,6 @@ impl Dial {
             host: None,
             tone: None,
             offerless: false,
-            cancel_after: None,
             never_ack: false,
             hang_up_after: None,
             credentials: None,

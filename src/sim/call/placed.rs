@@ -61,14 +61,11 @@ impl Task {
             cancelled: false,
         };
         self.send_invite(&mut attempt, dial, None).await?;
-        let cancel_at = dial.cancel_after.map(|span| Instant::now() + span);
         let patience = self.line.persona.ringing_limit();
         let mut ring_by = patience.map(|span| Instant::now() + span);
         loop {
             ring_by = ring_by.filter(|_| self.shown.borrow().stage < Stage::Ringing);
-            let limit = [cancel_at, ring_by].into_iter().flatten().min();
-            let limit = limit.filter(|_| !attempt.cancelled);
-            match self.next_by(limit).await {
+            match self.next_by(ring_by.filter(|_| !attempt.cancelled)).await {
                 Next::Event(Event::Response { token, message }) if token == attempt.token => {
                     if let Some(fate) = self.response(&mut attempt, &message, dial).await? {
                         return Ok(fate);
@@ -81,8 +78,7 @@ impl Task {
                 }
                 Next::Event(_) => {}
                 next @ (Next::Order(Order::HangUp) | Next::Time) => {
-                    let is_late = ring_by.is_some_and(|limit| limit <= Instant::now());
-                    if matches!(next, Next::Time) && is_late {
+                    if matches!(next, Next::Time) {
                         self.breach("late-ringing", format!("nothing but 100 within {patience:?}"));
                     }
                     attempt.cancelled = true;

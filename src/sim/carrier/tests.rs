@@ -78,9 +78,9 @@ async fn refusals_cancel_and_challenges() {
         (Some(503), Some("7"))
     );
     called.script_once(Script::no_answer());
-    let mut dial = Dial::new(FROM, TO);
-    dial.cancel_after = Some(Duration::from_millis(100));
-    let cancelled = place(dial).await.unwrap().ended().await.unwrap();
+    let placed = place(Dial::new(FROM, TO)).await.unwrap();
+    placed.provisional(180).await.unwrap();
+    let cancelled = placed.hang_up().await.unwrap();
     assert_eq!((cancelled.by, cancelled.status), (EndedBy::Us, Some(487)));
 
     called.script_once("challenge sbc1:secret@carrier.example, answer".parse().unwrap());
