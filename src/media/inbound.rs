@@ -163,6 +163,9 @@ impl Leg {
         };
         if !in_flight {
             settled.rtp.believe(from);
+            if let Some(protection) = &mut settled.protection {
+                protection.believed(now);
+            }
             settled.rekeyed = false;
         }
         if begins {

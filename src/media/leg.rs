@@ -204,6 +204,13 @@ impl Leg {
         let waits_anew = match &mut self.settled {
             Some(settled) => {
                 let (before, security) = (&settled.config.security, &config.security);
+                // what was heard of another fork is no address of the one that answers
+                let another_was_heard = settled.config.rings()
+                    && !config.rings()
+                    && settled
+                        .protection
+                        .as_ref()
+                        .is_some_and(|protection| !protection.was_heard_under(security));
                 match &mut settled.protection {
                     Some(protection) if matches!(security, Security::Sdes { .. }) => {
                         protection.renew(before, security, now)?;
@@ -215,7 +222,9 @@ impl Leg {
                     self.ssrc_mask = 0;
                 }
                 // while forks ring, the description of one of them does not silence another that is heard (TEAMS-102)
-                if !(config.rings() && settled.rtp.is_heard()) {
+                if another_was_heard {
+                    settled.rtp = Source::new(config.remote);
+                } else if !(config.rings() && settled.rtp.is_heard()) {
                     settled.rtp.signal(config.remote);
                 }
                 match (&mut settled.rtcp, rtcp_address) {

@@ -30,6 +30,8 @@ struct Keyed {
     key: MasterKey,
     mki_len: u8,
     receiver: Receiver,
+    /// When a packet under this key was believed last.
+    heard: Option<Moment>,
 }
 
 impl Protection {
@@ -43,6 +45,7 @@ impl Protection {
                 receiver: Receiver::with_mki(key, mki_len)?,
                 key: key.clone(),
                 mki_len,
+                heard: None,
             })
         };
         Ok(Some(Box::new(Protection {
@@ -76,6 +79,21 @@ impl Protection {
             self.previous = Some(Box::new((last.receiver, now + OVERLAP)));
         }
         Ok(())
+    }
+
+    /// The packet that was verified just now is what is heard.
+    pub fn believed(&mut self, now: Moment) {
+        if let Some(keyed) = self.receivers.first_mut() {
+            keyed.heard = Some(now);
+        }
+    }
+
+    /// Whether no other key than that of `security` is the one that a packet was believed under last.
+    pub fn was_heard_under(&self, security: &Security) -> bool {
+        let of_peer = security.remote_keys().next();
+        let heard = self.receivers.iter().filter(|keyed| keyed.heard.is_some());
+        let last = heard.max_by_key(|keyed| keyed.heard);
+        last.is_none() || last.map(|keyed| (&keyed.key, keyed.mki_len)) == of_peer
     }
 
     /// Verifies and decrypts RTP in place.

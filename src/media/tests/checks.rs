@@ -297,6 +297,25 @@ fn teams_102_while_forks_ring_the_first_that_streams_is_heard_until_a_nominated_
 }
 
 #[test]
+fn teams_102_where_another_fork_was_heard_nothing_goes_once_one_has_answered() {
+    for heard_one_answers in [true, false] {
+        let mut call = Offered::new();
+        let (mut one, other) = (call.fork(2), call.fork(3));
+        call.configure(one.ringing(nowhere(), &call.key, &[]));
+        one.media.send(call.b, 8, b"early");
+        assert_eq!(call.carrier.receive().1, b"early");
+        call.configure(other.ringing(nowhere(), &call.key, &[&one]));
+        assert_eq!(call.remote(), Some(one.media.address()));
+        let (answers, remote) = match heard_one_answers {
+            true => (&one, one.media.address()),
+            false => (&other, nowhere()),
+        };
+        call.configure(answers.config(nowhere(), &call.key));
+        assert_eq!(call.remote(), Some(remote));
+    }
+}
+
+#[test]
 fn teams_100_who_has_not_our_password_gets_no_answer_and_moves_nothing() {
     let mut call = Offered::new();
     let mut fork = call.fork(2);
