@@ -1,5 +1,6 @@
 //! Where everything is, and the configuration that says so.
 
+use crate::config::Hub;
 use crate::sim::Papers;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -12,11 +13,7 @@ pub(super) const TEAMS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 pub(super) const BASE: &str = "sbc1.example.net";
 pub(super) const TRUNK: &str = "contoso.sbc1.example.net";
 /// Microsoft's own names; here they lead to the simulator.
-pub(super) const HUBS: [&str; 3] = [
-    "sip.pstnhub.microsoft.com",
-    "sip2.pstnhub.microsoft.com",
-    "sip3.pstnhub.microsoft.com",
-];
+pub(super) const HUBS: [&str; 3] = Hub::PUBLISHED;
 /// A user of the tenant, and somebody in the telephone network.
 pub(super) const USER: &str = "+14255550100";
 pub(super) const OUTSIDE: &str = "+12065550123";

@@ -2,6 +2,7 @@
 
 use super::finding::{Check, Group, Needs, Verdict};
 use super::world::{Answered, World};
+use crate::config::Hub;
 use crate::observe::printable;
 use crate::teams::TeamsReason;
 use crate::teams::catalogue::{Failure, Known, look_up};
@@ -16,11 +17,6 @@ pub const CHECKS: &[Check] = &[
     check("options.health", Needs::Node, health),
 ];
 
-const PUBLISHED: [&str; 3] = [
-    "sip.pstnhub.microsoft.com",
-    "sip2.pstnhub.microsoft.com",
-    "sip3.pstnhub.microsoft.com",
-];
 const GOVERNMENT: &str = ".teams.microsoft.us";
 /// Teams sends OPTIONS every minute: by then five were due.
 const PATIENCE: u64 = 300;
@@ -44,7 +40,10 @@ fn hubs(world: &World) -> Vec<Verdict> {
         .map(|hub| hub.host.as_str())
         .collect();
     let is_government = names.iter().any(|name| name.ends_with(GOVERNMENT));
-    let lacking: Vec<&str> = PUBLISHED.into_iter().filter(|name| !names.contains(name)).collect();
+    let lacking: Vec<&str> = Hub::PUBLISHED
+        .into_iter()
+        .filter(|name| !names.contains(name))
+        .collect();
     if is_government || lacking.is_empty() {
         return Vec::new();
     }

@@ -9,12 +9,6 @@ use crate::config::network::Network;
 use crate::config::raw::{At, RawTeams};
 use std::time::Duration;
 
-/// Microsoft's SIP proxies, the one that finds the nearest region first.
-const HUBS: [&str; 3] = [
-    "sip.pstnhub.microsoft.com",
-    "sip2.pstnhub.microsoft.com",
-    "sip3.pstnhub.microsoft.com",
-];
 /// Removed on 1 June 2022.
 const WITHDRAWN_HUB: &str = "sip-all.pstnhub.microsoft.com";
 const HUB_PORT: u16 = 5061;
@@ -121,7 +115,7 @@ pub fn check(
 fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
     let Some(texts) = &raw.hubs else {
         let hub = |name: &&str| host_name(name).map(|host| Hub { host, port: HUB_PORT });
-        return HUBS.iter().map(hub).collect();
+        return Hub::PUBLISHED.iter().map(hub).collect();
     };
     if texts.is_empty() {
         reader.fault_expecting(
@@ -136,7 +130,11 @@ fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
             let hub = host_and_port(text, "hub", reader)?;
             match hub.host {
                 Host::Name(host) if host.as_str() == WITHDRAWN_HUB => {
-                    reader.fault_expecting(text.span(), "Microsoft withdrew this name in 2022", HUBS.join(", "));
+                    reader.fault_expecting(
+                        text.span(),
+                        "Microsoft withdrew this name in 2022",
+                        Hub::PUBLISHED.join(", "),
+                    );
                     None
                 }
                 Host::Name(host) => Some(Hub {

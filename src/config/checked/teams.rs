@@ -55,3 +55,12 @@ pub struct Hub {
     pub host: HostName,
     pub port: u16,
 }
+
+impl Hub {
+    /// Those of the commercial cloud, the one that finds the nearest region first.
+    pub const PUBLISHED: [&'static str; 3] = [
+        "sip.pstnhub.microsoft.com",
+        "sip2.pstnhub.microsoft.com",
+        "sip3.pstnhub.microsoft.com",
+    ];
+}
