@@ -43,7 +43,7 @@ impl Persona for TeamsPersona {
     }
 
     fn judge(&self, request: &Message, flow: &Flow) -> Judgement {
-        judge(request, flow.peer.as_deref())
+        judge(request, flow.peer.as_deref(), self.bypass)
     }
 
     fn inspect(&self, message: &Message, known: &Known) -> Vec<Violation> {

@@ -26,7 +26,7 @@ pub struct Inside<'a> {
 /// What a hub would object to in a request outside of calls, shown on a connection with this certificate of ours; `bypass`: the
 /// trunk has media bypass.
 pub fn judged(request: &Message, certificate: Option<&PeerCertificate>, bypass: bool) -> Vec<Violation> {
-    let mut found = judge(request, certificate).violations;
+    let mut found = judge(request, certificate, bypass).violations;
     let known = Known {
         face: Face {
             home: String::new(),

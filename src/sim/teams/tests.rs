@@ -7,7 +7,7 @@ use super::rules::{inspect, judge};
 use super::*;
 use crate::sim::Papers;
 use crate::sim::persona::{Face, Known};
-use crate::sip::{Message, PeerCertificate};
+use crate::sip::{HeaderName, Message, PeerCertificate};
 
 const SDP: &str = "v=0\r\no=- 88001 1 IN IP4 198.51.100.5\r\ns=-\r\nc=IN IP4 198.51.100.5\r\nt=0 0\r\n\
     m=audio 30440 RTP/SAVP 0 8 101\r\na=rtcp-mux\r\n\
@@ -38,7 +38,7 @@ fn certificate() -> PeerCertificate {
 }
 
 fn verdict(message: &Message) -> (Vec<&'static str>, Option<u16>) {
-    let judgement = judge(message, Some(&certificate()));
+    let judgement = judge(message, Some(&certificate()), false);
     let rules = judgement.violations.iter().map(|violation| violation.rule).collect();
     (rules, judgement.refusal.map(|draft| draft.status()))
 }
@@ -149,7 +149,7 @@ fn the_403_has_the_shape_of_teams() {
             "Contact: <sip:198.51.100.5",
         )
     });
-    let refusal = judge(&message, Some(&certificate())).refusal.unwrap();
+    let refusal = judge(&message, Some(&certificate()), false).refusal.unwrap();
     let reason = refusal.value(crate::sip::HeaderName::Reason).unwrap();
     let reason: crate::sip::header::Reason = reason.parse().unwrap();
     let text = reason.text.unwrap();
@@ -236,6 +236,19 @@ fn hold_is_inactive_and_media_stays_where_it_is() {
     assert_eq!(
         faults("c=IN IP4 198.51.100.5", "c=IN IP4 0.0.0.0"),
         ["direction", "blackhole", "media-moved"]
+    );
+}
+
+#[test]
+fn an_offer_without_ice_is_refused_where_media_are_bypassed() {
+    let judgement = judge(&invite(|text| text), Some(&certificate()), true);
+    let rules: Vec<_> = judgement.violations.iter().map(|violation| violation.rule).collect();
+    assert_eq!(rules, ["ice"]);
+    let refusal = judgement.refusal.unwrap();
+    let reason = crate::teams::TeamsReason::parse(refusal.value(HeaderName::Reason).unwrap()).unwrap();
+    assert_eq!(
+        (refusal.status(), reason.phrase.as_deref()),
+        (488, Some("No ICE candidates"))
     );
 }
 

@@ -188,7 +188,7 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         "ice",
         99,
         "on a trunk with media bypass: no ICE lite, or not one candidate of IPv4 that is where media are said to be",
-        None,
+        Some("488, cause 88, to an offer without ICE"),
     ),
     rule(
         "ice-changed",

@@ -13,8 +13,12 @@ const REFUSED_UNDER: u64 = 90;
 /// Less is never to be proposed, in seconds (TEAMS-075).
 const MIN_SE: u64 = 300;
 
-/// Judges a request outside dialogs, as Teams does before anything rings.
-pub(in crate::sim::teams) fn judge(request: &Message, certificate: Option<&PeerCertificate>) -> Judgement {
+/// Judges a request outside dialogs, as Teams does before anything rings; `bypass`: the trunk has media bypass.
+pub(in crate::sim::teams) fn judge(
+    request: &Message,
+    certificate: Option<&PeerCertificate>,
+    bypass: bool,
+) -> Judgement {
     let mut verdict = Verdict::default();
     let method = request.method().cloned().unwrap_or(Method::Options);
     if !matches!(method, Method::Invite | Method::Options | Method::Notify) {
@@ -30,7 +34,7 @@ pub(in crate::sim::teams) fn judge(request: &Message, certificate: Option<&PeerC
     if method == Method::Invite {
         extensions(request, &mut verdict);
         numbers(request, &mut verdict);
-        offer(request, &mut verdict);
+        offer(request, bypass, &mut verdict);
     }
     verdict.0
 }
@@ -123,7 +127,7 @@ fn seconds_of(invite: &Message, name: HeaderName) -> Option<u64> {
     value.split(';').next()?.trim().parse().ok()
 }
 
-fn offer(invite: &Message, verdict: &mut Verdict) {
+fn offer(invite: &Message, bypass: bool, verdict: &mut Verdict) {
     if invite.body().is_empty() {
         verdict.breach("offer", "an INVITE without a description");
         return verdict.refuse(refusal(488, 88, "No offer"));
@@ -149,6 +153,10 @@ fn offer(invite: &Message, verdict: &mut Verdict) {
         verdict.refuse(refusal(488, 88, "No crypto suite in common"));
     }
     verdict.0.violations.extend(media::offered(invite.body(), audio));
+    if bypass && audio.ice.is_none() {
+        verdict.breach("ice", "an offer without ICE on a trunk with media bypass");
+        verdict.refuse(refusal(488, 88, "No ICE candidates"));
+    }
 }
 
 #[derive(Default)]
