@@ -293,6 +293,7 @@ impl Directory {
 impl Moved {
     fn add(&self, dialog: MovedDialog, call: CallId) {
         let mut dialogs = lock(&self.dialogs);
+        dialogs.retain(|(known, _)| *known != dialog);
         dialogs.push((dialog, call));
         self.count.store(dialogs.len(), Relaxed);
     }

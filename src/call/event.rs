@@ -1,9 +1,10 @@
 //! What happens to a call, and what it wants done.
 
-use super::id::{LegIndex, Token};
+use super::id::{CallId, LegIndex, Token};
+use super::leg::Leg;
 use super::parting::Parted;
 use super::record::CallRecord;
-use super::transfer::TransferWish;
+use super::transfer::{LegAnswer, LegWanted, TransferWish};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
@@ -85,6 +86,15 @@ pub enum Event {
     TransferPlanned {
         wish: Box<TransferWish>,
         plan: Result<Vec<Attempt>, u16>,
+    },
+    /// Another call wants a leg of this one.
+    LegWanted(Box<LegWanted>),
+    /// The call that wanted it is gone.
+    LegReturned { leg: Box<Leg>, from: LegIndex },
+    /// The leg that a REFER wants from another call, or the status that refuses it.
+    LegGiven {
+        wish: Box<TransferWish>,
+        given: Result<Box<Leg>, u16>,
     },
     /// The plan of the dial that waits for it, or why there is none.
     Planned { result: Result<Box<DialPlan>, String> },
@@ -286,6 +296,15 @@ pub enum Effect {
     Tell(CallNews),
     /// Route what a carrier or a user has referred to; [`Event::TransferPlanned`] follows.
     PlanTransfer(Box<TransferWish>),
+    /// Ask the call of the dialog that a REFER names for a leg; [`Event::LegGiven`] follows.
+    Join(Box<TransferWish>),
+    /// This leg, which was `from` here, belongs to the call that has asked.
+    GiveLeg {
+        leg: Box<Leg>,
+        from: LegIndex,
+        to: CallId,
+        answer: LegAnswer,
+    },
     /// Plan the targets of a dial; [`Event::Planned`] follows.
     Plan {
         dial: Box<Dial>,

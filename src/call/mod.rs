@@ -106,5 +106,5 @@ pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use tally::{Counted, One, Tally};
 pub use tasks::CallTasks;
-pub use transfer::TransferWish;
+pub use transfer::{GivenLeg, LegAnswer, LegWanted, Referring, TransferWish};
 pub use value::{Call, Phase};

@@ -61,9 +61,16 @@ pub struct Parted {
 impl Parted {
     /// The dialog that belongs to another call now.
     pub fn dialog(&self) -> Option<MovedDialog> {
+        self.leg.moved_dialog()
+    }
+}
+
+impl Leg {
+    /// Its dialog, where it goes to another call.
+    pub(super) fn moved_dialog(&self) -> Option<MovedDialog> {
         Some(MovedDialog {
-            tag: self.leg.dialog.as_ref()?.id().local_tag.clone(),
-            invite: self.leg.invite.as_ref().map(|invite| invite.token),
+            tag: self.dialog.as_ref()?.id().local_tag.clone(),
+            invite: self.invite.as_ref().map(|invite| invite.token),
         })
     }
 }
@@ -217,7 +224,7 @@ impl Call {
         Some(parted)
     }
 
-    fn replace_leg(&mut self, index: LegIndex) -> Option<Leg> {
+    pub(super) fn replace_leg(&mut self, index: LegIndex) -> Option<Leg> {
         let leg = self.leg_mut(index)?;
         let mut left = Leg::new(index, leg.side, leg.terms.clone(), leg.contact_user.clone());
         left.state = LegState::Gone;

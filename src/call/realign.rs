@@ -27,6 +27,16 @@ pub struct Realign {
     tries: u8,
 }
 
+impl Realign {
+    /// As soon as what is under way is over.
+    pub(super) fn soon(now: Moment) -> Realign {
+        Realign {
+            at: now + BUSY,
+            tries: 0,
+        }
+    }
+}
+
 impl Leg {
     /// Whether an offer of the peer says nothing new, and nothing old that the other side has not heard yet.
     pub(super) fn is_refresh(&self, offer: &[u8]) -> bool {

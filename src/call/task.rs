@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 mod applied;
+mod joining;
 mod loading;
 mod media;
 mod parting;
@@ -60,6 +61,8 @@ struct CallTask {
     moved: Vec<(MovedDialog, CallId)>,
     /// The places that its legs take at their carriers.
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+    /// A leg of another call that is to come.
+    joining: Option<joining::Joining>,
     /// The place that a transfer takes while it rings.
     transfer_place: Option<Place>,
     /// Its place among the calls that are recoded at cost.
@@ -107,7 +110,7 @@ pub struct Ordered {
 }
 
 /// What the task of a call has for a leg that becomes another call's.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Dowry {
     handles: Vec<(LegId, LegIndex)>,
     carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
@@ -154,6 +157,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         media_events,
         handles: dowry.handles,
         carrier_places: dowry.carrier_places,
+        joining: None,
         transfer_place: None,
         recoding_place: None,
         moved: Vec::new(),
@@ -290,6 +294,11 @@ impl CallTask {
                         return event;
                     }
                 }
+                given = joining::given(&mut self.joining) => {
+                    if let Some(event) = self.take_leg(given).await {
+                        return event;
+                    }
+                }
                 next = Applied::next(&mut self.applied) => {
                     if let Some(event) = self.came(next) {
                         return event;
@@ -335,6 +344,8 @@ impl CallTask {
             Effect::RingBack { handle, on } => self.ring_back(handle, on),
             Effect::Part(parted) => self.part(*parted),
             Effect::PlanTransfer(wish) => self.plan_transfer(wish),
+            Effect::Join(wish) => self.ask_for_leg(wish),
+            Effect::GiveLeg { leg, from, to, answer } => self.give_leg(*leg, from, to, answer),
             Effect::CloseMedia { handle, .. } => self.media_command(self.node.media.close(handle)),
             Effect::Send { leg, token, draft, to } => {
                 if let Err(detail) = self.take_carrier_place(leg, &draft) {

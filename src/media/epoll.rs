@@ -36,6 +36,13 @@ impl Epoll {
         Ok(())
     }
 
+    /// Reports nothing of `target` any more.
+    pub fn remove(&self, target: RawFd) -> io::Result<()> {
+        // SAFETY: no pointer is read for this operation; the kernel checks both descriptors.
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_DEL, target, std::ptr::null_mut()) })?;
+        Ok(())
+    }
+
     /// Waits until something is readable or `timeout` (None: for ever) is over; the number of ready keys.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let millis = match timeout {

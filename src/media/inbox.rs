@@ -16,6 +16,10 @@ const LIMIT: usize = 16_384;
 /// What a worker can be told. Commands about a leg that is gone have no effect.
 pub(super) enum Command {
     Open(Box<Leg>),
+    /// Give the leg to another worker, where it bears the second name.
+    Move(LegId, LegId, oneshot::Sender<()>),
+    /// It comes from another worker.
+    Arrive(Box<Leg>, oneshot::Sender<()>),
     Configure(LegId, Box<LegConfig>),
     ExpectChecks(LegId, Box<Credentials>),
     Bridge(LegId, LegId),

@@ -99,6 +99,11 @@ impl Shared {
         if let Some(pool) = self.pools.get(address) {
             lock(pool).release(claim, self.now());
         }
+        self.free_slot(leg);
+    }
+
+    /// Nobody bears this name any more.
+    pub fn free_slot(&self, leg: LegId) {
         if let Some(worker) = self.worker(leg.worker) {
             worker.load.fetch_sub(1, Relaxed);
             lock(&worker.slots).free.push(leg.slot);
@@ -270,6 +275,25 @@ impl MediaPlane {
             return Err(MediaError::NotBridgeable(a, b));
         }
         self.command(a, Command::Bridge(a, b))
+    }
+
+    /// Moves a leg to the worker of `near`, with all that it is: sockets, keys, counts, what was learnt. Its bridge is dissolved, and
+    /// what it played is stopped. Once this is done it bears the name that comes out, and no other.
+    pub async fn relocate(&self, leg: LegId, near: LegId) -> Result<LegId, MediaError> {
+        if leg.worker == near.worker {
+            return Ok(leg);
+        }
+        let worker = self
+            .shared
+            .worker(near.worker)
+            .ok_or(MediaError::NoSuchWorker(near.worker))?;
+        let id = worker.claim_slot(near.worker);
+        let (there, arrived) = oneshot::channel();
+        if let Err(error) = self.command(leg, Command::Move(leg, id, there)) {
+            self.shared.free_slot(id);
+            return Err(error);
+        }
+        arrived.await.map(|()| id).map_err(|_| MediaError::NoSuchLeg(leg))
     }
 
     /// Dissolves the bridge of a leg; both legs stay open and go on with RTCP.

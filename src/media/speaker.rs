@@ -134,6 +134,13 @@ impl Leg {
         self.end_digits(Ending::Stopped, totals);
     }
 
+    /// It is with another worker from now on, and in nobody's pacer.
+    pub fn leave_pacer(&mut self) {
+        if let Some(speaker) = &mut self.speaker {
+            speaker.paced = false;
+        }
+    }
+
     /// After a new negotiation: what can't go on, ends.
     pub(super) fn speak_anew(&mut self, totals: &mut WorkerStats) {
         let Some(config) = self.settled.as_ref().map(|settled| &settled.config) else {

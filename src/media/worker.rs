@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// The epoll key of the command eventfd; sockets have `slot << 1 | channel`.
 const INBOX: u64 = u64::MAX;
@@ -83,7 +84,7 @@ impl Worker {
         let late = self.handle().map(|handle| handle.inbox.close()).unwrap_or_default();
         let now = self.now;
         for command in late {
-            if let Command::Open(leg) = command {
+            if let Command::Open(leg) | Command::Arrive(leg, _) = command {
                 let slot = leg.id.slot;
                 self.guarded(slot, |worker| worker.adopt(leg, now));
             }
@@ -212,6 +213,12 @@ impl Worker {
         for command in commands.drain(..) {
             match command {
                 Command::Open(leg) => self.adopt(leg, now),
+                Command::Move(id, to, arrived) => self.send_away(id, to, arrived),
+                Command::Arrive(leg, arrived) => {
+                    self.adopt(leg, now);
+                    // Whoever moved it may not wait any more.
+                    let _gone = arrived.send(());
+                }
                 Command::Configure(id, config) => self.guarded(id.slot, |worker| {
                     if let Some(leg) = worker.find(id)
                         && let Err(error) = leg.configure(*config, interval, now)
@@ -335,6 +342,37 @@ impl Worker {
         let peer = self.find(id).and_then(|leg| leg.peer.take());
         if let Some(peer) = peer.and_then(|slot| leg_at(&mut self.legs, slot)) {
             peer.peer = None;
+        }
+    }
+
+    /// Gives a leg with its sockets to the worker of `to`; dropping `arrived` says that it never came there.
+    fn send_away(&mut self, id: LegId, to: LegId, arrived: oneshot::Sender<()>) {
+        self.unbridge(id);
+        let place = self.legs.get_mut(id.slot as usize);
+        let Some(mut leg) = place.and_then(|place| place.take_if(|leg| leg.id == id)) else {
+            self.shared.free_slot(to);
+            return;
+        };
+        leg.fall_silent(&mut self.totals);
+        leg.leave_pacer();
+        self.totals.legs -= 1;
+        let fds = [
+            Some(leg.sockets.rtp.as_raw_fd()),
+            leg.sockets.rtcp.as_ref().map(AsRawFd::as_raw_fd),
+        ];
+        for fd in fds.into_iter().flatten() {
+            if let Err(error) = self.epoll.remove(fd) {
+                tracing::error!(leg = %id, %error, "a media leg that moves is still waited for");
+            }
+        }
+        self.shared.free_slot(id);
+        leg.id = to;
+        let (address, claim) = (leg.address, leg.sockets.claim);
+        let there = self.shared.worker(to.worker);
+        let taken = there.is_some_and(|there| there.inbox.push(Command::Arrive(leg, arrived)).is_ok());
+        if !taken {
+            // It was closed with the command that nobody took.
+            self.shared.retire(to, address, claim);
         }
     }
 

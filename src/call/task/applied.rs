@@ -223,6 +223,8 @@ impl CallTask {
             | Effect::RingBack { .. }
             | Effect::Part(_)
             | Effect::PlanTransfer(_)
+            | Effect::Join(_)
+            | Effect::GiveLeg { .. }
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }
             | Effect::SendAck { .. }

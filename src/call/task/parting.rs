@@ -5,6 +5,7 @@ use super::{CallTask, Dowry, Planner, Setting, begin};
 use crate::call::directory::MovedDialog;
 use crate::call::event::Event;
 use crate::call::id::LegIndex;
+use crate::call::leg::Leg;
 use crate::call::parting::Parted;
 use crate::call::value::Call;
 use crate::config::Limits;
@@ -48,16 +49,16 @@ impl CallTask {
             events,
             planner,
             ordered: None,
-            dowry: self.dowry_of(&parted),
+            dowry: self.dowry_of(&parted.leg, parted.from),
             listed,
         };
         begin(setting, Call::inherit(live.id, rand::random(), parted, now));
     }
 
-    fn dowry_of(&mut self, parted: &Parted) -> Dowry {
-        let handle = parted.leg.media.handle();
+    pub(super) fn dowry_of(&mut self, leg: &Leg, from: LegIndex) -> Dowry {
+        let handle = leg.media.handle();
         self.handles.retain(|(known, _)| Some(*known) != handle);
-        let theirs = |(leg, ..): &mut (LegIndex, _, _)| *leg == parted.from;
+        let theirs = |(leg, ..): &mut (LegIndex, _, _)| *leg == from;
         let places = self.carrier_places.extract_if(.., theirs);
         Dowry {
             handles: handle.into_iter().map(|handle| (handle, LegIndex::CALLER)).collect(),

@@ -184,6 +184,14 @@ impl Rig {
         leg.is_some_and(|leg| matches!(leg.terms.kind, LegKind::Teams { .. }))
     }
 
+    /// A leg of another call is about to come: its media bear a name of this rig's.
+    pub fn name_media_of(&mut self, leg: &mut crate::call::Leg) {
+        let handle = handle(self.opened.len());
+        let index = LegIndex(u16::try_from(self.call.legs().len()).expect("few legs"));
+        self.opened.push((handle, index));
+        leg.media.sockets = crate::call::leg_media::Sockets::Open(handle);
+    }
+
     /// Whether a request of ours has had its final answer.
     pub fn is_answered(&self, request: &Sent) -> bool {
         request
@@ -273,6 +281,12 @@ impl Rig {
                 self.opened.retain(|(known, _)| Some(*known) != handle);
                 self.parted.push(*parted);
             }
+            Effect::GiveLeg { ref leg, .. } => {
+                // Its sockets are the other call's from now on.
+                let handle = leg.media.handle();
+                self.opened.retain(|(known, _)| Some(*known) != handle);
+                self.wishes.push(effect);
+            }
             Effect::CancelRequest { token, reason } => self.cancelled.push((token, reason)),
             Effect::Respond { transaction, draft } => {
                 let (leg, request, done) = self.requests.get_mut(&transaction).expect("a response to a request");
@@ -304,6 +318,7 @@ impl Rig {
             }
             Effect::Plan { .. }
             | Effect::PlanTransfer(_)
+            | Effect::Join(_)
             | Effect::Ask { .. }
             | Effect::TakeBack { .. }
             | Effect::Moved { .. }

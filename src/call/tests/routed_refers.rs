@@ -4,12 +4,13 @@ use super::messages::reply;
 use super::peers::{CONTOSO, carrier_sdp, sbc, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{Effect, Event, LegIndex, Phase, TransferKind, TransferWish};
+use crate::call::{CallId, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferWish};
 use crate::carrier::PlanFacts;
 use crate::config::{CarrierId, Config};
 use crate::dial::Attempt;
 use crate::route::{Origin, Referrer, Target, Vouched, decide_refer};
 use crate::sip::Method;
+use crate::sip::dialog::DialogId;
 use crate::sip::message::HeaderName;
 use crate::teams;
 
@@ -198,10 +199,6 @@ fn a_refer_that_leads_nowhere_is_refused_and_nobody_is_told_of_a_transfer() {
         assert_eq!(rig.last_response(CALLEE).message.status(), Some(status), "{target}");
     }
     for (target, status) in [
-        (
-            "sip:+14255550101@203.0.113.2?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2",
-            481,
-        ),
         ("sip:+14255550101@203.0.113.2?Subject=x", 403),
         ("sip:+14255550101@203.0.113.2;method=BYE", 403),
         ("sips:+14255550101@203.0.113.2", 403),
@@ -212,4 +209,93 @@ fn a_refer_that_leads_nowhere_is_refused_and_nobody_is_told_of_a_transfer() {
     assert!(rig.wish().is_none());
     assert_eq!((rig.invites().len(), rig.statuses_notified().len()), (sent, 0));
     rig.hang_up_and_finish();
+}
+
+/// Two calls of the carrier, and the REFER in the first that names its dialog in the second.
+fn consulting() -> (Rig, Rig, Box<TransferWish>) {
+    let mut here = from_teams().carrier_may_refer().begin().answered();
+    let there = from_carrier().carrier_may_refer().begin().answered();
+    let dialog = there.dialog_of(CALLER);
+    let replaces = format!(
+        "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}",
+        dialog.call_id, dialog.to_tag, dialog.from_tag
+    );
+    here.refer(CALLEE, &format!("sip:+14255550150@203.0.113.2?Replaces={replaces}"));
+    let position = here.wishes.iter().position(|wish| matches!(wish, Effect::Join(_)));
+    let wish = match here.wishes.remove(position.expect("another call is asked")) {
+        Effect::Join(wish) => wish,
+        other => panic!("{other:?}"),
+    };
+    (here, there, wish)
+}
+
+/// The other call's answer, and the leg that it gives.
+fn asked(there: &mut Rig, wish: &TransferWish, who: Referring) -> Result<Box<Leg>, u16> {
+    let (answer, mut given) = tokio::sync::oneshot::channel();
+    let wanted = LegWanted {
+        dialog: DialogId::of_replaces(wish.refer_to.replaces.as_ref().expect("Replaces")),
+        who,
+        to: CallId::from_random(0x77),
+        answer,
+    };
+    there.step(wanted.into());
+    let given_away = there
+        .wishes
+        .iter()
+        .position(|wish| matches!(wish, Effect::GiveLeg { .. }));
+    match given_away.map(|position| there.wishes.remove(position)) {
+        Some(Effect::GiveLeg { leg, .. }) => Ok(leg),
+        _ => Err(given.try_recv().expect("an answer").expect_err("no leg")),
+    }
+}
+
+#[test]
+fn teams_091_two_teams_users_whom_a_pbx_talks_to_are_joined() {
+    let (mut here, mut there, wish) = consulting();
+    let who = here.call.referring(CALLEE).expect("a carrier");
+    let mut leg = asked(&mut there, &wish, who).expect("a leg");
+    assert_eq!(there.byes(CALLER).len(), 1, "its other call is over");
+    assert_eq!(there.byes(CALLEE).len(), 0, "and the Teams user in it talks on");
+    there.finish();
+    here.name_media_of(&mut leg);
+    let dialog = leg.dialog.as_ref().map(|dialog| dialog.id().call_id.clone());
+    let before = here.sent.len();
+    here.step(Event::LegGiven { wish, given: Ok(leg) });
+    let told = here.statuses_notified();
+    assert_eq!(told, ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
+    here.assert_bridged(CALLER, THIRD);
+    assert_eq!(Some(here.dialog_of(THIRD).call_id), dialog);
+    let to_teams = here.sent[before..].iter().filter(|sent| sent.leg != CALLEE);
+    assert_eq!(to_teams.count(), 0, "Teams hears of nothing");
+    let record = here.hang_up_and_finish();
+    assert_eq!(
+        record.legs[2].transfer.as_ref().map(|transfer| transfer.of),
+        Some(CALLEE.0)
+    );
+}
+
+#[test]
+fn teams_091_a_dialog_of_somebody_else_is_not_joined() {
+    let (mut here, mut there, wish) = consulting();
+    let who = there.call.referring(CALLEE).expect("Teams");
+    assert_eq!(asked(&mut there, &wish, who).err(), Some(481), "it is the carrier's");
+    let sent = there.sent.len();
+    here.step(Event::LegGiven { wish, given: Err(481) });
+    assert_eq!(here.last_response(CALLEE).message.status(), Some(481));
+    assert_eq!((there.sent.len(), there.call.phase()), (sent, Phase::Answered));
+    there.hang_up_and_finish();
+    here.hang_up_and_finish();
+}
+
+#[test]
+fn a_leg_that_comes_too_late_is_hung_up() {
+    let (mut here, mut there, wish) = consulting();
+    let who = here.call.referring(CALLEE).expect("a carrier");
+    let mut leg = asked(&mut there, &wish, who).expect("a leg");
+    here.request(CALLER, Method::Bye, "", "");
+    here.name_media_of(&mut leg);
+    here.step(Event::LegGiven { wish, given: Ok(leg) });
+    assert_eq!(here.byes(THIRD).len(), 1);
+    here.finish();
+    there.finish();
 }

@@ -16,6 +16,7 @@
 //! where it was on hold. Then `old` is no party any more: hung up at once, or left to say BYE itself for a while.
 
 mod door;
+mod joined;
 mod referred;
 mod replaced;
 mod routed;
@@ -29,6 +30,7 @@ use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sdp::Direction;
+pub use joined::{GivenLeg, LegAnswer, LegWanted, Referring};
 use referred::{Heard, Referral};
 pub use routed::TransferWish;
 use serde::{Deserialize, Serialize};

@@ -22,8 +22,8 @@ pub struct TransferWish {
     /// Whose peer has sent it.
     pub by: LegIndex,
     pub refer_to: ReferTo,
-    transaction: ServerTransactionId,
-    cseq: u32,
+    pub(super) transaction: ServerTransactionId,
+    pub(super) cseq: u32,
 }
 
 impl Call {
@@ -43,17 +43,16 @@ impl Call {
             })
         });
         match wish {
-            // No dialog of ours is joined with another.
-            Ok(TransferWish { refer_to, .. }) if refer_to.replaces.is_some() => {
-                self.answer_plainly(index, transaction, 481);
-            }
-            Ok(wish) => self.effects.push(Effect::PlanTransfer(Box::new(wish))),
+            Ok(wish) => match wish.refer_to.replaces.clone() {
+                Some(replaces) => self.join_asked(wish, &replaces),
+                None => self.effects.push(Effect::PlanTransfer(Box::new(wish))),
+            },
             Err(status) => self.answer_plainly(index, transaction, status),
         }
     }
 
     /// Who stays when the peer of this leg refers it, or the status that says why it may not.
-    fn may_refer(&self, index: LegIndex) -> Result<LegIndex, u16> {
+    pub(super) fn may_refer(&self, index: LegIndex) -> Result<LegIndex, u16> {
         if !self.leg(index).is_some_and(|leg| leg.is_up()) {
             return Err(481);
         }

@@ -267,3 +267,40 @@ fn silence_counts_anew_from_an_answer() {
     });
     assert!(counted_anew);
 }
+
+#[test]
+fn a_leg_moves_to_another_worker_and_nobody_outside_notices() {
+    let settings = MediaSettings {
+        workers: NonZeroU16::new(2),
+        ..settings(20_000..=20_019)
+    };
+    let rig = Rig::new(settings);
+    let (mut carrier, mut teams) = (Peer::plain(1), Peer::secure(2));
+    let (a, b) = (rig.open(RtcpPort::Mux, None), rig.open(RtcpPort::Pair, None));
+    assert_ne!(a.id.worker, b.id.worker, "the load is spread");
+    rig.configure(a, carrier.config());
+    rig.configure(b, teams.config());
+    assert!(rig.plane.bridge(a.id, b.id).is_err());
+    teams.send(b, 8, b"before");
+    rig.stats_when(b, |stats| stats.received.packets == 1);
+    let moved = rig.runtime.block_on(rig.plane.relocate(b.id, a.id)).expect("a leg");
+    assert_eq!(moved.worker, a.id.worker);
+    let b = MediaLeg { id: moved, ..b };
+    rig.plane.bridge(a.id, b.id).expect("they share a worker");
+    rig.stats(b);
+    carrier.send(a, 8, b"there");
+    assert_eq!(teams.receive().1, b"there");
+    teams.send(b, 8, b"back");
+    assert_eq!(carrier.receive().1, b"back", "its keys and sequence went along");
+    assert_eq!(rig.stats(b).received.packets, 2, "and its counts");
+    let again = rig.runtime.block_on(rig.plane.relocate(b.id, a.id)).expect("a leg");
+    assert_eq!(again, b.id, "it is there already");
+    rig.plane.close(b.id).expect("taken");
+    rig.stats(a);
+    let elsewhere = LegId {
+        worker: 1 - a.id.worker,
+        ..a.id
+    };
+    let gone = rig.runtime.block_on(rig.plane.relocate(b.id, elsewhere));
+    assert!(gone.is_err(), "who is closed does not move");
+}
