@@ -33,8 +33,10 @@ pub struct KeyWays {
     single: VecDeque<SingleKey>,
     /// Where the media were that brought telephone-events.
     events_of: Option<SocketAddr>,
-    /// Keys for the peer that wait for the one that is being sent.
+    /// Keys for the peer that wait for the one that is being sent; neither outlives the process.
+    #[serde(skip)]
     pub(super) queued: VecDeque<char>,
+    #[serde(skip)]
     pub(super) is_sending: bool,
 }
 
