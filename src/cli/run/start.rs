@@ -17,7 +17,7 @@ use crate::sip::ListenerId;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -62,23 +62,30 @@ pub struct Running {
 /// What transports tell goes where everything goes.
 struct NetObserver {
     observer: Arc<dyn Observer>,
-    node: Arc<Node>,
+    /// The node owns the transports: what they hold of it would outlive both.
+    node: Weak<Node>,
+}
+
+impl NetObserver {
+    fn not_connected(&self, address: SocketAddr, why: String) {
+        if let Some(node) = self.node.upgrade() {
+            node.peers.not_connected(address, why);
+        }
+    }
 }
 
 impl crate::net::Observer for NetObserver {
     fn event(&self, event: &NetEvent<'_>) {
         match event {
             NetEvent::ConnectFailed { hop, failure } => {
-                self.node.peers.not_connected(hop.remote, failure.to_string());
+                self.not_connected(hop.remote, failure.to_string());
             }
             // With TLS 1.3 a peer that refuses our certificate says so behind the handshake.
             NetEvent::Closed {
                 connection,
                 reason: reason @ CloseReason::PeerAlert(_),
             } if connection.opener == Opener::Us => {
-                self.node
-                    .peers
-                    .not_connected(connection.flow.remote, reason.to_string());
+                self.not_connected(connection.flow.remote, reason.to_string());
             }
             _ => {}
         }
@@ -165,7 +172,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         admission: admission.clone(),
         observer: Arc::new(NetObserver {
             observer: observer.clone(),
-            node: node.clone(),
+            node: Arc::downgrade(&node),
         }),
     };
     let signalling = Signalling::start(settings, |_, handle, _| {
