@@ -91,10 +91,13 @@ fn certificates(state: &AdminState, reasons: &mut Vec<String>) {
 
 /// Calls of a tenant, one way, that fail more often than is borne (TEAMS-114).
 fn effectiveness(state: &AdminState, reasons: &mut Vec<String>) {
-    let least = f64::from(state.node.config.load().sbc.teams.ner_alert);
-    let ratios = state.observation.effectiveness.ratios();
-    let poor = ratios.into_iter().filter(|ratio| ratio.percent < least);
-    reasons.extend(poor.map(|ratio| {
+    let config = state.node.config.load();
+    let ratios = state.observation.effectiveness.ratios(unix_ms());
+    let least = f64::from(config.sbc.teams.ner_alert);
+    let is_known = |tenant: &str| config.tenants.iter().any(|known| known.id.as_str() == tenant);
+    let mut poor = ratios;
+    poor.retain(|ratio| ratio.percent < least && is_known(&ratio.tenant));
+    reasons.extend(poor.into_iter().map(|ratio| {
         format!(
             "tenant {}: {} has a network effectiveness of {:.1} % over {} attempts, below {least}",
             ratio.tenant, ratio.direction, ratio.percent, ratio.attempts

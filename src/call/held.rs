@@ -242,5 +242,5 @@ impl Leg {
 
 /// Whoever says this listens no more.
 fn is_hold(session: &Session) -> bool {
-    session.audio().is_some_and(|audio| !audio.direction.receives())
+    session.is_switched_off() || session.audio().is_some_and(|audio| !audio.direction.receives())
 }

@@ -168,7 +168,9 @@ impl Call {
 
     /// A provisional response to the caller; with our answer when there is early media.
     pub(super) fn tell_caller(&mut self, status: u16, early_media: bool, now: Moment) {
-        let Some(leg) = self.leg(LegIndex::CALLER) else { return };
+        let Some(leg) = self.leg(LegIndex::CALLER).filter(|leg| !leg.is_up()) else {
+            return;
+        };
         let (Some(transaction), Some(dialog)) = (leg.waiting, &leg.dialog) else {
             return;
         };

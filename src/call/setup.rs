@@ -332,9 +332,9 @@ impl Call {
             }
             Err(detail) => {
                 leg.media.sockets = Sockets::None;
-                if wanted && self.is_arriving(index) {
+                if wanted && self.is_arriving(index) && !self.rings_for_transfer(index) {
                     self.transfer_failed(503, now);
-                } else if wanted && self.app.is_some() && index != LegIndex::CALLER {
+                } else if wanted && (self.is_arriving(index) || self.app.is_some()) && index != LegIndex::CALLER {
                     let failure = AttemptFailure::local(503, "Service Unavailable", detail);
                     self.hop_failed(index, failure, Next::Stop, now);
                 } else if wanted {

@@ -17,8 +17,8 @@ use super::leg::Leg;
 use super::value::Call;
 use crate::dial::LegKind;
 use crate::registrar::Aor;
-use crate::sip::message::{HeaderName, Message};
-use crate::sip::{Flow, NameAddr, Uri};
+use crate::sip::message::Message;
+use crate::sip::{Flow, Uri};
 use std::net::IpAddr;
 
 /// Addresses of one peer that are remembered: its hosts, and what they resolve to.
@@ -83,9 +83,10 @@ impl Leg {
 
     /// Whether a message names the user of this leg as its sender.
     fn is_of_user(&self, message: &Message) -> bool {
-        let remote = self.dialog.as_ref().map(|dialog| dialog.remote());
-        let ours = remote.and_then(|remote| NameAddr::parse(HeaderName::From, remote).ok());
+        let LegKind::User { user, .. } = &self.terms.kind else {
+            return false;
+        };
         let theirs = message.from().ok().and_then(|from| Aor::of(from.uri()));
-        theirs.is_some() && theirs == ours.and_then(|ours| Aor::of(ours.uri()))
+        theirs.is_some_and(|theirs| theirs.to_string() == **user)
     }
 }

@@ -303,14 +303,8 @@ impl Switchboard {
                 carrier::terms(config, carrier, flow.listener, carrier::server_name(carrier, flow))
             }
             Sender::User { tenant, name, .. } => {
-                let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
-                registrar::terms(
-                    config,
-                    tenant,
-                    user,
-                    flow.listener,
-                    registrar::is_caller_behind_nat(invite, flow),
-                )
+                let is_behind_nat = registrar::is_caller_behind_nat(invite, flow);
+                registrar::terms(config, tenant, name, flow.listener, is_behind_nat)
             }
             _ => teams::terms(config, &decision.tenant),
         };

@@ -255,7 +255,9 @@ impl CallTask {
             self.place = None;
             self.carrier_places.clear();
         }
-        if !self.call.is_transferring() {
+        // One that is planned begins with its event.
+        let is_planned = |event: &Event| matches!(event, Event::TransferPlanned { .. });
+        if !self.call.is_transferring() && !self.pending.iter().any(is_planned) {
             self.transfer_place = None;
         }
         self.keep_recoding_place(match is_over {
@@ -454,7 +456,7 @@ impl CallTask {
                 carrier: carrier.clone(),
                 heard: leg.sources.clone(),
             }),
-            LegKind::User { tenant } => Some(Guard::Device { tenant: tenant.clone() }),
+            LegKind::User { tenant, .. } => Some(Guard::Device { tenant: tenant.clone() }),
             LegKind::Carrier { .. } | LegKind::Teams { .. } => None,
         }
     }

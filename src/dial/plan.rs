@@ -187,9 +187,11 @@ pub enum LegKind {
     Carrier {
         carrier: Arc<str>,
     },
-    /// A registered user's device.
+    /// A registered user's device. `user` is its address, `alice@sip.contoso.example`, as it has proven or registered it,
+    /// whatever its messages name.
     User {
         tenant: Arc<str>,
+        user: Arc<str>,
     },
     /// A server that an application named by SIP URI.
     SipUri {

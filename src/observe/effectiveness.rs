@@ -1,5 +1,6 @@
 //! The network effectiveness ratio (NER) as Microsoft's dashboard counts it: the share of attempts that were answered, or in
-//! which the called party itself was busy, did not answer, or could not be had (TEAMS-114).
+//! which the called party itself was busy, did not answer, or could not be had (TEAMS-114). What is older than a day tells nothing
+//! of today.
 
 use super::{Happening, Observer};
 use crate::call::{CallRecord, Cause, Direction};
@@ -9,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Attempts that are looked back on.
 const WINDOW: usize = 1_000;
+const DAY_MS: u64 = 86_400_000;
 /// Below as many the ratio says nothing.
 const MEANINGFUL: usize = 100;
 
@@ -20,9 +22,8 @@ pub struct Effectiveness {
 
 #[derive(Debug, Default)]
 struct Way {
-    /// Whether each was effective, the oldest first.
-    attempts: VecDeque<bool>,
-    effective: usize,
+    /// When each began (milliseconds since the Unix epoch), and whether it was effective, in the order of their ends.
+    attempts: VecDeque<(u64, bool)>,
 }
 
 /// The ratio of one tenant's calls, one way.
@@ -35,14 +36,19 @@ pub struct Ratio {
 }
 
 impl Effectiveness {
-    /// Ratios of at least a hundred attempts, by tenant and direction.
-    pub fn ratios(&self) -> Vec<Ratio> {
-        let ways = self.lock();
+    /// Ratios of at least a hundred attempts of the last day, by tenant and direction. `now_ms` since the Unix epoch.
+    pub fn ratios(&self, now_ms: u64) -> Vec<Ratio> {
+        let mut ways = self.lock();
+        for way in ways.values_mut() {
+            way.attempts.retain(|(began, _)| began.saturating_add(DAY_MS) > now_ms);
+        }
+        ways.retain(|_, way| !way.attempts.is_empty());
         let meaningful = ways.iter().filter(|(_, way)| way.attempts.len() >= MEANINGFUL);
         let ratio = |((tenant, direction), way): (&(String, &'static str), &Way)| {
             let attempts = way.attempts.len();
+            let effective = way.attempts.iter().filter(|(_, is_effective)| *is_effective).count();
             #[allow(clippy::cast_precision_loss, reason = "at most a thousand")]
-            let percent = 100.0 * way.effective as f64 / attempts as f64;
+            let percent = 100.0 * effective as f64 / attempts as f64;
             Ratio {
                 tenant: tenant.clone(),
                 direction,
@@ -58,10 +64,9 @@ impl Effectiveness {
         let mut ways = self.lock();
         let key = (record.facts.tenant.clone(), record.facts.direction.label());
         let way = ways.entry(key).or_default();
-        way.attempts.push_back(is_effective);
-        way.effective += usize::from(is_effective);
-        if way.attempts.len() > WINDOW && way.attempts.pop_front() == Some(true) {
-            way.effective -= 1;
+        way.attempts.push_back((record.facts.began_unix_ms, is_effective));
+        if way.attempts.len() > WINDOW {
+            way.attempts.pop_front();
         }
     }
 
@@ -178,7 +183,7 @@ mod tests {
         };
         count(503, 20);
         count(486, 79);
-        assert_eq!(kept.ratios(), []);
+        assert_eq!(kept.ratios(0), []);
         count(486, 1);
         let ratio = |attempts, percent| Ratio {
             tenant: "contoso".into(),
@@ -186,10 +191,11 @@ mod tests {
             attempts,
             percent,
         };
-        assert_eq!(kept.ratios(), [ratio(100, 80.0)]);
+        assert_eq!(kept.ratios(0), [ratio(100, 80.0)]);
         count(486, 910);
-        assert_eq!(kept.ratios(), [ratio(1_000, 99.0)]);
+        assert_eq!(kept.ratios(0), [ratio(1_000, 99.0)]);
         count(503, 500);
-        assert_eq!(kept.ratios(), [ratio(1_000, 50.0)]);
+        assert_eq!(kept.ratios(DAY_MS - 1), [ratio(1_000, 50.0)]);
+        assert_eq!(kept.ratios(DAY_MS), [], "yesterday's");
     }
 }

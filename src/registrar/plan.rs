@@ -1,8 +1,9 @@
 //! The INVITEs that ring a user: every device at once, and the flows of one device one after the other.
 
+use super::aor::Aor;
 use super::binding::Binding;
 use crate::carrier::{self, quoted};
-use crate::config::{Config, E164, Tenant, User, UserName};
+use crate::config::{Config, E164, Tenant, UserName};
 use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop};
 use crate::route::Caller;
 use crate::sdp::Security;
@@ -68,11 +69,6 @@ fn hop(call: UserCall<'_>, binding: &Binding) -> PlannedHop {
     let realm = realm_of(call.tenant);
     let aor = format!("{}@{realm}", call.name);
     let (from, contact_user, headers) = identity(call, realm);
-    let user = call
-        .tenant
-        .realm
-        .as_ref()
-        .and_then(|realm| realm.user(call.name.as_str()));
     PlannedHop {
         peer: device_name(&aor, binding),
         next: NextHop {
@@ -89,7 +85,13 @@ fn hop(call: UserCall<'_>, binding: &Binding) -> PlannedHop {
         contact_user,
         headers,
         extra_headers: Vec::new(),
-        terms: terms(call.config, call.tenant, user, binding.listener, binding.behind_nat),
+        terms: terms(
+            call.config,
+            call.tenant,
+            call.name,
+            binding.listener,
+            binding.behind_nat,
+        ),
         first_response: call.config.sbc.registrar.response_timeout,
         progress: None,
         // Another flow of the same device helps where this one failed (RFC 5626 §5.3), not where the device answers.
@@ -129,18 +131,20 @@ fn realm_of(tenant: &Tenant) -> &str {
     tenant.realm.as_ref().map_or("", |realm| realm.name.as_str())
 }
 
-/// The terms of every leg toward or from a user's device on `listener`. `user` is `None` for one that the configuration
-/// does not hold.
+/// The terms of every leg toward or from a device of the user `name` on `listener`.
 pub fn terms(
     config: &Config,
     tenant: &Tenant,
-    user: Option<&User>,
+    name: &UserName,
     listener: ListenerId,
     behind_nat: bool,
 ) -> Arc<LegTerms> {
     let kind = LegKind::User {
         tenant: tenant.id.as_str().into(),
+        user: Aor::new(name.as_str(), realm_of(tenant)).to_string().into(),
     };
+    // Whoever a hook has let in is not in the configuration.
+    let user = tenant.realm.as_ref().and_then(|realm| realm.user(name.as_str()));
     let mut terms = carrier::open_terms(config, kind, listener);
     if user.is_some_and(|user| user.srtp) {
         terms.media.security = Security::SdesRequired;

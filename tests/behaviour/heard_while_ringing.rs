@@ -14,7 +14,8 @@ async fn a_ringing_tone_of_ours_until_the_answer() {
         ..Plan::default()
     })
     .await;
-    lab.teams.set_script(Script::ring_then_answer(Duration::from_secs(3)));
+    // The tone has a second of sound in five: whoever misses one hears the next.
+    lab.teams.set_script(Script::ring_then_answer(Duration::from_secs(8)));
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
     let callee = lab.teams.incoming().await.unwrap();
     assert!(caller.provisional(183).await.unwrap().has_description);

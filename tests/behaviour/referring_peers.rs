@@ -215,6 +215,30 @@ async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
     lab.close().await;
 }
 
+/// Bob may call colleagues alone, and answers as alice, who may call everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_user_refers_as_whom_it_has_proven_to_be_and_not_as_it_names_itself() {
+    let lab = lab().await;
+    let mut bob = registered(Device::udp(&lab, 12, "bob", "builder").await).await;
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    let contact = format!("{}\r\n", alice.contact().trim_end());
+    let (uri, sdp) = (format!("sip:bob@{REALM}"), alice.sdp());
+    let calling = tokio::spawn(async move {
+        let (answer, _) = alice.ask("INVITE", &uri, &format!("<{uri}>"), &contact, &sdp).await;
+        (alice, answer)
+    });
+    let invite = bob.ring().await;
+    let text = String::from_utf8_lossy(invite.as_bytes()).replace("To: <sip:bob@", "To: <sip:alice@");
+    let forged = Message::parse(text.into_bytes().into()).unwrap();
+    assert!(forged.header(HeaderName::To).unwrap().contains("alice"));
+    bob.accept(&forged).await;
+    let (mut alice, answer) = calling.await.unwrap();
+    let target = format!("sip:{OUTSIDE}@{REALM}");
+    assert_eq!(referred(&mut bob, &forged, 1, &target).await, Some(403));
+    crate::users_call::hang_up(&mut alice, &answer).await;
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_refer_is_told_405() {
     let lab = Lab::with(Plan {

@@ -9,8 +9,7 @@ use crate::dial::{Attempt, LegKind};
 use crate::guard::Place;
 use crate::registrar::Aor;
 use crate::route::{Origin, Referrer, Refusal, Vouched, decide_refer};
-use crate::sip::message::HeaderName;
-use crate::sip::{NameAddr, Uri};
+use crate::sip::Uri;
 
 impl CallTask {
     pub(super) fn plan_transfer(&mut self, wish: Box<TransferWish>) {
@@ -48,11 +47,11 @@ impl CallTask {
     fn referrer<'t>(&'t self, tenant: &'t Tenant, leg: &'t Leg, target: &Uri) -> Option<Referrer<'t>> {
         let (origin, vouched) = match &leg.terms.kind {
             LegKind::Carrier { carrier } => (Origin::Carrier(CarrierId::parse(carrier).ok()?), Vouched::default()),
-            LegKind::User { tenant: of } if **of == *tenant.id.as_str() => {
-                let remote = NameAddr::parse(HeaderName::From, leg.dialog.as_ref()?.remote()).ok()?;
-                let aor = Aor::of(remote.uri())?;
+            LegKind::User { tenant: of, user } if **of == *tenant.id.as_str() => {
                 let realm = tenant.realm.as_ref()?;
-                let (name, now) = (UserName::parse(&aor.user).ok()?, self.node.clock.now());
+                let (name, _) = user.rsplit_once('@')?;
+                let (name, now) = (UserName::parse(name).ok()?, self.node.clock.now());
+                let aor = Aor::new(name.as_str(), realm.name.as_str());
                 let voucher = |aor: &Aor| match realm.hook {
                     Some(_) => self.node.registrar.voucher(aor, now),
                     None => None,

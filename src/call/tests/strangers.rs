@@ -175,6 +175,7 @@ fn a_server_of_a_sip_target_speaks_from_where_it_answered_or_said() {
 fn a_user_speaks_from_its_device_wherever_it_has_registered_since() {
     let mut rig = ringing(LegKind::User {
         tenant: "contoso".into(),
+        user: "+12065550101@203.0.113.2".into(),
     });
     let invite = rig.last_invite();
     rig.picks_up(&invite);
@@ -202,6 +203,7 @@ fn a_user_speaks_from_its_device_wherever_it_has_registered_since() {
 fn no_record_route_leads_our_requests_away_from_a_device() {
     let mut rig = ringing(LegKind::User {
         tenant: "contoso".into(),
+        user: "+12065550101@203.0.113.2".into(),
     });
     let invite = rig.last_invite();
     let elsewhere = "<sip:192.0.2.66:5066;lr>";
@@ -228,6 +230,7 @@ fn the_media_of_a_device_behind_nat_comes_from_where_it_signals() {
             if is_device {
                 terms.kind = LegKind::User {
                     tenant: "contoso".into(),
+                    user: "+12065550101@203.0.113.2".into(),
                 };
             }
         });

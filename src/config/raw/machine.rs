@@ -171,7 +171,7 @@ pub struct RawTeams {
     #[schemars(extend("default" = "60s"))]
     pub options_interval: Option<At<DurationText>>,
     /// Percent of network effectiveness (NER, as Microsoft's dashboard counts it) of a tenant, one way, below which `/healthz` says
-    /// `degraded`; at least 100 attempts make a ratio, the last 1,000 count. 0: never.
+    /// `degraded`; at least 100 attempts of the last day make a ratio, the last 1,000 count. 0: never.
     #[schemars(range(min = 0, max = 100), extend("default" = 90))]
     pub ner_alert: Option<At<u8>>,
     /// Whether hubs get OPTIONS while every gateway of every carrier is known to be down. With `false` Teams hears nothing from

@@ -7,7 +7,7 @@ use crate::net::Transports;
 use crate::net::shard::ShardStatus;
 use crate::net::tls::IdentityStore;
 use crate::observe::cdr::CdrCounts;
-use crate::observe::{Effectiveness, ReloadOutcome, Reloads};
+use crate::observe::{Effectiveness, ReloadOutcome, Reloads, unix_ms};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl NodeFigures<'_> {
     }
 
     fn effectiveness(&self, scrape: &mut Scrape) {
-        let ratios = self.effectiveness.ratios();
+        let ratios = self.effectiveness.ratios(unix_ms());
         let samples = ratios
             .into_iter()
             .map(|ratio| ([ratio.tenant, ratio.direction.to_owned()], ratio.percent / 100.0));

@@ -122,9 +122,8 @@ fn a_user_with_encrypted_media_gets_no_other() {
         "[[users]]\nname = \"carol\"\nha1_md5 = \"{hash}\"\nsrtp = true\n"
     ));
     let tenant = &config.tenants[0];
-    let realm = tenant.realm.as_ref().expect("a realm");
     let security = |name: &str| {
-        terms(&config, tenant, realm.user(name), ListenerId(2), false)
+        terms(&config, tenant, &UserName::parse(name).unwrap(), ListenerId(2), false)
             .media
             .security
     };
