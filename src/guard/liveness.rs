@@ -91,9 +91,7 @@ impl Liveness {
     pub fn is_held(&self, now: Moment) -> bool {
         self.down || self.held_until.is_some_and(|until| until > now)
     }
-}
 
-impl Liveness {
     /// OPTIONS were in vain so far.
     fn was_never_reached(&self) -> bool {
         self.failures > 0 && self.last_answered.is_none()
@@ -200,7 +198,13 @@ impl Peers {
         table.insert(address, why);
     }
 
-    /// Why the last connection to this address that failed did not come about.
+    /// A connection to this address has come about.
+    pub fn connected(&self, address: SocketAddr) {
+        let mut table = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
+        table.remove(&address);
+    }
+
+    /// Why the last connection to this address did not come about.
     pub fn why_not_connected(&self, address: SocketAddr) -> Option<String> {
         let table = self.unconnected.lock().unwrap_or_else(PoisonError::into_inner);
         table.get(&address).cloned()

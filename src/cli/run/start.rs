@@ -67,9 +67,9 @@ struct NetObserver {
 }
 
 impl NetObserver {
-    fn not_connected(&self, address: SocketAddr, why: String) {
+    fn learn(&self, learn: impl FnOnce(&Peers)) {
         if let Some(node) = self.node.upgrade() {
-            node.peers.not_connected(address, why);
+            learn(&node.peers);
         }
     }
 }
@@ -78,14 +78,17 @@ impl crate::net::Observer for NetObserver {
     fn event(&self, event: &NetEvent<'_>) {
         match event {
             NetEvent::ConnectFailed { hop, failure } => {
-                self.not_connected(hop.remote, failure.to_string());
+                self.learn(|peers| peers.not_connected(hop.remote, failure.to_string()));
             }
             // With TLS 1.3 a peer that refuses our certificate says so behind the handshake.
             NetEvent::Closed {
                 connection,
                 reason: reason @ CloseReason::PeerAlert(_),
             } if connection.opener == Opener::Us => {
-                self.not_connected(connection.flow.remote, reason.to_string());
+                self.learn(|peers| peers.not_connected(connection.flow.remote, reason.to_string()));
+            }
+            NetEvent::Connected { connection } if connection.opener == Opener::Us => {
+                self.learn(|peers| peers.connected(connection.flow.remote));
             }
             _ => {}
         }
