@@ -134,10 +134,10 @@ impl Cause {
         }
     }
 
-    /// The Warning header of a refusal for its media (RFC 3261 §20.43).
+    /// The Warning header of a refusal for its media, or of a request that can't be served as it stands (RFC 3261 §20.43).
     pub fn warning(&self) -> Option<String> {
         match self {
-            Cause::MediaRefused { detail } => {
+            Cause::MediaRefused { detail } | Cause::BadRequest { detail, .. } => {
                 let text: String = detail
                     .chars()
                     .filter(|c| !matches!(c, '"' | '\\') && !c.is_control())

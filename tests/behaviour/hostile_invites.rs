@@ -33,6 +33,10 @@ async fn a_contact_that_no_request_can_be_sent_to_is_refused() {
     lab.teams.set_script(Script::busy());
     let refused = answer(&lab, "<http://192.0.2.7/>", "").await;
     assert!(refused.starts_with("SIP/2.0 400 "), "{refused}");
+    assert!(
+        refused.contains("\r\nWarning: 399 portcullis \"no Contact that is a SIP URI\""),
+        "{refused}"
+    );
     lab.close().await;
 }
 
