@@ -88,6 +88,24 @@ pub(super) struct Known {
     pub(super) answered: bool,
 }
 
+impl Known {
+    /// Nothing was said yet.
+    pub(super) fn before_a_call(bypass: bool) -> Known {
+        Known {
+            face: Face {
+                home: String::new(),
+                contact: String::new(),
+                record_route: None,
+            },
+            media: None,
+            protocol: None,
+            bypass,
+            ice: None,
+            answered: false,
+        }
+    }
+}
+
 impl Face {
     /// The URI in Contact, which in-dialog requests have as Request-URI.
     pub(super) fn contact_uri(&self) -> &str {

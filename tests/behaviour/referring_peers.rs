@@ -7,6 +7,7 @@ use crate::registered_phones::ALICE_NUMBER;
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
+use tokio::task::JoinHandle;
 
 /// Another number of the tenant.
 const ANOTHER: &str = "+14255550101";
@@ -14,7 +15,13 @@ const ANOTHER: &str = "+14255550101";
 const OTHER_TONE: f64 = 800.0;
 
 async fn lab() -> Lab {
+    lab_of("").await
+}
+
+/// With further lines of the tenant.
+async fn lab_of(tenant: &str) -> Lab {
     Lab::with(Plan {
+        tenant: tenant.into(),
         users: true,
         carrier: "refer = true\n".into(),
         machine: "[emergency]\nnumbers = [\"911\"]\n".into(),
@@ -180,11 +187,10 @@ async fn teams_091_a_user_gives_a_caller_to_a_teams_user_and_to_a_telephone() {
     lab.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
-    let lab = lab().await;
-    let mut bob = registered(Device::udp(&lab, 12, "bob", "builder").await).await;
-    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+/// Bob's device, which rings, its INVITE, and alice's once she was answered.
+async fn alice_calls_bob(lab: &Lab) -> (Device, Message, JoinHandle<(Device, Message)>) {
+    let mut bob = registered(Device::udp(lab, 12, "bob", "builder").await).await;
+    let mut alice = registered(Device::udp(lab, 11, "alice", "wonderland").await).await;
     let contact = format!("{}\r\n", alice.contact().trim_end());
     let (uri, sdp) = (format!("sip:bob@{REALM}"), alice.sdp());
     let calling = tokio::spawn(async move {
@@ -192,6 +198,13 @@ async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
         (alice, answer)
     });
     let invite = bob.ring().await;
+    (bob, invite, calling)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
+    let lab = lab().await;
+    let (mut bob, invite, calling) = alice_calls_bob(&lab).await;
     bob.accept(&invite).await;
     let (mut alice, answer) = calling.await.unwrap();
     for (cseq, target, status) in [
@@ -215,19 +228,33 @@ async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
     lab.close().await;
 }
 
+/// Two calls and what one of them is transferred to are three: the tenant has room for no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_transfer_takes_a_place_while_it_rings() {
+    let lab = lab_of("limits = { calls = 3 }\n").await;
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    let (first, of_first) = to_alice(&lab, &mut alice).await;
+    let (second, of_second) = to_alice(&lab, &mut alice).await;
+    lab.teams.set_script(Script::no_answer());
+    let target = format!("sip:{USER}@{REALM}");
+    assert_eq!(referred(&mut alice, &of_first, 1, &target).await, Some(202));
+    let third = lab.teams.incoming().await.unwrap();
+    assert_eq!(referred(&mut alice, &of_second, 2, &target).await, Some(503));
+    first.hang_up().await.unwrap();
+    third.ended().await.unwrap();
+    let bye = alice.receive(|message| is(message, "BYE")).await;
+    alice.reply(&bye, "200 OK", "", "").await;
+    assert_eq!(lab.records.get(0).await.cause.label(), "hung_up");
+    assert_eq!(referred(&mut alice, &of_second, 3, &target).await, Some(202));
+    second.hang_up().await.unwrap();
+    lab.close().await;
+}
+
 /// Bob may call colleagues alone, and answers as alice, who may call everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_091_a_user_refers_as_whom_it_has_proven_to_be_and_not_as_it_names_itself() {
     let lab = lab().await;
-    let mut bob = registered(Device::udp(&lab, 12, "bob", "builder").await).await;
-    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
-    let contact = format!("{}\r\n", alice.contact().trim_end());
-    let (uri, sdp) = (format!("sip:bob@{REALM}"), alice.sdp());
-    let calling = tokio::spawn(async move {
-        let (answer, _) = alice.ask("INVITE", &uri, &format!("<{uri}>"), &contact, &sdp).await;
-        (alice, answer)
-    });
-    let invite = bob.ring().await;
+    let (mut bob, invite, calling) = alice_calls_bob(&lab).await;
     let text = String::from_utf8_lossy(invite.as_bytes()).replace("To: <sip:bob@", "To: <sip:alice@");
     let forged = Message::parse(text.into_bytes().into()).unwrap();
     assert!(forged.header(HeaderName::To).unwrap().contains("alice"));

@@ -8,7 +8,7 @@ use crate::sdp::Direction;
 use crate::sim::description::{Description, Disagreement, Shape, audio_of, place_of};
 use crate::sim::line::Line;
 use crate::sim::media::{Endpoint, Stream};
-use crate::sim::persona::{Face, Known};
+use crate::sim::persona::Known;
 use crate::sim::teams::ice_lines;
 use crate::sim::violation::Violation;
 use crate::sip::dialog::Dialog;
@@ -86,18 +86,7 @@ impl Task {
             events,
             orders,
             shown,
-            known: Known {
-                face: Face {
-                    home: String::new(),
-                    contact: String::new(),
-                    record_route: None,
-                },
-                media: None,
-                protocol: None,
-                bypass,
-                ice: None,
-                answered: false,
-            },
+            known: Known::before_a_call(bypass),
             dialog: None,
             side: None,
             tone,

@@ -27,18 +27,7 @@ pub struct Inside<'a> {
 /// trunk has media bypass.
 pub fn judged(request: &Message, certificate: Option<&PeerCertificate>, bypass: bool) -> Vec<Violation> {
     let mut found = judge(request, certificate, bypass).violations;
-    let known = Known {
-        face: Face {
-            home: String::new(),
-            contact: String::new(),
-            record_route: None,
-        },
-        media: None,
-        protocol: None,
-        bypass,
-        ice: None,
-        answered: false,
-    };
+    let known = Known::before_a_call(bypass);
     // Its description is one of a call as well; what both know of is told once.
     let beside = inspect(request, &known);
     let is_new = |violation: &Violation| !found.iter().any(|known| known.rule == violation.rule);

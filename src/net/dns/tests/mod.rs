@@ -171,13 +171,16 @@ async fn a_look_up_before_its_time_that_fails_leaves_the_answer() {
     });
     let target = target("hub.example").with_port(5061);
     resolver.resolve(&target).await.unwrap();
-    let asked = zone.asked().len();
     zone.servfail();
-    resolver.refresh(&target);
     let bound = Instant::now() + Duration::from_secs(5);
-    while zone.asked().len() == asked {
-        assert!(Instant::now() < bound, "nobody asked again");
-        sleep(Duration::from_millis(10)).await;
+    // Nothing is asked while a look-up is under way: with the second, the first has failed.
+    for _ in 0..2 {
+        let asked = zone.asked().len();
+        while zone.asked().len() == asked {
+            assert!(Instant::now() < bound, "nobody asked again");
+            resolver.refresh(&target);
+            sleep(Duration::from_millis(10)).await;
+        }
     }
     assert_eq!(list(&resolver.resolve(&target).await.unwrap()), ["udp 192.0.2.1:5061"]);
 }
