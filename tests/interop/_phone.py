@@ -111,6 +111,8 @@ class Account(pj.Account):
 
 
 GONE = []
+# Never let go of: the library's destructor hangs up whatever call has the slot by then.
+ENDED = []
 
 
 def parameters(code=0, headers=()):
@@ -247,7 +249,10 @@ def main():
     tell("ready")
     while True:
         endpoint.libHandleEvents(10)
-        GONE.clear()
+        while GONE:
+            call = GONE.pop()
+            call.player = call.recorder = call.audio = None
+            ENDED.append(call)
         while not commands.empty():
             command = commands.get()
             if command["do"] == "quit":
