@@ -21,6 +21,7 @@ use std::time::Duration;
 const MIN_PACKET_TIME: Duration = Duration::from_millis(20);
 
 /// A believed RTP packet on its way to the bridged leg; its bytes are in the worker's buffer, plain.
+#[derive(Clone, Copy)]
 pub(super) struct Onward {
     /// Slot of the bridged leg.
     pub peer: u32,
@@ -44,6 +45,24 @@ pub(super) struct Onward {
 struct Silence {
     level: u8,
     codec: Speech,
+}
+
+#[cfg(test)]
+impl Onward {
+    /// A packet for the leg of slot 0.
+    pub fn of(header: Header, speech: Option<Speech>, payload_len: usize) -> Onward {
+        Onward {
+            peer: 0,
+            len: header.len + payload_len,
+            header,
+            payload_len,
+            begins: false,
+            relay_as: header.payload_type,
+            speech,
+            silence: None,
+            clock_rate: speech.map(|_| Speech::CLOCK_RATE),
+        }
+    }
 }
 
 impl Leg {
@@ -283,8 +302,7 @@ impl Leg {
 
     /// Puts a packet's time of noise in the place of its description.
     fn hush(&mut self, buffer: &mut [u8], mut onward: Onward, silence: Silence) -> Option<Onward> {
-        let packet_time = self.settled.as_ref()?.config.packet_time;
-        let count = units(packet_time.clamp(MIN_PACKET_TIME / 2, MIN_PACKET_TIME * 3));
+        let count = units(self.settled.as_ref()?.config.spoken_packet_time());
         let begin = onward.header.len;
         let room = buffer
             .get_mut(..MAX_PACKET)

@@ -8,6 +8,7 @@ use super::latch::{OpenWay, PlainStream, Source};
 use super::life::Life;
 use super::outgoing::Outgoing;
 use super::protection::Protection;
+use super::repacker::Repacker;
 use super::reports::{self, Reports};
 use super::socket::Sockets;
 use super::speaker::Speaker;
@@ -61,6 +62,8 @@ pub(super) struct Leg {
     /// Listens for digits as tones.
     pub(super) ear: Option<Box<Ear>>,
     pub(super) outgoing: Outgoing,
+    /// Where the bridged leg sends packets of another length than the peer asked for.
+    pub(super) repacker: Option<Box<Repacker>>,
     /// While the leg says something by itself, or since it did.
     pub(super) speaker: Option<Box<Speaker>>,
     /// What its peer says is not passed on, but as silence.
@@ -103,6 +106,7 @@ impl Leg {
             converter: None,
             ear: None,
             outgoing: Outgoing::default(),
+            repacker: None,
             speaker: None,
             muted: false,
             ice: None,

@@ -52,7 +52,7 @@ pub struct LegConfig {
     pub security: Security,
     /// What the peer may send. Everything else is dropped and counted.
     pub payloads: Vec<Payload>,
-    /// Packet time that the peer is expected to use, and that we use for what we send ourselves.
+    /// Packet time that the peer is expected to use, and that it asked for: speech that can be decoded here is cut to it.
     pub packet_time: Duration,
     /// How we speak to the peer ourselves (sounds, prompts).
     pub voice: Option<Voice>,
@@ -127,6 +127,12 @@ impl LegConfig {
                 chosen: ice.chosen,
             }),
         }
+    }
+
+    /// Packet time of what we send: no shorter than 10 ms and no longer than 60, whatever the peer asks for.
+    pub(super) fn spoken_packet_time(&self) -> Duration {
+        self.packet_time
+            .clamp(Duration::from_millis(10), Duration::from_millis(60))
     }
 
     /// While forks ring: what any of them sends under its own key may be heard, and checks of each count.

@@ -35,6 +35,7 @@ mod plane;
 mod play;
 mod ports;
 mod protection;
+mod repacker;
 mod reports;
 mod settings;
 mod socket;

@@ -5,7 +5,7 @@ use super::leg::Leg;
 use super::play::{Over, Player};
 use super::sound::units;
 use super::stats::WorkerStats;
-use super::{CannotSend, Ending, LegConfig, MediaEvent, Play, SendDigits, Voice};
+use super::{CannotSend, Ending, MediaEvent, Play, SendDigits, Voice};
 use crate::codec::speech::{Decoder, Encoder, Gain, Speech, mix};
 use crate::codec::tone::{DigitTone, dtmf};
 use crate::moment::Moment;
@@ -175,8 +175,8 @@ impl Leg {
     }
 
     fn say(&mut self, buffer: &mut [u8], now: Moment, totals: &mut WorkerStats) -> Option<Duration> {
-        let LegConfig { packet_time, voice, .. } = self.settled.as_ref()?.config;
-        let interval = packet_time.clamp(Duration::from_millis(10), Duration::from_millis(60));
+        let config = &self.settled.as_ref()?.config;
+        let (interval, voice) = (config.spoken_packet_time(), config.voice);
         let count = units(interval);
         let speaker = self.speaker.as_mut()?;
         if let Some(keys) = &mut speaker.keys {

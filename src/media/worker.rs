@@ -151,7 +151,7 @@ impl Worker {
             return;
         };
         let transmitted = match leg_at(&mut self.legs, onward.peer) {
-            Some(peer) => peer.transmit(self.buffer.as_mut_slice(), &onward, now, &mut self.totals),
+            Some(peer) => peer.relay(self.buffer.as_mut_slice(), &onward, now, &mut self.totals),
             None => Transmitted::NotNow,
         };
         if matches!(transmitted, Transmitted::Yes | Transmitted::Failed) {
@@ -333,6 +333,7 @@ impl Worker {
                 leg.peer = Some(peer.slot);
                 if leg.speaks_for.replace(peer).is_some_and(|before| before != peer) {
                     leg.outgoing.keep_on();
+                    leg.repacker = None;
                 }
             }
         }

@@ -267,7 +267,7 @@ hosts = {{ {hosts} }}
 bind = "{self.bind if loopback == "true" else "127.0.0.1"}:8080"
 [log]
 level = "debug"
-{extra}
+{extra.replace("FOLDER", str(self.folder))}
 {carriers.replace("NET", self.net)}
 """
 

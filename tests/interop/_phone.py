@@ -77,12 +77,13 @@ class Call(pj.Call):
         try:
             stream = self.getStreamStat(0)
         except pj.Error:
-            return {"received": 0, "lost": 0, "sent": 0, "reports": 0, "source": ""}
+            return {"received": 0, "bytes": 0, "lost": 0, "sent": 0, "reports": 0, "source": ""}
         rtcp = stream.rtcp
         received, sent = rtcp.rxStat, rtcp.txStat
         transport = self.getMedTransportInfo(0)
         return {
             "received": received.pkt,
+            "bytes": received.bytes,
             "lost": received.loss,
             "sent": sent.pkt,
             # What the other side reported over RTCP.

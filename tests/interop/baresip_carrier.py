@@ -39,13 +39,13 @@ ctrl_tcp_listen {address}:4444
 
 
 class Baresip:
-    def __init__(self, lab, mux):
+    def __init__(self, lab, mux, milliseconds):
         self.folder, address = lab.folder / "baresip", lab.at(16)
         self.folder.mkdir()
         # Its sine source knows 48 kHz alone; the file player does not repeat.
         tone(self.folder / "1000.wav", 1000, seconds=60)
         (self.folder / "config").write_text(CONFIG.format(address=address, folder=self.folder, mux=mux))
-        (self.folder / "accounts").write_text(f"<sip:+12065550100@{address}>;regint=0;answermode=auto;audio_codecs=pcma\n")
+        (self.folder / "accounts").write_text(f"<sip:+12065550100@{address}>;regint=0;answermode=auto;audio_codecs=pcma;ptime={milliseconds}\n")
         (self.folder / "contacts").write_text("")
         lab.peers.append(self)
         self.process = Process("baresip", ["baresip", "-f", self.folder, "-v"], lab.folder / "baresip.log", stdin=-1)
@@ -92,14 +92,14 @@ class Baresip:
         return heard(recordings[-1], hertz)
 
 
-def call(direction, ended_by, mux):
+def call(direction, ended_by, mux, milliseconds=20):
     # Its RTP socket is bound to no address: on loopback the packets come from another one than its SDP says, as from
     # behind NAT. Without `nat` they are refused, rightly.
     carriers = CARRIERS.replace('options_interval = "0s"', 'options_interval = "0s"\nnat = true')
-    lab = Lab("baresip", carriers=carriers, tenants={"contoso": TENANT})
+    lab = Lab("baresip", carriers=carriers, tenants={"contoso": TENANT}, extra='[cdr]\npath = "FOLDER/calls.jsonl"')
     with lab:
         teams = lab.teams_phone(play=tone(lab.folder / "440.wav", 440))
-        carrier = Baresip(lab, mux)
+        carrier = Baresip(lab, mux, milliseconds)
         if direction == "out":
             teams.do("call", "out", to=TO_CARRIER)
             name = "out"
@@ -114,12 +114,19 @@ def call(direction, ended_by, mux):
         until(lambda: teams.stats(name)["received"] >= 100, 10, "Teams has 100 packets", 0.1)
         teams.do("recorded", name)
         teams.wait("recorded", call=name)
+        stats = teams.stats(name)
+        expect(stats["bytes"] == stats["received"] * 160, f"Teams has packets of other lengths than 20 ms: {stats}")
         if ended_by == "carrier":
             carrier.do("hangup")
         else:
             teams.do("hangup", name)
         carrier.wait("CALL_CLOSED")
         teams.wait("state", call=name, state="DISCONNECTED")
+        # What baresip has heard of ours are packets of the length that it asked for.
+        records = lab.folder / "calls.jsonl"
+        until(lambda: records.exists() and records.read_text().endswith("\n"), 10, "the call has a record")
+        media = next(leg["media"] for leg in json.loads(records.read_text())["legs"] if leg["side"] == "carrier")
+        expect(media["sent_bytes"] == media["sent_packets"] * 8 * milliseconds, f"baresip asked for {milliseconds} ms: {media}")
         at_teams, at_carrier = heard(lab.folder / "teams.wav", 1000), carrier.heard(440)
         expect(at_teams > 0.9, f"Teams hears 1000 Hz with a share of {at_teams:.2f}")
         expect(at_carrier > 0.9, f"baresip hears 440 Hz with a share of {at_carrier:.2f}")
@@ -134,6 +141,8 @@ score.side_by_side(
     [
         ("baresip calls Teams, baresip hangs up", call, "in", "carrier", "no"),
         ("Teams calls baresip, Teams hangs up", call, "out", "teams", "no"),
+        ("baresip calls Teams with packets of 40 ms, Teams hangs up", call, "in", "teams", "no", 40),
+        ("baresip calls Teams with packets of 30 ms, baresip hangs up", call, "in", "carrier", "no", 30),
         ("Teams calls baresip with rtcp-mux, baresip hangs up", call, "out", "carrier", "yes"),
     ],
     width=2,

@@ -28,15 +28,20 @@ unsafe impl GlobalAlloc for Counting {
 
 #[test]
 fn no_packet_costs_an_allocation() {
-    assert_no_allocation(None);
+    assert_no_allocation(None, 20);
+}
+
+#[test]
+fn no_packet_that_is_cut_anew_costs_an_allocation() {
+    assert_no_allocation(None, 10);
 }
 
 #[test]
 fn no_recoded_packet_costs_an_allocation() {
-    assert_no_allocation(Some(Speech::G722));
+    assert_no_allocation(Some(Speech::G722), 20);
 }
 
-fn assert_no_allocation(recode: Option<Speech>) {
+fn assert_no_allocation(recode: Option<Speech>, milliseconds: u64) {
     let (plane, mut workers) = MediaPlane::prepare(settings(20_000..=20_099)).expect("plane");
     let worker = workers.first_mut().expect("one worker");
     let (events, _told) = mpsc::channel(64);
@@ -52,6 +57,7 @@ fn assert_no_allocation(recode: Option<Speech>) {
     let (mut carrier, mut teams) = (Peer::plain(1), Peer::secure(2));
     let configured = |peer: &Peer| {
         let mut config = peer.config();
+        config.packet_time = Duration::from_millis(milliseconds);
         for payload in &mut config.payloads {
             payload.recode = recode.filter(|_| payload.number == 8);
         }

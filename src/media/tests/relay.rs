@@ -213,3 +213,59 @@ fn ipv6_peers_relay() {
     near.send(a, 8, b"six");
     assert_eq!(far.receive().1, b"six");
 }
+
+#[test]
+fn packets_have_the_length_that_each_peer_asked_for() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    let carrier = LegConfig {
+        packet_time: Duration::from_millis(30),
+        ..call.carrier.config()
+    };
+    call.rig.configure(call.a, carrier);
+    call.rig.stats(call.a);
+    // As it comes while the lengths fit, and under the same numbers.
+    call.carrier.send(call.a, 8, &[1; 160]);
+    let (first, payload) = call.teams.receive();
+    assert_eq!(payload, [1; 160]);
+    let long: Vec<u8> = (0..240).collect();
+    let mut heard = Vec::new();
+    for packet in 0..4u32 {
+        let mut bytes = call.carrier.packet(8, &long);
+        let timestamp = first.timestamp + 160 + packet * 240;
+        bytes[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        call.carrier.send_raw(call.a, &bytes);
+    }
+    for number in 0..6 {
+        let (header, payload) = call.teams.receive();
+        assert_eq!(
+            (header.sequence, header.timestamp, header.payload_type, payload.len()),
+            (
+                first.sequence + 1 + number,
+                first.timestamp + 160 * (1 + u32::from(number)),
+                8,
+                160
+            )
+        );
+        heard.extend(payload);
+    }
+    assert_eq!(heard, long.repeat(4));
+    // A key that is pressed meanwhile has its place among them.
+    call.carrier.send(call.a, 101, &[5, 0x80, 0, 160]);
+    let (event, _) = call.teams.receive();
+    assert_eq!((event.sequence, event.payload_type), (first.sequence + 7, 96));
+
+    for value in 0..3 {
+        call.teams.send(call.b, 8, &[value; 160]);
+    }
+    let (begins, payload) = call.carrier.receive();
+    assert_eq!(payload, [[0; 160].as_slice(), &[1; 80]].concat());
+    let (header, payload) = call.carrier.receive();
+    assert_eq!(payload, [[1; 80].as_slice(), &[2; 160]].concat());
+    assert_eq!(
+        (header.sequence, header.timestamp),
+        (begins.sequence + 1, begins.timestamp + 240)
+    );
+    let (a, b) = (call.rig.stats(call.a), call.rig.stats(call.b));
+    assert_eq!((a.received.packets, a.sent.packets, b.sent.packets), (6, 2, 8));
+    assert_eq!((a.received.dropped, b.received.dropped), Default::default());
+}
