@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
 """Applications made with the vendor's own packages from npm, unchanged, steer calls: webhooks with WebhookResponse and the
-check of the signature, and sessions of the WebSocket API. SIPp is the caller and every phone. What portcullis tells an
-application is held against the vendor's schemas."""
+check of the signature, and sessions of the WebSocket API. SIPp is the caller and, but for one that presses keys, every phone. What
+portcullis tells an application is held against the vendor's schemas."""
 
 import hashlib
 import json
 import urllib.error
 import urllib.request
 
-from _lab import HERE, ROOT, Lab, Process, Score, end_all, expect, tone, until
+from _application import PORT, Application
+from _lab import Lab, Score, end_all, expect, tone, until
 
-PACKAGES = ROOT / "target/sdk"
 SECRET = "wh_7JkLm2"
 TOKEN = "pct_of_the_laboratory"
-PORT = 3000
 # A program, and the package that it is run with: the older ones, and the one that took their place.
 APPLICATIONS = {
     "webhook": ("webhook.mjs", "@jambonz/node-client"),
@@ -75,38 +74,13 @@ def laboratory():
     return lab
 
 
-class Application(Process):
-    """A program of sdk/ and what it saw."""
+class Steered(Application):
+    """An application with the callers and the phones of its calls."""
 
     def __init__(self, label):
         program, package = APPLICATIONS[label]
-        self.label, self.address = label, LAB.at(host(label))
-        command = ["node", HERE / "sdk" / program, package, self.address, PORT, PACKAGES, label]
-        if program == "webhook.mjs":
-            command += [SECRET, f"http://{LAB.sbc}:8081", TOKEN]
-        super().__init__(label, command, LAB.folder / f"{label}.log")
-        until(lambda: self.poll() and self.seen("listening"), 15, f"{label} listens")
-
-    def poll(self):
-        expect(self.process.poll() is None, f"{self.label} ended: {self.tail()}")
-        return True
-
-    def events(self):
-        # The last line may be half written.
-        lines = self.log.read_text(errors="replace").split("\n")[:-1]
-        return [json.loads(line) for line in lines if line.startswith('{"event"')]
-
-    def seen(self, event, **fields):
-        """Its events of a name, with these fields in their data."""
-        return [
-            e
-            for e in self.events()
-            if e["event"] == event and all(e.get("data", {}).get(k) == v for k, v in fields.items())
-        ]
-
-    def wait(self, event, seconds=20, **fields):
-        found = until(lambda: self.poll() and self.seen(event, **fields), seconds, f"{self.label}: {event} {fields}")
-        return found[0]["data"]
+        secrets = [SECRET, f"http://{LAB.sbc}:8081", TOKEN] if program == "webhook.mjs" else []
+        super().__init__(LAB, label, program, package, LAB.at(host(label)), *secrets)
 
     def call(self, path, scenario="uac_hung_up", **values):
         """A call to the number of one of its paths."""
@@ -168,36 +142,31 @@ def screened(label):
         peer.done()
 
 
-def presses(keys):
-    """What SIPp says of keys, one after the other."""
-    info = """<send retrans="500"><![CDATA[
-INFO [$target] SIP/2.0
-{{{{called}}}}
-CSeq: {0} INFO
-Content-Type: application/dtmf-relay
-Content-Length: [len]
-
-Signal={1}
-Duration=160
-]]></send>
-<recv response="200"/>"""
-    pause = '\n<pause milliseconds="400"/>\n'
-    return pause.join(info.format(number, key) for number, key in enumerate(keys, 1))
-
-
 def keys(label):
     """A phone that presses 1 is let through; *2 is told, and upon that the call is changed over REST."""
-    app = APPS[label]
-    # Nobody tells the phone when it is asked: it presses 1 until it must have been.
-    desk = app.phone("keys", "desk", "uas_keys", keys=presses("111111111111*2"))
+    app, address = APPS[label], LAB.at(phone(label, "keys", "desk"))
+    answers = [{"user": "", "answers": [(0, 180), (0, 200)]}]
+    # A phone that plays nothing sends nothing, not even keys.
+    sound = str(LAB.config / "tone.wav")
+    desk = LAB.phone(f"desk-{label}", ip=address, port=5060, id=f"sip:+12065550111@{address}", rules=answers, play=sound)
     caller = app.call("keys")
+    incoming = desk.wait("incoming", seconds=20)["call"]
+
+    def presses(digits, event):
+        """Nobody tells the phone when its keys are listened to."""
+        desk.do("dtmf", incoming, digits=digits)
+        return app.seen(event)
+
+    until(lambda: presses("1", "/pressed"), 20, "1 is heard", 0.5)
+    until(lambda: presses("*2", "/star"), 20, "*2 is heard", 1)
     pressed, star = app.wait("/pressed"), app.wait("/star")
     expect((pressed["digits"], pressed["reason"]) == ("1", "dtmfDetected"), f"{pressed}")
     expect((star["dtmf"], star["call_sid"]) == ("*2", pressed["call_sid"]), f"{star}")
     moved, done = app.wait("/moved"), app.wait("/keys-done")
     expect(moved["call_sid"] == star["parent_call_sid"] == done["call_sid"], f"{moved}")
     expect((done["dial_call_status"], done["dial_ended_by"]) == ("completed", "application"), f"{done}")
-    desk.done()
+    desk.wait("state", call=incoming, state="DISCONNECTED")
+    desk.close()
     caller.done()
     expect(not app.seen("error"), f"{app.seen('error')}")
 
@@ -348,7 +317,7 @@ def by_schema(label):
 score = Score()
 LAB = laboratory()
 try:
-    APPS = {label: Application(label) for label in APPLICATIONS}
+    APPS = {label: Steered(label) for label in APPLICATIONS}
 except BaseException:
     end_all()
     raise

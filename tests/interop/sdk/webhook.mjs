@@ -46,8 +46,18 @@ on('/screened', 'session-new', () => new WebhookResponse().dial({
   // The newer package takes no bare URL here.
   target: [{ ...desk('screened'), confirmHook: { url: '/decline' } }, mobile('screened')],
 }));
-on('/decline', 'base', () => new WebhookResponse().hangup());
-on('/accept', 'base', () => new WebhookResponse().pause({ length: 0.5 }));
+// The one is let through once the other has been declined.
+let declined;
+const oneDeclined = new Promise((resolve) => { declined = resolve; });
+app.post('/decline', (req, res) => {
+  tell('/decline', { data: req.body, faults: faults('base', req.body) });
+  res.on('finish', declined).status(200).json(new WebhookResponse().hangup());
+});
+app.post('/accept', async (req, res) => {
+  tell('/accept', { data: req.body, faults: faults('base', req.body) });
+  await oneDeclined;
+  res.status(200).json(new WebhookResponse().pause({ length: 0.5 }));
+});
 on('/screened-done', 'dial', () => new WebhookResponse().redirect({ actionHook: '/last' }));
 on('/last', 'base', () => new WebhookResponse().play({ url: 'tone.wav' }).hangup());
 

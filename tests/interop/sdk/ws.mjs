@@ -39,7 +39,8 @@ service('/dial', (session) => {
   session.play({ url: 'tone.wav' }).pause({ length: 0.2 }).dial(dial).send();
 });
 
-// Both phones are screened over the same connection.
+// Both phones are screened over the same connection, one question at a time: the one is let through long after the other
+// has been declined.
 service('/screened', (session) => {
   session.on('/decline', (data) => {
     tell('/decline', { data, faults: faults('base', data) });
@@ -47,7 +48,7 @@ service('/screened', (session) => {
   });
   session.on('/accept', (data) => {
     tell('/accept', { data, faults: faults('base', data) });
-    session.pause({ length: 0.5 }).reply();
+    session.pause({ length: 3 }).reply();
   });
   const dial = dialled(session, 'screened', '/screened-done');
   const target = [{ ...desk('screened'), confirmHook: { url: '/decline' } }, mobile('screened')];
