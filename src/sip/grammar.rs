@@ -43,7 +43,14 @@ pub(crate) const PARAM_VALUE: u8 = 16;
 #[inline]
 pub(crate) fn run(text: &[u8], class: u8) -> usize {
     let is_out = |byte: &u8| CLASS[usize::from(*byte)] & class == 0;
-    text.iter().position(is_out).unwrap_or(text.len())
+    // A block needs no look for the end of the text.
+    let (blocks, rest) = text.as_chunks::<8>();
+    for (at, block) in blocks.iter().enumerate() {
+        if let Some(out) = block.iter().position(is_out) {
+            return 8 * at + out;
+        }
+    }
+    text.len() - rest.len() + rest.iter().position(is_out).unwrap_or(rest.len())
 }
 
 /// The same for what is mostly long: eight loads and one branch for each whole block.
@@ -96,6 +103,16 @@ pub(crate) fn any(text: &[u8], wanted: impl Fn(u8) -> bool) -> bool {
         }
 }
 
+/// How many bytes are `wanted`: a sum of bytes becomes vector code, and holds 255 at most.
+#[inline]
+pub(crate) fn count(text: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
+    const PART: usize = 224;
+    text.chunks(PART)
+        .map(|part| part.iter().map(|byte| u8::from(wanted(*byte))).sum::<u8>())
+        .map(usize::from)
+        .sum()
+}
+
 const fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -142,12 +159,28 @@ pub(crate) fn digits(text: &[u8]) -> Option<u64> {
 }
 
 /// A port, 1 to 65535.
-pub(crate) fn port(text: &str) -> Option<u16> {
-    let number = text.bytes().try_fold(0u32, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
-        Some((number * 10 + digit).min(1 << 16))
-    })?;
-    u16::try_from(number).ok().filter(|port| *port != 0)
+pub(crate) fn port(text: &[u8]) -> Option<u16> {
+    match leading_number(text) {
+        (number, length) if length == text.len() => u16::try_from(number).ok().filter(|port| *port != 0),
+        _ => None,
+    }
+}
+
+/// The number that `text` begins with, 65536 for all above, and how many digits it has.
+pub(crate) fn leading_number(text: &[u8]) -> (u32, usize) {
+    let mut number = 0;
+    for (length, byte) in text.iter().enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ ..10 => number = (number * 10 + u32::from(digit)).min(1 << 16),
+            _ => return (number, length),
+        }
+    }
+    (number, text.len())
+}
+
+/// True for UTF-8. Nearly everything is ASCII, which is seen in vectors.
+pub(crate) fn is_utf8(text: &[u8]) -> bool {
+    text.is_ascii() || std::str::from_utf8(text).is_ok()
 }
 
 /// The part of `text` after `prefix` bytes; empty when there are fewer.

@@ -67,7 +67,7 @@ impl Uri {
     /// Reads a URI. A raw `#` in the user part (Teams sends `*21#`), IPv6 references and `tel:` are accepted; white space,
     /// controls, quotes and angle brackets are not.
     pub fn parse(text: &str) -> Result<Uri, UriError> {
-        let layout = Layout::of(text)?;
+        let layout = Layout::of(text.as_bytes())?;
         Ok(Uri {
             text: text.to_owned(),
             layout,
@@ -219,7 +219,7 @@ impl Uri {
     }
 
     fn parse_owned(text: String) -> Result<Uri, UriError> {
-        let layout = Layout::of(&text)?;
+        let layout = Layout::of(text.as_bytes())?;
         Ok(Uri { text, layout })
     }
 
@@ -267,47 +267,46 @@ pub(crate) fn host_address(host: &str) -> Option<IpAddr> {
 }
 
 /// Length of the host that `text` begins with: a name, an IPv4 address or a bracketed IPv6 address. None when there is none.
-pub(crate) fn host_length(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if bytes.first() == Some(&b'[') {
-        let close = memchr(b']', bytes)?;
-        text.get(1..close)?.parse::<Ipv6Addr>().ok()?;
+pub(crate) fn host_length(text: &[u8]) -> Option<usize> {
+    if text.first() == Some(&b'[') {
+        let close = memchr(b']', text)?;
+        let address = std::str::from_utf8(text.get(1..close)?).ok()?;
+        address.parse::<Ipv6Addr>().ok()?;
         return Some(close + 1);
     }
-    let length = grammar::long_run(bytes, grammar::HOST);
+    let length = grammar::long_run(text, grammar::HOST);
     (1..=255).contains(&length).then_some(length)
 }
 
 impl Layout {
-    /// Finds the parts of a URI without copying it.
-    pub(crate) fn of(text: &str) -> Result<Layout, UriError> {
+    /// Finds the parts of a URI without copying it. `text` is UTF-8.
+    pub(crate) fn of(text: &[u8]) -> Result<Layout, UriError> {
         scan(text).map_err(|error| refused_byte(text).unwrap_or(error))
     }
 
     /// True when a SIP or SIPS URI carries `?headers`. `text` is what this was made of.
-    pub(crate) fn has_sip_headers(&self, text: &str) -> bool {
+    pub(crate) fn has_sip_headers(&self, text: &[u8]) -> bool {
         matches!(self.scheme, Scheme::Sip | Scheme::Sips) && usize::from(self.headers) < text.len()
     }
 }
 
 /// A byte that may stand nowhere in a URI is the better evidence for what it broke.
-fn refused_byte(text: &str) -> Option<UriError> {
-    let at = grammar::long_run(text.as_bytes(), grammar::URI);
-    let byte = *text.as_bytes().get(at)?;
+fn refused_byte(text: &[u8]) -> Option<UriError> {
+    let at = grammar::long_run(text, grammar::URI);
+    let byte = *text.get(at)?;
     (text.len() <= MAX_URI).then_some(UriError::Byte { byte, at })
 }
 
 // Every byte is looked at by the part that it belongs to: none that is refused passes.
-fn scan(text: &str) -> Result<Layout, UriError> {
-    if text.len() > MAX_URI {
-        return Err(UriError::TooLong(text.len()));
+fn scan(bytes: &[u8]) -> Result<Layout, UriError> {
+    if bytes.len() > MAX_URI {
+        return Err(UriError::TooLong(bytes.len()));
     }
-    let bytes = text.as_bytes();
     // The bit is the case of a letter.
     match bytes.first_chunk::<4>().map(|first| first.map(|byte| byte | 0x20)) {
-        Some([b's', b'i', b'p', b':']) if bytes.get(3) == Some(&b':') => return scan_sip(Scheme::Sip, text, 4),
-        Some([b's', b'i', b'p', b's']) if bytes.get(4) == Some(&b':') => return scan_sip(Scheme::Sips, text, 5),
-        Some([b't', b'e', b'l', b':']) if bytes.get(3) == Some(&b':') => return scan_tel(text, 4),
+        Some([b's', b'i', b'p', b':']) if bytes.get(3) == Some(&b':') => return scan_sip(Scheme::Sip, bytes, 4),
+        Some([b's', b'i', b'p', b's']) if bytes.get(4) == Some(&b':') => return scan_sip(Scheme::Sips, bytes, 5),
+        Some([b't', b'e', b'l', b':']) if bytes.get(3) == Some(&b':') => return scan_tel(bytes, 4),
         _ => {}
     }
     let colon = memchr(b':', bytes).ok_or(UriError::Scheme)?;
@@ -317,7 +316,7 @@ fn scan(text: &str) -> Result<Layout, UriError> {
         && name
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    let end = text.len() as u16;
+    let end = bytes.len() as u16;
     (valid && is_uri_text(grammar::after(bytes, start)))
         .then_some(Layout {
             scheme: Scheme::Other,
@@ -331,8 +330,7 @@ fn scan(text: &str) -> Result<Layout, UriError> {
 }
 
 // Offsets fit u16 because MAX_URI does.
-fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError> {
-    let bytes = text.as_bytes();
+fn scan_sip(scheme: Scheme, bytes: &[u8], start: usize) -> Result<Layout, UriError> {
     let user = memchr(b'@', grammar::after(bytes, start)).map(|length| (start, start + length));
     if let Some((from, to)) = user
         && (from == to || bytes.get(from) == Some(&b':') || !is_uri_text(bytes.get(from..to).unwrap_or_default()))
@@ -340,15 +338,12 @@ fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError
         return Err(UriError::User);
     }
     let host = user.map_or(start, |(_, at)| at + 1);
-    let length = text.get(host..).and_then(host_length).ok_or(UriError::Host)?;
-    let host_end = host + length;
+    let host_end = host + host_length(grammar::after(bytes, host)).ok_or(UriError::Host)?;
     let (port, params) = match bytes.get(host_end) {
         Some(b':') => {
-            let digits = grammar::after(bytes, host_end + 1);
-            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let end = host_end + 1 + length;
-            let port = text.get(host_end + 1..end).and_then(grammar::port);
-            (Some(port.ok_or(UriError::Port)?), end)
+            let (number, length) = grammar::leading_number(grammar::after(bytes, host_end + 1));
+            let port = u16::try_from(number).ok().filter(|port| *port != 0);
+            (Some(port.ok_or(UriError::Port)?), host_end + 1 + length)
         }
         _ => (None, host_end),
     };
@@ -371,8 +366,7 @@ fn scan_sip(scheme: Scheme, text: &str, start: usize) -> Result<Layout, UriError
     })
 }
 
-fn scan_tel(text: &str, start: usize) -> Result<Layout, UriError> {
-    let bytes = text.as_bytes();
+fn scan_tel(bytes: &[u8], start: usize) -> Result<Layout, UriError> {
     let params = memchr(b';', grammar::after(bytes, start)).map_or(bytes.len(), |length| start + length);
     let number = bytes.get(start..params).unwrap_or_default();
     let dialable =
@@ -441,7 +435,7 @@ fn push_host(host: &str, text: &mut String) -> Result<(), UriError> {
         text.push('[');
         text.push_str(host);
         text.push(']');
-    } else if host_length(host) == Some(host.len()) {
+    } else if host_length(host.as_bytes()) == Some(host.len()) {
         text.push_str(host);
     } else {
         return Err(UriError::Host);

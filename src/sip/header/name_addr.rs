@@ -3,7 +3,7 @@
 
 use super::HeaderError;
 use super::params::{self, Params, push_quoted};
-use crate::sip::grammar::{after, quoted_length, range_in, text_of, trim, trim_bytes};
+use crate::sip::grammar::{after, quoted_length, range_in, text_of, trim_bytes};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{self, Uri};
 use memchr::{memchr, memchr3};
@@ -20,9 +20,9 @@ pub struct NameAddr {
 /// The parts of a value as written.
 struct Parts<'a> {
     display: &'a [u8],
-    uri: &'a str,
-    params: &'a str,
-    tag: Option<&'a str>,
+    uri: &'a [u8],
+    params: &'a [u8],
+    tag: Option<&'a [u8]>,
 }
 
 /// Offsets into the text of a value that was found to be an address.
@@ -42,10 +42,10 @@ impl AddressLayout {
         let uri_layout = uri::Layout::of(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
         Ok(AddressLayout {
             display: range_in(value, parts.display),
-            uri: range_in(value, parts.uri.as_bytes()),
+            uri: range_in(value, parts.uri),
             uri_layout,
-            params: range_in(value, parts.params.as_bytes()),
-            tag: range_in(value, parts.tag.unwrap_or_default().as_bytes()),
+            params: range_in(value, parts.params),
+            tag: range_in(value, parts.tag.unwrap_or_default()),
         })
     }
 
@@ -72,9 +72,18 @@ impl NameAddr {
 
     /// Copies the parts of a value whose layout is known.
     pub(crate) fn with_layout(value: &[u8], layout: AddressLayout) -> NameAddr {
-        let text = |range| std::str::from_utf8(slice(value, range)).unwrap_or_default();
+        // Only the display name may be no UTF-8.
+        let whole = std::str::from_utf8(value).ok();
+        let text = |(start, end): (u16, u16)| match whole {
+            Some(whole) => whole.get(usize::from(start)..usize::from(end)).unwrap_or_default(),
+            None => std::str::from_utf8(slice(value, (start, end))).unwrap_or_default(),
+        };
+        let display = match whole {
+            Some(_) => text(layout.display).into(),
+            None => text_of(slice(value, layout.display)),
+        };
         NameAddr {
-            display: display_of(slice(value, layout.display)),
+            display: display_of(&display),
             uri: Uri::with_layout(text(layout.uri), layout.uri_layout),
             params: Params::from_checked(text(layout.params)),
         }
@@ -175,11 +184,14 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
     if !matches!(display.first(), None | Some(b'"')) && memchr3(b',', b'\\', b'>', display).is_some() {
         return Err("the display name must be quoted");
     }
-    let uri = std::str::from_utf8(uri).map_err(|_| "the URI is not UTF-8")?;
-    let tail = std::str::from_utf8(trim_bytes(tail)).map_err(|_| "a parameter is not UTF-8")?;
-    let params = match tail.strip_prefix(';') {
-        Some(params) => trim(params),
-        None if tail.is_empty() => "",
+    let tail = trim_bytes(tail);
+    if !value.is_ascii() {
+        std::str::from_utf8(uri).map_err(|_| "the URI is not UTF-8")?;
+        std::str::from_utf8(tail).map_err(|_| "a parameter is not UTF-8")?;
+    }
+    let params = match tail.strip_prefix(b";") {
+        Some(params) => trim_bytes(params),
+        None if tail.is_empty() => b"",
         None => return Err("text after the address"),
     };
     match params::find_checked(params, "tag") {
@@ -193,12 +205,11 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
     }
 }
 
-fn display_of(display: &[u8]) -> Option<String> {
+fn display_of(display: &str) -> Option<String> {
     if display.is_empty() {
         return None;
     }
-    let text = text_of(display);
-    Some(clean(&params::unquote(&text))).filter(|name| !name.is_empty())
+    Some(clean(&params::unquote(display))).filter(|name| !name.is_empty())
 }
 
 fn clean(name: &str) -> String {

@@ -84,29 +84,35 @@ impl fmt::Display for Params {
 }
 
 /// Walks a parameter text without copying it, as far as it is well formed.
-pub(crate) fn iterate(text: &str) -> impl Iterator<Item = Param<'_>> {
-    walk(text).map_while(|param| param)
+pub(crate) fn iterate(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    walk(text.as_bytes()).map_while(|param| {
+        let (name, value) = param?;
+        let text = |part| std::str::from_utf8(part).unwrap_or_default();
+        Some((text(name), value.map(text)))
+    })
 }
 
 /// The value of a parameter as written, empty for a flag.
 pub(crate) fn find<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    iterate(text)
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.unwrap_or_default())
+    let value = walk(text.as_bytes())
+        .map_while(|param| param)
+        .find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| value.unwrap_or_default())?;
+    std::str::from_utf8(value).ok()
 }
 
 /// True when every parameter has a token for a name, and a value that is one word or one quoted string. An empty text has no
 /// parameters.
 pub(crate) fn check(text: &str) -> bool {
-    find_checked(text, "").is_ok()
+    find_checked(text.as_bytes(), "").is_ok()
 }
 
 /// Checks every parameter and finds the value of one of them, empty for a flag.
-pub(crate) fn find_checked<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, Malformed> {
+pub(crate) fn find_checked<'a>(text: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, Malformed> {
     let mut found = None;
     for param in walk(text) {
         let (key, value) = param.ok_or(Malformed)?;
-        if found.is_none() && key.eq_ignore_ascii_case(name) {
+        if found.is_none() && key.eq_ignore_ascii_case(name.as_bytes()) {
             found = Some(value.unwrap_or_default());
         }
     }
@@ -118,11 +124,11 @@ pub(crate) fn find_checked<'a>(text: &'a str, name: &str) -> Result<Option<&'a s
 pub(crate) struct Malformed;
 
 /// Name and value as written.
-type Param<'a> = (&'a str, Option<&'a str>);
+type Param<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The parameters one after the other; None stands for one that is malformed, and is the last.
-fn walk(text: &str) -> impl Iterator<Item = Option<Param<'_>>> {
-    let mut rest = Some(text).filter(|text| !trim_start(text.as_bytes()).is_empty());
+fn walk(text: &[u8]) -> impl Iterator<Item = Option<Param<'_>>> {
+    let mut rest = Some(text).filter(|text| !trim_start(text).is_empty());
     std::iter::from_fn(move || {
         let text = rest.take()?;
         let param = first_of(text);
@@ -132,12 +138,11 @@ fn walk(text: &str) -> impl Iterator<Item = Option<Param<'_>>> {
 }
 
 /// The first parameter, and where the next one begins when there is one.
-fn first_of(text: &str) -> Option<(Param<'_>, Option<usize>)> {
-    let bytes = text.as_bytes();
+fn first_of(bytes: &[u8]) -> Option<(Param<'_>, Option<usize>)> {
     let blanks_end = |at: usize| bytes.len() - trim_start(after(bytes, at)).len();
     let start = blanks_end(0);
     let name_end = start + token_length(after(bytes, start));
-    let name = text.get(start..name_end).filter(|name| !name.is_empty())?;
+    let name = bytes.get(start..name_end).filter(|name| !name.is_empty())?;
     let mut end = blanks_end(name_end);
     let mut value = None;
     if bytes.get(end) == Some(&b'=') {
@@ -147,7 +152,7 @@ fn first_of(text: &str) -> Option<(Param<'_>, Option<usize>)> {
             Some(b'"') => quoted_length(rest)?,
             _ => long_run(rest, PARAM_VALUE),
         };
-        value = text.get(start..start + length);
+        value = rest.get(..length);
         end = blanks_end(start + length);
     }
     match bytes.get(end) {
@@ -192,7 +197,7 @@ pub(crate) fn push_quoted(value: &str, out: &mut String) {
 
 /// Appends a value: as it is when it is a token or a host, else quoted.
 pub(crate) fn push_value(value: &str, out: &mut String) {
-    if is_token(value.as_bytes()) || crate::sip::uri::host_length(value) == Some(value.len()) {
+    if is_token(value.as_bytes()) || crate::sip::uri::host_length(value.as_bytes()) == Some(value.len()) {
         out.push_str(value);
     } else {
         push_quoted(value, out);

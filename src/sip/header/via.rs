@@ -2,7 +2,7 @@
 
 use super::HeaderError;
 use super::params;
-use crate::sip::grammar::{self, after, is_token, range_in, token_length, trim, trim_bytes};
+use crate::sip::grammar::{self, after, is_token, is_utf8, range_in, token_length, trim, trim_bytes};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{host_address, host_length};
 use memchr::memchr;
@@ -28,42 +28,54 @@ pub(crate) struct ViaLayout {
     branch: (u16, u16),
 }
 
+impl ViaLayout {
+    /// Checks one value, without white space at its ends, of whatever version.
+    pub(crate) fn of(value: &[u8]) -> Result<ViaLayout, HeaderError> {
+        let layout = match is_utf8(value) {
+            true => scan(value),
+            false => Err("not UTF-8"),
+        };
+        layout.map_err(|reason| HeaderError::new(HeaderName::Via, reason, value))
+    }
+
+    /// The branch in the value that this was made of; empty without one.
+    pub(crate) fn branch<'a>(&self, value: &'a [u8]) -> &'a [u8] {
+        let (start, end) = self.branch;
+        value.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+    }
+
+    /// Refuses `value`, which this was made of, unless its protocol is SIP/2.0.
+    pub(crate) fn check_version(&self, value: &[u8]) -> Result<(), HeaderError> {
+        match self.version_2 {
+            true => Ok(()),
+            false => Err(another_version(value)),
+        }
+    }
+}
+
+fn another_version(value: &[u8]) -> HeaderError {
+    HeaderError::new(HeaderName::Via, "the protocol is not SIP/2.0", value)
+}
+
 impl<'a> Via<'a> {
     /// Reads one value. The transport may be any token.
     pub fn parse(text: &'a str) -> Result<Via<'a>, HeaderError> {
         let via = Via::parse_any_version(text)?;
-        match via.is_version_2() {
+        match via.layout.version_2 {
             true => Ok(via),
-            false => Err(HeaderError::new(
-                HeaderName::Via,
-                "the protocol is not SIP/2.0",
-                text.as_bytes(),
-            )),
+            false => Err(another_version(text.as_bytes())),
         }
     }
 
     /// The same for any version, because even a request of another version is answered.
-    pub(crate) fn parse_any_version(text: &'a str) -> Result<Via<'a>, HeaderError> {
+    fn parse_any_version(text: &'a str) -> Result<Via<'a>, HeaderError> {
         let text = trim(text);
-        let layout = scan(text).map_err(|reason| HeaderError::new(HeaderName::Via, reason, text.as_bytes()))?;
+        let layout = ViaLayout::of(text.as_bytes())?;
         Ok(Via { text, layout })
-    }
-
-    pub(crate) fn is_version_2(&self) -> bool {
-        self.layout.version_2
-    }
-
-    pub(crate) fn check(value: &[u8]) -> Result<(), HeaderError> {
-        let text = std::str::from_utf8(value).map_err(|_| HeaderError::new(HeaderName::Via, "not UTF-8", value))?;
-        Via::parse(text).map(|_| ())
     }
 
     pub(crate) fn with_layout(text: &'a str, layout: ViaLayout) -> Via<'a> {
         Via { text, layout }
-    }
-
-    pub(crate) fn layout(&self) -> ViaLayout {
-        self.layout
     }
 
     /// The value as written.
@@ -106,7 +118,7 @@ impl<'a> Via<'a> {
 
     /// `rport`: absent, asked for (`Some(None)`), or filled in.
     pub fn rport(&self) -> Option<Option<u16>> {
-        self.param("rport").map(grammar::port)
+        self.param("rport").map(|port| grammar::port(port.as_bytes()))
     }
 
     pub fn maddr(&self) -> Option<&'a str> {
@@ -167,8 +179,7 @@ impl fmt::Display for Via<'_> {
 }
 
 // A value is part of a header, whose length limit fits u16.
-fn scan(text: &str) -> Result<ViaLayout, &'static str> {
-    let bytes = text.as_bytes();
+fn scan(bytes: &[u8]) -> Result<ViaLayout, &'static str> {
     let first = memchr(b'/', bytes).ok_or("no protocol")?;
     let second = memchr(b'/', after(bytes, first + 1)).ok_or("no transport")? + first + 1;
     let name = trim_bytes(bytes.get(..first).unwrap_or_default());
@@ -185,7 +196,7 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
     if host == transport_end {
         return Err("no sent-by");
     }
-    let length = text.get(host..).and_then(host_length).ok_or("sent-by is no host")?;
+    let length = host_length(after(bytes, host)).ok_or("sent-by is no host")?;
     let host_end = host + length;
     let mut sent_by_end = host_end;
     let mut port = None;
@@ -193,15 +204,15 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
     if bytes.get(colon) == Some(&b':') {
         let start = skip_blanks(bytes, colon + 1);
         sent_by_end = token_end(bytes, start);
-        port = text.get(start..sent_by_end).and_then(grammar::port);
+        port = bytes.get(start..sent_by_end).and_then(grammar::port);
         if port.is_none() {
             return Err("the port of sent-by is not 1 to 65535");
         }
     }
     let params = skip_blanks(bytes, sent_by_end);
     let list = match bytes.get(params) {
-        None => "",
-        Some(b';') => text.get(params + 1..).unwrap_or_default(),
+        None => &b""[..],
+        Some(b';') => after(bytes, params + 1),
         Some(_) => return Err("text after sent-by"),
     };
     let branch = match params::find_checked(list, "branch") {
@@ -216,7 +227,7 @@ fn scan(text: &str) -> Result<ViaLayout, &'static str> {
         port,
         sent_by_end: sent_by_end as u16,
         params: params as u16,
-        branch: range_in(bytes, branch.as_bytes()),
+        branch: range_in(bytes, branch),
     })
 }
 

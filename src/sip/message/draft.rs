@@ -44,7 +44,7 @@ impl Block {
     const ROOM: usize = 512;
 
     fn push(&mut self, name: &str, id: Option<HeaderName>, value: &[u8]) {
-        self.known |= id.map_or(0, bit);
+        self.known |= id.map_or(0, HeaderName::bit);
         let length = name.len() + value.len() + 4;
         if self.bytes.capacity() - self.bytes.len() < length {
             self.bytes.reserve(length.max(Self::ROOM));
@@ -70,7 +70,7 @@ impl Block {
     }
 
     fn remove(&mut self, name: HeaderName) {
-        if self.known & bit(name) == 0 {
+        if self.known & name.bit() == 0 {
             return;
         }
         let mut kept = Vec::with_capacity(self.bytes.capacity());
@@ -83,12 +83,8 @@ impl Block {
             }
         }
         self.bytes = kept;
-        self.known &= !bit(name);
+        self.known &= !name.bit();
     }
-}
-
-const fn bit(name: HeaderName) -> u128 {
-    1 << name as u8
 }
 
 impl std::fmt::Debug for Block {
@@ -269,10 +265,10 @@ impl ResponseDraft {
                 _ => false,
             };
             // A request with two of them is answered (400) too, with the first.
-            if !repeated || (id.is_single() && written & bit(id) != 0) {
+            if !repeated || (id.is_single() && written & id.bit() != 0) {
                 continue;
             }
-            written |= bit(id);
+            written |= id.bit();
             out.extend_from_slice(id.as_str().as_bytes());
             out.extend_from_slice(b": ");
             match id {

@@ -4,7 +4,9 @@
 use super::error::ParseErrorKind;
 use super::limits::{MAX_HEADER, MAX_HEADERS, MAX_NAME};
 use super::name::HeaderName;
-use crate::sip::grammar::{self, after, is_control, quoted_length, token_length, trim_end, trim_start};
+use crate::sip::grammar::{
+    self, after, count, is_control, is_unusual, quoted_length, token_length, trim_end, trim_start,
+};
 use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
 
@@ -65,109 +67,39 @@ pub(super) struct Head {
 
 /// Reads the head that `bytes` begin with. `Err` only where its lines can't be told apart.
 pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
-    match walk(bytes, false)? {
-        (head, false) => Ok(head),
-        (_, true) => walk(bytes, true).map(|(head, _)| head),
+    let mut head = Head::new(bytes.len());
+    let lines = head.walk(bytes, false)?;
+    if has_strays(bytes.get(..head.end).unwrap_or_default(), lines) {
+        // Rare: now each line is searched for them.
+        head = Head::new(bytes.len());
+        head.walk(bytes, true)?;
+    }
+    Ok(head)
+}
+
+/// True when a head of so many lines holds control characters that end no line, or a CR without LF.
+fn has_strays(head: &[u8], lines: usize) -> bool {
+    count(head, is_unusual) != 2 * lines && count(head, is_control) != 2 * lines
+}
+
+/// Length of the line that `text` begins with, without its CRLF; `at` is where it stands.
+#[inline]
+fn line_length(text: &[u8], at: usize) -> Result<usize, (ParseErrorKind, usize)> {
+    let feed = find_feed(text).ok_or((ParseErrorKind::Unfinished, at))?;
+    match feed.checked_sub(1) {
+        Some(length) if text.get(length) == Some(&b'\r') => Ok(length),
+        _ => Err((ParseErrorKind::LineEnd, at + feed)),
     }
 }
 
-/// The head, and whether it holds stray control characters. Each line is only searched for them when it is known that some
-/// line has one.
-fn walk(bytes: &[u8], stray: bool) -> Result<(Head, bool), (ParseErrorKind, usize)> {
-    let mut lines = Lines {
-        bytes,
-        at: 0,
-        stray: false,
-    };
-    let mut head = Head {
-        start_line: Span::default(),
-        fields: Fields::new(),
-        end: bytes.len(),
-        folded: false,
-        fault: None,
-    };
-    let line_end = lines.next()?;
-    head.start_line = Span::new(0, line_end);
-    let control = |start, end| match stray {
-        true => control_in(bytes.get(start..end).unwrap_or_default()),
-        false => None,
-    };
-    if let Some(byte) = control(0, line_end) {
-        head.note(ParseErrorKind::Control(byte), 0);
+/// Where the first LF is. Lines are so short that memchr's choice of a search for this very processor costs more than it wins.
+#[inline]
+fn find_feed(text: &[u8]) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(feed) = memchr::arch::x86_64::sse2::memchr::One::new(b'\n') {
+        return feed.find(text);
     }
-    loop {
-        let start = lines.at;
-        let mut end = lines.next()?;
-        if end == start {
-            head.end = lines.at;
-            return Ok((head, lines.stray));
-        }
-        let mut suspect = control(start, end);
-        while matches!(bytes.get(lines.at), Some(b' ' | b'\t')) {
-            head.folded = true;
-            let begin = lines.at;
-            end = lines.next()?;
-            suspect = suspect.or(control(begin, end));
-        }
-        if head.fields.len() < MAX_HEADERS {
-            head.field(bytes, (start, end), stray, suspect);
-        } else {
-            head.field_too_many(bytes, (start, end));
-        }
-    }
-}
-
-/// The lines of a head, and whether they hold control characters that end no line: both are found by looking at each byte
-/// once, eight at a time.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    /// Where the next line begins.
-    at: usize,
-    /// A control character other than HTAB, or a CR without LF, was passed.
-    stray: bool,
-}
-
-impl Lines<'_> {
-    /// End of the next line, without its CRLF.
-    fn next(&mut self) -> Result<usize, (ParseErrorKind, usize)> {
-        let start = self.at;
-        let mut from = start;
-        loop {
-            let found = from + self.control_after(from).ok_or((ParseErrorKind::Unfinished, start))?;
-            match self.bytes.get(found..) {
-                Some([b'\r', b'\n', ..]) => {
-                    self.at = found + 2;
-                    return Ok(found);
-                }
-                Some([b'\n', ..]) => return Err((ParseErrorKind::LineEnd, found)),
-                Some([byte, ..]) if !is_control(*byte) => {}
-                _ => self.stray = true,
-            }
-            from = found + 1;
-        }
-    }
-
-    /// How far behind `from` the next control character (or 0xff, which looks like DEL here) is.
-    fn control_after(&self, from: usize) -> Option<usize> {
-        const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        const HIGH: u64 = ONES << 7;
-        let rest = after(self.bytes, from);
-        let (blocks, tail) = rest.as_chunks::<8>();
-        let mut length = 0;
-        for block in blocks {
-            let word = u64::from_le_bytes(*block);
-            // The lowest byte below 0x20 gets its high bit, and none below it; so does every byte that is 0x7f or 0xff.
-            let low = word.wrapping_sub(ONES << 5) & !word;
-            let delete = (word & !HIGH).wrapping_add(ONES);
-            let found = (low | delete) & HIGH;
-            if found != 0 {
-                return Some(length + found.trailing_zeros() as usize / 8);
-            }
-            length += 8;
-        }
-        let control = |byte: &u8| *byte < 0x20 || *byte == 0x7f;
-        tail.iter().position(control).map(|at| length + at)
-    }
+    memchr(b'\n', text)
 }
 
 /// Replaces the line ends of folded headers by spaces, in place: offsets stay.
@@ -183,15 +115,65 @@ pub(super) fn unfold(bytes: &mut [u8], fields: &Fields) {
 }
 
 impl Head {
+    fn new(end: usize) -> Head {
+        Head {
+            start_line: Span::default(),
+            fields: Fields::new(),
+            end,
+            folded: false,
+            fault: None,
+        }
+    }
+
+    /// Fills the table and says how many lines there are. Each line is only searched for control characters when it is known
+    /// that some line has one.
+    fn walk(&mut self, bytes: &[u8], stray: bool) -> Result<usize, (ParseErrorKind, usize)> {
+        let control = |text: &[u8], from, to| match stray {
+            true => control_in(text.get(from..to).unwrap_or_default()),
+            false => None,
+        };
+        let length = line_length(bytes, 0)?;
+        self.start_line = Span::new(0, length);
+        if let Some(byte) = control(bytes, 0, length) {
+            self.note(ParseErrorKind::Control(byte), 0);
+        }
+        let mut lines = 1;
+        let mut start = length + 2;
+        loop {
+            let rest = after(bytes, start);
+            let mut length = line_length(rest, start)?;
+            lines += 1;
+            let mut next = length + 2;
+            if length == 0 {
+                self.end = start + next;
+                return Ok(lines);
+            }
+            let mut suspect = control(rest, 0, length);
+            while matches!(rest.get(next), Some(b' ' | b'\t')) {
+                self.folded = true;
+                lines += 1;
+                length = next + line_length(after(rest, next), start + next)?;
+                suspect = suspect.or(control(rest, next, length));
+                next = length + 2;
+            }
+            if self.fields.len() < MAX_HEADERS {
+                self.field(rest, length, start, stray, suspect);
+            } else {
+                self.field_too_many(rest, length, start);
+            }
+            start += next;
+        }
+    }
+
     fn note(&mut self, kind: ParseErrorKind, offset: usize) {
         self.fault.get_or_insert((kind, offset));
     }
 
     /// Beyond the limit only what frames or answers a message is still kept, and little of that.
-    fn field_too_many(&mut self, bytes: &[u8], (start, end): (usize, usize)) {
+    fn field_too_many(&mut self, rest: &[u8], length: usize, start: usize) {
         let (what, count, limit) = ("headers", MAX_HEADERS + 1, MAX_HEADERS);
         self.note(ParseErrorKind::TooMany { what, count, limit }, start);
-        let text = bytes.get(start..end).unwrap_or_default();
+        let text = rest.get(..length).unwrap_or_default();
         let name = text.get(..token_length(text)).unwrap_or_default();
         let wanted = match HeaderName::of_token(name) {
             // The first is the way back.
@@ -200,17 +182,19 @@ impl Head {
             known => known == Some(HeaderName::ContentLength),
         };
         if wanted && self.fields.len() < MAX_HEADERS + MORE_HEADERS {
-            self.field(bytes, (start, end), true, control_in(text));
+            self.field(rest, length, start, true, control_in(text));
         }
     }
 
-    fn field(&mut self, bytes: &[u8], (start, end): (usize, usize), stray: bool, suspect: Option<u8>) {
-        let text = bytes.get(start..end).unwrap_or_default();
-        if text.len() > MAX_HEADER {
-            let (what, size, limit) = ("header", text.len(), MAX_HEADER);
+    /// Takes the field that `rest` begins with. It begins `start` bytes into the message and is `length` long, the last line
+    /// end not counted.
+    fn field(&mut self, rest: &[u8], length: usize, start: usize, stray: bool, suspect: Option<u8>) {
+        let text = rest.get(..length).unwrap_or_default();
+        if length > MAX_HEADER {
+            let (what, size, limit) = ("header", length, MAX_HEADER);
             return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
         }
-        let (id, name, colon) = match HeaderName::at_start(text).filter(|_| !stray) {
+        let (id, name, colon) = match HeaderName::at_start(rest).filter(|_| !stray) {
             Some((id, length)) => (Some(id), length, length),
             None => {
                 let length = token_length(text);
@@ -228,7 +212,7 @@ impl Head {
             }
         };
         let value = trim_start(after(text, colon + 1));
-        let value_start = end - value.len();
+        let value_start = start + length - value.len();
         let value = trim_end(value);
         // Only a quoted pair may carry a control character (RFC 3261 §25.1, RFC 4475 intmeth).
         if let Some(byte) = suspect
@@ -347,15 +331,15 @@ mod tests {
             if let Some(byte) = alone.and_then(|at| bytes.get_mut(at)) {
                 *byte = b'\n';
             }
-            let mut lines = Lines { bytes: &bytes, at: 0, stray: false };
-            let (mut ends, mut stray) = (Vec::new(), false);
+            let (mut ends, mut start) = (Vec::new(), 0);
             let fault = loop {
-                match lines.next() {
-                    Ok(end) => ends.push(end),
+                match line_length(&bytes[start..], start) {
+                    Ok(length) => ends.push(start + length),
                     Err(fault) => break fault,
                 }
-                stray = lines.stray;
+                start = ends[ends.len() - 1] + 2;
             };
+            let stray = has_strays(&bytes[..start], ends.len());
             prop_assert_eq!((ends, fault, stray), slowly(&bytes));
         }
     }

@@ -123,62 +123,102 @@ names! {
     XMsSbc "X-MS-SBC" 0 Lines,
 }
 
-/// The bytes of a name as three words, so that names compare at once. The words overlap where the name is short, so the length
-/// belongs to the comparison. None for names of one byte and for those longer than any that we know.
-const fn words(name: &[u8]) -> Option<[u64; 3]> {
-    let (first, middle, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) if name.len() <= LONGEST => {
-            let middle = match name.split_at_checked(8) {
-                Some((_, rest)) if name.len() > 16 => rest.first_chunk::<8>(),
-                _ => None,
-            };
-            let middle = match middle {
-                Some(middle) => u64::from_le_bytes(*middle),
-                None => 0,
-            };
-            (u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last))
-        }
-        (None, None) => match (name.first_chunk::<4>(), name.last_chunk::<4>(), name) {
-            (Some(first), Some(last), _) => (u32::from_le_bytes(*first) as u64, 0, u32::from_le_bytes(*last) as u64),
-            (_, _, [first, last]) => (*first as u64, 0, *last as u64),
-            (_, _, [first, middle, last]) => (*first as u64, *middle as u64, *last as u64),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    // Among the bytes of a token, this bit is nothing but the case of a letter.
-    const CASE: u64 = 0x2020_2020_2020_2020;
-    Some([first | CASE, middle | CASE, last | CASE])
-}
-
-const LONGEST: usize = 24;
+/// No name that we know is this long.
+const WINDOW: usize = 24;
 const BUCKETS: usize = 512;
 const NONE: u8 = u8::MAX;
+
+/// A name as words, so that it is compared at once: in lower case, zeros behind its end.
+type Words = [u64; WINDOW / 8];
+
+/// Among the bytes of a token, this bit is nothing but the case of a letter.
+const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
+
+/// What remains of words when a name is this long.
+static KEPT: [Words; WINDOW] = {
+    let mut kept = [[0; WINDOW / 8]; WINDOW];
+    let mut length = 0;
+    while length < WINDOW {
+        let mut byte = 0;
+        while byte < length {
+            kept[length][byte / 8] |= 0xff << (8 * (byte % 8));
+            byte += 1;
+        }
+        length += 1;
+    }
+    kept
+};
+
+/// The name of this length that `text` begins with.
+#[inline]
+const fn words(text: Words, length: usize) -> Words {
+    let kept = if length < WINDOW { KEPT[length] } else { [0; WINDOW / 8] };
+    [
+        (text[0] | CASE) & kept[0],
+        (text[1] | CASE) & kept[1],
+        (text[2] | CASE) & kept[2],
+    ]
+}
+
+/// The beginning of `text`, zeros behind its end.
+#[inline]
+fn window(text: &[u8]) -> Words {
+    let bytes = match text.first_chunk::<WINDOW>() {
+        Some(bytes) => *bytes,
+        None => {
+            let mut bytes = [0; WINDOW];
+            bytes.iter_mut().zip(text).for_each(|(byte, given)| *byte = *given);
+            bytes
+        }
+    };
+    match bytes.as_chunks::<8>().0 {
+        [first, second, third] => [first, second, third].map(|word| u64::from_le_bytes(*word)),
+        _ => Words::default(),
+    }
+}
+
+/// Where the first colon is.
+#[inline]
+fn colon(text: Words) -> Option<usize> {
+    const COLONS: u64 = u64::from_ne_bytes([b':'; 8]);
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    for (at, word) in text.into_iter().enumerate() {
+        // The lowest byte that is zero, and none below it, gets its high bit.
+        let word = word ^ COLONS;
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeros != 0 {
+            return Some(8 * at + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    None
+}
 
 /// Every name in a bucket of its own: a lookup compares one name.
 struct Index {
     factor: u64,
     buckets: [u8; BUCKETS],
-    names: [(usize, [u64; 3]); ALL.len()],
+    names: [Words; ALL.len()],
 }
 
 static INDEX: Index = build();
 
-const fn bucket(factor: u64, length: usize, words: [u64; 3]) -> usize {
-    let mixed = (words[0] ^ words[2].rotate_left(23)).wrapping_add(length as u64);
+const fn bucket(factor: u64, [first, second, third]: Words) -> usize {
+    let mixed = first ^ second.rotate_left(23) ^ third.rotate_left(46);
     (mixed.wrapping_mul(factor) >> (64 - BUCKETS.ilog2())) as usize
 }
 
 /// Tries factors until no two names share a bucket.
 const fn build() -> Index {
-    let mut names = [(0, [0; 3]); ALL.len()];
+    let mut names = [[0; WINDOW / 8]; ALL.len()];
     let mut at = 0;
     while at < ALL.len() {
         let name = ALL[at].1.as_bytes();
-        names[at] = match words(name) {
-            Some(words) => (name.len(), words),
-            None => panic!("a name is too long"),
-        };
+        let mut byte = 0;
+        while byte < name.len() {
+            names[at][byte / 8] |= (name[byte] as u64) << (8 * (byte % 8));
+            byte += 1;
+        }
+        names[at] = words(names[at], name.len());
         at += 1;
     }
     let mut factor = 0x9e37_79b9_7f4a_7c15u64;
@@ -187,7 +227,7 @@ const fn build() -> Index {
         let mut buckets = [NONE; BUCKETS];
         let mut at = 0;
         while at < ALL.len() {
-            let bucket = bucket(factor, names[at].0, names[at].1);
+            let bucket = bucket(factor, names[at]);
             if taken[bucket / 64] & (1 << (bucket % 64)) != 0 {
                 break;
             }
@@ -208,34 +248,42 @@ impl HeaderName {
         HeaderName::of_token(name).filter(|id| name.len() == 1 || name.eq_ignore_ascii_case(id.as_str().as_bytes()))
     }
 
-    /// The known name that a line without stray control characters begins with, when a colon follows at once.
-    pub(super) fn at_start(line: &[u8]) -> Option<(HeaderName, usize)> {
-        const COLONS: u64 = u64::from_ne_bytes([b':'; 8]);
-        const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        let (blocks, _) = line.as_chunks::<8>();
-        let mut start = 0;
-        for block in blocks.iter().take(LONGEST / 8) {
-            // The lowest byte that is zero, and none below it, gets its high bit.
-            let word = u64::from_le_bytes(*block) ^ COLONS;
-            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-            if zeros != 0 {
-                let length = start + zeros.trailing_zeros() as usize / 8;
-                return HeaderName::of_token(line.get(..length)?).map(|id| (id, length));
-            }
-            start += 8;
-        }
-        None
+    /// The known name that `text` begins with when a colon follows at once. A line end in it is part of no name; other control
+    /// characters the caller has to rule out, for the comparison lets some pass.
+    #[inline]
+    pub(super) fn at_start(text: &[u8]) -> Option<(HeaderName, usize)> {
+        let window = window(text);
+        let length = colon(window)?;
+        let id = match length {
+            1 => HeaderName::of_letter(*text.first()?),
+            _ => HeaderName::of_words(words(window, length)),
+        };
+        id.map(|id| (id, length))
     }
 
     /// The same as `parse` for a name that is a token, or else holds CR, the one control that the comparison lets pass.
     pub(super) fn of_token(name: &[u8]) -> Option<HeaderName> {
-        if let [letter] = name {
-            return *COMPACT.get(usize::from(letter.to_ascii_lowercase()))?;
+        match name {
+            [letter] => HeaderName::of_letter(*letter),
+            _ if name.len() < WINDOW => HeaderName::of_words(words(window(name), name.len())),
+            _ => None,
         }
-        let words = words(name)?;
-        let at = usize::from(*INDEX.buckets.get(bucket(INDEX.factor, name.len(), words))?);
-        let known = *INDEX.names.get(at)? == (name.len(), words);
+    }
+
+    fn of_letter(letter: u8) -> Option<HeaderName> {
+        *COMPACT.get(usize::from(letter.to_ascii_lowercase()))?
+    }
+
+    #[inline]
+    fn of_words(words: Words) -> Option<HeaderName> {
+        let at = usize::from(*INDEX.buckets.get(bucket(INDEX.factor, words))?);
+        let known = *INDEX.names.get(at)? == words;
         known.then(|| ALL.get(at).map(|(id, ..)| *id))?
+    }
+
+    /// Its bit in a set of names.
+    pub(super) const fn bit(self) -> u128 {
+        1 << self as u8
     }
 
     /// True when a second header of this name makes the message ambiguous.
@@ -288,7 +336,7 @@ mod tests {
         for line in [
             "Via : SIP/2.0",
             "To",
-            "To:",
+            "To\r\n:",
             "Content\r\n-Type: a",
             "X-MS-UserLocation: internal",
             ": a b c d",

@@ -5,8 +5,8 @@ use super::head::{self, Field, Head, Span};
 use super::limits::{MAX_HEAD, MAX_HOPS, MAX_KEY, MAX_MESSAGE};
 use super::name::HeaderName;
 use super::{Address, Message, Parsed, StartLine};
-use crate::sip::grammar::{after, any, digits, is_token, range_in, split_values};
-use crate::sip::header::{AddressLayout, CSeq, HeaderError, Via};
+use crate::sip::grammar::{after, any, digits, is_token, is_utf8, range_in, split_values};
+use crate::sip::header::{AddressLayout, CSeq, HeaderError, ViaLayout};
 use crate::sip::method::Method;
 use crate::sip::uri;
 use bytes::{Buf, Bytes, BytesMut};
@@ -133,7 +133,7 @@ fn start_line(span: Span, bytes: &[u8]) -> Result<(StartLine, Option<Fault>), Fa
             false => (ParseErrorKind::StartLine("it does not end with SIP/2.0"), last + 1),
         });
     }
-    let text = std::str::from_utf8(uri).unwrap_or("\u{7f}");
+    let text = if is_utf8(uri) { uri } else { b"\x7f" };
     let layout = uri::Layout::of(text);
     match &layout {
         Err(error) => {
@@ -167,19 +167,19 @@ impl Parsed {
         let mut seen = 0u128;
         for field in &self.fields {
             let Some(id) = field.id else { continue };
-            if id.is_single() {
-                let bit = 1u128 << (id as u8);
-                if seen & bit != 0 {
+            if seen & id.bit() != 0 {
+                if id.is_single() {
                     note((ParseErrorKind::Duplicate(id), usize::from(field.name.start)));
                 }
-                seen |= bit;
+                continue;
             }
+            seen |= id.bit();
             match id {
-                HeaderName::Via => via = via.or(Some(*field)),
-                HeaderName::From => found[0] = found[0].or(Some(*field)),
-                HeaderName::To => found[1] = found[1].or(Some(*field)),
-                HeaderName::CallId => found[2] = found[2].or(Some(*field)),
-                HeaderName::CSeq => found[3] = found[3].or(Some(*field)),
+                HeaderName::Via => via = Some(*field),
+                HeaderName::From => found[0] = Some(*field),
+                HeaderName::To => found[1] = Some(*field),
+                HeaderName::CallId => found[2] = Some(*field),
+                HeaderName::CSeq => found[3] = Some(*field),
                 _ => {}
             }
         }
@@ -207,14 +207,9 @@ impl Parsed {
         let at = usize::from(field.value.start);
         let value = field.value.of(&self.bytes);
         let first = split_values(value, b',').next().unwrap_or_default();
-        let text = std::str::from_utf8(first).map_err(|_| {
-            let error = HeaderError::new(HeaderName::Via, "not UTF-8", first);
-            (ParseErrorKind::Header(error), at)
-        })?;
-        let via = Via::parse_any_version(text).map_err(|error| (ParseErrorKind::Header(error), at))?;
-        self.via_layout = via.layout();
+        self.via_layout = ViaLayout::of(first).map_err(|error| (ParseErrorKind::Header(error), at))?;
         self.via = field.value.within(0, first.len());
-        key_length("branch", via.branch(), at)
+        key_length("branch", self.via_layout.branch(first), at)
     }
 
     fn read_dialog_headers(
@@ -234,7 +229,7 @@ impl Parsed {
             let error = HeaderError::new(HeaderName::CallId, "not one word of visible ASCII", text);
             note((ParseErrorKind::Header(error), at));
         }
-        if let Err(fault) = key_length("Call-ID", std::str::from_utf8(text).ok(), at) {
+        if let Err(fault) = key_length("Call-ID", text, at) {
             note(fault);
         }
         let at = usize::from(cseq.value.start);
@@ -304,7 +299,7 @@ impl Parsed {
                 *count += 1;
                 let checked = match field.id {
                     Some(HeaderName::Via) if *count == 1 => self.top_version(),
-                    Some(HeaderName::Via) => Via::check(value),
+                    Some(HeaderName::Via) => ViaLayout::of(value).and_then(|layout| layout.check_version(value)),
                     Some(HeaderName::Contact) if value == b"*" => Ok(()),
                     Some(name) if is_request => AddressLayout::of(name, value).map(|layout| {
                         if name == HeaderName::Contact && *count == 1 {
@@ -330,17 +325,12 @@ impl Parsed {
 
     /// A request of another version can still be answered (505), so its Via was read whatever version it names.
     fn top_version(&self) -> Result<(), HeaderError> {
-        let value = self.via.of(&self.bytes);
-        let text = std::str::from_utf8(value).unwrap_or_default();
-        match Via::with_layout(text, self.via_layout).is_version_2() {
-            true => Ok(()),
-            false => Err(HeaderError::new(HeaderName::Via, "the protocol is not SIP/2.0", value)),
-        }
+        self.via_layout.check_version(self.via.of(&self.bytes))
     }
 }
 
-fn key_length(what: &'static str, key: Option<&str>, at: usize) -> Result<(), Fault> {
-    match key.map_or(0, str::len) {
+fn key_length(what: &'static str, key: &[u8], at: usize) -> Result<(), Fault> {
+    match key.len() {
         size if size > MAX_KEY => {
             let limit = MAX_KEY;
             Err((ParseErrorKind::TooLong { what, size, limit }, at))
