@@ -90,17 +90,23 @@ pub(crate) const fn is_unusual(byte: u8) -> bool {
     (byte.wrapping_add(1) as i8) < 0x21
 }
 
-/// True when `wanted` holds for some byte. Looks at blocks of one vector; the last one overlaps the one before.
+/// True when `wanted` holds for some byte. Looks at blocks of one vector, or of half of it where there are no more bytes; the
+/// last one overlaps the one before.
 #[inline(always)]
 pub(crate) fn any(text: &[u8], wanted: impl Fn(u8) -> bool) -> bool {
-    const BLOCK: usize = 16;
-    let within = |block: &[u8; BLOCK]| block.iter().fold(false, |any, byte| any | wanted(*byte));
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    blocks.iter().any(within)
-        || match text.last_chunk::<BLOCK>() {
-            Some(last) => !rest.is_empty() && within(last),
-            None => rest.iter().any(|byte| wanted(*byte)),
-        }
+    if let Some(last) = text.last_chunk::<16>() {
+        let (blocks, _) = text.as_chunks::<16>();
+        return blocks.iter().any(|block| any_of(block, &wanted)) || any_of(last, &wanted);
+    }
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => any_of(first, &wanted) || any_of(last, &wanted),
+        _ => text.iter().any(|byte| wanted(*byte)),
+    }
+}
+
+#[inline(always)]
+fn any_of<const LENGTH: usize>(block: &[u8; LENGTH], wanted: &impl Fn(u8) -> bool) -> bool {
+    block.iter().fold(false, |any, byte| any | wanted(*byte))
 }
 
 /// How many bytes are `wanted`: a sum of bytes becomes vector code, and holds 255 at most.

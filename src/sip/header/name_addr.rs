@@ -3,7 +3,7 @@
 
 use super::HeaderError;
 use super::params::{self, Params, push_quoted};
-use crate::sip::grammar::{after, quoted_length, range_in, text_of, trim_bytes};
+use crate::sip::grammar::{after, any, is_unusual, quoted_length, range_in, text_of, trim_bytes};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{self, Uri};
 use memchr::{memchr, memchr3};
@@ -194,15 +194,17 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
         None if tail.is_empty() => b"",
         None => return Err("text after the address"),
     };
-    match params::find_checked(params, "tag") {
-        Ok(tag) if tail.is_empty() || !params.is_empty() => Ok(Parts {
-            display,
-            uri,
-            params,
-            tag,
-        }),
-        _ => Err("a parameter is malformed"),
-    }
+    let tag = match params {
+        [] if tail.is_empty() => None,
+        [] => return Err("a parameter is malformed"),
+        _ => params::find_checked(params, "tag").map_err(|_| "a parameter is malformed")?,
+    };
+    Ok(Parts {
+        display,
+        uri,
+        params,
+        tag,
+    })
 }
 
 fn display_of(display: &str) -> Option<String> {
@@ -213,6 +215,9 @@ fn display_of(display: &str) -> Option<String> {
 }
 
 fn clean(name: &str) -> String {
+    if !any(name.as_bytes(), is_unusual) {
+        return name.to_owned();
+    }
     name.replace(|letter: char| letter.is_control(), " ")
 }
 

@@ -43,14 +43,23 @@ impl Block {
     /// What a draft makes room for at once: the headers of a Teams INVITE have 700 bytes.
     const ROOM: usize = 512;
 
-    fn push(&mut self, name: &str, id: Option<HeaderName>, value: &[u8]) {
+    fn push(&mut self, name: HeaderName, value: &[u8]) {
+        self.known |= name.bit();
+        self.line(name.with_colon().as_bytes(), value);
+    }
+
+    fn push_named(&mut self, name: &str, id: Option<HeaderName>, value: &[u8]) {
         self.known |= id.map_or(0, HeaderName::bit);
-        let length = name.len() + value.len() + 4;
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.line(b": ", value);
+    }
+
+    fn line(&mut self, beginning: &[u8], value: &[u8]) {
+        let length = beginning.len() + value.len() + 2;
         if self.bytes.capacity() - self.bytes.len() < length {
             self.bytes.reserve(length.max(Self::ROOM));
         }
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.extend_from_slice(b": ");
+        self.bytes.extend_from_slice(beginning);
         push_cleaned(&mut self.bytes, value);
         self.bytes.extend_from_slice(b"\r\n");
     }
@@ -100,7 +109,7 @@ macro_rules! header_setters {
         #[must_use]
         pub fn header(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
             if !matches!(name, HeaderName::Via | HeaderName::ContentLength) {
-                self.headers.push(name.as_str(), Some(name), value.as_ref());
+                self.headers.push(name, value.as_ref());
             }
             self
         }
@@ -112,7 +121,7 @@ macro_rules! header_setters {
         /// The name is no token, or it is Via or Content-Length.
         pub fn raw_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
             let id = writable_name(name)?;
-            self.headers.push(name, id, value.as_ref());
+            self.headers.push_named(name, id, value.as_ref());
             Ok(self)
         }
 
@@ -120,11 +129,8 @@ macro_rules! header_setters {
         #[must_use]
         pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
             self.headers.remove(HeaderName::ContentType);
-            self.headers.push(
-                HeaderName::ContentType.as_str(),
-                Some(HeaderName::ContentType),
-                content_type.as_bytes(),
-            );
+            self.headers
+                .push(HeaderName::ContentType, content_type.as_bytes());
             self.body = body.into();
             self
         }
@@ -269,8 +275,7 @@ impl ResponseDraft {
                 continue;
             }
             written |= id.bit();
-            out.extend_from_slice(id.as_str().as_bytes());
-            out.extend_from_slice(b": ");
+            out.extend_from_slice(id.with_colon().as_bytes());
             match id {
                 HeaderName::Via if std::mem::take(&mut top) => push_via(&mut out, request, header.value, source),
                 HeaderName::To => self.push_to(&mut out, request, header.value),
@@ -295,19 +300,20 @@ impl ResponseDraft {
 
 /// `uri` with everything escaped that may not stand in a Request-URI.
 fn clean_uri(uri: &str) -> String {
-    let forbidden = |byte: u8| (byte <= b' ') | (byte == 0x7f) | (byte == b'<') | (byte == b'>') | (byte == b'"');
-    if !grammar::any(uri.as_bytes(), forbidden) {
-        return uri.to_owned();
+    let (mut clean, mut rest) = (String::with_capacity(uri.len()), uri);
+    loop {
+        // What may not stand in a URI is ASCII.
+        let Some((fitting, after)) = rest.split_at_checked(grammar::long_run(rest.as_bytes(), grammar::URI)) else {
+            return clean;
+        };
+        clean.push_str(fitting);
+        let Some(byte) = after.bytes().next() else {
+            return clean;
+        };
+        // Writing to a String does not fail.
+        let _ = write!(clean, "%{byte:02X}");
+        rest = after.get(1..).unwrap_or_default();
     }
-    let mut clean = String::with_capacity(uri.len() + 16);
-    for letter in uri.chars() {
-        match u8::try_from(letter) {
-            // Writing to a String does not fail.
-            Ok(byte) if forbidden(byte) => drop(write!(clean, "%{byte:02X}")),
-            _ => clean.push(letter),
-        }
-    }
-    clean
 }
 
 fn push_via(out: &mut Vec<u8>, request: &Message, value: &[u8], source: SocketAddr) {

@@ -5,7 +5,7 @@ use super::error::ParseErrorKind;
 use super::limits::{MAX_HEADER, MAX_HEADERS, MAX_NAME};
 use super::name::HeaderName;
 use crate::sip::grammar::{
-    self, after, count, is_control, is_unusual, quoted_length, token_length, trim_end, trim_start,
+    self, after, count, is_control, is_unusual, quoted_length, token_length, trim_bytes, trim_end, trim_start,
 };
 use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
@@ -68,11 +68,11 @@ pub(super) struct Head {
 /// Reads the head that `bytes` begin with. `Err` only where its lines can't be told apart.
 pub(super) fn scan(bytes: &[u8]) -> Result<Head, (ParseErrorKind, usize)> {
     let mut head = Head::new(bytes.len());
-    let lines = head.walk(bytes, false)?;
+    let lines = head.walk::<false>(bytes)?;
     if has_strays(bytes.get(..head.end).unwrap_or_default(), lines) {
         // Rare: now each line is searched for them.
         head = Head::new(bytes.len());
-        head.walk(bytes, true)?;
+        head.walk::<true>(bytes)?;
     }
     Ok(head)
 }
@@ -127,8 +127,8 @@ impl Head {
 
     /// Fills the table and says how many lines there are. Each line is only searched for control characters when it is known
     /// that some line has one.
-    fn walk(&mut self, bytes: &[u8], stray: bool) -> Result<usize, (ParseErrorKind, usize)> {
-        let control = |text: &[u8], from, to| match stray {
+    fn walk<const STRAY: bool>(&mut self, bytes: &[u8]) -> Result<usize, (ParseErrorKind, usize)> {
+        let control = |text: &[u8], from, to| match STRAY {
             true => control_in(text.get(from..to).unwrap_or_default()),
             false => None,
         };
@@ -156,10 +156,13 @@ impl Head {
                 suspect = suspect.or(control(rest, next, length));
                 next = length + 2;
             }
-            if self.fields.len() < MAX_HEADERS {
-                self.field(rest, length, start, stray, suspect);
-            } else {
-                self.field_too_many(rest, length, start);
+            let text = rest.get(..length).unwrap_or_default();
+            let has_room = self.fields.len() < MAX_HEADERS && length <= MAX_HEADER;
+            match HeaderName::at_start(rest) {
+                // Without strays, what is known before a colon is a name, and the value is clean.
+                Some((id, name)) if has_room && !STRAY => self.push(Some(id), text, start, name, name),
+                _ if self.fields.len() < MAX_HEADERS => self.field(text, start, suspect),
+                _ => self.field_too_many(text, start),
             }
             start += next;
         }
@@ -170,10 +173,9 @@ impl Head {
     }
 
     /// Beyond the limit only what frames or answers a message is still kept, and little of that.
-    fn field_too_many(&mut self, rest: &[u8], length: usize, start: usize) {
+    fn field_too_many(&mut self, text: &[u8], start: usize) {
         let (what, count, limit) = ("headers", MAX_HEADERS + 1, MAX_HEADERS);
         self.note(ParseErrorKind::TooMany { what, count, limit }, start);
-        let text = rest.get(..length).unwrap_or_default();
         let name = text.get(..token_length(text)).unwrap_or_default();
         let wanted = match HeaderName::of_token(name) {
             // The first is the way back.
@@ -182,48 +184,46 @@ impl Head {
             known => known == Some(HeaderName::ContentLength),
         };
         if wanted && self.fields.len() < MAX_HEADERS + MORE_HEADERS {
-            self.field(rest, length, start, true, control_in(text));
+            self.field(text, start, control_in(text));
         }
     }
 
-    /// Takes the field that `rest` begins with. It begins `start` bytes into the message and is `length` long, the last line
-    /// end not counted.
-    fn field(&mut self, rest: &[u8], length: usize, start: usize, stray: bool, suspect: Option<u8>) {
-        let text = rest.get(..length).unwrap_or_default();
-        if length > MAX_HEADER {
-            let (what, size, limit) = ("header", length, MAX_HEADER);
+    /// Takes a field that stands `start` bytes into the message, whatever it is. `suspect` is a control character in it.
+    fn field(&mut self, text: &[u8], start: usize, suspect: Option<u8>) {
+        if text.len() > MAX_HEADER {
+            let (what, size, limit) = ("header", text.len(), MAX_HEADER);
             return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
         }
-        let (id, name, colon) = match HeaderName::at_start(rest).filter(|_| !stray) {
-            Some((id, length)) => (Some(id), length, length),
-            None => {
-                let length = token_length(text);
-                let blanks = |byte: &&u8| matches!(byte, b' ' | b'\t');
-                let colon = length + after(text, length).iter().take_while(blanks).count();
-                let name = text.get(..length).unwrap_or_default();
-                if name.is_empty() || text.get(colon) != Some(&b':') {
-                    return self.note(ParseErrorKind::NotAHeader, start);
-                }
-                if length > MAX_NAME {
-                    let (what, size, limit) = ("header name", length, MAX_NAME);
-                    return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
-                }
-                (HeaderName::of_token(name), length, colon)
-            }
-        };
-        let value = trim_start(after(text, colon + 1));
-        let value_start = start + length - value.len();
-        let value = trim_end(value);
-        // Only a quoted pair may carry a control character (RFC 3261 §25.1, RFC 4475 intmeth).
-        if let Some(byte) = suspect
-            && (bare_return(value) || !controls_are_quoted(value))
-        {
-            return self.note(ParseErrorKind::Control(byte), start);
+        let length = token_length(text);
+        let blanks = |byte: &&u8| matches!(byte, b' ' | b'\t');
+        let colon = length + after(text, length).iter().take_while(blanks).count();
+        let name = text.get(..length).unwrap_or_default();
+        if name.is_empty() || text.get(colon) != Some(&b':') {
+            return self.note(ParseErrorKind::NotAHeader, start);
         }
+        if length > MAX_NAME {
+            let (what, size, limit) = ("header name", length, MAX_NAME);
+            return self.note(ParseErrorKind::TooLong { what, size, limit }, start);
+        }
+        // Only a quoted pair may carry a control character (RFC 3261 §25.1, RFC 4475 intmeth).
+        if let Some(byte) = suspect {
+            let value = trim_bytes(after(text, colon + 1));
+            if bare_return(value) || !controls_are_quoted(value) {
+                return self.note(ParseErrorKind::Control(byte), start);
+            }
+        }
+        self.push(HeaderName::of_token(name), text, start, length, colon);
+    }
+
+    /// Puts a field into the table.
+    #[inline]
+    fn push(&mut self, id: Option<HeaderName>, text: &[u8], start: usize, name: usize, colon: usize) {
+        let value = trim_start(after(text, colon + 1));
+        let value_start = start + text.len() - value.len();
         self.fields.push(Field {
             id,
             name: Span::new(start, start + name),
-            value: Span::new(value_start, value_start + value.len()),
+            value: Span::new(value_start, value_start + trim_end(value).len()),
         });
     }
 }

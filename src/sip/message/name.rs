@@ -33,6 +33,11 @@ macro_rules! names {
                 match self { $(HeaderName::$variant => $name,)* }
             }
 
+            /// The name with what stands between it and the value.
+            pub(super) const fn with_colon(self) -> &'static str {
+                match self { $(HeaderName::$variant => concat!($name, ": "),)* }
+            }
+
             #[inline]
             const fn shape(self) -> Shape {
                 match self { $(HeaderName::$variant => Shape::$shape,)* }
