@@ -13,6 +13,10 @@ use crate::codec::speech::Speech;
 use crate::moment::Moment;
 use crate::rtp::packet::{Header, Rewrite};
 use crate::srtp::Suite;
+use std::time::Duration;
+
+/// After so long sequence numbers that are missing say nothing of loss.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Units of 5 ms: what is no multiple of it is no packet time, but what a source had left.
 const STEP: usize = 40;
@@ -20,11 +24,18 @@ const STEP: usize = 40;
 /// Units of 60 ms, the longest packet time that we send.
 const LONGEST: usize = 480;
 
+/// More packets than these are no loss, but what was sent while nothing was passed on.
+const MOST_LOST: u16 = 100;
+
 /// What became of one source's packets, and what waits for the rest of its packet.
 pub(super) struct Repacker {
     ssrc: u32,
     /// Newest sequence number that came.
     newest: u16,
+    /// Packets came that were not passed on: what waits is of another time.
+    interrupted: bool,
+    /// When the last one came.
+    last: Moment,
     /// Sequence number of the next packet that leaves.
     next: u16,
     /// Timestamp of the first byte that waits, or of the one that comes next.
@@ -48,10 +59,12 @@ struct Piece<'a> {
 
 impl Repacker {
     /// For a stream of which `first` is the first packet that is cut anew; those before it went out as they came.
-    fn new(first: &Header) -> Repacker {
+    fn new(first: &Header, now: Moment) -> Repacker {
         Repacker {
             ssrc: first.ssrc,
             newest: first.sequence.wrapping_sub(1),
+            interrupted: false,
+            last: now,
             next: first.sequence,
             timestamp: first.timestamp,
             marker: first.marker,
@@ -62,13 +75,24 @@ impl Repacker {
     }
 
     /// Takes a packet and sends what is complete with it, in packets of `size` units; false: it came too late.
-    fn pass(&mut self, onward: &Onward, payload: &[u8], size: usize, mut send: impl FnMut(Piece<'_>)) -> bool {
+    fn pass(
+        &mut self,
+        onward: &Onward,
+        payload: &[u8],
+        size: usize,
+        now: Moment,
+        mut send: impl FnMut(Piece<'_>),
+    ) -> bool {
         let header = &onward.header;
-        let ahead = header.sequence.wrapping_sub(self.newest);
-        if !(1..0x8000).contains(&ahead) {
+        let mut ahead = header.sequence.wrapping_sub(self.newest);
+        let late = !(1..0x8000).contains(&ahead);
+        let paused = ahead != 1 && now.since(self.last) > PATIENCE;
+        if self.interrupted || paused || ahead > MOST_LOST && !late {
+            (self.len, self.interrupted, ahead) = (0, false, 1);
+        } else if late {
             return false;
         }
-        self.newest = header.sequence;
+        (self.newest, self.last) = (header.sequence, now);
         let voice = onward.speech.map(|speech| (speech, onward.relay_as));
         let gap = header.timestamp.wrapping_sub(self.end());
         if gap != 0 || voice != self.voice {
@@ -149,6 +173,9 @@ impl Leg {
     /// Sends what the bridged leg received, `buffer[..onward.len]`, in packets of the length that the peer asked for.
     pub fn relay(&mut self, buffer: &mut [u8], onward: &Onward, now: Moment, totals: &mut WorkerStats) -> Transmitted {
         let Some(settled) = self.settled.as_ref().filter(|_| self.sends()) else {
+            if let Some(repacker) = &mut self.repacker {
+                repacker.interrupted = true;
+            }
             return Transmitted::NotNow;
         };
         let size = units(settled.config.spoken_packet_time());
@@ -158,13 +185,13 @@ impl Leg {
         let mut repacker = match before {
             Some(before) if goes_on(&before) => before,
             _ if fits || onward.speech.is_none() => return self.transmit(buffer, onward, now, totals),
-            _ => Box::new(Repacker::new(&onward.header)),
+            _ => Box::new(Repacker::new(&onward.header, now)),
         };
         let (head, rest) = buffer.split_at(onward.header.len.min(buffer.len()));
         let payload = rest.get(..onward.payload_len).unwrap_or_default();
         let mut begins = onward.begins;
         let mut transmitted = Transmitted::Yes;
-        let in_time = repacker.pass(onward, payload, size, |piece| {
+        let in_time = repacker.pass(onward, payload, size, now, |piece| {
             let mut packet = [0; MAX_PACKET + Suite::MAX_OVERHEAD];
             if let Some(mut piece) = piece.write(onward, head, &mut packet) {
                 piece.begins = std::mem::take(&mut begins);
@@ -208,6 +235,7 @@ mod tests {
     struct Stream {
         repacker: Repacker,
         size: usize,
+        now: Moment,
     }
 
     fn onward(sequence: u16, timestamp: u32, speech: Option<Speech>, len: usize) -> Onward {
@@ -226,14 +254,15 @@ mod tests {
         fn of(size: usize) -> Stream {
             let first = onward(65_535, 1_000, None, 0).header;
             Stream {
-                repacker: Repacker::new(&first),
+                repacker: Repacker::new(&first, Moment::from_micros(0)),
                 size,
+                now: Moment::from_micros(0),
             }
         }
 
         fn pass(&mut self, packet: Onward, payload: &[u8]) -> Option<Left> {
             let mut left = Vec::new();
-            let in_time = self.repacker.pass(&packet, payload, self.size, |piece| {
+            let in_time = self.repacker.pass(&packet, payload, self.size, self.now, |piece| {
                 left.push((piece.sequence, piece.timestamp, piece.marker, piece.payload.to_vec()));
             });
             in_time.then_some(left)
@@ -303,6 +332,28 @@ mod tests {
         assert_eq!(
             stream.pass(resumed, &bytes(240, 2)),
             Some(vec![(0, 1_160, false, padded), (1, 9_000, true, bytes(160, 2))])
+        );
+    }
+
+    #[test]
+    fn what_was_said_while_nothing_was_passed_on_is_neither_lost_nor_late() {
+        let mut stream = Stream::of(160);
+        stream.speech(65_535, 1_000, &bytes(240, 1));
+        // On hold for so long that the numbers look as if they went back; or not for long.
+        stream.now = Moment::from_micros(900_000_000);
+        assert_eq!(
+            stream.speech(40_000, 7_200_040, &bytes(240, 2)),
+            Some(vec![(0, 7_200_040, false, bytes(160, 2))])
+        );
+        stream.repacker.interrupted = true;
+        assert_eq!(
+            stream.speech(40_004, 7_201_000, &bytes(160, 3)),
+            Some(vec![(1, 7_201_000, false, bytes(160, 3))])
+        );
+        assert_eq!(
+            stream.speech(45_000, 9_000_000, &bytes(160, 4)),
+            Some(vec![(2, 9_000_000, false, bytes(160, 4))]),
+            "a source that skips"
         );
     }
 

@@ -269,3 +269,27 @@ fn packets_have_the_length_that_each_peer_asked_for() {
     assert_eq!((a.received.packets, a.sent.packets, b.sent.packets), (6, 2, 8));
     assert_eq!((a.received.dropped, b.received.dropped), Default::default());
 }
+
+#[test]
+fn packets_are_cut_anew_after_a_hold_however_long_it_was() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    call.carrier.send(call.a, 8, &[1; 240]);
+    assert_eq!(call.teams.receive().1, [1; 160]);
+    let held = LegConfig {
+        direction: Direction::Inactive,
+        ..call.teams.config()
+    };
+    call.rig.configure(call.b, held);
+    call.rig.stats(call.b);
+    for _ in 0..20 {
+        // A quarter of an hour: more than half of all sequence numbers.
+        call.carrier.sequence = call.carrier.sequence.wrapping_add(2_000);
+        call.carrier.send(call.a, 8, &[2; 240]);
+    }
+    call.rig
+        .stats_when(call.a, |stats| stats.received.dropped.unbridged == 20);
+    call.rig.configure(call.b, call.teams.config());
+    call.rig.stats(call.b);
+    call.carrier.send(call.a, 8, &[3; 240]);
+    assert_eq!(call.teams.receive().1, [3; 160], "nothing from before the hold");
+}
