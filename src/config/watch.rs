@@ -1,7 +1,8 @@
 //! Watches the configuration folder and loads it again when a file in it changes, or when asked to (SIGHUP).
 //!
 //! A thread of its own: reading files blocks. One editor's save is several events, so that a change counts when the
-//! folder has been quiet for a moment.
+//! folder has been quiet for a moment, and half of a file may be a right configuration, so that one that is being written
+//! counts when its writer closes it.
 
 use super::checked::Config;
 use super::load::{Loader, Reload};
@@ -15,12 +16,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Without further events for this long, a file that was being written counts as finished.
+/// Without further events for this long, a change counts.
 const QUIET: Duration = Duration::from_millis(25);
-/// The same once its writer closed it or it was renamed into place: for what is saved together with it.
+/// The same once a file's writer closed it or it was renamed into place: for what is saved together with it.
 const SETTLED: Duration = Duration::from_millis(10);
 /// A folder that is never quiet is loaded again after this long all the same.
 const PATIENCE: Duration = Duration::from_millis(60);
+/// A file whose writer does not close it is read after this long as it is.
+const UNFINISHED: Duration = Duration::from_secs(5);
 
 /// The running watch. Dropping it ends the thread and waits for it.
 #[derive(Debug)]
@@ -39,9 +42,10 @@ enum Wake {
 }
 
 impl Watch {
-    /// Watches the loader's folder for the node that runs with `current`, which is what the loader read last. A configuration that is right is put into `current` before `report` hears of it;
-    /// one that is wrong leaves `current` as it is. `report` is called on the watch's own thread, and hears `Unchanged`
-    /// only when somebody asked, or when that ends a mistake. Fails when the operating system can't watch the folder.
+    /// Watches the loader's folder for the node that runs with `current`, which is what the loader read last. A
+    /// configuration that is right is put into `current` before `report` hears of it; one that is wrong leaves `current`
+    /// as it is. `report` is called on the watch's own thread, and hears `Unchanged` only when somebody asked, or when that
+    /// ends a mistake. Fails when the operating system can't watch the folder.
     pub fn start(
         mut loader: Loader,
         current: Arc<ArcSwap<Config>>,
@@ -69,7 +73,7 @@ impl Watch {
             .name("config-watch".to_owned())
             .spawn(move || {
                 let mut refused = false;
-                while let Some(Due { asked, files }) = next(&woken) {
+                while let Some(Due { asked, files, .. }) = next(&woken) {
                     let outcome = match files {
                         Some(files) => loader.reload_files(&files),
                         None => loader.reload(),
@@ -113,22 +117,37 @@ struct Due {
     asked: bool,
     /// The files that changed; None when it may be any.
     files: Option<BTreeSet<PathBuf>>,
+    /// Those that are being written.
+    open: BTreeSet<PathBuf>,
 }
 
 impl Due {
     fn add(&mut self, change: Change) -> Duration {
+        for file in change.files.iter().flatten() {
+            match change.stage {
+                Stage::Writing => self.open.insert(file.clone()),
+                Stage::Finished | Stage::Gone => self.open.remove(file),
+                Stage::Other => false,
+            };
+        }
         match (&mut self.files, change.files) {
             (Some(all), Some(more)) => all.extend(more),
             _ => self.files = None,
         }
-        if change.finished { SETTLED } else { QUIET }
+        if change.stage == Stage::Finished {
+            SETTLED
+        } else {
+            QUIET
+        }
+    }
+
+    /// A file is half written, and nobody has asked for it as it is.
+    fn waits_for_a_writer(&self) -> bool {
+        !self.asked && !self.open.is_empty()
     }
 
     fn ask(&mut self) -> Duration {
-        *self = Due {
-            asked: true,
-            files: None,
-        };
+        (self.asked, self.files) = (true, None);
         QUIET
     }
 }
@@ -142,6 +161,7 @@ fn next(woken: &Receiver<Wake>) -> Option<Due> {
     let mut due = Due {
         asked: false,
         files: Some(BTreeSet::new()),
+        open: BTreeSet::new(),
     };
     let mut quiet = match woken.recv() {
         Ok(Wake::Changed(change)) => due.add(change),
@@ -149,15 +169,26 @@ fn next(woken: &Receiver<Wake>) -> Option<Due> {
         Ok(Wake::Stop) | Err(_) => return None,
     };
     let began = Instant::now();
-    while let Some(left) = PATIENCE.checked_sub(began.elapsed()) {
-        match woken.recv_timeout(quiet.min(left)) {
+    let mut written = began;
+    loop {
+        let waits = due.waits_for_a_writer();
+        let (quiet_for, until) = match waits {
+            true => (UNFINISHED, began + UNFINISHED),
+            false => (quiet, written + PATIENCE),
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        match woken.recv_timeout(quiet_for.min(left)) {
             Ok(Wake::Changed(change)) => quiet = due.add(change),
             Ok(Wake::Asked) => quiet = due.ask(),
             Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Timeout) => return Some(due),
+        }
+        if waits && !due.waits_for_a_writer() {
+            written = Instant::now();
+        } else if left.is_zero() {
+            return Some(due);
         }
     }
-    Some(due)
 }
 
 /// The folder as the operating system's events name it, and as the loader does.
@@ -171,23 +202,40 @@ struct Folder {
 struct Change {
     /// None when it may be anything in the folder.
     files: Option<Vec<PathBuf>>,
-    /// The writer is done with it.
-    finished: bool,
+    stage: Stage,
+}
+
+/// How far a file's change has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its writer goes on.
+    Writing,
+    /// Its writer closed it, or it was renamed into place.
+    Finished,
+    /// It was removed or renamed: another one may be about to take its place.
+    Gone,
+    /// Nobody can say.
+    Other,
 }
 
 impl Change {
     const EVERYTHING: Change = Change {
         files: None,
-        finished: false,
+        stage: Stage::Other,
     };
 
     /// None for what is no change: reading, and certificates and call detail records, which may live in the same folder.
     fn of(event: &Event, folder: &Folder) -> Option<Change> {
-        let finished = match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        // A link that is made has its content at once, and is closed by nobody.
+        let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0);
+        let stage = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Stage::Finished,
             EventKind::Access(_) => return None,
-            EventKind::Modify(ModifyKind::Name(mode)) => mode != RenameMode::From,
-            _ => false,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Stage::Gone,
+            EventKind::Modify(ModifyKind::Name(_)) => Stage::Finished,
+            EventKind::Modify(ModifyKind::Data(_)) => Stage::Writing,
+            EventKind::Create(_) if event.paths.iter().any(is_empty) => Stage::Writing,
+            _ => Stage::Other,
         };
         if event.need_rescan() {
             return Some(Change::EVERYTHING);
@@ -211,7 +259,7 @@ impl Change {
                 _ => files = None,
             }
         }
-        some.then_some(Change { files, finished })
+        some.then_some(Change { files, stage })
     }
 }
 
@@ -231,10 +279,10 @@ mod tests {
         Change::of(&event, &folder)
     }
 
-    fn files(names: &[&str], finished: bool) -> Option<Change> {
+    fn files(names: &[&str], stage: Stage) -> Option<Change> {
         Some(Change {
             files: Some(names.iter().map(PathBuf::from).collect()),
-            finished,
+            stage,
         })
     }
 
@@ -243,14 +291,17 @@ mod tests {
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         assert_eq!(
             change(written, &["/etc/sbc/tenants/a.toml"]),
-            files(&["sbc/tenants/a.toml"], false)
+            files(&["sbc/tenants/a.toml"], Stage::Writing)
         );
         let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        assert_eq!(change(closed, &["/etc/sbc/sbc.toml"]), files(&["sbc/sbc.toml"], true));
+        assert_eq!(
+            change(closed, &["/etc/sbc/sbc.toml"]),
+            files(&["sbc/sbc.toml"], Stage::Finished)
+        );
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
         assert_eq!(
             change(renamed, &["/etc/sbc/tenants/.a.toml.new", "/etc/sbc/tenants/a.toml"]),
-            files(&["sbc/tenants/a.toml"], true)
+            files(&["sbc/tenants/a.toml"], Stage::Finished)
         );
     }
 

@@ -173,13 +173,8 @@ fn after_a_file_that_could_not_be_read_all_are_read() {
     assert_eq!(config.tenants.len(), 2);
 }
 
-fn wait_for(outcomes: &Receiver<Reload>) -> Reload {
-    outcomes.recv_timeout(Duration::from_secs(20)).expect("an outcome")
-}
-
-#[test]
-fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
-    let folder = Folder::with_contoso();
+/// A watch over the folder, and what it reports.
+fn watched(folder: &Folder) -> (Watch, Arc<ArcSwap<Config>>, Receiver<Reload>) {
     let mut loader = Loader::new(folder.path());
     let current = Arc::new(ArcSwap::new(
         loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}")),
@@ -188,8 +183,18 @@ fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
     let watch = Watch::start(loader, current.clone(), move |outcome| {
         // The test may be over.
         let _ = report.send(outcome);
-    })
-    .expect("a watch");
+    });
+    (watch.expect("a watch"), current, outcomes)
+}
+
+fn wait_for(outcomes: &Receiver<Reload>) -> Reload {
+    outcomes.recv_timeout(Duration::from_secs(20)).expect("an outcome")
+}
+
+#[test]
+fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
+    let folder = Folder::with_contoso();
+    let (watch, current, outcomes) = watched(&folder);
 
     let saved = Instant::now();
     folder.write("tenants/fabrikam.toml", FABRIKAM);
@@ -226,6 +231,25 @@ fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
         matches!(wait_for(&outcomes), Reload::Unchanged),
         "the end of a mistake is reported"
     );
+}
+
+/// Its first half would be a right configuration, too.
+#[test]
+fn a_file_that_is_copied_in_slowly_is_in_force_when_it_is_whole() {
+    use std::io::Write;
+    let folder = Folder::with_contoso();
+    let (_watch, current, outcomes) = watched(&folder);
+    let mut file = std::fs::File::create(folder.path().join("tenants/fabrikam.toml")).expect("a file");
+    for part in [FABRIKAM, "[[numbers]]\nnumber = \"+14255550299\"\n"] {
+        file.write_all(part.as_bytes()).expect("written");
+        let early = outcomes.recv_timeout(Duration::from_millis(150));
+        assert!(early.is_err(), "half a file was loaded");
+    }
+    file.write_all(b"to = \"teams\"\n").expect("written");
+    drop(file);
+    let (config, _) = applied(wait_for(&outcomes));
+    let last = E164::parse("+14255550299").expect("a number");
+    assert!(config.number(last).is_some() && current.load().number(last).is_some());
 }
 
 #[test]
