@@ -184,9 +184,32 @@ pub(crate) fn leading_number(text: &[u8]) -> (u32, usize) {
     (number, text.len())
 }
 
-/// True for UTF-8. Nearly everything is ASCII, which is seen in vectors.
+/// True when no byte is above 127.
+#[inline]
+pub(crate) fn is_ascii(text: &[u8]) -> bool {
+    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+    let Some(last) = text.last_chunk::<16>() else {
+        return text.iter().fold(0, |all, byte| all | byte) < 0x80;
+    };
+    let (blocks, _) = text.as_chunks::<16>();
+    let join = |all, block: &[u8; 16]| all | u128::from_ne_bytes(*block);
+    blocks.iter().fold(join(0, last), join) & HIGH == 0
+}
+
+/// True for UTF-8, which mostly is ASCII.
 pub(crate) fn is_utf8(text: &[u8]) -> bool {
-    text.is_ascii() || std::str::from_utf8(text).is_ok()
+    is_ascii(text) || std::str::from_utf8(text).is_ok()
+}
+
+/// Where `byte` is first, for what is mostly short: there memchr's choice of a search for this very processor costs more than
+/// it wins.
+#[inline]
+pub(crate) fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(search) = memchr::arch::x86_64::sse2::memchr::One::new(byte) {
+        return search.find(text);
+    }
+    memchr::memchr(byte, text)
 }
 
 /// The part of `text` after `prefix` bytes; empty when there are fewer.
@@ -235,6 +258,9 @@ impl<'a> Iterator for Values<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let text = self.rest.take()?;
+        if find(self.separator, text).is_none() {
+            return Some(trim_bytes(text));
+        }
         let mut at = 0;
         while let Some(step) = memchr3(self.separator, b'"', b'<', after(text, at)) {
             let found = at + step;
@@ -245,7 +271,7 @@ impl<'a> Iterator for Values<'a> {
                     return Some(trim_bytes(text.get(..found).unwrap_or_default()));
                 }
                 Some(b'"') => quoted_length(tail),
-                _ => memchr::memchr(b'>', tail).map(|close| close + 1),
+                _ => find(b'>', tail).map(|close| close + 1),
             };
             match skip {
                 Some(length) => at = found + length,
@@ -267,6 +293,8 @@ pub(crate) fn text_of(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{prop_assert_eq, prop_oneof, proptest};
+    use proptest::{collection, num};
 
     #[test]
     fn lists_split_outside_quotes_and_brackets() {
@@ -285,6 +313,44 @@ mod tests {
         assert_eq!(digits(b"0042"), Some(42));
         for bad in [&b""[..], b"-1", b"+1", b"1 ", b"99999999999999999999"] {
             assert_eq!(digits(bad), None);
+        }
+    }
+
+    #[test]
+    fn ports_are_digits_and_leading_numbers_stop_at_others() {
+        for (text, expected) in [("5061", Some(5061)), ("0005061", Some(5061)), ("65535", Some(65535))] {
+            assert_eq!(port(text.as_bytes()), expected);
+        }
+        for bad in ["", "0", "65536", "99999999999", "50 60", "5060a", "-1"] {
+            assert_eq!(port(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(leading_number(b"5061;lr"), (5061, 4));
+        assert_eq!(leading_number(b"65537"), (1 << 16, 5));
+        assert_eq!(leading_number(b";lr"), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_are_seen_as_their_bytes_are(
+            text in collection::vec(prop_oneof![20 => 0x20u8..0x7f, 1 => num::u8::ANY], 0..600),
+            byte in num::u8::ANY,
+        ) {
+            let first = |wanted: &dyn Fn(u8) -> bool| text.iter().position(|byte| wanted(*byte));
+            for class in [TOKEN, HOST, URI_PARAM_NAME, URI_PARAM_VALUE, URI, PARAM_VALUE] {
+                let end = first(&|byte| CLASS[usize::from(byte)] & class == 0).unwrap_or(text.len());
+                prop_assert_eq!((run(&text, class), long_run(&text, class)), (end, end));
+            }
+            prop_assert_eq!(find(byte, &text), first(&|other| other == byte));
+            prop_assert_eq!(any(&text, is_control), first(&is_control).is_some());
+            prop_assert_eq!(has_control(&text), first(&is_control).is_some());
+            prop_assert_eq!(is_ascii(&text), text.is_ascii());
+            prop_assert_eq!(is_utf8(&text), std::str::from_utf8(&text).is_ok());
+            prop_assert_eq!(count(&text, is_unusual), text.iter().filter(|byte| is_unusual(**byte)).count());
+        }
+
+        #[test]
+        fn more_is_counted_than_a_byte_holds(length in 0usize..2000) {
+            prop_assert_eq!(count(&vec![0; length], is_control), length);
         }
     }
 }

@@ -281,7 +281,10 @@ pub(crate) fn host_length(text: &[u8]) -> Option<usize> {
 impl Layout {
     /// Finds the parts of a URI without copying it. `text` is UTF-8.
     pub(crate) fn of(text: &[u8]) -> Result<Layout, UriError> {
-        scan(text).map_err(|error| refused_byte(text).unwrap_or(error))
+        match scan(text) {
+            Err(error) => Err(refused_byte(text).unwrap_or(error)),
+            layout => layout,
+        }
     }
 
     /// True when a SIP or SIPS URI carries `?headers`. `text` is what this was made of.
@@ -298,17 +301,21 @@ fn refused_byte(text: &[u8]) -> Option<UriError> {
 }
 
 // Every byte is looked at by the part that it belongs to: none that is refused passes.
+#[inline]
 fn scan(bytes: &[u8]) -> Result<Layout, UriError> {
     if bytes.len() > MAX_URI {
         return Err(UriError::TooLong(bytes.len()));
     }
     // The bit is the case of a letter.
     match bytes.first_chunk::<4>().map(|first| first.map(|byte| byte | 0x20)) {
-        Some([b's', b'i', b'p', b':']) if bytes.get(3) == Some(&b':') => return scan_sip(Scheme::Sip, bytes, 4),
-        Some([b's', b'i', b'p', b's']) if bytes.get(4) == Some(&b':') => return scan_sip(Scheme::Sips, bytes, 5),
-        Some([b't', b'e', b'l', b':']) if bytes.get(3) == Some(&b':') => return scan_tel(bytes, 4),
-        _ => {}
+        Some([b's', b'i', b'p', b':']) if bytes.get(3) == Some(&b':') => scan_sip(Scheme::Sip, bytes, 4),
+        Some([b's', b'i', b'p', b's']) if bytes.get(4) == Some(&b':') => scan_sip(Scheme::Sips, bytes, 5),
+        Some([b't', b'e', b'l', b':']) if bytes.get(3) == Some(&b':') => scan_tel(bytes, 4),
+        _ => scan_other(bytes),
     }
+}
+
+fn scan_other(bytes: &[u8]) -> Result<Layout, UriError> {
     let colon = memchr(b':', bytes).ok_or(UriError::Scheme)?;
     let name = bytes.get(..colon).unwrap_or_default();
     let start = colon + 1;
@@ -331,7 +338,7 @@ fn scan(bytes: &[u8]) -> Result<Layout, UriError> {
 
 // Offsets fit u16 because MAX_URI does.
 fn scan_sip(scheme: Scheme, bytes: &[u8], start: usize) -> Result<Layout, UriError> {
-    let user = memchr(b'@', grammar::after(bytes, start)).map(|length| (start, start + length));
+    let user = grammar::find(b'@', grammar::after(bytes, start)).map(|length| (start, start + length));
     if let Some((from, to)) = user
         && (from == to || bytes.get(from) == Some(&b':') || !is_uri_text(bytes.get(from..to).unwrap_or_default()))
     {
@@ -353,8 +360,10 @@ fn scan_sip(scheme: Scheme, bytes: &[u8], start: usize) -> Result<Layout, UriErr
         Some(_) if port.is_some() => return Err(UriError::Port),
         Some(_) => return Err(UriError::Host),
     };
-    if !matches!(bytes.get(headers), None | Some(b'?')) || !is_uri_text(grammar::after(bytes, headers)) {
-        return Err(UriError::Parameter);
+    match bytes.get(headers) {
+        None => {}
+        Some(b'?') if is_uri_text(grammar::after(bytes, headers)) => {}
+        Some(_) => return Err(UriError::Parameter),
     }
     Ok(Layout {
         scheme,

@@ -3,10 +3,12 @@
 
 use super::HeaderError;
 use super::params::{self, Params, push_quoted};
-use crate::sip::grammar::{after, any, is_unusual, quoted_length, range_in, text_of, trim_bytes};
+use crate::sip::grammar::{
+    after, any, find, is_ascii, is_unusual, quoted_length, range_in, text_of, trim_bytes, trim_end, trim_start,
+};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{self, Uri};
-use memchr::{memchr, memchr3};
+use memchr::memchr3;
 use std::fmt;
 
 /// A display name, a URI and header parameters.
@@ -38,12 +40,16 @@ pub(crate) struct AddressLayout {
 impl AddressLayout {
     /// Checks a value without copying it.
     pub(crate) fn of(header: HeaderName, value: &[u8]) -> Result<AddressLayout, HeaderError> {
-        let parts = split(value).map_err(|reason| HeaderError::new(header, reason, value))?;
-        let uri_layout = uri::Layout::of(parts.uri).map_err(|_| HeaderError::new(header, "not a URI", value))?;
+        AddressLayout::read(value).map_err(|reason| HeaderError::new(header, reason, value))
+    }
+
+    #[inline]
+    fn read(value: &[u8]) -> Result<AddressLayout, &'static str> {
+        let parts = split(value)?;
         Ok(AddressLayout {
             display: range_in(value, parts.display),
             uri: range_in(value, parts.uri),
-            uri_layout,
+            uri_layout: uri::Layout::of(parts.uri).map_err(|_| "not a URI")?,
             params: range_in(value, parts.params),
             tag: range_in(value, parts.tag.unwrap_or_default()),
         })
@@ -157,20 +163,22 @@ fn slice(value: &[u8], (start, end): (u16, u16)) -> &[u8] {
     value.get(usize::from(start)..usize::from(end)).unwrap_or_default()
 }
 
+#[inline]
 fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
     let value = trim_bytes(value);
     let name = match value.first() {
-        Some(b'"') => quoted_length(value).ok_or("a quote does not close")?,
         Some(b'<') => 0,
+        Some(b'"') => quoted_length(value).ok_or("a quote does not close")?,
         _ => memchr3(b'<', b'"', b';', value).unwrap_or(value.len()),
     };
     let (display, rest) = value.split_at_checked(name).unwrap_or_default();
-    let rest = trim_bytes(rest);
+    let rest = trim_start(rest);
     let (display, uri, tail) = match rest.first() {
         Some(b'<') => {
-            let close = memchr(b'>', rest).ok_or("a bracket does not close")?;
-            let uri = rest.get(1..close).unwrap_or_default();
-            (trim_bytes(display), uri, after(rest, close + 1))
+            let inside = after(rest, 1);
+            let close = find(b'>', inside).ok_or("a bracket does not close")?;
+            let (uri, tail) = inside.split_at_checked(close).unwrap_or_default();
+            (trim_end(display), uri, after(tail, 1))
         }
         Some(b';') | None if value.first() != Some(&b'"') => {
             // RFC 3261 §20: a bare URI with a comma, question mark or semicolon must stand in brackets.
@@ -184,13 +192,13 @@ fn split(value: &[u8]) -> Result<Parts<'_>, &'static str> {
     if !matches!(display.first(), None | Some(b'"')) && memchr3(b',', b'\\', b'>', display).is_some() {
         return Err("the display name must be quoted");
     }
-    let tail = trim_bytes(tail);
-    if !value.is_ascii() {
+    let tail = trim_start(tail);
+    if !is_ascii(value) {
         std::str::from_utf8(uri).map_err(|_| "the URI is not UTF-8")?;
         std::str::from_utf8(tail).map_err(|_| "a parameter is not UTF-8")?;
     }
     let params = match tail.strip_prefix(b";") {
-        Some(params) => trim_bytes(params),
+        Some(params) => trim_start(params),
         None if tail.is_empty() => b"",
         None => return Err("text after the address"),
     };

@@ -1,6 +1,6 @@
 //! Header parameters: `;name`, `;name=token`, `;name="quoted"`, kept as written.
 
-use crate::sip::grammar::{PARAM_VALUE, after, is_token, long_run, quoted_length, token_length, trim, trim_start};
+use crate::sip::grammar::{PARAM_VALUE, is_token, long_run, quoted_length, token_length, trim, trim_start};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -128,37 +128,38 @@ type Param<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The parameters one after the other; None stands for one that is malformed, and is the last.
 fn walk(text: &[u8]) -> impl Iterator<Item = Option<Param<'_>>> {
-    let mut rest = Some(text).filter(|text| !trim_start(text).is_empty());
+    let mut rest = Some(trim_start(text)).filter(|text| !text.is_empty());
     std::iter::from_fn(move || {
-        let text = rest.take()?;
-        let param = first_of(text);
-        rest = param.and_then(|(_, next)| text.get(next?..));
-        Some(param.map(|(param, _)| param))
+        let first = first_of(rest.take()?);
+        rest = first.and_then(|(_, rest)| rest);
+        Some(first.map(|(param, _)| param))
     })
 }
 
-/// The first parameter, and where the next one begins when there is one.
-fn first_of(bytes: &[u8]) -> Option<(Param<'_>, Option<usize>)> {
-    let blanks_end = |at: usize| bytes.len() - trim_start(after(bytes, at)).len();
-    let start = blanks_end(0);
-    let name_end = start + token_length(after(bytes, start));
-    let name = bytes.get(start..name_end).filter(|name| !name.is_empty())?;
-    let mut end = blanks_end(name_end);
-    let mut value = None;
-    if bytes.get(end) == Some(&b'=') {
-        let start = blanks_end(end + 1);
-        let rest = after(bytes, start);
-        let length = match rest.first() {
-            Some(b'"') => quoted_length(rest)?,
-            _ => long_run(rest, PARAM_VALUE),
-        };
-        value = rest.get(..length);
-        end = blanks_end(start + length);
+/// The first parameter, and what follows its semicolon when there is one.
+#[inline]
+fn first_of(text: &[u8]) -> Option<(Param<'_>, Option<&[u8]>)> {
+    let text = trim_start(text);
+    let (name, rest) = text.split_at_checked(token_length(text))?;
+    if name.is_empty() {
+        return None;
     }
-    match bytes.get(end) {
-        None => Some(((name, value), None)),
-        Some(b';') => Some(((name, value), Some(end + 1))),
-        Some(_) => None,
+    let (value, rest) = match trim_start(rest) {
+        [b'=', rest @ ..] => {
+            let rest = trim_start(rest);
+            let length = match rest.first() {
+                Some(b'"') => quoted_length(rest)?,
+                _ => long_run(rest, PARAM_VALUE),
+            };
+            let (value, rest) = rest.split_at_checked(length)?;
+            (Some(value), trim_start(rest))
+        }
+        rest => (None, rest),
+    };
+    match rest {
+        [] => Some(((name, value), None)),
+        [b';', rest @ ..] => Some(((name, value), Some(rest))),
+        _ => None,
     }
 }
 

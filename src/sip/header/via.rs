@@ -2,10 +2,9 @@
 
 use super::HeaderError;
 use super::params;
-use crate::sip::grammar::{self, after, is_token, is_utf8, range_in, token_length, trim, trim_bytes};
+use crate::sip::grammar::{self, after, find, is_token, is_utf8, range_in, token_length, trim, trim_bytes};
 use crate::sip::message::HeaderName;
 use crate::sip::uri::{host_address, host_length};
-use memchr::memchr;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
@@ -180,8 +179,8 @@ impl fmt::Display for Via<'_> {
 
 // A value is part of a header, whose length limit fits u16.
 fn scan(bytes: &[u8]) -> Result<ViaLayout, &'static str> {
-    let first = memchr(b'/', bytes).ok_or("no protocol")?;
-    let second = memchr(b'/', after(bytes, first + 1)).ok_or("no transport")? + first + 1;
+    let first = find(b'/', bytes).ok_or("no protocol")?;
+    let second = find(b'/', after(bytes, first + 1)).ok_or("no transport")? + first + 1;
     let name = trim_bytes(bytes.get(..first).unwrap_or_default());
     let version = trim_bytes(bytes.get(first + 1..second).unwrap_or_default());
     if !name.eq_ignore_ascii_case(b"SIP") || !is_token(version) {

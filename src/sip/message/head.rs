@@ -5,7 +5,7 @@ use super::error::ParseErrorKind;
 use super::limits::{MAX_HEADER, MAX_HEADERS, MAX_NAME};
 use super::name::HeaderName;
 use crate::sip::grammar::{
-    self, after, count, is_control, is_unusual, quoted_length, token_length, trim_bytes, trim_end, trim_start,
+    self, after, count, find, is_control, is_unusual, quoted_length, token_length, trim_bytes, trim_end, trim_start,
 };
 use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
@@ -18,11 +18,12 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Offsets into a message, which fit.
+    #[inline]
     pub(super) fn new(start: usize, end: usize) -> Span {
-        let fit = |offset| u16::try_from(offset).unwrap_or(u16::MAX);
         Span {
-            start: fit(start),
-            end: fit(end),
+            start: start as u16,
+            end: end as u16,
         }
     }
 
@@ -85,21 +86,11 @@ fn has_strays(head: &[u8], lines: usize) -> bool {
 /// Length of the line that `text` begins with, without its CRLF; `at` is where it stands.
 #[inline]
 fn line_length(text: &[u8], at: usize) -> Result<usize, (ParseErrorKind, usize)> {
-    let feed = find_feed(text).ok_or((ParseErrorKind::Unfinished, at))?;
+    let feed = find(b'\n', text).ok_or((ParseErrorKind::Unfinished, at))?;
     match feed.checked_sub(1) {
         Some(length) if text.get(length) == Some(&b'\r') => Ok(length),
         _ => Err((ParseErrorKind::LineEnd, at + feed)),
     }
-}
-
-/// Where the first LF is. Lines are so short that memchr's choice of a search for this very processor costs more than it wins.
-#[inline]
-fn find_feed(text: &[u8]) -> Option<usize> {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(feed) = memchr::arch::x86_64::sse2::memchr::One::new(b'\n') {
-        return feed.find(text);
-    }
-    memchr(b'\n', text)
 }
 
 /// Replaces the line ends of folded headers by spaces, in place: offsets stay.
@@ -158,9 +149,10 @@ impl Head {
             }
             let text = rest.get(..length).unwrap_or_default();
             let has_room = self.fields.len() < MAX_HEADERS && length <= MAX_HEADER;
-            match HeaderName::at_start(rest) {
-                // Without strays, what is known before a colon is a name, and the value is clean.
-                Some((id, name)) if has_room && !STRAY => self.push(Some(id), text, start, name, name),
+            // Without strays, what is known before a colon is a name, and the value is clean.
+            let known = if STRAY { None } else { HeaderName::at_start(rest) };
+            match known {
+                Some((id, name)) if has_room => self.push(Some(id), text, start, name, name),
                 _ if self.fields.len() < MAX_HEADERS => self.field(text, start, suspect),
                 _ => self.field_too_many(text, start),
             }

@@ -248,6 +248,9 @@ const fn build() -> Index {
 }
 
 impl HeaderName {
+    /// How many there are: `id as usize` is below it.
+    pub(super) const COUNT: usize = ALL.len();
+
     /// The id of a name in any case, long or compact (RFC 3261 §7.3.3); none when we do not know it.
     pub fn parse(name: &[u8]) -> Option<HeaderName> {
         HeaderName::of_token(name).filter(|id| name.len() == 1 || name.eq_ignore_ascii_case(id.as_str().as_bytes()))
@@ -255,7 +258,7 @@ impl HeaderName {
 
     /// The known name that `text` begins with when a colon follows at once. A line end in it is part of no name; other control
     /// characters the caller has to rule out, for the comparison lets some pass.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at_start(text: &[u8]) -> Option<(HeaderName, usize)> {
         let window = window(text);
         let length = colon(window)?;

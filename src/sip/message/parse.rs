@@ -164,16 +164,18 @@ impl Parsed {
         let mut found = [None::<Field>; 4];
         let wanted = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
         let mut via = None;
-        let mut seen = 0u128;
+        let mut seen = [false; HeaderName::COUNT];
         for field in &self.fields {
             let Some(id) = field.id else { continue };
-            if seen & id.bit() != 0 {
+            if seen
+                .get_mut(id as usize)
+                .is_some_and(|seen| std::mem::replace(seen, true))
+            {
                 if id.is_single() {
                     note((ParseErrorKind::Duplicate(id), usize::from(field.name.start)));
                 }
                 continue;
             }
-            seen |= id.bit();
             match id {
                 HeaderName::Via => via = Some(*field),
                 HeaderName::From => found[0] = Some(*field),

@@ -380,3 +380,71 @@ fn ipv6_messages() {
 }
 
 use crate::sip::uri::UriError;
+
+#[test]
+fn the_last_header_may_be_short_and_end_the_bytes() {
+    for last in [
+        "l:0",
+        "L: 0",
+        "Content-Length:0",
+        "To2:x",
+        "x:",
+        "X-A-Name-That-Nobody-Knows:",
+    ] {
+        let text = with("CONTENT-LENGTH: 0\r\n", &format!("{last}\r\n"));
+        assert_eq!(read(&text).raw_headers().count(), 12, "{last}");
+        // Cut anywhere, the head has no end.
+        for cut in 1..last.len() + 4 {
+            let cut = &text[..text.len() - cut];
+            assert!(matches!(refused(cut), Kind::Unfinished), "{cut:?}");
+        }
+    }
+    for last in ["Content-Length", "l", ":", "\u{e9}: 1"] {
+        assert_eq!(refused(&with("CONTENT-LENGTH: 0", last)), Kind::NotAHeader, "{last}");
+    }
+}
+
+#[test]
+fn a_name_is_known_only_up_to_its_own_colon() {
+    let known = |line: &str| {
+        let message = read(&with("X-MS-UserLocation: external", line));
+        let header = message
+            .raw_headers()
+            .nth(9)
+            .map(|header| (header.known, header.name().to_owned()));
+        header.unwrap_or_else(|| panic!("{line}"))
+    };
+    assert_eq!(known("Subject:a"), (Some(HeaderName::Subject), "Subject".to_owned()));
+    assert_eq!(
+        known("sUBJECT \t:\r\n a"),
+        (Some(HeaderName::Subject), "sUBJECT".to_owned())
+    );
+    assert_eq!(known("s:a"), (Some(HeaderName::Subject), "s".to_owned()));
+    assert_eq!(known("Subjects:a"), (None, "Subjects".to_owned()));
+    assert_eq!(known("Subjec:t"), (None, "Subjec".to_owned()));
+    assert_eq!(known("Subject_:a"), (None, "Subject_".to_owned()));
+    assert_eq!(known("z:a"), (None, "z".to_owned()));
+}
+
+#[test]
+fn control_characters_are_found_beside_tabs_and_foreign_letters() {
+    let line = "X-MS-UserLocation: external";
+    for good in ["X-A:\tb\tc", "X-A: J\u{fc}rgen \u{2603}", "X-A: \"\\\u{7}\""] {
+        assert!(parse(&with(line, good)).is_ok(), "{good:?}");
+    }
+    // A CR without LF may not stand in a value, and in a name it could pass for a hyphen.
+    for bad in [
+        "X-A: b\rc",
+        "X-A: b\u{fc}\0",
+        "X-A:\tb\u{7f}",
+        "Content\rType: a/b",
+        "User\rAgent: x",
+    ] {
+        assert!(
+            matches!(refused(&with(line, bad)), Kind::Control(_) | Kind::NotAHeader),
+            "{bad:?}"
+        );
+    }
+    assert_eq!(refused(&with(line, "X-A: b\nX-B: c")), Kind::LineEnd);
+    assert_eq!(refused(&with(line, "\nX-A: b")), Kind::LineEnd);
+}
