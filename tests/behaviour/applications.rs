@@ -143,12 +143,12 @@ async fn three_kinds_of_destinations_ring_at_once_and_the_first_wins() {
     let mut alice = Device::udp(&lab, 9, "alice", "wonderland").await;
     alice.register(300).await;
     lab.teams.set_script(Script::no_answer());
-    lab.carrier
-        .set_script(Script::ring_then_answer(Duration::from_millis(600)));
+    lab.carrier.set_script(Script::no_answer());
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
     let phone = lab.carrier.incoming().await.unwrap();
     let teams = lab.teams.incoming().await.unwrap();
     let ringing = alice.ring().await;
+    phone.answer().await.unwrap();
     caller.answered().await.unwrap();
     // The others hear why they stopped ringing.
     let cancel = alice.receive(|message| crate::device::is(message, "CANCEL")).await;
@@ -231,12 +231,13 @@ async fn the_caller_hears_music_until_somebody_answers() {
         .start()
         .await;
     let lab = lab(&server, &server.url("/incoming")).await;
-    lab.teams.set_script(Script::ring_then_answer(Duration::from_secs(2)));
+    lab.teams.set_script(Script::no_answer());
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
     let callee = lab.teams.incoming().await.unwrap();
     assert!(caller.provisional(183).await.unwrap().has_description);
     // The music lasts a second and is played again and again.
     caller.hears(MUSIC_TONE).await.unwrap();
+    callee.answer().await.unwrap();
     caller.answered().await.unwrap();
     caller.hears(TEAMS_TONE).await.unwrap();
     callee.hears(CARRIER_TONE).await.unwrap();

@@ -5,7 +5,6 @@ use crate::lab::{CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
-use std::time::Duration;
 
 /// Hz of who comes.
 const OTHER_TONE: f64 = 800.0;
@@ -59,12 +58,12 @@ async fn calling(lab: &Lab) -> (Call, Call) {
 async fn teams_083_084_087_a_refer_rings_and_is_answered() {
     let lab = Lab::start().await;
     let (caller, callee) = talking(&lab).await;
-    let rings = Script::ring_then_answer(Duration::from_millis(1_500));
-    lab.teams.set_script(rings.tone(OTHER_TONE));
+    lab.teams.set_script(Script::no_answer().tone(OTHER_TONE));
     let refer = Refer::to(&user_uri()).by(&referred_by());
     assert_eq!(callee.refer(refer).await.unwrap(), 202);
     let third = lab.teams.incoming().await.unwrap();
     caller.hears(RING_BACK).await.unwrap();
+    third.answer().await.unwrap();
     caller.hears(OTHER_TONE).await.unwrap();
     third.hears(CARRIER_TONE).await.unwrap();
     assert_eq!(callee.transferred().await.unwrap().notified, [100, 180, 200]);

@@ -61,14 +61,13 @@ impl Task {
                 return self.leave();
             }
         }
-        match &mut ringing {
-            Some(unanswered) => {
-                // Only CANCEL, or an order, ends this.
-                self.ring(unanswered, None).await;
-            }
-            None => {
-                self.live(None).await;
-            }
+        let is_answered = match &mut ringing {
+            // Only CANCEL, or an order, ends this.
+            Some(unanswered) => self.ring(unanswered, None).await == Progress::Answered,
+            None => true,
+        };
+        if is_answered {
+            self.live(None).await;
         }
         self.leave();
     }
@@ -143,7 +142,7 @@ impl Task {
         self.change(change).await.1
     }
 
-    /// Rings for `span`, or until the call ends.
+    /// Rings for `span`, or until the call is answered or ends by an order, or is cancelled.
     async fn ring(&mut self, call: &mut Ringing, span: Option<Duration>) -> Progress {
         let limit = span.map(|span| Instant::now() + span);
         loop {
@@ -164,6 +163,7 @@ impl Task {
                 Next::Order(Order::HangUp) => {
                     return self.refuse(call, ResponseDraft::new(603), EndedBy::Us).await;
                 }
+                Next::Order(Order::Answer) => return self.accept(call, Fork(0)).await,
                 Next::Order(_) => {}
                 Next::Time => return Progress::Rings,
             }
@@ -284,6 +284,7 @@ impl Task {
     }
 }
 
+#[derive(PartialEq)]
 enum Progress {
     Rings,
     Answered,

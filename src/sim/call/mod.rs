@@ -29,8 +29,8 @@ use tokio::time::timeout;
 
 /// No wait lasts longer.
 pub const BOUND: Duration = Duration::from_secs(10);
-/// How long a tone is waited for.
-const LISTENING: Duration = Duration::from_secs(4);
+/// How long a tone is waited for: a ringing tone is heard for one second in five, and who missed it hears the next.
+const LISTENING: Duration = BOUND;
 /// Events and orders that may wait for one call.
 const QUEUE: usize = 64;
 
@@ -76,6 +76,7 @@ pub enum Change {
 /// What the holder of a handle wants.
 enum Order {
     HangUp,
+    Answer,
     Digits(String),
     Change(Change, oneshot::Sender<u16>),
     Refer(Refer, oneshot::Sender<u16>),
@@ -217,6 +218,15 @@ impl Call {
             }
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
+    }
+
+    /// 200 on the first branch of a call that rings here, whose script says no more or still waits.
+    ///
+    /// # Errors
+    /// It is over.
+    pub async fn answer(&self) -> Result<(), SimError> {
+        let sent = self.orders.send(Order::Answer).await;
+        sent.map_err(|_| SimError::Over)
     }
 
     /// BYE, or CANCEL before the answer, or 603 to a call that rings here; returns when it is over.

@@ -178,6 +178,8 @@ impl Task {
     pub(super) async fn order(&mut self, order: Order) -> Fate {
         match order {
             Order::HangUp => self.hang_up().await,
+            // It is answered.
+            Order::Answer => Fate::GoesOn,
             Order::Digits(digits) => {
                 if let Some(side) = &self.side {
                     side.endpoint.digits(&digits).await;
