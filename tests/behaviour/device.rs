@@ -132,6 +132,19 @@ impl Device {
         tokio::time::timeout(BOUND, wait).await.expect("a message")
     }
 
+    /// Answers the requests of a dialog until something is done: the node sends them again until it has answers.
+    pub async fn answers_until<T>(&mut self, done: impl Future<Output = T>) -> T {
+        let mut done = std::pin::pin!(done);
+        loop {
+            tokio::select! {
+                done = &mut done => return done,
+                request = self.receive(|message| is(message, "BYE") || is(message, "NOTIFY")) => {
+                    self.reply(&request, "200 OK", "", "").await;
+                }
+            }
+        }
+    }
+
     async fn next(&mut self) -> Message {
         match &mut self.wire {
             Wire::Udp(socket) => {
