@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_millis(200);
-
 fn message(kind: &'static str, data: Value, wants_ack: bool) -> OutMessage {
     OutMessage {
         kind,
@@ -44,6 +42,14 @@ async fn event(session: &mut Session) -> SessionEvent {
         .expect("a session that goes on")
 }
 
+/// The event that time alone brings: nobody else has anything to do, so the clock goes at once to where it comes.
+async fn event_of_time(session: &mut Session) -> SessionEvent {
+    tokio::time::pause();
+    let event = event(session).await;
+    tokio::time::resume();
+    event
+}
+
 /// A session whose `session:new` was acknowledged.
 async fn established(server: &mut AppServer, settings: SessionSettings) -> (Session, AppSocket) {
     let mut session = open(server, settings);
@@ -60,7 +66,11 @@ async fn established(server: &mut AppServer, settings: SessionSettings) -> (Sess
 }
 
 async fn failure(session: &mut Session) -> SessionFailure {
-    match event(session).await {
+    failure_of(event(session).await)
+}
+
+fn failure_of(event: SessionEvent) -> SessionFailure {
+    match event {
         SessionEvent::Ended(End::Failed(failure)) => failure,
         other => panic!("{other:?}"),
     }
@@ -153,14 +163,10 @@ async fn what_was_queued_leaves_before_the_close() {
 async fn an_acknowledgement_that_is_late_is_none() {
     let mut server = AppServer::build().start().await;
     let url = server.ws_url("/app");
-    let hasty = SessionSettings {
-        ack: SOON,
-        ..settings(&url)
-    };
-    let (mut session, mut socket) = established(&mut server, hasty.clone()).await;
+    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
     let asked = session.send(&message("verb:hook", json!({}), true)).unwrap();
     let got = socket.message().await;
-    let SessionEvent::Unanswered { id, why } = event(&mut session).await else {
+    let SessionEvent::Unanswered { id, why } = event_of_time(&mut session).await else {
         panic!("an answer")
     };
     assert_eq!((id, why), (asked, Unanswered::Late));
@@ -171,9 +177,10 @@ async fn an_acknowledgement_that_is_late_is_none() {
         .await;
     assert!(matches!(event(&mut session).await, SessionEvent::Command(_)));
 
-    let mut unanswered = open(&server, hasty);
-    let _silent = server.socket().await;
-    let failure = failure(&mut unanswered).await;
+    let mut unanswered = open(&server, settings(&url));
+    let mut silent = server.socket().await;
+    assert_eq!(silent.message().await["type"], "session:new");
+    let failure = failure_of(event_of_time(&mut unanswered).await);
     assert!(
         matches!(
             failure,
@@ -235,11 +242,7 @@ async fn the_code_of_a_close_says_whether_the_application_comes_back() {
         Err(SendRefused::Over)
     );
 
-    let hasty = SessionSettings {
-        ack: SOON,
-        ..settings(&url)
-    };
-    let (mut session, socket) = established(&mut server, hasty).await;
+    let (mut session, socket) = established(&mut server, settings(&url)).await;
     socket.close(1011).await;
     let lost = event(&mut session).await;
     assert!(
@@ -252,8 +255,9 @@ async fn the_code_of_a_close_says_whether_the_application_comes_back() {
         ),
         "{lost:?}"
     );
-    let _silent = server.socket().await;
-    let failure = failure(&mut session).await;
+    let mut silent = server.socket().await;
+    assert_eq!(silent.message().await["type"], "session:reconnect");
+    let failure = failure_of(event_of_time(&mut session).await);
     assert!(
         matches!(
             failure,
@@ -305,20 +309,28 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
     for (path, label) in [
         ("/401", "refused"),
         ("/503", "refused"),
-        ("/silent", "handshake_timeout"),
         ("/metadata", "forbidden_address"),
         ("/http", "redirect"),
         ("/loop", "redirect"),
         ("/plain", "handshake"),
         ("/extended", "handshake"),
     ] {
-        let hasty = SessionSettings {
-            handshake: SOON * 5,
+        let patient = SessionSettings {
+            handshake: BOUND,
             ..settings(&server.ws_url(path))
         };
-        let mut session = open(&server, hasty);
+        let mut session = open(&server, patient);
         assert_eq!(failure(&mut session).await.label(), label, "{path}");
     }
+    let mut unanswered = open(&server, settings(&server.ws_url("/silent")));
+    let asked = async {
+        while server.requests().iter().all(|request| request.path != "/silent") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, asked).await.expect("a request");
+    let failure_of_time = failure_of(event_of_time(&mut unanswered).await);
+    assert_eq!(failure_of_time.label(), "handshake_timeout");
     let mut again = open(&server, settings(&server.ws_url("/503#rc=1")));
     let first = event(&mut again).await;
     assert!(matches!(first, SessionEvent::Lost { .. }), "{first:?}");
@@ -387,11 +399,11 @@ async fn who_answers_no_ping_is_lost() {
     let mut server = AppServer::build().start().await;
     let url = server.ws_url("/app");
     let watchful = SessionSettings {
-        ping: SOON,
+        ping: BOUND / 5,
         ..settings(&url)
     };
     let (mut session, _unread) = established(&mut server, watchful).await;
-    let lost = event(&mut session).await;
+    let lost = event_of_time(&mut session).await;
     assert!(
         matches!(
             &lost,

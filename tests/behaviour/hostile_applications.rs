@@ -34,9 +34,19 @@ async fn scripted() -> (AppServer, Said) {
     (server, said)
 }
 
+/// A lab that gives its applications more time than they need.
+async fn patient(server: &AppServer, hook: &str) -> Lab {
+    lab_that_waits(server, hook, "15s").await
+}
+
+/// A lab that soon gives up a first question: for those that will not answer it.
 async fn impatient(server: &AppServer, hook: &str) -> Lab {
+    lab_that_waits(server, hook, "400ms").await
+}
+
+async fn lab_that_waits(server: &AppServer, hook: &str, initial: &str) -> Lab {
     let plan = Plan {
-        machine: format!("initial_timeout = \"400ms\"\ntimeout = \"800ms\"\n{TIMERS}"),
+        machine: format!("initial_timeout = \"{initial}\"\ntimeout = \"15s\"\n{TIMERS}"),
         ..Plan::default()
     };
     lab_with(server, hook, plan).await
@@ -46,24 +56,60 @@ fn json_body(body: impl Into<Vec<u8>>) -> Reply {
     Reply::Body(200, "application/json", body.into())
 }
 
+/// Each reply costs its call, for a reason that is told with these words, and nothing of it stays.
+async fn cost_their_calls(server: &AppServer, lab: Lab, said: &Said, cases: Vec<(&str, Reply, &str)>) {
+    let idle = Live::idle(&lab, server).await;
+    let count = cases.len();
+    for (number, (name, reply, why)) in cases.into_iter().enumerate() {
+        say(said, reply);
+        let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+        assert_eq!(caller.ended().await.unwrap().status, Some(480), "{name}");
+        let record = lab.records.get(number).await;
+        assert_eq!(record.cause.label(), "application_failed", "{name}");
+        let alerts = lab.records.alerts();
+        let (what, detail) = alerts.last().unwrap_or_else(|| panic!("{name}: no alert"));
+        assert_eq!((alerts.len(), *what), (number + 1, "hook"), "{name}: {detail}");
+        assert!(detail.contains(why), "{name}: {detail}");
+        idle.soon_returns(&lab, server).await;
+    }
+    // The events of calls that never met verbs were told all the same.
+    let told = asked(server, "/status", 3 * count).await;
+    let told_as = |name: &str, value: &str| told.iter().filter(|event| event[name] == value).count();
+    assert_eq!(
+        (told_as("call_status", "failed"), told_as("error", "hook")),
+        (count, count)
+    );
+    idle.returns(&lab, server).await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_does_not_come_to_an_end_costs_its_call_and_nothing_stays() {
+    let (server, said) = scripted().await;
+    let lab = impatient(&server, &server.url("/incoming")).await;
+    let head = b"HTTP/1.1 200 OK\r\nx: y\r\n";
+    let cases = vec![
+        ("slow", Reply::Stall(vec![]), "no whole answer"),
+        (
+            "dribbling",
+            Reply::Dribble(head, Duration::from_millis(20)),
+            "no whole answer",
+        ),
+    ];
+    cost_their_calls(&server, lab, &said, cases).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_brings_no_verbs_costs_its_call_and_nothing_stays() {
     let (server, said) = scripted().await;
-    let lab = impatient(&server, &server.url("/incoming")).await;
-    let idle = Live::idle(&lab, &server).await;
+    let lab = patient(&server, &server.url("/incoming")).await;
     let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
     let deep_object = format!(
         "[{{\"verb\":\"tag\",\"data\":{}1{}}}]",
         "{\"a\":".repeat(1_000),
         "}".repeat(1_000)
     );
-    let cases = [
-        ("slow", Reply::Stall(vec![]), "no whole answer"),
-        (
-            "dribbling",
-            Reply::Dribble(b"HTTP/1.1 200 OK\r\nx: y\r\n", Duration::from_millis(20)),
-            "no whole answer",
-        ),
+    let cases = vec![
         ("huge", json_body(vec![b' '; 300_000]), "longer than"),
         ("no HTTP", Reply::Raw(b"SIP/2.0 200 OK\r\n\r\n".to_vec()), "no HTTP"),
         ("gone at once", Reply::Hangup, "connection broke"),
@@ -95,31 +141,14 @@ async fn a_hook_that_brings_no_verbs_costs_its_call_and_nothing_stays() {
             "redirect",
         ),
     ];
-    for (number, (name, reply, why)) in cases.into_iter().enumerate() {
-        say(&said, reply);
-        let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
-        assert_eq!(caller.ended().await.unwrap().status, Some(480), "{name}");
-        let record = lab.records.get(number).await;
-        assert_eq!(record.cause.label(), "application_failed", "{name}");
-        let alerts = lab.records.alerts();
-        let (what, detail) = alerts.last().unwrap_or_else(|| panic!("{name}: no alert"));
-        assert_eq!((alerts.len(), *what), (number + 1, "hook"), "{name}: {detail}");
-        assert!(detail.contains(why), "{name}: {detail}");
-        idle.soon_returns(&lab, &server).await;
-    }
-    // The events of calls that never met verbs were told all the same.
-    let told = asked(&server, "/status", 48).await;
-    assert_eq!(told.iter().filter(|event| event["call_status"] == "failed").count(), 16);
-    assert_eq!(told.iter().filter(|event| event["error"] == "hook").count(), 16);
-    idle.returns(&lab, &server).await;
-    lab.close().await;
+    cost_their_calls(&server, lab, &said, cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_server_that_is_gone_costs_its_call() {
     let (server, _) = scripted().await;
     let (gone, _) = scripted().await;
-    let lab = impatient(&server, &gone.url("/incoming")).await;
+    let lab = patient(&server, &gone.url("/incoming")).await;
     let idle = Live::idle(&lab, &server).await;
     drop(gone);
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
@@ -131,7 +160,7 @@ async fn an_application_server_that_is_gone_costs_its_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_break_in_any_value_reaches_nobody() {
     let (server, said) = scripted().await;
-    let lab = impatient(&server, &server.url("/incoming")).await;
+    let lab = patient(&server, &server.url("/incoming")).await;
     let idle = Live::idle(&lab, &server).await;
     let evil = "x\r\nX-Evil: 1";
     let dial = |target: Value| json!([{ "verb": "dial", "target": [target] }]);
@@ -197,7 +226,7 @@ async fn a_line_break_in_any_value_reaches_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn urls_to_metadata_and_files_are_never_opened() {
     let (server, said) = scripted().await;
-    let lab = impatient(&server, &server.url("/incoming")).await;
+    let lab = patient(&server, &server.url("/incoming")).await;
     let idle = Live::idle(&lab, &server).await;
     let urls = [
         "http://169.254.169.254/latest/meta-data/",
@@ -239,7 +268,7 @@ async fn urls_to_metadata_and_files_are_never_opened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_replaces_itself_for_ever_is_stopped() {
     let (server, said) = scripted().await;
-    let lab = impatient(&server, &server.url("/incoming")).await;
+    let lab = patient(&server, &server.url("/incoming")).await;
     let idle = Live::idle(&lab, &server).await;
     let again = json!({ "verb": "redirect", "actionHook": "/incoming" });
     for (number, (before, status)) in [
@@ -264,7 +293,7 @@ async fn an_application_that_replaces_itself_for_ever_is_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_is_silent_talks_nonsense_or_breaks_costs_its_call() {
     let mut server = AppServer::build().on("/status", |_| verbs(json!([]))).start().await;
-    let lab = impatient(&server, &server.ws_url("/socket#rc=0")).await;
+    let lab = patient(&server, &server.ws_url("/socket#rc=0")).await;
     lab.teams.set_script(Script::answer());
     let idle = Live::idle(&lab, &server).await;
     let deep = "[".repeat(1_000);

@@ -9,11 +9,17 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-const SHORT: ClientSettings = ClientSettings {
-    patience: Duration::from_millis(300),
+/// Small, and with more time than any answer takes.
+const SMALL: ClientSettings = ClientSettings {
+    patience: BOUND,
     most_sent: 2_000,
     most_received: 2_000,
     most_at_once: 8,
+};
+/// For those that will not answer.
+const HASTY: ClientSettings = ClientSettings {
+    patience: Duration::from_millis(300),
+    ..SMALL
 };
 
 fn request(url: &str) -> HookRequest {
@@ -49,30 +55,26 @@ async fn who_does_not_answer_in_time_is_given_up() {
         Reply::Dribble(head, Duration::from_millis(20)),
     ] {
         let shown = format!("{reply:?}");
-        assert_eq!(label(SHORT, reply).await, "timeout", "{shown}");
+        assert_eq!(label(HASTY, reply).await, "timeout", "{shown}");
     }
 }
 
 #[tokio::test]
 async fn who_answers_too_much_is_cut_off() {
-    let patient = ClientSettings {
-        patience: BOUND,
-        ..SHORT
-    };
     let long = Value::from("x".repeat(3_000));
-    assert_eq!(label(patient, Reply::Json(200, long)).await, "answer_too_large");
+    assert_eq!(label(SMALL, Reply::Json(200, long)).await, "answer_too_large");
     let chunked = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     let endless = format!("{chunked}{}", "400\r\n".to_owned() + &"x".repeat(1_024) + "\r\n");
     assert_eq!(
         label(
-            patient,
+            SMALL,
             Reply::Raw((endless.clone() + &endless[chunked.len()..]).into_bytes())
         )
         .await,
         "answer_too_large"
     );
     let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
-    assert_eq!(label(patient, Reply::Raw(head.into_bytes())).await, "not_http");
+    assert_eq!(label(SMALL, Reply::Raw(head.into_bytes())).await, "not_http");
 }
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn a_body_that_nobody_needs_is_not_waited_for_in_vain() {
         .on("/x", |_| Reply::Body(200, "text/html", vec![b'x'; 100_000]))
         .start()
         .await;
-    let reply = server.client(SHORT).ask(&request(&server.url("/x"))).await.unwrap();
+    let reply = server.client(SMALL).ask(&request(&server.url("/x"))).await.unwrap();
     assert_eq!((reply.status, reply.json), (200, None));
 }
 
@@ -100,10 +102,10 @@ async fn who_speaks_no_http_or_breaks_off_is_named_so() {
         ),
     ] {
         let shown = format!("{reply:?}");
-        assert_eq!(label(SHORT, reply).await, expected, "{shown}");
+        assert_eq!(label(SMALL, reply).await, expected, "{shown}");
     }
     let gone = AppServer::build().start().await;
-    let (client, url) = (gone.client(SHORT), gone.url("/x"));
+    let (client, url) = (gone.client(SMALL), gone.url("/x"));
     drop(gone);
     // The listener closes with its task, a moment later than the drop.
     let unreachable = async {
@@ -152,7 +154,7 @@ async fn a_redirect_never_reaches_what_only_this_machine_can() {
         })
         .start()
         .await;
-    let client = server.client(SHORT);
+    let client = server.client(SMALL);
     let mut outcomes = Vec::new();
     for path in ["/metadata", "/odd", "/inside", "/file", "/loop", "/nowhere"] {
         let failure = client.ask(&request(&server.url(path))).await.unwrap_err();
@@ -178,7 +180,7 @@ async fn a_name_is_judged_by_its_address_and_files_as_hooks_are() {
         .on("/x", |_| Reply::Json(200, json!([])))
         .start()
         .await;
-    let strict = HookClient::new(server.connector(AddressPolicy::new(vec![], false, vec![])), SHORT);
+    let strict = HookClient::new(server.connector(AddressPolicy::new(vec![], false, vec![])), SMALL);
     let port = server.address.port();
     for host in ["127.0.0.1", "[::ffff:127.0.0.1]", NAME] {
         let url = format!("http://{host}:{port}/x");
@@ -200,7 +202,7 @@ async fn a_file_that_is_known_is_asked_for_by_its_tag() {
         })
         .start()
         .await;
-    let client = server.client(SHORT);
+    let client = server.client(SMALL);
     let url = HookUrl::parse(&server.url("/music.wav"), None).unwrap();
     let first = client.fetch("a", &url, 100, BOUND).await.unwrap();
     assert_eq!(first.etag.as_deref(), Some("\"two\""));
@@ -216,7 +218,7 @@ async fn files_come_whole_or_not_at_all() {
         .on("/gone.wav", |_| Reply::Json(404, Value::Null))
         .start()
         .await;
-    let client = server.client(SHORT);
+    let client = server.client(SMALL);
     let url = |path: &str| HookUrl::parse(&server.url(path), None).unwrap();
     let music = client.fetch("a", &url("/music.wav"), 5_000, BOUND).await.unwrap();
     assert_eq!(
@@ -235,7 +237,7 @@ async fn requests_are_bounded_in_size_and_number() {
     let server = AppServer::build().on("/x", |_| Reply::Stall(vec![])).start().await;
     let one = ClientSettings {
         most_at_once: 1,
-        ..SHORT
+        ..HASTY
     };
     let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
     let figures = connector.figures().clone();
@@ -259,11 +261,7 @@ async fn an_account_whose_server_is_slow_leaves_places_to_the_others() {
         .on("/music.wav", |_| Reply::Body(200, "audio/wav", vec![7; 100]))
         .start()
         .await;
-    let patient = ClientSettings {
-        patience: BOUND,
-        ..SHORT
-    };
-    let client = slow.client(patient);
+    let client = slow.client(SMALL);
     let asked = request_of("a", &slow.url("/x"));
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..20 {

@@ -330,7 +330,7 @@ async fn files_come_from_their_folder_alone() {
     std::fs::remove_dir_all(root).expect("removed");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_wait_that_is_given_up_leaves_nothing() {
     let server = Arc::new(Server::default());
     let sounds = Sounds::new(SoundSettings::default(), server.clone());
