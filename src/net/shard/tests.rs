@@ -117,8 +117,17 @@ impl Node {
         Node::answering(protocol, 200)
     }
 
+    /// Its transactions last little more than a second.
+    fn hasty(protocol: ListenerProtocol) -> Node {
+        Node::with(protocol, 200, Duration::from_millis(20))
+    }
+
     /// Answers INVITE with `answer`.
     fn answering(protocol: ListenerProtocol, answer: u16) -> Node {
+        Node::with(protocol, answer, Timers::default().t1)
+    }
+
+    fn with(protocol: ListenerProtocol, answer: u16, t1: Duration) -> Node {
         let (sender, told) = mpsc::unbounded_channel();
         let settings = SignallingSettings {
             listeners: vec![listener(protocol)],
@@ -127,7 +136,7 @@ impl Node {
             received_queue: 64,
             command_queue: 64,
             timers: Timers {
-                t1: Duration::from_millis(20),
+                t1,
                 ..Timers::default()
             },
             limits: Limits::default(),
@@ -224,7 +233,7 @@ async fn an_invite_rings_is_answered_and_acknowledged() {
 
 #[tokio::test]
 async fn a_2xx_without_ack_ends_in_ack_timeout() {
-    let [caller, mut callee] = [Node::start(udp()), Node::start(udp())];
+    let [caller, mut callee] = [Node::start(udp()), Node::hasty(udp())];
     caller
         .request(Method::Invite, hop(Transport::Udp, callee.address()))
         .await;
@@ -250,7 +259,7 @@ async fn cancel_finds_its_invite_by_token() {
 
 #[tokio::test]
 async fn a_request_fails_by_transport_or_by_time() {
-    let mut caller = Node::start(ListenerProtocol::Tcp);
+    let mut caller = Node::hasty(ListenerProtocol::Tcp);
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = closed.local_addr().unwrap();
     drop(closed);

@@ -291,19 +291,18 @@ async fn a_slow_server_holds_nobody_up_who_has_an_old_answer() {
     resolver.resolve(&target).await.unwrap();
     zone.delay(Duration::from_secs(5));
     sleep(fast * 2).await;
+    // From here on time passes where everybody waits, and by what is waited for alone.
+    tokio::time::pause();
+    let patience = Duration::from_millis(200);
     let before = Instant::now();
     let answer = resolver.resolve(&target).await.unwrap();
     let waited = before.elapsed();
-    assert!(
-        answer
-            .stale
-            .is_some_and(|why| why.cause == Cause::Timeout(Duration::from_millis(200)))
-    );
-    assert!(waited < Duration::from_millis(1000), "{waited:?}");
+    assert!(answer.stale.is_some_and(|why| why.cause == Cause::Timeout(patience)));
+    assert!((patience..patience * 2).contains(&waited), "{waited:?}");
     // The walk is known to be slow by now.
     let before = Instant::now();
     assert!(resolver.resolve(&target).await.unwrap().stale.is_some());
-    assert!(before.elapsed() < Duration::from_millis(150));
+    assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]
@@ -316,6 +315,8 @@ async fn a_slow_server_without_an_old_answer_fails_in_time_and_serves_the_next_c
         ..settings(&zone)
     });
     let target = target("hub.example").with_port(5061);
+    // Time passes where everybody waits, and by what is waited for alone.
+    tokio::time::pause();
     let error = resolver.resolve(&target).await.unwrap_err();
     assert_eq!(
         error.to_string(),
