@@ -8,10 +8,11 @@ use portcullis::observe::{Happening, Observer};
 use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
 use portcullis::sip::Transport;
 use portcullis::sip::digest::Algorithm;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -150,6 +151,18 @@ pub struct Lab {
 }
 
 static LABS: AtomicU8 = AtomicU8::new(1);
+/// The second number of 127.x.y.z for all labs of this process; the lock ends with it.
+static NET: LazyLock<(u8, File)> = LazyLock::new(|| {
+    let lock = |net: u8| {
+        let path = std::env::temp_dir().join(format!("portcullis-net-{net}"));
+        let file = File::options().create(true).append(true).open(path).ok()?;
+        file.try_lock().is_ok().then_some((net, file))
+    };
+    let first = std::process::id() % 200;
+    (0..200)
+        .find_map(|more| lock(20 + ((first + more) % 200) as u8))
+        .expect("a free net")
+});
 
 impl Lab {
     /// The usual lab.
@@ -159,7 +172,7 @@ impl Lab {
 
     /// A lab by plan.
     pub async fn with(plan: Plan) -> Lab {
-        let net = [(std::process::id() % 200) as u8 + 20, LABS.fetch_add(1, Relaxed)];
+        let net = [NET.0, LABS.fetch_add(1, Relaxed)];
         let folder = std::env::temp_dir().join(format!("portcullis-lab-{}-{}", std::process::id(), net[1]));
         std::fs::create_dir_all(folder.join("config/tenants")).unwrap();
         let papers = Papers::make(&folder, "sbc1.example.net", &[HUB, HUB2]).unwrap();

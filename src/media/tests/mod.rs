@@ -12,10 +12,11 @@ use crate::codec::speech::Speech;
 use crate::rtp::packet::Header;
 use crate::sdp::Direction;
 use crate::srtp::{MasterKey, Receiver, Sender, Suite};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU16;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -25,9 +26,20 @@ const BOUND: Duration = Duration::from_secs(10);
 
 /// An address of 127/8 that no other test of any process uses at the same time.
 fn own_address() -> IpAddr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(127, 1 + high % 250, low, NEXT.fetch_add(1, Relaxed)))
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    static NET: LazyLock<(u8, File)> = LazyLock::new(own_net);
+    let [high, low] = NEXT.fetch_add(1, Relaxed).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, NET.0, high, low))
+}
+
+/// A net 127.x/16 of this process, above those of the behaviour tests; the lock ends with the process.
+fn own_net() -> (u8, File) {
+    let lock = |net: u8| {
+        let path = std::env::temp_dir().join(format!("portcullis-net-{net}"));
+        let file = File::options().create(true).append(true).open(path).ok()?;
+        file.try_lock().is_ok().then_some((net, file))
+    };
+    (220..=250).find_map(lock).expect("a free net")
 }
 
 fn settings(ports: std::ops::RangeInclusive<u16>) -> MediaSettings {
@@ -107,6 +119,17 @@ impl Rig {
             .block_on(async { tokio::time::timeout(BOUND, told.recv()).await })
             .expect("in time")
             .expect("open")
+    }
+
+    /// The next event that is wanted; `other` judges those before it.
+    fn event_that(&mut self, wanted: impl Fn(&MediaEvent) -> bool, other: impl Fn(&MediaEvent) -> bool) -> MediaEvent {
+        loop {
+            let event = self.event();
+            if wanted(&event) {
+                return event;
+            }
+            assert!(other(&event), "{event:?}");
+        }
     }
 
     fn configure(&self, leg: MediaLeg, config: LegConfig) {
