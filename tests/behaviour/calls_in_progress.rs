@@ -198,7 +198,8 @@ async fn a_voicemail_number_goes_straight_to_voicemail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_carrier_that_never_acknowledges_loses_the_call_with_a_reason() {
     let lab = Lab::with(Plan {
-        machine: "[timers]\nt1 = \"20ms\"\n".into(),
+        // 64 of them are all the time that the calls' own transactions have, too.
+        machine: "[timers]\nt1 = \"60ms\"\n".into(),
         ..Plan::default()
     })
     .await;

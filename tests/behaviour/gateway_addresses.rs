@@ -20,14 +20,14 @@ async fn a_dead_address_is_passed_over_and_then_tried_last() {
     // Nobody is at the first address.
     let lab = Lab::with(Plan {
         machine: "\"gw.example.net\" = [\"127.1.2.3\", \"CARRIER\"]\n[emergency]\ncarriers = [\"named\"]\n\
-                  [timers]\nt1 = \"20ms\"\n"
+                  [timers]\nt1 = \"100ms\"\n"
             .into(),
         carrier: r#"
 [[carriers]]
 id = "named"
 networks = ["192.0.2.0/24"]
 gateways = [{ host = "gw.example.net", port = 5060, listener = "carrier" }]
-failover = { response_timeout = "400ms" }
+failover = { response_timeout = "2s" }
 "#
         .into(),
         ..Plan::default()

@@ -26,7 +26,8 @@ async fn one_that_is_cancelled_before_its_answer_gets_487() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_whose_200_is_never_acknowledged_ends_the_call() {
     let lab = Lab::with(Plan {
-        machine: "[timers]\nt1 = \"20ms\"\n".into(),
+        // 64 of them are all the time that the calls' own transactions have, too.
+        machine: "[timers]\nt1 = \"60ms\"\n".into(),
         ..Plan::default()
     })
     .await;

@@ -34,7 +34,10 @@ impl Saved {
         let text = std::fs::read_to_string(&path).unwrap();
         let edited = edit(&text);
         assert_ne!(edited, text, "the edit has to hit something");
-        std::fs::write(&path, edited).unwrap();
+        // Whole, as editors do.
+        let draft = lab.folder.join("draft.toml");
+        std::fs::write(&draft, edited).unwrap();
+        std::fs::rename(draft, &path).unwrap();
         let outcome = tokio::time::timeout(BOUND, self.outcomes.recv()).await;
         match outcome.expect("an outcome").expect("the watch runs") {
             Reload::Applied { config, waiting, .. } => {

@@ -2,6 +2,8 @@
 
 use crate::lab::{BOUND, Lab, Plan, USER};
 use portcullis::sim::{Dial, Script};
+use portcullis::sip::Message;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -102,10 +104,13 @@ gateways = [{ host = "gw.example.net", port = 5060, listener = "carrier" }]
     caller.answered().await.unwrap();
     caller.hang_up().await.unwrap();
     let transcript = lab.carrier.transcript();
-    let invites = transcript
+    // One INVITE may come again on its way.
+    let invites: HashSet<&str> = transcript
         .iter()
-        .filter(|message| message.cseq_method().as_str() == "INVITE" && message.is_request());
-    assert_eq!(invites.count(), 1, "the call that was given up was placed");
+        .filter(|message| message.cseq_method().as_str() == "INVITE" && message.is_request())
+        .map(Message::call_id)
+        .collect();
+    assert_eq!(invites.len(), 1, "the call that was given up was placed");
     let record = lab.records.get(0).await;
     assert_eq!(record.legs.len(), 2, "the gateway was chosen before the caller gave up");
     lab.close().await;

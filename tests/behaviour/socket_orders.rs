@@ -7,6 +7,7 @@ use crate::lab::{BOUND, Lab, OUTSIDE, USER};
 use portcullis::sim::{Call, Dial, Script};
 use portcullis::sip::{Message, Method};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// A call that is answered and whose application has nothing more to say.
 async fn answered(server: &mut AppServer, lab: &Lab) -> (Call, AppSocket) {
@@ -171,7 +172,10 @@ async fn requests_inside_the_dialog_reach_carriers_and_never_teams() {
     );
     let is_info = |message: &&Message| message.method() == Some(&Method::Info);
     assert_eq!(lab.teams.transcript().iter().filter(is_info).count(), 0);
-    assert_eq!(lab.carrier.transcript().iter().filter(is_info).count(), 1);
+    let heard = lab.carrier.transcript();
+    // One may come again on its way.
+    let numbers: HashSet<u32> = heard.iter().filter(is_info).map(|info| info.cseq().0).collect();
+    assert_eq!(numbers.len(), 1);
     caller.hang_up().await.unwrap();
     callee.ended().await.unwrap();
     lab.close().await;
