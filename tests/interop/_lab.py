@@ -345,7 +345,7 @@ level = "debug"
         peer.folder = folder
         self.peers.append(peer)
         if scenario.startswith("uas"):
-            until(lambda: udp_port_is_taken(address), 5, f"sipp listens on {address}")
+            until(lambda: udp_port_is_taken(address), 15, f"sipp listens on {address}")
         return peer
 
 
@@ -488,7 +488,7 @@ def heard(path, hertz):
         except (wave.Error, EOFError):
             return None
 
-    rate, samples = until(closed, 5, f"{path} is complete")
+    rate, samples = until(closed, 15, f"{path} is complete")
     if rate != RATE:
         samples = samples[:: rate // RATE]
     window = RATE // 4

@@ -111,7 +111,8 @@ def call(direction, ended_by, mux, milliseconds=20):
         teams.wait("state", call=name, state="CONFIRMED")
         carrier.wait("CALL_ESTABLISHED")
         teams.do("record", name, file=str(lab.folder / "teams.wav"))
-        until(lambda: teams.stats(name)["received"] >= 100, 10, "Teams has 100 packets", 0.1)
+        least = teams.stats(name)["received"] + 100
+        until(lambda: teams.stats(name)["received"] >= least, 10, "Teams has 100 packets more", 0.1)
         teams.do("recorded", name)
         teams.wait("recorded", call=name)
         stats = teams.stats(name)

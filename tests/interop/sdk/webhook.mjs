@@ -91,9 +91,13 @@ async function change({ account_sid: account, parent_call_sid: caller }) {
   await calls(account).update(caller, { call_hook: `http://${host}:${port}/moved` });
 }
 
+// The keys are pressed until they are heard, so they may come twice.
+let changing = false;
 app.post('/star', (req, res) => {
   tell('/star', { data: req.body, faults: faults('dial-dtmf', req.body) });
   res.sendStatus(200);
+  if (changing) return;
+  changing = true;
   change(req.body).catch((error) => tell('error', { data: { why: String(error) } }));
 });
 
