@@ -3,7 +3,7 @@
 use super::id::{CallId, LegIndex, Token};
 use super::leg::Leg;
 use super::parting::Parted;
-use super::record::CallRecord;
+use super::record::{CallRecord, RefusedRefer};
 use super::transfer::{LegAnswer, LegWanted, TransferWish};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
@@ -11,6 +11,7 @@ use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::dial::{Attempt, DialPlan, NextHop, PeerName};
 use crate::ice::Credentials;
 use crate::media::{self, LegId};
+use crate::route::{Refusal, Trace};
 use crate::sdp::LocalMedia;
 use crate::sip::header::Replaces;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
@@ -82,10 +83,11 @@ pub enum Event {
     Cut { detail: String },
     /// A defect of this program: carrying out what a step wanted, or the step itself, has panicked.
     Broken { detail: String },
-    /// What the REFER of a carrier or a user leads to, or the status that refuses it.
+    /// What the REFER of a carrier or a user leads to, or why it is refused.
     TransferPlanned {
         wish: Box<TransferWish>,
-        plan: Result<Vec<Attempt>, u16>,
+        plan: Result<Vec<Attempt>, Refusal>,
+        trace: Trace,
     },
     /// Another call wants a leg of this one.
     LegWanted(Box<LegWanted>),
@@ -471,6 +473,11 @@ pub enum CallNews {
     Stranger {
         leg: LegIndex,
         source: SocketAddr,
+    },
+    /// The REFER of a leg's peer is not carried out.
+    ReferRefused {
+        leg: LegIndex,
+        refused: RefusedRefer,
     },
     /// A destination was not called: it shares no codec with the caller, and too many calls are recoded already.
     NotRecoded {

@@ -101,6 +101,13 @@ impl Ringing {
     }
 }
 
+impl Call {
+    /// Whether a destination still waits for its fate.
+    pub(super) fn tries_somebody(&self) -> bool {
+        self.ringing.iter().any(|ringing| !ringing.over)
+    }
+}
+
 /// What an INVITE waits to hear, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Awaited {

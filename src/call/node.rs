@@ -13,8 +13,8 @@ use super::tally::Tally;
 use super::task;
 use super::tasks::CallTasks;
 use crate::app::sounds::Sounds;
-use crate::config::Config;
-use crate::guard::{Peers, Places};
+use crate::config::{Carrier, Config, Limits, Tenant};
+use crate::guard::{NODE, Peers, Place, Places, carrier_owner, tenant_owner};
 use crate::media::MediaPlane;
 use crate::moment::Moment;
 use crate::net::Clock;
@@ -22,6 +22,7 @@ use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
 use crate::observe::Observer;
 use crate::registrar::Registrar;
+use crate::route::Refusal;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -97,6 +98,26 @@ impl Node {
     /// Whether the node drains.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    /// A place for a call of a tenant, or for a transfer, under every limit that it meets, or why there is none. `carrier`: who
+    /// it comes from; one that it goes to is asked when it is called.
+    pub(super) fn take_place(
+        &self,
+        config: &Config,
+        tenant: &Tenant,
+        carrier: Option<&Carrier>,
+        emergency: bool,
+    ) -> Result<Place, Refusal> {
+        let of_tenant = tenant_owner(tenant.id.as_str());
+        let of_carrier = carrier.map(|carrier| (carrier_owner(carrier.id.as_str()), carrier.limits));
+        let mut owners: Vec<(&str, Limits)> = vec![(NODE, config.sbc.guard.limits), (&of_tenant, tenant.limits)];
+        owners.extend(of_carrier.as_ref().map(|(owner, limits)| (owner.as_str(), *limits)));
+        let taken = self.places.take(&owners, emergency, self.clock.now());
+        taken.map_err(|full| {
+            let wait = full.retry_after(config.sbc.guard.retry_after);
+            Refusal::unavailable(full.to_string(), Some(wait))
+        })
     }
 
     /// Enters a call into the directory under a name of its own; what happens to it comes out of the receiver.

@@ -78,14 +78,11 @@ impl Node {
             return Err(NotPlaced::Unavailable("this node is going out of service".into()));
         }
         let now = self.clock.now();
-        let owner = format!("tenant {}", tenant.id);
-        let owners: [(&str, Limits); 2] = [("node", config.sbc.guard.limits), (&owner, tenant.limits)];
         let place = self
-            .places
-            .take(&owners, emergency, now)
-            .map_err(|full| NotPlaced::TooMany {
-                why: full.to_string(),
-                retry_after: full.retry_after(config.sbc.guard.retry_after),
+            .take_place(config, tenant, None, emergency)
+            .map_err(|refusal| NotPlaced::TooMany {
+                why: refusal.sentence,
+                retry_after: refusal.retry_after.unwrap_or(config.sbc.guard.retry_after),
             })?;
         let most = config.sbc.guard.max_placing;
         let limits = Limits {

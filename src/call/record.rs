@@ -102,6 +102,9 @@ pub struct LegRecord {
     pub hub: Option<String>,
     /// It was to take another leg's place.
     pub transfer: Option<LegTransfer>,
+    /// REFERs of its peer that were refused, the first [`MOST_REFUSED_REFERS`] of them.
+    #[serde(default)]
+    pub refers_refused: Vec<RefusedRefer>,
     /// Codec in use at the end.
     pub codec: Option<String>,
     /// What the media worker counted.
@@ -118,7 +121,24 @@ pub struct LegTransfer {
     pub refer_to: Option<String>,
     /// Who has asked for it, as it said itself.
     pub referred_by: Option<String>,
+    /// How it was routed, where that was for us to do.
+    #[serde(default)]
+    pub trace: Vec<TraceStep>,
 }
+
+/// A REFER that was not carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRefer {
+    /// Whom it has named, where that could be read.
+    pub refer_to: Option<String>,
+    pub status: u16,
+    pub why: String,
+    /// How far it was routed.
+    pub trace: Vec<TraceStep>,
+}
+
+/// Refused REFERs that the record of a leg keeps.
+pub const MOST_REFUSED_REFERS: usize = 8;
 
 /// Who asked for a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

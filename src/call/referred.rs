@@ -33,23 +33,23 @@ impl Call {
                 return;
             }
             _ if self.app.is_none() => {
-                self.answer_plainly(index, transaction, 405);
+                self.refuse_refer(index, transaction, message, 405);
                 return;
             }
             _ => {}
         }
         // Who is screened has no call to give away.
         if index != LegIndex::CALLER && self.partner(index).is_none_or(|_| self.bridged.is_none()) {
-            self.answer_plainly(index, transaction, 603);
+            self.refuse_refer(index, transaction, message, 603);
             return;
         }
         let pending = |asked: &Asked| asked.leg == index && asked.why == Why::Refer;
         if self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending)) {
-            self.answer_plainly(index, transaction, 491);
+            self.refuse_refer(index, transaction, message, 491);
             return;
         }
         let Some(hook) = self.hook_for_refer() else {
-            self.answer_plainly(index, transaction, 501);
+            self.refuse_refer(index, transaction, message, 501);
             return;
         };
         let partner = self.partner(index).unwrap_or(index);

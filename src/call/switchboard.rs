@@ -12,7 +12,7 @@ use super::setup::{Birth, Program};
 use super::task;
 use super::vouching::WaitingRoom;
 use crate::carrier;
-use crate::config::{CallerHeader, Config, Limits, Purpose, UnknownSource};
+use crate::config::{CallerHeader, Config, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
@@ -269,19 +269,12 @@ impl Switchboard {
                 Some(usual),
             ));
         }
-        let tenant = format!("tenant {}", decision.tenant.id);
-        let mut owners: Vec<(&str, Limits)> =
-            vec![("node", config.sbc.guard.limits), (&tenant, decision.tenant.limits)];
-        let name;
-        if let Sender::Carrier(carrier) = sender {
-            name = format!("carrier {}", carrier.id);
-            owners.push((&name, carrier.limits));
-        }
-        let taken = self
-            .node
-            .places
-            .take(&owners, decision.emergency, self.node.clock.now());
-        taken.map_err(|full| Refusal::unavailable(full.to_string(), Some(full.retry_after(usual))))
+        let carrier = match sender {
+            Sender::Carrier(carrier) => Some(&**carrier),
+            _ => None,
+        };
+        self.node
+            .take_place(config, &decision.tenant, carrier, decision.emergency)
     }
 
     fn plan(

@@ -4,10 +4,8 @@ use super::delivery::{Deliveries, Guard, Resolved};
 use super::directory::{CallStatus, LiveCall, MovedDialog};
 use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
-use super::leg::LegState;
 use super::listed::Listed;
 use super::node::Node;
-use super::offering::RecodingPlace;
 use super::setup::{Birth, PlacedBirth};
 use super::value::{Call, Phase};
 use crate::dial::{LegKind, PeerName};
@@ -34,6 +32,7 @@ mod loading;
 mod media;
 mod parting;
 mod peers;
+mod places;
 mod planning;
 mod telling;
 mod transferring;
@@ -60,7 +59,7 @@ struct CallTask {
     /// Dialogs of callees that have become calls of their own.
     moved: Vec<(MovedDialog, CallId)>,
     /// The places that its legs take at their carriers.
-    carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+    carrier_places: Vec<places::CarrierPlace>,
     /// A leg of another call that is to come.
     joining: Option<joining::Joining>,
     /// The place that a transfer takes while it rings.
@@ -113,7 +112,7 @@ pub struct Ordered {
 #[derive(Debug, Default)]
 pub(super) struct Dowry {
     handles: Vec<(LegId, LegIndex)>,
-    carrier_places: Vec<(LegIndex, Arc<str>, Place)>,
+    carrier_places: Vec<places::CarrierPlace>,
 }
 
 /// Begins a call on a task of its own.
@@ -145,6 +144,9 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         return;
     };
     let live = listed.live().clone();
+    let mut carrier_places = dowry.carrier_places;
+    let (place, of_caller) = places::apart(place, &live.facts);
+    carrier_places.extend(of_caller);
     let label: Arc<str> = live.id.to_string().into();
     let (media_events, media) = mpsc::channel(MEDIA_EVENTS);
     let mut task = CallTask {
@@ -156,7 +158,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         call,
         media_events,
         handles: dowry.handles,
-        carrier_places: dowry.carrier_places,
+        carrier_places,
         joining: None,
         transfer_place: None,
         recoding_place: None,
@@ -246,24 +248,6 @@ impl CallTask {
             self.free_places();
             self.publish();
         }
-    }
-
-    /// A call that has ended takes no place any more, whatever its legs still wait for.
-    fn free_places(&mut self) {
-        let is_over = matches!(self.call.phase(), Phase::Ending | Phase::Over);
-        if is_over {
-            self.place = None;
-            self.carrier_places.clear();
-        }
-        // One that is planned begins with its event.
-        let is_planned = |event: &Event| matches!(event, Event::TransferPlanned { .. });
-        if !self.call.is_transferring() && !self.pending.iter().any(is_planned) {
-            self.transfer_place = None;
-        }
-        self.keep_recoding_place(match is_over {
-            true => RecodingPlace::Needless,
-            false => self.call.recoding_place(),
-        });
     }
 
     async fn next_event(
@@ -459,54 +443,6 @@ impl CallTask {
             LegKind::User { tenant, .. } => Some(Guard::Device { tenant: tenant.clone() }),
             LegKind::Carrier { .. } | LegKind::Teams { .. } => None,
         }
-    }
-
-    /// A call out takes its place at the carrier of the gateway that is tried now.
-    fn take_carrier_place(&mut self, leg: LegIndex, draft: &RequestDraft) -> Result<(), String> {
-        let hop = self
-            .call
-            .legs()
-            .get(usize::from(leg.0))
-            .and_then(|leg| leg.hop.as_ref());
-        let (Method::Invite, Some(PeerName::Gateway { carrier, .. })) = (draft.method(), hop.map(|hop| &hop.peer))
-        else {
-            return Ok(());
-        };
-        if self.carrier_places.iter().any(|(taker, ..)| *taker == leg) {
-            return Ok(());
-        }
-        // The next gateway of a carrier goes on in the place of the one that failed, or fell silent.
-        let legs = self.call.legs();
-        let is_gone = |leg: LegIndex| {
-            legs.get(usize::from(leg.0))
-                .is_none_or(|leg| matches!(leg.state, LegState::Gone | LegState::Cancelling))
-        };
-        let freed = self
-            .carrier_places
-            .iter_mut()
-            .find(|(taker, known, _)| known == carrier && is_gone(*taker));
-        if let Some((taker, ..)) = freed {
-            *taker = leg;
-            return Ok(());
-        }
-        self.carrier_places.retain(|(taker, ..)| !is_gone(*taker));
-        let config = self.node.config.load();
-        let limits = config
-            .sbc
-            .carriers
-            .iter()
-            .find(|known| known.id.as_str() == &**carrier)
-            .map(|known| known.limits);
-        let owner = format!("carrier {carrier}");
-        let owners = [(owner.as_str(), limits.unwrap_or_default())];
-        let emergency = self.call.is_emergency(leg);
-        let place = self
-            .node
-            .places
-            .take(&owners, emergency, self.node.clock.now())
-            .map_err(|full| full.to_string())?;
-        self.carrier_places.push((leg, carrier.clone(), place));
-        Ok(())
     }
 
     fn peer(&self, peer: &PeerName, verdict: &PeerVerdict) {

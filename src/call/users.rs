@@ -8,7 +8,7 @@ use crate::config::{Config, Tenant, UserName};
 use crate::dial::{Attempt, PeerName, allow};
 use crate::net::shard::Command;
 use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
-use crate::route::{Caller, Decision, Facts, Origin, Refusal, Target, Voucher};
+use crate::route::{Caller, Decision, Facts, Refusal, Target, Voucher};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method};
@@ -122,10 +122,7 @@ impl Node {
             name,
             caller: &facts.caller,
             number: decision.caller,
-            colleague: match &facts.origin {
-                Origin::User { name, .. } => Some(name),
-                _ => None,
-            },
+            colleague: facts.colleague.as_ref(),
             override_to: None,
         };
         plan(call, &self.devices(decision, name))

@@ -153,7 +153,7 @@ impl Call {
             Event::LegReturned { leg, from } => self.leg_returned(*leg, from),
             Event::LegGiven { wish, given } => self.leg_given(*wish, given, now),
             Event::Planned { result } => self.dial_planned(result, now),
-            Event::TransferPlanned { wish, plan } => self.transfer_planned(*wish, plan, now),
+            Event::TransferPlanned { wish, plan, trace } => self.transfer_planned(*wish, plan, trace, now),
             Event::Answered { ask, result } => self.asked_answered(ask, result, now),
             Event::Voiced { leg, play, voiced } => self.tell_voiced(leg, play, &voiced),
             Event::PlayBegan { leg, play } => self.sound_began(leg, play, now),

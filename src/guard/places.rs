@@ -10,6 +10,19 @@ use std::time::Duration;
 /// Who calls that are recoded at cost count under.
 pub const RECODING: &str = "recoding";
 
+/// Who the calls of the whole node count under.
+pub const NODE: &str = "node";
+
+/// Who the calls of a tenant count under.
+pub fn tenant_owner(id: &str) -> String {
+    format!("tenant {id}")
+}
+
+/// Who the calls of a carrier count under.
+pub fn carrier_owner(id: &str) -> String {
+    format!("carrier {id}")
+}
+
 /// Why there is no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Full {
@@ -104,6 +117,20 @@ pub struct Place {
     owners: Box<[Box<str>]>,
 }
 
+impl Place {
+    /// What it takes under one of its owners, as a place of its own, which may be freed sooner.
+    pub fn split(&mut self, owner: &str) -> Option<Place> {
+        let mut owners = std::mem::take(&mut self.owners).into_vec();
+        let position = owners.iter().position(|known| &**known == owner);
+        let part = position.map(|position| Place {
+            places: self.places.clone(),
+            owners: Box::new([owners.swap_remove(position)]),
+        });
+        self.owners = owners.into();
+        part
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.places.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,6 +174,19 @@ mod tests {
         let _emergency = places.take(&owners, true, now).expect("emergency calls pass");
         drop(first);
         assert_eq!(places.calls("tenant contoso"), 1);
+    }
+
+    #[test]
+    fn what_a_call_takes_under_one_owner_is_freed_by_itself() {
+        let (places, now) = (Places::default(), Moment::ZERO);
+        let owners = [(NODE, limits(None, None)), ("carrier north", limits(Some(1), None))];
+        let mut whole = places.take(&owners, false, now).expect("a place");
+        assert!(whole.split("carrier south").is_none());
+        let part = whole.split("carrier north").expect("its part");
+        drop(part);
+        assert_eq!((places.calls("carrier north"), places.calls(NODE)), (0, 1));
+        drop(whole);
+        assert_eq!(places.calls(NODE), 0);
     }
 
     #[test]

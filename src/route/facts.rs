@@ -29,6 +29,9 @@ pub struct Facts {
     /// Host of the Request-URI, empty for `tel:`.
     pub host: String,
     pub caller: Caller,
+    /// The user of the tenant that other users are shown as the caller.
+    #[serde(default)]
+    pub colleague: Option<UserName>,
     /// Who the call was diverted by, the latest last.
     pub diversions: Vec<Diversion>,
     /// Users in it whom a registration hook vouches for.
@@ -48,6 +51,7 @@ impl Facts {
             dialled: uri.as_ref().map(number_of).unwrap_or_default(),
             host: uri.as_ref().map(|uri| uri.host().to_owned()).unwrap_or_default(),
             caller: Caller::read(invite, believe),
+            colleague: None,
             diversions: diversions(invite),
             vouched: Vouched::default(),
         }
@@ -73,6 +77,7 @@ impl Facts {
             display: user.and_then(|user| user.display.clone()).or(facts.caller.display),
             private: facts.caller.private,
         };
+        facts.colleague = Some(name.clone());
         facts.diversions.clear();
         facts.vouched.caller = voucher;
         facts

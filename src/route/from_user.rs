@@ -258,6 +258,7 @@ may_call = []
             dialled: dialled.into(),
             host: "sip.contoso.example".into(),
             caller: Caller::default(),
+            colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
         };
@@ -347,6 +348,7 @@ may_call = []
             dialled: dialled.into(),
             host: "sip.contoso.example".into(),
             caller: Caller::default(),
+            colleague: None,
             diversions: Vec::new(),
             vouched: Vouched { caller, callee },
         };
@@ -425,6 +427,7 @@ may_call = []
                     number: "+14255550101".into(),
                     ..Caller::default()
                 },
+                colleague: None,
                 diversions: Vec::new(),
                 vouched: Vouched::default(),
             };

@@ -104,6 +104,7 @@ gateways = [{ host = "192.0.2.99" }]
                 number: caller.into(),
                 ..Caller::default()
             },
+            colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
         };

@@ -123,6 +123,7 @@ pub fn decide_refer(
         dialled: number_of(target),
         host: target.host().to_owned(),
         caller: shown(referrer.stays),
+        colleague: None,
         diversions: Vec::new(),
         vouched: referrer.vouched.clone(),
     };
@@ -155,28 +156,34 @@ fn shown(stays: &str) -> Caller {
     }
 }
 
-/// The facts as those see them who are called.
+/// The facts as those see them who are called: inside, who will talk, a number or a colleague; who has nothing to show is
+/// announced by whoever refers it, as everybody is to the telephone network.
 fn as_seen(mut decision: Decision, facts: Facts, carrier: Option<&Carrier>) -> (Decision, Facts) {
     let mut facts = match carrier {
         Some(carrier) => facts.understood(&carrier.numbers),
         None => facts,
     };
+    let Origin::User { name, .. } = facts.origin.clone() else {
+        return (decision, facts);
+    };
     let inside = matches!(decision.target, Target::Teams { .. } | Target::User { .. });
-    let stays = E164::parse(&facts.caller.number).ok();
-    match (inside, &facts.origin) {
-        // Who has no number to show is announced by whoever refers it.
-        (true, Origin::User { .. }) if stays.is_some() || facts.caller.private => {
-            (decision.caller, decision.shown_instead) = (stays, None);
-        }
-        (_, Origin::User { .. }) => {
-            let number = decision.caller.map(|number| number.to_string());
-            facts.caller = Caller {
-                number: number.unwrap_or_default(),
-                ..Caller::default()
-            };
-        }
-        _ => {}
+    let number = E164::parse(&facts.caller.number).ok();
+    if inside && (number.is_some() || facts.caller.private) {
+        (decision.caller, decision.shown_instead) = (number, None);
+        return (decision, facts);
     }
+    let tenant = decision.tenant.clone();
+    let realm = tenant.realm.as_ref().filter(|_| inside);
+    let colleague = realm.and_then(|realm| realm.user(&facts.caller.number));
+    if let Some(number) = colleague.and_then(|colleague| colleague.number) {
+        (decision.caller, decision.shown_instead) = (Some(number), None);
+    }
+    facts.colleague = Some(colleague.map_or(name, |colleague| colleague.name.clone()));
+    facts.caller = Caller {
+        number: decision.caller.map(|number| number.to_string()).unwrap_or_default(),
+        display: colleague.and_then(|colleague| colleague.display.clone()),
+        ..Caller::default()
+    };
     (decision, facts)
 }
 
@@ -355,6 +362,17 @@ may_call = ["users"]
         );
         let (_, facts, _) = refer(user("alice"), "bob", "sip:+14255550101@sip.contoso.example").expect("routed");
         assert_eq!(facts.caller.number, "+14255550150", "a colleague has no number to show");
+        let colleague = |stays: &str| {
+            let (_, facts, _) = refer(user("alice"), stays, "sip:bob@sip.contoso.example").expect("routed");
+            facts.colleague.map(|name| name.to_string())
+        };
+        assert_eq!(
+            colleague("bob").as_deref(),
+            Some("bob"),
+            "to another user a name is enough"
+        );
+        assert_eq!(colleague("1001").as_deref(), Some("alice"), "who has nothing to show");
+        assert_eq!((colleague("+441632960001"), colleague("anonymous")), (None, None));
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn a_number_that_teams_asserts_is_believed_where_it_is_the_tenants() {
                 ..Caller::default()
             },
             origin: Origin::Teams,
+            colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
         };
@@ -69,6 +70,7 @@ fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Deci
             number: caller.into(),
             ..Caller::default()
         },
+        colleague: None,
         diversions: Vec::new(),
         vouched: Vouched::default(),
     };
@@ -155,6 +157,7 @@ fn a_carrier_that_serves_people_may_call_emergency_numbers_by_another_carrier() 
                 ..Caller::default()
             },
             origin: Origin::Carrier(CarrierId::parse("north").expect("an id")),
+            colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
         };

@@ -120,6 +120,7 @@ hook = "wss://app.contoso.example/outgoing"
                 number: caller.into(),
                 ..Caller::default()
             },
+            colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
         };

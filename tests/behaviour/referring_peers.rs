@@ -2,11 +2,12 @@
 //! might call themselves. What each side hears is checked by its tone, and Teams gets INVITEs alone.
 
 use crate::device::{Device, REALM, is};
-use crate::lab::{CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use crate::registered_phones::ALICE_NUMBER;
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Another number of the tenant.
@@ -45,6 +46,17 @@ async fn calling(lab: &Lab) -> (Call, Call) {
     (caller, callee)
 }
 
+/// Waits until a carrier has no call up, as far as its limit goes.
+async fn has_its_places_back(lab: &Lab) {
+    let places = &lab.running.node.places;
+    let free = async {
+        while places.calls("carrier north") > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, free).await.expect("its places");
+}
+
 /// What Teams got that a transfer must not send there.
 fn strays(lab: &Lab) -> Vec<Message> {
     let mut transcript = lab.teams.transcript();
@@ -72,6 +84,8 @@ async fn teams_091_a_carrier_gives_a_teams_user_to_another() {
     let notified = callee.transferred().await.unwrap().notified;
     assert_eq!((notified.first(), notified.last()), (Some(&100), Some(&200)));
     callee.ended().await.unwrap();
+    has_its_places_back(&lab).await;
+    caller.hears(OTHER_TONE).await.unwrap();
     assert!(strays(&lab).is_empty(), "{:?}", strays(&lab));
     caller.hang_up().await.unwrap();
     third.ended().await.unwrap();
@@ -79,6 +93,27 @@ async fn teams_091_a_carrier_gives_a_teams_user_to_another() {
     let transfer = record.legs[2].transfer.as_ref().expect("a transfer");
     assert_eq!((transfer.kind, transfer.of), (TransferKind::Referred, 1));
     assert_eq!(lab.records.count(), 1, "it was one call");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_carrier_that_has_called_leaves_its_place_too() {
+    let lab = lab().await;
+    lab.teams.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    assert_eq!(lab.running.node.places.calls("carrier north"), 1);
+    lab.teams.set_script(Script::answer().tone(OTHER_TONE));
+    let refer = Refer::to(&format!("sip:{ANOTHER}@{}", lab.address())).routed();
+    assert_eq!(caller.refer(refer).await.unwrap(), 202);
+    let third = lab.teams.incoming().await.unwrap();
+    callee.hears(OTHER_TONE).await.unwrap();
+    caller.ended().await.unwrap();
+    has_its_places_back(&lab).await;
+    assert_eq!(lab.running.node.places.calls("node"), 1);
+    callee.hang_up().await.unwrap();
+    third.ended().await.unwrap();
     lab.close().await;
 }
 
@@ -225,6 +260,22 @@ async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
         );
     }
     crate::users_call::hang_up(&mut alice, &answer).await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_091_a_user_who_is_called_by_a_transfer_sees_who_will_talk() {
+    let lab = lab().await;
+    let mut alice = registered(Device::udp(&lab, 11, "alice", "wonderland").await).await;
+    let mut bob = registered(Device::udp(&lab, 12, "bob", "builder").await).await;
+    let (caller, invite) = to_alice(&lab, &mut alice).await;
+    let target = format!("sip:bob@{REALM}");
+    assert_eq!(referred(&mut alice, &invite, 1, &target).await, Some(202));
+    let ringing = bob.ring().await;
+    assert_eq!(ringing.from().unwrap().uri().user(), Some(OUTSIDE));
+    let contact = ringing.contact().unwrap().unwrap();
+    assert_eq!(contact.uri().user(), Some(OUTSIDE), "a call back reaches it");
+    caller.hang_up().await.unwrap();
     lab.close().await;
 }
 

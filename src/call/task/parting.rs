@@ -9,6 +9,7 @@ use crate::call::leg::Leg;
 use crate::call::parting::Parted;
 use crate::call::value::Call;
 use crate::config::Limits;
+use crate::guard::{NODE, tenant_owner};
 use crate::observe::Happening;
 use crate::route::Caller;
 use crate::sip::message::ResponseDraft;
@@ -17,12 +18,12 @@ impl CallTask {
     pub(super) fn part(&mut self, parted: Parted) {
         let node = self.node.clone();
         let now = node.clock.now();
-        let tenant = format!("tenant {}", parted.facts.tenant);
+        let tenant = tenant_owner(&parted.facts.tenant);
         let limits = Limits::default();
         // Its leg is up already: what limits new calls does not end it.
         let taken = node
             .places
-            .take(&[("node", limits), (tenant.as_str(), limits)], true, now);
+            .take(&[(NODE, limits), (tenant.as_str(), limits)], true, now);
         let (Ok(place), Some(dialog)) = (taken, parted.dialog()) else {
             return;
         };

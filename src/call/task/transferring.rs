@@ -4,42 +4,43 @@ use super::CallTask;
 use crate::call::event::Event;
 use crate::call::leg::Leg;
 use crate::call::transfer::TransferWish;
-use crate::config::{CarrierId, Config, Tenant, TenantId, UserName};
+use crate::config::{CarrierId, Tenant, TenantId, UserName};
 use crate::dial::{Attempt, LegKind};
 use crate::guard::Place;
 use crate::registrar::Aor;
-use crate::route::{Origin, Referrer, Refusal, Vouched, decide_refer};
+use crate::route::{Origin, Referrer, Refusal, Trace, Vouched, decide_refer};
 use crate::sip::Uri;
 
 impl CallTask {
     pub(super) fn plan_transfer(&mut self, wish: Box<TransferWish>) {
-        let plan = match self.route_transfer(&wish) {
-            Ok((attempts, place)) => {
-                self.transfer_place = Some(place);
-                Ok(attempts)
-            }
-            Err(refusal) => {
-                let (call, why) = (&self.label, &refusal.sentence);
-                tracing::info!(%call, status = refusal.status, why, "a REFER was refused");
-                Err(refusal.status)
-            }
-        };
-        self.pending.push_back(Event::TransferPlanned { wish, plan });
+        let mut trace = Trace::default();
+        let plan = self.route_transfer(&wish, &mut trace).map(|(attempts, place)| {
+            self.transfer_place = Some(place);
+            attempts
+        });
+        self.pending.push_back(Event::TransferPlanned { wish, plan, trace });
     }
 
     /// Whom the REFER rings, and the place that this takes under the limits that a call would meet.
-    fn route_transfer(&self, wish: &TransferWish) -> Result<(Vec<Attempt>, Place), Refusal> {
+    fn route_transfer(&self, wish: &TransferWish, trace: &mut Trace) -> Result<(Vec<Attempt>, Place), Refusal> {
         let config = self.node.config.load_full();
         let unknown = || Refusal::not_allowed("who is not configured any more", "refer");
         let tenant = TenantId::parse(&self.live.facts.tenant).ok();
         let tenant = tenant.and_then(|tenant| config.tenant(&tenant)).ok_or_else(unknown)?;
         let leg = self.call.legs().get(usize::from(wish.by.0)).ok_or_else(unknown)?;
         let referrer = self.referrer(tenant, leg, &wish.refer_to.target).ok_or_else(unknown)?;
-        let (decided, _trace) = decide_refer(&config, &referrer, &wish.refer_to.target);
+        let (decided, steps) = decide_refer(&config, &referrer, &wish.refer_to.target);
+        *trace = steps;
         let (decision, facts) = decided?;
         let decision = self.node.reachable(decision)?;
         let attempts = self.node.attempts(&config, &facts, &decision, &facts.caller);
-        let place = self.transfer_place(&config, tenant, &referrer.origin)?;
+        let carrier = match &referrer.origin {
+            Origin::Carrier(id) => config.carrier(id),
+            _ => None,
+        };
+        let place = self
+            .node
+            .take_place(&config, tenant, carrier.map(|carrier| &**carrier), false)?;
         Ok((attempts, place))
     }
 
@@ -72,19 +73,5 @@ impl CallTask {
             stays: &leg.contact_user,
             vouched,
         })
-    }
-
-    fn transfer_place(&self, config: &Config, tenant: &Tenant, origin: &Origin) -> Result<Place, Refusal> {
-        let owner = format!("tenant {}", tenant.id);
-        let mut owners = vec![("node", config.sbc.guard.limits), (owner.as_str(), tenant.limits)];
-        let carrier = match origin {
-            Origin::Carrier(id) => config
-                .carrier(id)
-                .map(|carrier| (format!("carrier {id}"), carrier.limits)),
-            _ => None,
-        };
-        owners.extend(carrier.as_ref().map(|(name, limits)| (name.as_str(), *limits)));
-        let taken = self.node.places.take(&owners, false, self.node.clock.now());
-        taken.map_err(|full| Refusal::unavailable(full.to_string(), None))
     }
 }

@@ -41,6 +41,7 @@ fn transfer(kind: TransferKind, of: u16) -> LegTransfer {
         of,
         refer_to: None,
         referred_by: None,
+        trace: Vec::new(),
     }
 }
 

@@ -4,15 +4,18 @@ use super::messages::reply;
 use super::peers::{CONTOSO, carrier_sdp, sbc, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallId, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferWish};
+use crate::call::{
+    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferWish,
+};
 use crate::carrier::PlanFacts;
 use crate::config::{CarrierId, Config};
 use crate::dial::Attempt;
-use crate::route::{Origin, Referrer, Target, Vouched, decide_refer};
+use crate::route::{Origin, Referrer, Refusal, Target, Trace, Vouched, decide_refer};
 use crate::sip::Method;
 use crate::sip::dialog::DialogId;
 use crate::sip::message::HeaderName;
 use crate::teams;
+use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -37,16 +40,16 @@ impl Rig {
     fn refer_routed(&mut self, leg: LegIndex, target: &str, in_parallel: bool) {
         self.refer(leg, target);
         let wish = self.wish().expect("it is to be routed");
-        let plan = plan(&self.call.legs()[usize::from(leg.0)].contact_user, &wish);
+        let (plan, trace) = plan(&self.call.legs()[usize::from(leg.0)].contact_user, &wish);
         let plan = plan.map(|attempt| match in_parallel {
             true => attempt.hops.into_iter().map(|hop| Attempt::routed(vec![hop])).collect(),
             false => vec![attempt],
         });
-        self.step(Event::TransferPlanned { wish, plan });
+        self.step(Event::TransferPlanned { wish, plan, trace });
     }
 }
 
-fn plan(stays: &str, wish: &TransferWish) -> Result<Attempt, u16> {
+fn plan(stays: &str, wish: &TransferWish) -> (Result<Attempt, Refusal>, Trace) {
     let config = Config::from_toml_strs(&sbc(), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
     let referrer = Referrer {
         origin: Origin::Carrier(CarrierId::parse("north").expect("an id")),
@@ -54,8 +57,11 @@ fn plan(stays: &str, wish: &TransferWish) -> Result<Attempt, u16> {
         stays,
         vouched: Vouched::default(),
     };
-    let (decided, _) = decide_refer(&config, &referrer, &wish.refer_to.target);
-    let (decision, facts) = decided.map_err(|refusal| refusal.status)?;
+    let (decided, trace) = decide_refer(&config, &referrer, &wish.refer_to.target);
+    let (decision, facts) = match decided {
+        Ok(decided) => decided,
+        Err(refusal) => return (Err(refusal), trace),
+    };
     let plan_facts = PlanFacts {
         config: &config,
         decision: &decision,
@@ -65,7 +71,7 @@ fn plan(stays: &str, wish: &TransferWish) -> Result<Attempt, u16> {
     let Target::Teams { number, voicemail } = decision.target else {
         panic!("these scenarios refer to users of Teams")
     };
-    Ok(teams::plan(plan_facts, number, voicemail, |_| false))
+    (Ok(teams::plan(plan_facts, number, voicemail, |_| false)), trace)
 }
 
 #[test]
@@ -98,6 +104,8 @@ fn teams_091_a_pbx_gives_a_teams_user_to_another_and_teams_hears_of_an_invite_al
     let transfer = record.legs[2].transfer.as_ref().expect("a transfer");
     assert_eq!((transfer.kind, transfer.of), (TransferKind::Referred, CALLEE.0));
     assert_eq!(transfer.refer_to.as_deref(), Some(ANOTHER));
+    let routed = |rule: &str| transfer.trace.iter().any(|step| step.rule == rule);
+    assert!(routed("number"), "{:?}", transfer.trace);
 }
 
 #[test]
@@ -208,6 +216,35 @@ fn a_refer_that_leads_nowhere_is_refused_and_nobody_is_told_of_a_transfer() {
     }
     assert!(rig.wish().is_none());
     assert_eq!((rig.invites().len(), rig.statuses_notified().len()), (sent, 0));
+    let told = rig.news.iter().filter_map(|news| match news {
+        CallNews::ReferRefused { leg: CALLEE, refused } => Some(refused),
+        _ => None,
+    });
+    let told: Vec<_> = told.cloned().collect();
+    let statuses: Vec<u16> = told.iter().map(|refused| refused.status).collect();
+    assert_eq!(statuses, [404, 403, 404, 484, 403, 403, 403], "each is news");
+    assert_eq!(told[0].why, "no tenant has the number +19005550100");
+    assert_eq!(told[0].refer_to.as_deref(), Some("sip:+19005550100@203.0.113.2"));
+    assert!(!told[0].trace.is_empty());
+    let record = rig.hang_up_and_finish();
+    assert_eq!(record.legs[1].refers_refused, told);
+}
+
+#[test]
+fn a_refer_without_a_place_is_told_when_to_try_again() {
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer(CALLEE, ANOTHER);
+    let wish = rig.wish().expect("it is to be routed");
+    let wait = Some(Duration::from_secs(7));
+    let plan = Err(Refusal::unavailable(
+        "tenant contoso has 3 calls up, its limit".into(),
+        wait,
+    ));
+    let trace = Trace::default();
+    rig.step(Event::TransferPlanned { wish, plan, trace });
+    let refused = rig.last_response(CALLEE);
+    assert_eq!(refused.message.status(), Some(503));
+    assert_eq!(refused.header(HeaderName::RetryAfter), Some("7"));
     rig.hang_up_and_finish();
 }
 

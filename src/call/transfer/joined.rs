@@ -75,7 +75,10 @@ impl Call {
     pub(super) fn join_asked(&mut self, wish: TransferWish, replaces: &Replaces) {
         // Whose dialog is up is not to be replaced (RFC 3891 §3).
         match replaces.early_only {
-            true => self.answer_plainly(wish.by, wish.transaction, 486),
+            true => {
+                let target = wish.refer_to.target.as_str().to_owned();
+                self.refuse_target(wish.by, wish.transaction, Some(target), 486);
+            }
             false => self.effects.push(Effect::Join(Box::new(wish))),
         }
     }
@@ -149,17 +152,20 @@ impl Call {
         let mut leg = match given {
             Ok(leg) => *leg,
             Err(status) => {
-                self.answer_plainly(old, transaction, status);
+                let target = wish.refer_to.target.as_str().to_owned();
+                self.refuse_target(old, transaction, Some(target), status);
                 return;
             }
         };
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         (leg.index, leg.side) = (new, super::side_of(old));
+        let target = wish.refer_to.target.as_str().to_owned();
         leg.record.transfer = Some(LegTransfer {
             kind: TransferKind::Referred,
             of: old.0,
-            refer_to: Some(wish.refer_to.target.as_str().to_owned()),
+            refer_to: Some(target.clone()),
             referred_by: wish.refer_to.referred_by,
+            trace: Vec::new(),
         });
         let has_media = leg.media.handle().is_some();
         self.legs.push(leg);
@@ -168,7 +174,8 @@ impl Call {
             refused => {
                 self.hang_up(new, Some(crate::call::teardown::NORMAL_CLEARING.into()));
                 self.close_media(new);
-                self.answer_plainly(old, transaction, refused.err().unwrap_or(503));
+                let status = refused.err().unwrap_or(503);
+                self.refuse_target(old, transaction, Some(target), status);
                 return;
             }
         };

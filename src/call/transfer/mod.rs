@@ -18,6 +18,7 @@
 mod door;
 mod joined;
 mod referred;
+mod refused;
 mod replaced;
 mod routed;
 

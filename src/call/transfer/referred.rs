@@ -74,7 +74,7 @@ impl Call {
         now: Moment,
     ) {
         match self.begin_referral(index, message, now) {
-            Err(status) => self.answer_plainly(index, transaction, status),
+            Err(status) => self.refuse_refer(index, transaction, message, status),
             Ok(new) => {
                 self.accept_refer(index, transaction);
                 self.open_media(new);
@@ -134,6 +134,7 @@ impl Call {
             of: old.0,
             refer_to: Some(wanted.target.as_str().to_owned()),
             referred_by: wanted.referred_by,
+            trace: Vec::new(),
         });
         leg.hop = Some(hop);
         self.legs.push(leg);

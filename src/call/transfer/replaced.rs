@@ -103,6 +103,7 @@ impl Call {
             of: old.0,
             refer_to: None,
             referred_by: None,
+            trace: Vec::new(),
         });
         leg.heard_from(flow);
         leg.dialog = Some(dialog);

@@ -12,7 +12,7 @@ use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
 use crate::dial::{Attempt, best_failure};
 use crate::moment::Moment;
-use crate::route::ReferTo;
+use crate::route::{ReferTo, Refusal, Trace};
 use crate::sip::message::Message;
 use crate::sip::transaction::ServerTransactionId;
 
@@ -47,7 +47,7 @@ impl Call {
                 Some(replaces) => self.join_asked(wish, &replaces),
                 None => self.effects.push(Effect::PlanTransfer(Box::new(wish))),
             },
-            Err(status) => self.answer_plainly(index, transaction, status),
+            Err(status) => self.refuse_refer(index, transaction, message, status),
         }
     }
 
@@ -68,19 +68,23 @@ impl Call {
     pub(in crate::call) fn transfer_planned(
         &mut self,
         wish: TransferWish,
-        plan: Result<Vec<Attempt>, u16>,
+        plan: Result<Vec<Attempt>, Refusal>,
+        trace: Trace,
         now: Moment,
     ) {
         let (old, transaction) = (wish.by, wish.transaction);
-        let planned = plan.and_then(|attempts| {
-            let stays = self.may_refer(old)?;
-            let fits = self.legs.len() + attempts.len() <= MOST_LEGS;
-            fits.then_some((stays, attempts)).ok_or(603)
-        });
+        let target = wish.refer_to.target.as_str().to_owned();
+        let planned = match plan {
+            Ok(attempts) => self.may_ring(old, attempts),
+            Err(refusal) => {
+                self.refuse_routed(old, transaction, target, (refusal, trace));
+                return;
+            }
+        };
         let (stays, attempts) = match planned {
             Ok(planned) => planned,
             Err(status) => {
-                self.answer_plainly(old, transaction, status);
+                self.refuse_target(old, transaction, Some(target), status);
                 return;
             }
         };
@@ -96,13 +100,20 @@ impl Call {
             referral.asked = Some(LegTransfer {
                 kind: TransferKind::Referred,
                 of: old.0,
-                refer_to: Some(wish.refer_to.target.as_str().to_owned()),
+                refer_to: Some(target),
                 referred_by: wish.refer_to.referred_by,
+                trace: trace.0,
             });
         }
         for position in 0..self.ringing.len() {
             self.next_hop(position, now);
         }
+    }
+
+    fn may_ring(&self, old: LegIndex, attempts: Vec<Attempt>) -> Result<(LegIndex, Vec<Attempt>), u16> {
+        let stays = self.may_refer(old)?;
+        let fits = self.legs.len() + attempts.len() <= MOST_LEGS;
+        fits.then_some((stays, attempts)).ok_or(603)
     }
 
     fn routed(&self) -> Option<&Referral> {

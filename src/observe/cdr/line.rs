@@ -1,7 +1,7 @@
 //! The fields of a record, as they are promised to whoever reads the file. `docs/cdr.md` describes them.
 
 use crate::app::sid::CallSid;
-use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, LegTransfer, Party};
+use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, LegTransfer, Party, RefusedRefer};
 use crate::dial::PeerName;
 use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
@@ -70,6 +70,7 @@ pub struct CdrLeg<'a> {
     correlation: Option<&'a str>,
     /// It was to take another leg's place.
     transfer: Option<&'a LegTransfer>,
+    refers_refused: &'a [RefusedRefer],
     codec: Option<&'a str>,
     media: Option<CdrMedia>,
 }
@@ -200,6 +201,7 @@ impl<'a> CdrLeg<'a> {
             cause_class,
             correlation: leg.correlation.as_deref(),
             transfer: leg.transfer.as_ref(),
+            refers_refused: &leg.refers_refused,
             codec: leg.codec.as_deref(),
             media: leg
                 .media

@@ -23,6 +23,7 @@ pub(super) struct CallMetrics {
     jitter: HistogramVec,
     packets: IntCounterVec,
     dropped: IntCounterVec,
+    refers_refused: IntCounterVec,
     acks_not_sent: IntCounterVec,
     not_recoded: IntCounterVec,
     application_alerts: IntCounterVec,
@@ -99,6 +100,11 @@ impl CallMetrics {
                 "Packets of calls that are over which went no further.",
                 &["side", "reason"],
             )?,
+            refers_refused: counter(
+                "refers_refused_total",
+                "REFERs that were not carried out.",
+                &["direction", "code"],
+            )?,
             acks_not_sent: counter("acks_not_sent_total", "ACKs whose way was not found.", &["direction"])?,
             not_recoded: counter(
                 "calls_not_recoded_total",
@@ -123,6 +129,10 @@ impl CallMetrics {
                 ..
             } => self.hunts.with_label_values(&["user"]).inc(),
             CallNews::Hunting { from, .. } => self.hunts.with_label_values(&[&from.to_string()]).inc(),
+            CallNews::ReferRefused { refused, .. } => {
+                let labels = [facts.direction.label(), &code(refused.status)];
+                self.refers_refused.with_label_values(&labels).inc();
+            }
             CallNews::AckNotSent { .. } => self.acks_not_sent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::NotRecoded { .. } => self.not_recoded.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
