@@ -22,7 +22,9 @@ impl Location {
             return None;
         }
         let body = invite.body();
-        let part = sdp::sdp_part(content_type, body).ok()?;
+        let part = sdp::sdp_part(content_type, body)
+            .ok()
+            .or_else(|| sdp::sdp_somewhere(body))?;
         // The part is a slice of the body.
         let start = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
         let headers = [

@@ -87,7 +87,7 @@ impl Node {
         let most = config.sbc.guard.max_placing;
         let limits = Limits {
             calls: Some(most),
-            calls_per_second: None,
+            ..Limits::default()
         };
         let placing = self.places.take(&[(&placing_by(tenant), limits)], emergency, now);
         let placing = placing.map_err(|_| NotPlaced::TooMany {

@@ -235,7 +235,12 @@ impl Call {
             });
         }
         let tag = self.new_tag();
-        let offer = description_of(invite).map_err(|detail| Cause::MediaRefused { detail })?;
+        let offer = match description_of(invite) {
+            Ok(offer) => offer,
+            // Who needs help is not refused for how a location is wrapped (TEAMS-053): without any description the offer is ours.
+            Err(_) if self.facts.emergency => sdp::sdp_somewhere(invite.body()).map(<[u8]>::to_vec),
+            Err(detail) => return Err(Cause::MediaRefused { detail }),
+        };
         let leg = self.leg_mut(LegIndex::CALLER).ok_or(Cause::Fault {
             detail: "no caller".into(),
         })?;

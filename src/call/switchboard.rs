@@ -12,7 +12,7 @@ use super::setup::{Birth, Program};
 use super::task;
 use super::vouching::WaitingRoom;
 use crate::carrier;
-use crate::config::{CallerHeader, Config, Purpose, UnknownSource};
+use crate::config::{Config, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
@@ -152,7 +152,7 @@ impl Switchboard {
         let facts = match sender {
             Sender::Carrier(carrier) => Facts::read(Origin::Carrier(carrier.id.clone()), invite, carrier.caller.read),
             Sender::User { tenant, name, voucher } => self.facts_of_user(tenant, name, voucher.as_ref(), invite),
-            _ => Facts::read(Origin::Teams, invite, CallerHeader::From),
+            _ => Facts::from_teams(config, invite),
         };
         let (decision, mut trace) = route::decide(config, &facts);
         let admitted = decision

@@ -14,3 +14,6 @@ pub use identify::{identify, server_name};
 pub use leading::may_lead;
 pub use number::{read_number, write_number};
 pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};
+
+#[cfg(test)]
+mod tests;

@@ -120,10 +120,12 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
     } else {
         carrier.caller.present
     };
+    let diverting = diverted_by(facts).filter(|_| present == CallerSource::Diverting);
     let believed = match (facts.decision.shown_instead, present) {
         (Some(shown), _) | (None, CallerSource::Fixed(shown)) => shown.to_string(),
-        (None, CallerSource::From) if !caller.number.is_empty() => caller.number.clone(),
-        (None, CallerSource::Pai | CallerSource::From) => {
+        (None, CallerSource::Diverting) if diverting.is_some() => diverting.clone().unwrap_or_default(),
+        (None, CallerSource::From | CallerSource::Diverting) if !caller.number.is_empty() => caller.number.clone(),
+        (None, CallerSource::Pai | CallerSource::From | CallerSource::Diverting) => {
             caller.asserted.clone().unwrap_or_else(|| caller.number.clone())
         }
     };
@@ -137,7 +139,7 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
     let asserted = caller
         .asserted
         .as_deref()
-        .filter(|_| facts.decision.shown_instead.is_none())
+        .filter(|_| facts.decision.shown_instead.is_none() && diverting.is_none())
         .unwrap_or(&believed);
     let asserted = write_number(&carrier.numbers, asserted);
     let mut headers = Vec::new();
@@ -168,6 +170,16 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
         contact_user: "anonymous".into(),
         headers,
     }
+}
+
+/// The number of the tenant's that has forwarded the call last: a foreign one in the history is nobody's to show.
+fn diverted_by(facts: PlanFacts<'_>) -> Option<String> {
+    let of_tenant = |diversion: &&Diversion| {
+        let owner = diversion.e164().and_then(|number| facts.config.number(number));
+        owner.is_some_and(|(owner, _)| owner.id == facts.decision.tenant.id)
+    };
+    let by = facts.diversions.iter().rev().find(of_tenant)?;
+    Some(by.number.clone())
 }
 
 /// A display name as a quoted string and a space (RFC 3261 §25.1).

@@ -9,6 +9,7 @@
 
 mod check;
 mod checked;
+mod destinations;
 mod file;
 #[cfg(test)]
 pub mod fixture;
@@ -33,6 +34,7 @@ mod token;
 mod watch;
 
 pub use checked::*;
+pub use destinations::{Destinations, DialPrefix, Verdict};
 pub use hook_url::{HookProtocol, HookUrl};
 pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};

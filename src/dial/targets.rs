@@ -302,6 +302,10 @@ impl<'a> Planning<'a> {
                 self.refuse("number", what, "say it in E.164, such as +14255550100")
             })?;
             self.leads_elsewhere(&callee)?;
+            route::may_reach(config, tenant, &callee, trace).map_err(|refusal| {
+                let advice = "a number that `[destinations]` of the tenant allows";
+                self.refuse("number", refusal.sentence, advice)
+            })?;
             let carriers = match trunk {
                 Some(trunk) => vec![self.trunk(trunk, trace)?],
                 None => route::ways_out(config, tenant, &callee, trace),

@@ -23,6 +23,11 @@ pub fn carrier_owner(id: &str) -> String {
     format!("carrier {id}")
 }
 
+/// Who the calls of a tenant through carriers count under.
+pub fn paid_owner(tenant: &str) -> String {
+    format!("tenant {tenant} through carriers")
+}
+
 /// Why there is no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Full {
@@ -37,12 +42,14 @@ pub struct Full {
 pub enum FullLimit {
     Calls(u32),
     CallsPerSecond(u32),
+    CallsPerDay(u32),
 }
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.limit {
             FullLimit::Calls(most) => write!(f, "{} has {most} calls up, its limit", self.owner),
+            FullLimit::CallsPerDay(most) => write!(f, "{} began {most} calls in this day, its limit", self.owner),
             FullLimit::CallsPerSecond(most) => write!(f, "{} began {most} calls in this second, its limit", self.owner),
         }
     }
@@ -54,7 +61,12 @@ struct Count {
     /// The second that `begun` counts in, since the epoch.
     second: u64,
     begun: u32,
+    /// The day of the process that `in_day` counts in.
+    day: u64,
+    in_day: u32,
 }
+
+const SECONDS_OF_DAY: u64 = 86_400;
 
 /// The counts of the node. A lock is held for a few additions only.
 #[derive(Debug, Clone, Default)]
@@ -73,9 +85,13 @@ impl Places {
             let begun = count
                 .filter(|count| count.second == second)
                 .map_or(0, |count| count.begun);
-            let full = match (limits.calls, limits.calls_per_second) {
-                (Some(most), _) if calls >= most => Some(FullLimit::Calls(most)),
-                (_, Some(most)) if begun >= most => Some(FullLimit::CallsPerSecond(most)),
+            let in_day = count
+                .filter(|count| count.day == second / SECONDS_OF_DAY)
+                .map_or(0, |count| count.in_day);
+            let full = match (limits.calls, limits.calls_per_second, limits.calls_per_day) {
+                (Some(most), ..) if calls >= most => Some(FullLimit::Calls(most)),
+                (_, Some(most), _) if begun >= most => Some(FullLimit::CallsPerSecond(most)),
+                (_, _, Some(most)) if in_day >= most => Some(FullLimit::CallsPerDay(most)),
                 _ => None,
             };
             if let Some(limit) = full.filter(|_| !emergency) {
@@ -93,6 +109,10 @@ impl Places {
             if count.second != second {
                 (count.second, count.begun) = (second, 0);
             }
+            if count.day != second / SECONDS_OF_DAY {
+                (count.day, count.in_day) = (second / SECONDS_OF_DAY, 0);
+            }
+            count.in_day = count.in_day.saturating_add(1);
             count.calls = count.calls.saturating_add(1);
             count.begun = count.begun.saturating_add(1);
         }
@@ -146,7 +166,7 @@ impl Full {
     /// How long a caller should wait: the next second, or the node's own answer where places must become free.
     pub fn retry_after(&self, usual: Duration) -> Duration {
         match self.limit {
-            FullLimit::Calls(_) => usual,
+            FullLimit::Calls(_) | FullLimit::CallsPerDay(_) => usual,
             FullLimit::CallsPerSecond(_) => Duration::from_secs(1),
         }
     }
@@ -160,6 +180,7 @@ mod tests {
         Limits {
             calls,
             calls_per_second,
+            calls_per_day: None,
         }
     }
 
@@ -174,6 +195,25 @@ mod tests {
         let _emergency = places.take(&owners, true, now).expect("emergency calls pass");
         drop(first);
         assert_eq!(places.calls("tenant contoso"), 1);
+    }
+
+    #[test]
+    fn teams_109_a_day_has_so_many_calls_and_the_next_one_as_many() {
+        let (places, now) = (Places::default(), Moment::ZERO);
+        let limits = Limits {
+            calls_per_day: Some(2),
+            ..Limits::default()
+        };
+        let owner = paid_owner("contoso");
+        let owners = [(owner.as_str(), limits)];
+        for _ in 0..2 {
+            drop(places.take(&owners, false, now).expect("a call"));
+        }
+        let full = places.take(&owners, false, now + Duration::from_secs(86_399));
+        let told = "tenant contoso through carriers began 2 calls in this day, its limit";
+        assert_eq!(full.expect_err("a day is over later").to_string(), told);
+        assert!(places.take(&owners, true, now).is_ok(), "an emergency call");
+        assert!(places.take(&owners, false, now + Duration::from_secs(86_400)).is_ok());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The routing function.
 
+use super::circle;
+use super::destinations::may_reach;
 use super::facts::{Caller, Facts, Origin};
 use super::from_user::from_user;
 use super::home_carrier;
@@ -154,6 +156,7 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         number.to_string(),
         format!("{span} of tenant '{}'", tenant.id),
     );
+    circle::check(number, &facts.understood(&carrier.numbers).diversions, trace)?;
     let caller = carrier::read_number(&carrier.numbers, &facts.caller.number);
     match caller {
         Some(caller) => trace.step("caller", &facts.caller.number, format!("read as {caller}")),
@@ -210,6 +213,9 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
         Err(_) if is_dial_string(&facts.dialled) => Callee::Code(facts.dialled.clone()),
         Err(_) => return Err(Refusal::address_incomplete(&facts.dialled)),
     };
+    if let Callee::Number(number) = &callee {
+        circle::check(*number, &facts.diversions, trace)?;
+    }
     let shown_instead = check_caller(config, facts, tenant, trace)?;
     if let Callee::Number(number) = &callee
         && let Some((owner, entry)) = config.number(*number)
@@ -229,6 +235,7 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
         let caller = E164::parse(&facts.caller.number).ok();
         return to_application(tenant, name, callee, (caller, shown_instead), trace);
     }
+    may_reach(config, tenant, &callee, trace)?;
     let carriers = home_carrier::ways_out(config, tenant, &callee, trace);
     if carriers.is_empty() {
         return Err(Refusal::no_carrier(tenant.id.as_str()));

@@ -2,7 +2,7 @@
 
 use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
-use crate::config::{CallerHeader, CarrierId, E164, NumberRules, Tenant, TenantId, UserName};
+use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, TenantId, UserName};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{NameAddr, Scheme, Uri};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,25 @@ impl Facts {
             diversions: diversions(invite),
             vouched: Vouched::default(),
         }
+    }
+
+    /// The facts of a call from Teams. On a trunk with ForwardPai every call bears `Privacy: id` and may hide From, whoever
+    /// calls, so that neither asks for anything: the asserted number counts where it is the tenant's (TEAMS-049).
+    pub fn from_teams(config: &Config, invite: &Message) -> Facts {
+        let mut facts = Facts::read(Origin::Teams, invite, CallerHeader::From);
+        let tenant = config.tenant_by_host(&facts.host).filter(|tenant| tenant.forward_pai);
+        let owner = |number: &str| E164::parse(number).ok().and_then(|number| config.number(number));
+        let is_its = |number: &&String| {
+            let owner = owner(number).map(|(owner, _)| &owner.id);
+            owner.is_some() && owner == tenant.map(|tenant| &tenant.id)
+        };
+        if let Some(asserted) = facts.caller.asserted.as_ref().filter(is_its) {
+            if facts.caller.number.is_empty() {
+                facts.caller.number.clone_from(asserted);
+            }
+            facts.caller.private = false;
+        }
+        facts
     }
 
     /// The facts of a call from a user: what its device says of who calls counts for its display name and privacy alone,

@@ -2,6 +2,7 @@
 //! network.
 
 use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency};
+use super::destinations::may_reach;
 use super::facts::Facts;
 use super::home_carrier;
 use super::refusal::Refusal;
@@ -143,6 +144,7 @@ fn to_phone(
     if !user.may_call.phones {
         return Err(Refusal::not_allowed(address, "call telephone numbers"));
     }
+    may_reach(config, tenant, &callee, trace)?;
     let instead = substitute(tenant);
     match (user.number, instead) {
         (Some(number), _) => trace.step("caller", address, format!("shown as {number}, its number")),

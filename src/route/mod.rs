@@ -3,7 +3,9 @@
 //! In: the configuration and what an INVITE says ([`Facts`]). Out: a [`Decision`] or a [`Refusal`], and the [`TraceStep`]s
 //! that led there. Pure: live calls, `explain` and tests ask the same function.
 
+mod circle;
 mod decide;
+mod destinations;
 mod facts;
 mod from_user;
 mod home_carrier;
@@ -16,6 +18,7 @@ mod voucher;
 pub use decide::{
     Callee, Decision, Target, believed_caller, decide, emergency_carriers, is_emergency, is_emergency_call,
 };
+pub use destinations::may_reach;
 pub use facts::{Caller, Diversion, Facts, Origin};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;

@@ -127,6 +127,26 @@ impl Refusal {
         )
     }
 
+    /// The called number has forwarded the call itself, again and again (TEAMS-052).
+    pub fn circle(number: &str) -> Refusal {
+        Refusal::new(
+            482,
+            "Loop Detected",
+            25,
+            format!("{number} has forwarded this call before, again and again: forwardings lead in a circle"),
+        )
+    }
+
+    /// The tenant's calls may not reach the number (TEAMS-109).
+    pub fn destination(callee: &str, tenant: &str, why: &str) -> Refusal {
+        Refusal::new(
+            403,
+            "Forbidden",
+            21,
+            format!("calls of tenant '{tenant}' may not reach {callee}: {why}"),
+        )
+    }
+
     /// No place for the call now: a limit, overload, or the node drains.
     pub fn unavailable(sentence: String, retry_after: Option<Duration>) -> Refusal {
         Refusal {
@@ -143,6 +163,7 @@ impl Refusal {
             3 => "No route to destination",
             20 => "Subscriber absent",
             21 => "Call rejected",
+            25 => "Exchange routing error",
             28 => "Invalid number format",
             42 => "Switching equipment congestion",
             _ => "Interworking",

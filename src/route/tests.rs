@@ -175,3 +175,78 @@ fn a_carrier_that_serves_people_may_call_emergency_numbers_by_another_carrier() 
     assert_eq!(decided("emergency = true", south), Ok(vec!["south".to_owned()]));
     assert_eq!(decided("emergency = true", ""), Err(503), "it would come back");
 }
+
+#[test]
+fn teams_052_forwardings_in_a_circle_are_refused_from_either_side() {
+    let config =
+        Config::from_toml_strs(&machine(CARRIERS), &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let north = || Origin::Carrier(CarrierId::parse("north").expect("an id"));
+    let (inside, outside) = ("+14255550100", "+441632960001");
+    let by = |number: &str| Diversion {
+        number: number.into(),
+        reason: "unconditional".into(),
+    };
+    let routed = |origin: Origin, dialled: &str, rounds: usize| {
+        let facts = Facts {
+            origin,
+            dialled: dialled.into(),
+            host: "contoso.sbc1.example.net".into(),
+            caller: Caller::default(),
+            colleague: None,
+            diversions: (0..rounds).flat_map(|_| [by(inside), by(outside)]).collect(),
+            vouched: Vouched::default(),
+        };
+        decide(&config, &facts).0.map_or_else(|refusal| refusal.status, |_| 200)
+    };
+    for (rounds, status) in [(0, 200), (2, 200), (3, 482)] {
+        assert_eq!(routed(north(), inside, rounds), status, "from a carrier, {rounds}");
+        let emergency = routed(Origin::Teams, "112", rounds);
+        assert_eq!(emergency, 200, "emergency calls pass");
+    }
+    assert_eq!(
+        (routed(Origin::Teams, outside, 2), routed(Origin::Teams, outside, 3)),
+        (200, 482)
+    );
+}
+
+#[test]
+fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help() {
+    let lists = "[destinations]\nallow = [\"+44\", \"+1\"]\ndeny = [\"+1900\"]\n";
+    let tenants = [("contoso", &*format!("{CONTOSO}{lists}"))];
+    let config = Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let routed = |dialled: &str| {
+        let facts = Facts {
+            origin: Origin::Teams,
+            dialled: dialled.into(),
+            host: "contoso.sbc1.example.net".into(),
+            caller: Caller {
+                number: "+14255550100".into(),
+                ..Caller::default()
+            },
+            colleague: None,
+            diversions: Vec::new(),
+            vouched: Vouched::default(),
+        };
+        let (decision, trace) = decide(&config, &facts);
+        let told = trace.0.into_iter().find(|step| step.rule == "destination");
+        (
+            decision.map_or_else(|refusal| refusal.status, |_| 200),
+            told.map(|step| step.outcome),
+        )
+    };
+    assert_eq!(
+        routed("+441632960001"),
+        (200, Some("allowed by +44".into())),
+        "explain shows it"
+    );
+    for (dialled, status) in [
+        ("+19005550100", 403),
+        ("+4915112345678", 403),
+        ("0019005550100", 403),
+        ("*21", 403),
+        ("+14255550150", 200),
+        ("112", 200),
+    ] {
+        assert_eq!(routed(dialled).0, status, "{dialled}");
+    }
+}

@@ -18,6 +18,16 @@ pub fn sdp_part<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], SdpE
     }
 }
 
+/// What looks like a session description in a body whose parts can't be told: from a line `v=0` to the next delimiter, or
+/// the end. An emergency call is not refused for how it is wrapped (TEAMS-053).
+pub fn sdp_somewhere(body: &[u8]) -> Option<&[u8]> {
+    let begins = |at: &usize| *at == 0 || body.get(*at - 1) == Some(&b'\n');
+    let start = memmem::find_iter(body, b"v=0").find(begins)?;
+    let rest = body.get(start..)?;
+    let end = memmem::find(rest, b"\n--").map_or(rest.len(), |at| at + 1);
+    rest.get(..end)
+}
+
 fn find<'a>(content_type: &str, body: &'a [u8], depth: usize) -> Result<Option<&'a [u8]>, SdpError> {
     if media_type(content_type).eq_ignore_ascii_case("application/sdp") {
         return Ok(Some(body));
@@ -140,6 +150,15 @@ mod tests {
     use super::*;
 
     const SDP: &str = "v=0\r\nm=audio 1 RTP/AVP 0\r\n";
+
+    #[test]
+    fn teams_053_a_description_is_found_without_its_parts() {
+        let body = format!("--other\r\nContent-Type: application/sdp\r\n\r\n{SDP}--other--\r\n");
+        assert_eq!(sdp_somewhere(body.as_bytes()), Some(SDP.as_bytes()));
+        assert_eq!(sdp_somewhere(SDP.as_bytes()), Some(SDP.as_bytes()));
+        assert_eq!(sdp_somewhere(b"<presence>v=0</presence>"), None);
+        assert_eq!(sdp_somewhere(b""), None);
+    }
 
     fn nested(depth: usize) -> (String, String) {
         (0..depth).fold(("application/sdp".to_owned(), SDP.to_owned()), |(kind, body), level| {

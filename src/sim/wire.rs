@@ -9,7 +9,7 @@ use crate::net::{
     Outgoing, PoolSettings, Received, Surroundings, Transports,
 };
 use crate::sip::transaction::{
-    Cause, ClientTransactionId, Limits, Output, SendTo, Settings, Shard, Timers, TransactionId, Transactions,
+    Cause, ClientTransactionId, Limits, Marks, Output, SendTo, Settings, Shard, Timers, TransactionId, Transactions,
 };
 use crate::sip::{ConnectionId, Flow, Message, Method};
 use bytes::Bytes;
@@ -71,6 +71,7 @@ impl Wire {
             transactions: Transactions::new(Settings {
                 timers: Timers::default(),
                 limits: Limits::default(),
+                marks: Marks::default(),
                 shard: Shard::SINGLE,
                 seed: rand::random(),
             }),

@@ -6,6 +6,7 @@ mod applications;
 mod call_heard_both_ways;
 mod calls_in_progress;
 mod conformance;
+mod destinations;
 mod device;
 mod drains_under_calls;
 mod every_call_recorded;

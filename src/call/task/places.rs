@@ -5,10 +5,11 @@ use crate::call::event::Event;
 use crate::call::id::LegIndex;
 use crate::call::leg::LegState;
 use crate::call::offering::RecodingPlace;
-use crate::call::record::CallFacts;
+use crate::call::record::{CallFacts, Direction};
 use crate::call::value::Phase;
+use crate::config::{Config, Limits, TenantId};
 use crate::dial::PeerName;
-use crate::guard::{Place, carrier_owner};
+use crate::guard::{Place, carrier_owner, paid_owner};
 use crate::sip::Method;
 use crate::sip::message::RequestDraft;
 use std::sync::Arc;
@@ -81,6 +82,8 @@ impl CallTask {
             *taker = leg;
             return Ok(());
         }
+        // Where another carrier has failed this one stands in for it: that is one call.
+        let stands_in = self.carrier_places.iter().any(|(taker, ..)| is_gone(*taker));
         self.carrier_places.retain(|(taker, ..)| !is_gone(*taker));
         let config = self.node.config.load();
         let limits = config
@@ -90,7 +93,10 @@ impl CallTask {
             .find(|known| known.id.as_str() == &**carrier)
             .map(|known| known.limits);
         let owner = carrier_owner(carrier);
-        let owners = [(owner.as_str(), limits.unwrap_or_default())];
+        let paid_by = paid_owner(&self.live.facts.tenant);
+        let mut owners = vec![(owner.as_str(), limits.unwrap_or_default())];
+        let a_day = self.calls_per_day(&config).filter(|_| !stands_in);
+        owners.extend(a_day.map(|limits| (paid_by.as_str(), limits)));
         let emergency = self.call.is_emergency(leg);
         let place = self
             .node
@@ -99,5 +105,20 @@ impl CallTask {
             .map_err(|full| full.to_string())?;
         self.carrier_places.push((leg, carrier.clone(), place));
         Ok(())
+    }
+
+    /// How many calls the tenant may make through carriers in a day. What comes from one and goes to another is a caller's
+    /// from outside, whose number the tenant has not chosen.
+    fn calls_per_day(&self, config: &Config) -> Option<Limits> {
+        let facts = &self.live.facts;
+        if facts.direction == Direction::CarrierToCarrier {
+            return None;
+        }
+        let id = TenantId::parse(&facts.tenant).ok()?;
+        let calls_per_day = config.tenant(&id)?.destinations.calls_per_day?;
+        Some(Limits {
+            calls_per_day: Some(calls_per_day),
+            ..Limits::default()
+        })
     }
 }

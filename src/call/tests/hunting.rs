@@ -95,6 +95,32 @@ fn where_a_caller_is_goes_out_with_emergency_calls_alone() {
 }
 
 #[test]
+fn teams_053_an_emergency_call_is_not_refused_for_how_its_location_is_wrapped() {
+    let sdp = teams_sdp("sendrecv");
+    let multipart = "Content-Type: multipart/mixed;boundary=b\r\nGeolocation: <cid:loc@x>\r\n";
+    let location = "Content-Type: application/pidf+xml\r\n\r\n<presence/>\r\n";
+    let unlike = format!("--c\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--c\r\n{location}--c--\r\n");
+    let alone = format!("--b\r\n{location}--b--\r\n");
+    for (body, offered) in [(&unlike, true), (&alone, false)] {
+        let mut rig = in_need().with(multipart).sdp(body).begin();
+        let invite = rig.last_invite();
+        assert!(invite.sdp().contains("m=audio"), "{}", invite.sdp());
+        let text = String::from_utf8_lossy(invite.message.as_bytes()).into_owned();
+        assert_eq!(
+            text.contains("<presence/>"),
+            offered,
+            "where it can be told from the description"
+        );
+        rig.respond(&invite, reply(200).sdp(carrier_sdp("sendrecv")));
+        assert_eq!(rig.statuses().last(), Some(&200));
+        rig.ack(LegIndex::CALLER, if offered { "" } else { &sdp });
+        rig.hang_up_and_finish();
+        let refused = from_teams().with(multipart).sdp(body).begin();
+        assert_eq!(refused.statuses().last(), Some(&488), "any other call");
+    }
+}
+
+#[test]
 fn what_is_between_us_and_a_gateway_is_not_the_callers_business() {
     for (status, told) in [
         (302, 480),

@@ -5,10 +5,12 @@ use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::replaced::{Replacing, replacing};
 use super::rig::Rig;
+use super::routed_refers::ANOTHER;
 use super::scenario::{Scenario, from_carrier, from_teams};
 use super::transfer::{TO_A_USER, dialled_by_an_application};
 use crate::call::leg::LegState;
 use crate::call::{Event, LegIndex, MediaNotice, Phase};
+use crate::route::{Refusal, Trace};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::Cause as TransportCause;
@@ -29,13 +31,44 @@ enum Move {
     /// Teams replaces its dialog on this leg, or takes that back.
     Replace(u16, Body),
     CancelReplace,
-    /// Teams has somebody else called on this leg.
-    Refer(u16),
+    /// The peer of this leg has somebody else called; what a carrier names is routed like this.
+    Refer(u16, Routed),
     Silence(u16),
     Flows(u16),
     MediaEvent,
     Wait(u32),
     Clear,
+}
+
+/// What the other rooms make of a REFER.
+#[derive(Debug, Clone, Copy)]
+enum Routed {
+    Nowhere,
+    InOrder,
+    AtOnce,
+}
+
+fn routed() -> impl Strategy<Value = Routed> {
+    prop_oneof![
+        1 => Just(Routed::Nowhere),
+        2 => Just(Routed::InOrder),
+        2 => Just(Routed::AtOnce),
+    ]
+}
+
+impl Rig {
+    fn route(&mut self, routed: Routed) {
+        match (self.waits_for_route(), routed) {
+            (false, _) => {}
+            (true, Routed::Nowhere) => {
+                let wish = self.wish().expect("it waits");
+                let plan = Err(Refusal::unknown_number("+14255550199"));
+                let trace = Trace::default();
+                self.step(Event::TransferPlanned { wish, plan, trace });
+            }
+            (true, routed) => self.answer_wish(matches!(routed, Routed::AtOnce)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +109,7 @@ fn step() -> impl Strategy<Value = Move> {
         1 => Just(Move::Cancel),
         2 => (0..4_u16, body()).prop_map(|(leg, body)| Move::Replace(leg, body)),
         1 => Just(Move::CancelReplace),
-        3 => (0..4_u16).prop_map(Move::Refer),
+        3 => (0..4_u16, routed()).prop_map(|(leg, routed)| Move::Refer(leg, routed)),
         1 => (0..3_u16).prop_map(Move::Silence),
         2 => (0..3_u16).prop_map(Move::Flows),
         4 => Just(Move::MediaEvent),
@@ -171,11 +204,14 @@ fn play(rig: &mut Rig, step: Move) {
                 rig.replace(rig.dialog_of(leg), &Replacing { sdp, ..replacing() });
             }
         }
-        Move::Refer(leg) => {
+        Move::Refer(leg, routed) => {
             let leg = LegIndex(leg);
             let known = rig.call.legs().get(usize::from(leg.0));
             if rig.speaks_teams(leg) && known.is_some_and(|leg| leg.dialog.is_some()) {
                 rig.refer(leg, TO_A_USER);
+            } else if rig.knows_dialog(leg) {
+                rig.refer(leg, ANOTHER);
+                rig.route(routed);
             }
         }
         Move::CancelReplace => {
@@ -244,6 +280,7 @@ fn scenario(kind: u8) -> Scenario {
     } else {
         scenario.in_parallel()
     };
+    let scenario = scenario.carrier_may_refer();
     let scenario = if kind & 8 == 0 { scenario } else { scenario.slow_media() };
     match kind / 16 {
         0 => scenario,
@@ -268,8 +305,8 @@ proptest! {
     #[test]
     fn every_answered_call_ends(kind in 0..6_u8, moves in prop::collection::vec(step(), 0..40)) {
         let mut rig = match kind % 2 {
-            0 => from_teams().begin().answered(),
-            _ => from_carrier().begin().answered(),
+            0 => from_teams().carrier_may_refer().begin().answered(),
+            _ => from_carrier().carrier_may_refer().begin().answered(),
         };
         for step in moves {
             play(&mut rig, step);

@@ -22,10 +22,10 @@ const CALLEE: LegIndex = LegIndex(1);
 const THIRD: LegIndex = LegIndex(2);
 
 /// Another user of the tenant, as a PBX names it.
-const ANOTHER: &str = "sip:+14255550101@203.0.113.2";
+pub const ANOTHER: &str = "sip:+14255550101@203.0.113.2";
 
 impl Rig {
-    fn wish(&mut self) -> Option<Box<TransferWish>> {
+    pub fn wish(&mut self) -> Option<Box<TransferWish>> {
         let position = self
             .wishes
             .iter()
@@ -39,7 +39,17 @@ impl Rig {
     /// The carrier on a leg refers the other side, and the real rooms route that; `in_parallel`: each hub by itself.
     fn refer_routed(&mut self, leg: LegIndex, target: &str, in_parallel: bool) {
         self.refer(leg, target);
+        self.answer_wish(in_parallel);
+    }
+
+    pub fn waits_for_route(&self) -> bool {
+        self.wishes.iter().any(|wish| matches!(wish, Effect::PlanTransfer(_)))
+    }
+
+    /// What the real rooms make of the oldest REFER that waits to be routed.
+    pub fn answer_wish(&mut self, in_parallel: bool) {
         let wish = self.wish().expect("it is to be routed");
+        let leg = wish.by;
         let (plan, trace) = plan(&self.call.legs()[usize::from(leg.0)].contact_user, &wish);
         let plan = plan.map(|attempt| match in_parallel {
             true => attempt.hops.into_iter().map(|hop| Attempt::routed(vec![hop])).collect(),
@@ -245,6 +255,111 @@ fn a_refer_without_a_place_is_told_when_to_try_again() {
     let refused = rig.last_response(CALLEE);
     assert_eq!(refused.message.status(), Some(503));
     assert_eq!(refused.header(HeaderName::RetryAfter), Some("7"));
+    rig.hang_up_and_finish();
+}
+
+/// A referrer who has left while it rings for the other.
+fn left_alone() -> Rig {
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer_routed(CALLEE, ANOTHER, true);
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert_eq!(rig.call.phase(), Phase::Answered, "it still rings for the caller");
+    rig
+}
+
+#[test]
+fn the_call_ends_when_nobody_answers_whom_a_referrer_who_has_left_has_named() {
+    let mut rig = left_alone();
+    let rung = rig.invites().split_off(1);
+    for invite in &rung {
+        assert_eq!(rig.byes(CALLER).len(), 0, "somebody still rings");
+        rig.respond(invite, reply(486));
+    }
+    assert_eq!(rig.byes(CALLER).len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn whoever_answers_takes_the_place_of_a_referrer_who_has_left() {
+    let mut rig = left_alone();
+    let answers = rig.last_invite();
+    rig.respond(&answers, reply(200).sdp(teams_sdp("sendrecv")));
+    rig.assert_bridged(CALLER, answers.leg);
+    for invite in rig
+        .invites()
+        .into_iter()
+        .skip(1)
+        .filter(|invite| invite.leg != answers.leg)
+    {
+        rig.respond(&invite, reply(487));
+    }
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_silent_hub_is_passed_over_and_one_that_is_cancelled_may_answer_all_the_same() {
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer_routed(CALLEE, ANOTHER, false);
+    let silent = rig.last_invite();
+    let tried = rig.invites().len();
+    rig.wait(Duration::from_secs(5));
+    assert!(rig.invites().len() > tried, "the next hub");
+    let invite = rig.last_invite();
+    assert_ne!(invite.leg, silent.leg);
+    rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
+    rig.assert_bridged(CALLER, invite.leg);
+    rig.respond(&silent, reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.byes(silent.leg).len(), 1, "acknowledged and hung up");
+    rig.assert_bridged(CALLER, invite.leg);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_200_that_crosses_the_cancel_of_a_loser_leaves_the_winner_alone() {
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer_routed(CALLEE, ANOTHER, true);
+    let rung = rig.invites().split_off(1);
+    for invite in &rung {
+        rig.respond(invite, reply(180));
+    }
+    let (winner, losers) = rung.split_first().expect("several");
+    rig.respond(winner, reply(200).sdp(teams_sdp("sendrecv")));
+    for loser in losers {
+        rig.respond(loser, reply(200).sdp(teams_sdp("sendrecv")));
+        assert_eq!(rig.byes(loser.leg).len(), 1);
+    }
+    rig.assert_bridged(CALLER, winner.leg);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn one_transfer_at_a_time_before_it_is_routed_and_while_it_rings() {
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer(CALLEE, ANOTHER);
+    rig.refer(CALLEE, ANOTHER);
+    rig.answer_wish(false);
+    let rung = rig.invites().len();
+    rig.answer_wish(false);
+    assert_eq!(
+        rig.last_response(CALLEE).message.status(),
+        Some(491),
+        "the first is routed by now"
+    );
+    rig.refer(CALLEE, ANOTHER);
+    assert_eq!(rig.last_response(CALLEE).message.status(), Some(491), "and rings");
+    assert_eq!(rig.invites().len(), rung);
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.assert_bridged(CALLER, THIRD);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_is_named_can_not_be_rung_without_a_media_port() {
+    let mut rig = from_teams().carrier_may_refer().without_port(2).begin().answered();
+    rig.refer_routed(CALLEE, ANOTHER, false);
+    let told = rig.statuses_notified().pop();
+    assert_eq!(told.as_deref(), Some("SIP/2.0 503 Service Unavailable"));
+    rig.assert_bridged(CALLER, CALLEE);
     rig.hang_up_and_finish();
 }
 

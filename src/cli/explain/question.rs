@@ -81,7 +81,10 @@ impl Question {
         };
         let invite = invite(args, &host)?;
         Ok(Question {
-            facts: Facts::read(origin, &invite, believe),
+            facts: match origin {
+                Origin::Teams => Facts::from_teams(config, &invite),
+                origin => Facts::read(origin, &invite, believe),
+            },
             assumed,
         })
     }

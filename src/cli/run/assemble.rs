@@ -10,9 +10,9 @@ use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
 use crate::net::tls::{TrustRoots, web_client};
 use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
-use crate::sip::Transport;
 use crate::sip::locate::AddressFamilies;
-use crate::sip::transaction::{Limits, Timers};
+use crate::sip::transaction::{Limits, Marks, Timers};
+use crate::sip::{HeaderName, HeaderValue, Transport};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -179,6 +179,16 @@ pub fn limits(config: &Config) -> Limits {
         priority_users: priority_users(config),
         ..Limits::default()
     }
+}
+
+/// Teams is told in every message what we are (TEAMS-038).
+pub fn marks(config: &Config) -> Marks {
+    let teams = &config.sbc.teams;
+    let product = || HeaderValue::cleaned(&teams.product);
+    Marks::on(
+        teams.listener,
+        [(HeaderName::XMsSbc, product()), (HeaderName::Server, product())],
+    )
 }
 
 /// Emergency numbers as they are dialled: shards spare them.

@@ -171,6 +171,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         command_queue: COMMAND_QUEUE,
         timers: assemble::timers(&config),
         limits: assemble::limits(&config),
+        marks: assemble::marks(&config),
         clock,
         admission: admission.clone(),
         observer: Arc::new(NetObserver {

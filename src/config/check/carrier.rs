@@ -413,6 +413,7 @@ fn caller(raw: Option<&At<RawCaller>>, reader: &mut Reader<'_>) -> Option<Carrie
         }
         (None | Some(RawSource::From), None) => CallerSource::From,
         (Some(RawSource::Pai), None) => CallerSource::Pai,
+        (Some(RawSource::Diverting), None) => CallerSource::Diverting,
     };
     Some(CarrierCaller {
         read: match raw.read.as_ref().map(At::value) {

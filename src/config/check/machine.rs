@@ -229,6 +229,7 @@ fn guard(raw: Option<&RawGuard>, reader: &mut Reader<'_>) -> Option<Guard> {
             calls_per_second: raw
                 .and_then(|raw| raw.calls_per_second.as_ref())
                 .map(|rate| *rate.value()),
+            calls_per_day: None,
         },
         retry_after: retry_after?,
         requests_per_source: raw
@@ -247,6 +248,7 @@ pub fn limits(raw: Option<&RawLimits>) -> Limits {
         calls_per_second: raw
             .and_then(|raw| raw.calls_per_second.as_ref())
             .map(|rate| *rate.value()),
+        calls_per_day: None,
     }
 }
 

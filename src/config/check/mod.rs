@@ -6,6 +6,7 @@ mod api;
 mod application;
 mod carrier;
 mod credentials;
+mod destinations;
 mod listener;
 mod machine;
 mod numbers;

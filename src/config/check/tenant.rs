@@ -3,7 +3,8 @@
 use super::api;
 use super::application;
 use super::carrier::references;
-use super::machine::{duplicates, limits};
+use super::destinations;
+use super::machine::{duplicates, flag, limits};
 use super::reach;
 use super::reader::Reader;
 use super::users;
@@ -129,6 +130,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         None | Some(RawFromTeams::Carriers) => Some(FromTeams::Carriers),
         Some(RawFromTeams::Application(name)) => application::reference(name, raw, reader).map(FromTeams::Application),
     };
+    let destinations = destinations::read(raw.destinations.as_ref(), reader);
     let outside_caller = outside_caller(raw.caller.as_ref(), numbers.as_deref(), reader);
     Some(Tenant {
         id: id.ok()?,
@@ -144,7 +146,14 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         allow_sip_networks: allow_sip_networks.unwrap_or_default(),
         numbers: numbers.unwrap_or_default(),
         outside_caller: outside_caller.unwrap_or(OutsideCaller::Refuse),
+        forward_pai: flag(
+            raw.caller
+                .as_ref()
+                .and_then(|caller| caller.value().forward_pai.as_ref()),
+            false,
+        ),
         limits: limits(raw.limits.as_ref()),
+        destinations: destinations.unwrap_or_default(),
         tokens: tokens.unwrap_or_default(),
     })
 }

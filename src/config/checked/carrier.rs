@@ -199,6 +199,8 @@ pub enum CallerSource {
     From,
     Pai,
     Fixed(E164),
+    /// The number of the tenant's that has forwarded the call last, else as `From`.
+    Diverting,
 }
 
 /// What a carrier learns of a caller who asked for privacy (RFC 3323, 3325).

@@ -194,6 +194,8 @@ pub struct Limits {
     pub calls: Option<u32>,
     /// New calls in one second.
     pub calls_per_second: Option<u32>,
+    /// New calls in a day.
+    pub calls_per_day: Option<u32>,
 }
 
 /// The admin listener: health, metrics, status.

@@ -1,6 +1,7 @@
 //! `tenants/<name>.toml`: a customer.
 
 use super::{Account, ApiToken, Limits, Realm, Teams};
+use crate::config::destinations::Destinations;
 use crate::config::names::{ApplicationName, CarrierId, HostName, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
@@ -31,7 +32,11 @@ pub struct Tenant {
     pub numbers: Vec<NumberEntry>,
     /// A call out of Teams whose caller number is not the tenant's.
     pub outside_caller: OutsideCaller,
+    /// Its trunk has ForwardPai: what asks for privacy there stands in every call, and says nothing.
+    pub forward_pai: bool,
     pub limits: Limits,
+    /// Which telephone numbers its calls may reach.
+    pub destinations: Destinations,
     /// They open the tenant's account of the REST interface.
     pub tokens: Vec<ApiToken>,
 }

@@ -215,7 +215,8 @@ pub struct RawCaller {
     /// Calls from the carrier: the header that is believed; the other one serves when it is absent.
     #[schemars(extend("default" = "pai"))]
     pub read: Option<At<RawHeader>>,
-    /// Calls to the carrier: the number shown is that of From, of P-Asserted-Identity, or `number`.
+    /// Calls to the carrier: the number shown is that of From, of P-Asserted-Identity, `number`, or, with `diverting`, the one of
+    /// the tenant's that has forwarded the call last, else that of From.
     #[schemars(extend("default" = "from"))]
     pub present: Option<At<RawSource>>,
     /// The number for `present = "fixed"`.
@@ -244,6 +245,7 @@ pub enum RawSource {
     From,
     Pai,
     Fixed,
+    Diverting,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -23,6 +23,6 @@ pub use machine::{
     RawAdmin, RawCdr, RawClientCertificate, RawDns, RawEmergency, RawGuard, RawLimits, RawListener, RawLog,
     RawLogFormat, RawLogLevel, RawMedia, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport, RawUnknownSource,
 };
-pub use tenant::{RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
+pub use tenant::{RawDestinations, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
 pub use users::{RawAlgorithm, RawReach, RawRegistrar, RawUser};
 pub use value::{At, DurationText, SecretText, SizeText};

@@ -69,6 +69,9 @@ pub struct RawTenant {
     pub caller: Option<At<RawTenantCaller>>,
     /// Caps on the tenant's calls, both ways together. Emergency calls are exempt.
     pub limits: Option<RawLimits>,
+    /// Which telephone numbers the tenant's calls may reach: those of its Teams users, of users that register here, of their
+    /// transfers, and of applications. Its own numbers and emergency numbers are always reached.
+    pub destinations: Option<RawDestinations>,
     /// Tokens of the REST interface for the tenant's account.
     #[serde(default)]
     pub tokens: Vec<At<RawToken>>,
@@ -148,6 +151,28 @@ pub struct RawTenantCaller {
     pub outside: Option<At<RawOutside>>,
     /// One of the tenant's numbers, shown instead. Needed for `replace`.
     pub number: Option<At<String>>,
+    /// The tenant's trunk in Teams has ForwardPai on: each of its calls then bears `Privacy: id` and may hide From, whoever
+    /// calls. The number in P-Asserted-Identity is shown where it is the tenant's, and nobody is taken for anonymous who has
+    /// one. Without it such calls go out as anonymous ones.
+    #[schemars(extend("default" = false))]
+    pub forward_pai: Option<At<bool>>,
+}
+
+/// Beginnings of numbers, such as `+44`; the longest that a number begins with decides. What is dialled without a plus (short
+/// codes, star codes, a number behind `00`) is called only where `allow` lists its beginning.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawDestinations {
+    /// Where any begins with `+`, no other numbers are called.
+    #[serde(default)]
+    pub allow: Vec<At<String>>,
+    /// Never called, unless a longer beginning is in `allow`.
+    #[serde(default)]
+    pub deny: Vec<At<String>>,
+    /// Calls through carriers in a day, counted in days from the start of the process; a call that is tried at several carriers
+    /// is one. Without it: no cap. More are refused with 503. Calls from one carrier to another are not counted.
+    #[schemars(range(min = 1))]
+    pub calls_per_day: Option<At<u32>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -7,7 +7,7 @@ use crate::net::tasks::Tasks;
 use crate::net::{
     Admission, Clock, Counters, ListenError, ListenerSettings, Observer, PoolSettings, Surroundings, Transports,
 };
-use crate::sip::transaction::{self, Limits, Settings, Shard, Timers, Transactions};
+use crate::sip::transaction::{self, Limits, Marks, Settings, Shard, Timers, Transactions};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,8 @@ pub struct SignallingSettings {
     pub timers: Timers,
     /// Of each shard.
     pub limits: Limits,
+    /// On responses.
+    pub marks: Marks,
     pub clock: Clock,
     pub admission: Arc<dyn Admission>,
     pub observer: Arc<dyn Observer>,
@@ -61,6 +63,7 @@ impl Signalling {
             command_queue,
             timers,
             limits,
+            marks,
             ..
         } = settings;
         let SignallingSettings {
@@ -92,6 +95,7 @@ impl Signalling {
             let settings = Settings {
                 timers,
                 limits: limits.clone(),
+                marks: marks.clone(),
                 shard,
                 seed: rand::random(),
             };

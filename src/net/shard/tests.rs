@@ -3,7 +3,7 @@
 use super::*;
 use crate::net::tests::harness::{BOUND, LISTENER, hop, listener};
 use crate::net::*;
-use crate::sip::transaction::{Limits, Shed, Timers};
+use crate::sip::transaction::{Limits, Marks, Shed, Timers};
 use crate::sip::{HeaderName, Hop, Method, RequestDraft, ResponseDraft, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -140,6 +140,7 @@ impl Node {
                 ..Timers::default()
             },
             limits: Limits::default(),
+            marks: Marks::default(),
             clock: Clock::start(),
             admission: Arc::new(AdmitAll),
             observer: Arc::new(Silent),

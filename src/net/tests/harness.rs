@@ -144,6 +144,7 @@ pub(super) fn transactions(count: usize) -> Vec<TransactionId> {
     let settings = Settings {
         timers: Default::default(),
         limits: Default::default(),
+        marks: Default::default(),
         shard: Shard::SINGLE,
         seed: [7; 32],
     };

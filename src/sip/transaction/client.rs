@@ -349,6 +349,12 @@ fn follow_up(
         .header(HeaderName::To, HeaderValue::cleaned(to))
         .header(HeaderName::CallId, copied(HeaderName::CallId)?)
         .header(HeaderName::CSeq, HeaderValue::cleaned(cseq));
+    // They say who we are as the INVITE did (TEAMS-038).
+    for name in [HeaderName::UserAgent, HeaderName::XMsSbc] {
+        if let Some(value) = copied(name) {
+            draft = draft.header(name, value);
+        }
+    }
     for (name, value) in headers {
         draft = draft.header(name, value);
     }

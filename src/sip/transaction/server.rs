@@ -69,10 +69,13 @@ impl Transactions {
     /// [`Ended`] when a final response was sent already, or 64*T1 passed without one: nothing is sent.
     pub fn respond(&mut self, id: ServerTransactionId, draft: &ResponseDraft, now: Moment) -> Result<(), Ended> {
         let slot = self.slot_of(id.0).ok_or(Ended)?;
-        let (timers, secret) = (self.settings.timers, self.secret);
+        let (timers, secret, marks) = (self.settings.timers, self.secret, self.settings.marks.clone());
         let server = self.server_mut(slot).ok_or(Ended)?;
         let request = server.request.as_ref().ok_or(Ended)?;
         let status = draft.status();
+        let lacks = marks.are_lacking(draft, &server.way_back);
+        let marked = lacks.then(|| marks.mark(draft.clone(), &server.way_back));
+        let draft = marked.as_ref().unwrap_or(draft);
         let lacks_tag = status > 100 && draft.tag().is_none() && request.to_tag().is_none();
         let tagged = lacks_tag.then(|| draft.clone().to_tag(stateless_tag(fingerprint(secret, request))));
         let draft = tagged.as_ref().unwrap_or(draft);
@@ -114,12 +117,14 @@ impl Transactions {
     /// or passed over in silence hears no 100, so this waits for the user's word. Nothing happens after any answer.
     pub fn trying(&mut self, id: ServerTransactionId) {
         let Some(slot) = self.slot_of(id.0) else { return };
+        let marks = self.settings.marks.clone();
         let Some(server) = self.server_mut(slot) else { return };
         let pending = matches!(&server.machine, Machine::Invite(machine) if machine.is_pending());
         let Some(request) = server.request.as_ref().filter(|_| pending && server.last.is_empty()) else {
             return;
         };
-        server.last = ResponseDraft::new(100).to_bytes(request, server.remote);
+        let draft = marks.mark(ResponseDraft::new(100), &server.way_back);
+        server.last = draft.to_bytes(request, server.remote);
         self.send_last(slot);
     }
 
@@ -135,7 +140,8 @@ impl Transactions {
         self.remove(slot);
         if let (Some(request), Some(draft)) = (request, draft) {
             let tag = stateless_tag(fingerprint(self.secret, &request));
-            let bytes = draft.to_tag(tag).to_bytes(&request, remote);
+            let draft = self.settings.marks.mark(draft.to_tag(tag), &way_back);
+            let bytes = draft.to_bytes(&request, remote);
             self.send(None, way_back.without_fallback(), bytes);
         }
     }
@@ -261,8 +267,10 @@ impl Transactions {
             .to_tag
             .as_deref()
             .map_or_else(|| stateless_tag(fingerprint), str::to_owned);
-        let bytes = ResponseDraft::new(200).to_tag(tag).to_bytes(&message, flow.remote);
-        self.send(None, way_back(&message, &flow), bytes);
+        let way = way_back(&message, &flow);
+        let draft = self.settings.marks.mark(ResponseDraft::new(200).to_tag(tag), &way);
+        let bytes = draft.to_bytes(&message, flow.remote);
+        self.send(None, way, bytes);
         if news {
             let id = ServerTransactionId(self.id(slot));
             self.output(Output::Cancelled { id, message });
@@ -270,8 +278,10 @@ impl Transactions {
     }
 
     fn answer_stateless(&mut self, draft: ResponseDraft, fingerprint: u64, request: &Message, flow: &Flow) {
-        let bytes = draft.to_tag(stateless_tag(fingerprint)).to_bytes(request, flow.remote);
-        self.send(None, way_back(request, flow).without_fallback(), bytes);
+        let way = way_back(request, flow).without_fallback();
+        let draft = draft.to_tag(stateless_tag(fingerprint));
+        let bytes = self.settings.marks.mark(draft, &way).to_bytes(request, flow.remote);
+        self.send(None, way, bytes);
     }
 
     pub(super) fn server_timer(&mut self, slot: u32, now: Moment) {

@@ -1,6 +1,7 @@
 //! What the operator may set of the transaction layer.
 
 use super::identifiers::Shard;
+use super::marks::Marks;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,8 @@ impl Default for Limits {
 pub struct Settings {
     pub timers: Timers,
     pub limits: Limits,
+    /// On responses.
+    pub marks: Marks,
     /// Which shard this is.
     pub shard: Shard,
     /// Seeds the generator of branches: from the system's randomness in production, fixed in tests.

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod loss;
+mod marks;
 mod matching;
 mod overload;
 mod pair;

@@ -2,7 +2,8 @@
 
 use crate::moment::Moment;
 use crate::sip::transaction::{
-    Cause, ClientTransactionId, Limits, Output, SendTo, ServerTransactionId, Settings, Shard, Timers, Transactions,
+    Cause, ClientTransactionId, Limits, Marks, Output, SendTo, ServerTransactionId, Settings, Shard, Timers,
+    Transactions,
 };
 use crate::sip::{
     ConnectionId, Flow, HeaderName, Hop, ListenerId, Message, Method, RequestDraft, ResponseDraft, Transport,
@@ -19,6 +20,7 @@ pub(super) fn settings() -> Settings {
     Settings {
         timers: Timers::default(),
         limits: Limits::default(),
+        marks: Marks::default(),
         shard: Shard::SINGLE,
         seed: [7; 32],
     }

@@ -1,0 +1,112 @@
+//! Who is shown to a carrier, from INVITEs as Teams sends them.
+
+use super::*;
+use crate::config::Config;
+use crate::config::fixture::machine;
+use crate::route::{Facts, Target, believed_caller, decide};
+use crate::sip::NameAddr;
+use crate::sip::message::{HeaderName, Message};
+
+const CONTOSO: &str = r#"
+domains = ["contoso.example"]
+label = "contoso"
+carriers = ["north"]
+
+[[numbers]]
+range = "+14255550100-+14255550198"
+"#;
+
+/// TV-16: somebody outside called +14255550111, who forwards its calls.
+const FORWARDED: &str = "FROM: <sip:+12065550100@sip.pstnhub.example.com:5061;user=phone>;tag=a2\r\n\
+    P-ASSERTED-IDENTITY: <tel:+14255550112>,<sip:ada@contoso.example>\r\n\
+    HISTORY-INFO: <sip:+14255550111@sip.pstnhub.example.com:5061;user=phone?Reason=SIP%3Bcause%3D302>;index=1,\
+    <sip:+442079460188@sip.pstnhub.example.com;user=phone?Reason=SIP%3Bcause%3D302>;index=1.1,\
+    <sip:+442079460199@sip.pstnhub.example.com:5061;user=phone>;index=1.1.1\r\n";
+
+/// TV-03: a call on a trunk with ForwardPai.
+const ASSERTED: &str = "FROM: <sip:anonymous@anonymous.invalid>;tag=17\r\n\
+    P-ASSERTED-IDENTITY: <tel:+14255550111>,<sip:ada@contoso.example>\r\nPRIVACY: id\r\n";
+
+/// From, P-Asserted-Identity and Privacy of the INVITE that the carrier gets.
+fn shown(carrier: &str, tenant: &str, head: &str) -> (String, Option<String>, Option<String>) {
+    let carriers = format!(
+        "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\ngateways = [{{ host = \"203.0.113.2\" }}]\n{carrier}"
+    );
+    let tenants = [("contoso", &*format!("{CONTOSO}{tenant}"))];
+    let config = Config::from_toml_strs(&machine(&carriers), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let text = format!(
+        "INVITE sip:+442079460199@contoso.sbc1.example.net:5061;user=phone;transport=tls SIP/2.0\r\n\
+         TO: <sip:+442079460199@contoso.sbc1.example.net:5061;user=phone>\r\nCSEQ: 1 INVITE\r\nCALL-ID: 0a3d\r\n\
+         VIA: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7a6f150b\r\n{head}CONTENT-LENGTH: 0\r\n\r\n"
+    );
+    let invite = Message::parse(text.into_bytes().into()).expect("an INVITE");
+    let facts = Facts::from_teams(&config, &invite);
+    let (decision, _) = decide(&config, &facts);
+    let decision = decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+    let caller = believed_caller(&config, &decision, &facts);
+    let plan_facts = PlanFacts {
+        config: &config,
+        decision: &decision,
+        caller: &caller,
+        diversions: &facts.diversions,
+    };
+    let Target::Carriers { carriers, callee } = &decision.target else {
+        panic!("it goes to the carrier")
+    };
+    let attempt = plan(plan_facts, carriers, callee, |_| false);
+    let hop = &attempt.hops[0];
+    let number = |name, value: &str| {
+        let address = NameAddr::parse(name, value).expect("an address");
+        address.uri().user().unwrap_or_default().to_owned()
+    };
+    let header = |wanted| {
+        hop.headers
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.as_str())
+    };
+    (
+        number(HeaderName::From, &hop.from),
+        header(HeaderName::PAssertedIdentity).map(|value| number(HeaderName::PAssertedIdentity, value)),
+        header(HeaderName::Privacy).map(str::to_owned),
+    )
+}
+
+#[test]
+fn teams_050_each_source_of_the_callers_number() {
+    let tenant = "[caller]\noutside = \"replace\"\nnumber = \"+14255550100\"\n";
+    for (source, from, asserted) in [
+        ("present = \"from\"", "+12065550100", "+14255550112"),
+        ("present = \"pai\"", "+14255550112", "+14255550112"),
+        (
+            "present = \"fixed\"\nnumber = \"+14255550100\"",
+            "+14255550100",
+            "+14255550112",
+        ),
+        ("present = \"diverting\"", "+14255550111", "+14255550111"),
+    ] {
+        let (shown, told, privacy) = shown(&format!("\n[carriers.caller]\n{source}\n"), tenant, FORWARDED);
+        assert_eq!((shown.as_str(), told.as_deref()), (from, Some(asserted)), "{source}");
+        assert_eq!(privacy, None);
+    }
+    let direct = "FROM: <sip:+14255550112@sip.pstnhub.example.com:5061;user=phone>;tag=a2\r\n";
+    let (shown, ..) = shown("\n[carriers.caller]\npresent = \"diverting\"\n", tenant, direct);
+    assert_eq!(shown, "+14255550112", "a call that nobody has forwarded");
+}
+
+#[test]
+fn teams_049_a_trunk_with_forward_pai_makes_nobody_anonymous_where_the_tenant_says_so() {
+    let (from, asserted, privacy) = shown("", "", ASSERTED);
+    assert_eq!((from.as_str(), privacy.as_deref()), ("anonymous", Some("id")));
+    assert_eq!(asserted.as_deref(), Some("+14255550111"));
+    let told = "[caller]\nforward_pai = true\n";
+    let (from, asserted, privacy) = shown("", told, ASSERTED);
+    assert_eq!((from.as_str(), privacy.as_deref()), ("+14255550111", None));
+    assert_eq!(asserted.as_deref(), Some("+14255550111"));
+    let foreign = ASSERTED.replace("+14255550111", "+12065550100");
+    let (from, asserted, privacy) = shown("", told, &foreign);
+    assert_eq!((from.as_str(), privacy.as_deref()), ("anonymous", Some("id")));
+    assert_eq!(asserted, None, "a number of somebody else's");
+    let hidden = "FROM: <sip:anonymous@anonymous.invalid>;tag=17\r\n";
+    assert_eq!(shown("", told, hidden).0, "anonymous", "who asserts nothing");
+}

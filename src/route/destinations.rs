@@ -1,0 +1,30 @@
+//! Whether a tenant's calls may reach a telephone number (TEAMS-109).
+
+use super::decide::Callee;
+use super::refusal::Refusal;
+use super::trace::Trace;
+use crate::config::{Config, Tenant, Verdict};
+
+/// Refuses a call of `tenant` to where its `[destinations]` do not let it. Its own numbers are always reached, and emergency
+/// calls never ask.
+///
+/// # Errors
+/// 403.
+pub fn may_reach(config: &Config, tenant: &Tenant, callee: &Callee, trace: &mut Trace) -> Result<(), Refusal> {
+    if let Callee::Number(number) = callee
+        && config.number(*number).is_some_and(|(owner, _)| owner.id == tenant.id)
+    {
+        return Ok(());
+    }
+    let text = callee.to_string();
+    let why = match tenant.destinations.verdict(&text) {
+        Verdict::Open => return Ok(()),
+        Verdict::Allowed(by) => {
+            trace.step("destination", text, format!("allowed by {by}"));
+            return Ok(());
+        }
+        Verdict::Denied(by) => format!("its destinations deny {by}"),
+        Verdict::Unlisted => "its destinations allow no such number".to_owned(),
+    };
+    Err(Refusal::destination(&text, tenant.id.as_str(), &why))
+}
