@@ -106,6 +106,11 @@ name! {
 }
 
 name! {
+    /// A number as it is assigned in Teams, where that is no plain E.164: `+12065550100;ext=1234` (TEAMS-040).
+    AssignedForm, assigned_form
+}
+
+name! {
     /// A UUID in lower case: what applications and the REST interface call an account or an application.
     Sid, uuid
 }
@@ -173,6 +178,17 @@ fn user_name(text: &str) -> Result<String, Invalid> {
     fits.then(|| text.to_owned()).ok_or(Invalid(
         "1 to 64 letters, digits, '-', '_', '.', '+' or '~', without the realm",
     ))
+}
+
+fn assigned_form(text: &str) -> Result<String, Invalid> {
+    const EXPECTED: Invalid = Invalid("a number as Teams has it, such as +12065550100;ext=1234 or +1001");
+    let digits = |text: &str| (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (main, extension) = match text.split_once(";ext=") {
+        Some((main, extension)) => (main, Some(extension)),
+        None => (text, None),
+    };
+    let fits = main.strip_prefix('+').is_some_and(digits) && extension.is_none_or(digits);
+    fits.then(|| text.to_owned()).ok_or(EXPECTED)
 }
 
 fn uuid(text: &str) -> Result<String, Invalid> {

@@ -61,7 +61,9 @@ impl Facts {
     /// calls, so that neither asks for anything: the asserted number counts where it is the tenant's (TEAMS-049).
     pub fn from_teams(config: &Config, invite: &Message) -> Facts {
         let mut facts = Facts::read(Origin::Teams, invite, CallerHeader::From);
-        let tenant = config.tenant_by_host(&facts.host).filter(|tenant| tenant.forward_pai);
+        let tenant = config.tenant_by_host(&facts.host);
+        facts.caller.read_assigned(tenant.map(AsRef::as_ref), invite);
+        let tenant = tenant.filter(|tenant| tenant.forward_pai);
         let owner = |number: &str| E164::parse(number).ok().and_then(|number| config.number(number));
         let is_its = |number: &&String| {
             let owner = owner(number).map(|(owner, _)| &owner.id);
@@ -120,6 +122,21 @@ impl Facts {
 }
 
 impl Caller {
+    /// A number that Teams has in another form becomes the one that it stands for (TEAMS-040).
+    fn read_assigned(&mut self, tenant: Option<&Tenant>, invite: &Message) {
+        let number = |address: &NameAddr| {
+            let number = tenant?.number_assigned(address.uri().user()?)?;
+            Some(number.to_string())
+        };
+        if let Some(own) = invite.from().ok().and_then(|from| number(&from)) {
+            self.number = own;
+        }
+        let mut asserted = invite.addresses(HeaderName::PAssertedIdentity).flatten();
+        if let Some(own) = asserted.find_map(|address| number(&address)) {
+            self.asserted = Some(own);
+        }
+    }
+
     fn read(invite: &Message, believe: CallerHeader) -> Caller {
         let from = invite.from().ok();
         let anonymous = from.as_ref().is_some_and(|from| {

@@ -1,8 +1,12 @@
 //! The routing function over whole configurations.
 
 use super::*;
+use crate::carrier::PlanFacts;
 use crate::config::fixture::machine;
 use crate::config::{CarrierId, Config};
+use crate::sip::Uri;
+use crate::sip::message::Message;
+use crate::teams;
 
 const CARRIERS: &str = r#"
 [[carriers]]
@@ -249,4 +253,65 @@ fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help
     ] {
         assert_eq!(routed(dialled).0, status, "{dialled}");
     }
+}
+
+#[test]
+fn teams_040_a_number_that_teams_has_with_an_extension_is_called_and_shown() {
+    let numbers = "\n[[numbers]]\nnumber = \"+12065550123\"\nassigned = \"+12065550100;ext=1234\"\n";
+    let tenants = [("contoso", &*format!("{CONTOSO}{numbers}"))];
+    let config = Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let invite = |uri: &str, from: &str| {
+        let text = format!(
+            "INVITE {uri} SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7\r\nFrom: <{from}>;tag=1\r\n\
+             To: <{uri}>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.into_bytes().into()).expect("an INVITE")
+    };
+    let facts = Facts {
+        origin: Origin::Carrier(CarrierId::parse("north").expect("an id")),
+        ..Facts::from_teams(
+            &config,
+            &invite("sip:+12065550123@192.0.2.10", "sip:+441632960001@203.0.113.2"),
+        )
+    };
+    let (decision, _) = decide(&config, &facts);
+    let decision = decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+    let Target::Teams { number, voicemail } = decision.target else {
+        panic!("{:?}", decision.target)
+    };
+    let plan_facts = PlanFacts {
+        config: &config,
+        decision: &decision,
+        caller: &facts.caller,
+        diversions: &[],
+    };
+    let hop = teams::plan(plan_facts, number, voicemail, |_| false).hops.remove(0);
+    assert!(
+        hop.request_uri
+            .starts_with("sip:+12065550100;ext=1234@sip.pstnhub.microsoft.com"),
+        "{}",
+        hop.request_uri
+    );
+    assert_eq!(
+        hop.to,
+        "<sip:+12065550100;ext=1234@contoso.sbc1.example.net;user=phone>"
+    );
+    let uri = Uri::parse(&hop.request_uri).expect("a URI");
+    assert_eq!(uri.user(), Some("+12065550100;ext=1234"));
+
+    let out = "sip:+441632960001@contoso.sbc1.example.net:5061";
+    let facts = Facts::from_teams(
+        &config,
+        &invite(out, "sip:+12065550100;ext=1234@sip.pstnhub.microsoft.com"),
+    );
+    assert_eq!(facts.caller.number, "+12065550123");
+    assert!(decide(&config, &facts).0.is_ok(), "it is the tenant's");
+    let facts = Facts::from_teams(
+        &config,
+        &invite(out, "sip:+12065550100;ext=99@sip.pstnhub.microsoft.com"),
+    );
+    assert_eq!(
+        decide(&config, &facts).0.map_err(|refusal| refusal.status).err(),
+        Some(403)
+    );
 }

@@ -35,7 +35,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
     let opaque = if voicemail { ";opaque=app:voicemail" } else { "" };
     let (from, contact_user, mut headers) = identity(facts, tenant);
     let as_given = |diversion: &Diversion| diversion.number.clone();
-    let (callee, host) = (number.to_string(), tenant.fqdn.as_str());
+    let (callee, host) = (as_assigned(facts.config, tenant, number), tenant.fqdn.as_str());
     if let Some(entries) = history_info(facts.diversions, as_given, &callee, host) {
         headers.push((HeaderName::HistoryInfo, entries));
     }
@@ -50,11 +50,11 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         },
         direct: None,
         request_uri: format!(
-            "sip:{number}@{}:{};user=phone;transport=tls{opaque}",
+            "sip:{callee}@{}:{};user=phone;transport=tls{opaque}",
             hub.host, hub.port
         ),
         from,
-        to: format!("<sip:{number}@{};user=phone>", tenant.fqdn),
+        to: format!("<sip:{callee}@{};user=phone>", tenant.fqdn),
         contact_user,
         headers,
         extra_headers: Vec::new(),
@@ -66,6 +66,13 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         held: false,
         hold_down: teams.hold_down,
     }
+}
+
+/// A number as Teams knows it (TEAMS-040).
+fn as_assigned(config: &Config, tenant: &Tenant, number: E164) -> String {
+    let entry = config.number(number).filter(|(owner, _)| owner.id == tenant.id);
+    let form = entry.and_then(|(_, entry)| entry.assigned.as_ref());
+    form.map_or_else(|| number.to_string(), |form| form.to_string())
 }
 
 /// From, the user part of Contact, and Privacy (TEAMS-039 to TEAMS-042).

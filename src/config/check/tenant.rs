@@ -11,7 +11,7 @@ use super::users;
 use crate::app::outbound::AddressPolicy;
 use crate::config::checked::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
-use crate::config::names::{HostName, Invalid, TenantFqdn, TenantId, UserName};
+use crate::config::names::{AssignedForm, HostName, Invalid, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
@@ -212,9 +212,21 @@ fn number(
     };
     let voicemail = raw.voicemail.as_ref().is_some_and(|voicemail| *voicemail.value());
     let to = destination(raw, place, voicemail, carriers, tenant, reader);
+    let assigned = raw.assigned.as_ref();
+    let form = assigned.and_then(|form| reader.parse(form, "number", AssignedForm::parse));
+    let leads_to_teams = matches!(to, None | Some(Destination::Teams | Destination::TeamsVoicemail));
+    if let Some(form) = assigned.filter(|_| span.count() != 1 || !leads_to_teams) {
+        let expected = "`number` and to = \"teams\", or no `assigned`";
+        reader.fault_expecting(
+            form.span(),
+            "`assigned` is the form of one number of a Teams user",
+            expected,
+        );
+    }
     Some(NumberEntry {
         span,
         to: to.unwrap_or(Destination::Teams),
+        assigned: form,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Account, ApiToken, Limits, Realm, Teams};
 use crate::config::destinations::Destinations;
-use crate::config::names::{ApplicationName, CarrierId, HostName, TenantFqdn, TenantId, UserName};
+use crate::config::names::{ApplicationName, AssignedForm, CarrierId, HostName, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 
@@ -49,6 +49,12 @@ impl Tenant {
         single.filter(leads).map(|entry| entry.span.first()).next()
     }
 
+    /// The number that Teams knows in this form.
+    pub fn number_assigned(&self, form: &str) -> Option<E164> {
+        let is_it = |entry: &&NumberEntry| entry.assigned.as_ref().is_some_and(|known| known.as_str() == form);
+        self.numbers.iter().find(is_it).map(|entry| entry.span.first())
+    }
+
     /// Whether media of its trunk bypass Microsoft's media processors.
     pub fn bypasses(&self, teams: &Teams) -> bool {
         self.bypass.unwrap_or(teams.bypass)
@@ -74,6 +80,8 @@ pub enum FromTeams {
 pub struct NumberEntry {
     pub span: NumberSpan,
     pub to: Destination,
+    /// How Teams knows the number, where that is not its E.164 form (TEAMS-040).
+    pub assigned: Option<AssignedForm>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

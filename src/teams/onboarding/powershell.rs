@@ -116,7 +116,12 @@ fn numbers(out: &mut String, tenant: &Tenant) -> std::fmt::Result {
         .filter(|entry| matches!(entry.to, Destination::Teams | Destination::TeamsVoicemail));
     let mut listed = Vec::new();
     let mut ranges = Vec::new();
-    for span in teams.map(|entry| entry.span) {
+    for entry in teams {
+        let span = entry.span;
+        if let Some(form) = &entry.assigned {
+            listed.push(form.to_string());
+            continue;
+        }
         match span.count() {
             ..=WRITTEN_OUT => {
                 listed.extend((span.first().value()..=span.last().value()).map(|number| format!("+{number}")))
