@@ -7,7 +7,7 @@ use super::event::{CallNews, Effect, PeerVerdict};
 use super::hunt::Next;
 use super::id::LegIndex;
 use super::leg::LegState;
-use super::leg_media::description_of;
+use super::readable::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
@@ -93,7 +93,7 @@ impl Call {
 
     /// Takes the answer of a 2xx; the error says in words why there can be no media.
     fn settle(&mut self, index: LegIndex, message: &Message) -> Result<(), String> {
-        let body = description_of(message)?;
+        let body = description_of(message).map_err(|unreadable| unreadable.to_string())?;
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
         match body {

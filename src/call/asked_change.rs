@@ -8,7 +8,7 @@ use super::change::Purpose;
 use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::Moving;
-use super::leg_media::description_of;
+use super::readable::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::{Call, Phase};
 use crate::dial::LegKind;
@@ -79,7 +79,7 @@ impl Call {
         leg.session_answer = Some(timer);
         leg.waiting = Some(transaction);
         match description_of(message) {
-            Err(detail) => self.refuse_change(index, 488, Some(detail)),
+            Err(unreadable) => self.refuse_change(index, unreadable.status(), Some(unreadable.to_string())),
             Ok(None) => self.reoffer(index, now),
             Ok(Some(offer)) => {
                 self.note_hold_of(index, message, &offer);
@@ -175,7 +175,7 @@ impl Call {
             (Ok(Consequence::Offer(formats, direction)), Some(partner)) => {
                 let purpose = Purpose::Asked { from: index, offer };
                 let sent = self.send_change(partner, &formats, direction, purpose);
-                self.limit_wait(now);
+                self.limit_wait(None, now);
                 (!sent).then(|| "the other side has no media".to_owned())
             }
             (Ok(Consequence::Offer(..)), None) => Some("the other side is gone".to_owned()),

@@ -1,5 +1,6 @@
 //! Carriers that are known by a password: who is asked for it in which realm, and who guesses.
 
+use crate::carrier;
 use crate::config::{Carrier, Config};
 use crate::guard::Failures;
 use crate::moment::Moment;
@@ -69,7 +70,7 @@ impl CarrierProofs {
             .sbc
             .carriers
             .iter()
-            .filter(|carrier| may_be(carrier, known, flow))
+            .filter(|carrier| may_be(config, carrier, known, flow))
         {
             let Some(credentials) = &carrier.identify.digest else {
                 continue;
@@ -144,12 +145,13 @@ impl CarrierProofs {
     }
 }
 
-fn may_be(carrier: &Carrier, known: Option<&Arc<Carrier>>, flow: &Flow) -> bool {
+fn may_be(config: &Config, carrier: &Carrier, known: Option<&Arc<Carrier>>, flow: &Flow) -> bool {
     match known {
         Some(known) => carrier.id == known.id,
         None => {
             let identify = &carrier.identify;
             identify.networks.is_empty()
+                && carrier::is_certified(config, carrier, flow)
                 && (identify.transports.is_empty() || identify.transports.contains(&flow.transport))
         }
     }

@@ -84,6 +84,17 @@ impl Cause {
         }
     }
 
+    /// The far side's own final answer where it gave one, else [`Cause::status`].
+    pub fn came(&self) -> u16 {
+        match self {
+            Cause::Refused {
+                received: Some((status, _)),
+                ..
+            } => *status,
+            _ => self.status(),
+        }
+    }
+
     /// The `Reason` header of a BYE or CANCEL that this cause makes us send (RFC 3326, Q.850 causes).
     pub fn reason(&self) -> Option<String> {
         let (cause, text) = match self {
@@ -194,6 +205,14 @@ impl Cause {
             | Cause::ApplicationFailed { .. }
             | Cause::ApplicationDeclined { .. }
             | Cause::Fault { .. } => Party::Node,
+        }
+    }
+
+    /// [`Cause::explain`], with what the caller was told in the end, where that is not what the far side said.
+    pub fn explain_told(&self, told: u16) -> String {
+        match matches!(self, Cause::Refused { .. }) && self.came() != told {
+            true => format!("{}; the caller was told {told}", self.explain()),
+            false => self.explain(),
         }
     }
 

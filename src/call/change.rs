@@ -5,7 +5,8 @@ use super::cause::{Cause, Party};
 use super::event::SendFailure;
 use super::id::{LegIndex, Token};
 use super::leg::Leg;
-use super::leg_media::{LegMedia, description_of};
+use super::leg_media::LegMedia;
+use super::readable::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::Call;
 use crate::moment::Moment;
@@ -204,7 +205,7 @@ impl Call {
                     leg.authorization = Some(answer);
                 }
                 self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
-                self.limit_wait(now);
+                self.limit_wait(change.answer_by, now);
             }
             (_, _, before) => self.change_refused(Change { before, ..change }, status, now),
         }
@@ -220,7 +221,7 @@ impl Call {
                     clock.timer.interval = raised.interval;
                 }
                 self.send_offer(change.to, body, Some(raised), change.purpose, *before);
-                self.limit_wait(now);
+                self.limit_wait(change.answer_by, now);
             }
             (_, _, before) => self.change_refused(Change { before, ..change }, 422, now),
         }
@@ -276,7 +277,7 @@ impl Call {
         match (body.filter(|_| left), change.before) {
             (Some(body), Some(before)) => {
                 self.send_offer(change.to, body, Some(change.offer), change.purpose, *before);
-                self.limit_wait(now);
+                self.limit_wait(change.answer_by, now);
             }
             (_, before) => self.change_refused(Change { before, ..change }, 503, now),
         }

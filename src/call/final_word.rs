@@ -19,10 +19,7 @@ impl FinalWord {
     pub fn to(caller: &LegKind, cause: &Cause) -> FinalWord {
         let reasons = cause.reasons_for_caller();
         let failed = match cause {
-            Cause::Refused { received, status, .. } => {
-                Some(received.as_ref().map_or(*status, |(received, _)| *received))
-            }
-            Cause::Fault { .. } => Some(cause.status()),
+            Cause::Refused { .. } | Cause::Fault { .. } => Some(cause.came()),
             _ => None,
         };
         let is_teams = matches!(caller, LegKind::Teams { .. });
@@ -38,20 +35,6 @@ impl FinalWord {
                 phrase: cause.phrase().to_owned(),
                 reasons,
             },
-        }
-    }
-}
-
-impl Cause {
-    /// [`Cause::explain`], with what the caller was told in the end, where that was something else.
-    pub(super) fn explain_told(&self, told: u16) -> String {
-        let came = match self {
-            Cause::Refused { received, status, .. } => received.as_ref().map_or(*status, |(received, _)| *received),
-            _ => told,
-        };
-        match came == told {
-            true => self.explain(),
-            false => format!("{}; the caller was told {told}", self.explain()),
         }
     }
 }

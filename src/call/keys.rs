@@ -8,7 +8,7 @@ use super::leg::Leg;
 use super::value::Call;
 use crate::dial::LegKind;
 use crate::moment::Moment;
-use crate::sip::message::{HeaderName, Message};
+use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -70,6 +70,9 @@ impl KeyWays {
     }
 }
 
+/// Bodies of INFO that are read.
+const KEYS_IN_INFO: &str = "application/dtmf-relay, application/dtmf";
+
 impl Call {
     /// A key in the audio of a leg.
     pub(super) fn heard_key(&mut self, index: LegIndex, key: char, now: Moment) {
@@ -86,7 +89,7 @@ impl Call {
         }
     }
 
-    /// INFO of a peer: a key (`application/dtmf-relay`, `application/dtmf`), or nothing that is understood.
+    /// INFO of a peer: a key ([`KEYS_IN_INFO`]), or nothing that is understood.
     pub(super) fn info(&mut self, leg: LegIndex, transaction: ServerTransactionId, message: &Message, now: Moment) {
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
         let of_teams = |leg: &Leg| matches!(leg.terms.kind, LegKind::Teams { .. });
@@ -95,7 +98,10 @@ impl Call {
             return;
         }
         let Some(digit) = key_of(content_type, message.body()) else {
-            self.answer_plainly(leg, transaction, 415);
+            let Some(told) = self.leg(leg) else { return };
+            let draft = ResponseDraft::new(415).header(HeaderName::Accept, KEYS_IN_INFO);
+            let draft = told.decorate(draft);
+            self.respond(transaction, draft);
             return;
         };
         self.answer_plainly(leg, transaction, 200);

@@ -25,14 +25,15 @@ impl Change {
 }
 
 impl Call {
-    /// A re-INVITE is under way: where Teams has asked for it, it does not wait for ever.
-    pub(super) fn limit_wait(&mut self, now: Moment) {
+    /// A re-INVITE is under way: where Teams has asked for it, it does not wait for ever. `until`: what was said of it when it
+    /// was sent for the first time.
+    pub(super) fn limit_wait(&mut self, until: Option<Moment>, now: Moment) {
         let is_of_teams = self
             .change
             .as_ref()
             .is_some_and(|change| self.is_asked_by_teams(change));
         if let Some(change) = &mut self.change {
-            change.answer_by = is_of_teams.then_some(now + PATIENCE);
+            change.answer_by = is_of_teams.then(|| until.unwrap_or(now + PATIENCE));
         }
     }
 

@@ -3,7 +3,6 @@
 use crate::dial::LegTerms;
 use crate::media::{self, LegId};
 use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session, SrtpKeys};
-use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 
 /// Forks of one offer whose early media can be heard; Teams rings a user's devices, and those of a group.
@@ -197,18 +196,5 @@ impl LegMedia {
             Some(other) => config.recoding(other),
             None => config,
         })
-    }
-}
-
-/// The session description in a message, found in a multipart body too; `None` without one.
-pub fn description_of(message: &Message) -> Result<Option<Vec<u8>>, String> {
-    let body = message.body();
-    if body.is_empty() {
-        return Ok(None);
-    }
-    let content_type = message.header(HeaderName::ContentType).unwrap_or("application/sdp");
-    match sdp::sdp_part(content_type, body) {
-        Ok(part) => Ok(Some(part.to_vec())),
-        Err(error) => Err(error.to_string()),
     }
 }

@@ -53,6 +53,7 @@ mod passing_keys;
 mod placing;
 mod playing;
 mod progress;
+mod readable;
 mod realign;
 mod record;
 mod referred;

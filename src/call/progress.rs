@@ -4,7 +4,7 @@ use super::child::Turn;
 use super::event::{CallNews, Effect};
 use super::id::LegIndex;
 use super::leg::LegState;
-use super::leg_media::description_of;
+use super::readable::description_of;
 use super::ringing::Word;
 use super::value::Call;
 use crate::app::payload::Status;

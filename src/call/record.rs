@@ -155,12 +155,18 @@ impl LegRecord {
     const MOST_REASONS: usize = 8;
     const LONGEST_REASON: usize = 1_024;
 
-    /// Keeps the `Reason` values of a message that ends the leg.
-    pub fn note_reasons(&mut self, message: &Message) {
+    /// The `Reason` values of a message that are of a length to be told on.
+    pub fn reasons_of(message: &Message) -> impl Iterator<Item = &str> {
         let values = message.headers(HeaderName::Reason);
         let fits = |value: &&str| value.len() <= LegRecord::LONGEST_REASON;
+        values.filter(fits).take(LegRecord::MOST_REASONS)
+    }
+
+    /// Keeps the `Reason` values of a message that ends the leg.
+    pub fn note_reasons(&mut self, message: &Message) {
         let room = LegRecord::MOST_REASONS.saturating_sub(self.reasons.len());
-        self.reasons.extend(values.filter(fits).take(room).map(str::to_owned));
+        self.reasons
+            .extend(LegRecord::reasons_of(message).take(room).map(str::to_owned));
     }
 }
 

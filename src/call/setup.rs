@@ -8,8 +8,9 @@ use super::hunt::{Awaited, Next, Ringing};
 use super::id::{CallId, LegIndex, Token};
 use super::last_word::LastWord;
 use super::leg::{Leg, LegState, SentInvite, decorate_request, with_supported};
-use super::leg_media::{Sockets, description_of};
+use super::leg_media::Sockets;
 use super::location::Location;
+use super::readable::description_of;
 use super::record::{CallFacts, Milestones};
 use super::session_clock::peer_session_timer;
 use super::value::{Call, Phase};
@@ -239,7 +240,11 @@ impl Call {
             Ok(offer) => offer,
             // Who needs help is not refused for how a location is wrapped (TEAMS-053): without any description the offer is ours.
             Err(_) if self.facts.emergency => sdp::sdp_somewhere(invite.body()).map(<[u8]>::to_vec),
-            Err(detail) => return Err(Cause::MediaRefused { detail }),
+            Err(unreadable) => {
+                return Err(Cause::MediaRefused {
+                    detail: unreadable.to_string(),
+                });
+            }
         };
         let leg = self.leg_mut(LegIndex::CALLER).ok_or(Cause::Fault {
             detail: "no caller".into(),

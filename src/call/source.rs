@@ -4,7 +4,7 @@
 //! | leg | heard from |
 //! |---|---|
 //! | Teams | Teams' listener, by certificate or from Microsoft's networks: any hub |
-//! | carrier | its networks and gateways; where it was heard in this call; where its Contact or first Route leads |
+//! | carrier | its networks and gateways; where it was heard in this call; where its Contact or first Route leads; with a certificate for one of its `client_names`, if it has some |
 //! | carrier without networks | anywhere but from another carrier's networks: a password is all that is known of it |
 //! | server of a `sip` target | where it was heard; where its name, its Contact or its first Route leads |
 //! | user | where the device was heard in this call; the flow on which the same user has registered since |
@@ -16,6 +16,7 @@ use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::Call;
 use crate::dial::LegKind;
+use crate::net::tls::covers;
 use crate::registrar::Aor;
 use crate::sip::message::Message;
 use crate::sip::{Flow, Uri};
@@ -65,10 +66,23 @@ impl Leg {
         let in_networks = || self.terms.networks.iter().any(|network| network.contains(address));
         match &self.terms.kind {
             LegKind::Teams { .. } => flow.listener == self.terms.listener && (flow.peer.is_some() || in_networks()),
-            LegKind::Carrier { .. } => in_networks() || self.sources.contains(&address) || self.names(address),
+            LegKind::Carrier { .. } => {
+                let somewhere = in_networks() || self.sources.contains(&address) || self.names(address);
+                somewhere && self.is_certified(flow)
+            }
             LegKind::SipUri { .. } => self.sources.contains(&address) || self.names(address),
             LegKind::User { .. } => self.sources.contains(&address),
         }
+    }
+
+    /// Whether the certificate is the peer's, where its name is known.
+    pub(super) fn is_certified(&self, flow: &Flow) -> bool {
+        let (names, server) = (&self.terms.peer_names, self.terms.server_name.as_deref());
+        names.is_empty()
+            || flow.peer.as_ref().is_some_and(|peer| {
+                names.iter().any(|name| peer.bears(name))
+                    || server.is_some_and(|server| peer.names().any(|name| covers(name, server)))
+            })
     }
 
     /// Whether the peer itself has named this address as its own, or as its proxy's.

@@ -6,6 +6,7 @@ use super::directory::Undelivered;
 use super::event::{Event, SendFailure};
 use super::id::{CallId, Token};
 use super::node::Node;
+use super::readable::{Unreadable, description_of};
 use super::record::{CallFacts, Direction};
 use super::sender::Sender;
 use super::setup::{Birth, Program};
@@ -145,7 +146,8 @@ impl Switchboard {
         sender: &Sender,
         commands: &mut Vec<Command>,
     ) {
-        if matches!(sender, Sender::Teams) && invite.header(HeaderName::Replaces).is_some() {
+        let unreadable = Unreadable::of_uri(invite);
+        if unreadable.is_none() && matches!(sender, Sender::Teams) && invite.header(HeaderName::Replaces).is_some() {
             commands.extend(self.replace(id, invite, flow, config));
             return;
         }
@@ -155,7 +157,8 @@ impl Switchboard {
             _ => Facts::from_teams(config, invite),
         };
         let (decision, mut trace) = route::decide(config, &facts);
-        let admitted = decision
+        let admitted = unreadable
+            .map_or(decision, |unreadable| Err(unreadable.into()))
             .and_then(|decision| can_serve(invite, decision))
             .and_then(|decision| self.node.reachable(decision))
             .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
@@ -319,8 +322,8 @@ impl Switchboard {
         if let Some(span) = refusal.retry_after {
             draft = draft.header(HeaderName::RetryAfter, span.as_secs().max(1).to_string());
         }
-        if let Some(tags) = &refusal.unsupported {
-            draft = draft.header(HeaderName::Unsupported, tags);
+        if let Some((name, value)) = &refusal.header {
+            draft = draft.header(*name, value);
         }
         draft
     }
@@ -336,7 +339,7 @@ impl Switchboard {
     }
 }
 
-/// What `sender` may send us, calls of applications included.
+/// What `sender` may send us. Calls of applications may take more, and say so themselves.
 fn allowed(config: &Config, sender: &Sender, message: &Message) -> &'static str {
     match sender {
         Sender::Teams => {
@@ -344,8 +347,9 @@ fn allowed(config: &Config, sender: &Sender, message: &Message) -> &'static str 
             let tenant = called.and_then(|uri| config.tenant_by_host(uri.host()));
             teams::allow(config, tenant.map(Arc::as_ref))
         }
-        Sender::User { .. } => allow::USERS,
-        _ => allow::STEERED,
+        Sender::User { tenant, .. } => registrar::allow(tenant.realm.as_ref()),
+        Sender::Carrier(carrier) => carrier::allow(carrier),
+        _ => allow::ROUTED,
     }
 }
 
@@ -362,8 +366,9 @@ fn direction(origin: &Origin, target: &Target) -> Direction {
     }
 }
 
-/// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses, and a
-/// Replaces of others than Teams, which would ring as a second call. An emergency call is worth more than its extensions.
+/// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses, a
+/// Replaces of others than Teams, which would ring as a second call, and a body that can't be read. An emergency call is worth
+/// more than its extensions, and than how its body is wrapped.
 fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> {
     let foreign: Vec<&str> = invite
         .headers(HeaderName::Require)
@@ -373,7 +378,10 @@ fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> 
         true if invite.header(HeaderName::Replaces).is_some() && !decision.emergency => {
             Err(Refusal::replaces_nothing())
         }
-        true => Ok(decision),
+        true => match description_of(invite) {
+            Err(unreadable) if !decision.emergency => Err(unreadable.into()),
+            _ => Ok(decision),
+        },
         false => Err(Refusal::bad_extension(foreign.join(", "))),
     }
 }

@@ -9,7 +9,8 @@ use super::final_word::FinalWord;
 use super::hunt::Next;
 use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState, with_headers};
-use super::leg_media::description_of;
+use super::readable::description_of;
+use super::record::LegRecord;
 use super::value::{Call, Phase};
 use crate::app::payload;
 use crate::dial::AttemptFailure;
@@ -314,7 +315,8 @@ impl Call {
     /// Our 2xx carried an offer: the ACK carries the answer (RFC 3261 §13.2.1). What the other leg has settled may go
     /// beyond it.
     fn late_answer(&mut self, index: LegIndex, message: &Message, now: Moment) -> Result<(), String> {
-        let body = description_of(message)?.ok_or("the ACK has no answer to our offer")?;
+        let body = description_of(message).map_err(|unreadable| unreadable.to_string())?;
+        let body = body.ok_or("the ACK has no answer to our offer")?;
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
         leg.media
@@ -360,6 +362,6 @@ fn told_on(message: &Message) -> Option<String> {
         let protocol = value.split(';').next().unwrap_or_default().trim();
         protocol.eq_ignore_ascii_case("Q.850") || protocol.eq_ignore_ascii_case("SIP")
     };
-    let reasons: Vec<&str> = message.headers(HeaderName::Reason).filter(known).collect();
+    let reasons: Vec<&str> = LegRecord::reasons_of(message).filter(known).collect();
     (!reasons.is_empty()).then(|| reasons.join(", "))
 }

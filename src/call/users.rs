@@ -5,9 +5,9 @@ use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
 use crate::carrier::{self, PlanFacts};
 use crate::config::{Config, Tenant, UserName};
-use crate::dial::{Attempt, PeerName, allow};
+use crate::dial::{Attempt, PeerName};
 use crate::net::shard::Command;
-use crate::registrar::{Aor, Clocks, Reply, UserCall, UserProof, plan};
+use crate::registrar::{self, Aor, Clocks, Reply, UserCall, UserProof, plan};
 use crate::route::{Caller, Decision, Facts, Refusal, Target, Voucher};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
@@ -31,7 +31,9 @@ impl Switchboard {
             // A registered device asks whether we are there: it need not prove more than where it is.
             Some(Method::Options) if self.is_device(message, flow) => {
                 let status = if self.node.is_draining() { 503 } else { 200 };
-                Reply::Answer(self.plain(config, status).header(HeaderName::Allow, allow::USERS))
+                let realm = message.from().ok().and_then(|from| config.realm(from.uri().host()));
+                let allow = registrar::allow(realm.map(|(_, realm)| realm));
+                Reply::Answer(self.plain(config, status).header(HeaderName::Allow, allow))
             }
             _ => match registrar.sender(config, message, flow, now) {
                 UserProof::Proven { tenant, aor, voucher } => {

@@ -11,6 +11,7 @@ use super::last_word::LastWord;
 use super::leg::{Leg, LegState};
 use super::leg_media::Sockets;
 use super::location::Location;
+use super::readable::Unreadable;
 use super::record::{CallFacts, CallRecord, Milestones};
 use super::transfer::Transfer;
 use crate::dial::AttemptFailure;
@@ -241,6 +242,12 @@ impl Call {
             return;
         };
         if self.refused_by_dialog(leg, transaction, message) {
+            return;
+        }
+        if let Some(unreadable) = Unreadable::inside_dialog(message) {
+            let Some(leg) = self.leg(leg) else { return };
+            let draft = leg.decorate(unreadable.answer());
+            self.respond(transaction, draft);
             return;
         }
         match message.method() {

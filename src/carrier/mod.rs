@@ -10,10 +10,10 @@ mod number;
 mod plan;
 
 pub use history::history_info;
-pub use identify::{identify, server_name};
+pub use identify::{identify, is_certified, server_name};
 pub use leading::may_lead;
 pub use number::{read_number, write_number};
-pub use plan::{PlanFacts, gateway_name, open_terms, plan, quoted, terms};
+pub use plan::{PlanFacts, allow, gateway_name, open_terms, plan, quoted, terms};
 
 #[cfg(test)]
 mod tests;

@@ -240,6 +240,8 @@ pub fn terms(
     terms.media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
     terms.server_name = server_name.map(|name| name.as_str().into());
     terms.networks = carrier.identify.networks.as_slice().into();
+    let names = carrier.identify.client_names.iter();
+    terms.peer_names = names.map(|name| name.as_str().into()).collect();
     terms.behind_nat = carrier.media.nat;
     terms.keys = match carrier.media.dtmf {
         Dtmf::Events => KeyForm::Events,
@@ -259,6 +261,14 @@ pub fn terms(
     Arc::new(terms)
 }
 
+/// What a carrier may send us, as OPTIONS tells outside of calls.
+pub fn allow(carrier: &Carrier) -> &'static str {
+    match carrier.refer {
+        true => allow::STEERED,
+        false => allow::ROUTED,
+    }
+}
+
 /// The terms of a leg that leaves from `listener` to somebody of whom nothing else is known: plain RTP, our address in
 /// Contact.
 pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTerms {
@@ -272,7 +282,8 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         )
     });
     let mut media = LegProfile::carrier();
-    media.addresses.own = OwnAddresses::of(sbc, interface_addresses()).of_media();
+    let own = OwnAddresses::of(sbc, interface_addresses());
+    (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     LegTerms {
         kind,
@@ -280,6 +291,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         transport: sbc.listener(listener).map_or(Transport::Udp, |known| known.transport),
         ways: [].into(),
         networks: [].into(),
+        peer_names: [].into(),
         server_name: None,
         contact: contact.into(),
         allow: allow::ROUTED.into(),

@@ -37,7 +37,7 @@ pub struct DevArgs {
     #[arg(long = "name", value_name = "NAME", required = true, value_parser = host_name)]
     pub names: Vec<HostName>,
     /// How long they are valid.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=825))]
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=825))]
     pub days: u16,
     /// Write over files that exist.
     #[arg(long)]

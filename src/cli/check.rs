@@ -1,9 +1,12 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
 use super::run::inspect;
-use crate::config::{Config, Loader, Mistake, Mistakes, Purpose, TlsFiles};
+use crate::config::{
+    Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc, TlsFiles,
+};
 use crate::net::tls::{Identity, IdentityError, IdentityFiles, TrustRoots};
 use crate::observe::cdr::try_open;
+use crate::sip::Transport;
 use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -119,6 +122,15 @@ fn doubts(config: &Config) -> Vec<String> {
             ));
         }
     }
+    if sbc.media.bind.is_loopback() && !sbc.media.allow_loopback {
+        doubts.push(format!(
+            "[media] is bound to {} without `allow_loopback`: nobody outside reaches it, and calls from inside get 488",
+            sbc.media.bind
+        ));
+    }
+    if sbc.drain.is_zero() {
+        doubts.push("drain of 0 s: a node that stops ends its live calls at once".to_owned());
+    }
     for tenant in config.tenants.iter() {
         let carriers: Vec<_> = sbc
             .carriers
@@ -132,6 +144,7 @@ fn doubts(config: &Config) -> Vec<String> {
             ));
         }
     }
+    doubts.extend(certified_as_anybody(sbc));
     if let Some(why) = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path)) {
         doubts.push(format!(
             "call detail records can't be written on this machine, and `run` would not start: {why}"
@@ -189,6 +202,40 @@ fn report(
     }
 }
 
+/// What its certificate has to say, where one is asked for.
+fn certified(carrier: &Carrier) -> String {
+    let names: Vec<&str> = carrier.identify.client_names.iter().map(|name| name.as_str()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(" with a certificate for {}", names.join(" or ")),
+    }
+}
+
+/// Carriers that come over TLS with any certificate that the roots of their listener prove, where that may be another's.
+fn certified_as_anybody(sbc: &Sbc) -> Vec<String> {
+    let asks = |listener: &&Listener| {
+        let tls = listener.tls.as_ref();
+        listener.purpose == Purpose::Carrier && tls.is_some_and(|tls| tls.client_certificate != ClientCertificate::None)
+    };
+    let mut doubts = Vec::new();
+    for listener in sbc.listeners.iter().filter(asks) {
+        let comes = |carrier: &&Arc<Carrier>| {
+            carrier.identify.transports.contains(&Transport::Tls)
+                || carrier.gateways.iter().any(|gateway| gateway.listener == listener.id)
+        };
+        let come: Vec<_> = sbc.carriers.iter().filter(comes).collect();
+        let public = listener.tls.as_ref().is_some_and(|tls| tls.roots == Roots::System);
+        let unnamed = come.iter().filter(|carrier| carrier.identify.client_names.is_empty());
+        doubts.extend(unnamed.filter(|_| public || come.len() > 1).map(|carrier| {
+            format!(
+                "carrier {} has no `client_names`: any certificate that the roots of listener {} prove counts as its own",
+                carrier.id, listener.name
+            )
+        }));
+    }
+    doubts
+}
+
 fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let sbc = &config.sbc;
     writeln!(out, "The configuration is right.")?;
@@ -240,7 +287,7 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
                 (Some(digest), true) => format!("anywhere as {} by its password", digest.username),
                 (Some(digest), false) => format!("{} as {} by its password", list(networks), digest.username),
                 (None, _) => list(networks),
-            },
+            } + &certified(carrier),
             list(gateways)
         )?;
     }

@@ -21,10 +21,19 @@ pub fn run(args: &ManArgs, command: clap::Command) -> ExitCode {
     })
 }
 
+/// Where the pages are that the first one names.
+const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n.B portcullis man \\-\\-out FOLDER\nwrites the page of every command.\n";
+
 fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let (heading, more) = match command.get_name() == "portcullis" {
+        true => (".SH \"EXIT STATUS\"", SEE_ALSO),
+        false => (".SH EXAMPLES", ""),
+    };
     let mut page = Vec::new();
     Man::new(command).render(&mut page)?;
-    Ok(page)
+    let page = String::from_utf8(page).map_err(io::Error::other)?;
+    // What stands behind the help has no name there.
+    Ok((page.replacen(".SH EXTRA", heading, 1) + more).into_bytes())
 }
 
 /// `portcullis.1`, `portcullis-check.1`, `portcullis-sim-teams.1` …
@@ -51,6 +60,9 @@ mod tests {
     fn the_page_names_every_command() {
         let command = super::super::Cli::command();
         let page = String::from_utf8(page(command.clone()).expect("a page")).expect("text");
+        for heading in [".SH \"EXIT STATUS\"\n", ".SH \"SEE ALSO\"\n"] {
+            assert!(page.contains(heading), "{page}");
+        }
         for part in command.get_subcommands() {
             assert!(page.contains(&format!("portcullis\\-{}(1)", part.get_name())), "{page}");
         }
@@ -68,6 +80,7 @@ mod tests {
         ] {
             let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).expect(name);
             assert!(page.contains(&format!("\\-\\-{option}")), "{page}");
+            assert!(!page.contains(".SH EXTRA"), "{page}");
         }
         std::fs::remove_dir_all(&folder).expect("clean up");
     }

@@ -5,6 +5,7 @@ use super::schema::FileKind;
 use super::shape;
 use serde::de::DeserializeOwned;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use toml::de::{DeTable, Deserializer};
 
@@ -73,6 +74,9 @@ fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
         Some((message, expected)) => (message, Some(expected)),
         None => (error.message(), None),
     };
+    if message == "duplicate key" {
+        return twice(source, error.span().unwrap_or(0..0));
+    }
     let mistake = Mistake::at(source, error.span().unwrap_or(0..0), message);
     let word = mistake.text.starts_with(|c: char| c.is_ascii_alphabetic());
     match expected {
@@ -83,6 +87,50 @@ fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
         }
         Some(expected) => mistake.expected(expected),
         None => mistake,
+    }
+}
+
+/// A key that was there before, and where.
+fn twice(source: &Source, span: Range<usize>) -> Mistake {
+    let mistake = Mistake::at(source, span, "duplicate key");
+    let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
+    let (before, line) = match lines.split_at_checked(mistake.line.saturating_sub(1)) {
+        Some((before, [line, ..])) => (before, *line),
+        _ => return mistake,
+    };
+    let table = |line: &str| {
+        let list = line.strip_prefix("[[").and_then(|rest| rest.split_once("]]"));
+        let one = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        list.map(|(name, _)| (name.trim().to_owned(), true))
+            .or_else(|| one.map(|(name, _)| (name.trim().to_owned(), false)))
+    };
+    if let Some((name, is_list)) = table(line) {
+        let first = before
+            .iter()
+            .map(|line| table(line))
+            .position(|known| known.is_some_and(|(known, _)| known == name));
+        let Some((first, was_list)) = first.and_then(|at| Some((at + 1, table(before.get(at)?)?.1))) else {
+            return mistake;
+        };
+        return mistake.expected(match was_list == is_list {
+            true => format!("one table `{name}`, which begins in line {first}"),
+            false => format!("`[[{name}]]` in front of each, here and in line {first}"),
+        });
+    }
+    // Within the same table.
+    let same_key = |line: &&str| {
+        let rest = line.strip_prefix(mistake.text.as_str());
+        rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
+    };
+    let above = before
+        .iter()
+        .enumerate()
+        .rev()
+        .take_while(|(_, line)| !line.starts_with('['));
+    let first = above.filter(|(_, line)| same_key(line)).last().map(|(at, _)| at + 1);
+    match first {
+        Some(first) => mistake.expected(format!("each key once; the first is in line {first}")),
+        None => mistake.expected("each key once"),
     }
 }
 

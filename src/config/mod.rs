@@ -36,7 +36,7 @@ mod watch;
 pub use checked::*;
 pub use destinations::{Destinations, DialPrefix, Verdict};
 pub use hook_url::{HookProtocol, HookUrl};
-pub use load::{Loader, Reload, load};
+pub use load::{Loader, Reload, Socket, load};
 pub use mistake::{Mistake, Mistakes, nearest};
 pub use names::{
     ApplicationName, AssignedForm, CarrierId, HostName, Invalid, ListenerName, Secret, Sid, SpeechServiceName,

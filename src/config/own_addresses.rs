@@ -46,6 +46,27 @@ impl<'a> OwnAddresses<'a> {
         [Some(self.sbc.admin.bind), rest].into_iter().flatten()
     }
 
+    /// The sockets of our listeners for peers, and where peers are told that they are.
+    pub fn sockets(self) -> Vec<SocketAddr> {
+        let mut sockets = Vec::new();
+        for listener in &self.sbc.listeners {
+            let (bind, port) = (listener.bind.ip(), listener.bind.port());
+            match bind.is_unspecified() {
+                true => sockets.extend(
+                    self.interfaces
+                        .iter()
+                        .map(|own| SocketAddr::new(own.to_canonical(), port)),
+                ),
+                false => sockets.push(SocketAddr::new(bind.to_canonical(), port)),
+            }
+            let told = advertised(listener).map(|told| SocketAddr::new(told.to_canonical(), listener.advertise_port));
+            sockets.extend(told);
+        }
+        sockets.sort_unstable();
+        sockets.dedup();
+        sockets
+    }
+
     /// Whether one of our listeners for peers has its socket at `address` (in its plain form) and `port`, or is told to peers
     /// so.
     pub fn is_socket(self, address: IpAddr, port: u16) -> bool {
@@ -106,6 +127,14 @@ mod tests {
         assert!(ours(bound, 5060) && !ours(bound, 5062) && !ours(other, 5060));
         for address in interfaces.into_iter().chain([ip("127.0.0.1")]) {
             assert!(ours(address, 5061) && !ours(address, 5063), "{address}");
+        }
+        let sockets = OwnAddresses::of(&config.sbc, &interfaces).sockets();
+        assert!(
+            sockets.iter().all(|socket| ours(socket.ip(), socket.port())),
+            "{sockets:?}"
+        );
+        for known in [SocketAddr::new(bound, 5060), SocketAddr::new(interfaces[0], 5061)] {
+            assert!(sockets.contains(&known), "{known}: {sockets:?}");
         }
     }
 }

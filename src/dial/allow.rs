@@ -12,8 +12,11 @@ pub const ROUTED_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER";
 /// A call that an application steers: keys by INFO, a REFER for its `referHook`, and how a REFER of ours goes on.
 pub const STEERED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER";
 
-/// The same outside of calls, on listeners of users.
-pub const USERS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, REGISTER";
+/// Outside of calls, on listeners of users that may transfer.
+pub const USERS_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, REGISTER";
+
+/// The same for those who may not.
+pub const USERS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER";
 
 /// Calls and OPTIONS with Teams: NOTIFY always, and a REFER, so that Teams has us transfer (TEAMS-081).
 pub const TEAMS_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER";

@@ -301,7 +301,7 @@ impl<'a> Planning<'a> {
                 let what = format!("'{}' is not a telephone number", number.escape_debug());
                 self.refuse("number", what, "say it in E.164, such as +14255550100")
             })?;
-            self.leads_elsewhere(&callee)?;
+            self.refuse_own_application(&callee)?;
             route::may_reach(config, tenant, &callee, trace).map_err(|refusal| {
                 let advice = "a number that `[destinations]` of the tenant allows";
                 self.refuse("number", refusal.sentence, advice)
@@ -339,7 +339,7 @@ impl<'a> Planning<'a> {
 
     /// Refuses a number that an application of the tenant answers: a carrier would send the call back, and the application
     /// ring itself, each time anew.
-    fn leads_elsewhere(&self, callee: &route::Callee) -> Result<(), DialRefusal> {
+    fn refuse_own_application(&self, callee: &route::Callee) -> Result<(), DialRefusal> {
         let DialFacts { config, tenant, .. } = self.facts;
         let route::Callee::Number(number) = callee else {
             return Ok(());

@@ -4,7 +4,7 @@ use super::timetable::Timetable;
 use super::{Liveness, Peers, Turn};
 use crate::carrier;
 use crate::config::{Carrier, Config, Host};
-use crate::dial::{PeerName, allow};
+use crate::dial::PeerName;
 use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
@@ -394,7 +394,7 @@ fn asked(config: &Config) -> Vec<Asked> {
                 threshold: 3,
                 product: teams.product.clone(),
                 is_hub: false,
-                allow: allow::STEERED,
+                allow: carrier::allow(carrier),
                 tells_health: true,
             });
         }

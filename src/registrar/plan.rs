@@ -3,8 +3,8 @@
 use super::aor::Aor;
 use super::binding::Binding;
 use crate::carrier::{self, quoted};
-use crate::config::{Config, E164, Tenant, UserName};
-use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop};
+use crate::config::{Config, E164, Realm, Tenant, UserName};
+use crate::dial::{Attempt, HuntOn, LegKind, LegTerms, NextHop, PeerName, PlannedHop, allow};
 use crate::route::Caller;
 use crate::sdp::Security;
 use crate::sip::message::HeaderName;
@@ -48,6 +48,14 @@ pub fn plan(call: UserCall<'_>, bindings: &[Binding]) -> Vec<Attempt> {
         Attempt::routed(flows.into_iter().map(|binding| hop(call, binding)).collect())
     };
     devices.into_iter().map(attempt).collect()
+}
+
+/// What a user's device may send us, as OPTIONS tells outside of calls.
+pub fn allow(realm: Option<&Realm>) -> &'static str {
+    match realm.is_some_and(|realm| realm.refer) {
+        true => allow::USERS_REFER,
+        false => allow::USERS,
+    }
 }
 
 /// What a device is called in traces and records.

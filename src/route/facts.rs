@@ -41,6 +41,10 @@ pub struct Facts {
 
 /// Diversions that are read; what comes before them is forgotten.
 const MAX_DIVERSIONS: usize = 10;
+/// Octets that are read of a user part or a display name: both go on to others.
+const MAX_NAME: usize = 255;
+/// Digits of a number that is one, and letters of a word that is one: as a dial string of the configuration.
+const MAX_DIGITS: usize = 32;
 
 impl Facts {
     /// Reads the facts of an INVITE; `believe` names the header that the trunk's policy takes the caller from.
@@ -174,7 +178,7 @@ impl Caller {
         let display = from
             .as_ref()
             .filter(|_| !anonymous)
-            .and_then(|from| from.display().map(str::to_owned));
+            .and_then(|from| from.display().map(cut));
         Caller {
             number,
             asserted: asserted_number,
@@ -189,15 +193,22 @@ impl Caller {
 pub(super) fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     let user = user.split(';').next().unwrap_or(user);
+    let user = user.get(..user.floor_char_boundary(MAX_NAME)).unwrap_or_default();
     match uri.scheme() {
         Scheme::Tel => user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect(),
         _ => user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+"),
     }
 }
 
+fn cut(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_NAME))
+        .unwrap_or_default()
+        .to_owned()
+}
+
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The parties that diverted the call, the oldest first: History-Info without its last entry (the callee), else
@@ -227,7 +238,8 @@ fn diversions(invite: &Message) -> Vec<Diversion> {
         // What is no word would be written into the next trunk's header as if it were one.
         let reason = |address: &NameAddr| {
             let word = address.param("reason").unwrap_or_default().trim_matches('"');
-            let is_word = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            let is_word =
+                word.len() <= MAX_DIGITS && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
             if is_word { word } else { "unknown" }.to_ascii_lowercase()
         };
         found = invite
@@ -337,6 +349,30 @@ mod tests {
                 reason: "unconditional".into()
             }]
         );
+    }
+
+    #[test]
+    fn what_goes_on_to_others_is_cut_where_nobody_means_it() {
+        let (digits, letters) = ("1".repeat(3_000), "ä".repeat(1_000));
+        let text = invite(&format!(
+            "FROM: \"{letters}\" <sip:+{digits}@x.example>;tag=17\r\nP-ASSERTED-IDENTITY: <tel:+{digits}>\r\n\
+             Diversion: <sip:+{digits}@x.example>\r\nDiversion: <sip:+14255550113@x.example>;reason={}\r\n",
+            "a".repeat(3_000)
+        ));
+        let text = String::from_utf8(text.as_bytes().to_vec()).expect("text");
+        let text = text.replacen("INVITE sip:+12065550100", &format!("INVITE sip:{digits}"), 1);
+        let invite = Message::parse(text.into_bytes().into()).expect("a message");
+        let facts = Facts::read(Origin::Teams, &invite, CallerHeader::From);
+        assert_eq!(facts.dialled.len(), MAX_NAME);
+        assert_eq!(facts.caller.number.len(), MAX_NAME);
+        // No letter is cut in two.
+        assert_eq!(facts.caller.display.map(|display| display.len()), Some(MAX_NAME - 1));
+        assert_eq!(facts.caller.asserted, None);
+        let known = Diversion {
+            number: "+14255550113".into(),
+            reason: "unknown".into(),
+        };
+        assert_eq!(facts.diversions, [known]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Why a call is not routed.
 
+use crate::sip::message::{HeaderName, reason_phrase};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ pub struct Refusal {
     pub sentence: String,
     /// When to try again.
     pub retry_after: Option<Duration>,
-    /// Option tags that the caller requires and that we do not have: what Unsupported lists.
-    pub unsupported: Option<String>,
+    /// A header of this answer alone: what is served instead, or which extensions are not.
+    pub header: Option<(HeaderName, String)>,
 }
 
 impl Refusal {
@@ -25,7 +26,7 @@ impl Refusal {
             q850,
             sentence,
             retry_after: None,
-            unsupported: None,
+            header: None,
         }
     }
 
@@ -107,13 +108,22 @@ impl Refusal {
     /// The caller requires extensions that we do not have (RFC 3261 §8.2.2.3): `tags` joined by commas.
     pub fn bad_extension(tags: String) -> Refusal {
         Refusal {
-            unsupported: Some(tags.clone()),
+            header: Some((HeaderName::Unsupported, tags.clone())),
             ..Refusal::new(
                 420,
                 "Bad Extension",
                 127,
                 format!("the caller requires {tags}, which is not supported"),
             )
+        }
+    }
+
+    /// The Request-URI, or the body, is of a kind that is not served (RFC 3261 §8.2.2.1, §8.2.3); `header` says what is.
+    pub fn unreadable(status: u16, sentence: String, header: Option<(HeaderName, String)>) -> Refusal {
+        let phrase = reason_phrase(status);
+        Refusal {
+            header,
+            ..Refusal::new(status, phrase, 79, sentence)
         }
     }
 
@@ -166,6 +176,7 @@ impl Refusal {
             25 => "Exchange routing error",
             28 => "Invalid number format",
             42 => "Switching equipment congestion",
+            79 => "Service or option not implemented",
             _ => "Interworking",
         };
         format!("Q.850;cause={};text=\"{text}\"", self.q850)

@@ -215,7 +215,13 @@ fn accepted_formats(profile: &LegProfile, audio: &Audio, formats: &[Format]) -> 
     // Keys can change their form here (TEAMS-098).
     let is_event = |format: &&Format| format.codec == Codec::TelephoneEvent;
     if profile.telephone_event == Auxiliary::Always && !accepted.iter().any(|format| is_event(&format)) {
-        accepted.extend(audio.formats.iter().find(is_event).cloned());
+        // Ours have the clock of speech: with another one they would be of the wrong length.
+        let ours = audio.formats.iter().filter(is_event);
+        accepted.extend(
+            ours.filter(|format| format.clock == Speech::CLOCK_RATE)
+                .take(1)
+                .cloned(),
+        );
     }
     Ok(accepted)
 }

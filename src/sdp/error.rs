@@ -70,6 +70,8 @@ pub enum Refusal {
     AddressFamily { address: IpAddr, reason: &'static str },
     #[error("media address {address} is the socket that we receive on")]
     MediaLoop { address: SocketAddr },
+    #[error("media address {address} is a socket of ours that speaks SIP")]
+    Listener { address: SocketAddr },
 }
 
 impl Refusal {
@@ -92,7 +94,11 @@ impl Refusal {
             Refusal::NoAudio | Refusal::StreamRefused => 304,
             Refusal::NothingInCommon { .. } => 305,
             Refusal::NoCrypto { .. } => 306,
-            Refusal::Unreadable(_) | Refusal::CryptoTag { .. } | Refusal::KeyReuse | Refusal::MediaLoop { .. } => 399,
+            Refusal::Unreadable(_)
+            | Refusal::CryptoTag { .. }
+            | Refusal::KeyReuse
+            | Refusal::MediaLoop { .. }
+            | Refusal::Listener { .. } => 399,
         }
     }
 

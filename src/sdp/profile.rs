@@ -64,6 +64,9 @@ pub struct AddressPolicy {
     pub families: AddressFamilies,
     /// Our own addresses, bound and advertised: media sent there would loop.
     pub own: Vec<IpAddr>,
+    /// Sockets of ours that speak SIP: no media are behind them.
+    #[serde(default)]
+    pub listeners: Vec<SocketAddr>,
     /// Demo and tests: loopback and our own addresses are then fine.
     pub allow_loopback: bool,
 }
@@ -92,6 +95,8 @@ impl AddressPolicy {
             "it is a group address"
         } else if is_link_local(plain) {
             "it is a link-local address"
+        } else if is_nobodys(plain) {
+            "no host has such an address"
         } else if self.allow_loopback {
             return Ok(());
         } else if plain.is_loopback() {
@@ -108,6 +113,15 @@ impl AddressPolicy {
     pub(super) fn is_own(&self, address: IpAddr) -> bool {
         let plain = address.to_canonical();
         !self.allow_loopback && self.own.iter().any(|own| own.to_canonical() == plain)
+    }
+
+    /// Refuses a listener of ours, whatever is allowed: it speaks SIP.
+    fn check_port(&self, socket: SocketAddr) -> Result<(), Refusal> {
+        let address = socket.ip().to_canonical();
+        if self.listeners.contains(&SocketAddr::new(address, socket.port())) {
+            return Err(Refusal::Listener { address: socket });
+        }
+        Ok(())
     }
 
     /// `own` is never the peer's own socket: such media would loop whatever is allowed.
@@ -132,6 +146,11 @@ fn is_link_local(address: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
+}
+
+/// "This network" beside the unspecified address, and what is reserved (RFC 6890 §2.2.2).
+fn is_nobodys(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if matches!(v4.octets(), [0 | 240..=255, ..]))
 }
 
 /// A leg's media contract.
@@ -170,6 +189,7 @@ impl LegProfile {
             addresses: AddressPolicy {
                 families: AddressFamilies::Ipv4,
                 own: Vec::new(),
+                listeners: Vec::new(),
                 allow_loopback: false,
             },
             ice: IceSide::Never,
@@ -199,6 +219,7 @@ impl LegProfile {
             addresses: AddressPolicy {
                 families: AddressFamilies::Both,
                 own: Vec::new(),
+                listeners: Vec::new(),
                 allow_loopback: false,
             },
             ice: IceSide::Never,
@@ -213,8 +234,12 @@ impl LegProfile {
             Err(Refusal::Address { reason: OWN, .. }) if proves => Ok(()),
             verdict => verdict,
         };
-        check(audio.address)?;
-        audio.rtcp.map_or(Ok(()), |rtcp| check(rtcp.ip()))
+        let sockets = std::iter::once(audio.rtp()).chain(audio.rtcp);
+        for socket in sockets {
+            check(socket.ip())?;
+            self.addresses.check_port(socket)?;
+        }
+        Ok(())
     }
 
     /// True when this leg may print the format at all.
@@ -230,6 +255,7 @@ impl LegProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sdp::Session;
 
     #[test]
     fn addresses_that_media_must_not_reach() {
@@ -248,6 +274,9 @@ mod tests {
             "169.254.169.254",
             "::ffff:169.254.0.1",
             "fe80::1",
+            "0.0.0.1",
+            "240.0.0.1",
+            "::ffff:240.0.0.1",
         ] {
             assert!(refused(&policy, text), "{text}");
         }
@@ -259,6 +288,23 @@ mod tests {
         assert!(refused(&policy, "224.0.0.1") && refused(&policy, "::") && refused(&policy, "169.254.169.254"));
         policy.families = AddressFamilies::Ipv4;
         assert!(refused(&policy, "2001:db8::5"));
+    }
+
+    #[test]
+    fn a_listener_of_ours_is_refused_even_in_a_demo() {
+        let mut profile = LegProfile::carrier();
+        profile.addresses.allow_loopback = true;
+        profile.addresses.listeners = vec!["127.0.0.1:5060".parse().unwrap()];
+        let refused = |port: u16, more: &str| {
+            let text = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {port} RTP/AVP 8\r\n{more}");
+            let session = Session::parse(text.as_bytes()).unwrap();
+            let audio = session.audio().unwrap();
+            profile.check_addresses(audio).err().map(|refusal| refusal.to_string())
+        };
+        let why = "media address 127.0.0.1:5060 is a socket of ours that speaks SIP";
+        assert_eq!(refused(5060, "").as_deref(), Some(why));
+        assert_eq!(refused(4000, "a=rtcp:5060\r\n").as_deref(), Some(why));
+        assert_eq!(refused(4000, ""), None);
     }
 
     #[test]

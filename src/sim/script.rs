@@ -206,7 +206,10 @@ impl FromStr for Script {
                 (word, rest) => script.steps.push(step_of(word, rest).ok_or_else(wrong)?),
             }
         }
-        Ok(script)
+        match script == Script::of([]) {
+            true => Err(NoScript(text.to_owned())),
+            false => Ok(script),
+        }
     }
 }
 
@@ -318,6 +321,9 @@ mod tests {
         for bad in ["dance", "wait", "wait 5", "answer z", "refuse 200", "challenge x"] {
             let text = format!("ring, {bad}");
             assert_eq!(text.parse::<Script>(), Err(NoScript(bad.to_owned())));
+        }
+        for empty in ["", " , "] {
+            assert_eq!(empty.parse::<Script>(), Err(NoScript(empty.to_owned())));
         }
     }
 }

@@ -79,6 +79,19 @@ pub struct PeerCertificate {
     pub not_after: i64,
 }
 
+impl PeerCertificate {
+    /// What it is for: its DNS names, or the common name where it has none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let common = self.common_name.as_deref().filter(|_| self.dns_names.is_empty());
+        self.dns_names.iter().map(String::as_str).chain(common)
+    }
+
+    /// Whether it is for the client `name`: a wildcard is for nobody in particular (RFC 5922 §7.2).
+    pub fn bears(&self, name: &str) -> bool {
+        self.names().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
 /// Whence a message came, exactly; a response goes back the same way (RFC 3261 §18.2.2, RFC 3581).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {

@@ -116,7 +116,8 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         true => LegProfile::teams_bypass(),
         false => LegProfile::teams(),
     };
-    media.addresses.own = OwnAddresses::of(sbc, interface_addresses()).of_media();
+    let own = OwnAddresses::of(sbc, interface_addresses());
+    (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;
     Arc::new(LegTerms {
         kind: LegKind::Teams {
@@ -126,6 +127,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         transport: Transport::Tls,
         ways: [].into(),
         networks: sbc.teams.networks.as_slice().into(),
+        peer_names: [].into(),
         // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
         server_name: sbc.teams.hubs.first().map(|hub| hub.host.as_str().into()),
         contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),

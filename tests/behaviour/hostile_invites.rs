@@ -40,6 +40,129 @@ async fn a_contact_that_no_request_can_be_sent_to_is_refused() {
     lab.close().await;
 }
 
+/// What is wrong with a request, as a change of its text, and the answer: its status line and the header that says what would
+/// be read.
+const UNREADABLE: [(&str, &str, &str, &str); 6] = [
+    ("INVITE sip:", "INVITE http:", "SIP/2.0 416 ", ""),
+    ("INVITE sip:", "INVITE mailto:", "SIP/2.0 416 ", ""),
+    ("application/sdp", "text/plain", "SIP/2.0 415 ", ACCEPT),
+    ("application/sdp", "multipart/mixed;boundary=b", "SIP/2.0 415 ", ACCEPT),
+    (
+        "application/sdp\r\n",
+        "application/sdp\r\nContent-Disposition: session;handling=required\r\nContent-Encoding: gzip\r\n",
+        "SIP/2.0 415 ",
+        "\r\nAccept-Encoding: identity\r\n",
+    ),
+    (
+        "application/sdp\r\n",
+        "application/sdp\r\ne: deflate\r\n",
+        "SIP/2.0 415 ",
+        "\r\nAccept-Encoding: identity\r\n",
+    ),
+];
+const ACCEPT: &str = "\r\nAccept: application/sdp, multipart/mixed\r\n";
+/// A body that its sender leaves to us to read.
+const OPTIONAL: &str = "text/plain\r\nContent-Disposition: render;handling=optional\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_with_what_could_be() {
+    let lab = Lab::start().await;
+    let mut phone = Phone::new(&lab).await;
+    let contact = format!("Contact: {CONTACT}\r\n");
+    for (number, (text, instead, status, header)) in UNREADABLE.iter().enumerate() {
+        let (cseq, branch) = (format!("{} INVITE", number + 1), format!("u{number}"));
+        let invite = phone.request("INVITE", &cseq, &branch, &contact, &phone.offer("sendrecv"));
+        phone.send(&invite.replacen(text, instead, 1)).await;
+        let refused = phone.receive_that(|text| !text.starts_with("SIP/2.0 100 ")).await;
+        assert!(refused.starts_with(status) && refused.contains(header), "{refused}");
+        phone
+            .send(&phone.request("ACK", &format!("{} ACK", number + 1), &branch, "", ""))
+            .await;
+    }
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_inside_a_call_is_refused_alike_and_the_call_goes_on() {
+    let lab = Lab::start().await;
+    let mut phone = Phone::new(&lab).await;
+    phone.call().await;
+    let contact = format!("Contact: {CONTACT}\r\n");
+    for (number, (text, instead, status, header)) in UNREADABLE.iter().enumerate() {
+        let (cseq, branch) = (format!("{} INVITE", number + 2), format!("u{number}"));
+        let invite = phone.request("INVITE", &cseq, &branch, &contact, &phone.offer("sendrecv"));
+        phone.send(&invite.replacen(text, instead, 1)).await;
+        let refused = phone.receive(status).await;
+        assert!(refused.contains(header), "{refused}");
+        phone
+            .send(&phone.request("ACK", &format!("{} ACK", number + 2), &branch, "", ""))
+            .await;
+    }
+    let info = phone
+        .request("INFO", "20 INFO", "i", "", "hello")
+        .replace("application/sdp", "text/plain");
+    phone.send(&info.replace("INFO sip:", "INFO http:")).await;
+    phone.receive("SIP/2.0 416 ").await;
+    // A BYE ends its dialog however it is written.
+    let bye = phone
+        .request("BYE", "21 BYE", "z", "", "hello")
+        .replace("application/sdp", OPTIONAL.trim_end());
+    phone.send(&bye.replace("BYE sip:", "BYE http:")).await;
+    phone.receive("SIP/2.0 200 ").await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_whose_handling_is_optional_is_passed_over() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::busy());
+    let mut phone = Phone::new(&lab).await;
+    let contact = format!("Contact: {CONTACT}\r\n");
+    let invite = phone.request("INVITE", "1 INVITE", "a", &contact, "hello");
+    phone.send(&invite.replacen("application/sdp\r\n", OPTIONAL, 1)).await;
+    phone.receive("SIP/2.0 486 ").await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_addresses_that_nobody_can_mean_are_refused_by_name() {
+    let lab = Lab::start().await;
+    let mut phone = Phone::new(&lab).await;
+    let contact = format!("Contact: {CONTACT}\r\n");
+    let (us, sbc) = (phone.us.ip().to_string(), phone.sbc);
+    let offer = phone.offer("sendrecv");
+    let at = |address: &str| offer.replace(&us, address);
+    let cases = [
+        (
+            at("0.0.0.1"),
+            "media address 0.0.0.1 is refused: no host has such an address".to_owned(),
+        ),
+        (
+            at("240.0.0.1"),
+            "media address 240.0.0.1 is refused: no host has such an address".to_owned(),
+        ),
+        (
+            at(&sbc.ip().to_string()).replace("40000", &sbc.port().to_string()),
+            format!("media address {sbc} is a socket of ours that speaks SIP"),
+        ),
+    ];
+    for (number, (sdp, why)) in cases.iter().enumerate() {
+        let (cseq, branch) = (format!("{} INVITE", number + 1), format!("m{number}"));
+        phone
+            .send(&phone.request("INVITE", &cseq, &branch, &contact, sdp))
+            .await;
+        let refused = phone.receive("SIP/2.0 488 ").await;
+        assert!(
+            refused.contains(&format!("\r\nWarning: 399 portcullis \"{why}\"\r\n")),
+            "{refused}"
+        );
+        phone
+            .send(&phone.request("ACK", &format!("{} ACK", number + 1), &branch, "", ""))
+            .await;
+    }
+    lab.close().await;
+}
+
 /// A lab with one more carrier.
 fn with_carrier(unknown_source: &str, carrier: &str) -> Plan {
     Plan {

@@ -117,7 +117,7 @@ impl Records {
 /// What a lab is made of.
 #[derive(Default)]
 pub struct Plan {
-    /// Further lines of `sbc.toml`, before the carriers: `CARRIER` in them is the carrier's address. The first ones, up to a
+    /// Further lines of `sbc.toml`, before the carriers: `CARRIER` in them is the carrier's address, `NODE` the node's. The first ones, up to a
     /// table of their own, are of `[dns.hosts]`.
     pub machine: String,
     /// Further keys of `[media]`.
@@ -323,7 +323,9 @@ fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan
         tenant,
         ..
     } = plan;
-    let machine = machine.replace("CARRIER", &carrier.to_string());
+    let machine = machine
+        .replace("CARRIER", &carrier.to_string())
+        .replace("NODE", &sbc.to_string());
     let bypass = plan.bypass;
     let sbc_toml = format!(
         r#"

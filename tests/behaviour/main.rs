@@ -5,6 +5,7 @@ mod application_sockets;
 mod applications;
 mod call_heard_both_ways;
 mod calls_in_progress;
+mod certified_carriers;
 mod conformance;
 mod destinations;
 mod device;

@@ -38,8 +38,8 @@ impl CallTask {
             LegKind::Carrier { carrier } => {
                 let known = config.sbc.carriers.iter().find(|known| known.id.as_str() == &**carrier);
                 let at_the_door = purpose == Some(Purpose::Carrier);
-                at_the_door && known.is_some_and(|known| is_of_carrier(&config, known, flow, &looked_up))
-                    || self.leads_to(leg, address)
+                let is_its = || known.is_some_and(|known| is_of_carrier(&config, known, flow, &looked_up));
+                leg.is_certified(flow) && (at_the_door && is_its() || self.leads_to(leg, address))
             }
             LegKind::SipUri { .. } => self.leads_to(leg, address),
             LegKind::User { .. } => {
@@ -80,6 +80,9 @@ impl CallTask {
 /// By its networks as they are now, by the address of a gateway, or what its name was `looked_up` to; who is known by a
 /// password alone may be anywhere but in another's networks.
 fn is_of_carrier(config: &Config, known: &Arc<Carrier>, flow: &Flow, looked_up: &dyn Fn(&NextHop) -> bool) -> bool {
+    if !carrier::is_certified(config, known, flow) {
+        return false;
+    }
     match carrier::identify(config, flow) {
         Some(other) if other.id == known.id => return true,
         None if known.identify.networks.is_empty() && known.identify.digest.is_some() => return true,

@@ -6,7 +6,7 @@ use crate::call::event::Effect;
 use crate::call::hunt::Next;
 use crate::call::id::LegIndex;
 use crate::call::leg::Leg;
-use crate::call::leg_media::description_of;
+use crate::call::readable::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
 use crate::dial::{AttemptFailure, Transfers};

@@ -4,7 +4,7 @@
 use super::{Kind, Transfer, side_of};
 use crate::call::id::LegIndex;
 use crate::call::leg::{Leg, LegState};
-use crate::call::leg_media::description_of;
+use crate::call::readable::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::session_clock::peer_session_timer;
 use crate::call::value::Call;
@@ -86,7 +86,7 @@ impl Call {
             }
             other => other,
         };
-        let offer = description_of(invite).map_err(|_| refused(488))?;
+        let offer = description_of(invite).map_err(|unreadable| Box::new(unreadable.answer()))?;
         let session = offer.as_deref().map(Session::parse).transpose();
         let session = session.map_err(|_| refused(488))?;
         let stays = self.who_stays(old).map_err(refused)?;

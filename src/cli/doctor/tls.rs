@@ -110,7 +110,8 @@ fn lacks_its_issuer(certificate: &Certificate) -> bool {
 
 fn chain(world: &World) -> Vec<Verdict> {
     const FIX: &str = "Append the certificate of the issuer (your CA's \"intermediate\" or \"chain\" file) behind the leaf. \
-                       Browsers fetch it by themselves, Teams does not.";
+                       Browsers fetch it by themselves, Teams does not. Where the issuer is a CA of your own, as that of \
+                       `certs dev` is, nothing helps but a certificate of a public one: Teams knows no others.";
     let broken = unusable(world, UnusableKind::Chain).map(|why| Verdict::fail(why, FIX));
     let alone = world.usable().filter(|(_, certificate)| lacks_its_issuer(certificate));
     let alone = alone.map(|(path, certificate)| {

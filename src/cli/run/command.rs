@@ -5,7 +5,7 @@ use super::start::{Running, StartError, start};
 use super::tls::inspect;
 use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
-use crate::config::{Config, Loader, Reload, Watch};
+use crate::config::{Config, Loader, Mistake, Reload, Socket, Watch};
 use crate::net::tls::ExpiryWatch;
 use crate::observe::{Happening, Observation, ObservationError, Observer, unix_ms};
 use clap::Args;
@@ -37,8 +37,8 @@ pub struct RunArgs {
 enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error(transparent)]
-    Admin(#[from] ServeError),
+    #[error("not started:\n{0}")]
+    Bind(Box<Mistake>),
     #[error("signals can't be heard: {0}")]
     Signals(#[from] std::io::Error),
     #[error("{0} has ended, which is a defect: the node is no use without it")]
@@ -87,18 +87,30 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     let mut signals = Signals::listen()?;
     let observer = observation.observer(&config);
     let admin = config.sbc.admin.bind;
-    let running = start(config, observer.clone()).await?;
+    let running = start(config, observer.clone()).await.map_err(|error| match error {
+        StartError::Listen(error) => {
+            let socket = Socket::Listener(&error.name);
+            RunError::Bind(Box::new(loader.unbound(socket, &error.to_string())))
+        }
+        other => RunError::Start(other),
+    })?;
+    let unbound = |socket| {
+        let loader = &loader;
+        move |error: ServeError| RunError::Bind(Box::new(loader.unbound(socket, &error.to_string())))
+    };
     let state = AdminState::new(
         running.node.clone(),
         running.signalling.clone(),
         running.certificates().to_vec(),
         observation,
     );
-    let admin = api::serve(admin, Arc::new(state)).await?;
+    let admin = api::serve(admin, Arc::new(state))
+        .await
+        .map_err(unbound(Socket::Admin))?;
     let rest = match running.node.config.load().sbc.api.as_ref().map(|api| api.bind) {
         Some(bind) => {
             let desk = Arc::new(NodeDesk::new(running.node.clone()));
-            let rest = api::serve_rest(bind, desk).await?;
+            let rest = api::serve_rest(bind, desk).await.map_err(unbound(Socket::Rest))?;
             tracing::info!(bound = %rest.address(), "serving REST");
             Some(rest)
         }

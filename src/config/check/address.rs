@@ -28,6 +28,7 @@ pub fn own(text: &str) -> Result<IpAddr, Invalid> {
 pub fn socket(text: &str) -> Result<SocketAddr, Invalid> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 => Ok(address),
+        Ok(_) => Err(Invalid("a port from 1 to 65535: peers have to know it")),
         _ => Err(Invalid("an address and a port, such as 0.0.0.0:5060 or [::]:5060")),
     }
 }
@@ -47,12 +48,18 @@ pub fn host(text: &str) -> Result<Host, Invalid> {
         .and_then(|text| text.strip_suffix(']'))
         .unwrap_or(text);
     match bare.parse::<IpAddr>() {
-        Ok(address) if address.is_unspecified() => Err(Invalid("one address that peers can reach")),
+        Ok(address) if is_nobodys(address) => Err(Invalid("one address that peers can reach")),
         Ok(address) => Ok(Host::Address(address)),
         Err(_) => HostName::parse(text)
             .map(Host::Name)
             .map_err(|_| Invalid("a host name or an IP address")),
     }
+}
+
+/// Whether no single host has this address.
+fn is_nobodys(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    address.is_unspecified() || address.is_multicast() || broadcast
 }
 
 /// A host, or host:port.
@@ -86,7 +93,18 @@ mod tests {
             let parsed = host_and_port(text).map(|parsed| (parsed.host.to_string(), parsed.port));
             assert_eq!(parsed, Ok((printed.to_owned(), port)), "{text}");
         }
-        for wrong in ["", ":5060", "a:0", "a:99999", "0.0.0.0", "sip:a.example", "a b"] {
+        for wrong in [
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+            "",
+            ":5060",
+            "a:0",
+            "a:99999",
+            "0.0.0.0",
+            "sip:a.example",
+            "a b",
+        ] {
             assert!(host_and_port(wrong).is_err(), "{wrong}");
         }
     }

@@ -16,8 +16,8 @@ use crate::config::names::{CarrierId, HostName};
 use crate::config::network::Network;
 use crate::config::number::E164;
 use crate::config::raw::{
-    At, RawAlgorithm, RawCaller, RawCarrier, RawCodec, RawDtmf, RawFailover, RawGateway, RawHeader, RawHistory,
-    RawListener, RawPrivacy, RawPurpose, RawRinging, RawSbc, RawSource,
+    At, RawAlgorithm, RawCaller, RawCarrier, RawClientCertificate, RawCodec, RawDtmf, RawFailover, RawGateway,
+    RawHeader, RawHistory, RawListener, RawPrivacy, RawPurpose, RawRinging, RawSbc, RawSource, RawTransport,
 };
 use crate::sip::digest::Algorithm;
 use crate::sip::{ListenerId, Transport};
@@ -32,6 +32,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
     if raw.digest.is_none() {
         sockets::open_to_all(&raw.networks, RawPurpose::Carrier, listeners, reader);
     }
+    let client_names = client_names(raw, listeners, reader);
     let digest = credentials::check(raw.digest.as_ref(), reader);
     let algorithms = algorithms(raw, reader);
     let own = credentials::check_own(raw.credentials.as_ref(), reader);
@@ -89,6 +90,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         identify: Identification {
             networks: networks?,
             transports: raw.transports.iter().map(|raw| transport(*raw.value())).collect(),
+            client_names: client_names?,
             digest: digest?,
             algorithms: algorithms?,
         },
@@ -129,6 +131,38 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         emergency: flag(raw.emergency.as_ref(), false),
         pass_location: flag(raw.pass_location.as_ref(), false),
     })
+}
+
+/// Names that its certificate has to bear, where one is asked for.
+fn client_names(raw: &RawCarrier, listeners: &[RawListener], reader: &mut Reader<'_>) -> Option<Vec<HostName>> {
+    let names = reader.parse_list(&raw.client_names, "host name", HostName::parse)?;
+    let Some(first) = raw.client_names.first() else {
+        return Some(names);
+    };
+    super::machine::duplicates(&raw.client_names, "name", reader);
+    let asks = |listener: &RawListener| {
+        let asked = listener.client_certificate.as_ref().map(At::value);
+        *listener.purpose.value() == RawPurpose::Carrier
+            && *listener.transport.value() == RawTransport::Tls
+            && matches!(
+                asked,
+                Some(RawClientCertificate::Request | RawClientCertificate::Require)
+            )
+    };
+    if !listeners.iter().any(asks) && reader.whole("listeners") {
+        let expected = "a carrier listener with transport = \"tls\" and client_certificate = \"require\"";
+        reader.fault_expecting(first.span(), "no listener asks carriers for certificates", expected);
+    }
+    let mut transports = raw.transports.iter().map(At::value);
+    if !raw.transports.is_empty() && !transports.any(|transport| *transport == RawTransport::Tls) {
+        let expected = "\"tls\" among `transports`, or no `client_names`";
+        reader.fault_expecting(first.span(), "without TLS there are no certificates", expected);
+    }
+    if raw.networks.is_empty() && raw.digest.is_none() {
+        let expected = "`networks` or `digest` as well";
+        reader.fault_expecting(first.span(), "a certificate alone lets nobody call", expected);
+    }
+    Some(names)
 }
 
 /// What may prove the carrier's password, the strongest first.
@@ -181,7 +215,7 @@ pub fn check_together(raw: &RawSbc, carriers: &[Option<Carrier>], reader: &mut R
                 reader.fault_expecting(
                     span,
                     message,
-                    "networks, transports or digest user names that tell the two apart",
+                    "networks, transports, `client_names` or digest user names that tell the two apart",
                 );
             }
         }
@@ -200,7 +234,10 @@ fn told_apart(one: &Identification, other: &Identification) -> bool {
             .transports
             .iter()
             .any(|transport| other.transports.contains(transport));
-    by_user || !shared
+    let certified = |one: &Identification| !one.client_names.is_empty();
+    let by_name =
+        (certified(one) || certified(other)) && !one.client_names.iter().any(|name| other.client_names.contains(name));
+    by_user || by_name || !shared
 }
 
 /// The carriers that `texts` name.

@@ -150,6 +150,15 @@ fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
             }
         })
         .collect();
+    for (position, (text, hub)) in texts.iter().zip(&hubs).enumerate() {
+        if hub.is_some() && hubs.iter().take(position).any(|other| other == hub) {
+            reader.fault_expecting(
+                text.span(),
+                format!("{:?} is here twice", text.value()),
+                "each hub once",
+            );
+        }
+    }
     hubs.into_iter()
         .collect::<Option<Vec<_>>>()
         .filter(|hubs| !hubs.is_empty())

@@ -9,7 +9,7 @@ use super::reach;
 use super::reader::Reader;
 use super::users;
 use crate::app::outbound::AddressPolicy;
-use crate::config::checked::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
+use crate::config::checked::{Destination, FromTeams, Hub, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
 use crate::config::names::{AssignedForm, HostName, Invalid, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
@@ -80,6 +80,12 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     });
     let domains = reader.parse_list(&raw.domains, "domain", HostName::parse);
     duplicates(&raw.domains, "domain", reader);
+    for (text, domain) in raw.domains.iter().zip(domains.iter().flatten()) {
+        if Hub::PUBLISHED.contains(&domain.as_str()) {
+            let expected = "a domain of the tenant's own, such as contoso.example";
+            reader.fault_expecting(text.span(), format!("{domain} is Microsoft's"), expected);
+        }
+    }
     let fqdn = fqdn(raw, machine, reader);
     let aliases = reader.parse_list(&raw.aliases, "trunk name", TenantFqdn::parse);
     duplicates(&raw.aliases, "alias", reader);

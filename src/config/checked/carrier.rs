@@ -5,7 +5,7 @@ use crate::config::names::{CarrierId, HostName, Secret};
 use crate::config::network::Network;
 use crate::config::number::{DialString, E164};
 use crate::sip::digest::Algorithm;
-use crate::sip::{ListenerId, Transport};
+use crate::sip::{ListenerId, PeerCertificate, Transport};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -47,6 +47,8 @@ pub struct Identification {
     pub networks: Vec<Network>,
     /// Empty: any.
     pub transports: Vec<Transport>,
+    /// Its certificate bears one of these, where it is not empty: then it calls over TLS alone.
+    pub client_names: Vec<HostName>,
     /// Challenged with 401 until it answers with these.
     pub digest: Option<Credentials>,
     /// What the challenge offers, the strongest first.
@@ -54,6 +56,11 @@ pub struct Identification {
 }
 
 impl Identification {
+    /// Whether what the peer has shown is for one of its `client_names`.
+    pub fn is_shown_by(&self, peer: Option<&PeerCertificate>) -> bool {
+        peer.is_some_and(|peer| self.client_names.iter().any(|name| peer.bears(name.as_str())))
+    }
+
     /// The longest prefix among its networks that hold `address`, when `transport` suits: the carrier with the
     /// longest is calling.
     pub fn matches(&self, address: IpAddr, transport: Transport) -> Option<u8> {

@@ -79,6 +79,8 @@ impl Config {
     }
 
     fn by_name(&self, names: &HashMap<Box<str>, usize>, name: &str) -> Option<&Arc<Tenant>> {
+        // The root's dot changes no name (RFC 1034 §3.1).
+        let name = name.strip_suffix('.').unwrap_or(name);
         let position = match names.get(name) {
             Some(position) => *position,
             None => *names.get(name.to_ascii_lowercase().as_str())?,

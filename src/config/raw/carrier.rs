@@ -16,6 +16,11 @@ pub struct RawCarrier {
     /// Transports that it calls over. Without it: any.
     #[serde(default)]
     pub transports: Vec<At<RawTransport>>,
+    /// TLS: names of which its certificate has to bear one when it calls; wildcards in the certificate count for none. The
+    /// listener has to ask for certificates (`client_certificate`), and then it calls over TLS alone. A certificate with such a
+    /// name is nobody else's. Without it: any certificate that the listener's `roots` prove.
+    #[serde(default)]
+    pub client_names: Vec<At<String>>,
     /// User name and password that it has to prove on every call to us. Ten wrong ones of one address for one user name, or a
     /// hundred in all, and for five to ten minutes the address gets 403 without a look at what it says.
     pub digest: Option<At<RawCredentials>>,

@@ -175,6 +175,12 @@ impl Identity {
             }
             Err(error) => return Err(broken(&files.key, error)),
         };
+        let key_kind = key_kind(&leaf);
+        if let KeyKind::Rsa { bits } = key_kind
+            && bits < 2048
+        {
+            return Err(unusable(format!("RSA of {bits} bits")));
+        }
         let signer = any_supported_type(&private).map_err(|error| unusable(error.to_string()))?;
         let certified = CertifiedKey::new(chain.clone(), signer);
         certified.keys_match().map_err(|_| IdentityError::KeyMismatch {
@@ -182,12 +188,6 @@ impl Identity {
             key: files.key.clone(),
         })?;
 
-        let key_kind = key_kind(&leaf);
-        if let KeyKind::Rsa { bits } = key_kind
-            && bits < 2048
-        {
-            return Err(unusable(format!("RSA of {bits} bits")));
-        }
         let not_before = leaf.validity().not_before.timestamp();
         let not_after = leaf.validity().not_after.timestamp();
         if now > not_after {

@@ -8,6 +8,8 @@ pub const MAX_HEAD: usize = 32 * 1024;
 pub const MAX_HEADERS: usize = 200;
 /// One header field with its continuation lines.
 pub const MAX_HEADER: usize = 8 * 1024;
+/// What is read of a reason phrase: it goes on to the other side, to logs and to records.
+pub const MAX_PHRASE: usize = 256;
 /// A header name.
 pub const MAX_NAME: usize = 256;
 /// A Call-ID, a tag or a branch: they become keys of our tables.

@@ -141,11 +141,17 @@ impl Message {
         }
     }
 
-    /// The reason phrase of a response as written; empty for requests and where it is not UTF-8.
+    /// The reason phrase of a response as written, [`limits::MAX_PHRASE`] octets of it; empty for requests and where it is not
+    /// UTF-8.
     pub fn reason(&self) -> &str {
         match &self.0.start {
             StartLine::Request { .. } => "",
-            StartLine::Response { reason, .. } => self.text(*reason),
+            StartLine::Response { reason, .. } => {
+                let phrase = self.text(*reason);
+                phrase
+                    .get(..phrase.floor_char_boundary(limits::MAX_PHRASE))
+                    .unwrap_or_default()
+            }
         }
     }
 
