@@ -90,6 +90,8 @@ pub struct Deliveries {
     signalling: SignallingHandle,
     /// With addresses left.
     open: Vec<(Token, RequestDraft, VecDeque<Hop>)>,
+    /// Where those went that have no answer yet and need a connection.
+    sent: Vec<(Token, SocketAddr)>,
     looking_up: JoinSet<(NextHop, Found)>,
     waiting: Queue,
 }
@@ -102,6 +104,7 @@ impl Deliveries {
             node,
             signalling,
             open: Vec::new(),
+            sent: Vec::new(),
             looking_up: JoinSet::new(),
             waiting: Queue::default(),
         }
@@ -199,6 +202,10 @@ impl Deliveries {
         if !hops.is_empty() {
             self.open.push((token, resolved.draft.clone(), hops));
         }
+        self.sent.retain(|(sent, _)| *sent != token);
+        if hop.transport.is_reliable() {
+            self.sent.push((token, hop.remote));
+        }
         let sent = self.signalling.request(token.to_wire(), resolved.draft, hop).await;
         sent.map(|()| located).map_err(|stopped| stopped.to_string())
     }
@@ -222,6 +229,13 @@ impl Deliveries {
     /// The request has its answer, or is given up: no other address is tried.
     pub fn done(&mut self, token: Token) {
         self.open.retain(|(open, ..)| *open != token);
+        self.sent.retain(|(sent, _)| *sent != token);
+    }
+
+    /// Why there was no connection for a request that could not be sent.
+    pub fn why_not_sent(&self, token: Token) -> Option<String> {
+        let (_, address) = self.sent.iter().find(|(sent, _)| *sent == token)?;
+        self.node.peers.why_not_connected(*address)
     }
 }
 

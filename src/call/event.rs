@@ -168,12 +168,14 @@ pub enum SendFailure {
     NoPlace(String),
     /// No address could be reached, or none answered.
     Transport(TransportCause),
+    /// The same where the transport said why.
+    Unreached(String),
 }
 
 impl std::fmt::Display for SendFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            SendFailure::Unresolved(why) | SendFailure::NoPlace(why) => f.write_str(why),
+            SendFailure::Unresolved(why) | SendFailure::NoPlace(why) | SendFailure::Unreached(why) => f.write_str(why),
             SendFailure::Transport(TransportCause::Timeout) => f.write_str("no answer"),
             SendFailure::Transport(TransportCause::Transport) => f.write_str("no connection"),
         }

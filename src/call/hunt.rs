@@ -244,7 +244,9 @@ impl Call {
                 leg.state = LegState::Gone;
                 let next = match failure {
                     SendFailure::NoPlace(_) => Next::Hunt,
-                    SendFailure::Unresolved(_) | SendFailure::Transport(_) => Next::HoldAndHunt,
+                    SendFailure::Unresolved(_) | SendFailure::Transport(_) | SendFailure::Unreached(_) => {
+                        Next::HoldAndHunt
+                    }
                 };
                 let failure = AttemptFailure::local(503, "Service Unavailable", failure.to_string());
                 self.hop_failed(index, failure, next, now);

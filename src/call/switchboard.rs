@@ -370,19 +370,14 @@ fn direction(origin: &Origin, target: &Target) -> Direction {
 /// Replaces of others than Teams, which would ring as a second call, and a body that can't be read. An emergency call is worth
 /// more than its extensions, and than how its body is wrapped.
 fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> {
-    let foreign: Vec<&str> = invite
-        .headers(HeaderName::Require)
-        .filter(|tag| !tag.is_empty() && !allow::EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag)))
-        .collect();
-    match foreign.is_empty() || decision.emergency {
-        true if invite.header(HeaderName::Replaces).is_some() && !decision.emergency => {
-            Err(Refusal::replaces_nothing())
-        }
-        true => match description_of(invite) {
-            Err(unreadable) if !decision.emergency => Err(unreadable.into()),
-            _ => Ok(decision),
+    match allow::foreign_extensions(invite) {
+        _ if decision.emergency => Ok(decision),
+        Some(foreign) => Err(Refusal::bad_extension(foreign)),
+        None if invite.header(HeaderName::Replaces).is_some() => Err(Refusal::replaces_nothing()),
+        None => match description_of(invite) {
+            Err(unreadable) => Err(unreadable.into()),
+            Ok(_) => Ok(decision),
         },
-        false => Err(Refusal::bad_extension(foreign.join(", "))),
     }
 }
 

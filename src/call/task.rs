@@ -14,7 +14,7 @@ use crate::media::{LegId, MediaEvent, MediaEvents};
 use crate::net::shard::SignallingHandle;
 use crate::observe::{Happening, Way};
 use crate::sip::message::{HeaderName, HeaderValue};
-use crate::sip::transaction::ServerTransactionId;
+use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Method, RequestDraft};
 use applied::Applied;
 use futures_util::FutureExt;
@@ -235,13 +235,16 @@ impl CallTask {
             {
                 self.deliveries.done(*token);
             }
-            if let Event::Failed {
-                token,
-                failure: SendFailure::Transport(_),
-            } = &event
-                && self.deliveries.try_next(*token).await
+            if let Event::Failed { token, failure } = &mut event
+                && let SendFailure::Transport(cause) = *failure
             {
-                continue;
+                if self.deliveries.try_next(*token).await {
+                    continue;
+                }
+                if let (TransportCause::Transport, Some(why)) = (cause, self.deliveries.why_not_sent(*token)) {
+                    *failure = SendFailure::Unreached(why);
+                }
+                self.deliveries.done(*token);
             }
             let effects = self.call.step(event, now);
             self.carry_out(effects).await;

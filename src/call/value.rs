@@ -14,9 +14,9 @@ use super::location::Location;
 use super::readable::Unreadable;
 use super::record::{CallFacts, CallRecord, Milestones};
 use super::transfer::Transfer;
-use crate::dial::AttemptFailure;
+use crate::dial::{AttemptFailure, allow};
 use crate::moment::Moment;
-use crate::sip::message::{Message, RequestDraft, ResponseDraft};
+use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method};
 use serde::{Deserialize, Serialize};
@@ -248,6 +248,13 @@ impl Call {
             let Some(leg) = self.leg(leg) else { return };
             let draft = leg.decorate(unreadable.answer());
             self.respond(transaction, draft);
+            return;
+        }
+        // A BYE is what it is, whatever else it asks for.
+        let foreign = allow::foreign_extensions(message).filter(|_| !matches!(message.method(), Some(Method::Bye)));
+        if let (Some(foreign), Some(leg)) = (foreign, self.leg(leg)) {
+            let draft = ResponseDraft::new(420).header(HeaderName::Unsupported, foreign);
+            self.respond(transaction, leg.decorate(draft));
             return;
         }
         match message.method() {

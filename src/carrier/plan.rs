@@ -11,7 +11,7 @@ use crate::dial::{
 };
 use crate::net::interface_addresses;
 use crate::route::{Callee, Caller, Decision, Diversion};
-use crate::sdp::{self, LegProfile};
+use crate::sdp::{self, AddressFamilies, LegProfile};
 use crate::sip::message::HeaderName;
 use crate::sip::{ListenerId, Transport, escaped_user};
 use std::sync::Arc;
@@ -282,6 +282,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         )
     });
     let mut media = LegProfile::carrier();
+    media.addresses.families = AddressFamilies::of(sbc.media.bind);
     let own = OwnAddresses::of(sbc, interface_addresses());
     (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;

@@ -1,7 +1,19 @@
 //! `Allow`: what a peer may send us (RFC 3261 §20.5). Each list holds what is taken there, nothing that is refused always.
 
+use crate::sip::Message;
+use crate::sip::message::HeaderName;
+
 /// Option tags that an INVITE may require of us (RFC 4028, RFC 3891).
-pub const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
+const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
+
+/// What a request requires of us and would not get, for `Unsupported` (RFC 3261 §8.2.2.3).
+pub fn foreign_extensions(request: &Message) -> Option<String> {
+    let required = request.headers(HeaderName::Require);
+    let foreign: Vec<&str> = required
+        .filter(|tag| !tag.is_empty() && !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag)))
+        .collect();
+    (!foreign.is_empty()).then(|| foreign.join(", "))
+}
 
 /// A call that a static route made: keys come as INFO, too.
 pub const ROUTED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";

@@ -58,6 +58,16 @@ pub enum AddressFamilies {
     Both,
 }
 
+impl AddressFamilies {
+    /// Of a socket that is bound to this address: one bound to `::` takes IPv6 alone.
+    pub fn of(bind: IpAddr) -> AddressFamilies {
+        match bind {
+            IpAddr::V4(_) => AddressFamilies::Ipv4,
+            IpAddr::V6(_) => AddressFamilies::Ipv6,
+        }
+    }
+}
+
 /// Which addresses a peer may name for its media.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressPolicy {

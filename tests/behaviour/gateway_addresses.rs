@@ -1,7 +1,7 @@
 //! Where a gateway's names lead: an address that is dead costs the first call a moment and later calls nothing; a Contact that
 //! leads nowhere is told.
 
-use crate::lab::{BOUND, Lab, Plan, USER};
+use crate::lab::{BOUND, Lab, OUTSIDE, Plan, USER};
 use portcullis::call::{CallNews, CallRecord};
 use portcullis::sim::{Dial, Script};
 use tokio::net::UdpSocket;
@@ -38,6 +38,22 @@ failover = { response_timeout = "2s" }
     assert_eq!(first.legs.len(), 3, "the caller, the dead address, the other one");
     let second = record_of_call(&lab, 1).await;
     assert_eq!(second.legs.len(), 2, "the dead address is held, the name is not");
+    lab.close().await;
+}
+
+/// The record says it as the log does.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_there_was_no_connection_stands_in_the_record() {
+    let lab = Lab::with(Plan {
+        foreign_hub: true,
+        ..Plan::default()
+    })
+    .await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    caller.ended().await.unwrap();
+    let record = lab.records.get(0).await;
+    let why = record.legs[1].why.as_deref().unwrap_or_default();
+    assert!(why.contains("certificate"), "{why}");
     lab.close().await;
 }
 

@@ -27,6 +27,24 @@ async fn an_extension_that_we_lack_is_refused_by_name() {
     lab.close().await;
 }
 
+/// The lab's media have IPv4 alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn media_of_the_other_ip_version_is_refused_before_anybody_rings() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::busy());
+    let mut phone = Phone::new(&lab).await;
+    let offer =
+        "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n";
+    let contact = format!("Contact: {CONTACT}\r\n");
+    phone
+        .send(&phone.request("INVITE", "1 INVITE", "a", &contact, offer))
+        .await;
+    let refused = phone.receive_that(|text| !text.starts_with("SIP/2.0 100 ")).await;
+    assert!(refused.starts_with("SIP/2.0 488 "), "{refused}");
+    assert!(refused.contains("this leg has IPv4 only"), "{refused}");
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_that_no_request_can_be_sent_to_is_refused() {
     let lab = Lab::start().await;

@@ -280,6 +280,16 @@ fn requests_that_have_no_place_here() {
         assert_eq!(response.message.status(), Some(status));
         assert!(response.header(HeaderName::Allow).is_some());
     }
+    for (required, status) in [
+        ("Require: timer, foo\r\nRequire: bar\r\n", 420),
+        ("Require: timer\r\n", 200),
+    ] {
+        rig.request(CALLEE, Method::Options, required, "");
+        let response = rig.last_response(CALLEE);
+        assert_eq!(response.message.status(), Some(status));
+        let unsupported = (status == 420).then_some("foo, bar");
+        assert_eq!(response.header(HeaderName::Unsupported).as_deref(), unsupported);
+    }
     rig.hang_up_and_finish();
 }
 

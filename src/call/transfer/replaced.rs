@@ -67,12 +67,9 @@ impl Call {
             }
         }
         let (terms, user, peer) = (leg.terms.clone(), leg.contact_user.clone(), leg.record.peer.clone());
-        let required = invite.headers(HeaderName::Require);
-        let foreign = required.filter(|tag| !allow::EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag)));
-        let foreign: Vec<&str> = foreign.filter(|tag| !tag.is_empty()).collect();
-        if !foreign.is_empty() {
+        if let Some(foreign) = allow::foreign_extensions(invite) {
             return Err(Box::new(
-                ResponseDraft::new(420).header(HeaderName::Unsupported, foreign.join(", ")),
+                ResponseDraft::new(420).header(HeaderName::Unsupported, foreign),
             ));
         }
         if invite.max_forwards() == Some(0) {
