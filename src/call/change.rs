@@ -43,8 +43,8 @@ pub(super) enum Purpose {
     Late,
     /// Somebody had asked, and took it back or hung up before it was answered.
     TakenBack,
-    /// To bring the leg in line with what the other one has settled; refused so often already.
-    Align { tries: u8 },
+    /// To bring the leg in line with what the other one has settled, or to have it talk; refused so often already.
+    Align { tries: u8, opens: bool },
 }
 
 impl Change {
@@ -172,6 +172,12 @@ impl Call {
         }
         match change.purpose {
             Purpose::Refresh if self.is_alone(change.to) => self.connect_alone(change.to, now),
+            Purpose::Align { opens: true, .. } => {
+                self.reconnect(now);
+                if let Some(partner) = self.partner(change.to) {
+                    self.align_staying(change.to, partner, now);
+                }
+            }
             Purpose::Refresh | Purpose::Align { .. } => self.reconnect(now),
             Purpose::Late => self.agreed_late(change.to, now),
             Purpose::TakenBack => {
@@ -247,8 +253,8 @@ impl Call {
                 };
                 self.refuse_change(from, status, None);
             }
-            Purpose::Align { tries } => self.alignment_refused(change.to, tries, status, now),
-            Purpose::Late => self.alignment_refused(change.to, 0, status, now),
+            Purpose::Align { tries, opens } => self.alignment_refused(change.to, (tries, opens), status, now),
+            Purpose::Late => self.alignment_refused(change.to, (0, false), status, now),
             Purpose::TakenBack => {}
         }
     }

@@ -25,14 +25,25 @@ pub struct Realign {
     at: Moment,
     /// Re-INVITEs that were refused already.
     tries: u8,
+    /// It is offered to talk, whatever the other side has settled, and the other side follows.
+    #[serde(default)]
+    pub(super) opens: bool,
 }
 
 impl Realign {
-    /// As soon as what is under way is over.
-    pub(super) fn soon(now: Moment) -> Realign {
+    /// For a leg that was on hold and is to talk to somebody else.
+    pub(super) fn opening(now: Moment) -> Realign {
         Realign {
-            at: now + BUSY,
+            at: now,
             tries: 0,
+            opens: true,
+        }
+    }
+
+    fn of(now: Moment) -> Realign {
+        Realign {
+            opens: false,
+            ..Realign::opening(now)
         }
     }
 }
@@ -57,10 +68,15 @@ impl Call {
 
     /// Offers a leg what the other side has settled; as soon as nothing else is under way.
     pub(super) fn align(&mut self, to: LegIndex, now: Moment) {
-        self.try_to_align(to, 0, now);
+        self.try_to_align(to, Realign::of(now), now);
     }
 
-    fn try_to_align(&mut self, to: LegIndex, tries: u8, now: Moment) {
+    /// Offers a leg to talk, and the other one then what it has settled; as soon as nothing else is under way.
+    pub(super) fn open(&mut self, to: LegIndex, now: Moment) {
+        self.try_to_align(to, Realign::opening(now), now);
+    }
+
+    fn try_to_align(&mut self, to: LegIndex, realign: Realign, now: Moment) {
         let allowed = self.may_change(to);
         let Some(leg) = self.leg_mut(to) else { return };
         leg.realign = None;
@@ -69,12 +85,14 @@ impl Call {
             Ok(()) if leg.unacknowledged.is_none() => {}
             _ => {
                 let at = now + BUSY;
-                leg.realign = Some(Realign { at, tries });
+                leg.realign = Some(Realign { at, ..realign });
                 return;
             }
         }
         if let Some((formats, direction)) = self.settled_beside(to) {
-            self.send_change(to, &formats, direction, Purpose::Align { tries });
+            let direction = if realign.opens { Direction::SendRecv } else { direction };
+            let Realign { tries, opens, .. } = realign;
+            self.send_change(to, &formats, direction, Purpose::Align { tries, opens });
         }
     }
 
@@ -103,22 +121,25 @@ impl Call {
     }
 
     /// An alignment was refused: one that came at a bad moment is tried again.
-    pub(super) fn alignment_refused(&mut self, to: LegIndex, tries: u8, status: u16, now: Moment) {
+    pub(super) fn alignment_refused(&mut self, to: LegIndex, (tries, opens): (u8, bool), status: u16, now: Moment) {
         if !matches!(status, 491 | 500 | 503) || tries >= MOST_TRIES {
+            if let Some(partner) = self.partner(to).filter(|_| opens) {
+                self.align(partner, now);
+            }
             return;
         }
         let at = now + self.back_off(to);
         if let Some(leg) = self.leg_mut(to) {
             let tries = tries + 1;
-            leg.realign = Some(Realign { at, tries });
+            leg.realign = Some(Realign { at, tries, opens });
         }
     }
 
     /// The other side is ready: what only waited for it goes on at once. One that was refused keeps its time.
     pub(super) fn align_waiting(&mut self, to: LegIndex, now: Moment) {
         let waits = self.leg(to).and_then(|leg| leg.realign);
-        if waits.is_some_and(|realign| realign.tries == 0) {
-            self.try_to_align(to, 0, now);
+        if let Some(realign) = waits.filter(|realign| realign.tries == 0) {
+            self.try_to_align(to, realign, now);
         }
     }
 
@@ -136,7 +157,7 @@ impl Call {
             let due = leg.realign.filter(|realign| realign.at <= now && leg.is_up());
             let (index, answered) = (leg.index, self.phase == Phase::Answered);
             if let Some(realign) = due.filter(|_| answered) {
-                self.try_to_align(index, realign.tries, now);
+                self.try_to_align(index, realign, now);
             }
         }
     }

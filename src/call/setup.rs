@@ -148,6 +148,7 @@ impl Call {
             max_forwards: 69,
             change: None,
             transfer: None,
+            joining: false,
             cause: None,
             status: 0,
             offer: None,

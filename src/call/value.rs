@@ -67,6 +67,9 @@ pub struct Call {
     pub(super) change: Option<Change>,
     /// A leg that is about to take the place of another.
     pub(super) transfer: Option<Box<Transfer>>,
+    /// Another call was asked for a leg and has not answered: nobody else takes a place meanwhile.
+    #[serde(default)]
+    pub(super) joining: bool,
     pub(super) cause: Option<Cause>,
     /// The final status that the caller got.
     pub(super) status: u16,

@@ -11,6 +11,7 @@ use crate::carrier::PlanFacts;
 use crate::config::{CarrierId, Config};
 use crate::dial::Attempt;
 use crate::route::{Origin, Referrer, Refusal, Target, Trace, Vouched, decide_refer};
+use crate::sdp::Direction;
 use crate::sip::Method;
 use crate::sip::dialog::DialogId;
 use crate::sip::message::HeaderName;
@@ -450,4 +451,88 @@ fn a_leg_that_comes_too_late_is_hung_up() {
     assert_eq!(here.byes(THIRD).len(), 1);
     here.finish();
     there.finish();
+}
+
+/// The PBX on a leg puts the Teams user on the other one on hold.
+fn hold(rig: &mut Rig, pbx: LegIndex, other: LegIndex) {
+    rig.request(pbx, Method::Invite, "", &carrier_sdp("sendonly"));
+    let asked = rig.reinvites(other).pop().expect("a re-INVITE");
+    rig.respond(&asked, reply(200).sdp(teams_sdp("inactive")));
+    rig.ack(pbx, "");
+}
+
+/// Desk phones hold who they talk to, call the other one, and hold that one too before they transfer.
+#[test]
+fn teams_091_who_is_on_hold_is_taken_off_it_when_it_is_joined() {
+    for (held_here, held_there) in [(true, true), (true, false), (false, true)] {
+        let (mut here, mut there, wish) = consulting();
+        if held_there {
+            hold(&mut there, CALLER, CALLEE);
+        }
+        let who = here.call.referring(CALLEE).expect("a carrier");
+        let mut leg = asked(&mut there, &wish, who).expect("a leg");
+        there.finish();
+        if held_here {
+            hold(&mut here, CALLEE, CALLER);
+        }
+        here.name_media_of(&mut leg);
+        here.step(Event::LegGiven { wish, given: Ok(leg) });
+        for _ in 0..4 {
+            for leg in [CALLER, THIRD] {
+                let asked = here.reinvites(leg).pop().filter(|asked| !here.is_answered(asked));
+                if let Some(asked) = asked {
+                    let way = if asked.sdp().contains("a=sendrecv") {
+                        "sendrecv"
+                    } else {
+                        "inactive"
+                    };
+                    here.respond(&asked, reply(200).sdp(teams_sdp(way)));
+                }
+            }
+            here.wait(Duration::from_secs(1));
+        }
+        for leg in [CALLER, THIRD] {
+            let media = &here.call.legs()[usize::from(leg.0)].media;
+            let way = media.negotiated.as_ref().map(|settled| settled.direction);
+            assert_eq!(
+                way,
+                Some(Direction::SendRecv),
+                "{leg:?}, held {held_here}, {held_there}"
+            );
+            assert!(
+                media.offered.is_none() && here.call.may_change(leg).is_ok(),
+                "{leg:?} may be changed again"
+            );
+        }
+        here.assert_bridged(CALLER, THIRD);
+        here.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn teams_091_two_calls_that_name_each_other_both_stay() {
+    let (mut here, _, wish) = consulting();
+    let who = here.call.referring(CALLEE).expect("a carrier");
+    let (answer, mut given) = tokio::sync::oneshot::channel();
+    let wanted = LegWanted {
+        dialog: DialogId::of_replaces(&here.dialog_of(CALLEE)),
+        who,
+        to: CallId::from_random(0x77),
+        answer,
+    };
+    here.step(wanted.into());
+    assert!(
+        matches!(given.try_recv(), Ok(Err(491))),
+        "it waits for the other call itself"
+    );
+    here.refer(CALLEE, ANOTHER);
+    assert_eq!(here.last_response(CALLEE).message.status(), Some(491));
+    here.step(Event::LegGiven { wish, given: Err(491) });
+    here.refer_routed(CALLEE, ANOTHER, false);
+    assert_eq!(
+        here.last_response(CALLEE).message.status(),
+        Some(202),
+        "nothing waits any more"
+    );
+    here.hang_up_and_finish();
 }

@@ -4,7 +4,6 @@
 
 use super::TransferWish;
 use crate::call::cause::Cause;
-use crate::call::change::Purpose;
 use crate::call::event::{Effect, Event};
 use crate::call::id::{CallId, LegIndex};
 use crate::call::leg::Leg;
@@ -14,12 +13,8 @@ use crate::call::task::Dowry;
 use crate::call::value::Call;
 use crate::dial::LegKind;
 use crate::moment::Moment;
-use crate::registrar::Aor;
-use crate::sdp::Direction;
-use crate::sip::NameAddr;
 use crate::sip::dialog::DialogId;
 use crate::sip::header::Replaces;
-use crate::sip::message::HeaderName;
 use tokio::sync::oneshot;
 
 /// Who refers: only its own dialogs are joined.
@@ -27,8 +22,6 @@ use tokio::sync::oneshot;
 pub struct Referring {
     tenant: String,
     kind: LegKind,
-    /// Of a user.
-    user: Option<Aor>,
 }
 
 /// A call wants the leg that the sender of a REFER talks to in another call.
@@ -52,14 +45,6 @@ pub struct GivenLeg {
     pub(in crate::call) dowry: Dowry,
 }
 
-impl Leg {
-    fn user(&self) -> Option<Aor> {
-        let remote = self.dialog.as_ref()?.remote();
-        let remote = NameAddr::parse(HeaderName::From, remote).ok()?;
-        Aor::of(remote.uri()).filter(|_| matches!(self.terms.kind, LegKind::User { .. }))
-    }
-}
-
 impl Call {
     /// Who the peer of a leg is, as far as others must be the same.
     pub(in crate::call) fn referring(&self, index: LegIndex) -> Option<Referring> {
@@ -67,7 +52,6 @@ impl Call {
         Some(Referring {
             tenant: self.facts.tenant.clone(),
             kind: leg.terms.kind.clone(),
-            user: leg.user(),
         })
     }
 
@@ -79,7 +63,10 @@ impl Call {
                 let target = wish.refer_to.target.as_str().to_owned();
                 self.refuse_target(wish.by, wish.transaction, Some(target), 486);
             }
-            false => self.effects.push(Effect::Join(Box::new(wish))),
+            false => {
+                self.joining = true;
+                self.effects.push(Effect::Join(Box::new(wish)));
+            }
         }
     }
 
@@ -148,6 +135,7 @@ impl Call {
 
     /// The other call has given its leg, or has not.
     pub(in crate::call) fn leg_given(&mut self, wish: TransferWish, given: Result<Box<Leg>, u16>, now: Moment) {
+        self.joining = false;
         let (old, transaction) = (wish.by, wish.transaction);
         let mut leg = match given {
             Ok(leg) => *leg,
@@ -159,6 +147,8 @@ impl Call {
         };
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         (leg.index, leg.side) = (new, super::side_of(old));
+        // Whatever key was being sent, its end is told to nobody.
+        leg.key_ways = Default::default();
         let target = wish.refer_to.target.as_str().to_owned();
         leg.record.transfer = Some(LegTransfer {
             kind: TransferKind::Referred,
@@ -183,25 +173,16 @@ impl Call {
         self.accept_refer(old, transaction);
         let fits = self.fits(stays, new).is_ok();
         let open = self.is_open_both_ways(new);
+        if let Some(leg) = self.leg_mut(new).filter(|_| !open) {
+            leg.realign = Some(Realign::opening(now));
+        }
         self.arrived(new, now);
         // Both may have been on hold while the one who has left changed from one to the other.
         let new = if old == LegIndex::CALLER { old } else { new };
         if !open {
-            self.open_up(new, now);
+            self.open(new, now);
         } else if !fits {
             self.align(new, now);
-        }
-    }
-
-    /// Offers a leg that was on hold to talk, and then the other one.
-    fn open_up(&mut self, index: LegIndex, now: Moment) {
-        let formats = self.settled_beside(index).map(|(formats, _)| formats);
-        if let Some(formats) = formats {
-            self.send_change(index, &formats, Direction::SendRecv, Purpose::Align { tries: 0 });
-        }
-        let partner = self.partner(index);
-        if let Some(partner) = partner.and_then(|partner| self.leg_mut(partner)) {
-            partner.realign = Some(Realign::soon(now));
         }
     }
 }

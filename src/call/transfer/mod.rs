@@ -86,7 +86,7 @@ impl Call {
 
     /// Who stays when somebody takes the place of a leg, or the status that says why nobody can.
     fn who_stays(&self, old: LegIndex) -> Result<LegIndex, u16> {
-        if self.transfer.is_some() {
+        if self.transfer.is_some() || self.joining {
             return Err(491);
         }
         let stays = self
@@ -144,7 +144,15 @@ impl Call {
     }
 
     /// Who stays is offered a change only where its media does not flow as the other side's does: it was on hold.
-    fn align_staying(&mut self, beside: LegIndex, stays: LegIndex, now: Moment) {
+    pub(super) fn align_staying(&mut self, beside: LegIndex, stays: LegIndex, now: Moment) {
+        // Who follows when the other one talks need not be put on hold before.
+        if self
+            .leg(beside)
+            .and_then(|leg| leg.realign)
+            .is_some_and(|realign| realign.opens)
+        {
+            return;
+        }
         let direction = |leg: LegIndex| Some(self.leg(leg)?.media.negotiated.as_ref()?.direction);
         let flows = direction(beside).map(Direction::reversed);
         let aligns = |change: &Change| change.to == stays && matches!(change.purpose, Purpose::Align { .. });
