@@ -23,8 +23,9 @@ pub fn history_info(
             _ => 302,
         };
         let number = written(diversion);
+        let privacy = if diversion.private { "&Privacy=history" } else { "" };
         entries.push(format!(
-            "<sip:{number}@{host};user=phone?Reason=SIP%3Bcause%3D{cause}>;index={index}"
+            "<sip:{number}@{host};user=phone?Reason=SIP%3Bcause%3D{cause}{privacy}>;index={index}"
         ));
         index.push_str(".1");
     }
@@ -41,6 +42,7 @@ mod tests {
         let diverted = |number: &str, reason: &str| Diversion {
             number: number.into(),
             reason: reason.into(),
+            private: reason.is_empty(),
         };
         let diversions = [diverted("+12065550111", "no-answer"), diverted("+12065550112", "")];
         let national = |diversion: &Diversion| diversion.number.replacen("+1", "0", 1);
@@ -48,7 +50,7 @@ mod tests {
             history_info(&diversions, national, "+14255550100", "gw.example").as_deref(),
             Some(
                 "<sip:02065550111@gw.example;user=phone?Reason=SIP%3Bcause%3D408>;index=1,\
-                 <sip:02065550112@gw.example;user=phone?Reason=SIP%3Bcause%3D302>;index=1.1,\
+                 <sip:02065550112@gw.example;user=phone?Reason=SIP%3Bcause%3D302&Privacy=history>;index=1.1,\
                  <sip:+14255550100@gw.example;user=phone>;index=1.1.1"
             )
         );

@@ -176,7 +176,7 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
 fn diverted_by(facts: PlanFacts<'_>) -> Option<String> {
     let of_tenant = |diversion: &&Diversion| {
         let owner = diversion.e164().and_then(|number| facts.config.number(number));
-        owner.is_some_and(|(owner, _)| owner.id == facts.decision.tenant.id)
+        !diversion.private && owner.is_some_and(|(owner, _)| owner.id == facts.decision.tenant.id)
     };
     let by = facts.diversions.iter().rev().find(of_tenant)?;
     Some(by.number.clone())
@@ -198,7 +198,11 @@ pub fn quoted(name: &str) -> String {
 
 /// How a diverted call tells the carrier of it (TEAMS-051): RFC 5806 or RFC 7044.
 fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, headers: &mut Vec<(HeaderName, String)>) {
-    if facts.diversions.is_empty() {
+    // Who asked not to be shown is told of to those who keep that to themselves, as a caller's own number is.
+    let withheld = carrier.caller.private == PrivateCaller::Withhold && !facts.decision.emergency;
+    let told = |diversion: &&Diversion| !(withheld && diversion.private);
+    let diversions: Vec<Diversion> = facts.diversions.iter().filter(told).cloned().collect();
+    if diversions.is_empty() {
         return;
     }
     let written = |diversion: &Diversion| write_number(&carrier.numbers, &diversion.number);
@@ -206,20 +210,24 @@ fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, he
         History::None => {}
         History::Diversion => {
             // The latest diversion first (RFC 5806 §4.3).
-            for diversion in facts.diversions.iter().rev() {
+            for diversion in diversions.iter().rev() {
                 let reason = if diversion.reason.is_empty() {
                     "unknown"
                 } else {
                     &diversion.reason
                 };
+                let privacy = if diversion.private { ";privacy=full" } else { "" };
                 headers.push((
                     HeaderName::Diversion,
-                    format!("<sip:{}@{host};user=phone>;reason={reason}", written(diversion)),
+                    format!(
+                        "<sip:{}@{host};user=phone>;reason={reason}{privacy}",
+                        written(diversion)
+                    ),
                 ));
             }
         }
         History::HistoryInfo => {
-            let entries = history_info(facts.diversions, written, number, host);
+            let entries = history_info(&diversions, written, number, host);
             headers.extend(entries.map(|entries| (HeaderName::HistoryInfo, entries)));
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::Config;
 use crate::config::fixture::machine;
+use crate::dial::Attempt;
 use crate::route::{Facts, Target, believed_caller, decide};
 use crate::sip::NameAddr;
 use crate::sip::message::{HeaderName, Message};
@@ -27,8 +28,8 @@ const FORWARDED: &str = "FROM: <sip:+12065550100@sip.pstnhub.example.com:5061;us
 const ASSERTED: &str = "FROM: <sip:anonymous@anonymous.invalid>;tag=17\r\n\
     P-ASSERTED-IDENTITY: <tel:+14255550111>,<sip:ada@contoso.example>\r\nPRIVACY: id\r\n";
 
-/// From, P-Asserted-Identity and Privacy of the INVITE that the carrier gets.
-fn shown(carrier: &str, tenant: &str, head: &str) -> (String, Option<String>, Option<String>) {
+/// What the carrier is called with.
+fn attempt(carrier: &str, tenant: &str, head: &str) -> Attempt {
     let carriers = format!(
         "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\ngateways = [{{ host = \"203.0.113.2\" }}]\n{carrier}"
     );
@@ -53,7 +54,12 @@ fn shown(carrier: &str, tenant: &str, head: &str) -> (String, Option<String>, Op
     let Target::Carriers { carriers, callee } = &decision.target else {
         panic!("it goes to the carrier")
     };
-    let attempt = plan(plan_facts, carriers, callee, |_| false);
+    plan(plan_facts, carriers, callee, |_| false)
+}
+
+/// From, P-Asserted-Identity and Privacy of the INVITE that the carrier gets.
+fn shown(carrier: &str, tenant: &str, head: &str) -> (String, Option<String>, Option<String>) {
+    let attempt = attempt(carrier, tenant, head);
     let hop = &attempt.hops[0];
     let number = |name, value: &str| {
         let address = NameAddr::parse(name, value).expect("an address");
@@ -109,4 +115,21 @@ fn teams_049_a_trunk_with_forward_pai_makes_nobody_anonymous_where_the_tenant_sa
     assert_eq!(asserted, None, "a number of somebody else's");
     let hidden = "FROM: <sip:anonymous@anonymous.invalid>;tag=17\r\n";
     assert_eq!(shown("", told, hidden).0, "anonymous", "who asserts nothing");
+}
+
+#[test]
+fn who_forwards_privately_is_told_of_where_callers_are() {
+    let private = FORWARDED.replace("cause%3D302>;index=1,", "cause%3D302&Privacy=history>;index=1,");
+    let told = |carrier: &str| attempt(carrier, "", &private).hops[0].headers.clone();
+    let diversions = |headers: &[(HeaderName, String)]| {
+        let of = headers.iter().filter(|(name, _)| *name == HeaderName::Diversion);
+        of.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    let all = diversions(&told(""));
+    assert!(
+        all.len() == 2 && all[1].ends_with(";privacy=full") && !all[0].contains("privacy"),
+        "{all:?}"
+    );
+    let kept = diversions(&told("\n[carriers.caller]\nprivacy = \"withhold\"\n"));
+    assert_eq!(kept, all[..1], "only who did not ask");
 }

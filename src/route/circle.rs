@@ -40,6 +40,7 @@ mod tests {
         let by = |text: &str| Diversion {
             number: text.into(),
             reason: "unconditional".into(),
+            private: false,
         };
         let (one, other) = ("+14255550111", "+442079460199");
         let mut diversions = Vec::new();

@@ -214,23 +214,23 @@ fn is_number(text: &str) -> bool {
 /// The parties that diverted the call, the oldest first: History-Info without its last entry (the callee), else
 /// Diversion (which stands latest first), else Referred-By.
 fn diversions(invite: &Message) -> Vec<Diversion> {
-    let entry = |address: &NameAddr, reason: String| Diversion {
+    let hidden = invite.headers(HeaderName::Privacy).any(hides_history);
+    let entry = |address: &NameAddr, reason: String, private: bool| Diversion {
         number: number_of(address.uri()),
         reason,
+        private: private || hidden,
     };
     let mut found: Vec<Diversion> = invite
         .addresses(HeaderName::HistoryInfo)
         .flatten()
         .map(|address| {
-            let cause = address
-                .uri()
-                .headers()
-                .find(|(name, _)| name.eq_ignore_ascii_case("Reason"));
-            let reason = cause
-                .and_then(|(_, value)| value)
-                .map(history_reason)
-                .unwrap_or_default();
-            entry(&address, reason)
+            let uri = address.uri();
+            let header = |wanted: &str| {
+                let found = uri.headers().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+                found.and_then(|(_, value)| value)
+            };
+            let reason = header("Reason").map(history_reason).unwrap_or_default();
+            entry(&address, reason, header("Privacy").is_some_and(hides_history))
         })
         .collect();
     found.pop();
@@ -245,19 +245,30 @@ fn diversions(invite: &Message) -> Vec<Diversion> {
         found = invite
             .addresses(HeaderName::Diversion)
             .flatten()
-            .map(|address| entry(&address, reason(&address)))
+            .map(|address| {
+                let wish = address.param("privacy").unwrap_or("off").trim_matches('"');
+                entry(&address, reason(&address), !wish.eq_ignore_ascii_case("off"))
+            })
             .collect();
         found.reverse();
     }
     if found.is_empty()
         && let Some(Ok(address)) = invite.addresses(HeaderName::ReferredBy).next()
     {
-        found.push(entry(&address, String::new()));
+        found.push(entry(&address, String::new(), false));
     }
     found.retain(|diversion| is_number(&diversion.number));
     let surplus = found.len().saturating_sub(MAX_DIVERSIONS);
     found.drain(..surplus);
     found
+}
+
+/// Whether a value of Privacy, escaped or not, keeps the history from others.
+fn hides_history(value: &str) -> bool {
+    let words = value.to_ascii_lowercase().replace("%3b", ";");
+    words
+        .split([';', ','])
+        .any(|word| matches!(word.trim(), "history" | "header" | "session"))
 }
 
 /// The Diversion header's word for an escaped `Reason` of History-Info.
@@ -292,6 +303,10 @@ pub struct Diversion {
     pub number: String,
     /// Why: the Diversion header's words (`unconditional`, `user-busy`, `no-answer` …), empty when unknown.
     pub reason: String,
+    /// It asked not to be shown: `privacy` of Diversion (RFC 5806 §4.3.3), `Privacy=history` of History-Info or of the whole
+    /// message (RFC 7044 §10.1).
+    #[serde(default)]
+    pub private: bool,
 }
 
 impl Diversion {
@@ -346,7 +361,8 @@ mod tests {
             facts.diversions,
             [Diversion {
                 number: "+14255550111".into(),
-                reason: "unconditional".into()
+                reason: "unconditional".into(),
+                private: false,
             }]
         );
     }
@@ -371,8 +387,52 @@ mod tests {
         let known = Diversion {
             number: "+14255550113".into(),
             reason: "unknown".into(),
+            private: false,
         };
         assert_eq!(facts.diversions, [known]);
+    }
+
+    #[test]
+    fn who_diverts_may_ask_not_to_be_shown() {
+        let last = ",<sip:+442079460199@x.example>;index=1.1";
+        for (headers, private) in [
+            (
+                "Diversion: <sip:+14255550111@x.example>;privacy=full;reason=user-busy".to_owned(),
+                true,
+            ),
+            (
+                "Diversion: <sip:+14255550111@x.example>;privacy=\"name\"".to_owned(),
+                true,
+            ),
+            ("Diversion: <sip:+14255550111@x.example>;privacy=off".to_owned(), false),
+            (
+                "Diversion: <sip:+14255550111@x.example>\r\nPrivacy: id; History".to_owned(),
+                true,
+            ),
+            (
+                "Diversion: <sip:+14255550111@x.example>\r\nPrivacy: id".to_owned(),
+                false,
+            ),
+            (
+                format!(
+                    "HISTORY-INFO: <sip:+14255550111@x.example?Reason=SIP%3Bcause%3D302&Privacy=history>;index=1{last}"
+                ),
+                true,
+            ),
+            (
+                format!("HISTORY-INFO: <sip:+14255550111@x.example?privacy=id%3Bhistory>;index=1{last}"),
+                true,
+            ),
+            (
+                format!("HISTORY-INFO: <sip:+14255550111@x.example?Privacy=none>;index=1{last}"),
+                false,
+            ),
+        ] {
+            let invite = invite(&format!("FROM: <sip:+12065550100@x.example>;tag=17\r\n{headers}\r\n"));
+            let facts = Facts::read(Origin::Teams, &invite, CallerHeader::From);
+            let found: Vec<_> = facts.diversions.iter().map(|diversion| diversion.private).collect();
+            assert_eq!(found, [private], "{headers}");
+        }
     }
 
     #[test]

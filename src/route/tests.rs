@@ -189,6 +189,7 @@ fn teams_052_forwardings_in_a_circle_are_refused_from_either_side() {
     let by = |number: &str| Diversion {
         number: number.into(),
         reason: "unconditional".into(),
+        private: false,
     };
     let routed = |origin: Origin, dialled: &str, rounds: usize| {
         let facts = Facts {

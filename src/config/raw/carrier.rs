@@ -229,8 +229,8 @@ pub struct RawCaller {
     /// Send P-Asserted-Identity to the carrier.
     #[schemars(extend("default" = true))]
     pub assert: Option<At<bool>>,
-    /// A caller who asked for privacy: `assert` (the carrier alone learns the number, in P-Asserted-Identity with
-    /// `Privacy: id`) or `withhold` (nobody does).
+    /// A caller, or who has forwarded the call, who asked for privacy: `assert` (the carrier alone learns the number, in
+    /// P-Asserted-Identity with `Privacy: id`) or `withhold` (nobody does).
     #[schemars(extend("default" = "assert"))]
     pub privacy: Option<At<RawPrivacy>>,
 }
