@@ -110,8 +110,9 @@ async fn the_end_of_a_call_is_told_over_the_connection_that_is_made_anew() {
     caller.answered().await.unwrap();
     while socket.message().await["data"]["call_status"] != "in-progress" {}
     socket.crash();
-    caller.hang_up().await.unwrap();
+    // The call ends while nobody has taken the session up again.
     let (mut socket, _again) = begins(&mut server, "session:reconnect").await;
+    caller.hang_up().await.unwrap();
     let (said, code) = to_the_end(&mut socket).await;
     assert_eq!((statuses(&said).as_slice(), code), (&["completed"][..], Some(1000)));
     lab.close().await;

@@ -98,7 +98,8 @@ async fn teams_063_a_hub_that_fails_the_handshake_is_left_for_the_next_one() {
         .collect();
     let hubs = [HUB, HUB2].map(|hub| PeerName::Hub(hub.into()));
     assert_eq!(tried, [(Some(&hubs[0]), Some(503)), (Some(&hubs[1]), Some(200))]);
-    assert_eq!(record.legs[1].why.as_deref(), Some("no connection"));
+    let why = record.legs[1].why.as_deref().unwrap_or_default();
+    assert!(why.starts_with("the peer was refused: "), "{why}");
     lab.close().await;
 }
 
