@@ -66,6 +66,7 @@ fn facts(origin: Origin, dialled: &str, host: &str, from: &str) -> Facts {
         dialled: dialled.to_owned(),
         host: host.to_owned(),
         caller,
+        colleague: None,
         diversions: Vec::new(),
         vouched: Vouched::default(),
     }
