@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portcullis::moment::Moment;
 use portcullis::sip::dialog::{Dialog, DialogId};
-use portcullis::sip::digest::{Algorithm, Credentials, DigestClient, DigestServer, Realm, realm_of};
+use portcullis::sip::digest::{Algorithm, Authorizations, Credentials, DigestClient, DigestServer, Realm, realm_of};
 use portcullis::sip::header::{Challenge, Credentials as Authorization, Params, Reason, Replaces, RetryAfter, Warning};
 use portcullis::sip::locate::Target;
 use portcullis::sip::session_timer::SessionExpires;
@@ -217,6 +217,6 @@ pub fn digest(bytes: &[u8]) {
         algorithms: &[Algorithm::Sha256, Algorithm::Md5],
         source: None,
     };
-    let read = server.read([text], realm, Moment::from_micros(1_000_000));
+    let read = server.read(&Authorizations::read([text]), realm, Moment::from_micros(1_000_000));
     read.expect_err("nobody guesses a nonce that was never made");
 }

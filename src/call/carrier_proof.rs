@@ -5,17 +5,18 @@ use crate::config::{Carrier, Config};
 use crate::guard::Failures;
 use crate::moment::Moment;
 use crate::route;
-use crate::sip::digest::{Algorithm, DigestServer, Password, Realm, Unproven, User};
+use crate::sip::digest::{Algorithm, Authorizations, DigestServer, Password, Realm, Unproven, UsedNonces, User};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{Flow, Method};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What carriers proved lately, and failed to.
+/// What carriers proved lately, and failed to. No lock is held beyond one look-up.
 #[derive(Debug)]
 pub struct CarrierProofs {
     digest: DigestServer,
-    failures: Failures,
+    used: Mutex<UsedNonces>,
+    failures: Mutex<Failures>,
 }
 
 /// What a request says of the carrier that sent it.
@@ -47,21 +48,22 @@ impl CarrierProofs {
     pub fn new(key: [u8; 32]) -> CarrierProofs {
         CarrierProofs {
             digest: DigestServer::new(key),
-            failures: Failures::default(),
+            used: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
     /// The carrier whose password the request proves: the one that its address names (`known`), else any that is known by
     /// its password alone.
     pub fn prove(
-        &mut self,
+        &self,
         config: &Config,
         message: &Message,
         flow: &Flow,
         known: Option<&Arc<Carrier>>,
         now: Moment,
     ) -> CarrierProof {
-        let authorizations: Vec<&str> = message.headers(HeaderName::Authorization).collect();
+        let authorizations = Authorizations::read(message.headers(HeaderName::Authorization));
         let (method, source) = (message.cseq_method(), flow.remote.ip().to_canonical());
         let urgent = route::is_emergency_call(config, message);
         let mut asked: Vec<Asked<'_>> = Vec::new();
@@ -87,10 +89,10 @@ impl CarrierProofs {
                 username: &credentials.username,
                 password: Password::Plain(credentials.password.reveal()),
             };
-            let why = match self.digest.read(authorizations.iter().copied(), realm, now) {
+            let why = match self.digest.read(&authorizations, realm, now) {
                 Err(why) => why,
                 Ok(claim) => {
-                    banned = self.failures.is_banned(source, &claim.username, now);
+                    banned = lock(&self.failures).is_banned(source, &claim.username, now);
                     // A ban takes emergency numbers from nobody who knows the password (promise 6).
                     if banned && !urgent {
                         return CarrierProof::Banned {
@@ -99,7 +101,11 @@ impl CarrierProofs {
                     }
                     // An answer to a call may not be used for a call to somebody else.
                     let redirected = *method == Method::Invite && !claim.calls(message.uri().as_ref());
-                    match self.digest.check(&claim, method.as_str(), &user, now) {
+                    let checked = match claim.is_right(method.as_str(), &user) {
+                        true => lock(&self.used).spend(&claim, now),
+                        false => Err(Unproven::Wrong),
+                    };
+                    match checked {
                         Ok(()) if !redirected => return CarrierProof::Proven(carrier.clone()),
                         Err(Unproven::Stale) => {
                             came_before = true;
@@ -123,7 +129,7 @@ impl CarrierProofs {
             wrong = None;
         }
         if let Some(username) = &wrong {
-            self.failures.note(source, username, now);
+            lock(&self.failures).note(source, username, now);
         }
         match wrong {
             Some(username) if banned => CarrierProof::Banned { username },
@@ -143,6 +149,10 @@ impl CarrierProofs {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn may_be(config: &Config, carrier: &Carrier, known: Option<&Arc<Carrier>>, flow: &Flow) -> bool {

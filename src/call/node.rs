@@ -25,7 +25,7 @@ use crate::registrar::Registrar;
 use crate::route::Refusal;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, mpsc};
 
 /// The shared parts of a running node.
@@ -42,7 +42,7 @@ pub struct Node {
     pub observer: Arc<dyn Observer>,
     pub hop_mark: HopMark,
     /// Proves carriers that are known by a password.
-    pub carriers: Mutex<CarrierProofs>,
+    pub carriers: CarrierProofs,
     pub registrar: Registrar,
     /// The ways to application servers.
     pub ways: ArcSwap<Ways>,
@@ -79,7 +79,7 @@ impl Node {
             call_tasks: CallTasks::default(),
             observer,
             hop_mark: HopMark::new(rand::random()),
-            carriers: Mutex::new(CarrierProofs::new(rand::random())),
+            carriers: CarrierProofs::new(rand::random()),
             registrar: Registrar::new(rand::random()),
             sounds: ArcSwap::from_pointee(sounds),
             ways: ArcSwap::from_pointee(ways),

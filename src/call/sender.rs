@@ -10,7 +10,7 @@ use crate::sip::locate::Target;
 use crate::sip::message::Message;
 use crate::sip::{Flow, Method, Transport};
 use crate::teams;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// Who sent a request.
 pub enum Sender {
@@ -61,9 +61,7 @@ impl Switchboard {
 
     fn prove(&self, config: &Config, message: &Message, flow: &Flow, known: Option<&Arc<Carrier>>) -> Sender {
         let now = self.node.clock.now();
-        let mut carriers = self.node.carriers.lock().unwrap_or_else(PoisonError::into_inner);
-        let proof = carriers.prove(config, message, flow, known, now);
-        drop(carriers);
+        let proof = self.node.carriers.prove(config, message, flow, known, now);
         let refused = |username: &str, banned| {
             self.node.observer.happened(&Happening::PasswordRefused {
                 source: flow.remote,

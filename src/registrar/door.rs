@@ -12,7 +12,7 @@ use crate::config::{Config, Sbc};
 use crate::guard::Failures;
 use crate::moment::Moment;
 use crate::route::Voucher;
-use crate::sip::digest::DigestServer;
+use crate::sip::digest::{DigestServer, UsedNonces};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::{ConnectionId, Flow};
 use crate::store::{Store, StoreError, StoreStatus, Table};
@@ -95,7 +95,8 @@ impl fmt::Debug for Open {
 #[derive(Debug)]
 pub struct Registrar {
     pub(super) bindings: Mutex<Bindings>,
-    pub(super) digest: Mutex<DigestServer>,
+    pub(super) digest: DigestServer,
+    pub(super) used: Mutex<UsedNonces>,
     pub(super) failures: Mutex<Failures>,
     pub(super) crowd: Crowd,
     pub(super) store: OnceLock<Store>,
@@ -108,7 +109,8 @@ impl Registrar {
     pub fn new(key: [u8; 32]) -> Registrar {
         Registrar {
             bindings: Mutex::default(),
-            digest: Mutex::new(DigestServer::new(key)),
+            digest: DigestServer::new(key),
+            used: Mutex::default(),
             failures: Mutex::default(),
             crowd: Crowd::default(),
             store: OnceLock::new(),

@@ -8,7 +8,7 @@ use crate::guard::Failures;
 use crate::moment::Moment;
 use crate::route::{self, Voucher};
 use crate::sip::Flow;
-use crate::sip::digest::{self, Claim, Password, Unproven};
+use crate::sip::digest::{self, Authorizations, Claim, Password, Unproven};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -110,7 +110,7 @@ impl Registrar {
             return None;
         }
         let voucher = self.known_by_hook(realm, &aor, now)?;
-        lock(&self.digest).spend(claim, now).ok()?;
+        lock(&self.used).spend(claim, now).ok()?;
         Some((aor, voucher))
     }
 
@@ -128,7 +128,8 @@ impl Registrar {
             .headers(HeaderName::ProxyAuthorization)
             .chain(message.headers(HeaderName::Authorization));
         let method = message.cseq_method();
-        let claim = lock(&self.digest).read(authorizations, asked(realm, flow), now);
+        let authorizations = Authorizations::read(authorizations);
+        let claim = self.digest.read(&authorizations, asked(realm, flow), now);
         let claim = claim.map_err(Refused::Unproven)?;
         let source = flow.remote.ip();
         let banned = self.is_banned(flow, &claim, now);
@@ -144,12 +145,15 @@ impl Registrar {
         // An answer that was made for one request may not be used for another, such as a call to somebody else.
         let redirected = !claim.fits(message.uri().as_ref(), realm.name.as_str());
         if known.is_none() && realm.hook.is_some() && !redirected {
-            return match lock(&self.digest).is_fresh(&claim) {
+            return match lock(&self.used).is_fresh(&claim) {
                 true => Ok(Proof::Hook(claim)),
                 false => Err(Refused::Unproven(Unproven::Stale)),
             };
         }
-        let checked = lock(&self.digest).check(&claim, method.as_str(), &user, now);
+        let checked = match claim.is_right(method.as_str(), &user) {
+            true => lock(&self.used).spend(&claim, now),
+            false => Err(Unproven::Wrong),
+        };
         match (checked, known) {
             (Ok(()), Some(user)) if !redirected => Ok(Proof::Listed(user)),
             (Err(Unproven::Stale), _) => Err(Refused::Unproven(Unproven::Stale)),
@@ -186,7 +190,7 @@ impl Registrar {
         } else {
             401
         };
-        let challenges = lock(&self.digest).challenges(asked(realm, flow), why, now);
+        let challenges = self.digest.challenges(asked(realm, flow), why, now);
         challenges
             .iter()
             .fold(answer(sbc, status), |draft, challenge| draft.header(header, challenge))

@@ -262,7 +262,7 @@ impl Registrar {
         let Some((tenant, realm)) = found else {
             return Err(Box::new(later(sbc)));
         };
-        let spent = lock(&self.digest).spend(&question.claim, now);
+        let spent = lock(&self.used).spend(&question.claim, now);
         match spent {
             Ok(()) => Ok((tenant, grant)),
             Err(_) => {

@@ -18,17 +18,19 @@ const LIFETIME: Duration = Duration::from_secs(300);
 /// answers are told to come again with a fresh one.
 const MOST_USED: usize = 250_000;
 
-/// Challenges and verifies.
+/// Authorizations of one request that are looked at: one each for some proxies on the way, and ours.
+const MOST_AUTHORIZATIONS: usize = 8;
+
+/// Challenges, and reads what comes back.
 #[derive(Debug)]
 pub struct DigestServer {
     key: [u8; 32],
-    used: Used,
 }
 
 /// The highest count of each nonce that was used, in two halves: the older one is dropped whole once everything in it
 /// has run out. Only answers that were right get here, so that nobody without a password can fill it.
 #[derive(Debug, Default)]
-struct Used {
+pub struct UsedNonces {
     recent: HashMap<NonceKey, u32>,
     older: HashMap<NonceKey, u32>,
     since: Moment,
@@ -78,6 +80,27 @@ pub struct Realm<'a> {
     pub source: Option<SocketAddr>,
 }
 
+/// The credentials of a request by their realm: read once, in whichever realms they are asked for.
+#[derive(Debug)]
+pub struct Authorizations(Vec<(String, header::Credentials)>);
+
+impl Authorizations {
+    /// Reads Authorization or Proxy-Authorization. What can't be read, or names no realm, is for nobody.
+    pub fn read<'a>(values: impl IntoIterator<Item = &'a str>) -> Authorizations {
+        let read = |value: &str| {
+            let credentials: header::Credentials = value.parse().ok()?;
+            let realm = credentials.param("realm")?.into_owned();
+            Some((realm, credentials))
+        };
+        Authorizations(values.into_iter().take(MOST_AUTHORIZATIONS).filter_map(read).collect())
+    }
+
+    fn of(&self, realm: &str) -> Option<&header::Credentials> {
+        let found = self.0.iter().find(|(name, _)| name == realm);
+        found.map(|(_, credentials)| credentials)
+    }
+}
+
 /// Credentials with a nonce of ours that has not run out. Nothing else about them is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -92,6 +115,34 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether it is the right answer for the password of `user`, by whomever it was made: [`UsedNonces::spend`] says whether
+    /// it came before.
+    pub fn is_right(&self, method: &str, user: &User<'_>) -> bool {
+        let made;
+        let secret = match user.password {
+            Password::Plain(password) => {
+                made = self.algorithm.hashed_secret(user.username, user.realm, password);
+                Some(made.as_str())
+            }
+            Password::Hashed { md5, sha256 } => match self.algorithm {
+                Algorithm::Md5 | Algorithm::Md5Sess => md5,
+                Algorithm::Sha256 | Algorithm::Sha256Sess => sha256,
+            },
+        };
+        let proof = Proof {
+            secret: secret.unwrap_or_default(),
+            nonce: &self.nonce,
+            cnonce: &self.cnonce,
+            method,
+            uri: &self.uri,
+            count: Some(self.count),
+        };
+        let right = proof.response(self.algorithm);
+        let proven = right.as_bytes().ct_eq(self.response.to_ascii_lowercase().as_bytes())
+            & self.username.as_bytes().ct_eq(user.username.as_bytes());
+        bool::from(proven) && secret.is_some()
+    }
+
     /// Whether it was made for a request to this user: its `uri` has the same user part. Proxies on the way may have
     /// changed the rest of the Request-URI (RFC 3261 §22.4).
     pub fn calls(&self, request_uri: Option<&Uri>) -> bool {
@@ -122,10 +173,7 @@ impl Claim {
 impl DigestServer {
     /// `key`: the system's randomness.
     pub fn new(key: [u8; 32]) -> DigestServer {
-        DigestServer {
-            key,
-            used: Used::default(),
-        }
+        DigestServer { key }
     }
 
     /// Values for WWW-Authenticate or Proxy-Authenticate.
@@ -146,19 +194,9 @@ impl DigestServer {
         realm.algorithms.iter().map(challenge).collect()
     }
 
-    /// Reads those of the `authorizations` of a request that are for the realm, and checks their nonce, which costs no
-    /// look at any user.
-    pub fn read<'a>(
-        &self,
-        authorizations: impl IntoIterator<Item = &'a str>,
-        realm: Realm<'_>,
-        now: Moment,
-    ) -> Result<Claim, Unproven> {
-        let ours = |value: &str| {
-            let credentials: header::Credentials = value.parse().ok()?;
-            (credentials.param("realm")? == realm.name).then_some(credentials)
-        };
-        let credentials = authorizations.into_iter().find_map(ours).ok_or(Unproven::Absent)?;
+    /// What the `authorizations` of a request claim in the realm; their nonce is checked, which costs no look at any user.
+    pub fn read(&self, authorizations: &Authorizations, realm: Realm<'_>, now: Moment) -> Result<Claim, Unproven> {
+        let credentials = authorizations.of(realm.name).ok_or(Unproven::Absent)?;
         let read = |name: &str| credentials.param(name).map(|value| value.into_owned());
         let algorithm = Algorithm::parse(read("algorithm").as_deref().unwrap_or("MD5"));
         let algorithm = algorithm
@@ -190,48 +228,6 @@ impl DigestServer {
         })
     }
 
-    /// Whether a claim proves the password of `user`; it does so once.
-    pub fn check(&mut self, claim: &Claim, method: &str, user: &User<'_>, now: Moment) -> Result<(), Unproven> {
-        let made;
-        let secret = match user.password {
-            Password::Plain(password) => {
-                made = claim.algorithm.hashed_secret(user.username, user.realm, password);
-                Some(made.as_str())
-            }
-            Password::Hashed { md5, sha256 } => match claim.algorithm {
-                Algorithm::Md5 | Algorithm::Md5Sess => md5,
-                Algorithm::Sha256 | Algorithm::Sha256Sess => sha256,
-            },
-        };
-        let proof = Proof {
-            secret: secret.unwrap_or_default(),
-            nonce: &claim.nonce,
-            cnonce: &claim.cnonce,
-            method,
-            uri: &claim.uri,
-            count: Some(claim.count),
-        };
-        let right = proof.response(claim.algorithm);
-        let proven = right.as_bytes().ct_eq(claim.response.to_ascii_lowercase().as_bytes())
-            & claim.username.as_bytes().ct_eq(user.username.as_bytes());
-        if !bool::from(proven) || secret.is_none() {
-            return Err(Unproven::Wrong);
-        }
-        self.spend(claim, now)
-    }
-
-    /// Whether a claim could still be spent: what proves it may take a while, and is not asked in vain.
-    pub fn is_fresh(&self, claim: &Claim) -> bool {
-        let halves = [&self.used.recent, &self.used.older];
-        let highest = halves.into_iter().filter_map(|half| half.get(&claim.key)).max();
-        highest.is_none_or(|highest| claim.count > *highest)
-    }
-
-    /// Notes that a claim was right; the error says that it was made before.
-    pub fn spend(&mut self, claim: &Claim, now: Moment) -> Result<(), Unproven> {
-        self.used.note(claim.key, claim.count, now)
-    }
-
     /// The nonce's parts; `None` when it is not ours, or was made for another source.
     fn key_of(&self, realm: Realm<'_>, nonce: &str) -> Option<NonceKey> {
         let (time, seal) = nonce.split_at_checked(16)?;
@@ -256,7 +252,19 @@ impl DigestServer {
     }
 }
 
-impl Used {
+impl UsedNonces {
+    /// Whether a claim could still be spent: what proves it may take a while, and is not asked in vain.
+    pub fn is_fresh(&self, claim: &Claim) -> bool {
+        let halves = [&self.recent, &self.older];
+        let highest = halves.into_iter().filter_map(|half| half.get(&claim.key)).max();
+        highest.is_none_or(|highest| claim.count > *highest)
+    }
+
+    /// Notes that a claim was right, which counts once; the error says that it was made before.
+    pub fn spend(&mut self, claim: &Claim, now: Moment) -> Result<(), Unproven> {
+        self.note(claim.key, claim.count, now)
+    }
+
     fn note(&mut self, key: NonceKey, count: u32, now: Moment) -> Result<(), Unproven> {
         if now.since(self.since) >= LIFETIME {
             // What was used in the older half was made before it was used, and has run out by now.
@@ -300,6 +308,10 @@ mod tests {
         DigestServer::new([7; 32])
     }
 
+    fn read(server: &DigestServer, value: &str, realm: Realm<'_>, now: Moment) -> Result<Claim, Unproven> {
+        server.read(&Authorizations::read([value]), realm, now)
+    }
+
     fn answer(server: &DigestServer, password: &str, now: Moment) -> String {
         let mut client = DigestClient::new(Credentials {
             realm: "sbc1.example.net".into(),
@@ -319,75 +331,88 @@ mod tests {
 
     /// Whether the Authorization of a request proves the password of `user`.
     fn proves(
-        server: &mut DigestServer,
+        server: &DigestServer,
         value: &str,
         (algorithms, method): (&[Algorithm], &str),
         user: &User<'_>,
         now: Moment,
     ) -> Result<(), Unproven> {
         let realm = Realm { algorithms, ..REALM };
-        let claim = server.read([value], realm, now)?;
-        server.check(&claim, method, user, now)
+        let claim = read(server, value, realm, now)?;
+        match claim.is_right(method, user) {
+            true => Ok(()),
+            false => Err(Unproven::Wrong),
+        }
     }
 
-    fn verify(server: &mut DigestServer, value: &str, now: Moment) -> Result<(), Unproven> {
+    fn verify(server: &DigestServer, value: &str, now: Moment) -> Result<(), Unproven> {
         proves(server, value, (BOTH, "INVITE"), &USER, now)
     }
 
     #[test]
     fn the_right_password_passes_once() {
-        let mut server = server();
+        let (server, mut used) = (server(), UsedNonces::default());
         let value = answer(&server, "secret", NOW);
         assert!(value.contains("SHA-256"), "{value}");
-        assert_eq!(verify(&mut server, &value, NOW), Ok(()));
-        assert_eq!(
-            verify(&mut server, &value, NOW),
-            Err(Unproven::Stale),
-            "a recorded request"
-        );
+        assert_eq!(verify(&server, &value, NOW), Ok(()));
+        let claim = read(&server, &value, REALM, NOW).expect("ours");
+        assert!(used.is_fresh(&claim));
+        assert_eq!(used.spend(&claim, NOW), Ok(()));
+        assert!(!used.is_fresh(&claim));
+        assert_eq!(used.spend(&claim, NOW), Err(Unproven::Stale), "a recorded request");
+    }
+
+    #[test]
+    fn ours_is_found_among_those_of_some_proxies_and_no_crowd_of_them_is_read() {
+        let server = server();
+        let value = answer(&server, "secret", NOW);
+        let after = |others: usize| {
+            let others = std::iter::repeat_n("Digest realm=\"elsewhere\"", others);
+            let authorizations = Authorizations::read(others.chain([value.as_str()]));
+            server.read(&authorizations, REALM, NOW).map(|claim| claim.username)
+        };
+        assert_eq!(after(MOST_AUTHORIZATIONS - 1), Ok("north".to_owned()));
+        assert_eq!(after(MOST_AUTHORIZATIONS), Err(Unproven::Absent));
     }
 
     #[test]
     fn what_does_not_pass() {
-        let mut server = server();
+        let server = server();
         let wrong = answer(&server, "guess", NOW);
-        assert_eq!(verify(&mut server, &wrong, NOW), Err(Unproven::Wrong));
+        assert_eq!(verify(&server, &wrong, NOW), Err(Unproven::Wrong));
         let right = answer(&server, "secret", NOW);
-        assert_eq!(verify(&mut server, &right, NOW + LIFETIME), Err(Unproven::Stale));
-        let mut other = DigestServer::new([8; 32]);
+        assert_eq!(verify(&server, &right, NOW + LIFETIME), Err(Unproven::Stale));
+        let other = DigestServer::new([8; 32]);
         assert_eq!(
-            verify(&mut other, &right, NOW),
+            verify(&other, &right, NOW),
             Err(Unproven::Stale),
             "another node's nonce"
         );
+        assert_eq!(proves(&server, &right, (BOTH, "BYE"), &USER, NOW), Err(Unproven::Wrong));
         assert_eq!(
-            proves(&mut server, &right, (BOTH, "BYE"), &USER, NOW),
-            Err(Unproven::Wrong)
-        );
-        assert_eq!(
-            verify(&mut server, "Digest realm=\"elsewhere\"", NOW),
+            verify(&server, "Digest realm=\"elsewhere\"", NOW),
             Err(Unproven::Absent)
         );
         assert_eq!(
-            verify(&mut server, "Digest realm=\"sbc1.example.net\", nonce=\"é\"", NOW),
+            verify(&server, "Digest realm=\"sbc1.example.net\", nonce=\"é\"", NOW),
             Err(Unproven::Unreadable)
         );
     }
 
     #[test]
     fn a_hashed_password_passes_under_the_algorithms_it_was_hashed_with() {
-        let mut server = server();
+        let server = server();
         let hashed = Algorithm::Sha256.hashed_secret("north", "sbc1.example.net", "secret");
         let user = |md5, sha256| User {
             password: Password::Hashed { md5, sha256 },
             ..USER
         };
         let value = answer(&server, "secret", NOW);
-        let mut verify = |user: User<'_>| proves(&mut server, &value, (BOTH, "INVITE"), &user, NOW);
+        let verify = |user: User<'_>| proves(&server, &value, (BOTH, "INVITE"), &user, NOW);
         assert_eq!(verify(user(Some(&hashed), None)), Err(Unproven::Wrong));
         assert_eq!(verify(user(None, Some(&hashed))), Ok(()));
         assert_eq!(
-            proves(&mut server, &value, (&[Algorithm::Md5], "INVITE"), &USER, NOW),
+            proves(&server, &value, (&[Algorithm::Md5], "INVITE"), &USER, NOW),
             Err(Unproven::Unreadable),
             "an algorithm that was not offered"
         );
@@ -395,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_nonce_for_one_source_is_nothing_worth_from_another() {
-        let mut server = server();
+        let server = server();
         let (here, there) = ("192.0.2.1:5060", "192.0.2.2:5060");
         let realm = |source: &str| Realm {
             source: source.parse().ok(),
@@ -410,17 +435,17 @@ mod tests {
         let value = client
             .answer(challenges.iter().map(String::as_str), "REGISTER", "sip:a", "c")
             .expect("an answer");
-        assert_eq!(server.read([value.as_str()], realm(there), NOW), Err(Unproven::Stale));
-        assert_eq!(server.read([value.as_str()], REALM, NOW), Err(Unproven::Stale));
-        let claim = server.read([value.as_str()], realm(here), NOW).expect("ours");
-        assert_eq!(server.check(&claim, "REGISTER", &USER, NOW), Ok(()));
+        assert_eq!(read(&server, &value, realm(there), NOW), Err(Unproven::Stale));
+        assert_eq!(read(&server, &value, REALM, NOW), Err(Unproven::Stale));
+        let claim = read(&server, &value, realm(here), NOW).expect("ours");
+        assert!(claim.is_right("REGISTER", &USER));
     }
 
     #[test]
     fn an_answer_fits_the_request_that_it_was_made_for_as_devices_write_it() {
         let server = server();
         let value = answer(&server, "secret", NOW);
-        let claim = server.read([value.as_str()], REALM, NOW).expect("ours");
+        let claim = read(&server, &value, REALM, NOW).expect("ours");
         let fits = |uri: &str, asked: &str| {
             let claim = Claim {
                 uri: uri.to_owned(),
@@ -453,7 +478,7 @@ mod tests {
 
     #[test]
     fn a_used_nonce_is_remembered_until_it_has_run_out_and_not_much_longer() {
-        let mut used = Used::default();
+        let mut used = UsedNonces::default();
         let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
         assert_eq!(used.note((1, 1), 1, at(299)), Ok(()));
         assert_eq!(used.note((2, 2), 1, at(301)), Ok(()), "the halves change");

@@ -9,6 +9,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+/// Parameters of a challenge or of credentials, twice as many as RFC 7616 knows. Each is compared with those before it, and
+/// whoever sends them has proven nothing yet.
+const MOST_PARAMS: usize = 24;
+
 /// Parameters of a challenge or of credentials; one that can't be read makes the whole unreadable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AuthParams {
@@ -98,6 +102,9 @@ impl AuthParams {
             if part.is_empty() {
                 continue;
             }
+            if params.len() == MOST_PARAMS {
+                return Err("too many parameters");
+            }
             let (name, value) = part.split_once('=').ok_or("a parameter without a value")?;
             let (name, value) = (trim(name), trim(value));
             let whole = match value.strip_prefix('"') {
@@ -164,6 +171,19 @@ mod tests {
         let read: Credentials = made.to_string().parse().unwrap();
         assert_eq!(read.param("username").as_deref(), Some("a\"b  "));
         assert_eq!(read.param("nc").as_deref(), Some("00000001"));
+    }
+
+    #[test]
+    fn a_list_that_would_take_long_to_compare_is_refused() {
+        let list = |count: usize| {
+            let params: Vec<String> = (0..count).map(|at| format!("p{at}=1")).collect();
+            format!("Digest {}", params.join(","))
+        };
+        assert!(list(MOST_PARAMS).parse::<Credentials>().is_ok());
+        for count in [MOST_PARAMS + 1, 1_000] {
+            assert!(list(count).parse::<Credentials>().is_err(), "{count}");
+            assert!(list(count).parse::<Challenge>().is_err(), "{count}");
+        }
     }
 
     #[test]
