@@ -264,22 +264,24 @@ impl Directory {
         self.part(id).get(&id).cloned()
     }
 
-    /// Ends every call.
-    pub fn clear(&self, detail: &str) {
-        self.tell_all(|| Event::Clear {
+    /// Ends the calls that `is_meant`.
+    pub fn clear_where(&self, detail: &str, is_meant: impl Fn(&LiveCall) -> bool) {
+        let clear = || Event::Clear {
             detail: detail.to_owned(),
-        });
+        };
+        self.tell(is_meant, clear);
     }
 
     /// Ends every call and what it still waits for.
     pub fn cut(&self, detail: &str) {
-        self.tell_all(|| Event::Cut {
+        let cut = || Event::Cut {
             detail: detail.to_owned(),
-        });
+        };
+        self.tell(|_| true, cut);
     }
 
-    fn tell_all(&self, event: impl Fn() -> Event) {
-        for call in self.list() {
+    fn tell(&self, is_meant: impl Fn(&LiveCall) -> bool, event: impl Fn() -> Event) {
+        for call in self.list().iter().filter(|call| is_meant(call)) {
             // A full mailbox belongs to a call that is busy ending or flooded; the next round reaches it.
             let _counted = self.deliver(call.id, event());
         }

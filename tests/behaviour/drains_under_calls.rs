@@ -60,6 +60,35 @@ async fn the_call_goes_on_while_new_ones_and_options_get_503_and_emergencies_pas
     lab.close().await;
 }
 
+/// What is left at the deadline is ended, but no emergency call: that one ends by itself (promise 6).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_ends_every_call_but_emergencies() {
+    let lab = Lab::with(Plan {
+        machine: "[emergency]\nnumbers = [\"911\"]\n".into(),
+        ..Plan::default()
+    })
+    .await;
+    lab.carrier.set_script(Script::answer());
+    let plain = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    plain.answered().await.unwrap();
+    let emergency = lab.teams.place_call(Dial::new(USER, "911")).await.unwrap();
+    emergency.answered().await.unwrap();
+    let meanwhile = async {
+        plain.ended().await.unwrap();
+        let record = lab.records.get(0).await;
+        assert_eq!((record.cause.label(), record.facts.emergency), ("cleared", false));
+        emergency.hears(CARRIER_TONE).await.unwrap();
+        assert_eq!(lab.running.node.calls.count(), 1);
+        emergency.hang_up().await.unwrap();
+    };
+    let drained = tokio::time::timeout(BOUND, lab.running.drain(Duration::ZERO));
+    let (ended, ()) = tokio::join!(drained, meanwhile);
+    ended.expect("the last call ends the drain");
+    let record = lab.records.get(1).await;
+    assert_eq!((record.cause.label(), record.facts.emergency), ("hung_up", true));
+    lab.close().await;
+}
+
 async fn drain_begins(lab: &Lab) {
     let begun = async {
         while !lab.running.node.is_draining() {

@@ -150,11 +150,15 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         calls: running.node.calls.count(),
         patience,
     });
-    tokio::select! {
-        () = running.drain(patience) => {}
-        // A second signal ends the patience.
-        Some(()) = signals.terminate.recv() => running.drain(Duration::ZERO).await,
-        Some(()) = signals.interrupt.recv() => running.drain(Duration::ZERO).await,
+    if lost.is_some() {
+        running.clear().await;
+    } else {
+        tokio::select! {
+            () = running.drain(patience) => {}
+            // A second signal ends the patience.
+            Some(()) = signals.terminate.recv() => running.clear().await,
+            Some(()) = signals.interrupt.recv() => running.clear().await,
+        }
     }
     drop(watch);
     if let Some(rest) = rest {

@@ -43,6 +43,10 @@ const COMMAND_QUEUE: usize = 4_096;
 const OUTSIDE_QUEUE: usize = 256;
 /// How long ended calls may take for their last answers once everything else is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// Told to whoever is hung up on.
+const LEAVING: &str = "the node is going out of service";
+/// How long emergency calls go on when the drain of all others is over.
+const EMERGENCY_PATIENCE: Duration = Duration::from_secs(3_600);
 /// How long events of calls that ended may take to be told to applications at the end.
 const LAST_EVENTS: Duration = Duration::from_secs(5);
 /// How long calls that are cut may take for their records.
@@ -299,14 +303,30 @@ impl Running {
         }
     }
 
-    /// Waits until no call is left, or until `patience` is over; calls that are left then are cleared.
+    /// Waits until no call is left, or until `patience` is over; calls that are left then are cleared, but emergency calls
+    /// are given an hour to end by themselves (promise 6).
     pub async fn drain(&self, patience: Duration) {
         self.node.drain();
-        if tokio::time::timeout(patience, self.empty()).await.is_err() {
-            self.node.calls.clear("the node is going out of service");
-            // What doesn't get its last answers by then is cut when everything stops.
-            let _late = tokio::time::timeout(LAST_ANSWERS, self.empty()).await;
+        if tokio::time::timeout(patience, self.empty()).await.is_ok() {
+            return;
         }
+        let calls = &self.node.calls;
+        calls.clear_where(LEAVING, |call| !call.facts.emergency);
+        if calls.list().iter().any(|call| call.facts.emergency) {
+            tracing::warn!("emergency calls go on; a second signal ends them");
+            if tokio::time::timeout(EMERGENCY_PATIENCE, self.empty()).await.is_ok() {
+                return;
+            }
+        }
+        self.clear().await;
+    }
+
+    /// Ends every call, emergency calls too, and gives them a moment for their last answers.
+    pub async fn clear(&self) {
+        self.node.drain();
+        self.node.calls.clear_where(LEAVING, |_| true);
+        // What doesn't get its last answers by then is cut when everything stops.
+        let _late = tokio::time::timeout(LAST_ANSWERS, self.empty()).await;
     }
 
     async fn empty(&self) {
