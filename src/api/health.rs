@@ -64,6 +64,13 @@ pub fn health(state: &AdminState) -> Health {
     if store.is_some_and(|store| store.is_failing) {
         reasons.push("the store of registrations can't be written: they would not outlive a restart".to_owned());
     }
+    let records = state.observation.cdr.counts();
+    if records.is_losing {
+        reasons.push(format!(
+            "call detail records are being lost, {} so far: the file of [cdr] can't be written",
+            records.lost
+        ));
+    }
     Health {
         status: if reasons.is_empty() { "ok" } else { "degraded" },
         reasons,

@@ -1,9 +1,9 @@
 //! A node on addresses of its own, asked over real HTTP.
 
 use super::*;
-use crate::call::{CallFacts, CallId, Direction, Event, LiveCall};
+use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall};
 use crate::cli::run::{Running, start};
-use crate::config::{Config, Reload};
+use crate::config::{Cdr, Config, Reload};
 use crate::net::tls::authority::{Authority, LeafRequest, LeafUsage};
 use crate::observe::{Happening, LadderLine, Observation, Observer, Way, unix_ms};
 use serde_json::Value;
@@ -83,6 +83,30 @@ impl Lab {
             observer,
             admin,
         }
+    }
+
+    /// Tells of a call that was cleared.
+    fn end_a_call(&self) {
+        let (id, _events) = self.call();
+        let live = self.running.node.calls.list().remove(0);
+        let cause = Cause::Cleared {
+            detail: "by this test".into(),
+        };
+        let record = CallRecord {
+            call: id.to_string(),
+            facts: CallFacts::clone(&live.facts),
+            ringing_after_ms: None,
+            answered_after_ms: None,
+            ended_after_ms: 1,
+            status: cause.status(),
+            cause_text: cause.explain(),
+            ended_by: cause.ended_by(),
+            cause,
+            application: None,
+            legs: Vec::new(),
+        };
+        self.observer.happened(&Happening::CallOver { record: &record });
+        self.running.node.calls.remove(id);
     }
 
     /// A live call whose events come to the receiver.
@@ -191,6 +215,45 @@ async fn a_node_that_has_lost_a_part_takes_no_calls() {
     );
     let (_, health) = lab.get("/healthz").await;
     assert_eq!(health["reasons"][0], "a part of this test has ended: the node stops");
+    lab.close().await;
+}
+
+/// `/dev/full` refuses every write as a full disk does.
+#[tokio::test]
+async fn records_that_are_lost_are_a_word_of_health_until_they_are_written_again() {
+    let lab = Lab::open().await;
+    let config = lab.running.node.config.load_full();
+    let keep_in = |path: PathBuf| {
+        let mut config = (*config).clone();
+        let sbc = Arc::make_mut(&mut config.sbc);
+        sbc.cdr = Some(Cdr {
+            path,
+            rotate_size: 1 << 20,
+            rotate_after: BOUND,
+            keep: None,
+        });
+        lab.observer.happened(&Happening::Reloaded {
+            outcome: &Reload::Applied {
+                config: Arc::new(config),
+                changed: Vec::new(),
+                waiting: Vec::new(),
+                took: Duration::ZERO,
+            },
+        });
+    };
+    let said = async || {
+        lab.get("/healthz").await.1["reasons"]
+            .to_string()
+            .contains("records are being lost, 1 so far")
+    };
+    keep_in("/dev/full".into());
+    lab.end_a_call();
+    timeout(BOUND, async { while !said().await {} }).await.expect("said");
+    keep_in(lab.folder.join("cdr.jsonl"));
+    lab.end_a_call();
+    timeout(BOUND, async { while said().await {} })
+        .await
+        .expect("forgotten");
     lab.close().await;
 }
 

@@ -409,7 +409,8 @@ fn a_full_disk_costs_records_and_is_counted() {
         CdrCounts {
             written: 1,
             dropped: 0,
-            lost: 3
+            lost: 3,
+            is_losing: false
         }
     );
 }

@@ -24,6 +24,8 @@ pub struct CdrCounts {
     pub dropped: u64,
     /// The file could not take them (disk full, no permission).
     pub lost: u64,
+    /// The last of them was lost.
+    pub is_losing: bool,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,8 @@ struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
     lost: AtomicU64,
+    /// Said already that the file takes nothing.
+    is_losing: AtomicBool,
 }
 
 enum Item {
@@ -70,7 +74,6 @@ impl CdrWriter {
         let thread = Thread {
             file,
             counts: counts.clone(),
-            is_losing: false,
             is_unsynced: false,
         };
         thread::Builder::new()
@@ -107,6 +110,7 @@ impl CdrWriter {
             written: self.counts.written.load(Relaxed),
             dropped: self.counts.dropped.load(Relaxed),
             lost: self.counts.lost.load(Relaxed),
+            is_losing: self.counts.is_losing.load(Relaxed),
         }
     }
 
@@ -152,8 +156,6 @@ impl Observer for CdrWriter {
 struct Thread {
     file: Option<RecordFile>,
     counts: Arc<Counts>,
-    /// Said already that the file takes nothing.
-    is_losing: bool,
     /// Said already that the disk does not take what was written.
     is_unsynced: bool,
 }
@@ -167,7 +169,13 @@ impl Thread {
             };
             match items.recv_timeout(patience) {
                 Ok(Item::Line(line)) => self.write(&line),
-                Ok(Item::Settings(settings)) => self.file = settings.map(RecordFile::new),
+                Ok(Item::Settings(settings)) => {
+                    // Where none are kept, none are lost.
+                    if settings.is_none() {
+                        self.counts.is_losing.store(false, Relaxed);
+                    }
+                    self.file = settings.map(RecordFile::new);
+                }
                 Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.sync(u64::MAX);
                     return;
@@ -200,16 +208,14 @@ impl Thread {
                 if let Some(error) = rotation {
                     tracing::error!(%error, "the CDR file grows on");
                 }
-                if self.is_losing {
-                    self.is_losing = false;
+                if self.counts.is_losing.swap(false, Relaxed) {
                     let lost = self.counts.lost.load(Relaxed);
                     tracing::warn!(file = %file.path().display(), lost, "call detail records are written again");
                 }
             }
             Err(error) => {
                 self.counts.lost.fetch_add(1, Relaxed);
-                if !self.is_losing {
-                    self.is_losing = true;
+                if !self.counts.is_losing.swap(true, Relaxed) {
                     tracing::error!(%error, "call detail records are being lost; calls go on");
                 }
             }
