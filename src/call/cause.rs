@@ -9,8 +9,18 @@ use std::time::Duration;
 pub enum Party {
     Caller,
     Callee,
-    /// This node: policy, limits, drain, an administrator.
+    /// This node: policy, limits, drain, an administrator, or a side of which nothing was heard any more.
     Node,
+}
+
+impl Party {
+    fn in_words(self) -> &'static str {
+        match self {
+            Party::Caller => "caller",
+            Party::Callee => "called side",
+            Party::Node => "node",
+        }
+    }
 }
 
 /// The end of a call, or the reason it never began.
@@ -195,10 +205,12 @@ impl Cause {
     /// Who ended it.
     pub fn ended_by(&self) -> Party {
         match self {
-            Cause::HungUp { by } | Cause::AckLost { by } => *by,
-            Cause::SessionExpired { side } | Cause::DialogLost { side } | Cause::MediaLost { side, .. } => *side,
+            Cause::HungUp { by } => *by,
+            Cause::DialogLost { side } => *side,
             Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
             Cause::Refused { .. } | Cause::NoAnswer | Cause::Unreachable { .. } => Party::Callee,
+            // Whoever fell silent, it is this node that hangs up on both.
+            Cause::AckLost { .. } | Cause::SessionExpired { .. } | Cause::MediaLost { .. } => Party::Node,
             Cause::MediaRefused { .. }
             | Cause::NoMediaPort { .. }
             | Cause::Cleared { .. }
@@ -232,17 +244,18 @@ impl Cause {
             Cause::Unreachable { detail } => format!("no destination could be reached: {detail}"),
             Cause::MediaRefused { detail } => format!("no media in common: {detail}"),
             Cause::NoMediaPort { detail } => format!("no media port was free: {detail}"),
-            Cause::AckLost { .. } => "the ACK of our 200 never arrived: check Contact and NAT of that side".into(),
-            Cause::SessionExpired { .. } => "the session timer expired without a refresh".into(),
-            Cause::DialogLost { .. } => "the far side no longer knows the dialog".into(),
-            Cause::MediaLost { side, seconds } => {
-                let side = if *side == Party::Caller {
-                    "caller"
-                } else {
-                    "called side"
-                };
-                format!("no media from the {side} for {seconds} s: check its firewall and the address in its SDP")
+            Cause::AckLost { by } => format!(
+                "the ACK of our 200 never arrived from the {}: check its Contact and NAT",
+                by.in_words()
+            ),
+            Cause::SessionExpired { side } => {
+                format!("the session timer of the {} expired without a refresh", side.in_words())
             }
+            Cause::DialogLost { side } => format!("the {} no longer knows the dialog", side.in_words()),
+            Cause::MediaLost { side, seconds } => format!(
+                "no media from the {} for {seconds} s: check its firewall and the address in its SDP",
+                side.in_words()
+            ),
             Cause::Cleared { detail } | Cause::Fault { detail } => detail.clone(),
             Cause::ApplicationFailed { detail } => format!("the application failed: {detail}"),
             Cause::BadRequest { detail, .. } | Cause::ApplicationDeclined { detail, .. } => detail.clone(),

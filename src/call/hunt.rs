@@ -368,8 +368,11 @@ impl Call {
 
     /// Where an INVITE went, and where else its name leads.
     pub(super) fn located(&mut self, token: Token, hop: Hop, others: VecDeque<Hop>) {
-        let leg = self.leg_inviting(token);
-        if let Some(ringing) = leg.and_then(|index| self.ringing_of(index)) {
+        let inviting = self.leg_inviting(token);
+        if let Some(leg) = inviting.and_then(|index| self.leg_mut(index)) {
+            leg.record.address = Some((hop.transport, hop.remote));
+        }
+        if let Some(ringing) = inviting.and_then(|index| self.ringing_of(index)) {
             ringing.tried = Some(hop);
             ringing.others = others;
         }

@@ -8,8 +8,9 @@ use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::moment::Moment;
 use crate::route::TraceStep;
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, Transport};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::sync::PoisonError;
 
 /// Between which sides a call runs.
@@ -89,6 +90,9 @@ pub struct LegRecord {
     pub call_sid: Option<CallSid>,
     /// Hub or gateway; absent on the caller's leg.
     pub peer: Option<PeerName>,
+    /// Where its peer is: the address that the INVITE went to, or came from.
+    #[serde(default)]
+    pub address: Option<(Transport, SocketAddr)>,
     /// Final status of the leg's INVITE.
     pub status: Option<u16>,
     pub phrase: Option<String>,

@@ -449,6 +449,9 @@ impl Call {
         let (direct, next, patience) = (hop.direct.clone(), hop.next.clone(), hop.first_response);
         let again = invite.token != Token::NONE;
         let located = self.ringing_of(index).and_then(|ringing| ringing.locate(direct, again));
+        if let (Some(leg), Some(hop)) = (self.leg_mut(index), &located) {
+            leg.record.address = Some((hop.transport, hop.remote));
+        }
         let token = self.send(index, draft, located.map_or(To::First(next), To::Hop));
         if let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) {
             invite.token = token;

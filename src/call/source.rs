@@ -54,6 +54,7 @@ impl Leg {
     /// Notes where the peer was heard, the latest last.
     pub(super) fn heard_from(&mut self, flow: &Flow) {
         let address = flow.remote.ip().to_canonical();
+        self.record.address.get_or_insert((flow.transport, flow.remote));
         self.sources.retain(|known| *known != address);
         if self.sources.len() < MOST_SOURCES {
             self.sources.push(address);

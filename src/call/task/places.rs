@@ -9,7 +9,7 @@ use crate::call::record::{CallFacts, Direction};
 use crate::call::value::Phase;
 use crate::config::{Config, Limits, TenantId};
 use crate::dial::PeerName;
-use crate::guard::{Place, carrier_owner, paid_owner};
+use crate::guard::{Place, carrier_owner, payer};
 use crate::sip::Method;
 use crate::sip::message::RequestDraft;
 use std::sync::Arc;
@@ -70,21 +70,21 @@ impl CallTask {
         }
         // The next gateway of a carrier goes on in the place of the one that failed, or fell silent.
         let legs = self.call.legs();
-        let is_gone = |leg: LegIndex| {
+        let makes_room = |leg: LegIndex| {
             legs.get(usize::from(leg.0))
                 .is_none_or(|leg| matches!(leg.state, LegState::Gone | LegState::Cancelling))
         };
         let freed = self
             .carrier_places
             .iter_mut()
-            .find(|(taker, known, _)| known == carrier && is_gone(*taker));
+            .find(|(taker, known, _)| known == carrier && makes_room(*taker));
         if let Some((taker, ..)) = freed {
             *taker = leg;
             return Ok(());
         }
         // Where another carrier has failed this one stands in for it: that is one call.
-        let stands_in = self.carrier_places.iter().any(|(taker, ..)| is_gone(*taker));
-        self.carrier_places.retain(|(taker, ..)| !is_gone(*taker));
+        let stands_in = self.carrier_places.iter().any(|(taker, ..)| makes_room(*taker));
+        self.carrier_places.retain(|(taker, ..)| !makes_room(*taker));
         let config = self.node.config.load();
         let limits = config
             .sbc
@@ -93,7 +93,7 @@ impl CallTask {
             .find(|known| known.id.as_str() == &**carrier)
             .map(|known| known.limits);
         let owner = carrier_owner(carrier);
-        let paid_by = paid_owner(&self.live.facts.tenant);
+        let paid_by = payer(&self.live.facts.tenant);
         let mut owners = vec![(owner.as_str(), limits.unwrap_or_default())];
         let a_day = self.calls_per_day(&config).filter(|_| !stands_in);
         owners.extend(a_day.map(|limits| (paid_by.as_str(), limits)));

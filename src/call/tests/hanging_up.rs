@@ -116,9 +116,9 @@ fn the_ack_never_arrives() {
     rig.no_ack(Rig::first_transaction());
     assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
     let record = rig.finish();
-    assert_eq!(record.cause.label(), "ack_lost");
+    assert_eq!((record.cause.label(), record.ended_by), ("ack_lost", Party::Node));
     assert!(
-        record.cause_text.contains("check Contact and NAT"),
+        record.cause_text.contains("from the caller: check its Contact and NAT"),
         "{}",
         record.cause_text
     );
@@ -214,7 +214,7 @@ fn silence_ends_a_call_and_says_where_to_look() {
     rig.step(silent(false));
     assert_eq!((rig.byes(CALLER).len(), rig.byes(CALLEE).len()), (1, 1));
     let record = rig.finish();
-    assert_eq!((record.cause.label(), record.ended_by), ("media_lost", Party::Caller));
+    assert_eq!((record.cause.label(), record.ended_by), ("media_lost", Party::Node));
     assert!(
         record.cause_text.contains("no media from the caller for 20 s"),
         "{}",

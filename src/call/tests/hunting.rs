@@ -443,11 +443,15 @@ fn the_next_address_of_a_name_comes_before_the_next_gateway() {
     let hops = locate(&mut rig, &[21, 22]);
     rig.respond(&rig.last_invite(), reply(500));
     assert_eq!(rig.addresses_down.last(), Some(&(hops[0].remote, false)));
+    let record = rig.finish();
     assert_eq!(
-        (rig.invites().len(), rig.finish().status),
+        (rig.invites().len(), record.status),
         (4, 503),
         "500 is not the address's fault"
     );
+    let addresses: Vec<_> = record.legs.iter().skip(1).map(|leg| leg.address).collect();
+    let tried = [11, 12, 13, 21].map(|last| Some((Transport::Udp, ([203, 0, 113, last], 5060).into())));
+    assert_eq!(addresses, tried, "the record says which address a leg was tried at");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::rtp::quality::{Reception, mos};
 use crate::teams::TeamsReason;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Goes up when a field changes its meaning or goes away; new fields don't count.
 const VERSION: u32 = 1;
@@ -55,6 +56,9 @@ pub struct CdrLeg<'a> {
     peer: Option<String>,
     /// Of a leg of Teams, either way.
     hub: Option<&'a str>,
+    /// Where the leg's INVITE went, or came from.
+    address: Option<SocketAddr>,
+    transport: Option<&'static str>,
     call_id: &'a str,
     /// What the application knows it by.
     call_sid: Option<CallSid>,
@@ -190,6 +194,8 @@ impl<'a> CdrLeg<'a> {
                 Some(PeerName::Hub(hub)) => Some(hub),
                 _ => None,
             }),
+            address: leg.address.map(|(_, address)| address),
+            transport: leg.address.map(|(transport, _)| transport.uri_name()),
             call_id: &leg.call_id,
             call_sid: leg.call_sid,
             status: leg.status,

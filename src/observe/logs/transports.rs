@@ -42,7 +42,7 @@ pub(super) fn event(lines: &LogLines, event: &NetEvent<'_>) {
                 transport = %flow.transport,
                 withheld,
                 "a message can't be read: {}",
-                printable(&error.to_string())
+                lines.text(&error.to_string())
             );
         }),
         NetEvent::AcceptFailed { listener, error } => throttles.accepts.say(|withheld| {
