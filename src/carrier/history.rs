@@ -1,5 +1,6 @@
 //! Who diverted a call, as History-Info tells it (RFC 7044).
 
+use super::number::party_uri;
 use crate::route::Diversion;
 
 /// History-Info of a diverted call (TEAMS-051, TEAMS-069), the oldest diversion first, the callee last; `None` of a call that
@@ -25,7 +26,8 @@ pub fn history_info(
         let number = written(diversion);
         let privacy = if diversion.private { "&Privacy=history" } else { "" };
         entries.push(format!(
-            "<sip:{number}@{host};user=phone?Reason=SIP%3Bcause%3D{cause}{privacy}>;index={index}"
+            "<{}?Reason=SIP%3Bcause%3D{cause}{privacy}>;index={index}",
+            party_uri(&number, host)
         ));
         index.push_str(".1");
     }

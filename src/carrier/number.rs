@@ -1,6 +1,7 @@
-//! Numbers as a trunk writes them, to E.164 and back.
+//! Numbers as a trunk writes them, to E.164 and back, and in URIs.
 
 use crate::config::{BareNumbers, E164, NumberFormat, NumberRule, NumberRules};
+use std::fmt;
 
 /// The E.164 number that `written` means on a trunk: the first matching inbound rule, then `+`, the international
 /// prefix, the national prefix, and at last what bare numbers are there. `None` when it is no telephone number.
@@ -68,6 +69,18 @@ fn rewrite(rules: &[NumberRule], number: &str) -> Option<String> {
     rules.iter().find_map(|rule| rule.apply(number))
 }
 
+/// The SIP URI of who is shown: `user=phone` says that the user part is a telephone number, and stands where it is one
+/// (RFC 3261 §19.1.1; TEAMS-039).
+pub fn party_uri(user: &str, host: impl fmt::Display) -> String {
+    let rest = user.strip_prefix('+').unwrap_or(user);
+    let dials = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'*' | b'#' | b'-' | b'.');
+    // `#` may stand escaped.
+    match !rest.is_empty() && rest.split("%23").all(|part| part.bytes().all(dials)) {
+        true => format!("sip:{user}@{host};user=phone"),
+        false => format!("sip:{user}@{host}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +138,19 @@ mod tests {
                 written,
                 "{format:?}"
             );
+        }
+    }
+
+    #[test]
+    fn teams_039_only_a_number_is_said_to_be_one() {
+        for number in ["+14255550100", "0206-555.0100", "*21#", "*21%23", "112"] {
+            assert_eq!(
+                party_uri(number, "gw.example"),
+                format!("sip:{number}@gw.example;user=phone")
+            );
+        }
+        for name in ["ada", "+", "1a", "12+3", ""] {
+            assert_eq!(party_uri(name, "gw.example"), format!("sip:{name}@gw.example"));
         }
     }
 }

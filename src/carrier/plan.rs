@@ -1,7 +1,7 @@
 //! The INVITE toward a carrier, planned to the last header; gateways in order, the healthy first.
 
 use super::history::history_info;
-use super::number::write_number;
+use super::number::{party_uri, write_number};
 use crate::config::{
     CallerSource, Carrier, Codec, Config, Dtmf, Gateway, History, Host, HostName, OwnAddresses, PrivateCaller, Ringing,
 };
@@ -145,15 +145,15 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
     let mut headers = Vec::new();
     let display = caller.display.as_deref().map(quoted).unwrap_or_default();
     if !caller.private && !written.is_empty() {
-        let uri = format!("<sip:{written}@{host};user=phone>");
+        let uri = party_uri(&written, &host);
         if carrier.caller.assert {
             headers.push((
                 HeaderName::PAssertedIdentity,
-                format!("<sip:{asserted}@{host};user=phone>"),
+                format!("<{}>", party_uri(&asserted, &host)),
             ));
         }
         return Identity {
-            from: format!("{display}{uri}"),
+            from: format!("{display}<{uri}>"),
             contact_user: written,
             headers,
         };
@@ -162,7 +162,7 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
     if (emergency || carrier.caller.private == PrivateCaller::Assert) && !asserted.is_empty() {
         headers.push((
             HeaderName::PAssertedIdentity,
-            format!("<sip:{asserted}@{host};user=phone>"),
+            format!("<{}>", party_uri(&asserted, &host)),
         ));
     }
     Identity {
@@ -219,10 +219,7 @@ fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, he
                 let privacy = if diversion.private { ";privacy=full" } else { "" };
                 headers.push((
                     HeaderName::Diversion,
-                    format!(
-                        "<sip:{}@{host};user=phone>;reason={reason}{privacy}",
-                        written(diversion)
-                    ),
+                    format!("<{}>;reason={reason}{privacy}", party_uri(&written(diversion), host)),
                 ));
             }
         }

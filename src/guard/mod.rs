@@ -16,4 +16,4 @@ pub use failures::Failures;
 pub use liveness::{Liveness, PeerReport, Peers, Turn};
 pub use monitor::{HubOptions, Monitor, Outcome, Surroundings, options_to_hubs};
 pub use overload::{Load, Overload, Shedding};
-pub use places::{Full, NODE, Place, Places, RECODING, carrier_owner, paid_owner, tenant_owner};
+pub use places::{Full, NODE, Place, Places, RECODING, carrier_owner, payer, tenant_owner};

@@ -24,7 +24,7 @@ pub fn carrier_owner(id: &str) -> String {
 }
 
 /// Who the calls of a tenant through carriers count under.
-pub fn paid_owner(tenant: &str) -> String {
+pub fn payer(tenant: &str) -> String {
     format!("tenant {tenant} through carriers")
 }
 
@@ -204,7 +204,7 @@ mod tests {
             calls_per_day: Some(2),
             ..Limits::default()
         };
-        let owner = paid_owner("contoso");
+        let owner = payer("contoso");
         let owners = [(owner.as_str(), limits)];
         for _ in 0..2 {
             drop(places.take(&owners, false, now).expect("a call"));

@@ -1,6 +1,6 @@
 //! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
 
-use crate::carrier::{PlanFacts, history_info, quoted};
+use crate::carrier::{PlanFacts, history_info, party_uri, quoted};
 use crate::config::{Config, E164, Hub, OwnAddresses, Ringing, Teams, Tenant};
 use crate::dial::{
     Attempt, HuntOn, KeyForm, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, ToHubs, Transfers, allow,
@@ -100,7 +100,7 @@ fn identity(facts: PlanFacts<'_>, tenant: &Tenant) -> (String, String, Vec<(Head
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#' | '.' | '-'))
         .collect();
     (
-        format!("{display}<sip:{user}@{};user=phone>", tenant.fqdn),
+        format!("{display}<{}>", party_uri(&user, &tenant.fqdn)),
         user,
         Vec::new(),
     )

@@ -3,6 +3,7 @@
 //! It goes back to Teams whatever number it names: Teams routes it anew, and what then comes out of Teams is a call like any
 //! other, with its own rules and limits. So a REFER leads to a hub of ours, and nowhere else.
 
+use crate::carrier::party_uri;
 use crate::dial::{HuntOn, LegTerms, NextHop, PeerName, PlannedHop, ToHubs};
 use crate::route;
 use crate::sip::message::{HeaderName, Message};
@@ -96,7 +97,7 @@ impl Shown<'_> {
         }
         // The Contact begins with the trunk name of the tenant (TEAMS-030).
         let trunk = terms.contact.split([':', ';']).next().unwrap_or_default();
-        format!("<sip:{}@{trunk};user=phone>", escaped_user(self.user))
+        format!("<{}>", party_uri(&escaped_user(self.user), trunk))
     }
 }
 
