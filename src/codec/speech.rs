@@ -20,6 +20,9 @@ impl Speech {
     /// Units of the RTP clock a second, and bytes of payload.
     pub const CLOCK_RATE: u32 = 8_000;
 
+    /// All of them, in the order that we offer them in.
+    pub const ALL: [Speech; 3] = [Speech::Pcma, Speech::Pcmu, Speech::G722];
+
     /// Audio samples for each byte of payload.
     pub const fn samples_per_byte(self) -> usize {
         match self {

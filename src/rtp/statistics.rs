@@ -213,7 +213,8 @@ impl Reception {
         // Packets of one telephone-event share a timestamp, and a source that switches jumps: neither says anything about
         // the network.
         if timestamp != previous.timestamp && difference < self.clock_rate {
-            self.jitter_16 = (self.jitter_16 + difference).saturating_sub((self.jitter_16 + 8) >> 4);
+            self.jitter_16 =
+                (self.jitter_16.saturating_add(difference)).saturating_sub(self.jitter_16.saturating_add(8) >> 4);
         }
     }
 }

@@ -4,6 +4,11 @@ use crate::codec::speech::Speech;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The number that most equipment expects telephone-event on, some even without reading `a=rtpmap`.
+pub(super) const TELEPHONE_EVENT: u8 = 101;
+/// No RTP clock is faster (L16 at studio rate); more would be a mistake, or meant to overflow something.
+const MAX_CLOCK: u32 = 192_000;
+
 /// What a payload type carries, by its RTP encoding name (RFC 4855: names are case-blind).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -125,6 +130,23 @@ impl Format {
         Some(Format::new(payload_type, codec, 8000))
     }
 
+    /// How a codec of ours is described.
+    pub fn of_speech(speech: Speech) -> Format {
+        let (number, codec) = match speech {
+            Speech::Pcmu => (0, Codec::Pcmu),
+            Speech::Pcma => (8, Codec::Pcma),
+            Speech::G722 => (9, Codec::G722),
+        };
+        Format::new(number, codec, Speech::CLOCK_RATE)
+    }
+
+    /// Telephone events as we offer them: the keys and the hook flash, beside an 8 kHz clock (RFC 4733).
+    pub fn our_events() -> Format {
+        let mut events = Format::new(TELEPHONE_EVENT, Codec::TelephoneEvent, 8_000);
+        events.fmtp = Some("0-16".to_owned());
+        events
+    }
+
     /// The number that RFC 3551 fixes for this codec.
     pub(super) fn fixed_payload_type(&self) -> Option<u8> {
         [0, 3, 8, 9, 13, 18]
@@ -185,7 +207,8 @@ impl Format {
             .next()
             .filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))?;
         let codec = Codec::from(name);
-        let mut clock: u32 = parts.next()?.trim().parse().ok().filter(|&hertz| hertz > 0)?;
+        let clock = parts.next()?.trim().parse();
+        let mut clock: u32 = clock.ok().filter(|hertz| (1..=MAX_CLOCK).contains(hertz))?;
         if codec == Codec::G722 && clock == 16_000 {
             // a common mistake: 16000 is the sampling rate, the RTP clock is 8000
             clock = 8_000;
@@ -256,6 +279,7 @@ mod tests {
             "PCMU",
             "/8000",
             "opus/0",
+            "PCMA/4294967295",
             "opus/48000/0",
             "a b/8000",
             "opus/48000/x",

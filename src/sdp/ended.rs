@@ -5,19 +5,19 @@ use super::error::Refusal;
 use super::offer::carriable;
 use super::profile::LegProfile;
 use super::session::Session;
-
-/// What we can play and hear ourselves.
-const SPOKEN: [Codec; 3] = [Codec::Pcma, Codec::Pcmu, Codec::G722];
+use crate::codec::speech::Speech;
 
 /// The first codec of an offer that we speak ourselves, and telephone events beside it: with one codec there is no doubt
 /// what the peer will send.
 pub fn formats_ended_here(remote_offer: &Session, profile: &LegProfile) -> Result<Vec<Format>, Refusal> {
     let audio = carriable(remote_offer, profile)?;
-    let spoken = |format: &&Format| SPOKEN.contains(&format.codec) && profile.allows(format);
+    let spoken = |format: &&Format| format.speech().is_some() && profile.allows(format);
     let Some(speech) = audio.formats.iter().find(spoken) else {
         return Err(Refusal::NothingInCommon {
             peer: audio.format_names(),
-            allowed: SPOKEN.iter().map(ToString::to_string).collect(),
+            allowed: Speech::ALL
+                .map(|speech| Format::of_speech(speech).codec.to_string())
+                .into(),
         });
     };
     let events = |format: &&Format| format.codec == Codec::TelephoneEvent && format.clock == speech.clock;
@@ -29,11 +29,23 @@ pub fn formats_ended_here(remote_offer: &Session, profile: &LegProfile) -> Resul
 
 /// What we offer on a leg that talks to nobody but us.
 pub fn formats_of_our_own(profile: &LegProfile) -> Vec<Format> {
-    let speech = [8, 0, 9].into_iter().filter_map(Format::well_known);
-    let mut events = Format::new(101, Codec::TelephoneEvent, 8_000);
-    events.fmtp = Some("0-16".to_owned());
+    let speech = Speech::ALL.into_iter().map(Format::of_speech);
     speech
         .filter(|format| profile.allows(format))
-        .chain(std::iter::once(events))
+        .chain(std::iter::once(Format::our_events()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_of_ours_at_another_clock_is_none_of_ours() {
+        let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+                     m=audio 4000 RTP/AVP 98 99 8\r\na=rtpmap:98 PCMA/16000\r\na=rtpmap:99 PCMU/8000/2\r\n";
+        let offer = Session::parse(offer.as_bytes()).expect("an offer");
+        let formats = formats_ended_here(&offer, &LegProfile::carrier()).expect("a codec");
+        assert_eq!(formats, [Format::of_speech(Speech::Pcma)]);
+    }
 }

@@ -56,7 +56,7 @@ pub enum Refusal {
         offered: &'static str,
         answered: &'static str,
     },
-    #[error("no usable AES_CM_128_HMAC_SHA1_80 key among {offered:?}")]
+    #[error("no usable AES_CM_128_HMAC_SHA1_80 key: {}", in_words(offered))]
     NoCrypto { offered: Vec<String> },
     #[error("the answer has crypto tag {answered}, we offered {offered}")]
     CryptoTag { offered: u32, answered: u32 },
@@ -112,6 +112,14 @@ impl Refusal {
             .take(200)
             .collect();
         format!("{} {agent} \"{text}\"", self.warning_code())
+    }
+}
+
+/// The suites of a description's `a=crypto` lines.
+fn in_words(suites: &[String]) -> String {
+    match suites {
+        [] => "there is no a=crypto line".to_owned(),
+        suites => format!("the a=crypto lines are for {}", suites.join(", ")),
     }
 }
 

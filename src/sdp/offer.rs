@@ -1,6 +1,6 @@
 //! Our offers: the other leg's formats carried over, or our own when there is no offer yet.
 
-use super::codec::{Codec, Format};
+use super::codec::{Codec, Format, TELEPHONE_EVENT};
 use super::direction::Direction;
 use super::error::Refusal;
 use super::local::{AudioLine, LocalMedia, OFFERED_TAG};
@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// The number that most equipment expects telephone-event on, some even without reading `a=rtpmap`.
-const TELEPHONE_EVENT: u8 = 101;
 const COMFORT_NOISE: u8 = 13;
 const DYNAMIC: RangeInclusive<u8> = 96..=127;
 
@@ -221,8 +219,11 @@ fn recoded(from: &[Speech], to: &LegProfile, recoding: Recoding) -> Vec<Format> 
             .any(|from| recoding == Recoding::Any || !from.is_far_from(to))
     };
     let known = |codec: &Codec| {
-        let mut fixed = [0, 8, 9].into_iter().filter_map(Format::well_known);
-        fixed.find(|format| format.codec == *codec && format.speech().is_some_and(is_near))
+        let mut near = Speech::ALL
+            .into_iter()
+            .filter(|speech| is_near(*speech))
+            .map(Format::of_speech);
+        near.find(|format| format.codec == *codec)
     };
     to.codecs.iter().filter_map(known).collect()
 }
@@ -275,9 +276,7 @@ fn agreed_annex_b(format: Format, one: &LegProfile, other: &LegProfile) -> Forma
 
 fn add_auxiliary(formats: &mut Vec<Format>, to: &LegProfile, wanted: impl Fn(Auxiliary) -> bool) {
     let noise = Format::new(COMFORT_NOISE, Codec::ComfortNoise, 8000);
-    let mut events = Format::new(TELEPHONE_EVENT, Codec::TelephoneEvent, 8000);
-    events.fmtp = Some("0-16".to_owned());
-    for (switch, format) in [(to.comfort_noise, noise), (to.telephone_event, events)] {
+    for (switch, format) in [(to.comfort_noise, noise), (to.telephone_event, Format::our_events())] {
         if wanted(switch) && !formats.iter().any(|present| present.same_codec(&format)) {
             formats.push(format);
         }
