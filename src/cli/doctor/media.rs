@@ -3,12 +3,14 @@
 use super::finding::{Check, Group, Needs, Verdict};
 use super::weight::{Cases, newest};
 use super::world::{PastCall, PastMedia, World};
+use crate::config::Purpose;
 use std::net::IpAddr;
 
 pub const CHECKS: &[Check] = &[
     check("media.address", Needs::Files, address),
     check("media.loopback", Needs::Files, loopback),
     check("media.ports", Needs::Files, ports),
+    check("media.family", Needs::Files, family),
     check("media.silent", Needs::Records, silent),
     check("media.unauthenticated", Needs::Records, unauthenticated),
     check("media.refused", Needs::Records, refused),
@@ -85,6 +87,31 @@ fn ports(world: &World) -> Vec<Verdict> {
         )],
         _ => Vec::new(),
     }
+}
+
+/// Whose signalling comes over one IP version mostly offers media of the same one, and media have one alone.
+fn family(world: &World) -> Vec<Verdict> {
+    let advertise = world.config.sbc.media.advertise;
+    let version = |address: IpAddr| if address.is_ipv6() { "IPv6" } else { "IPv4" };
+    let media = version(advertise);
+    let listeners = world.config.sbc.listeners.iter();
+    listeners
+        .filter(|listener| listener.purpose != Purpose::Teams && version(listener.bind.ip()) != media)
+        .map(|listener| {
+            Verdict::warn(
+                format!(
+                    "listener {} speaks {}, and media are {media}",
+                    listener.name,
+                    version(listener.bind.ip())
+                ),
+                format!(
+                    "Offers from there with {} media are refused (488): whoever calls there has to offer {media}, or [media] has to be of the other \
+                     version.",
+                    version(listener.bind.ip())
+                ),
+            )
+        })
+        .collect()
 }
 
 fn answered(world: &World) -> impl Iterator<Item = &PastCall> {

@@ -5,7 +5,7 @@ use super::wrong::{anything, certificate, expect, hub, invite_to_teams, node, on
 use super::{complaints, said, well};
 use crate::cli::doctor::rehearsal::{self, Said, Scene};
 use crate::cli::doctor::world::{PastCall, World};
-use crate::config::{HostName, Hub};
+use crate::config::{HostName, Hub, Purpose};
 use crate::sip::{Message, Method};
 
 #[test]
@@ -408,6 +408,16 @@ fn failure_21_what_else_is_seen() {
     );
     expect(|world| sbc(world).media.allow_loopback = true, &["media.loopback"]);
     expect(|world| sbc(world).guard.limits.calls = Some(50_000), &["media.ports"]);
+    expect(
+        |world| {
+            let listeners = &mut sbc(world).listeners;
+            let carriers = listeners
+                .iter_mut()
+                .find(|listener| listener.purpose == Purpose::Carrier);
+            carriers.expect("a listener").bind = "[2001:db8::5]:5060".parse().expect("an address");
+        },
+        &["media.family"],
+    );
     expect(
         |world| records(world).push(refused("d", 403, "No PSTN calls", "policy")),
         &["numbers.policy"],
