@@ -13,14 +13,17 @@ use tokio::time::Instant;
 /// Names whose answers live shorter aren't renewed ahead: they are asked for again when next needed.
 const SHORTEST_RENEWED: Duration = Duration::from_secs(5);
 
-/// The questions of a walk so far, for the error text of a caller who couldn't wait for its end.
+/// Questions that an error names.
+const MOST_ASKED: usize = 32;
+
+/// The questions of a walk so far, the first of them, for the error text of a caller who couldn't wait for its end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked(Arc<Mutex<Vec<String>>>);
 
 impl Asked {
     pub(super) fn note(&self, question: String) {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !list.contains(&question) {
+        if list.len() < MOST_ASKED && !list.contains(&question) {
             list.push(question);
         }
     }

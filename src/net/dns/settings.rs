@@ -76,6 +76,8 @@ pub struct Settings {
     pub most_remembered: usize,
     /// Addresses kept of one name; more are left out.
     pub most_addresses: usize,
+    /// NAPTR records followed of one name, the preferred ones first.
+    pub most_naptr: usize,
     /// SRV records kept of one name, lowest priority first.
     pub most_srv: usize,
     /// Candidates given for one target.
@@ -101,6 +103,7 @@ impl Default for Settings {
             most_renewed: 256,
             most_remembered: 4096,
             most_addresses: 16,
+            most_naptr: 8,
             most_srv: 32,
             most_candidates: 64,
         }

@@ -156,7 +156,8 @@ impl<'a> Walk<'a> {
             Start::Naptr { name, fallback } => {
                 let failed = match self.naptr(&name).await {
                     Ok(records) => {
-                        let picked = pick_services(&records.records, self.target, &self.settings.spoken);
+                        let mut picked = pick_services(&records.records, self.target, &self.settings.spoken);
+                        picked.truncate(self.settings.most_naptr);
                         if !picked.is_empty() {
                             self.ttl = self.ttl.min(records.ttl);
                             return self.follow(picked).await;

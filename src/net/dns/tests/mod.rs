@@ -411,6 +411,26 @@ async fn a_hundred_addresses_come_over_tcp_and_are_capped() {
 }
 
 #[tokio::test]
+async fn of_a_thousand_naptr_records_the_preferred_few_are_followed() {
+    let zone = Zone::serve().await;
+    for preference in 0..500 {
+        let srv = format!("_sip._udp.x{preference}.example");
+        zone.naptr("many.example", 60, (10, preference, "SIP+D2U", &srv));
+        zone.srv(&srv, 60, (0, 0, 5060, "gw.example"));
+    }
+    zone.a("gw.example", 60, "192.0.2.1");
+    let resolver = Resolver::new(settings(&zone));
+    let answer = resolver.resolve(&target("many.example")).await.unwrap();
+    assert!(!answer.candidates.is_empty());
+    let followed = zone
+        .asked()
+        .iter()
+        .filter(|question| question.contains("_sip._udp"))
+        .count();
+    assert_eq!(followed, Settings::default().most_naptr);
+}
+
+#[tokio::test]
 async fn ipv6_alone_is_enough() {
     let zone = Zone::serve().await;
     zone.aaaa("six.example", 60, "2001:db8::6");
