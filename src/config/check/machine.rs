@@ -24,6 +24,9 @@ use std::time::Duration;
 /// (docs/performance.md).
 const RECODED_PER_WORKER: u32 = 200;
 
+/// Behind it the transactions of an INVITE that was forgotten are ended (`sip::transaction::Timers`).
+const LONGEST_RINGING: Duration = Duration::from_secs(3_600);
+
 /// The machine, or `None` when something was wrong.
 pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let base = teams::base(&raw.teams, reader);
@@ -350,6 +353,12 @@ fn timers(raw: Option<&RawTimers>, reader: &mut Reader<'_>) -> Option<Timers> {
     let setup = time(raw.and_then(|raw| raw.setup.as_ref()), 180_000);
     let connect = time(raw.and_then(|raw| raw.connect.as_ref()), 2_000);
     let idle_connection = time(raw.and_then(|raw| raw.idle_connection.as_ref()), 600_000);
+    for text in [
+        raw.and_then(|raw| raw.ringing.as_ref()),
+        raw.and_then(|raw| raw.setup.as_ref()),
+    ] {
+        reader.at_most(text, LONGEST_RINGING);
+    }
     if let (Some(one), Some(two), Some(text)) = (t1, t2, raw.and_then(|raw| raw.t2.as_ref()))
         && two < one
     {

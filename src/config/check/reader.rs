@@ -127,6 +127,15 @@ impl<'r> Reader<'r> {
         value
     }
 
+    /// A time that was read may not be longer than `longest`.
+    pub fn at_most(&mut self, text: Option<&At<DurationText>>, longest: Duration) {
+        let Some(text) = text else { return };
+        if duration(&text.value().0).is_some_and(|value| value > longest) {
+            let expected = format!("at most {} s", longest.as_secs());
+            self.fault_expecting(text.span(), format!("{:?} is too long", text.value().0), expected);
+        }
+    }
+
     /// A number of bytes above zero.
     pub fn size(&mut self, text: Option<&At<SizeText>>, default: u64) -> Option<u64> {
         let Some(text) = text else { return Some(default) };

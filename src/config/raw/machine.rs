@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct RawSbc {
     /// This node's name in logs, call detail records and metrics. Without it: the base trunk name (`teams.base`).
     pub node: Option<At<String>>,
-    /// How long calls may go on after a stop was asked for; then they are ended.
+    /// How long calls may go on after a stop was asked for; then they are ended, emergency calls an hour later.
     #[schemars(extend("default" = "5m"))]
     pub drain: Option<At<DurationText>>,
     /// Sockets that SIP arrives on and leaves from: exactly one for Teams, others for carriers and users.
@@ -379,10 +379,10 @@ pub struct RawTimers {
     /// Longest time that a message stays in the network.
     #[schemars(extend("default" = "5s"))]
     pub t4: Option<At<DurationText>>,
-    /// How long a called party may ring.
+    /// How long a called party may ring, an hour at most.
     #[schemars(extend("default" = "2m"))]
     pub ringing: Option<At<DurationText>>,
-    /// From the INVITE to the answer, all attempts together.
+    /// From the INVITE to the answer, all attempts together, an hour at most.
     #[schemars(extend("default" = "3m"))]
     pub setup: Option<At<DurationText>>,
     /// To open a TCP connection; TLS gets as long again.

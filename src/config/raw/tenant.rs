@@ -149,7 +149,8 @@ pub enum RawTo {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawTenantCaller {
-    /// `refuse` the call, or `replace` the number by `number`.
+    /// `refuse` the call, or `replace` the number by `number`. Only who calls is looked at: whom Teams names as having
+    /// forwarded a call (History-Info) goes on to the carrier as `history` of the carrier says.
     #[schemars(extend("default" = "refuse"))]
     pub outside: Option<At<RawOutside>>,
     /// One of the tenant's numbers, shown instead. Needed for `replace`.

@@ -15,8 +15,8 @@ pub struct Timers {
     pub t2: Duration,
     /// How long a message may live in the network.
     pub t4: Duration,
-    /// How long an INVITE may ring in either direction: a safety net behind the call's own ring limits, so that a
-    /// call that was lost leaves no transaction behind (at least timer C, 3 minutes).
+    /// How long an INVITE may ring in either direction: a safety net behind the call's own ring limits, the longest of which
+    /// is an hour, so that a call that was lost leaves no transaction behind (at least timer C, 3 minutes).
     pub invite_limit: Duration,
 }
 
@@ -26,7 +26,7 @@ impl Default for Timers {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
-            invite_limit: Duration::from_secs(900),
+            invite_limit: Duration::from_secs(3_660),
         }
     }
 }
