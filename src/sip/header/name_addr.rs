@@ -34,7 +34,7 @@ pub(crate) struct AddressLayout {
     uri: (u16, u16),
     uri_layout: uri::Layout,
     params: (u16, u16),
-    tag: (u16, u16),
+    tag: Option<(u16, u16)>,
 }
 
 impl AddressLayout {
@@ -51,13 +51,18 @@ impl AddressLayout {
             uri: range_in(value, parts.uri),
             uri_layout: uri::Layout::of(parts.uri).map_err(|_| "not a URI")?,
             params: range_in(value, parts.params),
-            tag: range_in(value, parts.tag.unwrap_or_default()),
+            tag: parts.tag.map(|tag| range_in(value, tag)),
         })
     }
 
     /// The tag in the value that this was made of; empty without one.
     pub(crate) fn tag<'a>(&self, value: &'a [u8]) -> &'a [u8] {
-        slice(value, self.tag)
+        self.tag.map_or(&[], |tag| slice(value, tag))
+    }
+
+    /// `;tag=` and nothing behind it.
+    pub(crate) fn has_empty_tag(&self) -> bool {
+        self.tag.is_some_and(|(start, end)| start == end)
     }
 }
 

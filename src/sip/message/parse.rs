@@ -257,7 +257,7 @@ impl Parsed {
                 let (what, size, limit) = ("tag", tag.len(), MAX_KEY);
                 note((ParseErrorKind::TooLong { what, size, limit }, at));
             }
-            match tag.is_empty() || is_token(tag) {
+            match is_token(tag) || (tag.is_empty() && !layout.has_empty_tag()) {
                 true => Ok(layout),
                 false => Err(HeaderError::new(name, "the tag is no token", value)),
             }

@@ -83,6 +83,13 @@ fn sizes_and_counts_have_limits() {
         parse(&format!("{TEAMS}{}", "a".repeat(70_000))).unwrap_err().status(),
         513
     );
+    for empty in ["tag=", "tag"] {
+        let refused = refused(&with("tag=1779cf3a", empty));
+        assert!(
+            matches!(refused, Kind::Header(_)),
+            "a dialog can't be told by it: {empty}"
+        );
+    }
     let long = "a".repeat(600);
     for (line, value) in [
         ("tag=1779cf3a", "tag="),
