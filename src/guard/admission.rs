@@ -33,15 +33,22 @@ struct Table {
 struct Rates {
     counters: Box<[AtomicU64]>,
     hasher: RandomState,
+    /// Those of all strangers to listeners that tell them nothing.
+    unanswered: AtomicU64,
 }
 
 const COUNTERS: usize = 4_096;
+
+/// What strangers together may send in a second where they are told nothing: nearly all of it is in vain, and forged sources
+/// are as many as somebody likes. Peers that are not known by address, who are few there, share it.
+const MOST_UNANSWERED: u32 = 2_000;
 
 impl Rates {
     fn new() -> Rates {
         Rates {
             counters: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
+            unanswered: AtomicU64::new(0),
         }
     }
 
@@ -51,19 +58,25 @@ impl Rates {
         let Some(counter) = self.counters.get(place) else {
             return true;
         };
-        let counted = counter.fetch_update(Relaxed, Relaxed, |packed| {
-            let (of, count) = ((packed >> 32) as u32, packed as u32);
-            let count = if of == second { count.saturating_add(1) } else { 1 };
-            Some(u64::from(second) << 32 | u64::from(count))
-        });
-        let before = counted.unwrap_or(0);
-        let count = if (before >> 32) as u32 == second {
-            (before as u32).saturating_add(1)
-        } else {
-            1
-        };
-        count <= most
+        one_more(counter, second) <= most
     }
+
+    /// Counts one more from whoever is told nothing; false beyond what all of them may send in this second.
+    fn count_unanswered(&self, second: u32) -> bool {
+        one_more(&self.unanswered, second) <= MOST_UNANSWERED
+    }
+}
+
+/// Counts one more in `second`, which stands with its count in one counter. The count from then on.
+fn one_more(counter: &AtomicU64, second: u32) -> u32 {
+    let more = |packed: u64| match (packed >> 32) as u32 == second {
+        true => (packed as u32).saturating_add(1),
+        false => 1,
+    };
+    let counted = counter.fetch_update(Relaxed, Relaxed, |packed| {
+        Some(u64::from(second) << 32 | u64::from(more(packed)))
+    });
+    more(counted.unwrap_or(0))
 }
 
 /// To whom requests went lately, by a hash of the address: where a gateway's name or a target's Contact leads is known by
@@ -110,8 +123,8 @@ impl SpokenWith {
 enum Door {
     /// Everybody: unknown sources are to be told 403, or a carrier is known by its password alone.
     Open,
-    /// Everybody, for the answers of gateways that have only a name, and all that servers say whom an application dials by SIP
-    /// URI, come from anywhere; who is none of these is told nothing.
+    /// Everybody, for what a carrier's Contact outside of its networks says, a gateway that has only a name, or a server whom an
+    /// application dials by SIP URI, comes from anywhere; who is not known is told nothing.
     Quiet(Vec<Network>),
     /// Everybody, at a rate: users are known by their password alone.
     Users { per_source: u32 },
@@ -145,14 +158,16 @@ impl Admission for AdmissionTable {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
         let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
-        let within = |most| {
-            let second = self.second();
-            self.rates.count(address, second, most) || self.spoken_with.has(address, second)
-        };
+        let second = self.second();
+        let within = |most| self.spoken_with.has(address, second) || self.rates.count(address, second, most);
         match table.doors.get(usize::from(listener.0)) {
             Some(Door::Only(networks)) => is_in(networks),
             Some(Door::Open | Door::Quiet(_)) if is_in(&table.known) => true,
-            Some(Door::Open | Door::Quiet(_)) => within(table.per_source),
+            Some(Door::Open) => within(table.per_source),
+            Some(Door::Quiet(_)) => {
+                self.spoken_with.has(address, second)
+                    || self.rates.count(address, second, table.per_source) && self.rates.count_unanswered(second)
+            }
             Some(Door::Users { per_source }) => within(*per_source),
             None => false,
         }
@@ -222,16 +237,15 @@ fn doors(config: &Config) -> Vec<Door> {
                 .filter(|gateway| gateway.listener == listener.id)
                 .map(|gateway| &gateway.host)
                 .collect();
-            // Answers of a gateway that only has a name come from addresses that are not known here.
-            let named =
-                listener.transport == Transport::Udp && gateways.iter().any(|host| matches!(host, Host::Name(_)));
             if sbc.guard.unknown_source == UnknownSource::Forbid || carriers.clone().any(by_password) {
                 return Door::Open;
             }
             let addresses = gateways.iter().filter_map(|host| only(host));
             let known = carriers.flat_map(|carrier| carrier.identify.networks.iter().cloned());
             let known = known.chain(addresses).collect();
-            match named || uris_are_dialled {
+            // Over UDP a carrier may speak from wherever its Contact leads, and a gateway from where its name does, for hours
+            // after our last word; a connection that it opens to us from elsewhere costs too much to let everybody try it.
+            match listener.transport == Transport::Udp || uris_are_dialled {
                 true => Door::Quiet(known),
                 false => Door::Only(known),
             }
@@ -258,24 +272,56 @@ mod tests {
         carriers = ["north"]
     "#;
 
+    const TCP: &str =
+        "[[listeners]]\nname = \"tcp\"\npurpose = \"carrier\"\ntransport = \"tcp\"\nbind = \"192.0.2.10:5060\"\n";
+
+    fn listener(config: &Config, name: &str) -> ListenerId {
+        let found = config
+            .sbc
+            .listeners
+            .iter()
+            .find(|listener| listener.name.as_str() == name);
+        found.expect("a listener").id
+    }
+
     #[test]
-    fn where_applications_may_dial_uris_any_server_is_heard_and_strangers_are_told_nothing() {
+    fn over_udp_and_where_applications_dial_uris_anybody_is_heard_and_strangers_are_told_nothing() {
         let application = format!("{CONTOSO}\n[application.reception]\nhook = \"https://app.contoso.example/\"\n");
-        for (tenant, heard) in [(CONTOSO, false), (&application, true)] {
-            let config = Config::from_toml_strs(&machine(CARRIERS), &[("contoso", tenant)]);
+        for (tenant, listens, heard) in [
+            (CONTOSO, "udp", true),
+            (CONTOSO, "tcp", false),
+            (&application, "udp", true),
+            (&application, "tcp", true),
+        ] {
+            let config = Config::from_toml_strs(&machine(&format!("{CARRIERS}{TCP}")), &[("contoso", tenant)]);
             let config = config.unwrap_or_else(|wrong| panic!("{wrong}"));
             let table = AdmissionTable::new(&config, Clock::start());
             let stranger = "198.41.0.4:5060".parse().unwrap();
-            let listener = config
-                .sbc
-                .listeners
-                .iter()
-                .find(|listener| listener.name.as_str() == "udp")
-                .unwrap()
-                .id;
-            assert_eq!(table.admit(listener, stranger), heard);
+            let listener = listener(&config, listens);
+            assert_eq!(table.admit(listener, stranger), heard, "{listens}");
             assert!(!heard || !table.may_be_told(listener, stranger));
             assert!(table.admit(listener, "203.0.113.2:5060".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn strangers_that_are_told_nothing_share_a_rate_which_is_nothing_to_the_known() {
+        let config = Config::from_toml_strs(&machine(CARRIERS), &[("contoso", CONTOSO)]);
+        let config = config.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let table = AdmissionTable::new(&config, Clock::start());
+        let udp = listener(&config, "udp");
+        let strangers = (0..4 * MOST_UNANSWERED).filter(|last| {
+            let stranger = IpAddr::from((0xc629_0000 + last).to_be_bytes());
+            table.admit(udp, SocketAddr::new(stranger, 5060))
+        });
+        assert!(
+            strangers.count() <= 2 * MOST_UNANSWERED as usize,
+            "even over two seconds"
+        );
+        let partner = SocketAddr::from(([198, 51, 100, 77], 5060));
+        table.speaks_with(partner);
+        for known in [partner, SocketAddr::from(([203, 0, 113, 2], 5060))] {
+            assert!((0..100).all(|_| table.admit(udp, known)), "{known}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! Where a gateway's names lead: an address that is dead costs the first call a moment and later calls nothing; a Contact that
-//! leads nowhere is told.
+//! leads nowhere is told, and one that leads out of the networks is heard.
 
 use crate::lab::{BOUND, Lab, OUTSIDE, Plan, USER};
 use portcullis::call::{CallNews, CallRecord};
 use portcullis::sim::{Dial, Script};
+use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -57,35 +58,33 @@ async fn why_there_was_no_connection_stands_in_the_record() {
     lab.close().await;
 }
 
-/// A 200 to `invite` whose Contact is a name that does not exist.
-fn answer_from_nowhere(invite: &str) -> String {
-    let copied: String = invite
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .filter(|line| {
-            ["Via:", "From:", "Call-ID:", "CSeq:"]
-                .iter()
-                .any(|name| line.starts_with(name))
-        })
-        .map(|line| format!("{line}\r\n"))
-        .collect();
-    let to = invite.lines().find(|line| line.starts_with("To:")).expect("a To");
+/// A 200 to `invite` with this Contact, and the tag `t`.
+fn answer_with_contact(invite: &str, contact: &str) -> String {
+    let copied = copied(invite, &["Via:", "From:", "Call-ID:", "CSeq:"]);
+    let to = line(invite, "To:");
     let sdp = "v=0\r\no=- 1 1 IN IP4 127.1.2.4\r\ns=-\r\nc=IN IP4 127.1.2.4\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n";
     format!(
-        "SIP/2.0 200 OK\r\n{copied}{to};tag=t\r\nContact: <sip:x@nowhere.invalid>\r\n\
+        "SIP/2.0 200 OK\r\n{copied}{to};tag=t\r\nContact: <{contact}>\r\n\
          Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
         sdp.len()
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_ack_that_finds_no_way_is_told() {
-    let gateway = UdpSocket::bind("127.1.2.4:0").await.unwrap();
-    let port = gateway.local_addr().unwrap().port();
-    let lab = Lab::with(Plan {
-        // Nobody is at this name server.
-        machine: "[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"200ms\"\n[emergency]\ncarriers = [\"other\"]\n"
-            .into(),
+fn copied(message: &str, names: &[&str]) -> String {
+    let head = message.lines().take_while(|line| !line.is_empty());
+    head.filter(|line| names.iter().any(|name| line.starts_with(name)))
+        .map(|line| format!("{line}\r\n"))
+        .collect()
+}
+
+fn line<'a>(message: &'a str, name: &str) -> &'a str {
+    message.lines().find(|line| line.starts_with(name)).expect(name)
+}
+
+/// A lab with a carrier for emergency calls whose gateway is at `port` of 127.1.2.4, and `machine` before it.
+async fn lab_with_gateway(machine: &str, port: u16) -> Lab {
+    Lab::with(Plan {
+        machine: format!("{machine}[emergency]\ncarriers = [\"other\"]\n"),
         carrier: format!(
             "[[carriers]]\nid = \"other\"\nnetworks = [\"192.0.2.0/24\"]\n\
              gateways = [{{ host = \"127.1.2.4\", port = {port}, listener = \"carrier\" }}]\n\
@@ -93,16 +92,64 @@ async fn an_ack_that_finds_no_way_is_told() {
         ),
         ..Plan::default()
     })
-    .await;
-    let caller = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
+    .await
+}
+
+async fn receive(socket: &UdpSocket, start: &str) -> (String, SocketAddr) {
     let mut bytes = [0; 4096];
-    let (length, sbc) = timeout(BOUND, gateway.recv_from(&mut bytes)).await.unwrap().unwrap();
-    let invite = String::from_utf8_lossy(&bytes[..length]).into_owned();
-    assert!(invite.starts_with("INVITE "), "{invite}");
-    gateway
-        .send_to(answer_from_nowhere(&invite).as_bytes(), sbc)
-        .await
-        .unwrap();
+    let wait = async {
+        loop {
+            let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            if text.starts_with(start) {
+                return (text, from);
+            }
+        }
+    };
+    timeout(BOUND, wait).await.expect("it comes in time")
+}
+
+/// A media gateway behind a signalling one: nothing of the configuration names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_hangs_up_from_where_its_contact_leads() {
+    let gateway = UdpSocket::bind("127.1.2.4:0").await.unwrap();
+    let behind = UdpSocket::bind("127.1.2.50:0").await.unwrap();
+    let contact = format!("sip:x@{}", behind.local_addr().unwrap());
+    let lab = lab_with_gateway("", gateway.local_addr().unwrap().port()).await;
+    let caller = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
+    let (invite, sbc) = receive(&gateway, "INVITE ").await;
+    let answer = answer_with_contact(&invite, &contact);
+    gateway.send_to(answer.as_bytes(), sbc).await.unwrap();
+    receive(&behind, "ACK ").await;
+    caller.answered().await.unwrap();
+    let ours = line(&invite, "Contact:").split(['<', '>']).nth(1).expect("a URI");
+    let (from, to) = (line(&invite, "To:"), line(&invite, "From:"));
+    let bye = format!(
+        "BYE {ours} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKbye\r\nMax-Forwards: 70\r\nFrom{};tag=t\r\nTo{}\r\n\
+         {}CSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+        behind.local_addr().unwrap(),
+        &from["To".len()..],
+        &to["From".len()..],
+        copied(&invite, &["Call-ID:"]),
+    );
+    behind.send_to(bye.as_bytes(), sbc).await.unwrap();
+    receive(&behind, "SIP/2.0 200 ").await;
+    caller.ended().await.unwrap();
+    lab.records.get(0).await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ack_that_finds_no_way_is_told() {
+    let gateway = UdpSocket::bind("127.1.2.4:0").await.unwrap();
+    let port = gateway.local_addr().unwrap().port();
+    // Nobody is at this name server.
+    let nowhere = "[dns]\nservers = [\"127.0.0.1:1\"]\ntimeout = \"200ms\"\n";
+    let lab = lab_with_gateway(nowhere, port).await;
+    let caller = lab.teams.place_call(Dial::new(USER, "112")).await.unwrap();
+    let (invite, sbc) = receive(&gateway, "INVITE ").await;
+    let answer = answer_with_contact(&invite, "sip:x@nowhere.invalid");
+    gateway.send_to(answer.as_bytes(), sbc).await.unwrap();
     let news = lab
         .records
         .news(|news| matches!(news, CallNews::AckNotSent { .. }))

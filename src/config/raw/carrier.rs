@@ -10,7 +10,8 @@ use serde::Deserialize;
 pub struct RawCarrier {
     /// What tenants and logs call it.
     pub id: At<String>,
-    /// Addresses and networks that it calls from. The carrier with the narrowest matching network is the caller.
+    /// Addresses and networks that it calls from. The carrier with the narrowest matching network is the caller. Inside a call,
+    /// over UDP, it is heard where its Contact leads as well; connections have to come from here or from its gateways.
     #[serde(default)]
     pub networks: Vec<At<String>>,
     /// Transports that it calls over. Without it: any.
