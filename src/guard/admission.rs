@@ -1,7 +1,7 @@
 //! Whom the sockets listen to: the addresses of Teams and of carriers, published to `net` as one table.
 
 use crate::config::{Carrier, Config, Host, Listener, Network, Purpose, UnknownSource};
-use crate::net::{Admission, Clock};
+use crate::net::{Admission, Admittance, Clock};
 use crate::sip::{ListenerId, Transport, source_network};
 use arc_swap::ArcSwap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,17 +13,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 #[derive(Debug)]
 pub struct AdmissionTable {
     by_listener: ArcSwap<Table>,
+    /// Of datagrams.
     rates: Rates,
+    /// Of connections and what comes on them, by themselves: whoever forges datagrams of somebody slows nobody's connection.
+    stream_rates: Rates,
     spoken_with: SpokenWith,
     clock: Clock,
 }
 
 #[derive(Debug)]
 struct Table {
-    doors: Vec<Door>,
+    /// By listener.
+    doors: Vec<(Transport, Door)>,
     /// Whom no rate concerns: Teams, carriers, and gateways that are configured by address.
     known: Vec<Network>,
-    /// Datagrams and connections a second from one address that is not known.
+    /// Messages and connections a second from one address that is not known.
     per_source: u32,
 }
 
@@ -138,6 +142,7 @@ impl AdmissionTable {
         AdmissionTable {
             by_listener: ArcSwap::from_pointee(Table::new(config)),
             rates: Rates::new(),
+            stream_rates: Rates::new(),
             spoken_with: SpokenWith::new(),
             clock,
         }
@@ -154,22 +159,32 @@ impl AdmissionTable {
 }
 
 impl Admission for AdmissionTable {
-    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> bool {
+    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> Admittance {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
         let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+        let Some((transport, door)) = table.doors.get(usize::from(listener.0)) else {
+            return Admittance::Never;
+        };
+        let (per_source, quiet) = match door {
+            Door::Only(networks) if is_in(networks) => return Admittance::Known,
+            Door::Only(_) => return Admittance::Never,
+            Door::Open | Door::Quiet(_) if is_in(&table.known) => return Admittance::Known,
+            Door::Open => (table.per_source, false),
+            Door::Quiet(_) => (table.per_source, true),
+            Door::Users { per_source } => (*per_source, false),
+        };
         let second = self.second();
-        let within = |most| self.spoken_with.has(address, second) || self.rates.count(address, second, most);
-        match table.doors.get(usize::from(listener.0)) {
-            Some(Door::Only(networks)) => is_in(networks),
-            Some(Door::Open | Door::Quiet(_)) if is_in(&table.known) => true,
-            Some(Door::Open) => within(table.per_source),
-            Some(Door::Quiet(_)) => {
-                self.spoken_with.has(address, second)
-                    || self.rates.count(address, second, table.per_source) && self.rates.count_unanswered(second)
-            }
-            Some(Door::Users { per_source }) => within(*per_source),
-            None => false,
+        if self.spoken_with.has(address, second) {
+            return Admittance::Known;
+        }
+        let rates = match transport.is_reliable() {
+            true => &self.stream_rates,
+            false => &self.rates,
+        };
+        match rates.count(address, second, per_source) && (!quiet || rates.count_unanswered(second)) {
+            true => Admittance::Stranger,
+            false => Admittance::Later,
         }
     }
 
@@ -181,7 +196,7 @@ impl Admission for AdmissionTable {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
         match table.doors.get(usize::from(listener.0)) {
-            Some(Door::Quiet(known)) => known.iter().any(|network| network.contains(address)),
+            Some((_, Door::Quiet(known))) => known.iter().any(|network| network.contains(address)),
             _ => true,
         }
     }
@@ -213,7 +228,7 @@ fn only(host: &Host) -> Option<Network> {
     }
 }
 
-fn doors(config: &Config) -> Vec<Door> {
+fn doors(config: &Config) -> Vec<(Transport, Door)> {
     let sbc = &config.sbc;
     let mut accounts = config
         .tenants
@@ -251,13 +266,15 @@ fn doors(config: &Config) -> Vec<Door> {
             }
         }
     };
-    sbc.listeners.iter().map(door).collect()
+    let listeners = sbc.listeners.iter();
+    listeners.map(|listener| (listener.transport, door(listener))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::fixture::machine;
+    use Admittance::{Known, Later, Stranger};
 
     const CARRIERS: &str = r#"
         [[carriers]]
@@ -298,9 +315,9 @@ mod tests {
             let table = AdmissionTable::new(&config, Clock::start());
             let stranger = "198.41.0.4:5060".parse().unwrap();
             let listener = listener(&config, listens);
-            assert_eq!(table.admit(listener, stranger), heard, "{listens}");
+            assert_eq!(table.admit(listener, stranger) == Stranger, heard, "{listens}");
             assert!(!heard || !table.may_be_told(listener, stranger));
-            assert!(table.admit(listener, "203.0.113.2:5060".parse().unwrap()));
+            assert_eq!(table.admit(listener, "203.0.113.2:5060".parse().unwrap()), Known);
         }
     }
 
@@ -312,7 +329,7 @@ mod tests {
         let udp = listener(&config, "udp");
         let strangers = (0..4 * MOST_UNANSWERED).filter(|last| {
             let stranger = IpAddr::from((0xc629_0000 + last).to_be_bytes());
-            table.admit(udp, SocketAddr::new(stranger, 5060))
+            table.admit(udp, SocketAddr::new(stranger, 5060)) == Stranger
         });
         assert!(
             strangers.count() <= 2 * MOST_UNANSWERED as usize,
@@ -321,7 +338,7 @@ mod tests {
         let partner = SocketAddr::from(([198, 51, 100, 77], 5060));
         table.speaks_with(partner);
         for known in [partner, SocketAddr::from(([203, 0, 113, 2], 5060))] {
-            assert!((0..100).all(|_| table.admit(udp, known)), "{known}");
+            assert!((0..100).all(|_| table.admit(udp, known) == Known), "{known}");
         }
     }
 
@@ -351,7 +368,7 @@ mod tests {
             .iter()
             .find(|listener| listener.purpose == Purpose::Carrier);
         let carriers = carriers.expect("a listener for carriers").id;
-        let burst = |from: SocketAddr| (0..200).filter(|_| table.admit(carriers, from)).count();
+        let burst = |from: SocketAddr| (0..200).filter(|_| table.admit(carriers, from).is_granted()).count();
         assert_eq!(
             burst(SocketAddr::from(([203, 0, 113, 5], 5060))),
             200,
@@ -365,5 +382,17 @@ mod tests {
         assert!(!spoken_with.has(remote.ip(), 0));
         spoken_with.note(remote.ip(), 0);
         assert!(spoken_with.has(remote.ip(), PARTNER_FOR) && !spoken_with.has(remote.ip(), PARTNER_FOR + 1));
+    }
+
+    #[test]
+    fn forged_datagrams_take_nothing_from_the_connections_of_their_source() {
+        let sbc = machine(&format!("[guard]\nunknown_source = \"403\"\n{TCP}"));
+        let config = Config::from_toml_strs(&sbc, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let table = AdmissionTable::new(&config, Clock::start());
+        let (udp, tcp) = (listener(&config, "udp"), listener(&config, "tcp"));
+        let phone = SocketAddr::from(([198, 51, 100, 77], 5060));
+        assert!((0..100).any(|_| table.admit(udp, phone) == Later));
+        assert_eq!(table.admit(tcp, phone), Stranger);
+        assert!((0..100).any(|_| table.admit(tcp, phone) == Later));
     }
 }

@@ -3,11 +3,31 @@
 use crate::sip::ListenerId;
 use std::net::SocketAddr;
 
-/// Tables of addresses and rates that the product ring publishes. Called for each datagram and each accepted
-/// connection: it must neither block nor allocate.
+/// Whether an address may speak now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admittance {
+    /// It is of the configuration, or requests of ours went there lately: no rate concerns it.
+    Known,
+    /// It is anybody's.
+    Stranger,
+    /// It is anybody's, and has had what it may in this second.
+    Later,
+    /// The listener doesn't hear it.
+    Never,
+}
+
+impl Admittance {
+    /// Whether it may speak now.
+    pub fn is_granted(self) -> bool {
+        matches!(self, Admittance::Known | Admittance::Stranger)
+    }
+}
+
+/// Tables of addresses and rates that the product ring publishes. Called for each datagram, each accepted connection and
+/// each message on one: it must neither block nor allocate.
 pub trait Admission: Send + Sync + 'static {
-    /// True when `remote` may speak to `listener` now.
-    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> bool;
+    /// Whether `remote` may speak to `listener` now; asking counts as speaking.
+    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> Admittance;
 
     /// A request goes to `remote` now, so answers and requests of its own are to be expected from there.
     fn speaks_with(&self, _remote: SocketAddr) {}
@@ -24,7 +44,7 @@ pub trait Admission: Send + Sync + 'static {
 pub struct AdmitAll;
 
 impl Admission for AdmitAll {
-    fn admit(&self, _listener: ListenerId, _remote: SocketAddr) -> bool {
-        true
+    fn admit(&self, _listener: ListenerId, _remote: SocketAddr) -> Admittance {
+        Admittance::Known
     }
 }

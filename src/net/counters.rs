@@ -54,6 +54,8 @@ counters! {
     datagram_errors,
     /// Messages received on connections.
     stream_messages_received,
+    /// Messages on connections that had to wait because a stranger's rate was used up: nothing is read meanwhile.
+    stream_messages_paced,
     /// Connections accepted and served.
     connections_accepted,
     /// Connections opened by us.

@@ -26,7 +26,7 @@ mod tasks;
 pub mod tls;
 mod transports;
 
-pub use admission::{Admission, AdmitAll};
+pub use admission::{Admission, AdmitAll, Admittance};
 pub use clock::Clock;
 pub use connection::{CloseReason, ConnectionInfo, KeepAlive, Opener, StreamLimits};
 pub use counters::{Counter, Counters};

@@ -70,6 +70,11 @@ impl Outgoing {
         self.bytes.len() > 4
     }
 
+    /// Whether a transaction stands behind it, which who has proven nothing never gets.
+    pub(super) fn is_of_transaction(&self) -> bool {
+        self.report.is_some()
+    }
+
     /// The bytes have left. A request's report comes back: it can fail until the peer has spoken.
     pub(super) fn delivered(mut self) -> Option<FailureReport> {
         self.report.take().filter(|_| self.request)

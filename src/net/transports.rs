@@ -193,8 +193,8 @@ impl Transports {
     }
 
     fn send_to_hop(&self, hop: &Hop, outgoing: Outgoing) -> Result<(), NotSent> {
+        self.context.admission.speaks_with(hop.remote);
         if hop.transport == Transport::Udp {
-            self.context.admission.speaks_with(hop.remote);
             return self.send_datagram(hop.listener, hop.remote, outgoing);
         }
         if let Some(connection) = hop.connection {

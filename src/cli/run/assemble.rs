@@ -4,7 +4,7 @@ use super::tls::{TlsError, profile};
 use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
 use crate::app::sounds::{SoundSettings, Sounds};
 use crate::call::Ways;
-use crate::config::{Config, Listener, OwnAddresses};
+use crate::config::{Config, Listener, OwnAddresses, Purpose};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
@@ -146,6 +146,11 @@ fn accept_limits(config: &Config, listener: &Listener) -> AcceptLimits {
         connections_per_source: listener.connections_per_source,
         ..AcceptLimits::default()
     };
+    // Who may connect there without being known by address can be anybody, and carriers that are have to get in.
+    if listener.purpose == Purpose::Carrier {
+        limits.kept_connections = limits.connections / 4;
+        limits.kept_handshakes = limits.handshakes / 4;
+    }
     limits.stream.idle = config.sbc.timers.idle_connection;
     limits
 }

@@ -256,7 +256,8 @@ pub struct RawGuard {
     /// What a refused call is told to wait (Retry-After), in whole seconds.
     #[schemars(extend("default" = "5s"))]
     pub retry_after: Option<At<DurationText>>,
-    /// Requests a second from one unknown address, or IPv6 /64; what is above is dropped unread.
+    /// Messages a second from one unknown address, or IPv6 /64: of what is above, datagrams are dropped unread, and connections
+    /// are read on a second later.
     #[schemars(range(min = 1), extend("default" = 20))]
     pub requests_per_source: Option<At<u32>>,
     /// Calls of one tenant that its programs and applications place and nobody has answered yet, at the same time.
@@ -388,7 +389,8 @@ pub struct RawTimers {
     /// To open a TCP connection; TLS gets as long again.
     #[schemars(extend("default" = "2s"))]
     pub connect: Option<At<DurationText>>,
-    /// A TCP or TLS connection without a message either way is closed after this long.
+    /// A TCP or TLS connection without a message either way is closed after this long, and one that a peer opened who has
+    /// proven nothing on it whatever it says.
     #[schemars(extend("default" = "10m"))]
     pub idle_connection: Option<At<DurationText>>,
 }

@@ -29,8 +29,8 @@ pub struct RawRegistrar {
     /// A device that says nothing at all to an INVITE for this long is given up.
     #[schemars(extend("default" = "10s"))]
     pub response_timeout: Option<At<DurationText>>,
-    /// Requests a second from one address, or IPv6 /64, to listeners of users; what is above is dropped unread. A whole
-    /// office may sit behind one address.
+    /// Messages a second from one address, or IPv6 /64, to listeners of users: of what is above, datagrams are dropped unread,
+    /// and connections are read on a second later. A whole office may sit behind one address.
     #[schemars(range(min = 1), extend("default" = 200))]
     pub requests_per_source: Option<At<u32>>,
 }

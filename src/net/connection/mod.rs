@@ -17,7 +17,7 @@ use super::outgoing::Outgoing;
 use super::tls::{Agreed, Generation};
 use crate::moment::Moment;
 use crate::sip::Flow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -29,7 +29,8 @@ pub struct StreamLimits {
     pub first_message: Duration,
     /// From the first byte of a message to its last.
     pub message: Duration,
-    /// Without a message either way; an answered ping of a peer that connected to us counts as one.
+    /// Without a message either way; an answered ping of a peer that connected to us counts as one. Until a transaction has
+    /// sent something to such a peer nothing counts: whoever has proven nothing holds a place for no longer.
     pub idle: Duration,
     /// For one write to be taken by the peer.
     pub write: Duration,
@@ -116,6 +117,9 @@ pub(super) struct Connection {
     draining: OnceLock<Moment>,
     drain: Notify,
     last_message: AtomicU64,
+    last_life: AtomicU64,
+    /// A transaction has sent something on it.
+    matters: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
 }
@@ -140,6 +144,8 @@ impl Connection {
             draining: OnceLock::new(),
             drain: Notify::new(),
             last_message: AtomicU64::new(now.as_micros()),
+            last_life: AtomicU64::new(now.as_micros()),
+            matters: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
         };
@@ -194,5 +200,49 @@ impl Connection {
 
     fn touch(&self, now: Moment) {
         self.last_message.store(now.as_micros(), Ordering::Relaxed);
+        if self.opener == Opener::Us || self.matters.load(Ordering::Relaxed) {
+            self.last_life.store(now.as_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// Of the last message that keeps it from being idle.
+    fn last_life(&self) -> Moment {
+        Moment::from_micros(self.last_life.load(Ordering::Relaxed))
+    }
+
+    /// A transaction has sent something on it.
+    fn matters(&self) {
+        self.matters.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tests::harness::LISTENER;
+    use crate::sip::{ConnectionId, Transport};
+    use std::net::SocketAddr;
+
+    #[test]
+    fn what_a_peer_says_keeps_its_connection_once_a_transaction_has_sent_something() {
+        let flow = Flow {
+            transport: Transport::Tcp,
+            listener: LISTENER,
+            local: SocketAddr::from(([127, 0, 0, 1], 5060)),
+            remote: SocketAddr::from(([127, 0, 0, 1], 5061)),
+            connection: ConnectionId(1),
+            peer: None,
+        };
+        let made_under = MadeUnder {
+            generation: Generation::default(),
+            agreed: None,
+        };
+        let at = |seconds| Moment::ZERO + Duration::from_secs(seconds);
+        let (connection, _queue) = Connection::new(flow, Opener::Peer, made_under, at(0), 1);
+        connection.touch(at(1));
+        assert_eq!((connection.last_life(), connection.last_message()), (at(0), at(1)));
+        connection.matters();
+        connection.touch(at(2));
+        assert_eq!((connection.last_life(), connection.last_message()), (at(2), at(2)));
     }
 }

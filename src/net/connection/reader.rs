@@ -2,14 +2,15 @@
 
 use super::serve::Life;
 use super::{CloseReason, Opener};
+use crate::net::admission::Admittance;
 use crate::net::outgoing::Outgoing;
 use crate::net::stateless;
-use crate::sip::{Frame, FramingError, Message, StreamFramer};
+use crate::sip::{Flow, Frame, FramingError, Message, StreamFramer};
 use bytes::{Bytes, BytesMut};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 const PONG: Bytes = Bytes::from_static(b"\r\n");
 /// A peer's pings are answered this often at most: what comes faster neither costs writes nor proves life.
@@ -17,6 +18,8 @@ const PONG_SPACING: Duration = Duration::from_secs(1);
 /// A draining connection that is never quiet (the peer's OPTIONS come every minute) ends after this many times the quiet
 /// that it waits for.
 const DRAINING_LIMIT: u32 = 9;
+/// A stranger that has spoken enough for this second is asked again after this long.
+const PACE: Duration = Duration::from_millis(100);
 const READ_BUFFER: usize = 16 * 1024;
 
 pub(super) struct Reader<'a> {
@@ -80,6 +83,7 @@ impl<'a> Reader<'a> {
             match self.framer.next() {
                 Ok(Some(Frame::Message(bytes))) => {
                     whole = true;
+                    self.turn().await;
                     self.message(bytes).await;
                 }
                 Ok(Some(Frame::KeepAlivePing)) => self.pong(),
@@ -96,6 +100,26 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Waits until the peer may speak. Nothing is read meanwhile, so that TCP slows a stranger that floods. Whom we opened the
+    /// connection to may say what it likes, and so may who has been let in under another configuration.
+    async fn turn(&self) {
+        let Life {
+            connection, context, ..
+        } = self.life;
+        let Flow { listener, remote, .. } = connection.flow;
+        let waits = || context.admission.admit(listener, remote) == Admittance::Later;
+        if connection.opener == Opener::Us || !waits() {
+            return;
+        }
+        context.counters.stream_messages_paced.add();
+        loop {
+            sleep(PACE).await;
+            if !waits() {
+                return;
+            }
+        }
+    }
+
     async fn message(&mut self, bytes: Bytes) {
         let Life {
             connection, context, ..
@@ -110,11 +134,10 @@ impl<'a> Reader<'a> {
             }
             Err(error) => {
                 context.unparsable(&connection.flow, &error);
-                if let Some(refusal) = stateless::refusal(&error, &connection.flow) {
-                    context.counters.requests_refused_unparsed.add();
-                    if connection.send(Outgoing::unwatched(refusal)).is_err() {
-                        context.counters.sends_failed.add();
-                    }
+                if let Some(refusal) = stateless::refusal(&error, &connection.flow, context)
+                    && connection.send(Outgoing::unwatched(refusal)).is_err()
+                {
+                    context.counters.sends_failed.add();
                 }
             }
         }
@@ -137,11 +160,11 @@ impl<'a> Reader<'a> {
     }
 
     fn framing_lost(&mut self, error: FramingError) -> CloseReason {
-        self.life.context.counters.messages_unparsable.add();
-        self.last_words = stateless::last_words(&error, &self.life.connection.flow);
-        if self.last_words.is_some() {
-            self.life.context.counters.requests_refused_unparsed.add();
-        }
+        let Life {
+            connection, context, ..
+        } = self.life;
+        context.counters.messages_unparsable.add();
+        self.last_words = stateless::last_words(&error, &connection.flow, context);
         CloseReason::FramingLost(error.to_string())
     }
 
@@ -164,7 +187,8 @@ impl<'a> Reader<'a> {
             let longest = context.clock.instant(*since) + keep_alive.drained * DRAINING_LIMIT;
             (longest.min(quiet + keep_alive.drained), CloseReason::Drained)
         } else {
-            (quiet + limits.idle, CloseReason::Idle)
+            let alive = context.clock.instant(connection.last_life());
+            (alive + limits.idle, CloseReason::Idle)
         };
         match self.begun {
             Some(begun) if begun + limits.message < waiting.0 => (begun + limits.message, CloseReason::SlowMessage),

@@ -84,6 +84,9 @@ async fn write_batch<W: AsyncWrite + Unpin>(
         };
     }
     writing.flush().await?;
+    if batch.iter().any(Outgoing::is_of_transaction) {
+        life.connection.matters();
+    }
     let messages = batch.iter().filter(|outgoing| outgoing.is_message()).count();
     if messages > 0 {
         life.connection.sent.fetch_add(messages as u64, Ordering::Relaxed);

@@ -39,11 +39,12 @@ pub(in crate::net) async fn accept_loop(socket: TcpListener, listener: Arc<Liste
                 continue;
             }
         };
-        if !context.admission.admit(listener.id, remote) {
+        let admitted = context.admission.admit(listener.id, remote);
+        if !admitted.is_granted() {
             context.counters.connections_not_admitted.add();
             continue;
         }
-        match occupancy.take(remote.ip(), &listener.limits, listener.tls.is_some()) {
+        match occupancy.take(remote.ip(), admitted, &listener.limits, listener.tls.is_some()) {
             Ok(place) => {
                 let task = accepted_connection(stream, remote, place, listener.clone(), context.clone());
                 context.tasks.spawn(task);

@@ -1,5 +1,6 @@
 //! How many connections a listener bears, in all, from one source, and in their handshakes.
 
+use crate::net::admission::Admittance;
 use crate::net::connection::StreamLimits;
 use crate::sip::source_network;
 use std::collections::HashMap;
@@ -12,11 +13,15 @@ use std::time::Duration;
 pub struct AcceptLimits {
     /// Accepted connections at a time.
     pub connections: usize,
+    /// Those among them that strangers may not use.
+    pub kept_connections: usize,
     /// Accepted connections at a time from one source (an IPv6 host has a /64). Teams opens up to two from each of dozens
     /// of machines.
     pub connections_per_source: usize,
     /// TLS handshakes at a time.
     pub handshakes: usize,
+    /// Those among them that strangers may not use.
+    pub kept_handshakes: usize,
     /// TLS handshakes at a time from one source: who says nothing holds up few others.
     pub handshakes_per_source: usize,
     /// From the accept to the end of the handshake.
@@ -28,8 +33,10 @@ impl Default for AcceptLimits {
     fn default() -> AcceptLimits {
         AcceptLimits {
             connections: 4096,
+            kept_connections: 0,
             connections_per_source: 64,
             handshakes: 256,
+            kept_handshakes: 0,
             handshakes_per_source: 16,
             handshake: Duration::from_secs(10),
             stream: StreamLimits::default(),
@@ -67,17 +74,23 @@ impl Occupancy {
     pub(in crate::net) fn take(
         self: &Arc<Occupancy>,
         source: IpAddr,
+        admitted: Admittance,
         limits: &AcceptLimits,
         handshake: bool,
     ) -> Result<Place, Full> {
         let source = source_network(source);
+        let free_to_all = |places: usize, kept: usize| match admitted {
+            Admittance::Known => places,
+            _ => places.saturating_sub(kept),
+        };
+        let connections = free_to_all(limits.connections, limits.kept_connections);
+        let handshakes = free_to_all(limits.handshakes, limits.kept_handshakes);
         let mut counts = self.lock();
         let from_source = counts.sources.get(&source).copied().unwrap_or_default();
-        if counts.connections >= limits.connections || from_source.connections >= limits.connections_per_source {
+        if counts.connections >= connections || from_source.connections >= limits.connections_per_source {
             return Err(Full::Connections);
         }
-        let hands_full =
-            counts.handshakes >= limits.handshakes || from_source.handshakes >= limits.handshakes_per_source;
+        let hands_full = counts.handshakes >= handshakes || from_source.handshakes >= limits.handshakes_per_source;
         if handshake && hands_full {
             return Err(Full::Handshakes);
         }
@@ -136,6 +149,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Admittance::{Known, Stranger};
 
     #[test]
     fn places_are_bounded_in_all_by_source_and_in_handshakes_and_come_back() {
@@ -147,16 +161,22 @@ mod tests {
         };
         let occupancy = Arc::new(Occupancy::default());
         let [one, two] = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])];
-        let mut first = occupancy.take(one, &limits, true).unwrap();
-        let second = occupancy.take(one, &limits, true).unwrap();
-        assert_eq!(occupancy.take(one, &limits, false).unwrap_err(), Full::Connections);
-        assert_eq!(occupancy.take(two, &limits, true).unwrap_err(), Full::Handshakes);
+        let mut first = occupancy.take(one, Known, &limits, true).unwrap();
+        let second = occupancy.take(one, Known, &limits, true).unwrap();
+        assert_eq!(
+            occupancy.take(one, Known, &limits, false).unwrap_err(),
+            Full::Connections
+        );
+        assert_eq!(occupancy.take(two, Known, &limits, true).unwrap_err(), Full::Handshakes);
         first.handshake_done();
-        let _third = occupancy.take(two, &limits, true).unwrap();
-        assert_eq!(occupancy.take(two, &limits, false).unwrap_err(), Full::Connections);
+        let _third = occupancy.take(two, Known, &limits, true).unwrap();
+        assert_eq!(
+            occupancy.take(two, Known, &limits, false).unwrap_err(),
+            Full::Connections
+        );
         drop((first, second));
         assert_eq!(occupancy.lock().sources.len(), 1);
-        assert!(occupancy.take(one, &limits, true).is_ok());
+        assert!(occupancy.take(one, Known, &limits, true).is_ok());
     }
 
     #[test]
@@ -168,17 +188,43 @@ mod tests {
         };
         let occupancy = Arc::new(Occupancy::default());
         let host = |network: u16, last: u16| IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, last]);
-        let mut first = occupancy.take(host(0, 1), &limits, true).unwrap();
-        let _second = occupancy.take(host(0, 2), &limits, true).unwrap();
-        assert_eq!(occupancy.take(host(0, 3), &limits, true).unwrap_err(), Full::Handshakes);
-        let _other = occupancy.take(host(1, 1), &limits, true).unwrap();
-        first.handshake_done();
-        let _third = occupancy.take(host(0, 3), &limits, true).unwrap();
+        let mut first = occupancy.take(host(0, 1), Known, &limits, true).unwrap();
+        let _second = occupancy.take(host(0, 2), Known, &limits, true).unwrap();
         assert_eq!(
-            occupancy.take(host(0, 4), &limits, false).unwrap_err(),
+            occupancy.take(host(0, 3), Known, &limits, true).unwrap_err(),
+            Full::Handshakes
+        );
+        let _other = occupancy.take(host(1, 1), Known, &limits, true).unwrap();
+        first.handshake_done();
+        let _third = occupancy.take(host(0, 3), Known, &limits, true).unwrap();
+        assert_eq!(
+            occupancy.take(host(0, 4), Known, &limits, false).unwrap_err(),
             Full::Connections
         );
         drop(first);
-        assert!(occupancy.take(host(0, 4), &limits, false).is_ok());
+        assert!(occupancy.take(host(0, 4), Known, &limits, false).is_ok());
+    }
+
+    #[test]
+    fn strangers_leave_places_to_the_known() {
+        let limits = AcceptLimits {
+            connections: 4,
+            kept_connections: 1,
+            handshakes: 3,
+            kept_handshakes: 1,
+            ..AcceptLimits::default()
+        };
+        let occupancy = Arc::new(Occupancy::default());
+        let take = |last: u8, admitted, handshake| {
+            let source = IpAddr::from([192, 0, 2, last]);
+            occupancy.take(source, admitted, &limits, handshake)
+        };
+        let _first = take(1, Stranger, true).unwrap();
+        let _second = take(2, Stranger, true).unwrap();
+        assert_eq!(take(3, Stranger, true).unwrap_err(), Full::Handshakes);
+        let _third = take(3, Stranger, false).unwrap();
+        assert_eq!(take(4, Stranger, false).unwrap_err(), Full::Connections);
+        let _carrier = take(5, Known, true).unwrap();
+        assert_eq!(take(5, Known, false).unwrap_err(), Full::Connections);
     }
 }

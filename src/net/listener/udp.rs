@@ -80,7 +80,7 @@ pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<L
 }
 
 fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Listener, context: &Context) {
-    if !context.admission.admit(listener.id, remote) {
+    if !context.admission.admit(listener.id, remote).is_granted() {
         context.counters.datagrams_not_admitted.add();
         return;
     }
@@ -103,13 +103,10 @@ fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Lis
         }
         Err(error) => {
             context.unparsable(&flow, &error);
-            if context.admission.may_be_told(listener.id, remote)
-                && let Some(refusal) = stateless::refusal(&error, &flow)
+            if let Some(refusal) = stateless::refusal(&error, &flow, context)
+                && sender.send(&refusal, remote).is_err()
             {
-                context.counters.requests_refused_unparsed.add();
-                if sender.send(&refusal, remote).is_err() {
-                    context.counters.datagrams_not_sent.add();
-                }
+                context.counters.datagrams_not_sent.add();
             }
         }
     }

@@ -3,12 +3,14 @@
 use super::harness::*;
 use crate::net::*;
 use crate::sip::transaction::SendTo;
-use crate::sip::{ConnectionId, Transport};
+use crate::sip::{ConnectionId, ListenerId, Transport};
 use bytes::Bytes;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -114,6 +116,115 @@ async fn an_unparsable_message_is_answered_and_the_connection_lives() {
     assert_eq!(node.transports.counters().messages_unparsable.get(), 1);
 }
 
+/// Lets strangers, who are at 127.0.0.2, speak so many times, and tells them nothing.
+#[derive(Default)]
+struct Turnstile(AtomicU32);
+
+impl Admission for Turnstile {
+    fn admit(&self, _: ListenerId, remote: SocketAddr) -> Admittance {
+        if is_known(remote) {
+            return Admittance::Known;
+        }
+        match self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => Admittance::Stranger,
+            Err(_) => Admittance::Later,
+        }
+    }
+
+    fn may_be_told(&self, _: ListenerId, remote: SocketAddr) -> bool {
+        is_known(remote)
+    }
+}
+
+fn is_known(remote: SocketAddr) -> bool {
+    remote.ip() != std::net::IpAddr::from([127, 0, 0, 2])
+}
+
+async fn stranger(node: &Node) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(node.address()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stranger_that_floods_a_connection_waits_for_its_turn_and_others_do_not() {
+    let turnstile = Arc::new(Turnstile(AtomicU32::new(1 + 3)));
+    let mut node = Node::with(tcp(|_| {}), PoolSettings::default(), turnstile.clone());
+    let mut flooding = stranger(&node).await;
+    for number in 0..10 {
+        flooding.write_all(&options(&number.to_string())).await.unwrap();
+    }
+    for number in 0..3 {
+        assert_eq!(node.received().await.message.call_id(), number.to_string());
+    }
+    let counters = node.transports.counters();
+    let waits = async {
+        while counters.stream_messages_paced.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, waits).await.expect("it waits");
+    let mut known = TcpStream::connect(node.address()).await.unwrap();
+    for number in 0..10 {
+        known.write_all(&options(&format!("known{number}"))).await.unwrap();
+    }
+    for number in 0..10 {
+        assert_eq!(node.received().await.message.call_id(), format!("known{number}"));
+    }
+    turnstile.0.store(100, Relaxed);
+    for number in 3..10 {
+        assert_eq!(node.received().await.message.call_id(), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn who_is_told_nothing_hears_nothing_of_what_is_malformed() {
+    let turnstile = Arc::new(Turnstile(AtomicU32::new(100)));
+    let mut node = Node::with(tcp(|_| {}), PoolSettings::default(), turnstile);
+    let text = String::from_utf8(options("x").to_vec()).unwrap();
+    let unreadable = text.replace("1 OPTIONS", "1 INVITE");
+    let unframed = text.replace("Content-Length: 0\r\n", "");
+    let mut scanner = stranger(&node).await;
+    scanner.write_all(unreadable.as_bytes()).await.unwrap();
+    scanner.write_all(&options("whole")).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "whole");
+    scanner.write_all(unframed.as_bytes()).await.unwrap();
+    assert_eq!(read_to_end(&mut scanner).await, "");
+    assert_eq!(node.closed().await.1.label(), "framing_lost");
+    assert_eq!(node.transports.counters().messages_unparsable.get(), 2);
+    assert_eq!(node.transports.counters().requests_refused_unparsed.get(), 0);
+}
+
+#[tokio::test]
+async fn who_has_no_transaction_holds_a_place_no_longer_for_speaking() {
+    let mut node = Node::open(tcp(|limits| limits.stream.idle = Duration::from_millis(300)));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    let speaking = async {
+        loop {
+            // The node closes on the way: later requests find nobody.
+            if peer.write_all(&options("again")).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let hearing = async {
+        loop {
+            tokio::select! {
+                _ = node.received.recv() => {}
+                seen = node.events.recv() => if let Some(Seen::Closed(_, reason)) = seen {
+                    return reason;
+                }
+            }
+        }
+    };
+    let reason = tokio::select! {
+        () = speaking => unreachable!("it speaks on"),
+        reason = tokio::time::timeout(BOUND, hearing) => reason.expect("an end in time"),
+    };
+    assert_eq!(reason, CloseReason::Idle);
+}
+
 #[tokio::test]
 async fn slow_loris_is_closed() {
     let mut node = Node::open(tcp(|limits| limits.stream.message = SHORT));
@@ -198,8 +309,8 @@ async fn connections_are_limited_by_source_and_admission_comes_first() {
 
     struct Nobody;
     impl Admission for Nobody {
-        fn admit(&self, _: crate::sip::ListenerId, _: std::net::SocketAddr) -> bool {
-            false
+        fn admit(&self, _: ListenerId, _: SocketAddr) -> Admittance {
+            Admittance::Never
         }
     }
     let closed = Node::with(tcp(|_| {}), PoolSettings::default(), Arc::new(Nobody));

@@ -52,12 +52,12 @@ async fn a_datagram_comes_with_its_flow_and_the_response_leaves_from_the_port() 
 struct Trap(std::sync::atomic::AtomicBool);
 
 impl Admission for Trap {
-    fn admit(&self, _: ListenerId, _: SocketAddr) -> bool {
+    fn admit(&self, _: ListenerId, _: SocketAddr) -> Admittance {
         assert!(
             self.0.swap(true, std::sync::atomic::Ordering::Relaxed),
             "the trap of this test"
         );
-        true
+        Admittance::Known
     }
 }
 
@@ -94,8 +94,11 @@ async fn a_broken_request_is_answered_and_noise_is_not() {
 async fn a_source_that_is_not_admitted_is_not_parsed() {
     struct Only(SocketAddr);
     impl Admission for Only {
-        fn admit(&self, _: crate::sip::ListenerId, remote: SocketAddr) -> bool {
-            remote == self.0
+        fn admit(&self, _: ListenerId, remote: SocketAddr) -> Admittance {
+            match remote == self.0 {
+                true => Admittance::Known,
+                false => Admittance::Never,
+            }
         }
     }
     let friend = UdpSocket::bind("127.0.0.1:0").await.unwrap();
