@@ -25,6 +25,8 @@ pub enum CloseReason {
     NoPong,
     /// A newer connection replaced it and nothing was left to wait for.
     Drained,
+    /// Serving it panicked, which is a defect.
+    Panicked,
     /// The node stops.
     Stopped,
 }
@@ -43,6 +45,7 @@ impl CloseReason {
             CloseReason::WriteStalled => "write_stalled",
             CloseReason::NoPong => "no_pong",
             CloseReason::Drained => "drained",
+            CloseReason::Panicked => "panicked",
             CloseReason::Stopped => "stopped",
         }
     }
@@ -72,6 +75,7 @@ impl fmt::Display for CloseReason {
             CloseReason::WriteStalled => f.write_str("the peer stopped reading"),
             CloseReason::NoPong => f.write_str("the peer no longer answers pings"),
             CloseReason::Drained => f.write_str("a newer connection replaced it"),
+            CloseReason::Panicked => f.write_str("a defect of ours ended it"),
             CloseReason::Stopped => f.write_str("the node stops"),
         }
     }

@@ -5,6 +5,8 @@ use super::writer::write;
 use super::{CloseReason, Connection, KeepAlive, StreamLimits};
 use crate::net::context::Context;
 use crate::net::outgoing::{FailureReport, Outgoing};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,8 +19,28 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Requests remembered as written but unanswered; older ones run into their timers instead.
 const REMEMBERED: usize = 256;
 
-/// Serves `stream` until it ends, and returns why. The caller has put `connection` into the table, and takes it out.
+/// Serves `stream` until it ends, by a panic too, and returns why. The caller has put `connection` into the table, and takes
+/// it out.
 pub(in crate::net) async fn serve<S>(
+    stream: S,
+    connection: &Connection,
+    queue: mpsc::Receiver<Outgoing>,
+    limits: &StreamLimits,
+    keep_alive: &KeepAlive,
+    context: &Context,
+) -> CloseReason
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let life = live(stream, connection, queue, limits, keep_alive, context);
+    AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| {
+        context.counters.tasks_panicked.add();
+        connection.close(CloseReason::Panicked);
+        CloseReason::Panicked
+    })
+}
+
+async fn live<S>(
     stream: S,
     connection: &Connection,
     mut queue: mpsc::Receiver<Outgoing>,

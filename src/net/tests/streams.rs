@@ -177,6 +177,29 @@ async fn a_stranger_that_floods_a_connection_waits_for_its_turn_and_others_do_no
     }
 }
 
+/// Admits a connection and panics over the first message on it.
+#[derive(Default)]
+struct Trap(AtomicU32);
+
+impl Admission for Trap {
+    fn admit(&self, _: ListenerId, _: SocketAddr) -> Admittance {
+        assert!(self.0.fetch_add(1, Relaxed) == 0, "the trap of this test");
+        Admittance::Known
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_connection_and_takes_it_out_of_the_table() {
+    let mut node = Node::with(tcp(|_| {}), PoolSettings::default(), Arc::new(Trap::default()));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    peer.write_all(&options("one")).await.unwrap();
+    let (flow, reason) = node.closed().await;
+    assert_eq!(reason, CloseReason::Panicked);
+    assert!(!node.transports.is_open(flow.connection) && node.transports.connections().is_empty());
+    assert_eq!(read_to_end(&mut peer).await, "");
+    assert_eq!(node.transports.counters().tasks_panicked.get(), 1);
+}
+
 #[tokio::test]
 async fn who_is_told_nothing_hears_nothing_of_what_is_malformed() {
     let turnstile = Arc::new(Turnstile(AtomicU32::new(100)));
