@@ -36,6 +36,8 @@ pub(super) struct Server {
     way_back: SendTo,
     /// The last response, while it may be wanted again.
     last: Bytes,
+    /// It went once more because it did not arrive.
+    went_again: bool,
     /// The To-tag of our responses, for the answer to CANCEL.
     to_tag: Option<Box<str>>,
     cancelled: bool,
@@ -91,6 +93,7 @@ impl Transactions {
             },
         };
         server.last = bytes.clone();
+        server.went_again = false;
         if let Some(tag) = draft.tag() {
             server.to_tag = Some(tag.into());
         }
@@ -201,6 +204,7 @@ impl Transactions {
             remote: flow.remote,
             way_back: way_back(&message, &flow),
             last: Bytes::new(),
+            went_again: false,
             to_tag: None,
             cancelled: false,
             source,
@@ -270,9 +274,11 @@ impl Transactions {
         let way = way_back(&message, &flow);
         let draft = self.settings.marks.mark(ResponseDraft::new(200).to_tag(tag), &way);
         let bytes = draft.to_bytes(&message, flow.remote);
-        self.send(None, way, bytes);
+        let id = self.id(slot);
+        // Whoever knows the branch of an INVITE that was taken has proven itself with it.
+        self.send(Some(id), way, bytes);
         if news {
-            let id = ServerTransactionId(self.id(slot));
+            let id = ServerTransactionId(id);
             self.output(Output::Cancelled { id, message });
         }
     }
@@ -331,6 +337,16 @@ impl Transactions {
                     }
                 }
             }
+        }
+    }
+
+    /// A response was queued on a connection that ended before it was written. Over reliable transports nobody asks for it again,
+    /// and only now is the connection known to be gone: it goes to the fallback (RFC 3261 §18.2.2), once.
+    pub(super) fn server_transport_failed(&mut self, slot: u32) {
+        let Some(server) = self.server_mut(slot) else { return };
+        let has_other_way = matches!(&server.way_back, SendTo::Flow { fallback: Some(_), .. });
+        if has_other_way && !std::mem::replace(&mut server.went_again, true) {
+            self.send_last(slot);
         }
     }
 

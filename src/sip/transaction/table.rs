@@ -130,12 +130,13 @@ impl Transactions {
         }
     }
 
-    /// Bytes of this transaction could not be delivered, nor to the fallback. A request without a final response
-    /// fails; a response waits for the peer to ask again.
+    /// Bytes of this transaction could not be delivered. A request without a final response fails; a response goes once more
+    /// where there is a fallback, and then waits for the peer to ask again.
     pub fn transport_failed(&mut self, id: TransactionId) {
         self.counters.undeliverable += 1;
         if let Some(slot) = self.slot_of(id) {
             self.client_transport_failed(slot);
+            self.server_transport_failed(slot);
         }
     }
 

@@ -1,8 +1,9 @@
 //! CANCEL from both sides (RFC 3261 §9).
 
-use super::pair::{Callee, Fate, Pair, Seen};
-use crate::sip::transaction::Cause;
-use crate::sip::{Method, Transport};
+use super::pair::{CALLEE, CALLER, Callee, Fate, Pair, Seen, flow, settings};
+use crate::moment::Moment;
+use crate::sip::transaction::{Cause, Output, Transactions};
+use crate::sip::{Message, Method, Transport};
 use std::time::Duration;
 
 const RINGS_LONG: Callee = Callee {
@@ -37,6 +38,30 @@ fn cancel_waits_for_a_provisional_response() {
         "the 200 of the CANCEL is nobody's business above"
     );
     pair.assert_reclaimed();
+}
+
+#[test]
+fn the_200_of_a_cancel_that_found_its_invite_bears_the_transaction() {
+    let message = |method: &str| {
+        let text = format!(
+            "{method} sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=f\r\n\
+             To: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.into_bytes().into()).unwrap()
+    };
+    let flow = || flow(Transport::Tcp, CALLEE, CALLER);
+    let mut table = Transactions::new(settings());
+    let answers = |table: &mut Transactions| {
+        table.receive(message("CANCEL"), flow(), Moment::ZERO, |_| true);
+        let Some(Output::Send { transaction, .. }) = table.poll() else {
+            panic!("no answer")
+        };
+        transaction.is_some()
+    };
+    assert!(!answers(&mut table), "it found nothing");
+    table.receive(message("INVITE"), flow(), Moment::ZERO, |_| true);
+    assert!(matches!(table.poll(), Some(Output::Request { .. })));
+    assert!(answers(&mut table));
 }
 
 #[test]

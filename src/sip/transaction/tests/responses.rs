@@ -77,6 +77,40 @@ fn a_lost_connection_is_replaced_by_one_to_the_sent_by_port() {
 }
 
 #[test]
+fn what_was_queued_on_a_connection_that_died_goes_to_the_fallback_once() {
+    let tls = flow(Transport::Tls, CALLEE, "203.0.113.5:31000");
+    for (sent_by, again) in [("edge.example.com:5063", true), ("203.0.113.5:5063", false)] {
+        let mut table = Transactions::new(settings());
+        let invite = options(&format!("SIP/2.0/TLS {sent_by}"));
+        let invite = String::from_utf8_lossy(invite.as_bytes()).replace("OPTIONS", "INVITE");
+        let invite = Message::parse(invite.into_bytes().into()).unwrap();
+        table.receive(invite, tls.clone(), Moment::ZERO, |_| true);
+        let Some(Output::Request { id, .. }) = table.poll() else {
+            panic!("no request")
+        };
+        for status in [180, 486] {
+            table.respond(id, &ResponseDraft::new(status), Moment::ZERO).unwrap();
+            let Some(Output::Send {
+                transaction: Some(transaction),
+                bytes: first,
+                ..
+            }) = table.poll()
+            else {
+                panic!("no answer")
+            };
+            table.transport_failed(transaction);
+            match table.poll() {
+                Some(Output::Send { bytes, .. }) => assert!(again && bytes == first),
+                None => assert!(!again, "{status}"),
+                other => panic!("{other:?}"),
+            }
+            table.transport_failed(transaction);
+            assert!(table.poll().is_none());
+        }
+    }
+}
+
+#[test]
 fn who_is_refused_without_a_transaction_has_nothing_opened() {
     let tcp = flow(Transport::Tcp, CALLEE, "203.0.113.5:31000");
     let sent = |table: &mut Transactions| match table.poll() {
