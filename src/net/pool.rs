@@ -12,9 +12,11 @@ use super::listener::Listener;
 use super::outgoing::Outgoing;
 use crate::moment::Moment;
 use crate::sip::{ConnectionId, Flow, Hop, HopAccount, ListenerId, Transport};
+use futures_util::FutureExt;
 use std::collections::HashMap;
 use std::mem::discriminant;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -208,23 +210,30 @@ impl Pool {
 
     fn start(self: &Arc<Pool>, entry: &mut Entry, listener: &Arc<Listener>, context: &Arc<Context>) {
         if !std::mem::replace(&mut entry.connecting, true) {
-            let task = run(self.clone(), entry.hop.clone(), listener.clone(), context.clone());
-            context.tasks.spawn(task);
+            let (pool, hop, counters) = (self.clone(), entry.hop.clone(), context.counters.clone());
+            let attempt = run(pool.clone(), hop.clone(), listener.clone(), context.clone());
+            context.tasks.spawn(async move {
+                if AssertUnwindSafe(attempt).catch_unwind().await.is_err() {
+                    counters.tasks_panicked.add();
+                    // Else nobody would try the hop again.
+                    pool.failed(&hop);
+                }
+            });
         }
     }
 
-    /// The attempt succeeded: who waits is served, and the predecessor may end.
+    /// The attempt succeeded: who waits is served, and the predecessor may end. The lock is held until all that waited is
+    /// queued, which never blocks: what is sent later must not leave before it.
     fn connected(&self, hop: &Hop, connection: &Arc<Connection>, now: Moment) {
-        let Some(waiting) = self.lock().get_mut(&Key::of(hop)).map(|entry| {
-            entry.connecting = false;
-            if let Some(old) = entry.connected.replace(connection.clone()) {
-                old.drain(now);
-            }
-            std::mem::take(&mut entry.waiting)
-        }) else {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(&Key::of(hop)) else {
             return;
         };
-        for outgoing in waiting {
+        entry.connecting = false;
+        if let Some(old) = entry.connected.replace(connection.clone()) {
+            old.drain(now);
+        }
+        for outgoing in entry.waiting.drain(..) {
             // What does not fit is dropped, which reports it.
             let _ = connection.send(outgoing);
         }

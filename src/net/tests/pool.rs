@@ -2,10 +2,11 @@
 
 use super::harness::*;
 use crate::net::*;
+use crate::sip::transaction::SendTo;
 use crate::sip::{Hop, HopAccount, Transport};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -111,6 +112,38 @@ async fn senders_of_requests_lead_to_few_hops_and_take_none_of_the_tenants() {
         Some(HopAccount::Tenant("a".into())),
     ];
     the_second_and_fourth_are_refused(&mut node, wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_for_a_connection_leaves_before_what_is_sent_once_it_stands() {
+    const MESSAGES: usize = 300;
+    let settings = pool(|settings| settings.waiting = MESSAGES);
+    let node = Node::with(
+        tcp(|limits| limits.stream.write_queue = MESSAGES),
+        settings,
+        Arc::new(AdmitAll),
+    );
+    // Each is a race of its own between who connects and who sends.
+    for _ in 0..20 {
+        let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = SendTo::Hop(hop(Transport::Tcp, listening.local_addr().unwrap()));
+        let transports = node.transports.clone();
+        let sender = tokio::task::spawn_blocking(move || {
+            for number in 0..MESSAGES {
+                let outgoing = Outgoing::request(options(&number.to_string()), None);
+                transports.send(&to, outgoing).unwrap();
+            }
+        });
+        let mut peer = BufReader::new(accept(&listening).await);
+        for number in 0..MESSAGES {
+            let message = read_until(&mut peer, "\r\n\r\n").await;
+            assert!(
+                message.contains(&format!("Call-ID: {number}\r\n")),
+                "{number}: {message}"
+            );
+        }
+        sender.await.unwrap();
+    }
 }
 
 #[tokio::test]
