@@ -38,17 +38,23 @@ struct Asked {
     /// Failures in a row that mark it down.
     threshold: u32,
     product: String,
-    is_hub: bool,
     /// What we take of it.
     allow: &'static str,
-    /// What its addresses answer concerns calls: not so a hub that doesn't know one tenant's trunk.
-    tells_health: bool,
 }
 
 impl Asked {
+    fn is_hub(&self) -> bool {
+        matches!(self.peer, PeerName::Hub(_) | PeerName::Trunk { .. })
+    }
+
+    /// What its addresses answer concerns calls: not so a hub that doesn't know one tenant's trunk.
+    fn tells_health(&self) -> bool {
+        !matches!(self.peer, PeerName::Trunk { .. })
+    }
+
     /// Trunks of tenants are many: they must not all be announced at once.
     fn first_within(&self) -> Duration {
-        match self.tells_health {
+        match self.tells_health() {
             true => Duration::from_millis(300),
             false => self.interval / 4,
         }
@@ -144,7 +150,7 @@ impl<C: Surroundings> Monitor<C> {
             for asked in &plan {
                 let spans = (asked.first_within(), asked.interval);
                 let is_due = timetable.is_due(&asked.peer, spans, rand::random(), now);
-                if is_due && (hubs_are_asked || !asked.is_hub) {
+                if is_due && (hubs_are_asked || !asked.is_hub()) {
                     let (asked, resolver) = (asked.clone(), self.peers.resolver());
                     looking_up.spawn(async move {
                         let resolved = resolver.resolve(&asked.target).await;
@@ -237,7 +243,7 @@ impl<C: Surroundings> Monitor<C> {
         let status = answer.as_ref().map_or(0, |message| status(&asked, message));
         let is_good = (200..300).contains(&status);
         let now = self.clock.now();
-        if asked.tells_health {
+        if asked.tells_health() {
             self.peers.peers().update_address(address, |known| match &answer {
                 Some(_) => known.answered(status, None, asked.threshold, now),
                 None => known.failed(why.clone(), asked.threshold),
@@ -287,7 +293,7 @@ impl<C: Surroundings> Monitor<C> {
 /// What an answer says of a peer. A carrier that answers at all is alive, whatever it thinks of OPTIONS.
 fn status(asked: &Asked, message: &Message) -> u16 {
     match message.status().unwrap_or(0) {
-        status if asked.is_hub || status == 503 => status,
+        status if asked.is_hub() || status == 503 => status,
         _ => 200,
     }
 }
@@ -338,7 +344,7 @@ fn asked(config: &Config) -> Vec<Asked> {
         let Ok(target) = Target::new(hub.host.as_str()) else {
             continue;
         };
-        let as_trunk = |peer, trunk: &str, tells_health| Asked {
+        let as_trunk = |peer, trunk: &str| Asked {
             peer,
             target: target.clone().with_port(hub.port).with_transport(Transport::Tls),
             uri: format!("sip:{}:{};transport=tls", hub.host, hub.port),
@@ -351,17 +357,15 @@ fn asked(config: &Config) -> Vec<Asked> {
             timeout: teams.options_timeout,
             threshold: teams.options_failures,
             product: teams.product.clone(),
-            is_hub: true,
             allow: teams::allow(config, config.tenant_by_host(trunk).map(Arc::as_ref)),
-            tells_health,
         };
-        all.push(as_trunk(teams::hub_name(hub), teams.base.as_str(), true));
+        all.push(as_trunk(teams::hub_name(hub), teams.base.as_str()));
         all.extend(own_trunks(config).map(|trunk| {
             let peer = PeerName::Trunk {
                 hub: hub.host.as_str().into(),
                 trunk: trunk.into(),
             };
-            as_trunk(peer, trunk, false)
+            as_trunk(peer, trunk)
         }));
     }
     for carrier in &sbc.carriers {
@@ -393,9 +397,7 @@ fn asked(config: &Config) -> Vec<Asked> {
                 timeout: teams.options_timeout,
                 threshold: 3,
                 product: teams.product.clone(),
-                is_hub: false,
                 allow: carrier::allow(carrier),
-                tells_health: true,
             });
         }
     }
@@ -416,7 +418,7 @@ pub struct HubOptions {
 
 /// The OPTIONS that a node with this configuration sends to hubs: for the base name, and for trunks that are not derived from it.
 pub fn options_to_hubs(config: &Config) -> Vec<HubOptions> {
-    let hubs = asked(config).into_iter().filter(|asked| asked.is_hub);
+    let hubs = asked(config).into_iter().filter(Asked::is_hub);
     let options = hubs.filter_map(|asked| {
         Some(HubOptions {
             draft: draft(&asked)?,
@@ -438,7 +440,7 @@ fn draft(asked: &Asked) -> Option<RequestDraft> {
         .header(HeaderName::Contact, &asked.contact)
         .header(HeaderName::Allow, asked.allow)
         .header(HeaderName::UserAgent, &asked.product);
-    if asked.is_hub {
+    if asked.is_hub() {
         draft = draft.header(HeaderName::XMsSbc, &asked.product);
     }
     Some(draft)
@@ -481,7 +483,7 @@ mod tests {
         let asked = asked(&config);
         let said: Vec<(String, &str, bool)> = asked
             .iter()
-            .map(|asked| (asked.peer.to_string(), asked.contact.as_str(), asked.tells_health))
+            .map(|asked| (asked.peer.to_string(), asked.contact.as_str(), asked.tells_health()))
             .collect();
         let (base, own) = (
             "<sip:sbc1.example.net:5061;transport=tls>",
