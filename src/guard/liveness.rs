@@ -76,6 +76,13 @@ impl Liveness {
         }
     }
 
+    /// Nobody asks it any more: calls alone tell how it is.
+    pub fn unlearn(&mut self) {
+        self.failures = 0;
+        self.down = false;
+        self.trouble = None;
+    }
+
     /// Why its last OPTIONS was in vain.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
@@ -223,6 +230,13 @@ impl Peers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|peer, _| wanted(peer));
+    }
+
+    /// Nobody asks these peers any more.
+    pub fn unlearn(&self, unasked: impl Fn(&PeerName) -> bool) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let unasked = table.iter_mut().filter(|(peer, _)| unasked(peer));
+        unasked.for_each(|(_, known)| known.unlearn());
     }
 
     /// Everything known, by name.

@@ -9,6 +9,7 @@ mod liveness;
 mod monitor;
 mod overload;
 mod places;
+mod rounds;
 mod timetable;
 
 pub use admission::AdmissionTable;

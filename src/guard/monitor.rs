@@ -1,5 +1,6 @@
 //! OPTIONS to every hub and gateway that wants them: who answers is up (RFC 3261 §11, TEAMS-021 to TEAMS-027).
 
+use super::rounds::{Round, UnderWay, Waiting};
 use super::timetable::Timetable;
 use super::{Liveness, Peers, Turn};
 use crate::carrier;
@@ -14,8 +15,7 @@ use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::Cause;
 use crate::sip::{Hop, ListenerId, Method, NameAddr, RequestDraft, Transport, Uri};
 use crate::teams;
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Somebody to be asked.
 #[derive(Debug, Clone)]
-struct Asked {
-    peer: PeerName,
+pub(super) struct Asked {
+    pub(super) peer: PeerName,
     target: Target,
     uri: String,
     contact: String,
@@ -61,38 +61,15 @@ impl Asked {
     }
 }
 
-/// OPTIONS under way to the addresses of one peer: it is up when one of them answers.
-#[derive(Debug)]
-struct Round {
-    left: usize,
-    answered: bool,
-}
-
-impl Round {
-    /// One address has answered well, or not. True when that speaks for the peer: the first good answer, or the last bad one
-    /// where none was good. One bad address of a peer that answers at another is that address's matter.
-    fn one_ends(&mut self, is_good: bool) -> bool {
-        self.left = self.left.saturating_sub(1);
-        let speaks = !self.answered && (is_good || self.left == 0);
-        self.answered |= is_good;
-        speaks
+/// Another configuration is in force: who is in it no more is forgotten, and whoever is not asked any more is no longer known
+/// to be down, for no answer of its own could change that.
+fn take_over(config: &Config, plan: &[Asked], peers: &Peers, under_way: &mut UnderWay) {
+    let asked: HashSet<&PeerName> = plan.iter().map(|asked| &asked.peer).collect();
+    peers.keep(|peer| known(config, peer));
+    peers.unlearn(|peer| !asked.contains(peer));
+    for address in under_way.keep(|peer| asked.contains(peer)) {
+        peers.update_address(address, Liveness::unlearn);
     }
-}
-
-/// OPTIONS that waits for its answer.
-struct Waiting {
-    asked: Asked,
-    address: SocketAddr,
-    round: u64,
-    until: Instant,
-}
-
-/// What is under way.
-#[derive(Default)]
-struct UnderWay {
-    waiting: HashMap<u64, Waiting>,
-    rounds: HashMap<u64, Round>,
-    last_round: u64,
 }
 
 /// What the monitor works with.
@@ -133,7 +110,7 @@ impl<C: Surroundings> Monitor<C> {
                 generation = config.generation;
                 plan = asked(&config);
                 timetable.keep(|peer| plan.iter().any(|asked| asked.peer == *peer));
-                self.peers.peers().keep(|peer| known(&config, peer));
+                take_over(&config, &plan, self.peers.peers(), &mut under_way);
             }
             let now = Instant::now();
             // Who answers later than this does not answer.
@@ -167,7 +144,12 @@ impl<C: Surroundings> Monitor<C> {
                     Some((token, outcome)) => self.ended(token, Some(outcome), &mut under_way),
                     None => return,
                 },
-                Some(Ok((asked, candidates))) = looking_up.join_next() => self.ask(asked, candidates, &mut under_way).await,
+                Some(Ok((asked, candidates))) = looking_up.join_next() => {
+                    // The configuration may have changed meanwhile.
+                    if plan.iter().any(|known| known.peer == asked.peer) {
+                        self.ask(asked, candidates, &mut under_way).await;
+                    }
+                }
                 () = sleep_until(next) => {}
             }
         }
@@ -195,6 +177,8 @@ impl<C: Surroundings> Monitor<C> {
         let round = under_way.last_round;
         let (left, answered) = (candidates.len(), false);
         under_way.rounds.insert(round, Round { left, answered });
+        let addresses = candidates.iter().map(|candidate| candidate.address).collect();
+        under_way.asked_at.insert(asked.peer.clone(), addresses);
         let until = Instant::now() + asked.timeout;
         for candidate in candidates {
             let token = self.signalling.next_token();
@@ -311,11 +295,19 @@ fn all_are_down(carriers: &[Arc<Carrier>], is_down: impl Fn(&PeerName) -> bool) 
 }
 
 fn known(config: &Config, peer: &PeerName) -> bool {
+    let is_hub = |host: &str| config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == host);
     match peer {
-        PeerName::Hub(host) => config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == &**host),
-        PeerName::Trunk { trunk, .. } => own_trunks(config).any(|name| *name == **trunk),
+        PeerName::Hub(host) => is_hub(host),
+        PeerName::Trunk { hub, trunk } => is_hub(hub) && own_trunks(config).any(|name| *name == **trunk),
         PeerName::User { .. } | PeerName::Uri(_) => false,
-        PeerName::Gateway { carrier, .. } => config.sbc.carriers.iter().any(|known| known.id.as_str() == &**carrier),
+        PeerName::Gateway { carrier, .. } => {
+            let mut carriers = config.sbc.carriers.iter();
+            let carrier = carriers.find(|known| known.id.as_str() == &**carrier);
+            carrier.is_some_and(|carrier| {
+                let mut gateways = carrier.gateways.iter();
+                gateways.any(|gateway| carrier::gateway_name(carrier, gateway) == *peer)
+            })
+        }
     }
 }
 
@@ -450,23 +442,62 @@ fn draft(asked: &Asked) -> Option<RequestDraft> {
 mod tests {
     use super::*;
     use crate::config::fixture::machine;
+    use std::net::SocketAddr;
 
     const NORTH: &str = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n\
                          gateways = [{ host = \"203.0.113.2\", listener = \"udp\" }, \
                                      { host = \"203.0.113.3\", listener = \"udp\" }]\n";
 
     #[test]
-    fn a_peer_answers_when_one_of_its_addresses_does() {
-        let ends = |outcomes: &[bool]| -> Vec<bool> {
-            let (left, answered) = (outcomes.len(), false);
-            let mut round = Round { left, answered };
-            outcomes.iter().map(|is_good| round.one_ends(*is_good)).collect()
+    fn who_is_asked_no_more_is_not_down_and_who_is_gone_is_forgotten() {
+        let config = |north: &str| {
+            let config = Config::from_toml_strs(&machine(north), &[]);
+            config.unwrap_or_else(|wrong| panic!("{wrong}"))
         };
-        assert_eq!(ends(&[true]), [true]);
-        assert_eq!(ends(&[false]), [true]);
-        assert_eq!(ends(&[false, true, false]), [false, true, false]);
-        assert_eq!(ends(&[true, true, false]), [true, false, false]);
-        assert_eq!(ends(&[false, false]), [false, true]);
+        let (peers, now) = (Peers::default(), crate::moment::Moment::from_micros(5));
+        let mut under_way = UnderWay::default();
+        let before = asked(&config(NORTH));
+        let gateways = || before.iter().filter(|asked| !asked.is_hub()).cloned();
+        for (round, asked) in gateways().enumerate() {
+            let address = SocketAddr::from(([203, 0, 113, 2 + round as u8], 5060));
+            for _ in 0..3 {
+                peers.update(&asked.peer, |known| known.failed("no answer".into(), 3));
+                peers.update_address(address, |known| known.failed("no answer".into(), 3));
+            }
+            under_way.asked_at.insert(asked.peer.clone(), vec![address]);
+            let (left, answered) = (1, false);
+            under_way.rounds.insert(round as u64, Round { left, answered });
+            let waiting = Waiting {
+                asked,
+                address,
+                round: round as u64,
+                until: Instant::now(),
+            };
+            under_way.waiting.insert(round as u64, waiting);
+        }
+        let shown = || -> Vec<(String, bool)> {
+            let reports = peers.report(now).into_iter();
+            reports.map(|report| (report.peer, report.up)).collect()
+        };
+        let [one, other] = ["north/203.0.113.2", "north/203.0.113.3"].map(str::to_owned);
+        assert_eq!(shown(), [(one.clone(), false), (other.clone(), false)]);
+
+        // One gateway is taken out, the other is asked as before.
+        let fewer = NORTH.replace("{ host = \"203.0.113.3\", listener = \"udp\" }", "");
+        let fewer = config(&fewer);
+        take_over(&fewer, &asked(&fewer), &peers, &mut under_way);
+        assert_eq!(shown(), [(one.clone(), false)]);
+        assert_eq!((under_way.waiting.len(), under_way.rounds.len()), (1, 1));
+        let held = |last: u8| {
+            let address = SocketAddr::from(([203, 0, 113, last], 5060));
+            peers.update_address(address, |known| known.is_held(now))
+        };
+        assert!(held(2) && !held(3));
+
+        let unasked = config(&format!("{NORTH}options_interval = \"0s\"\n"));
+        take_over(&unasked, &asked(&unasked), &peers, &mut under_way);
+        assert_eq!(shown(), [(one, true)]);
+        assert!(!held(2) && under_way.waiting.is_empty() && under_way.rounds.is_empty());
     }
 
     #[test]
