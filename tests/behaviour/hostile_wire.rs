@@ -1,10 +1,14 @@
 //! What a known carrier may send and nobody should: odd limits and URIs, methods that have no place here, requests again and
-//! again, headers that are somebody else's to write.
+//! again, headers that are somebody else's to write. And a stranger's flood on a connection.
 
 use crate::device::is;
-use crate::lab::{Lab, OUTSIDE};
+use crate::lab::{BOUND, Lab, OUTSIDE, Plan};
 use crate::phone::Phone;
 use portcullis::sim::Script;
+use std::net::{Ipv4Addr, SocketAddr};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::time::{Instant, timeout};
 
 /// The first answer to `request` that is more than 100.
 async fn answer(phone: &mut Phone, request: &str) -> String {
@@ -115,5 +119,52 @@ async fn what_a_carrier_writes_of_itself_and_of_teams_does_not_reach_teams() {
     for word in ["forged", "x-ms-userlocation", "evil.example"] {
         assert!(!text.contains(word), "{word} in\n{text}");
     }
+    lab.close().await;
+}
+
+/// A listener for users hears anybody. What is above the rate is not even read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_on_a_connection_waits_while_calls_are_answered() {
+    const RATE: usize = 5;
+    const FLOOD: usize = 500;
+    let lab = Lab::with(Plan {
+        users: true,
+        machine: format!("requests_per_source = {RATE}\n"),
+        ..Plan::default()
+    })
+    .await;
+    lab.teams.set_script(Script::answer());
+    let [a, b, c, _] = lab.address().octets();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::new(a, b, c, 77), 0))).unwrap();
+    let begin = Instant::now();
+    let mut flooding = socket.connect(SocketAddr::from((lab.address(), 5080))).await.unwrap();
+    let register = |number: usize| {
+        format!(
+            "REGISTER sip:sip.contoso.example SIP/2.0\r\nVia: SIP/2.0/TCP flood.example;branch=z9hG4bK{number}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:alice@sip.contoso.example>;tag=1\r\nTo: <sip:alice@sip.contoso.example>\r\n\
+             Call-ID: flood{number}\r\nCSeq: 1 REGISTER\r\nContact: <sip:alice@flood.example>\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let flood: String = (0..FLOOD).map(register).collect();
+    flooding.write_all(flood.as_bytes()).await.unwrap();
+    let mut phone = Phone::new(&lab).await;
+    phone.call().await;
+    // As many answers as come in two seconds and the first, which may be but the end of one.
+    let mut told = String::new();
+    let mut bytes = [0; 4096];
+    let answers = |told: &str| told.matches("SIP/2.0 401 ").count();
+    let reading = async {
+        while answers(&told) < 2 * RATE + 1 {
+            let length = flooding.read(&mut bytes).await.unwrap();
+            assert_ne!(length, 0, "the connection stays");
+            told.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+    };
+    timeout(BOUND, reading).await.expect("it is read on");
+    let seconds = begin.elapsed().as_secs() as usize + 2;
+    assert!(answers(&told) <= seconds * RATE, "{} in {seconds} s", answers(&told));
+    phone.send(&phone.request("BYE", "2 BYE", "b", "", "")).await;
+    lab.records.get(0).await;
     lab.close().await;
 }
