@@ -15,7 +15,7 @@ use crate::route::Voucher;
 use crate::sip::digest::{DigestServer, UsedNonces};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::{ConnectionId, Flow};
-use crate::store::{Store, StoreError, StoreStatus, Table};
+use crate::store::{Store, StoreError, StoreFile, StoreStatus, Table};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -119,10 +119,12 @@ impl Registrar {
         }
     }
 
-    /// Takes what the store kept, and keeps changes in it from now on.
-    pub fn restore(&self, store: Store, config: &Config, clocks: Clocks) -> Result<(), StoreError> {
+    /// Takes what the file kept, and keeps changes in it from now on.
+    pub fn restore(&self, mut file: StoreFile, config: &Config, clocks: Clocks) -> Result<(), StoreError> {
+        let kept = file.read_all(Table::Bindings)?;
+        let store = Store::start(file)?;
         let mut bindings = lock(&self.bindings);
-        for (key, value) in store.read_all(Table::Bindings)? {
+        for (key, value) in kept {
             let kept =
                 stored::decode(&key, &value, &config.sbc, clocks).filter(|(aor, kept)| is_user(config, aor, kept));
             match kept {

@@ -1,26 +1,14 @@
-//! The file and the changes that wait for it.
+//! The changes that wait for the file.
 
 use super::Table;
-use super::writer::{self, definition};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _};
+use super::file::{StoreError, StoreFile};
+use super::writer;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Keys that may wait to be written. One more is not kept: its owner writes it again when it changes next.
 const MOST_WAITING: usize = 200_000;
-
-/// The file can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("store {}: {source}", path.display())]
-    Open { path: PathBuf, source: Box<redb::Error> },
-    #[error("store: {0}")]
-    Read(Box<redb::Error>),
-    #[error("store: no thread for writing: {0}")]
-    Thread(std::io::Error),
-}
 
 /// Counts of a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,13 +25,14 @@ pub struct StoreStatus {
     pub is_failing: bool,
 }
 
-pub(super) type Change = (Table, Vec<u8>);
+/// Changes by what they change; `None` forgets it.
+pub(super) type Batch = HashMap<(Table, Vec<u8>), Option<Vec<u8>>>;
 
 /// What waits. A later change of a key takes the place of the earlier one, so that a slow disk makes nothing grow beyond
 /// the number of keys.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) changes: HashMap<Change, Option<Vec<u8>>>,
+    pub(super) changes: Batch,
     pub(super) closing: bool,
     pub(super) status: StoreStatus,
 }
@@ -60,56 +49,26 @@ impl Shared {
     }
 }
 
-/// A key and its value.
-pub type Entry = (Vec<u8>, Vec<u8>);
-
 /// A store. Dropping it writes what is waiting.
 #[derive(Debug)]
 pub struct Store {
-    database: Arc<Database>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Store {
-    /// Opens the file, or makes it. It belongs to one process at a time.
-    pub fn open(path: &Path) -> Result<Store, StoreError> {
-        let database = Database::create(path).map_err(|error| StoreError::Open {
-            path: path.to_path_buf(),
-            source: Box::new(error.into()),
-        })?;
-        let database = Arc::new(database);
+    /// Begins to write; the file is the writer's from now on.
+    pub fn start(mut file: StoreFile) -> Result<Store, StoreError> {
         let shared = Arc::new(Shared::default());
+        let waiting = shared.clone();
         let thread = std::thread::Builder::new().name("store".into());
-        let (disk, waiting) = (database.clone(), shared.clone());
         let thread = thread
-            .spawn(move || writer::run(&disk, &waiting))
+            .spawn(move || writer::run(&mut file, &waiting))
             .map_err(StoreError::Thread)?;
         Ok(Store {
-            database,
             shared,
             thread: Mutex::new(Some(thread)),
         })
-    }
-
-    /// Everything in a table that is on the disk, in the order of the keys.
-    pub fn read_all(&self, table: Table) -> Result<Vec<Entry>, StoreError> {
-        let read = || -> Result<_, redb::Error> {
-            let transaction = self.database.begin_read()?;
-            let open = match transaction.open_table(definition(table)) {
-                Ok(open) => open,
-                // Nothing was ever written.
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-                Err(error) => return Err(error.into()),
-            };
-            let mut all = Vec::new();
-            for entry in open.iter()? {
-                let (key, value) = entry?;
-                all.push((key.value().to_vec(), value.value().to_vec()));
-            }
-            Ok(all)
-        };
-        read().map_err(|error| StoreError::Read(Box::new(error)))
     }
 
     /// Keeps `value` under `key`; `None` forgets the key. Returns at once; false when there is no room to wait.
@@ -156,89 +115,20 @@ impl Drop for Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-    static FILES: AtomicU32 = AtomicU32::new(0);
-
-    struct File(PathBuf);
-
-    impl File {
-        fn new() -> File {
-            let name = format!(
-                "portcullis-store-{}-{}",
-                std::process::id(),
-                FILES.fetch_add(1, Relaxed)
-            );
-            File(std::env::temp_dir().join(name))
-        }
-    }
-
-    impl Drop for File {
-        fn drop(&mut self) {
-            let _gone = std::fs::remove_file(&self.0);
-        }
-    }
-
-    fn put(store: &Store, key: &str, value: Option<&str>) -> bool {
-        store.put(
-            Table::Bindings,
-            key.as_bytes().to_vec(),
-            value.map(|value| value.as_bytes().to_vec()),
-        )
-    }
-
-    fn all(store: &Store) -> Vec<(String, String)> {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        let all = store.read_all(Table::Bindings).expect("read");
-        all.into_iter().map(|(key, value)| (text(key), text(value))).collect()
-    }
-
-    #[test]
-    fn what_was_put_is_there_after_the_store_is_opened_again() {
-        let file = File::new();
-        let store = Store::open(&file.0).expect("opened");
-        assert_eq!(all(&store), []);
-        for index in 0..1_000 {
-            assert!(put(&store, &format!("{index:04}"), Some("x")));
-        }
-        put(&store, "0001", Some("changed"));
-        put(&store, "0002", None);
-        store.close();
-        assert_eq!((store.status().waiting, store.status().failures), (0, 0));
-        drop(store);
-        let store = Store::open(&file.0).expect("opened again");
-        let found = all(&store);
-        assert_eq!(found.len(), 999);
-        assert_eq!(found[1], ("0001".to_owned(), "changed".to_owned()));
-        assert_eq!(found[2].0, "0003");
-    }
-
-    #[test]
-    fn a_file_of_somebody_else_is_refused_by_name() {
-        let file = File::new();
-        std::fs::write(&file.0, b"something else entirely").expect("written");
-        let error = Store::open(&file.0).expect_err("no store");
-        assert!(error.to_string().contains("portcullis-store-"), "{error}");
-        let other = File::new();
-        let _first = Store::open(&other.0).expect("opened");
-        assert!(Store::open(&other.0).is_err(), "one process at a time");
-    }
 
     #[test]
     fn a_change_that_finds_no_room_is_counted_and_a_known_key_always_has_room() {
-        let file = File::new();
-        let database = Arc::new(Database::create(&file.0).expect("a file"));
         // No writer takes any.
         let store = Store {
-            database,
             shared: Arc::default(),
             thread: Mutex::default(),
         };
+        let put = |key: String| store.put(Table::Bindings, key.into_bytes(), None);
         for index in 0..MOST_WAITING {
-            assert!(put(&store, &index.to_string(), None));
+            assert!(put(index.to_string()));
         }
-        assert!(!put(&store, "one more", None));
-        assert!(put(&store, "7", Some("x")));
+        assert!(!put("one more".to_owned()));
+        assert!(put("7".to_owned()));
         let status = store.status();
         assert_eq!((status.waiting, status.dropped), (MOST_WAITING, 1));
     }

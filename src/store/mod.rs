@@ -5,12 +5,17 @@
 //!
 //! Durability: changes gather for 50 ms and are then written and flushed to the disk (fsync) together. A crash of the
 //! machine loses what gathered since, never what was flushed, and never leaves half of a batch. [`Store::close`] writes
-//! what is waiting.
+//! what is waiting. A batch that can't be written (a full disk) waits with what comes after it, and is tried again every
+//! second upon the file opened anew.
 
+mod file;
 mod journal;
+#[cfg(test)]
+mod tests;
 mod writer;
 
-pub use journal::{Entry, Store, StoreError, StoreStatus};
+pub use file::{Entry, StoreError, StoreFile};
+pub use journal::{Store, StoreStatus};
 
 /// A table of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

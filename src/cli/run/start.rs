@@ -14,7 +14,7 @@ use crate::net::{Clock, CloseReason, ListenError, ListenerProtocol, ListenerSett
 use crate::observe::{Happening, Observer};
 use crate::registrar::Clocks;
 use crate::sip::ListenerId;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, StoreFile};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -163,7 +163,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     ));
     if let Some(path) = &config.sbc.registrar.store {
         node.registrar
-            .restore(Store::open(path)?, &config, Clocks::at(clock.now()))?;
+            .restore(StoreFile::open(path)?, &config, Clocks::at(clock.now()))?;
     }
     let (outside, mut outside_responses) = mpsc::channel::<OutsideResponse>(OUTSIDE_QUEUE);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,7 +1,7 @@
 //! Bindings over a restart.
 
 use super::*;
-use crate::store::Store;
+use crate::store::{Store, StoreFile};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -21,7 +21,7 @@ impl File {
 
     fn registrar(&self, config: &Config, seconds: u64) -> Registrar {
         let registrar = registrar();
-        let store = Store::open(&self.0).expect("a store");
+        let store = StoreFile::open(&self.0).expect("a store");
         // Another process: its own clock begins anew, the wall's goes on.
         let clocks = Clocks {
             now: at(0),
@@ -89,7 +89,7 @@ fn who_is_no_user_any_more_and_what_can_not_be_read_is_left_out() {
     let registrar = file.registrar(&config, 0);
     Phone::alice().register(&registrar, &config, "Contact: <sip:alice@10.0.0.9:5060>\r\n", 10);
     drop(registrar);
-    let store = Store::open(&file.0).expect("a store");
+    let store = Store::start(StoreFile::open(&file.0).expect("a store")).expect("a writer");
     store.put(
         crate::store::Table::Bindings,
         b"bob@sip.contoso.example".to_vec(),
