@@ -67,7 +67,7 @@ impl Lab {
         let observation = Arc::new(Observation::without_logging(&config).expect("observation"));
         let observer = observation.observer(&config);
         let running = start(Arc::new(config), observer.clone()).await.expect("a node");
-        let certificates = running.certificates().to_vec();
+        let certificates = running.papers.certificates().to_vec();
         let state = AdminState::new(
             running.node.clone(),
             running.signalling.clone(),

@@ -4,14 +4,11 @@
 //! folder has been quiet for a moment, and half of a file may be a right configuration, so that one that is being written
 //! counts when its writer closes it.
 
-use super::checked::Config;
 use super::load::{Loader, Reload};
-use arc_swap::ArcSwap;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,15 +39,11 @@ enum Wake {
 }
 
 impl Watch {
-    /// Watches the loader's folder for the node that runs with `current`, which is what the loader read last. A
-    /// configuration that is right is put into `current` before `report` hears of it; one that is wrong leaves `current`
-    /// as it is. `report` is called on the watch's own thread, and hears `Unchanged` only when somebody asked, or when that
-    /// ends a mistake. Fails when the operating system can't watch the folder.
-    pub fn start(
-        mut loader: Loader,
-        current: Arc<ArcSwap<Config>>,
-        mut report: impl FnMut(Reload) + Send + 'static,
-    ) -> notify::Result<Watch> {
+    /// Watches the loader's folder for the node that runs with what the loader read last. A configuration that is right
+    /// is for whoever hears `report` to put into force, in the order of the reports. `report` is called on the watch's own
+    /// thread, and hears `Unchanged` only when somebody asked, or when that ends a mistake. Fails when the operating
+    /// system can't watch the folder.
+    pub fn start(mut loader: Loader, mut report: impl FnMut(Reload) + Send + 'static) -> notify::Result<Watch> {
         loader.started();
         let (wake, woken) = channel();
         let events = wake.clone();
@@ -78,9 +71,6 @@ impl Watch {
                         Some(files) => loader.reload_files(&files),
                         None => loader.reload(),
                     };
-                    if let Reload::Applied { config, .. } = &outcome {
-                        current.store(config.clone());
-                    }
                     let was_refused = std::mem::replace(&mut refused, matches!(outcome, Reload::Refused { .. }));
                     if asked || was_refused || !matches!(outcome, Reload::Unchanged) {
                         report(outcome);

@@ -27,7 +27,7 @@ async fn teams_028_a_hub_is_shown_with_its_options_both_ways_its_server_and_its_
     let state = AdminState::new(
         lab.running.node.clone(),
         lab.running.signalling.clone(),
-        lab.running.certificates().to_vec(),
+        lab.running.papers.certificates().to_vec(),
         Arc::new(observation),
     );
     let admin = serve(([127, 0, 0, 1], 0).into(), Arc::new(state)).await.unwrap();

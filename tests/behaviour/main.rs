@@ -36,6 +36,7 @@ mod reinvites_left_alone;
 mod reloads_under_calls;
 mod rest_calls;
 mod rings;
+mod signals_heard;
 mod slow_names;
 mod socket_orders;
 mod sockets_left;

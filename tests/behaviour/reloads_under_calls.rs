@@ -1,6 +1,7 @@
 //! Configuration files that are saved while calls are up.
 
-use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use portcullis::app::outbound::{Caller, HookRequest, HookUrl};
 use portcullis::config::{Config, Loader, Reload, Watch};
 use portcullis::sim::{Call, Change, Dial, HoldForm, Script};
 use portcullis::sip::HeaderName;
@@ -18,7 +19,7 @@ impl Saved {
         let mut loader = Loader::new(&lab.folder.join("config"));
         loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let (report, outcomes) = mpsc::unbounded_channel();
-        let watch = Watch::start(loader, lab.running.node.config.clone(), move |outcome| {
+        let watch = Watch::start(loader, move |outcome| {
             // The test may be over.
             let _over = report.send(outcome);
         });
@@ -41,7 +42,10 @@ impl Saved {
         let outcome = tokio::time::timeout(BOUND, self.outcomes.recv()).await;
         match outcome.expect("an outcome").expect("the watch runs") {
             Reload::Applied { config, waiting, .. } => {
+                let in_force = || lab.running.node.config.load().generation;
+                assert!(in_force() < config.generation, "it comes into force in one place");
                 lab.running.apply(&config).await;
+                assert_eq!(in_force(), config.generation);
                 (config, waiting)
             }
             other => panic!("{other:?}"),
@@ -134,5 +138,48 @@ async fn a_number_taken_away_ends_no_call_and_takes_no_new_one() {
     caller.hears(TEAMS_TONE).await.unwrap();
     caller.hang_up().await.unwrap();
     callee.ended().await.unwrap();
+    lab.close().await;
+}
+
+/// Requests to application servers that were counted.
+fn asked(lab: &Lab) -> u64 {
+    let figures = lab.running.node.ways.load().connector.figures().read();
+    figures.iter().map(|(_, _, count)| count).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ways_to_application_servers_stay_until_they_would_be_others() {
+    let lab = Lab::with(Plan {
+        machine: "\"app.example\" = [\"CARRIER\"]\n[application_servers]\ntimeout = \"9s\"\n".into(),
+        ..Plan::default()
+    })
+    .await;
+    let url = "http://app.example/hook";
+    let caller = Caller {
+        account: "contoso".into(),
+        hook: HookUrl::parse(url, None).unwrap(),
+        auth: None,
+        secret: None,
+    };
+    let request = HookRequest::new(Arc::new(caller), url, serde_json::json!({})).unwrap();
+    let client = lab.running.node.ways.load().client.clone();
+    client.ask(&request).await.expect_err("no server may be on loopback");
+    assert_eq!(asked(&lab), 1);
+    let sounds = lab.running.node.sounds.load_full();
+    let kept = || Arc::ptr_eq(&sounds, &lab.running.node.sounds.load_full());
+
+    let mut saved = Saved::watch(&lab);
+    saved
+        .save(&lab, "tenants/contoso.toml", |text| {
+            text.replace("+14255550100-", "+14255550101-")
+        })
+        .await;
+    assert_eq!((asked(&lab), kept()), (1, true));
+    saved
+        .save(&lab, "sbc.toml", |text| {
+            text.replace("timeout = \"9s\"", "timeout = \"8s\"")
+        })
+        .await;
+    assert_eq!((asked(&lab), kept()), (0, false));
     lab.close().await;
 }

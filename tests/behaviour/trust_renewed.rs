@@ -41,17 +41,17 @@ async fn a_root_taken_away_drains_whom_it_let_in_and_a_broken_file_changes_nothi
     let roots = std::fs::read(&file).unwrap();
 
     std::fs::write(&file, "no certificate").unwrap();
-    lab.running.reload_trust(&said).await;
+    lab.running.papers.reload_trust(&said).await;
     assert_eq!(draining(&lab), Some(false));
     std::fs::write(&file, &roots).unwrap();
-    lab.running.reload_trust(&said).await;
+    lab.running.papers.reload_trust(&said).await;
     assert_eq!(draining(&lab), Some(false));
 
     let strangers = lab.folder.join("strangers");
     std::fs::create_dir_all(&strangers).unwrap();
     let other = Papers::make(&strangers, "sbc1.example.net", &[HUB]).unwrap();
     std::fs::copy(&other.root, &file).unwrap();
-    lab.running.reload_trust(&said).await;
+    lab.running.papers.reload_trust(&said).await;
     assert_eq!(
         draining(&lab),
         Some(true),

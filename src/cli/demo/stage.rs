@@ -72,7 +72,7 @@ impl Stage {
         let observation = Arc::new(Observation::without_logging(&config)?);
         let observers = Observers::new(vec![witness.clone(), observation.observer(&config)]);
         let running = start(config, Arc::new(observers)).await?;
-        let certificates = running.certificates().to_vec();
+        let certificates = running.papers.certificates().to_vec();
         let state = AdminState::new(
             running.node.clone(),
             running.signalling.clone(),

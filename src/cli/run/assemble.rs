@@ -1,14 +1,10 @@
 //! The settings of the inner rooms, from the configuration.
 
 use super::tls::{TlsError, profile};
-use crate::app::outbound::{AddressPolicy, ClientSettings, Connector, HookClient};
-use crate::app::sounds::{SoundSettings, Sounds};
-use crate::call::Ways;
 use crate::config::{Config, Listener, OwnAddresses, Purpose};
 use crate::media::{MediaAddress, MediaSettings};
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
-use crate::net::tls::{TrustRoots, web_client};
 use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
 use crate::sip::locate::AddressFamilies;
 use crate::sip::transaction::{Limits, Marks, Timers};
@@ -72,45 +68,6 @@ fn families(binds: impl Iterator<Item = IpAddr>) -> AddressFamilies {
         (true, false) => AddressFamilies::V6,
         _ => AddressFamilies::V4First,
     }
-}
-
-/// The ways to application servers.
-pub fn ways(config: &Config) -> Result<Ways, TlsError> {
-    let (sbc, servers) = (&config.sbc, &config.sbc.application_servers);
-    let policy = AddressPolicy::of(sbc, interface_addresses());
-    // A machine without a bundle of roots still reaches servers whose chain ends at one of ours.
-    let failed = |detail: String| TlsError::ApplicationServers { detail };
-    let roots = TrustRoots::system().or_else(|_| TrustRoots::teams());
-    let roots = roots.map_err(|error| failed(error.to_string()))?;
-    let connector = Connector::new(
-        // connections to them leave by sockets of their own, in whichever family the machine has
-        Connector::resolver(dns::Settings {
-            families: AddressFamilies::default(),
-            ..dns(config)
-        }),
-        policy,
-        web_client(&roots).map_err(|error| failed(error.to_string()))?,
-        servers.connect_timeout,
-    );
-    let settings = ClientSettings {
-        patience: servers.timeout,
-        most_received: usize::try_from(servers.max_answer).unwrap_or(usize::MAX),
-        ..ClientSettings::default()
-    };
-    Ok(Ways {
-        client: HookClient::new(connector.clone(), settings),
-        connector,
-        initial: servers.initial_timeout,
-    })
-}
-
-/// The sounds that applications name.
-pub fn sounds(config: &Config, ways: &Ways) -> Sounds {
-    let settings = SoundSettings {
-        folder: config.sbc.application_servers.media_folder.clone(),
-        ..SoundSettings::default()
-    };
-    Sounds::new(settings, Arc::new(ways.client.clone()))
 }
 
 /// The listeners, in the order of their ids.

@@ -6,8 +6,7 @@ use super::tls::inspect;
 use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
 use crate::config::{Config, Loader, Mistake, Reload, Socket, Watch};
-use crate::net::tls::ExpiryWatch;
-use crate::observe::{Happening, Observation, ObservationError, Observer, unix_ms};
+use crate::observe::{Happening, Observation, ObservationError, Observer};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,8 +20,8 @@ use tokio::sync::mpsc;
 const LAST_LINES: Duration = Duration::from_secs(5);
 /// How long answers of the admin listener may take at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
-/// How often certificate files are looked at.
-const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
+/// How long threads that read files may take at the end: on a network that hangs they never come back.
+const LAST_READS: Duration = Duration::from_secs(1);
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -80,6 +79,7 @@ fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError
     descriptors::raise_limit();
     let served = runtime.block_on(serve(loader, config, observation.clone()));
     observation.finish(LAST_LINES);
+    runtime.shutdown_timeout(LAST_READS);
     served
 }
 
@@ -101,7 +101,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     let state = AdminState::new(
         running.node.clone(),
         running.signalling.clone(),
-        running.certificates().to_vec(),
+        running.papers.certificates().to_vec(),
         observation,
     );
     let admin = api::serve(admin, Arc::new(state))
@@ -118,29 +118,27 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     };
     tell_start(&running, admin.address());
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
-    let watch = Watch::start(loader, running.node.config.clone(), move |outcome| {
+    let watch = Watch::start(loader, move |outcome| {
         // Fails only when the node is stopping, and then no configuration matters.
         let _stopping = reloads.send(outcome);
     })?;
-    let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
-    let mut expiry = ExpiryWatch::default();
+    let look = running.papers.clone().watch(observer.clone());
+    running.signalling.keep("the look at certificates", look);
     let lost = loop {
         tokio::select! {
             Some(outcome) = reloaded.recv() => apply(&running, &*observer, &outcome).await,
-            _ = certificates.tick() => {
-                running.reload_certificates(&*observer).await;
-                running.reload_trust(&*observer).await;
-                tell_ends(&running, &mut expiry, &*observer);
-            }
             Some(()) = signals.reload.recv() => {
                 watch.reload();
-                running.reload_certificates(&*observer).await;
+                running.papers.ask();
             }
             Some(()) = signals.terminate.recv() => break None,
             Some(()) = signals.interrupt.recv() => break None,
             what = running.signalling.losing() => break Some(what),
         }
     };
+    // What is saved from now on is for the next start. The thread may be in a file that hangs: it is waited for last.
+    drop(reloaded);
+    let watch = tokio::task::spawn_blocking(move || drop(watch));
     let patience = match lost {
         None => running.node.config.load().sbc.drain,
         // The service manager starts a whole one; what is left of this one hangs up.
@@ -150,22 +148,20 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         calls: running.node.calls.count(),
         patience,
     });
-    if lost.is_some() {
-        running.clear().await;
-    } else {
-        tokio::select! {
-            () = running.drain(patience) => {}
-            // A second signal ends the patience.
-            Some(()) = signals.terminate.recv() => running.clear().await,
-            Some(()) = signals.interrupt.recv() => running.clear().await,
+    let lost = match lost {
+        Some(what) => {
+            running.clear().await;
+            Some(what)
         }
-    }
-    drop(watch);
+        None => drain(&running, patience, &mut signals).await,
+    };
     if let Some(rest) = rest {
         rest.shut_down(LAST_REQUESTS).await;
     }
     running.shut_down().await;
     admin.shut_down(LAST_REQUESTS).await;
+    // A thread that is late, or has panicked and said so, has nothing left to do.
+    let _stopped = tokio::time::timeout(LAST_READS, watch).await;
     lost.map_or(Ok(()), |what| Err(RunError::Lost(what)))
 }
 
@@ -188,20 +184,25 @@ fn tell_start(running: &Running, admin: SocketAddr) {
     );
 }
 
-fn tell_ends(running: &Running, expiry: &mut ExpiryWatch, observer: &dyn Observer) {
-    let now = i64::try_from(unix_ms() / 1_000).unwrap_or(i64::MAX);
-    for (listener, store) in running.certificates() {
-        for identity in store.identities() {
-            if expiry.is_due(listener, &identity, now) {
-                observer.happened(&Happening::CertificateEnds {
-                    listener,
-                    certificate: &identity.name,
-                    serial: &identity.serial,
-                    days: (identity.not_after - now).div_euclid(86_400),
-                });
+/// Lets the calls end until `patience` is over, a second signal comes, or something is lost without which the node is none:
+/// that is what comes out. Certificates are looked at as before, the configuration stays as it is.
+async fn drain(running: &Running, patience: Duration, signals: &mut Signals) -> Option<&'static str> {
+    let drained = running.drain(patience);
+    tokio::pin!(drained);
+    let lost = loop {
+        tokio::select! {
+            () = &mut drained => return None,
+            Some(()) = signals.reload.recv() => {
+                tracing::warn!("the node goes out of service: certificates are read again, the configuration is not");
+                running.papers.ask();
             }
+            Some(()) = signals.terminate.recv() => break None,
+            Some(()) = signals.interrupt.recv() => break None,
+            what = running.signalling.losing() => break Some(what),
         }
-    }
+    };
+    running.clear().await;
+    lost
 }
 
 async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
@@ -210,7 +211,7 @@ async fn apply(running: &Running, observer: &dyn Observer, outcome: &Reload) {
     }
     observer.happened(&Happening::Reloaded { outcome });
     // Asked for too when nothing else changed: the files of roots may have.
-    running.reload_trust(observer).await;
+    running.papers.ask();
 }
 
 /// The signals that a service hears.

@@ -4,10 +4,13 @@ mod assemble;
 mod command;
 mod descriptors;
 mod overload;
+mod papers;
+mod servers;
 mod start;
 mod tls;
 
 pub use assemble::dns as dns_settings;
 pub use command::{RunArgs, run};
+pub use papers::Papers;
 pub use start::{Running, StartError, start};
 pub use tls::{inspect, teams_profile};

@@ -1,9 +1,11 @@
 //! A running node: started in one step, stopped in order.
 
-use super::tls::{TlsError, Trust};
+use super::papers::{Papers, read_trust};
+use super::servers::{Makings, Servers};
+use super::tls::TlsError;
 use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::{Config, Listener, Mistakes};
+use crate::config::{Config, Mistakes};
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
@@ -15,9 +17,8 @@ use crate::observe::{Happening, Observer};
 use crate::registrar::Clocks;
 use crate::sip::ListenerId;
 use crate::store::{StoreError, StoreFile};
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -57,10 +58,9 @@ pub struct Running {
     pub node: Arc<Node>,
     pub signalling: Arc<Signalling>,
     pub admission: Arc<AdmissionTable>,
-    /// Certificates of the TLS listeners, by the listener's name.
-    certificates: Vec<(String, Arc<IdentityStore>)>,
-    /// Whom the TLS listeners believe.
-    trust: Mutex<HashMap<ListenerId, Trust>>,
+    /// Certificates and trust of the TLS listeners.
+    pub papers: Arc<Papers>,
+    servers: Arc<Servers>,
 }
 
 /// What transports tell goes where everything goes.
@@ -129,15 +129,6 @@ fn identities(listener: &ListenerSettings) -> Option<(String, Arc<IdentityStore>
     }
 }
 
-/// Whom the TLS listeners are to believe by `config`, with the root files as they are now.
-fn read_trust(config: &Config) -> Vec<(ListenerId, String, Result<Trust, TlsError>)> {
-    let read = |listener: &Listener| {
-        let trust = Trust::read(config, listener, listener.tls.as_ref()?);
-        Some((listener.id, listener.name.to_string(), trust))
-    };
-    config.sbc.listeners.iter().filter_map(read).collect()
-}
-
 /// Binds everything and takes calls. Needs a tokio runtime.
 pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
     let listeners = assemble::listeners(&config)?;
@@ -150,8 +141,8 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let media = MediaPlane::start(assemble::media(&config))?;
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
-    let ways = assemble::ways(&config)?;
-    let sounds = assemble::sounds(&config, &ways);
+    let makings = Makings::of(&config, Makings::roots()?);
+    let (ways, sounds) = makings.make()?;
     let node = Arc::new(Node::new(
         config.clone(),
         clock,
@@ -208,12 +199,15 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     });
     let load = overload::watch(node.clone(), signalling.transports().clone(), observer);
     signalling.keep("the watch over the load", load);
+    let servers = Arc::new(Servers::new(node.clone(), makings));
+    let transports = signalling.transports().clone();
+    let papers = Papers::new(node.clone(), transports, servers.clone(), certificates, trust);
     Ok(Running {
         node,
         signalling: Arc::new(signalling),
         admission,
-        certificates,
-        trust: Mutex::new(trust),
+        papers: Arc::new(papers),
+        servers,
     })
 }
 
@@ -223,84 +217,17 @@ impl Running {
         self.signalling.transports().local_address(listener)
     }
 
-    /// Certificates of the TLS listeners, by the listener's name.
-    pub fn certificates(&self) -> &[(String, Arc<IdentityStore>)] {
-        &self.certificates
-    }
-
-    /// Takes over what of a new configuration is not read call by call.
-    pub async fn apply(&self, config: &Config) {
+    /// Puts a configuration into force: whom listeners hear before anything else, so that nobody is read by the new one
+    /// and turned away by the old. Reads no file.
+    pub async fn apply(&self, config: &Arc<Config>) {
         self.admission.publish(config);
+        self.node.config.store(config.clone());
         self.node.registrar.apply(config);
         // Fails only when the shards are gone, and then nothing is shed any more.
         let _stopped = self.signalling.handle().spare(&assemble::priority_users(config)).await;
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));
         self.node.resolver.store(Arc::new(resolver));
-        match assemble::ways(config) {
-            Ok(ways) => {
-                self.node.sounds.store(Arc::new(assemble::sounds(config, &ways)));
-                self.node.ways.store(Arc::new(ways));
-            }
-            Err(error) => tracing::error!(%error, "application servers are reached as before the reload"),
-        }
-    }
-
-    /// Reads certificate files that changed; connections are renewed with the new ones (TEAMS-012). The files are read on
-    /// a thread that may block: they can lie on a network.
-    pub async fn reload_certificates(&self, observer: &dyn Observer) {
-        for (listener, store) in &self.certificates {
-            let store = store.clone();
-            let reload = match tokio::task::spawn_blocking(move || store.reload()).await {
-                Ok(reload) => reload,
-                Err(error) => {
-                    tracing::error!(%listener, %error, "certificates were not read, the old ones stay");
-                    continue;
-                }
-            };
-            if !reload.replaced.is_empty() {
-                self.signalling.transports().renew();
-            }
-            // Told even when nothing changed: a file that was wrong may be right again.
-            observer.happened(&Happening::Certificates {
-                listener,
-                reload: &reload,
-            });
-        }
-    }
-
-    /// Reads again whom the TLS listeners are to believe: root files, and what the configuration in force says. New
-    /// handshakes follow at once; connections made under older trust are renewed or drained. A file that is wrong changes
-    /// nothing. The files are read on a thread that may block.
-    pub async fn reload_trust(&self, observer: &dyn Observer) {
-        let config = self.node.config.load_full();
-        let read = match tokio::task::spawn_blocking(move || read_trust(&config)).await {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::error!(%error, "root certificates were not read, the old ones stay");
-                return;
-            }
-        };
-        for (listener, name, trust) in read {
-            let mut failed = None;
-            let mut replaced = false;
-            match trust {
-                Ok(trust) => {
-                    let (clients, roots) = trust.parts();
-                    let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-                    replaced = known.get(&listener) != Some(&trust);
-                    if replaced {
-                        known.insert(listener, trust);
-                        self.signalling.transports().set_trust(listener, clients, roots);
-                    }
-                }
-                Err(error) => failed = Some(error.to_string()),
-            }
-            observer.happened(&Happening::Trust {
-                listener: &name,
-                replaced,
-                failed: failed.as_deref(),
-            });
-        }
+        self.servers.follow(config);
     }
 
     /// Waits until no call is left, or until `patience` is over; calls that are left then are cleared, but emergency calls

@@ -180,7 +180,11 @@ fn watched(folder: &Folder) -> (Watch, Arc<ArcSwap<Config>>, Receiver<Reload>) {
         loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}")),
     ));
     let (report, outcomes) = channel();
-    let watch = Watch::start(loader, current.clone(), move |outcome| {
+    let in_force = current.clone();
+    let watch = Watch::start(loader, move |outcome| {
+        if let Reload::Applied { config, .. } = &outcome {
+            in_force.store(config.clone());
+        }
         // The test may be over.
         let _ = report.send(outcome);
     });
