@@ -1,9 +1,8 @@
 //! User names and passwords. The password comes from the file itself, from the environment or from a file of its own.
 
 use super::reader::Reader;
-use super::secret;
+use super::secret::{self, Forms};
 use crate::config::checked::Credentials;
-use crate::config::names::Secret;
 use crate::config::raw::{At, RawCredentials};
 
 /// `Some(None)` when there are none; `None` when something was wrong.
@@ -14,27 +13,24 @@ use crate::config::raw::{At, RawCredentials};
 pub fn check(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> Option<Option<Credentials>> {
     let Some(raw) = raw else { return Some(None) };
     let (place, raw) = (raw.span(), raw.value());
-    let given = [
-        raw.password.is_some(),
-        raw.password_env.is_some(),
-        raw.password_file.is_some(),
-    ]
-    .iter()
-    .filter(|given| **given)
-    .count();
-    if given != 1 {
-        let message = if given == 0 {
-            "there is no password"
-        } else {
-            "there is more than one password"
-        };
-        reader.fault_expecting(
-            place,
-            message,
-            "exactly one of `password`, `password_env` and `password_file`",
-        );
-        return None;
-    }
+    let forms = Forms {
+        what: "password",
+        place: place.clone(),
+        text: raw.password.as_ref(),
+        variable: raw.password_env.as_ref(),
+        file: raw.password_file.as_ref(),
+    };
+    let password = match secret::check(&forms, reader) {
+        Some(None) => {
+            reader.fault_expecting(
+                place,
+                "there is no password",
+                "exactly one of `password`, `password_env` and `password_file`",
+            );
+            None
+        }
+        checked => checked.flatten(),
+    };
     let printable = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_control() || c == '"');
     if !printable(raw.username.value()) {
         reader.fault_expecting(
@@ -44,11 +40,10 @@ pub fn check(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> Optio
         );
         return None;
     }
-    let password = password(raw, reader)?;
     Some(Some(Credentials {
         realm: raw.realm.as_ref().map(|realm| realm.value().clone()),
         username: raw.username.value().clone(),
-        password,
+        password: password?,
     }))
 }
 
@@ -69,14 +64,4 @@ pub fn check_own(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> O
         return None;
     }
     checked
-}
-
-fn password(raw: &RawCredentials, reader: &mut Reader<'_>) -> Option<Secret> {
-    if let Some(password) = &raw.password {
-        return Some(Secret::new(&password.value().0));
-    }
-    if let Some(variable) = &raw.password_env {
-        return secret::from_environment(variable, reader);
-    }
-    secret::from_file(raw.password_file.as_ref()?, reader)
 }

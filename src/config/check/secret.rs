@@ -46,7 +46,7 @@ pub fn check(forms: &Forms<'_>, reader: &mut Reader<'_>) -> Option<Option<Secret
 }
 
 /// The secret in an environment variable.
-pub fn from_environment(variable: &At<String>, reader: &mut Reader<'_>) -> Option<Secret> {
+fn from_environment(variable: &At<String>, reader: &mut Reader<'_>) -> Option<Secret> {
     let found = std::env::var(variable.value()).ok().filter(|secret| !secret.is_empty());
     if found.is_none() {
         reader.fault_expecting(
@@ -59,7 +59,7 @@ pub fn from_environment(variable: &At<String>, reader: &mut Reader<'_>) -> Optio
 }
 
 /// The secret in a file, without the line end after it.
-pub fn from_file(file: &At<String>, reader: &mut Reader<'_>) -> Option<Secret> {
+fn from_file(file: &At<String>, reader: &mut Reader<'_>) -> Option<Secret> {
     let path = reader.path(file.value());
     match std::fs::read_to_string(&path) {
         Ok(text) if !text.trim_end_matches(['\r', '\n']).is_empty() => {
