@@ -1,16 +1,14 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
-use super::run::inspect;
-use crate::config::{
-    Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc, TlsFiles,
-};
-use crate::net::tls::{Identity, IdentityError, IdentityFiles, TrustRoots};
+use super::run::{inspect, tls_mistakes};
+use crate::config::{Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc};
 use crate::observe::cdr::try_open;
 use crate::sip::Transport;
-use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::UdpSocket;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,40 +55,6 @@ fn load(folder: &Path) -> Result<Arc<Config>, Mistakes> {
         mistakes.extend(others.iter().cloned());
     }
     Mistakes::none_in(mistakes).and(outcome)
-}
-
-fn tls_mistakes(files: &TlsFiles) -> Vec<Mistake> {
-    let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
-    let mut mistakes = Vec::new();
-    for (certificate, key) in &files.pairs {
-        // One that is not there was told already.
-        if !certificate.path.is_file() || !key.path.is_file() {
-            continue;
-        }
-        let pair = IdentityFiles {
-            name: certificate.path.display().to_string(),
-            certificate: certificate.path.clone(),
-            key: key.path.clone(),
-        };
-        if let Err(error) = Identity::load(&pair, now) {
-            let of_key = match &error {
-                IdentityError::KeyMismatch { .. } => true,
-                IdentityError::NoKey { path }
-                | IdentityError::UnusableKey { path, .. }
-                | IdentityError::Unreadable { path, .. }
-                | IdentityError::BrokenPem { path, .. } => *path == key.path,
-                _ => false,
-            };
-            let place = if of_key { key } else { certificate };
-            mistakes.push(place.mistake(error.to_string()));
-        }
-    }
-    for roots in files.roots.iter().filter(|roots| roots.path.is_file()) {
-        if let Err(error) = TrustRoots::from_file(&roots.path) {
-            mistakes.push(roots.mistake(error.to_string()));
-        }
-    }
-    mistakes
 }
 
 /// What is right by itself, and yet will hardly be meant or does not fit this machine.
@@ -150,7 +114,42 @@ fn doubts(config: &Config) -> Vec<String> {
             "call detail records can't be written on this machine, and `run` would not start: {why}"
         ));
     }
+    if let Some(why) = config.sbc.registrar.store.as_ref().and_then(|path| unkept(path)) {
+        doubts.push(format!(
+            "bindings can't be kept on this machine, and `run` would not start: {why}"
+        ));
+    }
     doubts
+}
+
+/// Why `run` could not open the store at `path`, as far as that shows without making it.
+fn unkept(path: &Path) -> Option<String> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let (tried, opened) = match path.try_exists() {
+        Ok(true) => (path, File::options().read(true).write(true).open(path)),
+        // A file without a name is gone as soon as it is closed.
+        Ok(false) => (
+            folder,
+            File::options().write(true).custom_flags(libc::O_TMPFILE).open(folder),
+        ),
+        Err(error) => (path, Err(error)),
+    };
+    match opened {
+        Ok(_) => None,
+        // Some file systems have no files without names.
+        Err(error) if tried == folder && folder.is_dir() && !is_forbidden(&error) => None,
+        Err(error) => Some(format!("{}: {error}", tried.display())),
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Why `run` could not open `path`, as far as that shows without making it.
@@ -467,6 +466,7 @@ mod tests {
         let sbc = SBC
             .replace("/var/log/portcullis/cdr.jsonl", "/dev/null/folder/cdr.jsonl")
             .replace("0.0.0.0:5071", "203.0.113.9:5071");
+        let sbc = format!("{sbc}\n[registrar]\nstore = \"/dev/null/bindings.redb\"\n");
         let sbc = format!("{sbc}\n[[carriers]]\nid = \"calls-only\"\nnetworks = [\"192.0.2.77\"]\n");
         let tenant = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"calls-only\"]\n";
         let sbc = sbc.replace(
@@ -479,11 +479,27 @@ mod tests {
             "options_interval of 5 s",
             "patience of 12 s",
             "/dev/null/folder/cdr.jsonl",
+            "bindings can't be kept on this machine, and `run` would not start: /dev/null/bindings.redb",
             "no address of this machine, and `run` would not start here: 203.0.113.9",
             "none of the carriers of tenant fabrikam has a gateway",
         ] {
             assert!(doubts.contains(part), "{part} in\n{doubts}");
         }
+    }
+
+    #[test]
+    fn the_store_is_tried_as_run_opens_it() {
+        let folder = std::env::temp_dir().join(format!("portcullis-kept-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        assert_eq!(unkept(&folder.join("bindings.redb")), None, "it would be made");
+        let left = std::fs::read_dir(&folder).expect("the folder").count();
+        assert_eq!(left, 0, "and was not");
+        std::fs::write(folder.join("bindings.redb"), b"").expect("a file");
+        assert_eq!(unkept(&folder.join("bindings.redb")), None);
+        assert!(unkept(&folder).is_some_and(|why| why.contains("directory")));
+        let nowhere = unkept(&folder.join("nowhere/bindings.redb"));
+        assert!(nowhere.is_some_and(|why| why.contains("nowhere: No such file")));
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use super::file::{File, read};
 use super::held;
 use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
-use super::raw::{RawListener, RawPurpose, RawSbc, RawTenant};
+use super::raw::{RawPurpose, RawSbc, RawTenant};
+use super::resource::Resource;
 use super::schema::FileKind;
 use super::shape::Gaps;
 use super::tls_files::TlsFiles;
@@ -19,15 +20,6 @@ use std::time::{Duration, Instant};
 
 /// From this many changed files on, they are parsed on all cores.
 const WORTH_THREADS: usize = 32;
-
-/// A socket of the configuration.
-#[derive(Debug, Clone, Copy)]
-pub enum Socket<'n> {
-    /// By its name.
-    Listener(&'n str),
-    Admin,
-    Rest,
-}
 
 /// What a reload came to.
 #[derive(Debug)]
@@ -112,24 +104,9 @@ impl Loader {
         sbc.map_or_else(TlsFiles::default, |file| TlsFiles::of(file, &self.folder))
     }
 
-    /// A socket that can't be bound, and why, told where the text read last names it.
-    pub fn unbound(&self, socket: Socket<'_>, why: &str) -> Mistake {
-        let mistake = || {
-            let file = self.sbc.as_ref()?;
-            let raw = file.raw.as_ref()?;
-            let bind = match socket {
-                Socket::Listener(name) => {
-                    let named = |listener: &&RawListener| listener.name.value() == name;
-                    raw.listeners.iter().find(named).map(|listener| &listener.bind)
-                }
-                Socket::Admin => raw.admin.as_ref().and_then(|admin| admin.bind.as_ref()),
-                Socket::Rest => raw.api.as_ref().and_then(|api| api.bind.as_ref()),
-            };
-            Some(Mistake::at(&file.source, bind?.span(), why))
-        };
-        mistake()
-            .unwrap_or_else(|| Mistake::about(&self.folder.join("sbc.toml"), why))
-            .expected("an address of this machine, and a port that nobody else has")
+    /// What the machine does not give, and why, told where the text read last asks for it.
+    pub fn refused(&self, resource: Resource<'_>, why: &str) -> Mistakes {
+        Mistakes::one(resource.refused(self.sbc.as_ref(), &self.folder, why))
     }
 
     /// A node has started with the configuration in force: what it made once stays as it is in all that come.

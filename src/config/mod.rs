@@ -24,6 +24,7 @@ mod number_index;
 mod own_addresses;
 mod planned;
 mod raw;
+mod resource;
 mod schema;
 mod shape;
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod watch;
 pub use checked::*;
 pub use destinations::{Destinations, DialPrefix, Verdict};
 pub use hook_url::{HookProtocol, HookUrl};
-pub use load::{Loader, Reload, Socket, load};
+pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};
 pub use names::{
     ApplicationName, AssignedForm, CarrierId, HostName, Invalid, ListenerName, Secret, Sid, SpeechServiceName,
@@ -45,6 +46,7 @@ pub use names::{
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan};
 pub use own_addresses::OwnAddresses;
+pub use resource::Resource;
 pub use schema::{FileKind, schema};
 pub use tls_files::{NamedFile, TlsFiles};
 pub use token::TokenDigest;

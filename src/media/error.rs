@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// A worker could not be started.
-    #[error("the media plane did not start")]
+    #[error("the media plane did not start: {0}")]
     Start(#[source] io::Error),
     /// Every port is held by a leg or by somebody else.
     #[error("no media port of {address} is free: {} of {} held, {} of them by others", usage.in_use + usage.resting, usage.capacity, usage.resting)]

@@ -2,10 +2,10 @@
 
 use super::descriptors;
 use super::start::{Running, StartError, start};
-use super::tls::inspect;
+use super::tls::{inspect, mistakes as tls_mistakes};
 use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
-use crate::config::{Config, Loader, Mistake, Reload, Socket, Watch};
+use crate::config::{Config, Loader, Mistakes, Reload, Resource, Watch};
 use crate::observe::{Happening, Observation, ObservationError, Observer};
 use clap::Args;
 use std::net::SocketAddr;
@@ -34,10 +34,8 @@ pub struct RunArgs {
 /// Why the node ended with an error.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    #[error(transparent)]
-    Start(#[from] StartError),
     #[error("not started:\n{0}")]
-    Bind(Box<Mistake>),
+    NotStarted(Mistakes),
     #[error("signals can't be heard: {0}")]
     Signals(#[from] std::io::Error),
     #[error("{0} has ended, which is a defect: the node is no use without it")]
@@ -45,9 +43,7 @@ enum RunError {
     #[error("the runtime does not start: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
-    Observation(#[from] ObservationError),
-    #[error("the configuration folder can't be watched: {0}")]
-    Watch(#[from] notify::Error),
+    Observation(ObservationError),
 }
 
 /// Runs until SIGTERM or SIGINT and the end of the last call.
@@ -75,7 +71,11 @@ fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let observation = Arc::new(Observation::start(&config)?);
+    let observation = Observation::start(&config).map_err(|error| match error {
+        ObservationError::Cdr(why) => RunError::NotStarted(loader.refused(Resource::Records, &why.to_string())),
+        other => RunError::Observation(other),
+    })?;
+    let observation = Arc::new(observation);
     descriptors::raise_limit();
     let served = runtime.block_on(serve(loader, config, observation.clone()));
     observation.finish(LAST_LINES);
@@ -87,16 +87,12 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     let mut signals = Signals::listen()?;
     let observer = observation.observer(&config);
     let admin = config.sbc.admin.bind;
-    let running = start(config, observer.clone()).await.map_err(|error| match error {
-        StartError::Listen(error) => {
-            let socket = Socket::Listener(&error.name);
-            RunError::Bind(Box::new(loader.unbound(socket, &error.to_string())))
-        }
-        other => RunError::Start(other),
-    })?;
+    let running = start(config, observer.clone())
+        .await
+        .map_err(|error| RunError::NotStarted(told(&loader, &error)))?;
     let unbound = |socket| {
         let loader = &loader;
-        move |error: ServeError| RunError::Bind(Box::new(loader.unbound(socket, &error.to_string())))
+        move |error: ServeError| RunError::NotStarted(loader.refused(socket, &error.to_string()))
     };
     let state = AdminState::new(
         running.node.clone(),
@@ -106,11 +102,11 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     );
     let admin = api::serve(admin, Arc::new(state))
         .await
-        .map_err(unbound(Socket::Admin))?;
+        .map_err(unbound(Resource::Admin))?;
     let rest = match running.node.config.load().sbc.api.as_ref().map(|api| api.bind) {
         Some(bind) => {
             let desk = Arc::new(NodeDesk::new(running.node.clone()));
-            let rest = api::serve_rest(bind, desk).await.map_err(unbound(Socket::Rest))?;
+            let rest = api::serve_rest(bind, desk).await.map_err(unbound(Resource::Rest))?;
             tracing::info!(bound = %rest.address(), "serving REST");
             Some(rest)
         }
@@ -118,9 +114,14 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     };
     tell_start(&running, admin.address());
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
+    let folder = loader.folder().to_path_buf();
     let watch = Watch::start(loader, move |outcome| {
         // Fails only when the node is stopping, and then no configuration matters.
         let _stopping = reloads.send(outcome);
+    });
+    let watch = watch.map_err(|error| {
+        let why = format!("the folder can't be watched: {error}");
+        RunError::NotStarted(Loader::new(&folder).refused(Resource::Folder, &why))
     })?;
     let look = running.papers.clone().watch(observer.clone());
     running.signalling.keep("the look at certificates", look);
@@ -163,6 +164,22 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
     // A thread that is late, or has panicked and said so, has nothing left to do.
     let _stopped = tokio::time::timeout(LAST_READS, watch).await;
     lost.map_or(Ok(()), |what| Err(RunError::Lost(what)))
+}
+
+/// Why the node does not start, told where the configuration asks for what it does not get.
+fn told(loader: &Loader, error: &StartError) -> Mistakes {
+    let resource = match error {
+        StartError::Listen(error) => Resource::Listener(&error.name),
+        StartError::Store(_) => Resource::Store,
+        StartError::Media(_) => Resource::Media,
+        StartError::Tls(error) => {
+            let in_files = Mistakes::none_in(tls_mistakes(&loader.tls_files()));
+            return in_files
+                .err()
+                .unwrap_or_else(|| loader.refused(Resource::Roots, &error.to_string()));
+        }
+    };
+    loader.refused(resource, &error.to_string())
 }
 
 fn tell_start(running: &Running, admin: SocketAddr) {
@@ -228,5 +245,71 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::run::assemble;
+    use crate::media::MediaError;
+    use crate::sim::Papers;
+    use crate::store::StoreFile;
+    use std::path::Path;
+
+    /// A folder with the example's configuration over papers of its own.
+    fn loaded(folder: &Path, papers: &Papers) -> (Loader, Arc<Config>) {
+        std::fs::create_dir_all(folder.join("tenants")).expect("a folder");
+        let (certificate, key) = (papers.sbc_certificate.display(), papers.sbc_key.display());
+        let sbc = include_str!("../../../config/sbc.toml")
+            .replace("certs/sbc1.example.net.pem", &certificate.to_string())
+            .replace("certs/sbc1.example.net.key", &key.to_string());
+        let sbc = format!("{sbc}\n[registrar]\nstore = \"nowhere/bindings.redb\"\n");
+        std::fs::write(folder.join("sbc.toml"), sbc).expect("a file");
+        std::fs::write(
+            folder.join("tenants/contoso.toml"),
+            include_str!("../../../config/tenants/contoso.toml"),
+        )
+        .expect("a file");
+        let mut loader = Loader::new(folder);
+        let config = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        (loader, config)
+    }
+
+    #[test]
+    fn why_a_node_does_not_start_is_told_where_the_configuration_asks_for_it() {
+        let folder = std::env::temp_dir().join(format!("portcullis-told-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let papers = Papers::make(&folder, "sbc1.example.net", &["sip.pstnhub.example.com"]).expect("papers");
+        let (loader, config) = loaded(&folder, &papers);
+        let one = |mistakes: Mistakes| {
+            assert_eq!(mistakes.count(), 1, "{mistakes}");
+            mistakes.iter().next().cloned().expect("one")
+        };
+
+        let store = StoreFile::open(&folder.join("nowhere/bindings.redb")).expect_err("there is no folder");
+        let store = one(told(&loader, &store.into()));
+        assert_eq!(store.text, "\"nowhere/bindings.redb\"");
+        assert!(store.expected.is_some_and(|fix| fix.contains("a folder that is there")));
+
+        let media = MediaError::Start(std::io::ErrorKind::AddrNotAvailable.into());
+        let media = one(told(&loader, &media.into()));
+        assert!(
+            media.line > 0 && media.message.contains("address not available"),
+            "{media}"
+        );
+
+        std::fs::copy(&papers.teams_key, &papers.sbc_key).expect("another's key");
+        let Err(tls) = assemble::listeners(&config) else {
+            panic!("the key of another");
+        };
+        let tls = one(told(&loader, &tls.into()));
+        assert!(tls.line > 0 && tls.message.contains("does not belong"), "{tls}");
+
+        let records = loader.refused(Resource::Records, "the disk is full");
+        assert!(one(records).text.contains("cdr.jsonl"));
+        let watch = one(loader.refused(Resource::Folder, "too many watches"));
+        assert_eq!((watch.file.as_path(), watch.line), (folder.as_path(), 0));
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -13,4 +13,4 @@ pub use assemble::dns as dns_settings;
 pub use command::{RunArgs, run};
 pub use papers::Papers;
 pub use start::{Running, StartError, start};
-pub use tls::{inspect, teams_profile};
+pub use tls::{inspect, mistakes as tls_mistakes, teams_profile};

@@ -5,7 +5,7 @@ use super::servers::{Makings, Servers};
 use super::tls::TlsError;
 use super::{assemble, overload};
 use crate::call::{Node, OutsideResponse, Switchboard};
-use crate::config::{Config, Mistakes};
+use crate::config::Config;
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
 use crate::media::{MediaError, MediaPlane};
@@ -29,8 +29,6 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Listen(#[from] ListenError),
-    #[error("{0}")]
-    Config(Mistakes),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("media: {0}")]

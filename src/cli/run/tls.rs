@@ -1,10 +1,11 @@
 //! Certificates and trust of the listeners, from the configuration's files.
 
-use crate::config::{self, Config, Listener, ListenerTls, Purpose, Roots};
+use crate::config::{self, Config, Listener, ListenerTls, Mistake, Purpose, Roots, TlsFiles};
 use crate::net::tls::{
     ClientCertificates, ClientTrust, Identity, IdentityError, IdentityFiles, IdentityStore, RootsError, TlsProfile,
     TrustRoots,
 };
+use rustls::pki_types::UnixTime;
 use std::sync::Arc;
 
 /// Why a listener has no TLS.
@@ -40,6 +41,41 @@ pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
         true => Ok(doubts),
         false => Err(errors),
     }
+}
+
+/// What is wrong with the files that a configuration names, told where it names them.
+pub fn mistakes(files: &TlsFiles) -> Vec<Mistake> {
+    let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+    let mut mistakes = Vec::new();
+    for (certificate, key) in &files.pairs {
+        // One that is not there was told already.
+        if !certificate.path.is_file() || !key.path.is_file() {
+            continue;
+        }
+        let pair = IdentityFiles {
+            name: certificate.path.display().to_string(),
+            certificate: certificate.path.clone(),
+            key: key.path.clone(),
+        };
+        if let Err(error) = Identity::load(&pair, now) {
+            let of_key = match &error {
+                IdentityError::KeyMismatch { .. } => true,
+                IdentityError::NoKey { path }
+                | IdentityError::UnusableKey { path, .. }
+                | IdentityError::Unreadable { path, .. }
+                | IdentityError::BrokenPem { path, .. } => *path == key.path,
+                _ => false,
+            };
+            let place = if of_key { key } else { certificate };
+            mistakes.push(place.mistake(error.to_string()));
+        }
+    }
+    for roots in files.roots.iter().filter(|roots| roots.path.is_file()) {
+        if let Err(error) = TrustRoots::from_file(&roots.path) {
+            mistakes.push(roots.mistake(error.to_string()));
+        }
+    }
+    mistakes
 }
 
 fn doubts_of_teams(config: &Config, identities: &[Arc<Identity>]) -> Vec<String> {
