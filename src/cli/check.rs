@@ -92,6 +92,9 @@ fn doubts(config: &Config) -> Vec<String> {
             sbc.media.bind
         ));
     }
+    if sbc.emergency.numbers.is_empty() {
+        doubts.push("no `numbers` under [emergency]: no call counts as an emergency call".to_owned());
+    }
     if sbc.drain.is_zero() {
         doubts.push("drain of 0 s: a node that stops ends its live calls at once".to_owned());
     }
@@ -465,7 +468,12 @@ mod tests {
     fn what_this_machine_or_microsoft_would_not_like_is_said() {
         let sbc = SBC
             .replace("/var/log/portcullis/cdr.jsonl", "/dev/null/folder/cdr.jsonl")
-            .replace("0.0.0.0:5071", "203.0.113.9:5071");
+            .replace("0.0.0.0:5071", "203.0.113.9:5071")
+            .replace("numbers = [\"112\", \"911\", \"933\", \"999\"]", "numbers = []")
+            .replace(
+                "carriers = [\"north\", \"south\"]\n\n# ---- Running",
+                "\n# ---- Running",
+            );
         let sbc = format!("{sbc}\n[registrar]\nstore = \"/dev/null/bindings.redb\"\n");
         let sbc = format!("{sbc}\n[[carriers]]\nid = \"calls-only\"\nnetworks = [\"192.0.2.77\"]\n");
         let tenant = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"calls-only\"]\n";
@@ -480,6 +488,7 @@ mod tests {
             "patience of 12 s",
             "/dev/null/folder/cdr.jsonl",
             "bindings can't be kept on this machine, and `run` would not start: /dev/null/bindings.redb",
+            "no call counts as an emergency call",
             "no address of this machine, and `run` would not start here: 203.0.113.9",
             "none of the carriers of tenant fabrikam has a gateway",
         ] {
