@@ -1,6 +1,6 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
-use super::run::{inspect, tls_mistakes};
+use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
 use crate::config::{Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc};
 use crate::observe::cdr::try_open;
 use crate::sip::Transport;
@@ -31,9 +31,11 @@ const FAILOVER_TIME: Duration = Duration::from_secs(10);
 /// Exit code 1 when something is wrong.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let mut warnings = Vec::new();
-    let outcome = load(&args.config).and_then(|config| {
+    let mut loader = Loader::new(&args.config);
+    let outcome = load(&mut loader).and_then(|config| {
         warnings = certificates(&args.config, &config)?;
         warnings.extend(doubts(&config));
+        warnings.extend(doubts_of_modes(&secret_files(&loader, &config)));
         Ok(config)
     });
     match report(&outcome.as_deref(), &warnings, args.json, &mut io::stdout().lock()) {
@@ -44,8 +46,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 }
 
 /// The configuration with all that is wrong in it and in the certificate files that it names.
-fn load(folder: &Path) -> Result<Arc<Config>, Mistakes> {
-    let mut loader = Loader::new(folder);
+fn load(loader: &mut Loader) -> Result<Arc<Config>, Mistakes> {
     let outcome = loader.load();
     let mut mistakes = tls_mistakes(&loader.tls_files());
     if mistakes.is_empty() {
@@ -450,7 +451,7 @@ mod tests {
             )
             .replace("certs/sbc1.example.net.key", &papers.teams_key.display().to_string());
         std::fs::write(folder.join("sbc.toml"), format!("drian = \"5m\"\n{text}")).expect("a file");
-        let mistakes = load(&folder).expect_err("two mistakes");
+        let mistakes = load(&mut Loader::new(&folder)).expect_err("two mistakes");
         let pair: Vec<&Mistake> = mistakes
             .iter()
             .filter(|mistake| mistake.message.contains("does not belong"))
@@ -494,6 +495,50 @@ mod tests {
         ] {
             assert!(doubts.contains(part), "{part} in\n{doubts}");
         }
+    }
+
+    #[test]
+    fn files_with_secrets_that_everybody_may_read_are_named() {
+        use std::fs::{Permissions, set_permissions, write};
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("portcullis-modes-{}", std::process::id()));
+        let tenants = folder.join("tenants");
+        std::fs::create_dir_all(&tenants).expect("a folder");
+        let mode = |name: &str, mode| {
+            set_permissions(folder.join(name), Permissions::from_mode(mode)).expect("its owner's");
+        };
+        let fabrikam = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n";
+        let sbc = format!("{SBC}\n[registrar]\nstore = \"bindings.redb\"\n");
+        for (name, text) in [
+            ("sbc.toml", sbc.as_str()),
+            ("tenants/contoso.toml", CONTOSO),
+            ("tenants/fabrikam.toml", &format!("{fabrikam}webhook_secret = \"wh\"\n")),
+            ("tenants/adatum.toml", "webhook_secret_file = \"adatum\"\n"),
+            ("adatum", "wh"),
+            ("bindings.redb", ""),
+        ] {
+            write(folder.join(name), text).expect("a file");
+            mode(name, 0o644);
+        }
+        mode("", 0o755);
+        mode("tenants", 0o755);
+        let mut loader = Loader::new(&folder);
+        let _whatever_else = loader.load();
+        let mut config = Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]).expect("a right configuration");
+        Arc::make_mut(&mut config.sbc).registrar.store = Some(folder.join("bindings.redb"));
+        let open = || {
+            let doubts = doubts_of_modes(&secret_files(&loader, &config));
+            let begins = format!("{}/", folder.display());
+            let name = |doubt: &String| Some(doubt.strip_prefix(&begins)?.split(' ').next()?.to_owned());
+            doubts.iter().filter_map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(open(), ["adatum", "tenants/fabrikam.toml", "bindings.redb"]);
+        mode("adatum", 0o640);
+        mode("bindings.redb", 0o600);
+        assert_eq!(open(), ["tenants/fabrikam.toml"]);
+        mode("tenants", 0o750);
+        assert!(open().is_empty(), "nobody else enters the folder");
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 
     #[test]

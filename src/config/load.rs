@@ -98,6 +98,12 @@ impl Loader {
         &self.folder
     }
 
+    /// The files as they were read last.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        let tenants = self.tenants.values().map(|tenant| &tenant.file.source);
+        self.sbc.iter().map(|file| &file.source).chain(tenants)
+    }
+
     /// The certificates, keys and roots that the text read last names, right or wrong as it is.
     pub fn tls_files(&self) -> TlsFiles {
         let sbc = self.sbc.as_ref();

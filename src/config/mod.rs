@@ -26,6 +26,7 @@ mod planned;
 mod raw;
 mod resource;
 mod schema;
+mod secret_files;
 mod shape;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "what is loaded is timed, and printed")]

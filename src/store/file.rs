@@ -6,6 +6,7 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use std::fmt;
 use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The file can't be used.
@@ -115,6 +116,8 @@ fn open(path: &Path) -> Result<Database, DatabaseError> {
         .write(true)
         .create(true)
         .truncate(false)
+        // It says who is registered from where.
+        .mode(0o600)
         .open(path)?;
     Database::builder().create_with_backend(FileBackend::new(file)?)
 }

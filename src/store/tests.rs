@@ -74,6 +74,15 @@ fn what_was_put_is_there_after_the_store_is_opened_again() {
 }
 
 #[test]
+fn a_file_that_is_made_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = File::new();
+    drop(file.store());
+    let mode = file.0.metadata().expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn a_file_of_somebody_else_is_refused_by_name() {
     let file = File::new();
     std::fs::write(&file.0, b"something else entirely").expect("written");

@@ -1,6 +1,7 @@
 //! The command: reads the configuration, runs the node, reloads it, and stops it in order.
 
 use super::descriptors;
+use super::modes::{doubts_of_modes, secret_files};
 use super::start::{Running, StartError, start};
 use super::tls::{inspect, mistakes as tls_mistakes};
 use crate::api::rest::NodeDesk;
@@ -112,7 +113,8 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         }
         None => None,
     };
-    tell_start(&running, admin.address());
+    let secrets = secret_files(&loader, &running.node.config.load());
+    tell_start(&running, admin.address(), &secrets);
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
     let folder = loader.folder().to_path_buf();
     let watch = Watch::start(loader, move |outcome| {
@@ -182,13 +184,14 @@ fn told(loader: &Loader, error: &StartError) -> Mistakes {
     loader.refused(resource, &error.to_string())
 }
 
-fn tell_start(running: &Running, admin: SocketAddr) {
+fn tell_start(running: &Running, admin: SocketAddr, secrets: &[PathBuf]) {
     let config = running.node.config.load();
     for listener in &config.sbc.listeners {
         let bound = running.local_address(listener.id).unwrap_or(listener.bind);
         tracing::info!(listener = %listener.name, transport = %listener.transport, %bound, "listening");
     }
-    for doubt in inspect(&config).unwrap_or_default() {
+    let doubts = inspect(&config).unwrap_or_default();
+    for doubt in doubts.into_iter().chain(doubts_of_modes(secrets)) {
         tracing::warn!("{doubt}");
     }
     tracing::info!(

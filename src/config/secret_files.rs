@@ -1,0 +1,81 @@
+//! Which files hold the secrets of a configuration: for whoever looks at who may read them.
+
+use super::load::Loader;
+use super::schema::{FileKind, schema};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use toml::{Table, Value};
+
+/// Keys whose value is a secret, or a table of them: those that the schema says are written and never read.
+static SECRETS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let mut names = BTreeSet::new();
+    for kind in [FileKind::Sbc, FileKind::Tenant] {
+        gather(&schema(kind), &mut names);
+    }
+    names
+});
+
+fn gather(schema: &Json, names: &mut BTreeSet<String>) {
+    let is_secret = |schema: &Json| schema.get("writeOnly").and_then(Json::as_bool) == Some(true);
+    let properties = schema.get("properties").and_then(Json::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        if is_secret(property) || property.get("additionalProperties").is_some_and(is_secret) {
+            names.insert(name.clone());
+        }
+    }
+    match schema {
+        Json::Object(object) => object.values().for_each(|inner| gather(inner, names)),
+        Json::Array(list) => list.iter().for_each(|inner| gather(inner, names)),
+        _ => {}
+    }
+}
+
+/// What one file of a configuration says of secrets.
+#[derive(Debug, Default)]
+struct Found {
+    /// Some stand in it.
+    own: bool,
+    /// Files that it names under `…_file`.
+    others: Vec<String>,
+}
+
+impl Found {
+    fn look(&mut self, value: &Value) {
+        match value {
+            Value::Table(table) => table.iter().for_each(|(key, value)| self.look_at(key, value)),
+            Value::Array(list) => list.iter().for_each(|value| self.look(value)),
+            _ => {}
+        }
+    }
+
+    fn look_at(&mut self, key: &str, value: &Value) {
+        let names_file = key.strip_suffix("_file").is_some_and(|key| SECRETS.contains(key));
+        match value.as_str() {
+            Some(file) if names_file => self.others.push(file.to_owned()),
+            _ if SECRETS.contains(key) => self.own = true,
+            _ => self.look(value),
+        }
+    }
+}
+
+impl Loader {
+    /// The files that hold secrets in the text read last: those of the configuration in which some stand, those that it
+    /// names for one, and private keys.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let mut files = BTreeSet::new();
+        for source in self.sources() {
+            let mut found = Found::default();
+            if let Ok(table) = source.text.parse::<Table>() {
+                found.look(&Value::Table(table));
+            }
+            if found.own {
+                files.insert(source.path.to_path_buf());
+            }
+            files.extend(found.others.iter().map(|file| self.folder().join(file)));
+        }
+        files.extend(self.tls_files().pairs.into_iter().map(|(_, key)| key.path));
+        files.into_iter().collect()
+    }
+}
