@@ -1,9 +1,9 @@
 //! The command: reads the configuration, runs the node, reloads it, and stops it in order.
 
 use super::descriptors;
-use super::modes::{doubts_of_modes, secret_files};
+use super::modes::secret_files;
 use super::start::{Running, StartError, start};
-use super::tls::{inspect, mistakes as tls_mistakes};
+use super::tls::mistakes as tls_mistakes;
 use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
 use crate::config::{Config, Loader, Mistakes, Reload, Resource, Watch};
@@ -113,8 +113,8 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         }
         None => None,
     };
+    tell_start(&running, admin.address());
     let secrets = secret_files(&loader, &running.node.config.load());
-    tell_start(&running, admin.address(), &secrets);
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
     let folder = loader.folder().to_path_buf();
     let watch = Watch::start(loader, move |outcome| {
@@ -125,7 +125,7 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         let why = format!("the folder can't be watched: {error}");
         RunError::NotStarted(Loader::new(&folder).refused(Resource::Folder, &why))
     })?;
-    let look = running.papers.clone().watch(observer.clone());
+    let look = running.papers.clone().watch(observer.clone(), secrets);
     running.signalling.keep("the look at certificates", look);
     let lost = loop {
         tokio::select! {
@@ -184,15 +184,11 @@ fn told(loader: &Loader, error: &StartError) -> Mistakes {
     loader.refused(resource, &error.to_string())
 }
 
-fn tell_start(running: &Running, admin: SocketAddr, secrets: &[PathBuf]) {
+fn tell_start(running: &Running, admin: SocketAddr) {
     let config = running.node.config.load();
     for listener in &config.sbc.listeners {
         let bound = running.local_address(listener.id).unwrap_or(listener.bind);
         tracing::info!(listener = %listener.name, transport = %listener.transport, %bound, "listening");
-    }
-    let doubts = inspect(&config).unwrap_or_default();
-    for doubt in doubts.into_iter().chain(doubts_of_modes(secrets)) {
-        tracing::warn!("{doubt}");
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

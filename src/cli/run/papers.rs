@@ -1,8 +1,9 @@
 //! Certificates and roots of a node that runs: their files are looked at by a task of its own, since they can lie on a
 //! network that hangs, and then nothing else may wait for them.
 
+use super::modes::doubts_of_modes;
 use super::servers::Servers;
-use super::tls::{TlsError, Trust};
+use super::tls::{TlsError, Trust, inspect};
 use crate::call::Node;
 use crate::config::{Config, Listener};
 use crate::net::Transports;
@@ -10,6 +11,7 @@ use crate::net::tls::{ExpiryWatch, IdentityStore, TrustRoots};
 use crate::observe::{Happening, Observer, unix_ms};
 use crate::sip::ListenerId;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -69,8 +71,9 @@ impl Papers {
         self.asked.notify_one();
     }
 
-    /// Looks at the files for ever.
-    pub async fn watch(self: Arc<Papers>, observer: Arc<dyn Observer>) {
+    /// Looks at the files for ever; first of all says what is doubtful of them, and of the modes of `secrets`.
+    pub async fn watch(self: Arc<Papers>, observer: Arc<dyn Observer>, secrets: Vec<PathBuf>) {
+        self.tell_doubts(secrets).await;
         let mut due = interval(LOOK);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut expiry = ExpiryWatch::default();
@@ -137,6 +140,17 @@ impl Papers {
                 replaced,
                 failed: failed.as_deref(),
             });
+        }
+    }
+
+    async fn tell_doubts(&self, secrets: Vec<PathBuf>) {
+        let config = self.node.config.load_full();
+        let of_files = move || {
+            let doubts = inspect(&config).unwrap_or_default();
+            doubts.into_iter().chain(doubts_of_modes(&secrets)).collect::<Vec<_>>()
+        };
+        for doubt in read("certificates", of_files).await.unwrap_or_default() {
+            tracing::warn!("{doubt}");
         }
     }
 
