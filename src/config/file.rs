@@ -79,7 +79,11 @@ fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
     }
     let mistake = Mistake::at(source, error.span().unwrap_or(0..0), message);
     let word = mistake.text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let secret = mistake.text.starts_with('…');
     match expected {
+        _ if secret && message == "string values must be quoted" => {
+            Mistake::at(source, error.span().unwrap_or(0..0), WITHOUT_QUOTES)
+        }
         // The parser takes any bare word for a number.
         _ if word && (message == "invalid float" || message == "string values must be quoted") => {
             let quoted = format!("{:?}, or true or false", mistake.text);
@@ -143,10 +147,7 @@ pub fn read(path: &Path) -> Result<String, Box<Mistake>> {
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        let source = Source {
-            path: path.into(),
-            text: text.into(),
-        };
+        let source = Source::new(path, &text);
         Box::new(Mistake::at(&source, good..good + 1, "this is not UTF-8").expected("text in UTF-8"))
     })
 }

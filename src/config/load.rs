@@ -203,10 +203,7 @@ impl Loader {
         match read(&sbc) {
             Ok(text) if self.sbc.as_ref().is_some_and(|file| *file.source.text == *text) => {}
             Ok(text) => {
-                let source = Source {
-                    path: sbc.as_path().into(),
-                    text: text.into(),
-                };
+                let source = Source::new(&sbc, &text);
                 self.sbc = Some(File::parse(FileKind::Sbc, source));
                 self.note_change(sbc);
             }
@@ -239,13 +236,7 @@ impl Loader {
                         .tenants
                         .get(&stem)
                         .is_some_and(|tenant| *tenant.file.source.text == *text) => {}
-                Ok(text) => changed.push((
-                    stem,
-                    Source {
-                        path: path.as_path().into(),
-                        text: text.into(),
-                    },
-                )),
+                Ok(text) => changed.push((stem, Source::new(&path, &text))),
                 Err(mistake) => {
                     mistakes.push(*mistake);
                     self.tenants.remove(&stem);
@@ -373,10 +364,7 @@ impl Config {
     /// Reads a configuration from texts: `sbc.toml`, and each tenant's name with its text. Relative paths stay as they
     /// are, and nobody looks whether files exist. For tests and for `explain`.
     pub fn from_toml_strs(sbc: &str, tenants: &[(&str, &str)]) -> Result<Config, Mistakes> {
-        let source = |path: String, text: &str| Source {
-            path: Path::new(&path).into(),
-            text: text.into(),
-        };
+        let source = |path: String, text: &str| Source::new(Path::new(&path), text);
         let mut loader = Loader::new(Path::new(""));
         loader.sbc = Some(File::parse(FileKind::Sbc, source("sbc.toml".to_owned(), sbc)));
         for (name, text) in tenants {

@@ -1,10 +1,11 @@
 //! A user's mistake: where it is, what stands there, what was expected, and the nearest name that would be right.
 
+use super::secret_text;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The text of a configuration file.
 #[derive(Clone)]
@@ -12,6 +13,35 @@ pub struct Source {
     /// As the user would type it: the configuration folder and the file.
     pub path: Arc<Path>,
     pub text: Arc<str>,
+    /// Where its secrets are, once a mistake asks.
+    secrets: Arc<OnceLock<Vec<Range<usize>>>>,
+}
+
+impl Source {
+    /// The `text` of the file at `path`.
+    pub fn new(path: &Path, text: &str) -> Source {
+        Source {
+            path: path.into(),
+            text: text.into(),
+            secrets: Arc::default(),
+        }
+    }
+
+    /// Where on the line that begins at `line_start` a secret may begin: a mistake beside it must not print it into a
+    /// log. The file as a whole tells of texts of several lines, the line by itself is right where the file is broken.
+    fn secret_begins(&self, line: &str, line_start: usize) -> Option<usize> {
+        let secrets = self.secrets.get_or_init(|| secret_text::spans(&self.text));
+        let from = secrets.partition_point(|secret| secret.start < line_start);
+        let of_file = secrets
+            .get(..from)
+            .and_then(|before| before.last())
+            .into_iter()
+            .chain(secrets.get(from))
+            .filter(|secret| secret.end > line_start && secret.start <= line_start + line.len())
+            .map(|secret| secret.start.saturating_sub(line_start));
+        let of_line = secret_text::spans(line).into_iter().map(|secret| secret.start);
+        of_file.chain(of_line).chain(in_url(line)).min()
+    }
 }
 
 impl fmt::Debug for Source {
@@ -58,7 +88,7 @@ impl Mistake {
             .next()
             .unwrap_or_default();
         let shown = line
-            .get(..secret_begins(line).unwrap_or(line.len()))
+            .get(..source.secret_begins(line, line_start).unwrap_or(line.len()))
             .unwrap_or_default();
         let hides = shown.len() < line.len();
         let until = end.min(line_start + shown.len()).max(start);
@@ -214,32 +244,16 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Where on the line a secret may begin: a mistake beside a password must not print it into a log.
-fn secret_begins(line: &str) -> Option<usize> {
-    let lower = line.to_ascii_lowercase();
-    [after_key(&lower), in_url(&lower)].into_iter().flatten().min()
-}
-
-/// The value of a key that is named like a secret.
-fn after_key(lower: &str) -> Option<usize> {
-    let key = ["passw", "secret", "pwd"]
-        .iter()
-        .filter_map(|word| lower.find(word))
-        .min()?;
-    let rest = lower.get(key..)?;
-    let elsewhere = ["password_env", "password_file", "secret_env", "secret_file"];
-    if elsewhere.iter().any(|name| rest.starts_with(name)) {
-        return None;
-    }
-    rest.find('=').map(|sign| key + sign + 1)
-}
-
 /// A user name with its password in front of a URL's host.
-fn in_url(lower: &str) -> Option<usize> {
-    let begin = lower.find("://")? + 3;
-    let rest = lower.get(begin..)?;
-    let authority = rest.split(['/', '?', '#', '"', '\'']).next()?;
-    authority.contains('@').then_some(begin)
+fn in_url(line: &str) -> Option<usize> {
+    line.match_indices("://")
+        .map(|(at, sign)| at + sign.len())
+        .find(|begin| {
+            let rest = line.get(*begin..).unwrap_or_default();
+            rest.split(['/', '?', '#', '"', '\''])
+                .next()
+                .is_some_and(|authority| authority.contains('@'))
+        })
 }
 
 #[cfg(test)]
@@ -247,10 +261,7 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> Source {
-        Source {
-            path: Path::new("config/sbc.toml").into(),
-            text: text.into(),
-        }
+        Source::new(Path::new("config/sbc.toml"), text)
     }
 
     #[test]
@@ -274,9 +285,30 @@ mod tests {
 
     #[test]
     fn a_secret_beside_a_mistake_is_not_printed() {
-        let text = "credentials = { username = \"x\", passwrd = \"hunter2\", realm = 5 }";
-        for needle in ["passwrd", "hunter2", "realm", "credentials", "{ user"] {
-            let at = text.find(needle).unwrap_or_default();
+        for key in [
+            "passwrd",
+            "password",
+            "webhook_secret",
+            "token",
+            "ha1_md5",
+            "ha1_sha256",
+            "env_vars.PIN",
+        ] {
+            let text = format!("x = {{ username = \"x\", password_file = \"f\", {key} = \"hunter2\", realm = 5 }}");
+            for needle in [key, "hunter2", "realm", "x =", "{ user"] {
+                let at = text.find(needle).unwrap_or_default();
+                let mistake = Mistake::at(&source(&text), at..text.len(), "wrong");
+                assert!(!format!("{mistake} {mistake:?}").contains("hunter2"), "{mistake:?}");
+                assert!(mistake.to_string().contains("password_file = \"f\""), "{mistake}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_is_not_printed() {
+        let text = "a = 1\n[application.x.env_vars]\nPIN = \"\"\"\nhunter2\"\"\"\n";
+        for line in ["PIN", "hunter2"] {
+            let at = text.find(line).unwrap_or_default();
             let mistake = Mistake::at(&source(text), at..text.len(), "wrong");
             assert!(!format!("{mistake} {mistake:?}").contains("hunter2"), "{mistake:?}");
         }

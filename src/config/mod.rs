@@ -27,6 +27,7 @@ mod raw;
 mod resource;
 mod schema;
 mod secret_files;
+mod secret_text;
 mod shape;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "what is loaded is timed, and printed")]

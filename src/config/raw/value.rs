@@ -84,7 +84,7 @@ impl JsonSchema for SizeText {
     }
 }
 
-/// A secret as typed: readable by the checker, never printed.
+/// A secret as typed: readable by the checker, never printed. `writeOnly` in the schema is what mistakes know the key by.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct SecretText(pub String);

@@ -122,6 +122,42 @@ fn a_password_is_read_from_its_file_and_never_printed() {
 }
 
 #[test]
+fn a_secret_is_in_no_mistake_that_is_found_beside_it() {
+    let of_carrier = [
+        "credentials = { realm = \"n\", username = \"a\", password_file = \"f\", password = \"hunter2\" }",
+        "digest = { username = \"a\", pasword = \"hunter2\" }",
+        "credentials = { realm = 5, username = \"a\", password = \"hunter2\" }",
+        "credentials = { username = \"a\", password = hunter2 }",
+        "credentials = { username = \"a\", password \"hunter2\" }",
+    ];
+    let of_tenant = [
+        "webhook_secret = hunter2",
+        "webhook_secret = [\"hunter2\"]",
+        "[speech_service.aria]\nurl = \"https://tts.example/\"\ntoken = hunter2",
+        "[speech_service.aria]\nurl = \"https://tts.example/\"\ntoken = 5 # it was hunter2, the token",
+        "[[users]]\nname = \"a b\"\nha1_md5 = \"hunter2\"",
+        "[[users]]\nname = 5\nha1_sha256 = \"hunter2",
+        "[application.x]\nhook = \"https://app.example/\"\nenv_vars = { PIN = \"hunter2\", MORE = 5 }",
+        "[application.x]\nhook = \"https://app.example/\"\n[application.x.env_vars]\nPIN = hunter2",
+        "[application.x]\nhook = \"https://app.example/\"\nenv_vars.PIN = \"\"\"\nhunter2 \\x \"\"\"",
+        "[application.x]\nhook = { url = \"https://a:hunter2@app.example/\" }",
+    ];
+    let of_carrier = of_carrier.map(|line| (format!("{SBC}{line}\n"), CONTOSO.to_owned()));
+    let of_tenant = of_tenant.map(|line| {
+        let (keys, numbers) = CONTOSO.split_once("\n\n").unwrap_or_default();
+        (SBC.to_owned(), format!("{keys}\n{line}\n\n{numbers}"))
+    });
+    for (sbc, contoso) in of_carrier.into_iter().chain(of_tenant) {
+        let mistakes = Config::from_toml_strs(&sbc, &[("contoso", &contoso)])
+            .map(|_| ())
+            .expect_err(&format!("{sbc}{contoso}"));
+        let json = serde_json::to_string(&mistakes.iter().collect::<Vec<_>>()).unwrap_or_default();
+        let said = format!("{mistakes} {mistakes:?} {json}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn a_changed_secret_of_a_tenant_is_a_change_of_the_configuration() {
     let folder = folder::Folder::with_contoso();
     let contoso = CONTOSO.replace("label =", "webhook_secret_file = \"contoso.secret\"\nlabel =");
