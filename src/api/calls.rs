@@ -1,9 +1,10 @@
-//! Live calls: seen, and ended.
+//! Calls: live ones seen and ended, and the ladders of those that are over too.
 
 use super::state::AdminState;
 use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Undelivered};
 use crate::observe::{Arrow, rfc3339};
 use crate::route::TraceStep;
+use crate::teams::is_guid;
 use serde::Serialize;
 use std::sync::PoisonError;
 
@@ -40,6 +41,15 @@ pub struct CallDetail {
     pub ladder: Vec<Arrow>,
 }
 
+/// The messages of a call.
+#[derive(Debug, Serialize)]
+pub struct LadderView {
+    pub id: String,
+    /// The call has ended.
+    pub over: bool,
+    pub ladder: Vec<Arrow>,
+}
+
 /// What became of the wish to end a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clearing {
@@ -68,8 +78,39 @@ pub fn detail(state: &AdminState, id: &str) -> Option<CallDetail> {
     Some(CallDetail {
         call: view(state, &call),
         trace: call.facts.trace.iter().map(step).collect(),
-        ladder: state.observation.ladders.of(id),
+        ladder: arrows(state, id),
     })
+}
+
+/// The ladder of the call with this id, live or over; `None`: nothing is kept of it.
+pub fn ladder(state: &AdminState, id: &str) -> Option<LadderView> {
+    let ladder = arrows(state, id);
+    (!ladder.is_empty()).then(|| LadderView {
+        id: id.to_owned(),
+        over: find(state, id).is_none(),
+        ladder,
+    })
+}
+
+fn arrows(state: &AdminState, id: &str) -> Vec<Arrow> {
+    let mut arrows = state.observation.ladders.of(id);
+    for arrow in &mut arrows {
+        arrow.what = state.text(&arrow.what);
+        arrow.reason = arrow.reason.as_deref().map(|reason| shown_reason(state, reason));
+    }
+    arrows
+}
+
+/// Microsoft's support asks for the GUID, digit by digit: it names no number.
+fn shown_reason(state: &AdminState, reason: &str) -> String {
+    let ends = [';', '"'];
+    reason
+        .split_inclusive(ends)
+        .map(|part| match is_guid(part.trim_end_matches(ends).trim()) {
+            true => part.to_owned(),
+            false => state.text(part),
+        })
+        .collect()
 }
 
 /// Ends the call with this id on both sides.

@@ -31,6 +31,7 @@ pub fn router(state: Arc<AdminState>, checks_host: bool) -> Router {
         .route("/v1/certificates", get(certificates))
         .route("/v1/config", get(config))
         .route("/v1/ladders", put(switch_ladders).get(ladders))
+        .route("/v1/ladders/{id}", get(show_ladder))
         .fallback(nothing_here)
         .with_state(state);
     if checks_host {
@@ -156,10 +157,21 @@ async fn switch_ladders(state: Shared, Query(switch): Query<LadderSwitch>) -> Re
     ladders(state).await
 }
 
+async fn show_ladder(State(state): Shared, Path(id): Path<String>) -> Response {
+    match calls::ladder(&state, &id) {
+        Some(ladder) => Json(ladder).into_response(),
+        None if state.observation.ladders.is_on() => error(
+            StatusCode::NOT_FOUND,
+            "no ladder of such a call: it began before they were on, was refused before it was a call, or is over for long",
+        ),
+        None => error(StatusCode::NOT_FOUND, "ladders are off"),
+    }
+}
+
 async fn nothing_here() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/registrations, /v1/config, /v1/ladders",
+        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/registrations, /v1/config, /v1/ladders, /v1/ladders/{id}",
     )
 }
 

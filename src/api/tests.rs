@@ -269,6 +269,7 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
         way: Way::In,
         what: "INVITE",
         method: "INVITE",
+        reason: None,
         has_sdp: true,
     }));
     let (_, list) = lab.get("/v1/calls?tenant=contoso").await;
@@ -288,6 +289,42 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
     assert!(matches!(*event, Event::Clear { .. }), "{event:?}");
     assert_eq!(lab.ask("DELETE", "/v1/calls/0000000000").await.0, 404);
     lab.running.node.calls.remove(id);
+    lab.close().await;
+}
+
+#[tokio::test]
+async fn the_ladder_of_a_call_that_is_over_is_shown_with_its_reason_and_masked_numbers() {
+    let lab = Lab::open().await;
+    let call = CallId::from_random(rand::random());
+    let path = format!("/v1/ladders/{call}");
+    let off = lab.get(&path).await;
+    assert_eq!((off.0, &off.1["error"]), (404, &"ladders are off".into()));
+    assert_eq!(lab.ask("PUT", "/v1/ladders?on=true").await.0, 200);
+    assert_eq!(lab.get(&path).await.0, 404);
+    lab.observer.happened(&Happening::Message(LadderLine {
+        at: lab.running.node.clock.now(),
+        call,
+        leg: 1,
+        way: Way::In,
+        what: "403 Forbidden for +441632960001",
+        method: "INVITE",
+        reason: Some(
+            "Q.850;cause=63;text=\"d8534b2e-49b7-41ed-aded-121264567890;No trunk config was found for +441632960001\"",
+        ),
+        has_sdp: false,
+    }));
+    assert_eq!(lab.get(&format!("/v1/calls/{call}")).await.0, 404, "it is no live call");
+    let (status, shown) = lab.get(&path).await;
+    assert_eq!(
+        (status, &shown["over"], &shown["id"]),
+        (200, &true.into(), &call.to_string().into())
+    );
+    let arrow = &shown["ladder"][0];
+    assert_eq!(arrow["what"], "403 Forbidden for +**********01");
+    assert_eq!(
+        arrow["reason"],
+        "Q.850;cause=63;text=\"d8534b2e-49b7-41ed-aded-121264567890;No trunk config was found for +**********01\""
+    );
     lab.close().await;
 }
 

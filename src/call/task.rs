@@ -344,12 +344,7 @@ impl CallTask {
                     });
                     return;
                 }
-                self.tell_sent(
-                    leg,
-                    draft.method().as_str(),
-                    draft.method().as_str(),
-                    !draft.body_bytes().is_empty(),
-                );
+                self.tell_request(leg, &draft);
                 let guard = self.guard_of(leg, &draft);
                 if let Some(sent) = self.ordered.as_mut().and_then(|ordered| ordered.sent.take()) {
                     // Whoever placed the call may not wait any more.
@@ -365,7 +360,7 @@ impl CallTask {
                 self.pending.extend(event);
             }
             Effect::SendAck { leg, draft, to } => {
-                self.tell_sent(leg, "ACK", "ACK", !draft.body_bytes().is_empty());
+                self.tell_request(leg, &draft);
                 let guard = self.guard_of(leg, &draft);
                 if let Err(why) = self.deliveries.send(None, draft, to, guard).await {
                     self.tell(&CallNews::AckNotSent { why });
@@ -378,11 +373,11 @@ impl CallTask {
                     self.pending.push_back(Event::Failed { token, failure });
                     return;
                 }
-                let headers = reason.map(|reason| (HeaderName::Reason, HeaderValue::cleaned(reason)));
                 self.deliveries.done(token);
                 if let Some(leg) = self.call.leg_inviting(token) {
-                    self.tell_sent(leg, "CANCEL", "CANCEL", false);
+                    self.tell_cancel(leg, reason.as_deref());
                 }
+                let headers = reason.map(|reason| (HeaderName::Reason, HeaderValue::cleaned(reason)));
                 self.stopped(
                     self.signalling
                         .cancel(token.to_wire(), headers.into_iter().collect())

@@ -102,6 +102,8 @@ pub struct LadderLine<'a> {
     pub what: &'a str,
     /// Method of the CSeq.
     pub method: &'a str,
+    /// All values of Reason (RFC 3326).
+    pub reason: Option<&'a str>,
     /// Whether a session description is inside.
     pub has_sdp: bool,
 }

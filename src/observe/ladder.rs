@@ -1,6 +1,7 @@
-//! The last messages of each call, as arrows of a ladder diagram; off until somebody asks.
+//! The last messages of each call, as arrows of a ladder diagram; off until somebody asks. Ladders stay for a while when
+//! their call is over: it is the refused call that one wants to see, and that one is gone at once.
 
-use super::{Happening, LadderLine, Observer, Way};
+use super::{Happening, LadderLine, Observer, Way, printable};
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -24,6 +25,9 @@ pub struct Arrow {
     pub what: String,
     /// Method of the CSeq.
     pub method: String,
+    /// Why it was sent: the values of Reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub has_sdp: bool,
 }
 
@@ -63,7 +67,7 @@ impl Ladders {
         self.on.load(Relaxed)
     }
 
-    /// The arrows of a call, the oldest first.
+    /// The arrows of a call, live or over, the oldest first; none when nothing was kept of it.
     pub fn of(&self, call: &str) -> Vec<Arrow> {
         let table = self.table();
         let ladder = table.ladders.get(call);
@@ -80,7 +84,7 @@ impl Ladders {
         let mut table = self.table();
         let call = line.call.to_string();
         if !table.ladders.contains_key(&call) {
-            if table.ladders.len() >= CALLS {
+            while table.ladders.len() >= CALLS {
                 let Some(oldest) = table.ended.pop_front() else { return };
                 table.ladders.remove(&oldest);
             }
@@ -101,8 +105,9 @@ impl Ladders {
                     Way::In => "in",
                     Way::Out => "out",
                 },
-                what: line.what.to_owned(),
-                method: line.method.to_owned(),
+                what: printable(line.what).into_owned(),
+                method: printable(line.method).into_owned(),
+                reason: line.reason.map(|reason| printable(reason).into_owned()),
                 has_sdp: line.has_sdp,
             });
         }
@@ -142,6 +147,7 @@ mod tests {
             way: Way::In,
             what,
             method: "INVITE",
+            reason: None,
             has_sdp: true,
         }
     }

@@ -11,4 +11,4 @@ mod reason;
 pub mod transfer;
 
 pub use plan::{allow, hub_name, plan, terms};
-pub use reason::TeamsReason;
+pub use reason::{TeamsReason, is_guid};

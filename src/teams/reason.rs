@@ -57,8 +57,8 @@ impl TeamsReason {
     }
 }
 
-/// 8-4-4-4-12 hexadecimal digits.
-fn is_guid(text: &str) -> bool {
+/// 8-4-4-4-12 hexadecimal digits: the name of a call in Microsoft's logs.
+pub fn is_guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let is_hex = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(is_hex)

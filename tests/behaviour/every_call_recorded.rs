@@ -2,7 +2,7 @@
 
 use crate::lab::{BOUND, Lab, OUTSIDE, USER};
 use crate::phone::Phone;
-use portcullis::sim::{Dial, Script};
+use portcullis::sim::{Dial, Script, Step};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -24,6 +24,33 @@ async fn a_peer_that_answers_no_bye_at_the_end_of_a_drain() {
     assert!(record.answered_after_ms.is_some());
     assert_eq!(record.legs.len(), 2);
     assert_eq!(records.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_leaves_its_ladder_with_the_reasons() {
+    let lab = Lab::start().await;
+    lab.records.ladders.switch(true);
+    lab.teams.set_script(Script::of([Step::Refuse {
+        status: 404,
+        retry_after: None,
+        cause: Some(1),
+    }]));
+    let _caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    let record = lab.records.get(0).await;
+    let ladder = lab.records.ladders.of(&record.call);
+    let refusals: Vec<_> = ladder.iter().filter(|arrow| arrow.what.starts_with("404 ")).collect();
+    let [heard, passed_on] = refusals.as_slice() else {
+        panic!("{ladder:?}");
+    };
+    assert_eq!(
+        (heard.way, heard.leg, passed_on.way, passed_on.leg),
+        ("in", 1, "out", 0)
+    );
+    for refusal in refusals {
+        let reason = refusal.reason.as_deref().unwrap_or_default();
+        assert!(reason.starts_with("Q.850;cause=1"), "{refusal:?}");
+    }
+    lab.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

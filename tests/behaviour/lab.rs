@@ -4,7 +4,7 @@
 use portcullis::call::{CallNews, CallRecord};
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
-use portcullis::observe::{Happening, Observer};
+use portcullis::observe::{Happening, Ladders, Observer};
 use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
 use portcullis::sip::Transport;
 use portcullis::sip::digest::Algorithm;
@@ -38,6 +38,8 @@ pub struct Records {
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
     came: Notify,
+    /// Off, unless a test wants them.
+    pub ladders: Ladders,
     /// The next answer makes it panic, on the task of the call.
     pub trap: AtomicBool,
     /// The next call makes it panic, before there is a task.
@@ -46,6 +48,7 @@ pub struct Records {
 
 impl Observer for Records {
     fn happened(&self, happening: &Happening<'_>) {
+        self.ladders.happened(happening);
         if let Happening::CallNews {
             news: CallNews::Answered,
             ..
@@ -68,6 +71,10 @@ impl Observer for Records {
             _ => return,
         }
         self.came.notify_waiters();
+    }
+
+    fn wants_messages(&self) -> bool {
+        self.ladders.wants_messages()
     }
 }
 

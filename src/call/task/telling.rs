@@ -6,12 +6,27 @@ use crate::call::event::Event;
 use crate::call::id::LegIndex;
 use crate::call::node::Node;
 use crate::observe::{Happening, LadderLine, Way};
-use crate::sip::message::Message;
+use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
-use crate::sip::{Method, ResponseDraft};
+use crate::sip::{Method, RequestDraft, ResponseDraft};
 
 impl CallTask {
-    pub(super) fn tell_sent(&self, leg: LegIndex, what: &str, method: &str, has_sdp: bool) {
+    /// A request of ours.
+    pub(super) fn tell_request(&self, leg: LegIndex, draft: &RequestDraft) {
+        if !self.wants_messages {
+            return;
+        }
+        let method = draft.method().as_str();
+        let reason = joined(draft.values(HeaderName::Reason));
+        self.tell_sent(leg, method, method, reason.as_deref(), !draft.body_bytes().is_empty());
+    }
+
+    /// The CANCEL of an INVITE of ours.
+    pub(super) fn tell_cancel(&self, leg: LegIndex, reason: Option<&str>) {
+        self.tell_sent(leg, "CANCEL", "CANCEL", reason, false);
+    }
+
+    fn tell_sent(&self, leg: LegIndex, what: &str, method: &str, reason: Option<&str>, has_sdp: bool) {
         if self.wants_messages {
             let at = self.node.clock.now();
             let line = LadderLine {
@@ -21,6 +36,7 @@ impl CallTask {
                 way: Way::Out,
                 what,
                 method,
+                reason,
                 has_sdp,
             };
             self.node.observer.happened(&Happening::Message(line));
@@ -38,7 +54,9 @@ impl CallTask {
             }
             None => (LegIndex::CALLER, Method::Invite),
         };
-        self.tell_sent(leg, &what, method.as_str(), !draft.body_bytes().is_empty());
+        let reason = joined(draft.values(HeaderName::Reason));
+        let has_sdp = !draft.body_bytes().is_empty();
+        self.tell_sent(leg, &what, method.as_str(), reason.as_deref(), has_sdp);
         if draft.status() < 200 && found.is_some() {
             self.answering.push((transaction, leg, method));
         }
@@ -81,6 +99,7 @@ pub(super) fn tell_message(
         Some(status) => format!("{status} {}", message.reason()),
         None => method.to_owned(),
     };
+    let reason = joined(message.headers(HeaderName::Reason));
     let has_sdp = !message.body().is_empty();
     node.observer.happened(&Happening::Message(LadderLine {
         at,
@@ -89,6 +108,12 @@ pub(super) fn tell_message(
         way,
         what: &what,
         method,
+        reason: reason.as_deref(),
         has_sdp,
     }));
+}
+
+fn joined<'v>(values: impl Iterator<Item = &'v str>) -> Option<String> {
+    let values: Vec<&str> = values.collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }

@@ -103,7 +103,7 @@ fn fixed_minutes(world: &World) -> Vec<Verdict> {
     if let Some(last) = expired.last() {
         found.push(Verdict::fail(
             format!("{} calls ended because a session was not refreshed, the last of them {}", expired.len(), last.named()),
-            "Who was to refresh did not, or its refresh did not get through: look at that leg's ladder, and at the carrier's session timer.",
+            "Who was to refresh did not, or its refresh did not get through: look at the call's ladder (`PUT /v1/ladders?on=true`, then `GET /v1/ladders/{id}` of the next one), and at the carrier's session timer.",
         ));
     }
     for minutes in MINUTES {

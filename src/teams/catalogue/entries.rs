@@ -31,7 +31,7 @@ pub const CATALOGUE: &[Entry] = &[
         &["bad request"],
         CauseClass::Protocol,
         "Teams could not read a message of the SBC.",
-        "Look at the message in the call's ladder, and for a device between that rewrites SIP; a message that the SBC itself got wrong is a defect to report.",
+        "Look which message it answers, in the call's ladder (`GET /v1/ladders/{id}`), and for a device between that rewrites SIP; a message that the SBC itself got wrong is a defect to report.",
     ),
     entry(
         402,
