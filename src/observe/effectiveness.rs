@@ -94,8 +94,28 @@ fn effective(record: &CallRecord) -> Option<bool> {
         _ if !is_trunk => None,
         Cause::CallerGaveUp if !has_rung => None,
         _ if has_rung => Some(true),
-        // Busy, unknown, declined: the called party's or its number's own end. 408 and 5xx are the network's.
-        _ => Some(!matches!(record.status, 408 | 500..=599)),
+        // Nobody has said anything, not even that it rings.
+        Cause::NoAnswer => Some(false),
+        _ => Some(is_word_of_the_called(record)),
+    }
+}
+
+/// Whether the final code is the called party's or its number's own: busy, unknown, declined. All others are the network's,
+/// its configuration's or ours.
+fn is_word_of_the_called(record: &CallRecord) -> bool {
+    let came = record.cause.came();
+    match record.facts.direction {
+        // Microsoft counts what Teams is told: the code map has read the carrier's Q.850 cause, and has made of refused
+        // passwords and extensions what they are. A redirection is nobody's word.
+        Direction::TeamsToCarrier => {
+            let told = matches!(
+                record.status,
+                403 | 404 | 410 | 433 | 480 | 484 | 486 | 487 | 600 | 603 | 604 | 607 | 608
+            );
+            told && !matches!(came, 300..=399)
+        }
+        // What Teams itself said: its 403 is of a trunk, a tenant or a licence, its 410 of media that don't get through.
+        _ => matches!(came, 404 | 412 | 480 | 484 | 486 | 487 | 600 | 603 | 604 | 607 | 608),
     }
 }
 
@@ -130,14 +150,19 @@ mod tests {
     }
 
     fn refused(status: u16, rang: bool) -> CallRecord {
+        mapped(Direction::TeamsToCarrier, status, status, rang)
+    }
+
+    /// The one side said `came`, and the other was told `status`.
+    fn mapped(direction: Direction, came: u16, status: u16, rang: bool) -> CallRecord {
         let cause = Cause::Refused {
             status,
             phrase: String::new(),
-            received: None,
+            received: (came != status).then_some((came, String::new())),
             reasons: Vec::new(),
             retry_after: None,
         };
-        attempt(Direction::TeamsToCarrier, status, rang, cause)
+        attempt(direction, status, rang, cause)
     }
 
     #[test]
@@ -158,6 +183,8 @@ mod tests {
                 "{status}, rang: {rang}"
             );
         }
+        let silent = attempt(Direction::TeamsToCarrier, 480, false, Cause::NoAnswer);
+        assert_eq!(effective(&silent), Some(false));
         let answered = attempt(
             Direction::CarrierToTeams,
             200,
@@ -172,6 +199,33 @@ mod tests {
         );
         let elsewhere = attempt(Direction::CarrierToUser, 503, false, Cause::NoAnswer);
         assert_eq!(effective(&elsewhere), None);
+    }
+
+    #[test]
+    fn teams_114_what_is_wrong_with_the_trunk_is_a_failure() {
+        use Direction::{CarrierToTeams, TeamsToCarrier};
+        for (direction, came, status, wanted) in [
+            (CarrierToTeams, 403, 403, false),
+            (CarrierToTeams, 488, 488, false),
+            (CarrierToTeams, 400, 400, false),
+            (CarrierToTeams, 410, 480, false),
+            (CarrierToTeams, 412, 484, true),
+            (CarrierToTeams, 480, 480, true),
+            (TeamsToCarrier, 403, 403, true),
+            (TeamsToCarrier, 407, 503, false),
+            (TeamsToCarrier, 420, 503, false),
+            (TeamsToCarrier, 606, 488, false),
+            (TeamsToCarrier, 302, 480, false),
+            // With cause 17 of Q.850.
+            (TeamsToCarrier, 500, 486, true),
+        ] {
+            let record = mapped(direction, came, status, false);
+            assert_eq!(
+                effective(&record),
+                Some(wanted),
+                "{direction:?}: {came}, told as {status}"
+            );
+        }
     }
 
     #[test]
