@@ -17,8 +17,22 @@ pub enum CdrError {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot rotate {}: {source}", path.display())]
     Rotate { path: PathBuf, source: io::Error },
+    #[error("cannot remove {}, which is more than is to be kept: {source}", path.display())]
+    Remove { path: PathBuf, source: io::Error },
     #[error("cannot bring {} to the disk: {source}", path.display())]
     Sync { path: PathBuf, source: io::Error },
+}
+
+impl CdrError {
+    /// What comes of it.
+    pub fn consequence(&self) -> &'static str {
+        match self {
+            CdrError::Open { .. } | CdrError::Write { .. } => "call detail records are being lost; calls go on",
+            CdrError::Rotate { .. } => "the CDR file grows on",
+            CdrError::Remove { .. } => "old CDR files stay",
+            CdrError::Sync { .. } => "a power cut may cost call detail records",
+        }
+    }
 }
 
 /// What a power cut may cost.
@@ -44,12 +58,28 @@ struct Open {
 pub struct RecordFile {
     settings: Cdr,
     open: Option<Open>,
+    /// Rotations in a row that did not do all they should.
+    rotations_failed: u64,
 }
 
 impl RecordFile {
     /// Opens nothing yet.
     pub fn new(settings: Cdr) -> RecordFile {
-        RecordFile { settings, open: None }
+        RecordFile {
+            settings,
+            open: None,
+            rotations_failed: 0,
+        }
+    }
+
+    /// Goes by other settings from here on. What was written is brought to the disk before its file is let go.
+    pub fn follow(&mut self, settings: Cdr) -> Result<(), CdrError> {
+        if settings == self.settings {
+            return Ok(());
+        }
+        let synced = self.let_go();
+        *self = RecordFile::new(settings);
+        synced
     }
 
     /// Where the records go.
@@ -68,28 +98,44 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Writes one line, whole or not at all. A rotation that fails loses no line: the file grows on.
+    /// Brings what was written to the disk, and closes the file.
+    pub fn let_go(&mut self) -> Result<(), CdrError> {
+        match self.open.take() {
+            Some(mut open) => sync(&mut open, &self.settings.path),
+            None => Ok(()),
+        }
+    }
+
+    /// Rotations in a row that did not do all they should: what is worth saying of the second is worth it of the fourth.
+    pub fn rotations_failed(&self) -> u64 {
+        self.rotations_failed
+    }
+
+    /// Writes one line, whole or not at all. What goes wrong beside it (a rotation, a file that was moved away) loses no line.
     pub fn append(&mut self, line: &[u8], now_ms: u64) -> Result<Option<CdrError>, CdrError> {
+        let mut beside = None;
         if self.open.as_ref().is_some_and(|open| !is_at(&self.settings.path, open)) {
-            self.open = None;
+            beside = self.let_go().err();
         }
         let full = |open: &Open| {
             let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
             open.is_file && open.size > 0 && open.size.saturating_add(added) > self.settings.rotate_size
         };
-        let mut rotation = None;
         if self.open.as_ref().is_some_and(full) || self.is_old(now_ms) {
-            rotation = self.rotate(now_ms).err();
+            beside = self.rotate(now_ms).err();
         }
         self.open(now_ms)?;
         let Some(open) = &mut self.open else {
-            return Ok(rotation);
+            return Ok(beside);
         };
         match open.file.write_all(line) {
             Ok(()) => {
+                if open.size == 0 {
+                    open.born_ms = now_ms;
+                }
                 open.size = open.size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
                 open.unsynced_ms.get_or_insert(now_ms);
-                Ok(rotation)
+                Ok(beside)
             }
             Err(source) => {
                 // Half a line would spoil the next one too. When even this fails, opening anew finds the true size.
@@ -140,17 +186,21 @@ impl RecordFile {
     /// Renames the file and begins a new one with the next record.
     fn rotate(&mut self, now_ms: u64) -> Result<(), CdrError> {
         let path = &self.settings.path;
-        let failed = |source| CdrError::Rotate {
+        let synced = self.open.as_mut().map_or(Ok(()), |open| sync(open, path));
+        let renamed = fs::rename(path, rotated(path, now_ms)).map_err(|source| CdrError::Rotate {
             path: path.clone(),
             source,
+        });
+        let rotated = renamed.and_then(|()| {
+            self.open = None;
+            self.settings.keep.map_or(Ok(()), |keep| remove_old(path, keep))?;
+            synced
+        });
+        self.rotations_failed = match rotated {
+            Ok(()) => 0,
+            Err(_) => self.rotations_failed.saturating_add(1),
         };
-        let synced = self.open.as_mut().map_or(Ok(()), |open| sync(open, path));
-        fs::rename(path, rotated(path, now_ms)).map_err(failed)?;
-        self.open = None;
-        if let Some(keep) = self.settings.keep {
-            remove_old(path, keep).map_err(failed)?;
-        }
-        synced
+        rotated
     }
 }
 
@@ -236,8 +286,9 @@ fn parts(path: &Path) -> (String, String) {
     (stem, ending.unwrap_or_default())
 }
 
-/// Keeps the `keep` newest rotated files. Only names that a rotation gives are looked at.
-fn remove_old(path: &Path, keep: u32) -> io::Result<()> {
+/// Keeps the `keep` newest rotated files. Only names that a rotation gives are looked at. One that can't be removed keeps
+/// no other; the first such error is told.
+fn remove_old(path: &Path, keep: u32) -> Result<(), CdrError> {
     let (stem, ending) = parts(path);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -250,7 +301,12 @@ fn remove_old(path: &Path, keep: u32) -> io::Result<()> {
                 stamp.len() == "2026-11-23T01-31-19.042Z".len() && stamp.starts_with(|c: char| c.is_ascii_digit())
             })
     };
-    let mut rotated: Vec<PathBuf> = fs::read_dir(folder)?
+    let failed = |path: &Path, source| CdrError::Remove {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut rotated: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(|source| failed(folder, source))?
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_str().is_some_and(is_rotated))
         .map(|entry| entry.path())
@@ -259,8 +315,9 @@ fn remove_old(path: &Path, keep: u32) -> io::Result<()> {
     let surplus = rotated
         .len()
         .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+    let mut removed = Ok(());
     for old in rotated.iter().take(surplus) {
-        fs::remove_file(old)?;
+        removed = removed.and(fs::remove_file(old).map_err(|source| failed(old, source)));
     }
-    Ok(())
+    removed
 }

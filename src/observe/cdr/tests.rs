@@ -352,6 +352,65 @@ fn a_file_is_rotated_by_age_also_when_no_record_comes() {
 }
 
 #[test]
+fn an_old_file_that_can_not_be_removed_keeps_no_other_and_is_said_now_and_then() {
+    let folder = Folder::new();
+    let settings = Cdr {
+        rotate_size: 10,
+        keep: Some(1),
+        ..folder.settings()
+    };
+    let stubborn = "cdr-2024-01-01T00-00-00.000Z.jsonl";
+    fs::create_dir(folder.0.join(stubborn)).expect("what remove_file does not take");
+    let mut file = RecordFile::new(settings);
+    let start = 1_764_000_000_000;
+    for second in 0..5_u64 {
+        let beside = file.append(b"a record\n", start + second).expect("written");
+        assert_eq!(file.rotations_failed(), second);
+        assert!(
+            second == 0 || matches!(beside, Some(CdrError::Remove { .. })),
+            "{beside:?}"
+        );
+    }
+    assert_eq!(
+        folder.files(),
+        [stubborn, "cdr-2025-11-24T16-00-00.004Z.jsonl", "cdr.jsonl"],
+        "the newest one is kept"
+    );
+    fs::remove_dir(folder.0.join(stubborn)).expect("gone");
+    assert!(file.append(b"a record\n", start + 5).expect("written").is_none());
+    assert_eq!(file.rotations_failed(), 0);
+}
+
+#[test]
+fn a_file_is_as_old_as_its_first_record() {
+    let folder = Folder::new();
+    let mut file = RecordFile::new(folder.settings());
+    let start = 1_764_000_000_000;
+    file.open(start).expect("opened");
+    file.append(b"1\n", start + 3_000_000).expect("written");
+    file.rotate_when_old(start + 3_600_000).expect("too young");
+    assert_eq!(folder.files(), ["cdr.jsonl"]);
+    file.rotate_when_old(start + 6_600_000).expect("rotated");
+    assert_eq!(folder.files(), ["cdr-2025-11-24T17-50-00.000Z.jsonl"]);
+}
+
+#[test]
+fn a_reload_that_leaves_the_records_where_they_are_leaves_the_file_open() {
+    let folder = Folder::new();
+    let mut file = RecordFile::new(folder.settings());
+    file.append(b"1\n", 5).expect("written");
+    file.follow(folder.settings()).expect("nothing to be done");
+    assert!(!file.is_synced(), "the file of the first record is still to be synced");
+    let elsewhere = Cdr {
+        path: folder.0.join("elsewhere.jsonl"),
+        ..folder.settings()
+    };
+    file.follow(elsewhere).expect("synced");
+    file.append(b"2\n", 6).expect("written");
+    assert_eq!(folder.files(), ["cdr.jsonl", "elsewhere.jsonl"]);
+}
+
+#[test]
 fn a_file_that_was_moved_away_is_opened_anew() {
     let folder = Folder::new();
     let path = folder.settings().path;

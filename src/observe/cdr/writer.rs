@@ -96,7 +96,7 @@ impl CdrWriter {
         })
     }
 
-    /// Takes over the settings of a new configuration; also opens the file anew.
+    /// Takes over the settings of a new configuration.
     pub fn apply(&self, settings: Option<&Cdr>) {
         match self.items.try_send(Item::Settings(settings.cloned())) {
             Ok(()) => self.wanted.store(settings.is_some(), Relaxed),
@@ -169,23 +169,49 @@ impl Thread {
             };
             match items.recv_timeout(patience) {
                 Ok(Item::Line(line)) => self.write(&line),
-                Ok(Item::Settings(settings)) => {
-                    // Where none are kept, none are lost.
-                    if settings.is_none() {
-                        self.counts.is_losing.store(false, Relaxed);
-                    }
-                    self.file = settings.map(RecordFile::new);
-                }
+                Ok(Item::Settings(settings)) => self.follow(settings),
                 Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.sync(u64::MAX);
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(Err(error)) = self.file.as_mut().map(|file| file.rotate_when_old(unix_ms())) {
+                        self.tell(&error);
+                    }
+                }
             }
             self.sync(unix_ms());
-            if let Some(Err(error)) = self.file.as_mut().map(|file| file.rotate_when_old(unix_ms())) {
-                tracing::error!(%error, "the CDR file grows on");
+        }
+    }
+
+    fn follow(&mut self, settings: Option<Cdr>) {
+        // Where none are kept, none are lost.
+        if settings.is_none() {
+            self.counts.is_losing.store(false, Relaxed);
+        }
+        let let_go = match (&mut self.file, settings) {
+            (Some(file), Some(settings)) => file.follow(settings),
+            (Some(file), None) => {
+                let synced = file.let_go();
+                self.file = None;
+                synced
             }
+            (None, settings) => {
+                self.file = settings.map(RecordFile::new);
+                Ok(())
+            }
+        };
+        if let Err(error) = let_go {
+            self.tell(&error);
+        }
+    }
+
+    /// Something went wrong that cost no record; of rotations the first, second, fourth … time in a row.
+    fn tell(&self, error: &CdrError) {
+        let of_rotation = matches!(error, CdrError::Rotate { .. } | CdrError::Remove { .. });
+        let times = self.file.as_ref().map_or(0, RecordFile::rotations_failed);
+        if !of_rotation || times.is_power_of_two() {
+            tracing::error!(%error, "{}", error.consequence());
         }
     }
 
@@ -193,7 +219,7 @@ impl Thread {
         match self.file.as_mut().map(|file| file.sync_when_due(now_ms)) {
             Some(Err(error)) => {
                 if !std::mem::replace(&mut self.is_unsynced, true) {
-                    tracing::error!(%error, "a power cut may cost call detail records");
+                    tracing::error!(%error, "{}", error.consequence());
                 }
             }
             _ => self.is_unsynced &= !self.file.as_ref().is_none_or(RecordFile::is_synced),
@@ -203,20 +229,20 @@ impl Thread {
     fn write(&mut self, line: &[u8]) {
         let Some(file) = &mut self.file else { return };
         match file.append(line, unix_ms()) {
-            Ok(rotation) => {
+            Ok(beside) => {
                 self.counts.written.fetch_add(1, Relaxed);
-                if let Some(error) = rotation {
-                    tracing::error!(%error, "the CDR file grows on");
-                }
                 if self.counts.is_losing.swap(false, Relaxed) {
                     let lost = self.counts.lost.load(Relaxed);
                     tracing::warn!(file = %file.path().display(), lost, "call detail records are written again");
+                }
+                if let Some(error) = beside {
+                    self.tell(&error);
                 }
             }
             Err(error) => {
                 self.counts.lost.fetch_add(1, Relaxed);
                 if !self.counts.is_losing.swap(true, Relaxed) {
-                    tracing::error!(%error, "call detail records are being lost; calls go on");
+                    tracing::error!(%error, "{}", error.consequence());
                 }
             }
         }
