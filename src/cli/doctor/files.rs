@@ -200,10 +200,33 @@ pub(super) fn records(config: &Config, now: i64) -> Result<Vec<PastCall>, String
 }
 
 fn end_of(path: &Path) -> io::Result<String> {
+    // Opening a pipe would wait for its writer, and read what another one is to get.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file: whoever reads it has the records"));
+    }
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(MOST_RECORDS)))?;
     let mut bytes = Vec::new();
     file.take(MOST_RECORDS).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn records_that_go_into_a_pipe_are_not_waited_for() {
+        let pipe = std::env::temp_dir().join(format!("portcullis-doctor-pipe-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        let (told, hears) = std::sync::mpsc::channel();
+        let read = pipe.clone();
+        std::thread::spawn(move || told.send(end_of(&read).map_err(|error| error.to_string())));
+        let said = hears.recv_timeout(Duration::from_secs(10)).expect("in time");
+        assert!(said.is_err_and(|why| why.contains("no file")));
+        std::fs::remove_file(&pipe).expect("removed");
+    }
 }
