@@ -145,7 +145,17 @@ pub fn certificates(state: &AdminState) -> Vec<CertificateView> {
 /// Which configuration is in force.
 pub fn config(state: &AdminState) -> ConfigView {
     let config = state.node.config.load();
-    let last = state.observation.reloads.report();
+    let mut last = state.observation.reloads.report();
+    for mistake in &mut last.mistakes {
+        let also = [&mut mistake.expected, &mut mistake.nearest];
+        for said in also
+            .into_iter()
+            .flatten()
+            .chain([&mut mistake.message, &mut mistake.text])
+        {
+            *said = state.text(said);
+        }
+    }
     ConfigView {
         generation: config.generation,
         in_force_since: rfc3339(last.applied_ms),

@@ -258,6 +258,27 @@ async fn records_that_are_lost_are_a_word_of_health_until_they_are_written_again
 }
 
 #[tokio::test]
+async fn mistakes_of_a_refused_configuration_are_shown_with_masked_numbers() {
+    let lab = Lab::open().await;
+    let wrong = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
+                 [[numbers]]\nnumber = \"+14255550100 \"\n";
+    let mistakes = Config::from_toml_strs(include_str!("../../config/sbc.toml"), &[("contoso", wrong)])
+        .map(|_| ())
+        .expect_err("no number");
+    assert!(mistakes.to_string().contains("+14255550100"), "{mistakes}");
+    let outcome = Reload::Refused {
+        mistakes,
+        took: Duration::ZERO,
+    };
+    lab.observer.happened(&Happening::Reloaded { outcome: &outcome });
+    let (_, config) = lab.get("/v1/config").await;
+    assert_eq!(config["last"]["outcome"], "refused");
+    let shown = config.to_string();
+    assert!(shown.contains("+*********00") && !shown.contains("5550100"), "{shown}");
+    lab.close().await;
+}
+
+#[tokio::test]
 async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
     let lab = Lab::open().await;
     assert_eq!(lab.ask("PUT", "/v1/ladders?on=true").await.0, 200);

@@ -92,10 +92,11 @@ impl LogLines {
             }
             Reload::Refused { mistakes, .. } => {
                 for mistake in mistakes.iter() {
+                    let shown = |text: &Option<String>| text.as_deref().map(|text| self.text(text));
                     tracing::error!(
                         place = mistake.place(),
-                        expected = mistake.expected,
-                        nearest = mistake.nearest,
+                        expected = shown(&mistake.expected),
+                        nearest = shown(&mistake.nearest),
                         "{}",
                         self.text(&mistake.message)
                     );

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::call::{CallFacts, CallId, Cause, Direction, Party};
-use crate::config::{Config, LogFormat, LogLevel};
+use crate::config::{Config, LogFormat, LogLevel, Reload};
 use crate::observe::{Happening, Observer};
+use crate::registrar::{Aor, Verdict};
 use crate::route::{Refusal, TraceStep};
+use crate::sip::Method;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,6 +118,50 @@ fn what_a_caller_dialled_stays_inside_its_line() {
         let text = written(format, LogLevel::Trace, &[happening()]);
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!text.trim_end().chars().any(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn numbers_in_what_a_hook_says_and_in_mistakes_are_masked() {
+    let user = Aor::new("alice", "sip.contoso.example");
+    let asked = |verdict| {
+        let happening = Happening::HookAsked {
+            tenant: "contoso",
+            user: &user,
+            source: ([203, 0, 113, 5], 5060).into(),
+            method: &Method::Register,
+            verdict,
+            took: Duration::ZERO,
+        };
+        written(LogFormat::Json, LogLevel::Info, &[happening])
+    };
+    let denied = Verdict::Denied {
+        why: "+14255550100 has not paid".into(),
+        blacklist: false,
+    };
+    let failed = Verdict::Failed("no such user: +14255550100".into());
+    let mistakes = Config::from_toml_strs(
+        include_str!("../../../config/sbc.toml"),
+        &[("contoso", "label = a14255550100\n")],
+    )
+    .map(|_| ())
+    .expect_err("a text without quotes");
+    let expected = mistakes.iter().find_map(|mistake| mistake.expected.clone());
+    assert!(
+        expected.is_some_and(|expected| expected.contains("5550100")),
+        "{mistakes}"
+    );
+    let outcome = Reload::Refused {
+        mistakes,
+        took: Duration::ZERO,
+    };
+    let refused = written(
+        LogFormat::Json,
+        LogLevel::Info,
+        &[Happening::Reloaded { outcome: &outcome }],
+    );
+    for text in [asked(&denied), asked(&failed), refused] {
+        assert!(!text.is_empty() && !text.contains("5550100"), "{text}");
     }
 }
 

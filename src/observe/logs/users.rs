@@ -1,7 +1,6 @@
 //! Lines about who proves who he is: users that register, carriers with a password.
 
 use super::lines::LogLines;
-use crate::observe::printable;
 use crate::registrar::{Aor, Verdict};
 use crate::sip::Method;
 use std::net::SocketAddr;
@@ -30,7 +29,7 @@ pub(super) fn hook_asked(
             tracing::debug!(tenant, user, %source, %method, took_ms, "the registration hook knows the user");
         }
         Verdict::Denied { why, blacklist } => {
-            let why = printable(why);
+            let why = lines.text(why);
             lines.throttles.hooks.say(|withheld| {
                 tracing::info!(
                     tenant, user, %source, %method, took_ms, blacklist, withheld,
@@ -39,7 +38,7 @@ pub(super) fn hook_asked(
             });
         }
         Verdict::Failed(why) => {
-            let why = printable(why);
+            let why = lines.text(why);
             lines.throttles.hooks.say(|withheld| {
                 tracing::warn!(
                     tenant, user, %source, %method, took_ms, withheld,
