@@ -8,7 +8,8 @@ use super::load::{Loader, Reload};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -214,7 +215,8 @@ impl Change {
         stage: Stage::Other,
     };
 
-    /// None for what is no change: reading, and certificates and call detail records, which may live in the same folder.
+    /// None for what is no change: reading, and certificates, call detail records and the store of registrations, which may
+    /// live in the same folder.
     fn of(event: &Event, folder: &Folder) -> Option<Change> {
         // A link that is made has its content at once, and is closed by nobody.
         let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0);
@@ -234,8 +236,8 @@ impl Change {
         let mut some = false;
         for path in &event.paths {
             let is_file = path.extension().is_some_and(|ending| ending == "toml");
-            // A folder or a link to one has no ending; Kubernetes swaps a link named `..data`.
-            let is_folder = path.extension().is_none()
+            // A folder or a link to one has no ending; Kubernetes swaps a link named `..data`. Records may have none either.
+            let is_folder = (path.extension().is_none() && !is_plain_file(path))
                 || path
                     .file_name()
                     .is_some_and(|name| name.to_string_lossy().starts_with(".."));
@@ -251,6 +253,11 @@ impl Change {
         }
         some.then_some(Change { files, stage })
     }
+}
+
+/// Links are none: what they lead to may be a folder.
+fn is_plain_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
 #[cfg(test)]
@@ -314,5 +321,22 @@ mod tests {
         assert_eq!(change(read, &["/etc/sbc/sbc.toml"]), None);
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         assert_eq!(change(written, &["/etc/sbc/node.pem"]), None);
+    }
+
+    #[test]
+    fn records_without_an_ending_are_no_change_and_folders_are() {
+        let folder = std::env::temp_dir().join(format!("portcullis-watch-{}", std::process::id()));
+        let (records, tenants, link) = (folder.join("records"), folder.join("tenants"), folder.join("link"));
+        std::fs::create_dir_all(&tenants).expect("a folder");
+        std::fs::write(&records, "{}\n").expect("a file");
+        std::os::unix::fs::symlink(&tenants, &link).expect("a link");
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let created = EventKind::Create(CreateKind::Any);
+        let of = |kind, path: &Path| change(kind, &[&path.to_string_lossy()]);
+        assert_eq!(of(written, &records), None);
+        for path in [&tenants, &link] {
+            assert_eq!(of(created, path), Some(Change::EVERYTHING), "{}", path.display());
+        }
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
