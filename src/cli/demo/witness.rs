@@ -6,7 +6,7 @@ use crate::observe::{Happening, Observer, Way};
 use serde::Serialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// More arrows than two calls make.
+/// More of each than two calls make; what comes later, to a demonstration that stays up, is not shown any more.
 const KEPT: usize = 2000;
 
 /// One arrow.
@@ -67,7 +67,7 @@ impl Observer for Witness {
     fn happened(&self, happening: &Happening<'_>) {
         let mut told = self.told();
         match happening {
-            Happening::Message(line) if told.arrows.len() < KEPT => told.arrows.push(Arrow {
+            Happening::Message(line) => keep(&mut told.arrows, || Arrow {
                 call: line.call.to_string(),
                 at: line.at,
                 leg: line.leg,
@@ -76,17 +76,18 @@ impl Observer for Witness {
                 method: line.method.to_owned(),
                 has_sdp: line.has_sdp,
             }),
-            Happening::CallOver { record } => told.records.push((*record).clone()),
-            Happening::CallRefused { dialled, refusal, .. } => told.refused.push(Refused {
+            Happening::CallOver { record } => keep(&mut told.records, || (*record).clone()),
+            Happening::CallRefused { dialled, refusal, .. } => keep(&mut told.refused, || Refused {
                 dialled: (*dialled).to_owned(),
                 why: format!("{} {}: {}", refusal.status, refusal.phrase, refusal.sentence),
             }),
             Happening::Net(event) => {
                 use crate::net::NetEvent::{ConnectFailed, HandshakeRefused, Unparsable};
+                let troubles = &mut told.troubles;
                 match event {
-                    ConnectFailed { hop, failure } => told.troubles.push(format!("to {}: {failure}", hop.remote)),
-                    HandshakeRefused { remote, failure, .. } => told.troubles.push(format!("from {remote}: {failure}")),
-                    Unparsable { flow, error } => told.troubles.push(format!("from {}: {error}", flow.remote)),
+                    ConnectFailed { hop, failure } => keep(troubles, || format!("to {}: {failure}", hop.remote)),
+                    HandshakeRefused { remote, failure, .. } => keep(troubles, || format!("from {remote}: {failure}")),
+                    Unparsable { flow, error } => keep(troubles, || format!("from {}: {error}", flow.remote)),
                     _ => {}
                 }
             }
@@ -96,5 +97,32 @@ impl Observer for Witness {
 
     fn wants_messages(&self) -> bool {
         true
+    }
+}
+
+fn keep<T>(list: &mut Vec<T>, item: impl FnOnce() -> T) {
+    if list.len() < KEPT {
+        list.push(item());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Refusal;
+
+    #[test]
+    fn a_demonstration_that_stays_up_remembers_so_much_and_no_more() {
+        let witness = Witness::default();
+        let refusal = Refusal::unknown_number("+1");
+        for _ in 0..KEPT + 5 {
+            witness.happened(&Happening::CallRefused {
+                source: ([127, 0, 0, 1], 5060).into(),
+                dialled: "+1",
+                refusal: &refusal,
+                trace: &[],
+            });
+        }
+        assert_eq!(witness.refused().len(), KEPT);
     }
 }
