@@ -197,10 +197,34 @@ async fn health_readiness_metrics_and_status_are_served() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
+    let bind = lab.running.node.config.load().sbc.media.bind;
+    let ports = format!("portcullis_media_ports_in_use{{address=\"{bind}\"}} 0");
+    assert!(metrics.contains(&ports), "{ports} in\n{metrics}");
+    for family in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = family.split(' ').next().unwrap_or_default();
+        assert!(is_documented(name), "{name} is not in docs/metrics.md");
+    }
     lab.running.node.drain();
     let (status, readiness) = lab.get("/readyz").await;
     assert_eq!((status, &readiness["ready"]), (503, &false.into()));
     lab.close().await;
+}
+
+/// Whether a line of the page names the metric: in full, by another ending than the line's first one (`_dropped_total`), or
+/// with the others that begin and end like it (`portcullis_net_…_total`).
+fn is_documented(name: &str) -> bool {
+    let page = include_str!("../../docs/metrics.md");
+    page.lines().any(|line| {
+        let words: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let begins_alike = |ending: &str| {
+            let stem = name.strip_suffix(ending);
+            stem.is_some_and(|stem| words.first().is_some_and(|first| first.starts_with(stem)))
+        };
+        words.iter().any(|word| match word.split_once('…') {
+            Some((begin, end)) => name.starts_with(begin) && name.ends_with(end),
+            None => *word == name || (word.starts_with('_') && begins_alike(word)),
+        })
+    })
 }
 
 #[tokio::test]

@@ -361,6 +361,11 @@ impl MediaPlane {
         self.command(leg, Command::Close(leg))
     }
 
+    /// The addresses of legs as they are bound.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.shared.settings.addresses.iter().map(|address| address.bind)
+    }
+
     /// How full the range of each address is, in the order of [`MediaSettings::addresses`].
     pub fn port_usage(&self) -> Vec<PortUsage> {
         self.shared.pools.iter().map(|pool| lock(pool).usage()).collect()

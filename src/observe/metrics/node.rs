@@ -312,8 +312,8 @@ impl NodeFigures<'_> {
         let mut gauge = |name: &str, help: &str, of: fn(&crate::media::PortUsage) -> u32| {
             let samples = ports
                 .iter()
-                .enumerate()
-                .map(|(index, usage)| ([index.to_string()], f64::from(of(usage))));
+                .zip(self.node.media.addresses())
+                .map(|(usage, address)| ([address.to_string()], f64::from(of(usage))));
             scrape.gauge(&format!("portcullis_media_ports_{name}"), help, ["address"], samples);
         };
         gauge("in_use", "Ports held by legs.", |usage| usage.in_use);

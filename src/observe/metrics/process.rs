@@ -3,7 +3,7 @@
 use super::Scrape;
 use std::fs;
 
-/// Memory, descriptors, processor time; what `/proc` does not tell is left out.
+/// Memory and descriptors; what `/proc` does not tell is left out.
 pub(super) fn process(scrape: &mut Scrape) {
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
         let open = count(u64::try_from(entries.count()).unwrap_or(u64::MAX));
