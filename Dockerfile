@@ -9,6 +9,8 @@
 # Records of calls go where `[cdr]` says, inside the container unless that is mounted too:
 # `-v /var/log/portcullis:/var/log/portcullis`, owned by 65532; likewise /var/lib/portcullis with the store of registrations.
 #
+# There is no espeak-ng in it: verbs that speak need a speech service of their tenant (`[speech_service.<name>]`), else they fail.
+#
 # `docker stop --timeout 3930 …`: longer than `drain` of sbc.toml and the hour of emergency calls, so that calls get their BYE.
 #
 # Host networking: a media range of thousands of UDP ports through Docker's proxy would cost more than the SBC itself.

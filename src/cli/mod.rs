@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for `check`: the configuration is right; for `explain`: the call would be routed
   1  not done: the configuration is wrong, a file can't be written, a port is taken …
-  2  the command line itself is wrong
+  2  the command line itself is wrong; `teams drift`: nothing could be compared
   3  `explain`: the call would be refused; `doctor`: nothing fails, and something will
 
 Begin with:
@@ -129,7 +129,7 @@ enum Command {
     /// Say what is wrong with a configuration
     ///
     /// Reads the folder as `run` would and prints what was understood, or every mistake of every file at once: where it
-    /// is, what stands there, and what would be right. Opens no socket.
+    /// is, what stands there, and what would be right. Sends nothing; addresses are tried by binding a free port of them.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(check::CheckArgs),
 

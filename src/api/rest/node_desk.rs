@@ -86,7 +86,7 @@ impl CallDesk for NodeDesk {
         let config = self.node.config.load();
         match &config.sbc.api {
             Some(api) => self.pace.step(*token, api.requests_per_second, self.node.clock.now()),
-            // Served while the table is being taken out of the configuration.
+            // Nobody is asked without the table, which stays as it is until the next start.
             None => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ const PACKET_TIME: Duration = Duration::from_millis(20);
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Larger than any datagram that we take.
 const BUFFER: usize = 2048;
-/// Where RTP keys that cannot be used show: packets that will not verify.
+/// What a simulator calls itself in its reports (RFC 3550 §6.5.1).
 const CNAME: &str = "simulator";
 
 pub(super) struct Task {
