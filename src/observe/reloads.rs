@@ -3,6 +3,7 @@
 use super::{Happening, Observer, unix_ms};
 use crate::config::{Mistake, Reload};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The last outcome.
@@ -30,19 +31,44 @@ pub struct ReloadReport {
     pub waiting: Vec<&'static str>,
     /// Why the last one was refused; empty when it was not.
     pub mistakes: Vec<Mistake>,
-    /// Certificate files that are wrong now; the certificates that were read before stay in use.
+    /// Files of certificates and of roots that are wrong now, by listener; what was read before stays in use.
     pub certificates: Vec<String>,
 }
 
 /// Remembers the last reload.
 #[derive(Debug)]
-pub struct Reloads(Mutex<ReloadReport>);
+pub struct Reloads(Mutex<Remembered>);
+
+#[derive(Debug)]
+struct Remembered {
+    /// Without the files that are wrong.
+    last: ReloadReport,
+    /// What is wrong with the files of a listener, until they are read again.
+    wrong: BTreeMap<(String, Files), Vec<String>>,
+}
+
+/// Files that are read apart from the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Files {
+    Certificates,
+    Roots,
+}
+
+impl Remembered {
+    fn read_again(&mut self, listener: &str, files: Files, wrong: Vec<String>) {
+        let key = (listener.to_owned(), files);
+        match wrong.is_empty() {
+            true => self.wrong.remove(&key),
+            false => self.wrong.insert(key, wrong),
+        };
+    }
+}
 
 impl Reloads {
     /// A configuration came into force now.
     pub fn new() -> Reloads {
         let now = unix_ms();
-        Reloads(Mutex::new(ReloadReport {
+        let last = ReloadReport {
             outcome: ReloadOutcome::Applied,
             at_ms: now,
             applied_ms: now,
@@ -51,15 +77,21 @@ impl Reloads {
             waiting: Vec::new(),
             mistakes: Vec::new(),
             certificates: Vec::new(),
-        }))
+        };
+        let wrong = BTreeMap::new();
+        Reloads(Mutex::new(Remembered { last, wrong }))
     }
 
     /// What is remembered.
     pub fn report(&self) -> ReloadReport {
-        self.lock().clone()
+        let remembered = self.lock();
+        ReloadReport {
+            certificates: remembered.wrong.values().flatten().cloned().collect(),
+            ..remembered.last.clone()
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ReloadReport> {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,25 +108,22 @@ impl Observer for Reloads {
             let failed = reload
                 .failed
                 .iter()
-                .map(|(name, error)| format!("listener {listener}, {name}: {error}"));
-            let mut last = self.lock();
-            last.certificates
-                .retain(|known| !known.starts_with(&format!("listener {listener}, ")));
-            last.certificates.extend(failed);
+                .map(|(name, error)| format!("listener {listener}, {name}: {error}"))
+                .collect();
+            self.lock().read_again(listener, Files::Certificates, failed);
             return;
         }
         if let Happening::Trust { listener, failed, .. } = happening {
-            let of_listener = format!("listener '{listener}': ");
-            let mut last = self.lock();
-            last.certificates.retain(|known| !known.starts_with(&of_listener));
-            last.certificates.extend(failed.map(str::to_owned));
+            let failed = failed.map(str::to_owned).into_iter().collect();
+            self.lock().read_again(listener, Files::Roots, failed);
             return;
         }
         let Happening::Reloaded { outcome } = happening else {
             return;
         };
         let now = unix_ms();
-        let mut last = self.lock();
+        let mut remembered = self.lock();
+        let last = &mut remembered.last;
         last.at_ms = now;
         match outcome {
             Reload::Applied { changed, waiting, .. } => {
@@ -114,5 +143,39 @@ impl Observer for Reloads {
                 last.mistakes.clear();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_listener_stays_until_its_own_files_are_read_again() {
+        let reloads = Reloads::new();
+        let roots = |listener, failed| {
+            reloads.happened(&Happening::Trust {
+                listener,
+                replaced: false,
+                failed,
+            });
+        };
+        let known = || reloads.report().certificates;
+        // However the sentence begins.
+        roots("teams", Some("teams.pem is no PEM"));
+        roots("carriers", Some("listener 'teams': is another's trouble"));
+        roots("teams", Some("teams.pem can't be read"));
+        assert_eq!(
+            known(),
+            ["listener 'teams': is another's trouble", "teams.pem can't be read"]
+        );
+        let read = crate::net::tls::Reload::default();
+        reloads.happened(&Happening::Certificates {
+            listener: "teams",
+            reload: &read,
+        });
+        assert_eq!(known().len(), 2, "certificates are no roots");
+        roots("teams", None);
+        assert_eq!(known(), ["listener 'teams': is another's trouble"]);
     }
 }
