@@ -225,6 +225,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What tasks run on; the error is a sentence for standard error.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("portcullis: the runtime does not start: {error}"))
+}
+
 /// The exit code of something that was written to standard output or to files; a reader who hung up is no news.
 fn written(result: std::io::Result<()>) -> ExitCode {
     match result {

@@ -7,6 +7,7 @@
 
 pub mod cdr;
 mod effectiveness;
+mod ending;
 mod happening;
 mod ladder;
 pub mod logs;

@@ -179,15 +179,7 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         return home_carrier::to_home(config, tenant, number, caller, (id, home), trace);
     }
     let voicemail = entry.to == Destination::TeamsVoicemail;
-    trace.step(
-        "target",
-        tenant.fqdn.to_string(),
-        if voicemail {
-            "voicemail of the Teams user"
-        } else {
-            "the Teams user"
-        },
-    );
+    trace_teams(tenant, voicemail, trace);
     Ok(Decision {
         tenant: tenant.clone(),
         target: Target::Teams { number, voicemail },
@@ -195,6 +187,14 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         shown_instead: None,
         emergency: false,
     })
+}
+
+pub(super) fn trace_teams(tenant: &Tenant, voicemail: bool, trace: &mut Trace) {
+    let outcome = match voicemail {
+        true => "voicemail of the Teams user",
+        false => "the Teams user",
+    };
+    trace.step("target", tenant.fqdn.to_string(), outcome);
 }
 
 fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decision, Refusal> {

@@ -1,7 +1,7 @@
 //! Calls from users that register here: emergency numbers first, then colleagues, the tenant's numbers, the telephone
 //! network.
 
-use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency};
+use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency, trace_teams};
 use super::destinations::may_reach;
 use super::facts::Facts;
 use super::home_carrier;
@@ -66,15 +66,7 @@ pub(super) fn from_user(
         if !user.may_call.teams {
             return Err(Refusal::not_allowed(&address, "call Teams users"));
         }
-        trace.step(
-            "target",
-            tenant.fqdn.to_string(),
-            if voicemail {
-                "voicemail of the Teams user"
-            } else {
-                "the Teams user"
-            },
-        );
+        trace_teams(tenant, voicemail, trace);
         let shown = user.number.or(substitute(tenant));
         Ok(decision(tenant, Target::Teams { number, voicemail }, shown, None))
     };

@@ -78,10 +78,10 @@ impl Stops {
 
 /// Exit code 0 only when everything was as it must be.
 pub fn run(args: &DemoArgs) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match super::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("portcullis: the runtime does not start: {error}");
+        Err(why) => {
+            eprintln!("{why}");
             return ExitCode::FAILURE;
         }
     };

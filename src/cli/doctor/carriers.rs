@@ -6,25 +6,16 @@ use super::world::{PastCall, World};
 use std::collections::{BTreeMap, HashMap};
 
 pub const CHECKS: &[Check] = &[
-    check("carriers.ringback", Needs::CallToTeams, ringback),
-    check("carriers.retries", Needs::Records, retries),
-    check("carriers.slow", Needs::Records, slow),
-    check("carriers.health", Needs::Node, health),
+    Group::Carriers.check("carriers.ringback", Needs::CallToTeams, ringback),
+    Group::Carriers.check("carriers.retries", Needs::Records, retries),
+    Group::Carriers.check("carriers.slow", Needs::Records, slow),
+    Group::Carriers.check("carriers.health", Needs::Node, health),
 ];
 
 /// Teams gives a trunk up that has not rung by then (FailoverTimeSeconds).
 const FAILOVER_MS: u64 = 10_000;
 /// The same call again, so soon after a "no", is no human's.
 const AGAIN_MS: u64 = 15_000;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Carriers,
-        needs,
-        judge,
-    }
-}
 
 /// A user's "no" (TEAMS-064).
 const fn is_final(status: u16) -> bool {

@@ -5,23 +5,14 @@ use super::world::World;
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
-    check("dns.pinned", Needs::Files, pinned),
-    check("dns.ttl", Needs::Files, ttl),
-    check("dns.own", Needs::Network, own),
-    check("dns.hubs", Needs::Network, hubs),
+    Group::Dns.check("dns.pinned", Needs::Files, pinned),
+    Group::Dns.check("dns.ttl", Needs::Files, ttl),
+    Group::Dns.check("dns.own", Needs::Network, own),
+    Group::Dns.check("dns.hubs", Needs::Network, hubs),
 ];
 
 /// No answer may be believed for longer (TEAMS-019).
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Dns,
-        needs,
-        judge,
-    }
-}
 
 fn pinned(world: &World) -> Vec<Verdict> {
     let sbc = &world.config.sbc;

@@ -19,6 +19,18 @@ pub enum Group {
     Carriers,
 }
 
+impl Group {
+    /// A check of the group.
+    pub const fn check(self, id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
+        Check {
+            id,
+            group: self,
+            needs,
+            judge,
+        }
+    }
+}
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,28 +7,19 @@ use crate::config::Purpose;
 use std::net::IpAddr;
 
 pub const CHECKS: &[Check] = &[
-    check("media.address", Needs::Files, address),
-    check("media.loopback", Needs::Files, loopback),
-    check("media.ports", Needs::Files, ports),
-    check("media.family", Needs::Files, family),
-    check("media.silent", Needs::Records, silent),
-    check("media.unauthenticated", Needs::Records, unauthenticated),
-    check("media.refused", Needs::Records, refused),
+    Group::Media.check("media.address", Needs::Files, address),
+    Group::Media.check("media.loopback", Needs::Files, loopback),
+    Group::Media.check("media.ports", Needs::Files, ports),
+    Group::Media.check("media.family", Needs::Files, family),
+    Group::Media.check("media.silent", Needs::Records, silent),
+    Group::Media.check("media.unauthenticated", Needs::Records, unauthenticated),
+    Group::Media.check("media.refused", Needs::Records, refused),
 ];
 
 /// A packet every 20 ms: so many failed ones are no stray.
 const UNAUTHENTICATED: u64 = 50;
 /// An answered call this short may have heard nothing by itself.
 const SHORT_MS: u64 = 3_000;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Media,
-        needs,
-        judge,
-    }
-}
 
 /// Why packets from the Internet don't get there.
 fn is_private(address: IpAddr) -> Option<&'static str> {

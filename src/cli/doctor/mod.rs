@@ -101,12 +101,7 @@ fn examine(args: &DoctorArgs) -> Result<(Diagnosis, bool), String> {
     if args.online {
         let names = world.trunks().into_iter().map(str::to_owned).collect();
         let limit = Duration::from_secs(args.patience);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| format!("portcullis: the runtime does not start: {error}"))?;
-        match runtime.block_on(online::gather(&config, names, limit)) {
+        match super::runtime()?.block_on(online::gather(&config, names, limit)) {
             Ok(online) => world.online = Some(online),
             Err(why) => world.offline = why,
         }

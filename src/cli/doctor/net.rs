@@ -5,10 +5,10 @@ use super::world::World;
 use crate::config::Network;
 
 pub const CHECKS: &[Check] = &[
-    check("net.networks", Needs::Files, networks),
-    check("net.port", Needs::Files, port),
-    check("net.listener", Needs::Network, listener),
-    check("net.hubs", Needs::Network, hubs),
+    Group::Net.check("net.networks", Needs::Files, networks),
+    Group::Net.check("net.port", Needs::Files, port),
+    Group::Net.check("net.listener", Needs::Network, listener),
+    Group::Net.check("net.hubs", Needs::Network, hubs),
 ];
 
 /// Where Teams signals from, by cloud: network and prefix (section 1.1 of the published ranges).
@@ -16,15 +16,6 @@ const COMMERCIAL: [(&str, u8); 2] = [("52.112.0.0", 14), ("52.122.0.0", 15)];
 const GCC_HIGH: [(&str, u8); 1] = [("52.127.88.0", 21)];
 const DOD: [(&str, u8); 1] = [("52.127.64.0", 21)];
 const SIPS_PORT: u16 = 5_061;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Net,
-        needs,
-        judge,
-    }
-}
 
 fn has_hub(world: &World, ending: &str) -> bool {
     let mut hubs = world.config.sbc.teams.hubs.iter();

@@ -5,19 +5,10 @@ use super::tenants::{key, refused};
 use super::world::{PastCall, PastLeg, World};
 
 pub const CHECKS: &[Check] = &[
-    check("numbers.emergency", Needs::Files, emergency),
-    check("numbers.unknown", Needs::Records, unknown),
-    check("numbers.policy", Needs::Records, policy),
+    Group::Numbers.check("numbers.emergency", Needs::Files, emergency),
+    Group::Numbers.check("numbers.unknown", Needs::Records, unknown),
+    Group::Numbers.check("numbers.policy", Needs::Records, policy),
 ];
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Numbers,
-        needs,
-        judge,
-    }
-}
 
 fn emergency(world: &World) -> Vec<Verdict> {
     let emergency = &world.config.sbc.emergency;

@@ -9,26 +9,17 @@ use crate::teams::catalogue::{Failure, Known, look_up};
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
-    check("options.hubs", Needs::Files, hubs),
-    check("options.interval", Needs::Files, interval),
-    check("options.answer", Needs::Network, answer),
-    check("options.region", Needs::Network, region),
-    check("options.heard", Needs::Node, heard),
-    check("options.health", Needs::Node, health),
+    Group::Options.check("options.hubs", Needs::Files, hubs),
+    Group::Options.check("options.interval", Needs::Files, interval),
+    Group::Options.check("options.answer", Needs::Network, answer),
+    Group::Options.check("options.region", Needs::Network, region),
+    Group::Options.check("options.heard", Needs::Node, heard),
+    Group::Options.check("options.health", Needs::Node, health),
 ];
 
 const GOVERNMENT: &str = ".teams.microsoft.us";
 /// Teams sends OPTIONS every minute: by then five were due.
 const PATIENCE: u64 = 300;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Options,
-        needs,
-        judge,
-    }
-}
 
 fn hubs(world: &World) -> Vec<Verdict> {
     let names: Vec<&str> = world

@@ -13,26 +13,17 @@ use crate::sip::{Method, PeerCertificate};
 use std::collections::HashSet;
 
 pub const CHECKS: &[Check] = &[
-    check("sip-lint.rehearsal", Needs::Files, rehearsal),
-    check("sip-lint.options", Needs::Files, options),
-    check("sip-lint.invite", Needs::Call, invite),
-    check("sip-lint.call", Needs::Call, call),
-    check("sip-lint.ack", Needs::Call, ack),
-    check("sip-lint.hold", Needs::Call, hold),
-    check("sip-lint.transfer", Needs::CallFromTeams, transfer),
-    check("sip-lint.busy", Needs::CallToTeams, busy),
+    Group::SipLint.check("sip-lint.rehearsal", Needs::Files, rehearsal),
+    Group::SipLint.check("sip-lint.options", Needs::Files, options),
+    Group::SipLint.check("sip-lint.invite", Needs::Call, invite),
+    Group::SipLint.check("sip-lint.call", Needs::Call, call),
+    Group::SipLint.check("sip-lint.ack", Needs::Call, ack),
+    Group::SipLint.check("sip-lint.hold", Needs::Call, hold),
+    Group::SipLint.check("sip-lint.transfer", Needs::CallFromTeams, transfer),
+    Group::SipLint.check("sip-lint.busy", Needs::CallToTeams, busy),
 ];
 
 const FIX: &str = "portcullis makes this message by itself: report it with the output of `portcullis doctor --json`.";
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::SipLint,
-        needs,
-        judge,
-    }
-}
 
 fn rehearsal(world: &World) -> Vec<Verdict> {
     let of = |way: &str, rehearsal: &Result<Rehearsal, String>| {

@@ -7,23 +7,14 @@ use crate::config::Tenant;
 use std::collections::BTreeMap;
 
 pub const CHECKS: &[Check] = &[
-    check("tenants.route", Needs::Files, route),
-    check("tenants.unpaired", Needs::Records, unpaired),
-    check("tenants.endpoints", Needs::Records, endpoints),
-    check("tenants.trunk", Needs::Node, trunk),
+    Group::Tenants.check("tenants.route", Needs::Files, route),
+    Group::Tenants.check("tenants.unpaired", Needs::Records, unpaired),
+    Group::Tenants.check("tenants.endpoints", Needs::Records, endpoints),
+    Group::Tenants.check("tenants.trunk", Needs::Node, trunk),
 ];
 
 /// Fewer calls than these show no pattern.
 const FEW: usize = 3;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Tenants,
-        needs,
-        judge,
-    }
-}
 
 fn route(world: &World) -> Vec<Verdict> {
     let mut found = Vec::new();

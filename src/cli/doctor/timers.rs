@@ -7,10 +7,10 @@ use crate::sip::Method;
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
-    check("timers.session", Needs::Files, session),
-    check("timers.refresh", Needs::CallToTeams, refresh),
-    check("timers.early-end", Needs::Records, early_end),
-    check("timers.fixed-minutes", Needs::Records, fixed_minutes),
+    Group::Timers.check("timers.session", Needs::Files, session),
+    Group::Timers.check("timers.refresh", Needs::CallToTeams, refresh),
+    Group::Timers.check("timers.early-end", Needs::Records, early_end),
+    Group::Timers.check("timers.fixed-minutes", Needs::Records, fixed_minutes),
 ];
 
 /// What Teams offers itself (TEAMS-075).
@@ -22,15 +22,6 @@ const MINUTES: [u64; 8] = [5, 10, 15, 20, 30, 45, 60, 120];
 const NEAR_MS: u64 = 3_000;
 /// Fewer calls than these show no pattern.
 const FEW: usize = 3;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Timers,
-        needs,
-        judge,
-    }
-}
 
 fn session(world: &World) -> Vec<Verdict> {
     let teams = &world.config.sbc.teams;

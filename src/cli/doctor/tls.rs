@@ -7,23 +7,23 @@ use crate::net::tls::{KeyKind, Offered, ROOTS_OF_TEAMS, covers};
 use crate::observe::rfc3339;
 
 pub const CHECKS: &[Check] = &[
-    check("tls.files", Needs::Files, files),
-    check("tls.expired", Needs::Files, expired),
-    check("tls.expiry", Needs::Files, expiry),
-    check("tls.chain", Needs::Files, chain),
-    check("tls.root", Needs::Files, root),
-    check("tls.key-kind", Needs::Files, key_kind),
-    check("tls.suites", Needs::Handshakes, suites),
-    check("tls.usage", Needs::Files, usage),
-    check("tls.names", Needs::Files, names),
-    check("tls.wildcard", Needs::Files, wildcard),
-    check("tls.common-name", Needs::Files, common_name),
-    check("tls.trust", Needs::Files, trust),
-    check("tls.server-only-client", Needs::Connection, server_only_client),
-    check("tls.client-certificate", Needs::Files, client_certificate),
-    check("tls.hub", Needs::Network, hub),
-    check("tls.stale", Needs::Node, stale),
-    check("tls.old-connections", Needs::Node, old_connections),
+    Group::Tls.check("tls.files", Needs::Files, files),
+    Group::Tls.check("tls.expired", Needs::Files, expired),
+    Group::Tls.check("tls.expiry", Needs::Files, expiry),
+    Group::Tls.check("tls.chain", Needs::Files, chain),
+    Group::Tls.check("tls.root", Needs::Files, root),
+    Group::Tls.check("tls.key-kind", Needs::Files, key_kind),
+    Group::Tls.check("tls.suites", Needs::Handshakes, suites),
+    Group::Tls.check("tls.usage", Needs::Files, usage),
+    Group::Tls.check("tls.names", Needs::Files, names),
+    Group::Tls.check("tls.wildcard", Needs::Files, wildcard),
+    Group::Tls.check("tls.common-name", Needs::Files, common_name),
+    Group::Tls.check("tls.trust", Needs::Files, trust),
+    Group::Tls.check("tls.server-only-client", Needs::Connection, server_only_client),
+    Group::Tls.check("tls.client-certificate", Needs::Files, client_certificate),
+    Group::Tls.check("tls.hub", Needs::Network, hub),
+    Group::Tls.check("tls.stale", Needs::Node, stale),
+    Group::Tls.check("tls.old-connections", Needs::Node, old_connections),
 ];
 
 const DAY: i64 = 86_400;
@@ -32,15 +32,6 @@ const SOON: i64 = 30 * DAY;
 const URGENT: i64 = 7 * DAY;
 /// Connections of ours are renewed well before an hour (TEAMS-017).
 const OLD: u64 = 3_900;
-
-const fn check(id: &'static str, needs: Needs, judge: fn(&World) -> Vec<Verdict>) -> Check {
-    Check {
-        id,
-        group: Group::Tls,
-        needs,
-        judge,
-    }
-}
 
 fn unusable(world: &World, kind: UnusableKind) -> impl Iterator<Item = &str> {
     world.certificates.iter().filter_map(move |file| {

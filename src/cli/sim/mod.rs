@@ -31,10 +31,10 @@ pub fn run(args: &SimArgs) -> ExitCode {
     if let SimCommand::Rules { json } = args.command {
         return super::written(rules(json));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match super::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("portcullis: the runtime does not start: {error}");
+        Err(why) => {
+            eprintln!("{why}");
             return ExitCode::FAILURE;
         }
     };

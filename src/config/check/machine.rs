@@ -38,10 +38,9 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     let media = media(&raw.media, reader);
     let teams = teams::check(raw.teams.value(), base, listeners.as_deref(), reader);
     let machine = raw.teams.value();
-    let said = |of: &Option<At<bool>>, usual: bool| of.as_ref().map_or(usual, |said| *said.value());
     bypass_needs_refer(
-        said(&machine.bypass, false),
-        said(&machine.refer, true),
+        flag(machine.bypass.as_ref(), false),
+        flag(machine.refer.as_ref(), true),
         machine.refer.as_ref(),
         reader,
     );

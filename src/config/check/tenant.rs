@@ -118,8 +118,8 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         inherits_bypass(bypass, fqdn, machine, reader);
     }
     if let Some(machine) = machine {
-        let said = |of: &Option<At<bool>>, usual: bool| of.as_ref().map_or(usual, |said| *said.value());
-        let (bypass, refer) = (said(&raw.bypass, machine.bypass), said(&raw.refer, machine.refer));
+        let bypass = flag(raw.bypass.as_ref(), machine.bypass);
+        let refer = flag(raw.refer.as_ref(), machine.refer);
         bypass_needs_refer(bypass, refer, raw.refer.as_ref().or(raw.bypass.as_ref()), reader);
     }
     let realm = users::realm(

@@ -3,11 +3,12 @@
 use super::file::{CdrError, RecordFile, SYNC_MS};
 use super::line::CdrLine;
 use crate::config::Cdr;
+use crate::observe::ending::finish;
 use crate::observe::{Happening, Observer, unix_ms};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -116,21 +117,7 @@ impl CdrWriter {
 
     /// Waits until everything queued so far is written, `grace` at most; false when it was not.
     pub fn finish(&self, grace: Duration) -> bool {
-        const LOOKS: u32 = 50;
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut end = Some(Item::End);
-        for _ in 0..LOOKS {
-            // A full queue has room for the end once the writer goes on.
-            end = end.and_then(|end| match self.items.try_send(end) {
-                Err(TrySendError::Full(end)) => Some(end),
-                Ok(()) | Err(TrySendError::Disconnected(_)) => None,
-            });
-            match done.recv_timeout(grace / LOOKS) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return true,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-        false
+        finish(&self.items, Item::End, &self.done, grace)
     }
 }
 

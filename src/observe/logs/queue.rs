@@ -1,9 +1,10 @@
 //! Lines on their way to a slow writer.
 
+use crate::observe::ending::finish;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
@@ -53,21 +54,7 @@ impl LineQueue {
 
     /// Waits until everything queued so far is written, `grace` at most; false when it was not. Later lines are lost.
     pub fn finish(&self, grace: Duration) -> bool {
-        const LOOKS: u32 = 20;
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut end = Some(Item::End);
-        for _ in 0..LOOKS {
-            // A full queue has room for the end once the writer goes on.
-            end = end.and_then(|end| match self.lines.try_send(end) {
-                Err(TrySendError::Full(end)) => Some(end),
-                Ok(()) | Err(TrySendError::Disconnected(_)) => None,
-            });
-            match done.recv_timeout(grace / LOOKS) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return true,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-        false
+        finish(&self.lines, Item::End, &self.done, grace)
     }
 }
 

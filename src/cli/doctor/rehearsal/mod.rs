@@ -141,7 +141,10 @@ fn from_tenant(config: &Config, tenant: &Tenant) -> Result<Rehearsal, String> {
 /// The same for each other kind of tenant: with media bypass or without, with REFER or without.
 pub fn of_other_kinds(config: &Config) -> Vec<Rehearsal> {
     let teams = &config.sbc.teams;
-    let kind = |tenant: &Tenant| (tenant.bypasses(teams), tenant.refer.unwrap_or(teams.refer));
+    let kind = |tenant: &Tenant| Kind {
+        bypasses: tenant.bypasses(teams),
+        refers: tenant.refer.unwrap_or(teams.refer),
+    };
     let (mut called, mut calling) = (Vec::new(), Vec::new());
     let mut all = Vec::new();
     for tenant in config.tenants.iter() {
@@ -157,7 +160,14 @@ pub fn of_other_kinds(config: &Config) -> Vec<Rehearsal> {
     all
 }
 
-fn is_new(seen: &mut Vec<(bool, bool)>, kind: (bool, bool)) -> bool {
+/// What makes the messages of a tenant other ones.
+#[derive(Debug, PartialEq, Eq)]
+struct Kind {
+    bypasses: bool,
+    refers: bool,
+}
+
+fn is_new(seen: &mut Vec<Kind>, kind: Kind) -> bool {
     let is_new = !seen.contains(&kind);
     if is_new {
         seen.push(kind);
