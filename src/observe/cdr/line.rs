@@ -50,7 +50,7 @@ pub struct CdrLine<'a> {
 /// One leg.
 #[derive(Debug, Serialize)]
 pub struct CdrLeg<'a> {
-    /// `teams` or `carrier`.
+    /// `teams`, `carrier` or `user`.
     side: &'static str,
     /// Hub or gateway; none on the caller's leg.
     peer: Option<String>,

@@ -11,6 +11,7 @@ use crate::config::Cdr;
 use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::observe::{Happening, Observer};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -238,21 +239,66 @@ fn teams_112_a_leg_of_teams_tells_guid_phrase_and_class() {
     );
 }
 
-/// The page that people read names every field and no other.
+/// The page that people read names every field and no other, in its tables and in what it shows.
 #[test]
 fn every_field_is_documented() {
     let page = include_str!("../../../docs/cdr.md");
     let line = serde_json::to_value(CdrLine::new("n", &record())).expect("JSON");
-    let media = &line["legs"][1]["media"];
-    let application = &line["application"];
+    let (leg, application) = (&line["legs"][1], &line["application"]);
     let dial = &application["dials"][0];
-    for object in [&line, &line["legs"][1], media, application, dial, &dial["targets"][0]] {
-        for field in object.as_object().expect("an object").keys() {
-            assert!(
-                page.contains(&format!("| `{field}` |")),
-                "{field} is not in docs/cdr.md"
-            );
-        }
+    let fields = |object: &serde_json::Value| -> BTreeSet<String> {
+        object.as_object().expect("an object").keys().cloned().collect()
+    };
+    // In the order of the page.
+    let objects = [&line, leg, application, dial, &dial["targets"][0], &leg["media"]];
+    let tables: Vec<BTreeSet<String>> = page
+        .split("| field | meaning |\n| --- | --- |\n")
+        .skip(1)
+        .map(|table| {
+            let rows = table.lines().take_while(|row| row.starts_with('|'));
+            rows.filter_map(|row| row.split('`').nth(1).map(str::to_owned))
+                .collect()
+        })
+        .collect();
+    assert_eq!(tables, objects.map(fields));
+
+    let shown = |nth: usize| page.split("```json\n").nth(nth)?.split("```").next();
+    let whole: serde_json::Value = serde_json::from_str(shown(1).expect("a record")).expect("JSON");
+    let of_application = format!("{{{}}}", shown(2).expect("what an application made of it"));
+    let part: serde_json::Value = serde_json::from_str(&of_application).expect("JSON");
+    let (shown_leg, shown_application) = (&whole["legs"][0], &part["application"]);
+    let shown_dial = &shown_application["dials"][0];
+    let shown = [
+        &whole,
+        shown_leg,
+        shown_application,
+        shown_dial,
+        &shown_dial["targets"][0],
+        &shown_leg["media"],
+    ];
+    assert_eq!(shown.map(fields), objects.map(fields));
+    assert_eq!(fields(&whole["legs"][1]), fields(leg));
+}
+
+#[test]
+fn every_cause_is_documented() {
+    let page = include_str!("../../../docs/cdr.md");
+    let source = include_str!("../../call/cause.rs");
+    let labels = source.split("pub fn label(&self)").nth(1).and_then(|rest| {
+        rest.split(
+            "
+    }
+",
+        )
+        .next()
+    });
+    let labels: Vec<&str> = labels.unwrap_or_default().split('"').skip(1).step_by(2).collect();
+    assert!(labels.contains(&"hung_up") && labels.len() > 10, "{labels:?}");
+    for label in labels {
+        assert!(
+            page.contains(&format!("| `{label}` |")),
+            "{label} is not in docs/cdr.md"
+        );
     }
 }
 
