@@ -1,36 +1,10 @@
 //! Which files hold the secrets of a configuration: for whoever looks at who may read them.
 
 use super::load::Loader;
-use super::schema::{FileKind, schema};
-use serde_json::Value as Json;
+use super::secret_text::{holds_secrets, may_hold_secrets};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use toml::{Table, Value};
-
-/// Keys whose value is a secret, or a table of them: those that the schema says are written and never read.
-static SECRETS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let mut names = BTreeSet::new();
-    for kind in [FileKind::Sbc, FileKind::Tenant] {
-        gather(&schema(kind), &mut names);
-    }
-    names
-});
-
-fn gather(schema: &Json, names: &mut BTreeSet<String>) {
-    let is_secret = |schema: &Json| schema.get("writeOnly").and_then(Json::as_bool) == Some(true);
-    let properties = schema.get("properties").and_then(Json::as_object);
-    for (name, property) in properties.into_iter().flatten() {
-        if is_secret(property) || property.get("additionalProperties").is_some_and(is_secret) {
-            names.insert(name.clone());
-        }
-    }
-    match schema {
-        Json::Object(object) => object.values().for_each(|inner| gather(inner, names)),
-        Json::Array(list) => list.iter().for_each(|inner| gather(inner, names)),
-        _ => {}
-    }
-}
 
 /// What one file of a configuration says of secrets.
 #[derive(Debug, Default)]
@@ -51,10 +25,10 @@ impl Found {
     }
 
     fn look_at(&mut self, key: &str, value: &Value) {
-        let names_file = key.strip_suffix("_file").is_some_and(|key| SECRETS.contains(key));
+        let names_file = key.strip_suffix("_file").is_some_and(holds_secrets);
         match value.as_str() {
             Some(file) if names_file => self.others.push(file.to_owned()),
-            _ if SECRETS.contains(key) => self.own = true,
+            _ if holds_secrets(key) => self.own = true,
             _ => self.look(value),
         }
     }
@@ -68,7 +42,7 @@ impl Loader {
         for source in self.sources() {
             let mut found = Found::default();
             // Most tenants have none, and a text is searched much faster than parsed.
-            let may_hold = SECRETS.iter().any(|name| source.text.contains(name.as_str()));
+            let may_hold = may_hold_secrets(&source.text);
             if let Some(Ok(table)) = may_hold.then(|| source.text.parse::<Table>()) {
                 found.look(&Value::Table(table));
             }

@@ -52,13 +52,13 @@ impl Names {
 
     /// Whether what follows this key is hidden.
     fn hides(&self, key: &str) -> bool {
-        let known = |names: &BTreeSet<String>| names.contains(key);
-        if known(&self.texts) || known(&self.tables) {
+        if self.texts.contains(key) || self.tables.contains(key) {
             return true;
         }
         let lower = key.to_ascii_lowercase();
         let secrets = self.texts.iter().chain(&self.tables).map(String::as_str);
-        !known(&self.others) && (WORDS.iter().any(|word| lower.contains(word)) || nearest(&lower, secrets).is_some())
+        !self.others.contains(key)
+            && (WORDS.iter().any(|word| lower.contains(word)) || nearest(&lower, secrets).is_some())
     }
 
     /// Whether this is a table of secrets.
@@ -70,6 +70,17 @@ impl Names {
 
 fn is_secret(schema: &Value) -> bool {
     schema.get("writeOnly").and_then(Value::as_bool) == Some(true)
+}
+
+/// Whether the value of this key is a secret, or a table of them.
+pub fn holds_secrets(key: &str) -> bool {
+    NAMES.texts.contains(key) || NAMES.tables.contains(key)
+}
+
+/// Whether a text names a key of a secret at all: much faster than parsing it.
+pub fn may_hold_secrets(text: &str) -> bool {
+    let mut names = NAMES.texts.iter().chain(&NAMES.tables);
+    names.any(|name| text.contains(name.as_str()))
 }
 
 /// The values of secrets in `text`, which may be a whole file, or a line of one; in order, none within another. More is
