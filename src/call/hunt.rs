@@ -314,7 +314,11 @@ impl Call {
             if ringing.child.is_none() || ringing.emergency {
                 ringing.rings_until = None;
             }
-            ringing.failure = Some(failure);
+            // Who answers decides; of those that only let the next be tried, the one that says most.
+            ringing.failure = match ringing.failure.take() {
+                Some(before) if next != Next::Stop && before.outranks(&failure) => Some(before),
+                _ => Some(failure),
+            };
             match elsewhere {
                 Some(hop) => ringing.hops.push_front(hop),
                 None => ringing.others.clear(),

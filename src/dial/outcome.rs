@@ -38,6 +38,15 @@ impl AttemptFailure {
         self.local.is_some()
     }
 
+    /// Whether it says more than one that came later: as [`best_failure`], and any answer more than none.
+    pub fn outranks(&self, later: &AttemptFailure) -> bool {
+        self.weight() > later.weight()
+    }
+
+    fn weight(&self) -> (u8, bool) {
+        (rank(self.status), !self.is_local())
+    }
+
     /// In words.
     pub fn explain(&self) -> String {
         self.local
@@ -47,9 +56,9 @@ impl AttemptFailure {
 }
 
 /// The failure to relay: 6xx beats all (RFC 3261 §16.7 step 6), then a user's answer (busy, declined, unknown number),
-/// then everything else; the latest wins within a class.
+/// then everything else; within a class an answer beats none, and the latest wins.
 pub fn best_failure(failures: &[AttemptFailure]) -> Option<&AttemptFailure> {
-    failures.iter().max_by_key(|failure| rank(failure.status))
+    failures.iter().max_by_key(|failure| failure.weight())
 }
 
 fn rank(status: u16) -> u8 {
@@ -83,6 +92,14 @@ mod tests {
         assert_eq!(best_failure(&failures).map(|f| f.status), Some(486));
         let failures = [failure(603), failure(486), failure(408)];
         assert_eq!(best_failure(&failures).map(|f| f.status), Some(603));
+    }
+
+    #[test]
+    fn an_answer_says_more_than_a_connection_that_failed() {
+        let refused = AttemptFailure::local(503, "Service Unavailable", "connection refused".into());
+        assert!(failure(503).outranks(&refused) && !refused.outranks(&failure(500)));
+        let failures = [failure(503), refused];
+        assert_eq!(best_failure(&failures).map(AttemptFailure::is_local), Some(false));
     }
 
     #[test]
