@@ -84,6 +84,8 @@ pub struct CallFacts {
 /// One leg in the record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LegRecord {
+    /// Who it leads to: `teams`, `carrier`, `user` or `sip`.
+    pub side: String,
     /// SIP Call-ID of the leg.
     pub call_id: String,
     /// What an application knows the leg by; the gateways that one destination is tried at share it.

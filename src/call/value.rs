@@ -12,7 +12,7 @@ use super::leg::{Leg, LegState};
 use super::leg_media::Sockets;
 use super::location::Location;
 use super::readable::Unreadable;
-use super::record::{CallFacts, CallRecord, Milestones};
+use super::record::{CallFacts, CallRecord, LegRecord, Milestones};
 use super::transfer::Transfer;
 use crate::dial::{AttemptFailure, allow};
 use crate::moment::Moment;
@@ -383,13 +383,7 @@ impl Call {
         let cause = self.cause.clone().unwrap_or(Cause::Fault {
             detail: "ended without a cause".into(),
         });
-        let mut legs: Vec<_> = self.legs.iter().map(|leg| leg.record.clone()).collect();
-        for (record, leg) in legs.iter_mut().zip(&self.legs) {
-            record.codec = leg.media.codec();
-        }
-        if let (Some(caller), Some(app)) = (legs.first_mut(), &self.app) {
-            caller.call_sid = Some(app.sid);
-        }
+        let legs = self.leg_records();
         let record = CallRecord {
             call: self.id.to_string(),
             facts: self.facts.clone(),
@@ -404,6 +398,26 @@ impl Call {
             legs,
         };
         self.effects.push(Effect::Over(Box::new(record)));
+    }
+
+    /// What is on record of each leg, the caller's first.
+    fn leg_records(&self) -> Vec<LegRecord> {
+        let mut legs: Vec<_> = self.legs.iter().map(|leg| leg.record.clone()).collect();
+        for (record, leg) in legs.iter_mut().zip(&self.legs) {
+            record.codec = leg.media.codec();
+            leg.terms.kind.side().clone_into(&mut record.side);
+        }
+        if let (Some(caller), Some(app)) = (legs.first_mut(), &self.app) {
+            caller.call_sid = Some(app.sid);
+        }
+        // A placed call begins without a caller: that leg never was.
+        if let Some(desk) = legs.iter().position(|leg| leg.call_id.is_empty() && leg.peer.is_none()) {
+            legs.remove(desk);
+            for transfer in legs.iter_mut().filter_map(|leg| leg.transfer.as_mut()) {
+                transfer.of -= u16::from(usize::from(transfer.of) > desk);
+            }
+        }
+        legs
     }
 
     /// Begins the end: the cause is kept, and the legs have [`LINGER`] for their last answers.

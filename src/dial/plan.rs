@@ -199,6 +199,18 @@ pub enum LegKind {
     },
 }
 
+impl LegKind {
+    /// A word for records and metrics.
+    pub const fn side(&self) -> &'static str {
+        match self {
+            LegKind::Teams { .. } => "teams",
+            LegKind::Carrier { .. } => "carrier",
+            LegKind::User { .. } => "user",
+            LegKind::SipUri { .. } => "sip",
+        }
+    }
+}
+
 /// The terms of a leg: fixed when the leg is made, shared by all legs of the same peer and configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LegTerms {

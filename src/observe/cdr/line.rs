@@ -50,8 +50,8 @@ pub struct CdrLine<'a> {
 /// One leg.
 #[derive(Debug, Serialize)]
 pub struct CdrLeg<'a> {
-    /// `teams`, `carrier` or `user`.
-    side: &'static str,
+    /// `teams`, `carrier`, `user` or `sip`.
+    side: &'a str,
     /// Hub or gateway; none on the caller's leg.
     peer: Option<String>,
     /// Of a leg of Teams, either way.
@@ -129,10 +129,7 @@ impl<'a> CdrLine<'a> {
             cause_text: &record.cause_text,
             ended_by: record.ended_by,
             application: record.application.as_ref(),
-            legs: (0..)
-                .zip(&record.legs)
-                .map(|(index, leg)| CdrLeg::new(record, index, leg))
-                .collect(),
+            legs: record.legs.iter().map(CdrLeg::new).collect(),
             trace: &facts.trace,
         }
     }
@@ -148,31 +145,11 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
     })
 }
 
-/// On which side of the node a leg stands. Those that Teams replaces stand at the end, whichever they were.
-pub fn side(record: &CallRecord, index: usize) -> &'static str {
-    let (from, to) = record.facts.direction.sides();
-    let is_replaced = |leg: &LegRecord| {
-        leg.transfer
-            .as_ref()
-            .is_some_and(|transfer| usize::from(transfer.of) == index)
-    };
-    let comes = record.legs.get(index).is_some_and(|leg| leg.transfer.is_some());
-    match index {
-        _ if comes || record.legs.iter().any(is_replaced) => "teams",
-        0 => from,
-        _ => to,
-    }
-}
-
 /// How a leg of Teams ended, where Teams gave a reason or a status that says so.
-fn ending(record: &CallRecord, index: usize, leg: &LegRecord) -> Option<(TeamsReason, &'static str)> {
-    let is_teams = match &leg.peer {
-        Some(peer) => matches!(peer, PeerName::Hub(_)),
-        None => side(record, index) == "teams",
-    };
+fn ending(leg: &LegRecord) -> Option<(TeamsReason, &'static str)> {
     let failed = leg.status.filter(|status| *status >= 300);
     let reason = TeamsReason::among(&leg.reasons);
-    if !is_teams || (failed.is_none() && reason.is_none()) {
+    if leg.side != "teams" || (failed.is_none() && reason.is_none()) {
         return None;
     }
     let reason = reason.unwrap_or_default();
@@ -181,14 +158,14 @@ fn ending(record: &CallRecord, index: usize, leg: &LegRecord) -> Option<(TeamsRe
 }
 
 impl<'a> CdrLeg<'a> {
-    fn new(record: &CallRecord, index: usize, leg: &'a LegRecord) -> CdrLeg<'a> {
-        let reason = ending(record, index, leg);
+    fn new(leg: &'a LegRecord) -> CdrLeg<'a> {
+        let reason = ending(leg);
         let (reason_guid, reason_phrase, cause_class) = match reason {
             Some((reason, class)) => (reason.guid, reason.phrase, Some(class)),
             None => (None, None, None),
         };
         CdrLeg {
-            side: side(record, index),
+            side: &leg.side,
             peer: leg.peer.as_ref().map(ToString::to_string),
             hub: leg.hub.as_deref().or(match &leg.peer {
                 Some(PeerName::Hub(hub)) => Some(hub),

@@ -9,7 +9,7 @@ mod line;
 mod writer;
 
 pub use file::{CdrError, try_open};
-pub use line::{CdrLeg, CdrLine, CdrMedia, carrier, dropped, side};
+pub use line::{CdrLeg, CdrLine, CdrMedia, carrier, dropped};
 pub use writer::{CdrCounts, CdrWriter};
 
 #[cfg(test)]

@@ -112,8 +112,12 @@ fn record() -> CallRecord {
         cause,
         application: Some(application()),
         legs: vec![
-            LegRecord::default(),
             LegRecord {
+                side: "teams".into(),
+                ..LegRecord::default()
+            },
+            LegRecord {
+                side: "carrier".into(),
                 peer: Some(PeerName::Gateway {
                     carrier: "north".into(),
                     gateway: "sip1.north.example".into(),
@@ -196,7 +200,9 @@ fn teams_112_a_leg_of_teams_tells_guid_phrase_and_class() {
     let hub = |status, reason: &str| {
         let mut record = record();
         record.facts.direction = Direction::CarrierToTeams;
+        record.legs[0].side = "carrier".into();
         record.legs[1] = LegRecord {
+            side: "teams".into(),
             peer: Some(PeerName::Hub("sip.pstnhub.microsoft.com".into())),
             status: Some(status),
             reasons: vec![reason.to_owned()],

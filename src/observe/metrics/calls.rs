@@ -3,7 +3,7 @@
 use crate::call::{CallFacts, CallNews, CallRecord};
 use crate::dial::PeerName;
 use crate::media::MediaStats;
-use crate::observe::cdr::{carrier, dropped, side};
+use crate::observe::cdr::{carrier, dropped};
 use crate::route::Refusal;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
@@ -164,9 +164,9 @@ impl CallMetrics {
             let talked = record.ended_after_ms.saturating_sub(after);
             self.talked.with_label_values(&[direction]).observe(seconds(talked));
         }
-        for (index, leg) in record.legs.iter().enumerate() {
+        for leg in &record.legs {
             if let Some(stats) = &leg.media {
-                self.media(side(record, index), stats);
+                self.media(&leg.side, stats);
             }
         }
     }

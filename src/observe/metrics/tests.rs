@@ -33,6 +33,7 @@ fn record(carrier: &str) -> CallRecord {
         application: None,
         legs: vec![
             LegRecord {
+                side: "carrier".into(),
                 media: Some(media),
                 ..LegRecord::default()
             },
