@@ -7,7 +7,7 @@ use crate::dial::{
 };
 use crate::net::interface_addresses;
 use crate::route::Diversion;
-use crate::sdp::LegProfile;
+use crate::sdp::{AddressFamilies, LegProfile};
 use crate::sip::Transport;
 use crate::sip::message::HeaderName;
 use std::sync::Arc;
@@ -119,6 +119,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
     let own = OwnAddresses::of(sbc, interface_addresses());
     (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;
+    media.addresses.families = AddressFamilies::of(sbc.media.bind);
     Arc::new(LegTerms {
         kind: LegKind::Teams {
             tenant_fqdn: tenant.fqdn.as_str().into(),
