@@ -73,7 +73,13 @@ impl Call {
         self.winner = Some(index);
         self.cancel_losers(index, now);
         self.dial_bridged(now);
+        let was_up = self
+            .leg(LegIndex::CALLER)
+            .is_some_and(|caller| caller.state == LegState::Up);
         self.answer_caller(index, now);
+        if was_up {
+            self.hold_meets_bridge(index, now);
+        }
     }
 
     /// Who has just answered, or been answered, may have been silent all the time that it rang.

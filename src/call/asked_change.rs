@@ -37,6 +37,7 @@ impl Call {
         flow: &Flow,
         now: Moment,
     ) {
+        let mut at_once = false;
         let verdict = match self.may_change(index) {
             // Who changes what while another leg takes somebody's place?
             Ok(()) if self.transfer.is_some() => Err(491),
@@ -45,6 +46,7 @@ impl Call {
         match verdict {
             // Peers refresh their sessions at the same time: one dialog is not busy because the other one is (TEAMS-076).
             Err(491) if self.is_its_own_business(index, message) => {}
+            Err(491) if self.may_answer_at_once(index, message) => at_once = true,
             Err(status) => {
                 if status == 491 {
                     self.saw_answer(index);
@@ -83,7 +85,10 @@ impl Call {
             Ok(None) => self.reoffer(index, now),
             Ok(Some(offer)) => {
                 self.note_hold_of(index, message, &offer);
-                self.consider(index, offer, now);
+                match at_once {
+                    true => self.answer_at_once(index, &offer, now),
+                    false => self.consider(index, offer, now),
+                }
             }
         }
     }
@@ -240,9 +245,10 @@ impl Call {
             .and_then(|partner| self.leg(partner))
             .ok_or("the other side is gone")?;
         let settled = partner.media.negotiated.clone().ok_or("the other side has no media")?;
-        let direction = self.direction_beside(index, &settled);
+        let direction = self.direction_beside(index, settled.carried_direction());
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
+        let direction = terms.media.hold.offered(direction);
         let answer = leg.media.answer(&terms, offer, &settled.formats(), direction);
         answer.map(|_| ()).map_err(|refusal| refusal.to_string())
     }
@@ -296,11 +302,12 @@ impl Call {
     /// A re-INVITE without an offer: ours repeats what is in use; the answer comes in the ACK (RFC 3261 §14.2).
     fn reoffer(&mut self, index: LegIndex, now: Moment) {
         let alone = self.is_alone(index);
-        let settled = self
-            .partner(index)
-            .and_then(|partner| self.leg(partner))
-            .and_then(|leg| leg.media.negotiated.clone());
-        let settled = settled.map(|settled| (self.direction_beside(index, &settled), settled.formats()));
+        let partner = self.partner(index).and_then(|partner| self.leg(partner));
+        // Who asks may want an end to its own hold: of the other side counts what that wants, not what it was told.
+        let settled = partner.and_then(|leg| {
+            let direction = self.direction_beside(index, leg.media.will());
+            Some((direction, leg.media.negotiated.as_ref()?.formats()))
+        });
         let Some(leg) = self.leg_mut(index) else { return };
         let terms = leg.terms.clone();
         if alone {

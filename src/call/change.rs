@@ -26,6 +26,9 @@ pub struct Change {
     pub(super) purpose: Purpose,
     /// Who has asked for it is answered by then, whatever the other side says.
     pub(super) answer_by: Option<Moment>,
+    /// Who has asked for it is refused by then.
+    #[serde(default)]
+    pub(super) give_up_at: Moment,
     offer: SessionTimerOffer,
     /// The leg's media as they were: a refused re-INVITE changes nothing (RFC 3261 §14.1).
     #[serde(skip)]
@@ -114,6 +117,7 @@ impl Call {
             token,
             purpose,
             answer_by: None,
+            give_up_at: Moment::default(),
             offer,
             before: Some(Box::new(before)),
         });
@@ -156,7 +160,10 @@ impl Call {
         }
         let agreed = change.offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
-        leg.realign = None;
+        // A refresh repeats what was settled before: what waits for its end is still to be told.
+        if !matches!(change.purpose, Purpose::Refresh) {
+            leg.realign = None;
+        }
         let terms = leg.terms.clone();
         let taken = match body {
             Some(body) => leg

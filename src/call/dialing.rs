@@ -247,6 +247,11 @@ impl Call {
 
     /// The dial is over, whatever became of it: the caller is alone again, and the application hears the results.
     pub(super) fn dial_ended(&mut self, now: Moment) {
+        self.dial_over(None, now);
+    }
+
+    /// The same with its result, where who was bridged has left the dial already.
+    pub(super) fn dial_over(&mut self, outcome: Option<payload::DialResult>, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(dialing) = app.dialing.take() else { return };
         let dropped = self.drop_transfer(487);
@@ -269,7 +274,7 @@ impl Call {
             self.close_media(winner);
         }
         self.end_boosts(&dialing.boosted);
-        let outcome = self.dial_outcome(&dialing, bridged, winner, now);
+        let outcome = outcome.unwrap_or_else(|| self.dial_outcome(&dialing, bridged, winner, now));
         self.note_dial(dialing.began, &outcome, now);
         let result = payload::dial_result(&outcome);
         self.keep_children(now);
@@ -302,6 +307,19 @@ impl Call {
     pub(super) fn is_dialing(&self) -> bool {
         self.line(LegIndex::CALLER)
             .is_some_and(|line| matches!(line.running, Some(Running::Dialing)))
+    }
+
+    /// The result of a dial that ends with its callee still up.
+    pub(super) fn outcome_so_far(&self, now: Moment) -> Option<payload::DialResult> {
+        let dialing = self.app.as_ref()?.dialing.as_ref()?;
+        let mut outcome = self.dial_outcome(dialing, self.bridged, self.winner, now);
+        outcome.status = Status::Completed;
+        let winner = outcome.call_sid;
+        let targets = outcome.targets.iter_mut();
+        for target in targets.filter(|target| Some(target.call_sid) == winner) {
+            target.status = Status::Completed;
+        }
+        Some(outcome)
     }
 
     /// With a winner, the winner's figures; else the best of busy, no answer and failed, the latest within a class.

@@ -59,6 +59,7 @@ impl Call {
         if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
             dialing.abandoned = true;
         }
+        let outcome = self.outcome_so_far(now);
         self.release(LegIndex::CALLER);
         self.winner = None;
         self.bridged = None;
@@ -66,7 +67,7 @@ impl Call {
         if let Some(position) = self.attempt_of(index) {
             self.ringing.remove(position);
         }
-        self.dial_ended(now);
+        self.dial_over(outcome, now);
         self.turn_caller(Turn::completed(), now);
         self.keep_own_line(now);
         self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));

@@ -12,7 +12,7 @@ use super::value::Call;
 use crate::app::payload::{self, Properties};
 use crate::app::verb::Verb;
 use crate::moment::Moment;
-use crate::sdp::{Direction, Negotiated, Session};
+use crate::sdp::{Direction, Session};
 use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +108,39 @@ impl Call {
         }
     }
 
+    /// A caller that was up already and its callee talk from now on. A hold that began before is told to the other side, or
+    /// the application is asked; whom somebody held that is gone is to hear and be heard.
+    pub(super) fn hold_meets_bridge(&mut self, callee: LegIndex, now: Moment) {
+        let holder = [LegIndex::CALLER, callee]
+            .into_iter()
+            .find(|leg| self.has_chosen_hold(*leg));
+        let Some((by, held)) = holder.zip(holder.and_then(|by| self.partner(by))) else {
+            self.align_staying(callee, LegIndex::CALLER, now);
+            return;
+        };
+        let asks = self.app.as_ref().and_then(|app| app.dialing.as_ref());
+        if asks.is_none_or(|dialing| dialing.verb.on_hold_hook.is_none()) {
+            self.align(held, now);
+            return;
+        }
+        let dialog = self.leg(by).and_then(|leg| leg.dialog.as_ref());
+        let details = dialog.map(|dialog| payload::hold_details(dialog.remote(), dialog.local()));
+        if let Some(app) = &mut self.app {
+            app.hold = Some(Hold {
+                by,
+                leg: held,
+                stage: Stage::Silent,
+                returned: None,
+            });
+        }
+        self.ask_about_hold(details.unwrap_or_default(), now);
+    }
+
+    /// Whether the peer of a leg holds of its own accord, and not because it was put on hold.
+    fn has_chosen_hold(&self, leg: LegIndex) -> bool {
+        self.leg(leg).is_some_and(|leg| !leg.media.will().receives())
+    }
+
     /// Asks what is to be heard during the hold there is.
     fn ask_about_hold(&mut self, details: Properties, now: Moment) {
         let Some(app) = &self.app else { return };
@@ -197,15 +230,15 @@ impl Call {
         hold.is_some_and(|hold| !hold.is_silent() && (hold.leg == index || hold.by == index && is_hold(said)))
     }
 
-    /// Which way the media of a leg flow by what the other side has settled.
-    pub(super) fn direction_beside(&self, index: LegIndex, settled: &Negotiated) -> Direction {
+    /// Which way the media of a leg flow, where those of the other side flow `so`.
+    pub(super) fn direction_beside(&self, index: LegIndex, so: Direction) -> Direction {
         let hold = self.app.as_ref().and_then(|app| app.hold.as_ref());
         let hears = hold.is_some_and(|hold| hold.leg == index && !hold.is_silent());
         let partner = self.partner(index).and_then(|partner| self.leg(partner));
         let plays = partner.is_some_and(|partner| self.says_of(partner.index, |said| partner.plays_on_hold(said)));
         match hears || plays || self.hears_transfer(index) {
             true => Direction::SendRecv,
-            false => settled.carried_direction(),
+            false => so,
         }
     }
 

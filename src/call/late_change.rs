@@ -3,16 +3,21 @@
 //! hears anything.
 
 use super::change::{Change, Purpose};
+use super::event::Effect;
 use super::id::LegIndex;
 use super::leg::Leg;
-use super::value::Call;
+use super::readable::description_of;
+use super::value::{Call, Phase};
 use crate::dial::LegKind;
 use crate::moment::Moment;
 use crate::sdp::{Direction, Session};
+use crate::sip::message::Message;
 use std::time::Duration;
 
 /// How long Teams waits for what the other side says.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long anybody waits where the other side says 100 and no more.
+const MOST_PATIENCE: Duration = Duration::from_secs(32);
 
 impl Change {
     /// Who waits for its answer, and with which offer.
@@ -33,7 +38,9 @@ impl Call {
             .as_ref()
             .is_some_and(|change| self.is_asked_by_teams(change));
         if let Some(change) = &mut self.change {
-            change.answer_by = is_of_teams.then(|| until.unwrap_or(now + PATIENCE));
+            let patience = if is_of_teams { PATIENCE } else { MOST_PATIENCE };
+            change.answer_by = Some(until.unwrap_or(now + patience));
+            change.give_up_at = now + MOST_PATIENCE;
         }
     }
 
@@ -55,6 +62,13 @@ impl Call {
         change.answer_by = None;
         if self.answer_anyhow(&change, now) {
             change.purpose = Purpose::Late;
+        } else if change.give_up_at > now {
+            change.answer_by = Some(change.give_up_at);
+        } else if let Some((from, _)) = change.asked() {
+            let token = change.token;
+            change.purpose = Purpose::TakenBack;
+            self.refuse_change(from, 504, None);
+            self.effects.push(Effect::CancelRequest { token, reason: None });
         }
         self.change = Some(change);
     }
@@ -77,6 +91,38 @@ impl Call {
         self.reconnect(now);
         self.accept_change(from, now);
         true
+    }
+
+    /// Whether a re-INVITE of Teams is answered before the other side hears of it: that one takes its time for a refresh of
+    /// ours.
+    pub(super) fn may_answer_at_once(&self, index: LegIndex, message: &Message) -> bool {
+        let partner = self.partner(index).and_then(|partner| self.leg(partner));
+        let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
+            return false;
+        };
+        let is_free = leg.is_up() && leg.waiting.is_none() && leg.media.offered.is_none();
+        let refreshes = |change: &Change| change.to == partner.index && matches!(change.purpose, Purpose::Refresh);
+        let is_refreshing = self.change.as_ref().is_some_and(refreshes);
+        matches!(leg.terms.kind, LegKind::Teams { .. })
+            && is_free
+            && is_refreshing
+            && partner.waiting.is_none()
+            && self.phase == Phase::Answered
+            && self.transfer.is_none()
+            && matches!(description_of(message), Ok(Some(offer)) if self.is_open_both_ways(partner.index) || !wants_open(&offer))
+    }
+
+    /// Answers with what the other side has settled, and brings that side in line as soon as it can be asked.
+    pub(super) fn answer_at_once(&mut self, index: LegIndex, offer: &[u8], now: Moment) {
+        if let Err(detail) = self.answer_change(index, offer) {
+            self.refuse_change(index, 488, Some(detail));
+            return;
+        }
+        self.reconnect(now);
+        self.accept_change(index, now);
+        if let Some(partner) = self.partner(index) {
+            self.align(partner, now);
+        }
     }
 
     /// The other side has agreed to what Teams was answered long ago; things may have changed since.

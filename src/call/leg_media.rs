@@ -176,6 +176,18 @@ impl LegMedia {
         })
     }
 
+    /// Which way its peer wants media to flow, as the peer says it. Where it has answered an offer of ours that was not open
+    /// both ways nothing is known of that: it is taken to want to talk.
+    pub fn will(&self) -> Direction {
+        let described = self.described.as_ref();
+        let answered = self.last_offer.as_ref().filter(|offer| Some(&offer.body) == described);
+        match (answered, &self.negotiated) {
+            (Some(offer), _) if offer.direction != Direction::SendRecv => Direction::SendRecv,
+            (_, Some(settled)) => settled.carried_direction(),
+            (_, None) => Direction::SendRecv,
+        }
+    }
+
     /// The name of the codec in use.
     pub fn codec(&self) -> Option<String> {
         Some(self.negotiated.as_ref()?.speech()?.format.codec.name().to_owned())

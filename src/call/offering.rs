@@ -46,8 +46,11 @@ impl Call {
         let to = &self.leg(index).ok_or("no such leg")?.terms.media;
         let from = &caller.terms.media;
         let carry = |recoding| match (settled, &session) {
-            // The caller's codec stands: the destination is asked for it.
-            (Some(settled), _) => sdp::carry_settled(settled, to, recoding),
+            // The caller's codec stands: the destination is asked for it, and to talk. What is on hold then is told when
+            // the two are bridged; it may be over by then.
+            (Some(settled), _) => {
+                sdp::carry_settled(settled, to, recoding).map(|(formats, _)| (formats, Direction::SendRecv))
+            }
             (None, Some(session)) => {
                 sdp::carry_offer(session, from, to, recoding).map(|carried| (carried.formats, carried.direction))
             }

@@ -108,7 +108,8 @@ impl Call {
         heard
     }
 
-    /// Makes the caller's answer from what the callee settled.
+    /// Makes the caller's answer from what the callee settled. A caller takes the first description that it gets for the answer
+    /// and ignores all others (RFC 3261 §13.2.1): one that was told already stays where the audio can be brought there.
     pub(super) fn answer_caller_media(&mut self, index: LegIndex) -> Result<(), crate::sdp::Refusal> {
         let callee = self.leg(index).and_then(|leg| leg.media.negotiated.clone());
         let (Some(callee), Some(offer)) = (callee, self.offer.clone()) else {
@@ -117,11 +118,18 @@ impl Call {
         let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
             return Err(crate::sdp::Refusal::NoAudio);
         };
-        let terms = caller.terms.clone();
+        let (terms, before) = (caller.terms.clone(), caller.media.clone());
         caller
             .media
-            .answer(&terms, &offer, &callee.formats(), callee.carried_direction())
-            .map(|_| ())
+            .answer(&terms, &offer, &callee.formats(), callee.carried_direction())?;
+        let now = caller.media.negotiated.as_ref();
+        if let (Some(told), Some(now)) = (&before.negotiated, now)
+            && told.direction == now.direction
+            && told.is_near(&callee)
+        {
+            caller.media = before;
+        }
+        Ok(())
     }
 
     /// Tells the media worker how both legs stand and joins them.

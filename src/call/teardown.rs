@@ -257,7 +257,10 @@ impl Call {
         if state == LegState::Up && self.has_successor(index) {
             self.close_media(index);
         } else if early || state == LegState::Up {
-            let cause = Cause::HungUp { by };
+            let cause = match (early, by) {
+                (true, Party::Caller) => Cause::CallerGaveUp,
+                _ => Cause::HungUp { by },
+            };
             let reason = told_on(message).or_else(|| cause.reason());
             self.lose(index, cause, reason, now);
         }

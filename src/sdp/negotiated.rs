@@ -76,6 +76,18 @@ impl Negotiated {
             .find(|negotiated| !negotiated.format.codec.is_auxiliary())
     }
 
+    /// Whether audio can pass between this leg and one that has settled `other`, at next to no cost: the same codec both
+    /// ways, or two that we recode by table.
+    pub fn is_near(&self, other: &Negotiated) -> bool {
+        let (Some(here), Some(there)) = (self.speech(), other.speech()) else {
+            return false;
+        };
+        match (here.format.speech(), there.format.speech()) {
+            (Some(here), Some(there)) => !here.is_far_from(there),
+            _ => here.format.same_codec(&there.format),
+        }
+    }
+
     /// Whether we decode and encode what stands first ourselves: such a leg's audio can become another codec's.
     pub fn is_spoken_here(&self) -> bool {
         self.speech().is_some_and(|speech| speech.format.speech().is_some())

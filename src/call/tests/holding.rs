@@ -9,6 +9,7 @@ use crate::sdp::Direction;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
+use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -461,4 +462,59 @@ fn teams_071_a_stream_that_a_carrier_switches_off_is_a_hold() {
         assert_eq!(rig.configured[&rig.handle_of(carrier)].remote.port(), 4000);
         rig.hang_up_and_finish();
     }
+}
+
+/// Many PBX resume by an INVITE without an offer: what we offer then is to talk, not the hold that they have begun themselves.
+#[test]
+fn an_offerless_resume_is_offered_to_talk() {
+    for hold in ["sendonly", "inactive"] {
+        let mut rig = from_carrier().begin().answered();
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp(hold));
+        let held = rig.reinvites(CALLEE)[0].clone();
+        rig.respond(&held, reply(200).sdp(teams_sdp("inactive")));
+        rig.ack(CALLER, "");
+        rig.request(CALLER, Method::Invite, "", "");
+        assert_eq!(direction(&rig.last_response(CALLER)), "a=sendrecv");
+        rig.ack(CALLER, &carrier_sdp("sendrecv"));
+        let resumed = rig.reinvites(CALLEE)[1].clone();
+        assert_eq!(direction(&resumed), "a=sendrecv");
+        rig.respond(&resumed, reply(200).sdp(teams_sdp("sendrecv")));
+        rig.assert_bridged(CALLER, CALLEE);
+        rig.hang_up_and_finish();
+    }
+}
+
+/// Whom Teams holds stays on hold, whatever it asks without an offer.
+#[test]
+fn an_offerless_re_invite_of_who_is_held_is_offered_the_hold() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    let held = rig.reinvites(CALLER)[0].clone();
+    rig.respond(&held, reply(200).sdp(carrier_sdp("inactive")));
+    rig.ack(CALLEE, "");
+    rig.request(CALLER, Method::Invite, "", "");
+    assert_eq!(direction(&rig.last_response(CALLER)), "a=inactive");
+    rig.ack(CALLER, &carrier_sdp("inactive"));
+    rig.hang_up_and_finish();
+}
+
+/// The other side is there, and says nothing to a re-INVITE but 100: whoever has asked is told, and may ask again.
+#[test]
+fn a_change_to_which_the_other_side_says_100_alone_is_taken_back() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let offered = rig.reinvites(CALLEE)[0].clone();
+    rig.respond(&offered, reply(100));
+    rig.wait(Duration::from_secs(31));
+    assert_ne!(rig.last_response(CALLER).message.status(), Some(504));
+    rig.wait(Duration::from_secs(1));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(504));
+    assert_eq!(rig.cancelled.last().map(|(token, _)| Some(*token)), Some(offered.token));
+    rig.respond(&offered, reply(487));
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let again = rig.reinvites(CALLEE).pop().expect("it is asked again");
+    rig.respond(&again, reply(200).sdp(teams_sdp("inactive")));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
 }

@@ -47,9 +47,19 @@ fn a_callee_that_refers_gives_the_caller_to_other_verbs() {
 
 #[test]
 fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
-    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer", "actionHook": "/done" }));
     rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
     rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    let done = rig.told(Kind::VerbHook).pop().expect("the result of its dial");
+    assert_eq!(
+        (
+            &done["dial_call_status"],
+            &done["dial_sip_status"],
+            &done["dial_ended_by"]
+        ),
+        (&json!("completed"), &json!(200), &json!("application"))
+    );
+    assert!(done["dial_call_sid"].is_string(), "{done:?}");
     let byes = rig.requests_sent(&Method::Bye);
     assert_eq!(byes.len(), 1);
     assert_eq!(byes[0].message.call_id(), "carrier-call-id", "who refers is hung up");

@@ -12,6 +12,8 @@ use serde_json::json;
 use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
+/// A telephone.
+const OTHER: &str = "+12065550101";
 /// A number of the tenant's Teams users.
 const USER: &str = "+14255550101";
 
@@ -237,4 +239,97 @@ fn without_anything_to_hear_it_is_a_hold_like_any_other() {
         rig.ack(callee, "");
         rig.hang_up_and_finish();
     }
+}
+
+/// A hold that began before the two talk, without and with a hook for it.
+#[test]
+fn a_hold_that_begins_while_it_rings_is_told_when_the_two_talk() {
+    for hook in [json!({}), json!({ "onHoldHook": "/hold" })] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([super::application::dial(&[OTHER], &hook)]));
+        rig.planned(&[OTHER]);
+        rig.ack(CALLER, "");
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+        rig.ack(CALLER, "");
+        let invite = rig.last_invite();
+        assert!(says(&invite, "sendrecv"), "the hold may be over by then");
+        rig.picks_up(&invite);
+        if hook == json!({}) {
+            let told = rig.reinvites(invite.leg).pop().expect("it is told");
+            assert!(says(&told, "sendonly"), "{}", told.sdp());
+            rig.respond(&told, reply(200).sdp(carrier_sdp("recvonly")));
+            rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+            let resumed = rig.reinvites(invite.leg).pop().expect("it is told of that too");
+            rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+        } else {
+            assert_eq!(rig.questions_about_hold().len(), 1);
+            rig.answer(&json!([{ "verb": "play", "url": "hold.wav" }]));
+            assert_eq!(rig.sounds().pop().map(|(leg, ..)| leg), Some(invite.leg));
+            rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+            assert!(rig.reinvites(invite.leg).is_empty());
+        }
+        assert!(says(&rig.last_response(CALLER), "sendrecv"));
+        rig.ack(CALLER, "");
+        for leg in [CALLER, invite.leg] {
+            assert_eq!(rig.way(leg), Direction::SendRecv);
+        }
+        rig.hang_up_and_finish();
+    }
+}
+
+/// As every telephone does that transfers a call: hold first, then REFER. Whoever leaves has held who stays.
+#[test]
+fn who_stays_when_a_holder_is_transferred_away_talks_to_whom_comes() {
+    for by_caller in [true, false] {
+        let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+        let (by, stays) = if by_caller { (CALLER, callee) } else { (callee, CALLER) };
+        rig.request(by, Method::Invite, "", &carrier_sdp("sendonly"));
+        let told = rig.reinvites(stays).pop().expect("who stays is told");
+        rig.respond(&told, reply(200).sdp(carrier_sdp("recvonly")));
+        rig.ack(by, "");
+        rig.request(by, Method::Refer, REFER, "");
+        rig.answer(&json!([super::application::dial(&[OTHER], &json!({}))]));
+        rig.planned(&[OTHER]);
+        let invite = rig.last_invite();
+        assert!(says(&invite, "sendrecv"), "{}", invite.sdp());
+        let opened = rig.reinvites(CALLER).pop().expect("who stays is to talk");
+        assert!(says(&opened, "sendrecv"), "{}", opened.sdp());
+        rig.picks_up(&invite);
+        rig.respond(&opened, reply(200).sdp(carrier_sdp("sendrecv")));
+        rig.wait(Duration::from_secs(2));
+        for leg in [CALLER, invite.leg] {
+            assert_eq!(rig.way(leg), Direction::SendRecv, "by the caller: {by_caller}");
+        }
+        rig.hangs_up_and_finish(CALLER);
+    }
+}
+
+/// Who stays holds by itself, and resumes when the new one has answered.
+#[test]
+fn a_holder_who_stays_resumes_with_whom_comes() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    rig.request(callee, Method::Invite, "", &carrier_sdp("sendonly"));
+    let told = rig.reinvites(CALLER).pop().expect("the caller is told");
+    rig.respond(&told, reply(200).sdp(carrier_sdp("recvonly")));
+    rig.ack(callee, "");
+    rig.request(CALLER, Method::Refer, REFER, "");
+    rig.answer(&json!([super::application::dial(&[OTHER], &json!({}))]));
+    rig.planned(&[OTHER]);
+    let opened = rig.reinvites(CALLER).pop().expect("it is asked to talk");
+    rig.respond(&opened, reply(200).sdp(carrier_sdp("sendonly")));
+    let invite = rig.last_invite();
+    assert!(says(&invite, "sendrecv"), "{}", invite.sdp());
+    rig.picks_up(&invite);
+    let held = rig.reinvites(invite.leg).pop().expect("it is told of the hold");
+    rig.respond(&held, reply(200).sdp(carrier_sdp("recvonly")));
+    let resume = rig.inside(CALLER, &Method::Invite, 9, &carrier_sdp("sendrecv"));
+    rig.request_of((rig.flow_of(CALLER), false), CALLER, resume);
+    let resumed = rig.reinvites(invite.leg).pop().expect("and of its end");
+    assert!(says(&resumed, "sendrecv"), "{}", resumed.sdp());
+    rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert!(says(&rig.last_response(CALLER), "sendrecv"));
+    for leg in [CALLER, invite.leg] {
+        assert_eq!(rig.way(leg), Direction::SendRecv);
+    }
+    rig.hangs_up_and_finish(invite.leg);
 }

@@ -7,6 +7,7 @@ use super::scenario::{from_carrier, from_teams};
 use crate::call::{LegIndex, Phase};
 use crate::sdp::Direction;
 use crate::sip::Method;
+use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
 use std::time::Duration;
 
@@ -111,4 +112,30 @@ fn a_carrier_that_has_lost_the_call_ends_it() {
     let offered = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
     rig.respond(&offered, reply(481));
     assert_eq!(rig.finish().cause.label(), "dialog_lost");
+}
+
+/// A carrier that is slow to answer our own refresh keeps no Teams user from holding and resuming.
+#[test]
+fn teams_072_a_slow_refresh_of_the_carrier_keeps_nobody_from_holding() {
+    let refreshed = reply(200)
+        .sdp(carrier_sdp("sendrecv"))
+        .with(HeaderName::SessionExpires, "1800;refresher=uac");
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), refreshed.clone().with(HeaderName::Require, "timer"));
+    rig.ack(CALLER, "");
+    rig.wait(Duration::from_secs(900));
+    let refresh = rig.reinvites(CALLEE).pop().expect("a refresh");
+    rig.respond(&refresh, reply(100));
+    assert!(asks(&mut rig, CALLER, "inactive").is_none(), "one re-INVITE at a time");
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    rig.respond(&refresh, refreshed);
+    rig.wait(Duration::from_secs(1));
+    let told = rig.reinvites(CALLEE).pop().expect("it is told then");
+    assert!(told.sdp().contains("a=inactive"), "{}", told.sdp());
+    rig.respond(&told, reply(200).sdp(carrier_sdp("inactive")));
+    let resumed = asks(&mut rig, CALLER, "sendrecv").expect("as ever");
+    rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendonly")));
+    // The carrier holds itself by now: Teams knows one word for that.
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    rig.hangs_up_and_finish(CALLER);
 }
