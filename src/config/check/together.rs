@@ -31,9 +31,7 @@ pub fn together(
     let kept = old.and_then(|old| Some((old, changed(old, members)?)));
     let names = kept.as_ref().and_then(|(old, changed)| {
         let same_base = base == Some(&old.sbc.teams.base);
-        let same = |(_, before, now): &(u32, &Tenant, &Tenant)| {
-            before.fqdn == now.fqdn && before.aliases == now.aliases && before.domains == now.domains
-        };
+        let same = |(_, before, now): &(u32, &Tenant, &Tenant)| are_named_alike(before, now);
         (same_base && changed.iter().all(same)).then(|| old.names.clone())
     });
     let names = names.unwrap_or_else(|| Arc::new(self::names(members, base, mistakes)));
@@ -64,6 +62,23 @@ fn changed<'m>(old: &'m Config, members: &[Member<'m>]) -> Option<Vec<(u32, &'m 
         }
     }
     Some(changed)
+}
+
+/// Whether two states of a tenant are found by the same names, in each index of [`TenantNames`].
+fn are_named_alike(one: &Tenant, other: &Tenant) -> bool {
+    let realm = |tenant: &Tenant| tenant.realm.as_ref().map(|realm| realm.name.clone());
+    let applications = |tenant: &Tenant| {
+        let applications = tenant.account.applications.iter();
+        applications
+            .map(|application| application.sid.clone())
+            .collect::<Vec<_>>()
+    };
+    let tokens = |tenant: &Tenant| tenant.tokens.iter().map(|token| token.digest).collect::<Vec<_>>();
+    (&one.fqdn, &one.aliases, &one.domains) == (&other.fqdn, &other.aliases, &other.domains)
+        && realm(one) == realm(other)
+        && one.account.sid == other.account.sid
+        && applications(one) == applications(other)
+        && tokens(one) == tokens(other)
 }
 
 fn entries(tenant: u32, numbers: &[NumberEntry]) -> impl Iterator<Item = (Place, NumberSpan)> {

@@ -59,6 +59,44 @@ fn a_reload_keeps_what_did_not_change() {
     );
 }
 
+/// Every name that a tenant is found by: a reload finds it by a new one, no more by the old one, and sees who has it already.
+#[test]
+fn a_reload_knows_a_tenant_by_its_new_realm_account_applications_and_tokens() {
+    let (first, second) = (TokenDigest::of("one"), TokenDigest::of("two"));
+    let named = |realm: &str, sid: u8, application: u8, token: TokenDigest| {
+        format!(
+            "realm = \"{realm}\"\naccount_sid = \"00000000-0000-4000-8000-0000000000{sid:02}\"\n{FABRIKAM}\
+             [[tokens]]\nname = \"crm\"\nsha256 = \"{token}\"\n\
+             [application.reception]\nsid = \"00000000-0000-4000-8000-0000000001{application:02}\"\n\
+             hook = \"https://app.fabrikam.example/in\"\n"
+        )
+    };
+    let folder = Folder::with_contoso();
+    let users =
+        "[[listeners]]\nname = \"users\"\npurpose = \"users\"\ntransport = \"udp\"\nbind = \"192.0.2.10:5070\"\n";
+    folder.write("sbc.toml", &format!("{SBC}\n{users}"));
+    folder.write("tenants/fabrikam.toml", &named("one.example", 1, 1, first));
+    let mut loader = Loader::new(folder.path());
+    let before = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(before.tenant_by_token(&first).is_some() && before.realm("one.example").is_some());
+    for text in [
+        named("two.example", 1, 1, first),
+        named("two.example", 2, 1, first),
+        named("two.example", 2, 2, first),
+        named("two.example", 2, 2, second),
+    ] {
+        folder.write("tenants/fabrikam.toml", &text);
+        let (config, _) = applied(loader.reload());
+        assert!(!Arc::ptr_eq(&config.names, &before.names), "{text}");
+    }
+    let (config, _) = {
+        folder.write("tenants/fabrikam.toml", &named("three.example", 3, 3, first));
+        applied(loader.reload())
+    };
+    assert!(config.tenant_by_token(&first).is_some() && config.tenant_by_token(&second).is_none());
+    assert!(config.realm("three.example").is_some() && config.realm("two.example").is_none());
+}
+
 #[test]
 fn one_wrong_file_keeps_everything_as_it_was() {
     let folder = Folder::with_contoso();
