@@ -248,7 +248,6 @@ impl Call {
         let direction = self.direction_beside(index, settled.carried_direction());
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
-        let direction = terms.media.hold.offered(direction);
         let answer = leg.media.answer(&terms, offer, &settled.formats(), direction);
         answer.map(|_| ()).map_err(|refusal| refusal.to_string())
     }

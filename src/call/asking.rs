@@ -7,7 +7,7 @@ use super::id::LegIndex;
 use super::moving::same_origin;
 use super::value::Call;
 use crate::app::payload::{self, Kind, Properties};
-use crate::app::verb::{Hook, Verb};
+use crate::app::verb::Hook;
 use crate::moment::Moment;
 use crate::sip::message::Message;
 
@@ -201,10 +201,7 @@ impl Call {
                 self.tell_bad_answer(asked.leg, "hook", &detail, now);
                 self.advance(asked.leg, now);
             }
-            (Why::Confirm, Ok(reply)) => match reply.verbs.iter().find(|verb| matches!(verb, Verb::SipDecline(_))) {
-                Some(_) => self.confirmation_failed(asked.leg, "sip:decline has no place in a screening", now),
-                None => self.replace_verbs(asked.leg, reply.verbs, now),
-            },
+            (Why::Confirm, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
             (Why::Confirm, Err(detail)) => self.confirmation_failed(asked.leg, &detail, now),
             (Why::Refer | Why::Hold | Why::Replace | Why::Part | Why::Adulting, _) => {}
         }

@@ -297,7 +297,8 @@ impl Call {
     }
 
     fn outlives_silence(&self, change: &Change) -> bool {
-        matches!(change.purpose, Purpose::Late) || self.is_asked_by_teams(change)
+        // Of what was taken back nobody waits for the end.
+        matches!(change.purpose, Purpose::Late | Purpose::TakenBack) || self.is_asked_by_teams(change)
     }
 
     fn dialog_lost(&mut self, change: &Change, now: Moment) {

@@ -111,11 +111,15 @@ impl Call {
     /// A caller that was up already and its callee talk from now on. A hold that began before is told to the other side, or
     /// the application is asked; whom somebody held that is gone is to hear and be heard.
     pub(super) fn hold_meets_bridge(&mut self, callee: LegIndex, now: Moment) {
+        // An answer to our INVITE is no hold: an announcement sends only.
+        let re_invited = self.leg(callee).is_some_and(|leg| leg.media.peer_offered_last());
         let holder = [LegIndex::CALLER, callee]
             .into_iter()
-            .find(|leg| self.has_chosen_hold(*leg));
+            .find(|leg| (*leg != callee || re_invited) && self.has_chosen_hold(*leg));
         let Some((by, held)) = holder.zip(holder.and_then(|by| self.partner(by))) else {
-            self.align_staying(callee, LegIndex::CALLER, now);
+            if !self.is_open_both_ways(LegIndex::CALLER) {
+                self.align_staying(callee, LegIndex::CALLER, now);
+            }
             return;
         };
         let asks = self.app.as_ref().and_then(|app| app.dialing.as_ref());

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 /// How long Teams waits for what the other side says.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long anybody waits where the other side says 100 and no more.
-const MOST_PATIENCE: Duration = Duration::from_secs(32);
+/// How long anybody waits where the other side says 100 and no more. Longer than a transaction to which nothing is said
+/// (RFC 3261 timer B).
+const MOST_PATIENCE: Duration = Duration::from_secs(40);
 
 impl Change {
     /// Who waits for its answer, and with which offer.

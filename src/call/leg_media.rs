@@ -31,6 +31,9 @@ pub struct LegMedia {
     pub described: Option<String>,
     /// The peer's last description, as received.
     pub heard: Option<Vec<u8>>,
+    /// Which way the peer wants media to flow ([`LegMedia::will`]).
+    #[serde(default)]
+    pub will: Option<Direction>,
     /// Audio of its peer has arrived.
     pub flows: bool,
     /// Its worker looks for keys as tones.
@@ -85,6 +88,7 @@ impl LegMedia {
             return Err(Refusal::NoAudio);
         };
         let negotiated = sdp::read_answer(&terms.media, local, offer, &session)?;
+        let asks_to_talk = offer.direction == Direction::SendRecv;
         match (last, &negotiated.srtp) {
             (true, _) => self.settle(),
             (false, Some(keys)) if !self.forks.contains(keys) => {
@@ -92,6 +96,10 @@ impl LegMedia {
                 self.forks.insert(0, keys.clone());
             }
             (false, _) => {}
+        }
+        // What answers a hold of ours says nothing of the peer's own.
+        if asks_to_talk {
+            self.will = session.audio().map(|audio| audio.direction);
         }
         self.negotiated = Some(negotiated);
         self.heard = Some(body.to_vec());
@@ -113,8 +121,10 @@ impl LegMedia {
         direction: Direction,
     ) -> Result<String, Refusal> {
         let session = Session::parse(offer)?;
+        let repeated = self.is_refresh(offer);
         let local = self.local.as_mut().ok_or(Refusal::NoAudio)?;
         if session.is_switched_off() {
+            self.will = Some(Direction::Inactive);
             // It is settled as before, and nothing flows until the stream has a port again.
             let settled = self.negotiated.as_mut().ok_or(Refusal::NoAudio)?;
             settled.direction = Direction::Inactive;
@@ -126,6 +136,10 @@ impl LegMedia {
             return Ok(body);
         }
         let answer = sdp::answer(&terms.media, local, &session, formats, direction)?;
+        // A refresh repeats what stands, a hold of the other side's too.
+        if !repeated {
+            self.will = session.audio().map(|audio| audio.direction);
+        }
         self.negotiated = Some(answer.negotiated);
         self.described = Some(answer.body.clone());
         self.heard = Some(offer.to_vec());
@@ -176,16 +190,16 @@ impl LegMedia {
         })
     }
 
-    /// Which way its peer wants media to flow, as the peer says it. Where it has answered an offer of ours that was not open
-    /// both ways nothing is known of that: it is taken to want to talk.
+    /// Which way its peer wants media to flow, as the peer has said it of its own accord: by an offer, or in answer to one of
+    /// ours to talk.
     pub fn will(&self) -> Direction {
-        let described = self.described.as_ref();
-        let answered = self.last_offer.as_ref().filter(|offer| Some(&offer.body) == described);
-        match (answered, &self.negotiated) {
-            (Some(offer), _) if offer.direction != Direction::SendRecv => Direction::SendRecv,
-            (_, Some(settled)) => settled.carried_direction(),
-            (_, None) => Direction::SendRecv,
-        }
+        self.will.unwrap_or(Direction::SendRecv)
+    }
+
+    /// Whether the last description is our answer to an offer of the peer.
+    pub fn peer_offered_last(&self) -> bool {
+        let ours = self.last_offer.as_ref().map(|offer| &offer.body);
+        self.described.is_some() && ours != self.described.as_ref()
     }
 
     /// The name of the codec in use.

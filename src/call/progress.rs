@@ -115,6 +115,7 @@ impl Call {
         let (Some(callee), Some(offer)) = (callee, self.offer.clone()) else {
             return Err(crate::sdp::Refusal::NoAudio);
         };
+        let was_told = self.last_word.described;
         let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
             return Err(crate::sdp::Refusal::NoAudio);
         };
@@ -124,8 +125,9 @@ impl Call {
             .answer(&terms, &offer, &callee.formats(), callee.carried_direction())?;
         let now = caller.media.negotiated.as_ref();
         if let (Some(told), Some(now)) = (&before.negotiated, now)
+            && was_told
             && told.direction == now.direction
-            && told.is_near(&callee)
+            && told.is_near(now)
         {
             caller.media = before;
         }

@@ -84,7 +84,8 @@ pub struct CallFacts {
 /// One leg in the record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LegRecord {
-    /// Who it leads to: `teams`, `carrier`, `user` or `sip`.
+    /// Who it leads to: `teams`, `carrier`, `user` or `sip`; set with the end of its call.
+    #[serde(default)]
     pub side: String,
     /// SIP Call-ID of the leg.
     pub call_id: String,

@@ -91,6 +91,13 @@ impl Call {
 
     /// Other verbs for a line: what runs is stopped.
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
+        // Passed over, it would let somebody through whom the application meant to ask more.
+        let misplaced = |verb: &&Verb| matches!(verb, Verb::Dial(_) | Verb::SipDecline(_));
+        if let Some(verb) = verbs.iter().find(misplaced).filter(|_| leg != LegIndex::CALLER) {
+            let detail = format!("{} has no place in a screening", verb.name());
+            self.confirmation_failed(leg, &detail, now);
+            return;
+        }
         self.interrupt(leg);
         self.verb_ends(leg);
         if let Some(Running::Asking(number)) = self.line(leg).and_then(|line| line.running.as_ref()) {

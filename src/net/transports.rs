@@ -112,7 +112,11 @@ impl Transports {
     /// request only on connections that we opened, unless its hop names one.
     pub fn send(&self, to: &SendTo, outgoing: Outgoing) -> Result<(), NotSent> {
         match to {
-            SendTo::Hop(hop) => self.send_to_hop(hop, outgoing),
+            SendTo::Hop(hop) => {
+                // A response's fallback is where its request says: that makes nobody known.
+                self.context.admission.speaks_with(hop.remote);
+                self.send_to_hop(hop, outgoing)
+            }
             SendTo::Flow { flow, .. } if flow.transport == Transport::Udp => {
                 self.send_datagram(flow.listener, flow.remote, outgoing)
             }
@@ -193,7 +197,6 @@ impl Transports {
     }
 
     fn send_to_hop(&self, hop: &Hop, outgoing: Outgoing) -> Result<(), NotSent> {
-        self.context.admission.speaks_with(hop.remote);
         if hop.transport == Transport::Udp {
             return self.send_datagram(hop.listener, hop.remote, outgoing);
         }

@@ -76,16 +76,28 @@ impl Negotiated {
             .find(|negotiated| !negotiated.format.codec.is_auxiliary())
     }
 
-    /// Whether audio can pass between this leg and one that has settled `other`, at next to no cost: the same codec both
-    /// ways, or two that we recode by table.
+    /// Whether an answer of ours may stand although it could be `other` by now: each has one codec, keys go or don't go as
+    /// events in both, and the codecs are the same, or recoded at next to no cost.
     pub fn is_near(&self, other: &Negotiated) -> bool {
-        let (Some(here), Some(there)) = (self.speech(), other.speech()) else {
+        let events = |settled: &Negotiated| {
+            settled
+                .formats()
+                .iter()
+                .any(|format| format.codec == Codec::TelephoneEvent)
+        };
+        let speech = |settled: &Negotiated| {
+            let all = settled.formats().into_iter();
+            all.filter(|format| !format.codec.is_auxiliary()).collect::<Vec<_>>()
+        };
+        let (here, there) = (speech(self), speech(other));
+        let ([here], [there]) = (&here[..], &there[..]) else {
             return false;
         };
-        match (here.format.speech(), there.format.speech()) {
+        let is_near = match (here.speech(), there.speech()) {
             (Some(here), Some(there)) => !here.is_far_from(there),
-            _ => here.format.same_codec(&there.format),
-        }
+            _ => here.same_codec(there),
+        };
+        is_near && events(self) == events(other)
     }
 
     /// Whether we decode and encode what stands first ourselves: such a leg's audio can become another codec's.

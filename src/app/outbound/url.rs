@@ -148,6 +148,20 @@ impl HookUrl {
         matches!(self.scheme, Scheme::Ws | Scheme::Wss)
     }
 
+    /// The same place over HTTP, where it is one of a WebSocket.
+    #[must_use]
+    pub fn over_http(mut self) -> HookUrl {
+        let (scheme, name) = match self.scheme {
+            Scheme::Ws | Scheme::Http => (Scheme::Http, "http"),
+            Scheme::Wss | Scheme::Https => (Scheme::Https, "https"),
+        };
+        // Between these four it is always allowed (URL standard, special schemes).
+        if self.url.set_scheme(name).is_ok() {
+            self.scheme = scheme;
+        }
+        self
+    }
+
     /// Whether the peer must prove its name.
     pub fn is_secure(&self) -> bool {
         matches!(self.scheme, Scheme::Https | Scheme::Wss)

@@ -29,7 +29,11 @@ impl Place {
     /// slash belongs to; without it such a path is refused.
     pub fn parse(text: &str, base: Option<&HookUrl>) -> Result<Place, PlaceFault> {
         if text.contains("://") || text.starts_with('/') && base.is_some() {
-            let url = HookUrl::parse(text, base)?;
+            let mut url = HookUrl::parse(text, base)?;
+            // Of an application over WebSocket, sounds are at the same server.
+            if text.starts_with('/') {
+                url = url.over_http();
+            }
             if url.is_websocket() {
                 return Err(PlaceFault::Scheme { scheme: "ws" });
             }
@@ -71,6 +75,9 @@ mod tests {
         let base = HookUrl::parse("https://app.example/incoming", None).expect("a URL");
         let relative = Place::parse("/music.mp3", Some(&base)).expect("of the application");
         assert_eq!(relative, url);
+        let base = HookUrl::parse("wss://app.example/session", None).expect("a URL");
+        let relative = Place::parse("/music.mp3", Some(&base)).expect("of an application over WebSocket");
+        assert_eq!(relative.as_str(), url.as_str());
     }
 
     #[test]

@@ -505,7 +505,7 @@ fn a_change_to_which_the_other_side_says_100_alone_is_taken_back() {
     rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
     let offered = rig.reinvites(CALLEE)[0].clone();
     rig.respond(&offered, reply(100));
-    rig.wait(Duration::from_secs(31));
+    rig.wait(Duration::from_secs(39));
     assert_ne!(rig.last_response(CALLER).message.status(), Some(504));
     rig.wait(Duration::from_secs(1));
     assert_eq!(rig.last_response(CALLER).message.status(), Some(504));

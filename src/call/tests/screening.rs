@@ -174,6 +174,26 @@ fn who_loses_while_it_is_screened_was_not_talked_to_and_who_ended_a_screening_is
     rig.finish();
 }
 
+/// Passed over, such a verb would let somebody through.
+#[test]
+fn a_verb_that_has_no_place_in_a_screening_ends_it() {
+    let decline = json!({ "verb": "sip:decline", "status": 480 });
+    let more = [
+        json!([dial(&[A], &json!({}))]),
+        json!([{ "verb": "pause", "length": 1 }, decline]),
+    ];
+    for verbs in more {
+        let (mut rig, [first, second]) = two_screened();
+        answer_on(&mut rig, first.leg, &verbs);
+        assert_eq!(rig.byes(first.leg).len(), 1, "{verbs}");
+        assert!(rig.byes(second.leg).is_empty());
+        assert_eq!(rig.bridges, 0);
+        answer_on(&mut rig, second.leg, &json!([{ "verb": "hangup" }]));
+        rig.answer(&json!([]));
+        rig.finish();
+    }
+}
+
 #[test]
 fn another_application_lets_go_of_everybody() {
     let (mut rig, [first, second]) = two_screened();
