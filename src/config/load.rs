@@ -412,8 +412,8 @@ fn media_ipv4(raw: &RawSbc) -> Option<bool> {
     Some(address.is_ipv4())
 }
 
-/// `*.toml` in `folder`, by name without the ending. Hidden files and other endings are left alone; one that looks
-/// mistyped is a mistake.
+/// `*.toml` in `folder`, by name without the ending. Hidden files, backups and other endings are left alone; one that
+/// looks mistyped is a mistake.
 fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, PathBuf> {
     let mut files = BTreeMap::new();
     let entries = match std::fs::read_dir(folder) {
@@ -434,7 +434,8 @@ fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, 
         else {
             continue;
         };
-        if stem.is_empty() || stem.starts_with(['.', '#']) {
+        // `contoso.toml~` is what many editors leave behind of a file that they save.
+        if stem.is_empty() || stem.starts_with(['.', '#']) || ending.ends_with('~') {
             continue;
         }
         if ending == "toml" {

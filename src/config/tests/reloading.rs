@@ -127,6 +127,35 @@ fn one_wrong_file_keeps_everything_as_it_was() {
 }
 
 #[test]
+fn what_an_editor_leaves_beside_a_file_is_passed_over_and_a_mistyped_ending_is_not() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    for left in [
+        "contoso.toml~",
+        "contoso.toml.~1~",
+        "#contoso.toml#",
+        ".contoso.toml.swp",
+        "contoso.toml.bak",
+    ] {
+        folder.write(&format!("tenants/{left}"), CONTOSO);
+    }
+    folder.write(
+        "tenants/contoso.toml",
+        &CONTOSO.replace("label = \"contoso", "label = \"kontoso"),
+    );
+    let (config, changed) = applied(loader.reload());
+    assert_eq!((config.tenants.len(), changed), (1, vec!["contoso.toml".to_owned()]));
+    load(folder.path()).unwrap_or_else(|mistakes| panic!("a start: {mistakes}"));
+    folder.write("tenants/fabrikam.tml", FABRIKAM);
+    assert!(
+        refused(loader.reload())
+            .to_string()
+            .contains("fabrikam.tml: this file is not read")
+    );
+}
+
+#[test]
 fn a_change_of_the_machine_checks_the_tenants_again() {
     let folder = Folder::with_contoso();
     let mut loader = Loader::new(folder.path());
