@@ -4,13 +4,15 @@ use super::calls::{self, Clearing};
 use super::state::AdminState;
 use super::{health, registrations, status};
 use crate::observe::metrics::CONTENT_TYPE;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ pub fn router(state: Arc<AdminState>, checks_host: bool) -> Router {
         .route("/v1/ladders", put(switch_ladders).get(ladders))
         .route("/v1/ladders/{id}", get(show_ladder))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
         .with_state(state);
     if checks_host {
         routes.layer(middleware::from_fn(check_host))
@@ -66,6 +69,34 @@ fn error(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
 }
 
+/// What the query says; a query that can't be read is told as every error here.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked<T>, Response> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Asked(asked)),
+            Err(wrong) => Err(error(wrong.status(), &wrong.body_text())),
+        }
+    }
+}
+
+/// The `{id}` of the path.
+struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Named(id)),
+            Err(wrong) => Err(error(wrong.status(), &wrong.body_text())),
+        }
+    }
+}
+
 async fn metrics(State(state): Shared) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.metrics()).into_response()
 }
@@ -88,19 +119,19 @@ struct CallFilter {
     tenant: Option<String>,
 }
 
-async fn list_calls(State(state): Shared, Query(filter): Query<CallFilter>) -> Response {
+async fn list_calls(State(state): Shared, Asked(filter): Asked<CallFilter>) -> Response {
     let calls = calls::list(&state, filter.tenant.as_deref());
     Json(json!({ "count": calls.len(), "calls": calls })).into_response()
 }
 
-async fn show_call(State(state): Shared, Path(id): Path<String>) -> Response {
+async fn show_call(State(state): Shared, Named(id): Named) -> Response {
     match calls::detail(&state, &id) {
         Some(call) => Json(call).into_response(),
         None => error(StatusCode::NOT_FOUND, "no such live call"),
     }
 }
 
-async fn clear_call(State(state): Shared, Path(id): Path<String>) -> Response {
+async fn clear_call(State(state): Shared, Named(id): Named) -> Response {
     match calls::clear(&state, &id) {
         Clearing::Begun => {
             tracing::info!(call = id, "an administrator ends the call");
@@ -117,7 +148,7 @@ struct RegistrationFilter {
     user: Option<String>,
 }
 
-async fn list_registrations(State(state): Shared, Query(filter): Query<RegistrationFilter>) -> Response {
+async fn list_registrations(State(state): Shared, Asked(filter): Asked<RegistrationFilter>) -> Response {
     let found = registrations::list(&state, filter.realm.as_deref(), filter.user.as_deref());
     Json(json!({ "count": found.len(), "registrations": found })).into_response()
 }
@@ -151,13 +182,13 @@ async fn ladders(State(state): Shared) -> Response {
     Json(json!({ "on": state.observation.ladders.is_on() })).into_response()
 }
 
-async fn switch_ladders(state: Shared, Query(switch): Query<LadderSwitch>) -> Response {
+async fn switch_ladders(state: Shared, Asked(switch): Asked<LadderSwitch>) -> Response {
     state.observation.ladders.switch(switch.on);
     tracing::info!(on = switch.on, "ladders switched");
     ladders(state).await
 }
 
-async fn show_ladder(State(state): Shared, Path(id): Path<String>) -> Response {
+async fn show_ladder(State(state): Shared, Named(id): Named) -> Response {
     match calls::ladder(&state, &id) {
         Some(ladder) => Json(ladder).into_response(),
         None if state.observation.ladders.is_on() => error(
@@ -172,6 +203,14 @@ async fn nothing_here() -> Response {
     error(
         StatusCode::NOT_FOUND,
         "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/registrations, /v1/config, /v1/ladders, /v1/ladders/{id}",
+    )
+}
+
+/// `Allow` says which methods there are.
+async fn other_method(method: Method) -> Response {
+    error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &format!("{method} is not for this path: see Allow"),
     )
 }
 

@@ -338,6 +338,28 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
 }
 
 #[tokio::test]
+async fn every_error_is_json_that_says_what_is_wrong() {
+    let lab = Lab::open().await;
+    for (method, path, status, says) in [
+        ("PUT", "/v1/ladders?on=maybe", 400, "`true` or `false`"),
+        ("PUT", "/v1/ladders", 400, "on"),
+        ("GET", "/v1/calls?tenant=a&tenant=b", 400, "tenant"),
+        ("GET", "/v1/registrations?user=a&user=b", 400, "user"),
+        ("GET", "/v1/calls/%ff", 400, "UTF-8"),
+        ("GET", "/v1/ladders/%ff", 400, "UTF-8"),
+        ("POST", "/v1/calls", 405, "POST"),
+        ("DELETE", "/healthz", 405, "DELETE"),
+        ("GET", "/v2", 404, "/v1/calls"),
+    ] {
+        let (got, body) = lab.ask(method, path).await;
+        let body: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{method} {path}: {body:?}"));
+        let told = body["error"].as_str().unwrap_or_default();
+        assert!(got == status && told.contains(says), "{method} {path}: {got} {body}");
+    }
+    lab.close().await;
+}
+
+#[tokio::test]
 async fn the_ladder_of_a_call_that_is_over_is_shown_with_its_reason_and_masked_numbers() {
     let lab = Lab::open().await;
     let call = CallId::from_random(rand::random());
