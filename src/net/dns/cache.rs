@@ -216,11 +216,10 @@ impl Cache {
                 (ttl >= SHORTEST_RENEWED).then(|| ttl.mul_f32(0.8))
             }
             Err(error) => {
-                let temporary = error.cause.is_temporary();
-                if !temporary {
+                if !error.cause.is_temporary() {
                     entry.good = None;
                 }
-                let pause = if temporary {
+                let pause = if error.is_brief() {
                     settings.failure_pause
                 } else {
                     settings.negative_ttl
@@ -329,6 +328,7 @@ mod tests {
             asked: vec![],
             servers: "127.0.0.1:53".into(),
             cause,
+            without_soa: false,
         }
     }
 
@@ -411,6 +411,24 @@ mod tests {
             cache.look(&a, None, t0 + seconds(91)),
             View::Unknown { stale: None }
         ));
+    }
+
+    #[test]
+    fn a_no_without_soa_is_believed_no_longer_than_a_failure() {
+        let (mut cache, t0, a) = (cache(Settings::default()), Instant::now(), target("a.example"));
+        for (without_soa, believed) in [(false, 30), (true, 2)] {
+            let no = DnsError {
+                without_soa,
+                ..error(Cause::NoSuchName)
+            };
+            fly(&mut cache, &a, Err(no), t0);
+            let end = t0 + seconds(believed);
+            assert!(matches!(
+                cache.look(&a, None, end - Duration::from_millis(1)),
+                View::Failed(_)
+            ));
+            assert!(matches!(cache.look(&a, None, end), View::Unknown { stale: None }));
+        }
     }
 
     #[test]

@@ -15,6 +15,15 @@ pub struct DnsError {
     /// The name servers, as text.
     pub servers: Arc<str>,
     pub cause: Cause,
+    /// A "no" came without the SOA record by which it may be remembered (RFC 2308 §5).
+    pub without_soa: bool,
+}
+
+impl DnsError {
+    /// True when asking again soon may help: the name servers failed, or said a "no" that nobody signs for.
+    pub(super) fn is_brief(&self) -> bool {
+        self.without_soa || self.cause.is_temporary()
+    }
 }
 
 /// What came of the questions.

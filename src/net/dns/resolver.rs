@@ -249,6 +249,7 @@ impl Shared {
             asked,
             servers: self.servers.text(),
             cause,
+            without_soa: false,
         }
     }
 }

@@ -56,7 +56,7 @@ pub struct Settings {
     pub ttl_ceiling: Duration,
     /// An answer is used as fresh at least this long, even at TTL 0: one request's retries see one answer.
     pub ttl_floor: Duration,
-    /// How long "no such name" is believed.
+    /// How long "no such name" is believed, when an SOA record came with it (RFC 2308 §5); else `failure_pause`.
     pub negative_ttl: Duration,
     /// How long after a failure of the name servers they are left alone with this name.
     pub failure_pause: Duration,

@@ -9,6 +9,7 @@ use crate::sip::locate::{
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -110,6 +111,13 @@ impl Miss {
     }
 }
 
+/// Who says that a question brought no records.
+enum Refused {
+    Here(Miss),
+    /// The name servers, or the way to them.
+    There(NetError),
+}
+
 /// A set of records of one type, with the shortest TTL among them.
 struct Records<T> {
     records: Vec<T>,
@@ -123,6 +131,8 @@ pub(super) struct Walk<'a> {
     target: &'a Target,
     asked: Asked,
     ttl: Duration,
+    /// One of its questions was answered with a "no" that had no SOA record.
+    without_soa: AtomicBool,
 }
 
 impl<'a> Walk<'a> {
@@ -133,6 +143,7 @@ impl<'a> Walk<'a> {
             target,
             asked,
             ttl: Duration::MAX,
+            without_soa: AtomicBool::new(false),
         }
     }
 
@@ -270,6 +281,7 @@ impl<'a> Walk<'a> {
             asked: self.asked.list(),
             servers: self.servers.text(),
             cause,
+            without_soa: self.without_soa.load(Relaxed),
         }
     }
 
@@ -364,9 +376,8 @@ impl<'a> Walk<'a> {
             .iter()
             .filter(|(on, _)| *on)
             .for_each(|(_, kind)| self.note(name, *kind));
-        let servers = self.servers;
-        let mut v4 = std::pin::pin!(servers.lookup(name, RecordType::A, ip));
-        let mut v6 = std::pin::pin!(servers.lookup(name, RecordType::AAAA, ip));
+        let mut v4 = std::pin::pin!(self.look_up(name, RecordType::A, ip));
+        let mut v6 = std::pin::pin!(self.look_up(name, RecordType::AAAA, ip));
         let (v4, v6) = match (families.wants_v4(), families.wants_v6()) {
             (true, false) => (Some(v4.await), None),
             (false, _) => (None, Some(v6.await)),
@@ -409,7 +420,25 @@ impl<'a> Walk<'a> {
         pick: impl Fn(&RData) -> Option<T>,
     ) -> Result<Records<T>, Miss> {
         self.note(name, kind);
-        self.servers.lookup(name, kind, pick).await
+        self.look_up(name, kind, pick).await
+    }
+
+    async fn look_up<T>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Records<T>, Miss> {
+        self.servers
+            .lookup(name, kind, pick)
+            .await
+            .map_err(|refused| match refused {
+                Refused::Here(miss) => miss,
+                Refused::There(error) => {
+                    self.without_soa.fetch_or(is_no_without_soa(&error), Relaxed);
+                    miss(error)
+                }
+            })
     }
 
     fn note(&self, name: &str, kind: RecordType) {
@@ -423,16 +452,16 @@ impl NameServers {
         name: &str,
         kind: RecordType,
         pick: impl Fn(&RData) -> Option<T>,
-    ) -> Result<Records<T>, Miss> {
+    ) -> Result<Records<T>, Refused> {
         let resolver = self
             .resolver
             .as_ref()
-            .map_err(|why| Miss::Failed(Cause::NoServers(why.clone())))?;
+            .map_err(|why| Refused::Here(Miss::Failed(Cause::NoServers(why.clone()))))?;
         // The search list is for names without a dot, as hosts of a container network have.
-        let mut asked = Name::from_ascii(name).map_err(|_| Miss::Nothing(Cause::NoSuchName))?;
+        let mut asked = Name::from_ascii(name).map_err(|_| Refused::Here(Miss::Nothing(Cause::NoSuchName)))?;
         asked.set_fqdn(name.contains('.'));
         resolver.clear_lookup_cache(asked.clone(), kind);
-        let lookup = resolver.lookup(asked, kind).await.map_err(miss)?;
+        let lookup = resolver.lookup(asked, kind).await.map_err(Refused::There)?;
         let mut records = Vec::new();
         let mut ttl = Duration::MAX;
         for record in lookup.answers() {
@@ -441,7 +470,7 @@ impl NameServers {
             records.extend(pick(&record.data));
         }
         if records.is_empty() {
-            return Err(Miss::Nothing(Cause::NoRecords));
+            return Err(Refused::Here(Miss::Nothing(Cause::NoRecords)));
         }
         Ok(Records { records, ttl })
     }
@@ -476,6 +505,10 @@ fn graver(first: Option<Miss>, second: Miss) -> Miss {
         Some(first) if rank(&first) >= rank(&second) => first,
         _ => second,
     }
+}
+
+fn is_no_without_soa(error: &NetError) -> bool {
+    matches!(error, NetError::Dns(WireError::NoRecordsFound(no)) if no.soa.is_none())
 }
 
 fn miss(error: NetError) -> Miss {

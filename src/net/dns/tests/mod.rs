@@ -332,6 +332,7 @@ async fn a_slow_server_without_an_old_answer_fails_in_time_and_serves_the_next_c
 #[tokio::test]
 async fn no_such_name_says_what_was_asked_of_whom() {
     let zone = Zone::serve().await;
+    zone.sign_refusals();
     let resolver = Resolver::new(Settings {
         spoken: vec![Transport::Udp],
         ..settings(&zone)
@@ -350,6 +351,19 @@ async fn no_such_name_says_what_was_asked_of_whom() {
     let asked = zone.asked().len();
     assert_eq!(resolver.resolve(&target("nowhere.example")).await.unwrap_err(), error);
     assert_eq!(zone.asked().len(), asked, "a no is remembered too");
+    assert!(!error.without_soa, "by its SOA");
+}
+
+#[tokio::test]
+async fn a_no_without_soa_is_soon_asked_again() {
+    let zone = Zone::serve().await;
+    let resolver = Resolver::new(settings(&zone));
+    let target = target("hub.example").with_port(5061);
+    let error = resolver.resolve(&target).await.unwrap_err();
+    assert!(error.cause == Cause::NoSuchName && error.without_soa, "{error:?}");
+    zone.a("hub.example", 60, "192.0.2.1");
+    // Within five seconds: a no that is signed for is believed for thirty.
+    until(&resolver, &target, Result::is_ok).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use hickory_server::net::runtime::Time;
 use hickory_server::proto::op::{Metadata, ResponseCode};
-use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, NAPTR, SRV};
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, NAPTR, SOA, SRV};
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server};
 use hickory_server::zone_handler::MessageResponseBuilder;
@@ -17,6 +17,7 @@ struct State {
     records: Vec<Record>,
     asked: Vec<String>,
     servfail: bool,
+    soa: bool,
     delay: Duration,
 }
 
@@ -61,6 +62,11 @@ impl Zone {
     /// From now on every question fails.
     pub fn servfail(&self) {
         self.state().servfail = true;
+    }
+
+    /// From now on an answer without records has the zone's SOA, as it should (RFC 2308 §3).
+    pub fn sign_refusals(&self) {
+        self.state().soa = true;
     }
 
     /// From now on every answer takes this long.
@@ -128,7 +134,7 @@ impl Handler {
     async fn answer<R: ResponseHandler>(&self, request: &Request, mut response: R) -> ResponseInfo {
         let query = request.request_info().unwrap().query.clone();
         let name = Name::from(query.name().clone());
-        let (answers, code, delay) = {
+        let (answers, soa, code, delay) = {
             let mut state = self.0.lock().unwrap();
             state.asked.push(format!(
                 "{} {}",
@@ -151,14 +157,18 @@ impl Handler {
                 .into_iter()
                 .filter(|record| !state.servfail && fits(record))
                 .collect();
-            (answers, code, state.delay)
+            let soa = (state.soa && !state.servfail && answers.is_empty()).then(|| {
+                let by = SOA::new(dns_name("ns.example"), dns_name("admin.example"), 1, 60, 60, 60, 60);
+                Record::from_rdata(Name::root(), 60, RData::SOA(by))
+            });
+            (answers, soa, code, state.delay)
         };
         tokio::time::sleep(delay).await;
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = code;
         let builder = MessageResponseBuilder::from_message_request(request);
         let nothing = || std::iter::empty::<&Record>();
-        let message = builder.build(metadata, answers.iter(), nothing(), nothing(), nothing());
+        let message = builder.build(metadata, answers.iter(), nothing(), soa.iter(), nothing());
         response.send_response(message).await.unwrap()
     }
 }
