@@ -205,8 +205,7 @@ impl Cause {
     /// Who ended it.
     pub fn ended_by(&self) -> Party {
         match self {
-            Cause::HungUp { by } => *by,
-            Cause::DialogLost { side } => *side,
+            Cause::HungUp { by: side } | Cause::DialogLost { side } => *side,
             Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
             Cause::Refused { .. } | Cause::NoAnswer | Cause::Unreachable { .. } => Party::Callee,
             // Whoever fell silent, it is this node that hangs up on both.
