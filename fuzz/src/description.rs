@@ -10,7 +10,7 @@ use portcullis::srtp::{MasterKey, Suite};
 fn local(byte: u8) -> LocalMedia {
     let key = MasterKey::from_bytes(Suite::AesCm128HmacSha1_80, &[byte; 30]).expect("thirty bytes");
     let media = LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), 7, key);
-    media.with_ice(Secret::from_bytes([byte; 32]))
+    media.with_secret(Secret::from_bytes([byte; 32]))
 }
 
 /// One description.

@@ -21,6 +21,15 @@ impl Secret {
         Secret(bytes)
     }
 
+    /// 256 bits for one use of this name, the `nth`: nobody without the secret tells one from another.
+    pub fn derive(&self, name: &[u8], nth: u32) -> Zeroizing<[u8; 32]> {
+        let mut hash = Sha256::new();
+        hash.update(name);
+        hash.update(self.0);
+        hash.update(nth.to_be_bytes());
+        Zeroizing::new(hash.finalize().into())
+    }
+
     /// Bytes that the caller chose.
     pub fn from_bytes(bytes: [u8; 32]) -> Secret {
         Secret(bytes)
@@ -64,11 +73,7 @@ impl Credentials {
     /// Ours of a session, `restarts` ICE restarts after its begin: nobody without the secret tells one from another, or
     /// the password from the name. 48 and 144 bits.
     pub fn derive(secret: &Secret, restarts: u32) -> Credentials {
-        let mut hash = Sha256::new();
-        hash.update(b"ice credentials");
-        hash.update(secret.0);
-        hash.update(restarts.to_be_bytes());
-        let text = Zeroizing::new(STANDARD.encode(hash.finalize()));
+        let text = Zeroizing::new(STANDARD.encode(secret.derive(b"ice credentials", restarts).as_slice()));
         // the last three of the 44 characters hold 4 bits and the padding
         let (ufrag, rest) = text.split_at_checked(8).unwrap_or_default();
         Credentials {

@@ -54,6 +54,13 @@ impl Leg {
         if let Some(mut rewrite) = Rewrite::new(buffer) {
             rewrite.payload_type(onward.relay_as);
         }
+        if self
+            .settled
+            .as_ref()
+            .is_some_and(|settled| settled.protection.is_some())
+        {
+            self.outgoing.begin_low(onward.header.sequence);
+        }
         if self.outgoing.is_owned() {
             let numbers = self
                 .outgoing
@@ -82,7 +89,8 @@ impl Leg {
             self.stats.sent.errors += 1;
             return Transmitted::Failed;
         };
-        self.outgoing.passed(ssrc, &onward.header, onward.clock_rate, now);
+        self.outgoing
+            .passed(ssrc, &onward.header, onward.begins, onward.clock_rate, now);
         let timestamp = onward.header.timestamp;
         self.send_rtp(
             buffer,

@@ -51,10 +51,24 @@ enum Speaker {
 #[derive(Debug, Clone, Copy)]
 struct Joint {
     ssrc: u32,
-    /// Its first sequence number here: earlier ones come too late.
-    first: u16,
+    newest: u16,
+    /// Packets from its first one here to the newest: earlier ones come too late.
+    ahead: u32,
     sequence: u16,
     timestamp: u32,
+}
+
+impl Joint {
+    /// Notes a packet; false where it is from before the first one here.
+    fn takes(&mut self, sequence: u16) -> bool {
+        let step = sequence.wrapping_sub(self.newest);
+        if step < 0x8000 {
+            self.newest = sequence;
+            self.ahead = self.ahead.saturating_add(u32::from(step));
+            return true;
+        }
+        u32::from(step.wrapping_neg()) <= self.ahead
+    }
 }
 
 /// What a packet's header must say.
@@ -85,8 +99,14 @@ impl Outgoing {
         }
     }
 
-    /// Notes a relayed packet that went out as it came in.
-    pub fn passed(&mut self, ssrc: u32, header: &Header, clock_rate: Option<u32>, now: Moment) {
+    /// Where nothing was sent yet, and the first packet has this number, all have numbers of ours: one that goes on near the
+    /// end of its range would soon wrap, and a fork that has not heard all of it would guess SRTP's rollover wrong.
+    pub fn begin_low(&mut self, sequence: u16) {
+        self.owned |= self.last.is_none() && sequence >= 0x8000;
+    }
+
+    /// Notes a relayed packet that went out as it came in; `begins` for the first one of a stream.
+    pub fn passed(&mut self, ssrc: u32, header: &Header, begins: bool, clock_rate: Option<u32>, now: Moment) {
         self.relayed = Some(now);
         let next = Last {
             ssrc,
@@ -96,6 +116,7 @@ impl Outgoing {
             at: now,
         };
         match &mut self.last {
+            last if begins => *last = Some(next),
             // an event keeps the timestamp of its beginning
             Some(last) if last.ssrc == ssrc && clock_rate.is_none() => last.advance(header.sequence),
             Some(last) if last.ssrc == ssrc && !is_later(header.sequence, last.sequence) => {}
@@ -106,17 +127,18 @@ impl Outgoing {
     /// Numbers for a packet of the bridged leg; None: it belongs to a time before the last speaker.
     pub fn relay(&mut self, header: &Header, begins: bool, clock_rate: Option<u32>, now: Moment) -> Option<Numbers> {
         self.relayed = Some(now);
-        let (joint, joins) = match self.speaker {
+        let (joint, joins) = match &mut self.speaker {
             Speaker::Bridged(joint) if joint.ssrc == header.ssrc && !begins => {
-                if is_later(joint.first, header.sequence) {
+                if !joint.takes(header.sequence) {
                     return None;
                 }
-                (joint, false)
+                (*joint, false)
             }
             _ => {
                 let joint = Joint {
                     ssrc: header.ssrc,
-                    first: header.sequence,
+                    newest: header.sequence,
+                    ahead: 0,
                     sequence: self.next_sequence().wrapping_sub(header.sequence),
                     timestamp: self.timestamp_at(160, now).wrapping_sub(header.timestamp),
                 };
@@ -260,8 +282,8 @@ mod tests {
     fn a_sound_goes_on_where_the_relay_was_and_back_again() {
         let mut outgoing = Outgoing::default();
         assert!(!outgoing.is_owned());
-        outgoing.passed(7, &packet(7, 65_535, 1_000), Some(8_000), at(0));
-        outgoing.passed(7, &packet(7, 65_534, 840), Some(8_000), at(1));
+        outgoing.passed(7, &packet(7, 65_535, 1_000), false, Some(8_000), at(0));
+        outgoing.passed(7, &packet(7, 65_534, 840), false, Some(8_000), at(1));
         assert_eq!(outgoing.sound(99, 160, at(100)), numbers(7, 0, 1_800, true));
         assert_eq!(outgoing.sound(99, 160, at(121)), numbers(7, 1, 1_960, false));
         assert!(outgoing.is_owned());
@@ -283,6 +305,48 @@ mod tests {
         );
         assert_eq!(relay(&mut outgoing, 49, 8_840, at(183)), None, "from before the sound");
         assert_eq!(outgoing.sound(99, 160, at(201)), numbers(7, 5, 2_600, true));
+    }
+
+    #[test]
+    fn a_relay_goes_on_for_hours_behind_a_sound() {
+        let mut outgoing = Outgoing::default();
+        let sound = outgoing.sound(99, 160, at(0));
+        let mut relay = |place: u32| {
+            let source = packet(7, (60_000 + place) as u16, place * 160);
+            let numbers = outgoing.relay(&source, place == 0, Some(8_000), at(u64::from(place) * 20));
+            numbers.map(|numbers| numbers.sequence)
+        };
+        let ours = |place: u32| Some(sound.sequence.wrapping_add(1).wrapping_add(place as u16));
+        for place in 0..200_000 {
+            assert_eq!(relay(place), ours(place), "{place}");
+            if place % 1_000 == 999 {
+                assert_eq!(relay(place - 50), ours(place - 50), "late, but of this stream");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_would_wrap_soon_begins_low() {
+        for (first, is_ours) in [(0x7fff, false), (0x8000, true)] {
+            let mut outgoing = Outgoing::default();
+            outgoing.begin_low(first);
+            assert_eq!(outgoing.is_owned(), is_ours);
+        }
+        let mut outgoing = Outgoing::default();
+        outgoing.passed(7, &packet(7, 10, 1_000), true, Some(8_000), at(0));
+        outgoing.begin_low(0x9000);
+        assert!(!outgoing.is_owned(), "it has begun");
+        outgoing.begin_low(0x9000);
+        let begun = outgoing.relay(&packet(7, 0x9000, 5), true, Some(8_000), at(20));
+        assert_eq!(begun.map(|numbers| numbers.sequence), Some(11));
+    }
+
+    #[test]
+    fn a_sound_goes_on_where_a_stream_that_began_anew_is() {
+        let mut outgoing = Outgoing::default();
+        outgoing.passed(7, &packet(7, 9_000, 1_000), true, Some(8_000), at(0));
+        outgoing.passed(7, &packet(7, 20, 50_000), true, Some(8_000), at(20));
+        assert_eq!(outgoing.sound(99, 160, at(40)), numbers(7, 21, 50_160, true));
     }
 
     #[test]
@@ -318,7 +382,7 @@ mod tests {
         let mut outgoing = Outgoing::default();
         outgoing.keep_on();
         assert!(!outgoing.is_owned(), "nothing was sent that could go on");
-        outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(0));
+        outgoing.passed(7, &packet(7, 10, 1_000), false, Some(8_000), at(0));
         outgoing.keep_on();
         let mut relay = |ssrc, sequence, timestamp, now| {
             outgoing.relay(&packet(ssrc, sequence, timestamp), false, Some(8_000), at(now))
@@ -334,7 +398,7 @@ mod tests {
     #[test]
     fn an_event_keeps_its_timestamp() {
         let mut outgoing = Outgoing::default();
-        outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(0));
+        outgoing.passed(7, &packet(7, 10, 1_000), false, Some(8_000), at(0));
         assert_eq!(outgoing.event(99, true, at(20)), numbers(7, 11, 1_160, true));
         assert_eq!(outgoing.event(99, false, at(40)), numbers(7, 12, 1_160, false));
         assert_eq!(
@@ -350,7 +414,7 @@ mod tests {
     fn relaying_is_what_came_lately() {
         let mut outgoing = Outgoing::default();
         assert!(!outgoing.is_relaying(at(0)));
-        outgoing.passed(7, &packet(7, 10, 1_000), Some(8_000), at(10));
+        outgoing.passed(7, &packet(7, 10, 1_000), false, Some(8_000), at(10));
         assert!(outgoing.is_relaying(at(69)) && !outgoing.is_relaying(at(70)));
     }
 }

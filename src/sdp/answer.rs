@@ -115,6 +115,17 @@ pub fn read_answer(
     Ok(settle(profile, audio, rtcp_mux, ours.direction, formats, (srtp, ice)))
 }
 
+/// Whether an offer comes from another endpoint than the one that settled this: it has another address, and another key.
+/// One that goes on with our key would guess its rollover counter, for it has not heard us so far (RFC 4568 §7.1.4).
+pub fn is_another_endpoint(settled: &Negotiated, offer: &Session) -> bool {
+    let (Some(audio), Some(keys)) = (offer.audio(), &settled.srtp) else {
+        return false;
+    };
+    let offered = audio.crypto.iter().find(|line| line.is_acceptable());
+    let has_another_key = offered.is_some_and(|line| line.key.as_ref().is_some_and(|key| *key != keys.remote));
+    has_another_key && audio.rtp() != settled.remote_rtp
+}
+
 fn check_addresses(profile: &LegProfile, local: &LocalMedia, audio: &Audio) -> Result<(), Refusal> {
     profile.check_addresses(audio)?;
     profile.addresses.check_socket(audio.rtp(), local.rtp())
@@ -404,7 +415,7 @@ mod tests {
     }
 
     fn bypassing() -> (LegProfile, LocalMedia) {
-        let ours = local(30_000, 1).with_ice(crate::ice::Secret::from_bytes([9; 32]));
+        let ours = local(30_000, 1).with_secret(crate::ice::Secret::from_bytes([9; 32]));
         (LegProfile::teams_bypass(), ours)
     }
 

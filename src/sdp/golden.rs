@@ -103,7 +103,7 @@ fn exchange(folder: &Path, outcome: &mut Outcome) -> Result<(), Refusal> {
         88_001,
         key("xhqrJOKme4fZTKjOLe56fy9ZZ/yUV11f+nW7VOXU"),
     )
-    .with_ice(Secret::from_bytes([1; 32]));
+    .with_secret(Secret::from_bytes([1; 32]));
     let mut second = LocalMedia::new(
         case.local,
         30_002,
@@ -111,7 +111,7 @@ fn exchange(folder: &Path, outcome: &mut Outcome) -> Result<(), Refusal> {
         88_002,
         key("fY3pG7vR0qLw8sXc1dNhUj5kTm9bZe2aQo6iVr4P"),
     )
-    .with_ice(Secret::from_bytes([2; 32]));
+    .with_secret(Secret::from_bytes([2; 32]));
 
     let remote_offer = Session::parse(&read("offer.sdp").unwrap())?;
     let carried = carry_offer(&remote_offer, &from, &to, Recoding::Any)?;

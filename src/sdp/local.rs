@@ -30,6 +30,11 @@ pub struct LocalMedia {
     printed: Option<[u8; 32]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ice: Option<Box<LocalIce>>,
+    #[serde(default)]
+    secret: Option<Secret>,
+    /// How often another key was taken.
+    #[serde(default)]
+    rekeyed: u32,
     /// Of the peer's last offer: ours keep it (TEAMS-073).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) protocol: Option<Protocol>,
@@ -48,14 +53,31 @@ impl LocalMedia {
             version: 1,
             printed: None,
             ice: None,
+            secret: None,
+            rekeyed: 0,
             protocol: None,
         }
     }
 
-    /// With what its ICE credentials are made of, for a leg whose profile wants ICE.
-    pub fn with_ice(mut self, secret: Secret) -> LocalMedia {
-        self.ice = Some(Box::new(LocalIce::new(secret)));
+    /// With what its ICE credentials are made of, for a leg whose profile wants ICE, and its later keys.
+    pub fn with_secret(mut self, secret: Secret) -> LocalMedia {
+        self.ice = Some(Box::new(LocalIce::new(secret.clone())));
+        self.secret = Some(secret);
         self
+    }
+
+    /// Takes a key that was never used.
+    pub fn take_new_key(&mut self) {
+        let Some(secret) = &self.secret else { return };
+        self.rekeyed += 1;
+        let bytes = secret.derive(b"srtp key", self.rekeyed);
+        let suite = self.key.suite();
+        let key = bytes
+            .get(..suite.key_and_salt_len())
+            .map(|bytes| MasterKey::from_bytes(suite, bytes));
+        if let Some(Ok(key)) = key {
+            self.key = key;
+        }
     }
 
     /// Without what a leg of this profile does not need.

@@ -28,7 +28,7 @@ mod offer;
 mod profile;
 mod session;
 
-pub use answer::{Answer, answer, answer_switched_off, read_answer};
+pub use answer::{Answer, answer, answer_switched_off, is_another_endpoint, read_answer};
 pub use codec::{Codec, Format};
 pub use crypto::Crypto;
 pub use direction::{Direction, HoldStyle};

@@ -12,7 +12,7 @@ fn key(byte: u8) -> MasterKey {
 
 fn local(byte: u8) -> LocalMedia {
     let media = LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), u64::MAX, key(byte));
-    media.with_ice(Secret::from_bytes([byte; 32]))
+    media.with_secret(Secret::from_bytes([byte; 32]))
 }
 
 fn formats() -> impl Strategy<Value = Vec<Format>> {

@@ -78,7 +78,7 @@ impl CallTask {
                 let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
                 let rtcp_port = (opened.rtcp_port != opened.rtp_port).then_some(opened.rtcp_port);
                 let local = LocalMedia::new(opened.address, opened.rtp_port, rtcp_port, rand::random(), key);
-                Ok((opened.id, local.with_ice(Secret::generate(&mut rand::rng()))))
+                Ok((opened.id, local.with_secret(Secret::generate(&mut rand::rng()))))
             }
             Err(error) => Err(error.to_string()),
         };

@@ -353,7 +353,7 @@ impl Rig {
             Ok((
                 handle,
                 LocalMedia::new(address, port, (!mux).then_some(port + 1), 9_000 + nth as u64, key)
-                    .with_ice(Secret::from_bytes([nth as u8; 32])),
+                    .with_secret(Secret::from_bytes([nth as u8; 32])),
             ))
         };
         self.pending.push_back(Event::MediaOpened {

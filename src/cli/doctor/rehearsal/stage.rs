@@ -78,6 +78,7 @@ impl Stage {
         let facts = Facts::read(origin, &invite, believe);
         let (decision, trace) = route::decide(config, &facts);
         let decision = decision.map_err(|refusal| format!("{number} is refused: {}", refusal.sentence))?;
+        let facts = facts.understood_by(config);
         let shown = route::believed_caller(config, &decision, &facts);
         let plan = PlanFacts {
             config,
@@ -181,7 +182,7 @@ impl Stage {
                 let local = LocalMedia::new(self.media, port, (!mux).then_some(port + 1), session, key);
                 let handle = LegId::first_in(u32::from(self.opened));
                 self.opened += 1;
-                let result = Ok((handle, local.with_ice(Secret::generate(&mut rand::rng()))));
+                let result = Ok((handle, local.with_secret(Secret::generate(&mut rand::rng()))));
                 self.pending.push_back(Event::MediaOpened {
                     leg,
                     result,
