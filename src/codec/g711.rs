@@ -15,15 +15,6 @@ pub enum Law {
 }
 
 impl Law {
-    /// The law of a static payload type (RFC 3551): 0 PCMU, 8 PCMA.
-    pub const fn from_payload_type(payload_type: u8) -> Option<Law> {
-        match payload_type {
-            0 => Some(Law::Mu),
-            8 => Some(Law::A),
-            _ => None,
-        }
-    }
-
     /// The byte that stands for silence.
     pub const fn silence(self) -> u8 {
         match self {
@@ -212,7 +203,6 @@ mod tests {
             (32_124, -32_124)
         );
         assert_eq!((Law::A.decode_sample(0xaa), Law::A.decode_sample(0xd5)), (32_256, 8));
-        assert_eq!(Law::from_payload_type(8), Some(Law::A));
     }
 
     #[test]

@@ -23,6 +23,16 @@ impl Speech {
     /// All of them, in the order that we offer them in.
     pub const ALL: [Speech; 3] = [Speech::Pcma, Speech::Pcmu, Speech::G722];
 
+    /// The codec of a static payload type (RFC 3551 §6).
+    pub const fn from_payload_type(number: u8) -> Option<Speech> {
+        match number {
+            0 => Some(Speech::Pcmu),
+            8 => Some(Speech::Pcma),
+            9 => Some(Speech::G722),
+            _ => None,
+        }
+    }
+
     /// Audio samples for each byte of payload.
     pub const fn samples_per_byte(self) -> usize {
         match self {

@@ -1,9 +1,9 @@
 //! The simulators' session descriptions: printed as the real peers print them, read by the project's own reader.
 
 use super::media::{Checks, Endpoint, Keys, Stream};
-use crate::codec::g711::Law;
+use crate::codec::speech::Speech;
 use crate::ice::{Credentials, Secret};
-use crate::sdp::{Audio, Codec, Direction, Protocol, Session};
+use crate::sdp::{Audio, Codec, Direction, Format, Protocol, Session};
 use crate::srtp::{MasterKey, Suite};
 use std::net::{IpAddr, SocketAddr};
 
@@ -53,7 +53,7 @@ pub(super) enum Disagreement {
     NoKey,
     #[error("no ICE, or no ice-lite, on a trunk with media bypass")]
     NoIce,
-    #[error("neither PCMU nor PCMA")]
+    #[error("neither PCMU nor PCMA nor G722")]
     NoCodec,
 }
 
@@ -107,11 +107,13 @@ impl Description {
         tone: f64,
     ) -> Result<(String, Stream), Disagreement> {
         let stream = self.stream(offer, tone, offer.direction.reversed())?;
-        let law = match stream.law {
-            Law::Mu => "rtpmap:0 PCMU/8000",
-            Law::A => "rtpmap:8 PCMA/8000",
+        let codec = match stream.codec {
+            Speech::Pcmu => "PCMU",
+            Speech::Pcma => "PCMA",
+            Speech::G722 => "G722",
         };
-        let mut formats = vec![(stream.payload_type, vec![law.to_owned()])];
+        let line = format!("rtpmap:{} {codec}/{}", stream.payload_type, Speech::CLOCK_RATE);
+        let mut formats = vec![(stream.payload_type, vec![line])];
         if let Some(events) = stream.events {
             let lines = vec![
                 format!("rtpmap:{events} telephone-event/8000"),
@@ -168,12 +170,13 @@ impl Description {
             (Shape::TeamsBypass, _) => return Err(Disagreement::NoIce),
             (Shape::Teams | Shape::Carrier, _) => None,
         };
-        let law = remote.formats.iter().find_map(|format| match format.codec {
-            Codec::Pcmu => Some((Law::Mu, format.payload_type)),
-            Codec::Pcma => Some((Law::A, format.payload_type)),
-            _ => None,
-        });
-        let (law, payload_type) = law.ok_or(Disagreement::NoCodec)?;
+        // G.722 where there is nothing else: an hour of tones is cheaper in G.711.
+        let spoken = |wide: bool| {
+            let spoken = |format: &Format| Some((format.speech()?, format.payload_type));
+            let mut all = remote.formats.iter().filter_map(spoken);
+            all.find(|(codec, _)| wide == (*codec == Speech::G722))
+        };
+        let (codec, payload_type) = spoken(false).or_else(|| spoken(true)).ok_or(Disagreement::NoCodec)?;
         let events = remote
             .formats
             .iter()
@@ -182,7 +185,7 @@ impl Description {
         Ok(Stream {
             remote: remote.rtp(),
             remote_rtcp: remote.rtcp.filter(|_| !remote.rtcp_mux),
-            law,
+            codec,
             payload_type,
             events: events.map(|format| format.payload_type),
             keys,

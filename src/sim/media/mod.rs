@@ -1,11 +1,12 @@
 //! A media endpoint: sends a tone and digits, hears what comes, speaks RTCP; RTP or SRTP as the descriptions agreed.
 
 mod checks;
+mod inbound;
 mod outbound;
 mod task;
 
 use super::heard::{Heard, Measured};
-use crate::codec::g711::Law;
+use crate::codec::speech::Speech;
 use crate::net::Clock;
 use crate::sdp::Direction;
 use crate::srtp::MasterKey;
@@ -32,8 +33,8 @@ pub(super) struct Stream {
     pub(super) remote: SocketAddr,
     /// Where RTCP goes; `None`: to `remote`, on one port.
     pub(super) remote_rtcp: Option<SocketAddr>,
-    pub(super) law: Law,
-    /// Of the law, as the peer wants it.
+    pub(super) codec: Speech,
+    /// Of the codec, as the peer wants it.
     pub(super) payload_type: u8,
     /// Of telephone-event, as the peer wants it.
     pub(super) events: Option<u8>,

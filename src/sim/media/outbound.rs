@@ -1,16 +1,18 @@
 //! What an endpoint sends: 20 ms of tone at a time, digits in between.
 
 use super::Stream;
+use crate::codec::speech::{Encoder, Speech};
 use crate::codec::tone::Sine;
 use crate::moment::Moment;
 use crate::rtp::packet::{FIXED_HEADER, Header};
 use crate::rtp::rtcp::{NtpTime, SenderInfo};
 use crate::rtp::telephone_event::{Event, code};
-use crate::sim::heard::RATE;
 use std::collections::VecDeque;
 
-/// Samples of 20 ms.
+/// Bytes, and units of the clock, of 20 ms.
 pub(super) const FRAME: usize = 160;
+/// Samples of 20 ms, at the most.
+const WIDE_FRAME: usize = 320;
 /// Of the tones that are sent, in dBov.
 const LEVEL: f64 = -20.0;
 /// Packets of one digit (100 ms), the end among them.
@@ -23,7 +25,9 @@ pub(super) struct Outbound {
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
-    sine: Option<(f64, Sine)>,
+    /// The tone as it was begun, for its frequency and codec.
+    sine: Option<((f64, Speech), Sine)>,
+    encoder: Encoder,
     events: VecDeque<Pending>,
     /// Timestamp of the digit that is being sent: all its packets bear it.
     pressed_at: u32,
@@ -48,6 +52,7 @@ impl Outbound {
             sequence: rand::random::<u16>() >> 2,
             timestamp: rand::random(),
             sine: None,
+            encoder: Encoder::default(),
             events: VecDeque::new(),
             pressed_at: 0,
             begins: true,
@@ -120,13 +125,19 @@ impl Outbound {
     }
 
     fn write_tone(&mut self, stream: &Stream, payload: &mut [u8]) -> Option<usize> {
+        let (wanted, codec) = ((stream.tone, stream.codec), stream.codec);
         let sine = match &mut self.sine {
-            Some((tone, sine)) if *tone == stream.tone => sine,
-            other => &mut other.insert((stream.tone, Sine::new(stream.tone, LEVEL, RATE))).1,
+            Some((known, sine)) if *known == wanted => sine,
+            other => {
+                &mut other
+                    .insert((wanted, Sine::new(stream.tone, LEVEL, codec.sample_rate())))
+                    .1
+            }
         };
-        let mut samples = [0; FRAME];
-        sine.fill(&mut samples);
-        Some(stream.law.encode(&samples, payload.get_mut(..FRAME)?))
+        let mut samples = [0; WIDE_FRAME];
+        let samples = samples.get_mut(..FRAME * codec.samples_per_byte())?;
+        sine.fill(samples);
+        Some(self.encoder.encode(codec, samples, payload.get_mut(..FRAME)?))
     }
 
     fn write_event(pending: &Pending, payload: &mut [u8]) -> Option<usize> {

@@ -1,9 +1,10 @@
 //! The task of one endpoint.
 
 use super::checks::Checker;
+use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::{Ear, Keys, Order, Stream};
-use crate::codec::g711::Law;
+use crate::codec::speech::Speech;
 use crate::net::Clock;
 use crate::rtp::demux::Protocol;
 use crate::rtp::packet::Packet;
@@ -33,6 +34,7 @@ pub(super) struct Task {
     protection: Option<Protection>,
     checker: Option<Checker>,
     outbound: Outbound,
+    inbound: Inbound,
 }
 
 struct Protection {
@@ -53,6 +55,7 @@ impl Task {
             protection: None,
             checker: None,
             outbound: Outbound::new(),
+            inbound: Inbound::default(),
         }
     }
 
@@ -156,9 +159,10 @@ impl Task {
                 .digits
                 .receive(header.marker, header.timestamp, packet.payload());
             measured.counts().digits.extend(heard.pressed);
-        } else if let Some(law) = Law::from_payload_type(header.payload_type) {
+        } else if let Some(codec) = Speech::from_payload_type(header.payload_type) {
             measured.counts().payload_type = Some(header.payload_type);
-            measured.samples(packet.payload().iter().map(|byte| law.decode_sample(*byte)));
+            let heard = self.inbound.decode(codec, packet.payload());
+            measured.samples(heard.iter().copied());
         }
     }
 

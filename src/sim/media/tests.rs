@@ -14,7 +14,7 @@ fn stream(remote: &Endpoint, tone: f64, keys: Option<Keys>) -> Stream {
     Stream {
         remote: remote.local(),
         remote_rtcp: rtcp,
-        law: Law::A,
+        codec: Speech::Pcma,
         payload_type: 8,
         events: Some(101),
         keys,
