@@ -15,29 +15,27 @@ use crate::app::payload::Status;
 use crate::dial::{AttemptFailure, PeerName};
 use crate::moment::Moment;
 use crate::sdp;
+use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
-use crate::sip::{Flow, Method};
 
 /// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
 pub(super) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Call {
-    pub(super) fn answered(&mut self, index: LegIndex, fork: usize, message: &Message, flow: &Flow, now: Moment) {
+    pub(super) fn answered(&mut self, index: LegIndex, fork: usize, message: &Message, now: Moment) {
         let cseq = message.cseq().0;
         let Some(leg) = self.leg_mut(index) else { return };
         leg.note_final(message);
         leg.take_fork(fork);
         leg.state = LegState::Up;
-        if leg.terms.keeps_flow() {
-            leg.flow = Some(leg.way_back(flow, true));
-        }
         // A side that offers no timer still honours the peer's: it stands in our Supported.
         let offered = leg.invite.as_ref().and_then(|invite| invite.session);
         let offer = offered.unwrap_or_else(|| SessionTimerOffer::new(&leg.terms.session_timer.answering()));
         let agreed = offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
         let peer = leg.hop.as_ref().map(|hop| hop.peer.clone());
+        let every = leg.hop.as_ref().is_some_and(|hop| hop.hunt.every);
         self.note_transport(index);
         self.acknowledge(index, cseq);
         self.await_media(index);
@@ -45,7 +43,9 @@ impl Call {
         if let Err(detail) = self.settle(index, message) {
             self.hang_up(index, Some("Q.850;cause=88;text=\"Incompatible media\"".into()));
             let failure = AttemptFailure::local(488, "Not Acceptable Here", detail);
-            self.hop_failed(index, failure, Next::Stop, now);
+            // Somebody has to take an emergency call (promise 6).
+            let next = if every { Next::Hunt } else { Next::Stop };
+            self.hop_failed(index, failure, next, now);
             return;
         }
         if self.is_arriving(index) {

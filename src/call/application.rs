@@ -431,8 +431,13 @@ impl Call {
     /// leaves nobody to steer the call, but who talks may talk on, and where the application is being led elsewhere it may go
     /// on there.
     pub(super) fn application_left(&mut self, failed: Option<String>, now: Moment) {
+        let led = self.app.as_ref().is_some_and(|app| app.session.is_some());
         if let Some(why) = failed {
             self.tell_error("websocket", &why);
+            if !led {
+                // It was asked aside: the application is steered by webhooks.
+                return;
+            }
             let detail = format!("the connection to the application is lost: {why}");
             if let Some(app) = &mut self.app {
                 app.session = None;

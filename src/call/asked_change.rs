@@ -133,7 +133,7 @@ impl Call {
             return false;
         };
         let calm = match &self.change {
-            Some(change) => change.to != index && matches!(change.purpose, Purpose::Refresh | Purpose::Late),
+            Some(change) => change.to != index && change.purpose.is_our_own(),
             None => partner.media.offered.is_none(),
         };
         if !calm || leg.media.offered.is_some() || partner.waiting.is_some() {

@@ -2,7 +2,7 @@
 
 use super::application::{App, Asked, Line, Running, Why};
 use super::cause::Cause;
-use super::event::{Course, Effect, Reply};
+use super::event::{Course, Effect, NoReply, Reply};
 use super::id::LegIndex;
 use super::moving::same_origin;
 use super::value::Call;
@@ -37,7 +37,8 @@ impl App {
             None if begins => Course::Opens,
             _ => Course::Here,
         };
-        let opens = self.session.is_none() && hook.is_websocket() && course != Course::Moves;
+        // What is asked aside over a WebSocket makes it no session: of an application of webhooks the verbs are all there is.
+        let opens = course == Course::Opens && hook.is_websocket();
         self.asked.push(Asked {
             number,
             leg,
@@ -152,7 +153,7 @@ impl Call {
     }
 
     /// An answer of the application.
-    pub(super) fn asked_answered(&mut self, number: u32, result: Result<Reply, String>, now: Moment) {
+    pub(super) fn asked_answered(&mut self, number: u32, result: Result<Reply, NoReply>, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(position) = app.asked.iter().position(|asked| asked.number == number) else {
             return;
@@ -167,8 +168,11 @@ impl Call {
         if !self.caller_is_there() {
             return;
         }
+        if asked.why == Why::Refer {
+            return self.refer_decided(number, asked.leg, result, now);
+        }
+        let result = result.map_err(|none| none.why);
         match asked.why {
-            Why::Refer => return self.refer_decided(number, asked.leg, result, now),
             Why::Hold => return self.hold_decided(number, result, now),
             Why::Replace => return self.replacement_came(asked, result, now),
             Why::Part => return self.part_decided(&asked, result, now),

@@ -50,6 +50,16 @@ pub(super) enum Purpose {
     Align { tries: u8, opens: bool },
 }
 
+impl Purpose {
+    /// Whether it is sent on behalf of nobody who still waits for its answer, and says what was settled when it was sent.
+    pub(super) fn is_our_own(&self) -> bool {
+        matches!(
+            self,
+            Purpose::Refresh | Purpose::Late | Purpose::Align { opens: false, .. }
+        )
+    }
+}
+
 impl Change {
     /// Nobody waits any more for what `from` has asked.
     pub(super) fn take_back(&mut self, from: LegIndex) {
@@ -185,7 +195,8 @@ impl Call {
                     self.align_staying(change.to, partner, now);
                 }
             }
-            Purpose::Refresh | Purpose::Align { .. } => self.reconnect(now),
+            Purpose::Refresh => self.reconnect(now),
+            Purpose::Align { .. } => self.aligned(change.to, now),
             Purpose::Late => self.agreed_late(change.to, now),
             Purpose::TakenBack => {
                 self.reconnect(now);

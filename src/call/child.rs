@@ -143,6 +143,11 @@ impl Call {
         self.facts.emergency || attempt.is_some_and(|attempt| attempt.emergency)
     }
 
+    /// Whether anybody in this call calls an emergency number, or talks to one.
+    pub(super) fn calls_emergency(&self) -> bool {
+        self.facts.emergency || self.ringing.iter().any(|attempt| attempt.emergency)
+    }
+
     /// The attempt that a leg belongs to.
     pub(super) fn attempt_of(&self, index: LegIndex) -> Option<usize> {
         let theirs = |ringing: &Ringing| {

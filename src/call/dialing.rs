@@ -10,7 +10,7 @@ use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
-use crate::dial::DialPlan;
+use crate::dial::{DialPlan, EMERGENCY_TIMEOUT};
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -109,17 +109,24 @@ impl Call {
             dialing.verb.dial_music.clone(),
             dialing.verb.clone(),
         );
+        // An answer to an offer of ours comes with the ACK of a 200 alone (RFC 3261 §13.2.1), and this dial sends none yet.
+        let hears = !answer_on_bridge || self.offer.is_some() || self.settled_here;
         let settled = match (answer_on_bridge, &music) {
             (false, _) => self.answer_here(now),
-            (true, Some(_)) => self.ready_early(now),
-            (true, None) => Ok(()),
+            (true, Some(_)) if hears => self.ready_early(now),
+            (true, _) => Ok(()),
         };
         if let Err(detail) = settled {
             self.dial_refused(detail, now);
             return;
         }
-        if let Some(music) = music {
-            self.play_music(&music);
+        match music {
+            Some(music) if hears => self.play_music(&music),
+            Some(_) => self.tell_error(
+                "dialMusic",
+                "the caller made no offer, so it hears nothing before it is answered",
+            ),
+            None => {}
         }
         if self.phase == Phase::Opening {
             self.phase = Phase::Ringing;
@@ -147,6 +154,10 @@ impl Call {
             };
             ringing.child = target.map(|target| Child::new(sid, target, confirm).tagged(tag.clone()));
             self.ringing.push(ringing);
+        }
+        if self.calls_emergency() && self.milestones.answered.is_none() {
+            let waits = now + EMERGENCY_TIMEOUT;
+            self.deadline = self.deadline.map(|deadline| deadline.max(waits));
         }
         for position in 0..self.ringing.len() {
             self.next_hop(position, now);

@@ -26,6 +26,9 @@ pub struct CallStatus {
     #[serde(skip)]
     pub answered: Option<Moment>,
     pub ended: Option<Moment>,
+    /// Somebody in it calls an emergency number, or has one on the line.
+    #[serde(skip)]
+    pub emergency: bool,
     /// Hub or gateway that is tried or talked to.
     pub peer: Option<PeerName>,
     /// The callee that the caller of an application talks to.
@@ -66,6 +69,7 @@ impl LiveCall {
             phase: Phase::Opening,
             answered: None,
             ended: None,
+            emergency: facts.emergency,
             peer: None,
             bridged: None,
             lines: Vec::new(),
@@ -83,6 +87,11 @@ impl LiveCall {
     /// What its legs, those that are over too, are called by applications.
     pub(super) fn sids(&self) -> Vec<CallSid> {
         lock(&self.status).sids()
+    }
+
+    /// An emergency number is called in it; what its application dials counts as long as it rings or talks.
+    pub fn is_emergency(&self) -> bool {
+        lock(&self.status).emergency
     }
 
     /// The legs that `of` chooses, the first leg first, those that are over last.
@@ -119,8 +128,8 @@ struct Moved {
 pub struct MovedDialog {
     /// Our tag.
     pub tag: String,
-    /// The INVITE that made it: its 2xx may come again.
-    pub invite: Option<Token>,
+    /// The INVITE that made it, and the last one inside it: their 2xx may come again.
+    pub invites: [Option<Token>; 2],
 }
 
 /// Why an event did not reach a call.
@@ -204,7 +213,7 @@ impl Directory {
     /// The call that a request of ours belongs to.
     pub fn call_of_token(&self, token: Token) -> CallId {
         self.moved
-            .find(|dialog| dialog.invite == Some(token))
+            .find(|dialog| dialog.invites.contains(&Some(token)))
             .unwrap_or(token.call)
     }
 
@@ -332,6 +341,7 @@ impl CallStatus {
             phase: call.phase,
             answered: call.milestones.answered,
             ended: call.milestones.ended,
+            emergency: call.calls_emergency(),
             peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),

@@ -101,7 +101,7 @@ pub enum Event {
     /// The plan of the dial that waits for it, or why there is none.
     Planned { result: Result<Box<DialPlan>, String> },
     /// The application's answer to a question; the error says what went wrong.
-    Answered { ask: u32, result: Result<Reply, String> },
+    Answered { ask: u32, result: Result<Reply, NoReply> },
     /// The text of a sound on a leg is spoken, or was before.
     Voiced { leg: LegIndex, play: u32, voiced: Voiced },
     /// A sound on a leg is there and begins.
@@ -132,6 +132,23 @@ pub enum Event {
 pub struct Reply {
     /// Empty: nothing said.
     pub verbs: Vec<Verb>,
+}
+
+/// Why there is no answer that could be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoReply {
+    pub why: String,
+    /// Of an HTTP answer that is no success.
+    pub status: Option<u16>,
+}
+
+impl<T: Into<String>> From<T> for NoReply {
+    fn from(why: T) -> NoReply {
+        NoReply {
+            why: why.into(),
+            status: None,
+        }
+    }
 }
 
 /// What came of a request that somebody wanted sent: the final response, or why it was not sent.

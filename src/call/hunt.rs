@@ -274,7 +274,8 @@ impl Call {
             self.winner = None;
         }
         self.unhear_arriving(index, now);
-        let mut elsewhere = None;
+        let (mut elsewhere, mut from) = (None, None);
+        let why = failure.explain();
         if let Some(leg) = self.leg_mut(index) {
             leg.record.status.get_or_insert(failure.status);
             leg.record.why.clone_from(&failure.local);
@@ -282,10 +283,7 @@ impl Call {
                 leg.state = LegState::Gone;
             }
             if let Some(hop) = leg.hop.clone() {
-                if next != Next::Stop {
-                    let (from, why) = (hop.peer.clone(), failure.explain());
-                    self.tell(CallNews::Hunting { from, why });
-                }
+                from = Some(hop.peer.clone()).filter(|_| next != Next::Stop);
                 elsewhere = match next {
                     Next::HoldAndHunt => self.hold_and_look_elsewhere(index, hop, &failure),
                     Next::Elsewhere => {
@@ -323,6 +321,13 @@ impl Call {
                 Some(hop) => ringing.hops.push_front(hop),
                 None => ringing.others.clear(),
             }
+        }
+        let goes_on = self
+            .ringing
+            .get(position)
+            .is_some_and(|ringing| !ringing.hops.is_empty());
+        if let Some(from) = from.filter(|_| goes_on) {
+            self.tell(CallNews::Hunting { from, why });
         }
         match next {
             Next::Stop => self.attempt_failed(position, now),

@@ -94,19 +94,21 @@ impl Call {
         true
     }
 
-    /// Whether a re-INVITE of Teams is answered before the other side hears of it: that one takes its time for a refresh of
-    /// ours.
+    /// Whether a re-INVITE of Teams is answered before the other side hears of it: that one takes its time for something of
+    /// ours that nobody waits for, or still owes us the ACK of its own.
     pub(super) fn may_answer_at_once(&self, index: LegIndex, message: &Message) -> bool {
         let partner = self.partner(index).and_then(|partner| self.leg(partner));
         let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
             return false;
         };
         let is_free = leg.is_up() && leg.waiting.is_none() && leg.media.offered.is_none();
-        let refreshes = |change: &Change| change.to == partner.index && matches!(change.purpose, Purpose::Refresh);
-        let is_refreshing = self.change.as_ref().is_some_and(refreshes);
+        let is_slow = match &self.change {
+            Some(change) => change.to == partner.index && change.purpose.is_our_own(),
+            None => partner.unacknowledged.is_some() && partner.media.offered.is_none(),
+        };
         matches!(leg.terms.kind, LegKind::Teams { .. })
             && is_free
-            && is_refreshing
+            && is_slow
             && partner.waiting.is_none()
             && self.phase == Phase::Answered
             && self.transfer.is_none()
@@ -130,9 +132,20 @@ impl Call {
     pub(super) fn agreed_late(&mut self, to: LegIndex, now: Moment) {
         self.reconnect(now);
         let settled = self.leg(to).and_then(|leg| leg.media.negotiated.as_ref());
-        let direction = settled.map(|settled| settled.direction);
+        self.align_unless(to, settled.map(|settled| settled.direction), now);
+    }
+
+    /// A side has answered what we brought it in line with; the other one may have settled something else since. What is
+    /// compared is our offer: who answers with less is not asked again.
+    pub(super) fn aligned(&mut self, to: LegIndex, now: Moment) {
+        self.reconnect(now);
+        let offered = self.leg(to).and_then(|leg| leg.media.last_offer.as_ref());
+        self.align_unless(to, offered.map(|offer| offer.direction), now);
+    }
+
+    fn align_unless(&mut self, to: LegIndex, so: Option<Direction>, now: Moment) {
         let wanted = self.settled_beside(to).map(|(_, direction)| direction);
-        if direction != wanted {
+        if so != wanted {
             self.align(to, now);
         }
     }

@@ -88,7 +88,7 @@ pub use application::{AppTerms, CallerFacts};
 pub use cause::{Cause, Party};
 pub use directory::{CallStatus, Directory, LineStatus, LiveCall, MovedDialog, Undelivered};
 pub use event::{
-    Answered, CallNews, Command, Effect, Event, MediaNotice, Onward, Outcome, PeerVerdict, PlayOutcome, Reply,
+    Answered, CallNews, Command, Effect, Event, MediaNotice, NoReply, Onward, Outcome, PeerVerdict, PlayOutcome, Reply,
     SendFailure, Sound, Source, To, Wish,
 };
 pub use hop_mark::HopMark;

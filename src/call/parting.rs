@@ -70,7 +70,7 @@ impl Leg {
     pub(super) fn moved_dialog(&self) -> Option<MovedDialog> {
         Some(MovedDialog {
             tag: self.dialog.as_ref()?.id().local_tag.clone(),
-            invite: self.invite.as_ref().map(|invite| invite.token),
+            invites: [self.invite.as_ref().map(|invite| invite.token), self.reinvited],
         })
     }
 }

@@ -30,9 +30,15 @@ impl Call {
         let Ok(fork) = invite.forks.receive(&invite.initiation, message) else {
             return;
         };
+        let has_answered = matches!(fork, Fork::Answered(_) | Fork::AnsweredAgain(_));
+        let is_first = leg.flow.is_none() || leg.state == LegState::Inviting;
+        if has_answered && is_first && leg.terms.keeps_flow() {
+            // Its ACK and BYE go where it came from, also where it lost or came too late.
+            leg.flow = Some(leg.way_back(flow, true));
+        }
         match (leg.state, fork) {
             (LegState::Inviting, Fork::Early(_)) => self.progress(index, message, now),
-            (LegState::Inviting, Fork::Answered(fork)) => self.answered(index, fork, message, flow, now),
+            (LegState::Inviting, Fork::Answered(fork)) => self.answered(index, fork, message, now),
             (LegState::Cancelling, Fork::Answered(fork)) => self.answered_too_late(index, fork, message),
             // Another fork answered as well (RFC 3261 §13.2.2.4).
             (_, Fork::Answered(fork)) => self.hang_up_fork(index, fork, message),

@@ -2,7 +2,7 @@
 //! stays behind.
 
 use super::application::{Asked, Why};
-use super::event::Reply;
+use super::event::{NoReply, Reply};
 use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::Call;
@@ -10,7 +10,7 @@ use crate::app::payload;
 use crate::app::verb::Hook;
 use crate::dial::Transfers;
 use crate::moment::Moment;
-use crate::sip::message::{Message, ResponseDraft};
+use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 
 impl Call {
@@ -43,6 +43,11 @@ impl Call {
             self.refuse_refer(index, transaction, message, 603);
             return;
         }
+        if message.header(HeaderName::ReferTo).is_none() {
+            // RFC 3515 §2.4.2
+            self.refuse_refer(index, transaction, message, 400);
+            return;
+        }
         let pending = |asked: &Asked| asked.leg == index && asked.why == Why::Refer;
         if self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending)) {
             self.refuse_refer(index, transaction, message, 491);
@@ -70,7 +75,7 @@ impl Call {
     }
 
     /// The application has decided about a REFER.
-    pub(super) fn refer_decided(&mut self, number: u32, index: LegIndex, result: Result<Reply, String>, now: Moment) {
+    pub(super) fn refer_decided(&mut self, number: u32, index: LegIndex, result: Result<Reply, NoReply>, now: Moment) {
         let Some(app) = &mut self.app else { return };
         let Some(position) = app.referrals.iter().position(|(asked, _)| *asked == number) else {
             return;
@@ -78,9 +83,13 @@ impl Call {
         let (_, transaction) = app.referrals.swap_remove(position);
         let reply = match result {
             Ok(reply) => reply,
-            Err(detail) => {
-                self.tell_bad_answer(index, "referHook", &detail, now);
-                self.answer_plainly(index, transaction, 501);
+            Err(none) => {
+                self.tell_bad_answer(index, "referHook", &none.why, now);
+                // The hook's refusal is the referrer's answer; a challenge would need more than its number.
+                let said = none
+                    .status
+                    .filter(|status| (400..=699).contains(status) && !matches!(status, 401 | 407));
+                self.answer_plainly(index, transaction, said.unwrap_or(501));
                 return;
             }
         };

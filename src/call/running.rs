@@ -86,12 +86,14 @@ impl Call {
         self.end(cause, now);
     }
 
-    /// Whether a verb has to wait until the caller has answered our offer; the verb is put back then.
+    /// Whether a verb has to wait until the caller has answered our offer; the verb is put back then. What it hears, and
+    /// what whoever is dialled is offered, starts from that answer.
     fn settles_first(&mut self, leg: LegIndex, verb: &Verb, now: Moment) -> bool {
         let (early, what) = match verb {
             Verb::Say(say) => (self.speaks_early(say.early_media), "say"),
             Verb::Play(play) => (self.speaks_early(play.early_media), "play"),
             Verb::Gather(_) => (self.speaks_early(false), "gather"),
+            Verb::Dial(dial) if self.settles_by_ack(dial.answer_on_bridge) => (false, "dial"),
             _ => return false,
         };
         if leg != LegIndex::CALLER || !self.may_speak(leg, early, what, now) {
@@ -103,6 +105,14 @@ impl Call {
             line.running = Some(Running::Settling);
         }
         !settled
+    }
+
+    /// Whether a caller that made no offer is answered before anybody is dialled for it.
+    fn settles_by_ack(&self, on_bridge: bool) -> bool {
+        let caller = self.leg(LegIndex::CALLER);
+        let unsettled = caller.is_some_and(|caller| caller.media.negotiated.is_none());
+        let answered = !on_bridge || self.milestones.answered.is_some();
+        unsettled && self.offer.is_none() && answered
     }
 
     /// Whether a verb that says so, or not, is heard before the call is answered.

@@ -3,10 +3,12 @@
 mod connections;
 
 use super::application::AppTerms;
-use super::event::{Course, Event, Reply};
+use super::event::{Course, Event, NoReply, Reply};
 use super::tally::{One, Tally};
 use crate::app::command::NewCall;
-use crate::app::outbound::{BasicAuth, Caller, Connector, HookClient, HookReply, HookRequest, HookUrl, Method};
+use crate::app::outbound::{
+    BasicAuth, Caller, Connector, HookClient, HookFailure, HookReply, HookRequest, HookUrl, Method,
+};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
 use crate::app::websocket::{CloseCode, MessageId, OutMessage};
@@ -21,11 +23,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Status events of a call that wait for its server. More means that the server is far behind: they are dropped and
+/// Events of a call that wait for its server, in each of its queues. More means that the server is far behind: they are dropped and
 /// told of.
 const NOTICES: usize = 512;
-/// Messages that wait for a WebSocket: the events of a call that rings before anybody is asked.
-const EARLY: usize = 64;
 /// How long questions of a call that has ended may take to reach their server.
 const LAST_QUESTIONS: Duration = Duration::from_secs(3);
 const CLOSED: &str = "the application has closed the session";
@@ -46,10 +46,14 @@ pub struct Server {
     /// A call_sid and a trace for every message.
     call_sid: String,
     trace: String,
-    answers: JoinSet<(u32, Result<Reply, String>)>,
-    /// In order, one after the other.
-    notices: mpsc::Sender<Notice>,
+    answers: JoinSet<(u32, Result<Reply, NoReply>)>,
+    /// Status events. What a slow hook of a verb is told keeps them from nobody.
+    events: Queue,
+    /// All else that hooks are told and not asked: keys, results.
+    results: Queue,
     session: Socket,
+    /// The application is led over the WebSocket. Else it is led by webhooks, and one that is open is for hooks beside them.
+    led_by_session: bool,
     moving: Option<Moving>,
     /// To be told before anything else that comes.
     late: VecDeque<Heard>,
@@ -60,10 +64,26 @@ pub struct Server {
     tally: Arc<Tally>,
 }
 
-/// An event for the status hook.
+/// What a hook is told.
 struct Notice {
     request: HookRequest,
     _untold: One,
+}
+
+/// What is told in order, one after the other; most calls have nothing for one of their queues.
+#[derive(Default)]
+struct Queue(Option<mpsc::Sender<Notice>>);
+
+impl Queue {
+    /// False when it is full.
+    fn put(&mut self, notice: Notice, client: &HookClient) -> bool {
+        let queue = self.0.get_or_insert_with(|| {
+            let (queue, waiting) = mpsc::channel(NOTICES);
+            tokio::spawn(tell_in_order(client.clone(), waiting));
+            queue
+        });
+        queue.try_send(notice).is_ok()
+    }
 }
 
 /// What the task does with what came.
@@ -76,7 +96,8 @@ pub enum Heard {
 }
 
 impl Heard {
-    fn answered(ask: u32, result: Result<Reply, String>) -> Heard {
+    fn answered(ask: u32, result: Result<Reply, impl Into<NoReply>>) -> Heard {
+        let result = result.map_err(Into::into);
         Heard::Event(Event::Answered { ask, result })
     }
 }
@@ -91,22 +112,23 @@ impl Server {
         trace: String,
     ) -> Result<Server, String> {
         let hook = HookUrl::parse(&terms.hook.url, None).map_err(|fault| format!("the application's hook: {fault}"))?;
+        let led_by_session = hook.is_websocket();
         let caller = Arc::new(Caller {
             account: terms.account_sid.clone(),
             hook,
             auth: auth_of(&terms.hook),
             secret: terms.secret.clone().map(|secret| Secret::new(&secret.0)),
         });
-        let (notices, queue) = mpsc::channel(NOTICES);
-        tokio::spawn(tell_in_order(ways.client.clone(), queue));
         Ok(Server {
             ways,
             caller,
             call_sid,
             trace,
             answers: JoinSet::new(),
-            notices,
+            events: Queue::default(),
+            results: Queue::default(),
             session: Socket::Early(Vec::new()),
+            led_by_session,
             moving: None,
             late: VecDeque::new(),
             open: HashMap::new(),
@@ -122,9 +144,10 @@ impl Server {
 
     /// Asks; the answer comes out of [`Server::heard`].
     pub fn ask(&mut self, ask: u32, kind: Kind, course: Course, hook: &Hook, properties: Properties) {
-        if kind == Kind::SessionNew {
+        if kind == Kind::SessionNew && self.led_by_session {
             // Who was asked that before could not say what is to be done: the fallback is somebody else.
             self.leave(CloseCode::InvalidApplication);
+            self.led_by_session = false;
         }
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {
             Ok(url) => url,
@@ -150,10 +173,9 @@ impl Server {
                     // Elsewhere it means "go on"; here there is nothing that could.
                     Ok(HookReply {
                         foreign: Some(content), ..
-                    }) if kind == Kind::SessionNew => Err(no_verbs(&content)),
-                    Ok(reply) => verbs_in(reply.json.as_deref()),
-                    // It names the URL without the query, which may hold secrets and numbers.
-                    Err(failure) => Err(failure.to_string()),
+                    }) if kind == Kind::SessionNew => Err(no_verbs(&content).into()),
+                    Ok(reply) => verbs_in(reply.json.as_deref()).map_err(NoReply::from),
+                    Err(failure) => Err(NoReply::of(&failure)),
                 };
                 (ask, result)
             });
@@ -162,7 +184,7 @@ impl Server {
 
     /// A question that has no answer.
     fn unanswered(&mut self, ask: u32, why: String) {
-        self.answers.spawn(async move { (ask, Err(why)) });
+        self.answers.spawn(async move { (ask, Err(why.into())) });
     }
 
     /// Tells; false when it was dropped.
@@ -173,22 +195,17 @@ impl Server {
         if url.is_websocket() {
             let named = (kind == Kind::VerbHook).then(|| hook.url.clone());
             let message = self.message(kind, named, properties, false);
-            return match &mut self.session {
-                Socket::Open(open) => open.session.send(&message).is_ok(),
-                Socket::Early(early) if early.len() < EARLY => {
-                    early.push((hook.clone(), message));
-                    true
-                }
-                Socket::Early(_) => false,
-                // It said that it wants no more.
-                Socket::Closed => true,
-            };
+            return self.tell_connected(kind, hook, url, message);
         }
         let notice = Notice {
             request: self.request(hook, url, properties),
             _untold: self.tally.untold.one(),
         };
-        self.notices.try_send(notice).is_ok()
+        let queue = match kind {
+            Kind::CallStatus => &mut self.events,
+            _ => &mut self.results,
+        };
+        queue.put(notice, &self.ways.client)
     }
 
     /// Tells a connected application that something is wrong, and with which verb.
@@ -339,6 +356,19 @@ async fn tell_in_order(client: HookClient, mut queue: mpsc::Receiver<Notice>) {
     while let Some(Notice { request, _untold }) = queue.recv().await {
         if let Err(failure) = client.ask(&request).await {
             tracing::warn!(url = %request.url, %failure, "an event could not be told");
+        }
+    }
+}
+
+impl NoReply {
+    /// It names the URL without the query, which may hold secrets and numbers.
+    fn of(failure: &HookFailure) -> NoReply {
+        NoReply {
+            why: failure.to_string(),
+            status: match failure {
+                HookFailure::Status { status, .. } => Some(*status),
+                _ => None,
+            },
         }
     }
 }

@@ -233,8 +233,8 @@ impl Switchboard {
             call: live.id,
             facts: &live.facts,
         });
-        let planner = matches!(decision.target, Target::Application { .. })
-            .then(|| self.planner(config, &facts, &decision, sender));
+        let planner =
+            matches!(decision.target, Target::Application { .. }).then(|| self.planner(config, &facts, &decision));
         let setting = task::Setting {
             node: self.node.clone(),
             listed,
@@ -248,11 +248,8 @@ impl Switchboard {
     }
 
     /// What the dials of an application are planned from: the caller as the rules of its trunk read it.
-    fn planner(&self, config: &Arc<Config>, facts: &Facts, decision: &Decision, sender: &Sender) -> Box<task::Planner> {
-        let understood = match sender {
-            Sender::Carrier(carrier) => facts.understood(&carrier.numbers),
-            _ => facts.clone(),
-        };
+    fn planner(&self, config: &Arc<Config>, facts: &Facts, decision: &Decision) -> Box<task::Planner> {
+        let understood = facts.understood_by(config).into_owned();
         Box::new(task::Planner {
             config: config.clone(),
             tenant: decision.tenant.clone(),
@@ -288,12 +285,9 @@ impl Switchboard {
         sender: &Sender,
         (invite, flow): (&Message, &Flow),
     ) -> (DialPlan, Arc<LegTerms>) {
-        let understood = match sender {
-            Sender::Carrier(carrier) => &facts.understood(&carrier.numbers),
-            _ => facts,
-        };
-        let caller = route::believed_caller(config, decision, understood);
-        let attempts = self.node.attempts(config, understood, decision, &caller);
+        let understood = facts.understood_by(config);
+        let caller = route::believed_caller(config, decision, &understood);
+        let attempts = self.node.attempts(config, &understood, decision, &caller);
         let terms = match sender {
             Sender::Carrier(carrier) => {
                 carrier::terms(config, carrier, flow.listener, carrier::server_name(carrier, flow))

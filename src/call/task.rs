@@ -469,8 +469,12 @@ impl CallTask {
         }
         let changes = self.call.changes();
         let phase = self.call.phase();
-        let shown = self.live.status.lock().unwrap_or_else(PoisonError::into_inner).phase;
-        if shown != phase || phase == Phase::Ringing || changes != self.shown {
+        let (shown, urgent) = {
+            let status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);
+            (status.phase, status.emergency)
+        };
+        let is_news = shown != phase || changes != self.shown || urgent != self.call.calls_emergency();
+        if is_news || phase == Phase::Ringing {
             let status = CallStatus::of(&self.call, self.node.clock.now());
             self.node.calls.publish(&self.live, status);
             self.shown = changes;

@@ -255,6 +255,7 @@ impl Call {
         }
         // A leg that lost, or that we hang up already, does not end the call.
         if state == LegState::Up && self.has_successor(index) {
+            self.release(index);
             self.close_media(index);
         } else if early || state == LegState::Up {
             let cause = match (early, by) {
@@ -310,8 +311,8 @@ impl Call {
             let reason = cause.reason();
             self.lose(index, cause, reason, now);
         }
-        if let Some(partner) = self.partner(index) {
-            self.align_waiting(partner, now);
+        for ready in [Some(index), self.partner(index)].into_iter().flatten() {
+            self.align_waiting(ready, now);
         }
     }
 

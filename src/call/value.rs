@@ -368,8 +368,9 @@ impl Call {
     }
 
     fn held_until(&self) -> Option<Moment> {
+        // No limit cuts an emergency call off (promise 6).
         self.held_since
-            .filter(|_| self.phase == Phase::Answered)
+            .filter(|_| self.phase == Phase::Answered && !self.calls_emergency())
             .map(|since| since + self.hold_timeout)
     }
 

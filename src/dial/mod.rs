@@ -14,8 +14,8 @@ mod uri_target;
 
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
-    Attempt, Credentials, DialPlan, EMERGENCY_RINGING, HuntOn, KeyForm, LegKind, LegTerms, NextHop, PeerName,
-    PlannedHop, Secret, SessionTimer, ToHubs, Transfers,
+    Attempt, Credentials, DialPlan, EMERGENCY_RINGING, EMERGENCY_TIMEOUT, HuntOn, KeyForm, LegKind, LegTerms, NextHop,
+    PeerName, PlannedHop, Secret, SessionTimer, ToHubs, Transfers,
 };
 pub use refusal::DialRefusal;
 pub use target_name::TargetName;

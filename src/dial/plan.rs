@@ -27,7 +27,7 @@ pub struct DialPlan {
 /// How long an emergency number may ring at one hop before the next is tried, whatever the settings say.
 pub const EMERGENCY_RINGING: Duration = Duration::from_secs(180);
 /// How long its caller may wait for an answer in all.
-const EMERGENCY_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const EMERGENCY_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl DialPlan {
     /// The plan of a static route. No setting cuts an emergency call short (promise 6).

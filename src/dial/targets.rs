@@ -500,7 +500,7 @@ impl<'a> Planning<'a> {
 
     /// Another host in the From of a hop that names a number.
     fn set_from_host(&self, hop: &mut PlannedHop, host: &str) -> Result<(), DialRefusal> {
-        let Some((before, rest)) = hop.from.split_once("<sip:") else {
+        let Some((before, rest)) = hop.from.rsplit_once("<sip:") else {
             return Ok(());
         };
         let Some((uri, after)) = rest.split_once('>') else {

@@ -176,6 +176,12 @@ impl Peers {
         elsewhere.last.map(|last| now.since(last))
     }
 
+    /// Whether the peer answers no OPTIONS.
+    pub fn is_down(&self, peer: &PeerName) -> bool {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(peer).is_some_and(|known| known.down)
+    }
+
     /// Whether the peer is tried last.
     pub fn is_held(&self, peer: &PeerName, now: Moment) -> bool {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);

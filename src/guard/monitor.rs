@@ -4,7 +4,7 @@ use super::rounds::{Round, UnderWay, Waiting};
 use super::timetable::Timetable;
 use super::{Liveness, Peers, Turn};
 use crate::carrier;
-use crate::config::{Carrier, Config, Host};
+use crate::config::{Carrier, Config, Host, TenantFqdn};
 use crate::dial::PeerName;
 use crate::net::Clock;
 use crate::net::dns::Resolver;
@@ -157,8 +157,8 @@ impl<C: Surroundings> Monitor<C> {
 
     /// Whether hubs are to hear nothing because no carrier can take calls: Teams prefers another SBC then (TEAMS-026).
     fn lacks_carriers(&self, config: &Config) -> bool {
-        let now = self.clock.now();
-        let is_down = |name: &PeerName| self.peers.peers().is_held(name, now);
+        // Who has refused a call may take the next one.
+        let is_down = |name: &PeerName| self.peers.peers().is_down(name);
         !config.sbc.teams.options_without_carriers && all_are_down(&config.sbc.carriers, is_down)
     }
 
@@ -314,13 +314,11 @@ fn known(config: &Config, peer: &PeerName) -> bool {
 /// The trunk names that tenants have of their own: Teams sends nothing to them before it has seen them (TEAMS-021). What is
 /// derived from the base name needs no word (TEAMS-024).
 fn own_trunks(config: &Config) -> impl Iterator<Item = &str> {
-    let base = config.sbc.teams.base.as_str();
-    let is_derived = move |name: &str| {
-        name.strip_suffix(base)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
-    let names = config.tenants.iter().map(|tenant| tenant.fqdn.as_str());
-    names.filter(move |name| !is_derived(name))
+    let base = &config.sbc.teams.base;
+    let names = config.tenants.iter().map(|tenant| &tenant.fqdn);
+    names
+        .filter(move |name| !name.is_derived_from(base))
+        .map(TenantFqdn::as_str)
 }
 
 /// Who is asked under a configuration: all hubs, for the base name and trunks that are not derived from it, and gateways that

@@ -291,6 +291,10 @@ async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Co
                 hop: &hop,
                 failure: &failure,
             });
+            if let HandshakeFailure::Rejected(_) = failure {
+                // Nor is who answers at the old connection believed any longer.
+                pool.let_go(&hop, context.clock.now());
+            }
             return pool.failed(&hop);
         }
     };

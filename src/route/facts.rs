@@ -6,6 +6,7 @@ use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, 
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{NameAddr, Scheme, Uri};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Where a call came from, proven by address and certificate before routing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +111,18 @@ impl Facts {
 }
 
 impl Facts {
+    /// The facts as calls are planned from them: by the rules of the carrier that they come from, if any.
+    pub fn understood_by(&self, config: &Config) -> Cow<'_, Facts> {
+        let carrier = match &self.origin {
+            Origin::Carrier(id) => config.carrier(id),
+            Origin::Teams | Origin::User { .. } => None,
+        };
+        match carrier {
+            Some(carrier) => Cow::Owned(self.understood(&carrier.numbers)),
+            None => Cow::Borrowed(self),
+        }
+    }
+
     /// The same with every number that a carrier's rules can read as E.164: what is planned for another trunk must not
     /// bear the first one's way of writing.
     pub fn understood(&self, rules: &NumberRules) -> Facts {

@@ -1,8 +1,11 @@
 //! A node that goes out of service while calls are up.
 
+use crate::app_server::AppServer;
+use crate::applications::{RECEPTION, lab_with, verbs};
 use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use crate::phone::Phone;
 use portcullis::sim::{Dial, Script};
+use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,6 +89,42 @@ async fn the_deadline_ends_every_call_but_emergencies() {
     ended.expect("the last call ends the drain");
     let record = lab.records.get(1).await;
     assert_eq!((record.cause.label(), record.facts.emergency), ("hung_up", true));
+    lab.close().await;
+}
+
+/// Nor one that an application has dialled, until its caller hangs up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_leaves_an_application_its_emergency() {
+    let server = AppServer::build()
+        .on("/reception", |_| {
+            verbs(json!([{ "verb": "dial", "target": [{ "type": "phone", "number": "911" }] }]))
+        })
+        .start()
+        .await;
+    let plan = Plan {
+        machine: "[emergency]\nnumbers = [\"911\"]\n".into(),
+        ..Plan::default()
+    };
+    let lab = lab_with(&server, &server.url("/reception"), plan).await;
+    lab.carrier.set_script(Script::answer());
+    lab.teams.set_script(Script::answer());
+    let plain = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    plain.answered().await.unwrap();
+    lab.carrier.incoming().await.unwrap();
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let helper = lab.carrier.incoming().await.unwrap();
+    caller.hears(CARRIER_TONE).await.unwrap();
+    let meanwhile = async {
+        plain.ended().await.unwrap();
+        assert_eq!(lab.records.get(0).await.cause.label(), "cleared");
+        helper.hears(CARRIER_TONE).await.unwrap();
+        assert_eq!(lab.running.node.calls.count(), 1);
+        caller.hang_up().await.unwrap();
+    };
+    let drained = tokio::time::timeout(BOUND, lab.running.drain(Duration::ZERO));
+    let (ended, ()) = tokio::join!(drained, meanwhile);
+    ended.expect("the last call ends the drain");
+    assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");
     lab.close().await;
 }
 

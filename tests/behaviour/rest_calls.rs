@@ -440,6 +440,7 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
             phase: Phase::Answered,
             answered: None,
             ended: None,
+            emergency: false,
             peer: None,
             bridged: None,
             lines: vec![LineStatus {

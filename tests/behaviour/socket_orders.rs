@@ -2,8 +2,8 @@
 //! call before it is asked about it.
 
 use crate::app_server::{AppServer, AppSocket};
-use crate::applications::{RECEPTION, lab};
-use crate::lab::{BOUND, Lab, OUTSIDE, USER};
+use crate::applications::{MOBILE, RECEPTION, lab, verbs};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, USER};
 use portcullis::sim::{Call, Dial, Script};
 use portcullis::sip::{Message, Method};
 use serde_json::{Value, json};
@@ -228,5 +228,78 @@ async fn an_application_that_can_not_be_carried_out_is_told_so_and_closed_with_1
     assert_eq!(code, Some(1001));
     let ending = tokio::time::timeout(BOUND, caller.ended()).await.unwrap().unwrap();
     assert_eq!(ending.status, Some(480));
+    lab.close().await;
+}
+
+/// Hooks over a WebSocket beside webhooks are asked and told at once, and lead nothing: with its verbs the call is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_beside_webhooks_leads_no_call() {
+    let mut beside = AppServer::build().start().await;
+    let url = beside.ws_url("/beside");
+    let server = AppServer::build()
+        .on("/incoming", move |_| {
+            verbs(json!([{
+                "verb": "dial", "answerOnBridge": true, "confirmHook": url, "actionHook": url,
+                "dtmfHook": url, "dtmfCapture": ["*2"], "target": [{ "type": "phone", "number": MOBILE }],
+            }]))
+        })
+        .start()
+        .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    let mut socket = beside.socket().await;
+    let confirm = socket.message().await;
+    assert_eq!(
+        (&confirm["type"], &confirm["data"]["direction"]),
+        (&json!("session:new"), &json!("outbound"))
+    );
+    socket.ack(&confirm, json!([])).await;
+    caller.answered().await.unwrap();
+    callee.hears(CARRIER_TONE).await.unwrap();
+    caller.send_digits("*2").await.unwrap();
+    let key = next(&mut socket, "verb:hook").await;
+    assert_eq!(
+        (&key["hook"], &key["data"]["dtmf"]),
+        (&json!(beside.ws_url("/beside")), &json!("*2"))
+    );
+    callee.hang_up().await.unwrap();
+    let done = next(&mut socket, "verb:hook").await;
+    assert_eq!(done["data"]["dial_status"], "completed");
+    socket.ack(&done, json!([])).await;
+    caller.ended().await.unwrap();
+    lab.close().await;
+}
+
+/// A socket beside webhooks that can't be had, or is lost, costs the call nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_outlives_a_socket_beside_its_webhooks() {
+    let mut beside = AppServer::build().start().await;
+    let url = beside.ws_url("/beside");
+    let server = AppServer::build()
+        .on("/incoming", move |_| {
+            verbs(json!([{
+                "verb": "dial", "dtmfHook": url, "dtmfCapture": ["1", "2"],
+                "target": [{ "type": "phone", "number": MOBILE }],
+            }]))
+        })
+        .start()
+        .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    caller.hears(CARRIER_TONE).await.unwrap();
+    for key in ["1", "2"] {
+        caller.send_digits(key).await.unwrap();
+        let mut socket = beside.socket().await;
+        assert_eq!(socket.message().await["data"]["dtmf"], key);
+        socket.close(1_000).await;
+    }
+    caller.hears(CARRIER_TONE).await.unwrap();
+    callee.hears(CARRIER_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
     lab.close().await;
 }

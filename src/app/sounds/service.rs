@@ -91,10 +91,14 @@ impl AudioKind {
             // It says nothing: the file itself does.
             "" | "application/octet-stream" => AudioKind::File,
             "audio/l16" => {
-                let rate = parts.find_map(|part| part.strip_prefix("rate="));
-                match rate.and_then(|rate| rate.trim_matches('"').parse().ok()) {
-                    Some(rate) => AudioKind::Linear(rate),
-                    None => AudioKind::Other("audio/l16 without a rate".to_owned()),
+                let parts: Vec<&str> = parts.collect();
+                let said = |name: &str| parts.iter().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+                let number = |text: &str| text.trim_matches('"').parse::<u32>().ok();
+                // RFC 2586: one channel where none is said.
+                match (said("rate").and_then(number), said("channels").map_or(Some(1), number)) {
+                    (Some(rate), Some(1)) => AudioKind::Linear(rate),
+                    (Some(_), _) => AudioKind::Other("audio/l16 of several channels; one is expected".to_owned()),
+                    (None, _) => AudioKind::Other("audio/l16 without a rate".to_owned()),
                 }
             }
             other => AudioKind::Other(other.chars().take(80).collect()),

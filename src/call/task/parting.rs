@@ -89,7 +89,7 @@ impl CallTask {
             Event::Request { message, .. } | Event::Ack { message, .. } => {
                 moved(&|dialog| message.to_tag() == Some(dialog.tag.as_str()))
             }
-            Event::Response { token, .. } => moved(&|dialog| dialog.invite == Some(*token)),
+            Event::Response { token, .. } => moved(&|dialog| dialog.invites.contains(&Some(*token))),
             _ => None,
         };
         let Some(call) = call else { return Some(event) };

@@ -131,7 +131,7 @@ impl Rig {
         let ask = self.last_question().number;
         self.step(Event::Answered {
             ask,
-            result: Err(why.to_owned()),
+            result: Err(why.to_owned().into()),
         });
     }
 

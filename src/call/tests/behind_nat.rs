@@ -3,7 +3,7 @@
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::{Rig, flow};
-use super::scenario::from_carrier;
+use super::scenario::{from_carrier, from_teams};
 use crate::call::{LegIndex, Phase, To};
 use crate::sip::transaction::Cause as TransportCause;
 use crate::sip::{ConnectionId, Flow, Method, Transport};
@@ -84,6 +84,22 @@ fn over_udp_requests_go_back_to_where_the_carrier_sends_from() {
     assert!(
         matches!(sent, Some(To::Hop(hop)) if hop.remote == flow.remote && hop.connection.is_none()),
         "{sent:?}"
+    );
+    rig.finish();
+}
+
+#[test]
+fn who_answers_too_late_is_hung_up_where_it_answered_from() {
+    let mut rig = from_teams().of_carrier("nat = true\n").begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    rig.cancel(Rig::first_transaction(), "");
+    rig.respond(&invite, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(rig.byes(CALLEE).len(), 1);
+    let sent = rig.destinations.last();
+    assert!(
+        matches!(sent, Some(To::Hop(hop)) if hop.remote == flow().remote),
+        "its Contact is a private address: {sent:?}"
     );
     rig.finish();
 }

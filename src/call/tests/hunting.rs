@@ -4,10 +4,10 @@ use super::messages::{Reply, reply};
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
-use crate::call::{Effect, Event, LegIndex, PeerVerdict, To};
+use crate::call::{Effect, Event, LegIndex, PeerVerdict, Phase, To};
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
-use crate::sip::{Hop, ListenerId, Transport};
+use crate::sip::{Hop, ListenerId, Method, Transport};
 use std::time::Duration;
 
 /// How many hops a call tries that all answer `status`, and what the caller gets.
@@ -73,6 +73,24 @@ fn an_emergency_call_is_tried_at_every_gateway_whatever_they_say() {
     );
     rig.cancel(Rig::first_transaction(), "");
     rig.finish();
+}
+
+#[test]
+fn an_emergency_call_goes_on_where_nothing_can_be_heard_and_no_hold_ends_it() {
+    let mut rig = in_need().begin();
+    rig.respond(&rig.last_invite(), reply(200));
+    assert_eq!((rig.byes(LegIndex(1)).len(), rig.invites().len()), (1, 2));
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.ack(LegIndex::CALLER, "");
+    rig.request(LegIndex::CALLER, Method::Invite, "", &teams_sdp("inactive"));
+    rig.respond(
+        &rig.reinvites(LegIndex(2))[0].clone(),
+        reply(200).sdp(carrier_sdp("inactive")),
+    );
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(Duration::from_secs(86_400));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hangs_up_and_finish(LegIndex::CALLER);
 }
 
 #[test]

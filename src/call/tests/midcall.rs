@@ -3,7 +3,7 @@
 use super::application::{dial, to_application};
 use super::rig::Rig;
 use crate::app::payload::Kind;
-use crate::call::{CallNews, Effect, LegIndex, Phase, Wish};
+use crate::call::{CallNews, Effect, Event, LegIndex, NoReply, Phase, Wish};
 use crate::sip::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -70,6 +70,35 @@ fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
     assert_eq!(byes[1].leg, LegIndex::CALLER, "it has taken the caller's place");
     assert_ne!(callee, LegIndex::CALLER);
     rig.finish();
+}
+
+#[test]
+fn a_refer_is_refused_as_its_hook_says() {
+    let hook_says = [(Some(403), 403), (Some(401), 501), (Some(302), 501), (None, 501)];
+    for (status, expected) in hook_says {
+        let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+        rig.request(callee, Method::Refer, REFER, "");
+        let none = NoReply {
+            why: "no".into(),
+            status,
+        };
+        rig.step(Event::Answered {
+            ask: rig.last_question().number,
+            result: Err(none),
+        });
+        assert_eq!(rig.last_response(callee).message.status(), Some(expected));
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn a_refer_names_a_target() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    let asked = rig.last_question().number;
+    rig.request(callee, Method::Refer, "", "");
+    assert_eq!(rig.last_response(callee).message.status(), Some(400));
+    assert_eq!(rig.last_question().number, asked);
+    rig.hang_up_and_finish();
 }
 
 #[test]

@@ -14,7 +14,7 @@ const CALLEE: LegIndex = LegIndex(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A carrier's call to Teams, whose 200 says `session_expires`.
-fn agreed(session_expires: &str) -> (Rig, Sent) {
+pub fn agreed(session_expires: &str) -> (Rig, Sent) {
     let mut rig = from_carrier().edit("Supported: timer, 100rel\r\n", "").begin();
     let invite = rig.last_invite();
     let answer = reply(200)

@@ -132,6 +132,17 @@ fn teams_072_a_slow_refresh_of_the_carrier_keeps_nobody_from_holding() {
     rig.wait(Duration::from_secs(1));
     let told = rig.reinvites(CALLEE).pop().expect("it is told then");
     assert!(told.sdp().contains("a=inactive"), "{}", told.sdp());
+    // It takes its time for that, too.
+    assert!(asks(&mut rig, CALLER, "sendrecv").is_none(), "one re-INVITE at a time");
+    assert_answered(&mut rig, CALLER, Direction::SendRecv);
+    rig.respond(&told, reply(200).sdp(carrier_sdp("inactive")));
+    let back = rig.reinvites(CALLEE).pop().expect("it is taken off hold");
+    assert!(back.sdp().contains("a=sendrecv"), "{}", back.sdp());
+    assert!(asks(&mut rig, CALLER, "inactive").is_none(), "one re-INVITE at a time");
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    rig.respond(&back, reply(200).sdp(carrier_sdp("sendrecv")));
+    let told = rig.reinvites(CALLEE).pop().expect("it is told");
+    assert!(told.sdp().contains("a=inactive"), "{}", told.sdp());
     rig.respond(&told, reply(200).sdp(carrier_sdp("inactive")));
     let resumed = asks(&mut rig, CALLER, "sendrecv").expect("as ever");
     rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));

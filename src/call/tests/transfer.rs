@@ -402,6 +402,27 @@ fn nothing_is_lost_while_who_referred_is_silent() {
     rig.hang_up_and_finish();
 }
 
+/// Nor when it has left, whatever becomes of what we had asked it.
+#[test]
+fn nothing_is_lost_with_a_refresh_that_who_referred_never_answers() {
+    for gone in [None, Some(481)] {
+        let (mut rig, _) = super::refreshing::agreed("1800;refresher=uac");
+        rig.wait(Duration::from_secs(900));
+        let refresh = rig.last_reinvite(CALLEE);
+        rig.refer(CALLEE, TO_A_USER);
+        let bye = rig.inside(CALLEE, &Method::Bye, 7, "");
+        rig.request_of((rig.flow_of_teams(), false), CALLEE, bye);
+        match gone {
+            Some(status) => rig.respond(&refresh, reply(status)),
+            None => rig.fail(&refresh, TransportCause::Timeout),
+        }
+        assert_eq!(rig.call.phase(), Phase::Answered);
+        rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+        rig.assert_bridged(CALLER, THIRD);
+        rig.hangs_up_and_finish(THIRD);
+    }
+}
+
 /// Hold with music: the bot is called by a REFER, and who comes back replaces it.
 #[test]
 fn teams_090_to_the_bot_and_back() {

@@ -374,6 +374,47 @@ fn a_caller_without_an_offer_hears_the_prompt_once_its_answer_is_there() {
 }
 
 #[test]
+fn a_caller_without_an_offer_has_its_answer_before_anybody_is_dialled() {
+    let plans = |rig: &super::rig::Rig| {
+        rig.wishes
+            .iter()
+            .filter(|wish| matches!(wish, Effect::Plan { .. }))
+            .count()
+    };
+    for first in [json!([]), json!([{ "verb": "answer" }])] {
+        let mut all = first.as_array().cloned().expect("verbs");
+        let on_bridge = json!({ "answerOnBridge": !all.is_empty() });
+        all.push(dial(&["+12065550101"], &on_bridge));
+        let mut rig = to_application().sdp("").begin();
+        rig.answer(&json!(all));
+        assert_eq!((rig.statuses(), plans(&rig)), (vec![200], 0));
+        rig.ack(LegIndex::CALLER, &carrier_sdp("sendrecv"));
+        assert_eq!(plans(&rig), 1);
+        rig.planned(&["+12065550101"]);
+        let callee = rig.last_invite();
+        rig.picks_up(&callee);
+        rig.assert_bridged(LegIndex::CALLER, callee.leg);
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn a_caller_without_an_offer_that_is_answered_on_the_bridge_hears_no_music() {
+    let mut rig = to_application().sdp("").begin();
+    let properties = json!({ "answerOnBridge": true, "dialMusic": "music.wav" });
+    rig.answer(&json!([dial(&["+12065550101"], &properties)]));
+    rig.planned(&["+12065550101"]);
+    let callee = rig.last_invite();
+    rig.respond(&callee, reply(180));
+    assert_eq!((rig.statuses(), rig.sounds().len()), (vec![180], 0));
+    rig.picks_up(&callee);
+    assert_eq!(rig.statuses(), [180, 200]);
+    rig.ack(LegIndex::CALLER, &carrier_sdp("sendrecv"));
+    rig.assert_bridged(LegIndex::CALLER, callee.leg);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn keys_are_sent_to_their_end_before_the_next_verb() {
     let mut rig = to_application().begin();
     rig.answer(&json!([{ "verb": "answer" }, { "verb": "dtmf", "dtmf": "12#" }, { "verb": "hangup" }]));

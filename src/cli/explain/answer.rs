@@ -166,7 +166,8 @@ impl Answer {
 
 /// `None`: where the target's devices are is known to the running node alone, what an application wants to itself.
 fn attempt(config: &Config, facts: &Facts, decision: &Decision) -> Option<Attempt> {
-    let caller = route::believed_caller(config, decision, facts);
+    let facts = facts.understood_by(config);
+    let caller = route::believed_caller(config, decision, &facts);
     let plan = PlanFacts {
         config,
         decision,

@@ -4,7 +4,7 @@ use super::papers::{Papers, read_trust};
 use super::servers::{Makings, Servers};
 use super::tls::TlsError;
 use super::{assemble, overload};
-use crate::call::{Node, OutsideResponse, Switchboard};
+use crate::call::{LiveCall, Node, OutsideResponse, Switchboard};
 use crate::config::Config;
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
@@ -46,6 +46,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const LEAVING: &str = "the node is going out of service";
 /// How long emergency calls go on when the drain of all others is over.
 const EMERGENCY_PATIENCE: Duration = Duration::from_secs(3_600);
+/// How often the calls are looked at meanwhile.
+const CLEARING: Duration = Duration::from_millis(500);
 /// How long events of calls that ended may take to be told to applications at the end.
 const LAST_EVENTS: Duration = Duration::from_secs(5);
 /// How long calls that are cut may take for their records.
@@ -235,14 +237,22 @@ impl Running {
         if tokio::time::timeout(patience, self.empty()).await.is_ok() {
             return;
         }
-        let calls = &self.node.calls;
-        calls.clear_where(LEAVING, |call| !call.facts.emergency);
-        if calls.list().iter().any(|call| call.facts.emergency) {
-            tracing::warn!("emergency calls go on; a second signal ends them");
-            if tokio::time::timeout(EMERGENCY_PATIENCE, self.empty()).await.is_ok() {
-                return;
+        // An application that dialled for help and has its caller back is cleared then.
+        let no_help_needed = async {
+            loop {
+                let calls = &self.node.calls;
+                calls.clear_where(LEAVING, |call| !call.is_emergency());
+                if !calls.list().iter().any(LiveCall::is_emergency) {
+                    return;
+                }
+                tokio::time::sleep(CLEARING).await;
             }
+        };
+        if self.node.calls.list().iter().any(LiveCall::is_emergency) {
+            tracing::warn!("emergency calls go on; a second signal ends them");
         }
+        // What lasts longer is ended with the others.
+        let _late = tokio::time::timeout(EMERGENCY_PATIENCE, no_help_needed).await;
         self.clear().await;
     }
 

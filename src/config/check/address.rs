@@ -57,7 +57,7 @@ pub fn host(text: &str) -> Result<Host, Invalid> {
 }
 
 /// Whether no single host has this address.
-fn is_nobodys(address: IpAddr) -> bool {
+pub fn is_nobodys(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     address.is_unspecified() || address.is_multicast() || broadcast
 }

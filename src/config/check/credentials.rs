@@ -55,7 +55,7 @@ pub fn check(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> Optio
 )]
 pub fn check_own(raw: Option<&At<RawCredentials>>, reader: &mut Reader<'_>) -> Option<Option<Credentials>> {
     let checked = check(raw, reader);
-    if let Some(raw) = raw.filter(|raw| raw.value().realm.is_none()) {
+    if let Some(raw) = raw.filter(|raw| raw.value().realm.as_ref().is_none_or(|realm| realm.value().is_empty())) {
         reader.fault_expecting(
             raw.span(),
             "there is no realm: challenges of this carrier would never be answered",

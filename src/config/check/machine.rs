@@ -115,7 +115,7 @@ fn media(raw: &At<RawMedia>, reader: &mut Reader<'_>) -> Option<Media> {
     };
     let advertise = match (&raw.advertise, bind) {
         (Some(advertise), _) => reader.parse(advertise, "address", |text| match address::ip(text)? {
-            unspecified if unspecified.is_unspecified() => Err(Invalid("one address that peers can reach")),
+            nobodys if address::is_nobodys(nobodys) => Err(Invalid("one address that peers can reach")),
             ip => Ok(ip),
         }),
         (None, Some(bind)) if !bind.is_unspecified() => Some(bind),

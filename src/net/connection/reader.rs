@@ -87,7 +87,10 @@ impl<'a> Reader<'a> {
                     self.message(bytes).await;
                 }
                 Ok(Some(Frame::KeepAlivePing)) => self.pong(),
-                Ok(Some(Frame::Pong)) => self.life.answers_pings.store(true, Ordering::Relaxed),
+                Ok(Some(Frame::Pong)) => {
+                    let answers = self.life.awaits_pong.swap(false, Ordering::Relaxed);
+                    self.life.answers_pings.fetch_or(answers, Ordering::Relaxed);
+                }
                 Ok(None) => break,
                 Err(error) => return Some(self.framing_lost(error)),
             }

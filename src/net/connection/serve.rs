@@ -58,6 +58,7 @@ where
         keep_alive,
         context,
         bytes_read: AtomicU64::new(0),
+        awaits_pong: AtomicBool::new(false),
         answers_pings: AtomicBool::new(false),
         unanswered: Mutex::default(),
     };
@@ -102,6 +103,8 @@ pub(super) struct Life<'a> {
     pub(super) keep_alive: &'a KeepAlive,
     pub(super) context: &'a Context,
     pub(super) bytes_read: AtomicU64,
+    /// A ping of ours has no answer yet: line ends that come by themselves are none.
+    pub(super) awaits_pong: AtomicBool,
     /// The peer has answered a ping before, so a missing pong means that it is gone. Until then it may simply not know
     /// RFC 5626.
     pub(super) answers_pings: AtomicBool,

@@ -45,12 +45,14 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
                 match ping {
                     Ping::Due(_) => {
                         ping = Ping::Awaiting { until: Instant::now() + life.keep_alive.pong, read };
+                        life.awaits_pong.store(true, Ordering::Relaxed);
                         timeout(life.limits.write, write_flushed(writing, PING)).await
                     }
                     Ping::Awaiting { read: before, .. } => {
                         if before == read && life.answers_pings.load(Ordering::Relaxed) {
                             return CloseReason::NoPong;
                         }
+                        life.awaits_pong.store(false, Ordering::Relaxed);
                         let rest = life.keep_alive.interval.saturating_sub(life.keep_alive.pong);
                         ping = Ping::Due(Instant::now() + rest);
                         continue;

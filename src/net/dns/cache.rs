@@ -159,7 +159,10 @@ impl Cache {
 
     /// Joins the walk under way, or hands out the ticket for a new one.
     pub(super) fn board(&mut self, target: &Target, now: Instant) -> (Flight, Option<Ticket>) {
-        if let Some(flight) = self.entries.get(target).and_then(|entry| entry.flight.as_ref()) {
+        // One that nobody will ever settle is none.
+        let under_way = |flight: &&Flight| flight.done.has_changed().is_ok();
+        let flight = self.entries.get(target).and_then(|entry| entry.flight.as_ref());
+        if let Some(flight) = flight.filter(under_way) {
             return (flight.clone(), None);
         }
         self.make_room();

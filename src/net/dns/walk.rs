@@ -21,6 +21,8 @@ use trust_dns_resolver::proto::rr::{Name, RData, RecordType};
 
 /// How long the slower family is waited for once the other has answered (RFC 8305 §3).
 const FAMILY_DELAY: Duration = Duration::from_millis(50);
+/// How long an answer counts that the slower family is missing from: who listens on that alone is not to miss it for long.
+const PARTIAL_TTL: Duration = Duration::from_secs(5);
 
 /// How far a walk came along NAPTR, SRV, addresses. A later step of the ladder says less about the domain's wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -392,9 +394,10 @@ impl<'a> Walk<'a> {
                 },
             },
         };
+        let was_left_out = families.wants_v4() && families.wants_v6() && (v4.is_none() || v6.is_none());
         let mut all = Records {
             records: Vec::new(),
-            ttl: Duration::MAX,
+            ttl: if was_left_out { PARTIAL_TTL } else { Duration::MAX },
         };
         let mut worst = None;
         for half in [v4, v6].into_iter().flatten() {

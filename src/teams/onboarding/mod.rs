@@ -19,8 +19,6 @@ use crate::config::{Config, Tenant};
 /// How a tenant's trunk comes to be (facts of hosting: TEAMS-024, TEAMS-107).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trunk {
-    /// The tenant is the one of the base name: its trunk is paired in its own Microsoft tenant.
-    Base,
     /// A subdomain of the base name: it inherits everything from the trunk in the carrier's Microsoft tenant.
     Derived,
     /// A name of its own: paired in the customer's Microsoft tenant, and asked by OPTIONS of its own.
@@ -31,7 +29,6 @@ impl Trunk {
     fn of(config: &Config, tenant: &Tenant) -> Trunk {
         let base = &config.sbc.teams.base;
         match &tenant.fqdn {
-            name if name == base => Trunk::Base,
             name if name.is_derived_from(base) => Trunk::Derived,
             _ => Trunk::Own,
         }

@@ -20,7 +20,6 @@ fn write_script(out: &mut String, config: &Config, tenant: &Tenant) -> std::fmt:
     let trunk = Trunk::of(config, tenant);
     let base = &config.sbc.teams.base;
     match trunk {
-        Trunk::Base => writeln!(out, "# In the Microsoft tenant that has the domain of {base}.")?,
         Trunk::Own => writeln!(out, "# In the Microsoft tenant that has the domain of {}.", tenant.fqdn)?,
         Trunk::Derived => {
             writeln!(
@@ -33,7 +32,7 @@ fn write_script(out: &mut String, config: &Config, tenant: &Tenant) -> std::fmt:
     connect(out)?;
     let name = match trunk {
         Trunk::Own => &tenant.fqdn,
-        Trunk::Base | Trunk::Derived => base,
+        Trunk::Derived => base,
     };
     gateway(out, config, name.as_str(), (trunk != Trunk::Derived).then_some(tenant))?;
     if trunk == Trunk::Derived {

@@ -1,6 +1,5 @@
 //! The DNS records that a tenant's trunk name needs.
 
-use super::Trunk;
 use crate::config::{Config, Tenant};
 use serde::Serialize;
 use std::fmt;
@@ -46,15 +45,12 @@ pub fn records(config: &Config, tenant: &Tenant) -> Vec<Record> {
         }
         records.push(address(name.as_str(), config.sbc.media.advertise));
     }
-    match Trunk::of(config, tenant) {
-        Trunk::Base => {}
-        Trunk::Derived | Trunk::Own => records.push(Record {
-            name: tenant.fqdn.to_string(),
-            kind: RecordKind::Txt,
-            value: None,
-            why: "proves the domain to Microsoft: the admin centre of the tenant shows the value (MS=ms…) when the domain is added",
-        }),
-    }
+    records.push(Record {
+        name: tenant.fqdn.to_string(),
+        kind: RecordKind::Txt,
+        value: None,
+        why: "proves the domain to Microsoft: the admin centre of the tenant shows the value (MS=ms…) when the domain is added",
+    });
     records
 }
 

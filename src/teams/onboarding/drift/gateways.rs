@@ -26,7 +26,7 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, gateways: &[Object]) -> 
         let name = name_of(object);
         match trunk {
             Trunk::Derived if name.eq_ignore_ascii_case(tenant.fqdn.as_str()) => found.push(paired_itself(name, base)),
-            Trunk::Derived | Trunk::Base if name.eq_ignore_ascii_case(base) => ours = Some(object),
+            Trunk::Derived if name.eq_ignore_ascii_case(base) => ours = Some(object),
             Trunk::Own if name.eq_ignore_ascii_case(tenant.fqdn.as_str()) => ours = Some(object),
             _ => {}
         }
@@ -49,8 +49,8 @@ pub(super) fn met<'a>(
     let trunk = Trunk::of(config, tenant);
     gateways.iter().filter(move |object| {
         let is = |name: &str| name_of(object).eq_ignore_ascii_case(name);
-        let base = trunk != Trunk::Own && is(config.sbc.teams.base.as_str());
-        base || trunk != Trunk::Base && is(tenant.fqdn.as_str())
+        let base = trunk == Trunk::Derived && is(config.sbc.teams.base.as_str());
+        base || is(tenant.fqdn.as_str())
     })
 }
 
@@ -59,7 +59,7 @@ pub(super) fn absent<'a>(config: &'a Config, tenant: &'a Tenant, gateways: &[Obj
     let name = match Trunk::of(config, tenant) {
         Trunk::Derived => config.sbc.teams.base.as_str(),
         // Where it is missing, that is a difference.
-        Trunk::Base | Trunk::Own => return None,
+        Trunk::Own => return None,
     };
     let has_it = gateways.iter().any(|object| name_of(object).eq_ignore_ascii_case(name));
     (!has_it && !gateways.is_empty()).then_some(name)
