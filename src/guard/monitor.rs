@@ -507,24 +507,30 @@ mod tests {
                    [[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n";
         let derived = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n";
         let own = "domains = [\"fabrikam.example\"]\nfqdn = \"sbc.fabrikam.example\"\ncarriers = [\"north\"]\n";
-        let config = Config::from_toml_strs(sbc, &[("contoso", derived), ("fabrikam", own)]);
+        // Two labels: nothing of the base's holds for it.
+        let below = "domains = [\"tailspin.example\"]\nfqdn = \"a.b.sbc1.example.net\"\ncarriers = [\"north\"]\n";
+        let tenants = [("contoso", derived), ("fabrikam", own), ("tailspin", below)];
+        let config = Config::from_toml_strs(sbc, &tenants);
         let config = config.unwrap_or_else(|wrong| panic!("{wrong}"));
         let asked = asked(&config);
         let said: Vec<(String, &str, bool)> = asked
             .iter()
             .map(|asked| (asked.peer.to_string(), asked.contact.as_str(), asked.tells_health()))
             .collect();
-        let (base, own) = (
+        let (base, own, below) = (
             "<sip:sbc1.example.net:5061;transport=tls>",
             "<sip:sbc.fabrikam.example:5061;transport=tls>",
+            "<sip:a.b.sbc1.example.net:5061;transport=tls>",
         );
         assert_eq!(
             said,
             [
                 ("sip.hub.example".into(), base, true),
                 ("sip.hub.example for sbc.fabrikam.example".into(), own, false),
+                ("sip.hub.example for a.b.sbc1.example.net".into(), below, false),
                 ("sip2.hub.example".into(), base, true),
                 ("sip2.hub.example for sbc.fabrikam.example".into(), own, false),
+                ("sip2.hub.example for a.b.sbc1.example.net".into(), below, false),
             ]
         );
         assert!(asked.iter().all(|asked| known(&config, &asked.peer)));

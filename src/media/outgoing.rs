@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// A bridged leg that sent within this time is speaking.
 const SPEAKING: Duration = Duration::from_millis(60);
+/// One that was not heard here for so long (it was quiet, or this leg on hold) may be anywhere in its numbers: it joins anew.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Numbers of the stream, and who spoke last.
 #[derive(Default)]
@@ -91,6 +93,10 @@ impl Outgoing {
         self.relayed.is_some_and(|last| now.since(last) < SPEAKING)
     }
 
+    fn pauses(&self, now: Moment) -> bool {
+        self.relayed.is_some_and(|last| now.since(last) >= PAUSE)
+    }
+
     /// Another leg speaks from now on: where anything was sent its numbers go on.
     pub fn keep_on(&mut self) {
         self.owned |= self.last.is_some();
@@ -107,6 +113,7 @@ impl Outgoing {
 
     /// Notes a relayed packet that went out as it came in; `begins` for the first one of a stream.
     pub fn passed(&mut self, ssrc: u32, header: &Header, begins: bool, clock_rate: Option<u32>, now: Moment) {
+        let pauses = self.pauses(now);
         self.relayed = Some(now);
         let next = Last {
             ssrc,
@@ -116,7 +123,7 @@ impl Outgoing {
             at: now,
         };
         match &mut self.last {
-            last if begins => *last = Some(next),
+            last if begins || pauses => *last = Some(next),
             // an event keeps the timestamp of its beginning
             Some(last) if last.ssrc == ssrc && clock_rate.is_none() => last.advance(header.sequence),
             Some(last) if last.ssrc == ssrc && !is_later(header.sequence, last.sequence) => {}
@@ -126,9 +133,10 @@ impl Outgoing {
 
     /// Numbers for a packet of the bridged leg; None: it belongs to a time before the last speaker.
     pub fn relay(&mut self, header: &Header, begins: bool, clock_rate: Option<u32>, now: Moment) -> Option<Numbers> {
+        let pauses = self.pauses(now);
         self.relayed = Some(now);
         let (joint, joins) = match &mut self.speaker {
-            Speaker::Bridged(joint) if joint.ssrc == header.ssrc && !begins => {
+            Speaker::Bridged(joint) if joint.ssrc == header.ssrc && !begins && !pauses => {
                 if !joint.takes(header.sequence) {
                     return None;
                 }
@@ -323,6 +331,32 @@ mod tests {
                 assert_eq!(relay(place - 50), ours(place - 50), "late, but of this stream");
             }
         }
+    }
+
+    #[test]
+    fn whoever_was_on_hold_for_long_goes_on_where_it_was() {
+        let hold = 15 * 60 * 50;
+        let mut outgoing = Outgoing::default();
+        let sound = outgoing.sound(99, 160, at(0));
+        let mut relay = |place: u32| {
+            let source = packet(7, place as u16, place * 160);
+            outgoing.relay(&source, place == 0, Some(8_000), at(u64::from(place) * 20))
+        };
+        for place in 0..1_000 {
+            assert!(relay(place).is_some());
+        }
+        let resumed = relay(1_000 + hold).expect("heard");
+        assert_eq!(resumed.sequence, sound.sequence.wrapping_add(1_001));
+        assert!(resumed.marker);
+        let next = relay(1_001 + hold).expect("heard");
+        assert_eq!(next.sequence, sound.sequence.wrapping_add(1_002));
+        assert_eq!(next.timestamp, resumed.timestamp.wrapping_add(160));
+
+        // And one whose numbers pass unchanged, until a sound takes over.
+        let mut outgoing = Outgoing::default();
+        outgoing.passed(7, &packet(7, 10, 0), true, Some(8_000), at(0));
+        outgoing.passed(7, &packet(7, 45_000, 900), false, Some(8_000), at(900_000));
+        assert_eq!(outgoing.sound(99, 160, at(900_020)).sequence, 45_001);
     }
 
     #[test]

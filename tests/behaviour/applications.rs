@@ -116,6 +116,27 @@ async fn told_until(server: &AppServer, call_sid: &Value, status: &str) -> Vec<V
     }
 }
 
+/// Teams offers G.722 before what the simulators prefer, and an application answers with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_teams_calls_an_application() {
+    let server = AppServer::build()
+        .on("/incoming", |_| {
+            verbs(json!([{ "verb": "play", "url": "music.wav", "loop": 100 }]))
+        })
+        .start()
+        .await;
+    let plan = Plan {
+        tenant: "from_teams = { application = \"reception\" }\n".into(),
+        ..Plan::default()
+    };
+    let lab = lab_with(&server, &server.url("/incoming"), plan).await;
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    caller.hears(MUSIC_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    assert_eq!(lab.records.get(0).await.legs[0].codec.as_deref(), Some("G722"));
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_kinds_of_destinations_ring_at_once_and_the_first_wins() {
     let server = AppServer::build()
