@@ -147,7 +147,6 @@ impl Server {
         if kind == Kind::SessionNew && self.led_by_session {
             // Who was asked that before could not say what is to be done: the fallback is somebody else.
             self.leave(CloseCode::InvalidApplication);
-            self.led_by_session = false;
         }
         let url = match HookUrl::parse(&hook.url, Some(&self.caller.hook)) {
             Ok(url) => url,
@@ -156,6 +155,9 @@ impl Server {
                 return self.unanswered(ask, format!("the URL of the hook: {fault}"));
             }
         };
+        if kind == Kind::SessionNew {
+            self.led_by_session = url.is_websocket();
+        }
         if url.is_websocket() {
             self.ask_connected(ask, kind, course, hook, url, properties);
         } else {
