@@ -7,9 +7,13 @@ use super::counters::Counters;
 use super::event::{NetEvent, Observer};
 use super::inbox::Inbox;
 use super::tasks::Tasks;
-use crate::sip::Flow;
 use crate::sip::message::ParseError;
+use crate::sip::{Flow, ListenerId};
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Bytes of a message that still fit into one packet, whatever the way (RFC 3261 §18.1.1).
+const LONGEST_DATAGRAM: usize = 1_300;
 
 pub(super) struct Context {
     pub(super) clock: Clock,
@@ -38,6 +42,18 @@ impl Context {
             connection: &connection.info(),
             reason,
         });
+    }
+
+    /// Counts a datagram that may be lost for its length alone.
+    pub(super) fn datagram_left(&self, listener: ListenerId, remote: SocketAddr, length: usize) {
+        if length > LONGEST_DATAGRAM {
+            self.counters.datagrams_long.add();
+            self.observer.event(&NetEvent::LongDatagram {
+                listener,
+                remote,
+                length,
+            });
+        }
     }
 
     pub(super) fn unparsable(&self, flow: &Flow, error: &ParseError) {

@@ -50,6 +50,8 @@ counters! {
     requests_refused_unparsed,
     /// Datagrams that the kernel would not take.
     datagrams_not_sent,
+    /// Messages longer than 1,300 bytes that left in datagrams, most likely in fragments.
+    datagrams_long,
     /// Receive errors of a UDP socket.
     datagram_errors,
     /// Messages received on connections.

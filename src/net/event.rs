@@ -30,6 +30,13 @@ pub enum NetEvent<'a> {
     },
     /// A message did not parse.
     Unparsable { flow: &'a Flow, error: &'a ParseError },
+    /// A message left over UDP that most likely doesn't fit into one packet.
+    LongDatagram {
+        listener: ListenerId,
+        remote: SocketAddr,
+        /// Bytes.
+        length: usize,
+    },
     /// An accept failed; out of descriptors, for one.
     AcceptFailed {
         listener: ListenerId,

@@ -223,6 +223,7 @@ impl Transports {
             .ok_or(NotSent)?;
         match sender.send(outgoing.bytes(), remote) {
             Ok(()) => {
+                self.context.datagram_left(listener, remote, outgoing.bytes().len());
                 // A datagram's loss shows by timers alone.
                 drop(outgoing.delivered());
                 Ok(())

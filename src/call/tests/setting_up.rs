@@ -68,3 +68,40 @@ fn a_teams_user_calls_a_telephone() {
     assert_eq!(rig.byes(LegIndex::CALLER).len(), 1);
     assert_eq!(rig.finish().ended_by, crate::call::Party::Callee);
 }
+
+/// All that Teams may write, twice over: a Contact and Record-Routes of half a kilobyte, every codec, a dozen candidates.
+#[test]
+fn teams_037_four_kilobytes_of_teams_are_a_short_invite_to_a_carrier() {
+    let mut sdp = teams_sdp("sendrecv").replace("SAVP 8 0 13 101", "SAVP 104 117 103 111 18 9 0 8 97 118 13 101");
+    for (number, name) in [
+        (104, "SILK/16000"),
+        (117, "G722/8000/2"),
+        (103, "SILK/8000"),
+        (111, "SIREN/16000"),
+    ] {
+        sdp.push_str(&format!(
+            "a=rtpmap:{number} {name}\r\na=fmtp:{number} useinbandfec=1;usedtx=0\r\n"
+        ));
+    }
+    for nth in 1..=12 {
+        sdp.push_str(&format!(
+            "a=candidate:{nth} 1 UDP 2130706431 52.112.0.{nth} 50{nth:03} typ relay raddr 10.0.139.{nth} rport 50{nth:03}\r\n"
+        ));
+    }
+    let mut more = String::new();
+    for nth in 1..=5 {
+        let token = "0123456789abcdef".repeat(20);
+        more.push_str(&format!(
+            "X-MS-Routing-{nth}: <sip:api.pstnhub.microsoft.com;x-c={token}>\r\n"
+        ));
+    }
+    let mut rig = from_teams().with(&more).sdp(&sdp).begin();
+    let invite = rig.last_invite();
+    let (came, leaves) = (rig.invite.as_bytes().len(), invite.message.as_bytes().len());
+    assert!(came > 4_000, "{came}");
+    // Its Via is made by the transport.
+    assert!(leaves + 150 < 1_300, "{leaves}: {invite:?}");
+    rig.respond(&invite, reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}

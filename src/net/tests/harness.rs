@@ -24,6 +24,7 @@ pub(super) enum Seen {
     ConnectFailed(&'static str),
     Unparsable,
     AcceptFailed,
+    LongDatagram(usize),
 }
 
 struct Recorder(mpsc::UnboundedSender<Seen>);
@@ -37,6 +38,7 @@ impl Observer for Recorder {
             NetEvent::ConnectFailed { failure, .. } => Seen::ConnectFailed(failure.label()),
             NetEvent::Unparsable { .. } => Seen::Unparsable,
             NetEvent::AcceptFailed { .. } => Seen::AcceptFailed,
+            NetEvent::LongDatagram { length, .. } => Seen::LongDatagram(*length),
         };
         // A test that ends does not look at the rest.
         let _ = self.0.send(seen);

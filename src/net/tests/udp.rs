@@ -47,6 +47,22 @@ async fn a_datagram_comes_with_its_flow_and_the_response_leaves_from_the_port() 
     assert_eq!(node.transports.counters().messages_unparsable.get(), 0);
 }
 
+#[tokio::test]
+async fn teams_037_a_message_that_leaves_in_fragments_is_told_of() {
+    let mut node = Node::open(udp());
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    peer.send_to(&options("one"), node.address()).await.unwrap();
+    let Received { flow, .. } = node.received().await;
+    let to = SendTo::Flow { flow, fallback: None };
+    for length in [1_300, 1_301] {
+        let bytes = Bytes::from(vec![b'x'; length]);
+        node.transports.send(&to, Outgoing::response(bytes, None)).unwrap();
+    }
+    assert_eq!(node.transports.counters().datagrams_long.get(), 1);
+    let event = timeout(BOUND, node.events.recv()).await.expect("an event");
+    assert!(matches!(event, Some(Seen::LongDatagram(1_301))), "{event:?}");
+}
+
 /// Panics at the first datagram.
 #[derive(Default)]
 struct Trap(std::sync::atomic::AtomicBool);

@@ -25,6 +25,7 @@ pub(super) struct Throttles {
     pub handshakes: Throttle,
     pub connects: Throttle,
     pub unparsable: Throttle,
+    pub long_datagrams: Throttle,
     pub strangers: Throttle,
     pub accepts: Throttle,
     pub overflows: Throttle,

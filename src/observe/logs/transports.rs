@@ -45,6 +45,19 @@ pub(super) fn event(lines: &LogLines, event: &NetEvent<'_>) {
                 lines.text(&error.to_string())
             );
         }),
+        NetEvent::LongDatagram {
+            listener,
+            remote,
+            length,
+        } => throttles.long_datagrams.say(|withheld| {
+            warn!(
+                listener = lines.listener(*listener),
+                %remote,
+                length,
+                withheld,
+                "a message over UDP is longer than 1300 bytes: it leaves in fragments, which many firewalls drop; use TCP or TLS there"
+            );
+        }),
         NetEvent::AcceptFailed { listener, error } => throttles.accepts.say(|withheld| {
             error!(listener = lines.listener(*listener), %error, withheld, "a connection can't be accepted");
         }),
