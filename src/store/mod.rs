@@ -5,8 +5,8 @@
 //!
 //! Durability: changes gather for 50 ms and are then written and flushed to the disk (fsync) together. A crash of the
 //! machine loses what gathered since, never what was flushed, and never leaves half of a batch. [`Store::close`] writes
-//! what is waiting. A batch that can't be written (a full disk) waits with what comes after it, and is tried again every
-//! second upon the file opened anew.
+//! what is waiting. A batch that can't be written (a full disk) waits with what comes after it, and is tried again after a
+//! second, then at longer intervals of up to 30 s, upon the file opened anew.
 
 mod file;
 mod journal;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 /// How long changes gather before they are written.
 const GATHER: Duration = Duration::from_millis(50);
-/// How long after a failure until the next try.
+/// How long after a failure until the next try; twice as long after each that follows, for to open the file anew is to walk
+/// through all of it.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Until the store closes and nothing waits, or the last of it can't be written.
 pub(super) fn run(file: &mut StoreFile, shared: &Shared) {
@@ -57,7 +59,7 @@ pub(super) fn run(file: &mut StoreFile, shared: &Shared) {
                 if closing {
                     return;
                 }
-                pause = AFTER_FAILURE;
+                pause = (pause * 2).clamp(AFTER_FAILURE, LONGEST_PAUSE);
             }
         }
     }

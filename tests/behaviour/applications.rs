@@ -137,6 +137,23 @@ async fn a_user_of_teams_calls_an_application() {
     lab.close().await;
 }
 
+/// What is described is played as what lies somewhere is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tone_that_an_application_describes_is_heard() {
+    let server = AppServer::build()
+        .on("/incoming", |_| {
+            let ringing = "tone_stream://v=-10;%(500,20,1000);loops=-1";
+            verbs(json!([{ "verb": "play", "url": "silence_stream://100" }, { "verb": "play", "url": ringing }]))
+        })
+        .start()
+        .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    caller.hears(MUSIC_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_kinds_of_destinations_ring_at_once_and_the_first_wins() {
     let server = AppServer::build()

@@ -40,7 +40,7 @@ impl Took {
 /// What tells whether a place holds another sound by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// It never does: a text that was spoken.
+    /// It never does: a text that was spoken, a tone.
     Lasting,
     /// A file's last change and its bytes.
     File(Option<SystemTime>, u64),

@@ -33,7 +33,13 @@ impl Maker {
 
     /// What a place holds; `before`, where it holds that still.
     pub async fn load(&self, owner: &str, place: &Place, before: Option<&Loaded>) -> Result<Loaded, SoundFault> {
+        let longest = self.settings.longest;
         let (bytes, mark) = match place {
+            Place::Tones(tones) => {
+                let (name, tones) = (tones.as_str(), tones.clone());
+                let sound = self.decoded(owner, name, move || tones.sound(longest)).await?;
+                return Ok(Loaded::new(sound, Mark::Lasting));
+            }
             Place::File(name) => {
                 let (path, mark) = self.find(name).await?;
                 if let Some(before) = before.filter(|before| before.mark == mark) {
@@ -62,8 +68,8 @@ impl Maker {
         let name = match place {
             Place::File(name) => name.clone(),
             Place::Url(url) => url.to_string(),
+            Place::Tones(tones) => tones.as_str().to_owned(),
         };
-        let longest = self.settings.longest;
         let sound = self.decoded(owner, &name, move || decode(bytes, longest)).await?;
         Ok(Loaded::new(sound, mark))
     }

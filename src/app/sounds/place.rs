@@ -1,14 +1,17 @@
 //! Where a sound is, as an application writes it.
 
+use super::tones::{Tones, TonesFault};
 use crate::app::outbound::{HookUrl, UrlFault};
 
 /// A sound's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Place {
     /// Below the folder of sounds: components that are plain names, joined by slashes.
     File(String),
     /// At an application server, `http` or `https`.
     Url(HookUrl),
+    /// Nowhere: it is made of its description.
+    Tones(Tones),
 }
 
 /// Why a text names no place of a sound.
@@ -18,6 +21,8 @@ pub enum PlaceFault {
     Path { name: String },
     #[error("sound {0}")]
     Url(#[from] UrlFault),
+    #[error("tone: {0}")]
+    Tones(#[from] TonesFault),
     #[error("`{scheme}:` is no scheme of a sound; http and https are")]
     Scheme { scheme: &'static str },
     #[error("no folder of sounds is configured (`media_folder` of `[application_servers]`)")]
@@ -28,6 +33,9 @@ impl Place {
     /// Reads a name below the folder, or a URL. `base` is the application's own URL, which a path that begins with a
     /// slash belongs to; without it such a path is refused.
     pub fn parse(text: &str, base: Option<&HookUrl>) -> Result<Place, PlaceFault> {
+        if Tones::are_meant(text) {
+            return Ok(Place::Tones(Tones::read(text)?));
+        }
         if text.contains("://") || text.starts_with('/') && base.is_some() {
             let mut url = HookUrl::parse(text, base)?;
             // Of an application over WebSocket, sounds are at the same server.
@@ -56,6 +64,7 @@ impl Place {
         match self {
             Place::File(name) => name,
             Place::Url(url) => url.as_str(),
+            Place::Tones(tones) => tones.as_str(),
         }
     }
 }

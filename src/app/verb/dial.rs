@@ -297,10 +297,10 @@ fn read_uri(object: &mut Object) -> Read<String> {
     }
 }
 
-/// A URL, or the path of a file among the node's sounds.
+/// A URL, the path of a file among the node's sounds, or a tone.
 fn read_music(object: &mut Object) -> Read<Option<String>> {
     match object.text("dialMusic")?.filter(|url| !url.is_empty()) {
-        Some(url) => super::hook::check_url(&url)
+        Some(url) => super::speaking::check_sound(&url)
             .map(|()| Some(url))
             .or_else(|problem| object.wrong("dialMusic", problem)),
         None => Ok(None),

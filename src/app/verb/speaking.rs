@@ -3,6 +3,7 @@
 use super::hook::Hook;
 use super::read::{Object, Read};
 use super::synthesizer::{Synthesizer, read_synthesizer};
+use crate::app::sounds::Tones;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -102,21 +103,34 @@ fn read_times(object: &mut Object) -> Read<Option<u32>> {
     }
 }
 
+/// A URL, a name below the folder of sounds, or a tone.
+pub(super) fn check_sound(text: &str) -> Result<(), String> {
+    match Tones::are_meant(text) {
+        true => Tones::read(text).map(|_| ()).map_err(|fault| fault.to_string()),
+        false => super::hook::check_url(text).map_err(str::to_owned),
+    }
+}
+
 pub(super) fn read_play(mut object: Object) -> Read<Play> {
     let urls = object.texts("url", MOST_SOUNDS)?;
     if urls.is_empty() || urls.iter().any(|url| url.trim().is_empty()) {
         return object.wrong("url", "it is missing or empty");
     }
     for (position, url) in urls.iter().enumerate() {
-        if let Err(problem) = super::hook::check_url(url) {
+        if let Err(problem) = check_sound(url) {
             return object.wrong(&format!("url[{position}]"), problem);
         }
+    }
+    let is_endless = |url: &String| Tones::are_meant(url) && Tones::read(url).is_ok_and(|tones| tones.are_endless());
+    let goes_on = urls.iter().any(is_endless);
+    if goes_on && urls.len() > 1 {
+        return object.wrong("url", "a tone that goes on for ever stands alone");
     }
     let seconds = |number: f64| Duration::from_secs_f64(number);
     let play = Play {
         id: object.line("id")?,
         urls,
-        times: read_times(&mut object)?,
+        times: read_times(&mut object)?.filter(|_| !goes_on),
         early_media: object.flag("earlyMedia")?.unwrap_or(false),
         // In samples of 8 kHz, as the protocol has it.
         seek: seconds(object.number("seekOffset", 0.0, 3.0e8)?.unwrap_or(0.0) / 8_000.0),

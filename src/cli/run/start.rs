@@ -48,6 +48,8 @@ const LEAVING: &str = "the node is going out of service";
 const EMERGENCY_PATIENCE: Duration = Duration::from_secs(3_600);
 /// How often the calls are looked at meanwhile.
 const CLEARING: Duration = Duration::from_millis(500);
+/// How long a disk may take for the last bindings.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 /// How long events of calls that ended may take to be told to applications at the end.
 const LAST_EVENTS: Duration = Duration::from_secs(5);
 /// How long calls that are cut may take for their records.
@@ -283,7 +285,9 @@ impl Running {
         // A server that does not take them in time loses them.
         let _told = tokio::time::timeout(LAST_EVENTS, self.node.tally.untold.none()).await;
         let node = self.node;
-        // What it returns is that the writer is done, or that the runtime ends.
-        let _done = tokio::task::spawn_blocking(move || node.registrar.close()).await;
+        let closed = tokio::task::spawn_blocking(move || node.registrar.close());
+        if tokio::time::timeout(LAST_WRITES, closed).await.is_err() {
+            tracing::error!("the store's disk does not answer: what was not written is lost");
+        }
     }
 }
