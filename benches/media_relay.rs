@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let port = FIRST_PORT + 2 * stream;
         let spec = |near| OpenSpec {
             address: 0,
+            urgent: false,
             rtcp: RtcpPort::Pair,
             near,
             events: events.clone(),

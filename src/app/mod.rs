@@ -14,5 +14,6 @@ pub mod pattern;
 pub mod payload;
 pub mod sid;
 pub mod sounds;
+pub mod tones;
 pub mod verb;
 pub mod websocket;

@@ -175,6 +175,7 @@ impl Call {
             leg.realign = None;
         }
         let terms = leg.terms.clone();
+        let offered = leg.media.offered.as_ref().map(|offer| offer.direction);
         let taken = match body {
             Some(body) => leg
                 .media
@@ -196,7 +197,9 @@ impl Call {
                 }
             }
             Purpose::Refresh => self.reconnect(now),
-            Purpose::Align { .. } => self.aligned(change.to, now),
+            // What nobody can use, it would say again.
+            Purpose::Align { .. } if taken.is_err() => self.reconnect(now),
+            Purpose::Align { .. } => self.aligned(change.to, offered, now),
             Purpose::Late => self.agreed_late(change.to, now),
             Purpose::TakenBack => {
                 self.reconnect(now);
@@ -308,8 +311,12 @@ impl Call {
     }
 
     fn outlives_silence(&self, change: &Change) -> bool {
-        // Of what was taken back nobody waits for the end.
-        matches!(change.purpose, Purpose::Late | Purpose::TakenBack) || self.is_asked_by_teams(change)
+        // Nobody waits for the end of what was taken back, or of what brings a side in line.
+        let waits = match change.purpose {
+            Purpose::Late | Purpose::TakenBack | Purpose::Align { opens: false, .. } => false,
+            Purpose::Refresh | Purpose::Asked { .. } | Purpose::Align { opens: true, .. } => true,
+        };
+        !waits || self.is_asked_by_teams(change)
     }
 
     fn dialog_lost(&mut self, change: &Change, now: Moment) {

@@ -145,7 +145,10 @@ impl Call {
 
     /// Whether anybody in this call calls an emergency number, or talks to one.
     pub(super) fn calls_emergency(&self) -> bool {
-        self.facts.emergency || self.ringing.iter().any(|attempt| attempt.emergency)
+        match self.winner.filter(|_| self.bridged.is_some()) {
+            Some(winner) => self.is_emergency(winner),
+            None => self.facts.emergency || self.ringing.iter().any(|attempt| attempt.emergency),
+        }
     }
 
     /// The attempt that a leg belongs to.

@@ -7,6 +7,7 @@ use super::event::Effect;
 use super::hunt::Ringing;
 use super::id::LegIndex;
 use super::leg::{Leg, LegState};
+use super::setup::UNANSWERED;
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
@@ -271,6 +272,10 @@ impl Call {
             && !self.leg(LegIndex::CALLER).is_some_and(Leg::is_up);
         let Some(app) = &mut self.app else { return };
         app.changes += 1;
+        if self.milestones.answered.is_none() {
+            // An emergency call may have waited for longer.
+            self.deadline = self.deadline.map(|deadline| deadline.min(now + UNANSWERED));
+        }
         self.stop_music();
         self.stop_hold_music();
         self.end_all_whispers();

@@ -135,12 +135,11 @@ impl Call {
         self.align_unless(to, settled.map(|settled| settled.direction), now);
     }
 
-    /// A side has answered what we brought it in line with; the other one may have settled something else since. What is
-    /// compared is our offer: who answers with less is not asked again.
-    pub(super) fn aligned(&mut self, to: LegIndex, now: Moment) {
+    /// A side has answered what we `offered` to bring it in line; the other one may have settled something else since. Who
+    /// answers with less than was offered is not asked again.
+    pub(super) fn aligned(&mut self, to: LegIndex, offered: Option<Direction>, now: Moment) {
         self.reconnect(now);
-        let offered = self.leg(to).and_then(|leg| leg.media.last_offer.as_ref());
-        self.align_unless(to, offered.map(|offer| offer.direction), now);
+        self.align_unless(to, offered, now);
     }
 
     fn align_unless(&mut self, to: LegIndex, so: Option<Direction>, now: Moment) {

@@ -214,7 +214,19 @@ impl Leg {
         let next = dialog.next_hop_uri();
         match &self.flow {
             Some(flow) if next == *dialog.remote_target() => Some(To::Hop(flow.clone())),
-            _ => Some(To::Next(next_hop(&next, &self.terms))),
+            _ => Some(To::Next(self.next_hop(&next))),
+        }
+    }
+
+    /// Where a URI of its dialog leads. A hub proves the name that it was dialled by, whatever its Record-Route says.
+    fn next_hop(&self, uri: &Uri) -> NextHop {
+        let next = next_hop(uri, &self.terms);
+        let is_teams = matches!(self.terms.kind, LegKind::Teams { .. });
+        let dialled = self.hop.as_ref().filter(|_| is_teams);
+        let proven = dialled.and_then(|hop| hop.next.server_name.clone());
+        NextHop {
+            server_name: proven.or(next.server_name),
+            ..next
         }
     }
 
@@ -250,7 +262,7 @@ impl Leg {
     pub fn next_hops(&self) -> Vec<NextHop> {
         let dialog = self.dialog.as_ref();
         let uris = dialog.map(|dialog| [dialog.remote_target().clone(), dialog.next_hop_uri()]);
-        uris.iter().flatten().map(|uri| next_hop(uri, &self.terms)).collect()
+        uris.iter().flatten().map(|uri| self.next_hop(uri)).collect()
     }
 
     /// The transport that the peer's Contact or first Route names and that requests to it will not take.
@@ -324,16 +336,26 @@ impl Leg {
     fn latch(&self) -> media::Latch {
         let window = NAT_WINDOW;
         match (&self.terms.kind, self.terms.behind_nat) {
-            (_, false) => media::Latch::Signalled,
-            (LegKind::User { .. }, true) => match self.sources.last() {
-                Some(host) => media::Latch::NatOnce {
+            (LegKind::User { .. }, behind_nat) => match self.sources.last() {
+                // A Contact that a device has set right says nothing of its description.
+                Some(host) if behind_nat || self.describes_inside(*host) => media::Latch::NatOnce {
                     window,
                     host: Some(*host),
                 },
-                None => media::Latch::Signalled,
+                _ => media::Latch::Signalled,
             },
+            (_, false) => media::Latch::Signalled,
             (_, true) => media::Latch::NatOnce { window, host: None },
         }
+    }
+
+    /// Whether its peer, which signals from `host`, describes media at an address of some inside network.
+    fn describes_inside(&self, host: IpAddr) -> bool {
+        let described = self.media.negotiated.as_ref().map(|settled| settled.remote_rtp.ip());
+        described.is_some_and(|address| {
+            let address = address.to_canonical();
+            address != host.to_canonical() && is_inside(address)
+        })
     }
 
     /// Notes what a final response says for the record.
@@ -413,5 +435,16 @@ pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
         transport: Some(transport),
         listener,
         server_name: terms.server_name.clone(),
+    }
+}
+
+/// Addresses that lead nowhere from outside: private, shared (RFC 6598), link-local, unique local.
+fn is_inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            address.is_private() || address.is_link_local() || (first == 100 && second & 0xc0 == 64)
+        }
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     }
 }

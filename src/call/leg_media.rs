@@ -72,7 +72,9 @@ impl LegMedia {
 
     /// Makes our offer; the same bytes again when nothing changed.
     pub fn offer(&mut self, terms: &LegTerms, formats: &[Format], direction: Direction) -> Option<String> {
-        let offer = sdp::offer(&terms.media, self.local.as_mut()?, formats, direction);
+        let settled = self.negotiated.as_ref();
+        let formats = settled.map_or_else(|| formats.to_vec(), |settled| settled.keep_numbers(formats));
+        let offer = sdp::offer(&terms.media, self.local.as_mut()?, &formats, direction);
         let body = offer.body.clone();
         self.described = Some(body.clone());
         self.last_offer = Some(offer.clone());

@@ -85,10 +85,11 @@ impl Call {
             Ok(reply) => reply,
             Err(none) => {
                 self.tell_bad_answer(index, "referHook", &none.why, now);
-                // The hook's refusal is the referrer's answer; a challenge would need more than its number.
+                // The hook's refusal is the referrer's answer, but for what would end the dialog as well (RFC 5057 §5.1) or
+                // would need more than its number.
                 let said = none
                     .status
-                    .filter(|status| (400..=699).contains(status) && !matches!(status, 401 | 407));
+                    .filter(|status| matches!(status, 400 | 403 | 486 | 488 | 600 | 603 | 606));
                 self.answer_plainly(index, transaction, said.unwrap_or(501));
                 return;
             }

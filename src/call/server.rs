@@ -26,6 +26,8 @@ use tokio::task::JoinSet;
 /// Events of a call that wait for its server, in each of its queues. More means that the server is far behind: they are dropped and
 /// told of.
 const NOTICES: usize = 512;
+/// Messages that wait for a WebSocket: the events of a call that rings before anybody is asked.
+const EARLY: usize = 64;
 /// How long questions of a call that has ended may take to reach their server.
 const LAST_QUESTIONS: Duration = Duration::from_secs(3);
 const CLOSED: &str = "the application has closed the session";
@@ -52,8 +54,6 @@ pub struct Server {
     /// All else that hooks are told and not asked: keys, results.
     results: Queue,
     session: Socket,
-    /// The application is led over the WebSocket. Else it is led by webhooks, and one that is open is for hooks beside them.
-    led_by_session: bool,
     moving: Option<Moving>,
     /// To be told before anything else that comes.
     late: VecDeque<Heard>,
@@ -112,7 +112,6 @@ impl Server {
         trace: String,
     ) -> Result<Server, String> {
         let hook = HookUrl::parse(&terms.hook.url, None).map_err(|fault| format!("the application's hook: {fault}"))?;
-        let led_by_session = hook.is_websocket();
         let caller = Arc::new(Caller {
             account: terms.account_sid.clone(),
             hook,
@@ -128,7 +127,6 @@ impl Server {
             events: Queue::default(),
             results: Queue::default(),
             session: Socket::Early(Vec::new()),
-            led_by_session,
             moving: None,
             late: VecDeque::new(),
             open: HashMap::new(),
@@ -144,7 +142,7 @@ impl Server {
 
     /// Asks; the answer comes out of [`Server::heard`].
     pub fn ask(&mut self, ask: u32, kind: Kind, course: Course, hook: &Hook, properties: Properties) {
-        if kind == Kind::SessionNew && self.led_by_session {
+        if kind == Kind::SessionNew {
             // Who was asked that before could not say what is to be done: the fallback is somebody else.
             self.leave(CloseCode::InvalidApplication);
         }
@@ -155,9 +153,6 @@ impl Server {
                 return self.unanswered(ask, format!("the URL of the hook: {fault}"));
             }
         };
-        if kind == Kind::SessionNew {
-            self.led_by_session = url.is_websocket();
-        }
         if url.is_websocket() {
             self.ask_connected(ask, kind, course, hook, url, properties);
         } else {
@@ -197,7 +192,16 @@ impl Server {
         if url.is_websocket() {
             let named = (kind == Kind::VerbHook).then(|| hook.url.clone());
             let message = self.message(kind, named, properties, false);
-            return self.tell_connected(kind, hook, url, message);
+            return match &mut self.session {
+                Socket::Open(open) => open.session.send(&message).is_ok(),
+                Socket::Early(early) if early.len() < EARLY => {
+                    early.push((hook.clone(), message));
+                    true
+                }
+                Socket::Early(_) => false,
+                // It said that it wants no more.
+                Socket::Closed => true,
+            };
         }
         let notice = Notice {
             request: self.request(hook, url, properties),

@@ -95,7 +95,7 @@ pub struct Placing {
 }
 
 /// An application may leave a caller without an answer for this long.
-const UNANSWERED: Duration = Duration::from_secs(900);
+pub(super) const UNANSWERED: Duration = Duration::from_secs(900);
 
 impl Call {
     /// A new call and the effects that begin it.

@@ -13,7 +13,7 @@ use super::setup::{Birth, Program};
 use super::task;
 use super::vouching::WaitingRoom;
 use crate::carrier;
-use crate::config::{Config, Purpose, UnknownSource};
+use crate::config::{Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
@@ -52,6 +52,12 @@ pub struct Switchboard {
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
 const SWEEP_ABOVE: usize = 1_024;
+/// Who rings for help needs no fifth line at once, and somebody else's call for help may need the ports.
+const EMERGENCIES_OF_A_USER: Limits = Limits {
+    calls: Some(4),
+    calls_per_second: None,
+    calls_per_day: None,
+};
 
 impl Switchboard {
     /// For one shard of `node`.
@@ -273,8 +279,24 @@ impl Switchboard {
             Sender::Carrier(carrier) => Some(&**carrier),
             _ => None,
         };
-        self.node
-            .take_place(config, &decision.tenant, carrier, decision.emergency)
+        let own = match sender {
+            Sender::User { tenant, name, .. } if decision.emergency => {
+                let owner = format!("emergency calls of {name} of {}", tenant.id);
+                let taken = self
+                    .node
+                    .places
+                    .take(&[(&owner, EMERGENCIES_OF_A_USER)], false, self.node.clock.now());
+                Some(taken.map_err(|full| Refusal::unavailable(full.to_string(), Some(usual)))?)
+            }
+            _ => None,
+        };
+        let place = self
+            .node
+            .take_place(config, &decision.tenant, carrier, decision.emergency)?;
+        Ok(match own {
+            Some(own) => place.with(own),
+            None => place,
+        })
     }
 
     fn plan(

@@ -58,11 +58,38 @@ pub fn write_number(rules: &NumberRules, number: &str) -> String {
         NumberFormat::Plus => number.to_owned(),
         NumberFormat::Digits => digits.to_owned(),
         NumberFormat::Prefixed => format!("{}{digits}", rules.international_prefix),
-        NumberFormat::National => match rules.country_code.as_deref().and_then(|code| digits.strip_prefix(code)) {
-            Some(rest) => format!("{}{rest}", rules.national_prefix),
-            None => format!("{}{digits}", rules.international_prefix),
-        },
+        NumberFormat::National => {
+            national_form(rules, digits).unwrap_or_else(|| format!("{}{digits}", rules.international_prefix))
+        }
     }
+}
+
+/// How a number of the trunk's own country is written there. `None` where it is none, or where what was written would be
+/// another number: `+44 0 0 1900…` would dial abroad, past all that was asked of the first one.
+fn national_form(rules: &NumberRules, digits: &str) -> Option<String> {
+    let code = rules.country_code.as_deref()?;
+    let rest = digits.strip_prefix(code)?;
+    let written = format!("{}{rest}", rules.national_prefix);
+    let international = &rules.international_prefix;
+    let leads_abroad = !international.is_empty() && written.starts_with(&**international);
+    // Where numbers have no prefix at home, the country's own code in front of one is mostly read as that.
+    let is_twice = rules.national_prefix.is_empty() && rest.starts_with(code);
+    (!leads_abroad && !is_twice).then_some(written)
+}
+
+/// The emergency number that `number` is on a trunk that writes nationally: `+1911` leaves as `911`.
+pub fn national_code<'n>(rules: &NumberRules, number: &'n str) -> Option<&'n str> {
+    let code = rules.country_code.as_deref()?;
+    let rest = number.strip_prefix('+')?.strip_prefix(code);
+    rest.filter(|_| rules.format == NumberFormat::National)
+}
+
+/// A number with the trunk prefix behind its country code, as some write it (`+44 0 871…`), without that prefix.
+pub fn without_trunk_prefix(rules: &NumberRules, number: &str) -> Option<String> {
+    let code = rules.country_code.as_deref()?;
+    let rest = number.strip_prefix('+')?.strip_prefix(code)?;
+    let prefix = Some(&*rules.national_prefix).filter(|prefix| !prefix.is_empty())?;
+    Some(format!("+{code}{}", rest.strip_prefix(prefix)?))
 }
 
 fn rewrite(rules: &[NumberRule], number: &str) -> Option<String> {
@@ -132,6 +159,9 @@ mod tests {
             (NumberFormat::National, "+4930123456", "030123456"),
             (NumberFormat::National, "+14255550100", "0014255550100"),
             (NumberFormat::National, "112", "112"),
+            // No way abroad past what was asked of a number at home.
+            (NumberFormat::National, "+49019005551234", "0049019005551234"),
+            (NumberFormat::National, "+490900123456", "00490900123456"),
         ] {
             assert_eq!(
                 write_number(&german(BareNumbers::National, format), number),
@@ -139,6 +169,36 @@ mod tests {
                 "{format:?}"
             );
         }
+    }
+
+    #[test]
+    fn teams_109_no_number_at_home_turns_into_another_one() {
+        let american = NumberRules {
+            country_code: Some("1".into()),
+            national_prefix: String::new(),
+            international_prefix: "011".into(),
+            ..german(BareNumbers::National, NumberFormat::National)
+        };
+        for (number, written) in [
+            ("+12065550100", "2065550100"),
+            ("+10114930123456", "01110114930123456"),
+            ("+119005551234", "011119005551234"),
+        ] {
+            assert_eq!(write_number(&american, number), written);
+        }
+        // The area code of Saint Petersburg begins as the prefix does.
+        let russian = NumberRules {
+            country_code: Some("7".into()),
+            national_prefix: "8".into(),
+            international_prefix: "810".into(),
+            ..german(BareNumbers::National, NumberFormat::National)
+        };
+        assert_eq!(write_number(&russian, "+78123456789"), "88123456789");
+        assert_eq!(write_number(&russian, "+7101234567"), "8107101234567");
+        assert_eq!(
+            without_trunk_prefix(&german(BareNumbers::National, NumberFormat::Plus), "+490900123"),
+            Some("+49900123".into())
+        );
     }
 
     #[test]

@@ -122,7 +122,8 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
     };
     let diverting = diverted_by(facts).filter(|_| present == CallerSource::Diverting);
     let believed = match (facts.decision.shown_instead, present) {
-        (Some(shown), _) | (None, CallerSource::Fixed(shown)) => shown.to_string(),
+        // What the carrier takes alone comes before what the tenant shows instead.
+        (_, CallerSource::Fixed(shown)) | (Some(shown), _) => shown.to_string(),
         (None, CallerSource::Diverting) if diverting.is_some() => diverting.clone().unwrap_or_default(),
         (None, CallerSource::From | CallerSource::Diverting) if !caller.number.is_empty() => caller.number.clone(),
         (None, CallerSource::Pai | CallerSource::From | CallerSource::Diverting) => {

@@ -98,6 +98,10 @@ fn teams_050_each_source_of_the_callers_number() {
     let direct = "FROM: <sip:+14255550112@sip.pstnhub.example.com:5061;user=phone>;tag=a2\r\n";
     let (shown, ..) = shown("\n[carriers.caller]\npresent = \"diverting\"\n", tenant, direct);
     assert_eq!(shown, "+14255550112", "a call that nobody has forwarded");
+    let outside = "FROM: <sip:+12065550100@sip.pstnhub.example.com:5061;user=phone>;tag=a2\r\n";
+    let fixed = "\n[carriers.caller]\npresent = \"fixed\"\nnumber = \"+14255550101\"\n";
+    let (shown, ..) = self::shown(fixed, tenant, outside);
+    assert_eq!(shown, "+14255550101", "it takes no other, whoever calls");
 }
 
 #[test]

@@ -4,11 +4,14 @@ use super::mistake::{Mistake, Source};
 use super::schema::FileKind;
 use super::shape;
 use serde::de::DeserializeOwned;
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use toml::de::{DeTable, Deserializer};
 
+/// Bytes of a file; a thousand tenants' numbers in one would have a tenth of it.
+const LARGEST: u64 = 64 << 20;
 const WITHOUT_QUOTES: &str = "a text needs quotes";
 
 /// A file that was read and parsed. Kept, so that a reload only parses what changed.
@@ -140,14 +143,36 @@ fn twice(source: &Source, span: Range<usize>) -> Mistake {
 
 /// The text of a file, or what is wrong with it.
 pub fn read(path: &Path) -> Result<String, Box<Mistake>> {
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Box::new(Mistake::about(path, "there is no such file")),
-        _ => Box::new(Mistake::about(path, format!("can't be read: {error}"))),
-    })?;
+    let bytes = read_bytes(path)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let source = Source::new(path, &text);
         Box::new(Mistake::at(&source, good..good + 1, "this is not UTF-8").expected("text in UTF-8"))
     })
+}
+
+/// What a regular file holds: nothing else is waited for, and none that goes on for ever.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Box<Mistake>> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Box::new(Mistake::about(path, "there is no such file")),
+        _ => Box::new(Mistake::about(path, format!("can't be read: {error}"))),
+    };
+    let wrong = |what: String| Box::new(Mistake::about(path, what));
+    // A FIFO would be opened when somebody writes to it, and not before.
+    let mut options = std::fs::OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(wrong("is no regular file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST) {
+        true => Ok(bytes),
+        false => Err(wrong(format!("is larger than {} MiB", LARGEST >> 20))),
+    }
 }

@@ -184,13 +184,15 @@ impl<'a> Planning<'a> {
         let DialFacts { config, tenant, .. } = self.facts;
         let target: &'a Target = self.target;
         Some(match &target.kind {
-            TargetKind::Phone { number, .. } if route::is_emergency(config, number) => Destination::Phone {
-                callee: route::Callee::Code(number.trim_start_matches('+').to_owned()),
-                trunk: None,
-            },
-            TargetKind::Phone { number, trunk } => Destination::Phone {
-                callee: route::read_callee(config, tenant, number, &mut Trace::default())?,
-                trunk: trunk.as_deref(),
+            TargetKind::Phone { number, trunk } => match route::emergency_number(config, number) {
+                Some(code) => Destination::Phone {
+                    callee: route::Callee::Code(code.to_owned()),
+                    trunk: None,
+                },
+                None => Destination::Phone {
+                    callee: route::read_callee(config, tenant, number, &mut Trace::default())?,
+                    trunk: trunk.as_deref(),
+                },
             },
             TargetKind::Teams { number, voicemail, .. } => Destination::Teams {
                 number: self.e164(number).ok()?,
@@ -287,15 +289,15 @@ impl<'a> Planning<'a> {
 
     fn phone(&self, number: &str, trunk: Option<&str>, trace: &mut Trace) -> Result<Attempt, DialRefusal> {
         let DialFacts { config, tenant, .. } = self.facts;
-        let emergency = route::is_emergency(config, number);
+        let code = route::emergency_number(config, number);
+        let emergency = code.is_some();
         if !emergency {
             self.only_for_uris("a carrier")?;
         }
-        let (callee, carriers) = if emergency {
+        let (callee, carriers) = if let Some(code) = code {
             trace.step("emergency", number, "emergency number: passes before policy and limits");
-            let code = number.strip_prefix('+').unwrap_or(number).to_owned();
             let carriers = route::emergency_carriers(config, tenant, trace);
-            (route::Callee::Code(code), carriers)
+            (route::Callee::Code(code.to_owned()), carriers)
         } else {
             let callee = route::read_callee(config, tenant, number, trace).ok_or_else(|| {
                 let what = format!("'{}' is not a telephone number", number.escape_debug());

@@ -138,6 +138,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// Both as one.
+    pub fn with(mut self, mut other: Place) -> Place {
+        let mut owners = std::mem::take(&mut self.owners).into_vec();
+        owners.extend(std::mem::take(&mut other.owners));
+        self.owners = owners.into();
+        self
+    }
+
     /// What it takes under one of its owners, as a place of its own, which may be freed sooner.
     pub fn split(&mut self, owner: &str) -> Option<Place> {
         let mut owners = std::mem::take(&mut self.owners).into_vec();
@@ -182,6 +190,16 @@ mod tests {
             calls_per_second,
             calls_per_day: None,
         }
+    }
+
+    #[test]
+    fn two_places_are_freed_as_one() {
+        let (places, now) = (Places::default(), Moment::ZERO);
+        let take = |owner| places.take(&[(owner, limits(Some(1), None))], false, now);
+        let both = take("one").expect("free").with(take("two").expect("free"));
+        assert!(take("one").is_err() && take("two").is_err());
+        drop(both);
+        assert!(take("one").is_ok() && take("two").is_ok());
     }
 
     #[test]

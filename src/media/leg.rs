@@ -224,6 +224,8 @@ impl Leg {
                 settled.rekeyed |= !before.receives_like(security);
                 if !before.sends_like(security) {
                     self.ssrc_mask = 0;
+                    // Whoever hears it under another key has not heard how far it has come.
+                    self.outgoing.begin_anew();
                 }
                 // while forks ring, the description of one of them does not silence another that is heard (TEAMS-102)
                 if another_was_heard {

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 /// A bridged leg that sent within this time is speaking.
 const SPEAKING: Duration = Duration::from_millis(60);
-/// One that was not heard here for so long (it was quiet, or this leg on hold) may be anywhere in its numbers: it joins anew.
+/// One that was not heard here for so long (it was quiet, or this leg on hold) may be anywhere in its numbers: it joins anew
+/// where they have gone further than packets are lost (RFC 3550 §A.1).
 const PAUSE: Duration = Duration::from_secs(1);
+const MAX_DROPOUT: u16 = 3_000;
 
 /// Numbers of the stream, and who spoke last.
 #[derive(Default)]
@@ -61,6 +63,11 @@ struct Joint {
 }
 
 impl Joint {
+    fn is_far_from(&self, sequence: u16) -> bool {
+        let step = sequence.wrapping_sub(self.newest);
+        step.min(step.wrapping_neg()) > MAX_DROPOUT
+    }
+
     /// Notes a packet; false where it is from before the first one here.
     fn takes(&mut self, sequence: u16) -> bool {
         let step = sequence.wrapping_sub(self.newest);
@@ -105,6 +112,11 @@ impl Outgoing {
         }
     }
 
+    /// What is sent from now on is a stream of its own.
+    pub fn begin_anew(&mut self) {
+        *self = Outgoing::default();
+    }
+
     /// Where nothing was sent yet, and the first packet has this number, all have numbers of ours: one that goes on near the
     /// end of its range would soon wrap, and a fork that has not heard all of it would guess SRTP's rollover wrong.
     pub fn begin_low(&mut self, sequence: u16) {
@@ -136,7 +148,9 @@ impl Outgoing {
         let pauses = self.pauses(now);
         self.relayed = Some(now);
         let (joint, joins) = match &mut self.speaker {
-            Speaker::Bridged(joint) if joint.ssrc == header.ssrc && !begins && !pauses => {
+            Speaker::Bridged(joint)
+                if joint.ssrc == header.ssrc && !begins && !(pauses && joint.is_far_from(header.sequence)) =>
+            {
                 if !joint.takes(header.sequence) {
                     return None;
                 }

@@ -29,6 +29,8 @@ pub struct OpenSpec {
     pub address: usize,
     /// One port or two.
     pub rtcp: RtcpPort,
+    /// Of an emergency call: it may have the last ports.
+    pub urgent: bool,
     /// A leg that this one will be bridged with: both must share a worker.
     pub near: Option<LegId>,
     /// Who is told. When the receiver is gone, the leg is closed.
@@ -220,7 +222,13 @@ impl MediaPlane {
             None => self.least_loaded()?,
         };
         let worker = self.shared.worker(index).ok_or(MediaError::NoSuchWorker(index))?;
-        let sockets = socket::open(own.bind, pool, spec.rtcp, settings.dscp, self.shared.now())?;
+        let sockets = socket::open(
+            own.bind,
+            pool,
+            (spec.rtcp, spec.urgent),
+            settings.dscp,
+            self.shared.now(),
+        )?;
         let claim = sockets.claim;
         for open in self.shared.counted(claim) {
             open.fetch_add(1, Relaxed);

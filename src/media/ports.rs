@@ -12,6 +12,9 @@ const EVEN: u8 = 1;
 const ODD: u8 = 2;
 const BOTH: u8 = EVEN | ODD;
 
+/// Ports that are kept for emergency calls: four calls with a pair on both sides. Of a small range it is a sixteenth.
+const MOST_RESERVED: u32 = 16;
+
 /// Which local ports a leg gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RtcpPort {
@@ -100,8 +103,14 @@ impl PortPool {
         }
     }
 
-    /// Takes the next free ports at or after the pair that `start` (any number) points to.
-    pub fn take(&mut self, rtcp: RtcpPort, start: usize, now: Moment) -> Option<Claim> {
+    /// Takes the next free ports at or after the pair that `start` (any number) points to. The last ones are for what is
+    /// `urgent`.
+    pub fn take(&mut self, rtcp: RtcpPort, urgent: bool, start: usize, now: Moment) -> Option<Claim> {
+        let usage = self.usage();
+        let left = usage.capacity.saturating_sub(usage.in_use);
+        if !urgent && left <= MOST_RESERVED.min(usage.capacity / 16) {
+            return None;
+        }
         while self
             .resting
             .front()
@@ -194,12 +203,12 @@ mod tests {
         let mut pool = PortPool::new(20001, 20020, REST);
         let now = Moment::ZERO;
         let taken: HashSet<u16> = (0..9)
-            .map(|_| pool.take(RtcpPort::Pair, 5, now).expect("free").rtp)
+            .map(|_| pool.take(RtcpPort::Pair, false, 5, now).expect("free").rtp)
             .collect();
         assert_eq!(taken.len(), 9, "20002..=20019 holds nine pairs");
         assert!(taken.iter().all(|port| port % 2 == 0 && (20002..=20018).contains(port)));
-        assert_eq!(pool.take(RtcpPort::Pair, 0, now), None);
-        assert_eq!(pool.take(RtcpPort::Mux, 0, now), None);
+        assert_eq!(pool.take(RtcpPort::Pair, false, 0, now), None);
+        assert_eq!(pool.take(RtcpPort::Mux, false, 0, now), None);
         assert_eq!(
             pool.usage(),
             PortUsage {
@@ -215,22 +224,32 @@ mod tests {
         let mut pool = PortPool::new(30000, 30007, REST);
         let now = Moment::ZERO;
         let singles: Vec<u16> = (0..4)
-            .map(|i| pool.take(RtcpPort::Mux, i * 3, now).expect("free").rtp)
+            .map(|i| pool.take(RtcpPort::Mux, false, i * 3, now).expect("free").rtp)
             .collect();
         let pairs: HashSet<u16> = singles.iter().map(|port| port & !1).collect();
         assert_eq!(pairs.len(), 2);
-        assert!(pool.take(RtcpPort::Pair, 0, now).is_some());
-        assert!(pool.take(RtcpPort::Pair, 0, now).is_some());
-        assert!(pool.take(RtcpPort::Pair, 0, now).is_none());
+        assert!(pool.take(RtcpPort::Pair, false, 0, now).is_some());
+        assert!(pool.take(RtcpPort::Pair, false, 0, now).is_some());
+        assert!(pool.take(RtcpPort::Pair, false, 0, now).is_none());
+    }
+
+    #[test]
+    fn the_last_ports_are_for_emergency_calls() {
+        let mut pool = PortPool::new(30000, 30319, REST);
+        let mut take = |urgent| pool.take(RtcpPort::Pair, urgent, 0, Moment::ZERO).is_some();
+        let others = (0..200).filter(|_| take(false)).count();
+        assert_eq!(others, 152, "of 160 pairs");
+        let urgent = (0..200).filter(|_| take(true)).count();
+        assert_eq!(urgent, 8);
     }
 
     #[test]
     fn a_released_port_rests_while_others_are_free() {
         let mut pool = PortPool::new(30000, 30003, REST);
         let now = Moment::ZERO;
-        let first = pool.take(RtcpPort::Pair, 0, now).expect("free");
+        let first = pool.take(RtcpPort::Pair, false, 0, now).expect("free");
         pool.release(first, now);
-        let second = pool.take(RtcpPort::Pair, 0, now).expect("free");
+        let second = pool.take(RtcpPort::Pair, false, 0, now).expect("free");
         assert_ne!(first.rtp, second.rtp);
         pool.release(second, now + Duration::from_secs(1));
         assert_eq!(
@@ -242,7 +261,7 @@ mod tests {
             }
         );
         assert_eq!(
-            pool.take(RtcpPort::Pair, 1, now + REST).map(|c| c.rtp),
+            pool.take(RtcpPort::Pair, false, 1, now + REST).map(|c| c.rtp),
             Some(first.rtp),
             "its rest is over"
         );
@@ -253,7 +272,9 @@ mod tests {
         let mut pool = PortPool::new(30000, 30001, REST);
         let now = Moment::ZERO;
         for _ in 0..3 {
-            let claim = pool.take(RtcpPort::Pair, 0, now).expect("the oldest resting port");
+            let claim = pool
+                .take(RtcpPort::Pair, false, 0, now)
+                .expect("the oldest resting port");
             pool.release(claim, now);
         }
     }
@@ -272,11 +293,11 @@ mod tests {
     #[test]
     fn an_empty_range_gives_nothing() {
         assert_eq!(
-            PortPool::new(30001, 30001, REST).take(RtcpPort::Mux, 7, Moment::ZERO),
+            PortPool::new(30001, 30001, REST).take(RtcpPort::Mux, false, 7, Moment::ZERO),
             None
         );
         assert_eq!(
-            PortPool::new(65535, 65535, REST).take(RtcpPort::Pair, 7, Moment::ZERO),
+            PortPool::new(65535, 65535, REST).take(RtcpPort::Pair, false, 7, Moment::ZERO),
             None
         );
     }

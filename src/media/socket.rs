@@ -24,14 +24,14 @@ pub(super) struct Sockets {
 pub(super) fn open(
     bind: IpAddr,
     pool: &Mutex<PortPool>,
-    rtcp: RtcpPort,
+    (rtcp, urgent): (RtcpPort, bool),
     dscp: u8,
     now: Moment,
 ) -> Result<Sockets, MediaError> {
     let start = rand::random::<u32>() as usize;
     let attempts = lock(pool).pairs();
     for _ in 0..attempts.max(1) {
-        let Some(claim) = lock(pool).take(rtcp, start, now) else {
+        let Some(claim) = lock(pool).take(rtcp, urgent, start, now) else {
             break;
         };
         match bind_claim(bind, claim, dscp) {
@@ -84,7 +84,7 @@ mod tests {
         for (bind, dscp) in [("127.0.0.1", 46), ("127.0.0.1", 0), ("::1", 46)] {
             let bind: IpAddr = bind.parse().expect("IP");
             let pool = Mutex::new(PortPool::new(20_000, 20_999, Duration::ZERO));
-            let Ok(sockets) = open(bind, &pool, RtcpPort::Pair, dscp, Moment::ZERO) else {
+            let Ok(sockets) = open(bind, &pool, (RtcpPort::Pair, false), dscp, Moment::ZERO) else {
                 assert!(bind.is_ipv6(), "every machine has IPv4");
                 continue;
             };

@@ -9,7 +9,9 @@ use super::refusal::Refusal;
 use super::to_application::{self, to_application};
 use super::trace::Trace;
 use crate::carrier;
-use crate::config::{Application, Carrier, CarrierId, Config, Destination, E164, OutsideCaller, Tenant, UserName};
+use crate::config::{
+    Application, Carrier, CarrierId, Config, Destination, DialString, E164, OutsideCaller, Tenant, UserName,
+};
 use crate::sip::Method;
 use crate::sip::message::Message;
 use std::borrow::Cow;
@@ -117,15 +119,27 @@ pub fn is_emergency_call(config: &Config, message: &Message) -> bool {
     *message.cseq_method() == Method::Invite && dialled().is_some_and(|dialled| is_emergency(config, &dialled))
 }
 
-/// Whether what was dialled is an emergency number, with or without a plus.
+/// Whether what was dialled is an emergency number.
 pub fn is_emergency(config: &Config, dialled: &str) -> bool {
+    emergency_number(config, dialled).is_some()
+}
+
+/// The emergency number that was dialled, with or without a plus, or behind the country code of a trunk that writes
+/// nationally: it would leave as that number there.
+pub fn emergency_number<'c>(config: &'c Config, dialled: &str) -> Option<&'c str> {
+    let numbers = &config.sbc.emergency.numbers;
+    let named = |text: &str| {
+        numbers
+            .iter()
+            .find(|number| number.as_str() == text)
+            .map(DialString::as_str)
+    };
     let bare = dialled.strip_prefix('+').unwrap_or(dialled);
-    config
-        .sbc
-        .emergency
-        .numbers
-        .iter()
-        .any(|number| number.as_str() == dialled || number.as_str() == bare)
+    named(dialled).or_else(|| named(bare)).or_else(|| {
+        let carriers = config.sbc.carriers.iter();
+        let mut codes = carriers.filter_map(|carrier| carrier::national_code(&carrier.numbers, dialled));
+        codes.find_map(named)
+    })
 }
 
 fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trace) -> Result<Decision, Refusal> {
@@ -300,7 +314,9 @@ pub(super) fn emergency(
     if carriers.is_empty() {
         return Err(Refusal::no_carrier(tenant.id.as_str()));
     }
-    let code = facts.dialled.strip_prefix('+').unwrap_or(&facts.dialled).to_owned();
+    let code = emergency_number(config, &facts.dialled)
+        .unwrap_or(&facts.dialled)
+        .to_owned();
     Ok(Decision {
         tenant: tenant.clone(),
         target: Target::Carriers {
@@ -433,8 +449,8 @@ fn check_caller(config: &Config, facts: &Facts, tenant: &Tenant, trace: &mut Tra
     }
 }
 
-/// Digits, `*`, `#`, and a leading `+`: what a telephone can dial.
+/// Digits, `*` and `#`: what a telephone can dial. Behind a `+` stands a number of E.164 or nothing: a switch may pass over
+/// `*` and `#` there, and dial what nobody was asked about.
 pub(super) fn is_dial_string(text: &str) -> bool {
-    let rest = text.strip_prefix('+').unwrap_or(text);
-    (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
 }

@@ -16,7 +16,8 @@ mod trace;
 mod voucher;
 
 pub use decide::{
-    Callee, Decision, Target, believed_caller, decide, emergency_carriers, is_emergency, is_emergency_call,
+    Callee, Decision, Target, believed_caller, decide, emergency_carriers, emergency_number, is_emergency,
+    is_emergency_call,
 };
 pub use destinations::may_reach;
 pub use facts::{Caller, Diversion, Facts, Origin};

@@ -30,7 +30,7 @@ pub struct LocalMedia {
     printed: Option<[u8; 32]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ice: Option<Box<LocalIce>>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<Secret>,
     /// How often another key was taken.
     #[serde(default)]
@@ -83,6 +83,7 @@ impl LocalMedia {
     /// Without what a leg of this profile does not need.
     pub fn for_profile(mut self, profile: &LegProfile) -> LocalMedia {
         self.ice.take_if(|_| profile.ice == IceSide::Never);
+        self.secret.take_if(|_| profile.security == Security::Plain);
         self
     }
 

@@ -7,6 +7,9 @@ use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
+/// No format is offered under this number: one that has it is given a free one.
+const UNNUMBERED: u8 = 64;
+
 /// A leg's agreed media, all that its sockets need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negotiated {
@@ -62,6 +65,25 @@ impl Negotiated {
             .iter()
             .map(|negotiated| negotiated.format.clone())
             .collect()
+    }
+
+    /// Formats with the numbers that they have here: a number keeps its meaning for the whole session (RFC 3264 §8.3.2). What
+    /// is new has none of those.
+    pub fn keep_numbers(&self, formats: &[Format]) -> Vec<Format> {
+        let is_taken = |number: u8| self.formats.iter().any(|known| known.receive() == number);
+        let kept = |format: &Format| {
+            let known = self.formats.iter().find(|known| known.format.same_codec(format));
+            let payload_type = match known {
+                Some(known) => known.receive(),
+                None if is_taken(format.payload_type) => UNNUMBERED,
+                None => format.payload_type,
+            };
+            Format {
+                payload_type,
+                ..format.clone()
+            }
+        };
+        formats.iter().map(kept).collect()
     }
 
     /// The peer's own direction, which the other leg's answer represents.

@@ -54,6 +54,9 @@ impl Sender {
             self.may_begin(header.ssrc)?;
         }
         let index = RtpStream::fresh_index(stream, header.sequence)?;
+        if RtpStream::leaps(stream, index) {
+            return Err(SrtpError::TooOld { index });
+        }
         let protected = self.rtp_cipher.protect_rtp(buf, len, header.len, header.ssrc, index)?;
         self.keep(header.ssrc, RtpStream::after(stream, index));
         Ok(protected)

@@ -96,6 +96,9 @@ pub(super) enum RtpStream {
     Running(ReplayWindow),
 }
 
+/// Half of all sequence numbers.
+const HALF: u64 = 1 << 15;
+
 impl RtpStream {
     /// The index of a packet that may still pass.
     pub(super) fn fresh_index(stream: Option<RtpStream>, sequence: u16) -> Result<u64, SrtpError> {
@@ -107,6 +110,12 @@ impl RtpStream {
                 window.check(index).map(|()| index)
             }
         }
+    }
+
+    /// Whether a packet with this index is more than half of all numbers ahead of the newest. Before the first rollover that
+    /// can be told; a receiver that guesses by the letter of RFC 3711 looks for it behind index zero instead.
+    pub(super) fn leaps(stream: Option<RtpStream>, index: u64) -> bool {
+        matches!(stream, Some(RtpStream::Running(window)) if index > window.highest() + HALF)
     }
 
     pub(super) fn after(stream: Option<RtpStream>, index: u64) -> RtpStream {

@@ -178,6 +178,16 @@ fn an_index_is_never_sent_twice() {
     assert!(protect(&mut sender, &rtp(SSRC, 1300, b"")).is_ok() && protect(&mut sender, &rtp(SSRC, 1299, b"")).is_ok());
 }
 
+/// A receiver by the letter of RFC 3711 looks for such a packet behind index zero, and finds none of the stream any more.
+#[test]
+fn who_leaps_by_more_than_half_of_all_numbers_needs_another_ssrc() {
+    let (mut sender, _) = pair(Suite::AesCm128HmacSha1_80);
+    stream(&mut sender, [9_000]);
+    let leap = protect(&mut sender, &rtp(SSRC, 9_000 + 32_769, b"x"));
+    assert!(matches!(leap, Err(SrtpError::TooOld { .. })), "{leap:?}");
+    assert!(protect(&mut sender, &rtp(SSRC, 9_000 + 32_768, b"x")).is_ok());
+}
+
 #[test]
 fn strangers_change_nothing() {
     for suite in SUITES {

@@ -37,7 +37,8 @@ impl Maker {
         let (bytes, mark) = match place {
             Place::Tones(tones) => {
                 let (name, tones) = (tones.as_str(), tones.clone());
-                let sound = self.decoded(owner, name, move || tones.sound(longest)).await?;
+                let made = move || tones.sound(longest).ok_or(DecodeFault::TooLong { limit: longest });
+                let sound = self.decoded(owner, name, made).await?;
                 return Ok(Loaded::new(sound, Mark::Lasting));
             }
             Place::File(name) => {

@@ -16,7 +16,6 @@ mod service;
 mod speech;
 #[cfg(test)]
 mod tests;
-mod tones;
 mod turns;
 mod utterance;
 
@@ -25,7 +24,6 @@ pub use decode::{DecodeFault, decode};
 pub use place::{Place, PlaceFault};
 pub use service::Served;
 pub use speech::{SpeechFault, Spoken};
-pub use tones::{Tones, TonesFault};
 pub use turns::TooMany;
 pub use utterance::Utterance;
 

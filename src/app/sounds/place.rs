@@ -1,7 +1,7 @@
 //! Where a sound is, as an application writes it.
 
-use super::tones::{Tones, TonesFault};
 use crate::app::outbound::{HookUrl, UrlFault};
+use crate::app::tones::{Tones, TonesFault};
 
 /// A sound's place.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ pub enum PlaceFault {
 }
 
 impl Place {
-    /// Reads a name below the folder, or a URL. `base` is the application's own URL, which a path that begins with a
+    /// Reads a name below the folder, a URL, or the description of a tone. `base` is the application's own URL, which a path that begins with a
     /// slash belongs to; without it such a path is refused.
     pub fn parse(text: &str, base: Option<&HookUrl>) -> Result<Place, PlaceFault> {
         if Tones::are_meant(text) {

@@ -3,7 +3,7 @@
 use super::hook::Hook;
 use super::read::{Object, Read};
 use super::synthesizer::{Synthesizer, read_synthesizer};
-use crate::app::sounds::Tones;
+use crate::app::tones::Tones;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -121,8 +121,10 @@ pub(super) fn read_play(mut object: Object) -> Read<Play> {
             return object.wrong(&format!("url[{position}]"), problem);
         }
     }
-    let is_endless = |url: &String| Tones::are_meant(url) && Tones::read(url).is_ok_and(|tones| tones.are_endless());
-    let goes_on = urls.iter().any(is_endless);
+    let tones = urls.iter().filter(|url| Tones::are_meant(url));
+    let goes_on = tones
+        .filter_map(|text| Tones::read(text).ok())
+        .any(|tones| tones.are_endless());
     if goes_on && urls.len() > 1 {
         return object.wrong("url", "a tone that goes on for ever stands alone");
     }

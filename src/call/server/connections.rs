@@ -11,9 +11,6 @@ use crate::call::tally::One;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Messages that wait for a WebSocket: the events of a call that rings before anybody is asked.
-const EARLY: usize = 64;
-
 /// The session of a call.
 pub(super) enum Socket {
     /// Not asked for yet. The messages, each with the hook that it is for, go out behind its first question.
@@ -25,7 +22,6 @@ pub(super) enum Socket {
 
 pub(super) struct Connection {
     pub session: Session,
-    url: HookUrl,
     /// What was asked first.
     begins: Kind,
     open: One,
@@ -60,14 +56,14 @@ impl Server {
                 let first = self.message(Kind::SessionNew, None, properties, true);
                 Ok(self.move_to(ask, self.connect(hook, url, kind, first)))
             }
-            (Course::Here, Socket::Open(open)) if self.serves(open, &url) => {
+            (Course::Here, Socket::Open(Connection { session, .. })) => {
                 let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
                 let message = self.message(kind, named, properties, true);
-                open.session.send(&message).map_err(|refused| refused.to_string())
+                session.send(&message).map_err(|refused| refused.to_string())
             }
             // What it left behind has nobody to ask.
-            (Course::Here, Socket::Closed) if self.led_by_session => Err(CLOSED.into()),
-            (Course::Here | Course::Opens, _) => {
+            (Course::Here, Socket::Closed) => Err(CLOSED.into()),
+            (Course::Here, Socket::Early(_)) | (Course::Opens, _) => {
                 // A call that comes to a WebSocket is new to it.
                 let first = match kind {
                     Kind::SessionAdulting => kind,
@@ -77,7 +73,6 @@ impl Server {
                 let opened = self.connect(hook, url, kind, first);
                 let id = opened.session.first().clone();
                 self.begin(opened);
-                self.led_by_session |= course == Course::Opens;
                 Ok(id)
             }
         };
@@ -89,43 +84,15 @@ impl Server {
         }
     }
 
-    /// Whether what is asked or told at `url` goes over this connection: all of a session does. A connection beside webhooks
-    /// is one at a time, and nobody is given up for the next one.
-    fn serves(&self, open: &Connection, url: &HookUrl) -> bool {
-        self.led_by_session || open.url.same_origin(url) || !self.open.is_empty()
-    }
-
-    /// Tells over a WebSocket; false when it was dropped.
-    pub(super) fn tell_connected(&mut self, kind: Kind, hook: &Hook, url: HookUrl, message: OutMessage) -> bool {
-        let serves = matches!(&self.session, Socket::Open(open) if self.serves(open, &url));
-        match &mut self.session {
-            Socket::Open(open) if serves => return open.session.send(&message).is_ok(),
-            Socket::Early(early) if self.led_by_session => {
-                let has_room = early.len() < EARLY;
-                if has_room {
-                    early.push((hook.clone(), message));
-                }
-                return has_room;
-            }
-            // It said that it wants no more.
-            Socket::Closed if self.led_by_session => return true,
-            Socket::Early(_) | Socket::Open(_) | Socket::Closed => {}
-        }
-        let opened = self.connect(hook, url, kind, message);
-        self.begin(opened);
-        true
-    }
-
     fn connect(&self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> Connection {
         let at_home = url.same_origin(&self.caller.hook);
         let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
         let settings = SessionSettings {
             handshake: self.ways.initial,
-            ..SessionSettings::new(url.clone(), auth)
+            ..SessionSettings::new(url, auth)
         };
         Connection {
             session: Session::open(self.ways.connector.clone(), settings, first),
-            url,
             begins,
             open: self.tally.sessions.one(),
         }
@@ -195,7 +162,6 @@ impl Server {
                 false => early.retain(|(told, _)| !left(told)),
             }
         }
-        self.led_by_session = url.is_websocket();
         if let Some(moving) = self.moving.take_if(|moving| moving.answered) {
             self.begin(moving.connection);
         } else if !url.is_websocket() {

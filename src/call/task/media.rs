@@ -68,6 +68,7 @@ impl CallTask {
         let spec = OpenSpec {
             address: 0,
             rtcp: if mux { RtcpPort::Mux } else { RtcpPort::Pair },
+            urgent: self.call.is_emergency(leg),
             near: self.handles.first().map(|(handle, _)| *handle),
             events: self.media_events.clone(),
             label: self.label.clone(),

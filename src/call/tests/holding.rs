@@ -177,6 +177,63 @@ fn another_endpoint_of_teams_hears_another_key() {
     rig.hang_up_and_finish();
 }
 
+/// A number keeps its meaning for the whole session (RFC 3264 §8.3.2), whoever offers.
+#[test]
+fn keys_keep_the_number_that_the_carrier_has_given_them() {
+    let sdp = carrier_sdp("sendrecv").replace("101", "96");
+    let mut rig = from_carrier().sdp(&sdp).begin().answered();
+    let line = |sent: &Sent| sent.sdp_line("m=").unwrap_or_default();
+    assert!(
+        line(&rig.last_response(CALLER)).ends_with(" 96"),
+        "{}",
+        line(&rig.last_response(CALLER))
+    );
+    for direction in ["inactive", "sendrecv"] {
+        rig.request(CALLEE, Method::Invite, "", &teams_sdp(direction));
+        let offered = rig.reinvites(CALLER).pop().expect("a re-INVITE");
+        assert!(line(&offered).ends_with(" 96"), "{}", line(&offered));
+        let answer = carrier_sdp(direction).replace("101", "96");
+        rig.respond(&offered, reply(200).sdp(answer));
+        rig.ack(CALLEE, "");
+    }
+    rig.request(CALLER, Method::Invite, "", "");
+    let ours = rig.last_response(CALLER);
+    assert!(line(&ours).split(' ').any(|number| number == "96"), "{}", line(&ours));
+    rig.ack(CALLER, &sdp);
+    rig.hang_up_and_finish();
+}
+
+/// Nor does a side that has nothing to say to what brings it in line hear it for ever.
+#[test]
+fn who_accepts_without_a_description_is_not_asked_without_end() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    for nth in 0..10 {
+        let Some(offered) = rig.reinvites(CALLER).get(nth).cloned() else {
+            break;
+        };
+        rig.respond(&offered, reply(200));
+    }
+    rig.wait(std::time::Duration::from_secs(60));
+    assert!(rig.reinvites(CALLER).len() <= 2, "{}", rig.reinvites(CALLER).len());
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+/// What Teams was told at once ends no call when the carrier is silent about it.
+#[test]
+fn a_hold_before_the_ack_outlives_a_silent_carrier() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    rig.ack(CALLEE, "");
+    rig.ack(CALLER, "");
+    let told = rig.reinvites(CALLER).pop().expect("it is told");
+    rig.fail(&told, crate::sip::transaction::Cause::Timeout);
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
 #[test]
 fn a_refresh_of_what_we_offered_is_answered_with_what_it_offers() {
     let mut rig = from_carrier().begin();

@@ -74,7 +74,14 @@ fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
 
 #[test]
 fn a_refer_is_refused_as_its_hook_says() {
-    let hook_says = [(Some(403), 403), (Some(401), 501), (Some(302), 501), (None, 501)];
+    let hook_says = [
+        (Some(403), 403),
+        (Some(603), 603),
+        (Some(404), 501),
+        (Some(408), 501),
+        (Some(503), 501),
+        (None, 501),
+    ];
     for (status, expected) in hook_says {
         let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
         rig.request(callee, Method::Refer, REFER, "");

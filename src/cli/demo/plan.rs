@@ -1,6 +1,7 @@
 //! Where everything is, and the configuration that says so.
 
 use crate::config::Hub;
+use crate::net::interface_addresses;
 use crate::sim::Papers;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -56,6 +57,13 @@ impl Ports {
         })
     }
 
+    /// A range for media that none of them is in: the kernel gives free ports from where it likes.
+    fn media(self) -> std::ops::RangeInclusive<u16> {
+        let ranges = (20_000..60_000).step_by(4_000).map(|first| first..=first + 3_999);
+        let mut free = ranges.filter(|range| !range.contains(&self.teams) && !range.contains(&self.carriers));
+        free.next().unwrap_or(20_000..=23_999)
+    }
+
     pub(super) fn teams_listener(self) -> SocketAddr {
         SocketAddr::new(SBC, self.teams)
     }
@@ -86,6 +94,11 @@ pub(super) fn write(
         papers.root.display(),
     );
     let (teams_port, carrier_port) = (ports.teams, ports.carriers);
+    let (first, last) = ports.media().into_inner();
+    // A softphone of this machine may come from any of its addresses, and describe another one.
+    let own = interface_addresses().iter().filter(|address| !address.is_loopback());
+    let own: Vec<String> = own.map(|address| format!(", \"{address}\"")).collect();
+    let own = format!("\"127.0.0.0/8\"{}", own.concat());
     let sbc = format!(
         r#"# Made by `portcullis demo`: one machine, addresses of the loopback network.
 node = "demo"
@@ -106,6 +119,7 @@ bind = "{SBC}:{carrier_port}"
 
 [media]
 bind = "{SBC}"
+ports = "{first}-{last}"
 allow_loopback = true
 
 [teams]
@@ -116,7 +130,8 @@ networks = ["127.0.0.0/8"]
 
 [[carriers]]
 id = "north"
-networks = ["127.0.0.0/8"]
+networks = [{own}]
+nat = true
 gateways = [{{ host = "{carrier_ip}", port = {carrier_sim}, transport = "udp" }}]
 
 [dns]

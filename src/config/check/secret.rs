@@ -61,6 +61,11 @@ fn from_environment(variable: &At<String>, reader: &mut Reader<'_>) -> Option<Se
 /// The secret in a file, without the line end after it.
 fn from_file(file: &At<String>, reader: &mut Reader<'_>) -> Option<Secret> {
     let path = reader.path(file.value());
+    if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        // Nobody may ever write into a FIFO.
+        reader.fault(file.span(), format!("{} is no regular file", path.display()));
+        return None;
+    }
     match std::fs::read_to_string(&path) {
         Ok(text) if !text.trim_end_matches(['\r', '\n']).is_empty() => {
             Some(Secret::new(text.trim_end_matches(['\r', '\n'])))

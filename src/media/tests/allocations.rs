@@ -47,6 +47,7 @@ fn assert_no_allocation(recode: Option<Speech>, milliseconds: u64) {
     let (events, _told) = mpsc::channel(64);
     let spec = |near| OpenSpec {
         address: 0,
+        urgent: false,
         rtcp: RtcpPort::Mux,
         near,
         events: events.clone(),
@@ -102,6 +103,7 @@ fn no_connectivity_check_costs_an_allocation() {
     let (events, _told) = mpsc::channel(64);
     let spec = OpenSpec {
         address: 0,
+        urgent: false,
         rtcp: RtcpPort::Mux,
         near: None,
         events,
@@ -148,6 +150,7 @@ fn no_packet_of_a_sound_costs_an_allocation() {
         .map(|codec| {
             let spec = OpenSpec {
                 address: 0,
+                urgent: false,
                 rtcp: RtcpPort::Mux,
                 near: None,
                 events: events.clone(),

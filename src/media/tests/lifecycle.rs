@@ -196,6 +196,7 @@ fn what_cannot_work_is_refused() {
     ));
     let spec = OpenSpec {
         address: 1,
+        urgent: false,
         ..rig.spec(RtcpPort::Mux, None)
     };
     assert!(matches!(rig.plane.open(spec), Err(MediaError::NoSuchAddress(1))));
@@ -224,6 +225,7 @@ fn a_worker_that_ends_closes_its_legs_and_gets_no_more() {
     let open = |near| {
         plane.open(OpenSpec {
             address: 0,
+            urgent: false,
             rtcp: RtcpPort::Mux,
             near,
             events: events.clone(),

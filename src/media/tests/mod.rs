@@ -82,6 +82,7 @@ impl Rig {
     fn spec(&self, rtcp: RtcpPort, near: Option<LegId>) -> OpenSpec {
         OpenSpec {
             address: 0,
+            urgent: false,
             rtcp,
             near,
             events: self.events.clone(),

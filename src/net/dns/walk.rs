@@ -22,7 +22,7 @@ use trust_dns_resolver::proto::rr::{Name, RData, RecordType};
 /// How long the slower family is waited for once the other has answered (RFC 8305 §3).
 const FAMILY_DELAY: Duration = Duration::from_millis(50);
 /// How long an answer counts that the slower family is missing from: who listens on that alone is not to miss it for long.
-const PARTIAL_TTL: Duration = Duration::from_secs(5);
+const PARTIAL_TTL: Duration = Duration::from_secs(30);
 
 /// How far a walk came along NAPTR, SRV, addresses. A later step of the ladder says less about the domain's wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,6 @@
 //! Tones that an application describes instead of a place: `tone_stream://v=-10;%(400,200,425);loops=3`,
 //! `silence_stream://1000`. Pure, but for the time that making the samples takes.
 
-use super::DecodeFault;
 use crate::codec::speech::mix;
 use crate::codec::tone::Sine;
 use crate::media::Sound;
@@ -11,6 +10,8 @@ const TONES: &str = "tone_stream://";
 const SILENCE: &str = "silence_stream://";
 /// Hz of the samples that are made.
 const RATE: u32 = 16_000;
+/// Bytes of a description.
+const LONGEST_TEXT: usize = 2_048;
 /// Of one description, and of the frequencies that sound at once.
 const MOST_BURSTS: usize = 32;
 const MOST_FREQUENCIES: usize = 8;
@@ -57,6 +58,10 @@ pub enum TonesFault {
     TooMany,
     #[error("'{text}' is no silence: milliseconds are, or -1 for ever")]
     Silence { text: String },
+    #[error("more than {LONGEST_TEXT} bytes")]
+    TooLong,
+    #[error("nothing of it sounds or lasts")]
+    Empty,
 }
 
 impl Tones {
@@ -66,11 +71,20 @@ impl Tones {
     }
 
     /// Reads a description.
+    ///
+    /// # Errors
+    /// Which part of it is none, or that it is too long.
     pub fn read(text: &str) -> Result<Tones, TonesFault> {
+        if text.len() > LONGEST_TEXT {
+            return Err(TonesFault::TooLong);
+        }
         let (bursts, times) = match text.strip_prefix(SILENCE) {
             Some(length) => read_silence(length)?,
             None => read_tones(text.strip_prefix(TONES).unwrap_or(text))?,
         };
+        if bursts.iter().all(|burst| (burst.on + burst.off).is_zero()) {
+            return Err(TonesFault::Empty);
+        }
         Ok(Tones {
             text: text.to_owned(),
             bursts,
@@ -88,16 +102,11 @@ impl Tones {
         self.times.is_none()
     }
 
-    /// All rounds.
-    pub fn sound(&self, longest: Duration) -> Result<Sound, DecodeFault> {
+    /// All rounds; `None` when they last for more than `longest`. Takes its time.
+    pub fn sound(&self, longest: Duration) -> Option<Sound> {
         let round: Duration = self.bursts.iter().map(|burst| burst.on + burst.off).sum();
         let times = self.times.unwrap_or(1);
-        if round.is_zero() {
-            return Err(DecodeFault::Empty);
-        }
-        if round.checked_mul(times).is_none_or(|all| all > longest) {
-            return Err(DecodeFault::TooLong { limit: longest });
-        }
+        round.checked_mul(times).filter(|all| *all <= longest)?;
         let mut samples = Vec::new();
         for burst in &self.bursts {
             burst.append(&mut samples);
@@ -106,7 +115,7 @@ impl Tones {
         for _ in 1..times {
             samples.extend_from_within(..round);
         }
-        Ok(Sound::new(&samples, RATE))
+        Some(Sound::new(&samples, RATE))
     }
 }
 
@@ -284,8 +293,9 @@ mod tests {
         let many = format!("tone_stream://{}", "%(1,0,440);".repeat(MOST_BURSTS + 1));
         assert_eq!(Tones::read(&many), Err(TonesFault::TooMany));
         let long = Tones::read("tone_stream://%(60000,60000,440);loops=10000").expect("tones");
-        assert!(matches!(long.sound(LONGEST), Err(DecodeFault::TooLong { .. })));
-        let empty = Tones::read("tone_stream://%(0,0,440)").expect("tones");
-        assert!(matches!(empty.sound(LONGEST), Err(DecodeFault::Empty)));
+        assert!(long.sound(LONGEST).is_none());
+        assert_eq!(Tones::read("tone_stream://%(0,0,440)"), Err(TonesFault::Empty));
+        let volumes = format!("tone_stream://{}%(1,0,440)", "v=-7;".repeat(500));
+        assert_eq!(Tones::read(&volumes), Err(TonesFault::TooLong));
     }
 }
