@@ -115,7 +115,7 @@ impl Cause {
             Cause::DialogLost { .. } => (102, "Dialog lost"),
             Cause::MediaLost { .. } => (102, "No media"),
             Cause::MediaRefused { .. } => (88, "Incompatible media"),
-            Cause::Cleared { .. } => (31, "Cleared by the operator"),
+            Cause::Cleared { .. } => (31, "Cleared by the SBC"),
             Cause::NoMediaPort { .. } => (47, "No media port free"),
             Cause::Unreachable { .. } => (27, "Destination out of order"),
             Cause::Fault { .. } => (41, "Temporary failure"),

@@ -95,7 +95,7 @@ impl Call {
                 let reason = cause.reason();
                 self.lose(leg, cause, reason, now);
             }
-            Wish::Whisper(verbs) => self.whisper_verbs(leg, verbs),
+            Wish::Whisper(verbs) => self.whisper_verbs(leg, verbs, now),
             Wish::Mute(on) => {
                 if let Some(handle) = self.leg(leg).and_then(|leg| leg.media.handle()) {
                     self.effects.push(Effect::Mute { handle, on });
@@ -160,15 +160,15 @@ impl Call {
         self.dial_ended(now);
     }
 
-    fn whisper_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>) {
+    fn whisper_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         let mut sources = Vec::new();
         for verb in verbs {
             match verb {
                 Verb::Say(say) => sources.extend(self.speech(&say)),
                 Verb::Play(play) => sources.extend(play.urls.into_iter().map(Source::Url)),
-                _ => self.tell_error("whisper", "only say and play can be whispered"),
+                _ => self.tell_bad_answer(leg, "whisper", "only say and play can be whispered", now),
             }
         }
-        self.whisper(leg, sources);
+        self.whisper(leg, sources, now);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use crate::dial::LegKind;
+use crate::sip::header::Reason;
 use crate::teams::codes;
 
 /// What a caller is told in the end.
@@ -17,7 +18,8 @@ impl FinalWord {
     /// What a caller of this kind is told of `cause`. Another SBC may help Teams where a carrier fails, or this node does
     /// (TEAMS-046); what an application, a limit or a route wants said is said.
     pub fn to(caller: &LegKind, cause: &Cause) -> FinalWord {
-        let reasons = cause.reasons_for_caller();
+        let mut reasons = cause.reasons_for_caller();
+        reasons.retain(|reason| Reason::is_list(reason));
         let failed = match cause {
             Cause::Refused { .. } | Cause::Fault { .. } => Some(cause.came()),
             _ => None,

@@ -188,7 +188,10 @@ impl Call {
                 Verb::Say(say) => sources.extend(self.speech(&say)),
                 Verb::Play(play) => sources.extend(play.urls.into_iter().map(Source::Url)),
                 Verb::Pause(_) => {}
-                _ => self.tell_error("onHoldHook", "only say, play and pause can be heard on hold"),
+                _ => {
+                    let why = "only say, play and pause can be heard on hold";
+                    self.tell_bad_answer(LegIndex::CALLER, "onHoldHook", why, now);
+                }
             }
         }
         let hold = self.app.as_mut().and_then(|app| app.hold.as_mut());

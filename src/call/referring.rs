@@ -68,16 +68,20 @@ impl Call {
             .dialog
             .as_ref()
             .map(|dialog| dialog.remote_target().host().to_owned());
-        let target = match refer.refer_to.contains(':') {
-            true => refer.refer_to.clone(),
-            false => format!("sip:{}@{}", refer.refer_to, host.unwrap_or_default()),
+        let host = host.unwrap_or_default();
+        // A bare number or name is one of the peer's.
+        let uri_of = |text: &str| match text.contains(':') {
+            true => text.to_owned(),
+            false => format!("sip:{text}@{host}"),
         };
+        let target = uri_of(&refer.refer_to);
+        let by = refer.referred_by.as_deref().map(uri_of);
         let (draft, to) = leg.request(Method::Refer).ok_or("the leg has no dialog")?;
         let contact = leg.contact();
         let mut draft = draft
             .header(HeaderName::Contact, contact)
             .header(HeaderName::ReferTo, HeaderValue::cleaned(format!("<{target}>")));
-        if let Some(by) = &refer.referred_by {
+        if let Some(by) = by {
             let name = refer.referred_by_name.as_deref().map(quoted).unwrap_or_default();
             draft = draft.header(HeaderName::ReferredBy, HeaderValue::cleaned(format!("{name}<{by}>")));
         }

@@ -92,7 +92,8 @@ impl Call {
     /// Other verbs for a line: what runs is stopped.
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         // Passed over, it would let somebody through whom the application meant to ask more.
-        let misplaced = |verb: &&Verb| matches!(verb, Verb::Dial(_) | Verb::SipDecline(_));
+        // What `config` sets is the whole call's, which a destination that is screened has no part in yet.
+        let misplaced = |verb: &&Verb| matches!(verb, Verb::Dial(_) | Verb::SipDecline(_) | Verb::Config(_));
         if let Some(verb) = verbs.iter().find(misplaced).filter(|_| leg != LegIndex::CALLER) {
             let detail = format!("{} has no place in a screening", verb.name());
             self.confirmation_failed(leg, &detail, now);
@@ -117,7 +118,11 @@ impl Call {
         }
         if self.app.as_mut().is_some_and(|app| !app.replacements.count(now)) {
             let detail = format!("its verbs were replaced more than {MOST} times in {} s", SPAN.as_secs());
-            self.tell_error("replaced", &detail);
+            if leg != LegIndex::CALLER {
+                self.confirmation_failed(leg, &detail, now);
+                return;
+            }
+            self.tell_bad_answer(leg, "replaced", &detail, now);
             self.end(Cause::ApplicationFailed { detail }, now);
             return;
         }

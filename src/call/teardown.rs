@@ -16,6 +16,7 @@ use crate::app::payload;
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sip::Method;
+use crate::sip::header::Reason;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 
@@ -364,7 +365,8 @@ impl Call {
 fn told_on(message: &Message) -> Option<String> {
     let known = |value: &&str| {
         let protocol = value.split(';').next().unwrap_or_default().trim();
-        protocol.eq_ignore_ascii_case("Q.850") || protocol.eq_ignore_ascii_case("SIP")
+        let is_known = protocol.eq_ignore_ascii_case("Q.850") || protocol.eq_ignore_ascii_case("SIP");
+        is_known && Reason::is_list(value)
     };
     let reasons: Vec<&str> = LegRecord::reasons_of(message).filter(known).collect();
     (!reasons.is_empty()).then(|| reasons.join(", "))

@@ -22,20 +22,20 @@ pub(super) struct Whisper {
 impl Call {
     /// Says something over what one side of a bridge hears of the other, one sound after the other. A leg plays one sound
     /// at a time: one that hears a verb, music or its hold is not whispered to.
-    pub(super) fn whisper(&mut self, leg: LegIndex, sources: Vec<Source>) {
+    pub(super) fn whisper(&mut self, leg: LegIndex, sources: Vec<Source>, now: Moment) {
         let hears_music = leg == LegIndex::CALLER && self.app.as_ref().is_some_and(|app| app.music.is_some());
         if hears_music || self.playback(leg).is_some() {
-            self.tell_error("whisper", "this leg is being played to");
+            self.tell_bad_answer(leg, "whisper", "this leg is being played to", now);
             return;
         }
         if self.leg(leg).and_then(|leg| leg.media.handle()).is_none() {
-            self.tell_error("whisper", "this leg has no media");
+            self.tell_bad_answer(leg, "whisper", "this leg has no media", now);
             return;
         }
         let Some(app) = &mut self.app else { return };
         match app.whispers.iter_mut().find(|whisper| whisper.leg == leg) {
             Some(whisper) if whisper.left.len() + sources.len() > MOST_WHISPERS => {
-                self.tell_error("whisper", "too many whispers wait already");
+                self.tell_bad_answer(leg, "whisper", "too many whispers wait already", now);
             }
             Some(whisper) => whisper.left.extend(sources),
             None => {

@@ -2,6 +2,7 @@
 
 use super::secret_text;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -146,32 +147,45 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), self.message)?;
+        write!(f, "{}: {}", visible(&self.place()), visible(&self.message))?;
         if self.line > 0 {
             let gutter = self.line.to_string();
             let pad = " ".repeat(gutter.len());
-            let indent: String = self
-                .source_line
+            let before: String = self.source_line.chars().take(self.column - 1).collect();
+            let lacking = (self.column - 1).saturating_sub(before.chars().count());
+            let indent: String = visible(&before)
                 .chars()
-                .take(self.column - 1)
                 .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .chain(std::iter::repeat_n(' ', lacking))
                 .collect();
-            let indent = format!("{indent:width$}", width = self.column - 1);
-            let marks = "^".repeat(self.text.chars().count().clamp(1, 60));
+            let marks = "^".repeat(visible(&self.text).chars().count().clamp(1, 60));
             write!(
                 f,
                 "\n {gutter} | {}\n {pad} | {indent}{marks}",
-                self.source_line.trim_end()
+                visible(self.source_line.trim_end())
             )?;
         }
         if let Some(expected) = &self.expected {
-            write!(f, "\n   expected {expected}")?;
+            write!(f, "\n   expected {}", visible(expected))?;
         }
         if let Some(nearest) = &self.nearest {
             write!(f, "\n   did you mean `{nearest}`?")?;
         }
         Ok(())
     }
+}
+
+/// A text of a file without what a terminal would obey.
+fn visible(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\t' | '\n');
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| match is_plain(c) {
+        true => c.to_string(),
+        false => c.escape_unicode().to_string(),
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// All mistakes of a configuration, in the order of files and lines. Never empty.
@@ -275,6 +289,15 @@ mod tests {
             mistake.to_string(),
             "config/sbc.toml:2:5: wrong\n 2 | ñ = 2 # x\n   |     ^\n   expected 3\n   did you mean `voicemail`?"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let source = source("a\u{1b}[31m = 2\n");
+        let at = source.text.find('2').unwrap_or_default();
+        let mistake = Mistake::at(&source, at..at + 1, "is no \u{9b}number");
+        let expected = "config/sbc.toml:1:10: is no \\u{9b}number\n 1 | a\\u{1b}[31m = 2\n   |               ^";
+        assert_eq!(mistake.to_string(), expected);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod commanded;
 mod configured;
 mod delivering;
 mod described;
+mod described_anew;
 mod dialling;
 mod giving_up;
 mod hanging_up;

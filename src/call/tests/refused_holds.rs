@@ -149,3 +149,34 @@ fn teams_072_a_slow_refresh_of_the_carrier_keeps_nobody_from_holding() {
     assert_answered(&mut rig, CALLER, Direction::SendRecv);
     rig.hangs_up_and_finish(CALLER);
 }
+
+/// Nor does a side that has nothing to say to what brings it in line hear it for ever.
+#[test]
+fn who_accepts_without_a_description_is_not_asked_without_end() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    for nth in 0..10 {
+        let Some(offered) = rig.reinvites(CALLER).get(nth).cloned() else {
+            break;
+        };
+        rig.respond(&offered, reply(200));
+    }
+    rig.wait(Duration::from_secs(60));
+    assert!(rig.reinvites(CALLER).len() <= 2, "{}", rig.reinvites(CALLER).len());
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+/// What Teams was told at once ends no call when the carrier is silent about it.
+#[test]
+fn a_hold_before_the_ack_outlives_a_silent_carrier() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    rig.ack(CALLEE, "");
+    rig.ack(CALLER, "");
+    let told = rig.reinvites(CALLER).pop().expect("it is told");
+    rig.fail(&told, TransportCause::Timeout);
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}

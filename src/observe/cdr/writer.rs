@@ -130,7 +130,8 @@ impl Observer for CdrWriter {
             return;
         }
         let line = serde_json::to_vec(&CdrLine::new(&self.node, record));
-        let sent = line.map_err(io::Error::from).map(|mut line| {
+        let sent = line.map_err(io::Error::from).map(|line| {
+            let mut line = escape_controls(line);
             line.push(b'\n');
             self.items.try_send(Item::Line(line)).is_ok()
         });
@@ -138,6 +139,30 @@ impl Observer for CdrWriter {
             self.counts.dropped.fetch_add(1, Relaxed);
         }
     }
+}
+
+/// JSON may hold DEL and the controls of ISO 6429 as they are, terminals obey them: they are written as escapes.
+fn escape_controls(line: Vec<u8>) -> Vec<u8> {
+    const LEAD: u8 = 0xc2;
+    let is_control = |pair: &[u8]| matches!(pair, [LEAD, 0x80..=0x9f]);
+    if !line.contains(&0x7f) && !line.windows(2).any(is_control) {
+        return line;
+    }
+    let mut escaped = Vec::with_capacity(line.len() + 32);
+    let mut rest = line.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        let (control, length) = match (first, after.first()) {
+            (0x7f, _) => (Some(0x7f), 1),
+            (&LEAD, Some(second @ 0x80..=0x9f)) => (Some(*second), 2),
+            _ => (None, 1),
+        };
+        match control {
+            Some(control) => escaped.extend(format!("\\u00{control:02x}").into_bytes()),
+            None => escaped.push(*first),
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    escaped
 }
 
 struct Thread {
@@ -233,5 +258,22 @@ impl Thread {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_is_left_and_the_line_means_the_same() {
+        let text = "a\u{7f}b\u{9b}31mc é \u{80}\u{9f}";
+        let line = serde_json::to_vec(text).expect("a text");
+        let escaped = escape_controls(line);
+        let shown = std::str::from_utf8(&escaped).expect("UTF-8");
+        assert!(!shown.contains(char::is_control), "{shown}");
+        assert_eq!(serde_json::from_slice::<String>(&escaped).expect("JSON"), text);
+        let plain = serde_json::to_vec("é ÿ").expect("a text");
+        assert_eq!(escape_controls(plain.clone()), plain);
     }
 }

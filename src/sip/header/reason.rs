@@ -2,7 +2,7 @@
 
 use super::HeaderError;
 use super::params::{Params, push_quoted};
-use crate::sip::grammar::{is_token, trim};
+use crate::sip::grammar::{is_token, split_values, trim};
 use crate::sip::message::HeaderName;
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +29,13 @@ impl Reason {
             text: text.map(str::to_owned),
             params: Params::default(),
         }
+    }
+
+    /// Whether a header value is a list of reasons, and nothing that a reader could take for something else.
+    pub fn is_list(value: &str) -> bool {
+        let parts = split_values(value.as_bytes(), b',');
+        let is_one = |part: &[u8]| std::str::from_utf8(part).is_ok_and(|part| trim(part).parse::<Reason>().is_ok());
+        parts.into_iter().all(is_one)
     }
 
     /// True for a Q.850 cause.
@@ -95,6 +102,26 @@ mod tests {
             Some("d8534b2e;Provided 'x' is not allowed, use: a, *.a.")
         );
         assert_eq!(read.to_string(), text);
+    }
+
+    #[test]
+    fn what_is_no_list_of_reasons() {
+        for list in [
+            "Q.850;cause=17",
+            "SIP ;cause=200;text=\"a, b\", Q.850;cause=16;text=\"c\"",
+            "X;y",
+        ] {
+            assert!(Reason::is_list(list), "{list}");
+        }
+        for other in [
+            "Q.850;cause=17;text=\"a\"b\"",
+            "Q.850;cause=17;text=\"a",
+            "",
+            "Q.850;cause=x",
+            "Q.850,",
+        ] {
+            assert!(!Reason::is_list(other), "{other}");
+        }
     }
 
     #[test]
