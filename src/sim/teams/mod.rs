@@ -5,6 +5,13 @@
 mod persona;
 mod rule_book;
 mod rules;
+
+/// The host of a hub's Record-Route: `sip-du-a-eu` beside `sip`, and one of its own beside each other.
+fn proxy_of(hub: &str) -> String {
+    let (label, base) = hub.split_once('.').unwrap_or((hub, ""));
+    format!("{label}-du-a-eu.{base}")
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -88,7 +95,7 @@ impl TeamsSim {
         let base = settings.hub.split_once('.').map_or("", |(_, base)| base);
         let persona = TeamsPersona {
             hub: settings.hub.clone(),
-            proxy: format!("sip-du-a-eu.{base}"),
+            proxy: proxy_of(&settings.hub),
             api: format!("api-du-a-euno.{base}"),
             port: port.clone(),
             sbc: settings.sbc,
@@ -109,8 +116,7 @@ impl TeamsSim {
 
     /// The names that have to resolve to this simulator: the hub's own, and that of its Record-Route.
     pub fn names(&self) -> [String; 2] {
-        let base = self.settings.hub.split_once('.').map_or("", |(_, base)| base);
-        [self.settings.hub.clone(), format!("sip-du-a-eu.{base}")]
+        [self.settings.hub.clone(), proxy_of(&self.settings.hub)]
     }
 
     /// A Teams user calls out: INVITE on a connection of our own.
