@@ -52,9 +52,10 @@ pub struct Switchboard {
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
 const SWEEP_ABOVE: usize = 1_024;
-/// Who rings for help needs no fifth line at once, and somebody else's call for help may need the ports.
+/// Who rings for help, and be it a whole office behind one user, needs no more lines at once, and somebody else's call for help
+/// may need the ports.
 const EMERGENCIES_OF_A_USER: Limits = Limits {
-    calls: Some(4),
+    calls: Some(8),
     calls_per_second: None,
     calls_per_day: None,
 };

@@ -47,7 +47,7 @@ pub struct RawCarrier {
     #[schemars(extend("default" = "diversion"))]
     pub history: Option<At<RawHistory>>,
     /// Caps on its calls, both ways together. Emergency calls are exempt. Without `calls` one carrier can use up the whole range of
-    /// media ports.
+    /// media ports, but for what is kept for emergency calls.
     pub limits: Option<RawLimits>,
     /// Codecs that may be offered to it, the preferred first.
     #[schemars(extend("default" = ["PCMA", "PCMU", "G722", "G729"]))]
