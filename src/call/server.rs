@@ -23,8 +23,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Events of a call that wait for its server, in each of its queues. More means that the server is far behind: they are dropped and
-/// told of.
+/// Events of a call that wait for its server, in each of its queues. More means that the server is far behind: they are
+/// dropped and told of.
 const NOTICES: usize = 512;
 /// Messages that wait for a WebSocket: the events of a call that rings before anybody is asked.
 const EARLY: usize = 64;

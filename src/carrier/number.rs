@@ -77,7 +77,7 @@ fn national_form(rules: &NumberRules, digits: &str) -> Option<String> {
     (!leads_abroad && !is_twice).then_some(written)
 }
 
-/// The emergency number that `number` is on a trunk that writes nationally: `+1911` leaves as `911`.
+/// What stands behind the country code of a trunk that writes nationally: where that is an emergency number, it is meant.
 pub fn national_code<'n>(rules: &NumberRules, number: &'n str) -> Option<&'n str> {
     let code = rules.country_code.as_deref()?;
     let rest = number.strip_prefix('+')?.strip_prefix(code);

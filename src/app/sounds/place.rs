@@ -30,8 +30,8 @@ pub enum PlaceFault {
 }
 
 impl Place {
-    /// Reads a name below the folder, a URL, or the description of a tone. `base` is the application's own URL, which a path that begins with a
-    /// slash belongs to; without it such a path is refused.
+    /// Reads a name below the folder, a URL, or the description of a tone. `base` is the application's own URL, which a path
+    /// that begins with a slash belongs to; without it such a path is refused.
     pub fn parse(text: &str, base: Option<&HookUrl>) -> Result<Place, PlaceFault> {
         if Tones::are_meant(text) {
             return Ok(Place::Tones(Tones::read(text)?));
