@@ -104,6 +104,8 @@ pub struct Leg {
     pub flow: Option<Hop>,
     /// Where the peer has been heard: of its INVITE, and of its responses to ours.
     pub sources: Vec<IpAddr>,
+    /// Which of the terms' server names the peer's certificate was for when it was heard first.
+    pub proven: Option<Arc<str>>,
     pub key_ways: KeyWays,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
@@ -154,6 +156,7 @@ impl Leg {
             record: LegRecord::default(),
             flow: None,
             sources: Vec::new(),
+            proven: None,
             key_ways: KeyWays::default(),
             closing: None,
             farewell: None,
@@ -218,16 +221,23 @@ impl Leg {
         }
     }
 
-    /// Where a URI of its dialog leads. A hub proves the name that it was dialled by, whatever its Record-Route says.
+    /// Where a URI of its dialog leads.
     fn next_hop(&self, uri: &Uri) -> NextHop {
-        let next = next_hop(uri, &self.terms);
+        NextHop {
+            server_name: self.server_name(),
+            ..next_hop(uri, &self.terms)
+        }
+    }
+
+    /// What the peer has to prove where we connect to it. A hub the name that it was dialled by, or called with, whatever its
+    /// Record-Route says.
+    fn server_name(&self) -> Option<Arc<str>> {
         let is_teams = matches!(self.terms.kind, LegKind::Teams { .. });
         let dialled = self.hop.as_ref().filter(|_| is_teams);
-        let proven = dialled.and_then(|hop| hop.next.server_name.clone());
-        NextHop {
-            server_name: proven.or(next.server_name),
-            ..next
-        }
+        dialled
+            .and_then(|hop| hop.next.server_name.clone())
+            .or_else(|| self.proven.clone())
+            .or_else(|| self.terms.server_names.first().cloned())
     }
 
     /// The way back to a peer that is behind NAT, or to a device: on a stream the connection that it opened, since nobody
@@ -240,11 +250,7 @@ impl Leg {
             transport: flow.transport,
             listener: flow.listener,
             remote: flow.remote,
-            server_name: self
-                .terms
-                .server_name
-                .clone()
-                .filter(|_| flow.transport == Transport::Tls),
+            server_name: self.server_name().filter(|_| flow.transport == Transport::Tls),
             connection: (!ours && flow.transport.is_reliable()).then_some(flow.connection),
             account: None,
         }
@@ -434,7 +440,7 @@ pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
         port: uri.port(),
         transport: Some(transport),
         listener,
-        server_name: terms.server_name.clone(),
+        server_name: terms.server_names.first().cloned(),
     }
 }
 

@@ -19,8 +19,9 @@ use crate::dial::LegKind;
 use crate::net::tls::covers;
 use crate::registrar::Aor;
 use crate::sip::message::Message;
-use crate::sip::{Flow, Uri};
+use crate::sip::{Flow, PeerCertificate, Uri};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Addresses of one peer that are remembered: its hosts, and what they resolve to.
 const MOST_SOURCES: usize = 8;
@@ -55,6 +56,12 @@ impl Leg {
     pub(super) fn heard_from(&mut self, flow: &Flow) {
         let address = flow.remote.ip().to_canonical();
         self.record.address.get_or_insert((flow.transport, flow.remote));
+        if self.proven.is_none()
+            && let Some(peer) = &flow.peer
+        {
+            let known = |server: &&Arc<str>| is_for(peer, server);
+            self.proven = self.terms.server_names.iter().find(known).cloned();
+        }
         self.sources.retain(|known| *known != address);
         if self.sources.len() < MOST_SOURCES {
             self.sources.push(address);
@@ -78,11 +85,10 @@ impl Leg {
 
     /// Whether the certificate is the peer's, where its name is known.
     pub(super) fn is_certified(&self, flow: &Flow) -> bool {
-        let (names, server) = (&self.terms.peer_names, self.terms.server_name.as_deref());
+        let (names, servers) = (&self.terms.peer_names, &self.terms.server_names);
         names.is_empty()
             || flow.peer.as_ref().is_some_and(|peer| {
-                names.iter().any(|name| peer.bears(name))
-                    || server.is_some_and(|server| peer.names().any(|name| covers(name, server)))
+                names.iter().any(|name| peer.bears(name)) || servers.iter().any(|server| is_for(peer, server))
             })
     }
 
@@ -104,4 +110,9 @@ impl Leg {
         let theirs = message.from().ok().and_then(|from| Aor::of(from.uri()));
         theirs.is_some_and(|theirs| theirs.to_string() == **user)
     }
+}
+
+/// Whether the certificate is for the server of this name.
+fn is_for(peer: &PeerCertificate, server: &str) -> bool {
+    peer.names().any(|name| covers(name, server))
 }

@@ -244,7 +244,7 @@ pub fn terms(
     };
     let mut terms = open_terms(config, kind, listener);
     terms.media.codecs = carrier.media.codecs.iter().map(|codec| sdp_codec(*codec)).collect();
-    terms.server_name = server_name.map(|name| name.as_str().into());
+    terms.server_names = server_name.into_iter().map(|name| name.as_str().into()).collect();
     terms.networks = carrier.identify.networks.as_slice().into();
     let names = carrier.identify.client_names.iter();
     terms.peer_names = names.map(|name| name.as_str().into()).collect();
@@ -299,7 +299,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         ways: [].into(),
         networks: [].into(),
         peer_names: [].into(),
-        server_name: None,
+        server_names: [].into(),
         contact: contact.into(),
         allow: allow::ROUTED.into(),
         supported: "timer".into(),

@@ -222,12 +222,13 @@ pub struct LegTerms {
     pub ways: Arc<[(Transport, ListenerId)]>,
     /// Where the peer may speak from inside a dialog, beside where it has been heard.
     pub networks: Arc<[Network]>,
-    /// Names of which the certificate of whoever speaks inside a dialog has to bear one, unless it is that of `server_name`;
-    /// empty: any certificate, or none.
+    /// Names of which the certificate of whoever speaks inside a dialog has to bear one, unless it is for one of
+    /// `server_names`; empty: any certificate, or none.
     #[serde(default)]
     pub peer_names: Arc<[Arc<str>]>,
-    /// The name that the peer's TLS certificate has to bear on connections for in-dialog requests; `None`: the host's.
-    pub server_name: Option<Arc<str>>,
+    /// What the peer's TLS certificate may be for on connections for in-dialog requests: what it proved when it was heard
+    /// first, else the first of them; empty: the host.
+    pub server_names: Arc<[Arc<str>]>,
     /// Host, port and parameters of our Contact URI; the user part is the call's. Toward Teams the host is the tenant's
     /// FQDN (TEAMS-029, TEAMS-030).
     pub contact: Arc<str>,

@@ -130,7 +130,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         networks: sbc.teams.networks.as_slice().into(),
         peer_names: [].into(),
         // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
-        server_name: sbc.teams.hubs.first().map(|hub| hub.host.as_str().into()),
+        server_names: sbc.teams.hubs.iter().map(|hub| hub.host.as_str().into()).collect(),
         contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),
         allow: allow(config, Some(tenant)).into(),
         supported: "timer, replaces".into(),

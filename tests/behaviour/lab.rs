@@ -137,6 +137,8 @@ pub struct Plan {
     pub second_hub: bool,
     /// The first hub shows a certificate of a root that nobody trusts.
     pub foreign_hub: bool,
+    /// The second hub shows a certificate for its own name alone, of another root that is trusted.
+    pub hub_of_its_own: bool,
     /// Listeners for users on port 5080, a store, and alice (`wonderland`, who has a number) and bob (`builder`, who may
     /// call users alone).
     pub users: bool,
@@ -190,13 +192,21 @@ impl Lab {
             tone: CARRIER_TONE,
         })
         .unwrap();
-        let foreign = plan.foreign_hub.then(|| {
-            let folder = folder.join("foreign");
+        let other_papers = |name: &str, hubs: &[&str]| {
+            let folder = folder.join(name);
             std::fs::create_dir_all(&folder).unwrap();
-            Papers::make(&folder, "sbc1.example.net", &[HUB, HUB2]).unwrap()
+            Papers::make(&folder, "sbc1.example.net", hubs).unwrap()
+        };
+        let foreign = plan.foreign_hub.then(|| other_papers("foreign", &[HUB, HUB2]));
+        let second = plan.hub_of_its_own.then(|| {
+            let second = other_papers("second", &[HUB2]);
+            let roots = [&papers.root, &second.root].map(|file| std::fs::read_to_string(file).unwrap());
+            std::fs::write(&papers.root, roots.concat()).unwrap();
+            second
         });
         let hub = |name: &str, last| {
-            let shown = foreign.as_ref().filter(|_| name == HUB).unwrap_or(&papers);
+            let shown = if name == HUB { &foreign } else { &second };
+            let shown = shown.as_ref().unwrap_or(&papers);
             TeamsSim::start(TeamsSettings {
                 listen: SocketAddr::new(host(net, last).into(), 5061),
                 sbc: Some(SocketAddr::new(host(net, 1).into(), 5061)),
@@ -214,7 +224,7 @@ impl Lab {
         };
         let teams = hub(HUB, 3);
         let teams2 = plan.second_hub.then(|| hub(HUB2, 4));
-        write_configuration(&folder, net, &papers, &plan, &teams);
+        write_configuration(&folder, net, &papers, &plan, (&teams, teams2.as_ref()));
         let records = Arc::new(Records::default());
         let config = Loader::new(&folder.join("config"))
             .load()
@@ -293,14 +303,21 @@ fn users() -> String {
     .concat()
 }
 
-fn write_configuration(folder: &Path, net: [u8; 2], papers: &Papers, plan: &Plan, teams: &TeamsSim) {
+fn write_configuration(
+    folder: &Path,
+    net: [u8; 2],
+    papers: &Papers,
+    plan: &Plan,
+    (teams, teams2): (&TeamsSim, Option<&TeamsSim>),
+) {
     let (sbc, carrier) = (host(net, 1), host(net, 2));
     let [hub, proxy] = teams.names();
     let teams_host = host(net, 3);
-    let second = match plan.second_hub {
-        true => format!("\"{HUB2}\" = [\"{}\"]\n", host(net, 4)),
-        false => String::new(),
-    };
+    let second: String = teams2
+        .into_iter()
+        .flat_map(TeamsSim::names)
+        .map(|name| format!("\"{name}\" = [\"{}\"]\n", host(net, 4)))
+        .collect();
     let hubs = match plan.second_hub {
         true => format!("[\"{HUB}:5061\", \"{HUB2}:5061\"]"),
         false => format!("[\"{HUB}:5061\"]"),

@@ -102,6 +102,25 @@ async fn teams_089_any_hub_may_refer() {
     lab.close().await;
 }
 
+/// Its certificate is for its own name: that is what it has to prove where we connect to it, whatever its Record-Route says.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_010_a_hub_that_called_has_to_prove_its_own_name() {
+    let lab = Lab::with(Plan {
+        second_hub: true,
+        hub_of_its_own: true,
+        ..Plan::default()
+    })
+    .await;
+    let other = lab.teams2.as_ref().expect("the second hub");
+    lab.carrier.set_script(Script::answer());
+    let caller = other.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    caller.answered().await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    callee.hang_up().await.unwrap();
+    caller.ended().await.unwrap();
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_085_a_transfer_that_fails_leaves_the_call_as_it_was() {
     let lab = Lab::start().await;
