@@ -1,12 +1,12 @@
 //! A node on addresses of its own, asked over real HTTP.
 
 use super::*;
-use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall};
+use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall, Talker};
 use crate::cli::run::{Running, start};
 use crate::config::{Cdr, Config, Reload};
 use crate::net::tls::authority::{Authority, LeafRequest, LeafUsage};
 use crate::observe::{Happening, LadderLine, Observation, Observer, Way, unix_ms};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -323,6 +323,28 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
         (&1.into(), &id.to_string().into())
     );
     assert_eq!(list["calls"][0]["from"], "+**********01");
+    assert_eq!(list["calls"][0]["talkers"], json!([]));
+    let talker = |party: &str| Talker {
+        side: "teams",
+        name: "contoso.sbc1.example.net".into(),
+        through: Some("sip.pstnhub.example.com".into()),
+        party: party.into(),
+        since: Some(lab.running.node.clock.now()),
+    };
+    let talkers = ["+14255550100", "sip:+14255550100@hub.example.com;x-m=8:orgid:9f9d51bc"].map(talker);
+    let live = lab.running.node.calls.list().remove(0);
+    live.status.lock().unwrap().talkers = talkers.to_vec();
+    let (_, list) = lab.get("/v1/calls").await;
+    let shown = &list["calls"][0]["talkers"];
+    assert_eq!(
+        shown[0],
+        json!({"side": "teams", "name": "contoso.sbc1.example.net", "through": "sip.pstnhub.example.com",
+            "party": "+*********00", "seconds": 0})
+    );
+    assert_eq!(
+        shown[1]["party"],
+        "sip:+*********00@hub.example.com;x-m=8:orgid:9f9d51bc"
+    );
     assert_eq!(lab.get("/v1/calls?tenant=fabrikam").await.1["count"], 0);
     let (_, call) = lab.get(&format!("/v1/calls/{id}")).await;
     assert_eq!(

@@ -2,8 +2,9 @@
 
 use super::ended::EndedCalls;
 use super::event::Event;
-use super::id::{CallId, LegIndex, Token};
+use super::id::{CallId, Token};
 use super::record::CallFacts;
+use super::talkers::Talker;
 use super::value::Phase;
 use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
@@ -31,6 +32,9 @@ pub struct CallStatus {
     pub emergency: bool,
     /// Hub or gateway that is tried or talked to.
     pub peer: Option<PeerName>,
+    /// Who is up in the caller's place and in the callee's.
+    #[serde(skip)]
+    pub talkers: Vec<Talker>,
     /// The callee that the caller of an application talks to.
     #[serde(skip)]
     pub bridged: Option<CallSid>,
@@ -71,6 +75,7 @@ impl LiveCall {
             ended: None,
             emergency: facts.emergency,
             peer: None,
+            talkers: Vec::new(),
             bridged: None,
             lines: Vec::new(),
             past: Vec::new(),
@@ -332,17 +337,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl CallStatus {
-    /// The leg that is shown as the peer's.
+    /// What others see of a call at this moment.
     pub(super) fn of(call: &super::Call, now: Moment) -> CallStatus {
-        let shown = call.winner.unwrap_or(LegIndex(
-            u16::try_from(call.legs.len().saturating_sub(1)).unwrap_or(u16::MAX),
-        ));
         CallStatus {
             phase: call.phase,
             answered: call.milestones.answered,
             ended: call.milestones.ended,
             emergency: call.calls_emergency(),
-            peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
+            peer: call.leg(call.shown_leg()).and_then(|leg| leg.record.peer.clone()),
+            talkers: call.talkers(),
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),
             past: call.past_lines(),

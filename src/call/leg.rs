@@ -121,6 +121,9 @@ pub struct Leg {
     pub authorization: Option<(HeaderName, String)>,
     /// Its peer has sent a REFER that we took.
     pub has_referred: bool,
+    /// It took another leg's place then.
+    #[serde(default)]
+    pub came: Option<Moment>,
     /// The peer is still to be told what the other side has settled.
     pub realign: Option<Realign>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -163,6 +166,7 @@ impl Leg {
             reinvited: None,
             authorization: None,
             has_referred: false,
+            came: None,
             realign: None,
             session_answer: None,
             moving: None,

@@ -70,6 +70,7 @@ mod session_clock;
 mod setup;
 mod source;
 mod switchboard;
+mod talkers;
 mod tally;
 mod task;
 mod tasks;
@@ -105,6 +106,7 @@ pub use record::{
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
+pub use talkers::Talker;
 pub use tally::{Counted, One, Tally};
 pub use tasks::CallTasks;
 pub use transfer::{GivenLeg, LegAnswer, LegWanted, Referring, TransferWish};

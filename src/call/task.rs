@@ -7,6 +7,7 @@ use super::id::{CallId, LegIndex};
 use super::listed::Listed;
 use super::node::Node;
 use super::setup::{Birth, PlacedBirth};
+use super::talkers::Seats;
 use super::value::{Call, Phase};
 use crate::dial::{LegKind, PeerName};
 use crate::guard::Place;
@@ -77,8 +78,8 @@ struct CallTask {
     wants_messages: bool,
     /// Requests inside the dialogs that have no final answer yet, when messages are wanted: whose answer is it?
     answering: Vec<(ServerTransactionId, LegIndex, Method)>,
-    /// Changes of the application's legs that the published status knows.
-    shown: u32,
+    /// Changes of the application's legs, and who talks, as the published status knows them.
+    shown: Option<(u32, Seats)>,
     label: Arc<str>,
     /// None once the call has ended: its legs' last answers keep nobody out.
     place: Option<Place>,
@@ -168,7 +169,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         ordered,
         pending: VecDeque::new(),
         answering: Vec::new(),
-        shown: 0,
+        shown: None,
         label,
         place: Some(place),
         listed,
@@ -467,7 +468,7 @@ impl CallTask {
         if self.call.milestones.answered.is_some() {
             self.ordered = None;
         }
-        let changes = self.call.changes();
+        let changes = Some((self.call.changes(), self.call.seats()));
         let phase = self.call.phase();
         let (shown, urgent) = {
             let status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);

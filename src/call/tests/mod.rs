@@ -44,6 +44,7 @@ mod screening;
 mod setting_up;
 mod stored;
 mod strangers;
+mod talkers;
 mod targets;
 mod transfer;
 mod verb_events;
