@@ -2,7 +2,9 @@
 
 use super::ended::EndedCalls;
 use super::event::Event;
+use super::farewells::Farewells;
 use super::id::{CallId, Token};
+use super::leg::Leg;
 use super::record::CallFacts;
 use super::talkers::Talker;
 use super::value::Phase;
@@ -10,6 +12,7 @@ use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
+use crate::sip::message::Message;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,6 +119,8 @@ pub struct Directory {
     legs: Mutex<HashMap<CallSid, CallId>>,
     /// Calls of applications that are over.
     ended: Mutex<EndedCalls>,
+    /// Legs of calls that are over whose peers may have said BYE, too.
+    farewells: Mutex<Farewells>,
     /// What began in one call and goes on in another.
     moved: Moved,
 }
@@ -202,6 +207,21 @@ impl Directory {
     /// Forgets the ended call that had this leg.
     pub fn forget(&self, sid: CallSid) {
         lock(&self.ended).forget(sid);
+    }
+
+    /// Keeps the legs that we have hung up.
+    pub(super) fn keep_hung_up(&self, legs: impl IntoIterator<Item = Leg>, now: Moment) {
+        lock(&self.farewells).add(legs, now);
+    }
+
+    /// The leg of a call that is over, when a BYE that `is_peer` has sent has crossed ours there.
+    pub(super) fn hung_up_too(
+        &self,
+        bye: &Message,
+        now: Moment,
+        is_peer: impl FnOnce(&Leg) -> bool,
+    ) -> Option<Box<Leg>> {
+        lock(&self.farewells).take(bye, now, is_peer)
     }
 
     /// From now on what is heard of a dialog belongs to this call.

@@ -107,6 +107,9 @@ pub struct Leg {
     pub key_ways: KeyWays,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
+    /// We have said BYE: the peer's may have crossed it.
+    #[serde(default)]
+    pub hung_up: bool,
     /// The Reason of our BYE: one that waits for an ACK, or is sent again with credentials.
     pub farewell: Option<String>,
     /// Headers that an application wants in the BYE.
@@ -159,6 +162,7 @@ impl Leg {
             sources: Vec::new(),
             key_ways: KeyWays::default(),
             closing: None,
+            hung_up: false,
             farewell: None,
             farewell_headers: Vec::new(),
             farewell_heard: Vec::new(),
@@ -313,6 +317,16 @@ impl Leg {
             sockets: self.media.sockets,
             ..LegMedia::default()
         };
+    }
+
+    /// What of a leg that is over still tells who its peer is.
+    pub fn remains(self) -> Leg {
+        Leg {
+            dialog: self.dialog,
+            hop: self.hop,
+            sources: self.sources,
+            ..Leg::new(self.index, self.side, self.terms, self.contact_user)
+        }
     }
 
     /// Whether the leg can still be spoken to inside its dialog.

@@ -6,7 +6,7 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended` |
+//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells` |
 //! | carrying out effects | `task`, `tasks`, `delivery`, `server`, `tally` |
 //! | what calls share | `node`, `users` |
 //! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
@@ -31,6 +31,7 @@ mod ended;
 mod ending_here;
 mod engaging;
 mod event;
+mod farewells;
 mod final_word;
 mod gathering;
 mod held;

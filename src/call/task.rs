@@ -16,7 +16,7 @@ use crate::net::shard::SignallingHandle;
 use crate::observe::{Happening, Way};
 use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
-use crate::sip::{Method, RequestDraft};
+use crate::sip::{Method, RequestDraft, ResponseDraft};
 use applied::Applied;
 use futures_util::FutureExt;
 pub use planning::Planner;
@@ -251,6 +251,32 @@ impl CallTask {
             self.carry_out(effects).await;
             self.free_places();
             self.publish();
+        }
+        self.take_leave(events).await;
+    }
+
+    /// What came while the call ended is answered, and a BYE that is still to come will be.
+    async fn take_leave(&mut self, events: &mut mpsc::Receiver<Box<Event>>) {
+        self.node
+            .calls
+            .keep_hung_up(self.call.take_hung_up(), self.node.clock.now());
+        events.close();
+        while let Ok(event) = events.try_recv() {
+            let Some(event) = self.pass_on(*event).await else {
+                continue;
+            };
+            let (transaction, farewell) = match event {
+                Event::Request {
+                    transaction,
+                    message,
+                    flow,
+                    ..
+                } => (transaction, self.node.farewell(&message, &flow)),
+                Event::Replace { transaction, .. } => (transaction, None),
+                _ => continue,
+            };
+            let answer = farewell.unwrap_or_else(|| ResponseDraft::new(481));
+            self.stopped(self.signalling.respond(transaction, answer).await.is_err());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Transfers of Teams over real sockets: REFER, blind, consultative and to music, INVITE with Replaces. What each side hears is
 //! checked by its tone after every step, and the carrier's dialog has nothing in it but its INVITE.
 
-use crate::lab::{BOUND, CARRIER_TONE, HUB, HUB2, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
@@ -221,23 +221,16 @@ pub async fn shows(lab: &Lab, peer: &str, parties: [&str; 2]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_talks_is_shown_through_every_transfer() {
-    let lab = Lab::with(Plan {
-        second_hub: true,
-        ..Plan::default()
-    })
-    .await;
+    let lab = Lab::start().await;
     let (caller, callee) = talking(&lab).await;
     shows(&lab, HUB, [OUTSIDE, USER]).await;
-    let other = lab.teams2.as_ref().expect("the second hub");
-    other.set_script(Script::answer().tone(OTHER_TONE));
-    let at_second = user_uri().replace(HUB, HUB2);
-    assert_eq!(callee.refer(Refer::to(&at_second)).await.unwrap(), 202);
-    let third = other.incoming().await.unwrap();
+    lab.teams.set_script(Script::answer().tone(OTHER_TONE));
+    assert_eq!(callee.refer(Refer::to(&user_uri())).await.unwrap(), 202);
+    let third = lab.teams.incoming().await.unwrap();
     caller.hears(OTHER_TONE).await.unwrap();
-    shows(&lab, HUB2, [OUTSIDE, &at_second]).await;
+    shows(&lab, HUB, [OUTSIDE, &user_uri()]).await;
     let back = lab.teams.replace(&third, Dial::new(USER, OUTSIDE)).await.unwrap();
-    back.answered().await.unwrap();
-    shows(&lab, HUB2, [OUTSIDE, USER]).await;
+    shows(&lab, HUB, [OUTSIDE, USER]).await;
     caller.hang_up().await.unwrap();
     back.ended().await.unwrap();
     lab.close().await;

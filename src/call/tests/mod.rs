@@ -19,6 +19,7 @@ mod delivering;
 mod described;
 mod described_anew;
 mod dialling;
+mod farewells;
 mod giving_up;
 mod hanging_up;
 mod holding;
