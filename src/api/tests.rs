@@ -4,6 +4,8 @@ use super::*;
 use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall, Talker};
 use crate::cli::run::{Running, start};
 use crate::config::{Cdr, Config, Reload};
+use crate::dial::PeerName;
+use crate::guard::Fault;
 use crate::net::tls::authority::{Authority, LeafRequest, LeafUsage};
 use crate::observe::{Happening, LadderLine, Observation, Observer, Way, unix_ms};
 use serde_json::{Value, json};
@@ -356,6 +358,54 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
     assert!(matches!(*event, Event::Clear { .. }), "{event:?}");
     assert_eq!(lab.ask("DELETE", "/v1/calls/0000000000").await.0, 404);
     lab.running.node.calls.remove(id);
+    lab.close().await;
+}
+
+/// OPTIONS would tell in a minute.
+#[tokio::test]
+async fn health_follows_what_calls_find_of_hubs() {
+    let lab = Lab::open().await;
+    let node = &lab.running.node;
+    let no_hub = || async {
+        let (_, health) = lab.get("/healthz").await;
+        let reasons = health["reasons"].as_array().expect("reasons").clone();
+        let mut texts = reasons
+            .into_iter()
+            .filter_map(|reason| reason.as_str().map(str::to_owned));
+        texts.find(|reason| reason.starts_with("no hub of Teams answers"))
+    };
+    let hubs: Vec<PeerName> = node
+        .config
+        .load()
+        .sbc
+        .teams
+        .hubs
+        .iter()
+        .map(crate::teams::hub_name)
+        .collect();
+    let fault = Fault {
+        span: Duration::from_secs(30),
+        told: false,
+        why: "no response in time".into(),
+    };
+    let now = node.clock.now();
+    for hub in &hubs {
+        node.peers.update(hub, |known| {
+            known.sent(now);
+            known.answered(200, None, 3, now);
+        });
+    }
+    assert_eq!(no_hub().await, None);
+    for hub in &hubs {
+        node.peers.update(hub, |known| known.call_failed(&fault, now));
+    }
+    let why = no_hub().await.expect("a reason");
+    assert!(
+        why.ends_with(": a call through it failed: no response in time"),
+        "{why}"
+    );
+    node.peers.takes_calls(&hubs[0], None);
+    assert_eq!(no_hub().await, None);
     lab.close().await;
 }
 

@@ -422,9 +422,9 @@ impl CallTask {
                 self.stopped(self.signalling.acknowledged(transaction).await.is_err());
             }
             Effect::Peer { peer, verdict } => self.peer(&peer, &verdict),
-            Effect::AddressDown { hop, span, drop } => {
+            Effect::AddressDown { hop, fault, drop } => {
                 let now = self.node.clock.now();
-                self.node.peers.hold_address(hop.remote, span, now);
+                self.node.peers.hold_address(hop.remote, &fault, now);
                 if let Some(name) = drop {
                     self.look_up_anew(&name);
                     self.stopped(self.signalling.drop_connection(hop).await.is_err());
@@ -475,10 +475,17 @@ impl CallTask {
         if matches!(peer, PeerName::User { .. } | PeerName::Uri(_)) {
             return;
         }
-        // An answer proves nothing about a hold-down that another call was told of.
-        if let PeerVerdict::HoldDown(span) = verdict {
-            let now = self.node.clock.now();
-            self.node.peers.update(peer, |known| known.hold_down(*span, now));
+        let (peers, now) = (&self.node.peers, self.node.clock.now());
+        match verdict {
+            PeerVerdict::HoldDown(fault) => peers.update(peer, |known| known.call_failed(fault, now)),
+            PeerVerdict::Answered(address) => {
+                if let Some(turn) = peers.takes_calls(peer, *address) {
+                    let trouble = None;
+                    self.node
+                        .observer
+                        .happened(&Happening::PeerTurned { peer, turn, trouble });
+                }
+            }
         }
     }
 
