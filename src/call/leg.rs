@@ -11,6 +11,7 @@ use super::session_clock::SessionClock;
 use crate::dial::{LegKind, LegTerms, NextHop, PlannedHop};
 use crate::media;
 use crate::moment::Moment;
+use crate::net::inside;
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
@@ -370,10 +371,7 @@ impl Leg {
     /// Whether its peer, which signals from `host`, describes media at an address of some inside network.
     fn describes_inside(&self, host: IpAddr) -> bool {
         let described = self.media.negotiated.as_ref().map(|settled| settled.remote_rtp.ip());
-        described.is_some_and(|address| {
-            let address = address.to_canonical();
-            address != host.to_canonical() && is_inside(address)
-        })
+        described.is_some_and(|address| address.to_canonical() != host.to_canonical() && inside(address).is_some())
     }
 
     /// Notes what a final response says for the record.
@@ -453,16 +451,5 @@ pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
         transport: Some(transport),
         listener,
         server_name: terms.server_name.clone(),
-    }
-}
-
-/// Addresses that lead nowhere from outside: private, shared (RFC 6598), link-local, unique local.
-fn is_inside(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            address.is_private() || address.is_link_local() || (first == 100 && second & 0xc0 == 64)
-        }
-        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     }
 }
