@@ -27,7 +27,7 @@ mod tasks;
 pub mod tls;
 mod transports;
 
-pub use admission::{Admission, AdmitAll, Admittance};
+pub use admission::{Admission, AdmitAll, Admittance, Approach};
 pub use clock::Clock;
 pub use connection::{CloseReason, ConnectionInfo, KeepAlive, Opener, StreamLimits};
 pub use counters::{Counter, Counters};
