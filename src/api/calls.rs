@@ -1,7 +1,8 @@
 //! Calls: live ones seen and ended, and the ladders of those that are over too.
 
 use super::state::AdminState;
-use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Undelivered};
+use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Talker, Undelivered};
+use crate::moment::Moment;
 use crate::observe::{Arrow, rfc3339};
 use crate::route::TraceStep;
 use crate::teams::is_guid;
@@ -26,9 +27,22 @@ pub struct CallView {
     pub age_seconds: u64,
     /// Since the answer.
     pub talked_seconds: Option<u64>,
+    /// Who talks now, the caller's place first.
+    pub talkers: Vec<TalkerView>,
     /// The legs as an application knows them; absent where a route decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineStatus>,
+}
+
+/// Who has one of the two places of a call.
+#[derive(Debug, Serialize)]
+pub struct TalkerView {
+    pub side: &'static str,
+    pub name: String,
+    pub through: Option<String>,
+    pub party: String,
+    /// In this place.
+    pub seconds: Option<u64>,
 }
 
 /// One call with all that is known.
@@ -145,6 +159,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         ended,
         emergency,
         peer,
+        talkers,
         bridged: _,
         lines,
         past: _,
@@ -162,6 +177,30 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         began: rfc3339(facts.began_unix_ms),
         age_seconds: now.since(call.born).as_secs(),
         talked_seconds: answered.map(|answered| ended.unwrap_or(now).since(answered).as_secs()),
+        talkers: talkers
+            .into_iter()
+            .map(|talker| talker_view(state, talker, now))
+            .collect(),
         lines,
+    }
+}
+
+fn talker_view(state: &AdminState, talker: Talker, now: Moment) -> TalkerView {
+    let Talker {
+        side,
+        name,
+        through,
+        party,
+        since,
+    } = talker;
+    TalkerView {
+        side,
+        name: state.text(&name),
+        through: through.map(|through| state.text(&through)),
+        party: match party.bytes().all(|byte| byte == b'+' || byte.is_ascii_digit()) {
+            true => state.number(&party),
+            false => state.text(&party),
+        },
+        seconds: since.map(|since| now.since(since).as_secs()),
     }
 }

@@ -1,12 +1,14 @@
 //! A node on addresses of its own, asked over real HTTP.
 
 use super::*;
-use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall};
+use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall, Talker};
 use crate::cli::run::{Running, start};
 use crate::config::{Cdr, Config, Reload};
+use crate::dial::PeerName;
+use crate::guard::Fault;
 use crate::net::tls::authority::{Authority, LeafRequest, LeafUsage};
 use crate::observe::{Happening, LadderLine, Observation, Observer, Way, unix_ms};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -323,6 +325,28 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
         (&1.into(), &id.to_string().into())
     );
     assert_eq!(list["calls"][0]["from"], "+**********01");
+    assert_eq!(list["calls"][0]["talkers"], json!([]));
+    let talker = |party: &str| Talker {
+        side: "teams",
+        name: "contoso.sbc1.example.net".into(),
+        through: Some("sip.pstnhub.example.com".into()),
+        party: party.into(),
+        since: Some(lab.running.node.clock.now()),
+    };
+    let talkers = ["+14255550100", "sip:+14255550100@hub.example.com;x-m=8:orgid:9f9d51bc"].map(talker);
+    let live = lab.running.node.calls.list().remove(0);
+    live.status.lock().unwrap().talkers = talkers.to_vec();
+    let (_, list) = lab.get("/v1/calls").await;
+    let shown = &list["calls"][0]["talkers"];
+    assert_eq!(
+        shown[0],
+        json!({"side": "teams", "name": "contoso.sbc1.example.net", "through": "sip.pstnhub.example.com",
+            "party": "+*********00", "seconds": 0})
+    );
+    assert_eq!(
+        shown[1]["party"],
+        "sip:+*********00@hub.example.com;x-m=8:orgid:9f9d51bc"
+    );
     assert_eq!(lab.get("/v1/calls?tenant=fabrikam").await.1["count"], 0);
     let (_, call) = lab.get(&format!("/v1/calls/{id}")).await;
     assert_eq!(
@@ -334,6 +358,54 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
     assert!(matches!(*event, Event::Clear { .. }), "{event:?}");
     assert_eq!(lab.ask("DELETE", "/v1/calls/0000000000").await.0, 404);
     lab.running.node.calls.remove(id);
+    lab.close().await;
+}
+
+/// OPTIONS would tell in a minute.
+#[tokio::test]
+async fn health_follows_what_calls_find_of_hubs() {
+    let lab = Lab::open().await;
+    let node = &lab.running.node;
+    let no_hub = || async {
+        let (_, health) = lab.get("/healthz").await;
+        let reasons = health["reasons"].as_array().expect("reasons").clone();
+        let mut texts = reasons
+            .into_iter()
+            .filter_map(|reason| reason.as_str().map(str::to_owned));
+        texts.find(|reason| reason.starts_with("no hub of Teams answers"))
+    };
+    let hubs: Vec<PeerName> = node
+        .config
+        .load()
+        .sbc
+        .teams
+        .hubs
+        .iter()
+        .map(crate::teams::hub_name)
+        .collect();
+    let fault = Fault {
+        span: Duration::from_secs(30),
+        told: false,
+        why: "no response in time".into(),
+    };
+    let now = node.clock.now();
+    for hub in &hubs {
+        node.peers.update(hub, |known| {
+            known.sent(now);
+            known.answered(200, None, 3, now);
+        });
+    }
+    assert_eq!(no_hub().await, None);
+    for hub in &hubs {
+        node.peers.update(hub, |known| known.call_failed(&fault, now));
+    }
+    let why = no_hub().await.expect("a reason");
+    assert!(
+        why.ends_with(": a call through it failed: no response in time"),
+        "{why}"
+    );
+    node.peers.takes_calls(&hubs[0], None);
+    assert_eq!(no_hub().await, None);
     lab.close().await;
 }
 

@@ -12,7 +12,7 @@ use super::session_clock::{SessionClock, peer_session_timer};
 use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
 use crate::app::payload::Status;
-use crate::dial::{AttemptFailure, PeerName};
+use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sdp;
 use crate::sip::Method;
@@ -34,12 +34,11 @@ impl Call {
         let offer = offered.unwrap_or_else(|| SessionTimerOffer::new(&leg.terms.session_timer.answering()));
         let agreed = offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));
-        let peer = leg.hop.as_ref().map(|hop| hop.peer.clone());
         let every = leg.hop.as_ref().is_some_and(|hop| hop.hunt.every);
         self.note_transport(index);
         self.acknowledge(index, cseq);
         self.await_media(index);
-        self.peer_answered(peer);
+        self.peer_lives(index);
         if let Err(detail) = self.settle(index, message) {
             self.hang_up(index, Some("Q.850;cause=88;text=\"Incompatible media\"".into()));
             let failure = AttemptFailure::local(488, "Not Acceptable Here", detail);
@@ -88,12 +87,13 @@ impl Call {
         self.effects.extend(handle.map(|handle| Effect::AwaitMedia { handle }));
     }
 
-    fn peer_answered(&mut self, peer: Option<PeerName>) {
-        if let Some(peer) = peer {
-            self.effects.push(Effect::Peer {
-                peer,
-                verdict: PeerVerdict::Answered,
-            });
+    /// Whom a leg was sent to has answered, and not that it can't.
+    pub(super) fn peer_lives(&mut self, index: LegIndex) {
+        let Some(leg) = self.leg(index) else { return };
+        let address = leg.record.address.map(|(_, address)| address);
+        if let Some(peer) = leg.hop.as_ref().map(|hop| hop.peer.clone()) {
+            let verdict = PeerVerdict::Answered(address);
+            self.effects.push(Effect::Peer { peer, verdict });
         }
     }
 

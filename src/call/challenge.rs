@@ -55,6 +55,9 @@ impl Call {
             retry_after: retry_after.map(|RetryAfter(span)| span),
             local: None,
         };
+        if next != Next::HoldAndHunt {
+            self.peer_lives(index);
+        }
         self.hop_failed(index, failure, next, now);
     }
 

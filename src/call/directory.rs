@@ -2,13 +2,17 @@
 
 use super::ended::EndedCalls;
 use super::event::Event;
-use super::id::{CallId, LegIndex, Token};
+use super::farewells::Farewells;
+use super::id::{CallId, Token};
+use super::leg::Leg;
 use super::record::CallFacts;
+use super::talkers::Talker;
 use super::value::Phase;
 use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
+use crate::sip::message::Message;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +35,9 @@ pub struct CallStatus {
     pub emergency: bool,
     /// Hub or gateway that is tried or talked to.
     pub peer: Option<PeerName>,
+    /// Who is up in the caller's place and in the callee's.
+    #[serde(skip)]
+    pub talkers: Vec<Talker>,
     /// The callee that the caller of an application talks to.
     #[serde(skip)]
     pub bridged: Option<CallSid>,
@@ -71,6 +78,7 @@ impl LiveCall {
             ended: None,
             emergency: facts.emergency,
             peer: None,
+            talkers: Vec::new(),
             bridged: None,
             lines: Vec::new(),
             past: Vec::new(),
@@ -111,6 +119,8 @@ pub struct Directory {
     legs: Mutex<HashMap<CallSid, CallId>>,
     /// Calls of applications that are over.
     ended: Mutex<EndedCalls>,
+    /// Legs of calls that are over whose peers may have said BYE, too.
+    farewells: Mutex<Farewells>,
     /// What began in one call and goes on in another.
     moved: Moved,
 }
@@ -197,6 +207,21 @@ impl Directory {
     /// Forgets the ended call that had this leg.
     pub fn forget(&self, sid: CallSid) {
         lock(&self.ended).forget(sid);
+    }
+
+    /// Keeps the legs that we have hung up.
+    pub(super) fn keep_hung_up(&self, legs: impl IntoIterator<Item = Leg>, now: Moment) {
+        lock(&self.farewells).add(legs, now);
+    }
+
+    /// The leg of a call that is over, when a BYE that `is_peer` has sent has crossed ours there.
+    pub(super) fn hung_up_too(
+        &self,
+        bye: &Message,
+        now: Moment,
+        is_peer: impl FnOnce(&Leg) -> bool,
+    ) -> Option<Box<Leg>> {
+        lock(&self.farewells).take(bye, now, is_peer)
     }
 
     /// From now on what is heard of a dialog belongs to this call.
@@ -332,17 +357,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl CallStatus {
-    /// The leg that is shown as the peer's.
+    /// What others see of a call at this moment.
     pub(super) fn of(call: &super::Call, now: Moment) -> CallStatus {
-        let shown = call.winner.unwrap_or(LegIndex(
-            u16::try_from(call.legs.len().saturating_sub(1)).unwrap_or(u16::MAX),
-        ));
         CallStatus {
             phase: call.phase,
             answered: call.milestones.answered,
             ended: call.milestones.ended,
             emergency: call.calls_emergency(),
-            peer: call.leg(shown).and_then(|leg| leg.record.peer.clone()),
+            peer: call.leg(call.shown_leg()).and_then(|leg| leg.record.peer.clone()),
+            talkers: call.talkers(),
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),
             past: call.past_lines(),

@@ -9,6 +9,7 @@ pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::dial::{Attempt, DialPlan, NextHop, PeerName};
+use crate::guard::Fault;
 use crate::ice::Credentials;
 use crate::media::{self, LegId};
 use crate::route::{Refusal, Trace};
@@ -307,11 +308,11 @@ pub enum Effect {
         peer: PeerName,
         verdict: PeerVerdict,
     },
-    /// An address of a hub or gateway is tried last for this long. `drop`: nothing new goes over the connection to it, and the
+    /// An address of a hub or gateway is tried last for a while. `drop`: nothing new goes over the connection to it, and the
     /// name that has led there is looked up anew.
     AddressDown {
         hop: Hop,
-        span: Duration,
+        fault: Fault,
         drop: Option<NextHop>,
     },
     Tell(CallNews),
@@ -457,9 +458,10 @@ impl Source {
 /// What an attempt taught about a gateway or hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerVerdict {
-    Answered,
-    /// Try it last for this long.
-    HoldDown(Duration),
+    /// It lives: by this address, where that is known.
+    Answered(Option<SocketAddr>),
+    /// Try it last for a while.
+    HoldDown(Fault),
 }
 
 /// Milestones that observers hear of.

@@ -8,6 +8,7 @@ use super::id::{LegIndex, Token};
 use super::leg::{Leg, LegState};
 use super::value::{Call, Phase};
 use crate::dial::{Attempt, AttemptFailure, EMERGENCY_RINGING, LegKind, PeerName, PlannedHop};
+use crate::guard::Fault;
 use crate::moment::Moment;
 use crate::sip::Hop;
 use serde::{Deserialize, Serialize};
@@ -83,16 +84,11 @@ impl Ringing {
         self.rings_until = None;
     }
 
-    /// A response to its INVITE has come.
-    pub(super) fn heard(&mut self, status: u16, progress: Option<Duration>, now: Moment) {
-        self.awaited = match (self.awaited, progress) {
-            (Some(Awaited::Response { .. }), Some(patience)) if status == 100 => Some(Awaited::Progress {
-                patience,
-                until: now + patience,
-            }),
-            (Some(waits @ Awaited::Progress { .. }), _) if status == 100 => Some(waits),
-            _ => None,
-        };
+    /// A response to its INVITE has come. True of the first that is more than 100.
+    pub(super) fn heard(&mut self, status: u16, progress: Option<Duration>, now: Moment) -> bool {
+        let awaited = self.awaited.take();
+        self.awaited = awaited.and_then(|awaited| awaited.then(status, progress, now));
+        awaited.is_some() && status > 100
     }
 
     /// Whether whoever is tried next may well answer.
@@ -124,8 +120,20 @@ impl Awaited {
         }
     }
 
+    /// What is waited for after a response.
+    pub(super) fn then(self, status: u16, progress: Option<Duration>, now: Moment) -> Option<Awaited> {
+        match (self, progress) {
+            (Awaited::Response { .. }, Some(patience)) if status == 100 => Some(Awaited::Progress {
+                patience,
+                until: now + patience,
+            }),
+            (waits @ Awaited::Progress { .. }, _) if status == 100 => Some(waits),
+            _ => None,
+        }
+    }
+
     /// Why its hop is given up.
-    fn missed(self) -> String {
+    pub(super) fn missed(self) -> String {
         match self {
             Awaited::Response { .. } => "no response in time".into(),
             Awaited::Progress { patience, .. } => format!("no more than 100 Trying for {patience:?}"),
@@ -343,7 +351,11 @@ impl Call {
         hop: PlannedHop,
         failure: &AttemptFailure,
     ) -> Option<PlannedHop> {
-        let span = failure.retry_after.unwrap_or(hop.hold_down).min(LONGEST_HOLD_DOWN);
+        let fault = Fault {
+            span: failure.retry_after.unwrap_or(hop.hold_down).min(LONGEST_HOLD_DOWN),
+            told: failure.local.is_none() && failure.retry_after.is_some(),
+            why: failure.explain(),
+        };
         let is_hub = matches!(hop.peer, PeerName::Hub(_));
         let name = &hop.next;
         let is_ours = is_hub || matches!(hop.peer, PeerName::Gateway { .. });
@@ -354,18 +366,18 @@ impl Call {
             (ringing.tried.take(), ringing.others.pop_front().filter(|_| moves))
         });
         if let Some(address) = tried.filter(|_| is_ours) {
-            let drains = failure.local.is_none() && failure.retry_after.is_some();
+            let drains = fault.told;
             // Its connection may be as dead as it looks (TEAMS-070).
             let is_silent = is_hub && self.leg(index).is_some_and(|leg| leg.state == LegState::Cancelling);
             let drop = (drains || is_silent).then(|| name.clone());
             self.effects.push(Effect::AddressDown {
                 hop: address,
-                span,
+                fault: fault.clone(),
                 drop,
             });
         }
         let Some(other) = other else {
-            let (peer, verdict) = (hop.peer, PeerVerdict::HoldDown(span));
+            let (peer, verdict) = (hop.peer, PeerVerdict::HoldDown(fault));
             self.effects.push(Effect::Peer { peer, verdict });
             return None;
         };

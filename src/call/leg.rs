@@ -11,6 +11,7 @@ use super::session_clock::SessionClock;
 use crate::dial::{LegKind, LegTerms, NextHop, PlannedHop};
 use crate::media;
 use crate::moment::Moment;
+use crate::net::inside;
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
@@ -109,6 +110,9 @@ pub struct Leg {
     pub key_ways: KeyWays,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
+    /// We have said BYE: the peer's may have crossed it.
+    #[serde(default)]
+    pub hung_up: bool,
     /// The Reason of our BYE: one that waits for an ACK, or is sent again with credentials.
     pub farewell: Option<String>,
     /// Headers that an application wants in the BYE.
@@ -123,6 +127,9 @@ pub struct Leg {
     pub authorization: Option<(HeaderName, String)>,
     /// Its peer has sent a REFER that we took.
     pub has_referred: bool,
+    /// It took another leg's place then.
+    #[serde(default)]
+    pub came: Option<Moment>,
     /// The peer is still to be told what the other side has settled.
     pub realign: Option<Realign>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -159,6 +166,7 @@ impl Leg {
             proven: None,
             key_ways: KeyWays::default(),
             closing: None,
+            hung_up: false,
             farewell: None,
             farewell_headers: Vec::new(),
             farewell_heard: Vec::new(),
@@ -166,6 +174,7 @@ impl Leg {
             reinvited: None,
             authorization: None,
             has_referred: false,
+            came: None,
             realign: None,
             session_answer: None,
             moving: None,
@@ -317,6 +326,16 @@ impl Leg {
         };
     }
 
+    /// What of a leg that is over still tells who its peer is.
+    pub fn remains(self) -> Leg {
+        Leg {
+            dialog: self.dialog,
+            hop: self.hop,
+            sources: self.sources,
+            ..Leg::new(self.index, self.side, self.terms, self.contact_user)
+        }
+    }
+
     /// Whether the leg can still be spoken to inside its dialog.
     pub fn is_up(&self) -> bool {
         self.state == LegState::Up
@@ -358,10 +377,7 @@ impl Leg {
     /// Whether its peer, which signals from `host`, describes media at an address of some inside network.
     fn describes_inside(&self, host: IpAddr) -> bool {
         let described = self.media.negotiated.as_ref().map(|settled| settled.remote_rtp.ip());
-        described.is_some_and(|address| {
-            let address = address.to_canonical();
-            address != host.to_canonical() && is_inside(address)
-        })
+        described.is_some_and(|address| address.to_canonical() != host.to_canonical() && inside(address).is_some())
     }
 
     /// Notes what a final response says for the record.
@@ -441,16 +457,5 @@ pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
         transport: Some(transport),
         listener,
         server_name: terms.server_names.first().cloned(),
-    }
-}
-
-/// Addresses that lead nowhere from outside: private, shared (RFC 6598), link-local, unique local.
-fn is_inside(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            address.is_private() || address.is_link_local() || (first == 100 && second & 0xc0 == 64)
-        }
-        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     }
 }

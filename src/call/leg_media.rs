@@ -137,12 +137,14 @@ impl LegMedia {
             self.heard = Some(offer.to_vec());
             return Ok(body);
         }
-        let key = local.key.clone();
+        // A refusal leaves our side as it was.
+        let mut answering = local.clone();
         let settled = self.negotiated.as_ref();
         if settled.is_some_and(|settled| sdp::is_another_endpoint(settled, &session)) {
-            local.take_new_key();
+            answering.take_new_key();
         }
-        let answer = sdp::answer(&terms.media, local, &session, formats, direction).inspect_err(|_| local.key = key)?;
+        let answer = sdp::answer(&terms.media, &mut answering, &session, formats, direction)?;
+        *local = answering;
         // A refresh repeats what stands, a hold of the other side's too.
         if !repeated {
             self.will = session.audio().map(|audio| audio.direction);

@@ -6,7 +6,7 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended` |
+//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells` |
 //! | carrying out effects | `task`, `tasks`, `delivery`, `server`, `tally` |
 //! | what calls share | `node`, `users` |
 //! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
@@ -31,6 +31,7 @@ mod ended;
 mod ending_here;
 mod engaging;
 mod event;
+mod farewells;
 mod final_word;
 mod gathering;
 mod held;
@@ -70,6 +71,7 @@ mod session_clock;
 mod setup;
 mod source;
 mod switchboard;
+mod talkers;
 mod tally;
 mod task;
 mod tasks;
@@ -105,6 +107,7 @@ pub use record::{
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};
 pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
+pub use talkers::Talker;
 pub use tally::{Counted, One, Tally};
 pub use tasks::CallTasks;
 pub use transfer::{GivenLeg, LegAnswer, LegWanted, Referring, TransferWish};

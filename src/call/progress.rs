@@ -20,8 +20,11 @@ impl Call {
         let status = message.status().unwrap_or(0);
         let progress = self.leg(index).and_then(|leg| leg.hop.as_ref()?.progress);
         self.heard_arriving(index, status, progress, now);
-        if let Some(ringing) = self.ringing_of(index) {
-            ringing.heard(status, progress, now);
+        let first = self
+            .ringing_of(index)
+            .is_some_and(|ringing| ringing.heard(status, progress, now));
+        if first && status < 200 {
+            self.peer_lives(index);
         }
         let Some(leg) = self.leg_mut(index) else { return };
         leg.heard_from(flow);

@@ -36,12 +36,7 @@ impl Call {
         (flow, vouched): (&Flow, bool),
     ) -> bool {
         let Some(leg) = self.leg_mut(index) else { return false };
-        if leg.speaks_from(flow) {
-            leg.heard_from(flow);
-            return true;
-        }
-        let device = matches!(leg.terms.kind, LegKind::User { .. });
-        if vouched && (!device || leg.is_of_user(message)) {
+        if leg.is_peer(message, (flow, vouched)) {
             leg.heard_from(flow);
             return true;
         }
@@ -66,6 +61,12 @@ impl Leg {
         if self.sources.len() < MOST_SOURCES {
             self.sources.push(address);
         }
+    }
+
+    /// Whether a message inside its dialog is its peer's.
+    pub(super) fn is_peer(&self, message: &Message, (flow, vouched): (&Flow, bool)) -> bool {
+        let device = matches!(self.terms.kind, LegKind::User { .. });
+        self.speaks_from(flow) || vouched && (!device || self.is_of_user(message))
     }
 
     /// Whether the leg's own facts say that its peer is behind this flow.

@@ -428,6 +428,10 @@ impl TransactionUser for Switchboard {
             commands.push(unknown);
             return;
         };
+        if let Some(farewell) = self.node.farewell(&message, &flow) {
+            commands.push(respond(id, farewell));
+            return;
+        }
         match self.deliver(
             call,
             Event::Request {

@@ -7,6 +7,7 @@ use super::id::{CallId, LegIndex};
 use super::listed::Listed;
 use super::node::Node;
 use super::setup::{Birth, PlacedBirth};
+use super::talkers::Seats;
 use super::value::{Call, Phase};
 use crate::dial::{LegKind, PeerName};
 use crate::guard::Place;
@@ -15,7 +16,7 @@ use crate::net::shard::SignallingHandle;
 use crate::observe::{Happening, Way};
 use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
-use crate::sip::{Method, RequestDraft};
+use crate::sip::{Method, RequestDraft, ResponseDraft};
 use applied::Applied;
 use futures_util::FutureExt;
 pub use planning::Planner;
@@ -77,8 +78,8 @@ struct CallTask {
     wants_messages: bool,
     /// Requests inside the dialogs that have no final answer yet, when messages are wanted: whose answer is it?
     answering: Vec<(ServerTransactionId, LegIndex, Method)>,
-    /// Changes of the application's legs that the published status knows.
-    shown: u32,
+    /// Changes of the application's legs, and who talks, as the published status knows them.
+    shown: Option<(u32, Seats)>,
     label: Arc<str>,
     /// None once the call has ended: its legs' last answers keep nobody out.
     place: Option<Place>,
@@ -168,7 +169,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         ordered,
         pending: VecDeque::new(),
         answering: Vec::new(),
-        shown: 0,
+        shown: None,
         label,
         place: Some(place),
         listed,
@@ -250,6 +251,32 @@ impl CallTask {
             self.carry_out(effects).await;
             self.free_places();
             self.publish();
+        }
+        self.take_leave(events).await;
+    }
+
+    /// What came while the call ended is answered, and a BYE that is still to come will be.
+    async fn take_leave(&mut self, events: &mut mpsc::Receiver<Box<Event>>) {
+        self.node
+            .calls
+            .keep_hung_up(self.call.take_hung_up(), self.node.clock.now());
+        events.close();
+        while let Ok(event) = events.try_recv() {
+            let Some(event) = self.pass_on(*event).await else {
+                continue;
+            };
+            let (transaction, farewell) = match event {
+                Event::Request {
+                    transaction,
+                    message,
+                    flow,
+                    ..
+                } => (transaction, self.node.farewell(&message, &flow)),
+                Event::Replace { transaction, .. } => (transaction, None),
+                _ => continue,
+            };
+            let answer = farewell.unwrap_or_else(|| ResponseDraft::new(481));
+            self.stopped(self.signalling.respond(transaction, answer).await.is_err());
         }
     }
 
@@ -395,9 +422,9 @@ impl CallTask {
                 self.stopped(self.signalling.acknowledged(transaction).await.is_err());
             }
             Effect::Peer { peer, verdict } => self.peer(&peer, &verdict),
-            Effect::AddressDown { hop, span, drop } => {
+            Effect::AddressDown { hop, fault, drop } => {
                 let now = self.node.clock.now();
-                self.node.peers.hold_address(hop.remote, span, now);
+                self.node.peers.hold_address(hop.remote, &fault, now);
                 if let Some(name) = drop {
                     self.look_up_anew(&name);
                     self.stopped(self.signalling.drop_connection(hop).await.is_err());
@@ -448,10 +475,17 @@ impl CallTask {
         if matches!(peer, PeerName::User { .. } | PeerName::Uri(_)) {
             return;
         }
-        // An answer proves nothing about a hold-down that another call was told of.
-        if let PeerVerdict::HoldDown(span) = verdict {
-            let now = self.node.clock.now();
-            self.node.peers.update(peer, |known| known.hold_down(*span, now));
+        let (peers, now) = (&self.node.peers, self.node.clock.now());
+        match verdict {
+            PeerVerdict::HoldDown(fault) => peers.update(peer, |known| known.call_failed(fault, now)),
+            PeerVerdict::Answered(address) => {
+                if let Some(turn) = peers.takes_calls(peer, *address) {
+                    let trouble = None;
+                    self.node
+                        .observer
+                        .happened(&Happening::PeerTurned { peer, turn, trouble });
+                }
+            }
         }
     }
 
@@ -467,7 +501,7 @@ impl CallTask {
         if self.call.milestones.answered.is_some() {
             self.ordered = None;
         }
-        let changes = self.call.changes();
+        let changes = Some((self.call.changes(), self.call.seats()));
         let phase = self.call.phase();
         let (shown, urgent) = {
             let status = self.live.status.lock().unwrap_or_else(PoisonError::into_inner);

@@ -176,7 +176,7 @@ impl Call {
             draft = draft.header(HeaderName::Reason, reason.clone());
         }
         draft = with_headers(draft, &leg.farewell_headers);
-        leg.state = LegState::Closing;
+        (leg.state, leg.hung_up) = (LegState::Closing, true);
         let token = self.send(index, draft, to);
         if let Some(leg) = self.leg_mut(index) {
             leg.closing = Some(token);
@@ -230,6 +230,12 @@ impl Call {
             leg.closing = None;
             leg.state = LegState::Gone;
         }
+    }
+
+    /// The call is over: what is left of the legs that we have hung up.
+    pub(super) fn take_hung_up(&mut self) -> impl Iterator<Item = Leg> + use<> {
+        let legs = std::mem::take(&mut self.legs).into_iter();
+        legs.filter(|leg| leg.hung_up).map(Leg::remains)
     }
 
     /// BYE from a peer. One that crossed ours is answered as well (glare).

@@ -1,7 +1,7 @@
 //! Whom the sockets listen to: the addresses of Teams and of carriers, published to `net` as one table.
 
 use crate::config::{Carrier, Config, Host, Listener, Network, Purpose, UnknownSource};
-use crate::net::{Admission, Admittance, Clock};
+use crate::net::{Admission, Admittance, Approach, Clock};
 use crate::sip::{ListenerId, Transport, source_network};
 use arc_swap::ArcSwap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 #[derive(Debug)]
 pub struct AdmissionTable {
     by_listener: ArcSwap<Table>,
-    /// Of datagrams.
-    rates: Rates,
-    /// Of connections and what comes on them, by themselves: whoever forges datagrams of somebody slows nobody's connection.
-    stream_rates: Rates,
+    /// By themselves each: whoever forges datagrams of somebody slows nobody's connection, and whoever floods one keeps nobody
+    /// behind the same address from opening another, nor from speaking where it has proven itself.
+    datagrams: Rates,
+    connections: Rates,
+    messages: Rates,
+    served: Rates,
     spoken_with: SpokenWith,
     clock: Clock,
 }
@@ -24,7 +26,7 @@ pub struct AdmissionTable {
 #[derive(Debug)]
 struct Table {
     /// By listener.
-    doors: Vec<(Transport, Door)>,
+    doors: Vec<Door>,
     /// Whom no rate concerns: Teams, carriers, and gateways that are configured by address.
     known: Vec<Network>,
     /// Messages and connections a second from one address that is not known.
@@ -141,8 +143,10 @@ impl AdmissionTable {
     pub fn new(config: &Config, clock: Clock) -> AdmissionTable {
         AdmissionTable {
             by_listener: ArcSwap::from_pointee(Table::new(config)),
-            rates: Rates::new(),
-            stream_rates: Rates::new(),
+            datagrams: Rates::new(),
+            connections: Rates::new(),
+            messages: Rates::new(),
+            served: Rates::new(),
             spoken_with: SpokenWith::new(),
             clock,
         }
@@ -153,17 +157,26 @@ impl AdmissionTable {
         self.by_listener.store(Arc::new(Table::new(config)));
     }
 
+    fn rates(&self, approach: Approach) -> &Rates {
+        match approach {
+            Approach::Datagram => &self.datagrams,
+            Approach::Connection => &self.connections,
+            Approach::Message => &self.messages,
+            Approach::Served => &self.served,
+        }
+    }
+
     fn second(&self) -> u32 {
         u32::try_from(self.clock.now().as_micros() / 1_000_000).unwrap_or(u32::MAX)
     }
 }
 
 impl Admission for AdmissionTable {
-    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> Admittance {
+    fn admit(&self, listener: ListenerId, remote: SocketAddr, approach: Approach) -> Admittance {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
         let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
-        let Some((transport, door)) = table.doors.get(usize::from(listener.0)) else {
+        let Some(door) = table.doors.get(usize::from(listener.0)) else {
             return Admittance::Never;
         };
         let (per_source, quiet) = match door {
@@ -178,10 +191,7 @@ impl Admission for AdmissionTable {
         if self.spoken_with.has(address, second) {
             return Admittance::Known;
         }
-        let rates = match transport.is_reliable() {
-            true => &self.stream_rates,
-            false => &self.rates,
-        };
+        let rates = self.rates(approach);
         match rates.count(address, second, per_source) && (!quiet || rates.count_unanswered(second)) {
             true => Admittance::Stranger,
             false => Admittance::Later,
@@ -196,7 +206,7 @@ impl Admission for AdmissionTable {
         let table = self.by_listener.load();
         let address = remote.ip().to_canonical();
         match table.doors.get(usize::from(listener.0)) {
-            Some((_, Door::Quiet(known))) => known.iter().any(|network| network.contains(address)),
+            Some(Door::Quiet(known)) => known.iter().any(|network| network.contains(address)),
             _ => true,
         }
     }
@@ -228,7 +238,7 @@ fn only(host: &Host) -> Option<Network> {
     }
 }
 
-fn doors(config: &Config) -> Vec<(Transport, Door)> {
+fn doors(config: &Config) -> Vec<Door> {
     let sbc = &config.sbc;
     let mut accounts = config
         .tenants
@@ -267,7 +277,7 @@ fn doors(config: &Config) -> Vec<(Transport, Door)> {
         }
     };
     let listeners = sbc.listeners.iter();
-    listeners.map(|listener| (listener.transport, door(listener))).collect()
+    listeners.map(door).collect()
 }
 
 #[cfg(test)]
@@ -275,6 +285,7 @@ mod tests {
     use super::*;
     use crate::config::fixture::machine;
     use Admittance::{Known, Later, Stranger};
+    use Approach::{Connection, Datagram, Message, Served};
 
     const CARRIERS: &str = r#"
         [[carriers]]
@@ -315,9 +326,16 @@ mod tests {
             let table = AdmissionTable::new(&config, Clock::start());
             let stranger = "198.41.0.4:5060".parse().unwrap();
             let listener = listener(&config, listens);
-            assert_eq!(table.admit(listener, stranger) == Stranger, heard, "{listens}");
+            assert_eq!(
+                table.admit(listener, stranger, Datagram) == Stranger,
+                heard,
+                "{listens}"
+            );
             assert!(!heard || !table.may_be_told(listener, stranger));
-            assert_eq!(table.admit(listener, "203.0.113.2:5060".parse().unwrap()), Known);
+            assert_eq!(
+                table.admit(listener, "203.0.113.2:5060".parse().unwrap(), Datagram),
+                Known
+            );
         }
     }
 
@@ -329,7 +347,7 @@ mod tests {
         let udp = listener(&config, "udp");
         let strangers = (0..4 * MOST_UNANSWERED).filter(|last| {
             let stranger = IpAddr::from((0xc629_0000 + last).to_be_bytes());
-            table.admit(udp, SocketAddr::new(stranger, 5060)) == Stranger
+            table.admit(udp, SocketAddr::new(stranger, 5060), Datagram) == Stranger
         });
         assert!(
             strangers.count() <= 2 * MOST_UNANSWERED as usize,
@@ -338,7 +356,7 @@ mod tests {
         let partner = SocketAddr::from(([198, 51, 100, 77], 5060));
         table.speaks_with(partner);
         for known in [partner, SocketAddr::from(([203, 0, 113, 2], 5060))] {
-            assert!((0..100).all(|_| table.admit(udp, known) == Known), "{known}");
+            assert!((0..100).all(|_| table.admit(udp, known, Datagram) == Known), "{known}");
         }
     }
 
@@ -368,7 +386,11 @@ mod tests {
             .iter()
             .find(|listener| listener.purpose == Purpose::Carrier);
         let carriers = carriers.expect("a listener for carriers").id;
-        let burst = |from: SocketAddr| (0..200).filter(|_| table.admit(carriers, from).is_granted()).count();
+        let burst = |from: SocketAddr| {
+            (0..200)
+                .filter(|_| table.admit(carriers, from, Datagram).is_granted())
+                .count()
+        };
         assert_eq!(
             burst(SocketAddr::from(([203, 0, 113, 5], 5060))),
             200,
@@ -384,15 +406,27 @@ mod tests {
         assert!(spoken_with.has(remote.ip(), PARTNER_FOR) && !spoken_with.has(remote.ip(), PARTNER_FOR + 1));
     }
 
+    /// Of 100 that an address sends in a moment, whether some come too early.
+    fn is_too_much(table: &AdmissionTable, listener: ListenerId, address: SocketAddr, approach: Approach) -> bool {
+        (0..100).any(|_| table.admit(listener, address, approach) == Later)
+    }
+
     #[test]
-    fn forged_datagrams_take_nothing_from_the_connections_of_their_source() {
+    fn what_comes_in_one_way_takes_nothing_from_the_other_ways_of_its_source() {
         let sbc = machine(&format!("[guard]\nunknown_source = \"403\"\n{TCP}"));
         let config = Config::from_toml_strs(&sbc, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let table = AdmissionTable::new(&config, Clock::start());
         let (udp, tcp) = (listener(&config, "udp"), listener(&config, "tcp"));
-        let phone = SocketAddr::from(([198, 51, 100, 77], 5060));
-        assert!((0..100).any(|_| table.admit(udp, phone) == Later));
-        assert_eq!(table.admit(tcp, phone), Stranger);
-        assert!((0..100).any(|_| table.admit(tcp, phone) == Later));
+        let office = SocketAddr::from(([198, 51, 100, 77], 5060));
+        assert!(is_too_much(&table, udp, office, Datagram), "forged, perhaps");
+        assert_eq!(table.admit(tcp, office, Connection), Stranger);
+        assert!(is_too_much(&table, tcp, office, Message));
+        assert_eq!(table.admit(tcp, office, Connection), Stranger, "a neighbour comes");
+        assert_eq!(
+            table.admit(tcp, office, Served),
+            Stranger,
+            "a neighbour that is known by now speaks"
+        );
+        assert!(is_too_much(&table, tcp, office, Connection) && is_too_much(&table, tcp, office, Served));
     }
 }

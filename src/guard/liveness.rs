@@ -3,6 +3,7 @@
 use crate::dial::PeerName;
 use crate::moment::Moment;
 use crate::sip::Hop;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,12 @@ pub struct Liveness {
     failures: u32,
     /// Failures that made it down; cleared by one 200 (TEAMS-027).
     down: bool,
-    held_until: Option<Moment>,
+    /// It has named a time itself after which it takes calls again.
+    told_until: Option<Moment>,
+    /// A call has found it silent, out of reach or refusing.
+    found_until: Option<Moment>,
+    /// Why the last call that tells of it was in vain.
+    failed_call: Option<String>,
     last_sent: Option<Moment>,
     last_answered: Option<Moment>,
     last_heard: Option<Moment>,
@@ -28,11 +34,23 @@ pub struct Liveness {
     trouble: Option<String>,
 }
 
-/// What OPTIONS have shown that was not known before.
+/// What a call has found wrong with a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// It is tried last for this long.
+    pub span: Duration,
+    /// The peer has named that time itself (Retry-After): until then it means what it says.
+    pub told: bool,
+    pub why: String,
+}
+
+/// What OPTIONS or a call have shown that was not known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// It answers, for the first time or again.
     Up,
+    /// It was down, and takes calls.
+    TakesCalls,
     /// The first OPTIONS to it was in vain.
     Unheard,
     /// Too many in a row were in vain: it is tried last.
@@ -57,7 +75,7 @@ impl Liveness {
         let news = self.down || self.last_answered.is_none();
         self.failures = 0;
         self.down = false;
-        self.trouble = None;
+        (self.trouble, self.failed_call) = (None, None);
         self.last_answered = Some(now);
         self.round_trip = self.last_sent.map(|sent| now.since(sent));
         news.then_some(Turn::Up)
@@ -80,7 +98,8 @@ impl Liveness {
     pub fn unlearn(&mut self) {
         self.failures = 0;
         self.down = false;
-        self.trouble = None;
+        (self.trouble, self.failed_call) = (None, None);
+        self.last_sent = None;
     }
 
     /// Why its last OPTIONS was in vain.
@@ -88,15 +107,48 @@ impl Liveness {
         self.trouble.as_deref()
     }
 
-    /// A call through it failed: tried last until `span` is over.
-    pub fn hold_down(&mut self, span: Duration, now: Moment) {
-        let until = now + span;
-        self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
+    /// A call through it failed: tried last for a while.
+    pub fn call_failed(&mut self, fault: &Fault, now: Moment) {
+        let until = match fault.told {
+            true => &mut self.told_until,
+            false => &mut self.found_until,
+        };
+        *until = (*until).max(Some(now + fault.span));
+        self.failed_call = Some(fault.why.clone());
+    }
+
+    /// A call through it was answered: it lives, whatever OPTIONS and other calls have found. A time that it has named itself
+    /// stands.
+    pub fn takes_calls(&mut self) -> Option<Turn> {
+        let was_down = std::mem::replace(&mut self.down, false);
+        self.failures = 0;
+        (self.found_until, self.failed_call) = (None, None);
+        was_down.then_some(Turn::TakesCalls)
     }
 
     /// Tried last: down, or held down.
     pub fn is_held(&self, now: Moment) -> bool {
-        self.down || self.held_until.is_some_and(|until| until > now)
+        self.down || self.held_until(now).is_some()
+    }
+
+    fn held_until(&self, now: Moment) -> Option<Moment> {
+        self.told_until.max(self.found_until).filter(|until| *until > now)
+    }
+
+    /// Not held, and the last that was heard of it is good. Of one that gets no OPTIONS nothing is heard between calls: it
+    /// counts as good again when it is tried again.
+    fn is_up(&self, now: Moment) -> bool {
+        let in_doubt = self.failed_call.is_some() && self.last_sent.is_some();
+        !self.is_held(now) && !in_doubt && !self.was_never_reached()
+    }
+
+    /// What is wrong with one that is not up, or why its last OPTIONS was in vain.
+    fn what_is_wrong(&self, now: Moment) -> Option<String> {
+        let of_calls = || {
+            let why = self.failed_call.as_ref().filter(|_| !self.is_up(now))?;
+            Some(format!("a call through it failed: {why}"))
+        };
+        self.trouble.clone().or_else(of_calls)
     }
 
     /// OPTIONS were in vain so far.
@@ -106,7 +158,7 @@ impl Liveness {
 }
 
 /// A peer as status pages and metrics show it. Spans count back from now.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeerReport {
     pub peer: String,
     pub up: bool,
@@ -119,7 +171,7 @@ pub struct PeerReport {
     pub round_trip_ms: Option<f64>,
     pub status: Option<u16>,
     pub server: Option<String>,
-    /// Why its last OPTIONS was in vain; `None` once it answers.
+    /// Why its last OPTIONS was in vain, `None` once it answers; else what calls have found.
     pub trouble: Option<String>,
 }
 
@@ -197,9 +249,19 @@ impl Peers {
         change(table.entry(address).or_default())
     }
 
-    /// A call by an address failed: other addresses of its name are tried before it for this long.
-    pub fn hold_address(&self, address: SocketAddr, span: Duration, now: Moment) {
-        self.update_address(address, |known| known.hold_down(span, now));
+    /// A call by an address failed: other addresses of its name are tried before it for a while.
+    pub fn hold_address(&self, address: SocketAddr, fault: &Fault, now: Moment) {
+        self.update_address(address, |known| known.call_failed(fault, now));
+    }
+
+    /// A call through a peer was answered, by this address of it.
+    pub fn takes_calls(&self, peer: &PeerName, address: Option<SocketAddr>) -> Option<Turn> {
+        if let Some(address) = address {
+            let mut table = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            table.get_mut(&address).and_then(Liveness::takes_calls);
+        }
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get_mut(peer)?.takes_calls()
     }
 
     /// No connection to this address came about, or the peer has refused it.
@@ -253,11 +315,8 @@ impl Peers {
             .iter()
             .map(|(peer, known)| PeerReport {
                 peer: peer.to_string(),
-                up: !known.is_held(now) && !known.was_never_reached(),
-                held_for_seconds: known
-                    .held_until
-                    .filter(|until| *until > now)
-                    .map(|until| until.since(now).as_secs()),
+                up: known.is_up(now),
+                held_for_seconds: known.held_until(now).map(|until| until.since(now).as_secs()),
                 failures: known.failures,
                 sent_seconds_ago: ago(known.last_sent),
                 answered_seconds_ago: ago(known.last_answered),
@@ -265,7 +324,7 @@ impl Peers {
                 round_trip_ms: known.round_trip.map(|span| span.as_secs_f64() * 1e3),
                 status: known.status,
                 server: known.server.clone(),
-                trouble: known.trouble.clone(),
+                trouble: known.what_is_wrong(now),
             })
             .collect();
         reports.sort_by(|a, b| a.peer.cmp(&b.peer));
@@ -303,10 +362,85 @@ mod tests {
     #[test]
     fn an_options_success_does_not_end_a_hold_down() {
         let (mut hub, now) = (Liveness::default(), Moment::from_micros(5));
-        hub.hold_down(60 * SECOND, now);
+        hub.call_failed(&fault(60 * SECOND, false), now);
         hub.answered(200, None, 3, now);
         assert!(hub.is_held(now + 59 * SECOND));
         assert!(!hub.is_held(now + 60 * SECOND));
+    }
+
+    fn fault(span: Duration, told: bool) -> Fault {
+        let why = "no response in time".to_owned();
+        Fault { span, told, why }
+    }
+
+    /// Up, seconds that it is held, what is wrong.
+    fn shown(peers: &Peers, now: Moment) -> (bool, Option<u64>, Option<String>) {
+        let report = peers.report(now).pop().expect("a peer");
+        (report.up, report.held_for_seconds, report.trouble)
+    }
+
+    #[test]
+    fn what_a_call_finds_is_shown_at_once_and_until_the_next_success() {
+        let (peers, hub, now) = (
+            Peers::default(),
+            PeerName::Hub("sip.hub".into()),
+            Moment::from_micros(5),
+        );
+        let ask = |now| {
+            peers.update(&hub, |known| {
+                known.sent(now);
+                known.answered(200, None, 3, now);
+            });
+        };
+        let wrong = || Some("a call through it failed: no response in time".to_owned());
+        ask(now);
+        peers.update(&hub, |known| known.call_failed(&fault(30 * SECOND, false), now));
+        assert_eq!(shown(&peers, now), (false, Some(30), wrong()));
+        let later = now + 31 * SECOND;
+        assert_eq!(
+            shown(&peers, later),
+            (false, None, wrong()),
+            "nothing has shown that it lives"
+        );
+        assert!(!peers.is_held(&hub, later), "and it is tried again");
+        ask(later);
+        assert_eq!(shown(&peers, later), (true, None, None));
+
+        peers.update(&hub, |known| known.call_failed(&fault(30 * SECOND, false), later));
+        assert_eq!(peers.takes_calls(&hub, None), None);
+        assert_eq!(shown(&peers, later), (true, None, None));
+        assert!(!peers.is_held(&hub, later));
+    }
+
+    #[test]
+    fn a_call_that_is_answered_ends_what_options_have_found_but_no_time_that_was_named() {
+        let (peers, hub, now) = (
+            Peers::default(),
+            PeerName::Hub("sip.hub".into()),
+            Moment::from_micros(5),
+        );
+        for _ in 0..3 {
+            peers.update(&hub, |known| known.failed("no answer".into(), 3));
+        }
+        assert!(peers.is_down(&hub));
+        peers.update(&hub, |known| known.call_failed(&fault(60 * SECOND, true), now));
+        assert_eq!(peers.takes_calls(&hub, None), Some(Turn::TakesCalls));
+        assert!(!peers.is_down(&hub) && peers.is_held(&hub, now + 59 * SECOND));
+        assert!(!peers.is_held(&hub, now + 60 * SECOND));
+        let unknown = PeerName::Hub("gone.hub".into());
+        assert_eq!((peers.takes_calls(&unknown, None), peers.report(now).len()), (None, 1));
+    }
+
+    #[test]
+    fn one_that_gets_no_options_is_good_again_when_it_is_tried_again() {
+        let (peers, hub, now) = (
+            Peers::default(),
+            PeerName::Hub("sip.hub".into()),
+            Moment::from_micros(5),
+        );
+        peers.update(&hub, |known| known.call_failed(&fault(30 * SECOND, false), now));
+        assert!(!shown(&peers, now).0);
+        assert_eq!(shown(&peers, now + 30 * SECOND), (true, None, None));
     }
 
     #[test]
@@ -326,7 +460,7 @@ mod tests {
             hops.iter().map(|hop| hop.remote.to_string()).collect::<Vec<_>>()
         };
         let [one, two, three] = ["192.0.2.1:5060", "192.0.2.2:5060", "192.0.2.3:5060"];
-        peers.hold_address(hop(1).remote, 30 * SECOND, now);
+        peers.hold_address(hop(1).remote, &fault(30 * SECOND, false), now);
         assert_eq!(order(now), [two, three, one]);
         for _ in 0..3 {
             peers.update_address(hop(2).remote, |known| known.failed("no answer".into(), 3));
@@ -335,5 +469,9 @@ mod tests {
         assert_eq!(order(now + 30 * SECOND), [one, three, two]);
         peers.update_address(hop(2).remote, |known| known.answered(200, None, 3, now));
         assert_eq!(order(now + 30 * SECOND), [one, two, three]);
+        peers.hold_address(hop(1).remote, &fault(90 * SECOND, false), now);
+        assert_eq!(order(now), [two, three, one]);
+        peers.takes_calls(&PeerName::Hub("sip.hub".into()), Some(hop(1).remote));
+        assert_eq!(order(now), [one, two, three]);
     }
 }

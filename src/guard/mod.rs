@@ -14,7 +14,7 @@ mod timetable;
 
 pub use admission::AdmissionTable;
 pub use failures::Failures;
-pub use liveness::{Liveness, PeerReport, Peers, Turn};
+pub use liveness::{Fault, Liveness, PeerReport, Peers, Turn};
 pub use monitor::{HubOptions, Monitor, Outcome, Surroundings, options_to_hubs};
 pub use overload::{Load, Overload, Shedding};
 pub use places::{Full, NODE, Place, Places, RECODING, carrier_owner, payer, tenant_owner};

@@ -3,6 +3,18 @@
 use crate::sip::ListenerId;
 use std::net::SocketAddr;
 
+/// What somebody does. Each has a rate of its own: what one does a lot of keeps others behind the same address from nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approach {
+    Datagram,
+    /// Opens a connection.
+    Connection,
+    /// Says something on a connection on which no transaction has sent anything: it has proven nothing.
+    Message,
+    /// Says something on one on which a transaction has.
+    Served,
+}
+
 /// Whether an address may speak now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admittance {
@@ -27,7 +39,7 @@ impl Admittance {
 /// each message on one: it must neither block nor allocate.
 pub trait Admission: Send + Sync + 'static {
     /// Whether `remote` may speak to `listener` now; asking counts as speaking.
-    fn admit(&self, listener: ListenerId, remote: SocketAddr) -> Admittance;
+    fn admit(&self, listener: ListenerId, remote: SocketAddr, approach: Approach) -> Admittance;
 
     /// A request goes to `remote` now, so answers and requests of its own are to be expected from there.
     fn speaks_with(&self, _remote: SocketAddr) {}
@@ -44,7 +56,7 @@ pub trait Admission: Send + Sync + 'static {
 pub struct AdmitAll;
 
 impl Admission for AdmitAll {
-    fn admit(&self, _listener: ListenerId, _remote: SocketAddr) -> Admittance {
+    fn admit(&self, _listener: ListenerId, _remote: SocketAddr, _approach: Approach) -> Admittance {
         Admittance::Known
     }
 }

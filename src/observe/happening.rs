@@ -76,7 +76,7 @@ pub enum Happening<'a> {
         /// What is wrong: the old trust stays.
         failed: Option<&'a str>,
     },
-    /// OPTIONS have shown something new of a hub or gateway; `trouble` says why where it is for the worse.
+    /// OPTIONS or a call have shown something new of a hub or gateway; `trouble` says why where it is for the worse.
     PeerTurned {
         peer: &'a PeerName,
         turn: Turn,

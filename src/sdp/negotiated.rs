@@ -3,12 +3,13 @@
 use super::codec::{Codec, Format};
 use super::direction::Direction;
 use super::ice::IceSettled;
+use super::offer::NEVER_OFFERED;
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// No format is offered under this number: one that has it is given a free one.
-const UNNUMBERED: u8 = 64;
+/// For a format that is still to be given a number.
+const UNNUMBERED: u8 = *NEVER_OFFERED.start();
 
 /// A leg's agreed media, all that its sockets need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

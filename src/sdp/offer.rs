@@ -14,6 +14,8 @@ use std::ops::RangeInclusive;
 
 const COMFORT_NOISE: u8 = 13;
 const DYNAMIC: RangeInclusive<u8> = 96..=127;
+/// They look like RTCP on a shared port (RFC 5761 §4): no format of ours has such a number.
+pub(super) const NEVER_OFFERED: RangeInclusive<u8> = 64..=95;
 
 /// What a peer's offer becomes on the other leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -323,8 +325,7 @@ fn customary(format: &Format) -> Option<u8> {
 
 /// For formats of this leg: a number keeps its meaning for the whole session (RFC 3264 §8.3.2).
 fn unchanged(format: &Format) -> Option<u8> {
-    // 64 to 95 look like RTCP on a shared port (RFC 5761 §4)
-    Some(format.payload_type).filter(|number| !(64..=95).contains(number))
+    Some(format.payload_type).filter(|number| !NEVER_OFFERED.contains(number))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod device;
 mod drains_under_calls;
 mod every_call_recorded;
 mod gateway_addresses;
+mod hangups_that_cross;
 mod heard_while_ringing;
 mod hooked_users;
 mod hooks_asked;

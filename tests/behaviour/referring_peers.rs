@@ -2,8 +2,9 @@
 //! might call themselves. What each side hears is checked by its tone, and Teams gets INVITEs alone.
 
 use crate::device::{Device, REALM, is};
-use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use crate::registered_phones::ALICE_NUMBER;
+use crate::transfers::shows;
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
@@ -109,6 +110,7 @@ async fn teams_091_a_carrier_that_has_called_leaves_its_place_too() {
     assert_eq!(caller.refer(refer).await.unwrap(), 202);
     let third = lab.teams.incoming().await.unwrap();
     callee.hears(OTHER_TONE).await.unwrap();
+    shows(&lab, HUB, [ANOTHER, USER]).await;
     caller.ended().await.unwrap();
     has_its_places_back(&lab).await;
     assert_eq!(lab.running.node.places.calls("node"), 1);

@@ -442,6 +442,7 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
             ended: None,
             emergency: false,
             peer: None,
+            talkers: Vec::new(),
             bridged: None,
             lines: vec![LineStatus {
                 call_sid,

@@ -1,10 +1,11 @@
 //! Transfers of Teams over real sockets: REFER, blind, consultative and to music, INVITE with Replaces. What each side hears is
 //! checked by its tone after every step, and the carrier's dialog has nothing in it but its INVITE.
 
-use crate::lab::{CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
+use std::time::Duration;
 
 /// Hz of who comes.
 const OTHER_TONE: f64 = 800.0;
@@ -217,4 +218,39 @@ async fn teams_081_a_tenant_may_leave_transfers_to_teams() {
         caller.hang_up().await.unwrap();
         lab.close().await;
     }
+}
+
+/// Waits until the one live call shows this peer and these parties, the caller's place first.
+pub async fn shows(lab: &Lab, peer: &str, parties: [&str; 2]) {
+    let now = || {
+        let calls = lab.running.node.calls.list();
+        let status = calls.first().expect("a call").status.lock().unwrap().clone();
+        let parties: Vec<String> = status.talkers.into_iter().map(|talker| talker.party).collect();
+        (status.peer.map(|peer| peer.to_string()).unwrap_or_default(), parties)
+    };
+    let wanted = (peer.to_owned(), parties.map(str::to_owned).to_vec());
+    let shown = async {
+        while now() != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let shown = tokio::time::timeout(BOUND, shown).await;
+    assert!(shown.is_ok(), "{:?} is shown, not {wanted:?}", now());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_talks_is_shown_through_every_transfer() {
+    let lab = Lab::start().await;
+    let (caller, callee) = talking(&lab).await;
+    shows(&lab, HUB, [OUTSIDE, USER]).await;
+    lab.teams.set_script(Script::answer().tone(OTHER_TONE));
+    assert_eq!(callee.refer(Refer::to(&user_uri())).await.unwrap(), 202);
+    let third = lab.teams.incoming().await.unwrap();
+    caller.hears(OTHER_TONE).await.unwrap();
+    shows(&lab, HUB, [OUTSIDE, &user_uri()]).await;
+    let back = lab.teams.replace(&third, Dial::new(USER, OUTSIDE)).await.unwrap();
+    shows(&lab, HUB, [OUTSIDE, USER]).await;
+    caller.hang_up().await.unwrap();
+    back.ended().await.unwrap();
+    lab.close().await;
 }

@@ -237,3 +237,37 @@ async fn without_a_free_media_port_nobody_rings() {
     }
     lab.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_is_shown_as_calls_find_it() {
+    let lab = Lab::start().await;
+    let is_up = async |wanted: bool| {
+        let node = &lab.running.node;
+        let shown = async {
+            loop {
+                let reports = node.peers.report(node.clock.now());
+                let hub = reports.into_iter().find(|report| report.peer == HUB);
+                if hub.is_some_and(|hub| hub.up == wanted && hub.answered_seconds_ago.is_some()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, shown).await.expect("it is shown")
+    };
+    is_up(true).await;
+    lab.teams.set_script(Script::of([Step::Refuse {
+        status: 503,
+        retry_after: None,
+        cause: None,
+    }]));
+    let refused = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    assert_eq!(refused.ended().await.unwrap().status, Some(503));
+    is_up(false).await;
+    lab.teams.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    caller.answered().await.unwrap();
+    is_up(true).await;
+    caller.hang_up().await.unwrap();
+    lab.close().await;
+}

@@ -13,6 +13,7 @@ class Application(Process):
         self.label, self.address = label, address
         command = ["node", HERE / "sdk" / program, package, address, PORT, PACKAGES, label, *arguments]
         super().__init__(label, command, lab.folder / f"{label}.log")
+        lab.peers.append(self)
         until(lambda: self.poll() and self.seen("listening"), 15, f"{label} listens")
 
     def poll(self):

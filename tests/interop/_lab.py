@@ -3,6 +3,7 @@
 Every lab has a network 127.X.Y.0/24 of its own, so that labs run side by side on the ports that SIP always has:
 .1 the SBC, .3 the peer like Teams, .9 a name server for peers that know no hosts file, from .16 up carriers."""
 
+import atexit
 import json
 import math
 import os
@@ -19,6 +20,7 @@ import traceback
 import wave
 from array import array
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import _sipp
@@ -100,18 +102,39 @@ class Score:
 
 
 RUNNING = []
+STARTING = threading.RLock()
+# What else is taken back at the end.
+TAKEN_BACK = []
 
 
-def end_all(*_):
-    """Leaves no process of ours behind, whatever happened; also what a time limit's SIGTERM does."""
+def end_all(*signalled):
+    """Leaves nothing of ours behind, whatever happened: at the end of the script, also by an error that nobody caught, and when
+    somebody or a time limit ends it."""
+    # Never given back: no other thread starts anything from here on.
+    STARTING.acquire(timeout=5)
     for process in RUNNING:
         if process.poll() is None:
             process.kill()
-    if _:
+            process.wait()
+    for take_back in TAKEN_BACK:
+        take_back()
+    if signalled:
         os._exit(1)
 
 
-signal.signal(signal.SIGTERM, end_all)
+atexit.register(end_all)
+for end in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    # Whoever has had one ignored, as nohup has, meant it.
+    if signal.getsignal(end) is not signal.SIG_IGN:
+        signal.signal(end, end_all)
+
+
+def begin(command, **options):
+    """A process that ends with us."""
+    with STARTING:
+        process = subprocess.Popen([str(word) for word in command], **options)
+        RUNNING.append(process)
+    return process
 
 
 class Process:
@@ -120,10 +143,7 @@ class Process:
     def __init__(self, name, command, log, **options):
         self.name, self.log = name, Path(log)
         with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=out, stderr=subprocess.STDOUT, **options
-            )
-        RUNNING.append(self.process)
+            self.process = begin(command, stdout=out, stderr=subprocess.STDOUT, **options)
 
     def wait(self, seconds):
         try:
@@ -140,6 +160,11 @@ class Process:
             self.process.kill()
             self.process.wait()
             raise Failure(f"{self.name} did not stop within {seconds} s of signal {signum}") from None
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
 
     def tail(self, lines=20):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -278,7 +303,8 @@ level = "debug"
     def start(self):
         command = [*self.within("sbc"), BINARY, "run", "--config", self.config]
         self.binary = Process("portcullis", command, self.folder / "portcullis.log")
-        until(self.listens, 15, "the binary listens")
+        with self.ended_on_failure():
+            until(self.listens, 15, "the binary listens")
 
     def within(self, place):
         """What a command begins with to run where the SBC or its peers are: nothing, all are on one machine."""
@@ -297,6 +323,15 @@ level = "debug"
             self.name_server.close()
             self.binary.stop(signal.SIGKILL)
 
+    @contextmanager
+    def ended_on_failure(self):
+        """What is begun before somebody can enter the lab: nothing of it stays when it fails."""
+        try:
+            yield
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+
     def stop(self):
         """SIGTERM with no call up: the binary has to end at once, with 0."""
         code = self.binary.stop(signal.SIGTERM, 8)
@@ -309,9 +344,7 @@ level = "debug"
     # ---- Peers ------------------------------------------------------------------------------------------------
 
     def phone(self, name, **settings):
-        phone = Phone(self, name, settings)
-        self.peers.append(phone)
-        return phone
+        return Phone(self, name, settings)
 
     def teams_phone(self, **settings):
         """A peer like Teams at the hubs' address: mutual TLS, mandatory SRTP."""
@@ -370,11 +403,6 @@ class Sipp(Process):
         path = self.folder / "messages"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
 
 class Phone:
     """A process of _phone.py."""
@@ -384,10 +412,8 @@ class Phone:
         within = lab.within(settings.pop("place", "peers"))
         command = [*within, sys.executable, str(HERE / "_phone.py"), json.dumps(settings)]
         with open(lab.folder / f"{name}.log", "wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
-            )
-        RUNNING.append(self.process)
+            self.process = begin(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1)
+        lab.peers.append(self)
         self.seen, self.arrived = [], threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
         self.wait("ready", seconds=20)

@@ -29,17 +29,18 @@ class Pair:
         self.lab = lab or Lab(name, carriers=CARRIERS, tenants={"contoso": TENANT}, teams=config)
         self.lab.start()
         folder = self.lab.folder
-        self.teams = self.lab.teams_phone(play=tone(folder / "440.wav", 440), **(teams or {}))
-        self.carrier = self.lab.phone(
-            "carrier",
-            **{
-                "ip": self.lab.at(16),
-                "port": 5060,
-                "id": f"sip:+12065550100@{self.lab.at(16)}",
-                "play": tone(folder / "1000.wav", 1000),
-            }
-            | (carrier or {}),
-        )
+        with self.lab.ended_on_failure():
+            self.teams = self.lab.teams_phone(play=tone(folder / "440.wav", 440), **(teams or {}))
+            self.carrier = self.lab.phone(
+                "carrier",
+                **{
+                    "ip": self.lab.at(16),
+                    "port": 5060,
+                    "id": f"sip:+12065550100@{self.lab.at(16)}",
+                    "play": tone(folder / "1000.wav", 1000),
+                }
+                | (carrier or {}),
+            )
 
     def from_carrier(self, user="+14255550100"):
         """An answered call; (name at the carrier, name at Teams)."""

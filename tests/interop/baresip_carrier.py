@@ -47,14 +47,14 @@ class Baresip:
         (self.folder / "config").write_text(CONFIG.format(address=address, folder=self.folder, mux=mux))
         (self.folder / "accounts").write_text(f"<sip:+12065550100@{address}>;regint=0;answermode=auto;audio_codecs=pcma;ptime={milliseconds}\n")
         (self.folder / "contacts").write_text("")
-        lab.peers.append(self)
         self.process = Process("baresip", ["baresip", "-f", self.folder, "-v"], lab.folder / "baresip.log", stdin=-1)
+        lab.peers.append(self)
         self.control = until(lambda: self._connect(address), 10, "baresip takes commands")
         self.control.settimeout(15)
         self.rest = b""
 
     def close(self):
-        self.process.process.kill()
+        self.process.close()
 
     @staticmethod
     def _connect(address):

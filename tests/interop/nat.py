@@ -11,10 +11,12 @@ import socket
 import subprocess
 from contextlib import contextmanager
 
-from _lab import BASE, Lab, Score, expect
+from _lab import BASE, TAKEN_BACK, Lab, Score, expect
 from _pair import TENANT, Pair, line
 
 PLACES = {place: f"pc{os.getpid()}{place}" for place in ("sbc", "nat", "peers", "farnat", "far")}
+# Namespaces that are there.
+MADE = []
 LINKS = [
     # place, device, address, its peer likewise
     ("sbc", "s0", "10.77.0.2/24", "nat", "n0", "10.77.0.1/24"),
@@ -55,9 +57,11 @@ def inside(place, *words):
 @contextmanager
 def world():
     """The namespaces; removed whatever happens."""
+    TAKEN_BACK.append(remove)
     try:
         for name in PLACES.values():
             run("ip", "netns", "add", name)
+            MADE.append(name)
         for place in PLACES:
             inside(place, "ip", "link", "set", "lo", "up")
         for number, (one, device, address, other, peer, facing) in enumerate(LINKS):
@@ -81,8 +85,12 @@ def world():
         inside("farnat", *nat, "POSTROUTING", "-o", "f1", "-p", "udp", "-j", "MASQUERADE", "--to-ports", "30000-40000", "--random")
         yield
     finally:
-        for name in PLACES.values():
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        remove()
+
+
+def remove():
+    while MADE:
+        subprocess.run(["ip", "netns", "del", MADE.pop()], capture_output=True)
 
 
 @contextmanager

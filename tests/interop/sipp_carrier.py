@@ -55,7 +55,8 @@ def inbound():
     tenant = tenant.replace('carriers = ["contoso"]', 'carriers = ["north"]')
     lab = Lab("sipp-in", carriers=CALLER, tenants={"contoso": tenant}, extra='[timers]\nt1 = "200ms"\nringing = "3s"')
     lab.start()
-    return lab, lab.teams_phone(rules=RULES)
+    with lab.ended_on_failure():
+        return lab, lab.teams_phone(rules=RULES)
 
 
 def outbound():
@@ -72,7 +73,8 @@ def outbound():
         tenants[name] = TENANT.format(name=name, number=number, numbers=f'number = "{number}"')
     lab = Lab("sipp-out", carriers=carriers, tenants=tenants, extra='[timers]\nt1 = "200ms"\nringing = "3s"')
     lab.start()
-    return lab, lab.teams_phone()
+    with lab.ended_on_failure():
+        return lab, lab.teams_phone()
 
 
 class Inbound:

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 from _application import PORT, Application
-from _lab import Lab, Score, end_all, expect, tone, until
+from _lab import Lab, Score, expect, tone, until
 
 SECRET = "wh_7JkLm2"
 TOKEN = "pct_of_the_laboratory"
@@ -318,11 +318,7 @@ def by_schema(label):
 
 score = Score()
 LAB = laboratory()
-try:
-    APPS = {label: Steered(label) for label in APPLICATIONS}
-except BaseException:
-    end_all()
-    raise
+APPS = {label: Steered(label) for label in APPLICATIONS}
 SCENARIOS, AFTER = [], []
 for label, (_, package) in APPLICATIONS.items():
     if label.startswith("webhook"):

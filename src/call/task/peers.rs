@@ -4,12 +4,13 @@ use super::CallTask;
 use crate::call::Event;
 use crate::call::delivery::target;
 use crate::call::leg::Leg;
+use crate::call::node::Node;
 use crate::carrier;
 use crate::config::{self, Carrier, Config, Purpose};
 use crate::dial::{LegKind, NextHop};
 use crate::registrar::Aor;
-use crate::sip::Flow;
-use crate::sip::message::Message;
+use crate::sip::message::{Message, ResponseDraft};
+use crate::sip::{Flow, Method};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,12 +24,34 @@ impl CallTask {
             && let Some(leg) = self.call.leg_of_dialog(message)
             && let Some(leg) = self.call.legs().get(usize::from(leg.0))
         {
-            *vouched = !leg.speaks_from(flow) && self.belongs_to(leg, message, flow);
+            *vouched = !leg.speaks_from(flow) && self.node.belongs_to(leg, message, flow);
         }
     }
 
+    /// Where this name leads may have changed before its time (TEAMS-063).
+    pub(super) fn look_up_anew(&self, name: &NextHop) {
+        if let Ok(target) = target(name) {
+            self.node.resolver.load().refresh(&target);
+        }
+    }
+}
+
+impl Node {
+    /// The answer to a BYE that crossed ours in a call that is over by now.
+    pub(in crate::call) fn farewell(&self, message: &Message, flow: &Flow) -> Option<ResponseDraft> {
+        if message.method() != Some(&Method::Bye) {
+            return None;
+        }
+        let is_peer = |leg: &Leg| {
+            let vouched = !leg.speaks_from(flow) && self.belongs_to(leg, message, flow);
+            leg.is_peer(message, (flow, vouched))
+        };
+        let leg = self.calls.hung_up_too(message, self.clock.now(), is_peer)?;
+        Some(leg.decorate(ResponseDraft::new(200)))
+    }
+
     fn belongs_to(&self, leg: &Leg, message: &Message, flow: &Flow) -> bool {
-        let config = self.node.config.load();
+        let config = self.config.load();
         let purpose = config.sbc.listener(flow.listener).map(|listener| listener.purpose);
         let address = flow.remote.ip().to_canonical();
         let looked_up = |next: &NextHop| self.is_known_address(next, address);
@@ -44,8 +67,8 @@ impl CallTask {
             LegKind::SipUri { .. } => self.leads_to(leg, address),
             LegKind::User { .. } => {
                 let from = message.from().ok().and_then(|from| Aor::of(from.uri()));
-                let now = self.node.clock.now();
-                let is_device = |aor: &Aor| self.node.registrar.is_registered_on(aor, flow, now);
+                let now = self.clock.now();
+                let is_device = |aor: &Aor| self.registrar.is_registered_on(aor, flow, now);
                 purpose == Some(Purpose::Users) && from.as_ref().is_some_and(is_device)
             }
         }
@@ -59,17 +82,10 @@ impl CallTask {
         next.into_iter().any(|next| self.is_known_address(&next, address))
     }
 
-    /// Where this name leads may have changed before its time (TEAMS-063).
-    pub(super) fn look_up_anew(&self, name: &NextHop) {
-        if let Ok(target) = target(name) {
-            self.node.resolver.load().refresh(&target);
-        }
-    }
-
     fn is_known_address(&self, next: &NextHop, address: IpAddr) -> bool {
         let answer = target(next)
             .ok()
-            .and_then(|target| self.node.resolver.load().try_cached(&target));
+            .and_then(|target| self.resolver.load().try_cached(&target));
         answer.is_some_and(|answer| {
             let mut addresses = answer.candidates.iter().map(|candidate| candidate.address.ip());
             addresses.any(|known| known.to_canonical() == address)

@@ -5,6 +5,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::from_carrier;
 use crate::call::LegIndex;
+use crate::sdp::Direction;
 use crate::sip::Method;
 
 const CALLER: LegIndex = LegIndex::CALLER;
@@ -42,6 +43,21 @@ fn another_endpoint_of_teams_hears_another_key() {
     assert_eq!(ask(&mut rig, "52.112.0.22", "inline:CAEC"), second, "a refresh");
     let third = ask(&mut rig, "52.112.0.20", KEY);
     assert!(third != first && third != second, "never the same twice");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn an_offer_that_is_refused_leaves_our_side_as_it_was() {
+    let mut rig = from_carrier().begin().answered();
+    let callee = &rig.call.legs()[usize::from(CALLEE.0)];
+    let (mut media, terms) = (callee.media.clone(), callee.terms.clone());
+    let before = media.local.clone();
+    let another = teams_sdp("sendrecv")
+        .replace("52.112.0.20", "52.112.0.22")
+        .replace("inline:AAEC", "inline:CAEC");
+    let nothing_in_common = media.answer(&terms, another.as_bytes(), &[], Direction::SendRecv);
+    assert!(nothing_in_common.is_err());
+    assert_eq!(media.local, before);
     rig.hang_up_and_finish();
 }
 

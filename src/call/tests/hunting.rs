@@ -5,6 +5,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
 use crate::call::{Effect, Event, LegIndex, PeerVerdict, Phase, To};
+use crate::guard::Fault;
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
 use crate::sip::{Hop, ListenerId, Method, Transport};
@@ -249,10 +250,12 @@ fn silence_no_connection_and_no_answer_try_the_next_hub() {
     assert_eq!(rig.invites().len(), 3, "who rings is not silent");
     rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
     assert_eq!(rig.statuses(), [180, 200]);
-    assert_eq!(
-        rig.verdicts.last().map(|(_, verdict)| verdict.clone()),
-        Some(PeerVerdict::Answered)
-    );
+    let last = rig.verdicts.split_off(2);
+    assert_eq!(last.len(), 2, "who rings lives already");
+    for (peer, verdict) in last {
+        assert_eq!(peer.to_string(), "sip3.pstnhub.microsoft.com");
+        assert!(matches!(verdict, PeerVerdict::Answered(_)), "{verdict:?}");
+    }
     rig.ack(LegIndex::CALLER, "");
     rig.request(LegIndex::CALLER, crate::sip::Method::Bye, "", "");
     rig.finish();
@@ -352,9 +355,15 @@ fn retry_after_holds_a_hub_down_and_reaches_the_carrier() {
             reply(503).with(HeaderName::RetryAfter, "60 (busy);duration=3"),
         );
     }
-    let held = PeerVerdict::HoldDown(Duration::from_secs(60));
+    let held = |seconds| {
+        PeerVerdict::HoldDown(Fault {
+            span: Duration::from_secs(seconds),
+            told: true,
+            why: "503 Service Unavailable".into(),
+        })
+    };
     assert!(
-        rig.verdicts.iter().all(|(_, verdict)| *verdict == held),
+        rig.verdicts.iter().all(|(_, verdict)| *verdict == held(60)),
         "{:?}",
         rig.verdicts
     );
@@ -368,7 +377,7 @@ fn retry_after_holds_a_hub_down_and_reaches_the_carrier() {
         &rig.last_invite(),
         reply(503).with(HeaderName::RetryAfter, "4000000000"),
     );
-    assert_eq!(rig.verdicts[0].1, PeerVerdict::HoldDown(Duration::from_secs(3_600)));
+    assert_eq!(rig.verdicts[0].1, held(3_600));
     rig.cancel(super::rig::Rig::first_transaction(), "");
     rig.finish();
 }
@@ -538,4 +547,22 @@ fn a_hub_that_says_503_with_retry_after_loses_its_connection() {
     );
     rig.respond(&rig.last_invite(), reply(486));
     rig.finish();
+}
+
+#[test]
+fn a_refusal_that_is_no_fault_of_the_peer_shows_that_it_lives() {
+    for (status, lives) in [(486, true), (404, true), (503, false)] {
+        let mut rig = from_teams().begin();
+        rig.respond(&rig.last_invite(), reply(100));
+        assert_eq!(rig.verdicts, [], "100 may be of a proxy before it");
+        rig.respond(&rig.last_invite(), reply(status));
+        let verdict = rig.verdicts.first().map(|(_, verdict)| verdict);
+        assert_eq!(
+            matches!(verdict, Some(PeerVerdict::Answered(_))),
+            lives,
+            "{status}: {verdict:?}"
+        );
+        rig.cancel(Rig::first_transaction(), "");
+        rig.finish();
+    }
 }

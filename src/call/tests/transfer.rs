@@ -304,15 +304,23 @@ fn who_waits_hangs_up() {
 
 #[test]
 fn a_hub_that_is_silent_and_one_that_rings_for_ever_are_given_up() {
-    for (rings, waits, status) in [(false, 5, "408"), (true, 61, "480")] {
+    for (says, waits, status) in [(None, 5, "408"), (Some(100), 20, "408"), (Some(180), 61, "480")] {
         let mut rig = from_carrier().begin().answered();
+        rig.verdicts.clear();
         rig.refer(CALLEE, TO_A_USER);
         let invite = rig.last_invite();
-        if rings {
-            rig.respond(&invite, reply(180));
+        if let Some(says) = says {
+            rig.respond(&invite, reply(says));
         }
         rig.wait(Duration::from_secs(waits));
         assert_eq!(rig.cancelled.len(), 1);
+        let found: Vec<_> = rig.verdicts.iter().map(|(peer, _)| peer.to_string()).collect();
+        let silent = if says.is_none() {
+            vec!["sip.pstnhub.microsoft.com".to_owned()]
+        } else {
+            vec![]
+        };
+        assert_eq!(found, silent, "calls try it last");
         let told = rig.statuses_notified().pop().unwrap_or_default();
         assert!(told.starts_with(&format!("SIP/2.0 {status} ")), "{told}");
         rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));

@@ -123,6 +123,7 @@ impl Call {
         };
         if let Some(leg) = self.leg_mut(new) {
             leg.record.call_sid = sid;
+            leg.came = Some(now);
             // What it costs is told anew when it is joined.
             leg.media.recodes_at_cost = false;
         }

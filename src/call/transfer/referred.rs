@@ -3,7 +3,7 @@
 
 use super::{Kind, Transfer, side_of};
 use crate::call::event::Effect;
-use crate::call::hunt::Next;
+use crate::call::hunt::{Awaited, Next};
 use crate::call::id::LegIndex;
 use crate::call::leg::Leg;
 use crate::call::readable::description_of;
@@ -34,8 +34,8 @@ pub(super) struct Referral {
     /// The status that was told last.
     said: u16,
     pub(super) heard: Heard,
-    /// No response by then, or no more than 100 Trying: there will be none.
-    silent_until: Option<Moment>,
+    /// What the INVITE waits to hear, where one hub alone is asked.
+    awaited: Option<Awaited>,
     /// Unanswered by then: it is given up.
     rings_until: Moment,
 }
@@ -58,7 +58,7 @@ impl Referral {
             asked: None,
             said: 100,
             heard: Heard::Old,
-            silent_until: None,
+            awaited: None,
             rings_until: now + RINGS,
         }
     }
@@ -184,7 +184,7 @@ impl Call {
     /// The INVITE of a leg that is to come has been sent.
     pub(in crate::call) fn await_arriving(&mut self, index: LegIndex, patience: Duration, now: Moment) {
         if let Some((_, referral)) = self.referral_of(index).filter(|(_, referral)| !referral.routed) {
-            referral.silent_until = Some(now + patience);
+            referral.awaited = Some(Awaited::Response { until: now + patience });
         }
     }
 
@@ -197,8 +197,7 @@ impl Call {
         now: Moment,
     ) {
         if let Some((_, referral)) = self.referral_of(index) {
-            let more = progress.filter(|_| status == 100 && referral.silent_until.is_some());
-            referral.silent_until = more.map(|patience| now + patience);
+            referral.awaited = referral.awaited.and_then(|awaited| awaited.then(status, progress, now));
         }
     }
 
@@ -339,7 +338,7 @@ impl Call {
             Kind::Referred(referral) => Some(referral),
             Kind::Replaced { .. } => None,
         });
-        let times = referral.map(|referral| [referral.silent_until, Some(referral.rings_until)]);
+        let times = referral.map(|referral| [referral.awaited.map(Awaited::until), Some(referral.rings_until)]);
         leaving.chain(times.into_iter().flatten().flatten()).min()
     }
 
@@ -351,12 +350,20 @@ impl Call {
                 self.hang_up(index, Some(crate::call::teardown::NORMAL_CLEARING.into()));
             }
         }
-        let Some(Kind::Referred(referral)) = self.transfer.as_ref().map(|transfer| &transfer.kind) else {
+        let Some(transfer) = &self.transfer else { return };
+        let (new, Kind::Referred(referral)) = (transfer.new, &transfer.kind) else {
             return;
         };
-        if referral.silent_until.is_some_and(|until| until <= now) {
+        let rings_no_more = referral.rings_until <= now;
+        if let Some(missed) = referral.awaited.filter(|awaited| awaited.until() <= now) {
+            // Who has said 100 lives: what is silent is behind it.
+            let hop = self.leg(new).and_then(|leg| leg.hop.clone());
+            if let Some(hop) = hop.filter(|_| matches!(missed, Awaited::Response { .. })) {
+                let failure = AttemptFailure::local(503, "Service Unavailable", missed.missed());
+                self.hold_and_look_elsewhere(new, hop, &failure);
+            }
             self.transfer_failed(408, now);
-        } else if referral.rings_until <= now {
+        } else if rings_no_more {
             self.transfer_failed(480, now);
         }
     }

@@ -4,6 +4,7 @@ use super::finding::{Check, Group, Needs, Verdict};
 use super::weight::{Cases, newest};
 use super::world::{PastCall, PastMedia, World};
 use crate::config::Purpose;
+use crate::net::{Inside, inside};
 use std::net::IpAddr;
 
 pub const CHECKS: &[Check] = &[
@@ -22,24 +23,20 @@ const UNAUTHENTICATED: u64 = 50;
 const SHORT_MS: u64 = 3_000;
 
 /// Why packets from the Internet don't get there.
-fn is_private(address: IpAddr) -> Option<&'static str> {
-    match address {
-        IpAddr::V4(v4) if v4.is_private() => Some("a private address"),
-        IpAddr::V4(v4) if v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64 => {
-            Some("an address of a carrier's NAT (RFC 6598)")
-        }
-        IpAddr::V4(v4) if v4.is_link_local() => Some("a link-local address"),
-        IpAddr::V6(v6) if v6.segments()[0] & 0xfe00 == 0xfc00 => Some("a private address"),
-        IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80 => Some("a link-local address"),
-        address if address.is_loopback() => Some("a loopback address"),
-        address if address.is_unspecified() || address.is_multicast() => Some("no address of a host"),
-        _ => None,
+fn unreachable(address: IpAddr) -> Option<&'static str> {
+    match inside(address) {
+        Some(Inside::Private) => Some("a private address"),
+        Some(Inside::Shared) => Some("an address of a carrier's NAT (RFC 6598)"),
+        Some(Inside::LinkLocal) => Some("a link-local address"),
+        None if address.is_loopback() => Some("a loopback address"),
+        None if address.is_unspecified() || address.is_multicast() => Some("no address of a host"),
+        None => None,
     }
 }
 
 fn address(world: &World) -> Vec<Verdict> {
     let advertise = world.config.sbc.media.advertise;
-    let Some(kind) = is_private(advertise) else {
+    let Some(kind) = unreachable(advertise) else {
         return Vec::new();
     };
     let evidence = format!("SDP says {advertise}, which is {kind}");

@@ -183,15 +183,15 @@ fn health(world: &World) -> Vec<Verdict> {
         .iter()
         .filter(|peer| is_hub(&peer.peer) && (!peer.up || peer.trouble.is_some()));
     let verdict = |peer: &super::world::PeerSeen| {
-        Verdict::fail(
-            format!(
-                "the running node has {} OPTIONS in a row to {} in vain: {}",
-                peer.failures,
-                peer.peer,
-                peer.trouble.as_deref().unwrap_or("it is held down after a failed call")
+        let why = peer.trouble.as_deref().unwrap_or("it is held down after a failed call");
+        let evidence = match peer.failures {
+            0 => format!("the running node tries {} last: {why}", peer.peer),
+            failures => format!(
+                "the running node has {failures} OPTIONS in a row to {} in vain: {why}",
+                peer.peer
             ),
-            "See net.hubs, tls.hub and options.answer.",
-        )
+        };
+        Verdict::fail(evidence, "See net.hubs, tls.hub and options.answer.")
     };
     down.map(verdict).collect()
 }

@@ -2,8 +2,9 @@
 
 use super::finding::{Check, Group, Needs, Verdict};
 use super::rehearsal::Scene;
-use super::world::{PastCall, World};
+use super::world::{PastCall, PastLeg, World};
 use crate::sip::Method;
+use crate::teams::catalogue::{CauseClass, Failure, Known, look_up};
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
@@ -17,6 +18,8 @@ pub const CHECKS: &[Check] = &[
 const LEAST: Duration = Duration::from_secs(300);
 /// Without an ACK Teams gives up after about four seconds.
 const WITHOUT_ACK_MS: std::ops::RangeInclusive<u64> = 3_000..=6_000;
+/// Microsoft's code for a call that ends so.
+const NO_ACK: u32 = 1_106;
 /// Minutes at which middleboxes and session timers cut calls.
 const MINUTES: [u64; 8] = [5, 10, 15, 20, 30, 45, 60, 120];
 const NEAR_MS: u64 = 3_000;
@@ -68,24 +71,47 @@ fn ended_by_teams(call: &PastCall) -> bool {
 
 fn early_end(world: &World) -> Vec<Verdict> {
     let all = answered(world).count();
-    let early = |call: &&PastCall| {
-        call.cause == "ack_lost" || (ended_by_teams(call) && WITHOUT_ACK_MS.contains(&call.talked_ms))
-    };
-    let early: Vec<&PastCall> = answered(world).filter(early).collect();
-    let Some(last) = early.last() else { return Vec::new() };
-    // Some calls end soon because people hang up.
-    if early.len() < FEW || early.len() * 10 < all {
-        return Vec::new();
+    let unheard: Vec<&PastCall> = answered(world).filter(|call| call.cause == "ack_lost").collect();
+    let early: Vec<&PastCall> = answered(world).filter(|call| misses_our_ack(call)).collect();
+    let mut found = Vec::new();
+    if let Some(last) = unheard.last().filter(|_| unheard.len() >= FEW) {
+        found.push(Verdict::fail(
+            format!(
+                "the ACK of our 200 never came in {} of {all} answered calls, the last of them {}",
+                unheard.len(),
+                last.named()
+            ),
+            "`cause_text` of these records says from which side. It sends its ACK to the address in our Contact: that has to be reached from              there, and its own Contact and NAT have to let our 200 through.",
+        ));
     }
-    vec![Verdict::fail(
-        format!(
-            "{} of {all} answered calls ended three to six seconds after the answer, the last of them {}",
-            early.len(),
-            last.named()
-        ),
-        "The ACK does not arrive. It goes to the host in Record-Route over a connection of our own: let the firewall open connections to \
-         Teams' ranges on port 5061, not only to the names' addresses.",
-    )]
+    // What Teams gives no reason for may have another one.
+    if let Some(last) = early.last().filter(|_| early.len() >= FEW && early.len() * 10 >= all) {
+        found.push(Verdict::fail(
+            format!(
+                "Teams ended {} of {all} answered calls as without an ACK, the last of them {}",
+                early.len(),
+                last.named()
+            ),
+            "The ACK does not arrive. It goes to the host in Record-Route over a connection of our own: let the firewall open connections to \
+             Teams' ranges on port 5061, not only to the names' addresses.",
+        ));
+    }
+    found
+}
+
+/// Whether Teams has ended it because our ACK did not arrive: it says so, or hangs up in time for that without saying that
+/// somebody has hung up, as it does of every short call (cause 16).
+fn misses_our_ack(call: &PastCall) -> bool {
+    let says = |leg: &PastLeg| {
+        let failure = Failure {
+            phrase: leg.reason_phrase.as_deref(),
+            ..Failure::default()
+        };
+        matches!(look_up(failure), Known::Exactly(entries) if entries.iter().any(|entry| entry.code == Some(NO_ACK)))
+    };
+    let hung_up = |leg: &PastLeg| leg.cause_class.as_deref() == Some(CauseClass::Normal.label());
+    let in_time = || WITHOUT_ACK_MS.contains(&call.talked_ms) && !call.teams().any(hung_up);
+    ended_by_teams(call) && (call.teams().any(says) || in_time())
 }
 
 fn fixed_minutes(world: &World) -> Vec<Verdict> {

@@ -184,7 +184,7 @@ pub struct RawTeams {
     /// Failed OPTIONS in a row that mark a hub down. One 200 marks it up.
     #[schemars(range(min = 1, max = 100), extend("default" = 3))]
     pub options_failures: Option<At<u32>>,
-    /// How long a hub is left alone after a failed connection, or a 503 that names no time.
+    /// How long a hub is left alone after a failed connection, or a 503 that names no time, unless a call is answered there before.
     #[schemars(extend("default" = "30s"))]
     pub hold_down: Option<At<DurationText>>,
     /// How long an INVITE may stay without any response before the next hub is tried.
@@ -257,7 +257,8 @@ pub struct RawGuard {
     #[schemars(extend("default" = "5s"))]
     pub retry_after: Option<At<DurationText>>,
     /// Messages a second from one unknown address, or IPv6 /64: of what is above, datagrams are dropped unread, and connections
-    /// are read on a second later.
+    /// are read on a second later. Datagrams, connections that are opened, and what is said on them before and after something
+    /// was granted there count apart.
     #[schemars(range(min = 1), extend("default" = 20))]
     pub requests_per_source: Option<At<u32>>,
     /// Calls of one tenant that its programs and applications place and nobody has answered yet, at the same time.

@@ -30,7 +30,8 @@ pub struct RawRegistrar {
     #[schemars(extend("default" = "10s"))]
     pub response_timeout: Option<At<DurationText>>,
     /// Messages a second from one address, or IPv6 /64, to listeners of users: of what is above, datagrams are dropped unread,
-    /// and connections are read on a second later. A whole office may sit behind one address.
+    /// and connections are read on a second later. Datagrams, connections that are opened, and what is said on them before and
+    /// after something was granted there count apart. A whole office may sit behind one address.
     #[schemars(range(min = 1), extend("default" = 200))]
     pub requests_per_source: Option<At<u32>>,
 }

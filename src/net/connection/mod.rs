@@ -119,7 +119,7 @@ pub(super) struct Connection {
     last_message: AtomicU64,
     last_life: AtomicU64,
     /// A transaction has sent something on it.
-    matters: AtomicBool,
+    served: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
 }
@@ -145,7 +145,7 @@ impl Connection {
             drain: Notify::new(),
             last_message: AtomicU64::new(now.as_micros()),
             last_life: AtomicU64::new(now.as_micros()),
-            matters: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
         };
@@ -200,7 +200,7 @@ impl Connection {
 
     fn touch(&self, now: Moment) {
         self.last_message.store(now.as_micros(), Ordering::Relaxed);
-        if self.opener == Opener::Us || self.matters.load(Ordering::Relaxed) {
+        if self.opener == Opener::Us || self.has_served() {
             self.last_life.store(now.as_micros(), Ordering::Relaxed);
         }
     }
@@ -211,8 +211,12 @@ impl Connection {
     }
 
     /// A transaction has sent something on it.
-    fn matters(&self) {
-        self.matters.store(true, Ordering::Relaxed);
+    fn serves(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
     }
 }
 
@@ -241,7 +245,7 @@ mod tests {
         let (connection, _queue) = Connection::new(flow, Opener::Peer, made_under, at(0), 1);
         connection.touch(at(1));
         assert_eq!((connection.last_life(), connection.last_message()), (at(0), at(1)));
-        connection.matters();
+        connection.serves();
         connection.touch(at(2));
         assert_eq!((connection.last_life(), connection.last_message()), (at(2), at(2)));
     }

@@ -2,7 +2,7 @@
 
 use super::serve::Life;
 use super::{CloseReason, Opener};
-use crate::net::admission::Admittance;
+use crate::net::admission::{Admittance, Approach};
 use crate::net::outgoing::Outgoing;
 use crate::net::stateless;
 use crate::sip::{Flow, Frame, FramingError, Message, StreamFramer};
@@ -110,7 +110,13 @@ impl<'a> Reader<'a> {
             connection, context, ..
         } = self.life;
         let Flow { listener, remote, .. } = connection.flow;
-        let waits = || context.admission.admit(listener, remote) == Admittance::Later;
+        let waits = || {
+            let approach = match connection.has_served() {
+                true => Approach::Served,
+                false => Approach::Message,
+            };
+            context.admission.admit(listener, remote, approach) == Admittance::Later
+        };
         if connection.opener == Opener::Us || !waits() {
             return;
         }

@@ -87,7 +87,7 @@ async fn write_batch<W: AsyncWrite + Unpin>(
     }
     writing.flush().await?;
     if batch.iter().any(Outgoing::is_of_transaction) {
-        life.connection.matters();
+        life.connection.serves();
     }
     let messages = batch.iter().filter(|outgoing| outgoing.is_message()).count();
     if messages > 0 {

@@ -2,6 +2,7 @@
 
 use super::limits::{Full, Place};
 use super::{Listener, Occupancy, tune};
+use crate::net::admission::Approach;
 use crate::net::connection::{Connection, KeepAlive, MadeUnder, Opener, serve};
 use crate::net::context::Context;
 use crate::net::event::NetEvent;
@@ -39,7 +40,7 @@ pub(in crate::net) async fn accept_loop(socket: TcpListener, listener: Arc<Liste
                 continue;
             }
         };
-        let admitted = context.admission.admit(listener.id, remote);
+        let admitted = context.admission.admit(listener.id, remote, Approach::Connection);
         if !admitted.is_granted() {
             context.counters.connections_not_admitted.add();
             continue;

@@ -1,6 +1,7 @@
 //! UDP: the receive loop, and sending without waiting.
 
 use super::Listener;
+use crate::net::admission::Approach;
 use crate::net::context::Context;
 use crate::net::guarded::Guarded;
 use crate::net::stateless;
@@ -80,7 +81,11 @@ pub(in crate::net) async fn receive_loop(socket: Arc<UdpSocket>, listener: Arc<L
 }
 
 fn datagram(bytes: &[u8], remote: SocketAddr, sender: &UdpSender, listener: &Listener, context: &Context) {
-    if !context.admission.admit(listener.id, remote).is_granted() {
+    if !context
+        .admission
+        .admit(listener.id, remote, Approach::Datagram)
+        .is_granted()
+    {
         context.counters.datagrams_not_admitted.add();
         return;
     }

@@ -132,6 +132,16 @@ impl Node {
             .unwrap()
     }
 
+    /// Answers on a flow as a transaction would.
+    pub(super) fn answer(&self, flow: Flow, transaction: TransactionId) {
+        let report = FailureReport::new(transaction, self.failed.clone());
+        let answer = Bytes::from_static(b"SIP/2.0 200 OK\r\n\r\n");
+        let to = SendTo::Flow { flow, fallback: None };
+        self.transports
+            .send(&to, Outgoing::response(answer, Some(report)))
+            .unwrap();
+    }
+
     /// Sends OPTIONS to a hop as the shard would.
     pub(super) fn request(&self, hop: &Hop, transaction: TransactionId) {
         let report = FailureReport::new(transaction, self.failed.clone());

@@ -121,8 +121,8 @@ async fn an_unparsable_message_is_answered_and_the_connection_lives() {
 struct Turnstile(AtomicU32);
 
 impl Admission for Turnstile {
-    fn admit(&self, _: ListenerId, remote: SocketAddr) -> Admittance {
-        if is_known(remote) {
+    fn admit(&self, _: ListenerId, remote: SocketAddr, approach: Approach) -> Admittance {
+        if is_known(remote) || approach == Approach::Served {
             return Admittance::Known;
         }
         match self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
@@ -177,12 +177,33 @@ async fn a_stranger_that_floods_a_connection_waits_for_its_turn_and_others_do_no
     }
 }
 
+#[tokio::test]
+async fn who_was_served_on_a_connection_does_not_wait_behind_a_neighbour_that_floods() {
+    // Two connections, and one message of each.
+    let turnstile = Arc::new(Turnstile(AtomicU32::new(4)));
+    let mut node = Node::with(tcp(|_| {}), PoolSettings::default(), turnstile);
+    let mut neighbour = stranger(&node).await;
+    neighbour.write_all(&options("first")).await.unwrap();
+    let flow = node.received().await.flow;
+    node.answer(flow, transactions(1)[0]);
+    read_until(&mut neighbour, "\r\n\r\n").await;
+    let mut flooding = stranger(&node).await;
+    for _ in 0..10 {
+        flooding.write_all(&options("flood")).await.unwrap();
+    }
+    assert_eq!(node.received().await.message.call_id(), "flood");
+    for number in 0..3 {
+        neighbour.write_all(&options(&number.to_string())).await.unwrap();
+        assert_eq!(node.received().await.message.call_id(), number.to_string());
+    }
+}
+
 /// Admits a connection and panics over the first message on it.
 #[derive(Default)]
 struct Trap(AtomicU32);
 
 impl Admission for Trap {
-    fn admit(&self, _: ListenerId, _: SocketAddr) -> Admittance {
+    fn admit(&self, _: ListenerId, _: SocketAddr, _: Approach) -> Admittance {
         assert!(self.0.fetch_add(1, Relaxed) == 0, "the trap of this test");
         Admittance::Known
     }
@@ -332,7 +353,7 @@ async fn connections_are_limited_by_source_and_admission_comes_first() {
 
     struct Nobody;
     impl Admission for Nobody {
-        fn admit(&self, _: ListenerId, _: SocketAddr) -> Admittance {
+        fn admit(&self, _: ListenerId, _: SocketAddr, _: Approach) -> Admittance {
             Admittance::Never
         }
     }

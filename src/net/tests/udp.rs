@@ -68,7 +68,7 @@ async fn teams_037_a_message_that_leaves_in_fragments_is_told_of() {
 struct Trap(std::sync::atomic::AtomicBool);
 
 impl Admission for Trap {
-    fn admit(&self, _: ListenerId, _: SocketAddr) -> Admittance {
+    fn admit(&self, _: ListenerId, _: SocketAddr, _: Approach) -> Admittance {
         assert!(
             self.0.swap(true, std::sync::atomic::Ordering::Relaxed),
             "the trap of this test"
@@ -110,7 +110,7 @@ async fn a_broken_request_is_answered_and_noise_is_not() {
 async fn a_source_that_is_not_admitted_is_not_parsed() {
     struct Only(SocketAddr);
     impl Admission for Only {
-        fn admit(&self, _: ListenerId, remote: SocketAddr) -> Admittance {
+        fn admit(&self, _: ListenerId, remote: SocketAddr, _: Approach) -> Admittance {
             match remote == self.0 {
                 true => Admittance::Known,
                 false => Admittance::Never,

@@ -186,6 +186,7 @@ impl Observer for LogLines {
                 let why = why.as_deref().unwrap_or("no answer");
                 match turn {
                     Turn::Up => tracing::info!(%peer, "the peer answers OPTIONS"),
+                    Turn::TakesCalls => tracing::info!(%peer, "the peer was down and takes calls"),
                     Turn::Unheard => tracing::warn!(%peer, "the peer was not reached: {why}"),
                     Turn::Down => tracing::warn!(%peer, "the peer is down and tried last: {why}"),
                 }

@@ -144,7 +144,7 @@ impl NodeFigures<'_> {
         };
         gauge(
             "portcullis_peer_up",
-            "1: a hub or gateway is tried in its turn.",
+            "1: a hub or gateway answers, as far as OPTIONS and calls tell.",
             &|peer| Some(f64::from(u8::from(peer.up))),
         );
         gauge("portcullis_peer_held_seconds", "How long it is tried last.", &|peer| {

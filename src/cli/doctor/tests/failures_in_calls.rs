@@ -71,6 +71,45 @@ fn failure_14_the_ack_goes_elsewhere_or_is_lost() {
         },
         &["timers.early-end"],
     );
+    expect(
+        |world| {
+            let lost = |id: &str| PastCall {
+                talked_ms: 32_000,
+                cause: "ack_lost".to_owned(),
+                ended_by: "node".to_owned(),
+                ..call(id)
+            };
+            records(world).extend(["d", "e", "f"].map(lost));
+        },
+        &["timers.early-end"],
+    );
+}
+
+/// What Teams says with its BYE tells them apart, whatever their length.
+#[test]
+fn short_calls_are_no_lost_acks() {
+    let found = |talked_ms, phrase: &str, class: &str| {
+        let mut world = well::world();
+        let ended = |id: &str| {
+            let mut past = PastCall {
+                talked_ms,
+                ended_by: "callee".to_owned(),
+                ..call(id)
+            };
+            for leg in past.legs.iter_mut().filter(|leg| leg.side == "teams") {
+                leg.reason_phrase = Some(phrase.to_owned());
+                leg.cause_class = Some(class.to_owned());
+            }
+            past
+        };
+        records(&mut world).extend(["d", "e", "f"].map(ended));
+        said(&world, "timers.early-end")
+    };
+    assert_eq!(found(4_200, "Call terminated", "normal"), "");
+    let lost = "Teams ended 3 of ";
+    assert!(found(4_200, "Acknowledgement for acceptance timed out", "network").contains(lost));
+    assert!(found(9_500, "No ACK received", "network").contains(lost));
+    assert_eq!(found(9_500, "Media connectivity failure", "media"), "");
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! A BYE that crossed ours and comes when its call is over.
+
+use super::peers::with_body;
+use super::rig::{Rig, flow, parse};
+use super::scenario::from_carrier;
+use crate::call::LegIndex;
+use crate::call::farewells::{Farewells, MOST, REMEMBERED};
+use crate::call::leg::Leg;
+use crate::moment::Moment;
+use crate::sip::Method;
+use crate::sip::dialog::Dialog;
+use crate::sip::message::Message;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+const NOW: Moment = Moment::from_micros(0);
+
+/// A call whose callee said BYE when we had said it, and that BYE.
+fn over() -> (Rig, Message) {
+    let mut rig = from_carrier().begin().answered();
+    let bye = rig.inside(CALLEE, &Method::Bye, 7, "");
+    rig.hang_up_and_finish();
+    (rig, bye)
+}
+
+/// A leg with a dialog of this number, and the peer's BYE in it.
+fn numbered(leg: &Leg, invite: &Message, number: usize) -> (Leg, Message) {
+    let dialog = Dialog::from_request(invite, &format!("tag-{number}")).expect("a dialog");
+    let head = format!(
+        "BYE sip:us@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.2;branch=z9hG4bKb{number}\r\nFrom: {}\r\nTo: {}\r\n\
+         Call-ID: {}\r\nCSeq: 2 BYE\r\n",
+        dialog.remote(),
+        dialog.local(),
+        dialog.id().call_id
+    );
+    let mut leg = leg.clone();
+    leg.dialog = Some(dialog);
+    (leg, parse(&with_body(&head, "")))
+}
+
+#[test]
+fn the_peer_is_answered_once_and_nobody_else() {
+    let (mut rig, bye) = over();
+    let mut farewells = Farewells::default();
+    farewells.add(rig.call.take_hung_up(), NOW);
+    let stranger = flow();
+    assert!(
+        farewells
+            .take(&bye, NOW, |leg| leg.is_peer(&bye, (&stranger, false)))
+            .is_none()
+    );
+    let teams = rig.flow_of_teams();
+    let mut from_teams = || farewells.take(&bye, NOW, |leg| leg.is_peer(&bye, (&teams, false)));
+    let leg = from_teams().expect("the leg that we have hung up");
+    assert_eq!(leg.index, CALLEE);
+    assert!(from_teams().is_none(), "its second BYE");
+}
+
+#[test]
+fn who_hung_up_itself_is_not_kept() {
+    let (mut rig, _) = over();
+    let kept: Vec<LegIndex> = rig.call.take_hung_up().map(|leg| leg.index).collect();
+    assert_eq!(kept, [CALLEE]);
+}
+
+#[test]
+fn they_are_forgotten_in_time_and_when_there_are_many() {
+    let rig = from_carrier().begin();
+    let leg = |number| numbered(&rig.call.legs()[usize::from(CALLER.0)], &rig.invite, number);
+    let mut farewells = Farewells::default();
+    let (first, bye) = leg(0);
+    farewells.add([first.clone()], NOW);
+    assert!(farewells.take(&leg(1).1, NOW, |_| true).is_none(), "another dialog");
+    assert!(farewells.take(&bye, NOW + REMEMBERED, |_| true).is_none());
+    farewells.add([first], NOW);
+    farewells.add((1..=MOST).map(|number| leg(number).0), NOW);
+    assert!(farewells.take(&bye, NOW, |_| true).is_none(), "the oldest of too many");
+    assert!(farewells.take(&leg(1).1, NOW, |_| true).is_some());
+}

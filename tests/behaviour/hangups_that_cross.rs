@@ -1,0 +1,65 @@
+//! Both sides hang up at once: the BYE that comes when the call is over already is answered like any other.
+
+use crate::device::{Device, REALM, is};
+use crate::lab::{BOUND, Lab, OUTSIDE, Plan};
+use crate::registered_phones::ALICE_NUMBER;
+use portcullis::sim::Dial;
+use portcullis::sip::{HeaderName, Message};
+use std::time::Duration;
+
+/// The callee's BYE in the dialog of an INVITE that it took.
+fn bye(invite: &Message, device: &Device, number: u32) -> String {
+    let header = |name| invite.header(name).unwrap();
+    format!(
+        "BYE sip:us@{REALM} SIP/2.0\r\nVia: SIP/2.0/UDP 10.255.0.1:5060;rport;branch=z9hG4bKb{}x{number}\r\n\
+         Max-Forwards: 70\r\nFrom: {};tag=d\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {number} BYE\r\nContent-Length: 0\r\n\r\n",
+        device.us.port(),
+        header(HeaderName::To),
+        header(HeaderName::From),
+        invite.call_id(),
+    )
+}
+
+async fn status_of(device: &mut Device, bye: &str) -> Option<u16> {
+    device.send(bye).await;
+    device.receive(|message| !message.is_request()).await.status()
+}
+
+async fn is_over(lab: &Lab) {
+    let over = async {
+        while lab.running.node.calls.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, over).await.expect("the call is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peers_bye_is_answered_after_the_end_and_a_strangers_is_not() {
+    let lab = Lab::with(Plan {
+        users: true,
+        ..Plan::default()
+    })
+    .await;
+    let mut phone = Device::udp(&lab, 11, "alice", "wonderland").await;
+    let mut stranger = Device::udp(&lab, 12, "bob", "builder").await;
+    for device in [&mut phone, &mut stranger] {
+        assert_eq!(device.register(600).await.status(), Some(200));
+    }
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    let invite = phone.ring().await;
+    phone.accept(&invite).await;
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    let ours = phone.receive(|message| is(message, "BYE")).await;
+    phone.reply(&ours, "200 OK", "", "").await;
+    is_over(&lab).await;
+    let theirs = bye(&invite, &stranger, 2);
+    assert_eq!(status_of(&mut stranger, &theirs).await, Some(481));
+    let crossed = bye(&invite, &phone, 2);
+    assert_eq!(status_of(&mut phone, &crossed).await, Some(200));
+    assert_eq!(status_of(&mut phone, &crossed).await, Some(200), "a copy of it");
+    let another = bye(&invite, &phone, 3);
+    assert_eq!(status_of(&mut phone, &another).await, Some(481));
+    lab.close().await;
+}
