@@ -52,7 +52,7 @@ pub struct AppTerms {
 /// What is known of the caller's side for the payloads; fixed at birth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerFacts {
-    /// The user part of From.
+    /// The caller's number as it was read, or the name of a user that has none.
     pub from: String,
     pub caller_name: Option<String>,
     pub to: String,
