@@ -96,7 +96,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// Who ended a leg, in the words of the protocol.
+/// Who ended a leg: `caller` is its far side in the words of the protocol, whoever called, and the other word the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndedBy {
     FarSide,

@@ -60,6 +60,11 @@ fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
         (&json!("completed"), &json!(200), &json!("application"))
     );
     assert!(done["dial_call_sid"].is_string(), "{done:?}");
+    let left = rig.told(Kind::CallStatus).pop().expect("the end of who refers");
+    assert_eq!(
+        (&left["call_status"], &left["call_termination_by"]),
+        (&json!("completed"), &json!("jambonz"))
+    );
     let byes = rig.requests_sent(&Method::Bye);
     assert_eq!(byes.len(), 1);
     assert_eq!(byes[0].message.call_id(), "carrier-call-id", "who refers is hung up");
