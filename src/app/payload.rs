@@ -356,15 +356,15 @@ fn properties(value: Value) -> Properties {
     }
 }
 
-/// The result of a play verb.
-pub fn played(played: Duration, failed: Option<&str>) -> Properties {
+/// The result of a play verb: how long it was heard, and where in the last sound it ended.
+pub fn played(played: Duration, position: Duration, failed: Option<&str>) -> Properties {
     properties(match failed {
         None => json!({
             "reason": "playCompleted",
             "playback_seconds": played.as_secs(),
             "playback_milliseconds": u64::try_from(played.as_millis()).unwrap_or(u64::MAX),
             // In samples of 8 kHz, as `seekOffset`.
-            "playback_last_offset_pos": u64::try_from(played.as_millis() * 8).unwrap_or(u64::MAX),
+            "playback_last_offset_pos": u64::try_from(position.as_micros() / 125).unwrap_or(u64::MAX),
         }),
         Some(why) => json!({ "reason": "playFailed", "status": "fail", "details": why }),
     })

@@ -177,8 +177,11 @@ impl Call {
             match self.line_mut(leg).and_then(|line| line.running.as_mut()) {
                 Some(Running::Pausing(until)) if *until <= now => self.verb_done(leg, now),
                 Some(Running::Playing(playback)) if playback.ends().is_some_and(|until| until <= now) => {
+                    let waits = playback.cut(now);
                     self.interrupt(leg);
-                    self.playback_over(leg, None, now);
+                    if !waits {
+                        self.playback_over(leg, None, now);
+                    }
                 }
                 Some(Running::Referring(referral)) if referral.until.is_some_and(|until| until <= now) => {
                     self.referral_timeout(leg, now);
