@@ -104,6 +104,26 @@ fn a_refer_is_refused_as_its_hook_says() {
 }
 
 #[test]
+fn both_sides_of_a_bridge_that_refer_at_once_are_not_both_taken_at_their_word() {
+    for (first, second) in [(LegIndex::CALLER, LegIndex(1)), (LegIndex(1), LegIndex::CALLER)] {
+        let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+        assert_eq!(callee, LegIndex(1));
+        rig.request(first, Method::Refer, REFER, "");
+        let asked = rig.last_question();
+        rig.request(second, Method::Refer, REFER, "");
+        assert_eq!(rig.last_response(second).message.status(), Some(491));
+        assert_eq!(rig.last_question().number, asked.number, "nobody decides about it");
+        rig.answer_question(asked.number, &json!([{ "verb": "pause", "length": 5 }]));
+        let accepted = |sent: &&super::messages::Sent| sent.message.status() == Some(202);
+        let accepted: Vec<_> = rig.sent.iter().filter(accepted).map(|sent| sent.leg).collect();
+        assert_eq!(accepted, [first], "the first goes on");
+        assert_eq!(rig.call.phase(), Phase::Answered);
+        rig.wait(Duration::from_secs(6));
+        rig.finish();
+    }
+}
+
+#[test]
 fn a_refer_names_a_target() {
     let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
     let asked = rig.last_question().number;
