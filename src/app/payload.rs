@@ -378,6 +378,11 @@ pub fn gathered(outcome: &Outcome) -> Properties {
     })
 }
 
+/// The result of a gather verb that nobody could press a key for.
+pub fn not_gathered(why: &str) -> Properties {
+    properties(json!({ "reason": "error", "details": why }))
+}
+
 /// Keys that an application wanted to hear of.
 pub fn dtmf(pattern: &str) -> Properties {
     properties(json!({ "dtmf": pattern }))

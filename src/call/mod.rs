@@ -33,6 +33,7 @@ mod engaging;
 mod event;
 mod final_word;
 mod gathering;
+mod hearing;
 mod held;
 mod hop_mark;
 mod hunt;

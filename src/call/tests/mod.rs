@@ -46,6 +46,7 @@ mod stored;
 mod strangers;
 mod targets;
 mod transfer;
+mod unspoken;
 mod verb_events;
 mod verbs;
 mod whispering;

@@ -43,6 +43,19 @@ fn a_call_that_rings_in_vain_is_ended_here_and_a_callee_that_hangs_up_ends_it_th
 }
 
 #[test]
+fn whoever_answers_is_offered_what_it_can_hear_us_in() {
+    let mut rig = placed(terms(), &[DESK]);
+    let invite = rig.last_invite();
+    let media = invite.sdp_line("m=").unwrap_or_default();
+    let formats: Vec<&str> = media.split(' ').skip(3).collect();
+    assert!(formats.contains(&"8") && !formats.contains(&"18"), "{media}");
+    rig.picks_up(&invite);
+    rig.answer(&json!([{ "verb": "say", "text": "Hello" }]));
+    rig.sound_ends();
+    rig.finish();
+}
+
+#[test]
 fn a_device_that_does_not_answer_is_not_the_end_of_the_call() {
     let mut rig = placed(terms(), &[DESK, MOBILE]);
     let invites = rig.invites();

@@ -477,6 +477,41 @@ fn a_caller_without_an_offer_has_its_answer_before_anybody_is_dialled() {
 }
 
 #[test]
+fn a_caller_without_an_offer_is_not_answered_for_what_was_to_be_heard_before() {
+    let mut rig = to_application().sdp("").begin();
+    rig.answer(&json!([
+        { "verb": "say", "text": "Nobody has this number", "earlyMedia": true },
+        { "verb": "play", "url": "a.wav", "earlyMedia": true, "actionHook": "/played" }
+    ]));
+    let told = rig.last_question();
+    assert_eq!(told.url, "/played");
+    assert_eq!(told.properties["reason"], "playFailed");
+    rig.answer(&json!([
+        { "verb": "config", "earlyMedia": true },
+        { "verb": "gather", "numDigits": 1, "actionHook": "/keys" }
+    ]));
+    let told = rig.last_question();
+    assert_eq!(
+        (told.url.as_str(), &told.properties["reason"]),
+        ("/keys", &json!("error"))
+    );
+    rig.answer(&json!([{ "verb": "sip:decline", "status": 404 }]));
+    assert_eq!((rig.statuses(), rig.sounds().len()), (vec![404], 0));
+    for verb in ["say", "play", "gather"] {
+        assert_eq!(bad_answers(&rig, verb), 1, "{verb}");
+    }
+    rig.finish();
+}
+
+/// How often the application was told that this can't be had.
+fn bad_answers(rig: &super::rig::Rig, what: &str) -> usize {
+    let told = rig.told(Kind::CallStatus);
+    told.iter()
+        .filter(|event| event.get("error") == Some(&json!(what)))
+        .count()
+}
+
+#[test]
 fn a_caller_without_an_offer_that_is_answered_on_the_bridge_hears_no_music() {
     let mut rig = to_application().sdp("").begin();
     let properties = json!({ "answerOnBridge": true, "dialMusic": "music.wav" });
@@ -485,10 +520,21 @@ fn a_caller_without_an_offer_that_is_answered_on_the_bridge_hears_no_music() {
     let callee = rig.last_invite();
     rig.respond(&callee, reply(180));
     assert_eq!((rig.statuses(), rig.sounds().len()), (vec![180], 0));
+    assert_eq!(bad_answers(&rig, "dialMusic"), 1);
     rig.picks_up(&callee);
     assert_eq!(rig.statuses(), [180, 200]);
     rig.ack(LegIndex::CALLER, &carrier_sdp("sendrecv"));
     rig.assert_bridged(LegIndex::CALLER, callee.leg);
+    for leg in [LegIndex::CALLER, callee.leg] {
+        let handle = rig.call.legs()[usize::from(leg.0)].media.handle().expect("media");
+        let config = &rig.configured[&handle];
+        assert_eq!(
+            config.direction,
+            crate::sdp::Direction::SendRecv,
+            "{leg:?} hears and is heard"
+        );
+        assert_ne!(config.remote.port(), 0);
+    }
     rig.hang_up_and_finish();
 }
 
