@@ -96,7 +96,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// Who ended a leg, in the words of the protocol.
+/// Who ended a leg: `caller` is its far side in the words of the protocol, whoever called, and the other word the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndedBy {
     FarSide,
@@ -356,15 +356,15 @@ fn properties(value: Value) -> Properties {
     }
 }
 
-/// The result of a play verb.
-pub fn played(played: Duration, failed: Option<&str>) -> Properties {
+/// The result of a play verb: how long it was heard, and where in the last sound it ended.
+pub fn played(played: Duration, position: Duration, failed: Option<&str>) -> Properties {
     properties(match failed {
         None => json!({
             "reason": "playCompleted",
             "playback_seconds": played.as_secs(),
             "playback_milliseconds": u64::try_from(played.as_millis()).unwrap_or(u64::MAX),
             // In samples of 8 kHz, as `seekOffset`.
-            "playback_last_offset_pos": u64::try_from(played.as_millis() * 8).unwrap_or(u64::MAX),
+            "playback_last_offset_pos": u64::try_from(position.as_micros() / 125).unwrap_or(u64::MAX),
         }),
         Some(why) => json!({ "reason": "playFailed", "status": "fail", "details": why }),
     })
@@ -376,6 +376,11 @@ pub fn gathered(outcome: &Outcome) -> Properties {
         Outcome::Digits(digits) => json!({ "reason": "dtmfDetected", "digits": digits }),
         Outcome::Timeout => json!({ "reason": "timeout" }),
     })
+}
+
+/// The result of a gather verb that nobody could press a key for.
+pub fn not_gathered(why: &str) -> Properties {
+    properties(json!({ "reason": "error", "details": why }))
 }
 
 /// Keys that an application wanted to hear of.

@@ -7,7 +7,7 @@ use crate::app::outbound::{HookUrl, UrlFault};
 use crate::app::verb::{Hook, HookMethod, Voice, Voicing};
 use crate::config::{self, Account, Application, Config, Tenant};
 use crate::dial::Secret;
-use crate::route::Facts;
+use crate::route::{Facts, Origin};
 use crate::sip::Flow;
 use crate::sip::message::Message;
 use std::sync::Arc;
@@ -132,7 +132,10 @@ impl CallerFacts {
     pub(super) fn of(facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
         let shown = invite.from().ok().and_then(|from| from.display().map(str::to_owned));
         CallerFacts {
-            from: facts.caller.number.clone(),
+            from: match &facts.origin {
+                Origin::User { name, .. } if facts.caller.number.is_empty() => name.to_string(),
+                _ => facts.caller.number.clone(),
+            },
             caller_name: shown.filter(|name| !name.is_empty()),
             to: facts.dialled.clone(),
             source_ip: flow.remote.ip().to_canonical().to_string(),

@@ -52,7 +52,7 @@ pub struct AppTerms {
 /// What is known of the caller's side for the payloads; fixed at birth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerFacts {
-    /// The user part of From.
+    /// The caller's number as it was read, or the name of a user that has none.
     pub from: String,
     pub caller_name: Option<String>,
     pub to: String,
@@ -80,6 +80,8 @@ pub struct App {
     pub(super) status: Status,
     pub(super) sip_status: u16,
     pub(super) phrase: String,
+    /// Who ended the first leg.
+    pub(super) ended_by: Option<payload::EndedBy>,
     /// Counts the status events.
     pub(super) events: u32,
     /// Counts what others may see of its legs.
@@ -245,6 +247,7 @@ impl App {
             status: Status::Trying,
             sip_status: 100,
             phrase: "Trying".into(),
+            ended_by: None,
             events: 0,
             changes: 0,
             lost: None,
@@ -317,10 +320,20 @@ impl Call {
 
     /// The caller's leg has changed: its application is told, once.
     pub(super) fn turn_caller(&mut self, turn: Turn, now: Moment) {
+        // Without a cause its leg is hung up, and the call goes on.
+        let far_side = self
+            .cause
+            .as_ref()
+            .is_some_and(|cause| cause.ended_by() == super::cause::Party::Caller);
+        let by = turn.by.unwrap_or(match far_side {
+            true => payload::EndedBy::FarSide,
+            false => payload::EndedBy::Platform,
+        });
         let Some(app) = &mut self.app else { return };
         if app.status == turn.status || app.status.is_final() || turn.status.rank() < app.status.rank() {
             return;
         }
+        app.ended_by = turn.status.is_final().then_some(by);
         app.status = turn.status;
         app.sip_status = turn.sip_status;
         app.phrase = turn.phrase;

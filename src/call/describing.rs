@@ -66,7 +66,7 @@ impl Call {
             api_base_url: app.terms.api_base_url.as_deref(),
             originating_sip_ip: Some(app.caller.source_ip.as_str()).filter(|_| !app.placed),
             originating_sip_trunk_name: app.caller.trunk_name.as_deref(),
-            termination_by: self.termination_by(app.status),
+            termination_by: app.ended_by,
             duration: self.caller_duration(now).filter(|_| app.status.is_final()),
             customer_data: app.tag.as_ref(),
             reasons: caller.map_or(&[], |caller| &caller.record.reasons),
@@ -237,14 +237,5 @@ impl Call {
         let app = self.app.as_ref()?;
         let answered = app.answered.or(self.milestones.answered)?;
         Some(now.since(answered).as_secs())
-    }
-
-    /// `caller`: the far side of the leg hung up; the other word of the protocol names the platform.
-    fn termination_by(&self, status: payload::Status) -> Option<payload::EndedBy> {
-        let cause = self.cause.as_ref().filter(|_| status.is_final())?;
-        Some(match cause.ended_by() {
-            super::cause::Party::Caller => payload::EndedBy::FarSide,
-            _ => payload::EndedBy::Platform,
-        })
     }
 }

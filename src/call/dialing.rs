@@ -110,24 +110,20 @@ impl Call {
             dialing.verb.dial_music.clone(),
             dialing.verb.clone(),
         );
-        // An answer to an offer of ours comes with the ACK of a 200 alone (RFC 3261 §13.2.1), and this dial sends none yet.
-        let hears = !answer_on_bridge || self.offer.is_some() || self.settled_here;
+        let unheard = music.as_ref().and_then(|_| self.hears_no_music(answer_on_bridge));
         let settled = match (answer_on_bridge, &music) {
             (false, _) => self.answer_here(now),
-            (true, Some(_)) if hears => self.ready_early(now),
+            (true, Some(_)) if unheard.is_none() => self.ready_early(now),
             (true, _) => Ok(()),
         };
         if let Err(detail) = settled {
             self.dial_refused(detail, now);
             return;
         }
-        match music {
-            Some(music) if hears => self.play_music(&music),
-            Some(_) => self.tell_error(
-                "dialMusic",
-                "the caller made no offer, so it hears nothing before it is answered",
-            ),
-            None => {}
+        match (music, unheard) {
+            (Some(_), Some(why)) => self.tell_bad_answer(LegIndex::CALLER, "dialMusic", &why, now),
+            (Some(music), None) => self.play_music(&music),
+            (None, _) => {}
         }
         if self.phase == Phase::Opening {
             self.phase = Phase::Ringing;

@@ -33,7 +33,7 @@ impl Call {
     pub(super) fn ready_early(&mut self, now: Moment) -> Result<(), String> {
         if self.offer.is_none() && !self.settled_here {
             // An answer to an offer of ours comes with the ACK of a 200 alone (RFC 3261 §13.2.1).
-            return self.answer_here(now);
+            return Err("the caller made no offer".into());
         }
         self.settle_caller(now)
     }

@@ -79,6 +79,7 @@ impl Call {
             (app.placed, app.parent, app.caller) = (true, Some(left), view);
             (app.answered, app.tag) = (child.answered, child.tag);
             (app.status, app.sip_status, app.phrase) = (child.status, child.sip_status, child.phrase);
+            app.ended_by = None;
             if let Some(leg) = self.leg_mut(index) {
                 leg.record.call_sid = Some(left);
             }
@@ -159,7 +160,7 @@ impl Call {
             status: child.status,
             sip_status: child.sip_status,
             phrase: child.phrase.clone(),
-            by: None,
+            by: child.ended_by,
         });
         if let Some(turn) = turn {
             self.status = turn.sip_status;

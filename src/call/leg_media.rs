@@ -155,11 +155,17 @@ impl LegMedia {
         Ok(answer.body)
     }
 
-    /// Answers the peer's offer for ourselves: its audio ends here. The error says in words why it can't.
+    /// Answers the peer's offer for ourselves: its audio ends here. The error says in words why it can't. A codec that we
+    /// don't speak is taken where none of ours is in use that would be lost.
     pub fn answer_alone(&mut self, terms: &LegTerms, offer: &[u8]) -> Result<(), String> {
+        let settled = self.negotiated.as_ref();
+        let formats = match settled.is_some_and(Negotiated::is_spoken_here) {
+            true => sdp::formats_ended_here,
+            false => sdp::formats_alone,
+        };
         let answered = Session::parse(offer)
             .map_err(Refusal::from)
-            .and_then(|session| sdp::formats_ended_here(&session, &terms.media))
+            .and_then(|session| formats(&session, &terms.media))
             .and_then(|formats| self.answer(terms, offer, &formats, Direction::SendRecv));
         answered.map(|_| ()).map_err(|refusal| refusal.to_string())
     }

@@ -34,6 +34,7 @@ mod event;
 mod farewells;
 mod final_word;
 mod gathering;
+mod hearing;
 mod held;
 mod hop_mark;
 mod hunt;

@@ -54,7 +54,13 @@ impl Call {
             (None, Some(session)) => {
                 sdp::carry_offer(session, from, to, recoding).map(|carried| (carried.formats, carried.direction))
             }
-            (None, None) => Ok((sdp::formats_without_offer(to, from), Direction::SendRecv)),
+            (None, None) => {
+                let mut formats = sdp::formats_without_offer(to, from);
+                // Whoever answers a placed call hears us first.
+                formats
+                    .retain(|format| !self.is_engaging() || format.codec.is_auxiliary() || format.speech().is_some());
+                Ok((formats, Direction::SendRecv))
+            }
         };
         Ok(Offerable {
             any: carry(Recoding::Any).map_err(|refusal| refusal.to_string())?,

@@ -60,6 +60,7 @@ impl Node {
             config: config.clone(),
             tenant: tenant.clone(),
             caller: Caller::default(),
+            colleague: None,
             shown_instead: None,
             diversions: Vec::new(),
         });

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// How long a sound that is cut may take to say how far it came.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Sounds that are played one after the other, once or more often.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Playback {
@@ -23,7 +26,16 @@ pub(super) struct Playback {
     rounds: Option<u32>,
     seek: Duration,
     until: Option<Moment>,
+    /// Its time is up: nothing more of it is played.
+    cut: bool,
+    /// The sound that plays is there, and its end will be told.
+    began: bool,
+    /// Where in that sound it has begun.
+    from: Duration,
+    /// What was heard, of all sounds.
     played: Duration,
+    /// Where in the last sound it has ended.
+    position: Duration,
     hook: Option<Hook>,
     /// The verb that it is of, where the application hears of that.
     doing: Option<Doing>,
@@ -40,7 +52,11 @@ impl Playback {
             rounds: times.map(|times| times.saturating_sub(1)),
             seek: Duration::ZERO,
             until: None,
+            cut: false,
+            began: false,
+            from: Duration::ZERO,
             played: Duration::ZERO,
+            position: Duration::ZERO,
             hook: None,
             doing: None,
             heard: false,
@@ -91,6 +107,19 @@ impl Playback {
         self.until
     }
 
+    /// Its time is up. True when the sound that plays will say how far it came.
+    pub(super) fn cut(&mut self, now: Moment) -> bool {
+        let waits = self.began && !self.cut;
+        self.cut = true;
+        self.until = Some(now + LAST_WORD);
+        waits
+    }
+
+    fn heard_of(&mut self, played: Duration) {
+        self.played += played;
+        self.position = self.from + played;
+    }
+
     /// The verb that it is of.
     fn verb(&self) -> &'static str {
         match self.all.first() {
@@ -135,15 +164,17 @@ impl Call {
     pub(super) fn play_next(&mut self, leg: LegIndex, now: Moment) {
         let number = self.next_number();
         let Some(playback) = self.playback(leg) else { return };
-        let late = playback.until.is_some_and(|until| until <= now);
+        let late = playback.cut || playback.until.is_some_and(|until| until <= now);
         match playback.next().filter(|_| !late) {
             Some(source) => {
                 playback.play = number;
+                playback.began = false;
+                playback.from = std::mem::take(&mut playback.seek);
                 let next = playback.left.front().cloned();
                 let sound = Sound {
                     source,
                     times: Some(1),
-                    seek: std::mem::take(&mut playback.seek),
+                    seek: playback.from,
                     mixed: false,
                     decibels: 0,
                 };
@@ -174,6 +205,9 @@ impl Call {
         if self.app.as_ref().is_some_and(|app| app.music == Some(play)) {
             self.tell_caller(183, true, now);
         } else {
+            if let Some(playback) = self.playback(leg).filter(|playback| playback.play == play) {
+                playback.began = true;
+            }
             self.first_heard(leg, play);
         }
     }
@@ -202,12 +236,12 @@ impl Call {
         };
         match outcome {
             PlayOutcome::Completed { played } => {
-                playback.played += *played;
+                playback.heard_of(*played);
                 self.play_next(leg, now);
             }
-            // Nobody here stopped it: another sound took its place, or the leg can't go on.
+            // Its time was up, another sound took its place, or the leg can't go on.
             PlayOutcome::Stopped { played } => {
-                playback.played += *played;
+                playback.heard_of(*played);
                 self.playback_over(leg, None, now);
             }
             PlayOutcome::Failed { why } => {
@@ -229,7 +263,7 @@ impl Call {
         match line.running.take() {
             Some(Running::Playing(playback)) => match &playback.hook {
                 Some(hook) => {
-                    let properties = payload::played(playback.played, failed.as_deref());
+                    let properties = payload::played(playback.played, playback.position, failed.as_deref());
                     self.ask_action(leg, hook, properties, playback.doing.as_ref().and_then(Doing::id), now);
                 }
                 None => self.advance(leg, now),

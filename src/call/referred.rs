@@ -48,8 +48,10 @@ impl Call {
             self.refuse_refer(index, transaction, message, 400);
             return;
         }
-        let pending = |asked: &Asked| asked.leg == index && asked.why == Why::Refer;
-        if self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending)) {
+        // Whoever asks first, from either side: both can't leave.
+        let pending = |asked: &Asked| asked.why == Why::Refer;
+        let is_decided = self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending));
+        if is_decided || self.is_transferring() {
             self.refuse_refer(index, transaction, message, 491);
             return;
         }

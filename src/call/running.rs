@@ -4,14 +4,15 @@ use super::application::{Line, Running};
 use super::cause::Cause;
 use super::event::Source;
 use super::gathering::Gathering;
+use super::hearing::{Needs, Ready};
 use super::id::LegIndex;
-use super::leg::LegState;
 use super::playing::Playback;
 use super::value::{Call, Phase};
 use crate::app::gather::Gather;
-use crate::app::payload::EndedBy;
+use crate::app::payload::{self, EndedBy};
 use crate::app::verb::{self, Verb, passages};
 use crate::moment::Moment;
+use std::time::Duration;
 
 impl Call {
     /// The verb that a line was in is done.
@@ -86,69 +87,26 @@ impl Call {
         self.end(cause, now);
     }
 
-    /// Whether a verb has to wait until the caller has answered our offer; the verb is put back then. What it hears, and
-    /// what whoever is dialled is offered, starts from that answer.
-    fn settles_first(&mut self, leg: LegIndex, verb: &Verb, now: Moment) -> bool {
-        let (early, what) = match verb {
-            Verb::Say(say) => (self.speaks_early(say.early_media), "say"),
-            Verb::Play(play) => (self.speaks_early(play.early_media), "play"),
-            Verb::Gather(_) => (self.speaks_early(false), "gather"),
-            Verb::Dial(dial) if self.settles_by_ack(dial.answer_on_bridge) => (false, "dial"),
-            _ => return false,
-        };
-        if leg != LegIndex::CALLER || !self.may_speak(leg, early, what, now) {
-            return false;
-        }
-        let settled = self.leg(leg).is_some_and(|leg| leg.media.negotiated.is_some());
-        if !settled && let Some(line) = self.line_mut(leg) {
-            line.verbs.push_front(verb.clone());
-            line.running = Some(Running::Settling);
-        }
-        !settled
-    }
-
-    /// Whether a caller that made no offer is answered before anybody is dialled for it.
-    fn settles_by_ack(&self, on_bridge: bool) -> bool {
-        let caller = self.leg(LegIndex::CALLER);
-        let unsettled = caller.is_some_and(|caller| caller.media.negotiated.is_none());
-        let answered = !on_bridge || self.milestones.answered.is_some();
-        unsettled && self.offer.is_none() && answered
-    }
-
-    /// Whether a verb that says so, or not, is heard before the call is answered.
-    fn speaks_early(&self, says_so: bool) -> bool {
-        says_so || self.app.as_ref().is_some_and(|app| app.early_media)
-    }
-
     fn begin_verb(&mut self, leg: LegIndex, verb: Verb, now: Moment) {
         if self.settles_first(leg, &verb, now) {
             return;
         }
         self.verb_begins(leg, &verb);
         match verb {
-            Verb::Answer(_) => self.answered_for(leg, false, now),
+            Verb::Answer(_) => {
+                // May end the call, which ends the line.
+                let _ready = self.ready_for(leg, Needs::Answer, ("answer", false), now);
+            }
             Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
             Verb::Say(say) => {
-                if self.may_speak(leg, self.speaks_early(say.early_media), "say", now) {
+                let early = self.speaks_early(say.early_media);
+                if self.ready_for(leg, Needs::Ears, ("say", early), now) == Ready::Yes {
                     let playback = Playback::new(self.speech(&say), say.times).telling("say", None, say.id.clone());
                     self.begin_playback(leg, playback, now);
                 }
             }
-            Verb::Play(play) => {
-                if self.may_speak(leg, self.speaks_early(play.early_media), "play", now) {
-                    let all = play.urls.into_iter().map(Source::Url).collect();
-                    let playback = Playback::new(all, play.times)
-                        .seeking(play.seek)
-                        .until(play.limit.map(|limit| now + limit))
-                        .telling("play", play.action_hook, play.id);
-                    self.begin_playback(leg, playback, now);
-                }
-            }
-            Verb::Gather(gather) => {
-                if self.may_speak(leg, self.speaks_early(false), "gather", now) {
-                    self.gather(leg, &gather, now);
-                }
-            }
+            Verb::Play(play) => self.play_verb(leg, *play, now),
+            Verb::Gather(gather) => self.gather(leg, &gather, now),
             Verb::Dial(dial) => self.dial(leg, dial, now),
             Verb::Hangup(hangup) => self.hang_up_verb(leg, hangup, now),
             Verb::Redirect(redirect) => self.ask_redirect(leg, &redirect.action_hook, now),
@@ -177,8 +135,11 @@ impl Call {
             match self.line_mut(leg).and_then(|line| line.running.as_mut()) {
                 Some(Running::Pausing(until)) if *until <= now => self.verb_done(leg, now),
                 Some(Running::Playing(playback)) if playback.ends().is_some_and(|until| until <= now) => {
+                    let waits = playback.cut(now);
                     self.interrupt(leg);
-                    self.playback_over(leg, None, now);
+                    if !waits {
+                        self.playback_over(leg, None, now);
+                    }
                 }
                 Some(Running::Referring(referral)) if referral.until.is_some_and(|until| until <= now) => {
                     self.referral_timeout(leg, now);
@@ -210,31 +171,6 @@ impl Call {
         }
     }
 
-    /// Makes a leg hear us: an unanswered caller is answered, or gets early media.
-    fn may_speak(&mut self, leg: LegIndex, early: bool, what: &'static str, now: Moment) -> bool {
-        if leg != LegIndex::CALLER {
-            return self.leg(leg).is_some_and(|leg| leg.state == LegState::Up);
-        }
-        let ready = match early {
-            true if self.milestones.answered.is_none() => self.early_here(now),
-            _ => self.answer_here(now),
-        };
-        match ready {
-            Ok(()) => true,
-            Err(detail) => {
-                self.tell_error(what, &detail);
-                let cause = Cause::MediaRefused { detail };
-                self.end(cause, now);
-                false
-            }
-        }
-    }
-
-    fn answered_for(&mut self, leg: LegIndex, early: bool, now: Moment) {
-        // May end the call, which ends the line.
-        let _ready = self.may_speak(leg, early, "answer", now);
-    }
-
     pub(super) fn speech(&self, say: &verb::Say) -> Vec<Source> {
         let Some(app) = &self.app else { return Vec::new() };
         let by = match &say.synthesizer {
@@ -249,7 +185,44 @@ impl Call {
         say.text.iter().flat_map(|text| passages(text)).map(spoken).collect()
     }
 
+    fn play_verb(&mut self, leg: LegIndex, play: verb::Play, now: Moment) {
+        let early = self.speaks_early(play.early_media);
+        match (
+            self.ready_for(leg, Needs::Ears, ("play", early), now),
+            &play.action_hook,
+        ) {
+            (Ready::Yes, _) => {
+                let all = play.urls.into_iter().map(Source::Url).collect();
+                let playback = Playback::new(all, play.times)
+                    .seeking(play.seek)
+                    .until(play.limit.map(|limit| now + limit))
+                    .telling("play", play.action_hook, play.id);
+                self.begin_playback(leg, playback, now);
+            }
+            (Ready::Never(why), Some(hook)) => {
+                let result = payload::played(Duration::ZERO, Duration::ZERO, Some(&why));
+                self.ask_action(leg, hook, result, play.id.as_deref(), now);
+            }
+            (Ready::Never(_) | Ready::Over, _) => {}
+        }
+    }
+
     fn gather(&mut self, leg: LegIndex, gather: &verb::Gather, now: Moment) {
+        let needs = match (&gather.say, &gather.play) {
+            (None, None) => Needs::Keys,
+            _ => Needs::Ears,
+        };
+        let early = self.speaks_early(false);
+        match self.ready_for(leg, needs, ("gather", early), now) {
+            Ready::Yes => {}
+            Ready::Over => return,
+            Ready::Never(why) => {
+                if let Some(hook) = &gather.action_hook {
+                    self.ask_action(leg, hook, payload::not_gathered(&why), gather.id.as_deref(), now);
+                }
+                return;
+            }
+        }
         let say = gather
             .say
             .as_ref()

@@ -198,7 +198,7 @@ impl Call {
         now: Moment,
     ) {
         let taken = self.take_invite(invite, flow, |session, from| {
-            sdp::formats_ended_here(session, from)
+            sdp::formats_alone(session, from)
                 .map(|_| ())
                 .map_err(|refusal| refusal.to_string())
         });

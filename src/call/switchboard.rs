@@ -261,6 +261,7 @@ impl Switchboard {
             config: config.clone(),
             tenant: decision.tenant.clone(),
             caller: route::believed_caller(config, decision, &understood).into_owned(),
+            colleague: understood.colleague,
             shown_instead: decision.shown_instead,
             diversions: understood.diversions,
         })

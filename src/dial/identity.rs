@@ -3,13 +3,15 @@
 use super::refusal::DialRefusal;
 use super::targets::DialFacts;
 use crate::app::verb::{Dial, Target, TargetKind};
-use crate::config::{E164, OutsideCaller};
+use crate::config::{E164, OutsideCaller, UserName};
 use crate::route::{Caller, Trace};
 
 /// The caller as one target is shown it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
     pub caller: Caller,
+    /// A user of the tenant that has no number: shown by its name where names mean something.
+    pub user: Option<UserName>,
     /// The number as E.164, where it is one.
     pub number: Option<E164>,
     /// Shown in its place, by the tenant's policy.
@@ -53,11 +55,11 @@ pub(super) fn shown(
         return Ok(vouched(facts, named.map(|(_, _, number)| number), host));
     }
     let Some((at, property, number)) = named else {
-        return Ok(inherited(facts, dial, host));
+        return Ok(inherited(facts, dial, &target.kind, host, trace));
     };
     if facts.number() == Some(number) && facts.shown_instead.is_none() {
         // The caller's own number, repeated.
-        return Ok(inherited(facts, dial, host));
+        return Ok(inherited(facts, dial, &target.kind, host, trace));
     }
     let owned = facts
         .config
@@ -95,10 +97,10 @@ pub(super) fn shown(
     Ok(Shown {
         caller: Caller {
             number: number.to_string(),
-            asserted: None,
             display: dial.caller_name.clone(),
-            private: false,
+            ..Caller::default()
         },
+        user: None,
         number: Some(number),
         instead: None,
         host,
@@ -106,10 +108,12 @@ pub(super) fn shown(
 }
 
 /// Who calls an emergency number: the caller as it came, with all that vouches for it; where there is none, the number that
-/// the application named, when it is the tenant's, so that somebody can be called back (promise 6).
+/// the application named, when it is the tenant's, else the one that the tenant shows for those who have none, so that
+/// somebody can be called back (promise 6).
 fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>) -> Shown {
     let mut caller = facts.caller.clone();
     let mut number = facts.number();
+    let mut instead = None;
     if caller.number.is_empty() {
         let owns = |number: &E164| {
             let owner = facts.config.number(*number);
@@ -117,11 +121,13 @@ fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>) -> S
         };
         number = named.filter(owns);
         caller.number = number.map(|number| number.to_string()).unwrap_or_default();
+        instead = facts.shown_instead.filter(|_| number.is_none());
     }
     Shown {
         caller,
+        user: None,
         number,
-        instead: None,
+        instead,
         host,
     }
 }
@@ -130,10 +136,10 @@ fn by_name(dial: &Dial, user: &str, host: Option<String>) -> Shown {
     Shown {
         caller: Caller {
             number: user.to_owned(),
-            asserted: None,
             display: dial.caller_name.clone(),
-            private: false,
+            ..Caller::default()
         },
+        user: None,
         number: None,
         instead: None,
         host,
@@ -142,18 +148,55 @@ fn by_name(dial: &Dial, user: &str, host: Option<String>) -> Shown {
 
 /// The caller's identity as it came, with another name where the application gives one. A caller who hides stays hidden,
 /// whatever `forwardPAI` says.
-fn inherited(facts: DialFacts<'_>, dial: &Dial, host: Option<String>) -> Shown {
-    let mut caller = facts.caller.clone();
+fn inherited(facts: DialFacts<'_>, dial: &Dial, kind: &TargetKind, host: Option<String>, trace: &mut Trace) -> Shown {
+    let mut caller = match dial.forward_pai {
+        true => facts.caller.clone(),
+        false => unasserted(facts, trace),
+    };
     if dial.caller_name.is_some() {
         caller.display.clone_from(&dial.caller_name);
     }
-    if !dial.forward_pai {
-        caller.asserted = None;
+    let user = facts.colleague.filter(|_| caller.number.is_empty() && !caller.private);
+    if let Some(user) = user {
+        let outcome = match (kind, facts.shown_instead) {
+            (TargetKind::User { .. } | TargetKind::Sip { .. }, _) => "has no number: shown by its address".to_owned(),
+            (_, Some(instead)) => format!("has no number: {instead} is shown"),
+            (TargetKind::Teams { .. }, None) => "has no number: shown by its name".to_owned(),
+            (TargetKind::Phone { .. }, None) => {
+                "has no number, and the tenant's `[caller]` names none: Anonymous, where the carrier shows none of its own"
+                    .to_owned()
+            }
+        };
+        trace.step("caller", user.to_string(), outcome);
     }
     Shown {
-        number: facts.number(),
+        number: E164::parse(&caller.number).ok(),
+        user: user.cloned(),
         caller,
         instead: facts.shown_instead,
         host,
     }
+}
+
+/// The caller without what is asserted of it, which stays here. Nobody vouches for what From says beside that: it is not
+/// shown where it is another tenant's.
+fn unasserted(facts: DialFacts<'_>, trace: &mut Trace) -> Caller {
+    let mut caller = facts.caller.unasserted();
+    if caller.number == facts.caller.number {
+        return caller;
+    }
+    let owner = E164::parse(&caller.number)
+        .ok()
+        .and_then(|number| facts.config.number(number));
+    let outcome = match owner {
+        Some((owner, _)) if owner.id != facts.tenant.id => {
+            caller.number.clear();
+            "From says a number of another tenant: Anonymous".to_owned()
+        }
+        _ if caller.number.is_empty() => "From says none: Anonymous".to_owned(),
+        _ => format!("{} of From is shown", caller.number),
+    };
+    let outcome = format!("asserted alone, which stays here (`forwardPAI`): {outcome}");
+    trace.step("caller", &facts.caller.number, outcome);
+    caller
 }

@@ -24,6 +24,8 @@ pub struct DialFacts<'a> {
     pub tenant: &'a Arc<Tenant>,
     /// The caller, every number read by the rules of the trunk it came from; nobody for a call that is placed.
     pub caller: &'a Caller,
+    /// The caller, when it is a user of the tenant.
+    pub colleague: Option<&'a UserName>,
     /// Shown instead of the caller, as the call's route decided.
     pub shown_instead: Option<E164>,
     pub diversions: &'a [Diversion],
@@ -37,7 +39,7 @@ impl DialFacts<'_> {
         E164::parse(&self.caller.number).ok()
     }
 
-    fn realm(&self) -> Option<&str> {
+    pub(super) fn realm(&self) -> Option<&str> {
         self.tenant.realm.as_ref().map(|realm| realm.name.as_str())
     }
 }
@@ -411,15 +413,23 @@ impl<'a> Planning<'a> {
         };
         trace.step("teams", own.fqdn.as_str(), end);
         let decision = self.decision(route::Target::Teams { number, voicemail }, &shown, false);
-        // Teams is shown the number that the tenant's policy puts in the caller's place.
+        // Teams is shown the number that the tenant's policy puts in the caller's place, else a user's name.
         let decision = Decision {
             caller: shown.instead.or(shown.number),
             ..decision
         };
+        let caller = Caller {
+            number: match &shown.user {
+                // What is written as a number is nobody's here.
+                Some(user) if E164::parse(user.as_str()).is_err() => user.to_string(),
+                _ => shown.caller.number.clone(),
+            },
+            ..shown.caller.clone()
+        };
         let facts = PlanFacts {
             config,
             decision: &decision,
-            caller: &shown.caller,
+            caller: &caller,
             diversions: self.facts.diversions,
         };
         Ok(teams::plan(facts, number, voicemail, self.held))
@@ -471,7 +481,7 @@ impl<'a> Planning<'a> {
                 name: &name,
                 caller: &shown.caller,
                 number: shown.instead.or(shown.number),
-                colleague: None,
+                colleague: shown.user.as_ref(),
                 override_to,
             };
             registrar::plan(call, &(self.facts.devices)(aor))

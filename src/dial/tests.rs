@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::app::verb::{Dial, Verb, parse_application};
-use crate::config::{Config, Tenant};
+use crate::config::{Config, E164, Tenant, UserName};
 use crate::registrar::Aor;
 use crate::route::Caller;
 use crate::sip::locate::Host;
@@ -102,26 +102,48 @@ fn dial(verb: &str) -> Result<Box<Dial>, String> {
     }
 }
 
-/// `+12065550100`, `anonymous +12065550100`, or `nobody`.
+/// `+12065550100`, `anonymous +12065550100`, `+12065550100 in From +12065550101` where one is asserted and the other is
+/// not, `user ada`, or `nobody`.
 fn caller(line: &str) -> Caller {
     let (private, number) = match line.strip_prefix("anonymous ") {
         Some(number) => (true, number),
         None => (false, line),
     };
+    let (number, claimed) = match number.split_once(" in From ") {
+        Some((number, claimed)) => (number, Some(claimed.trim().to_owned())),
+        None => (number, None),
+    };
+    let shown = Caller {
+        display: Some("Grace".into()),
+        private,
+        ..Caller::default()
+    };
     match number {
         "nobody" => Caller::default(),
+        number if number.starts_with("user ") => shown,
         number => Caller {
             number: number.to_owned(),
             asserted: Some(number.to_owned()),
-            display: Some("Grace".into()),
-            private,
+            claimed,
+            ..shown
         },
     }
 }
 
+/// The user in such a line.
+fn user(line: &str) -> Option<UserName> {
+    let (_, rest) = line.split_once("user ")?;
+    UserName::parse(rest.split(' ').next()?).ok()
+}
+
+/// The number that the tenant shows in the caller's place, in such a line.
+fn instead(line: &str) -> Option<E164> {
+    E164::parse(line.split_once(" shown as ")?.1).ok()
+}
+
 fn answer(config: &Config, case: &str) -> String {
     let (line, verb) = case.split_once('\n').expect("a caller and a verb");
-    let caller = caller(line);
+    let (caller, user) = (caller(line), user(line));
     let dial = match dial(verb) {
         Ok(dial) => dial,
         Err(unread) => return format!("not read: {unread}\n"),
@@ -132,7 +154,8 @@ fn answer(config: &Config, case: &str) -> String {
         config,
         tenant,
         caller: &caller,
-        shown_instead: None,
+        colleague: user.as_ref(),
+        shown_instead: instead(line),
         diversions: &[],
         devices: &nobody,
     };
@@ -231,6 +254,7 @@ fn only_teams_is_not_told_that_info_is_taken() {
         config: &config,
         tenant: config.tenant_by_name("contoso.example").expect("the account"),
         caller: &caller,
+        colleague: None,
         shown_instead: None,
         diversions: &[],
         devices: &|_: &Aor| Vec::new(),

@@ -280,17 +280,20 @@ pub fn may_reach(config: &Config, tenant: &Tenant, host: &Host, port: u16) -> Re
 type Identity = (String, String, Vec<(HeaderName, String)>);
 
 /// Nobody vouches for that server: a caller who hides goes there
-/// without a number.
+/// without a number. A user that has none is known by its address.
 fn identity(shown: &Shown, own_host: &str, planning: &Planning<'_>) -> Result<Identity, DialRefusal> {
-    let host = shown.host.as_deref().unwrap_or(own_host);
+    let realm = planning.facts.realm().filter(|_| shown.user.is_some());
+    let host = shown.host.as_deref().or(realm).unwrap_or(own_host);
     if Host::parse(host).is_err() {
         let what = format!("'{}' is no host", host.escape_debug());
         return Err(planning.refuse("from.host", what, "say a host name or an address"));
     }
     let caller = &shown.caller;
-    let number = shown
-        .instead
-        .map_or_else(|| caller.number.clone(), |instead| instead.to_string());
+    let number = match (&shown.user, shown.instead) {
+        (Some(user), _) => user.to_string(),
+        (None, Some(instead)) => instead.to_string(),
+        (None, None) => caller.number.clone(),
+    };
     if caller.private || number.is_empty() {
         let privacy = caller.private.then(|| (HeaderName::Privacy, "id".to_owned()));
         return Ok((
@@ -300,7 +303,11 @@ fn identity(shown: &Shown, own_host: &str, planning: &Planning<'_>) -> Result<Id
         ));
     }
     let user = escaped_user(&number);
-    let phone = if number.starts_with('+') { ";user=phone" } else { "" };
+    let phone = if shown.user.is_none() && number.starts_with('+') {
+        ";user=phone"
+    } else {
+        ""
+    };
     let display = caller.display.as_deref().map(quoted).unwrap_or_default();
     let asserted = caller.asserted.as_deref().filter(|_| shown.instead.is_none());
     let headers = asserted.map(|asserted| {

@@ -77,6 +77,7 @@ impl Facts {
         if let Some(asserted) = facts.caller.asserted.as_ref().filter(is_its) {
             if facts.caller.number.is_empty() {
                 facts.caller.number.clone_from(asserted);
+                facts.caller.claimed = Some(String::new());
             }
             facts.caller.private = false;
         }
@@ -102,6 +103,7 @@ impl Facts {
             asserted: None,
             display: user.and_then(|user| user.display.clone()).or(facts.caller.display),
             private: facts.caller.private,
+            claimed: None,
         };
         facts.colleague = Some(name.clone());
         facts.diversions.clear();
@@ -131,6 +133,7 @@ impl Facts {
         let mut facts = self.clone();
         facts.caller.number = read(&facts.caller.number);
         facts.caller.asserted = facts.caller.asserted.as_deref().map(read);
+        facts.caller.claimed = facts.caller.claimed.as_deref().map(read);
         for diversion in &mut facts.diversions {
             diversion.number = read(&diversion.number);
         }
@@ -147,6 +150,7 @@ impl Caller {
         };
         if let Some(own) = invite.from().ok().and_then(|from| number(&from)) {
             self.number = own;
+            self.claimed = None;
         }
         let mut asserted = invite.addresses(HeaderName::PAssertedIdentity).flatten();
         if let Some(own) = asserted.find_map(|address| number(&address)) {
@@ -183,10 +187,13 @@ impl Caller {
             .as_ref()
             .map(|(number, _)| number.clone())
             .filter(|number| is_number(number));
-        let number = match (believe, &asserted_number) {
-            (CallerHeader::Pai, Some(number)) => number.clone(),
-            (CallerHeader::From, Some(number)) if from_number.is_empty() && !anonymous => number.clone(),
-            _ => from_number,
+        let believed = asserted_number.clone().filter(|_| match believe {
+            CallerHeader::Pai => true,
+            CallerHeader::From => from_number.is_empty() && !anonymous,
+        });
+        let (number, claimed) = match believed {
+            Some(number) => (number, Some(from_number)),
+            None => (from_number, None),
         };
         let display = from
             .as_ref()
@@ -197,6 +204,17 @@ impl Caller {
             asserted: asserted_number,
             display,
             private: privacy || anonymous,
+            claimed,
+        }
+    }
+
+    /// The caller without what is asserted of it: what its From says, and no more.
+    pub fn unasserted(&self) -> Caller {
+        Caller {
+            number: self.claimed.clone().unwrap_or_else(|| self.number.clone()),
+            asserted: None,
+            claimed: None,
+            ..self.clone()
         }
     }
 }
@@ -307,6 +325,9 @@ pub struct Caller {
     pub display: Option<String>,
     /// `Privacy: id` (or stronger), or an anonymous From (RFC 3323, RFC 3325).
     pub private: bool,
+    /// What From says itself, where `number` is asserted and no more; empty where it names nobody.
+    #[serde(default)]
+    pub claimed: Option<String>,
 }
 
 /// One diverting party: an entry of History-Info or Diversion, or Referred-By.
@@ -360,6 +381,33 @@ mod tests {
             Facts::read(Origin::Teams, &invite, CallerHeader::Pai).caller.number,
             "+14255550111"
         );
+    }
+
+    #[test]
+    fn what_is_asserted_alone_is_known_as_such() {
+        let asserted = "P-ASSERTED-IDENTITY: <tel:+14255550111>\r\n";
+        for (from, believe, number, unasserted) in [
+            (
+                "sip:+12065550100@x.example",
+                CallerHeader::Pai,
+                "+14255550111",
+                "+12065550100",
+            ),
+            (
+                "sip:+12065550100@x.example",
+                CallerHeader::From,
+                "+12065550100",
+                "+12065550100",
+            ),
+            ("sip:anonymous@anonymous.invalid", CallerHeader::Pai, "+14255550111", ""),
+            ("sip:x.example", CallerHeader::From, "+14255550111", ""),
+        ] {
+            let invite = invite(&format!("FROM: <{from}>;tag=17\r\n{asserted}"));
+            let caller = Facts::read(Origin::Teams, &invite, believe).caller;
+            assert_eq!(caller.number, number, "{from}");
+            let plain = caller.unasserted();
+            assert_eq!((plain.number.as_str(), plain.asserted), (unasserted, None), "{from}");
+        }
     }
 
     #[test]

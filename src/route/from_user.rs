@@ -42,8 +42,8 @@ pub(super) fn from_user(
         return Ok(decision);
     }
     if let Some(steering) = steering(facts, realm, name) {
-        let shown = substitute(tenant).filter(|_| user.number.is_none());
-        return steered(config, tenant, steering, &facts.dialled, (user.number, shown), trace);
+        let numbers = numbers(tenant, user, &address, trace);
+        return steered(config, tenant, steering, &facts.dialled, numbers, trace);
     }
     let here = facts.host.eq_ignore_ascii_case(realm.name.as_str());
     if let Some(colleague) = realm.user(&facts.dialled).filter(|_| here) {
@@ -59,8 +59,8 @@ pub(super) fn from_user(
         Callee::Code(_) => None,
     };
     if let Some(application) = of_own_number(config, tenant, &callee) {
-        let shown = substitute(tenant).filter(|_| user.number.is_none());
-        return to_application(tenant, application, callee, (user.number, shown), trace);
+        let numbers = numbers(tenant, user, &address, trace);
+        return to_application(tenant, application, callee, numbers, trace);
     }
     let teams = |number, voicemail, trace: &mut Trace| {
         if !user.may_call.teams {
@@ -169,6 +169,18 @@ fn decision(tenant: &Arc<Tenant>, target: Target, caller: Option<E164>, shown_in
         shown_instead,
         emergency: false,
     }
+}
+
+/// The user's own number, and the one that an application's dials show in its place where it has none.
+fn numbers(tenant: &Tenant, user: &User, address: &str, trace: &mut Trace) -> (Option<E164>, Option<E164>) {
+    let shown = substitute(tenant).filter(|_| user.number.is_none());
+    let outcome = match (user.number, shown) {
+        (Some(number), _) => format!("shown as {number}, its number"),
+        (None, Some(shown)) => format!("has no number: its name is shown, and {shown} where that says nothing"),
+        (None, None) => "has no number: its name is shown, and Anonymous where that says nothing".to_owned(),
+    };
+    trace.step("caller", address, outcome);
+    (user.number, shown)
 }
 
 /// The number that the tenant shows for those who have none of their own.

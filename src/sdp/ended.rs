@@ -27,6 +27,21 @@ pub fn formats_ended_here(remote_offer: &Session, profile: &LegProfile) -> Resul
         .collect())
 }
 
+/// The same, or where we speak none of its codecs the first that may pass through here: such a leg hears nothing of us,
+/// and talks to others that have it too.
+pub fn formats_alone(remote_offer: &Session, profile: &LegProfile) -> Result<Vec<Format>, Refusal> {
+    formats_ended_here(remote_offer, profile).or_else(|refusal| {
+        let formats = &carriable(remote_offer, profile)?.formats;
+        let passes = |format: &&Format| !format.codec.is_auxiliary() && profile.allows(format);
+        let speech = formats.iter().find(passes).ok_or(refusal)?;
+        let events = |format: &&Format| format.codec == Codec::TelephoneEvent && format.clock == speech.clock;
+        Ok(std::iter::once(speech)
+            .chain(formats.iter().find(events))
+            .cloned()
+            .collect())
+    })
+}
+
 /// What we offer on a leg that talks to nobody but us.
 pub fn formats_of_our_own(profile: &LegProfile) -> Vec<Format> {
     let speech = Speech::ALL.into_iter().map(Format::of_speech);
@@ -47,5 +62,25 @@ mod tests {
         let offer = Session::parse(offer.as_bytes()).expect("an offer");
         let formats = formats_ended_here(&offer, &LegProfile::carrier()).expect("a codec");
         assert_eq!(formats, [Format::of_speech(Speech::Pcma)]);
+    }
+
+    #[test]
+    fn what_we_do_not_speak_passes_where_there_is_nothing_else() {
+        let offered = |formats: &str| {
+            let offer = format!(
+                "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP {formats}\r\n\
+                 a=rtpmap:97 iLBC/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+            );
+            let offer = Session::parse(offer.as_bytes()).expect("an offer");
+            let taken = |formats: Result<Vec<Format>, Refusal>| {
+                formats.map(|formats| formats.iter().map(|format| format.payload_type).collect::<Vec<_>>())
+            };
+            let profile = LegProfile::carrier();
+            let strictly = taken(formats_ended_here(&offer, &profile));
+            (strictly.ok(), taken(formats_alone(&offer, &profile)).ok())
+        };
+        assert_eq!(offered("18 97 101"), (None, Some(vec![18, 101])));
+        assert_eq!(offered("18 0 101"), (Some(vec![0, 101]), Some(vec![0, 101])));
+        assert_eq!(offered("97 101"), (None, None));
     }
 }

@@ -32,7 +32,7 @@ pub use answer::{Answer, answer, answer_switched_off, is_another_endpoint, read_
 pub use codec::{Codec, Format};
 pub use crypto::Crypto;
 pub use direction::{Direction, HoldStyle};
-pub use ended::{formats_ended_here, formats_of_our_own};
+pub use ended::{formats_alone, formats_ended_here, formats_of_our_own};
 pub use error::{Refusal, SdpError};
 pub use ice::{Ice, IceSettled, IceSide};
 pub use local::LocalMedia;

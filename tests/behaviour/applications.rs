@@ -155,6 +155,29 @@ async fn a_tone_that_an_application_describes_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_play_that_is_cut_says_how_far_it_came() {
+    let server = AppServer::build()
+        .on("/incoming", |_| {
+            verbs(json!([{
+                "verb": "play", "url": "silence_stream://60000", "timeoutSecs": 3, "actionHook": "/played"
+            }]))
+        })
+        .on("/played", |_| verbs(json!([])))
+        .on("/status", |_| verbs(json!([])))
+        .start()
+        .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    let call = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let told = asked(&server, "/played", 1).await.remove(0);
+    let millis = told["playback_milliseconds"].as_u64().unwrap();
+    // Its time runs from the verb on, what it played from when the sound was there.
+    assert!((1..4_000).contains(&millis), "{told}");
+    assert_eq!(told["playback_last_offset_pos"].as_u64().unwrap() / 8, millis);
+    tokio::time::timeout(BOUND, call.ended()).await.unwrap().unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_kinds_of_destinations_ring_at_once_and_the_first_wins() {
     let server = AppServer::build()
         .on("/incoming", |_| {

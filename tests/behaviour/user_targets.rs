@@ -1,8 +1,9 @@
 //! An application dials a registered user: every device is a leg of its own to the application, as to the caller.
 
 use crate::app_server::{AppServer, Reply};
-use crate::device::{Device, is};
+use crate::device::{Device, REALM, is};
 use crate::lab::{BOUND, Lab, OUTSIDE, Plan};
+use crate::users_call::hang_up;
 use portcullis::sim::Dial;
 use portcullis::sip::{HeaderName, Message};
 use serde_json::{Value, json};
@@ -110,6 +111,49 @@ async fn both_devices_ring_the_first_wins_and_each_has_a_call_sid_and_one_end() 
         assert_eq!(history(&events, &target["call_sid"]), expected, "{target}");
     }
     assert_ne!(targets[0]["call_sid"], targets[1]["call_sid"]);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_a_number_is_known_by_its_name() {
+    let (server, lab, mut desk, mut mobile) = ringing().await;
+    let mut bob = Device::udp(&lab, 13, "bob", "builder").await;
+    assert_eq!(bob.register(600).await.status(), Some(200));
+    let uri = format!("sip:{RECEPTION}@{REALM}");
+    let (contact, sdp) = (bob.contact(), bob.sdp());
+    let calling = tokio::spawn(async move {
+        let (answer, _) = bob.ask("INVITE", &uri, &format!("<{uri}>"), &contact, &sdp).await;
+        (bob, answer)
+    });
+    let (at_desk, at_mobile) = (desk.ring().await, mobile.ring().await);
+    for invite in [&at_desk, &at_mobile] {
+        assert_eq!(invite.from().unwrap().uri().as_str(), format!("sip:bob@{REALM}"));
+    }
+    mobile.accept(&at_mobile).await;
+    cancelled(&mut desk, &at_desk).await;
+    let (mut bob, answer) = tokio::time::timeout(BOUND, calling).await.unwrap().unwrap();
+    assert_eq!(answer.status(), Some(200));
+    hang_up(&mut bob, &answer).await;
+    let bye = mobile.receive(|message| is(message, "BYE")).await;
+    mobile.reply(&bye, "200 OK", "", "").await;
+    let asked = told(&server, "/incoming", |told| !told.is_empty()).await.remove(0);
+    assert_eq!(asked["from"], "bob");
+    let named = asked["sip"]["headers"]["From"].as_str().unwrap();
+    assert!(named.contains(&format!("sip:bob@{REALM}")), "{named}");
+    assert!(asked["originating_sip_ip"].is_string() && asked["originating_sip_trunk_name"].is_null());
+    let events = told(&server, "/status", |events| events.len() >= 4).await;
+    let children = events.iter().filter(|event| event["parent_call_sid"].is_string());
+    assert!(children.clone().count() > 0);
+    for event in children {
+        assert_eq!((&event["from"], &event["caller_id"]), (&json!("bob"), &json!("bob")));
+    }
+    let record = lab.records.get(0).await;
+    let explained = record
+        .facts
+        .trace
+        .iter()
+        .any(|step| step.outcome.starts_with("has no number"));
+    assert!(explained, "{:?}", record.facts.trace);
     lab.close().await;
 }
 

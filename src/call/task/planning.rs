@@ -6,7 +6,7 @@ use crate::app::verb::Dial;
 use crate::call::AppTerms;
 use crate::call::event::CallNews;
 use crate::call::node::Node;
-use crate::config::{Config, E164, Tenant};
+use crate::config::{Config, E164, Tenant, UserName};
 use crate::dial::targets::{self, DialFacts};
 use crate::dial::{DialPlan, DialRefusal, PeerName};
 use crate::registrar::Aor;
@@ -19,6 +19,8 @@ pub struct Planner {
     pub tenant: Arc<Tenant>,
     /// Nobody for a call that an application placed.
     pub caller: Caller,
+    /// The caller, when it is a user of the tenant.
+    pub colleague: Option<UserName>,
     pub shown_instead: Option<E164>,
     pub diversions: Vec<Diversion>,
 }
@@ -33,6 +35,7 @@ impl Planner {
             config: &self.config,
             tenant: &self.tenant,
             caller: &self.caller,
+            colleague: self.colleague.as_ref(),
             shown_instead: self.shown_instead,
             diversions: &self.diversions,
             devices: &devices,

@@ -7,12 +7,11 @@ use super::scenario::{Scenario, from_carrier};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Dial, Hook, Verb, Voicing};
 use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
-use crate::config::Config;
+use crate::config::{CallerHeader, Config};
 use crate::dial::targets::{self, DialFacts};
 use crate::dial::{Attempt, DialPlan, LegKind, LegTerms, TargetName};
-use crate::route::Caller;
+use crate::route::{Facts, Origin};
 use crate::sip::Method;
-use crate::sip::message::HeaderName;
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -231,16 +230,13 @@ impl Rig {
     }
 
     fn plan_by(&mut self, dial: &Dial, config: &Config) {
-        let shown = self.invite.addresses(HeaderName::PAssertedIdentity).flatten().next();
-        let asserted = shown.and_then(|shown| shown.uri().user().map(str::to_owned));
+        let carrier = Origin::Carrier(config.sbc.carriers[0].id.clone());
+        let caller = Facts::read(carrier, &self.invite, CallerHeader::Pai).caller;
         let facts = DialFacts {
             config,
             tenant: &config.tenants[0],
-            caller: &Caller {
-                number: "+12065550100".into(),
-                asserted,
-                ..Caller::default()
-            },
+            caller: &caller,
+            colleague: None,
             shown_instead: None,
             diversions: &[],
             devices: &|_| Vec::new(),

@@ -60,6 +60,11 @@ fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
         (&json!("completed"), &json!(200), &json!("application"))
     );
     assert!(done["dial_call_sid"].is_string(), "{done:?}");
+    let left = rig.told(Kind::CallStatus).pop().expect("the end of who refers");
+    assert_eq!(
+        (&left["call_status"], &left["call_termination_by"]),
+        (&json!("completed"), &json!("jambonz"))
+    );
     let byes = rig.requests_sent(&Method::Bye);
     assert_eq!(byes.len(), 1);
     assert_eq!(byes[0].message.call_id(), "carrier-call-id", "who refers is hung up");
@@ -95,6 +100,26 @@ fn a_refer_is_refused_as_its_hook_says() {
         });
         assert_eq!(rig.last_response(callee).message.status(), Some(expected));
         rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn both_sides_of_a_bridge_that_refer_at_once_are_not_both_taken_at_their_word() {
+    for (first, second) in [(LegIndex::CALLER, LegIndex(1)), (LegIndex(1), LegIndex::CALLER)] {
+        let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+        assert_eq!(callee, LegIndex(1));
+        rig.request(first, Method::Refer, REFER, "");
+        let asked = rig.last_question();
+        rig.request(second, Method::Refer, REFER, "");
+        assert_eq!(rig.last_response(second).message.status(), Some(491));
+        assert_eq!(rig.last_question().number, asked.number, "nobody decides about it");
+        rig.answer_question(asked.number, &json!([{ "verb": "pause", "length": 5 }]));
+        let accepted = |sent: &&super::messages::Sent| sent.message.status() == Some(202);
+        let accepted: Vec<_> = rig.sent.iter().filter(accepted).map(|sent| sent.leg).collect();
+        assert_eq!(accepted, [first], "the first goes on");
+        assert_eq!(rig.call.phase(), Phase::Answered);
+        rig.wait(Duration::from_secs(6));
+        rig.finish();
     }
 }
 

@@ -48,6 +48,7 @@ mod strangers;
 mod talkers;
 mod targets;
 mod transfer;
+mod unspoken;
 mod verb_events;
 mod verbs;
 mod whispering;

@@ -6,7 +6,8 @@ use super::rig::Rig;
 use super::scenario::placed;
 use crate::app::payload::Kind;
 use crate::call::{LegIndex, Phase, Wish};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 const DESK: &str = "+12065550101";
 const MOBILE: &str = "+12065550102";
@@ -17,6 +18,41 @@ fn told(rig: &Rig) -> Vec<String> {
     let sid = events[0]["call_sid"].clone();
     assert!(events.iter().all(|event| event["call_sid"] == sid), "{events:?}");
     rig.statuses_of(&sid)
+}
+
+/// Who ended it, as its last event says.
+fn ended_by(rig: &Rig) -> Value {
+    let end = rig.told(Kind::CallStatus).pop().expect("its end");
+    end["call_termination_by"].clone()
+}
+
+#[test]
+fn a_call_that_rings_in_vain_is_ended_here_and_a_callee_that_hangs_up_ends_it_there() {
+    let mut rig = placed(terms(), &[DESK]);
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.wait(Duration::from_secs(61));
+    assert_eq!(told(&rig), ["trying 100", "ringing 180", "no-answer 487"]);
+    assert_eq!(ended_by(&rig), "jambonz");
+    rig.finish();
+
+    let mut rig = placed(terms(), &[DESK]);
+    rig.picks_up(&rig.last_invite());
+    rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
+    rig.hangs_up_and_finish(LegIndex::CALLER);
+    assert_eq!(ended_by(&rig), "caller");
+}
+
+#[test]
+fn whoever_answers_is_offered_what_it_can_hear_us_in() {
+    let mut rig = placed(terms(), &[DESK]);
+    let invite = rig.last_invite();
+    let media = invite.sdp_line("m=").unwrap_or_default();
+    let formats: Vec<&str> = media.split(' ').skip(3).collect();
+    assert!(formats.contains(&"8") && !formats.contains(&"18"), "{media}");
+    rig.picks_up(&invite);
+    rig.answer(&json!([{ "verb": "say", "text": "Hello" }]));
+    rig.sound_ends();
+    rig.finish();
 }
 
 #[test]
@@ -48,6 +84,7 @@ fn without_an_answer_the_best_failure_is_the_calls_own_end() {
     rig.respond(&invites[0], reply(486));
     rig.respond(&invites[1], reply(404));
     assert_eq!(told(&rig), ["trying 100", "busy 486"]);
+    assert_eq!(ended_by(&rig), "caller", "its far side refused");
     assert_eq!(rig.finish().status, 486);
 }
 
@@ -58,8 +95,7 @@ fn a_call_that_is_hung_up_while_it_rings_was_not_answered() {
     rig.command(Wish::HangUp);
     assert_eq!(rig.cancelled.len(), 1);
     assert_eq!(told(&rig), ["trying 100", "ringing 180", "no-answer 487"]);
-    let end = rig.told(Kind::CallStatus).pop().expect("its end");
-    assert_eq!(end["call_termination_by"], "jambonz");
+    assert_eq!(ended_by(&rig), "jambonz");
     let record = rig.finish();
     assert_eq!((record.status, record.cause.label()), (487, "hung_up"));
     assert_eq!(rig.call.phase(), Phase::Over);

@@ -3,6 +3,7 @@
 use super::messages::{Reply, Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, flow, parse, render};
+use crate::app::payload::Kind;
 use crate::call::{Call, CallId, CallRecord, Effect, Event, LegIndex, Phase, SendFailure, Token};
 use crate::dial::LegKind;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -272,6 +273,11 @@ impl Rig {
         }
         for (leg, request, done) in self.requests.values() {
             assert!(*done, "no final answer on {leg:?} to\n{request:?}");
+        }
+        for event in self.told(Kind::CallStatus) {
+            let status = event["call_status"].as_str().unwrap_or_default();
+            let is_final = matches!(status, "completed" | "failed" | "busy" | "no-answer");
+            assert_eq!(event.contains_key("call_termination_by"), is_final, "{event:?}");
         }
         self.over[0].clone()
     }

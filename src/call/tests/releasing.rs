@@ -7,6 +7,7 @@ use super::peers::carrier_sdp;
 use super::rig::Rig;
 use crate::app::payload::Kind;
 use crate::app::sid::CallSid;
+use crate::app::verb::Verb;
 use crate::call::{Command, Event, LegIndex, Phase, PlayOutcome, Wish};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
@@ -144,16 +145,23 @@ fn a_destination_that_is_not_let_through_leaves_the_caller_free() {
 
 #[test]
 fn what_a_leg_has_asked_stays_its_own_in_the_callers_place() {
-    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
-    rig.request(callee, Method::Refer, REFER, "");
+    let (mut rig, _) = bridged(&json!({ "referHook": "/refer" }));
+    let leg = sid_of_callee(&rig);
+    let mut verbs = verbs(&json!([{ "verb": "sip:request", "method": "INFO", "body": "x", "actionHook": "/info" }]));
+    let Some(Verb::SipRequest(request)) = verbs.pop() else {
+        panic!("no request");
+    };
+    rig.step(Event::Command(Box::new(Command {
+        leg: Some(leg),
+        wish: Wish::Request(request),
+        reply: None,
+    })));
     rig.request(CALLER, Method::Refer, REFER, "");
     rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
-    rig.request(callee, Method::Refer, REFER, "");
-    assert_eq!(
-        rig.last_response(callee).message.status(),
-        Some(491),
-        "its first one is not decided"
-    );
+    let sent = rig.requests_sent(&Method::Info).pop().expect("the INFO");
+    rig.respond(&sent, reply(200));
+    let told = rig.told(Kind::VerbHook).pop().expect("what came of it");
+    assert_eq!((&told["result"], &told["call_sid"]), (&json!("success"), &json!(leg)));
     rig.wait(Duration::from_secs(6));
     rig.finish();
 }

@@ -133,8 +133,8 @@ fn requests_inside_the_dialog_take_the_transport_that_a_servers_contact_names() 
 
 #[test]
 fn what_a_caller_asserts_stays_here_where_the_dial_says_so() {
-    let shown = "P-Asserted-Identity: <sip:+12065550100@203.0.113.2>\r\n";
-    for forward in [true, false] {
+    let shown = "P-Asserted-Identity: <sip:+12065550177@203.0.113.2>\r\n";
+    for (forward, from) in [(true, "+12065550177"), (false, "+12065550100")] {
         let mut rig = to_application().with(shown).begin();
         let mut verb = dial(&[], &json!({ "forwardPAI": forward }));
         verb["target"] = json!([{ "type": "sip", "sipUri": "sip:grace@203.0.113.77" }]);
@@ -143,6 +143,9 @@ fn what_a_caller_asserts_stays_here_where_the_dial_says_so() {
         rig.ack(LegIndex::CALLER, "");
         let invite = rig.last_invite();
         assert_eq!(invite.header(HeaderName::PAssertedIdentity).is_some(), forward);
+        assert_eq!(invite.message.from().expect("a From").uri().user(), Some(from));
+        let text = String::from_utf8_lossy(invite.message.as_bytes()).into_owned();
+        assert_eq!(text.contains("+12065550177"), forward, "{text}");
         rig.hang_up_and_finish();
     }
 }

@@ -362,6 +362,84 @@ fn a_play_with_a_time_limit_ends_in_the_middle_of_its_sound() {
 }
 
 #[test]
+fn a_play_that_is_cut_says_how_far_it_came() {
+    let mut rig = to_application().begin();
+    let play = json!({
+        "verb": "play", "url": ["a.wav", "b.wav"], "seekOffset": 8_000, "timeoutSecs": 5, "actionHook": "/played"
+    });
+    rig.answer(&json!([play]));
+    rig.ack(LegIndex::CALLER, "");
+    let (leg, play, _) = rig.sounds()[0].clone();
+    rig.step(Event::PlayBegan { leg, play });
+    rig.wait(Duration::from_millis(3_500));
+    let outcome = PlayOutcome::Completed {
+        played: Duration::from_millis(3_500),
+    };
+    rig.step(Event::Played { leg, play, outcome });
+    let (leg, play, _) = rig.sounds()[1].clone();
+    rig.step(Event::PlayBegan { leg, play });
+    rig.wait(Duration::from_millis(1_510));
+    assert_ne!(
+        rig.last_question().url,
+        "/played",
+        "the worker has not said how far it came"
+    );
+    let outcome = PlayOutcome::Stopped {
+        played: Duration::from_micros(1_500_125),
+    };
+    rig.step(Event::Played { leg, play, outcome });
+    let told = rig.last_question();
+    assert_eq!(told.url, "/played");
+    for (name, value) in [
+        ("reason", json!("playCompleted")),
+        ("playback_seconds", json!(5)),
+        ("playback_milliseconds", json!(5_000)),
+        ("playback_last_offset_pos", json!(12_001)),
+    ] {
+        assert_eq!(told.properties[name], value, "{name}");
+    }
+    assert_eq!(rig.sounds().len(), 2);
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn where_a_play_ends_counts_from_the_beginning_of_its_sound() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "play", "url": "a.wav", "seekOffset": 16_000, "actionHook": "/played" }]));
+    rig.ack(LegIndex::CALLER, "");
+    rig.sound_ends();
+    let told = rig.last_question().properties;
+    assert_eq!(
+        (&told["playback_milliseconds"], &told["playback_last_offset_pos"]),
+        (&json!(1_000), &json!(24_000))
+    );
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_cut_that_no_worker_answers_ends_the_verb_all_the_same() {
+    for began in [true, false] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([{ "verb": "play", "url": "a.wav", "timeoutSecs": 5, "actionHook": "/played" }]));
+        rig.ack(LegIndex::CALLER, "");
+        let (leg, play, _) = rig.sounds()[0].clone();
+        if began {
+            rig.step(Event::PlayBegan { leg, play });
+        }
+        rig.wait(Duration::from_millis(5_100));
+        assert_eq!(
+            rig.last_question().url == "/played",
+            !began,
+            "what is not there yet is not waited for"
+        );
+        rig.wait(Duration::from_secs(2));
+        assert_eq!(rig.last_question().url, "/played");
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
 fn a_caller_without_an_offer_hears_the_prompt_once_its_answer_is_there() {
     let mut rig = to_application().sdp("").begin();
     rig.answer(&json!([{ "verb": "play", "url": "a.wav" }]));
@@ -399,6 +477,41 @@ fn a_caller_without_an_offer_has_its_answer_before_anybody_is_dialled() {
 }
 
 #[test]
+fn a_caller_without_an_offer_is_not_answered_for_what_was_to_be_heard_before() {
+    let mut rig = to_application().sdp("").begin();
+    rig.answer(&json!([
+        { "verb": "say", "text": "Nobody has this number", "earlyMedia": true },
+        { "verb": "play", "url": "a.wav", "earlyMedia": true, "actionHook": "/played" }
+    ]));
+    let told = rig.last_question();
+    assert_eq!(told.url, "/played");
+    assert_eq!(told.properties["reason"], "playFailed");
+    rig.answer(&json!([
+        { "verb": "config", "earlyMedia": true },
+        { "verb": "gather", "numDigits": 1, "actionHook": "/keys" }
+    ]));
+    let told = rig.last_question();
+    assert_eq!(
+        (told.url.as_str(), &told.properties["reason"]),
+        ("/keys", &json!("error"))
+    );
+    rig.answer(&json!([{ "verb": "sip:decline", "status": 404 }]));
+    assert_eq!((rig.statuses(), rig.sounds().len()), (vec![404], 0));
+    for verb in ["say", "play", "gather"] {
+        assert_eq!(bad_answers(&rig, verb), 1, "{verb}");
+    }
+    rig.finish();
+}
+
+/// How often the application was told that this can't be had.
+fn bad_answers(rig: &super::rig::Rig, what: &str) -> usize {
+    let told = rig.told(Kind::CallStatus);
+    told.iter()
+        .filter(|event| event.get("error") == Some(&json!(what)))
+        .count()
+}
+
+#[test]
 fn a_caller_without_an_offer_that_is_answered_on_the_bridge_hears_no_music() {
     let mut rig = to_application().sdp("").begin();
     let properties = json!({ "answerOnBridge": true, "dialMusic": "music.wav" });
@@ -407,10 +520,21 @@ fn a_caller_without_an_offer_that_is_answered_on_the_bridge_hears_no_music() {
     let callee = rig.last_invite();
     rig.respond(&callee, reply(180));
     assert_eq!((rig.statuses(), rig.sounds().len()), (vec![180], 0));
+    assert_eq!(bad_answers(&rig, "dialMusic"), 1);
     rig.picks_up(&callee);
     assert_eq!(rig.statuses(), [180, 200]);
     rig.ack(LegIndex::CALLER, &carrier_sdp("sendrecv"));
     rig.assert_bridged(LegIndex::CALLER, callee.leg);
+    for leg in [LegIndex::CALLER, callee.leg] {
+        let handle = rig.call.legs()[usize::from(leg.0)].media.handle().expect("media");
+        let config = &rig.configured[&handle];
+        assert_eq!(
+            config.direction,
+            crate::sdp::Direction::SendRecv,
+            "{leg:?} hears and is heard"
+        );
+        assert_ne!(config.remote.port(), 0);
+    }
     rig.hang_up_and_finish();
 }
 
