@@ -23,7 +23,7 @@ impl AppTerms {
         AppTerms {
             name: application.name.as_str().into(),
             account_sid: account.sid.as_str().into(),
-            application_sid: application.sid.as_str().into(),
+            application_sid: Some(application.sid.as_str().into()),
             hook: hook(&application.hook),
             status_hook: application.status_hook.as_ref().map(hook),
             secret: application
@@ -85,7 +85,7 @@ impl AppTerms {
         Ok(AppTerms {
             name: "".into(),
             account_sid: account.sid.as_str().into(),
-            application_sid: "".into(),
+            application_sid: None,
             hook,
             status_hook: None,
             secret: secret.map(|secret| Secret(secret.reveal().to_owned())),

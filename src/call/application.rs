@@ -25,10 +25,11 @@ use std::sync::Arc;
 /// What is fixed about an application when a call is born; the call keeps it over reloads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AppTerms {
-    /// The name in the tenant's file.
+    /// The name in the tenant's file; empty where an order named a hook instead.
     pub name: Arc<str>,
     pub account_sid: Arc<str>,
-    pub application_sid: Arc<str>,
+    /// None where an order named a hook instead.
+    pub application_sid: Option<Arc<str>>,
     /// Where the first verbs come from.
     pub hook: Hook,
     /// Where call status events go; none are sent without it, but over a WebSocket.
@@ -80,8 +81,6 @@ pub struct App {
     pub(super) status: Status,
     pub(super) sip_status: u16,
     pub(super) phrase: String,
-    /// Counts the status events.
-    pub(super) events: u32,
     /// Counts what others may see of its legs.
     pub(super) changes: u32,
     /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
@@ -245,7 +244,6 @@ impl App {
             status: Status::Trying,
             sip_status: 100,
             phrase: "Trying".into(),
-            events: 0,
             changes: 0,
             lost: None,
             notifies: false,
@@ -339,9 +337,8 @@ impl Call {
     fn tell_status(&mut self, leg: LegIndex, mut properties: Properties, now: Moment) {
         let when = rfc3339(self.facts.began_unix_ms + self.milestones.after_ms(now));
         let Some(app) = &mut self.app else { return };
-        app.events += 1;
         app.changes += 1;
-        payload::number_event(&mut properties, app.events, when);
+        payload::date_event(&mut properties, when);
         let Some(hook) = app.terms.status_hook.as_ref().or(app.session.as_ref()).cloned() else {
             return;
         };
