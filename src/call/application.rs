@@ -21,6 +21,7 @@ use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is fixed about an application when a call is born; the call keeps it over reloads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,8 +125,8 @@ pub struct App {
     pub(super) past: VecDeque<Arc<super::directory::LineStatus>>,
     /// What became of its dials.
     pub(super) dials: Vec<DialRecord>,
-    /// Seconds that it may last from its answer on.
-    pub(super) time_limit: Option<u32>,
+    /// How long it may last from its answer on.
+    pub(super) time_limit: Option<Duration>,
     /// It was, and nobody has answered yet.
     pub(super) engaging: bool,
 }
