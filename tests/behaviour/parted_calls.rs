@@ -48,10 +48,9 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
         .await;
     let tenant = format!(
         "[[tokens]]\nname = \"test\"\nsha256 = \"{}\"\n\n[[numbers]]\nnumber = \"{RECEPTION}\"\n\
-         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\ncall_status_hook = \"{}\"\n",
+         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\ncall_status_hook = \"/status\"\n",
         TokenDigest::of(TOKEN),
         server.url("/incoming"),
-        server.url("/status"),
     );
     let lab = Lab::with(Plan {
         machine: "[application_servers]\nallow_loopback = true\n".to_owned(),
