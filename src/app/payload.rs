@@ -118,7 +118,8 @@ pub struct CallView<'a> {
     pub sip_status: u16,
     pub sip_reason: &'a str,
     pub account_sid: &'a str,
-    pub application_sid: &'a str,
+    /// None where a hook steers the call that belongs to no application.
+    pub application_sid: Option<&'a str>,
     pub trace_id: &'a str,
     pub sip_address: &'a str,
     pub api_base_url: Option<&'a str>,
@@ -161,7 +162,7 @@ pub fn standard(call: &CallView<'_>) -> Properties {
     set("sip_reason", call.sip_reason.into());
     set("call_status", call.status.as_str().into());
     set("account_sid", call.account_sid.into());
-    set("application_sid", call.application_sid.into());
+    set("application_sid", json!(call.application_sid));
     set("trace_id", call.trace_id.into());
     set("fs_sip_address", call.sip_address.into());
     set("api_base_url", json!(call.api_base_url));
@@ -198,10 +199,14 @@ fn snake_cased(name: &str) -> String {
     name.to_ascii_lowercase().replace('-', "_")
 }
 
-/// Numbers a status event, and says when it was (RFC 3339): events may overtake each other on their way.
-pub fn number_event(properties: &mut Properties, sequence: u32, timestamp: String) {
-    properties.insert("sequence".into(), sequence.into());
+/// Says when a status event was (RFC 3339).
+pub fn date_event(properties: &mut Properties, timestamp: String) {
     properties.insert("timestamp".into(), timestamp.into());
+}
+
+/// Numbers a status event: events may overtake each other on their way.
+pub fn number_event(properties: &mut Properties, sequence: u32) {
+    properties.insert("sequence".into(), sequence.into());
 }
 
 /// The name that the caller shows, and its INVITE.

@@ -23,7 +23,7 @@ impl AppTerms {
         AppTerms {
             name: application.name.as_str().into(),
             account_sid: account.sid.as_str().into(),
-            application_sid: application.sid.as_str().into(),
+            application_sid: Some(application.sid.as_str().into()),
             hook: hook(&application.hook),
             status_hook: application.status_hook.as_ref().map(hook),
             secret: application
@@ -68,10 +68,10 @@ impl AppTerms {
                 let application = application.ok_or("application_sid: the account has no such application")?;
                 AppTerms::of(application, account, address, base)
             }
-            Steering::Hook(hook) => AppTerms::hooked(hook_of(hook, by)?, account, address, base)?,
+            Steering::Hook(hook) => AppTerms::hooked(hook_of("call_hook", hook, by)?, account, address, base)?,
         };
         if let Some(hook) = &order.status_hook {
-            terms.status_hook = Some(hook.clone());
+            terms.status_hook = Some(hook_of("call_status_hook", hook, by)?);
         }
         if let Some(synthesizer) = &order.synthesizer {
             terms.speech = synthesizer.voicing.over(&terms.speech);
@@ -85,7 +85,7 @@ impl AppTerms {
         Ok(AppTerms {
             name: "".into(),
             account_sid: account.sid.as_str().into(),
-            application_sid: "".into(),
+            application_sid: None,
             hook,
             status_hook: None,
             secret: secret.map(|secret| Secret(secret.reveal().to_owned())),
@@ -100,11 +100,11 @@ impl AppTerms {
 }
 
 /// A hook that an application ordered by its path: at its own server, with its own credentials.
-fn hook_of(hook: &Hook, by: Option<&AppTerms>) -> Result<Hook, String> {
+fn hook_of(name: &str, hook: &Hook, by: Option<&AppTerms>) -> Result<Hook, String> {
     let Some(by) = by.filter(|_| hook.url.starts_with('/')) else {
         return Ok(hook.clone());
     };
-    let fault = |fault: UrlFault| format!("call_hook: {fault}");
+    let fault = |fault: UrlFault| format!("{name}: {fault}");
     let base = HookUrl::parse(&by.hook.url, None).map_err(fault)?;
     Ok(Hook {
         url: base.absolute(&hook.url).map_err(fault)?,
@@ -159,5 +159,46 @@ pub(super) fn sip_address(config: &Config, flow: &Flow) -> String {
     match config.sbc.listener(flow.listener) {
         Some(listener) => format!("{}:{}", listener.advertise, listener.advertise_port),
         None => flow.local.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::command::read_new_call;
+    use crate::config::fixture::machine;
+    use serde_json::json;
+
+    #[test]
+    fn a_path_that_an_application_orders_is_at_its_own_server() {
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
+                      [application.one]\nhook = { url = \"https://one.example/in\", username = \"a\", password = \"b\" }\n\
+                      [application.two]\nhook = \"https://two.example/in\"\n";
+        let sbc = machine("[[carriers]]\nid = \"north\"\nnetworks = [\"192.0.2.1\"]\n");
+        let config = Config::from_toml_strs(&sbc, &[("contoso", tenant)]).expect("a configuration");
+        let tenant = &config.tenants[0];
+        let [one, two] = &tenant.account.applications[..] else {
+            panic!("two applications")
+        };
+        let by = AppTerms::of(one, &tenant.account, String::new(), None);
+        let order = |steering: (&str, &str)| {
+            let (name, value) = steering;
+            let order = json!({ "from": "1", "to": { "type": "phone", "number": "2" }, name: value,
+                "call_status_hook": "/told" });
+            read_new_call(order).expect("an order")
+        };
+        let placed = |steering| AppTerms::placed(&config, tenant, &order(steering), Some(&by)).expect("terms");
+        for steering in [
+            ("call_hook", "https://two.example/x"),
+            ("application_sid", two.sid.as_str()),
+        ] {
+            let told = placed(steering).status_hook.expect("a status hook");
+            assert_eq!(
+                (told.url.as_str(), told.credentials.is_some()),
+                ("https://one.example/told", true)
+            );
+        }
+        let there = placed(("call_hook", "/placed"));
+        assert_eq!(there.hook.url, "https://one.example/placed");
     }
 }

@@ -21,14 +21,16 @@ use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is fixed about an application when a call is born; the call keeps it over reloads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AppTerms {
-    /// The name in the tenant's file.
+    /// The name in the tenant's file; empty where an order named a hook instead.
     pub name: Arc<str>,
     pub account_sid: Arc<str>,
-    pub application_sid: Arc<str>,
+    /// None where an order named a hook instead.
+    pub application_sid: Option<Arc<str>>,
     /// Where the first verbs come from.
     pub hook: Hook,
     /// Where call status events go; none are sent without it, but over a WebSocket.
@@ -82,8 +84,6 @@ pub struct App {
     pub(super) phrase: String,
     /// Who ended the first leg.
     pub(super) ended_by: Option<payload::EndedBy>,
-    /// Counts the status events.
-    pub(super) events: u32,
     /// Counts what others may see of its legs.
     pub(super) changes: u32,
     /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
@@ -127,8 +127,8 @@ pub struct App {
     pub(super) past: VecDeque<Arc<super::directory::LineStatus>>,
     /// What became of its dials.
     pub(super) dials: Vec<DialRecord>,
-    /// Seconds that it may last from its answer on.
-    pub(super) time_limit: Option<u32>,
+    /// How long it may last from its answer on.
+    pub(super) time_limit: Option<Duration>,
     /// It was, and nobody has answered yet.
     pub(super) engaging: bool,
 }
@@ -248,7 +248,6 @@ impl App {
             sip_status: 100,
             phrase: "Trying".into(),
             ended_by: None,
-            events: 0,
             changes: 0,
             lost: None,
             notifies: false,
@@ -352,9 +351,8 @@ impl Call {
     fn tell_status(&mut self, leg: LegIndex, mut properties: Properties, now: Moment) {
         let when = rfc3339(self.facts.began_unix_ms + self.milestones.after_ms(now));
         let Some(app) = &mut self.app else { return };
-        app.events += 1;
         app.changes += 1;
-        payload::number_event(&mut properties, app.events, when);
+        payload::date_event(&mut properties, when);
         let Some(hook) = app.terms.status_hook.as_ref().or(app.session.as_ref()).cloned() else {
             return;
         };

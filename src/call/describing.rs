@@ -60,7 +60,7 @@ impl Call {
             sip_status: app.sip_status,
             sip_reason: &app.phrase,
             account_sid: &app.terms.account_sid,
-            application_sid: &app.terms.application_sid,
+            application_sid: app.terms.application_sid.as_deref(),
             trace_id: &app.caller.trace_id,
             sip_address: &app.terms.sip_address,
             api_base_url: app.terms.api_base_url.as_deref(),
@@ -97,7 +97,7 @@ impl Call {
             sip_status: child.sip_status,
             sip_reason: &child.phrase,
             account_sid: &app.terms.account_sid,
-            application_sid: &app.terms.application_sid,
+            application_sid: app.terms.application_sid.as_deref(),
             trace_id: &app.caller.trace_id,
             sip_address: &app.terms.sip_address,
             api_base_url: app.terms.api_base_url.as_deref(),
@@ -125,7 +125,7 @@ impl Call {
         let app = self.app.as_ref()?;
         Some(ApplicationRecord {
             name: app.terms.name.to_string(),
-            application_sid: app.terms.application_sid.to_string(),
+            application_sid: app.terms.application_sid.as_deref().unwrap_or_default().to_owned(),
             call_sid: app.sid,
             parent_call_sid: app.parent,
             dials: app.dials.clone(),

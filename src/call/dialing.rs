@@ -14,7 +14,6 @@ use crate::app::verb::{Dial, Hook};
 use crate::dial::{DialPlan, EMERGENCY_TIMEOUT};
 use crate::moment::Moment;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// Legs that one call may make; an application that dials for ever is stopped there.
 pub(super) const MOST_LEGS: usize = 1_000;
@@ -180,10 +179,7 @@ impl Call {
         let Some(app) = &mut self.app else { return };
         app.changes += 1;
         let Some(dialing) = &mut app.dialing else { return };
-        let limit = dialing
-            .verb
-            .time_limit
-            .map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let limit = dialing.verb.time_limit;
         dialing.ends_at = limit.filter(|_| !emergency).map(|limit| now + limit);
         let (callees, callers) = (dialing.verb.boost, app.boost);
         if let (Some(decibels), Some(winner)) = (callees, self.winner) {

@@ -15,7 +15,6 @@ use crate::app::verb::Verb;
 use crate::moment::Moment;
 use crate::sdp::Direction;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl App {
     /// Where legs are named that may change their places. The lines stay: they are of the place; whispers have ended by then.
@@ -141,7 +140,6 @@ impl Call {
         app.engaging = false;
         // No limit cuts an emergency call off (promise 6).
         let limit = app.time_limit.filter(|_| !self.facts.emergency);
-        let limit = limit.map(|seconds| Duration::from_secs(u64::from(seconds)));
         self.winner = None;
         self.settled_here = true;
         self.deadline = limit.map(|limit| now + limit);

@@ -49,8 +49,7 @@ pub struct Parted {
     pub answered: Moment,
     /// The caller had put it on hold.
     held: bool,
-    /// The new call goes on counting its status events, and tells of verbs as the old one did.
-    events: u32,
+    /// The new call tells of verbs as the old one did.
     notifies: bool,
     /// `parent_call_info` of a connected application.
     parent_info: Properties,
@@ -205,7 +204,6 @@ impl Call {
             verbs,
             answered,
             held: self.holds(LegIndex::CALLER) && !self.is_open_both_ways(index),
-            events: app.events,
             notifies: app.notifies,
             parent_info,
             max_forwards: self.max_forwards,
@@ -244,7 +242,7 @@ impl Call {
         (app.placed, app.parent) = (true, Some(parted.parent));
         (app.status, app.sip_status) = (Status::InProgress, 200);
         app.phrase = crate::sip::message::reason_phrase(200).to_owned();
-        (app.events, app.notifies, app.tag) = (parted.events, parted.notifies, parted.tag);
+        (app.notifies, app.tag) = (parted.notifies, parted.tag);
         app.changes = 1;
         app.lines.push(Line {
             verbs: parted.verbs.into(),

@@ -88,8 +88,8 @@ pub struct Placing {
     pub plan: DialPlan,
     /// `customerData`.
     pub tag: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Seconds from the answer on.
-    pub time_limit: Option<u32>,
+    /// From the answer on.
+    pub time_limit: Option<Duration>,
     /// Decides about REFER.
     pub refer_hook: Option<Hook>,
 }

@@ -17,7 +17,7 @@ use crate::observe::{Happening, Way};
 use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Method, RequestDraft, ResponseDraft};
-use applied::Applied;
+use applied::{Applied, EventCount};
 use futures_util::FutureExt;
 pub use planning::Planner;
 use std::collections::VecDeque;
@@ -114,6 +114,8 @@ pub struct Ordered {
 pub(super) struct Dowry {
     handles: Vec<(LegId, LegIndex)>,
     carrier_places: Vec<places::CarrierPlace>,
+    /// What counts the status events of a call that it leaves and that it becomes.
+    events: EventCount,
 }
 
 /// Begins a call on a task of its own.
@@ -176,7 +178,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
     };
     task.take_over_media();
     if let Some((terms, call_sid, trace)) = task.call.application() {
-        task.serve(&terms, call_sid, trace);
+        task.serve(&terms, call_sid, trace, dowry.events);
     }
     let node = task.node.clone();
     node.call_tasks.spawn(task.live_through(effects, events, media));

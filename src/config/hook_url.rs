@@ -64,6 +64,17 @@ impl HookUrl {
         })
     }
 
+    /// A path of the same server (`/status?x=1#rc=2`); this URL's own path does not count.
+    pub fn beside(&self, path: &str) -> Result<HookUrl, Invalid> {
+        const PATH: Invalid = Invalid("a path that begins with one slash, or an absolute URL");
+        if !path.starts_with('/') || path.starts_with("//") {
+            return Err(PATH);
+        }
+        let (scheme, rest) = self.text.split_once("://").ok_or(PATH)?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        HookUrl::parse(&format!("{scheme}://{authority}{path}"))
+    }
+
     /// The URL as typed.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -101,6 +112,26 @@ mod tests {
         ] {
             let url = HookUrl::parse(text).map(|url| (url.protocol(), url.to_string()));
             assert_eq!(url, Ok((protocol, text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_beside_a_hook() {
+        for (text, path, expected) in [
+            ("https://app.example", "/told", Some("https://app.example/told")),
+            (
+                "https://app.example:8443/in?a=/b#rc=1",
+                "/told?x#rc=2",
+                Some("https://app.example:8443/told?x#rc=2"),
+            ),
+            ("wss://[2001:db8::1]?x", "/", Some("wss://[2001:db8::1]/")),
+            ("https://app.example/in", "//evil.example/", None),
+            ("https://app.example/in", "told", None),
+            ("https://app.example/in", "/a b", None),
+        ] {
+            let beside = HookUrl::parse(text).and_then(|url| url.beside(path));
+            let beside = beside.ok().map(|url| url.to_string());
+            assert_eq!(beside.as_deref(), expected, "{text} {path}");
         }
     }
 

@@ -244,10 +244,12 @@ pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
             let distance = strsim::osa_distance(&typed, &lower);
             let begins =
                 typed.len() >= 3 && lower.len() >= 3 && (lower.starts_with(&typed) || typed.starts_with(&lower));
-            (distance <= allowed || begins).then_some((distance, name))
+            // Of two that are equally near it is the one that begins alike: first letters are seldom wrong.
+            let begins_otherwise = lower.chars().next() != typed.chars().next();
+            (distance <= allowed || begins).then_some((distance, begins_otherwise, name))
         })
         .min()
-        .map(|(_, name)| name)
+        .map(|(.., name)| name)
 }
 
 fn floor(text: &str, at: usize) -> usize {

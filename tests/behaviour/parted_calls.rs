@@ -43,11 +43,12 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
             let target = json!([{ "type": "phone", "number": MOBILE }]);
             Reply::Json(200, json!([{ "verb": "dial", "callerId": USER, "target": target }]))
         })
+        .on("/status", |_| Reply::Json(200, Value::Null))
         .start()
         .await;
     let tenant = format!(
         "[[tokens]]\nname = \"test\"\nsha256 = \"{}\"\n\n[[numbers]]\nnumber = \"{RECEPTION}\"\n\
-         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\n",
+         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\ncall_status_hook = \"/status\"\n",
         TokenDigest::of(TOKEN),
         server.url("/incoming"),
     );
@@ -115,5 +116,18 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
         }
     };
     tokio::time::timeout(BOUND, all_gone).await.expect("no call is left");
+    let told = lab.running.node.tally.untold.none();
+    tokio::time::timeout(BOUND, told).await.expect("an end of what is told");
+    // Both calls are told of at one hook: each number stands there once.
+    let events = server
+        .requests()
+        .into_iter()
+        .filter(|request| request.path == "/status");
+    let mut numbers: Vec<u64> = events
+        .map(|event| event.json()["sequence"].as_u64().expect("a number"))
+        .collect();
+    numbers.sort_unstable();
+    let counted: Vec<u64> = (1..).take(numbers.len()).collect();
+    assert_eq!(numbers, counted);
     lab.close().await;
 }

@@ -243,6 +243,14 @@ async fn a_call_is_sent_to_another_application_while_it_lasts() {
     );
     callee.ended().await.unwrap();
     assert_eq!(next.requests()[0].json()["call_sid"], placed["sid"]);
+    // Who is steered by a hook of its own has no application that a sid could name.
+    for asked in [&rest.asked("/incoming").await, &next.requests()[0]] {
+        let told = asked.json();
+        assert_eq!(
+            (told.get("application_sid"), told.get("account_sid").is_some()),
+            (None, true)
+        );
+    }
     rest.close().await;
 }
 

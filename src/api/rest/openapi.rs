@@ -130,6 +130,7 @@ impl Content {
 fn schemas() -> Value {
     let text = || json!({ "type": "string" });
     let whole = || json!({ "type": "integer", "minimum": 0 });
+    let seconds = || json!({ "type": "number", "minimum": 0 });
     let object = |properties: Value| json!({ "type": "object", "properties": properties });
     let hook_table = object(json!({
         "url": text(),
@@ -167,8 +168,8 @@ fn schemas() -> Value {
                 "fromHost": text(),
                 "headers": headers,
                 "tag": { "type": "object" },
-                "timeout": whole(),
-                "timeLimit": whole(),
+                "timeout": seconds(),
+                "timeLimit": seconds(),
                 "answerOnBridge": { "type": "boolean" },
                 "speech_synthesis_vendor": text(),
                 "speech_synthesis_language": text(),

@@ -22,8 +22,8 @@ pub struct NewCall {
     pub headers: Vec<(String, String)>,
     /// How long it may ring.
     pub timeout: Duration,
-    /// Seconds from the answer on.
-    pub time_limit: Option<u32>,
+    /// From the answer on.
+    pub time_limit: Option<Duration>,
     /// `customerData`.
     pub tag: Option<Map<String, Value>>,
     /// What a say verb without a synthesizer speaks.

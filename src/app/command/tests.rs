@@ -239,7 +239,10 @@ fn a_new_call() {
     let call = read_new_call(body.clone()).unwrap();
     assert!(matches!(&call.to.kind, TargetKind::Phone { number, trunk: Some(_) } if number == "+16175550100"));
     assert_eq!(call.steering, Steering::Hook(Hook::post("https://a.example/x")));
-    assert_eq!((call.timeout.as_secs(), call.time_limit), (60, Some(3_600)));
+    assert_eq!(
+        (call.timeout.as_secs(), call.time_limit),
+        (60, Some(Duration::from_secs(3_600)))
+    );
     assert_eq!(
         call.synthesizer.and_then(|given| given.voicing.language).as_deref(),
         Some("en-GB")

@@ -16,6 +16,8 @@ pub const MOST_TARGETS: usize = 10;
 const MOST_PATTERNS: usize = 50;
 const LONGEST_PATTERN: usize = 32;
 
+/// How long a destination may ring where nothing is said.
+const USUAL_RINGING: Duration = Duration::from_secs(60);
 /// How long a screening may last where nothing is said.
 pub const USUAL_SCREENING: Duration = Duration::from_secs(60);
 
@@ -37,8 +39,8 @@ pub struct Dial {
     pub dtmf_capture: DtmfCapture,
     pub dtmf_hook: Option<Hook>,
     pub headers: Vec<(String, String)>,
-    /// Seconds from the bridge on.
-    pub time_limit: Option<u32>,
+    /// From the bridge on.
+    pub time_limit: Option<Duration>,
     /// How long a destination may ring.
     pub timeout: Duration,
     pub refer_hook: Option<Hook>,
@@ -190,21 +192,19 @@ pub(super) fn read_dial(mut object: Object) -> Read<Dial> {
     Ok(dial)
 }
 
-/// Seconds; 0 is as good as absent.
-pub(in crate::app) fn read_time_limit(object: &mut Object) -> Read<Option<u32>> {
-    Ok(object.whole("timeLimit", 0, 86_400)?.filter(|seconds| *seconds > 0))
+/// How long two may talk.
+pub(in crate::app) fn read_time_limit(object: &mut Object) -> Read<Option<Duration>> {
+    object.seconds("timeLimit", 86_400)
 }
 
-/// How long it may ring; 0 is as good as absent.
+/// How long it may ring.
 pub(in crate::app) fn read_timeout(object: &mut Object) -> Read<Duration> {
-    let seconds = object.whole("timeout", 0, 600)?.filter(|seconds| *seconds > 0);
-    Ok(Duration::from_secs(u64::from(seconds.unwrap_or(60))))
+    Ok(object.seconds("timeout", 600)?.unwrap_or(USUAL_RINGING))
 }
 
-/// How long a screening may last; 0 is as good as absent.
+/// How long a screening may last.
 fn read_confirm_timeout(object: &mut Object) -> Read<Duration> {
-    let seconds = object.whole("confirmTimeout", 0, 600)?.filter(|seconds| *seconds > 0);
-    Ok(seconds.map_or(USUAL_SCREENING, |seconds| Duration::from_secs(u64::from(seconds))))
+    Ok(object.seconds("confirmTimeout", 600)?.unwrap_or(USUAL_SCREENING))
 }
 
 fn read_targets(object: &mut Object) -> Read<Vec<Target>> {
@@ -270,9 +270,7 @@ pub(in crate::app) fn read_target(mut object: Object) -> Read<Target> {
         confirm_hook,
         headers: object.headers("headers")?,
         from: read_from(&mut object)?,
-        timeout: object
-            .whole("timeout", 1, 600)?
-            .map(|seconds| Duration::from_secs(u64::from(seconds))),
+        timeout: object.number("timeout", 1.0, 600.0)?.map(Duration::from_secs_f64),
         auth: read_auth(&mut object)?,
         proxy: read_proxy(&mut object)?,
     };

@@ -5,6 +5,7 @@ mod headers;
 mod hook;
 mod passages;
 pub(in crate::app) mod read;
+mod recognizer;
 pub(in crate::app) mod signalling;
 pub(in crate::app) mod speaking;
 pub(in crate::app) mod synthesizer;

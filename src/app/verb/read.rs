@@ -4,6 +4,7 @@
 use super::hook::{Hook, read_hook};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::time::Duration;
 
 /// Bytes of a text that ends up in a SIP message.
 const LONGEST_LINE: usize = 512;
@@ -157,10 +158,43 @@ impl Object {
     pub(in crate::app) fn number(&mut self, name: &'static str, least: f64, most: f64) -> Read<Option<f64>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.as_f64() {
-            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
-            Some(number) => self.wrong(name, format!("{number} is not between {least} and {most}")),
-            None => self.wrong(name, format!("a number is expected, not {}", kind(&value))),
+            Some(number) => self.within(name, number, least, most).map(Some),
+            None => {
+                let quoted = value.as_str().filter(|text| quoted(text).is_some());
+                let quoted = quoted.map(|text| format!(": {} without quotes", text.trim()));
+                let problem = format!(
+                    "a number is expected, not {}{}",
+                    kind(&value),
+                    quoted.unwrap_or_default()
+                );
+                self.wrong(name, problem)
+            }
         }
+    }
+
+    /// A number that the protocol takes in quotes too.
+    pub(in crate::app) fn quoted_number(&mut self, name: &'static str, least: f64, most: f64) -> Read<Option<f64>> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.as_f64().or_else(|| quoted(value.as_str()?)) {
+            Some(number) => self.within(name, number, least, most).map(Some),
+            None => self.wrong(
+                name,
+                format!("a number is expected, also in quotes, not {}", kind(&value)),
+            ),
+        }
+    }
+
+    fn within(&self, name: &str, number: f64, least: f64, most: f64) -> Read<f64> {
+        match (least..=most).contains(&number) {
+            true => Ok(number),
+            false => self.wrong(name, format!("{number} is not between {least} and {most}")),
+        }
+    }
+
+    /// Seconds, fractions of them too; 0 is as good as absent.
+    pub(in crate::app) fn seconds(&mut self, name: &'static str, most: u32) -> Read<Option<Duration>> {
+        let seconds = self.number(name, 0.0, f64::from(most))?;
+        Ok(seconds.map(Duration::from_secs_f64).filter(|span| !span.is_zero()))
     }
 
     /// A whole number.
@@ -201,9 +235,19 @@ impl Object {
         self.take(name).map(|value| Object::of(place, value)).transpose()
     }
 
+    /// Whether a property is there that nobody has read yet.
+    pub(in crate::app) fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Whether a property that nobody has read yet is an object.
     pub(in crate::app) fn is_object(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(Value::is_object)
+    }
+
+    /// The same of a list.
+    pub(in crate::app) fn is_list(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_array)
     }
 
     /// An object that the application gets back as it is.
@@ -246,6 +290,11 @@ impl Object {
         self.take(name);
     }
 
+    /// Takes all such properties whose names are of a kind.
+    pub(in crate::app) fn ignore_all(&mut self, are: impl Fn(&str) -> bool) {
+        self.map.retain(|name, _| !are(name));
+    }
+
     /// Every property has been read, or one is unknown.
     pub(in crate::app) fn finish(self) -> Read<()> {
         let Some(name) = self.map.keys().find(|name| *name != "_") else {
@@ -267,6 +316,11 @@ impl Object {
     pub(in crate::app) fn into_map(self) -> Map<String, Value> {
         self.map
     }
+}
+
+/// The number that stands in a text.
+fn quoted(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
 }
 
 /// Refuses data that would make a call's value large.

@@ -3,6 +3,7 @@
 use super::dial::read_decibels;
 use super::hook::Hook;
 use super::read::{Object, Read};
+use super::recognizer::read_recognizer;
 use super::synthesizer::{Synthesizer, read_synthesizer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -161,7 +162,7 @@ pub(in crate::app) fn read_config(mut object: Object) -> Read<Config> {
         object.refuse(name, "it is not supported yet: leave it out")?;
     }
     // Nothing is recognised that it could choose.
-    object.ignore("recognizer");
+    read_recognizer(&mut object)?;
     let reset = object.texts("reset", 2)?;
     if let Some(other) = reset
         .iter()

@@ -2,6 +2,7 @@
 
 use super::hook::Hook;
 use super::read::{Object, Read};
+use super::recognizer::read_recognizer;
 use super::synthesizer::{Synthesizer, read_synthesizer};
 use crate::app::tones::Tones;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ pub struct Pause {
 }
 
 pub(super) fn read_say(mut object: Object) -> Read<Say> {
+    if !object.has("text") {
+        return object.missing("text", "");
+    }
     let text = object.texts("text", MOST_SOUNDS)?;
     if text.iter().all(|text| text.trim().is_empty()) {
         return object.wrong("text", "there is nothing to say");
@@ -96,8 +100,8 @@ fn read_times(object: &mut Object) -> Read<Option<u32>> {
     match object.take("loop") {
         None => Ok(Some(1)),
         Some(serde_json::Value::String(text)) if text == "forever" => Ok(None),
-        Some(value) => match value.as_u64().or_else(|| value.as_str()?.parse().ok()) {
-            Some(times @ 0..=10_000) => Ok(Some((times as u32).max(1))),
+        Some(value) => match value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()) {
+            Some(times) if (0.0..=10_000.0).contains(&times) && times.fract() == 0.0 => Ok(Some((times as u32).max(1))),
             _ => object.wrong("loop", "a number up to 10000 or \"forever\" is expected"),
         },
     }
@@ -112,14 +116,20 @@ pub(super) fn check_sound(text: &str) -> Result<(), String> {
 }
 
 pub(super) fn read_play(mut object: Object) -> Read<Play> {
+    if !object.has("url") {
+        return object.missing("url", "");
+    }
+    let is_list = object.is_list("url");
     let urls = object.texts("url", MOST_SOUNDS)?;
     if urls.is_empty() || urls.iter().any(|url| url.trim().is_empty()) {
-        return object.wrong("url", "it is missing or empty");
+        return object.wrong("url", "it is empty");
     }
     for (position, url) in urls.iter().enumerate() {
-        if let Err(problem) = check_sound(url) {
-            return object.wrong(&format!("url[{position}]"), problem);
-        }
+        let place = match is_list {
+            true => format!("url[{position}]"),
+            false => "url".to_owned(),
+        };
+        check_sound(url).or_else(|problem| object.wrong(&place, problem))?;
     }
     let tones = urls.iter().filter(|url| Tones::are_meant(url));
     let goes_on = tones
@@ -135,9 +145,9 @@ pub(super) fn read_play(mut object: Object) -> Read<Play> {
         times: read_times(&mut object)?.filter(|_| !goes_on),
         early_media: object.flag("earlyMedia")?.unwrap_or(false),
         // In samples of 8 kHz, as the protocol has it.
-        seek: seconds(object.number("seekOffset", 0.0, 3.0e8)?.unwrap_or(0.0) / 8_000.0),
+        seek: seconds(object.quoted_number("seekOffset", 0.0, 3.0e8)?.unwrap_or(0.0) / 8_000.0),
         limit: object
-            .number("timeoutSecs", 0.0, 86_400.0)?
+            .quoted_number("timeoutSecs", 0.0, 86_400.0)?
             .filter(|limit| *limit > 0.0)
             .map(seconds),
         action_hook: object.hook("actionHook")?,
@@ -154,14 +164,17 @@ pub(super) fn read_gather(mut object: Object) -> Read<Gather> {
             other => return object.wrong("input", format!("'{}' is not digits", other.escape_debug())),
         }
     }
+    const OF_SPEECH: &str = "it belongs to speech recognition, which is not supported yet";
+    if read_recognizer(&mut object)? {
+        return object.wrong("recognizer", OF_SPEECH);
+    }
     for name in [
-        "recognizer",
         "partialResultHook",
         "speechTimeout",
         "fillerNoise",
         "actionHookDelayAction",
     ] {
-        object.refuse(name, "it belongs to speech recognition, which is not supported yet")?;
+        object.refuse(name, OF_SPEECH)?;
     }
     for name in ["bargein", "minBargeinWordCount"] {
         object.ignore(name);
@@ -212,7 +225,7 @@ pub(super) fn read_gather(mut object: Object) -> Read<Gather> {
 pub(super) fn read_pause(mut object: Object) -> Read<Pause> {
     let id = object.line("id")?;
     let Some(length) = object.number("length", 0.0, 86_400.0)? else {
-        return object.wrong("length", "it is missing: seconds");
+        return object.missing("length", ": seconds");
     };
     object.finish()?;
     Ok(Pause {

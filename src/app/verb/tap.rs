@@ -3,6 +3,7 @@
 
 use super::hook::check_url;
 use super::read::{Object, Read, meant};
+use super::recognizer::read_recognizer;
 
 const RATES: [f64; 5] = [8_000.0, 16_000.0, 24_000.0, 48_000.0, 64_000.0];
 const MIXES: [&str; 3] = ["mono", "stereo", "mixed"];
@@ -90,8 +91,7 @@ fn read_transcribe(object: &mut Object) -> Read<()> {
     object.line("id")?;
     object.hook("transcriptionHook")?;
     object.hook("translationHook")?;
-    // A vendor's own options are the recognizer's to check; there is none.
-    object.data("recognizer")?;
+    read_recognizer(object)?;
     object.flag("earlyMedia")?;
     object.whole("channel", 1, 2)?;
     Ok(())

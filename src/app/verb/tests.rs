@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn read(json: &str) -> Vec<Verb> {
     parse_application(json.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{json}"))
@@ -257,6 +258,144 @@ fn the_other_verbs() {
     assert_eq!(request.headers, [("X-A".to_owned(), "1".to_owned())]);
     let Verb::Dtmf(dtmf) = &verbs[7] else { panic!() };
     assert_eq!(dtmf.digits, "1*#A");
+}
+
+#[test]
+fn seconds_have_fractions_and_stand_in_quotes_where_the_protocol_says_so() {
+    let verbs = read(
+        r#"[
+            {"verb":"dial","timeout":2.5,"timeLimit":0.5,"confirmTimeout":1.25,
+             "target":[{"type":"phone","number":"1","timeout":1.5}]},
+            {"verb":"dial","timeout":0,"timeLimit":0,"confirmTimeout":0.0,"target":[{"type":"phone","number":"1"}]},
+            {"verb":"play","url":"a.wav","seekOffset":"12000","timeoutSecs":"2.5","loop":"2"},
+            {"verb":"play","url":"a.wav","seekOffset":4000.0,"loop":2.0}
+        ]"#,
+    );
+    let [
+        Verb::Dial(dial),
+        Verb::Dial(usual),
+        Verb::Play(quoted),
+        Verb::Play(play),
+    ] = &verbs[..]
+    else {
+        panic!("{verbs:?}")
+    };
+    let millis = Duration::from_millis;
+    assert_eq!(
+        (
+            dial.timeout,
+            dial.time_limit,
+            dial.confirm_timeout,
+            dial.targets[0].timeout
+        ),
+        (millis(2_500), Some(millis(500)), millis(1_250), Some(millis(1_500)))
+    );
+    assert_eq!(
+        (usual.timeout, usual.time_limit, usual.confirm_timeout),
+        (millis(60_000), None, USUAL_SCREENING)
+    );
+    assert_eq!(
+        (quoted.seek, quoted.limit, quoted.times),
+        (millis(1_500), Some(millis(2_500)), Some(2))
+    );
+    assert_eq!((play.seek, play.times), (millis(500), Some(2)));
+    for (json, expected) in [
+        (
+            r#"{"verb":"dial","timeout":"30","target":[{"type":"phone","number":"1"}]}"#,
+            "[0].timeout: a number is expected, not a string: 30 without quotes",
+        ),
+        (
+            r#"{"verb":"dial","timeLimit":"long","target":[{"type":"phone","number":"1"}]}"#,
+            "[0].timeLimit: a number is expected, not a string",
+        ),
+        (
+            r#"{"verb":"dial","target":[{"type":"phone","number":"1","timeout":"5.5"}]}"#,
+            "[0].target[0].timeout: a number is expected, not a string: 5.5 without quotes",
+        ),
+        (
+            r#"{"verb":"dial","timeout":-1,"target":[{"type":"phone","number":"1"}]}"#,
+            "[0].timeout: -1 is not between 0 and 600",
+        ),
+        (
+            r#"{"verb":"play","url":"a.wav","seekOffset":"far"}"#,
+            "[0].seekOffset: a number is expected, also in quotes",
+        ),
+        (
+            r#"{"verb":"play","url":"a.wav","timeoutSecs":"inf"}"#,
+            "[0].timeoutSecs: inf is not between",
+        ),
+        (
+            r#"{"verb":"gather","numDigits":2.5}"#,
+            "[0].numDigits: 2.5 is no whole number",
+        ),
+    ] {
+        let told = mistake(json);
+        assert!(told.starts_with(expected), "{json}\n  says: {told}\n  not:  {expected}");
+    }
+}
+
+#[test]
+fn what_is_inside_a_verb_is_named_where_it_stands() {
+    for (json, expected) in [
+        (
+            r#"[{"verb":"say","text":"x","synthesizer":{"vender":"a"}}]"#,
+            "[0].synthesizer.vender: unknown property; did you mean vendor?",
+        ),
+        (
+            r#"[{"verb":"answer"},{"gather":{"say":{"text":"x","synthesizer":{"langage":"en"}}}}]"#,
+            "[1].gather.say.synthesizer.langage: unknown property; did you mean language?",
+        ),
+        (
+            r#"[{"verb":"gather","play":{"url":"a.wav","lop":2}}]"#,
+            "[0].play.lop: unknown property; did you mean loop?",
+        ),
+        (
+            r#"[{"verb":"gather","recognizer":{"vender":"google"}}]"#,
+            "[0].recognizer.vender: unknown property; did you mean vendor?",
+        ),
+        (
+            r#"[{"verb":"gather","recognizer":{"vendor":"google","vad":{"enabel":true}}}]"#,
+            "[0].recognizer.vad.enabel: unknown property; did you mean enable?",
+        ),
+        (
+            r#"[{"verb":"gather","recognizer":{"vendor":"google","hints":["a"]}}]"#,
+            "[0].recognizer: it belongs to speech recognition, which is not supported yet",
+        ),
+        (
+            r#"[{"verb":"config","recognizer":{"vendor":"google","hintBoost":2}}]"#,
+            "[0].recognizer.hintBoost: unknown property; did you mean hintsBoost?",
+        ),
+        (
+            r#"[{"verb":"config","recognizer":"google"}]"#,
+            "[0].recognizer: an object is expected, not a string",
+        ),
+        (
+            r#"[{"verb":"transcribe","recognizer":{"vendr":"google"}}]"#,
+            "[0].recognizer.vendr: unknown property; did you mean vendor?",
+        ),
+        (
+            r#"[{"verb":"say","txt":"hello"}]"#,
+            "[0].text: it is missing; is 'txt' meant to be it?",
+        ),
+        (
+            r#"[{"verb":"gather","say":{"texts":"hello"}}]"#,
+            "[0].say.text: it is missing; is 'texts' meant to be it?",
+        ),
+        (
+            r#"[{"verb":"play","urls":["a.wav"]}]"#,
+            "[0].url: it is missing; is 'urls' meant to be it?",
+        ),
+        (
+            r#"[{"verb":"pause","lenght":1}]"#,
+            "[0].length: it is missing: seconds; is 'lenght' meant to be it?",
+        ),
+        (r#"[{"verb":"play","url":"b c.wav"}]"#, "[0].url: the URL has a space"),
+        (r#"[{"verb":"say","text":" "}]"#, "[0].text: there is nothing to say"),
+    ] {
+        let told = mistake(json);
+        assert!(told.starts_with(expected), "{json}\n  says: {told}\n  not:  {expected}");
+    }
+    read(r#"{"verb":"config","recognizer":{"vendor":"voxist","voxistOptions":{"x":1},"deepgramOptions":{}}}"#);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use super::CallTask;
 use super::loading::{Found, Loader};
-use crate::app::payload::Voiced;
+use crate::app::payload::{self, Kind, Properties, Voiced};
+use crate::app::verb::Hook;
 use crate::app::websocket::CloseCode;
 use crate::call::cause::Cause;
 use crate::call::event::{Command, Effect, Event, Outcome, PlayOutcome, Sound, Source};
@@ -12,6 +13,8 @@ use crate::call::{AppTerms, CallNews};
 use crate::codec::speech::Gain;
 use crate::media::{Ending, LegId, MediaEvent, Over, Play, Rounds, SendDigits};
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -19,9 +22,22 @@ use tokio::task::JoinSet;
 /// Silence between keys that are sent.
 const BETWEEN_KEYS: Duration = Duration::from_millis(100);
 
+/// Counts the status events of a call, and of the callees that have become calls of their own: one application hears of
+/// all of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EventCount(Arc<AtomicU32>);
+
+impl EventCount {
+    /// The number of the event that is told now.
+    fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+}
+
 /// What a call with an application has that others have not.
 pub(super) struct Applied {
     server: Server,
+    events: EventCount,
     /// Sounds that are being fetched, decoded or spoken.
     loading: JoinSet<Loaded>,
     /// The sound that comes next is made ready while one plays.
@@ -43,9 +59,10 @@ pub(super) struct Loaded {
 }
 
 impl Applied {
-    pub(super) fn new(server: Server) -> Applied {
+    pub(super) fn new(server: Server, events: EventCount) -> Applied {
         Applied {
             server,
+            events,
             loading: JoinSet::new(),
             preparing: JoinSet::new(),
             loads: Vec::new(),
@@ -53,6 +70,18 @@ impl Applied {
             waiting: Vec::new(),
             commands: 0,
         }
+    }
+
+    /// What counts its status events.
+    pub(super) fn events(&self) -> EventCount {
+        self.events.clone()
+    }
+
+    fn notify(&mut self, kind: Kind, hook: &Hook, mut properties: Properties) -> bool {
+        if kind == Kind::CallStatus {
+            payload::number_event(&mut properties, self.events.next());
+        }
+        self.server.tell(kind, hook, properties)
     }
 
     /// What comes next of the server and the sounds; waits for ever while there is nothing to come.
@@ -85,10 +114,10 @@ pub(super) enum Next {
 
 impl CallTask {
     /// The server of a call that an application has. Without one every question fails, and the call with the first.
-    pub(super) fn serve(&mut self, terms: &AppTerms, call_sid: String, trace: String) {
+    pub(super) fn serve(&mut self, terms: &AppTerms, call_sid: String, trace: String, events: EventCount) {
         let ways = self.node.ways.load_full();
         match Server::new((*ways).clone(), self.node.tally.clone(), terms, call_sid, trace) {
-            Ok(server) => self.applied = Some(Box::new(Applied::new(server))),
+            Ok(server) => self.applied = Some(Box::new(Applied::new(server, events))),
             Err(detail) => self.tell(&CallNews::ApplicationError { what: "hook", detail }),
         }
     }
@@ -142,7 +171,7 @@ impl CallTask {
                 let told = self
                     .applied
                     .as_mut()
-                    .is_some_and(|applied| applied.server.tell(kind, &hook, properties));
+                    .is_some_and(|applied| applied.notify(kind, &hook, properties));
                 if !told {
                     self.overflow("application events");
                 }

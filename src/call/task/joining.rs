@@ -75,6 +75,8 @@ impl CallTask {
         let Dowry {
             handles,
             carrier_places,
+            // A leg that another call takes is told of by that one.
+            events: _,
         } = dowry;
         for (handle, _) in handles {
             let moved = match near {

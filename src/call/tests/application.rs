@@ -22,7 +22,7 @@ pub fn terms() -> AppTerms {
     AppTerms {
         name: "reception".into(),
         account_sid: "0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c001".into(),
-        application_sid: "0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c002".into(),
+        application_sid: Some("0d2b7c5a-4a4e-4a55-9d4a-b9a5b1a1c002".into()),
         hook: hook("https://app.contoso.example/incoming"),
         status_hook: Some(hook("https://app.contoso.example/status")),
         secret: None,

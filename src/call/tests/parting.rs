@@ -78,7 +78,6 @@ fn a_callee_gets_an_application_of_its_own_and_the_caller_goes_on() {
         (&json!("completed"), &child["call_sid"])
     );
     assert_eq!(end["parent_call_sid"], child["parent_call_sid"]);
-    assert!(end["sequence"].as_u64() > child["sequence"].as_u64());
     // Each goes its own way.
     assert_eq!(rig.call.phase(), Phase::Answered);
     let ended = |event: &&serde_json::Map<String, Value>| event["call_status"] == "completed";

@@ -70,22 +70,14 @@ fn check(
         Some(text) => reader.parse(text, "sid", Sid::parse),
         None => Some(Sid::derived(&format!("application/{stem}/{name}"))),
     };
-    let hook = hook(&raw.hook, reader);
+    let hook = hook(&raw.hook, Base::None, reader);
+    let base = hook.as_ref().map_or(Base::Wrong, |hook| Base::At(&hook.url));
     let status_hook = match &raw.call_status_hook {
-        Some(raw) => self::hook(raw, reader)
-            .and_then(|hook| {
-                of_http(
-                    hook,
-                    raw,
-                    "events of an application on the WebSocket API go over its socket",
-                    reader,
-                )
-            })
-            .map(Some),
+        Some(raw) => status_hook(raw, base, reader).map(Some),
         None => Some(None),
     };
     let fallback = match &raw.fallback {
-        Some(raw) => fallback(name, raw, tenant, reader).map(Some),
+        Some(raw) => fallback(name, raw, (tenant, base), reader).map(Some),
         None => Some(None),
     };
     let secret = secret::check(
@@ -139,34 +131,66 @@ fn env_vars(raw: &RawApplication, reader: &mut Reader<'_>) -> Option<Vec<(String
     })
 }
 
-fn hook(raw: &At<RawHook>, reader: &mut Reader<'_>) -> Option<Hook> {
+/// Where a hook lies that is only a path.
+#[derive(Clone, Copy)]
+enum Base<'h> {
+    /// Nowhere: it has to be a whole URL.
+    None,
+    /// At the server of this hook.
+    At(&'h HookUrl),
+    /// At that of a hook whose own mistake is told.
+    Wrong,
+}
+
+fn hook(raw: &At<RawHook>, base: Base<'_>, reader: &mut Reader<'_>) -> Option<Hook> {
     match raw.value() {
         RawHook::Text(text) => Some(Hook {
-            url: url(text, raw.span(), reader)?,
+            url: url(text, base, raw.span(), reader)?,
             method: HookMethod::Post,
             login: None,
         }),
-        RawHook::Table(table) => hook_table(raw, table, reader),
+        RawHook::Table(table) => hook_table(raw, table, base, reader),
+    }
+}
+
+fn status_hook(raw: &At<RawHook>, base: Base<'_>, reader: &mut Reader<'_>) -> Option<Hook> {
+    let hook = hook(raw, base, reader)?;
+    let connected = |url: &HookUrl| url.protocol() == HookProtocol::WebSocket;
+    match base {
+        Base::At(own) if connected(own) => {
+            let why = "events of an application on the WebSocket API go over its socket";
+            of_http(hook, raw, why, reader)
+        }
+        _ => Some(hook),
     }
 }
 
 /// A hook that is asked by HTTP alone; `why` finishes "this hook can't be a WebSocket: …".
 pub fn http_hook(raw: &At<RawHook>, why: &str, reader: &mut Reader<'_>) -> Option<Hook> {
-    let hook = hook(raw, reader)?;
+    let hook = hook(raw, Base::None, reader)?;
     of_http(hook, raw, why, reader)
 }
 
 /// The message has no text of its own: a password may stand in it.
-fn url(text: &str, place: Range<usize>, reader: &mut Reader<'_>) -> Option<HookUrl> {
-    let parsed = HookUrl::parse(text);
+fn url(text: &str, base: Base<'_>, place: Range<usize>, reader: &mut Reader<'_>) -> Option<HookUrl> {
+    let parsed = match (text.starts_with('/'), base) {
+        (true, Base::None) => {
+            let message = "this is a path, and there is no hook whose server it could belong to";
+            reader.fault_expecting(place, message, "an absolute URL such as https://app.example/incoming");
+            return None;
+        }
+        (true, Base::Wrong) => return None,
+        (true, Base::At(own)) => own.beside(text),
+        (false, _) => HookUrl::parse(text),
+    };
     if let Err(Invalid(expected)) = &parsed {
         reader.fault_expecting(place, "this is no URL of a hook", *expected);
     }
     parsed.ok()
 }
 
-fn hook_table(raw: &At<RawHook>, table: &RawHookTable, reader: &mut Reader<'_>) -> Option<Hook> {
-    let url = url(table.url.value(), table.url.span(), reader);
+fn hook_table(raw: &At<RawHook>, table: &RawHookTable, base: Base<'_>, reader: &mut Reader<'_>) -> Option<Hook> {
+    let url = url(table.url.value(), base, table.url.span(), reader);
     let socket = url
         .as_ref()
         .is_some_and(|url| url.protocol() == HookProtocol::WebSocket);
@@ -239,12 +263,17 @@ fn of_http(hook: Hook, raw: &At<RawHook>, why: &str, reader: &mut Reader<'_>) ->
 }
 
 /// The hook of another application, or one of its own.
-fn fallback(name: &str, raw: &At<RawHook>, tenant: &RawTenant, reader: &mut Reader<'_>) -> Option<Fallback> {
+fn fallback(
+    name: &str,
+    raw: &At<RawHook>,
+    (tenant, base): (&RawTenant, Base<'_>),
+    reader: &mut Reader<'_>,
+) -> Option<Fallback> {
     const WHY: &str = "it is asked one question, when the application itself is out of reach";
     let named = match raw.value() {
-        RawHook::Text(text) if !text.contains("://") => text,
+        RawHook::Text(text) if !text.contains("://") && !text.starts_with('/') => text,
         _ => {
-            let hook = hook(raw, reader)?;
+            let hook = hook(raw, base, reader)?;
             let hook = of_http(hook, raw, WHY, reader)?;
             return Some(Fallback {
                 application: None,
@@ -266,7 +295,7 @@ fn fallback(name: &str, raw: &At<RawHook>, tenant: &RawTenant, reader: &mut Read
     };
     // Its own mistakes are told where it stands.
     let mut silent = Reader::new(reader.source, reader.folder);
-    let hook = hook(&other.value().hook, &mut silent)?;
+    let hook = hook(&other.value().hook, Base::None, &mut silent)?;
     if hook.url.protocol() != HookProtocol::Http {
         let message = format!("application {named:?} is on the WebSocket API: {WHY}");
         reader.fault_expecting(raw.span(), message, "an application with a URL of http or https");

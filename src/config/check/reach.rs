@@ -11,19 +11,39 @@ use std::ops::Range;
 /// Every hook of the tenant, by the rules of the client. Without `policy` (the machine's file is wrong) no address is
 /// judged, and a name never is: what it leads to is judged when it is asked.
 pub fn check(raw: &RawTenant, policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
-    let applications = raw.application.values().flat_map(|application| {
+    for application in raw.application.values() {
         let application = application.value();
-        let others = [&application.call_status_hook, &application.fallback];
-        std::iter::once(&application.hook).chain(others.into_iter().flatten())
-    });
-    let hooks: Vec<(Range<usize>, &str)> = applications.chain(&raw.registration_hook).map(place).collect();
+        let own = place(&application.hook);
+        let base = hook_url::HookUrl::parse(own.1).ok();
+        check_whole(own, policy, reader);
+        for other in [&application.call_status_hook, &application.fallback]
+            .into_iter()
+            .flatten()
+        {
+            let (place, text) = place(other);
+            match base
+                .as_ref()
+                .filter(|_| text.starts_with('/'))
+                .map(|base| base.beside(text))
+            {
+                // Of the server that it belongs to it was said where that stands.
+                Some(Ok(url)) => judge(place, url.as_str(), None, reader),
+                Some(Err(_)) => {}
+                None => check_whole((place, text), policy, reader),
+            }
+        }
+    }
     let services = raw.speech_service.values().map(|service| &service.value().url);
     let services = services.map(|url| (url.span(), url.value().as_str()));
-    for (place, text) in hooks.into_iter().chain(services) {
-        // What is no URL at all is told where it is read, and a fallback may be a name.
-        if hook_url::HookUrl::parse(text).is_ok() {
-            judge(place, text, policy, reader);
-        }
+    for hook in raw.registration_hook.iter().map(place).chain(services) {
+        check_whole(hook, policy, reader);
+    }
+}
+
+/// What is no URL at all is told where it is read, and a fallback may be a name.
+fn check_whole((place, text): (Range<usize>, &str), policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
+    if hook_url::HookUrl::parse(text).is_ok() {
+        judge(place, text, policy, reader);
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Application {
     pub sid: Sid,
     /// Asked for the first verbs; its server is where relative hooks lead.
     pub hook: Hook,
-    /// Told of every change of a call. Always of HTTP.
+    /// Told of every change of a call. Of HTTP where the application itself is on the WebSocket API.
     pub status_hook: Option<Hook>,
     pub fallback: Option<Fallback>,
     /// Signs requests: the application's own, else the tenant's. None: they are not signed.

@@ -212,6 +212,37 @@ fn accounts_and_applications_are_found_by_their_sids() {
 }
 
 #[test]
+fn a_path_belongs_to_the_server_of_its_application() {
+    let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
+                  [application.one]\nhook = \"https://app.example:8443/in?a=b#rc=1\"\n\
+                  call_status_hook = { url = \"/told?x=1#rc=2\", method = \"GET\" }\nfallback = \"/closed\"\n\
+                  [application.two]\nhook = \"https://app.example\"\ncall_status_hook = \"/\"\n\
+                  [application.watched]\nhook = \"https://app.example\"\ncall_status_hook = \"wss://eye.example/\"\n";
+    let known = config(SBC, &[("contoso", tenant)]);
+    let applications = &known.tenants[0].account.applications;
+    let urls: Vec<[Option<&str>; 2]> = applications
+        .iter()
+        .map(|known| {
+            let fallback = known.fallback.as_ref().map(|fallback| &fallback.hook);
+            [known.status_hook.as_ref(), fallback].map(|hook| hook.map(|hook| hook.url.as_str()))
+        })
+        .collect();
+    assert_eq!(
+        urls,
+        [
+            [
+                Some("https://app.example:8443/told?x=1#rc=2"),
+                Some("https://app.example:8443/closed")
+            ],
+            [Some("https://app.example/"), None],
+            [Some("wss://eye.example/"), None],
+        ]
+    );
+    let told = applications[0].status_hook.as_ref().map(|hook| hook.method);
+    assert_eq!(told, Some(HookMethod::Get));
+}
+
+#[test]
 fn two_carriers_that_call_from_one_network_have_to_be_told_apart() {
     let second = |how: &str| format!("{SBC}\n[[carriers]]\nid = \"south\"\nnetworks = [\"203.0.113.0/24\"]\n{how}\n");
     let mistakes = Config::from_toml_strs(&second(""), &[]).expect_err("both are the caller");
