@@ -366,10 +366,9 @@ impl Call {
             (ringing.tried.take(), ringing.others.pop_front().filter(|_| moves))
         });
         if let Some(address) = tried.filter(|_| is_ours) {
-            let drains = fault.told;
             // Its connection may be as dead as it looks (TEAMS-070).
             let is_silent = is_hub && self.leg(index).is_some_and(|leg| leg.state == LegState::Cancelling);
-            let drop = (drains || is_silent).then(|| name.clone());
+            let drop = (fault.told || is_silent).then(|| name.clone());
             self.effects.push(Effect::AddressDown {
                 hop: address,
                 fault: fault.clone(),
