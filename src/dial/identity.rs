@@ -156,18 +156,22 @@ fn inherited(facts: DialFacts<'_>, dial: &Dial, kind: &TargetKind, host: Option<
     if dial.caller_name.is_some() {
         caller.display.clone_from(&dial.caller_name);
     }
-    let user = facts.colleague.filter(|_| caller.number.is_empty() && !caller.private);
-    if let Some(user) = user {
+    let mut user = facts.colleague.filter(|_| caller.number.is_empty() && !caller.private);
+    if let Some(name) = user {
         let outcome = match (kind, facts.shown_instead) {
             (TargetKind::User { .. } | TargetKind::Sip { .. }, _) => "has no number: shown by its address".to_owned(),
             (_, Some(instead)) => format!("has no number: {instead} is shown"),
+            (TargetKind::Teams { .. }, None) if reads_as_another(name.as_str()) => {
+                user = None;
+                "has no number, and its name would be read as one: Anonymous".to_owned()
+            }
             (TargetKind::Teams { .. }, None) => "has no number: shown by its name".to_owned(),
             (TargetKind::Phone { .. }, None) => {
                 "has no number, and the tenant's `[caller]` names none: Anonymous, where the carrier shows none of its own"
                     .to_owned()
             }
         };
-        trace.step("caller", user.to_string(), outcome);
+        trace.step("caller", name.to_string(), outcome);
     }
     Shown {
         number: E164::parse(&caller.number).ok(),
@@ -176,6 +180,13 @@ fn inherited(facts: DialFacts<'_>, dial: &Dial, kind: &TargetKind, host: Option<
         instead: facts.shown_instead,
         host,
     }
+}
+
+/// Whether Teams would take a name for a telephone number, or for nobody.
+fn reads_as_another(name: &str) -> bool {
+    let digits = name.strip_prefix('+').unwrap_or(name);
+    let is_number = digits.len() > 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number || name.eq_ignore_ascii_case("anonymous")
 }
 
 /// The caller without what is asserted of it, which stays here. Nobody vouches for what From says beside that: it is not

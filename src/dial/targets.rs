@@ -420,9 +420,8 @@ impl<'a> Planning<'a> {
         };
         let caller = Caller {
             number: match &shown.user {
-                // What is written as a number is nobody's here.
-                Some(user) if E164::parse(user.as_str()).is_err() => user.to_string(),
-                _ => shown.caller.number.clone(),
+                Some(user) => user.to_string(),
+                None => shown.caller.number.clone(),
             },
             ..shown.caller.clone()
         };
