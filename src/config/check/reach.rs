@@ -3,14 +3,26 @@
 use super::reader::Reader;
 use crate::app::outbound::{AddressPolicy, Forbidden, HookUrl, UrlFault};
 use crate::config::hook_url;
+use crate::config::network::Network;
 use crate::config::raw::{At, RawHook, RawTenant};
 use crate::sip::locate::Host;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-/// Every hook of the tenant, by the rules of the client. Without `policy` (the machine's file is wrong) no address is
-/// judged, and a name never is: what it leads to is judged when it is asked.
+/// Nothing but what no machine can allow.
+static UNKNOWN: LazyLock<AddressPolicy> = LazyLock::new(|| {
+    let everything = ["0.0.0.0/0", "::/0"]
+        .map(Network::parse)
+        .into_iter()
+        .filter_map(Result::ok);
+    AddressPolicy::new(everything.collect(), true, Vec::new())
+});
+
+/// Every hook of the tenant, by the rules of the client. Without `policy` it is not known what the machine allows. A name is
+/// not judged: what it leads to is judged when it is asked.
 pub fn check(raw: &RawTenant, policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
+    let policy = policy.unwrap_or(&UNKNOWN);
     let applications = raw.application.values().flat_map(|application| {
         let application = application.value();
         let others = [&application.call_status_hook, &application.fallback];
@@ -34,7 +46,7 @@ fn place(hook: &At<RawHook>) -> (Range<usize>, &str) {
     }
 }
 
-fn judge(place: Range<usize>, text: &str, policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
+fn judge(place: Range<usize>, text: &str, policy: &AddressPolicy, reader: &mut Reader<'_>) {
     let url = match HookUrl::parse(text, None) {
         Ok(url) => url,
         Err(UrlFault::Retry(fault)) => {
@@ -44,7 +56,7 @@ fn judge(place: Range<usize>, text: &str, policy: Option<&AddressPolicy>, reader
         // The message has no text of its own: a password may stand in it.
         Err(_) => return reader.fault_expecting(place, "this URL can't be asked", "an absolute URL"),
     };
-    let (Some(policy), Host::Ip(address)) = (policy, url.host()) else {
+    let Host::Ip(address) = url.host() else {
         return;
     };
     let Err(why) = policy.check_socket(SocketAddr::new(*address, url.port())) else {
