@@ -17,7 +17,7 @@ const WITHOUT_QUOTES: &str = "a text needs quotes";
 
 /// A file in which something is unclear is read again for each way that it may be meant, as long as that is no more text
 /// than this.
-const REREAD: usize = 64 << 20;
+const REREAD: usize = 16 << 20;
 
 /// A file that was read and parsed. Kept, so that a reload only parses what changed.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl<R: DeserializeOwned> File<R> {
             mistakes,
         };
         if file.mistakes.is_empty() {
-            file.mended = mend(kind, root.get_mut(), &file.source, &[], &mut file.mistakes);
+            file.mended = mend(kind, root.get_mut(), &file.source, &[], Some(&mut file.mistakes));
             match R::deserialize(Deserializer::from(root)) {
                 Ok(raw) => file.raw = Some(raw),
                 Err(error) => file.mistakes.push(unreadable(&file.source, &error)),
@@ -72,7 +72,7 @@ impl<R: DeserializeOwned> File<R> {
 
     fn read_as(&self, meant: &[usize]) -> Option<R> {
         let mut root = DeTable::parse(&self.source.text).ok()?;
-        mend(self.kind, root.get_mut(), &self.source, meant, &mut Vec::new());
+        mend(self.kind, root.get_mut(), &self.source, meant, None);
         R::deserialize(Deserializer::from(root)).ok()
     }
 }

@@ -2,12 +2,13 @@
 //! mistaken is mended, so that the file can be read and all the rest of it be checked too. A configuration in which
 //! something was mended never comes into force.
 
-use super::mistake::{Mistake, Source};
+use super::mistake::{Mistake, Source, nearest};
 use super::planned;
 use super::schema::FileKind;
 use super::secret_text::{hides, holds_secrets};
 use super::shape::{self, Bounds, Shape, TableShape, one_of};
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -15,7 +16,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 /// What stands in a file instead of what could not be read, or is not there though it has to be.
 #[derive(Debug)]
 pub struct Mended {
-    /// Values in the text that could not be read.
+    /// Values in the text that could not be read; in order, none within another.
     places: Vec<Range<usize>>,
     /// Where the text ends: what is not there has its places behind it.
     end: usize,
@@ -35,37 +36,43 @@ impl Mended {
 
     /// Whether what stands at `place` is none of the user's, so that it has its mistake already.
     pub fn covers(&self, place: &Range<usize>) -> bool {
-        let within = |mended: &Range<usize>| mended.start <= place.start && place.end <= mended.end;
-        place.start > self.end || (!place.is_empty() && self.places.iter().any(within))
+        let before = self.places.partition_point(|mended| mended.start <= place.start);
+        let nearest = self.places.get(..before).and_then(<[_]>::last);
+        place.start > self.end || (!place.is_empty() && nearest.is_some_and(|mended| place.end <= mended.end))
     }
 }
 
 /// Mends `table` so that it fits its type. `meant` says which of the things is taken that may have been meant, for each
-/// unclear place; the first where it says nothing.
+/// unclear place; the first where it says nothing. `mistakes` is None where they were told before.
 pub fn mend(
     kind: FileKind,
     table: &mut DeTable<'_>,
     source: &Source,
     meant: &[usize],
-    mistakes: &mut Vec<Mistake>,
+    mistakes: Option<&mut Vec<Mistake>>,
 ) -> Mended {
     let mut walk = Walk {
         kind,
         source,
         mistakes,
+        told: 0,
         path: Vec::new(),
         meant,
         missing: 0,
         mended: Mended::nothing(source),
     };
     walk.table(shape::root(kind), table, 0..0);
-    walk.mended
+    let mut mended = walk.mended;
+    mended.places.sort_by_key(|place| (place.start, Reverse(place.end)));
+    mended.places.dedup_by(|inner, outer| inner.end <= outer.end);
+    mended
 }
 
 struct Walk<'w> {
     kind: FileKind,
     source: &'w Source,
-    mistakes: &'w mut Vec<Mistake>,
+    mistakes: Option<&'w mut Vec<Mistake>>,
+    told: usize,
     /// Keys from the root; list positions are not in it.
     path: Vec<String>,
     meant: &'w [usize],
@@ -103,9 +110,9 @@ impl Walk<'_> {
             };
             if !table.contains_key(required.as_str()) {
                 let message = format!("{} has no `{required}`", self.owner());
-                let expected = format!("`{required}`, {}", inner.describe());
-                self.mistakes
-                    .push(Mistake::at(self.source, place.clone(), message).expected(expected));
+                self.tell(place.clone(), message, |mistake| {
+                    mistake.expected(format!("`{required}`, {}", inner.describe()))
+                });
                 let value = self.missing(inner);
                 table.insert(Spanned::new(value.span(), Cow::Borrowed(required.as_str())), value);
             }
@@ -131,25 +138,31 @@ impl Walk<'_> {
         planned::key(self.kind, &path, name)
     }
 
+    fn tell(&mut self, span: Range<usize>, message: String, more: impl FnOnce(Mistake) -> Mistake) {
+        self.told += 1;
+        if let Some(mistakes) = &mut self.mistakes {
+            mistakes.push(more(Mistake::at(self.source, span, message)));
+        }
+    }
+
     fn unknown(&mut self, shape: &TableShape, name: &str, span: Range<usize>) {
-        let mistake = match self.planned(name) {
-            Some(reason) => Mistake::at(self.source, span, format!("`{name}` can't be used yet: {reason}")),
-            None => {
+        match self.planned(name) {
+            Some(reason) => self.tell(span, format!("`{name}` can't be used yet: {reason}"), |mistake| mistake),
+            None => self.tell(span, format!("unknown key `{name}`"), |mistake| {
                 let names = shape.keys.keys().map(String::as_str);
-                let mistake = Mistake::at(self.source, span, format!("unknown key `{name}`")).near(name, names.clone());
+                let mistake = mistake.near(name, names.clone());
                 match (&mistake.nearest, shape.inside(name)) {
                     (Some(_), _) => mistake,
                     (None, Some((place, inner))) => mistake.expected(format!("`{inner}` under {place}")),
                     (None, None) => mistake.expected(one_of(names, "")),
                 }
-            }
-        };
-        self.mistakes.push(mistake);
+            }),
+        }
     }
 
     /// The key that `name` is near to. A secret is taken for nothing that mistakes would print.
     fn misspelt(&self, shape: &'static TableShape, name: &str) -> Option<(&'static str, &'static Shape)> {
-        let meant = super::mistake::nearest(name, shape.keys.keys().map(String::as_str))?;
+        let meant = nearest(name, shape.keys.keys().map(String::as_str))?;
         let prints = hides(name) && !holds_secrets(meant);
         let meant = shape.keys.get_key_value(meant).filter(|_| !prints)?;
         self.planned(name).is_none().then_some((meant.0.as_str(), meant.1))
@@ -170,16 +183,15 @@ impl Walk<'_> {
                 if let Some((name, span)) = planned.map(|(key, _)| (key.get_ref().to_string(), key.span())) {
                     self.unknown(shape, &name, span);
                 } else {
-                    let before = self.mistakes.len();
+                    let before = self.told;
                     self.table(shape, table, span.clone());
                     if !shape.one_key || table.len() == 1 {
                         return;
                     }
-                    if self.mistakes.len() == before {
+                    if self.told == before {
                         let message = format!("{} has {} keys", self.owner(), table.len());
                         let expected = format!("one of {}", one_of(shape.keys.keys().map(String::as_str), ""));
-                        self.mistakes
-                            .push(Mistake::at(self.source, span, message).expected(expected));
+                        self.tell(span, message, |mistake| mistake.expected(expected));
                     }
                 }
                 let meant = self.word_or_table(words, shape);
@@ -189,16 +201,13 @@ impl Walk<'_> {
                 if words.is_empty() || words.iter().any(|word| word == text) {
                     return;
                 }
-                let key = self.path.last().map(String::as_str).unwrap_or_default();
-                let names = words.iter().map(String::as_str);
-                let mistake = Mistake::at(self.source, span, format!("`{key}` can't be {text:?}"))
-                    .expected(shape.describe())
-                    .near(text, names);
-                let meant = match &mistake.nearest {
-                    Some(nearest) => DeValue::String(Cow::Owned(nearest.clone())),
+                let near = nearest(text, words.iter().map(String::as_str));
+                let found = format!("{text:?}");
+                self.wrong(shape, span, &found, near);
+                let meant = match near {
+                    Some(word) => DeValue::String(Cow::Borrowed(word)),
                     None => self.instead(shape),
                 };
-                self.mistakes.push(mistake);
                 self.replace(value, meant);
             }
             (Shape::Integer(bounds), DeValue::Integer(number)) => {
@@ -217,23 +226,54 @@ impl Walk<'_> {
                     _ => return,
                 };
                 let found = number.to_string();
-                self.wrong(shape, span, &found);
+                self.wrong(shape, span, &found, None);
                 self.replace(value, integer(meant));
             }
             (Shape::Flag, DeValue::Boolean(_)) => {}
             (_, found) => {
                 let found = kind_of(found);
-                self.wrong(shape, span, found);
-                let meant = self.instead(shape);
-                self.replace(value, meant);
+                self.wrong(shape, span, found, None);
+                if !self.wraps(shape, value) {
+                    let meant = self.instead(shape);
+                    self.replace(value, meant);
+                }
             }
         }
     }
 
-    fn wrong(&mut self, shape: &Shape, span: Range<usize>, found: &str) {
+    /// One thing instead of a list of it, or a list of one table instead of the table: what the user wrote stays.
+    fn wraps(&mut self, shape: &'static Shape, value: &mut Spanned<DeValue<'_>>) -> bool {
+        match (shape, value.get_mut()) {
+            (Shape::List(items), single) if is_like(items, single) => {
+                self.value(items, value);
+                let item = Spanned::new(
+                    value.span(),
+                    std::mem::replace(value.get_mut(), DeValue::Boolean(false)),
+                );
+                *value.get_mut() = DeValue::Array(std::iter::once(item).collect());
+                true
+            }
+            (Shape::Table(_), DeValue::Array(list)) if list.len() == 1 => {
+                let Some(only) = list.iter_mut().next().filter(|only| is_like(shape, only.get_ref())) else {
+                    return false;
+                };
+                let only = std::mem::replace(only.get_mut(), DeValue::Boolean(false));
+                *value.get_mut() = only;
+                self.value(shape, value);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn wrong(&mut self, shape: &Shape, span: Range<usize>, found: &str, near: Option<&str>) {
         let key = self.path.last().map(String::as_str).unwrap_or_default();
-        let mistake = Mistake::at(self.source, span, format!("`{key}` can't be {found}"));
-        self.mistakes.push(mistake.expected(shape.describe()));
+        let message = format!("`{key}` can't be {found}");
+        self.tell(span, message, |mistake| {
+            let mut mistake = mistake.expected(shape.describe());
+            mistake.nearest = near.map(str::to_owned);
+            mistake
+        });
     }
 
     fn replace<'v>(&mut self, value: &mut Spanned<DeValue<'v>>, meant: DeValue<'v>) {
@@ -284,26 +324,20 @@ impl Walk<'_> {
         if words.is_empty() {
             return self.word(words);
         }
-        let tables: Vec<Option<&'static str>> = match shape.one_key {
-            true => shape.keys.keys().map(|key| Some(key.as_str())).collect(),
-            false => vec![None],
-        };
-        let forms: Vec<Result<&'static str, Option<&'static str>>> = words
-            .iter()
-            .map(|word| Ok(word.as_str()))
-            .chain(tables.into_iter().map(Err))
-            .collect();
-        match self.choose(&forms).copied() {
-            Some(Ok(word)) => DeValue::String(Cow::Borrowed(word)),
-            Some(Err(Some(key))) => {
+        let mut forms: Vec<Form> = words.iter().map(|word| Form::Word(word)).collect();
+        match shape.one_key {
+            true => forms.extend(shape.keys.iter().map(|(key, shape)| Form::Key(key, shape))),
+            false => forms.push(Form::Table),
+        }
+        match self.choose(&forms) {
+            Some(Form::Word(word)) => DeValue::String(Cow::Borrowed(*word)),
+            Some(Form::Key(key, shape)) => {
+                let value = self.missing(shape);
                 let mut table = DeTable::new();
-                if let Some(shape) = shape.keys.get(key) {
-                    let value = self.missing(shape);
-                    table.insert(Spanned::new(value.span(), Cow::Borrowed(key)), value);
-                }
+                table.insert(Spanned::new(value.span(), Cow::Borrowed(*key)), value);
                 DeValue::Table(table)
             }
-            Some(Err(None)) | None => DeValue::Table(self.whole(shape)),
+            Some(Form::Table) | None => DeValue::Table(self.whole(shape)),
         }
     }
 
@@ -316,6 +350,23 @@ impl Walk<'_> {
         self.mended.unclear.push(choices.len());
         choices.get(chosen % choices.len())
     }
+}
+
+/// What may stand where a word or a table does.
+enum Form {
+    Word(&'static str),
+    /// A table with this key alone.
+    Key(&'static str, &'static Shape),
+    Table,
+}
+
+fn is_like(shape: &Shape, value: &DeValue<'_>) -> bool {
+    matches!(
+        (shape, value),
+        (Shape::Table(_), DeValue::Table(_))
+            | (Shape::Text(_), DeValue::String(_))
+            | (Shape::Integer(_), DeValue::Integer(_))
+    )
 }
 
 fn integer(written: &'static str) -> DeValue<'static> {

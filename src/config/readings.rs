@@ -28,7 +28,7 @@ fn next_prime(from: usize) -> usize {
     let is_prime = |number: &usize| {
         (2..*number)
             .take_while(|by| by * by <= *number)
-            .all(|by| number % by != 0)
+            .all(|by| !number.is_multiple_of(by))
     };
     (from.max(2)..).find(is_prime).unwrap_or(from)
 }

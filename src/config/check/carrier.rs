@@ -275,10 +275,10 @@ pub fn ids(raw: &RawSbc) -> Option<Vec<&str>> {
     ids.map(|id| (!id.is_empty()).then_some(id)).collect()
 }
 
-/// The carriers that `texts` name.
-pub fn references(texts: &[At<String>], ids: &[&str], reader: &mut Reader<'_>) -> Option<Vec<CarrierId>> {
+/// The carriers that `texts` name. None where they are not among `ids`, or these are not known.
+pub fn references(texts: &[At<String>], ids: Option<&[&str]>, reader: &mut Reader<'_>) -> Option<Vec<CarrierId>> {
     super::machine::duplicates(texts, "carrier", reader);
-    let known: BTreeSet<&str> = ids.iter().copied().collect();
+    let known: BTreeSet<&str> = ids?.iter().copied().collect();
     let found: Vec<Option<CarrierId>> = texts
         .iter()
         .map(|text| {

@@ -89,8 +89,8 @@ fn reach(raw: &RawSbc) -> Option<AddressPolicy> {
     let media = raw.media.value();
     let media = [&media.bind, &media.advertise].into_iter().flatten();
     let media = media.filter_map(|text| address::ip(text.value()).ok());
-    let sockets = bound.chain(listening.iter().copied());
-    let mut own: Vec<IpAddr> = sockets.map(|bind| bind.ip()).chain(told).chain(media).collect();
+    let sockets = bound.chain(listening.iter().copied()).map(|bind| bind.ip());
+    let mut own: Vec<IpAddr> = sockets.chain(told).chain(media).collect();
     own.retain(|address| !address.is_unspecified() && !address.is_loopback());
     let policy = AddressPolicy::new(
         networks.collect::<Result<_, _>>().ok()?,
@@ -98,4 +98,47 @@ fn reach(raw: &RawSbc) -> Option<AddressPolicy> {
         own,
     );
     Some(policy.beside(listening))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::config::file::File;
+    use crate::config::fixture::machine;
+    use crate::config::mistake::Source;
+    use crate::config::schema::FileKind;
+    use std::path::Path;
+
+    #[test]
+    fn what_hooks_may_reach_is_what_their_client_asks() {
+        let own = "[application_servers]\nallow_networks = [\"10.0.0.0/8\"]\n[api]\nbind = \"10.0.0.7:8081\"\nallow_remote = true\n";
+        for more in ["", "[application_servers]\nallow_loopback = true\n[api]\n", own] {
+            let text = machine(more);
+            let config = Config::from_toml_strs(&text, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            let asked = AddressPolicy::of(&config.sbc, &[]);
+            let file: File<RawSbc> = File::parse(FileKind::Sbc, Source::new(Path::new("sbc.toml"), &text));
+            let judged = MachineFacts::of(file.raw.as_ref().expect("a machine"))
+                .reach
+                .expect("a policy");
+            for address in [
+                "192.0.2.10",
+                "198.51.100.10",
+                "203.0.114.1",
+                "10.0.0.7",
+                "10.1.1.1",
+                "127.0.0.1",
+                "172.16.0.1",
+            ] {
+                for port in [80, 8080, 8081] {
+                    let socket = SocketAddr::new(address.parse().expect("an address"), port);
+                    assert_eq!(
+                        judged.check_socket(socket),
+                        asked.check_socket(socket),
+                        "{more}: {socket}"
+                    );
+                }
+            }
+        }
+    }
 }

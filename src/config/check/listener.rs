@@ -29,7 +29,7 @@ pub fn check(raw: &RawSbc, base: Option<&TenantFqdn>, reader: &mut Reader<'_>) -
         .filter(|listener| *listener.purpose.value() == RawPurpose::Teams);
     if teams.next().is_none() {
         let expected = "one with purpose = \"teams\" and transport = \"tls\"";
-        let place = reader.written([raw.teams.span()]);
+        let place = reader.written([raw.teams.span(), 0..0]);
         reader.fault_expecting(place, "there is no listener for Teams", expected);
     }
     for second in teams {
@@ -165,6 +165,7 @@ fn tls(
             raw.transport.span(),
             raw.bind.span(),
             raw.purpose.span(),
+            0..0,
         ]);
         reader.fault_expecting(place, "a TLS listener without a certificate", expected);
     }

@@ -204,7 +204,7 @@ fn emergency(raw: Option<&RawEmergency>, ids: Option<&[&str]>, reader: &mut Read
             number => Ok(number),
         },
     );
-    let carriers = ids.and_then(|ids| carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader));
+    let carriers = carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader);
     Some(Emergency {
         numbers: numbers?,
         carriers: carriers?,

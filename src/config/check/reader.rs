@@ -38,10 +38,17 @@ impl<'r> Reader<'r> {
         self.mended.covers(place)
     }
 
-    /// The first of `places` that the user wrote, for a mistake that is none of a single value; else the whole file.
+    /// The first of `places` that the user wrote, for a mistake that is none of a single value; the last where there is
+    /// none. `0..0` is the whole file.
     pub fn written(&self, places: impl IntoIterator<Item = Range<usize>>) -> Range<usize> {
-        let mut places = places.into_iter();
-        places.find(|place| !self.is_mended(place)).unwrap_or(0..0)
+        let mut last = 0..0;
+        for place in places {
+            last = place;
+            if !self.is_mended(&last) {
+                break;
+            }
+        }
+        last
     }
 
     /// A mistake at `span`, with what `more` says of it.

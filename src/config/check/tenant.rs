@@ -84,9 +84,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
             "at least one carrier in sbc.toml",
         );
     }
-    let carriers = ids
-        .as_deref()
-        .and_then(|ids| references(raw.carriers.value(), ids, reader));
+    let carriers = references(raw.carriers.value(), ids.as_deref(), reader);
     let numbers: Vec<Option<NumberEntry>> = raw
         .numbers
         .iter()
@@ -174,7 +172,8 @@ fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>
         }
         (None, None) => {
             let expected = "`label` (its name in front of teams.base) or `fqdn` (a trunk name of its own)";
-            let place = reader.written(raw.domains.first().map(At::span));
+            let first = raw.domains.first().map_or(0..0, At::span);
+            let place = reader.written([first, 0..0]);
             reader.fault_expecting(place, "the tenant has no trunk name", expected);
             None
         }
@@ -249,26 +248,24 @@ fn destination(
     tenant: &RawTenant,
     reader: &mut Reader<'_>,
 ) -> Option<Destination> {
-    Some(match (raw.to.as_ref().map(At::value), voicemail) {
-        (None | Some(RawTo::Teams), false) => Destination::Teams,
-        (None | Some(RawTo::Teams), true) => Destination::TeamsVoicemail,
-        (Some(RawTo::Carrier(id)), false) => {
-            let known = references(std::slice::from_ref(id), carriers?, reader)?;
+    let to = raw.to.as_ref().map(At::value);
+    if voicemail && !matches!(to, None | Some(RawTo::Teams)) {
+        let place = raw.voicemail.as_ref().map_or(place, At::span);
+        reader.fault_expecting(
+            place,
+            "`voicemail` means a Teams user's, and this number does not lead to Teams",
+            "to = \"teams\", or no `voicemail`",
+        );
+    }
+    Some(match to {
+        None | Some(RawTo::Teams) if voicemail => Destination::TeamsVoicemail,
+        None | Some(RawTo::Teams) => Destination::Teams,
+        Some(RawTo::Carrier(id)) => {
+            let known = references(std::slice::from_ref(id), carriers, reader)?;
             Destination::Carrier(known.into_iter().next()?)
         }
-        (Some(RawTo::User(text)), false) => Destination::User(registered_user(text, tenant, reader)?),
-        (Some(RawTo::Application(name)), false) => {
-            Destination::Application(application::reference(name, tenant, reader)?)
-        }
-        (Some(RawTo::Carrier(_) | RawTo::User(_) | RawTo::Application(_)), true) => {
-            let place = raw.voicemail.as_ref().map_or(place, At::span);
-            reader.fault_expecting(
-                place,
-                "`voicemail` means a Teams user's, and this number does not lead to Teams",
-                "to = \"teams\", or no `voicemail`",
-            );
-            return None;
-        }
+        Some(RawTo::User(text)) => Destination::User(registered_user(text, tenant, reader)?),
+        Some(RawTo::Application(name)) => Destination::Application(application::reference(name, tenant, reader)?),
     })
 }
 

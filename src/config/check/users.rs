@@ -80,12 +80,15 @@ pub fn realm(
         }
         None => {
             let expected = "realm = \"sip.contoso.example\", a name of the tenant's own that its devices register with";
-            match (raw.users.first(), &raw.registration_hook) {
-                (Some(user), _) => reader.fault_expecting(user.span(), "users without a realm", expected),
-                (None, Some(hook)) => {
+            match (raw.users.as_slice(), &raw.registration_hook) {
+                ([_, ..], _) => {
+                    let place = reader.written(raw.users.iter().map(At::span));
+                    reader.fault_expecting(place, "users without a realm", expected);
+                }
+                ([], Some(hook)) => {
                     reader.fault_expecting(hook.span(), "`registration_hook` without a realm", expected);
                 }
-                (None, None) => return Some(None),
+                ([], None) => return Some(None),
             }
             None
         }
