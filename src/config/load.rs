@@ -32,7 +32,12 @@ pub enum Reload {
         took: Duration,
     },
     /// Something is wrong: the old configuration stays.
-    Refused { mistakes: Mistakes, took: Duration },
+    Refused {
+        mistakes: Mistakes,
+        /// Files that are new, gone or have another text since the configuration in force was read.
+        changed: Vec<PathBuf>,
+        took: Duration,
+    },
     /// Nothing differs from the configuration that is in force.
     Unchanged,
 }
@@ -160,18 +165,17 @@ impl Loader {
         if let Some(running) = self.config.clone().filter(|_| self.running && mistakes.is_empty()) {
             (checked, waiting) = self.hold(&running, checked, &mut mistakes);
         }
-        if let Err(mistakes) = Mistakes::none_in(mistakes) {
-            return Reload::Refused {
-                mistakes,
-                took: began.elapsed(),
-            };
-        }
-        let Some(mut config) = checked else {
-            let mistakes = Mistakes::one(Mistake::about(&self.folder, "the configuration can't be read"));
-            return Reload::Refused {
-                mistakes,
-                took: began.elapsed(),
-            };
+        let unread = || Mistakes::one(Mistake::about(&self.folder, "the configuration can't be read"));
+        let right = Mistakes::none_in(mistakes).and_then(|()| checked.ok_or_else(unread));
+        let mut config = match right {
+            Ok(config) => config,
+            Err(mistakes) => {
+                return Reload::Refused {
+                    mistakes,
+                    changed: self.stale.clone(),
+                    took: began.elapsed(),
+                };
+            }
         };
         if let Some(old) = &self.config {
             if old.same_as(&config) && self.waiting == waiting {
