@@ -294,11 +294,13 @@ async fn mistakes_of_a_refused_configuration_are_shown_with_masked_numbers() {
     assert!(mistakes.to_string().contains("+14255550100"), "{mistakes}");
     let outcome = Reload::Refused {
         mistakes,
+        changed: vec!["tenants/contoso.toml".into()],
         took: Duration::ZERO,
     };
     lab.observer.happened(&Happening::Reloaded { outcome: &outcome });
     let (_, config) = lab.get("/v1/config").await;
     assert_eq!(config["last"]["outcome"], "refused");
+    assert_eq!(config["last"]["files"], serde_json::json!(["tenants/contoso.toml"]));
     let shown = config.to_string();
     assert!(shown.contains("+*********00") && !shown.contains("5550100"), "{shown}");
     lab.close().await;

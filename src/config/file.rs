@@ -1,8 +1,9 @@
 //! One configuration file: its text, and what it says as typed.
 
+use super::mend::{Mended, mend};
 use super::mistake::{Mistake, Source};
+use super::readings;
 use super::schema::FileKind;
-use super::shape;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read as _};
 use std::ops::Range;
@@ -14,16 +15,21 @@ use toml::de::{DeTable, Deserializer};
 const LARGEST: u64 = 64 << 20;
 const WITHOUT_QUOTES: &str = "a text needs quotes";
 
+/// A file in which something is unclear is read again for each way that it may be meant, as long as that is no more text
+/// than this.
+const REREAD: usize = 16 << 20;
+
 /// A file that was read and parsed. Kept, so that a reload only parses what changed.
 #[derive(Debug)]
 pub struct File<R> {
+    kind: FileKind,
     pub source: Source,
-    /// None when its mistakes are so that nothing else can be said about it.
+    /// None when its syntax is wrong. Where something is unclear: as it may be meant, in one of the ways.
     pub raw: Option<R>,
     /// Of syntax and structure.
     pub mistakes: Vec<Mistake>,
-    /// What `raw` lacks, because it can't be read.
-    pub gaps: shape::Gaps,
+    /// What of `raw` stands there for something that can't be read.
+    pub mended: Mended,
 }
 
 impl<R: DeserializeOwned> File<R> {
@@ -35,40 +41,39 @@ impl<R: DeserializeOwned> File<R> {
         // What follows on the same line follows from the first; a missing comma explains more than missing quotes.
         mistakes.sort_by_cached_key(|mistake| (mistake.line, mistake.column, mistake.message == WITHOUT_QUOTES));
         mistakes.dedup_by_key(|mistake| mistake.line);
-        if !mistakes.is_empty() {
-            return File {
-                source,
-                raw: None,
-                mistakes,
-                gaps: shape::Gaps::default(),
-            };
-        }
-        let shape::Outcome { incomplete, gaps } = shape::check(kind, root.get_mut(), &source, &mut mistakes);
-        if incomplete {
-            return File {
-                source,
-                raw: None,
-                mistakes,
-                gaps,
-            };
-        }
-        match R::deserialize(Deserializer::from(root)) {
-            Ok(raw) => File {
-                source,
-                raw: Some(raw),
-                mistakes,
-                gaps,
-            },
-            Err(error) => {
-                mistakes.push(unreadable(&source, &error));
-                File {
-                    source,
-                    raw: None,
-                    mistakes,
-                    gaps,
-                }
+        let mut file = File {
+            kind,
+            mended: Mended::nothing(&source),
+            source,
+            raw: None,
+            mistakes,
+        };
+        if file.mistakes.is_empty() {
+            file.mended = mend(kind, root.get_mut(), &file.source, &[], Some(&mut file.mistakes));
+            match R::deserialize(Deserializer::from(root)) {
+                Ok(raw) => file.raw = Some(raw),
+                Err(error) => file.mistakes.push(unreadable(&file.source, &error)),
             }
         }
+        file
+    }
+
+    /// The other ways in which the file may be meant where it is unclear: what is wrong in all of them is wrong. None where
+    /// that would be too much to read.
+    pub fn other_readings(&self) -> Option<impl Iterator<Item = R>> {
+        let readings = match self.mended.unclear.as_slice() {
+            [] => Vec::new(),
+            unclear => readings::of(unclear),
+        };
+        let affordable = readings.len().saturating_mul(self.source.text.len()) <= REREAD;
+        // The first is `raw`.
+        affordable.then(|| readings.into_iter().skip(1).filter_map(|meant| self.read_as(&meant)))
+    }
+
+    fn read_as(&self, meant: &[usize]) -> Option<R> {
+        let mut root = DeTable::parse(&self.source.text).ok()?;
+        mend(self.kind, root.get_mut(), &self.source, meant, None);
+        R::deserialize(Deserializer::from(root)).ok()
     }
 }
 

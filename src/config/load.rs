@@ -2,17 +2,15 @@
 //! either everything is right and a new configuration comes out, or nothing changes.
 
 use super::check::{self, MachineFacts, Member, Reader};
-use super::checked::{Config, Tenant};
+use super::checked::{Config, Sbc, Tenant};
 use super::file::{File, read};
 use super::held;
 use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
-use super::raw::{RawPurpose, RawSbc, RawTenant};
+use super::raw::{RawSbc, RawTenant};
 use super::resource::Resource;
 use super::schema::FileKind;
-use super::shape::Gaps;
 use super::tls_files::TlsFiles;
-use crate::app::outbound::AddressPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +32,12 @@ pub enum Reload {
         took: Duration,
     },
     /// Something is wrong: the old configuration stays.
-    Refused { mistakes: Mistakes, took: Duration },
+    Refused {
+        mistakes: Mistakes,
+        /// Files that are new, gone or have another text since the configuration in force was read.
+        changed: Vec<PathBuf>,
+        took: Duration,
+    },
     /// Nothing differs from the configuration that is in force.
     Unchanged,
 }
@@ -162,18 +165,17 @@ impl Loader {
         if let Some(running) = self.config.clone().filter(|_| self.running && mistakes.is_empty()) {
             (checked, waiting) = self.hold(&running, checked, &mut mistakes);
         }
-        if let Err(mistakes) = Mistakes::none_in(mistakes) {
-            return Reload::Refused {
-                mistakes,
-                took: began.elapsed(),
-            };
-        }
-        let Some(mut config) = checked else {
-            let mistakes = Mistakes::one(Mistake::about(&self.folder, "the configuration can't be read"));
-            return Reload::Refused {
-                mistakes,
-                took: began.elapsed(),
-            };
+        let unread = || Mistakes::one(Mistake::about(&self.folder, "the configuration can't be read"));
+        let right = Mistakes::none_in(mistakes).and_then(|()| checked.ok_or_else(unread));
+        let mut config = match right {
+            Ok(config) => config,
+            Err(mistakes) => {
+                return Reload::Refused {
+                    mistakes,
+                    changed: self.stale.clone(),
+                    took: began.elapsed(),
+                };
+            }
         };
         if let Some(old) = &self.config {
             if old.same_as(&config) && self.waiting == waiting {
@@ -287,27 +289,13 @@ impl Loader {
         base: Option<&TenantFqdn>,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Config> {
-        let machine = self
-            .sbc
-            .as_ref()
-            .and_then(|file| Some((&file.source, file.raw.as_ref()?)));
-        let gaps = self.sbc.as_ref().map(|file| &file.gaps);
-        let sbc = machine.and_then(|(source, raw)| {
-            let mut reader = Reader::new(source, folder);
-            reader.gaps = gaps;
-            let sbc = check::machine(raw, &mut reader);
-            let clean = reader.mistakes.is_empty();
-            mistakes.append(&mut reader.mistakes);
-            sbc.filter(|_| clean)
-        });
-        let facts = machine.map(|(_, raw)| {
-            let written = facts(raw, gaps);
-            MachineFacts {
-                base: base.cloned().or(written.base),
-                // What only the machine itself knows, such as its interfaces, its client judges.
-                reach: sbc.as_ref().map(|sbc| AddressPolicy::of(sbc, &[])),
-                ..written
-            }
+        let (sbc, facts) = match self.sbc.as_ref().and_then(|file| Some((file, file.raw.as_ref()?))) {
+            Some((file, raw)) => machine(file, raw, folder, mistakes),
+            None => (None, None),
+        };
+        let facts = facts.map(|written| MachineFacts {
+            base: base.cloned().or(written.base),
+            ..written
         });
         for (stem, tenant) in &mut self.tenants {
             mistakes.extend(tenant.check(stem, folder, facts.as_ref()).iter().cloned());
@@ -334,17 +322,23 @@ impl TenantFile {
         let known = self.checked.take();
         let known = known.filter(|checked| !elsewhere && checked.facts.as_ref() == facts);
         let checked = known.unwrap_or_else(|| {
-            let mut reader = Reader::new(&self.file.source, folder);
-            reader.gaps = Some(&self.file.gaps);
-            let tenant = self
-                .file
-                .raw
-                .as_ref()
-                .and_then(|raw| check::tenant(stem, raw, facts, &mut reader));
+            let file = &self.file;
+            let check = |raw: &RawTenant| {
+                let mut reader = Reader::new(&file.source, folder, &file.mended);
+                let tenant = check::tenant(stem, raw, facts, &mut reader);
+                (tenant, reader.mistakes)
+            };
+            let (tenant, mut mistakes) = file.raw.as_ref().map(check).unwrap_or_default();
+            if !mistakes.is_empty() {
+                match file.other_readings() {
+                    Some(readings) => readings.for_each(|raw| keep_common(&mut mistakes, || check(&raw).1)),
+                    None => mistakes.clear(),
+                }
+            }
             CheckedTenant {
                 facts: facts.cloned(),
                 tenant: tenant.map(Arc::new),
-                mistakes: reader.mistakes,
+                mistakes,
             }
         });
         &self.checked.insert(checked).mistakes
@@ -385,31 +379,38 @@ impl Config {
     }
 }
 
-fn facts(raw: &RawSbc, gaps: Option<&Gaps>) -> MachineFacts {
-    let whole = |list: &str| gaps.is_none_or(|gaps| !gaps.lists.contains(&list));
-    let teams = raw.teams.value();
-    MachineFacts {
-        base: TenantFqdn::parse(raw.teams.value().base.value()).ok(),
-        carriers: whole("carriers").then(|| {
-            let ids = raw.carriers.iter().map(|carrier| carrier.value().id.value().clone());
-            ids.collect()
-        }),
-        users_listened: whole("listeners").then(|| {
-            let mut listeners = raw.listeners.iter();
-            listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)
-        }),
-        media_ipv4: media_ipv4(raw),
-        bypass: teams.bypass.as_ref().is_some_and(|bypass| *bypass.value()),
-        refer: teams.refer.as_ref().is_none_or(|refer| *refer.value()),
-        reach: None,
+/// The machine, and what is known of it for tenants. What is unclear in its file is only held against it where it is wrong in
+/// every reading.
+fn machine(
+    file: &File<RawSbc>,
+    raw: &RawSbc,
+    folder: Option<&Path>,
+    mistakes: &mut Vec<Mistake>,
+) -> (Option<Sbc>, Option<MachineFacts>) {
+    let check = |raw: &RawSbc| {
+        let mut reader = Reader::new(&file.source, folder, &file.mended);
+        let sbc = check::machine(raw, &mut reader);
+        (sbc.filter(|_| reader.mistakes.is_empty()), reader.mistakes)
+    };
+    let (sbc, mut certain) = check(raw);
+    let Some(readings) = file.other_readings() else {
+        return (None, None);
+    };
+    let mut facts = MachineFacts::of(raw);
+    for raw in readings {
+        facts = facts.common(&MachineFacts::of(&raw));
+        keep_common(&mut certain, || check(&raw).1);
     }
+    mistakes.extend(certain);
+    (sbc, Some(facts))
 }
 
-/// What is advertised for media is IPv4; `None` when it can't be read.
-fn media_ipv4(raw: &RawSbc) -> Option<bool> {
-    let media = raw.media.value();
-    let address: std::net::IpAddr = media.advertise.as_ref().or(media.bind.as_ref())?.value().parse().ok()?;
-    Some(address.is_ipv4())
+/// Keeps those of `mistakes` that are `found` too, which nobody looks for where there are none.
+fn keep_common(mistakes: &mut Vec<Mistake>, found: impl FnOnce() -> Vec<Mistake>) {
+    if !mistakes.is_empty() {
+        let found = BTreeSet::from_iter(found());
+        mistakes.retain(|mistake| found.contains(mistake));
+    }
 }
 
 /// `*.toml` in `folder`, by name without the ending. Hidden files, backups and other endings are left alone; one that

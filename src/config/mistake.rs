@@ -272,6 +272,14 @@ fn in_url(line: &str) -> Option<usize> {
         })
 }
 
+/// What was typed, as far as a message may show it.
+pub fn without_password(typed: &str) -> Cow<'_, str> {
+    match in_url(typed).and_then(|at| typed.get(..at)) {
+        Some(shown) => Cow::Owned(format!("{shown}…")),
+        None => Cow::Borrowed(typed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,6 +77,11 @@ pub fn holds_secrets(key: &str) -> bool {
     NAMES.texts.contains(key) || NAMES.tables.contains(key)
 }
 
+/// Whether what follows this key is hidden, whoever knows the key.
+pub fn hides(key: &str) -> bool {
+    NAMES.hides(key)
+}
+
 /// Whether a text names a key of a secret at all: much faster than parsing it.
 pub fn may_hold_secrets(text: &str) -> bool {
     let mut names = NAMES.texts.iter().chain(&NAMES.tables);

@@ -2,7 +2,7 @@
 
 use super::file::File;
 use super::mistake::{Mistake, Source};
-use super::raw::{At, RawSbc, RawTransport};
+use super::raw::{At, RawListener, RawSbc, RawTransport};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -35,20 +35,29 @@ impl TlsFiles {
         let Some(raw) = &file.raw else {
             return TlsFiles::default();
         };
-        let named = |text: &At<String>| NamedFile {
-            path: folder.join(text.value()),
-            source: file.source.clone(),
-            span: text.span(),
+        // What only stands there for something else names no file.
+        let named = |text: &At<String>| {
+            let written = !file.mended.covers(&text.span());
+            written.then(|| NamedFile {
+                path: folder.join(text.value()),
+                source: file.source.clone(),
+                span: text.span(),
+            })
         };
         let mut files = TlsFiles::default();
-        let tls = raw
-            .listeners
-            .iter()
-            .filter(|listener| *listener.transport.value() == RawTransport::Tls);
+        // Whoever names certificates means TLS.
+        let may_be_tls = |listener: &&RawListener| {
+            let transport = &listener.transport;
+            *transport.value() == RawTransport::Tls || file.mended.covers(&transport.span())
+        };
+        let tls = raw.listeners.iter().filter(may_be_tls);
         let mut roots: Vec<&At<String>> = raw.teams.value().roots.iter().collect();
         for listener in tls {
             for pair in &listener.certificates {
-                let (certificate, key) = (named(&pair.value().certificate), named(&pair.value().key));
+                let (Some(certificate), Some(key)) = (named(&pair.value().certificate), named(&pair.value().key))
+                else {
+                    continue;
+                };
                 let known = files
                     .pairs
                     .iter()
@@ -60,7 +69,7 @@ impl TlsFiles {
             roots.extend(&listener.roots);
         }
         for text in roots {
-            let file = named(text);
+            let Some(file) = named(text) else { continue };
             let is_file = !matches!(text.value().as_str(), "teams" | "system");
             if is_file && !files.roots.iter().any(|known| known.path == file.path) {
                 files.roots.push(file);

@@ -4,6 +4,7 @@ use super::{Happening, Observer, unix_ms};
 use crate::config::{Mistake, Reload};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The last outcome.
@@ -25,9 +26,9 @@ pub struct ReloadReport {
     pub applied_ms: u64,
     /// When one was last refused.
     pub refused_ms: Option<u64>,
-    /// Files that changed with the configuration in force.
+    /// Files that are new, gone or have another text in the last one that was read, whatever became of it.
     pub files: Vec<String>,
-    /// Keys of `sbc.toml` of which something waits for the next start.
+    /// Keys of `sbc.toml` of which something waits for the next start, with the configuration in force.
     pub waiting: Vec<&'static str>,
     /// Why the last one was refused; empty when it was not.
     pub mistakes: Vec<Mistake>,
@@ -129,26 +130,63 @@ impl Observer for Reloads {
             Reload::Applied { changed, waiting, .. } => {
                 last.outcome = ReloadOutcome::Applied;
                 last.applied_ms = now;
-                last.files = changed.iter().map(|file| file.display().to_string()).collect();
+                last.files = named(changed);
                 last.waiting.clone_from(waiting);
                 last.mistakes.clear();
             }
-            Reload::Refused { mistakes, .. } => {
+            Reload::Refused { mistakes, changed, .. } => {
                 last.outcome = ReloadOutcome::Refused;
                 last.refused_ms = Some(now);
+                last.files = named(changed);
                 last.mistakes = mistakes.iter().cloned().collect();
             }
             Reload::Unchanged => {
                 last.outcome = ReloadOutcome::Unchanged;
+                last.files.clear();
                 last.mistakes.clear();
             }
         }
     }
 }
 
+fn named(files: &[PathBuf]) -> Vec<String> {
+    files.iter().map(|file| file.display().to_string()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::config::fixture::machine;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn the_files_are_those_that_the_mistakes_are_in() {
+        let reloads = Reloads::new();
+        let reloaded = |outcome: Reload| {
+            reloads.happened(&Happening::Reloaded { outcome: &outcome });
+            let last = reloads.report();
+            (last.files, last.mistakes.len(), last.waiting)
+        };
+        let config = Config::from_toml_strs(&machine(""), &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let applied = reloaded(Reload::Applied {
+            config: Arc::new(config),
+            changed: vec!["sbc.toml".into()],
+            waiting: vec!["listeners"],
+            took: Duration::ZERO,
+        });
+        assert_eq!(applied, (vec!["sbc.toml".to_owned()], 0, vec!["listeners"]));
+        let mistakes = Config::from_toml_strs(&machine(""), &[("contoso", "label = 5")]).map(|_| ());
+        let refused = reloaded(Reload::Refused {
+            mistakes: mistakes.expect_err("a number"),
+            changed: vec!["tenants/contoso.toml".into()],
+            took: Duration::ZERO,
+        });
+        assert_eq!(refused, (vec!["tenants/contoso.toml".to_owned()], 3, vec!["listeners"]));
+        // It was undone: what waits goes on waiting.
+        assert_eq!(reloaded(Reload::Unchanged), (Vec::new(), 0, vec!["listeners"]));
+    }
 
     #[test]
     fn what_is_wrong_with_a_listener_stays_until_its_own_files_are_read_again() {

@@ -49,10 +49,13 @@ impl AddressPolicy {
     pub fn of(sbc: &Sbc, interfaces: &[IpAddr]) -> AddressPolicy {
         let own = OwnAddresses::of(sbc, interfaces);
         let servers = &sbc.application_servers;
-        AddressPolicy {
-            listening: own.administration().collect(),
-            ..AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.all())
-        }
+        AddressPolicy::new(servers.allow_networks.clone(), servers.allow_loopback, own.all())
+            .beside(own.administration().collect())
+    }
+
+    /// The same on a node whose admin and REST listeners are at `listening`.
+    pub fn beside(self, listening: Vec<SocketAddr>) -> AddressPolicy {
+        AddressPolicy { listening, ..self }
     }
 
     /// The same without the exceptions: for a place that a stranger named, such as a redirect's.

@@ -6,20 +6,23 @@ use crate::config::checked::{Api, ApiToken};
 use crate::config::names::Invalid;
 use crate::config::raw::{At, RawApi, RawToken};
 use crate::config::token::TokenDigest;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where the REST interface listens unless something else is written.
+pub const REST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// Where the REST interface listens.
 pub fn api(raw: &RawApi, reader: &mut Reader<'_>) -> Option<Api> {
-    let bind = match &raw.bind {
-        Some(text) => reader.parse(text, "address and port", address::socket)?,
-        None => SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+    let mut bind = match &raw.bind {
+        Some(text) => reader.parse(text, "address and port", address::socket),
+        None => Some(REST),
     };
     let remote = raw.allow_remote.as_ref().is_some_and(|remote| *remote.value());
-    if let (Some(text), false, false) = (&raw.bind, remote, bind.ip().is_loopback()) {
+    if let (Some(text), false, Some(false)) = (&raw.bind, remote, bind.map(|bind| bind.ip().is_loopback())) {
         let expected =
             "a loopback address such as 127.0.0.1:8081, or allow_remote = true behind something that speaks TLS";
         reader.fault_expecting(text.span(), "tokens would travel unencrypted to this address", expected);
-        return None;
+        bind = None;
     }
     let base_url = reader.parse_optional(raw.base_url.as_ref(), "URL", |text| {
         let expected = Invalid("an http or https URL such as https://sbc1.example.net/v1, without a query");
@@ -31,29 +34,38 @@ pub fn api(raw: &RawApi, reader: &mut Reader<'_>) -> Option<Api> {
         }
     });
     Some(Api {
-        bind,
+        bind: bind?,
         base_url: base_url?,
         requests_per_second: raw.requests_per_second.as_ref().map_or(50, |rate| *rate.value()),
     })
 }
 
-/// The tokens of a tenant.
-pub fn tokens(raw: &[At<RawToken>], reader: &mut Reader<'_>) -> Option<Vec<ApiToken>> {
-    let mut tokens: Vec<Option<ApiToken>> = Vec::with_capacity(raw.len());
+/// The tokens of a tenant that are right.
+pub fn tokens(raw: &[At<RawToken>], reader: &mut Reader<'_>) -> Vec<ApiToken> {
+    let mut tokens = Vec::with_capacity(raw.len());
     for (position, at) in raw.iter().enumerate() {
         let typed = at.value();
         let same = |other: &At<RawToken>| other.value().name.value() == typed.name.value();
-        if raw.iter().take(position).any(same) {
+        if !reader.is_mended(&typed.name.span()) && raw.iter().take(position).any(same) {
             let message = format!("token {:?} is there already", typed.name.value());
             reader.fault_expecting(typed.name.span(), message, "a name of its own");
-            tokens.push(None);
         }
-        let name = reader.parse(&typed.name, "token name", |text| match text.trim() {
-            "" => Err(Invalid("a name, such as the program that uses the token")),
-            name => Ok(name.to_owned()),
-        });
+        let name = reader.parse(&typed.name, "token name", token_name);
         let digest = reader.parse(&typed.sha256, "SHA-256", TokenDigest::parse);
-        tokens.push(name.zip(digest).map(|(name, digest)| ApiToken { name, digest }));
+        tokens.extend(name.zip(digest).map(|(name, digest)| ApiToken { name, digest }));
     }
-    tokens.into_iter().collect()
+    tokens
+}
+
+/// Whether a token can be read.
+pub fn is_token(raw: &At<RawToken>) -> bool {
+    let raw = raw.value();
+    token_name(raw.name.value()).is_ok() && TokenDigest::parse(raw.sha256.value()).is_ok()
+}
+
+fn token_name(text: &str) -> Result<String, Invalid> {
+    match text.trim() {
+        "" => Err(Invalid("a name, such as the program that uses the token")),
+        name => Ok(name.to_owned()),
+    }
 }

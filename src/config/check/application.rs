@@ -6,7 +6,6 @@ use super::secret;
 use super::speech;
 use crate::config::checked::{Account, Application, ApplicationServers, Fallback, Hook, HookLogin, HookMethod};
 use crate::config::hook_url::{HookProtocol, HookUrl};
-use crate::config::mistake::Mistake;
 use crate::config::names::{ApplicationName, Invalid, Secret, Sid};
 use crate::config::network::Network;
 use crate::config::raw::{At, RawApplication, RawApplicationServers, RawHook, RawHookMethod, RawHookTable, RawTenant};
@@ -15,12 +14,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The account of the tenant `stem`, or `None` when something was wrong.
-pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Option<Account> {
-    let sid = match &raw.account_sid {
-        Some(text) => reader.parse(text, "account_sid", Sid::parse),
-        None => Some(Sid::derived(&format!("account/{stem}"))),
-    };
+/// The account of the tenant `stem`: beside mistakes, what of it is right.
+pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Account {
+    let typed = reader.parse_optional(raw.account_sid.as_ref(), "account_sid", Sid::parse);
+    let sid = typed
+        .flatten()
+        .unwrap_or_else(|| Sid::derived(&format!("account/{stem}")));
     let shared = secret::check(
         &secret::Forms {
             what: "webhook_secret",
@@ -36,18 +35,14 @@ pub fn account(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) -> Option<A
         .iter()
         .map(|(name, application)| check(stem, name, application, raw, shared.clone().flatten(), reader))
         .collect();
-    distinct_sids(raw, &checked, reader);
+    distinct_sids(stem, raw, reader);
     let speech_services = speech::services(raw, reader);
-    let applications: Option<Vec<Arc<Application>>> = checked
-        .into_iter()
-        .map(|application| application.map(Arc::new))
-        .collect();
-    Some(Account {
-        sid: sid?,
-        secret: shared?,
-        applications: applications?,
-        speech_services: speech_services?,
-    })
+    Account {
+        sid,
+        secret: shared.flatten(),
+        applications: checked.into_iter().flatten().map(Arc::new).collect(),
+        speech_services: speech_services.unwrap_or_default(),
+    }
 }
 
 fn check(
@@ -68,7 +63,7 @@ fn check(
     });
     let sid = match &raw.sid {
         Some(text) => reader.parse(text, "sid", Sid::parse),
-        None => Some(Sid::derived(&format!("application/{stem}/{name}"))),
+        None => Some(derived(stem, name)),
     };
     let hook = hook(&raw.hook, Base::None, reader);
     let base = hook.as_ref().map_or(Base::Wrong, |hook| Base::At(&hook.url));
@@ -104,6 +99,11 @@ fn check(
     })
 }
 
+/// The sid of an application that has none of its own.
+fn derived(stem: &str, name: &str) -> Sid {
+    Sid::derived(&format!("application/{stem}/{name}"))
+}
+
 /// Variables are sent with the first question of every call.
 const MOST_VARIABLES: usize = 64;
 /// Their names and values together.
@@ -113,13 +113,16 @@ fn env_vars(raw: &RawApplication, reader: &mut Reader<'_>) -> Option<Vec<(String
     let (mut whole, mut bytes) = (true, 0);
     for (position, (name, value)) in raw.env_vars.iter().enumerate() {
         bytes += name.len() + value.value().0.len();
-        let wrong = match () {
-            () if name.is_empty() || value.value().0.is_empty() => "a variable needs a name and a value",
+        if name.is_empty() || value.value().0.is_empty() {
+            reader.fault(value.span(), "a variable needs a name and a value");
+            whole = false;
+        }
+        let beyond = match () {
             () if position >= MOST_VARIABLES => "these are too many variables: 64 at most",
             () if bytes > VARIABLE_BYTES => "these are too long variables: 16 KiB at most, all names and values",
             () => continue,
         };
-        reader.fault(value.span(), wrong);
+        reader.fault(value.span(), beyond);
         whole = false;
         break;
     }
@@ -200,7 +203,6 @@ fn hook_table(raw: &At<RawHook>, table: &RawHookTable, base: Base<'_>, reader: &
             "the WebSocket API has no method",
             "no `method`, or a URL of http or https",
         );
-        return None;
     }
     let password = secret::check(
         &secret::Forms {
@@ -294,7 +296,7 @@ fn fallback(
         return None;
     };
     // Its own mistakes are told where it stands.
-    let mut silent = Reader::new(reader.source, reader.folder);
+    let mut silent = reader.silent();
     let hook = hook(&other.value().hook, Base::None, &mut silent)?;
     if hook.url.protocol() != HookProtocol::Http {
         let message = format!("application {named:?} is on the WebSocket API: {WHY}");
@@ -318,21 +320,29 @@ pub fn reference(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_>)
 
 fn unknown(name: &str, place: Range<usize>, tenant: &RawTenant, reader: &mut Reader<'_>) {
     let names: Vec<&str> = tenant.application.keys().map(String::as_str).collect();
-    let mistake = Mistake::at(reader.source, place, format!("there is no application {name:?}"));
-    let mistake = mistake.near(name, names.iter().copied());
-    reader.mistakes.push(match names.as_slice() {
-        [] => mistake.expected(format!("[application.{name}] in this file")),
-        names => mistake.expected(format!("one of [application.…] in this file: {}", names.join(", "))),
+    // One without a name may be the one that is meant.
+    if names.contains(&"") {
+        return;
+    }
+    reader.tell(place, format!("there is no application {name:?}"), |mistake| {
+        let mistake = mistake.near(name, names.iter().copied());
+        mistake.expected(match names.as_slice() {
+            [] => format!("[application.{name}] in this file"),
+            names => format!("one of [application.…] in this file: {}", names.join(", ")),
+        })
     });
 }
 
-fn distinct_sids(raw: &RawTenant, checked: &[Option<Application>], reader: &mut Reader<'_>) {
-    let mut seen: HashMap<&Sid, &ApplicationName> = HashMap::new();
-    for (raw, application) in raw.application.values().zip(checked) {
-        let Some(application) = application else { continue };
-        if let Some(other) = seen.insert(&application.sid, &application.name) {
-            let place = raw.value().sid.as_ref().map_or(raw.span(), At::span);
-            let message = format!("{} is the sid of application {:?} too", application.sid, other.as_str());
+fn distinct_sids(stem: &str, raw: &RawTenant, reader: &mut Reader<'_>) {
+    let mut seen: HashMap<Sid, &str> = HashMap::new();
+    for (name, application) in &raw.application {
+        let typed = application.value().sid.as_ref();
+        let Ok(sid) = typed.map_or_else(|| Ok(derived(stem, name)), |text| Sid::parse(text.value())) else {
+            continue;
+        };
+        if let Some(other) = seen.insert(sid.clone(), name) {
+            let place = typed.map_or(application.span(), At::span);
+            let message = format!("{sid} is the sid of application {other:?} too");
             reader.fault_expecting(place, message, "another UUID, or no `sid`");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::address;
 use super::credentials;
-use super::listener::transport;
+use super::listener::{are_named, transport};
 use super::machine::{flag, limits};
 use super::numbers;
 use super::reader::Reader;
@@ -11,7 +11,6 @@ use crate::config::checked::{
     CallerHeader, CallerSource, Carrier, CarrierCaller, CarrierMedia, Codec, Dtmf, Failover, Gateway, History, Host,
     Identification, PrivateCaller, Ringing, Tell,
 };
-use crate::config::mistake::Mistake;
 use crate::config::names::{CarrierId, HostName};
 use crate::config::network::Network;
 use crate::config::number::E164;
@@ -22,6 +21,7 @@ use crate::config::raw::{
 use crate::sip::digest::Algorithm;
 use crate::sip::{ListenerId, Transport};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 /// One carrier, or `None` when something was wrong.
@@ -37,11 +37,10 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
     let algorithms = algorithms(raw, reader);
     let own = credentials::check_own(raw.credentials.as_ref(), reader);
     let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
-    let nothing = raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty();
-    if nothing && reader.complete(&place) {
+    if raw.networks.is_empty() && raw.digest.is_none() && raw.gateways.is_empty() {
         let expected = "`networks` or `digest` for calls from it, `gateways` for calls to it";
         reader.fault_expecting(
-            place,
+            place.clone(),
             format!("carrier {:?} can neither call nor be called", raw.id.value()),
             expected,
         );
@@ -78,7 +77,8 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         }
         listed.push(*codec.value());
     }
-    if let (Some([]), Some(place)) = (raw.codecs.as_deref(), Some(raw.id.span())) {
+    if let Some([]) = raw.codecs.as_deref() {
+        let place = reader.written([raw.id.span(), place]);
         reader.fault_expecting(
             place,
             "`codecs` is empty",
@@ -135,9 +135,9 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
 
 /// Names that its certificate has to bear, where one is asked for.
 fn client_names(raw: &RawCarrier, listeners: &[RawListener], reader: &mut Reader<'_>) -> Option<Vec<HostName>> {
-    let names = reader.parse_list(&raw.client_names, "host name", HostName::parse)?;
+    let names = reader.parse_list(&raw.client_names, "host name", HostName::parse);
     let Some(first) = raw.client_names.first() else {
-        return Some(names);
+        return names;
     };
     super::machine::duplicates(&raw.client_names, "name", reader);
     let asks = |listener: &RawListener| {
@@ -149,7 +149,7 @@ fn client_names(raw: &RawCarrier, listeners: &[RawListener], reader: &mut Reader
                 Some(RawClientCertificate::Request | RawClientCertificate::Require)
             )
     };
-    if !listeners.iter().any(asks) && reader.whole("listeners") {
+    if !listeners.iter().any(asks) {
         let expected = "a carrier listener with transport = \"tls\" and client_certificate = \"require\"";
         reader.fault_expecting(first.span(), "no listener asks carriers for certificates", expected);
     }
@@ -162,7 +162,7 @@ fn client_names(raw: &RawCarrier, listeners: &[RawListener], reader: &mut Reader
         let expected = "`networks` or `digest` as well";
         reader.fault_expecting(first.span(), "a certificate alone lets nobody call", expected);
     }
-    Some(names)
+    names
 }
 
 /// What may prove the carrier's password, the strongest first.
@@ -193,28 +193,30 @@ fn algorithms(raw: &RawCarrier, reader: &mut Reader<'_>) -> Option<Vec<Algorithm
 }
 
 /// What is wrong between carriers: ids given twice, and callers that can't be told apart.
-pub fn check_together(raw: &RawSbc, carriers: &[Option<Carrier>], reader: &mut Reader<'_>) {
+pub fn check_together(raw: &RawSbc, reader: &mut Reader<'_>) {
     super::machine::duplicates(
         raw.carriers.iter().map(|carrier| &carrier.value().id),
         "carrier id",
         reader,
     );
-    for (position, (this, raw_this)) in carriers.iter().zip(&raw.carriers).enumerate() {
-        for other in carriers.iter().take(position).flatten() {
-            let Some(this) = this else { continue };
-            if told_apart(&this.identify, &other.identify) {
+    let callers: Vec<Option<Caller<'_>>> = raw.carriers.iter().map(|raw| Caller::of(raw.value())).collect();
+    for (position, this) in callers.iter().enumerate() {
+        for (other, raw_other) in callers.iter().zip(&raw.carriers).take(position) {
+            let (Some(this), Some(other)) = (this, other) else {
+                continue;
+            };
+            if told_apart(this, other) {
                 continue;
             }
-            let shared = this
-                .identify
-                .networks
-                .iter()
-                .position(|network| other.identify.networks.contains(network));
-            if let Some(span) = shared.and_then(|at| raw_this.value().networks.get(at)).map(At::span) {
-                let message = format!("carrier {:?} calls from this network too", other.id.as_str());
+            let also = |network: &Network| other.networks.iter().any(|(known, _)| known == network);
+            if let Some((_, span)) = this.networks.iter().find(|(network, _)| also(network)) {
+                let who = match raw_other.value().id.value().as_str() {
+                    "" => "another carrier".to_owned(),
+                    id => format!("carrier {id:?}"),
+                };
                 reader.fault_expecting(
-                    span,
-                    message,
+                    span.clone(),
+                    format!("{who} calls from this network too"),
                     "networks, transports, `client_names` or digest user names that tell the two apart",
                 );
             }
@@ -222,9 +224,36 @@ pub fn check_together(raw: &RawSbc, carriers: &[Option<Carrier>], reader: &mut R
     }
 }
 
-fn told_apart(one: &Identification, other: &Identification) -> bool {
-    let by_user = match (&one.digest, &other.digest) {
-        (Some(one), Some(other)) => one.username != other.username,
+/// What a carrier that calls is known by, whatever else of it is wrong.
+struct Caller<'r> {
+    /// Those that can be read, and where they stand.
+    networks: Vec<(Network, Range<usize>)>,
+    transports: Vec<Transport>,
+    client_names: Vec<HostName>,
+    username: Option<&'r str>,
+}
+
+impl Caller<'_> {
+    /// None when something that may tell it from others can't be read.
+    fn of(raw: &RawCarrier) -> Option<Caller<'_>> {
+        let network = |text: &At<String>| Some((Network::parse(text.value()).ok()?, text.span()));
+        let names = raw.client_names.iter().map(|text| HostName::parse(text.value()));
+        let username = raw
+            .digest
+            .as_ref()
+            .map(|digest| digest.value().username.value().as_str());
+        (username != Some("")).then_some(Caller {
+            networks: raw.networks.iter().filter_map(network).collect(),
+            transports: raw.transports.iter().map(|raw| transport(*raw.value())).collect(),
+            client_names: names.collect::<Result<_, _>>().ok()?,
+            username,
+        })
+    }
+}
+
+fn told_apart(one: &Caller<'_>, other: &Caller<'_>) -> bool {
+    let by_user = match (one.username, other.username) {
+        (Some(one), Some(other)) => one != other,
         _ => false,
     };
     let any = |transports: &[Transport]| transports.is_empty();
@@ -234,16 +263,22 @@ fn told_apart(one: &Identification, other: &Identification) -> bool {
             .transports
             .iter()
             .any(|transport| other.transports.contains(transport));
-    let certified = |one: &Identification| !one.client_names.is_empty();
+    let certified = |one: &Caller<'_>| !one.client_names.is_empty();
     let by_name =
         (certified(one) || certified(other)) && !one.client_names.iter().any(|name| other.client_names.contains(name));
     by_user || by_name || !shared
 }
 
-/// The carriers that `texts` name.
-pub fn references(texts: &[At<String>], ids: &[&str], reader: &mut Reader<'_>) -> Option<Vec<CarrierId>> {
+/// Every carrier's id as typed; None where one has none: it may be the one that is meant.
+pub fn ids(raw: &RawSbc) -> Option<Vec<&str>> {
+    let ids = raw.carriers.iter().map(|carrier| carrier.value().id.value().as_str());
+    ids.map(|id| (!id.is_empty()).then_some(id)).collect()
+}
+
+/// The carriers that `texts` name. None where they are not among `ids`, or these are not known.
+pub fn references(texts: &[At<String>], ids: Option<&[&str]>, reader: &mut Reader<'_>) -> Option<Vec<CarrierId>> {
     super::machine::duplicates(texts, "carrier", reader);
-    let known: BTreeSet<&str> = ids.iter().copied().collect();
+    let known: BTreeSet<&str> = ids?.iter().copied().collect();
     let found: Vec<Option<CarrierId>> = texts
         .iter()
         .map(|text| {
@@ -251,15 +286,16 @@ pub fn references(texts: &[At<String>], ids: &[&str], reader: &mut Reader<'_>) -
             if known.contains(typed) {
                 return CarrierId::parse(typed).ok();
             }
-            let mistake = Mistake::at(reader.source, text.span(), format!("there is no carrier {typed:?}"));
-            let mistake = mistake.near(typed, known.iter().copied());
-            reader.mistakes.push(if mistake.nearest.is_some() {
-                mistake
-            } else if known.is_empty() {
-                mistake.expected("a carrier in sbc.toml; it has none")
-            } else {
-                let some: Vec<&str> = known.iter().take(5).copied().collect();
-                mistake.expected(format!("a carrier in sbc.toml, such as {}", some.join(", ")))
+            reader.tell(text.span(), format!("there is no carrier {typed:?}"), |mistake| {
+                let mistake = mistake.near(typed, known.iter().copied());
+                if mistake.nearest.is_some() {
+                    mistake
+                } else if known.is_empty() {
+                    mistake.expected("a carrier in sbc.toml; it has none")
+                } else {
+                    let some: Vec<&str> = known.iter().take(5).copied().collect();
+                    mistake.expected(format!("a carrier in sbc.toml, such as {}", some.join(", ")))
+                }
             });
             None
         })
@@ -278,39 +314,41 @@ fn gateway(
     let asked = raw.transport.as_ref().map(|raw| transport(*raw.value()));
     let listener = leaving_from(raw, asked, place, listeners, reader);
     let server_name = reader.parse_optional(raw.server_name.as_ref(), "host name", HostName::parse);
-    let (host, (id, leaves_by)) = (host?, listener?);
-    if let Some(own) = sockets::own(&host, raw.port.as_ref().map(|port| *port.value()), leaves_by, listeners) {
+    let port = raw.port.as_ref().map(|port| *port.value());
+    // Without a listener the transport may be known all the same.
+    let leaves_by = listener.map(|(_, speaks)| speaks).or(asked);
+    if let (Some(host), Some(leaves_by)) = (&host, leaves_by)
+        && let Some(own) = sockets::own(host, port, leaves_by, listeners)
+    {
         reader.fault_expecting(
             raw.host.span(),
             format!("the gateway is our own listener {own:?}"),
             "the carrier's host and port",
         );
     }
-    let server_name = match (leaves_by, server_name?, &host) {
-        (Transport::Tls, Some(name), _) => Some(name),
-        (Transport::Tls, None, Host::Name(name)) => Some(name.clone()),
-        (Transport::Tls, None, Host::Address(_)) => {
+    let server_name = match (leaves_by, &raw.server_name, &host) {
+        (Some(Transport::Tls), Some(_), _) => server_name,
+        (Some(Transport::Tls), None, Some(Host::Name(name))) => Some(Some(name.clone())),
+        (Some(Transport::Tls), None, Some(Host::Address(_))) => {
             reader.fault_expecting(
                 raw.host.span(),
                 "a TLS gateway given by address",
                 "`server_name`, the name that its certificate has to prove",
             );
-            return None;
+            None
         }
-        (_, None, _) => None,
-        (_, Some(_), _) => {
-            if let Some(text) = &raw.server_name {
-                reader.fault(text.span(), "`server_name` means nothing without transport = \"tls\"");
-            }
-            return None;
+        (Some(Transport::Udp | Transport::Tcp), Some(text), _) => {
+            reader.fault(text.span(), "`server_name` means nothing without transport = \"tls\"");
+            None
         }
+        _ => Some(None),
     };
     Some(Gateway {
-        host,
-        port: raw.port.as_ref().map(|port| *port.value()),
-        transport: leaves_by,
-        listener: id,
-        server_name,
+        host: host?,
+        port,
+        transport: leaves_by?,
+        listener: listener?.0,
+        server_name: server_name?,
         options_interval: interval,
     })
 }
@@ -319,7 +357,7 @@ fn gateway(
 fn leaving_from(
     raw: &RawGateway,
     asked: Option<Transport>,
-    place: std::ops::Range<usize>,
+    place: Range<usize>,
     listeners: &[RawListener],
     reader: &mut Reader<'_>,
 ) -> Option<(ListenerId, Transport)> {
@@ -335,15 +373,17 @@ fn leaving_from(
             )
         });
     if let Some(text) = &raw.listener {
+        if reader.is_mended(&text.span()) {
+            return None;
+        }
         let names: Vec<&str> = carrier_listeners.clone().map(|(_, name, _)| name).collect();
         let Some((id, _, speaks)) = carrier_listeners.find(|(_, name, _)| name == text.value()) else {
-            // It may be the one that can't be read.
-            if reader.whole("listeners") {
+            if are_named(listeners) {
                 let message = format!("there is no carrier listener {:?}", text.value());
-                let mistake =
-                    Mistake::at(reader.source, text.span(), message).near(text.value(), names.iter().copied());
                 let expected = format!("one of {}", names.join(", "));
-                reader.mistakes.push(mistake.expected(expected));
+                reader.tell(text.span(), message, |mistake| {
+                    mistake.near(text.value(), names.iter().copied()).expected(expected)
+                });
             }
             return None;
         };
@@ -357,7 +397,6 @@ fn leaving_from(
     let mut fitting = carrier_listeners.filter(|(_, _, speaks)| asked.is_none_or(|transport| transport == *speaks));
     match (fitting.next(), fitting.next()) {
         (Some((id, _, speaks)), None) => Some((id, speaks)),
-        (None, _) if !reader.whole("listeners") => None,
         (None, _) => {
             let with = asked
                 .map(|transport| format!(" with transport = \"{transport}\""))

@@ -27,9 +27,10 @@ pub fn check(raw: &RawSbc, base: Option<&TenantFqdn>, reader: &mut Reader<'_>) -
         .listeners
         .iter()
         .filter(|listener| *listener.purpose.value() == RawPurpose::Teams);
-    if teams.next().is_none() && reader.whole("listeners") {
+    if teams.next().is_none() {
         let expected = "one with purpose = \"teams\" and transport = \"tls\"";
-        reader.fault_expecting(raw.teams.span(), "there is no listener for Teams", expected);
+        let place = reader.written([raw.teams.span(), 0..0]);
+        reader.fault_expecting(place, "there is no listener for Teams", expected);
     }
     for second in teams {
         reader.fault_expecting(
@@ -39,8 +40,12 @@ pub fn check(raw: &RawSbc, base: Option<&TenantFqdn>, reader: &mut Reader<'_>) -
         );
     }
     sockets::check(raw, reader);
-    let whole = reader.whole("listeners");
-    listeners.into_iter().collect::<Option<Vec<_>>>().filter(|_| whole)
+    listeners.into_iter().collect()
+}
+
+/// Whether every listener has a name: one without may be the one that is meant.
+pub fn are_named(listeners: &[RawListener]) -> bool {
+    listeners.iter().all(|listener| !listener.name.value().is_empty())
 }
 
 fn one(
@@ -155,7 +160,14 @@ fn tls(
     }
     if raw.certificates.is_empty() {
         let expected = "certificates = [{ certificate = \"certs/sbc.pem\", key = \"certs/sbc.key\" }]";
-        reader.fault_expecting(raw.name.span(), "a TLS listener without a certificate", expected);
+        let place = reader.written([
+            raw.name.span(),
+            raw.transport.span(),
+            raw.bind.span(),
+            raw.purpose.span(),
+            0..0,
+        ]);
+        reader.fault_expecting(place, "a TLS listener without a certificate", expected);
     }
     let identities = raw
         .certificates

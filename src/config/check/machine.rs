@@ -24,6 +24,9 @@ use std::time::Duration;
 /// (docs/performance.md).
 const RECODED_PER_WORKER: u32 = 200;
 
+/// Where the admin listener is unless something else is written.
+pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
 /// Behind it the transactions of an INVITE that was forgotten are ended (`sip::transaction::Timers`).
 const LONGEST_RINGING: Duration = Duration::from_secs(3_600);
 
@@ -36,7 +39,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
     };
     let listeners = listener::check(raw, base.as_ref(), reader);
     let media = media(&raw.media, reader);
-    let teams = teams::check(raw.teams.value(), base, listeners.as_deref(), reader);
+    let teams = teams::check(&raw.teams, base, listeners.as_deref(), reader);
     let machine = raw.teams.value();
     bypass_needs_refer(
         flag(machine.bypass.as_ref(), false),
@@ -54,16 +57,11 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         .iter()
         .map(|raw| carrier::check(raw, listeners_as_typed, reader))
         .collect();
-    carrier::check_together(raw, &carriers, reader);
-    let ids: Vec<&str> = raw
-        .carriers
-        .iter()
-        .map(|carrier| carrier.value().id.value().as_str())
-        .collect();
+    carrier::check_together(raw, reader);
+    let ids = carrier::ids(raw);
     let registrar = users::registrar(raw.registrar.as_ref(), reader);
     let application_servers = application::servers(raw.application_servers.as_ref(), reader);
-    let ids = reader.whole("carriers").then_some(ids.as_slice());
-    let emergency = emergency(raw.emergency.as_ref(), ids, reader);
+    let emergency = emergency(raw.emergency.as_ref(), ids.as_deref(), reader);
     let guard = guard(raw.guard.as_ref(), reader);
     let admin = admin(raw.admin.as_ref(), reader);
     let api = raw
@@ -119,7 +117,6 @@ fn media(raw: &At<RawMedia>, reader: &mut Reader<'_>) -> Option<Media> {
             ip => Ok(ip),
         }),
         (None, Some(bind)) if !bind.is_unspecified() => Some(bind),
-        (None, Some(_)) if !reader.complete(&place) => None,
         (None, Some(_)) => {
             let expected = "`advertise`, the address that Teams and carriers send media to";
             reader.fault_expecting(
@@ -207,7 +204,7 @@ fn emergency(raw: Option<&RawEmergency>, ids: Option<&[&str]>, reader: &mut Read
             number => Ok(number),
         },
     );
-    let carriers = ids.and_then(|ids| carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader));
+    let carriers = carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader);
     Some(Emergency {
         numbers: numbers?,
         carriers: carriers?,
@@ -258,7 +255,7 @@ fn admin(raw: Option<&RawAdmin>, reader: &mut Reader<'_>) -> Option<Admin> {
     let text = raw.and_then(|raw| raw.bind.as_ref());
     let bind = match text {
         Some(text) => reader.parse(text, "address and port", address::socket)?,
-        None => SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        None => ADMIN,
     };
     let remote = flag(raw.and_then(|raw| raw.allow_remote.as_ref()), false);
     if let (Some(text), false, false) = (text, remote, bind.ip().is_loopback()) {
@@ -383,7 +380,7 @@ pub fn flag(raw: Option<&At<bool>>, default: bool) -> bool {
 pub fn duplicates<'t>(texts: impl IntoIterator<Item = &'t At<String>>, what: &str, reader: &mut Reader<'_>) {
     let mut seen = HashSet::new();
     for text in texts {
-        if !seen.insert(text.value().to_ascii_lowercase()) {
+        if !reader.is_mended(&text.span()) && !seen.insert(text.value().to_ascii_lowercase()) {
             reader.fault_expecting(
                 text.span(),
                 format!("{:?} is here twice", text.value()),

@@ -7,6 +7,7 @@ mod application;
 mod carrier;
 mod credentials;
 mod destinations;
+mod facts;
 mod listener;
 mod machine;
 mod numbers;
@@ -20,7 +21,8 @@ mod tenant;
 mod together;
 mod users;
 
+pub use facts::MachineFacts;
 pub use machine::check as machine;
 pub use reader::Reader;
-pub use tenant::{MachineFacts, check as tenant};
+pub use tenant::check as tenant;
 pub use together::{Member, together};

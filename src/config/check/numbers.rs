@@ -109,7 +109,7 @@ fn rule(raw: &At<RawNumberRule>, reader: &mut Reader<'_>) -> Option<NumberRule> 
         reader.fault_expecting(place.clone(), "this rule changes nothing", "`strip`, `add` or both");
     }
     let sure = usize::from(least).max(raw.prefix.as_ref().map_or(0, |prefix| prefix.value().len()));
-    if usize::from(strip) > sure && raw.strip.is_some() {
+    if usize::from(strip) > sure && raw.strip.is_some() && prefix.is_some() {
         let expected = format!("at most {sure}, what every matching number has, or a longer `prefix` or `min_length`");
         reader.fault_expecting(
             raw.strip.as_ref().map_or(place, At::span),

@@ -3,14 +3,26 @@
 use super::reader::Reader;
 use crate::app::outbound::{AddressPolicy, Forbidden, HookUrl, UrlFault};
 use crate::config::hook_url;
+use crate::config::network::Network;
 use crate::config::raw::{At, RawHook, RawTenant};
 use crate::sip::locate::Host;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-/// Every hook of the tenant, by the rules of the client. Without `policy` (the machine's file is wrong) no address is
-/// judged, and a name never is: what it leads to is judged when it is asked.
+/// Nothing but what no machine can allow.
+static UNKNOWN: LazyLock<AddressPolicy> = LazyLock::new(|| {
+    let everything = ["0.0.0.0/0", "::/0"]
+        .map(Network::parse)
+        .into_iter()
+        .filter_map(Result::ok);
+    AddressPolicy::new(everything.collect(), true, Vec::new())
+});
+
+/// Every hook of the tenant, by the rules of the client. Without `policy` it is not known what the machine allows. A name is
+/// not judged: what it leads to is judged when it is asked.
 pub fn check(raw: &RawTenant, policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
+    let policy = policy.unwrap_or(&UNKNOWN);
     for application in raw.application.values() {
         let application = application.value();
         let own = place(&application.hook);
@@ -41,9 +53,9 @@ pub fn check(raw: &RawTenant, policy: Option<&AddressPolicy>, reader: &mut Reade
 }
 
 /// What is no URL at all is told where it is read, and a fallback may be a name.
-fn check_whole((place, text): (Range<usize>, &str), policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
+fn check_whole((place, text): (Range<usize>, &str), policy: &AddressPolicy, reader: &mut Reader<'_>) {
     if hook_url::HookUrl::parse(text).is_ok() {
-        judge(place, text, policy, reader);
+        judge(place, text, Some(policy), reader);
     }
 }
 
@@ -54,6 +66,7 @@ fn place(hook: &At<RawHook>) -> (Range<usize>, &str) {
     }
 }
 
+/// Without `policy` the address is judged elsewhere.
 fn judge(place: Range<usize>, text: &str, policy: Option<&AddressPolicy>, reader: &mut Reader<'_>) {
     let url = match HookUrl::parse(text, None) {
         Ok(url) => url,

@@ -1,52 +1,71 @@
 //! Reads single values of one file, and remembers what was wrong with them.
 
-use crate::config::mistake::{Mistake, Source};
+use crate::config::mend::Mended;
+use crate::config::mistake::{Mistake, Source, without_password};
 use crate::config::names::Invalid;
 use crate::config::raw::{At, DurationText, SizeText};
-use crate::config::shape::Gaps;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// One file being checked. A reading that fails gives `None` and leaves a mistake behind.
+/// One file being checked. A reading that fails gives `None` and leaves a mistake behind, unless what was read only stands
+/// there for something that has its mistake already.
 pub struct Reader<'r> {
     pub source: &'r Source,
     /// Where relative paths begin. None: paths are taken as they stand and not looked at.
     pub folder: Option<&'r Path>,
     pub mistakes: Vec<Mistake>,
-    /// What was taken out of the file before. None: nothing.
-    pub gaps: Option<&'r Gaps>,
+    mended: &'r Mended,
 }
 
 impl<'r> Reader<'r> {
-    pub fn new(source: &'r Source, folder: Option<&'r Path>) -> Reader<'r> {
+    pub fn new(source: &'r Source, folder: Option<&'r Path>, mended: &'r Mended) -> Reader<'r> {
         Reader {
             source,
             folder,
             mistakes: Vec::new(),
-            gaps: None,
+            mended,
         }
     }
 
-    /// Every entry of this list at the root of the file was read.
-    pub fn whole(&self, list: &str) -> bool {
-        self.gaps.is_none_or(|gaps| !gaps.lists.contains(&list))
+    /// The same file, for readings whose mistakes are told elsewhere.
+    pub fn silent(&self) -> Reader<'r> {
+        Reader::new(self.source, self.folder, self.mended)
     }
 
-    /// Every known key of the table at `place` was read (the root: `0..0`).
-    pub fn complete(&self, place: &Range<usize>) -> bool {
-        self.gaps.is_none_or(|gaps| !gaps.tables.contains(place))
+    /// Whether what stands at `place` is not what the user wrote.
+    pub fn is_mended(&self, place: &Range<usize>) -> bool {
+        self.mended.covers(place)
+    }
+
+    /// The first of `places` that the user wrote, for a mistake that is none of a single value; the last where there is
+    /// none. `0..0` is the whole file.
+    pub fn written(&self, places: impl IntoIterator<Item = Range<usize>>) -> Range<usize> {
+        let mut last = 0..0;
+        for place in places {
+            last = place;
+            if !self.is_mended(&last) {
+                break;
+            }
+        }
+        last
+    }
+
+    /// A mistake at `span`, with what `more` says of it.
+    pub fn tell(&mut self, span: Range<usize>, message: impl Into<String>, more: impl FnOnce(Mistake) -> Mistake) {
+        if !self.is_mended(&span) {
+            self.mistakes.push(more(Mistake::at(self.source, span, message)));
+        }
     }
 
     /// A mistake at `span`.
     pub fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.mistakes.push(Mistake::at(self.source, span, message));
+        self.tell(span, message, |mistake| mistake);
     }
 
     /// A mistake at `span`, with what would be right.
     pub fn fault_expecting(&mut self, span: Range<usize>, message: impl Into<String>, expected: impl Into<String>) {
-        self.mistakes
-            .push(Mistake::at(self.source, span, message).expected(expected));
+        self.tell(span, message, |mistake| mistake.expected(expected));
     }
 
     /// `text` as `what`.
@@ -59,7 +78,8 @@ impl<'r> Reader<'r> {
         match parse(text.value()) {
             Ok(value) => Some(value),
             Err(Invalid(expected)) => {
-                self.fault_expecting(text.span(), format!("{:?} is no {what}", text.value()), expected);
+                let typed = without_password(text.value());
+                self.fault_expecting(text.span(), format!("{typed:?} is no {what}"), expected);
                 None
             }
         }
@@ -90,7 +110,17 @@ impl<'r> Reader<'r> {
         items.into_iter().collect()
     }
 
-    /// The same with a default for an absent key.
+    /// Those that are right, after naming all that are wrong.
+    pub fn parse_each<T>(
+        &mut self,
+        list: &[At<String>],
+        what: &str,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Vec<T> {
+        list.iter().filter_map(|item| self.parse(item, what, &parse)).collect()
+    }
+
+    /// The same as [`Reader::parse_list`] with a default for an absent key.
     pub fn parse_list_or<T>(
         &mut self,
         list: Option<&Vec<At<String>>>,

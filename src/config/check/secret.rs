@@ -35,8 +35,15 @@ pub fn check(forms: &Forms<'_>, reader: &mut Reader<'_>) -> Option<Option<Secret
         (None, Some(variable), None) => from_environment(variable, reader).map(Some),
         (None, None, Some(file)) => from_file(file, reader).map(Some),
         _ => {
+            let others = [
+                forms.text.map(At::span),
+                forms.variable.map(At::span),
+                forms.file.map(At::span),
+            ];
+            let place = std::iter::once(forms.place.clone()).chain(others.into_iter().flatten());
+            let place = reader.written(place);
             reader.fault_expecting(
-                forms.place.clone(),
+                place,
                 format!("`{what}` is given more than once"),
                 format!("one of `{what}`, `{what}_env` and `{what}_file`"),
             );

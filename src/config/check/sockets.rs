@@ -90,7 +90,8 @@ pub fn beside(raw: &RawSbc, admin: Option<&Admin>, api: Option<&Api>, media: Opt
 /// Says where `networks` let everybody in. On loopback, in a laboratory, nobody else is there.
 pub fn open_to_all(networks: &[At<String>], purpose: RawPurpose, listeners: &[RawListener], reader: &mut Reader<'_>) {
     let mut of_purpose = listeners.iter().filter(|listener| *listener.purpose.value() == purpose);
-    if of_purpose.all(|listener| bound(listener).is_some_and(|bind| bind.ip().is_loopback())) {
+    // What can't be read may be loopback.
+    if of_purpose.all(|listener| bound(listener).is_none_or(|bind| bind.ip().is_loopback())) {
         return;
     }
     for text in networks {

@@ -4,7 +4,6 @@ use super::reader::Reader;
 use super::secret;
 use crate::config::checked::{Speech, SpeechService, SpeechVendor};
 use crate::config::hook_url::{HookProtocol, HookUrl};
-use crate::config::mistake::Mistake;
 use crate::config::names::{Invalid, SpeechServiceName};
 use crate::config::raw::{At, RawSpeech, RawSpeechService, RawTenant};
 use std::sync::Arc;
@@ -96,16 +95,17 @@ fn vendor(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_>) -> Opt
     if known().any(|known| known == name) {
         return SpeechServiceName::parse(name).ok().map(SpeechVendor);
     }
-    let mistake = Mistake::at(
-        reader.source,
-        text.span(),
-        format!("there is no speech service {name:?}"),
-    );
     let names: Vec<&str> = known().collect();
-    let mistake = mistake.near(name, names.iter().copied());
-    reader.mistakes.push(match names.as_slice() {
-        [] => mistake.expected(format!("[speech_service.{name}] in this file")),
-        names => mistake.expected(format!("one of [speech_service.…] in this file: {}", names.join(", "))),
+    // One without a name may be the one that is meant.
+    if names.contains(&"") {
+        return None;
+    }
+    reader.tell(text.span(), format!("there is no speech service {name:?}"), |mistake| {
+        let mistake = mistake.near(name, names.iter().copied());
+        mistake.expected(match names.as_slice() {
+            [] => format!("[speech_service.{name}] in this file"),
+            names => format!("one of [speech_service.…] in this file: {}", names.join(", ")),
+        })
     });
     None
 }

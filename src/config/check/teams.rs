@@ -7,6 +7,7 @@ use crate::config::checked::{ClientCertificate, Host, Hub, Listener, Purpose, Ro
 use crate::config::names::TenantFqdn;
 use crate::config::network::Network;
 use crate::config::raw::{At, RawTeams};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Removed on 1 June 2022.
@@ -22,12 +23,13 @@ pub fn base(raw: &At<RawTeams>, reader: &mut Reader<'_>) -> Option<TenantFqdn> {
 
 /// How this node speaks with Teams, or `None` when something was wrong. `listeners` is `None` when those were wrong.
 pub fn check(
-    raw: &RawTeams,
+    raw: &At<RawTeams>,
     base: Option<TenantFqdn>,
     listeners: Option<&[Listener]>,
     reader: &mut Reader<'_>,
 ) -> Option<Teams> {
-    let hubs = hubs(raw, reader);
+    let (place, raw) = (raw.span(), raw.value());
+    let hubs = hubs(raw, place, reader);
     let networks = match &raw.networks {
         Some(networks) => reader.parse_list(networks, "network", Network::parse),
         None => Some(Network::published_by_microsoft()),
@@ -112,14 +114,15 @@ pub fn check(
     })
 }
 
-fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
+fn hubs(raw: &RawTeams, place: Range<usize>, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
     let Some(texts) = &raw.hubs else {
         let hub = |name: &&str| host_name(name).map(|host| Hub { host, port: HUB_PORT });
         return Hub::PUBLISHED.iter().map(hub).collect();
     };
     if texts.is_empty() {
+        let place = reader.written([raw.base.span(), place]);
         reader.fault_expecting(
-            raw.base.span(),
+            place,
             "`hubs` is empty",
             "at least one, or no `hubs` for Microsoft's three",
         );

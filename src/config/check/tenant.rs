@@ -4,36 +4,17 @@ use super::api;
 use super::application;
 use super::carrier::references;
 use super::destinations;
+use super::facts::MachineFacts;
 use super::machine::{duplicates, flag, limits};
 use super::reach;
 use super::reader::Reader;
 use super::users;
-use crate::app::outbound::AddressPolicy;
 use crate::config::checked::{Destination, FromTeams, Hub, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
-use crate::config::names::{AssignedForm, HostName, Invalid, TenantFqdn, TenantId, UserName};
+use crate::config::names::{AssignedForm, HostName, Invalid, Sid, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
-
-/// What a tenant needs to know of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MachineFacts {
-    /// `teams.base`, when it is one.
-    pub base: Option<TenantFqdn>,
-    /// Every carrier's id as typed, when all can be read.
-    pub carriers: Option<Vec<String>>,
-    /// Some listener is for users, when all can be read.
-    pub users_listened: Option<bool>,
-    /// Which addresses hooks may have, when nothing is wrong with the file.
-    pub reach: Option<AddressPolicy>,
-    /// Media have an IPv4 address, when it can be read.
-    pub media_ipv4: Option<bool>,
-    /// `teams.bypass`.
-    pub bypass: bool,
-    /// `teams.refer`.
-    pub refer: bool,
-}
 
 /// Teams moves calls of such a trunk by REFER alone (TEAMS-082); `place` is what says one of the two.
 pub fn bypass_needs_refer(bypass: bool, refer: bool, place: Option<&At<bool>>, reader: &mut Reader<'_>) {
@@ -60,7 +41,7 @@ pub fn needs_ipv4(bypass: &At<bool>, reader: &mut Reader<'_>) {
 /// A trunk below the node's has MediaBypass from that (TEAMS-024): Teams would go on as it is there.
 fn inherits_bypass(bypass: &At<bool>, fqdn: &TenantFqdn, machine: &MachineFacts, reader: &mut Reader<'_>) {
     let is_derived = machine.base.as_ref().is_some_and(|base| fqdn.is_derived_from(base));
-    if is_derived && *bypass.value() != machine.bypass {
+    if is_derived && machine.bypass.is_some_and(|inherited| *bypass.value() != inherited) {
         reader.fault_expecting(
             bypass.span(),
             format!("`bypass` differs from that of `teams`, and {fqdn} is a name below `teams.base`"),
@@ -69,8 +50,11 @@ fn inherits_bypass(bypass: &At<bool>, fqdn: &TenantFqdn, machine: &MachineFacts,
     }
 }
 
+/// Labels are in front of this where `teams.base` can't be read, so that tenants can be compared. No name ends so.
+const UNKNOWN_BASE: &str = "x";
+
 /// The tenant. Without `machine` (its file can't be read) nothing that depends on it is a mistake. Beside mistakes what
-/// comes out holds only what other tenants' names and numbers are compared with; `None` when that can't be told either.
+/// comes out holds what of its names and numbers can be compared with those of other tenants; `None` when it has no id.
 pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>) -> Option<Tenant> {
     let id = TenantId::parse(stem).map_err(|Invalid(expected)| {
         let message = format!("{stem:?} is no name for a tenant");
@@ -78,16 +62,17 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
             .mistakes
             .push(Mistake::about(&reader.source.path, message).expected(expected));
     });
-    let domains = reader.parse_list(&raw.domains, "domain", HostName::parse);
+    let domains = reader.parse_each(&raw.domains, "domain", HostName::parse);
     duplicates(&raw.domains, "domain", reader);
-    for (text, domain) in raw.domains.iter().zip(domains.iter().flatten()) {
+    for text in &raw.domains {
+        let domain = text.value().to_ascii_lowercase();
         if Hub::PUBLISHED.contains(&domain.as_str()) {
             let expected = "a domain of the tenant's own, such as contoso.example";
             reader.fault_expecting(text.span(), format!("{domain} is Microsoft's"), expected);
         }
     }
     let fqdn = fqdn(raw, machine, reader);
-    let aliases = reader.parse_list(&raw.aliases, "trunk name", TenantFqdn::parse);
+    let aliases = reader.parse_each(&raw.aliases, "trunk name", TenantFqdn::parse);
     duplicates(&raw.aliases, "alias", reader);
     let ids: Option<Vec<&str>> = machine
         .and_then(|machine| machine.carriers.as_ref())
@@ -99,27 +84,29 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
             "at least one carrier in sbc.toml",
         );
     }
-    let carriers = ids
-        .as_deref()
-        .and_then(|ids| references(raw.carriers.value(), ids, reader));
+    let carriers = references(raw.carriers.value(), ids.as_deref(), reader);
     let numbers: Vec<Option<NumberEntry>> = raw
         .numbers
         .iter()
         .map(|entry| number(entry, ids.as_deref(), raw, reader))
         .collect();
-    let numbers: Option<Vec<NumberEntry>> = numbers.into_iter().collect();
-    let spans: Option<Vec<NumberSpan>> = numbers
-        .as_ref()
-        .map(|numbers| numbers.iter().map(|entry| entry.span).collect());
+    // One that can't be read may be any.
+    let all_read = numbers.iter().all(Option::is_some);
+    let numbers: Vec<NumberEntry> = numbers.into_iter().flatten().collect();
+    let spans = all_read.then(|| numbers.iter().map(|entry| entry.span).collect::<Vec<NumberSpan>>());
     if let (Some(bypass), Some(false)) = (&raw.bypass, machine.and_then(|machine| machine.media_ipv4)) {
         needs_ipv4(bypass, reader);
     }
     if let (Some(bypass), Some(fqdn), Some(machine)) = (&raw.bypass, &fqdn, machine) {
         inherits_bypass(bypass, fqdn, machine, reader);
     }
-    if let Some(machine) = machine {
-        let bypass = flag(raw.bypass.as_ref(), machine.bypass);
-        let refer = flag(raw.refer.as_ref(), machine.refer);
+    let usual = |flag: fn(&MachineFacts) -> Option<bool>| machine.and_then(flag);
+    let bypass = raw.bypass.as_ref().map(|bypass| *bypass.value());
+    let refer = raw.refer.as_ref().map(|refer| *refer.value());
+    let both = bypass
+        .or(usual(|machine| machine.bypass))
+        .zip(refer.or(usual(|machine| machine.refer)));
+    if let Some((bypass, refer)) = both {
         bypass_needs_refer(bypass, refer, raw.refer.as_ref().or(raw.bypass.as_ref()), reader);
     }
     let realm = users::realm(
@@ -137,20 +124,20 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         Some(RawFromTeams::Application(name)) => application::reference(name, raw, reader).map(FromTeams::Application),
     };
     let destinations = destinations::read(raw.destinations.as_ref(), reader);
-    let outside_caller = outside_caller(raw.caller.as_ref(), numbers.as_deref(), reader);
+    let outside_caller = outside_caller(raw.caller.as_ref(), spans.as_deref(), reader);
     Some(Tenant {
         id: id.ok()?,
-        fqdn: fqdn?,
-        aliases: aliases.unwrap_or_default(),
-        domains: domains.unwrap_or_default(),
+        fqdn: fqdn.or_else(|| nobodys(stem))?,
+        aliases,
+        domains,
         realm: realm.flatten(),
         carriers: carriers.unwrap_or_default(),
-        bypass: raw.bypass.as_ref().map(|bypass| *bypass.value()),
+        bypass,
         from_teams: from_teams.unwrap_or(FromTeams::Carriers),
-        refer: raw.refer.as_ref().map(|refer| *refer.value()),
-        account: account?,
+        refer,
+        account,
         allow_sip_networks: allow_sip_networks.unwrap_or_default(),
-        numbers: numbers.unwrap_or_default(),
+        numbers,
         outside_caller: outside_caller.unwrap_or(OutsideCaller::Refuse),
         forward_pai: flag(
             raw.caller
@@ -160,7 +147,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         ),
         limits: limits(raw.limits.as_ref()),
         destinations: destinations.unwrap_or_default(),
-        tokens: tokens.unwrap_or_default(),
+        tokens,
     })
 }
 
@@ -168,25 +155,42 @@ fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>
     match (&raw.label, &raw.fqdn) {
         (None, Some(fqdn)) => reader.parse(fqdn, "trunk name", TenantFqdn::parse),
         (Some(label), None) => {
-            let base = machine.and_then(|machine| machine.base.as_ref())?;
+            let base = machine.and_then(|machine| machine.base.as_ref());
             reader.parse(label, "label", |text| {
                 if text.contains('.') || text.is_empty() {
                     return Err(Invalid("one label without dots; a whole name goes into `fqdn`"));
                 }
-                TenantFqdn::parse(&format!("{text}.{base}"))
+                match base {
+                    Some(base) => TenantFqdn::parse(&format!("{text}.{base}")),
+                    None => TenantFqdn::parse(&format!("{text}.{UNKNOWN_BASE}")),
+                }
             })
         }
         (Some(label), Some(_)) => {
             reader.fault_expecting(label.span(), "both `label` and `fqdn`", "one of them");
             None
         }
-        (None, None) if !reader.complete(&(0..0)) => None,
         (None, None) => {
             let expected = "`label` (its name in front of teams.base) or `fqdn` (a trunk name of its own)";
-            let place = raw.domains.first().map_or(0..0, At::span);
+            let first = raw.domains.first().map_or(0..0, At::span);
+            let place = reader.written([first, 0..0]);
             reader.fault_expecting(place, "the tenant has no trunk name", expected);
             None
         }
+    }
+}
+
+/// The name of a tenant of which none can be told: it is nobody else's.
+fn nobodys(stem: &str) -> Option<TenantFqdn> {
+    TenantFqdn::parse(&format!("{}.invalid", Sid::derived(stem))).ok()
+}
+
+/// The numbers that an entry is for, where they can be told.
+pub fn span(raw: &RawNumber) -> Option<NumberSpan> {
+    match (&raw.number, &raw.range) {
+        (Some(number), None) => E164::parse(number.value()).map(NumberSpan::one).ok(),
+        (None, Some(range)) => NumberSpan::parse_range(range.value()).ok(),
+        (Some(_), Some(_)) | (None, None) => None,
     }
 }
 
@@ -200,20 +204,19 @@ fn number(
 ) -> Option<NumberEntry> {
     let (place, raw) = (raw.span(), raw.value());
     let span = match (&raw.number, &raw.range) {
-        (Some(number), None) => reader.parse(number, "number", |text| E164::parse(text).map(NumberSpan::one))?,
-        (None, Some(range)) => reader.parse(range, "range", NumberSpan::parse_range)?,
+        (Some(number), None) => reader.parse(number, "number", |text| E164::parse(text).map(NumberSpan::one)),
+        (None, Some(range)) => reader.parse(range, "range", NumberSpan::parse_range),
         (Some(_), Some(range)) => {
             reader.fault_expecting(
                 range.span(),
                 "both `number` and `range`",
                 "one of them; write [[numbers]] again for the other",
             );
-            return None;
+            None
         }
-        (None, None) if !reader.complete(&place) => return None,
         (None, None) => {
-            reader.fault_expecting(place, "[[numbers]] without a number", "`number` or `range`");
-            return None;
+            reader.fault_expecting(place.clone(), "[[numbers]] without a number", "`number` or `range`");
+            None
         }
     };
     let voicemail = raw.voicemail.as_ref().is_some_and(|voicemail| *voicemail.value());
@@ -221,7 +224,8 @@ fn number(
     let assigned = raw.assigned.as_ref();
     let form = assigned.and_then(|form| reader.parse(form, "number", AssignedForm::parse));
     let leads_to_teams = matches!(to, None | Some(Destination::Teams | Destination::TeamsVoicemail));
-    if let Some(form) = assigned.filter(|_| span.count() != 1 || !leads_to_teams) {
+    let is_one = span.is_none_or(|span| span.count() == 1);
+    if let Some(form) = assigned.filter(|_| !is_one || !leads_to_teams) {
         let expected = "`number` and to = \"teams\", or no `assigned`";
         reader.fault_expecting(
             form.span(),
@@ -230,7 +234,7 @@ fn number(
         );
     }
     Some(NumberEntry {
-        span,
+        span: span?,
         to: to.unwrap_or(Destination::Teams),
         assigned: form,
     })
@@ -244,32 +248,33 @@ fn destination(
     tenant: &RawTenant,
     reader: &mut Reader<'_>,
 ) -> Option<Destination> {
-    Some(match (raw.to.as_ref().map(At::value), voicemail) {
-        (None | Some(RawTo::Teams), false) => Destination::Teams,
-        (None | Some(RawTo::Teams), true) => Destination::TeamsVoicemail,
-        (Some(RawTo::Carrier(id)), false) => {
-            let known = references(std::slice::from_ref(id), carriers?, reader)?;
+    let to = raw.to.as_ref().map(At::value);
+    if voicemail && !matches!(to, None | Some(RawTo::Teams)) {
+        let place = raw.voicemail.as_ref().map_or(place, At::span);
+        reader.fault_expecting(
+            place,
+            "`voicemail` means a Teams user's, and this number does not lead to Teams",
+            "to = \"teams\", or no `voicemail`",
+        );
+    }
+    Some(match to {
+        None | Some(RawTo::Teams) if voicemail => Destination::TeamsVoicemail,
+        None | Some(RawTo::Teams) => Destination::Teams,
+        Some(RawTo::Carrier(id)) => {
+            let known = references(std::slice::from_ref(id), carriers, reader)?;
             Destination::Carrier(known.into_iter().next()?)
         }
-        (Some(RawTo::User(text)), false) => Destination::User(registered_user(text, tenant, reader)?),
-        (Some(RawTo::Application(name)), false) => {
-            Destination::Application(application::reference(name, tenant, reader)?)
-        }
-        (Some(RawTo::Carrier(_) | RawTo::User(_) | RawTo::Application(_)), true) => {
-            let place = raw.voicemail.as_ref().map_or(place, At::span);
-            reader.fault_expecting(
-                place,
-                "`voicemail` means a Teams user's, and this number does not lead to Teams",
-                "to = \"teams\", or no `voicemail`",
-            );
-            return None;
-        }
+        Some(RawTo::User(text)) => Destination::User(registered_user(text, tenant, reader)?),
+        Some(RawTo::Application(name)) => Destination::Application(application::reference(name, tenant, reader)?),
     })
 }
 
 /// `name@realm` of the tenant's own users.
 fn registered_user(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_>) -> Option<UserName> {
     let realm = tenant.realm.as_ref().map(|realm| realm.value().as_str());
+    if realm == Some("") {
+        return None;
+    }
     let (name, host) = match text.value().split_once('@') {
         Some((name, host)) => (name, Some(host)),
         None => (text.value().as_str(), realm),
@@ -296,11 +301,13 @@ fn registered_user(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_
         .collect();
     // Whom a hook knows shows when they register.
     if !names.contains(&name) && tenant.registration_hook.is_none() {
-        let mistake = Mistake::at(reader.source, text.span(), format!("there is no user {name:?}"));
-        let mistake = mistake.near(name, names.iter().copied());
-        reader
-            .mistakes
-            .push(mistake.expected("the name of one of the [[users]]"));
+        // One without a name may be the one that is meant.
+        if !names.contains(&"") {
+            reader.tell(text.span(), format!("there is no user {name:?}"), |mistake| {
+                let mistake = mistake.near(name, names.iter().copied());
+                mistake.expected("the name of one of the [[users]]")
+            });
+        }
         return None;
     }
     UserName::parse(name)
@@ -310,7 +317,7 @@ fn registered_user(text: &At<String>, tenant: &RawTenant, reader: &mut Reader<'_
 
 fn outside_caller(
     raw: Option<&At<RawTenantCaller>>,
-    numbers: Option<&[NumberEntry]>,
+    numbers: Option<&[NumberSpan]>,
     reader: &mut Reader<'_>,
 ) -> Option<OutsideCaller> {
     let Some(raw) = raw else {
@@ -320,7 +327,7 @@ fn outside_caller(
     let number = reader.parse_optional(raw.number.as_ref(), "number", E164::parse)?;
     match (raw.outside.as_ref().map(At::value), number, &raw.number) {
         (Some(RawOutside::Replace), Some(number), Some(text)) => {
-            if numbers.is_some_and(|numbers| !numbers.iter().any(|entry| entry.span.contains(number))) {
+            if numbers.is_some_and(|numbers| !numbers.iter().any(|span| span.contains(number))) {
                 reader.fault_expecting(
                     text.span(),
                     format!("{number} is not the tenant's"),

@@ -1,11 +1,13 @@
 //! What only shows with all tenants side by side: names and numbers that two of them claim.
 
+use super::{api, tenant};
 use crate::config::checked::{Config, NumberEntry, Tenant, TenantNames};
 use crate::config::mistake::{Mistake, Source};
-use crate::config::names::TenantFqdn;
+use crate::config::names::{HostName, TenantFqdn};
 use crate::config::number::NumberSpan;
 use crate::config::number_index::{Conflict, NumberIndex, Place};
 use crate::config::raw::{At, RawTenant};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -90,96 +92,119 @@ fn entries(tenant: u32, numbers: &[NumberEntry]) -> impl Iterator<Item = (Place,
 /// Positions by name. A name that two tenants claim, or that is the node's own, is a mistake.
 fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut Vec<Mistake>) -> TenantNames {
     let mut names = TenantNames::default();
-    let mut places: HashMap<Box<str>, (usize, Range<usize>)> = HashMap::new();
+    let mut claims = Claims {
+        members,
+        places: HashMap::new(),
+        mistakes,
+    };
     for (position, member) in members.iter().enumerate() {
-        let own = member.raw.fqdn.as_ref().or(member.raw.label.as_ref());
-        let hosts = std::iter::once((own, &member.tenant.fqdn))
-            .chain(member.raw.aliases.iter().map(Some).zip(&member.tenant.aliases));
-        for (text, host) in hosts {
+        let (raw, tenant) = (member.raw, member.tenant);
+        let own = raw.fqdn.as_ref().or(raw.label.as_ref());
+        // Under a base that can't be read a label is all that is known of a name.
+        let shown = match (&raw.label, base) {
+            (Some(label), None) => label.value(),
+            _ => tenant.fqdn.as_str(),
+        };
+        let aliases = read(&raw.aliases, &tenant.aliases, |text| {
+            TenantFqdn::parse(text.value()).is_ok()
+        });
+        let aliases = aliases.map(|(text, alias)| (Some(text), alias, alias.as_str()));
+        for (text, host, shown) in std::iter::once((own, &tenant.fqdn, shown)).chain(aliases) {
             let span = text.map_or(0..0, At::span);
-            if base == Some(host) {
-                let message = format!("{host} is this node's own trunk name");
-                mistakes.push(Mistake::at(member.source, span, message).expected("a name of the tenant's own"));
-                continue;
-            }
-            claim(
-                &mut names.hosts,
-                &mut places,
-                host.as_str(),
-                position,
-                span,
-                members,
-                mistakes,
-            );
-        }
-        if let (Some(text), Some(realm)) = (&member.raw.realm, &member.tenant.realm) {
-            let (name, span) = (realm.name.as_str(), text.span());
-            if base.is_some_and(|base| base.as_str() == name) {
-                let message = format!("{name} is this node's own trunk name");
-                mistakes.push(Mistake::at(member.source, span, message).expected("a name of the tenant's own"));
-            } else {
-                claim(&mut names.realms, &mut places, name, position, span, members, mistakes);
+            match base == Some(host) {
+                true => claims.own_name(host.as_str(), member, span),
+                false => claims.claim(&mut names.hosts, (host.as_str(), shown), position, span),
             }
         }
-        let account = &member.tenant.account;
-        let sid = (member.raw.account_sid.as_ref(), &account.sid, true);
-        let applications = member.raw.application.values().zip(&account.applications);
-        let sids = applications.map(|(raw, application)| (raw.value().sid.as_ref(), &application.sid, false));
-        for (text, sid, is_account) in std::iter::once(sid).chain(sids) {
-            let index = match is_account {
-                true => &mut names.accounts,
-                false => &mut names.applications,
-            };
-            let span = text.map_or(0..0, At::span);
-            claim(index, &mut places, sid.as_str(), position, span, members, mistakes);
+        // Beside mistakes in its users there is no realm.
+        let realm = match (&raw.realm, &tenant.realm) {
+            (Some(text), Some(realm)) => Some((text, Cow::Borrowed(&realm.name))),
+            (Some(text), None) => HostName::parse(text.value()).ok().map(|name| (text, Cow::Owned(name))),
+            (None, _) => None,
+        };
+        if let Some((text, name)) = realm {
+            match base.is_some_and(|base| base.as_str() == name.as_str()) {
+                true => claims.own_name(name.as_str(), member, text.span()),
+                false => claims.claim(&mut names.realms, (name.as_str(), name.as_str()), position, text.span()),
+            }
         }
-        for (text, token) in member.raw.tokens.iter().zip(&member.tenant.tokens) {
+        let sid = tenant.account.sid.as_str();
+        let span = raw.account_sid.as_ref().map_or(0..0, At::span);
+        claims.claim(&mut names.accounts, (sid, sid), position, span);
+        for application in &tenant.account.applications {
+            let typed = raw.application.get(application.name.as_str());
+            let typed = typed.and_then(|typed| typed.value().sid.as_ref());
+            let (sid, span) = (application.sid.as_str(), typed.map_or(0..0, At::span));
+            claims.claim(&mut names.applications, (sid, sid), position, span);
+        }
+        for (text, token) in read(&raw.tokens, &tenant.tokens, api::is_token) {
             if names.tokens.insert(token.digest, position).is_some() {
                 let expected = "another token for each entry, as `portcullis token new` makes them";
                 let mistake = Mistake::at(member.source, text.value().sha256.span(), "the token is there already");
-                mistakes.push(mistake.expected(expected));
+                claims.mistakes.push(mistake.expected(expected));
             }
         }
-        for (text, domain) in member.raw.domains.iter().zip(&member.tenant.domains) {
-            claim(
+        for (text, domain) in read(&raw.domains, &tenant.domains, |text| {
+            HostName::parse(text.value()).is_ok()
+        }) {
+            claims.claim(
                 &mut names.domains,
-                &mut places,
-                domain.as_str(),
+                (domain.as_str(), domain.as_str()),
                 position,
                 text.span(),
-                members,
-                mistakes,
             );
         }
     }
     names
 }
 
-fn claim(
-    names: &mut HashMap<Box<str>, usize>,
-    places: &mut HashMap<Box<str>, (usize, Range<usize>)>,
-    name: &str,
-    position: usize,
-    span: Range<usize>,
-    members: &[Member<'_>],
-    mistakes: &mut Vec<Mistake>,
-) {
-    let Some(member) = members.get(position) else { return };
-    match places.get(name) {
-        // A tenant's domain may be its trunk name too.
-        Some((owner, _)) if *owner == position => {
-            names.insert(name.into(), position);
+/// Those of `typed` that could be read, each beside what it reads as.
+fn read<'a, R, T>(typed: &'a [R], values: &'a [T], reads: impl Fn(&R) -> bool) -> impl Iterator<Item = (&'a R, &'a T)> {
+    let all = typed.len() == values.len();
+    typed.iter().filter(move |typed| all || reads(typed)).zip(values)
+}
+
+struct Claims<'c, 'm> {
+    members: &'c [Member<'m>],
+    /// Who has a name, and where.
+    places: HashMap<Box<str>, (usize, Range<usize>)>,
+    mistakes: &'c mut Vec<Mistake>,
+}
+
+impl Claims<'_, '_> {
+    /// `name` as it is compared and as it is told.
+    fn claim(
+        &mut self,
+        names: &mut HashMap<Box<str>, usize>,
+        (name, shown): (&str, &str),
+        position: usize,
+        span: Range<usize>,
+    ) {
+        let Some(member) = self.members.get(position) else {
+            return;
+        };
+        match self.places.get(name) {
+            // A tenant's domain may be its trunk name too.
+            Some((owner, _)) if *owner == position => {
+                names.insert(name.into(), position);
+            }
+            Some((owner, there)) => {
+                let Some(other) = self.members.get(*owner) else { return };
+                let other_place = Mistake::at(other.source, there.clone(), "").place();
+                let message = format!("{shown} is tenant {}'s already ({other_place})", other.tenant.id);
+                let mistake = Mistake::at(member.source, span, message);
+                self.mistakes.push(mistake.expected("a name that no other tenant has"));
+            }
+            None => {
+                self.places.insert(name.into(), (position, span));
+                names.insert(name.into(), position);
+            }
         }
-        Some((owner, there)) => {
-            let Some(other) = members.get(*owner) else { return };
-            let other_place = Mistake::at(other.source, there.clone(), "").place();
-            let message = format!("{name} is tenant {}'s already ({other_place})", other.tenant.id);
-            mistakes.push(Mistake::at(member.source, span, message).expected("a name that no other tenant has"));
-        }
-        None => {
-            places.insert(name.into(), (position, span));
-            names.insert(name.into(), position);
-        }
+    }
+
+    fn own_name(&mut self, name: &str, member: &Member<'_>, span: Range<usize>) {
+        let mistake = Mistake::at(member.source, span, format!("{name} is this node's own trunk name"));
+        self.mistakes.push(mistake.expected("a name of the tenant's own"));
     }
 }
 
@@ -225,6 +250,9 @@ fn describe(conflict: Conflict, members: &[Member<'_>]) -> Option<Mistake> {
 }
 
 fn place(member: &Member<'_>, place: Place) -> Option<Range<usize>> {
-    let raw = member.raw.numbers.get(place.entry as usize)?.value();
+    let mut read = read(&member.raw.numbers, &member.tenant.numbers, |raw| {
+        tenant::span(raw.value()).is_some()
+    });
+    let raw = read.nth(place.entry as usize)?.0.value();
     raw.range.as_ref().or(raw.number.as_ref()).map(At::span)
 }

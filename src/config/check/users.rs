@@ -9,6 +9,7 @@ use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawAlgorithm, RawReach, RawRegistrar, RawTenant, RawUser, SecretText};
 use crate::sip::digest::Algorithm;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 /// The registrar's settings.
@@ -65,26 +66,33 @@ pub fn realm(
     numbers: Option<&[NumberSpan]>,
     reader: &mut Reader<'_>,
 ) -> Option<Option<Realm>> {
-    let Some(text) = &raw.realm else {
-        let expected = "realm = \"sip.contoso.example\", a name of the tenant's own that its devices register with";
-        if let Some(user) = raw.users.first() {
-            reader.fault_expecting(user.span(), "users without a realm", expected);
-            return None;
+    let name = match &raw.realm {
+        Some(text) => {
+            if listened == Some(false) {
+                reader.fault_expecting(
+                    text.span(),
+                    "nobody can register: no listener is for users",
+                    "a listener with purpose = \"users\" in sbc.toml",
+                );
+            }
+            let name = reader.parse(text, "realm", HostName::parse);
+            name.filter(|_| listened != Some(false))
         }
-        if let Some(hook) = &raw.registration_hook {
-            reader.fault_expecting(hook.span(), "`registration_hook` without a realm", expected);
-            return None;
+        None => {
+            let expected = "realm = \"sip.contoso.example\", a name of the tenant's own that its devices register with";
+            match (raw.users.as_slice(), &raw.registration_hook) {
+                ([_, ..], _) => {
+                    let place = reader.written(raw.users.iter().map(At::span));
+                    reader.fault_expecting(place, "users without a realm", expected);
+                }
+                ([], Some(hook)) => {
+                    reader.fault_expecting(hook.span(), "`registration_hook` without a realm", expected);
+                }
+                ([], None) => return Some(None),
+            }
+            None
         }
-        return Some(None);
     };
-    let name = reader.parse(text, "realm", HostName::parse);
-    if listened == Some(false) {
-        reader.fault_expecting(
-            text.span(),
-            "nobody can register: no listener is for users",
-            "a listener with purpose = \"users\" in sbc.toml",
-        );
-    }
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut users = Vec::with_capacity(raw.users.len());
     let mut complete = true;
@@ -93,6 +101,7 @@ pub fn realm(
         if let Some(first) = places
             .insert(typed.value(), position)
             .and_then(|first| raw.users.get(first))
+            .filter(|_| !typed.value().is_empty())
         {
             let there = Mistake::at(reader.source, first.value().name.span(), "").place();
             reader.fault(
@@ -106,23 +115,21 @@ pub fn realm(
             None => complete = false,
         }
     }
-    let name = name.filter(|_| complete && listened != Some(false))?;
     let hook = match &raw.registration_hook {
-        Some(hook) => Some(application::http_hook(
-            hook,
-            "it is asked one question at a time",
-            reader,
-        )?),
-        None => None,
+        Some(hook) => application::http_hook(hook, "it is asked one question at a time", reader).map(Some),
+        None => Some(None),
     };
-    let algorithms = common_algorithms(raw, &users, reader)?;
-    let algorithms = offered(raw, algorithms, reader)?;
+    // Without a user the others may share what all of them don't.
+    let algorithms = match complete {
+        true => common_algorithms(raw, &users, reader).and_then(|common| offered(raw, common, reader)),
+        false => None,
+    };
     users.sort_by(|a, b| a.name.cmp(&b.name));
     Some(Some(Realm {
-        name,
+        name: name?,
         users,
-        algorithms,
-        hook,
+        algorithms: algorithms?,
+        hook: hook?,
         refer: raw.users_refer.as_ref().is_none_or(|refer| *refer.value()),
     }))
 }
@@ -184,29 +191,27 @@ fn common_algorithms(raw: &RawTenant, users: &[User], reader: &mut Reader<'_>) -
 fn user(raw: &At<RawUser>, numbers: Option<&[NumberSpan]>, reader: &mut Reader<'_>) -> Option<User> {
     let (place, raw) = (raw.span(), raw.value());
     let name = reader.parse(&raw.name, "user name", UserName::parse);
-    if raw.ha1_md5.is_none() && raw.ha1_sha256.is_none() {
-        if !reader.complete(&place) {
-            return None;
-        }
+    let has_password = raw.ha1_md5.is_some() || raw.ha1_sha256.is_some();
+    if !has_password {
         reader.fault_expecting(
-            place,
+            place.clone(),
             "the user has no password",
             "`ha1_sha256`, `ha1_md5` or both; `portcullis user` makes them",
         );
-        return None;
     }
-    let md5 = hash(raw, ("ha1_md5", raw.ha1_md5.as_ref()), 32, reader);
-    let sha256 = hash(raw, ("ha1_sha256", raw.ha1_sha256.as_ref()), 64, reader);
-    let number = reader.parse_optional(raw.number.as_ref(), "number", E164::parse);
-    if let (Some(Some(number)), Some(text), Some(numbers)) = (number, &raw.number, numbers)
-        && !numbers.iter().any(|span| span.contains(number))
+    let place = reader.written([raw.name.span(), place]);
+    let md5 = hash(("ha1_md5", raw.ha1_md5.as_ref()), 32, &place, reader);
+    let sha256 = hash(("ha1_sha256", raw.ha1_sha256.as_ref()), 64, &place, reader);
+    let mut number = reader.parse_optional(raw.number.as_ref(), "number", E164::parse);
+    if let (Some(Some(shown)), Some(text), Some(numbers)) = (number, &raw.number, numbers)
+        && !numbers.iter().any(|span| span.contains(shown))
     {
         reader.fault_expecting(
             text.span(),
-            format!("{number} is not the tenant's"),
+            format!("{shown} is not the tenant's"),
             "one of its [[numbers]]",
         );
-        return None;
+        number = None;
     }
     let display = reader.parse_optional(raw.display.as_ref(), "name to show", |text| {
         let fits = (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control);
@@ -228,7 +233,7 @@ fn user(raw: &At<RawUser>, numbers: Option<&[NumberSpan]>, reader: &mut Reader<'
             }
         },
     );
-    Some(User {
+    has_password.then_some(User {
         name: name?,
         secret: UserSecret {
             md5: md5?,
@@ -246,19 +251,22 @@ fn user(raw: &At<RawUser>, numbers: Option<&[NumberSpan]>, reader: &mut Reader<'
     reason = "outside: was there a mistake; inside: was there a key"
 )]
 fn hash(
-    user: &RawUser,
     (key, raw): (&str, Option<&At<SecretText>>),
     digits: usize,
+    place: &Range<usize>,
     reader: &mut Reader<'_>,
 ) -> Option<Option<Secret>> {
     let Some(raw) = raw else { return Some(None) };
+    if reader.is_mended(&raw.span()) {
+        return None;
+    }
     let text = &raw.value().0;
     if text.len() != digits || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let expected =
             format!("{digits} hexadecimal digits, as `portcullis user` prints them; never the password itself");
-        // Told at the name: the line of the key may show a password.
+        // Told at the user: the line of the key may show a password.
         reader.fault_expecting(
-            user.name.span(),
+            place.clone(),
             format!("the user's `{key}` is no hash of a password"),
             expected,
         );

@@ -2,6 +2,7 @@
 
 mod folder;
 mod golden;
+mod mending;
 mod published;
 mod reloading;
 
@@ -128,6 +129,7 @@ fn a_secret_is_in_no_mistake_that_is_found_beside_it() {
         "digest = { username = \"a\", pasword = \"hunter2\" }",
         "credentials = { realm = 5, username = \"a\", password = \"hunter2\" }",
         "credentials = { username = \"a\", password = hunter2 }",
+        "credentials = { realm = \"n\", username_password = \"hunter2\\u0000\" }",
         "credentials = { username = \"a\", password \"hunter2\" }",
     ];
     let of_tenant = [
@@ -141,6 +143,9 @@ fn a_secret_is_in_no_mistake_that_is_found_beside_it() {
         "[application.x]\nhook = \"https://app.example/\"\n[application.x.env_vars]\nPIN = hunter2",
         "[application.x]\nhook = \"https://app.example/\"\nenv_vars.PIN = \"\"\"\nhunter2 \\x \"\"\"",
         "[application.x]\nhook = { url = \"https://a:hunter2@app.example/\" }",
+        "[application.x]\nhook = { url = \"https://app.example/\", username_token = \"hunter2:\" }",
+        "[application.x]\nhok = { ulr = \"https://app.example/\", pasword = \"hunter2\" }",
+        "[[users]]\nnam = \"a\"\nha1_md = \"hunter2\"",
     ];
     let of_carrier = of_carrier.map(|line| (format!("{SBC}{line}\n"), CONTOSO.to_owned()));
     let of_tenant = of_tenant.map(|line| {

@@ -104,8 +104,14 @@ fn one_wrong_file_keeps_everything_as_it_was() {
     loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
     folder.write("tenants/fabrikam.toml", FABRIKAM);
     folder.write("tenants/contoso.toml", &CONTOSO.replace("north", "nroth"));
-    let mistakes = refused(loader.reload());
+    let Reload::Refused { mistakes, changed, .. } = loader.reload() else {
+        panic!("a carrier that is not there")
+    };
     assert_eq!(mistakes.count(), 1, "{mistakes}");
+    assert_eq!(
+        changed,
+        ["contoso.toml", "fabrikam.toml"].map(|name| folder.path().join("tenants").join(name))
+    );
     assert_eq!(
         mistakes.iter().next().and_then(|mistake| mistake.nearest.as_deref()),
         Some("north")
@@ -124,6 +130,39 @@ fn one_wrong_file_keeps_everything_as_it_was() {
         "what was right all along is applied now"
     );
     assert!(changed.contains(&"fabrikam.toml".to_owned()), "{changed:?}");
+}
+
+#[test]
+fn a_machine_without_a_key_that_it_needs_is_refused_with_all_else_that_is_wrong() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    let first = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    folder.write("sbc.toml", &SBC.replace("base = \"sbc1.example.net\"", ""));
+    assert_eq!(refused(loader.reload()).count(), 1);
+    // The tenants are as they were, and nothing else is made of them without the base.
+    folder.write(
+        "tenants/fabrikam.toml",
+        &FABRIKAM.replace("0300", "0150").replace("fabrikam\"", "contoso\""),
+    );
+    let said = refused(loader.reload()).to_string();
+    for part in [
+        "`teams` has no `base`",
+        "contoso is tenant contoso's already",
+        "+14255550150 overlaps",
+        "\n3 mistakes",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    folder.write("sbc.toml", SBC);
+    let said = refused(loader.reload()).to_string();
+    assert!(
+        said.contains("contoso.sbc1.example.net is tenant contoso's already"),
+        "{said}"
+    );
+    folder.remove("tenants/fabrikam.toml");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    let in_force = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(Arc::ptr_eq(&first, &in_force), "what was mended came into force");
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn numbers_in_what_a_hook_says_and_in_mistakes_are_masked() {
     );
     let outcome = Reload::Refused {
         mistakes,
+        changed: vec!["tenants/contoso.toml".into()],
         took: Duration::ZERO,
     };
     let refused = written(
