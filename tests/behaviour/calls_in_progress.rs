@@ -1,6 +1,7 @@
 //! What happens while a call is up: hold in every form, offerless and unchanged re-INVITEs, digits, forks.
 
 use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, VOICEMAIL};
+use portcullis::net::Opener;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Script};
 use portcullis::sip::{HeaderName, Message};
 use std::time::Duration;
@@ -218,5 +219,40 @@ async fn a_carrier_that_never_acknowledges_loses_the_call_with_a_reason() {
     let record = lab.records.get(0).await;
     assert_eq!(record.cause.label(), "ack_lost");
     assert!(record.cause_text.contains("NAT"), "{}", record.cause_text);
+    lab.close().await;
+}
+
+/// Whether Teams has a connection to us that it opened.
+fn teams_is_connected(lab: &Lab) -> bool {
+    let connections = lab.running.signalling.transports().connections();
+    connections.iter().any(|connection| connection.opener == Opener::Peer)
+}
+
+/// The answer goes to where the request came from, over a connection of ours to whoever proves the same (RFC 3261 §18.2.2);
+/// the Via names an address, as that of Teams does.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_015_a_connection_that_closes_while_it_rings_costs_no_call() {
+    let lab = Lab::with(Plan {
+        idle: Some(Duration::from_millis(500)),
+        ..Plan::default()
+    })
+    .await;
+    lab.carrier.set_script(Script::no_answer());
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    caller.provisional(180).await.unwrap();
+    tokio::time::timeout(BOUND, async {
+        while teams_is_connected(&lab) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("an idle connection is closed");
+    callee.answer().await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hears(CARRIER_TONE).await.unwrap();
+    callee.hears(TEAMS_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
     lab.close().await;
 }

@@ -139,6 +139,8 @@ pub struct Plan {
     pub foreign_hub: bool,
     /// The second hub shows a certificate for its own name alone, of another root that is trusted.
     pub hub_of_its_own: bool,
+    /// How long the hubs keep a connection on which nothing is said.
+    pub idle: Option<Duration>,
     /// Listeners for users on port 5080, a store, and alice (`wonderland`, who has a number) and bob (`builder`, who may
     /// call users alone).
     pub users: bool,
@@ -218,7 +220,7 @@ impl Lab {
                 tone: TEAMS_TONE,
                 bypass: plan.bypass,
                 strict: false,
-                idle: None,
+                idle: plan.idle,
             })
             .unwrap()
         };

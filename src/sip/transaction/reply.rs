@@ -2,7 +2,7 @@
 
 use super::output::SendTo;
 use crate::sip::message::Message;
-use crate::sip::{Flow, Hop, HopAccount, Transport, source_network};
+use crate::sip::{Flow, Hop, HopAccount, PeerCertificate, Transport, source_network};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,13 +20,11 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
         None
     } else {
         // A new connection goes to where the request came from, at the port that its sent-by names.
-        let server_name = (flow.transport == Transport::Tls).then(|| Arc::from(via.host()));
-        let provable = server_name.is_none() || !is_address(via.host());
-        provable.then_some(Hop {
+        Some(Hop {
             transport: flow.transport,
             listener: flow.listener,
             remote: sent_by,
-            server_name,
+            server_name: (flow.transport == Transport::Tls).then(|| proof_of(via.host(), flow.peer.as_deref())),
             connection: None,
             account: Some(HopAccount::Source(source_network(flow.remote.ip()))),
         })
@@ -34,6 +32,13 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
     SendTo::Flow { flow, fallback }
 }
 
-fn is_address(host: &str) -> bool {
-    host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok()
+/// What has to be proven where a new connection leads: what the peer has proven on the one that is gone, since a Via often
+/// names an address, or one host of many (Teams' does). Where it has shown no certificate, what its Via names.
+fn proof_of(sent_by: &str, peer: Option<&PeerCertificate>) -> Arc<str> {
+    let one_of_many = |name: &&str| !name.starts_with("*.");
+    let proven = peer.and_then(|peer| match peer.bears(sent_by) {
+        true => Some(sent_by),
+        false => peer.names().find(one_of_many),
+    });
+    proven.unwrap_or(sent_by).trim_matches(['[', ']']).into()
 }

@@ -3,7 +3,7 @@
 use super::pair::{CALLEE, CALLER, address, draft, flow, hop, settings};
 use crate::moment::Moment;
 use crate::sip::transaction::{Cause, Limits, Output, SendTo, Settings, Transactions};
-use crate::sip::{Flow, HeaderName, HeaderValue, Message, Method, ResponseDraft, Transport};
+use crate::sip::{Flow, HeaderName, HeaderValue, Message, Method, PeerCertificate, ResponseDraft, Transport};
 use std::time::Duration;
 
 fn options(via: &str) -> Message {
@@ -71,20 +71,56 @@ fn a_lost_connection_is_replaced_by_one_to_the_sent_by_port() {
     assert_eq!(flow, tls);
     assert_eq!(fallback.remote, address("203.0.113.5:5063"));
     assert_eq!(fallback.server_name.as_deref(), Some("edge.example.com"));
-    // A certificate proves names: nothing to fall back to.
-    let (to, _) = answer("SIP/2.0/TLS 203.0.113.5:5063", tls);
-    assert!(matches!(to, SendTo::Flow { fallback: None, .. }));
+}
+
+/// Teams' Via mostly is an address, or a host that no certificate bears.
+#[test]
+fn a_lost_connection_is_replaced_by_one_that_proves_what_it_had_proven() {
+    let proof = |via: &str, names: Option<&[&str]>| {
+        let peer = names.map(|names| PeerCertificate {
+            common_name: None,
+            dns_names: names.iter().map(|name| (*name).to_owned()).collect(),
+            serial: "01".into(),
+            not_after: 0,
+        });
+        let tls = Flow {
+            peer: peer.map(Into::into),
+            ..flow(Transport::Tls, CALLEE, "203.0.113.5:31000")
+        };
+        match answer(&format!("SIP/2.0/TLS {via}"), tls).0 {
+            SendTo::Flow {
+                fallback: Some(fallback),
+                ..
+            } => {
+                assert_eq!(fallback.remote, address("203.0.113.5:5063"));
+                fallback.server_name.as_deref().map(str::to_owned).expect("a name")
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let teams = ["*.hub.example", "sip.hub.example", "sip2.hub.example"];
+    for (via, names, proven) in [
+        ("203.0.113.5:5063", Some(&teams[..]), "sip.hub.example"),
+        ("api.hub.example:5063", Some(&teams), "sip.hub.example"),
+        ("SIP2.hub.example:5063", Some(&teams), "SIP2.hub.example"),
+        ("api.hub.example:5063", Some(&["*.hub.example"]), "api.hub.example"),
+        ("api.hub.example:5063", None, "api.hub.example"),
+        ("203.0.113.5:5063", None, "203.0.113.5"),
+        ("[2001:db8::1]:5063", None, "2001:db8::1"),
+    ] {
+        assert_eq!(proof(via, names), proven, "{via} {names:?}");
+    }
 }
 
 #[test]
 fn what_was_queued_on_a_connection_that_died_goes_to_the_fallback_once() {
-    let tls = flow(Transport::Tls, CALLEE, "203.0.113.5:31000");
-    for (sent_by, again) in [("edge.example.com:5063", true), ("203.0.113.5:5063", false)] {
+    let [tls, udp] = [Transport::Tls, Transport::Udp].map(|transport| flow(transport, CALLEE, "203.0.113.5:31000"));
+    for (flow, again) in [(tls, true), (udp, false)] {
         let mut table = Transactions::new(settings());
-        let invite = options(&format!("SIP/2.0/TLS {sent_by}"));
+        let invite = options(&format!("SIP/2.0/{} edge.example.com:5063", flow.transport.via_name()));
         let invite = String::from_utf8_lossy(invite.as_bytes()).replace("OPTIONS", "INVITE");
         let invite = Message::parse(invite.into_bytes().into()).unwrap();
-        table.receive(invite, tls.clone(), Moment::ZERO, |_| true);
+        table.receive(invite, flow, Moment::ZERO, |_| true);
         let Some(Output::Request { id, .. }) = table.poll() else {
             panic!("no request")
         };
