@@ -244,8 +244,21 @@ impl Call {
             .partner(index)
             .and_then(|partner| self.leg(partner))
             .ok_or("the other side is gone")?;
-        let settled = partner.media.negotiated.clone().ok_or("the other side has no media")?;
-        let direction = self.direction_beside(index, settled.carried_direction());
+        let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
+        self.answer_change_so(index, offer, settled.carried_direction())
+    }
+
+    /// The same in this direction.
+    pub(super) fn answer_change_so(
+        &mut self,
+        index: LegIndex,
+        offer: &[u8],
+        direction: Direction,
+    ) -> Result<(), String> {
+        let partner = self.partner(index).and_then(|partner| self.leg(partner));
+        let settled = partner.and_then(|partner| partner.media.negotiated.clone());
+        let settled = settled.ok_or("the other side has no media")?;
+        let direction = self.direction_beside(index, direction);
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
         let answer = leg.media.answer(&terms, offer, &settled.formats(), direction);

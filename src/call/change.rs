@@ -51,6 +51,9 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    /// What has a leg talk, whatever the other one has settled.
+    pub(super) const OPENS: Purpose = Purpose::Align { tries: 0, opens: true };
+
     /// Whether it is sent on behalf of nobody who still waits for its answer, and says what was settled when it was sent.
     pub(super) fn is_our_own(&self) -> bool {
         matches!(

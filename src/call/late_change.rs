@@ -63,12 +63,17 @@ impl Call {
         change.answer_by = None;
         if self.answer_anyhow(&change, now) {
             change.purpose = Purpose::Late;
+        } else if self.resume_anyhow(&change, now) {
+            (change.purpose, change.answer_by) = (Purpose::OPENS, Some(change.give_up_at));
         } else if change.give_up_at > now {
             change.answer_by = Some(change.give_up_at);
         } else if let Some((from, _)) = change.asked() {
             let token = change.token;
             change.purpose = Purpose::TakenBack;
             self.refuse_change(from, 504, None);
+            self.effects.push(Effect::CancelRequest { token, reason: None });
+        } else if matches!(change.purpose, Purpose::Align { opens: true, .. }) {
+            let token = change.token;
             self.effects.push(Effect::CancelRequest { token, reason: None });
         }
         self.change = Some(change);
@@ -86,12 +91,27 @@ impl Call {
         if wants_open(offer) && !self.is_open_both_ways(change.to) {
             return false;
         }
-        if self.answer_change(from, offer).is_err() {
-            return false;
+        let answered = self.answer_change(from, offer).is_ok();
+        if answered {
+            self.reconnect(now);
+            self.accept_change(from, now);
         }
-        self.reconnect(now);
-        self.accept_change(from, now);
-        true
+        answered
+    }
+
+    /// Answers a resume of Teams while the other side, which was told of the hold, says nothing yet: once it agrees, both are
+    /// heard; where it will not, Teams is told that it is on hold, and where it never answers, it is gone.
+    fn resume_anyhow(&mut self, change: &Change, now: Moment) -> bool {
+        let Some((from, offer)) = change.asked().filter(|(_, offer)| wants_open(offer)) else {
+            return false;
+        };
+        let answered =
+            self.is_asked_by_teams(change) && self.answer_change_so(from, offer, Direction::SendRecv).is_ok();
+        if answered {
+            self.reconnect(now);
+            self.accept_change(from, now);
+        }
+        answered
     }
 
     /// Whether a re-INVITE of Teams is answered before the other side hears of it: that one takes its time for something of

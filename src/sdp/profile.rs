@@ -85,8 +85,12 @@ pub struct AddressPolicy {
 const OWN: &str = "it is our own address";
 
 impl AddressPolicy {
-    /// Refuses an address that media must not be sent to. `0.0.0.0` passes: it is the old form of hold (RFC 3264 §8.4).
+    /// Refuses an address that media must not be sent to. The unspecified one passes: it is the old form of hold (RFC 3264
+    /// §8.4).
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Refusal> {
+        if address.is_unspecified() {
+            return Ok(());
+        }
         let reason = match self.families {
             AddressFamilies::Ipv4 if address.is_ipv6() => Some("this leg has IPv4 only"),
             AddressFamilies::Ipv6 if address.is_ipv4() => Some("this leg has IPv6 only"),
@@ -97,9 +101,7 @@ impl AddressPolicy {
         }
         let plain = address.to_canonical();
         let broadcast = matches!(plain, IpAddr::V4(v4) if v4.is_broadcast());
-        let reason = if address == IpAddr::from([0, 0, 0, 0]) {
-            return Ok(());
-        } else if plain.is_unspecified() {
+        let reason = if plain.is_unspecified() {
             "it is the unspecified address"
         } else if plain.is_multicast() || broadcast {
             "it is a group address"
@@ -276,7 +278,7 @@ mod tests {
             "127.0.0.1",
             "::1",
             "::ffff:127.0.0.1",
-            "::",
+            "::ffff:0.0.0.0",
             "224.2.17.12",
             "255.255.255.255",
             "ff02::1",
@@ -290,12 +292,12 @@ mod tests {
         ] {
             assert!(refused(&policy, text), "{text}");
         }
-        for text in ["0.0.0.0", "192.0.2.7", "10.0.0.1", "2001:db8::5"] {
+        for text in ["0.0.0.0", "::", "192.0.2.7", "10.0.0.1", "2001:db8::5"] {
             assert!(!refused(&policy, text), "{text}");
         }
         policy.allow_loopback = true;
         assert!(!refused(&policy, "127.0.0.1") && !refused(&policy, "198.51.100.5"));
-        assert!(refused(&policy, "224.0.0.1") && refused(&policy, "::") && refused(&policy, "169.254.169.254"));
+        assert!(refused(&policy, "224.0.0.1") && refused(&policy, "169.254.169.254"));
         policy.families = AddressFamilies::Ipv4;
         assert!(refused(&policy, "2001:db8::5"));
     }

@@ -151,10 +151,11 @@ impl Session {
         self.media.iter().find_map(|line| line.audio.as_ref())
     }
 
-    /// Whether all audio is switched off: the port of every such stream is 0 (RFC 3264 §8.2).
+    /// Whether all audio is switched off: the port of every such stream is 0 (RFC 3264 §8.2). Not where another stream is to
+    /// take its place, such as that of a fax (T.38): then there is nothing in common.
     pub fn is_switched_off(&self) -> bool {
-        let off = |line: &MediaLine| line.kind.eq_ignore_ascii_case("audio") && line.port == 0;
-        self.audio().is_none() && self.media.iter().any(off)
+        let is_audio = |line: &MediaLine| line.kind.eq_ignore_ascii_case("audio");
+        self.media.iter().any(is_audio) && self.media.iter().all(|line| line.port == 0)
     }
 
     /// True when the media are as in `earlier`: a refresh that asks for nothing, even where the peer moved its version.

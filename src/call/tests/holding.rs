@@ -477,6 +477,25 @@ fn teams_071_a_stream_that_a_carrier_switches_off_is_a_hold() {
     }
 }
 
+/// A fax machine's gateway goes on in audio where T.38 is refused.
+#[test]
+fn a_switch_to_fax_is_refused_and_holds_nobody() {
+    let mut rig = from_carrier().begin().answered();
+    let fax = "m=image 41002 udptl t38\r\n";
+    let off = carrier_sdp("sendrecv").replace("m=audio 4000", "m=audio 0");
+    for offer in [
+        off + fax,
+        carrier_sdp("sendrecv").replace("m=audio 4000 RTP/AVP", "m=image 4000 udptl t38"),
+    ] {
+        rig.request(CALLER, Method::Invite, "", &offer);
+        assert_eq!(rig.last_response(CALLER).message.status(), Some(488), "{offer}");
+        rig.ack(CALLER, "");
+        assert!(rig.reinvites(CALLEE).is_empty(), "{offer}");
+    }
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hang_up_and_finish();
+}
+
 /// Many PBX resume by an INVITE without an offer: what we offer then is to talk, not the hold that they have begun themselves.
 #[test]
 fn an_offerless_resume_is_offered_to_talk() {

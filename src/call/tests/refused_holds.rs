@@ -106,6 +106,59 @@ fn teams_072_a_carrier_that_agrees_late_is_brought_in_line() {
     rig.hang_up_and_finish();
 }
 
+/// Teams holds, the carrier goes along; Teams resumes, and is answered after three seconds. What the carrier was asked.
+fn resumed_without_a_word() -> (Rig, Sent) {
+    let mut rig = from_teams().begin().answered();
+    let held = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+    rig.respond(&held, reply(200).sdp(carrier_sdp("inactive")));
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    let resumed = asks(&mut rig, CALLER, "sendrecv").expect("the carrier is asked");
+    rig.wait(Duration::from_millis(2_999));
+    let before = rig.last_response(CALLER).message.cseq().0;
+    rig.wait(Duration::from_millis(1));
+    assert_ne!(rig.last_response(CALLER).message.cseq().0, before);
+    assert_answered(&mut rig, CALLER, Direction::SendRecv);
+    (rig, resumed)
+}
+
+/// Teams is told that the carrier holds now.
+fn assert_held(rig: &mut Rig) {
+    let told = rig.reinvites(CALLER).pop().expect("Teams is told");
+    assert!(told.sdp().contains("a=inactive"), "{}", told.sdp());
+    rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+}
+
+#[test]
+fn teams_072_a_resume_waits_no_longer_than_a_hold() {
+    let (mut rig, resumed) = resumed_without_a_word();
+    rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert!(rig.reinvites(CALLER).is_empty(), "both talk");
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hang_up_and_finish();
+
+    let (mut rig, resumed) = resumed_without_a_word();
+    rig.respond(&resumed, reply(488));
+    assert_held(&mut rig);
+    rig.hang_up_and_finish();
+
+    let (mut rig, resumed) = resumed_without_a_word();
+    rig.respond(&resumed, reply(100));
+    rig.wait(Duration::from_secs(37));
+    assert_eq!(rig.cancelled.last().map(|(token, _)| Some(*token)), Some(resumed.token));
+    rig.respond(&resumed, reply(487));
+    assert_held(&mut rig);
+    rig.hang_up_and_finish();
+
+    let (mut rig, resumed) = resumed_without_a_word();
+    rig.fail(&resumed, TransportCause::Timeout);
+    assert_eq!(
+        rig.finish().cause.label(),
+        "dialog_lost",
+        "it was there when it was held"
+    );
+}
+
 #[test]
 fn a_carrier_that_has_lost_the_call_ends_it() {
     let mut rig = from_teams().begin().answered();
