@@ -108,13 +108,65 @@ async fn the_end_of_a_call_is_told_over_the_connection_that_is_made_anew() {
     let (mut socket, first) = begins(&mut server, "session:new").await;
     socket.ack(&first, json!([{ "verb": "answer" }])).await;
     caller.answered().await.unwrap();
-    while socket.message().await["data"]["call_status"] != "in-progress" {}
+    let answered = loop {
+        let told = socket.message().await;
+        if told["data"]["call_status"] == "in-progress" {
+            break told;
+        }
+    };
     socket.crash();
-    // The call ends while nobody has taken the session up again.
+    // The call ends while nobody has taken the session up again. What was read right before the crash is told once more: nobody
+    // has said that it was.
     let (mut socket, _again) = begins(&mut server, "session:reconnect").await;
     caller.hang_up().await.unwrap();
     let (said, code) = to_the_end(&mut socket).await;
-    assert_eq!((statuses(&said).as_slice(), code), (&["completed"][..], Some(1000)));
+    assert_eq!(
+        (statuses(&said).as_slice(), code),
+        (&["in-progress", "completed"][..], Some(1000))
+    );
+    assert_eq!(said[0], answered);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_just_when_the_connection_breaks_is_told_again() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    socket.ack(&first, json!([{ "verb": "answer" }])).await;
+    caller.answered().await.unwrap();
+    while socket.message().await["data"]["call_status"] != "in-progress" {}
+    // Nothing more is read: the end of the call is on its way into a connection that breaks.
+    caller.hang_up().await.unwrap();
+    lab.records.get(0).await;
+    socket.crash();
+    let (mut socket, _again) = begins(&mut server, "session:reconnect").await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"completed"), Some(1000)));
+    let told = lab.running.node.tally.untold.none();
+    tokio::time::timeout(BOUND, told).await.expect("an end of what is told");
+    lab.close().await;
+}
+
+/// Whoever takes a call too late hears so, how the call ended, and why the connection is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_call_too_late_is_told() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, _new) = begins(&mut server, "session:new").await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"failed"), Some(1001)));
+    let error = said.iter().find(|message| message["type"] == "jambonz:error");
+    assert_eq!(
+        error.map(|error| (&error["data"]["msg"], &error["data"]["details"])),
+        Some((
+            &json!("hook"),
+            &json!("session:new was not acknowledged within 5000 ms")
+        ))
+    );
+    assert_eq!(caller.ended().await.unwrap().status, Some(480));
     lab.close().await;
 }
 
