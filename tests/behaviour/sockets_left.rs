@@ -1,7 +1,7 @@
 //! Applications that leave the WebSocket of a call, lose it, move to another server, or say what can't be carried out: seen
 //! on whole calls.
 
-use crate::app_server::{AppServer, AppSocket};
+use crate::app_server::{AppServer, AppSocket, Reply};
 use crate::applications::{RECEPTION, asked, lab, verbs};
 use crate::lab::{BOUND, Lab, OUTSIDE, USER};
 use portcullis::sim::{Call, Dial, Script};
@@ -206,6 +206,36 @@ async fn paths_lead_to_the_server_that_a_redirect_has_led_to() {
     assert_eq!(caller.ended().await.unwrap().status, Some(486));
     asked(&other, "/next", 1).await;
     lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_of_a_fallback_lead_to_its_own_server() {
+    let mut eye = AppServer::build().start().await;
+    let see = eye.ws_url("/keys");
+    let backup = AppServer::build()
+        .on("/closed", move |_| {
+            let gather = json!({ "verb": "gather", "input": ["digits"], "timeout": 0.1, "actionHook": "/next" });
+            verbs(json!([gather, { "verb": "play", "url": "music.wav", "actionHook": see.as_str() }]))
+        })
+        .on("/next", |_| verbs(json!([])))
+        .start()
+        .await;
+    for kind in ["http", "ws"] {
+        let first = AppServer::build()
+            .on("/incoming", |_| Reply::Json(500, Value::Null))
+            .start()
+            .await;
+        let hook = first.url("/incoming").replacen("http", kind, 1);
+        let lab = lab(&first, &format!("{hook}\"\nfallback = \"{}", backup.url("/closed"))).await;
+        let caller = calls(&lab).await;
+        caller.answered().await.unwrap();
+        // What names a WebSocket is asked there too, where the application that failed had one.
+        let (mut socket, told) = begins(&mut eye, "session:new").await;
+        socket.ack(&told, json!([])).await;
+        caller.ended().await.unwrap();
+        lab.close().await;
+    }
+    asked(&backup, "/next", 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,7 @@ impl Outstanding {
     }
 
     /// The same, where none is under way and there is something to learn.
-    pub(super) fn to_be_pinged(&mut self) -> Option<[u8; 8]> {
+    pub(super) fn next_ping(&mut self) -> Option<[u8; 8]> {
         (self.pinged.is_none() && !self.left.is_empty()).then(|| self.mark())
     }
 
@@ -114,11 +114,11 @@ mod tests {
     fn what_no_pong_has_covered_leaves_again_in_its_order() {
         let mut outstanding = Outstanding::default();
         sends(&mut outstanding, &["a"]);
-        let mark = outstanding.to_be_pinged().expect("a ping");
+        let mark = outstanding.next_ping().expect("a ping");
         sends(&mut outstanding, &["b", "c"]);
-        assert_eq!(outstanding.to_be_pinged(), None, "one is under way");
+        assert_eq!(outstanding.next_ping(), None, "one is under way");
         outstanding.pong(&mark);
-        assert!(outstanding.to_be_pinged().is_some(), "two are behind it");
+        assert!(outstanding.next_ping().is_some(), "two are behind it");
         outstanding.pong(b"nobody's");
         outstanding.pong(b"");
         outstanding.connection_lost();

@@ -289,7 +289,7 @@ impl Worker {
     }
 
     async fn ask_what_arrived(&mut self, socket: &mut Socket) -> Result<(), SessionFailure> {
-        match self.outstanding.to_be_pinged() {
+        match self.outstanding.next_ping() {
             Some(mark) => self.ping(socket, mark).await,
             None => Ok(()),
         }
