@@ -45,7 +45,8 @@ impl App {
             why,
             course,
             opens: opens.then(|| hook.clone()),
-            moves: leads.then(|| hook.clone()),
+            // Who stands in for a server that has failed is the application's from then on.
+            moves: (leads || why == Why::Fallback).then(|| hook.clone()),
         });
         course
     }
@@ -190,8 +191,7 @@ impl Call {
                 self.first_failed(asked.why, "the application has no verbs for this call".into(), now);
             }
             (Why::First | Why::Fallback, Err(detail)) => self.first_failed(asked.why, detail, now),
-            (Why::First | Why::Fallback, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
-            (Why::Redirect, Ok(reply)) => {
+            (Why::First | Why::Fallback | Why::Redirect, Ok(reply)) => {
                 self.application_moved(asked.moves);
                 self.replace_verbs(asked.leg, reply.verbs, now);
             }

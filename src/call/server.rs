@@ -1,5 +1,6 @@
 //! The application's server as the task of one call speaks to it: hooks over HTTP, or one WebSocket.
 
+mod beside;
 mod connections;
 
 use super::application::AppTerms;
@@ -13,6 +14,7 @@ use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Hook, HookMethod, Verb};
 use crate::app::websocket::{CloseCode, MessageId, OutMessage};
 use crate::config::Secret;
+use beside::Beside;
 use connections::{Moving, Socket};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -54,6 +56,8 @@ pub struct Server {
     /// All else that hooks are told and not asked: keys, results.
     results: Queue,
     session: Socket,
+    /// The WebSockets of hooks beside webhooks.
+    beside: Vec<Beside>,
     moving: Option<Moving>,
     /// To be told before anything else that comes.
     late: VecDeque<Heard>,
@@ -127,6 +131,7 @@ impl Server {
             events: Queue::default(),
             results: Queue::default(),
             session: Socket::Early(Vec::new()),
+            beside: Vec::new(),
             moving: None,
             late: VecDeque::new(),
             open: HashMap::new(),
@@ -192,6 +197,9 @@ impl Server {
         if url.is_websocket() {
             let named = (kind == Kind::VerbHook).then(|| hook.url.clone());
             let message = self.message(kind, named, properties, false);
+            if !self.application.is_websocket() {
+                return self.tell_beside(hook, url, message);
+            }
             return match &mut self.session {
                 Socket::Open(open) => open.session.send(&message).is_ok(),
                 Socket::Early(early) if early.len() < EARLY => {
@@ -214,9 +222,13 @@ impl Server {
         queue.put(notice, &self.ways.client)
     }
 
-    /// Tells a connected application that something is wrong, and with which verb.
+    /// Tells whoever is connected that something is wrong, and with which verb.
     pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
-        if let Socket::Open(open) = &self.session {
+        let session = match &self.session {
+            Socket::Open(open) => Some(open),
+            Socket::Early(_) | Socket::Closed => None,
+        };
+        for open in session.into_iter().chain(self.beside.iter().filter_map(Beside::open)) {
             // A full queue has worse to tell.
             let _dropped = open.session.send(&self.complaint(verb, what, detail));
         }
@@ -251,6 +263,7 @@ impl Server {
                     Socket::Early(_) | Socket::Closed => std::future::pending().await,
                 }
             };
+            let beside = beside::heard(&mut self.beside);
             let moving = async {
                 match &mut self.moving {
                     Some(moving) => moving.heard().await,
@@ -271,6 +284,11 @@ impl Server {
                 },
                 event = session => {
                     if let Some(heard) = self.session_event(event) {
+                        return heard;
+                    }
+                }
+                (at, event) = beside => {
+                    if let Some(heard) = self.beside_event(at, event) {
                         return heard;
                     }
                 }

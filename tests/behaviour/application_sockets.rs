@@ -169,28 +169,59 @@ async fn an_acknowledgement_that_is_late_is_none() {
     let SessionEvent::Unanswered { id, why } = event_of_time(&mut session).await else {
         panic!("an answer")
     };
-    assert_eq!((id, why), (asked, Unanswered::Late));
-    // The session goes on, and what comes too late is not taken for anything.
+    let late = |kind| Unanswered::Late {
+        kind,
+        after: Duration::from_secs(5),
+    };
+    assert_eq!((id, why), (asked, late("verb:hook")));
+    // The session goes on, and what comes too late is told so.
     socket.ack(&got, json!([])).await;
+    let told = socket.message().await;
+    assert_eq!(
+        (&told["type"], &told["data"]["msg"]),
+        (&json!("jambonz:error"), &json!("InvalidMessage"))
+    );
+    let details = format!(
+        "the ack of verb:hook ({}) came after its 5000 ms",
+        got["msgid"].as_str().unwrap()
+    );
+    assert_eq!(told["data"]["details"], details);
+    assert!(matches!(event(&mut session).await, SessionEvent::Invalid { .. }));
     socket
         .send(json!({"type": "command", "command": "tag", "data": {}}))
         .await;
     assert!(matches!(event(&mut session).await, SessionEvent::Command(_)));
 
+    // Whose session was not taken in time can still be told why it is closed, and so can one that takes it too late.
+    let mut unanswered = open(&server, settings(&url));
+    let mut silent = server.socket().await;
+    let new = silent.message().await;
+    assert_eq!(new["type"], "session:new");
+    let SessionEvent::Unanswered { id, why } = event_of_time(&mut unanswered).await else {
+        panic!("an answer")
+    };
+    assert_eq!((&id, why), (unanswered.first(), late("session:new")));
+    silent.ack(&new, json!([])).await;
+    let told = silent.message().await;
+    let details = told["data"]["details"].as_str().unwrap_or_default();
+    assert!(details.contains("the ack of session:new"), "{told}");
+    unanswered
+        .send(&message("jambonz:error", json!({"msg": "hook"}), false))
+        .unwrap();
+    let (closed, ()) = tokio::join!(closing(silent), unanswered.close(CloseCode::InvalidApplication));
+    assert_eq!(closed, Some(1001));
+
+    // Who is lost then does not get it again.
     let mut unanswered = open(&server, settings(&url));
     let mut silent = server.socket().await;
     assert_eq!(silent.message().await["type"], "session:new");
-    let failure = failure_of(event_of_time(&mut unanswered).await);
-    assert!(
-        matches!(
-            failure,
-            SessionFailure::Unacknowledged {
-                kind: "session:new",
-                ..
-            }
-        ),
-        "{failure}"
-    );
+    assert!(matches!(
+        event_of_time(&mut unanswered).await,
+        SessionEvent::Unanswered { .. }
+    ));
+    silent.crash();
+    let failure = failure(&mut unanswered).await;
+    assert_eq!(failure.label(), "broken");
     assert!(unanswered.recv().await.is_none());
 }
 
@@ -227,6 +258,142 @@ async fn a_lost_connection_is_made_anew_and_nothing_queued_is_lost() {
     };
     assert_eq!(data, Some(json!([{"verb": "pause"}])));
     assert_eq!(socket.message().await["data"], "meanwhile");
+}
+
+/// Acknowledges the `session:reconnect` of the next connection.
+async fn again(server: &mut AppServer) -> AppSocket {
+    let mut socket = server.socket().await;
+    let reconnect = socket.message().await;
+    assert_eq!(reconnect["type"], "session:reconnect");
+    socket.ack(&reconnect, json!([])).await;
+    socket
+}
+
+#[tokio::test]
+async fn what_a_broken_connection_has_swallowed_is_told_again_and_nothing_that_arrived() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+    let status = |n: u32| message("call:status", json!(n), false);
+    session.send(&status(1)).unwrap();
+    let swallowed = session.send(&status(2)).unwrap();
+    assert_eq!(socket.message().await["data"], 1);
+    // Behind the first came a ping: who reads on has answered it. Nothing is read of what comes behind the second.
+    assert_eq!(socket.message().await["data"], 2);
+    socket
+        .send(json!({"type": "command", "command": "tag", "data": {}}))
+        .await;
+    assert!(matches!(event(&mut session).await, SessionEvent::Command(_)));
+    session.send(&status(3)).unwrap();
+    socket.crash();
+    session.send(&status(4)).unwrap();
+    let mut socket = again(&mut server).await;
+    for n in [2, 3, 4] {
+        let told = socket.message().await;
+        assert_eq!(told["data"], n);
+        assert_eq!(n == 2, told["msgid"] == swallowed.to_string());
+    }
+    // An acknowledgement says of all that was sent before its question that it has arrived.
+    session.send(&status(5)).unwrap();
+    session.send(&message("verb:hook", json!(6), true)).unwrap();
+    assert_eq!(socket.message().await["data"], 5);
+    let asked = socket.message().await;
+    socket.ack(&asked, json!([])).await;
+    loop {
+        match event(&mut session).await {
+            SessionEvent::Acked { .. } => break,
+            SessionEvent::Lost { .. } | SessionEvent::Reconnected { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    socket.close(1011).await;
+    session.send(&status(7)).unwrap();
+    let mut socket = again(&mut server).await;
+    assert_eq!(socket.message().await["data"], 7);
+}
+
+#[tokio::test]
+async fn what_was_told_while_the_application_closed_is_told_again() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (session, mut socket) = established(&mut server, settings(&url)).await;
+    session.send(&message("call:status", json!(1), false)).unwrap();
+    // It reads up to there and no further: neither a ping nor our close, if there is one yet.
+    let crash = async {
+        assert_eq!(socket.message().await["data"], 1);
+        socket.crash();
+        let mut socket = server.socket().await;
+        assert_eq!(socket.message().await["type"], "session:reconnect");
+        assert_eq!(socket.message().await["data"], 1);
+        assert_eq!(socket.event().await, Err(Some(1000)));
+    };
+    let closing = tokio::time::timeout(BOUND, session.close(CloseCode::CallOver));
+    let (closed, ()) = tokio::join!(closing, crash);
+    closed.expect("a close");
+}
+
+/// A session whose first message need not be acknowledged.
+fn told(server: &AppServer, path: &str) -> Session {
+    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
+    let first = message("session:new", json!({"from": "1"}), false);
+    Session::open(connector, settings(&server.ws_url(path)), first)
+}
+
+#[tokio::test]
+async fn what_is_only_told_needs_no_acknowledgement_and_a_connection_that_fails_is_tried_again() {
+    let mut server = AppServer::build()
+        .on("/503", |_| Reply::Json(503, Value::Null))
+        .start()
+        .await;
+    let mut refused = told(&server, "/503");
+    let lost = event(&mut refused).await;
+    assert!(
+        matches!(lost, SessionEvent::Lost { pause, .. } if pause == Duration::from_millis(500)),
+        "nobody waits for it: {lost:?}"
+    );
+    let mut session = told(&server, "/app");
+    session.send(&message("call:status", json!(1), false)).unwrap();
+    let mut socket = server.socket().await;
+    assert_eq!(socket.message().await["type"], "session:new");
+    assert_eq!(socket.message().await["data"], 1);
+    // Who reads on has answered the ping behind that.
+    session.send(&message("call:status", json!(2), false)).unwrap();
+    assert_eq!(socket.message().await["data"], 2);
+    socket
+        .send(json!({"type": "command", "command": "tag", "data": {}}))
+        .await;
+    assert!(matches!(event(&mut session).await, SessionEvent::Command(_)));
+    socket.crash();
+    // It knows the session: nothing waits for its word that it does.
+    let mut socket = server.socket().await;
+    assert_eq!(socket.message().await["type"], "session:reconnect");
+    assert_eq!(socket.message().await["data"], 2);
+    session.send(&message("call:status", json!(3), false)).unwrap();
+    assert_eq!(socket.message().await["data"], 3);
+    let (code, ()) = tokio::join!(closing(socket), session.close(CloseCode::CallOver));
+    assert_eq!(code, Some(1000));
+}
+
+#[tokio::test]
+async fn events_that_are_told_alone_need_no_session() {
+    let mut server = AppServer::build().start().await;
+    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
+    let session = Session::tell(connector, settings(&server.ws_url("/app")));
+    for n in [1, 2] {
+        session.send(&message("call:status", json!(n), false)).unwrap();
+    }
+    let reading = async {
+        let mut socket = server.socket().await;
+        assert_eq!(socket.message().await["data"], 1);
+        socket.crash();
+        let mut socket = server.socket().await;
+        for n in [1, 2] {
+            assert_eq!(socket.message().await["data"], n);
+        }
+        assert_eq!(socket.event().await, Err(Some(1000)));
+    };
+    // There is no connection yet, and still it is made.
+    tokio::join!(session.close(CloseCode::CallOver), reading);
 }
 
 #[tokio::test]
@@ -268,6 +435,10 @@ async fn the_code_of_a_close_says_whether_the_application_comes_back() {
         ),
         "{failure}"
     );
+    let told = silent.message().await;
+    let details = told["data"]["details"].as_str().unwrap_or_default();
+    assert!(details.contains("session:reconnect was not acknowledged"), "{told}");
+    assert_eq!(closing(silent).await, Some(1001));
 }
 
 #[tokio::test]

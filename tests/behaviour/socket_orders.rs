@@ -2,8 +2,8 @@
 //! call before it is asked about it.
 
 use crate::app_server::{AppServer, AppSocket};
-use crate::applications::{MOBILE, MUSIC_TONE, RECEPTION, lab, verbs};
-use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, USER};
+use crate::applications::{MOBILE, MUSIC_TONE, RECEPTION, lab, lab_with, verbs};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, USER};
 use portcullis::sim::{Call, Dial, Script};
 use portcullis::sip::{Message, Method};
 use serde_json::{Value, json};
@@ -269,6 +269,98 @@ async fn a_socket_beside_webhooks_leads_no_call() {
     assert_eq!(done["data"]["dial_status"], "completed");
     socket.ack(&done, json!([])).await;
     caller.ended().await.unwrap();
+    lab.close().await;
+}
+
+/// What is only told over a WebSocket beside webhooks is told when it happens, and nobody has to acknowledge anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_hook_beside_webhooks_is_told_at_once() {
+    const WATCHED: &str = "+14255550176";
+    let mut watcher = AppServer::build().start().await;
+    let server = AppServer::build()
+        .on("/watched", |_| {
+            verbs(json!([{ "verb": "answer" }, { "verb": "pause", "length": 60 }]))
+        })
+        .start()
+        .await;
+    let tenant = format!(
+        "[[numbers]]\nnumber = \"{WATCHED}\"\nto = {{ application = \"watched\" }}\n\n\
+         [application.watched]\nhook = \"{}\"\ncall_status_hook = \"{}\"\n",
+        server.url("/watched"),
+        watcher.ws_url("/events?key=1"),
+    );
+    let plan = Plan {
+        tenant,
+        ..Plan::default()
+    };
+    let lab = lab_with(&server, &server.url("/incoming"), plan).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, WATCHED)).await.unwrap();
+    let mut socket = watcher.socket().await;
+    assert_eq!(socket.request.path, "/events");
+    let new = socket.message().await;
+    assert_eq!(
+        (&new["type"], &new["data"]["direction"], new["data"].get("sequence")),
+        (&json!("session:new"), &json!("inbound"), None)
+    );
+    for (sequence, status) in (1..).zip(["trying", "in-progress"]) {
+        let told = next(&mut socket, "call:status").await;
+        assert_eq!(
+            (
+                &told["data"]["call_status"],
+                &told["data"]["sequence"],
+                &told["call_sid"]
+            ),
+            (&json!(status), &json!(sequence), &new["call_sid"])
+        );
+    }
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    let told = next(&mut socket, "call:status").await;
+    assert_eq!(told["data"]["call_status"], "completed");
+    assert_eq!(socket.event().await, Err(Some(1000)));
+    assert_eq!(lab.records.overflows(), Vec::<&str>::new());
+    lab.close().await;
+}
+
+/// Each WebSocket beside webhooks is asked and told what names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_beside_webhooks_are_each_at_their_own_server() {
+    let mut judge = AppServer::build().start().await;
+    let mut watcher = AppServer::build().start().await;
+    let (confirm, done) = (judge.ws_url("/confirm"), watcher.ws_url("/keys"));
+    let server = AppServer::build()
+        .on("/incoming", move |_| {
+            verbs(json!([{
+                "verb": "dial", "answerOnBridge": true, "confirmHook": confirm,
+                "dtmfHook": done, "dtmfCapture": ["1", "2"], "target": [{ "type": "phone", "number": MOBILE }],
+            }]))
+        })
+        .start()
+        .await;
+    let lab = lab(&server, &server.url("/incoming")).await;
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    let mut asked = judge.socket().await;
+    let question = asked.message().await;
+    assert_eq!(question["type"], "session:new");
+    asked.ack(&question, json!([])).await;
+    caller.answered().await.unwrap();
+    callee.hears(CARRIER_TONE).await.unwrap();
+    caller.send_digits("12").await.unwrap();
+    let mut told = watcher.socket().await;
+    assert_eq!(told.message().await["type"], "session:new");
+    for key in ["1", "2"] {
+        let pressed = told.message().await;
+        assert_eq!(
+            (&pressed["type"], &pressed["hook"], &pressed["data"]["dtmf"]),
+            (&json!("verb:hook"), &json!(watcher.ws_url("/keys")), &json!(key))
+        );
+    }
+    caller.hang_up().await.unwrap();
+    for socket in [&mut asked, &mut told] {
+        assert_eq!(socket.event().await, Err(Some(1000)));
+    }
     lab.close().await;
 }
 

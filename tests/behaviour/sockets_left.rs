@@ -1,7 +1,7 @@
 //! Applications that leave the WebSocket of a call, lose it, move to another server, or say what can't be carried out: seen
 //! on whole calls.
 
-use crate::app_server::{AppServer, AppSocket};
+use crate::app_server::{AppServer, AppSocket, Reply};
 use crate::applications::{RECEPTION, asked, lab, verbs};
 use crate::lab::{BOUND, Lab, OUTSIDE, USER};
 use portcullis::sim::{Call, Dial, Script};
@@ -108,13 +108,65 @@ async fn the_end_of_a_call_is_told_over_the_connection_that_is_made_anew() {
     let (mut socket, first) = begins(&mut server, "session:new").await;
     socket.ack(&first, json!([{ "verb": "answer" }])).await;
     caller.answered().await.unwrap();
-    while socket.message().await["data"]["call_status"] != "in-progress" {}
+    let answered = loop {
+        let told = socket.message().await;
+        if told["data"]["call_status"] == "in-progress" {
+            break told;
+        }
+    };
     socket.crash();
-    // The call ends while nobody has taken the session up again.
+    // The call ends while nobody has taken the session up again. What was read right before the crash is told once more: nobody
+    // has said that it was.
     let (mut socket, _again) = begins(&mut server, "session:reconnect").await;
     caller.hang_up().await.unwrap();
     let (said, code) = to_the_end(&mut socket).await;
-    assert_eq!((statuses(&said).as_slice(), code), (&["completed"][..], Some(1000)));
+    assert_eq!(
+        (statuses(&said).as_slice(), code),
+        (&["in-progress", "completed"][..], Some(1000))
+    );
+    assert_eq!(said[0], answered);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_just_when_the_connection_breaks_is_told_again() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, first) = begins(&mut server, "session:new").await;
+    socket.ack(&first, json!([{ "verb": "answer" }])).await;
+    caller.answered().await.unwrap();
+    while socket.message().await["data"]["call_status"] != "in-progress" {}
+    // Nothing more is read: the end of the call is on its way into a connection that breaks.
+    caller.hang_up().await.unwrap();
+    lab.records.get(0).await;
+    socket.crash();
+    let (mut socket, _again) = begins(&mut server, "session:reconnect").await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"completed"), Some(1000)));
+    let told = lab.running.node.tally.untold.none();
+    tokio::time::timeout(BOUND, told).await.expect("an end of what is told");
+    lab.close().await;
+}
+
+/// Whoever takes a call too late hears so, how the call ended, and why the connection is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_call_too_late_is_told() {
+    let mut server = AppServer::build().start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = calls(&lab).await;
+    let (mut socket, _new) = begins(&mut server, "session:new").await;
+    let (said, code) = to_the_end(&mut socket).await;
+    assert_eq!((statuses(&said).last(), code), (Some(&"failed"), Some(1001)));
+    let error = said.iter().find(|message| message["type"] == "jambonz:error");
+    assert_eq!(
+        error.map(|error| (&error["data"]["msg"], &error["data"]["details"])),
+        Some((
+            &json!("hook"),
+            &json!("session:new was not acknowledged within 5000 ms")
+        ))
+    );
+    assert_eq!(caller.ended().await.unwrap().status, Some(480));
     lab.close().await;
 }
 
@@ -154,6 +206,36 @@ async fn paths_lead_to_the_server_that_a_redirect_has_led_to() {
     assert_eq!(caller.ended().await.unwrap().status, Some(486));
     asked(&other, "/next", 1).await;
     lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_of_a_fallback_lead_to_its_own_server() {
+    let mut eye = AppServer::build().start().await;
+    let see = eye.ws_url("/keys");
+    let backup = AppServer::build()
+        .on("/closed", move |_| {
+            let gather = json!({ "verb": "gather", "input": ["digits"], "timeout": 0.1, "actionHook": "/next" });
+            verbs(json!([gather, { "verb": "play", "url": "music.wav", "actionHook": see.as_str() }]))
+        })
+        .on("/next", |_| verbs(json!([])))
+        .start()
+        .await;
+    for kind in ["http", "ws"] {
+        let first = AppServer::build()
+            .on("/incoming", |_| Reply::Json(500, Value::Null))
+            .start()
+            .await;
+        let hook = first.url("/incoming").replacen("http", kind, 1);
+        let lab = lab(&first, &format!("{hook}\"\nfallback = \"{}", backup.url("/closed"))).await;
+        let caller = calls(&lab).await;
+        caller.answered().await.unwrap();
+        // What names a WebSocket is asked there too, where the application that failed had one.
+        let (mut socket, told) = begins(&mut eye, "session:new").await;
+        socket.ack(&told, json!([])).await;
+        caller.ended().await.unwrap();
+        lab.close().await;
+    }
+    asked(&backup, "/next", 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

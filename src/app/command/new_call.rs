@@ -63,9 +63,9 @@ pub(super) fn read(mut object: Object) -> Read<NewCall> {
     }
     object.line("speech_synthesis_label")?;
     let Some(to) = object.object("to")? else {
-        return object.wrong(
+        return object.missing(
             "to",
-            "it is missing: a target such as {\"type\": \"phone\", \"number\": \"+14255550100\"}",
+            ": a target such as {\"type\": \"phone\", \"number\": \"+14255550100\"}",
         );
     };
     let to = dial::read_target(to)?;
@@ -99,10 +99,7 @@ fn read_steering(object: &mut Object) -> Read<Steering> {
         (Some(_), Some(_)) => object.wrong("call_hook", "either this or application_sid steers the call"),
         (Some(sid), None) => Ok(Steering::Application(sid)),
         (None, Some(hook)) => Ok(Steering::Hook(hook)),
-        (None, None) => object.wrong(
-            "call_hook",
-            "it is missing, and so is application_sid: one of them steers the call",
-        ),
+        (None, None) => object.missing("call_hook", ", and so is application_sid: one of them steers the call"),
     }
 }
 

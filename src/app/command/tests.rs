@@ -128,6 +128,18 @@ fn a_command_that_is_wrong_is_told_why() {
         (json!({ "command": "redirct", "data": [] }), "did you mean redirect?"),
         (json!({ "command": "redirect" }), "data: it is missing"),
         (
+            json!({ "command": "redirect", "dta": [] }),
+            "data: it is missing: verbs, or an object with call_hook; is 'dta' meant to be it?",
+        ),
+        (
+            json!({ "command": "redirect", "data": { "call_hok": "/x" } }),
+            "; is 'call_hok' meant to be it?",
+        ),
+        (
+            json!({ "command": "call:status", "data": { "call_state": "completed" } }),
+            "data.call_status: it is missing: completed or no-answer; is 'call_state' meant to be it?",
+        ),
+        (
             json!({ "command": "redirect", "data": [{ "verb": "dail" }] }),
             "data[0].verb: unknown verb 'dail'",
         ),
@@ -262,6 +274,10 @@ fn a_new_call() {
         (
             json!({ "from": "1", "to": { "type": "user", "name": "a@b" } }),
             "one of them steers the call",
+        ),
+        (
+            json!({ "from": "1", "to": { "type": "user", "name": "a@b" }, "callhook": "/x" }),
+            "; is 'callhook' meant to be it?",
         ),
         (
             json!({ "from": "1\r\nX: y", "to": { "type": "user", "name": "a@b" }, "call_hook": "/x" }),

@@ -75,7 +75,7 @@ pub fn read_command(message: Value) -> Result<Said, PayloadError> {
         "dtmf" => super::read_digits(data(&mut object)?)?,
         "tag" => match object.data("data")? {
             Some(tag) => Wish::Tag(tag),
-            None => return object.wrong("data", "it is missing: an object"),
+            None => return object.missing("data", ": an object"),
         },
         other => return super::unknown(&object, other, "command", KNOWN),
     };
@@ -86,7 +86,7 @@ pub fn read_command(message: Value) -> Result<Said, PayloadError> {
 fn data(object: &mut Object) -> Read<Object> {
     match object.object("data")? {
         Some(data) => Ok(data),
-        None => object.wrong("data", "it is missing: an object"),
+        None => object.missing("data", ": an object"),
     }
 }
 
@@ -128,7 +128,7 @@ fn read_whisper(object: &mut Object) -> Read<Wish> {
     };
     match wish {
         Some(wish) => Ok(wish),
-        None => object.wrong("data", "it is missing: say or play"),
+        None => object.missing("data", ": say or play"),
     }
 }
 
@@ -146,7 +146,7 @@ fn read_onward(data: &mut Object, hooks: [&'static str; 2], verbs: &'static str)
 
 fn finished(data: Object, wish: Option<Wish>, name: &str, expected: &str) -> Read<Wish> {
     let Some(wish) = wish else {
-        return data.wrong(name, format!("it is missing: {expected}"));
+        return data.missing(name, &format!(": {expected}"));
     };
     data.finish()?;
     Ok(wish)
@@ -162,10 +162,7 @@ fn read_redirect(object: &mut Object, append: bool) -> Read<Wish> {
             let parent = read_onward(&mut data, ["call_hook", "callHook"], "parent_call")?;
             let child = read_onward(&mut data, ["child_call_hook", "childCallHook"], "child_call")?;
             let Some(wish) = super::onward(parent, child) else {
-                return data.wrong(
-                    "call_hook",
-                    "it is missing: a hook, or a list of verbs instead of this object",
-                );
+                return data.missing("call_hook", ": a hook, or a list of verbs instead of this object");
             };
             data.finish()?;
             return Ok(match status_hook {
@@ -174,7 +171,7 @@ fn read_redirect(object: &mut Object, append: bool) -> Read<Wish> {
             });
         }
         Some(value) => value,
-        None => return object.wrong("data", "it is missing: verbs, or an object with call_hook"),
+        None => return object.missing("data", ": verbs, or an object with call_hook"),
     };
     let verbs = verb::read_verbs("data", value)?;
     Ok(Wish::Verbs { verbs, append })

@@ -34,6 +34,7 @@ impl fmt::Display for MessageId {
 #[derive(Debug, Clone)]
 pub(super) struct Numbered {
     pub id: MessageId,
+    pub kind: &'static str,
     pub wants_ack: bool,
     pub text: Utf8Bytes,
 }
@@ -54,6 +55,7 @@ impl OutMessage {
         }
         Numbered {
             id,
+            kind: self.kind,
             wants_ack: self.wants_ack,
             text: Value::Object(object).to_string().into(),
         }

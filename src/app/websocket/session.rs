@@ -6,6 +6,7 @@ use super::worker::Worker;
 use crate::app::outbound::{BasicAuth, Connector, HookUrl};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -18,8 +19,8 @@ const MOST_SENT: usize = 256 * 1_024;
 /// How one application is reached over a WebSocket.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// `ws` or `wss`. `#rc=` says how often a connection is tried again: after a lost one 5 times where it is silent, for
-    /// the very first connection not at all.
+    /// `ws` or `wss`. `#rc=` says how often a connection is tried again: where it is silent 5 times, but not at all for the
+    /// very first connection of a session whose first message has to be acknowledged.
     pub url: HookUrl,
     pub auth: Option<BasicAuth>,
     /// For connection and handshake together with their redirects.
@@ -68,8 +69,8 @@ pub enum SessionEvent {
 /// Why there is no acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    #[error("the application did not acknowledge in time")]
-    Late,
+    #[error("{kind} was not acknowledged within {} ms", .after.as_millis())]
+    Late { kind: &'static str, after: Duration },
     #[error("the connection was lost before the acknowledgement")]
     ConnectionLost,
 }
@@ -121,9 +122,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects and sends `first`, the `session:new`; its acknowledgement is an event as others are. Another message that
-    /// wants none counts as acknowledged when it has left. Must be called within a tokio runtime.
+    /// Connects and sends `first`, the `session:new`; its acknowledgement, where it wants one, is an event as others are. A
+    /// connection that is made anew begins with `session:reconnect`. Must be called within a tokio runtime.
     pub fn open(connector: Connector, settings: SessionSettings, first: OutMessage) -> Session {
+        Session::begin(connector, settings, Some(first))
+    }
+
+    /// Connects for what is told alone: there is no `session:new`. Must be called within a tokio runtime.
+    pub fn tell(connector: Connector, settings: SessionSettings) -> Session {
+        Session::begin(connector, settings, None)
+    }
+
+    fn begin(connector: Connector, settings: SessionSettings, first: Option<OutMessage>) -> Session {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let (to_call, events) = mpsc::channel(QUEUE);
         let (close, closing) = oneshot::channel();
@@ -144,6 +154,11 @@ impl Session {
     /// The number of the `session:new`.
     pub fn first(&self) -> &MessageId {
         &self.first
+    }
+
+    /// Whether a message of this number is one of this session's.
+    pub fn has(&self, id: &MessageId) -> bool {
+        id.0.starts_with(&format!("{:08x}-", self.prefix))
     }
 
     /// Queues a message; it never waits. While the connection is being made anew, messages wait in the queue. When the
@@ -167,18 +182,13 @@ impl Session {
         self.events.recv().await
     }
 
-    /// Waits until the first message has left or never will; events that come meanwhile are lost.
-    pub async fn opened(&mut self) {
-        while let Some(event) = self.events.recv().await {
-            match event {
-                SessionEvent::Acked { .. } | SessionEvent::Unanswered { .. } | SessionEvent::Ended(_) => return,
-                _ => {}
-            }
-        }
+    /// The same for who waits for several sessions.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<SessionEvent>> {
+        self.events.poll_recv(context)
     }
 
-    /// Sends what is queued, closes with `code`, and waits until the connection is gone: two seconds at most, but while a
-    /// lost connection is made anew and messages wait for it, as long as that is tried.
+    /// Sends what is queued, closes with `code`, and waits until the connection is gone: for the time of an acknowledgement at
+    /// most, but while a connection is made, or made anew, and messages wait for it, as long as that is tried.
     pub async fn close(mut self, code: CloseCode) {
         if let Some(close) = self.close.take() {
             // Fails only when the task has ended.

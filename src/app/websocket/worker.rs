@@ -1,25 +1,26 @@
 //! The task of a session: it alone owns the connection.
 
+mod acknowledging;
+mod closing;
+
 use super::failure::SessionFailure;
 use super::handshake::connect;
 use super::message::{MessageId, Numbered, OutMessage, Said, read};
+use super::outstanding::Outstanding;
 use super::session::{CloseCode, End, SessionEvent, SessionSettings, Unanswered};
 use crate::app::outbound::{Asked, Connector, Stream};
+use acknowledging::{Greeted, Waiting};
+use closing::{FAREWELL, breach, close_frame};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use std::time::Duration;
+use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 type Socket = WebSocketStream<Stream>;
 
-/// For the application to answer our close.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// Repetitions after a lost connection where the URL says nothing.
 const REPETITIONS: u8 = 5;
 const NEW: &str = "session:new";
@@ -31,27 +32,25 @@ pub(super) struct Worker {
     queue: mpsc::Receiver<Numbered>,
     events: mpsc::Sender<SessionEvent>,
     closing: oneshot::Receiver<CloseCode>,
-    /// We are to close, and messages wait for a connection that is made anew: they leave first.
+    /// We are to close, and messages wait for a connection that is made, or made anew: they leave first.
     parting: Option<CloseCode>,
-    first: OutMessage,
+    /// None where events are told alone.
+    first: Option<OutMessage>,
     first_id: MessageId,
-    /// When the application has to have acknowledged `session:new`, however often it was sent.
-    first_due: Option<Instant>,
-    first_acked: bool,
+    greeted: Greeted,
     /// Sent and not acknowledged, `session:new` and `session:reconnect` aside.
     waiting: Vec<Waiting>,
+    /// Their acknowledgements would come too late.
+    missed: VecDeque<Waiting>,
     /// The `session:reconnect` under way; queued messages wait for its acknowledgement.
     reconnecting: Option<Waiting>,
+    /// What is not known to have arrived.
+    outstanding: Outstanding,
     reconnections: u32,
     /// What the application said that could not be read, so often already.
     complaints: u32,
     /// Connections lost or not made since the application last acknowledged one.
     failures: u8,
-}
-
-struct Waiting {
-    id: MessageId,
-    due: Instant,
 }
 
 /// Why the task leaves a connection.
@@ -70,7 +69,7 @@ impl Worker {
     pub(super) fn new(
         connector: Connector,
         settings: SessionSettings,
-        first: OutMessage,
+        first: Option<OutMessage>,
         first_id: MessageId,
         queue: mpsc::Receiver<Numbered>,
         events: mpsc::Sender<SessionEvent>,
@@ -83,12 +82,16 @@ impl Worker {
             events,
             closing,
             parting: None,
+            greeted: match first {
+                Some(_) => Greeted::Not,
+                None => Greeted::Known,
+            },
             first,
             first_id,
-            first_due: None,
-            first_acked: false,
             waiting: Vec::new(),
+            missed: VecDeque::new(),
             reconnecting: None,
+            outstanding: Outstanding::default(),
             reconnections: 0,
             complaints: 0,
             failures: 0,
@@ -117,24 +120,28 @@ impl Worker {
                 Err(failure) => failure,
             };
             self.connector.figures().count(Asked::Socket, failure.label());
-            // A first connection that fails tells the call at once; it may have a fallback.
-            let default = if self.first_due.is_some() { REPETITIONS } else { 0 };
+            // A first connection that fails tells the call at once, where it waits: it may have a fallback.
+            let hurried = self.greeted == Greeted::Not && self.wants_ack();
+            let default = if hurried { 0 } else { REPETITIONS };
             let pause = self.settings.url.retry().pause(self.failures, default);
-            let Some(pause) = pause.filter(|_| failure.is_repeatable()) else {
+            // Who has missed its time does not get the session again.
+            let may_return = failure.is_repeatable() && self.greeted != Greeted::Missed;
+            let Some(pause) = pause.filter(|_| may_return) else {
                 if self.parting.is_some() {
-                    let messages = self.queue.len();
-                    tracing::warn!(url = %self.settings.url, messages, %failure, "events could not be told");
+                    self.untold(&failure);
                 }
                 return End::Failed(failure);
             };
             self.failures += 1;
             self.reconnecting = None;
+            self.missed.clear();
+            self.outstanding.connection_lost();
             for Waiting { id, .. } in std::mem::take(&mut self.waiting) {
                 let why = Unanswered::ConnectionLost;
                 self.tell(SessionEvent::Unanswered { id, why }).await;
             }
             self.tell(SessionEvent::Lost { failure, pause }).await;
-            let parts = self.parting.is_some();
+            let (parts, first_due) = (self.parting.is_some(), self.first_due());
             let pausing = sleep(pause);
             tokio::pin!(pausing);
             tokio::select! {
@@ -143,7 +150,7 @@ impl Worker {
                     true => pausing.await,
                     false => return End::ByUs,
                 },
-                () = until(self.first_due.filter(|_| !self.first_acked)) => return self.first_unanswered(),
+                () = until(first_due) => return End::Failed(self.unacknowledged(NEW)),
             }
         }
     }
@@ -165,10 +172,30 @@ impl Worker {
         }
     }
 
-    /// We are to close while there is no connection: whether messages of a session that had begun wait for another one.
+    /// We are to close while there is no connection: whether messages wait for one whose session has begun, or needs no
+    /// acknowledgement.
     fn parts(&mut self, code: Result<CloseCode, oneshot::error::RecvError>) -> bool {
         self.parting = Some(code.unwrap_or(CloseCode::CallOver));
-        self.first_acked && !self.queue.is_empty()
+        self.may_be_told()
+    }
+
+    fn may_be_told(&self) -> bool {
+        (self.greeted == Greeted::Known || !self.wants_ack()) && self.waiting_messages() > 0
+    }
+
+    /// Messages that have not arrived, as far as is known.
+    fn waiting_messages(&self) -> usize {
+        self.queue.len() + self.outstanding.len()
+    }
+
+    /// Whether the first message has to be acknowledged.
+    fn wants_ack(&self) -> bool {
+        self.first.as_ref().is_some_and(|first| first.wants_ack)
+    }
+
+    fn untold(&self, failure: &SessionFailure) {
+        let messages = self.waiting_messages();
+        tracing::warn!(url = %self.settings.url, messages, %failure, "events could not be told");
     }
 
     /// One connection, from its greeting to its end.
@@ -189,7 +216,7 @@ impl Worker {
                     heard = Instant::now();
                     self.hear(socket, frame).await
                 }
-                message = self.queue.recv(), if self.reconnecting.is_none() => match message {
+                message = next(&mut self.outstanding, &mut self.queue), if self.reconnecting.is_none() => match message {
                     Some(message) => self.send(socket, message).await.map_err(Left::from),
                     // The session was dropped; `closing` says so too.
                     None => Err(self.farewell(socket, CloseCode::CallOver).await),
@@ -197,10 +224,13 @@ impl Worker {
                 code = &mut self.closing => {
                     Err(self.farewell(socket, code.unwrap_or(CloseCode::CallOver)).await)
                 }
-                () = until(due) => self.expire().await,
+                () = until(due) => self.expire(socket).await,
                 _ = ping.tick() => match heard.elapsed() >= self.settings.ping * 2 {
                     true => Err(Left::Lost(SessionFailure::Silent { url: self.url(), after: self.settings.ping * 2 })),
-                    false => self.write(socket, Message::Ping(Vec::new().into())).await.map_err(Left::from),
+                    false => {
+                        let mark = self.outstanding.mark();
+                        self.ping(socket, mark).await.map_err(Left::from)
+                    }
                 },
             };
             if let Err(left) = left {
@@ -209,39 +239,64 @@ impl Worker {
         }
     }
 
-    /// `session:new` until it was acknowledged once, `session:reconnect` with the same data afterwards.
+    /// `session:new` until the application knows it, `session:reconnect` with the same data afterwards.
     async fn greet(&mut self, socket: &mut Socket) -> Result<(), SessionFailure> {
-        let now = Instant::now();
-        if !self.first_acked {
-            self.first_due = self.first_due.or(Some(now + self.settings.ack));
-            let text = self.first.numbered(self.first_id.clone()).text;
-            self.write(socket, Message::Text(text)).await?;
-            if !self.first.wants_ack {
-                self.acknowledged(self.first_id.clone(), None).await;
-            }
+        let Some(first) = &self.first else {
             return Ok(());
+        };
+        let due = Instant::now() + self.settings.ack;
+        if self.greeted != Greeted::Known {
+            self.greeted = match (self.greeted, first.wants_ack) {
+                (Greeted::Not, true) => Greeted::Due(due),
+                (Greeted::Not, false) => Greeted::Told,
+                (greeted, _) => greeted,
+            };
+            let text = first.numbered(self.first_id.clone()).text;
+            return self.write(socket, Message::Text(text)).await;
         }
         self.reconnections += 1;
         let id = MessageId(format!("{}-r{}", self.first_id, self.reconnections));
         let again = OutMessage {
             kind: RECONNECT,
-            ..self.first.clone()
+            ..first.clone()
         };
         let text = again.numbered(id.clone()).text;
-        let due = now + self.settings.ack;
-        self.reconnecting = Some(Waiting { id, due });
+        self.reconnecting = first.wants_ack.then_some(Waiting {
+            id,
+            kind: RECONNECT,
+            due,
+            number: 0,
+        });
         self.write(socket, Message::Text(text)).await
     }
 
     async fn send(&mut self, socket: &mut Socket, message: Numbered) -> Result<(), SessionFailure> {
-        let Numbered {
-            id, wants_ack, text, ..
-        } = message;
-        if wants_ack {
+        let text = self.leaves(message);
+        self.write(socket, Message::Text(text)).await?;
+        self.ask_what_arrived(socket).await
+    }
+
+    /// A message is on its way from here on.
+    fn leaves(&mut self, message: Numbered) -> Utf8Bytes {
+        let (text, kind, wants_ack) = (message.text.clone(), message.kind, message.wants_ack);
+        let id = wants_ack.then(|| message.id.clone());
+        let number = self.outstanding.leaves(message);
+        if let Some(id) = id {
             let due = Instant::now() + self.settings.ack;
-            self.waiting.push(Waiting { id, due });
+            self.waiting.push(Waiting { id, kind, due, number });
         }
-        self.write(socket, Message::Text(text)).await
+        text
+    }
+
+    async fn ask_what_arrived(&mut self, socket: &mut Socket) -> Result<(), SessionFailure> {
+        match self.outstanding.next_ping() {
+            Some(mark) => self.ping(socket, mark).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ping(&self, socket: &mut Socket, mark: [u8; 8]) -> Result<(), SessionFailure> {
+        self.write(socket, Message::Ping(mark.to_vec().into())).await
     }
 
     async fn write(&self, socket: &mut Socket, message: Message) -> Result<(), SessionFailure> {
@@ -264,8 +319,17 @@ impl Worker {
             Some(Ok(Message::Binary(_))) => {
                 return self.complain(socket, "a message is text, not binary".to_owned()).await;
             }
+            Some(Ok(Message::Pong(mark))) => {
+                self.outstanding.pong(&mark);
+                if !self.wants_ack() {
+                    // Who need not say so shows thus that it is there.
+                    self.greeted = Greeted::Known;
+                    self.failures = 0;
+                }
+                return self.ask_what_arrived(socket).await.map_err(Left::from);
+            }
             // Pings are answered by the library.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => return Ok(()),
             Some(Err(error)) => {
                 if let Some((code, reason)) = breach(&error) {
                     let frame = close_frame(code, reason);
@@ -284,33 +348,29 @@ impl Worker {
             }
         };
         match read(&text) {
-            Said::Ack { id, data } => self.acknowledged(id, data).await,
+            Said::Ack { id, data } => {
+                if let Some(late) = self.acknowledged(id, data).await {
+                    return self.complain(socket, late).await;
+                }
+            }
             Said::Command(command) => self.tell(SessionEvent::Command(command)).await,
             Said::Nonsense(reason) => return self.complain(socket, reason).await,
         }
         Ok(())
     }
 
-    async fn acknowledged(&mut self, id: MessageId, data: Option<serde_json::Value>) {
-        if id == self.first_id && !self.first_acked {
-            self.first_acked = true;
-            self.failures = 0;
-            self.tell(SessionEvent::Acked { id, data }).await;
-        } else if self.reconnecting.as_ref().is_some_and(|waiting| waiting.id == id) {
-            self.reconnecting = None;
-            self.failures = 0;
-            self.tell(SessionEvent::Reconnected { data }).await;
-        } else if let Some(index) = self.waiting.iter().position(|waiting| waiting.id == id) {
-            self.waiting.swap_remove(index);
-            self.tell(SessionEvent::Acked { id, data }).await;
-        }
-        // Else: too late, twice, or for a message that wants none, as applications do.
+    async fn complain(&mut self, socket: &mut Socket, reason: String) -> Result<(), Left> {
+        let text = self.complaint(&reason);
+        self.tell(SessionEvent::Invalid { reason }).await;
+        self.write(socket, Message::Text(text)).await?;
+        Ok(())
     }
 
-    async fn complain(&mut self, socket: &mut Socket, reason: String) -> Result<(), Left> {
+    fn complaint(&mut self, reason: &str) -> Utf8Bytes {
+        let call_sid = self.first.as_ref().map(|first| first.call_sid.clone());
         let error = OutMessage {
             kind: "jambonz:error",
-            call_sid: self.first.call_sid.clone(),
+            call_sid: call_sid.unwrap_or_default(),
             hook: None,
             data: json!({ "msg": "InvalidMessage", "details": reason }),
             b3: None,
@@ -318,82 +378,7 @@ impl Worker {
         };
         self.complaints = self.complaints.saturating_add(1);
         let id = MessageId(format!("{}-e{}", self.first_id, self.complaints));
-        let text = error.numbered(id).text;
-        self.tell(SessionEvent::Invalid { reason }).await;
-        self.write(socket, Message::Text(text)).await?;
-        Ok(())
-    }
-
-    fn closed(&self, frame: Option<CloseFrame>) -> Left {
-        let (code, reason) = match frame {
-            Some(frame) => (u16::from(frame.code), frame.reason.as_str().to_owned()),
-            // RFC 6455 §7.1.5: no code at all.
-            None => (1005, String::new()),
-        };
-        match code {
-            1000 => Left::Over(End::ByApplication),
-            _ => Left::Lost(SessionFailure::Closed {
-                url: self.url(),
-                code,
-                reason,
-            }),
-        }
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        let first = self.first_due.filter(|_| !self.first_acked);
-        let again = self.reconnecting.as_ref().map(|waiting| waiting.due);
-        let others = self.waiting.iter().map(|waiting| waiting.due);
-        others.chain(first).chain(again).min()
-    }
-
-    async fn expire(&mut self) -> Result<(), Left> {
-        let now = Instant::now();
-        if !self.first_acked && self.first_due.is_some_and(|due| due <= now) {
-            return Err(Left::Over(self.first_unanswered()));
-        }
-        if self.reconnecting.as_ref().is_some_and(|waiting| waiting.due <= now) {
-            return Err(Left::Over(End::Failed(self.unacknowledged(RECONNECT))));
-        }
-        while let Some(index) = self.waiting.iter().position(|waiting| waiting.due <= now) {
-            let id = self.waiting.swap_remove(index).id;
-            let why = Unanswered::Late;
-            self.tell(SessionEvent::Unanswered { id, why }).await;
-        }
-        Ok(())
-    }
-
-    fn first_unanswered(&self) -> End {
-        End::Failed(self.unacknowledged(NEW))
-    }
-
-    fn unacknowledged(&self, kind: &'static str) -> SessionFailure {
-        let failure = SessionFailure::Unacknowledged {
-            url: self.url(),
-            kind,
-            after: self.settings.ack,
-        };
-        self.connector.figures().count(Asked::Socket, failure.label());
-        failure
-    }
-
-    /// Sends what was queued before the close, then closes.
-    async fn farewell(&mut self, socket: &mut Socket, code: CloseCode) -> Left {
-        let (code, reason) = match code {
-            CloseCode::CallOver => (coding::CloseCode::Normal, "call over"),
-            CloseCode::InvalidApplication => (coding::CloseCode::Away, "invalid application"),
-        };
-        let parting = async {
-            while let Ok(Numbered { text, .. }) = self.queue.try_recv() {
-                socket.send(Message::Text(text)).await?;
-            }
-            socket.close(Some(close_frame(code, reason))).await?;
-            while socket.next().await.is_some_and(|frame| frame.is_ok()) {}
-            Ok::<(), Error>(())
-        };
-        // However it ends, the connection is dropped now.
-        let _parted = timeout(FAREWELL, parting).await;
-        Left::Over(End::ByUs)
+        error.numbered(id).text
     }
 
     /// Fails only when the call does not listen any more; then `closing` ends the task.
@@ -413,21 +398,11 @@ impl Worker {
     }
 }
 
-/// What the application's end is told that broke the protocol (RFC 6455 §7.4.1); `None` where nobody is left to hear it.
-fn breach(error: &Error) -> Option<(coding::CloseCode, &'static str)> {
-    match error {
-        Error::Capacity(_) => Some((coding::CloseCode::Size, "the message is too long")),
-        Error::Utf8(_) => Some((coding::CloseCode::Invalid, "a text is no UTF-8")),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing) => None,
-        Error::Protocol(_) => Some((coding::CloseCode::Protocol, "a frame breaks RFC 6455")),
-        _ => None,
-    }
-}
-
-fn close_frame(code: coding::CloseCode, reason: &'static str) -> CloseFrame {
-    CloseFrame {
-        code,
-        reason: reason.into(),
+/// What leaves next: first what has to leave again. `None`: nobody has anything more to say.
+async fn next(outstanding: &mut Outstanding, queue: &mut mpsc::Receiver<Numbered>) -> Option<Numbered> {
+    match outstanding.next() {
+        Some(message) => Some(message),
+        None => queue.recv().await,
     }
 }
 

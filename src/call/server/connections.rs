@@ -1,4 +1,4 @@
-//! The WebSockets of one call: the session, and beside it the one to where the application goes on.
+//! The WebSockets of a connected application: the session, and the one to where the application goes on.
 
 use super::{CLOSED, Heard, Server, auth_of};
 use crate::app::command::{Said, read_command};
@@ -23,8 +23,16 @@ pub(super) enum Socket {
 pub(super) struct Connection {
     pub session: Session,
     /// What was asked first.
-    begins: Kind,
-    open: One,
+    pub begins: Kind,
+    pub open: One,
+}
+
+/// One of the connections of a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    Session,
+    /// Beside webhooks, at this place.
+    Beside(usize),
 }
 
 /// Where the application goes on. The call says whether it does, once that has answered.
@@ -56,6 +64,7 @@ impl Server {
                 let first = self.message(Kind::SessionNew, None, properties, true);
                 Ok(self.move_to(ask, self.connect(hook, url, kind, first)))
             }
+            (Course::Here, _) if !self.application.is_websocket() => self.ask_beside(kind, hook, url, properties),
             (Course::Here, Socket::Open(Connection { session, .. })) => {
                 let named = (kind != Kind::SessionNew).then(|| hook.url.clone());
                 let message = self.message(kind, named, properties, true);
@@ -84,17 +93,20 @@ impl Server {
         }
     }
 
-    fn connect(&self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> Connection {
-        let at_home = url.same_origin(&self.caller.hook);
-        let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
-        let settings = SessionSettings {
-            handshake: self.ways.initial,
-            ..SessionSettings::new(url, auth)
-        };
+    pub(super) fn connect(&self, hook: &Hook, url: HookUrl, begins: Kind, first: OutMessage) -> Connection {
         Connection {
-            session: Session::open(self.ways.connector.clone(), settings, first),
+            session: Session::open(self.ways.connector.clone(), self.settings(hook, url), first),
             begins,
             open: self.tally.sessions.one(),
+        }
+    }
+
+    fn settings(&self, hook: &Hook, url: HookUrl) -> SessionSettings {
+        let at_home = url.same_origin(&self.caller.hook);
+        let auth = auth_of(hook).or_else(|| self.caller.auth.clone().filter(|_| at_home));
+        SessionSettings {
+            handshake: self.ways.initial,
+            ..SessionSettings::new(url, auth)
         }
     }
 
@@ -108,8 +120,8 @@ impl Server {
                 }
             }
             Socket::Open(before) => {
+                self.give_up_questions(&before, CLOSED);
                 self.close(before, CloseCode::CallOver);
-                self.give_up_questions(CLOSED);
             }
             Socket::Closed => {}
         }
@@ -162,11 +174,15 @@ impl Server {
                 false => early.retain(|(told, _)| !left(told)),
             }
         }
+        if url.is_websocket() {
+            // All of its hooks go over its session from here on.
+            self.leave_beside();
+        }
         if let Some(moving) = self.moving.take_if(|moving| moving.answered) {
             self.begin(moving.connection);
         } else if !url.is_websocket() {
             self.leave(CloseCode::CallOver);
-            // This one may name a WebSocket of its own.
+            // From here it may be led to another session.
             if matches!(self.session, Socket::Closed) {
                 self.session = Socket::Early(Vec::new());
             }
@@ -185,12 +201,12 @@ impl Server {
             return;
         }
         if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
+            self.give_up_questions(&open, CLOSED);
             self.close(open, code);
         }
-        self.give_up_questions(CLOSED);
     }
 
-    fn close(&self, connection: Connection, code: CloseCode) {
+    pub(super) fn close(&self, connection: Connection, code: CloseCode) {
         let untold = self.tally.untold.one();
         tokio::spawn(async move {
             let _counted = (connection.open, untold);
@@ -198,11 +214,10 @@ impl Server {
         });
     }
 
-    /// Questions over the session fail; the one that waits for where the application goes on does not.
-    fn give_up_questions(&mut self, why: &str) {
-        let moving = self.moving.as_ref().map(|moving| moving.ask);
-        let lost: Vec<u32> = self.open.values().copied().filter(|ask| Some(*ask) != moving).collect();
-        self.open.retain(|_, ask| Some(*ask) == moving);
+    /// Questions over this connection fail.
+    pub(super) fn give_up_questions(&mut self, connection: &Connection, why: &str) {
+        let lost = self.open.extract_if(|id, _| connection.session.has(id));
+        let lost: Vec<u32> = lost.map(|(_, ask)| ask).collect();
         for ask in lost {
             self.unanswered(ask, why.into());
         }
@@ -210,17 +225,18 @@ impl Server {
 
     pub(super) fn session_event(&mut self, event: Option<SessionEvent>) -> Option<Heard> {
         match event {
-            Some(SessionEvent::Acked { id, data }) => {
-                let ask = self.open.remove(&id)?;
-                let result = verbs_of(data);
-                self.begun(&id, &result);
-                Some(Heard::answered(ask, result))
-            }
-            Some(SessionEvent::Unanswered { id, why }) => {
-                let ask = self.open.remove(&id)?;
-                Some(Heard::answered(ask, Err(why.to_string())))
-            }
-            Some(SessionEvent::Command(command)) => match read_command(command) {
+            Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => self.session_over(None),
+            Some(SessionEvent::Ended(End::Failed(failure))) => self.session_over(Some(failure.to_string())),
+            Some(event) => self.said(Which::Session, event),
+        }
+    }
+
+    /// What is said over a connection that goes on.
+    pub(super) fn said(&mut self, which: Which, event: SessionEvent) -> Option<Heard> {
+        match event {
+            SessionEvent::Acked { id, data } => self.answer(which, &id, verbs_of(data)),
+            SessionEvent::Unanswered { id, why } => self.answer(which, &id, Err(why.to_string())),
+            SessionEvent::Command(command) => match read_command(command) {
                 Ok(Said::Of(command)) => Some(Heard::Event(Event::Command(Box::new(command)))),
                 Ok(Said::Place(order)) => Some(Heard::Place(order)),
                 Err(error) => {
@@ -229,14 +245,21 @@ impl Server {
                     Some(Heard::Wrong(why))
                 }
             },
-            Some(SessionEvent::Invalid { reason }) => Some(Heard::Wrong(reason)),
-            Some(SessionEvent::Lost { failure, .. }) => {
-                Some(Heard::Wrong(format!("the connection is lost: {failure}")))
-            }
-            Some(SessionEvent::Reconnected { .. }) => None,
-            Some(SessionEvent::Ended(End::ByApplication | End::ByUs)) | None => self.session_over(None),
-            Some(SessionEvent::Ended(End::Failed(failure))) => self.session_over(Some(failure.to_string())),
+            SessionEvent::Invalid { reason } => Some(Heard::Wrong(reason)),
+            SessionEvent::Lost { failure, .. } => Some(Heard::Wrong(format!("the connection is lost: {failure}"))),
+            SessionEvent::Reconnected { .. } | SessionEvent::Ended(_) => None,
         }
+    }
+
+    fn answer(&mut self, which: Which, id: &MessageId, result: Result<Reply, String>) -> Option<Heard> {
+        let ask = self.open.remove(id)?;
+        if let Err(detail) = &result {
+            match which {
+                Which::Session => self.not_begun(id, detail),
+                Which::Beside(at) => self.not_begun_beside(at, id, detail),
+            }
+        }
+        Some(Heard::answered(ask, result))
     }
 
     /// What comes from where the application may go on. It has nothing to say but its answer until it does.
@@ -273,9 +296,9 @@ impl Server {
         Some(Heard::answered(ask, result))
     }
 
-    /// What the session was opened for has its answer.
-    fn begun(&mut self, id: &MessageId, result: &Result<Reply, String>) {
-        let (Socket::Open(open), Err(detail)) = (&self.session, result) else {
+    /// What the session was opened for has no answer that could be carried out.
+    fn not_begun(&mut self, id: &MessageId, detail: &str) {
+        let Socket::Open(open) = &self.session else {
             return;
         };
         // Of a first question the call says what is wrong, and how it ends, before the connection is closed.
@@ -283,15 +306,15 @@ impl Server {
             return;
         }
         if let Socket::Open(open) = std::mem::replace(&mut self.session, Socket::Closed) {
+            // Others may have been asked over it meanwhile.
+            self.give_up_questions(&open, CLOSED);
             self.refuse(open, detail);
         }
-        // Others may have been asked over it meanwhile.
-        self.give_up_questions(CLOSED);
         self.late.push_back(Heard::Event(Event::Disconnected { failed: None }));
     }
 
     /// Closes a connection whose application can't be carried out.
-    fn refuse(&self, connection: Connection, detail: &str) {
+    pub(super) fn refuse(&self, connection: Connection, detail: &str) {
         // A full queue has worse to tell.
         let _dropped = connection.session.send(&self.complaint(None, "InvalidMessage", detail));
         self.close(connection, CloseCode::InvalidApplication);
@@ -302,10 +325,13 @@ impl Server {
     fn session_over(&mut self, failed: Option<String>) -> Option<Heard> {
         let before = std::mem::replace(&mut self.session, Socket::Closed);
         let undecided = match before {
-            Socket::Open(open) => self.open.contains_key(open.session.first()),
+            Socket::Open(open) => {
+                let undecided = self.open.contains_key(open.session.first());
+                self.give_up_questions(&open, failed.as_deref().unwrap_or(CLOSED));
+                undecided
+            }
             Socket::Early(_) | Socket::Closed => false,
         };
-        self.give_up_questions(failed.as_deref().unwrap_or(CLOSED));
         (!undecided).then_some(Heard::Event(Event::Disconnected { failed }))
     }
 
@@ -324,6 +350,7 @@ impl Server {
             Socket::Open(open) => self.close(open, code),
             Socket::Closed => {}
         }
+        self.leave_beside();
     }
 
     /// Tells events over a connection of their own.
@@ -331,19 +358,16 @@ impl Server {
         let Ok(url) = HookUrl::parse(&hook.url, Some(&self.caller.hook)) else {
             return;
         };
-        let mut messages = messages.into_iter();
-        let Some(first) = messages.next() else { return };
-        let mut connection = self.connect(hook, url, Kind::CallStatus, first);
+        let connection = Connection {
+            session: Session::tell(self.ways.connector.clone(), self.settings(hook, url)),
+            begins: Kind::CallStatus,
+            open: self.tally.sessions.one(),
+        };
         for message in messages {
             // There are fewer than its queue holds, and one that is too long was refused before.
             let _taken = connection.session.send(&message);
         }
-        let untold = self.tally.untold.one();
-        tokio::spawn(async move {
-            let _counted = (connection.open, untold);
-            connection.session.opened().await;
-            connection.session.close(code).await;
-        });
+        self.close(connection, code);
     }
 }
 
@@ -360,7 +384,7 @@ fn by_hook(early: Vec<(Hook, OutMessage)>) -> Vec<(Hook, Vec<OutMessage>)> {
 }
 
 /// The verbs of an acknowledgement; without data, none.
-fn verbs_of(data: Option<Value>) -> Result<Reply, String> {
+pub(super) fn verbs_of(data: Option<Value>) -> Result<Reply, String> {
     let verbs = data.map_or(Ok(Vec::new()), verb::read_application);
     verbs.map(Reply::of).map_err(|error| error.to_string())
 }
