@@ -39,7 +39,7 @@ mod token;
 mod watch;
 
 pub use checked::*;
-pub use destinations::{Destinations, DialPrefix, Verdict};
+pub use destinations::{Destinations, DialPrefix, Verdict, without_trunk_zeros};
 pub use hook_url::{HookProtocol, HookUrl};
 pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};

@@ -216,7 +216,7 @@ fn teams_052_forwardings_in_a_circle_are_refused_from_either_side() {
 
 #[test]
 fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help() {
-    let lists = "[destinations]\nallow = [\"+44\", \"+1\"]\ndeny = [\"+1900\"]\n";
+    let lists = "[destinations]\nallow = [\"+44\", \"+1\"]\ndeny = [\"+1900\", \"+44871\"]\n";
     let tenants = [("contoso", &*format!("{CONTOSO}{lists}"))];
     let config = Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
     let routed = |dialled: &str| {
@@ -248,6 +248,8 @@ fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help
         ("+19005550100", 403),
         ("+4915112345678", 403),
         ("0019005550100", 403),
+        ("+448715550000", 403),
+        ("+4408715550000", 403),
         ("*21", 403),
         ("+14255550150", 200),
         ("112", 200),
