@@ -220,6 +220,7 @@ impl Call {
                 }
             },
         }
+        self.offer_new_key(change.to, now);
     }
 
     /// A challenge is answered once.

@@ -46,6 +46,9 @@ pub struct LegMedia {
     /// The keys of forks that have described themselves while none has answered for good (TEAMS-102).
     #[serde(skip)]
     pub forks: Vec<SrtpKeys>,
+    /// Another endpoint has answered under a key of ours whose stream it has not heard: our next description has a new one.
+    #[serde(default)]
+    pub owes_key: bool,
     /// Our last offer, for refreshes.
     #[serde(skip)]
     pub last_offer: Option<Offer>,
@@ -74,7 +77,11 @@ impl LegMedia {
     pub fn offer(&mut self, terms: &LegTerms, formats: &[Format], direction: Direction) -> Option<String> {
         let settled = self.negotiated.as_ref();
         let formats = settled.map_or_else(|| formats.to_vec(), |settled| settled.keep_numbers(formats));
-        let offer = sdp::offer(&terms.media, self.local.as_mut()?, &formats, direction);
+        let local = self.local.as_mut()?;
+        if std::mem::take(&mut self.owes_key) {
+            local.take_new_key();
+        }
+        let offer = sdp::offer(&terms.media, local, &formats, direction);
         let body = offer.body.clone();
         self.described = Some(body.clone());
         self.last_offer = Some(offer.clone());
@@ -91,6 +98,12 @@ impl LegMedia {
         };
         let negotiated = sdp::read_answer(&terms.media, local, offer, &session)?;
         let asks_to_talk = offer.direction == Direction::SendRecv;
+        // While forks ring our numbers do not wrap; and under a new key all begin alike, whoever answers.
+        let takes_over = |settled: &Negotiated| {
+            let goes_on = settled.srtp.as_ref().is_some_and(|keys| keys.local == local.key);
+            goes_on && sdp::is_another_endpoint(settled, &session)
+        };
+        self.owes_key |= last && self.forks.is_empty() && self.negotiated.as_ref().is_some_and(takes_over);
         match (last, &negotiated.srtp) {
             (true, _) => self.settle(),
             (false, Some(keys)) if !self.forks.contains(keys) => {
@@ -140,11 +153,12 @@ impl LegMedia {
         // A refusal leaves our side as it was.
         let mut answering = local.clone();
         let settled = self.negotiated.as_ref();
-        if settled.is_some_and(|settled| sdp::is_another_endpoint(settled, &session)) {
+        if self.owes_key || settled.is_some_and(|settled| sdp::is_another_endpoint(settled, &session)) {
             answering.take_new_key();
         }
         let answer = sdp::answer(&terms.media, &mut answering, &session, formats, direction)?;
         *local = answering;
+        self.owes_key = false;
         // A refresh repeats what stands, a hold of the other side's too.
         if !repeated {
             self.will = session.audio().map(|audio| audio.direction);

@@ -76,6 +76,14 @@ impl Call {
         self.try_to_align(to, Realign::opening(now), now);
     }
 
+    /// Offers a new key of ours to an endpoint that has taken over with an answer: it can't tell how far our stream under the
+    /// old one has come (RFC 4568 §7.1.4).
+    pub(super) fn offer_new_key(&mut self, to: LegIndex, now: Moment) {
+        if self.leg(to).is_some_and(|leg| leg.media.owes_key) {
+            self.align(to, now);
+        }
+    }
+
     fn try_to_align(&mut self, to: LegIndex, realign: Realign, now: Moment) {
         let allowed = self.may_change(to);
         let Some(leg) = self.leg_mut(to) else { return };

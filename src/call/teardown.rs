@@ -335,6 +335,7 @@ impl Call {
             .map_err(|refusal| refusal.to_string())?;
         if self.is_alone(index) {
             self.connect_alone(index, now);
+            self.offer_new_key(index, now);
             let settling = |line: &Line| matches!(line.running, Some(Running::Settling));
             if self.line(index).is_some_and(settling) {
                 self.verb_done(index, now);
@@ -343,7 +344,9 @@ impl Call {
         }
         self.reconnect(now);
         self.hold_settled(index, now);
-        self.align_partner(index, &body, now)
+        self.align_partner(index, &body, now)?;
+        self.offer_new_key(index, now);
+        Ok(())
     }
 
     /// 64*T1 without an ACK: BYE to both (RFC 3261 §13.3.1.4).

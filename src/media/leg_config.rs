@@ -137,14 +137,12 @@ impl LegConfig {
 
     /// While forks ring: what any of them sends under its own key may be heard, and checks of each count.
     pub fn while_forks_ring(mut self, keys: &[SrtpKeys]) -> LegConfig {
-        if let Security::Sdes { remote, forks, .. } = &mut self.security {
-            let others = keys.iter().filter(|keys| keys.remote != *remote);
-            *forks = others
-                .map(|keys| RemoteKey {
-                    key: keys.remote.clone(),
-                    mki_len: keys.remote_mki_length,
-                })
-                .collect();
+        if let Security::Sdes { forks, .. } = &mut self.security {
+            let keyed = |keys: &SrtpKeys| RemoteKey {
+                key: keys.remote.clone(),
+                mki_len: keys.remote_mki_length,
+            };
+            *forks = keys.iter().map(keyed).collect();
             if let Some(ice) = &mut self.ice {
                 ice.remote_ufrag = None;
             }
@@ -154,8 +152,7 @@ impl LegConfig {
 
     /// True while forks ring, of which one will be the peer.
     pub(super) fn rings(&self) -> bool {
-        let keys = matches!(&self.security, Security::Sdes { forks, .. } if !forks.is_empty());
-        keys || self.ice.as_ref().is_some_and(|ice| ice.remote_ufrag.is_none())
+        self.security.is_of_forks() || self.ice.as_ref().is_some_and(|ice| ice.remote_ufrag.is_none())
     }
 
     /// Recodes what the bridged leg did not negotiate to the first codec that it did, where both can be decoded here. A gap
@@ -231,7 +228,7 @@ pub enum Security {
         remote: MasterKey,
         /// Bytes of the master key identifier in the peer's packets; 0 where none was negotiated.
         remote_mki_len: u8,
-        /// What others protect with that may still turn out to be the peer.
+        /// While forks ring, what each of them protects with; `remote` is one of them.
         #[serde(default)]
         forks: Vec<RemoteKey>,
     },
@@ -247,6 +244,11 @@ pub struct RemoteKey {
 }
 
 impl Security {
+    /// Several may use a key of their own, of which one will be the peer's.
+    pub(super) fn is_of_forks(&self) -> bool {
+        matches!(self, Security::Sdes { forks, .. } if !forks.is_empty())
+    }
+
     /// What goes to the peer is protected under the same key, or not at all in both.
     pub(super) fn sends_like(&self, other: &Security) -> bool {
         match (self, other) {
@@ -279,9 +281,9 @@ impl Security {
                 ..
             } => (Some((remote, *remote_mki_len)), forks.as_slice()),
         };
-        first
-            .into_iter()
-            .chain(forks.iter().map(|fork| (&fork.key, fork.mki_len)))
+        let forks = forks.iter().map(|fork| (&fork.key, fork.mki_len));
+        let others = forks.filter(move |(key, _)| first.is_none_or(|(first, _)| first != *key));
+        first.into_iter().chain(others)
     }
 }
 

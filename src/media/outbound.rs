@@ -59,7 +59,7 @@ impl Leg {
             .as_ref()
             .is_some_and(|settled| settled.protection.is_some())
         {
-            self.outgoing.begin_low(onward.header.sequence);
+            self.outgoing.begin_low(onward.header.sequence, onward.begins);
         }
         if self.outgoing.is_owned() {
             let numbers = self

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// A bridged leg that sent within this time is speaking.
 const SPEAKING: Duration = Duration::from_millis(60);
-/// One that was not heard here for so long (it was quiet, or this leg on hold) may be anywhere in its numbers: it joins anew
-/// where they have gone further than packets are lost (RFC 3550 §A.1).
+/// One that was not heard here for so long (it was quiet, or this leg on hold) may be anywhere in its numbers.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Numbers that go further than packets are lost (RFC 3550 §A.1) leap: whose do joins anew.
 const MAX_DROPOUT: u16 = 3_000;
 
 /// Numbers of the stream, and who spoke last.
@@ -63,11 +63,6 @@ struct Joint {
 }
 
 impl Joint {
-    fn is_far_from(&self, sequence: u16) -> bool {
-        let step = sequence.wrapping_sub(self.newest);
-        step.min(step.wrapping_neg()) > MAX_DROPOUT
-    }
-
     /// Notes a packet; false where it is from before the first one here.
     fn takes(&mut self, sequence: u16) -> bool {
         let step = sequence.wrapping_sub(self.newest);
@@ -117,10 +112,11 @@ impl Outgoing {
         *self = Outgoing::default();
     }
 
-    /// Where nothing was sent yet, and the first packet has this number, all have numbers of ours: one that goes on near the
-    /// end of its range would soon wrap, and a fork that has not heard all of it would guess SRTP's rollover wrong.
-    pub fn begin_low(&mut self, sequence: u16) {
-        self.owned |= self.last.is_none() && sequence >= 0x8000;
+    /// Where a packet with this number `begins` a stream, or leaps, all have numbers of ours: one that goes on near the end of
+    /// its range would soon wrap, and a fork that has not heard all of it would guess SRTP's rollover wrong.
+    pub fn begin_low(&mut self, sequence: u16, begins: bool) {
+        let begins = begins || self.last.is_none_or(|last| is_leap(last.sequence, sequence));
+        self.owned |= begins && sequence >= 0x8000;
     }
 
     /// Notes a relayed packet that went out as it came in; `begins` for the first one of a stream.
@@ -145,11 +141,10 @@ impl Outgoing {
 
     /// Numbers for a packet of the bridged leg; None: it belongs to a time before the last speaker.
     pub fn relay(&mut self, header: &Header, begins: bool, clock_rate: Option<u32>, now: Moment) -> Option<Numbers> {
-        let pauses = self.pauses(now);
         self.relayed = Some(now);
         let (joint, joins) = match &mut self.speaker {
             Speaker::Bridged(joint)
-                if joint.ssrc == header.ssrc && !begins && !(pauses && joint.is_far_from(header.sequence)) =>
+                if joint.ssrc == header.ssrc && !begins && !is_leap(joint.newest, header.sequence) =>
             {
                 if !joint.takes(header.sequence) {
                     return None;
@@ -268,6 +263,11 @@ impl Last {
     }
 }
 
+fn is_leap(from: u16, to: u16) -> bool {
+    let step = to.wrapping_sub(from);
+    step.min(step.wrapping_neg()) > MAX_DROPOUT
+}
+
 fn is_later(sequence: u16, than: u16) -> bool {
     (1..0x8000).contains(&sequence.wrapping_sub(than))
 }
@@ -377,16 +377,38 @@ mod tests {
     fn a_stream_that_would_wrap_soon_begins_low() {
         for (first, is_ours) in [(0x7fff, false), (0x8000, true)] {
             let mut outgoing = Outgoing::default();
-            outgoing.begin_low(first);
+            outgoing.begin_low(first, true);
             assert_eq!(outgoing.is_owned(), is_ours);
         }
         let mut outgoing = Outgoing::default();
+        outgoing.passed(7, &packet(7, 0x7ffe, 1_000), true, Some(8_000), at(0));
+        outgoing.begin_low(0x8000, false);
+        assert!(!outgoing.is_owned(), "it goes on");
+        let mut outgoing = Outgoing::default();
         outgoing.passed(7, &packet(7, 10, 1_000), true, Some(8_000), at(0));
-        outgoing.begin_low(0x9000);
-        assert!(!outgoing.is_owned(), "it has begun");
-        outgoing.begin_low(0x9000);
+        outgoing.begin_low(0x7000, false);
+        assert!(!outgoing.is_owned(), "far from its end");
+        outgoing.begin_low(0x9000, false);
         let begun = outgoing.relay(&packet(7, 0x9000, 5), true, Some(8_000), at(20));
         assert_eq!(begun.map(|numbers| numbers.sequence), Some(11));
+    }
+
+    #[test]
+    fn numbers_that_leap_do_not_bring_ours_nearer_to_their_end() {
+        for begins in [true, false] {
+            let mut outgoing = Outgoing::default();
+            outgoing.passed(7, &packet(7, 31_000, 1_000), true, Some(8_000), at(0));
+            for (place, source) in [52_000, 65_500, 10_000, 40_000].into_iter().enumerate() {
+                outgoing.begin_low(source, begins);
+                let now = at(20 + place as u64 * 20);
+                let relayed = outgoing.relay(&packet(7, source, 5), begins, Some(8_000), now);
+                let place = 31_001 + place as u16;
+                assert_eq!(
+                    relayed.map(|numbers| (numbers.ssrc, numbers.sequence)),
+                    Some((7, place))
+                );
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::moment::Moment;
 use crate::srtp::{MasterKey, Receiver, Sender, SrtpError};
 use std::time::Duration;
 
-/// How long packets under the peer's last key are still taken: what was in flight when it changed.
+/// How long packets under the peer's last key are still taken, while none comes under the new one: what was in flight when
+/// it changed.
 const OVERLAP: Duration = Duration::from_secs(5);
 
 /// Made when keys are negotiated; each direction goes on while its key stays the same.
@@ -57,7 +58,7 @@ impl Protection {
 
     /// The contexts for `security` behind these, which were made for `before`: only a new key begins at rollover counter 0,
     /// for the old one's would repeat its keystream (RFC 3711 §9.1) and lose a peer that counts on. What arrives under
-    /// the peer's last key is still read for a moment; not so what other forks send once one has answered.
+    /// the peer's last key is still read for a moment, until the new one is heard; not so what forks sent.
     pub fn renew(&mut self, before: &Security, security: &Security, now: Moment) -> Result<(), SrtpError> {
         let Some(fresh) = Protection::new(security)? else {
             return Ok(());
@@ -73,7 +74,7 @@ impl Protection {
             }
         }
         if !before.receives_like(security)
-            && last.len() == 1
+            && !before.is_of_forks()
             && let Some(last) = last.pop()
         {
             self.previous = Some(Box::new((last.receiver, now + OVERLAP)));
@@ -81,8 +82,9 @@ impl Protection {
         Ok(())
     }
 
-    /// The packet that was verified just now is what is heard.
+    /// The packet that was verified just now is what is heard: two at once would be noise.
     pub fn believed(&mut self, now: Moment) {
+        self.previous = None;
         if let Some(keyed) = self.receivers.first_mut() {
             keyed.heard = Some(now);
         }

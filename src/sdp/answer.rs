@@ -115,10 +115,11 @@ pub fn read_answer(
     Ok(settle(profile, audio, rtcp_mux, ours.direction, formats, (srtp, ice)))
 }
 
-/// Whether an offer comes from another endpoint than the one that settled this: it has another address, and another key.
+/// Whether an offer or answer comes from another endpoint than the one that settled this: it has another address, and
+/// another key.
 /// One that goes on with our key would guess its rollover counter, for it has not heard us so far (RFC 4568 §7.1.4).
-pub fn is_another_endpoint(settled: &Negotiated, offer: &Session) -> bool {
-    let (Some(audio), Some(keys)) = (offer.audio(), &settled.srtp) else {
+pub fn is_another_endpoint(settled: &Negotiated, theirs: &Session) -> bool {
+    let (Some(audio), Some(keys)) = (theirs.audio(), &settled.srtp) else {
         return false;
     };
     let offered = audio.crypto.iter().find(|line| line.is_acceptable());

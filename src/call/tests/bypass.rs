@@ -57,7 +57,10 @@ fn ice(rig: &Rig, leg: LegIndex) -> IceConfig {
 /// The key that is answered, and how many others may be the peer's.
 fn keys(rig: &Rig, leg: LegIndex) -> (String, usize) {
     match &told(rig, leg).security {
-        Security::Sdes { remote, forks, .. } => (remote.to_base64().to_string(), forks.len()),
+        Security::Sdes { remote, forks, .. } => {
+            let others = forks.iter().filter(|fork| fork.key != *remote);
+            (remote.to_base64().to_string(), others.count())
+        }
         Security::Plain { .. } => panic!("plain"),
     }
 }

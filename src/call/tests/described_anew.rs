@@ -5,8 +5,10 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::from_carrier;
 use crate::call::LegIndex;
+use crate::media::Security;
 use crate::sdp::Direction;
 use crate::sip::Method;
+use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -43,6 +45,130 @@ fn another_endpoint_of_teams_hears_another_key() {
     assert_eq!(ask(&mut rig, "52.112.0.22", "inline:CAEC"), second, "a refresh");
     let third = ask(&mut rig, "52.112.0.20", KEY);
     assert!(third != first && third != second, "never the same twice");
+    rig.hang_up_and_finish();
+}
+
+/// What Teams says where the `nth` other endpoint there has taken over.
+fn taken_over(nth: u8, direction: &str) -> String {
+    let key = char::from(b'A' + nth);
+    teams_sdp(direction)
+        .replace("52.112.0.20", &format!("52.112.0.{}", 20 + nth))
+        .replace("inline:AAEC", &format!("inline:{key}AEC"))
+}
+
+fn key_of(sent: &Sent) -> String {
+    let line = sent.sdp_line("a=crypto:").expect("a key");
+    line.split(['|', ':']).nth(2).unwrap_or_default().to_owned()
+}
+
+/// The key that the media of Teams are protected with.
+fn key_in_use(rig: &Rig) -> String {
+    let callee = &rig.call.legs()[usize::from(CALLEE.0)];
+    let handle = callee.media.handle().expect("open");
+    match &rig.configured[&handle].security {
+        Security::Sdes { local, .. } => local.to_base64().to_string(),
+        Security::Plain { .. } => panic!("plain"),
+    }
+}
+
+/// The carrier holds, and the answer comes from another endpoint of Teams; what it is sent behind that.
+fn held_by_another() -> (Rig, String, Sent) {
+    let mut rig = from_carrier().begin().answered();
+    let first = key_of(&rig.last_invite());
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let hold = rig.reinvites(CALLEE)[0].clone();
+    assert_eq!(key_of(&hold), first);
+    rig.respond(&hold, reply(200).sdp(taken_over(1, "inactive")));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    assert_eq!(rig.reinvites(CALLEE).len(), 1, "the carrier first");
+    rig.ack(CALLER, "");
+    let next = rig.reinvites(CALLEE)[1].clone();
+    assert!(next.sdp().contains("a=inactive"), "{}", next.sdp());
+    (rig, first, next)
+}
+
+#[test]
+fn an_endpoint_that_takes_over_with_its_answer_is_offered_another_key() {
+    for refused in [false, true] {
+        let (mut rig, first, mut next) = held_by_another();
+        let second = key_of(&next);
+        assert_ne!(second, first);
+        if refused {
+            rig.respond(&next, reply(491));
+            assert_eq!(key_in_use(&rig), first);
+            rig.wait(Duration::from_secs(4));
+            next = rig.reinvites(CALLEE)[2].clone();
+            assert_eq!(key_of(&next), second);
+        }
+        assert_eq!(key_in_use(&rig), first, "until it is accepted");
+        rig.respond(&next, reply(200).sdp(taken_over(1, "inactive")));
+        assert_eq!(key_in_use(&rig), second);
+        let sent = rig.reinvites(CALLEE).len();
+        rig.wait(Duration::from_secs(60));
+        assert_eq!(rig.reinvites(CALLEE).len(), sent);
+        // it goes on under that key
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+        let resume = rig.reinvites(CALLEE).pop().expect("a re-INVITE");
+        assert_eq!(key_of(&resume), second);
+        rig.respond(&resume, reply(200).sdp(taken_over(1, "sendrecv")));
+        rig.ack(CALLER, "");
+        assert_eq!(rig.reinvites(CALLEE).len(), sent + 1);
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn its_own_offer_gets_the_key_that_it_still_needs() {
+    let (mut rig, first, next) = held_by_another();
+    rig.respond(&next, reply(491));
+    rig.request(CALLEE, Method::Invite, "", &taken_over(1, "inactive"));
+    let answer = rig.last_response(CALLEE);
+    assert_eq!(answer.message.status(), Some(200));
+    rig.ack(CALLEE, "");
+    let second = key_of(&answer);
+    assert_ne!(second, first);
+    assert_eq!(key_in_use(&rig), second);
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.reinvites(CALLEE).len(), 2, "it has it");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn whoever_answers_an_offer_with_a_new_key_begins_alike() {
+    let (mut rig, _, next) = held_by_another();
+    rig.respond(&next, reply(200).sdp(taken_over(2, "inactive")));
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.reinvites(CALLEE).len(), 2);
+    assert_eq!(key_in_use(&rig), key_of(&next));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn an_answer_in_an_ack_is_one_too() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLEE, Method::Invite, "", "");
+    let ours = key_of(&rig.last_response(CALLEE));
+    rig.ack(CALLEE, &taken_over(1, "sendrecv"));
+    let next = rig.reinvites(CALLEE)[0].clone();
+    assert_ne!(key_of(&next), ours);
+    rig.respond(&next, reply(200).sdp(taken_over(1, "sendrecv")));
+    assert_eq!(key_in_use(&rig), key_of(&next));
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.reinvites(CALLEE).len(), 1);
+    rig.hang_up_and_finish();
+}
+
+/// It has heard our stream from its beginning, or a stream that does not wrap.
+#[test]
+fn another_fork_that_answers_keeps_the_key_of_the_offer() {
+    let mut rig = from_carrier().begin();
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(183).tag("f1").sdp(teams_sdp("sendrecv")));
+    rig.respond(&invite, reply(200).tag("f2").sdp(taken_over(1, "sendrecv")));
+    rig.ack(CALLER, "");
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.reinvites(CALLEE).len(), 0);
+    assert_eq!(key_in_use(&rig), key_of(&invite));
     rig.hang_up_and_finish();
 }
 

@@ -121,7 +121,7 @@ impl Fork {
             remote: fork.keys().1,
             remote_mki_length: 0,
         };
-        let keys: Vec<_> = others.iter().map(keys).collect();
+        let keys: Vec<_> = [self].iter().chain(others).map(keys).collect();
         let mut config = self.config(signalled, local);
         // So that no stream counts as silent, however slow the machine is.
         config.packet_time = BOUND;
@@ -312,6 +312,27 @@ fn teams_102_where_another_fork_was_heard_nothing_goes_once_one_has_answered() {
         };
         call.configure(answers.config(nowhere(), &call.key));
         assert_eq!(call.remote(), Some(remote));
+    }
+}
+
+#[test]
+fn teams_102_the_one_fork_that_was_heard_falls_silent_when_another_answers() {
+    for checks in [true, false] {
+        let mut call = Offered::new();
+        let (mut one, mut other) = (call.fork(2), call.fork(3));
+        let configure = |call: &Offered, mut config: LegConfig| {
+            config.ice.take_if(|_| !checks);
+            call.configure(config);
+        };
+        configure(&call, one.ringing(nowhere(), &call.key, &[]));
+        one.media.send(call.b, 8, b"early");
+        assert_eq!(call.carrier.receive().1, b"early");
+        configure(&call, other.config(nowhere(), &call.key));
+        one.media.send(call.b, 8, b"not heard");
+        call.rig
+            .stats_when(call.b, |stats| stats.received.dropped.auth_failures == 1);
+        other.media.send(call.b, 8, b"answered");
+        assert_eq!(call.carrier.receive().1, b"answered");
     }
 }
 

@@ -127,20 +127,25 @@ fn our_key_goes_on_when_only_the_peer_takes_another() {
 }
 
 #[test]
-fn new_keys_take_over_and_packets_in_flight_still_pass() {
+fn new_keys_take_over_and_packets_in_flight_still_pass_until_one_is_heard() {
     let mut call = Call::new(Peer::plain(1), Peer::secure(2));
     call.assert_flows();
     let mut old = call.teams.packet(8, b"in flight");
+    let still_sent = call.teams.packet(8, b"noise");
     call.teams.rekey();
     call.rig.configure(call.b, call.teams.config());
     call.rig.stats(call.b);
     call.teams.send_raw(call.b, &old);
     assert_eq!(call.carrier.receive().1, b"in flight");
     call.assert_flows();
+    call.teams.send_raw(call.b, &still_sent);
+    call.rig
+        .stats_when(call.b, |stats| stats.received.dropped.auth_failures == 1);
+    call.assert_flows();
     old.truncate(20);
     call.teams.send_raw(call.b, &old);
     call.rig.stats_when(call.b, |stats| {
-        stats.received.dropped.malformed + stats.received.dropped.auth_failures == 1
+        stats.received.dropped.malformed + stats.received.dropped.auth_failures == 2
     });
 }
 
@@ -158,6 +163,30 @@ fn a_restarted_source_gets_another_ssrc_where_its_numbers_would_come_again() {
     let (header, payload) = call.teams.receive();
     assert_eq!(payload, b"again");
     assert_ne!(header.ssrc, 1);
+    call.assert_flows();
+}
+
+/// Whoever answers late begins at rollover counter 0.
+#[test]
+fn a_source_that_leaps_through_its_numbers_wraps_nobody_elses() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    call.carrier.sequence = 31_000;
+    call.assert_flows();
+    let mut last = 31_000;
+    for leap in [52_000_u16, 65_500] {
+        // believed once the stream paused
+        let pause = Duration::from_millis(70);
+        call.rig.runtime.block_on(async { tokio::time::sleep(pause).await });
+        call.carrier.sequence = leap;
+        for _ in 0..50 {
+            call.carrier.send(call.a, 8, b"on");
+            let (header, _) = call.teams.receive();
+            assert_eq!((header.ssrc, header.sequence), (1, last + 1));
+            last = header.sequence;
+        }
+    }
+    let ours = call.teams.keys.clone().expect("keys").0;
+    call.teams.receiver = Some(Receiver::new(&ours).expect("context"));
     call.assert_flows();
 }
 
