@@ -187,6 +187,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         peers: node.clone(),
         clock,
         signalling: signalling.handle().clone(),
+        sent_again_after: assemble::timers(&config).t1,
     };
     let (outcomes, heard) = mpsc::channel(OUTSIDE_QUEUE);
     signalling.keep("the monitor of peers", async move {
