@@ -1,6 +1,7 @@
 //! One line for each thing that happened.
 
 use super::throttle::Throttle;
+use super::unconnected::Unconnected;
 use super::{calls, transports, users};
 use crate::config::{Config, Reload};
 use crate::guard::Turn;
@@ -16,6 +17,7 @@ pub struct LogLines {
     /// By their ids: listeners are bound once.
     listeners: Vec<String>,
     pub(super) throttles: Throttles,
+    pub(super) unconnected: Unconnected,
 }
 
 /// What strangers can cause, each kind by itself.
@@ -41,6 +43,7 @@ impl LogLines {
             masks: AtomicBool::new(config.sbc.log.redact_numbers),
             listeners: listeners.collect(),
             throttles: Throttles::default(),
+            unconnected: Unconnected::default(),
         }
     }
 

@@ -10,6 +10,7 @@ mod queue;
 mod subscriber;
 mod throttle;
 mod transports;
+mod unconnected;
 mod users;
 
 pub use lines::LogLines;
