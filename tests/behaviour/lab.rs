@@ -6,8 +6,8 @@ use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Ladders, Observer};
 use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
-use portcullis::sip::Transport;
 use portcullis::sip::digest::Algorithm;
+use portcullis::sip::{Method, Transport};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,15 @@ pub const CARRIER_TONE: f64 = 620.0;
 /// No wait of a test is longer.
 pub const BOUND: Duration = Duration::from_secs(15);
 
+/// What was turned away because it is nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unidentified {
+    /// None: a connection.
+    pub method: Option<Method>,
+    pub reason: &'static str,
+    pub why: String,
+}
+
 /// Call records and news of calls as they come.
 #[derive(Default)]
 pub struct Records {
@@ -37,6 +46,7 @@ pub struct Records {
     news: Mutex<Vec<CallNews>>,
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
+    unidentified: Mutex<Vec<Unidentified>>,
     came: Notify,
     /// Off, unless a test wants them.
     pub ladders: Ladders,
@@ -67,6 +77,11 @@ impl Observer for Records {
                 }
                 self.news.lock().unwrap().push((*news).clone());
             }
+            Happening::Unidentified { method, why, .. } => self.unidentified.lock().unwrap().push(Unidentified {
+                method: method.cloned(),
+                reason: why.label(),
+                why: why.to_string(),
+            }),
             Happening::Overflow { queue } => self.overflows.lock().unwrap().push(queue),
             _ => return,
         }
@@ -87,6 +102,13 @@ impl Records {
     /// What applications did wrong: of what, and how.
     pub fn alerts(&self) -> Vec<(&'static str, String)> {
         self.alerts.lock().unwrap().clone()
+    }
+
+    /// What was turned away, as soon as there are `count`.
+    pub async fn unidentified(&self, count: usize) -> Vec<Unidentified> {
+        let there = |records: &Records| Some(records.unidentified.lock().unwrap().clone());
+        self.until(|records| there(records).filter(|all| all.len() >= count))
+            .await
     }
 
     /// How many came.

@@ -2,7 +2,7 @@
 
 use super::throttle::Throttle;
 use super::unconnected::Unconnected;
-use super::{calls, transports, users};
+use super::{calls, transports, unidentified, users};
 use crate::config::{Config, Reload};
 use crate::guard::Turn;
 use crate::observe::{Happening, Observer, mask_number, mask_numbers_in, printable};
@@ -33,6 +33,11 @@ pub(super) struct Throttles {
     pub overflows: Throttle,
     pub hooks: Throttle,
     pub passwords: Throttle,
+    /// Of nobody's requests: who seems to be a carrier, INVITEs of others, all else. A scanner that asks for OPTIONS keeps no
+    /// line about a carrier's first call back.
+    pub near_misses: Throttle,
+    pub unknown_calls: Throttle,
+    pub unknown_others: Throttle,
 }
 
 impl LogLines {
@@ -127,6 +132,12 @@ impl Observer for LogLines {
                 refusal,
                 trace,
             } => calls::refused(self, *source, dialled, refusal, trace),
+            Happening::Unidentified {
+                method,
+                source,
+                listener,
+                why,
+            } => unidentified::turned_away(self, *method, (*source, *listener), why),
             Happening::HookAsked {
                 tenant,
                 user,

@@ -11,6 +11,7 @@ mod subscriber;
 mod throttle;
 mod transports;
 mod unconnected;
+mod unidentified;
 mod users;
 
 pub use lines::LogLines;

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::call::{CallFacts, CallId, Cause, Direction, Party};
+use crate::carrier::Unidentified;
 use crate::config::{Config, LogFormat, LogLevel, Reload};
 use crate::observe::{Happening, Observer};
 use crate::registrar::{Aor, Verdict};
 use crate::route::{Refusal, TraceStep};
-use crate::sip::Method;
+use crate::sip::{ListenerId, Method, Transport};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -232,4 +233,43 @@ fn a_peer_that_is_not_reached_is_named_with_the_reason() {
         lines.iter().all(|line| line.contains("sip.pstnhub.example.com")),
         "{text}"
     );
+}
+
+#[test]
+fn nobodys_requests_are_said_a_few_times_and_no_scanner_keeps_a_carriers_line_back() {
+    let config = config();
+    let carrier = config.sbc.carriers.first().expect("a carrier");
+    let turned_away = |method, why| Happening::Unidentified {
+        method,
+        source: ([198, 51, 100, 66], 5060).into(),
+        listener: ListenerId(0),
+        why,
+    };
+    let (invite, options) = (Method::Invite, Method::Options);
+    let far = Unidentified::Network { nearest: None };
+    let near = Unidentified::Transport {
+        carrier,
+        came: Transport::Udp,
+    };
+    let mut happenings: Vec<Happening<'_>> = (0..500).map(|_| turned_away(Some(&options), far)).collect();
+    happenings.extend((0..500).map(|_| turned_away(Some(&invite), far)));
+    happenings.push(turned_away(Some(&invite), near));
+    happenings.push(turned_away(None, far));
+    let text = written(LogFormat::Json, LogLevel::Info, &happenings);
+    assert_eq!(text.lines().count(), 41, "{text}");
+    let last = text.lines().last().unwrap_or_default();
+    let line: serde_json::Value = serde_json::from_str(last).expect("JSON");
+    let said = (&line["level"], &line["method"], &line["source"], &line["carrier"]);
+    let listener = config.sbc.listeners[0].name.as_str();
+    let expected = ("WARN", "INVITE", "198.51.100.66:5060", carrier.id.as_str());
+    let expected = (
+        expected.0.into(),
+        expected.1.into(),
+        expected.2.into(),
+        expected.3.into(),
+    );
+    assert_eq!(said, (&expected.0, &expected.1, &expected.2, &expected.3));
+    assert_eq!(line["listener"], listener);
+    let message = line["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("a request of nobody: carrier "), "{message}");
 }

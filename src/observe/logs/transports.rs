@@ -50,6 +50,8 @@ pub(super) fn event(lines: &LogLines, event: &NetEvent<'_>) {
                 printable(&failure.to_string())
             ),
         },
+        // Said with its reason, by whoever knows the configuration.
+        NetEvent::NotAdmitted { .. } => {}
         NetEvent::Unparsable { flow, error } => throttles.unparsable.say(|withheld| {
             warn!(
                 listener = lines.listener(flow.listener),

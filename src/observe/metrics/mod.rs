@@ -15,6 +15,8 @@ pub use node::NodeFigures;
 pub use scrape::Scrape;
 
 use super::{Happening, Observer};
+use crate::carrier::Unidentified;
+use crate::sip::Method;
 use calls::CallMetrics;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
@@ -24,6 +26,7 @@ pub struct Metrics {
     calls: CallMetrics,
     overflows: IntCounterVec,
     passwords: IntCounterVec,
+    unidentified: IntCounterVec,
     overloaded: IntGauge,
     panics: IntCounter,
 }
@@ -48,6 +51,22 @@ impl Metrics {
             &["outcome"],
         )?;
         registry.register(Box::new(passwords.clone()))?;
+        let unidentified = IntCounterVec::new(
+            Opts::new(
+                "portcullis_unidentified_total",
+                "Requests and connections turned away because nobody of the configuration is known to send them.",
+            ),
+            &["what", "reason"],
+        )?;
+        registry.register(Box::new(unidentified.clone()))?;
+        for what in ["invite", "request", "connection"] {
+            for reason in Unidentified::LABELS {
+                unidentified.with_label_values(&[what, reason]);
+            }
+        }
+        for outcome in ["wrong", "banned"] {
+            passwords.with_label_values(&[outcome]);
+        }
         let overloaded = IntGauge::new(
             "portcullis_overloaded",
             "1 while a share of the new calls is refused for overload.",
@@ -60,6 +79,7 @@ impl Metrics {
             registry,
             overflows,
             passwords,
+            unidentified,
             overloaded,
             panics,
         })
@@ -94,6 +114,10 @@ impl Observer for Metrics {
                 let outcome = if *banned { "banned" } else { "wrong" };
                 self.passwords.with_label_values(&[outcome]).inc();
             }
+            Happening::Unidentified { method, why, .. } => {
+                let labels = [what_came(*method), why.label()];
+                self.unidentified.with_label_values(&labels).inc();
+            }
             Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
             Happening::CallBegan { .. }
             | Happening::HookAsked { .. }
@@ -106,6 +130,15 @@ impl Observer for Metrics {
             | Happening::PeerTurned { .. }
             | Happening::Draining { .. } => {}
         }
+    }
+}
+
+/// What somebody that is nobody has sent. Extension methods are anybody's words, and no labels.
+fn what_came(method: Option<&Method>) -> &'static str {
+    match method {
+        Some(Method::Invite) => "invite",
+        Some(_) => "request",
+        None => "connection",
     }
 }
 

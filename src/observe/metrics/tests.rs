@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::carrier::Unidentified;
 use crate::media::MediaStats;
+use crate::sip::ListenerId;
 
 fn record(carrier: &str) -> CallRecord {
     let cause = Cause::HungUp { by: Party::Caller };
@@ -68,4 +70,28 @@ fn a_call_that_is_over_is_counted_in_every_way() {
         assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
     }
     assert!(!text.contains("portcullis_empty"), "{text}");
+}
+
+#[test]
+fn nobodys_requests_are_counted_by_what_came_and_why() {
+    let metrics = Metrics::new().expect("metrics");
+    let (invite, other) = (Method::Invite, Method::Options);
+    for method in [Some(&invite), Some(&invite), Some(&other), None] {
+        metrics.happened(&Happening::Unidentified {
+            method,
+            source: ([198, 51, 100, 66], 5060).into(),
+            listener: ListenerId(0),
+            why: Unidentified::Network { nearest: None },
+        });
+    }
+    let text = metrics.text(Scrape::default());
+    for (what, reason, count) in [
+        ("invite", "network", 2),
+        ("request", "network", 1),
+        ("connection", "network", 1),
+        ("invite", "certificate", 0),
+    ] {
+        let line = format!("portcullis_unidentified_total{{reason=\"{reason}\",what=\"{what}\"}} {count}");
+        assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
+    }
 }
