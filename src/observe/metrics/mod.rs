@@ -16,6 +16,7 @@ pub use scrape::Scrape;
 
 use super::{Happening, Observer};
 use crate::carrier::Unidentified;
+use crate::config::{Config, Reload};
 use crate::sip::Method;
 use calls::CallMetrics;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
@@ -85,6 +86,11 @@ impl Metrics {
         })
     }
 
+    /// Shows at 0 what may be counted under `config`, where its labels are known before it happens.
+    pub fn expect(&self, config: &Config) {
+        self.calls.expect(config);
+    }
+
     /// All metrics in the text format, with those that were read for this answer.
     pub fn text(&self, scrape: Scrape) -> String {
         let mut families = self.registry.gather();
@@ -119,6 +125,9 @@ impl Observer for Metrics {
                 self.unidentified.with_label_values(&labels).inc();
             }
             Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
+            Happening::Reloaded {
+                outcome: Reload::Applied { config, .. },
+            } => self.expect(config),
             Happening::CallBegan { .. }
             | Happening::HookAsked { .. }
             | Happening::Message(_)
