@@ -23,6 +23,10 @@ pub enum Happening<'a> {
         call: CallId,
         facts: &'a CallFacts,
         news: &'a CallNews,
+        /// Hub or gateway that is tried or talked to.
+        peer: Option<&'a PeerName>,
+        /// The hub that called.
+        hub: Option<&'a str>,
     },
     /// It is over.
     CallOver { record: &'a CallRecord },

@@ -124,7 +124,13 @@ impl Observer for LogLines {
     fn happened(&self, happening: &Happening<'_>) {
         match happening {
             Happening::CallBegan { call, facts } => calls::began(self, *call, facts),
-            Happening::CallNews { call, facts, news } => calls::news(self, *call, facts, news),
+            Happening::CallNews {
+                call,
+                facts,
+                news,
+                peer,
+                hub,
+            } => calls::news(self, *call, facts, news, (*peer, *hub)),
             Happening::CallOver { record } => calls::over(self, record),
             Happening::CallRefused {
                 source,
