@@ -47,6 +47,7 @@ pub struct Records {
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
     unidentified: Mutex<Vec<Unidentified>>,
+    answered_by: Mutex<Vec<String>>,
     came: Notify,
     /// Off, unless a test wants them.
     pub ladders: Ladders,
@@ -71,7 +72,12 @@ impl Observer for Records {
         }
         match happening {
             Happening::CallOver { record } => self.records.lock().unwrap().push((*record).clone()),
-            Happening::CallNews { news, .. } => {
+            Happening::CallNews { news, peer, hub, .. } => {
+                if **news == CallNews::Answered {
+                    let who = [peer.map(ToString::to_string), hub.map(str::to_owned)];
+                    let who: Vec<String> = who.into_iter().flatten().collect();
+                    self.answered_by.lock().unwrap().push(who.join(" for "));
+                }
                 if let CallNews::ApplicationError { what, detail } = news {
                     self.alerts.lock().unwrap().push((what, detail.clone()));
                 }
@@ -102,6 +108,11 @@ impl Records {
     /// What applications did wrong: of what, and how.
     pub fn alerts(&self) -> Vec<(&'static str, String)> {
         self.alerts.lock().unwrap().clone()
+    }
+
+    /// The hub or gateway that answered each call, and the hub that called.
+    pub fn answered_by(&self) -> Vec<String> {
+        self.answered_by.lock().unwrap().clone()
     }
 
     /// What was turned away, as soon as there are `count`.
