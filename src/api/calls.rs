@@ -2,6 +2,7 @@
 
 use super::state::AdminState;
 use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Talker, Undelivered};
+use crate::dial::PeerName;
 use crate::moment::Moment;
 use crate::observe::{Arrow, rfc3339};
 use crate::route::TraceStep;
@@ -15,7 +16,7 @@ pub struct CallView {
     pub id: String,
     pub tenant: String,
     pub direction: &'static str,
-    /// The carrier that it came from.
+    /// The carrier that it came from, else the one that it goes to, as soon as that is known.
     pub carrier: Option<String>,
     pub from: String,
     pub to: String,
@@ -168,7 +169,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         id: call.id.to_string(),
         tenant: facts.tenant.clone(),
         direction: facts.direction.label(),
-        carrier: facts.carrier.clone(),
+        carrier: carrier(facts.carrier.as_deref(), peer.as_ref(), &talkers),
         from: state.number(&facts.from),
         to: state.number(&facts.to),
         emergency,
@@ -183,6 +184,16 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
             .collect(),
         lines,
     }
+}
+
+/// The carrier that a call came from, that is tried or talked to, or that talks with somebody else by now.
+fn carrier(came_from: Option<&str>, peer: Option<&PeerName>, talkers: &[Talker]) -> Option<String> {
+    let talks = || talkers.iter().find(|talker| talker.side == "carrier");
+    let goes_to = || peer.and_then(PeerName::carrier);
+    let carrier = came_from.or_else(goes_to);
+    carrier
+        .or_else(|| talks().map(|talker| &*talker.name))
+        .map(str::to_owned)
 }
 
 fn talker_view(state: &AdminState, talker: Talker, now: Moment) -> TalkerView {
@@ -202,5 +213,37 @@ fn talker_view(state: &AdminState, talker: Talker, now: Moment) -> TalkerView {
             false => state.text(&party),
         },
         seconds: since.map(|since| now.since(since).as_secs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_carrier_of_a_call_is_the_one_on_whichever_side_there_is_one() {
+        let gateway = PeerName::Gateway {
+            carrier: "north".into(),
+            gateway: "203.0.113.2:5060".into(),
+        };
+        let hub = PeerName::Hub("sip.hub.example".into());
+        let talker = |side, name: &str| Talker {
+            side,
+            name: name.to_owned(),
+            through: None,
+            party: String::new(),
+            since: None,
+        };
+        let referred = [talker("teams", "contoso.sbc1.example.net"), talker("carrier", "south")];
+        for (came_from, peer, talkers, shown) in [
+            (None, None, &[][..], None),
+            (None, Some(&gateway), &[], Some("north")),
+            (None, Some(&hub), &[], None),
+            (None, Some(&hub), &referred, Some("south")),
+            (Some("west"), Some(&hub), &[], Some("west")),
+            (Some("west"), Some(&gateway), &[], Some("west")),
+        ] {
+            assert_eq!(carrier(came_from, peer, talkers).as_deref(), shown);
+        }
     }
 }

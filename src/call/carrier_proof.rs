@@ -161,7 +161,7 @@ fn may_be(config: &Config, carrier: &Carrier, known: Option<&Arc<Carrier>>, flow
         None => {
             let identify = &carrier.identify;
             identify.networks.is_empty()
-                && carrier::is_certified(config, carrier, flow)
+                && carrier::is_certified(config, carrier, flow.peer.as_deref())
                 && (identify.transports.is_empty() || identify.transports.contains(&flow.transport))
         }
     }

@@ -39,6 +39,9 @@ pub enum Cause {
         received: Option<(u16, String)>,
         reasons: Vec<String>,
         retry_after: Option<Duration>,
+        /// What the answer leaves unsaid.
+        #[serde(default)]
+        remark: Option<String>,
     },
     /// Nobody answered in time.
     NoAnswer,
@@ -236,9 +239,18 @@ impl Cause {
             Cause::CallerGaveUp => "the caller gave up before an answer".into(),
             Cause::Refused {
                 received: Some((status, phrase)),
+                remark,
                 ..
             }
-            | Cause::Refused { status, phrase, .. } => format!("the called side answered {status} {phrase}"),
+            | Cause::Refused {
+                status, phrase, remark, ..
+            } => {
+                let remark = remark.as_ref().map(|remark| format!(": {remark}"));
+                format!(
+                    "the called side answered {status} {phrase}{}",
+                    remark.unwrap_or_default()
+                )
+            }
             Cause::NoAnswer => "nobody answered in time".into(),
             Cause::Unreachable { detail } => format!("no destination could be reached: {detail}"),
             Cause::MediaRefused { detail } => format!("no media in common: {detail}"),
@@ -275,6 +287,7 @@ mod tests {
             received: None,
             reasons: vec![],
             retry_after: None,
+            remark: None,
         };
         assert_eq!(
             (busy.status(), busy.label(), busy.ended_by()),

@@ -2,7 +2,7 @@
 
 use super::hunt::Next;
 use super::id::LegIndex;
-use super::leg::LegState;
+use super::leg::{Leg, LegState};
 use super::value::Call;
 use crate::dial::{AttemptFailure, LegKind};
 use crate::moment::Moment;
@@ -23,6 +23,10 @@ impl Call {
             self.send_invite(index, now);
             return;
         }
+        let remark = match status {
+            401 | 407 => self.leg(index).map(|leg| unanswered(leg, message)),
+            _ => None,
+        };
         let Some(leg) = self.leg_mut(index) else { return };
         leg.note_final(message);
         leg.state = LegState::Gone;
@@ -54,6 +58,7 @@ impl Call {
             reasons: mapped.map_or_else(|| leg.record.reasons.clone(), |mapped| mapped.reasons),
             retry_after: retry_after.map(|RetryAfter(span)| span),
             local: None,
+            remark,
         };
         if next != Next::HoldAndHunt {
             self.peer_lives(index);
@@ -148,5 +153,36 @@ fn challenges(message: &Message) -> (HeaderName, HeaderName) {
     match message.status() {
         Some(407) => (HeaderName::ProxyAuthorization, HeaderName::ProxyAuthenticate),
         _ => (HeaderName::Authorization, HeaderName::WwwAuthenticate),
+    }
+}
+
+/// Characters of a realm that are told, and realms.
+const REALM_SHOWN: usize = 64;
+const REALMS_SHOWN: usize = 3;
+
+/// Why the challenge of a leg's INVITE is not answered, or not again. The password is in none of it.
+fn unanswered(leg: &Leg, message: &Message) -> String {
+    let (_, name) = challenges(message);
+    let asked: Vec<String> = message.headers(name).filter_map(digest::realm_of).collect();
+    let shown = |realm: &str| format!("'{}'", realm.chars().take(REALM_SHOWN).collect::<String>());
+    if asked.is_empty() {
+        return "it asks for a password in no way that can be read".into();
+    }
+    let realms: Vec<String> = asked.iter().take(REALMS_SHOWN).map(|realm| shown(realm)).collect();
+    let asks = format!("it asks for realm {}", realms.join(", "));
+    let Some(credentials) = &leg.terms.credentials else {
+        return format!("{asks}, and there are no `credentials` for it");
+    };
+    let named = matches!(leg.terms.kind, LegKind::SipUri { .. });
+    let theirs = || asked.first().filter(|_| named);
+    let Some(realm) = credentials.realm.as_ref().or_else(theirs) else {
+        return format!("{asks}, and `credentials` name no `realm`, without which none is answered");
+    };
+    if !asked.contains(realm) {
+        return format!("{asks}, `credentials` are for {}", shown(realm));
+    }
+    match leg.invite.as_ref().is_some_and(|invite| invite.challenged > 0) {
+        true => format!("it rejects the credentials for realm {}", shown(realm)),
+        false => format!("{asks} by no algorithm and qop that we answer"),
     }
 }

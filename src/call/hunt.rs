@@ -286,7 +286,7 @@ impl Call {
         let why = failure.explain();
         if let Some(leg) = self.leg_mut(index) {
             leg.record.status.get_or_insert(failure.status);
-            leg.record.why.clone_from(&failure.local);
+            leg.record.why = failure.local.clone().or_else(|| failure.remark.clone());
             if matches!(leg.state, LegState::Opening | LegState::Inviting) {
                 leg.state = LegState::Gone;
             }
@@ -445,6 +445,7 @@ impl Call {
                 received: failure.received.clone(),
                 reasons: failure.reasons.clone(),
                 retry_after: failure.retry_after,
+                remark: failure.remark.clone(),
             },
         }
     }

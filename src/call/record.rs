@@ -33,6 +33,19 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// All of them.
+    pub const ALL: [Direction; 9] = [
+        Direction::CarrierToTeams,
+        Direction::TeamsToCarrier,
+        Direction::CarrierToCarrier,
+        Direction::CarrierToUser,
+        Direction::TeamsToUser,
+        Direction::UserToCarrier,
+        Direction::UserToTeams,
+        Direction::UserToUser,
+        Direction::Placed,
+    ];
+
     /// A word for metrics.
     pub const fn label(self) -> &'static str {
         match self {

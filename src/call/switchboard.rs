@@ -12,7 +12,7 @@ use super::sender::Sender;
 use super::setup::{Birth, Program};
 use super::task;
 use super::vouching::WaitingRoom;
-use crate::carrier;
+use crate::carrier::{self, Comer, Unidentified};
 use crate::config::{Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
@@ -93,7 +93,15 @@ impl Switchboard {
                 let draft = self.plain(&config, 403).header(HeaderName::RetryAfter, wait);
                 Command::Refuse { id, draft: Some(draft) }
             }
-            Sender::Unknown => self.turn_away(id, &config, flow),
+            Sender::Unknown => {
+                let comer = Comer {
+                    address: flow.remote.ip().to_canonical(),
+                    listener: flow.listener,
+                    transport: flow.transport,
+                    peer: flow.peer.as_deref(),
+                };
+                self.turn_away(id, &config, (message, flow), Unidentified::of(&config, &comer))
+            }
             _ => return self.serve(id, message, flow, &config, &sender, commands),
         };
         commands.push(refusal);
@@ -134,7 +142,19 @@ impl Switchboard {
     }
 
     /// Whoever has proven nothing leaves nothing behind. Silence teaches scanners nothing; on a stream they would only wait.
-    pub(super) fn turn_away(&self, id: ServerTransactionId, config: &Config, flow: &Flow) -> Command {
+    pub(super) fn turn_away(
+        &self,
+        id: ServerTransactionId,
+        config: &Config,
+        (message, flow): (&Message, &Flow),
+        why: Unidentified<'_>,
+    ) -> Command {
+        self.node.observer.happened(&Happening::Unidentified {
+            method: message.method(),
+            source: flow.remote,
+            listener: flow.listener,
+            why,
+        });
         let told = config.sbc.guard.unknown_source == UnknownSource::Forbid || flow.transport.is_reliable();
         let draft = told.then(|| self.plain(config, 403));
         Command::Refuse { id, draft }

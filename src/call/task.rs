@@ -492,10 +492,14 @@ impl CallTask {
     }
 
     fn tell(&self, news: &CallNews) {
+        let legs = self.call.legs();
+        let shown = legs.get(usize::from(self.call.shown_leg().0));
         self.node.observer.happened(&Happening::CallNews {
             call: self.live.id,
             facts: &self.live.facts,
             news,
+            peer: shown.and_then(|leg| leg.record.peer.as_ref()),
+            hub: legs.first().and_then(|leg| leg.record.hub.as_deref()),
         });
     }
 

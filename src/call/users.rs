@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
-use crate::carrier::{self, PlanFacts};
+use crate::carrier::{self, PlanFacts, Unidentified};
 use crate::config::{Config, Tenant, UserName};
 use crate::dial::{Attempt, PeerName};
 use crate::net::shard::Command;
@@ -50,7 +50,7 @@ impl Switchboard {
             }
             Reply::Answer(draft) => respond(id, draft),
             Reply::Forgotten(draft) => Command::Refuse { id, draft: Some(draft) },
-            Reply::Foreign => self.turn_away(id, config, flow),
+            Reply::Foreign => self.turn_away(id, config, (message, flow), Unidentified::Realm),
         });
         None
     }

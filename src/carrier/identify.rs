@@ -2,7 +2,7 @@
 
 use crate::config::{Carrier, Config, Host, HostName};
 use crate::net::tls::covers;
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, PeerCertificate, Transport};
 use std::sync::Arc;
 
 /// The carrier whose networks hold the source of `flow`, and whose certificate came with it; the longest prefix wins, so that one gateway inside another
@@ -13,7 +13,7 @@ pub fn identify<'a>(config: &'a Config, flow: &Flow) -> Option<&'a Arc<Carrier>>
         .sbc
         .carriers
         .iter()
-        .filter(|carrier| is_certified(config, carrier, flow));
+        .filter(|carrier| is_certified(config, carrier, flow.peer.as_deref()));
     let matches = certified.filter_map(|carrier| {
         carrier
             .identify
@@ -23,11 +23,10 @@ pub fn identify<'a>(config: &'a Config, flow: &Flow) -> Option<&'a Arc<Carrier>>
     matches.max_by_key(|(prefix, _)| *prefix).map(|(_, carrier)| carrier)
 }
 
-/// Whether the certificate that came with `flow`, or none, can be this carrier's: one of the names that it has to bear, and
+/// Whether the certificate that came with a request, or none, can be this carrier's: one of the names that it has to bear, and
 /// of a carrier that none is asked of, no name that is another's (RFC 5922 §7.3). On a connection that we opened, it is a
 /// gateway's.
-pub fn is_certified(config: &Config, carrier: &Carrier, flow: &Flow) -> bool {
-    let peer = flow.peer.as_deref();
+pub fn is_certified(config: &Config, carrier: &Carrier, peer: Option<&PeerCertificate>) -> bool {
     if carrier.identify.client_names.is_empty() {
         let mut others = config.sbc.carriers.iter();
         return peer.is_none() || !others.any(|other| other.identify.is_shown_by(peer));

@@ -50,6 +50,18 @@ impl Network {
         address.is_ipv4() == self.base.is_ipv4() && bits(address) & self.mask() == bits(self.base)
     }
 
+    /// Leading bits that `address` shares with the network's own; 0 where one is IPv4 and the other IPv6.
+    pub fn shared_bits(self, address: IpAddr) -> u8 {
+        let address = address.to_canonical();
+        if address.is_ipv4() != self.base.is_ipv4() {
+            return 0;
+        }
+        let unlike = bits(address) ^ bits(self.base);
+        let width = width(address);
+        let differing = u8::try_from(u128::BITS - unlike.leading_zeros()).unwrap_or(width);
+        self.prefix.min(width.saturating_sub(differing))
+    }
+
     fn mask(self) -> u128 {
         let host = u32::from(width(self.base) - self.prefix);
         u128::MAX.checked_shl(host).unwrap_or(0)
@@ -101,6 +113,23 @@ mod tests {
         assert!(holds("0.0.0.0/0", "198.51.100.1"));
         assert!(!holds("0.0.0.0/0", "2001:db8::1"));
         assert!(holds("::/0", "2001:db8::1"));
+    }
+
+    #[test]
+    fn how_near_an_address_is() {
+        for (network, address, bits) in [
+            ("203.0.113.0/24", "203.0.113.9", 24),
+            ("203.0.113.0/28", "203.0.113.16", 27),
+            ("203.0.113.7", "203.0.112.7", 23),
+            ("203.0.113.0/24", "::ffff:203.0.114.9", 22),
+            ("203.0.113.0/24", "2001:db8::1", 0),
+            ("2001:db8::/32", "2001:db9::1", 31),
+            ("0.0.0.0/0", "198.51.100.1", 0),
+        ] {
+            let network = Network::parse(network).expect("a network");
+            let address = address.parse().expect("an address");
+            assert_eq!(network.shared_bits(address), bits, "{network} {address}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct AttemptFailure {
     /// What went wrong on our side of the hop: no address, no connection, no media in common. `None`: the far side
     /// answered.
     pub local: Option<String>,
+    /// What its answer leaves unsaid, for the log and the record alone: what became of its challenge.
+    #[serde(default)]
+    pub remark: Option<String>,
 }
 
 impl AttemptFailure {
@@ -30,6 +33,7 @@ impl AttemptFailure {
             reasons: Vec::new(),
             retry_after: None,
             local: Some(detail),
+            remark: None,
         }
     }
 
@@ -47,11 +51,19 @@ impl AttemptFailure {
         (rank(self.status), !self.is_local())
     }
 
-    /// In words.
+    /// In words: what the far side itself answered, where it did.
     pub fn explain(&self) -> String {
-        self.local
-            .clone()
-            .unwrap_or_else(|| format!("{} {}", self.status, self.phrase))
+        if let Some(local) = &self.local {
+            return local.clone();
+        }
+        let (status, phrase) = match &self.received {
+            Some((status, phrase)) => (*status, phrase),
+            None => (self.status, &self.phrase),
+        };
+        match &self.remark {
+            Some(remark) => format!("{status} {phrase}: {remark}"),
+            None => format!("{status} {phrase}"),
+        }
     }
 }
 
@@ -83,6 +95,7 @@ mod tests {
             reasons: Vec::new(),
             retry_after: None,
             local: None,
+            remark: None,
         }
     }
 

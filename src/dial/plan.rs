@@ -127,6 +127,16 @@ pub enum PeerName {
     Uri(Arc<str>),
 }
 
+impl PeerName {
+    /// The carrier whose gateway it is.
+    pub fn carrier(&self) -> Option<&str> {
+        match self {
+            PeerName::Gateway { carrier, .. } => Some(carrier),
+            PeerName::Hub(_) | PeerName::Trunk { .. } | PeerName::User { .. } | PeerName::Uri(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -17,11 +17,11 @@ pub struct Liveness {
     /// Failures that made it down; cleared by one 200 (TEAMS-027).
     down: bool,
     /// It has named a time itself after which it takes calls again.
-    told_until: Option<Moment>,
+    told: Option<Hold>,
     /// A call has found it silent, out of reach or refusing.
-    found_until: Option<Moment>,
-    /// Why the last call that tells of it was in vain.
-    failed_call: Option<String>,
+    found: Option<Hold>,
+    /// The last call that tells of it was in vain, and nothing good was heard of it since.
+    in_doubt: bool,
     last_sent: Option<Moment>,
     last_answered: Option<Moment>,
     last_heard: Option<Moment>,
@@ -30,8 +30,15 @@ pub struct Liveness {
     server: Option<String>,
     /// Status of its last answer.
     status: Option<u16>,
-    /// Why its last OPTIONS was in vain.
+    /// Why its last OPTIONS was in vain, unless a call has told more since.
     trouble: Option<String>,
+}
+
+/// Tried last for a while.
+#[derive(Debug, Clone)]
+struct Hold {
+    until: Moment,
+    why: String,
 }
 
 /// What a call has found wrong with a peer.
@@ -75,10 +82,14 @@ impl Liveness {
         let news = self.down || self.last_answered.is_none();
         self.failures = 0;
         self.down = false;
-        (self.trouble, self.failed_call) = (None, None);
+        (self.trouble, self.in_doubt) = (None, false);
         self.last_answered = Some(now);
-        self.round_trip = self.last_sent.map(|sent| now.since(sent));
         news.then_some(Turn::Up)
+    }
+
+    /// How long its last answer took. Not called where it may be to a retransmission (Karn): what was known stays.
+    pub fn measured(&mut self, round_trip: Duration) {
+        self.round_trip = Some(round_trip);
     }
 
     /// No answer, or not the right one, and why; at `threshold` in a row the peer is down.
@@ -98,7 +109,7 @@ impl Liveness {
     pub fn unlearn(&mut self) {
         self.failures = 0;
         self.down = false;
-        (self.trouble, self.failed_call) = (None, None);
+        (self.trouble, self.in_doubt) = (None, false);
         self.last_sent = None;
     }
 
@@ -109,46 +120,60 @@ impl Liveness {
 
     /// A call through it failed: tried last for a while.
     pub fn call_failed(&mut self, fault: &Fault, now: Moment) {
-        let until = match fault.told {
-            true => &mut self.told_until,
-            false => &mut self.found_until,
+        let hold = match fault.told {
+            true => &mut self.told,
+            false => &mut self.found,
         };
-        *until = (*until).max(Some(now + fault.span));
-        self.failed_call = Some(fault.why.clone());
+        let before = hold.take().map(|hold| hold.until);
+        *hold = Some(Hold {
+            until: before.max(Some(now + fault.span)).unwrap_or(now),
+            why: fault.why.clone(),
+        });
+        self.in_doubt = true;
+        // What OPTIONS have found is older.
+        self.trouble = None;
     }
 
     /// A call through it was answered: it lives, whatever OPTIONS and other calls have found. A time that it has named itself
-    /// stands.
+    /// stands, with its reason.
     pub fn takes_calls(&mut self) -> Option<Turn> {
         let was_down = std::mem::replace(&mut self.down, false);
         self.failures = 0;
-        (self.found_until, self.failed_call) = (None, None);
+        (self.found, self.trouble, self.in_doubt) = (None, None, false);
         was_down.then_some(Turn::TakesCalls)
     }
 
     /// Tried last: down, or held down.
     pub fn is_held(&self, now: Moment) -> bool {
-        self.down || self.held_until(now).is_some()
+        self.down || self.hold(now).is_some()
     }
 
-    fn held_until(&self, now: Moment) -> Option<Moment> {
-        self.told_until.max(self.found_until).filter(|until| *until > now)
+    /// The hold that lasts longest.
+    fn hold(&self, now: Moment) -> Option<&Hold> {
+        let holds = [&self.found, &self.told].into_iter().flatten();
+        holds.filter(|hold| hold.until > now).max_by_key(|hold| hold.until)
     }
 
     /// Not held, and the last that was heard of it is good. Of one that gets no OPTIONS nothing is heard between calls: it
     /// counts as good again when it is tried again.
     fn is_up(&self, now: Moment) -> bool {
-        let in_doubt = self.failed_call.is_some() && self.last_sent.is_some();
+        let in_doubt = self.in_doubt && self.last_sent.is_some();
         !self.is_held(now) && !in_doubt && !self.was_never_reached()
     }
 
-    /// What is wrong with one that is not up, or why its last OPTIONS was in vain.
+    /// Why its last OPTIONS was in vain, or what is wrong with one that is not up: while it is held, why it is.
     fn what_is_wrong(&self, now: Moment) -> Option<String> {
-        let of_calls = || {
-            let why = self.failed_call.as_ref().filter(|_| !self.is_up(now))?;
-            Some(format!("a call through it failed: {why}"))
+        if self.trouble.is_some() || self.is_up(now) {
+            return self.trouble.clone();
+        }
+        let last = || {
+            [&self.found, &self.told]
+                .into_iter()
+                .flatten()
+                .max_by_key(|hold| hold.until)
         };
-        self.trouble.clone().or_else(of_calls)
+        let hold = self.hold(now).or_else(last)?;
+        Some(format!("a call through it failed: {}", hold.why))
     }
 
     /// OPTIONS were in vain so far.
@@ -171,7 +196,8 @@ pub struct PeerReport {
     pub round_trip_ms: Option<f64>,
     pub status: Option<u16>,
     pub server: Option<String>,
-    /// Why its last OPTIONS was in vain, `None` once it answers; else what calls have found.
+    /// The latest of what is wrong: why its last OPTIONS was in vain, or what calls have found. `None` once it answers, unless
+    /// it is held still.
     pub trouble: Option<String>,
 }
 
@@ -316,7 +342,7 @@ impl Peers {
             .map(|(peer, known)| PeerReport {
                 peer: peer.to_string(),
                 up: known.is_up(now),
-                held_for_seconds: known.held_until(now).map(|until| until.since(now).as_secs()),
+                held_for_seconds: known.hold(now).map(|hold| hold.until.since(now).as_secs()),
                 failures: known.failures,
                 sent_seconds_ago: ago(known.last_sent),
                 answered_seconds_ago: ago(known.last_answered),
@@ -429,6 +455,57 @@ mod tests {
         assert!(!peers.is_held(&hub, now + 60 * SECOND));
         let unknown = PeerName::Hub("gone.hub".into());
         assert_eq!((peers.takes_calls(&unknown, None), peers.report(now).len()), (None, 1));
+    }
+
+    #[test]
+    fn a_reason_is_shown_as_long_as_its_hold_and_no_longer() {
+        let (peers, hub, now) = (
+            Peers::default(),
+            PeerName::Hub("sip.hub".into()),
+            Moment::from_micros(5),
+        );
+        let update = |change: &dyn Fn(&mut Liveness)| peers.update(&hub, change);
+        let options = |status| {
+            update(&|known| {
+                known.sent(now);
+                known.answered(status, None, 3, now);
+            });
+        };
+        let fails = |told| update(&|known| known.call_failed(&fault(30 * SECOND, told), now));
+        let wrong = || Some("a call through it failed: no response in time".to_owned());
+        let refused = || Some("it answers OPTIONS with 503".to_owned());
+        options(503);
+        assert_eq!(shown(&peers, now), (false, None, refused()), "never reached");
+        assert_eq!(peers.takes_calls(&hub, None), None);
+        assert_eq!(shown(&peers, now), (true, None, None), "a call was answered since");
+
+        options(503);
+        fails(false);
+        assert_eq!(
+            shown(&peers, now),
+            (false, Some(30), wrong()),
+            "a call has found out more since"
+        );
+        options(200);
+        assert_eq!(
+            shown(&peers, now),
+            (false, Some(30), wrong()),
+            "it answers, and is held still"
+        );
+        assert_eq!(shown(&peers, now + 30 * SECOND), (true, None, None));
+        assert_eq!(peers.takes_calls(&hub, None), None);
+        assert_eq!(shown(&peers, now), (true, None, None));
+
+        fails(true);
+        peers.takes_calls(&hub, None);
+        assert_eq!(
+            shown(&peers, now),
+            (false, Some(30), wrong()),
+            "it has named that time itself"
+        );
+        options(200);
+        assert_eq!(shown(&peers, now), (false, Some(30), wrong()));
+        assert_eq!(shown(&peers, now + 30 * SECOND), (true, None, None));
     }
 
     #[test]

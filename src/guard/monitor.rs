@@ -77,6 +77,8 @@ pub struct Monitor<C> {
     pub peers: C,
     pub clock: Clock,
     pub signalling: SignallingHandle,
+    /// After which a request is sent again over UDP: T1 (RFC 3261 §17.1.2.1).
+    pub sent_again_after: Duration,
 }
 
 /// The end of one OPTIONS: the token that it was sent with, and its final response, or why none came.
@@ -199,6 +201,8 @@ impl<C: Surroundings> Monitor<C> {
                 address: candidate.address,
                 round,
                 until,
+                sent: self.clock.now(),
+                sent_again_after: (!candidate.transport.is_reliable()).then_some(self.sent_again_after),
             };
             under_way.waiting.insert(token, waiting);
             // Refused only when the shards are gone, and then nobody waits any more.
@@ -208,12 +212,13 @@ impl<C: Surroundings> Monitor<C> {
 
     /// OPTIONS to one address has its answer, or none in time. A peer answers when one of its addresses does.
     fn ended(&self, token: u64, outcome: Option<Result<Message, Cause>>, under_way: &mut UnderWay) {
-        let Some(Waiting {
-            asked, address, round, ..
-        }) = under_way.waiting.remove(&token)
-        else {
+        let Some(waiting) = under_way.waiting.remove(&token) else {
             return;
         };
+        let round_trip = waiting.round_trip(self.clock.now());
+        let Waiting {
+            asked, address, round, ..
+        } = waiting;
         let why = match &outcome {
             Some(Ok(_)) => String::new(),
             Some(Err(Cause::Transport)) => match self.peers.peers().why_not_connected(address) {
@@ -242,20 +247,18 @@ impl<C: Surroundings> Monitor<C> {
         }
         match answer {
             _ if !speaks => {}
-            Some(message) => self.answered(&asked, &message),
+            Some(message) => self.answered(&asked, &message, round_trip),
             None => self.failed(&asked, why),
         }
     }
 
-    fn answered(&self, asked: &Asked, message: &Message) {
-        let now = self.clock.now();
+    fn answered(&self, asked: &Asked, message: &Message, round_trip: Option<Duration>) {
+        let (status, now) = (status(asked, message), self.clock.now());
         self.learn(asked, |known| {
-            known.answered(
-                status(asked, message),
-                message.header(HeaderName::Server),
-                asked.threshold,
-                now,
-            )
+            if let Some(round_trip) = round_trip {
+                known.measured(round_trip);
+            }
+            known.answered(status, message.header(HeaderName::Server), asked.threshold, now)
         });
     }
 
@@ -323,7 +326,7 @@ fn own_trunks(config: &Config) -> impl Iterator<Item = &str> {
 
 /// Who is asked under a configuration: all hubs, for the base name and trunks that are not derived from it, and gateways that
 /// have an interval.
-fn asked(config: &Config) -> Vec<Asked> {
+pub(super) fn asked(config: &Config) -> Vec<Asked> {
     let sbc = &config.sbc;
     let teams = &sbc.teams;
     let mut all = Vec::new();
@@ -470,6 +473,8 @@ mod tests {
                 address,
                 round: round as u64,
                 until: Instant::now(),
+                sent: now,
+                sent_again_after: None,
             };
             under_way.waiting.insert(round as u64, waiting);
         }

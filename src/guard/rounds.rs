@@ -2,8 +2,10 @@
 
 use super::monitor::Asked;
 use crate::dial::PeerName;
+use crate::moment::Moment;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// OPTIONS under way to the addresses of one peer: it is up when one of them answers.
@@ -30,6 +32,17 @@ pub(super) struct Waiting {
     pub(super) address: SocketAddr,
     pub(super) round: u64,
     pub(super) until: Instant,
+    pub(super) sent: Moment,
+    /// It is sent again after this long; never where the transport is reliable.
+    pub(super) sent_again_after: Option<Duration>,
+}
+
+impl Waiting {
+    /// How long an answer that comes now took, where it can only be the answer to what was sent first (Karn).
+    pub(super) fn round_trip(&self, now: Moment) -> Option<Duration> {
+        let took = now.since(self.sent);
+        self.sent_again_after.is_none_or(|again| took < again).then_some(took)
+    }
 }
 
 /// What is under way.
@@ -56,6 +69,33 @@ impl UnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_may_be_to_a_retransmission_measures_nothing() {
+        let config = crate::config::fixture::machine("");
+        let config = crate::config::Config::from_toml_strs(&config, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let asked = super::super::monitor::asked(&config).remove(0);
+        let sent = Moment::from_micros(7);
+        let took = |sent_again_after, ms| {
+            let waiting = Waiting {
+                asked: asked.clone(),
+                address: ([203, 0, 113, 2], 5060).into(),
+                round: 0,
+                until: Instant::now(),
+                sent,
+                sent_again_after,
+            };
+            waiting.round_trip(sent + Duration::from_millis(ms))
+        };
+        let t1 = Some(Duration::from_millis(500));
+        assert_eq!(took(t1, 499), Some(Duration::from_millis(499)));
+        assert_eq!((took(t1, 500), took(t1, 1_506)), (None, None));
+        assert_eq!(
+            took(None, 1_506),
+            Some(Duration::from_millis(1_506)),
+            "TCP repeats by itself"
+        );
+    }
 
     #[test]
     fn a_peer_answers_when_one_of_its_addresses_does() {

@@ -10,13 +10,17 @@ pub enum MediaError {
     /// A worker could not be started.
     #[error("the media plane did not start: {0}")]
     Start(#[source] io::Error),
-    /// Every port is held by a leg or by somebody else.
-    #[error("no media port of {address} is free: {} of {} held, {} of them by others", usage.in_use + usage.resting, usage.capacity, usage.resting)]
+    /// Every port is held by a leg, by somebody else, or kept for emergency calls.
+    #[error("no media port of {address} is free: {}", exhausted(usage, *foreign, *kept))]
     PortsExhausted {
         /// The bind address.
         address: IpAddr,
-        /// Its range; what rests could not be bound either.
+        /// Its range. What others hold rests.
         usage: PortUsage,
+        /// Ports that other programs hold.
+        foreign: u32,
+        /// The last ones, resting or not, that were kept from this leg: they are for emergency calls.
+        kept: u32,
     },
     /// The kernel refused a socket (descriptors, address not ours).
     #[error("media socket on {address}: {error}")]
@@ -57,4 +61,20 @@ pub enum MediaError {
     /// All of them have ended.
     #[error("every media worker has ended")]
     NoWorkers,
+}
+
+/// What became of all ports of a range.
+fn exhausted(usage: &PortUsage, foreign: u32, kept: u32) -> String {
+    let resting = usage.resting.saturating_sub(foreign);
+    let mut words = format!("of {} ports {} are in use", usage.capacity, usage.in_use);
+    for (count, what) in [
+        (resting, "rest after a call"),
+        (foreign, "are held by other programs"),
+        (kept, "are kept for emergency calls, resting or not"),
+    ] {
+        if count > 0 {
+            words.push_str(&format!(", {count} {what}"));
+        }
+    }
+    words
 }

@@ -51,6 +51,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// How many they are.
+    pub fn ports(self) -> u32 {
+        self.halves().count_ones()
+    }
+
     fn halves(self) -> u8 {
         match self.rtcp {
             RtcpPort::Pair => BOTH,
@@ -103,12 +108,20 @@ impl PortPool {
         }
     }
 
+    /// The ports that are left, where all of them are kept for emergency calls and this is none.
+    pub fn kept_from(&self, urgent: bool) -> u32 {
+        let usage = self.usage();
+        let left = usage.capacity.saturating_sub(usage.in_use);
+        match !urgent && left <= MOST_RESERVED.min(usage.capacity / 16) {
+            true => left,
+            false => 0,
+        }
+    }
+
     /// Takes the next free ports at or after the pair that `start` (any number) points to. The last ones are for what is
     /// `urgent`.
     pub fn take(&mut self, rtcp: RtcpPort, urgent: bool, start: usize, now: Moment) -> Option<Claim> {
-        let usage = self.usage();
-        let left = usage.capacity.saturating_sub(usage.in_use);
-        if !urgent && left <= MOST_RESERVED.min(usage.capacity / 16) {
+        if self.kept_from(urgent) > 0 {
             return None;
         }
         while self
@@ -121,7 +134,7 @@ impl PortPool {
         loop {
             if let Some(claim) = self.find(rtcp, start) {
                 self.mark(claim);
-                self.taken_ports += claim.halves().count_ones();
+                self.taken_ports += claim.ports();
                 return Some(claim);
             }
             if !self.wake_oldest() {
@@ -132,7 +145,7 @@ impl PortPool {
 
     /// Gives ports back: they rest from now on.
     pub fn release(&mut self, claim: Claim, now: Moment) {
-        let ports = claim.halves().count_ones();
+        let ports = claim.ports();
         self.taken_ports = self.taken_ports.saturating_sub(ports);
         self.resting_ports += ports;
         self.resting.push_back((now, claim));
@@ -142,7 +155,7 @@ impl PortPool {
         let Some((_, claim)) = self.resting.pop_front() else {
             return false;
         };
-        self.resting_ports = self.resting_ports.saturating_sub(claim.halves().count_ones());
+        self.resting_ports = self.resting_ports.saturating_sub(claim.ports());
         self.unmark(claim);
         true
     }

@@ -30,6 +30,7 @@ pub(super) fn open(
 ) -> Result<Sockets, MediaError> {
     let start = rand::random::<u32>() as usize;
     let attempts = lock(pool).pairs();
+    let mut foreign: Vec<Claim> = Vec::new();
     for _ in 0..attempts.max(1) {
         let Some(claim) = lock(pool).take(rtcp, urgent, start, now) else {
             break;
@@ -38,6 +39,9 @@ pub(super) fn open(
             Ok(sockets) => return Ok(sockets),
             Err(error) => {
                 lock(pool).release(claim, now);
+                if !foreign.contains(&claim) {
+                    foreign.push(claim);
+                }
                 if error.kind() != io::ErrorKind::AddrInUse {
                     return Err(MediaError::Socket {
                         address: SocketAddr::new(bind, claim.rtp),
@@ -47,9 +51,12 @@ pub(super) fn open(
             }
         }
     }
+    let pool = lock(pool);
     Err(MediaError::PortsExhausted {
         address: bind,
-        usage: lock(pool).usage(),
+        usage: pool.usage(),
+        foreign: foreign.iter().map(|claim| claim.ports()).sum(),
+        kept: pool.kept_from(urgent),
     })
 }
 

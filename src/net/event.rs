@@ -28,6 +28,8 @@ pub enum NetEvent<'a> {
         hop: &'a Hop,
         failure: &'a HandshakeFailure,
     },
+    /// A connection was closed as it came: its listener does not hear this address. Told of each: make it cheap.
+    NotAdmitted { listener: ListenerId, remote: SocketAddr },
     /// A message did not parse.
     Unparsable { flow: &'a Flow, error: &'a ParseError },
     /// A message left over UDP that most likely doesn't fit into one packet.

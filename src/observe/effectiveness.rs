@@ -161,6 +161,7 @@ mod tests {
             received: (came != status).then_some((came, String::new())),
             reasons: Vec::new(),
             retry_after: None,
+            remark: None,
         };
         attempt(direction, status, rang, cause)
     }

@@ -1,6 +1,7 @@
 //! What can happen.
 
 use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::carrier::Unidentified;
 use crate::config::Reload;
 use crate::dial::PeerName;
 use crate::guard::{Load, Turn};
@@ -8,7 +9,7 @@ use crate::moment::Moment;
 use crate::net::NetEvent;
 use crate::registrar::{Aor, Verdict};
 use crate::route::{Refusal, TraceStep};
-use crate::sip::Method;
+use crate::sip::{ListenerId, Method};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub enum Happening<'a> {
         call: CallId,
         facts: &'a CallFacts,
         news: &'a CallNews,
+        /// Hub or gateway that is tried or talked to.
+        peer: Option<&'a PeerName>,
+        /// The hub that called.
+        hub: Option<&'a str>,
     },
     /// It is over.
     CallOver { record: &'a CallRecord },
@@ -33,6 +38,14 @@ pub enum Happening<'a> {
         dialled: &'a str,
         refusal: &'a Refusal,
         trace: &'a [TraceStep],
+    },
+    /// A request or a connection of nobody's was turned away, with or without an answer.
+    Unidentified {
+        /// `None`: a connection, closed as it came.
+        method: Option<&'a Method>,
+        source: SocketAddr,
+        listener: ListenerId,
+        why: Unidentified<'a>,
     },
     /// A tenant's registration hook was asked about somebody who registers, or calls.
     HookAsked {

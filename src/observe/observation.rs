@@ -41,8 +41,10 @@ impl Observation {
 
     /// Everything but the process's log, which only one can have.
     pub fn without_logging(config: &Config) -> Result<Observation, ObservationError> {
+        let metrics = Metrics::new()?;
+        metrics.expect(config);
         Ok(Observation {
-            metrics: Arc::new(Metrics::new()?),
+            metrics: Arc::new(metrics),
             cdr: Arc::new(CdrWriter::start(config.sbc.node.as_str(), config.sbc.cdr.clone())?),
             ladders: Arc::default(),
             reloads: Arc::default(),

@@ -19,6 +19,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Statuses that refusals have, but for bodies that can't be read.
+    pub const STATUSES: [u16; 10] = [403, 404, 415, 416, 420, 480, 481, 482, 484, 503];
+
     fn new(status: u16, phrase: &str, q850: u8, sentence: String) -> Refusal {
         Refusal {
             status,

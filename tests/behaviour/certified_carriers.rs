@@ -181,6 +181,10 @@ async fn a_certificate_is_its_carriers_alone() {
     }
     let refused = Trunk::open(&office, &lab, OTHER).await.invite("other").await;
     assert!(refused.starts_with("SIP/2.0 403 "), "{refused}");
+    let told = lab.records.unidentified(1).await;
+    let names = format!("the certificate bears none of its `client_names`, which are {EAST}: it is for {OTHER}");
+    assert_eq!((told[0].reason, told.len()), ("certificate", 1));
+    assert_eq!(told[0].why, format!("carrier \"east\" has this address, but {names}"));
     lab.close().await;
 }
 

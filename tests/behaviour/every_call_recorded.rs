@@ -1,6 +1,6 @@
 //! Every call that began has one record, however it ends.
 
-use crate::lab::{BOUND, Lab, OUTSIDE, USER};
+use crate::lab::{BOUND, HUB, Lab, OUTSIDE, USER};
 use crate::phone::Phone;
 use portcullis::sim::{Dial, Script, Step};
 use std::sync::atomic::Ordering::Relaxed;
@@ -101,5 +101,26 @@ async fn a_call_whose_birth_panics_is_in_no_list_and_has_its_record() {
     caller.answered().await.unwrap();
     caller.hang_up().await.unwrap();
     assert_eq!(lab.records.get(1).await.cause.label(), "hung_up");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_observes_a_call_hears_which_gateway_or_hub_answered_it() {
+    let lab = Lab::start().await;
+    lab.teams.set_script(Script::answer());
+    lab.carrier.set_script(Script::answer());
+    let call = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    call.answered().await.unwrap();
+    call.hang_up().await.unwrap();
+    let call = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    call.answered().await.unwrap();
+    call.hang_up().await.unwrap();
+    lab.records.get(1).await;
+    let answered_by = lab.records.answered_by();
+    let gateway = format!("north/{}", lab.carrier.address());
+    assert!(
+        answered_by[0].starts_with(&gateway) && answered_by[1] == HUB,
+        "{answered_by:?}"
+    );
     lab.close().await;
 }

@@ -6,8 +6,8 @@ use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Ladders, Observer};
 use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
-use portcullis::sip::Transport;
 use portcullis::sip::digest::Algorithm;
+use portcullis::sip::{Method, Transport};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,15 @@ pub const CARRIER_TONE: f64 = 620.0;
 /// No wait of a test is longer.
 pub const BOUND: Duration = Duration::from_secs(15);
 
+/// What was turned away because it is nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unidentified {
+    /// None: a connection.
+    pub method: Option<Method>,
+    pub reason: &'static str,
+    pub why: String,
+}
+
 /// Call records and news of calls as they come.
 #[derive(Default)]
 pub struct Records {
@@ -37,6 +46,8 @@ pub struct Records {
     news: Mutex<Vec<CallNews>>,
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
+    unidentified: Mutex<Vec<Unidentified>>,
+    answered_by: Mutex<Vec<String>>,
     came: Notify,
     /// Off, unless a test wants them.
     pub ladders: Ladders,
@@ -61,12 +72,22 @@ impl Observer for Records {
         }
         match happening {
             Happening::CallOver { record } => self.records.lock().unwrap().push((*record).clone()),
-            Happening::CallNews { news, .. } => {
+            Happening::CallNews { news, peer, hub, .. } => {
+                if **news == CallNews::Answered {
+                    let who = [peer.map(ToString::to_string), hub.map(str::to_owned)];
+                    let who: Vec<String> = who.into_iter().flatten().collect();
+                    self.answered_by.lock().unwrap().push(who.join(" for "));
+                }
                 if let CallNews::ApplicationError { what, detail } = news {
                     self.alerts.lock().unwrap().push((what, detail.clone()));
                 }
                 self.news.lock().unwrap().push((*news).clone());
             }
+            Happening::Unidentified { method, why, .. } => self.unidentified.lock().unwrap().push(Unidentified {
+                method: method.cloned(),
+                reason: why.label(),
+                why: why.to_string(),
+            }),
             Happening::Overflow { queue } => self.overflows.lock().unwrap().push(queue),
             _ => return,
         }
@@ -87,6 +108,18 @@ impl Records {
     /// What applications did wrong: of what, and how.
     pub fn alerts(&self) -> Vec<(&'static str, String)> {
         self.alerts.lock().unwrap().clone()
+    }
+
+    /// The hub or gateway that answered each call, and the hub that called.
+    pub fn answered_by(&self) -> Vec<String> {
+        self.answered_by.lock().unwrap().clone()
+    }
+
+    /// What was turned away, as soon as there are `count`.
+    pub async fn unidentified(&self, count: usize) -> Vec<Unidentified> {
+        let there = |records: &Records| Some(records.unidentified.lock().unwrap().clone());
+        self.until(|records| there(records).filter(|all| all.len() >= count))
+            .await
     }
 
     /// How many came.

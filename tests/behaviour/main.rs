@@ -28,6 +28,7 @@ mod lab;
 mod live;
 mod media_bypass;
 mod music_on_hold;
+mod nobodys_requests;
 mod nothing_panics_on_bytes;
 mod parted_calls;
 mod phone;

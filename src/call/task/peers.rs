@@ -96,7 +96,7 @@ impl Node {
 /// By its networks as they are now, by the address of a gateway, or what its name was `looked_up` to; who is known by a
 /// password alone may be anywhere but in another's networks.
 fn is_of_carrier(config: &Config, known: &Arc<Carrier>, flow: &Flow, looked_up: &dyn Fn(&NextHop) -> bool) -> bool {
-    if !carrier::is_certified(config, known, flow) {
+    if !carrier::is_certified(config, known, flow.peer.as_deref()) {
         return false;
     }
     match carrier::identify(config, flow) {

@@ -101,7 +101,46 @@ fn a_challenge_is_answered_once() {
         assert_eq!(again.message.cseq().0, 2);
         rig.respond(&again, reply(status).with(asks, challenge));
         assert_eq!(rig.invites().len(), 2, "the password is wrong: asking again won't help");
-        assert_eq!(rig.finish().status, 503);
+        let record = rig.finish();
+        assert_eq!(record.status, 503);
+        let why = "it rejects the credentials for realm 'north.example'";
+        assert_eq!(record.legs[1].why.as_deref(), Some(why));
+        assert!(
+            record.cause_text.contains(&format!(": {why}; the caller was told ")),
+            "{}",
+            record.cause_text
+        );
+    }
+}
+
+#[test]
+fn why_a_challenge_is_not_answered_is_on_record_without_the_password() {
+    let asks = |realm: &str, more: &str| format!("Digest realm=\"{realm}\", nonce=\"abc\"{more}");
+    for (challenge, why) in [
+        (
+            asks("other.example", ""),
+            "it asks for realm 'other.example', `credentials` are for 'north.example'",
+        ),
+        (
+            asks("north.example", ", algorithm=SHA-1"),
+            "it asks for realm 'north.example' by no algorithm and qop that we answer",
+        ),
+        (
+            "Basic realm=\"x\"".to_owned(),
+            "it asks for a password in no way that can be read",
+        ),
+    ] {
+        let mut rig = from_teams().begin();
+        let asked = reply(407).with(HeaderName::ProxyAuthenticate, &challenge);
+        rig.respond(&rig.last_invite(), asked);
+        assert_eq!(rig.invites().len(), 1, "{challenge}");
+        let record = rig.finish();
+        assert_eq!(record.legs[1].why.as_deref(), Some(why));
+        let text = &record.cause_text;
+        assert!(
+            text.contains(&format!("answered 407 Proxy Authentication Required: {why}; ")),
+            "{text}"
+        );
     }
 }
 

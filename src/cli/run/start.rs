@@ -5,6 +5,7 @@ use super::servers::{Makings, Servers};
 use super::tls::TlsError;
 use super::{assemble, overload};
 use crate::call::{LiveCall, Node, OutsideResponse, Switchboard};
+use crate::carrier::{Comer, Unidentified};
 use crate::config::Config;
 use crate::dial::PeerName;
 use crate::guard::{AdmissionTable, Monitor, Peers, Surroundings, Turn};
@@ -78,6 +79,26 @@ impl NetObserver {
             learn(&node.peers);
         }
     }
+
+    fn turned_away(&self, id: ListenerId, remote: SocketAddr) {
+        let Some(node) = self.node.upgrade() else { return };
+        let config = node.config.load();
+        let Some(listener) = config.sbc.listener(id) else {
+            return;
+        };
+        let comer = Comer {
+            address: remote.ip().to_canonical(),
+            listener: id,
+            transport: listener.transport,
+            peer: None,
+        };
+        self.observer.happened(&Happening::Unidentified {
+            method: None,
+            source: remote,
+            listener: id,
+            why: Unidentified::of(&config, &comer),
+        });
+    }
 }
 
 impl crate::net::Observer for NetObserver {
@@ -96,6 +117,7 @@ impl crate::net::Observer for NetObserver {
             NetEvent::Connected { connection } if connection.opener == Opener::Us => {
                 self.learn(|peers| peers.connected(connection.flow.remote));
             }
+            NetEvent::NotAdmitted { listener, remote } => self.turned_away(*listener, *remote),
             _ => {}
         }
         self.observer.happened(&Happening::Net(event));
@@ -187,6 +209,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         peers: node.clone(),
         clock,
         signalling: signalling.handle().clone(),
+        sent_again_after: assemble::timers(&config).t1,
     };
     let (outcomes, heard) = mpsc::channel(OUTSIDE_QUEUE);
     signalling.keep("the monitor of peers", async move {

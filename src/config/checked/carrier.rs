@@ -67,6 +67,11 @@ impl Identification {
         if !self.transports.is_empty() && !self.transports.contains(&transport) {
             return None;
         }
+        self.prefix_of(address)
+    }
+
+    /// The same, whatever the transport.
+    pub fn prefix_of(&self, address: IpAddr) -> Option<u8> {
         self.networks
             .iter()
             .filter(|network| network.contains(address))

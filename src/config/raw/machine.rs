@@ -243,7 +243,7 @@ pub struct RawEmergency {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawGuard {
-    /// What a request from an unknown address gets: no answer at all, or a 403. Who knows the Call-ID and both tags of a live
+    /// What a request from an unknown address gets: no answer at all, or a 403. The log says of either why it is unknown. Who knows the Call-ID and both tags of a live
     /// call gets 481 from anywhere.
     #[schemars(extend("default" = "silence"))]
     pub unknown_source: Option<At<RawUnknownSource>>,

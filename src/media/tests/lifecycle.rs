@@ -131,13 +131,31 @@ fn an_exhausted_range_says_so_and_ports_of_others_are_passed_over() {
     let rig = Rig::new(own);
     let legs: Vec<MediaLeg> = (0..3).map(|_| rig.open(RtcpPort::Pair, None)).collect();
     assert!(legs.iter().all(|leg| leg.rtp_port % 2 == 0 && leg.rtp_port != 20_002));
-    let Err(MediaError::PortsExhausted { usage, .. }) = rig.plane.open(rig.spec(RtcpPort::Pair, None)) else {
+    let exhausted = rig.plane.open(rig.spec(RtcpPort::Pair, None)).map(|_| ()).unwrap_err();
+    assert_eq!(
+        exhausted.to_string(),
+        format!("no media port of {address} is free: of 8 ports 6 are in use, 2 are held by other programs")
+    );
+    let MediaError::PortsExhausted { usage, .. } = exhausted else {
         panic!("exhausted")
     };
     assert_eq!((usage.in_use, usage.resting, usage.capacity), (6, 2, 8));
     drop(foreign);
     assert_eq!(rig.open(RtcpPort::Pair, None).rtp_port, 20_002);
     assert!(rig.plane.port_usage()[0].is_scarce());
+}
+
+#[test]
+fn ports_that_rest_after_calls_are_nobody_elses() {
+    let rig = Rig::new(settings(20_000..=20_031));
+    let legs: Vec<MediaLeg> = (0..15).map(|_| rig.open(RtcpPort::Pair, None)).collect();
+    let closed = legs.last().expect("a leg");
+    rig.plane.close(closed.id).expect("accepted");
+    assert!(rig.runtime.block_on(rig.plane.stats(closed.id)).is_err());
+    let _last = rig.open(RtcpPort::Pair, None);
+    let refused = rig.plane.open(rig.spec(RtcpPort::Pair, None)).map(|_| ()).unwrap_err();
+    let says = "of 32 ports 30 are in use, 2 rest after a call, 2 are kept for emergency calls, resting or not";
+    assert!(refused.to_string().ends_with(says), "{refused}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::limits::{Full, Place};
 use super::{Listener, Occupancy, tune};
-use crate::net::admission::Approach;
+use crate::net::admission::{Admittance, Approach};
 use crate::net::connection::{Connection, KeepAlive, MadeUnder, Opener, serve};
 use crate::net::context::Context;
 use crate::net::event::NetEvent;
@@ -43,6 +43,10 @@ pub(in crate::net) async fn accept_loop(socket: TcpListener, listener: Arc<Liste
         let admitted = context.admission.admit(listener.id, remote, Approach::Connection);
         if !admitted.is_granted() {
             context.counters.connections_not_admitted.add();
+            if admitted == Admittance::Never {
+                let listener = listener.id;
+                context.observer.event(&NetEvent::NotAdmitted { listener, remote });
+            }
             continue;
         }
         match occupancy.take(remote.ip(), admitted, &listener.limits, listener.tls.is_some()) {

@@ -357,10 +357,12 @@ async fn connections_are_limited_by_source_and_admission_comes_first() {
             Admittance::Never
         }
     }
-    let closed = Node::with(tcp(|_| {}), PoolSettings::default(), Arc::new(Nobody));
+    let mut closed = Node::with(tcp(|_| {}), PoolSettings::default(), Arc::new(Nobody));
     let mut peer = TcpStream::connect(closed.address()).await.unwrap();
     assert_eq!(read_to_end(&mut peer).await, "");
     assert_eq!(closed.transports.counters().connections_not_admitted.get(), 1);
+    let turned_away = closed.events.recv().await;
+    assert_eq!(turned_away, Some(Seen::NotAdmitted(peer.local_addr().unwrap())));
 }
 
 #[tokio::test]

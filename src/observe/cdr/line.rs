@@ -138,10 +138,8 @@ impl<'a> CdrLine<'a> {
 /// The carrier that a call came from, or the last one that it was tried with.
 pub fn carrier(record: &CallRecord) -> Option<&str> {
     record.facts.carrier.as_deref().or_else(|| {
-        record.legs.iter().rev().find_map(|leg| match &leg.peer {
-            Some(PeerName::Gateway { carrier, .. }) => Some(&**carrier),
-            Some(PeerName::Hub(_) | PeerName::Trunk { .. } | PeerName::User { .. } | PeerName::Uri(_)) | None => None,
-        })
+        let mut peers = record.legs.iter().rev().filter_map(|leg| leg.peer.as_ref());
+        peers.find_map(PeerName::carrier)
     })
 }
 

@@ -2,6 +2,8 @@
 
 use super::lines::LogLines;
 use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::dial::PeerName;
+use crate::observe::cdr::carrier;
 use crate::route::{Refusal, TraceStep};
 use std::net::SocketAddr;
 use tracing::{Span, debug, info, info_span, warn};
@@ -36,10 +38,20 @@ fn trace_steps(lines: &LogLines, trace: &[TraceStep]) {
     }
 }
 
-pub(super) fn news(lines: &LogLines, call: CallId, facts: &CallFacts, news: &CallNews) {
+/// With whom a call runs: `peer` is the hub or gateway that is tried or talked to, `hub` the one that called.
+pub(super) fn news(
+    lines: &LogLines,
+    call: CallId,
+    facts: &CallFacts,
+    news: &CallNews,
+    (peer, hub): (Option<&PeerName>, Option<&str>),
+) {
+    let carrier = || facts.carrier.as_deref().or_else(|| peer.and_then(PeerName::carrier));
+    let peer_text = || peer.map(|peer| lines.text(&peer.to_string()));
+    let hub = || hub.map(|hub| lines.text(hub));
     span(&call.to_string(), facts).in_scope(|| match news {
-        CallNews::Ringing => info!("ringing"),
-        CallNews::Answered => info!("answered"),
+        CallNews::Ringing => info!(carrier = carrier(), peer = peer_text(), hub = hub(), "ringing"),
+        CallNews::Answered => info!(carrier = carrier(), peer = peer_text(), hub = hub(), "answered"),
         CallNews::Silent {
             leg,
             seconds,
@@ -97,12 +109,22 @@ pub(super) fn over(lines: &LogLines, record: &CallRecord) {
         let talked_ms = record
             .answered_after_ms
             .map(|answered| record.ended_after_ms.saturating_sub(answered));
+        // Who answered last, else who was tried last.
+        let called = record
+            .legs
+            .iter()
+            .filter_map(|leg| Some((leg.peer.as_ref()?, leg.status)));
+        let peer = called.max_by_key(|(_, status)| status.is_some_and(|status| status < 300));
+        let hub = record.legs.first().and_then(|leg| leg.hub.as_deref());
         info!(
             status = record.status,
             cause = record.cause.label(),
             why = lines.text(&record.cause_text),
             from = lines.number(&record.facts.from),
             to = lines.number(&record.facts.to),
+            carrier = carrier(record),
+            peer = peer.map(|(peer, _)| lines.text(&peer.to_string())),
+            hub = hub.map(|hub| lines.text(hub)),
             talked_ms,
             lasted_ms = record.ended_after_ms,
             "call over"

@@ -1,7 +1,8 @@
 //! One line for each thing that happened.
 
 use super::throttle::Throttle;
-use super::{calls, transports, users};
+use super::unconnected::Unconnected;
+use super::{calls, transports, unidentified, users};
 use crate::config::{Config, Reload};
 use crate::guard::Turn;
 use crate::observe::{Happening, Observer, mask_number, mask_numbers_in, printable};
@@ -16,6 +17,7 @@ pub struct LogLines {
     /// By their ids: listeners are bound once.
     listeners: Vec<String>,
     pub(super) throttles: Throttles,
+    pub(super) unconnected: Unconnected,
 }
 
 /// What strangers can cause, each kind by itself.
@@ -31,6 +33,11 @@ pub(super) struct Throttles {
     pub overflows: Throttle,
     pub hooks: Throttle,
     pub passwords: Throttle,
+    /// Of nobody's requests: who seems to be a carrier, INVITEs of others, all else. A scanner that asks for OPTIONS keeps no
+    /// line about a carrier's first call back.
+    pub near_misses: Throttle,
+    pub unknown_calls: Throttle,
+    pub unknown_others: Throttle,
 }
 
 impl LogLines {
@@ -41,6 +48,7 @@ impl LogLines {
             masks: AtomicBool::new(config.sbc.log.redact_numbers),
             listeners: listeners.collect(),
             throttles: Throttles::default(),
+            unconnected: Unconnected::default(),
         }
     }
 
@@ -116,7 +124,13 @@ impl Observer for LogLines {
     fn happened(&self, happening: &Happening<'_>) {
         match happening {
             Happening::CallBegan { call, facts } => calls::began(self, *call, facts),
-            Happening::CallNews { call, facts, news } => calls::news(self, *call, facts, news),
+            Happening::CallNews {
+                call,
+                facts,
+                news,
+                peer,
+                hub,
+            } => calls::news(self, *call, facts, news, (*peer, *hub)),
             Happening::CallOver { record } => calls::over(self, record),
             Happening::CallRefused {
                 source,
@@ -124,6 +138,12 @@ impl Observer for LogLines {
                 refusal,
                 trace,
             } => calls::refused(self, *source, dialled, refusal, trace),
+            Happening::Unidentified {
+                method,
+                source,
+                listener,
+                why,
+            } => unidentified::turned_away(self, *method, (*source, *listener), why),
             Happening::HookAsked {
                 tenant,
                 user,

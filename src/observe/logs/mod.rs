@@ -10,6 +10,8 @@ mod queue;
 mod subscriber;
 mod throttle;
 mod transports;
+mod unconnected;
+mod unidentified;
 mod users;
 
 pub use lines::LogLines;

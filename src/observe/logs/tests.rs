@@ -1,12 +1,14 @@
 //! Lines as they are written.
 
 use super::*;
-use crate::call::{CallFacts, CallId, Cause, Direction, Party};
+use crate::call::{CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::carrier::Unidentified;
 use crate::config::{Config, LogFormat, LogLevel, Reload};
+use crate::dial::PeerName;
 use crate::observe::{Happening, Observer};
 use crate::registrar::{Aor, Verdict};
 use crate::route::{Refusal, TraceStep};
-use crate::sip::Method;
+use crate::sip::{ListenerId, Method, Transport};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -66,6 +68,22 @@ fn facts() -> CallFacts {
     }
 }
 
+fn record(cause: Cause) -> CallRecord {
+    CallRecord {
+        call: "0000000007".into(),
+        facts: facts(),
+        ringing_after_ms: Some(900),
+        answered_after_ms: Some(3_000),
+        ended_after_ms: 63_000,
+        status: 200,
+        cause_text: cause.explain(),
+        ended_by: cause.ended_by(),
+        cause,
+        application: None,
+        legs: Vec::new(),
+    }
+}
+
 #[test]
 fn a_call_is_one_json_line_with_its_span_and_masked_numbers() {
     let call = CallId::from_random(7);
@@ -87,6 +105,71 @@ fn a_call_is_one_json_line_with_its_span_and_masked_numbers() {
         (&call.to_string().into(), &"contoso".into(), &"carrier_to_teams".into())
     );
     assert!(!text.contains("5550100") && !text.contains("2960001"), "{text}");
+}
+
+#[test]
+fn lines_about_a_call_out_of_teams_name_its_carrier_gateway_and_hub() {
+    let call = CallId::from_random(7);
+    let facts = CallFacts {
+        direction: Direction::TeamsToCarrier,
+        carrier: None,
+        ..facts()
+    };
+    let gateway = PeerName::Gateway {
+        carrier: "north".into(),
+        gateway: "203.0.113.2".into(),
+    };
+    let [failed, took] = ["203.0.113.3", "203.0.113.2"].map(|host| PeerName::Gateway {
+        carrier: "north".into(),
+        gateway: host.into(),
+    });
+    let leg = |peer: Option<PeerName>, status, hub: Option<&str>| LegRecord {
+        peer,
+        status,
+        hub: hub.map(str::to_owned),
+        ..LegRecord::default()
+    };
+    let hub = "sip.pstnhub.microsoft.com";
+    let cause = Cause::HungUp { by: Party::Caller };
+    let record = CallRecord {
+        facts: facts.clone(),
+        legs: vec![
+            leg(None, Some(200), Some(hub)),
+            leg(Some(took), Some(200), None),
+            leg(Some(failed), Some(503), None),
+        ],
+        ..record(cause)
+    };
+    let news = |news| Happening::CallNews {
+        call,
+        facts: &facts,
+        news,
+        peer: Some(&gateway),
+        hub: Some(hub),
+    };
+    let happenings = [
+        news(&CallNews::Ringing),
+        news(&CallNews::Answered),
+        Happening::CallOver { record: &record },
+    ];
+    let text = written(LogFormat::Json, LogLevel::Info, &happenings);
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| line["message"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(told, ["ringing", "answered", "call over"]);
+    for line in &lines {
+        let expected = ["north", "north/203.0.113.2", hub].map(serde_json::Value::from);
+        assert_eq!(
+            [&line["carrier"], &line["peer"], &line["hub"]],
+            expected.each_ref(),
+            "{line}"
+        );
+    }
 }
 
 #[test]
@@ -184,19 +267,7 @@ fn a_flood_of_refusals_is_a_few_lines() {
 #[test]
 fn the_end_of_a_call_says_why() {
     let cause = Cause::HungUp { by: Party::Caller };
-    let record = crate::call::CallRecord {
-        call: "0000000007".into(),
-        facts: facts(),
-        ringing_after_ms: Some(900),
-        answered_after_ms: Some(3_000),
-        ended_after_ms: 63_000,
-        status: 200,
-        cause_text: cause.explain(),
-        ended_by: cause.ended_by(),
-        cause,
-        application: None,
-        legs: Vec::new(),
-    };
+    let record = record(cause);
     let text = written(
         LogFormat::Human,
         LogLevel::Info,
@@ -232,4 +303,43 @@ fn a_peer_that_is_not_reached_is_named_with_the_reason() {
         lines.iter().all(|line| line.contains("sip.pstnhub.example.com")),
         "{text}"
     );
+}
+
+#[test]
+fn nobodys_requests_are_said_a_few_times_and_no_scanner_keeps_a_carriers_line_back() {
+    let config = config();
+    let carrier = config.sbc.carriers.first().expect("a carrier");
+    let turned_away = |method, why| Happening::Unidentified {
+        method,
+        source: ([198, 51, 100, 66], 5060).into(),
+        listener: ListenerId(0),
+        why,
+    };
+    let (invite, options) = (Method::Invite, Method::Options);
+    let far = Unidentified::Network { nearest: None };
+    let near = Unidentified::Transport {
+        carrier,
+        came: Transport::Udp,
+    };
+    let mut happenings: Vec<Happening<'_>> = (0..500).map(|_| turned_away(Some(&options), far)).collect();
+    happenings.extend((0..500).map(|_| turned_away(Some(&invite), far)));
+    happenings.push(turned_away(Some(&invite), near));
+    happenings.push(turned_away(None, far));
+    let text = written(LogFormat::Json, LogLevel::Info, &happenings);
+    assert_eq!(text.lines().count(), 41, "{text}");
+    let last = text.lines().last().unwrap_or_default();
+    let line: serde_json::Value = serde_json::from_str(last).expect("JSON");
+    let said = (&line["level"], &line["method"], &line["source"], &line["carrier"]);
+    let listener = config.sbc.listeners[0].name.as_str();
+    let expected = ("WARN", "INVITE", "198.51.100.66:5060", carrier.id.as_str());
+    let expected = (
+        expected.0.into(),
+        expected.1.into(),
+        expected.2.into(),
+        expected.3.into(),
+    );
+    assert_eq!(said, (&expected.0, &expected.1, &expected.2, &expected.3));
+    assert_eq!(line["listener"], listener);
+    let message = line["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("a request of nobody: carrier "), "{message}");
 }

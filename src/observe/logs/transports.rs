@@ -22,19 +22,36 @@ pub(super) fn event(lines: &LogLines, event: &NetEvent<'_>) {
                 printable(&failure.to_string())
             );
         }),
-        NetEvent::Connected { connection } => connected(lines, connection),
+        NetEvent::Connected { connection } => {
+            if connection.opener == Opener::Us {
+                lines.unconnected.connects(connection.flow.remote);
+            }
+            connected(lines, connection);
+        }
         NetEvent::Closed { connection, reason } => closed(lines, connection, reason),
-        NetEvent::ConnectFailed { hop, failure } => throttles.connects.say(|withheld| {
-            warn!(
+        NetEvent::ConnectFailed { hop, failure } => match lines.unconnected.fails(hop.remote, failure.label()) {
+            true => throttles.connects.say(|withheld| {
+                warn!(
+                    remote = %hop.remote,
+                    transport = %hop.transport,
+                    name = hop.server_name.as_deref(),
+                    reason = failure.label(),
+                    withheld,
+                    "no connection: {}",
+                    printable(&failure.to_string())
+                );
+            }),
+            false => debug!(
                 remote = %hop.remote,
                 transport = %hop.transport,
                 name = hop.server_name.as_deref(),
                 reason = failure.label(),
-                withheld,
-                "no connection: {}",
+                "still no connection: {}",
                 printable(&failure.to_string())
-            );
-        }),
+            ),
+        },
+        // Said with its reason, by whoever knows the configuration.
+        NetEvent::NotAdmitted { .. } => {}
         NetEvent::Unparsable { flow, error } => throttles.unparsable.say(|withheld| {
             warn!(
                 listener = lines.listener(flow.listener),

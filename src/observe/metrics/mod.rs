@@ -15,6 +15,9 @@ pub use node::NodeFigures;
 pub use scrape::Scrape;
 
 use super::{Happening, Observer};
+use crate::carrier::Unidentified;
+use crate::config::{Config, Reload};
+use crate::sip::Method;
 use calls::CallMetrics;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
@@ -24,6 +27,7 @@ pub struct Metrics {
     calls: CallMetrics,
     overflows: IntCounterVec,
     passwords: IntCounterVec,
+    unidentified: IntCounterVec,
     overloaded: IntGauge,
     panics: IntCounter,
 }
@@ -48,6 +52,22 @@ impl Metrics {
             &["outcome"],
         )?;
         registry.register(Box::new(passwords.clone()))?;
+        let unidentified = IntCounterVec::new(
+            Opts::new(
+                "portcullis_unidentified_total",
+                "Requests and connections turned away because nobody of the configuration is known to send them.",
+            ),
+            &["what", "reason"],
+        )?;
+        registry.register(Box::new(unidentified.clone()))?;
+        for what in ["invite", "request", "connection"] {
+            for reason in Unidentified::LABELS {
+                unidentified.with_label_values(&[what, reason]);
+            }
+        }
+        for outcome in ["wrong", "banned"] {
+            passwords.with_label_values(&[outcome]);
+        }
         let overloaded = IntGauge::new(
             "portcullis_overloaded",
             "1 while a share of the new calls is refused for overload.",
@@ -60,9 +80,15 @@ impl Metrics {
             registry,
             overflows,
             passwords,
+            unidentified,
             overloaded,
             panics,
         })
+    }
+
+    /// Shows at 0 what may be counted under `config`, where its labels are known before it happens.
+    pub fn expect(&self, config: &Config) {
+        self.calls.expect(config);
     }
 
     /// All metrics in the text format, with those that were read for this answer.
@@ -94,7 +120,14 @@ impl Observer for Metrics {
                 let outcome = if *banned { "banned" } else { "wrong" };
                 self.passwords.with_label_values(&[outcome]).inc();
             }
+            Happening::Unidentified { method, why, .. } => {
+                let labels = [what_came(*method), why.label()];
+                self.unidentified.with_label_values(&labels).inc();
+            }
             Happening::Overload { shedding, .. } => self.overloaded.set(i64::from(*shedding)),
+            Happening::Reloaded {
+                outcome: Reload::Applied { config, .. },
+            } => self.expect(config),
             Happening::CallBegan { .. }
             | Happening::HookAsked { .. }
             | Happening::Message(_)
@@ -106,6 +139,15 @@ impl Observer for Metrics {
             | Happening::PeerTurned { .. }
             | Happening::Draining { .. } => {}
         }
+    }
+}
+
+/// What somebody that is nobody has sent. Extension methods are anybody's words, and no labels.
+fn what_came(method: Option<&Method>) -> &'static str {
+    match method {
+        Some(Method::Invite) => "invite",
+        Some(_) => "request",
+        None => "connection",
     }
 }
 

@@ -2,7 +2,12 @@
 
 use super::*;
 use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::carrier::Unidentified;
+use crate::config::fixture::machine;
 use crate::media::MediaStats;
+use crate::sip::ListenerId;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn record(carrier: &str) -> CallRecord {
     let cause = Cause::HungUp { by: Party::Caller };
@@ -68,4 +73,66 @@ fn a_call_that_is_over_is_counted_in_every_way() {
         assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
     }
     assert!(!text.contains("portcullis_empty"), "{text}");
+}
+
+#[test]
+fn nobodys_requests_are_counted_by_what_came_and_why() {
+    let metrics = Metrics::new().expect("metrics");
+    let (invite, other) = (Method::Invite, Method::Options);
+    for method in [Some(&invite), Some(&invite), Some(&other), None] {
+        metrics.happened(&Happening::Unidentified {
+            method,
+            source: ([198, 51, 100, 66], 5060).into(),
+            listener: ListenerId(0),
+            why: Unidentified::Network { nearest: None },
+        });
+    }
+    let text = metrics.text(Scrape::default());
+    for (what, reason, count) in [
+        ("invite", "network", 2),
+        ("request", "network", 1),
+        ("connection", "network", 1),
+        ("invite", "certificate", 0),
+    ] {
+        let line = format!("portcullis_unidentified_total{{reason=\"{reason}\",what=\"{what}\"}} {count}");
+        assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
+    }
+}
+
+#[test]
+fn what_can_be_counted_is_there_at_0_and_no_series_of_each_tenant_and_code() {
+    let north = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n\
+                 gateways = [{ host = \"203.0.113.2\", listener = \"udp\" }]\n";
+    let south = north.replace("north", "south").replace("203.0.113", "192.0.2");
+    let config = |carriers: &str| {
+        let config = Config::from_toml_strs(&machine(carriers), &[]);
+        Arc::new(config.unwrap_or_else(|wrong| panic!("{wrong}")))
+    };
+    let metrics = Metrics::new().expect("metrics");
+    metrics.expect(&config(north));
+    let has = |line: &str| {
+        let text = metrics.text(Scrape::default());
+        text.lines().any(|found| found == line)
+    };
+    for line in [
+        "portcullis_hops_failed_total{peer=\"north/203.0.113.2\"} 0",
+        "portcullis_hops_failed_total{peer=\"user\"} 0",
+        "portcullis_calls_refused_total{code=\"404\"} 0",
+        "portcullis_calls_silent_total{direction=\"carrier_to_teams\"} 0",
+        "portcullis_call_talked_seconds_count{direction=\"teams_to_carrier\"} 0",
+        "portcullis_carrier_passwords_refused_total{outcome=\"wrong\"} 0",
+    ] {
+        assert!(has(line), "{line}");
+    }
+    let later = "portcullis_hops_failed_total{peer=\"south/192.0.2.2\"} 0";
+    assert!(!has(later));
+    let outcome = Reload::Applied {
+        config: config(&south),
+        changed: Vec::new(),
+        waiting: Vec::new(),
+        took: Duration::ZERO,
+    };
+    metrics.happened(&Happening::Reloaded { outcome: &outcome });
+    assert!(has(later));
+    assert!(!metrics.text(Scrape::default()).contains("portcullis_calls_total{"));
 }
