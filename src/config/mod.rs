@@ -39,7 +39,7 @@ mod token;
 mod watch;
 
 pub use checked::*;
-pub use destinations::{Destinations, DialPrefix, Verdict, without_trunk_zeros};
+pub use destinations::{Destinations, DialPrefix, Verdict};
 pub use hook_url::{HookProtocol, HookUrl};
 pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};
@@ -48,7 +48,7 @@ pub use names::{
     TenantFqdn, TenantId, UserName,
 };
 pub use network::Network;
-pub use number::{DialString, E164, NumberSpan};
+pub use number::{DialString, E164, NumberSpan, without_trunk_zeros};
 pub use own_addresses::OwnAddresses;
 pub use resource::Resource;
 pub use schema::{FileKind, schema};

@@ -172,9 +172,60 @@ impl fmt::Debug for DialString {
     }
 }
 
+/// Countries whose national significant numbers may begin with a zero: Italy, San Marino, Côte d'Ivoire, Gabon, Congo.
+const OWN_ZEROS: [&str; 5] = ["39", "378", "225", "241", "242"];
+
+/// The number without the zeros that some write or dial behind its country code, the trunk prefix of most countries:
+/// `+44871…` for `+440871…`. `None` where there are none, and where numbers of the country begin with a zero of their own.
+pub fn without_trunk_zeros(number: &str) -> Option<String> {
+    let digits = number.strip_prefix('+')?;
+    let (code, rest) = digits.split_at_checked(country_code_length(digits))?;
+    if OWN_ZEROS.contains(&code) {
+        return None;
+    }
+    let meant = rest.trim_start_matches('0');
+    (meant.len() < rest.len()).then(|| format!("+{code}{meant}"))
+}
+
+/// Digits of the country code that a number begins with (ITU-T E.164, list of assigned codes): no code is the beginning of
+/// another.
+fn country_code_length(digits: &str) -> usize {
+    const OF_TWO: [&str; 44] = [
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49",
+        "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
+        "86", "90", "91", "92", "93", "94", "95", "98",
+    ];
+    match digits.get(..2) {
+        Some(code) if code.starts_with(['1', '7']) => 1,
+        Some(code) if OF_TWO.contains(&code) => 2,
+        _ => 3,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trunk_zeros_behind_a_country_code_are_not_meant() {
+        for (number, meant) in [
+            ("+440871", Some("+44871")),
+            ("+44008710", Some("+448710")),
+            ("+3530900", Some("+353900")),
+            ("+10900", Some("+1900")),
+            ("+70900", Some("+7900")),
+            ("+980900", Some("+98900")),
+            ("+44871", None),
+            ("+404871", None),
+            ("+390892", None),
+            ("+2250707", None),
+            ("0871", None),
+            ("+4", None),
+            ("+", None),
+        ] {
+            assert_eq!(without_trunk_zeros(number).as_deref(), meant, "{number}");
+        }
+    }
     use proptest::prelude::*;
 
     #[test]

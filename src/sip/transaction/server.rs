@@ -3,7 +3,7 @@
 use super::admission::{Denied, fingerprint, stateless_tag};
 use super::identifiers::ServerTransactionId;
 use super::output::{Output, SendTo};
-use super::reply::way_back;
+use super::reply::{other_proof, way_back};
 use super::server_invite::{self, ServerInvite};
 use super::server_non_invite::{self, ServerNonInvite};
 use super::table::{Transaction, Transactions};
@@ -341,13 +341,24 @@ impl Transactions {
     }
 
     /// A response was queued on a connection that ended before it was written. Over reliable transports nobody asks for it again,
-    /// and only now is the connection known to be gone: it goes to the fallback (RFC 3261 §18.2.2), once.
+    /// and only now is the connection known to be gone: it goes to the fallback (RFC 3261 §18.2.2), once; and once more where whoever
+    /// is there may prove what Via names instead.
     pub(super) fn server_transport_failed(&mut self, slot: u32) {
         let Some(server) = self.server_mut(slot) else { return };
-        let has_other_way = matches!(&server.way_back, SendTo::Flow { fallback: Some(_), .. });
-        if has_other_way && !std::mem::replace(&mut server.went_again, true) {
-            self.send_last(slot);
+        let SendTo::Flow {
+            fallback: Some(fallback),
+            ..
+        } = &mut server.way_back
+        else {
+            return;
+        };
+        if std::mem::replace(&mut server.went_again, true) {
+            let Some(proof) = other_proof(&server.last, fallback) else {
+                return;
+            };
+            fallback.server_name = Some(proof);
         }
+        self.send_last(slot);
     }
 
     fn send_last(&mut self, slot: u32) {

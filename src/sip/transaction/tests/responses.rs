@@ -146,6 +146,55 @@ fn what_was_queued_on_a_connection_that_died_goes_to_the_fallback_once() {
     }
 }
 
+/// A client's certificate may be for another name than its server's.
+#[test]
+fn where_nobody_proves_what_was_proven_what_via_names_will_do() {
+    let peer = PeerCertificate {
+        common_name: None,
+        dns_names: vec!["client.example.com".into()],
+        serial: "01".into(),
+        not_after: 0,
+    };
+    let tls = Flow {
+        peer: Some(peer.into()),
+        ..flow(Transport::Tls, CALLEE, "203.0.113.5:31000")
+    };
+    for (via, proofs) in [
+        ("edge.example.com:5063", &["client.example.com", "edge.example.com"][..]),
+        ("203.0.113.5:5063", &["client.example.com"]),
+    ] {
+        let mut table = Transactions::new(settings());
+        table.receive(
+            options(&format!("SIP/2.0/TLS {via}")),
+            tls.clone(),
+            Moment::ZERO,
+            |_| true,
+        );
+        let Some(Output::Request { id, .. }) = table.poll() else {
+            panic!("no request")
+        };
+        table.respond(id, &ResponseDraft::new(200), Moment::ZERO).unwrap();
+        let (mut proven, mut last) = (Vec::new(), None);
+        while let Some(Output::Send {
+            transaction: Some(transaction),
+            to: SendTo::Flow {
+                fallback: Some(fallback),
+                ..
+            },
+            ..
+        }) = table.poll()
+        {
+            let again = last.replace(transaction).is_some();
+            if again {
+                proven.push(fallback.server_name.expect("a name").to_string());
+            }
+            assert!(proven.len() < 5, "without end");
+            table.transport_failed(transaction);
+        }
+        assert_eq!(proven, proofs, "{via}");
+    }
+}
+
 #[test]
 fn who_is_refused_without_a_transaction_has_nothing_opened() {
     let tcp = flow(Transport::Tcp, CALLEE, "203.0.113.5:31000");
