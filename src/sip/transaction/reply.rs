@@ -29,6 +29,7 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
             server_name,
             connection: None,
             account: Some(HopAccount::Source(source_network(flow.remote.ip()))),
+            presented: None,
         })
     };
     SendTo::Flow { flow, fallback }
