@@ -203,6 +203,7 @@ mod tests {
             told.contains("sbc1.example.net.key\" }]   # sbc1.example.net and *."),
             "{told}"
         );
+        assert!(told.contains("Several on one listener stand in one list"), "{told}");
         assert!(matches!(make(&args(&folder, false)), Err(CertsError::Exists(_))));
         assert!(make(&args(&folder, true)).is_ok());
         std::fs::remove_dir_all(&folder).expect("clean up");

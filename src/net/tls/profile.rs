@@ -128,8 +128,7 @@ impl TlsProfile {
     /// Which identity is shown on connections that we open in the name of `host`: the one that bears it (TEAMS-011), as a
     /// client that asks for it would find; where none does, or `host` is `None`, that of the listener's own name.
     pub fn presented(&self, host: Option<&str>) -> IdentityPlace {
-        self.identities
-            .place_of(host.into_iter().chain([&*self.presented]))
+        self.identities.place_of(host.into_iter().chain([&*self.presented]))
     }
 
     /// The configuration of one inbound handshake, and where its refusal will be found.
