@@ -303,6 +303,7 @@ pub(super) fn hops(next: &NextHop, candidates: &[Candidate], guard: Option<&Guar
         },
         connection: None,
         account: account.clone(),
+        presented: next.presented.clone(),
     };
     let mut refused = None;
     let allowed = |candidate: &&Candidate| {
@@ -333,6 +334,7 @@ mod tests {
                 transport: Some(Transport::Udp),
                 listener: ListenerId(0),
                 server_name: None,
+                presented: None,
             },
             guard: None,
             first_only: false,

@@ -262,6 +262,7 @@ impl Leg {
             server_name: self.server_name().filter(|_| flow.transport == Transport::Tls),
             connection: (!ours && flow.transport.is_reliable()).then_some(flow.connection),
             account: None,
+            presented: self.terms.presented(),
         }
     }
 
@@ -457,5 +458,6 @@ pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
         transport: Some(transport),
         listener,
         server_name: terms.server_names.first().cloned(),
+        presented: terms.presented(),
     }
 }

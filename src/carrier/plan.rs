@@ -84,6 +84,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
             transport: Some(gateway.transport),
             listener: gateway.listener,
             server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
+            presented: None,
         },
         direct: None,
         request_uri: format!("sip:{number}@{host}{transport};user=phone"),

@@ -147,6 +147,13 @@ fn tell(root: &Path, made: &[Made], out: &mut impl Write) -> io::Result<()> {
             made.name
         )?;
     }
+    if made.len() > 1 {
+        writeln!(
+            out,
+            "\nSeveral on one listener stand in one list. The one that bears the name is shown, to callers that ask for it and on\n\
+             connections for a trunk of that name; else the first."
+        )?;
+    }
     writeln!(
         out,
         "\nWhere peers have certificates of the same CA, on the listener, and under [teams] for a simulated Teams:\n\n  roots = {}\n",
@@ -196,6 +203,7 @@ mod tests {
             told.contains("sbc1.example.net.key\" }]   # sbc1.example.net and *."),
             "{told}"
         );
+        assert!(told.contains("Several on one listener stand in one list"), "{told}");
         assert!(matches!(make(&args(&folder, false)), Err(CertsError::Exists(_))));
         assert!(make(&args(&folder, true)).is_ok());
         std::fs::remove_dir_all(&folder).expect("clean up");

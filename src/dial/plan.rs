@@ -160,6 +160,9 @@ pub struct NextHop {
     pub listener: ListenerId,
     /// The name that a TLS server has to prove; `None` proves `host`.
     pub server_name: Option<Arc<str>>,
+    /// The name that our certificate has to bear; `None`: the listener's own.
+    #[serde(default)]
+    pub presented: Option<Arc<str>>,
 }
 
 /// Which failures of a hop move on to the next one; every other final answer ends the attempt.
@@ -294,6 +297,15 @@ pub struct ToHubs {
 }
 
 impl LegTerms {
+    /// The name that our certificate has to bear on connections for the leg: the host of its Contact, where the peer compares
+    /// the two (TEAMS-029).
+    pub fn presented(&self) -> Option<Arc<str>> {
+        match &self.kind {
+            LegKind::Teams { tenant_fqdn } => Some(tenant_fqdn.clone()),
+            _ => None,
+        }
+    }
+
     /// The same leg in a call that an application steers.
     pub fn steered(self: &Arc<LegTerms>) -> Arc<LegTerms> {
         match self.kind {

@@ -115,6 +115,7 @@ pub(super) fn plan(
             transport: Some(transport),
             listener: listener.id,
             server_name: None,
+            presented: None,
         },
         direct: None,
         request_uri: uri.as_str().to_owned(),

@@ -530,6 +530,7 @@ mod tests {
             server_name: None,
             connection: None,
             account: None,
+            presented: None,
         };
         let order = |now| {
             let mut hops: VecDeque<Hop> = [1, 2, 3].map(hop).into();

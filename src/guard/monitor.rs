@@ -32,6 +32,8 @@ pub(super) struct Asked {
     from: String,
     listener: ListenerId,
     server_name: Option<Arc<str>>,
+    /// A trunk, by the name in Contact.
+    presented: Option<Arc<str>>,
     interval: Duration,
     /// For its answer.
     timeout: Duration,
@@ -195,6 +197,7 @@ impl<C: Surroundings> Monitor<C> {
                 server_name,
                 connection: None,
                 account: None,
+                presented: asked.presented.clone(),
             };
             let waiting = Waiting {
                 asked: asked.clone(),
@@ -346,6 +349,7 @@ pub(super) fn asked(config: &Config) -> Vec<Asked> {
             from: format!("<sip:{trunk}>"),
             listener: teams.listener,
             server_name: Some(hub.host.as_str().into()),
+            presented: Some(trunk.into()),
             interval: teams.options_interval,
             timeout: teams.options_timeout,
             threshold: teams.options_failures,
@@ -386,6 +390,7 @@ pub(super) fn asked(config: &Config) -> Vec<Asked> {
                 from: format!("<sip:{ours}>"),
                 listener: gateway.listener,
                 server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
+                presented: None,
                 interval,
                 timeout: teams.options_timeout,
                 threshold: 3,
@@ -403,6 +408,8 @@ pub struct HubOptions {
     pub peer: PeerName,
     /// The hub's name, which its certificate bears.
     pub hub: String,
+    /// The trunk, which our certificate has to bear.
+    pub trunk: String,
     pub target: Target,
     pub draft: RequestDraft,
     /// For the answer.
@@ -416,6 +423,7 @@ pub fn options_to_hubs(config: &Config) -> Vec<HubOptions> {
         Some(HubOptions {
             draft: draft(&asked)?,
             hub: asked.server_name.as_deref()?.to_owned(),
+            trunk: asked.presented.as_deref()?.to_owned(),
             peer: asked.peer,
             target: asked.target,
             timeout: asked.timeout,

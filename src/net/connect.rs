@@ -3,7 +3,7 @@
 use super::handshake::{self, HandshakeFailure};
 use super::listener::{Listener, tune};
 use super::pool::PoolSettings;
-use super::tls::Agreed;
+use super::tls::{Agreed, IdentityPlace};
 use crate::sip::{Hop, PeerCertificate, Transport};
 use std::io;
 use std::net::SocketAddr;
@@ -29,9 +29,10 @@ pub(super) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects within the deadline of its transport.
+/// Connects within the deadline of its transport; over TLS it shows this identity of the listener's.
 pub(super) async fn connect(
     hop: &Hop,
+    shown: IdentityPlace,
     listener: &Listener,
     settings: &PoolSettings,
 ) -> Result<Opened, HandshakeFailure> {
@@ -39,12 +40,12 @@ pub(super) async fn connect(
         Transport::Tls => settings.connect_tls,
         Transport::Udp | Transport::Tcp => settings.connect_tcp,
     };
-    timeout(limit, open(hop, listener))
+    timeout(limit, open(hop, shown, listener))
         .await
         .unwrap_or(Err(HandshakeFailure::Timeout(limit)))
 }
 
-async fn open(hop: &Hop, listener: &Listener) -> Result<Opened, HandshakeFailure> {
+async fn open(hop: &Hop, shown: IdentityPlace, listener: &Listener) -> Result<Opened, HandshakeFailure> {
     let failed = |error: io::Error| HandshakeFailure::Connect(error.to_string());
     let socket = listener.outbound_socket(hop.remote).map_err(failed)?;
     let stream = socket.connect(hop.remote).await.map_err(failed)?;
@@ -63,7 +64,7 @@ async fn open(hop: &Hop, listener: &Listener) -> Result<Opened, HandshakeFailure
         .as_ref()
         .ok_or_else(|| HandshakeFailure::Setup("a TLS hop was to leave through a listener without TLS".to_owned()))?;
     let server_name = hop.server_name.as_deref().unwrap_or_default();
-    let secured = handshake::connect(stream, &profile.load_full(), server_name).await?;
+    let secured = handshake::connect(stream, &profile.load_full(), shown, server_name).await?;
     Ok(Opened {
         io: Io::Tls(Box::new(secured.stream)),
         local,

@@ -1,6 +1,6 @@
 //! From a TCP stream to one that may carry SIP: TLS where the listener has it, within a deadline.
 
-use super::tls::{Agreed, Evidence, PeerRejected, TlsProfile, TlsProfileError, peer_certificate};
+use super::tls::{Agreed, Evidence, IdentityPlace, PeerRejected, TlsProfile, TlsProfileError, peer_certificate};
 use crate::sip::PeerCertificate;
 use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
@@ -91,15 +91,16 @@ pub(super) async fn accept(
     }
 }
 
-/// The client's side; the caller bounds its time.
+/// The client's side, which shows one of the profile's identities; the caller bounds its time.
 pub(super) async fn connect(
     stream: TcpStream,
     profile: &TlsProfile,
+    shown: IdentityPlace,
     server_name: &str,
 ) -> Result<Secured, HandshakeFailure> {
     let name = ServerName::try_from(server_name.to_owned())
         .map_err(|_| HandshakeFailure::BadServerName(server_name.to_owned()))?;
-    let (config, evidence) = profile.connect()?;
+    let (config, evidence) = profile.connect(shown)?;
     match TlsConnector::from(config).connect(name, stream).await {
         Ok(stream) => Ok(secured(stream.into())),
         Err(error) => Err(failure(&error, &evidence)),

@@ -1,4 +1,5 @@
-//! The connections that we open: one for each next hop, shared by all requests to it, renewed in time.
+//! The connections that we open: one for each next hop and identity shown there, shared by all requests to it, renewed in
+//! time.
 //!
 //! In: bytes for a hop. Out: connections served like accepted ones, and a report for each message that found none.
 //! Only connections opened here are in the pool, so no request leaves on a connection that a peer opened (TEAMS-014).
@@ -10,6 +11,7 @@ use super::event::NetEvent;
 use super::handshake::HandshakeFailure;
 use super::listener::Listener;
 use super::outgoing::Outgoing;
+use super::tls::IdentityPlace;
 use crate::moment::Moment;
 use crate::sip::{ConnectionId, Flow, Hop, HopAccount, ListenerId, Transport};
 use futures_util::FutureExt;
@@ -72,16 +74,19 @@ struct Key {
     transport: Transport,
     remote: SocketAddr,
     server_name: Option<Arc<str>>,
+    /// What we show, not for whom: trunks under one certificate share a connection, and no trunk's requests go where another
+    /// certificate is shown (TEAMS-029). A reload may move a name to another identity, which then has a connection of its own.
+    shown: IdentityPlace,
 }
 
 impl Key {
-    fn of(hop: &Hop) -> Key {
-        let server_name = hop.server_name.clone();
+    fn of(hop: &Hop, listener: &Listener) -> Key {
         Key {
             listener: hop.listener,
             transport: hop.transport,
             remote: hop.remote,
-            server_name,
+            server_name: hop.server_name.clone(),
+            shown: listener.presented(hop.presented.as_deref()),
         }
     }
 }
@@ -89,6 +94,8 @@ impl Key {
 /// The connections to one hop. While a successor is being connected, the old one carries on.
 #[derive(Debug)]
 struct Entry {
+    key: Key,
+    /// The first that was asked for.
     hop: Hop,
     connected: Option<Arc<Connection>>,
     /// Single flight: one attempt at a time.
@@ -120,14 +127,15 @@ impl Pool {
         listener: &Arc<Listener>,
         context: &Arc<Context>,
     ) {
+        let key = Key::of(hop, listener);
         let mut entries = self.lock();
-        let key = Key::of(hop);
         if !entries.contains_key(&key) && !self.has_room(&entries, hop) {
             context.counters.hops_over_limit.add();
             // Dropping reports it; so it does below when too many wait.
             return;
         }
-        let entry = entries.entry(key).or_insert_with(|| Entry {
+        let entry = entries.entry(key).or_insert_with_key(|key| Entry {
+            key: key.clone(),
             hop: hop.clone(),
             connected: None,
             connecting: false,
@@ -191,15 +199,18 @@ impl Pool {
     }
 
     /// Drains the connection to a hop, so that the next request finds none.
-    pub(super) fn let_go(&self, hop: &Hop, now: Moment) {
+    pub(super) fn let_go(&self, hop: &Hop, listener: &Listener, now: Moment) {
+        self.drain(&Key::of(hop, listener), now);
+    }
+
+    fn drain(&self, key: &Key, now: Moment) {
         let mut entries = self.lock();
-        let key = Key::of(hop);
-        let Some(entry) = entries.get_mut(&key) else { return };
+        let Some(entry) = entries.get_mut(key) else { return };
         if let Some(old) = entry.connected.take() {
             old.drain(now);
         }
         if !entry.connecting {
-            entries.remove(&key);
+            entries.remove(key);
         }
     }
 
@@ -210,13 +221,18 @@ impl Pool {
 
     fn start(self: &Arc<Pool>, entry: &mut Entry, listener: &Arc<Listener>, context: &Arc<Context>) {
         if !std::mem::replace(&mut entry.connecting, true) {
-            let (pool, hop, counters) = (self.clone(), entry.hop.clone(), context.counters.clone());
-            let attempt = run(pool.clone(), hop.clone(), listener.clone(), context.clone());
+            let (pool, key, counters) = (self.clone(), entry.key.clone(), context.counters.clone());
+            let attempt = run(
+                pool.clone(),
+                (key.clone(), entry.hop.clone()),
+                listener.clone(),
+                context.clone(),
+            );
             context.tasks.spawn(async move {
                 if AssertUnwindSafe(attempt).catch_unwind().await.is_err() {
                     counters.tasks_panicked.add();
                     // Else nobody would try the hop again.
-                    pool.failed(&hop);
+                    pool.failed(&key);
                 }
             });
         }
@@ -224,9 +240,9 @@ impl Pool {
 
     /// The attempt succeeded: who waits is served, and the predecessor may end. The lock is held until all that waited is
     /// queued, which never blocks: what is sent later must not leave before it.
-    fn connected(&self, hop: &Hop, connection: &Arc<Connection>, now: Moment) {
+    fn connected(&self, key: &Key, connection: &Arc<Connection>, now: Moment) {
         let mut entries = self.lock();
-        let Some(entry) = entries.get_mut(&Key::of(hop)) else {
+        let Some(entry) = entries.get_mut(key) else {
             return;
         };
         entry.connecting = false;
@@ -240,24 +256,22 @@ impl Pool {
     }
 
     /// The attempt failed: who waits is told.
-    fn failed(&self, hop: &Hop) {
+    fn failed(&self, key: &Key) {
         let mut entries = self.lock();
-        let key = Key::of(hop);
-        let Some(entry) = entries.get_mut(&key) else { return };
+        let Some(entry) = entries.get_mut(key) else { return };
         entry.connecting = false;
         entry.renew_after = Instant::now() + self.settings.renewal_pause;
         let waiting = std::mem::take(&mut entry.waiting);
         if entry.connected.is_none() {
-            entries.remove(&key);
+            entries.remove(key);
         }
         drop(entries);
         drop(waiting);
     }
 
-    fn ended(&self, hop: &Hop, connection: ConnectionId) {
+    fn ended(&self, key: &Key, connection: ConnectionId) {
         let mut entries = self.lock();
-        let key = Key::of(hop);
-        let Some(entry) = entries.get_mut(&key) else { return };
+        let Some(entry) = entries.get_mut(key) else { return };
         if entry
             .connected
             .as_ref()
@@ -265,7 +279,7 @@ impl Pool {
         {
             entry.connected = None;
             if !entry.connecting {
-                entries.remove(&key);
+                entries.remove(key);
             }
         }
     }
@@ -276,12 +290,12 @@ impl Pool {
 }
 
 /// One connection from its attempt to its end.
-async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Context>) {
+async fn run(pool: Arc<Pool>, (key, hop): (Key, Hop), listener: Arc<Listener>, context: Arc<Context>) {
     // Taken before the handshake: a certificate swapped meanwhile makes the connection stale, not fresh.
     let generation = listener.generation();
     let attempt = tokio::select! {
-        attempt = connect(&hop, &listener, &pool.settings) => attempt,
-        () = context.tasks.stopping() => return pool.failed(&hop),
+        attempt = connect(&hop, key.shown, &listener, &pool.settings) => attempt,
+        () = context.tasks.stopping() => return pool.failed(&key),
     };
     let stream = match attempt {
         Ok(stream) => stream,
@@ -293,9 +307,9 @@ async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Co
             });
             if let HandshakeFailure::Rejected(_) = failure {
                 // Nor is who answers at the old connection believed any longer.
-                pool.let_go(&hop, context.clock.now());
+                pool.drain(&key, context.clock.now());
             }
-            return pool.failed(&hop);
+            return pool.failed(&key);
         }
     };
     let flow = Flow {
@@ -315,7 +329,7 @@ async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Co
     let (connection, queue) = Connection::new(flow, Opener::Us, made_under, now, limits.write_queue);
     context.counters.connections_opened.add();
     context.connected(&connection);
-    pool.connected(&hop, &connection, now);
+    pool.connected(&key, &connection, now);
     let reason = serve(
         stream.io,
         &connection,
@@ -325,7 +339,7 @@ async fn run(pool: Arc<Pool>, hop: Hop, listener: Arc<Listener>, context: Arc<Co
         &context,
     )
     .await;
-    pool.ended(&hop, connection.flow.connection);
+    pool.ended(&key, connection.flow.connection);
     if let CloseReason::PeerAlert(_) = reason {
         context.counters.handshake_failed("alert");
     }

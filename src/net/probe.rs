@@ -19,18 +19,19 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// TCP, then TLS in which the server has to prove `server_name`; both within `limit`.
+    /// TCP, then TLS in which we show the certificate for `presented` and the server has to prove `server_name`; both within
+    /// `limit`.
     pub async fn connect(
         address: SocketAddr,
         profile: &TlsProfile,
-        server_name: &str,
+        (presented, server_name): (&str, &str),
         limit: Duration,
     ) -> Result<Probe, HandshakeFailure> {
         let failed = |error: std::io::Error| HandshakeFailure::Connect(error.to_string());
         let connect = async {
             let stream = TcpStream::connect(address).await.map_err(failed)?;
             let local = stream.local_addr().map_err(failed)?;
-            let secured = handshake::connect(stream, profile, server_name).await?;
+            let secured = handshake::connect(stream, profile, profile.presented(Some(presented)), server_name).await?;
             let tls = secured
                 .agreed
                 .map_or_else(|| "TLS".to_owned(), |agreed| agreed.to_string());

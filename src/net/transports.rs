@@ -150,7 +150,9 @@ impl Transports {
 
     /// Uses the connection that we opened to a hop for nothing new; it closes once it is quiet. The next request opens another.
     pub fn let_go(&self, hop: &Hop) {
-        self.pool.let_go(hop, self.context.clock.now());
+        if let Some(listener) = self.listeners.get(&hop.listener) {
+            self.pool.let_go(hop, listener, self.context.clock.now());
+        }
     }
 
     /// Renews the opened connections that show an identity which has been swapped since; call it after a reload.

@@ -60,6 +60,7 @@ impl Binding {
             server_name: None,
             connection: self.connection,
             account: None,
+            presented: None,
         })
     }
 

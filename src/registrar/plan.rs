@@ -85,6 +85,7 @@ fn hop(call: UserCall<'_>, binding: &Binding) -> PlannedHop {
             transport: Some(binding.transport),
             listener: binding.listener,
             server_name: None,
+            presented: None,
         },
         direct: binding.flow(),
         request_uri,

@@ -77,7 +77,8 @@ struct State {
     /// For the next calls, one each.
     scripts: VecDeque<Script>,
     manner: Manner,
-    transcript: VecDeque<Message>,
+    /// With the connections that they came on.
+    transcript: VecDeque<(Message, Flow)>,
     /// INVITEs that REFERs asked for.
     transfers: VecDeque<Arc<ExpectedTransfer>>,
     /// Where portcullis last spoke from.
@@ -220,7 +221,7 @@ impl Line {
         self.state().manner = manner;
     }
 
-    pub(super) fn transcript(&self) -> Vec<Message> {
+    pub(super) fn transcript(&self) -> Vec<(Message, Flow)> {
         self.state().transcript.iter().cloned().collect()
     }
 
@@ -373,7 +374,7 @@ impl Ears for Switch {
             if state.transcript.len() == TRANSCRIPT {
                 state.transcript.pop_front();
             }
-            state.transcript.push_back(message.clone());
+            state.transcript.push_back((message.clone(), flow.clone()));
             state.seen = Some(flow.clone());
             state.manner == Manner::Stalled
         };

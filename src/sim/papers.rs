@@ -208,7 +208,7 @@ mod tests {
         {
             let (one, two) = tokio::io::duplex(65_536);
             let (accept, as_server) = called.accept().unwrap();
-            let (connect, as_client) = caller.connect().unwrap();
+            let (connect, as_client) = caller.connect(caller.presented(None)).unwrap();
             let name = ServerName::try_from(name).unwrap();
             // How the handshake ends shows in the evidence.
             let _ = tokio::join!(

@@ -8,7 +8,7 @@ use super::violation::Violation;
 use super::wire::Wire;
 use crate::net::tls::{IdentityError, RootsError};
 use crate::net::{AcceptLimits, Clock, ListenError, ListenerProtocol, ListenerSettings, StreamLimits};
-use crate::sip::{ListenerId, Message, Uri};
+use crate::sip::{Flow, ListenerId, Message, Uri};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,7 +146,12 @@ impl Simulator {
 
     /// Every message that came, the newest few thousand.
     pub fn transcript(&self) -> Vec<Message> {
-        self.line.transcript()
+        self.overheard().map(|(message, _)| message).collect()
+    }
+
+    /// The same with the connections that they came on, and the certificates shown there.
+    pub fn overheard(&self) -> impl Iterator<Item = (Message, Flow)> + use<> {
+        self.line.transcript().into_iter()
     }
 
     /// OPTIONS so far.

@@ -117,6 +117,10 @@ pub struct Hop {
     /// On whose account a connection is opened there; `None`: the configuration's, which names the peer.
     #[serde(default)]
     pub account: Option<HopAccount>,
+    /// The name that our certificate there has to bear, of those that the listener has: a trunk's, toward Teams. `None`: the
+    /// listener's own.
+    #[serde(default)]
+    pub presented: Option<Arc<str>>,
 }
 
 /// Who else than the configuration may lead us somewhere. The connections of one account are bounded.

@@ -39,6 +39,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
     if let Some(entries) = history_info(facts.diversions, as_given, &callee, host) {
         headers.push((HeaderName::HistoryInfo, entries));
     }
+    let terms = terms(facts.config, tenant);
     PlannedHop {
         peer: hub_name(hub),
         next: NextHop {
@@ -47,6 +48,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
             transport: Some(Transport::Tls),
             listener: teams.listener,
             server_name: Some(hub.host.as_str().into()),
+            presented: terms.presented(),
         },
         direct: None,
         request_uri: format!(
@@ -58,7 +60,7 @@ fn hop(facts: PlanFacts<'_>, teams: &Teams, hub: &Hub, number: E164, voicemail: 
         contact_user,
         headers,
         extra_headers: Vec::new(),
-        terms: terms(facts.config, tenant),
+        terms,
         first_response: teams.response_timeout,
         progress: Some(teams.progress_timeout),
         // Never on 4xx or 6xx (TEAMS-064).

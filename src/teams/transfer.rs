@@ -60,6 +60,7 @@ pub fn hop(terms: &Arc<LegTerms>, transfers: &ToHubs, shown: &Shown<'_>, wanted:
             transport: Some(Transport::Tls),
             listener: terms.listener,
             server_name: Some(host.clone()),
+            presented: terms.presented(),
         },
         direct: None,
         request_uri: target.as_str().to_owned(),

@@ -103,7 +103,7 @@ impl Trunk {
         .unwrap();
         let roots = Arc::new(TrustRoots::from_file(&lab.roots).unwrap());
         let profile = TlsProfile::new(Arc::new(identities), ClientCertificates::Ignore, roots, name);
-        let (config, _evidence) = profile.connect().unwrap();
+        let (config, _evidence) = profile.connect(profile.presented(None)).unwrap();
         let [a, b, c, _] = lab.address().octets();
         let us = Ipv4Addr::new(a, b, c, 50);
         let socket = TcpSocket::new_v4().unwrap();

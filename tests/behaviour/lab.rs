@@ -179,6 +179,12 @@ pub struct Plan {
     pub users: bool,
     /// The trunk has media bypass, on both sides.
     pub bypass: bool,
+    /// Further files of `certificates` on the Teams listener: certificate, key.
+    pub certificates: Vec<[PathBuf; 2]>,
+    /// PEM: further roots that both sides believe.
+    pub roots: String,
+    /// Further tenants: name of the file, its text.
+    pub tenants: Vec<(&'static str, String)>,
 }
 
 /// A running lab.
@@ -239,6 +245,10 @@ impl Lab {
             std::fs::write(&papers.root, roots.concat()).unwrap();
             second
         });
+        if !plan.roots.is_empty() {
+            let roots = std::fs::read_to_string(&papers.root).unwrap();
+            std::fs::write(&papers.root, roots + &plan.roots).unwrap();
+        }
         let hub = |name: &str, last| {
             let shown = if name == HUB { &foreign } else { &second };
             let shown = shown.as_ref().unwrap_or(&papers);
@@ -362,6 +372,11 @@ fn write_configuration(
         papers.sbc_certificate.display(),
         papers.sbc_key.display(),
     );
+    let more = |[certificate, key]: &[PathBuf; 2]| {
+        let (certificate, key) = (certificate.display(), key.display());
+        format!(", {{ certificate = \"{certificate}\", key = \"{key}\" }}")
+    };
+    let certificates: String = plan.certificates.iter().map(more).collect();
     let (listeners, store, users) = match plan.users {
         true => (
             listeners_for_users(sbc),
@@ -395,7 +410,7 @@ name = "teams"
 purpose = "teams"
 transport = "tls"
 bind = "{sbc}:5061"
-certificates = [{{ certificate = "{certificate}", key = "{key}" }}]
+certificates = [{{ certificate = "{certificate}", key = "{key}" }}{certificates}]
 
 [[listeners]]
 name = "carrier"
@@ -451,4 +466,7 @@ voicemail = true
     );
     std::fs::write(folder.join("config/sbc.toml"), sbc_toml).unwrap();
     std::fs::write(folder.join("config/tenants/contoso.toml"), tenant_toml).unwrap();
+    for (name, text) in &plan.tenants {
+        std::fs::write(folder.join(format!("config/tenants/{name}.toml")), text).unwrap();
+    }
 }

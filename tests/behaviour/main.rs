@@ -45,6 +45,7 @@ mod sockets_left;
 mod source;
 mod spoken_texts;
 mod transfers;
+mod trunks_of_their_own;
 mod trust_renewed;
 mod unanswered_calls;
 mod user_targets;

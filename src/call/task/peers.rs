@@ -113,6 +113,7 @@ fn is_of_carrier(config: &Config, known: &Arc<Carrier>, flow: &Flow, looked_up: 
             transport: Some(gateway.transport),
             listener: gateway.listener,
             server_name: None,
+            presented: None,
         }),
     })
 }

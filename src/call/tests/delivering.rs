@@ -81,6 +81,7 @@ fn a_name_that_an_application_dialled_leads_to_no_address_that_its_tenant_may_no
         transport: Some(Transport::Udp),
         listener: crate::sip::ListenerId(0),
         server_name: None,
+        presented: None,
     };
     let found = |addresses: &[&str]| {
         let host = target(&next).expect("a target").host;
@@ -106,6 +107,7 @@ fn a_carrier_leads_requests_neither_to_us_nor_to_what_only_we_can_reach() {
         transport: Some(Transport::Udp),
         listener: crate::sip::ListenerId(0),
         server_name: None,
+        presented: None,
     };
     let leads = |carrier: &str, heard: &[&str], address: &str| {
         let host = target(&next).expect("a target").host;

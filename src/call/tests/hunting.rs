@@ -435,6 +435,7 @@ pub fn locate(rig: &mut Rig, addresses: &[u8]) -> Vec<Hop> {
         server_name: None,
         connection: None,
         account: None,
+        presented: None,
     };
     let hops: Vec<Hop> = addresses.iter().map(hop).collect();
     rig.step(Event::Located {

@@ -105,7 +105,7 @@ async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, options: 
     // As the node does: the next address where one is silent.
     let mut reached = None;
     for address in found.into_iter().take(MOST_ADDRESSES) {
-        match Probe::connect(address, &profile, &options.hub, CONNECT).await {
+        match Probe::connect(address, &profile, (&options.trunk, &options.hub), CONNECT).await {
             Err(failure) => seen.connected = Err((failure.label().to_owned(), format!("{address}: {failure}"))),
             Ok(probe) => {
                 reached = Some((address, probe));

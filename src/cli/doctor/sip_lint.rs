@@ -42,9 +42,10 @@ fn rehearsed(world: &World) -> impl Iterator<Item = &Rehearsal> {
     of_first.chain(&world.of_other_kinds)
 }
 
-/// The first certificate of the Teams listener, as a hub sees it.
-fn certificate(world: &World) -> Option<PeerCertificate> {
-    let (_, certificate) = world.usable().next()?;
+/// The certificate that a hub sees on the connection that carries this request.
+fn certificate(world: &World, request: &Message) -> Option<PeerCertificate> {
+    let contact = request.contact().ok().flatten();
+    let (_, certificate) = world.shown_for(contact.as_ref().map_or("", |contact| contact.uri().host()))?;
     Some(PeerCertificate {
         common_name: certificate.common_name.clone(),
         dns_names: certificate.names.clone(),
@@ -96,7 +97,6 @@ fn once(verdicts: impl Iterator<Item = Verdict>) -> Vec<Verdict> {
 }
 
 fn options(world: &World) -> Vec<Verdict> {
-    let certificate = certificate(world);
     let all = options_to_hubs(&world.config).into_iter().flat_map(|options| {
         let message = Message::parse(
             options
@@ -104,7 +104,11 @@ fn options(world: &World) -> Vec<Verdict> {
                 .to_bytes("SIP/2.0/TLS sbc.portcullis.invalid;branch=z9hG4bKdoctor"),
         );
         match message {
-            Ok(message) => verdicts("OPTIONS", judged(&message, certificate.as_ref(), false)).collect::<Vec<_>>(),
+            Ok(message) => verdicts(
+                "OPTIONS",
+                judged(&message, certificate(world, &message).as_ref(), false),
+            )
+            .collect::<Vec<_>>(),
             Err(error) => vec![Verdict::fail(format!("OPTIONS can't be read: {error}"), FIX)],
         }
     });
@@ -116,11 +120,14 @@ fn is_first_invite(said: &Said) -> bool {
 }
 
 fn invite(world: &World) -> Vec<Verdict> {
-    let certificate = certificate(world);
     let all = rehearsed(world).flat_map(|rehearsal| {
         let invites = rehearsal.to_teams().filter(|said| is_first_invite(said));
         let found = invites.flat_map(|said| {
-            let found = judged(&said.message, certificate.as_ref(), rehearsal.bypass);
+            let found = judged(
+                &said.message,
+                certificate(world, &said.message).as_ref(),
+                rehearsal.bypass,
+            );
             verdicts("INVITE", found).collect::<Vec<_>>()
         });
         found.collect::<Vec<_>>()

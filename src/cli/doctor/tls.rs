@@ -198,18 +198,18 @@ fn misleading<'a>(world: &'a World, trunk: &str) -> Option<&'a str> {
 }
 
 fn uncovered(world: &World) -> Vec<&str> {
-    let is_covered = |trunk: &str| {
-        let mut names = world.usable().flat_map(|(_, certificate)| &certificate.names);
-        names.any(|name| covers(name, trunk))
-    };
     let mut trunks = world.trunks();
-    trunks.retain(|trunk| world.usable().next().is_some() && !is_covered(trunk));
+    trunks.retain(|trunk| {
+        let shown = world.shown_for(trunk);
+        shown.is_some_and(|(_, certificate)| !certificate.names.iter().any(|name| covers(name, trunk)))
+    });
     trunks
 }
 
 fn names(world: &World) -> Vec<Verdict> {
     let verdict = |trunk: &str| {
-        let shown: Vec<String> = world
+        let shown = world.shown_for(trunk).map_or("none", |(path, _)| path);
+        let all: Vec<String> = world
             .usable()
             .map(|(path, certificate)| {
                 let common = certificate.common_name.as_deref().unwrap_or("none");
@@ -218,11 +218,12 @@ fn names(world: &World) -> Vec<Verdict> {
             .collect();
         Verdict::fail(
             format!(
-                "Contact: <sip:…@{trunk}:…>, and no certificate is for {trunk}. {}",
-                shown.join("; ")
+                "Contact: <sip:…@{trunk}:…>, and no certificate is for {trunk}; {shown} is shown. {}",
+                all.join("; ")
             ),
-            "Get a certificate with this name: the base name and its wildcard cover all derived trunks. Teams refuses such calls with \
-             403, \"Provided Trunk FQDN is not allowed\".",
+            "Get a certificate with this name: the base name and its wildcard cover all derived trunks, and a trunk name of a tenant's own \
+             may stand in a certificate of its own, beside the first in `certificates`. Teams refuses such calls with 403, \"Provided \
+             Trunk FQDN is not allowed\".",
         )
     };
     let plain = uncovered(world)

@@ -3,7 +3,7 @@
 use super::finding::Needs;
 use super::rehearsal::Rehearsal;
 use crate::config::Config;
-use crate::net::tls::{KeyKind, Offered};
+use crate::net::tls::{KeyKind, Offered, covers};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -98,6 +98,22 @@ impl World {
             let certificate = file.certificate.as_ref().ok()?;
             Some((file.path.as_str(), certificate))
         })
+    }
+
+    /// The certificate that the node shows on connections for a trunk: the one that bears its name, as it stands there before a
+    /// wildcard, else that of the base name, else the first.
+    pub fn shown_for(&self, trunk: &str) -> Option<(&str, &Certificate)> {
+        let bears = |host: &str, by_wildcard: bool| {
+            self.usable().find(|(_, certificate)| {
+                let mut names = certificate.names.iter();
+                names.any(|name| name.starts_with("*.") == by_wildcard && covers(name, host))
+            })
+        };
+        let names = [trunk, self.config.sbc.teams.base.as_str()];
+        let mut found = names
+            .iter()
+            .filter_map(|host| bears(host, false).or_else(|| bears(host, true)));
+        found.next().or_else(|| self.usable().next())
     }
 
     /// The addresses that the configuration tells peers to send to.

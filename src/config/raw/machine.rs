@@ -61,7 +61,8 @@ pub struct RawListener {
     /// Behind 1:1 NAT this is the public address. Without it: on the Teams listener `teams.base`, elsewhere `bind`.
     pub advertise: Option<At<String>>,
     /// TLS: certificate chains and their keys. The one whose certificate names the host that the client asks for (SNI)
-    /// is shown, the first when none does. Read again when the files change.
+    /// is shown, the first when none does. On connections to Teams it is the one that names the trunk in Contact, else the
+    /// one for `teams.base`. Read again when the files change.
     #[serde(default)]
     pub certificates: Vec<At<RawCertificate>>,
     /// TLS, carriers and users: whether clients have to show a certificate. For Teams this is `teams.client_certificate`.

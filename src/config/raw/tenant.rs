@@ -15,7 +15,8 @@ pub struct RawTenant {
     /// The trunk name is this label in front of `teams.base`. Either this or `fqdn`.
     pub label: Option<At<String>>,
     /// A trunk name of the tenant's own. Either this or `label`. At most 63 characters. Unless it ends in `teams.base`, it is
-    /// announced to Teams by OPTIONS of its own, and the certificate has to bear it.
+    /// announced to Teams by OPTIONS of its own, and one of the Teams listener's `certificates` has to bear it: that one is
+    /// shown on the trunk's connections.
     pub fqdn: Option<At<String>>,
     /// Other trunk names that Teams may use for this tenant.
     #[serde(default)]

@@ -260,9 +260,22 @@ fn the_laboratory_in_the_documentation_is_right() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    let [sbc, tenant] = blocks[..] else {
-        panic!("sbc.toml and one tenant, not {}", blocks.len())
+    let [sbc, tenant, certificates, second] = blocks[..] else {
+        panic!(
+            "sbc.toml, a tenant, and two blocks of the second one, not {}",
+            blocks.len()
+        )
     };
     let config = Config::from_toml_strs(sbc, &[("contoso", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!((config.tenants.len(), config.sbc.carriers.len()), (1, 1));
+
+    let one = sbc.lines().find(|line| line.starts_with("certificates = "));
+    let sbc = sbc.replace(one.expect("a certificate"), certificates);
+    let tenants = [("contoso", tenant), ("fabrikam", second)];
+    let config = Config::from_toml_strs(&sbc, &tenants).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let tls = config.sbc.listeners.iter().find_map(|listener| listener.tls.as_ref());
+    assert_eq!(
+        (config.tenants.len(), tls.map(|tls| tls.identities.len())),
+        (2, Some(2))
+    );
 }

@@ -13,7 +13,7 @@ pub(super) use limits::Occupancy;
 pub(super) use udp::{UdpSender, receive_loop};
 
 use super::mark::mark;
-use super::tls::{Generation, TlsProfile};
+use super::tls::{Generation, IdentityPlace, TlsProfile};
 use crate::sip::{ListenerId, Transport};
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -140,6 +140,14 @@ impl Listener {
         self.tls
             .as_ref()
             .map(|profile| profile.load().generation())
+            .unwrap_or_default()
+    }
+
+    /// Which of its identities is shown on a connection that we open in the name of `host`; over TLS alone it matters.
+    pub(super) fn presented(&self, host: Option<&str>) -> IdentityPlace {
+        self.tls
+            .as_ref()
+            .map(|profile| profile.load().presented(host))
             .unwrap_or_default()
     }
 

@@ -128,6 +128,7 @@ mod tests {
             server_name: None,
             connection: None,
             account: None,
+            presented: None,
         };
         let draft = |method| RequestDraft::new(method, "sip:a@b");
         let token = |number| 7 * OWN_TOKENS + number;

@@ -187,6 +187,7 @@ pub(in crate::net) fn hop(transport: Transport, remote: SocketAddr) -> Hop {
         server_name: None,
         connection: None,
         account: None,
+        presented: None,
     }
 }
 

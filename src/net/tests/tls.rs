@@ -60,7 +60,7 @@ impl World {
 async fn call(node: &Node, profile: &TlsProfile) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(node.address()).await?;
     let name = ServerName::try_from("sbc1.example.net").unwrap();
-    let (config, _) = profile.connect().unwrap();
+    let (config, _) = profile.connect(profile.presented(None)).unwrap();
     Ok(TlsConnector::from(config).connect(name, stream).await?.into())
 }
 
@@ -211,6 +211,67 @@ async fn after_a_swap_our_connections_show_the_new_certificate_and_the_old_ones_
     assert!(read_until(&mut after, "\r\n\r\n").await.starts_with("OPTIONS "));
     assert_eq!(node.transports.counters().connections_opened.get(), 2);
     drop(before);
+    assert!(node.failures.try_recv().is_err());
+}
+
+/// A node with a certificate for the base and its wildcard, and one for a trunk name of a tenant's own.
+#[tokio::test]
+async fn teams_011_trunks_show_the_certificate_that_bears_them_and_share_connections_under_one() {
+    const OWN: &str = "voice.contoso.example";
+    let world = World::new();
+    let base = |names: &[&str]| leaf(&world.authority, names, LeafUsage::Server);
+    let store = world.directory.store(&[
+        ("base", &base(&["sbc1.example.net", "*.sbc1.example.net"])),
+        ("own", &base(&[OWN])),
+    ]);
+    let roots = || roots(&world.authority);
+    let profile = TlsProfile::new(store.clone(), ClientCertificates::Ignore, roots(), "sbc1.example.net");
+    let mut node = Node::open(listener(ListenerProtocol::Tls(profile)));
+    let anybody = ClientCertificates::Require(ClientTrust::teams(roots(), Vec::new()));
+    let hub = world.hub.trusting(anybody, roots());
+    let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to_hub = tls_hop(listening.local_addr().unwrap(), HUB);
+    let of = |trunk: &str| Hop {
+        presented: Some(trunk.into()),
+        ..to_hub.clone()
+    };
+    let sent = transactions(8);
+
+    node.request(&of("fabrikam.sbc1.example.net"), sent[0]);
+    let mut shared = answer(&listening, &hub).await;
+    assert_eq!(shown(&shared).dns_names, ["sbc1.example.net", "*.sbc1.example.net"]);
+    node.request(&of(OWN), sent[1]);
+    let mut own = answer(&listening, &hub).await;
+    assert_eq!(shown(&own).dns_names, [OWN]);
+    for (number, trunk) in ["tailspin.sbc1.example.net", "sbc1.example.net", "nobody.example"]
+        .into_iter()
+        .enumerate()
+    {
+        node.request(&of(trunk), sent[2 + number]);
+    }
+    node.request(&to_hub, sent[5]);
+    for _ in 0..5 {
+        read_until(&mut shared, "\r\n\r\n").await;
+    }
+    read_until(&mut own, "\r\n\r\n").await;
+    assert_eq!(node.transports.counters().connections_opened.get(), 2);
+
+    // Letting one go leaves the other.
+    node.transports.let_go(&of(OWN));
+    node.request(&of("fabrikam.sbc1.example.net"), sent[6]);
+    read_until(&mut shared, "\r\n\r\n").await;
+
+    // The name moves into the first certificate: requests follow it, and what shows the other one shows that for nobody new.
+    world
+        .directory
+        .put("base", &base(&["sbc1.example.net", "*.sbc1.example.net", OWN]));
+    assert_eq!(store.reload().replaced, ["base"]);
+    node.transports.renew();
+    let mut after = answer(&listening, &hub).await;
+    assert_eq!(shown(&after).dns_names.len(), 3);
+    node.request(&of(OWN), sent[7]);
+    assert!(read_until(&mut after, "\r\n\r\n").await.starts_with("OPTIONS "));
+    assert_eq!(node.transports.counters().connections_opened.get(), 3);
     assert!(node.failures.try_recv().is_err());
 }
 

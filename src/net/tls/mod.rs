@@ -27,7 +27,7 @@ pub use names::covers;
 pub use profile::{ClientCertificates, ClientTrust, Evidence, Generation, TlsProfile, TlsProfileError};
 pub use rejection::PeerRejected;
 pub use roots::{ROOTS_OF_TEAMS, RootsError, TrustRoots};
-pub use store::{IdentityStore, Reload};
+pub use store::{IdentityPlace, IdentityStore, Reload};
 pub use trial::{Offered, Shown, believes_a_server_only_client, trial};
 pub use verify::peer_certificate;
 pub use web::web_client;

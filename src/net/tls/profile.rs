@@ -1,9 +1,8 @@
 //! What one listener does in TLS: whom it shows itself as, and whom it believes in either direction.
 
-use super::identity::Identity;
 use super::rejection::PeerRejected;
 use super::roots::TrustRoots;
-use super::store::IdentityStore;
+use super::store::{IdentityPlace, IdentityStore};
 use super::verify::{ClientVerifier, ServerVerifier, Usage};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -79,7 +78,8 @@ pub struct TlsProfile {
 }
 
 impl TlsProfile {
-    /// `presented` is the host whose identity we show on connections that we open (the listener's advertised name);
+    /// `presented` is the host whose identity we show on connections that we open for nobody else's name (the listener's
+    /// own: the base of Teams' trunks, a carrier listener's advertised host);
     /// `server_roots` are those that servers we connect to must chain to.
     pub fn new(
         identities: Arc<IdentityStore>,
@@ -125,9 +125,10 @@ impl TlsProfile {
         }
     }
 
-    /// The identity shown on connections that we open.
-    pub fn presented(&self) -> Option<Arc<Identity>> {
-        self.identities.resolve(Some(&self.presented))
+    /// Which identity is shown on connections that we open in the name of `host`: the one that bears it (TEAMS-011), as a
+    /// client that asks for it would find; where none does, or `host` is `None`, that of the listener's own name.
+    pub fn presented(&self, host: Option<&str>) -> IdentityPlace {
+        self.identities.place_of(host.into_iter().chain([&*self.presented]))
     }
 
     /// The configuration of one inbound handshake, and where its refusal will be found.
@@ -157,20 +158,20 @@ impl TlsProfile {
         Ok((Arc::new(config), evidence))
     }
 
-    /// The configuration of one outbound handshake, and where its refusal will be found.
-    pub fn connect(&self) -> Result<(Arc<ClientConfig>, Evidence), TlsProfileError> {
+    /// The configuration of one outbound handshake that shows this identity, and where its refusal will be found.
+    pub fn connect(&self, shown: IdentityPlace) -> Result<(Arc<ClientConfig>, Evidence), TlsProfileError> {
         let evidence = Evidence::default();
         let verifier = ServerVerifier {
             roots: self.server_roots.clone(),
             provider: self.provider.clone(),
             evidence: evidence.clone(),
         };
-        let presented = self.presented().map(|identity| identity.certified().clone());
+        let shown = self.identities.at(shown).map(|identity| identity.certified().clone());
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_cert_resolver(Arc::new(Presented(presented)));
+            .with_client_cert_resolver(Arc::new(Shown(shown)));
         config.resumption = Resumption::disabled();
         Ok((Arc::new(config), evidence))
     }
@@ -192,11 +193,11 @@ impl Evidence {
     }
 }
 
-/// Shows our identity to every server that asks, whichever issuers it hints at (TEAMS-006).
+/// Shows an identity of ours to every server that asks, whichever issuers it hints at (TEAMS-006).
 #[derive(Debug)]
-struct Presented(Option<Arc<CertifiedKey>>);
+struct Shown(Option<Arc<CertifiedKey>>);
 
-impl ResolvesClientCert for Presented {
+impl ResolvesClientCert for Shown {
     fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0
             .clone()

@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::UnixTime;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +17,10 @@ pub struct Reload {
     /// Identities whose files are wrong now, by name; the old certificate stays in use.
     pub failed: Vec<(String, IdentityError)>,
 }
+
+/// One identity of a store, whatever its files hold: its place in the list stays as long as the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct IdentityPlace(usize);
 
 /// The identities of this node. The first is the default: for peers that send no SNI, an unknown one, or an address.
 pub struct IdentityStore {
@@ -96,6 +101,19 @@ impl IdentityStore {
         let index = host.and_then(|host| table.find(host)).unwrap_or(0);
         table.identities.get(index).cloned()
     }
+
+    /// Which one `resolve` finds for the first of these names that one of them bears, else the default. Allocates nothing
+    /// for names in lower case.
+    pub fn place_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> IdentityPlace {
+        let table = self.table.load();
+        let found = names.into_iter().find_map(|name| table.find(name));
+        IdentityPlace(found.unwrap_or(0))
+    }
+
+    /// The identity that has this place now.
+    pub fn at(&self, place: IdentityPlace) -> Option<Arc<Identity>> {
+        self.table.load().identities.get(place.0).cloned()
+    }
 }
 
 fn changed(files: &IdentityFiles, current: &Identity, now: i64) -> Result<Option<Identity>, IdentityError> {
@@ -130,8 +148,12 @@ impl Table {
     }
 
     fn find(&self, host: &str) -> Option<usize> {
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        self.exact.get(&host).copied().or_else(|| {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let host = match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(host.to_ascii_lowercase()),
+            false => Cow::Borrowed(host),
+        };
+        self.exact.get(&*host).copied().or_else(|| {
             let (_, base) = host.split_once('.')?;
             self.wildcard.get(base).copied()
         })

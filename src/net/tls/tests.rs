@@ -19,7 +19,7 @@ struct Handshake {
 
 fn handshake(server: &TlsProfile, client: &TlsProfile, name: &str) -> Handshake {
     let (server_config, server_evidence) = server.accept().unwrap();
-    let (client_config, client_evidence) = client.connect().unwrap();
+    let (client_config, client_evidence) = client.connect(client.presented(None)).unwrap();
     shake(server_config, server_evidence, client_config, client_evidence, name)
 }
 
@@ -278,6 +278,40 @@ fn sni_chooses_the_identity_and_the_first_is_the_default() {
 }
 
 #[test]
+fn teams_011_the_certificate_of_a_client_is_the_one_that_bears_the_trunk() {
+    let directory = Directory::new();
+    let ca = authority();
+    let alone = leaf(&ca, &["tailspin.sbc1.example.net"], LeafUsage::Server);
+    let base = leaf(&ca, &["sbc1.example.net", "*.sbc1.example.net"], LeafUsage::Server);
+    let own = leaf(&ca, &["voice.contoso.example"], LeafUsage::Server);
+    let store = directory.store(&[("alone", &alone), ("base", &base), ("own", &own)]);
+    let node = TlsProfile::new(
+        store.clone(),
+        ClientCertificates::Ignore,
+        roots(&ca),
+        "sbc1.example.net",
+    );
+    let shown = |host| store.at(node.presented(host)).unwrap().name.clone();
+    assert_eq!(shown(Some("voice.contoso.example")), "own");
+    assert_eq!(shown(Some("VOICE.contoso.example")), "own");
+    assert_eq!(shown(Some("fabrikam.sbc1.example.net")), "base");
+    assert_eq!(shown(Some("tailspin.sbc1.example.net")), "alone", "before the wildcard");
+    assert_eq!(
+        shown(Some("a.b.sbc1.example.net")),
+        "base",
+        "nobody's: the listener's own"
+    );
+    assert_eq!(shown(None), "base");
+    let elsewhere = TlsProfile::new(
+        store.clone(),
+        ClientCertificates::Ignore,
+        roots(&ca),
+        "sbc9.example.net",
+    );
+    assert_eq!(store.at(elsewhere.presented(None)).unwrap().name, "alone", "the first");
+}
+
+#[test]
 fn a_swapped_certificate_is_shown_in_the_next_handshake() {
     let directory = Directory::new();
     let ca = authority();
@@ -457,7 +491,7 @@ fn both_gcm_suites_of_teams_are_spoken_in_tls_1_2_by_either_side() {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let (ours, evidence) = node.connect().unwrap();
+        let (ours, evidence) = node.connect(node.presented(None)).unwrap();
         let shaken = shake(
             Arc::new(server),
             Evidence::default(),

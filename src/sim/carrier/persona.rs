@@ -104,6 +104,7 @@ impl Persona for CarrierPersona {
             server_name: None,
             connection: None,
             account: None,
+            presented: None,
         })
     }
 

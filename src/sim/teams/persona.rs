@@ -148,6 +148,7 @@ impl Persona for TeamsPersona {
             server_name: Some(uri.host().into()),
             connection: None,
             account: None,
+            presented: None,
         })
     }
 

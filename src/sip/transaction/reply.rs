@@ -28,6 +28,7 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
             server_name: (flow.transport == Transport::Tls).then(|| proof_of(via.host(), flow.peer.as_deref())),
             connection: None,
             account: Some(HopAccount::Source(source_network(flow.remote.ip()))),
+            presented: None,
         })
     };
     SendTo::Flow { flow, fallback }

@@ -1,11 +1,16 @@
 //! Certificates as real files: each wrong one is told by its own id.
 
-use super::complaints;
 use super::papers::{Folder, Issuers, Leaf};
-use super::well::{config, gathered, now};
+use super::well::{CARRIER, CONTOSO, config, gathered, now, world};
+use super::wrong::certificate;
+use super::{complaints, said};
+use crate::cli::doctor::world::{CertificateFile, World};
 use crate::cli::doctor::{files, finding::Severity};
+use crate::config::Config;
+use crate::config::fixture::machine;
+use std::sync::Arc;
 
-fn tls_complaints(world: &crate::cli::doctor::world::World) -> Vec<String> {
+fn tls_complaints(world: &World) -> Vec<String> {
     let mut found = complaints(world);
     found.retain(|id| id.starts_with("tls."));
     found
@@ -69,6 +74,46 @@ fn every_wrong_pair_of_files_has_its_id() {
     let strangers = Issuers::new(now());
     let of_strangers = gathered(&issuers, &strangers.leaf(&Leaf::default()));
     assert_eq!(tls_complaints(&of_strangers), ["tls.root"]);
+}
+
+#[test]
+fn each_trunk_is_judged_by_the_certificate_that_is_shown_for_it() {
+    const OWN: &str = "sbc.fabrikam.example";
+    let tenant = format!("domains = [\"fabrikam.example\"]\nfqdn = \"{OWN}\"\ncarriers = [\"north\"]\n");
+    let tenants = [("contoso", CONTOSO), ("fabrikam", tenant.as_str())];
+    let config = Config::from_toml_strs(&machine(CARRIER), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let with_second = |name: &str| {
+        let mut world = world();
+        let mut second = certificate(&mut world).clone();
+        (second.names, second.common_name) = (vec![name.to_owned()], Some(name.to_owned()));
+        world.config = Arc::new(config.clone());
+        world.certificates.push(CertificateFile {
+            path: "second.pem".to_owned(),
+            certificate: Ok(second),
+        });
+        world
+    };
+    let of_names = |world: &World| {
+        let mut found = complaints(world);
+        found.retain(|id| id.starts_with("tls.names") || id.ends_with(".trunk"));
+        found.dedup();
+        found
+    };
+    let right = with_second(OWN);
+    assert_eq!(of_names(&right), Vec::<String>::new());
+    let shown = |trunk: &str| right.shown_for(trunk).expect("one").0.to_owned();
+    assert_eq!(
+        (shown(OWN), shown("SBC.fabrikam.example")),
+        ("second.pem".into(), "second.pem".into())
+    );
+    assert_ne!(shown("contoso.sbc1.example.net"), "second.pem");
+    assert_ne!(shown("nobody.example"), "second.pem");
+
+    let wrong = with_second("sbc.tailspin.example");
+    assert_eq!(of_names(&wrong), ["tls.names", "sip-lint.options.trunk"]);
+    let shown = format!("no certificate is for {OWN}; {} is shown", wrong.certificates[0].path);
+    let said = said(&wrong, "tls.names");
+    assert!(said.contains(&shown), "{said}");
 }
 
 #[test]

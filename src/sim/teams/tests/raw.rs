@@ -113,7 +113,7 @@ impl Raw {
     /// A connection of its own.
     pub async fn connect(&self, hub: &TeamsSim) -> Wire {
         let stream = TcpStream::connect(hub.address()).await.unwrap();
-        let (config, _) = self.profile.connect().unwrap();
+        let (config, _) = self.profile.connect(self.profile.presented(None)).unwrap();
         let name = ServerName::try_from(HUB).unwrap();
         let stream = TlsConnector::from(config).connect(name, stream).await.unwrap().into();
         Wire::of(stream, self.port())

@@ -53,6 +53,7 @@ pub(super) fn hop(transport: Transport, remote: &str) -> Hop {
         server_name: None,
         connection: None,
         account: None,
+        presented: None,
     }
 }
 
