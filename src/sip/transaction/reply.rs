@@ -20,15 +20,17 @@ pub(super) fn way_back(request: &Message, flow: &Flow) -> SendTo {
         }
         None
     } else {
+        let is_tls = flow.transport == Transport::Tls;
         // A new connection goes to where the request came from, at the port that its sent-by names.
         Some(Hop {
             transport: flow.transport,
             listener: flow.listener,
             remote: sent_by,
-            server_name: (flow.transport == Transport::Tls).then(|| proof_of(via.host(), flow.peer.as_deref())),
+            server_name: is_tls.then(|| proof_of(via.host(), flow.peer.as_deref())),
             connection: None,
             account: Some(HopAccount::Source(source_network(flow.remote.ip()))),
-            presented: None,
+            // Who asked for us by this name is to find it in our certificate.
+            presented: request.uri().filter(|_| is_tls).map(|uri| uri.host().into()),
         })
     };
     SendTo::Flow { flow, fallback }
