@@ -77,7 +77,8 @@ impl Facts {
         if let Some(asserted) = facts.caller.asserted.as_ref().filter(is_its) {
             if facts.caller.number.is_empty() {
                 facts.caller.number.clone_from(asserted);
-                facts.caller.claimed = Some(String::new());
+                facts.caller.claimed = Some(Claimed::default());
+                facts.caller.display = Caller::asserted(invite).and_then(|(_, display)| display);
             }
             facts.caller.private = false;
         }
@@ -133,7 +134,9 @@ impl Facts {
         let mut facts = self.clone();
         facts.caller.number = read(&facts.caller.number);
         facts.caller.asserted = facts.caller.asserted.as_deref().map(read);
-        facts.caller.claimed = facts.caller.claimed.as_deref().map(read);
+        if let Some(claimed) = &mut facts.caller.claimed {
+            claimed.number = read(&claimed.number);
+        }
         for diversion in &mut facts.diversions {
             diversion.number = read(&diversion.number);
         }
@@ -167,12 +170,7 @@ impl Caller {
                     .user()
                     .is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
         });
-        // Two values may stand there: a telephone number and a user's address; the number counts (TEAMS-049).
-        let asserted = invite
-            .addresses(HeaderName::PAssertedIdentity)
-            .flatten()
-            .map(|address| (number_of(address.uri()), address))
-            .max_by_key(|(number, _)| is_number(number));
+        let asserted = Caller::asserted(invite);
         let privacy = invite.headers(HeaderName::Privacy).any(|value| {
             value
                 .split([';', ','])
@@ -183,22 +181,26 @@ impl Caller {
             .filter(|_| !anonymous)
             .map(|from| number_of(from.uri()))
             .unwrap_or_default();
-        let asserted_number = asserted
-            .as_ref()
-            .map(|(number, _)| number.clone())
-            .filter(|number| is_number(number));
-        let believed = asserted_number.clone().filter(|_| match believe {
-            CallerHeader::Pai => true,
-            CallerHeader::From => from_number.is_empty() && !anonymous,
-        });
-        let (number, claimed) = match believed {
-            Some(number) => (number, Some(from_number)),
-            None => (from_number, None),
-        };
-        let display = from
+        let from_display = from
             .as_ref()
             .filter(|_| !anonymous)
             .and_then(|from| from.display().map(cut));
+        let asserted_number = asserted.as_ref().map(|(number, _)| number.clone());
+        let believed = asserted.filter(|_| match believe {
+            CallerHeader::Pai => true,
+            CallerHeader::From => from_number.is_empty() && !anonymous,
+        });
+        let (number, display, claimed) = match believed {
+            // An identity is asserted as a whole, name and number (RFC 3325 §9.1); without a name it says nothing of that.
+            Some((number, display)) => {
+                let claimed = Claimed {
+                    number: from_number,
+                    display: from_display.clone(),
+                };
+                (number, display.or(from_display), Some(claimed))
+            }
+            None => (from_number, from_display, None),
+        };
         Caller {
             number,
             asserted: asserted_number,
@@ -208,26 +210,51 @@ impl Caller {
         }
     }
 
+    /// The number and the name of P-Asserted-Identity. Two values may stand there: a telephone number and a user's address;
+    /// the number counts (TEAMS-049).
+    fn asserted(invite: &Message) -> Option<(String, Option<String>)> {
+        let values = invite.addresses(HeaderName::PAssertedIdentity).flatten();
+        let numbers = values.filter_map(|address| {
+            let number = Some(number_of(address.uri())).filter(|number| is_number(number))?;
+            Some((number, address.display().map(cut)))
+        });
+        numbers.last()
+    }
+
     /// The caller without what is asserted of it: what its From says, and no more.
     pub fn unasserted(&self) -> Caller {
-        Caller {
-            number: self.claimed.clone().unwrap_or_else(|| self.number.clone()),
+        let plain = Caller {
             asserted: None,
-            claimed: None,
             ..self.clone()
+        };
+        match plain.claimed {
+            Some(Claimed { number, display }) => Caller {
+                number,
+                display,
+                claimed: None,
+                ..plain
+            },
+            None => plain,
         }
     }
 }
 
-/// The number that a URI names: the user part without its own parameters, visual separators of `tel:` taken out
-/// (RFC 3966 §5.1.1).
+/// The number that a URI names: the user part without its own parameters. Visual separators are taken out of what is a
+/// telephone number (RFC 3966 §5.1.1): in `tel:`, behind a plus, and where `user=phone` says so (RFC 3261 §19.1.1).
 pub(super) fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     let user = user.split(';').next().unwrap_or(user);
     let user = user.get(..user.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-    match uri.scheme() {
-        Scheme::Tel => user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect(),
-        _ => user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+"),
+    let bare = |text: &str| -> String { text.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect() };
+    if uri.scheme() == Scheme::Tel {
+        return bare(user);
+    }
+    let user = user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+");
+    let says_phone = || uri.param("user").is_some_and(|user| user.eq_ignore_ascii_case("phone"));
+    let written = bare(&user);
+    match written.len() < user.len() && is_number(&written) && (user.starts_with('+') || says_phone()) {
+        true => written,
+        false => user,
     }
 }
 
@@ -294,6 +321,28 @@ fn diversions(invite: &Message) -> Vec<Diversion> {
     found
 }
 
+/// What an INVITE says of who calls and who has diverted the call, and nobody reads: for who asks why it counts for nothing.
+/// The header's name, its value, and why.
+pub fn unread(invite: &Message) -> Vec<(HeaderName, String, String)> {
+    use HeaderName::{Diversion, From, HistoryInfo, PAssertedIdentity, ReferredBy};
+    let mut found = Vec::new();
+    for name in [From, PAssertedIdentity, HistoryInfo, Diversion, ReferredBy] {
+        let values: Vec<&[u8]> = invite.headers_bytes(name).collect();
+        for (position, value) in values.iter().enumerate() {
+            let is_callee = name == HistoryInfo && position + 1 == values.len();
+            let why = match NameAddr::parse_bytes(name, value) {
+                Err(error) => format!("can't be read: {}", error.reason),
+                Ok(_) if is_callee && position == 0 => "is the last entry, the callee: nobody has diverted".to_owned(),
+                Ok(_) if is_callee || matches!(name, From | PAssertedIdentity) => continue,
+                Ok(address) if !is_number(&number_of(address.uri())) => "names no telephone number".to_owned(),
+                Ok(_) => continue,
+            };
+            found.push((name, cut(&String::from_utf8_lossy(value)), why));
+        }
+    }
+    found
+}
+
 /// Whether a value of Privacy, escaped or not, keeps the history from others.
 fn hides_history(value: &str) -> bool {
     let words = value.to_ascii_lowercase().replace("%3b", ";");
@@ -325,9 +374,17 @@ pub struct Caller {
     pub display: Option<String>,
     /// `Privacy: id` (or stronger), or an anonymous From (RFC 3323, RFC 3325).
     pub private: bool,
-    /// What From says itself, where `number` is asserted and no more; empty where it names nobody.
+    /// What From says itself, where `number` is asserted and no more.
     #[serde(default)]
-    pub claimed: Option<String>,
+    pub claimed: Option<Claimed>,
+}
+
+/// Whom a From names that is not believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Empty where it names nobody.
+    pub number: String,
+    pub display: Option<String>,
 }
 
 /// One diverting party: an entry of History-Info or Diversion, or Referred-By.
@@ -408,6 +465,70 @@ mod tests {
             let plain = caller.unasserted();
             assert_eq!((plain.number.as_str(), plain.asserted), (unasserted, None), "{from}");
         }
+    }
+
+    #[test]
+    fn a_number_with_visual_separators_is_the_number() {
+        for (uri, number) in [
+            ("tel:+1-425-555-0101", "+14255550101"),
+            ("sip:+1-425-555-0101@x.example", "+14255550101"),
+            ("sip:+1.(425).555.0101@x.example;user=phone", "+14255550101"),
+            ("sip:%2B1-425-555-0101@x.example", "+14255550101"),
+            ("sip:425-555-0101@x.example;user=phone", "4255550101"),
+            // Names.
+            ("sip:425-555@x.example", "425-555"),
+            ("sip:ada.jones@x.example;user=phone", "ada.jones"),
+            ("sip:+x-1@x.example", "+x-1"),
+        ] {
+            assert_eq!(number_of(&Uri::parse(uri).expect("a URI")), number, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_name_comes_from_the_header_that_is_believed() {
+        let from = "\"Mallory\" <sip:+12065550100@x.example>";
+        for (from, asserted, believe, display) in [
+            (from, "\"Ada\" <tel:+14255550111>", CallerHeader::Pai, Some("Ada")),
+            (from, "<tel:+14255550111>", CallerHeader::Pai, Some("Mallory")),
+            (from, "\"Ada\" <tel:+14255550111>", CallerHeader::From, Some("Mallory")),
+            (from, "\"Ada\" <sip:ada@x.example>", CallerHeader::Pai, Some("Mallory")),
+            (
+                "<sip:+12065550100@x.example>",
+                "\"Ada\" <tel:+14255550111>",
+                CallerHeader::From,
+                None,
+            ),
+        ] {
+            let invite = invite(&format!("FROM: {from};tag=17\r\nP-ASSERTED-IDENTITY: {asserted}\r\n"));
+            let caller = Facts::read(Origin::Teams, &invite, believe).caller;
+            assert_eq!(caller.display.as_deref(), display, "{from} {asserted} {believe:?}");
+            let own = NameAddr::parse(HeaderName::From, from).expect("an address");
+            assert_eq!(caller.unasserted().display.as_deref(), own.display(), "{from}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_known_with_why() {
+        let from = "FROM: <sip:+12065550100@x.example>;tag=17\r\n";
+        let told = |headers: &str| {
+            let found = unread(&invite(&format!("{from}{headers}")));
+            let words = found.iter().map(|(name, _, why)| format!("{}: {why}", name.as_str()));
+            words.collect::<Vec<_>>()
+        };
+        assert_eq!(told(""), [""; 0]);
+        let broken = told("HISTORY-INFO: <sip:+14255550111@x.example;index=1\r\n");
+        assert!(
+            broken.len() == 1 && broken[0].starts_with("History-Info: can't be read: "),
+            "{broken:?}"
+        );
+        assert_eq!(
+            told("Diversion: <sip:ada@x.example>\r\n"),
+            ["Diversion: names no telephone number"]
+        );
+        assert_eq!(
+            told("History-Info: <sip:+14255550111@x.example>;index=1\r\n"),
+            ["History-Info: is the last entry, the callee: nobody has diverted"]
+        );
     }
 
     #[test]
