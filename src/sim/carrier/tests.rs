@@ -106,7 +106,7 @@ async fn refusals_cancel_and_challenges() {
         let placed = place(with(realm, password)).await.unwrap();
         match status {
             Some(status) => assert_eq!(placed.ended().await.unwrap().status, Some(status), "{realm} {password}"),
-            None => drop(placed.answered().await.unwrap()),
+            None => placed.answered().await.unwrap(),
         }
     }
 }
