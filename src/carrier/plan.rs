@@ -138,10 +138,12 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
         .map(|l| l.advertise.to_string())
         .unwrap_or_default();
     let written = write_number(&carrier.numbers, &believed);
+    // Who takes one number alone gets no other in P-Asserted-Identity, whatever Teams asserts.
+    let is_own = !matches!(present, CallerSource::Fixed(_)) && facts.decision.shown_instead.is_none();
     let asserted = caller
         .asserted
         .as_deref()
-        .filter(|_| facts.decision.shown_instead.is_none() && diverting.is_none())
+        .filter(|_| is_own && diverting.is_none())
         .unwrap_or(&believed);
     let asserted = write_number(&carrier.numbers, asserted);
     let mut headers = Vec::new();

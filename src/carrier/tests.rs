@@ -87,7 +87,7 @@ fn teams_050_each_source_of_the_callers_number() {
         (
             "present = \"fixed\"\nnumber = \"+14255550100\"",
             "+14255550100",
-            "+14255550112",
+            "+14255550100",
         ),
         ("present = \"diverting\"", "+14255550111", "+14255550111"),
     ] {
@@ -102,6 +102,30 @@ fn teams_050_each_source_of_the_callers_number() {
     let fixed = "\n[carriers.caller]\npresent = \"fixed\"\nnumber = \"+14255550101\"\n";
     let (shown, ..) = self::shown(fixed, tenant, outside);
     assert_eq!(shown, "+14255550101", "it takes no other, whoever calls");
+}
+
+#[test]
+fn who_takes_one_number_alone_gets_it_wherever_a_number_of_the_caller_stands() {
+    let fixed = "\n[carriers.caller]\npresent = \"fixed\"\nnumber = \"+14255550101\"\n";
+    let told = "[caller]\nforward_pai = true\n";
+    let own = |shown: (String, Option<String>, Option<String>)| (shown.0, shown.1);
+    let only = ("+14255550101".to_owned(), Some("+14255550101".to_owned()));
+    assert_eq!(own(shown(fixed, told, ASSERTED)), only);
+    assert_eq!(own(shown(fixed, told, FORWARDED)), only);
+    let (from, asserted, privacy) = shown(fixed, "", ASSERTED);
+    assert_eq!((from.as_str(), privacy.as_deref()), ("anonymous", Some("id")));
+    assert_eq!(
+        asserted.as_deref(),
+        Some("+14255550101"),
+        "who hides is no other to the carrier"
+    );
+    let hop = attempt(fixed, told, FORWARDED).hops.remove(0);
+    let diverted = hop.headers.iter().filter(|(name, _)| *name == HeaderName::Diversion);
+    let diverted: Vec<_> = diverted.map(|(_, value)| value.as_str()).collect();
+    assert!(
+        diverted.iter().any(|value| value.contains("+14255550111")),
+        "{diverted:?}"
+    );
 }
 
 #[test]

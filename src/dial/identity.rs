@@ -4,7 +4,7 @@ use super::refusal::DialRefusal;
 use super::targets::DialFacts;
 use crate::app::verb::{Dial, Target, TargetKind};
 use crate::config::{E164, OutsideCaller, UserName};
-use crate::route::{Caller, Trace};
+use crate::route::{Caller, Trace, reads_as_another};
 
 /// The caller as one target is shown it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,13 +180,6 @@ fn inherited(facts: DialFacts<'_>, dial: &Dial, kind: &TargetKind, host: Option<
         instead: facts.shown_instead,
         host,
     }
-}
-
-/// Whether Teams would take a name for a telephone number, or for nobody.
-fn reads_as_another(name: &str) -> bool {
-    let digits = name.strip_prefix('+').unwrap_or(name);
-    let is_number = digits.len() > 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number || name.eq_ignore_ascii_case("anonymous")
 }
 
 /// The caller without what is asserted of it, which stays here. Nobody vouches for what From says beside that: it is not

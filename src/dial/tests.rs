@@ -6,7 +6,7 @@ use super::*;
 use crate::app::verb::{Dial, Verb, parse_application};
 use crate::config::{Config, E164, Tenant, UserName};
 use crate::registrar::Aor;
-use crate::route::Caller;
+use crate::route::{Caller, Claimed};
 use crate::sip::locate::Host;
 use crate::sip::message::HeaderName;
 use std::fmt::Write;
@@ -124,7 +124,10 @@ fn caller(line: &str) -> Caller {
         number => Caller {
             number: number.to_owned(),
             asserted: Some(number.to_owned()),
-            claimed,
+            claimed: claimed.map(|number| Claimed {
+                number,
+                display: shown.display.clone(),
+            }),
             ..shown
         },
     }

@@ -1,7 +1,7 @@
 //! Forwardings that go round in a circle (TEAMS-052). Each of them makes a new call, so that neither Max-Forwards nor our own
 //! mark in Call-IDs need see it; History-Info and Diversion grow with each round.
 
-use super::facts::Diversion;
+use super::diversions::Diversion;
 use super::refusal::Refusal;
 use super::trace::Trace;
 use crate::config::E164;

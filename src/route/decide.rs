@@ -2,7 +2,7 @@
 
 use super::circle;
 use super::destinations::may_reach;
-use super::facts::{Caller, Facts, Origin};
+use super::facts::{Caller, Facts, Origin, number_of};
 use super::from_user::from_user;
 use super::home_carrier;
 use super::refusal::Refusal;
@@ -115,7 +115,7 @@ pub fn decide(config: &Config, facts: &Facts) -> (Result<Decision, Refusal>, Tra
 
 /// Whether a request is a call to an emergency number, by its Request-URI as it stands.
 pub fn is_emergency_call(config: &Config, message: &Message) -> bool {
-    let dialled = || message.uri()?.user()?.split(';').next().map(str::to_owned);
+    let dialled = || message.uri().as_ref().map(number_of);
     *message.cseq_method() == Method::Invite && dialled().is_some_and(|dialled| is_emergency(config, &dialled))
 }
 
@@ -376,8 +376,15 @@ pub(super) fn carriers_of(config: &Config, ids: &[CarrierId], trace: &mut Trace)
 }
 
 /// The caller as it may be shown: a number that Teams asserts stays only where it is the tenant's, for nothing else
-/// vouches for it. Emergency calls keep all that may help to call back (promise 6).
+/// vouches for it, and a user without a number is known to Teams by its name. Emergency calls keep all that may help to
+/// call back (promise 6).
 pub fn believed_caller<'f>(config: &Config, decision: &Decision, facts: &'f Facts) -> Cow<'f, Caller> {
+    if let Some(name) = name_for_teams(decision, facts) {
+        return Cow::Owned(Caller {
+            number: name.to_string(),
+            ..facts.caller.clone()
+        });
+    }
     let is_foreign = |asserted: &str| !owns(config, &decision.tenant, asserted);
     let checked = facts.origin == Origin::Teams && !decision.emergency;
     match facts
@@ -392,6 +399,23 @@ pub fn believed_caller<'f>(config: &Config, decision: &Decision, facts: &'f Fact
         }),
         None => Cow::Borrowed(&facts.caller),
     }
+}
+
+/// The name that Teams is shown of a user without a number.
+pub(super) fn name_for_teams<'f>(decision: &Decision, facts: &'f Facts) -> Option<&'f UserName> {
+    let nameless = decision.caller.is_some() || !facts.caller.number.is_empty() || facts.caller.private;
+    let is_named = matches!(decision.target, Target::Teams { .. }) && !nameless;
+    facts
+        .colleague
+        .as_ref()
+        .filter(|name| is_named && !reads_as_another(name.as_str()))
+}
+
+/// Whether Teams would take a name for a telephone number, or for nobody.
+pub fn reads_as_another(name: &str) -> bool {
+    let digits = name.strip_prefix('+').unwrap_or(name);
+    let is_number = digits.len() > 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number || name.eq_ignore_ascii_case("anonymous")
 }
 
 fn owns(config: &Config, tenant: &Tenant, number: &str) -> bool {

@@ -1,5 +1,6 @@
 //! What routing needs to know of an INVITE.
 
+use super::diversions::{Diversion, diversions};
 use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, TenantId, UserName};
@@ -40,12 +41,10 @@ pub struct Facts {
     pub vouched: Vouched,
 }
 
-/// Diversions that are read; what comes before them is forgotten.
-const MAX_DIVERSIONS: usize = 10;
 /// Octets that are read of a user part or a display name: both go on to others.
 const MAX_NAME: usize = 255;
 /// Digits of a number that is one, and letters of a word that is one: as a dial string of the configuration.
-const MAX_DIGITS: usize = 32;
+pub(super) const MAX_DIGITS: usize = 32;
 
 impl Facts {
     /// Reads the facts of an INVITE; `believe` names the header that the trunk's policy takes the caller from.
@@ -77,7 +76,8 @@ impl Facts {
         if let Some(asserted) = facts.caller.asserted.as_ref().filter(is_its) {
             if facts.caller.number.is_empty() {
                 facts.caller.number.clone_from(asserted);
-                facts.caller.claimed = Some(String::new());
+                facts.caller.claimed = Some(Claimed::default());
+                facts.caller.display = Caller::asserted(invite).and_then(|(_, display)| display);
             }
             facts.caller.private = false;
         }
@@ -133,7 +133,9 @@ impl Facts {
         let mut facts = self.clone();
         facts.caller.number = read(&facts.caller.number);
         facts.caller.asserted = facts.caller.asserted.as_deref().map(read);
-        facts.caller.claimed = facts.caller.claimed.as_deref().map(read);
+        if let Some(claimed) = &mut facts.caller.claimed {
+            claimed.number = read(&claimed.number);
+        }
         for diversion in &mut facts.diversions {
             diversion.number = read(&diversion.number);
         }
@@ -167,12 +169,7 @@ impl Caller {
                     .user()
                     .is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
         });
-        // Two values may stand there: a telephone number and a user's address; the number counts (TEAMS-049).
-        let asserted = invite
-            .addresses(HeaderName::PAssertedIdentity)
-            .flatten()
-            .map(|address| (number_of(address.uri()), address))
-            .max_by_key(|(number, _)| is_number(number));
+        let asserted = Caller::asserted(invite);
         let privacy = invite.headers(HeaderName::Privacy).any(|value| {
             value
                 .split([';', ','])
@@ -183,22 +180,26 @@ impl Caller {
             .filter(|_| !anonymous)
             .map(|from| number_of(from.uri()))
             .unwrap_or_default();
-        let asserted_number = asserted
-            .as_ref()
-            .map(|(number, _)| number.clone())
-            .filter(|number| is_number(number));
-        let believed = asserted_number.clone().filter(|_| match believe {
-            CallerHeader::Pai => true,
-            CallerHeader::From => from_number.is_empty() && !anonymous,
-        });
-        let (number, claimed) = match believed {
-            Some(number) => (number, Some(from_number)),
-            None => (from_number, None),
-        };
-        let display = from
+        let from_display = from
             .as_ref()
             .filter(|_| !anonymous)
             .and_then(|from| from.display().map(cut));
+        let asserted_number = asserted.as_ref().map(|(number, _)| number.clone());
+        let believed = asserted.filter(|_| match believe {
+            CallerHeader::Pai => true,
+            CallerHeader::From => from_number.is_empty() && !anonymous,
+        });
+        let (number, display, claimed) = match believed {
+            // An identity is asserted as a whole, name and number (RFC 3325 §9.1); without a name it says nothing of that.
+            Some((number, display)) => {
+                let claimed = Claimed {
+                    number: from_number,
+                    display: from_display.clone(),
+                };
+                (number, display.or(from_display), Some(claimed))
+            }
+            None => (from_number, from_display, None),
+        };
         Caller {
             number,
             asserted: asserted_number,
@@ -208,111 +209,63 @@ impl Caller {
         }
     }
 
+    /// The number and the name of P-Asserted-Identity. Two values may stand there: a telephone number and a user's address;
+    /// the number counts (TEAMS-049).
+    fn asserted(invite: &Message) -> Option<(String, Option<String>)> {
+        let values = invite.addresses(HeaderName::PAssertedIdentity).flatten();
+        let numbers = values.filter_map(|address| {
+            let number = Some(number_of(address.uri())).filter(|number| is_number(number))?;
+            Some((number, address.display().map(cut)))
+        });
+        numbers.last()
+    }
+
     /// The caller without what is asserted of it: what its From says, and no more.
     pub fn unasserted(&self) -> Caller {
-        Caller {
-            number: self.claimed.clone().unwrap_or_else(|| self.number.clone()),
+        let plain = Caller {
             asserted: None,
-            claimed: None,
             ..self.clone()
+        };
+        match plain.claimed {
+            Some(Claimed { number, display }) => Caller {
+                number,
+                display,
+                claimed: None,
+                ..plain
+            },
+            None => plain,
         }
     }
 }
 
-/// The number that a URI names: the user part without its own parameters, visual separators of `tel:` taken out
-/// (RFC 3966 §5.1.1).
+/// The number that a URI names: the user part without its own parameters. Visual separators are taken out of what is a
+/// telephone number (RFC 3966 §5.1.1): in `tel:`, behind a plus, and where `user=phone` says so (RFC 3261 §19.1.1).
 pub(super) fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     let user = user.split(';').next().unwrap_or(user);
     let user = user.get(..user.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-    match uri.scheme() {
-        Scheme::Tel => user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect(),
-        _ => user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+"),
+    let bare = |text: &str| -> String { text.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect() };
+    if uri.scheme() == Scheme::Tel {
+        return bare(user);
+    }
+    let user = user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+");
+    let says_phone = || uri.param("user").is_some_and(|user| user.eq_ignore_ascii_case("phone"));
+    let written = bare(&user);
+    match written.len() < user.len() && is_number(&written) && (user.starts_with('+') || says_phone()) {
+        true => written,
+        false => user,
     }
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.get(..text.floor_char_boundary(MAX_NAME))
         .unwrap_or_default()
         .to_owned()
 }
 
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
     (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// The parties that diverted the call, the oldest first: History-Info without its last entry (the callee), else
-/// Diversion (which stands latest first), else Referred-By.
-fn diversions(invite: &Message) -> Vec<Diversion> {
-    let hidden = invite.headers(HeaderName::Privacy).any(hides_history);
-    let entry = |address: &NameAddr, reason: String, private: bool| Diversion {
-        number: number_of(address.uri()),
-        reason,
-        private: private || hidden,
-    };
-    let mut found: Vec<Diversion> = invite
-        .addresses(HeaderName::HistoryInfo)
-        .flatten()
-        .map(|address| {
-            let uri = address.uri();
-            let header = |wanted: &str| {
-                let found = uri.headers().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-                found.and_then(|(_, value)| value)
-            };
-            let reason = header("Reason").map(history_reason).unwrap_or_default();
-            entry(&address, reason, header("Privacy").is_some_and(hides_history))
-        })
-        .collect();
-    found.pop();
-    if found.is_empty() {
-        // What is no word would be written into the next trunk's header as if it were one.
-        let reason = |address: &NameAddr| {
-            let word = address.param("reason").unwrap_or_default().trim_matches('"');
-            let is_word =
-                word.len() <= MAX_DIGITS && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            if is_word { word } else { "unknown" }.to_ascii_lowercase()
-        };
-        found = invite
-            .addresses(HeaderName::Diversion)
-            .flatten()
-            .map(|address| {
-                let wish = address.param("privacy").unwrap_or("off").trim_matches('"');
-                entry(&address, reason(&address), !wish.eq_ignore_ascii_case("off"))
-            })
-            .collect();
-        found.reverse();
-    }
-    if found.is_empty()
-        && let Some(Ok(address)) = invite.addresses(HeaderName::ReferredBy).next()
-    {
-        found.push(entry(&address, String::new(), false));
-    }
-    found.retain(|diversion| is_number(&diversion.number));
-    let surplus = found.len().saturating_sub(MAX_DIVERSIONS);
-    found.drain(..surplus);
-    found
-}
-
-/// Whether a value of Privacy, escaped or not, keeps the history from others.
-fn hides_history(value: &str) -> bool {
-    let words = value.to_ascii_lowercase().replace("%3b", ";");
-    words
-        .split([';', ','])
-        .any(|word| matches!(word.trim(), "history" | "header" | "session"))
-}
-
-/// The Diversion header's word for an escaped `Reason` of History-Info.
-fn history_reason(escaped: &str) -> String {
-    let lower = escaped.to_ascii_lowercase();
-    let word = match lower.split("cause%3d").nth(1).map(|rest| rest.get(..3).unwrap_or(rest)) {
-        Some("486" | "600") => "user-busy",
-        Some("408" | "480") => "no-answer",
-        Some("503" | "500") => "unavailable",
-        Some("302" | "181") => "unconditional",
-        _ => "unknown",
-    };
-    word.to_owned()
 }
 
 /// Who is calling.
@@ -325,33 +278,22 @@ pub struct Caller {
     pub display: Option<String>,
     /// `Privacy: id` (or stronger), or an anonymous From (RFC 3323, RFC 3325).
     pub private: bool,
-    /// What From says itself, where `number` is asserted and no more; empty where it names nobody.
+    /// What From says itself, where `number` is asserted and no more.
     #[serde(default)]
-    pub claimed: Option<String>,
+    pub claimed: Option<Claimed>,
 }
 
-/// One diverting party: an entry of History-Info or Diversion, or Referred-By.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Diversion {
-    /// The number, as written.
+/// Whom a From names that is not believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Empty where it names nobody.
     pub number: String,
-    /// Why: the Diversion header's words (`unconditional`, `user-busy`, `no-answer` …), empty when unknown.
-    pub reason: String,
-    /// It asked not to be shown: `privacy` of Diversion (RFC 5806 §4.3.3), `Privacy=history` of History-Info or of the whole
-    /// message (RFC 7044 §10.1).
-    #[serde(default)]
-    pub private: bool,
-}
-
-impl Diversion {
-    /// The number, where it is E.164.
-    pub fn e164(&self) -> Option<E164> {
-        E164::parse(&self.number).ok()
-    }
+    pub display: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::unread;
     use super::*;
 
     fn invite(extra: &str) -> Message {
@@ -408,6 +350,70 @@ mod tests {
             let plain = caller.unasserted();
             assert_eq!((plain.number.as_str(), plain.asserted), (unasserted, None), "{from}");
         }
+    }
+
+    #[test]
+    fn a_number_with_visual_separators_is_the_number() {
+        for (uri, number) in [
+            ("tel:+1-425-555-0101", "+14255550101"),
+            ("sip:+1-425-555-0101@x.example", "+14255550101"),
+            ("sip:+1.(425).555.0101@x.example;user=phone", "+14255550101"),
+            ("sip:%2B1-425-555-0101@x.example", "+14255550101"),
+            ("sip:425-555-0101@x.example;user=phone", "4255550101"),
+            // Names.
+            ("sip:425-555@x.example", "425-555"),
+            ("sip:ada.jones@x.example;user=phone", "ada.jones"),
+            ("sip:+x-1@x.example", "+x-1"),
+        ] {
+            assert_eq!(number_of(&Uri::parse(uri).expect("a URI")), number, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_name_comes_from_the_header_that_is_believed() {
+        let from = "\"Mallory\" <sip:+12065550100@x.example>";
+        for (from, asserted, believe, display) in [
+            (from, "\"Ada\" <tel:+14255550111>", CallerHeader::Pai, Some("Ada")),
+            (from, "<tel:+14255550111>", CallerHeader::Pai, Some("Mallory")),
+            (from, "\"Ada\" <tel:+14255550111>", CallerHeader::From, Some("Mallory")),
+            (from, "\"Ada\" <sip:ada@x.example>", CallerHeader::Pai, Some("Mallory")),
+            (
+                "<sip:+12065550100@x.example>",
+                "\"Ada\" <tel:+14255550111>",
+                CallerHeader::From,
+                None,
+            ),
+        ] {
+            let invite = invite(&format!("FROM: {from};tag=17\r\nP-ASSERTED-IDENTITY: {asserted}\r\n"));
+            let caller = Facts::read(Origin::Teams, &invite, believe).caller;
+            assert_eq!(caller.display.as_deref(), display, "{from} {asserted} {believe:?}");
+            let own = NameAddr::parse(HeaderName::From, from).expect("an address");
+            assert_eq!(caller.unasserted().display.as_deref(), own.display(), "{from}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_known_with_why() {
+        let from = "FROM: <sip:+12065550100@x.example>;tag=17\r\n";
+        let told = |headers: &str| {
+            let found = unread(&invite(&format!("{from}{headers}")));
+            let words = found.iter().map(|(name, _, why)| format!("{}: {why}", name.as_str()));
+            words.collect::<Vec<_>>()
+        };
+        assert_eq!(told(""), [""; 0]);
+        let broken = told("HISTORY-INFO: <sip:+14255550111@x.example;index=1\r\n");
+        assert!(
+            broken.len() == 1 && broken[0].starts_with("History-Info: can't be read: "),
+            "{broken:?}"
+        );
+        assert_eq!(
+            told("Diversion: <sip:ada@x.example>\r\n"),
+            ["Diversion: names no telephone number"]
+        );
+        assert_eq!(
+            told("History-Info: <sip:+14255550111@x.example>;index=1\r\n"),
+            ["History-Info: is the last entry, the callee: nobody has diverted"]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Calls from users that register here: emergency numbers first, then colleagues, the tenant's numbers, the telephone
 //! network.
 
-use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency, trace_teams};
+use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency, reads_as_another, trace_teams};
 use super::destinations::may_reach;
 use super::facts::Facts;
 use super::home_carrier;
@@ -68,6 +68,16 @@ pub(super) fn from_user(
         }
         trace_teams(tenant, voicemail, trace);
         let shown = user.number.or(substitute(tenant));
+        let outcome = match (user.number, shown) {
+            _ if facts.caller.private => "asks for privacy: Anonymous".to_owned(),
+            (Some(number), _) => format!("shown as {number}, its number"),
+            (None, Some(shown)) => format!("has no number: {shown} is shown"),
+            (None, None) if reads_as_another(name.as_str()) => {
+                "has no number, and its name would be read as one: Anonymous".to_owned()
+            }
+            (None, None) => "has no number: shown by its name".to_owned(),
+        };
+        trace.step("caller", &address, outcome);
         Ok(decision(tenant, Target::Teams { number, voicemail }, shown, None))
     };
     match (&callee, own.map(|(_, entry)| &entry.to)) {

@@ -6,6 +6,7 @@
 mod circle;
 mod decide;
 mod destinations;
+mod diversions;
 mod facts;
 mod from_user;
 mod home_carrier;
@@ -17,10 +18,11 @@ mod voucher;
 
 pub use decide::{
     Callee, Decision, Target, believed_caller, decide, emergency_carriers, emergency_number, is_emergency,
-    is_emergency_call,
+    is_emergency_call, reads_as_another,
 };
 pub use destinations::may_reach;
-pub use facts::{Caller, Diversion, Facts, Origin};
+pub use diversions::{Diversion, unread};
+pub use facts::{Caller, Claimed, Facts, Origin};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;
 pub use refer::{ReferTo, Referrer, decide_refer, refer_target, wants_invite};

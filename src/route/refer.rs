@@ -2,7 +2,7 @@
 //! there itself. What it names leads to a user, to a Teams user or to a number of the same tenant, or as a call of that
 //! user's to the telephone network: never to a host of its choice, to another tenant, or past a right.
 
-use super::decide::{Decision, Target, decide};
+use super::decide::{Decision, Target, decide, name_for_teams};
 use super::facts::{Caller, Facts, Origin, number_of};
 use super::refusal::Refusal;
 use super::trace::Trace;
@@ -184,6 +184,9 @@ fn as_seen(mut decision: Decision, facts: Facts, carrier: Option<&Carrier>) -> (
         display: colleague.and_then(|colleague| colleague.display.clone()),
         ..Caller::default()
     };
+    if let Some(name) = name_for_teams(&decision, &facts) {
+        facts.caller.number = name.to_string();
+    }
     (decision, facts)
 }
 
@@ -256,6 +259,10 @@ ha1_md5 = "00000000000000000000000000000000"
 name = "bob"
 ha1_md5 = "00000000000000000000000000000000"
 may_call = ["users"]
+
+[[users]]
+name = "carol"
+ha1_md5 = "00000000000000000000000000000000"
 "#;
     const FABRIKAM: &str = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n[[numbers]]\nnumber = \"+442079460100\"\n";
 
@@ -362,6 +369,11 @@ may_call = ["users"]
         );
         let (_, facts, _) = refer(user("alice"), "bob", "sip:+14255550101@sip.contoso.example").expect("routed");
         assert_eq!(facts.caller.number, "+14255550150", "a colleague has no number to show");
+        let (_, facts, _) = refer(user("carol"), "1001", "sip:+14255550101@sip.contoso.example").expect("routed");
+        assert_eq!(
+            facts.caller.number, "carol",
+            "Teams is shown her name, who has no number"
+        );
         let colleague = |stays: &str| {
             let (_, facts, _) = refer(user("alice"), stays, "sip:bob@sip.contoso.example").expect("routed");
             facts.colleague.map(|name| name.to_string())

@@ -24,7 +24,7 @@ mod wire;
 pub use call::{
     Call, Change, Dial, DialogNames, EndedBy, Ending, HoldForm, Provisional, Refer, SimError, Stage, Transfer, View,
 };
-pub use carrier::{CarrierSettings, CarrierSim};
+pub use carrier::{CarrierPapers, CarrierSettings, CarrierSim, CarrierWire};
 pub use cause::{CAUSES, Cause, NoCause};
 pub use dns::{DnsManner, DnsSim};
 pub use heard::Heard;

@@ -77,8 +77,8 @@ pub struct Fork(pub u8);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no step; steps are ring, forwarded, progress, answer (each with a branch a to h), wait 500ms, \
-         refuse 486, unavailable 5, redirect sip:…, challenge user:password@realm, silence, hang-up, hold, resume, \
-         refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440"
+         busy, decline, refuse 486, unavailable 5, redirect sip:…, challenge user:password@realm, silence, hang-up, \
+         hold (or hold inactive, sendonly, recvonly, 0.0.0.0, off), resume, refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440"
 )]
 pub struct NoScript(pub String);
 
@@ -314,6 +314,26 @@ mod tests {
             .completed_elsewhere();
         assert_eq!(held, built);
         assert!("silence".parse::<Script>().unwrap().is_silent());
+    }
+
+    /// The steps in the page's table, by their first words.
+    #[test]
+    fn every_step_that_is_written_about_is_read_and_named_to_who_errs() {
+        let page = include_str!("../../docs/simulators.md");
+        let table = page.split("| step | what it does |").nth(1).expect("the table");
+        let told = NoScript("dance".to_owned()).to_string();
+        let mut seen = 0;
+        for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+            let steps = row.split('|').nth(1).unwrap_or_default();
+            for step in steps.split('`').skip(1).step_by(2) {
+                let text = step.replace('…', "a@b");
+                assert!(text.parse::<Script>().is_ok(), "{step}");
+                let word = step.split(' ').next().unwrap_or_default();
+                assert!(told.contains(word), "{word} is not in: {told}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen} steps");
     }
 
     #[test]

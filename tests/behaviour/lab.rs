@@ -5,7 +5,7 @@ use portcullis::call::{CallNews, CallRecord};
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Ladders, Observer};
-use portcullis::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
+use portcullis::sim::{CarrierSettings, CarrierSim, CarrierWire, Papers, TeamsSettings, TeamsSim};
 use portcullis::sip::digest::Algorithm;
 use portcullis::sip::{Method, Transport};
 use std::fs::File;
@@ -229,7 +229,7 @@ impl Lab {
         let carrier = CarrierSim::start(CarrierSettings {
             listen: SocketAddr::new(host(net, 2).into(), 5060),
             sbc: Some(SocketAddr::new(host(net, 1).into(), 5060)),
-            transport: Transport::Udp,
+            wire: CarrierWire::Udp,
             tone: CARRIER_TONE,
         })
         .unwrap();

@@ -39,6 +39,7 @@ mod reloads_under_calls;
 mod rest_calls;
 mod rings;
 mod signals_heard;
+mod simulated_carriers;
 mod slow_names;
 mod socket_orders;
 mod sockets_left;

@@ -8,8 +8,7 @@ use crate::api::{self, AdminState, HttpServer};
 use crate::cli::run::{Running, start};
 use crate::config;
 use crate::observe::{Observation, Observers};
-use crate::sim::{CarrierSettings, CarrierSim, Papers, TeamsSettings, TeamsSim};
-use crate::sip::Transport;
+use crate::sim::{CarrierSettings, CarrierSim, CarrierWire, Papers, TeamsSettings, TeamsSim};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +41,7 @@ impl Stage {
         let carrier = CarrierSim::start(CarrierSettings {
             listen: SocketAddr::new(CARRIER, 0),
             sbc: Some(ports.carrier_listener()),
-            transport: Transport::Udp,
+            wire: CarrierWire::Udp,
             tone: 440.0,
         })?;
         let teams = TeamsSim::start(TeamsSettings {

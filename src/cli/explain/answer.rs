@@ -1,6 +1,7 @@
 //! The decision and the INVITEs that it leads to, as data.
 
 use super::hints::hints;
+use super::others::others;
 use super::question::Question;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{Config, Hook, HookProtocol};
@@ -32,6 +33,9 @@ pub struct Answer {
     /// The application that decides; what it dials is not known before it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asks: Option<Asks>,
+    /// Of a routed call: what else there is, and why it does not get the call, or gets it later.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<TraceStep>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -112,7 +116,7 @@ pub struct Hop {
 impl Answer {
     /// Asks the functions that route live calls.
     pub fn find(config: &Config, question: Question) -> Answer {
-        let Question { facts, assumed } = question;
+        let Question { facts, unread, assumed } = question;
         let (decision, trace) = route::decide(config, &facts);
         let from = match &facts.origin {
             Origin::Teams => "Teams".to_owned(),
@@ -131,10 +135,11 @@ impl Answer {
             assumed,
             tenant: None,
             emergency: false,
-            trace: trace.0,
+            trace: unread.into_iter().chain(trace.0).collect(),
             hops: Vec::new(),
             rings: None,
             asks: None,
+            others: Vec::new(),
             refusal: None,
             hints: Vec::new(),
         };
@@ -143,7 +148,9 @@ impl Answer {
                 answer.tenant = Some(decision.tenant.id.to_string());
                 answer.emergency = decision.emergency;
                 answer.asks = Asks::of(&decision);
-                match attempt(config, &facts, &decision) {
+                let attempt = attempt(config, &facts, &decision);
+                answer.others = others(config, &facts, &decision, attempt.as_ref());
+                match attempt {
                     Some(attempt) => answer.hops = attempt.hops.iter().map(|planned| hop(config, planned)).collect(),
                     None if answer.asks.is_some() => {}
                     None => answer.rings = Some(decision.target_text()),

@@ -1,13 +1,14 @@
 //! `portcullis explain`: where a call would go, and why; by the functions that route live calls, without a call.
 //!
-//! In: who calls whom, a configuration folder. Out: the tenant, every step of the decision and every INVITE that would
-//! be tried, or the refusal with what is near. Opens no socket; no peer counts as held down.
+//! In: who calls whom, a configuration folder. Out: the tenant, every step of the decision, every INVITE that would be
+//! tried and why nothing else gets the call, or the refusal with what is near. Opens no socket; no peer counts as held down.
 //!
 //! Or in: a failure that Teams told of. Out: what it means and what to do; that needs no configuration.
 
 mod answer;
 mod failure;
 mod hints;
+mod others;
 mod print;
 mod question;
 #[cfg(test)]

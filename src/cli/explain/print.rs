@@ -1,6 +1,7 @@
 //! The answer for people and for scripts.
 
 use super::answer::{Answer, AskedHook, Asks, Hop};
+use crate::route::TraceStep;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -18,16 +19,7 @@ pub fn text(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out)?;
     // The refusal is said below.
-    let steps = || answer.trace.iter().filter(|step| step.rule != "refused");
-    let width = steps().map(|step| step.rule.len()).max().unwrap_or(0);
-    for step in steps() {
-        let subject = match step.subject.as_str() {
-            "" => "none",
-            subject => subject,
-        };
-        writeln!(out, "  {:width$}  {subject}: {}", step.rule, step.outcome)?;
-    }
-    if width > 0 {
+    if write_steps(answer.trace.iter().filter(|step| step.rule != "refused"), out)? {
         writeln!(out)?;
     }
     if let Some(refusal) = &answer.refusal {
@@ -41,6 +33,30 @@ pub fn text(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
         }
         return Ok(());
     }
+    write_way(answer, out)?;
+    if !answer.others.is_empty() {
+        writeln!(out, "\nWhy not the others:")?;
+        write_steps(answer.others.iter(), out)?;
+    }
+    Ok(())
+}
+
+/// True when there was one.
+fn write_steps<'a>(steps: impl Iterator<Item = &'a TraceStep> + Clone, out: &mut impl Write) -> io::Result<bool> {
+    let width = steps.clone().map(|step| step.rule.len()).max();
+    for step in steps {
+        let subject = match step.subject.as_str() {
+            "" => "none",
+            subject => subject,
+        };
+        let width = width.unwrap_or(0);
+        writeln!(out, "  {:width$}  {subject}: {}", step.rule, step.outcome)?;
+    }
+    Ok(width.is_some())
+}
+
+/// Where a routed call goes.
+fn write_way(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
     let emergency = if answer.emergency { "an emergency call " } else { "" };
     let tenant = answer.tenant.as_deref().unwrap_or_default();
     if let Some(asks) = &answer.asks {

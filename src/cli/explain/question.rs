@@ -3,10 +3,11 @@
 use super::ExplainArgs;
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
+use crate::observe::printable;
 use crate::registrar::Aor;
-use crate::route::{Facts, Origin, Voucher};
-use crate::sip::Method;
+use crate::route::{self, Facts, Origin, TraceStep, Voucher};
 use crate::sip::message::{HeaderName, Message, RequestDraft};
+use crate::sip::{Method, NameAddr, Uri, escaped_user};
 use std::sync::Arc;
 
 /// The host of URIs where none was given and none matters.
@@ -16,6 +17,8 @@ const SOMEWHERE: &str = "explain.invalid";
 #[derive(Debug)]
 pub struct Question {
     pub facts: Facts,
+    /// What the INVITE says of who calls and who has diverted the call, and nobody reads.
+    pub unread: Vec<TraceStep>,
     /// What was guessed, in words.
     pub assumed: Option<String>,
 }
@@ -39,6 +42,8 @@ pub enum QuestionError {
     NoOrigin(String),
     #[error("'{0}' is no header: write it as \"Name: value\"")]
     BadHeader(String),
+    #[error("{option} '{typed}' is neither a number nor a SIP or tel URI")]
+    NoAddress { option: &'static str, typed: String },
     #[error("no INVITE can be made of this: {0}")]
     NoInvite(String),
 }
@@ -68,6 +73,8 @@ impl Question {
             });
             return Ok(Question {
                 facts: Facts::of_user(tenant, &name, voucher, &invite(args, realm)?),
+                // What a device says of that counts for nothing in any case.
+                unread: Vec::new(),
                 assumed,
             });
         }
@@ -80,7 +87,13 @@ impl Question {
             (None, None) => guess(args, config)?,
         };
         let invite = invite(args, &host)?;
+        let unread = route::unread(&invite).into_iter().map(|(name, value, why)| TraceStep {
+            rule: "header".to_owned(),
+            subject: format!("{} {}", name.as_str(), printable(&value)),
+            outcome: format!("{why}: passed over"),
+        });
         Ok(Question {
+            unread: unread.collect(),
             facts: match origin {
                 Origin::Teams => Facts::from_teams(config, &invite),
                 origin => Facts::read(origin, &invite, believe),
@@ -185,18 +198,29 @@ fn tenant<'a>(config: &'a Config, typed: &str) -> Result<&'a Arc<Tenant>, Questi
 
 /// The INVITE, so that the reader of live INVITEs reads this one too.
 fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
-    let uri = match (args.to().contains(':'), args.to().contains('@')) {
-        (true, _) => args.to().to_owned(),
-        (false, true) => format!("sip:{}", args.to()),
-        (false, false) => format!("sip:{}@{host}", args.to()),
+    let (typed_from, typed_to) = (args.from(), args.to());
+    let uri = match (typed_to.contains(':'), typed_to.contains('@')) {
+        (true, _) => typed_to.to_owned(),
+        (false, true) => format!("sip:{typed_to}"),
+        (false, false) => format!("sip:{}@{host}", number(typed_to)),
     };
-    let from = match args.from() {
+    let from = match typed_from {
         "anonymous" => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
         address if address.contains('<') => address.to_owned(),
         uri if uri.contains(':') => format!("<{uri}>"),
         address if address.contains('@') => format!("<sip:{address}>"),
-        number => format!("<sip:{number}@{SOMEWHERE}>"),
+        typed => format!("<sip:{}@{SOMEWHERE}>", number(typed)),
     };
+    let no_address = |option, typed: &str| QuestionError::NoAddress {
+        option,
+        typed: printable(typed).to_string(),
+    };
+    if NameAddr::parse(HeaderName::From, &from).is_err() {
+        return Err(no_address("--from", typed_from));
+    }
+    if Uri::parse(&uri).is_err() {
+        return Err(no_address("--to", typed_to));
+    }
     let mut draft = RequestDraft::new(Method::Invite, &uri)
         .header(HeaderName::From, format!("{from};tag=explain"))
         .header(HeaderName::To, format!("<{uri}>"))
@@ -210,13 +234,26 @@ fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
     }
     let wire = draft.to_bytes("SIP/2.0/UDP explain.invalid;branch=z9hG4bKexplain");
     let message = Message::parse(wire).map_err(|error| QuestionError::NoInvite(error.to_string()))?;
-    let unreadable = message.uri().is_none() || message.from().is_err();
-    if unreadable {
-        return Err(QuestionError::NoInvite(format!(
-            "'{}' or '{}' is no SIP address",
-            args.from(),
-            args.to()
-        )));
+    if message.from().is_err() {
+        return Err(no_address("--from", typed_from));
     }
-    Ok(message)
+    match message.uri() {
+        Some(_) => Ok(message),
+        None => Err(no_address("--to", typed_to)),
+    }
+}
+
+/// A number as people write it, without what is there for the eye.
+fn number(typed: &str) -> String {
+    let bare = |c: &char| !matches!(c, ' ' | '-' | '.' | '(' | ')');
+    let written: String = typed.trim().chars().filter(bare).collect();
+    let digits = written.strip_prefix('+').unwrap_or(&written);
+    let is_number = !digits.is_empty()
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'));
+    match is_number {
+        true => escaped_user(&written).to_string(),
+        false => typed.to_owned(),
+    }
 }

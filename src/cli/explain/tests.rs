@@ -70,6 +70,115 @@ fn scripts_get_the_same_as_json() {
     assert_eq!(json["tenant"], "contoso");
     assert_eq!(json["hops"].as_array().map(Vec::len), Some(3));
     assert_eq!(json["hops"][0]["headers"][0][0], "From");
+    assert_eq!(json["others"][1]["subject"], "north, south");
+}
+
+/// Two tenants, a PBX, a carrier that only calls, one of nobody's, and applications.
+fn crowded() -> Config {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let more = r#"
+[[carriers]]
+id = "pbx"
+networks = ["192.0.2.99/32"]
+gateways = [{ host = "192.0.2.99", listener = "carriers-udp" }]
+
+[[carriers]]
+id = "inbound"
+networks = ["192.0.2.98/32"]
+
+[[carriers]]
+id = "west"
+networks = ["192.0.2.97/32"]
+gateways = [{ host = "192.0.2.97", listener = "carriers-udp" }]
+"#;
+    let contoso = r#"
+domains = ["contoso.example"]
+label = "contoso"
+carriers = ["north", "inbound", "south"]
+
+[[numbers]]
+range = "+14255550100-+14255550199"
+
+[[numbers]]
+range = "+14255550110-+14255550119"
+to = { carrier = "pbx" }
+
+[[numbers]]
+number = "+14255550115"
+voicemail = true
+
+[[numbers]]
+number = "+14255550190"
+to = { application = "reception" }
+
+[application.reception]
+hook = "https://app.contoso.example/in"
+"#;
+    let fabrikam = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n\
+                    from_teams = { application = \"out\" }\n[[numbers]]\nnumber = \"+442079460100\"\n\
+                    [application.out]\nhook = \"https://app.fabrikam.example/out\"\n";
+    let listener = sbc.replacen("[[carriers]]", &format!("{more}\n[[carriers]]"), 1);
+    let tenants = [("contoso", contoso), ("fabrikam", fabrikam)];
+    Config::from_toml_strs(&listener, &tenants).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// `rule subject: outcome` of each other way.
+fn others(line: &str) -> Vec<String> {
+    let config = crowded();
+    let question = Question::read(&args(line), &config).expect("a question");
+    let answer = Answer::find(&config, question);
+    assert_eq!(answer.refusal, None, "{line}");
+    let words = |step: &crate::route::TraceStep| format!("{} {}: {}", step.rule, step.subject, step.outcome);
+    let told = answer
+        .others
+        .iter()
+        .filter(|step| step.rule != "hub" && step.rule != "gateway");
+    told.map(words).collect()
+}
+
+#[test]
+fn what_else_there_is_has_its_reason() {
+    let wide = "range +14255550100-+14255550199: holds it too, for the Teams user: ";
+    let exact = "the number +14255550115 by itself comes before a range";
+    assert_eq!(
+        others("explain | --from +12065550100 | --to +14255550115 | --carrier north"),
+        [
+            format!("{wide}{exact}"),
+            format!("range +14255550110-+14255550119: holds it too, for carrier 'pbx': {exact}"),
+            "user +14255550115: +14255550115 says `voicemail = true`".to_owned(),
+            "carrier inbound, north, south: never: +14255550115 leads to voicemail of the Teams user".to_owned(),
+        ]
+    );
+    assert_eq!(
+        others("explain | --from +12065550100 | --to +14255550112 | --carrier north"),
+        [
+            format!("{wide}+14255550110-+14255550119 is narrower"),
+            "teams contoso.sbc1.example.net: +14255550110-+14255550119 leads to carrier 'pbx'".to_owned(),
+            "carrier inbound, north, south: never: +14255550110-+14255550119 lives on carrier 'pbx'".to_owned(),
+        ]
+    );
+    assert_eq!(
+        others("explain | --from +14255550100 | --to +442079460100 | --tenant contoso"),
+        [
+            "tenant fabrikam: has +442079460100, but calls of tenant 'contoso' leave by its own carriers",
+            "application any: neither the called number nor `from_teams` names one",
+            "carrier south: after 'north', when none of its gateways takes the call",
+            "carrier pbx, west: never: not in `carriers` of tenant 'contoso'",
+            "carrier inbound: never: it has no gateway",
+        ]
+    );
+    assert_eq!(
+        others("explain | --from +442079460100 | --to +12065550100 | --tenant fabrikam"),
+        ["carrier north: never: application 'out' decides, and may dial them"]
+    );
+    assert_eq!(
+        others("explain | --from +12065550100 | --to +14255550190 | --carrier north"),
+        [
+            &format!("{wide}the number +14255550190 by itself comes before a range"),
+            "teams contoso.sbc1.example.net: +14255550190 leads to application 'reception'",
+            "carrier inbound, north, south: never: application 'reception' decides, and may dial them",
+        ]
+    );
 }
 
 #[test]
@@ -161,10 +270,66 @@ fn users_are_callers_and_callees_by_their_address() {
         found.contains("rings every device that bob@sip.contoso.example has registered"),
         "{found}"
     );
+    assert!(
+        found.contains("carrier  north: never: a colleague is called"),
+        "{found}"
+    );
     let found = answer("explain | --from sip:alice@sip.contoso.example | --to 911");
     assert!(found.contains("an emergency call of tenant 'contoso'"), "{found}");
     let found = answer("explain | --from alice@sip.contoso.example | --to +441632960001");
     assert!(found.contains("Refused with 403"), "{found}");
+}
+
+#[test]
+fn teams_is_shown_the_name_of_a_user_without_a_number() {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let listener =
+        "\n[[listeners]]\nname = \"users\"\npurpose = \"users\"\ntransport = \"udp\"\nbind = \"192.0.2.1:5080\"\n";
+    let user = |name: &str| format!("[[users]]\nname = \"{name}\"\nha1_md5 = \"00000000000000000000000000000000\"\n");
+    let from = |caller: &str, more: &str, policy: &str| {
+        let tenant = format!(
+            "domains = [\"contoso.example\"]\nlabel = \"contoso\"\nrealm = \"sip.contoso.example\"\ncarriers = [\"north\"]\n\
+             [[numbers]]\nrange = \"+14255550100-+14255550198\"\n{}{}{policy}",
+            user("bob"),
+            user("4255550")
+        );
+        let config = Config::from_toml_strs(&format!("{sbc}{listener}"), &[("contoso", &tenant)]);
+        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let line = format!("explain | --from {caller}@sip.contoso.example | --to +14255550101{more}");
+        let answer = Answer::find(&config, Question::read(&args(&line), &config).expect("a question"));
+        let step = answer.trace.into_iter().find(|step| step.rule == "caller");
+        let header = answer
+            .hops
+            .into_iter()
+            .next()
+            .and_then(|hop| hop.headers.into_iter().next());
+        (header.map(|(_, from)| from), step.map(|step| step.outcome))
+    };
+    let told = |from: &str, why: &str| (Some(from.to_owned()), Some(why.to_owned()));
+    let nobody = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+    assert_eq!(
+        from("bob", "", ""),
+        told("<sip:bob@contoso.sbc1.example.net>", "has no number: shown by its name")
+    );
+    assert_eq!(
+        from("4255550", "", ""),
+        told(nobody, "has no number, and its name would be read as one: Anonymous")
+    );
+    assert_eq!(
+        from("bob", " | --header Privacy: id", ""),
+        told(nobody, "asks for privacy: Anonymous")
+    );
+    assert_eq!(
+        from(
+            "bob",
+            "",
+            "[caller]\noutside = \"replace\"\nnumber = \"+14255550100\"\n"
+        ),
+        told(
+            "<sip:+14255550100@contoso.sbc1.example.net;user=phone>",
+            "has no number: +14255550100 is shown"
+        )
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ async fn perform(args: &SimArgs) -> Result<bool, CommandError> {
                 &format!("; {names} have to lead here"),
                 args.behaviour.json,
             );
-            let placed = match args.behaviour.dial() {
+            let placed = match args.dial() {
                 Some(dial) => Some(sim.place_call(dial).await?),
                 None => None,
             };
@@ -71,7 +71,7 @@ async fn perform(args: &SimArgs) -> Result<bool, CommandError> {
         SimCommand::Carrier(args) => {
             let sim = CarrierSim::start(args.settings())?;
             let narrator = Narrator::begin("carrier", &sim, "", args.behaviour.json);
-            let placed = match args.behaviour.dial() {
+            let placed = match args.dial() {
                 Some(dial) => Some(sim.place_call(dial).await?),
                 None => None,
             };

@@ -1,8 +1,8 @@
 //! What can be said on the command line.
 
-use crate::sim::{CarrierSettings, Dial, Manner, Script, TeamsSettings};
-use crate::sip::Transport;
-use clap::{Args, Subcommand};
+use crate::sim::{CarrierPapers, CarrierSettings, CarrierWire, Dial, Manner, Script, TeamsSettings};
+use crate::sip::digest::Credentials;
+use clap::{Args, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ pub struct SimArgs {
 pub enum SimCommand {
     /// A hub of Teams: TLS with client certificates, SRTP, and the rules of Direct Routing
     Teams(TeamsArgs),
-    /// A carrier: UDP and TCP, RTP
+    /// A carrier: UDP, TCP or TLS, RTP, passwords
     Carrier(CarrierArgs),
     /// A name server whose answers change: `NAME=ADDRESS,ADDRESS` on standard input moves a name, `NAME=` takes it away
     Dns(DnsArgs),
@@ -62,6 +62,9 @@ pub struct TeamsArgs {
     /// Note what is only noted by strict hubs, too (see `sim rules`)
     #[arg(long)]
     pub strict: bool,
+    /// The number that calls
+    #[arg(long, value_name = "NUMBER", default_value = "+14255550100")]
+    pub from: String,
     /// Close connections that carried no message for so many seconds, as Teams does after two minutes
     #[arg(long, value_name = "SECONDS")]
     pub idle: Option<u64>,
@@ -78,11 +81,40 @@ pub struct CarrierArgs {
     /// The SBC's carrier listener, for calls to it
     #[arg(long, value_name = "ADDRESS")]
     pub sbc: Option<SocketAddr>,
-    /// Call over TCP
-    #[arg(long)]
-    pub tcp: bool,
+    /// What calls go over; TLS needs its files, and has the port for itself
+    #[arg(long, value_enum, default_value_t = WireName::Udp)]
+    pub transport: WireName,
+    /// PEM: the carrier's certificate, for TLS
+    #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
+    pub certificate: Option<PathBuf>,
+    /// PEM: its key
+    #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
+    pub key: Option<PathBuf>,
+    /// PEM: the roots that the SBC's certificate chains to
+    #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
+    pub roots: Option<PathBuf>,
+    /// The SBC's name: the host of our INVITEs, and over TLS what its certificate has to bear; its address when absent
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// Answer a challenge (401, 407) as this user
+    #[arg(long, value_name = "NAME", requires = "password")]
+    pub username: Option<String>,
+    /// With this password
+    #[arg(long, value_name = "PASSWORD", requires = "username")]
+    pub password: Option<String>,
+    /// The number that calls
+    #[arg(long, value_name = "NUMBER", default_value = "+12065550100")]
+    pub from: String,
     #[command(flatten)]
     pub behaviour: Behaviour,
+}
+
+/// A transport by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WireName {
+    Udp,
+    Tcp,
+    Tls,
 }
 
 /// Arguments of `sim dns`.
@@ -137,9 +169,6 @@ pub struct Behaviour {
     /// Place one call to this number, and end with it
     #[arg(long, value_name = "NUMBER", requires = "sbc")]
     pub call: Option<String>,
-    /// The number that calls
-    #[arg(long, value_name = "NUMBER", default_value = "+14255550100")]
-    pub from: String,
     /// How long that call is held, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub seconds: u64,
@@ -155,8 +184,8 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    pub(super) fn dial(&self) -> Option<Dial> {
-        let mut dial = Dial::new(&self.from, self.call.as_ref()?);
+    fn dial(&self, from: &str) -> Option<Dial> {
+        let mut dial = Dial::new(from, self.call.as_ref()?);
         dial.hang_up_after = Some(Duration::from_secs(self.seconds));
         Some(dial)
     }
@@ -171,6 +200,11 @@ impl Behaviour {
 }
 
 impl TeamsArgs {
+    /// The call to place.
+    pub(super) fn dial(&self) -> Option<Dial> {
+        self.behaviour.dial(&self.from)
+    }
+
     pub(super) fn settings(&self) -> TeamsSettings {
         TeamsSettings {
             listen: self.listen,
@@ -189,11 +223,37 @@ impl TeamsArgs {
 }
 
 impl CarrierArgs {
+    /// The call to place.
+    pub(super) fn dial(&self) -> Option<Dial> {
+        let mut dial = self.behaviour.dial(&self.from)?;
+        dial.host.clone_from(&self.host);
+        dial.credentials = self
+            .username
+            .as_ref()
+            .zip(self.password.as_ref())
+            .map(|known| Credentials {
+                // Whoever asks: it is a laboratory's password.
+                realm: String::new(),
+                username: known.0.clone(),
+                password: known.1.clone(),
+            });
+        Some(dial)
+    }
+
     pub(super) fn settings(&self) -> CarrierSettings {
+        let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
         CarrierSettings {
             listen: self.listen,
             sbc: self.sbc,
-            transport: if self.tcp { Transport::Tcp } else { Transport::Udp },
+            wire: match self.transport {
+                WireName::Udp => CarrierWire::Udp,
+                WireName::Tcp => CarrierWire::Tcp,
+                WireName::Tls => CarrierWire::Tls(CarrierPapers {
+                    certificate: file(&self.certificate),
+                    key: file(&self.key),
+                    roots: file(&self.roots),
+                }),
+            },
             tone: self.behaviour.tone,
         }
     }
@@ -202,6 +262,40 @@ impl CarrierArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: CarrierArgs,
+    }
+
+    #[test]
+    fn a_carrier_calls_from_its_own_side_and_with_what_it_needs() {
+        use clap::Parser;
+        let read = |line: &str| Line::try_parse_from(line.split(' ')).map(|line| line.args);
+        let plain = read("sim --sbc 127.0.0.1:5060 --call +14255550100").unwrap();
+        let dial = plain.dial().unwrap();
+        assert_eq!((dial.from.as_str(), dial.credentials), ("+12065550100", None));
+        let known =
+            read("sim --sbc 127.0.0.1:5060 --call +14255550100 --username a --password b --host sbc1.example.net");
+        let dial = known.unwrap().dial().unwrap();
+        assert_eq!(dial.host.as_deref(), Some("sbc1.example.net"));
+        let credentials = dial.credentials.unwrap();
+        assert_eq!(
+            (credentials.username.as_str(), credentials.password.as_str()),
+            ("a", "b")
+        );
+        let over_tls = read("sim --transport tls --certificate c.pem --key c.key --roots r.pem").unwrap();
+        assert!(matches!(over_tls.settings().wire, CarrierWire::Tls(papers) if papers.key == Path::new("c.key")));
+        for wrong in [
+            "sim --transport tls",
+            "sim --username a",
+            "sim --transport tls --certificate c.pem --key c.key",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_name_leads_somewhere_or_is_gone() {

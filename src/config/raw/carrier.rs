@@ -218,11 +218,13 @@ pub struct RawNumberRule {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawCaller {
-    /// Calls from the carrier: the header that is believed; the other one serves when it is absent.
+    /// Calls from the carrier: the header that is believed; the other one serves when it is absent. The name comes from the same
+    /// header, and from From where P-Asserted-Identity has none.
     #[schemars(extend("default" = "pai"))]
     pub read: Option<At<RawHeader>>,
     /// Calls to the carrier: the number shown is that of From, of P-Asserted-Identity, `number`, or, with `diverting`, the one of
-    /// the tenant's that has forwarded the call last, else that of From.
+    /// the tenant's that has forwarded the call last, else that of From. With `fixed` P-Asserted-Identity has `number` too, whatever
+    /// Teams asserts, but in emergency calls, which show the caller's own; who has forwarded stands in `history`.
     #[schemars(extend("default" = "from"))]
     pub present: Option<At<RawSource>>,
     /// The number for `present = "fixed"`.

@@ -22,7 +22,7 @@ pub struct Dial {
     pub never_ack: bool,
     /// BYE after this time of conversation.
     pub hang_up_after: Option<Duration>,
-    /// How we answer a digest challenge.
+    /// How we answer a digest challenge; an empty realm: whoever asks.
     pub credentials: Option<Credentials>,
     /// Further headers of the INVITE, by name.
     pub headers: Vec<(String, String)>,

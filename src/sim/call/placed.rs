@@ -7,7 +7,7 @@ use super::{Event, Order};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
 use crate::sip::dialog::{Fork, Forks, Initiation, new_tag};
-use crate::sip::digest::DigestClient;
+use crate::sip::digest::{DigestClient, realm_of};
 use crate::sip::{HeaderName, Message, Method, NameAddr, RequestDraft, Uri};
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ impl Task {
             forks: Forks::default(),
             token: 0,
             body,
-            digest: dial.credentials.clone().map(DigestClient::new),
+            digest: None,
             cancelled: false,
         };
         self.send_invite(&mut attempt, dial, None).await?;
@@ -132,8 +132,8 @@ impl Task {
                     .await
             }
             200..300 => return Ok(self.success(attempt, response, fork.ok()).await),
-            401 | 407 if attempt.digest.is_some() => {
-                let authorization = authorize(attempt, response);
+            401 | 407 if dial.credentials.is_some() => {
+                let authorization = authorize(attempt, response, dial);
                 match authorization {
                     Some(authorization) => self.send_invite(attempt, dial, Some(authorization)).await?,
                     None => {
@@ -206,17 +206,24 @@ impl Task {
     }
 }
 
-fn authorize(attempt: &mut Attempt, response: &Message) -> Option<(HeaderName, String)> {
+fn authorize(attempt: &mut Attempt, response: &Message, dial: &Dial) -> Option<(HeaderName, String)> {
     let (asked, name) = match response.status() {
         Some(407) => (HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
         _ => (HeaderName::WwwAuthenticate, HeaderName::Authorization),
     };
     let uri = attempt.initiation.uri().as_str().to_owned();
     let cnonce = new_tag(&mut rand::rng());
-    let value = attempt
-        .digest
-        .as_mut()?
-        .answer(response.headers(asked), "INVITE", &uri, &cnonce);
+    let digest = match &mut attempt.digest {
+        Some(digest) => digest,
+        none => {
+            let mut credentials = dial.credentials.clone()?;
+            if credentials.realm.is_empty() {
+                credentials.realm = response.headers(asked).find_map(realm_of)?;
+            }
+            none.insert(DigestClient::new(credentials))
+        }
+    };
+    let value = digest.answer(response.headers(asked), "INVITE", &uri, &cnonce);
     Some((name, value.ok()?))
 }
 

@@ -1,4 +1,4 @@
-//! A peer like a carrier: UDP and TCP, RTP, G.711, ordinary spelling; and the check that nothing of Teams shows there.
+//! A peer like a carrier: UDP and TCP, or TLS, RTP, G.711, ordinary spelling; and the check that nothing of Teams shows there.
 
 mod persona;
 mod rules;
@@ -9,23 +9,82 @@ use super::call::{Call, Dial, SimError};
 use super::simulator::{Settings, SimStartError, Simulator};
 use super::violation::Violation;
 use crate::net::ListenerProtocol;
+use crate::net::tls::{ClientCertificates, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
 use crate::sip::{Transport, Uri};
 use persona::CarrierPersona;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// What a simulated carrier begins with.
 #[derive(Debug, Clone)]
 pub struct CarrierSettings {
-    /// UDP; TCP on the same port where that is free. Port 0 takes a free one.
+    /// Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where portcullis' carrier listener is; `None`: only answering.
     pub sbc: Option<SocketAddr>,
-    /// What our calls go over.
-    pub transport: Transport,
+    pub wire: CarrierWire,
     /// Hz.
     pub tone: f64,
+}
+
+/// What a carrier listens on and calls over.
+#[derive(Debug, Clone)]
+pub enum CarrierWire {
+    /// TCP is heard on the same port.
+    Udp,
+    /// UDP is heard on the same port.
+    Tcp,
+    /// Nothing else is heard there.
+    Tls(CarrierPapers),
+}
+
+/// PEM files of a carrier that speaks TLS.
+#[derive(Debug, Clone)]
+pub struct CarrierPapers {
+    /// Shown in both directions; no certificate is asked of callers.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The roots that portcullis' certificate chains to.
+    pub roots: PathBuf,
+}
+
+impl CarrierWire {
+    const fn transport(&self) -> Transport {
+        match self {
+            CarrierWire::Udp => Transport::Udp,
+            CarrierWire::Tcp => Transport::Tcp,
+            CarrierWire::Tls(_) => Transport::Tls,
+        }
+    }
+
+    fn protocols(&self) -> Result<Vec<ListenerProtocol>, SimStartError> {
+        Ok(match self {
+            CarrierWire::Udp => vec![ListenerProtocol::Udp { sockets: 1 }, ListenerProtocol::Tcp],
+            CarrierWire::Tcp => vec![ListenerProtocol::Tcp, ListenerProtocol::Udp { sockets: 1 }],
+            CarrierWire::Tls(papers) => vec![ListenerProtocol::Tls(papers.profile()?)],
+        })
+    }
+}
+
+impl CarrierPapers {
+    fn profile(&self) -> Result<TlsProfile, SimStartError> {
+        let name = "carrier";
+        let identities = IdentityStore::open(vec![IdentityFiles {
+            name: name.to_owned(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        }])
+        .map_err(SimStartError::Identity)?;
+        let roots = Arc::new(TrustRoots::from_file(&self.roots)?);
+        Ok(TlsProfile::new(
+            Arc::new(identities),
+            ClientCertificates::Ignore,
+            roots,
+            name,
+        ))
+    }
 }
 
 /// One simulated carrier.
@@ -41,14 +100,11 @@ impl CarrierSim {
         let persona = CarrierPersona {
             local: local.clone(),
             sbc: settings.sbc,
-            transport: settings.transport,
+            transport: settings.wire.transport(),
         };
-        let protocols = match settings.transport {
-            Transport::Tcp => [ListenerProtocol::Tcp, ListenerProtocol::Udp { sockets: 1 }],
-            _ => [ListenerProtocol::Udp { sockets: 1 }, ListenerProtocol::Tcp],
-        };
+        let protocols = settings.wire.protocols()?.into_iter();
         let simulator = Simulator::start(Settings {
-            listeners: protocols.map(|protocol| (protocol, settings.listen)).to_vec(),
+            listeners: protocols.map(|protocol| (protocol, settings.listen)).collect(),
             persona: Arc::new(persona),
             tone: settings.tone,
             strict: false,
@@ -67,7 +123,7 @@ impl CarrierSim {
             std::net::IpAddr::V6(v6) => format!("[{v6}]"),
         });
         let uri = Uri::sip(Some(&dial.to), &host, Some(sbc.port()))
-            .and_then(|uri| match self.settings.transport {
+            .and_then(|uri| match self.settings.wire.transport() {
                 Transport::Udp => Ok(uri),
                 other => uri.with_param("transport", Some(other.uri_name())),
             })

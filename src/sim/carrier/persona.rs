@@ -42,7 +42,7 @@ impl Persona for CarrierPersona {
         let host = self.local.get().map(ToString::to_string).unwrap_or_default();
         let transport = match self.transport {
             Transport::Udp => String::new(),
-            other => format!(";transport={other}"),
+            other => format!(";transport={}", other.uri_name()),
         };
         let at = if user.is_empty() { "" } else { "@" };
         Face {
@@ -95,13 +95,17 @@ impl Persona for CarrierPersona {
             Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
             _ => self.transport,
         };
+        // TLS has its port for itself.
+        if self.transport == Transport::Tls && transport != Transport::Tls {
+            return None;
+        }
         let address = uri.host_ip().or_else(|| self.sbc.map(|sbc| sbc.ip()));
         let address = address.or_else(|| seen.map(|flow| flow.remote.ip()))?;
         Some(Hop {
             transport,
             listener: ListenerId(u16::from(transport != self.transport)),
             remote: SocketAddr::new(address, uri.port().unwrap_or(transport.default_port())),
-            server_name: None,
+            server_name: (transport == Transport::Tls).then(|| uri.host().into()),
             connection: None,
             account: None,
             presented: None,

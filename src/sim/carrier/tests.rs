@@ -9,25 +9,25 @@ use std::time::Duration;
 const FROM: &str = "+14255550100";
 const TO: &str = "+12065550100";
 
-fn carrier(sbc: Option<SocketAddr>, transport: Transport, tone: f64) -> CarrierSim {
+fn carrier(sbc: Option<SocketAddr>, wire: CarrierWire, tone: f64) -> CarrierSim {
     CarrierSim::start(CarrierSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         sbc,
-        transport,
+        wire,
         tone,
     })
     .unwrap()
 }
 
-fn two(transport: Transport) -> (CarrierSim, CarrierSim) {
-    let called = carrier(None, transport, 620.0);
-    (carrier(Some(called.address()), transport, 440.0), called)
+fn two(wire: &CarrierWire) -> (CarrierSim, CarrierSim) {
+    let called = carrier(None, wire.clone(), 620.0);
+    (carrier(Some(called.address()), wire.clone(), 440.0), called)
 }
 
 #[tokio::test]
 async fn a_call_is_heard_both_ways_and_ends() {
-    for transport in [Transport::Udp, Transport::Tcp] {
-        let (caller, called) = two(transport);
+    for wire in [CarrierWire::Udp, CarrierWire::Tcp] {
+        let (caller, called) = two(&wire);
         called.set_script(Script::ring_then_answer(Duration::from_millis(50)));
         let placed = caller.place_call(Dial::new(FROM, TO)).await.unwrap();
         let incoming = called.incoming().await.unwrap();
@@ -46,7 +46,7 @@ async fn a_call_is_heard_both_ways_and_ends() {
 
 #[tokio::test]
 async fn hold_silences_and_resume_brings_the_tone_back() {
-    let (caller, called) = two(Transport::Udp);
+    let (caller, called) = two(&CarrierWire::Udp);
     let placed = caller.place_call(Dial::new(FROM, TO)).await.unwrap();
     let incoming = called.incoming().await.unwrap();
     incoming.hears(440.0).await.unwrap();
@@ -67,7 +67,7 @@ async fn hold_silences_and_resume_brings_the_tone_back() {
 
 #[tokio::test]
 async fn refusals_cancel_and_challenges() {
-    let (caller, called) = two(Transport::Udp);
+    let (caller, called) = two(&CarrierWire::Udp);
     let place = |dial: Dial| caller.place_call(dial);
     called.script_once(Script::busy());
     called.script_once(Script::unavailable(7));
@@ -85,20 +85,35 @@ async fn refusals_cancel_and_challenges() {
     assert_eq!((cancelled.by, cancelled.status), (EndedBy::Us, Some(487)));
 
     called.script_once("challenge sbc1:secret@carrier.example, answer".parse().unwrap());
-    let mut dial = Dial::new(FROM, TO);
-    dial.credentials = Some(Credentials {
-        realm: "carrier.example".to_owned(),
-        username: "sbc1".to_owned(),
-        password: "secret".to_owned(),
-    });
-    let placed = place(dial).await.unwrap();
+    let with = |realm: &str, password: &str| {
+        let mut dial = Dial::new(FROM, TO);
+        dial.credentials = Some(Credentials {
+            realm: realm.to_owned(),
+            username: "sbc1".to_owned(),
+            password: password.to_owned(),
+        });
+        dial
+    };
+    let placed = place(with("carrier.example", "secret")).await.unwrap();
     placed.answered().await.unwrap();
     placed.hears(620.0).await.unwrap();
+    for (realm, password, status) in [
+        ("", "secret", None),
+        ("", "guess", Some(407)),
+        ("other.example", "secret", Some(407)),
+    ] {
+        called.set_script("challenge sbc1:secret@carrier.example, answer".parse().unwrap());
+        let placed = place(with(realm, password)).await.unwrap();
+        match status {
+            Some(status) => assert_eq!(placed.ended().await.unwrap().status, Some(status), "{realm} {password}"),
+            None => placed.answered().await.unwrap(),
+        }
+    }
 }
 
 #[tokio::test]
 async fn branches_have_their_own_tags_and_media() {
-    let (caller, called) = two(Transport::Udp);
+    let (caller, called) = two(&CarrierWire::Udp);
     let steps = [Step::Ring(Fork(0)), Step::Ring(Fork(1)), Step::Progress(Fork(2))];
     called.set_script(Script::of(steps));
     let placed = caller.place_call(Dial::new(FROM, TO)).await.unwrap();
@@ -122,7 +137,7 @@ async fn branches_have_their_own_tags_and_media() {
 
 #[tokio::test]
 async fn silence_is_not_even_100() {
-    let (caller, called) = two(Transport::Udp);
+    let (caller, called) = two(&CarrierWire::Udp);
     called.set_script(Script::silent());
     let _placed = caller.place_call(Dial::new(FROM, TO)).await.unwrap();
     let end = tokio::time::Instant::now() + Duration::from_secs(5);
@@ -136,7 +151,7 @@ async fn silence_is_not_even_100() {
 
 #[tokio::test]
 async fn a_script_goes_on_after_the_answer() {
-    let (caller, called) = two(Transport::Udp);
+    let (caller, called) = two(&CarrierWire::Udp);
     let steps = [
         Step::Answer(Fork(0)),
         Step::Hold,
