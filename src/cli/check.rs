@@ -34,6 +34,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     let mut loader = Loader::new(&args.config);
     let outcome = load(&mut loader).and_then(|config| {
         warnings = certificates(&args.config, &config)?;
+        warnings.extend(loader.without_tenants());
         warnings.extend(doubts(&config));
         warnings.extend(doubts_of_modes(&secret_files(&loader, &config)));
         Ok(config)

@@ -118,6 +118,27 @@ impl Loader {
         Mistakes::one(resource.refused(self.sbc.as_ref(), &self.folder, why))
     }
 
+    /// What is doubtful of a folder without a folder `tenants`. It is right all the same: the machine answers OPTIONS while
+    /// the first tenant is being written.
+    pub fn without_tenants(&self) -> Option<String> {
+        if self.folder.join("tenants").exists() {
+            return None;
+        }
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let names: Vec<String> = folders
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        let lacks = format!("there is no folder {}/tenants, and so no tenant", self.folder.display());
+        Some(match nearest("tenants", names.iter().map(String::as_str)) {
+            Some(near) => format!("{lacks}; did you mean `{near}` to be it?"),
+            None => lacks,
+        })
+    }
+
     /// A node has started with the configuration in force: what it made once stays as it is in all that come.
     pub fn started(&mut self) {
         self.running = true;
@@ -215,7 +236,17 @@ impl Loader {
                 self.note_change(sbc);
             }
         }
-        let files = tenant_files(&self.folder.join("tenants"), &mut mistakes);
+        let folder = self.folder.join("tenants");
+        let files = match tenant_files(&folder, &mut mistakes) {
+            Some(files) => files,
+            // Whoever moves it away for a moment doesn't mean that all tenants are gone. What is known of them stays.
+            None if self.config.as_ref().is_some_and(|config| !config.tenants.is_empty()) => {
+                let mistake = Mistake::about(&folder, "the folder tenants is gone");
+                mistakes.push(mistake.expected("this folder; an empty one means no tenants"));
+                return mistakes;
+            }
+            None => BTreeMap::new(),
+        };
         let gone: Vec<String> = self
             .tenants
             .keys()
@@ -414,16 +445,15 @@ fn keep_common(mistakes: &mut Vec<Mistake>, found: impl FnOnce() -> Vec<Mistake>
 }
 
 /// `*.toml` in `folder`, by name without the ending. Hidden files, backups and other endings are left alone; one that
-/// looks mistyped is a mistake.
-fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, PathBuf> {
+/// looks mistyped is a mistake. None: there is no such folder.
+fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> Option<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        // A machine without tenants is fine: it answers OPTIONS while the first is being written.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return files,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {
             mistakes.push(Mistake::about(folder, format!("can't be read: {error}")));
-            return files;
+            return Some(files);
         }
     };
     for entry in entries.filter_map(Result::ok) {
@@ -445,7 +475,7 @@ fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, 
             mistakes.push(Mistake::about(&path, "this file is not read").expected("a name that ends in .toml"));
         }
     }
-    files
+    Some(files)
 }
 
 fn parse_all(sources: Vec<(String, Source)>) -> Vec<(String, File<RawTenant>)> {
