@@ -1,7 +1,9 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
-use crate::config::{Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc};
+use crate::config::{
+    Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, NumberSpan, Purpose, Roots, Sbc, Tenant,
+};
 use crate::observe::cdr::try_open;
 use crate::sip::Transport;
 use serde_json::{Value, json};
@@ -134,19 +136,22 @@ fn unkept(path: &Path) -> Option<String> {
         _ => Path::new("."),
     };
     let (tried, opened) = match path.try_exists() {
-        Ok(true) => (path, File::options().read(true).write(true).open(path)),
-        // A file without a name is gone as soon as it is closed.
-        Ok(false) => (
-            folder,
-            File::options().write(true).custom_flags(libc::O_TMPFILE).open(folder),
-        ),
+        Ok(true) => (path, File::options().read(true).write(true).open(path).map(drop)),
+        Ok(false) => (folder, try_making_in(folder)),
         Err(error) => (path, Err(error)),
     };
-    match opened {
-        Ok(_) => None,
+    let why = |error: io::Error| format!("{}: {error}", tried.display());
+    opened.err().map(why)
+}
+
+/// Whether this user may make files in `folder`, which is left as it is.
+fn try_making_in(folder: &Path) -> io::Result<()> {
+    // A file without a name is gone as soon as it is closed.
+    let made = File::options().write(true).custom_flags(libc::O_TMPFILE).open(folder);
+    match made {
         // Some file systems have no files without names.
-        Err(error) if tried == folder && folder.is_dir() && !is_forbidden(&error) => None,
-        Err(error) => Some(format!("{}: {error}", tried.display())),
+        Err(error) if !folder.is_dir() || is_forbidden(&error) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -163,8 +168,13 @@ fn unwritable(path: &Path) -> Option<String> {
         Ok(()) => None,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // `run` makes the folders that lack.
-            let above = path.ancestors().skip(1).find(|above| above.exists())?;
-            (!above.is_dir()).then(|| format!("{} is no folder", above.display()))
+            let above = path.ancestors().skip(1).find(|above| above.exists());
+            let above = above.unwrap_or(Path::new("."));
+            if !above.is_dir() {
+                return Some(format!("{} is no folder", above.display()));
+            }
+            let why = |error| format!("{} can't be made in {}: {error}", path.display(), above.display());
+            try_making_in(above).err().map(why)
         }
         Err(error) => Some(format!("{}: {error}", path.display())),
     }
@@ -301,11 +311,11 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         out,
         "  {}, {}",
         count(config.tenants.len() as u64, "tenant"),
-        count(numbers(config), "number")
+        count(all_numbers(config), "number")
     )?;
     // A long list helps nobody.
     for tenant in config.tenants.iter().take(10) {
-        let own: u64 = tenant.numbers.iter().map(|entry| entry.span.count()).sum();
+        let own = numbers(tenant);
         let carriers: Vec<&str> = tenant.carriers.iter().map(|id| id.as_str()).collect();
         writeln!(
             out,
@@ -341,7 +351,7 @@ fn summary_json(config: &Config) -> Value {
         "listeners": listeners,
         "carriers": carriers,
         "tenants": config.tenants.len(),
-        "numbers": numbers(config),
+        "numbers": all_numbers(config),
     })
 }
 
@@ -353,13 +363,13 @@ fn purpose(purpose: Purpose) -> &'static str {
     }
 }
 
-fn numbers(config: &Config) -> u64 {
-    config
-        .tenants
-        .iter()
-        .flat_map(|tenant| &tenant.numbers)
-        .map(|entry| entry.span.count())
-        .sum()
+/// Those of all tenants, no two of which share any.
+fn all_numbers(config: &Config) -> u64 {
+    config.tenants.iter().map(|tenant| numbers(tenant)).sum()
+}
+
+fn numbers(tenant: &Tenant) -> u64 {
+    NumberSpan::count_all(tenant.numbers.iter().map(|entry| entry.span))
 }
 
 fn count(number: u64, what: &str) -> String {
@@ -373,6 +383,7 @@ fn count(number: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     const SBC: &str = include_str!("../../config/sbc.toml");
     const CONTOSO: &str = include_str!("../../config/tenants/contoso.toml");
@@ -403,6 +414,13 @@ mod tests {
         );
         let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
         assert_eq!((&json["right"], &json["numbers"]), (&json!(true), &json!(100)));
+        // A number that stands inside a range is none more.
+        let twice = format!("{CONTOSO}\n[[numbers]]\nnumber = \"+14255550110\"\n");
+        let text = printed(&Config::from_toml_strs(SBC, &[("contoso", &twice)]), false);
+        assert!(
+            text.contains("1 tenant, 100 numbers") && text.contains(": 100 numbers,"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -501,7 +519,6 @@ mod tests {
     #[test]
     fn files_with_secrets_that_everybody_may_read_are_named() {
         use std::fs::{Permissions, set_permissions, write};
-        use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("portcullis-modes-{}", std::process::id()));
         let tenants = folder.join("tenants");
         std::fs::create_dir_all(&tenants).expect("a folder");
@@ -562,7 +579,24 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("portcullis-records-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         assert!(unwritable(&folder).is_some_and(|why| why.contains("directory")));
-        assert_eq!(unwritable(&folder.join("records.jsonl")), None, "it would be made");
+        let lacking = ["records.jsonl", "calls/today/records.jsonl"].map(|name| folder.join(name));
+        for records in &lacking {
+            assert_eq!(unwritable(records), None, "it would be made");
+        }
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).expect("its owner's");
+        let as_nobody = std::thread::spawn(move || {
+            // SAFETY: no memory is touched, and nobody else runs on this thread, whose rights alone change.
+            unsafe { libc::setfsuid(65_534) };
+            lacking.map(|records| unwritable(&records))
+        });
+        for why in as_nobody.join().expect("no panic") {
+            let said = why.unwrap_or_default();
+            assert!(
+                said.contains(&format!("can't be made in {}: ", folder.display())),
+                "{said}"
+            );
+        }
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("its owner's");
         let pipe = folder.join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.is_ok_and(|status| status.success()));
