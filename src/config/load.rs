@@ -60,6 +60,8 @@ pub struct Loader {
     running: bool,
     /// Keys of `sbc.toml` of which something waits for that node's next start.
     waiting: Vec<&'static str>,
+    /// The text of `sbc.toml` that is in force.
+    machine: Option<Source>,
     /// Some file changed since `config` was made.
     stale: Vec<PathBuf>,
     /// All that is in the folder was read; otherwise the next reload reads the whole folder.
@@ -91,6 +93,7 @@ impl Loader {
             config: None,
             running: false,
             waiting: Vec::new(),
+            machine: None,
             stale: Vec::new(),
             complete: false,
         }
@@ -198,6 +201,7 @@ impl Loader {
                 };
             }
         };
+        self.machine = self.sbc.as_ref().map(|file| file.source.clone());
         if let Some(old) = &self.config {
             if old.same_as(&config) && self.waiting == waiting {
                 self.stale.clear();
@@ -321,7 +325,15 @@ impl Loader {
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Config> {
         let (sbc, facts) = match self.sbc.as_ref().and_then(|file| Some((file, file.raw.as_ref()?))) {
-            Some((file, raw)) => machine(file, raw, folder, mistakes),
+            Some((file, raw)) => {
+                // What waits for the start is looked at by nobody until then.
+                let is_known = self
+                    .machine
+                    .as_ref()
+                    .is_some_and(|known| known.text == file.source.text);
+                let in_force = self.running && self.waiting.is_empty() && is_known;
+                machine(file, raw, folder, in_force, mistakes)
+            }
             None => (None, None),
         };
         let facts = facts.map(|written| MachineFacts {
@@ -411,15 +423,16 @@ impl Config {
 }
 
 /// The machine, and what is known of it for tenants. What is unclear in its file is only held against it where it is wrong in
-/// every reading.
+/// every reading. `in_force`: the node runs with exactly this text.
 fn machine(
     file: &File<RawSbc>,
     raw: &RawSbc,
     folder: Option<&Path>,
+    in_force: bool,
     mistakes: &mut Vec<Mistake>,
 ) -> (Option<Sbc>, Option<MachineFacts>) {
     let check = |raw: &RawSbc| {
-        let mut reader = Reader::new(&file.source, folder, &file.mended);
+        let mut reader = Reader::new(&file.source, folder, &file.mended).in_force(in_force);
         let sbc = check::machine(raw, &mut reader);
         (sbc.filter(|_| reader.mistakes.is_empty()), reader.mistakes)
     };

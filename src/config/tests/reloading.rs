@@ -408,6 +408,37 @@ fn the_watch_stays_with_the_path_when_another_folder_takes_its_place() {
     applied_with(2);
 }
 
+/// Certificates are looked at by whoever shows them, who goes on with what was read.
+#[test]
+fn a_certificate_that_is_gone_keeps_no_tenant_from_being_changed() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    folder.remove("sbc.pem");
+    assert!(
+        refused(loader.reload()).to_string().contains("there is no file"),
+        "no node runs with it"
+    );
+    folder.write("sbc.pem", "");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    loader.started();
+    folder.remove("sbc.pem");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    let (config, _) = applied(loader.reload());
+    assert_eq!(config.tenants.len(), 2);
+    // Whoever writes the machine anew means the files that it names.
+    folder.write("sbc.toml", &format!("drain = \"7m\"\n{SBC}"));
+    assert!(refused(loader.reload()).to_string().contains("there is no file"));
+    folder.write("sbc.pem", "");
+    applied(loader.reload());
+    // What waits for the next start is shown by nobody yet.
+    folder.write("sbc.toml", &SBC.replace("0.0.0.0:5061", "0.0.0.0:5062"));
+    applied(loader.reload());
+    folder.remove("sbc.pem");
+    assert!(refused(loader.reload()).to_string().contains("there is no file"));
+}
+
 #[test]
 fn tenants_whose_folder_is_gone_stay_and_an_empty_one_means_none() {
     let folder = Folder::with_contoso();
