@@ -202,7 +202,7 @@ async fn show_ladder(State(state): Shared, Named(id): Named) -> Response {
 async fn nothing_here() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/peers, /v1/connections, /v1/certificates, /v1/registrations, /v1/config, /v1/ladders, /v1/ladders/{id}",
+        "there are /healthz, /readyz, /metrics, /v1/calls, /v1/calls/{id}, /v1/peers, /v1/connections, /v1/certificates, /v1/registrations, /v1/config, /v1/ladders, /v1/ladders/{id}",
     )
 }
 
@@ -216,7 +216,18 @@ async fn other_method(method: Method) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use super::{is_local, nothing_here};
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_hears_of_every_path() {
+        let body = axum::body::to_bytes(nothing_here().await.into_body(), 10_000).await;
+        let said = String::from_utf8(body.expect("a body").to_vec()).expect("text");
+        let routes = include_str!("routes.rs").split(".route(\"/").skip(1);
+        let paths = routes.filter_map(|rest| rest.split('"').next());
+        let listed = |path: &&str| said.contains(&format!(" /{path},")) || said.contains(&format!(" /{path}\""));
+        let (listed, missing): (Vec<_>, Vec<_>) = paths.filter(|path| !path.is_empty()).partition(listed);
+        assert!(listed.len() > 10 && missing.is_empty(), "{missing:?} in {said}");
+    }
 
     #[test]
     fn names_of_strangers_are_not_local() {

@@ -1,14 +1,14 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
-use crate::config::{Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc};
-use crate::observe::cdr::try_open;
+use super::writable::{unkept, unwritable};
+use crate::config::{
+    Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, NumberSpan, Purpose, Roots, Sbc, Tenant,
+};
 use crate::sip::Transport;
 use serde_json::{Value, json};
-use std::fs::File;
 use std::io::{self, Write};
 use std::net::UdpSocket;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     let mut loader = Loader::new(&args.config);
     let outcome = load(&mut loader).and_then(|config| {
         warnings = certificates(&args.config, &config)?;
+        warnings.extend(loader.without_tenants());
         warnings.extend(doubts(&config));
         warnings.extend(doubts_of_modes(&secret_files(&loader, &config)));
         Ok(config)
@@ -124,49 +125,6 @@ fn doubts(config: &Config) -> Vec<String> {
         ));
     }
     doubts
-}
-
-/// Why `run` could not open the store at `path`, as far as that shows without making it.
-fn unkept(path: &Path) -> Option<String> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let (tried, opened) = match path.try_exists() {
-        Ok(true) => (path, File::options().read(true).write(true).open(path)),
-        // A file without a name is gone as soon as it is closed.
-        Ok(false) => (
-            folder,
-            File::options().write(true).custom_flags(libc::O_TMPFILE).open(folder),
-        ),
-        Err(error) => (path, Err(error)),
-    };
-    match opened {
-        Ok(_) => None,
-        // Some file systems have no files without names.
-        Err(error) if tried == folder && folder.is_dir() && !is_forbidden(&error) => None,
-        Err(error) => Some(format!("{}: {error}", tried.display())),
-    }
-}
-
-fn is_forbidden(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-    )
-}
-
-/// Why `run` could not open `path`, as far as that shows without making it.
-fn unwritable(path: &Path) -> Option<String> {
-    match try_open(path) {
-        Ok(()) => None,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // `run` makes the folders that lack.
-            let above = path.ancestors().skip(1).find(|above| above.exists())?;
-            (!above.is_dir()).then(|| format!("{} is no folder", above.display()))
-        }
-        Err(error) => Some(format!("{}: {error}", path.display())),
-    }
 }
 
 /// Certificates and keys as `run` would load them: a file that is there may still be broken, expired or of another pair.
@@ -300,11 +258,11 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         out,
         "  {}, {}",
         count(config.tenants.len() as u64, "tenant"),
-        count(numbers(config), "number")
+        count(all_numbers(config), "number")
     )?;
     // A long list helps nobody.
     for tenant in config.tenants.iter().take(10) {
-        let own: u64 = tenant.numbers.iter().map(|entry| entry.span.count()).sum();
+        let own = numbers(tenant);
         let carriers: Vec<&str> = tenant.carriers.iter().map(|id| id.as_str()).collect();
         writeln!(
             out,
@@ -340,7 +298,7 @@ fn summary_json(config: &Config) -> Value {
         "listeners": listeners,
         "carriers": carriers,
         "tenants": config.tenants.len(),
-        "numbers": numbers(config),
+        "numbers": all_numbers(config),
     })
 }
 
@@ -352,13 +310,13 @@ fn purpose(purpose: Purpose) -> &'static str {
     }
 }
 
-fn numbers(config: &Config) -> u64 {
-    config
-        .tenants
-        .iter()
-        .flat_map(|tenant| &tenant.numbers)
-        .map(|entry| entry.span.count())
-        .sum()
+/// Those of all tenants, no two of which share any.
+fn all_numbers(config: &Config) -> u64 {
+    config.tenants.iter().map(|tenant| numbers(tenant)).sum()
+}
+
+fn numbers(tenant: &Tenant) -> u64 {
+    NumberSpan::count_all(tenant.numbers.iter().map(|entry| entry.span))
 }
 
 fn count(number: u64, what: &str) -> String {
@@ -372,6 +330,7 @@ fn count(number: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     const SBC: &str = include_str!("../../config/sbc.toml");
     const CONTOSO: &str = include_str!("../../config/tenants/contoso.toml");
@@ -402,6 +361,13 @@ mod tests {
         );
         let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
         assert_eq!((&json["right"], &json["numbers"]), (&json!(true), &json!(100)));
+        // A number that stands inside a range is none more.
+        let twice = format!("{CONTOSO}\n[[numbers]]\nnumber = \"+14255550110\"\n");
+        let text = printed(&Config::from_toml_strs(SBC, &[("contoso", &twice)]), false);
+        assert!(
+            text.contains("1 tenant, 100 numbers") && text.contains(": 100 numbers,"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -500,7 +466,6 @@ mod tests {
     #[test]
     fn files_with_secrets_that_everybody_may_read_are_named() {
         use std::fs::{Permissions, set_permissions, write};
-        use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("portcullis-modes-{}", std::process::id()));
         let tenants = folder.join("tenants");
         std::fs::create_dir_all(&tenants).expect("a folder");
@@ -538,37 +503,6 @@ mod tests {
         assert_eq!(open(), ["tenants/fabrikam.toml"]);
         mode("tenants", 0o750);
         assert!(open().is_empty(), "nobody else enters the folder");
-        std::fs::remove_dir_all(&folder).expect("removed");
-    }
-
-    #[test]
-    fn the_store_is_tried_as_run_opens_it() {
-        let folder = std::env::temp_dir().join(format!("portcullis-kept-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        assert_eq!(unkept(&folder.join("bindings.redb")), None, "it would be made");
-        let left = std::fs::read_dir(&folder).expect("the folder").count();
-        assert_eq!(left, 0, "and was not");
-        std::fs::write(folder.join("bindings.redb"), b"").expect("a file");
-        assert_eq!(unkept(&folder.join("bindings.redb")), None);
-        assert!(unkept(&folder).is_some_and(|why| why.contains("directory")));
-        let nowhere = unkept(&folder.join("nowhere/bindings.redb"));
-        assert!(nowhere.is_some_and(|why| why.contains("nowhere: No such file")));
-        std::fs::remove_dir_all(&folder).expect("removed");
-    }
-
-    #[test]
-    fn the_file_of_records_is_opened_as_run_opens_it() {
-        let folder = std::env::temp_dir().join(format!("portcullis-records-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        assert!(unwritable(&folder).is_some_and(|why| why.contains("directory")));
-        assert_eq!(unwritable(&folder.join("records.jsonl")), None, "it would be made");
-        let pipe = folder.join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.is_ok_and(|status| status.success()));
-        // Opened to write alone it would wait for a reader.
-        let (told, hears) = std::sync::mpsc::channel();
-        std::thread::spawn(move || told.send(unwritable(&pipe)));
-        assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(None));
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -16,6 +16,7 @@ pub mod sim;
 pub mod teams;
 pub mod token;
 pub mod user;
+mod writable;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ Examples:
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  portcullis demo                               two calls, about six seconds
+  portcullis demo                               two calls, some five seconds
   portcullis demo --json | jq .passed
   portcullis demo --keep                        and then call it with a softphone";
 

@@ -39,20 +39,66 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
     held.teams.listener = in_force.teams.listener;
     held.registrar.store = in_force.registrar.store.clone();
     held.log.format = in_force.log.format;
-    let differ = [
+    let first = [
         ("node", held.node != written.node),
         ("listeners", sockets_differ(&held.listeners, &written.listeners)),
         ("carriers.gateways", gateways_wait),
-        ("media", held.media != written.media),
         ("teams.base", held.teams.base != written.teams.base),
-        ("timers", held.timers != written.timers),
         ("registrar.store", held.registrar.store != written.registrar.store),
         ("admin.bind", held.admin != written.admin),
         ("log.format", held.log.format != written.log.format),
         ("api.bind", bound(&held) != bound(written)),
     ];
-    let waiting = differ.into_iter().filter_map(|(key, differs)| differs.then_some(key));
-    (held, waiting.collect())
+    let of_media = media_differs(&held.media, &written.media);
+    let differ = first
+        .into_iter()
+        .chain(of_media)
+        .chain(timers_differ(&held.timers, &written.timers));
+    let waiting = differ.filter_map(|(key, differs)| differs.then_some(key));
+    let waiting = waiting.collect();
+    (held, waiting)
+}
+
+fn media_differs(held: &Media, written: &Media) -> [(&'static str, bool); 7] {
+    let Media {
+        bind,
+        advertise,
+        ports,
+        dscp,
+        workers,
+        recoded_calls: _,
+        timeout,
+        hold_timeout: _,
+        allow_loopback,
+    } = held;
+    [
+        ("media.bind", *bind != written.bind),
+        ("media.advertise", *advertise != written.advertise),
+        ("media.ports", *ports != written.ports),
+        ("media.dscp", *dscp != written.dscp),
+        ("media.workers", *workers != written.workers),
+        ("media.timeout", *timeout != written.timeout),
+        ("media.allow_loopback", *allow_loopback != written.allow_loopback),
+    ]
+}
+
+fn timers_differ(held: &Timers, written: &Timers) -> [(&'static str, bool); 5] {
+    let Timers {
+        t1,
+        t2,
+        t4,
+        ringing: _,
+        setup: _,
+        idle_connection,
+        connect,
+    } = held;
+    [
+        ("timers.t1", *t1 != written.t1),
+        ("timers.t2", *t2 != written.t2),
+        ("timers.t4", *t4 != written.t4),
+        ("timers.idle_connection", *idle_connection != written.idle_connection),
+        ("timers.connect", *connect != written.connect),
+    ]
 }
 
 fn bound(sbc: &Sbc) -> Option<SocketAddr> {
@@ -184,14 +230,17 @@ mod tests {
     fn what_is_made_once_is_named_and_stays() {
         let began = read(SBC);
         for (edited, key) in [
-            (table("timers", "t4 = \"4s\""), "timers"),
-            (table("media", "dscp = 3"), "media"),
+            (table("timers", "t4 = \"4s\""), "timers.t4"),
+            (table("media", "dscp = 3"), "media.dscp"),
+            (table("media", "ports = \"30000-30999\""), "media.ports"),
             (SBC.replace("0.0.0.0:5071", "0.0.0.0:5072"), "listeners"),
             (SBC.replace("base = \"sbc1.", "base = \"sbc2."), "teams.base"),
             (SBC.replace("format = \"json\"", "format = \"human\""), "log.format"),
         ] {
             let (held, waiting) = hold(&began, &read(&edited));
             assert!(waiting.contains(&key), "{key}: {waiting:?}");
+            let of_table = key.starts_with("media.") || key.starts_with("timers.");
+            assert!(!of_table || waiting == [key], "{key}: {waiting:?}");
             assert_eq!(held, began);
         }
     }

@@ -60,6 +60,8 @@ pub struct Loader {
     running: bool,
     /// Keys of `sbc.toml` of which something waits for that node's next start.
     waiting: Vec<&'static str>,
+    /// The text of `sbc.toml` that is in force.
+    machine: Option<Source>,
     /// Some file changed since `config` was made.
     stale: Vec<PathBuf>,
     /// All that is in the folder was read; otherwise the next reload reads the whole folder.
@@ -91,6 +93,7 @@ impl Loader {
             config: None,
             running: false,
             waiting: Vec::new(),
+            machine: None,
             stale: Vec::new(),
             complete: false,
         }
@@ -116,6 +119,27 @@ impl Loader {
     /// What the machine does not give, and why, told where the text read last asks for it.
     pub fn refused(&self, resource: Resource<'_>, why: &str) -> Mistakes {
         Mistakes::one(resource.refused(self.sbc.as_ref(), &self.folder, why))
+    }
+
+    /// What is doubtful of a folder without a folder `tenants`. It is right all the same: the machine answers OPTIONS while
+    /// the first tenant is being written.
+    pub fn without_tenants(&self) -> Option<String> {
+        if self.folder.join("tenants").exists() {
+            return None;
+        }
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let names: Vec<String> = folders
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        let lacks = format!("there is no folder {}/tenants, and so no tenant", self.folder.display());
+        Some(match nearest("tenants", names.iter().map(String::as_str)) {
+            Some(near) => format!("{lacks}; did you mean `{near}` to be it?"),
+            None => lacks,
+        })
     }
 
     /// A node has started with the configuration in force: what it made once stays as it is in all that come.
@@ -177,6 +201,7 @@ impl Loader {
                 };
             }
         };
+        self.machine = self.sbc.as_ref().map(|file| file.source.clone());
         if let Some(old) = &self.config {
             if old.same_as(&config) && self.waiting == waiting {
                 self.stale.clear();
@@ -215,7 +240,17 @@ impl Loader {
                 self.note_change(sbc);
             }
         }
-        let files = tenant_files(&self.folder.join("tenants"), &mut mistakes);
+        let folder = self.folder.join("tenants");
+        let files = match tenant_files(&folder, &mut mistakes) {
+            Some(files) => files,
+            // Whoever moves it away for a moment doesn't mean that all tenants are gone. What is known of them stays.
+            None if self.config.as_ref().is_some_and(|config| !config.tenants.is_empty()) => {
+                let mistake = Mistake::about(&folder, "the folder tenants is gone");
+                mistakes.push(mistake.expected("this folder; an empty one means no tenants"));
+                return mistakes;
+            }
+            None => BTreeMap::new(),
+        };
         let gone: Vec<String> = self
             .tenants
             .keys()
@@ -290,7 +325,15 @@ impl Loader {
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Config> {
         let (sbc, facts) = match self.sbc.as_ref().and_then(|file| Some((file, file.raw.as_ref()?))) {
-            Some((file, raw)) => machine(file, raw, folder, mistakes),
+            Some((file, raw)) => {
+                // What waits for the start is looked at by nobody until then.
+                let is_known = self
+                    .machine
+                    .as_ref()
+                    .is_some_and(|known| known.text == file.source.text);
+                let in_force = self.running && self.waiting.is_empty() && is_known;
+                machine(file, raw, folder, in_force, mistakes)
+            }
             None => (None, None),
         };
         let facts = facts.map(|written| MachineFacts {
@@ -380,15 +423,16 @@ impl Config {
 }
 
 /// The machine, and what is known of it for tenants. What is unclear in its file is only held against it where it is wrong in
-/// every reading.
+/// every reading. `in_force`: the node runs with exactly this text.
 fn machine(
     file: &File<RawSbc>,
     raw: &RawSbc,
     folder: Option<&Path>,
+    in_force: bool,
     mistakes: &mut Vec<Mistake>,
 ) -> (Option<Sbc>, Option<MachineFacts>) {
     let check = |raw: &RawSbc| {
-        let mut reader = Reader::new(&file.source, folder, &file.mended);
+        let mut reader = Reader::new(&file.source, folder, &file.mended).in_force(in_force);
         let sbc = check::machine(raw, &mut reader);
         (sbc.filter(|_| reader.mistakes.is_empty()), reader.mistakes)
     };
@@ -414,16 +458,15 @@ fn keep_common(mistakes: &mut Vec<Mistake>, found: impl FnOnce() -> Vec<Mistake>
 }
 
 /// `*.toml` in `folder`, by name without the ending. Hidden files, backups and other endings are left alone; one that
-/// looks mistyped is a mistake.
-fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, PathBuf> {
+/// looks mistyped is a mistake. None: there is no such folder.
+fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> Option<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        // A machine without tenants is fine: it answers OPTIONS while the first is being written.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return files,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {
             mistakes.push(Mistake::about(folder, format!("can't be read: {error}")));
-            return files;
+            return Some(files);
         }
     };
     for entry in entries.filter_map(Result::ok) {
@@ -445,7 +488,7 @@ fn tenant_files(folder: &Path, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, 
             mistakes.push(Mistake::about(&path, "this file is not read").expected("a name that ends in .toml"));
         }
     }
-    files
+    Some(files)
 }
 
 fn parse_all(sources: Vec<(String, Source)>) -> Vec<(String, File<RawTenant>)> {

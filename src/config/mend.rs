@@ -148,23 +148,47 @@ impl Walk<'_> {
     fn unknown(&mut self, shape: &TableShape, name: &str, span: Range<usize>) {
         match self.planned(name) {
             Some(reason) => self.tell(span, format!("`{name}` can't be used yet: {reason}"), |mistake| mistake),
-            None => self.tell(span, format!("unknown key `{name}`"), |mistake| {
+            None => {
                 let names = shape.keys.keys().map(String::as_str);
-                let mistake = mistake.near(name, names.clone());
-                match (&mistake.nearest, shape.inside(name)) {
-                    (Some(_), _) => mistake,
-                    (None, Some((place, inner))) => mistake.expected(format!("`{inner}` under {place}")),
-                    (None, None) => mistake.expected(one_of(names, "")),
-                }
-            }),
+                let near = match self.is_of_the_root(name) {
+                    true => None,
+                    false => nearest(name, names.clone()).map(str::to_owned),
+                };
+                // What stands below a table's head belongs to it, wherever it was meant to.
+                let message = match self.path.is_empty() || near.is_some() {
+                    true => format!("unknown key `{name}`"),
+                    false => format!("unknown key `{name}` under `{}`", self.path.join(".")),
+                };
+                let homes = shape::root(self.kind).homes(name);
+                let expected = match (&near, shape.inside(name)) {
+                    (Some(_), _) => None,
+                    _ if self.is_of_the_root(name) => Some(format!("`{name}` above the first table of the file")),
+                    (None, Some((place, inner))) => Some(format!("`{inner}` under {place}")),
+                    (None, None) if (1..4).contains(&homes.len()) => Some(format!(
+                        "`{name}` under {}",
+                        one_of(homes.iter().map(String::as_str), "")
+                    )),
+                    (None, None) => Some(one_of(names, "")),
+                };
+                self.tell(span, message, |mut mistake| {
+                    (mistake.expected, mistake.nearest) = (expected, near);
+                    mistake
+                });
+            }
         }
+    }
+
+    /// Whether `name`, which stands in a table, is a key of the file itself.
+    fn is_of_the_root(&self, name: &str) -> bool {
+        !self.path.is_empty() && shape::root(self.kind).has_value(name)
     }
 
     /// The key that `name` is near to. A secret is taken for nothing that mistakes would print.
     fn misspelt(&self, shape: &'static TableShape, name: &str) -> Option<(&'static str, &'static Shape)> {
         let meant = nearest(name, shape.keys.keys().map(String::as_str))?;
         let prints = hides(name) && !holds_secrets(meant);
-        let meant = shape.keys.get_key_value(meant).filter(|_| !prints)?;
+        let is_other = prints || self.is_of_the_root(name);
+        let meant = shape.keys.get_key_value(meant).filter(|_| !is_other)?;
         self.planned(name).is_none().then_some((meant.0.as_str(), meant.1))
     }
 
@@ -229,15 +253,30 @@ impl Walk<'_> {
                 self.wrong(shape, span, &found, None);
                 self.replace(value, integer(meant));
             }
-            (Shape::Flag, DeValue::Boolean(_)) => {}
+            (Shape::Flag, DeValue::Boolean(_)) | (Shape::Quantity(_), DeValue::String(_)) => {}
             (_, found) => {
-                let found = kind_of(found);
-                self.wrong(shape, span, found, None);
+                let meant = self.other_form(shape, found, span.start);
+                self.wrong(shape, span, kind_of(found), meant.as_deref());
                 if !self.wraps(shape, value) {
                     let meant = self.instead(shape);
                     self.replace(value, meant);
                 }
             }
+        }
+    }
+
+    /// The same in the form that it should have: a number with a unit, a table of a list.
+    fn other_form(&self, shape: &Shape, found: &DeValue<'_>, start: usize) -> Option<String> {
+        match (shape, found) {
+            (Shape::Quantity(unit), DeValue::Integer(number)) => {
+                let plain = number.radix() == 10 && !number.as_str().starts_with(['-', '+']);
+                plain.then(|| format!("\"{number}{unit}\""))
+            }
+            (Shape::List(items), DeValue::Table(_)) if matches!(**items, Shape::Table(_)) => {
+                let has_head = self.source.text.get(start..)?.starts_with('[');
+                has_head.then(|| format!("[[{}]]", self.path.join(".")))
+            }
+            _ => None,
         }
     }
 
@@ -296,6 +335,7 @@ impl Walk<'_> {
             Shape::Table(shape) => DeValue::Table(self.whole(shape)),
             Shape::List(items) => DeValue::Array(std::iter::once(self.missing(items)).collect()),
             Shape::Text(words) => self.word(words),
+            Shape::Quantity(_) => self.word(&[]),
             Shape::WordOrTable(words, shape) => self.word_or_table(words, shape),
             Shape::Integer(Bounds { written, .. }) => {
                 self.choose(written).map_or_else(|| integer("0"), |text| integer(text))
@@ -364,7 +404,7 @@ fn is_like(shape: &Shape, value: &DeValue<'_>) -> bool {
     matches!(
         (shape, value),
         (Shape::Table(_), DeValue::Table(_))
-            | (Shape::Text(_), DeValue::String(_))
+            | (Shape::Text(_) | Shape::Quantity(_), DeValue::String(_))
             | (Shape::Integer(_), DeValue::Integer(_))
     )
 }

@@ -81,7 +81,9 @@ impl Mistake {
         let start = floor(text, span.start);
         let end = floor(text, span.end).max(start);
         let before = text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        // A byte order mark is nothing that an editor shows.
+        let first = text.strip_prefix('\u{feff}').map_or(0, |rest| text.len() - rest.len());
+        let line_start = before.rfind('\n').map_or(first, |at| at + 1);
         let line = text
             .get(line_start..)
             .unwrap_or_default()
@@ -308,6 +310,23 @@ mod tests {
         let mistake = Mistake::at(&source, at..at + 1, "is no \u{9b}number");
         let expected = "config/sbc.toml:1:10: is no \\u{9b}number\n 1 | a\\u{1b}[31m = 2\n   |               ^";
         assert_eq!(mistake.to_string(), expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_takes_no_column() {
+        let source = source("\u{feff}a = 2\nb = 2\n");
+        let at = |needle| {
+            let at = source.text.find(needle).unwrap_or_default();
+            Mistake::at(&source, at..at + 1, "wrong")
+        };
+        assert_eq!((at("a").line, at("a").column), (1, 1));
+        assert_eq!(
+            at("2").to_string(),
+            "config/sbc.toml:1:5: wrong\n 1 | a = 2\n   |     ^"
+        );
+        assert_eq!((at("b").line, at("b").column), (2, 1));
+        let begin = Mistake::at(&source, 0..1, "wrong");
+        assert_eq!((begin.line, begin.column), (1, 1));
     }
 
     #[test]

@@ -112,6 +112,21 @@ impl NumberSpan {
         self.last.0 - self.first.0 + 1
     }
 
+    /// How many numbers `spans` hold together, each counted once.
+    pub fn count_all(spans: impl IntoIterator<Item = NumberSpan>) -> u64 {
+        let mut spans: Vec<NumberSpan> = spans.into_iter().collect();
+        spans.sort_unstable();
+        let (mut count, mut next) = (0, 0);
+        for span in spans {
+            let first = span.first.0.max(next);
+            if first <= span.last.0 {
+                count += span.last.0 - first + 1;
+                next = span.last.0 + 1;
+            }
+        }
+        count
+    }
+
     /// Whether `number` is one of them.
     pub fn contains(self, number: E164) -> bool {
         (self.first..=self.last).contains(&number)

@@ -1,6 +1,7 @@
 //! What the values of a file may look like: its schema, compiled for the structural check.
 
 use super::mistake::nearest;
+use super::raw::{SIZE, TIME};
 use super::schema::{FileKind, schema};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ pub enum Shape {
     List(Box<Shape>),
     /// One of the choices; any text when there are none.
     Text(Vec<String>),
+    /// A text with a number and a unit, of which this is the usual one.
+    Quantity(&'static str),
     /// One of the words (any text when there are none), or a table.
     WordOrTable(Vec<String>, TableShape),
     Integer(Bounds),
@@ -63,20 +66,58 @@ impl TableShape {
     /// A key near to `name` in one of the tables directly below, and that table as it is written.
     pub fn inside(&self, name: &str) -> Option<(String, &str)> {
         self.keys.iter().find_map(|(below, shape)| {
-            let (table, place) = match shape {
-                Shape::Table(table) => (table, format!("[{below}]")),
-                Shape::List(items) => match &**items {
-                    Shape::Table(table) => (table, format!("[[{below}]]")),
-                    _ => return None,
-                },
-                _ => return None,
+            let (table, is_list) = shape.table()?;
+            let place = if is_list {
+                format!("[[{below}]]")
+            } else {
+                format!("[{below}]")
             };
             Some((place, nearest(name, table.keys.keys().map(String::as_str))?))
         })
     }
+
+    /// Whether `name` has a single value here, and is no table.
+    pub fn has_value(&self, name: &str) -> bool {
+        self.keys.get(name).is_some_and(|shape| shape.table().is_none())
+    }
+
+    /// The tables somewhere below that have the key `name`, as they are written.
+    pub fn homes(&self, name: &str) -> Vec<String> {
+        let mut homes = Vec::new();
+        self.find_homes(name, "", &mut homes);
+        homes
+    }
+
+    fn find_homes(&self, name: &str, above: &str, homes: &mut Vec<String>) {
+        let named = self.keys.iter().map(|(key, shape)| (key.as_str(), shape));
+        let free = self.others.iter().map(|shape| ("<name>", &**shape));
+        for (key, shape) in named.chain(free) {
+            let Some((table, is_list)) = shape.table() else {
+                continue;
+            };
+            let path = format!("{above}{key}");
+            if table.has_value(name) {
+                homes.push(if is_list {
+                    format!("[[{path}]]")
+                } else {
+                    format!("[{path}]")
+                });
+            }
+            table.find_homes(name, &format!("{path}."), homes);
+        }
+    }
 }
 
 impl Shape {
+    /// The table of a header, and whether it is one of a list.
+    fn table(&self) -> Option<(&TableShape, bool)> {
+        match self {
+            Shape::Table(table) => Some((table, false)),
+            Shape::List(items) => items.table().map(|(table, _)| (table, true)),
+            _ => None,
+        }
+    }
+
     /// In words that finish "expected …".
     pub fn describe(&self) -> String {
         match self {
@@ -87,6 +128,7 @@ impl Shape {
                 items => format!("a list, each {}", items.describe()),
             },
             Shape::Text(choices) if choices.is_empty() => "a text in quotes".to_owned(),
+            Shape::Quantity(_) => "a text in quotes".to_owned(),
             Shape::Text(choices) => one_of(choices.iter().map(String::as_str), "\""),
             Shape::WordOrTable(choices, table) => {
                 let keys = one_of(table.keys.keys().map(String::as_str), "");
@@ -161,7 +203,11 @@ fn compile(schema: &Value, root: &Value) -> Shape {
             Shape::Integer(Bounds { min, max, written })
         }
         Some("boolean") => Shape::Flag,
-        _ => Shape::Text(texts(schema, "enum")),
+        _ => match schema.get("pattern").and_then(Value::as_str) {
+            Some(TIME) => Shape::Quantity("s"),
+            Some(SIZE) => Shape::Quantity("MB"),
+            _ => Shape::Text(texts(schema, "enum")),
+        },
     }
 }
 

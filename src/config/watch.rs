@@ -2,12 +2,14 @@
 //!
 //! A thread of its own: reading files blocks. One editor's save is several events, so that a change counts when the
 //! folder has been quiet for a moment, and half of a file may be a right configuration, so that one that is being written
-//! counts when its writer closes it.
+//! counts when its writer closes it. The operating system watches folders, not paths: where another folder takes the
+//! place of one, or a link leads elsewhere, the watch is set anew.
 
 use super::load::{Loader, Reload};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -21,13 +23,15 @@ const SETTLED: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_millis(60);
 /// A file whose writer does not close it is read after this long as it is.
 const UNFINISHED: Duration = Duration::from_secs(5);
+/// How often it is looked which folders stand at the paths: no event tells of a folder far above that was renamed, or of
+/// something that was mounted.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The running watch. Dropping it ends the thread and waits for it.
 #[derive(Debug)]
 pub struct Watch {
     wake: Sender<Wake>,
     thread: Option<JoinHandle<()>>,
-    _watcher: RecommendedWatcher,
 }
 
 enum Wake {
@@ -51,7 +55,7 @@ impl Watch {
             watched: std::path::absolute(loader.folder()).unwrap_or_default(),
             named: loader.folder().to_path_buf(),
         };
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error may be a lost event: look at the folder.
             let change = event.map_or(Some(Change::EVERYTHING), |event| Change::of(&event, &folder));
             if let Some(change) = change {
@@ -59,17 +63,22 @@ impl Watch {
                 let _ = events.send(Wake::Changed(change));
             }
         })?;
-        watcher.watch(loader.folder(), RecursiveMode::Recursive)?;
+        let mut place = Place::new(watcher, loader.folder());
+        place.watch()?;
         // What was written between the loader's reading and here made no event. The thread is not there yet to be gone.
         let _ = wake.send(Wake::Changed(Change::EVERYTHING));
         let thread = std::thread::Builder::new()
             .name("config-watch".to_owned())
             .spawn(move || {
                 let mut refused = false;
-                while let Some(Due { asked, files, .. }) = next(&woken) {
+                while let Some(Due { asked, files, .. }) = next(&woken, &mut place) {
                     let outcome = match files {
                         Some(files) => loader.reload_files(&files),
-                        None => loader.reload(),
+                        None => {
+                            // What changes from here on makes an event, or is read now. Where it fails it is tried again.
+                            let _later = place.watch();
+                            loader.reload()
+                        }
                     };
                     let was_refused = std::mem::replace(&mut refused, matches!(outcome, Reload::Refused { .. }));
                     if asked || was_refused || !matches!(outcome, Reload::Unchanged) {
@@ -80,7 +89,6 @@ impl Watch {
         Ok(Watch {
             wake,
             thread: Some(thread),
-            _watcher: watcher,
         })
     }
 
@@ -99,6 +107,52 @@ impl Drop for Watch {
         {
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+/// The paths that are followed, and the operating system's watch of what stands there.
+struct Place {
+    watcher: RecommendedWatcher,
+    folder: PathBuf,
+    /// What stood there when the watch was set.
+    stood: [Option<Inode>; 2],
+    is_watched: bool,
+}
+
+/// Device and number.
+type Inode = (u64, u64);
+
+impl Place {
+    fn new(watcher: RecommendedWatcher, folder: &Path) -> Place {
+        Place {
+            watcher,
+            folder: folder.to_path_buf(),
+            stood: [None; 2],
+            is_watched: false,
+        }
+    }
+
+    /// The folder and that of the tenants, wherever links lead.
+    fn standing(&self) -> [Option<Inode>; 2] {
+        let inode = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+        [inode(&self.folder), inode(&self.folder.join("tenants"))]
+    }
+
+    /// Sets the watch upon what stands there now.
+    fn watch(&mut self) -> notify::Result<()> {
+        // Before the watch is set: what takes its place in between is seen at the next look.
+        self.stood = self.standing();
+        // Fails where the old folder is gone, and its watch with it.
+        let _gone = self.watcher.unwatch(&self.folder);
+        let set = self.watcher.watch(&self.folder, RecursiveMode::Recursive);
+        self.is_watched = set.is_ok();
+        set
+    }
+
+    /// Whether something else stands there than what was watched. A folder that could not be watched is tried again.
+    fn has_changed(&mut self) -> bool {
+        let stands = self.standing();
+        stands != self.stood || (!self.is_watched && stands[0].is_some() && self.watch().is_ok())
     }
 }
 
@@ -147,16 +201,20 @@ impl Due {
     clippy::disallowed_methods,
     reason = "a thread of its own, without tokio, waits for quiet"
 )]
-fn next(woken: &Receiver<Wake>) -> Option<Due> {
+fn next(woken: &Receiver<Wake>, place: &mut Place) -> Option<Due> {
     let mut due = Due {
         asked: false,
         files: Some(BTreeSet::new()),
         open: BTreeSet::new(),
     };
-    let mut quiet = match woken.recv() {
-        Ok(Wake::Changed(change)) => due.add(change),
-        Ok(Wake::Asked) => due.ask(),
-        Ok(Wake::Stop) | Err(_) => return None,
+    let mut quiet = loop {
+        match woken.recv_timeout(LOOK) {
+            Ok(Wake::Changed(change)) => break due.add(change),
+            Ok(Wake::Asked) => break due.ask(),
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if place.has_changed() => break due.add(Change::EVERYTHING),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
     };
     let began = Instant::now();
     let mut written = began;
@@ -234,9 +292,11 @@ impl Change {
         let mut files = Some(Vec::new());
         let mut some = false;
         for path in &event.paths {
-            let is_file = path.extension().is_some_and(|ending| ending == "toml");
+            let is_root = *path == folder.watched;
+            let is_file = !is_root && path.extension().is_some_and(|ending| ending == "toml");
             // A folder or a link to one has no ending; Kubernetes swaps a link named `..data`. Records may have none either.
-            let is_folder = (path.extension().is_none() && !is_plain_file(path))
+            let is_folder = is_root
+                || (path.extension().is_none() && !is_plain_file(path))
                 || path
                     .file_name()
                     .is_some_and(|name| name.to_string_lossy().starts_with(".."));
@@ -305,6 +365,7 @@ mod tests {
     fn what_may_hide_changes_is_a_change_of_everything() {
         let created = EventKind::Create(CreateKind::Any);
         for path in [
+            "/etc/sbc",
             "/etc/sbc/tenants",
             "/etc/sbc/..data",
             "/etc/sbc/..2026.toml",
@@ -312,6 +373,12 @@ mod tests {
         ] {
             assert_eq!(change(created, &[path]), Some(Change::EVERYTHING), "{path}");
         }
+        let folder = Folder {
+            watched: "/etc/sbc.toml".into(),
+            named: "/etc/sbc.toml".into(),
+        };
+        let created = Event::new(created).add_path("/etc/sbc.toml".into());
+        assert_eq!(Change::of(&created, &folder), Some(Change::EVERYTHING));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `portcullis demo`: the whole thing on one machine, in about six seconds.
+//! `portcullis demo`: the whole thing on one machine, in some five seconds.
 //!
 //! A throw-away CA, a configuration in a temporary folder, portcullis started as `run` starts it, a simulated carrier
 //! and a simulated Teams, one call each way. Out: what happened, the ladder of each call, what was heard, a verdict.
@@ -30,7 +30,7 @@ pub struct DemoArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
-    /// Stay up after the calls, for a softphone or a look around; Ctrl-C ends it
+    /// Stay up after the calls, for a softphone or a look around; Ctrl-C ends it. Not with --json
     #[arg(long, conflicts_with = "json")]
     pub keep: bool,
 }
@@ -38,8 +38,9 @@ pub struct DemoArgs {
 /// Why there was no demonstration.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DemoError {
-    #[error("a folder, port or signal: {0}")]
-    Machine(#[from] std::io::Error),
+    /// Something of this machine: what it was, and why not.
+    #[error("{what}: {why}")]
+    Machine { what: String, why: io::Error },
     #[error(transparent)]
     Papers(#[from] crate::sim::PapersError),
     #[error("the configuration of the demo is wrong:\n{0}")]
@@ -52,6 +53,12 @@ pub(super) enum DemoError {
     Start(#[from] crate::cli::run::StartError),
     #[error("a simulator does not start: {0}")]
     Simulator(#[from] crate::sim::SimStartError),
+}
+
+impl DemoError {
+    fn machine(what: impl Into<String>) -> impl FnOnce(io::Error) -> DemoError {
+        |why| DemoError::Machine { what: what.into(), why }
+    }
 }
 
 /// SIGINT and SIGTERM, before which the temporary folder with its keys has to go.
@@ -97,7 +104,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 
 async fn perform(args: &DemoArgs) -> Result<Report, DemoError> {
     let printer = Printer::new(args.json);
-    let mut stops = Stops::new()?;
+    let mut stops = Stops::new().map_err(DemoError::machine("signals can't be heard"))?;
     let stage = Stage::build(&printer).await?;
     let tried = tokio::select! {
         limited = tokio::time::timeout(LIMIT, calls::both(&stage, &printer)) => limited.unwrap_or_default(),
@@ -106,11 +113,16 @@ async fn perform(args: &DemoArgs) -> Result<Report, DemoError> {
     let tried_all = !tried.stopped;
     let report = verdict::judge(&stage, tried);
     printer.report(&report);
-    if args.keep && tried_all {
+    let kept = args.keep && tried_all;
+    if kept {
         printer.addresses(&stage);
         stops.next().await;
         printer.line("ending", "");
     }
     stage.strike().await;
+    if kept {
+        let verdict = if report.passed { "PASSED" } else { "FAILED" };
+        printer.line("ended", &format!("everything is down; the calls have {verdict}"));
+    }
     Ok(report)
 }

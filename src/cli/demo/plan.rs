@@ -1,5 +1,6 @@
 //! Where everything is, and the configuration that says so.
 
+use super::DemoError;
 use crate::config::Hub;
 use crate::net::interface_addresses;
 use crate::sim::Papers;
@@ -23,9 +24,11 @@ pub(super) const OUTSIDE: &str = "+12065550123";
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn make() -> io::Result<Folder> {
-        let path = std::env::temp_dir().join(format!("portcullis-demo-{:08x}", rand::random::<u32>()));
-        std::fs::create_dir_all(path.join("tenants"))?;
+    /// Makes one in `above`.
+    pub(super) fn make(above: &Path) -> Result<Folder, DemoError> {
+        let path = above.join(format!("portcullis-demo-{:08x}", rand::random::<u32>()));
+        let what = format!("the folder {} can't be made", path.display());
+        std::fs::create_dir_all(path.join("tenants")).map_err(DemoError::machine(what))?;
         Ok(Folder(path))
     }
 
@@ -152,4 +155,21 @@ to = "teams"
 "#;
     std::fs::write(folder.path().join("sbc.toml"), sbc)?;
     std::fs::write(folder.path().join("tenants").join("contoso.toml"), tenant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_can_not_be_made_is_named() {
+        let Err(error) = Folder::make(Path::new("/dev/null/tmp")) else {
+            panic!("a folder below a device");
+        };
+        let said = error.to_string();
+        assert!(
+            said.contains("/dev/null/tmp/portcullis-demo-") && said.contains("can't be made: "),
+            "{said}"
+        );
+    }
 }

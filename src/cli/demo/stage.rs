@@ -31,13 +31,13 @@ impl Stage {
     /// Makes and starts all of it.
     pub(super) async fn build(printer: &Printer) -> Result<Stage, DemoError> {
         printer.title();
-        let folder = Folder::make()?;
+        let folder = Folder::make(&std::env::temp_dir())?;
         let papers = Papers::make(folder.path(), BASE, &HUBS)?;
         printer.line(
             "certificates",
             "a throw-away CA, RSA-2048 leafs; Teams' is for serverAuth alone",
         );
-        let ports = Ports::find()?;
+        let ports = Ports::find().map_err(DemoError::machine(format!("no port on {SBC}")))?;
         let carrier = CarrierSim::start(CarrierSettings {
             listen: SocketAddr::new(CARRIER, 0),
             sbc: Some(ports.carrier_listener()),
@@ -64,7 +64,11 @@ impl Stage {
             carrier.address(),
             teams.address(),
             &teams.names(),
-        )?;
+        )
+        .map_err(DemoError::machine(format!(
+            "{} can't be written to",
+            folder.path().display()
+        )))?;
         let config = config::load(folder.path()).map_err(DemoError::Config)?;
         printer.line("configuration", &format!("{} is right", folder.path().display()));
         let witness = Arc::new(Witness::default());

@@ -114,6 +114,9 @@ async fn serve(loader: Loader, config: Arc<Config>, observation: Arc<Observation
         None => None,
     };
     tell_start(&running, admin.address());
+    if let Some(doubt) = loader.without_tenants() {
+        tracing::warn!("{doubt}");
+    }
     let secrets = secret_files(&loader, &running.node.config.load());
     let (reloads, mut reloaded) = mpsc::unbounded_channel();
     let folder = loader.folder().to_path_buf();

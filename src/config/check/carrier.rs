@@ -71,16 +71,15 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         }),
     };
     let mut listed = Vec::new();
-    for codec in raw.codecs.iter().flatten() {
+    for codec in raw.codecs.iter().flat_map(At::value) {
         if listed.contains(codec.value()) {
             reader.fault_expecting(codec.span(), "the codec is here twice", "each codec once");
         }
         listed.push(*codec.value());
     }
-    if let Some([]) = raw.codecs.as_deref() {
-        let place = reader.written([raw.id.span(), place]);
+    if let Some(codecs) = raw.codecs.as_ref().filter(|codecs| codecs.value().is_empty()) {
         reader.fault_expecting(
-            place,
+            codecs.span(),
             "`codecs` is empty",
             "at least one codec, or no `codecs` for the default",
         );
@@ -106,7 +105,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         },
         limits: limits(raw.limits.as_ref()),
         media: CarrierMedia {
-            codecs: codecs(raw.codecs.as_deref()),
+            codecs: codecs(raw.codecs.as_ref().map(|codecs| codecs.value().as_slice())),
             nat: flag(raw.nat.as_ref(), false),
             dtmf: match raw.dtmf.as_ref().map(At::value) {
                 None | Some(RawDtmf::Events) => Dtmf::Events,
@@ -426,9 +425,8 @@ fn failover(raw: Option<&RawFailover>, reader: &mut Reader<'_>) -> Option<Failov
         for code in typed {
             let why = match *code.value() {
                 401 | 407 => "a challenge is answered with `credentials`",
-                486 | 487 | 600..=699 => "that is the called user's answer: it is always final",
-                300..=599 => continue,
-                _ => "it is no final failure",
+                486 | 487 => "that is the called user's answer: it is always final",
+                _ => continue,
             };
             reader.fault_expecting(
                 code.span(),

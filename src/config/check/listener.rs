@@ -201,7 +201,7 @@ pub fn roots(text: Option<&At<String>>, default: Roots, reader: &mut Reader<'_>)
         Some(text) => match text.value().as_str() {
             "teams" => Roots::Teams,
             "system" => Roots::System,
-            _ => Roots::File(reader.file(text)),
+            _ => Roots::File(reader.file_or(text, &["teams", "system"])),
         },
     }
 }

@@ -16,6 +16,8 @@ pub struct Reader<'r> {
     pub folder: Option<&'r Path>,
     pub mistakes: Vec<Mistake>,
     mended: &'r Mended,
+    /// The files that it names were there when it came into force, and are looked at elsewhere.
+    in_force: bool,
 }
 
 impl<'r> Reader<'r> {
@@ -25,12 +27,20 @@ impl<'r> Reader<'r> {
             folder,
             mistakes: Vec::new(),
             mended,
+            in_force: false,
         }
+    }
+
+    /// The file is in force in the node that runs, as it is: what has become of the files that it names is told by whoever
+    /// uses them.
+    pub fn in_force(mut self, in_force: bool) -> Reader<'r> {
+        self.in_force = in_force;
+        self
     }
 
     /// The same file, for readings whose mistakes are told elsewhere.
     pub fn silent(&self) -> Reader<'r> {
-        Reader::new(self.source, self.folder, self.mended)
+        Reader::new(self.source, self.folder, self.mended).in_force(self.in_force)
     }
 
     /// Whether what stands at `place` is not what the user wrote.
@@ -201,13 +211,19 @@ impl<'r> Reader<'r> {
 
     /// A path to a file that has to be there.
     pub fn file(&mut self, text: &At<String>) -> PathBuf {
+        self.file_or(text, &[])
+    }
+
+    /// The same where one of `words` could stand as well.
+    pub fn file_or(&mut self, text: &At<String>, words: &[&str]) -> PathBuf {
         let path = self.path(text.value());
-        if self.folder.is_some() && !path.is_file() {
-            self.fault_expecting(
-                text.span(),
-                format!("there is no file {}", path.display()),
-                "a file; relative paths begin at the configuration folder",
-            );
+        if self.folder.is_some() && !self.in_force && !path.is_file() {
+            let or: String = words.iter().map(|word| format!("\"{word}\", ")).collect();
+            let or = if or.is_empty() { or } else { format!("{or}or ") };
+            let expected = format!("{or}a file; relative paths begin at the configuration folder");
+            self.tell(text.span(), format!("there is no file {}", path.display()), |mistake| {
+                mistake.expected(expected).near(text.value(), words.iter().copied())
+            });
         }
         path
     }

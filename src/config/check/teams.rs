@@ -7,7 +7,6 @@ use crate::config::checked::{ClientCertificate, Host, Hub, Listener, Purpose, Ro
 use crate::config::names::TenantFqdn;
 use crate::config::network::Network;
 use crate::config::raw::{At, RawTeams};
-use std::ops::Range;
 use std::time::Duration;
 
 /// Removed on 1 June 2022.
@@ -28,8 +27,8 @@ pub fn check(
     listeners: Option<&[Listener]>,
     reader: &mut Reader<'_>,
 ) -> Option<Teams> {
-    let (place, raw) = (raw.span(), raw.value());
-    let hubs = hubs(raw, place, reader);
+    let raw = raw.value();
+    let hubs = hubs(raw, reader);
     let networks = match &raw.networks {
         Some(networks) => reader.parse_list(networks, "network", Network::parse),
         None => Some(Network::published_by_microsoft()),
@@ -114,15 +113,15 @@ pub fn check(
     })
 }
 
-fn hubs(raw: &RawTeams, place: Range<usize>, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
-    let Some(texts) = &raw.hubs else {
+fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
+    let Some(list) = &raw.hubs else {
         let hub = |name: &&str| host_name(name).map(|host| Hub { host, port: HUB_PORT });
         return Hub::PUBLISHED.iter().map(hub).collect();
     };
+    let texts = list.value();
     if texts.is_empty() {
-        let place = reader.written([raw.base.span(), place]);
         reader.fault_expecting(
-            place,
+            list.span(),
             "`hubs` is empty",
             "at least one, or no `hubs` for Microsoft's three",
         );

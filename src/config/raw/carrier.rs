@@ -51,7 +51,7 @@ pub struct RawCarrier {
     pub limits: Option<RawLimits>,
     /// Codecs that may be offered to it, the preferred first.
     #[schemars(extend("default" = ["PCMA", "PCMU", "G722", "G729"]))]
-    pub codecs: Option<Vec<At<RawCodec>>>,
+    pub codecs: Option<At<Vec<At<RawCodec>>>>,
     /// Its media may come from another address than its SDP says; it is followed there once, in the first 5 s after an answer.
     /// Whoever sends to the port first is believed then, until the signalled address is heard: only for carriers that need it.
     /// Requests inside its calls go back the same way: over UDP to where it sent from, over TCP and TLS on the connection that
@@ -132,8 +132,8 @@ pub struct RawGateway {
 #[serde(deny_unknown_fields)]
 pub struct RawFailover {
     /// Final codes that move on. What a user answers (486, 487, every 6xx) is always final, and so is an answer whose Reason has
-    /// one of a user's Q.850 causes: 17 (busy), 19 (no answer), 21 (rejected).
-    #[schemars(extend("default" = [408, 500, 502, 503, 504]))]
+    /// one of a user's Q.850 causes: 17 (busy), 19 (no answer), 21 (rejected). 401 and 407 are answered, and move nothing on.
+    #[schemars(inner(range(min = 300, max = 599)), extend("default" = [408, 500, 502, 503, 504]))]
     pub codes: Option<Vec<At<u16>>>,
     /// How long an INVITE may stay without any response.
     #[schemars(extend("default" = "4s"))]

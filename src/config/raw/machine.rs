@@ -164,7 +164,7 @@ pub struct RawTeams {
     pub roots: Option<At<String>>,
     /// Microsoft's SIP proxies, the preferred first: `host` or `host:port` (port 5061 when absent).
     #[schemars(extend("default" = ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"]))]
-    pub hubs: Option<Vec<At<String>>>,
+    pub hubs: Option<At<Vec<At<String>>>>,
     /// Networks that Teams may call from.
     #[schemars(extend("default" = ["52.112.0.0/14", "52.120.0.0/14"]))]
     pub networks: Option<Vec<At<String>>>,

@@ -25,4 +25,4 @@ pub use machine::{
 };
 pub use tenant::{RawDestinations, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
 pub use users::{RawAlgorithm, RawReach, RawRegistrar, RawUser};
-pub use value::{At, DurationText, SecretText, SizeText};
+pub use value::{At, DurationText, SIZE, SecretText, SizeText, TIME};

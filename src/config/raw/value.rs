@@ -46,6 +46,11 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
+/// The form of a [`DurationText`], as the schema says it.
+pub const TIME: &str = "^[0-9]+(ms|s|m|h|d)$";
+/// The form of a [`SizeText`].
+pub const SIZE: &str = "^[0-9]+(kB|MB|GB)$";
+
 /// A whole number with a unit, such as `500ms`, `30s`, `5m`, `24h` or `7d`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
@@ -61,7 +66,7 @@ impl JsonSchema for DurationText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })
+        json_schema!({ "type": "string", "pattern": TIME })
     }
 }
 
@@ -80,7 +85,7 @@ impl JsonSchema for SizeText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+(kB|MB|GB)$" })
+        json_schema!({ "type": "string", "pattern": SIZE })
     }
 }
 

@@ -343,6 +343,136 @@ fn a_saved_file_is_in_force_without_asking_and_a_wrong_one_is_not() {
     );
 }
 
+/// What stands in the folder's place is watched as the folder was, from then on.
+#[test]
+fn the_watch_stays_with_the_path_when_another_folder_takes_its_place() {
+    use std::os::unix::fs::symlink;
+    let home = Folder::with_contoso();
+    let at = |name: &str| home.path().join(name);
+    let prepare = |release: &str| {
+        for (name, text) in [
+            ("sbc.toml", SBC),
+            ("sbc.pem", ""),
+            ("sbc.key", ""),
+            ("tenants/contoso.toml", CONTOSO),
+        ] {
+            home.write(&format!("{release}/{name}"), text);
+        }
+    };
+    for release in ["one", "two", "three", "elsewhere"] {
+        prepare(release);
+    }
+    home.write("two/tenants/fabrikam.toml", FABRIKAM);
+    symlink(at("one"), at("config")).expect("a link");
+    let mut loader = Loader::new(&at("config"));
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let (report, outcomes) = channel();
+    let watch = Watch::start(loader, move |outcome| {
+        // The test may be over.
+        let _ = report.send(outcome);
+    })
+    .expect("a watch");
+    // A moment without a folder may be seen, and is refused.
+    let applied_with = |tenants: usize| {
+        let is_it =
+            |outcome: &Reload| matches!(outcome, Reload::Applied { config, .. } if config.tenants.len() == tenants);
+        while !is_it(&wait_for(&outcomes)) {}
+    };
+    let asked = || {
+        watch.reload();
+        while !matches!(wait_for(&outcomes), Reload::Unchanged) {}
+    };
+
+    // The link leads elsewhere: nothing is asked for, and the next save is noticed too.
+    symlink(at("two"), at("next")).expect("a link");
+    std::fs::rename(at("next"), at("config")).expect("renamed");
+    applied_with(2);
+    home.remove("two/tenants/fabrikam.toml");
+    applied_with(1);
+
+    // A folder takes another's place.
+    std::fs::remove_file(at("config")).expect("removed");
+    std::fs::rename(at("two"), at("config")).expect("renamed");
+    asked();
+    std::fs::rename(at("config"), at("old")).expect("renamed");
+    std::fs::rename(at("three"), at("config")).expect("renamed");
+    asked();
+    home.write("config/tenants/fabrikam.toml", FABRIKAM);
+    applied_with(2);
+
+    // The tenants alone are elsewhere.
+    std::fs::remove_dir_all(at("config/tenants")).expect("removed");
+    symlink(at("elsewhere/tenants"), at("config/tenants")).expect("a link");
+    applied_with(1);
+    home.write("elsewhere/tenants/fabrikam.toml", FABRIKAM);
+    applied_with(2);
+}
+
+/// Certificates are looked at by whoever shows them, who goes on with what was read.
+#[test]
+fn a_certificate_that_is_gone_keeps_no_tenant_from_being_changed() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    folder.remove("sbc.pem");
+    assert!(
+        refused(loader.reload()).to_string().contains("there is no file"),
+        "no node runs with it"
+    );
+    folder.write("sbc.pem", "");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    loader.started();
+    folder.remove("sbc.pem");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    let (config, _) = applied(loader.reload());
+    assert_eq!(config.tenants.len(), 2);
+    // Whoever writes the machine anew means the files that it names.
+    folder.write("sbc.toml", &format!("drain = \"7m\"\n{SBC}"));
+    assert!(refused(loader.reload()).to_string().contains("there is no file"));
+    folder.write("sbc.pem", "");
+    applied(loader.reload());
+    // What waits for the next start is shown by nobody yet.
+    folder.write("sbc.toml", &SBC.replace("0.0.0.0:5061", "0.0.0.0:5062"));
+    applied(loader.reload());
+    folder.remove("sbc.pem");
+    assert!(refused(loader.reload()).to_string().contains("there is no file"));
+}
+
+#[test]
+fn tenants_whose_folder_is_gone_stay_and_an_empty_one_means_none() {
+    let folder = Folder::with_contoso();
+    let mut loader = Loader::new(folder.path());
+    let first = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(loader.without_tenants(), None);
+    let (tenants, away) = (folder.path().join("tenants"), folder.path().join("tnants"));
+    std::fs::rename(&tenants, &away).expect("renamed");
+    for _ in 0..2 {
+        let said = refused(loader.reload()).to_string();
+        assert!(said.contains("tenants: the folder tenants is gone"), "{said}");
+        assert!(said.contains("an empty one means no tenants"), "{said}");
+    }
+    let doubt = loader.without_tenants().unwrap_or_default();
+    assert!(doubt.contains("did you mean `tnants`"), "{doubt}");
+    std::fs::rename(&away, &tenants).expect("renamed");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    let in_force = loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(Arc::ptr_eq(&first, &in_force));
+
+    folder.remove("tenants/contoso.toml");
+    let (config, _) = applied(loader.reload());
+    assert!(config.tenants.is_empty());
+    // Who has none needs no folder, neither now nor at a start.
+    std::fs::remove_dir(&tenants).expect("removed");
+    assert!(matches!(loader.reload(), Reload::Unchanged));
+    load(folder.path()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(
+        loader
+            .without_tenants()
+            .is_some_and(|doubt| doubt.ends_with("no tenant"))
+    );
+}
+
 /// Its first half would be a right configuration, too.
 #[test]
 fn a_file_that_is_copied_in_slowly_is_in_force_when_it_is_whole() {
