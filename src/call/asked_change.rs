@@ -245,16 +245,15 @@ impl Call {
             .and_then(|partner| self.leg(partner))
             .ok_or("the other side is gone")?;
         let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
-        self.answer_change_so(index, offer, settled.carried_direction())
+        let direction = match self.is_resuming(partner.index) {
+            true => Direction::SendRecv,
+            false => settled.carried_direction(),
+        };
+        self.answer_beside(index, offer, direction)
     }
 
-    /// The same in this direction.
-    pub(super) fn answer_change_so(
-        &mut self,
-        index: LegIndex,
-        offer: &[u8],
-        direction: Direction,
-    ) -> Result<(), String> {
+    /// The same beside a leg whose media flow, or will, in this direction.
+    pub(super) fn answer_beside(&mut self, index: LegIndex, offer: &[u8], direction: Direction) -> Result<(), String> {
         let partner = self.partner(index).and_then(|partner| self.leg(partner));
         let settled = partner.and_then(|partner| partner.media.negotiated.clone());
         let settled = settled.ok_or("the other side has no media")?;

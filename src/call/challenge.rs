@@ -12,6 +12,10 @@ use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::parse_seconds;
 use crate::teams::codes;
 
+/// Characters of a realm that are told, and realms.
+const REALM_SHOWN: usize = 64;
+const REALMS_SHOWN: usize = 3;
+
 impl Call {
     /// A final refusal: a challenge or a short session interval is answered, everything else decides about the hop.
     pub(super) fn refused(&mut self, index: LegIndex, message: &Message, now: Moment) {
@@ -155,10 +159,6 @@ fn challenges(message: &Message) -> (HeaderName, HeaderName) {
         _ => (HeaderName::Authorization, HeaderName::WwwAuthenticate),
     }
 }
-
-/// Characters of a realm that are told, and realms.
-const REALM_SHOWN: usize = 64;
-const REALMS_SHOWN: usize = 3;
 
 /// Why the challenge of a leg's INVITE is not answered, or not again. The password is in none of it.
 fn unanswered(leg: &Leg, message: &Message) -> String {

@@ -7,6 +7,7 @@ use super::id::{LegIndex, Token};
 use super::leg::Leg;
 use super::leg_media::LegMedia;
 use super::readable::description_of;
+use super::realign::may_be_asked_again;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::Call;
 use crate::moment::Moment;
@@ -44,6 +45,8 @@ pub(super) enum Purpose {
     Asked { from: LegIndex, offer: Vec<u8> },
     /// Teams had asked, and was answered before this is.
     Late,
+    /// The same, of a resume: it is answered as open.
+    LateResume,
     /// Somebody had asked, and took it back or hung up before it was answered.
     TakenBack,
     /// To bring the leg in line with what the other one has settled, or to have it talk; refused so often already.
@@ -51,14 +54,11 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// What has a leg talk, whatever the other one has settled.
-    pub(super) const OPENS: Purpose = Purpose::Align { tries: 0, opens: true };
-
     /// Whether it is sent on behalf of nobody who still waits for its answer, and says what was settled when it was sent.
     pub(super) fn is_our_own(&self) -> bool {
         matches!(
             self,
-            Purpose::Refresh | Purpose::Late | Purpose::Align { opens: false, .. }
+            Purpose::Refresh | Purpose::Late | Purpose::LateResume | Purpose::Align { opens: false, .. }
         )
     }
 }
@@ -186,9 +186,8 @@ impl Call {
                 .map_err(|refusal| refusal.to_string()),
             None => Err("its 200 has no session description".to_owned()),
         };
-        if taken.is_err()
-            && let Some(before) = change.before
-        {
+        let is_taken = taken.is_ok();
+        if !is_taken && let Some(before) = change.before {
             leg.media.bring_back(*before);
         }
         match change.purpose {
@@ -203,7 +202,7 @@ impl Call {
             // What nobody can use, it would say again.
             Purpose::Align { .. } if taken.is_err() => self.reconnect(now),
             Purpose::Align { .. } => self.aligned(change.to, offered, now),
-            Purpose::Late => self.agreed_late(change.to, now),
+            Purpose::Late | Purpose::LateResume => self.agreed_late(change.to, now),
             Purpose::TakenBack => {
                 self.reconnect(now);
                 self.align(change.to, now);
@@ -220,7 +219,10 @@ impl Call {
                 }
             },
         }
-        self.offer_new_key(change.to, now);
+        // To what nobody can use, it would say that again.
+        if is_taken {
+            self.offer_new_key(change.to, now);
+        }
     }
 
     /// A challenge is answered once.
@@ -279,7 +281,12 @@ impl Call {
                 self.refuse_change(from, status, None);
             }
             Purpose::Align { tries, opens } => self.alignment_refused(change.to, (tries, opens), status, now),
-            Purpose::Late => self.alignment_refused(change.to, (0, false), status, now),
+            Purpose::LateResume if !may_be_asked_again(status) => {
+                if let Some(partner) = self.partner(change.to) {
+                    self.align(partner, now);
+                }
+            }
+            Purpose::Late | Purpose::LateResume => self.alignment_refused(change.to, (0, false), status, now),
             Purpose::TakenBack => {}
         }
     }
@@ -318,7 +325,7 @@ impl Call {
         // Nobody waits for the end of what was taken back, or of what brings a side in line.
         let waits = match change.purpose {
             Purpose::Late | Purpose::TakenBack | Purpose::Align { opens: false, .. } => false,
-            Purpose::Refresh | Purpose::Asked { .. } | Purpose::Align { opens: true, .. } => true,
+            Purpose::Refresh | Purpose::Asked { .. } | Purpose::LateResume | Purpose::Align { opens: true, .. } => true,
         };
         !waits || self.is_asked_by_teams(change)
     }

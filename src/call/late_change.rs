@@ -64,7 +64,7 @@ impl Call {
         if self.answer_anyhow(&change, now) {
             change.purpose = Purpose::Late;
         } else if self.resume_anyhow(&change, now) {
-            (change.purpose, change.answer_by) = (Purpose::OPENS, Some(change.give_up_at));
+            (change.purpose, change.answer_by) = (Purpose::LateResume, Some(change.give_up_at));
         } else if change.give_up_at > now {
             change.answer_by = Some(change.give_up_at);
         } else if let Some((from, _)) = change.asked() {
@@ -72,7 +72,7 @@ impl Call {
             change.purpose = Purpose::TakenBack;
             self.refuse_change(from, 504, None);
             self.effects.push(Effect::CancelRequest { token, reason: None });
-        } else if matches!(change.purpose, Purpose::Align { opens: true, .. }) {
+        } else if matches!(change.purpose, Purpose::LateResume) {
             let token = change.token;
             self.effects.push(Effect::CancelRequest { token, reason: None });
         }
@@ -105,8 +105,7 @@ impl Call {
         let Some((from, offer)) = change.asked().filter(|(_, offer)| wants_open(offer)) else {
             return false;
         };
-        let answered =
-            self.is_asked_by_teams(change) && self.answer_change_so(from, offer, Direction::SendRecv).is_ok();
+        let answered = self.is_asked_by_teams(change) && self.answer_beside(from, offer, Direction::SendRecv).is_ok();
         if answered {
             self.reconnect(now);
             self.accept_change(from, now);
@@ -137,6 +136,12 @@ impl Call {
 
     /// Answers with what the other side has settled, and brings that side in line as soon as it can be asked.
     pub(super) fn answer_at_once(&mut self, index: LegIndex, offer: &[u8], now: Moment) {
+        if let Some(change) = &mut self.change
+            && matches!(change.purpose, Purpose::LateResume)
+        {
+            // It holds again, and nobody is in want of what it resumed.
+            change.purpose = Purpose::Late;
+        }
         if let Err(detail) = self.answer_change(index, offer) {
             self.refuse_change(index, 488, Some(detail));
             return;
@@ -146,6 +151,12 @@ impl Call {
         if let Some(partner) = self.partner(index) {
             self.align(partner, now);
         }
+    }
+
+    /// Whether a leg is about to be open for a Teams that was answered so already.
+    pub(super) fn is_resuming(&self, leg: LegIndex) -> bool {
+        let change = self.change.as_ref().filter(|change| change.to == leg);
+        change.is_some_and(|change| matches!(change.purpose, Purpose::LateResume))
     }
 
     /// The other side has agreed to what Teams was answered long ago; things may have changed since.

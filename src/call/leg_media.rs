@@ -188,6 +188,7 @@ impl LegMedia {
     pub fn repeat_offer(&mut self, terms: &LegTerms) -> Option<String> {
         if let (Some(offer), Some(body)) = (self.last_offer.clone(), self.described.clone())
             && offer.body == body
+            && !self.owes_key
         {
             self.offered = Some(offer);
             return Some(body);

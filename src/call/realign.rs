@@ -48,6 +48,11 @@ impl Realign {
     }
 }
 
+/// Whether a refusal of a re-INVITE may be another one's a moment later.
+pub(super) fn may_be_asked_again(status: u16) -> bool {
+    matches!(status, 491 | 500 | 503)
+}
+
 impl Leg {
     /// Whether an offer of the peer says nothing new, and nothing old that the other side has not heard yet.
     pub(super) fn is_refresh(&self, offer: &[u8]) -> bool {
@@ -132,7 +137,7 @@ impl Call {
 
     /// An alignment was refused: one that came at a bad moment is tried again.
     pub(super) fn alignment_refused(&mut self, to: LegIndex, (tries, opens): (u8, bool), status: u16, now: Moment) {
-        if !matches!(status, 491 | 500 | 503) || tries >= MOST_TRIES {
+        if !may_be_asked_again(status) || tries >= MOST_TRIES {
             if let Some(partner) = self.partner(to).filter(|_| opens) {
                 self.align(partner, now);
             }

@@ -453,6 +453,8 @@ impl TransactionUser for Switchboard {
             commands.push(respond(id, farewell));
             return;
         }
+        let is_bye = message.method() == Some(&Method::Bye);
+        let kept = is_bye.then(|| (message.clone(), flow.clone()));
         match self.deliver(
             call,
             Event::Request {
@@ -463,7 +465,11 @@ impl TransactionUser for Switchboard {
             },
         ) {
             Ok(()) => {}
-            Err(Undelivered::Unknown) => commands.push(unknown),
+            // Its call has ended just now.
+            Err(Undelivered::Unknown) => {
+                let farewell = kept.and_then(|(bye, flow)| self.node.farewell(&bye, &flow));
+                commands.push(farewell.map_or(unknown, |farewell| respond(id, farewell)));
+            }
             Err(Undelivered::Full) => {
                 commands.push(respond(id, ResponseDraft::new(500).header(HeaderName::RetryAfter, "2")))
             }

@@ -113,7 +113,7 @@ impl Liveness {
         self.last_sent = None;
     }
 
-    /// Why its last OPTIONS was in vain.
+    /// Why its last OPTIONS was in vain, where no call has told of it since.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }

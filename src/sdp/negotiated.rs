@@ -14,7 +14,7 @@ const UNNUMBERED: u8 = *NEVER_OFFERED.start();
 /// A leg's agreed media, all that its sockets need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negotiated {
-    /// `0.0.0.0` only while the peer holds in the old form; `direction` then doesn't send.
+    /// Unspecified only while the peer holds in the old form; `direction` then doesn't send.
     pub remote_rtp: SocketAddr,
     /// Equal to `remote_rtp` under `rtcp_mux`; `None`: nowhere to send RTCP.
     pub remote_rtcp: Option<SocketAddr>,

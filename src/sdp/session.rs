@@ -87,7 +87,7 @@ impl Protocol {
 /// An audio stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audio {
-    /// `0.0.0.0` is the old form of hold and already counted in `direction`.
+    /// The unspecified one is the old form of hold and already counted in `direction`.
     pub address: IpAddr,
     pub port: u16,
     pub protocol: Protocol,
@@ -102,7 +102,7 @@ pub struct Audio {
     pub ptime: Option<u16>,
     /// Milliseconds.
     pub maxptime: Option<u16>,
-    /// The media level's direction over the session level's; `0.0.0.0` takes receiving away.
+    /// The media level's direction over the session level's; the unspecified address takes receiving away.
     pub direction: Direction,
     pub crypto: Vec<Crypto>,
     pub ice: Option<Ice>,

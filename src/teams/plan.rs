@@ -131,7 +131,8 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         ways: [].into(),
         networks: sbc.teams.networks.as_slice().into(),
         peer_names: [].into(),
-        // In-dialog requests go to the host in Record-Route; every certificate of Teams bears the hub's name (TEAMS-010).
+        // In-dialog requests go to the host in Record-Route; every certificate of Teams bears a hub's name (TEAMS-010): which,
+        // shows when it is heard.
         server_names: sbc.teams.hubs.iter().map(|hub| hub.host.as_str().into()).collect(),
         contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),
         allow: allow(config, Some(tenant)).into(),

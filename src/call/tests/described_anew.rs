@@ -118,6 +118,21 @@ fn an_endpoint_that_takes_over_with_its_answer_is_offered_another_key() {
 }
 
 #[test]
+fn who_answers_nothing_that_can_be_used_is_not_asked_without_end() {
+    let (mut rig, _, mut next) = held_by_another();
+    for _ in 0..5 {
+        rig.respond(&next, reply(200));
+        match rig.reinvites(CALLEE).pop() {
+            Some(again) if again.token != next.token => next = again,
+            _ => break,
+        }
+    }
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.reinvites(CALLEE).len(), 2);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn its_own_offer_gets_the_key_that_it_still_needs() {
     let (mut rig, first, next) = held_by_another();
     rig.respond(&next, reply(491));

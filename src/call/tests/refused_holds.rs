@@ -150,6 +150,29 @@ fn teams_072_a_resume_waits_no_longer_than_a_hold() {
     assert_held(&mut rig);
     rig.hang_up_and_finish();
 
+    // Teams goes on meanwhile.
+    let (mut rig, resumed) = resumed_without_a_word();
+    rig.respond(&resumed, reply(100));
+    assert!(asks(&mut rig, CALLER, "sendrecv").is_none(), "a refresh");
+    assert_answered(&mut rig, CALLER, Direction::SendRecv);
+    assert!(asks(&mut rig, CALLER, "inactive").is_none(), "one re-INVITE at a time");
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+    let held = rig.reinvites(CALLEE).pop().expect("it is told");
+    assert!(held.sdp().contains("a=inactive"), "{}", held.sdp());
+    rig.respond(&held, reply(200).sdp(carrier_sdp("inactive")));
+    assert!(rig.reinvites(CALLER).is_empty(), "Teams holds, and knows");
+    rig.hang_up_and_finish();
+
+    let (mut rig, resumed) = resumed_without_a_word();
+    rig.respond(&resumed, reply(491));
+    rig.wait(Duration::from_secs(5));
+    let again = rig.reinvites(CALLEE).pop().expect("it is asked again");
+    assert!(again.sdp().contains("a=sendrecv"), "{}", again.sdp());
+    rig.respond(&again, reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hang_up_and_finish();
+
     let (mut rig, resumed) = resumed_without_a_word();
     rig.fail(&resumed, TransportCause::Timeout);
     assert_eq!(

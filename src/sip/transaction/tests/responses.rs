@@ -164,12 +164,10 @@ fn where_nobody_proves_what_was_proven_what_via_names_will_do() {
         ("203.0.113.5:5063", &["client.example.com"]),
     ] {
         let mut table = Transactions::new(settings());
-        table.receive(
-            options(&format!("SIP/2.0/TLS {via}")),
-            tls.clone(),
-            Moment::ZERO,
-            |_| true,
-        );
+        let invite = options(&format!("SIP/2.0/TLS {via}"));
+        let invite = String::from_utf8_lossy(invite.as_bytes()).replace("OPTIONS", "INVITE");
+        let invite = Message::parse(invite.into_bytes().into()).unwrap();
+        table.receive(invite, tls.clone(), Moment::ZERO, |_| true);
         let Some(Output::Request { id, .. }) = table.poll() else {
             panic!("no request")
         };
