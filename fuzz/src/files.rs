@@ -19,7 +19,8 @@ pub fn sound(bytes: &[u8]) {
 const MACHINE: &str = include_str!("../../config/sbc.toml");
 const TENANT: &str = include_str!("../../config/tenants/contoso.toml");
 
-/// The machine's file beside a tenant's, and a tenant's beside the machine's.
+/// The machine's file beside a tenant's, and a tenant's beside the machine's. Where one that was mended does not fit its type
+/// the reader itself panics, as these builds have debug assertions.
 pub fn configuration(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for (machine, tenant) in [(text, TENANT), (MACHINE, text)] {

@@ -15,16 +15,31 @@ use toml::de::{DeTable, Deserializer};
 const LARGEST: u64 = 64 << 20;
 const WITHOUT_QUOTES: &str = "a text needs quotes";
 
-/// A file in which something is unclear is read again for each way that it may be meant, as long as that is no more text
-/// than this.
-const REREAD: usize = 16 << 20;
+/// How much text is read again where files are unclear: once for each way that one may be meant.
+#[derive(Debug)]
+pub struct Reread(usize);
+
+impl Reread {
+    /// What a whole folder may cost.
+    pub fn of_a_folder() -> Reread {
+        Reread(16 << 20)
+    }
+
+    /// Takes `bytes` of what is left, where that is enough.
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+}
 
 /// A file that was read and parsed. Kept, so that a reload only parses what changed.
 #[derive(Debug)]
 pub struct File<R> {
     kind: FileKind,
     pub source: Source,
-    /// None when its syntax is wrong. Where something is unclear: as it may be meant, in one of the ways.
+    /// None when its syntax is wrong, or when it does not fit its type though it was mended: then that is a mistake of its own,
+    /// and a fault of [`mend`]. Where something is unclear: as it may be meant, in one of the ways.
     pub raw: Option<R>,
     /// Of syntax and structure.
     pub mistakes: Vec<Mistake>,
@@ -52,22 +67,31 @@ impl<R: DeserializeOwned> File<R> {
             file.mended = mend(kind, root.get_mut(), &file.source, &[], Some(&mut file.mistakes));
             match R::deserialize(Deserializer::from(root)) {
                 Ok(raw) => file.raw = Some(raw),
-                Err(error) => file.mistakes.push(unreadable(&file.source, &error)),
+                Err(error) => {
+                    debug_assert!(false, "what was mended does not fit its type: {}", error.message());
+                    file.mistakes.push(unreadable(&file.source, &error));
+                }
             }
         }
         file
     }
 
     /// The other ways in which the file may be meant where it is unclear: what is wrong in all of them is wrong. None where
-    /// that would be too much to read.
-    pub fn other_readings(&self) -> Option<impl Iterator<Item = R>> {
-        let readings = match self.mended.unclear.as_slice() {
-            [] => Vec::new(),
-            unclear => readings::of(unclear),
-        };
-        let affordable = readings.len().saturating_mul(self.source.text.len()) <= REREAD;
+    /// that is more to read than what is `left`.
+    pub fn other_readings<'f>(&'f self, left: &mut Reread) -> Option<impl Iterator<Item = R> + use<'f, R>> {
         // The first is `raw`.
-        affordable.then(|| readings.into_iter().skip(1).filter_map(|meant| self.read_as(&meant)))
+        let readings = readings::of(&self.mended.unclear).skip(1);
+        let affordable = left.take(readings.len().saturating_mul(self.source.text.len()));
+        affordable.then(|| readings.filter_map(|meant| self.read_as(&meant)))
+    }
+
+    /// Said where there are too many other readings.
+    pub fn too_unclear(&self) -> Mistake {
+        let mistake = Mistake::about(
+            &self.source.path,
+            "too much is unclear in this file to check the rest of it",
+        );
+        mistake.expected("its other mistakes mended first; what else is wrong in it is told then")
     }
 
     fn read_as(&self, meant: &[usize]) -> Option<R> {

@@ -11,6 +11,8 @@ const LONGEST: usize = 2_048;
 const EXPECTED: Invalid =
     Invalid("a URL such as https://app.example/incoming, or wss://app.example/incoming for the WebSocket API");
 
+const PATH: Invalid = Invalid("a path that begins with one slash, or an absolute URL");
+
 /// An absolute `http`, `https`, `ws` or `wss` URL with a host, kept byte for byte. It holds no user name and no
 /// password: those would end up in logs.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -37,13 +39,7 @@ impl HookUrl {
             "ws" | "wss" => HookProtocol::WebSocket,
             _ => return Err(EXPECTED),
         };
-        let plain =
-            |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
-        if text.len() > LONGEST || !text.bytes().all(plain) {
-            return Err(Invalid(
-                "a URL of at most 2048 characters without spaces; other characters are written as %XX",
-            ));
-        }
+        check_characters(text)?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         if authority.contains('@') {
             return Err(Invalid(
@@ -66,13 +62,18 @@ impl HookUrl {
 
     /// A path of the same server (`/status?x=1#rc=2`); this URL's own path does not count.
     pub fn beside(&self, path: &str) -> Result<HookUrl, Invalid> {
-        const PATH: Invalid = Invalid("a path that begins with one slash, or an absolute URL");
-        if !path.starts_with('/') || path.starts_with("//") {
-            return Err(PATH);
-        }
+        HookUrl::check_path(path)?;
         let (scheme, rest) = self.text.split_once("://").ok_or(PATH)?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         HookUrl::parse(&format!("{scheme}://{authority}{path}"))
+    }
+
+    /// Whether `path` may stand beside some hook.
+    pub fn check_path(path: &str) -> Result<(), Invalid> {
+        match path.starts_with('/') && !path.starts_with("//") {
+            true => check_characters(path),
+            false => Err(PATH),
+        }
     }
 
     /// The URL as typed.
@@ -83,6 +84,17 @@ impl HookUrl {
     /// What is spoken there.
     pub fn protocol(&self) -> HookProtocol {
         self.protocol
+    }
+}
+
+fn check_characters(text: &str) -> Result<(), Invalid> {
+    let plain =
+        |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    match text.len() <= LONGEST && text.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(Invalid(
+            "a URL of at most 2048 characters without spaces; other characters are written as %XX",
+        )),
     }
 }
 

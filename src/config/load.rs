@@ -3,7 +3,7 @@
 
 use super::check::{self, MachineFacts, Member, Reader};
 use super::checked::{Config, Sbc, Tenant};
-use super::file::{File, read};
+use super::file::{File, Reread, read};
 use super::held;
 use super::mistake::{Mistake, Mistakes, Source, nearest};
 use super::names::TenantFqdn;
@@ -25,7 +25,7 @@ pub enum Reload {
     /// Everything is right: this is the configuration from now on.
     Applied {
         config: Arc<Config>,
-        /// Files that are new, gone or have another text.
+        /// Files that are new, gone or have another text, in all that was read since the configuration before it.
         changed: Vec<PathBuf>,
         /// Keys of `sbc.toml` of which something waits for the node's next start.
         waiting: Vec<&'static str>,
@@ -34,7 +34,8 @@ pub enum Reload {
     /// Something is wrong: the old configuration stays.
     Refused {
         mistakes: Mistakes,
-        /// Files that are new, gone or have another text since the configuration in force was read.
+        /// Files that are new, gone or have another text, in all that was read since the configuration in force: those of
+        /// reloads that were refused before this one too.
         changed: Vec<PathBuf>,
         took: Duration,
     },
@@ -81,6 +82,8 @@ struct CheckedTenant {
     /// Also beside mistakes, where it can be compared with the other tenants.
     tenant: Option<Arc<Tenant>>,
     mistakes: Vec<Mistake>,
+    /// There was too much to read elsewhere: the next time there may be less.
+    cut_short: bool,
 }
 
 impl Loader {
@@ -324,6 +327,7 @@ impl Loader {
         base: Option<&TenantFqdn>,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Config> {
+        let mut left = Reread::of_a_folder();
         let (sbc, facts) = match self.sbc.as_ref().and_then(|file| Some((file, file.raw.as_ref()?))) {
             Some((file, raw)) => {
                 // What waits for the start is looked at by nobody until then.
@@ -332,7 +336,7 @@ impl Loader {
                     .as_ref()
                     .is_some_and(|known| known.text == file.source.text);
                 let in_force = self.running && self.waiting.is_empty() && is_known;
-                machine(file, raw, folder, in_force, mistakes)
+                machine(file, raw, folder, in_force, &mut left, mistakes)
             }
             None => (None, None),
         };
@@ -341,7 +345,7 @@ impl Loader {
             ..written
         });
         for (stem, tenant) in &mut self.tenants {
-            mistakes.extend(tenant.check(stem, folder, facts.as_ref()).iter().cloned());
+            mistakes.extend(tenant.check(stem, folder, facts.as_ref(), &mut left).iter().cloned());
         }
         let members: Vec<Member<'_>> = self.tenants.values().filter_map(TenantFile::member).collect();
         let base = facts.as_ref().and_then(|facts| facts.base.as_ref());
@@ -359,11 +363,17 @@ impl Loader {
 
 impl TenantFile {
     /// Checks the tenant by itself, unless that was done with the same facts. Returns its mistakes.
-    fn check(&mut self, stem: &str, folder: Option<&Path>, facts: Option<&MachineFacts>) -> &[Mistake] {
+    fn check(
+        &mut self,
+        stem: &str,
+        folder: Option<&Path>,
+        facts: Option<&MachineFacts>,
+        left: &mut Reread,
+    ) -> &[Mistake] {
         // Its own text says nothing of secrets that stand elsewhere.
         let elsewhere = self.file.raw.as_ref().is_some_and(RawTenant::reads_elsewhere);
         let known = self.checked.take();
-        let known = known.filter(|checked| !elsewhere && checked.facts.as_ref() == facts);
+        let known = known.filter(|checked| !elsewhere && !checked.cut_short && checked.facts.as_ref() == facts);
         let checked = known.unwrap_or_else(|| {
             let file = &self.file;
             let check = |raw: &RawTenant| {
@@ -372,16 +382,18 @@ impl TenantFile {
                 (tenant, reader.mistakes)
             };
             let (tenant, mut mistakes) = file.raw.as_ref().map(check).unwrap_or_default();
+            let mut cut_short = false;
             if !mistakes.is_empty() {
-                match file.other_readings() {
+                match file.other_readings(left) {
                     Some(readings) => readings.for_each(|raw| keep_common(&mut mistakes, || check(&raw).1)),
-                    None => mistakes.clear(),
+                    None => (mistakes, cut_short) = (vec![file.too_unclear()], true),
                 }
             }
             CheckedTenant {
                 facts: facts.cloned(),
                 tenant: tenant.map(Arc::new),
                 mistakes,
+                cut_short,
             }
         });
         &self.checked.insert(checked).mistakes
@@ -429,6 +441,7 @@ fn machine(
     raw: &RawSbc,
     folder: Option<&Path>,
     in_force: bool,
+    left: &mut Reread,
     mistakes: &mut Vec<Mistake>,
 ) -> (Option<Sbc>, Option<MachineFacts>) {
     let check = |raw: &RawSbc| {
@@ -437,7 +450,8 @@ fn machine(
         (sbc.filter(|_| reader.mistakes.is_empty()), reader.mistakes)
     };
     let (sbc, mut certain) = check(raw);
-    let Some(readings) = file.other_readings() else {
+    let Some(readings) = file.other_readings(left) else {
+        mistakes.push(file.too_unclear());
         return (None, None);
     };
     let mut facts = MachineFacts::of(raw);

@@ -14,8 +14,31 @@ pub struct Source {
     /// As the user would type it: the configuration folder and the file.
     pub path: Arc<Path>,
     pub text: Arc<str>,
-    /// Where its secrets are, once a mistake asks.
-    secrets: Arc<OnceLock<Vec<Range<usize>>>>,
+    /// What mistakes ask for, once the first does.
+    known: Arc<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Where its secrets are.
+    secrets: OnceLock<Vec<Range<usize>>>,
+    /// In order; never empty.
+    lines: OnceLock<Vec<Line>>,
+}
+
+struct Line {
+    start: usize,
+    shown: OnceLock<Shown>,
+}
+
+/// What of a line may be printed.
+#[derive(Clone)]
+struct Shown {
+    /// With a sign where something is hidden.
+    text: Arc<str>,
+    /// Bytes of the line that are in it.
+    length: usize,
+    hides: bool,
 }
 
 impl Source {
@@ -24,14 +47,55 @@ impl Source {
         Source {
             path: path.into(),
             text: text.into(),
-            secrets: Arc::default(),
+            known: Arc::default(),
+        }
+    }
+
+    /// The line that `at` is on: its number from 1, its first byte, and what of it may be printed. Of each line this is
+    /// worked out once, as thousands of mistakes may be on few of them.
+    fn line(&self, at: usize) -> (usize, usize, Shown) {
+        let lines = self.known.lines.get_or_init(|| {
+            // A byte order mark is nothing that an editor shows.
+            let first = self
+                .text
+                .strip_prefix('\u{feff}')
+                .map_or(0, |rest| self.text.len() - rest.len());
+            let others = self.text.match_indices('\n').map(|(end, _)| end + 1);
+            let line = |start| Line {
+                start,
+                shown: OnceLock::new(),
+            };
+            std::iter::once(first).chain(others).map(line).collect()
+        });
+        let number = lines.partition_point(|line| line.start <= at).max(1);
+        let Some(line) = lines.get(number - 1) else {
+            return (number, 0, self.shown(0));
+        };
+        let shown = line.shown.get_or_init(|| self.shown(line.start));
+        (number, line.start, shown.clone())
+    }
+
+    fn shown(&self, start: usize) -> Shown {
+        let rest = self.text.get(start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let until = self.secret_begins(line, start).unwrap_or(line.len());
+        let shown = line.get(..until).unwrap_or_default();
+        let hides = shown.len() < line.len();
+        Shown {
+            text: if hides {
+                format!("{shown}…").into()
+            } else {
+                shown.into()
+            },
+            length: shown.len(),
+            hides,
         }
     }
 
     /// Where on the line that begins at `line_start` a secret may begin: a mistake beside it must not print it into a
     /// log. The file as a whole tells of texts of several lines, the line by itself is right where the file is broken.
     fn secret_begins(&self, line: &str, line_start: usize) -> Option<usize> {
-        let secrets = self.secrets.get_or_init(|| secret_text::spans(&self.text));
+        let secrets = self.known.secrets.get_or_init(|| secret_text::spans(&self.text));
         let from = secrets.partition_point(|secret| secret.start < line_start);
         let of_file = secrets
             .get(..from)
@@ -71,7 +135,7 @@ pub struct Mistake {
     /// The nearest name that would be right.
     pub nearest: Option<String>,
     #[serde(skip)]
-    source_line: String,
+    source_line: Arc<str>,
 }
 
 impl Mistake {
@@ -80,35 +144,22 @@ impl Mistake {
         let text = &*source.text;
         let start = floor(text, span.start);
         let end = floor(text, span.end).max(start);
-        let before = text.get(..start).unwrap_or_default();
-        // A byte order mark is nothing that an editor shows.
-        let first = text.strip_prefix('\u{feff}').map_or(0, |rest| text.len() - rest.len());
-        let line_start = before.rfind('\n').map_or(first, |at| at + 1);
-        let line = text
-            .get(line_start..)
-            .unwrap_or_default()
-            .lines()
-            .next()
-            .unwrap_or_default();
-        let shown = line
-            .get(..source.secret_begins(line, line_start).unwrap_or(line.len()))
-            .unwrap_or_default();
-        let hides = shown.len() < line.len();
-        let until = end.min(line_start + shown.len()).max(start);
+        let (line, line_start, shown) = source.line(start);
+        let until = end.min(line_start + shown.length).max(start);
         let offending = text.get(start..until).unwrap_or_default();
         Mistake {
             file: source.path.to_path_buf(),
-            line: before.matches('\n').count() + 1,
+            line,
             column: text.get(line_start..start).unwrap_or_default().chars().count() + 1,
             message: message.into(),
-            text: if hides && end > until {
+            text: if shown.hides && end > until {
                 format!("{offending}…")
             } else {
                 offending.to_owned()
             },
             expected: None,
             nearest: None,
-            source_line: if hides { format!("{shown}…") } else { shown.to_owned() },
+            source_line: shown.text,
         }
     }
 
@@ -122,7 +173,7 @@ impl Mistake {
             text: String::new(),
             expected: None,
             nearest: None,
-            source_line: String::new(),
+            source_line: Arc::default(),
         }
     }
 
@@ -327,6 +378,40 @@ mod tests {
         assert_eq!((at("b").line, at("b").column), (2, 1));
         let begin = Mistake::at(&source, 0..1, "wrong");
         assert_eq!((begin.line, begin.column), (1, 1));
+    }
+
+    #[test]
+    fn every_place_has_the_line_and_the_column_of_an_editor() {
+        let text = "\u{feff}a = 1\r\n\nñ = \"x\"\n\u{1f980}";
+        let source = source(text);
+        let (mut line, mut column) = (1, 1);
+        for (at, c) in text.char_indices() {
+            let mistake = Mistake::at(&source, at..at + c.len_utf8(), "wrong");
+            assert_eq!((mistake.line, mistake.column), (line, column), "{at}");
+            (line, column) = match c {
+                '\n' => (line + 1, 1),
+                '\u{feff}' => (line, column),
+                _ => (line, column + 1),
+            };
+        }
+    }
+
+    /// Whoever scans the text for each reads 40 GB here.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "what is told is timed")]
+    fn a_mistake_far_behind_in_a_long_file_costs_no_more_than_one_at_its_beginning() {
+        let long = source(&"number = 5\n".repeat(200_000));
+        let begin = long.text.len() - 2;
+        Mistake::at(&long, begin..begin + 1, "wrong");
+        let began = std::time::Instant::now();
+        for _ in 0..20_000 {
+            assert_eq!(Mistake::at(&long, begin..begin + 1, "wrong").line, 200_000);
+        }
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
     }
 
     #[test]

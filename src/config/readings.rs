@@ -1,27 +1,29 @@
 //! A file in which something is unclear is read in several ways, and only what is wrong in all of them is told.
-//! The product of all choices would soon be too many: any two places meet in every combination of theirs, as what is wrong
-//! mostly depends on two values at most.
+//! The product of all choices would soon be too many: of the first seven places any two meet in every combination of theirs, as
+//! what is wrong mostly depends on two values at most.
 
-/// More places than this share their columns: these are 49 readings.
+/// Each place beyond these is read like one of them, the eighth like the first: these are 49 readings.
 const MOST: usize = 7;
 
 /// For each reading the choice at every place that has `choices` of them; the first reading has the first choice
 /// everywhere. (An orthogonal array: the lines `a + slope * b` over a prime field, of which two with different slopes meet
-/// in every pair.)
-pub fn of(choices: &[usize]) -> Vec<Vec<usize>> {
-    let most = choices.iter().copied().max().unwrap_or(1);
-    if choices.len() < 2 {
-        return (0..most).map(|choice| vec![choice; choices.len()]).collect();
-    }
-    let prime = next_prime(most.max(choices.len().min(MOST)));
-    let pairs = (0..prime).flat_map(|b| (0..prime).map(move |a| (a, b)));
-    let line = |(a, b): (usize, usize)| {
+/// in every pair.) How many they are is known before any is made.
+pub fn of(choices: &[usize]) -> impl ExactSizeIterator<Item = Vec<usize>> {
+    let most = choices.iter().copied().max().unwrap_or(1).max(1);
+    let (field, readings) = match choices.len() < 2 {
+        true => (most, most),
+        false => {
+            let prime = next_prime(most.max(choices.len().min(MOST)));
+            (prime, prime.saturating_mul(prime))
+        }
+    };
+    (0..readings).map(move |line| {
+        let (a, b) = (line % field, line / field);
         let columns = choices.iter().enumerate();
         columns
-            .map(|(slope, choices)| (a + slope % prime * b) % prime % choices)
+            .map(|(slope, choices)| (a + slope % field * b) % field % choices)
             .collect()
-    };
-    pairs.map(line).collect()
+    })
 }
 
 fn next_prime(from: usize) -> usize {
@@ -39,14 +41,14 @@ mod tests {
 
     #[test]
     fn one_place_is_read_in_each_way_once() {
-        assert_eq!(of(&[3]), [[0], [1], [2]]);
-        assert_eq!(of(&[]), [Vec::<usize>::new()]);
+        assert_eq!(of(&[3]).collect::<Vec<_>>(), [[0], [1], [2]]);
+        assert_eq!(of(&[]).collect::<Vec<_>>(), [Vec::<usize>::new()]);
     }
 
     #[test]
     fn any_two_places_meet_in_every_combination() {
         for choices in [&[2, 2][..], &[3, 3, 3], &[5, 3, 4, 2], &[2; 7], &[4, 3, 3, 2, 2, 5, 3]] {
-            let readings = of(choices);
+            let readings: Vec<Vec<usize>> = of(choices).collect();
             assert!(readings.len() <= MOST * MOST, "{}", readings.len());
             assert!(readings[0].iter().all(|choice| *choice == 0));
             for (one, other) in (0..choices.len()).flat_map(|one| (0..one).map(move |other| (one, other))) {
@@ -61,5 +63,6 @@ mod tests {
     #[test]
     fn many_places_are_no_more_readings() {
         assert_eq!(of(&[3; 1000]).len(), MOST * MOST);
+        assert!(of(&[3; 1000]).all(|reading| reading.len() == 1000 && reading[0] == reading[MOST]));
     }
 }

@@ -26,7 +26,8 @@ pub struct ReloadReport {
     pub applied_ms: u64,
     /// When one was last refused.
     pub refused_ms: Option<u64>,
-    /// Files that are new, gone or have another text in the last one that was read, whatever became of it.
+    /// Files that are new, gone or have another text in the last one that was read, whatever became of it. Of a refused one
+    /// all since the one in force: others may have been refused before it.
     pub files: Vec<String>,
     /// Keys of `sbc.toml` of which something waits for the next start, with the configuration in force.
     pub waiting: Vec<&'static str>,

@@ -182,14 +182,15 @@ fn url(text: &str, base: Base<'_>, place: Range<usize>, reader: &mut Reader<'_>)
             reader.fault_expecting(place, message, "an absolute URL such as https://app.example/incoming");
             return None;
         }
-        (true, Base::Wrong) => return None,
-        (true, Base::At(own)) => own.beside(text),
-        (false, _) => HookUrl::parse(text),
+        // Of a right one nothing is known either.
+        (true, Base::Wrong) => HookUrl::check_path(text).map(|()| None),
+        (true, Base::At(own)) => own.beside(text).map(Some),
+        (false, _) => HookUrl::parse(text).map(Some),
     };
     if let Err(Invalid(expected)) = &parsed {
         reader.fault_expecting(place, "this is no URL of a hook", *expected);
     }
-    parsed.ok()
+    parsed.ok().flatten()
 }
 
 fn hook_table(raw: &At<RawHook>, table: &RawHookTable, base: Base<'_>, reader: &mut Reader<'_>) -> Option<Hook> {
@@ -252,15 +253,21 @@ fn of_http(hook: Hook, raw: &At<RawHook>, why: &str, reader: &mut Reader<'_>) ->
     if hook.url.protocol() == HookProtocol::Http {
         return Some(hook);
     }
-    let place = match raw.value() {
-        RawHook::Text(_) => raw.span(),
-        RawHook::Table(table) => table.url.span(),
+    let (place, text) = match raw.value() {
+        RawHook::Text(text) => (raw.span(), text),
+        RawHook::Table(table) => (table.url.span(), table.url.value()),
     };
-    reader.fault_expecting(
-        place,
-        format!("this hook can't be a WebSocket: {why}"),
-        "a URL of http or https",
-    );
+    let (message, expected) = match text.starts_with('/') {
+        true => (
+            format!("a path is a WebSocket here, as the application's hook is: {why}"),
+            "an absolute URL of http or https",
+        ),
+        false => (
+            format!("this hook can't be a WebSocket: {why}"),
+            "a URL of http or https",
+        ),
+    };
+    reader.fault_expecting(place, message, expected);
     None
 }
 

@@ -30,6 +30,8 @@ pub fn together(
     old: Option<&Config>,
     mistakes: &mut Vec<Mistake>,
 ) -> (Arc<TenantNames>, Arc<NumberIndex>) {
+    // Beside mistakes what was checked lacks what could not be read, and may still be compared.
+    let old = old.filter(|_| mistakes.is_empty());
     let kept = old.and_then(|old| Some((old, changed(old, members)?)));
     let names = kept.as_ref().and_then(|(old, changed)| {
         let same_base = base == Some(&old.sbc.teams.base);
@@ -215,25 +217,30 @@ fn numbers(members: &[Member<'_>], mistakes: &mut Vec<Mistake>) -> NumberIndex {
         .zip(members)
         .flat_map(|(tenant, member)| entries(tenant, &member.tenant.numbers));
     let (index, conflicts) = NumberIndex::build(all);
+    let mut places = Places {
+        members,
+        known: HashMap::new(),
+    };
     for conflict in conflicts {
-        mistakes.extend(describe(conflict, members));
+        mistakes.extend(describe(conflict, &mut places));
     }
     index
 }
 
-fn describe(conflict: Conflict, members: &[Member<'_>]) -> Option<Mistake> {
+fn describe(conflict: Conflict, places: &mut Places<'_, '_>) -> Option<Mistake> {
     // The later in the order of files and lines is the one to change.
     let (this, other) = if conflict.this > conflict.other {
         (conflict.this, conflict.other)
     } else {
         (conflict.other, conflict.this)
     };
+    let members = places.members;
     let (member, other_member) = (members.get(this.tenant as usize)?, members.get(other.tenant as usize)?);
     let number = member.tenant.numbers.get(this.entry as usize)?.span;
     let other_number = other_member.tenant.numbers.get(other.entry as usize)?.span;
-    let other_place = Mistake::at(other_member.source, place(other_member, other)?, "").place();
-    let mistake =
-        |message, expected| Some(Mistake::at(member.source, place(member, this)?, message).expected(expected));
+    let other_place = Mistake::at(other_member.source, places.of(other)?, "").place();
+    let place = places.of(this)?;
+    let mistake = |message, expected| Some(Mistake::at(member.source, place, message).expected(expected));
     if this.tenant == other.tenant {
         return mistake(
             format!("{number} and {other_number} share numbers and are equally wide ({other_place})"),
@@ -249,10 +256,23 @@ fn describe(conflict: Conflict, members: &[Member<'_>]) -> Option<Mistake> {
     )
 }
 
-fn place(member: &Member<'_>, place: Place) -> Option<Range<usize>> {
-    let mut read = read(&member.raw.numbers, &member.tenant.numbers, |raw| {
-        tenant::span(raw.value()).is_some()
-    });
-    let raw = read.nth(place.entry as usize)?.0.value();
-    raw.range.as_ref().or(raw.number.as_ref()).map(At::span)
+/// Where numbers stand in their files: of a file with one that collides all, as mostly more of them do.
+struct Places<'p, 'm> {
+    members: &'p [Member<'m>],
+    known: HashMap<u32, Vec<Option<Range<usize>>>>,
+}
+
+impl Places<'_, '_> {
+    fn of(&mut self, place: Place) -> Option<Range<usize>> {
+        let member = self.members.get(place.tenant as usize)?;
+        let places = self.known.entry(place.tenant).or_insert_with(|| {
+            let numbers = read(&member.raw.numbers, &member.tenant.numbers, |raw| {
+                tenant::span(raw.value()).is_some()
+            });
+            numbers
+                .map(|(raw, _)| raw.value().range.as_ref().or(raw.value().number.as_ref()).map(At::span))
+                .collect()
+        });
+        places.get(place.entry as usize)?.clone()
+    }
 }

@@ -16,11 +16,11 @@ pub struct RawApplication {
     /// Asked for the first verbs of a call: a URL, or a table. `http` and `https` are asked by webhook; `ws` and `wss`
     /// mean the WebSocket API for the whole call.
     pub hook: At<RawHook>,
-    /// Told of every change of the call and of the calls that it dials; a path belongs to the server of `hook`. Without it no
-    /// such events are sent; an application on the WebSocket API gets them over its socket.
+    /// Told of every change of the call and of the calls that it dials; of an application of webhooks a path belongs to the server
+    /// of `hook`. Without it no such events are sent; an application on the WebSocket API gets them over its socket.
     pub call_status_hook: Option<At<RawHook>>,
-    /// Asked when `hook` fails: the name of another application, a URL, a path at the server of `hook`, or a table. Without it
-    /// the caller gets 480.
+    /// Asked when `hook` fails: the name of another application, a URL, a path at the server of `hook` of an application of webhooks,
+    /// or a table. Without it the caller gets 480.
     pub fallback: Option<At<RawHook>>,
     /// Signs requests to this application instead of the tenant's `webhook_secret`.
     pub webhook_secret: Option<At<SecretText>>,

@@ -1,12 +1,15 @@
 //! Configurations in which keys are broken, one or many: each has its mistake, and nothing else has one.
 
+use super::super::file::{File, Reread};
+use super::super::mistake::Source;
+use super::super::raw::RawTenant;
 use super::super::*;
 use super::folder::Folder;
 use proptest::collection;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::path::Path;
 
 /// More than the example shows: a listener for users, a carrier with a password.
 const MORE: &str = r#"
@@ -249,18 +252,88 @@ fn what_stands_there_for_something_else_names_no_file() {
     );
 }
 
-#[test]
-fn a_long_file_in_which_much_is_unclear_is_read_in_few_ways() {
+/// A tenant with a name that is none and so many unclear words, and lines of this many bytes that say nothing.
+fn unclear(words: usize, silent: usize) -> String {
     let mut tenant = "domains = [\"§\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n".to_owned();
-    for number in 0..2_000 {
+    for number in 0..words {
         tenant.push_str(&format!(
             "[[numbers]]\nnumber = \"+44207946{number:04}\"\nto = \"pbx\"\n"
         ));
     }
-    let began = Instant::now();
+    let line = format!("# {}\n", "-".repeat(97));
+    tenant + &line.repeat(silent / line.len())
+}
+
+fn parsed(text: &str) -> File<RawTenant> {
+    File::parse(FileKind::Tenant, Source::new(Path::new("tenants/contoso.toml"), text))
+}
+
+#[test]
+fn a_long_file_in_which_much_is_unclear_is_read_in_few_ways() {
+    let tenant = unclear(2_000, 0);
+    let file = parsed(&tenant);
+    assert_eq!(file.mended.unclear.len(), 2_000);
+    let readings = file.other_readings(&mut Reread::of_a_folder()).map(Iterator::count);
+    assert_eq!(readings, Some(48));
     let mistakes = Config::from_toml_strs(super::SBC, &[("contoso", &tenant)])
         .map(|_| ())
         .expect_err("no words");
-    println!("2,000 unclear words: {:?}", began.elapsed());
     assert_eq!(mistakes.count(), 2_001, "{mistakes}");
+}
+
+#[test]
+fn a_file_that_is_right_costs_nothing_to_read_again() {
+    let file = parsed(super::CONTOSO);
+    let mut left = Reread::of_a_folder();
+    for _ in 0..100_000 {
+        assert_eq!(file.other_readings(&mut left).map(Iterator::count), Some(0));
+    }
+}
+
+/// The name that is none waits, and that it does is said.
+#[test]
+fn of_a_file_in_which_too_much_is_unclear_the_rest_waits() {
+    let tenant = unclear(20, 400_000);
+    let mistakes = Config::from_toml_strs(super::SBC, &[("contoso", &tenant)])
+        .map(|_| ())
+        .expect_err("no words");
+    let said = mistakes.to_string();
+    assert_eq!(mistakes.count(), 21, "{said}");
+    assert!(said.starts_with("tenants/contoso.toml: too much is unclear"), "{said}");
+    let machine = format!(
+        "{}# {}\n",
+        super::SBC.replace("\"carrier\"", "5").replace("\"tls\"", "5"),
+        "-".repeat(9 << 20)
+    );
+    let mistakes = Config::from_toml_strs(&machine, &[("contoso", super::CONTOSO)])
+        .map(|_| ())
+        .expect_err("no words");
+    let said = mistakes.to_string();
+    assert_eq!(mistakes.count(), 3, "{said}");
+    assert!(said.starts_with("sbc.toml: too much is unclear"), "{said}");
+}
+
+/// Each of three files could be read in all ways alone, and two of them together can.
+#[test]
+fn a_folder_is_read_again_for_no_more_than_one_file_would_be() {
+    let folder = Folder::with_contoso();
+    let tenant = |label: &str, number: usize| {
+        let text = unclear(10, 150_000).replace("contoso", label);
+        text.replace("+44207946", &format!("+4420794{number}"))
+    };
+    for (number, label) in ["contoso", "fabrikam", "northwind"].into_iter().enumerate() {
+        folder.write(&format!("tenants/{label}.toml"), &tenant(label, number));
+    }
+    let mut loader = Loader::new(folder.path());
+    let waiting = |loader: &mut Loader| {
+        let mistakes = loader.load().map(|_| ()).expect_err("no words");
+        let files = mistakes
+            .iter()
+            .filter(|mistake| mistake.message.starts_with("too much"));
+        let names = files.filter_map(|mistake| mistake.file.file_stem()?.to_str().map(str::to_owned));
+        (names.collect::<Vec<_>>(), mistakes.count())
+    };
+    assert_eq!(waiting(&mut loader), (vec!["northwind".to_owned()], 33));
+    // What was read needs no reading any more.
+    assert_eq!(waiting(&mut loader), (Vec::new(), 33));
 }

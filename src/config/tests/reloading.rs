@@ -97,6 +97,27 @@ fn a_reload_knows_a_tenant_by_its_new_realm_account_applications_and_tokens() {
     assert!(config.realm("three.example").is_some() && config.realm("two.example").is_none());
 }
 
+/// Beside mistakes in its users a tenant has no realm, before and now.
+#[test]
+fn a_realm_that_another_tenant_has_is_told_beside_mistakes_in_users() {
+    let folder = Folder::with_contoso();
+    let users =
+        "[[listeners]]\nname = \"users\"\npurpose = \"users\"\ntransport = \"udp\"\nbind = \"192.0.2.10:5070\"\n";
+    folder.write("sbc.toml", &format!("{SBC}\n{users}"));
+    folder.write("tenants/contoso.toml", &format!("realm = \"sip.example\"\n{CONTOSO}"));
+    folder.write("tenants/fabrikam.toml", FABRIKAM);
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let user = "[[users]]\nname = \"a b\"\npassword = \"hunter2\"\n";
+    folder.write(
+        "tenants/fabrikam.toml",
+        &format!("realm = \"sip.example\"\n{FABRIKAM}{user}"),
+    );
+    let said = refused(loader.reload()).to_string();
+    assert!(said.contains("sip.example is tenant contoso's already"), "{said}");
+    assert!(said.contains("fabrikam.toml:8:8: "), "{said}");
+}
+
 #[test]
 fn one_wrong_file_keeps_everything_as_it_was() {
     let folder = Folder::with_contoso();
