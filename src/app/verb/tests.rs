@@ -403,7 +403,7 @@ fn what_is_inside_a_verb_is_named_where_it_stands() {
     read(r#"{"verb":"config","recognizer":{"vendor":"google","fallbackVendor":"voxist","voxistOptions":{}}}"#);
     let slip = mistake(r#"{"verb":"config","recognizer":{"vendor":"google","gogleOptions":{}}}"#);
     assert!(
-        slip.contains("gogleOptions") && slip.contains("'googleOptions'"),
+        slip.contains("gogleOptions: unknown property; did you mean googleOptions?"),
         "{slip}"
     );
 }
