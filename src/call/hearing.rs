@@ -21,6 +21,15 @@ pub(super) enum Needs {
     Ears,
 }
 
+/// A verb that is to begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beginning {
+    pub what: &'static str,
+    pub needs: Needs,
+    /// It is to be heard before the call is answered.
+    pub early: bool,
+}
+
 /// Whether a verb can begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ready {
@@ -49,7 +58,8 @@ impl Call {
         if leg != LegIndex::CALLER || !unsettled || self.hears_too_late(early) {
             return false;
         }
-        if self.ready_for(leg, needs, (verb.name(), early), now) == Ready::Yes
+        let what = verb.name();
+        if self.ready_for(leg, Beginning { what, needs, early }, now) == Ready::Yes
             && let Some(line) = self.line_mut(leg)
         {
             line.verbs.push_front(verb.clone());
@@ -64,13 +74,8 @@ impl Call {
     }
 
     /// Makes a leg ready for a verb: an unanswered caller is answered, or gets early media.
-    pub(super) fn ready_for(
-        &mut self,
-        leg: LegIndex,
-        needs: Needs,
-        (what, early): (&'static str, bool),
-        now: Moment,
-    ) -> Ready {
+    pub(super) fn ready_for(&mut self, leg: LegIndex, beginning: Beginning, now: Moment) -> Ready {
+        let Beginning { what, needs, early } = beginning;
         if leg != LegIndex::CALLER {
             let is_up = self.leg(leg).is_some_and(|leg| leg.state == LegState::Up);
             return if is_up { Ready::Yes } else { Ready::Over };

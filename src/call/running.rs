@@ -4,7 +4,7 @@ use super::application::{Line, Running};
 use super::cause::Cause;
 use super::event::Source;
 use super::gathering::Gathering;
-use super::hearing::{Needs, Ready};
+use super::hearing::{Beginning, Needs, Ready};
 use super::id::LegIndex;
 use super::playing::Playback;
 use super::value::{Call, Phase};
@@ -95,12 +95,26 @@ impl Call {
         match verb {
             Verb::Answer(_) => {
                 // May end the call, which ends the line.
-                let _ready = self.ready_for(leg, Needs::Answer, ("answer", false), now);
+                let answer = Beginning {
+                    what: "answer",
+                    needs: Needs::Answer,
+                    early: false,
+                };
+                let _ready = self.ready_for(leg, answer, now);
             }
             Verb::Pause(pause) => self.wait_for(leg, Running::Pausing(now + pause.length)),
             Verb::Say(say) => {
                 let early = self.speaks_early(say.early_media);
-                if self.ready_for(leg, Needs::Ears, ("say", early), now) == Ready::Yes {
+                if self.ready_for(
+                    leg,
+                    Beginning {
+                        what: "say",
+                        needs: Needs::Ears,
+                        early,
+                    },
+                    now,
+                ) == Ready::Yes
+                {
                     let playback = Playback::new(self.speech(&say), say.times).telling("say", None, say.id.clone());
                     self.begin_playback(leg, playback, now);
                 }
@@ -187,10 +201,12 @@ impl Call {
 
     fn play_verb(&mut self, leg: LegIndex, play: verb::Play, now: Moment) {
         let early = self.speaks_early(play.early_media);
-        match (
-            self.ready_for(leg, Needs::Ears, ("play", early), now),
-            &play.action_hook,
-        ) {
+        let beginning = Beginning {
+            what: "play",
+            needs: Needs::Ears,
+            early,
+        };
+        match (self.ready_for(leg, beginning, now), &play.action_hook) {
             (Ready::Yes, _) => {
                 let all = play.urls.into_iter().map(Source::Url).collect();
                 let playback = Playback::new(all, play.times)
@@ -213,7 +229,15 @@ impl Call {
             _ => Needs::Ears,
         };
         let early = self.speaks_early(false);
-        match self.ready_for(leg, needs, ("gather", early), now) {
+        match self.ready_for(
+            leg,
+            Beginning {
+                what: "gather",
+                needs,
+                early,
+            },
+            now,
+        ) {
             Ready::Yes => {}
             Ready::Over => return,
             Ready::Never(why) => {

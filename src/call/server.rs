@@ -224,11 +224,12 @@ impl Server {
 
     /// Tells whoever is connected that something is wrong, and with which verb.
     pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
-        let session = match &self.session {
-            Socket::Open(open) => Some(open),
-            Socket::Early(_) | Socket::Closed => None,
-        };
-        for open in session.into_iter().chain(self.beside.iter().filter_map(Beside::open)) {
+        for open in self
+            .session
+            .open()
+            .into_iter()
+            .chain(self.beside.iter().filter_map(Beside::open))
+        {
             // A full queue has worse to tell.
             let _dropped = open.session.send(&self.complaint(verb, what, detail));
         }

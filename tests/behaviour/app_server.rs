@@ -378,6 +378,13 @@ impl AppSocket {
         tokio::time::timeout(BOUND, wait).await.expect("a message")
     }
 
+    /// Answers the next ping, and reads no further.
+    pub async fn answers_a_ping(&mut self) {
+        let wait = async { while !matches!(self.socket.next().await.unwrap().unwrap(), Message::Ping(_)) {} };
+        tokio::time::timeout(BOUND, wait).await.expect("a ping");
+        self.socket.flush().await.unwrap();
+    }
+
     pub async fn send(&mut self, message: Value) {
         self.send_text(&message.to_string()).await;
     }

@@ -1,7 +1,7 @@
 //! An application behind a WebSocket: acknowledgements, commands, lost connections, and those that misbehave.
 
 use crate::app_server::{AppServer, AppSocket, BOUND, Reply};
-use portcullis::app::outbound::{AddressPolicy, BasicAuth, HookUrl};
+use portcullis::app::outbound::{AddressPolicy, BasicAuth, Connector, HookUrl};
 use portcullis::app::websocket::{
     CloseCode, End, MessageId, OutMessage, SendRefused, Session, SessionEvent, SessionFailure, SessionSettings,
     Unanswered,
@@ -310,6 +310,77 @@ async fn what_a_broken_connection_has_swallowed_is_told_again_and_nothing_that_a
     session.send(&status(7)).unwrap();
     let mut socket = again(&mut server).await;
     assert_eq!(socket.message().await["data"], 7);
+}
+
+/// How many events could not be told.
+fn untold(connector: &Connector) -> u64 {
+    let figures = connector.figures().read().into_iter();
+    figures
+        .filter(|(_, outcome, _)| *outcome == "untold")
+        .map(|(.., count)| count)
+        .sum()
+}
+
+#[tokio::test]
+async fn an_event_that_breaks_its_server_is_given_up_and_the_next_ones_are_told() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+    for n in [1, 2] {
+        session.send(&message("call:status", json!(n), false)).unwrap();
+    }
+    for time in 1..=3 {
+        assert_eq!(socket.message().await["data"], 1, "for the {time}. time");
+        socket.crash();
+        socket = again(&mut server).await;
+    }
+    assert_eq!(socket.message().await["data"], 2);
+    let dropped = async {
+        loop {
+            if let SessionEvent::Dropped { kind, times } = event(&mut session).await {
+                return (kind, times);
+            }
+        }
+    };
+    assert_eq!(dropped.await, ("call:status", 3));
+}
+
+#[tokio::test]
+async fn who_reads_the_last_event_and_leaves_without_a_close_has_heard_it() {
+    let mut server = AppServer::build().start().await;
+    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
+    let session = Session::tell(connector.clone(), settings(&server.ws_url("/app")));
+    session.send(&message("call:status", json!(1), false)).unwrap();
+    let reading = async {
+        let mut socket = server.socket().await;
+        assert_eq!(socket.message().await["data"], 1);
+        socket.answers_a_ping().await;
+        socket.crash();
+    };
+    tokio::join!(session.close(CloseCode::CallOver), reading);
+    assert_eq!((server.connections(), untold(&connector)), (1, 0));
+}
+
+#[tokio::test]
+async fn events_that_never_leave_are_counted() {
+    let server = AppServer::build()
+        .on("/silent", |_| Reply::Stall(vec![]))
+        .on("/401", |_| Reply::Json(401, Value::Null))
+        .start()
+        .await;
+    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
+    let open = |path: &str| {
+        let first = message("session:new", json!({}), true);
+        let session = Session::open(connector.clone(), settings(&server.ws_url(path)), first);
+        session.send(&message("call:status", json!(1), false)).unwrap();
+        session
+    };
+    // The caller is gone before anybody has taken the call.
+    open("/silent").close(CloseCode::CallOver).await;
+    assert_eq!(untold(&connector), 1);
+    // Nobody closes this one: it fails.
+    failure(&mut open("/401")).await;
+    assert_eq!(untold(&connector), 2);
 }
 
 #[tokio::test]

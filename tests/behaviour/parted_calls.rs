@@ -119,12 +119,23 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
     let told = lab.running.node.tally.untold.none();
     tokio::time::timeout(BOUND, told).await.expect("an end of what is told");
     // Both calls are told of at one hook: each number stands there once.
-    let events = server
+    let events: Vec<Value> = server
         .requests()
         .into_iter()
-        .filter(|request| request.path == "/status");
-    let mut numbers: Vec<u64> = events
-        .map(|event| event.json()["sequence"].as_u64().expect("a number"))
+        .filter(|request| request.path == "/status")
+        .map(|event| event.json())
+        .collect();
+    // Each leg is answered and ends, and who was there first has rung before.
+    assert!(events.len() >= 8, "{events:?}");
+    for call in [&own, &asked["call_sid"]] {
+        assert!(
+            events.iter().any(|event| event["call_sid"] == *call),
+            "{call}: {events:?}"
+        );
+    }
+    let numbers = events.iter();
+    let mut numbers: Vec<u64> = numbers
+        .map(|event| event["sequence"].as_u64().expect("a number"))
         .collect();
     numbers.sort_unstable();
     let counted: Vec<u64> = (1..).take(numbers.len()).collect();

@@ -272,10 +272,25 @@ async fn a_socket_beside_webhooks_leads_no_call() {
     lab.close().await;
 }
 
+/// A number whose application is told of its calls elsewhere.
+const WATCHED: &str = "+14255550176";
+
+async fn watched(server: &AppServer, status_hook: &str) -> Lab {
+    let tenant = format!(
+        "[[numbers]]\nnumber = \"{WATCHED}\"\nto = {{ application = \"watched\" }}\n\n\
+         [application.watched]\nhook = \"{}\"\ncall_status_hook = \"{status_hook}\"\n",
+        server.url("/watched"),
+    );
+    let plan = Plan {
+        tenant,
+        ..Plan::default()
+    };
+    lab_with(server, &server.url("/incoming"), plan).await
+}
+
 /// What is only told over a WebSocket beside webhooks is told when it happens, and nobody has to acknowledge anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_hook_beside_webhooks_is_told_at_once() {
-    const WATCHED: &str = "+14255550176";
     let mut watcher = AppServer::build().start().await;
     let server = AppServer::build()
         .on("/watched", |_| {
@@ -283,17 +298,7 @@ async fn a_status_hook_beside_webhooks_is_told_at_once() {
         })
         .start()
         .await;
-    let tenant = format!(
-        "[[numbers]]\nnumber = \"{WATCHED}\"\nto = {{ application = \"watched\" }}\n\n\
-         [application.watched]\nhook = \"{}\"\ncall_status_hook = \"{}\"\n",
-        server.url("/watched"),
-        watcher.ws_url("/events?key=1"),
-    );
-    let plan = Plan {
-        tenant,
-        ..Plan::default()
-    };
-    let lab = lab_with(&server, &server.url("/incoming"), plan).await;
+    let lab = watched(&server, &watcher.ws_url("/events?key=1")).await;
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, WATCHED)).await.unwrap();
     let mut socket = watcher.socket().await;
     assert_eq!(socket.request.path, "/events");
@@ -319,6 +324,63 @@ async fn a_status_hook_beside_webhooks_is_told_at_once() {
     assert_eq!(told["data"]["call_status"], "completed");
     assert_eq!(socket.event().await, Err(Some(1000)));
     assert_eq!(lab.records.overflows(), Vec::<&str>::new());
+    lab.close().await;
+}
+
+/// A WebSocket beside webhooks orders nothing, and one that is lost is opened anew with what there is to tell next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_hook_beside_webhooks_leads_nothing_and_may_come_back() {
+    let mut watcher = AppServer::build().start().await;
+    let mut other = AppServer::build().start().await;
+    let confirm = other.ws_url("/confirm");
+    let server = AppServer::build()
+        .on("/watched", move |_| {
+            verbs(json!([
+                { "verb": "dial", "confirmHook": confirm, "target": [{ "type": "phone", "number": MOBILE }] },
+            ]))
+        })
+        .start()
+        .await;
+    let lab = watched(&server, &format!("{}#rc=0", watcher.ws_url("/events"))).await;
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, WATCHED)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    let mut judge = other.socket().await;
+    let question = judge.message().await;
+    judge.ack(&question, json!([])).await;
+    callee.hears(CARRIER_TONE).await.unwrap();
+    let mut socket = watcher.socket().await;
+    let new = socket.message().await;
+    assert_eq!(new["type"], "session:new");
+    socket
+        .send(json!({ "type": "command", "command": "redirect", "data": [{ "verb": "hangup" }] }))
+        .await;
+    let error = next(&mut socket, "jambonz:error").await;
+    assert_eq!(error["data"]["msg"], "InvalidMessage");
+    let details = error["data"]["details"].as_str().unwrap();
+    assert!(details.contains("leads nothing"), "{details}");
+    let both = lab.running.node.tally.sessions.count();
+    socket.crash();
+    let lost = async {
+        while lab.running.node.tally.sessions.count() == both {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, lost).await.expect("it is given up");
+    caller.hears(CARRIER_TONE).await.unwrap();
+    caller.hang_up().await.unwrap();
+    let mut socket = watcher.socket().await;
+    assert_eq!(socket.message().await["type"], "session:new");
+    let own = new["call_sid"].clone();
+    loop {
+        let told = next(&mut socket, "call:status").await;
+        if told["call_sid"] == own && told["data"]["call_status"] == "completed" {
+            break;
+        }
+    }
+    // Nobody else heard of the command.
+    assert_eq!(judge.event().await, Err(Some(1000)));
+    callee.ended().await.unwrap();
     lab.close().await;
 }
 

@@ -160,7 +160,7 @@ impl Object {
         match value.as_f64() {
             Some(number) => self.within(name, number, least, most).map(Some),
             None => {
-                let quoted = value.as_str().filter(|text| quoted(text).is_some());
+                let quoted = value.as_str().filter(|text| quoted(text).is_some_and(f64::is_finite));
                 let quoted = quoted.map(|text| format!(": {} without quotes", text.trim()));
                 let problem = format!(
                     "a number is expected, not {}{}",

@@ -4,10 +4,8 @@ use super::read::{Object, Read};
 
 /// The names of the protocol.
 const KNOWN: &[&str] = &[
-    "vendor",
     "language",
     "label",
-    "fallbackVendor",
     "fallbackLanguage",
     "fallbackLabel",
     "hints",
@@ -77,11 +75,15 @@ pub(super) fn read_recognizer(object: &mut Object) -> Read<bool> {
     let Some(mut recognizer) = object.object("recognizer")? else {
         return Ok(false);
     };
+    let vendors = ["vendor", "fallbackVendor"].map(|name| recognizer.take(name));
     for name in KNOWN {
         recognizer.ignore(name);
     }
-    // A vendor's own options are the vendor's to check.
-    recognizer.ignore_all(|name| name.ends_with("Options"));
+    // A vendor's own options are the vendor's to check, also of one that is not known here.
+    recognizer.ignore_all(|name| {
+        let of = name.strip_suffix("Options");
+        of.is_some_and(|of| vendors.iter().flatten().any(|vendor| vendor == of))
+    });
     if let Some(mut vad) = recognizer.object("vad")? {
         for name in OF_VAD {
             vad.ignore(name);

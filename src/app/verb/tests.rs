@@ -305,6 +305,10 @@ fn seconds_have_fractions_and_stand_in_quotes_where_the_protocol_says_so() {
             "[0].timeout: a number is expected, not a string: 30 without quotes",
         ),
         (
+            r#"{"verb":"dial","timeLimit":"nan","target":[{"type":"phone","number":"1"}]}"#,
+            "[0].timeLimit: a number is expected, not a string",
+        ),
+        (
             r#"{"verb":"dial","timeLimit":"long","target":[{"type":"phone","number":"1"}]}"#,
             "[0].timeLimit: a number is expected, not a string",
         ),
@@ -396,6 +400,12 @@ fn what_is_inside_a_verb_is_named_where_it_stands() {
         assert!(told.starts_with(expected), "{json}\n  says: {told}\n  not:  {expected}");
     }
     read(r#"{"verb":"config","recognizer":{"vendor":"voxist","voxistOptions":{"x":1},"deepgramOptions":{}}}"#);
+    read(r#"{"verb":"config","recognizer":{"vendor":"google","fallbackVendor":"voxist","voxistOptions":{}}}"#);
+    let slip = mistake(r#"{"verb":"config","recognizer":{"vendor":"google","gogleOptions":{}}}"#);
+    assert!(
+        slip.contains("gogleOptions: unknown property; did you mean googleOptions?"),
+        "{slip}"
+    );
 }
 
 #[test]

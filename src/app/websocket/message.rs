@@ -37,6 +37,8 @@ pub(super) struct Numbered {
     pub kind: &'static str,
     pub wants_ack: bool,
     pub text: Utf8Bytes,
+    /// How often it has left.
+    pub times: u8,
 }
 
 impl OutMessage {
@@ -58,6 +60,7 @@ impl OutMessage {
             kind: self.kind,
             wants_ack: self.wants_ack,
             text: Value::Object(object).to_string().into(),
+            times: 0,
         }
     }
 }

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 /// Messages that are kept. Of an older one nobody asks any more: a peer that answers no ping would have us keep all.
 const MOST: usize = 256;
+/// How often a message leaves. One that breaks its server each time would keep back all that is behind it.
+pub(super) const MOST_TIMES: u8 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
@@ -23,8 +25,9 @@ pub(super) struct Outstanding {
 
 impl Outstanding {
     /// A message leaves; its number.
-    pub(super) fn leaves(&mut self, message: Numbered) -> u64 {
+    pub(super) fn leaves(&mut self, mut message: Numbered) -> u64 {
         self.sent += 1;
+        message.times = message.times.saturating_add(1);
         // Of a question that is lost its asker is told.
         if !message.wants_ack {
             if self.left.len() >= MOST {
@@ -66,12 +69,20 @@ impl Outstanding {
         }
     }
 
-    /// The connection is gone: what may not have arrived leaves again, in the order of old.
-    pub(super) fn connection_lost(&mut self) {
+    /// Our close was answered, or will be: what has left is the peer's own.
+    pub(super) fn all_arrived(&mut self) {
+        self.left.clear();
+    }
+
+    /// The connection is gone: what may not have arrived leaves again, in the order of old. The first of it does not once it
+    /// has left often enough: a peer reads in order, so that is what may have broken it.
+    pub(super) fn connection_lost(&mut self) -> Option<Numbered> {
         self.pinged = None;
+        let worn_out = self.left.pop_front_if(|(_, message)| message.times >= MOST_TIMES);
         while let Some((_, message)) = self.left.pop_back() {
             self.again.push_front(message);
         }
+        worn_out.map(|(_, message)| message)
     }
 
     /// The next of those that leave again.
@@ -96,6 +107,7 @@ mod tests {
             kind: "call:status",
             wants_ack,
             text: id.to_owned().into(),
+            times: 0,
         }
     }
 
@@ -128,6 +140,25 @@ mod tests {
         assert_eq!(outstanding.len(), 2);
         assert_eq!(again(&mut outstanding), ["b", "c"], "lost once more");
         assert_eq!(outstanding.len(), 0);
+    }
+
+    #[test]
+    fn what_breaks_its_peer_is_given_up_and_what_is_behind_it_is_not() {
+        let mut outstanding = Outstanding::default();
+        sends(&mut outstanding, &["a", "b"]);
+        for time in 1..=MOST_TIMES {
+            let worn_out = outstanding.connection_lost().map(|message| message.id.0);
+            assert_eq!(worn_out.as_deref(), (time == MOST_TIMES).then_some("a"));
+            while let Some(message) = outstanding.next() {
+                outstanding.leaves(message);
+            }
+        }
+        assert_eq!(outstanding.len(), 1);
+        // Now it may be this one.
+        assert_eq!(
+            outstanding.connection_lost().map(|message| message.id.0).as_deref(),
+            Some("b")
+        );
     }
 
     #[test]

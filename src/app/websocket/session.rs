@@ -60,6 +60,8 @@ pub enum SessionEvent {
     Invalid { reason: String },
     /// The connection is lost; another one is tried after `pause`.
     Lost { failure: SessionFailure, pause: Duration },
+    /// A message of this kind has left so often, and each time the connection was lost behind it. It does not leave again.
+    Dropped { kind: &'static str, times: u8 },
     /// There is another one, and the application acknowledged `session:reconnect`.
     Reconnected { data: Option<Value> },
     /// The last event. Messages without an answer have none any more.

@@ -14,6 +14,7 @@ use closing::{FAREWELL, breach, close_frame};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -100,6 +101,11 @@ impl Worker {
 
     pub(super) async fn run(mut self) {
         let end = self.session().await;
+        self.queue.close();
+        // Who closes wants no more.
+        if !matches!(end, End::ByApplication) {
+            self.untold(self.waiting_messages(), &end);
+        }
         // The call may have gone without waiting for the end.
         let _gone = self.events.send(SessionEvent::Ended(end)).await;
     }
@@ -127,15 +133,18 @@ impl Worker {
             // Who has missed its time does not get the session again.
             let may_return = failure.is_repeatable() && self.greeted != Greeted::Missed;
             let Some(pause) = pause.filter(|_| may_return) else {
-                if self.parting.is_some() {
-                    self.untold(&failure);
-                }
                 return End::Failed(failure);
             };
             self.failures += 1;
             self.reconnecting = None;
             self.missed.clear();
-            self.outstanding.connection_lost();
+            if let Some(Numbered { kind, times, .. }) = self.outstanding.connection_lost() {
+                self.untold(1, &failure);
+                self.tell(SessionEvent::Dropped { kind, times }).await;
+            }
+            if self.parting.is_some() && !self.may_be_told() {
+                return End::ByUs;
+            }
             for Waiting { id, .. } in std::mem::take(&mut self.waiting) {
                 let why = Unanswered::ConnectionLost;
                 self.tell(SessionEvent::Unanswered { id, why }).await;
@@ -193,9 +202,13 @@ impl Worker {
         self.first.as_ref().is_some_and(|first| first.wants_ack)
     }
 
-    fn untold(&self, failure: &SessionFailure) {
-        let messages = self.waiting_messages();
-        tracing::warn!(url = %self.settings.url, messages, %failure, "events could not be told");
+    fn untold(&self, messages: usize, why: &impl Display) {
+        if messages > 0 {
+            tracing::warn!(url = %self.settings.url, messages, %why, "events could not be told");
+        }
+        for _ in 0..messages {
+            self.connector.figures().count(Asked::Socket, "untold");
+        }
     }
 
     /// One connection, from its greeting to its end.

@@ -13,19 +13,44 @@ use std::task::Poll;
 
 /// Of one call. What names more of them is neither asked nor told.
 const MOST: usize = 8;
+/// Connections of one of them that fail. After that many its server is neither asked nor told.
+const MOST_FAILURES: u8 = 3;
 /// Properties of a status event alone: its first message has those of the call.
 const OF_EVENTS: [&str; 2] = ["sequence", "timestamp"];
 
 /// A WebSocket, by its URL without the query.
 pub(super) struct Beside {
     at: String,
-    /// None once it is over: its server wants no more, or is lost.
-    connection: Option<Connection>,
+    connection: Result<Connection, Over>,
+    failures: u8,
+}
+
+/// Why there is no connection any more.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    /// Its server wants no more.
+    Left,
+    /// It failed: what comes next opens another one.
+    Lost,
+}
+
+/// Where something is asked or told.
+enum Place<'a> {
+    Open(&'a Connection),
+    Left,
+    /// Over a connection that is to be made.
+    New,
+    Never(String),
 }
 
 impl Beside {
     pub(super) fn open(&self) -> Option<&Connection> {
-        self.connection.as_ref()
+        self.connection.as_ref().ok()
+    }
+
+    fn lose(&mut self) -> Option<Connection> {
+        self.failures = self.failures.saturating_add(1);
+        std::mem::replace(&mut self.connection, Err(Over::Lost)).ok()
     }
 }
 
@@ -33,7 +58,7 @@ impl Beside {
 pub(super) async fn heard(all: &mut [Beside]) -> (usize, Option<SessionEvent>) {
     poll_fn(|context| {
         for (at, beside) in all.iter_mut().enumerate() {
-            if let Some(connection) = &mut beside.connection
+            if let Ok(connection) = &mut beside.connection
                 && let Poll::Ready(event) = connection.session.poll_recv(context)
             {
                 return Poll::Ready((at, event));
@@ -47,12 +72,11 @@ pub(super) async fn heard(all: &mut [Beside]) -> (usize, Option<SessionEvent>) {
 impl Server {
     /// Tells at once: a connection that is not there yet is made, and nobody waits for it.
     pub(super) fn tell_beside(&mut self, hook: &Hook, url: HookUrl, message: OutMessage) -> bool {
-        if let Some(known) = self.known(&url) {
-            // What is over wants no more.
-            return known.open().is_none_or(|open| open.session.send(&message).is_ok());
-        }
-        if self.beside.len() >= MOST {
-            return false;
+        match self.place(&url) {
+            Place::Open(open) => return open.session.send(&message).is_ok(),
+            Place::Left => return true,
+            Place::Never(_) => return false,
+            Place::New => {}
         }
         let mut about = message.data.clone();
         if let Value::Object(about) = &mut about {
@@ -78,13 +102,14 @@ impl Server {
         url: HookUrl,
         properties: Properties,
     ) -> Result<MessageId, String> {
-        if let Some(known) = self.known(&url) {
-            let open = known.open().ok_or(CLOSED)?;
-            let message = self.message(kind, Some(hook.url.clone()), properties, true);
-            return open.session.send(&message).map_err(|refused| refused.to_string());
-        }
-        if self.beside.len() >= MOST {
-            return Err(format!("{MOST} WebSockets beside the webhooks of one call are enough"));
+        match self.place(&url) {
+            Place::Open(open) => {
+                let message = self.message(kind, Some(hook.url.clone()), properties, true);
+                return open.session.send(&message).map_err(|refused| refused.to_string());
+            }
+            Place::Left => return Err(CLOSED.into()),
+            Place::Never(why) => return Err(why),
+            Place::New => {}
         }
         let first = self.message(Kind::SessionNew, None, properties, true);
         let connection = self.connect(hook, url.clone(), kind, first);
@@ -93,16 +118,32 @@ impl Server {
         Ok(id)
     }
 
-    fn known(&self, url: &HookUrl) -> Option<&Beside> {
+    fn place(&self, url: &HookUrl) -> Place<'_> {
         let at = url.to_string();
-        self.beside.iter().find(|beside| beside.at == at)
+        let known = self.beside.iter().find(|beside| beside.at == at);
+        match known.map(|known| (&known.connection, known.failures)) {
+            Some((Ok(open), _)) => Place::Open(open),
+            Some((Err(Over::Left), _)) => Place::Left,
+            Some((Err(Over::Lost), MOST_FAILURES..)) => {
+                Place::Never(format!("{MOST_FAILURES} connections to {at} have failed in this call"))
+            }
+            None if self.beside.len() >= MOST => {
+                Place::Never(format!("{MOST} WebSockets beside the webhooks of one call are enough"))
+            }
+            Some((Err(Over::Lost), _)) | None => Place::New,
+        }
     }
 
     fn keep(&mut self, url: &HookUrl, connection: Connection) {
-        self.beside.push(Beside {
-            at: url.to_string(),
-            connection: Some(connection),
-        });
+        let at = url.to_string();
+        match self.beside.iter_mut().find(|beside| beside.at == at) {
+            Some(known) => known.connection = Ok(connection),
+            None => self.beside.push(Beside {
+                at,
+                connection: Ok(connection),
+                failures: 0,
+            }),
+        }
     }
 
     pub(super) fn beside_event(&mut self, at: usize, event: Option<SessionEvent>) -> Option<Heard> {
@@ -111,7 +152,11 @@ impl Server {
             Some(SessionEvent::Ended(_)) | None => None,
             Some(event) => return self.said(Which::Beside(at), event),
         };
-        let over = self.beside.get_mut(at)?.connection.take()?;
+        let beside = self.beside.get_mut(at)?;
+        let over = match failed {
+            Some(_) => beside.lose()?,
+            None => std::mem::replace(&mut beside.connection, Err(Over::Left)).ok()?,
+        };
         self.give_up_questions(&over, failed.as_deref().unwrap_or(CLOSED));
         failed.map(Heard::Wrong)
     }
@@ -119,7 +164,10 @@ impl Server {
     /// What it was opened for has no answer that could be carried out.
     pub(super) fn not_begun_beside(&mut self, at: usize, id: &MessageId, detail: &str) {
         let Some(beside) = self.beside.get_mut(at) else { return };
-        if let Some(open) = beside.connection.take_if(|open| open.session.first() == id) {
+        if !beside.open().is_some_and(|open| open.session.first() == id) {
+            return;
+        }
+        if let Some(open) = beside.lose() {
             // Others may have been asked over it meanwhile.
             self.give_up_questions(&open, CLOSED);
             self.refuse(open, detail);
@@ -129,7 +177,7 @@ impl Server {
     /// They are not needed any more: what waits is still told.
     pub(super) fn leave_beside(&mut self) {
         for beside in std::mem::take(&mut self.beside) {
-            if let Some(open) = beside.connection {
+            if let Ok(open) = beside.connection {
                 self.give_up_questions(&open, CLOSED);
                 self.close(open, CloseCode::CallOver);
             }

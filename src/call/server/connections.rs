@@ -1,5 +1,6 @@
 //! The WebSockets of a connected application: the session, and the one to where the application goes on.
 
+use super::beside::Beside;
 use super::{CLOSED, Heard, Server, auth_of};
 use crate::app::command::{Said, read_command};
 use crate::app::outbound::{Caller, HookUrl};
@@ -11,6 +12,8 @@ use crate::call::tally::One;
 use serde_json::Value;
 use std::sync::Arc;
 
+const NOT_LEADING: &str = "a WebSocket beside webhooks leads nothing: its commands are not carried out";
+
 /// The session of a call.
 pub(super) enum Socket {
     /// Not asked for yet. The messages, each with the hook that it is for, go out behind its first question.
@@ -18,6 +21,15 @@ pub(super) enum Socket {
     Open(Connection),
     /// The application wants no more, or is lost.
     Closed,
+}
+
+impl Socket {
+    pub(super) fn open(&self) -> Option<&Connection> {
+        match self {
+            Socket::Open(open) => Some(open),
+            Socket::Early(_) | Socket::Closed => None,
+        }
+    }
 }
 
 pub(super) struct Connection {
@@ -236,18 +248,33 @@ impl Server {
         match event {
             SessionEvent::Acked { id, data } => self.answer(which, &id, verbs_of(data)),
             SessionEvent::Unanswered { id, why } => self.answer(which, &id, Err(why.to_string())),
-            SessionEvent::Command(command) => match read_command(command) {
-                Ok(Said::Of(command)) => Some(Heard::Event(Event::Command(Box::new(command)))),
-                Ok(Said::Place(order)) => Some(Heard::Place(order)),
-                Err(error) => {
-                    let why = error.to_string();
-                    self.complain(None, "InvalidMessage", &why);
-                    Some(Heard::Wrong(why))
-                }
-            },
+            SessionEvent::Command(command) => Some(self.ordered(which, command)),
             SessionEvent::Invalid { reason } => Some(Heard::Wrong(reason)),
             SessionEvent::Lost { failure, .. } => Some(Heard::Wrong(format!("the connection is lost: {failure}"))),
+            SessionEvent::Dropped { kind, times } => Some(Heard::Wrong(dropped(kind, times))),
             SessionEvent::Reconnected { .. } | SessionEvent::Ended(_) => None,
+        }
+    }
+
+    /// A command. Who has none to give, or gives none that can be read, is told so, and nobody else.
+    fn ordered(&self, which: Which, command: Value) -> Heard {
+        let (from, read) = match which {
+            Which::Session => (
+                self.session.open(),
+                read_command(command).map_err(|error| error.to_string()),
+            ),
+            Which::Beside(at) => (self.beside.get(at).and_then(Beside::open), Err(NOT_LEADING.to_owned())),
+        };
+        match read {
+            Ok(Said::Of(command)) => Heard::Event(Event::Command(Box::new(command))),
+            Ok(Said::Place(order)) => Heard::Place(order),
+            Err(why) => {
+                if let Some(from) = from {
+                    // A full queue has worse to tell.
+                    let _dropped = from.session.send(&self.complaint(None, "InvalidMessage", &why));
+                }
+                Heard::Wrong(why)
+            }
         }
     }
 
@@ -282,6 +309,7 @@ impl Server {
                 return Some(Heard::Wrong(why.into()));
             }
             Some(SessionEvent::Invalid { reason }) => return Some(Heard::Wrong(reason)),
+            Some(SessionEvent::Dropped { kind, times }) => return Some(Heard::Wrong(dropped(kind, times))),
             Some(SessionEvent::Lost { .. } | SessionEvent::Reconnected { .. }) => return None,
         };
         match &result {
@@ -381,6 +409,10 @@ fn by_hook(early: Vec<(Hook, OutMessage)>) -> Vec<(Hook, Vec<OutMessage>)> {
         }
     }
     all
+}
+
+fn dropped(kind: &str, times: u8) -> String {
+    format!("the connection was lost {times} times behind the same {kind}: it is not told again")
 }
 
 /// The verbs of an acknowledgement; without data, none.

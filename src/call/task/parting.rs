@@ -1,7 +1,6 @@
 //! A callee that becomes a call of its own: another task, with its media, its place at a carrier, and what is still to come
 //! for it.
 
-use super::applied::EventCount;
 use super::{CallTask, Dowry, Planner, Setting, begin};
 use crate::call::directory::MovedDialog;
 use crate::call::event::Event;
@@ -52,14 +51,7 @@ impl CallTask {
             events,
             planner,
             ordered: None,
-            dowry: Dowry {
-                events: self
-                    .applied
-                    .as_ref()
-                    .map(|applied| applied.events())
-                    .unwrap_or_default(),
-                ..self.dowry_of(&parted.leg, parted.from)
-            },
+            dowry: self.dowry_of(&parted.leg, parted.from),
             listed,
         };
         begin(setting, Call::inherit(live.id, rand::random(), parted, now));
@@ -75,7 +67,11 @@ impl CallTask {
             carrier_places: places
                 .map(|(_, carrier, place)| (LegIndex::CALLER, carrier, place))
                 .collect(),
-            events: EventCount::default(),
+            events: self
+                .applied
+                .as_ref()
+                .map(|applied| applied.events())
+                .unwrap_or_default(),
         }
     }
 

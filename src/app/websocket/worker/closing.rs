@@ -28,6 +28,11 @@ impl Worker {
                 let text = self.leaves(message);
                 socket.send(Message::Text(text)).await?;
             }
+            if self.outstanding.len() > 0 {
+                // Some that have read all leave without an answer to the close.
+                let mark = self.outstanding.mark();
+                socket.send(Message::Ping(mark.to_vec().into())).await?;
+            }
             socket.close(Some(close_frame(frame, reason))).await?;
             loop {
                 match socket.next().await {
@@ -41,14 +46,14 @@ impl Worker {
         };
         let failure = match timeout(patience, parting).await {
             // An answer bears our code; so does one of an application that has left by itself meanwhile, or bears none.
-            Ok(Ok(None)) => return Left::Over(End::ByUs),
+            Ok(Ok(None)) => return self.over(),
             Ok(Ok(Some(answer))) if [frame, coding::CloseCode::Normal].contains(&answer.code) => {
-                return Left::Over(End::ByUs);
+                return self.over();
             }
             Ok(Ok(answer)) => self.closed(answer),
             Ok(Err(error)) => Left::Lost(self.broken(&error)),
             // It is there, and slow to read: what was written is its own.
-            Err(_) => return Left::Over(End::ByUs),
+            Err(_) => return self.over(),
         };
         match self.may_be_told() {
             true => {
@@ -57,6 +62,11 @@ impl Worker {
             }
             false => Left::Over(End::ByUs),
         }
+    }
+
+    fn over(&mut self) -> Left {
+        self.outstanding.all_arrived();
+        Left::Over(End::ByUs)
     }
 
     /// For the answer to our close: longer while it is not known what has arrived.
