@@ -7,7 +7,8 @@ use portcullis::sim::{Dial, Script};
 use serde_json::{Value, json};
 use std::f32::consts::TAU;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A number of the tenant that its application answers.
 pub const RECEPTION: &str = "+14255550177";
