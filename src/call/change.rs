@@ -283,7 +283,8 @@ impl Call {
             Purpose::Align { tries, opens } => self.alignment_refused(change.to, (tries, opens), status, now),
             Purpose::LateResume if !may_be_asked_again(status) => {
                 if let Some(partner) = self.partner(change.to) {
-                    self.align(partner, now);
+                    let so = self.leg(partner).and_then(|leg| leg.media.negotiated.as_ref());
+                    self.align_unless(partner, so.map(|settled| settled.direction), now);
                 }
             }
             Purpose::Late | Purpose::LateResume => self.alignment_refused(change.to, (0, false), status, now),

@@ -120,6 +120,7 @@ impl Call {
         let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
             return false;
         };
+        let will_be_open = self.is_open_both_ways(partner.index) || self.is_resuming(partner.index);
         let is_free = leg.is_up() && leg.waiting.is_none() && leg.media.offered.is_none();
         let is_slow = match &self.change {
             Some(change) => change.to == partner.index && change.purpose.is_our_own(),
@@ -131,17 +132,11 @@ impl Call {
             && partner.waiting.is_none()
             && self.phase == Phase::Answered
             && self.transfer.is_none()
-            && matches!(description_of(message), Ok(Some(offer)) if self.is_open_both_ways(partner.index) || !wants_open(&offer))
+            && matches!(description_of(message), Ok(Some(offer)) if will_be_open || !wants_open(&offer))
     }
 
     /// Answers with what the other side has settled, and brings that side in line as soon as it can be asked.
     pub(super) fn answer_at_once(&mut self, index: LegIndex, offer: &[u8], now: Moment) {
-        if let Some(change) = &mut self.change
-            && matches!(change.purpose, Purpose::LateResume)
-        {
-            // It holds again, and nobody is in want of what it resumed.
-            change.purpose = Purpose::Late;
-        }
         if let Err(detail) = self.answer_change(index, offer) {
             self.refuse_change(index, 488, Some(detail));
             return;
@@ -173,7 +168,7 @@ impl Call {
         self.align_unless(to, offered, now);
     }
 
-    fn align_unless(&mut self, to: LegIndex, so: Option<Direction>, now: Moment) {
+    pub(super) fn align_unless(&mut self, to: LegIndex, so: Option<Direction>, now: Moment) {
         let wanted = self.settled_beside(to).map(|(_, direction)| direction);
         if so != wanted {
             self.align(to, now);

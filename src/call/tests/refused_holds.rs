@@ -164,6 +164,46 @@ fn teams_072_a_resume_waits_no_longer_than_a_hold() {
     assert!(rig.reinvites(CALLER).is_empty(), "Teams holds, and knows");
     rig.hang_up_and_finish();
 
+    for status in [200, 488] {
+        let (mut rig, resumed) = resumed_without_a_word();
+        for direction in [
+            Direction::Inactive,
+            Direction::SendRecv,
+            Direction::Inactive,
+            Direction::SendRecv,
+        ] {
+            let line = if direction == Direction::Inactive {
+                "inactive"
+            } else {
+                "sendrecv"
+            };
+            assert!(asks(&mut rig, CALLER, line).is_none(), "one re-INVITE at a time");
+            assert_answered(&mut rig, CALLER, direction);
+        }
+        match status {
+            200 => {
+                rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+                rig.wait(Duration::from_secs(5));
+                assert!(rig.reinvites(CALLER).is_empty());
+                rig.assert_bridged(CALLER, CALLEE);
+            }
+            _ => {
+                rig.respond(&resumed, reply(488));
+                assert_held(&mut rig);
+            }
+        }
+        rig.hang_up_and_finish();
+    }
+
+    // What it holds itself, it need not be told.
+    let (mut rig, resumed) = resumed_without_a_word();
+    assert!(asks(&mut rig, CALLER, "inactive").is_none(), "one re-INVITE at a time");
+    assert_answered(&mut rig, CALLER, Direction::Inactive);
+    rig.respond(&resumed, reply(488));
+    rig.wait(Duration::from_secs(5));
+    assert!(rig.reinvites(CALLER).is_empty());
+    rig.hang_up_and_finish();
+
     let (mut rig, resumed) = resumed_without_a_word();
     rig.respond(&resumed, reply(491));
     rig.wait(Duration::from_secs(5));
