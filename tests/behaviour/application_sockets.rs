@@ -1,7 +1,7 @@
 //! An application behind a WebSocket: acknowledgements, commands, lost connections, and those that misbehave.
 
 use crate::app_server::{AppServer, AppSocket, BOUND, Reply};
-use portcullis::app::outbound::{AddressPolicy, BasicAuth, Connector, HookUrl};
+use portcullis::app::outbound::{AddressPolicy, BasicAuth, Connector, HookUrl, RetryPolicy};
 use portcullis::app::websocket::{
     CloseCode, End, MessageId, OutMessage, SendRefused, Session, SessionEvent, SessionFailure, SessionSettings,
     Unanswered,
@@ -519,7 +519,7 @@ async fn the_url_says_how_often_a_lost_connection_is_tried_again() {
     let (mut session, socket) = established(&mut server, settings(&url)).await;
     socket.crash();
     let failure = failure(&mut session).await;
-    assert!(failure.is_repeatable(), "{failure}");
+    assert!(failure.is_repeatable(&RetryPolicy::default(), true), "{failure}");
 }
 
 #[tokio::test]
@@ -532,6 +532,8 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
             Reply::Redirect(302, "ws://169.254.169.254/".to_owned())
         })
         .on("/http", |_| Reply::Redirect(302, "http://app.example/".to_owned()))
+        .on("/gone", |_| Reply::Raw(Vec::new()))
+        .on("/404", |_| Reply::Json(404, Value::Null))
         .on("/loop", |_| Reply::Redirect(302, "/loop".to_owned()))
         .on("/plain", |_| {
             Reply::Raw(
@@ -555,6 +557,7 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
         ("/http", "redirect"),
         ("/loop", "redirect"),
         ("/plain", "handshake"),
+        ("/gone", "broken"),
         ("/extended", "handshake"),
     ] {
         let patient = SessionSettings {
@@ -573,10 +576,18 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
     tokio::time::timeout(BOUND, asked).await.expect("a request");
     let failure_of_time = failure_of(event_of_time(&mut unanswered).await);
     assert_eq!(failure_of_time.label(), "handshake_timeout");
-    let mut again = open(&server, settings(&server.ws_url("/503#rc=1")));
-    let first = event(&mut again).await;
-    assert!(matches!(first, SessionEvent::Lost { .. }), "{first:?}");
-    assert_eq!(failure(&mut again).await.label(), "refused");
+    for (path, label) in [
+        ("/503#rc=1", "refused"),
+        ("/gone#rc=1", "broken"),
+        ("/404#rc=1&rp=4xx", "refused"),
+    ] {
+        let mut again = open(&server, settings(&server.ws_url(path)));
+        let first = event(&mut again).await;
+        assert!(matches!(first, SessionEvent::Lost { .. }), "{path}: {first:?}");
+        assert_eq!(failure(&mut again).await.label(), label);
+    }
+    let mut once = open(&server, settings(&server.ws_url("/404#rc=1")));
+    assert_eq!(failure(&mut once).await.label(), "refused");
     let connector = server.connector(AddressPolicy::new(vec![], false, vec![]));
     let mut inside = Session::open(
         connector,

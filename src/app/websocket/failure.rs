@@ -1,6 +1,6 @@
 //! Why an application behind a WebSocket is not there.
 
-use crate::app::outbound::ConnectFailure;
+use crate::app::outbound::{ConnectFailure, RetryPolicy};
 use std::time::Duration;
 
 /// What ended a connection or kept it from coming about. Every variant names the URL, without its query.
@@ -49,13 +49,14 @@ impl SessionFailure {
         }
     }
 
-    /// Whether connecting once more may help.
-    pub fn is_repeatable(&self) -> bool {
+    /// Whether connecting once more may help. `was_there`: it has been connected before, and what answers in its place now may
+    /// stand in for one that starts.
+    pub fn is_repeatable(&self, policy: &RetryPolicy, was_there: bool) -> bool {
         match self {
             SessionFailure::Connect { failure, .. } => {
                 !matches!(failure, ConnectFailure::Forbidden { .. } | ConnectFailure::Host(_))
             }
-            SessionFailure::Refused { status, .. } => *status >= 500,
+            SessionFailure::Refused { status, .. } => was_there || *status >= 500 || policy.on_client_error,
             SessionFailure::Redirect { .. }
             | SessionFailure::Handshake { .. }
             | SessionFailure::Unacknowledged { .. } => false,

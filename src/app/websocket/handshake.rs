@@ -7,6 +7,7 @@ use hyper::header::{self, HeaderValue};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -73,7 +74,10 @@ async fn follow(connector: &Connector, settings: &SessionSettings) -> Result<Web
                 let status = answer.status().as_u16();
                 return Err(SessionFailure::Refused { url, status });
             }
-            Err(Error::Io(error)) => {
+            // As where a proxy has nobody behind it yet.
+            Err(
+                error @ (Error::Io(_) | Error::ConnectionClosed | Error::Protocol(ProtocolError::HandshakeIncomplete)),
+            ) => {
                 let detail = error.to_string();
                 return Err(SessionFailure::Broken { url, detail });
             }

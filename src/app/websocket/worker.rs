@@ -129,9 +129,11 @@ impl Worker {
             // A first connection that fails tells the call at once, where it waits: it may have a fallback.
             let hurried = self.greeted == Greeted::Not && self.wants_ack();
             let default = if hurried { 0 } else { REPETITIONS };
-            let pause = self.settings.url.retry().pause(self.failures, default);
+            let policy = self.settings.url.retry();
+            let pause = policy.pause(self.failures, default);
             // Who has missed its time does not get the session again.
-            let may_return = failure.is_repeatable() && self.greeted != Greeted::Missed;
+            let was_there = self.greeted == Greeted::Known;
+            let may_return = failure.is_repeatable(policy, was_there) && self.greeted != Greeted::Missed;
             let Some(pause) = pause.filter(|_| may_return) else {
                 return End::Failed(failure);
             };
