@@ -1,7 +1,7 @@
 //! An application behind a WebSocket: acknowledgements, commands, lost connections, and those that misbehave.
 
 use crate::app_server::{AppServer, AppSocket, BOUND, Reply};
-use portcullis::app::outbound::{AddressPolicy, BasicAuth, Connector, HookUrl, RetryPolicy};
+use portcullis::app::outbound::{AddressPolicy, BasicAuth, HookUrl, RetryPolicy};
 use portcullis::app::websocket::{
     CloseCode, End, MessageId, OutMessage, SendRefused, Session, SessionEvent, SessionFailure, SessionSettings,
     Unanswered,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
-fn message(kind: &'static str, data: Value, wants_ack: bool) -> OutMessage {
+pub fn message(kind: &'static str, data: Value, wants_ack: bool) -> OutMessage {
     OutMessage {
         kind,
         call_sid: "c1".to_owned(),
@@ -22,7 +22,7 @@ fn message(kind: &'static str, data: Value, wants_ack: bool) -> OutMessage {
     }
 }
 
-fn settings(url: &str) -> SessionSettings {
+pub fn settings(url: &str) -> SessionSettings {
     let auth = BasicAuth {
         username: "app".to_owned(),
         password: Secret::new("word"),
@@ -30,12 +30,12 @@ fn settings(url: &str) -> SessionSettings {
     SessionSettings::new(HookUrl::parse(url, None).unwrap(), Some(auth))
 }
 
-fn open(server: &AppServer, settings: SessionSettings) -> Session {
+pub fn open(server: &AppServer, settings: SessionSettings) -> Session {
     let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
     Session::open(connector, settings, message("session:new", json!({"from": "1"}), true))
 }
 
-async fn event(session: &mut Session) -> SessionEvent {
+pub async fn event(session: &mut Session) -> SessionEvent {
     tokio::time::timeout(BOUND, session.recv())
         .await
         .expect("an event")
@@ -51,7 +51,7 @@ async fn event_of_time(session: &mut Session) -> SessionEvent {
 }
 
 /// A session whose `session:new` was acknowledged.
-async fn established(server: &mut AppServer, settings: SessionSettings) -> (Session, AppSocket) {
+pub async fn established(server: &mut AppServer, settings: SessionSettings) -> (Session, AppSocket) {
     let mut session = open(server, settings);
     let mut socket = server.socket().await;
     let new = socket.message().await;
@@ -65,7 +65,7 @@ async fn established(server: &mut AppServer, settings: SessionSettings) -> (Sess
     (session, socket)
 }
 
-async fn failure(session: &mut Session) -> SessionFailure {
+pub async fn failure(session: &mut Session) -> SessionFailure {
     failure_of(event(session).await)
 }
 
@@ -258,149 +258,6 @@ async fn a_lost_connection_is_made_anew_and_nothing_queued_is_lost() {
     };
     assert_eq!(data, Some(json!([{"verb": "pause"}])));
     assert_eq!(socket.message().await["data"], "meanwhile");
-}
-
-/// Acknowledges the `session:reconnect` of the next connection.
-async fn again(server: &mut AppServer) -> AppSocket {
-    let mut socket = server.socket().await;
-    let reconnect = socket.message().await;
-    assert_eq!(reconnect["type"], "session:reconnect");
-    socket.ack(&reconnect, json!([])).await;
-    socket
-}
-
-#[tokio::test]
-async fn what_a_broken_connection_has_swallowed_is_told_again_and_nothing_that_arrived() {
-    let mut server = AppServer::build().start().await;
-    let url = server.ws_url("/app");
-    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
-    let status = |n: u32| message("call:status", json!(n), false);
-    session.send(&status(1)).unwrap();
-    let swallowed = session.send(&status(2)).unwrap();
-    assert_eq!(socket.message().await["data"], 1);
-    // Behind the first came a ping: who reads on has answered it. Nothing is read of what comes behind the second.
-    assert_eq!(socket.message().await["data"], 2);
-    socket
-        .send(json!({"type": "command", "command": "tag", "data": {}}))
-        .await;
-    assert!(matches!(event(&mut session).await, SessionEvent::Command(_)));
-    session.send(&status(3)).unwrap();
-    socket.crash();
-    session.send(&status(4)).unwrap();
-    let mut socket = again(&mut server).await;
-    for n in [2, 3, 4] {
-        let told = socket.message().await;
-        assert_eq!(told["data"], n);
-        assert_eq!(n == 2, told["msgid"] == swallowed.to_string());
-    }
-    // An acknowledgement says of all that was sent before its question that it has arrived.
-    session.send(&status(5)).unwrap();
-    session.send(&message("verb:hook", json!(6), true)).unwrap();
-    assert_eq!(socket.message().await["data"], 5);
-    let asked = socket.message().await;
-    socket.ack(&asked, json!([])).await;
-    loop {
-        match event(&mut session).await {
-            SessionEvent::Acked { .. } => break,
-            SessionEvent::Lost { .. } | SessionEvent::Reconnected { .. } => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    socket.close(1011).await;
-    session.send(&status(7)).unwrap();
-    let mut socket = again(&mut server).await;
-    assert_eq!(socket.message().await["data"], 7);
-}
-
-/// How many events could not be told.
-fn untold(connector: &Connector) -> u64 {
-    let figures = connector.figures().read().into_iter();
-    figures
-        .filter(|(_, outcome, _)| *outcome == "untold")
-        .map(|(.., count)| count)
-        .sum()
-}
-
-#[tokio::test]
-async fn an_event_that_breaks_its_server_is_given_up_and_the_next_ones_are_told() {
-    let mut server = AppServer::build().start().await;
-    let url = server.ws_url("/app");
-    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
-    for n in [1, 2] {
-        session.send(&message("call:status", json!(n), false)).unwrap();
-    }
-    for time in 1..=3 {
-        assert_eq!(socket.message().await["data"], 1, "for the {time}. time");
-        socket.crash();
-        socket = again(&mut server).await;
-    }
-    assert_eq!(socket.message().await["data"], 2);
-    let dropped = async {
-        loop {
-            if let SessionEvent::Dropped { kind, times } = event(&mut session).await {
-                return (kind, times);
-            }
-        }
-    };
-    assert_eq!(dropped.await, ("call:status", 3));
-}
-
-#[tokio::test]
-async fn who_reads_the_last_event_and_leaves_without_a_close_has_heard_it() {
-    let mut server = AppServer::build().start().await;
-    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
-    let session = Session::tell(connector.clone(), settings(&server.ws_url("/app")));
-    session.send(&message("call:status", json!(1), false)).unwrap();
-    let reading = async {
-        let mut socket = server.socket().await;
-        assert_eq!(socket.message().await["data"], 1);
-        socket.answers_a_ping().await;
-        socket.crash();
-    };
-    tokio::join!(session.close(CloseCode::CallOver), reading);
-    assert_eq!((server.connections(), untold(&connector)), (1, 0));
-}
-
-#[tokio::test]
-async fn events_that_never_leave_are_counted() {
-    let server = AppServer::build()
-        .on("/silent", |_| Reply::Stall(vec![]))
-        .on("/401", |_| Reply::Json(401, Value::Null))
-        .start()
-        .await;
-    let connector = server.connector(AddressPolicy::new(vec![], true, vec![]));
-    let open = |path: &str| {
-        let first = message("session:new", json!({}), true);
-        let session = Session::open(connector.clone(), settings(&server.ws_url(path)), first);
-        session.send(&message("call:status", json!(1), false)).unwrap();
-        session
-    };
-    // The caller is gone before anybody has taken the call.
-    open("/silent").close(CloseCode::CallOver).await;
-    assert_eq!(untold(&connector), 1);
-    // Nobody closes this one: it fails.
-    failure(&mut open("/401")).await;
-    assert_eq!(untold(&connector), 2);
-}
-
-#[tokio::test]
-async fn what_was_told_while_the_application_closed_is_told_again() {
-    let mut server = AppServer::build().start().await;
-    let url = server.ws_url("/app");
-    let (session, mut socket) = established(&mut server, settings(&url)).await;
-    session.send(&message("call:status", json!(1), false)).unwrap();
-    // It reads up to there and no further: neither a ping nor our close, if there is one yet.
-    let crash = async {
-        assert_eq!(socket.message().await["data"], 1);
-        socket.crash();
-        let mut socket = server.socket().await;
-        assert_eq!(socket.message().await["type"], "session:reconnect");
-        assert_eq!(socket.message().await["data"], 1);
-        assert_eq!(socket.event().await, Err(Some(1000)));
-    };
-    let closing = tokio::time::timeout(BOUND, session.close(CloseCode::CallOver));
-    let (closed, ()) = tokio::join!(closing, crash);
-    closed.expect("a close");
 }
 
 /// A session whose first message need not be acknowledged.

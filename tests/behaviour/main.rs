@@ -45,6 +45,7 @@ mod socket_orders;
 mod sockets_left;
 mod source;
 mod spoken_texts;
+mod swallowed_messages;
 mod transfers;
 mod trunks_of_their_own;
 mod trust_renewed;
