@@ -199,7 +199,7 @@ async fn health_readiness_metrics_and_status_are_served() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
-    let bind = lab.running.node.config.load().sbc.media.bind;
+    let bind = lab.running.node.config.load().sbc.media.address.bind;
     let ports = format!("portcullis_media_ports_in_use{{address=\"{bind}\"}} 0");
     assert!(metrics.contains(&ports), "{ports} in\n{metrics}");
     for family in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

@@ -8,6 +8,7 @@ use super::transfer::{LegAnswer, LegWanted, TransferWish};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
+use crate::config::MediaAddressId;
 use crate::dial::{Attempt, DialPlan, NextHop, PeerName};
 use crate::guard::Fault;
 use crate::ice::Credentials;
@@ -240,10 +241,11 @@ pub enum Course {
 /// Something to do. Effects are carried out in order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Bind sockets for a leg; [`Event::MediaOpened`] follows. `mux`: the peer takes RTCP on the RTP port. `may_recode`: a
+    /// Bind sockets for a leg at `address`; [`Event::MediaOpened`] follows. `mux`: the peer takes RTCP on the RTP port. `may_recode`: a
     /// place among the calls that are recoded at cost is asked for.
     OpenMedia {
         leg: LegIndex,
+        address: MediaAddressId,
         mux: bool,
         may_recode: bool,
     },

@@ -8,6 +8,7 @@ use super::leg_media::{LegMedia, Sockets};
 use super::realign::Realign;
 use super::record::LegRecord;
 use super::session_clock::SessionClock;
+use crate::config::MediaAddressId;
 use crate::dial::{LegKind, LegTerms, NextHop, PlannedHop};
 use crate::media;
 use crate::moment::Moment;
@@ -17,6 +18,7 @@ use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Hop, Method, NameAddr, Transport, Uri, escaped_user};
+use crate::teams::UserPlace;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -98,6 +100,9 @@ pub struct Leg {
     pub dialog: Option<Dialog>,
     pub invite: Option<SentInvite>,
     pub hop: Option<PlannedHop>,
+    /// Where its media are: as in the terms, or local ones.
+    #[serde(default)]
+    pub media_address: MediaAddressId,
     pub media: LegMedia,
     pub session: Option<SessionClock>,
     pub record: LegRecord,
@@ -152,6 +157,7 @@ impl Leg {
         Leg {
             index,
             side,
+            media_address: terms.media_address,
             terms,
             state: LegState::Opening,
             contact_user,
@@ -408,6 +414,19 @@ impl Leg {
             let route = invite.headers(HeaderName::RecordRoute).next();
             let hub = route.and_then(|route| NameAddr::parse(HeaderName::RecordRoute, route).ok());
             self.record.hub = hub.map(|hub| hub.uri().host().to_ascii_lowercase());
+            self.record.user_place = UserPlace::of(invite);
+            self.go_where_its_user_is(invite);
+        }
+    }
+
+    /// Media of a user inside the tenant's network are at the address that is reached from there (TEAMS-056).
+    fn go_where_its_user_is(&mut self, invite: &Message) {
+        let called = invite.uri().map(|uri| uri.host().to_owned()).unwrap_or_default();
+        let place = self.record.user_place.as_ref();
+        let is_inside = place.is_some_and(|place| place.reaches_inside_of(&called));
+        if let (true, Some((address, name))) = (is_inside, &self.terms.local_media) {
+            self.media_address = *address;
+            self.record.local_media = Some(name.to_string());
         }
     }
 

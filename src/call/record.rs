@@ -9,6 +9,7 @@ use crate::media::MediaStats;
 use crate::moment::Moment;
 use crate::route::TraceStep;
 use crate::sip::{HeaderName, Message, Transport};
+use crate::teams::UserPlace;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::PoisonError;
@@ -125,6 +126,12 @@ pub struct LegRecord {
     /// REFERs of its peer that were refused, the first [`MOST_REFUSED_REFERS`] of them.
     #[serde(default)]
     pub refers_refused: Vec<RefusedRefer>,
+    /// Where Teams says that its user is.
+    #[serde(default)]
+    pub user_place: Option<UserPlace>,
+    /// The local address that its media have therefore.
+    #[serde(default)]
+    pub local_media: Option<String>,
     /// Codec in use at the end.
     pub codec: Option<String>,
     /// What the media worker counted.

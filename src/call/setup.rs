@@ -16,6 +16,7 @@ use super::session_clock::peer_session_timer;
 use super::value::{Call, Phase};
 use crate::app::sid::CallSid;
 use crate::app::verb::Hook;
+use crate::config::MediaAddressId;
 use crate::dial::{AttemptFailure, DialPlan, LegTerms};
 use crate::media::LegId;
 use crate::moment::Moment;
@@ -291,12 +292,15 @@ impl Call {
     }
 
     pub(super) fn open_sockets(&mut self, index: LegIndex, mux: bool) {
+        let mut address = MediaAddressId::default();
         if let Some(leg) = self.leg_mut(index) {
             leg.media.sockets = Sockets::Opening;
+            address = leg.media_address;
         }
         let may_recode = self.may_recode(index);
         self.effects.push(Effect::OpenMedia {
             leg: index,
+            address,
             mux,
             may_recode,
         });

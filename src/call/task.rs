@@ -350,7 +350,12 @@ impl CallTask {
 
     async fn do_one(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenMedia { leg, mux, may_recode } => self.open_media(leg, mux, may_recode),
+            Effect::OpenMedia {
+                leg,
+                address,
+                mux,
+                may_recode,
+            } => self.open_media(leg, address, mux, may_recode),
             // A leg whose worker refuses a command was closed by it: its Closed event ends the matter.
             Effect::ConfigureMedia { handle, config } => self.media_command(self.node.media.configure(handle, config)),
             Effect::ExpectChecks { handle, credentials } => {

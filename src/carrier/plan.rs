@@ -291,7 +291,7 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         )
     });
     let mut media = LegProfile::carrier();
-    media.addresses.families = AddressFamilies::of(sbc.media.bind);
+    media.addresses.families = AddressFamilies::of(sbc.media_of(listener).bind);
     let own = OwnAddresses::of(sbc, interface_addresses());
     (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;
@@ -309,6 +309,8 @@ pub fn open_terms(config: &Config, kind: LegKind, listener: ListenerId) -> LegTe
         product: sbc.teams.product.as_str().into(),
         fixed_headers: Vec::new(),
         media,
+        media_address: sbc.listener(listener).map(|known| known.media).unwrap_or_default(),
+        local_media: None,
         behind_nat: false,
         keys: KeyForm::Events,
         music_on_hold: false,

@@ -3,8 +3,10 @@
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
 use super::writable::{unkept, unwritable};
 use crate::config::{
-    Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, NumberSpan, Purpose, Roots, Sbc, Tenant,
+    Carrier, ClientCertificate, Config, Listener, Loader, Media, Mistake, Mistakes, NumberSpan, Purpose, Roots, Sbc,
+    Tenant,
 };
+use crate::media::MediaAddress;
 use crate::sip::Transport;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -81,18 +83,21 @@ fn doubts(config: &Config) -> Vec<String> {
         .listeners
         .iter()
         .map(|listener| (format!("listener {}", listener.name), listener.bind.ip()));
-    for (what, bind) in binds.chain([("[media]".to_owned(), sbc.media.bind)]) {
+    let of_media = named_media(&sbc.media).map(|(what, address)| (what, address.bind));
+    for (what, bind) in binds.chain(of_media) {
         if let Err(error) = UdpSocket::bind((bind, 0)) {
             doubts.push(format!(
                 "`bind` of {what} is no address of this machine, and `run` would not start here: {bind}: {error}"
             ));
         }
     }
-    if sbc.media.bind.is_loopback() && !sbc.media.allow_loopback {
-        doubts.push(format!(
-            "[media] is bound to {} without `allow_loopback`: nobody outside reaches it, and calls from inside get 488",
-            sbc.media.bind
-        ));
+    for (what, address) in named_media(&sbc.media) {
+        if address.bind.is_loopback() && !sbc.media.allow_loopback {
+            doubts.push(format!(
+                "{what} is bound to {} without `allow_loopback`: nobody outside reaches it, and calls from inside get 488",
+                address.bind
+            ));
+        }
     }
     if sbc.emergency.numbers.is_empty() {
         doubts.push("no `numbers` under [emergency]: no call counts as an emergency call".to_owned());
@@ -211,11 +216,14 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     }
     let media = &sbc.media;
     let (first, last) = (media.ports.first, media.ports.last);
-    writeln!(
-        out,
-        "  media {} ports {first}-{last}, known as {}",
-        media.bind, media.advertise
-    )?;
+    for (what, address) in named_media(media) {
+        let name = what.strip_prefix("[media]").map_or(what.as_str(), |_| "media");
+        writeln!(
+            out,
+            "  {name} {} ports {first}-{last}, known as {}",
+            address.bind, address.advertise
+        )?;
+    }
     let hubs: Vec<String> = sbc
         .teams
         .hubs
@@ -325,6 +333,13 @@ fn count(number: u64, what: &str) -> String {
     } else {
         format!("{number} {what}s")
     }
+}
+
+/// Where media are, and what that is called in `sbc.toml`.
+fn named_media(media: &Media) -> impl Iterator<Item = (String, MediaAddress)> {
+    let further = media.further.iter();
+    let named = further.map(|further| (format!("media address {}", further.name), further.address));
+    [("[media]".to_owned(), media.address)].into_iter().chain(named)
 }
 
 #[cfg(test)]

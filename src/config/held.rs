@@ -59,10 +59,10 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
     (held, waiting)
 }
 
-fn media_differs(held: &Media, written: &Media) -> [(&'static str, bool); 7] {
+fn media_differs(held: &Media, written: &Media) -> [(&'static str, bool); 8] {
     let Media {
-        bind,
-        advertise,
+        address,
+        further,
         ports,
         dscp,
         workers,
@@ -72,8 +72,9 @@ fn media_differs(held: &Media, written: &Media) -> [(&'static str, bool); 7] {
         allow_loopback,
     } = held;
     [
-        ("media.bind", *bind != written.bind),
-        ("media.advertise", *advertise != written.advertise),
+        ("media.bind", address.bind != written.address.bind),
+        ("media.advertise", address.advertise != written.address.advertise),
+        ("media.addresses", *further != written.further),
         ("media.ports", *ports != written.ports),
         ("media.dscp", *dscp != written.dscp),
         ("media.workers", *workers != written.workers),

@@ -44,8 +44,8 @@ pub use hook_url::{HookProtocol, HookUrl};
 pub use load::{Loader, Reload, load};
 pub use mistake::{Mistake, Mistakes, nearest};
 pub use names::{
-    ApplicationName, AssignedForm, CarrierId, HostName, Invalid, ListenerName, Secret, Sid, SpeechServiceName,
-    TenantFqdn, TenantId, UserName,
+    ApplicationName, AssignedForm, CarrierId, HostName, Invalid, ListenerName, MediaAddressName, Secret, Sid,
+    SpeechServiceName, TenantFqdn, TenantId, UserName,
 };
 pub use network::Network;
 pub use number::{DialString, E164, NumberSpan, without_trunk_zeros};

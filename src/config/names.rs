@@ -90,6 +90,11 @@ name! {
 }
 
 name! {
+    /// An address for media, as `media.addresses[].name` names it.
+    MediaAddressName, identifier
+}
+
+name! {
     /// A user of a tenant's realm: the user part of its address, which is its user name too. Case counts (RFC 3261
     /// §19.1.4).
     UserName, user_name

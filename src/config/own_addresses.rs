@@ -18,9 +18,8 @@ impl<'a> OwnAddresses<'a> {
 
     /// Those that our media have: no peer may name one as its own.
     pub fn of_media(self) -> Vec<IpAddr> {
-        let configured = [self.sbc.media.bind, self.sbc.media.advertise];
-        let mut own = configured.to_vec();
-        if configured.iter().any(IpAddr::is_unspecified) {
+        let mut own: Vec<IpAddr> = self.configured_for_media().collect();
+        if own.iter().any(IpAddr::is_unspecified) {
             own.extend(self.interfaces.iter().filter(|address| !address.is_loopback()));
         }
         own
@@ -31,13 +30,18 @@ impl<'a> OwnAddresses<'a> {
         let advertised = self.sbc.listeners.iter().filter_map(advertised);
         let bound = self.sbc.listeners.iter().map(|listener| listener.bind.ip());
         let administration = self.administration().map(|bind| bind.ip());
-        let media = [self.sbc.media.bind, self.sbc.media.advertise];
+        let media = self.configured_for_media();
         let mut own: Vec<IpAddr> = bound.chain(advertised).chain(administration).chain(media).collect();
         if own.iter().any(IpAddr::is_unspecified) {
             own.extend(self.interfaces);
         }
         own.retain(|address| !address.is_unspecified() && !address.is_loopback());
         own
+    }
+
+    fn configured_for_media(self) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.sbc.media.addresses();
+        addresses.flat_map(|address| [address.bind, address.advertise])
     }
 
     /// Where the admin and the REST interface listen.
@@ -103,12 +107,12 @@ mod tests {
         let mut sbc = Sbc::clone(&config.sbc);
         let interfaces = [ip("127.0.0.1"), ip("10.0.0.4"), ip("2001:db8::4")];
         let (inner, outer) = (ip("10.0.0.4"), ip("198.51.100.10"));
-        (sbc.media.bind, sbc.media.advertise) = (ip("0.0.0.0"), outer);
+        (sbc.media.address.bind, sbc.media.address.advertise) = (ip("0.0.0.0"), outer);
         assert_eq!(
             OwnAddresses::of(&sbc, &interfaces).of_media(),
             [ip("0.0.0.0"), outer, inner, ip("2001:db8::4")]
         );
-        sbc.media.bind = inner;
+        sbc.media.address.bind = inner;
         let own = OwnAddresses::of(&sbc, &interfaces);
         assert_eq!(own.of_media(), [inner, outer]);
         let all = own.all();

@@ -4,6 +4,7 @@ use super::allow;
 use super::outcome::AttemptFailure;
 use super::target_name::TargetName;
 use crate::app::verb::Hook;
+use crate::config::{MediaAddressId, MediaAddressName};
 use crate::config::{Network, Ringing};
 use crate::sdp::LegProfile;
 use crate::sip::message::HeaderName;
@@ -254,6 +255,12 @@ pub struct LegTerms {
     /// Headers on every request and response of the leg, for example `X-MS-SBC` (TEAMS-038).
     pub fixed_headers: Vec<(HeaderName, String)>,
     pub media: LegProfile,
+    /// Where our media are.
+    #[serde(default)]
+    pub media_address: MediaAddressId,
+    /// Where they are for a user of Teams who is inside the tenant's network (TEAMS-056).
+    #[serde(default)]
+    pub local_media: Option<(MediaAddressId, MediaAddressName)>,
     /// The peer is behind NAT: plain RTP may move once, in-dialog requests go back to the flow.
     pub behind_nat: bool,
     /// How keys go to the peer where it settles no telephone-event (TEAMS-098).

@@ -62,7 +62,8 @@ pub struct MediaPlane {
 pub(super) struct Shared {
     pub settings: MediaSettings,
     epoch: Instant,
-    pools: Vec<Mutex<PortPool>>,
+    /// One for all addresses that are bound alike: their sockets would take each other's ports.
+    pools: Vec<(IpAddr, Mutex<PortPool>)>,
     /// How many legs have each port of the range open, on whichever address.
     open: Vec<AtomicU32>,
     workers: Vec<WorkerHandle>,
@@ -98,10 +99,17 @@ impl Shared {
         for open in self.counted(claim) {
             open.fetch_sub(1, Relaxed);
         }
-        if let Some(pool) = self.pools.get(address) {
+        if let Some(pool) = self.pool(address) {
             lock(pool).release(claim, self.now());
         }
         self.free_slot(leg);
+    }
+
+    /// The ports of the address of that index.
+    fn pool(&self, address: usize) -> Option<&Mutex<PortPool>> {
+        let bind = self.settings.addresses.get(address)?.bind;
+        let pool = self.pools.iter().find(|(bound, _)| share_ports(*bound, bind));
+        pool.map(|(_, pool)| pool)
     }
 
     /// Nobody bears this name any more.
@@ -128,6 +136,12 @@ impl Shared {
         let of_address = |own: &MediaAddress| own.bind == from.ip() || own.advertise == from.ip();
         is_open && (self.settings.addresses.iter().any(of_address) || self.settings.own.contains(&from.ip()))
     }
+}
+
+/// Whether a socket on the one address keeps a port of the other from being bound.
+fn share_ports(one: IpAddr, other: IpAddr) -> bool {
+    let every = one.is_unspecified() || other.is_unspecified();
+    one == other || every && one.is_ipv4() == other.is_ipv4()
 }
 
 impl WorkerHandle {
@@ -185,7 +199,12 @@ impl MediaPlane {
                 settings.port_rest,
             ))
         };
-        let pools = settings.addresses.iter().map(|_| pool()).collect();
+        let mut pools: Vec<(IpAddr, Mutex<PortPool>)> = Vec::new();
+        for MediaAddress { bind, .. } in &settings.addresses {
+            if !pools.iter().any(|(bound, _)| share_ports(*bound, *bind)) {
+                pools.push((*bind, pool()));
+            }
+        }
         let workers = (0..count).map(|_| WorkerHandle::new()).collect::<io::Result<_>>()?;
         let open = settings.ports.clone().map(|_| AtomicU32::new(0)).collect();
         let shared = Arc::new(Shared {
@@ -211,10 +230,7 @@ impl MediaPlane {
     /// arrives is dropped and counted, except for the checks that were announced by `expect_checks`.
     pub fn open(&self, spec: OpenSpec) -> Result<MediaLeg, MediaError> {
         let settings = &self.shared.settings;
-        let (Some(own), Some(pool)) = (
-            settings.addresses.get(spec.address),
-            self.shared.pools.get(spec.address),
-        ) else {
+        let (Some(own), Some(pool)) = (settings.addresses.get(spec.address), self.shared.pool(spec.address)) else {
             return Err(MediaError::NoSuchAddress(spec.address));
         };
         let index = match spec.near {
@@ -369,14 +385,14 @@ impl MediaPlane {
         self.command(leg, Command::Close(leg))
     }
 
-    /// The addresses of legs as they are bound.
+    /// The addresses that legs are bound to: each has ports of its own.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.shared.settings.addresses.iter().map(|address| address.bind)
+        self.shared.pools.iter().map(|(bind, _)| *bind)
     }
 
-    /// How full the range of each address is, in the order of [`MediaSettings::addresses`].
+    /// How full the range of each of these is.
     pub fn port_usage(&self) -> Vec<PortUsage> {
-        self.shared.pools.iter().map(|pool| lock(pool).usage()).collect()
+        self.shared.pools.iter().map(|(_, pool)| lock(pool).usage()).collect()
     }
 
     /// The totals of each worker, without disturbing it.

@@ -9,6 +9,8 @@ pub mod onboarding;
 mod plan;
 mod reason;
 pub mod transfer;
+mod user_place;
 
 pub use plan::{allow, hub_name, plan, terms};
 pub use reason::{TeamsReason, is_guid};
+pub use user_place::UserPlace;

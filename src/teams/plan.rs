@@ -121,7 +121,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
     let own = OwnAddresses::of(sbc, interface_addresses());
     (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;
-    media.addresses.families = AddressFamilies::of(sbc.media.bind);
+    media.addresses.families = AddressFamilies::of(sbc.media_of(sbc.teams.listener).bind);
     Arc::new(LegTerms {
         kind: LegKind::Teams {
             tenant_fqdn: tenant.fqdn.as_str().into(),
@@ -140,6 +140,14 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         product: sbc.teams.product.as_str().into(),
         fixed_headers: vec![(HeaderName::XMsSbc, sbc.teams.product.clone())],
         media,
+        media_address: sbc
+            .listener(sbc.teams.listener)
+            .map(|known| known.media)
+            .unwrap_or_default(),
+        local_media: tenant
+            .local_media
+            .as_ref()
+            .and_then(|name| Some((sbc.media.named(name)?, name.clone()))),
         behind_nat: false,
         keys: KeyForm::Events,
         music_on_hold: false,

@@ -9,7 +9,7 @@ use portcullis::sim::{CarrierSettings, CarrierSim, CarrierWire, Papers, TeamsSet
 use portcullis::sip::Method;
 use portcullis::sip::digest::Algorithm;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -162,6 +162,8 @@ pub struct Plan {
     pub machine: String,
     /// Further keys of `[media]`.
     pub media: String,
+    /// Teams speaks IPv6, its media too; the carrier stays with IPv4.
+    pub teams_over_ipv6: bool,
     /// Further keys of the one carrier.
     pub carrier: String,
     /// Further lines of the tenant, before its numbers.
@@ -249,12 +251,15 @@ impl Lab {
             let roots = std::fs::read_to_string(&papers.root).unwrap();
             std::fs::write(&papers.root, roots + &plan.roots).unwrap();
         }
+        let over_ipv6 = plan.teams_over_ipv6.then(ipv6_sockets);
         let hub = |name: &str, last| {
+            let usual = [1, last].map(|last| SocketAddr::new(host(net, last).into(), 5061));
+            let [sbc, listen] = over_ipv6.unwrap_or(usual);
             let shown = if name == HUB { &foreign } else { &second };
             let shown = shown.as_ref().unwrap_or(&papers);
             TeamsSim::start(TeamsSettings {
-                listen: SocketAddr::new(host(net, last).into(), 5061),
-                sbc: Some(SocketAddr::new(host(net, 1).into(), 5061)),
+                listen,
+                sbc: Some(sbc),
                 trunk: "contoso.sbc1.example.net".into(),
                 hub: name.into(),
                 certificate: shown.teams_certificate.clone(),
@@ -269,7 +274,7 @@ impl Lab {
         };
         let teams = hub(HUB, 3);
         let teams2 = plan.second_hub.then(|| hub(HUB2, 4));
-        write_configuration(&folder, net, &papers, &plan, (&teams, teams2.as_ref()));
+        write_configuration(&folder, net, &papers, &plan, over_ipv6, (&teams, teams2.as_ref()));
         let records = Arc::new(Records::default());
         let config = Loader::new(&folder.join("config"))
             .load()
@@ -324,6 +329,14 @@ fn host(net: [u8; 2], last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, net[0], net[1], last)
 }
 
+/// Where the node listens for Teams, and the hub for the node: on `::1`, which all labs of all processes share.
+fn ipv6_sockets() -> [SocketAddr; 2] {
+    static LABS_OVER_IPV6: AtomicU8 = AtomicU8::new(0);
+    let nth = u16::from(LABS_OVER_IPV6.fetch_add(1, Relaxed));
+    let first = 10_000 + u16::from(NET.0) * 100 + nth * 2;
+    [first, first + 1].map(|port| SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port))
+}
+
 fn listeners_for_users(sbc: Ipv4Addr) -> String {
     let listener = |transport: &str| {
         format!(
@@ -353,11 +366,21 @@ fn write_configuration(
     net: [u8; 2],
     papers: &Papers,
     plan: &Plan,
+    over_ipv6: Option<[SocketAddr; 2]>,
     (teams, teams2): (&TeamsSim, Option<&TeamsSim>),
 ) {
     let (sbc, carrier) = (host(net, 1), host(net, 2));
     let [hub, proxy] = teams.names();
-    let teams_host = host(net, 3);
+    let usual = [1, 3].map(|last| SocketAddr::new(host(net, last).into(), 5061));
+    let [teams_bind, hub_socket] = over_ipv6.unwrap_or(usual);
+    let (teams_host, hub_port) = (hub_socket.ip(), hub_socket.port());
+    let (teams_media, media_of_teams) = match over_ipv6 {
+        Some(_) => (
+            "media = \"six\"",
+            "[[media.addresses]]\nname = \"six\"\nbind = \"::1\"\n",
+        ),
+        None => Default::default(),
+    };
     let second: String = teams2
         .into_iter()
         .flat_map(TeamsSim::names)
@@ -365,7 +388,7 @@ fn write_configuration(
         .collect();
     let hubs = match plan.second_hub {
         true => format!("[\"{HUB}:5061\", \"{HUB2}:5061\"]"),
-        false => format!("[\"{HUB}:5061\"]"),
+        false => format!("[\"{HUB}:{hub_port}\"]"),
     };
     let (root, certificate, key) = (
         papers.root.display(),
@@ -409,7 +432,8 @@ node = "sbc1.example.net"
 name = "teams"
 purpose = "teams"
 transport = "tls"
-bind = "{sbc}:5061"
+bind = "{teams_bind}"
+{teams_media}
 certificates = [{{ certificate = "{certificate}", key = "{key}" }}{certificates}]
 
 [[listeners]]
@@ -423,12 +447,13 @@ bind = "{sbc}"
 ports = "20000-20199"
 allow_loopback = true
 {media}
+{media_of_teams}
 
 [teams]
 base = "sbc1.example.net"
 hubs = {hubs}
 roots = "{root}"
-networks = ["127.0.0.0/8"]
+networks = ["127.0.0.0/8", "::1/128"]
 bypass = {bypass}
 
 [dns.hosts]

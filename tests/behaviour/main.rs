@@ -26,6 +26,7 @@ mod hubs_shown;
 mod keys_change_form;
 mod lab;
 mod live;
+mod media_addresses;
 mod media_bypass;
 mod music_on_hold;
 mod nobodys_requests;

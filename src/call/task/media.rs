@@ -4,7 +4,7 @@ use super::CallTask;
 use crate::call::event::{Event, MediaNotice};
 use crate::call::id::LegIndex;
 use crate::call::offering::RecodingPlace;
-use crate::config::Limits;
+use crate::config::{Limits, MediaAddressId};
 use crate::guard::RECODING;
 use crate::ice::Secret;
 use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, Play, Rounds, RtcpPort, Sound};
@@ -64,9 +64,9 @@ impl CallTask {
         });
     }
 
-    pub(super) fn open_media(&mut self, leg: LegIndex, mux: bool, may_recode: bool) {
+    pub(super) fn open_media(&mut self, leg: LegIndex, address: MediaAddressId, mux: bool, may_recode: bool) {
         let spec = OpenSpec {
-            address: 0,
+            address: usize::from(address.0),
             rtcp: if mux { RtcpPort::Mux } else { RtcpPort::Pair },
             urgent: self.call.is_emergency(leg),
             near: self.handles.first().map(|(handle, _)| *handle),

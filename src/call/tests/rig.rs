@@ -239,7 +239,9 @@ impl Rig {
 
     fn do_one(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenMedia { leg, mux, may_recode } => self.open_media(leg, mux, may_recode),
+            Effect::OpenMedia {
+                leg, mux, may_recode, ..
+            } => self.open_media(leg, mux, may_recode),
             Effect::ConfigureMedia { handle, config } => {
                 self.assert_open(handle);
                 self.configured.insert(handle, config);

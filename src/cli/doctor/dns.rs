@@ -53,7 +53,8 @@ fn own(world: &World) -> Vec<Verdict> {
     let Some(online) = &world.online else { return Vec::new() };
     let is_pinned = |name: &str| world.config.sbc.dns.hosts.keys().any(|host| host.as_str() == name);
     let verdict = |(name, found): (&String, &Result<Vec<std::net::IpAddr>, String>)| {
-        let wanted = world.config.sbc.media.advertise;
+        let sbc = &world.config.sbc;
+        let wanted = sbc.media_of(sbc.teams.listener).advertise;
         match found {
             Ok(addresses) if !is_pinned(name) && addresses.iter().all(|address| world.is_ours(*address)) => None,
             _ if world.is_laboratory() && !is_pinned(name) => Some(Verdict::note(

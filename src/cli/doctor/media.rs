@@ -3,7 +3,7 @@
 use super::finding::{Check, Group, Needs, Verdict};
 use super::weight::{Cases, newest};
 use super::world::{PastCall, PastMedia, World};
-use crate::config::Purpose;
+use crate::config::Listener;
 use crate::net::{Inside, inside};
 use std::net::IpAddr;
 
@@ -35,11 +35,12 @@ fn unreachable(address: IpAddr) -> Option<&'static str> {
 }
 
 fn address(world: &World) -> Vec<Verdict> {
-    let advertise = world.config.sbc.media.advertise;
+    let sbc = &world.config.sbc;
+    let advertise = sbc.media_of(sbc.teams.listener).advertise;
     let Some(kind) = unreachable(advertise) else {
         return Vec::new();
     };
-    let evidence = format!("SDP says {advertise}, which is {kind}");
+    let evidence = format!("SDP to Teams says {advertise}, which is {kind}");
     match world.is_laboratory() {
         true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
         false => vec![Verdict::fail(
@@ -77,29 +78,26 @@ fn ports(world: &World) -> Vec<Verdict> {
     }
 }
 
-/// Whose signalling comes over one IP version mostly offers media of the same one, and media have one alone.
+/// Whose signalling comes over one IP version mostly offers media of the same one, and media of a listener have one alone.
 fn family(world: &World) -> Vec<Verdict> {
-    let advertise = world.config.sbc.media.advertise;
+    let sbc = &world.config.sbc;
     let version = |address: IpAddr| if address.is_ipv6() { "IPv6" } else { "IPv4" };
-    let media = version(advertise);
-    let listeners = world.config.sbc.listeners.iter();
-    listeners
-        .filter(|listener| listener.purpose != Purpose::Teams && version(listener.bind.ip()) != media)
-        .map(|listener| {
+    let verdict = |listener: &Listener| {
+        let (speaks, media) = (
+            version(listener.bind.ip()),
+            version(sbc.media_of(listener.id).advertise),
+        );
+        (speaks != media).then(|| {
             Verdict::warn(
+                format!("listener {} speaks {speaks}, and its media are {media}", listener.name),
                 format!(
-                    "listener {} speaks {}, and media are {media}",
-                    listener.name,
-                    version(listener.bind.ip())
-                ),
-                format!(
-                    "Offers from there with {} media are refused (488): whoever calls there has to offer {media}, or [media] has to be of the other \
-                     version.",
-                    version(listener.bind.ip())
+                    "Offers from there with {speaks} media are refused (488): whoever calls there has to offer {media}, or the listener names one of \
+                     [[media.addresses]] that is {speaks} as its `media`."
                 ),
             )
         })
-        .collect()
+    };
+    sbc.listeners.iter().filter_map(verdict).collect()
 }
 
 fn answered(world: &World) -> impl Iterator<Item = &PastCall> {

@@ -118,7 +118,7 @@ impl World {
 
     /// The addresses that the configuration tells peers to send to.
     pub fn is_ours(&self, address: IpAddr) -> bool {
-        address == self.config.sbc.media.advertise || self.interfaces.contains(&address)
+        self.config.sbc.media.addresses().any(|ours| ours.advertise == address) || self.interfaces.contains(&address)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::tls::{TlsError, profile};
 use crate::config::{Config, Listener, OwnAddresses, Purpose};
-use crate::media::{MediaAddress, MediaSettings};
+use crate::media::MediaSettings;
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
 use crate::net::{AcceptLimits, ListenerProtocol, ListenerSettings, PoolSettings};
@@ -17,17 +17,14 @@ use std::sync::Arc;
 /// Media workers, ports and timeouts.
 pub fn media(config: &Config) -> MediaSettings {
     let media = &config.sbc.media;
-    let address = MediaAddress {
-        bind: media.bind,
-        advertise: media.advertise,
-    };
     MediaSettings {
         workers: u16::try_from(media.workers).ok().and_then(NonZeroU16::new),
         dscp: media.dscp,
         own: OwnAddresses::of(&config.sbc, interface_addresses()).of_media(),
         silence_after: media.timeout,
         allow_hairpin: media.allow_loopback,
-        ..MediaSettings::new(address, media.ports.first..=media.ports.last)
+        addresses: media.addresses().collect(),
+        ..MediaSettings::new(media.address, media.ports.first..=media.ports.last)
     }
 }
 

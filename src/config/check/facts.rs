@@ -4,6 +4,7 @@ use super::address;
 use super::api::REST;
 use super::carrier;
 use super::machine::ADMIN;
+use super::media;
 use crate::app::outbound::AddressPolicy;
 use crate::config::checked::Host;
 use crate::config::names::TenantFqdn;
@@ -22,8 +23,10 @@ pub struct MachineFacts {
     pub users_listened: Option<bool>,
     /// Which addresses hooks may have. What only the machine itself knows, such as its interfaces, its client judges.
     pub reach: Option<AddressPolicy>,
-    /// Media have an IPv4 address.
+    /// Media of Teams have an IPv4 address.
     pub media_ipv4: Option<bool>,
+    /// The names of further media addresses as typed, and which of them are IPv4.
+    pub media_addresses: Option<Vec<(String, Option<bool>)>>,
     /// `teams.bypass`.
     pub bypass: Option<bool>,
     /// `teams.refer`.
@@ -39,7 +42,13 @@ impl MachineFacts {
             carriers: carrier::ids(raw).map(|ids| ids.into_iter().map(str::to_owned).collect()),
             users_listened: Some(listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)),
             reach: reach(raw),
-            media_ipv4: media_ipv4(raw),
+            media_ipv4: media::is_ipv4(raw, media::of_teams(raw)),
+            media_addresses: Some(
+                media::names(raw)
+                    .into_iter()
+                    .map(|name| (name.to_owned(), media::is_ipv4(raw, Some(name))))
+                    .collect(),
+            ),
             bypass: Some(teams.bypass.as_ref().is_some_and(|bypass| *bypass.value())),
             refer: Some(teams.refer.as_ref().is_none_or(|refer| *refer.value())),
         }
@@ -56,17 +65,11 @@ impl MachineFacts {
             users_listened: same(self.users_listened, &other.users_listened),
             reach: same(self.reach, &other.reach),
             media_ipv4: same(self.media_ipv4, &other.media_ipv4),
+            media_addresses: same(self.media_addresses, &other.media_addresses),
             bypass: same(self.bypass, &other.bypass),
             refer: same(self.refer, &other.refer),
         }
     }
-}
-
-/// What is advertised for media is IPv4.
-fn media_ipv4(raw: &RawSbc) -> Option<bool> {
-    let media = raw.media.value();
-    let address: IpAddr = media.advertise.as_ref().or(media.bind.as_ref())?.value().parse().ok()?;
-    Some(address.is_ipv4())
 }
 
 /// [`AddressPolicy::of`] for a file that may be wrong: an address of this node that can't be read is not known as one.
@@ -87,7 +90,14 @@ fn reach(raw: &RawSbc) -> Option<AddressPolicy> {
         Host::Name(_) => None,
     });
     let media = raw.media.value();
-    let media = [&media.bind, &media.advertise].into_iter().flatten();
+    let further = media
+        .addresses
+        .iter()
+        .flat_map(|further| [Some(&further.bind), further.advertise.as_ref()]);
+    let media = [media.bind.as_ref(), media.advertise.as_ref()]
+        .into_iter()
+        .chain(further)
+        .flatten();
     let media = media.filter_map(|text| address::ip(text.value()).ok());
     let sockets = bound.chain(listening.iter().copied()).map(|bind| bind.ip());
     let mut own: Vec<IpAddr> = sockets.chain(told).chain(media).collect();

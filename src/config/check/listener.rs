@@ -3,8 +3,10 @@
 use super::address;
 use super::machine::{duplicates, host_and_port};
 use super::reader::Reader;
-use super::sockets;
-use crate::config::checked::{ClientCertificate, Host, Listener, ListenerTls, Purpose, Roots, TlsIdentity};
+use super::{media, sockets};
+use crate::config::checked::{
+    ClientCertificate, Host, Listener, ListenerTls, MediaAddressId, Purpose, Roots, TlsIdentity,
+};
 use crate::config::names::{ListenerName, TenantFqdn};
 use crate::config::raw::{At, RawClientCertificate, RawListener, RawPurpose, RawSbc, RawTransport};
 use crate::sip::{ListenerId, Transport};
@@ -98,6 +100,10 @@ fn one(
     if let (Some(most), Transport::Udp) = (&raw.connections_per_source, transport) {
         reader.fault_expecting(most.span(), "UDP has no connections", "a listener for `tcp` or `tls`");
     }
+    let media = match &raw.media {
+        Some(name) => media::of_listener(name, sbc, reader),
+        None => Some(MediaAddressId::default()),
+    };
     // Teams opens up to two from each of dozens of machines; an office full of phones is one source.
     let usual = if purpose == Purpose::Users { 256 } else { 64 };
     let (bind, (advertise, port)) = (bind?, advertise?);
@@ -114,6 +120,7 @@ fn one(
             .connections_per_source
             .as_ref()
             .map_or(usual, |most| *most.value() as usize),
+        media: media?,
         dscp: raw.dscp.as_ref().map_or(CLASS_SELECTOR_3, |dscp| *dscp.value()),
     })
 }

@@ -4,25 +4,21 @@ use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
 use super::tenant::{bypass_needs_refer, needs_ipv4};
-use super::{api, application, carrier, sockets, teams, users};
+use super::{api, application, carrier, media, sockets, teams, users};
 use crate::config::checked::{
-    Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Media, PortRange, Sbc, Timers, UnknownSource,
+    Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Sbc, Timers, UnknownSource,
 };
 use crate::config::names::{HostName, Invalid};
 use crate::config::number::DialString;
 use crate::config::raw::{
-    At, RawAdmin, RawCdr, RawDns, RawEmergency, RawGuard, RawLimits, RawLog, RawLogFormat, RawLogLevel, RawMedia,
-    RawPurpose, RawSbc, RawTimers, RawUnknownSource,
+    At, RawAdmin, RawCdr, RawDns, RawEmergency, RawGuard, RawLimits, RawLog, RawLogFormat, RawLogLevel, RawPurpose,
+    RawSbc, RawTimers, RawUnknownSource,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Calls from or to G.722 that a media worker recodes beside those that it relays: about a quarter of a core
-/// (docs/performance.md).
-const RECODED_PER_WORKER: u32 = 200;
 
 /// Where the admin listener is unless something else is written.
 pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -38,7 +34,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         None => base.clone().map(HostName::from),
     };
     let listeners = listener::check(raw, base.as_ref(), reader);
-    let media = media(&raw.media, reader);
+    let media = media::check(&raw.media, reader);
     let teams = teams::check(&raw.teams, base, listeners.as_deref(), reader);
     let machine = raw.teams.value();
     bypass_needs_refer(
@@ -47,7 +43,7 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         machine.refer.as_ref(),
         reader,
     );
-    let speaks_ipv6 = media.as_ref().is_some_and(|media| media.advertise.is_ipv6());
+    let speaks_ipv6 = media::is_ipv4(raw, media::of_teams(raw)) == Some(false);
     if let Some(bypass) = raw.teams.value().bypass.as_ref().filter(|_| speaks_ipv6) {
         needs_ipv4(bypass, reader);
     }
@@ -103,93 +99,6 @@ pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
         timers: timers?,
         drain: drain?,
     })
-}
-
-fn media(raw: &At<RawMedia>, reader: &mut Reader<'_>) -> Option<Media> {
-    let (place, raw) = (raw.span(), raw.value());
-    let bind = match &raw.bind {
-        Some(bind) => reader.parse(bind, "address", address::own),
-        None => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-    };
-    let advertise = match (&raw.advertise, bind) {
-        (Some(advertise), _) => reader.parse(advertise, "address", |text| match address::ip(text)? {
-            nobodys if address::is_nobodys(nobodys) => Err(Invalid("one address that peers can reach")),
-            ip => Ok(ip),
-        }),
-        (None, Some(bind)) if !bind.is_unspecified() => Some(bind),
-        (None, Some(_)) => {
-            let expected = "`advertise`, the address that Teams and carriers send media to";
-            reader.fault_expecting(
-                place.clone(),
-                "`media` has no `advertise`, and `bind` is every address",
-                expected,
-            );
-            None
-        }
-        (None, None) => None,
-    };
-    let families = bind
-        .zip(advertise)
-        .is_none_or(|(bind, advertise)| bind.is_ipv4() == advertise.is_ipv4());
-    if let (false, Some(advertise)) = (families, &raw.advertise) {
-        reader.fault(
-            advertise.span(),
-            "`bind` and `advertise` are not both IPv4 or both IPv6",
-        );
-    }
-    let ports = match &raw.ports {
-        Some(ports) => reader.parse(ports, "port range", port_range),
-        None => Some(PortRange {
-            first: 20_000,
-            last: 39_999,
-        }),
-    };
-    let timeout = reader.duration(raw.timeout.as_ref(), Duration::from_secs(20));
-    let hold_timeout = reader.duration(raw.hold_timeout.as_ref(), Duration::from_secs(3600));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = raw
-        .workers
-        .as_ref()
-        .map_or(cores, |workers| usize::from(*workers.value()));
-    Some(Media {
-        bind: bind?,
-        advertise: advertise.filter(|_| families)?,
-        ports: ports?,
-        dscp: raw.dscp.as_ref().map_or(46, |dscp| *dscp.value()),
-        workers,
-        recoded_calls: raw.recoded_calls.as_ref().map_or_else(
-            || {
-                u32::try_from(workers)
-                    .unwrap_or(u32::MAX)
-                    .saturating_mul(RECODED_PER_WORKER)
-            },
-            |calls| *calls.value(),
-        ),
-        timeout: timeout?,
-        hold_timeout: hold_timeout?,
-        allow_loopback: flag(raw.allow_loopback.as_ref(), false),
-    })
-}
-
-fn port_range(text: &str) -> Result<PortRange, Invalid> {
-    let (first, last) = text
-        .split_once('-')
-        .ok_or(Invalid("two ports joined by '-', such as 20000-39999"))?;
-    let port = |text: &str| {
-        text.trim()
-            .parse::<u16>()
-            .map_err(|_| Invalid("two ports joined by '-', such as 20000-39999"))
-    };
-    let (first, last) = (port(first)?, port(last)?);
-    if first < 1024 {
-        return Err(Invalid("ports from 1024 up"));
-    }
-    if last.checked_sub(first).is_none_or(|more| more < 3) {
-        return Err(Invalid(
-            "the lower port first and at least four ports: two for each leg of a call",
-        ));
-    }
-    Ok(PortRange { first, last })
 }
 
 fn emergency(raw: Option<&RawEmergency>, ids: Option<&[&str]>, reader: &mut Reader<'_>) -> Option<Emergency> {

@@ -10,6 +10,7 @@ mod destinations;
 mod facts;
 mod listener;
 mod machine;
+mod media;
 mod numbers;
 mod reach;
 mod reader;

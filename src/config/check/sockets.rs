@@ -63,7 +63,9 @@ pub fn beside(raw: &RawSbc, admin: Option<&Admin>, api: Option<&Api>, media: Opt
         }
         let in_range = |media: &&Media| {
             (media.ports.first..=media.ports.last).contains(&bind.port())
-                && overlap(SocketAddr::new(media.bind, bind.port()), bind)
+                && media
+                    .addresses()
+                    .any(|address| overlap(SocketAddr::new(address.bind, bind.port()), bind))
         };
         if let (true, Some(media)) = (is_udp(listener), media.filter(in_range)) {
             let place = match &raw.media.value().ports {

@@ -6,12 +6,13 @@ use super::carrier::references;
 use super::destinations;
 use super::facts::MachineFacts;
 use super::machine::{duplicates, flag, limits};
+use super::media;
 use super::reach;
 use super::reader::Reader;
 use super::users;
 use crate::config::checked::{Destination, FromTeams, Hub, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
-use crate::config::names::{AssignedForm, HostName, Invalid, Sid, TenantFqdn, TenantId, UserName};
+use crate::config::names::{AssignedForm, HostName, Invalid, MediaAddressName, Sid, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
@@ -32,10 +33,37 @@ pub fn needs_ipv4(bypass: &At<bool>, reader: &mut Reader<'_>) {
     if *bypass.value() {
         reader.fault_expecting(
             bypass.span(),
-            "media bypass, and `media` has an IPv6 address",
-            "an IPv4 address as `media.advertise`: Teams takes one IPv4 candidate",
+            "media bypass, and media of Teams have an IPv6 address",
+            "an IPv4 address for the media of the listener for Teams: Teams takes one IPv4 candidate",
         );
     }
+}
+
+/// Where users inside the tenant's network have their media: of the IP version that all of its media in Teams have.
+fn local_media(name: &At<String>, machine: &MachineFacts, reader: &mut Reader<'_>) -> Option<MediaAddressName> {
+    let known = machine.media_addresses.as_deref()?;
+    let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    let found = media::reference(name, &names, reader)?;
+    let of_teams = machine.media_ipv4;
+    let is_ipv4 = known
+        .iter()
+        .find(|(known, _)| known == name.value())
+        .and_then(|(_, ipv4)| *ipv4);
+    if let Some((local, usual)) = is_ipv4.zip(of_teams).filter(|(local, usual)| local != usual) {
+        let version = |is_ipv4| if is_ipv4 { "IPv4" } else { "IPv6" };
+        reader.fault_expecting(
+            name.span(),
+            format!(
+                "media address {:?} is {}, and media of Teams are {}",
+                name.value(),
+                version(local),
+                version(usual)
+            ),
+            format!("one that is {}", version(usual)),
+        );
+        return None;
+    }
+    Some(found)
 }
 
 /// A trunk below the node's has MediaBypass from that (TEAMS-024): Teams would go on as it is there.
@@ -100,6 +128,11 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     if let (Some(bypass), Some(fqdn), Some(machine)) = (&raw.bypass, &fqdn, machine) {
         inherits_bypass(bypass, fqdn, machine, reader);
     }
+    let local_media = match (&raw.local_media, machine) {
+        (Some(name), Some(machine)) => local_media(name, machine, reader).map(Some),
+        // What the machine's file has can't be read.
+        (Some(_), None) | (None, _) => Some(None),
+    };
     let usual = |flag: fn(&MachineFacts) -> Option<bool>| machine.and_then(flag);
     let bypass = raw.bypass.as_ref().map(|bypass| *bypass.value());
     let refer = raw.refer.as_ref().map(|refer| *refer.value());
@@ -132,6 +165,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         domains,
         realm: realm.flatten(),
         carriers: carriers.unwrap_or_default(),
+        local_media: local_media?,
         bypass,
         from_teams: from_teams.unwrap_or(FromTeams::Carriers),
         refer,

@@ -1,10 +1,12 @@
 //! `sbc.toml`: the machine.
 
 use super::{Api, ApplicationServers, Carrier, RegistrarSettings, Teams};
-use crate::config::names::{CarrierId, HostName, ListenerName};
+use crate::config::names::{CarrierId, HostName, ListenerName, MediaAddressName};
 use crate::config::network::Network;
 use crate::config::number::DialString;
+use crate::media::MediaAddress;
 use crate::sip::{ListenerId, Transport};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +46,14 @@ impl Sbc {
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::from(id.0))
     }
+
+    /// Where media of calls over a listener are.
+    pub fn media_of(&self, listener: ListenerId) -> MediaAddress {
+        self.media.at(self
+            .listener(listener)
+            .map(|listener| listener.media)
+            .unwrap_or_default())
+    }
 }
 
 /// An IP address or a host name.
@@ -80,6 +90,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// Connections that one source may have at a time.
     pub connections_per_source: usize,
+    /// Where media of its calls are.
+    pub media: MediaAddressId,
     /// Mark of what leaves.
     pub dscp: u8,
 }
@@ -128,12 +140,17 @@ pub enum Roots {
     File(PathBuf),
 }
 
+/// Which of the machine's media addresses; the default is that of `[media]` itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct MediaAddressId(pub u16);
+
 /// Where RTP and RTCP arrive and leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
-    pub bind: IpAddr,
-    /// What SDP says: behind 1:1 NAT not the bound address.
-    pub advertise: IpAddr,
+    /// That of `[media]` itself.
+    pub address: MediaAddress,
+    /// Those of `[[media.addresses]]`.
+    pub further: Vec<NamedMediaAddress>,
     pub ports: PortRange,
     /// The DSCP mark, 0 to 63 (46 is EF, TEAMS-105).
     pub dscp: u8,
@@ -147,6 +164,35 @@ pub struct Media {
     pub hold_timeout: Duration,
     /// SDP with loopback addresses is accepted. Only for demonstrations and tests.
     pub allow_loopback: bool,
+}
+
+impl Media {
+    pub fn at(&self, id: MediaAddressId) -> MediaAddress {
+        let further = usize::from(id.0)
+            .checked_sub(1)
+            .and_then(|place| self.further.get(place));
+        further.map_or(self.address, |further| further.address)
+    }
+
+    /// The id of a further address.
+    pub fn named(&self, name: &MediaAddressName) -> Option<MediaAddressId> {
+        let place = self.further.iter().position(|further| further.name == *name)?;
+        u16::try_from(place + 1).ok().map(MediaAddressId)
+    }
+
+    /// All addresses in the order of their ids.
+    pub fn addresses(&self) -> impl Iterator<Item = MediaAddress> + Clone {
+        [self.address]
+            .into_iter()
+            .chain(self.further.iter().map(|further| further.address))
+    }
+}
+
+/// An address for media that listeners and tenants name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedMediaAddress {
+    pub name: MediaAddressName,
+    pub address: MediaAddress,
 }
 
 /// UDP ports, both ends included.

@@ -21,7 +21,8 @@ pub use carrier::{
 };
 pub use machine::{
     Admin, Cdr, ClientCertificate, Dns, Emergency, Guard, Host, Limits, Listener, ListenerTls, Log, LogFormat,
-    LogLevel, Media, PortRange, Purpose, Roots, Sbc, Timers, TlsIdentity, UnknownSource,
+    LogLevel, Media, MediaAddressId, NamedMediaAddress, PortRange, Purpose, Roots, Sbc, Timers, TlsIdentity,
+    UnknownSource,
 };
 pub use teams::{Hub, Teams};
 pub use tenant::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};

@@ -2,7 +2,9 @@
 
 use super::{Account, ApiToken, Limits, Realm, Teams};
 use crate::config::destinations::Destinations;
-use crate::config::names::{ApplicationName, AssignedForm, CarrierId, HostName, TenantFqdn, TenantId, UserName};
+use crate::config::names::{
+    ApplicationName, AssignedForm, CarrierId, HostName, MediaAddressName, TenantFqdn, TenantId, UserName,
+};
 use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 
@@ -19,6 +21,8 @@ pub struct Tenant {
     pub realm: Option<Realm>,
     /// As applications and the REST interface see the tenant.
     pub account: Account,
+    /// Where users inside the tenant's own network have their media, as far as Teams says who is.
+    pub local_media: Option<MediaAddressName>,
     /// Media bypass on its trunk; `None`: as the machine.
     pub bypass: Option<bool>,
     /// Tried in order for calls out of Teams.

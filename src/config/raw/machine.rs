@@ -76,6 +76,8 @@ pub struct RawListener {
     /// a time.
     #[schemars(range(min = 1, max = 4096))]
     pub connections_per_source: Option<At<u32>>,
+    /// Which of `[[media.addresses]]` the media of calls over this listener have, by name. Without it: that of `[media]`.
+    pub media: Option<At<String>>,
     /// DSCP mark of what leaves from here: 24 is CS3, as call signalling usually has, 0 no mark.
     #[schemars(range(min = 0, max = 63), extend("default" = 24))]
     pub dscp: Option<At<u8>>,
@@ -148,6 +150,21 @@ pub struct RawMedia {
     /// Accept loopback addresses in SDP. Only for demonstrations and tests on one machine.
     #[schemars(extend("default" = false))]
     pub allow_loopback: Option<At<bool>>,
+    /// Further addresses for media, which listeners (`media`) and tenants (`local_media`) name. Each has all of `ports`.
+    #[serde(default)]
+    pub addresses: Vec<RawMediaAddress>,
+}
+
+/// One more address for media.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawMediaAddress {
+    /// What listeners and tenants call it.
+    pub name: At<String>,
+    /// Address to bind to.
+    pub bind: At<String>,
+    /// Address in SDP. Without it: `bind`, which then has to be one address.
+    pub advertise: Option<At<String>>,
 }
 
 /// The trunk toward Microsoft Teams.

@@ -21,7 +21,8 @@ pub use carrier::{
 };
 pub use machine::{
     RawAdmin, RawCdr, RawClientCertificate, RawDns, RawEmergency, RawGuard, RawLimits, RawListener, RawLog,
-    RawLogFormat, RawLogLevel, RawMedia, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport, RawUnknownSource,
+    RawLogFormat, RawLogLevel, RawMedia, RawMediaAddress, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport,
+    RawUnknownSource,
 };
 pub use tenant::{RawDestinations, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
 pub use users::{RawAlgorithm, RawReach, RawRegistrar, RawUser};

@@ -38,6 +38,10 @@ pub struct RawTenant {
     /// Media bypass on this tenant's trunk. Without it: as `teams.bypass` of the machine, and so it has to be for a name below
     /// `teams.base`, which inherits it.
     pub bypass: Option<At<bool>>,
+    /// Local media optimization: which of `[[media.addresses]]` Teams' users inside the tenant's own network reach. Calls that
+    /// Teams says come from one of them (`X-MS-UserLocation: internal`) have their media there, all others where the
+    /// listener for Teams has them. Needs a `-BypassMode` on the trunk.
+    pub local_media: Option<At<String>>,
     /// Carriers for calls out of Teams, tried in this order.
     pub carriers: At<Vec<At<String>>>,
     /// Applications, by name: servers of yours that are asked what to do with a call.

@@ -146,6 +146,32 @@ fn an_exhausted_range_says_so_and_ports_of_others_are_passed_over() {
 }
 
 #[test]
+fn addresses_that_are_bound_alike_have_their_ports_together() {
+    let mut own = settings(20_000..=20_003);
+    let inner = own.addresses[0].bind;
+    own.addresses[0].advertise = "198.51.100.10".parse().expect("an address");
+    own.addresses.push(MediaAddress {
+        bind: inner,
+        advertise: inner,
+    });
+    let rig = Rig::new(own);
+    let at = |address| OpenSpec {
+        address,
+        ..rig.spec(RtcpPort::Pair, None)
+    };
+    let outer_leg = rig.plane.open(at(0)).expect("the first pair");
+    let inner_leg = rig.plane.open(at(1)).expect("the second pair");
+    assert_ne!(outer_leg.rtp_port, inner_leg.rtp_port);
+    assert_eq!(inner_leg.address, inner);
+    let exhausted = rig.plane.open(at(1)).map(|_| ()).unwrap_err();
+    assert_eq!(
+        exhausted.to_string(),
+        format!("no media port of {inner} is free: of 4 ports 4 are in use")
+    );
+    assert_eq!(rig.plane.port_usage().len(), 1);
+}
+
+#[test]
 fn ports_that_rest_after_calls_are_nobody_elses() {
     let rig = Rig::new(settings(20_000..=20_031));
     let legs: Vec<MediaLeg> = (0..15).map(|_| rig.open(RtcpPort::Pair, None)).collect();

@@ -8,6 +8,7 @@ use crate::observe::rfc3339;
 use crate::route::TraceStep;
 use crate::rtp::quality::{Reception, mos};
 use crate::teams::TeamsReason;
+use crate::teams::UserPlace;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,6 +76,9 @@ pub struct CdrLeg<'a> {
     /// It was to take another leg's place.
     transfer: Option<&'a LegTransfer>,
     refers_refused: &'a [RefusedRefer],
+    /// Of a leg of Teams: where it says that its user is, and the local media address that was taken for that.
+    user_place: Option<&'a UserPlace>,
+    local_media: Option<&'a str>,
     codec: Option<&'a str>,
     media: Option<CdrMedia>,
 }
@@ -183,6 +187,8 @@ impl<'a> CdrLeg<'a> {
             correlation: leg.correlation.as_deref(),
             transfer: leg.transfer.as_ref(),
             refers_refused: &leg.refers_refused,
+            user_place: leg.user_place.as_ref(),
+            local_media: leg.local_media.as_deref(),
             codec: leg.codec.as_deref(),
             media: leg
                 .media

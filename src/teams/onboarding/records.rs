@@ -43,7 +43,10 @@ pub fn records(config: &Config, tenant: &Tenant) -> Vec<Record> {
         if records.iter().any(|record| record.name == name.as_str()) {
             continue;
         }
-        records.push(address(name.as_str(), config.sbc.media.advertise));
+        records.push(address(
+            name.as_str(),
+            config.sbc.media_of(config.sbc.teams.listener).advertise,
+        ));
     }
     records.push(Record {
         name: tenant.fqdn.to_string(),

@@ -9,7 +9,7 @@ use crate::call::{
     Birth, Call, CallFacts, CallId, Direction, Effect, Event, HopMark, LegIndex, Program, Settings, To, Token,
 };
 use crate::carrier::{self, PlanFacts};
-use crate::config::{Carrier, Config, Purpose, Tenant};
+use crate::config::{Carrier, Config, Media, Purpose, Tenant};
 use crate::dial::{DialPlan, LegKind, LegTerms};
 use crate::ice::Secret;
 use crate::media::LegId;
@@ -22,7 +22,7 @@ use crate::sip::{ConnectionId, Flow, ListenerId, Method, Transport};
 use crate::srtp::{MasterKey, Suite};
 use crate::teams;
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) struct Stage {
     invite: Message,
     /// Where the caller and the called side speak from.
     flows: [Flow; 2],
-    media: IpAddr,
+    media: Media,
     pub said: Vec<Said>,
     /// Requests of the caller.
     asked: HashMap<ServerTransactionId, Message>,
@@ -144,7 +144,7 @@ impl Stage {
             asked: HashMap::from([(transaction, invite.clone())]),
             invite,
             flows,
-            media: config.sbc.media.advertise,
+            media: config.sbc.media.clone(),
             said: Vec::new(),
             sent: Vec::new(),
             pending: VecDeque::new(),
@@ -175,11 +175,12 @@ impl Stage {
 
     fn do_one(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenMedia { leg, mux, .. } => {
+            Effect::OpenMedia { leg, address, mux, .. } => {
+                let address = self.media.at(address).advertise;
                 let port = 20_000 + 2 * self.opened;
                 let key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
                 let session = 9_000 + u64::from(self.opened);
-                let local = LocalMedia::new(self.media, port, (!mux).then_some(port + 1), session, key);
+                let local = LocalMedia::new(address, port, (!mux).then_some(port + 1), session, key);
                 let handle = LegId::first_in(u32::from(self.opened));
                 self.opened += 1;
                 let result = Ok((handle, local.with_secret(Secret::generate(&mut rand::rng()))));

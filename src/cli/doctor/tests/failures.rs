@@ -194,7 +194,7 @@ fn failure_08_options_are_answered_and_none_come_back() {
     );
     let world = expect(
         |world| {
-            let ours = world.config.sbc.media.advertise;
+            let ours = world.config.sbc.media.address.advertise;
             let both = Ok(vec![ours, "192.0.2.77".parse().expect("an address")]);
             online(world).own_names.insert("sbc1.example.net".to_owned(), both);
         },

@@ -115,7 +115,7 @@ fn short_calls_are_no_lost_acks() {
 #[test]
 fn failure_15_no_media_at_all() {
     expect(
-        |world| sbc(world).media.advertise = "192.168.1.5".parse().expect("an address"),
+        |world| sbc(world).media.address.advertise = "192.168.1.5".parse().expect("an address"),
         &["media.address", "dns.own"],
     );
     expect(

@@ -189,7 +189,7 @@ fn every_usual_failure_has_its_row_with_ids_and_tests_that_exist() {
 #[test]
 fn people_and_scripts_get_the_same() {
     let mut world = well::world();
-    well::sbc(&mut world).media.advertise = "10.0.0.5".parse().expect("an address");
+    well::sbc(&mut world).media.address.advertise = "10.0.0.5".parse().expect("an address");
     let diagnosis = diagnose(&world);
     let mut out = Vec::new();
     print::text(&diagnosis, false, &mut out).expect("a vector takes everything");

@@ -115,7 +115,7 @@ fn with_the_rest(mut world: World) -> World {
     let own = world
         .trunks()
         .into_iter()
-        .map(|name| (name.to_owned(), Ok(vec![world.config.sbc.media.advertise])));
+        .map(|name| (name.to_owned(), Ok(vec![world.config.sbc.media.address.advertise])));
     world.online = Some(Online {
         own_names: own.collect(),
         names_left: 0,

@@ -163,7 +163,7 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk, object: &Object) -> 
             FAILOVER_SECONDS.to_string(),
         );
     }
-    let family = if config.sbc.media.advertise.is_ipv4() {
+    let family = if config.sbc.media_of(config.sbc.teams.listener).advertise.is_ipv4() {
         "IPv4"
     } else {
         "IPv6"
