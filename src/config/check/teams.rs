@@ -3,10 +3,10 @@
 use super::listener::{client_certificate, roots};
 use super::machine::host_and_port;
 use super::reader::Reader;
-use crate::config::checked::{ClientCertificate, Host, Hub, Listener, Purpose, Roots, Teams};
+use crate::config::checked::{ClientCertificate, Cloud, Host, Hub, Listener, Purpose, Roots, Teams};
 use crate::config::names::TenantFqdn;
 use crate::config::network::Network;
-use crate::config::raw::{At, RawTeams};
+use crate::config::raw::{At, RawCloud, RawTeams};
 use std::time::Duration;
 
 /// Removed on 1 June 2022.
@@ -28,10 +28,14 @@ pub fn check(
     reader: &mut Reader<'_>,
 ) -> Option<Teams> {
     let raw = raw.value();
-    let hubs = hubs(raw, reader);
+    let cloud = raw
+        .cloud
+        .as_ref()
+        .map_or(Cloud::Commercial, |cloud| known(*cloud.value()));
+    let hubs = hubs(raw, cloud, reader);
     let networks = match &raw.networks {
         Some(networks) => reader.parse_list(networks, "network", Network::parse),
-        None => Some(Network::published_by_microsoft()),
+        None => Some(cloud.networks()),
     };
     let options_interval = reader.duration(raw.options_interval.as_ref(), Duration::from_secs(60));
     let options_timeout = reader.duration(raw.options_timeout.as_ref(), Duration::from_secs(10));
@@ -85,13 +89,22 @@ pub fn check(
         }
     };
     let roots = roots(raw.roots.as_ref(), Roots::Teams, reader);
-    let listener = listeners?
-        .iter()
-        .find(|listener| listener.purpose == Purpose::Teams)
-        .map(|listener| listener.id);
+    let listener = listeners?.iter().find(|listener| listener.purpose == Purpose::Teams);
+    if let (Some(typed), Some(listener), Some(port)) = (&raw.cloud, listener, cloud.port())
+        && listener.advertise_port != port
+    {
+        let message = format!(
+            "that cloud connects to port {port} alone, and the listener for Teams is known by {}",
+            listener.advertise_port
+        );
+        let expected = format!(
+            "`bind` of the listener with port {port}, or `advertise` with `:{port}` where a firewall leads it there"
+        );
+        reader.fault_expecting(typed.span(), message, expected);
+    }
     Some(Teams {
         base: base?,
-        listener: listener?,
+        listener: listener?.id,
         hubs: hubs?,
         client_certificate: client_certificate(raw.client_certificate.as_ref(), ClientCertificate::Require),
         roots,
@@ -113,17 +126,25 @@ pub fn check(
     })
 }
 
-fn hubs(raw: &RawTeams, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
+fn known(cloud: RawCloud) -> Cloud {
+    match cloud {
+        RawCloud::Commercial => Cloud::Commercial,
+        RawCloud::GccHigh => Cloud::GccHigh,
+        RawCloud::Dod => Cloud::Dod,
+    }
+}
+
+fn hubs(raw: &RawTeams, cloud: Cloud, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
     let Some(list) = &raw.hubs else {
         let hub = |name: &&str| host_name(name).map(|host| Hub { host, port: HUB_PORT });
-        return Hub::PUBLISHED.iter().map(hub).collect();
+        return cloud.hubs().iter().map(hub).collect();
     };
     let texts = list.value();
     if texts.is_empty() {
         reader.fault_expecting(
             list.span(),
             "`hubs` is empty",
-            "at least one, or no `hubs` for Microsoft's three",
+            "at least one, or no `hubs` for those that Microsoft publishes",
         );
     }
     let hubs: Vec<Option<Hub>> = texts

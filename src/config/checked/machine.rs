@@ -2,7 +2,6 @@
 
 use super::{Api, ApplicationServers, Carrier, RegistrarSettings, Teams};
 use crate::config::names::{CarrierId, HostName, ListenerName, MediaAddressName};
-use crate::config::network::Network;
 use crate::config::number::DialString;
 use crate::media::MediaAddress;
 use crate::sip::{ListenerId, Transport};
@@ -317,14 +316,4 @@ pub struct Timers {
     pub idle_connection: Duration,
     /// To open a TCP connection; TLS gets as long again.
     pub connect: Duration,
-}
-
-impl Network {
-    /// Addresses that Microsoft publishes for Teams signalling and media, commercial and GCC (TEAMS-113).
-    pub fn published_by_microsoft() -> Vec<Network> {
-        ["52.112.0.0/14", "52.120.0.0/14"]
-            .iter()
-            .filter_map(|text| Network::parse(text).ok())
-            .collect()
-    }
 }

@@ -24,7 +24,7 @@ pub use machine::{
     LogLevel, Media, MediaAddressId, NamedMediaAddress, PortRange, Purpose, Roots, Sbc, Timers, TlsIdentity,
     UnknownSource,
 };
-pub use teams::{Hub, Teams};
+pub use teams::{Cloud, Hub, Teams};
 pub use tenant::{Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 pub use users::{Reach, Realm, RegistrarSettings, User, UserSecret};
 

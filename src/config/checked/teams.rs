@@ -64,3 +64,40 @@ impl Hub {
         "sip3.pstnhub.microsoft.com",
     ];
 }
+
+/// One of Microsoft's clouds; GCC is in the commercial one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cloud {
+    Commercial,
+    GccHigh,
+    Dod,
+}
+
+impl Cloud {
+    /// Its SIP proxies.
+    pub fn hubs(self) -> &'static [&'static str] {
+        match self {
+            Cloud::Commercial => &Hub::PUBLISHED,
+            Cloud::GccHigh => &["sip.pstnhub.gov.teams.microsoft.us"],
+            Cloud::Dod => &["sip.pstnhub.dod.teams.microsoft.us"],
+        }
+    }
+
+    /// What Microsoft publishes for its signalling and media (TEAMS-113).
+    pub fn networks(self) -> Vec<Network> {
+        let published: &[&str] = match self {
+            Cloud::Commercial => &["52.112.0.0/14", "52.120.0.0/14"],
+            Cloud::GccHigh => &["52.127.88.0/21"],
+            Cloud::Dod => &["52.127.64.0/21"],
+        };
+        published.iter().filter_map(|text| Network::parse(text).ok()).collect()
+    }
+
+    /// The port of an SBC that it connects to; none: whichever the trunk has.
+    pub fn port(self) -> Option<u16> {
+        match self {
+            Cloud::Commercial => None,
+            Cloud::GccHigh | Cloud::Dod => Some(5_061),
+        }
+    }
+}

@@ -167,6 +167,16 @@ pub struct RawMediaAddress {
     pub advertise: Option<At<String>>,
 }
 
+/// One of Microsoft's clouds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum RawCloud {
+    Commercial,
+    GccHigh,
+    Dod,
+}
+
 /// The trunk toward Microsoft Teams.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -179,11 +189,14 @@ pub struct RawTeams {
     /// Whom to trust: `teams` (the authorities that Microsoft publishes, built in), `system`, or a PEM file.
     #[schemars(extend("default" = "teams"))]
     pub roots: Option<At<String>>,
-    /// Microsoft's SIP proxies, the preferred first: `host` or `host:port` (port 5061 when absent).
-    #[schemars(extend("default" = ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"]))]
+    /// Which of Microsoft's clouds the tenants are in: it settles `hubs` and `networks`. GCC is `commercial`. The clouds of the
+    /// government connect to port 5061 alone.
+    #[schemars(extend("default" = "commercial"))]
+    pub cloud: Option<At<RawCloud>>,
+    /// Microsoft's SIP proxies, the preferred first: `host` or `host:port` (port 5061 when absent). Without it: those that Microsoft
+    /// publishes for `cloud`.
     pub hubs: Option<At<Vec<At<String>>>>,
-    /// Networks that Teams may call from.
-    #[schemars(extend("default" = ["52.112.0.0/14", "52.120.0.0/14"]))]
+    /// Networks that Teams may call from. Without it: those that Microsoft publishes for `cloud`.
     pub networks: Option<Vec<At<String>>>,
     /// Between OPTIONS to each hub. Microsoft asks for 60s to 180s.
     #[schemars(extend("default" = "60s"))]

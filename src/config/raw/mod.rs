@@ -20,7 +20,7 @@ pub use carrier::{
     RawHistory, RawNumberRule, RawNumberRules, RawPrivacy, RawRinging, RawSource,
 };
 pub use machine::{
-    RawAdmin, RawCdr, RawClientCertificate, RawDns, RawEmergency, RawGuard, RawLimits, RawListener, RawLog,
+    RawAdmin, RawCdr, RawClientCertificate, RawCloud, RawDns, RawEmergency, RawGuard, RawLimits, RawListener, RawLog,
     RawLogFormat, RawLogLevel, RawMedia, RawMediaAddress, RawPurpose, RawSbc, RawTeams, RawTimers, RawTransport,
     RawUnknownSource,
 };

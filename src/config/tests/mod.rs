@@ -83,6 +83,35 @@ fn a_tenant_is_found_by_host_name_domain_and_number() {
 }
 
 #[test]
+fn a_cloud_settles_hubs_and_networks_that_nobody_wrote() {
+    for (cloud, hub, inside, outside) in [
+        (
+            "gcc-high",
+            "sip.pstnhub.gov.teams.microsoft.us",
+            "52.127.88.9",
+            "52.112.0.9",
+        ),
+        (
+            "dod",
+            "sip.pstnhub.dod.teams.microsoft.us",
+            "52.127.64.9",
+            "52.127.88.9",
+        ),
+        ("commercial", "sip.pstnhub.microsoft.com", "52.112.0.9", "52.127.64.9"),
+    ] {
+        let text = fixture::machine("").replace("[teams]\n", &format!("[teams]\ncloud = \"{cloud}\"\n"));
+        let teams = &config(&text, &[]).sbc.teams;
+        let first = teams.hubs.first().expect("a hub");
+        assert_eq!((first.host.as_str(), first.port), (hub, 5061));
+        let lets_in = |address: &str| {
+            let address = address.parse().expect("an address");
+            teams.networks.iter().any(|network| network.contains(address))
+        };
+        assert!(lets_in(inside) && !lets_in(outside), "{cloud}");
+    }
+}
+
+#[test]
 fn a_number_may_live_on_a_carrier() {
     let moved = format!("{CONTOSO}\n[[numbers]]\nnumber = \"+14255550200\"\nto = {{ carrier = \"north\" }}\n");
     let config = config(SBC, &[("contoso", &moved)]);
