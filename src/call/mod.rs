@@ -6,7 +6,7 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells` |
+//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells`, `late_answers` |
 //! | carrying out effects | `task`, `tasks`, `delivery`, `server`, `tally` |
 //! | what calls share | `node`, `users` |
 //! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
@@ -41,6 +41,7 @@ mod hunt;
 mod id;
 mod keys;
 mod last_word;
+mod late_answers;
 mod late_change;
 mod leg;
 mod leg_media;

@@ -5,6 +5,7 @@ use super::application::{AppTerms, CallerFacts};
 use super::directory::Undelivered;
 use super::event::{Event, SendFailure};
 use super::id::{CallId, Token};
+use super::late_answers::LateAnswers;
 use super::node::Node;
 use super::readable::{Unreadable, description_of};
 use super::record::{CallFacts, Direction};
@@ -48,6 +49,7 @@ pub struct Switchboard {
     /// The calls of INVITEs outside dialogs: a CANCEL of one bears no tag of ours.
     invites: HashMap<ServerTransactionId, CallId>,
     pub(super) waiting: WaitingRoom,
+    late: LateAnswers,
 }
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
@@ -68,6 +70,7 @@ impl Switchboard {
             outside,
             invites: HashMap::new(),
             waiting: WaitingRoom::default(),
+            late: LateAnswers::default(),
         }
     }
 
@@ -517,12 +520,20 @@ impl TransactionUser for Switchboard {
         }
     }
 
-    fn response(&mut self, token: u64, message: Message, flow: Flow, _commands: &mut Vec<Command>) {
+    fn response(&mut self, token: u64, message: Message, flow: Flow, commands: &mut Vec<Command>) {
         match Token::from_wire(token) {
             Some(token) => {
-                // A call that is gone wants no more responses; the far side's 2xx ends by its own timer.
                 let call = self.node.calls.call_of_token(token);
-                let _gone = self.deliver(call, Event::Response { token, message, flow });
+                let answer = LateAnswers::wants(&message).then(|| (message.clone(), flow.clone()));
+                // A call that is gone wants no more responses.
+                let delivered = self.deliver(call, Event::Response { token, message, flow });
+                if let (Err(Undelivered::Unknown), Some((answer, flow))) = (delivered, answer) {
+                    self.node.observer.happened(&Happening::AnsweredAfterTheEnd {
+                        call,
+                        source: flow.remote,
+                    });
+                    commands.extend(self.late.end(call, &answer, &flow).into_iter().flatten());
+                }
             }
             None if message.status().is_some_and(|status| status < 200) => {}
             None => self.tell_outside(OutsideResponse {

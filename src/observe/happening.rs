@@ -30,6 +30,8 @@ pub enum Happening<'a> {
     },
     /// It is over.
     CallOver { record: &'a CallRecord },
+    /// A fork has taken a call that is over; it is hung up.
+    AnsweredAfterTheEnd { call: CallId, source: SocketAddr },
     /// A fault of ours ended a call's task; its peers are told nothing and give up by their own timers.
     CallPanicked { call: CallId },
     /// An INVITE that became no call.

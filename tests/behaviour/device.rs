@@ -230,13 +230,21 @@ impl Device {
 
     /// Answers a request that came.
     pub async fn reply(&mut self, request: &Message, status: &str, more: &str, body: &str) {
+        self.reply_as("d", request, status, more, body).await;
+    }
+
+    /// The same as the fork of this tag.
+    pub async fn reply_as(&mut self, tag: &str, request: &Message, status: &str, more: &str, body: &str) {
         let copied = |name: HeaderName| {
             let lines = request
                 .headers(name)
                 .map(move |value| format!("{}: {value}\r\n", name.as_str()));
             lines.collect::<String>()
         };
-        let tag = if request.to_tag().is_none() { ";tag=d" } else { "" };
+        let tag = match request.to_tag() {
+            None => format!(";tag={tag}"),
+            Some(_) => String::new(),
+        };
         let to = request.header(HeaderName::To).unwrap();
         let typed = if body.is_empty() {
             ""

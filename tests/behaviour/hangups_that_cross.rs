@@ -63,3 +63,42 @@ async fn a_peers_bye_is_answered_after_the_end_and_a_strangers_is_not() {
     assert_eq!(status_of(&mut phone, &another).await, Some(481));
     lab.close().await;
 }
+
+/// Every 2xx is acknowledged, and whoever sent it hung up (RFC 3261 §13.2.2.4).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_that_answers_after_the_end_is_acknowledged_and_hung_up() {
+    let lab = Lab::with(Plan {
+        users: true,
+        ..Plan::default()
+    })
+    .await;
+    let mut phone = Device::udp(&lab, 11, "alice", "wonderland").await;
+    assert_eq!(phone.register(600).await.status(), Some(200));
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    let invite = phone.ring().await;
+    phone.accept(&invite).await;
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    let ours = phone.receive(|message| is(message, "BYE")).await;
+    phone.reply(&ours, "200 OK", "", "").await;
+    is_over(&lab).await;
+
+    let (contact, sdp) = (phone.contact(), phone.sdp());
+    let route = "Record-Route: <sip:edge.example.net;lr>\r\n";
+    let more = format!("{contact}{route}");
+    for _ in 0..2 {
+        phone.reply_as("other", &invite, "200 OK", &more, &sdp).await;
+        let ack = phone.receive(|message| is(message, "ACK")).await;
+        let bye = phone.receive(|message| is(message, "BYE")).await;
+        for ended in [&ack, &bye] {
+            assert_eq!(ended.to_tag(), Some("other"));
+            assert_eq!(ended.call_id(), invite.call_id());
+            assert_eq!(ended.request_uri(), Some("sip:alice@10.255.0.1:5060"));
+            assert_eq!(ended.header(HeaderName::Route), Some("<sip:edge.example.net;lr>"));
+        }
+        assert_eq!(ack.cseq().0, invite.cseq().0);
+        assert_eq!(bye.cseq().0, invite.cseq().0 + 1);
+        phone.reply(&bye, "200 OK", "", "").await;
+    }
+    lab.close().await;
+}

@@ -31,6 +31,7 @@ pub(super) struct Throttles {
     pub strangers: Throttle,
     pub accepts: Throttle,
     pub overflows: Throttle,
+    pub late_answers: Throttle,
     pub hooks: Throttle,
     pub passwords: Throttle,
     /// Of nobody's requests: who seems to be a carrier, INVITEs of others, all else. A scanner that asks for OPTIONS keeps no
@@ -226,6 +227,9 @@ impl Observer for LogLines {
             Happening::CallPanicked { call } => {
                 tracing::error!(%call, "a fault of portcullis ended this call: please report it")
             }
+            Happening::AnsweredAfterTheEnd { call, source } => self.throttles.late_answers.say(|withheld| {
+                tracing::info!(%call, %source, withheld, "somebody answered when the call was over, and is hung up");
+            }),
             Happening::Overflow { queue } => self.throttles.overflows.say(|withheld| {
                 tracing::warn!(queue, withheld, "a queue is full: dropped");
             }),

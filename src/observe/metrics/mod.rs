@@ -30,6 +30,7 @@ pub struct Metrics {
     unidentified: IntCounterVec,
     overloaded: IntGauge,
     panics: IntCounter,
+    late_answers: IntCounter,
 }
 
 impl Metrics {
@@ -75,6 +76,11 @@ impl Metrics {
         registry.register(Box::new(overloaded.clone()))?;
         let panics = IntCounter::new("portcullis_call_panics_total", "Calls ended by a fault of portcullis.")?;
         registry.register(Box::new(panics.clone()))?;
+        let late_answers = IntCounter::new(
+            "portcullis_call_late_answers_total",
+            "Answers that came when their call was over: acknowledged and hung up.",
+        )?;
+        registry.register(Box::new(late_answers.clone()))?;
         Ok(Metrics {
             calls: CallMetrics::new(&registry)?,
             registry,
@@ -83,6 +89,7 @@ impl Metrics {
             unidentified,
             overloaded,
             panics,
+            late_answers,
         })
     }
 
@@ -115,6 +122,7 @@ impl Observer for Metrics {
             Happening::CallOver { record } => self.calls.over(record),
             Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
             Happening::CallPanicked { .. } => self.panics.inc(),
+            Happening::AnsweredAfterTheEnd { .. } => self.late_answers.inc(),
             Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
             Happening::PasswordRefused { banned, .. } => {
                 let outcome = if *banned { "banned" } else { "wrong" };

@@ -131,6 +131,28 @@ impl Dialog {
         })
     }
 
+    /// The dialog of a 2xx to an INVITE of ours that is forgotten: what ends it stands in the response. `None` without a Contact, or
+    /// a tag of ours.
+    pub fn of_answer(response: &Message) -> Option<Dialog> {
+        let text = |name| Some(response.header_text(name)?.into_owned());
+        Some(Dialog {
+            id: DialogId {
+                call_id: response.call_id().to_owned(),
+                local_tag: response.from_tag()?.to_owned(),
+                remote_tag: response.to_tag().unwrap_or_default().to_owned(),
+            },
+            role: Role::Uac,
+            stage: Stage::Confirmed,
+            local: text(HeaderName::From)?,
+            remote: text(HeaderName::To)?,
+            local_cseq: response.cseq().0,
+            remote_cseq: None,
+            remote_invite: None,
+            route_set: RouteSet::from_response(response),
+            remote_target: contact(response)?,
+        })
+    }
+
     /// What names it.
     pub fn id(&self) -> &DialogId {
         &self.id
