@@ -47,6 +47,7 @@ pub struct Records {
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
     unidentified: Mutex<Vec<Unidentified>>,
+    panics: AtomicU8,
     answered_by: Mutex<Vec<String>>,
     came: Notify,
     /// Off, unless a test wants them.
@@ -88,6 +89,7 @@ impl Observer for Records {
                 reason: why.label(),
                 why: why.to_string(),
             }),
+            Happening::CallPanicked { .. } => drop(self.panics.fetch_add(1, Relaxed)),
             Happening::Overflow { queue } => self.overflows.lock().unwrap().push(queue),
             _ => return,
         }
@@ -103,6 +105,11 @@ impl Records {
     /// Queues that dropped something.
     pub fn overflows(&self) -> Vec<&'static str> {
         self.overflows.lock().unwrap().clone()
+    }
+
+    /// Calls that a fault of ours ended.
+    pub fn panics(&self) -> u8 {
+        self.panics.load(Relaxed)
     }
 
     /// What applications did wrong: of what, and how.
@@ -200,6 +207,7 @@ pub struct Lab {
     pub folder: PathBuf,
     /// The file of roots that the node believes.
     pub roots: PathBuf,
+    pub papers: Papers,
 }
 
 static LABS: AtomicU8 = AtomicU8::new(1);
@@ -288,7 +296,8 @@ impl Lab {
             records,
             net,
             folder,
-            roots: papers.root,
+            roots: papers.root.clone(),
+            papers,
         }
     }
 

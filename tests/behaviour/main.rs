@@ -29,6 +29,7 @@ mod live;
 mod media_addresses;
 mod media_bypass;
 mod music_on_hold;
+mod mutated_messages;
 mod nobodys_requests;
 mod nothing_panics_on_bytes;
 mod parted_calls;
