@@ -214,14 +214,16 @@ impl Directory {
         lock(&self.farewells).add(legs, now);
     }
 
-    /// The leg of a call that is over, when a BYE that `is_peer` has sent has crossed ours there.
+    /// The leg of a call that is over, when a BYE that `is_peer` has sent has crossed ours there. Who that is may take
+    /// look-ups: no lock is held meanwhile.
     pub(super) fn hung_up_too(
         &self,
         bye: &Message,
         now: Moment,
         is_peer: impl FnOnce(&Leg) -> bool,
-    ) -> Option<Box<Leg>> {
-        lock(&self.farewells).take(bye, now, is_peer)
+    ) -> Option<Arc<Leg>> {
+        let leg = lock(&self.farewells).find(bye, now)?;
+        (is_peer(&leg) && lock(&self.farewells).take(bye)).then_some(leg)
     }
 
     /// From now on what is heard of a dialog belongs to this call.

@@ -5,6 +5,7 @@ use super::leg::Leg;
 use crate::moment::Moment;
 use crate::sip::message::Message;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What crosses comes within a second, or is repeated three times by then (RFC 3261 §17.1.2.2, timer E); a leg is 3.4 KiB.
@@ -16,7 +17,7 @@ pub(super) const MOST: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Farewells {
     /// By our tag.
-    legs: HashMap<String, Box<Leg>>,
+    legs: HashMap<String, Arc<Leg>>,
     /// The oldest first; some may have been answered.
     order: VecDeque<(Moment, String)>,
 }
@@ -29,18 +30,22 @@ impl Farewells {
                 continue;
             };
             self.order.push_back((now, tag.clone()));
-            self.legs.insert(tag, Box::new(leg));
+            self.legs.insert(tag, Arc::new(leg));
         }
         self.forget(now);
     }
 
-    /// The leg that a BYE belongs to, when it comes from `is_peer`. Its second one is a stranger's.
-    pub fn take(&mut self, bye: &Message, now: Moment, is_peer: impl FnOnce(&Leg) -> bool) -> Option<Box<Leg>> {
+    /// The leg in whose dialog a BYE came; who has sent it, the caller looks at.
+    pub fn find(&mut self, bye: &Message, now: Moment) -> Option<Arc<Leg>> {
         self.forget(now);
-        let tag = bye.to_tag()?;
-        let leg = self.legs.get(tag)?;
-        let belongs = leg.dialog.as_ref().is_some_and(|dialog| dialog.owns(bye)) && is_peer(leg);
-        belongs.then(|| self.legs.remove(tag)).flatten()
+        let leg = self.legs.get(bye.to_tag()?)?;
+        let is_in_dialog = leg.dialog.as_ref().is_some_and(|dialog| dialog.owns(bye));
+        is_in_dialog.then(|| leg.clone())
+    }
+
+    /// The BYE was the peer's, and its second one is a stranger's: false for that.
+    pub fn take(&mut self, bye: &Message) -> bool {
+        bye.to_tag().is_some_and(|tag| self.legs.remove(tag).is_some())
     }
 
     fn forget(&mut self, now: Moment) {

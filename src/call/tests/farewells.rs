@@ -4,6 +4,7 @@ use super::peers::with_body;
 use super::rig::{Rig, flow, parse};
 use super::scenario::from_carrier;
 use crate::call::LegIndex;
+use crate::call::directory::Directory;
 use crate::call::farewells::{Farewells, MOST, REMEMBERED};
 use crate::call::leg::Leg;
 use crate::moment::Moment;
@@ -41,19 +42,30 @@ fn numbered(leg: &Leg, invite: &Message, number: usize) -> (Leg, Message) {
 #[test]
 fn the_peer_is_answered_once_and_nobody_else() {
     let (mut rig, bye) = over();
-    let mut farewells = Farewells::default();
-    farewells.add(rig.call.take_hung_up(), NOW);
+    let calls = Directory::default();
+    calls.keep_hung_up(rig.call.take_hung_up(), NOW);
     let stranger = flow();
-    assert!(
-        farewells
-            .take(&bye, NOW, |leg| leg.is_peer(&bye, (&stranger, false)))
-            .is_none()
-    );
+    let of_stranger = |leg: &Leg| leg.is_peer(&bye, (&stranger, false));
+    assert!(calls.hung_up_too(&bye, NOW, of_stranger).is_none());
     let teams = rig.flow_of_teams();
-    let mut from_teams = || farewells.take(&bye, NOW, |leg| leg.is_peer(&bye, (&teams, false)));
+    let from_teams = || calls.hung_up_too(&bye, NOW, |leg| leg.is_peer(&bye, (&teams, false)));
     let leg = from_teams().expect("the leg that we have hung up");
     assert_eq!(leg.index, CALLEE);
     assert!(from_teams().is_none(), "its second BYE");
+}
+
+/// Of two copies that are looked at side by side one is answered; and looking needs no lock.
+#[test]
+fn no_lock_is_held_while_it_is_looked_at_who_speaks() {
+    let (mut rig, bye) = over();
+    let calls = Directory::default();
+    calls.keep_hung_up(rig.call.take_hung_up(), NOW);
+    let mut inner = None;
+    let outer = calls.hung_up_too(&bye, NOW, |_| {
+        inner = calls.hung_up_too(&bye, NOW, |_| true);
+        true
+    });
+    assert!(inner.is_some() && outer.is_none());
 }
 
 #[test]
@@ -70,10 +82,10 @@ fn they_are_forgotten_in_time_and_when_there_are_many() {
     let mut farewells = Farewells::default();
     let (first, bye) = leg(0);
     farewells.add([first.clone()], NOW);
-    assert!(farewells.take(&leg(1).1, NOW, |_| true).is_none(), "another dialog");
-    assert!(farewells.take(&bye, NOW + REMEMBERED, |_| true).is_none());
+    assert!(farewells.find(&leg(1).1, NOW).is_none(), "another dialog");
+    assert!(farewells.find(&bye, NOW + REMEMBERED).is_none());
     farewells.add([first], NOW);
     farewells.add((1..=MOST).map(|number| leg(number).0), NOW);
-    assert!(farewells.take(&bye, NOW, |_| true).is_none(), "the oldest of too many");
-    assert!(farewells.take(&leg(1).1, NOW, |_| true).is_some());
+    assert!(farewells.find(&bye, NOW).is_none(), "the oldest of too many");
+    assert!(farewells.find(&leg(1).1, NOW).is_some());
 }
