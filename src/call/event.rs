@@ -286,6 +286,12 @@ pub enum Effect {
         draft: RequestDraft,
         to: To,
     },
+    /// A BYE that could not be sent: say it again a few times. The call does not wait for what becomes of it.
+    RepeatBye {
+        leg: LegIndex,
+        draft: RequestDraft,
+        to: To,
+    },
     /// An ACK of a 2xx: no transaction, no answer.
     SendAck {
         leg: LegIndex,
@@ -418,6 +424,7 @@ impl Effect {
             Effect::OpenMedia { leg, .. }
             | Effect::CloseMedia { leg, .. }
             | Effect::Send { leg, .. }
+            | Effect::RepeatBye { leg, .. }
             | Effect::SendAck { leg, .. } => Some(leg),
             _ => None,
         }
@@ -485,6 +492,16 @@ pub enum CallNews {
     },
     /// The way of an ACK was not found: the peer repeats its 2xx and then hangs up.
     AckNotSent {
+        why: String,
+    },
+    /// A BYE has reached nobody, and is said again.
+    ByeDelayed {
+        leg: LegIndex,
+        why: String,
+    },
+    /// It was given up: the peer keeps the call until its own timers end it.
+    ByeNotSent {
+        leg: LegIndex,
         why: String,
     },
     /// The Contact or Route of a leg's peer names this transport; requests go to it on the leg's own.

@@ -1,7 +1,8 @@
 //! Legs that we have hung up and whose call is over: a BYE of the peer that crossed ours is still to be answered, for a 481
 //! says that the call never was.
 
-use super::leg::Leg;
+use super::leg::{HungUp, Leg};
+use super::repeated_byes;
 use crate::moment::Moment;
 use crate::sip::message::Message;
 use std::collections::{HashMap, VecDeque};
@@ -17,9 +18,16 @@ pub(super) const MOST: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Farewells {
     /// By our tag.
-    legs: HashMap<String, Arc<Leg>>,
-    /// The oldest first; some may have been answered.
+    legs: HashMap<String, Kept>,
+    /// Those first that were looked at longest ago; some may have been answered.
     order: VecDeque<(Moment, String)>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    leg: Arc<Leg>,
+    /// Our BYE may reach its peer this late: so long the peer may hang up by itself.
+    until: Moment,
 }
 
 impl Farewells {
@@ -30,7 +38,12 @@ impl Farewells {
                 continue;
             };
             self.order.push_back((now, tag.clone()));
-            self.legs.insert(tag, Arc::new(leg));
+            let until = match leg.hung_up {
+                HungUp::Unheard => now + repeated_byes::LONGEST,
+                HungUp::No | HungUp::Yes => now,
+            };
+            let leg = Arc::new(leg);
+            self.legs.insert(tag, Kept { leg, until });
         }
         self.forget(now);
     }
@@ -38,7 +51,7 @@ impl Farewells {
     /// The leg in whose dialog a BYE came; who has sent it, the caller looks at.
     pub fn find(&mut self, bye: &Message, now: Moment) -> Option<Arc<Leg>> {
         self.forget(now);
-        let leg = self.legs.get(bye.to_tag()?)?;
+        let leg = &self.legs.get(bye.to_tag()?)?.leg;
         let is_in_dialog = leg.dialog.as_ref().is_some_and(|dialog| dialog.owns(bye));
         is_in_dialog.then(|| leg.clone())
     }
@@ -53,7 +66,10 @@ impl Farewells {
             && (self.order.len() > MOST || now.since(*since) >= REMEMBERED)
             && let Some((_, tag)) = self.order.pop_front()
         {
-            self.legs.remove(&tag);
+            match self.legs.get(&tag) {
+                Some(kept) if kept.until > now && self.order.len() < MOST => self.order.push_back((now, tag)),
+                _ => drop(self.legs.remove(&tag)),
+            }
         }
     }
 }

@@ -60,6 +60,14 @@ impl Token {
         number: 0,
     };
 
+    /// Of a request outside calls, by a number of the signalling's.
+    pub const fn outside(number: u64) -> Token {
+        Token {
+            call: CallId(0),
+            number: (number & 0xff_ffff) as u32,
+        }
+    }
+
     /// As the transaction layer carries it: 40 bits of call, 24 of number.
     pub const fn to_wire(self) -> u64 {
         (self.call.0 << 24) | (self.number as u64 & 0xff_ffff)
@@ -113,5 +121,7 @@ mod tests {
             number: 0,
         };
         assert_eq!(first.to_wire(), crate::net::shard::OWN_TOKENS);
+        let outside = Token::outside(crate::net::shard::OWN_TOKENS - 1);
+        assert_eq!(outside.to_wire(), crate::net::shard::OWN_TOKENS - 1);
     }
 }

@@ -64,6 +64,16 @@ impl LegState {
     }
 }
 
+/// Whether we have said BYE: the peer's may have crossed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum HungUp {
+    #[default]
+    No,
+    Yes,
+    /// It has reached nobody yet, and is said again: so long the peer takes the call for one that goes on.
+    Unheard,
+}
+
 /// The INVITE that we sent on a leg, and the dialogs that its responses made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SentInvite {
@@ -115,9 +125,8 @@ pub struct Leg {
     pub key_ways: KeyWays,
     /// Our BYE that waits for its answer.
     pub closing: Option<Token>,
-    /// We have said BYE: the peer's may have crossed it.
     #[serde(default)]
-    pub hung_up: bool,
+    pub hung_up: HungUp,
     /// The Reason of our BYE: one that waits for an ACK, or is sent again with credentials.
     pub farewell: Option<String>,
     /// Headers that an application wants in the BYE.
@@ -172,7 +181,7 @@ impl Leg {
             proven: None,
             key_ways: KeyWays::default(),
             closing: None,
-            hung_up: false,
+            hung_up: HungUp::No,
             farewell: None,
             farewell_headers: Vec::new(),
             farewell_heard: Vec::new(),
@@ -339,6 +348,7 @@ impl Leg {
             dialog: self.dialog,
             hop: self.hop,
             sources: self.sources,
+            hung_up: self.hung_up,
             ..Leg::new(self.index, self.side, self.terms, self.contact_user)
         }
     }

@@ -7,7 +7,7 @@
 //! | concern | file |
 //! |---|---|
 //! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells`, `late_answers` |
-//! | carrying out effects | `task`, `tasks`, `delivery`, `server`, `tally` |
+//! | carrying out effects | `task`, `tasks`, `delivery`, `repeated_byes`, `server`, `tally` |
 //! | what calls share | `node`, `users` |
 //! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
 
@@ -62,6 +62,7 @@ mod record;
 mod referred;
 mod referring;
 mod refresh;
+mod repeated_byes;
 mod replacing;
 mod requesting;
 mod ringing;

@@ -7,6 +7,7 @@ use super::hop_mark::HopMark;
 use super::id::CallId;
 use super::listed::Listed;
 use super::record::CallFacts;
+use super::repeated_byes::RepeatedByes;
 use super::server::Ways;
 use super::setup::Settings;
 use super::tally::Tally;
@@ -39,6 +40,8 @@ pub struct Node {
     pub places: Places,
     pub calls: Directory,
     pub call_tasks: CallTasks,
+    /// What calls that may be over still have to say.
+    pub repeated_byes: RepeatedByes,
     pub observer: Arc<dyn Observer>,
     pub hop_mark: HopMark,
     /// Proves carriers that are known by a password.
@@ -77,6 +80,7 @@ impl Node {
             places: Places::default(),
             calls: Directory::default(),
             call_tasks: CallTasks::default(),
+            repeated_byes: RepeatedByes::default(),
             observer,
             hop_mark: HopMark::new(rand::random()),
             carriers: CarrierProofs::new(rand::random()),

@@ -536,6 +536,7 @@ impl TransactionUser for Switchboard {
                 }
             }
             None if message.status().is_some_and(|status| status < 200) => {}
+            None if self.node.repeated_byes.ended(token, Ok(())) => {}
             None => self.tell_outside(OutsideResponse {
                 token,
                 outcome: Ok(message),
@@ -554,6 +555,7 @@ impl TransactionUser for Switchboard {
                     },
                 );
             }
+            None if self.node.repeated_byes.ended(token, Err(cause)) => {}
             None => self.tell_outside(OutsideResponse {
                 token,
                 outcome: Err(cause),

@@ -6,6 +6,7 @@ use super::event::{CallNews, Effect, Event, PeerVerdict, SendFailure};
 use super::id::{CallId, LegIndex};
 use super::listed::Listed;
 use super::node::Node;
+use super::repeated_byes;
 use super::setup::{Birth, PlacedBirth};
 use super::talkers::Seats;
 use super::value::{Call, Phase};
@@ -392,6 +393,18 @@ impl CallTask {
                     })
                 });
                 self.pending.extend(event);
+            }
+            Effect::RepeatBye { leg, draft, to } => {
+                let guard = self.guard_of(leg, &draft);
+                let call = self.live.clone();
+                let bye = repeated_byes::Bye {
+                    call,
+                    leg,
+                    draft,
+                    to,
+                    guard,
+                };
+                repeated_byes::repeat(&self.node, &self.signalling, bye);
             }
             Effect::SendAck { leg, draft, to } => {
                 self.tell_request(leg, &draft);

@@ -1,4 +1,4 @@
-//! The tasks of the calls: the node owns them, and awaits them when it stops.
+//! The tasks of the calls, and of what they leave: the node owns them, and awaits them when it stops.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};

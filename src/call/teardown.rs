@@ -4,11 +4,11 @@ use super::application::{Line, Running};
 use super::cause::{Cause, Party};
 use super::child::Turn;
 use super::dialing::EndedBy;
-use super::event::{Effect, SendFailure};
+use super::event::{CallNews, Effect, SendFailure, To};
 use super::final_word::FinalWord;
 use super::hunt::Next;
 use super::id::{LegIndex, Token};
-use super::leg::{Leg, LegState, with_headers};
+use super::leg::{HungUp, Leg, LegState, with_headers};
 use super::readable::description_of;
 use super::record::LegRecord;
 use super::value::{Call, Phase};
@@ -17,7 +17,7 @@ use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sip::Method;
 use crate::sip::header::Reason;
-use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 
 /// The Reason of a BYE or CANCEL for whom the call has done its work.
@@ -165,18 +165,14 @@ impl Call {
 
     fn send_bye(&mut self, index: LegIndex, authorization: Option<(HeaderName, String)>) {
         let Some(leg) = self.leg_mut(index) else { return };
-        let Some((mut draft, to)) = leg.request(Method::Bye) else {
+        let Some((mut draft, to)) = bye_of(leg) else {
             leg.state = LegState::Gone;
             return;
         };
         if let Some((name, value)) = authorization {
             draft = draft.header(name, value);
         }
-        if let Some(reason) = &leg.farewell {
-            draft = draft.header(HeaderName::Reason, reason.clone());
-        }
-        draft = with_headers(draft, &leg.farewell_headers);
-        (leg.state, leg.hung_up) = (LegState::Closing, true);
+        (leg.state, leg.hung_up) = (LegState::Closing, HungUp::Yes);
         let token = self.send(index, draft, to);
         if let Some(leg) = self.leg_mut(index) {
             leg.closing = Some(token);
@@ -224,8 +220,26 @@ impl Call {
         true
     }
 
+    /// Our BYE gets no answer: the leg is over. A BYE that has reached nobody is said again beside the call and after its end,
+    /// for its peer goes on with a call that is none. A connection that a peer had opened does not come again.
+    pub(super) fn bye_failed(&mut self, token: Token, failure: &SendFailure) {
+        let unheard = !matches!(failure, SendFailure::Transport(TransportCause::Timeout));
+        let leg = self.legs.iter_mut().find(|leg| leg.closing == Some(token));
+        if let Some(leg) = leg.filter(|_| unheard)
+            && let Some((draft, to)) = bye_of(leg)
+            && !matches!(&to, To::Hop(hop) if hop.connection.is_some())
+        {
+            leg.hung_up = HungUp::Unheard;
+            let leg = leg.index;
+            let why = failure.to_string();
+            self.tell(CallNews::ByeDelayed { leg, why });
+            self.effects.push(Effect::RepeatBye { leg, draft, to });
+        }
+        self.closed(token);
+    }
+
     /// Our BYE has its answer, or gets none.
-    pub(super) fn closed(&mut self, token: Token) {
+    fn closed(&mut self, token: Token) {
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.closing == Some(token)) {
             leg.closing = None;
             leg.state = LegState::Gone;
@@ -235,7 +249,7 @@ impl Call {
     /// The call is over: what is left of the legs that we have hung up.
     pub(super) fn take_hung_up(&mut self) -> impl Iterator<Item = Leg> + use<> {
         let legs = std::mem::take(&mut self.legs).into_iter();
-        legs.filter(|leg| leg.hung_up).map(Leg::remains)
+        legs.filter(|leg| leg.hung_up != HungUp::No).map(Leg::remains)
     }
 
     /// BYE from a peer. One that crossed ours is answered as well (glare).
@@ -367,6 +381,15 @@ impl Call {
             _ => {}
         }
     }
+}
+
+/// A BYE with what is to be said in it, and where it goes. `None` without a dialog.
+fn bye_of(leg: &mut Leg) -> Option<(RequestDraft, To)> {
+    let (mut draft, to) = leg.request(Method::Bye)?;
+    if let Some(reason) = &leg.farewell {
+        draft = draft.header(HeaderName::Reason, reason.clone());
+    }
+    Some((with_headers(draft, &leg.farewell_headers), to))
 }
 
 /// The Reason of a BYE or CANCEL as it goes to the other side: that a call was completed elsewhere, or why a network

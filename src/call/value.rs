@@ -228,7 +228,7 @@ impl Call {
             && !self.request_answered(token, None, now)
             && !self.refer_answered(token, None, now)
         {
-            self.closed(token);
+            self.bye_failed(token, failure);
         }
     }
 

@@ -3,6 +3,7 @@
 mod app_server;
 mod application_sockets;
 mod applications;
+mod byes_repeated;
 mod call_heard_both_ways;
 mod calls_in_progress;
 mod certified_carriers;

@@ -256,6 +256,7 @@ impl CallTask {
             | Effect::GiveLeg { .. }
             | Effect::CloseMedia { .. }
             | Effect::Send { .. }
+            | Effect::RepeatBye { .. }
             | Effect::SendAck { .. }
             | Effect::CancelRequest { .. }
             | Effect::Respond { .. }

@@ -4,9 +4,11 @@ use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::{Rig, flow};
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{LegIndex, Phase, To};
+use crate::call::{Effect, LegIndex, Phase, To};
+use crate::dial::LegKind;
 use crate::sip::transaction::Cause as TransportCause;
 use crate::sip::{ConnectionId, Flow, Method, Transport};
+use std::sync::Arc;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -45,6 +47,26 @@ fn a_bye_goes_on_the_connection_that_the_carrier_opened_else_to_its_contact() {
     let bye = rig.byes(CALLER)[1].clone();
     rig.fail(&bye, TransportCause::Transport);
     assert_eq!(rig.byes(CALLER).len(), 2, "there is no third way");
+    assert!(
+        matches!(&rig.wishes[..], [Effect::RepeatBye { to: To::Next(_), .. }]),
+        "{:?}",
+        rig.wishes
+    );
+    rig.finish();
+}
+
+/// It registers on another connection, if it comes again.
+#[test]
+fn a_bye_to_a_device_whose_connection_is_gone_is_not_said_again() {
+    let mut rig = over_tcp();
+    Arc::make_mut(&mut rig.call.legs[0].terms).kind = LegKind::User {
+        tenant: "contoso".into(),
+        user: "+12065550101@203.0.113.2".into(),
+    };
+    rig.request(CALLEE, Method::Bye, "", "");
+    assert!(goes_on_its_connection(&rig), "{:?}", rig.destinations);
+    rig.fail(&rig.byes(CALLER)[0].clone(), TransportCause::Transport);
+    assert!(rig.wishes.is_empty(), "{:?}", rig.wishes);
     rig.finish();
 }
 

@@ -6,11 +6,13 @@ use super::scenario::from_carrier;
 use crate::call::LegIndex;
 use crate::call::directory::Directory;
 use crate::call::farewells::{Farewells, MOST, REMEMBERED};
-use crate::call::leg::Leg;
+use crate::call::leg::{HungUp, Leg};
+use crate::call::repeated_byes;
 use crate::moment::Moment;
 use crate::sip::Method;
 use crate::sip::dialog::Dialog;
 use crate::sip::message::Message;
+use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -84,8 +86,28 @@ fn they_are_forgotten_in_time_and_when_there_are_many() {
     farewells.add([first.clone()], NOW);
     assert!(farewells.find(&leg(1).1, NOW).is_none(), "another dialog");
     assert!(farewells.find(&bye, NOW + REMEMBERED).is_none());
-    farewells.add([first], NOW);
+    farewells.add([first.clone()], NOW);
     farewells.add((1..=MOST).map(|number| leg(number).0), NOW);
     assert!(farewells.find(&bye, NOW).is_none(), "the oldest of too many");
     assert!(farewells.find(&leg(1).1, NOW).is_some());
+}
+
+/// The peer that has not heard our BYE yet may hang up by itself all the time that we say it again.
+#[test]
+fn who_has_not_heard_our_bye_is_remembered_while_it_is_said_again() {
+    let rig = from_carrier().begin();
+    let leg = |number| numbered(&rig.call.legs()[usize::from(CALLER.0)], &rig.invite, number);
+    let mut farewells = Farewells::default();
+    let (mut unheard, bye) = leg(0);
+    unheard.hung_up = HungUp::Unheard;
+    farewells.add([unheard.clone(), leg(1).0], NOW);
+    let seconds = |seconds| NOW + Duration::from_secs(seconds);
+    for second in 1..repeated_byes::LONGEST.as_secs() {
+        assert!(farewells.find(&bye, seconds(second)).is_some(), "{second}");
+    }
+    assert!(farewells.find(&leg(1).1, seconds(31)).is_none());
+    assert!(farewells.find(&bye, seconds(31) + REMEMBERED).is_none());
+    farewells.add([unheard], NOW);
+    farewells.add((1..=MOST).map(|number| leg(number).0), NOW);
+    assert!(farewells.find(&bye, NOW).is_none(), "the oldest of too many");
 }

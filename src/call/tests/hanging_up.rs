@@ -2,11 +2,11 @@
 
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
-use super::rig::Rig;
+use super::rig::{Rig, render};
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{Event, LegIndex, MediaNotice, Party, Phase};
+use crate::call::{CallNews, Effect, Event, LegIndex, MediaNotice, Party, Phase};
 use crate::sip::Method;
-use crate::sip::message::HeaderName;
+use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::Cause as TransportCause;
 use std::time::Duration;
 
@@ -82,6 +82,45 @@ fn a_bye_without_an_answer_ends_all_the_same() {
     rig.fail(&bye, TransportCause::Timeout);
     assert_eq!(rig.call.phase(), Phase::Over);
     assert_eq!(rig.finish().ended_after_ms, ended, "what is billed ends with the BYE");
+}
+
+/// The record does not wait for it.
+#[test]
+fn a_bye_that_reaches_nobody_is_said_again_beside_the_call() {
+    let repeated = |rig: &Rig| -> Vec<(LegIndex, Message)> {
+        let byes = rig.wishes.iter().filter_map(|effect| match effect {
+            Effect::RepeatBye { leg, draft, .. } => {
+                Some((*leg, render(&draft.to_bytes("SIP/2.0/TLS us;branch=z9hG4bKb"))))
+            }
+            _ => None,
+        });
+        byes.collect()
+    };
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Bye, "", "");
+    let bye = rig.byes(CALLEE)[0].clone();
+    rig.fail(&bye, TransportCause::Transport);
+    assert_eq!(rig.call.phase(), Phase::Over);
+    let [(leg, again)] = &repeated(&rig)[..] else {
+        panic!("one BYE");
+    };
+    assert_eq!(*leg, CALLEE);
+    for name in [HeaderName::CallId, HeaderName::To, HeaderName::From, HeaderName::Reason] {
+        assert_eq!(again.header(name), bye.header(name));
+    }
+    assert_eq!(again.cseq().0, bye.message.cseq().0 + 1);
+    assert!(matches!(
+        rig.news.last(),
+        Some(CallNews::ByeDelayed { leg: CALLEE, .. })
+    ));
+    assert_eq!(rig.finish().ended_by, Party::Caller);
+
+    // It may have been heard.
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Bye, "", "");
+    rig.fail(&rig.byes(CALLEE)[0].clone(), TransportCause::Timeout);
+    assert!(repeated(&rig).is_empty());
+    rig.finish();
 }
 
 #[test]

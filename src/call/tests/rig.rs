@@ -335,6 +335,7 @@ impl Rig {
             | Effect::Boost { .. }
             | Effect::ListenInBand { .. }
             | Effect::Done { .. }
+            | Effect::RepeatBye { .. }
             | Effect::ApplicationOver => self.wishes.push(effect),
             Effect::Over(record) => self.over.push(*record),
         }

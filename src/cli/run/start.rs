@@ -304,6 +304,7 @@ impl Running {
     pub async fn shut_down(self) {
         self.node.calls.cut("the node stops");
         self.node.call_tasks.shut_down(LAST_RECORDS).await;
+        self.node.repeated_byes.shut_down().await;
         self.signalling.shut_down(Duration::from_secs(1)).await;
         // A server that does not take them in time loses them.
         let _told = tokio::time::timeout(LAST_EVENTS, self.node.tally.untold.none()).await;

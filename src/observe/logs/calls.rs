@@ -70,6 +70,16 @@ pub(super) fn news(
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
         CallNews::AckNotSent { why } => warn!(why = lines.text(why), "an ACK could not be sent"),
+        CallNews::ByeDelayed { leg, why } => warn!(
+            leg = leg.0,
+            why = lines.text(why),
+            "a BYE could not be sent; it is tried again for half a minute"
+        ),
+        CallNews::ByeNotSent { leg, why } => warn!(
+            leg = leg.0,
+            why = lines.text(why),
+            "a BYE was given up: the far side keeps the call until its own timers end it"
+        ),
         CallNews::TransportPassedOver { leg, named } => info!(
             leg = leg.0,
             named = lines.text(named),

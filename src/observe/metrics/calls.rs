@@ -30,6 +30,7 @@ pub(super) struct CallMetrics {
     dropped: IntCounterVec,
     refers_refused: IntCounterVec,
     acks_not_sent: IntCounterVec,
+    byes_not_sent: IntCounterVec,
     not_recoded: IntCounterVec,
     application_alerts: IntCounterVec,
 }
@@ -111,6 +112,11 @@ impl CallMetrics {
                 &["direction", "code"],
             )?,
             acks_not_sent: counter("acks_not_sent_total", "ACKs whose way was not found.", &["direction"])?,
+            byes_not_sent: counter(
+                "byes_not_sent_total",
+                "BYEs that were given up: whom they were for keeps the call until its own timers end it.",
+                &["direction"],
+            )?,
             not_recoded: counter(
                 "calls_not_recoded_total",
                 "Destinations that were not called because too many calls are recoded already.",
@@ -141,7 +147,14 @@ impl CallMetrics {
             self.refused.with_label_values(&[&code(status)]);
         }
         for direction in Direction::ALL.map(Direction::label) {
-            for counter in [&self.silent, &self.strangers, &self.acks_not_sent, &self.not_recoded] {
+            let by_direction = [
+                &self.silent,
+                &self.strangers,
+                &self.acks_not_sent,
+                &self.byes_not_sent,
+                &self.not_recoded,
+            ];
+            for counter in by_direction {
                 counter.with_label_values(&[direction]);
             }
             for histogram in [&self.ringing, &self.setup, &self.talked] {
@@ -165,9 +178,13 @@ impl CallMetrics {
                 self.refers_refused.with_label_values(&labels).inc();
             }
             CallNews::AckNotSent { .. } => self.acks_not_sent.with_label_values(&[facts.direction.label()]).inc(),
+            CallNews::ByeNotSent { .. } => self.byes_not_sent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::NotRecoded { .. } => self.not_recoded.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
-            CallNews::Ringing | CallNews::Answered | CallNews::TransportPassedOver { .. } => {}
+            CallNews::Ringing
+            | CallNews::Answered
+            | CallNews::ByeDelayed { .. }
+            | CallNews::TransportPassedOver { .. } => {}
         }
     }
 
