@@ -1,7 +1,11 @@
 //! Whether the process lives, and whether it should get calls.
 
 use super::state::AdminState;
+use crate::carrier::gateway_name;
+use crate::dial::PeerName;
+use crate::guard::PeerReport;
 use crate::observe::{ReloadOutcome, rfc3339, unix_ms};
+use crate::teams::hub_name;
 use serde::Serialize;
 
 /// A certificate that ends sooner is worth a word.
@@ -49,7 +53,7 @@ pub fn health(state: &AdminState) -> Health {
             .into_iter()
             .map(|file| format!("{file}; what was read before stays in use")),
     );
-    hubs(state, &mut reasons);
+    peers(state, &mut reasons);
     effectiveness(state, &mut reasons);
     if state.node.media.port_usage().iter().any(|usage| usage.is_scarce()) {
         reasons.push("media ports are nearly used up: widen [media] ports".to_owned());
@@ -112,20 +116,29 @@ fn effectiveness(state: &AdminState, reasons: &mut Vec<String>) {
     }));
 }
 
-/// A hub that was never asked yet is not down.
-fn hubs(state: &AdminState, reasons: &mut Vec<String>) {
+/// Hubs of which none answers, and carriers of which no gateway does. Calls of other carriers go on.
+fn peers(state: &AdminState, reasons: &mut Vec<String>) {
     let config = state.node.config.load();
     let reports = state.node.peers.report(state.node.clock.now());
-    let down = |host: &str| reports.iter().find(|report| report.peer == host && !report.up);
-    let hubs = &config.sbc.teams.hubs;
-    let all_down: Option<Vec<_>> = hubs.iter().map(|hub| down(hub.host.as_str())).collect();
-    if let Some(first) = all_down.as_ref().and_then(|hubs| hubs.first()) {
-        let why = first
-            .trouble
-            .as_ref()
-            .map_or_else(String::new, |why| format!("; {}: {why}", first.peer));
-        reasons.push(format!("no hub of Teams answers{why}"));
+    let hubs = config.sbc.teams.hubs.iter().map(hub_name);
+    reasons.extend(all_down(&reports, hubs).map(|why| format!("no hub of Teams answers{why}")));
+    for carrier in &config.sbc.carriers {
+        let gateways = carrier.gateways.iter().map(|gateway| gateway_name(carrier, gateway));
+        let down = all_down(&reports, gateways);
+        reasons.extend(down.map(|why| format!("no gateway of carrier {} answers{why}", carrier.id)));
     }
+}
+
+/// What is wrong with the first, where all are down. One that was neither asked nor called yet is not.
+fn all_down(reports: &[PeerReport], names: impl Iterator<Item = PeerName>) -> Option<String> {
+    let down = |name: PeerName| {
+        let name = name.to_string();
+        reports.iter().find(|report| report.peer == name && !report.up)
+    };
+    let all: Vec<&PeerReport> = names.map(down).collect::<Option<_>>()?;
+    let first = all.first()?;
+    let why = first.trouble.as_ref();
+    Some(why.map_or_else(String::new, |why| format!("; {}: {why}", first.peer)))
 }
 
 /// Whether new calls are taken.

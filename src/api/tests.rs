@@ -59,7 +59,8 @@ impl Lab {
              [media]\nbind = \"{address}\"\nadvertise = \"{address}\"\nallow_loopback = true\n\
              [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"sip.pstnhub.example.com\"]\n\
              [[carriers]]\nid = \"north\"\nnetworks = [\"192.0.2.0/24\"]\n\
-             gateways = [{{ host = \"192.0.2.1\", transport = \"udp\" }}]\noptions_interval = \"0s\"\n\
+             gateways = [{{ host = \"192.0.2.1\", transport = \"udp\" }}, {{ host = \"192.0.2.2\", transport = \"udp\" }}]\n\
+             options_interval = \"0s\"\n\
              [emergency]\nnumbers = [\"911\"]\n[log]\nredact_numbers = true\n"
         );
         let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
@@ -363,51 +364,57 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
     lab.close().await;
 }
 
-/// OPTIONS would tell in a minute.
+/// OPTIONS would tell in a minute. The node stays ready: other carriers' calls find their hubs and gateways.
 #[tokio::test]
-async fn health_follows_what_calls_find_of_hubs() {
+async fn health_follows_what_calls_find_of_hubs_and_gateways() {
     let lab = Lab::open().await;
     let node = &lab.running.node;
-    let no_hub = || async {
-        let (_, health) = lab.get("/healthz").await;
-        let reasons = health["reasons"].as_array().expect("reasons").clone();
-        let mut texts = reasons
-            .into_iter()
-            .filter_map(|reason| reason.as_str().map(str::to_owned));
-        texts.find(|reason| reason.starts_with("no hub of Teams answers"))
-    };
-    let hubs: Vec<PeerName> = node
-        .config
-        .load()
-        .sbc
-        .teams
-        .hubs
-        .iter()
-        .map(crate::teams::hub_name)
+    let config = node.config.load_full();
+    let hubs: Vec<PeerName> = config.sbc.teams.hubs.iter().map(crate::teams::hub_name).collect();
+    let north = &config.sbc.carriers[0];
+    let names = north.gateways.iter();
+    let gateways: Vec<PeerName> = names
+        .map(|gateway| crate::carrier::gateway_name(north, gateway))
         .collect();
+    assert_eq!((hubs.len(), gateways.len()), (1, 2));
     let fault = Fault {
         span: Duration::from_secs(30),
         told: false,
         why: "no response in time".into(),
     };
     let now = node.clock.now();
-    for hub in &hubs {
-        node.peers.update(hub, |known| {
-            known.sent(now);
-            known.answered(200, None, 3, now);
-        });
+    for (peers, start) in [
+        (hubs, "no hub of Teams answers; "),
+        (gateways, "no gateway of carrier north answers; north/"),
+    ] {
+        let said = || async {
+            let (_, health) = lab.get("/healthz").await;
+            let reasons = health["reasons"].as_array().expect("reasons").clone();
+            let mut texts = reasons
+                .into_iter()
+                .filter_map(|reason| reason.as_str().map(str::to_owned));
+            texts.find(|reason| reason.starts_with(start))
+        };
+        for peer in &peers {
+            node.peers.update(peer, |known| {
+                known.sent(now);
+                known.answered(200, None, 3, now);
+            });
+        }
+        assert_eq!(said().await, None);
+        for peer in &peers {
+            assert_eq!(said().await, None, "one is left");
+            node.peers.update(peer, |known| known.call_failed(&fault, now));
+        }
+        let why = said().await.expect("a reason");
+        assert!(
+            why.ends_with(": a call through it failed: no response in time"),
+            "{why}"
+        );
+        assert_eq!(lab.get("/readyz").await.0, 200);
+        node.peers.takes_calls(&peers[0], None);
+        assert_eq!(said().await, None);
     }
-    assert_eq!(no_hub().await, None);
-    for hub in &hubs {
-        node.peers.update(hub, |known| known.call_failed(&fault, now));
-    }
-    let why = no_hub().await.expect("a reason");
-    assert!(
-        why.ends_with(": a call through it failed: no response in time"),
-        "{why}"
-    );
-    node.peers.takes_calls(&hubs[0], None);
-    assert_eq!(no_hub().await, None);
     lab.close().await;
 }
 
