@@ -103,7 +103,18 @@ const MAX_MISORDER: u16 = 100;
 /// The one RTP stream that a plain source is believed to send. A forged packet with the right addresses but another
 /// SSRC or a far sequence number is not relayed: the stream changes only after it was silent for a while.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PlainStream(Option<(u32, u16, Moment)>);
+pub(super) struct PlainStream(Option<Run>);
+
+/// Numbers that go on.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    ssrc: u32,
+    highest: u16,
+    /// When it went on last.
+    at: Moment,
+    /// What would go on from the last packet, where that was behind the highest.
+    behind: Option<u16>,
+}
 
 /// How a packet fits the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,23 +127,32 @@ pub(super) enum Fit {
 }
 
 impl PlainStream {
-    /// Places a packet; after `silence` without packets of the stream any packet may begin a new one.
+    /// Places a packet; after `silence` without packets that go on any packet may begin a new stream. A late one, or a copy,
+    /// comes alone, or between those that go on: where it is the second in a row, the source has stepped back and goes on there.
     pub fn place(&mut self, ssrc: u32, sequence: u16, silence: Duration, now: Moment) -> Fit {
-        let (fit, highest) = match self.0 {
-            None => (Fit::Begins, sequence),
-            Some((known, highest, last)) => {
-                let forward = sequence.wrapping_sub(highest);
-                let ahead = forward < MAX_DROPOUT;
-                let near = known == ssrc && (ahead || highest.wrapping_sub(sequence) <= MAX_MISORDER);
-                match near {
-                    true => (Fit::Continues, if ahead { sequence } else { highest }),
-                    false if now.since(last) >= silence => (Fit::Begins, sequence),
-                    false => return Fit::Foreign,
-                }
+        if let Some(run) = &mut self.0 {
+            if run.ssrc == ssrc && sequence.wrapping_sub(run.highest) < MAX_DROPOUT {
+                (run.highest, run.at, run.behind) = (sequence, now, None);
+                return Fit::Continues;
             }
-        };
-        self.0 = Some((ssrc, highest, now));
-        fit
+            let is_silent = now.since(run.at) >= silence;
+            let is_late = run.ssrc == ssrc && run.highest.wrapping_sub(sequence) <= MAX_MISORDER;
+            if is_late {
+                let goes_on_there = run.behind.replace(sequence.wrapping_add(1)) == Some(sequence);
+                if !(is_silent && goes_on_there) {
+                    return Fit::Continues;
+                }
+            } else if !is_silent {
+                return Fit::Foreign;
+            }
+        }
+        self.0 = Some(Run {
+            ssrc,
+            highest: sequence,
+            at: now,
+            behind: None,
+        });
+        Fit::Begins
     }
 }
 
@@ -255,5 +275,40 @@ mod tests {
             "silence alone does not end a stream"
         );
         assert_eq!(place(2, 30_000, 60_060), Fit::Begins);
+    }
+
+    #[test]
+    fn a_source_that_steps_back_and_goes_on_there_begins_anew() {
+        for back in [1, 60, MAX_MISORDER] {
+            let mut stream = PlainStream::default();
+            let mut place = |sequence, millis| stream.place(1, sequence, SILENCE, ms(millis));
+            assert_eq!(place(1_000, 0), Fit::Begins);
+            assert_eq!(place(1_001, 20), Fit::Continues);
+            let first = 1_002 - back;
+            for more in 0..2 {
+                let fit = place(first + more, 40 + u64::from(more) * 20);
+                assert_eq!(fit, Fit::Continues, "a copy, or late: {back}");
+            }
+            let begun = place(first + 2, 80);
+            // Where it has stepped back by two it goes on already.
+            let wanted = if back > 2 { Fit::Begins } else { Fit::Continues };
+            assert_eq!(begun, wanted, "{back}");
+            assert_eq!(place(first + 3, 100), Fit::Continues, "{back}");
+        }
+    }
+
+    #[test]
+    fn late_packets_and_copies_begin_nothing() {
+        let mut stream = PlainStream::default();
+        let mut place = |sequence, millis| stream.place(1, sequence, SILENCE, ms(millis));
+        assert_eq!(place(1_000, 0), Fit::Begins);
+        for (sequence, millis) in [(999, 100), (997, 120), (990, 5_000), (1_000, 5_020)] {
+            assert_eq!(place(sequence, millis), Fit::Continues, "each by itself");
+        }
+        for more in 1..10 {
+            let now = 5_020 + u64::from(more) * 20;
+            assert_eq!(place(1_000 + more, now), Fit::Continues);
+            assert_eq!(place(950 + more, now), Fit::Continues, "beside those that go on");
+        }
     }
 }

@@ -166,6 +166,27 @@ fn a_restarted_source_gets_another_ssrc_where_its_numbers_would_come_again() {
     call.assert_flows();
 }
 
+/// Its numbers come again, and what they bear is new.
+#[test]
+fn a_source_that_steps_back_a_little_is_heard_again_soon() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    for _ in 0..100 {
+        call.assert_flows();
+    }
+    call.carrier.sequence -= 80;
+    call.carrier.send(call.a, 8, b"dropped");
+    let pause = Duration::from_millis(70);
+    call.rig.runtime.block_on(async { tokio::time::sleep(pause).await });
+    call.carrier.send(call.a, 8, b"again");
+    let (header, payload) = call.teams.receive();
+    assert_eq!(payload, b"again");
+    assert_ne!(header.ssrc, 1, "no number comes twice under one key and SSRC");
+    for _ in 0..100 {
+        call.assert_flows();
+    }
+    assert_eq!(call.rig.stats(call.b).sent.errors, 0);
+}
+
 /// Whoever answers late begins at rollover counter 0.
 #[test]
 fn a_source_that_leaps_through_its_numbers_wraps_nobody_elses() {
