@@ -39,7 +39,7 @@ impl Call {
         self.acknowledge(index, cseq);
         self.await_media(index);
         self.peer_lives(index);
-        if let Err(detail) = self.settle(index, message) {
+        if let Err(detail) = self.settle(index, message, now) {
             self.hang_up(index, Some("Q.850;cause=88;text=\"Incompatible media\"".into()));
             let failure = AttemptFailure::local(488, "Not Acceptable Here", detail);
             // Somebody has to take an emergency call (promise 6).
@@ -49,6 +49,7 @@ impl Call {
         }
         if self.is_arriving(index) {
             self.arrived(index, now);
+            self.offer_new_key(index, now);
             return;
         }
         self.turn_child_of(index, Turn::new(Status::InProgress, 200), now);
@@ -56,6 +57,7 @@ impl Call {
             Some(hook) => self.screen(index, &hook, now),
             None => self.accept(index, now),
         }
+        self.offer_new_key(index, now);
     }
 
     /// This destination gets the caller; all others are given up.
@@ -98,14 +100,14 @@ impl Call {
     }
 
     /// Takes the answer of a 2xx; the error says in words why there can be no media.
-    fn settle(&mut self, index: LegIndex, message: &Message) -> Result<(), String> {
+    fn settle(&mut self, index: LegIndex, message: &Message, now: Moment) -> Result<(), String> {
         let body = description_of(message).map_err(|unreadable| unreadable.to_string())?;
         let leg = self.leg_mut(index).ok_or("no such leg")?;
         let terms = leg.terms.clone();
         match body {
             Some(body) => leg
                 .media
-                .take_answer(&terms, &body, true)
+                .take_last_answer(&terms, &body, now)
                 .map_err(|refusal| refusal.to_string())?,
             // Whose keys and address these were, nobody says.
             None if leg.media.forks.len() > 1 => {

@@ -2,11 +2,15 @@
 
 use crate::dial::LegTerms;
 use crate::media::{self, LegId};
+use crate::moment::Moment;
 use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session, SrtpKeys};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Forks of one offer whose early media can be heard; Teams rings a user's devices, and those of a group.
 const MAX_FORKS: usize = 8;
+/// A stream begins in the lower half of its numbers: for so long they do not wrap, at 10 ms a packet.
+const UNWRAPPED: Duration = Duration::from_secs(320);
 
 /// The sockets of a leg on a media worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,6 +50,9 @@ pub struct LegMedia {
     /// The keys of forks that have described themselves while none has answered for good (TEAMS-102).
     #[serde(skip)]
     pub forks: Vec<SrtpKeys>,
+    /// When the first of them did: our stream to them began.
+    #[serde(skip)]
+    pub forks_since: Option<Moment>,
     /// Another endpoint has answered under a key of ours whose stream it has not heard: our next description has a new one.
     #[serde(default)]
     pub owes_key: bool,
@@ -98,7 +105,7 @@ impl LegMedia {
         };
         let negotiated = sdp::read_answer(&terms.media, local, offer, &session)?;
         let asks_to_talk = offer.direction == Direction::SendRecv;
-        // While forks ring our numbers do not wrap; and under a new key all begin alike, whoever answers.
+        // While our numbers have not wrapped all forks begin alike, and under a new key so do all who answer.
         let takes_over = |settled: &Negotiated| {
             let goes_on = settled.srtp.as_ref().is_some_and(|keys| keys.local == local.key);
             goes_on && sdp::is_another_endpoint(settled, &session)
@@ -119,6 +126,22 @@ impl LegMedia {
         self.negotiated = Some(negotiated);
         self.heard = Some(body.to_vec());
         Ok(())
+    }
+
+    /// Takes what a fork says of itself while it rings.
+    pub fn take_early_answer(&mut self, terms: &LegTerms, body: &[u8], now: Moment) -> Result<(), Refusal> {
+        self.take_answer(terms, body, false)?;
+        self.forks_since.get_or_insert(now);
+        Ok(())
+    }
+
+    /// Takes the answer of the fork that wins. Where our numbers may have wrapped meanwhile, one that has not heard all of
+    /// them is owed a key.
+    pub fn take_last_answer(&mut self, terms: &LegTerms, body: &[u8], now: Moment) -> Result<(), Refusal> {
+        if self.forks_since.is_some_and(|since| now.since(since) >= UNWRAPPED) {
+            self.forks.clear();
+        }
+        self.take_answer(terms, body, true)
     }
 
     /// The offer is answered for good: no other fork is heard any more.

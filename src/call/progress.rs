@@ -102,7 +102,7 @@ impl Call {
         };
         let Some(leg) = self.leg_mut(index) else { return false };
         let terms = leg.terms.clone();
-        if leg.media.take_answer(&terms, &body, false).is_err() {
+        if leg.media.take_early_answer(&terms, &body, now).is_err() {
             // Early media that can't be read is not heard; the final answer decides.
             return false;
         }

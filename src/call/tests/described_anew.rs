@@ -87,6 +87,32 @@ fn held_by_another() -> (Rig, String, Sent) {
     (rig, first, next)
 }
 
+/// Our numbers may have wrapped by then, and it can't tell.
+#[test]
+fn a_fork_that_answers_after_long_ringing_is_offered_another_key() {
+    for (minutes, answers, is_offered) in [(4, 2, false), (20, 2, true), (20, 1, false)] {
+        let timers = "[timers]\nsetup = \"30m\"\nringing = \"30m\"\n";
+        let mut rig = from_carrier().of_carrier(timers).begin();
+        let invite = rig.last_invite();
+        let first = key_of(&invite);
+        rig.respond(&invite, reply(183).tag("1").sdp(taken_over(1, "sendrecv")));
+        rig.wait(Duration::from_secs(60 * minutes));
+        let tag = if answers == 1 { "1" } else { "2" };
+        let answer = || reply(200).tag(tag).sdp(taken_over(answers, "sendrecv"));
+        rig.respond(&invite, answer());
+        rig.ack(CALLER, "");
+        let offers = rig.reinvites(CALLEE);
+        assert_eq!(offers.len(), usize::from(is_offered), "{minutes} {answers}");
+        if let Some(offer) = offers.first() {
+            let second = key_of(offer);
+            assert_ne!(second, first);
+            rig.respond(offer, answer());
+            assert_eq!(key_in_use(&rig), second);
+        }
+        rig.hang_up_and_finish();
+    }
+}
+
 #[test]
 fn an_endpoint_that_takes_over_with_its_answer_is_offered_another_key() {
     for refused in [false, true] {

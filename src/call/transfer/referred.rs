@@ -224,7 +224,7 @@ impl Call {
     /// A provisional response: who waits hears it ring, or whom it will talk to (TEAMS-087).
     pub(in crate::call) fn progress_arriving(&mut self, index: LegIndex, message: &Message, now: Moment) {
         let status = message.status().unwrap_or(180);
-        let early_media = self.early_media_arriving(index, message);
+        let early_media = self.early_media_arriving(index, message, now);
         if early_media && let Some(transfer) = &mut self.transfer {
             transfer.new = index;
         }
@@ -257,7 +257,7 @@ impl Call {
         }
     }
 
-    fn early_media_arriving(&mut self, index: LegIndex, message: &Message) -> bool {
+    fn early_media_arriving(&mut self, index: LegIndex, message: &Message, now: Moment) -> bool {
         let heard = self.transfer.as_ref().map(|transfer| transfer.new);
         let Some((stays, referral)) = self.referral_of(index) else {
             return false;
@@ -272,7 +272,7 @@ impl Call {
         let Some(leg) = self.leg_mut(index) else { return false };
         let terms = leg.terms.clone();
         // What can't be read is not heard; the final answer decides.
-        leg.media.take_answer(&terms, &body, false).is_ok() && self.fits(stays, index).is_ok()
+        leg.media.take_early_answer(&terms, &body, now).is_ok() && self.fits(stays, index).is_ok()
     }
 
     /// Whom we have called in the place of another has answered, and its media are settled.
