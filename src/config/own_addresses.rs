@@ -31,12 +31,10 @@ impl<'a> OwnAddresses<'a> {
         let bound = self.sbc.listeners.iter().map(|listener| listener.bind.ip());
         let administration = self.administration().map(|bind| bind.ip());
         let media = self.configured_for_media();
-        let mut own: Vec<IpAddr> = bound.chain(advertised).chain(administration).chain(media).collect();
-        if own.iter().any(IpAddr::is_unspecified) {
-            own.extend(self.interfaces);
-        }
-        own.retain(|address| !address.is_unspecified() && !address.is_loopback());
-        own
+        all_of(
+            bound.chain(advertised).chain(administration).chain(media),
+            self.interfaces,
+        )
     }
 
     fn configured_for_media(self) -> impl Iterator<Item = IpAddr> {
@@ -82,6 +80,16 @@ impl<'a> OwnAddresses<'a> {
             (told && port == listener.advertise_port) || (bound && port == listener.bind.port())
         })
     }
+}
+
+/// What counts as the node's own of the addresses that its parts have and tell.
+pub fn all_of(parts: impl Iterator<Item = IpAddr>, interfaces: &[IpAddr]) -> Vec<IpAddr> {
+    let mut own: Vec<IpAddr> = parts.collect();
+    if own.iter().any(IpAddr::is_unspecified) {
+        own.extend(interfaces);
+    }
+    own.retain(|address| !address.is_unspecified() && !address.is_loopback());
+    own
 }
 
 fn advertised(listener: &Listener) -> Option<IpAddr> {

@@ -9,8 +9,9 @@ use crate::app::outbound::AddressPolicy;
 use crate::config::checked::Host;
 use crate::config::names::TenantFqdn;
 use crate::config::network::Network;
+use crate::config::own_addresses;
 use crate::config::raw::{At, RawPurpose, RawSbc};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What a tenant needs to know of the machine; None is what can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,12 +101,10 @@ fn reach(raw: &RawSbc) -> Option<AddressPolicy> {
         .flatten();
     let media = media.filter_map(|text| address::ip(text.value()).ok());
     let sockets = bound.chain(listening.iter().copied()).map(|bind| bind.ip());
-    let mut own: Vec<IpAddr> = sockets.chain(told).chain(media).collect();
-    own.retain(|address| !address.is_unspecified() && !address.is_loopback());
     let policy = AddressPolicy::new(
         networks.collect::<Result<_, _>>().ok()?,
         loopback.is_some_and(|loopback| *loopback.value()),
-        own,
+        own_addresses::all_of(sockets.chain(told).chain(media), &[]),
     );
     Some(policy.beside(listening))
 }
