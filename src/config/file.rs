@@ -4,9 +4,11 @@ use super::mend::{Mended, mend};
 use super::mistake::{Mistake, Source};
 use super::readings;
 use super::schema::FileKind;
+use super::twice::Firsts;
 use serde::de::DeserializeOwned;
+use std::cell::LazyCell;
 use std::io::{self, Read as _};
-use std::ops::Range;
+use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use toml::de::{DeTable, Deserializer};
@@ -52,7 +54,8 @@ impl<R: DeserializeOwned> File<R> {
     pub fn parse(kind: FileKind, source: Source) -> File<R> {
         let text = source.text.clone();
         let (mut root, errors) = DeTable::parse_recoverable(&text);
-        let mut mistakes: Vec<Mistake> = errors.iter().map(|error| unreadable(&source, error)).collect();
+        let firsts = LazyCell::new(|| Firsts::of(&text));
+        let mut mistakes: Vec<Mistake> = errors.iter().map(|error| unreadable(&source, error, &firsts)).collect();
         // What follows on the same line follows from the first; a missing comma explains more than missing quotes.
         mistakes.sort_by_cached_key(|mistake| (mistake.line, mistake.column, mistake.message == WITHOUT_QUOTES));
         mistakes.dedup_by_key(|mistake| mistake.line);
@@ -69,7 +72,7 @@ impl<R: DeserializeOwned> File<R> {
                 Ok(raw) => file.raw = Some(raw),
                 Err(error) => {
                     debug_assert!(false, "what was mended does not fit its type: {}", error.message());
-                    file.mistakes.push(unreadable(&file.source, &error));
+                    file.mistakes.push(unreadable(&file.source, &error, &firsts));
                 }
             }
         }
@@ -101,13 +104,13 @@ impl<R: DeserializeOwned> File<R> {
     }
 }
 
-fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
+fn unreadable<'t>(source: &Source, error: &toml::de::Error, firsts: &impl Deref<Target = Firsts<'t>>) -> Mistake {
     let (message, expected) = match error.message().split_once(", expected ") {
         Some((message, expected)) => (message, Some(expected)),
         None => (error.message(), None),
     };
     if message == "duplicate key" {
-        return twice(source, error.span().unwrap_or(0..0));
+        return firsts.mistake(source, error.span().unwrap_or(0..0));
     }
     let mistake = Mistake::at(source, error.span().unwrap_or(0..0), message);
     let word = mistake.text.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -123,50 +126,6 @@ fn unreadable(source: &Source, error: &toml::de::Error) -> Mistake {
         }
         Some(expected) => mistake.expected(expected),
         None => mistake,
-    }
-}
-
-/// A key that was there before, and where.
-fn twice(source: &Source, span: Range<usize>) -> Mistake {
-    let mistake = Mistake::at(source, span, "duplicate key");
-    let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
-    let (before, line) = match lines.split_at_checked(mistake.line.saturating_sub(1)) {
-        Some((before, [line, ..])) => (before, *line),
-        _ => return mistake,
-    };
-    let table = |line: &str| {
-        let list = line.strip_prefix("[[").and_then(|rest| rest.split_once("]]"));
-        let one = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-        list.map(|(name, _)| (name.trim().to_owned(), true))
-            .or_else(|| one.map(|(name, _)| (name.trim().to_owned(), false)))
-    };
-    if let Some((name, is_list)) = table(line) {
-        let first = before
-            .iter()
-            .map(|line| table(line))
-            .position(|known| known.is_some_and(|(known, _)| known == name));
-        let Some((first, was_list)) = first.and_then(|at| Some((at + 1, table(before.get(at)?)?.1))) else {
-            return mistake;
-        };
-        return mistake.expected(match was_list == is_list {
-            true => format!("one table `{name}`, which begins in line {first}"),
-            false => format!("`[[{name}]]` in front of each, here and in line {first}"),
-        });
-    }
-    // Within the same table.
-    let same_key = |line: &&str| {
-        let rest = line.strip_prefix(mistake.text.as_str());
-        rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
-    };
-    let above = before
-        .iter()
-        .enumerate()
-        .rev()
-        .take_while(|(_, line)| !line.starts_with('['));
-    let first = above.filter(|(_, line)| same_key(line)).last().map(|(at, _)| at + 1);
-    match first {
-        Some(first) => mistake.expected(format!("each key once; the first is in line {first}")),
-        None => mistake.expected("each key once"),
     }
 }
 

@@ -36,6 +36,7 @@ mod shape;
 mod tests;
 mod tls_files;
 mod token;
+mod twice;
 mod watch;
 
 pub use checked::*;
