@@ -16,6 +16,8 @@ use toml::de::{DeTable, Deserializer};
 /// Bytes of a file; a thousand tenants' numbers in one would have a tenth of it.
 const LARGEST: u64 = 64 << 20;
 const WITHOUT_QUOTES: &str = "a text needs quotes";
+/// Of a file that is no TOML nothing more is known.
+const HIDES_OTHERS: &str = "; what else is wrong in this file is told once it can be read";
 
 /// How much text is read again where files are unclear: once for each way that one may be meant.
 #[derive(Debug)]
@@ -59,6 +61,9 @@ impl<R: DeserializeOwned> File<R> {
         // What follows on the same line follows from the first; a missing comma explains more than missing quotes.
         mistakes.sort_by_cached_key(|mistake| (mistake.line, mistake.column, mistake.message == WITHOUT_QUOTES));
         mistakes.dedup_by_key(|mistake| mistake.line);
+        if let Some(last) = mistakes.last_mut() {
+            last.message.push_str(HIDES_OTHERS);
+        }
         let mut file = File {
             kind,
             mended: Mended::nothing(&source),
