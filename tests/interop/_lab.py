@@ -378,26 +378,38 @@ level = "debug"
         peer.folder = folder
         self.peers.append(peer)
         if scenario.startswith("uas"):
-            until(lambda: udp_port_is_taken(address), 15, f"sipp listens on {address}")
+            peer.listens(address)
         return peer
 
 
-def udp_port_is_taken(address, port=5060):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, port))
-            return False
-        except OSError:
-            return True
+def has_udp_socket(address, port):
+    """Whether somebody has bound it. Nobody finds out by binding it himself: whoever wants it just then would not get it."""
+    bound = f"{struct.unpack('=I', socket.inet_aton(address))[0]:08X}:{port:04X}"
+    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    return any(line.split()[1] == bound for line in lines)
 
 
 class Sipp(Process):
+    def listens(self, address, port=5060):
+        """Waits for its socket, on a slow machine too; one that has ended is not waited for."""
+
+        def is_there():
+            expect(self.process.poll() is None, f"sipp {self.name} ended with {self.process.returncode}")
+            return has_udp_socket(address, port)
+
+        try:
+            until(is_there, 60, f"sipp {self.name} listens on {address}")
+        except Failure as failure:
+            raise Failure(f"{failure}; it says: {self.said()}") from None
+
     def done(self, seconds=30):
         """SIPp's verdict: 0 when every call went as its scenario says."""
         code = self.wait(seconds)
+        expect(code == 0, f"sipp {self.name} ended with {code}: {self.said()}")
+
+    def said(self):
         errors = self.folder / "errors"
-        text = errors.read_text(errors="replace")[-1500:] if errors.exists() else self.tail()
-        expect(code == 0, f"sipp {self.name} ended with {code}: {text}")
+        return errors.read_text(errors="replace")[-1500:] if errors.exists() else self.tail()
 
     def messages(self):
         path = self.folder / "messages"
