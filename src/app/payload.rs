@@ -28,6 +28,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every one.
+    pub const ALL: [Status; 8] = [
+        Status::Trying,
+        Status::Ringing,
+        Status::EarlyMedia,
+        Status::InProgress,
+        Status::Completed,
+        Status::Failed,
+        Status::Busy,
+        Status::NoAnswer,
+    ];
+
     /// As it is written.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -410,6 +410,13 @@ async fn a_child_can_be_asked_for_after_its_dial() {
         .ask("GET", &format!("{}?callStatus=busy", rest.calls()), Value::Null)
         .await;
     assert_eq!(listed[0]["call_sid"], shown["call_sid"]);
+    // A plus of a query is a space to whoever reads it.
+    let from = shown["from"].as_str().unwrap();
+    let digits = from.strip_prefix('+').unwrap();
+    for written in [from.to_owned(), digits.to_owned(), format!("%2B{digits}")] {
+        let path = format!("{}?callStatus=busy&from={written}", rest.calls());
+        assert_eq!(rest.ask("GET", &path, Value::Null).await.1, listed, "{written}");
+    }
     let count = rest
         .ask("GET", &format!("/v1/Accounts/{}/CallCount", rest.account), Value::Null)
         .await;

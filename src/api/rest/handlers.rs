@@ -2,7 +2,7 @@
 
 use super::access::Caller;
 use super::desk::{CallDesk, Resource, Updated};
-use super::page::{CallFilter, scalars};
+use super::page::{CallFilter, no_filters, scalars};
 use super::problem::Problem;
 use super::routes::BODY;
 use axum::Json;
@@ -12,7 +12,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use std::error::Error;
 use std::sync::Arc;
 
 type Desk = State<Arc<dyn CallDesk>>;
@@ -45,16 +44,17 @@ pub(super) async fn create_call(State(desk): Desk, Caller(account): Caller, body
     Ok((StatusCode::CREATED, Json(placed)).into_response())
 }
 
-pub(super) async fn list_calls(
-    State(desk): Desk,
-    Caller(account): Caller,
-    filter: Result<Query<CallFilter>, QueryRejection>,
-) -> Answer {
-    let Query(filter) = filter.map_err(|error| {
-        let why = error.source().map_or_else(|| error.body_text(), ToString::to_string);
-        Problem::new(400, format!("the query is wrong: {why}"))
-    })?;
-    Ok(Json(filter.apply(desk.calls(&account))?).into_response())
+type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+/// The pairs of a query, as they stand.
+fn pairs(query: Pairs) -> Result<Vec<(String, String)>, Problem> {
+    let Query(pairs) = query.map_err(|error| Problem::new(400, format!("the query: {}", error.body_text())))?;
+    Ok(pairs)
+}
+
+pub(super) async fn list_calls(State(desk): Desk, Caller(account): Caller, query: Pairs) -> Answer {
+    let filter = CallFilter::read(pairs(query)?)?;
+    Ok(Json(filter.apply(desk.calls(&account))).into_response())
 }
 
 pub(super) async fn show_call(State(desk): Desk, Caller(account): Caller, Path((_, sid)): Named) -> Answer {
@@ -86,15 +86,18 @@ pub(super) async fn delete_call(State(desk): Desk, Caller(account): Caller, Path
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(super) async fn count_calls(State(desk): Desk, Caller(account): Caller) -> Answer {
+pub(super) async fn count_calls(State(desk): Desk, Caller(account): Caller, query: Pairs) -> Answer {
+    no_filters(&pairs(query)?)?;
     Ok(Json(desk.count(&account)).into_response())
 }
 
-pub(super) async fn list_applications(State(desk): Desk, Caller(account): Caller) -> Answer {
+pub(super) async fn list_applications(State(desk): Desk, Caller(account): Caller, query: Pairs) -> Answer {
+    no_filters(&pairs(query)?)?;
     Ok(Json(desk.resources(&account, Resource::Applications)).into_response())
 }
 
-pub(super) async fn list_phone_numbers(State(desk): Desk, Caller(account): Caller) -> Answer {
+pub(super) async fn list_phone_numbers(State(desk): Desk, Caller(account): Caller, query: Pairs) -> Answer {
+    no_filters(&pairs(query)?)?;
     Ok(Json(desk.resources(&account, Resource::PhoneNumbers)).into_response())
 }
 

@@ -1,5 +1,6 @@
 //! The OpenAPI document, made of the table of operations.
 
+use super::page::words_of;
 use super::routes::{Operation, operations};
 use serde_json::{Map, Value, json};
 
@@ -57,12 +58,11 @@ fn described(operation: &Operation) -> Value {
         }
     }
     for (name, description) in operation.queries {
-        let kind = if ["page", "count"].contains(name) {
-            "integer"
-        } else {
-            "string"
+        let schema = match (words_of(name), *name) {
+            (Some(words), _) => json!({ "enum": words }),
+            (None, "page" | "count") => json!({ "type": "integer", "minimum": 1 }),
+            (None, _) => json!({ "type": "string" }),
         };
-        let schema = json!({ "type": kind });
         parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
     }
     let mut answers = Map::new();

@@ -77,10 +77,10 @@ pub(super) fn operations() -> Vec<Operation> {
             id: "listCalls",
             summary: "List calls that live or ended lately, the newest first",
             queries: &[
-                ("direction", "`inbound` or `outbound`"),
-                ("from", "Exactly this caller"),
-                ("to", "Exactly this called party"),
-                ("callStatus", "Exactly this status"),
+                ("direction", "Calls to here, or from here"),
+                ("from", "Exactly this caller; a number with or without its plus"),
+                ("to", "Exactly this called party; a number with or without its plus"),
+                ("callStatus", "Exactly this status; no call is ever `queued`"),
                 ("page", "Counted from 1"),
                 ("count", "Calls of a page, 1 to 500; 500 without it"),
             ],
@@ -121,7 +121,7 @@ pub(super) fn operations() -> Vec<Operation> {
             summary: "Count live calls",
             queries: &[],
             body: None,
-            answers: &[(200, "Their numbers", Content::Count)],
+            answers: &[(200, "Their numbers", Content::Count), WRONG],
             handler: get(count_calls),
         },
         Operation {
@@ -131,7 +131,7 @@ pub(super) fn operations() -> Vec<Operation> {
             summary: "List the account's applications; the configuration owns them",
             queries: &[],
             body: None,
-            answers: &[(200, "The applications", Content::Resources)],
+            answers: &[(200, "The applications", Content::Resources), WRONG],
             handler: get(list_applications),
         },
         Operation {
@@ -141,7 +141,7 @@ pub(super) fn operations() -> Vec<Operation> {
             summary: "List the account's numbers; the configuration owns them",
             queries: &[],
             body: None,
-            answers: &[(200, "The numbers", Content::Resources)],
+            answers: &[(200, "The numbers", Content::Resources), WRONG],
             handler: get(list_phone_numbers),
         },
     ]

@@ -327,23 +327,72 @@ async fn lists_are_filtered_and_paged() {
         (1, some("7"), some("7"))
     );
     assert_eq!(sids(list("?callStatus=completed").await).0, 0);
-    for wrong in [
-        "?page=0",
-        "?count=0",
-        "?count=501",
-        "?direction=up",
-        "?page=x",
-        "?callstatus=completed",
-    ] {
-        let (status, body) = list(wrong).await;
-        assert_eq!((status, body["msg"].is_string()), (400, true), "{wrong}: {body}");
+    assert_eq!(sids(list("?callStatus=queued").await).0, 0);
+}
+
+#[tokio::test]
+async fn a_number_is_found_with_its_plus_without_it_and_as_what_a_plus_is_in_a_query() {
+    let desk = Arc::new(Desk {
+        many: 20,
+        ..Desk::default()
+    });
+    let found = async |query: &str| {
+        let (status, body) = ask(&desk, "Bearer a-token", "GET", &format!("{}{query}", calls(A)), "").await;
+        assert_eq!(status, 200, "{body}");
+        body.as_array().unwrap().len()
+    };
+    for from in ["%2B1", "1", "+1", "%201"] {
+        assert_eq!(found(&format!("?from={from}&to=+7")).await, 1, "{from}");
     }
-    for (wrong, words) in [
-        ("?page=x", "the query is wrong: page: invalid digit"),
-        ("?callstatus=completed", "the query is wrong: callstatus: unknown field"),
+    for from in ["%2B2", "11", "%2B%2B1", "1+"] {
+        assert_eq!(found(&format!("?from={from}")).await, 0, "{from}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_could_find_nothing_is_refused_with_its_name_and_what_it_says() {
+    let desk = Arc::new(Desk::default());
+    let ask = async |path: &str| ask(&desk, "Bearer a-token", "GET", path, "").await;
+    for (query, msg) in [
+        (
+            "callStatus=nope",
+            "callStatus: 'nope' is none of trying, ringing, early-media, in-progress, completed, failed, busy, no-answer, queued",
+        ),
+        ("callStatus=", "callStatus: '' is none of"),
+        ("direction=up", "direction: 'up' is none of inbound, outbound"),
+        ("from=", "from: it is empty"),
+        ("to=+", "to: it is empty"),
+        ("from=1&from=2", "from: it stands twice"),
+        ("page=0", "page: '0' is not a whole number from 1 on"),
+        ("page=x", "page: 'x' is not a whole number"),
+        ("count=0", "count: '0' is not a whole number from 1 to 500"),
+        ("count=501", "count: '501' is not"),
+        (
+            "callstatus=completed",
+            "callstatus: there is no such filter; direction, from, to, callStatus, page, count are known",
+        ),
+        ("page_size=50", "page_size: there is no such filter; direction,"),
+        ("days=2", "days: there is no such filter"),
+        ("start=2026-01-01", "start: there is no such filter"),
     ] {
-        let msg = list(wrong).await.1["msg"].to_string();
-        assert!(msg.contains(words) && !msg.contains("eserialize"), "{msg}");
+        let (status, body) = ask(&format!("{}?{query}", calls(A))).await;
+        let said = body["msg"].as_str().unwrap_or_default();
+        assert!(status == 400 && said.starts_with(msg), "{query}: {status} {body}");
+    }
+    for path in [
+        format!("/v1/Accounts/{A}/CallCount"),
+        "/v1/Applications".to_owned(),
+        "/v1/PhoneNumbers".to_owned(),
+    ] {
+        let (status, body) = ask(&format!("{path}?number=1")).await;
+        assert_eq!(
+            (status, body),
+            (
+                400,
+                json!({"msg": "number: there is no such filter; everything is told"})
+            ),
+            "{path}"
+        );
     }
 }
 
