@@ -301,11 +301,16 @@ impl Call {
     fn decline(&mut self, leg: LegIndex, decline: verb::SipDecline, now: Moment) {
         if leg == LegIndex::CALLER && self.milestones.answered.is_none() {
             let phrase = decline.reason.clone().unwrap_or_default();
+            let mut headers = decline.headers;
+            // As jambonz says it: whoever reads traces tells this refusal from one that a destination gave.
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("X-Reason")) {
+                headers.push(("X-Reason".into(), "SIP Decline Verb".into()));
+            }
             self.end(
                 Cause::ApplicationDeclined {
                     status: decline.status,
                     phrase,
-                    headers: decline.headers,
+                    headers,
                     detail: format!("the application declined with {}", decline.status),
                 },
                 now,

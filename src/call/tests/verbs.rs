@@ -65,6 +65,21 @@ fn early_media_plays_before_the_answer() {
 }
 
 #[test]
+fn a_decline_says_which_verb_it_was_unless_its_headers_give_a_reason() {
+    for (headers, reason) in [
+        (json!({}), "x-reason: sip decline verb\r\n"),
+        (json!({ "x-reason": "Closed" }), "x-reason: closed\r\n"),
+    ] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([{ "verb": "sip:decline", "status": 486, "headers": headers }]));
+        assert_eq!(rig.statuses(), [486]);
+        let raw = String::from_utf8_lossy(rig.last_response(LegIndex::CALLER).message.as_bytes()).to_lowercase();
+        assert!(raw.contains(reason) && raw.matches("x-reason:").count() == 1, "{raw}");
+        rig.finish();
+    }
+}
+
+#[test]
 fn keys_are_gathered_and_barge_in_on_the_prompt() {
     let mut rig = to_application().begin();
     rig.answer(&json!([{
