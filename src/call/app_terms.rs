@@ -8,18 +8,13 @@ use crate::app::verb::{Hook, HookMethod, Voice, Voicing};
 use crate::config::{self, Account, Application, Config, Tenant};
 use crate::dial::Secret;
 use crate::route::{Facts, Origin};
-use crate::sip::Flow;
 use crate::sip::message::Message;
+use crate::sip::{Flow, ListenerId};
 use std::sync::Arc;
 
 impl AppTerms {
     /// The terms of an application of this account; they stay what they are over reloads.
-    pub fn of(
-        application: &Application,
-        account: &Account,
-        sip_address: String,
-        api_base_url: Option<String>,
-    ) -> AppTerms {
+    pub fn of(application: &Application, account: &Account, api_base_url: Option<String>) -> AppTerms {
         AppTerms {
             name: application.name.as_str().into(),
             account_sid: account.sid.as_str().into(),
@@ -43,7 +38,6 @@ impl AppTerms {
                 .map(|(name, value)| (name.clone(), Secret(value.reveal().to_owned())))
                 .collect(),
             api_base_url,
-            sip_address,
         }
     }
 }
@@ -59,16 +53,15 @@ impl AppTerms {
         by: Option<&AppTerms>,
     ) -> Result<AppTerms, String> {
         let base = config.sbc.api.as_ref().and_then(|api| api.base_url.clone());
-        let address = config.sbc.node.to_string();
         let account = &tenant.account;
         let mut terms = match &order.steering {
             Steering::Application(sid) => {
                 let known = |application: &&Arc<Application>| application.sid.as_str().eq_ignore_ascii_case(sid);
                 let application = account.applications.iter().find(known);
                 let application = application.ok_or("application_sid: the account has no such application")?;
-                AppTerms::of(application, account, address, base)
+                AppTerms::of(application, account, base)
             }
-            Steering::Hook(hook) => AppTerms::hooked(hook_of("call_hook", hook, by)?, account, address, base)?,
+            Steering::Hook(hook) => AppTerms::hooked(hook_of("call_hook", hook, by)?, account, base)?,
         };
         if let Some(hook) = &order.status_hook {
             terms.status_hook = Some(hook_of("call_status_hook", hook, by)?);
@@ -79,7 +72,7 @@ impl AppTerms {
         Ok(terms)
     }
 
-    fn hooked(hook: Hook, account: &Account, address: String, base: Option<String>) -> Result<AppTerms, String> {
+    fn hooked(hook: Hook, account: &Account, base: Option<String>) -> Result<AppTerms, String> {
         let url = HookUrl::parse(&hook.url, None).map_err(|fault| format!("call_hook: {fault}"))?;
         let secret = account.secret.as_ref();
         Ok(AppTerms {
@@ -94,7 +87,6 @@ impl AppTerms {
             speech: Voicing::default(),
             env_vars: Vec::new(),
             api_base_url: base,
-            sip_address: address,
         })
     }
 }
@@ -129,7 +121,7 @@ fn hook(typed: &config::Hook) -> Hook {
 
 impl CallerFacts {
     /// The caller of an INVITE, as it was read.
-    pub(super) fn of(facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
+    pub(super) fn of(config: &Config, facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
         let shown = invite.from().ok().and_then(|from| from.display().map(str::to_owned));
         CallerFacts {
             from: match &facts.origin {
@@ -144,6 +136,7 @@ impl CallerFacts {
                 Sender::Teams => Some("Microsoft Teams".into()),
                 _ => None,
             },
+            sip_address: sip_address(config, flow.listener).unwrap_or_else(|| flow.local.to_string()),
             trace_id: trace_id(),
         }
     }
@@ -154,12 +147,10 @@ pub(super) fn trace_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// Our signalling address on the side that a flow came from.
-pub(super) fn sip_address(config: &Config, flow: &Flow) -> String {
-    match config.sbc.listener(flow.listener) {
-        Some(listener) => format!("{}:{}", listener.advertise, listener.advertise_port),
-        None => flow.local.to_string(),
-    }
+/// Our signalling address at a listener.
+pub(super) fn sip_address(config: &Config, listener: ListenerId) -> Option<String> {
+    let listener = config.sbc.listener(listener)?;
+    Some(format!("{}:{}", listener.advertise, listener.advertise_port))
 }
 
 #[cfg(test)]
@@ -168,6 +159,22 @@ mod tests {
     use crate::app::command::read_new_call;
     use crate::config::fixture::machine;
     use serde_json::json;
+
+    #[test]
+    fn our_address_is_told_as_host_and_port_whatever_the_listener() {
+        let tables = "[[listeners]]\nname = \"six\"\npurpose = \"carrier\"\ntransport = \"udp\"\nbind = \"[2001:db8::10]:5070\"\n";
+        let config = Config::from_toml_strs(&machine(tables), &[]).expect("a configuration");
+        let told = config
+            .sbc
+            .listeners
+            .iter()
+            .map(|listener| sip_address(&config, listener.id));
+        let told: Vec<String> = told.map(|address| address.expect("a listener")).collect();
+        assert_eq!(
+            told,
+            ["sbc1.example.net:5061", "192.0.2.10:5060", "[2001:db8::10]:5070"]
+        );
+    }
 
     #[test]
     fn a_path_that_an_application_orders_is_at_its_own_server() {
@@ -180,7 +187,7 @@ mod tests {
         let [one, two] = &tenant.account.applications[..] else {
             panic!("two applications")
         };
-        let by = AppTerms::of(one, &tenant.account, String::new(), None);
+        let by = AppTerms::of(one, &tenant.account, None);
         let order = |steering: (&str, &str)| {
             let (name, value) = steering;
             let order = json!({ "from": "1", "to": { "type": "phone", "number": "2" }, name: value,

@@ -47,8 +47,6 @@ pub struct AppTerms {
     pub env_vars: Vec<(String, Secret)>,
     /// Base of the REST interface, for applications that steer calls by it.
     pub api_base_url: Option<String>,
-    /// Our signalling address on the caller's side.
-    pub sip_address: String,
 }
 
 /// What is known of the caller's side for the payloads; fixed at birth.
@@ -60,6 +58,9 @@ pub struct CallerFacts {
     pub to: String,
     pub source_ip: String,
     pub trunk_name: Option<String>,
+    /// Host and port of the listener that the first leg came in by or, placed, goes out by, as peers are told them. A
+    /// callee that becomes a call keeps that of its caller's.
+    pub sip_address: String,
     /// 32 hexadecimal digits.
     pub trace_id: String,
 }

@@ -67,7 +67,7 @@ impl Call {
         if let Some(invite) = invite {
             let name = self.app.as_ref().and_then(|app| app.caller.caller_name.clone());
             payload::add_invite(&mut properties, invite, name.as_deref());
-            let address = self.app.as_ref().map(|app| app.terms.sip_address.clone());
+            let address = self.app.as_ref().map(|app| app.caller.sip_address.clone());
             properties.insert("local_sip_address".into(), address.into());
         }
         if let Some(app) = &mut self.app {

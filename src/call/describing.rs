@@ -62,7 +62,7 @@ impl Call {
             account_sid: &app.terms.account_sid,
             application_sid: app.terms.application_sid.as_deref(),
             trace_id: &app.caller.trace_id,
-            sip_address: &app.terms.sip_address,
+            sip_address: &app.caller.sip_address,
             api_base_url: app.terms.api_base_url.as_deref(),
             originating_sip_ip: Some(app.caller.source_ip.as_str()).filter(|_| !app.placed),
             originating_sip_trunk_name: app.caller.trunk_name.as_deref(),
@@ -99,7 +99,7 @@ impl Call {
             account_sid: &app.terms.account_sid,
             application_sid: app.terms.application_sid.as_deref(),
             trace_id: &app.caller.trace_id,
-            sip_address: &app.terms.sip_address,
+            sip_address: &app.caller.sip_address,
             api_base_url: app.terms.api_base_url.as_deref(),
             originating_sip_ip: None,
             originating_sip_trunk_name: None,
@@ -229,6 +229,7 @@ impl Call {
             to: child.target.name().to_owned(),
             source_ip: String::new(),
             trunk_name: None,
+            sip_address: app.caller.sip_address.clone(),
             trace_id: app.caller.trace_id.clone(),
         })
     }

@@ -1,6 +1,6 @@
 //! Calls that an application, or somebody over REST, places.
 
-use super::app_terms::trace_id;
+use super::app_terms::{sip_address, trace_id};
 use super::application::{AppTerms, CallerFacts};
 use super::node::Node;
 use super::record::{CallFacts, Direction};
@@ -73,6 +73,8 @@ impl Node {
             let why = why.map_or_else(|| "nobody can be rung".to_owned(), |failure| failure.explain());
             return Err(NotPlaced::Unavailable(why));
         };
+        let gone = || NotPlaced::Unavailable("the listener that it would leave by is not configured".into());
+        let sip_address = sip_address(config, desk.listener).ok_or_else(gone)?;
         let emergency = plan.attempts.iter().any(|attempt| attempt.emergency);
         // As for calls that come in: help may be found at no other node in time (promise 6).
         if self.is_draining() && !emergency {
@@ -121,6 +123,7 @@ impl Node {
                 to,
                 source_ip: String::new(),
                 trunk_name: None,
+                sip_address,
                 trace_id: trace_id(),
             },
             terms: Arc::new(terms),

@@ -1,6 +1,5 @@
 //! Where requests and responses of the shards find their call, and where calls are born.
 
-use super::app_terms::sip_address;
 use super::application::{AppTerms, CallerFacts};
 use super::directory::Undelivered;
 use super::event::{Event, SendFailure};
@@ -235,10 +234,10 @@ impl Switchboard {
             Target::Application { application, .. } => {
                 let account = &decision.tenant.account;
                 let base = config.sbc.api.as_ref().and_then(|api| api.base_url.clone());
-                let terms = AppTerms::of(application, account, sip_address(config, flow), base);
+                let terms = AppTerms::of(application, account, base);
                 Program::Application {
                     terms: Arc::new(terms),
-                    caller: CallerFacts::of(&facts, sender, invite, flow),
+                    caller: CallerFacts::of(config, &facts, sender, invite, flow),
                 }
             }
             _ => Program::Route(plan),

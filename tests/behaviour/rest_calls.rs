@@ -8,7 +8,7 @@ use portcullis::api::{HttpServer, serve_rest};
 use portcullis::app::payload::{Properties, Status};
 use portcullis::app::sid::CallSid;
 use portcullis::call::{CallFacts, CallId, CallStatus, Command, Direction, Event, LineStatus, LiveCall, Phase, Wish};
-use portcullis::config::{TenantId, TokenDigest};
+use portcullis::config::{Purpose, TenantId, TokenDigest};
 use portcullis::sim::Script;
 use portcullis::sip::HeaderName;
 use serde_json::{Value, json};
@@ -172,6 +172,17 @@ async fn a_call_is_placed_shown_and_ended() {
         (&hook.json()["call_sid"], &hook.json()["customerData"]),
         (&placed["sid"], &json!({ "order": 7 }))
     );
+    let ours = {
+        let config = rest.lab.running.node.config.load();
+        let listener = config
+            .sbc
+            .listeners
+            .iter()
+            .find(|listener| listener.purpose == Purpose::Teams);
+        let listener = listener.unwrap();
+        format!("{}:{}", listener.advertise, listener.advertise_port)
+    };
+    assert_eq!(hook.json()["fs_sip_address"], ours);
 
     let (_, listed) = rest
         .ask("GET", &format!("{}?direction=outbound", rest.calls()), Value::Null)

@@ -31,7 +31,6 @@ pub fn terms() -> AppTerms {
         speech: Voicing::default(),
         env_vars: Vec::new(),
         api_base_url: None,
-        sip_address: "192.0.2.10".into(),
     }
 }
 

@@ -339,6 +339,7 @@ fn caller_facts() -> CallerFacts {
         to: "+14255550150".into(),
         source_ip: "203.0.113.2".into(),
         trunk_name: Some("north".into()),
+        sip_address: "192.0.2.10:5060".into(),
         trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
     }
 }
