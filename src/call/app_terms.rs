@@ -124,10 +124,7 @@ impl CallerFacts {
     pub(super) fn of(config: &Config, facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
         let shown = invite.from().ok().and_then(|from| from.display().map(str::to_owned));
         CallerFacts {
-            from: match &facts.origin {
-                Origin::User { name, .. } if facts.caller.number.is_empty() => name.to_string(),
-                _ => facts.caller.number.clone(),
-            },
+            from: told_from(facts),
             caller_name: shown.filter(|name| !name.is_empty()),
             to: facts.dialled.clone(),
             source_ip: flow.remote.ip().to_canonical().to_string(),
@@ -139,6 +136,16 @@ impl CallerFacts {
             sip_address: sip_address(config, flow.listener).unwrap_or_else(|| flow.local.to_string()),
             trace_id: trace_id(),
         }
+    }
+}
+
+/// `from`: the caller's number as it was read, the name of a user that has none, `anonymous` of who hides without either.
+pub(super) fn told_from(facts: &Facts) -> String {
+    match &facts.origin {
+        _ if !facts.caller.number.is_empty() => facts.caller.number.clone(),
+        Origin::User { name, .. } => name.to_string(),
+        _ if facts.caller.private => "anonymous".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -158,7 +165,24 @@ mod tests {
     use super::*;
     use crate::app::command::read_new_call;
     use crate::config::fixture::machine;
+    use crate::config::{CallerHeader, CarrierId};
     use serde_json::json;
+
+    #[test]
+    fn who_hides_is_anonymous_to_the_application() {
+        let carrier = || Origin::Carrier(CarrierId::parse("north").expect("an id"));
+        let told = |origin, from: &str| {
+            let text = format!(
+                "INVITE sip:+14255550100@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: {from};tag=1\r\n\
+                 To: <sip:+14255550100@192.0.2.10>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            );
+            let invite = Message::parse(text.into_bytes().into()).expect("an INVITE");
+            told_from(&Facts::read(origin, &invite, CallerHeader::From))
+        };
+        assert_eq!(told(carrier(), "<sip:anonymous@anonymous.invalid>"), "anonymous");
+        assert_eq!(told(carrier(), "<sip:1001@north.example>"), "1001");
+        assert_eq!(told(carrier(), "<sip:north.example>"), "");
+    }
 
     #[test]
     fn our_address_is_told_as_host_and_port_whatever_the_listener() {

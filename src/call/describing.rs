@@ -83,8 +83,8 @@ impl Call {
         let named = child.target.name();
         let dialing = app.dialing.as_ref();
         let shown = dialing
-            .and_then(|dialing| dialing.verb.caller_id)
-            .map(|number| number.to_string());
+            .and_then(|dialing| dialing.verb.caller_id.as_ref())
+            .map(ToString::to_string);
         payload::standard(&payload::CallView {
             call_sid: child.sid,
             parent_call_sid: Some(app.sid),
@@ -222,9 +222,10 @@ impl Call {
     /// A child as the first leg of a call: nobody called us.
     pub(super) fn as_first_leg(&self, child: &Child) -> Option<CallerFacts> {
         let app = self.app.as_ref()?;
-        let shown = app.dialing.as_ref().and_then(|dialing| dialing.verb.caller_id);
+        let dialing = app.dialing.as_ref();
+        let shown = dialing.and_then(|dialing| dialing.verb.caller_id.as_ref());
         Some(CallerFacts {
-            from: shown.map_or_else(|| app.caller.from.clone(), |number| number.to_string()),
+            from: shown.map_or_else(|| app.caller.from.clone(), ToString::to_string),
             caller_name: None,
             to: child.target.name().to_owned(),
             source_ip: String::new(),

@@ -9,7 +9,7 @@ use super::switchboard::unix_ms;
 use super::task::{self, Ordered, Planner};
 use crate::app::command::NewCall;
 use crate::app::sid::CallSid;
-use crate::app::verb::{Dial, DtmfCapture, TargetFrom, USUAL_SCREENING};
+use crate::app::verb::{CallerId, Dial, DtmfCapture, TargetFrom, USUAL_SCREENING};
 use crate::config::{Config, E164, Limits, Tenant};
 use crate::observe::Happening;
 use crate::route::Caller;
@@ -61,6 +61,7 @@ impl Node {
             tenant: tenant.clone(),
             caller: Caller::default(),
             colleague: None,
+            told_from: String::new(),
             shown_instead: None,
             diversions: Vec::new(),
         });
@@ -189,7 +190,7 @@ fn dial_of(order: NewCall) -> Dial {
         targets: vec![target],
         action_hook: None,
         answer_on_bridge: true,
-        caller_id,
+        caller_id: caller_id.map(CallerId::Number),
         caller_name: order.caller_name,
         confirm_hook: None,
         confirm_timeout: USUAL_SCREENING,

@@ -1,5 +1,6 @@
 //! Where requests and responses of the shards find their call, and where calls are born.
 
+use super::app_terms::told_from;
 use super::application::{AppTerms, CallerFacts};
 use super::directory::Undelivered;
 use super::event::{Event, SendFailure};
@@ -283,6 +284,7 @@ impl Switchboard {
             config: config.clone(),
             tenant: decision.tenant.clone(),
             caller: route::believed_caller(config, decision, &understood).into_owned(),
+            told_from: told_from(facts),
             colleague: understood.colleague,
             shown_instead: decision.shown_instead,
             diversions: understood.diversions,

@@ -2,7 +2,7 @@
 
 use super::refusal::DialRefusal;
 use super::targets::DialFacts;
-use crate::app::verb::{Dial, Target, TargetKind};
+use crate::app::verb::{CallerId, Dial, Target, TargetKind};
 use crate::config::{E164, OutsideCaller, UserName};
 use crate::route::{Caller, Trace, reads_as_another};
 
@@ -32,35 +32,39 @@ pub(super) fn shown(
     let from = target.from.as_ref();
     let host = from.and_then(|from| from.host.clone()).filter(|_| !emergency);
     let user = from.and_then(|from| from.user.as_deref());
-    let named = match (user, dial.caller_id) {
-        (Some(user), _) => match E164::parse(user) {
-            Ok(number) => Some((Some(position), "from.user", number)),
-            // Another server's names are its own business; telephone networks and Teams know numbers.
-            Err(_) if matches!(target.kind, TargetKind::Sip { .. }) => {
-                return Ok(by_name(dial, user, host));
-            }
-            Err(_) => {
-                return Err(DialRefusal {
-                    target: Some(position),
-                    property: "from.user",
-                    what: format!("'{}' is no E.164 number", user.escape_debug()),
-                    fix: "say a number of the account such as +14255550100".into(),
-                });
-            }
-        },
-        (None, Some(number)) => Some((None, "callerId", number)),
+    let named = match (user, &dial.caller_id) {
+        (Some(user), _) => Some((Some(position), "from.user", CallerId::read(user))),
+        (None, Some(named)) => Some((None, "callerId", named.clone())),
         (None, None) => None,
     };
     if emergency {
-        return Ok(vouched(facts, named.map(|(_, _, number)| number), host));
+        return Ok(vouched(facts, named.and_then(|(_, _, named)| named.number()), host));
     }
-    let Some((at, property, number)) = named else {
+    let Some((at, property, named)) = named else {
         return Ok(inherited(facts, dial, &target.kind, host, trace));
     };
-    if facts.number() == Some(number) && facts.shown_instead.is_none() {
-        // The caller's own number, repeated.
+    if is_the_caller(facts, &named) {
+        trace.step("caller", named.to_string(), "the caller's own, as it came");
         return Ok(inherited(facts, dial, &target.kind, host, trace));
     }
+    let number = match named {
+        CallerId::Number(number) => number,
+        // Another server's names are its own business; telephone networks and Teams know numbers.
+        CallerId::Word(name) if at.is_some() && matches!(target.kind, TargetKind::Sip { .. }) => {
+            return Ok(by_name(dial, &name, host));
+        }
+        CallerId::Word(word) => {
+            return Err(DialRefusal {
+                target: at,
+                property,
+                what: format!("'{}' is no E.164 number", word.escape_debug()),
+                fix: match facts.told_from.is_empty() {
+                    true => "say a number of the account such as +14255550100".into(),
+                    false => "say a number of the account such as +14255550100, or the caller's own `from`".into(),
+                },
+            });
+        }
+    };
     let owned = facts
         .config
         .number(number)
@@ -105,6 +109,13 @@ pub(super) fn shown(
         instead: None,
         host,
     })
+}
+
+/// Whether what an application names is what it was told of the caller. Then nothing is claimed: the caller's identity passes
+/// as it came, under the rules for that, and not a letter of what was written.
+fn is_the_caller(facts: DialFacts<'_>, named: &CallerId) -> bool {
+    let repeated = !facts.told_from.is_empty() && named.to_string() == facts.told_from;
+    repeated || (facts.shown_instead.is_none() && named.number().is_some_and(|number| facts.number() == Some(number)))
 }
 
 /// Who calls an emergency number: the caller as it came, with all that vouches for it; where there is none, the number that

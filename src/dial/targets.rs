@@ -27,6 +27,8 @@ pub struct DialFacts<'a> {
     /// The caller, when it is a user of the tenant.
     pub colleague: Option<&'a UserName>,
     /// Shown instead of the caller, as the call's route decided.
+    /// What the application was told of the caller as `from`: the number as it came, before any rule read it.
+    pub told_from: &'a str,
     pub shown_instead: Option<E164>,
     pub diversions: &'a [Diversion],
     /// Where a user's devices are.

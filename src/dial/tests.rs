@@ -102,11 +102,12 @@ fn dial(verb: &str) -> Result<Box<Dial>, String> {
     }
 }
 
-/// `+12065550100`, `anonymous +12065550100`, `+12065550100 in From +12065550101` where one is asserted and the other is
+/// `+12065550100`, `12065550100 read as +12065550100`, `anonymous`, `anonymous +12065550100`, `+12065550100 in From +12065550101` where one is asserted and the other is
 /// not, `user ada`, or `nobody`.
 fn caller(line: &str) -> Caller {
-    let (private, number) = match line.strip_prefix("anonymous ") {
-        Some(number) => (true, number),
+    let line = line.split_once(" read as ").map_or(line, |(_, read)| read);
+    let (private, number) = match line.strip_prefix("anonymous") {
+        Some(number) => (true, number.trim_start()),
         None => (false, line),
     };
     let (number, claimed) = match number.split_once(" in From ") {
@@ -120,6 +121,7 @@ fn caller(line: &str) -> Caller {
     };
     match number {
         "nobody" => Caller::default(),
+        "" => shown,
         number if number.starts_with("user ") => shown,
         number => Caller {
             number: number.to_owned(),
@@ -131,6 +133,18 @@ fn caller(line: &str) -> Caller {
             ..shown
         },
     }
+}
+
+/// What the application is told as `from` in such a line.
+fn told(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        ["nobody", ..] => "",
+        ["anonymous", "user", name, ..] | ["user", name, ..] | ["anonymous", name] => name,
+        [first, ..] => first,
+        [] => "",
+    }
+    .to_owned()
 }
 
 /// The user in such a line.
@@ -146,6 +160,7 @@ fn instead(line: &str) -> Option<E164> {
 
 fn answer(config: &Config, case: &str) -> String {
     let (line, verb) = case.split_once('\n').expect("a caller and a verb");
+    let told = told(line);
     let (caller, user) = (caller(line), user(line));
     let dial = match dial(verb) {
         Ok(dial) => dial,
@@ -157,6 +172,7 @@ fn answer(config: &Config, case: &str) -> String {
         config,
         tenant,
         caller: &caller,
+        told_from: &told,
         colleague: user.as_ref(),
         shown_instead: instead(line),
         diversions: &[],
@@ -252,11 +268,12 @@ fn only_teams_is_not_told_that_info_is_taken() {
     let verb = r#"[{ "verb": "dial", "target": [
         { "type": "phone", "number": "+12065550101" }, { "type": "teams", "number": "+14255550100" },
         { "type": "sip", "sipUri": "sip:ada@pbx.example" } ] }]"#;
-    let caller = caller("+12065550100");
+    let (caller, told) = (caller("+12065550100"), String::new());
     let facts = targets::DialFacts {
         config: &config,
         tenant: config.tenant_by_name("contoso.example").expect("the account"),
         caller: &caller,
+        told_from: &told,
         colleague: None,
         shown_instead: None,
         diversions: &[],

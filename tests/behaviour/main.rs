@@ -5,6 +5,7 @@ mod application_sockets;
 mod applications;
 mod byes_repeated;
 mod call_heard_both_ways;
+mod callers_repeated;
 mod calls_in_progress;
 mod certified_carriers;
 mod conformance;

@@ -8,6 +8,7 @@ use crate::dial::Secret;
 use crate::sip::{Scheme, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::time::Duration;
 
 /// Destinations of one dial.
@@ -30,7 +31,7 @@ pub struct Dial {
     pub action_hook: Option<Hook>,
     /// The caller is answered when a destination is; else at once.
     pub answer_on_bridge: bool,
-    pub caller_id: Option<E164>,
+    pub caller_id: Option<CallerId>,
     pub caller_name: Option<String>,
     pub confirm_hook: Option<Hook>,
     /// How long a screening may last.
@@ -55,6 +56,38 @@ pub struct Dial {
     pub forward_pai: bool,
     /// SRTP with SDES keys toward `sip` targets.
     pub sdes: bool,
+}
+
+/// Who an application says calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallerId {
+    Number(E164),
+    /// No E.164 number: it stands for the caller where it repeats the `from` that the application was told, and for nobody else.
+    Word(String),
+}
+
+impl CallerId {
+    /// As it is written.
+    pub fn read(text: &str) -> CallerId {
+        E164::parse(text).map_or_else(|_| CallerId::Word(text.to_owned()), CallerId::Number)
+    }
+
+    pub fn number(&self) -> Option<E164> {
+        match self {
+            CallerId::Number(number) => Some(*number),
+            CallerId::Word(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for CallerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallerId::Number(number) => number.fmt(f),
+            CallerId::Word(word) => f.write_str(word),
+        }
+    }
 }
 
 /// Keys that are told while two sides talk.
@@ -344,17 +377,10 @@ fn read_proxy(object: &mut Object) -> Read<Option<String>> {
     }
 }
 
-fn read_caller_id(object: &mut Object) -> Read<Option<E164>> {
-    let Some(text) = object.text("callerId")? else {
-        return Ok(None);
-    };
-    match E164::parse(&text) {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => object.wrong(
-            "callerId",
-            format!("'{}' is no E.164 number such as +14255550100", text.escape_debug()),
-        ),
-    }
+/// Nothing is what an application says that repeats a `from` of nobody.
+fn read_caller_id(object: &mut Object) -> Read<Option<CallerId>> {
+    let text = object.line("callerId")?.filter(|text| !text.is_empty());
+    Ok(text.map(|text| CallerId::read(&text)))
 }
 
 fn read_capture(object: &mut Object) -> Read<DtmfCapture> {

@@ -13,7 +13,9 @@ mod tap;
 #[cfg(test)]
 mod tests;
 
-pub use dial::{Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, TargetKind, USUAL_SCREENING};
+pub use dial::{
+    CallerId, Dial, DtmfCapture, MOST_TARGETS, Target, TargetAuth, TargetFrom, TargetKind, USUAL_SCREENING,
+};
 pub use headers::check_header;
 pub use hook::{Hook, HookMethod};
 pub use passages::{is_markup, passages};

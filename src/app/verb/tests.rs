@@ -30,7 +30,7 @@ fn the_example_of_the_page() {
     );
     assert!(dial.answer_on_bridge);
     assert_eq!(
-        dial.caller_id.map(|number| number.to_string()),
+        dial.caller_id.as_ref().map(ToString::to_string),
         Some("+16173331212".into())
     );
     assert_eq!(dial.dtmf_capture.parent, ["*2", "*3"]);
@@ -112,8 +112,8 @@ fn mistakes_name_their_place_and_the_nearest_name() {
             "another name of confirmHook",
         ),
         (
-            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"callerId":"123"}]"#,
-            "no E.164 number",
+            r#"[{"verb":"dial","target":[{"type":"phone","number":"1"}],"callerId":123}]"#,
+            "[0].callerId: ",
         ),
         (
             r#"[{"verb":"config","reset":["synthesizer","voice"]}]"#,

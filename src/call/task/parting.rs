@@ -40,6 +40,7 @@ impl CallTask {
                 config: planner.config.clone(),
                 tenant: planner.tenant.clone(),
                 caller: Caller::default(),
+                told_from: String::new(),
                 colleague: None,
                 shown_instead: None,
                 diversions: Vec::new(),

@@ -19,6 +19,8 @@ pub struct Planner {
     pub tenant: Arc<Tenant>,
     /// Nobody for a call that an application placed.
     pub caller: Caller,
+    /// What the application was told of the caller as `from`; empty where `caller` is nobody.
+    pub told_from: String,
     /// The caller, when it is a user of the tenant.
     pub colleague: Option<UserName>,
     pub shown_instead: Option<E164>,
@@ -35,6 +37,7 @@ impl Planner {
             config: &self.config,
             tenant: &self.tenant,
             caller: &self.caller,
+            told_from: &self.told_from,
             colleague: self.colleague.as_ref(),
             shown_instead: self.shown_instead,
             diversions: &self.diversions,

@@ -236,6 +236,7 @@ impl Rig {
             tenant: &config.tenants[0],
             caller: &caller,
             colleague: None,
+            told_from: &caller.number,
             shown_instead: None,
             diversions: &[],
             devices: &|_| Vec::new(),
