@@ -10,6 +10,7 @@ use crate::app::sid::CallSid;
 use crate::app::verb::Hook;
 use crate::dial::{AttemptFailure, TargetName};
 use crate::moment::Moment;
+use crate::route::TraceStep;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Child {
     pub(super) tag: Option<serde_json::Map<String, serde_json::Value>>,
     /// It goes on as a call of its own.
     pub(super) parted: bool,
+    /// How its target was planned.
+    pub(super) trace: Vec<TraceStep>,
 }
 
 impl Child {
@@ -54,12 +57,18 @@ impl Child {
             leg: None,
             tag: None,
             parted: false,
+            trace: Vec::new(),
         }
     }
 
     /// With this `customerData`.
     pub(super) fn tagged(self, tag: Option<serde_json::Map<String, serde_json::Value>>) -> Child {
         Child { tag, ..self }
+    }
+
+    /// Planned by these steps.
+    pub(super) fn traced(self, trace: Vec<TraceStep>) -> Child {
+        Child { trace, ..self }
     }
 
     /// Whether it can't change any more.

@@ -2,13 +2,15 @@
 
 use super::application::{App, AppTerms, CallerFacts};
 use super::child::Child;
+use super::dialing::Dialing;
 use super::directory::LineStatus;
 use super::id::LegIndex;
-use super::record::{ApplicationRecord, DialRecord, MOST_DIALS, TargetRecord};
+use super::record::{ApplicationRecord, DialRecord, MOST_DIAL_STEPS, MOST_DIALS, TargetRecord};
 use super::value::Call;
 use crate::app::payload::{self, Properties};
 use crate::app::sid::CallSid;
 use crate::moment::Moment;
+use crate::route::{Trace, TraceStep};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,27 +135,41 @@ impl Call {
     }
 
     /// What became of a dial, for the record.
-    pub(super) fn note_dial(&mut self, began: Moment, outcome: &payload::DialResult, now: Moment) {
+    pub(super) fn note_dial(&mut self, dialing: &Dialing, outcome: &payload::DialResult, now: Moment) {
+        let Some(app) = self.app.as_ref().filter(|app| app.dials.len() < MOST_DIALS) else {
+            return;
+        };
+        let mut left = MOST_DIAL_STEPS.saturating_sub(app.dials.iter().map(DialRecord::steps).sum());
+        let mut kept = |trace: &[TraceStep]| {
+            let trace = Trace(trace.to_vec()).bounded(left);
+            left -= trace.len();
+            trace
+        };
+        let trace = kept(&dialing.trace);
+        let children = || self.ringing.iter().filter_map(|ringing| ringing.child.as_ref());
+        let steps_of = |sid| children().find(|child| child.sid == sid).map(|child| &*child.trace);
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        let target = |each: &payload::TargetResult| TargetRecord {
+        let mut target = |each: &payload::TargetResult| TargetRecord {
             kind: each.target.kind().to_owned(),
             name: each.target.name().to_owned(),
             call_sid: each.call_sid,
             status: each.status,
             sip_status: each.sip_status,
             talked_ms: each.duration.map(millis),
+            trace: kept(steps_of(each.call_sid).unwrap_or_default()),
         };
         let record = DialRecord {
-            began_after_ms: self.milestones.after_ms(began),
+            began_after_ms: self.milestones.after_ms(dialing.began),
             ended_after_ms: self.milestones.after_ms(now),
             dial_status: outcome.status,
             sip_status: outcome.sip_status,
             call_sid: outcome.call_sid,
             ended_by: outcome.ended_by.map(str::to_owned),
             error: outcome.error.clone(),
-            targets: outcome.targets.iter().map(target).collect(),
+            trace,
+            targets: outcome.targets.iter().map(&mut target).collect(),
         };
-        if let Some(app) = self.app.as_mut().filter(|app| app.dials.len() < MOST_DIALS) {
+        if let Some(app) = &mut self.app {
             app.dials.push(record);
         }
     }

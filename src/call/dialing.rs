@@ -3,7 +3,7 @@
 use super::application::Running;
 use super::cause::{Cause, Party};
 use super::child::{Child, Turn};
-use super::event::Effect;
+use super::event::{Effect, Unplanned};
 use super::hunt::Ringing;
 use super::id::LegIndex;
 use super::leg::{Leg, LegState};
@@ -13,6 +13,7 @@ use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
 use crate::dial::{DialPlan, EMERGENCY_TIMEOUT};
 use crate::moment::Moment;
+use crate::route::TraceStep;
 use serde::{Deserialize, Serialize};
 
 /// Legs that one call may make; an application that dials for ever is stopped there.
@@ -30,6 +31,8 @@ pub struct Dialing {
     pub(super) abandoned: bool,
     /// Why it rings nobody.
     pub(super) refused: Option<String>,
+    /// What was decided that is of no destination: of targets left out, of all where nobody is rung.
+    pub(super) trace: Vec<TraceStep>,
     /// Who hears the other side louder or softer than it speaks.
     pub(super) boosted: Vec<LegIndex>,
 }
@@ -67,6 +70,7 @@ impl Call {
                 ended_by: None,
                 abandoned: false,
                 refused: None,
+                trace: Vec::new(),
                 boosted: Vec::new(),
             });
         }
@@ -74,15 +78,27 @@ impl Call {
     }
 
     /// The plan of the dial that waits for it, or why there is none.
-    pub(super) fn dial_planned(&mut self, result: Result<Box<DialPlan>, String>, now: Moment) {
+    pub(super) fn dial_planned(&mut self, result: Result<Box<DialPlan>, Unplanned>, now: Moment) {
         let waits = self.app.as_ref().is_some_and(|app| app.dialing.is_some()) && self.ringing.is_empty();
         if !waits || !self.caller_is_there() {
             return;
         }
         match result {
-            Ok(plan) if self.legs.len() + plan.attempts.len() <= MOST_LEGS => self.begin_dial(*plan, now),
+            Ok(mut plan) if self.legs.len() + plan.attempts.len() <= MOST_LEGS => {
+                self.note_trace(std::mem::take(&mut plan.left_out));
+                self.begin_dial(*plan, now);
+            }
             Ok(_) => self.dial_refused(format!("this call has made {MOST_LEGS} legs already"), now),
-            Err(detail) => self.dial_refused(detail, now),
+            Err(unplanned) => {
+                self.note_trace(unplanned.trace);
+                self.dial_refused(unplanned.why, now);
+            }
+        }
+    }
+
+    fn note_trace(&mut self, trace: Vec<TraceStep>) {
+        if let Some(dialing) = self.app.as_mut().and_then(|app| app.dialing.as_mut()) {
+            dialing.trace = trace;
         }
     }
 
@@ -138,8 +154,8 @@ impl Call {
         let limit = plan.ringing;
         let dialing = self.app.as_ref().and_then(|app| app.dialing.as_ref());
         let tag = dialing.and_then(|dialing| dialing.verb.tag.clone());
-        for attempt in plan.attempts {
-            let target = attempt.target.clone();
+        for mut attempt in plan.attempts {
+            let (target, trace) = (attempt.target.clone(), std::mem::take(&mut attempt.trace));
             let confirm = attempt.confirm.clone().or_else(|| confirm.cloned());
             let confirm = confirm.filter(|_| !attempt.emergency);
             let mut ringing = Ringing::new(attempt, limit);
@@ -148,7 +164,7 @@ impl Call {
                 Some(app) if app.engaging => app.sid,
                 _ => self.new_sid(),
             };
-            ringing.child = target.map(|target| Child::new(sid, target, confirm).tagged(tag.clone()));
+            ringing.child = target.map(|target| Child::new(sid, target, confirm).tagged(tag.clone()).traced(trace));
             self.ringing.push(ringing);
         }
         if self.calls_emergency() && self.milestones.answered.is_none() {
@@ -283,7 +299,7 @@ impl Call {
         }
         self.end_boosts(&dialing.boosted);
         let outcome = outcome.unwrap_or_else(|| self.dial_outcome(&dialing, bridged, winner, now));
-        self.note_dial(dialing.began, &outcome, now);
+        self.note_dial(&dialing, &outcome, now);
         let result = payload::dial_result(&outcome);
         self.keep_children(now);
         self.ringing.clear();

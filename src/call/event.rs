@@ -9,11 +9,11 @@ pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::config::MediaAddressId;
-use crate::dial::{Attempt, DialPlan, NextHop, PeerName};
+use crate::dial::{Attempt, DialPlan, DialRefusal, NextHop, PeerName, targets};
 use crate::guard::Fault;
 use crate::ice::Credentials;
 use crate::media::{self, LegId};
-use crate::route::{Refusal, Trace};
+use crate::route::{Refusal, Trace, TraceStep};
 use crate::sdp::LocalMedia;
 use crate::sip::header::Replaces;
 use crate::sip::message::{Message, RequestDraft, ResponseDraft};
@@ -25,6 +25,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// Why a dial rings nobody, and how that was found, for the record.
+#[derive(Debug)]
+pub struct Unplanned {
+    pub why: String,
+    pub trace: Vec<TraceStep>,
+}
+
+impl Unplanned {
+    pub fn of(refusal: &DialRefusal, trace: &Trace) -> Unplanned {
+        Unplanned {
+            why: refusal.to_string(),
+            trace: trace.bounded(targets::MOST_STEPS),
+        }
+    }
+}
 
 /// Something that happened.
 #[derive(Debug)]
@@ -101,7 +117,7 @@ pub enum Event {
         given: Result<Box<Leg>, u16>,
     },
     /// The plan of the dial that waits for it, or why there is none.
-    Planned { result: Result<Box<DialPlan>, String> },
+    Planned { result: Result<Box<DialPlan>, Unplanned> },
     /// The application's answer to a question; the error says what went wrong.
     Answered { ask: u32, result: Result<Reply, NoReply> },
     /// The text of a sound on a leg is spoken, or was before.

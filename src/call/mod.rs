@@ -94,7 +94,7 @@ pub use cause::{Cause, Party};
 pub use directory::{CallStatus, Directory, LineStatus, LiveCall, MovedDialog, Undelivered};
 pub use event::{
     Answered, CallNews, Command, Effect, Event, MediaNotice, NoReply, Onward, Outcome, PeerVerdict, PlayOutcome, Reply,
-    SendFailure, Sound, Source, To, Wish,
+    SendFailure, Sound, Source, To, Unplanned, Wish,
 };
 pub use hop_mark::HopMark;
 pub use id::{CallId, LegIndex, Token};

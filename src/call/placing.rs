@@ -11,6 +11,7 @@ use crate::app::command::NewCall;
 use crate::app::sid::CallSid;
 use crate::app::verb::{CallerId, Dial, DtmfCapture, TargetFrom, USUAL_SCREENING};
 use crate::config::{Config, E164, Limits, Tenant};
+use crate::dial::targets::MOST_STEPS;
 use crate::observe::Happening;
 use crate::route::Caller;
 use std::sync::Arc;
@@ -60,14 +61,13 @@ impl Node {
             config: config.clone(),
             tenant: tenant.clone(),
             caller: Caller::default(),
-            colleague: None,
             told_from: String::new(),
+            colleague: None,
             shown_instead: None,
             diversions: Vec::new(),
         });
-        let plan = planner
-            .plan(self, &dial)
-            .map_err(|refusal| NotPlaced::Wrong(refusal.of_order()))?;
+        let (plan, trace) = planner.plan(self, &dial);
+        let plan = plan.map_err(|refusal| NotPlaced::Wrong(refusal.of_order()))?;
         let first = plan.attempts.iter().flat_map(|attempt| &attempt.hops).next();
         let Some(desk) = first.map(|hop| hop.terms.clone()) else {
             let why = plan.attempts.iter().find_map(|attempt| attempt.failed.as_ref());
@@ -109,7 +109,7 @@ impl Node {
             to: to.clone(),
             emergency,
             began_unix_ms: unix_ms(),
-            trace: Vec::new(),
+            trace: trace.bounded(MOST_STEPS),
         };
         let (listed, events) = self.enter_call(&facts, now);
         let live = listed.live().clone();

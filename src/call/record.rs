@@ -225,6 +225,9 @@ pub struct DialRecord {
     pub ended_by: Option<String>,
     /// Why nobody was rung.
     pub error: Option<String>,
+    /// What was decided that is of none of `targets`.
+    #[serde(default)]
+    pub trace: Vec<TraceStep>,
     pub targets: Vec<TargetRecord>,
 }
 
@@ -239,10 +242,23 @@ pub struct TargetRecord {
     pub sip_status: u16,
     /// From its answer to its end.
     pub talked_ms: Option<u64>,
+    /// Where it led and why.
+    #[serde(default)]
+    pub trace: Vec<TraceStep>,
 }
 
 /// Dials that a record keeps; an application may dial for ever.
 pub const MOST_DIALS: usize = 100;
+
+/// Steps that a record keeps of all dials together.
+pub const MOST_DIAL_STEPS: usize = 500;
+
+impl DialRecord {
+    /// Steps that it keeps.
+    pub(super) fn steps(&self) -> usize {
+        self.trace.len() + self.targets.iter().map(|target| target.trace.len()).sum::<usize>()
+    }
+}
 
 /// The record as it is written, one JSON line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use super::target_name::TargetName;
 use crate::app::verb::Hook;
 use crate::config::{MediaAddressId, MediaAddressName};
 use crate::config::{Network, Ringing};
+use crate::route::TraceStep;
 use crate::sdp::LegProfile;
 use crate::sip::message::HeaderName;
 use crate::sip::{Hop, ListenerId, Transport};
@@ -23,6 +24,9 @@ pub struct DialPlan {
     pub timeout: Duration,
     /// How long one destination may ring before it counts as not answered.
     pub ringing: Duration,
+    /// What was decided of targets that are no attempts, since an earlier one leads to the same place; for the record.
+    #[serde(default)]
+    pub left_out: Vec<TraceStep>,
 }
 
 /// How long an emergency number may ring at one hop before the next is tried, whatever the settings say.
@@ -38,6 +42,7 @@ impl DialPlan {
             timeout: if urgent { EMERGENCY_TIMEOUT } else { timeout },
             ringing,
             attempts,
+            left_out: Vec::new(),
         }
     }
 }
@@ -56,6 +61,9 @@ pub struct Attempt {
     pub hops: Vec<PlannedHop>,
     /// Without hops: why there are none, and the code that stands for it.
     pub failed: Option<AttemptFailure>,
+    /// How a target of an application led here, as far as a record keeps it; empty on a static route, whose trace is the call's.
+    #[serde(default)]
+    pub trace: Vec<TraceStep>,
 }
 
 impl Attempt {
@@ -68,6 +76,7 @@ impl Attempt {
             emergency: false,
             hops,
             failed: None,
+            trace: Vec::new(),
         }
     }
 

@@ -16,6 +16,9 @@ use crate::sip::Uri;
 use crate::teams;
 use std::sync::Arc;
 
+/// Steps of one decision that a record keeps.
+pub const MOST_STEPS: usize = 32;
+
 /// What is known when an application dials.
 #[derive(Clone, Copy)]
 pub struct DialFacts<'a> {
@@ -24,11 +27,11 @@ pub struct DialFacts<'a> {
     pub tenant: &'a Arc<Tenant>,
     /// The caller, every number read by the rules of the trunk it came from; nobody for a call that is placed.
     pub caller: &'a Caller,
+    /// What the application was told of the caller as `from`: the number as it came, before any rule read it.
+    pub told_from: &'a str,
     /// The caller, when it is a user of the tenant.
     pub colleague: Option<&'a UserName>,
     /// Shown instead of the caller, as the call's route decided.
-    /// What the application was told of the caller as `from`: the number as it came, before any rule read it.
-    pub told_from: &'a str,
     pub shown_instead: Option<E164>,
     pub diversions: &'a [Diversion],
     /// Where a user's devices are.
@@ -54,10 +57,12 @@ pub fn plan(
     held: &dyn Fn(&PeerName) -> bool,
 ) -> (Result<DialPlan, DialRefusal>, Trace) {
     let mut trace = Trace::default();
-    let result = attempts(facts, dial, held, &mut trace).map(|attempts| DialPlan {
+    let mut left_out = Trace::default();
+    let result = attempts(facts, dial, held, (&mut trace, &mut left_out)).map(|attempts| DialPlan {
         attempts,
         timeout: dial.timeout,
         ringing: dial.timeout,
+        left_out: left_out.bounded(MOST_STEPS),
     });
     if let Err(refusal) = &result {
         trace.step("refused", refusal.place(), format!("{}; {}", refusal.what, refusal.fix));
@@ -69,12 +74,13 @@ fn attempts(
     facts: DialFacts<'_>,
     dial: &Dial,
     held: &dyn Fn(&PeerName) -> bool,
-    trace: &mut Trace,
+    (all_steps, left_out): (&mut Trace, &mut Trace),
 ) -> Result<Vec<Attempt>, DialRefusal> {
     let mut all = Vec::with_capacity(dial.targets.len());
     let mut rung = Vec::with_capacity(dial.targets.len());
     for (position, target) in dial.targets.iter().enumerate() {
         let name = name_of(target);
+        let mut trace = Trace::default();
         trace.step("target", format!("target[{position}]"), name.to_string());
         let planning = Planning {
             facts,
@@ -90,23 +96,34 @@ fn attempts(
                     format!("target[{position}]"),
                     "an earlier target is the same",
                 );
+                left_out.0.extend_from_slice(&trace.0);
+                all_steps.0.append(&mut trace.0);
                 continue;
             }
             rung.push(destination);
         }
-        let mut planned = planning.attempts(trace)?;
-        planning.keeps_secret(&planned)?;
+        let planned = planning.attempts(&mut trace);
+        let planned = planned.and_then(|planned| planning.keeps_secret(&planned).map(|()| planned));
+        all_steps.0.extend_from_slice(&trace.0);
+        let mut planned = planned?;
         for attempt in &mut planned {
             attempt.target = Some(name.clone());
             if !attempt.emergency {
                 attempt.ringing = target.timeout;
                 attempt.confirm.clone_from(&target.confirm_hook);
             }
+            let mut hops = Trace::default();
             for hop in &mut attempt.hops {
                 hop.terms = hop.terms.steered();
                 hop.extra_headers = merged(&dial.headers, &target.headers);
-                trace.step("hop", hop.peer.to_string(), &hop.request_uri);
+                hops.step("hop", hop.peer.to_string(), &hop.request_uri);
+                if hop.held {
+                    hops.step("held", hop.peer.to_string(), "has failed lately: tried last");
+                }
             }
+            all_steps.0.extend_from_slice(&hops.0);
+            let own = Trace([trace.0.as_slice(), &hops.0].concat());
+            attempt.trace = own.bounded(MOST_STEPS);
         }
         all.append(&mut planned);
     }

@@ -225,7 +225,14 @@ async fn a_call_is_placed_shown_and_ended() {
     assert_eq!(rest.ask("PUT", &call, hang_up.clone()).await, (202, Value::Null));
     callee.ended().await.unwrap();
     rest.turns(&call, "completed").await;
-    assert_eq!(rest.lab.records.get(0).await.status, 200);
+    let record = rest.lab.records.get(0).await;
+    assert_eq!(record.status, 200);
+    let rules: Vec<&str> = record.facts.trace.iter().map(|step| &*step.rule).collect();
+    assert_eq!(
+        rules,
+        ["target", "caller", "teams", "hop"],
+        "how its target was planned"
+    );
     assert_eq!(rest.ask("POST", &call, hang_up).await.0, 422, "it is over");
     assert_eq!(rest.ask("DELETE", &call, Value::Null).await.0, 204);
     assert_eq!(rest.ask("GET", &call, Value::Null).await.0, 404);

@@ -4,13 +4,13 @@ use super::CallTask;
 use crate::app::command::NewCall;
 use crate::app::verb::Dial;
 use crate::call::AppTerms;
-use crate::call::event::CallNews;
+use crate::call::event::{CallNews, Unplanned};
 use crate::call::node::Node;
 use crate::config::{Config, E164, Tenant, UserName};
 use crate::dial::targets::{self, DialFacts};
 use crate::dial::{DialPlan, DialRefusal, PeerName};
 use crate::registrar::Aor;
-use crate::route::{Caller, Diversion};
+use crate::route::{Caller, Diversion, Trace};
 use std::sync::Arc;
 
 /// What the dials of one call are planned from.
@@ -28,8 +28,8 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// The plan of a dial as things stand now; the error says what is wrong with the dial.
-    pub fn plan(&self, node: &Node, dial: &Dial) -> Result<DialPlan, DialRefusal> {
+    /// The plan of a dial as things stand now, and how it was found; the error says what is wrong with the dial.
+    pub fn plan(&self, node: &Node, dial: &Dial) -> (Result<DialPlan, DialRefusal>, Trace) {
         let now = node.clock.now();
         let devices = |aor: &Aor| node.registrar.bindings(aor, now);
         let held = |peer: &PeerName| node.peers.is_held(peer, now);
@@ -43,7 +43,7 @@ impl Planner {
             diversions: &self.diversions,
             devices: &devices,
         };
-        targets::plan(facts, dial, &held).0
+        targets::plan(facts, dial, &held)
     }
 }
 
@@ -77,10 +77,12 @@ impl CallTask {
         Ok(())
     }
 
-    pub(super) fn plan(&self, dial: &Dial) -> Result<DialPlan, String> {
-        match &self.planner {
-            Some(planner) => planner.plan(&self.node, dial).map_err(|refusal| refusal.to_string()),
-            None => Err("this call has no application".into()),
-        }
+    pub(super) fn plan(&self, dial: &Dial) -> Result<DialPlan, Unplanned> {
+        let Some(planner) = &self.planner else {
+            let why = "this call has no application".into();
+            return Err(Unplanned { why, trace: Vec::new() });
+        };
+        let (plan, trace) = planner.plan(&self.node, dial);
+        plan.map_err(|refusal| Unplanned::of(&refusal, &trace))
     }
 }

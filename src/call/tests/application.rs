@@ -6,7 +6,7 @@ use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier};
 use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Dial, Hook, Verb, Voicing};
-use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Wish};
+use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Unplanned, Wish};
 use crate::config::{CallerHeader, Config};
 use crate::dial::targets::{self, DialFacts};
 use crate::dial::{Attempt, DialPlan, LegKind, LegTerms, TargetName};
@@ -206,6 +206,7 @@ impl Rig {
             attempts: attempts.collect(),
             timeout: Duration::from_secs(600),
             ringing: dial.timeout,
+            left_out: Vec::new(),
         };
         self.step(Event::Planned {
             result: Ok(Box::new(plan)),
@@ -235,14 +236,14 @@ impl Rig {
             config,
             tenant: &config.tenants[0],
             caller: &caller,
-            colleague: None,
             told_from: &caller.number,
+            colleague: None,
             shown_instead: None,
             diversions: &[],
             devices: &|_| Vec::new(),
         };
-        let (plan, _) = targets::plan(facts, dial, &|_| false);
-        let result = plan.map(Box::new).map_err(|refusal| refusal.to_string());
+        let (plan, trace) = targets::plan(facts, dial, &|_| false);
+        let result = plan.map(Box::new).map_err(|refusal| Unplanned::of(&refusal, &trace));
         self.step(Event::Planned { result });
     }
 

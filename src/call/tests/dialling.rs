@@ -467,37 +467,3 @@ fn the_record_says_what_became_of_every_target() {
     assert_eq!(sids[0], Some(application.call_sid));
     assert_eq!(sids[2], first.call_sid);
 }
-
-#[test]
-fn beyond_the_bound_a_destination_is_offered_the_callers_own_codec_alone() {
-    let wideband = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 9 8 101");
-    let mut rig = to_application().sdp(&wideband).recoding_is_full().begin();
-    rig.answer(&json!([dial(&[A], &json!({}))]));
-    rig.planned(&[A]);
-    rig.ack(LegIndex::CALLER, "");
-    let invite = rig.last_invite();
-    let offered = String::from_utf8_lossy(invite.message.body()).into_owned();
-    assert!(offered.contains("RTP/AVP 9 101"), "{offered}");
-    rig.hang_up_and_finish();
-}
-
-#[test]
-fn a_caller_whose_codec_the_destination_lacks_is_recoded() {
-    let wideband = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 9 8 101");
-    let narrow = super::peers::carrier_sdp("sendrecv").replace("RTP/AVP 8 0 101", "RTP/AVP 8 101");
-    let mut rig = to_application().sdp(&wideband).begin();
-    rig.answer(&json!([dial(&[A], &json!({}))]));
-    rig.planned(&[A]);
-    assert_eq!(rig.statuses().last(), Some(&200), "answered at once");
-    rig.ack(LegIndex::CALLER, "");
-    let invite = rig.last_invite();
-    let offered = String::from_utf8_lossy(invite.message.body());
-    assert!(
-        offered.contains("m=audio") && offered.contains(" 9 8 0 101"),
-        "{offered}"
-    );
-    rig.respond(&invite, reply(200).sdp(narrow));
-    assert_eq!(rig.bridges, 1);
-    assert!(rig.byes(invite.leg).is_empty(), "another codec is no reason to hang up");
-    rig.hang_up_and_finish();
-}

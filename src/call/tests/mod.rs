@@ -18,6 +18,7 @@ mod configured;
 mod delivering;
 mod described;
 mod described_anew;
+mod dial_traces;
 mod dialling;
 mod farewells;
 mod giving_up;

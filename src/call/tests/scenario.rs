@@ -287,6 +287,7 @@ pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
         attempts: attempts.collect(),
         timeout: Duration::from_secs(600),
         ringing: Duration::from_secs(60),
+        left_out: Vec::new(),
     };
     let desk = plan.attempts[0].hops[0].terms.clone();
     let now = Moment::from_micros(1_000_000);

@@ -11,6 +11,7 @@ use crate::config::Cdr;
 use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::observe::{Happening, Observer};
+use crate::route::TraceStep;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -73,6 +74,7 @@ fn application() -> ApplicationRecord {
             call_sid: Some(call_sid),
             ended_by: Some("callee".into()),
             error: None,
+            trace: Vec::new(),
             targets: vec![TargetRecord {
                 kind: "phone".into(),
                 name: "+441632960001".into(),
@@ -80,6 +82,11 @@ fn application() -> ApplicationRecord {
                 status: Status::Completed,
                 sip_status: 200,
                 talked_ms: Some(60_042),
+                trace: vec![TraceStep {
+                    rule: "hop".into(),
+                    subject: "north/203.0.113.2".into(),
+                    outcome: "sip:+441632960001@203.0.113.2;user=phone".into(),
+                }],
             }],
         }],
     }

@@ -124,6 +124,7 @@ impl Stage {
                 attempts: vec![attempt],
                 timeout: config.sbc.timers.setup,
                 ringing: config.sbc.timers.ringing,
+                left_out: Vec::new(),
             }),
             terms,
             contact_user: facts.dialled.clone(),
