@@ -44,7 +44,8 @@ impl AppTerms {
 
 impl AppTerms {
     /// The terms of a call that is placed: an application of the account or a hook of its own, and what the order says
-    /// otherwise. A path lies at the server of the application that ordered, `by`; over REST there is none. The error is for
+    /// otherwise. A path lies at the server of the application that ordered, `by`. Over REST there is none: `call_hook` has to be
+    /// a whole URL then, and the path of the status hook lies at the server of the call's own application. The error is for
     /// whoever ordered it.
     pub fn placed(
         config: &Config,
@@ -61,10 +62,19 @@ impl AppTerms {
                 let application = application.ok_or("application_sid: the account has no such application")?;
                 AppTerms::of(application, account, base)
             }
-            Steering::Hook(hook) => AppTerms::hooked(hook_of("call_hook", hook, by)?, account, base)?,
+            Steering::Hook(hook) => {
+                AppTerms::hooked(hook_of("call_hook", hook, by.map(|by| &by.hook))?, account, base)?
+            }
         };
         if let Some(hook) = &order.status_hook {
-            terms.status_hook = Some(hook_of("call_status_hook", hook, by)?);
+            let hook = hook_of("call_status_hook", hook, Some(by.map_or(&terms.hook, |by| &by.hook)))?;
+            if terms.connected && is_of_another_socket(&hook, &terms.hook) {
+                let why = "events of an application on the WebSocket API go over its socket";
+                return Err(format!(
+                    "call_status_hook: {why}: say a URL of http or https, or leave it out"
+                ));
+            }
+            terms.status_hook = Some(hook);
         }
         if let Some(synthesizer) = &order.synthesizer {
             terms.speech = synthesizer.voicing.over(&terms.speech);
@@ -91,18 +101,23 @@ impl AppTerms {
     }
 }
 
-/// A hook that an application ordered by its path: at its own server, with its own credentials.
-fn hook_of(name: &str, hook: &Hook, by: Option<&AppTerms>) -> Result<Hook, String> {
-    let Some(by) = by.filter(|_| hook.url.starts_with('/')) else {
+/// A hook that is ordered by its path: at the server of `at`, with the credentials for that.
+fn hook_of(name: &str, hook: &Hook, at: Option<&Hook>) -> Result<Hook, String> {
+    let Some(at) = at.filter(|_| hook.url.starts_with('/')) else {
         return Ok(hook.clone());
     };
     let fault = |fault: UrlFault| format!("{name}: {fault}");
-    let base = HookUrl::parse(&by.hook.url, None).map_err(fault)?;
+    let base = HookUrl::parse(&at.url, None).map_err(fault)?;
     Ok(Hook {
         url: base.absolute(&hook.url).map_err(fault)?,
         method: hook.method,
-        credentials: hook.credentials.clone().or_else(|| by.hook.credentials.clone()),
+        credentials: hook.credentials.clone().or_else(|| at.credentials.clone()),
     })
+}
+
+fn is_of_another_socket(hook: &Hook, own: &Hook) -> bool {
+    let urls = (HookUrl::parse(&hook.url, None), HookUrl::parse(&own.url, None));
+    matches!(urls, (Ok(url), Ok(own)) if url.is_websocket() && !url.same_origin(&own))
 }
 
 fn hook(typed: &config::Hook) -> Hook {
@@ -231,5 +246,52 @@ mod tests {
         }
         let there = placed(("call_hook", "/placed"));
         assert_eq!(there.hook.url, "https://one.example/placed");
+    }
+
+    #[test]
+    fn a_path_that_is_ordered_over_rest_is_at_the_server_of_the_calls_own_application() {
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
+                      [application.one]\nhook = { url = \"https://one.example/in\", username = \"a\", password = \"b\" }\n\
+                      [application.socket]\nhook = \"wss://one.example/in\"\n";
+        let sbc = machine("[[carriers]]\nid = \"north\"\nnetworks = [\"192.0.2.1\"]\n");
+        let config = Config::from_toml_strs(&sbc, &[("contoso", tenant)]).expect("a configuration");
+        let tenant = &config.tenants[0];
+        let [one, socket] = &tenant.account.applications[..] else {
+            panic!("two applications")
+        };
+        let placed = |name: &str, value: &str, told: &str| {
+            let order =
+                json!({ "from": "1", "to": { "type": "phone", "number": "2" }, name: value, "call_status_hook": told });
+            let terms = AppTerms::placed(&config, tenant, &read_new_call(order).expect("an order"), None);
+            terms.map(|terms| terms.status_hook.map(|hook| (hook.url, hook.credentials.is_some())))
+        };
+        let told = |url: &str, credentials| Ok(Some((url.to_owned(), credentials)));
+        let (one, socket) = (one.sid.as_str(), socket.sid.as_str());
+        assert_eq!(
+            placed("application_sid", one, "/told"),
+            told("https://one.example/told", true)
+        );
+        assert_eq!(
+            placed("call_hook", "https://two.example/x", "/told"),
+            told("https://two.example/told", false)
+        );
+        assert_eq!(
+            placed("application_sid", socket, "/told"),
+            told("wss://one.example/told", false)
+        );
+        assert_eq!(
+            placed("application_sid", socket, "https://two.example/told"),
+            told("https://two.example/told", false)
+        );
+        let why = placed("application_sid", socket, "wss://two.example/told").expect_err("another socket");
+        assert!(
+            why.starts_with("call_status_hook: events of an application on the WebSocket API"),
+            "{why}"
+        );
+        let why = placed("call_hook", "/placed", "/told").expect_err("a path of nobody");
+        assert_eq!(
+            why,
+            "call_hook: \"/placed\" is a path, and there is no application's URL that it could belong to"
+        );
     }
 }

@@ -12,8 +12,10 @@ async fn a_caller_id_that_repeats_from_passes_the_caller_as_it_came() {
     let server = AppServer::build()
         .on("/incoming", |request| {
             let from = request.json()["from"].clone();
-            verbs(json!([{ "verb": "dial", "answerOnBridge": true, "callerId": from, "actionHook": "/done",
-                "target": [{ "type": "phone", "number": MOBILE }] }]))
+            verbs(
+                json!([{ "verb": "dial", "answerOnBridge": true, "callerId": from, "actionHook": "/done",
+                "target": [{ "type": "phone", "number": MOBILE }] }]),
+            )
         })
         .on("/done", |_| verbs(json!([])))
         .on("/status", |_| verbs(json!([])))
@@ -21,9 +23,15 @@ async fn a_caller_id_that_repeats_from_passes_the_caller_as_it_came() {
         .await;
     let lab = lab(&server, &server.url("/incoming")).await;
     lab.carrier.set_script(Script::answer());
-    for (caller, shown) in [("1001", "<sip:1001@"), ("anonymous", "<sip:anonymous@anonymous.invalid>")] {
+    for (caller, shown) in [
+        ("1001", "<sip:1001@"),
+        ("anonymous", "<sip:anonymous@anonymous.invalid>"),
+    ] {
         let calling = lab.carrier.place_call(Dial::new(caller, RECEPTION)).await.unwrap();
-        let callee = tokio::time::timeout(BOUND, lab.carrier.incoming()).await.expect("a call").unwrap();
+        let callee = tokio::time::timeout(BOUND, lab.carrier.incoming())
+            .await
+            .expect("a call")
+            .unwrap();
         calling.answered().await.unwrap();
         let invites = lab.carrier.transcript().into_iter().rev();
         let mut invites = invites.filter(|message| message.method() == Some(&Method::Invite));
@@ -33,13 +41,20 @@ async fn a_caller_id_that_repeats_from_passes_the_caller_as_it_came() {
         calling.hang_up().await.unwrap();
         callee.ended().await.unwrap();
     }
-    let told: Vec<_> = server.requests().into_iter().filter(|request| request.path == "/incoming").collect();
+    let told: Vec<_> = server
+        .requests()
+        .into_iter()
+        .filter(|request| request.path == "/incoming")
+        .collect();
     let told: Vec<_> = told.iter().map(|request| request.json()["from"].clone()).collect();
     assert_eq!(told, [json!("1001"), json!("anonymous")]);
     let record = lab.records.get(0).await;
     let dials = record.application.expect("an application").dials;
     let trace = &dials[0].targets[0].trace;
     let caller = trace.iter().find(|step| step.rule == "caller").expect("who is shown");
-    assert_eq!((&*caller.subject, &*caller.outcome), ("1001", "the caller's own, as it came"));
+    assert_eq!(
+        (&*caller.subject, &*caller.outcome),
+        ("1001", "the caller's own, as it came")
+    );
     lab.close().await;
 }

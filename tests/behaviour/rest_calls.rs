@@ -328,11 +328,15 @@ async fn an_order_that_can_not_be_carried_out_says_why() {
         (json!({ "from": OWN, "to": to_teams() }), "application_sid"),
         (
             json!({ "from": OWN, "to": to_teams(), "call_hook": "/incoming" }),
-            "call_hook",
+            "call_hook: \"/incoming\" is a path, and there is no application's URL",
         ),
         (
             json!({ "from": OWN, "to": to_teams(), "call_hook": "file:///etc/passwd" }),
             "call_hook",
+        ),
+        (
+            json!({ "from": OWN, "to": to_teams(), "application_sid": sid, "call_status_hook": "told" }),
+            "call_status_hook: the URL is neither a whole one nor a path",
         ),
         (
             json!({ "from": OWN, "to": to_teams(), "call_hook": "http://169.254.169.254/" }),

@@ -112,7 +112,8 @@ fn checked(place: &str, hook: Hook) -> Read<Hook> {
                 return wrong(&fault.to_string());
             }
         }
-        None => {}
+        None if hook.url.starts_with('/') && !hook.url.starts_with("//") => {}
+        None => return wrong("the URL is neither a whole one nor a path that begins with one slash"),
     }
     let fragment = hook.url.split_once('#').map_or("", |(_, fragment)| fragment);
     match RetryPolicy::from_fragment(fragment) {

@@ -116,6 +116,14 @@ fn mistakes_name_their_place_and_the_nearest_name() {
             "[0].callerId: ",
         ),
         (
+            r#"[{"verb":"redirect","actionHook":"next"}]"#,
+            "[0].actionHook: the URL is neither a whole one nor a path",
+        ),
+        (
+            r#"[{"verb":"redirect","actionHook":{"url":"//other.example/next"}}]"#,
+            "[0].actionHook: the URL is neither a whole one nor a path",
+        ),
+        (
             r#"[{"verb":"config","reset":["synthesizer","voice"]}]"#,
             "[0].reset: 'voice' is neither synthesizer nor recognizer",
         ),
