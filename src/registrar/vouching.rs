@@ -107,31 +107,61 @@ impl Verdict {
         let Some(body) = body else {
             return Verdict::Failed("the answer is no JSON object".into());
         };
-        let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        // Documented as seconds, used as true or false.
-        let blacklist = match body.get("blacklist") {
-            Some(Value::Bool(blacklist)) => *blacklist,
-            Some(Value::Number(seconds)) => seconds.as_f64().is_some_and(|seconds| seconds > 0.0),
-            _ => false,
-        };
-        match text("status") {
-            Some("ok") => match steering(tenant, &text) {
-                Ok(steered_by) => Verdict::Granted(Grant {
-                    expires: body
-                        .get("expires")
-                        .and_then(Value::as_u64)
-                        .filter(|seconds| *seconds > 0)
-                        .map(Duration::from_secs),
-                    voucher: Voucher {
-                        no_users: body.get("allow_direct_user_calling") == Some(&Value::Bool(false)),
-                        steered_by,
-                    },
-                }),
-                Err(why) => Verdict::Failed(why),
-            },
-            Some("fail") => denied(text("msg").unwrap_or("fail"), blacklist),
+        match body.get("status").and_then(Value::as_str) {
+            Some("ok") => grant(tenant, &body).map_or_else(Verdict::Failed, Verdict::Granted),
+            Some("fail") => {
+                // Documented as seconds, used as true or false. Whatever else stands there, it is a no.
+                let blacklist = match body.get("blacklist") {
+                    Some(Value::Bool(blacklist)) => *blacklist,
+                    Some(Value::Number(seconds)) => seconds.as_f64().is_some_and(|seconds| seconds > 0.0),
+                    _ => false,
+                };
+                let why = body.get("msg").and_then(Value::as_str);
+                denied(why.filter(|why| !why.is_empty()).unwrap_or("fail"), blacklist)
+            }
             _ => Verdict::Failed("`status` is neither \"ok\" nor \"fail\"".into()),
         }
+    }
+}
+
+/// What a yes says beside that. A property of another kind than it should be is a mistake of the server: passed over, it
+/// would give the user more than was meant.
+fn grant(tenant: &Tenant, body: &Map<String, Value>) -> Result<Grant, String> {
+    let expires = match given(body, "expires") {
+        None => None,
+        Some(seconds) => {
+            let quoted = || seconds.as_str().and_then(|text| text.parse().ok());
+            let seconds = seconds.as_u64().or_else(quoted);
+            let seconds = seconds.ok_or("`expires` is no whole number of seconds")?;
+            Some(Duration::from_secs(seconds)).filter(|span| !span.is_zero())
+        }
+    };
+    let calls_users = match given(body, "allow_direct_user_calling") {
+        None => true,
+        Some(allowed) => allowed
+            .as_bool()
+            .ok_or("`allow_direct_user_calling` is neither true nor false")?,
+    };
+    Ok(Grant {
+        expires,
+        voucher: Voucher {
+            no_users: !calls_users,
+            steered_by: steering(tenant, body)?,
+        },
+    })
+}
+
+/// `null` is as good as absent.
+fn given<'b>(body: &'b Map<String, Value>, name: &str) -> Option<&'b Value> {
+    body.get(name).filter(|value| !value.is_null())
+}
+
+/// So is an empty text.
+fn text<'b>(body: &'b Map<String, Value>, name: &str) -> Result<Option<&'b str>, String> {
+    match given(body, name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(format!("`{name}` is no string")),
     }
 }
 
@@ -143,8 +173,8 @@ fn denied(why: &str, blacklist: bool) -> Verdict {
 }
 
 /// `application_sid`, else `call_hook` with `call_status_hook`.
-fn steering<'b>(tenant: &Tenant, text: &impl Fn(&str) -> Option<&'b str>) -> Result<Option<Steering>, String> {
-    if let Some(sid) = text("application_sid") {
+fn steering(tenant: &Tenant, body: &Map<String, Value>) -> Result<Option<Steering>, String> {
+    if let Some(sid) = text(body, "application_sid")? {
         let known = Sid::parse(sid).ok().filter(|sid| {
             let mut applications = tenant.account.applications.iter();
             applications.any(|application| application.sid == *sid)
@@ -152,10 +182,10 @@ fn steering<'b>(tenant: &Tenant, text: &impl Fn(&str) -> Option<&'b str>) -> Res
         let sid = known.ok_or("`application_sid` is no application of the account")?;
         return Ok(Some(Steering::Application(sid)));
     }
-    let Some(call) = text("call_hook") else {
+    let Some(call) = text(body, "call_hook")? else {
         return Ok(None);
     };
-    let status = text("call_status_hook");
+    let status = text(body, "call_status_hook")?;
     // The URLs may hold passwords: they are not told.
     config::HookUrl::parse(call).map_err(|_| "`call_hook` is no absolute URL")?;
     if let Some(status) = status {

@@ -154,11 +154,28 @@ async fn each_kind_of_answer_has_its_result_and_what_is_no_yes_registers_nobody(
         Some("error") => Reply::Json(500, json!({ "status": "ok" })),
         Some("elsewhere") => Reply::Redirect(307, "http://169.254.169.254/".into()),
         Some("forbidden") => Reply::Json(403, json!({ "status": "ok" })),
+        Some("stalls") => Reply::Stall(Vec::new()),
+        Some("dribbles") => Reply::Dribble(b"HTTP/1.1 200 OK\r\n", Duration::from_millis(200)),
+        Some("sid") => Reply::Json(200, json!({ "status": "ok", "application_sid": 7 })),
+        Some("expires") => Reply::Json(200, json!({ "status": "ok", "expires": "soon" })),
+        Some("right") => Reply::Json(200, json!({ "status": "ok", "allow_direct_user_calling": "false" })),
         _ => Reply::Json(200, json!({ "status": "fail" })),
     };
     let server = AppServer::build().on("/who", script).start().await;
-    let lab = lab(&server, "").await;
-    let later = ["gone", "wrong", "html", "huge", "error", "elsewhere"];
+    let lab = lab(&server, "timeout = \"1s\"\n").await;
+    let later = [
+        "gone",
+        "wrong",
+        "html",
+        "huge",
+        "error",
+        "elsewhere",
+        "stalls",
+        "dribbles",
+        "sid",
+        "expires",
+        "right",
+    ];
     for (last, user) in (11..).zip(later) {
         let answer = Device::udp(&lab, last, user, "x").await.register(600).await;
         assert_eq!(answer.status(), Some(503), "{user}");
@@ -171,7 +188,7 @@ async fn each_kind_of_answer_has_its_result_and_what_is_no_yes_registers_nobody(
     }
     let status = lab.running.node.registrar.status(lab.running.node.clock.now());
     assert_eq!(status.bindings, []);
-    assert_eq!((status.asked.failed, status.asked.denied, status.asking), (6, 2, 0));
+    assert_eq!((status.asked.failed, status.asked.denied, status.asking), (11, 2, 0));
     lab.close().await;
 }
 

@@ -225,6 +225,17 @@ fn a_hook_that_says_nothing_means_later() {
             says(json!({ "status": "ok", "application_sid": "7" })),
         ),
         ("a relative hook", says(json!({ "status": "ok", "call_hook": "/in" }))),
+        ("a number as sid", says(json!({ "status": "ok", "application_sid": 7 }))),
+        (
+            "a table as hook",
+            says(json!({ "status": "ok", "call_hook": { "url": "https://a.example/" } })),
+        ),
+        ("a word as time", says(json!({ "status": "ok", "expires": "soon" }))),
+        ("a time that is over", says(json!({ "status": "ok", "expires": -60 }))),
+        (
+            "a word as right",
+            says(json!({ "status": "ok", "allow_direct_user_calling": "false" })),
+        ),
     ] {
         assert!(matches!(verdict, Verdict::Failed(_)), "{what}: {verdict:?}");
         let done = register(&mut joe(), &registrar, &config, &verdict, 1);
@@ -251,6 +262,9 @@ fn what_the_hook_says_of_the_users_calls_is_kept() {
     };
     let empty = json!({ "status": "ok", "application_sid": "", "call_hook": "", "allow_direct_user_calling": true });
     assert_eq!(voucher(empty), Voucher::default());
+    let nothing =
+        json!({ "status": "ok", "application_sid": null, "expires": null, "allow_direct_user_calling": null });
+    assert_eq!(voucher(nothing), Voucher::default());
     let steered = voucher(json!({
         "status": "ok", "application_sid": sid.as_str(), "call_hook": "https://a.example/", "allow_direct_user_calling": false
     }));
