@@ -415,7 +415,8 @@ pub fn request_answered(status: Option<u16>) -> Properties {
     properties(match status {
         Some(status @ 200..=299) => json!({ "result": "success", "sip_status": status }),
         Some(status) => json!({ "result": "failed", "sip_status": status }),
-        None => json!({ "result": "failed", "err": "no answer" }),
+        // As over REST, and as RFC 3261 §8.1.3.1 counts it.
+        None => json!({ "result": "failed", "sip_status": 408, "err": "no answer" }),
     })
 }
 

@@ -126,8 +126,12 @@ impl Call {
                 .get(..5)
                 .is_some_and(|name| name.eq_ignore_ascii_case("refer"))
         });
-        let event_hook = match self.line(index).and_then(|line| line.running.as_ref()) {
-            Some(Running::Referring(referral)) if refers => referral.event_hook.clone(),
+        let event_hook = match self.line_mut(index).and_then(|line| line.running.as_mut()) {
+            Some(Running::Referring(referral)) if refers => {
+                // It may overtake the 202, and says as much (RFC 3515 §2.4.4).
+                referral.status.get_or_insert(202);
+                referral.event_hook.clone()
+            }
             // We never subscribe otherwise (RFC 6665 §4.1.3).
             _ => {
                 self.answer_plainly(index, transaction, 481);

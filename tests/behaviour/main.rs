@@ -35,6 +35,7 @@ mod mutated_messages;
 mod nobodys_requests;
 mod nothing_panics_on_bytes;
 mod parted_calls;
+mod peers_asked;
 mod phone;
 mod referring_peers;
 mod registered_phones;

@@ -345,7 +345,7 @@ async fn who_may_not_refer_is_told_405() {
 }
 
 /// The 200 of a call of a device, acknowledged.
-async fn acknowledged(device: &mut Device, answer: &Message) {
+pub async fn acknowledged(device: &mut Device, answer: &Message) {
     let contact = answer.contact().unwrap().unwrap();
     let to = answer.header(HeaderName::To).unwrap().to_owned();
     let cseq = answer.cseq().0;

@@ -128,6 +128,11 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     if FAMILIES.iter().any(|family| lower.starts_with(family)) {
         return Err("this header means something to Teams, the network or the body: it can't be set".into());
     }
+    check_value(value)
+}
+
+/// Whether a value may stand in a header.
+pub(super) fn check_value(value: &str) -> Result<(), String> {
     if value.chars().any(char::is_control) {
         return Err("the value has a line break or another control character in it".into());
     }

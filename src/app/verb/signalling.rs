@@ -276,22 +276,34 @@ pub(in crate::app) fn read_request(mut object: Object) -> Read<SipRequest> {
     if body.as_deref().is_some_and(|body| body.len() > LONGEST_BODY) {
         return object.wrong("body", format!("it is longer than {LONGEST_BODY} bytes"));
     }
-    // The content type of an application's body stands among its headers.
+    let mut map = object.data("headers")?.unwrap_or_default();
+    // The content type of an application's body may stand among its headers.
     let named = object.either(["contentType", "content_type"], Object::text)?;
-    let mut content_type = named.map(|value| ("content_type", value));
-    let headers = match object.data("headers")? {
-        None => Vec::new(),
-        Some(mut map) => {
-            let name = map
-                .keys()
-                .find(|name| name.eq_ignore_ascii_case("content-type"))
-                .cloned();
-            if let Some(Value::String(value)) = name.and_then(|name| map.remove(&name)) {
-                content_type = Some(("headers.Content-Type", value));
-            }
-            super::headers::read_headers(&object.place("headers"), map)?
+    let named = named.map(|value| ("content_type", value));
+    let listed = taken(&mut map, "Content-Type").map(|(_, value)| ("headers.Content-Type", value));
+    let content_type = match (named, listed) {
+        (Some((_, one)), Some((_, other))) if one != other => {
+            return object.wrong("headers.Content-Type", "it says something else than content_type");
         }
+        (named, listed) => named.or(listed),
     };
+    // A NOTIFY has an event (RFC 6665 §8.2.1), and those of a REFER are the signalling's own.
+    let mut event = Vec::new();
+    if method == "NOTIFY" {
+        event.extend(taken(&mut map, "Event").map(|header| ("headers.Event", header)));
+        event.extend(taken(&mut map, "Subscription-State").map(|header| ("headers.Subscription-State", header)));
+    }
+    for (place, (name, value)) in &event {
+        let package = value.split(';').next().unwrap_or_default().trim();
+        if name.eq_ignore_ascii_case("Event") && package.eq_ignore_ascii_case("refer") {
+            return object.wrong(place, "what became of a REFER is told by the signalling itself");
+        }
+        if let Err(problem) = super::headers::check_value(value) {
+            return object.wrong(place, problem);
+        }
+    }
+    let mut headers = super::headers::read_headers(&object.place("headers"), map)?;
+    headers.extend(event.into_iter().map(|(_, header)| header));
     if let Some((place, text)) = &content_type
         && (text.len() > 128 || text.chars().any(char::is_control))
     {
@@ -310,4 +322,12 @@ pub(in crate::app) fn read_request(mut object: Object) -> Read<SipRequest> {
     };
     object.finish()?;
     Ok(request)
+}
+
+/// A header that is taken out of a map, as it is named there; what is no text stays.
+fn taken(map: &mut Map<String, Value>, wanted: &str) -> Option<(String, String)> {
+    let (name, value) = map.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+    let header = (name.clone(), value.as_str()?.to_owned());
+    map.remove(&header.0);
+    Some(header)
 }

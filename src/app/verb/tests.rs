@@ -431,6 +431,59 @@ fn a_content_type_that_is_none_is_named_where_it_stands() {
 }
 
 #[test]
+fn a_notify_has_an_event_of_the_applications_and_nothing_else_has_one() {
+    let request = |method: &str, headers: &str| {
+        let text = format!(r#"{{"verb":"sip:request","method":"{method}","headers":{headers}}}"#);
+        parse_application(text.as_bytes()).map(|mut verbs| match verbs.remove(0) {
+            Verb::SipRequest(request) => request.headers,
+            other => panic!("{other:?}"),
+        })
+    };
+    let talk = r#"{"event":"talk","Subscription-State":"active"}"#;
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        request("NOTIFY", talk),
+        Ok(vec![header("event", "talk"), header("Subscription-State", "active")])
+    );
+    for (method, headers, words) in [
+        (
+            "INFO",
+            talk,
+            "headers.Subscription-State: this header is written by the signalling",
+        ),
+        (
+            "NOTIFY",
+            r#"{"Event":" Refer;id=1"}"#,
+            "headers.Event: what became of a REFER",
+        ),
+        (
+            "NOTIFY",
+            r#"{"Event":"talk\r\nVia: b"}"#,
+            "headers.Event: the value has a line break",
+        ),
+        (
+            "NOTIFY",
+            r#"{"Event":7}"#,
+            "headers.Event: this header is written by the signalling",
+        ),
+        (
+            "INFO",
+            r#"{"Content-Type":7}"#,
+            "headers.Content-Type: this header means something",
+        ),
+    ] {
+        let said = request(method, headers).expect_err(words).to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    let twice = r#"{"verb":"sip:request","method":"INFO","content_type":"text/x","headers":{"Content-Type":"text/y"}}"#;
+    assert!(
+        mistake(twice).contains("headers.Content-Type: it says something else"),
+        "{}",
+        mistake(twice)
+    );
+}
+
+#[test]
 fn what_is_kept_with_a_call_is_bounded() {
     let large = "x".repeat(17 * 1_024);
     assert!(mistake(&format!(r#"{{"verb":"tag","data":{{"a":["{large}"]}}}}"#)).contains("[0].data: it is larger"));
