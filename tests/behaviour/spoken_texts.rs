@@ -14,6 +14,9 @@ const LINEAR_TONE: f64 = 1_500.0;
 const MP3_TONE: f64 = 700.0;
 const MP3: &[u8] = include_bytes!("../data/sounds/tone.mp3");
 
+/// Services that answer no sound, each in its own way.
+const WRONG: [&str; 8] = ["stalls", "cut", "torn", "empty", "nothing", "rate", "huge", "gone"];
+
 /// A server that is a speech service of each kind, and an application with these first verbs.
 fn speaking(first: Value) -> AppServerBuilder {
     let linear: Vec<u8> = tone(LINEAR_TONE, 24_000)
@@ -34,6 +37,23 @@ fn speaking(first: Value) -> AppServerBuilder {
         .on("/page", |_| {
             Reply::Body(200, "text/html", b"<html>sign in</html>".to_vec())
         })
+        .on("/stalls", |_| Reply::Stall(half(&wav(WAV_TONE))))
+        .on("/cut", |_| Reply::Raw(half(&wav(WAV_TONE))))
+        .on("/torn", |_| Reply::Body(200, "audio/mpeg", MP3[..40].to_vec()))
+        .on("/empty", |_| Reply::Body(200, "audio/wav", Vec::new()))
+        .on("/nothing", |_| Reply::Raw(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()))
+        .on("/rate", |_| Reply::Body(200, "audio/l16;rate=7", vec![0; 320]))
+        .on("/huge", |_| Reply::Body(200, "audio/l16;rate=8000", vec![0; 17 << 20]))
+        .on("/gone", |_| Reply::Hangup)
+}
+
+/// An answer that promises a sound and brings half of it.
+fn half(sound: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nContent-Length: {}\r\n\r\n",
+        sound.len()
+    );
+    [head.as_bytes(), &sound[..sound.len() / 2]].concat()
 }
 
 /// A lab whose tenant knows the services of this server, and one that nobody may ask.
@@ -44,7 +64,8 @@ async fn lab(server: &AppServer, hook: &str) -> Lab {
             server.url(&format!("/{name}"))
         )
     };
-    let services: String = ["wav", "mp3", "linear", "broken", "page"].map(service).concat();
+    let names = ["wav", "mp3", "linear", "broken", "page"].iter().chain(&WRONG);
+    let services: String = names.map(|name| service(name)).collect();
     let private = "[speech_service.private]\nurl = \"http://inner.example/\"\n\n";
     let plan = Plan {
         machine: "\"inner.example\" = [\"10.255.255.1\"]".to_owned(),
@@ -170,6 +191,40 @@ async fn a_fallback_speaks_where_a_service_fails_and_the_application_hears_of_bo
     );
     assert!(spoken[1]["elapsed_time"].is_u64() && spoken[2].get("elapsed_time").is_none());
     caller.hears(LINEAR_TONE).await.unwrap();
+    caller.ended().await.unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_stalls_breaks_off_or_answers_no_sound_costs_one_say_and_the_next_verb_is_heard() {
+    let mut server = speaking(json!([])).start().await;
+    let lab = lab(&server, &server.ws_url("/socket")).await;
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let mut socket = server.socket().await;
+    let first = socket.message().await;
+    let broken = WRONG.map(|vendor| say(json!("hello"), vendor));
+    let rest = [say(json!("hello"), "wav"), json!({ "verb": "hangup" })];
+    socket.ack(&first, broken.into_iter().chain(rest).collect()).await;
+    let mut complaints = Vec::new();
+    while complaints.len() < WRONG.len() {
+        let message = socket.message().await;
+        if message["type"] == "jambonz:error" {
+            complaints.push(message["data"]["details"].as_str().unwrap().to_owned());
+        }
+    }
+    for (complaint, words) in complaints.iter().zip([
+        "no whole answer within 10000 ms",
+        "the connection broke",
+        "neither wav nor mp3",
+        "the audio is empty",
+        "status 204",
+        "a sample rate of 7 Hz",
+        "longer than 16777216 bytes",
+        "the connection broke",
+    ]) {
+        assert!(complaint.contains(words), "{complaint}");
+    }
+    caller.hears(WAV_TONE).await.unwrap();
     caller.ended().await.unwrap();
     lab.close().await;
 }

@@ -40,6 +40,9 @@ pub fn decode(bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
 }
 
 fn decode_whole(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
+    if bytes.is_empty() {
+        return Err(DecodeFault::Empty);
+    }
     mend_wave(&mut bytes);
     let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
@@ -235,7 +238,7 @@ pub(super) mod tests {
             decode(b"<html>".repeat(100), LONGEST),
             Err(DecodeFault::Format(_))
         ));
-        assert!(decode(Vec::new(), LONGEST).is_err());
+        assert_eq!(decode(Vec::new(), LONGEST).err(), Some(DecodeFault::Empty));
         assert!(decode(wave(&[], 8_000, 1), LONGEST).is_err());
         let fast = wave(&tone(8_000), 4_000_000, 1);
         assert_eq!(decode(fast, LONGEST).err(), Some(DecodeFault::Rate { rate: 4_000_000 }));
