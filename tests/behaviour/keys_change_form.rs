@@ -1,13 +1,16 @@
 //! Keys of and for a carrier that knows no telephone-event (TEAMS-098): INFO and tones, what Teams hears of them, and what comes of
 //! the keys of Teams. A telephone of the carrier sends and hears real audio.
 
+use crate::app_server::AppServer;
+use crate::applications::{RECEPTION, asked, lab as lab_of, verbs};
 use crate::calls_in_progress::hears_digits;
-use crate::lab::{BOUND, Lab, Plan};
+use crate::lab::{BOUND, Lab, Plan, USER};
 use crate::phone::Phone;
 use portcullis::codec::dtmf::Listener;
 use portcullis::codec::g711::Law;
 use portcullis::codec::tone::{DigitTone, dtmf};
 use portcullis::sim::{Call, Script};
+use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -15,11 +18,16 @@ use tokio::net::UdpSocket;
 /// Samples of a packet.
 const FRAME: usize = 160;
 
-/// A telephone of the carrier that talks with a Teams user, and its media: PCMA and nothing else.
-struct Talking {
-    lab: Lab,
+/// A telephone of the carrier that talks, and its media: PCMA and nothing else.
+struct Telephone {
     phone: Phone,
     media: UdpSocket,
+}
+
+/// The same with the Teams user that it talks to.
+struct Talking {
+    lab: Lab,
+    own: Telephone,
     callee: Call,
 }
 
@@ -30,20 +38,21 @@ async fn talking(carrier: &str) -> Talking {
     })
     .await;
     lab.teams.set_script(Script::answer());
-    let mut phone = Phone::new(&lab).await;
-    // Where its offer says.
-    let media = UdpSocket::bind((phone.us.ip(), 40_000)).await.unwrap();
-    phone.call().await;
+    let own = Telephone::call(&lab, USER).await;
     let callee = lab.teams.incoming().await.unwrap();
-    Talking {
-        lab,
-        phone,
-        media,
-        callee,
-    }
+    Talking { lab, own, callee }
 }
 
-impl Talking {
+impl Telephone {
+    async fn call(lab: &Lab, to: &'static str) -> Telephone {
+        let mut phone = Phone::new(lab).await;
+        phone.to = to;
+        // Where its offer says.
+        let media = UdpSocket::bind((phone.us.ip(), 40_000)).await.unwrap();
+        phone.call().await;
+        Telephone { phone, media }
+    }
+
     /// A key as INFO.
     async fn info(&mut self, cseq: u32, kind: &str, body: &str) {
         let request = self
@@ -113,11 +122,17 @@ impl Talking {
         tokio::time::timeout(BOUND, wait).await.expect("a tone")
     }
 
-    async fn hang_up(mut self, cseq: u32) {
+    async fn bye(&self, cseq: u32) {
         let bye = self.phone.request("BYE", &format!("{cseq} BYE"), "e", "", "");
         self.phone.send(&bye).await;
+    }
+}
+
+impl Talking {
+    async fn hang_up(mut self, cseq: u32) {
+        self.own.bye(cseq).await;
         self.callee.ended().await.unwrap();
-        self.phone.receive("SIP/2.0 200 ").await;
+        self.own.phone.receive("SIP/2.0 200 ").await;
         self.lab.close().await;
     }
 }
@@ -126,9 +141,10 @@ impl Talking {
 async fn teams_098_info_of_a_carrier_is_an_event_toward_teams() {
     let mut talking = talking("").await;
     talking
+        .own
         .info(2, "application/dtmf-relay", "Signal=5\r\nDuration=160\r\n")
         .await;
-    talking.info(3, "application/dtmf", "#").await;
+    talking.own.info(3, "application/dtmf", "#").await;
     hears_digits(&talking.callee, "5#").await;
     talking.hang_up(4).await;
 }
@@ -136,10 +152,10 @@ async fn teams_098_info_of_a_carrier_is_an_event_toward_teams() {
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_098_tones_of_a_carrier_are_events_toward_teams_and_back() {
     let talking = talking("dtmf = \"tones\"\n").await;
-    talking.dial("42").await;
+    talking.own.dial("42").await;
     hears_digits(&talking.callee, "42").await;
     talking.callee.send_digits("7").await.unwrap();
-    assert_eq!(talking.heard().await, '7');
+    assert_eq!(talking.own.heard().await, '7');
     talking.hang_up(2).await;
 }
 
@@ -147,8 +163,42 @@ async fn teams_098_tones_of_a_carrier_are_events_toward_teams_and_back() {
 async fn teams_098_keys_of_teams_are_info_to_a_carrier_that_wants_it() {
     let mut talking = talking("dtmf = \"info\"\n").await;
     talking.callee.send_digits("9").await.unwrap();
-    let info = talking.phone.receive("INFO ").await;
+    let info = talking.own.phone.receive("INFO ").await;
     assert!(info.contains("Content-Type: application/dtmf-relay\r\n"), "{info}");
     assert!(info.ends_with("\r\n\r\nSignal=9\r\nDuration=120\r\n"), "{info}");
     talking.hang_up(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_gathers_keys_that_come_as_tones_and_as_info() {
+    let server = AppServer::build()
+        .on("/incoming", |_| {
+            let gather = |hook| json!({ "verb": "gather", "numDigits": 3, "finishOnKey": "#", "actionHook": hook });
+            verbs(json!([gather("/tones"), gather("/info"), { "verb": "hangup" }]))
+        })
+        .on("/tones", |_| verbs(json!([])))
+        .on("/info", |_| verbs(json!([])))
+        .on("/status", |_| verbs(json!([])))
+        .start()
+        .await;
+    let lab = lab_of(&server, &server.url("/incoming")).await;
+    let mut caller = Telephone::call(&lab, RECEPTION).await;
+    caller.dial("42#").await;
+    let told = asked(&server, "/tones", 1).await.remove(0);
+    assert_eq!(
+        (&told["reason"], &told["digits"]),
+        (&json!("dtmfDetected"), &json!("42"))
+    );
+    for (cseq, key) in (2..).zip(["7", "8", "9"]) {
+        caller.info(cseq, "application/dtmf", key).await;
+    }
+    let told = asked(&server, "/info", 1).await.remove(0);
+    assert_eq!(
+        (&told["reason"], &told["digits"]),
+        (&json!("dtmfDetected"), &json!("789"))
+    );
+    let bye = caller.phone.receive("BYE ").await;
+    caller.phone.accept(&bye).await;
+    lab.records.get(0).await;
+    lab.close().await;
 }

@@ -6,8 +6,9 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::UdpSocket;
 
-/// It calls [`USER`] as [`OUTSIDE`], from the address of the lab's carrier.
+/// It calls [`USER`], or another number, as [`OUTSIDE`], from the address of the lab's carrier.
 pub struct Phone {
+    pub to: &'static str,
     socket: UdpSocket,
     pub sbc: SocketAddr,
     pub us: SocketAddr,
@@ -40,6 +41,7 @@ impl Phone {
         let carrier = place(carrier);
         let socket = UdpSocket::bind((carrier, 0)).await.unwrap();
         Phone {
+            to: USER,
             us: socket.local_addr().unwrap(),
             sbc: SocketAddr::new(Ipv4Addr::new(a, b, c, 1).into(), 5060),
             socket,
@@ -59,7 +61,7 @@ impl Phone {
 
     /// A request; `branch` names its transaction, `more` are further header lines.
     pub fn request(&self, method: &str, cseq: &str, branch: &str, more: &str, sdp: &str) -> String {
-        let Phone { sbc, us, .. } = self;
+        let Phone { sbc, us, to, .. } = self;
         let port = us.port();
         let tag = self.tag.as_ref().map_or_else(String::new, |tag| format!(";tag={tag}"));
         let typed = if sdp.is_empty() {
@@ -68,8 +70,8 @@ impl Phone {
             "Content-Type: application/sdp\r\n"
         };
         format!(
-            "{method} sip:{USER}@{sbc} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{port}{branch}\r\nMax-Forwards: 70\r\n\
-             From: <sip:{OUTSIDE}@{us}>;tag=1\r\nTo: <sip:{USER}@{sbc}>{tag}\r\nCall-ID: {port}\r\nCSeq: {cseq}\r\n\
+            "{method} sip:{to}@{sbc} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{port}{branch}\r\nMax-Forwards: 70\r\n\
+             From: <sip:{OUTSIDE}@{us}>;tag=1\r\nTo: <sip:{to}@{sbc}>{tag}\r\nCall-ID: {port}\r\nCSeq: {cseq}\r\n\
              {more}{typed}Content-Length: {length}\r\n\r\n{sdp}",
             length = sdp.len(),
         )
@@ -77,6 +79,21 @@ impl Phone {
 
     pub async fn send(&self, message: &str) {
         self.socket.send_to(message.as_bytes(), self.sbc).await.unwrap();
+    }
+
+    /// 200 to a request.
+    pub async fn accept(&self, request: &str) {
+        let copied = |line: &&str| {
+            let names = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+            names.iter().any(|name| line.starts_with(name))
+        };
+        let lines: String = request
+            .lines()
+            .filter(copied)
+            .map(|line| format!("{line}\r\n"))
+            .collect();
+        self.send(&format!("SIP/2.0 200 OK\r\n{lines}Content-Length: 0\r\n\r\n"))
+            .await;
     }
 
     /// What has come and was not read. The socket itself is asked, not what the runtime knows of it.
