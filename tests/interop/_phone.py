@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A PJSIP phone in a process of its own: JSON commands on standard input, JSON events on standard output.
 
-Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certificate, key, ca), `contact`, `nameserver`.
+Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certificate, key, ca), `contact`, `nameserver`
+(`verify_server` false: it connects to whatever certificate is shown). `proxy` is what its calls go through.
 `registrar` makes it register there; `transport` is `tcp` or, with `ca`, `tls` as a client without a certificate.
 `rules` says what incoming calls get by the number dialled; calls to other numbers ring until a command answers them."""
 
@@ -222,7 +223,8 @@ def main():
     if SETTINGS.get("tls"):
         kind, tls = pj.PJSIP_TRANSPORT_TLS, transport.tlsConfig
         tls.certFile, tls.privKeyFile, tls.CaListFile = SETTINGS["tls"]
-        tls.verifyServer = tls.verifyClient = tls.requireClientCert = True
+        tls.verifyServer = SETTINGS.get("verify_server", True)
+        tls.verifyClient = tls.requireClientCert = True
         tls.method = pj.PJSIP_TLSV1_2_METHOD
     if SETTINGS.get("transport") == "tcp":
         kind = pj.PJSIP_TRANSPORT_TCP
