@@ -21,7 +21,10 @@ ROUTE = "sip-du-a-eu.pstnhub.microsoft.com"
 CONTACT = "sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i=4e1f6b8a-23;x-c=c0ffee00/d/8/Ab"
 # The first hub at the usual port, the second at the next.
 TWO_HUBS = f'hubs = ["{HUBS[0]}", "{HUBS[1]}:5071"]\n'
-WELL, REFUSED, SILENT, GARBAGE_AND_CLOSED, CLOSED, GARBAGE = (f"+142555501{last}" for last in ("00", "50", "51", "52", "53", "54"))
+IN_A_HURRY = TWO_HUBS + 'progress_timeout = "2s"\n'
+WELL, REFUSED, SILENT, GARBAGE_AND_CLOSED, CLOSED, GARBAGE, CLOSED_BY_BOTH = (
+    f"+142555501{last}" for last in ("00", "50", "51", "52", "53", "54", "55")
+)
 RETRY_AFTER = 4
 # No message of SIP, nor the beginning of one, as far as an empty line.
 WORDS = {"guid": "5c4d2b1a-0f3e-4a57-9a54-2b3f6a1d8e90", "retry_after": RETRY_AFTER, "garbage": r"\x16\x03 }{ HTTP/9 \\ SIP/3\r\nfoo\r\n: :\r\n\r\n"}
@@ -82,8 +85,10 @@ class HubLab(Lab):
             self.end_kamailio()
 
     def stop(self):
-        self.end_kamailio()
-        super().stop()
+        try:
+            super().stop()
+        finally:
+            self.end_kamailio()
 
     # ---- What the hubs said ---------------------------------------------------------------------------------------
 
@@ -115,8 +120,11 @@ class HubLab(Lab):
         expect(found, f"no {name} in {peers}")
         return found[0]
 
+    def log(self):
+        return self.binary.log.read_text(errors="replace")
+
     def log_says(self, pattern):
-        found = re.search(rf"^.*{pattern}.*$", self.binary.log.read_text(errors="replace"), re.M)
+        found = re.search(rf"^.*{pattern}.*$", self.log(), re.M)
         expect(found, f"the log says nothing of /{pattern}/; it ends with\n{self.binary.tail(30)}")
         return found.group(0)
 
@@ -343,7 +351,7 @@ def misnamed():
 def breaks_in_the_set_up(number, goes_on):
     """Garbage or a closed connection after 100, whose answer could still come over another one, so that the next hub has the call
     after `progress_timeout`. A call that is up by the same hub loses neither sound nor its end."""
-    with HubPair("kam-breaks", teams=TWO_HUBS + 'progress_timeout = "2s"\n') as pair:
+    with HubPair("kam-breaks", teams=IN_A_HURRY) as pair:
         other, _, _ = pair.call_from_carrier(WELL, "other")
         pair.hear("other", other)
         ends = [(pair.carrier, "other"), (pair.teams, other)]
@@ -352,6 +360,8 @@ def breaks_in_the_set_up(number, goes_on):
         expect(took < (1 if len(goes_on) == 1 else 3.5), f"the user had the call after {took:.1f} s")
         ports = pair.invites(number)
         expect(ports == goes_on, f"INVITEs at {ports}, not at {goes_on}")
+        if number in (GARBAGE, GARBAGE_AND_CLOSED):
+            pair.lab.log_says("the stream is not SIP")
         pair.hear("out", t, label="broken")
         for (phone, call), (then, got) in zip(ends, before):
             # 50 a second: a gap of 300 ms would be 15 of them.
@@ -363,6 +373,22 @@ def breaks_in_the_set_up(number, goes_on):
             expect(not phone.events("state", call=call, state="DISCONNECTED"), "the other call ended")
         pair.end(pair.carrier, "out", pair.teams, t)
         pair.end(pair.teams, other, pair.carrier, "other")
+        pair.lab.keeps_the_rules()
+
+
+def both_close():
+    """No hub is left that has not closed its connection after 100: the call ends with a status, which the log explains."""
+    with HubPair("kam-both", teams=IN_A_HURRY, extra='[timers]\nsetup = "5s"\nt1 = "100ms"') as pair:
+        other, _, _ = pair.call_from_carrier(WELL, "other")
+        pair.carrier.do("call", "out", to=f"sip:{CLOSED_BY_BOTH}@{pair.lab.sbc}:5060")
+        over = pair.carrier.wait("state", call="out", state="DISCONNECTED", seconds=12)
+        expect(over["code"] in (408, 480, 503, 504), f"the carrier got {over}")
+        expect(pair.invites(CLOSED_BY_BOTH) == ["5061", "5071"], f"INVITEs at {pair.invites(CLOSED_BY_BOTH)}")
+        # The record waits for the hubs' last word on the INVITEs that were cancelled, 64 T1.
+        told = until(lambda: re.search(rf"call over status={over['code']} .*{re.escape(CLOSED_BY_BOTH)}.*", pair.lab.log()), 10, "the end is logged")
+        expect(re.search(r'cause="\w+" why="[^"]{5,}"', told.group(0)), told.group(0))
+        pair.hear("other", other, label="other")
+        pair.end(pair.carrier, "other", pair.teams, other)
         pair.lab.keeps_the_rules()
 
 
@@ -380,6 +406,7 @@ score.side_by_side(
         ("a hub's certificate for another name: the next", misnamed),
         ("garbage and a closed connection after 100", breaks_in_the_set_up, GARBAGE_AND_CLOSED, ["5061", "5071"]),
         ("a closed connection after 100", breaks_in_the_set_up, CLOSED, ["5061", "5071"]),
+        ("both hubs close after 100", both_close),
         ("garbage after 100", breaks_in_the_set_up, GARBAGE, ["5061"]),
     ],
     width=3,
