@@ -27,7 +27,7 @@ SYSTEM, CALLER, CALLEE, PAGER = "127.0.0.20", "127.0.0.50", "127.0.0.30", "127.0
 NUMBER = "+15550001111"
 PACKAGES = {
     "sipp": "sip-tester", "kamailio": "kamailio", "rtpengine": "rtpengine-daemon", "gcc": "gcc", "ip": "iproute2",
-    "openssl": "openssl", "taskset": "util-linux",
+    "openssl": "openssl", "taskset": "util-linux", "iptables": "iptables",
 }
 
 
