@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.request
 
-from _lab import BASE, HERE, HUB, HUB_CERTIFICATE, HUBS, TAKEN_BACK, Failure, Lab, Process, Score, expect, until
+from _lab import BASE, HERE, HUB, HUB_CERTIFICATE, HUBS, TAKEN_BACK, Lab, Process, Score, expect, until
 from _pair import CARRIERS, TENANT, Pair, line
 
 TRUNK = f"contoso.{BASE}"
@@ -27,7 +27,11 @@ WELL, REFUSED, SILENT, GARBAGE_AND_CLOSED, CLOSED, GARBAGE, CLOSED_BY_BOTH = (
 )
 RETRY_AFTER = 4
 # No message of SIP, nor the beginning of one, as far as an empty line.
-WORDS = {"guid": "5c4d2b1a-0f3e-4a57-9a54-2b3f6a1d8e90", "retry_after": RETRY_AFTER, "garbage": r"\x16\x03 }{ HTTP/9 \\ SIP/3\r\nfoo\r\n: :\r\n\r\n"}
+WORDS = {
+    "guid": "5c4d2b1a-0f3e-4a57-9a54-2b3f6a1d8e90",
+    "retry_after": RETRY_AFTER,
+    "garbage": r"\x16\x03 }{ HTTP/9 \\ SIP/3\r\nfoo\r\n: :\r\n\r\n",
+}
 
 
 class HubLab(Lab):
@@ -68,12 +72,21 @@ class HubLab(Lab):
             return probe.connect_ex((self.teams, 5081)) == 0
 
     def end_kamailio(self):
-        if self.kamailio:
+        """Politely, for it ends its children then; else all of them."""
+        if not self.kamailio:
+            return
+        main = self.kamailio.process
+        if main.poll() is None:
+            main.terminate()
             try:
-                os.killpg(self.kamailio.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
+                main.wait(5)
+            except subprocess.TimeoutExpired:
                 pass
-            self.kamailio.process.wait()
+        try:
+            os.killpg(main.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        main.wait()
 
     def __exit__(self, kind, error, trace):
         if kind and self.binary is None:
@@ -92,21 +105,11 @@ class HubLab(Lab):
 
     # ---- What the hubs said ---------------------------------------------------------------------------------------
 
-    def said(self, pattern="", since=0):
+    def said(self, pattern):
         """Lines of Kamailio's log that begin with our mark, without it."""
         text = self.kamailio.log.read_text(errors="replace")
         found = [told.split("hub: ", 1)[1] for told in text.splitlines() if "hub: " in told]
-        return [told for told in found[since:] if re.search(pattern, told)]
-
-    def mark(self):
-        return len(self.said())
-
-    def hears(self, pattern, seconds=10, since=0):
-        """The first such line."""
-        try:
-            return until(lambda: self.said(pattern, since), seconds, "it")[0]
-        except Failure:
-            raise Failure(f"no hub heard /{pattern}/ within {seconds} s; they said {self.said(since=since)[-12:]}") from None
+        return [told for told in found if re.search(pattern, told)]
 
     def keeps_the_rules(self):
         wrong = self.said("^(refused|strayed|stranger) ")
@@ -144,7 +147,8 @@ class HubPair(Pair):
         made = HubLab(name, **lab)
         user = {
             # The hubs' certificate has the name of its Record-Route by a wildcard, which PJSIP takes from nobody.
-            "verify_server": False, "ip": made.user, "contact": f"<{CONTACT}>", "proxy": f"<sip:{ROUTE}:5081;transport=tls;lr>", "id": f"sip:+14255550100@{HUB}",
+            "verify_server": False, "ip": made.user, "contact": f"<{CONTACT}>", "id": f"sip:+14255550100@{HUB}",
+            "proxy": f"<sip:{ROUTE}:5081;transport=tls;lr>",
         }
         super().__init__(name, lab=made, teams=user)
 
@@ -159,12 +163,9 @@ class HubPair(Pair):
         self.teams.wait("state", call=incoming["call"], state="CONFIRMED")
         return incoming["call"], line(incoming["text"], "Call-ID:"), took
 
-    def packets_got(self, phone, call):
-        return phone.got_and_sent(call)[0]
-
     def invites(self, number):
         """Ports of the hubs that the calls to a number came to, in order."""
-        return re.findall(rf"^INVITE at (\d+) to {re.escape(number)} ", "\n".join(self.lab.said()), re.M)
+        return re.findall(rf"^INVITE at (\d+) to {re.escape(number)} ", "\n".join(self.lab.said("^INVITE ")), re.M)
 
     def one_more(self, hub, number=WELL, seconds=10):
         """A whole call, and which hub took it."""
@@ -216,7 +217,7 @@ def the_rules_fire():
             stray = request("BYE", "", 99, lab.sbc).replace(f"To: <sip:{HUB}>".encode(), f"To: <sip:{HUB}>;tag=x".encode())
             hub.sendall(stray)
             expect(hub.recv(65536).startswith(b"SIP/2.0 404 "), "a BYE without Route was taken")
-        expect(len(lab.said("^refused ")) == 7 and len(lab.said("^strayed BYE")) == 1, f"hubs said {lab.said()}")
+        expect(len(lab.said("^refused ")) == 7 and len(lab.said("^strayed BYE")) == 1, f"hubs said {lab.said('')}")
         try:
             with lab.tls_to_hub(certificate=False) as hub:
                 hub.settimeout(5)
@@ -355,7 +356,7 @@ def breaks_in_the_set_up(number, goes_on):
         other, _, _ = pair.call_from_carrier(WELL, "other")
         pair.hear("other", other)
         ends = [(pair.carrier, "other"), (pair.teams, other)]
-        before = [(time.monotonic(), pair.packets_got(*end)) for end in ends]
+        before = [(time.monotonic(), end[0].got_and_sent(end[1])[0]) for end in ends]
         t, _, took = pair.call_from_carrier(number, "out")
         expect(took < (1 if len(goes_on) == 1 else 3.5), f"the user had the call after {took:.1f} s")
         ports = pair.invites(number)
@@ -365,7 +366,7 @@ def breaks_in_the_set_up(number, goes_on):
         pair.hear("out", t, label="broken")
         for (phone, call), (then, got) in zip(ends, before):
             # 50 a second: a gap of 300 ms would be 15 of them.
-            missing = 50 * (time.monotonic() - then) - (pair.packets_got(phone, call) - got)
+            missing = 50 * (time.monotonic() - then) - (phone.got_and_sent(call)[0] - got)
             expect(missing < 15, f"{phone.name} of the other call missed {missing:.0f} packets")
             expect(phone.stats(call)["lost"] == 0, f"{phone.name} of the other call lost packets")
         pair.hear("other", other, label="other")
@@ -385,7 +386,8 @@ def both_close():
         expect(over["code"] in (408, 480, 503, 504), f"the carrier got {over}")
         expect(pair.invites(CLOSED_BY_BOTH) == ["5061", "5071"], f"INVITEs at {pair.invites(CLOSED_BY_BOTH)}")
         # The record waits for the hubs' last word on the INVITEs that were cancelled, 64 T1.
-        told = until(lambda: re.search(rf"call over status={over['code']} .*{re.escape(CLOSED_BY_BOTH)}.*", pair.lab.log()), 10, "the end is logged")
+        line_of_it = rf"call over status={over['code']} .*{re.escape(CLOSED_BY_BOTH)}.*"
+        told = until(lambda: re.search(line_of_it, pair.lab.log()), 10, "the end is logged")
         expect(re.search(r'cause="\w+" why="[^"]{5,}"', told.group(0)), told.group(0))
         pair.hear("other", other, label="other")
         pair.end(pair.carrier, "other", pair.teams, other)
