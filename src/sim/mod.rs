@@ -18,6 +18,7 @@ mod persona;
 mod script;
 mod simulator;
 mod teams;
+mod unconnected;
 mod violation;
 mod wire;
 
@@ -35,4 +36,5 @@ pub use simulator::{SimStartError, Simulator};
 pub use teams::{
     Inside, TeamsSettings, TeamsSim, catalogue, inspected, judged, said_of_ice, told_of_transfer, transfers,
 };
+pub use unconnected::{Unconnected, Way};
 pub use violation::{Rule, RuleId, Violation};

@@ -4,6 +4,7 @@ use super::call::{BOUND, Call, Dial, SimError};
 use super::line::{Beginning, Line, Manner, Pings, Switch, pings_until};
 use super::persona::Persona;
 use super::script::Script;
+use super::unconnected::Unconnected;
 use super::violation::Violation;
 use super::wire::Wire;
 use crate::net::tls::{IdentityError, RootsError};
@@ -142,6 +143,11 @@ impl Simulator {
     /// What portcullis did wrong so far.
     pub fn violations(&self) -> Vec<Violation> {
         self.line.violations.list()
+    }
+
+    /// Connections that failed since the last call of this: the first few, and how many others there were.
+    pub fn take_unconnected(&self) -> (Vec<Unconnected>, u64) {
+        self.wire.unconnected().take()
     }
 
     /// Every message that came, the newest few thousand.

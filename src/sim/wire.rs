@@ -3,6 +3,7 @@
 //! Not the shards that portcullis runs on: a peer must be able to leave a message unheard, to write header names as Teams
 //! does, and to never acknowledge.
 
+use super::unconnected::Failures;
 use crate::net::shard::Command;
 use crate::net::{
     AdmitAll, Clock, Counters, FailureReport, Inbox, ListenError, ListenerSettings, NetEvent, Observer, Opener,
@@ -40,6 +41,7 @@ pub(super) trait Ears: Send + 'static {
 /// The running wire. Dropping it stops it.
 pub(super) struct Wire {
     pub(super) transports: Transports,
+    own: Arc<Connections>,
     task: JoinHandle<()>,
 }
 
@@ -52,7 +54,7 @@ impl Wire {
     ) -> Result<Wire, ListenError> {
         let counters = Arc::new(Counters::default());
         let (inbox, mut received) = Inbox::new(1, QUEUE, counters.clone());
-        let own = Arc::new(OwnConnections::default());
+        let own = Arc::new(Connections::default());
         let transports = Transports::open(
             listeners,
             PoolSettings::default(),
@@ -77,19 +79,25 @@ impl Wire {
             }),
             transports: transports.clone(),
             clock,
-            own,
+            own: own.clone(),
             failures,
             tokens: HashMap::new(),
         };
         let messages = received.pop();
         Ok(Wire {
             transports,
+            own,
             task: tokio::spawn(async move {
                 if let Some(messages) = messages {
                     loop_.run(messages, orders, failed).await;
                 }
             }),
         })
+    }
+
+    /// What did not come about since the last call.
+    pub(super) fn unconnected(&self) -> &Failures {
+        &self.own.failures
     }
 
     /// Stops listening and closes all connections.
@@ -105,22 +113,27 @@ impl Drop for Wire {
     }
 }
 
-/// The connections that this side opened: a request of the peer must not come on them (RFC 5923 is not spoken).
+/// What the transports told of connections.
 #[derive(Debug, Default)]
-struct OwnConnections(Mutex<HashSet<ConnectionId>>);
+struct Connections {
+    /// Those that this side opened: a request of the peer must not come on them (RFC 5923 is not spoken).
+    own: Mutex<HashSet<ConnectionId>>,
+    failures: Failures,
+}
 
-impl OwnConnections {
-    fn contain(&self, connection: ConnectionId) -> bool {
-        self.0
+impl Connections {
+    fn are_own(&self, connection: ConnectionId) -> bool {
+        self.own
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&connection)
     }
 }
 
-impl Observer for OwnConnections {
+impl Observer for Connections {
     fn event(&self, event: &NetEvent<'_>) {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.failures.note(event);
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             NetEvent::Connected { connection } if connection.opener == Opener::Us => {
                 own.insert(connection.flow.connection);
@@ -138,7 +151,7 @@ struct WireTask<E> {
     transactions: Transactions,
     transports: Transports,
     clock: Clock,
-    own: Arc<OwnConnections>,
+    own: Arc<Connections>,
     failures: mpsc::UnboundedSender<TransactionId>,
     tokens: HashMap<u64, ClientTransactionId>,
 }
@@ -160,7 +173,7 @@ impl<E: Ears> WireTask<E> {
                     None => return,
                 },
                 Some(Received { message, flow }) = received.recv() => {
-                    if self.ears.overhears(&message, &flow, self.own.contain(flow.connection)) {
+                    if self.ears.overhears(&message, &flow, self.own.are_own(flow.connection)) {
                         self.transactions.receive(message, flow, self.clock.now(), |_| true);
                     }
                 }

@@ -38,6 +38,7 @@ mod parted_calls;
 mod peers_asked;
 mod phone;
 mod referring_peers;
+mod refused_handshakes;
 mod registered_phones;
 mod reinvites_left_alone;
 mod reloads_under_calls;

@@ -1,7 +1,7 @@
 //! A line for each thing that happens at a simulator.
 
 use crate::observe::printable;
-use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage};
+use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage, Unconnected, Way};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -11,6 +11,11 @@ use tokio::time::{Instant, interval};
 const GLANCE: Duration = Duration::from_millis(100);
 /// Of the wait for calls, between glances.
 const SOON: Duration = Duration::from_millis(1);
+/// A span of time, and the failed connections that are told in it: strangers can cause them by the thousand.
+const SPAN: Duration = Duration::from_secs(10);
+const TOLD: u64 = 20;
+/// An alert that ended a connection shows a second later than the failure of the requests on it.
+const ALERT: Duration = Duration::from_secs(2);
 
 /// Tells what happens.
 pub(super) struct Narrator {
@@ -20,8 +25,43 @@ pub(super) struct Narrator {
     seen: usize,
     told: usize,
     pings: Pings,
+    unconnected: Throttled,
+    /// The last failed connection of ours.
+    last_to: Option<Unconnected>,
     /// A JSON object a line.
     json: bool,
+}
+
+/// How many failed connections were told in this span of time.
+#[derive(Default)]
+struct Throttled {
+    since: Option<Instant>,
+    told: u64,
+    withheld: u64,
+}
+
+impl Throttled {
+    /// True when one more may be told; else it is counted.
+    fn admits(&mut self) -> bool {
+        self.told += 1;
+        let admitted = self.told <= TOLD;
+        self.withheld += u64::from(!admitted);
+        admitted
+    }
+
+    /// At the end of a span: how many were not told in it.
+    fn ends(&mut self, now: Instant) -> Option<u64> {
+        if now.saturating_duration_since(*self.since.get_or_insert(now)) < SPAN {
+            return None;
+        }
+        self.since = Some(now);
+        self.told = 0;
+        self.rest()
+    }
+
+    fn rest(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.withheld)).filter(|withheld| *withheld > 0)
+    }
 }
 
 /// The call that the command places.
@@ -49,6 +89,8 @@ impl Narrator {
             seen: 0,
             told: 0,
             pings: Pings::default(),
+            unconnected: Throttled::default(),
+            last_to: None,
             json,
         };
         narrator.line(&format!("{kind} simulated on {}{more}; Ctrl-C ends it", sim.address()));
@@ -79,7 +121,8 @@ impl Narrator {
             {
                 let heard = call.heard_so_far();
                 if !call.view().answered {
-                    self.line(&format!("our call was not answered, ended{}", of(&ending)));
+                    let why = self.why_unconnected(sim, &ending).await;
+                    self.line(&format!("our call was not answered, ended{}{why}", of(&ending)));
                 }
                 return call.view().answered && heard.is_some_and(|heard| heard.packets > 0);
             }
@@ -87,7 +130,11 @@ impl Narrator {
     }
 
     /// The sum; true when no rule was broken.
-    pub(super) fn end(&self, sim: &Simulator) -> bool {
+    pub(super) fn end(&mut self, sim: &Simulator) -> bool {
+        self.tell_unconnected(sim);
+        if let Some(withheld) = self.unconnected.rest() {
+            self.line(&more_unconnected(withheld));
+        }
         let violations = sim.violations();
         let pings = sim.pings();
         self.line(&format!(
@@ -111,7 +158,43 @@ impl Narrator {
         });
     }
 
+    /// `: no connection to …`, of a call that no peer refused.
+    async fn why_unconnected(&mut self, sim: &Simulator, ending: &Ending) -> String {
+        if ending.by != EndedBy::Nobody || ending.status != Some(503) {
+            return String::new();
+        }
+        let mut glances = interval(GLANCE);
+        let limit = Instant::now() + ALERT;
+        while self.last_to.is_none() && Instant::now() < limit {
+            glances.tick().await;
+            self.tell_unconnected(sim);
+        }
+        self.last_to
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {}", printable(&why.to_string())))
+    }
+
+    fn tell_unconnected(&mut self, sim: &Simulator) {
+        let (failed, more) = sim.take_unconnected();
+        self.unconnected.withheld += more;
+        for unconnected in failed {
+            if self.unconnected.admits() {
+                match self.json {
+                    true => self.object(json!({ "unconnected": unconnected })),
+                    false => self.line(&printable(&unconnected.to_string())),
+                }
+            }
+            if unconnected.way == Way::To {
+                self.last_to = Some(unconnected);
+            }
+        }
+        if let Some(withheld) = self.unconnected.ends(Instant::now()) {
+            self.line(&more_unconnected(withheld));
+        }
+    }
+
     fn glance(&mut self, sim: &Simulator) {
+        self.tell_unconnected(sim);
         let mut lines = Vec::new();
         for followed in &mut self.calls {
             followed.glance(&mut lines);
@@ -186,6 +269,10 @@ impl Followed {
     }
 }
 
+fn more_unconnected(withheld: u64) -> String {
+    format!("{withheld} more connections failed")
+}
+
 /// ` by the peer, 486 (Q.850;cause=17)`, ` by the peer, 480 (X-Reason: the server answered 500)`
 fn of(ending: &Ending) -> String {
     let by = match ending.by {
@@ -218,6 +305,18 @@ fn counts(heard: &Heard) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_connections_are_told_so_many_in_a_span_and_then_counted() {
+        let (mut throttled, start) = (Throttled::default(), Instant::now());
+        assert_eq!(throttled.ends(start), None);
+        let told = (0..100).filter(|_| throttled.admits()).count() as u64;
+        assert_eq!(told, TOLD);
+        assert_eq!(throttled.ends(start + SPAN / 2), None);
+        assert_eq!(throttled.ends(start + SPAN), Some(100 - TOLD));
+        assert!(throttled.admits());
+        assert_eq!(throttled.ends(start + SPAN * 2), None);
+    }
 
     #[test]
     fn an_end_is_told_with_all_that_the_peer_said_of_it() {
