@@ -18,7 +18,7 @@ use crate::config::{Config, Limits, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
-use crate::observe::Happening;
+use crate::observe::{Happening, Queue};
 use crate::registrar;
 use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -373,9 +373,9 @@ impl Switchboard {
     pub(super) fn deliver(&self, call: CallId, event: Event) -> Result<(), Undelivered> {
         let delivered = self.node.calls.deliver(call, event);
         if delivered == Err(Undelivered::Full) {
-            self.node
-                .observer
-                .happened(&Happening::Overflow { queue: "call mailbox" });
+            self.node.observer.happened(&Happening::Overflow {
+                queue: Queue::CallMailbox,
+            });
         }
         delivered
     }
@@ -588,7 +588,9 @@ impl Switchboard {
 
     fn tell_outside(&self, response: OutsideResponse) {
         if self.outside.try_send(response).is_err() {
-            self.node.observer.happened(&Happening::Overflow { queue: "monitor" });
+            self.node
+                .observer
+                .happened(&Happening::Overflow { queue: Queue::Monitor });
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::dial::{LegKind, PeerName};
 use crate::guard::Place;
 use crate::media::{LegId, MediaEvent, MediaEvents};
 use crate::net::shard::SignallingHandle;
-use crate::observe::{Happening, Way};
+use crate::observe::{Happening, Queue, Way};
 use crate::sip::message::{HeaderName, HeaderValue};
 use crate::sip::transaction::{Cause as TransportCause, ServerTransactionId};
 use crate::sip::{Method, RequestDraft, ResponseDraft};
@@ -462,11 +462,11 @@ impl CallTask {
     /// The shards are gone only when the node stops; nothing can be sent then.
     fn stopped(&self, stopped: bool) {
         if stopped {
-            self.overflow("signalling");
+            self.overflow(Queue::Signalling);
         }
     }
 
-    fn overflow(&self, queue: &'static str) {
+    fn overflow(&self, queue: Queue) {
         self.node.observer.happened(&Happening::Overflow { queue });
     }
 

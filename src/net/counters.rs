@@ -1,5 +1,6 @@
 //! Counts of everything that the transports refuse, drop or lose, for metrics and doctor.
 
+use super::handshake::HandshakeFailure;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -88,12 +89,12 @@ counters! {
 }
 
 impl Counters {
-    /// Handshakes that failed, by the label of the cause.
+    /// Handshakes that failed, by the label of the cause; causes that have not come are at 0.
     pub fn handshakes_failed(&self) -> BTreeMap<&'static str, u64> {
-        self.handshakes_failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let mut counts: BTreeMap<_, _> = HandshakeFailure::labels().map(|label| (label, 0)).collect();
+        let failed = self.handshakes_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.extend(failed.iter().map(|(label, count)| (*label, *count)));
+        counts
     }
 
     pub(super) fn handshake_failed(&self, label: &'static str) {

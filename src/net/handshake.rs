@@ -34,6 +34,14 @@ pub enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
+    /// The labels beside those of [`PeerRejected`] that a failed handshake is counted under: `connect` comes before TLS.
+    const OWN_LABELS: [&str; 6] = ["timeout", "alert", "protocol", "broken", "bad_server_name", "setup"];
+
+    /// All labels that a failed handshake is counted under.
+    pub(super) fn labels() -> impl Iterator<Item = &'static str> {
+        Self::OWN_LABELS.into_iter().chain(PeerRejected::LABELS)
+    }
+
     /// A stable word for metrics and for doctor's codes.
     pub fn label(&self) -> &'static str {
         match self {
@@ -124,5 +132,68 @@ fn failure(error: &io::Error, evidence: &Evidence) -> HandshakeFailure {
         Some(rustls::Error::AlertReceived(alert)) => HandshakeFailure::Alert(*alert),
         Some(other) => HandshakeFailure::Protocol(other.to_string()),
         None => HandshakeFailure::Broken(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_failure_of_a_handshake_has_its_label_in_the_list() {
+        let text = String::new;
+        let rejected = [
+            PeerRejected::NoCertificate,
+            PeerRejected::Expired {
+                subject: text(),
+                not_after: 0,
+                now: 0,
+            },
+            PeerRejected::NotYetValid {
+                subject: text(),
+                not_before: 0,
+                now: 0,
+            },
+            PeerRejected::SelfSigned { subject: text() },
+            PeerRejected::UnknownIssuer {
+                subject: text(),
+                issuer: text(),
+            },
+            PeerRejected::WrongName {
+                expected: Vec::new(),
+                presented: Vec::new(),
+            },
+            PeerRejected::WrongUsage {
+                subject: text(),
+                required: "clientAuth",
+                presented: Vec::new(),
+            },
+            PeerRejected::BadSignature { subject: text() },
+            PeerRejected::Unreadable(text()),
+            PeerRejected::Unacceptable {
+                subject: text(),
+                cause: text(),
+            },
+        ];
+        let own = [
+            HandshakeFailure::Timeout(Duration::ZERO),
+            HandshakeFailure::Alert(AlertDescription::UnknownCA),
+            HandshakeFailure::Protocol(text()),
+            HandshakeFailure::Broken(text()),
+            HandshakeFailure::BadServerName(text()),
+            HandshakeFailure::Setup(text()),
+        ];
+        let failures = rejected.map(HandshakeFailure::Rejected).into_iter().chain(own);
+        let labels: BTreeSet<_> = failures.map(|failure| failure.label()).collect();
+        assert_eq!(labels, HandshakeFailure::labels().collect());
+    }
+
+    #[test]
+    fn a_cause_is_counted_from_0() {
+        let counters = crate::net::Counters::default();
+        counters.handshake_failed("expired");
+        let failed = counters.handshakes_failed();
+        assert_eq!((failed["expired"], failed["alert"]), (1, 0));
     }
 }

@@ -102,7 +102,41 @@ pub enum Happening<'a> {
     /// The node is asked for more than it can do and refuses some of the new calls, or no longer.
     Overload { shedding: bool, load: Load },
     /// Something was dropped because a queue was full.
-    Overflow { queue: &'static str },
+    Overflow { queue: Queue },
+}
+
+/// A queue that may be full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Events of a call.
+    CallMailbox,
+    /// Responses to OPTIONS of ours.
+    Monitor,
+    MediaCommands,
+    /// Commands to the shards.
+    Signalling,
+    ApplicationEvents,
+}
+
+impl Queue {
+    pub const ALL: [Queue; 5] = [
+        Queue::CallMailbox,
+        Queue::Monitor,
+        Queue::MediaCommands,
+        Queue::Signalling,
+        Queue::ApplicationEvents,
+    ];
+
+    /// A word for logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Queue::CallMailbox => "call mailbox",
+            Queue::Monitor => "monitor",
+            Queue::MediaCommands => "media commands",
+            Queue::Signalling => "signalling",
+            Queue::ApplicationEvents => "application events",
+        }
+    }
 }
 
 /// One arrow of a ladder.

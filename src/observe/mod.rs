@@ -19,7 +19,7 @@ mod reloads;
 mod timestamp;
 
 pub use effectiveness::{Effectiveness, Ratio};
-pub use happening::{Happening, LadderLine, Observer, Way};
+pub use happening::{Happening, LadderLine, Observer, Queue, Way};
 pub use ladder::{Arrow, Ladders};
 pub use observation::{Observation, ObservationError};
 pub use observers::Observers;

@@ -90,7 +90,7 @@ impl Observer for Records {
                 why: why.to_string(),
             }),
             Happening::CallPanicked { .. } => drop(self.panics.fetch_add(1, Relaxed)),
-            Happening::Overflow { queue } => self.overflows.lock().unwrap().push(queue),
+            Happening::Overflow { queue } => self.overflows.lock().unwrap().push(queue.label()),
             _ => return,
         }
         self.came.notify_waiters();

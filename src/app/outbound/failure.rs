@@ -83,6 +83,19 @@ impl HookFailure {
         }
     }
 
+    /// The labels beside those of [`ConnectFailure`].
+    pub(super) const OWN_LABELS: [&str; 9] = [
+        "bad_url",
+        "timeout",
+        "broken",
+        "not_http",
+        "request_too_large",
+        "answer_too_large",
+        "status",
+        "redirect",
+        "busy",
+    ];
+
     /// A short word for metrics.
     pub fn label(&self) -> &'static str {
         match self {
@@ -101,6 +114,9 @@ impl HookFailure {
 }
 
 impl ConnectFailure {
+    /// All labels.
+    pub const LABELS: [&str; 5] = ["name", "forbidden_address", "unreachable", "tls", "connect_timeout"];
+
     /// A short word for metrics.
     pub fn label(&self) -> &'static str {
         match self {

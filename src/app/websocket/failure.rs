@@ -33,6 +33,19 @@ pub enum SessionFailure {
 }
 
 impl SessionFailure {
+    /// The labels beside those of [`ConnectFailure`].
+    pub(in crate::app) const OWN_LABELS: [&str; 9] = [
+        "handshake_timeout",
+        "refused",
+        "redirect",
+        "handshake",
+        "closed",
+        "broken",
+        "silent",
+        "not_reading",
+        "unacknowledged",
+    ];
+
     /// A short word for metrics.
     pub fn label(&self) -> &'static str {
         match self {

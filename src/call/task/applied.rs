@@ -12,6 +12,7 @@ use crate::call::server::{Heard, Server};
 use crate::call::{AppTerms, CallNews};
 use crate::codec::speech::Gain;
 use crate::media::{Ending, LegId, MediaEvent, Over, Play, Rounds, SendDigits};
+use crate::observe::Queue;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -173,7 +174,7 @@ impl CallTask {
                     .as_mut()
                     .is_some_and(|applied| applied.notify(kind, &hook, properties));
                 if !told {
-                    self.overflow("application events");
+                    self.overflow(Queue::ApplicationEvents);
                 }
             }
             Effect::Play {

@@ -8,7 +8,7 @@ use crate::config::{Limits, MediaAddressId};
 use crate::guard::RECODING;
 use crate::ice::Secret;
 use crate::media::{LegId, MediaError, MediaEvent, OpenSpec, Play, Rounds, RtcpPort, Sound};
-use crate::observe::Happening;
+use crate::observe::{Happening, Queue};
 use crate::sdp::LocalMedia;
 use crate::srtp::{MasterKey, Suite};
 use std::sync::{Arc, OnceLock};
@@ -40,7 +40,7 @@ impl CallTask {
     pub(super) fn media_command(&self, result: Result<(), MediaError>) {
         if result.is_err() {
             self.node.observer.happened(&Happening::Overflow {
-                queue: "media commands",
+                queue: Queue::MediaCommands,
             });
         }
     }

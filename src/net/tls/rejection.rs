@@ -38,6 +38,20 @@ pub enum PeerRejected {
 }
 
 impl PeerRejected {
+    /// All labels.
+    pub const LABELS: [&str; 10] = [
+        "no_certificate",
+        "expired",
+        "not_yet_valid",
+        "self_signed",
+        "unknown_issuer",
+        "wrong_name",
+        "wrong_usage",
+        "bad_signature",
+        "unreadable",
+        "unacceptable",
+    ];
+
     /// A stable word for metrics and for doctor's codes.
     pub fn label(&self) -> &'static str {
         match self {

@@ -231,7 +231,7 @@ impl Observer for LogLines {
                 tracing::info!(%call, %source, withheld, "somebody answered when the call was over, and is hung up");
             }),
             Happening::Overflow { queue } => self.throttles.overflows.say(|withheld| {
-                tracing::warn!(queue, withheld, "a queue is full: dropped");
+                tracing::warn!(queue = queue.label(), withheld, "a queue is full: dropped");
             }),
             Happening::Message(_) => {}
         }

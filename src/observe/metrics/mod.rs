@@ -14,7 +14,7 @@ mod users;
 pub use node::NodeFigures;
 pub use scrape::Scrape;
 
-use super::{Happening, Observer};
+use super::{Happening, Observer, Queue};
 use crate::carrier::Unidentified;
 use crate::config::{Config, Reload};
 use crate::sip::Method;
@@ -45,6 +45,9 @@ impl Metrics {
             &["queue"],
         )?;
         registry.register(Box::new(overflows.clone()))?;
+        for queue in Queue::ALL {
+            overflows.with_label_values(&[queue.label()]);
+        }
         let passwords = IntCounterVec::new(
             Opts::new(
                 "portcullis_carrier_passwords_refused_total",
@@ -123,7 +126,7 @@ impl Observer for Metrics {
             Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
             Happening::CallPanicked { .. } => self.panics.inc(),
             Happening::AnsweredAfterTheEnd { .. } => self.late_answers.inc(),
-            Happening::Overflow { queue } => self.overflows.with_label_values(&[queue]).inc(),
+            Happening::Overflow { queue } => self.overflows.with_label_values(&[queue.label()]).inc(),
             Happening::PasswordRefused { banned, .. } => {
                 let outcome = if *banned { "banned" } else { "wrong" };
                 self.passwords.with_label_values(&[outcome]).inc();

@@ -8,6 +8,7 @@ use crate::net::shard::ShardStatus;
 use crate::net::tls::IdentityStore;
 use crate::observe::cdr::CdrCounts;
 use crate::observe::{Effectiveness, ReloadOutcome, Reloads, unix_ms};
+use crate::sip::Transport;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -204,6 +205,18 @@ impl NodeFigures<'_> {
         );
         let mut connections: BTreeMap<[String; 3], u64> = BTreeMap::new();
         let config = self.node.config.load();
+        // A listener without connections is at 0, not absent.
+        let streams = config.sbc.listeners.iter();
+        for listener in streams.filter(|listener| listener.transport != Transport::Udp) {
+            for opener in ["us", "peer"] {
+                let label = [
+                    listener.name.to_string(),
+                    listener.transport.to_string(),
+                    opener.to_owned(),
+                ];
+                connections.insert(label, 0);
+            }
+        }
         for connection in self.transports.connections() {
             let listener = config.sbc.listener(connection.flow.listener);
             let opener = match connection.opener {

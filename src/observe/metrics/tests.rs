@@ -55,7 +55,9 @@ fn a_call_that_is_over_is_counted_in_every_way() {
             record: &record(carrier),
         });
     }
-    metrics.happened(&Happening::Overflow { queue: "call mailbox" });
+    metrics.happened(&Happening::Overflow {
+        queue: Queue::CallMailbox,
+    });
     let mut scrape = Scrape::default();
     scrape.gauge("portcullis_x", "X.", ["y"], [(["z".to_owned()], 1.5)]);
     scrape.gauge("portcullis_empty", "Nothing.", ["y"], []);
@@ -121,6 +123,7 @@ fn what_can_be_counted_is_there_at_0_and_no_series_of_each_tenant_and_code() {
         "portcullis_calls_silent_total{direction=\"carrier_to_teams\"} 0",
         "portcullis_call_talked_seconds_count{direction=\"teams_to_carrier\"} 0",
         "portcullis_carrier_passwords_refused_total{outcome=\"wrong\"} 0",
+        "portcullis_queue_dropped_total{queue=\"application events\"} 0",
     ] {
         assert!(has(line), "{line}");
     }
