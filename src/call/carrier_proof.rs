@@ -8,7 +8,7 @@ use crate::route;
 use crate::sip::digest::{Algorithm, Authorizations, DigestServer, Password, Realm, Unproven, UsedNonces, User};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{Flow, Method};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What carriers proved lately, and failed to. No lock is held beyond one look-up.
@@ -66,14 +66,19 @@ impl CarrierProofs {
         let authorizations = Authorizations::read(message.headers(HeaderName::Authorization));
         let (method, source) = (message.cseq_method(), flow.remote.ip().to_canonical());
         let urgent = route::is_emergency_call(config, message);
-        let mut asked: Vec<Asked<'_>> = Vec::new();
-        let (mut wrong, mut banned, mut came_before) = (None, false, false);
-        for carrier in config
+        let candidates: Vec<&Arc<Carrier>> = config
             .sbc
             .carriers
             .iter()
             .filter(|carrier| may_be(config, carrier, known, flow))
-        {
+            .collect();
+        // Nor is it asked again, where every carrier that it may be is banned.
+        if !urgent && let Some(username) = self.banned(&candidates, source, now) {
+            return CarrierProof::Banned { username };
+        }
+        let mut asked: Vec<Asked<'_>> = Vec::new();
+        let (mut wrong, mut banned, mut came_before) = (None, false, false);
+        for carrier in candidates {
             let Some(credentials) = &carrier.identify.digest else {
                 continue;
             };
@@ -148,6 +153,20 @@ impl CarrierProofs {
                 }
             }
         }
+    }
+}
+
+impl CarrierProofs {
+    /// The user name of the first carrier that has a password, when what `source` says of any of them is not looked at.
+    fn banned(&self, carriers: &[&Arc<Carrier>], source: IpAddr, now: Moment) -> Option<String> {
+        let mut failures = lock(&self.failures);
+        let passwords = carriers.iter().filter_map(|carrier| carrier.identify.digest.as_ref());
+        let mut usernames = passwords.map(|credentials| &credentials.username);
+        let first = usernames.next()?;
+        let all = std::iter::once(first)
+            .chain(usernames)
+            .all(|username| failures.is_banned(source, username, now));
+        all.then(|| first.clone())
     }
 }
 
@@ -243,9 +262,10 @@ mod tests {
             self.proofs.prove(&self.config, message, &flow(from), None, self.now)
         }
 
+        /// Calls to emergency numbers are asked, whoever guesses.
         fn challenges(&mut self, from: &str) -> Vec<String> {
             self.now = self.now + std::time::Duration::from_secs(1);
-            match self.hears(&invite("+19005550100", None), from) {
+            match self.hears(&invite("112", None), from) {
                 CarrierProof::Unproven {
                     challenges,
                     wrong: None,
@@ -326,10 +346,27 @@ mod tests {
         assert_eq!(name(&door.proves(right, REALM, "+19005550100", PBX)), "banned");
         assert_eq!(name(&door.proves(guess, REALM, "112", PBX)), "banned");
         assert_eq!(name(&door.proves(right, REALM, "112", PBX)), "north");
+        assert_eq!(name(&door.hears(&invite("+19005550100", None), PBX)), "banned");
+        assert_eq!(name(&door.hears(&invite("%31%312", None), PBX)), "unproven");
+        let elsewhere = door.hears(&invite("+19005550100", None), "203.0.113.9:5060");
+        assert_eq!(name(&elsewhere), "unproven");
         assert_eq!(
             name(&door.proves(right, REALM, "+19005550100", "203.0.113.9:5060")),
             "north"
         );
+    }
+
+    #[test]
+    fn who_may_be_another_carrier_is_asked_on() {
+        let mut door = Door::new(&[("north", " }"), ("west", " }")]);
+        for _ in 0..10 {
+            door.proves(("north", "guess"), REALM, "+19005550100", PBX);
+        }
+        let right = door.proves(("north", "north-secret"), REALM, "+19005550100", PBX);
+        assert_eq!(name(&right), "banned");
+        assert_eq!(name(&door.hears(&invite("+19005550100", None), PBX)), "unproven");
+        let other = door.proves(("west", "west-secret"), REALM, "+19005550100", PBX);
+        assert_eq!(name(&other), "west");
     }
 
     #[test]

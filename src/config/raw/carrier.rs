@@ -23,7 +23,7 @@ pub struct RawCarrier {
     #[serde(default)]
     pub client_names: Vec<At<String>>,
     /// User name and password that it has to prove on every call to us. Ten wrong ones of one address for one user name, or a
-    /// hundred in all, and for five to ten minutes the address gets 403 without a look at what it says.
+    /// hundred in all, and for five to ten minutes the address gets 403 without a look at what it says, calls without a password too unless another carrier may call from there. Calls to emergency numbers are asked for the password all the same.
     pub digest: Option<At<RawCredentials>>,
     /// What `digest` may be proven with. Without `"MD5"` an answer that uses it proves nothing.
     #[schemars(extend("default" = ["SHA-256", "MD5"]))]
