@@ -56,7 +56,7 @@ pub use leg_config::{
 };
 pub use plane::{MediaLeg, MediaPlane, OpenSpec};
 pub use play::{CannotSend, Ending, Over, Play, Player, Rounds};
-pub use ports::{PortUsage, RtcpPort};
+pub use ports::{FEWEST_WITH_RESERVE, PortUsage, RtcpPort};
 pub use settings::{MediaAddress, MediaSettings};
 pub use sound::Sound;
 pub use stats::{Dropped, MediaStats, PeerReport, Received, Sent, WorkerStats};

@@ -12,8 +12,12 @@ const EVEN: u8 = 1;
 const ODD: u8 = 2;
 const BOTH: u8 = EVEN | ODD;
 
-/// Ports that are kept for emergency calls: four calls with a pair on both sides. Of a small range it is a sixteenth.
+/// Ports that are kept for emergency calls: four calls with a pair on both sides. Of a smaller range it is a sixteenth, but
+/// one call at least.
 const MOST_RESERVED: u32 = 16;
+const ONE_CALL: u32 = 4;
+/// Of a range with fewer ports none are kept: it would be a third of them and more.
+pub const FEWEST_WITH_RESERVE: u32 = 16;
 
 /// Which local ports a leg gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,11 +112,19 @@ impl PortPool {
         }
     }
 
-    /// The ports that are left, where all of them are kept for emergency calls and this is none.
-    pub fn kept_from(&self, urgent: bool) -> u32 {
+    /// The ports that are left, where so many of them are kept for emergency calls that another leg gets none.
+    pub fn kept_from(&self, rtcp: RtcpPort, urgent: bool) -> u32 {
         let usage = self.usage();
         let left = usage.capacity.saturating_sub(usage.in_use);
-        match !urgent && left <= MOST_RESERVED.min(usage.capacity / 16) {
+        let kept = match usage.capacity {
+            ..FEWEST_WITH_RESERVE => 0,
+            capacity => (capacity / 16).clamp(ONE_CALL, MOST_RESERVED),
+        };
+        let needed = match rtcp {
+            RtcpPort::Pair => 2,
+            RtcpPort::Mux => 1,
+        };
+        match !urgent && kept > 0 && left < kept + needed {
             true => left,
             false => 0,
         }
@@ -121,7 +133,7 @@ impl PortPool {
     /// Takes the next free ports at or after the pair that `start` (any number) points to. The last ones are for what is
     /// `urgent`.
     pub fn take(&mut self, rtcp: RtcpPort, urgent: bool, start: usize, now: Moment) -> Option<Claim> {
-        if self.kept_from(urgent) > 0 {
+        if self.kept_from(rtcp, urgent) > 0 {
             return None;
         }
         while self
@@ -213,21 +225,21 @@ mod tests {
 
     #[test]
     fn pairs_are_even_and_distinct_until_the_range_is_exhausted() {
-        let mut pool = PortPool::new(20001, 20020, REST);
+        let mut pool = PortPool::new(20001, 20016, REST);
         let now = Moment::ZERO;
-        let taken: HashSet<u16> = (0..9)
+        let taken: HashSet<u16> = (0..7)
             .map(|_| pool.take(RtcpPort::Pair, false, 5, now).expect("free").rtp)
             .collect();
-        assert_eq!(taken.len(), 9, "20002..=20019 holds nine pairs");
-        assert!(taken.iter().all(|port| port % 2 == 0 && (20002..=20018).contains(port)));
+        assert_eq!(taken.len(), 7, "20002..=20015 holds seven pairs");
+        assert!(taken.iter().all(|port| port % 2 == 0 && (20002..=20014).contains(port)));
         assert_eq!(pool.take(RtcpPort::Pair, false, 0, now), None);
         assert_eq!(pool.take(RtcpPort::Mux, false, 0, now), None);
         assert_eq!(
             pool.usage(),
             PortUsage {
-                in_use: 18,
+                in_use: 14,
                 resting: 0,
-                capacity: 18
+                capacity: 14
             }
         );
     }
@@ -254,6 +266,27 @@ mod tests {
         assert_eq!(others, 152, "of 160 pairs");
         let urgent = (0..200).filter(|_| take(true)).count();
         assert_eq!(urgent, 8);
+    }
+
+    #[test]
+    fn a_small_range_keeps_the_ports_of_one_emergency_call() {
+        for (last, rtcp, others, urgent) in [
+            (30015, RtcpPort::Pair, 6, 2),
+            (30015, RtcpPort::Mux, 12, 4),
+            (30013, RtcpPort::Pair, 7, 0),
+        ] {
+            let mut pool = PortPool::new(30000, last, REST);
+            let mut take = |rtcp, urgent| pool.take(rtcp, urgent, 0, Moment::ZERO).is_some();
+            assert_eq!((0..20).filter(|_| take(rtcp, false)).count(), others, "{last} {rtcp:?}");
+            assert_eq!((0..20).filter(|_| take(rtcp, true)).count(), urgent, "{last} {rtcp:?}");
+        }
+        // An odd one that is left makes no pair out of those that are kept.
+        let mut pool = PortPool::new(30000, 30015, REST);
+        let mut take = |rtcp, urgent| pool.take(rtcp, urgent, 0, Moment::ZERO).is_some();
+        assert!(take(RtcpPort::Mux, false));
+        assert_eq!((0..20).filter(|_| take(RtcpPort::Pair, false)).count(), 5);
+        assert!(take(RtcpPort::Mux, false), "the other half");
+        assert_eq!((0..20).filter(|_| take(RtcpPort::Pair, true)).count(), 2);
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(super) fn open(
         address: bind,
         usage: pool.usage(),
         foreign: foreign.iter().map(|claim| claim.ports()).sum(),
-        kept: pool.kept_from(urgent),
+        kept: pool.kept_from(rtcp, urgent),
     })
 }
 

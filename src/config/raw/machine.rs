@@ -129,7 +129,7 @@ pub struct RawMedia {
     pub bind: Option<At<String>>,
     /// Address in SDP: behind 1:1 NAT the public one. Without it: `bind`, which then has to be one address.
     pub advertise: Option<At<String>>,
-    /// UDP ports, both ends included. Two for each call leg; the last 16 are for emergency calls, or a sixteenth of a small range.
+    /// UDP ports, both ends included. Two for each call leg; the last 16 are for emergency calls, or a sixteenth of a smaller range, but four at least: those of one call. Of fewer than 16 ports none are.
     #[schemars(extend("default" = "20000-39999"))]
     pub ports: Option<At<String>>,
     /// DSCP mark of media packets; 46 is EF.
