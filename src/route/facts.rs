@@ -5,7 +5,7 @@ use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, TenantId, UserName};
 use crate::sip::message::{HeaderName, Message};
-use crate::sip::{NameAddr, Scheme, Uri};
+use crate::sip::{NameAddr, Scheme, Uri, plain_user};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -147,7 +147,7 @@ impl Caller {
     /// A number that Teams has in another form becomes the one that it stands for (TEAMS-040).
     fn read_assigned(&mut self, tenant: Option<&Tenant>, invite: &Message) {
         let number = |address: &NameAddr| {
-            let number = tenant?.number_assigned(address.uri().user()?)?;
+            let number = tenant?.number_assigned(&plain_user(address.uri().user()?))?;
             Some(number.to_string())
         };
         if let Some(own) = invite.from().ok().and_then(|from| number(&from)) {
@@ -167,7 +167,7 @@ impl Caller {
                 || from
                     .uri()
                     .user()
-                    .is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
+                    .is_some_and(|user| plain_user(user).eq_ignore_ascii_case("anonymous"))
         });
         let asserted = Caller::asserted(invite);
         let privacy = invite.headers(HeaderName::Privacy).any(|value| {
@@ -238,22 +238,21 @@ impl Caller {
     }
 }
 
-/// The number that a URI names: the user part without its own parameters. Visual separators are taken out of what is a
+/// The number that a URI names: the user part without its own parameters, and without escapes that mean nothing. Visual separators are taken out of what is a
 /// telephone number (RFC 3966 §5.1.1): in `tel:`, behind a plus, and where `user=phone` says so (RFC 3261 §19.1.1).
 pub(super) fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
-    let user = user.split(';').next().unwrap_or(user);
+    let user = plain_user(user.split(';').next().unwrap_or(user));
     let user = user.get(..user.floor_char_boundary(MAX_NAME)).unwrap_or_default();
     let bare = |text: &str| -> String { text.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect() };
     if uri.scheme() == Scheme::Tel {
         return bare(user);
     }
-    let user = user.replace("%23", "#").replace("%2B", "+").replace("%2b", "+");
     let says_phone = || uri.param("user").is_some_and(|user| user.eq_ignore_ascii_case("phone"));
-    let written = bare(&user);
+    let written = bare(user);
     match written.len() < user.len() && is_number(&written) && (user.starts_with('+') || says_phone()) {
         true => written,
-        false => user,
+        false => user.to_owned(),
     }
 }
 
@@ -360,7 +359,12 @@ mod tests {
             ("sip:+1.(425).555.0101@x.example;user=phone", "+14255550101"),
             ("sip:%2B1-425-555-0101@x.example", "+14255550101"),
             ("sip:425-555-0101@x.example;user=phone", "4255550101"),
+            ("sip:%39%31%31@x.example", "911"),
+            ("sip:%2B%31-425-%35550101@x.example", "+14255550101"),
+            ("sip:+1425%2D5550101@x.example", "+14255550101"),
             // Names.
+            ("sip:%2539%2531%2531@x.example", "%2539%2531%2531"),
+            ("sip:911%3Bx@x.example", "911%3Bx"),
             ("sip:425-555@x.example", "425-555"),
             ("sip:ada.jones@x.example;user=phone", "ada.jones"),
             ("sip:+x-1@x.example", "+x-1"),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::carrier::PlanFacts;
 use crate::config::fixture::machine;
-use crate::config::{CarrierId, Config};
+use crate::config::{CallerHeader, CarrierId, Config};
 use crate::sip::Uri;
 use crate::sip::message::Message;
 use crate::teams;
@@ -256,6 +256,49 @@ fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help
     ] {
         assert_eq!(routed(dialled).0, status, "{dialled}");
     }
+}
+
+/// RFC 3261 §19.1.4: what needs no escape is the same with one.
+#[test]
+fn no_check_is_passed_by_escapes() {
+    let lists = "[destinations]\nallow = [\"+44\", \"+1\"]\ndeny = [\"+1900\"]\n";
+    let tenants = [("contoso", &*format!("{CONTOSO}{lists}"))];
+    let config = Config::from_toml_strs(&machine(CARRIERS), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let invite = |to: &str, from: &str| {
+        let text = format!(
+            "INVITE sip:{to}@contoso.sbc1.example.net SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7\r\n\
+             From: <sip:{from}@sip.pstnhub.microsoft.com>;tag=1\r\nTo: <sip:{to}@x.example>\r\nCall-ID: c\r\n\
+             CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.into_bytes().into()).expect("an INVITE")
+    };
+    let from_teams = |to: &str, from: &str| {
+        let facts = Facts::from_teams(&config, &invite(to, from));
+        let (decision, _) = decide(&config, &facts);
+        decision.map_or_else(|refusal| (refusal.status, false), |decision| (200, decision.emergency))
+    };
+    let own = "+14255550100";
+    for (to, from, expected) in [
+        ("+441632960001", own, (200, false)),
+        ("%2B44163296000%31", "%2b1425%35550100", (200, false)),
+        ("%31%31%32", own, (200, true)),
+        ("+%311%32", own, (200, true)),
+        ("%2B19005550100", own, (403, false)),
+        ("+1%39%30%30555%2D0100", own, (403, false)),
+        ("%2b%31%39005550100", own, (403, false)),
+        // An escape of `%` is one of `%` alone.
+        ("+1%2539005550100", own, (484, false)),
+        ("%2531%2531%2532", own, (484, false)),
+        // The caller is no number of the tenant's.
+        ("+441632960001", "%2B12065550199", (403, false)),
+    ] {
+        assert_eq!(from_teams(to, from), expected, "{to} {from}");
+    }
+    assert!(is_emergency_call(&config, &invite("%31%31%32", own)));
+    assert!(!is_emergency_call(&config, &invite("%2531%2531%2532", own)));
+    let to_contoso = Facts::read(north(), &invite("+1425555010%30", "+441632960001"), CallerHeader::From);
+    let (decision, _) = decide(&config, &to_contoso);
+    assert!(decision.is_ok_and(|decision| matches!(decision.target, Target::Teams { .. })));
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966), kept byte for byte.
 
+mod user;
+
+pub use user::{escaped_user, plain_user};
+
 use super::grammar;
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+use user::escape_user;
 
 /// Longest URI that is accepted, in bytes.
 pub const MAX_URI: usize = 8 * 1024;
@@ -456,50 +461,6 @@ fn push_port(port: Option<u16>, text: &mut String) {
     if let Some(port) = port {
         text.push(':');
         text.push_str(&port.to_string());
-    }
-}
-
-/// A dialled string as a user part (RFC 3261 §25.1 `user`): `#` is escaped too, which only some peers write as it is.
-pub fn escaped_user(user: &str) -> String {
-    let mut text = String::with_capacity(user.len());
-    escape_user(user, &mut text);
-    text.replace('#', "%23")
-}
-
-/// Escapes what may not stand in a user part (RFC 3261 §25.1 `user`); an existing `%XX` stays.
-fn escape_user(user: &str, text: &mut String) {
-    let bytes = user.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        let escape = *byte == b'%'
-            && bytes
-                .get(at + 1..at + 3)
-                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        let plain = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'_'
-                    | b'.'
-                    | b'!'
-                    | b'~'
-                    | b'*'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'&'
-                    | b'='
-                    | b'+'
-                    | b'$'
-                    | b','
-                    | b';'
-                    | b'?'
-                    | b'/'
-                    | b'#'
-            );
-        if escape || plain {
-            text.push(char::from(*byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
     }
 }
 

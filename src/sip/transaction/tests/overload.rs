@@ -104,6 +104,7 @@ fn what_exists_and_what_saves_lives_passes() {
     assert!(offer(&mut table, request("INVITE", "+112;phone-context=x", "", 2), source).is_ok());
     assert!(offer(&mut table, request("OPTIONS", "bob", "", 3), source).is_ok());
     assert!(offer(&mut table, request("BYE", "bob", "", 4), source).is_ok());
+    assert!(offer(&mut table, request("INVITE", "%31%312", "", 8), source).is_ok());
     table.spare(Arc::new(["999".to_owned()].into()));
     assert!(offer(&mut table, request("INVITE", "999", "", 6), source).is_ok());
     assert!(offer(&mut table, request("INVITE", "112", "", 7), source).is_err());
