@@ -165,6 +165,15 @@ impl Format {
         (self.clock == Speech::CLOCK_RATE && self.channels == 1).then_some(speech)
     }
 
+    /// False for a codec of telephony at another clock than its own, or with more channels: peers that have the codec do
+    /// not have that (RFC 3551 §4.5).
+    pub fn is_at_its_clock(&self) -> bool {
+        match self.codec {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 => self.clock == 8000 && self.channels == 1,
+            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other(_) => true,
+        }
+    }
+
     /// Same name, clock and channels. G.729 with and without annex B is one codec: RFC 7261 lets the answer turn annex B
     /// off, and [`Format::without_annex_b`] makes both legs do so when one must.
     pub fn same_codec(&self, other: &Format) -> bool {

@@ -443,6 +443,29 @@ mod tests {
     }
 
     #[test]
+    fn a_codec_at_another_clock_or_with_two_channels_is_another_codec() {
+        let profile = LegProfile::carrier();
+        let carried = |numbers: &str, attributes: &str| {
+            carry_offer(&audio(numbers, attributes), &profile, &profile, Recoding::Any)
+        };
+        for wrong in ["PCMU/16000", "PCMU/8000/2", "PCMA/48000", "G729/16000", "G722/8000/2"] {
+            let attributes = format!("a=rtpmap:96 {wrong}\r\n");
+            let refused = carried("96", &attributes).unwrap_err();
+            assert_eq!(refused.status(), 488, "{wrong}: {refused}");
+            assert!(matches!(refused, Refusal::NothingInCommon { .. }), "{wrong}: {refused}");
+            assert!(refused.to_string().contains(wrong), "{wrong}: {refused}");
+        }
+        let both = carried("96 8", "a=rtpmap:96 PCMU/16000\r\n").unwrap();
+        assert!(
+            listed(&both.formats).starts_with("8 PCMA/8000"),
+            "{}",
+            listed(&both.formats)
+        );
+        // The sampling rate in the place of the clock is G.722 all the same.
+        assert!(carried("96", "a=rtpmap:96 G722/16000\r\n").is_ok());
+    }
+
+    #[test]
     fn more_dynamic_formats_than_numbers() {
         let names: Vec<Format> = (0..40)
             .map(|index| Format::new(96, Codec::from(format!("X{index}").as_str()), 8000))

@@ -259,7 +259,7 @@ impl LegProfile {
         match format.codec {
             Codec::TelephoneEvent => self.telephone_event != Auxiliary::Never,
             Codec::ComfortNoise => self.comfort_noise != Auxiliary::Never,
-            ref codec => self.codecs.contains(codec),
+            ref codec => self.codecs.contains(codec) && format.is_at_its_clock(),
         }
     }
 }
