@@ -4,6 +4,7 @@ use crate::config::mend::Mended;
 use crate::config::mistake::{Mistake, Source, without_password};
 use crate::config::names::Invalid;
 use crate::config::raw::{At, DurationText, SizeText};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -221,7 +222,16 @@ impl<'r> Reader<'r> {
             let or: String = words.iter().map(|word| format!("\"{word}\", ")).collect();
             let or = if or.is_empty() { or } else { format!("{or}or ") };
             let expected = format!("{or}a file; relative paths begin at the configuration folder");
-            self.tell(text.span(), format!("there is no file {}", path.display()), |mistake| {
+            let shown = path.display();
+            let message = match path.metadata() {
+                Ok(found) if found.is_dir() => format!("{shown} is a directory"),
+                Ok(_) => format!("{shown} is no file that can be read from"),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    format!("{shown} can't be looked at by this user: {error}")
+                }
+                Err(_) => format!("there is no file {shown}"),
+            };
+            self.tell(text.span(), message, |mistake| {
                 mistake.expected(expected).near(text.value(), words.iter().copied())
             });
         }

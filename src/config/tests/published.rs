@@ -63,9 +63,17 @@ fn the_example_loads_once_its_certificates_are_there() {
     for mistake in mistakes.iter() {
         assert!(mistake.message.contains("there is no file"), "{mistake}");
     }
-    for name in ["certs/sbc1.example.net.pem", "certs/sbc1.example.net.key"] {
-        folder.write(name, "");
-    }
+    folder.write("certs/sbc1.example.net.pem/leaf.pem", "");
+    folder.write("certs/sbc1.example.net.key", "");
+    let mistakes = load(folder.path()).expect_err("a folder of certificates");
+    assert!(
+        mistakes
+            .to_string()
+            .contains("certs/sbc1.example.net.pem is a directory"),
+        "{mistakes}"
+    );
+    fs::remove_dir_all(folder.path().join("certs/sbc1.example.net.pem")).expect("removed");
+    folder.write("certs/sbc1.example.net.pem", "");
     let config = load(folder.path()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(config.tenants.len(), 1);
     assert_eq!(config.sbc.carriers.len(), 2);

@@ -1,5 +1,6 @@
 //! A certificate of ours with its key, as read from PEM files.
 
+use super::pem;
 use super::rejection::{PeerRejected, date};
 use super::roots::TrustRoots;
 use super::verify::{Usage, alternative_names, common_name, serial, verify_chain};
@@ -8,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,7 +157,7 @@ impl Identity {
         let path = &files.certificate;
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| broken(path, error))?;
+            .map_err(|error| broken(path, pem::fault(&error)))?;
         let leaf = chain
             .first()
             .ok_or_else(|| IdentityError::NoCertificate { path: path.clone() })?;
@@ -173,7 +175,7 @@ impl Identity {
                     path: files.key.clone(),
                 });
             }
-            Err(error) => return Err(broken(&files.key, error)),
+            Err(error) => return Err(broken(&files.key, pem::fault(&error))),
         };
         let key_kind = key_kind(&leaf);
         if let KeyKind::Rsa { bits } = key_kind
@@ -229,7 +231,12 @@ impl Identity {
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
     std::fs::read(path).map_err(|error| IdentityError::Unreadable {
         path: path.to_owned(),
-        cause: error.to_string(),
+        cause: match error.kind() {
+            ErrorKind::PermissionDenied => {
+                format!("{error}; let the user that portcullis runs as read it: `chgrp` to its group and `chmod g+r`")
+            }
+            _ => error.to_string(),
+        },
     })
 }
 

@@ -12,6 +12,7 @@ pub mod authority;
 mod expiry;
 mod identity;
 mod names;
+mod pem;
 mod profile;
 mod rejection;
 mod roots;

@@ -1,5 +1,6 @@
 //! Sets of trusted roots: the Teams bundle that we ship, the machine's own, a private CA's file.
 
+use super::pem;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use sha1::{Digest, Sha1};
@@ -87,7 +88,7 @@ impl TrustRoots {
         };
         let certificates = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| broken(error.to_string()))?;
+            .map_err(|error| broken(pem::fault(&error)))?;
         let anchors = certificates
             .iter()
             .map(|der| webpki::anchor_from_trusted_cert(der).map(|anchor| anchor.to_owned()))

@@ -355,7 +355,14 @@ fn wrong_files_leave_the_old_certificate_in_use() {
         error
     };
     let half = &first.certificate[..first.certificate.len() / 2];
-    assert!(matches!(refuse(half, &first.key), IdentityError::BrokenPem { .. }));
+    let broken = refuse(half, &first.key);
+    assert!(matches!(broken, IdentityError::BrokenPem { .. }));
+    assert!(
+        broken
+            .to_string()
+            .contains("the file ends before `-----END CERTIFICATE-----`"),
+        "{broken}"
+    );
     let mismatch = refuse(&other.certificate, &first.key);
     assert!(matches!(mismatch, IdentityError::KeyMismatch { .. }));
     assert!(mismatch.to_string().contains("node.key"), "{mismatch}");

@@ -221,7 +221,15 @@ fn usages(certificate: &X509Certificate<'_>) -> Vec<String> {
         return Vec::new();
     };
     let usage = extension.value;
-    let named = [(usage.server_auth, "serverAuth"), (usage.client_auth, "clientAuth")];
+    let named = [
+        (usage.any, "anyExtendedKeyUsage"),
+        (usage.server_auth, "serverAuth"),
+        (usage.client_auth, "clientAuth"),
+        (usage.code_signing, "codeSigning"),
+        (usage.email_protection, "emailProtection"),
+        (usage.time_stamping, "timeStamping"),
+        (usage.ocsp_signing, "OCSPSigning"),
+    ];
     let named = named
         .iter()
         .filter(|(present, _)| *present)
@@ -335,5 +343,28 @@ impl ServerCertVerifier for ServerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
+
+    #[test]
+    fn usages_are_named_whatever_they_are() {
+        let mut params = CertificateParams::new(vec!["pbx.example.org".to_owned()]).expect("a name");
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::EmailProtection,
+            ExtendedKeyUsagePurpose::CodeSigning,
+            ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 17]),
+        ];
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate.der()).expect("X.509");
+        assert_eq!(
+            usages(&parsed),
+            ["codeSigning", "emailProtection", "1.3.6.1.5.5.7.3.17"]
+        );
     }
 }
