@@ -6,7 +6,7 @@ use crate::config::{
     Carrier, ClientCertificate, Config, Listener, Loader, Media, Mistake, Mistakes, NumberSpan, Purpose, Roots, Sbc,
     Tenant,
 };
-use crate::media::MediaAddress;
+use crate::media::{FEWEST_WITH_RESERVE, MediaAddress};
 use crate::sip::Transport;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -34,13 +34,17 @@ const FAILOVER_TIME: Duration = Duration::from_secs(10);
 pub fn run(args: &CheckArgs) -> ExitCode {
     let mut warnings = Vec::new();
     let mut loader = Loader::new(&args.config);
-    let outcome = load(&mut loader).and_then(|config| {
+    let loaded = loader.load();
+    let outcome = whole(&loader, loaded.clone()).and_then(|config| {
         warnings = certificates(&args.config, &config)?;
-        warnings.extend(loader.without_tenants());
-        warnings.extend(doubts(&config));
-        warnings.extend(doubts_of_modes(&secret_files(&loader, &config)));
         Ok(config)
     });
+    // A configuration may be right while the files that it names are not.
+    if let Ok(config) = &loaded {
+        warnings.extend(loader.without_tenants());
+        warnings.extend(doubts(config));
+        warnings.extend(doubts_of_modes(&secret_files(&loader, config)));
+    }
     match report(&outcome.as_deref(), &warnings, args.json, &mut io::stdout().lock()) {
         Ok(()) if outcome.is_ok() => ExitCode::SUCCESS,
         // Nobody reads on: the exit code still tells.
@@ -48,17 +52,16 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     }
 }
 
-/// The configuration with all that is wrong in it and in the certificate files that it names.
-fn load(loader: &mut Loader) -> Result<Arc<Config>, Mistakes> {
-    let outcome = loader.load();
+/// What was loaded, with all that is wrong in the certificate files that it names.
+pub(super) fn whole(loader: &Loader, loaded: Result<Arc<Config>, Mistakes>) -> Result<Arc<Config>, Mistakes> {
     let mut mistakes = tls_mistakes(&loader.tls_files());
     if mistakes.is_empty() {
-        return outcome;
+        return loaded;
     }
-    if let Err(others) = &outcome {
+    if let Err(others) = &loaded {
         mistakes.extend(others.iter().cloned());
     }
-    Mistakes::none_in(mistakes).and(outcome)
+    Mistakes::none_in(mistakes).and(loaded)
 }
 
 /// What is right by itself, and yet will hardly be meant or does not fit this machine.
@@ -98,6 +101,14 @@ fn doubts(config: &Config) -> Vec<String> {
                 address.bind
             ));
         }
+    }
+    let ports = sbc.media.ports;
+    // Whole pairs, as legs get them.
+    let count = u32::from(ports.last).div_ceil(2) * 2 - u32::from(ports.first).div_ceil(2) * 2;
+    if count < FEWEST_WITH_RESERVE {
+        doubts.push(format!(
+            "{count} media ports: none of them are kept for emergency calls; from {FEWEST_WITH_RESERVE} on those of one call are"
+        ));
     }
     if sbc.emergency.numbers.is_empty() {
         doubts.push("no `numbers` under [emergency]: no call counts as an emergency call".to_owned());
@@ -151,11 +162,12 @@ fn report(
     match (outcome, as_json) {
         (Ok(config), false) => {
             summary(config, out)?;
-            warnings
-                .iter()
-                .try_for_each(|warning| writeln!(out, "  warning: {warning}"))
+            warn(warnings, out)
         }
-        (Err(mistakes), false) => writeln!(out, "{mistakes}"),
+        (Err(mistakes), false) => {
+            writeln!(out, "{mistakes}")?;
+            warn(warnings, out)
+        }
         (Ok(config), true) => {
             let mut summary = summary_json(config);
             summary["warnings"] = json!(warnings);
@@ -163,9 +175,16 @@ fn report(
         }
         (Err(mistakes), true) => {
             let mistakes: Vec<_> = mistakes.iter().collect();
-            writeln!(out, "{:#}", json!({ "right": false, "mistakes": mistakes }))
+            let found = json!({ "right": false, "mistakes": mistakes, "warnings": warnings });
+            writeln!(out, "{found:#}")
         }
     }
+}
+
+fn warn(warnings: &[String], out: &mut impl Write) -> io::Result<()> {
+    warnings
+        .iter()
+        .try_for_each(|warning| writeln!(out, "  warning: {warning}"))
 }
 
 /// What its certificate has to say, where one is asked for.
@@ -432,7 +451,9 @@ mod tests {
             )
             .replace("certs/sbc1.example.net.key", &papers.teams_key.display().to_string());
         std::fs::write(folder.join("sbc.toml"), format!("drian = \"5m\"\n{text}")).expect("a file");
-        let mistakes = load(&mut Loader::new(&folder)).expect_err("two mistakes");
+        let mut loader = Loader::new(&folder);
+        let loaded = loader.load();
+        let mistakes = whole(&loader, loaded).expect_err("two mistakes");
         let pair: Vec<&Mistake> = mistakes
             .iter()
             .filter(|mistake| mistake.message.contains("does not belong"))
@@ -444,6 +465,41 @@ mod tests {
         let warnings = certificates(config, &sbc(&papers.sbc_key, "sbc2.example.net")).expect("no mistake");
         assert!(warnings[0].contains("sbc2.example.net, nor for 1 more"), "{warnings:?}");
         std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn what_is_doubtful_is_said_beside_mistakes() {
+        let wrong = Config::from_toml_strs("drian = \"5m\"\n", &[]).expect_err("a mistake");
+        let warnings = ["call detail records can't be written".to_owned()];
+        let printed = |as_json| {
+            let mut out = Vec::new();
+            report(&Err(&wrong), &warnings, as_json, &mut out).expect("a vector takes everything");
+            String::from_utf8(out).expect("text")
+        };
+        let text = printed(false);
+        assert!(
+            text.contains("drian") && text.contains("warning: call detail records"),
+            "{text}"
+        );
+        let json: Value = serde_json::from_str(&printed(true)).expect("JSON");
+        assert_eq!(json["warnings"], json!(warnings));
+    }
+
+    #[test]
+    fn few_ports_are_too_few_to_keep_some_for_emergency_calls() {
+        let said = |ports: &str| {
+            let written = format!("\nports = \"{ports}\"");
+            let sbc = SBC.replace("\n# ports = \"20000-39999\"", &written);
+            assert!(sbc.contains(&written), "{sbc}");
+            let config = Config::from_toml_strs(&sbc, &[("contoso", CONTOSO)]).expect("a right configuration");
+            let doubts = doubts(&config);
+            doubts
+                .into_iter()
+                .find(|doubt| doubt.contains("kept for emergency calls"))
+        };
+        assert_eq!(said("32000-32015"), None);
+        let few = said("32001-32016").expect("fourteen in pairs");
+        assert!(few.starts_with("14 media ports"), "{few}");
     }
 
     #[test]

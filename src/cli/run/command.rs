@@ -6,7 +6,9 @@ use super::start::{Running, StartError, start};
 use super::tls::mistakes as tls_mistakes;
 use crate::api::rest::NodeDesk;
 use crate::api::{self, AdminState, ServeError};
-use crate::config::{Config, Loader, Mistakes, Reload, Resource, Watch};
+use crate::cli::check::whole;
+use crate::cli::writable::{unkept, unwritable};
+use crate::config::{Config, Loader, Mistake, Mistakes, Reload, Resource, Watch};
 use crate::observe::{Happening, Observation, ObservationError, Observer};
 use clap::Args;
 use std::net::SocketAddr;
@@ -50,7 +52,8 @@ enum RunError {
 /// Runs until SIGTERM or SIGINT and the end of the last call.
 pub fn run(args: &RunArgs) -> ExitCode {
     let mut loader = Loader::new(&args.config);
-    let config = match loader.load() {
+    let loaded = loader.load();
+    let config = match ready(&loader, loaded) {
         Ok(config) => config,
         Err(mistakes) => {
             eprintln!("{mistakes}");
@@ -65,6 +68,32 @@ pub fn run(args: &RunArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What was loaded, with all that is wrong in the files that it names: those that are read, and those that are written.
+fn ready(loader: &Loader, loaded: Result<Arc<Config>, Mistakes>) -> Result<Arc<Config>, Mistakes> {
+    let written = loaded
+        .as_ref()
+        .map_or_else(|_| Vec::new(), |config| unwritable_files(loader, config));
+    match whole(loader, loaded) {
+        Ok(config) => Mistakes::none_in(written).map(|()| config),
+        Err(others) => {
+            let all = others.iter().cloned().chain(written);
+            Mistakes::none_in(all.collect()).and(Err(others))
+        }
+    }
+}
+
+fn unwritable_files(loader: &Loader, config: &Config) -> Vec<Mistake> {
+    let records = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path));
+    let store = config.sbc.registrar.store.as_ref().and_then(|path| unkept(path));
+    let refused = [(Resource::Records, records), (Resource::Store, store)];
+    let refused = refused
+        .into_iter()
+        .filter_map(|(resource, why)| Some(loader.refused(resource, &why?)));
+    refused
+        .flat_map(|mistakes| mistakes.iter().cloned().collect::<Vec<_>>())
+        .collect()
 }
 
 fn observe_and_serve(loader: Loader, config: Arc<Config>) -> Result<(), RunError> {
@@ -307,6 +336,17 @@ mod tests {
         };
         let tls = one(told(&loader, &tls.into()));
         assert!(tls.line > 0 && tls.message.contains("does not belong"), "{tls}");
+
+        // With the file of records, whose folder can't be made, and the store's, which is not there.
+        let text = std::fs::read_to_string(folder.join("sbc.toml")).expect("the file");
+        let text = text.replace("/var/log/portcullis/cdr.jsonl", "/dev/null/cdr.jsonl");
+        std::fs::write(folder.join("sbc.toml"), text).expect("a file");
+        let mut whole = Loader::new(&folder);
+        let loaded = whole.load();
+        let all = ready(&whole, loaded).expect_err("three mistakes").to_string();
+        for part in ["does not belong", "/dev/null/cdr.jsonl", "nowhere/bindings.redb"] {
+            assert!(all.contains(part), "{part} in\n{all}");
+        }
 
         let records = loader.refused(Resource::Records, "the disk is full");
         assert!(one(records).text.contains("cdr.jsonl"));
