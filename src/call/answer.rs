@@ -176,7 +176,7 @@ impl Call {
         let tag = dialog.id().local_tag.clone();
         caller.unacknowledged = Some(transaction);
         caller.state = LegState::Up;
-        caller.record.status = Some(200);
+        caller.record.note_own(200);
         let mut draft = caller.dialog_response(200, &tag);
         if let Some(SessionTimerAnswer::On {
             session_expires,

@@ -8,6 +8,7 @@ use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::moment::Moment;
 use crate::route::TraceStep;
+use crate::sip::message::reason_phrase;
 use crate::sip::{HeaderName, Message, Transport};
 use crate::teams::UserPlace;
 use serde::{Deserialize, Serialize};
@@ -187,6 +188,12 @@ impl LegRecord {
         let values = message.headers(HeaderName::Reason);
         let fits = |value: &&str| value.len() <= LegRecord::LONGEST_REASON;
         values.filter(fits).take(LegRecord::MOST_REASONS)
+    }
+
+    /// The final answer to its INVITE is ours, with the phrase of its code.
+    pub fn note_own(&mut self, status: u16) {
+        self.status = Some(status);
+        self.phrase = Some(reason_phrase(status).to_owned());
     }
 
     /// Keeps the `Reason` values of a message that ends the leg.

@@ -124,7 +124,7 @@ impl Call {
             reasons,
         } = FinalWord::to(&leg.terms.kind, cause);
         leg.state = LegState::Gone;
-        leg.record.status = Some(status);
+        (leg.record.status, leg.record.phrase) = (Some(status), Some(phrase.clone()));
         let Some(transaction) = leg.waiting.take() else { return };
         let mut draft = ResponseDraft::new(status).reason(&phrase);
         if let Some(dialog) = &leg.dialog {

@@ -298,7 +298,7 @@ impl Call {
                 let Some(leg) = self.leg(index).filter(|leg| leg.is_up()) else {
                     return;
                 };
-                let side = leg.side;
+                let (side, unacknowledged) = (leg.side, leg.unacknowledged.is_some());
                 self.tell(CallNews::Silent {
                     leg: index,
                     seconds: lasting.as_secs(),
@@ -306,9 +306,12 @@ impl Call {
                 });
                 // Who has referred the other side may be gone already.
                 if !reports && self.phase == Phase::Answered && !self.has_successor(index) {
-                    let cause = Cause::MediaLost {
-                        side,
-                        seconds: lasting.as_secs(),
+                    let seconds = lasting.as_secs();
+                    let cause = match unacknowledged {
+                        // Signalling is the first to fail: who has not got our 200 does not talk either. 64*T1 may be
+                        // longer than the patience with silence.
+                        true => Cause::AckLost { by: side },
+                        false => Cause::MediaLost { side, seconds },
                     };
                     let reason = cause.reason();
                     self.lose(index, cause, reason, now);

@@ -242,6 +242,48 @@ fn a_destination_whose_sockets_open_late_is_not_rung() {
 }
 
 #[test]
+fn silence_of_who_has_not_acknowledged_is_a_lost_ack() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    let (lasting, reports) = (Duration::from_secs(20), false);
+    rig.step(Event::Media(CALLER, MediaNotice::Silent { lasting, reports }));
+    assert_eq!(rig.byes(CALLEE).len(), 1);
+    assert_eq!(
+        rig.byes(CALLER).len(),
+        0,
+        "RFC 3261 §15: not before the ACK, or its time"
+    );
+    rig.time_out_acks();
+    assert_eq!(rig.byes(CALLER).len(), 1);
+    let record = rig.finish();
+    assert_eq!((record.cause.label(), record.ended_by), ("ack_lost", Party::Node));
+    assert!(
+        record
+            .cause_text
+            .contains("ACK of our 200 never arrived from the caller"),
+        "{}",
+        record.cause_text
+    );
+    assert_eq!(
+        (record.legs[0].status, record.legs[0].phrase.as_deref()),
+        (Some(200), Some("OK"))
+    );
+}
+
+#[test]
+fn the_record_has_the_phrase_that_a_refused_caller_was_told() {
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(486));
+    let record = rig.finish();
+    let caller = &record.legs[0];
+    assert_eq!(
+        (caller.status, caller.phrase.as_deref()),
+        (Some(486), Some("Busy Here"))
+    );
+}
+
+#[test]
 fn silence_ends_a_call_and_says_where_to_look() {
     let mut rig = from_carrier().begin().answered();
     let silent = |reports| {

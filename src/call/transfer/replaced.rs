@@ -137,7 +137,7 @@ impl Call {
             dialog.confirm();
         }
         leg.state = LegState::Up;
-        leg.record.status = Some(200);
+        leg.record.note_own(200);
         self.accept_change(index, now);
         self.swap_in(now);
     }
