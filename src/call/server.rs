@@ -224,6 +224,9 @@ impl Server {
 
     /// Tells whoever is connected that something is wrong, and with which verb.
     pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
+        if let Some(leads) = self.session.open() {
+            leads.session.blame();
+        }
         for open in self
             .session
             .open()

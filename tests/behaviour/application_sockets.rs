@@ -488,6 +488,55 @@ async fn nonsense_is_named_to_the_application_and_to_the_call() {
 }
 
 #[tokio::test]
+async fn who_keeps_talking_nonsense_is_closed_with_1008_and_not_connected_to_again() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+    for _ in 0..150 {
+        socket.send_text("hello").await;
+    }
+    let hearing = async {
+        let mut invalid = 0;
+        loop {
+            match event(&mut session).await {
+                SessionEvent::Invalid { .. } => invalid += 1,
+                SessionEvent::Ended(End::Failed(failure)) => return (invalid, failure.label()),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let (code, heard) = tokio::join!(closing(socket), hearing);
+    assert_eq!((code, heard), (Some(1008), (101, "nonsense")));
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn commands_above_their_rate_wait_and_none_is_lost() {
+    let mut server = AppServer::build().start().await;
+    let url = server.ws_url("/app");
+    let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+    let begun = std::time::Instant::now();
+    for n in 0..160 {
+        socket
+            .send(json!({"type": "command", "command": "config", "data": {"n": n}}))
+            .await;
+    }
+    for n in 0..160 {
+        match event(&mut session).await {
+            SessionEvent::Command(command) => assert_eq!(command["data"]["n"], n),
+            other => panic!("{other:?}"),
+        }
+    }
+    // A hundred at once, and fifty a second.
+    assert!(begun.elapsed() >= Duration::from_millis(1_100), "{:?}", begun.elapsed());
+    // An answer waits behind no rate of its own.
+    let asked = session.send(&message("verb:hook", json!({}), true)).unwrap();
+    let got = socket.message().await;
+    socket.ack(&got, json!([])).await;
+    assert!(matches!(event(&mut session).await, SessionEvent::Acked { id, .. } if id == asked));
+}
+
+#[tokio::test]
 async fn who_breaks_the_protocol_is_told_how() {
     // A text that is no UTF-8, and a masked frame, which only clients send.
     for (bytes, code) in [

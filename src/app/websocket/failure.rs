@@ -30,6 +30,8 @@ pub enum SessionFailure {
         kind: &'static str,
         after: Duration,
     },
+    #[error("{url}: more than {most} messages that can't be done came within {} s", .within.as_secs())]
+    Nonsense { url: String, most: u32, within: Duration },
 }
 
 impl SessionFailure {
@@ -59,6 +61,7 @@ impl SessionFailure {
             SessionFailure::Silent { .. } => "silent",
             SessionFailure::NotReading { .. } => "not_reading",
             SessionFailure::Unacknowledged { .. } => "unacknowledged",
+            SessionFailure::Nonsense { .. } => "nonsense",
         }
     }
 
@@ -72,7 +75,8 @@ impl SessionFailure {
             SessionFailure::Refused { status, .. } => was_there || *status >= 500 || policy.on_client_error,
             SessionFailure::Redirect { .. }
             | SessionFailure::Handshake { .. }
-            | SessionFailure::Unacknowledged { .. } => false,
+            | SessionFailure::Unacknowledged { .. }
+            | SessionFailure::Nonsense { .. } => false,
             SessionFailure::HandshakeTimeout { .. }
             | SessionFailure::Closed { .. }
             | SessionFailure::Broken { .. }

@@ -1,7 +1,7 @@
 //! From a URL to an open WebSocket.
 
 use super::failure::SessionFailure;
-use super::session::SessionSettings;
+use super::session::{MOST_SENT, SessionSettings};
 use crate::app::outbound::{Connector, HookUrl, Stream};
 use hyper::header::{self, HeaderValue};
 use tokio::time::timeout;
@@ -48,10 +48,7 @@ async fn follow(connector: &Connector, settings: &SessionSettings) -> Result<Web
             failure,
         })?;
         let request = request(&at, settings, home)?;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(settings.most_received))
-            .max_frame_size(Some(settings.most_received));
-        match client_async_with_config(request, stream, Some(config)).await {
+        match client_async_with_config(request, stream, Some(limits(settings))).await {
             // None was offered (RFC 6455 §4.1).
             Ok((_, answer)) if answer.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS) => {
                 let detail = "the answer has an extension that was not offered".to_owned();
@@ -87,6 +84,15 @@ async fn follow(connector: &Connector, settings: &SessionSettings) -> Result<Web
             }
         }
     }
+}
+
+/// What a connection holds at most.
+pub(super) fn limits(settings: &SessionSettings) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(settings.most_received))
+        .max_frame_size(Some(settings.most_received))
+        // Room for a message behind one that is not taken yet, and for pongs.
+        .max_write_buffer_size(4 * MOST_SENT)
 }
 
 fn redirected(from: &HookUrl, location: &str) -> Result<HookUrl, String> {

@@ -49,17 +49,16 @@ impl Outstanding {
         (self.pinged.is_none() && !self.left.is_empty()).then(|| self.mark())
     }
 
-    /// The peer has answered a ping.
-    pub(super) fn pong(&mut self, mark: &[u8]) {
+    /// The peer has answered a ping; whether that was one under way.
+    pub(super) fn pong(&mut self, mark: &[u8]) -> bool {
         // Another mark is none of ours: a peer may send pongs that nobody asked for (RFC 6455 §5.5.3).
         let mark = mark.try_into().map(u64::from_be_bytes);
         let Some(mark) = mark.ok().filter(|mark| *mark <= self.sent) else {
-            return;
+            return false;
         };
-        if self.pinged.is_some_and(|pinged| pinged <= mark) {
-            self.pinged = None;
-        }
+        let ours = self.pinged.take_if(|pinged| *pinged <= mark).is_some();
         self.arrived(mark);
+        ours
     }
 
     /// The peer has read so many.
@@ -129,10 +128,9 @@ mod tests {
         let mark = outstanding.next_ping().expect("a ping");
         sends(&mut outstanding, &["b", "c"]);
         assert_eq!(outstanding.next_ping(), None, "one is under way");
-        outstanding.pong(&mark);
+        assert!(outstanding.pong(&mark));
         assert!(outstanding.next_ping().is_some(), "two are behind it");
-        outstanding.pong(b"nobody's");
-        outstanding.pong(b"");
+        assert!(!outstanding.pong(b"nobody's") && !outstanding.pong(b""));
         outstanding.connection_lost();
         let first = outstanding.next().expect("b");
         assert_eq!(first.id.0, "b");
@@ -174,7 +172,7 @@ mod tests {
     #[test]
     fn a_pong_for_everything_to_come_is_no_promise() {
         let mut outstanding = Outstanding::default();
-        outstanding.pong(&u64::MAX.to_be_bytes());
+        assert!(!outstanding.pong(&u64::MAX.to_be_bytes()));
         sends(&mut outstanding, &["a"]);
         assert_eq!(again(&mut outstanding), ["a"]);
         for number in 0..=MOST {

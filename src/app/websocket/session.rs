@@ -2,19 +2,21 @@
 
 use super::failure::SessionFailure;
 use super::message::{MessageId, Numbered, OutMessage};
-use super::worker::Worker;
+use super::worker::{Errors, Worker};
 use crate::app::outbound::{BasicAuth, Connector, HookUrl};
 use serde_json::Value;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Messages that wait for the connection, and events that wait for the call.
 const QUEUE: usize = 256;
 /// Bytes of one message to the application.
-const MOST_SENT: usize = 256 * 1_024;
+pub(super) const MOST_SENT: usize = 256 * 1_024;
 
 /// How one application is reached over a WebSocket.
 #[derive(Debug, Clone)]
@@ -121,6 +123,7 @@ pub struct Session {
     first: MessageId,
     prefix: u32,
     count: AtomicU32,
+    errors: Arc<Errors>,
 }
 
 impl Session {
@@ -141,7 +144,9 @@ impl Session {
         let (close, closing) = oneshot::channel();
         let prefix = rand::random();
         let id = MessageId(format!("{prefix:08x}-0"));
-        let worker = Worker::new(connector, settings, first, id.clone(), queue, to_call, closing);
+        let errors = Arc::<Errors>::default();
+        let counted = errors.clone();
+        let worker = Worker::new(connector, settings, first, id.clone(), queue, to_call, closing, counted);
         Session {
             outgoing,
             events,
@@ -150,6 +155,7 @@ impl Session {
             first: id,
             prefix,
             count: AtomicU32::new(1),
+            errors,
         }
     }
 
@@ -177,6 +183,11 @@ impl Session {
             Err(mpsc::error::TrySendError::Full(_)) => Err(SendRefused::Full),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(SendRefused::Over),
         }
+    }
+
+    /// Something that the application wants can't be done. Who keeps wanting that is closed with 1008.
+    pub fn blame(&self) {
+        self.errors.one(Instant::now());
     }
 
     /// The next event; `None` after [`SessionEvent::Ended`]. Nothing is lost when the future is dropped.

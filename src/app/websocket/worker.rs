@@ -2,6 +2,9 @@
 
 mod acknowledging;
 mod closing;
+mod pacing;
+#[cfg(test)]
+mod tests;
 
 use super::failure::SessionFailure;
 use super::handshake::connect;
@@ -12,9 +15,12 @@ use crate::app::outbound::{Asked, Connector, Stream};
 use acknowledging::{Greeted, Waiting};
 use closing::{FAREWELL, breach, close_frame};
 use futures_util::{SinkExt, StreamExt};
+pub(super) use pacing::Errors;
+use pacing::Pace;
 use serde_json::json;
 use std::collections::VecDeque;
 use std::fmt::Display;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -50,6 +56,9 @@ pub(super) struct Worker {
     reconnections: u32,
     /// What the application said that could not be read, so often already.
     complaints: u32,
+    /// The same, and what could not be done, of late.
+    errors: Arc<Errors>,
+    pace: Pace,
     /// Connections lost or not made since the application last acknowledged one.
     failures: u8,
 }
@@ -75,6 +84,7 @@ impl Worker {
         queue: mpsc::Receiver<Numbered>,
         events: mpsc::Sender<SessionEvent>,
         closing: oneshot::Receiver<CloseCode>,
+        errors: Arc<Errors>,
     ) -> Worker {
         Worker {
             connector,
@@ -95,6 +105,8 @@ impl Worker {
             outstanding: Outstanding::default(),
             reconnections: 0,
             complaints: 0,
+            errors,
+            pace: Pace::new(Instant::now()),
             failures: 0,
         }
     }
@@ -226,11 +238,16 @@ impl Worker {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = self.next_due();
+            let rest = self.pace.rests_until(Instant::now());
             let left = tokio::select! {
-                frame = socket.next() => {
+                frame = socket.next(), if rest.is_none() => {
                     heard = Instant::now();
-                    self.hear(socket, frame).await
+                    match self.hear(socket, frame).await {
+                        Ok(()) if self.errors.are_too_many() => Err(self.shut_out(socket).await),
+                        heard => heard,
+                    }
                 }
+                () = until(rest) => Ok(()),
                 message = next(&mut self.outstanding, &mut self.queue), if self.reconnecting.is_none() => match message {
                     Some(message) => self.send(socket, message).await.map_err(Left::from),
                     // The session was dropped; `closing` says so too.
@@ -315,11 +332,16 @@ impl Worker {
     }
 
     async fn write(&self, socket: &mut Socket, message: Message) -> Result<(), SessionFailure> {
+        self.taken(socket.send(message)).await
+    }
+
+    /// The application has so long to take what is written.
+    async fn taken(&self, writing: impl Future<Output = Result<(), Error>>) -> Result<(), SessionFailure> {
         let after = self.settings.ack;
-        match timeout(after, socket.send(message)).await {
+        match timeout(after, writing).await {
             Ok(Ok(())) => Ok(()),
+            Err(_) | Ok(Err(Error::WriteBufferFull(_))) => Err(SessionFailure::NotReading { url: self.url(), after }),
             Ok(Err(error)) => Err(self.broken(&error)),
-            Err(_) => Err(SessionFailure::NotReading { url: self.url(), after }),
         }
     }
 
@@ -335,7 +357,9 @@ impl Worker {
                 return self.complain(socket, "a message is text, not binary".to_owned()).await;
             }
             Some(Ok(Message::Pong(mark))) => {
-                self.outstanding.pong(&mark);
+                if !self.outstanding.pong(&mark) {
+                    self.pace.step(Instant::now());
+                }
                 if !self.wants_ack() {
                     // Who need not say so shows thus that it is there.
                     self.greeted = Greeted::Known;
@@ -343,8 +367,11 @@ impl Worker {
                 }
                 return self.ask_what_arrived(socket).await.map_err(Left::from);
             }
-            // Pings are answered by the library.
-            Some(Ok(Message::Ping(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => {
+                self.pace.step(Instant::now());
+                // The library has queued a pong: who does not take it is not listened to.
+                return self.taken(socket.flush()).await.map_err(Left::from);
+            }
             Some(Err(error)) => {
                 if let Some((code, reason)) = breach(&error) {
                     let frame = close_frame(code, reason);
@@ -368,13 +395,19 @@ impl Worker {
                     return self.complain(socket, late).await;
                 }
             }
-            Said::Command(command) => self.tell(SessionEvent::Command(command)).await,
+            Said::Command(command) => {
+                self.pace.step(Instant::now());
+                self.tell(SessionEvent::Command(command)).await;
+            }
             Said::Nonsense(reason) => return self.complain(socket, reason).await,
         }
         Ok(())
     }
 
     async fn complain(&mut self, socket: &mut Socket, reason: String) -> Result<(), Left> {
+        let now = Instant::now();
+        self.pace.step(now);
+        self.errors.one(now);
         let text = self.complaint(&reason);
         self.tell(SessionEvent::Invalid { reason }).await;
         self.write(socket, Message::Text(text)).await?;

@@ -270,6 +270,7 @@ impl Server {
             Ok(Said::Place(order)) => Heard::Place(order),
             Err(why) => {
                 if let Some(from) = from {
+                    from.session.blame();
                     // A full queue has worse to tell.
                     let _dropped = from.session.send(&self.complaint(None, "InvalidMessage", &why));
                 }

@@ -104,13 +104,13 @@ pub(super) fn news(
                 withheld, "no codec is shared, and too many calls are recoded already (recoded_calls of [media]): 503"
             );
         }),
-        CallNews::ApplicationError { what, detail } => {
+        CallNews::ApplicationError { what, detail } => lines.throttles.applications.say(|withheld| {
             warn!(
                 what,
                 why = lines.text(detail),
-                "the application failed, or what it wants can't be done"
+                withheld, "the application failed, or what it wants can't be done"
             );
-        }
+        }),
     });
 }
 

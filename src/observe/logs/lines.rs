@@ -33,6 +33,7 @@ pub(super) struct Throttles {
     pub overflows: Throttle,
     pub late_answers: Throttle,
     pub hooks: Throttle,
+    pub applications: Throttle,
     pub passwords: Throttle,
     /// Of nobody's requests: who seems to be a carrier, INVITEs of others, all else. A scanner that asks for OPTIONS keeps no
     /// line about a carrier's first call back.

@@ -85,6 +85,25 @@ fn record(cause: Cause) -> CallRecord {
 }
 
 #[test]
+fn errors_of_an_application_are_written_a_few_times_and_then_counted() {
+    let (call, facts) = (CallId::from_random(7), facts());
+    let news = CallNews::ApplicationError {
+        what: "websocket",
+        detail: "a message is JSON".to_owned(),
+    };
+    let wrong = || Happening::CallNews {
+        call: call,
+        facts: &facts,
+        news: &news,
+        peer: None,
+        hub: None,
+    };
+    let flood: Vec<Happening<'_>> = (0..5_000).map(|_| wrong()).collect();
+    let text = written(LogFormat::Json, LogLevel::Info, &flood);
+    assert_eq!(text.lines().count(), 20, "{text}");
+}
+
+#[test]
 fn a_call_is_one_json_line_with_its_span_and_masked_numbers() {
     let call = CallId::from_random(7);
     let facts = facts();

@@ -55,8 +55,10 @@ impl Worker {
         } else if id == self.first_id && self.greeted == Greeted::Told {
             self.greeted = Greeted::Known;
             self.failures = 0;
+        } else {
+            // Twice, or for a message that wants none, as applications do.
+            self.pace.step(Instant::now());
         }
-        // Else: twice, or for a message that wants none, as applications do.
         None
     }
 

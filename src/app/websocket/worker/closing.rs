@@ -37,7 +37,9 @@ impl Worker {
             loop {
                 match socket.next().await {
                     Some(Ok(Message::Close(answer))) => return Ok(answer),
-                    Some(Ok(Message::Pong(mark))) => self.outstanding.pong(&mark),
+                    Some(Ok(Message::Pong(mark))) => {
+                        self.outstanding.pong(&mark);
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error),
                     None => return Err(Error::ConnectionClosed),
