@@ -15,6 +15,7 @@ const SMALL: ClientSettings = ClientSettings {
     most_sent: 2_000,
     most_received: 2_000,
     most_at_once: 8,
+    most_file_bytes: (4 << 20, 1 << 20),
 };
 /// For those that will not answer.
 const HASTY: ClientSettings = ClientSettings {
@@ -251,6 +252,46 @@ async fn requests_are_bounded_in_size_and_number() {
     assert_eq!(labels, ["timeout", "busy"]);
     let counted = figures.read();
     assert_eq!(counted, [(Asked::Hook, "busy", 1), (Asked::Hook, "timeout", 1)]);
+}
+
+/// A file that stalls has the room that its length says, and one of no known length the room that it has grown to.
+#[tokio::test]
+async fn files_on_their_way_share_memory_and_an_account_waits_for_itself_alone() {
+    let told = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\nx", 1 << 20).into_bytes();
+    let mut grown = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    grown.resize(grown.len() + (1 << 20), b'x');
+    for stalled in [told, grown] {
+        let server = AppServer::build()
+            .on("/stalled", move |_| Reply::Stall(stalled.clone()))
+            .on("/small", |_| Reply::Body(200, "audio/wav", vec![7; 100]))
+            .start()
+            .await;
+        let client = server.client(SMALL);
+        let url = |path| HookUrl::parse(&server.url(path), None).unwrap();
+        let holding = {
+            let (client, stalled) = (client.clone(), url("/stalled"));
+            tokio::spawn(async move { client.fetch("a", &stalled, 2 << 20, BOUND).await })
+        };
+        let small = url("/small");
+        let refused = async {
+            loop {
+                if let Err(failure) = client.fetch("a", &small, 1_000, Duration::from_millis(300)).await {
+                    return failure.label();
+                }
+            }
+        };
+        let refused = tokio::time::timeout(BOUND, refused).await.expect("no room");
+        assert_eq!(refused, "no_room");
+        let other = client.fetch("b", &small, 1_000, BOUND).await.unwrap();
+        assert_eq!(other.bytes.len(), 100);
+        // What ends gives its room to who waits, and what is fetched keeps it as long as it is held.
+        let waiting = {
+            let (client, small) = (client.clone(), small.clone());
+            tokio::spawn(async move { client.fetch("a", &small, 1_000, BOUND).await })
+        };
+        holding.abort();
+        assert!(waiting.await.unwrap().is_ok());
+    }
 }
 
 #[tokio::test]

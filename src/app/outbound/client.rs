@@ -5,6 +5,7 @@ use super::failure::{ConnectFailure, HookFailure};
 use super::figures::{Asked, Figures};
 use super::places::{Place, Places};
 use super::request::{BasicAuth, Fetched, FileRequest, HookReply, HookRequest, Method};
+use super::room::{Rooms, Unread};
 use super::signature::{SIGNATURE, sign};
 use super::url::HookUrl;
 use crate::config::Secret;
@@ -22,6 +23,7 @@ use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -49,6 +51,8 @@ pub struct ClientSettings {
     pub most_received: usize,
     /// Requests under way at once, files included; one account gets at most half of them.
     pub most_at_once: usize,
+    /// Bytes of files that are on their way or wait to be decoded, in all and of one account. What is above waits.
+    pub most_file_bytes: (usize, usize),
 }
 
 impl Default for ClientSettings {
@@ -58,6 +62,7 @@ impl Default for ClientSettings {
             most_sent: 256 * 1_024,
             most_received: 256 * 1_024,
             most_at_once: 1_024,
+            most_file_bytes: (256 << 20, 64 << 20),
         }
     }
 }
@@ -75,6 +80,7 @@ struct Shared {
     /// To where redirects lead: public addresses alone, and no connection is kept.
     strangers: Client<Dialer, Full<Bytes>>,
     places: Places,
+    rooms: Rooms,
     figures: Arc<Figures>,
 }
 
@@ -100,6 +106,7 @@ impl HookClient {
                     .build(Dialer(connector)),
                 strangers: builder().pool_max_idle_per_host(0).build(Dialer(strangers)),
                 places: Places::new(settings.most_at_once),
+                rooms: Rooms::new(settings.most_file_bytes.0, settings.most_file_bytes.1),
                 figures,
             }),
         }
@@ -217,9 +224,36 @@ impl HookClient {
             value.and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let (content_type, etag) = (text(header::CONTENT_TYPE), text(header::ETAG));
-        let bytes = read(answer, &at, most, deadline, patience).await?;
+        let url = || at.to_string();
+        let (waits, reading) = self.shared.rooms.read(owner, answer, most);
+        let (bytes, room) = match timeout_at(deadline, reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(Unread::TooLarge)) => {
+                return Err(HookFailure::AnswerTooLarge {
+                    url: url(),
+                    limit: most,
+                });
+            }
+            Ok(Err(Unread::Broken(error))) => {
+                let detail = error.to_string();
+                return Err(HookFailure::Broken { url: url(), detail });
+            }
+            Err(_) if waits.load(Relaxed) => {
+                return Err(HookFailure::NoRoom {
+                    url: url(),
+                    after: patience,
+                });
+            }
+            Err(_) => {
+                return Err(HookFailure::TimedOut {
+                    url: url(),
+                    after: patience,
+                });
+            }
+        };
         Ok(Fetched {
             bytes,
+            room,
             content_type,
             etag,
         })

@@ -55,6 +55,8 @@ pub enum HookFailure {
     Status { url: String, status: u16 },
     #[error("{url}: the redirect (status {status}) is not followed: {why}")]
     Redirect { url: String, status: u16, why: String },
+    #[error("{url}: too many bytes of files are on their way: no room came within {} ms", .after.as_millis())]
+    NoRoom { url: String, after: Duration },
     #[error("{url}: no place for another request; its account has {under_way} under way")]
     Busy { url: String, under_way: usize },
 }
@@ -79,6 +81,7 @@ impl HookFailure {
             | HookFailure::RequestTooLarge { .. }
             | HookFailure::AnswerTooLarge { .. }
             | HookFailure::Redirect { .. }
+            | HookFailure::NoRoom { .. }
             | HookFailure::Busy { .. } => false,
         }
     }
@@ -108,6 +111,7 @@ impl HookFailure {
             HookFailure::AnswerTooLarge { .. } => "answer_too_large",
             HookFailure::Status { .. } => "status",
             HookFailure::Redirect { .. } => "redirect",
+            HookFailure::NoRoom { .. } => "no_room",
             HookFailure::Busy { .. } => "busy",
         }
     }

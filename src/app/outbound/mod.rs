@@ -14,6 +14,7 @@ mod figures;
 mod places;
 mod request;
 mod retry;
+mod room;
 mod signature;
 mod url;
 
@@ -24,5 +25,6 @@ pub use failure::{ConnectFailure, HookFailure};
 pub use figures::{Asked, Figures};
 pub use request::{BasicAuth, Caller, Fetched, FileRequest, HookReply, HookRequest, Method};
 pub use retry::{RetryFault, RetryPolicy};
+pub use room::Room;
 pub use signature::{SIGNATURE, sign};
 pub use url::{HookUrl, Scheme, UrlFault};

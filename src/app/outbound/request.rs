@@ -1,5 +1,6 @@
 //! What is asked of an application server, and what comes back.
 
+use super::room::Room;
 use super::url::{HookUrl, UrlFault};
 use crate::config::Secret;
 use bytes::Bytes;
@@ -115,9 +116,11 @@ pub struct FileRequest {
 }
 
 /// A file from an application server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Fetched {
     pub bytes: Bytes,
+    /// The memory that it takes, held until this is dropped.
+    pub room: Room,
     /// The `Content-Type` header.
     pub content_type: Option<String>,
     /// The `ETag` header.

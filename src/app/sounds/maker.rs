@@ -7,6 +7,7 @@ use super::service;
 use super::speech::PROGRAM;
 use super::turns::{Turn, Turns};
 use super::{Fetch, SoundFault, SoundSettings, Utterance};
+use crate::app::outbound::Room;
 use crate::media::Sound;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,8 @@ impl Maker {
     /// What a place holds; `before`, where it holds that still.
     pub async fn load(&self, owner: &str, place: &Place, before: Option<&Loaded>) -> Result<Loaded, SoundFault> {
         let longest = self.settings.longest;
-        let (bytes, mark) = match place {
+        // A file of this machine is read in the turn in which it is decoded, so only so many are in memory.
+        let (bytes, mark, room, turn) = match place {
             Place::Tones(tones) => {
                 let (name, tones) = (tones.as_str(), tones.clone());
                 let made = move || tones.sound(longest).ok_or(DecodeFault::TooLong { limit: longest });
@@ -46,7 +48,8 @@ impl Maker {
                 if let Some(before) = before.filter(|before| before.mark == mark) {
                     return Ok(before.clone());
                 }
-                (self.read(name, &path).await?, mark)
+                let turn = self.turn(&self.decoders, owner).await?;
+                (self.read(name, &path).await?, mark, Room::default(), turn)
             }
             Place::Url(url) => {
                 let SoundSettings {
@@ -62,7 +65,8 @@ impl Maker {
                     }
                     _ => self.fetch.fetch(owner, url, most_bytes, patience).await?,
                 };
-                (fetched.bytes.to_vec(), Mark::Url(fetched.etag))
+                let turn = self.turn(&self.decoders, owner).await?;
+                (Vec::from(fetched.bytes), Mark::Url(fetched.etag), fetched.room, turn)
             }
         };
         // What follows the `?` of a URL may be a secret.
@@ -71,8 +75,11 @@ impl Maker {
             Place::Url(url) => url.to_string(),
             Place::Tones(tones) => tones.as_str().to_owned(),
         };
-        let sound = self.decoded(owner, &name, move || decode(bytes, longest)).await?;
-        Ok(Loaded::new(sound, mark))
+        let sound = decoded(turn, &name, move || {
+            let _held = room;
+            decode(bytes, longest)
+        });
+        Ok(Loaded::new(sound.await?, mark))
     }
 
     /// A text, spoken.
@@ -144,14 +151,22 @@ impl Maker {
         decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
     ) -> Result<Sound, SoundFault> {
         let turn = self.turn(&self.decoders, owner).await?;
-        let decoded = tokio::task::spawn_blocking(move || {
-            // The work goes on where the wait for it is given up: it keeps its place.
-            let _turn = turn;
-            decode()
-        });
-        // a decoder that panics on strange bytes ends this sound alone
-        let decoded = decoded.await.unwrap_or(Err(DecodeFault::Broken));
-        let name = name.to_owned();
-        decoded.map_err(|fault| SoundFault::Decode { name, fault })
+        decoded(turn, name, decode).await
     }
+}
+
+async fn decoded(
+    turn: Turn,
+    name: &str,
+    decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
+) -> Result<Sound, SoundFault> {
+    let decoded = tokio::task::spawn_blocking(move || {
+        // The work goes on where the wait for it is given up: it keeps its place.
+        let _turn = turn;
+        decode()
+    });
+    // a decoder that panics on strange bytes ends this sound alone
+    let decoded = decoded.await.unwrap_or(Err(DecodeFault::Broken));
+    let name = name.to_owned();
+    decoded.map_err(|fault| SoundFault::Decode { name, fault })
 }

@@ -116,6 +116,7 @@ mod tests {
 
     fn answer(kind: Option<&str>, bytes: Vec<u8>) -> Fetched {
         Fetched {
+            room: crate::app::outbound::Room::default(),
             bytes: bytes.into(),
             content_type: kind.map(str::to_owned),
             etag: None,

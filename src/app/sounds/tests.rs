@@ -61,6 +61,7 @@ impl Fetch for Server {
                 }
             };
             Ok(Fetched {
+                room: crate::app::outbound::Room::default(),
                 bytes: wave(&tone(8_000).repeat(seconds), 8_000, 1).into(),
                 content_type: None,
                 etag,
@@ -94,6 +95,7 @@ impl Fetch for Server {
             self.spoken.lock().expect("whole").push(request.clone());
             let samples: Vec<u8> = tone(8_000).iter().flat_map(|sample| sample.to_le_bytes()).collect();
             Ok(Fetched {
+                room: crate::app::outbound::Room::default(),
                 bytes: samples.into(),
                 content_type: Some("audio/l16;rate=16000".into()),
                 etag: None,
