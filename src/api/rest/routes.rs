@@ -30,6 +30,8 @@ pub(super) struct Operation {
 
 const CALLS: &str = "/v1/Accounts/{account_sid}/Calls";
 const CALL: &str = "/v1/Accounts/{account_sid}/Calls/{call_sid}";
+const APPLICATIONS: &str = "List the account's applications; the configuration owns them";
+const NUMBERS: &str = "List the account's numbers; the configuration owns them";
 const WRONG: (u16, &str, Content) = (
     400,
     "The body or the query is wrong; `msg` says where",
@@ -54,6 +56,16 @@ pub(super) fn operations() -> Vec<Operation> {
         queries: &[],
         body: Some(Body::Update),
         answers: UPDATED,
+        handler,
+    };
+    let list = |path, id, summary, answers, handler| Operation {
+        method: "get",
+        path,
+        id,
+        summary,
+        queries: &[],
+        body: None,
+        answers,
         handler,
     };
     vec![
@@ -124,35 +136,48 @@ pub(super) fn operations() -> Vec<Operation> {
             answers: &[(200, "Their numbers", Content::Count), WRONG],
             handler: get(count_calls),
         },
-        Operation {
-            method: "get",
-            path: "/v1/Applications",
-            id: "listApplications",
-            summary: "List the account's applications; the configuration owns them",
-            queries: &[],
-            body: None,
-            answers: &[(200, "The applications", Content::Resources), WRONG],
-            handler: get(list_applications),
-        },
-        Operation {
-            method: "get",
-            path: "/v1/PhoneNumbers",
-            id: "listPhoneNumbers",
-            summary: "List the account's numbers; the configuration owns them",
-            queries: &[],
-            body: None,
-            answers: &[(200, "The numbers", Content::Resources), WRONG],
-            handler: get(list_phone_numbers),
-        },
+        list(
+            "/v1/Applications",
+            "listApplications",
+            APPLICATIONS,
+            &[(200, "The applications", Content::Resources), WRONG],
+            get(list_applications),
+        ),
+        list(
+            "/v1/Accounts/{account_sid}/Applications",
+            "listAccountApplications",
+            APPLICATIONS,
+            &[(200, "The applications", Content::Resources), WRONG],
+            get(list_applications),
+        ),
+        list(
+            "/v1/PhoneNumbers",
+            "listPhoneNumbers",
+            NUMBERS,
+            &[(200, "The numbers", Content::Resources), WRONG],
+            get(list_phone_numbers),
+        ),
+        list(
+            "/v1/Accounts/{account_sid}/PhoneNumbers",
+            "listAccountPhoneNumbers",
+            NUMBERS,
+            &[(200, "The numbers", Content::Resources), WRONG],
+            get(list_phone_numbers),
+        ),
     ]
+}
+
+/// A path with and without a slash behind it: clients of jambonz write either.
+fn both<S: Clone + Send + Sync + 'static>(router: Router<S>, path: &str, handler: MethodRouter<S>) -> Router<S> {
+    router.route(path, handler.clone()).route(&format!("{path}/"), handler)
 }
 
 /// The whole interface over a desk.
 pub fn router(desk: Arc<dyn CallDesk>) -> Router {
     let document = openapi();
-    let mut router = Router::new().route("/v1/openapi.json", get(async move || Json(document)));
+    let mut router = both(Router::new(), "/v1/openapi.json", get(async move || Json(document)));
     for operation in operations() {
-        router = router.route(operation.path, operation.handler);
+        router = both(router, operation.path, operation.handler);
     }
     router
         .fallback(nothing_here)

@@ -403,11 +403,29 @@ async fn the_rest_of_the_account_can_be_read() {
     let count = ask(&desk, token, "GET", &format!("/v1/Accounts/{B}/CallCount"), "").await;
     assert_eq!(count, (200, json!({"inbound": 2, "outbound": 3})));
     for name in ["Applications", "PhoneNumbers"] {
-        let listed = ask(&desk, token, "GET", &format!("/v1/{name}"), "").await;
-        assert_eq!(listed, (200, json!([{"of": B, "what": name}])));
+        for path in [format!("/v1/{name}"), format!("/v1/Accounts/{B}/{name}")] {
+            let listed = ask(&desk, token, "GET", &path, "").await;
+            assert_eq!(listed, (200, json!([{"of": B, "what": name}])), "{path}");
+        }
+        let foreign = ask(&desk, token, "GET", &format!("/v1/Accounts/{A}/{name}"), "").await;
+        assert_eq!(foreign.0, 403);
     }
     assert_eq!(ask(&desk, token, "GET", "/v1/Nothing", "").await.0, 404);
     assert_eq!(ask(&desk, token, "PATCH", &calls(B), "").await.0, 405);
+}
+
+#[tokio::test]
+async fn a_slash_behind_a_path_changes_nothing() {
+    let desk = Arc::new(Desk::default());
+    for operation in routes::operations() {
+        let path = operation.path.replace("{account_sid}", A).replace("{call_sid}", CALL);
+        let method = operation.method.to_uppercase();
+        let plain = ask(&desk, "Bearer a-token", &method, &path, "{}").await;
+        let slashed = ask(&desk, "Bearer a-token", &method, &format!("{path}/"), "{}").await;
+        assert_eq!(plain, slashed, "{method} {path}");
+        assert_ne!(slashed.0, 404, "{method} {path}");
+    }
+    assert_eq!(ask(&desk, "", "GET", "/v1/openapi.json/", "").await.0, 200);
 }
 
 /// `PORTCULLIS_WRITE_OPENAPI=1 cargo test --lib openapi` writes the copy.
