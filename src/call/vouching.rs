@@ -137,7 +137,7 @@ async fn verdict(node: &Node, question: &Question) -> Verdict {
     };
     let asked = AssertUnwindSafe(tokio::time::timeout(LONGEST, ways.client.ask(&request)));
     match asked.catch_unwind().await {
-        Ok(Ok(reply)) => Verdict::read(&question.tenant, reply),
+        Ok(Ok(reply)) => Verdict::read(&question.tenant, |url| ways.connector.permits(url), reply),
         Ok(Err(_)) => Verdict::Failed(format!(
             "no answer within {} s, repetitions included",
             LONGEST.as_secs()

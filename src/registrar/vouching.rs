@@ -7,7 +7,9 @@ use super::door::{Registrar, Reply, answer, lock};
 use super::proving::{Refused, denial};
 use super::register::{Register, Wish};
 use super::stored::Clocks;
-use crate::app::outbound::{BasicAuth, Caller, HookFailure, HookReply, HookRequest, HookUrl, Method as HttpMethod};
+use crate::app::outbound::{
+    BasicAuth, Caller, Forbidden, HookFailure, HookReply, HookRequest, HookUrl, Method as HttpMethod,
+};
 use crate::config::{self, Config, HookMethod, HookProtocol, Realm, Sbc, Sid, Tenant, UserName};
 use crate::moment::Moment;
 use crate::route::{Steering, Voucher};
@@ -96,7 +98,12 @@ impl Question {
 
 impl Verdict {
     /// The verdict in what came back. Only a 200 with JSON says anything; 403 is a no.
-    pub fn read(tenant: &Tenant, asked: Result<HookReply, HookFailure>) -> Verdict {
+    /// `permits` judges the hooks that it names.
+    pub fn read(
+        tenant: &Tenant,
+        permits: impl Fn(&HookUrl) -> Result<(), Forbidden>,
+        asked: Result<HookReply, HookFailure>,
+    ) -> Verdict {
         let json = match asked {
             Ok(reply) if reply.status == 200 => reply.json,
             Ok(reply) => return Verdict::Failed(format!("status {} says neither ok nor fail", reply.status)),
@@ -107,61 +114,21 @@ impl Verdict {
         let Some(body) = body else {
             return Verdict::Failed("the answer is no JSON object".into());
         };
-        match body.get("status").and_then(Value::as_str) {
-            Some("ok") => grant(tenant, &body).map_or_else(Verdict::Failed, Verdict::Granted),
-            Some("fail") => {
-                // Documented as seconds, used as true or false. Whatever else stands there, it is a no.
-                let blacklist = match body.get("blacklist") {
-                    Some(Value::Bool(blacklist)) => *blacklist,
-                    Some(Value::Number(seconds)) => seconds.as_f64().is_some_and(|seconds| seconds > 0.0),
-                    _ => false,
-                };
-                let why = body.get("msg").and_then(Value::as_str);
-                denied(why.filter(|why| !why.is_empty()).unwrap_or("fail"), blacklist)
-            }
+        let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        // Documented as seconds, used as true or false.
+        let blacklist = match body.get("blacklist") {
+            Some(Value::Bool(blacklist)) => *blacklist,
+            Some(Value::Number(seconds)) => seconds.as_f64().is_some_and(|seconds| seconds > 0.0),
+            _ => false,
+        };
+        match text("status") {
+            Some("ok") => match granted(tenant, permits, &body) {
+                Ok(grant) => Verdict::Granted(grant),
+                Err(why) => Verdict::Failed(why),
+            },
+            Some("fail") => denied(text("msg").unwrap_or("fail"), blacklist),
             _ => Verdict::Failed("`status` is neither \"ok\" nor \"fail\"".into()),
         }
-    }
-}
-
-/// What a yes says beside that. A property of another kind than it should be is a mistake of the server: passed over, it
-/// would give the user more than was meant.
-fn grant(tenant: &Tenant, body: &Map<String, Value>) -> Result<Grant, String> {
-    let expires = match given(body, "expires") {
-        None => None,
-        Some(seconds) => {
-            let quoted = || seconds.as_str().and_then(|text| text.parse().ok());
-            let seconds = seconds.as_u64().or_else(quoted);
-            let seconds = seconds.ok_or("`expires` is no whole number of seconds")?;
-            Some(Duration::from_secs(seconds)).filter(|span| !span.is_zero())
-        }
-    };
-    let calls_users = match given(body, "allow_direct_user_calling") {
-        None => true,
-        Some(allowed) => allowed
-            .as_bool()
-            .ok_or("`allow_direct_user_calling` is neither true nor false")?,
-    };
-    Ok(Grant {
-        expires,
-        voucher: Voucher {
-            no_users: !calls_users,
-            steered_by: steering(tenant, body)?,
-        },
-    })
-}
-
-/// `null` is as good as absent.
-fn given<'b>(body: &'b Map<String, Value>, name: &str) -> Option<&'b Value> {
-    body.get(name).filter(|value| !value.is_null())
-}
-
-/// So is an empty text.
-fn text<'b>(body: &'b Map<String, Value>, name: &str) -> Result<Option<&'b str>, String> {
-    match given(body, name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err(format!("`{name}` is no string")),
     }
 }
 
@@ -172,9 +139,51 @@ fn denied(why: &str, blacklist: bool) -> Verdict {
     }
 }
 
+/// What stands beside `ok`. What has another type than it should is not taken for what was left out: that would allow more.
+fn granted(
+    tenant: &Tenant,
+    permits: impl Fn(&HookUrl) -> Result<(), Forbidden>,
+    body: &Map<String, Value>,
+) -> Result<Grant, String> {
+    let no_users = match body.get("allow_direct_user_calling") {
+        None | Some(Value::Null | Value::Bool(true)) => false,
+        Some(Value::Bool(false)) => true,
+        Some(_) => return Err("`allow_direct_user_calling` is neither true nor false".into()),
+    };
+    Ok(Grant {
+        expires: expires(body.get("expires"))?,
+        voucher: Voucher {
+            no_users,
+            steered_by: steering(tenant, permits, body)?,
+        },
+    })
+}
+
+/// Seconds, as a number or its text; 0 as if it was left out.
+fn expires(value: Option<&Value>) -> Result<Option<Duration>, String> {
+    let seconds = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(seconds)) => seconds.as_f64(),
+        Some(Value::String(seconds)) => seconds.parse::<u32>().ok().map(f64::from),
+        Some(_) => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(seconds));
+    let seconds = seconds.ok_or_else(|| format!("`expires` is no whole number of seconds from 0 to {}", u32::MAX))?;
+    Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+}
+
 /// `application_sid`, else `call_hook` with `call_status_hook`.
-fn steering(tenant: &Tenant, body: &Map<String, Value>) -> Result<Option<Steering>, String> {
-    if let Some(sid) = text(body, "application_sid")? {
+fn steering(
+    tenant: &Tenant,
+    permits: impl Fn(&HookUrl) -> Result<(), Forbidden>,
+    body: &Map<String, Value>,
+) -> Result<Option<Steering>, String> {
+    let text = |name: &str| match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(format!("`{name}` is no text")),
+    };
+    if let Some(sid) = text("application_sid")? {
         let known = Sid::parse(sid).ok().filter(|sid| {
             let mut applications = tenant.account.applications.iter();
             applications.any(|application| application.sid == *sid)
@@ -182,16 +191,21 @@ fn steering(tenant: &Tenant, body: &Map<String, Value>) -> Result<Option<Steerin
         let sid = known.ok_or("`application_sid` is no application of the account")?;
         return Ok(Some(Steering::Application(sid)));
     }
-    let Some(call) = text(body, "call_hook")? else {
+    let (call, status) = (text("call_hook")?, text("call_status_hook")?);
+    let Some(call) = call else {
         return Ok(None);
     };
-    let status = text(body, "call_status_hook")?;
     // The URLs may hold passwords: they are not told.
     config::HookUrl::parse(call).map_err(|_| "`call_hook` is no absolute URL")?;
     if let Some(status) = status {
         let url = config::HookUrl::parse(status).ok();
         url.filter(|url| url.protocol() == HookProtocol::Http)
             .ok_or("`call_status_hook` is no absolute URL of http or https")?;
+    }
+    for (name, url) in [("call_hook", Some(call)), ("call_status_hook", status)] {
+        let Some(url) = url else { continue };
+        let url = HookUrl::parse(url, None).map_err(|_| format!("`{name}` can't be asked"))?;
+        permits(&url).map_err(|why| format!("`{name}`: {} is never asked: it is {why}", url.host()))?;
     }
     Ok(Some(Steering::Hook {
         call: call.to_owned(),

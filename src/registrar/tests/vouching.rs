@@ -1,11 +1,13 @@
 //! Users that only the tenant's registration hook knows.
 
 use super::*;
-use crate::app::outbound::{HookFailure, HookReply};
+use crate::app::outbound::{AddressPolicy, HookFailure, HookReply, HookUrl};
 use crate::config::{ApplicationName, UserName};
 use crate::route::{Steering, Voucher};
+use crate::sip::locate::Host;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const HOOK: &str =
@@ -60,7 +62,12 @@ fn answered(status: u16, json: Option<String>) -> Verdict {
         attempts: 1,
         took: Duration::ZERO,
     };
-    Verdict::read(&hooked().tenants[0], Ok(reply))
+    let policy = AddressPolicy::new(vec![], false, vec![]);
+    let permits = |url: &HookUrl| match url.host() {
+        Host::Ip(address) => policy.check_socket(SocketAddr::new(*address, url.port())),
+        Host::Name(_) => Ok(()),
+    };
+    Verdict::read(&hooked().tenants[0], permits, Ok(reply))
 }
 
 fn ok() -> Verdict {
@@ -208,8 +215,8 @@ fn a_hook_that_says_nothing_means_later() {
     };
     let tenant = &config.tenants[0];
     for (what, verdict) in [
-        ("an error", Verdict::read(tenant, Err(failed(500)))),
-        ("no page", Verdict::read(tenant, Err(failed(404)))),
+        ("an error", Verdict::read(tenant, |_| Ok(()), Err(failed(500)))),
+        ("no page", Verdict::read(tenant, |_| Ok(()), Err(failed(404)))),
         ("nothing", answered(200, None)),
         ("no content", answered(204, None)),
         ("a list", answered(200, Some("[]".into()))),
@@ -244,9 +251,40 @@ fn a_hook_that_says_nothing_means_later() {
     }
     assert!(registrar.bindings(&Aor::new("joe", REALM), at(1)).is_empty());
     assert!(matches!(
-        Verdict::read(tenant, Err(failed(403))),
+        Verdict::read(tenant, |_| Ok(()), Err(failed(403))),
         Verdict::Denied { .. }
     ));
+}
+
+#[test]
+fn what_has_the_wrong_type_is_refused_and_never_taken_for_a_yes() {
+    for (name, value) in [
+        ("allow_direct_user_calling", json!("false")),
+        ("allow_direct_user_calling", json!(0)),
+        ("expires", json!(-5)),
+        ("expires", json!(1e30)),
+        ("expires", json!(60.5)),
+        ("expires", json!("ten minutes")),
+        ("expires", json!([600])),
+        ("application_sid", json!(7)),
+        ("call_hook", json!({ "url": "https://a.example/" })),
+        ("call_hook", json!("http://169.254.169.254/")),
+        ("call_hook", json!("http://127.0.0.1:8080/")),
+        ("call_status_hook", json!("http://10.0.0.1/")),
+    ] {
+        let mut body = json!({ "status": "ok", "call_hook": "https://a.example/" });
+        body[name] = value.clone();
+        match says(body) {
+            Verdict::Failed(why) => assert!(why.contains(&format!("`{name}`")), "{value}: {why}"),
+            other => panic!("{name} {value}: {other:?}"),
+        }
+    }
+    for value in [json!("600"), json!(600), json!(600.0)] {
+        let Verdict::Granted(grant) = says(json!({ "status": "ok", "expires": value })) else {
+            panic!("{value}")
+        };
+        assert_eq!(grant.expires, Some(Duration::from_secs(600)), "{value}");
+    }
 }
 
 #[test]
