@@ -144,6 +144,16 @@ fn whispered(place: &str, value: Value) -> Read<Wish> {
     if value.is_string() {
         return wrong("a say or play verb is expected, not a URL");
     }
+    // Before what may be wrong inside of them.
+    let named = match &value {
+        Value::Array(verbs) => verbs.iter().collect(),
+        verb => vec![verb],
+    };
+    let mut names = named.iter().filter_map(|verb| verb.get("verb").and_then(Value::as_str));
+    if let Some(other) = names.find(|name| !["say", "play"].contains(name)) {
+        let shown: String = other.chars().take(64).collect();
+        return wrong(&format!("only say and play whisper, not {}", shown.escape_debug()));
+    }
     let verbs = verb::read_verbs(place, value)?;
     let heard = |verb: &Verb| matches!(verb, Verb::Say(_) | Verb::Play(_));
     match verbs.is_empty() || !verbs.iter().all(heard) {

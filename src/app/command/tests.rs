@@ -162,7 +162,11 @@ fn a_command_that_is_wrong_is_told_why() {
         (json!({ "command": "whisper", "data": "http://x/a.wav" }), "not a URL"),
         (
             json!({ "command": "whisper", "data": [{ "verb": "hangup" }] }),
-            "say and play",
+            "only say and play whisper, not hangup",
+        ),
+        (
+            json!({ "command": "whisper", "data": [{ "verb": "say", "text": "x" }, { "verb": "dial" }] }),
+            "data: only say and play whisper, not dial",
         ),
         (
             json!({ "command": "dtmf", "data": { "digit": "x" } }),
@@ -226,6 +230,18 @@ fn an_update_is_one_thing_or_a_whisper_and_one_thing() {
             "call_status_hook: it goes with call_hook",
         ),
         (json!({ "mute_staus": "mute" }), "did you mean mute_status?"),
+        (
+            json!({ "whisper": { "verb": "dial" } }),
+            "whisper: only say and play whisper, not dial",
+        ),
+        (
+            json!({ "sip_request": { "method": "INFO", "content": "x".repeat(100_000) } }),
+            "sip_request.content: it is longer than",
+        ),
+        (
+            json!({ "sip_request": { "method": "INFO", "body": "x".repeat(100_000) } }),
+            "sip_request.body: it is longer than",
+        ),
         (
             json!({ "sip_request": { "method": "BYE" } }),
             "sip_request.method: INFO, MESSAGE or NOTIFY",

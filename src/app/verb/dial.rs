@@ -323,9 +323,50 @@ fn read_uri(object: &mut Object) -> Read<String> {
         Ok(uri) if uri.headers().next().is_some() => {
             object.wrong("sipUri", "headers have no place in the URI: use the property headers")
         }
-        Ok(_) => Ok(text),
-        Err(error) => object.wrong("sipUri", format!("it is no SIP URI such as sip:user@host: {error}")),
+        Ok(_) => match strange_character(&text) {
+            Some(problem) => object.wrong("sipUri", problem),
+            None => Ok(text),
+        },
+        Err(error) => {
+            let is_sip = text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
+            let problem = strange_character(&text).filter(|_| is_sip);
+            let plain = || format!("it is no SIP URI such as sip:user@host: {error}");
+            object.wrong("sipUri", problem.unwrap_or_else(plain))
+        }
     }
+}
+
+/// What is wrong with the first character that RFC 3261 §25.1 does not have where it stands.
+fn strange_character(uri: &str) -> Option<String> {
+    let after_scheme = uri.find(':').map_or(0, |colon| colon + 1);
+    let host = uri.find('@').map_or(after_scheme, |at| at + 1);
+    let host_end = uri
+        .get(host..)
+        .and_then(|rest| rest.find([';', '?']))
+        .map_or(uri.len(), |length| host + length);
+    let stands = |(at, character): &(usize, char)| match character {
+        '%' => {
+            let digits = uri.as_bytes().get(at + 1..at + 3);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) && !(host..host_end).contains(at)
+        }
+        '[' | ']' => *at >= host,
+        '@' => at + 1 == host,
+        _ => character.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/:".contains(*character),
+    };
+    let (at, character) = uri.char_indices().find(|found| !stands(found))?;
+    if (host..host_end).contains(&at) {
+        let shown = character.escape_debug();
+        return Some(format!(
+            "'{shown}' has no place in a host: names are ASCII, others begin with xn--"
+        ));
+    }
+    let mut bytes = [0; 4];
+    let bytes = character.encode_utf8(&mut bytes).bytes();
+    let escaped: String = bytes.map(|byte| format!("%{byte:02X}")).collect();
+    let shown = character.escape_debug();
+    Some(format!(
+        "'{shown}' can't stand there in a SIP URI: write it as {escaped}"
+    ))
 }
 
 /// A URL, the path of a file among the node's sounds, or a tone.

@@ -274,7 +274,8 @@ impl Object {
 
     /// Refuses a property that exists elsewhere and can't be had here.
     pub(in crate::app) fn refuse(&mut self, name: &'static str, reason: &str) -> Read<()> {
-        match self.take(name) {
+        // Who mistypes another is not led here.
+        match self.map.remove(name).filter(|value| !value.is_null()) {
             None | Some(Value::Bool(false)) => Ok(()),
             Some(_) => self.wrong(name, reason),
         }

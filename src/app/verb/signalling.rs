@@ -272,9 +272,13 @@ pub(in crate::app) fn read_request(mut object: Object) -> Read<SipRequest> {
             "INFO, MESSAGE or NOTIFY is expected: all others belong to the signalling itself",
         );
     }
+    let written = match object.names().any(|name| name == "content") {
+        true => "content",
+        false => "body",
+    };
     let body = object.either(["body", "content"], Object::text)?;
     if body.as_deref().is_some_and(|body| body.len() > LONGEST_BODY) {
-        return object.wrong("body", format!("it is longer than {LONGEST_BODY} bytes"));
+        return object.wrong(written, format!("it is longer than {LONGEST_BODY} bytes"));
     }
     let mut map = object.data("headers")?.unwrap_or_default();
     // The content type of an application's body may stand among its headers.

@@ -152,6 +152,26 @@ fn mistakes_name_their_place_and_the_nearest_name() {
             "[0].target[0].sipUri: headers have no place",
         ),
         (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a\\b@c.example"}]}]"#,
+            "[0].target[0].sipUri: '\\\\' can't stand there in a SIP URI: write it as %5C",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:jürgen@c.example"}]}]"#,
+            "sipUri: 'ü' can't stand there in a SIP URI: write it as %C3%BC",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a%2@c.example"}]}]"#,
+            "write it as %25",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a@c.example;x=\"1\""}]}]"#,
+            "write it as %22",
+        ),
+        (
+            r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"sip:a@bücher.example"}]}]"#,
+            "'ü' has no place in a host",
+        ),
+        (
             r#"[{"verb":"dial","target":[{"type":"sip","sipUri":"a b"}]}]"#,
             "it is no SIP URI",
         ),
@@ -550,5 +570,30 @@ proptest! {
             let stored = serde_json::to_string(&verbs).unwrap();
             prop_assert_eq!(serde_json::from_str::<Vec<Verb>>(&stored).unwrap(), verbs);
         }
+    }
+}
+
+#[test]
+fn a_sip_uri_has_every_character_of_its_grammar() {
+    for uri in [
+        "sip:c.example",
+        "sip:+1425-555.0100_!~*'()&=+$,;?/%5c:pass&=+$,@c.example:5061;transport=tls;lr;x=[/:&+$]",
+        "sip:a@[2001:db8::1]:5060",
+    ] {
+        let text = serde_json::json!([{ "verb": "dial", "target": [{ "type": "sip", "sipUri": uri }] }]);
+        read_application(text).unwrap_or_else(|error| panic!("{uri}: {error}"));
+    }
+}
+
+#[test]
+fn properties_that_are_refused_are_not_among_the_known_ones() {
+    let text = serde_json::json!([{ "verb": "dial", "zzzzzzzz": 1, "target": [{ "type": "phone", "number": "1" }] }]);
+    let error = read_application(text).unwrap_err().to_string();
+    assert!(
+        error.contains("these are known") && error.contains("timeLimit"),
+        "{error}"
+    );
+    for refused in ["codecs", "amd", "dub"] {
+        assert!(!error.contains(refused), "{error}");
     }
 }
