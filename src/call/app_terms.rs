@@ -8,7 +8,6 @@ use crate::app::verb::{Hook, HookMethod, Voice, Voicing};
 use crate::config::{self, Account, Application, Config, Tenant};
 use crate::dial::Secret;
 use crate::route::{Facts, Origin};
-use crate::sip::message::Message;
 use crate::sip::{Flow, ListenerId};
 use std::sync::Arc;
 
@@ -136,11 +135,10 @@ fn hook(typed: &config::Hook) -> Hook {
 
 impl CallerFacts {
     /// The caller of an INVITE, as it was read.
-    pub(super) fn of(config: &Config, facts: &Facts, sender: &Sender, invite: &Message, flow: &Flow) -> CallerFacts {
-        let shown = invite.from().ok().and_then(|from| from.display().map(str::to_owned));
+    pub(super) fn of(config: &Config, facts: &Facts, sender: &Sender, flow: &Flow) -> CallerFacts {
         CallerFacts {
             from: told_from(facts),
-            caller_name: shown.filter(|name| !name.is_empty()),
+            caller_name: facts.caller.display.clone(),
             to: facts.dialled.clone(),
             source_ip: flow.remote.ip().to_canonical().to_string(),
             trunk_name: match sender {

@@ -238,7 +238,7 @@ impl Switchboard {
                 let terms = AppTerms::of(application, account, base);
                 Program::Application {
                     terms: Arc::new(terms),
-                    caller: CallerFacts::of(config, &facts, sender, invite, flow),
+                    caller: CallerFacts::of(config, &facts, sender, flow),
                 }
             }
             _ => Program::Route(plan),

@@ -183,8 +183,12 @@ impl Caller {
         let from_display = from
             .as_ref()
             .filter(|_| !anonymous)
-            .and_then(|from| from.display().map(cut));
+            .and_then(|from| name_in(from.display()));
         let asserted_number = asserted.as_ref().map(|(number, _)| number.clone());
+        // A name is that of its own number: the other header's only where it has the same number.
+        let same = |number: &str| !number.is_empty() && without_plus(number) == without_plus(&from_number);
+        let asserted_name = asserted.as_ref().filter(|(number, _)| same(number));
+        let asserted_name = asserted_name.and_then(|(_, name)| name.clone());
         let believed = asserted.filter(|_| match believe {
             CallerHeader::Pai => true,
             CallerHeader::From => from_number.is_empty() && !anonymous,
@@ -192,11 +196,19 @@ impl Caller {
         let (number, display, claimed) = match believed {
             // An identity is asserted as a whole, name and number (RFC 3325 §9.1); without a name it says nothing of that.
             Some((number, display)) => {
+                let display = display.or_else(|| from_display.clone().filter(|_| same(&number)));
                 let claimed = Claimed {
                     number: from_number,
-                    display: from_display.clone(),
+                    display: from_display,
                 };
-                (number, display.or(from_display), Some(claimed))
+                (number, display, Some(claimed))
+            }
+            None if from_display.is_none() && asserted_name.is_some() => {
+                let claimed = Claimed {
+                    number: from_number.clone(),
+                    display: None,
+                };
+                (from_number, asserted_name, Some(claimed))
             }
             None => (from_number, from_display, None),
         };
@@ -215,7 +227,7 @@ impl Caller {
         let values = invite.addresses(HeaderName::PAssertedIdentity).flatten();
         let numbers = values.filter_map(|address| {
             let number = Some(number_of(address.uri())).filter(|number| is_number(number))?;
-            Some((number, address.display().map(cut)))
+            Some((number, name_in(address.display())))
         });
         numbers.last()
     }
@@ -288,6 +300,15 @@ pub struct Claimed {
     /// Empty where it names nobody.
     pub number: String,
     pub display: Option<String>,
+}
+
+/// A display name that says something.
+fn name_in(display: Option<&str>) -> Option<String> {
+    display.filter(|name| !name.is_empty()).map(cut)
+}
+
+fn without_plus(number: &str) -> &str {
+    number.strip_prefix('+').unwrap_or(number)
 }
 
 #[cfg(test)]
@@ -378,7 +399,20 @@ mod tests {
         let from = "\"Mallory\" <sip:+12065550100@x.example>";
         for (from, asserted, believe, display) in [
             (from, "\"Ada\" <tel:+14255550111>", CallerHeader::Pai, Some("Ada")),
-            (from, "<tel:+14255550111>", CallerHeader::Pai, Some("Mallory")),
+            (from, "<tel:+14255550111>", CallerHeader::Pai, None),
+            (from, "<tel:+12065550100>", CallerHeader::Pai, Some("Mallory")),
+            (
+                from,
+                "\"\" <sip:12065550100@x.example>",
+                CallerHeader::Pai,
+                Some("Mallory"),
+            ),
+            (
+                "<sip:+12065550100@x.example>",
+                "\"Ada\" <tel:+12065550100>",
+                CallerHeader::From,
+                Some("Ada"),
+            ),
             (from, "\"Ada\" <tel:+14255550111>", CallerHeader::From, Some("Mallory")),
             (from, "\"Ada\" <sip:ada@x.example>", CallerHeader::Pai, Some("Mallory")),
             (

@@ -219,7 +219,7 @@ pub struct RawNumberRule {
 #[serde(deny_unknown_fields)]
 pub struct RawCaller {
     /// Calls from the carrier: the header that is believed; the other one serves when it is absent. The name comes from the same
-    /// header, and from From where P-Asserted-Identity has none.
+    /// header; where that has none, from the other one if it has the same number.
     #[schemars(extend("default" = "pai"))]
     pub read: Option<At<RawHeader>>,
     /// Calls to the carrier: the number shown is that of From, of P-Asserted-Identity, `number`, or, with `diverting`, the one of
