@@ -306,6 +306,7 @@ impl Server {
             Some(SessionEvent::Ended(End::Failed(failure))) => Err(failure.to_string()),
             Some(SessionEvent::Ended(_)) | None => Err(CLOSED.into()),
             Some(SessionEvent::Command(_)) => {
+                moving.connection.session.blame();
                 let why = "a command came before the application goes on there";
                 return Some(Heard::Wrong(why.into()));
             }
