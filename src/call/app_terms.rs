@@ -179,6 +179,7 @@ mod tests {
     use crate::app::command::read_new_call;
     use crate::config::fixture::machine;
     use crate::config::{CallerHeader, CarrierId};
+    use crate::sip::message::Message;
     use serde_json::json;
 
     #[test]
