@@ -26,10 +26,8 @@ use tokio::time::Instant;
 /// Limits and times of the connections that we open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// For TCP to connect.
-    pub connect_tcp: Duration,
-    /// For TCP and TLS together.
-    pub connect_tls: Duration,
+    /// For TCP to connect; TLS has as long again.
+    pub connect: Duration,
     /// A connection this old is replaced when it is next used; Teams wants it at least hourly (TEAMS-017).
     pub max_age: Duration,
     /// After a failed renewal the old connection is used this long before the next attempt.
@@ -52,8 +50,7 @@ pub struct PoolSettings {
 impl Default for PoolSettings {
     fn default() -> PoolSettings {
         PoolSettings {
-            connect_tcp: Duration::from_secs(2),
-            connect_tls: Duration::from_secs(3),
+            connect: Duration::from_secs(2),
             max_age: Duration::from_secs(50 * 60),
             renewal_pause: Duration::from_secs(30),
             waiting: 64,

@@ -144,9 +144,8 @@ impl Session {
         let (close, closing) = oneshot::channel();
         let prefix = rand::random();
         let id = MessageId(format!("{prefix:08x}-0"));
-        let errors = Arc::<Errors>::default();
-        let counted = errors.clone();
-        let worker = Worker::new(connector, settings, first, id.clone(), queue, to_call, closing, counted);
+        let worker = Worker::new(connector, settings, first, id.clone(), queue, to_call, closing);
+        let errors = worker.errors();
         Session {
             outgoing,
             events,

@@ -84,7 +84,6 @@ impl Worker {
         queue: mpsc::Receiver<Numbered>,
         events: mpsc::Sender<SessionEvent>,
         closing: oneshot::Receiver<CloseCode>,
-        errors: Arc<Errors>,
     ) -> Worker {
         Worker {
             connector,
@@ -105,10 +104,15 @@ impl Worker {
             outstanding: Outstanding::default(),
             reconnections: 0,
             complaints: 0,
-            errors,
+            errors: Arc::default(),
             pace: Pace::new(Instant::now()),
             failures: 0,
         }
+    }
+
+    /// Where errors are counted that the call finds.
+    pub(super) fn errors(&self) -> Arc<Errors> {
+        self.errors.clone()
     }
 
     pub(super) async fn run(mut self) {

@@ -111,10 +111,8 @@ fn accept_limits(config: &Config, listener: &Listener) -> AcceptLimits {
 
 /// Outgoing connections.
 pub fn pool(config: &Config) -> PoolSettings {
-    let connect = config.sbc.timers.connect;
     PoolSettings {
-        connect_tcp: connect,
-        connect_tls: connect * 2,
+        connect: config.sbc.timers.connect,
         ..PoolSettings::default()
     }
 }

@@ -92,7 +92,7 @@ fn errors_of_an_application_are_written_a_few_times_and_then_counted() {
         detail: "a message is JSON".to_owned(),
     };
     let wrong = || Happening::CallNews {
-        call: call,
+        call,
         facts: &facts,
         news: &news,
         peer: None,

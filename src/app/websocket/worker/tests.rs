@@ -49,7 +49,7 @@ async fn who_pings_and_takes_no_pong_is_not_listened_to() {
     let (events, _heard) = mpsc::channel(1);
     let (_close, closing) = oneshot::channel();
     let id = MessageId("0-0".to_owned());
-    let mut worker = Worker::new(connector(), settings, None, id, queue, events, closing, Arc::default());
+    let mut worker = Worker::new(connector(), settings, None, id, queue, events, closing);
 
     let mut ping = vec![0x89, 125];
     ping.resize(127, b'p');
