@@ -515,7 +515,7 @@ async fn commands_above_their_rate_wait_and_none_is_lost() {
     let mut server = AppServer::build().start().await;
     let url = server.ws_url("/app");
     let (mut session, mut socket) = established(&mut server, settings(&url)).await;
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     for n in 0..160 {
         socket
             .send(json!({"type": "command", "command": "config", "data": {"n": n}}))
