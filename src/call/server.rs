@@ -222,11 +222,15 @@ impl Server {
         queue.put(notice, &self.ways.client)
     }
 
-    /// Tells whoever is connected that something is wrong, and with which verb.
-    pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
+    /// The application wants what can't be done.
+    pub fn blame(&self) {
         if let Some(leads) = self.session.open() {
             leads.session.blame();
         }
+    }
+
+    /// Tells whoever is connected that something is wrong, and with which verb.
+    pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
         for open in self
             .session
             .open()

@@ -138,7 +138,7 @@ fn whole(name: &str, value: &str, most: usize) -> Result<usize, Problem> {
 fn written_alike(party: &str) -> String {
     let party = party.replace(' ', "+");
     match party.strip_prefix('+') {
-        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.to_owned(),
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.to_owned(),
         _ => party,
     }
 }

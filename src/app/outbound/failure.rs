@@ -87,7 +87,7 @@ impl HookFailure {
     }
 
     /// The labels beside those of [`ConnectFailure`].
-    pub(super) const OWN_LABELS: [&str; 9] = [
+    pub(super) const OWN_LABELS: [&str; 10] = [
         "bad_url",
         "timeout",
         "broken",
@@ -96,6 +96,7 @@ impl HookFailure {
         "answer_too_large",
         "status",
         "redirect",
+        "no_room",
         "busy",
     ];
 

@@ -42,6 +42,16 @@ pub(super) enum Unread {
     Broken(hyper::Error),
 }
 
+impl Taken {
+    /// Gives back what is not needed for so many bytes.
+    fn keep(&mut self, bytes: usize) {
+        for held in [&mut self.all, &mut self.own] {
+            let needless = held.num_permits().saturating_sub(grains(bytes));
+            drop(held.split(needless));
+        }
+    }
+}
+
 impl Rooms {
     /// `most` bytes in all, `of_owner` of them for one owner: neither is less than the longest file.
     pub fn new(most: usize, of_owner: usize) -> Rooms {
@@ -53,7 +63,7 @@ impl Rooms {
     }
 
     /// The body of an answer, of at most `limit` bytes. It waits for room; while it does, nothing is read, and its server waits.
-    /// A file that says how long it is has room for all of it before it begins.
+    /// Before it begins it has room for all of it, and for the longest where it does not say how long it is.
     ///
     /// Beside the reading: whether it waits for room at the moment.
     pub fn read<'r>(
@@ -83,7 +93,8 @@ impl Rooms {
             return Err(Unread::TooLarge);
         }
         let account = self.account(owner);
-        let mut room = self.take(&account, told.unwrap_or(STEP).min(limit), &waits).await;
+        // Who waits holds nothing: of those that grow side by side none could end.
+        let mut room = self.take(&account, told.unwrap_or(limit).min(limit), &waits).await;
         let mut bytes = Vec::with_capacity(told.unwrap_or(0));
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(Unread::Broken)?.into_data() else {
@@ -93,16 +104,12 @@ impl Rooms {
             if needed > limit {
                 return Err(Unread::TooLarge);
             }
-            if grains(needed) > room.own.num_permits() {
-                let more = self.take(&account, STEP.max(data.len()), &waits).await;
-                room.all.merge(more.all);
-                room.own.merge(more.own);
-            }
             if needed > bytes.capacity() {
                 bytes.reserve_exact(needed.next_multiple_of(STEP) - bytes.len());
             }
             bytes.extend_from_slice(&data);
         }
+        room.keep(bytes.capacity());
         let room = Room {
             _held: Some(Arc::new(room)),
         };

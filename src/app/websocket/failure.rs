@@ -36,7 +36,7 @@ pub enum SessionFailure {
 
 impl SessionFailure {
     /// The labels beside those of [`ConnectFailure`].
-    pub(in crate::app) const OWN_LABELS: [&str; 9] = [
+    pub(in crate::app) const OWN_LABELS: [&str; 10] = [
         "handshake_timeout",
         "refused",
         "redirect",
@@ -46,6 +46,7 @@ impl SessionFailure {
         "silent",
         "not_reading",
         "unacknowledged",
+        "nonsense",
     ];
 
     /// A short word for metrics.

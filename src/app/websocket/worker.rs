@@ -247,7 +247,7 @@ impl Worker {
                 frame = socket.next(), if rest.is_none() => {
                     heard = Instant::now();
                     match self.hear(socket, frame).await {
-                        Ok(()) if self.errors.are_too_many() => Err(self.shut_out(socket).await),
+                        Ok(()) if self.errors.are_too_many(Instant::now()) => Err(self.shut_out(socket).await),
                         heard => heard,
                     }
                 }

@@ -128,6 +128,10 @@ impl CallTask {
         let (CallNews::ApplicationError { what, detail }, Some(applied)) = (news, &self.applied) else {
             return;
         };
+        // Servers of sounds and of speech fail without it.
+        if !matches!(*what, "say" | "play" | "dialMusic") {
+            applied.server.blame();
+        }
         let message = match *what {
             "say" => "TTS error",
             what => what,

@@ -73,8 +73,10 @@ impl Errors {
         count.errors = count.errors.saturating_add(1);
     }
 
-    pub fn are_too_many(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).errors > MOST_ERRORS
+    pub fn are_too_many(&self, now: Instant) -> bool {
+        let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_late = |since: Instant| now.saturating_duration_since(since) < SPAN;
+        count.errors > MOST_ERRORS && count.since.is_some_and(of_late)
     }
 }
 
@@ -130,10 +132,13 @@ mod tests {
     fn a_few_errors_a_second_are_borne_and_a_flood_is_not() {
         let (errors, start) = (Errors::default(), Instant::now());
         for n in 0..600 {
-            errors.one(start + Duration::from_millis(n * 110));
-            assert!(!errors.are_too_many(), "{n}");
+            let now = start + Duration::from_millis(n * 110);
+            errors.one(now);
+            assert!(!errors.are_too_many(now), "{n}");
         }
-        (0..101).for_each(|_| errors.one(start + Duration::from_secs(100)));
-        assert!(errors.are_too_many());
+        let flood = start + Duration::from_secs(100);
+        (0..101).for_each(|_| errors.one(flood));
+        assert!(errors.are_too_many(flood));
+        assert!(!errors.are_too_many(flood + SPAN), "it is over");
     }
 }
