@@ -251,7 +251,8 @@ async fn requests_are_bounded_in_size_and_number() {
     let (first, second) = tokio::join!(client.ask(&asked), client.ask(&asked));
     let labels = [first.unwrap_err().label(), second.unwrap_err().label()];
     assert_eq!(labels, ["timeout", "busy"]);
-    let counted = figures.read();
+    let mut counted = figures.read();
+    counted.retain(|(_, _, count)| *count > 0);
     assert_eq!(counted, [(Asked::Hook, "busy", 1), (Asked::Hook, "timeout", 1)]);
 }
 

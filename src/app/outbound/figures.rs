@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(of(Asked::Socket, "untold"), Some(0));
         assert_eq!(of(Asked::Socket, "tls"), Some(0));
         assert_eq!(of(Asked::Socket, "nonsense"), Some(0));
-        assert_eq!(of(Asked::Hook, "no_room"), Some(0));
+        assert_eq!(of(Asked::File, "no_room"), Some(0));
         assert_eq!(of(Asked::Hook, "untold"), None);
         let before = figures.read().len();
         figures.count(Asked::Hook, "status");
