@@ -226,6 +226,11 @@ impl Directory {
         (is_peer(&leg) && lock(&self.farewells).take(bye)).then_some(leg)
     }
 
+    /// Whether an answer is of a dialog that we have hung up of late.
+    pub(super) fn has_hung_up(&self, answer: &Message) -> bool {
+        lock(&self.farewells).knows(answer)
+    }
+
     /// From now on what is heard of a dialog belongs to this call.
     pub fn move_dialog(&self, dialog: MovedDialog, call: CallId) {
         self.moved.add(dialog, call);

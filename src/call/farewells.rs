@@ -56,6 +56,13 @@ impl Farewells {
         is_in_dialog.then(|| leg.clone())
     }
 
+    /// Whether a response is of a dialog that is kept.
+    pub fn knows(&self, response: &Message) -> bool {
+        let kept = response.from_tag().and_then(|tag| self.legs.get(tag));
+        let dialog = kept.and_then(|kept| kept.leg.dialog.as_ref());
+        dialog.is_some_and(|dialog| response.to_tag() == Some(dialog.id().remote_tag.as_str()))
+    }
+
     /// The BYE was the peer's, and its second one is a stranger's: false for that.
     pub fn take(&mut self, bye: &Message) -> bool {
         bye.to_tag().is_some_and(|tag| self.legs.remove(tag).is_some())

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 
 /// T1s before each further try: together about as many as a transaction lasts (RFC 3261 §17.1.2.2, timer F).
 const PAUSES: [u32; 5] = [2, 4, 8, 16, 32];
-/// From the first failure to the last try, with the usual T1.
-pub(super) const LONGEST: Duration = Duration::from_secs(31);
+/// From the first failure to the end of the last try, with the usual T1, and addresses that swallow what is sent to them.
+pub(super) const LONGEST: Duration = Duration::from_secs(62);
 /// What ends while so many wait is given up at once.
 const MOST: usize = 4_096;
 
@@ -27,8 +27,11 @@ const MOST: usize = 4_096;
 pub struct RepeatedByes {
     tasks: CallTasks,
     /// By the token of their requests.
-    waiting: Mutex<HashMap<u64, mpsc::Sender<Result<(), Cause>>>>,
+    waiting: Mutex<HashMap<u64, mpsc::Sender<End>>>,
 }
+
+/// What became of a BYE that was sent: the status of its answer.
+type End = Result<Option<u16>, Cause>;
 
 /// A BYE that has found nobody.
 pub(super) struct Bye {
@@ -58,7 +61,7 @@ pub(super) fn repeat(node: &Arc<Node>, signalling: &SignallingHandle, bye: Bye) 
 
 impl RepeatedByes {
     /// Something has become of the request of `token`. False when it is none of these.
-    pub(super) fn ended(&self, token: u64, end: Result<(), Cause>) -> bool {
+    pub(super) fn ended(&self, token: u64, end: End) -> bool {
         let waiting = self.waiting();
         let known = waiting.get(&token);
         // One request is under way at a time, and ends once.
@@ -70,7 +73,7 @@ impl RepeatedByes {
         self.tasks.shut_down(Duration::ZERO).await;
     }
 
-    fn enter(&self, token: Token) -> Option<mpsc::Receiver<Result<(), Cause>>> {
+    fn enter(&self, token: Token) -> Option<mpsc::Receiver<End>> {
         let mut waiting = self.waiting();
         if waiting.len() >= MOST {
             return None;
@@ -80,7 +83,7 @@ impl RepeatedByes {
         Some(ended)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Result<(), Cause>>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<End>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,7 +106,7 @@ struct Repeated {
     signalling: SignallingHandle,
     bye: Bye,
     token: Token,
-    ends: mpsc::Receiver<Result<(), Cause>>,
+    ends: mpsc::Receiver<End>,
 }
 
 impl Repeated {
@@ -119,7 +122,7 @@ impl Repeated {
         self.bye.given_up(&self.node, why);
     }
 
-    /// Tries every address once. Whoever has heard a BYE ends its call, whatever it answers.
+    /// Tries every address once. Whoever has heard a BYE ends its call, whatever it answers but for a challenge.
     async fn attempt(&mut self) -> Result<(), String> {
         let mut deliveries = Deliveries::new(self.bye.call.id, self.node.clone(), self.signalling.clone());
         let (draft, to, guard) = (self.bye.draft.clone(), self.bye.to.clone(), self.bye.guard.clone());
@@ -127,6 +130,10 @@ impl Repeated {
         loop {
             tokio::select! {
                 end = self.ends.recv() => {
+                    if let Some(Ok(Some(status @ (401 | 407)))) = end {
+                        // Its call goes on; credentials are the call's to give, which is over.
+                        self.bye.given_up(&self.node, format!("{status}: it asks for a password"));
+                    }
                     if end != Some(Err(Cause::Transport)) {
                         return Ok(());
                     }

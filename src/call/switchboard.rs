@@ -49,7 +49,7 @@ pub struct Switchboard {
     /// The calls of INVITEs outside dialogs: a CANCEL of one bears no tag of ours.
     invites: HashMap<ServerTransactionId, CallId>,
     pub(super) waiting: WaitingRoom,
-    late: LateAnswers,
+    pub(super) late: LateAnswers,
 }
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
@@ -529,15 +529,11 @@ impl TransactionUser for Switchboard {
                 // A call that is gone wants no more responses.
                 let delivered = self.deliver(call, Event::Response { token, message, flow });
                 if let (Err(Undelivered::Unknown), Some((answer, flow))) = (delivered, answer) {
-                    self.node.observer.happened(&Happening::AnsweredAfterTheEnd {
-                        call,
-                        source: flow.remote,
-                    });
-                    commands.extend(self.late.end(call, &answer, &flow).into_iter().flatten());
+                    self.answered_late(call, &answer, &flow, commands);
                 }
             }
             None if message.status().is_some_and(|status| status < 200) => {}
-            None if self.node.repeated_byes.ended(token, Ok(())) => {}
+            None if self.node.repeated_byes.ended(token, Ok(message.status())) => {}
             None => self.tell_outside(OutsideResponse {
                 token,
                 outcome: Ok(message),

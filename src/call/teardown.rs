@@ -227,13 +227,16 @@ impl Call {
         let leg = self.legs.iter_mut().find(|leg| leg.closing == Some(token));
         if let Some(leg) = leg.filter(|_| unheard)
             && let Some((draft, to)) = bye_of(leg)
-            && !matches!(&to, To::Hop(hop) if hop.connection.is_some())
         {
-            leg.hung_up = HungUp::Unheard;
-            let leg = leg.index;
-            let why = failure.to_string();
-            self.tell(CallNews::ByeDelayed { leg, why });
-            self.effects.push(Effect::RepeatBye { leg, draft, to });
+            let (index, why) = (leg.index, failure.to_string());
+            // Its own connection is gone, and no other leads there.
+            if matches!(&to, To::Hop(hop) if hop.connection.is_some()) {
+                self.tell(CallNews::ByeNotSent { leg: index, why });
+            } else {
+                leg.hung_up = HungUp::Unheard;
+                self.tell(CallNews::ByeDelayed { leg: index, why });
+                self.effects.push(Effect::RepeatBye { leg: index, draft, to });
+            }
         }
         self.closed(token);
     }

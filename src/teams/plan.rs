@@ -121,7 +121,8 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
     let own = OwnAddresses::of(sbc, interface_addresses());
     (media.addresses.own, media.addresses.listeners) = (own.of_media(), own.sockets());
     media.addresses.allow_loopback = sbc.media.allow_loopback;
-    media.addresses.families = AddressFamilies::of(sbc.media_of(sbc.teams.listener).bind);
+    let usual = sbc.media_of(sbc.teams.listener);
+    media.addresses.families = AddressFamilies::of(usual.bind);
     Arc::new(LegTerms {
         kind: LegKind::Teams {
             tenant_fqdn: tenant.fqdn.as_str().into(),
@@ -147,7 +148,9 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         local_media: tenant
             .local_media
             .as_ref()
-            .and_then(|name| Some((sbc.media.named(name)?, name.clone()))),
+            .and_then(|name| Some((sbc.media.named(name)?, name.clone())))
+            // Until the next start the listener's may be of the other IP version.
+            .filter(|(id, _)| sbc.media.at(*id).bind.is_ipv4() == usual.bind.is_ipv4()),
         behind_nat: false,
         keys: KeyForm::Events,
         music_on_hold: false,

@@ -15,8 +15,9 @@ pub struct UserPlace {
 }
 
 impl UserPlace {
-    /// Longer than any name of a site: what comes is kept for the record no further.
+    /// No name of a site is longer, and none of a host: what comes is kept for the record no further.
     const LONGEST_SITE: usize = 64;
+    const LONGEST_NAME: usize = 253;
 
     /// None where Teams does not say.
     pub fn of(invite: &Message) -> Option<UserPlace> {
@@ -26,17 +27,20 @@ impl UserPlace {
             _ => return None,
         };
         let site = invite.header_named("X-MS-UserSite").map(str::trim);
-        let path = invite
-            .header_named("X-MS-MediaPath")
-            .and_then(|path| path.rsplit(',').next());
+        // A list may go on in another line.
+        let lines = invite
+            .raw_headers()
+            .filter(|header| header.name().eq_ignore_ascii_case("X-MS-MediaPath"));
+        let path = lines
+            .last()
+            .map(|header| String::from_utf8_lossy(header.value).into_owned());
+        let last = path.as_deref().and_then(|path| path.rsplit(',').next());
         Some(UserPlace {
             is_inside,
             site: site
                 .filter(|site| !site.is_empty())
                 .map(|site| site.chars().take(UserPlace::LONGEST_SITE).collect()),
-            media_for: path
-                .map(|name| name.trim().to_ascii_lowercase())
-                .filter(|name| !name.is_empty()),
+            media_for: last.map(|name| name.trim().chars().take(UserPlace::LONGEST_NAME).collect()),
         })
     }
 
@@ -76,6 +80,16 @@ mod tests {
         let on_the_way = on_the_way.expect("a place");
         assert!(!on_the_way.reaches_inside_of("sbc1.example.net") && on_the_way.reaches_inside_of("vnsbc.example.net"));
 
+        for nobodys in [
+            "sbc1.example.net,",
+            "sbc1.example.net\r\nX-MS-MediaPath: vnsbc.example.net",
+        ] {
+            let place = place(&format!("X-MS-USERLOCATION: internal\r\nX-MS-MEDIAPATH: {nobodys}\r\n"));
+            assert!(
+                !place.expect("a place").reaches_inside_of("sbc1.example.net"),
+                "{nobodys}"
+            );
+        }
         let alone = place("X-MS-UserLocation: Internal\r\n").expect("a place");
         assert!(alone.reaches_inside_of("sbc1.example.net"));
     }
