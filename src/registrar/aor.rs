@@ -1,6 +1,6 @@
 //! An address of record: a user of a realm.
 
-use crate::sip::{Scheme, Uri};
+use crate::sip::{Scheme, Uri, unescaped};
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Aor {
             return None;
         }
         let user = uri.user()?.split(';').next()?;
-        (!user.is_empty()).then(|| Aor::new(&unescaped(user), uri.host()))
+        (!user.is_empty()).then(|| Aor::new(&unescaped(user, u8::is_ascii_graphic), uri.host()))
     }
 }
 
@@ -41,28 +41,6 @@ impl fmt::Display for Aor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.user, self.realm)
     }
-}
-
-/// `%41` is `A` (RFC 3261 §19.1.2); what is not ASCII then stays escaped.
-fn unescaped(user: &str) -> String {
-    let mut text = String::with_capacity(user.len());
-    let mut rest = user;
-    while let Some((before, after)) = rest.split_once('%') {
-        text.push_str(before);
-        let byte = after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte.filter(u8::is_ascii_graphic) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                text.push('%');
-                rest = after;
-            }
-        }
-    }
-    text.push_str(rest);
-    text
 }
 
 #[cfg(test)]

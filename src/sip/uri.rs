@@ -2,7 +2,7 @@
 
 mod user;
 
-pub use user::{escaped_user, plain_user};
+pub use user::{escaped_user, plain_user, unescaped};
 
 use super::grammar;
 use memchr::memchr;

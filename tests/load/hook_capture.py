@@ -13,9 +13,11 @@ import socket
 import struct
 import sys
 
+from receive_stamps import SO_TIMESTAMPNS, stamp
+
 ETH_P_IP = 0x0800
 SOL_PACKET, PACKET_STATISTICS, PACKET_IGNORE_OUTGOING = 263, 6, 23
-SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
+SO_RCVBUFFORCE = 33
 ANSWER = re.compile(rb'"number": ?"\+1555[234](\d{6})"')
 INVITE = re.compile(rb"INVITE sip:\+1555([234])(\d{6})@")
 
@@ -59,15 +61,6 @@ def main(hook_port):
         "answers": len(answered), "calls_with_three_invites": len(first), "packets_lost": lost,
         "first_invite_us": spread(first), "last_invite_us": spread(last),
     }), flush=True)
-
-
-def stamp(ancillary):
-    """Nanoseconds of the kernel's clock."""
-    for _, kind, data in ancillary:
-        if kind == SO_TIMESTAMPNS:
-            seconds, nanoseconds = struct.unpack("qq", data[:16])
-            return seconds * 1_000_000_000 + nanoseconds
-    sys.exit("the kernel gives no receive stamps")
 
 
 def spread(values):

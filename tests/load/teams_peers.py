@@ -17,7 +17,8 @@ import threading
 import time
 import urllib.request
 
-SO_TIMESTAMPNS = 35
+from receive_stamps import SO_TIMESTAMPNS, stamp
+
 ETH_P_IP, SOL_PACKET, PACKET_IGNORE_OUTGOING = 0x0800, 263, 23
 CRLF = "\r\n"
 
@@ -231,15 +232,6 @@ def drain(which_one):
             which_one.recv(65536)
     except BlockingIOError:
         return
-
-
-def stamp(ancillary):
-    """Nanoseconds of the kernel's clock of the day."""
-    for _, kind, data in ancillary:
-        if kind == SO_TIMESTAMPNS:
-            seconds, nanoseconds = struct.unpack("qq", data[:16])
-            return seconds * 1_000_000_000 + nanoseconds
-    sys.exit("the kernel gives no receive stamps")
 
 
 def linear(byte):

@@ -3,7 +3,7 @@
 use super::finding::{Check, Group, Needs, Verdict};
 use super::world::{Certificate, Chain, UnusableKind, World};
 use crate::config::ClientCertificate;
-use crate::net::tls::{KeyKind, Offered, ROOTS_OF_TEAMS, covers};
+use crate::net::tls::{KeyKind, Offered, PeerRejected, ROOTS_OF_TEAMS, covers};
 use crate::observe::rfc3339;
 
 pub const CHECKS: &[Check] = &[
@@ -320,18 +320,6 @@ fn client_certificate(world: &World) -> Vec<Verdict> {
     }
 }
 
-/// Labels of what we did not like in a hub's certificate.
-const OUR_OBJECTIONS: [&str; 8] = [
-    "expired",
-    "not_yet_valid",
-    "self_signed",
-    "unknown_issuer",
-    "wrong_name",
-    "wrong_usage",
-    "bad_signature",
-    "unacceptable",
-];
-
 fn hub(world: &World) -> Vec<Verdict> {
     let Some(online) = &world.online else { return Vec::new() };
     let verdict = |peer: &str, label: &str, why: &str| match label {
@@ -340,7 +328,7 @@ fn hub(world: &World) -> Vec<Verdict> {
             "Self-signed, a CA outside Microsoft's program, a missing intermediate, or an end that has passed: see tls.root, tls.chain, \
              tls.expired.",
         )),
-        label if OUR_OBJECTIONS.contains(&label) => Some(Verdict::fail(
+        label if PeerRejected::LABELS.contains(&label) => Some(Verdict::fail(
             format!("{peer} shows a certificate that we do not believe: {why}"),
             "Is something between that opens TLS? Else see tls.trust, and this machine's clock.",
         )),

@@ -13,6 +13,11 @@ pub fn escaped_user(user: &str) -> String {
 /// (RFC 3261 §19.1.4), and of `+` and `#`, which numbers are written with. All others stay as they are, that of `%` too, so
 /// that nothing is unescaped twice.
 pub fn plain_user(user: &str) -> Cow<'_, str> {
+    unescaped(user, needs_no_escape)
+}
+
+/// A user part with the escapes undone of the octets that are wanted; all others stay.
+pub fn unescaped(user: &str, wanted: impl Fn(&u8) -> bool) -> Cow<'_, str> {
     if !user.contains('%') {
         return Cow::Borrowed(user);
     }
@@ -20,12 +25,8 @@ pub fn plain_user(user: &str) -> Cow<'_, str> {
     let mut rest = user;
     while let Some((before, after)) = rest.split_once('%') {
         text.push_str(before);
-        match after
-            .as_bytes()
-            .first_chunk::<2>()
-            .and_then(octet)
-            .filter(needs_no_escape)
-        {
+        let octet = after.as_bytes().first_chunk::<2>().and_then(octet);
+        match octet.filter(&wanted) {
             Some(byte) => {
                 text.push(char::from(byte));
                 rest = after.get(2..).unwrap_or_default();
