@@ -1,6 +1,6 @@
 //! An application behind a WebSocket: acknowledgements, commands, lost connections, and those that misbehave.
 
-use crate::app_server::{AppServer, AppSocket, BOUND, Reply};
+use crate::app_server::{AppServer, AppServerBuilder, AppSocket, BOUND, Reply};
 use portcullis::app::outbound::{AddressPolicy, BasicAuth, HookUrl, RetryPolicy};
 use portcullis::app::websocket::{
     CloseCode, End, MessageId, OutMessage, SendRefused, Session, SessionEvent, SessionFailure, SessionSettings,
@@ -534,6 +534,25 @@ async fn commands_above_their_rate_wait_and_none_is_lost() {
     let got = socket.message().await;
     socket.ack(&got, json!([])).await;
     assert!(matches!(event(&mut session).await, SessionEvent::Acked { id, .. } if id == asked));
+}
+
+/// A megabyte of frames that hold nothing, all of one message: no pace of messages sees them.
+#[tokio::test]
+async fn frames_of_a_message_that_does_not_end_have_a_rate_and_none_is_lost() {
+    let flooded = async |builder: AppServerBuilder| {
+        let mut server = builder.start().await;
+        let url = server.ws_url("/app");
+        let (mut session, mut socket) = established(&mut server, settings(&url)).await;
+        let (first, last) = ([0x01, 1, b'{'], [0x80, 1, b'}']);
+        let frames = [&first[..], &vec![0; 1 << 20], &last].concat();
+        let begun = tokio::time::Instant::now();
+        let (_, heard) = tokio::join!(socket.send_raw(&frames), event(&mut session));
+        // An object that says nothing.
+        assert!(matches!(heard, SessionEvent::Invalid { .. }), "{heard:?}");
+        // Half of it at once, and a quarter a second.
+        assert!(begun.elapsed() >= Duration::from_millis(1_900), "{:?}", begun.elapsed());
+    };
+    tokio::join!(flooded(AppServer::build()), flooded(AppServer::build().tls()));
 }
 
 #[tokio::test]

@@ -555,7 +555,7 @@ impl Service<Uri> for Dialer {
             let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
             // The URI was made from a HookUrl, whose host was parsed already.
             let host = Host::parse(uri.host().unwrap_or_default())?;
-            connector.open_to(&host, port, secure).await.map(TokioIo::new)
+            connector.open_to(&host, port, secure, None).await.map(TokioIo::new)
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::address::{AddressPolicy, Forbidden};
 use super::failure::ConnectFailure;
 use super::figures::Figures;
+use super::paced::{Paced, ReadRate};
 use super::url::HookUrl;
 use crate::net::dns::{self, Resolver};
 use crate::sip::Transport;
@@ -76,20 +77,32 @@ impl Connector {
         }
     }
 
-    /// A connection to the URL's host.
-    pub async fn open(&self, url: &HookUrl) -> Result<Stream, ConnectFailure> {
-        self.open_to(url.host(), url.port(), url.is_secure()).await
+    /// A connection to the URL's host that is read no faster than `rate`.
+    pub async fn open(&self, url: &HookUrl, rate: ReadRate) -> Result<Stream, ConnectFailure> {
+        self.open_to(url.host(), url.port(), url.is_secure(), Some(rate)).await
     }
 
-    pub(super) async fn open_to(&self, host: &Host, port: u16, secure: bool) -> Result<Stream, ConnectFailure> {
+    pub(super) async fn open_to(
+        &self,
+        host: &Host,
+        port: u16,
+        secure: bool,
+        rate: Option<ReadRate>,
+    ) -> Result<Stream, ConnectFailure> {
         let after = self.patience;
-        match timeout(after, self.attempt(host, port, secure)).await {
+        match timeout(after, self.attempt(host, port, secure, rate)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectFailure::TimedOut { after }),
         }
     }
 
-    async fn attempt(&self, host: &Host, port: u16, secure: bool) -> Result<Stream, ConnectFailure> {
+    async fn attempt(
+        &self,
+        host: &Host,
+        port: u16,
+        secure: bool,
+        rate: Option<ReadRate>,
+    ) -> Result<Stream, ConnectFailure> {
         let target = Target {
             host: host.clone(),
             port: Some(port),
@@ -105,7 +118,7 @@ impl Connector {
         let share = self.patience / u32::try_from(permitted.len()).unwrap_or(1).max(1);
         for address in permitted {
             match timeout(share, connect(address)).await {
-                Ok(Ok(tcp)) => return self.secure(tcp, address, host, secure).await,
+                Ok(Ok(tcp)) => return self.secure(Paced::new(tcp, rate), address, host, secure).await,
                 Ok(Err(kind)) => last = Some(ConnectFailure::Unreachable { address, kind }),
                 Err(_) => {
                     let kind = io::ErrorKind::TimedOut;
@@ -139,7 +152,7 @@ impl Connector {
 
     async fn secure(
         &self,
-        tcp: TcpStream,
+        tcp: Paced<TcpStream>,
         address: SocketAddr,
         host: &Host,
         secure: bool,
@@ -169,8 +182,8 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, io::ErrorKind> {
 /// A connection to an application server.
 #[derive(Debug)]
 pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Paced<TcpStream>),
+    Tls(Box<TlsStream<Paced<TcpStream>>>),
 }
 
 impl Connection for Stream {

@@ -29,7 +29,7 @@ pub struct SessionSettings {
     pub handshake: Duration,
     /// For an acknowledgement; also for the application to take one message.
     pub ack: Duration,
-    /// Between our pings; after twice this long without a byte the connection counts as lost.
+    /// Between our pings; after twice this long without a whole message, be it a pong, the connection counts as lost.
     pub ping: Duration,
     /// Bytes of one message from the application.
     pub most_received: usize,

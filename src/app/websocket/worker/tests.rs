@@ -1,8 +1,8 @@
 //! A connection that its peer does not read.
 
 use super::*;
-use crate::app::outbound::{AddressPolicy, HookUrl};
-use crate::app::websocket::handshake::limits;
+use crate::app::outbound::{AddressPolicy, HookUrl, Paced};
+use crate::app::websocket::handshake::{RATE, limits};
 use crate::net::dns;
 use crate::net::tls::authority::Authority;
 use crate::net::tls::{TrustRoots, web_client};
@@ -44,7 +44,8 @@ async fn who_pings_and_takes_no_pong_is_not_listened_to() {
     };
     let config = limits(&settings);
     assert!(config.max_write_buffer_size <= 1 << 20);
-    let mut socket = WebSocketStream::from_raw_socket(Stream::Plain(near), Role::Client, Some(config)).await;
+    let near = Stream::Plain(Paced::new(near, Some(RATE)));
+    let mut socket = WebSocketStream::from_raw_socket(near, Role::Client, Some(config)).await;
     let (_to_worker, queue) = mpsc::channel(1);
     let (events, _heard) = mpsc::channel(1);
     let (_close, closing) = oneshot::channel();
