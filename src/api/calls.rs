@@ -164,6 +164,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         bridged: _,
         lines,
         past: _,
+        terms: _,
     } = status;
     CallView {
         id: call.id.to_string(),

@@ -2,7 +2,7 @@
 
 use super::application::{AppTerms, CallerFacts};
 use super::sender::Sender;
-use crate::app::command::{NewCall, Steering};
+use crate::app::command::{NewCall, Onward, Steering, Wish};
 use crate::app::outbound::{HookUrl, UrlFault};
 use crate::app::verb::{Hook, HookMethod, Voice, Voicing};
 use crate::config::{self, Account, Application, Config, Tenant};
@@ -10,6 +10,10 @@ use crate::dial::Secret;
 use crate::route::{Facts, Origin};
 use crate::sip::{Flow, ListenerId};
 use std::sync::Arc;
+
+/// Why there is no other.
+const ITS_SOCKET: &str = "events of an application on the WebSocket API go over its socket: say a URL of http or https, or leave \
+                          it out";
 
 impl AppTerms {
     /// The terms of an application of this account; they stay what they are over reloads.
@@ -67,11 +71,8 @@ impl AppTerms {
         };
         if let Some(hook) = &order.status_hook {
             let hook = hook_of("call_status_hook", hook, Some(by.map_or(&terms.hook, |by| &by.hook)))?;
-            if terms.connected && is_of_another_socket(&hook, &terms.hook) {
-                let why = "events of an application on the WebSocket API go over its socket";
-                return Err(format!(
-                    "call_status_hook: {why}: say a URL of http or https, or leave it out"
-                ));
+            if is_of_another_socket(&hook, &terms.hook) {
+                return Err(format!("call_status_hook: {ITS_SOCKET}"));
             }
             terms.status_hook = Some(hook);
         }
@@ -79,6 +80,38 @@ impl AppTerms {
             terms.speech = synthesizer.voicing.over(&terms.speech);
         }
         Ok(terms)
+    }
+
+    /// Why events can't go to the status hook that an update of a leg names: a WebSocket beside that of an application on the
+    /// WebSocket API, as the update leaves the call and, where that gets one of its own, the callee.
+    pub fn misplaced_status_hook(&self, wishes: &[Wish], of_caller: bool) -> Option<&'static str> {
+        let (mut told, mut at) = (None, vec![&self.hook]);
+        for wish in wishes {
+            match wish {
+                Wish::StatusHook(hook) => told = Some(hook),
+                Wish::Redirect(hook) if of_caller => at = vec![self.led_by(Some(hook))],
+                Wish::Redirect(hook) => at.push(AppTerms::server_of_callee(Some(hook)).unwrap_or(&self.hook)),
+                Wish::Part { parent, child } => {
+                    let callee = AppTerms::server_of_callee(child.hook()).unwrap_or(&self.hook);
+                    at = vec![self.led_by(parent.as_ref().and_then(Onward::hook)), callee];
+                }
+                _ => {}
+            }
+        }
+        at.into_iter()
+            .any(|own| told.is_some_and(|told| is_of_another_socket(told, own)))
+            .then_some(ITS_SOCKET)
+    }
+
+    /// The application's own hook where this one is asked for other verbs, and answers.
+    fn led_by<'h>(&'h self, hook: Option<&'h Hook>) -> &'h Hook {
+        hook.filter(|hook| !hook.url.starts_with('/')).unwrap_or(&self.hook)
+    }
+
+    /// The hook of a callee that becomes a call of its own: where an http server has answered for it, and else this
+    /// application's.
+    pub(super) fn server_of_callee(hook: Option<&Hook>) -> Option<&Hook> {
+        hook.filter(|hook| !hook.url.starts_with('/') && !hook.is_websocket())
     }
 
     fn hooked(hook: Hook, account: &Account, base: Option<String>) -> Result<AppTerms, String> {
@@ -116,7 +149,7 @@ fn hook_of(name: &str, hook: &Hook, at: Option<&Hook>) -> Result<Hook, String> {
 
 fn is_of_another_socket(hook: &Hook, own: &Hook) -> bool {
     let urls = (HookUrl::parse(&hook.url, None), HookUrl::parse(&own.url, None));
-    matches!(urls, (Ok(url), Ok(own)) if url.is_websocket() && !url.same_origin(&own))
+    matches!(urls, (Ok(url), Ok(own)) if url.is_websocket() && own.is_websocket() && !url.same_origin(&own))
 }
 
 fn hook(typed: &config::Hook) -> Hook {
@@ -245,6 +278,52 @@ mod tests {
         }
         let there = placed(("call_hook", "/placed"));
         assert_eq!(there.hook.url, "https://one.example/placed");
+    }
+
+    #[test]
+    fn an_update_tells_events_to_no_other_socket_than_that_which_it_leads_to() {
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n\
+                      [application.socket]\nhook = \"wss://one.example/in\"\n\
+                      [application.webhooks]\nhook = \"https://one.example/in\"\n";
+        let sbc = machine("[[carriers]]\nid = \"north\"\nnetworks = [\"192.0.2.1\"]\n");
+        let config = Config::from_toml_strs(&sbc, &[("contoso", tenant)]).expect("a configuration");
+        let account = &config.tenants[0].account;
+        let [socket, webhooks] = &account.applications[..] else {
+            panic!("two applications")
+        };
+        let [socket, webhooks] = [socket, webhooks].map(|application| AppTerms::of(application, account, None));
+        let refused = |terms: &AppTerms, update: serde_json::Value, of_caller| {
+            let wishes = crate::app::command::read_update(update.clone()).expect("an update");
+            (update, terms.misplaced_status_hook(&wishes, of_caller).is_some())
+        };
+        for (hook, told, of_socket, of_webhooks) in [
+            ("/next", "wss://two.example/told", true, false),
+            ("wss://one.example/next", "wss://two.example/told", true, true),
+            ("wss://two.example/next", "wss://two.example/told", false, false),
+            ("wss://two.example/next", "wss://one.example/told", true, true),
+            ("https://two.example/next", "wss://three.example/told", false, false),
+            ("/next", "wss://one.example/told", false, false),
+            ("/next", "https://two.example/told", false, false),
+            ("wss://two.example/next", "/told", false, false),
+        ] {
+            let update = json!({ "call_hook": hook, "call_status_hook": told });
+            assert_eq!(refused(&socket, update.clone(), true), (update.clone(), of_socket));
+            assert_eq!(refused(&webhooks, update.clone(), true), (update, of_webhooks));
+        }
+        // The caller stays, and its callee is asked for: a call of its own has the socket of this application, or webhooks.
+        let told = "wss://two.example/told";
+        for update in [
+            json!({ "child_call_hook": "wss://two.example/next", "call_status_hook": told }),
+            json!({ "child_call_hook": "https://two.example/next", "call_status_hook": told }),
+            json!({ "call_hook": "https://two.example/x", "child_call_hook": "/y", "call_status_hook": told }),
+        ] {
+            assert_eq!(refused(&socket, update.clone(), true), (update.clone(), true));
+            assert_eq!(refused(&webhooks, update.clone(), true), (update, false));
+        }
+        let of_callee = json!({ "call_hook": "https://two.example/next", "call_status_hook": told });
+        assert!(refused(&socket, of_callee, false).1, "the caller's events go there too");
+        let both = json!({ "call_hook": "https://a.example/", "child_call_hook": "https://b.example/", "call_status_hook": told });
+        assert!(!refused(&socket, both, true).1);
     }
 
     #[test]

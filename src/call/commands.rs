@@ -53,6 +53,13 @@ impl Call {
         };
         match command.wish {
             Wish::All(wishes) => {
+                let terms = self.app.as_ref().map(|app| &app.terms);
+                let misplaced = terms.and_then(|terms| terms.misplaced_status_hook(&wishes, leg == LegIndex::CALLER));
+                if let Some(why) = misplaced {
+                    self.tell_error("call_status_hook", why);
+                    self.done(command.reply, Err(why.to_owned()));
+                    return;
+                }
                 for wish in wishes {
                     self.commanded(Command { wish, ..command }, now);
                 }

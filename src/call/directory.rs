@@ -1,5 +1,6 @@
 //! The live calls of the node and the way to each of them.
 
+use super::application::AppTerms;
 use super::ended::EndedCalls;
 use super::event::Event;
 use super::farewells::Farewells;
@@ -47,6 +48,9 @@ pub struct CallStatus {
     /// Legs of dials that are over.
     #[serde(skip)]
     pub past: Vec<Arc<LineStatus>>,
+    /// Those of its application.
+    #[serde(skip)]
+    pub terms: Option<Arc<AppTerms>>,
 }
 
 /// A leg as its application knows it.
@@ -82,6 +86,7 @@ impl LiveCall {
             bridged: None,
             lines: Vec::new(),
             past: Vec::new(),
+            terms: None,
         };
         LiveCall {
             id,
@@ -376,6 +381,7 @@ impl CallStatus {
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),
             past: call.past_lines(),
+            terms: call.app.as_ref().map(|app| app.terms.clone()),
         }
     }
 

@@ -46,6 +46,7 @@ impl App {
     fn move_to(&mut self, hook: Hook) -> Hook {
         let hook = self.with_credentials(hook);
         Arc::make_mut(&mut self.terms).hook = hook.clone();
+        self.changes += 1;
         self.session = hook.is_websocket().then(|| hook.clone());
         hook
     }

@@ -299,8 +299,7 @@ impl App {
     /// The terms of a callee that becomes a call of its own. Its application lives at the http server that has answered for it;
     /// with a path, or verbs alone, it is the one that this call has.
     fn terms_of_child(&self, hook: Option<&Hook>) -> AppTerms {
-        let elsewhere = hook.filter(|hook| !hook.url.starts_with('/') && !hook.is_websocket());
-        let (hook, connected) = match (elsewhere, &self.session) {
+        let (hook, connected) = match (AppTerms::server_of_callee(hook), &self.session) {
             (Some(hook), _) => (self.with_credentials(hook.clone()), false),
             (None, Some(session)) => (adulting(session), true),
             (None, None) => (self.terms.hook.clone(), false),

@@ -299,6 +299,36 @@ async fn who_gets_a_call_that_rings_hears_how_it_ended_and_nobody_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_connected_application_are_led_to_no_other_socket() {
+    let mut rest = Rest::start(|_| Reply::Json(200, json!([]))).await;
+    rest.lab.teams.set_script(Script::answer());
+    let order = json!({ "from": OWN, "to": to_teams(), "call_hook": rest.server.ws_url("/socket") });
+    let (status, placed) = rest.ask("POST", &rest.calls(), order).await;
+    assert_eq!(status, 201, "{placed}");
+    let mut socket = rest.server.socket().await;
+    let new = socket.message().await;
+    socket.ack(&new, json!([{ "verb": "pause", "length": 60 }])).await;
+    let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
+    rest.turns(&call, "in-progress").await;
+    let other = AppServer::build().start().await;
+    let there = |path: &str| json!({ "call_hook": path, "call_status_hook": other.ws_url("/told") });
+    let (status, answer) = rest.ask("PUT", &call, there("/next")).await;
+    let msg = answer["msg"].as_str().unwrap_or_default();
+    assert_eq!(status, 400, "{answer}");
+    assert!(
+        msg.starts_with("call_status_hook: events of an application on the WebSocket API"),
+        "{msg}"
+    );
+    // Where the application goes there itself, they go with it.
+    assert_eq!(rest.ask("PUT", &call, there(&other.ws_url("/next"))).await.0, 202);
+    assert_eq!(
+        rest.ask("PUT", &call, json!({ "call_status": "completed" })).await.0,
+        202
+    );
+    rest.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_busy_callee_and_a_time_limit_end_a_placed_call() {
     let rest = Rest::start(|_| Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))).await;
     rest.lab.teams.set_script(Script::busy());
@@ -487,6 +517,7 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
                 properties: Properties::new(),
             }],
             past: Vec::new(),
+            terms: None,
         },
     );
     let path = format!("{}/{call_sid}", rest.calls());

@@ -2,7 +2,7 @@
 
 use super::desk::{Account, CallCount, CallDesk, Doing, Placed, Refusal, Resource, Updated};
 use super::pace::Pace;
-use crate::app::command::{NewCall, Onward, Steering, read_new_call, read_update};
+use crate::app::command::{NewCall, Steering, read_new_call, read_update};
 use crate::app::outbound::HookUrl;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
@@ -136,6 +136,9 @@ impl CallDesk for NodeDesk {
             if let Some(why) = wishes.iter().find_map(|wish| out_of_place(&call, sid, wish)) {
                 return Err(Refusal::State(why.to_owned()));
             }
+            if let Some(why) = misplaced_status_hook(&call, sid, &wishes) {
+                return Err(Refusal::Wrong(format!("call_status_hook: {why}")));
+            }
             self.askable(wishes.iter().flat_map(hooks_of_wish))?;
             let has_answer = wishes.iter().any(|wish| matches!(wish, Wish::Request(_)));
             let command = Box::new(Command {
@@ -247,10 +250,7 @@ fn hooks_of_wish(wish: &Wish) -> Vec<(&'static str, &Hook)> {
         Wish::Part { parent, child } => {
             let both = [("call_hook", parent.as_ref()), ("child_call_hook", Some(child))];
             both.into_iter()
-                .filter_map(|(name, onward)| match onward {
-                    Some(Onward::Hook(hook)) => Some((name, hook)),
-                    Some(Onward::Verbs(_)) | None => None,
-                })
+                .filter_map(|(name, onward)| Some((name, onward?.hook()?)))
                 .collect()
         }
         _ => Vec::new(),
@@ -272,6 +272,13 @@ fn out_of_place(call: &LiveCall, sid: CallSid, wish: &Wish) -> Option<&'static s
         Wish::Boost(_) if status.bridged.is_none() => Some("boostAudioSignal: this leg talks to nobody"),
         _ => None,
     }
+}
+
+/// As the call refuses it, where it has moved meanwhile.
+fn misplaced_status_hook(call: &LiveCall, sid: CallSid, wishes: &[Wish]) -> Option<&'static str> {
+    let status = call.status.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_caller = status.lines.first().is_some_and(|line| line.call_sid == sid);
+    status.terms.as_ref()?.misplaced_status_hook(wishes, of_caller)
 }
 
 fn is_outbound(line: &LineStatus) -> bool {

@@ -70,6 +70,16 @@ pub enum Onward {
     Verbs(Vec<Verb>),
 }
 
+impl Onward {
+    /// The hook, where it is one.
+    pub fn hook(&self) -> Option<&Hook> {
+        match self {
+            Onward::Hook(hook) => Some(hook),
+            Onward::Verbs(_) => None,
+        }
+    }
+}
+
 /// What the protocol knows and this node does not have: the name, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("listen", "nothing streams the audio of a call yet"),

@@ -82,6 +82,29 @@ fn who_wants_a_request_sent_hears_its_final_response() {
 }
 
 #[test]
+fn a_redirect_with_events_for_another_socket_is_refused_as_a_whole() {
+    let mut connected = terms();
+    connected.hook = super::application::hook("wss://app.contoso.example/calls");
+    connected.connected = true;
+    let mut rig = super::scenario::from_carrier().decided_by(connected).begin();
+    rig.answer(&json!([{ "verb": "answer" }, { "verb": "pause", "length": 3_600 }]));
+    rig.ack(LegIndex::CALLER, "");
+    let redirect = |to: &str| {
+        let wishes = read_update(json!({ "call_hook": "/next", "call_status_hook": to })).expect("an update");
+        Wish::All(wishes)
+    };
+    rig.command(redirect("wss://other.example/told"));
+    let told = errors(&rig);
+    assert_eq!(told.last().map(|(what, _)| *what), Some("call_status_hook"), "{told:?}");
+    assert_ne!(rig.last_question().url, "/next", "nothing of it is done");
+    rig.command(redirect("wss://app.contoso.example/told"));
+    assert_eq!(
+        (errors(&rig).len(), rig.last_question().url.as_str()),
+        (told.len(), "/next")
+    );
+}
+
+#[test]
 fn a_command_tells_its_hook_and_complains_without_one() {
     let mut rig = answered();
     let mut hooked = info();
