@@ -4,8 +4,8 @@ use super::gather::Outcome;
 use super::sid::CallSid;
 use super::verb::Voicing;
 use crate::dial::TargetName;
-use crate::sip::NameAddr;
 use crate::sip::message::{HeaderName, Message};
+use crate::sip::{NameAddr, plain_user};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -444,7 +444,7 @@ pub fn refer_details(refer: &Message, referring: Option<CallSid>, referred: Opti
     let text = |name| refer.header(name).map(str::to_owned);
     let user = |name| {
         let address = NameAddr::parse(name, refer.header(name)?).ok()?;
-        Some(address.uri().user().map(str::to_owned).unwrap_or_default())
+        Some(plain_user(address.uri().user().unwrap_or_default()).into_owned())
     };
     let mut details = properties(json!({
         "sip_refer_to": text(HeaderName::ReferTo),

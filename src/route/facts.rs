@@ -252,7 +252,7 @@ impl Caller {
 
 /// The number that a URI names: the user part without its own parameters, and without escapes that mean nothing. Visual separators are taken out of what is a
 /// telephone number (RFC 3966 §5.1.1): in `tel:`, behind a plus, and where `user=phone` says so (RFC 3261 §19.1.1).
-pub(super) fn number_of(uri: &Uri) -> String {
+pub fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     let user = plain_user(user.split(';').next().unwrap_or(user));
     let user = user.get(..user.floor_char_boundary(MAX_NAME)).unwrap_or_default();

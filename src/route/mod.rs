@@ -22,7 +22,7 @@ pub use decide::{
 };
 pub use destinations::may_reach;
 pub use diversions::{Diversion, unread};
-pub use facts::{Caller, Claimed, Facts, Origin};
+pub use facts::{Caller, Claimed, Facts, Origin, number_of};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;
 pub use refer::{ReferTo, Referrer, decide_refer, refer_target, wants_invite};

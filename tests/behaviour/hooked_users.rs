@@ -3,6 +3,7 @@
 use crate::app_server::{AppRequest, AppServer, Reply};
 use crate::device::{Device, REALM, is};
 use crate::lab::{BOUND, Lab, OUTSIDE, Plan, USER};
+use crate::referring_peers::{referred, to_alice};
 use crate::users_call::{call, hang_up};
 use portcullis::call::Direction;
 use portcullis::sim::{Dial, Script};
@@ -141,6 +142,24 @@ async fn a_user_that_the_hook_vouches_for_is_called_and_calls_like_a_listed_one(
         (record.facts.direction, record.facts.from.as_str()),
         (Direction::UserToTeams, JOE_NUMBER)
     );
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_user_refers_a_caller_to_one_that_the_hook_vouches_for_however_its_name_is_escaped() {
+    let server = AppServer::build().on("/who", knows_joe).start().await;
+    let lab = lab(&server, "").await;
+    let mut joe = Device::udp(&lab, 11, "joe", "jazz").await;
+    let mut alice = Device::udp(&lab, 12, "alice", "wonderland").await;
+    for device in [&mut joe, &mut alice] {
+        assert_eq!(device.register(600).await.status(), Some(200));
+    }
+    let (caller, invite) = to_alice(&lab, &mut alice).await;
+    let target = format!("sip:j%6Fe;x=y@{REALM}");
+    assert_eq!(referred(&mut alice, &invite, 1, &target).await, Some(202));
+    let ringing = joe.ring().await;
+    assert_eq!(ringing.from().unwrap().uri().user(), Some(OUTSIDE));
+    caller.hang_up().await.unwrap();
     lab.close().await;
 }
 

@@ -149,7 +149,7 @@ async fn teams_091_a_carriers_refer_leads_nowhere_else() {
 }
 
 /// A call of the carrier to alice, whose device has answered it.
-async fn to_alice(lab: &Lab, alice: &mut Device) -> (Call, Message) {
+pub async fn to_alice(lab: &Lab, alice: &mut Device) -> (Call, Message) {
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
     let invite = alice.ring().await;
     alice.accept(&invite).await;
@@ -175,7 +175,7 @@ fn refer(device: &Device, invite: &Message, cseq: u32, target: &str) -> String {
     )
 }
 
-async fn referred(device: &mut Device, invite: &Message, cseq: u32, target: &str) -> Option<u16> {
+pub async fn referred(device: &mut Device, invite: &Message, cseq: u32, target: &str) -> Option<u16> {
     let text = refer(device, invite, cseq, target);
     device.send(&text).await;
     let of_refer = |message: &Message| message.status().is_some() && message.cseq().0 == cseq;

@@ -8,7 +8,7 @@ use crate::config::{CarrierId, Tenant, TenantId, UserName};
 use crate::dial::{Attempt, LegKind};
 use crate::guard::Place;
 use crate::registrar::Aor;
-use crate::route::{Origin, Referrer, Refusal, Trace, Vouched, decide_refer};
+use crate::route::{Origin, Referrer, Refusal, Trace, Vouched, decide_refer, number_of};
 use crate::sip::Uri;
 
 impl CallTask {
@@ -57,10 +57,10 @@ impl CallTask {
                     Some(_) => self.node.registrar.voucher(aor, now),
                     None => None,
                 };
-                let named = target.user().map(|user| Aor::new(user, realm.name.as_str()));
+                let named = Aor::new(&number_of(target), realm.name.as_str());
                 let vouched = Vouched {
                     caller: voucher(&aor),
-                    callee: named.is_some_and(|named| voucher(&named).is_some()),
+                    callee: voucher(&named).is_some(),
                 };
                 let tenant = tenant.id.clone();
                 (Origin::User { tenant, name }, vouched)

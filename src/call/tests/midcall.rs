@@ -46,6 +46,20 @@ fn a_callee_that_refers_gives_the_caller_to_other_verbs() {
 }
 
 #[test]
+fn who_is_referred_to_is_told_without_the_escapes_that_mean_nothing() {
+    let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
+    let refer = "Refer-To: <sip:%2B1206%35550109@north.example>\r\nReferred-By: <sip:m%65%40x@north.example>\r\n";
+    rig.request(callee, Method::Refer, refer, "");
+    let asked = rig.last_question();
+    let details = &asked.properties["refer_details"];
+    assert_eq!(details["refer_to_user"], "+12065550109");
+    assert_eq!(details["referred_by_user"], "me%40x");
+    assert_eq!(details["sip_refer_to"], "<sip:%2B1206%35550109@north.example>");
+    rig.answer(&json!([]));
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
     let (mut rig, callee) = bridged(&json!({ "referHook": "/refer", "actionHook": "/done" }));
     rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
