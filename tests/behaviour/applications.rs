@@ -7,6 +7,7 @@ use portcullis::sim::{Dial, Script};
 use serde_json::{Value, json};
 use std::f32::consts::TAU;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -157,11 +158,16 @@ async fn a_tone_that_an_application_describes_is_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_play_that_is_cut_says_how_far_it_came() {
+    let asked_at = Arc::new(OnceLock::new());
     let server = AppServer::build()
-        .on("/incoming", |_| {
-            verbs(json!([{
-                "verb": "play", "url": "silence_stream://60000", "timeoutSecs": 3, "actionHook": "/played"
-            }]))
+        .on("/incoming", {
+            let asked_at = asked_at.clone();
+            move |_| {
+                asked_at.get_or_init(Instant::now);
+                verbs(json!([{
+                    "verb": "play", "url": "silence_stream://60000", "timeoutSecs": 3, "actionHook": "/played"
+                }]))
+            }
         })
         .on("/played", |_| verbs(json!([])))
         .on("/status", |_| verbs(json!([])))
@@ -169,18 +175,23 @@ async fn a_play_that_is_cut_says_how_far_it_came() {
         .await;
     let lab = lab(&server, &server.url("/incoming")).await;
     let call = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
-    asked(&server, "/incoming", 1).await;
-    let verb = Instant::now();
     let told = asked(&server, "/played", 1).await.remove(0);
-    let took = u64::try_from(verb.elapsed().as_millis()).unwrap();
+    let took = u64::try_from(asked_at.get().unwrap().elapsed().as_millis()).unwrap();
     let millis = told["playback_milliseconds"].as_u64().unwrap();
-    // Its time runs from the verb on, what it played from when the sound was there. Both ends are seen up to 10 ms late, and
-    // what a machine stalls may be missing.
-    let stalled = took.saturating_sub(3_000);
-    let least = 2_500_u64.saturating_sub(stalled);
-    assert!((least..=took + 50).contains(&millis), "{told}, in {took} ms");
+    // Its time runs from the verb on, what it played from when the sound was there.
+    assert!(took >= 3_000 && millis <= took, "{told}, in {took} ms");
     assert_eq!(told["playback_last_offset_pos"].as_u64().unwrap() / 8, millis);
     tokio::time::timeout(BOUND, call.ended()).await.unwrap().unwrap();
+    // However late it began and wherever the machine stalled: each packet that was heard is 20 ms of it.
+    let heard = async {
+        while call.heard_so_far().is_none_or(|heard| heard.packets * 20 < millis) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, heard).await.expect("all of it");
+    let heard = call.heard_so_far().unwrap();
+    assert_eq!((heard.packets * 20, heard.lost), (millis, 0), "{heard:?}");
+    assert!(millis > 0);
     lab.close().await;
 }
 
