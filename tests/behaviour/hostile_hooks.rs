@@ -15,7 +15,7 @@ const SMALL: ClientSettings = ClientSettings {
     most_sent: 2_000,
     most_received: 2_000,
     most_at_once: 8,
-    most_file_bytes: (4 << 20, 1 << 20),
+    most_file_bytes: 4 << 20,
 };
 /// For those that will not answer.
 const HASTY: ClientSettings = ClientSettings {
@@ -256,10 +256,10 @@ async fn requests_are_bounded_in_size_and_number() {
     assert_eq!(counted, [(Asked::Hook, "busy", 1), (Asked::Hook, "timeout", 1)]);
 }
 
-/// A file that stalls has the room that its length says, and one of no known length the room that it has grown to.
+/// A file that stalls has the room that its length says, and one of no known length that of the longest: here half of all.
 #[tokio::test]
 async fn files_on_their_way_share_memory_and_an_account_waits_for_itself_alone() {
-    let told = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\nx", 1 << 20).into_bytes();
+    let told = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\nx", 2 << 20).into_bytes();
     let mut grown = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     grown.resize(grown.len() + (1 << 20), b'x');
     for stalled in [told, grown] {
@@ -285,7 +285,12 @@ async fn files_on_their_way_share_memory_and_an_account_waits_for_itself_alone()
             }
         };
         tokio::time::timeout(BOUND, refused).await.expect("no room");
-        let other = client.fetch("b", &small, 1_000, BOUND).await.unwrap();
+        // A client in the place of this one has no more room.
+        let anew = client.anew(server.connector(AddressPolicy::new(vec![], true, vec![])), SMALL);
+        let hasty = Duration::from_millis(300);
+        let failure = anew.fetch("a", &small, 1_000, hasty).await.expect_err("no room");
+        assert!(["no_room", "timeout"].contains(&failure.label()), "{failure}");
+        let other = anew.fetch("b", &small, 1_000, BOUND).await.unwrap();
         assert_eq!(other.bytes.len(), 100);
         // What ends gives its room to who waits, and what is fetched keeps it as long as it is held.
         let waiting = {

@@ -51,8 +51,8 @@ pub struct ClientSettings {
     pub most_received: usize,
     /// Requests under way at once, files included; one account gets at most half of them.
     pub most_at_once: usize,
-    /// Bytes of files that are on their way or wait to be decoded, in all and of one account. What is above waits.
-    pub most_file_bytes: (usize, usize),
+    /// Bytes of files that are on their way or wait to be decoded; one account gets at most half of them. What is above waits.
+    pub most_file_bytes: usize,
 }
 
 impl Default for ClientSettings {
@@ -62,7 +62,7 @@ impl Default for ClientSettings {
             most_sent: 256 * 1_024,
             most_received: 256 * 1_024,
             most_at_once: 1_024,
-            most_file_bytes: (256 << 20, 64 << 20),
+            most_file_bytes: 256 << 20,
         }
     }
 }
@@ -87,6 +87,18 @@ struct Shared {
 impl HookClient {
     /// A client over `connector`.
     pub fn new(connector: Connector, settings: ClientSettings) -> HookClient {
+        let places = Places::new(settings.most_at_once);
+        let rooms = Rooms::new(settings.most_file_bytes);
+        HookClient::over(connector, settings, places, rooms)
+    }
+
+    /// One that takes the place of this one: what is under way over either counts for both, within the bounds of this one.
+    pub fn anew(&self, connector: Connector, settings: ClientSettings) -> HookClient {
+        let Shared { places, rooms, .. } = &*self.shared;
+        HookClient::over(connector, settings, places.clone(), rooms.clone())
+    }
+
+    fn over(connector: Connector, settings: ClientSettings, places: Places, rooms: Rooms) -> HookClient {
         let strangers = connector.public_only();
         let figures = connector.figures().clone();
         let builder = || {
@@ -105,8 +117,8 @@ impl HookClient {
                     .pool_max_idle_per_host(IDLE_CONNECTIONS)
                     .build(Dialer(connector)),
                 strangers: builder().pool_max_idle_per_host(0).build(Dialer(strangers)),
-                places: Places::new(settings.most_at_once),
-                rooms: Rooms::new(settings.most_file_bytes.0, settings.most_file_bytes.1),
+                places,
+                rooms,
                 figures,
             }),
         }

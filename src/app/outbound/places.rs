@@ -1,13 +1,13 @@
 //! Places for requests that are under way: bounded in all, and shared so that nobody takes those of others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The places of a node.
-#[derive(Debug)]
+/// The places of a node. Clones share them.
+#[derive(Debug, Clone)]
 pub(super) struct Places {
     most: usize,
-    taken: Mutex<Taken>,
+    taken: Arc<Mutex<Taken>>,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Places {
     pub fn new(most: usize) -> Places {
         Places {
             most,
-            taken: Mutex::default(),
+            taken: Arc::default(),
         }
     }
 
