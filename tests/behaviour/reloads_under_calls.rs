@@ -1,12 +1,15 @@
 //! Configuration files that are saved while calls are up.
 
+use crate::app_server::{AppServer, Reply};
 use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use portcullis::app::outbound::{Caller, HookRequest, HookUrl};
 use portcullis::config::{Config, Loader, Reload, Watch};
 use portcullis::sim::{Call, Change, Dial, HoldForm, Script};
 use portcullis::sip::HeaderName;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// The lab's folder under watch, as `portcullis run` has it.
 struct Saved {
@@ -181,5 +184,50 @@ async fn the_ways_to_application_servers_stay_until_they_would_be_others() {
         })
         .await;
     assert_eq!((asked(&lab), kept()), (0, false));
+    lab.close().await;
+}
+
+/// Eight of the longest files are half of the memory for them: all that an account may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_on_their_way_count_over_a_reload_that_makes_the_ways_anew() {
+    let server = AppServer::build()
+        .on("/stalled", |_| Reply::Stall(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()))
+        .on("/small", |_| Reply::Body(200, "audio/wav", vec![7; 100]))
+        .start()
+        .await;
+    let lab = Lab::with(Plan {
+        machine: "[application_servers]\nallow_loopback = true\ntimeout = \"9s\"\n".into(),
+        ..Plan::default()
+    })
+    .await;
+    let client = || lab.running.node.ways.load().client.clone();
+    let url = |path| HookUrl::parse(&server.url(path), None).unwrap();
+    let mut stalled = JoinSet::new();
+    for _ in 0..8 {
+        let (client, url) = (client(), url("/stalled"));
+        stalled.spawn(async move { client.fetch("a", &url, 16 << 20, BOUND).await });
+    }
+    let (small, hasty) = (url("/small"), Duration::from_millis(300));
+    let finds_room = async |owner| {
+        let fetched = client().fetch(owner, &small, 1_000, hasty).await;
+        fetched.map_or_else(|failure| failure.label(), |_| "ok")
+    };
+    let full = async { while finds_room("a").await != "no_room" {} };
+    tokio::time::timeout(BOUND, full).await.expect("all is taken");
+    let mut saved = Saved::watch(&lab);
+    let before = lab.running.node.ways.load_full();
+    saved
+        .save(&lab, "sbc.toml", |text| {
+            text.replace("timeout = \"9s\"", "timeout = \"8s\"")
+        })
+        .await;
+    assert!(!Arc::ptr_eq(&before, &lab.running.node.ways.load_full()));
+    // A slow machine may not have its answer yet.
+    assert!(["no_room", "timeout"].contains(&finds_room("a").await));
+    let others = async { while finds_room("b").await != "ok" {} };
+    tokio::time::timeout(BOUND, others).await.expect("room");
+    stalled.shutdown().await;
+    let own = async { while finds_room("a").await != "ok" {} };
+    tokio::time::timeout(BOUND, own).await.expect("room");
     lab.close().await;
 }

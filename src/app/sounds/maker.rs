@@ -2,6 +2,7 @@
 
 use super::cache::{Loaded, Mark};
 use super::decode::{DecodeFault, decode};
+use super::files::{self, Files, Found};
 use super::place::{Place, PlaceFault};
 use super::service;
 use super::speech::PROGRAM;
@@ -9,8 +10,6 @@ use super::turns::{Turn, Turns};
 use super::{Fetch, SoundFault, SoundSettings, Utterance};
 use crate::app::outbound::Room;
 use crate::media::Sound;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 pub(super) struct Maker {
     pub settings: SoundSettings,
     fetch: Arc<dyn Fetch>,
+    files: Files,
     speakers: Turns,
     pub decoders: Turns,
 }
@@ -25,8 +25,20 @@ pub(super) struct Maker {
 impl Maker {
     pub fn new(settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Maker {
         Maker {
+            files: Files::new(Turns::new("read", settings.readers, settings.most_waiting)),
             speakers: Turns::new("spoken", settings.speakers, settings.most_waiting),
             decoders: Turns::new("decoded", settings.decoders, settings.most_waiting),
+            settings,
+            fetch,
+        }
+    }
+
+    /// One that takes the place of this one, within its bounds.
+    pub fn anew(&self, settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Maker {
+        Maker {
+            files: self.files.clone(),
+            speakers: self.speakers.clone(),
+            decoders: self.decoders.clone(),
             settings,
             fetch,
         }
@@ -35,8 +47,11 @@ impl Maker {
     /// What a place holds; `before`, where it holds that still.
     pub async fn load(&self, owner: &str, place: &Place, before: Option<&Loaded>) -> Result<Loaded, SoundFault> {
         let longest = self.settings.longest;
-        // A file of this machine is read in the turn in which it is decoded, so only so many are in memory.
-        let (bytes, mark, room, turn) = match place {
+        let SoundSettings {
+            most_bytes, patience, ..
+        } = self.settings;
+        // While a file is in memory it holds room, where it was fetched, or the place of who has read it.
+        let (bytes, mark, held) = match place {
             Place::Tones(tones) => {
                 let (name, tones) = (tones.as_str(), tones.clone());
                 let made = move || tones.sound(longest).ok_or(DecodeFault::TooLong { limit: longest });
@@ -44,17 +59,15 @@ impl Maker {
                 return Ok(Loaded::new(sound, Mark::Lasting));
             }
             Place::File(name) => {
-                let (path, mark) = self.find(name).await?;
-                if let Some(before) = before.filter(|before| before.mark == mark) {
-                    return Ok(before.clone());
+                let folder = self.settings.folder.clone().ok_or(PlaceFault::NoFolder)?;
+                let (file, before) = (name.clone(), before.cloned());
+                let read = move || files::find(&folder, &file, most_bytes, before);
+                match self.files.read(owner, name, patience, read).await? {
+                    (Found::Same(before), _) => return Ok(before),
+                    (Found::New { bytes, mark }, reader) => (bytes, mark, (Room::default(), Some(reader))),
                 }
-                let turn = self.turn(&self.decoders, owner).await?;
-                (self.read(name, &path).await?, mark, Room::default(), turn)
             }
             Place::Url(url) => {
-                let SoundSettings {
-                    most_bytes, patience, ..
-                } = self.settings;
                 let fetched = match before.map(|before| (before, &before.mark)) {
                     Some((before, Mark::Url(Some(etag)))) => {
                         let changed = self.fetch.fetch_changed(owner, url, etag, most_bytes, patience).await?;
@@ -65,10 +78,10 @@ impl Maker {
                     }
                     _ => self.fetch.fetch(owner, url, most_bytes, patience).await?,
                 };
-                let turn = self.turn(&self.decoders, owner).await?;
-                (Vec::from(fetched.bytes), Mark::Url(fetched.etag), fetched.room, turn)
+                (Vec::from(fetched.bytes), Mark::Url(fetched.etag), (fetched.room, None))
             }
         };
+        let turn = self.turn(&self.decoders, owner).await?;
         // What follows the `?` of a URL may be a secret.
         let name = match place {
             Place::File(name) => name.clone(),
@@ -76,7 +89,7 @@ impl Maker {
             Place::Tones(tones) => tones.as_str().to_owned(),
         };
         let sound = decoded(turn, &name, move || {
-            let _held = room;
+            let _held = held;
             decode(bytes, longest)
         });
         Ok(Loaded::new(sound.await?, mark))
@@ -112,36 +125,6 @@ impl Maker {
         let patience = self.settings.patience;
         let turn = timeout(patience, turns.take(owner)).await;
         Ok(turn.map_err(|_| SoundFault::Late(patience))??)
-    }
-
-    /// Where a file lies, and what tells whether it is another by now.
-    async fn find(&self, name: &str) -> Result<(PathBuf, Mark), SoundFault> {
-        let failed = |error: io::Error| SoundFault::file(name, &error);
-        let folder = self.settings.folder.as_ref().ok_or(PlaceFault::NoFolder)?;
-        let folder = tokio::fs::canonicalize(folder).await.map_err(failed)?;
-        let path = tokio::fs::canonicalize(folder.join(name)).await.map_err(failed)?;
-        // a symbolic link may lead anywhere
-        if !path.starts_with(&folder) {
-            return Err(SoundFault::Outside { name: name.to_owned() });
-        }
-        let metadata = tokio::fs::metadata(&path).await.map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(failed(io::ErrorKind::InvalidInput.into()));
-        }
-        if metadata.len() > self.settings.most_bytes as u64 {
-            return Err(SoundFault::TooLarge {
-                name: name.to_owned(),
-                bytes: metadata.len(),
-                limit: self.settings.most_bytes,
-            });
-        }
-        let mark = Mark::File(metadata.modified().ok(), metadata.len());
-        Ok((path, mark))
-    }
-
-    async fn read(&self, name: &str, path: &Path) -> Result<Vec<u8>, SoundFault> {
-        let read = tokio::fs::read(path).await;
-        read.map_err(|error| SoundFault::file(name, &error))
     }
 
     async fn decoded(

@@ -10,6 +10,7 @@
 
 mod cache;
 mod decode;
+mod files;
 mod maker;
 mod place;
 mod service;
@@ -59,13 +60,15 @@ pub struct SoundSettings {
     pub speakers: usize,
     /// Sounds that are decoded at once.
     pub decoders: usize,
-    /// Sounds of one tenant that wait for either.
+    /// Files of this machine that are read, or wait to be decoded, at once.
+    pub readers: usize,
+    /// Sounds of one tenant that wait for any of these.
     pub most_waiting: usize,
 }
 
 impl Default for SoundSettings {
     /// 16 MiB and ten minutes a sound, 256 MiB kept, 10 s of patience, a look a minute, no folder; as many at once as the machine has cores,
-    /// two at least, and 100 of a tenant in wait.
+    /// two at least, twice as many files read, and 100 of a tenant in wait.
     fn default() -> SoundSettings {
         let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         SoundSettings {
@@ -77,6 +80,7 @@ impl Default for SoundSettings {
             recheck: Duration::from_secs(60),
             speakers: cores,
             decoders: cores,
+            readers: 2 * cores,
             most_waiting: 100,
         }
     }
@@ -135,6 +139,8 @@ pub enum SoundFault {
     Place(#[from] PlaceFault),
     #[error("sound {name:?} can't be read: {kind}")]
     File { name: String, kind: io::ErrorKind },
+    #[error("sound {name:?} was not read within {} s", .after.as_secs())]
+    Unread { name: String, after: Duration },
     #[error("sound {name:?} leads out of the folder of sounds")]
     Outside { name: String },
     #[error("sound {name:?} has {bytes} bytes, more than {limit}")]
@@ -175,6 +181,8 @@ impl SoundFault {
 pub struct Sounds {
     maker: Arc<Maker>,
     cache: Arc<Cache>,
+    /// How many were before it: what they keep is not its own.
+    generation: u32,
     looks: Mutex<JoinSet<()>>,
 }
 
@@ -184,8 +192,24 @@ impl Sounds {
         Sounds {
             cache: Arc::new(Cache::new(settings.cache_bytes, settings.recheck)),
             maker: Arc::new(Maker::new(settings, fetch)),
+            generation: 0,
             looks: Mutex::default(),
         }
+    }
+
+    /// Those that take the place of these. What is kept, made and read counts for both, within the bounds of these; nothing that
+    /// these keep is heard there.
+    pub fn anew(&self, settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Sounds {
+        Sounds {
+            cache: self.cache.clone(),
+            maker: Arc::new(self.maker.anew(settings, fetch)),
+            generation: self.generation.wrapping_add(1),
+            looks: Mutex::default(),
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{} {name}", self.generation)
     }
 
     /// The sound at a place, for the account `owner`: as it was at the last look. Where that was too long ago, this call
@@ -193,7 +217,7 @@ impl Sounds {
     pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
         let Got { loaded, is_due } = self
             .cache
-            .get(place.as_str(), || self.maker.load(owner, place, None))
+            .get(&self.key(place.as_str()), || self.maker.load(owner, place, None))
             .await?;
         if is_due {
             self.look(owner, place, loaded.clone());
@@ -222,7 +246,7 @@ impl Sounds {
             // What one tenant pays for is not for others.
             Utterance::Served(served) => format!("{owner} {}", served.key()),
         };
-        let loaded = self.cache.get(&key, speak).await?.loaded;
+        let loaded = self.cache.get(&self.key(&key), speak).await?.loaded;
         Ok((loaded.sound, loaded.took))
     }
 
@@ -230,12 +254,12 @@ impl Sounds {
     /// by what is kept and how often it is due; what a look fetches and decodes waits for its turn as everything does.
     fn look(&self, owner: &str, place: &Place, before: Loaded) {
         let (maker, cache) = (self.maker.clone(), self.cache.clone());
-        let (owner, place) = (owner.to_owned(), place.clone());
+        let (owner, place, key) = (owner.to_owned(), place.clone(), self.key(place.as_str()));
         let look = async move {
             match maker.load(&owner, &place, Some(&before)).await {
-                Ok(now) => cache.replace(place.as_str(), &before, now),
+                Ok(now) => cache.replace(&key, &before, now),
                 Err(fault) if fault.is_gone() => {
-                    cache.remove(place.as_str(), &before);
+                    cache.remove(&key, &before);
                     tracing::warn!(account = owner, "{fault}: it is played no more");
                 }
                 Err(fault) => tracing::warn!(account = owner, "{fault}: what was there before is played"),

@@ -288,6 +288,33 @@ async fn the_longest_unused_goes_when_the_cache_is_full() {
 }
 
 #[tokio::test]
+async fn who_takes_the_place_of_others_has_their_bounds_and_nothing_that_they_kept() {
+    let server = Arc::new(Server::default());
+    let settings = SoundSettings {
+        cache_bytes: 100_000,
+        decoders: 1,
+        ..SoundSettings::default()
+    };
+    let before = Sounds::new(settings.clone(), server.clone());
+    let [a, b, c] = ["a", "b", "c"].map(|name| place(&format!("https://app.example/{name}")));
+    before.at(TENANT, &a).await.expect("a sound");
+    let after = before.anew(settings, server.clone());
+    after.at(TENANT, &a).await.expect("a sound");
+    assert_eq!(server.asked.load(Relaxed), 2, "there may be another by its settings");
+    after.at(TENANT, &b).await.expect("a sound");
+    before.at(TENANT, &a).await.expect("a sound");
+    assert_eq!(server.asked.load(Relaxed), 4, "it had to go");
+    assert_eq!(after.cache.held(), (2, 96_000));
+    let held = before.maker.decoders.take(TENANT).await.expect("a place");
+    let mut waits = Box::pin(after.at(TENANT, &c));
+    while before.maker.decoders.waiting() == 0 {
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waits).await.is_err());
+    }
+    drop(held);
+    waits.await.expect("a sound");
+}
+
+#[tokio::test]
 async fn files_come_from_their_folder_alone() {
     let root = std::env::temp_dir().join(format!("portcullis-sounds-{}", std::process::id()));
     let folder = root.join("sounds");

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// Places for work of one kind. An owner holds at most half of them, and those that wait are let in owner by owner.
+/// Places for work of one kind. An owner holds at most half of them, and those that wait are let in owner by owner. Clones
+/// share them.
+#[derive(Clone)]
 pub(super) struct Turns {
     shared: Arc<Shared>,
 }
@@ -42,7 +44,7 @@ pub(super) struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} sounds of this tenant wait to be {what} already")]
 pub struct TooMany {
-    /// What is done in turn: `decoded`, `spoken`.
+    /// What is done in turn: `decoded`, `read`, `spoken`.
     pub what: &'static str,
     /// How many may wait.
     pub limit: usize,

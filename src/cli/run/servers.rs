@@ -1,5 +1,6 @@
 //! The ways to application servers: made anew when something that they are made of changes, and kept otherwise. With them go
-//! their connections, what their resolver knows, the requests under way that are counted, and the sounds that were fetched.
+//! their connections, what their resolver knows and the sounds that were fetched. What bounds them stays: calls that began
+//! before keep the ways that they have.
 
 use super::assemble;
 use super::tls::TlsError;
@@ -59,19 +60,26 @@ impl Makings {
         })
     }
 
-    /// The ways, and the sounds that come over them.
-    pub fn make(&self) -> Result<(Ways, Sounds), TlsError> {
+    /// The ways, and the sounds that come over them; in the place of those `before`.
+    pub fn make(&self, before: Option<(&Ways, &Sounds)>) -> Result<(Ways, Sounds), TlsError> {
         let tls = web_client(&self.roots).map_err(|error| TlsError::ApplicationServers {
             detail: error.to_string(),
         })?;
         let resolver = Connector::resolver(self.dns.clone());
         let connector = Connector::new(resolver, self.policy.clone(), tls, self.connect);
-        let client = HookClient::new(connector.clone(), self.client);
+        let client = match before {
+            Some((ways, _)) => ways.client.anew(connector.clone(), self.client),
+            None => HookClient::new(connector.clone(), self.client),
+        };
         let settings = SoundSettings {
             folder: self.media_folder.clone(),
             ..SoundSettings::default()
         };
-        let sounds = Sounds::new(settings, Arc::new(client.clone()));
+        let fetch = Arc::new(client.clone());
+        let sounds = match before {
+            Some((_, sounds)) => sounds.anew(settings, fetch),
+            None => Sounds::new(settings, fetch),
+        };
         let ways = Ways {
             client,
             connector,
@@ -115,7 +123,8 @@ impl Servers {
         if makings == *in_force {
             return;
         }
-        match makings.make() {
+        let before = (self.node.ways.load(), self.node.sounds.load());
+        match makings.make(Some((&before.0, &before.1))) {
             Ok((ways, sounds)) => {
                 self.node.sounds.store(Arc::new(sounds));
                 self.node.ways.store(Arc::new(ways));

@@ -166,7 +166,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
     let resolver = Resolver::new(assemble::dns(&config));
     let admission = Arc::new(AdmissionTable::new(&config, clock));
     let makings = Makings::of(&config, Makings::roots()?);
-    let (ways, sounds) = makings.make()?;
+    let (ways, sounds) = makings.make(None)?;
     let node = Arc::new(Node::new(
         config.clone(),
         clock,
