@@ -3,8 +3,8 @@
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
 use super::writable::{unkept, unwritable};
 use crate::config::{
-    Carrier, ClientCertificate, Config, Listener, Loader, Media, Mistake, Mistakes, NumberSpan, Purpose, Roots, Sbc,
-    Tenant,
+    Carrier, ClientCertificate, Cloud, Config, Listener, Loader, Media, Mistake, Mistakes, NumberSpan, Purpose, Roots,
+    Sbc, Tenant,
 };
 use crate::media::{FEWEST_WITH_RESERVE, MediaAddress};
 use crate::sip::Transport;
@@ -249,7 +249,18 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         .iter()
         .map(|hub| format!("{}:{}", hub.host, hub.port))
         .collect();
-    writeln!(out, "  Teams trunk {} by {}", sbc.teams.base, hubs.join(", "))?;
+    let bases: Vec<&str> = sbc.teams.bases().map(|base| base.as_str()).collect();
+    let (trunks, cloud) = (if bases.len() == 1 { "trunk" } else { "trunks" }, sbc.teams.cloud);
+    let cloud = match cloud {
+        Cloud::Commercial => String::new(),
+        Cloud::GccHigh | Cloud::Dod => format!(" in the cloud {}", cloud.name()),
+    };
+    writeln!(
+        out,
+        "  Teams {trunks} {}{cloud} by {}",
+        bases.join(", "),
+        hubs.join(", ")
+    )?;
     for carrier in &sbc.carriers {
         let networks: Vec<String> = carrier.identify.networks.iter().map(ToString::to_string).collect();
         let gateways: Vec<String> = carrier
@@ -322,6 +333,8 @@ fn summary_json(config: &Config) -> Value {
     json!({
         "right": true,
         "base": config.sbc.teams.base,
+        "further_bases": config.sbc.teams.further_bases,
+        "cloud": config.sbc.teams.cloud.name(),
         "listeners": listeners,
         "carriers": carriers,
         "tenants": config.tenants.len(),

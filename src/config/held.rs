@@ -36,6 +36,7 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
     };
     // What the Teams listener shows is settled when it is bound.
     held.teams.base = in_force.teams.base.clone();
+    held.teams.further_bases.retain(|base| *base != in_force.teams.base);
     held.teams.listener = in_force.teams.listener;
     held.registrar.store = in_force.registrar.store.clone();
     held.log.format = in_force.log.format;

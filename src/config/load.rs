@@ -320,7 +320,8 @@ impl Loader {
         (Some(config), waiting)
     }
 
-    /// What the files mean, with tenants' names under `base` if it is given. Some mistake was added where nothing comes out.
+    /// What the files mean, with tenants' names under `base` instead of `teams.base` if it is given. Some mistake was added
+    /// where nothing comes out.
     fn check(
         &mut self,
         folder: Option<&Path>,
@@ -341,15 +342,18 @@ impl Loader {
             None => (None, None),
         };
         let facts = facts.map(|written| MachineFacts {
-            base: base.cloned().or(written.base),
+            bases: match base {
+                Some(base) => written.bases.beside(base),
+                None => written.bases,
+            },
             ..written
         });
         for (stem, tenant) in &mut self.tenants {
             mistakes.extend(tenant.check(stem, folder, facts.as_ref(), &mut left).iter().cloned());
         }
         let members: Vec<Member<'_>> = self.tenants.values().filter_map(TenantFile::member).collect();
-        let base = facts.as_ref().and_then(|facts| facts.base.as_ref());
-        let (names, numbers) = check::together(&members, base, self.config.as_deref(), mistakes);
+        let bases = facts.as_ref().map(|facts| &facts.bases);
+        let (names, numbers) = check::together(&members, bases, self.config.as_deref(), mistakes);
         let tenants = members.iter().map(|member| member.tenant.clone()).collect();
         Some(Config {
             generation: 1,

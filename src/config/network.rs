@@ -50,6 +50,16 @@ impl Network {
         address.is_ipv4() == self.base.is_ipv4() && bits(address) & self.mask() == bits(self.base)
     }
 
+    /// Whether all of `other` lies in it.
+    pub fn covers(self, other: Network) -> bool {
+        self.prefix <= other.prefix && self.contains(other.base)
+    }
+
+    /// Its lowest address.
+    pub const fn first(self) -> IpAddr {
+        self.base
+    }
+
     /// Leading bits that `address` shares with the network's own; 0 where one is IPv4 and the other IPv6.
     pub fn shared_bits(self, address: IpAddr) -> u8 {
         let address = address.to_canonical();

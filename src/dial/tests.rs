@@ -45,6 +45,7 @@ advertise = "198.51.100.10"
 
 [teams]
 base = "sbc1.example.net"
+further_bases = ["sbc1.example.org"]
 hubs = ["sip.hub.example"]
 
 [emergency]

@@ -244,7 +244,7 @@ pub fn may_reach(config: &Config, tenant: &Tenant, host: &Host, port: u16) -> Re
                 ConfiguredHost::Name(own) => own.as_str() == &**name,
                 ConfiguredHost::Address(_) => false,
             };
-            let own = sbc.teams.base.as_str() == &**name
+            let own = sbc.teams.is_base(name)
                 || sbc.node.as_str() == &**name
                 || sbc.listeners.iter().any(advertised)
                 || config.tenant_by_host(name).is_some()

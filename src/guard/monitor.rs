@@ -22,6 +22,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+/// Within which the first round goes.
+const AT_ONCE: Duration = Duration::from_millis(300);
+
 /// Somebody to be asked.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
@@ -34,6 +37,8 @@ pub(super) struct Asked {
     server_name: Option<Arc<str>>,
     /// A trunk, by the name in Contact.
     presented: Option<Arc<str>>,
+    /// The first OPTIONS goes within this time.
+    first_within: Duration,
     interval: Duration,
     /// For its answer.
     timeout: Duration,
@@ -52,14 +57,6 @@ impl Asked {
     /// What its addresses answer concerns calls: not so a hub that doesn't know one tenant's trunk.
     fn tells_health(&self) -> bool {
         !matches!(self.peer, PeerName::Trunk { .. })
-    }
-
-    /// Trunks of tenants are many: they must not all be announced at once.
-    fn first_within(&self) -> Duration {
-        match self.tells_health() {
-            true => Duration::from_millis(300),
-            false => self.interval / 4,
-        }
     }
 }
 
@@ -129,7 +126,7 @@ impl<C: Surroundings> Monitor<C> {
             }
             let hubs_are_asked = !self.peers.is_draining() && !self.lacks_carriers(&config);
             for asked in &plan {
-                let spans = (asked.first_within(), asked.interval);
+                let spans = (asked.first_within, asked.interval);
                 let is_due = timetable.is_due(&asked.peer, spans, rand::random(), now);
                 if is_due && (hubs_are_asked || !asked.is_hub()) {
                     let (asked, resolver) = (asked.clone(), self.peers.resolver());
@@ -304,7 +301,7 @@ fn known(config: &Config, peer: &PeerName) -> bool {
     let is_hub = |host: &str| config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == host);
     match peer {
         PeerName::Hub(host) => is_hub(host),
-        PeerName::Trunk { hub, trunk } => is_hub(hub) && own_trunks(config).any(|name| *name == **trunk),
+        PeerName::Trunk { hub, trunk } => is_hub(hub) && further_trunks(config).any(|name| *name == **trunk),
         PeerName::User { .. } | PeerName::Uri(_) => false,
         PeerName::Gateway { carrier, .. } => {
             let mut carriers = config.sbc.carriers.iter();
@@ -317,18 +314,20 @@ fn known(config: &Config, peer: &PeerName) -> bool {
     }
 }
 
-/// The trunk names that tenants have of their own: Teams sends nothing to them before it has seen them (TEAMS-021). What is
-/// derived from the base name needs no word (TEAMS-024).
-fn own_trunks(config: &Config) -> impl Iterator<Item = &str> {
-    let base = &config.sbc.teams.base;
-    let names = config.tenants.iter().map(|tenant| &tenant.fqdn);
-    names
-        .filter(move |name| !name.is_derived_from(base))
-        .map(TenantFqdn::as_str)
+/// The trunks beside the base of which Teams has to hear (TEAMS-021): further carrier trunks, and names that tenants have of their
+/// own. What is derived from one of the carrier trunks needs no word (TEAMS-024).
+fn further_trunks(config: &Config) -> impl Iterator<Item = &str> {
+    let further = config.sbc.teams.further_bases.iter();
+    further.chain(own_trunks(config)).map(TenantFqdn::as_str)
 }
 
-/// Who is asked under a configuration: all hubs, for the base name and trunks that are not derived from it, and gateways that
-/// have an interval.
+fn own_trunks(config: &Config) -> impl Iterator<Item = &TenantFqdn> {
+    let names = config.tenants.iter().map(|tenant| &tenant.fqdn);
+    names.filter(|name| config.sbc.teams.base_of(name).is_none())
+}
+
+/// Who is asked under a configuration: all hubs, for each carrier trunk and for trunks that are not derived from one, and gateways
+/// that have an interval.
 pub(super) fn asked(config: &Config) -> Vec<Asked> {
     let sbc = &config.sbc;
     let teams = &sbc.teams;
@@ -350,19 +349,26 @@ pub(super) fn asked(config: &Config) -> Vec<Asked> {
             listener: teams.listener,
             server_name: Some(hub.host.as_str().into()),
             presented: Some(trunk.into()),
+            first_within: AT_ONCE,
             interval: teams.options_interval,
             timeout: teams.options_timeout,
             threshold: teams.options_failures,
             product: teams.product.clone(),
             allow: teams::allow(config, config.tenant_by_host(trunk).map(Arc::as_ref)),
         };
-        all.push(as_trunk(teams::hub_name(hub), teams.base.as_str()));
-        all.extend(own_trunks(config).map(|trunk| {
+        let as_further = |trunk: &TenantFqdn| {
             let peer = PeerName::Trunk {
                 hub: hub.host.as_str().into(),
-                trunk: trunk.into(),
+                trunk: trunk.as_str().into(),
             };
-            as_trunk(peer, trunk)
+            as_trunk(peer, trunk.as_str())
+        };
+        all.push(as_trunk(teams::hub_name(hub), teams.base.as_str()));
+        all.extend(teams.further_bases.iter().map(as_further));
+        all.extend(own_trunks(config).map(|trunk| Asked {
+            // They are many: they must not all be announced at once.
+            first_within: teams.options_interval / 4,
+            ..as_further(trunk)
         }));
     }
     for carrier in &sbc.carriers {
@@ -391,6 +397,7 @@ pub(super) fn asked(config: &Config) -> Vec<Asked> {
                 listener: gateway.listener,
                 server_name: gateway.server_name.as_ref().map(|name| name.as_str().into()),
                 presented: None,
+                first_within: AT_ONCE,
                 interval,
                 timeout: teams.options_timeout,
                 threshold: 3,
@@ -416,7 +423,8 @@ pub struct HubOptions {
     pub timeout: Duration,
 }
 
-/// The OPTIONS that a node with this configuration sends to hubs: for the base name, and for trunks that are not derived from it.
+/// The OPTIONS that a node with this configuration sends to hubs: for each carrier trunk, and for trunks that are not derived from
+/// one.
 pub fn options_to_hubs(config: &Config) -> Vec<HubOptions> {
     let hubs = asked(config).into_iter().filter(Asked::is_hub);
     let options = hubs.filter_map(|asked| {
@@ -512,17 +520,27 @@ mod tests {
     }
 
     #[test]
-    fn trunks_of_their_own_are_announced_and_derived_ones_are_not() {
+    fn carrier_trunks_and_trunks_of_their_own_are_announced_and_derived_ones_are_not() {
         let sbc = "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"0.0.0.0:5061\"\n\
                    certificates = [{ certificate = \"sbc.pem\", key = \"sbc.key\" }]\n\
                    [media]\nadvertise = \"198.51.100.10\"\n\
-                   [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"sip.hub.example\", \"sip2.hub.example\"]\n\
+                   [teams]\nbase = \"sbc1.example.net\"\nfurther_bases = [\"sbc1.example.org\"]\n\
+                   hubs = [\"sip.hub.example\", \"sip2.hub.example\"]\n\
                    [[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n";
         let derived = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n";
         let own = "domains = [\"fabrikam.example\"]\nfqdn = \"sbc.fabrikam.example\"\ncarriers = [\"north\"]\n";
         // Two labels: nothing of the base's holds for it.
         let below = "domains = [\"tailspin.example\"]\nfqdn = \"a.b.sbc1.example.net\"\ncarriers = [\"north\"]\n";
-        let tenants = [("contoso", derived), ("fabrikam", own), ("tailspin", below)];
+        let elsewhere = derived.replace("contoso", "adatum") + "base = \"sbc1.example.org\"\n";
+        let whole = derived.replace("contoso", "litware");
+        let whole = whole.replace("label = \"litware\"", "fqdn = \"litware.sbc1.example.org\"");
+        let tenants = [
+            ("adatum", &*elsewhere),
+            ("contoso", derived),
+            ("fabrikam", own),
+            ("litware", &whole),
+            ("tailspin", below),
+        ];
         let config = Config::from_toml_strs(sbc, &tenants);
         let config = config.unwrap_or_else(|wrong| panic!("{wrong}"));
         let asked = asked(&config);
@@ -530,8 +548,9 @@ mod tests {
             .iter()
             .map(|asked| (asked.peer.to_string(), asked.contact.as_str(), asked.tells_health()))
             .collect();
-        let (base, own, below) = (
+        let (base, further, own, below) = (
             "<sip:sbc1.example.net:5061;transport=tls>",
+            "<sip:sbc1.example.org:5061;transport=tls>",
             "<sip:sbc.fabrikam.example:5061;transport=tls>",
             "<sip:a.b.sbc1.example.net:5061;transport=tls>",
         );
@@ -539,14 +558,19 @@ mod tests {
             said,
             [
                 ("sip.hub.example".into(), base, true),
+                ("sip.hub.example for sbc1.example.org".into(), further, false),
                 ("sip.hub.example for sbc.fabrikam.example".into(), own, false),
                 ("sip.hub.example for a.b.sbc1.example.net".into(), below, false),
                 ("sip2.hub.example".into(), base, true),
+                ("sip2.hub.example for sbc1.example.org".into(), further, false),
                 ("sip2.hub.example for sbc.fabrikam.example".into(), own, false),
                 ("sip2.hub.example for a.b.sbc1.example.net".into(), below, false),
             ]
         );
         assert!(asked.iter().all(|asked| known(&config, &asked.peer)));
+        let at_once = asked.iter().filter(|asked| asked.first_within == AT_ONCE);
+        let contacts: HashSet<&str> = at_once.map(|asked| asked.contact.as_str()).collect();
+        assert_eq!(contacts, HashSet::from([base, further]));
     }
 
     #[test]

@@ -218,7 +218,7 @@ fn is_here(config: &Config, tenant: &Tenant, carrier: Option<&Carrier>, target: 
             .map(|name| name.as_str())
             .chain(domains.map(|name| name.as_str()))
             .any(is_name)
-        || is_name(config.sbc.teams.base.as_str())
+        || config.sbc.teams.is_base(host)
         || config.sbc.listeners.iter().any(|listener| is_it(&listener.advertise))
 }
 
@@ -268,7 +268,8 @@ ha1_md5 = "00000000000000000000000000000000"
 
     fn config() -> Config {
         let tenants = [("contoso", CONTOSO), ("fabrikam", FABRIKAM)];
-        Config::from_toml_strs(&format!("{SBC}{MORE}"), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"))
+        let sbc = SBC.replace("# further_bases", "further_bases");
+        Config::from_toml_strs(&format!("{sbc}{MORE}"), &tenants).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
     /// Whom a REFER reaches, and as whom; the status that refuses it.
@@ -309,6 +310,7 @@ ha1_md5 = "00000000000000000000000000000000"
             "tel:+14255550150",
             "sip:+14255550150@sip.contoso.example",
             "sip:+14255550150@contoso.sbc1.example.net",
+            "sip:+14255550150@SBC1.example.org",
         ] {
             let (reached, ..) = refer(carrier(), "+441632960001", target).expect(target);
             assert!(matches!(reached, Target::User { .. }), "{target}");
@@ -325,6 +327,7 @@ ha1_md5 = "00000000000000000000000000000000"
             ("sip:+14255550101@10.0.0.1", 403),
             ("sip:+14255550101@fabrikam.sbc1.example.net", 403),
             ("sip:+14255550101@elsewhere.example", 403),
+            ("sip:+14255550101@sbc2.example.org", 403),
             ("sip:198.51.100.10", 484),
         ] {
             assert_eq!(

@@ -34,7 +34,8 @@ pub use papers::{Bearer, Papers, PapersError, WrongPaper};
 pub use script::{Fork, NoScript, Script, Step};
 pub use simulator::{SimStartError, Simulator};
 pub use teams::{
-    Inside, TeamsSettings, TeamsSim, catalogue, inspected, judged, said_of_ice, told_of_transfer, transfers,
+    Inside, TeamsSettings, TeamsSim, api_of, catalogue, inspected, judged, proxy_of, said_of_ice, told_of_transfer,
+    transfers,
 };
 pub use unconnected::{Unconnected, Way};
 pub use violation::{Rule, RuleId, Violation};

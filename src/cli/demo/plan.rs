@@ -1,7 +1,7 @@
 //! Where everything is, and the configuration that says so.
 
 use super::DemoError;
-use crate::config::Hub;
+use crate::config::Cloud;
 use crate::net::interface_addresses;
 use crate::sim::Papers;
 use std::io;
@@ -15,7 +15,7 @@ pub(super) const TEAMS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 pub(super) const BASE: &str = "sbc1.example.net";
 pub(super) const TRUNK: &str = "contoso.sbc1.example.net";
 /// Microsoft's own names; here they lead to the simulator.
-pub(super) const HUBS: [&str; 3] = Hub::PUBLISHED;
+pub(super) const HUBS: &[&str] = Cloud::Commercial.hubs();
 /// A user of the tenant, and somebody in the telephone network.
 pub(super) const USER: &str = "+14255550100";
 pub(super) const OUTSIDE: &str = "+12065550123";

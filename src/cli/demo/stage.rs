@@ -32,7 +32,7 @@ impl Stage {
     pub(super) async fn build(printer: &Printer) -> Result<Stage, DemoError> {
         printer.title();
         let folder = Folder::make(&std::env::temp_dir())?;
-        let papers = Papers::make(folder.path(), BASE, &HUBS)?;
+        let papers = Papers::make(folder.path(), BASE, HUBS)?;
         printer.line(
             "certificates",
             "a throw-away CA, RSA-2048 leafs; Teams' is for serverAuth alone",

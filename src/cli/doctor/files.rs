@@ -1,9 +1,9 @@
 //! Gathering without the network: configuration, certificate files, call records.
 
 use super::rehearsal;
-use super::world::{Certificate, CertificateFile, Chain, PastCall, Trust, Unusable, UnusableKind, World};
+use super::world::{Certificate, CertificateFile, Chain, Handshake, PastCall, Trust, Unusable, UnusableKind, World};
 use crate::cli::run::teams_profile;
-use crate::config::{Config, ListenerTls, Roots, TlsIdentity};
+use crate::config::{Config, ListenerTls, Roots, TenantFqdn, TlsIdentity};
 use crate::net::interface_addresses;
 use crate::net::tls::{
     Identity, IdentityError, IdentityFiles, Offered, PeerRejected, TrustRoots, believes_a_server_only_client, trial,
@@ -103,6 +103,7 @@ fn facts(identity: &Identity, roots: &Result<TrustRoots, String>, origin: &str, 
         issuer: identity.issuer.clone(),
         length: identity.chain_length,
         ends_in_its_own_issuer: identity.ends_in_its_own_issuer(),
+        last_issuer: identity.last_issuer(),
         chain,
     }
 }
@@ -153,27 +154,33 @@ fn no_trust() -> Trust {
     }
 }
 
-type Handshakes = (Vec<(Offered, Result<usize, String>)>, Result<(), String>);
-
-fn handshakes(config: &Config, now: i64) -> Handshakes {
-    let base = config.sbc.teams.base.as_str();
+fn handshakes(config: &Config, now: i64) -> (Vec<Handshake>, Result<(), String>) {
     // What is wrong with the files is told elsewhere.
     let Ok(profile) = teams_profile(config) else {
         return (Vec::new(), Ok(()));
     };
-    let shown = |offered| {
-        let outcome = trial(&profile, base, offered).map(|shown| shown.certificates);
-        (offered, outcome)
+    let mut tried: Vec<Handshake> = Vec::new();
+    let mut shown = Vec::new();
+    for base in config.sbc.teams.bases().map(TenantFqdn::as_str) {
+        // Where two names get the same certificate, one tells of both.
+        let place = profile.presented(Some(base));
+        if shown.contains(&place) {
+            continue;
+        }
+        shown.push(place);
+        tried.extend(
+            [Offered::Aes256Gcm, Offered::Aes128Gcm, Offered::Tls13].map(|offered| Handshake {
+                trunk: base.to_owned(),
+                offered,
+                outcome: trial(&profile, base, offered).map(|shown| shown.certificates),
+            }),
+        );
+    }
+    let server_only = match tried.iter().find(|handshake| handshake.is_had()) {
+        Some(had) => believes_a_server_only_client(&profile, &had.trunk, u64::try_from(now).unwrap_or(0)),
+        None => Ok(()),
     };
-    let tried = [Offered::Aes256Gcm, Offered::Aes128Gcm, Offered::Tls13].map(shown);
-    let server_only = match tried
-        .iter()
-        .any(|(offered, outcome)| *offered != Offered::Tls13 && outcome.is_ok())
-    {
-        true => believes_a_server_only_client(&profile, base, u64::try_from(now).unwrap_or(0)),
-        false => Ok(()),
-    };
-    (tried.into(), server_only)
+    (tried, server_only)
 }
 
 /// The calls of the last days; a line that is no record is passed over, as the first one may be cut. What was wrong before may

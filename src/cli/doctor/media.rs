@@ -113,6 +113,19 @@ fn bypasses(world: &World, tenant: &str) -> bool {
 
 fn silent(world: &World) -> Vec<Verdict> {
     let all = answered(world).count();
+    let ranges: Vec<String> = world
+        .config
+        .sbc
+        .teams
+        .cloud
+        .media()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let of_processors = format!(
+        "Is the address in SDP the public one (media.address), and do the firewall's UDP ports let Microsoft's media ranges ({}) in?",
+        ranges.join(", ")
+    );
     let mut verdicts = Vec::new();
     for side in ["teams", "carrier", "user"] {
         let any = |call: &PastCall, is_meant: fn(&PastMedia) -> bool| {
@@ -128,10 +141,7 @@ fn silent(world: &World) -> Vec<Verdict> {
                 "Is the address in SDP the public one (media.address), and do the firewall's UDP ports let everybody in? With media bypass \
                  clients send from wherever they are."
             }
-            "teams" => {
-                "Is the address in SDP the public one (media.address), and do the firewall's UDP ports let Microsoft's media ranges (52.112.0.0/14, \
-                 52.120.0.0/14) in?"
-            }
+            "teams" => &of_processors,
             _ => "Is its media behind NAT (`nat = true` of the carrier), or does the firewall keep it out?",
         };
         let cases = Cases {

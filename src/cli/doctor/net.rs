@@ -2,7 +2,6 @@
 
 use super::finding::{Check, Group, Needs, Verdict};
 use super::world::World;
-use crate::config::Network;
 
 pub const CHECKS: &[Check] = &[
     Group::Net.check("net.networks", Needs::Files, networks),
@@ -11,40 +10,15 @@ pub const CHECKS: &[Check] = &[
     Group::Net.check("net.hubs", Needs::Network, hubs),
 ];
 
-/// Where Teams signals from, by cloud: network and prefix (section 1.1 of the published ranges).
-const COMMERCIAL: [(&str, u8); 2] = [("52.112.0.0", 14), ("52.122.0.0", 15)];
-const GCC_HIGH: [(&str, u8); 1] = [("52.127.88.0", 21)];
-const DOD: [(&str, u8); 1] = [("52.127.64.0", 21)];
-const SIPS_PORT: u16 = 5_061;
-
-fn has_hub(world: &World, ending: &str) -> bool {
-    let mut hubs = world.config.sbc.teams.hubs.iter();
-    hubs.any(|hub| hub.host.as_str().to_ascii_lowercase().ends_with(ending))
-}
-
-fn published(world: &World) -> Vec<(&'static str, u8)> {
-    let mut wanted = Vec::new();
-    if has_hub(world, ".dod.teams.microsoft.us") {
-        wanted.extend(DOD);
-    }
-    if has_hub(world, ".gov.teams.microsoft.us") {
-        wanted.extend(GCC_HIGH);
-    }
-    if wanted.is_empty() {
-        wanted.extend(COMMERCIAL);
-    }
-    wanted
-}
-
 fn networks(world: &World) -> Vec<Verdict> {
-    let allowed = &world.config.sbc.teams.networks;
-    let holds = |network: &Network, base: &str, prefix: u8| {
-        network.prefix() <= prefix && base.parse().is_ok_and(|base| network.contains(base))
-    };
-    let lacking: Vec<String> = published(world)
+    let teams = &world.config.sbc.teams;
+    let allowed = &teams.networks;
+    let lacking: Vec<String> = teams
+        .cloud
+        .signalling()
         .into_iter()
-        .filter(|(base, prefix)| !allowed.iter().any(|network| holds(network, base, *prefix)))
-        .map(|(base, prefix)| format!("{base}/{prefix}"))
+        .filter(|published| !allowed.iter().any(|network| network.covers(*published)))
+        .map(|published| published.to_string())
         .collect();
     if lacking.is_empty() {
         return Vec::new();
@@ -71,14 +45,13 @@ fn port(world: &World) -> Vec<Verdict> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    let is_government = has_hub(world, ".teams.microsoft.us");
-    if is_government && listener.advertise_port != SIPS_PORT {
+    if let Some(port) = teams.cloud.port().filter(|port| listener.advertise_port != *port) {
         found.push(Verdict::fail(
             format!(
-                "Teams is told port {}, and in this cloud it calls port 5061 alone",
+                "Teams is told port {}, and in this cloud it calls port {port} alone",
                 listener.advertise_port
             ),
-            "Listen on 5061.",
+            format!("Listen on {port}."),
         ));
     }
     if listener.advertise_port != listener.bind.port() && !world.is_laboratory() {

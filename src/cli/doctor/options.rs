@@ -2,7 +2,6 @@
 
 use super::finding::{Check, Group, Needs, Verdict};
 use super::world::{Answered, World};
-use crate::config::Hub;
 use crate::observe::printable;
 use crate::teams::TeamsReason;
 use crate::teams::catalogue::{Failure, Known, look_up};
@@ -17,25 +16,15 @@ pub const CHECKS: &[Check] = &[
     Group::Options.check("options.health", Needs::Node, health),
 ];
 
-const GOVERNMENT: &str = ".teams.microsoft.us";
 /// Teams sends OPTIONS every minute: by then five were due.
 const PATIENCE: u64 = 300;
 
 fn hubs(world: &World) -> Vec<Verdict> {
-    let names: Vec<&str> = world
-        .config
-        .sbc
-        .teams
-        .hubs
-        .iter()
-        .map(|hub| hub.host.as_str())
-        .collect();
-    let is_government = names.iter().any(|name| name.ends_with(GOVERNMENT));
-    let lacking: Vec<&str> = Hub::PUBLISHED
-        .into_iter()
-        .filter(|name| !names.contains(name))
-        .collect();
-    if is_government || lacking.is_empty() {
+    let teams = &world.config.sbc.teams;
+    let names: Vec<&str> = teams.hubs.iter().map(|hub| hub.host.as_str()).collect();
+    let published = teams.cloud.hubs().iter();
+    let lacking: Vec<&str> = published.copied().filter(|name| !names.contains(name)).collect();
+    if lacking.is_empty() {
         return Vec::new();
     }
     let evidence = format!(
@@ -47,7 +36,7 @@ fn hubs(world: &World) -> Vec<Verdict> {
         true => vec![Verdict::note(evidence, "Nothing in a laboratory.")],
         false => vec![Verdict::fail(
             evidence,
-            "Take `hubs` out of [teams]: OPTIONS to all three, every minute; a region that hears none tries this trunk last, and the \
+            "Take `hubs` out of [teams]: OPTIONS to all that Microsoft has, every minute; a region that hears none tries this trunk last, and the \
              dashboard shows it active and inactive.",
         )],
     }
@@ -134,7 +123,7 @@ fn region(world: &World) -> Vec<Verdict> {
     online.hubs.iter().filter_map(verdict).collect()
 }
 
-/// Whether a peer of health tables is one of the hubs: by itself, or for a trunk of a tenant's own.
+/// Whether a peer of health tables is one of the hubs: by itself, or for a further trunk.
 fn is_hub(world: &World, peer: &str) -> bool {
     let host = peer.split_once(" for ").map_or(peer, |(host, _)| host);
     world.config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == host)
@@ -158,6 +147,7 @@ fn heard(world: &World) -> Vec<Verdict> {
         .sbc
         .listener(teams.listener)
         .map_or(5_061, |listener| listener.advertise_port);
+    let bases: Vec<&str> = teams.bases().map(|base| base.as_str()).collect();
     let evidence = match last {
         None => format!("never received OPTIONS from Teams in {} minutes", node.up_seconds / 60),
         Some(seconds) => format!("received no OPTIONS from Teams for {} minutes", seconds / 60),
@@ -167,7 +157,7 @@ fn heard(world: &World) -> Vec<Verdict> {
         format!(
             "Three causes: the firewall does not let Teams' ranges in to port {port}; public DNS does not lead {} to this node (dns.own); \
              -SipSignalingPort of the trunk is not {port}.",
-            teams.base
+            bases.join(", ")
         ),
     )]
 }

@@ -2,7 +2,7 @@
 //! that only who knows both sides of a call can judge.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::rehearsal::{REFERRED_BY, Rehearsal, Said, Scene, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
+use super::rehearsal::{Rehearsal, Said, Scene};
 use super::world::World;
 use crate::guard::options_to_hubs;
 use crate::sdp::Session;
@@ -144,8 +144,8 @@ fn call(world: &World) -> Vec<Verdict> {
         for said in rehearsal.to_teams() {
             if !is_first_invite(said) && said.message.method() != Some(&Method::Cancel) {
                 let inside = Inside {
-                    contact: TEAMS_CONTACT,
-                    record_route: Some(TEAMS_ROUTE),
+                    contact: &rehearsal.teams.contact,
+                    record_route: Some(&rehearsal.teams.route),
                     media,
                     bypass: rehearsal.bypass,
                     ice: ice.as_deref(),
@@ -178,14 +178,18 @@ fn named(message: &Message) -> String {
 }
 
 fn ack(world: &World) -> Vec<Verdict> {
-    let acks = rehearsed(world).flat_map(Rehearsal::to_teams);
-    let acks = acks.filter(|said| said.message.method() == Some(&Method::Ack));
-    let wrong = acks.filter(|said| said.next.as_deref() != Some(TEAMS_ROUTE_HOST));
-    let all = wrong.map(|said| {
+    let acks = rehearsed(world).flat_map(|rehearsal| {
+        let acks = rehearsal
+            .to_teams()
+            .filter(|said| said.message.method() == Some(&Method::Ack));
+        acks.map(|said| (said.next.as_deref(), rehearsal.teams.route_host.as_str()))
+    });
+    let wrong = acks.filter(|(next, wanted)| *next != Some(*wanted));
+    let all = wrong.map(|(next, wanted)| {
         Verdict::fail(
             format!(
-                "the ACK would go to {}, and Record-Route names {TEAMS_ROUTE_HOST}",
-                said.next.as_deref().unwrap_or("nowhere")
+                "the ACK would go to {}, and Record-Route names {wanted}",
+                next.unwrap_or("nowhere")
             ),
             "Teams hangs up about four seconds after the answer when no ACK comes; its Contact (port 443) takes no SIP.",
         )
@@ -227,7 +231,7 @@ const TRANSFER_FIX: &str = "Transfers fail or drop: the INVITE goes to the hub i
 
 /// With REFER in `Allow` Teams sends it, and wants 202, NOTIFY, and the INVITE word for word; without, it transfers by itself.
 fn transfer(world: &World) -> Vec<Verdict> {
-    let asked = rehearsed(world).filter(|rehearsal| rehearsal.allows_refer && !rehearsal.refer_to.is_empty());
+    let asked = rehearsed(world).filter(|rehearsal| rehearsal.allows_refer && rehearsal.refers);
     once(asked.flat_map(|rehearsal| {
         let said = || rehearsal.of(Scene::TeamsRefers).filter(|said| said.to_teams);
         let status = said().find_map(|said| said.message.status());
@@ -246,7 +250,8 @@ fn transfer(world: &World) -> Vec<Verdict> {
         if told().next().is_none() {
             missing("a REFER is taken, and no NOTIFY tells how it goes");
         }
-        let broken = invite.map(|said| transfers(&said.message, &rehearsal.refer_to, Some(REFERRED_BY)));
+        let teams = &rehearsal.teams;
+        let broken = invite.map(|said| transfers(&said.message, &teams.refer_to, Some(&teams.referred_by)));
         found.extend(verdicts("the INVITE after a REFER", broken.unwrap_or_default()));
         let broken = told().filter_map(|said| told_of_transfer(&said.message)).collect();
         found.extend(verdicts("the NOTIFY of a REFER", broken));

@@ -118,16 +118,23 @@ fn trunk(world: &World) -> Vec<Verdict> {
     let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
         return Vec::new();
     };
-    // Health tables call a trunk of a tenant's own "hub for trunk".
-    let own = node
+    // Health tables call a trunk beside `base` "hub for trunk".
+    let further = node
         .peers
         .iter()
         .filter(|peer| peer.peer.contains(" for ") && peer.trouble.is_some());
     let verdict = |peer: &PeerSeen| {
+        let trunk = peer.peer.split_once(" for ").map_or("", |(_, trunk)| trunk);
+        let whose = match world.config.sbc.teams.is_base(trunk) {
+            true => "in the carrier's Microsoft tenant",
+            false => "in the tenant",
+        };
         Verdict::fail(
             format!("{}: {}", peer.peer, peer.trouble.as_deref().unwrap_or_default()),
-            "403 means that the trunk is not paired in the tenant, or not active yet: `portcullis teams powershell TENANT`.",
+            format!(
+                "403 means that the trunk is not paired {whose}, or not active yet: `portcullis teams powershell TENANT`."
+            ),
         )
     };
-    own.map(verdict).collect()
+    further.map(verdict).collect()
 }

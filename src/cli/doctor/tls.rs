@@ -117,7 +117,7 @@ fn chain(world: &World) -> Vec<Verdict> {
 
 fn root(world: &World) -> Vec<Verdict> {
     let verdict = |(path, certificate): (&str, &Certificate)| match &certificate.chain {
-        Chain::Leads { .. } => None,
+        Chain::Leads { .. } => of_the_cloud(world, path, certificate),
         Chain::NotTried { why } => Some(Verdict::note(
             format!("whether {path} leads to a root was not tried: {why}"),
             "Install the package ca-certificates, and look again.",
@@ -130,6 +130,25 @@ fn root(world: &World) -> Vec<Verdict> {
         )),
     };
     world.usable().filter_map(verdict).collect()
+}
+
+/// In the clouds of the government Microsoft names the roots, and they are few.
+fn of_the_cloud(world: &World, path: &str, certificate: &Certificate) -> Option<Verdict> {
+    let cloud = world.config.sbc.teams.cloud;
+    let authorities = cloud.authorities()?;
+    let issuer = certificate.last_issuer.as_deref().unwrap_or("nobody with a name");
+    if authorities.contains(&issuer) || world.is_laboratory() {
+        return None;
+    }
+    Some(Verdict::warn(
+        format!(
+            "{path} leads to {issuer}, and in the cloud {} Microsoft names no other roots than {}",
+            cloud.name(),
+            authorities.join(" and ")
+        ),
+        "Order one below these, or ask Microsoft whether this one is taken by now: else connections end as with a private CA (code \
+         569009).",
+    ))
 }
 
 fn key_kind(world: &World) -> Vec<Verdict> {
@@ -150,13 +169,14 @@ fn key_kind(world: &World) -> Vec<Verdict> {
 }
 
 fn suites(world: &World) -> Vec<Verdict> {
-    let failed = world.handshakes.iter().filter_map(|(offered, outcome)| {
-        let why = outcome.as_ref().err()?;
+    let failed = world.handshakes.iter().filter_map(|handshake| {
+        let why = handshake.outcome.as_ref().err()?;
         let evidence = format!(
-            "a client that offers {} alone gets no connection: {why}",
-            offered.text()
+            "a client that asks for {} and offers {} alone gets no connection: {why}",
+            handshake.trunk,
+            handshake.offered.text()
         );
-        Some(match offered {
+        Some(match handshake.offered {
             Offered::Aes256Gcm | Offered::Aes128Gcm => Verdict::fail(
                 evidence,
                 "Teams speaks TLS 1.2 with ECDHE-RSA suites: the certificate needs an RSA key.",

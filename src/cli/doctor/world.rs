@@ -19,7 +19,7 @@ pub struct World {
     pub certificates: Vec<CertificateFile>,
     pub trust: Trust,
     /// Handshakes with our own Teams listener as it would be, in memory; empty where its certificates can't be used.
-    pub handshakes: Vec<(Offered, Result<usize, String>)>,
+    pub handshakes: Vec<Handshake>,
     /// Whether a hub gets in whose certificate is for serverAuth alone; tried where a handshake was had.
     pub server_only_client: Result<(), String>,
     /// A call each way, as this configuration makes it; the error says why there is none.
@@ -52,11 +52,8 @@ impl World {
                 self.handshakes.is_empty().then(|| why.to_owned())
             }
             (Needs::Connection, _) => {
-                let is_connected = |(offered, outcome): &(Offered, Result<usize, String>)| {
-                    *offered != Offered::Tls13 && outcome.is_ok()
-                };
                 let why = "no suite of Teams gets a handshake";
-                (!self.handshakes.iter().any(is_connected)).then(|| why.to_owned())
+                (!self.handshakes.iter().any(Handshake::is_had)).then(|| why.to_owned())
             }
             (Needs::CallToTeams, _) => to,
             (Needs::CallFromTeams, _) => from,
@@ -69,7 +66,7 @@ impl World {
 
     /// The trunk names of the node and of its tenants, each once.
     pub fn trunks(&self) -> Vec<&str> {
-        let mut names = vec![self.config.sbc.teams.base.as_str()];
+        let mut names: Vec<&str> = self.config.sbc.teams.bases().map(|base| base.as_str()).collect();
         for tenant in self.config.tenants.iter() {
             names.extend(
                 std::iter::once(&tenant.fqdn)
@@ -122,6 +119,23 @@ impl World {
     }
 }
 
+/// A handshake with our own Teams listener.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// The carrier trunk that the client asked for.
+    pub trunk: String,
+    pub offered: Offered,
+    /// How many certificates were shown.
+    pub outcome: Result<usize, String>,
+}
+
+impl Handshake {
+    /// With a suite of Teams.
+    pub fn is_had(&self) -> bool {
+        self.offered != Offered::Tls13 && self.outcome.is_ok()
+    }
+}
+
 /// A certificate that the configuration names.
 #[derive(Debug, Clone)]
 pub struct CertificateFile {
@@ -145,6 +159,8 @@ pub struct Certificate {
     pub length: usize,
     /// The last one is its own issuer.
     pub ends_in_its_own_issuer: bool,
+    /// The common name of who issued the last one: the root, where the chain is whole.
+    pub last_issuer: Option<String>,
     pub chain: Chain,
 }
 

@@ -87,8 +87,8 @@ fn doubts_of_teams(config: &Config, identities: &[Arc<Identity>]) -> Vec<String>
         ))
     };
     let mut doubts: Vec<String> = identities.iter().filter_map(objection).collect();
-    let base = config.sbc.teams.base.to_string();
-    let names = std::iter::once(base).chain(config.tenants.iter().map(|tenant| tenant.fqdn.to_string()));
+    let bases = config.sbc.teams.bases().map(ToString::to_string);
+    let names = bases.chain(config.tenants.iter().map(|tenant| tenant.fqdn.to_string()));
     let mut unnamed = names.filter(|name| !identities.iter().any(|identity| identity.covers(name)));
     if let Some(name) = unnamed.next() {
         let more = match unnamed.count() {

@@ -1,7 +1,9 @@
 //! What can be said on the command line.
 
+use crate::config::Cloud;
 use crate::sim::{CarrierPapers, CarrierSettings, CarrierWire, Dial, Manner, Script, TeamsSettings};
 use crate::sip::digest::Credentials;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -44,9 +46,12 @@ pub struct TeamsArgs {
     /// The tenant's trunk name: the host of our INVITEs
     #[arg(long, value_name = "NAME", default_value = "contoso.sbc1.example.net")]
     pub trunk: String,
-    /// The hub's name; the certificate bears it
-    #[arg(long, value_name = "NAME", default_value = "sip.pstnhub.microsoft.com")]
-    pub hub: String,
+    /// Which of Microsoft's clouds the hub is of
+    #[arg(long, value_name = "CLOUD", value_parser = cloud_name(), default_value = Cloud::Commercial.name())]
+    pub cloud: Cloud,
+    /// The hub's name; the certificate bears it. The first of the cloud's when absent
+    #[arg(long, value_name = "NAME")]
+    pub hub: Option<String>,
     /// PEM: the hub's certificate
     #[arg(long, value_name = "FILE")]
     pub certificate: PathBuf,
@@ -115,6 +120,12 @@ pub enum WireName {
     Udp,
     Tcp,
     Tls,
+}
+
+/// A cloud by its name in the configuration.
+fn cloud_name() -> impl TypedValueParser<Value = Cloud> {
+    let known = |name: String| Cloud::ALL.into_iter().find(|cloud| cloud.name() == name);
+    PossibleValuesParser::new(Cloud::ALL.map(Cloud::name)).try_map(move |name| known(name).ok_or("no such cloud"))
 }
 
 /// Arguments of `sim dns`.
@@ -210,7 +221,11 @@ impl TeamsArgs {
             listen: self.listen,
             sbc: self.sbc,
             trunk: self.trunk.clone(),
-            hub: self.hub.clone(),
+            hub: self
+                .hub
+                .clone()
+                .or_else(|| Some((*self.cloud.hubs().first()?).to_owned()))
+                .unwrap_or_default(),
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             roots: self.roots.clone(),
@@ -295,6 +310,29 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Hub {
+        #[command(flatten)]
+        args: TeamsArgs,
+    }
+
+    #[test]
+    fn a_hub_has_the_name_of_its_cloud_unless_another_is_said() {
+        use clap::Parser;
+        let hub = |more: &str| {
+            let line = format!("sim --certificate c.pem --key c.key --roots r.pem{more}");
+            Hub::try_parse_from(line.split(' '))
+                .expect("a line")
+                .args
+                .settings()
+                .hub
+        };
+        assert_eq!(hub(""), "sip.pstnhub.microsoft.com");
+        assert_eq!(hub(" --cloud gcc-high"), "sip.pstnhub.gov.teams.microsoft.us");
+        assert_eq!(hub(" --cloud dod"), "sip.pstnhub.dod.teams.microsoft.us");
+        assert_eq!(hub(" --cloud dod --hub hub.example"), "hub.example");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use super::address;
 use super::api::REST;
+use super::bases::Bases;
 use super::carrier;
 use super::machine::ADMIN;
 use super::media;
 use crate::app::outbound::AddressPolicy;
 use crate::config::checked::Host;
-use crate::config::names::TenantFqdn;
 use crate::config::network::Network;
 use crate::config::own_addresses;
 use crate::config::raw::{At, RawPurpose, RawSbc};
@@ -16,8 +16,7 @@ use std::net::SocketAddr;
 /// What a tenant needs to know of the machine; None is what can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineFacts {
-    /// `teams.base`.
-    pub base: Option<TenantFqdn>,
+    pub bases: Bases,
     /// Every carrier's id as typed.
     pub carriers: Option<Vec<String>>,
     /// Some listener is for users.
@@ -39,7 +38,7 @@ impl MachineFacts {
         let teams = raw.teams.value();
         let mut listeners = raw.listeners.iter();
         MachineFacts {
-            base: TenantFqdn::parse(teams.base.value()).ok(),
+            bases: Bases::of(teams),
             carriers: carrier::ids(raw).map(|ids| ids.into_iter().map(str::to_owned).collect()),
             users_listened: Some(listeners.any(|listener| *listener.purpose.value() == RawPurpose::Users)),
             reach: reach(raw),
@@ -61,7 +60,7 @@ impl MachineFacts {
             one.filter(|one| other.as_ref() == Some(one))
         }
         MachineFacts {
-            base: same(self.base, &other.base),
+            bases: self.bases.common(&other.bases),
             carriers: same(self.carriers, &other.carriers),
             users_listened: same(self.users_listened, &other.users_listened),
             reach: same(self.reach, &other.reach),

@@ -4,7 +4,7 @@ use super::address::{self, Advertised};
 use super::listener;
 use super::reader::Reader;
 use super::tenant::{bypass_needs_refer, needs_ipv4};
-use super::{api, application, carrier, media, sockets, teams, users};
+use super::{api, application, bases, carrier, media, sockets, teams, users};
 use crate::config::checked::{
     Admin, Cdr, Dns, Emergency, Guard, Limits, Log, LogFormat, LogLevel, Sbc, Timers, UnknownSource,
 };
@@ -28,14 +28,15 @@ const LONGEST_RINGING: Duration = Duration::from_secs(3_600);
 
 /// The machine, or `None` when something was wrong.
 pub fn check(raw: &RawSbc, reader: &mut Reader<'_>) -> Option<Sbc> {
-    let base = teams::base(&raw.teams, reader);
+    let base = bases::first(&raw.teams, reader);
+    let further_bases = bases::further(&raw.teams, base.as_ref(), reader);
     let node = match &raw.node {
         Some(node) => reader.parse(node, "host name", HostName::parse),
         None => base.clone().map(HostName::from),
     };
     let listeners = listener::check(raw, base.as_ref(), reader);
     let media = media::check(&raw.media, reader);
-    let teams = teams::check(&raw.teams, base, listeners.as_deref(), reader);
+    let teams = teams::check(&raw.teams, (base, further_bases), listeners.as_deref(), reader);
     let machine = raw.teams.value();
     bypass_needs_refer(
         flag(machine.bypass.as_ref(), false),

@@ -4,6 +4,7 @@
 mod address;
 mod api;
 mod application;
+mod bases;
 mod carrier;
 mod credentials;
 mod destinations;

@@ -4,7 +4,7 @@ use super::listener::{client_certificate, roots};
 use super::machine::host_and_port;
 use super::reader::Reader;
 use crate::config::checked::{ClientCertificate, Cloud, Host, Hub, Listener, Purpose, Roots, Teams};
-use crate::config::names::TenantFqdn;
+use crate::config::names::{HostName, TenantFqdn};
 use crate::config::network::Network;
 use crate::config::raw::{At, RawCloud, RawTeams};
 use std::time::Duration;
@@ -15,15 +15,11 @@ const HUB_PORT: u16 = 5061;
 /// Teams' own Min-SE is this.
 const SHORTEST_OFFERED: Duration = Duration::from_secs(300);
 
-/// The base trunk name.
-pub fn base(raw: &At<RawTeams>, reader: &mut Reader<'_>) -> Option<TenantFqdn> {
-    reader.parse(&raw.value().base, "trunk name", TenantFqdn::parse)
-}
-
-/// How this node speaks with Teams, or `None` when something was wrong. `listeners` is `None` when those were wrong.
+/// How this node speaks with Teams, or `None` when something was wrong. The names of its trunks, and `listeners`, are `None`
+/// when those were wrong.
 pub fn check(
     raw: &At<RawTeams>,
-    base: Option<TenantFqdn>,
+    (base, further_bases): (Option<TenantFqdn>, Option<Vec<TenantFqdn>>),
     listeners: Option<&[Listener]>,
     reader: &mut Reader<'_>,
 ) -> Option<Teams> {
@@ -103,7 +99,9 @@ pub fn check(
         reader.fault_expecting(typed.span(), message, expected);
     }
     Some(Teams {
+        cloud,
         base: base?,
+        further_bases: further_bases?,
         listener: listener?.id,
         hubs: hubs?,
         client_certificate: client_certificate(raw.client_certificate.as_ref(), ClientCertificate::Require),
@@ -147,6 +145,7 @@ fn hubs(raw: &RawTeams, cloud: Cloud, reader: &mut Reader<'_>) -> Option<Vec<Hub
             "at least one, or no `hubs` for those that Microsoft publishes",
         );
     }
+    let is_unclear = raw.cloud.as_ref().is_some_and(|cloud| reader.is_mended(&cloud.span()));
     let hubs: Vec<Option<Hub>> = texts
         .iter()
         .map(|text| {
@@ -156,14 +155,19 @@ fn hubs(raw: &RawTeams, cloud: Cloud, reader: &mut Reader<'_>) -> Option<Vec<Hub
                     reader.fault_expecting(
                         text.span(),
                         "Microsoft withdrew this name in 2022",
-                        Hub::PUBLISHED.join(", "),
+                        Cloud::Commercial.hubs().join(", "),
                     );
                     None
                 }
-                Host::Name(host) => Some(Hub {
-                    host,
-                    port: hub.port.unwrap_or(HUB_PORT),
-                }),
+                Host::Name(host) => {
+                    if !is_unclear {
+                        of_this_cloud(&host, cloud, text, reader);
+                    }
+                    Some(Hub {
+                        host,
+                        port: hub.port.unwrap_or(HUB_PORT),
+                    })
+                }
                 Host::Address(_) => {
                     let expected =
                         "a host name: Microsoft's addresses change, and the name is what its certificate proves";
@@ -187,6 +191,17 @@ fn hubs(raw: &RawTeams, cloud: Cloud, reader: &mut Reader<'_>) -> Option<Vec<Hub
         .filter(|hubs| !hubs.is_empty())
 }
 
-fn host_name(text: &str) -> Option<crate::config::names::HostName> {
-    crate::config::names::HostName::parse(text).ok()
+/// A hub of another cloud would be called under the rules of this one: port, ranges and certificates differ.
+fn of_this_cloud(host: &HostName, cloud: Cloud, text: &At<String>, reader: &mut Reader<'_>) {
+    if let Some(other) = Cloud::of_hub(host.as_str()).filter(|other| *other != cloud) {
+        reader.fault_expecting(
+            text.span(),
+            format!("{host} is of another cloud, and `cloud` is \"{}\"", cloud.name()),
+            format!("cloud = \"{}\", which knows its hubs by itself", other.name()),
+        );
+    }
+}
+
+fn host_name(text: &str) -> Option<HostName> {
+    HostName::parse(text).ok()
 }

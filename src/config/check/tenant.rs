@@ -2,6 +2,7 @@
 
 use super::api;
 use super::application;
+use super::bases;
 use super::carrier::references;
 use super::destinations;
 use super::facts::MachineFacts;
@@ -10,7 +11,7 @@ use super::media;
 use super::reach;
 use super::reader::Reader;
 use super::users;
-use crate::config::checked::{Destination, FromTeams, Hub, NumberEntry, OutsideCaller, Tenant};
+use crate::config::checked::{Cloud, Destination, FromTeams, NumberEntry, OutsideCaller, Tenant};
 use crate::config::mistake::Mistake;
 use crate::config::names::{AssignedForm, HostName, Invalid, MediaAddressName, Sid, TenantFqdn, TenantId, UserName};
 use crate::config::network::Network;
@@ -66,19 +67,27 @@ fn local_media(name: &At<String>, machine: &MachineFacts, reader: &mut Reader<'_
     Some(found)
 }
 
-/// A trunk below the node's has MediaBypass from that (TEAMS-024): Teams would go on as it is there.
+/// Names of Microsoft's own hosts, of whichever cloud, mean no tenant and no trunk.
+pub fn refuse_microsofts(text: &At<String>, expected: &str, reader: &mut Reader<'_>) {
+    if Cloud::of_hub(text.value()).is_some() {
+        let name = text.value().to_ascii_lowercase();
+        reader.fault_expecting(text.span(), format!("{name} is Microsoft's"), expected);
+    }
+}
+
+/// A trunk below one of the node's has MediaBypass from that (TEAMS-024): Teams would go on as it is there.
 fn inherits_bypass(bypass: &At<bool>, fqdn: &TenantFqdn, machine: &MachineFacts, reader: &mut Reader<'_>) {
-    let is_derived = machine.base.as_ref().is_some_and(|base| fqdn.is_derived_from(base));
-    if is_derived && machine.bypass.is_some_and(|inherited| *bypass.value() != inherited) {
+    let differs = machine.bypass.is_some_and(|inherited| *bypass.value() != inherited);
+    if let Some(base) = machine.bases.above(fqdn).filter(|_| differs) {
         reader.fault_expecting(
             bypass.span(),
-            format!("`bypass` differs from that of `teams`, and {fqdn} is a name below `teams.base`"),
+            format!("`bypass` differs from that of `teams`, and {fqdn} is a name below {base}"),
             "`bypass` under [teams], as names below the base inherit MediaBypass, or a trunk of the tenant's own (`fqdn`)",
         );
     }
 }
 
-/// Labels are in front of this where `teams.base` can't be read, so that tenants can be compared. No name ends so.
+/// Labels are in front of this where the base can't be read, so that tenants can be compared. No name ends so.
 const UNKNOWN_BASE: &str = "x";
 
 /// The tenant. Without `machine` (its file can't be read) nothing that depends on it is a mistake. Beside mistakes what
@@ -93,11 +102,14 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
     let domains = reader.parse_each(&raw.domains, "domain", HostName::parse);
     duplicates(&raw.domains, "domain", reader);
     for text in &raw.domains {
-        let domain = text.value().to_ascii_lowercase();
-        if Hub::PUBLISHED.contains(&domain.as_str()) {
-            let expected = "a domain of the tenant's own, such as contoso.example";
-            reader.fault_expecting(text.span(), format!("{domain} is Microsoft's"), expected);
-        }
+        refuse_microsofts(text, "a domain of the tenant's own, such as contoso.example", reader);
+    }
+    for text in raw.fqdn.iter().chain(&raw.aliases) {
+        refuse_microsofts(
+            text,
+            "a trunk name of the tenant's own, such as sbc.contoso.example",
+            reader,
+        );
     }
     let fqdn = fqdn(raw, machine, reader);
     let aliases = reader.parse_each(&raw.aliases, "trunk name", TenantFqdn::parse);
@@ -186,24 +198,31 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
 }
 
 fn fqdn(raw: &RawTenant, machine: Option<&MachineFacts>, reader: &mut Reader<'_>) -> Option<TenantFqdn> {
+    if let (Some(base), None) = (&raw.base, &raw.label) {
+        let expected =
+            "`label`, which stands in front of it; beside `fqdn` no `base`: that name says by itself what it is below";
+        reader.fault_expecting(base.span(), "`base` without `label`", expected);
+    }
     match (&raw.label, &raw.fqdn) {
         (None, Some(fqdn)) => reader.parse(fqdn, "trunk name", TenantFqdn::parse),
         (Some(label), None) => {
-            let base = machine.and_then(|machine| machine.base.as_ref());
-            reader.parse(label, "label", |text| {
+            let base = bases::above_label(raw.base.as_ref(), machine.map(|machine| &machine.bases), reader);
+            let above = base.as_ref().and_then(Option::as_ref);
+            let above = above.map_or(UNKNOWN_BASE, TenantFqdn::as_str);
+            let name = reader.parse(label, "label", |text| {
                 if text.contains('.') || text.is_empty() {
                     return Err(Invalid("one label without dots; a whole name goes into `fqdn`"));
                 }
-                match base {
-                    Some(base) => TenantFqdn::parse(&format!("{text}.{base}")),
-                    None => TenantFqdn::parse(&format!("{text}.{UNKNOWN_BASE}")),
-                }
-            })
+                TenantFqdn::parse(&format!("{text}.{above}"))
+            });
+            // In front of a wrong base it is no name yet.
+            name.filter(|_| base.is_some())
         }
         (Some(label), Some(_)) => {
             reader.fault_expecting(label.span(), "both `label` and `fqdn`", "one of them");
             None
         }
+        (None, None) if raw.base.is_some() => None,
         (None, None) => {
             let expected = "`label` (its name in front of teams.base) or `fqdn` (a trunk name of its own)";
             let first = raw.domains.first().map_or(0..0, At::span);

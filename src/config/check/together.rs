@@ -1,5 +1,6 @@
 //! What only shows with all tenants side by side: names and numbers that two of them claim.
 
+use super::bases::Bases;
 use super::{api, tenant};
 use crate::config::checked::{Config, NumberEntry, Tenant, TenantNames};
 use crate::config::mistake::{Mistake, Source};
@@ -26,7 +27,7 @@ const FEW: usize = 16;
 /// not made again: one tenant's change among 100,000 numbers is then a tenth of a millisecond.
 pub fn together(
     members: &[Member<'_>],
-    base: Option<&TenantFqdn>,
+    bases: Option<&Bases>,
     old: Option<&Config>,
     mistakes: &mut Vec<Mistake>,
 ) -> (Arc<TenantNames>, Arc<NumberIndex>) {
@@ -34,11 +35,11 @@ pub fn together(
     let old = old.filter(|_| mistakes.is_empty());
     let kept = old.and_then(|old| Some((old, changed(old, members)?)));
     let names = kept.as_ref().and_then(|(old, changed)| {
-        let same_base = base == Some(&old.sbc.teams.base);
+        let same_bases = bases.is_some_and(|bases| bases.known().eq(old.sbc.teams.bases()));
         let same = |(_, before, now): &(u32, &Tenant, &Tenant)| are_named_alike(before, now);
-        (same_base && changed.iter().all(same)).then(|| old.names.clone())
+        (same_bases && changed.iter().all(same)).then(|| old.names.clone())
     });
-    let names = names.unwrap_or_else(|| Arc::new(self::names(members, base, mistakes)));
+    let names = names.unwrap_or_else(|| Arc::new(self::names(members, bases, mistakes)));
     let numbers = kept.and_then(|(old, changed)| {
         changed
             .into_iter()
@@ -92,7 +93,9 @@ fn entries(tenant: u32, numbers: &[NumberEntry]) -> impl Iterator<Item = (Place,
 }
 
 /// Positions by name. A name that two tenants claim, or that is the node's own, is a mistake.
-fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut Vec<Mistake>) -> TenantNames {
+fn names(members: &[Member<'_>], bases: Option<&Bases>, mistakes: &mut Vec<Mistake>) -> TenantNames {
+    let is_base = |name: &str| bases.is_some_and(|bases| bases.known().any(|base| base.as_str() == name));
+    let first = bases.and_then(|bases| bases.first.as_ref());
     let mut names = TenantNames::default();
     let mut claims = Claims {
         members,
@@ -103,8 +106,8 @@ fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut Vec<M
         let (raw, tenant) = (member.raw, member.tenant);
         let own = raw.fqdn.as_ref().or(raw.label.as_ref());
         // Under a base that can't be read a label is all that is known of a name.
-        let shown = match (&raw.label, base) {
-            (Some(label), None) => label.value(),
+        let shown = match (&raw.label, raw.base.is_some() || first.is_some()) {
+            (Some(label), false) => label.value(),
             _ => tenant.fqdn.as_str(),
         };
         let aliases = read(&raw.aliases, &tenant.aliases, |text| {
@@ -113,7 +116,7 @@ fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut Vec<M
         let aliases = aliases.map(|(text, alias)| (Some(text), alias, alias.as_str()));
         for (text, host, shown) in std::iter::once((own, &tenant.fqdn, shown)).chain(aliases) {
             let span = text.map_or(0..0, At::span);
-            match base == Some(host) {
+            match is_base(host.as_str()) {
                 true => claims.own_name(host.as_str(), member, span),
                 false => claims.claim(&mut names.hosts, (host.as_str(), shown), position, span),
             }
@@ -125,7 +128,7 @@ fn names(members: &[Member<'_>], base: Option<&TenantFqdn>, mistakes: &mut Vec<M
             (None, _) => None,
         };
         if let Some((text, name)) = realm {
-            match base.is_some_and(|base| base.as_str() == name.as_str()) {
+            match is_base(name.as_str()) {
                 true => claims.own_name(name.as_str(), member, text.span()),
                 false => claims.claim(&mut names.realms, (name.as_str(), name.as_str()), position, text.span()),
             }

@@ -9,8 +9,12 @@ use std::time::Duration;
 /// How this node speaks with Teams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Teams {
+    /// Whose hubs, networks and commands these are.
+    pub cloud: Cloud,
     /// The carrier trunk's name; OPTIONS use it, tenants' names are made from it.
     pub base: TenantFqdn,
+    /// Further carrier trunks, none a label below another: as `base`, for tenants that name them.
+    pub further_bases: Vec<TenantFqdn>,
     /// The TLS listener that Teams reaches, and whose identity our connections carry.
     pub listener: ListenerId,
     /// Tried in this order, the healthy ones first.
@@ -49,20 +53,28 @@ pub struct Teams {
     pub product: String,
 }
 
+impl Teams {
+    /// The names of all carrier trunks, `base` first.
+    pub fn bases(&self) -> impl Iterator<Item = &TenantFqdn> + Clone {
+        std::iter::once(&self.base).chain(&self.further_bases)
+    }
+
+    /// The carrier trunk that a trunk derives from; none: it is of its own (TEAMS-024).
+    pub fn base_of(&self, trunk: &TenantFqdn) -> Option<&TenantFqdn> {
+        self.bases().find(|base| trunk.is_derived_from(base))
+    }
+
+    /// Whether a host is one of the carrier trunks (case-blind).
+    pub fn is_base(&self, host: &str) -> bool {
+        self.bases().any(|base| base.as_str().eq_ignore_ascii_case(host))
+    }
+}
+
 /// One of Microsoft's SIP proxies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hub {
     pub host: HostName,
     pub port: u16,
-}
-
-impl Hub {
-    /// Those of the commercial cloud, the one that finds the nearest region first.
-    pub const PUBLISHED: [&'static str; 3] = [
-        "sip.pstnhub.microsoft.com",
-        "sip2.pstnhub.microsoft.com",
-        "sip3.pstnhub.microsoft.com",
-    ];
 }
 
 /// One of Microsoft's clouds; GCC is in the commercial one.
@@ -74,30 +86,108 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    /// Its SIP proxies.
-    pub fn hubs(self) -> &'static [&'static str] {
+    pub const ALL: [Cloud; 3] = [Cloud::Commercial, Cloud::GccHigh, Cloud::Dod];
+
+    /// As the configuration calls it.
+    pub const fn name(self) -> &'static str {
         match self {
-            Cloud::Commercial => &Hub::PUBLISHED,
+            Cloud::Commercial => "commercial",
+            Cloud::GccHigh => "gcc-high",
+            Cloud::Dod => "dod",
+        }
+    }
+
+    /// The cloud that `host` is a SIP proxy of (case-blind).
+    pub fn of_hub(host: &str) -> Option<Cloud> {
+        let is_its = |cloud: &Cloud| cloud.hubs().iter().any(|hub| hub.eq_ignore_ascii_case(host));
+        Cloud::ALL.into_iter().find(is_its)
+    }
+
+    /// Its SIP proxies, the one that finds the nearest region first.
+    pub const fn hubs(self) -> &'static [&'static str] {
+        match self {
+            Cloud::Commercial => &[
+                "sip.pstnhub.microsoft.com",
+                "sip2.pstnhub.microsoft.com",
+                "sip3.pstnhub.microsoft.com",
+            ],
             Cloud::GccHigh => &["sip.pstnhub.gov.teams.microsoft.us"],
             Cloud::Dod => &["sip.pstnhub.dod.teams.microsoft.us"],
         }
     }
 
-    /// What Microsoft publishes for its signalling and media (TEAMS-113).
-    pub fn networks(self) -> Vec<Network> {
-        let published: &[&str] = match self {
+    /// Where its SIP proxies are, as Microsoft publishes it.
+    pub fn signalling(self) -> Vec<Network> {
+        match self {
+            Cloud::Commercial => networks(&["52.112.0.0/14", "52.122.0.0/15"]),
+            Cloud::GccHigh | Cloud::Dod => self.media(),
+        }
+    }
+
+    /// Where its media processors and relays are, as Microsoft publishes it.
+    pub fn media(self) -> Vec<Network> {
+        networks(match self {
             Cloud::Commercial => &["52.112.0.0/14", "52.120.0.0/14"],
             Cloud::GccHigh => &["52.127.88.0/21"],
             Cloud::Dod => &["52.127.64.0/21"],
-        };
-        published.iter().filter_map(|text| Network::parse(text).ok()).collect()
+        })
+    }
+
+    /// Where it may call from (TEAMS-113): the ranges of its media, in which those of its proxies lie. Older lists have all of
+    /// them for signalling.
+    pub fn networks(self) -> Vec<Network> {
+        self.media()
     }
 
     /// The port of an SBC that it connects to; none: whichever the trunk has.
-    pub fn port(self) -> Option<u16> {
+    pub const fn port(self) -> Option<u16> {
         match self {
             Cloud::Commercial => None,
             Cloud::GccHigh | Cloud::Dod => Some(5_061),
         }
+    }
+
+    /// What Microsoft's Teams module calls it (`-TeamsEnvironmentName`); none: the one that it takes by itself.
+    pub const fn environment(self) -> Option<&'static str> {
+        match self {
+            Cloud::Commercial => None,
+            Cloud::GccHigh => Some("TeamsGCCH"),
+            Cloud::Dod => Some("TeamsDOD"),
+        }
+    }
+
+    /// The roots that an SBC's certificate has to lead to, by common name; none: any of Microsoft's Trusted Root Program.
+    pub const fn authorities(self) -> Option<&'static [&'static str]> {
+        match self {
+            Cloud::Commercial => None,
+            Cloud::GccHigh | Cloud::Dod => Some(&["DigiCert Global Root CA", "DigiCert High Assurance EV Root CA"]),
+        }
+    }
+}
+
+fn networks(published: &[&str]) -> Vec<Network> {
+    published.iter().filter_map(|text| Network::parse(text).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cloud_signals_from_networks_that_are_let_in() {
+        for cloud in Cloud::ALL {
+            let (signalling, allowed) = (cloud.signalling(), cloud.networks());
+            assert!(!signalling.is_empty() && !cloud.hubs().is_empty(), "{cloud:?}");
+            for network in signalling {
+                assert!(
+                    allowed.iter().any(|wider| wider.covers(network)),
+                    "{cloud:?}: {network}"
+                );
+            }
+            for hub in cloud.hubs() {
+                assert_eq!(Cloud::of_hub(&hub.to_uppercase()), Some(cloud));
+            }
+        }
+        assert_eq!(Cloud::of_hub("sip.pstnhub.example.com"), None);
     }
 }

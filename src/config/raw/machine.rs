@@ -183,6 +183,10 @@ pub enum RawCloud {
 pub struct RawTeams {
     /// This node's trunk name, as registered with Microsoft. OPTIONS carry it; a tenant's name is its label in front.
     pub base: At<String>,
+    /// Further trunk names of this node, each registered with Microsoft as `base` is, and asked for by OPTIONS of its own: tenants that
+    /// say `base = "…"` have their label in front of one of them. None may be one label in front of another.
+    #[serde(default)]
+    pub further_bases: Vec<At<String>>,
     /// Whether Teams has to show its certificate. `request` leaves the published ranges as the only proof.
     #[schemars(with = "Option<RawTeamsClientCertificate>", extend("default" = "require"))]
     pub client_certificate: Option<At<RawClientCertificate>>,
@@ -190,7 +194,7 @@ pub struct RawTeams {
     #[schemars(extend("default" = "teams"))]
     pub roots: Option<At<String>>,
     /// Which of Microsoft's clouds the tenants are in: it settles `hubs` and `networks`. GCC is `commercial`. The clouds of the
-    /// government connect to port 5061 alone.
+    /// government connect to port 5061 alone, and take certificates of two roots alone.
     #[schemars(extend("default" = "commercial"))]
     pub cloud: Option<At<RawCloud>>,
     /// Microsoft's SIP proxies, the preferred first: `host` or `host:port` (port 5061 when absent). Without it: those that Microsoft
@@ -237,7 +241,7 @@ pub struct RawTeams {
     #[schemars(extend("default" = "90s"))]
     pub min_se: Option<At<DurationText>>,
     /// Media bypass: media of Teams' users come from their clients, or from Microsoft's transport relays, and find us by
-    /// ICE. As the trunk is set in Teams (`-MediaBypass`). Needs IPv4 for media.
+    /// ICE. As the trunk is set in Teams (`-MediaBypass`), and each further one. Needs IPv4 for media.
     #[schemars(extend("default" = false))]
     pub bypass: Option<At<bool>>,
     /// Whether Teams transfers calls by having us do it (REFER), so that whoever waits hears it ring. Otherwise it transfers by

@@ -12,11 +12,14 @@ use std::ops::Range;
 pub struct RawTenant {
     /// The tenant's own domains. Nobody else may have them.
     pub domains: Vec<At<String>>,
-    /// The trunk name is this label in front of `teams.base`. Either this or `fqdn`.
+    /// The trunk name is this label in front of `base`. Either this or `fqdn`.
     pub label: Option<At<String>>,
-    /// A trunk name of the tenant's own. Either this or `label`. At most 63 characters. Unless it ends in `teams.base`, it is
-    /// announced to Teams by OPTIONS of its own, and one of the Teams listener's `certificates` has to bear it: that one is
-    /// shown on the trunk's connections.
+    /// Which of the node's trunks `label` stands in front of: `teams.base`, or one of `teams.further_bases`. Without it:
+    /// `teams.base`.
+    pub base: Option<At<String>>,
+    /// A trunk name of the tenant's own. Either this or `label`. At most 63 characters. Unless it is one label in front of one of
+    /// the node's trunks, it is announced to Teams by OPTIONS of its own, and one of the Teams listener's `certificates` has to bear
+    /// it: that one is shown on the trunk's connections.
     pub fqdn: Option<At<String>>,
     /// Other trunk names that Teams may use for this tenant.
     #[serde(default)]
@@ -36,7 +39,7 @@ pub struct RawTenant {
     /// which is all that servers written for jambonz compute.
     pub registration_algorithms: Option<At<Vec<At<RawAlgorithm>>>>,
     /// Media bypass on this tenant's trunk. Without it: as `teams.bypass` of the machine, and so it has to be for a name below
-    /// `teams.base`, which inherits it.
+    /// one of the node's trunks, which inherits it.
     pub bypass: Option<At<bool>>,
     /// Local media optimization: which of `[[media.addresses]]` Teams' users inside the tenant's own network reach. Calls that
     /// Teams says come from one of them (`X-MS-UserLocation: internal`) have their media there, all others where the

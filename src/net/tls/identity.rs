@@ -127,6 +127,14 @@ impl Identity {
         verify_chain(leaf, intermediates, roots, Usage::Server, now)
     }
 
+    /// The common name of who issued the last certificate of the file.
+    pub fn last_issuer(&self) -> Option<String> {
+        let last = self.certified.cert.last()?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(last).ok()?;
+        let name = parsed.issuer().iter_common_name().next()?.as_str().ok()?;
+        Some(name.to_owned())
+    }
+
     /// Whether the last certificate of the file is its own issuer: a root, or a self-signed leaf.
     pub fn ends_in_its_own_issuer(&self) -> bool {
         self.certified.cert.last().is_some_and(|der| {

@@ -7,9 +7,15 @@ mod rule_book;
 mod rules;
 
 /// The host of a hub's Record-Route: `sip-du-a-eu` beside `sip`, and one of its own beside each other.
-fn proxy_of(hub: &str) -> String {
+pub fn proxy_of(hub: &str) -> String {
     let (label, base) = hub.split_once('.').unwrap_or((hub, ""));
     format!("{label}-du-a-eu.{base}")
+}
+
+/// The host of a hub's Contact, which takes no SIP.
+pub fn api_of(hub: &str) -> String {
+    let (_, base) = hub.split_once('.').unwrap_or((hub, ""));
+    format!("api-du-a-euno.{base}")
 }
 
 #[cfg(test)]
@@ -92,11 +98,10 @@ impl TeamsSim {
             &settings.hub,
         );
         let port = Arc::new(OnceLock::new());
-        let base = settings.hub.split_once('.').map_or("", |(_, base)| base);
         let persona = TeamsPersona {
             hub: settings.hub.clone(),
             proxy: proxy_of(&settings.hub),
-            api: format!("api-du-a-euno.{base}"),
+            api: api_of(&settings.hub),
             port: port.clone(),
             sbc: settings.sbc,
             bypass: settings.bypass,

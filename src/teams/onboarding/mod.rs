@@ -14,23 +14,31 @@ mod tests;
 pub use powershell::powershell;
 pub use records::{Record, RecordKind, records, zone};
 
-use crate::config::{Config, Tenant};
+use crate::config::{Config, Tenant, TenantFqdn};
 
 /// How a tenant's trunk comes to be (facts of hosting: TEAMS-024, TEAMS-107).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trunk {
-    /// A subdomain of the base name: it inherits everything from the trunk in the carrier's Microsoft tenant.
-    Derived,
+enum Trunk<'c> {
+    /// One label in front of this carrier trunk: it inherits everything from that, which is in the carrier's Microsoft tenant.
+    Derived(&'c TenantFqdn),
     /// A name of its own: paired in the customer's Microsoft tenant, and asked by OPTIONS of its own.
     Own,
 }
 
-impl Trunk {
-    fn of(config: &Config, tenant: &Tenant) -> Trunk {
-        let base = &config.sbc.teams.base;
-        match &tenant.fqdn {
-            name if name.is_derived_from(base) => Trunk::Derived,
-            _ => Trunk::Own,
+impl<'c> Trunk<'c> {
+    fn of(config: &'c Config, tenant: &Tenant) -> Trunk<'c> {
+        config
+            .sbc
+            .teams
+            .base_of(&tenant.fqdn)
+            .map_or(Trunk::Own, Trunk::Derived)
+    }
+
+    /// The carrier trunk that it derives from.
+    const fn base(self) -> Option<&'c TenantFqdn> {
+        match self {
+            Trunk::Derived(base) => Some(base),
+            Trunk::Own => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! users their numbers (TEAMS-110).
 
 use super::{Trunk, signaling_port};
-use crate::config::{Config, Destination, Tenant};
+use crate::config::{Cloud, Config, Destination, Tenant};
 use std::fmt::Write;
 
 /// Numbers that are written out one by one; a range above stands as a range.
@@ -17,11 +17,11 @@ pub fn powershell(config: &Config, tenant: &Tenant) -> String {
 }
 
 fn write_script(out: &mut String, config: &Config, tenant: &Tenant) -> std::fmt::Result {
-    let trunk = Trunk::of(config, tenant);
-    let base = &config.sbc.teams.base;
-    match trunk {
-        Trunk::Own => writeln!(out, "# In the Microsoft tenant that has the domain of {}.", tenant.fqdn)?,
-        Trunk::Derived => {
+    let cloud = config.sbc.teams.cloud;
+    let base = Trunk::of(config, tenant).base();
+    match base {
+        None => writeln!(out, "# In the Microsoft tenant that has the domain of {}.", tenant.fqdn)?,
+        Some(base) => {
             writeln!(
                 out,
                 "# 1. In the carrier's Microsoft tenant, once for all customers: {base} is the trunk, the customers'"
@@ -29,13 +29,10 @@ fn write_script(out: &mut String, config: &Config, tenant: &Tenant) -> std::fmt:
             writeln!(out, "#    names below it inherit all of it. It has no users.")?;
         }
     }
-    connect(out)?;
-    let name = match trunk {
-        Trunk::Own => &tenant.fqdn,
-        Trunk::Derived => base,
-    };
-    gateway(out, config, name.as_str(), (trunk != Trunk::Derived).then_some(tenant))?;
-    if trunk == Trunk::Derived {
+    connect(out, cloud)?;
+    let name = base.unwrap_or(&tenant.fqdn);
+    gateway(out, config, name.as_str(), base.is_none().then_some(tenant))?;
+    if base.is_some() {
         writeln!(out)?;
         writeln!(
             out,
@@ -46,14 +43,18 @@ fn write_script(out: &mut String, config: &Config, tenant: &Tenant) -> std::fmt:
             out,
             "#    user or resource account must have an address in it (up to 24 hours). No New-CsOnlinePSTNGateway here."
         )?;
-        connect(out)?;
+        connect(out, cloud)?;
     }
     routing(out, tenant)?;
     numbers(out, tenant)
 }
 
-fn connect(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "Connect-MicrosoftTeams")
+/// Without the environment the module looks for the account in the commercial cloud.
+fn connect(out: &mut String, cloud: Cloud) -> std::fmt::Result {
+    match cloud.environment() {
+        None => writeln!(out, "Connect-MicrosoftTeams"),
+        Some(environment) => writeln!(out, "Connect-MicrosoftTeams -TeamsEnvironmentName {environment}"),
+    }
 }
 
 pub(super) fn gateway(out: &mut String, config: &Config, name: &str, tenant: Option<&Tenant>) -> std::fmt::Result {

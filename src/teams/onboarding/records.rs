@@ -1,5 +1,6 @@
 //! The DNS records that a tenant's trunk name needs.
 
+use super::Trunk;
 use crate::config::{Config, Tenant};
 use serde::Serialize;
 use std::fmt;
@@ -36,7 +37,7 @@ impl fmt::Display for RecordKind {
 
 /// What has to stand in public DNS so that Teams finds this node by the tenant's names, and lets the tenant use them.
 pub fn records(config: &Config, tenant: &Tenant) -> Vec<Record> {
-    let base = &config.sbc.teams.base;
+    let base = Trunk::of(config, tenant).base().unwrap_or(&config.sbc.teams.base);
     let names = [base, &tenant.fqdn].into_iter().chain(&tenant.aliases);
     let mut records: Vec<Record> = Vec::new();
     for name in names {

@@ -3,13 +3,26 @@
 //! `PORTCULLIS_UPDATE=1 cargo test onboarding` writes them anew.
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Cloud, Config};
 use std::path::Path;
 
 const SBC: &str = include_str!("../../../config/sbc.toml");
 
 pub(super) fn config(tenant: &str) -> Config {
     Config::from_toml_strs(SBC, &[("contoso", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// `tenant` below a further carrier trunk, sbc2.example.org, in a cloud.
+pub(super) fn below_another(tenant: &str, cloud: Cloud) -> Config {
+    const BASE: &str = "base = \"sbc1.example.net\" ";
+    assert!(SBC.contains(BASE));
+    let more = format!(
+        "further_bases = [\"sbc2.example.org\"]\ncloud = \"{}\"\n{BASE}",
+        cloud.name()
+    );
+    let tenant = tenant.replace("label =", "base = \"sbc2.example.org\"\nlabel =");
+    let config = Config::from_toml_strs(&SBC.replace(BASE, &more), &[("contoso", &tenant)]);
+    config.unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 pub(super) fn golden(name: &str, found: &str) {
@@ -24,12 +37,15 @@ pub(super) fn golden(name: &str, found: &str) {
 }
 
 fn both(name: &str, tenant: &str) {
-    let config = config(tenant);
+    written(name, &config(tenant));
+}
+
+fn written(name: &str, config: &Config) {
     let [tenant] = &*config.tenants else {
         panic!("one tenant")
     };
-    golden(&format!("{name}.ps1"), &powershell(&config, tenant));
-    golden(&format!("{name}.zone"), &zone(&records(&config, tenant)));
+    golden(&format!("{name}.ps1"), &powershell(config, tenant));
+    golden(&format!("{name}.zone"), &zone(&records(config, tenant)));
 }
 
 #[test]
@@ -57,4 +73,23 @@ number = "+14255550199"
 to = { carrier = "north" }
 "#;
     both("own", tenant);
+}
+
+const BRIEF: &str = "label = \"contoso\"\ndomains = [\"contoso.example\"]\ncarriers = [\"north\"]\n";
+
+#[test]
+fn a_trunk_below_a_further_base_is_paired_with_that() {
+    written("further", &below_another(BRIEF, Cloud::Commercial));
+}
+
+/// Without the environment the module signs in to the commercial cloud.
+#[test]
+fn the_commands_sign_in_to_the_cloud_of_the_configuration() {
+    for (cloud, environment) in [(Cloud::GccHigh, "TeamsGCCH"), (Cloud::Dod, "TeamsDOD")] {
+        let config = below_another(BRIEF, cloud);
+        let script = powershell(&config, &config.tenants[0]);
+        let connects = script.lines().filter(|line| line.starts_with("Connect-"));
+        let wanted = format!("Connect-MicrosoftTeams -TeamsEnvironmentName {environment}");
+        assert_eq!(connects.collect::<Vec<_>>(), [wanted.as_str(); 2]);
+    }
 }

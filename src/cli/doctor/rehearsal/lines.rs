@@ -1,24 +1,73 @@
 //! What the two peers of a rehearsal say: Teams' lines in the shape of its own, and a carrier's.
 
 use crate::config::{Config, Tenant};
+use crate::sim::{api_of, proxy_of};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-pub const TEAMS_CONTACT: &str = "<sip:api-du-a-euno.pstnhub.microsoft.com:443;x-i=0c1d2e3f;x-c=0c1d/d/8/5a>";
-pub const TEAMS_ROUTE: &str = "<sip:sip-du-a-eu.pstnhub.microsoft.com:5061;transport=tls;lr>";
-pub const TEAMS_ROUTE_HOST: &str = "sip-du-a-eu.pstnhub.microsoft.com";
-pub const REFERRED_BY: &str = "<sip:4:+14255550100@sip.pstnhub.microsoft.com>;x-i=0c1d2e3f";
 /// Somebody on the telephone network.
 pub const OUTSIDE: &str = "+12065550123";
-pub const TEAMS_AT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(52, 112, 0, 10)), 40_000);
 pub const CARRIER_AT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 20)), 5_060);
 
-/// Somebody in Teams, by the hub that this node speaks to: whatever cloud it is of, and at its port.
-pub fn refer_to(config: &Config) -> Option<String> {
-    let hub = config.sbc.teams.hubs.first()?;
-    Some(format!(
-        "sip:{}:{};x-m=8:orgid:1f3a;x-t=9b2c;x-ti=77%3d;transport=tls",
-        hub.host, hub.port
-    ))
+/// Teams by the hub that this node speaks to first: its hosts, and where it is in its cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamsSide {
+    pub contact: String,
+    pub route: String,
+    pub route_host: String,
+    pub referred_by: String,
+    /// Somebody in Teams, at the hub's port.
+    pub refer_to: String,
+    hub: String,
+    pub address: SocketAddr,
+}
+
+impl TeamsSide {
+    pub fn of(config: &Config) -> Option<TeamsSide> {
+        let teams = &config.sbc.teams;
+        let hub = teams.hubs.first()?;
+        let (host, port) = (hub.host.as_str(), hub.port);
+        let (api, route_host) = (api_of(host), proxy_of(host));
+        let address = match teams.cloud.signalling().first()?.first() {
+            IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() | 10).into(),
+            first @ IpAddr::V6(_) => first,
+        };
+        Some(TeamsSide {
+            contact: format!("<sip:{api}:443;x-i=0c1d2e3f;x-c=0c1d/d/8/5a>"),
+            route: format!("<sip:{route_host}:5061;transport=tls;lr>"),
+            route_host,
+            referred_by: format!("<sip:4:+14255550100@{host}>;x-i=0c1d2e3f"),
+            refer_to: format!("sip:{host}:{port};x-m=8:orgid:1f3a;x-t=9b2c;x-ti=77%3d;transport=tls"),
+            hub: host.to_owned(),
+            address: SocketAddr::new(address, 40_000),
+        })
+    }
+
+    pub fn sdp(&self, direction: &str, bypass: bool) -> String {
+        teams_sdp(self.address.ip(), direction, bypass)
+    }
+
+    pub fn invite(&self, tenant: &Tenant, port: u16, number: &str, bypass: bool) -> String {
+        let own = tenant
+            .numbers
+            .first()
+            .map_or_else(|| "+14255550100".to_owned(), |entry| entry.span.first().to_string());
+        let TeamsSide {
+            contact,
+            route,
+            hub,
+            address,
+            ..
+        } = self;
+        let trunk = &tenant.fqdn;
+        let head = format!(
+            "INVITE sip:{number}@{trunk}:{port};user=phone;transport=tls SIP/2.0\r\n\
+             VIA: SIP/2.0/TLS {address};branch=z9hG4bKdoctor\r\nMAX-FORWARDS: 70\r\nRECORD-ROUTE: {route}\r\n\
+             FROM: <sip:{own}@{hub}:5061;user=phone>;tag=doctor\r\n\
+             TO: <sip:{number}@{trunk}:{port};user=phone>\r\nCALL-ID: doctor-teams\r\nCSEQ: 1 INVITE\r\n\
+             CONTACT: {contact}\r\nSUPPORTED: timer\r\nALLOW: INVITE,ACK,OPTIONS,CANCEL,BYE,NOTIFY\r\n"
+        );
+        with_body(&head, &self.sdp("sendrecv", bypass))
+    }
 }
 
 pub fn carrier_sdp(direction: &str) -> String {
@@ -30,8 +79,7 @@ pub fn carrier_sdp(direction: &str) -> String {
 }
 
 /// `bypass`: as a client that is reached directly says it, with ICE.
-pub fn teams_sdp(direction: &str, bypass: bool) -> String {
-    let ip = TEAMS_AT.ip();
+fn teams_sdp(ip: IpAddr, direction: &str, bypass: bool) -> String {
     let ice = match bypass {
         true => format!(
             "a=ice-ufrag:tC1u\r\na=ice-pwd:q3vZ8rT1mK5xW9bN2cL7dF4g\r\n\
@@ -64,22 +112,6 @@ pub fn carrier_invite(number: &str) -> String {
          CSeq: 1 INVITE\r\nContact: <sip:gw@{CARRIER_AT}>\r\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\r\nSupported: timer, 100rel\r\n"
     );
     with_body(&head, &carrier_sdp("sendrecv"))
-}
-
-pub fn teams_invite(tenant: &Tenant, port: u16, number: &str, bypass: bool) -> String {
-    let own = tenant
-        .numbers
-        .first()
-        .map_or_else(|| "+14255550100".to_owned(), |entry| entry.span.first().to_string());
-    let trunk = &tenant.fqdn;
-    let head = format!(
-        "INVITE sip:{number}@{trunk}:{port};user=phone;transport=tls SIP/2.0\r\n\
-         VIA: SIP/2.0/TLS {TEAMS_AT};branch=z9hG4bKdoctor\r\nMAX-FORWARDS: 70\r\nRECORD-ROUTE: {TEAMS_ROUTE}\r\n\
-         FROM: <sip:{own}@sip.pstnhub.microsoft.com:5061;user=phone>;tag=doctor\r\n\
-         TO: <sip:{number}@{trunk}:{port};user=phone>\r\nCALL-ID: doctor-teams\r\nCSEQ: 1 INVITE\r\n\
-         CONTACT: {TEAMS_CONTACT}\r\nSUPPORTED: timer\r\nALLOW: INVITE,ACK,OPTIONS,CANCEL,BYE,NOTIFY\r\n"
-    );
-    with_body(&head, &teams_sdp("sendrecv", bypass))
 }
 
 pub fn via() -> String {

@@ -7,21 +7,23 @@ mod stage;
 use crate::config::{Config, Destination, E164, FromTeams, Tenant};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
-use lines::{OUTSIDE, carrier_sdp, refer_to, teams_sdp};
+use lines::{OUTSIDE, carrier_sdp};
 use stage::{Caller, Stage};
 
-pub use lines::{REFERRED_BY, TEAMS_CONTACT, TEAMS_ROUTE, TEAMS_ROUTE_HOST};
+pub use lines::TeamsSide;
 
 /// What was said, in order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rehearsal {
+    /// What Teams says of itself.
+    pub teams: TeamsSide,
     pub said: Vec<Said>,
     /// Media of the tenant come from its users' clients.
     pub bypass: bool,
     /// Whether our `Allow` toward Teams lists REFER.
     pub allows_refer: bool,
-    /// Whom Teams wants called by its REFER, word for word.
-    pub refer_to: String,
+    /// Teams sends a REFER.
+    pub refers: bool,
 }
 
 /// A message of ours.
@@ -92,10 +94,11 @@ fn to_user(config: &Config, tenant: &Tenant, number: E164) -> Result<Rehearsal, 
     let carrier = config.sbc.carriers.first().ok_or("no carrier is configured")?;
     let mut said = Vec::new();
     let mut stage = Stage::begin(config, Caller::Carrier(carrier), tenant, &number.to_string())?;
-    let bypass = stage.bypass;
+    let (bypass, teams) = (stage.bypass, stage.teams.clone());
+    let sdp = || Some(teams.sdp("sendrecv", bypass));
     stage.answer_invite(Scene::Ring, &[(180, None)]);
-    stage.answer_invite(Scene::EarlyMedia, &[(183, Some(teams_sdp("sendrecv", bypass)))]);
-    stage.answer_invite(Scene::Answer, &[(200, Some(teams_sdp("sendrecv", bypass)))]);
+    stage.answer_invite(Scene::EarlyMedia, &[(183, sdp())]);
+    stage.answer_invite(Scene::Answer, &[(200, sdp())]);
     stage.caller_acknowledges();
     stage.caller_offers(Scene::CarrierHolds, "sendonly");
     stage.caller_offers(Scene::CarrierResumes, "sendrecv");
@@ -110,7 +113,8 @@ fn to_user(config: &Config, tenant: &Tenant, number: E164) -> Result<Rehearsal, 
         bypass,
         allows_refer: allows_refer(&said),
         said,
-        refer_to: String::new(),
+        refers: false,
+        teams,
     })
 }
 
@@ -126,15 +130,19 @@ fn from_tenant(config: &Config, tenant: &Tenant) -> Result<Rehearsal, String> {
     stage.answer_invite(Scene::Answer, &[(200, Some(carrier_sdp("sendrecv")))]);
     stage.caller_acknowledges();
     stage.caller_offers(Scene::TeamsHolds, "inactive");
-    let refer_to = refer_to(config).ok_or("no hub is configured")?;
-    let refer = format!("Refer-To: <{refer_to}>\r\nReferred-By: {REFERRED_BY}\r\n");
+    let teams = stage.teams.clone();
+    let refer = format!(
+        "Refer-To: <{}>\r\nReferred-By: {}\r\n",
+        teams.refer_to, teams.referred_by
+    );
     stage.caller_asks(Scene::TeamsRefers, &Method::Refer, &refer, "");
     stage.caller_hangs_up();
     Ok(Rehearsal {
         bypass: stage.bypass,
         allows_refer: allows_refer(&stage.said),
         said: stage.said,
-        refer_to,
+        refers: true,
+        teams,
     })
 }
 

@@ -1,9 +1,6 @@
 //! One call of a rehearsal: the call value, and what goes in and out of it.
 
-use super::lines::{
-    CARRIER_AT, TEAMS_AT, TEAMS_CONTACT, TEAMS_ROUTE, carrier_invite, carrier_sdp, teams_invite, teams_sdp, via,
-    with_body,
-};
+use super::lines::{CARRIER_AT, TeamsSide, carrier_invite, carrier_sdp, via, with_body};
 use super::{Said, Scene};
 use crate::call::{
     Birth, Call, CallFacts, CallId, Direction, Effect, Event, HopMark, LegIndex, Program, Settings, To, Token,
@@ -38,6 +35,7 @@ pub(super) struct Stage {
     now: Moment,
     scene: Scene,
     caller_is_teams: bool,
+    pub teams: TeamsSide,
     /// Teams' side is reached directly.
     pub bypass: bool,
     invite: Message,
@@ -62,9 +60,10 @@ impl Stage {
             .listener(config.sbc.teams.listener)
             .map_or(5_061, |listener| listener.advertise_port);
         let bypass = tenant.bypasses(&config.sbc.teams);
+        let teams = TeamsSide::of(config).ok_or("no hub is configured")?;
         let (text, origin, believe) = match caller {
             Caller::Teams => (
-                teams_invite(tenant, port, number, bypass),
+                teams.invite(tenant, port, number, bypass),
                 Origin::Teams,
                 crate::config::CallerHeader::From,
             ),
@@ -99,7 +98,7 @@ impl Stage {
         };
         let callee = attempt.hops.first().map(|hop| hop.terms.clone());
         let callee = callee.ok_or("there is no hub or gateway to send it to")?;
-        let flows = [flow(&terms), flow(&callee)];
+        let flows = [&terms, &callee].map(|terms| flow(terms, teams.address));
         let transaction = ServerTransactionId::numbered(1);
         let now = Moment::from_micros(1_000_000);
         let caller_is_teams = matches!(caller, Caller::Teams);
@@ -141,6 +140,7 @@ impl Stage {
             now,
             scene: Scene::Begin,
             caller_is_teams,
+            teams,
             bypass,
             asked: HashMap::from([(transaction, invite.clone())]),
             invite,
@@ -267,8 +267,8 @@ impl Stage {
         if status < 300 {
             draft = match self.is_teams(leg) {
                 true => draft
-                    .header(HeaderName::Contact, TEAMS_CONTACT)
-                    .header(HeaderName::RecordRoute, TEAMS_ROUTE),
+                    .header(HeaderName::Contact, &self.teams.contact)
+                    .header(HeaderName::RecordRoute, &self.teams.route),
                 false => draft.header(HeaderName::Contact, format!("<sip:gw@{CARRIER_AT}>")),
             };
         } else {
@@ -304,7 +304,7 @@ impl Stage {
             let held = String::from_utf8_lossy(request.body()).contains("a=inactive");
             let direction = if held { "inactive" } else { "sendrecv" };
             let sdp = match self.is_teams(leg) {
-                true => teams_sdp(direction, self.bypass),
+                true => self.teams.sdp(direction, self.bypass),
                 false => carrier_sdp(direction),
             };
             if let Some(message) = self.called_says(leg, &request, 200, is_invite.then_some(sdp.as_str())) {
@@ -317,7 +317,7 @@ impl Stage {
     /// A re-INVITE of the caller.
     pub fn caller_offers(&mut self, scene: Scene, direction: &str) {
         let sdp = match self.caller_is_teams {
-            true => teams_sdp(direction, self.bypass),
+            true => self.teams.sdp(direction, self.bypass),
             false => carrier_sdp(direction),
         };
         self.caller_asks(scene, &Method::Invite, &self.contact(), &sdp);
@@ -380,13 +380,13 @@ fn carrier_terms(config: &Config, carrier: &Arc<Carrier>) -> Option<Arc<LegTerms
     Some(carrier::terms(config, carrier, listener, None))
 }
 
-fn flow(terms: &LegTerms) -> Flow {
+fn flow(terms: &LegTerms, teams: SocketAddr) -> Flow {
     Flow {
         transport: terms.transport,
         listener: terms.listener,
         local: SocketAddr::from(([192, 0, 2, 10], 5_060)),
         remote: match terms.transport {
-            Transport::Tls => TEAMS_AT,
+            Transport::Tls => teams,
             Transport::Udp | Transport::Tcp => CARRIER_AT,
         },
         connection: ConnectionId::NONE,

@@ -5,7 +5,7 @@ use super::wrong::{anything, certificate, expect, hub, invite_to_teams, node, on
 use super::{complaints, said, well};
 use crate::cli::doctor::rehearsal::{self, Said, Scene};
 use crate::cli::doctor::world::{PastCall, World};
-use crate::config::{HostName, Hub, Purpose};
+use crate::config::{Cloud, HostName, Hub, Network, Purpose};
 use crate::sip::{Message, Method};
 
 #[test]
@@ -339,8 +339,10 @@ fn a_transfer_is_rehearsed_by_the_hub_of_the_configuration() {
         ("sip.pstnhub.microsoft.com", 15_061),
     ] {
         let mut world = well::world();
+        sbc(&mut world).teams.cloud = Cloud::of_hub(host).expect("a cloud");
         let host = HostName::parse(host).expect("a name");
         sbc(&mut world).teams.hubs = vec![Hub { host, port }];
+        world.to_teams = rehearsal::to_teams(&world.config);
         world.from_teams = rehearsal::from_teams(&world.config);
         assert_eq!(said(&world, "sip-lint.transfer"), "");
         let rehearsal = world.from_teams.as_ref().expect("a rehearsal");
@@ -348,6 +350,16 @@ fn a_transfer_is_rehearsed_by_the_hub_of_the_configuration() {
         let uris: Vec<&str> = asked.filter_map(|said| said.message.request_uri()).collect();
         let hub = format!("{}:{port};x-m=", world.config.sbc.teams.hubs[0].host);
         assert!(uris.iter().any(|uri| uri.contains(&hub)), "{uris:?}");
+        // Whatever else Teams says of itself is of that cloud too.
+        let domain = world.config.sbc.teams.hubs[0].host.as_str().trim_start_matches("sip.");
+        let teams = &rehearsal.teams;
+        let published = world.config.sbc.teams.cloud.signalling();
+        let is_its = |network: &Network| network.contains(teams.address.ip());
+        assert!(published.iter().any(is_its), "{teams:?}");
+        for said in [&teams.contact, &teams.route, &teams.route_host, &teams.referred_by] {
+            assert!(said.contains(domain), "{said}");
+        }
+        assert_eq!(said(&world, "sip-lint.ack") + &said(&world, "sip-lint.call"), "");
     }
 }
 

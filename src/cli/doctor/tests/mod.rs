@@ -1,6 +1,7 @@
 //! A node that is well, and each known failure put into it: some as files and simulated hubs, some as what was seen.
 
 mod certificates;
+mod clouds;
 mod failures;
 mod failures_in_calls;
 mod hubs;
@@ -90,9 +91,9 @@ fn what_could_not_be_tried_was_not_found_to_be_well() {
         assert!(skipped.contains(&id) && !passed.contains(&id), "{id}");
     }
     let mut world = well::world();
-    for (offered, outcome) in &mut world.handshakes {
-        if *offered != Offered::Tls13 {
-            *outcome = Err("no shared cipher".to_owned());
+    for handshake in &mut world.handshakes {
+        if handshake.offered != Offered::Tls13 {
+            handshake.outcome = Err("no shared cipher".to_owned());
         }
     }
     let Diagnosis { skipped, .. } = diagnose(&world);

@@ -4,7 +4,7 @@ use super::super::powershell::{gateway, quoted};
 use super::super::{Trunk, signaling_port};
 use super::export::Object;
 use super::{Difference, Fix, Weight};
-use crate::config::{Config, Tenant};
+use crate::config::{Config, Tenant, TenantFqdn};
 
 /// Answered with one of these, Teams tries the next trunk; a list that leaves one out drops that (section 9.1).
 const FAILOVER: [&str; 3] = ["408", "503", "504"];
@@ -19,22 +19,22 @@ const TRANSLATIONS: [&str; 4] = [
 
 pub(super) fn compare(config: &Config, tenant: &Tenant, gateways: &[Object]) -> Vec<Difference> {
     let trunk = Trunk::of(config, tenant);
-    let base = config.sbc.teams.base.as_str();
     let mut found = Vec::new();
     let mut ours = None;
     for object in gateways {
         let name = name_of(object);
+        let is = |known: &TenantFqdn| name.eq_ignore_ascii_case(known.as_str());
         match trunk {
-            Trunk::Derived if name.eq_ignore_ascii_case(tenant.fqdn.as_str()) => found.push(paired_itself(name, base)),
-            Trunk::Derived if name.eq_ignore_ascii_case(base) => ours = Some(object),
-            Trunk::Own if name.eq_ignore_ascii_case(tenant.fqdn.as_str()) => ours = Some(object),
+            Trunk::Derived(base) if is(&tenant.fqdn) => found.push(paired_itself(name, base.as_str())),
+            Trunk::Derived(base) if is(base) => ours = Some(object),
+            Trunk::Own if is(&tenant.fqdn) => ours = Some(object),
             _ => {}
         }
     }
     match ours {
         Some(object) => found.extend(settings(config, tenant, trunk, object)),
         // The carrier's trunk stands in the carrier's tenant, so an output of the customer's has none.
-        None if gateways.is_empty() || trunk == Trunk::Derived => {}
+        None if gateways.is_empty() || trunk.base().is_some() => {}
         None => found.push(unpaired(config, tenant)),
     }
     found
@@ -46,21 +46,17 @@ pub(super) fn met<'a>(
     tenant: &'a Tenant,
     gateways: &'a [Object],
 ) -> impl Iterator<Item = &'a Object> {
-    let trunk = Trunk::of(config, tenant);
+    let names = Trunk::of(config, tenant).base().into_iter().chain([&tenant.fqdn]);
     gateways.iter().filter(move |object| {
-        let is = |name: &str| name_of(object).eq_ignore_ascii_case(name);
-        let base = trunk == Trunk::Derived && is(config.sbc.teams.base.as_str());
-        base || is(tenant.fqdn.as_str())
+        let mut names = names.clone();
+        names.any(|name| name_of(object).eq_ignore_ascii_case(name.as_str()))
     })
 }
 
 /// The trunk whose pairing would be compared, where it is in none of these.
 pub(super) fn absent<'a>(config: &'a Config, tenant: &'a Tenant, gateways: &[Object]) -> Option<&'a str> {
-    let name = match Trunk::of(config, tenant) {
-        Trunk::Derived => config.sbc.teams.base.as_str(),
-        // Where it is missing, that is a difference.
-        Trunk::Own => return None,
-    };
+    // Where one of its own is missing, that is a difference.
+    let name = Trunk::of(config, tenant).base()?.as_str();
     let has_it = gateways.iter().any(|object| name_of(object).eq_ignore_ascii_case(name));
     (!has_it && !gateways.is_empty()).then_some(name)
 }
@@ -72,7 +68,7 @@ fn name_of(object: &Object) -> &str {
         .unwrap_or_default()
 }
 
-fn settings(config: &Config, tenant: &Tenant, trunk: Trunk, object: &Object) -> Vec<Difference> {
+fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object) -> Vec<Difference> {
     let name = name_of(object);
     let mut found = Vec::new();
     let mut differs = |weight, property: &str, what: &str, there: String, here: String, argument: String| {
@@ -182,7 +178,7 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk, object: &Object) -> 
         );
     }
     // The carrier's trunk is for all tenants: no one's limit is its own.
-    if let Some(calls) = tenant.limits.calls.filter(|_| trunk != Trunk::Derived) {
+    if let Some(calls) = tenant.limits.calls.filter(|_| trunk == Trunk::Own) {
         let calls = u64::from(calls);
         if let Some(there) = object.number("MaxConcurrentSessions").filter(|there| *there != calls) {
             differs(
@@ -195,7 +191,7 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk, object: &Object) -> 
             );
         }
     }
-    if trunk == Trunk::Derived {
+    if trunk != Trunk::Own {
         for property in TRANSLATIONS {
             let rules = object.list(property);
             if !rules.is_empty() {

@@ -3,7 +3,7 @@
 use super::super::powershell::{quoted, route, route_label};
 use super::export::Object;
 use super::{Difference, Fix, Weight};
-use crate::config::{Config, Tenant};
+use crate::config::{Config, Tenant, TenantFqdn};
 
 pub(super) fn compare(config: &Config, tenant: &Tenant, routes: &[Object]) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -28,16 +28,18 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, routes: &[Object]) -> Ve
     found
 }
 
-/// A name of ours, or one that derives from it.
+/// A name of ours, or one below it.
 fn is_below(config: &Config, name: &str) -> bool {
-    let base = config.sbc.teams.base.as_str();
     let lower = name.to_ascii_lowercase();
-    lower == base || lower.ends_with(&format!(".{base}")) || config.tenant_by_host(name).is_some()
+    let is_of = |base: &TenantFqdn| {
+        let rest = lower.strip_suffix(base.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    config.sbc.teams.bases().any(is_of) || config.tenant_by_host(name).is_some()
 }
 
 /// Names in a route whose calls we would refuse, or take for somebody else's.
 fn strangers(config: &Config, tenant: &Tenant, object: &Object, trunks: &[&str]) -> Vec<Difference> {
-    let base = config.sbc.teams.base.as_str();
     let label = object.text("Identity").unwrap_or_default();
     let subject = format!("voice route {label}");
     let mut found = Vec::new();
@@ -61,7 +63,7 @@ fn strangers(config: &Config, tenant: &Tenant, object: &Object, trunks: &[&str])
                 tenant.fqdn.to_string(),
                 replaced(),
             ),
-            None if name.eq_ignore_ascii_case(base) => (
+            None if config.sbc.teams.is_base(name) => (
                 format!("{name} is the carrier's trunk, which has no users: calls to it are refused"),
                 tenant.fqdn.to_string(),
                 replaced(),

@@ -3,7 +3,8 @@
 //! `PORTCULLIS_UPDATE=1 cargo test onboarding` writes the reports anew.
 
 use super::*;
-use crate::teams::onboarding::tests::{config, golden};
+use crate::config::Cloud;
+use crate::teams::onboarding::tests::{below_another, config, golden};
 
 const CONTOSO: &str = include_str!("../../../../config/tenants/contoso.toml");
 
@@ -28,17 +29,20 @@ to = { application = "reception" }
 "#;
 
 fn compared(name: &str, tenant: &str, outputs: &[&[u8]]) -> Vec<Difference> {
-    let config = config(tenant);
+    compared_with(name, &config(tenant), outputs)
+}
+
+fn compared_with(name: &str, config: &Config, outputs: &[&[u8]]) -> Vec<Difference> {
     let [tenant] = &*config.tenants else {
         panic!("one tenant")
     };
     let export = outputs.iter().fold(Export::default(), |all, output| {
         all.and(read(&decode(output).expect("text")).expect("an output"))
     });
-    let found = compare(&config, tenant, &export);
+    let found = compare(config, tenant, &export);
     golden(
         &format!("{name}.report"),
-        &report(&found, Compared::of(&config, tenant, &export)),
+        &report(&found, Compared::of(config, tenant, &export)),
     );
     found
 }
@@ -74,6 +78,21 @@ fn teams_110_what_is_as_generated_does_not_differ() {
         &[include_bytes!("../../../../tests/data/onboarding/drift-none.json")],
     );
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// What is below a further carrier trunk is compared with that one, and routes that name the node's other trunk are wrong.
+#[test]
+fn teams_110_a_trunk_below_a_further_base_is_compared_with_that() {
+    let gateways =
+        br#"[{"Identity":"sbc1.example.net","Fqdn":"sbc1.example.net","SipSignalingPort":5071,"Enabled":true},
+        {"Identity":"sbc2.example.org","Fqdn":"sbc2.example.org","SipSignalingPort":5061,"Enabled":false},
+        {"Identity":"contoso.sbc2.example.org","Fqdn":"contoso.sbc2.example.org","SipSignalingPort":5061,"Enabled":true}]"#;
+    let routes = br#"[{"Identity":"one","NumberPattern":".*","OnlinePstnUsages":["a"],
+        "OnlinePstnGatewayList":["sbc1.example.net","SBC2.example.org","contoso.sbc1.example.net","contoso.sbc2.example.org"]}]"#;
+    let config = below_another(CONTOSO, Cloud::Commercial);
+    let found = compared_with("drift-further", &config, &[gateways, routes]);
+    assert_eq!(found.len(), 5, "{found:?}");
+    assert!(found.iter().all(|one| one.weight == Weight::Breaks), "{found:?}");
 }
 
 /// The customer's own export: gateways of somebody else, and users without what their numbers are.
