@@ -169,6 +169,8 @@ pub struct Plan {
     pub machine: String,
     /// Further keys of `[media]`.
     pub media: String,
+    /// Further keys of `[teams]`.
+    pub teams: String,
     /// Teams speaks IPv6, its media too; the carrier stays with IPv4.
     pub teams_over_ipv6: bool,
     /// Further keys of the one carrier.
@@ -376,10 +378,10 @@ fn write_configuration(
     papers: &Papers,
     plan: &Plan,
     over_ipv6: Option<[SocketAddr; 2]>,
-    (teams, teams2): (&TeamsSim, Option<&TeamsSim>),
+    (hub, hub2): (&TeamsSim, Option<&TeamsSim>),
 ) {
     let (sbc, carrier) = (host(net, 1), host(net, 2));
-    let [hub, proxy] = teams.names();
+    let [hub, proxy] = hub.names();
     let usual = [1, 3].map(|last| SocketAddr::new(host(net, last).into(), 5061));
     let [teams_bind, hub_socket] = over_ipv6.unwrap_or(usual);
     let (teams_host, hub_port) = (hub_socket.ip(), hub_socket.port());
@@ -390,7 +392,7 @@ fn write_configuration(
         ),
         None => Default::default(),
     };
-    let second: String = teams2
+    let second: String = hub2
         .into_iter()
         .flat_map(TeamsSim::names)
         .map(|name| format!("\"{name}\" = [\"{}\"]\n", host(net, 4)))
@@ -425,6 +427,7 @@ fn write_configuration(
     let Plan {
         machine,
         media,
+        teams,
         carrier: more,
         tenant,
         ..
@@ -464,6 +467,7 @@ hubs = {hubs}
 roots = "{root}"
 networks = ["127.0.0.0/8", "::1/128"]
 bypass = {bypass}
+{teams}
 
 [dns.hosts]
 "{hub}" = ["{teams_host}"]

@@ -1,4 +1,5 @@
-//! A tenant whose trunk name stands in the second certificate of the Teams listener, beside one below the base.
+//! Tenants whose trunk names stand in the second certificate of the Teams listener, beside one below the base: a name of its own,
+//! and one below a further carrier trunk.
 
 use crate::lab::{BOUND, HUB, Lab, OUTSIDE, Plan, USER};
 use portcullis::dial::PeerName;
@@ -14,7 +15,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const BASE: &str = "sbc1.example.net";
 const OWN: &str = "sbc.fabrikam.example";
-/// A number of the tenant with a trunk of its own.
+/// A further carrier trunk.
+const FURTHER: &str = "sbc1.example.org";
+/// A number of the tenant whose trunk the second certificate bears.
 const FABRIKAM: &str = "+14255550300";
 
 /// The CA of the second certificate, and where it is.
@@ -22,11 +25,13 @@ struct Office {
     authority: Authority,
     now: u64,
     folder: PathBuf,
+    /// In the certificate.
+    names: Vec<String>,
 }
 
 impl Office {
     #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
-    fn new(name: &str) -> Office {
+    fn new(name: &str, names: &[&str]) -> Office {
         let folder = std::env::temp_dir().join(format!("portcullis-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -34,19 +39,20 @@ impl Office {
             authority: Authority::new("Fabrikam's CA", now - 3_600, now + 3_600).unwrap(),
             now,
             folder,
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
         };
         office.issue();
         office
     }
 
     fn files(&self) -> [PathBuf; 2] {
-        ["pem", "key"].map(|kind| self.folder.join(format!("{OWN}.{kind}")))
+        ["pem", "key"].map(|kind| self.folder.join(format!("second.{kind}")))
     }
 
-    /// Writes a certificate for the trunk, over the one before.
+    /// Writes a certificate for the names, over the one before.
     fn issue(&self) {
         let request = LeafRequest {
-            dns_names: vec![OWN.to_owned()],
+            dns_names: self.names.clone(),
             addresses: vec![],
             usage: LeafUsage::Server,
             not_before: self.now - 3_600,
@@ -57,15 +63,17 @@ impl Office {
         leaf.write(&certificate, &key).unwrap();
     }
 
-    async fn lab(&self) -> Lab {
+    /// `trunk`: the tenant's; `teams`: keys of `[teams]`.
+    async fn lab(&self, trunk: &str, teams: &str) -> Lab {
         let tenant = format!(
-            "domains = [\"fabrikam.example\"]\nfqdn = \"{OWN}\"\ncarriers = [\"north\"]\n\
+            "domains = [\"fabrikam.example\"]\n{trunk}\ncarriers = [\"north\"]\n\
              [[numbers]]\nnumber = \"{FABRIKAM}\"\nto = \"teams\"\n"
         );
         let lab = Lab::with(Plan {
             certificates: vec![self.files()],
             roots: self.authority.root_pem(),
             tenants: vec![("fabrikam", tenant)],
+            teams: teams.to_owned(),
             ..Plan::default()
         });
         lab.await
@@ -157,13 +165,11 @@ fn last_serial(lab: &Lab, trunk: &str) -> String {
     last.expect("a request").shown.serial.clone()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn teams_029_each_trunks_requests_go_under_the_certificate_that_bears_its_name() {
-    let office = Office::new("own-trunk");
-    let lab = office.lab().await;
-    let own = PeerName::Trunk {
+/// Teams has answered OPTIONS of the base and of this trunk.
+async fn both_are_known(lab: &Lab, trunk: &str) {
+    let further = PeerName::Trunk {
         hub: HUB.into(),
-        trunk: OWN.into(),
+        trunk: trunk.into(),
     };
     let answered = |peer: &PeerName| {
         let node = &lab.running.node;
@@ -171,25 +177,20 @@ async fn teams_029_each_trunks_requests_go_under_the_certificate_that_bears_its_
         let known = report.iter().find(|known| known.peer == peer.to_string());
         known.and_then(|known| known.status)
     };
-    until(|| answered(&own).is_some() && answered(&PeerName::Hub(HUB.into())).is_some()).await;
-    assert_eq!(answered(&own), Some(200));
-    let below = format!("contoso.{BASE}");
-    calls_both_ways(&lab, USER, &below).await;
-    calls_both_ways(&lab, FABRIKAM, OWN).await;
+    until(|| answered(&further).is_some() && answered(&PeerName::Hub(HUB.into())).is_some()).await;
+    assert_eq!(answered(&further), Some(200));
+}
 
-    let all = heard(&lab);
-    for (method, trunk) in [
-        (Method::Options, BASE),
-        (Method::Options, OWN),
-        (Method::Invite, &below),
-        (Method::Invite, OWN),
-        (Method::Ack, &below),
-        (Method::Ack, OWN),
-        (Method::Bye, &below),
-        (Method::Bye, OWN),
-    ] {
-        let are_there = all.iter().any(|heard| heard.method == method && heard.trunk == trunk);
-        assert!(are_there, "{method} of {trunk}");
+/// OPTIONS of these trunks came and of no others, calls of those, and all on a connection whose certificate bears the name.
+fn each_under_its_certificate(lab: &Lab, announced: [&str; 2], called: [&str; 2]) {
+    let all = heard(lab);
+    let trunks = |method: Method| -> HashSet<&str> {
+        let of_method = all.iter().filter(|heard| heard.method == method);
+        of_method.map(|heard| heard.trunk.as_str()).collect()
+    };
+    assert_eq!(trunks(Method::Options), HashSet::from(announced));
+    for method in [Method::Invite, Method::Ack, Method::Bye] {
+        assert_eq!(trunks(method.clone()), HashSet::from(called), "{method}");
     }
     for heard in &all {
         assert!(
@@ -202,6 +203,41 @@ async fn teams_029_each_trunks_requests_go_under_the_certificate_that_bears_its_
     }
     let connections: HashSet<ConnectionId> = all.iter().map(|heard| heard.connection).collect();
     assert_eq!(connections.len(), 2, "one for each certificate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_107_a_tenant_below_a_further_carrier_trunk_calls_both_ways_under_that_trunks_certificate() {
+    let office = Office::new("further-base", &[FURTHER, &format!("*.{FURTHER}")]);
+    let trunk = format!("label = \"fabrikam\"\nbase = \"{FURTHER}\"");
+    let lab = office.lab(&trunk, &format!("further_bases = [\"{FURTHER}\"]")).await;
+    both_are_known(&lab, FURTHER).await;
+    // Teams asks back at the name in each Contact, and is answered by the certificate of that.
+    lab.teams.pings_until(|pings| pings.answered >= 2).await.unwrap();
+    let (below, further) = (format!("contoso.{BASE}"), format!("fabrikam.{FURTHER}"));
+    calls_both_ways(&lab, USER, &below).await;
+    calls_both_ways(&lab, FABRIKAM, &further).await;
+    each_under_its_certificate(&lab, [BASE, FURTHER], [&below, &further]);
+
+    // The carrier trunk itself has no users, and another base's label is nobody.
+    for nobody in [FURTHER, "contoso.sbc1.example.org"] {
+        let mut dial = Dial::new(FABRIKAM, OUTSIDE);
+        dial.host = Some(nobody.to_owned());
+        let refused = lab.teams.place_call(dial).await.unwrap().ended().await.unwrap();
+        assert_eq!(refused.status, Some(404), "{nobody}: {refused:?}");
+    }
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_029_each_trunks_requests_go_under_the_certificate_that_bears_its_name() {
+    let office = Office::new("own-trunk", &[OWN]);
+    let lab = office.lab(&format!("fqdn = \"{OWN}\""), "").await;
+    both_are_known(&lab, OWN).await;
+    let below = format!("contoso.{BASE}");
+    calls_both_ways(&lab, USER, &below).await;
+    calls_both_ways(&lab, FABRIKAM, OWN).await;
+
+    each_under_its_certificate(&lab, [BASE, OWN], [&below, OWN]);
 
     // The second certificate is renewed, the first stays.
     let (before, old) = (in_use(&lab), [&*below, OWN].map(|trunk| last_serial(&lab, trunk)));
