@@ -1,14 +1,12 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
+use super::understood::{named_media, summary, summary_json};
 use super::writable::{unkept, unwritable};
-use crate::config::{
-    Carrier, ClientCertificate, Cloud, Config, Listener, Loader, Media, Mistake, Mistakes, NumberSpan, Purpose, Roots,
-    Sbc, Tenant,
-};
-use crate::media::{FEWEST_WITH_RESERVE, MediaAddress};
+use crate::config::{Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc};
+use crate::media::FEWEST_WITH_RESERVE;
 use crate::sip::Transport;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -187,15 +185,6 @@ fn warn(warnings: &[String], out: &mut impl Write) -> io::Result<()> {
         .try_for_each(|warning| writeln!(out, "  warning: {warning}"))
 }
 
-/// What its certificate has to say, where one is asked for.
-fn certified(carrier: &Carrier) -> String {
-    let names: Vec<&str> = carrier.identify.client_names.iter().map(|name| name.as_str()).collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!(" with a certificate for {}", names.join(" or ")),
-    }
-}
-
 /// Carriers that come over TLS with any certificate that the roots of their listener prove, where that may be another's.
 fn certified_as_anybody(sbc: &Sbc) -> Vec<String> {
     let asks = |listener: &&Listener| {
@@ -221,162 +210,10 @@ fn certified_as_anybody(sbc: &Sbc) -> Vec<String> {
     doubts
 }
 
-fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
-    let sbc = &config.sbc;
-    writeln!(out, "The configuration is right.")?;
-    for listener in &sbc.listeners {
-        let purpose = purpose(listener.purpose);
-        let (host, port) = (&listener.advertise, listener.advertise_port);
-        writeln!(
-            out,
-            "  listener {} for {purpose}: {} {}, known as {host}:{port}",
-            listener.name, listener.transport, listener.bind
-        )?;
-    }
-    let media = &sbc.media;
-    let (first, last) = (media.ports.first, media.ports.last);
-    for (what, address) in named_media(media) {
-        let name = what.strip_prefix("[media]").map_or(what.as_str(), |_| "media");
-        writeln!(
-            out,
-            "  {name} {} ports {first}-{last}, known as {}",
-            address.bind, address.advertise
-        )?;
-    }
-    let hubs: Vec<String> = sbc
-        .teams
-        .hubs
-        .iter()
-        .map(|hub| format!("{}:{}", hub.host, hub.port))
-        .collect();
-    let bases: Vec<&str> = sbc.teams.bases().map(|base| base.as_str()).collect();
-    let (trunks, cloud) = (if bases.len() == 1 { "trunk" } else { "trunks" }, sbc.teams.cloud);
-    let cloud = match cloud {
-        Cloud::Commercial => String::new(),
-        Cloud::GccHigh | Cloud::Dod => format!(" in the cloud {}", cloud.name()),
-    };
-    writeln!(
-        out,
-        "  Teams {trunks} {}{cloud} by {}",
-        bases.join(", "),
-        hubs.join(", ")
-    )?;
-    for carrier in &sbc.carriers {
-        let networks: Vec<String> = carrier.identify.networks.iter().map(ToString::to_string).collect();
-        let gateways: Vec<String> = carrier
-            .gateways
-            .iter()
-            .map(|gateway| match gateway.port {
-                Some(port) => format!("{} {}:{port}", gateway.transport, gateway.host),
-                None => format!("{} {}", gateway.transport, gateway.host),
-            })
-            .collect();
-        let list = |items: Vec<String>| {
-            if items.is_empty() {
-                "nowhere".to_owned()
-            } else {
-                items.join(", ")
-            }
-        };
-        writeln!(
-            out,
-            "  carrier {}: from {}, to {}",
-            carrier.id,
-            match (&carrier.identify.digest, networks.is_empty()) {
-                (Some(digest), true) => format!("anywhere as {} by its password", digest.username),
-                (Some(digest), false) => format!("{} as {} by its password", list(networks), digest.username),
-                (None, _) => list(networks),
-            } + &certified(carrier),
-            list(gateways)
-        )?;
-    }
-    let emergency: Vec<&str> = sbc.emergency.numbers.iter().map(|number| number.as_str()).collect();
-    writeln!(out, "  emergency numbers {}", emergency.join(", "))?;
-    writeln!(
-        out,
-        "  {}, {}",
-        count(config.tenants.len() as u64, "tenant"),
-        count(all_numbers(config), "number")
-    )?;
-    // A long list helps nobody.
-    for tenant in config.tenants.iter().take(10) {
-        let own = numbers(tenant);
-        let carriers: Vec<&str> = tenant.carriers.iter().map(|id| id.as_str()).collect();
-        writeln!(
-            out,
-            "    {} as {}: {}, out by {}",
-            tenant.id,
-            tenant.fqdn,
-            count(own, "number"),
-            carriers.join(", ")
-        )?;
-    }
-    if let Some(more) = config.tenants.len().checked_sub(10).filter(|more| *more > 0) {
-        writeln!(out, "    and {more} more")?;
-    }
-    Ok(())
-}
-
-fn summary_json(config: &Config) -> Value {
-    let listeners: Vec<Value> = config
-        .sbc
-        .listeners
-        .iter()
-        .map(|listener| {
-            json!({
-                "name": listener.name, "purpose": purpose(listener.purpose), "transport": listener.transport,
-                "bind": listener.bind, "advertise": format!("{}:{}", listener.advertise, listener.advertise_port),
-            })
-        })
-        .collect();
-    let carriers: Vec<&str> = config.sbc.carriers.iter().map(|carrier| carrier.id.as_str()).collect();
-    json!({
-        "right": true,
-        "base": config.sbc.teams.base,
-        "further_bases": config.sbc.teams.further_bases,
-        "cloud": config.sbc.teams.cloud.name(),
-        "listeners": listeners,
-        "carriers": carriers,
-        "tenants": config.tenants.len(),
-        "numbers": all_numbers(config),
-    })
-}
-
-fn purpose(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Teams => "Teams",
-        Purpose::Carrier => "carriers",
-        Purpose::Users => "users",
-    }
-}
-
-/// Those of all tenants, no two of which share any.
-fn all_numbers(config: &Config) -> u64 {
-    config.tenants.iter().map(|tenant| numbers(tenant)).sum()
-}
-
-fn numbers(tenant: &Tenant) -> u64 {
-    NumberSpan::count_all(tenant.numbers.iter().map(|entry| entry.span))
-}
-
-fn count(number: u64, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
-}
-
-/// Where media are, and what that is called in `sbc.toml`.
-fn named_media(media: &Media) -> impl Iterator<Item = (String, MediaAddress)> {
-    let further = media.further.iter();
-    let named = further.map(|further| (format!("media address {}", further.name), further.address));
-    [("[media]".to_owned(), media.address)].into_iter().chain(named)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::os::unix::fs::PermissionsExt;
 
     const SBC: &str = include_str!("../../config/sbc.toml");
@@ -478,6 +315,27 @@ mod tests {
         let warnings = certificates(config, &sbc(&papers.sbc_key, "sbc2.example.net")).expect("no mistake");
         assert!(warnings[0].contains("sbc2.example.net, nor for 1 more"), "{warnings:?}");
         std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn all_carrier_trunks_and_the_cloud_are_said() {
+        let more = "\nfurther_bases = [\"sbc2.example.org\"]\ncloud = \"gcc-high\"\n# further_bases";
+        let sbc = SBC.replace("\n# further_bases", more);
+        let outcome = Config::from_toml_strs(&sbc, &[("contoso", CONTOSO)]);
+        let text = printed(&outcome, false);
+        let line = "Teams trunks sbc1.example.net, sbc2.example.org in the cloud gcc-high by sip.pstnhub.gov.teams.microsoft.us:5061";
+        assert!(text.contains(line), "{text}");
+        let json: Value = serde_json::from_str(&printed(&outcome, true)).expect("JSON");
+        assert_eq!(
+            (&json["base"], &json["further_bases"], &json["cloud"]),
+            (
+                &json!("sbc1.example.net"),
+                &json!(["sbc2.example.org"]),
+                &json!("gcc-high")
+            )
+        );
+        let text = printed(&Config::from_toml_strs(SBC, &[("contoso", CONTOSO)]), false);
+        assert!(text.contains("Teams trunk sbc1.example.net by "), "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod schema;
 pub mod sim;
 pub mod teams;
 pub mod token;
+mod understood;
 pub mod user;
 mod writable;
 

@@ -1,7 +1,8 @@
 //! What a running node keeps of `sbc.toml` until its next start: sockets, threads and timers are made once, and what is
 //! read call by call has to agree with them.
 
-use super::checked::{Api, Carrier, Gateway, Listener, ListenerTls, Media, Purpose, Sbc, Timers};
+use super::checked::{Api, Carrier, Gateway, Listener, ListenerTls, Media, Purpose, Sbc, Teams, Timers};
+use super::names::TenantFqdn;
 use crate::sip::ListenerId;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
     };
     // What the Teams listener shows is settled when it is bound.
     held.teams.base = in_force.teams.base.clone();
-    held.teams.further_bases.retain(|base| *base != in_force.teams.base);
+    held.teams.further_bases = further_bases(&in_force.teams, &written.teams);
     held.teams.listener = in_force.teams.listener;
     held.registrar.store = in_force.registrar.store.clone();
     held.log.format = in_force.log.format;
@@ -58,6 +59,14 @@ pub fn hold(in_force: &Sbc, written: &Sbc) -> (Sbc, Vec<&'static str>) {
     let waiting = differ.filter_map(|(key, differs)| differs.then_some(key));
     let waiting = waiting.collect();
     (held, waiting)
+}
+
+/// The further carrier trunks are names that requests bear, and wait for nothing; the one that becomes the first stays among them
+/// until then.
+fn further_bases(in_force: &Teams, written: &Teams) -> Vec<TenantFqdn> {
+    let is_known = |base: &TenantFqdn| *base != written.base || in_force.bases().any(|known| known == base);
+    let others = written.bases().filter(|base| **base != in_force.base);
+    others.filter(|base| is_known(base)).cloned().collect()
 }
 
 fn media_differs(held: &Media, written: &Media) -> [(&'static str, bool); 8] {

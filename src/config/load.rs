@@ -2,11 +2,10 @@
 //! either everything is right and a new configuration comes out, or nothing changes.
 
 use super::check::{self, MachineFacts, Member, Reader};
-use super::checked::{Config, Sbc, Tenant};
+use super::checked::{Config, Sbc, Teams, Tenant};
 use super::file::{File, Reread, read};
 use super::held;
 use super::mistake::{Mistake, Mistakes, Source, nearest};
-use super::names::TenantFqdn;
 use super::raw::{RawSbc, RawTenant};
 use super::resource::Resource;
 use super::schema::FileKind;
@@ -309,9 +308,9 @@ impl Loader {
         };
         let (sbc, waiting) = held::hold(&running.sbc, &config.sbc);
         if config.sbc.teams.base != sbc.teams.base {
-            // The names that tenants have under the base wait with it.
+            // The names that tenants have under a base that is new wait with it.
             let folder = self.folder.clone();
-            match self.check(Some(&folder), Some(&sbc.teams.base), mistakes) {
+            match self.check(Some(&folder), Some(&sbc.teams), mistakes) {
                 Some(under_it) => config = under_it,
                 None => return (None, waiting),
             }
@@ -320,12 +319,12 @@ impl Loader {
         (Some(config), waiting)
     }
 
-    /// What the files mean, with tenants' names under `base` instead of `teams.base` if it is given. Some mistake was added
-    /// where nothing comes out.
+    /// What the files mean, with tenants' names under the carrier trunks that are in force if they are given. Some mistake was
+    /// added where nothing comes out.
     fn check(
         &mut self,
         folder: Option<&Path>,
-        base: Option<&TenantFqdn>,
+        in_force: Option<&Teams>,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Config> {
         let mut left = Reread::of_a_folder();
@@ -342,8 +341,8 @@ impl Loader {
             None => (None, None),
         };
         let facts = facts.map(|written| MachineFacts {
-            bases: match base {
-                Some(base) => written.bases.beside(base),
+            bases: match in_force {
+                Some(teams) => written.bases.held(teams),
                 None => written.bases,
             },
             ..written

@@ -2,18 +2,19 @@
 
 use super::reader::Reader;
 use super::tenant::refuse_microsofts;
+use crate::config::checked::Teams;
 use crate::config::names::TenantFqdn;
 use crate::config::raw::{At, RawTeams};
 
 /// The carrier trunks as tenants' files see them; None is what can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bases {
-    /// `teams.base`.
+    /// What labels stand in front of where nothing else is said: `teams.base`.
     pub first: Option<TenantFqdn>,
-    /// `teams.further_bases`.
+    /// The others.
     pub further: Option<Vec<TenantFqdn>>,
-    /// `teams.base` as it stands in the file, where the node runs with another one until its next start: who names it waits
-    /// with it.
+    /// `teams.base` as it stands in the file, where the node knows no such trunk until its next start: who names it waits with
+    /// it.
     pub waiting: Option<TenantFqdn>,
 }
 
@@ -36,16 +37,18 @@ impl Bases {
         }
     }
 
-    /// In a node that keeps `first` until its next start.
-    pub fn beside(self, first: &TenantFqdn) -> Bases {
-        let mut further = self.further;
-        if let Some(further) = &mut further {
-            further.retain(|base| base != first);
-        }
+    /// In a node that has these until its next start: labels are in front of `teams.base` as it is written where the node knows
+    /// that name already.
+    pub fn held(self, in_force: &Teams) -> Bases {
+        let known = self
+            .first
+            .as_ref()
+            .filter(|written| in_force.bases().any(|base| base == *written));
+        let first = known.unwrap_or(&in_force.base).clone();
         Bases {
-            first: Some(first.clone()),
-            further,
-            waiting: self.first.filter(|written| written != first),
+            further: Some(in_force.bases().filter(|base| **base != first).cloned().collect()),
+            waiting: self.first.filter(|written| *written != first),
+            first: Some(first),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whole configurations through the front door.
 
+mod carrier_trunks;
 mod folder;
 mod golden;
 mod mending;
@@ -80,59 +81,6 @@ fn a_tenant_is_found_by_host_name_domain_and_number() {
     assert_eq!(number("+14255550150"), Some(Destination::Teams));
     assert_eq!(number("+14255550199"), Some(Destination::TeamsVoicemail));
     assert_eq!(number("+14255550200"), None);
-}
-
-#[test]
-fn teams_107_a_tenant_names_the_carrier_trunk_that_its_own_derives_from() {
-    let sbc = SBC.replace(
-        "base = \"sbc1.example.net\"",
-        "base = \"sbc1.example.net\"\nfurther_bases = [\"sbc1.example.org\", \"eu.sbc1.example.com\"]",
-    );
-    let tenant = |name: &str, trunk: &str| format!("domains = [\"{name}.example\"]\ncarriers = [\"north\"]\n{trunk}\n");
-    let texts = [
-        (
-            "adatum",
-            tenant("adatum", "label = \"adatum\"\nbase = \"SBC1.example.org\""),
-        ),
-        ("contoso", tenant("contoso", "label = \"adatum\"")),
-        (
-            "fabrikam",
-            tenant("fabrikam", "label = \"adatum\"\nbase = \"sbc1.example.net\"").replace("adatum", "fabrikam"),
-        ),
-        ("litware", tenant("litware", "fqdn = \"litware.eu.sbc1.example.com\"")),
-        (
-            "tailspin",
-            tenant("tailspin", "fqdn = \"a.litware.eu.sbc1.example.com\""),
-        ),
-    ];
-    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let config = config(&sbc, &texts);
-    let teams = &config.sbc.teams;
-    let trunks: Vec<(&str, Option<&str>)> = config
-        .tenants
-        .iter()
-        .map(|tenant| {
-            (
-                tenant.fqdn.as_str(),
-                teams.base_of(&tenant.fqdn).map(|base| base.as_str()),
-            )
-        })
-        .collect();
-    assert_eq!(
-        trunks,
-        [
-            ("adatum.sbc1.example.org", Some("sbc1.example.org")),
-            ("adatum.sbc1.example.net", Some("sbc1.example.net")),
-            ("fabrikam.sbc1.example.net", Some("sbc1.example.net")),
-            ("litware.eu.sbc1.example.com", Some("eu.sbc1.example.com")),
-            ("a.litware.eu.sbc1.example.com", None),
-        ]
-    );
-    let found = |host: &str| config.tenant_by_host(host).map(|tenant| tenant.id.as_str());
-    assert_eq!(found("ADATUM.sbc1.example.org"), Some("adatum"));
-    assert_eq!(found("adatum.sbc1.example.net"), Some("contoso"));
-    assert_eq!(found("adatum.eu.sbc1.example.com"), None);
-    assert!(teams.is_base("Eu.sbc1.example.com") && !teams.is_base("adatum.sbc1.example.org"));
 }
 
 #[test]

@@ -233,62 +233,6 @@ fn a_change_of_the_machine_checks_the_tenants_again() {
     assert!(refused(loader.reload()).to_string().contains("there is no such file"));
 }
 
-/// `base` is what the Teams listener is known by, so another one waits for the start; further ones are names like any tenant's own.
-#[test]
-fn further_trunks_come_into_force_at_once_and_another_base_waits() {
-    const NET: &str = "base = \"sbc1.example.net\"";
-    let folder = Folder::with_contoso();
-    folder.write("tenants/fabrikam.toml", FABRIKAM);
-    let mut loader = Loader::new(folder.path());
-    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    loader.started();
-    let reloaded = |loader: &mut Loader| match loader.reload() {
-        Reload::Applied { config, waiting, .. } => (config, waiting),
-        other => panic!("{other:?}"),
-    };
-    let bases = |config: &Config| -> Vec<String> { config.sbc.teams.bases().map(ToString::to_string).collect() };
-    let trunk = |config: &Config, position: usize| config.tenants[position].fqdn.to_string();
-
-    let further = format!("{NET}\nfurther_bases = [\"sbc1.example.org\"]");
-    folder.write("sbc.toml", &SBC.replace(NET, &further));
-    folder.write(
-        "tenants/fabrikam.toml",
-        &format!("base = \"sbc1.example.org\"\n{FABRIKAM}"),
-    );
-    let (config, waiting) = reloaded(&mut loader);
-    assert!(waiting.is_empty(), "{waiting:?}");
-    assert_eq!(bases(&config), ["sbc1.example.net", "sbc1.example.org"]);
-    assert_eq!(trunk(&config, 1), "fabrikam.sbc1.example.org");
-    assert!(config.tenant_by_host("fabrikam.sbc1.example.net").is_none());
-
-    // The two change places: who names the new base waits with it, who names the old one stays below it.
-    let swapped = "base = \"sbc1.example.org\"\nfurther_bases = [\"sbc1.example.net\"]";
-    folder.write("sbc.toml", &SBC.replace(NET, swapped));
-    folder.write(
-        "tenants/contoso.toml",
-        &format!("base = \"sbc1.example.net\"\n{CONTOSO}"),
-    );
-    let (config, waiting) = reloaded(&mut loader);
-    assert!(waiting.contains(&"teams.base"), "{waiting:?}");
-    assert_eq!(bases(&config), ["sbc1.example.net"]);
-    assert_eq!(trunk(&config, 0), "contoso.sbc1.example.net");
-    assert_eq!(trunk(&config, 1), "fabrikam.sbc1.example.net");
-    assert!(config.tenant_by_host("fabrikam.sbc1.example.org").is_none());
-
-    // A start takes it as it is written.
-    let config = load(folder.path()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    assert_eq!(bases(&config), ["sbc1.example.org", "sbc1.example.net"]);
-    assert_eq!(trunk(&config, 1), "fabrikam.sbc1.example.org");
-
-    // A trunk that a tenant is below can't go.
-    folder.write("sbc.toml", &SBC.replace(NET, "base = \"sbc1.example.net\""));
-    let mistakes = refused(loader.reload()).to_string();
-    assert!(
-        mistakes.contains("this node has no trunk sbc1.example.org"),
-        "{mistakes}"
-    );
-}
-
 #[test]
 fn only_the_named_files_are_read_and_the_outcome_is_that_of_reading_all() {
     let folder = Folder::with_contoso();
