@@ -333,5 +333,6 @@ pub fn sdp_codec(codec: Codec) -> sdp::Codec {
         Codec::Pcma => sdp::Codec::Pcma,
         Codec::G722 => sdp::Codec::G722,
         Codec::G729 => sdp::Codec::G729,
+        Codec::Silk => sdp::Codec::Silk,
     }
 }

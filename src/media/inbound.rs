@@ -196,7 +196,13 @@ impl Leg {
             self.source = Some(reports::Source::new(header.ssrc, clock_rate));
         }
         let arrival = match &mut self.source {
-            Some(source) => source.reception.receive(header.sequence, header.timestamp, now),
+            Some(source) => {
+                // An event goes on in the clock of what it interrupts.
+                if let Some(spoken) = payload.filter(|payload| payload.kind != PayloadKind::TelephoneEvent) {
+                    source.reception.clocked(spoken.clock_rate);
+                }
+                source.reception.receive(header.sequence, header.timestamp, now)
+            }
             None => Arrival::Newest,
         };
         self.stats.received.packets += 1;

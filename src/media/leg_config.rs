@@ -2,7 +2,7 @@
 
 use crate::codec::speech::Speech;
 use crate::ice::Credentials;
-use crate::sdp::{Codec, DROP, Direction, Negotiated, PayloadMap, SrtpKeys};
+use crate::sdp::{Codec, DROP, Direction, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys};
 use crate::srtp::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -109,9 +109,11 @@ impl LegConfig {
                 relay_as: relay.get(usize::from(number)).copied().filter(|number| *number != DROP),
             }
         });
-        let events = media
-            .telephone_event()
-            .filter(|event| event.format.clock == Speech::CLOCK_RATE);
+        // Beside wideband audio a peer may take events at two clocks, or at ours alone as Teams does.
+        let is_ours = |known: &&NegotiatedFormat| {
+            known.format.codec == Codec::TelephoneEvent && known.format.clock == Speech::CLOCK_RATE
+        };
+        let events = media.formats.iter().find(is_ours);
         LegConfig {
             remote: media.remote_rtp,
             remote_rtcp,
@@ -333,7 +335,7 @@ pub enum PayloadKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sdp::{Format, NegotiatedFormat, payload_map};
+    use crate::sdp::{Format, payload_map};
 
     fn leg(port: u16, formats: &[(Codec, u8, u8)]) -> Negotiated {
         let format = |(codec, receive, send): &(Codec, u8, u8)| NegotiatedFormat {

@@ -43,7 +43,9 @@ impl Leg {
             return Transmitted::NotNow;
         }
         if let Some(speaker) = &mut self.speaker {
-            if speaker.replaces() {
+            // What can't be decoded can't be mixed with a sound; an event is no audio.
+            let is_opaque = onward.speech.is_none() && onward.clock_rate.is_some();
+            if speaker.replaces() || (is_opaque && speaker.plays()) {
                 return Transmitted::Replaced;
             }
             let payload = onward.header.len..onward.header.len + onward.payload_len;

@@ -38,6 +38,11 @@ impl Speaker {
                 .is_some_and(|player| player.play.over == Over::Replace)
     }
 
+    /// True while a sound plays, alone or over the bridged leg.
+    pub fn plays(&self) -> bool {
+        self.player.is_some()
+    }
+
     /// Treats a payload of the bridged leg in place: gain, and the sound over it.
     pub fn treat(&mut self, codec: Speech, payload: &mut [u8]) {
         if self.player.is_none() && self.boost.is_none() {

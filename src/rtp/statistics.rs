@@ -81,6 +81,17 @@ impl Reception {
         }
     }
 
+    /// The clock of what comes next. Timestamps of two clocks tell nothing of each other (RFC 7160 §4.2).
+    pub fn clocked(&mut self, clock_rate: u32) {
+        let (before, now) = (self.clock_rate, clock_rate.max(1));
+        if before != now {
+            let jitter = u64::from(self.jitter_16) * u64::from(now) / u64::from(before);
+            self.jitter_16 = u32::try_from(jitter).unwrap_or(u32::MAX);
+            self.clock_rate = now;
+            self.transit = None;
+        }
+    }
+
     /// Counts a packet that arrived at `now`.
     pub fn receive(&mut self, sequence: u16, timestamp: u32, now: Moment) -> Arrival {
         let arrival = self.place(sequence);
@@ -319,6 +330,25 @@ mod tests {
         }
         reception.receive(1010, 3_000_000_000, now + FRAME);
         assert!(reception.jitter() <= jitter + 10, "{}", reception.jitter());
+    }
+
+    #[test]
+    fn another_clock_is_no_jitter() {
+        let mut reception = Reception::new(16_000);
+        let (mut now, mut timestamp) = (Moment::ZERO, 0u32);
+        for number in 0..1_000u16 {
+            let late = Duration::from_millis(if number % 2 == 0 { 0 } else { 5 });
+            let clock = if (number / 100) % 2 == 0 { 16_000 } else { 8_000 };
+            reception.clocked(clock);
+            reception.receive(number, timestamp, now + late);
+            timestamp += clock / 50;
+            now = now + FRAME;
+        }
+        let told = reception.jitter_time();
+        assert!(
+            told.abs_diff(Duration::from_millis(5)) < Duration::from_micros(200),
+            "{told:?}"
+        );
     }
 
     #[test]

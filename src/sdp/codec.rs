@@ -17,6 +17,8 @@ pub enum Codec {
     Pcma,
     G722,
     G729,
+    /// Of 8 or 16 kHz; each is a codec of its own.
+    Silk,
     /// RFC 4733 events.
     TelephoneEvent,
     /// RFC 3389 comfort noise, `CN`.
@@ -33,6 +35,7 @@ impl Codec {
             Codec::Pcma => "PCMA",
             Codec::G722 => "G722",
             Codec::G729 => "G729",
+            Codec::Silk => "SILK",
             Codec::TelephoneEvent => "telephone-event",
             Codec::ComfortNoise => "CN",
             Codec::Other(name) => name,
@@ -56,6 +59,7 @@ impl From<&str> for Codec {
             Codec::Pcma,
             Codec::G722,
             Codec::G729,
+            Codec::Silk,
             Codec::TelephoneEvent,
             Codec::ComfortNoise,
         ]
@@ -166,10 +170,11 @@ impl Format {
     }
 
     /// False for a codec of telephony at another clock than its own, or with more channels: peers that have the codec do
-    /// not have that (RFC 3551 §4.5).
+    /// not have that (RFC 3551 §4.5). SILK is there at the two clocks that Teams has (TEAMS-096).
     pub fn is_at_its_clock(&self) -> bool {
         match self.codec {
             Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 => self.clock == 8000 && self.channels == 1,
+            Codec::Silk => matches!(self.clock, 8_000 | 16_000) && self.channels == 1,
             Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other(_) => true,
         }
     }

@@ -34,11 +34,13 @@ pub fn formats_alone(remote_offer: &Session, profile: &LegProfile) -> Result<Vec
         let formats = &carriable(remote_offer, profile)?.formats;
         let passes = |format: &&Format| !format.codec.is_auxiliary() && profile.allows(format);
         let speech = formats.iter().find(passes).ok_or(refusal)?;
-        let events = |format: &&Format| format.codec == Codec::TelephoneEvent && format.clock == speech.clock;
-        Ok(std::iter::once(speech)
-            .chain(formats.iter().find(events))
-            .cloned()
-            .collect())
+        let events = |clock| {
+            let is_meant = move |format: &&Format| format.codec == Codec::TelephoneEvent && format.clock == clock;
+            formats.iter().find(is_meant)
+        };
+        // Teams has events at 8 kHz alone, beside SILK/16000 too.
+        let events = events(speech.clock).or_else(|| events(Speech::CLOCK_RATE));
+        Ok(std::iter::once(speech).chain(events).cloned().collect())
     })
 }
 
@@ -69,7 +71,7 @@ mod tests {
         let offered = |formats: &str| {
             let offer = format!(
                 "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP {formats}\r\n\
-                 a=rtpmap:97 iLBC/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+                 a=rtpmap:97 iLBC/8000\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:104 SILK/16000\r\n"
             );
             let offer = Session::parse(offer.as_bytes()).expect("an offer");
             let taken = |formats: Result<Vec<Format>, Refusal>| {
@@ -82,5 +84,18 @@ mod tests {
         assert_eq!(offered("18 97 101"), (None, Some(vec![18, 101])));
         assert_eq!(offered("18 0 101"), (Some(vec![0, 101]), Some(vec![0, 101])));
         assert_eq!(offered("97 101"), (None, None));
+        assert_eq!(offered("104 101"), (None, None));
+        let mut profile = LegProfile::carrier();
+        profile.codecs.push(Codec::Silk);
+        for (numbers, events) in [("104 101", 101), ("104 101 102", 102)] {
+            let offer = format!(
+                "v=0\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP {numbers}\r\na=rtpmap:104 SILK/16000\r\n\
+                 a=rtpmap:101 telephone-event/8000\r\na=rtpmap:102 telephone-event/16000\r\n"
+            );
+            let offer = Session::parse(offer.as_bytes()).expect("an offer");
+            let formats = formats_alone(&offer, &profile).expect("SILK");
+            let numbers: Vec<u8> = formats.iter().map(|format| format.payload_type).collect();
+            assert_eq!(numbers, [104, events]);
+        }
     }
 }

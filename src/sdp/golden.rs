@@ -22,6 +22,8 @@ struct Case {
     _why: String,
     from: Leg,
     to: Leg,
+    /// Codecs of the leg that is a carrier's, where they are not the usual ones.
+    codecs: Option<Vec<Codec>>,
     /// Our address on both legs.
     #[serde(default = "documentation_address")]
     local: IpAddr,
@@ -53,12 +55,15 @@ fn documentation_address() -> IpAddr {
 }
 
 impl Leg {
-    fn profile(&self, local: IpAddr) -> LegProfile {
+    fn profile(&self, local: IpAddr, codecs: Option<&Vec<Codec>>) -> LegProfile {
         let mut profile = match self {
             Leg::Teams => LegProfile::teams(),
             Leg::TeamsBypass => LegProfile::teams_bypass(),
             Leg::Carrier => LegProfile::carrier(),
         };
+        if let (Leg::Carrier, Some(codecs)) = (self, codecs) {
+            profile.codecs.clone_from(codecs);
+        }
         profile.addresses.own = vec![local];
         profile
     }
@@ -94,7 +99,11 @@ fn exchange(folder: &Path, outcome: &mut Outcome) -> Result<(), Refusal> {
             lines.join(&b"\r\n"[..])
         })
     };
-    let (from, to) = (case.from.profile(case.local), case.to.profile(case.local));
+    let codecs = case.codecs.as_ref();
+    let (from, to) = (
+        case.from.profile(case.local, codecs),
+        case.to.profile(case.local, codecs),
+    );
     let rtcp = (!case.rtcp_on_rtp_port).then_some(case.port + 1);
     let mut first = LocalMedia::new(
         case.local,

@@ -47,4 +47,6 @@ pub use session::{Audio, MediaLine, Origin, Protocol, Session};
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod properties;

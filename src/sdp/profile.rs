@@ -191,7 +191,7 @@ impl LegProfile {
         LegProfile {
             security: Security::SdesRequired,
             rtcp_mux: RtcpMux::Offer,
-            codecs: vec![Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::G729],
+            codecs: vec![Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::G729, Codec::Silk],
             telephone_event: Auxiliary::Always,
             comfort_noise: Auxiliary::Always,
             ptime: Some(20),

@@ -44,6 +44,7 @@ mod ringing;
 mod routed_refers;
 mod screening;
 mod setting_up;
+mod silk;
 mod stored;
 mod strangers;
 mod talkers;

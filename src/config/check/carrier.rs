@@ -509,6 +509,7 @@ fn codecs(raw: Option<&[At<RawCodec>]>) -> Vec<Codec> {
         RawCodec::Pcma => Codec::Pcma,
         RawCodec::G722 => Codec::G722,
         RawCodec::G729 => Codec::G729,
+        RawCodec::Silk => Codec::Silk,
     };
     match raw {
         Some(list) => list.iter().map(codec).collect(),

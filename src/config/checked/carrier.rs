@@ -294,4 +294,5 @@ pub enum Codec {
     Pcma,
     G722,
     G729,
+    Silk,
 }

@@ -49,7 +49,8 @@ pub struct RawCarrier {
     /// Caps on its calls, both ways together. Emergency calls are exempt. Without `calls` one carrier can use up the whole range of
     /// media ports, but for what is kept for emergency calls.
     pub limits: Option<RawLimits>,
-    /// Codecs that may be offered to it, the preferred first.
+    /// Codecs that may be offered to it, the preferred first. `SILK` is Teams' own, at 8 and 16 kHz: it passes between Teams and carriers that
+    /// have it, and is never recoded.
     #[schemars(extend("default" = ["PCMA", "PCMU", "G722", "G729"]))]
     pub codecs: Option<At<Vec<At<RawCodec>>>>,
     /// Its media may come from another address than its SDP says; it is followed there once, in the first 5 s after an answer.
@@ -301,4 +302,5 @@ pub enum RawCodec {
     Pcma,
     G722,
     G729,
+    Silk,
 }

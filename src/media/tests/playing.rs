@@ -213,6 +213,39 @@ fn a_whisper_is_mixed_over_what_is_relayed_and_plays_alone_in_silence() {
 }
 
 #[test]
+fn a_whisper_takes_the_place_of_audio_that_can_not_be_mixed() {
+    let mut call = Call::new(Peer::plain(1), Peer::secure(2));
+    let mut config = call.carrier.config();
+    config.payloads.push(Payload {
+        number: 97,
+        clock_rate: 16_000,
+        kind: PayloadKind::Audio,
+        relay_as: Some(104),
+        recode: None,
+    });
+    call.rig.configure(call.a, config);
+    call.carrier.send(call.a, 97, b"opaque");
+    let (header, payload) = call.teams.receive();
+    assert_eq!((header.payload_type, &payload[..]), (104, &b"opaque"[..]));
+    let whisper = Play {
+        over: Over::Mix,
+        ..Play::once(tone(700.0, 100), COOKIE)
+    };
+    call.rig.plane.play(call.b.id, whisper).expect("accepted");
+    call.rig.stats(call.b);
+    call.carrier.send(call.a, 97, b"unheard");
+    let mut heard: Vec<_> = (0..5).map(|_| call.teams.receive()).collect();
+    assert!((level(Speech::Pcma, 700.0, &heard) + 12.0).abs() < 1.5);
+    assert_eq!(call.rig.event(), MediaEvent::Flowing { leg: call.a.id });
+    let over = played(Ending::Completed, call.b, Duration::from_millis(100));
+    assert_eq!(call.rig.event(), over);
+    call.carrier.send(call.a, 97, b"again");
+    heard.push(call.teams.receive());
+    assert_eq!(heard.last().map(|(_, payload)| &payload[..]), Some(&b"again"[..]));
+    assert_eq!(call.rig.stats(call.a).received.dropped.replaced, 1);
+}
+
+#[test]
 fn what_cannot_be_played_says_why() {
     let mut rig = Rig::new(settings(20_000..=20_099));
     let leg = rig.open(RtcpPort::Mux, None);
