@@ -1,6 +1,7 @@
 //! The simulators' session descriptions: printed as the real peers print them, read by the project's own reader.
 
 use super::media::{Checks, Endpoint, Keys, Stream};
+use super::spoken::Spoken;
 use crate::codec::speech::Speech;
 use crate::ice::{Credentials, Secret};
 use crate::sdp::{Audio, Codec, Direction, Format, Protocol, Session};
@@ -11,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 const NOWHERE: u16 = 9;
 /// Payload type of telephone-event in our offers.
 const EVENTS: u8 = 101;
+const COMFORT_NOISE: u8 = 13;
 
 /// As whom to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(super) enum Disagreement {
     NoIce,
     #[error("neither PCMU nor PCMA nor G722")]
     NoCodec,
+    #[error("no {0}, which is all that is spoken here")]
+    NotSpoken(&'static str),
 }
 
 /// One side's description through a dialog.
@@ -64,6 +68,8 @@ pub(super) struct Description {
     version: u64,
     key: MasterKey,
     ice: Credentials,
+    /// The one codec that is spoken; None: as the peer is wont to.
+    held_to: Option<Spoken>,
     /// Portcullis's half of the pair that is named as chosen.
     pub(super) chosen: Option<SocketAddr>,
     body: String,
@@ -71,13 +77,14 @@ pub(super) struct Description {
 }
 
 impl Description {
-    pub(super) fn new(shape: Shape) -> Description {
+    pub(super) fn new(shape: Shape, held_to: Option<Spoken>) -> Description {
         Description {
             shape,
             session_id: u64::from(rand::random::<u32>()),
             version: 0,
             key: MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng()),
             ice: Credentials::derive(&Secret::generate(&mut rand::rng()), 0),
+            held_to,
             chosen: None,
             body: String::new(),
             form: Form::Plain,
@@ -96,7 +103,16 @@ impl Description {
             Shape::Teams | Shape::TeamsBypass => TEAMS_FORMATS,
             Shape::Carrier => CARRIER_FORMATS,
         };
-        self.print(endpoint, formats, 1, direction)
+        let Some(codec) = self.held_to else {
+            return self.print(endpoint, formats, 1, direction);
+        };
+        let beside = formats
+            .iter()
+            .filter(|(number, _)| matches!(*number, EVENTS | COMFORT_NOISE));
+        let held: Vec<_> = std::iter::once(codec.offered(self.shape))
+            .chain(beside.copied())
+            .collect();
+        self.print(endpoint, &held, 1, direction)
     }
 
     /// The answer to `offer`, and the stream that it makes.
@@ -107,13 +123,10 @@ impl Description {
         tone: f64,
     ) -> Result<(String, Stream), Disagreement> {
         let stream = self.stream(offer, tone, offer.direction.reversed())?;
-        let codec = match stream.codec {
-            Speech::Pcmu => "PCMU",
-            Speech::Pcma => "PCMA",
-            Speech::G722 => "G722",
-        };
-        let line = format!("rtpmap:{} {codec}/{}", stream.payload_type, Speech::CLOCK_RATE);
-        let mut formats = vec![(stream.payload_type, vec![line])];
+        // What we want to receive has our own number, whatever the offer calls it (RFC 3264 §6.1).
+        let (number, lines) = stream.codec.offered(self.shape);
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let mut formats = vec![(number, lines)];
         if let Some(events) = stream.events {
             let lines = vec![
                 format!("rtpmap:{events} telephone-event/8000"),
@@ -124,9 +137,9 @@ impl Description {
         if offer
             .formats
             .iter()
-            .any(|format| format.codec == Codec::ComfortNoise && format.payload_type == 13)
+            .any(|format| format.codec == Codec::ComfortNoise && format.payload_type == COMFORT_NOISE)
         {
-            formats.push((13, Vec::new()));
+            formats.push((COMFORT_NOISE, Vec::new()));
         }
         let formats: Vec<(u8, Vec<&str>)> = formats
             .iter()
@@ -176,7 +189,17 @@ impl Description {
             let mut all = remote.formats.iter().filter_map(spoken);
             all.find(|(codec, _)| wide == (*codec == Speech::G722))
         };
-        let (codec, payload_type) = spoken(false).or_else(|| spoken(true)).ok_or(Disagreement::NoCodec)?;
+        let (codec, payload_type) = match self.held_to {
+            Some(held_to) => {
+                let found = remote.formats.iter().find(|format| held_to.is(format));
+                let found = found.ok_or(Disagreement::NotSpoken(held_to.name()))?;
+                (held_to, found.payload_type)
+            }
+            None => {
+                let (speech, number) = spoken(false).or_else(|| spoken(true)).ok_or(Disagreement::NoCodec)?;
+                (Spoken::from(speech), number)
+            }
+        };
         let events = remote
             .formats
             .iter()
@@ -187,6 +210,7 @@ impl Description {
             remote_rtcp: remote.rtcp.filter(|_| !remote.rtcp_mux),
             codec,
             payload_type,
+            is_noted: self.held_to.is_some(),
             events: events.map(|format| format.payload_type),
             keys,
             direction: if silent {
@@ -272,7 +296,7 @@ const TEAMS_FORMATS: &[(u8, &[&str])] = &[
     (8, &["rtpmap:8 PCMA/8000"]),
     (97, &["rtpmap:97 RED/8000"]),
     (EVENTS, &["rtpmap:101 telephone-event/8000", "fmtp:101 0-16"]),
-    (13, &["rtpmap:13 CN/8000"]),
+    (COMFORT_NOISE, &["rtpmap:13 CN/8000"]),
     (118, &["rtpmap:118 CN/16000"]),
 ];
 
@@ -326,7 +350,7 @@ mod tests {
     async fn each_shape_agrees_with_itself_and_not_with_the_other() {
         for shape in [Shape::Teams, Shape::Carrier] {
             let (one, two) = (endpoint().await, endpoint().await);
-            let (mut caller, mut called) = (Description::new(shape), Description::new(shape));
+            let (mut caller, mut called) = (Description::new(shape, None), Description::new(shape, None));
             let offer = caller.offer(&one, Direction::SendRecv);
             let offer = audio_of(offer.as_bytes()).unwrap();
             let (answer, to_caller) = called.answer(&two, &offer, 440.0).unwrap();
@@ -340,7 +364,7 @@ mod tests {
                 Shape::Teams | Shape::TeamsBypass => Shape::Carrier,
                 Shape::Carrier => Shape::Teams,
             };
-            let refused = Description::new(other).answer(&two, &offer, 440.0);
+            let refused = Description::new(other, None).answer(&two, &offer, 440.0);
             assert!(matches!(refused, Err(Disagreement::Transport(..))));
         }
     }
@@ -348,7 +372,7 @@ mod tests {
     #[tokio::test]
     async fn the_version_moves_only_with_the_text() {
         let endpoint = endpoint().await;
-        let mut description = Description::new(Shape::Teams);
+        let mut description = Description::new(Shape::Teams, None);
         let first = description.offer(&endpoint, Direction::SendRecv);
         assert_eq!(description.offer(&endpoint, Direction::SendRecv), first);
         let held = description.offer(&endpoint, Direction::Inactive);

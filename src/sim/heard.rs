@@ -1,5 +1,6 @@
 //! What arrived at a media endpoint, and what it sounded like.
 
+use super::spoken::Payloads;
 use crate::codec::tone::{Detector, level};
 use crate::moment::Moment;
 use crate::rtp::statistics::Reception;
@@ -89,6 +90,9 @@ pub(super) struct Measured {
     last: Option<Moment>,
     window: VecDeque<i16>,
     pub(super) digits: Digits,
+    pub(super) payloads: Payloads,
+    /// Of the codec that is spoken, Hz.
+    clock: u32,
     heard: Heard,
 }
 
@@ -100,6 +104,8 @@ impl Measured {
             last: None,
             window: VecDeque::with_capacity(WINDOW),
             digits: Digits::new(),
+            payloads: Payloads::default(),
+            clock: RATE,
             heard: Heard {
                 frequency: None,
                 level: -127.0,
@@ -124,6 +130,8 @@ impl Measured {
     pub(super) fn restart(&mut self, now: Moment) {
         *self = Measured {
             last: Some(now),
+            reception: Reception::new(self.clock),
+            clock: self.clock,
             heard: Heard {
                 srtp: self.heard.srtp,
                 suite: self.heard.suite,
@@ -131,6 +139,13 @@ impl Measured {
             },
             ..Measured::new()
         };
+    }
+
+    /// Another codec is spoken from now on.
+    pub(super) fn clocked(&mut self, clock: u32) {
+        if std::mem::replace(&mut self.clock, clock) != clock {
+            self.reception = Reception::new(clock);
+        }
     }
 
     /// The counts, to be raised.
@@ -144,7 +159,7 @@ impl Measured {
             self.heard.longest_gap = self.heard.longest_gap.max(now.since(last));
         }
         if self.source.replace(ssrc).is_some_and(|before| before != ssrc) {
-            self.reception = Reception::new(RATE);
+            self.reception = Reception::new(self.clock);
         }
         self.heard.packets += 1;
         if !self.heard.sources.contains(&from) {

@@ -17,6 +17,7 @@ mod papers;
 mod persona;
 mod script;
 mod simulator;
+mod spoken;
 mod teams;
 mod unconnected;
 mod violation;
@@ -33,6 +34,7 @@ pub use line::{Manner, Pings};
 pub use papers::{Bearer, Papers, PapersError, WrongPaper};
 pub use script::{Fork, NoScript, Script, Step};
 pub use simulator::{SimStartError, Simulator};
+pub use spoken::{Payloads, Spoken};
 pub use teams::{
     Inside, TeamsSettings, TeamsSim, api_of, catalogue, inspected, judged, proxy_of, said_of_ice, told_of_transfer,
     transfers,

@@ -2,6 +2,7 @@
 
 use super::call::HoldForm;
 use super::cause::Cause;
+use super::spoken::Spoken;
 use serde::Serialize;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,8 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// Hz of the tone that this side sends; `None`: the simulator's own.
     pub tone: Option<f64>,
+    /// The only codec that this side speaks; `None`: as the real peer is wont to. An offer without it is refused with 488.
+    pub codec: Option<Spoken>,
     /// False: our 2xx is sent again and again, as if no ACK ever came.
     pub hears_ack: bool,
     /// The CANCEL that comes has to say that the call was answered elsewhere (TEAMS-115).
@@ -78,7 +81,7 @@ pub struct Fork(pub u8);
 #[error(
     "`{0}` is no step; steps are ring, forwarded, progress, answer (each with a branch a to h), wait 500ms, \
          busy, decline, refuse 486, unavailable 5, redirect sip:…, challenge user:password@realm, silence, hang-up, \
-         hold (or hold inactive, sendonly, recvonly, 0.0.0.0, off), resume, refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440"
+         hold (or hold inactive, sendonly, recvonly, 0.0.0.0, off), resume, refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440, codec SILK/16000"
 )]
 pub struct NoScript(pub String);
 
@@ -88,6 +91,7 @@ impl Script {
         Script {
             steps: steps.into_iter().collect(),
             tone: None,
+            codec: None,
             hears_ack: true,
             elsewhere: false,
         }
@@ -172,6 +176,13 @@ impl Script {
         self
     }
 
+    /// Speaking this codec alone.
+    #[must_use]
+    pub fn codec(mut self, codec: Spoken) -> Script {
+        self.codec = Some(codec);
+        self
+    }
+
     /// Deaf to ACK.
     #[must_use]
     pub fn ignoring_ack(mut self) -> Script {
@@ -201,6 +212,7 @@ impl FromStr for Script {
             let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
             match (word, rest.trim()) {
                 ("tone", hertz) => script.tone = Some(hertz.parse().map_err(|_| wrong())?),
+                ("codec", name) => script.codec = Some(name.parse().map_err(|()| wrong())?),
                 ("ignore-ack", "") => script.hears_ack = false,
                 ("elsewhere", "") => script.elsewhere = true,
                 (word, rest) => script.steps.push(step_of(word, rest).ok_or_else(wrong)?),

@@ -8,6 +8,7 @@ mod call_heard_both_ways;
 mod callers_repeated;
 mod calls_in_progress;
 mod certified_carriers;
+mod codecs_matched;
 mod conformance;
 mod destinations;
 mod device;

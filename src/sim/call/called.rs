@@ -5,7 +5,7 @@ use super::view::{EndedBy, Stage};
 use super::{Change, Event, HoldForm, Order, Refer};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::{Shape, audio_of};
+use crate::sim::description::{Disagreement, Shape, audio_of};
 use crate::sim::script::{Fork, Script, Step};
 use crate::sim::teams::{guid, is_completed_elsewhere};
 use crate::sip::dialog::{Dialog, new_tag};
@@ -37,6 +37,7 @@ impl Task {
             .unwrap_or_default();
         self.known.face = self.line.persona.face(&user);
         self.tone = script.tone.unwrap_or(self.tone);
+        self.codec = script.codec;
         self.hears_ack = script.hears_ack;
         self.elsewhere = script.elsewhere;
         self.inspect(&invite);
@@ -238,6 +239,8 @@ impl Task {
                     side.endpoint.flow(stream).await;
                     answer
                 }
+                // Nothing is wrong with an offer of other codecs.
+                Err(Disagreement::NotSpoken(_)) => return None,
                 Err(disagreement) => {
                     self.breach("offer", disagreement.to_string());
                     return None;

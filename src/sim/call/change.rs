@@ -4,7 +4,7 @@ use super::task::{Fate, Task, Unacknowledged};
 use super::{Change, HoldForm};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::{Form, audio_of, is_off};
+use crate::sim::description::{Disagreement, Form, audio_of, is_off};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Message, Method, ResponseDraft};
 use tokio::time::Instant;
@@ -155,6 +155,7 @@ impl Task {
                 side.endpoint.flow(stream).await;
                 Some(answer)
             }
+            Err(Disagreement::NotSpoken(_)) => None,
             Err(disagreement) => {
                 self.breach("offer", disagreement.to_string());
                 None

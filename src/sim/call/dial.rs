@@ -1,5 +1,6 @@
 //! How a side calls, as plain data.
 
+use crate::sim::spoken::Spoken;
 use crate::sip::digest::Credentials;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub struct Dial {
     pub host: Option<String>,
     /// Hz; `None`: the simulator's own.
     pub tone: Option<f64>,
+    /// The only codec that is offered; `None`: as the real peer is wont to.
+    pub codec: Option<Spoken>,
     /// An INVITE without a description.
     pub offerless: bool,
     /// No ACK for the 2xx.
@@ -37,6 +40,7 @@ impl Dial {
             to: to.to_owned(),
             host: None,
             tone: None,
+            codec: None,
             offerless: false,
             never_ack: false,
             hang_up_after: None,

@@ -17,7 +17,9 @@ pub use view::{DialogNames, EndedBy, Ending, Provisional, SimError, Stage, View}
 
 use super::heard::Heard;
 use super::line::Line;
+use super::media::Ear;
 use super::script::Script;
+use super::spoken::Payloads;
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Message, Uri};
 use serde::Serialize;
@@ -197,6 +199,12 @@ impl Call {
     /// What was heard until now; nothing when there is no media yet.
     pub fn heard_so_far(&self) -> Option<Heard> {
         self.view.borrow().ear.as_ref().map(|ear| ear.now())
+    }
+
+    /// The last packets of a side that is held to a codec; none before there are media.
+    pub fn payloads(&self) -> Payloads {
+        let view = self.view.borrow();
+        view.ear.as_ref().map(Ear::payloads).unwrap_or_default()
     }
 
     /// Until this tone is what the live side hears.

@@ -26,6 +26,7 @@ impl Task {
     pub(in crate::sim) async fn placed(mut self, call_id: String, uri: Uri, dial: Dial) {
         self.known.face = self.line.persona.face(&dial.from);
         self.tone = dial.tone.unwrap_or(self.tone);
+        self.codec = dial.codec;
         self.never_acks = dial.never_ack;
         match self.call(call_id, uri, &dial).await {
             Ok(Fate::GoesOn) => {

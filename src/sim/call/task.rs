@@ -9,6 +9,7 @@ use crate::sim::description::{Description, Disagreement, Shape, audio_of, place_
 use crate::sim::line::Line;
 use crate::sim::media::{Endpoint, Stream};
 use crate::sim::persona::Known;
+use crate::sim::spoken::Spoken;
 use crate::sim::teams::ice_lines;
 use crate::sim::violation::Violation;
 use crate::sip::dialog::Dialog;
@@ -55,6 +56,8 @@ pub(super) struct Task {
     pub(super) side: Option<Side>,
     /// Hz.
     pub(super) tone: f64,
+    /// The one codec that is spoken.
+    pub(super) codec: Option<Spoken>,
     pub(super) hears_ack: bool,
     pub(super) direction: Direction,
     pub(super) unacknowledged: Option<Unacknowledged>,
@@ -90,6 +93,7 @@ impl Task {
             dialog: None,
             side: None,
             tone,
+            codec: None,
             hears_ack: true,
             direction: Direction::SendRecv,
             unacknowledged: None,
@@ -107,7 +111,7 @@ impl Task {
         let mux = shape.is_teams();
         Ok(Side {
             endpoint: Endpoint::open(self.line.address, mux, self.line.clock).await?,
-            description: Description::new(shape),
+            description: Description::new(shape, self.codec),
             stream: None,
         })
     }

@@ -6,7 +6,7 @@ mod outbound;
 mod task;
 
 use super::heard::{Heard, Measured};
-use crate::codec::speech::Speech;
+use super::spoken::{Payloads, Spoken};
 use crate::net::Clock;
 use crate::sdp::Direction;
 use crate::srtp::MasterKey;
@@ -33,9 +33,11 @@ pub(super) struct Stream {
     pub(super) remote: SocketAddr,
     /// Where RTCP goes; `None`: to `remote`, on one port.
     pub(super) remote_rtcp: Option<SocketAddr>,
-    pub(super) codec: Speech,
+    pub(super) codec: Spoken,
     /// Of the codec, as the peer wants it.
     pub(super) payload_type: u8,
+    /// Its packets are remembered.
+    pub(super) is_noted: bool,
     /// Of telephone-event, as the peer wants it.
     pub(super) events: Option<u8>,
     pub(super) keys: Option<Keys>,
@@ -128,6 +130,11 @@ impl Drop for Endpoint {
 impl Ear {
     pub(super) fn now(&self) -> Heard {
         self.lock().report()
+    }
+
+    /// The packets that are remembered.
+    pub(super) fn payloads(&self) -> Payloads {
+        self.lock().payloads.clone()
     }
 
     /// As soon as 200 ms of audio were heard, or when `bound` is over.

@@ -8,9 +8,12 @@ use crate::rtp::packet::{FIXED_HEADER, Header};
 use crate::rtp::rtcp::{NtpTime, SenderInfo};
 use crate::rtp::telephone_event::{Event, code};
 use std::collections::VecDeque;
+use std::ops::Range;
 
-/// Bytes, and units of the clock, of 20 ms.
-pub(super) const FRAME: usize = 160;
+/// Packets a second.
+const PACKETS: u32 = 50;
+/// Bytes, and units of the clock, of 20 ms of what is encoded here.
+const FRAME: usize = 160;
 /// Samples of 20 ms, at the most.
 const WIDE_FRAME: usize = 320;
 /// Of the tones that are sent, in dBov.
@@ -34,6 +37,13 @@ pub(super) struct Outbound {
     begins: bool,
     packets: u32,
     octets: u32,
+}
+
+/// A packet that was written.
+pub(super) struct Said {
+    pub len: usize,
+    /// Where its audio lies.
+    pub audio: Option<Range<usize>>,
 }
 
 /// One packet of a digit that is still to be sent.
@@ -78,13 +88,13 @@ impl Outbound {
         }
     }
 
-    /// Writes the next packet; its length.
-    pub(super) fn next(&mut self, stream: &Stream, buffer: &mut [u8]) -> Option<usize> {
+    /// Writes the next packet.
+    pub(super) fn next(&mut self, stream: &Stream, buffer: &mut [u8]) -> Option<Said> {
         let event = match stream.events {
             Some(payload_type) => self.events.pop_front().map(|event| (payload_type, event)),
             None => None,
         };
-        self.timestamp = self.timestamp.wrapping_add(FRAME as u32);
+        self.timestamp = self.timestamp.wrapping_add(stream.codec.clock() / PACKETS);
         self.sequence = self.sequence.wrapping_add(1);
         let (payload_type, marker, timestamp) = match &event {
             Some((payload_type, event)) => {
@@ -105,13 +115,22 @@ impl Outbound {
         };
         header.write(buffer)?;
         let payload = buffer.get_mut(FIXED_HEADER..)?;
-        let len = match event {
-            Some((_, event)) => Outbound::write_event(&event, payload)?,
-            None => self.write_tone(stream, payload)?,
+        let (len, is_audio) = match (event, stream.codec.speech()) {
+            (Some((_, event)), _) => (Outbound::write_event(&event, payload)?, false),
+            (None, Some(codec)) => (self.write_tone(stream, codec, payload)?, true),
+            (None, None) => {
+                let payload = payload.get_mut(..stream.codec.packet())?;
+                rand::fill(payload);
+                (payload.len(), true)
+            }
         };
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(len as u32);
-        Some(FIXED_HEADER + len)
+        let len = FIXED_HEADER + len;
+        Some(Said {
+            len,
+            audio: is_audio.then_some(FIXED_HEADER..len),
+        })
     }
 
     /// For the next SR; `None` before the first packet.
@@ -124,8 +143,8 @@ impl Outbound {
         })
     }
 
-    fn write_tone(&mut self, stream: &Stream, payload: &mut [u8]) -> Option<usize> {
-        let (wanted, codec) = ((stream.tone, stream.codec), stream.codec);
+    fn write_tone(&mut self, stream: &Stream, codec: Speech, payload: &mut [u8]) -> Option<usize> {
+        let wanted = (stream.tone, codec);
         let sine = match &mut self.sine {
             Some((known, sine)) if *known == wanted => sine,
             other => {

@@ -2,7 +2,7 @@
 
 use super::checks::Checker;
 use super::inbound::Inbound;
-use super::outbound::Outbound;
+use super::outbound::{Outbound, Said};
 use super::{Ear, Keys, Order, Stream};
 use crate::codec::speech::Speech;
 use crate::net::Clock;
@@ -113,6 +113,7 @@ impl Task {
         }
         let mut measured = self.ear.lock();
         measured.counts().suite = stream.keys.as_ref().map(|keys| keys.remote.suite().name());
+        measured.clocked(stream.codec.clock());
         drop(measured);
         self.stream = Some(stream);
     }
@@ -159,8 +160,17 @@ impl Task {
                 .digits
                 .receive(header.marker, header.timestamp, packet.payload());
             measured.counts().digits.extend(heard.pressed);
-        } else if let Some(codec) = Speech::from_payload_type(header.payload_type) {
-            measured.counts().payload_type = Some(header.payload_type);
+            return;
+        }
+        let speech = Speech::from_payload_type(header.payload_type);
+        if speech.is_none() && stream.codec.speech().is_some() {
+            return;
+        }
+        measured.counts().payload_type = Some(header.payload_type);
+        if stream.is_noted {
+            measured.payloads.hears(packet.payload());
+        }
+        if let Some(codec) = speech {
             let heard = self.inbound.decode(codec, packet.payload());
             measured.samples(heard.iter().copied());
         }
@@ -198,9 +208,12 @@ impl Task {
         };
         let Some(remote) = remote else { return };
         let mut buffer = [0; BUFFER];
-        let Some(len) = self.outbound.next(stream, &mut buffer) else {
+        let Some(Said { len, audio }) = self.outbound.next(stream, &mut buffer) else {
             return;
         };
+        if let Some(payload) = audio.filter(|_| stream.is_noted).and_then(|range| buffer.get(range)) {
+            self.ear.lock().payloads.says(payload);
+        }
         let len = match &mut self.protection {
             Some(protection) => protection.sender.protect_rtp(&mut buffer, len).ok(),
             None => stream.keys.is_none().then_some(len),

@@ -14,8 +14,9 @@ fn stream(remote: &Endpoint, tone: f64, keys: Option<Keys>) -> Stream {
     Stream {
         remote: remote.local(),
         remote_rtcp: rtcp,
-        codec: Speech::Pcma,
+        codec: Spoken::Pcma,
         payload_type: 8,
+        is_noted: false,
         events: Some(101),
         keys,
         direction: Direction::SendRecv,

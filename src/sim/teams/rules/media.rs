@@ -113,10 +113,9 @@ pub(super) fn offered(body: &[u8], audio: &Audio) -> Vec<Violation> {
         let (head, _) = line.split_once("inline:").unwrap_or((line, ""));
         found.push(Violation::new("crypto-lifetime", head));
     }
-    let is_spoken = |format: &Format| match &format.codec {
-        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 => true,
-        Codec::Other(name) => name.eq_ignore_ascii_case("SILK"),
-        Codec::TelephoneEvent | Codec::ComfortNoise => false,
+    let is_spoken = |format: &Format| match format.codec {
+        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 | Codec::Silk => true,
+        Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other(_) => false,
     };
     if !audio.formats.iter().any(is_spoken) {
         found.push(Violation::new("codec", "none of PCMU, PCMA, G722, G729 and SILK"));
