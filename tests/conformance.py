@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """What became of the tests that each rule of Teams names: read from the logs of tests/run, written to
-target/teams-conformance.txt. A rule passes when every test that it names has run and passed."""
+target/teams-conformance.txt. A rule passes when every test that it names has run and passed.
+
+With --record also to tests/data/teams/results.toml, from where docs/teams-conformance.md has its results."""
 
 import pathlib
 import re
+import subprocess
 import sys
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "target/test-logs"
+RECORD = ROOT / "tests/data/teams/results.toml"
 
 
 def results():
@@ -28,6 +32,14 @@ def results():
     return seen
 
 
+def record(rules, seen):
+    """Of each rule how many of its tests passed, and of how many."""
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    counts = [f"{rule['id']} = [{sum(seen.get(test, False) for test in rule['tests'])}, {len(rule['tests'])}]" for rule in rules]
+    text = f'# Written by tests/conformance.py --record after a run of tests/run.\ncommit = "{commit}"\n\n[rules]\n'
+    RECORD.write_text(text + "\n".join(counts) + "\n")
+
+
 def main():
     rules = tomllib.loads((ROOT / "tests/data/teams/rules.toml").read_text())["rules"]
     seen = results()
@@ -41,6 +53,8 @@ def main():
         else:
             result = "no test"
         lines.append(f"TEAMS-{rule['id']:03} {rule['level']:6} {rule['state']:7} {result}")
+    if "--record" in sys.argv[1:]:
+        record(rules, seen)
     (ROOT / "target/teams-conformance.txt").write_text("\n".join(lines) + "\n")
     print("\n".join(line for line in lines if "failed" in line or "not run" in line))
     states = {state: sum(rule["state"] == state for rule in rules) for state in ("kept", "partly", "open", "outside")}

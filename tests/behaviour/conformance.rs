@@ -1,11 +1,12 @@
 //! `tests/data/teams/rules.toml` is the contract of Teams, rule by rule: each rule stands there once, every test that it names
 //! exists, and `docs/teams-conformance.md` is printed from it. `PORTCULLIS_UPDATE=1` writes the page anew.
 //!
-//! Whether the named tests passed is said by `tests/run`, which saw them.
+//! Whether the named tests passed is said by `tests/run`, which saw them; `tests/conformance.py --record` puts that into
+//! `tests/data/teams/results.toml`, and the page has it from there.
 
 use crate::source::{self, SourceFile};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The rules are numbered from 1 to this.
@@ -16,6 +17,24 @@ const PAGE: &str = "docs/teams-conformance.md";
 #[serde(deny_unknown_fields)]
 struct Contract {
     rules: Vec<Rule>,
+    outside: Vec<Outside>,
+}
+
+/// Beside the rules: what nobody can do without Microsoft.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outside {
+    title: String,
+    why: String,
+}
+
+/// What `tests/run` saw last.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Results {
+    commit: String,
+    /// Rule by number: how many of its tests passed, of how many.
+    rules: BTreeMap<String, [usize; 2]>,
 }
 
 #[derive(Deserialize)]
@@ -30,8 +49,11 @@ struct Rule {
     how: String,
     /// `call::tests::holding::name` in the library, `behaviour::calls_in_progress::name`, or `interop/nat.py: what it prints`.
     tests: Vec<String>,
-    /// Who was at the other end: `pjsua2`, `own simulator`, `none` where no peer is needed …
+    /// Who was at the other end in these tests ([`peers_of`]).
     peer: String,
+    /// A figure beside the tests: how it is taken, and what it shows.
+    #[serde(default)]
+    measured: String,
     /// What only a live tenant can show.
     #[serde(default)]
     awaits: String,
@@ -87,6 +109,46 @@ fn contract() -> Contract {
     toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Software that others wrote, by the script that calls with it.
+const FOREIGN: [(&str, &[&str]); 6] = [
+    (
+        "interop/pjsua_teams.py: OPTIONS and certificates",
+        &["a script over OpenSSL"],
+    ),
+    ("interop/pjsua_teams.py: ", &["pjsua2"]),
+    ("interop/kamailio_hub.py: ", &["Kamailio"]),
+    ("interop/sipp_carrier.py: ", &["pjsua2", "SIPp"]),
+    ("interop/baresip_carrier.py: ", &["pjsua2", "baresip"]),
+    ("interop/nat.py: ", &["pjsua2"]),
+];
+
+/// Who takes part in these tests: others' software, our own simulators in whole calls, or nobody.
+fn peers_of(tests: &[String]) -> String {
+    let mut peers = BTreeSet::new();
+    for test in tests {
+        let script = FOREIGN.iter().find(|(script, _)| test.starts_with(script));
+        peers.extend(script.map(|(_, peers)| peers.iter().copied()).into_iter().flatten());
+        if test.starts_with("media::tests::checks::") || test.starts_with("behaviour::media_bypass::") {
+            peers.insert("is (another project's ICE agent)");
+        }
+    }
+    // These modules call nobody.
+    let alone = ["behaviour::nothing_panics_on_bytes::", "behaviour::conformance::"];
+    let simulated = |test: &String| {
+        let called = ["behaviour::", "sim::", "cli::doctor::tests::hubs::"];
+        called.iter().any(|module| test.starts_with(module)) && !alone.iter().any(|module| test.starts_with(module))
+    };
+    let mut peers: Vec<&str> = peers.into_iter().collect();
+    if tests.iter().any(simulated) {
+        peers.push("own simulator");
+    }
+    match peers[..] {
+        [] => "none".to_owned(),
+        ["own simulator"] => "own simulator only".to_owned(),
+        _ => peers.join(", "),
+    }
+}
+
 /// What is wrong with a rule's entry.
 fn mistakes(rule: &Rule, places: &Places) -> Vec<String> {
     let mut found = Vec::new();
@@ -98,6 +160,10 @@ fn mistakes(rule: &Rule, places: &Places) -> Vec<String> {
     }
     if rule.title.is_empty() || rule.peer.is_empty() || (rule.how.is_empty() && rule.state <= State::Partly) {
         found.push("`title`, `how` and `peer` are filled".to_owned());
+    }
+    let peers = peers_of(&rule.tests);
+    if rule.peer != peers {
+        found.push(format!("by its tests `peer` is \"{peers}\""));
     }
     found.extend(rule.tests.iter().filter_map(|test| places.lacks(test)));
     found
@@ -139,8 +205,18 @@ fn declares(text: &str, name: &str) -> bool {
     text.contains(&format!("fn {name}("))
 }
 
+/// How many of its tests passed when that was last recorded.
+fn result(rule: &Rule, results: &Results) -> String {
+    let count = rule.tests.len();
+    match results.rules.get(&rule.id.to_string()) {
+        _ if count == 0 => "no test".to_owned(),
+        Some([passed, of]) if *of == count => format!("{passed} of {count} passed"),
+        _ => "not recorded since its tests changed".to_owned(),
+    }
+}
+
 /// The page.
-fn page(contract: &Contract) -> String {
+fn page(contract: &Contract, results: &Results) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     for rule in &contract.rules {
         *counts.entry(rule.state).or_default() += 1;
@@ -148,20 +224,26 @@ fn page(contract: &Contract) -> String {
     let count = |state| counts.get(&state).copied().unwrap_or(0);
     let mut page = format!(
         "# What Teams expects of an SBC, rule by rule\n\n\
-         Printed from `tests/data/teams/rules.toml`; a test keeps it fresh, and `tests/run` says for each rule whether its tests\n\
-         passed (`target/teams-conformance.txt`). {} rules are kept, {} partly, {} are open, {} are not an SBC's to keep.\n\n\
-         *Peer* is who was at the other end in the tests: software that others wrote, or our own simulator. What only a live\n\
-         tenant can show is said in the rule's row; nothing here was seen on one.\n\n\
-         | rule | level | what Teams expects | state | how it is kept | tests | peer |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
+         Printed from `tests/data/teams/rules.toml`; a test keeps it fresh. {} rules are kept, {} partly, {} are open, {} are not\n\
+         an SBC's to keep.\n\n\
+         *Peer* is who was at the other end in the tests: software that others wrote, or our own simulator; *none* where bytes,\n\
+         files and the test's own clock are enough. *Confirmed* is a rule of which nothing is left for a live tenant to show: it stands\n\
+         in Microsoft's texts, was seen in traces of its hubs, or is our own side's business. The others await a tenant, and nothing\n\
+         here was seen on one. *Result* is what `tests/run` saw{}; it says so after each run in `target/teams-conformance.txt`.\n\n\
+         | rule | level | what Teams expects | state | how it is kept | tests | peer | confirmed | result |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         count(State::Kept),
         count(State::Partly),
         count(State::Open),
         count(State::Outside),
+        match results.commit.as_str() {
+            "" => String::new(),
+            commit => format!(" at commit {commit}"),
+        },
     );
     for rule in &contract.rules {
         let mut how = rule.how.clone();
-        let more = [("Missing", &rule.missing), ("Awaits a tenant", &rule.awaits)];
+        let more = [("Missing", &rule.missing), ("Measured", &rule.measured)];
         for (title, text) in more.iter().filter(|(_, text)| !text.is_empty()) {
             if !how.is_empty() {
                 how.push_str("<br>");
@@ -171,17 +253,35 @@ fn page(contract: &Contract) -> String {
         let tests: Vec<String> = rule.tests.iter().map(|test| format!("`{test}`")).collect();
         let _infallible = writeln!(
             page,
-            "| TEAMS-{:03} | {} | {} | {} | {} | {} | {} |",
+            "| TEAMS-{:03} | {} | {} | {} | {} | {} | {} | {} | {} |",
             rule.id,
             rule.level.word(),
             rule.title,
             rule.state.word(),
             how,
             tests.join("<br>"),
-            rule.peer
+            rule.peer,
+            match rule.awaits.as_str() {
+                "" => "confirmed".to_owned(),
+                awaits => format!("awaits a tenant: {awaits}"),
+            },
+            result(rule, results)
         );
     }
+    page.push_str("\n## What can't be done here\n\n");
+    for Outside { title, why } in &contract.outside {
+        let _infallible = writeln!(page, "- **{title}** {why}");
+    }
     page
+}
+
+fn results() -> Results {
+    let file = source::root().join("tests/data/teams/results.toml");
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    match text.is_empty() {
+        true => Results::default(),
+        false => toml::from_str(&text).unwrap_or_else(|error| panic!("{error}")),
+    }
 }
 
 #[test]
@@ -214,6 +314,7 @@ fn an_entry_without_a_test_and_a_test_that_is_not_there_are_found() {
         how: "somehow".into(),
         tests: Vec::new(),
         peer: "none".into(),
+        measured: String::new(),
         awaits: String::new(),
         missing: String::new(),
     };
@@ -225,7 +326,8 @@ fn an_entry_without_a_test_and_a_test_that_is_not_there_are_found() {
     ]
     .map(str::to_owned)
     .to_vec();
-    assert_eq!(mistakes(&rule, &places).len(), 3);
+    // And its peers are others.
+    assert_eq!(mistakes(&rule, &places).len(), 4);
     rule.tests =
         ["behaviour::conformance::an_entry_without_a_test_and_a_test_that_is_not_there_are_found".to_owned()].to_vec();
     assert_eq!(mistakes(&rule, &places), Vec::<String>::new());
@@ -235,7 +337,7 @@ fn an_entry_without_a_test_and_a_test_that_is_not_there_are_found() {
 
 #[test]
 fn the_page_is_printed_from_the_rules() {
-    let page = page(&contract());
+    let page = page(&contract(), &results());
     let file = source::root().join(PAGE);
     if std::env::var_os("PORTCULLIS_UPDATE").is_some() {
         std::fs::write(&file, &page).unwrap();

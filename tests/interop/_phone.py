@@ -133,6 +133,9 @@ def do(account, command):
         call = CALLS[command["call"]] = Call(account, command["call"])
         call.makeCall(command["to"], parameters(headers=command.get("headers", [])))
         return
+    if what == "codecs":
+        prefer(command["codecs"])
+        return
     if what == "register":
         account.setRegistration(command["renew"])
         return
@@ -165,6 +168,14 @@ def do(account, command):
         tell("stats", call=call.name, **call.stats())
     else:
         tell("no-command", do=what)
+
+
+def prefer(names):
+    """These codecs alone from now on, the first one first."""
+    endpoint = pj.Endpoint.instance()
+    for codec in endpoint.codecEnum2():
+        wanted = [name for name in names if codec.codecId.startswith(name)]
+        endpoint.codecSetPriority(codec.codecId, 200 - names.index(wanted[0]) if wanted else 0)
 
 
 def account_config(transport):
@@ -236,9 +247,7 @@ def main():
     transport_id = endpoint.transportCreate(kind, transport)
     endpoint.audDevManager().setNullDev()
     endpoint.libStart()
-    for codec in endpoint.codecEnum2():
-        wanted = [name for name in SETTINGS.get("codecs", ["PCMA", "PCMU"]) if codec.codecId.startswith(name)]
-        endpoint.codecSetPriority(codec.codecId, 200 - SETTINGS.get("codecs", ["PCMA", "PCMU"]).index(wanted[0]) if wanted else 0)
+    prefer(SETTINGS.get("codecs", ["PCMA", "PCMU"]))
     account = Account()
     account.create(account_config(transport_id))
     commands = queue.SimpleQueue()

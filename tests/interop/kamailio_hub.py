@@ -43,9 +43,10 @@ def modules():
 
 
 class HubLab(Lab):
-    """A lab whose hubs are Kamailio. `first` says what the first hub is: `well`, `closed` (nothing listens) or `misnamed`."""
+    """A lab whose hubs are Kamailio. `first` says what the first hub is: `well`, `closed` (nothing listens) or `misnamed`.
+    `idle` is how many seconds a silent connection lives."""
 
-    def __init__(self, name, first="well", teams=TWO_HUBS, extra=""):
+    def __init__(self, name, first="well", teams=TWO_HUBS, extra="", idle=600):
         super().__init__(name, carriers=CARRIERS, tenants={"contoso": TENANT}, teams=teams, extra=extra)
         self.user, self.kamailio = self.at(5), None
         self.name_server.names[ROUTE] = self.teams
@@ -53,7 +54,7 @@ class HubLab(Lab):
         other = self.certificate(f"nobody.{BASE}" if first == "misnamed" else HUB_CERTIFICATE)
         words = {
             "hubs": self.teams, "sbc": self.sbc, "user": self.user, "hub1": HUBS[0], "hub2": HUBS[1], "route": ROUTE, "base": BASE,
-            "trunk": TRUNK, "contact": CONTACT, "modules": modules(), "tls": self.folder / "tls.cfg", "certificate": certificate, "key": key, "ca": ca,
+            "idle": idle, "trunk": TRUNK, "contact": CONTACT, "modules": modules(), "tls": self.folder / "tls.cfg", "certificate": certificate, "key": key, "ca": ca,
             "certificate1": other[0], "key1": other[1], "first": "" if first == "closed" else f"listen=tls:{self.teams}:5061",
         } | WORDS
         for file in ("hub.cfg", "tls.cfg"):
@@ -130,6 +131,14 @@ class HubLab(Lab):
         found = [peer for peer in peers if peer["peer"] == name]
         expect(found, f"no {name} in {peers}")
         return found[0]
+
+    def connections(self):
+        """Of the SBC to any port of the hubs, as the kernel has them: those that are up (state 1)."""
+        address = lambda text: socket.inet_ntoa(bytes.fromhex(text.split(":")[0])[::-1])
+        with open("/proc/net/tcp") as table:
+            rows = [row.split() for row in list(table)[1:]]
+        ports = [int(row[2].split(":")[1], 16) for row in rows if row[3] == "01" and address(row[1]) == self.sbc and address(row[2]) == self.teams]
+        return [port for port in ports if port in (5061, 5071, 5081)]
 
     def log(self):
         return self.binary.log.read_text(errors="replace")
@@ -225,7 +234,7 @@ def the_rules_fire():
             stray = request("BYE", "", 99, lab.sbc).replace(f"To: <sip:{HUB}>".encode(), f"To: <sip:{HUB}>;tag=x".encode())
             hub.sendall(stray)
             expect(hub.recv(65536).startswith(b"SIP/2.0 404 "), "a BYE without Route was taken")
-        expect(len(lab.said("^refused ")) == 7 and len(lab.said("^strayed BYE")) == 1, f"hubs said {lab.said('')}")
+        expect(len(lab.said("^refused ")) == 8 and len(lab.said("^strayed BYE")) == 1, f"hubs said {lab.said('')}")
         try:
             with lab.tls_to_hub(certificate=False) as hub:
                 hub.settimeout(5)
@@ -248,6 +257,7 @@ def options():
             peer = lab.peer(hub)
             counted = peer["up"] and peer["status"] == 200 and peer["failures"] == 0 and peer["answered_seconds_ago"] is not None
             expect(counted, f"{hub} is counted as {peer}")
+            expect("kamailio" in peer["server"].lower() and peer["tls"].startswith("TLSv1_"), f"{hub} is shown as {peer}")
         lab.keeps_the_rules()
         lab.stop()
 
@@ -299,6 +309,21 @@ def hangs_up_first():
         t, _, _ = pair.call_from_carrier(WELL, "out")
         pair.hear("out", t)
         pair.end(pair.teams, t, pair.carrier, "out")
+        pair.lab.keeps_the_rules()
+
+
+def idle_connections():
+    """The hub closes every connection that is silent for a while, in the middle of a call: BYE opens another."""
+    with HubPair("kam-idle", idle=3) as pair:
+        t, _, _ = pair.call_from_carrier(WELL, "out")
+        pair.hear("out", t)
+        expect(5081 in pair.lab.connections() or pair.lab.said("^in-dialog ACK"), "no ACK went by the Record-Route")
+        until(lambda: not pair.lab.connections(), 20, "the hub closes what is silent")
+        pair.hear("out", t, label="closed")
+        pair.end(pair.carrier, "out", pair.teams, t)
+        inside = [told.split()[1] for told in pair.lab.said("^in-dialog ")]
+        expect(inside == ["ACK", "BYE"], f"requests by the Record-Route: {inside}")
+        pair.one_more("5061")
         pair.lab.keeps_the_rules()
 
 
@@ -408,6 +433,7 @@ score.side_by_side(
         ("carrier calls the user, all by Record-Route", carrier_calls_the_user),
         ("user calls the carrier", user_calls_the_carrier),
         ("the user hangs up first", hangs_up_first),
+        ("idle connections that the hub closes", idle_connections),
         ("a hub that refuses connections: the next", refusing),
         ("a hub's certificate for another name: the next", misnamed),
         ("garbage and a closed connection after 100", breaks_in_the_set_up, GARBAGE_AND_CLOSED, ["5061", "5071"]),

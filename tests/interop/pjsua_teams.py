@@ -25,7 +25,26 @@ def keeps_the_teams_contract(text, tenant=f"contoso.{BASE}"):
         expect(method in allow, f"Allow: {allow}")
     expect(" RTP/SAVP " in line(text, "m=audio"), "m=audio is not RTP/SAVP")
     expect("AES_CM_128_HMAC_SHA1_80 inline:" in line(text, "a=crypto:"), "a=crypto")
-    expect("telephone-event/8000" in text, "telephone-event")
+    keeps_the_codecs_of_teams(text)
+    for name in ("From:", "To:"):
+        expect(";user=phone" in line(text, name), f"{name} {line(text, name)} (TEAMS-039)")
+    for name in ("Replaces:", "Require:"):
+        expect(f"\r\n{name.lower()}" not in text.lower(), f"{name} toward Teams (TEAMS-043)")
+    for name in ("Session-Expires:", "Min-SE:"):
+        if f"\r\n{name.lower()}" in text.lower():
+            expect(int(line(text, name).split(";")[0]) >= (300 if name == "Session-Expires:" else 90), f"{name} {line(text, name)} (TEAMS-075)")
+
+
+def keeps_the_codecs_of_teams(text):
+    """Codecs of Teams alone, each with a number of its own (TEAMS-096, TEAMS-097)."""
+    numbers = line(text, "m=audio").split()[2:]
+    expect(len(numbers) == len(set(numbers)), f"a payload number twice: {numbers} (TEAMS-097)")
+    names = dict(found.split(" ", 1) for found in re.findall(r"(?m)^a=rtpmap:(.*?)\r?$", text))
+    expect(set(numbers) == set(names), f"numbers {numbers}, maps {names}")
+    known = {"PCMU/8000", "PCMA/8000", "G722/8000", "G729/8000", "SILK/8000", "SILK/16000", "CN/8000", "CN/16000", "telephone-event/8000"}
+    expect(set(names.values()) <= known, f"what Teams does not know is offered: {names}")
+    expect(names.get("13") == "CN/8000" and names.get("101") == "telephone-event/8000", f"noise and events: {names}")
+    expect("\r\na=ptime:20\r\n" in text, "packets of other lengths than 20 ms")
 
 
 def carrier_calls_teams():
@@ -132,6 +151,22 @@ def codec_lock():
             phone.wait("message", since=mark, call=call, line=lambda text: text.startswith("SIP/2.0 200"))
         pair.hear(c, t, label="again")
         pair.end(pair.carrier, c, pair.teams, t)
+
+
+def codecs(at_carrier):
+    """A carrier that may have one codec against each one that PJSIP shares with Teams: what is alike passes, else it is recoded."""
+    lab = Lab(f"codec-{at_carrier.lower()}", carriers=f'{CARRIERS}codecs = ["{at_carrier}"]\n', tenants={"contoso": TENANT})
+    with Pair("codecs", lab=lab, carrier={"codecs": [at_carrier]}) as pair:
+        for at_teams in ("PCMU", "PCMA", "G722"):
+            pair.teams.do("codecs", None, codecs=[at_teams])
+            for place in (pair.from_teams, pair.from_carrier)[: 2 if at_teams == at_carrier else 1]:
+                marks = [phone.mark() for phone in (pair.carrier, pair.teams)]
+                c, t = place()
+                for phone, call, codec, mark in zip((pair.carrier, pair.teams), (c, t), (at_carrier, at_teams), marks):
+                    media = phone.wait("media", since=mark, call=call, status=1)
+                    expect(media["codec"] == codec, f"{phone.name} speaks {media['codec']}, not {codec}")
+                pair.hear(c, t, label=f"{at_teams}-{place.__name__}")
+                pair.end(pair.carrier, c, pair.teams, t)
 
 
 def digits():
@@ -262,6 +297,9 @@ score.side_by_side(
         ("hold and resume by Teams", hold_by_teams),
         ("hold and resume by the carrier", hold_by_carrier),
         ("re-INVITE that locks the codec", codec_lock),
+        ("each codec of Teams against PCMU", codecs, "PCMU"),
+        ("each codec of Teams against PCMA", codecs, "PCMA"),
+        ("each codec of Teams against G722", codecs, "G722"),
         ("digits both ways", digits),
         ("refusals", refusals),
         ("unknown trunk name", unknown_trunk),
