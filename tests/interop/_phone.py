@@ -34,7 +34,10 @@ class Call(pj.Call):
 
     def onCallState(self, prm):
         info = self.getInfo()
-        tell("state", call=self.name, state=info.stateText, code=info.lastStatusCode, reason=info.lastReason)
+        event = prm.e.body.tsxState
+        heard = prm.e.type == pj.PJSIP_EVENT_TSX_STATE and event.type == pj.PJSIP_EVENT_RX_MSG
+        text = event.src.rdata.wholeMsg if heard else ""
+        tell("state", call=self.name, state=info.stateText, code=info.lastStatusCode, reason=info.lastReason, text=text)
         if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self.due = []
             CALLS.pop(self.name, None)

@@ -101,6 +101,8 @@ def basic():
     incoming = call.incoming("00")
     call.over(incoming["call"])
     sipp.done()
+    shown = re.search(r"(?mi)^From:.*", incoming["text"]).group(0)
+    expect("<sip:+12065550111@" in shown, f"Teams is not shown whom the carrier asserts: {shown} (TEAMS-041)")
     bye = TEAMS_IN.wait("message", call=incoming["call"], line=lambda text: text.startswith("BYE "))["text"]
     expect("\r\nReason:" not in bye or "cause=16" in bye, bye)
 
@@ -266,12 +268,14 @@ def out_answered(name, ringing, progress):
     sipp.done()
 
 
-def out_refused(name, code, scenario="uas_refuse"):
+def out_refused(name, code, cause):
+    """The carrier's code and its Q.850 cause, as they reach Teams."""
     call = Outbound(name)
-    sipp = call.carrier(scenario, code=code)
+    sipp = call.carrier("uas_refuse", code=f"{code}\nReason: Q.850;cause={cause}")
     call.dial()
-    call.over(int(code[:3]))
+    refusal = call.over(int(code[:3]))["text"]
     sipp.done()
+    expect(re.search(rf"(?mi)^Reason: *Q\.850; *cause={cause}\b", refusal), f"the cause is lost (TEAMS-058):\n{refusal}")
 
 
 def out_no_answer():
@@ -381,8 +385,8 @@ INBOUND = [
 OUTBOUND = [
     ("out: answered call", out_answered, "basic", "180 Ringing", "Content-Length: 0"),
     ("out: early media", out_answered, "early", "183 Session Progress", SDP),
-    ("out: busy", out_refused, "busy", "486 Busy Here"),
-    ("out: declined", out_refused, "decline", "603 Decline"),
+    ("out: busy", out_refused, "busy", "486 Busy Here", 17),
+    ("out: declined", out_refused, "decline", "603 Decline", 21),
     ("out: no answer", out_no_answer),
     ("out: given up by Teams", out_given_up),
     ("out: digest, 401", out_digest, "digest401", "401 Unauthorized", "WWW-Authenticate", "Authorization"),
