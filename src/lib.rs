@@ -25,6 +25,8 @@ pub mod codec;
 pub mod ice;
 pub mod moment;
 #[cfg_attr(not(test), warn(clippy::indexing_slicing))]
+pub mod pidf;
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod rtp;
 #[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod sdp;

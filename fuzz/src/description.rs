@@ -1,6 +1,7 @@
 //! Session descriptions, and the offers and answers that we make of them.
 
 use portcullis::ice::Secret;
+use portcullis::pidf::{MOST_ELINS, elins};
 use portcullis::sdp::{
     Direction, LegProfile, LocalMedia, Recoding, Session, answer, carry_offer, carry_settled, formats_ended_here,
     offer, payload_map, read_answer, sdp_part,
@@ -11,6 +12,18 @@ fn local(byte: u8) -> LocalMedia {
     let key = MasterKey::from_bytes(Suite::AesCm128HmacSha1_80, &[byte; 30]).expect("thirty bytes");
     let media = LocalMedia::new([198, 51, 100, 5].into(), 30_000, Some(30_001), 7, key);
     media.with_secret(Secret::from_bytes([byte; 32]))
+}
+
+/// The location record of an emergency caller.
+pub fn location(bytes: &[u8]) {
+    if let Ok(found) = elins("application/pidf+xml", bytes) {
+        let found = found.expect("a record of that type");
+        assert!(found.len() <= MOST_ELINS);
+        for number in found {
+            let digits = number.strip_prefix('+').unwrap_or(&number);
+            assert!((3..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()));
+        }
+    }
 }
 
 /// One description.

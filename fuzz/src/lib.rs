@@ -10,7 +10,7 @@ mod media;
 mod signalling;
 
 pub use application::{answer_of_application, command, update, websocket_text, written_text};
-pub use description::{multipart, offer_answer, sdp};
+pub use description::{location, multipart, offer_answer, sdp};
 pub use files::{configuration, sound};
 pub use media::{rtcp, rtp, srtp, stun, telephone_event};
 pub use signalling::{datagram, digest, header_values, stream, uri};

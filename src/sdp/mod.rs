@@ -36,7 +36,7 @@ pub use ended::{formats_alone, formats_ended_here, formats_of_our_own};
 pub use error::{Refusal, SdpError};
 pub use ice::{Ice, IceSettled, IceSide};
 pub use local::LocalMedia;
-pub use multipart::{sdp_part, sdp_somewhere};
+pub use multipart::{part_of, sdp_part, sdp_somewhere};
 pub use negotiated::{DROP, Negotiated, NegotiatedFormat, PayloadMap, SrtpKeys, payload_map};
 pub use offer::{
     Carried, LeftOut, Offer, Recoding, WhyLeftOut, carry_offer, carry_settled, formats_without_offer, offer,

@@ -1,5 +1,5 @@
-//! The session description inside a body: alone, or a part of `multipart/…` (RFC 2046 §5.1, RFC 5621), as Teams sends
-//! emergency calls with a location.
+//! A part of a body: alone, or inside `multipart/…` (RFC 2046 §5.1, RFC 5621), as Teams sends emergency calls with a
+//! location beside the session description.
 
 use super::error::SdpError;
 use memchr::memmem;
@@ -11,11 +11,16 @@ const MAX_PARTS: usize = 16;
 
 /// The `application/sdp` part of a body with this Content-Type.
 pub fn sdp_part<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], SdpError> {
-    match find(content_type, body, 0)? {
+    match part_of(content_type, body, "application/sdp")? {
         Some(part) => Ok(part),
         None if is_multipart(content_type) => Err(SdpError::NoSdpPart),
         None => Err(SdpError::ContentType(content_type.chars().take(80).collect())),
     }
+}
+
+/// The first part of the media type `wanted` in a body with this Content-Type.
+pub fn part_of<'a>(content_type: &str, body: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>, SdpError> {
+    find(content_type, body, wanted, 0)
 }
 
 /// What looks like a session description in a body whose parts can't be told: from a line `v=0` to the next delimiter, or
@@ -28,8 +33,8 @@ pub fn sdp_somewhere(body: &[u8]) -> Option<&[u8]> {
     rest.get(..end)
 }
 
-fn find<'a>(content_type: &str, body: &'a [u8], depth: usize) -> Result<Option<&'a [u8]>, SdpError> {
-    if media_type(content_type).eq_ignore_ascii_case("application/sdp") {
+fn find<'a>(content_type: &str, body: &'a [u8], wanted: &str, depth: usize) -> Result<Option<&'a [u8]>, SdpError> {
+    if media_type(content_type).eq_ignore_ascii_case(wanted) {
         return Ok(Some(body));
     }
     if !is_multipart(content_type) {
@@ -43,7 +48,7 @@ fn find<'a>(content_type: &str, body: &'a [u8], depth: usize) -> Result<Option<&
     };
     for part in parts(body, boundary) {
         let (head, content) = split_head(part);
-        if let Some(found) = find(&part_type(head), content, depth + 1)? {
+        if let Some(found) = find(&part_type(head), content, wanted, depth + 1)? {
             return Ok(Some(found));
         }
     }

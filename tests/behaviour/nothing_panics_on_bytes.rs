@@ -18,6 +18,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("sdp", fuzz::sdp),
     ("offer_answer", fuzz::offer_answer),
     ("multipart", fuzz::multipart),
+    ("location", fuzz::location),
     ("rtp", fuzz::rtp),
     ("rtcp", fuzz::rtcp),
     ("telephone_event", fuzz::telephone_event),

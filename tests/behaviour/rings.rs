@@ -12,7 +12,7 @@ enum Ring {
 /// The ring of a room; `None` for one that nobody has placed.
 fn ring(room: &str) -> Option<Ring> {
     Some(match room {
-        "codec" | "dtls" | "ice" | "moment" | "rtp" | "sdp" | "sip" | "srtp" => Ring::Protocol,
+        "codec" | "dtls" | "ice" | "moment" | "pidf" | "rtp" | "sdp" | "sip" | "srtp" => Ring::Protocol,
         "media" | "net" | "store" => Ring::Runtime,
         "api" | "app" | "call" | "carrier" | "cli" | "config" | "dial" | "guard" | "observe" | "registrar"
         | "route" | "sim" | "teams" | "ui" => Ring::Product,
