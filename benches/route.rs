@@ -69,6 +69,7 @@ fn facts(origin: Origin, dialled: &str, host: &str, from: &str) -> Facts {
         colleague: None,
         diversions: Vec::new(),
         vouched: Vouched::default(),
+        elin: Default::default(),
     }
 }
 

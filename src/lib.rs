@@ -48,6 +48,7 @@ pub mod carrier;
 pub mod cli;
 pub mod config;
 pub mod dial;
+pub mod emergency;
 pub mod guard;
 pub mod observe;
 pub mod registrar;

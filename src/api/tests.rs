@@ -123,6 +123,7 @@ impl Lab {
             from: "+441632960001".into(),
             to: "+14255550100".into(),
             emergency: false,
+            elin: None,
             began_unix_ms: unix_ms(),
             trace: Vec::new(),
         };

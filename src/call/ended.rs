@@ -93,6 +93,7 @@ mod tests {
             from: String::new(),
             to: String::new(),
             emergency: false,
+            elin: None,
             began_unix_ms: 0,
             trace: Vec::new(),
         };

@@ -3,6 +3,7 @@
 use super::directory::LiveCall;
 use super::node::Node;
 use super::record::CallRecord;
+use crate::emergency::Showing;
 use crate::observe::Happening;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ pub(super) struct Listed {
     node: Arc<Node>,
     live: LiveCall,
     recorded: bool,
+    /// The ELIN that is shown for its caller.
+    elin: Option<Showing>,
 }
 
 impl Listed {
@@ -20,7 +23,13 @@ impl Listed {
             node,
             live,
             recorded: false,
+            elin: None,
         }
+    }
+
+    /// The ELIN that is shown for the caller stands for it until the call ends.
+    pub fn shows(&mut self, elin: Option<Showing>) {
+        self.elin = elin;
     }
 
     pub fn live(&self) -> &LiveCall {

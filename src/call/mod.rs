@@ -11,6 +11,7 @@
 //! | what calls share | `node`, `users` |
 //! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
 
+mod admitting;
 mod answer;
 mod app_terms;
 mod application;
@@ -104,8 +105,8 @@ pub use offering::RecodingPlace;
 pub use parting::Parted;
 pub use placing::{NotPlaced, PlacedCall};
 pub use record::{
-    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, LegRecord, LegTransfer, Milestones, RefusedRefer,
-    TargetRecord, TransferKind,
+    ApplicationRecord, CallFacts, CallRecord, DialRecord, Direction, ElinUse, LegRecord, LegTransfer, Milestones,
+    RefusedRefer, TargetRecord, TransferKind,
 };
 pub use server::Ways;
 pub use setup::{Birth, PlacedBirth, Placing, Program, Settings};

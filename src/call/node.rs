@@ -15,6 +15,7 @@ use super::task;
 use super::tasks::CallTasks;
 use crate::app::sounds::Sounds;
 use crate::config::{Carrier, Config, Limits, Tenant};
+use crate::emergency::Elins;
 use crate::guard::{NODE, Peers, Place, Places, carrier_owner, tenant_owner};
 use crate::media::MediaPlane;
 use crate::moment::Moment;
@@ -22,8 +23,9 @@ use crate::net::Clock;
 use crate::net::dns::Resolver;
 use crate::net::shard::SignallingHandle;
 use crate::observe::Observer;
-use crate::registrar::Registrar;
+use crate::registrar::{Clocks, Registrar};
 use crate::route::Refusal;
+use crate::store::{Store, StoreError, StoreFile, Table};
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -47,6 +49,8 @@ pub struct Node {
     /// Proves carriers that are known by a password.
     pub carriers: CarrierProofs,
     pub registrar: Registrar,
+    /// Whom ELINs stand for.
+    pub elins: Arc<Elins>,
     /// The ways to application servers.
     pub ways: ArcSwap<Ways>,
     /// What is open toward application servers.
@@ -85,6 +89,7 @@ impl Node {
             hop_mark: HopMark::new(rand::random()),
             carriers: CarrierProofs::new(rand::random()),
             registrar: Registrar::new(rand::random()),
+            elins: Arc::new(Elins::new(clock)),
             sounds: ArcSwap::from_pointee(sounds),
             ways: ArcSwap::from_pointee(ways),
             tally: Arc::default(),
@@ -92,6 +97,16 @@ impl Node {
             draining: AtomicBool::new(false),
             call_ended: Notify::new(),
         }
+    }
+
+    /// Takes what outlived the last process, and keeps changes in the file from now on.
+    pub fn restore(&self, mut file: StoreFile, config: &Config) -> Result<(), StoreError> {
+        let (bindings, elins) = (file.read_all(Table::Bindings)?, file.read_all(Table::Elins)?);
+        let store = Arc::new(Store::start(file)?);
+        let clocks = Clocks::at(self.clock.now());
+        self.registrar.restore(bindings, store.clone(), config, clocks);
+        self.elins.restore(elins, store, config, clocks);
+        Ok(())
     }
 
     /// Refuses new calls from now on, and answers OPTIONS with 503 (TEAMS-026).

@@ -193,6 +193,7 @@ impl Call {
                 from: caller.from.clone(),
                 to: caller.to.clone(),
                 emergency: false,
+                elin: None,
                 began_unix_ms,
                 trace: Vec::new(),
             },

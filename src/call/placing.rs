@@ -108,6 +108,7 @@ impl Node {
             from: from.clone(),
             to: to.clone(),
             emergency,
+            elin: None,
             began_unix_ms: unix_ms(),
             trace: trace.bounded(MOST_STEPS),
         };

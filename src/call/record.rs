@@ -4,10 +4,11 @@ use super::cause::{Cause, Party};
 use super::directory::LiveCall;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
+use crate::config::E164;
 use crate::dial::PeerName;
 use crate::media::MediaStats;
 use crate::moment::Moment;
-use crate::route::TraceStep;
+use crate::route::{Elin, TraceStep};
 use crate::sip::message::reason_phrase;
 use crate::sip::{HeaderName, Message, Transport};
 use crate::teams::UserPlace;
@@ -90,10 +91,55 @@ pub struct CallFacts {
     pub from: String,
     pub to: String,
     pub emergency: bool,
+    #[serde(default)]
+    pub elin: Option<ElinUse>,
     /// Wall clock at birth, milliseconds since the Unix epoch.
     pub began_unix_ms: u64,
     /// How the route was found, step by step.
     pub trace: Vec<TraceStep>,
+}
+
+/// What a call has to do with an emergency location identification number (ELIN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ElinUse {
+    /// An emergency call: it is shown instead of the caller.
+    Shown(E164),
+    /// An emergency call: a carrier wants one, and none fits.
+    Missing,
+    /// The call goes back to whom it was shown for.
+    CalledBack(E164),
+}
+
+impl ElinUse {
+    /// As the call was decided.
+    pub fn of(decided: &Elin) -> Option<ElinUse> {
+        match decided {
+            Elin::None => None,
+            Elin::Fitting(_) => Some(ElinUse::Missing),
+            Elin::Shown(number) => Some(ElinUse::Shown(*number)),
+            Elin::CalledBack(number) => Some(ElinUse::CalledBack(*number)),
+        }
+    }
+
+    /// All of [`ElinUse::label`].
+    pub const LABELS: [&str; 3] = ["shown", "missing", "called_back"];
+
+    /// A word for records and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            ElinUse::Shown(_) => "shown",
+            ElinUse::Missing => "missing",
+            ElinUse::CalledBack(_) => "called_back",
+        }
+    }
+
+    pub const fn number(self) -> Option<E164> {
+        match self {
+            ElinUse::Shown(number) | ElinUse::CalledBack(number) => Some(number),
+            ElinUse::Missing => None,
+        }
+    }
 }
 
 /// One leg in the record.

@@ -1,5 +1,6 @@
 //! Where requests and responses of the shards find their call, and where calls are born.
 
+use super::admitting::can_serve;
 use super::app_terms::told_from;
 use super::application::{AppTerms, CallerFacts};
 use super::directory::Undelivered;
@@ -7,14 +8,14 @@ use super::event::{Event, SendFailure};
 use super::id::{CallId, Token};
 use super::late_answers::LateAnswers;
 use super::node::Node;
-use super::readable::{Unreadable, description_of};
-use super::record::{CallFacts, Direction};
+use super::readable::Unreadable;
+use super::record::{CallFacts, Direction, ElinUse};
 use super::sender::Sender;
 use super::setup::{Birth, Program};
 use super::task;
 use super::vouching::WaitingRoom;
 use crate::carrier::{self, Comer, Unidentified};
-use crate::config::{Config, Limits, Purpose, UnknownSource};
+use crate::config::{Config, Purpose, UnknownSource};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
@@ -54,13 +55,6 @@ pub struct Switchboard {
 
 /// Remembered INVITEs of calls that are gone are swept out beyond this many more than there are calls.
 const SWEEP_ABOVE: usize = 1_024;
-/// Who rings for help, and be it a whole office behind one user, needs no more lines at once, and somebody else's call for help
-/// may need the ports.
-const EMERGENCIES_OF_A_USER: Limits = Limits {
-    calls: Some(8),
-    calls_per_second: None,
-    calls_per_day: None,
-};
 
 impl Switchboard {
     /// For one shard of `node`.
@@ -186,13 +180,13 @@ impl Switchboard {
             Sender::User { tenant, name, voucher } => self.facts_of_user(tenant, name, voucher.as_ref(), invite),
             _ => Facts::from_teams(config, invite),
         };
-        let (decision, mut trace) = route::decide(config, &facts);
+        let (facts, decision, mut trace) = self.node.decide(config, facts.with_location(config, invite));
         let admitted = unreadable
             .map_or(decision, |unreadable| Err(unreadable.into()))
             .and_then(|decision| can_serve(invite, decision))
             .and_then(|decision| self.node.reachable(decision))
-            .and_then(|decision| self.admit(config, sender, &decision).map(|place| (decision, place)));
-        let (decision, place) = match admitted {
+            .and_then(|decision| self.admit(config, sender, decision));
+        let (mut decision, place) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.node.observer.happened(&Happening::CallRefused {
@@ -205,6 +199,7 @@ impl Switchboard {
                 return;
             }
         };
+        let shown = self.node.elins.show(config, &facts, &mut decision, &mut trace);
         let now = self.node.clock.now();
         let (plan, terms) = self.plan(config, &facts, &decision, sender, (invite, flow));
         trace.0.extend(
@@ -228,6 +223,7 @@ impl Switchboard {
             from: decision.caller_text(&facts),
             to: decision.target_text(),
             emergency: decision.emergency,
+            elin: ElinUse::of(&decision.elin),
             began_unix_ms: unix_ms(),
             trace: trace.0,
         };
@@ -243,7 +239,8 @@ impl Switchboard {
             }
             _ => Program::Route(plan),
         };
-        let (listed, events) = self.node.enter_call(&call_facts, now);
+        let (mut listed, events) = self.node.enter_call(&call_facts, now);
+        listed.shows(shown);
         let live = listed.live().clone();
         let birth = Birth {
             id: live.id,
@@ -288,40 +285,6 @@ impl Switchboard {
             colleague: understood.colleague,
             shown_instead: decision.shown_instead,
             diversions: understood.diversions,
-        })
-    }
-
-    /// A place under every limit that the call meets, or why there is none.
-    fn admit(&self, config: &Config, sender: &Sender, decision: &Decision) -> Result<crate::guard::Place, Refusal> {
-        let usual = config.sbc.guard.retry_after;
-        // Who calls for help and comes here may find no other node in time (promise 6).
-        if self.node.is_draining() && !decision.emergency {
-            return Err(Refusal::unavailable(
-                "this node is going out of service".into(),
-                Some(usual),
-            ));
-        }
-        let carrier = match sender {
-            Sender::Carrier(carrier) => Some(&**carrier),
-            _ => None,
-        };
-        let own = match sender {
-            Sender::User { tenant, name, .. } if decision.emergency => {
-                let owner = format!("emergency calls of {name} of {}", tenant.id);
-                let taken = self
-                    .node
-                    .places
-                    .take(&[(&owner, EMERGENCIES_OF_A_USER)], false, self.node.clock.now());
-                Some(taken.map_err(|full| Refusal::unavailable(full.to_string(), Some(usual)))?)
-            }
-            _ => None,
-        };
-        let place = self
-            .node
-            .take_place(config, &decision.tenant, carrier, decision.emergency)?;
-        Ok(match own {
-            Some(own) => place.with(own),
-            None => place,
         })
     }
 
@@ -405,21 +368,6 @@ fn direction(origin: &Origin, target: &Target) -> Direction {
         (Origin::User { .. }, Target::Teams { .. } | Target::Application { .. }) => Direction::UserToTeams,
         (Origin::User { .. }, Target::Carriers { .. }) => Direction::UserToCarrier,
         (Origin::User { .. }, Target::User { .. }) => Direction::UserToUser,
-    }
-}
-
-/// Refuses what the caller insists on and would not get (RFC 3261 §8.2.2.3), such as reliable provisional responses, a
-/// Replaces of others than Teams, which would ring as a second call, and a body that can't be read. An emergency call is worth
-/// more than its extensions, and than how its body is wrapped.
-fn can_serve(invite: &Message, decision: Decision) -> Result<Decision, Refusal> {
-    match allow::foreign_extensions(invite) {
-        _ if decision.emergency => Ok(decision),
-        Some(foreign) => Err(Refusal::bad_extension(foreign)),
-        None if invite.header(HeaderName::Replaces).is_some() => Err(Refusal::replaces_nothing()),
-        None => match description_of(invite) {
-            Err(unreadable) => Err(unreadable.into()),
-            Ok(_) => Ok(decision),
-        },
     }
 }
 

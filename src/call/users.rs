@@ -8,7 +8,7 @@ use crate::config::{Config, Tenant, UserName};
 use crate::dial::{Attempt, PeerName};
 use crate::net::shard::Command;
 use crate::registrar::{self, Aor, Clocks, Reply, UserCall, UserProof, plan};
-use crate::route::{Caller, Decision, Facts, Refusal, Target, Voucher};
+use crate::route::{self, Caller, Decision, Elin, ElinFacts, Facts, Refusal, Target, Trace, Voucher};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method};
@@ -80,6 +80,32 @@ impl Switchboard {
 }
 
 impl Node {
+    /// Routes a call by what the node knows of ELINs. One that stands for a user without a device leads where its entry says:
+    /// somebody there may know more than nobody.
+    pub(super) fn decide(&self, config: &Config, facts: Facts) -> (Facts, Result<Decision, Refusal>, Trace) {
+        let facts = self.elins.known_to(config, facts);
+        let (decision, trace) = route::decide(config, &facts);
+        let is_lost = |decision: &Decision| {
+            matches!(decision.elin, Elin::CalledBack(_)) && self.reachable(decision.clone()).is_err()
+        };
+        if !decision.as_ref().is_ok_and(is_lost) {
+            return (facts, decision, trace);
+        }
+        let facts = Facts {
+            elin: ElinFacts::None,
+            ..facts
+        };
+        let (decision, ways) = route::decide(config, &facts);
+        let mut trace = Trace::default();
+        trace.step(
+            "callback",
+            &facts.dialled,
+            "the user that it stands for has no device registered",
+        );
+        trace.0.extend(ways.0);
+        (facts, decision, trace)
+    }
+
     /// Refuses a call to a user who is nowhere.
     pub(super) fn reachable(&self, decision: Decision) -> Result<Decision, Refusal> {
         let Target::User { name } = &decision.target else {

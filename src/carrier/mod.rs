@@ -13,7 +13,7 @@ mod unidentified;
 pub use history::history_info;
 pub use identify::{identify, is_certified, server_name};
 pub use leading::may_lead;
-pub use number::{national_code, party_uri, read_number, without_trunk_prefix, write_number};
+pub use number::{national_code, party_uri, read_number, without_trunk_prefix, write_number, written_forms};
 pub use plan::{PlanFacts, allow, gateway_name, open_terms, plan, quoted, terms};
 pub use unidentified::{Comer, Unidentified};
 

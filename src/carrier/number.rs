@@ -45,6 +45,20 @@ pub fn read_number(rules: &NumberRules, written: &str) -> Option<E164> {
     }
 }
 
+/// The forms in which [`read_number`] takes `number` on a trunk, but those that `inbound` rules make and those with a plus.
+pub fn written_forms(rules: &NumberRules, number: E164) -> Vec<String> {
+    let number = number.to_string();
+    let digits = number.strip_prefix('+').unwrap_or(&number);
+    let code = rules.country_code.as_deref().unwrap_or_default();
+    let national = digits.strip_prefix(code).filter(|_| !code.is_empty());
+    let with = |prefix: &str, rest: &str| format!("{prefix}{rest}");
+    let mut forms = vec![digits.to_owned(), with(&rules.international_prefix, digits)];
+    if let Some(rest) = national {
+        forms.extend([rest.to_owned(), with(&rules.national_prefix, rest)]);
+    }
+    forms
+}
+
 /// How a trunk wants `number` written: by the first matching outbound rule, else in its format. Works on what was
 /// dialled when it is no E.164 number (short codes): rules apply, the format does not.
 pub fn write_number(rules: &NumberRules, number: &str) -> String {

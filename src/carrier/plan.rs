@@ -3,14 +3,15 @@
 use super::history::history_info;
 use super::number::{party_uri, write_number};
 use crate::config::{
-    CallerSource, Carrier, Codec, Config, Dtmf, Gateway, History, Host, HostName, OwnAddresses, PrivateCaller, Ringing,
+    CallerSource, Carrier, Codec, Config, Dtmf, E164, Gateway, History, Host, HostName, OwnAddresses, PrivateCaller,
+    Ringing,
 };
 use crate::dial::{
     Attempt, Credentials, HuntOn, KeyForm, LegKind, LegTerms, NextHop, PeerName, PlannedHop, Secret, SessionTimer,
     allow,
 };
 use crate::net::interface_addresses;
-use crate::route::{Callee, Caller, Decision, Diversion};
+use crate::route::{Callee, Caller, Decision, Diversion, Elin};
 use crate::sdp::{self, AddressFamilies, LegProfile};
 use crate::sip::message::HeaderName;
 use crate::sip::{ListenerId, Transport, escaped_user};
@@ -46,7 +47,7 @@ pub fn plan(
         hops.append(&mut planned);
     }
     Attempt {
-        emergency: facts.decision.emergency,
+        emergency: facts.decision.calls_for_help(),
         ..Attempt::routed(hops)
     }
 }
@@ -98,7 +99,7 @@ fn hop(facts: PlanFacts<'_>, carrier: &Carrier, gateway: &Gateway, callee: &Call
         progress: Some(carrier.failover.progress_timeout),
         hunt: HuntOn {
             codes: carrier.failover.codes.as_slice().into(),
-            every: facts.decision.emergency,
+            every: facts.decision.calls_for_help(),
         },
         held: false,
         hold_down: carrier.failover.hold_down,
@@ -114,6 +115,15 @@ struct Identity {
 /// Who is shown to the carrier (TEAMS-050): the tenant's replacement, else what the carrier's policy believes.
 fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Identity {
     let caller = facts.caller;
+    let host = facts
+        .config
+        .sbc
+        .listener(listener)
+        .map(|l| l.advertise.to_string())
+        .unwrap_or_default();
+    if let Some(elin) = shown_elin(facts, carrier) {
+        return of_place(carrier, caller, elin, &host);
+    }
     // Whoever answers an emergency call has to reach the caller: no policy changes or withholds the number (promise 6).
     let emergency = facts.decision.emergency;
     let present = if emergency {
@@ -131,12 +141,6 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
             caller.asserted.clone().unwrap_or_else(|| caller.number.clone())
         }
     };
-    let host = facts
-        .config
-        .sbc
-        .listener(listener)
-        .map(|l| l.advertise.to_string())
-        .unwrap_or_default();
     let written = write_number(&carrier.numbers, &believed);
     // Who takes one number alone gets no other in P-Asserted-Identity, whatever Teams asserts.
     let is_own = !matches!(present, CallerSource::Fixed(_)) && facts.decision.shown_instead.is_none();
@@ -173,6 +177,31 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
         from: "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(),
         contact_user: "anonymous".into(),
         headers,
+    }
+}
+
+fn shown_elin(facts: PlanFacts<'_>, carrier: &Carrier) -> Option<E164> {
+    match facts.decision.elin {
+        Elin::Shown(number) if carrier.elin => Some(number),
+        _ => None,
+    }
+}
+
+/// The identity of an emergency caller by its ELIN: the number by which the place is found has to be seen, and says of nobody
+/// who they are. The name of who asked for privacy is left out.
+fn of_place(carrier: &Carrier, caller: &Caller, elin: E164, host: &str) -> Identity {
+    let written = write_number(&carrier.numbers, &elin.to_string());
+    let uri = party_uri(&written, host);
+    let display = caller.display.as_deref().filter(|_| !caller.private);
+    let display = display.map(quoted).unwrap_or_default();
+    let asserted = carrier
+        .caller
+        .assert
+        .then(|| (HeaderName::PAssertedIdentity, format!("<{uri}>")));
+    Identity {
+        from: format!("{display}<{uri}>"),
+        contact_user: written,
+        headers: asserted.into_iter().collect(),
     }
 }
 

@@ -161,3 +161,64 @@ fn who_forwards_privately_is_told_of_where_callers_are() {
     let kept = diversions(&told("\n[carriers.caller]\nprivacy = \"withhold\"\n"));
     assert_eq!(kept, all[..1], "only who did not ask");
 }
+
+#[test]
+fn elin_is_shown_in_the_carriers_form_and_hides_who_calls() {
+    let carriers = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\ngateways = [{ host = \"203.0.113.2\" }]\n\
+                    elin = true\nnumbers = { country_code = \"1\", format = \"national\" }\ncaller = { present = \"fixed\", number = \"+14255550100\" }\n\
+                    [[carriers]]\nid = \"south\"\nnetworks = [\"203.0.114.0/24\"]\ngateways = [{ host = \"203.0.114.2\" }]\n";
+    let tenant = CONTOSO.replace("[\"north\"]", "[\"north\", \"south\"]");
+    let tenant = format!("{tenant}[[numbers]]\nnumber = \"+14255550180\"\nelin = true\n");
+    let config =
+        Config::from_toml_strs(&machine(carriers), &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let shown = |from: &str, private: bool| {
+        let mut facts = Facts::from_teams(&config, &Message::parse(
+            format!(
+                "INVITE sip:911@contoso.sbc1.example.net:5061 SIP/2.0\r\nTO: <sip:911@contoso.sbc1.example.net>\r\nCSEQ: 1 INVITE\r\n\
+                 CALL-ID: 0a3d\r\nVIA: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7a\r\nFROM: {from};tag=1\r\nCONTENT-LENGTH: 0\r\n\r\n"
+            )
+            .into_bytes()
+            .into(),
+        )
+        .expect("an INVITE"));
+        facts.caller.private |= private;
+        facts.elin = crate::route::ElinFacts::Named(vec!["+14255550180".into()]);
+        let (decision, mut trace) = decide(&config, &facts);
+        let mut decision = decision.expect("routed");
+        decision.show_first(&mut trace);
+        let Target::Carriers { carriers, callee } = &decision.target else {
+            panic!("it goes to the carriers")
+        };
+        let plan_facts = PlanFacts {
+            config: &config,
+            decision: &decision,
+            caller: &facts.caller,
+            diversions: &facts.diversions,
+        };
+        let hops = plan(plan_facts, carriers, callee, |_| false).hops;
+        hops.into_iter()
+            .map(|hop| (hop.from, hop.contact_user, hop.headers))
+            .collect::<Vec<_>>()
+    };
+    let asserted = |uri: &str| vec![(HeaderName::PAssertedIdentity, format!("<{uri}>"))];
+    let uri = "sip:4255550180@192.0.2.10;user=phone";
+    let found = shown("\"Ada\" <sip:+14255550100@sip.pstnhub.example.com>", false);
+    assert_eq!(
+        found[0],
+        (format!("\"Ada\" <{uri}>"), "4255550180".into(), asserted(uri))
+    );
+    // The one that wants none is shown the caller.
+    assert_eq!(found[1].1, "+14255550100");
+    for from in [
+        "\"Ada\" <sip:+14255550100@sip.pstnhub.example.com>",
+        "<sip:anonymous@anonymous.invalid>",
+    ] {
+        let found = shown(from, true);
+        assert_eq!(
+            found[0],
+            (format!("<{uri}>"), "4255550180".into(), asserted(uri)),
+            "{from}"
+        );
+        assert_eq!(found[1].1, "anonymous");
+    }
+}

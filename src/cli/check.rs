@@ -1,5 +1,6 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
+use super::elins;
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
 use super::understood::{named_media, summary, summary_json};
 use super::writable::{unkept, unwritable};
@@ -127,6 +128,7 @@ fn doubts(config: &Config) -> Vec<String> {
             ));
         }
     }
+    doubts.extend(elins::doubts(config).into_iter().map(|(doubt, _)| doubt));
     doubts.extend(certified_as_anybody(sbc));
     if let Some(why) = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path)) {
         doubts.push(format!(

@@ -8,6 +8,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+mod elins;
 pub mod explain;
 pub mod man;
 pub mod run;

@@ -97,6 +97,11 @@ impl NumberSpan {
         Ok(NumberSpan { first, last })
     }
 
+    /// Every one of them.
+    pub fn numbers(self) -> impl Iterator<Item = E164> {
+        (self.first().value()..=self.last().value()).map(E164)
+    }
+
     /// The lowest number.
     pub const fn first(self) -> E164 {
         self.first

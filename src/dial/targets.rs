@@ -10,7 +10,7 @@ use crate::app::verb::{Dial, Target, TargetKind};
 use crate::carrier::{self, PlanFacts};
 use crate::config::{Carrier, CarrierId, Config, Destination as Owned, E164, Tenant, UserName, nearest};
 use crate::registrar::{self, Aor, Binding, UserCall};
-use crate::route::{self, Caller, Decision, Diversion, Trace};
+use crate::route::{self, Caller, Decision, Diversion, Elin, Trace};
 use crate::sdp::Security;
 use crate::sip::Uri;
 use crate::teams;
@@ -305,6 +305,7 @@ impl<'a> Planning<'a> {
             caller: shown.number,
             shown_instead: shown.instead,
             emergency,
+            elin: Elin::None,
         }
     }
 

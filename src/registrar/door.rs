@@ -15,10 +15,10 @@ use crate::route::Voucher;
 use crate::sip::digest::{DigestServer, UsedNonces};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::{ConnectionId, Flow};
-use crate::store::{Store, StoreError, StoreFile, StoreStatus, Table};
+use crate::store::{Entry, Store, StoreStatus, Table};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What a request to the registrar gets.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ pub struct Registrar {
     pub(super) used: Mutex<UsedNonces>,
     pub(super) failures: Mutex<Failures>,
     pub(super) crowd: Crowd,
-    pub(super) store: OnceLock<Store>,
+    pub(super) store: OnceLock<Arc<Store>>,
     open: OnceLock<Open>,
     pub(super) counts: Counts,
 }
@@ -119,10 +119,8 @@ impl Registrar {
         }
     }
 
-    /// Takes what the file kept, and keeps changes in it from now on.
-    pub fn restore(&self, mut file: StoreFile, config: &Config, clocks: Clocks) -> Result<(), StoreError> {
-        let kept = file.read_all(Table::Bindings)?;
-        let store = Store::start(file)?;
+    /// Takes what the store kept, and keeps changes in it from now on.
+    pub fn restore(&self, kept: Vec<Entry>, store: Arc<Store>, config: &Config, clocks: Clocks) {
         let mut bindings = lock(&self.bindings);
         for (key, value) in kept {
             let kept =
@@ -139,7 +137,6 @@ impl Registrar {
         }
         // A second store is a fault of the caller's that costs nothing but the second.
         let _already = self.store.set(store);
-        Ok(())
     }
 
     /// Says from now on which connections still stand; until then all do.
@@ -278,7 +275,7 @@ impl Registrar {
                 failed: counts.failed.load(Relaxed),
                 crowded: counts.crowded.load(Relaxed),
             },
-            store: self.store.get().map(Store::status),
+            store: self.store.get().map(|store| store.status()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::circle;
 use super::destinations::may_reach;
+use super::elin::{self, Elin};
 use super::facts::{Caller, Facts, Origin, number_of};
 use super::from_user::from_user;
 use super::home_carrier;
@@ -65,10 +66,17 @@ pub struct Decision {
     pub caller: Option<E164>,
     /// Shown instead of the caller, by the tenant's policy.
     pub shown_instead: Option<E164>,
+    /// A call to an emergency number, or back to somebody who called one: it passes before policy and limits.
     pub emergency: bool,
+    pub elin: Elin,
 }
 
 impl Decision {
+    /// Whether an emergency number is called: somebody has to take the call. A call back has one callee alone.
+    pub fn calls_for_help(&self) -> bool {
+        self.emergency && !matches!(self.elin, Elin::CalledBack(_))
+    }
+
     /// Whom the call is for, in words of records: a number, or a user's address.
     pub fn target_text(&self) -> String {
         match &self.target {
@@ -170,8 +178,13 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         number.to_string(),
         format!("{span} of tenant '{}'", tenant.id),
     );
-    circle::check(number, &facts.understood(&carrier.numbers).diversions, trace)?;
     let caller = carrier::read_number(&carrier.numbers, &facts.caller.number);
+    if entry.elin
+        && let Some(decision) = elin::call_back(config, facts, (tenant, number), (id, caller), trace)
+    {
+        return Ok(decision);
+    }
+    circle::check(number, &facts.understood(&carrier.numbers).diversions, trace)?;
     match caller {
         Some(caller) => trace.step("caller", &facts.caller.number, format!("read as {caller}")),
         None => trace.step("caller", &facts.caller.number, "no telephone number: shown as it came"),
@@ -184,6 +197,7 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
             caller,
             shown_instead: None,
             emergency: false,
+            elin: Elin::None,
         });
     }
     if let Destination::Application(name) = &entry.to {
@@ -200,6 +214,7 @@ fn from_carrier(config: &Config, facts: &Facts, id: &CarrierId, trace: &mut Trac
         caller,
         shown_instead: None,
         emergency: false,
+        elin: Elin::None,
     })
 }
 
@@ -243,6 +258,7 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
             caller: E164::parse(&facts.caller.number).ok(),
             shown_instead,
             emergency: false,
+            elin: Elin::None,
         });
     }
     if let Some(name) = to_application::of_call_out_of_teams(config, tenant, &callee) {
@@ -260,6 +276,7 @@ fn from_teams(config: &Config, facts: &Facts, trace: &mut Trace) -> Result<Decis
         caller: E164::parse(&facts.caller.number).ok(),
         shown_instead,
         emergency: false,
+        elin: Elin::None,
     })
 }
 
@@ -317,6 +334,7 @@ pub(super) fn emergency(
     let code = emergency_number(config, &facts.dialled)
         .unwrap_or(&facts.dialled)
         .to_owned();
+    let elin = elin::fitting(config, facts, tenant, &carriers, trace);
     Ok(Decision {
         tenant: tenant.clone(),
         target: Target::Carriers {
@@ -326,6 +344,7 @@ pub(super) fn emergency(
         caller: E164::parse(&facts.caller.number).ok(),
         shown_instead: None,
         emergency: true,
+        elin,
     })
 }
 

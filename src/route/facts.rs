@@ -1,6 +1,7 @@
 //! What routing needs to know of an INVITE.
 
 use super::diversions::{Diversion, diversions};
+use super::elin::ElinFacts;
 use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, TenantId, UserName};
@@ -39,6 +40,9 @@ pub struct Facts {
     /// Users in it whom a registration hook vouches for.
     #[serde(default)]
     pub vouched: Vouched,
+    /// What is known of emergency location identification numbers.
+    #[serde(default)]
+    pub elin: ElinFacts,
 }
 
 /// Octets that are read of a user part or a display name: both go on to others.
@@ -58,6 +62,7 @@ impl Facts {
             colleague: None,
             diversions: diversions(invite),
             vouched: Vouched::default(),
+            elin: ElinFacts::None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::decide::{Callee, Decision, Target, emergency, is_dial_string, is_emergency, reads_as_another, trace_teams};
 use super::destinations::may_reach;
+use super::elin::Elin;
 use super::facts::Facts;
 use super::home_carrier;
 use super::refusal::Refusal;
@@ -178,6 +179,7 @@ fn decision(tenant: &Arc<Tenant>, target: Target, caller: Option<E164>, shown_in
         caller,
         shown_instead,
         emergency: false,
+        elin: Elin::None,
     }
 }
 
@@ -277,6 +279,7 @@ may_call = []
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         decide(config, &facts).0
     }
@@ -367,6 +370,7 @@ may_call = []
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched { caller, callee },
+            elin: Default::default(),
         };
         decide(&config, &facts).0
     }
@@ -446,6 +450,7 @@ may_call = []
                 colleague: None,
                 diversions: Vec::new(),
                 vouched: Vouched::default(),
+                elin: Default::default(),
             };
             let decision = decide(&config, &facts).0.expect("routed");
             assert_eq!(decision.target_text(), "alice@sip.contoso.example");

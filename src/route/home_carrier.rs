@@ -1,6 +1,7 @@
 //! Numbers that live on a PBX or another trunk, while their owner moves to Teams.
 
 use super::decide::{Callee, Decision, Target, carriers_of};
+use super::elin::Elin;
 use super::refusal::Refusal;
 use super::trace::Trace;
 use crate::config::{Carrier, CarrierId, Config, Destination, E164, Tenant};
@@ -33,6 +34,7 @@ pub(super) fn to_home(
         caller,
         shown_instead: None,
         emergency: false,
+        elin: Elin::None,
     })
 }
 
@@ -107,6 +109,7 @@ gateways = [{ host = "192.0.2.99" }]
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         decide(&config(), &facts)
     }

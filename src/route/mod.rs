@@ -7,6 +7,7 @@ mod circle;
 mod decide;
 mod destinations;
 mod diversions;
+mod elin;
 mod facts;
 mod from_user;
 mod home_carrier;
@@ -22,6 +23,7 @@ pub use decide::{
 };
 pub use destinations::may_reach;
 pub use diversions::{Diversion, unread};
+pub use elin::{Elin, ElinFacts, EmergencyCaller, elin_of};
 pub use facts::{Caller, Claimed, Facts, Origin, number_of};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;

@@ -3,6 +3,7 @@
 //! user's to the telephone network: never to a host of its choice, to another tenant, or past a right.
 
 use super::decide::{Decision, Target, decide, name_for_teams};
+use super::elin::ElinFacts;
 use super::facts::{Caller, Facts, Origin, number_of};
 use super::refusal::Refusal;
 use super::trace::Trace;
@@ -126,6 +127,7 @@ pub fn decide_refer(
         colleague: None,
         diversions: Vec::new(),
         vouched: referrer.vouched.clone(),
+        elin: ElinFacts::None,
     };
     let (decision, trace) = decide(config, &facts);
     let allowed = decision.and_then(|decision| {

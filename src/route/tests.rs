@@ -49,6 +49,7 @@ fn a_number_that_teams_asserts_is_believed_where_it_is_the_tenants() {
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         let (decision, trace) = decide(&config, &facts);
         let decision = decision.unwrap_or_else(|refusal| panic!("{refusal:?}"));
@@ -77,6 +78,7 @@ fn route(origin: Origin, host: &str, caller: &str, dialled: &str) -> Result<Deci
         colleague: None,
         diversions: Vec::new(),
         vouched: Vouched::default(),
+        elin: Default::default(),
     };
     decide(&config, &facts).0.map_err(|refusal| refusal.status)
 }
@@ -164,6 +166,7 @@ fn a_carrier_that_serves_people_may_call_emergency_numbers_by_another_carrier() 
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         let decision = decide(&config, &facts).0.map_err(|refusal| refusal.status)?;
         let Target::Carriers { carriers, .. } = &decision.target else {
@@ -200,6 +203,7 @@ fn teams_052_forwardings_in_a_circle_are_refused_from_either_side() {
             colleague: None,
             diversions: (0..rounds).flat_map(|_| [by(inside), by(outside)]).collect(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         decide(&config, &facts).0.map_or_else(|refusal| refusal.status, |_| 200)
     };
@@ -231,6 +235,7 @@ fn teams_109_calls_reach_the_destinations_of_the_tenant_its_own_numbers_and_help
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         let (decision, trace) = decide(&config, &facts);
         let told = trace.0.into_iter().find(|step| step.rule == "destination");

@@ -1,6 +1,7 @@
 //! Calls that an application of the tenant decides about. Emergency calls never get here (promise 6).
 
 use super::decide::{Callee, Decision, Target};
+use super::elin::Elin;
 use super::refusal::Refusal;
 use super::trace::Trace;
 use crate::config::{Application, ApplicationName, Config, Destination, E164, FromTeams, Tenant};
@@ -39,6 +40,7 @@ pub(super) fn asked(
         caller,
         shown_instead,
         emergency: false,
+        elin: Elin::None,
     }
 }
 
@@ -123,6 +125,7 @@ hook = "wss://app.contoso.example/outgoing"
             colleague: None,
             diversions: Vec::new(),
             vouched: Vouched::default(),
+            elin: Default::default(),
         };
         let (decision, trace) = decide(&config, &facts);
         let steps = trace

@@ -26,6 +26,7 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     TableDefinition::new(match table {
         Table::Bindings => "bindings",
+        Table::Elins => "elins",
     })
 }
 
@@ -84,12 +85,12 @@ impl StoreFile {
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), redb::Error> {
         self.attempt(|database| {
             let transaction = database.begin_write()?;
-            {
-                let mut bindings = transaction.open_table(definition(Table::Bindings))?;
-                for ((table, key), value) in batch {
-                    match (table, value) {
-                        (Table::Bindings, Some(value)) => bindings.insert(key.as_slice(), value.as_slice())?,
-                        (Table::Bindings, None) => bindings.remove(key.as_slice())?,
+            for table in [Table::Bindings, Table::Elins] {
+                let mut open = transaction.open_table(definition(table))?;
+                for ((_, key), value) in batch.iter().filter(|((of, _), _)| *of == table) {
+                    match value {
+                        Some(value) => open.insert(key.as_slice(), value.as_slice())?,
+                        None => open.remove(key.as_slice())?,
                     };
                 }
             }

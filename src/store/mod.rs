@@ -22,4 +22,6 @@ pub use journal::{Store, StoreStatus};
 pub enum Table {
     /// Where registered users are.
     Bindings,
+    /// Which emergency callers ELINs stand for.
+    Elins,
 }

@@ -13,6 +13,7 @@ mod conformance;
 mod destinations;
 mod device;
 mod drains_under_calls;
+mod elins;
 mod every_call_recorded;
 mod gateway_addresses;
 mod hangups_that_cross;

@@ -493,6 +493,7 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
         from: OWN.into(),
         to: USER.into(),
         emergency: false,
+        elin: None,
         began_unix_ms: 0,
         trace: Vec::new(),
     };

@@ -14,8 +14,8 @@ fn ring(room: &str) -> Option<Ring> {
     Some(match room {
         "codec" | "dtls" | "ice" | "moment" | "pidf" | "rtp" | "sdp" | "sip" | "srtp" => Ring::Protocol,
         "media" | "net" | "store" => Ring::Runtime,
-        "api" | "app" | "call" | "carrier" | "cli" | "config" | "dial" | "guard" | "observe" | "registrar"
-        | "route" | "sim" | "teams" | "ui" => Ring::Product,
+        "api" | "app" | "call" | "carrier" | "cli" | "config" | "dial" | "emergency" | "guard" | "observe"
+        | "registrar" | "route" | "sim" | "teams" | "ui" => Ring::Product,
         _ => return None,
     })
 }

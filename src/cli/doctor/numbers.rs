@@ -3,9 +3,11 @@
 use super::finding::{Check, Group, Needs, Verdict};
 use super::tenants::{key, refused};
 use super::world::{PastCall, PastLeg, World};
+use crate::cli::elins;
 
 pub const CHECKS: &[Check] = &[
     Group::Numbers.check("numbers.emergency", Needs::Files, emergency),
+    Group::Numbers.check("numbers.elin", Needs::Files, elin),
     Group::Numbers.check("numbers.unknown", Needs::Records, unknown),
     Group::Numbers.check("numbers.policy", Needs::Records, policy),
 ];
@@ -31,6 +33,11 @@ fn emergency(world: &World) -> Vec<Verdict> {
         "Add them to `numbers` under [emergency]: calls to them pass before every limit. Emergency patterns in voice routes must not expect \
          a `+`.",
     )]
+}
+
+fn elin(world: &World) -> Vec<Verdict> {
+    let doubts = elins::doubts(&world.config).into_iter();
+    doubts.map(|(doubt, fix)| Verdict::warn(doubt, fix)).collect()
 }
 
 fn unknown(world: &World) -> Vec<Verdict> {

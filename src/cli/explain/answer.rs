@@ -3,6 +3,7 @@
 use super::hints::hints;
 use super::others::others;
 use super::question::Question;
+use crate::call::ElinUse;
 use crate::carrier::{self, PlanFacts};
 use crate::config::{Config, Hook, HookProtocol};
 use crate::dial::{Attempt, PlannedHop};
@@ -24,6 +25,11 @@ pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     pub emergency: bool,
+    /// As in call records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elin_use: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elin: Option<String>,
     pub trace: Vec<TraceStep>,
     /// In the order in which they would be tried.
     pub hops: Vec<Hop>,
@@ -117,7 +123,10 @@ impl Answer {
     /// Asks the functions that route live calls.
     pub fn find(config: &Config, question: Question) -> Answer {
         let Question { facts, unread, assumed } = question;
-        let (decision, trace) = route::decide(config, &facts);
+        let (mut decision, mut trace) = route::decide(config, &facts);
+        if let Ok(decision) = &mut decision {
+            decision.show_first(&mut trace);
+        }
         let from = match &facts.origin {
             Origin::Teams => "Teams".to_owned(),
             Origin::Carrier(id) => format!("carrier '{id}'"),
@@ -135,6 +144,8 @@ impl Answer {
             assumed,
             tenant: None,
             emergency: false,
+            elin_use: None,
+            elin: None,
             trace: unread.into_iter().chain(trace.0).collect(),
             hops: Vec::new(),
             rings: None,
@@ -147,6 +158,9 @@ impl Answer {
             Ok(decision) => {
                 answer.tenant = Some(decision.tenant.id.to_string());
                 answer.emergency = decision.emergency;
+                let elin = ElinUse::of(&decision.elin);
+                answer.elin_use = elin.map(ElinUse::label);
+                answer.elin = elin.and_then(ElinUse::number).map(|number| number.to_string());
                 answer.asks = Asks::of(&decision);
                 let attempt = attempt(config, &facts, &decision);
                 answer.others = others(config, &facts, &decision, attempt.as_ref());

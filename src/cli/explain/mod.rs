@@ -55,6 +55,12 @@ pub struct ExplainArgs {
     /// A header of the INVITE, such as "Privacy: id" or "Diversion: <sip:+14255550101@x>"; repeat it for more.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
+    /// The caller's location record (PIDF-LO) of a call to an emergency number, in this file.
+    #[arg(long, value_name = "FILE")]
+    pub location: Option<PathBuf>,
+    /// The called number is an ELIN that was shown for an emergency call of this number in Teams, or registered user, of late.
+    #[arg(long, value_name = "NUMBER|USER", conflicts_with_all = ["location", "tenant"])]
+    pub emergency_caller: Option<String>,
     /// The configuration folder.
     #[arg(long, default_value = "config")]
     pub config: PathBuf,

@@ -57,7 +57,11 @@ fn write_steps<'a>(steps: impl Iterator<Item = &'a TraceStep> + Clone, out: &mut
 
 /// Where a routed call goes.
 fn write_way(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
-    let emergency = if answer.emergency { "an emergency call " } else { "" };
+    let emergency = match (answer.emergency, answer.elin_use) {
+        (true, Some("called_back")) => "back to an emergency caller ",
+        (true, _) => "an emergency call ",
+        (false, _) => "",
+    };
     let tenant = answer.tenant.as_deref().unwrap_or_default();
     if let Some(asks) = &answer.asks {
         return write_asks(asks, tenant, out);
@@ -65,7 +69,7 @@ fn write_way(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
     if let Some(user) = &answer.rings {
         return writeln!(
             out,
-            "Routed: of tenant '{tenant}'; rings every device that {user} has registered, all at once"
+            "Routed: {emergency}of tenant '{tenant}'; rings every device that {user} has registered, all at once"
         );
     }
     writeln!(out, "Routed: {emergency}of tenant '{tenant}'; tried in this order:")?;

@@ -5,9 +5,10 @@ use crate::carrier::read_number;
 use crate::config::{CallerHeader, Carrier, CarrierId, Config, E164, Tenant, UserName, nearest};
 use crate::observe::printable;
 use crate::registrar::Aor;
-use crate::route::{self, Facts, Origin, TraceStep, Voucher};
+use crate::route::{self, ElinFacts, EmergencyCaller, Facts, Origin, TraceStep, Voucher};
 use crate::sip::message::{HeaderName, Message, RequestDraft};
 use crate::sip::{Method, NameAddr, Uri, escaped_user};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The host of URIs where none was given and none matters.
@@ -24,7 +25,7 @@ pub struct Question {
 }
 
 /// Why there is no question.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum QuestionError {
     #[error("there is no carrier '{typed}'{}", known(.nearest, .names))]
     UnknownCarrier {
@@ -46,6 +47,14 @@ pub enum QuestionError {
     NoAddress { option: &'static str, typed: String },
     #[error("no INVITE can be made of this: {0}")]
     NoInvite(String),
+    #[error("--location {}: {why}", .file.display())]
+    NoLocation { file: PathBuf, why: std::io::Error },
+    #[error(
+        "--emergency-caller: only carriers call ELINs, numbers of a tenant with `elin = true`, and {0} is none that they call"
+    )]
+    NoElin(String),
+    #[error("--emergency-caller '{0}' is neither a number, + and its digits, nor a user")]
+    NoCaller(String),
 }
 
 fn known(nearest: &Option<String>, names: &[String]) -> String {
@@ -71,8 +80,10 @@ impl Question {
                     tenant.id
                 )
             });
+            let invite = invite(args, realm)?;
+            let facts = Facts::of_user(tenant, &name, voucher, &invite);
             return Ok(Question {
-                facts: Facts::of_user(tenant, &name, voucher, &invite(args, realm)?),
+                facts: with_elin(args, config, facts, &invite)?,
                 // What a device says of that counts for nothing in any case.
                 unread: Vec::new(),
                 assumed,
@@ -92,14 +103,40 @@ impl Question {
             subject: format!("{} {}", name.as_str(), printable(&value)),
             outcome: format!("{why}: passed over"),
         });
+        let facts = match origin {
+            Origin::Teams => Facts::from_teams(config, &invite),
+            origin => Facts::read(origin, &invite, believe),
+        };
         Ok(Question {
             unread: unread.collect(),
-            facts: match origin {
-                Origin::Teams => Facts::from_teams(config, &invite),
-                origin => Facts::read(origin, &invite, believe),
-            },
+            facts: with_elin(args, config, facts, &invite)?,
             assumed,
         })
+    }
+}
+
+/// What the location record says, or for whom the called number stands.
+fn with_elin(args: &ExplainArgs, config: &Config, facts: Facts, invite: &Message) -> Result<Facts, QuestionError> {
+    let Some(typed) = &args.emergency_caller else {
+        return Ok(facts.with_location(config, invite));
+    };
+    let caller = match (E164::parse(typed), typed.split('@').next().map(UserName::parse)) {
+        (Ok(number), _) => EmergencyCaller::Teams(number),
+        (_, Some(Ok(name))) => EmergencyCaller::User(name),
+        _ => return Err(QuestionError::NoCaller(printable(typed).to_string())),
+    };
+    let called = match &facts.origin {
+        Origin::Carrier(id) => config
+            .carrier(id)
+            .and_then(|carrier| read_number(&carrier.numbers, &facts.dialled)),
+        Origin::Teams | Origin::User { .. } => None,
+    };
+    match called.and_then(|number| route::elin_of(config, number)) {
+        Some(_) => Ok(Facts {
+            elin: ElinFacts::ShownFor(caller),
+            ..facts
+        }),
+        None => Err(QuestionError::NoElin(printable(&facts.dialled).to_string())),
     }
 }
 
@@ -231,6 +268,13 @@ fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
         let bad = || QuestionError::BadHeader(header.clone());
         let (name, value) = header.split_once(':').ok_or_else(bad)?;
         draft = draft.raw_header(name.trim(), value.trim()).map_err(|_| bad())?;
+    }
+    if let Some(file) = &args.location {
+        let record = std::fs::read(file).map_err(|why| QuestionError::NoLocation {
+            file: file.clone(),
+            why,
+        })?;
+        draft = draft.body("application/pidf+xml", record);
     }
     let wire = draft.to_bytes("SIP/2.0/UDP explain.invalid;branch=z9hG4bKexplain");
     let message = Message::parse(wire).map_err(|error| QuestionError::NoInvite(error.to_string()))?;

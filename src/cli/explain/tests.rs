@@ -235,6 +235,8 @@ fn nothing_that_is_typed_breaks_the_invite() {
             carrier: None,
             tenant: None,
             headers: vec![format!("X:{hostile}")],
+            location: None,
+            emergency_caller: None,
             config: PathBuf::new(),
             json: false,
         };
@@ -355,4 +357,49 @@ fn a_failure_is_asked_about_without_a_call_and_a_call_needs_both_sides() {
     assert_eq!(json["entries"][0]["code"], 511_404);
     let unknown = parse(&["--code", "999999"]).expect("right");
     assert!(!Explanation::asked(&unknown).expect("a failure").says_something());
+}
+
+/// A carrier that is shown ELINs, and a tenant that has some.
+fn explained(line: &str) -> String {
+    let sbc = include_str!("../../../config/sbc.toml").replacen("id = \"north\"", "id = \"north\"\nelin = true", 1);
+    let contoso = include_str!("../../../config/tenants/contoso.toml");
+    let contoso = format!("{contoso}\n[[numbers]]\nrange = \"+14255550180-+14255550181\"\nelin = true\n");
+    let config = Config::from_toml_strs(&sbc, &[("contoso", &contoso)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let mut out = Vec::new();
+    match Question::read(&args(line), &config) {
+        Ok(question) => print::text(&Answer::find(&config, question), &mut out).expect("a vector takes everything"),
+        Err(error) => out.extend(error.to_string().into_bytes()),
+    }
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn elins_are_previewed_both_ways() {
+    let record = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pidf/elin.xml");
+    let shown = explained(&format!(
+        "explain | --from +14255550100 | --to 911 | --location {record}"
+    ));
+    for line in [
+        "+14255550180: in the location record, an ELIN of tenant 'contoso'",
+        "+14255550180: shown as the caller, where it stands for nobody else at that time",
+        "From: <sip:+14255550180@",
+        "Routed: an emergency call of tenant 'contoso'",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let back = explained(
+        "explain | --from +12065550100 | --to +14255550180 | --carrier north | --emergency-caller +14255550100",
+    );
+    for line in [
+        "+14255550180: shown for an emergency call of +14255550100 in Teams: the call goes back there, past limits",
+        "Routed: back to an emergency caller of tenant 'contoso'",
+        "INVITE sip:+14255550100@",
+    ] {
+        assert!(back.contains(line), "{line}\n{back}");
+    }
+    let none =
+        explained("explain | --from +12065550100 | --to +14255550100 | --carrier north | --emergency-caller alice");
+    assert!(none.contains("+14255550100 is none that they call"), "{none}");
+    let none = explained("explain | --from +14255550100 | --to 911 | --location /nowhere/record.xml");
+    assert!(none.starts_with("--location /nowhere/record.xml: "), "{none}");
 }

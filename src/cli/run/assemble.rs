@@ -1,6 +1,7 @@
 //! The settings of the inner rooms, from the configuration.
 
 use super::tls::{TlsError, profile};
+use crate::carrier;
 use crate::config::{Config, Listener, OwnAddresses, Purpose};
 use crate::media::MediaSettings;
 use crate::net::dns::{self, Servers, StaticHost};
@@ -148,19 +149,39 @@ pub fn marks(config: &Config) -> Marks {
     )
 }
 
-/// Emergency numbers as they are dialled: shards spare them.
+/// Emergency numbers as they are dialled, and ELINs as carriers write them, for emergency services call them back: shards spare
+/// them.
 pub fn priority_users(config: &Config) -> Arc<HashSet<String>> {
     let numbers = config.sbc.emergency.numbers.iter();
-    Arc::new(
-        numbers
-            .flat_map(|number| [number.to_string(), format!("+{number}")])
-            .collect(),
-    )
+    let mut users: HashSet<String> = numbers
+        .flat_map(|number| [number.to_string(), format!("+{number}")])
+        .collect();
+    let elins = config.tenants.iter().flat_map(|tenant| tenant.elins());
+    for elin in elins.flat_map(|entry| entry.span.numbers()) {
+        let carriers = config.sbc.carriers.iter();
+        users.extend(carriers.flat_map(|carrier| carrier::written_forms(&carrier.numbers, elin)));
+    }
+    Arc::new(users)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn elins_are_spared_in_every_form_that_a_carrier_may_write() {
+        let carrier = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n\
+                       numbers = { country_code = \"1\", national_prefix = \"1\", international_prefix = \"011\" }\n";
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\n[[numbers]]\nnumber = \"+14255550100\"\n\
+                      [[numbers]]\nrange = \"+14255550180-+14255550181\"\nelin = true\n";
+        let machine = crate::config::fixture::machine(carrier);
+        let config = Config::from_toml_strs(&machine, &[("contoso", tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let spared = priority_users(&config);
+        for user in ["112", "+112", "14255550180", "01114255550181", "4255550181"] {
+            assert!(spared.contains(user), "{user}");
+        }
+        assert!(!spared.iter().any(|user| user.ends_with("4255550100")));
+    }
 
     #[test]
     fn names_are_looked_up_in_the_families_that_listeners_have() {

@@ -15,7 +15,6 @@ use crate::net::shard::{Signalling, SignallingSettings};
 use crate::net::tls::IdentityStore;
 use crate::net::{Clock, CloseReason, ListenError, ListenerProtocol, ListenerSettings, NetEvent, Opener};
 use crate::observe::{Happening, Observer};
-use crate::registrar::Clocks;
 use crate::sip::ListenerId;
 use crate::store::{StoreError, StoreFile};
 use std::net::SocketAddr;
@@ -177,8 +176,7 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         observer.clone(),
     ));
     if let Some(path) = &config.sbc.registrar.store {
-        node.registrar
-            .restore(StoreFile::open(path)?, &config, Clocks::at(clock.now()))?;
+        node.restore(StoreFile::open(path)?, &config)?;
     }
     let (outside, mut outside_responses) = mpsc::channel::<OutsideResponse>(OUTSIDE_QUEUE);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -248,6 +246,7 @@ impl Running {
         self.admission.publish(config);
         self.node.config.store(config.clone());
         self.node.registrar.apply(config);
+        self.node.elins.apply(config);
         // Fails only when the shards are gone, and then nothing is shed any more.
         let _stopped = self.signalling.handle().spare(&assemble::priority_users(config)).await;
         let resolver = self.node.resolver.load().with_settings(assemble::dns(config));

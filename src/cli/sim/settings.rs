@@ -61,6 +61,9 @@ pub struct TeamsArgs {
     /// PEM: the roots that the SBC's certificate chains to
     #[arg(long, value_name = "FILE")]
     pub roots: PathBuf,
+    /// The call bears this file as the caller's location record (PIDF-LO), as emergency calls do
+    #[arg(long, value_name = "FILE", requires = "call", value_parser = text_of)]
+    pub location: Option<String>,
     /// The trunk has media bypass: clients with full ICE, found by connectivity checks alone
     #[arg(long)]
     pub bypass: bool,
@@ -194,6 +197,10 @@ pub struct Behaviour {
     pub json: bool,
 }
 
+fn text_of(file: &str) -> Result<String, std::io::Error> {
+    std::fs::read_to_string(file)
+}
+
 impl Behaviour {
     fn dial(&self, from: &str) -> Option<Dial> {
         let mut dial = Dial::new(from, self.call.as_ref()?);
@@ -213,7 +220,11 @@ impl Behaviour {
 impl TeamsArgs {
     /// The call to place.
     pub(super) fn dial(&self) -> Option<Dial> {
-        self.behaviour.dial(&self.from)
+        let dial = self.behaviour.dial(&self.from)?;
+        Some(match &self.location {
+            Some(record) => dial.located(record),
+            None => dial,
+        })
     }
 
     pub(super) fn settings(&self) -> TeamsSettings {

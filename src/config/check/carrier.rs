@@ -129,6 +129,7 @@ pub fn check(raw: &At<RawCarrier>, listeners: &[RawListener], reader: &mut Reade
         credentials: own?,
         emergency: flag(raw.emergency.as_ref(), false),
         pass_location: flag(raw.pass_location.as_ref(), false),
+        elin: flag(raw.elin.as_ref(), false),
     })
 }
 

@@ -115,9 +115,13 @@ fn emergency(raw: Option<&RawEmergency>, ids: Option<&[&str]>, reader: &mut Read
         },
     );
     let carriers = carrier::references(raw.map_or(&[], |raw| &raw.carriers), ids, reader);
+    let written = raw.and_then(|raw| raw.callback.as_ref());
+    let callback = reader.duration(written, Duration::from_secs(1_800));
+    reader.at_most(written, Duration::from_secs(86_400));
     Some(Emergency {
         numbers: numbers?,
         carriers: carriers?,
+        callback: callback?,
     })
 }
 

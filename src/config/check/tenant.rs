@@ -18,6 +18,9 @@ use crate::config::network::Network;
 use crate::config::number::{E164, NumberSpan};
 use crate::config::raw::{At, RawFromTeams, RawNumber, RawOutside, RawTenant, RawTenantCaller, RawTo};
 
+/// Emergency location identification numbers of one tenant.
+const MOST_ELINS: u64 = 10_000;
+
 /// Teams moves calls of such a trunk by REFER alone (TEAMS-082); `place` is what says one of the two.
 pub fn bypass_needs_refer(bypass: bool, refer: bool, place: Option<&At<bool>>, reader: &mut Reader<'_>) {
     if let (true, false, Some(place)) = (bypass, refer, place) {
@@ -168,6 +171,7 @@ pub fn check(stem: &str, raw: &RawTenant, machine: Option<&MachineFacts>, reader
         None | Some(RawFromTeams::Carriers) => Some(FromTeams::Carriers),
         Some(RawFromTeams::Application(name)) => application::reference(name, raw, reader).map(FromTeams::Application),
     };
+    count_elins(raw, reader);
     let destinations = destinations::read(raw.destinations.as_ref(), reader);
     let outside_caller = outside_caller(raw.caller.as_ref(), spans.as_deref(), reader);
     Some(Tenant {
@@ -290,7 +294,24 @@ fn number(
         span: span?,
         to: to.unwrap_or(Destination::Teams),
         assigned: form,
+        elin: flag(raw.elin.as_ref(), false),
     })
+}
+
+/// Calls to each of them are never shed, and each may lead to a caller.
+fn count_elins(raw: &RawTenant, reader: &mut Reader<'_>) {
+    let mut count = 0;
+    for number in raw.numbers.iter().map(At::value) {
+        let Some(elin) = number.elin.as_ref().filter(|elin| *elin.value()) else {
+            continue;
+        };
+        let before = count;
+        count += span(number).map_or(0, |span| span.count());
+        if (before..count).contains(&MOST_ELINS) {
+            let expected = format!("at most {MOST_ELINS}; each stands for one place where people are");
+            reader.fault_expecting(elin.span(), "too many numbers of the tenant are ELINs", expected);
+        }
+    }
 }
 
 fn destination(

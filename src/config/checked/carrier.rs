@@ -38,6 +38,8 @@ pub struct Carrier {
     pub emergency: bool,
     /// A PIDF-LO location body of an emergency call is passed on (TEAMS-053).
     pub pass_location: bool,
+    /// An emergency caller's ELIN is shown to it instead of the caller's number.
+    pub elin: bool,
 }
 
 /// What a request has to look like to be this carrier's. All that is given has to match.

@@ -207,6 +207,8 @@ pub struct Emergency {
     pub numbers: Vec<DialString>,
     /// Tried in order for emergency calls. Empty: the tenant's own carriers.
     pub carriers: Vec<CarrierId>,
+    /// How long after an emergency call its ELIN leads to the caller.
+    pub callback: Duration,
 }
 
 /// Admission.

@@ -59,6 +59,11 @@ impl Tenant {
         self.numbers.iter().find(is_it).map(|entry| entry.span.first())
     }
 
+    /// Its emergency location identification numbers.
+    pub fn elins(&self) -> impl Iterator<Item = &NumberEntry> {
+        self.numbers.iter().filter(|entry| entry.elin)
+    }
+
     /// Whether media of its trunk bypass Microsoft's media processors.
     pub fn bypasses(&self, teams: &Teams) -> bool {
         self.bypass.unwrap_or(teams.bypass)
@@ -86,6 +91,8 @@ pub struct NumberEntry {
     pub to: Destination,
     /// How Teams knows the number, where that is not its E.164 form (TEAMS-040).
     pub assigned: Option<AssignedForm>,
+    /// It may stand for the location of an emergency caller.
+    pub elin: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

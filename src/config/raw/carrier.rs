@@ -91,6 +91,10 @@ pub struct RawCarrier {
     /// Pass the caller's location (PIDF-LO) on emergency calls.
     #[schemars(extend("default" = false))]
     pub pass_location: Option<At<bool>>,
+    /// Show an emergency location identification number (ELIN) instead of an emergency caller's own number, where the caller's
+    /// location record names one that is the tenant's (`elin` in its `[[numbers]]`).
+    #[schemars(extend("default" = false))]
+    pub elin: Option<At<bool>>,
 }
 
 /// A user name and its password, given in exactly one of three ways.

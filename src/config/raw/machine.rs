@@ -272,6 +272,9 @@ pub struct RawEmergency {
     /// Carriers for emergency calls, in order. Without it: the tenant's carriers.
     #[serde(default)]
     pub carriers: Vec<At<String>>,
+    /// How long after an emergency call that an ELIN was shown for calls to that number go to who had called. At most `"24h"`.
+    #[schemars(extend("default" = "30m"))]
+    pub callback: Option<At<DurationText>>,
 }
 
 /// Who is let in, and how much of it.

@@ -141,6 +141,11 @@ pub struct RawNumber {
     /// Straight to the user's voicemail, without ringing.
     #[schemars(extend("default" = false))]
     pub voicemail: Option<At<bool>>,
+    /// Emergency location identification numbers (ELINs): to carriers with `elin` they are shown instead of an emergency
+    /// caller's own number where its location record names them. A call to one that comes within `callback` of `[emergency]` goes
+    /// to that caller, and to `to` at all other times. At most 10000 of a tenant.
+    #[schemars(extend("default" = false))]
+    pub elin: Option<At<bool>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

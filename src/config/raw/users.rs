@@ -8,8 +8,8 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawRegistrar {
-    /// File that bindings are kept in over a restart. Relative paths begin at the configuration folder. Without it they
-    /// are gone with the process, and users are unreachable until they register again.
+    /// File that bindings are kept in over a restart, and which emergency callers ELINs lead to. Relative paths begin at the
+    /// configuration folder. Without it they are gone with the process, and users are unreachable until they register again.
     pub store: Option<At<String>>,
     /// A REGISTER that asks for less is refused with this in `Min-Expires`.
     #[schemars(extend("default" = "60s"))]

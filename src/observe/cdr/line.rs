@@ -1,7 +1,7 @@
 //! The fields of a record, as they are promised to whoever reads the file. `docs/cdr.md` describes them.
 
 use crate::app::sid::CallSid;
-use crate::call::{ApplicationRecord, CallRecord, Direction, LegRecord, LegTransfer, Party, RefusedRefer};
+use crate::call::{ApplicationRecord, CallRecord, Direction, ElinUse, LegRecord, LegTransfer, Party, RefusedRefer};
 use crate::dial::PeerName;
 use crate::media::{Dropped, MediaStats};
 use crate::observe::rfc3339;
@@ -29,6 +29,9 @@ pub struct CdrLine<'a> {
     from: &'a str,
     to: &'a str,
     emergency: bool,
+    /// `shown`, `missing` or `called_back`, and the number.
+    elin_use: Option<&'static str>,
+    elin: Option<String>,
     began: String,
     began_ms: u64,
     ringing_after_ms: Option<u64>,
@@ -120,6 +123,8 @@ impl<'a> CdrLine<'a> {
             from: &facts.from,
             to: &facts.to,
             emergency: facts.emergency,
+            elin_use: facts.elin.map(ElinUse::label),
+            elin: facts.elin.and_then(ElinUse::number).map(|number| number.to_string()),
             began: rfc3339(began_ms),
             began_ms,
             ringing_after_ms: record.ringing_after_ms,

@@ -107,6 +107,7 @@ fn record() -> CallRecord {
             from: "+14255550100".into(),
             to: "+441632960001".into(),
             emergency: false,
+            elin: None,
             began_unix_ms: 1_764_000_000_000,
             trace: Vec::new(),
         },

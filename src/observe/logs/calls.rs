@@ -1,7 +1,7 @@
 //! Lines about calls, each inside the call's span: id, tenant, direction.
 
 use super::lines::LogLines;
-use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::call::{CallFacts, CallId, CallNews, CallRecord, ElinUse};
 use crate::dial::PeerName;
 use crate::observe::cdr::carrier;
 use crate::route::{Refusal, TraceStep};
@@ -19,8 +19,15 @@ pub(super) fn began(lines: &LogLines, call: CallId, facts: &CallFacts) {
             to = lines.number(&facts.to),
             carrier = facts.carrier,
             emergency = facts.emergency,
+            elin = facts
+                .elin
+                .and_then(ElinUse::number)
+                .map(|number| lines.number(&number.to_string()).to_string()),
             "call began"
         );
+        if facts.elin == Some(ElinUse::Missing) {
+            warn!("no ELIN fits this emergency call: carriers are shown the caller's own number");
+        }
         trace_steps(lines, &facts.trace);
     });
 }

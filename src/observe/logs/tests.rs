@@ -59,6 +59,7 @@ fn facts() -> CallFacts {
         from: "+441632960001".into(),
         to: "+14255550100".into(),
         emergency: false,
+        elin: None,
         began_unix_ms: 0,
         trace: vec![TraceStep {
             rule: "number".into(),

@@ -1,6 +1,6 @@
 //! What is counted of calls.
 
-use crate::call::{CallFacts, CallNews, CallRecord, Direction};
+use crate::call::{CallFacts, CallNews, CallRecord, Direction, ElinUse};
 use crate::carrier::gateway_name;
 use crate::config::Config;
 use crate::dial::PeerName;
@@ -33,6 +33,7 @@ pub(super) struct CallMetrics {
     byes_not_sent: IntCounterVec,
     not_recoded: IntCounterVec,
     application_alerts: IntCounterVec,
+    elins: IntCounterVec,
 }
 
 impl CallMetrics {
@@ -127,6 +128,11 @@ impl CallMetrics {
                 "Hooks that failed, and wishes of applications that could not be met.",
                 &["what"],
             )?,
+            elins: counter(
+                "elin_calls_total",
+                "Emergency calls to carriers that are shown ELINs, and calls back to their callers.",
+                &["elin"],
+            )?,
         })
     }
 
@@ -146,6 +152,9 @@ impl CallMetrics {
         for status in Refusal::STATUSES {
             self.refused.with_label_values(&[&code(status)]);
         }
+        for label in ElinUse::LABELS {
+            self.elins.with_label_values(&[label]);
+        }
         for direction in Direction::ALL.map(Direction::label) {
             let by_direction = [
                 &self.silent,
@@ -160,6 +169,12 @@ impl CallMetrics {
             for histogram in [&self.ringing, &self.setup, &self.talked] {
                 histogram.with_label_values(&[direction]);
             }
+        }
+    }
+
+    pub(super) fn began(&self, facts: &CallFacts) {
+        if let Some(elin) = facts.elin {
+            self.elins.with_label_values(&[elin.label()]).inc();
         }
     }
 

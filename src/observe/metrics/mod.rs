@@ -139,8 +139,8 @@ impl Observer for Metrics {
             Happening::Reloaded {
                 outcome: Reload::Applied { config, .. },
             } => self.expect(config),
-            Happening::CallBegan { .. }
-            | Happening::HookAsked { .. }
+            Happening::CallBegan { facts, .. } => self.calls.began(facts),
+            Happening::HookAsked { .. }
             | Happening::Message(_)
             | Happening::Net(_)
             | Happening::Reloaded { .. }

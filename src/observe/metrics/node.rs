@@ -127,6 +127,12 @@ impl NodeFigures<'_> {
             live.into_iter()
                 .map(|((tenant, direction), count)| ([tenant, direction.to_owned()], float(count))),
         );
+        scrape.gauge(
+            "portcullis_elins_live",
+            "ELINs that stand for somebody who called an emergency number.",
+            [],
+            [([], float(self.node.elins.count() as u64))],
+        );
         scrape.counter(
             "portcullis_call_events_dropped_total",
             "Events that found a call's mailbox full.",

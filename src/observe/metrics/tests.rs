@@ -25,6 +25,7 @@ fn record(carrier: &str) -> CallRecord {
             from: "+441632960001".into(),
             to: "+14255550100".into(),
             emergency: false,
+            elin: None,
             began_unix_ms: 0,
             trace: Vec::new(),
         },

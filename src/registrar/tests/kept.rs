@@ -1,8 +1,9 @@
 //! Bindings over a restart.
 
 use super::*;
-use crate::store::{Store, StoreFile};
+use crate::store::{Store, StoreFile, Table};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 static FILES: AtomicU32 = AtomicU32::new(0);
@@ -21,13 +22,15 @@ impl File {
 
     fn registrar(&self, config: &Config, seconds: u64) -> Registrar {
         let registrar = registrar();
-        let store = StoreFile::open(&self.0).expect("a store");
+        let mut file = StoreFile::open(&self.0).expect("a store");
+        let kept = file.read_all(Table::Bindings).expect("read");
+        let store = Arc::new(Store::start(file).expect("a writer"));
         // Another process: its own clock begins anew, the wall's goes on.
         let clocks = Clocks {
             now: at(0),
             unix: clocks(seconds).unix,
         };
-        registrar.restore(store, config, clocks).expect("read");
+        registrar.restore(kept, store, config, clocks);
         registrar
     }
 }

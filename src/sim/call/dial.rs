@@ -29,6 +29,8 @@ pub struct Dial {
     pub credentials: Option<Credentials>,
     /// Further headers of the INVITE, by name.
     pub headers: Vec<(String, String)>,
+    /// The caller's location record (PIDF-LO), beside the description as Teams sends it.
+    pub location: Option<String>,
 }
 
 impl Dial {
@@ -46,7 +48,15 @@ impl Dial {
             hang_up_after: None,
             credentials: None,
             headers: Vec::new(),
+            location: None,
         }
+    }
+
+    /// With a location record.
+    #[must_use]
+    pub fn located(mut self, record: &str) -> Dial {
+        self.location = Some(record.to_owned());
+        self
     }
 
     /// With one header more.

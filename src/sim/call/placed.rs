@@ -21,6 +21,18 @@ struct Attempt {
     cancelled: bool,
 }
 
+/// A description with a location record beside it (RFC 6442).
+fn located(draft: RequestDraft, description: &str, record: &str) -> RequestDraft {
+    const BOUNDARY: &str = "teams-sim-boundary-1";
+    let body = format!(
+        "--{BOUNDARY}\r\nContent-Type: application/sdp\r\n\r\n{description}\r\n--{BOUNDARY}\r\nContent-Type: \
+         application/pidf+xml\r\nContent-ID: <loc-1@sim.invalid>\r\n\r\n{record}\r\n--{BOUNDARY}--\r\n"
+    );
+    draft
+        .header(HeaderName::Geolocation, "<cid:loc-1@sim.invalid>")
+        .body(&format!("multipart/mixed;boundary={BOUNDARY}"), body)
+}
+
 impl Task {
     /// The whole life of a call to portcullis.
     pub(in crate::sim) async fn placed(mut self, call_id: String, uri: Uri, dial: Dial) {
@@ -106,9 +118,10 @@ impl Task {
         for (name, value) in &dial.headers {
             draft = draft.raw_header(name, value).map_err(|_| 400u16)?;
         }
-        let draft: RequestDraft = match &attempt.body {
-            Some(body) => draft.body("application/sdp", body.clone()),
-            None => draft,
+        let draft: RequestDraft = match (&attempt.body, &dial.location) {
+            (Some(body), Some(record)) => located(draft, body, record),
+            (Some(body), None) => draft.body("application/sdp", body.clone()),
+            (None, _) => draft,
         };
         let uri = attempt.initiation.next_hop_uri();
         let hop = self.line.persona.hop(uri, self.line.seen().as_ref()).ok_or(503u16)?;

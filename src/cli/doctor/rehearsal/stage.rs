@@ -116,6 +116,7 @@ impl Stage {
                 from: facts.caller.number.clone(),
                 to: facts.dialled.clone(),
                 emergency: false,
+                elin: None,
                 began_unix_ms: 0,
                 trace: trace.0,
             },

@@ -7,6 +7,7 @@ use crate::cli::doctor::rehearsal::{self, Said, Scene};
 use crate::cli::doctor::world::{PastCall, World};
 use crate::config::{Cloud, HostName, Hub, Network, Purpose};
 use crate::sip::{Message, Method};
+use std::sync::Arc;
 
 #[test]
 fn failure_13_no_ringing_tone() {
@@ -474,6 +475,10 @@ fn failure_21_what_else_is_seen() {
         &["numbers.policy"],
     );
     expect(|world| sbc(world).emergency.numbers.clear(), &["numbers.emergency"]);
+    expect(
+        |world| Arc::make_mut(&mut sbc(world).carriers[0]).elin = true,
+        &["numbers.elin"],
+    );
     expect(
         |world| {
             let down = node(world)
