@@ -21,7 +21,8 @@ pub(super) struct Files {
 
 struct Reading {
     name: Arc<str>,
-    since: Instant,
+    /// When it is given up.
+    deadline: Instant,
 }
 
 /// What was found of a file.
@@ -55,14 +56,15 @@ impl Files {
             name: name.to_owned(),
             after: patience,
         };
-        let hangs = |reading: &Reading| *reading.name == *name && reading.since.elapsed() >= patience;
+        let now = Instant::now();
+        let hangs = |reading: &Reading| *reading.name == *name && reading.deadline <= now;
         if self.under_way().iter().any(hangs) {
             return Err(unread());
         }
-        let deadline = Instant::now() + patience;
+        let deadline = now + patience;
         let turn = timeout_at(deadline, self.readers.take(owner)).await;
         let turn = turn.map_err(|_| SoundFault::Late(patience))??;
-        let noted = self.note(name);
+        let noted = self.note(name, deadline);
         let reading = tokio::task::spawn_blocking(move || {
             let _noted = noted;
             Ok((read()?, turn))
@@ -74,12 +76,11 @@ impl Files {
         }
     }
 
-    fn note(&self, name: &str) -> Noted {
+    fn note(&self, name: &str, deadline: Instant) -> Noted {
         let name: Arc<str> = name.into();
-        let since = Instant::now();
         self.under_way().push(Reading {
             name: name.clone(),
-            since,
+            deadline,
         });
         Noted {
             files: self.clone(),
