@@ -148,7 +148,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::mpsc;
 
-    const PATIENCE: Duration = Duration::from_millis(100);
+    const PATIENCE: Duration = Duration::from_millis(400);
 
     /// A file whose reading ends when its sender is dropped.
     fn hanging() -> (mpsc::Sender<()>, impl FnOnce() -> Result<(), SoundFault> + Send) {
