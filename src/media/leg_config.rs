@@ -356,6 +356,23 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_ours_are_events_at_8_khz_beside_wideband_audio_too() {
+        let mut wide = leg(
+            4000,
+            &[
+                (Codec::Silk, 104, 104),
+                (Codec::TelephoneEvent, 98, 98),
+                (Codec::TelephoneEvent, 101, 99),
+            ],
+        );
+        for format in wide.formats.iter_mut().take(2) {
+            format.format.clock = 16_000;
+        }
+        let config = LegConfig::negotiated(&wide, &[DROP; 128], Latch::Signalled);
+        assert_eq!((config.voice, config.events), (None, Some(99)));
+    }
+
+    #[test]
     fn a_negotiation_becomes_a_configuration() {
         let a = leg(
             4000,
