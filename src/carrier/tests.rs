@@ -174,7 +174,7 @@ fn elin_is_shown_in_the_carriers_form_and_hides_who_calls() {
     let shown = |from: &str, private: bool| {
         let mut facts = Facts::from_teams(&config, &Message::parse(
             format!(
-                "INVITE sip:911@contoso.sbc1.example.net:5061 SIP/2.0\r\nTO: <sip:911@contoso.sbc1.example.net>\r\nCSEQ: 1 INVITE\r\n\
+                "INVITE sip:112@contoso.sbc1.example.net:5061 SIP/2.0\r\nTO: <sip:112@contoso.sbc1.example.net>\r\nCSEQ: 1 INVITE\r\n\
                  CALL-ID: 0a3d\r\nVIA: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7a\r\nFROM: {from};tag=1\r\nCONTENT-LENGTH: 0\r\n\r\n"
             )
             .into_bytes()

@@ -7,6 +7,7 @@ use portcullis::call::{Direction, ElinUse};
 use portcullis::config::E164;
 use portcullis::sim::{Dial, Script};
 use portcullis::sip::message::{HeaderName, Message};
+use std::time::Duration;
 
 const ELIN: &str = "+14255550180";
 /// TV-17, with an ELIN.
@@ -210,5 +211,36 @@ async fn elin_leads_back_to_a_registered_user_and_where_its_entry_says_once_nobo
 
     assert_eq!(bob.register(0).await.status(), Some(200));
     assert_eq!(call_back(&lab).await, ELIN);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elin_lets_eight_calls_past_limits_at_once() {
+    let lab = Lab::with(plan()).await;
+    lab.teams.set_script(Script::answer());
+    let call = lab
+        .teams
+        .place_call(Dial::new(USER, "911").located(RECORD))
+        .await
+        .unwrap();
+    call.answered().await.unwrap();
+    let mut up = Vec::new();
+    for _ in 0..8 {
+        let back = lab.carrier.place_call(Dial::new(OUTSIDE, ELIN)).await.unwrap();
+        back.answered().await.unwrap();
+        up.push(back);
+    }
+    let ninth = lab.carrier.place_call(Dial::new(OUTSIDE, ELIN)).await.unwrap();
+    assert_eq!(ninth.ended().await.unwrap().status, Some(503));
+    up.swap_remove(0).hang_up().await.unwrap();
+    let places = &lab.running.node.places;
+    let one_free = async {
+        while places.calls(&format!("calls back to {ELIN}")) == 8 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, one_free).await.expect("its place is free");
+    let again = lab.carrier.place_call(Dial::new(OUTSIDE, ELIN)).await.unwrap();
+    again.answered().await.unwrap();
     lab.close().await;
 }

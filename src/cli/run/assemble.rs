@@ -172,7 +172,7 @@ mod tests {
     fn elins_are_spared_in_every_form_that_a_carrier_may_write() {
         let carrier = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n\
                        numbers = { country_code = \"1\", national_prefix = \"1\", international_prefix = \"011\" }\n";
-        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\n[[numbers]]\nnumber = \"+14255550100\"\n\
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n[[numbers]]\nnumber = \"+14255550100\"\n\
                       [[numbers]]\nrange = \"+14255550180-+14255550181\"\nelin = true\n";
         let machine = crate::config::fixture::machine(carrier);
         let config = Config::from_toml_strs(&machine, &[("contoso", tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
