@@ -121,7 +121,7 @@ fn an_interval_below_ours_gets_422() {
     let refusal = rig.last_response(CALLER);
     assert_eq!(
         (rig.statuses(), refusal.header(HeaderName::MinSe)),
-        (vec![422], Some("90"))
+        (vec![422], Some("300"))
     );
     assert_eq!(rig.finish().cause.label(), "interval_too_small");
     let mut rig = from_teams().begin().answered();
@@ -129,8 +129,34 @@ fn an_interval_below_ours_gets_422() {
     let refusal = rig.last_response(CALLER);
     assert_eq!(
         (refusal.message.status(), refusal.header(HeaderName::MinSe)),
-        (Some(422), Some("90"))
+        (Some(422), Some("300"))
     );
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_075_nothing_below_300_is_proposed_whatever_the_carrier_asks_of_its_own_leg() {
+    let timer = "Session-Expires: 120;refresher=uac\r\nMin-SE: 90\r\n";
+    let mut rig = from_carrier().with(timer).begin();
+    let invite = rig.last_invite();
+    assert_eq!(invite.header(HeaderName::SessionExpires), Some("1800"));
+    assert_eq!(invite.header(HeaderName::MinSe), Some("300"));
+    let answer = reply(200)
+        .sdp(teams_sdp("sendrecv"))
+        .with(HeaderName::SessionExpires, "1800;refresher=uac");
+    rig.respond(&invite, answer.with(HeaderName::Require, "timer"));
+    let answered = rig.last_response(CALLER);
+    assert_eq!(answered.header(HeaderName::SessionExpires), Some("120;refresher=uac"));
+    rig.ack(CALLER, "");
+    for _ in 0..15 {
+        rig.wait(Duration::from_secs(60));
+        let refresh = format!("{timer}Supported: timer\r\n");
+        rig.request(CALLER, Method::Invite, &refresh, &carrier_sdp("sendrecv"));
+        rig.ack(CALLER, "");
+    }
+    let refresh = rig.reinvites(CALLEE)[0].clone();
+    assert_eq!(refresh.header(HeaderName::MinSe), Some("300"));
+    rig.respond(&refresh, reply(200).sdp(teams_sdp("sendrecv")));
     rig.hang_up_and_finish();
 }
 

@@ -40,7 +40,7 @@ pub fn check(
     let progress_timeout = reader.duration(raw.progress_timeout.as_ref(), Duration::from_secs(15));
     let patience = reader.duration(raw.patience.as_ref(), Duration::from_secs(9));
     let session_expires = reader.duration(raw.session_expires.as_ref(), Duration::from_secs(1800));
-    let min_se = reader.duration(raw.min_se.as_ref(), Duration::from_secs(90));
+    let min_se = reader.duration(raw.min_se.as_ref(), SHORTEST_OFFERED);
     if let (Some(least), Some(text)) = (min_se, &raw.min_se)
         && least < Duration::from_secs(90)
     {

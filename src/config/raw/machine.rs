@@ -72,8 +72,8 @@ pub struct RawListener {
     #[schemars(extend("default" = "system"))]
     pub roots: Option<At<String>>,
     /// TCP and TLS: connections at a time from one source: an IPv4 address, or an IPv6 /64. One more is closed at once. All phones
-    /// behind one NAT are one source. Without it: 64, and 256 for users. A TLS handshake has 10 s, and one source 16 of them at
-    /// a time.
+    /// behind one NAT are one source. Without it: 64, and 256 for users. A TLS handshake has 10 s, and one unknown
+    /// source 16 of them at a time.
     #[schemars(range(min = 1, max = 4096))]
     pub connections_per_source: Option<At<u32>>,
     /// Which of `[[media.addresses]]` the media of calls over this listener have, by name. Without it: that of `[media]`.
@@ -237,8 +237,8 @@ pub struct RawTeams {
     /// Session timer that Teams is offered (RFC 4028), 5 minutes at least.
     #[schemars(extend("default" = "30m"))]
     pub session_expires: Option<At<DurationText>>,
-    /// Shortest session timer that we accept (RFC 4028).
-    #[schemars(extend("default" = "90s"))]
+    /// Shortest session timer that we accept, and what Min-SE says (RFC 4028). 90 seconds at least; Teams itself says 5 minutes.
+    #[schemars(extend("default" = "5m"))]
     pub min_se: Option<At<DurationText>>,
     /// Media bypass: media of Teams' users come from their clients, or from Microsoft's transport relays, and find us by
     /// ICE. As the trunk is set in Teams (`-MediaBypass`), and each further one. Needs IPv4 for media.
