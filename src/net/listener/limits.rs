@@ -22,7 +22,8 @@ pub struct AcceptLimits {
     pub handshakes: usize,
     /// Those among them that strangers may not use.
     pub kept_handshakes: usize,
-    /// TLS handshakes at a time from one source: who says nothing holds up few others.
+    /// TLS handshakes at a time from one source that is a stranger: who says nothing holds up few others. One machine of Teams
+    /// may open all its connections at once (TEAMS-016).
     pub handshakes_per_source: usize,
     /// From the accept to the end of the handshake.
     pub handshake: Duration,
@@ -90,7 +91,11 @@ impl Occupancy {
         if counts.connections >= connections || from_source.connections >= limits.connections_per_source {
             return Err(Full::Connections);
         }
-        let hands_full = counts.handshakes >= handshakes || from_source.handshakes >= limits.handshakes_per_source;
+        let handshakes_per_source = match admitted {
+            Admittance::Known => limits.connections_per_source,
+            _ => limits.handshakes_per_source,
+        };
+        let hands_full = counts.handshakes >= handshakes || from_source.handshakes >= handshakes_per_source;
         if handshake && hands_full {
             return Err(Full::Handshakes);
         }
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_of_one_source_leave_room_for_others_and_an_ipv6_host_is_one() {
+    fn handshakes_of_a_stranger_leave_room_for_others_and_an_ipv6_host_is_one() {
         let limits = AcceptLimits {
             connections_per_source: 3,
             handshakes_per_source: 2,
@@ -188,21 +193,27 @@ mod tests {
         };
         let occupancy = Arc::new(Occupancy::default());
         let host = |network: u16, last: u16| IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, last]);
-        let mut first = occupancy.take(host(0, 1), Known, &limits, true).unwrap();
-        let _second = occupancy.take(host(0, 2), Known, &limits, true).unwrap();
+        let mut first = occupancy.take(host(0, 1), Stranger, &limits, true).unwrap();
+        let _second = occupancy.take(host(0, 2), Stranger, &limits, true).unwrap();
         assert_eq!(
-            occupancy.take(host(0, 3), Known, &limits, true).unwrap_err(),
+            occupancy.take(host(0, 3), Stranger, &limits, true).unwrap_err(),
             Full::Handshakes
         );
-        let _other = occupancy.take(host(1, 1), Known, &limits, true).unwrap();
+        let _other = occupancy.take(host(1, 1), Stranger, &limits, true).unwrap();
         first.handshake_done();
-        let _third = occupancy.take(host(0, 3), Known, &limits, true).unwrap();
+        let _third = occupancy.take(host(0, 3), Stranger, &limits, true).unwrap();
         assert_eq!(
-            occupancy.take(host(0, 4), Known, &limits, false).unwrap_err(),
+            occupancy.take(host(0, 4), Stranger, &limits, false).unwrap_err(),
             Full::Connections
         );
         drop(first);
-        assert!(occupancy.take(host(0, 4), Known, &limits, false).is_ok());
+        let known = host(2, 1);
+        let _both = [(); 3].map(|()| occupancy.take(known, Known, &limits, true).unwrap());
+        assert_eq!(
+            occupancy.take(known, Known, &limits, true).unwrap_err(),
+            Full::Connections
+        );
+        assert!(occupancy.take(host(0, 4), Stranger, &limits, false).is_ok());
     }
 
     #[test]
