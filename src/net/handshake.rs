@@ -169,6 +169,10 @@ mod tests {
                 required: "clientAuth",
                 presented: Vec::new(),
             },
+            PeerRejected::WrongKey {
+                subject: text(),
+                key: text(),
+            },
             PeerRejected::BadSignature { subject: text() },
             PeerRejected::Unreadable(text()),
             PeerRejected::Unacceptable {

@@ -1,29 +1,34 @@
 //! What all calls of one simulator share, and the way of messages to them.
 
+use super::attempts::Attempts;
 use super::call::{Call, Event};
 use super::challenge::Challenge;
 use super::persona::Persona;
 use super::script::Script;
 use super::teams::transferred;
 use super::violation::{Violation, Violations};
-use super::wire::{Ears, status_of};
+use super::wire::{Arrival, Ears, status_of};
 use crate::net::Clock;
 use crate::net::shard::Command;
 use crate::sip::dialog::Initiation;
-use crate::sip::transaction::{Output, ServerTransactionId};
-use crate::sip::{Flow, HeaderName, Hop, Message, Method, NameAddr, ResponseDraft, Uri};
+use crate::sip::transaction::{Cause, Output, ServerTransactionId};
+use crate::sip::{ConnectionId, Flow, HeaderName, Hop, Message, Method, NameAddr, ResponseDraft, Uri};
 use bytes::Bytes;
 use serde::Serialize;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Messages that the transcript keeps.
 const TRANSCRIPT: usize = 4096;
+
+/// After this time an OPTIONS is the first again.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// Transfers that are remembered.
 const TRANSFERS: usize = 256;
@@ -59,12 +64,14 @@ pub(super) struct Line {
     pub(super) address: IpAddr,
     /// Hz.
     pub(super) tone: f64,
-    pub(super) violations: Violations,
+    pub(super) violations: Arc<Violations>,
     pub(super) pings: watch::Sender<Pings>,
     pub(super) incoming: mpsc::Sender<Call>,
     pub(super) tasks: Mutex<JoinSet<()>>,
     /// Of every challenge.
     nonce: String,
+    /// INVITEs to this hub and those beside it.
+    pub(super) attempts: Arc<Attempts>,
     state: Mutex<State>,
     next_token: AtomicU64,
 }
@@ -72,6 +79,8 @@ pub(super) struct Line {
 #[derive(Default)]
 struct State {
     calls: HashMap<String, mpsc::Sender<Event>>,
+    /// OPTIONS of ours that are out.
+    pings: HashSet<u64>,
     tokens: HashMap<u64, mpsc::Sender<Event>>,
     script: Script,
     /// For the next calls, one each.
@@ -119,7 +128,8 @@ pub(super) struct Beginning {
     pub(super) clock: Clock,
     pub(super) address: IpAddr,
     pub(super) tone: f64,
-    pub(super) strict: bool,
+    pub(super) violations: Arc<Violations>,
+    pub(super) attempts: Arc<Attempts>,
     pub(super) script: Script,
     pub(super) incoming: mpsc::Sender<Call>,
 }
@@ -127,12 +137,13 @@ pub(super) struct Beginning {
 impl Line {
     pub(super) fn new(beginning: Beginning) -> Line {
         Line {
-            persona: beginning.persona.clone(),
+            persona: beginning.persona,
             commands: beginning.commands,
             clock: beginning.clock,
             address: beginning.address,
             tone: beginning.tone,
-            violations: Violations::of(beginning.persona.rules(), beginning.strict),
+            violations: beginning.violations,
+            attempts: beginning.attempts,
             pings: watch::Sender::default(),
             incoming: beginning.incoming,
             tasks: Mutex::default(),
@@ -172,6 +183,7 @@ impl Line {
         let draft = self.persona.request(initiation.request(Method::Options), &face, false);
         let token = self.next_token();
         self.pings.send_modify(|pings| pings.sent += 1);
+        self.state().pings.insert(token);
         Some(Command::Request { token, draft, hop })
     }
 
@@ -255,6 +267,8 @@ pub(super) struct Switch {
     pub(super) line: Arc<Line>,
     /// Call-IDs of INVITEs that are met with silence, retransmissions too.
     silenced: VecDeque<String>,
+    /// When the last OPTIONS of each Contact came on each connection.
+    pinged: HashMap<(ConnectionId, String), Instant>,
 }
 
 impl Switch {
@@ -262,6 +276,7 @@ impl Switch {
         Switch {
             line,
             silenced: VecDeque::new(),
+            pinged: HashMap::new(),
         }
     }
 
@@ -298,6 +313,9 @@ impl Switch {
         line.violations.record_all(judgement.violations);
         if message.method() == Some(&Method::Invite) {
             line.violations.record_all(line.judge_transfer(&message));
+            let hub = line.persona.hub();
+            line.violations
+                .record_all(hub.and_then(|hub| line.attempts.comes(hub, &message)));
         }
         let manner = line.state().manner;
         let refusal = judgement.refusal.or(match (manner, message.method()) {
@@ -309,7 +327,9 @@ impl Switch {
         let is_ping = message.method() == Some(&Method::Options);
         if is_ping {
             line.pings.send_modify(|pings| pings.received += 1);
+            self.note_ping(&message, &flow);
         }
+        let line = &self.line;
         if let Some(refusal) = refusal {
             return self.answer(id, refusal, &message, commands);
         }
@@ -331,7 +351,21 @@ impl Switch {
         Call::receive(line, id, message, script);
     }
 
+    /// How long after the last one it came.
+    fn note_ping(&mut self, message: &Message, flow: &Flow) {
+        let now = Instant::now();
+        self.pinged.retain(|_, last| now.duration_since(*last) < FORGOTTEN);
+        let contact = message.header(HeaderName::Contact).unwrap_or_default().to_owned();
+        if let Some(last) = self.pinged.insert((flow.connection, contact), now) {
+            let judged = self.line.persona.judge_pings(now.duration_since(last));
+            self.line.violations.record_all(judged);
+        }
+    }
+
     fn answer(&self, id: ServerTransactionId, draft: ResponseDraft, request: &Message, commands: &mut Vec<Command>) {
+        if request.method() == Some(&Method::Invite) {
+            self.line.attempts.answered(request.call_id(), draft.status());
+        }
         let tag = format!("{:032x}", rand::random::<u128>());
         let draft = self.line.persona.response(draft.to_tag(tag), request, None, false);
         commands.push(Command::Respond { id, draft });
@@ -368,7 +402,9 @@ impl Switch {
 }
 
 impl Ears for Switch {
-    fn overhears(&mut self, message: &Message, flow: &Flow, own_connection: bool) -> bool {
+    fn overhears(&mut self, message: &Message, flow: &Flow, arrival: Arrival) -> bool {
+        let judged = self.line.persona.judge_arrival(message, &arrival);
+        self.line.violations.record_all(judged);
         let stalled = {
             let mut state = self.line.state();
             if state.transcript.len() == TRANSCRIPT {
@@ -381,7 +417,7 @@ impl Ears for Switch {
         if message.is_response() {
             return true;
         }
-        if own_connection {
+        if arrival.own {
             let method = message.method().map_or("?", Method::as_str);
             let evidence = format!(
                 "{method} of call {} came on a connection that this side opened",
@@ -410,6 +446,10 @@ impl Ears for Switch {
             }
             Output::Response { token, message, .. } => {
                 let good_ping = message.cseq_method() == &Method::Options && message.status() == Some(200);
+                let is_pong = self.line.state().pings.contains(&token);
+                if is_pong {
+                    self.line.violations.record_all(self.line.persona.judge_pong(&message));
+                }
                 let event = Event::Response { token, message };
                 if !self.to_token(token, event, false) && good_ping {
                     self.line.pings.send_modify(|pings| pings.answered += 1);
@@ -417,10 +457,17 @@ impl Ears for Switch {
             }
             Output::Failed { token, cause, .. } => {
                 let status = status_of(cause);
+                let was_ping = self.line.state().pings.remove(&token);
+                if was_ping && cause == Cause::Timeout {
+                    let breach = Violation::new("options-unanswered", "not answered at all");
+                    self.line.violations.record(breach);
+                }
                 self.to_token(token, Event::Failed { token, status }, true);
             }
             Output::Terminated { token, .. } => {
-                self.line.state().tokens.remove(&token);
+                let mut state = self.line.state();
+                state.tokens.remove(&token);
+                state.pings.remove(&token);
             }
             // The call watches its own time, which is the peer's, not RFC 3261's.
             Output::AckTimeout { .. } | Output::Send { .. } => {}

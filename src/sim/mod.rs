@@ -4,6 +4,7 @@
 //! what happened and what was [`Heard`], and the [`Violation`]s of the rules that the real peer would have enforced.
 //! Used by `demo`, `sim` and the behaviour tests. Every wait is bounded.
 
+mod attempts;
 mod call;
 mod carrier;
 mod cause;

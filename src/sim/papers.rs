@@ -166,7 +166,9 @@ impl Papers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
+    use crate::net::tls::{
+        ClientCertificates, ClientTrust, Evidence, IdentityFiles, IdentityStore, TlsProfile, TrustRoots,
+    };
     use rustls::pki_types::ServerName;
     use std::sync::Arc;
     use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -187,21 +189,33 @@ mod tests {
         Some(TlsProfile::new(Arc::new(identities), clients, roots, name))
     }
 
-    /// What the verifier of either side says of Teams' leaf: as client certificate, as server certificate.
-    async fn judged(papers: &Papers) -> (Option<&'static str>, Option<&'static str>) {
+    /// What one side's verifier says of the other's leaf: as client certificate, as server certificate.
+    type Verdict = (Option<&'static str>, Option<&'static str>);
+
+    /// What is said of Teams' leaf, and of the controller's.
+    async fn judged(papers: &Papers) -> (Verdict, Verdict) {
         let ours = profile(
             "sbc1.example.net",
             &papers.sbc_certificate,
             &papers.sbc_key,
             &papers.root,
             &[HUB],
-        )
-        .unwrap();
+        );
         let theirs = profile(HUB, &papers.teams_certificate, &papers.teams_key, &papers.root, &[]);
-        let Some(theirs) = theirs else {
-            return (Some("not_loaded"), Some("not_loaded"));
+        let not_loaded = (Some("not_loaded"), Some("not_loaded"));
+        let (ours, theirs) = match (ours, theirs) {
+            (Some(ours), Some(theirs)) => (ours, theirs),
+            (None, _) => return ((None, None), not_loaded),
+            (_, None) => return (not_loaded, (None, None)),
         };
-        let mut labels = [None, None];
+        let roots = Arc::new(TrustRoots::from_file(&papers.root).unwrap());
+        let theirs = theirs
+            .trusting(
+                ClientCertificates::Require(ClientTrust::controller(roots.clone())),
+                roots,
+            )
+            .of_teams();
+        let mut labels = [[None; 2]; 2];
         for (position, (caller, called, name)) in [(&theirs, &ours, "sbc1.example.net"), (&ours, &theirs, HUB)]
             .into_iter()
             .enumerate()
@@ -215,31 +229,39 @@ mod tests {
                 TlsConnector::from(connect).connect(name, one),
                 TlsAcceptor::from(accept).accept(two)
             );
-            let evidence = if position == 0 { as_server } else { as_client };
-            labels[position] = evidence.rejection().map(|rejected| rejected.label());
+            let label = |evidence: Evidence| evidence.rejection().map(|rejected| rejected.label());
+            labels[position] = [label(as_server), label(as_client)];
         }
-        (labels[0], labels[1])
+        let [[as_client, theirs_as_server], [theirs_as_client, as_server]] = labels;
+        ((as_client, as_server), (theirs_as_client, theirs_as_server))
     }
 
     #[tokio::test]
     async fn each_wrong_paper_is_refused_for_what_is_wrong() {
+        let both = |label| (Some(label), Some(label));
         let folder = std::env::temp_dir().join(format!("portcullis-papers-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let right = Papers::make(&folder, "sbc1.example.net", &[HUB]).unwrap();
-        assert_eq!(judged(&right).await, (None, None));
+        assert_eq!(judged(&right).await, ((None, None), (None, None)));
         for wrong in WrongPaper::ALL {
-            let papers = Papers::make_wrong(&folder, "sbc1.example.net", &[HUB], Bearer::Teams, wrong).unwrap();
-            let expected = match wrong {
+            // Teams takes RSA keys alone, and a controller's leaf for serverAuth alone; we take any key of Teams.
+            let (of_teams, of_sbc) = match wrong {
                 // Nobody here gets to show it: it is refused where it is loaded.
-                WrongPaper::Expired | WrongPaper::NotYetValid => (Some("not_loaded"), Some("not_loaded")),
-                WrongPaper::OtherName | WrongPaper::WildcardAlone => (Some("wrong_name"), Some("wrong_name")),
-                WrongPaper::OtherRoot => (Some("bad_signature"), Some("bad_signature")),
-                WrongPaper::SelfSigned => (Some("self_signed"), Some("self_signed")),
-                WrongPaper::ClientAuthAlone => (None, Some("wrong_usage")),
-                // TLS has nothing against it: Teams has.
-                WrongPaper::EllipticKey => (None, None),
+                WrongPaper::Expired | WrongPaper::NotYetValid => (both("not_loaded"), both("not_loaded")),
+                // Teams compares a controller's names with Contact, later.
+                WrongPaper::OtherName | WrongPaper::WildcardAlone => (both("wrong_name"), (None, Some("wrong_name"))),
+                WrongPaper::OtherRoot => (both("bad_signature"), both("bad_signature")),
+                WrongPaper::SelfSigned => (both("self_signed"), both("self_signed")),
+                WrongPaper::ClientAuthAlone => ((None, Some("wrong_usage")), both("wrong_usage")),
+                WrongPaper::EllipticKey => ((None, None), both("wrong_key")),
             };
-            assert_eq!(judged(&papers).await, expected, "{wrong:?}");
+            for (whose, expected) in [
+                (Bearer::Teams, (of_teams, (None, None))),
+                (Bearer::Sbc, ((None, None), of_sbc)),
+            ] {
+                let papers = Papers::make_wrong(&folder, "sbc1.example.net", &[HUB], whose, wrong).unwrap();
+                assert_eq!(judged(&papers).await, expected, "{whose:?} {wrong:?}");
+            }
         }
         // A folder left behind in the temporary directory harms nobody.
         let _ = std::fs::remove_dir_all(&folder);

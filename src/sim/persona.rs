@@ -2,10 +2,13 @@
 
 use super::description::Shape;
 use super::violation::{Rule, Violation};
+use super::wire::Arrival;
+use crate::net::HandshakeFailure;
 use crate::sdp::Protocol;
 use crate::sip::{Flow, Hop, Message, Method, RequestDraft, ResponseDraft, Uri};
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One kind of peer.
 pub(super) trait Persona: Send + Sync + 'static {
@@ -14,6 +17,36 @@ pub(super) trait Persona: Send + Sync + 'static {
 
     /// Judges a request outside dialogs; no dialog may come of it when there is a refusal.
     fn judge(&self, request: &Message, flow: &Flow) -> Judgement;
+
+    /// What is wrong with a connection of portcullis that came to nothing, whoever opened it.
+    fn judge_handshake(&self, _failure: &HandshakeFailure) -> Option<Violation> {
+        None
+    }
+
+    /// What is wrong with the connection that a message came on.
+    fn judge_arrival(&self, _message: &Message, _arrival: &Arrival) -> Option<Violation> {
+        None
+    }
+
+    /// What is wrong with an OPTIONS so long after the last one on the same connection.
+    fn judge_pings(&self, _interval: Duration) -> Option<Violation> {
+        None
+    }
+
+    /// What is wrong with the answer to an OPTIONS of ours.
+    fn judge_pong(&self, _answer: &Message) -> Option<Violation> {
+        None
+    }
+
+    /// The hub that it is, of those that one call goes to one after the other.
+    fn hub(&self) -> Option<&str> {
+        None
+    }
+
+    /// A call that is up may be without RTP and RTCP for no longer.
+    fn longest_silence(&self) -> Option<Duration> {
+        None
+    }
 
     /// What is wrong with a message of portcullis inside a call.
     fn inspect(&self, message: &Message, known: &Known) -> Vec<Violation>;
@@ -49,10 +82,10 @@ pub(super) trait Persona: Send + Sync + 'static {
     fn pings_back(&self) -> bool;
 
     /// Within this time the ACK of our 2xx must come.
-    fn ack_limit(&self) -> std::time::Duration;
+    fn ack_limit(&self) -> Duration;
 
     /// Within this time our INVITE must ring, or be answered or refused; then it is cancelled.
-    fn ringing_limit(&self) -> Option<std::time::Duration>;
+    fn ringing_limit(&self) -> Option<Duration>;
 }
 
 /// What a rule book says of a request.
@@ -86,6 +119,10 @@ pub(super) struct Known {
     pub(super) ice: Option<String>,
     /// The dialog is confirmed: what comes now is a change of it.
     pub(super) answered: bool,
+    /// The host of Contact that a call of Teams is to, or that the INVITE had.
+    pub(super) trunk: Option<String>,
+    /// The last description.
+    pub(super) described: Option<Bytes>,
 }
 
 impl Known {
@@ -102,6 +139,8 @@ impl Known {
             bypass,
             ice: None,
             answered: false,
+            trunk: None,
+            described: None,
         }
     }
 }

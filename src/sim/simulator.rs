@@ -1,11 +1,12 @@
 //! What every simulator can do, whatever it simulates.
 
+use super::attempts::Attempts;
 use super::call::{BOUND, Call, Dial, SimError};
 use super::line::{Beginning, Line, Manner, Pings, Switch, pings_until};
 use super::persona::Persona;
 use super::script::Script;
 use super::unconnected::Unconnected;
-use super::violation::Violation;
+use super::violation::{Violation, Violations};
 use super::wire::Wire;
 use crate::net::tls::{IdentityError, RootsError};
 use crate::net::{AcceptLimits, Clock, ListenError, ListenerProtocol, ListenerSettings, StreamLimits};
@@ -42,6 +43,8 @@ pub(super) struct Settings {
     pub(super) strict: bool,
     /// Connections without a message for this long are closed; `None`: after ten minutes.
     pub(super) idle: Option<Duration>,
+    /// INVITEs, shared with the hubs beside it.
+    pub(super) attempts: Arc<Attempts>,
 }
 
 /// A running simulator: its calls, what it demands, what it heard. Dropping it ends everything at once.
@@ -73,15 +76,19 @@ impl Simulator {
                 limits: limits.clone(),
             });
         }
+        let persona = settings.persona;
+        let violations = Arc::new(Violations::of(persona.rules(), settings.strict));
         let mut line = None;
-        let wire = Wire::start(listeners, clock, |commands| {
+        let judged = (persona.clone(), violations.clone());
+        let wire = Wire::start(listeners, clock, judged, |commands| {
             let begun = Arc::new(Line::new(Beginning {
-                persona: settings.persona,
+                persona,
                 commands,
                 clock,
                 address: bind.ip(),
                 tone: settings.tone,
-                strict: settings.strict,
+                violations,
+                attempts: settings.attempts,
                 script: Script::answer(),
                 incoming: waiting,
             }));

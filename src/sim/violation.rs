@@ -22,7 +22,7 @@ pub struct Rule {
     pub broken_by: &'static str,
     /// What the real peer does then; `None`: it goes on, and the call suffers elsewhere.
     pub answer: Option<&'static str>,
-    /// Noted by a strict simulator alone: what is still to come, or what laboratories rightly do otherwise.
+    /// Noted by a strict simulator alone: the real peer goes on, and laboratories may rightly do otherwise.
     pub only_strict: bool,
 }
 

@@ -3,7 +3,9 @@
 //! Not the shards that portcullis runs on: a peer must be able to leave a message unheard, to write header names as Teams
 //! does, and to never acknowledge.
 
+use super::persona::Persona;
 use super::unconnected::Failures;
+use super::violation::Violations;
 use crate::net::shard::Command;
 use crate::net::{
     AdmitAll, Clock, Counters, FailureReport, Inbox, ListenError, ListenerSettings, NetEvent, Observer, Opener,
@@ -14,28 +16,42 @@ use crate::sip::transaction::{
 };
 use crate::sip::{ConnectionId, Flow, Message, Method};
 use bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 /// Messages and commands that may wait; callers wait when the queue is full.
 const QUEUE: usize = 1024;
 /// Without a transaction no timer is due; the sleep needs some end.
 const NO_TIMER: Duration = Duration::from_secs(3600);
+/// A request may be unanswered for so long.
+const LONGEST_RINGING: Duration = Duration::from_secs(180);
 
 /// Whose wire it is.
 pub(super) trait Ears: Send + 'static {
-    /// A message arrived; false: it was never heard. `own_connection`: we opened what it came on.
-    fn overhears(&mut self, message: &Message, flow: &Flow, own_connection: bool) -> bool;
+    /// A message arrived; false: it was never heard.
+    fn overhears(&mut self, message: &Message, flow: &Flow, arrival: Arrival) -> bool;
 
     /// Bytes about to leave.
     fn dresses(&mut self, bytes: Bytes) -> Bytes;
 
     /// The transaction layer has something to tell.
     fn hears(&mut self, output: Output, commands: &mut Vec<Command>);
+}
+
+/// The connection that a message came on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    /// We opened it.
+    pub(super) own: bool,
+    /// For how long it is up.
+    pub(super) age: Duration,
+    /// We opened others to the same address, and lost none lately: what we sent over them can be answered there.
+    pub(super) others_stand: bool,
 }
 
 /// The running wire. Dropping it stops it.
@@ -50,11 +66,17 @@ impl Wire {
     pub(super) fn start<E: Ears>(
         listeners: Vec<ListenerSettings>,
         clock: Clock,
+        (persona, violations): (Arc<dyn Persona>, Arc<Violations>),
         ears: impl FnOnce(mpsc::Sender<Command>) -> E,
     ) -> Result<Wire, ListenError> {
         let counters = Arc::new(Counters::default());
         let (inbox, mut received) = Inbox::new(1, QUEUE, counters.clone());
-        let own = Arc::new(Connections::default());
+        let own = Arc::new(Connections {
+            open: Mutex::default(),
+            failures: Failures::default(),
+            persona,
+            violations,
+        });
         let transports = Transports::open(
             listeners,
             PoolSettings::default(),
@@ -113,33 +135,53 @@ impl Drop for Wire {
     }
 }
 
-/// What the transports told of connections.
 #[derive(Debug, Default)]
+struct Open {
+    connections: HashMap<ConnectionId, (Opener, SocketAddr, Instant)>,
+    /// When one of ours was closed.
+    lost: Option<Instant>,
+}
+
+/// What the transports told of connections.
 struct Connections {
-    /// Those that this side opened: a request of the peer must not come on them (RFC 5923 is not spoken).
-    own: Mutex<HashSet<ConnectionId>>,
+    open: Mutex<Open>,
     failures: Failures,
+    persona: Arc<dyn Persona>,
+    violations: Arc<Violations>,
 }
 
 impl Connections {
-    fn are_own(&self, connection: ConnectionId) -> bool {
-        self.own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&connection)
+    /// A request of the peer must not come on what this side opened (RFC 5923 is not spoken).
+    fn arrival(&self, flow: &Flow) -> Arrival {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = open.connections.get(&flow.connection);
+        let mut others = open.connections.values();
+        Arrival {
+            own: known.is_some_and(|(opener, ..)| *opener == Opener::Us),
+            age: known.map_or(Duration::ZERO, |(_, _, since)| since.elapsed()),
+            others_stand: others.any(|(opener, remote, _)| *opener == Opener::Us && remote.ip() == flow.remote.ip())
+                && open.lost.is_none_or(|lost| lost.elapsed() > LONGEST_RINGING),
+        }
     }
 }
 
 impl Observer for Connections {
     fn event(&self, event: &NetEvent<'_>) {
         self.failures.note(event);
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let NetEvent::HandshakeRefused { failure, .. } | NetEvent::ConnectFailed { failure, .. } = event {
+            self.violations.record_all(self.persona.judge_handshake(failure));
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            NetEvent::Connected { connection } if connection.opener == Opener::Us => {
-                own.insert(connection.flow.connection);
+            NetEvent::Connected { connection } => {
+                let known = (connection.opener, connection.flow.remote, Instant::now());
+                open.connections.insert(connection.flow.connection, known);
             }
             NetEvent::Closed { connection, .. } => {
-                own.remove(&connection.flow.connection);
+                open.connections.remove(&connection.flow.connection);
+                if connection.opener == Opener::Us {
+                    open.lost = Some(Instant::now());
+                }
             }
             _ => {}
         }
@@ -173,7 +215,7 @@ impl<E: Ears> WireTask<E> {
                     None => return,
                 },
                 Some(Received { message, flow }) = received.recv() => {
-                    if self.ears.overhears(&message, &flow, self.own.are_own(flow.connection)) {
+                    if self.ears.overhears(&message, &flow, self.own.arrival(&flow)) {
                         self.transactions.receive(message, flow, self.clock.now(), |_| true);
                     }
                 }

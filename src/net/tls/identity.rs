@@ -306,7 +306,7 @@ fn publishes_issuer(leaf: &X509Certificate<'_>) -> bool {
         })
 }
 
-fn key_kind(leaf: &X509Certificate<'_>) -> KeyKind {
+pub(super) fn key_kind(leaf: &X509Certificate<'_>) -> KeyKind {
     match leaf.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => KeyKind::Rsa { bits: key.key_size() },
         Ok(PublicKey::EC(_)) => KeyKind::Ecdsa,

@@ -9,7 +9,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, NamedGroup, ServerConfig, SignatureScheme};
+use rustls::{CipherSuite, ClientConfig, NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -34,6 +34,16 @@ impl ClientTrust {
             roots,
             names: names.into(),
             usage: Usage::ClientOrServer,
+        }
+    }
+
+    /// A controller, as Teams takes it: chain to `roots` and serverAuth as usage (TEAMS-007). Its names are compared with what
+    /// it says later.
+    pub fn controller(roots: Arc<TrustRoots>) -> ClientTrust {
+        ClientTrust {
+            roots,
+            names: Arc::default(),
+            usage: Usage::Server,
         }
     }
 
@@ -74,6 +84,7 @@ pub struct TlsProfile {
     server_roots: Arc<TrustRoots>,
     presented: Arc<str>,
     provider: Arc<CryptoProvider>,
+    rsa_alone: bool,
     number: u64,
 }
 
@@ -94,7 +105,22 @@ impl TlsProfile {
             server_roots,
             presented: presented.into(),
             provider: provider(),
+            rsa_alone: false,
         }
+    }
+
+    /// As Teams has it: of TLS 1.2 the GCM suites for RSA keys alone, and no key but RSA (TEAMS-003, TEAMS-004).
+    pub fn of_teams(mut self) -> TlsProfile {
+        let mut provider = CryptoProvider::clone(&self.provider);
+        let of_rsa = [
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ];
+        let is_taken = |suite: &SupportedCipherSuite| suite.tls13().is_some() || of_rsa.contains(&suite.suite());
+        provider.cipher_suites.retain(is_taken);
+        self.provider = Arc::new(provider);
+        self.rsa_alone = true;
+        self
     }
 
     /// The same identities, with other trust.
@@ -148,6 +174,7 @@ impl TlsProfile {
                 names: trust.names.clone(),
                 usage: trust.usage,
                 mandatory,
+                rsa_alone: self.rsa_alone,
                 provider: self.provider.clone(),
                 evidence: evidence.clone(),
             })),
@@ -163,6 +190,7 @@ impl TlsProfile {
         let evidence = Evidence::default();
         let verifier = ServerVerifier {
             roots: self.server_roots.clone(),
+            rsa_alone: self.rsa_alone,
             provider: self.provider.clone(),
             evidence: evidence.clone(),
         };

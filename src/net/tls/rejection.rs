@@ -29,6 +29,8 @@ pub enum PeerRejected {
         required: &'static str,
         presented: Vec<String>,
     },
+    #[error("the certificate of {subject} has {key}, expected an RSA key of 2048 bits or more")]
+    WrongKey { subject: String, key: String },
     #[error("a signature in the certificate chain of {subject} does not verify")]
     BadSignature { subject: String },
     #[error("the certificate cannot be read: {0}")]
@@ -39,7 +41,7 @@ pub enum PeerRejected {
 
 impl PeerRejected {
     /// All labels.
-    pub const LABELS: [&str; 10] = [
+    pub const LABELS: [&str; 11] = [
         "no_certificate",
         "expired",
         "not_yet_valid",
@@ -47,6 +49,7 @@ impl PeerRejected {
         "unknown_issuer",
         "wrong_name",
         "wrong_usage",
+        "wrong_key",
         "bad_signature",
         "unreadable",
         "unacceptable",
@@ -62,6 +65,7 @@ impl PeerRejected {
             PeerRejected::UnknownIssuer { .. } => "unknown_issuer",
             PeerRejected::WrongName { .. } => "wrong_name",
             PeerRejected::WrongUsage { .. } => "wrong_usage",
+            PeerRejected::WrongKey { .. } => "wrong_key",
             PeerRejected::BadSignature { .. } => "bad_signature",
             PeerRejected::Unreadable(_) => "unreadable",
             PeerRejected::Unacceptable { .. } => "unacceptable",
@@ -79,7 +83,9 @@ impl PeerRejected {
             PeerRejected::WrongUsage { .. } => CertificateError::InvalidPurpose,
             PeerRejected::BadSignature { .. } => CertificateError::BadSignature,
             PeerRejected::Unreadable(_) => CertificateError::BadEncoding,
-            PeerRejected::Unacceptable { .. } => CertificateError::ApplicationVerificationFailure,
+            PeerRejected::WrongKey { .. } | PeerRejected::Unacceptable { .. } => {
+                CertificateError::ApplicationVerificationFailure
+            }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The verifiers. Chain, time, usage and name are checked here for both directions, because the stock client verifier
 //! refuses a Teams leaf that carries serverAuth alone (TEAMS-008), and because each refusal needs its own reason.
 
+use super::identity::{KeyKind, key_kind};
 use super::names::covers;
 use super::profile::Evidence;
 use super::rejection::PeerRejected;
@@ -119,6 +120,22 @@ fn rejection(
             cause: other.to_string(),
         },
     }
+}
+
+/// Checks that the key is one that Teams takes (TEAMS-004): RSA, of 2048 bits or more.
+fn verify_key(end_entity: &CertificateDer<'_>) -> Result<(), PeerRejected> {
+    let (_, leaf) =
+        x509_parser::parse_x509_certificate(end_entity).map_err(|error| PeerRejected::Unreadable(error.to_string()))?;
+    let key = match key_kind(&leaf) {
+        KeyKind::Rsa { bits } if bits >= 2048 => return Ok(()),
+        KeyKind::Rsa { bits } => format!("an RSA key of {bits} bits"),
+        KeyKind::Ecdsa => "an ECDSA key".to_owned(),
+        KeyKind::Other => "a key of another kind".to_owned(),
+    };
+    Err(PeerRejected::WrongKey {
+        subject: subject_text(&leaf),
+        key,
+    })
 }
 
 /// Checks that one of `expected` is covered by the certificate's subject alternative names, DNS or address. The common
@@ -244,6 +261,7 @@ pub(super) struct ClientVerifier {
     pub(super) names: Arc<[String]>,
     pub(super) usage: Usage,
     pub(super) mandatory: bool,
+    pub(super) rsa_alone: bool,
     pub(super) provider: Arc<CryptoProvider>,
     pub(super) evidence: Evidence,
 }
@@ -265,6 +283,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         verify_chain(end_entity, intermediates, &self.roots, self.usage, now)
+            .and_then(|()| if self.rsa_alone { verify_key(end_entity) } else { Ok(()) })
             .and_then(|()| match self.names.is_empty() {
                 true => Ok(()),
                 false => verify_names(end_entity, &self.names),
@@ -302,6 +321,7 @@ impl ClientCertVerifier for ClientVerifier {
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
     pub(super) roots: Arc<TrustRoots>,
+    pub(super) rsa_alone: bool,
     pub(super) provider: Arc<CryptoProvider>,
     pub(super) evidence: Evidence,
 }
@@ -316,6 +336,7 @@ impl ServerCertVerifier for ServerVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         verify_chain(end_entity, intermediates, &self.roots, Usage::Server, now)
+            .and_then(|()| if self.rsa_alone { verify_key(end_entity) } else { Ok(()) })
             .and_then(|()| verify_names(end_entity, &[server_name.to_str().into_owned()]))
             .map(|()| ServerCertVerified::assertion())
             .map_err(|rejected| self.evidence.record(rejected))

@@ -7,7 +7,7 @@ use crate::net::shard::Command;
 use crate::sdp::Direction;
 use crate::sim::description::{Disagreement, Shape, audio_of};
 use crate::sim::script::{Fork, Script, Step};
-use crate::sim::teams::{guid, is_completed_elsewhere};
+use crate::sim::teams::{contact_host, guid, is_completed_elsewhere};
 use crate::sip::dialog::{Dialog, new_tag};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, Message, ResponseDraft};
@@ -40,6 +40,7 @@ impl Task {
         self.codec = script.codec;
         self.hears_ack = script.hears_ack;
         self.elsewhere = script.elsewhere;
+        self.known.trunk = contact_host(&invite);
         self.inspect(&invite);
         let mut ringing = Some(Ringing {
             id,
@@ -272,6 +273,7 @@ impl Task {
         if let Some((_, text)) = branch.media.as_ref().filter(|_| describes) {
             draft = draft.body("application/sdp", text.clone());
         }
+        self.line.attempts.answered(call.invite.call_id(), draft.status());
         let draft = self
             .line
             .persona

@@ -40,6 +40,7 @@ impl Task {
         self.tone = dial.tone.unwrap_or(self.tone);
         self.codec = dial.codec;
         self.never_acks = dial.never_ack;
+        self.known.trunk = Some(uri.host().to_owned());
         match self.call(call_id, uri, &dial).await {
             Ok(Fate::GoesOn) => {
                 let limit = dial.hang_up_after.map(|span| Instant::now() + span);

@@ -15,6 +15,7 @@ use crate::sim::violation::Violation;
 use crate::sip::dialog::Dialog;
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, Hop, Message, Method, RequestDraft, ResponseDraft};
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -72,6 +73,14 @@ pub(super) struct Task {
     pub(super) bye_due: bool,
     /// The CANCEL that comes has to say that another side answered.
     pub(super) elsewhere: bool,
+    silence: Option<Silence>,
+}
+
+/// The time without a packet of an answered call.
+struct Silence {
+    /// When packets were counted last.
+    since: Instant,
+    packets: u64,
 }
 
 impl Task {
@@ -103,6 +112,7 @@ impl Task {
             subscription: None,
             bye_due: false,
             elsewhere: false,
+            silence: None,
         }
     }
 
@@ -135,12 +145,14 @@ impl Task {
     pub(super) async fn live(&mut self, limit: Option<Instant>) -> Fate {
         loop {
             let ack_limit = self.unacknowledged.as_ref().map(|waiting| waiting.limit);
-            let nearest = [limit, ack_limit].into_iter().flatten().min();
+            let silent = self.watch_silence();
+            let nearest = [limit, ack_limit, silent].into_iter().flatten().min();
             let fate = match self.next_by(nearest).await {
                 Next::Event(event) => self.event(event).await,
                 Next::Order(order) => self.order(order).await,
                 Next::Time if ack_limit.is_some_and(|ack| ack <= Instant::now()) => self.miss_ack().await,
-                Next::Time => return Fate::GoesOn,
+                Next::Time if limit.is_some_and(|limit| limit <= Instant::now()) => return Fate::GoesOn,
+                Next::Time => self.miss_media(),
             };
             if self.let_go(fate).await == Fate::Over {
                 return Fate::Over;
@@ -154,6 +166,28 @@ impl Task {
             self.breach("ack-missing", format!("no ACK within {limit:?} of our 200"));
         }
         self.hang_up().await
+    }
+
+    /// When it is looked again whether anything came.
+    fn watch_silence(&mut self) -> Option<Instant> {
+        let longest = self.line.persona.longest_silence()?;
+        let packets = self.side.as_ref()?.endpoint.ear().arrived();
+        let silence = self.silence.get_or_insert_with(|| Silence {
+            since: Instant::now(),
+            packets,
+        });
+        Some(silence.since + longest)
+    }
+
+    /// Something has to come while a call is up, on hold too.
+    fn miss_media(&mut self) -> Fate {
+        let packets = self.side.as_ref().map(|side| side.endpoint.ear().arrived());
+        let last = self.silence.take().map(|silence| silence.packets);
+        if packets == last {
+            let longest = self.line.persona.longest_silence().unwrap_or_default();
+            self.breach("no-media", format!("neither RTP nor RTCP for {} s", longest.as_secs()));
+        }
+        Fate::GoesOn
     }
 
     /// What the wire has for an answered call.
@@ -394,6 +428,7 @@ impl Task {
             self.known.media.get_or_insert(media);
             self.known.protocol.get_or_insert(protocol);
             self.known.ice.get_or_insert_with(|| ice_lines(message.body()));
+            self.known.described = Some(Bytes::copy_from_slice(message.body()));
         }
     }
 

@@ -108,6 +108,7 @@ impl CarrierSim {
             persona: Arc::new(persona),
             tone: settings.tone,
             strict: false,
+            attempts: Arc::default(),
             idle: None,
         })?;
         // Set once, here.

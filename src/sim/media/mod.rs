@@ -137,6 +137,13 @@ impl Ear {
         self.lock().payloads.clone()
     }
 
+    /// Packets of RTP and RTCP that came, in all.
+    pub(super) fn arrived(&self) -> u64 {
+        let mut measured = self.lock();
+        let counts = measured.counts();
+        counts.packets + counts.rtcp_received
+    }
+
     /// As soon as 200 ms of audio were heard, or when `bound` is over.
     pub(super) async fn conclusive(&self, bound: Duration) -> Heard {
         let end = Instant::now() + bound;

@@ -21,8 +21,9 @@ pub fn api_of(hub: &str) -> String {
 #[cfg(test)]
 mod tests;
 
-pub(super) use rules::{ice_lines, is_completed_elsewhere, notified, transferred};
+pub(super) use rules::{contact_host, ice_lines, is_completed_elsewhere, notified, transferred};
 
+use super::attempts::Attempts;
 use super::simulator::{Settings, SimStartError, Simulator};
 use crate::net::ListenerProtocol;
 use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
@@ -38,8 +39,6 @@ use std::time::Duration;
 use super::call::{Call, Dial, SimError};
 use super::violation::{Rule, Violation};
 
-/// Handshakes of one machine of Teams at a time.
-const AT_ONCE: u64 = 8;
 /// A call that was replaced is over by then.
 const REPLACED: Duration = Duration::from_secs(4);
 
@@ -83,6 +82,15 @@ pub struct TeamsSim {
 impl TeamsSim {
     /// Binds and starts it. Needs a tokio runtime.
     pub fn start(settings: TeamsSettings) -> Result<TeamsSim, SimStartError> {
+        TeamsSim::of(settings, Arc::default())
+    }
+
+    /// Another hub of the same Teams: what one call does at both is seen (TEAMS-064, TEAMS-070).
+    pub fn start_beside(&self, settings: TeamsSettings) -> Result<TeamsSim, SimStartError> {
+        TeamsSim::of(settings, self.simulator.line().attempts.clone())
+    }
+
+    fn of(settings: TeamsSettings, attempts: Arc<Attempts>) -> Result<TeamsSim, SimStartError> {
         let identities = IdentityStore::open(vec![IdentityFiles {
             name: settings.hub.clone(),
             certificate: settings.certificate.clone(),
@@ -93,10 +101,11 @@ impl TeamsSim {
         let profile = TlsProfile::new(
             Arc::new(identities),
             // Any name: what Contact says is compared with it later (section 4.1).
-            ClientCertificates::Require(ClientTrust::teams(roots.clone(), Vec::new())),
+            ClientCertificates::Require(ClientTrust::controller(roots.clone())),
             roots,
             &settings.hub,
-        );
+        )
+        .of_teams();
         let port = Arc::new(OnceLock::new());
         let persona = TeamsPersona {
             hub: settings.hub.clone(),
@@ -113,6 +122,7 @@ impl TeamsSim {
             tone: settings.tone,
             strict: settings.strict,
             idle: settings.idle,
+            attempts,
         })?;
         // Set once, here.
         let _ = port.set(simulator.address().port());
@@ -134,8 +144,8 @@ impl TeamsSim {
         Ok(self.simulator.place(uri, dial))
     }
 
-    /// OPTIONS on so many connections, each with its own, a few handshakes at a time, as a cloud of proxies opens them (TEAMS-016). Needs a
-    /// certificate of portcullis with a wildcard for the trunk's siblings.
+    /// OPTIONS on so many connections at once, each with its own (TEAMS-016). Needs a certificate of portcullis with a wildcard for
+    /// the trunk's siblings.
     ///
     /// # Errors
     /// Not all were answered in time.
@@ -154,10 +164,8 @@ impl TeamsSim {
             let ping = line.ping(&uri, hop).ok_or_else(no_address)?;
             // The wire ends with the whole simulator.
             let _ = line.commands.send(ping).await;
-            if (number + 1) % AT_ONCE == 0 || number + 1 == count {
-                self.pings_until(|pings| pings.answered > before + number).await?;
-            }
         }
+        self.pings_until(|pings| pings.answered >= before + count).await?;
         Ok(())
     }
 

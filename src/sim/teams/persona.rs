@@ -1,9 +1,11 @@
 //! How Teams writes: capitals, an API host on port 443 in Contact, its own Record-Route.
 
-use super::rules::{ALLOW, RULES, inspect, judge};
+use super::rules::{self, ALLOW, RULES, handshake, inspect, judge};
+use crate::net::HandshakeFailure;
 use crate::sim::description::Shape;
 use crate::sim::persona::{Face, Judgement, Known, Persona};
 use crate::sim::violation::{Rule, Violation};
+use crate::sim::wire::Arrival;
 use crate::sip::{Flow, HeaderName, Hop, ListenerId, Message, Method, RequestDraft, ResponseDraft, Transport, Uri};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -44,6 +46,31 @@ impl Persona for TeamsPersona {
 
     fn judge(&self, request: &Message, flow: &Flow) -> Judgement {
         judge(request, flow.peer.as_deref(), self.bypass)
+    }
+
+    fn judge_handshake(&self, failure: &HandshakeFailure) -> Option<Violation> {
+        handshake(failure)
+    }
+
+    fn judge_arrival(&self, message: &Message, arrival: &Arrival) -> Option<Violation> {
+        rules::arrival(message, arrival)
+    }
+
+    fn judge_pings(&self, interval: Duration) -> Option<Violation> {
+        rules::pings(interval)
+    }
+
+    fn judge_pong(&self, answer: &Message) -> Option<Violation> {
+        rules::pong(answer)
+    }
+
+    fn hub(&self) -> Option<&str> {
+        Some(&self.hub)
+    }
+
+    fn longest_silence(&self) -> Option<Duration> {
+        // Reports come every five seconds, on hold too (TEAMS-103).
+        Some(Duration::from_secs(12))
     }
 
     fn inspect(&self, message: &Message, known: &Known) -> Vec<Violation> {

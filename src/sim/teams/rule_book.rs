@@ -64,6 +64,8 @@ pub fn inspected(message: &Message, inside: Inside<'_>) -> Vec<Violation> {
         bypass: inside.bypass,
         ice: inside.ice.map(str::to_owned),
         answered: inside.answered,
+        trunk: None,
+        described: None,
     };
     everyday(inspect(message, &known))
 }

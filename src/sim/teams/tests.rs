@@ -1,5 +1,6 @@
 //! The rule book on golden messages, and the handshake with a stranger.
 
+mod breaches;
 mod raw;
 mod scenarios;
 
@@ -51,7 +52,7 @@ fn the_reference_invite_passes() {
 #[test]
 fn each_fault_has_its_rule_and_its_status() {
     let contact = "<sip:+12065550100@woodgrove.sbc1.example.net:5061;transport=tls>";
-    let cases: [(&str, &str, &[&str], Option<u16>); 24] = [
+    let cases: [(&str, &str, &[&str], Option<u16>); 30] = [
         (
             contact,
             "<sip:198.51.100.5:5061;transport=tls>",
@@ -121,6 +122,27 @@ fn each_fault_has_its_rule_and_its_status() {
             None,
         ),
         ("application/sdp", "application/pidf+xml", &["content-type"], Some(415)),
+        ("Contact: <sip:+1", "X-Contact: <sip:+1", &["contact"], Some(400)),
+        (
+            "sip:+12065550100@woodgrove",
+            "sip:anonymous@woodgrove",
+            &["privacy", "anonymous"],
+            None,
+        ),
+        (
+            "sip:+12065550100@woodgrove.sbc1.example.net",
+            "sip:anonymous@anonymous.invalid",
+            &["privacy"],
+            None,
+        ),
+        (
+            "Supported: timer",
+            "Require: timer, path\r\nSupported: timer",
+            &["require"],
+            Some(420),
+        ),
+        ("RTP/SAVP 0 8 101", "RTP/SAVP 101", &["codec"], None),
+        ("101 telephone-event/8000", "101 CN/16000", &["telephone-event"], None),
     ];
     for (old, new, rules, status) in cases {
         let message = invite(|text| text.replacen(old, new, 1));
@@ -175,6 +197,8 @@ fn known() -> Known {
         bypass: false,
         ice: None,
         answered: true,
+        trunk: None,
+        described: None,
     }
 }
 

@@ -35,15 +35,57 @@ pub(in crate::sim) const RULES: &[Rule] = &[
     rule("sips", 1, "`sips:` in the Request-URI or Contact", None),
     rule("via", 1, "a Via that is not TLS", None),
     rule(
+        "version",
+        2,
+        "no version of TLS in common: Teams has 1.2 and 1.3",
+        Some("no connection"),
+    ),
+    rule(
+        "suite",
+        3,
+        "no suite in common: Teams has ECDHE-RSA-AES256-GCM-SHA384 and ECDHE-RSA-AES128-GCM-SHA256 in TLS 1.2, which need an RSA key",
+        Some("no connection"),
+    ),
+    rule(
+        "key",
+        4,
+        "a certificate whose key is not RSA of 2048 bits or more",
+        Some("no connection"),
+    ),
+    rule("no-certificate", 6, "no client certificate", Some("no connection")),
+    rule("usage", 7, "a certificate without serverAuth", Some("no connection")),
+    rule(
         "own-connection",
         14,
         "a request on a connection that Teams opened",
         Some("none: it is dropped"),
     ),
     rule(
+        "response-connection",
+        15,
+        "a response on a connection that the SBC opened, while those of Teams stand",
+        None,
+    ),
+    strict(
+        "old-connection",
+        17,
+        "a request on a connection that the SBC opened more than an hour ago",
+    ),
+    strict(
+        "options-interval",
+        22,
+        "an OPTIONS less than 60 s or more than 180 s after the last one on its connection, give or take a fifth",
+    ),
+    rule(
         "options-contact",
         23,
         "an OPTIONS whose Contact lacks port or `transport=tls`, or has an empty user",
+        None,
+    ),
+    rule(
+        "options-unanswered",
+        25,
+        "an OPTIONS of Teams that is not answered with 200 and Allow, or with 503 by who drains",
         None,
     ),
     rule(
@@ -57,6 +99,12 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         29,
         "the host of Contact is no name of the connection's client certificate (exactly, or one label under a wildcard)",
         Some("403, cause 63"),
+    ),
+    rule(
+        "tenant",
+        29,
+        "a Contact in an INVITE, 18x or 2xx with another host than the trunk that the call is of",
+        None,
     ),
     rule("contact-transport", 29, "a Contact without `transport=tls`", None),
     rule("address", 30, "an IP address in Contact or Record-Route", None),
@@ -94,7 +142,14 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         "an anonymous From at another host than anonymous.invalid",
         None,
     ),
+    rule("privacy", 42, "an anonymous From without `Privacy: id`", None),
     rule("100rel", 43, "`Require: 100rel`", Some("420")),
+    rule(
+        "require",
+        43,
+        "a Require of anything that Teams does not know",
+        Some("420"),
+    ),
     rule("replaces", 43, "a Replaces header", Some("403")),
     rule(
         "method",
@@ -115,7 +170,19 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         "an INVITE without a description that can be read",
         Some("488"),
     ),
+    rule(
+        "tried-again",
+        64,
+        "an INVITE that comes again after 4xx or 6xx, under its Call-ID or at another hub",
+        None,
+    ),
     rule("ack-missing", 67, "no ACK within 4 s of our 200", Some("BYE")),
+    rule(
+        "two-hubs",
+        70,
+        "an INVITE of the same caller to the same number at a second hub while the first rings",
+        None,
+    ),
     rule("direction", 71, "`sendonly`, `recvonly`", None),
     rule("blackhole", 71, "`c=IN IP4 0.0.0.0`", None),
     rule(
@@ -132,6 +199,12 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         None,
     ),
     strict("protocol-moved", 73, "another transport than at the beginning"),
+    rule(
+        "description-version",
+        74,
+        "a version in `o=` that changes while nothing else does, or stays while something does",
+        None,
+    ),
     rule(
         "session-interval",
         75,
@@ -184,6 +257,7 @@ pub(in crate::sim) const RULES: &[Rule] = &[
     rule("packet-time", 96, "another `ptime` than 20", None),
     rule("codec", 96, "an offer without a codec of Teams", None),
     rule("payload-types", 97, "the same payload type twice", None),
+    rule("telephone-event", 98, "an offer without telephone-event", None),
     rule(
         "ice",
         99,
@@ -194,6 +268,12 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         "ice-changed",
         101,
         "other credentials or candidates than at the beginning, while Teams has not restarted ICE",
+        None,
+    ),
+    rule(
+        "no-media",
+        103,
+        "neither RTP nor RTCP for 12 s while a call is up, on hold too",
         None,
     ),
     rule(

@@ -37,14 +37,28 @@ pub(super) fn everywhere(message: &Message) -> Vec<Violation> {
             found.push(Violation::new("sips", target));
         }
     }
-    let requires: Vec<&str> = message.headers(HeaderName::Require).collect();
-    if requires.iter().any(|option| option.eq_ignore_ascii_case("100rel")) {
+    if message.lists(HeaderName::Require, "100rel") {
         found.push(Violation::new("100rel", "Require: 100rel"));
     }
+    let others = unsupported(message).map(|option| Violation::new("require", format!("Require: {option}")));
+    found.extend(others);
     if message.header(HeaderName::Replaces).is_some() {
         found.push(Violation::new("replaces", "a Replaces header toward Teams"));
     }
     found
+}
+
+/// What a message requires beside 100rel, which has a rule of its own, and what Teams knows (TEAMS-043).
+pub(super) fn unsupported(message: &Message) -> impl Iterator<Item = &str> {
+    let options = message.headers(HeaderName::Require).flat_map(|value| value.split(','));
+    let known = |option: &str| {
+        ["100rel", "timer"]
+            .iter()
+            .any(|known| option.eq_ignore_ascii_case(known))
+    };
+    options
+        .map(str::trim)
+        .filter(move |option| !option.is_empty() && !known(option))
 }
 
 /// Vendor/Product/Version on every request and response; ACK and CANCEL carry what a transaction needs (TEAMS-038).

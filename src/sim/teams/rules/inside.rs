@@ -21,6 +21,15 @@ pub(in crate::sim::teams) fn inspect(message: &Message, known: &Known) -> Vec<Vi
     if needs_contact && contact_host(message).is_none() {
         found.push(Violation::new("contact", "no Contact that can be read"));
     }
+    if needs_contact
+        && let (Some(trunk), Some(host)) = (&known.trunk, contact_host(message))
+        && !host.eq_ignore_ascii_case(trunk)
+    {
+        found.push(Violation::new(
+            "tenant",
+            format!("Contact host {host} in a call of {trunk}"),
+        ));
+    }
     if let Some(method) = message.method()
         && message.to_tag().is_some()
     {

@@ -43,6 +43,7 @@ pub(super) fn description(body: &[u8], known: &Known) -> Vec<Violation> {
         found.push(Violation::new("packet-time", format!("a=ptime:{:?}", audio.ptime)));
     }
     found.extend(repeated(body));
+    found.extend(known.described.as_ref().and_then(|last| version(last, body)));
     found.extend(wrong_key(body));
     if known.bypass {
         found.extend(ice(body, audio));
@@ -120,10 +121,28 @@ pub(super) fn offered(body: &[u8], audio: &Audio) -> Vec<Violation> {
     if !audio.formats.iter().any(is_spoken) {
         found.push(Violation::new("codec", "none of PCMU, PCMA, G722, G729 and SILK"));
     }
+    if !audio.formats.iter().any(|format| format.codec == Codec::TelephoneEvent) {
+        found.push(Violation::new("telephone-event", "no telephone-event"));
+    }
     if !audio.rtcp_mux {
         found.push(Violation::new("mux", "no a=rtcp-mux"));
     }
     found
+}
+
+/// The version in `o=` moves with the description, and with nothing else (RFC 3264 §8, TEAMS-074).
+fn version(last: &[u8], body: &[u8]) -> Option<Violation> {
+    let is_origin = |line: &&str| line.starts_with("o=");
+    let [before, now] = [last, body].map(|body| lines(body).find(is_origin).unwrap_or_default());
+    let same_rest = lines(last)
+        .filter(|line| !is_origin(line))
+        .eq(lines(body).filter(|line| !is_origin(line)));
+    let evidence = match (before == now, same_rest) {
+        (true, false) => format!("another description with the same {now}"),
+        (false, true) => format!("{now} after {before}, and nothing else changed"),
+        _ => return None,
+    };
+    Some(Violation::new("description-version", evidence))
 }
 
 /// Payload types that stand twice in one stream; our reader takes the first alone.

@@ -3,6 +3,7 @@
 //! In: a message, and what is known of its call. Out: what is wrong with it, and the refusal that Teams would send.
 
 mod catalogue;
+mod connection;
 mod everywhere;
 mod inside;
 mod media;
@@ -10,6 +11,7 @@ mod setup;
 mod transfer;
 
 pub(in crate::sim) use catalogue::RULES;
+pub(super) use connection::{arrival, handshake, pings, pong};
 pub(super) use inside::inspect;
 pub(in crate::sim) use inside::is_completed_elsewhere;
 pub(in crate::sim) use media::ice_lines;
@@ -21,7 +23,8 @@ use crate::sip::{HeaderName, Message, ResponseDraft};
 /// What Teams' Allow lists.
 pub(super) const ALLOW: &str = "INVITE,ACK,OPTIONS,CANCEL,BYE,NOTIFY";
 
-fn contact_host(message: &Message) -> Option<String> {
+/// The host that Contact names.
+pub(in crate::sim) fn contact_host(message: &Message) -> Option<String> {
     let contact = message.contact().ok().flatten()?;
     Some(contact.uri().host().to_owned())
 }

@@ -1,6 +1,6 @@
 //! Requests outside dialogs, as Teams judges them before anything rings.
 
-use super::everywhere::{everywhere, is_bare_number, marked_as_numbers};
+use super::everywhere::{everywhere, is_bare_number, marked_as_numbers, unsupported};
 use super::{ALLOW, contact_host, media, refusal};
 use crate::net::tls::covers;
 use crate::sdp::{Protocol, Session};
@@ -64,6 +64,11 @@ fn extensions(invite: &Message, verdict: &mut Verdict) {
         let draft = refusal(420, 111, "Bad Extension").header(HeaderName::Unsupported, "100rel");
         verdict.refuse(draft);
     }
+    let others: Vec<&str> = unsupported(invite).collect();
+    if !others.is_empty() {
+        let draft = refusal(420, 111, "Bad Extension").header(HeaderName::Unsupported, others.join(", "));
+        verdict.refuse(draft);
+    }
     if invite.header(HeaderName::Replaces).is_some() {
         verdict.refuse(refusal(403, 21, "Replaces is not allowed"));
     }
@@ -104,6 +109,11 @@ fn numbers(invite: &Message, verdict: &mut Verdict) {
     let caller = from.uri().user().unwrap_or_default();
     if is_bare_number(caller) {
         verdict.breach("from-e164", format!("From user {caller} has no +"));
+    }
+    let privacy = invite.header(HeaderName::Privacy).unwrap_or_default();
+    let is_hidden = privacy.split(';').any(|value| value.trim().eq_ignore_ascii_case("id"));
+    if caller.eq_ignore_ascii_case("anonymous") && !is_hidden {
+        verdict.breach("privacy", format!("{} with Privacy: {privacy}", from.uri().as_str()));
     }
     if caller.eq_ignore_ascii_case("anonymous") && !from.uri().host().eq_ignore_ascii_case("anonymous.invalid") {
         verdict.breach("anonymous", from.uri().as_str());

@@ -2,10 +2,11 @@
 
 use super::super::*;
 use crate::net::tls::Evidence;
-use crate::sim::{Call, Papers};
+use crate::sim::{Bearer, Call, Papers, WrongPaper};
 use crate::sip::{HeaderName, Message};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,11 +48,21 @@ pub struct Leg {
 
 impl Raw {
     pub async fn listen() -> Raw {
+        Raw::showing(None).await
+    }
+
+    /// Its leaf has this fault.
+    pub async fn showing(wrong: Option<WrongPaper>) -> Raw {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("portcullis-raw-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let papers = Papers::make(&folder, "sbc1.example.net", &[HUB, HUB2]).unwrap();
+        let hubs = [HUB, HUB2];
+        let papers = match wrong {
+            None => Papers::make(&folder, "sbc1.example.net", &hubs),
+            Some(wrong) => Papers::make_wrong(&folder, "sbc1.example.net", &hubs, Bearer::Sbc, wrong),
+        };
+        let papers = papers.unwrap();
         let identities = IdentityStore::open(vec![IdentityFiles {
             name: "sbc1.example.net".to_owned(),
             certificate: papers.sbc_certificate.clone(),
@@ -78,8 +89,17 @@ impl Raw {
         self.hub_with(name, None)
     }
 
+    /// Another hub of the same Teams.
+    pub fn hub_beside(&self, hub: &TeamsSim, name: &str) -> TeamsSim {
+        hub.start_beside(self.settings(name, None)).unwrap()
+    }
+
     pub fn hub_with(&self, name: &str, idle: Option<Duration>) -> TeamsSim {
-        TeamsSim::start(TeamsSettings {
+        TeamsSim::start(self.settings(name, idle)).unwrap()
+    }
+
+    fn settings(&self, name: &str, idle: Option<Duration>) -> TeamsSettings {
+        TeamsSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             sbc: Some(self.listening.local_addr().unwrap()),
             trunk: TRUNK.to_owned(),
@@ -91,8 +111,7 @@ impl Raw {
             bypass: false,
             strict: true,
             idle,
-        })
-        .unwrap()
+        }
     }
 
     fn port(&self) -> u16 {
@@ -101,22 +120,42 @@ impl Raw {
 
     /// The next connection of a hub.
     pub async fn accept(&self) -> Wire {
+        self.shaken().await.unwrap()
+    }
+
+    /// The same, if the handshake comes to a good end.
+    pub async fn shaken(&self) -> std::io::Result<Wire> {
         let (stream, _) = timeout(BOUND, self.listening.accept())
             .await
             .expect("a connection")
             .unwrap();
         let (config, _): (_, Evidence) = self.profile.accept().unwrap();
-        let stream = TlsAcceptor::from(config).accept(stream).await.unwrap().into();
-        Wire::of(stream, self.port())
+        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        Ok(Wire::of(stream.into(), self.port()))
     }
 
     /// A connection of its own.
     pub async fn connect(&self, hub: &TeamsSim) -> Wire {
-        let stream = TcpStream::connect(hub.address()).await.unwrap();
+        self.connecting(hub).await.unwrap()
+    }
+
+    /// The same, if it comes about.
+    pub async fn connecting(&self, hub: &TeamsSim) -> std::io::Result<Wire> {
         let (config, _) = self.profile.connect(self.profile.presented(None)).unwrap();
+        self.connect_with(hub, config).await
+    }
+
+    /// PEM: the root of both sides.
+    pub fn root(&self) -> &Path {
+        &self.papers.root
+    }
+
+    /// A connection with this configuration of TLS.
+    pub async fn connect_with(&self, hub: &TeamsSim, config: Arc<ClientConfig>) -> std::io::Result<Wire> {
+        let stream = TcpStream::connect(hub.address()).await?;
         let name = ServerName::try_from(HUB).unwrap();
-        let stream = TlsConnector::from(config).connect(name, stream).await.unwrap().into();
-        Wire::of(stream, self.port())
+        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        Ok(Wire::of(stream.into(), self.port()))
     }
 
     /// A call of `hub` that is answered: the hub's side, the connection that it came on, and the dialog.
@@ -134,6 +173,27 @@ impl Drop for Raw {
     fn drop(&mut self) {
         // A folder left behind in the temporary directory harms nobody.
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Leg {
+    /// That of a hub's INVITE, answered with this tag.
+    pub fn of(invite: &Message, tag: &str) -> Leg {
+        let header = |name| invite.header(name).unwrap_or_default().to_owned();
+        let to = header(HeaderName::To);
+        let tag = if invite.to_tag().is_some() {
+            String::new()
+        } else {
+            format!(";tag={tag}")
+        };
+        Leg {
+            local: format!("{to}{tag}"),
+            remote: header(HeaderName::From),
+            call_id: invite.call_id().to_owned(),
+            target: invite.contact().unwrap().unwrap().uri().as_str().to_owned(),
+            route: format!("Route: {}\r\n", header(HeaderName::RecordRoute)),
+            cseq: 1,
+        }
     }
 }
 
@@ -174,7 +234,7 @@ impl Wire {
         }
     }
 
-    async fn write(&mut self, head: String, body: &str) {
+    pub async fn write(&mut self, head: String, body: &str) {
         let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         self.stream.write_all(text.as_bytes()).await.unwrap();
         self.stream.flush().await.unwrap();
@@ -214,18 +274,11 @@ impl Wire {
         self.respond(invite, "200 OK", &more, &description(port, audio)).await;
         let ack = self.read().await;
         assert_eq!(ack.method().map(|method| method.as_str()), Some("ACK"));
-        let header = |name| invite.header(name).unwrap_or_default().to_owned();
-        Leg {
-            local: format!("{};tag={tag}", header(HeaderName::To)),
-            remote: header(HeaderName::From),
-            call_id: invite.call_id().to_owned(),
-            target: invite.contact().unwrap().unwrap().uri().as_str().to_owned(),
-            route: format!("Route: {}\r\n", header(HeaderName::RecordRoute)),
-            cseq: 1,
-        }
+        Leg::of(invite, tag)
     }
 
-    fn terms(&self) -> String {
+    /// Contact and what a description needs beside it.
+    pub fn terms(&self) -> String {
         format!(
             "Contact: <sip:+12065550100@{TRUNK}:{};transport=tls>\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER\r\n\
              Supported: timer, replaces\r\nContent-Type: application/sdp\r\n",
@@ -236,6 +289,12 @@ impl Wire {
     /// A request inside a dialog; its final response.
     pub async fn request(&mut self, leg: &mut Leg, method: &str, more: &str, body: &str) -> Message {
         leg.cseq += 1;
+        self.send(leg, method, more, body).await;
+        self.read().await
+    }
+
+    /// The same without a response: an ACK, or what none comes to.
+    pub async fn send(&mut self, leg: &Leg, method: &str, more: &str, body: &str) {
         let head = format!(
             "{method} {} SIP/2.0\r\nVia: SIP/2.0/TLS {TRUNK};branch=z9hG4bK{}\r\nMax-Forwards: 70\r\n{}From: {}\r\nTo: {}\r\n\
              Call-ID: {}\r\nCSeq: {} {method}\r\nX-MS-SBC: Example/SBC/1\r\n{more}",
@@ -248,7 +307,6 @@ impl Wire {
             leg.cseq
         );
         self.write(head, body).await;
-        self.read().await
     }
 
     /// A NOTIFY about a REFER.
@@ -264,14 +322,38 @@ impl Wire {
 
     /// An INVITE outside dialogs, on its way.
     pub async fn invite(&mut self, uri: &str, to: &str, more: &str, direction: &str) -> String {
+        self.invite_with(uri, to, more, &description(40_000, direction)).await
+    }
+
+    /// The same, and its final response.
+    pub async fn invite_and_read(&mut self, uri: &str, to: &str) -> Message {
+        self.invite(uri, to, "", "sendrecv").await;
+        self.read().await
+    }
+
+    /// The same with this description.
+    pub async fn invite_with(&mut self, uri: &str, to: &str, more: &str, body: &str) -> String {
         let call_id = format!("{:x}", rand::random::<u64>());
         let head = format!(
             "INVITE {uri} SIP/2.0\r\n{}Max-Forwards: 70\r\nX-MS-SBC: Example/SBC/1\r\n{}{more}",
             identity(&call_id, to, "INVITE"),
             self.terms()
         );
-        self.write(head, &description(40_000, direction)).await;
+        self.write(head, body).await;
         call_id
+    }
+
+    /// OPTIONS; its final response.
+    pub async fn options(&mut self) -> Message {
+        let call_id = format!("{:x}", rand::random::<u64>());
+        let head = format!(
+            "OPTIONS sip:{HUB}:5061;transport=tls SIP/2.0\r\n{}Max-Forwards: 70\r\nX-MS-SBC: Example/SBC/1\r\n\
+             Contact: <sip:{TRUNK}:{};transport=tls>\r\n",
+            identity(&call_id, &format!("<sip:{HUB}>"), "OPTIONS"),
+            self.port
+        );
+        self.write(head, "").await;
+        self.read().await
     }
 
     /// The ACK of a 200.
@@ -308,9 +390,14 @@ fn identity(call_id: &str, to: &str, method: &str) -> String {
     )
 }
 
-fn description(port: u16, direction: &str) -> String {
+/// A description without a fault.
+pub fn description(port: u16, direction: &str) -> String {
+    // Another version for each that is another one.
+    let directions = ["sendrecv", "sendonly", "recvonly", "inactive"];
+    let direction_number = directions.iter().position(|known| *known == direction).unwrap();
+    let version = usize::from(port) * 10 + direction_number;
     format!(
-        "v=0\r\no=- 88001 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/SAVP 0 101\r\n\
+        "v=0\r\no=- 88001 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/SAVP 0 101\r\n\
          a=rtcp-mux\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
     )
 }
