@@ -277,7 +277,7 @@ impl Lab {
                 roots: papers.root.clone(),
                 tone: TEAMS_TONE,
                 bypass: plan.bypass,
-                strict: false,
+                strict: true,
                 idle: plan.idle,
             })
             .unwrap()

@@ -54,7 +54,7 @@ impl Stage {
             roots: papers.root.clone(),
             tone: 620.0,
             bypass: false,
-            strict: false,
+            strict: true,
             idle: None,
         })?;
         write(
