@@ -5,7 +5,7 @@ use portcullis::call::{CallNews, CallRecord};
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Ladders, Observer};
-use portcullis::sim::{CarrierSettings, CarrierSim, CarrierWire, Papers, TeamsSettings, TeamsSim};
+use portcullis::sim::{Call, CarrierSettings, CarrierSim, CarrierWire, DnsSim, Heard, Papers, TeamsSettings, TeamsSim};
 use portcullis::sip::Method;
 use portcullis::sip::digest::Algorithm;
 use std::fs::File;
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub const HUB: &str = "sip.pstnhub.example.com";
 pub const HUB2: &str = "sip2.pstnhub.example.com";
@@ -196,6 +197,8 @@ pub struct Plan {
     pub roots: String,
     /// Further tenants: name of the file, its text.
     pub tenants: Vec<(&'static str, String)>,
+    /// The hub's names are a name server's to say, for a second at a time.
+    pub names_that_move: bool,
 }
 
 /// A running lab.
@@ -204,6 +207,8 @@ pub struct Lab {
     pub teams: TeamsSim,
     pub teams2: Option<TeamsSim>,
     pub carrier: CarrierSim,
+    /// Where names move.
+    pub names: Option<DnsSim>,
     pub records: Arc<Records>,
     net: [u8; 2],
     pub folder: PathBuf,
@@ -267,7 +272,7 @@ impl Lab {
             let [sbc, listen] = over_ipv6.unwrap_or(usual);
             let shown = if name == HUB { &foreign } else { &second };
             let shown = shown.as_ref().unwrap_or(&papers);
-            TeamsSim::start(TeamsSettings {
+            TeamsSettings {
                 listen,
                 sbc: Some(sbc),
                 trunk: "contoso.sbc1.example.net".into(),
@@ -279,12 +284,27 @@ impl Lab {
                 bypass: plan.bypass,
                 strict: true,
                 idle: plan.idle,
-            })
-            .unwrap()
+            }
         };
-        let teams = hub(HUB, 3);
-        let teams2 = plan.second_hub.then(|| hub(HUB2, 4));
-        write_configuration(&folder, net, &papers, &plan, over_ipv6, (&teams, teams2.as_ref()));
+        let teams = TeamsSim::start(hub(HUB, 3)).unwrap();
+        let teams2 = plan.second_hub.then(|| teams.start_beside(hub(HUB2, 4)).unwrap());
+        let mut names = None;
+        if plan.names_that_move {
+            let server = DnsSim::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+            for name in teams.names() {
+                server.lead(&name, Duration::from_secs(1), &[teams.address().ip()]);
+            }
+            names = Some(server);
+        }
+        let server = names.as_ref().map(DnsSim::address);
+        write_configuration(
+            &folder,
+            net,
+            &papers,
+            &plan,
+            (over_ipv6, server),
+            (&teams, teams2.as_ref()),
+        );
         let records = Arc::new(Records::default());
         let config = Loader::new(&folder.join("config"))
             .load()
@@ -295,6 +315,7 @@ impl Lab {
             teams,
             teams2,
             carrier,
+            names,
             records,
             net,
             folder,
@@ -306,6 +327,25 @@ impl Lab {
     /// The node's address.
     pub fn address(&self) -> Ipv4Addr {
         host(self.net, 1)
+    }
+
+    /// The hub at another address, with the same name.
+    pub fn hub_elsewhere(&self) -> TeamsSim {
+        let papers = &self.papers;
+        let settings = TeamsSettings {
+            listen: SocketAddr::new(host(self.net, 5).into(), 5061),
+            sbc: Some(SocketAddr::new(self.address().into(), 5061)),
+            trunk: "contoso.sbc1.example.net".into(),
+            hub: HUB.into(),
+            certificate: papers.teams_certificate.clone(),
+            key: papers.teams_key.clone(),
+            roots: papers.root.clone(),
+            tone: TEAMS_TONE,
+            bypass: false,
+            strict: true,
+            idle: None,
+        };
+        self.teams.start_beside(settings).unwrap()
     }
 
     /// Stops the node and starts it anew from the same files.
@@ -334,6 +374,34 @@ impl Lab {
             violations.iter().map(|v| format!("{v}\n")).collect::<String>()
         );
     }
+}
+
+/// What may be silent in a call that goes on.
+const LONGEST_GAP: Duration = Duration::from_millis(300);
+
+/// Each hears this tone, and goes on hearing it without a gap. What each had heard until then, from the last such look on.
+pub async fn both_heard(one: (&Call, f64), other: (&Call, f64)) -> [Heard; 2] {
+    let before = [one.0.hears(one.1).await.unwrap(), other.0.hears(other.1).await.unwrap()];
+    let span = LONGEST_GAP * 2;
+    let (at_one, at_other, stall) = tokio::join!(one.0.listen(span), other.0.listen(span), longest_stall(span));
+    for (heard, tone) in [(at_one, one.1), (at_other, other.1)] {
+        let heard = heard.unwrap();
+        let has_gap = heard.longest_gap > LONGEST_GAP + stall;
+        assert!(heard.is_tone(tone) && !has_gap, "{stall:?} {heard:?}");
+    }
+    before
+}
+
+/// How long this machine, which may be busy, let everything here wait: such a gap is nobody's.
+async fn longest_stall(span: Duration) -> Duration {
+    let tick = Duration::from_millis(10);
+    let (end, mut longest) = (Instant::now() + span, Duration::ZERO);
+    while Instant::now() < end {
+        let begun = Instant::now();
+        tokio::time::sleep(tick).await;
+        longest = longest.max(begun.elapsed().saturating_sub(tick));
+    }
+    longest
 }
 
 fn host(net: [u8; 2], last: u8) -> Ipv4Addr {
@@ -377,7 +445,7 @@ fn write_configuration(
     net: [u8; 2],
     papers: &Papers,
     plan: &Plan,
-    over_ipv6: Option<[SocketAddr; 2]>,
+    (over_ipv6, names): (Option<[SocketAddr; 2]>, Option<SocketAddr>),
     (hub, hub2): (&TeamsSim, Option<&TeamsSim>),
 ) {
     let (sbc, carrier) = (host(net, 1), host(net, 2));
@@ -391,6 +459,13 @@ fn write_configuration(
             "[[media.addresses]]\nname = \"six\"\nbind = \"::1\"\n",
         ),
         None => Default::default(),
+    };
+    let (name_server, first) = match names {
+        Some(server) => (format!("[dns]\nservers = [\"{server}\"]"), String::new()),
+        None => (
+            String::new(),
+            format!("\"{hub}\" = [\"{teams_host}\"]\n\"{proxy}\" = [\"{teams_host}\"]"),
+        ),
     };
     let second: String = hub2
         .into_iter()
@@ -469,9 +544,9 @@ networks = ["127.0.0.0/8", "::1/128"]
 bypass = {bypass}
 {teams}
 
+{name_server}
 [dns.hosts]
-"{hub}" = ["{teams_host}"]
-"{proxy}" = ["{teams_host}"]
+{first}
 {second}
 {store}
 {machine}

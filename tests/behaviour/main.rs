@@ -10,6 +10,7 @@ mod calls_in_progress;
 mod certified_carriers;
 mod codecs_matched;
 mod conformance;
+mod connections_of_teams;
 mod demonstration;
 mod destinations;
 mod device;

@@ -1,0 +1,107 @@
+//! The connections between Teams and the node, and what their ends do to calls: many at once, idle ones that Teams closes, hubs that
+//! move.
+
+use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, both_heard};
+use portcullis::sim::{Change, Dial, HoldForm, Script};
+use portcullis::sip::Method;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// As many as the node takes of one address, each with a handshake of its own and an OPTIONS; a call passes beside them.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_016_one_machine_opens_64_connections_at_once_and_each_is_answered() {
+    let lab = Lab::start().await;
+    // One that the hub has already, over which it answers the node's OPTIONS by one of its own; the call has another.
+    lab.teams.pings_until(|pings| pings.answered > 0).await.unwrap();
+    lab.teams.ping_on_connections(62).await.unwrap();
+    assert_eq!(lab.teams.take_unconnected(), (Vec::new(), 0));
+    lab.carrier.set_script(Script::answer());
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    lab.close().await;
+}
+
+/// Until no connection between Teams and the node is left.
+async fn all_closed(lab: &Lab) {
+    let transports = lab.running.signalling.transports();
+    let closed = async {
+        while !transports.connections().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, closed)
+        .await
+        .expect("idle connections are closed");
+}
+
+/// Teams closes what is idle, in both directions; the next request of either side opens a connection of its own (TEAMS-014), and
+/// the media go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_018_connections_that_close_in_mid_call_harm_neither_side() {
+    let lab = Lab::with(Plan {
+        idle: Some(Duration::from_millis(500)),
+        ..Plan::default()
+    })
+    .await;
+    lab.carrier.set_script(Script::answer());
+    lab.teams.set_script(Script::answer());
+    for teams_hangs_up in [false, true] {
+        let teams = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+        let carrier = lab.carrier.incoming().await.unwrap();
+        teams.answered().await.unwrap();
+        for held in [&carrier, &teams] {
+            all_closed(&lab).await;
+            assert_eq!(held.change(Change::Hold(HoldForm::Inactive)).await.unwrap(), 200);
+            all_closed(&lab).await;
+            assert_eq!(held.change(Change::Resume).await.unwrap(), 200);
+            both_heard((&teams, CARRIER_TONE), (&carrier, TEAMS_TONE)).await;
+        }
+        all_closed(&lab).await;
+        let (first, last) = match teams_hangs_up {
+            true => (&teams, &carrier),
+            false => (&carrier, &teams),
+        };
+        first.hang_up().await.unwrap();
+        last.ended().await.unwrap();
+    }
+    let heard = lab.teams.overheard().filter(|(message, _)| message.is_request());
+    let inside = heard.filter(|(message, _)| message.method() != Some(&Method::Options));
+    let connections: HashSet<_> = inside.map(|(_, flow)| flow.connection).collect();
+    // Of each call the carrier's hold and resume, and of one its BYE.
+    assert_eq!(connections.len(), 5, "one for each request of the node");
+    lab.close().await;
+}
+
+/// Its name leads elsewhere, and its old address is still there: new calls go where the name leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_019_calls_follow_a_hub_whose_name_moves() {
+    let lab = Lab::with(Plan {
+        names_that_move: true,
+        ..Plan::default()
+    })
+    .await;
+    lab.teams.set_script(Script::answer());
+    let talk = async |hub: &portcullis::sim::TeamsSim| {
+        let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+        caller.answered().await.unwrap();
+        let callee = hub.incoming_within(Duration::from_millis(500)).await.ok();
+        if let Some(callee) = &callee {
+            both_heard((&caller, TEAMS_TONE), (callee, CARRIER_TONE)).await;
+        }
+        caller.hang_up().await.unwrap();
+        callee.is_some()
+    };
+    assert!(talk(&lab.teams).await);
+    let moved = lab.hub_elsewhere();
+    let names = lab.names.as_ref().expect("a name server");
+    for name in moved.names() {
+        names.lead(&name, Duration::from_secs(1), &[moved.address().ip()]);
+    }
+    let follows = async { while !talk(&moved).await {} };
+    tokio::time::timeout(BOUND, follows).await.expect("the new address");
+    let asked = names.asked().iter().filter(|asked| asked.ends_with(HUB)).count();
+    assert!(asked >= 2, "{:?}", names.asked());
+    assert_eq!(moved.violations(), []);
+    lab.close().await;
+}
