@@ -1,6 +1,6 @@
 //! What happens while a call is up: hold in every form, offerless and unchanged re-INVITEs, digits, forks.
 
-use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, VOICEMAIL};
+use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, VOICEMAIL, both_heard};
 use portcullis::net::Opener;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Script};
 use portcullis::sip::{HeaderName, Message};
@@ -22,8 +22,7 @@ async fn a_carrier_holds_in_either_form_and_teams_sees_inactive() {
     ] {
         assert_eq!(caller.change(Change::Hold(form)).await.unwrap(), 200, "{form:?}");
         assert_eq!(caller.change(Change::Resume).await.unwrap(), 200, "{form:?}");
-        callee.hears(CARRIER_TONE).await.unwrap();
-        caller.hears(TEAMS_TONE).await.unwrap();
+        both_heard((&caller, TEAMS_TONE), (&callee, CARRIER_TONE)).await;
     }
     caller.hang_up().await.unwrap();
     // The simulated Teams holds any other form, or a moved address, against us.
@@ -59,8 +58,7 @@ async fn teams_080_a_teams_user_hears_a_carriers_own_music() {
         "Teams was told"
     );
     assert_eq!(caller.change(Change::Resume).await.unwrap(), 200);
-    caller.hears(TEAMS_TONE).await.unwrap();
-    callee.hears(music).await.unwrap();
+    both_heard((&caller, TEAMS_TONE), (&callee, music)).await;
     caller.hang_up().await.unwrap();
     lab.close().await;
 }
@@ -75,8 +73,7 @@ async fn teams_holds_and_resumes() {
     callee.hears(TEAMS_TONE).await.unwrap();
     assert_eq!(caller.change(Change::Hold(HoldForm::Inactive)).await.unwrap(), 200);
     assert_eq!(caller.change(Change::Resume).await.unwrap(), 200);
-    callee.hears(TEAMS_TONE).await.unwrap();
-    caller.hears(CARRIER_TONE).await.unwrap();
+    both_heard((&caller, CARRIER_TONE), (&callee, TEAMS_TONE)).await;
     caller.hang_up().await.unwrap();
     lab.close().await;
 }

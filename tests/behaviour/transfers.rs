@@ -1,7 +1,7 @@
 //! Transfers of Teams over real sockets: REFER, blind, consultative and to music, INVITE with Replaces. What each side hears is
 //! checked by its tone after every step, and the carrier's dialog has nothing in it but its INVITE.
 
-use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, both_heard};
 use portcullis::call::TransferKind;
 use portcullis::sim::{Call, Change, Dial, HoldForm, Refer, Script};
 use portcullis::sip::{HeaderName, Message};
@@ -65,12 +65,10 @@ async fn teams_083_084_087_a_refer_rings_and_is_answered() {
     let third = lab.teams.incoming().await.unwrap();
     caller.hears(RING_BACK).await.unwrap();
     third.answer().await.unwrap();
-    caller.hears(OTHER_TONE).await.unwrap();
-    third.hears(CARRIER_TONE).await.unwrap();
+    let [heard, _] = both_heard((&caller, OTHER_TONE), (&third, CARRIER_TONE)).await;
     assert_eq!(callee.transferred().await.unwrap().notified, [100, 180, 200]);
     callee.ended().await.unwrap();
     assert_eq!(changes_of_carrier(&lab), 0, "the carrier was told of a transfer");
-    let heard = caller.heard_so_far().expect("media");
     assert_eq!(heard.sources.len(), 1, "{heard:?}");
     caller.hang_up().await.unwrap();
     third.ended().await.unwrap();
@@ -94,8 +92,7 @@ async fn teams_089_any_hub_may_refer() {
     let refer = Refer::to(&user_uri()).by(&referred_by()).through(other);
     assert_eq!(caller.refer(refer).await.unwrap(), 202);
     let third = lab.teams.incoming().await.unwrap();
-    callee.hears(OTHER_TONE).await.unwrap();
-    third.hears(CARRIER_TONE).await.unwrap();
+    both_heard((&callee, OTHER_TONE), (&third, CARRIER_TONE)).await;
     caller.ended().await.unwrap();
     assert_eq!(changes_of_carrier(&lab), 0);
     callee.hang_up().await.unwrap();
@@ -135,8 +132,7 @@ async fn teams_085_a_transfer_that_fails_leaves_the_call_as_it_was() {
         (Some(&100), Some(&486))
     );
     assert_eq!(caller.change(Change::Resume).await.unwrap(), 200);
-    callee.hears(TEAMS_TONE).await.unwrap();
-    caller.hears(CARRIER_TONE).await.unwrap();
+    both_heard((&caller, CARRIER_TONE), (&callee, TEAMS_TONE)).await;
     callee.hang_up().await.unwrap();
     lab.close().await;
 }
@@ -149,19 +145,18 @@ async fn teams_088_090_to_the_music_and_back() {
     lab.teams.set_script(Script::answer().tone(OTHER_TONE));
     assert_eq!(caller.refer(Refer::to(&user_uri())).await.unwrap(), 202);
     let music = lab.teams.incoming().await.unwrap();
-    callee.hears(OTHER_TONE).await.unwrap();
+    let [with_music, _] = both_heard((&callee, OTHER_TONE), (&music, CARRIER_TONE)).await;
     caller.ended().await.unwrap();
     let dial = Dial {
         tone: Some(TEAMS_TONE),
         ..Dial::new(USER, OUTSIDE)
     };
     let back = lab.teams.replace(&music, dial).await.unwrap();
-    callee.hears(TEAMS_TONE).await.unwrap();
-    back.hears(CARRIER_TONE).await.unwrap();
+    let [with_back, _] = both_heard((&callee, TEAMS_TONE), (&back, CARRIER_TONE)).await;
     assert_eq!(changes_of_carrier(&lab), 0, "the carrier was told of a hold");
     assert_eq!(
-        callee.heard_so_far().expect("media").sources.len(),
-        1,
+        (with_music.sources.len(), with_back.sources),
+        (1, with_music.sources),
         "one stream, whoever speaks in it"
     );
     callee.hang_up().await.unwrap();

@@ -1,6 +1,6 @@
 //! Calls that nobody answers: the caller is told the right code with the right reason, and nobody is tried who must not be.
 
-use crate::lab::{BOUND, HUB, HUB2, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::lab::{BOUND, CARRIER_TONE, HUB, HUB2, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, both_heard};
 use portcullis::call::{Cause, Party};
 use portcullis::dial::PeerName;
 use portcullis::sim::{Dial, Ending, Script, Step};
@@ -50,6 +50,8 @@ async fn a_hub_that_drains_is_left_for_the_next_one_and_held_down() {
     second.set_script(Script::answer());
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
     caller.answered().await.unwrap();
+    let callee = second.incoming().await.unwrap();
+    both_heard((&caller, TEAMS_TONE), (&callee, CARRIER_TONE)).await;
     caller.hang_up().await.unwrap();
     let record = lab.records.get(0).await;
     let tried: Vec<String> = record
@@ -87,7 +89,8 @@ async fn teams_063_a_hub_that_fails_the_handshake_is_left_for_the_next_one() {
     second.set_script(Script::answer());
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
     caller.answered().await.unwrap();
-    caller.hears(TEAMS_TONE).await.unwrap();
+    let callee = second.incoming().await.unwrap();
+    both_heard((&caller, TEAMS_TONE), (&callee, CARRIER_TONE)).await;
     caller.hang_up().await.unwrap();
     let record = lab.records.get(0).await;
     let tried: Vec<_> = record
@@ -111,9 +114,12 @@ async fn a_silent_hub_is_given_up_in_time() {
     };
     let lab = Lab::with(plan).await;
     lab.teams.set_script(Script::silent());
-    lab.teams2.as_ref().unwrap().set_script(Script::answer());
+    let second = lab.teams2.as_ref().unwrap();
+    second.set_script(Script::answer());
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
     tokio::time::timeout(BOUND, caller.answered()).await.unwrap().unwrap();
+    let callee = second.incoming().await.unwrap();
+    both_heard((&caller, TEAMS_TONE), (&callee, CARRIER_TONE)).await;
     caller.hang_up().await.unwrap();
     lab.close().await;
 }
