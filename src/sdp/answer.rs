@@ -48,7 +48,8 @@ pub fn answer(
     };
     let srtp = line.map(|line| keys(local, line)).transpose()?;
     let accepted = accepted_formats(profile, audio, formats)?;
-    let rtcp_mux = audio.rtcp_mux && profile.rtcp_mux != RtcpMux::Never;
+    let may_share = audio.rtcp_mux && profile.rtcp_mux != RtcpMux::Never;
+    let rtcp_mux = local.says_rtcp_mux(may_share) && may_share;
     let direction = profile.hold.answered(audio.direction, direction);
     let ice = local.ice_offered(profile, audio);
     local.protocol = Some(audio.protocol);

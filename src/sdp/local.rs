@@ -38,6 +38,9 @@ pub struct LocalMedia {
     /// Of the peer's last offer: ours keep it (TEAMS-073).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) protocol: Option<Protocol>,
+    /// Whether our first description had RTCP on the port of RTP: all others do as it did (TEAMS-073).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rtcp_mux: Option<bool>,
 }
 
 impl LocalMedia {
@@ -56,7 +59,14 @@ impl LocalMedia {
             secret: None,
             rekeyed: 0,
             protocol: None,
+            rtcp_mux: None,
         }
+    }
+
+    /// Whether a description has RTCP on the port of RTP: as the first one had, which does as is `usual`, and always where
+    /// there is no other port.
+    pub(super) fn says_rtcp_mux(&mut self, usual: bool) -> bool {
+        *self.rtcp_mux.get_or_insert(usual) || self.rtcp_port.is_none()
     }
 
     /// With what its ICE credentials are made of, for a leg whose profile wants ICE, and its later keys.

@@ -191,8 +191,8 @@ pub fn offer(profile: &LegProfile, local: &mut LocalMedia, formats: &[Format], d
     let fits = |spoken: &Protocol| spoken.is_secure() == usual.is_secure();
     let protocol = local.protocol.filter(fits).unwrap_or(usual);
     let rtcp_mux = match profile.rtcp_mux {
-        RtcpMux::Offer => true,
-        RtcpMux::Accept => local.rtcp_port.is_none(),
+        RtcpMux::Offer => local.says_rtcp_mux(true),
+        RtcpMux::Accept => local.says_rtcp_mux(false),
         RtcpMux::Never => false,
     };
     let direction = profile.hold.offered(direction);

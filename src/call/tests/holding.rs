@@ -14,7 +14,7 @@ use std::time::Duration;
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
 
-fn direction(sent: &Sent) -> String {
+pub fn direction(sent: &Sent) -> String {
     let known = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
     sent.sdp()
         .lines()
@@ -23,14 +23,16 @@ fn direction(sent: &Sent) -> String {
         .to_owned()
 }
 
-/// Address, port and session id of a description: what never changes toward Teams (TEAMS-073).
-fn identity(sent: &Sent) -> (Option<String>, Option<String>, String) {
+/// Address, port, session id, rtcp-mux and candidates of a description: what never changes toward Teams (TEAMS-073).
+pub fn identity(sent: &Sent) -> (Option<String>, Option<String>, String, Vec<String>) {
     let origin = sent.sdp_line("o=").unwrap_or_default();
     let id = origin.split(' ').nth(1).unwrap_or_default().to_owned();
     let port = sent
         .sdp_line("m=")
         .and_then(|line| line.split(' ').nth(1).map(str::to_owned));
-    (sent.sdp_line("c="), port, id)
+    let is_of_ports = |line: &&str| ["a=rtcp", "a=candidate"].iter().any(|start| line.starts_with(start));
+    let ports = sent.sdp().lines().filter(is_of_ports).map(str::to_owned).collect();
+    (sent.sdp_line("c="), port, id, ports)
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod setting_up;
 mod silk;
 mod stored;
 mod strangers;
+mod same_ports;
 mod talkers;
 mod targets;
 mod transfer;
