@@ -9,6 +9,7 @@ use super::id::LegIndex;
 use super::parting::Parting;
 use super::playing::Playback;
 use super::record::DialRecord;
+use super::referred::OpenRefer;
 use super::value::{Call, Phase};
 use super::verb_events::Doing;
 use crate::app::payload::{self, Properties, Status};
@@ -17,7 +18,6 @@ use crate::app::verb::{Hook, Synthesizer, Verb, Voicing};
 use crate::dial::Secret;
 use crate::moment::Moment;
 use crate::observe::rfc3339;
-use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ pub struct App {
     pub(super) refer_hook: Option<Hook>,
     /// REFERs of peers that wait for the application, by their question.
     #[serde(skip)]
-    pub(super) referrals: Vec<(u32, ServerTransactionId)>,
+    pub(super) referrals: Vec<OpenRefer>,
     pub(super) replacements: super::replacing::Replacements,
     /// Requests of commands that wait for their answers.
     pub(super) requests: Vec<super::requesting::Commanded>,

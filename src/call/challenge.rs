@@ -21,8 +21,7 @@ impl Call {
     pub(super) fn refused(&mut self, index: LegIndex, message: &Message, now: Moment) {
         let status = message.status().unwrap_or(500);
         if (matches!(status, 401 | 407) && self.authorize(index, message))
-            // A transfer is tried once (TEAMS-085).
-            || (status == 422 && !self.is_arriving(index) && self.raise_session(index, message))
+            || (status == 422 && self.raise_session(index, message))
         {
             self.send_invite(index, now);
             return;

@@ -47,7 +47,7 @@ impl Call {
         self.app.as_ref().is_some_and(|app| app.engaging)
     }
 
-    /// The callee takes the place of a caller that leaves, and runs these verbs; the dial is over.
+    /// The callee takes the place of a caller that has referred it and leaves, and runs these verbs; the dial is over.
     pub(super) fn take_over(&mut self, index: LegIndex, verbs: Vec<Verb>, now: Moment) {
         let child = self
             .attempt_of(index)
@@ -69,7 +69,7 @@ impl Call {
         self.dial_over(outcome, now);
         self.turn_caller(Turn::completed(), now);
         self.keep_own_line(now);
-        self.hang_up(LegIndex::CALLER, Some("Q.850;cause=16;text=\"Transferred\"".into()));
+        self.leaves(LegIndex::CALLER, now);
         self.close_media(LegIndex::CALLER);
         self.move_to_caller(index);
         self.settled_here = true;

@@ -1,5 +1,5 @@
-//! REFER from a peer, decided by the application (`referHook`): 202 when its hook has answered, and its verbs for who
-//! stays behind.
+//! REFER from a peer, decided by the application (`referHook`): 202 when its hook has answered, its verbs for who stays
+//! behind, and NOTIFY of what comes of it to who asked (RFC 3515 §2.4.4).
 
 use super::application::{Asked, Why};
 use super::event::{NoReply, Reply};
@@ -12,6 +12,15 @@ use crate::dial::Transfers;
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
+
+/// A REFER that waits for the application.
+#[derive(Debug, Clone)]
+pub(super) struct OpenRefer {
+    /// The question about it.
+    asked: u32,
+    transaction: ServerTransactionId,
+    cseq: u32,
+}
 
 impl Call {
     /// A REFER inside the dialog of a leg: the application is asked, where it wants to be.
@@ -37,6 +46,11 @@ impl Call {
                 return;
             }
             _ => {}
+        }
+        if self.calls_emergency() {
+            // It is left as it is.
+            self.refuse_refer(index, transaction, message, 603);
+            return;
         }
         // Who is screened has no call to give away.
         if index != LegIndex::CALLER && self.partner(index).is_none_or(|_| self.bridged.is_none()) {
@@ -65,7 +79,11 @@ impl Call {
         properties.extend(details);
         let number = self.ask_aside(index, Why::Refer, hook, properties);
         if let Some(app) = &mut self.app {
-            app.referrals.push((number, transaction));
+            app.referrals.push(OpenRefer {
+                asked: number,
+                transaction,
+                cseq: message.cseq().0,
+            });
         }
     }
 
@@ -79,10 +97,10 @@ impl Call {
     /// The application has decided about a REFER.
     pub(super) fn refer_decided(&mut self, number: u32, index: LegIndex, result: Result<Reply, NoReply>, now: Moment) {
         let Some(app) = &mut self.app else { return };
-        let Some(position) = app.referrals.iter().position(|(asked, _)| *asked == number) else {
+        let Some(position) = app.referrals.iter().position(|open| open.asked == number) else {
             return;
         };
-        let (_, transaction) = app.referrals.swap_remove(position);
+        let OpenRefer { transaction, cseq, .. } = app.referrals.swap_remove(position);
         let reply = match result {
             Ok(reply) => reply,
             Err(none) => {
@@ -96,10 +114,20 @@ impl Call {
                 return;
             }
         };
-        self.answer_plainly(index, transaction, 202);
-        if reply.verbs.is_empty() {
+        if self.calls_emergency() {
+            // It was dialled meanwhile.
+            self.answer_plainly(index, transaction, 603);
             return;
         }
+        let id = self.referral_id(index, cseq);
+        self.accept_refer(index, transaction);
+        self.notify_referrer(index, id, 100, false);
+        if reply.verbs.is_empty() {
+            // Nobody takes its place: it is to stay.
+            self.notify_referrer(index, id, 603, true);
+            return;
+        }
+        self.notify_referrer(index, id, 200, true);
         // Who is being replaced may have left already.
         let is_up = |index: &LegIndex| self.leg(*index).is_some_and(Leg::is_up);
         let winner = self.winner.filter(|winner| self.bridged.is_some() && is_up(winner));
@@ -107,6 +135,10 @@ impl Call {
             // Who refers leaves: the callee becomes the first party of what follows.
             (LegIndex::CALLER, Some(winner)) => self.take_over(winner, reply.verbs, now),
             _ => {
+                if index != LegIndex::CALLER && is_up(&index) {
+                    self.release(index);
+                    self.leaves(index, now);
+                }
                 self.abandon_dial(LegIndex::CALLER, now);
                 self.replace_verbs(LegIndex::CALLER, reply.verbs, now);
             }
@@ -116,8 +148,8 @@ impl Call {
     /// REFERs that nobody will decide any more.
     pub(super) fn drop_referrals(&mut self) {
         let open = self.app.as_mut().map(|app| std::mem::take(&mut app.referrals));
-        for (_, transaction) in open.unwrap_or_default() {
-            self.respond(transaction, ResponseDraft::new(487));
+        for open in open.unwrap_or_default() {
+            self.respond(open.transaction, ResponseDraft::new(487));
         }
     }
 }

@@ -35,13 +35,20 @@ fn a_callee_that_refers_gives_the_caller_to_other_verbs() {
     assert_eq!(details["refer_to_user"], "+12065550109");
     assert_eq!(details["x_why"], "busy");
     rig.answer(&json!([{ "verb": "play", "url": "moment.wav" }]));
-    assert_eq!(rig.byes(callee).len(), 1);
+    assert_eq!(
+        rig.statuses_notified(),
+        ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"],
+        "(RFC 3515 §2.4.4)"
+    );
+    assert_eq!(rig.byes(callee).len(), 0, "who refers says BYE");
     assert_eq!(
         rig.told(Kind::VerbHook).len(),
         1,
         "the dial is told of, and asks nothing"
     );
     assert_eq!(rig.sounds().last().map(|(leg, ..)| *leg), Some(LegIndex::CALLER));
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(rig.byes(callee).len(), 1, "or we do");
     rig.hang_up_and_finish();
 }
 
@@ -63,7 +70,7 @@ fn who_is_referred_to_is_told_without_the_escapes_that_mean_nothing() {
 fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
     let (mut rig, callee) = bridged(&json!({ "referHook": "/refer", "actionHook": "/done" }));
     rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
-    rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
+    rig.answer(&json!([{ "verb": "pause", "length": 8 }]));
     let done = rig.told(Kind::VerbHook).pop().expect("the result of its dial");
     assert_eq!(
         (
@@ -79,11 +86,14 @@ fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
         (&left["call_status"], &left["call_termination_by"]),
         (&json!("completed"), &json!("jambonz"))
     );
+    assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
+    assert!(rig.requests_sent(&Method::Bye).is_empty(), "who refers says BYE");
+    rig.wait(Duration::from_secs(6));
     let byes = rig.requests_sent(&Method::Bye);
-    assert_eq!(byes.len(), 1);
+    assert_eq!(byes.len(), 1, "or we do");
     assert_eq!(byes[0].message.call_id(), "carrier-call-id", "who refers is hung up");
     assert_eq!(rig.call.phase(), Phase::Answered);
-    rig.wait(Duration::from_secs(6));
+    rig.wait(Duration::from_secs(3));
     let byes = rig.requests_sent(&Method::Bye);
     assert_eq!(byes.len(), 2, "the callee, when its verbs are done");
     assert_eq!(byes[1].leg, LegIndex::CALLER, "it has taken the caller's place");

@@ -16,6 +16,7 @@ mod bypass;
 mod commanded;
 mod configured;
 mod delivering;
+mod decided_refers;
 mod described;
 mod described_anew;
 mod dial_traces;

@@ -166,6 +166,19 @@ fn teams_091_a_referred_call_hunts_as_any_call_and_its_failure_leaves_the_old_on
 }
 
 #[test]
+fn teams_074_a_422_to_a_routed_transfer_raises_the_interval_once() {
+    let mut rig = from_teams().carrier_may_refer().begin().answered();
+    rig.refer_routed(CALLEE, ANOTHER, false);
+    rig.respond(&rig.last_invite(), reply(422).with(HeaderName::MinSe, "7200"));
+    let raised = rig.last_invite();
+    assert_eq!(raised.header(HeaderName::SessionExpires), Some("7200"));
+    assert_eq!((raised.leg, raised.message.cseq().0), (THIRD, 2));
+    rig.respond(&raised, reply(200).sdp(teams_sdp("sendrecv")));
+    rig.assert_bridged(CALLER, THIRD);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn teams_091_of_several_that_ring_the_first_to_answer_comes() {
     let mut rig = from_teams().carrier_may_refer().begin().answered();
     rig.refer_routed(CALLEE, ANOTHER, true);

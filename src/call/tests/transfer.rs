@@ -39,7 +39,7 @@ impl Rig {
     }
 
     /// What was told by NOTIFY so far: status line and state of the subscription.
-    fn notified(&self) -> Vec<(String, String)> {
+    pub fn notified(&self) -> Vec<(String, String)> {
         let read = |notify: &Sent| {
             assert_eq!(
                 notify.header(HeaderName::ContentType),
@@ -73,7 +73,7 @@ impl Rig {
         self.call.legs()[usize::from(leg.0)].media.handle().expect("media")
     }
 
-    fn last_reinvite(&self, leg: LegIndex) -> Sent {
+    pub fn last_reinvite(&self, leg: LegIndex) -> Sent {
         self.reinvites(leg).pop().expect("a re-INVITE")
     }
 }
@@ -383,18 +383,36 @@ fn an_emergency_call_is_given_to_nobody() {
     rig.hang_up_and_finish();
 }
 
+/// TV-15 f: the same request, whose interval was too small; not a second one (TEAMS-085).
 #[test]
-fn an_emergency_call_of_an_application_is_given_to_nobody_by_either_side() {
-    let mut rig = from_teams().decided_by(terms()).begin();
-    rig.answer(&json!([{ "verb": "answer" }, dial(&["112"], &json!({}))]));
-    rig.ack(CALLER, "");
-    rig.planned_really();
-    rig.picks_up(&rig.last_invite());
-    let invites = rig.invites().len();
-    rig.refer(CALLER, TO_A_USER);
-    assert_eq!(rig.last_response(CALLER).message.status(), Some(603));
-    assert_eq!(rig.invites().len(), invites);
-    rig.hang_up_and_finish();
+fn teams_074_a_422_to_the_invite_of_a_transfer_raises_the_interval_once() {
+    for raised_is_taken in [true, false] {
+        let mut rig = from_carrier().begin().answered();
+        rig.refer(CALLEE, TO_A_USER);
+        let invite = rig.last_invite();
+        rig.respond(&invite, reply(422).with(HeaderName::MinSe, "7200"));
+        let raised = rig.last_invite();
+        assert_eq!(raised.header(HeaderName::SessionExpires), Some("7200"));
+        assert_eq!(
+            (raised.leg, raised.message.cseq().0),
+            (THIRD, 2),
+            "the same dialog to be"
+        );
+        assert_eq!(raised.message.request_uri(), invite.message.request_uri());
+        assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying"]);
+        if raised_is_taken {
+            rig.respond(&raised, reply(200).sdp(teams_sdp("sendrecv")));
+            rig.assert_bridged(CALLER, THIRD);
+            rig.hangs_up_and_finish(THIRD);
+        } else {
+            rig.respond(&raised, reply(422).with(HeaderName::MinSe, "9000"));
+            assert_eq!(rig.invites().len(), 3, "the call's own, and one that was said again");
+            let told = rig.statuses_notified().pop().unwrap_or_default();
+            assert!(told.starts_with("SIP/2.0 422 "), "{told}");
+            rig.assert_bridged(CALLER, CALLEE);
+            rig.hang_up_and_finish();
+        }
+    }
 }
 
 #[test]

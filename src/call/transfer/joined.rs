@@ -171,6 +171,7 @@ impl Call {
         };
         self.begin_referred((old, new, stays), wish.cseq, false, now);
         self.accept_refer(old, transaction);
+        self.tell_referrer(100, false);
         let fits = self.fits(stays, new).is_ok();
         let open = self.is_open_both_ways(new);
         if let Some(leg) = self.leg_mut(new).filter(|_| !open) {

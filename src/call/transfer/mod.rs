@@ -134,14 +134,17 @@ impl Call {
         self.align_staying(new, stays, now);
         match (kind, self.leg(old).is_some_and(Leg::is_up)) {
             (Kind::Replaced { .. }, true) => self.hang_up(old, Some(NORMAL_CLEARING.into())),
-            (Kind::Referred(_), true) => {
-                if let Some(leg) = self.leg_mut(old) {
-                    leg.state = LegState::Leaving { until: now + LEAVES };
-                }
-            }
+            (Kind::Referred(_), true) => self.leaves(old, now),
             (_, false) => {}
         }
         self.close_media(old);
+    }
+
+    /// Who has referred the other side is left to say BYE itself: an early one of ours would count as a transfer that failed.
+    pub(super) fn leaves(&mut self, index: LegIndex, now: Moment) {
+        if let Some(leg) = self.leg_mut(index) {
+            leg.state = LegState::Leaving { until: now + LEAVES };
+        }
     }
 
     /// Who stays is offered a change only where its media does not flow as the other side's does: it was on hold.

@@ -25,7 +25,7 @@ pub(super) const RINGS: Duration = Duration::from_secs(60);
 /// A REFER that we carry out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Referral {
-    /// Tells its NOTIFYs from those of an earlier one in the dialog: its CSeq (RFC 3515 §2.4.6).
+    /// As of [`Call::referral_id`].
     id: Option<u32>,
     /// Its REFER was routed: who rings stands among the call's attempts, which know when to try the next hop.
     pub(super) routed: bool,
@@ -77,18 +77,27 @@ impl Call {
             Err(status) => self.refuse_refer(index, transaction, message, status),
             Ok(new) => {
                 self.accept_refer(index, transaction);
+                self.tell_referrer(100, false);
                 self.open_media(new);
             }
         }
     }
 
-    /// 202, and the first NOTIFY.
-    pub(super) fn accept_refer(&mut self, index: LegIndex, transaction: ServerTransactionId) {
+    /// 202 to a REFER.
+    pub(in crate::call) fn accept_refer(&mut self, index: LegIndex, transaction: ServerTransactionId) {
         let Some(leg) = self.leg(index) else { return };
         let tag = leg.dialog.as_ref().map(|dialog| dialog.id().local_tag.clone());
         let draft = leg.dialog_response(202, &tag.unwrap_or_default());
         self.respond(transaction, draft);
-        self.tell_referrer(100, false);
+    }
+
+    /// What tells the NOTIFYs of a REFER that is accepted from those of an earlier one in the dialog: its CSeq
+    /// (RFC 3515 §2.4.6).
+    pub(in crate::call) fn referral_id(&mut self, index: LegIndex, cseq: u32) -> Option<u32> {
+        let later = self
+            .leg_mut(index)
+            .is_some_and(|leg| std::mem::replace(&mut leg.has_referred, true));
+        later.then_some(cseq)
     }
 
     /// Begins the transfer that a REFER with this CSeq asks for.
@@ -99,10 +108,8 @@ impl Call {
         routed: bool,
         now: Moment,
     ) {
-        let later = self
-            .leg_mut(old)
-            .is_some_and(|leg| std::mem::replace(&mut leg.has_referred, true));
-        let kind = Kind::Referred(Referral::new(later.then_some(cseq), routed, now));
+        let id = self.referral_id(old, cseq);
+        let kind = Kind::Referred(Referral::new(id, routed, now));
         self.transfer = Some(Box::new(Transfer { old, new, stays, kind }));
     }
 
@@ -148,7 +155,12 @@ impl Call {
         let (old, Kind::Referred(referral)) = (transfer.old, &transfer.kind) else {
             return;
         };
-        let event = match referral.id {
+        self.notify_referrer(old, referral.id, status, is_last);
+    }
+
+    /// NOTIFY of what comes of a REFER to its sender, while its dialog is there.
+    pub(in crate::call) fn notify_referrer(&mut self, old: LegIndex, id: Option<u32>, status: u16, is_last: bool) {
+        let event = match id {
             Some(id) => format!("refer;id={id}"),
             None => "refer".to_owned(),
         };

@@ -91,6 +91,7 @@ impl Call {
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         self.begin_referred((old, new, stays), wish.cseq, true, now);
         self.accept_refer(old, transaction);
+        self.tell_referrer(100, false);
         self.failures.clear();
         let ringing = |attempt| Ringing::new(attempt, RINGS);
         self.ringing = attempts.into_iter().map(ringing).collect();

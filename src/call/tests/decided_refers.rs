@@ -1,0 +1,110 @@
+//! REFER in a call of an application: what its `referHook` may decide, and what who refers is told.
+
+use super::application::{dial, terms};
+use super::scenario::from_teams;
+use super::transfer::TO_A_USER;
+use crate::call::{LegIndex, Phase};
+use crate::sip::Method;
+use crate::sip::message::HeaderName;
+use serde_json::json;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+
+#[test]
+fn an_emergency_call_of_an_application_is_given_to_nobody_by_either_side() {
+    for more in [json!({}), json!({ "referHook": "/refer" })] {
+        let mut rig = from_teams().decided_by(terms()).begin();
+        rig.answer(&json!([{ "verb": "answer" }, dial(&["112"], &more)]));
+        rig.ack(CALLER, "");
+        rig.planned_really();
+        let help = rig.last_invite();
+        let asked = rig.questions().len();
+        rig.refer(CALLER, TO_A_USER);
+        assert_eq!(
+            rig.last_response(CALLER).message.status(),
+            Some(603),
+            "while it rings: {more}"
+        );
+        rig.picks_up(&help);
+        let invites = rig.invites().len();
+        for leg in [CALLER, help.leg] {
+            rig.refer(leg, TO_A_USER);
+            assert_eq!(rig.last_response(leg).message.status(), Some(603), "{more}");
+        }
+        assert_eq!((rig.invites().len(), rig.questions().len()), (invites, asked));
+        rig.hang_up_and_finish();
+    }
+}
+
+/// The number may have been dialled while the hook thought about it.
+#[test]
+fn an_emergency_call_that_began_meanwhile_is_given_to_nobody() {
+    let mut rig = from_teams().decided_by(terms()).begin();
+    rig.answer(&json!([
+        { "verb": "config", "referHook": "/refer" },
+        { "verb": "answer" },
+        { "verb": "pause", "length": 1 },
+        dial(&["112"], &json!({}))
+    ]));
+    rig.ack(CALLER, "");
+    rig.refer(CALLER, TO_A_USER);
+    let question = rig.last_question();
+    assert_eq!(question.url, "/refer");
+    rig.wait(Duration::from_secs(2));
+    rig.planned_really();
+    rig.picks_up(&rig.last_invite());
+    rig.answer_question(question.number, &json!([{ "verb": "hangup" }]));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(603));
+    assert!(rig.statuses_notified().is_empty() && rig.requests_sent(&Method::Bye).is_empty());
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_084_a_refer_that_a_hook_decides_is_told_to_its_end_and_teams_says_bye() {
+    let mut rig = from_teams().decided_by(terms()).begin();
+    rig.answer(&json!([{ "verb": "answer" }, dial(&["+12065550101"], &json!({ "referHook": "/refer" }))]));
+    rig.ack(CALLER, "");
+    rig.planned(&["+12065550101"]);
+    rig.picks_up(&rig.last_invite());
+    let told = |status: &str, last: bool| {
+        let state = if last {
+            "terminated;reason=noresource"
+        } else {
+            "active;expires=60"
+        };
+        (format!("SIP/2.0 {status}"), state.to_owned())
+    };
+    // Nothing comes of it: it stays as it is.
+    rig.refer(CALLER, TO_A_USER);
+    assert!(rig.notified().is_empty(), "not before the hook has answered");
+    rig.answer(&json!([]));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(202));
+    assert_eq!(rig.notified(), [told("100 Trying", false), told("603 Decline", true)]);
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.refer(CALLER, TO_A_USER);
+    rig.answer(&json!([{ "verb": "pause", "length": 30 }]));
+    assert_eq!(rig.notified()[2..], [told("100 Trying", false), told("200 OK", true)]);
+    let events: Vec<_> = rig
+        .requests_sent(&Method::Notify)
+        .iter()
+        .map(|notify| notify.header(HeaderName::Event).unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(events[..2], ["refer", "refer"]);
+    assert!(
+        events[2].starts_with("refer;id=") && events[3] == events[2],
+        "{events:?}"
+    );
+    assert!(rig.requests_sent(&Method::Bye).is_empty(), "Teams says BYE");
+    // It has another place now.
+    let bye = rig.inside(CALLEE, &Method::Bye, 9, "");
+    rig.request_of((rig.flow_of_teams(), false), CALLEE, bye);
+    assert_eq!(rig.last_response(CALLEE).message.status(), Some(200));
+    rig.wait(Duration::from_secs(10));
+    assert_eq!(
+        (rig.call.phase(), rig.requests_sent(&Method::Bye).len()),
+        (Phase::Answered, 0)
+    );
+    rig.hangs_up_and_finish(CALLER);
+}
