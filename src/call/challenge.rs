@@ -30,10 +30,18 @@ impl Call {
             401 | 407 => self.leg(index).map(|leg| unanswered(leg, message)),
             _ => None,
         };
+        let rang = self
+            .ringing_of(index)
+            .is_some_and(|ringing| ringing.rang == Some(index));
         let Some(leg) = self.leg_mut(index) else { return };
         leg.note_final(message);
         leg.state = LegState::Gone;
         let next = match leg.hop.as_ref().map(|hop| &hop.hunt) {
+            // Somebody was alerted there, whom the next hop would alert anew.
+            Some(hunt) if rang => match hunt.every {
+                true => Next::Hunt,
+                false => Next::Stop,
+            },
             Some(hunt) if hunt.contains(status) && !codes::is_users_word(&leg.record.reasons) => Next::HoldAndHunt,
             Some(hunt) if hunt.every => Next::Hunt,
             _ => Next::Stop,
@@ -62,6 +70,7 @@ impl Call {
             retry_after: retry_after.map(|RetryAfter(span)| span),
             local: None,
             remark,
+            rang,
         };
         if next != Next::HoldAndHunt {
             self.peer_lives(index);

@@ -15,18 +15,19 @@ pub(super) struct FinalWord {
 }
 
 impl FinalWord {
-    /// What a caller of this kind is told of `cause`. Another SBC may help Teams where a carrier fails, or this node does
-    /// (TEAMS-046); what an application, a limit or a route wants said is said.
-    pub fn to(caller: &LegKind, cause: &Cause) -> FinalWord {
+    /// What a caller of this kind is told of `cause`. Another SBC may help Teams where a carrier fails, unless it `rang` there,
+    /// or where this node does (TEAMS-046); what an application, a limit or a route wants said is said.
+    pub fn to(caller: &LegKind, cause: &Cause, rang: bool) -> FinalWord {
         let mut reasons = cause.reasons_for_caller();
         reasons.retain(|reason| Reason::is_list(reason));
         let failed = match cause {
-            Cause::Refused { .. } | Cause::Fault { .. } => Some(cause.came()),
+            Cause::Refused { .. } | Cause::Unreachable { .. } => Some((cause.came(), rang)),
+            Cause::Fault { .. } => Some((cause.came(), false)),
             _ => None,
         };
         let is_teams = matches!(caller, LegKind::Teams { .. });
         let told = failed.filter(|_| is_teams);
-        match told.and_then(|status| codes::to_teams(status, &reasons)) {
+        match told.and_then(|(status, rang)| codes::to_teams(status, &reasons, rang)) {
             Some(told) => FinalWord {
                 status: told.status,
                 phrase: told.phrase.to_owned(),

@@ -39,6 +39,9 @@ pub struct Ringing {
     pub(super) failure: Option<AttemptFailure>,
     /// Nothing more comes of it.
     pub(super) over: bool,
+    /// The last leg that has said 180: somebody was alerted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rang: Option<LegIndex>,
     /// No limit applies to it (promise 6).
     pub(super) emergency: bool,
     /// What an application that dialled knows of it.
@@ -61,6 +64,7 @@ impl Ringing {
             },
             failure: attempt.failed,
             over: false,
+            rang: None,
             emergency: attempt.emergency,
             child: None,
         }
@@ -86,6 +90,9 @@ impl Ringing {
 
     /// A response to its INVITE has come. True of the first that is more than 100.
     pub(super) fn heard(&mut self, status: u16, progress: Option<Duration>, now: Moment) -> bool {
+        if status == 180 {
+            self.rang = self.leg;
+        }
         let awaited = self.awaited.take();
         self.awaited = awaited.and_then(|awaited| awaited.then(status, progress, now));
         awaited.is_some() && status > 100
@@ -403,9 +410,10 @@ impl Call {
             return;
         };
         ringing.settle();
-        let failure = ringing.failure.take().unwrap_or_else(|| {
+        let mut failure = ringing.failure.take().unwrap_or_else(|| {
             AttemptFailure::local(503, "Service Unavailable", "the target has no destination".into())
         });
+        failure.rang = ringing.rang.is_some();
         if ringing.child.is_some() {
             self.child_failed(position, &failure, now);
         }

@@ -115,6 +115,8 @@ impl Call {
 
     /// Answers the caller's INVITE for good.
     fn refuse_caller(&mut self, cause: &Cause) {
+        // Who calls for help may try everybody.
+        let rang = !self.facts.emergency && self.failures.iter().any(|failure| failure.rang);
         let Some(leg) = self.leg_mut(LegIndex::CALLER) else {
             return;
         };
@@ -122,7 +124,7 @@ impl Call {
             status,
             phrase,
             reasons,
-        } = FinalWord::to(&leg.terms.kind, cause);
+        } = FinalWord::to(&leg.terms.kind, cause, rang);
         leg.state = LegState::Gone;
         (leg.record.status, leg.record.phrase) = (Some(status), Some(phrase.clone()));
         let Some(transaction) = leg.waiting.take() else { return };

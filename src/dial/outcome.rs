@@ -21,6 +21,9 @@ pub struct AttemptFailure {
     /// What its answer leaves unsaid, for the log and the record alone: what became of its challenge.
     #[serde(default)]
     pub remark: Option<String>,
+    /// It rang there, at one of its hops at least.
+    #[serde(default)]
+    pub rang: bool,
 }
 
 impl AttemptFailure {
@@ -34,6 +37,7 @@ impl AttemptFailure {
             retry_after: None,
             local: Some(detail),
             remark: None,
+            rang: false,
         }
     }
 
@@ -96,6 +100,7 @@ mod tests {
             retry_after: None,
             local: None,
             remark: None,
+            rang: false,
         }
     }
 

@@ -34,6 +34,9 @@ pub struct Told {
 /// Statuses that say little of themselves: a Q.850 cause beside them says more.
 const VAGUE: &[(u16, u16)] = &[(401, 401), (407, 407), (408, 408), (420, 422), (480, 480), (500, 599)];
 
+/// What Teams' next SBC is tried on, where a trunk's FailoverResponseCodes are the default ones (TEAMS-046).
+const FAILOVER: [u16; 3] = [408, 503, 504];
+
 /// From whoever is called to Teams.
 pub const TO_TEAMS: &[Row] = &[
     row(VAGUE, &[17], 486, "the called party is busy"),
@@ -114,19 +117,30 @@ impl Row {
     }
 }
 
-/// What Teams is told of a final answer; `None`: the answer itself. What came stands in its Reason, too.
-pub fn to_teams(status: u16, reasons: &[String]) -> Option<Told> {
-    let told = map(TO_TEAMS, status, reasons)?;
+/// What Teams is told of a final answer; `None`: the answer itself. What came stands in its Reason, too. Where it `rang`
+/// nothing has Teams try its next SBC, which would ring the same phone again.
+pub fn to_teams(status: u16, reasons: &[String], rang: bool) -> Option<Told> {
+    let goes = row_for(TO_TEAMS, status, reasons).map_or(status, |row| row.goes);
+    let goes = if rang && FAILOVER.contains(&goes) { 480 } else { goes };
     let came = Reason::new("SIP", status, Some(reason_phrase(status))).to_string();
-    Some(Told {
-        reasons: told.reasons.into_iter().chain([came]).collect(),
-        ..told
+    (goes != status).then(|| Told {
+        status: goes,
+        phrase: reason_phrase(goes),
+        reasons: reasons.iter().cloned().chain([came]).collect(),
     })
 }
 
 /// What a caller is told of a final answer of Teams; `None`: the answer itself.
 pub fn from_teams(status: u16, reasons: &[String]) -> Option<Told> {
-    map(FROM_TEAMS, status, reasons)
+    let row = row_for(FROM_TEAMS, status, reasons)?;
+    row.changes(status).then(|| Told {
+        status: row.goes,
+        phrase: reason_phrase(row.goes),
+        reasons: match row.cause.zip(q850(reasons)) {
+            Some((goes, came)) => reasons.iter().map(|value| with_cause(value, came, goes)).collect(),
+            None => reasons.to_vec(),
+        },
+    })
 }
 
 /// Whether the called party has decided, whatever the status says: nobody else is asked for it (TEAMS-064).
@@ -134,17 +148,9 @@ pub fn is_users_word(reasons: &[String]) -> bool {
     q850(reasons).is_some_and(|cause| WORDS_OF_USERS.contains(&cause))
 }
 
-fn map(rows: &[Row], status: u16, reasons: &[String]) -> Option<Told> {
+fn row_for<'a>(rows: &'a [Row], status: u16, reasons: &[String]) -> Option<&'a Row> {
     let cause = q850(reasons);
-    let row = rows.iter().find(|row| row.fits(status, cause))?;
-    row.changes(status).then(|| Told {
-        status: row.goes,
-        phrase: reason_phrase(row.goes),
-        reasons: match row.cause.zip(cause) {
-            Some((goes, came)) => reasons.iter().map(|value| with_cause(value, came, goes)).collect(),
-            None => reasons.to_vec(),
-        },
-    })
+    rows.iter().find(|row| row.fits(status, cause))
 }
 
 /// The first Q.850 cause.
@@ -173,9 +179,6 @@ mod tests {
     use std::fmt::Write;
     use std::path::Path;
 
-    /// What Teams' next SBC is tried on, where a trunk's FailoverResponseCodes are the default ones.
-    const FAILOVER: [u16; 3] = [408, 503, 504];
-
     fn with(cause: u16) -> Vec<String> {
         vec![format!("Q.850;cause={cause};text=\"as the switch said\"")]
     }
@@ -183,7 +186,7 @@ mod tests {
     /// The status that Teams is told.
     fn told(status: u16, cause: Option<u16>) -> u16 {
         let reasons = cause.map(with).unwrap_or_default();
-        to_teams(status, &reasons).map_or(status, |told| told.status)
+        to_teams(status, &reasons, false).map_or(status, |told| told.status)
     }
 
     #[test]
@@ -258,9 +261,32 @@ mod tests {
                 "SIP;cause=502;text=\"Bad Gateway\"".into(),
             ],
         };
-        assert_eq!(to_teams(502, &heard), Some(wanted));
-        assert_eq!(to_teams(503, &heard), None);
-        assert_eq!(to_teams(486, &with(34)), None);
+        assert_eq!(to_teams(502, &heard, false), Some(wanted));
+        assert_eq!(to_teams(503, &heard, false), None);
+        assert_eq!(to_teams(486, &with(34), false), None);
+    }
+
+    #[test]
+    fn teams_046_nothing_lets_another_sbc_ring_whom_this_one_has_rung() {
+        for status in 300..=699 {
+            for cause in [None, Some(3), Some(17), Some(34), Some(102)] {
+                let reasons = cause.map(with).unwrap_or_default();
+                let rang = to_teams(status, &reasons, true);
+                let goes = rang.as_ref().map_or(status, |told| told.status);
+                match FAILOVER.contains(&told(status, cause)) {
+                    true => assert_eq!(goes, 480, "{status} with {cause:?}"),
+                    false => assert_eq!(goes, told(status, cause), "{status} with {cause:?}"),
+                }
+                if let Some(rang) = rang {
+                    assert!(rang.reasons.starts_with(&reasons));
+                    assert!(
+                        rang.reasons
+                            .last()
+                            .is_some_and(|last| last.contains(&status.to_string()))
+                    );
+                }
+            }
+        }
     }
 
     #[test]

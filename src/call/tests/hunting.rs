@@ -42,7 +42,7 @@ fn a_carriers_gateways_are_tried_on_its_codes() {
 }
 
 /// A call to an emergency number.
-fn in_need() -> Scenario {
+pub fn in_need() -> Scenario {
     from_teams().edit("sip:+12065550100@contoso", "sip:112@contoso")
 }
 

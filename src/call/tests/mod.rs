@@ -35,6 +35,7 @@ mod placed;
 mod random;
 mod realigning;
 mod recoding;
+mod rang_once;
 mod referring;
 mod refreshing;
 mod refused_holds;

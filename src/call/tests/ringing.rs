@@ -6,6 +6,7 @@ use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
 use crate::call::{CallNews, Effect, LegIndex};
 use crate::sip::message::HeaderName;
+use crate::sip::transaction::Cause as TransportCause;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -157,7 +158,7 @@ fn a_ringing_tone_of_ours_sounds_until_there_is_audio() {
 fn the_tone_ends_with_the_answer_and_goes_on_to_the_next_hub() {
     let mut rig = from_carrier().ringing("tone").begin();
     rig.respond(&rig.last_invite(), reply(180));
-    rig.respond(&rig.last_invite(), reply(503));
+    rig.fail(&rig.last_invite(), TransportCause::Transport);
     assert_eq!((rig.invites().len(), tone(&rig)), (2, Some(true)));
     let offered = rig.last_invite().sdp_line("m=").unwrap_or_default();
     assert!(offered.contains(" 8 "), "the caller's codec stands: {offered}");
