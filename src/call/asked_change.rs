@@ -58,6 +58,7 @@ impl Call {
         }
         self.saw_answer(index);
         let Some(leg) = self.leg_mut(index) else { return };
+        leg.note_min_se(message);
         let settings = leg.terms.session_timer.answering();
         let refreshing = leg.session.map(|clock| match clock.timer.we_refresh {
             true => Refresher::Uas,

@@ -148,7 +148,9 @@ impl Call {
 
     /// 422: the interval is raised once (RFC 4028 §7.4).
     fn raise_session(&mut self, index: LegIndex, message: &Message) -> bool {
-        let Some(invite) = self.leg_mut(index).and_then(|leg| leg.invite.as_mut()) else {
+        let Some(leg) = self.leg_mut(index) else { return false };
+        leg.note_min_se(message);
+        let Some(invite) = leg.invite.as_mut() else {
             return false;
         };
         let min_se = message.header(HeaderName::MinSe).and_then(parse_seconds);

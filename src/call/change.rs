@@ -105,6 +105,7 @@ impl Call {
         if let Some(running) = running {
             settings.interval = running.interval;
         }
+        settings.min_se = settings.min_se.max(leg.min_se_heard.unwrap_or_default());
         let offer = timer.unwrap_or_else(|| SessionTimerOffer::new(&settings));
         let Some((mut draft, destination)) = leg.request(Method::Invite) else {
             return false;
@@ -248,6 +249,9 @@ impl Call {
     fn raise_change(&mut self, change: Change, message: &Message, now: Moment) {
         let min_se = message.header(HeaderName::MinSe).and_then(parse_seconds);
         let body = self.leg(change.to).and_then(|leg| leg.media.described.clone());
+        if let Some(leg) = self.leg_mut(change.to) {
+            leg.note_min_se(message);
+        }
         match (change.offer.raise(min_se), body, change.before) {
             (Some(raised), Some(body), Some(before)) => {
                 if let Some(clock) = self.leg_mut(change.to).and_then(|leg| leg.session.as_mut()) {

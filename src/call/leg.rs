@@ -15,7 +15,7 @@ use crate::moment::Moment;
 use crate::net::inside;
 use crate::sip::dialog::{Dialog, Forks, Initiation};
 use crate::sip::message::{HeaderName, Message, RequestDraft, ResponseDraft};
-use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
+use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer, parse_seconds};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Hop, Method, NameAddr, Transport, Uri, escaped_user};
 use crate::teams::UserPlace;
@@ -115,6 +115,9 @@ pub struct Leg {
     pub media_address: MediaAddressId,
     pub media: LegMedia,
     pub session: Option<SessionClock>,
+    /// The largest Min-SE that its peer has said, seconds: ours is no smaller (RFC 4028 §7.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_se_heard: Option<u32>,
     pub record: LegRecord,
     /// Where in-dialog requests go instead of the Contact: the flow of a peer behind NAT.
     pub flow: Option<Hop>,
@@ -175,6 +178,7 @@ impl Leg {
             hop: None,
             media: LegMedia::default(),
             session: None,
+            min_se_heard: None,
             record: LegRecord::default(),
             flow: None,
             sources: Vec::new(),
@@ -196,6 +200,12 @@ impl Leg {
             waiting: None,
             unacknowledged: None,
         }
+    }
+
+    /// Keeps the Min-SE of a 422, or of a request that begins or refreshes the session.
+    pub fn note_min_se(&mut self, message: &Message) {
+        let heard = message.header(HeaderName::MinSe).and_then(parse_seconds);
+        self.min_se_heard = self.min_se_heard.max(heard);
     }
 
     /// Our Contact: the tenant's FQDN toward Teams, the listener's advertised address toward a carrier.

@@ -473,6 +473,7 @@ impl Call {
         let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
             return Ok(());
         };
+        caller.note_min_se(invite);
         match answer(
             &peer_session_timer(invite),
             &caller.terms.session_timer.answering(),

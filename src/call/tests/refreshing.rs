@@ -197,6 +197,53 @@ fn a_422_to_a_refresh_raises_it_too() {
 }
 
 #[test]
+fn teams_074_our_refresh_says_the_largest_min_se_that_was_heard() {
+    let min_se = |sent: &Sent| sent.header(HeaderName::MinSe).unwrap_or_default().to_owned();
+    // In the 422 of the INVITE.
+    let mut rig = from_carrier().edit("Supported: timer, 100rel\r\n", "").begin();
+    rig.respond(&rig.last_invite(), reply(422).with(HeaderName::MinSe, "2400"));
+    let answer = || reply(200).sdp(teams_sdp("sendrecv")).with(HeaderName::Require, "timer");
+    let expires = |reply: super::messages::Reply| reply.with(HeaderName::SessionExpires, "2400;refresher=uac");
+    rig.respond(&rig.last_invite(), expires(answer()));
+    rig.ack(CALLER, "");
+    rig.wait(Duration::from_secs(1_200));
+    let refresh = rig.reinvites(CALLEE)[0].clone();
+    assert_eq!(min_se(&refresh), "2400");
+    rig.respond(&refresh, expires(answer()));
+    // In refreshes of the peer, whatever it says later.
+    for said in ["2700", "300"] {
+        let lines = format!("Session-Expires: 3600;refresher=uas\r\nMin-SE: {said}\r\nSupported: timer\r\n");
+        rig.request(CALLEE, Method::Invite, &lines, &teams_sdp("sendrecv"));
+        rig.ack(CALLEE, "");
+    }
+    rig.wait(Duration::from_secs(900));
+    let refresh = rig.reinvites(CALLEE)[1].clone();
+    assert_eq!(min_se(&refresh), "2700");
+    assert_eq!(
+        refresh.header(HeaderName::SessionExpires),
+        Some("2700;refresher=uac"),
+        "no interval is below it"
+    );
+    rig.hang_up_and_finish();
+    // In the INVITE of who has called.
+    let timer = "Session-Expires: 1800;refresher=uas\r\nMin-SE: 600\r\n";
+    let mut rig = from_carrier().with(timer).begin().answered();
+    rig.wait(Duration::from_secs(900));
+    let refresh = rig.reinvites(CALLER)[0].clone();
+    assert_eq!(min_se(&refresh), "600");
+    // In the 422 of a refresh.
+    rig.respond(&refresh, reply(422).with(HeaderName::MinSe, "2000"));
+    let raised = rig.reinvites(CALLER)[1].clone();
+    assert_eq!(min_se(&raised), "2000");
+    let expires = "2000;refresher=uac";
+    let answer = reply(200).sdp(carrier_sdp("sendrecv"));
+    rig.respond(&raised, answer.with(HeaderName::SessionExpires, expires));
+    rig.wait(Duration::from_secs(1_000));
+    assert_eq!(min_se(&rig.reinvites(CALLER)[2]), "2000");
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn refreshes_that_cross_back_off_and_let_the_peers_through() {
     let (mut rig, _) = agreed("1800;refresher=uac");
     rig.wait(Duration::from_secs(900));

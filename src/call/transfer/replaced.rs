@@ -94,6 +94,7 @@ impl Call {
         let mut leg = Leg::new(new, side_of(old), terms, user);
         leg.record.call_id = invite.call_id().to_owned();
         leg.note_caller(invite);
+        leg.note_min_se(invite);
         leg.record.peer = peer;
         leg.record.transfer = Some(LegTransfer {
             kind: TransferKind::Replaced,
