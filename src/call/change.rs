@@ -212,6 +212,7 @@ impl Call {
                 Ok(()) => {
                     self.reconnect(now);
                     self.accept_change(from, now);
+                    self.tell_of_hold_beside(change.to, now);
                 }
                 Err(detail) => {
                     self.refuse_change(from, 488, Some(detail));
@@ -248,10 +249,10 @@ impl Call {
     /// 422: the interval is raised once (RFC 4028 §7.4).
     fn raise_change(&mut self, change: Change, message: &Message, now: Moment) {
         let min_se = message.header(HeaderName::MinSe).and_then(parse_seconds);
-        let body = self.leg(change.to).and_then(|leg| leg.media.described.clone());
         if let Some(leg) = self.leg_mut(change.to) {
             leg.note_min_se(message);
         }
+        let body = self.leg(change.to).and_then(|leg| leg.media.described.clone());
         match (change.offer.raise(min_se), body, change.before) {
             (Some(raised), Some(body), Some(before)) => {
                 if let Some(clock) = self.leg_mut(change.to).and_then(|leg| leg.session.as_mut()) {

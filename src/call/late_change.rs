@@ -10,7 +10,7 @@ use super::readable::description_of;
 use super::value::{Call, Phase};
 use crate::dial::LegKind;
 use crate::moment::Moment;
-use crate::sdp::{Direction, Session};
+use crate::sdp::{Direction, HoldStyle, Session};
 use crate::sip::message::Message;
 use std::time::Duration;
 
@@ -159,6 +159,7 @@ impl Call {
         self.reconnect(now);
         let settled = self.leg(to).and_then(|leg| leg.media.negotiated.as_ref());
         self.align_unless(to, settled.map(|settled| settled.direction), now);
+        self.tell_of_hold_beside(to, now);
     }
 
     /// A side has answered what we `offered` to bring it in line; the other one may have settled something else since. Who
@@ -166,6 +167,21 @@ impl Call {
     pub(super) fn aligned(&mut self, to: LegIndex, offered: Option<Direction>, now: Moment) {
         self.reconnect(now);
         self.align_unless(to, offered, now);
+        self.tell_of_hold_beside(to, now);
+    }
+
+    /// Who holds on when it is asked to talk: a Teams leg beside it that was answered as open hears of that by an offer, as of
+    /// any hold (TEAMS-071).
+    pub(super) fn tell_of_hold_beside(&mut self, holder: LegIndex, now: Moment) {
+        let partner = self.partner(holder).and_then(|partner| self.leg(partner));
+        let Some(leg) = partner.filter(|leg| leg.is_up() && leg.terms.media.hold == HoldStyle::Inactive) else {
+            return;
+        };
+        let (index, settled) = (leg.index, leg.media.negotiated.as_ref());
+        let so = settled.map(|settled| settled.direction);
+        if so == Some(Direction::SendRecv) && !self.is_transferring() {
+            self.align_unless(index, so, now);
+        }
     }
 
     pub(super) fn align_unless(&mut self, to: LegIndex, so: Option<Direction>, now: Moment) {

@@ -12,6 +12,7 @@ mod scenario;
 
 mod at_the_door;
 mod behind_nat;
+mod both_hold;
 mod bypass;
 mod commanded;
 mod configured;
