@@ -355,6 +355,29 @@ ha1_md5 = "00000000000000000000000000000000"
     }
 
     #[test]
+    fn no_refer_leads_to_a_number_that_is_denied() {
+        let premium = "sip:+19005550100@sip.contoso.example";
+        assert!(matches!(
+            refer(user("alice"), "+441632960001", premium),
+            Ok((Target::Carriers { .. }, ..))
+        ));
+        let denying = format!("{CONTOSO}\n[destinations]\ndeny = [\"+1900\"]\n");
+        let config = Config::from_toml_strs(&format!("{SBC}{MORE}"), &[("contoso", &denying)])
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let referrer = Referrer {
+            origin: user("alice"),
+            tenant: &config.tenants[0],
+            stays: "+441632960001",
+            vouched: Vouched::default(),
+        };
+        for (target, refused) in [(premium, true), ("sip:+12065550100@sip.contoso.example", false)] {
+            let (decided, _) = decide_refer(&config, &referrer, &Uri::parse(target).expect("a URI"));
+            let status = decided.err().map(|refusal| refusal.status);
+            assert_eq!(status, refused.then_some(403), "{target}");
+        }
+    }
+
+    #[test]
     fn inside_who_will_talk_is_shown_and_outside_the_user_who_refers() {
         let (_, facts, decision) =
             refer(user("alice"), "+441632960001", "sip:bob@sip.contoso.example").expect("routed");

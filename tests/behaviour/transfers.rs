@@ -169,8 +169,28 @@ async fn teams_088_090_to_the_music_and_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_088_what_replaces_nothing_rings_nobody() {
-    let lab = Lab::start().await;
+    let fabrikam = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n\
+                    [[numbers]]\nnumber = \"+442079460100\"\nto = \"teams\"\n";
+    let lab = Lab::with(Plan {
+        tenants: vec![("fabrikam", fabrikam.into())],
+        ..Plan::default()
+    })
+    .await;
     let (caller, callee) = talking(&lab).await;
+    // Teams' own dialog by another tenant's trunk.
+    let names = callee.view().dialog.expect("a dialog");
+    let of_teams = format!(
+        "{};to-tag={};from-tag={}",
+        callee.id(),
+        names.remote_tag,
+        names.local_tag
+    );
+    let dial = Dial {
+        host: Some("fabrikam.sbc1.example.net".into()),
+        ..Dial::new(USER, OUTSIDE).header("Replaces", &of_teams)
+    };
+    let refused = lab.teams.place_call(dial).await.unwrap();
+    assert_eq!(refused.ended().await.unwrap().status, Some(481), "of another tenant");
     let names = caller.view().dialog.expect("a dialog");
     // The carrier's own dialog, which is not Teams' to replace; and one that never was.
     let of_carrier = format!(
@@ -194,6 +214,11 @@ async fn teams_088_what_replaces_nothing_rings_nobody() {
     assert_eq!((rung(lab.carrier.transcript()), rung(lab.teams.transcript())), (0, 1));
     caller.hears(TEAMS_TONE).await.unwrap();
     callee.hears(CARRIER_TONE).await.unwrap();
+    // By its own trunk it is replaced.
+    let dial = Dial::new(USER, OUTSIDE).header("Replaces", &of_teams);
+    let fetched = lab.teams.place_call(dial).await.unwrap();
+    fetched.answered().await.unwrap();
+    fetched.hears(CARRIER_TONE).await.unwrap();
     caller.hang_up().await.unwrap();
     lab.close().await;
 }

@@ -99,7 +99,7 @@ impl Scenario {
         self.of_carrier("refer = true\n")
     }
 
-    /// These keys of the carrier, too.
+    /// This key of the carrier, too, or with another value.
     pub fn of_carrier(mut self, keys: &'static str) -> Scenario {
         self.of_carrier = keys;
         self
@@ -174,8 +174,13 @@ impl Scenario {
     /// Routes the INVITE, plans it and begins the call.
     pub fn begin(self) -> Rig {
         let base = "base = \"sbc1.example.net\"";
+        let key = self.of_carrier.split('=').next().filter(|key| !key.is_empty());
+        let lines = sbc()
+            .lines()
+            .filter(|line| key.is_none_or(|key| !line.starts_with(key)))
+            .fold(String::new(), |text, line| text + line + "\n");
         let machine =
-            sbc().replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + self.of_carrier;
+            lines.replace(base, &format!("{base}\nbypass = {}", self.bypass)) + &self.ringing + self.of_carrier;
         let config =
             Config::from_toml_strs(&machine, &[("contoso", CONTOSO)]).unwrap_or_else(|wrong| panic!("{wrong}"));
         let (mut text, origin, believe) = match self.origin {

@@ -39,20 +39,33 @@ fn a_forged_source_address_does_not_break_into_a_running_plain_stream() {
 }
 
 #[test]
-fn a_hundred_thousand_bad_tags_are_only_counted() {
+fn a_million_bad_tags_are_only_counted_and_no_other_call_notices() {
     let mut call = Call::new(Peer::plain(1), Peer::secure(2));
     call.assert_flows();
+    // Another call of the same worker.
+    let (mut office, mut user) = (Peer::plain(3), Peer::secure(4));
+    let one = call.rig.open(RtcpPort::Pair, Some(call.a.id));
+    let other = call.rig.open(RtcpPort::Mux, Some(one.id));
+    call.rig.configure(one, office.config());
+    call.rig.configure(other, user.config());
+    call.rig.plane.bridge(one.id, other.id).expect("bridged");
+    call.rig.stats(other);
     let stranger = Peer::plain(9);
     let mut forged = call.teams.packet(8, &[0x55; 160]);
     let last = forged.len() - 1;
     forged[last] ^= 1;
     let mut refused = 0;
-    while refused < 100_000 {
+    while refused < 1_000_000 {
         // in portions that fit the socket's buffer
-        (0..64).for_each(|_| stranger.send_raw(call.b, &forged));
-        refused += 64;
-        call.rig
-            .stats_when(call.b, |stats| stats.received.dropped.auth_failures == refused);
+        (0..100).for_each(|_| stranger.send_raw(call.b, &forged));
+        refused += 100;
+        let text = office.sequence.to_be_bytes();
+        office.send(one, 8, &text);
+        assert_eq!(user.receive().1, text);
+        user.send(other, 8, &text);
+        assert_eq!(office.receive().1, text);
+        let is_judged = |_| call.rig.stats(call.b).received.dropped.auth_failures == refused;
+        assert!((0..100_000).any(is_judged), "all are counted");
     }
     call.assert_flows();
     assert_eq!(call.rig.stats(call.b).remote, Some(call.teams.address()));
