@@ -137,7 +137,8 @@ pub struct RawGateway {
 #[serde(deny_unknown_fields)]
 pub struct RawFailover {
     /// Final codes that move on. What a user answers (486, 487, every 6xx) is always final, and so is an answer whose Reason has
-    /// one of a user's Q.850 causes: 17 (busy), 19 (no answer), 21 (rejected). 401 and 407 are answered, and move nothing on.
+    /// one of a user's Q.850 causes: 17 (busy), 19 (no answer), 21 (rejected), and one that comes after a 180. 401 and 407 are
+    /// answered, and move nothing on.
     #[schemars(inner(range(min = 300, max = 599)), extend("default" = [408, 500, 502, 503, 504]))]
     pub codes: Option<Vec<At<u16>>>,
     /// How long an INVITE may stay without any response.
