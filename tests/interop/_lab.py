@@ -7,6 +7,7 @@ import atexit
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -250,6 +251,9 @@ class Lab:
     def at(self, last):
         return f"{self.net}.{last}"
 
+    def admin(self):
+        return self.bind if self.bind.startswith("127.") else "127.0.0.1"
+
     def certificate(self, name):
         return [str(self.folder / f"certs/{name}.pem"), str(self.folder / f"certs/{name}.key"), str(self.ca)]
 
@@ -289,7 +293,7 @@ roots = "{ca}"
 servers = ["{self.names}"]
 hosts = {{ {hosts} }}
 [admin]
-bind = "{self.bind if loopback == "true" else "127.0.0.1"}:8080"
+bind = "{self.admin()}:8080"
 [log]
 level = "debug"
 {extra.replace("FOLDER", str(self.folder))}
@@ -315,6 +319,17 @@ level = "debug"
         with socket.socket() as probe:
             probe.bind((self.teams, 0))
             return probe.connect_ex((self.sbc, 5061)) == 0
+
+    def at_ease(self):
+        """Waits while the binary refuses calls because the machine has too much to do, as it may when everything starts."""
+
+        def takes_calls():
+            if not self.binary:
+                return True
+            told = re.findall(r"no longer overloaded|overloaded: a share", self.binary.log.read_text(errors="replace"))
+            return not told or told[-1].startswith("no")
+
+        until(takes_calls, 30, "the binary takes calls again")
 
     def __exit__(self, kind, error, trace):
         for peer in self.peers:
@@ -373,6 +388,7 @@ level = "debug"
             "-trace_msg", "-message_file", folder / "messages", *options,
         ]
         if scenario.startswith("uac"):
+            self.at_ease()
             command.append(f"{target or self.sbc}:5060")
         peer = Sipp(scenario, command, folder / "output", cwd=folder)
         peer.folder = folder
@@ -439,6 +455,8 @@ class Phone:
                     self.arrived.notify_all()
 
     def do(self, what, call, **fields):
+        if what == "call":
+            self.lab.at_ease()
         self.process.stdin.write(json.dumps({"do": what, "call": call, **fields}) + "\n")
 
     def mark(self):
@@ -515,11 +533,13 @@ def share(samples, hertz):
     return 2 * power / (len(samples) * energy)
 
 
-def heard(path, hertz):
-    """A quarter of a second of a recording, the best there is of it, by its share of a tone.
+# PJSIP plays half a percent faster for seconds while its buffer is fuller than it likes, and a piece of T seconds tells tones
+# apart that differ by 1/T Hz.
+PIECE = 1 / 32
 
-    In pieces of 1/32 s: PJSIP plays half a percent faster for seconds while its buffer is fuller than it likes, and a piece of T
-    seconds tells tones apart that differ by 1/T Hz."""
+
+def pieces(path):
+    """A recording in pieces of 1/32 s."""
 
     def closed():
         # The library writes the header some time after the recorder is gone.
@@ -532,6 +552,21 @@ def heard(path, hertz):
     rate, samples = until(closed, 15, f"{path} is complete")
     if rate != RATE:
         samples = samples[:: rate // RATE]
-    window = RATE // 32
-    pieces = sorted(share(samples[at : at + window], hertz) for at in range(0, len(samples) - window, window))
-    return pieces[-8] if len(pieces) >= 8 else 0.0
+    window = int(RATE * PIECE)
+    return [samples[at : at + window] for at in range(0, len(samples) - window, window)]
+
+
+def heard(path, hertz):
+    """A quarter of a second of a recording, the best there is of it, by its share of a tone."""
+    shares = sorted(share(piece, hertz) for piece in pieces(path))
+    return shares[-8] if len(shares) >= 8 else 0.0
+
+
+def longest_gap(path, *hertz, start=0, end=None):
+    """Seconds of the longest stretch of a recording, or of what it has between two times, in which none of these tones is heard."""
+    longest = silent = 0
+    for piece in pieces(path)[int(start / PIECE) : end and int(end / PIECE)]:
+        loud = max(map(abs, piece)) > 1000
+        silent = 0 if loud and any(share(piece, tone) > 0.5 for tone in hertz) else silent + 1
+        longest = max(longest, silent)
+    return longest * PIECE

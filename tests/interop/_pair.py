@@ -2,7 +2,12 @@
 
 import time
 
-from _lab import BASE, Failure, Lab, expect, heard, tone, until
+from contextlib import contextmanager
+
+from _lab import BASE, Failure, Lab, expect, heard, longest_gap, tone, until
+
+# Where somebody talks all the time, nobody hears nothing for longer: seconds.
+LONGEST_GAP = 0.3
 
 CARRIERS = """
 [[carriers]]
@@ -42,14 +47,14 @@ class Pair:
                 | (carrier or {}),
             )
 
-    def from_carrier(self, user="+14255550100"):
+    def from_carrier(self, user="+14255550100", **answer):
         """An answered call; (name at the carrier, name at Teams)."""
         mark = self.teams.mark()
         self.carrier.do("call", "out", to=f"sip:{user}@{self.lab.sbc}:5060")
         incoming = self.teams.wait("incoming", since=mark)
         self.teams.do("answer", incoming["call"], code=180)
         self.carrier.wait("state", call="out", state="EARLY")
-        self.teams.do("answer", incoming["call"], code=200)
+        self.teams.do("answer", incoming["call"], code=200, **answer)
         self.carrier.wait("state", call="out", state="CONFIRMED")
         self.teams.wait("state", call=incoming["call"], state="CONFIRMED")
         return "out", incoming["call"]
@@ -65,19 +70,36 @@ class Pair:
         self.carrier.wait("state", call=incoming["call"], state="CONFIRMED")
         return incoming["call"], "out"
 
-    def hear(self, at_carrier, at_teams, label="audio"):
-        """What each side hears by content: Teams plays 440 Hz, the carrier 1000 Hz."""
-        ends = [(self.carrier, at_carrier, 440), (self.teams, at_teams, 1000)]
-        for phone, call, _ in ends:
-            phone.do("record", call, file=str(self.lab.folder / f"{label}-{phone.name}.wav"))
-        # As many packets as make a second of sound, whatever the machine's pace.
-        for phone, call, _ in ends:
-            self.packets(phone, call, phone.stats(call)["received"] + 60)
-        for phone, call, hertz in ends:
+    def hear(self, at_carrier, at_teams, label="audio", teams=440):
+        """What each side hears by content, without a gap: Teams plays 440 Hz or what `teams` says, the carrier 1000 Hz."""
+        ends = [(self.carrier, at_carrier, teams), (self.teams, at_teams, 1000)]
+        with self.listening(*ends, label=label):
+            # As many packets as make a second of sound, whatever the machine's pace.
+            for phone, call, _ in ends:
+                self.packets(phone, call, phone.stats(call)["received"] + 60)
+
+    @contextmanager
+    def listening(self, *ends, label, gap=LONGEST_GAP):
+        """What goes on meanwhile costs these ends (phone, call, hertz…) no sound: each of the tones is heard, and always one of
+        them, but for `gap` seconds."""
+        files = [self.lab.folder / f"{label}-{phone.name}-{number}.wav" for number, (phone, *_) in enumerate(ends)]
+        for (phone, call, *_), file in zip(ends, files):
+            phone.do("record", call, file=str(file))
+        yield
+        late = {}
+        for phone, call, *_ in ends:
+            mark = phone.mark()
             phone.do("recorded", call)
-            phone.wait("recorded", call=call)
-            found = heard(self.lab.folder / f"{label}-{phone.name}.wav", hertz)
-            expect(found > 0.9, f"{label}: {phone.name} hears {hertz} Hz with a share of {found:.2f}")
+            told = phone.wait("recorded", since=mark, call=call)
+            late[phone] = max(late.get(phone, 0), told["stalled"])
+        # What the machine made the phones late is nobody's gap.
+        stalled = sum(late.values())
+        for (phone, _, *tones), file in zip(ends, files):
+            for hertz in tones:
+                found = heard(file, hertz)
+                expect(found > 0.9, f"{label}: {phone.name} hears {hertz} Hz with a share of {found:.2f}")
+            silent = longest_gap(file, *tones)
+            expect(silent <= gap + stalled, f"{label}: {phone.name} hears nothing for {silent:.2f} s, late by {stalled:.2f} s")
 
     def no_packets_to(self, phone, call):
         """Half a second would bring 25 packets; what was on its way before it comes first."""

@@ -31,6 +31,7 @@ class Call(pj.Call):
     def __init__(self, account, name, call_id=pj.PJSUA_INVALID_ID):
         super().__init__(account, call_id)
         self.name, self.player, self.recorder, self.audio, self.due = name, None, None, None, []
+        self.play, self.filler = SETTINGS.get("play"), None
 
     def onCallState(self, prm):
         info = self.getInfo()
@@ -48,6 +49,9 @@ class Call(pj.Call):
         if body.type == pj.PJSIP_EVENT_RX_MSG:
             text = body.src.rdata.wholeMsg
             tell("message", call=self.name, line=text.split("\r\n", 1)[0], text=text)
+        elif body.type == pj.PJSIP_EVENT_TX_MSG:
+            text = body.src.tdata.wholeMsg
+            tell("said", call=self.name, line=text.split("\r\n", 1)[0], text=text)
 
     def onCallMediaState(self, prm):
         info = self.getInfo()
@@ -65,14 +69,17 @@ class Call(pj.Call):
                     "remote": stream.remoteRtpAddress,
                 }
                 self.audio = self.getAudioMedia(number)
-                if SETTINGS.get("play"):
+                if self.play:
                     if not self.player:
                         self.player = pj.AudioMediaPlayer()
-                        self.player.createPlayer(SETTINGS["play"])
+                        self.player.createPlayer(self.play)
                     self.player.startTransmit(self.audio)
                 if self.recorder:
                     self.audio.startTransmit(self.recorder)
             tell("media", call=self.name, **fields)
+
+    def onCallTransferStatus(self, prm):
+        tell("notified", call=self.name, code=prm.statusCode, final=prm.finalNotify)
 
     def onDtmfDigit(self, prm):
         tell("dtmf", call=self.name, digit=prm.digit)
@@ -118,6 +125,19 @@ class Account(pj.Account):
 GONE = []
 # Never let go of: the library's destructor hangs up whatever call has the slot by then.
 ENDED = []
+# When this process was late, and for how long, as a machine makes it that has too much to do.
+STALLED = []
+
+
+def watch():
+    due = time.monotonic()
+    while True:
+        due += 0.02
+        time.sleep(max(0, due - time.monotonic()))
+        late = time.monotonic() - due
+        if late > 0.02:
+            STALLED.append((due, late))
+            due += late
 
 
 def parameters(code=0, headers=()):
@@ -130,10 +150,18 @@ def parameters(code=0, headers=()):
     return prm
 
 
+def recorded(call):
+    # Closing the recorder writes its last buffer.
+    call.recorder = call.filler = None
+    late = [late for at, late in STALLED if at >= call.since]
+    tell("recorded", call=call.name, stalled=round(max(late, default=0), 3))
+
+
 def do(account, command):
     what = command["do"]
     if what == "call":
         call = CALLS[command["call"]] = Call(account, command["call"])
+        call.play = command.get("play", call.play)
         call.makeCall(command["to"], parameters(headers=command.get("headers", [])))
         return
     if what == "codecs":
@@ -146,27 +174,37 @@ def do(account, command):
     if call is None:
         tell("no-call", call=command["call"], do=what)
     elif what == "answer":
+        call.play = command.get("play", call.play)
         call.answer(parameters(command["code"]))
     elif what == "hangup":
         call.hangup(parameters(command.get("code", 0), command.get("headers", [])))
     elif what == "hold":
         call.setHold(parameters())
-    elif what in ("resume", "reinvite"):
+    elif what in ("resume", "reinvite", "renew"):
         prm = parameters()
-        prm.opt.flag = pj.PJSUA_CALL_UNHOLD if what == "resume" else 0
+        prm.opt.flag = {"resume": pj.PJSUA_CALL_UNHOLD, "renew": pj.PJSUA_CALL_REINIT_MEDIA}.get(what, 0)
         call.reinvite(prm)
+    elif what == "refer":
+        call.xfer(command["to"], parameters())
+    elif what == "refer-replaces":
+        call.xferReplaces(CALLS[command["other"]], parameters())
+    elif what == "describe":
+        tell("described", call=call.name, text=call.dump(True, ""))
     elif what == "dtmf":
         call.dialDtmf(command["digits"])
     elif what == "record":
         call.recorder = pj.AudioMediaRecorder()
         call.recorder.createRecorder(command["file"])
         call.audio.startTransmit(call.recorder)
-        call.recorded = time.monotonic()
+        # Says nothing, so that time goes on in the file while the call has no stream.
+        call.filler = pj.ToneGenerator()
+        call.filler.createToneGenerator()
+        call.filler.startTransmit(call.recorder)
+        call.since = time.monotonic()
+        tell("recording", call=call.name)
     elif what == "recorded":
-        # Closing the recorder writes its last buffer.
         call.audio.stopTransmit(call.recorder)
-        call.recorder = None
-        tell("recorded", call=call.name)
+        recorded(call)
     elif what == "stats":
         tell("stats", call=call.name, **call.stats())
     else:
@@ -211,7 +249,9 @@ def account_config(transport):
     media.rtcpMuxEnabled = bool(SETTINGS.get("mux"))
     media.lockCodecEnabled = bool(SETTINGS.get("lock_codec"))
     nat = config.natConfig
-    nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = False, 0, False, 0
+    nat.iceEnabled, nat.iceNoRtcp = bool(SETTINGS.get("ice")), bool(SETTINGS.get("mux"))
+    nat.iceAlwaysUpdate = SETTINGS.get("ice") == "update"
+    nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = 0, False, 0
     if SETTINGS.get("timer"):
         config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_ALWAYS
         config.callConfig.timerMinSESec = SETTINGS["timer"]
@@ -261,12 +301,15 @@ def main():
         commands.put({"do": "quit"})
 
     threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
     tell("ready")
     while True:
         endpoint.libHandleEvents(10)
         while GONE:
             call = GONE.pop()
-            call.player = call.recorder = call.audio = None
+            if call.recorder:
+                recorded(call)
+            call.player = call.audio = None
             ENDED.append(call)
         while not commands.empty():
             command = commands.get()

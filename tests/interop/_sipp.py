@@ -46,7 +46,7 @@ To:[$from]
 Call-ID: [call_id]
 Max-Forwards: 70""",
     "empty": "Content-Length: 0",
-    # Session description: version, direction, address.
+    # Session description: version, direction, address, port.
     "sdp": """Content-Type: application/sdp
 Content-Length: [len]
 
@@ -55,19 +55,35 @@ o=sipp 53655765 {0} IN IP4 [local_ip]
 s=-
 c=IN IP4 {2}
 t=0 0
-m=audio [media_port] RTP/AVP 8 0 101
+m=audio {3} RTP/AVP 8 0 101
 a=rtpmap:8 PCMA/8000
 a=rtpmap:0 PCMU/8000
 a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-16
 a=ptime:20
 a={1}""",
+    # The answer to an offer of ours.
+    "sdp-taken": """Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=sipp 53655765 {0} IN IP4 [local_ip]
+s=-
+c=IN IP4 [local_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 8 101
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+a={1}""",
     # Where requests inside the dialog go, from an answer and from an INVITE.
     "target": """<action><ereg regexp="sips?:[^&gt; ]*" search_in="hdr" header="Contact:" assign_to="target"/></action>""",
     "invited": """<action><ereg regexp="sips?:[^&gt; ]*" search_in="hdr" header="Contact:" assign_to="target"/>
 <ereg regexp=".*" search_in="hdr" header="From:" assign_to="from"/></action>""",
 }
-DEFAULTS = {"sdp": ["1", "sendrecv", "[local_ip]"], "hop": ["1", ""], "hop-called": ["1"]}
+DEFAULTS = {"sdp": ["1", "sendrecv", "[local_ip]", "[media_port]"], "sdp-taken": ["1", "sendrecv"], "hop": ["1", ""], "hop-called": ["1"]}
+# SIPp keeps the tag of who refused first: a request without it, and those of the dialog that it led to.
+PIECES["caller-anew"] = PIECES["caller"].replace("[peer_tag_param]", "")
+PIECES["caller-met"] = re.sub("To: .*", "To:[$peer]", PIECES["caller"])
 
 
 def scenario(name, values):

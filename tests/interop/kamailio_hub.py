@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.request
 
-from _lab import BASE, HERE, HUB, HUB_CERTIFICATE, HUBS, TAKEN_BACK, Lab, Process, Score, expect, until
+from _lab import BASE, HERE, HUB, HUB_CERTIFICATE, HUBS, TAKEN_BACK, Lab, Process, Score, expect, tone, until
 from _pair import CARRIERS, TENANT, Pair, line
 
 TRUNK = f"contoso.{BASE}"
@@ -171,6 +171,7 @@ class HubPair(Pair):
 
     def call_from_carrier(self, number, name, seconds=10):
         """Placed and answered; (name at the user, Call-ID toward Teams, seconds until the INVITE reached the user)."""
+        self.lab.at_ease()
         begun, mark = time.monotonic(), self.teams.mark()
         self.carrier.do("call", name, to=f"sip:{number}@{self.lab.sbc}:5060")
         incoming = self.teams.wait("incoming", since=mark, user=number, seconds=seconds)
@@ -327,6 +328,29 @@ def idle_connections():
         pair.lab.keeps_the_rules()
 
 
+def hands_the_call_on():
+    """REFER comes on another connection than the INVITE went on (TEAMS-089); the hub gets what it leads to, and finds no fault."""
+    target = f"sip:{HUB}:5061;transport=tls;x-m=8:orgid:11111111-2222-4333-8444-555555555555;x-t=aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+    with HubPair("kam-refer") as pair:
+        t, _, _ = pair.call_from_carrier(WELL, "out")
+        with pair.listening((pair.carrier, "out", 440, 600), label="on"):
+            pair.packets(pair.carrier, "out", 60)
+            mark = pair.teams.mark()
+            pair.teams.do("refer", t, to=f"<{target}>")
+            another = pair.teams.wait("incoming", since=mark)["call"]
+            pair.teams.do("answer", another, code=200, play=tone(pair.lab.folder / "600.wav", 600))
+            pair.teams.wait("notified", call=t, final=True, code=200)
+            pair.packets(pair.carrier, "out", pair.carrier.stats("out")["received"] + 60)
+        pair.teams.do("hangup", t)
+        pair.teams.wait("state", call=t, state="DISCONNECTED")
+        pair.hear("out", another, label="transferred", teams=600)
+        pair.end(pair.carrier, "out", pair.teams, another)
+        expect(pair.lab.said(f"^INVITE at 5061 to .* ruri {re.escape(target)} "), f"the hub got {pair.lab.said('^INVITE ')}")
+        inside = [told.split()[1] for told in pair.lab.said("^in-dialog ")]
+        expect(sorted(inside) == ["ACK", "ACK", "BYE", "NOTIFY", "NOTIFY"], f"requests by the Record-Route: {inside}")
+        pair.lab.keeps_the_rules()
+
+
 # ---- A first hub that breaks --------------------------------------------------------------------------------------
 
 
@@ -434,6 +458,7 @@ score.side_by_side(
         ("user calls the carrier", user_calls_the_carrier),
         ("the user hangs up first", hangs_up_first),
         ("idle connections that the hub closes", idle_connections),
+        ("the user refers to another, over a connection of the hub's own", hands_the_call_on),
         ("a hub that refuses connections: the next", refusing),
         ("a hub's certificate for another name: the next", misnamed),
         ("garbage and a closed connection after 100", breaks_in_the_set_up, GARBAGE_AND_CLOSED, ["5061", "5071"]),
