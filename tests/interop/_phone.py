@@ -187,7 +187,10 @@ def do(account, command):
     elif what == "refer":
         call.xfer(command["to"], parameters())
     elif what == "refer-replaces":
-        call.xferReplaces(CALLS[command["other"]], parameters())
+        prm = parameters()
+        # PJSUA_XFER_NO_REQUIRE_REPLACES; without it PJSIP says `Require=replaces` beside Replaces.
+        prm.options = 0 if command.get("required", True) else 1
+        call.xferReplaces(CALLS[command["other"]], prm)
     elif what == "describe":
         tell("described", call=call.name, text=call.dump(True, ""))
     elif what == "dtmf":

@@ -7,7 +7,7 @@ import tempfile
 import wave
 from pathlib import Path
 
-from _lab import BASE, HUB, Lab, Score, expect, longest_gap, tone
+from _lab import BASE, HUB, Lab, Score, expect, longest_gap, tone, until
 from _pair import CARRIERS, TENANT, TO_CARRIER, Pair, line
 
 TENANT_ID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
@@ -119,6 +119,8 @@ def blind_to_a_number():
         c, t = pair.from_teams()
         with pair.listening((pair.carrier, c, TEAMS_REFERS, ANOTHER), label="on"):
             pair.packets(pair.carrier, c, 60)
+            answer = pair.teams.wait("message", call=t, line=lambda text: text.startswith("SIP/2.0 200"))["text"]
+            line(answer, "a=rtcp-mux")
             incoming = pair.refer(t, NUMBER)
             another = incoming["call"]
             expect(incoming["text"].startswith(f"INVITE {NUMBER} SIP/2.0\r\n"), incoming["text"].split("\r\n")[0])
@@ -131,6 +133,9 @@ def blind_to_a_number():
         ended = pair.teams.wait("state", call=t, state="DISCONNECTED")["at"]
         expect(4.5 < ended - answered < 7, f"BYE on the old call {ended - answered:.1f} s after the answer")
         pair.hear(c, another, label="alone", teams=ANOTHER)
+        # Reports every five seconds, and Teams has no other port for them than that of RTP.
+        line(incoming["text"], "a=rtcp-mux")
+        until(lambda: pair.teams.stats(another)["reports"] > 0, 8, "a report comes over the port of RTP", 0.2)
         pair.carrier_saw_nothing(c)
         pair.end(pair.teams, another, pair.carrier, c)
 
@@ -267,8 +272,65 @@ def refer_switched_off():
         pair.end(pair.carrier, c, pair.teams, "agent")
 
 
+# ---- A PBX that refers ----------------------------------------------------------------------------------------------
+
+
+def pbx(name):
+    return Transfer(name, lab=Lab(name, carriers=CARRIERS + "refer = true\n", tenants={"contoso": TENANT}))
+
+
+def users_are_joined(pair, a, b):
+    """Two Teams users hear each other, the PBX is gone, and Teams has seen nothing but INVITE and BYE (TEAMS-091)."""
+    with pair.listening((pair.teams, a, ANOTHER), (pair.teams, b, TEAMS_REFERS), label="joined"):
+        for call in (a, b):
+            pair.packets(pair.teams, call, pair.teams.stats(call)["received"] + 60)
+    seen = {found["line"].split()[0] for found in pair.teams.events("message") if not found["line"].startswith("SIP/2.0")}
+    texts = [found["text"] for kind in ("message", "incoming") for found in pair.teams.events(kind)]
+    expect(seen <= {"INVITE", "ACK", "BYE"}, f"Teams saw {seen}")
+    expect(not any(re.search("(?mi)^(replaces|refer-to):", text) for text in texts), "Replaces or Refer-To toward Teams")
+    pair.teams.do("hangup", a)
+    for call in (a, b):
+        pair.teams.wait("state", call=call, state="DISCONNECTED")
+
+
+def pbx_hands_on():
+    with pbx("pbx-blind") as pair:
+        c, t = pair.from_carrier()
+        mark = pair.teams.mark()
+        pair.carrier.do("refer", c, to=f"<sip:+14255550101@{pair.lab.sbc}:5060>")
+        incoming = pair.teams.wait("incoming", since=mark, user="+14255550101")["call"]
+        pair.teams.do("answer", incoming, code=200, play=pair.another)
+        pair.carrier.wait("notified", call=c, final=True, code=200)
+        pair.carrier.do("hangup", c)
+        users_are_joined(pair, t, incoming)
+
+
+def pbx_joins_two(required):
+    """PJSIP's own consultative transfer: Replaces, within the URI, of the other call that it has here."""
+    with pbx("pbx-join") as pair:
+        c, t = pair.from_carrier()
+        mark = pair.teams.mark()
+        pair.carrier.do("call", "second", to=f"sip:+14255550101@{pair.lab.sbc}:5060")
+        incoming = pair.teams.wait("incoming", since=mark)["call"]
+        pair.teams.do("answer", incoming, code=200, play=pair.another)
+        pair.carrier.wait("state", call="second", state="CONFIRMED")
+        with pair.listening((pair.teams, t, 1000, ANOTHER), (pair.teams, incoming, 1000, TEAMS_REFERS), label="on"):
+            for call in (t, incoming):
+                pair.packets(pair.teams, call, 60)
+            pair.carrier.do("refer-replaces", c, other="second", required=required)
+            pair.carrier.wait("notified", call=c, final=True, code=200)
+            for call in (t, incoming):
+                pair.packets(pair.teams, call, pair.teams.stats(call)["received"] + 60)
+        pair.carrier.do("hangup", c)
+        pair.carrier.wait("state", call="second", state="DISCONNECTED")
+        users_are_joined(pair, t, incoming)
+
+
+# ---- The script's own check ----------------------------------------------------------------------------------------
+
+
 def the_measure_sees_gaps():
-    """The script's own check, by a recording with half a second of nothing in it."""
+    """By a recording with half a second of nothing in it."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "cut.wav"
         for hertz, least, most in ((None, 0.45, 0.55), (ANOTHER, 0, 0)):
@@ -289,7 +351,7 @@ def the_measure_sees_gaps():
 score = Score()
 score.side_by_side(
     [
-        ("the old call is ours to end: REFER to a number, answered at once", blind_to_a_number),
+        ("REFER to a number, answered at once", blind_to_a_number),
         ("REFER to a user, rung and answered", blind_to_a_user),
         ("REFER from hold to whom Teams asked", consultative_from_hold),
         ("REFER, and the target is busy", refused_by_the_target),
@@ -298,6 +360,8 @@ score.side_by_side(
         ("REFER to music on hold, fetched back by Replaces", music_on_hold),
         ("Replaces of nothing that may be replaced", nothing_to_replace),
         ("REFER switched off", refer_switched_off),
+        ("REFER of a PBX to another user", pbx_hands_on),
+        ("REFER of a PBX that joins its two calls", pbx_joins_two, False),
         ("the measure sees gaps", the_measure_sees_gaps),
     ],
     width=4,
