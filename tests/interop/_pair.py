@@ -1,7 +1,6 @@
 """A laboratory with a PJSIP phone on each side, each playing a tone of its own."""
 
 import time
-
 from contextlib import contextmanager
 
 from _lab import BASE, Failure, Lab, expect, heard, longest_gap, tone, until

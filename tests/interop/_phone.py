@@ -3,7 +3,8 @@
 
 Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certificate, key, ca), `contact`, `nameserver`
 (`verify_server` false: it connects to whatever certificate is shown). `proxy` is what its calls go through.
-`registrar` makes it register there; `transport` is `tcp` or, with `ca`, `tls` as a client without a certificate.
+`ice` gives it candidates; as `update` it tells afterwards which it has chosen. `registrar` makes it register there; `transport` is
+`tcp` or, with `ca`, `tls` as a client without a certificate.
 `rules` says what incoming calls get by the number dialled; calls to other numbers ring until a command answers them."""
 
 import itertools

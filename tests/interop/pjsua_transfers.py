@@ -215,6 +215,25 @@ def agent_takes_over():
         pair.end(pair.carrier, c, pair.teams, "agent")
 
 
+def parked_and_fetched():
+    """Held, and fetched by somebody else: the other is on hold no longer, and can hold itself."""
+    with Transfer("park") as pair:
+        c, t = pair.from_teams()
+        mark = pair.carrier.mark()
+        pair.teams.do("hold", t)
+        pair.carrier.wait("message", since=mark, call=c, line=lambda text: text.startswith("INVITE "))
+        pair.no_packets_to(pair.carrier, c)
+        pair.take_over("fetched", pair.replaces(t))
+        pair.teams.wait("state", call=t, state="DISCONNECTED")
+        pair.hear(c, "fetched", label="fetched", teams=ANOTHER)
+        for what in ("hold", "resume"):
+            mark = pair.carrier.mark()
+            pair.carrier.do(what, c)
+            pair.carrier.wait("message", since=mark, call=c, line=lambda text: text.startswith("SIP/2.0 200"))
+        pair.hear(c, "fetched", label="resumed", teams=ANOTHER)
+        pair.end(pair.teams, "fetched", pair.carrier, c)
+
+
 def music_on_hold():
     """Hold on a trunk with REFER: the other is handed to a bot that plays, and fetched back by Replaces. There is always somebody
     to be heard."""
@@ -357,6 +376,7 @@ score.side_by_side(
         ("REFER, and the target is busy", refused_by_the_target),
         ("REFER that leads elsewhere, or bears Replaces", refers_that_lead_elsewhere),
         ("Replaces: an agent takes over from a queue", agent_takes_over),
+        ("Replaces: a parked call is fetched", parked_and_fetched),
         ("REFER to music on hold, fetched back by Replaces", music_on_hold),
         ("Replaces of nothing that may be replaced", nothing_to_replace),
         ("REFER switched off", refer_switched_off),

@@ -131,7 +131,7 @@ def called(*headers, checks=(("body", "m=audio [1-9]"),), before=()):
 # ---- The laboratory -----------------------------------------------------------------------------------------------
 
 
-OUT = ["hold", "min-se", "theirs", "ours", "untimed"] + [
+OUT = ["hold", "held", "min-se", "theirs", "ours", "untimed"] + [
     "none", "180", "180s", "183-sdp", "183", "183-180", "180-183", "forwarded", "180-sdp",
     "second-503", "second-dead",
 ]
@@ -185,9 +185,7 @@ class Talk:
 
     def over(self, *, by_teams=False):
         if by_teams:
-            TEAMS.wait("state", call=self.call, state="CONFIRMED", seconds=15)
-            least = TEAMS.stats(self.call)["received"] + 40
-            until(lambda: TEAMS.stats(self.call)["received"] >= least, 10, f"{self.name} is heard", 0.1)
+            self.is_heard()
             TEAMS.do("hangup", self.call)
         try:
             self.sipp.done(self.seconds + 5)
@@ -198,6 +196,17 @@ class Talk:
         self.end = TEAMS.wait("state", call=self.call, state="DISCONNECTED")["at"]
         self.stalled = TEAMS.wait("recorded", call=self.call)["stalled"]
         self.begun = TEAMS.wait("recording", call=self.call)["at"]
+
+    def is_heard(self):
+        TEAMS.wait("state", call=self.call, state="CONFIRMED", seconds=15)
+        least = TEAMS.stats(self.call)["received"] + 40
+        until(lambda: TEAMS.stats(self.call)["received"] >= least, 10, f"{self.name} is heard", 0.1)
+
+    def change(self, what):
+        """Hold or resume by Teams, and its answer: when it came."""
+        mark = TEAMS.mark()
+        TEAMS.do(what, self.call)
+        return TEAMS.wait("message", since=mark, call=self.call, line=lambda text: text.startswith("SIP/2.0 200"))["at"]
 
     def messages(self, start):
         return [found for found in TEAMS.events("message", call=self.call) if found["line"].startswith(start)]
@@ -256,6 +265,26 @@ def holds_of_the_called():
     # After our ACK, which may be late: else 491.
     script, count = holds(called().pause(800))
     held(Talk("hold", script.hang_up()), count)
+
+
+def held_by_teams():
+    """However a carrier answers Teams' hold, and where it refuses it, Teams holds, and is heard as soon as it has resumed."""
+    script, answers = called(), ["recvonly", "inactive", "sendrecv", "sendrecv 0.0.0.0", "inactive 0.0.0.0"]
+    for answer in answers:
+        for wanted, given in (("a=(sendonly|inactive)", answer), ("a=sendrecv", "sendrecv")):
+            script.receive("INVITE", ("body", wanted)).send("SIP/2.0 200 OK", "{{reply}}", script.description(*given.split())).receive("ACK")
+    script.receive("INVITE").send("SIP/2.0 488 Not Acceptable Here", "{{reply}}", "{{empty}}").receive("ACK")
+    talk = Talk("held", script.is_hung_up())
+    talk.is_heard()
+    spans = []
+    for _ in [*answers, "refused"]:
+        talk.change("hold")
+        resumed = talk.change("resume")
+        talk.is_heard()
+        spans.append((resumed, TEAMS.stats(talk.call)["at"]))
+    talk.over(by_teams=True)
+    for number, span in enumerate(spans):
+        talk.no_gap(*span, what=f"after hold {number + 1}")
 
 
 # ---- Session timers -----------------------------------------------------------------------------------------------
@@ -394,6 +423,7 @@ score.side_by_side(
     [
         ("hold: every form of a caller", holds_of_a_caller),
         ("hold: every form of the called", holds_of_the_called),
+        ("hold: every answer to that of Teams", held_by_teams),
         ("timer: a caller without any", in_without_timers),
         ("timer: a caller refreshes, in three ways", in_refreshes_itself),
         ("timer: a caller's is too short", in_too_short),
