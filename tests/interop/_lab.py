@@ -562,11 +562,12 @@ def heard(path, hertz):
     return shares[-8] if len(shares) >= 8 else 0.0
 
 
-def longest_gap(path, *hertz, start=0, end=None):
-    """Seconds of the longest stretch of a recording, or of what it has between two times, in which none of these tones is heard."""
-    longest = silent = 0
-    for piece in pieces(path)[int(start / PIECE) : end and int(end / PIECE)]:
-        loud = max(map(abs, piece)) > 1000
-        silent = 0 if loud and any(share(piece, tone) > 0.5 for tone in hertz) else silent + 1
-        longest = max(longest, silent)
-    return longest * PIECE
+def track(path, *hertz, start=0, end=None):
+    """A recording, or what it has between two times (seconds), as a character for each piece: `#` one of these tones, `.` none."""
+    heard_in = lambda piece: max(map(abs, piece)) > 1000 and any(share(piece, tone) > 0.5 for tone in hertz)
+    return "".join("#" if heard_in(piece) else "." for piece in pieces(path)[int(start / PIECE) : end and int(end / PIECE)])
+
+
+def longest_gap(found):
+    """Seconds of a track for which nothing is heard, at its beginning and its end as well."""
+    return max(map(len, found.split("#"))) * PIECE

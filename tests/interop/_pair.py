@@ -3,7 +3,7 @@
 import time
 from contextlib import contextmanager
 
-from _lab import BASE, Failure, Lab, expect, heard, longest_gap, tone, until
+from _lab import BASE, Failure, Lab, expect, heard, longest_gap, tone, track, until
 
 # Where somebody talks all the time, nobody hears nothing for longer: seconds.
 LONGEST_GAP = 0.3
@@ -97,8 +97,9 @@ class Pair:
             for hertz in tones:
                 found = heard(file, hertz)
                 expect(found > 0.9, f"{label}: {phone.name} hears {hertz} Hz with a share of {found:.2f}")
-            silent = longest_gap(file, *tones)
-            expect(silent <= gap + stalled, f"{label}: {phone.name} hears nothing for {silent:.2f} s, late by {stalled:.2f} s")
+            found = track(file, *tones)
+            silent = longest_gap(found)
+            expect(silent <= gap + stalled, f"{label}: {phone.name} hears nothing for {silent:.2f} s, late by {stalled:.2f} s: {found}")
 
     def no_packets_to(self, phone, call):
         """Half a second would bring 25 packets; what was on its way before it comes first."""

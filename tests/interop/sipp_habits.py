@@ -5,7 +5,7 @@ phone, the peer like Teams, hears its own tone both ways, or doesn't."""
 import re
 import threading
 
-from _lab import BASE, Failure, Lab, Score, expect, longest_gap, tone, until
+from _lab import BASE, Failure, Lab, Score, expect, longest_gap, tone, track, until
 from _pair import LONGEST_GAP, line
 
 TO = "+142555501"
@@ -215,8 +215,9 @@ class Talk:
         """Between two moments Teams' own tone came back all the time."""
         start, end = (start or self.begun) - self.begun, (end or self.end) - self.begun
         expect(end - start > 0.5, f"{what} lasts for {end - start:.2f} s")
-        gap = longest_gap(self.file, HERTZ, start=max(0, start), end=end)
-        expect(gap <= LONGEST_GAP + self.stalled, f"{what}: nothing is heard for {gap:.2f} s, late by {self.stalled:.2f} s")
+        found = track(self.file, HERTZ, start=max(0, start), end=end)
+        gap = longest_gap(found)
+        expect(gap <= LONGEST_GAP + self.stalled, f"{what}: nothing is heard for {gap:.2f} s, late by {self.stalled:.2f} s: {found}")
 
 
 # ---- Hold ---------------------------------------------------------------------------------------------------------
