@@ -382,6 +382,7 @@ score.side_by_side(
         ("REFER switched off", refer_switched_off),
         ("REFER of a PBX to another user", pbx_hands_on),
         ("REFER of a PBX that joins its two calls", pbx_joins_two, False),
+        ("REFER of a PBX that joins its two calls and demands Replaces", pbx_joins_two, True),
         ("the measure sees gaps", the_measure_sees_gaps),
     ],
     width=4,
