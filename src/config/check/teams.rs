@@ -11,7 +11,6 @@ use std::time::Duration;
 
 /// Removed on 1 June 2022.
 const WITHDRAWN_HUB: &str = "sip-all.pstnhub.microsoft.com";
-const HUB_PORT: u16 = 5061;
 /// Teams' own Min-SE is this.
 const SHORTEST_OFFERED: Duration = Duration::from_secs(300);
 
@@ -134,8 +133,7 @@ fn known(cloud: RawCloud) -> Cloud {
 
 fn hubs(raw: &RawTeams, cloud: Cloud, reader: &mut Reader<'_>) -> Option<Vec<Hub>> {
     let Some(list) = &raw.hubs else {
-        let hub = |name: &&str| host_name(name).map(|host| Hub { host, port: HUB_PORT });
-        return cloud.hubs().iter().map(hub).collect();
+        return cloud.hubs().iter().copied().map(Hub::published).collect();
     };
     let texts = list.value();
     if texts.is_empty() {
@@ -159,13 +157,21 @@ fn hubs(raw: &RawTeams, cloud: Cloud, reader: &mut Reader<'_>) -> Option<Vec<Hub
                     );
                     None
                 }
+                Host::Name(host) if Cloud::is_test_name(host.as_str()) => {
+                    reader.fault_expecting(
+                        text.span(),
+                        "this name is for tests by OPTIONS, and takes no calls",
+                        cloud.hubs().join(", "),
+                    );
+                    None
+                }
                 Host::Name(host) => {
                     if !is_unclear {
                         of_this_cloud(&host, cloud, text, reader);
                     }
                     Some(Hub {
                         host,
-                        port: hub.port.unwrap_or(HUB_PORT),
+                        port: hub.port.unwrap_or(Hub::PORT),
                     })
                 }
                 Host::Address(_) => {
@@ -200,8 +206,4 @@ fn of_this_cloud(host: &HostName, cloud: Cloud, text: &At<String>, reader: &mut 
             format!("cloud = \"{}\", which knows its hubs by itself", other.name()),
         );
     }
-}
-
-fn host_name(text: &str) -> Option<HostName> {
-    HostName::parse(text).ok()
 }

@@ -72,7 +72,7 @@ fn local_media(name: &At<String>, machine: &MachineFacts, reader: &mut Reader<'_
 
 /// Names of Microsoft's own hosts, of whichever cloud, mean no tenant and no trunk.
 pub fn refuse_microsofts(text: &At<String>, expected: &str, reader: &mut Reader<'_>) {
-    if Cloud::of_hub(text.value()).is_some() {
+    if Cloud::of_hub(text.value()).is_some() || Cloud::is_test_name(text.value()) {
         let name = text.value().to_ascii_lowercase();
         reader.fault_expecting(text.span(), format!("{name} is Microsoft's"), expected);
     }

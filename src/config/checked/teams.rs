@@ -77,6 +77,17 @@ pub struct Hub {
     pub port: u16,
 }
 
+impl Hub {
+    /// The port of all that Microsoft publishes.
+    pub const PORT: u16 = 5_061;
+
+    /// A name that Microsoft publishes, by its usual port.
+    pub fn published(name: &str) -> Option<Hub> {
+        let host = HostName::parse(name).ok()?;
+        Some(Hub { host, port: Hub::PORT })
+    }
+}
+
 /// One of Microsoft's clouds; GCC is in the commercial one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cloud {
@@ -114,6 +125,21 @@ impl Cloud {
             Cloud::GccHigh => &["sip.pstnhub.gov.teams.microsoft.us"],
             Cloud::Dod => &["sip.pstnhub.dod.teams.microsoft.us"],
         }
+    }
+
+    /// Names of proxies that show what certificates come next, the one in use first: for OPTIONS, never for calls.
+    pub const fn test_names(self) -> &'static [&'static str] {
+        match self {
+            Cloud::Commercial => &["sip.g1.pstnhub.microsoft.com", "sip.mspki.pstnhub.microsoft.com"],
+            Cloud::GccHigh => &["x.sip.pstnhub.infra.gov.teams.microsoft.us"],
+            Cloud::Dod => &["x.sip.pstnhub.infra.dod.teams.microsoft.us"],
+        }
+    }
+
+    /// Whether `host` is for tests alone, in whichever cloud (case-blind).
+    pub fn is_test_name(host: &str) -> bool {
+        let mut names = Cloud::ALL.into_iter().flat_map(Cloud::test_names);
+        names.any(|name| name.eq_ignore_ascii_case(host))
     }
 
     /// Where its SIP proxies are, as Microsoft publishes it.
@@ -186,6 +212,12 @@ mod tests {
             }
             for hub in cloud.hubs() {
                 assert_eq!(Cloud::of_hub(&hub.to_uppercase()), Some(cloud));
+                assert!(!Cloud::is_test_name(hub), "{hub}");
+            }
+            assert!(!cloud.test_names().is_empty(), "{cloud:?}");
+            for name in cloud.test_names() {
+                assert!(Cloud::is_test_name(&name.to_uppercase()), "{name}");
+                assert_eq!(Cloud::of_hub(name), None, "it takes no calls");
             }
         }
         assert_eq!(Cloud::of_hub("sip.pstnhub.example.com"), None);
