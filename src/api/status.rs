@@ -22,6 +22,8 @@ pub struct ConnectionView {
     pub peer: Option<String>,
     /// Version and suite of TLS.
     pub tls: Option<String>,
+    /// The serial number of our certificate on it, as `/v1/certificates` has it.
+    pub certificate: Option<String>,
     pub open_seconds: u64,
     /// Since the last message.
     pub idle_seconds: u64,
@@ -117,6 +119,7 @@ fn view(state: &AdminState, connection: &ConnectionInfo) -> ConnectionView {
         },
         peer: name.map(|name| printable(name).into_owned()),
         tls: connection.agreed.map(|agreed| agreed.to_string()),
+        certificate: connection.shown.as_deref().map(str::to_owned),
         open_seconds: now.since(connection.opened_at).as_secs(),
         idle_seconds: now.since(connection.last_message).as_secs(),
         received: connection.received,

@@ -21,6 +21,7 @@ pub(super) struct Opened {
     pub(super) local: SocketAddr,
     pub(super) peer: Option<Arc<PeerCertificate>>,
     pub(super) agreed: Option<Agreed>,
+    pub(super) shown: Option<Arc<str>>,
 }
 
 /// Either kind of stream.
@@ -50,6 +51,7 @@ pub(super) async fn connect(
             local,
             peer: None,
             agreed: None,
+            shown: None,
         });
     }
     let profile = listener
@@ -69,6 +71,7 @@ pub(super) async fn connect(
         local,
         peer: secured.peer,
         agreed: secured.agreed,
+        shown: secured.shown,
     })
 }
 

@@ -83,6 +83,8 @@ pub(super) struct Secured {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) peer: Option<Arc<PeerCertificate>>,
     pub(super) agreed: Option<Agreed>,
+    /// The serial number of our certificate.
+    pub(super) shown: Option<Arc<str>>,
 }
 
 /// The server's side.
@@ -93,7 +95,10 @@ pub(super) async fn accept(
 ) -> Result<Secured, HandshakeFailure> {
     let (config, evidence) = profile.accept()?;
     match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => Ok(secured(stream.into())),
+        Ok(Ok(stream)) => {
+            let shown = profile.serial_for(stream.get_ref().1.server_name());
+            Ok(secured(stream.into(), shown))
+        }
         Ok(Err(error)) => Err(failure(&error, &evidence)),
         Err(_) => Err(HandshakeFailure::Timeout(limit)),
     }
@@ -109,18 +114,24 @@ pub(super) async fn connect(
     let name = ServerName::try_from(server_name.to_owned())
         .map_err(|_| HandshakeFailure::BadServerName(server_name.to_owned()))?;
     let (config, evidence) = profile.connect(shown)?;
+    let shown = profile.serial(shown);
     match TlsConnector::from(config).connect(name, stream).await {
-        Ok(stream) => Ok(secured(stream.into())),
+        Ok(stream) => Ok(secured(stream.into(), shown)),
         Err(error) => Err(failure(&error, &evidence)),
     }
 }
 
-fn secured(stream: TlsStream<TcpStream>) -> Secured {
+fn secured(stream: TlsStream<TcpStream>, shown: Option<Arc<str>>) -> Secured {
     let session = stream.get_ref().1;
     let chain = session.peer_certificates();
     let peer = chain.and_then(|chain| peer_certificate(chain.first()?)).map(Arc::new);
     let agreed = Agreed::of(session);
-    Secured { stream, peer, agreed }
+    Secured {
+        stream,
+        peer,
+        agreed,
+        shown,
+    }
 }
 
 fn failure(error: &io::Error, evidence: &Evidence) -> HandshakeFailure {

@@ -322,6 +322,7 @@ async fn run(pool: Arc<Pool>, (key, hop): (Key, Hop), listener: Arc<Listener>, c
     let made_under = MadeUnder {
         generation,
         agreed: stream.agreed,
+        shown: stream.shown,
     };
     let (connection, queue) = Connection::new(flow, Opener::Us, made_under, now, limits.write_queue);
     context.counters.connections_opened.add();

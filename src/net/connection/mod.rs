@@ -93,15 +93,19 @@ pub struct ConnectionInfo {
     pub draining: bool,
     /// Of a TLS connection.
     pub agreed: Option<Agreed>,
+    /// The serial number of our certificate on it, lower-case hexadecimal.
+    pub shown: Option<Arc<str>>,
 }
 
 /// What a connection was made under.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct MadeUnder {
     /// Of the TLS profile.
     pub(super) generation: Generation,
     /// Of a TLS connection.
     pub(super) agreed: Option<Agreed>,
+    /// The serial number of our certificate.
+    pub(super) shown: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -191,6 +195,7 @@ impl Connection {
             sent: self.sent.load(Ordering::Relaxed),
             draining: self.draining.get().is_some(),
             agreed: self.made_under.agreed,
+            shown: self.made_under.shown.clone(),
         }
     }
 
@@ -240,6 +245,7 @@ mod tests {
         let made_under = MadeUnder {
             generation: Generation::default(),
             agreed: None,
+            shown: None,
         };
         let at = |seconds| Moment::ZERO + Duration::from_secs(seconds);
         let (connection, _queue) = Connection::new(flow, Opener::Peer, made_under, at(0), 1);

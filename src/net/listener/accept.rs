@@ -89,6 +89,7 @@ async fn accepted_connection(
                 MadeUnder {
                     generation,
                     agreed: None,
+                    shown: None,
                 },
                 &listener,
                 &context,
@@ -107,6 +108,7 @@ async fn accepted_connection(
                     let made_under = MadeUnder {
                         generation,
                         agreed: secured.agreed,
+                        shown: secured.shown,
                     };
                     run(secured.stream, flow, made_under, &listener, &context).await;
                 }

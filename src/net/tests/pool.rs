@@ -211,6 +211,19 @@ async fn a_closed_connection_is_replaced_by_the_next_request() {
     assert!(read_until(&mut peer, "\r\n\r\n").await.starts_with("OPTIONS "));
 }
 
+/// What comes when it is due goes on the old one and brings the next one up; to hubs that is an OPTIONS, every 180 seconds at
+/// the latest (TEAMS-022).
+#[test]
+fn teams_017_a_connection_is_renewed_within_the_hour() {
+    let PoolSettings { max_age, connect, .. } = PoolSettings::default();
+    let slowest = max_age + Duration::from_secs(180) * 11 / 10 + connect * 2;
+    assert!(slowest < Duration::from_secs(3_600), "{slowest:?}");
+    assert!(
+        max_age > Duration::from_secs(1_800),
+        "calls are not disturbed without need"
+    );
+}
+
 #[tokio::test]
 async fn an_old_connection_is_renewed_and_drained() {
     let mut node = node(|settings| {

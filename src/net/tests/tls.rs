@@ -91,6 +91,8 @@ async fn teams_is_let_in_and_its_certificate_is_noted_on_the_flow() {
     assert_eq!(flow.peer.unwrap().dns_names, [HUB]);
     let agreed = node.transports.connections()[0].agreed.map(|agreed| agreed.to_string());
     assert_eq!(agreed.as_deref(), Some("TLSv1_3 TLS13_AES_256_GCM_SHA384"));
+    let ours = node.transports.connections()[0].shown.clone();
+    assert_eq!(ours.as_deref(), Some(shown(&hub).serial.as_str()));
 }
 
 #[tokio::test]
@@ -207,6 +209,8 @@ async fn after_a_swap_our_connections_show_the_new_certificate_and_the_old_ones_
     let mut after = answer(&listening, &world.hub).await;
     assert_ne!(shown(&before).serial, shown(&after).serial);
     assert_eq!(node.closed().await.1, CloseReason::Drained);
+    let ours = node.transports.connections()[0].shown.clone();
+    assert_eq!(ours.as_deref(), Some(shown(&after).serial.as_str()));
     node.request(&hop, sent[1]);
     assert!(read_until(&mut after, "\r\n\r\n").await.starts_with("OPTIONS "));
     assert_eq!(node.transports.counters().connections_opened.get(), 2);

@@ -157,6 +157,16 @@ impl TlsProfile {
         self.identities.place_of(host.into_iter().chain([&*self.presented]))
     }
 
+    /// The serial number of the certificate that stands there now.
+    pub fn serial(&self, place: IdentityPlace) -> Option<Arc<str>> {
+        Some(self.identities.at(place)?.serial.as_str().into())
+    }
+
+    /// The same of the one that a client gets which asks for this host.
+    pub fn serial_for(&self, host: Option<&str>) -> Option<Arc<str>> {
+        Some(self.identities.resolve(host)?.serial.as_str().into())
+    }
+
     /// The configuration of one inbound handshake, and where its refusal will be found.
     pub fn accept(&self) -> Result<(Arc<ServerConfig>, Evidence), TlsProfileError> {
         let evidence = Evidence::default();
