@@ -5,6 +5,7 @@
 
 mod admission;
 mod failures;
+mod hub_options;
 mod liveness;
 mod monitor;
 mod overload;
@@ -14,7 +15,8 @@ mod timetable;
 
 pub use admission::AdmissionTable;
 pub use failures::Failures;
+pub use hub_options::{HubOptions, options_to_hubs, options_to_test_name};
 pub use liveness::{Fault, Liveness, PeerReport, Peers, Turn};
-pub use monitor::{HubOptions, Monitor, Outcome, Surroundings, options_to_hubs};
+pub use monitor::{Monitor, Outcome, Surroundings};
 pub use overload::{Load, Overload, Shedding};
 pub use places::{Full, NODE, Place, Places, RECODING, carrier_owner, payer, tenant_owner};

@@ -4,7 +4,7 @@ use super::rounds::{Round, UnderWay, Waiting};
 use super::timetable::Timetable;
 use super::{Liveness, Peers, Turn};
 use crate::carrier;
-use crate::config::{Carrier, Config, Host, TenantFqdn};
+use crate::config::{Carrier, Config, Host, Hub, TenantFqdn};
 use crate::dial::PeerName;
 use crate::net::Clock;
 use crate::net::dns::Resolver;
@@ -29,19 +29,19 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) peer: PeerName,
-    target: Target,
+    pub(super) target: Target,
     uri: String,
     contact: String,
     from: String,
     listener: ListenerId,
-    server_name: Option<Arc<str>>,
+    pub(super) server_name: Option<Arc<str>>,
     /// A trunk, by the name in Contact.
-    presented: Option<Arc<str>>,
+    pub(super) presented: Option<Arc<str>>,
     /// The first OPTIONS goes within this time.
     first_within: Duration,
     interval: Duration,
     /// For its answer.
-    timeout: Duration,
+    pub(super) timeout: Duration,
     /// Failures in a row that mark it down.
     threshold: u32,
     product: String,
@@ -50,7 +50,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn is_hub(&self) -> bool {
+    pub(super) fn is_hub(&self) -> bool {
         matches!(self.peer, PeerName::Hub(_) | PeerName::Trunk { .. })
     }
 
@@ -332,30 +332,11 @@ pub(super) fn asked(config: &Config) -> Vec<Asked> {
     let sbc = &config.sbc;
     let teams = &sbc.teams;
     let mut all = Vec::new();
-    let port = sbc
-        .listener(teams.listener)
-        .map_or(5061, |listener| listener.advertise_port);
     for hub in &teams.hubs {
         let Ok(target) = Target::new(hub.host.as_str()) else {
             continue;
         };
-        let as_trunk = |peer, trunk: &str| Asked {
-            peer,
-            target: target.clone().with_port(hub.port).with_transport(Transport::Tls),
-            uri: format!("sip:{}:{};transport=tls", hub.host, hub.port),
-            // No user part, never an address (TEAMS-023).
-            contact: format!("<sip:{trunk}:{port};transport=tls>"),
-            from: format!("<sip:{trunk}>"),
-            listener: teams.listener,
-            server_name: Some(hub.host.as_str().into()),
-            presented: Some(trunk.into()),
-            first_within: AT_ONCE,
-            interval: teams.options_interval,
-            timeout: teams.options_timeout,
-            threshold: teams.options_failures,
-            product: teams.product.clone(),
-            allow: teams::allow(config, config.tenant_by_host(trunk).map(Arc::as_ref)),
-        };
+        let as_trunk = |peer, trunk: &str| as_trunk(config, (hub, &target), peer, trunk);
         let as_further = |trunk: &TenantFqdn| {
             let peer = PeerName::Trunk {
                 hub: hub.host.as_str().into(),
@@ -409,38 +390,31 @@ pub(super) fn asked(config: &Config) -> Vec<Asked> {
     all
 }
 
-/// OPTIONS as a hub gets them.
-#[derive(Debug, Clone)]
-pub struct HubOptions {
-    pub peer: PeerName,
-    /// The hub's name, which its certificate bears.
-    pub hub: String,
-    /// The trunk, which our certificate has to bear.
-    pub trunk: String,
-    pub target: Target,
-    pub draft: RequestDraft,
-    /// For the answer.
-    pub timeout: Duration,
+/// How a hub is asked for a trunk.
+pub(super) fn as_trunk(config: &Config, (hub, target): (&Hub, &Target), peer: PeerName, trunk: &str) -> Asked {
+    let teams = &config.sbc.teams;
+    let listener = config.sbc.listener(teams.listener);
+    let port = listener.map_or(5061, |listener| listener.advertise_port);
+    Asked {
+        peer,
+        target: target.clone().with_port(hub.port).with_transport(Transport::Tls),
+        uri: format!("sip:{}:{};transport=tls", hub.host, hub.port),
+        // No user part, never an address (TEAMS-023).
+        contact: format!("<sip:{trunk}:{port};transport=tls>"),
+        from: format!("<sip:{trunk}>"),
+        listener: teams.listener,
+        server_name: Some(hub.host.as_str().into()),
+        presented: Some(trunk.into()),
+        first_within: AT_ONCE,
+        interval: teams.options_interval,
+        timeout: teams.options_timeout,
+        threshold: teams.options_failures,
+        product: teams.product.clone(),
+        allow: teams::allow(config, config.tenant_by_host(trunk).map(Arc::as_ref)),
+    }
 }
 
-/// The OPTIONS that a node with this configuration sends to hubs: for each carrier trunk, and for trunks that are not derived from
-/// one.
-pub fn options_to_hubs(config: &Config) -> Vec<HubOptions> {
-    let hubs = asked(config).into_iter().filter(Asked::is_hub);
-    let options = hubs.filter_map(|asked| {
-        Some(HubOptions {
-            draft: draft(&asked)?,
-            hub: asked.server_name.as_deref()?.to_owned(),
-            trunk: asked.presented.as_deref()?.to_owned(),
-            peer: asked.peer,
-            target: asked.target,
-            timeout: asked.timeout,
-        })
-    });
-    options.collect()
-}
-
-fn draft(asked: &Asked) -> Option<RequestDraft> {
+pub(super) fn draft(asked: &Asked) -> Option<RequestDraft> {
     let uri = Uri::parse(&asked.uri).ok()?;
     let from = NameAddr::parse(HeaderName::From, &asked.from).ok()?;
     let to = NameAddr::new(Uri::parse(&asked.uri).ok()?.without_param("transport"));

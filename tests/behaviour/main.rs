@@ -14,6 +14,7 @@ mod connections_of_teams;
 mod demonstration;
 mod destinations;
 mod device;
+mod doctors_word;
 mod drains_under_calls;
 mod elins;
 mod every_call_recorded;

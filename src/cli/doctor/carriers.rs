@@ -1,9 +1,11 @@
 //! Carriers: how fast they ring, what they retry, and what their callers hear.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::rehearsal::Scene;
+use super::rehearsal::{Rehearsal, Scene};
+use super::weight::{Cases, newest};
 use super::world::{PastCall, World};
-use std::collections::{BTreeMap, HashMap};
+use crate::config::CarrierId;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub const CHECKS: &[Check] = &[
     Group::Carriers.check("carriers.ringback", Needs::CallToTeams, ringback),
@@ -14,67 +16,90 @@ pub const CHECKS: &[Check] = &[
 
 /// Teams gives a trunk up that has not rung by then (FailoverTimeSeconds).
 const FAILOVER_MS: u64 = 10_000;
-/// The same call again, so soon after a "no", is no human's.
-const AGAIN_MS: u64 = 15_000;
+/// The same call again, so soon after a "no", is hardly a human's.
+const AT_ONCE_MS: u64 = 5_000;
 
 /// A user's "no" (TEAMS-064).
 const fn is_final(status: u16) -> bool {
-    matches!(status, 486 | 487 | 600..=699)
+    matches!(status, 486 | 600..=699)
 }
 
 /// Whoever heard a 180 rings by itself until a description comes, which may be silent (TEAMS-062).
 fn ringback(world: &World) -> Vec<Verdict> {
-    let Ok(rehearsal) = &world.to_teams else {
-        return Vec::new();
+    let falls_silent = |rehearsal: &&Rehearsal| {
+        let to_carrier = |scene, status, with_sdp: bool| {
+            let mut said = rehearsal.of(scene).filter(|said| !said.to_teams);
+            said.any(|said| said.message.status() == Some(status) && said.message.body().is_empty() != with_sdp)
+        };
+        let rang = to_carrier(Scene::Ring, 180, false);
+        let described = to_carrier(Scene::EarlyMedia, 183, true) || to_carrier(Scene::EarlyMedia, 180, true);
+        rang && described && !rehearsal.rings_back
     };
-    let to_carrier = |scene, status, with_sdp: bool| {
-        let mut said = rehearsal.of(scene).filter(|said| !said.to_teams);
-        said.any(|said| said.message.status() == Some(status) && said.message.body().is_empty() != with_sdp)
+    // Tenants of several kinds are called by the same carriers.
+    let carriers: BTreeSet<&str> = world
+        .rehearsals()
+        .filter(falls_silent)
+        .flat_map(|rehearsal| rehearsal.carriers.iter().map(CarrierId::as_str))
+        .collect();
+    let verdict = |carrier: &str| {
+        Verdict::warn(
+            format!(
+                "carrier '{carrier}' hears 180, and then the description of a 183 with which Teams may send nothing yet: some stop their ringing \
+                 tone there, and callers hear silence"
+            ),
+            "Leave `ringing` of the carrier at \"media\", or say \"tone\" or \"plain\".",
+        )
     };
-    let rang = to_carrier(Scene::Ring, 180, false);
-    let silenced = to_carrier(Scene::EarlyMedia, 183, true) || to_carrier(Scene::EarlyMedia, 180, true);
-    if !(rang && silenced) {
-        return Vec::new();
-    }
-    vec![Verdict::note(
-        "a carrier hears 180, and then the description of a 183 with which Teams may send nothing yet: some stop their ringing tone there",
-        "Where callers hear silence, leave `ringing` of the carrier at \"media\", or say \"tone\" or \"plain\".",
-    )]
+    carriers.into_iter().map(verdict).collect()
 }
 
 fn retries(world: &World) -> Vec<Verdict> {
-    let mut said_no: HashMap<(&str, &str, &str), &PastCall> = HashMap::new();
-    let mut again: BTreeMap<&str, (usize, &PastCall, u16)> = BTreeMap::new();
+    let mut by_carrier: BTreeMap<&str, Vec<&PastCall>> = BTreeMap::new();
     for call in world.records.iter().flatten() {
-        let Some(carrier) = call.carrier.as_deref() else {
-            continue;
-        };
-        if !call.direction.ends_with("_to_teams") {
-            continue;
+        if let (Some(carrier), true) = (call.carrier.as_deref(), call.direction.ends_with("_to_teams")) {
+            by_carrier.entry(carrier).or_default().push(call);
         }
-        let key = (carrier, call.from.as_str(), call.to.as_str());
-        if let Some(before) = said_no.get(&key)
-            && call.began_ms.saturating_sub(before.began_ms) <= AGAIN_MS + before.ringing_after_ms.unwrap_or(0)
-        {
-            let entry = again.entry(carrier).or_insert((0, call, before.status));
-            *entry = (entry.0 + 1, call, before.status);
-        }
-        match is_final(call.status) && call.status != 487 {
-            true => said_no.insert(key, call),
-            false => said_no.remove(&key),
-        };
     }
-    let verdict = |(carrier, (count, last, status)): (&str, (usize, &PastCall, u16))| {
-        Verdict::fail(
-            format!(
-                "carrier '{carrier}' sent {count} calls again at once that Teams had ended with {status}, the last of them {}",
-                last.named()
-            ),
-            "Users see missed calls, and phones ring on after a decline. Let the carrier take 486 and 603 as final; it is told Q.850 cause 17 \
-             with 486.",
-        )
+    let of_carrier = |(carrier, calls)| retries_of(carrier, calls);
+    by_carrier.into_iter().filter_map(of_carrier).collect()
+}
+
+/// `calls`: in the order of their ends.
+fn retries_of(carrier: &str, calls: Vec<&PastCall>) -> Option<Verdict> {
+    let mut said_no: HashMap<(&str, &str), &PastCall> = HashMap::new();
+    let (mut refused, mut again, mut let_be) = (0, Vec::new(), Vec::new());
+    for call in calls {
+        let key = (call.from.as_str(), call.to.as_str());
+        if let Some(before) = said_no.remove(&key) {
+            match call.began_ms.saturating_sub(before.ended_ms) <= AT_ONCE_MS {
+                true => again.push((call, before.status)),
+                false => let_be.push(before),
+            }
+        }
+        if is_final(call.status) {
+            refused += 1;
+            said_no.insert(key, call);
+        }
+    }
+    let (last, status) = again.last().copied()?;
+    let cases = Cases {
+        count: again.len(),
+        of: refused,
+        last,
+        worked: newest(let_be.into_iter().chain(said_no.into_values())),
     };
-    again.into_iter().map(verdict).collect()
+    let evidence = format!(
+        "of {refused} calls that Teams had ended with a user's \"no\" carrier '{carrier}' sent {} again within {} s, the last of them, after a \
+         {status}, {}",
+        again.len(),
+        AT_ONCE_MS / 1_000,
+        last.named()
+    );
+    Some(cases.of_habit(
+        &evidence,
+        "Users see missed calls, and phones ring on after a decline. Let the carrier take 486 and 603 as final; it is told Q.850 cause 17 with \
+         486.",
+    ))
 }
 
 fn slow(world: &World) -> Vec<Verdict> {

@@ -63,6 +63,8 @@ pub enum Needs {
     Records,
     /// Name servers and hubs: `--online`.
     Network,
+    /// Microsoft's name for tests: `--online`.
+    TestName,
     /// The running node, by its admin listener: `--online`.
     Node,
 }

@@ -24,10 +24,10 @@ mod tls;
 mod weight;
 mod world;
 
-use crate::config;
+use crate::config::{self, Mistakes};
 use crate::observe::unix_ms;
 use finding::{Check, Diagnosis, Severity};
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -75,8 +75,14 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
     let (diagnosis, is_whole) = match examine(args) {
         Ok(examined) => examined,
         Err(why) => {
-            eprintln!("{why}");
-            return ExitCode::FAILURE;
+            let told = match (&why, args.json) {
+                (NoDiagnosis::Mistakes(mistakes), true) => print::mistakes_json(mistakes, &mut io::stdout().lock()),
+                _ => writeln!(io::stderr().lock(), "{why}"),
+            };
+            return match told {
+                // Nobody reads on: the exit code still tells.
+                Ok(()) | Err(_) => ExitCode::FAILURE,
+            };
         }
     };
     let mut out = io::stdout().lock();
@@ -93,15 +99,27 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
     }
 }
 
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+enum NoDiagnosis {
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+    #[error("{0}")]
+    NoRuntime(String),
+}
+
 /// The diagnosis, and whether all that was asked for could be looked at in time.
-fn examine(args: &DoctorArgs) -> Result<(Diagnosis, bool), String> {
-    let config = config::load(&args.config).map_err(|mistakes| mistakes.to_string())?;
+fn examine(args: &DoctorArgs) -> Result<(Diagnosis, bool), NoDiagnosis> {
+    let config = config::load(&args.config)?;
     let now = i64::try_from(unix_ms() / 1_000).unwrap_or(i64::MAX);
     let mut world = files::gather(config.clone(), now);
     if args.online {
         let names = world.trunks().into_iter().map(str::to_owned).collect();
         let limit = Duration::from_secs(args.patience);
-        match super::runtime()?.block_on(online::gather(&config, names, limit)) {
+        match super::runtime()
+            .map_err(NoDiagnosis::NoRuntime)?
+            .block_on(online::gather(&config, names, limit))
+        {
             Ok(online) => world.online = Some(online),
             Err(why) => world.offline = why,
         }

@@ -3,8 +3,8 @@
 
 use super::world::{Answered, CertificateSeen, ConnectionSeen, HubSeen, NodeSeen, Online, PeerSeen};
 use crate::cli::run::{dns_settings, teams_profile};
-use crate::config::Config;
-use crate::guard::{HubOptions, options_to_hubs};
+use crate::config::{Cloud, Config, HostName};
+use crate::guard::{HubOptions, options_to_hubs, options_to_test_name};
 use crate::net::Probe;
 use crate::net::dns::Resolver;
 use crate::net::tls::TlsProfile;
@@ -38,9 +38,10 @@ pub async fn gather(config: &Arc<Config>, names: Vec<String>, limit: Duration) -
         let resolver = Arc::new(Resolver::new(dns_settings(config)));
         let profile = teams_profile(config).map_err(|error| error.to_string());
         let names_left = names.len().saturating_sub(MOST_NAMES);
-        let (own_names, hubs, listener, node) = tokio::join!(
+        let (own_names, hubs, test_name, listener, node) = tokio::join!(
             own_names(&resolver, names),
             hubs(config, &resolver, &profile),
+            test_name(config, &resolver, &profile),
             listener(config),
             node(config),
         );
@@ -48,6 +49,7 @@ pub async fn gather(config: &Arc<Config>, names: Vec<String>, limit: Duration) -
             own_names,
             names_left,
             hubs,
+            test_name,
             listener,
             node,
         }
@@ -88,6 +90,19 @@ async fn hubs(config: &Config, resolver: &Arc<Resolver>, profile: &Result<TlsPro
     seen.into_iter().map(|(_, hub)| hub).collect()
 }
 
+/// Nobody asks it where the hubs are simulated ones, unless it is one of these too.
+async fn test_name(config: &Config, resolver: &Resolver, profile: &Result<TlsProfile, String>) -> Option<HubSeen> {
+    let options = options_to_test_name(config)?;
+    let is_pinned = |host: &HostName| config.sbc.dns.hosts.contains_key(host);
+    let is_simulated = HostName::parse(&options.hub).is_ok_and(|name| is_pinned(&name));
+    let mut hubs = config.sbc.teams.hubs.iter();
+    let asks_microsoft = hubs.any(|hub| Cloud::of_hub(hub.host.as_str()).is_some() && !is_pinned(&hub.host));
+    match is_simulated || asks_microsoft {
+        true => Some(hub(resolver, profile.clone(), options).await),
+        false => None,
+    }
+}
+
 async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, options: HubOptions) -> HubSeen {
     let found = addresses(resolver, &options.target).await;
     let mut seen = HubSeen {
@@ -96,7 +111,13 @@ async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, options: 
             .as_ref()
             .map(|found| found.iter().map(SocketAddr::ip).collect())
             .map_err(String::clone),
-        connected: Err(("unknown".to_owned(), "its name leads nowhere".to_owned())),
+        connected: Err((
+            "unknown".to_owned(),
+            match &profile {
+                Ok(_) => "its name leads nowhere".to_owned(),
+                Err(why) => why.clone(),
+            },
+        )),
         answer: Err("there is no connection".to_owned()),
     };
     let (Ok(found), Ok(profile)) = (found, profile) else {

@@ -1,6 +1,8 @@
 //! The diagnosis for people and for scripts.
 
 use super::finding::{Diagnosis, Severity};
+use crate::config::Mistakes;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -8,6 +10,12 @@ use std::io::{self, Write};
 pub fn json(diagnosis: &Diagnosis, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, diagnosis)?;
     writeln!(out)
+}
+
+/// What `check --json` says of them.
+pub fn mistakes_json(mistakes: &Mistakes, out: &mut impl Write) -> io::Result<()> {
+    let mistakes: Vec<_> = mistakes.iter().collect();
+    writeln!(out, "{:#}", json!({ "right": false, "mistakes": mistakes }))
 }
 
 /// Lines for a terminal: the worst first; notes only where `notes` says so.

@@ -37,9 +37,12 @@ fn rehearsal(world: &World) -> Vec<Verdict> {
     both.into_iter().flatten().collect()
 }
 
-fn rehearsed(world: &World) -> impl Iterator<Item = &Rehearsal> {
-    let of_first = [&world.to_teams, &world.from_teams].into_iter().flatten();
-    of_first.chain(&world.of_other_kinds)
+/// What a hub objects to in a request outside calls. Where no certificate can be used, it is not asked whose name it bears.
+fn objections(world: &World, request: &Message, bypass: bool) -> Vec<Violation> {
+    let certificate = certificate(world, request);
+    let mut found = judged(request, certificate.as_ref(), bypass);
+    found.retain(|violation| certificate.is_some() || violation.rule != "trunk");
+    found
 }
 
 /// The certificate that a hub sees on the connection that carries this request.
@@ -104,11 +107,7 @@ fn options(world: &World) -> Vec<Verdict> {
                 .to_bytes("SIP/2.0/TLS sbc.portcullis.invalid;branch=z9hG4bKdoctor"),
         );
         match message {
-            Ok(message) => verdicts(
-                "OPTIONS",
-                judged(&message, certificate(world, &message).as_ref(), false),
-            )
-            .collect::<Vec<_>>(),
+            Ok(message) => verdicts("OPTIONS", objections(world, &message, false)).collect::<Vec<_>>(),
             Err(error) => vec![Verdict::fail(format!("OPTIONS can't be read: {error}"), FIX)],
         }
     });
@@ -120,15 +119,10 @@ fn is_first_invite(said: &Said) -> bool {
 }
 
 fn invite(world: &World) -> Vec<Verdict> {
-    let all = rehearsed(world).flat_map(|rehearsal| {
+    let all = world.rehearsals().flat_map(|rehearsal| {
         let invites = rehearsal.to_teams().filter(|said| is_first_invite(said));
         let found = invites.flat_map(|said| {
-            let found = judged(
-                &said.message,
-                certificate(world, &said.message).as_ref(),
-                rehearsal.bypass,
-            );
-            verdicts("INVITE", found).collect::<Vec<_>>()
+            verdicts("INVITE", objections(world, &said.message, rehearsal.bypass)).collect::<Vec<_>>()
         });
         found.collect::<Vec<_>>()
     });
@@ -137,7 +131,7 @@ fn invite(world: &World) -> Vec<Verdict> {
 
 fn call(world: &World) -> Vec<Verdict> {
     let mut all = Vec::new();
-    for rehearsal in rehearsed(world) {
+    for rehearsal in world.rehearsals() {
         let mut media = None;
         let mut ice: Option<String> = None;
         let mut answered = false;
@@ -178,7 +172,7 @@ fn named(message: &Message) -> String {
 }
 
 fn ack(world: &World) -> Vec<Verdict> {
-    let acks = rehearsed(world).flat_map(|rehearsal| {
+    let acks = world.rehearsals().flat_map(|rehearsal| {
         let acks = rehearsal
             .to_teams()
             .filter(|said| said.message.method() == Some(&Method::Ack));
@@ -200,7 +194,7 @@ fn ack(world: &World) -> Vec<Verdict> {
 /// A carrier's hold reaches Teams as `inactive` or not at all, and its resume opens the side again (TEAMS-071, TEAMS-073).
 fn hold(world: &World) -> Vec<Verdict> {
     let mut all = Vec::new();
-    for rehearsal in rehearsed(world) {
+    for rehearsal in world.rehearsals() {
         for said in rehearsal.to_teams().filter(|said| {
             matches!(
                 said.scene,
@@ -231,7 +225,9 @@ const TRANSFER_FIX: &str = "Transfers fail or drop: the INVITE goes to the hub i
 
 /// With REFER in `Allow` Teams sends it, and wants 202, NOTIFY, and the INVITE word for word; without, it transfers by itself.
 fn transfer(world: &World) -> Vec<Verdict> {
-    let asked = rehearsed(world).filter(|rehearsal| rehearsal.allows_refer && rehearsal.refers);
+    let asked = world
+        .rehearsals()
+        .filter(|rehearsal| rehearsal.allows_refer && rehearsal.refers);
     once(asked.flat_map(|rehearsal| {
         let said = || rehearsal.of(Scene::TeamsRefers).filter(|said| said.to_teams);
         let status = said().find_map(|said| said.message.status());
@@ -261,10 +257,9 @@ fn transfer(world: &World) -> Vec<Verdict> {
 
 /// Teams says 34 with 486; carriers would try another route (TEAMS-065).
 fn busy(world: &World) -> Vec<Verdict> {
-    let Ok(rehearsal) = &world.to_teams else {
-        return Vec::new();
-    };
-    let finals = rehearsal.of(Scene::Busy).filter(|said| !said.to_teams);
+    let finals = world
+        .rehearsals()
+        .flat_map(|rehearsal| rehearsal.of(Scene::Busy).filter(|said| !said.to_teams));
     let causes = finals.flat_map(|said| said.message.headers(HeaderName::Reason).collect::<Vec<_>>());
     let wrong = causes.filter(|value| value.parse::<Reason>().is_ok_and(|reason| reason.cause == Some(34)));
     let all = wrong.map(|value| {

@@ -2,9 +2,11 @@
 
 use super::finding::{Check, Group, Needs, Verdict};
 use super::rehearsal::Scene;
+use super::weight::{Cases, newest};
 use super::world::{PastCall, PastLeg, World};
 use crate::sip::Method;
 use crate::teams::catalogue::{CauseClass, Failure, Known, look_up};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
@@ -40,10 +42,9 @@ fn session(world: &World) -> Vec<Verdict> {
 
 /// Teams was seen to hang up at the second refresh that was passed through (TEAMS-076).
 fn refresh(world: &World) -> Vec<Verdict> {
-    let Ok(rehearsal) = &world.to_teams else {
-        return Vec::new();
-    };
-    let passed = rehearsal.of(Scene::CarrierRefreshes);
+    let passed = world
+        .rehearsals()
+        .flat_map(|rehearsal| rehearsal.of(Scene::CarrierRefreshes));
     let passed = passed
         .filter(|said| said.to_teams && said.message.method() == Some(&Method::Invite))
         .count();
@@ -119,15 +120,42 @@ fn misses_our_ack(call: &PastCall) -> bool {
     ended_by_teams(call) && (call.teams().any(says) || in_time())
 }
 
-fn fixed_minutes(world: &World) -> Vec<Verdict> {
-    let mut found = Vec::new();
-    let expired: Vec<&PastCall> = answered(world).filter(|call| call.cause == "session_expired").collect();
-    if let Some(last) = expired.last() {
-        found.push(Verdict::fail(
-            format!("{} calls ended because a session was not refreshed, the last of them {}", expired.len(), last.named()),
-            "Who was to refresh did not, or its refresh did not get through: look at the call's ladder (`PUT /v1/ladders?on=true`, then `GET /v1/ladders/{id}` of the next one), and at the carrier's session timer.",
-        ));
+/// By carrier: it is its timer, or the way to it, that others do not share.
+fn unrefreshed(world: &World) -> impl Iterator<Item = Verdict> {
+    let is_it = |call: &&&PastCall| call.cause == "session_expired";
+    let mut by_carrier: BTreeMap<Option<&str>, Vec<&PastCall>> = BTreeMap::new();
+    for call in answered(world) {
+        by_carrier.entry(call.carrier.as_deref()).or_default().push(call);
     }
+    by_carrier.into_iter().filter_map(move |(carrier, calls)| {
+        // Shorter calls need no refresh.
+        let shortest = calls.iter().filter(is_it).map(|call| call.talked_ms).min()?;
+        let long = || calls.iter().filter(move |call| call.talked_ms >= shortest);
+        let last = newest(long().filter(is_it).copied())?;
+        let cases = Cases {
+            count: long().filter(is_it).count(),
+            of: long().count(),
+            last,
+            worked: newest(long().filter(|call| !is_it(call)).copied()),
+        };
+        let evidence = format!(
+            "of {} calls {}of {} minutes and more {} ended because a session was not refreshed, the last of them {}",
+            cases.of,
+            carrier.map(|carrier| format!("with carrier '{carrier}' ")).unwrap_or_default(),
+            shortest / 60_000,
+            cases.count,
+            last.named()
+        );
+        Some(cases.of_habit(
+            &evidence,
+            "Who was to refresh did not, or its refresh did not get through: look at the call's ladder (`PUT /v1/ladders?on=true`, then `GET \
+             /v1/ladders/{id}` of the next one), and at the carrier's session timer.",
+        ))
+    })
+}
+
+fn fixed_minutes(world: &World) -> Vec<Verdict> {
+    let mut found: Vec<Verdict> = unrefreshed(world).collect();
     for minutes in MINUTES {
         let near =
             |call: &&PastCall| call.cause != "session_expired" && call.talked_ms.abs_diff(minutes * 60_000) <= NEAR_MS;

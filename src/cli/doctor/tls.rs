@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[
     Group::Tls.check("tls.server-only-client", Needs::Connection, server_only_client),
     Group::Tls.check("tls.client-certificate", Needs::Files, client_certificate),
     Group::Tls.check("tls.hub", Needs::Network, hub),
+    Group::Tls.check("tls.test-name", Needs::TestName, test_name),
     Group::Tls.check("tls.stale", Needs::Node, stale),
     Group::Tls.check("tls.old-connections", Needs::Node, old_connections),
 ];
@@ -365,6 +366,54 @@ fn hub(world: &World) -> Vec<Verdict> {
     failed.collect()
 }
 
+/// No call goes there, and less is promised of it than of hubs: nothing that is wrong with it alone fails a call yet.
+fn test_name(world: &World) -> Vec<Verdict> {
+    const NEXT: &str = "It shows what hubs come to show: mend it before they do.";
+    let Some(seen) = world.online.as_ref().and_then(|online| online.test_name.as_ref()) else {
+        return Vec::new();
+    };
+    let name = &seen.peer;
+    let not_reached = |why: &str| {
+        Verdict::note(
+            format!("{name}, Microsoft's name for tests, is not reached: {why}"),
+            "Nothing, where hubs are reached: of this name less uptime is promised. Look again later.",
+        )
+    };
+    let verdict = match (&seen.addresses, &seen.connected, &seen.answer) {
+        (Err(why), ..) => not_reached(why),
+        (_, Err((label, why)), _) => match label.as_str() {
+            "alert" | "broken" | "protocol" => Verdict::warn(
+                format!("{name}, Microsoft's name for tests, does not like our certificate or our TLS: {why}"),
+                format!("{NEXT} See tls.root, tls.chain, tls.key-kind, tls.expired."),
+            ),
+            "wrong_name" => Verdict::note(
+                format!("{name}, Microsoft's name for tests, shows a certificate for other names: {why}"),
+                "Nothing, where the hubs' own are believed.",
+            ),
+            label if PeerRejected::LABELS.contains(&label) => Verdict::warn(
+                format!("{name}, Microsoft's name for tests, shows a certificate that we do not believe: {why}"),
+                format!("{NEXT} See tls.trust, and this machine's clock."),
+            ),
+            _ => not_reached(why),
+        },
+        (_, Ok(tls), Err(why)) => Verdict::note(
+            format!(
+                "{name}, Microsoft's name for tests, takes our certificate over {tls} and answers no OPTIONS: {why}"
+            ),
+            "Nothing, where hubs answer: see options.answer.",
+        ),
+        (_, Ok(tls), Ok(answer)) if !(200..300).contains(&answer.status) => Verdict::note(
+            format!(
+                "{name}, Microsoft's name for tests, takes our certificate over {tls} and answers OPTIONS with {}",
+                answer.status
+            ),
+            "Nothing, where hubs answer: see options.answer.",
+        ),
+        (_, Ok(_), Ok(_)) => return Vec::new(),
+    };
+    vec![verdict]
+}
+
 fn stale(world: &World) -> Vec<Verdict> {
     let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
         return Vec::new();
@@ -406,24 +455,35 @@ fn old_connections(world: &World) -> Vec<Verdict> {
     };
     let listener = world.config.sbc.listener(world.config.sbc.teams.listener);
     let is_teams = |name: &str| listener.is_some_and(|listener| listener.name.as_str() == name);
-    let old = node.connections.iter().filter(|connection| {
-        connection.opener == "us"
-            && is_teams(&connection.listener)
-            && !connection.draining
-            && connection.open_seconds > OLD
-    });
+    let ours = node
+        .connections
+        .iter()
+        .filter(|connection| connection.opener == "us" && is_teams(&connection.listener) && !connection.draining);
+    let is_shown = |serial: &str| node.certificates.iter().any(|seen| seen.serial == serial);
     let verdict = |connection: &super::world::ConnectionSeen| {
-        Verdict::warn(
-            format!(
-                "the connection to {} ({}) is {} minutes old, and carries the certificate of then",
-                connection.remote,
-                connection.peer.as_deref().unwrap_or("unknown"),
-                connection.open_seconds / 60
-            ),
-            "They are renewed when they are next used after 50 minutes: one that is never used belongs to no hub in use.",
-        )
+        let peer = connection.peer.as_deref().unwrap_or("unknown");
+        let of_once = connection.certificate.as_deref().filter(|serial| !is_shown(serial));
+        match (of_once, connection.open_seconds > OLD) {
+            (Some(serial), _) if !node.certificates.is_empty() => Some(Verdict::warn(
+                format!(
+                    "the connection to {} ({peer}) carries our certificate with serial {serial}, which the node shows no more",
+                    connection.remote
+                ),
+                "They are renewed as soon as the node has taken a new file: look again in a minute, and at its log for why the new one can't \
+                 be opened.",
+            )),
+            (_, true) => Some(Verdict::warn(
+                format!(
+                    "the connection to {} ({peer}) is {} minutes old, and carries the certificate of then",
+                    connection.remote,
+                    connection.open_seconds / 60
+                ),
+                "They are renewed when they are next used after 50 minutes: one that is never used belongs to no hub in use.",
+            )),
+            (_, false) => None,
+        }
     };
-    old.map(verdict).collect()
+    ours.filter_map(verdict).collect()
 }
 
 fn date(seconds: i64) -> String {

@@ -7,6 +7,10 @@ use super::world::PastCall;
 const FEW: usize = 3;
 /// Of so many calls one case is a pattern.
 const MANY: usize = 20;
+/// What happens by accident too is a habit where one of so many calls goes so,
+const MOSTLY: usize = 3;
+/// and is suspect where one of so many does.
+const OFTEN: usize = 10;
 
 /// Cases of one kind.
 pub struct Cases<'a> {
@@ -21,6 +25,20 @@ pub struct Cases<'a> {
 impl Cases<'_> {
     fn are_over(&self) -> bool {
         self.worked.is_some_and(|worked| worked.began_ms > self.last.began_ms)
+    }
+
+    /// What people and lines do now and then as well, so that a case or two show nothing.
+    pub fn of_habit(&self, evidence: &str, fix: impl Into<String>) -> Verdict {
+        let is_share = |one_in: usize| self.count >= FEW && self.count * one_in >= self.of;
+        if is_share(MOSTLY) {
+            return self.verdict(evidence, fix);
+        }
+        let severity = if is_share(OFTEN) {
+            Severity::Warn
+        } else {
+            Severity::Note
+        };
+        Verdict::new(severity, evidence, fix)
     }
 
     /// Calls fail while none has worked since; cases now and then are a warning where they are many.

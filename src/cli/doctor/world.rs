@@ -25,7 +25,7 @@ pub struct World {
     /// A call each way, as this configuration makes it; the error says why there is none.
     pub to_teams: Result<Rehearsal, String>,
     pub from_teams: Result<Rehearsal, String>,
-    /// Calls of tenants of other kinds than those are of.
+    /// Calls of tenants and of carriers of other kinds than those are of.
     pub of_other_kinds: Vec<Rehearsal>,
     /// Addresses of this machine's interfaces.
     pub interfaces: Vec<IpAddr>,
@@ -38,6 +38,12 @@ pub struct World {
 }
 
 impl World {
+    /// All calls that were gone through.
+    pub fn rehearsals(&self) -> impl Iterator<Item = &Rehearsal> {
+        let of_first = [&self.to_teams, &self.from_teams].into_iter().flatten();
+        of_first.chain(&self.of_other_kinds)
+    }
+
     /// Why what a check needs is not there.
     pub fn missing(&self, needs: Needs) -> Option<String> {
         let rehearsed = |way: &str, call: &Result<Rehearsal, String>| {
@@ -59,7 +65,11 @@ impl World {
             (Needs::CallFromTeams, _) => from,
             (Needs::Call, _) => to.and(from),
             (Needs::Records, _) => self.records.as_ref().err().cloned(),
-            (Needs::Network | Needs::Node, None) => Some(self.offline.clone()),
+            (Needs::Network | Needs::TestName | Needs::Node, None) => Some(self.offline.clone()),
+            (Needs::TestName, Some(online)) => {
+                let why = "no hub of the configuration is Microsoft's, or all are pinned to addresses";
+                online.test_name.is_none().then(|| why.to_owned())
+            }
             (Needs::Node, Some(online)) => online.node.as_ref().err().cloned(),
         }
     }
@@ -216,6 +226,7 @@ pub struct PastCall {
     pub from: String,
     pub to: String,
     pub began_ms: u64,
+    pub ended_ms: u64,
     pub ringing_after_ms: Option<u64>,
     pub talked_ms: u64,
     pub status: u16,
@@ -263,6 +274,8 @@ pub struct Online {
     /// Names of ours that were not looked up, there being so many.
     pub names_left: usize,
     pub hubs: Vec<HubSeen>,
+    /// The cloud's name for tests; none where hubs are simulated.
+    pub test_name: Option<HubSeen>,
     /// Whether somebody listens where the Teams listener should; the error says what happened.
     pub listener: Result<(), String>,
     /// What the running node says; the error says why it doesn't.
@@ -320,6 +333,8 @@ pub struct ConnectionSeen {
     pub remote: String,
     pub opener: String,
     pub peer: Option<String>,
+    /// The serial number of our certificate on it.
+    pub certificate: Option<String>,
     pub open_seconds: u64,
     pub draining: bool,
 }

@@ -4,17 +4,23 @@
 mod lines;
 mod stage;
 
-use crate::config::{Config, Destination, E164, FromTeams, Tenant};
+use crate::config::{Carrier, CarrierId, Config, Destination, E164, FromTeams, Tenant};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use lines::{OUTSIDE, carrier_sdp};
 use stage::{Caller, Stage};
+use std::sync::Arc;
 
 pub use lines::TeamsSide;
+
+/// Kinds of carriers beside the first that are gone through each way.
+const MOST_KINDS: usize = 32;
 
 /// What was said, in order.
 #[derive(Debug, Clone)]
 pub struct Rehearsal {
+    /// Who speaks so toward the telephone network; empty: whichever a call out of Teams is tried with first.
+    pub carriers: Vec<CarrierId>,
     /// What Teams says of itself.
     pub teams: TeamsSide,
     pub said: Vec<Said>,
@@ -24,6 +30,8 @@ pub struct Rehearsal {
     pub allows_refer: bool,
     /// Teams sends a REFER.
     pub refers: bool,
+    /// The caller hears a ringing tone of ours.
+    pub rings_back: bool,
 }
 
 /// A message of ours.
@@ -85,13 +93,23 @@ impl Rehearsal {
 
 /// A carrier's call to a Teams user: rings, early media, answered, held, resumed, refreshed; and another one to a busy user.
 pub fn to_teams(config: &Config) -> Result<Rehearsal, String> {
-    let called = config.tenants.iter().find_map(|tenant| teams_user(tenant));
-    let (tenant, number) = called.ok_or("no tenant has a number that leads to Teams")?;
-    to_user(config, tenant, number)
+    let (tenant, number) = called(config).ok_or("no tenant has a number that leads to Teams")?;
+    let callers = alike(callers(config));
+    to_user(config, tenant, number, callers.first().ok_or("no carrier calls")?)
 }
 
-fn to_user(config: &Config, tenant: &Tenant, number: E164) -> Result<Rehearsal, String> {
-    let carrier = config.sbc.carriers.first().ok_or("no carrier is configured")?;
+fn called(config: &Config) -> Option<(&Tenant, E164)> {
+    config.tenants.iter().find_map(|tenant| teams_user(tenant))
+}
+
+/// Carriers that call.
+fn callers(config: &Config) -> impl Iterator<Item = &Arc<Carrier>> {
+    let carriers = config.sbc.carriers.iter();
+    carriers.filter(|carrier| !carrier.identify.networks.is_empty() || carrier.identify.digest.is_some())
+}
+
+fn to_user(config: &Config, tenant: &Tenant, number: E164, carriers: &Alike<'_>) -> Result<Rehearsal, String> {
+    let carrier = carriers.first;
     let mut said = Vec::new();
     let mut stage = Stage::begin(config, Caller::Carrier(carrier), tenant, &number.to_string())?;
     let (bypass, teams) = (stage.bypass, stage.teams.clone());
@@ -105,15 +123,18 @@ fn to_user(config: &Config, tenant: &Tenant, number: E164) -> Result<Rehearsal, 
     stage.caller_offers(Scene::CarrierRefreshes, "sendrecv");
     stage.caller_hangs_up();
     said.append(&mut stage.said);
+    let rings_back = stage.rings_back;
     let mut busy = Stage::begin(config, Caller::Carrier(carrier), tenant, &number.to_string())?;
     busy.said.clear();
     busy.answer_invite(Scene::Busy, &[(486, None)]);
     said.append(&mut busy.said);
     Ok(Rehearsal {
+        carriers: carriers.ids.clone(),
         bypass,
         allows_refer: allows_refer(&said),
         said,
         refers: false,
+        rings_back,
         teams,
     })
 }
@@ -121,11 +142,12 @@ fn to_user(config: &Config, tenant: &Tenant, number: E164) -> Result<Rehearsal, 
 /// A Teams user's call to the telephone network: rings, answered, held and referred by Teams.
 pub fn from_teams(config: &Config) -> Result<Rehearsal, String> {
     let tenant = config.tenants.iter().find(|tenant| calls_out(tenant));
-    from_tenant(config, tenant.ok_or("no tenant calls out of Teams by a carrier")?)
+    from_tenant(config, tenant.ok_or("no tenant calls out of Teams by a carrier")?, None)
 }
 
-fn from_tenant(config: &Config, tenant: &Tenant) -> Result<Rehearsal, String> {
-    let mut stage = Stage::begin(config, Caller::Teams, tenant, OUTSIDE)?;
+/// `by`: carriers of one kind; none: whichever is tried first.
+fn from_tenant(config: &Config, tenant: &Tenant, by: Option<&Alike<'_>>) -> Result<Rehearsal, String> {
+    let mut stage = Stage::begin(config, Caller::Teams(by.map(|by| by.first.as_ref())), tenant, OUTSIDE)?;
     stage.answer_invite(Scene::Ring, &[(180, None)]);
     stage.answer_invite(Scene::Answer, &[(200, Some(carrier_sdp("sendrecv")))]);
     stage.caller_acknowledges();
@@ -138,34 +160,78 @@ fn from_tenant(config: &Config, tenant: &Tenant) -> Result<Rehearsal, String> {
     stage.caller_asks(Scene::TeamsRefers, &Method::Refer, &refer, "");
     stage.caller_hangs_up();
     Ok(Rehearsal {
+        carriers: by.map(|by| by.ids.clone()).unwrap_or_default(),
         bypass: stage.bypass,
         allows_refer: allows_refer(&stage.said),
         said: stage.said,
         refers: true,
+        rings_back: stage.rings_back,
         teams,
     })
 }
 
-/// The same for each other kind of tenant: with media bypass or without, with REFER or without.
+/// The same for each other kind of tenant, with media bypass or without, with REFER or without; and for each other kind of
+/// carrier.
 pub fn of_other_kinds(config: &Config) -> Vec<Rehearsal> {
     let teams = &config.sbc.teams;
     let kind = |tenant: &Tenant| Kind {
         bypasses: tenant.bypasses(teams),
         refers: tenant.refer.unwrap_or(teams.refer),
     };
-    let (mut called, mut calling) = (Vec::new(), Vec::new());
+    let callers = alike(callers(config));
+    let (mut called_kinds, mut calling) = (Vec::new(), Vec::new());
     let mut all = Vec::new();
     for tenant in config.tenants.iter() {
-        if let Some((tenant, number)) = teams_user(tenant).filter(|_| is_new(&mut called, kind(tenant)))
-            && called.len() > 1
+        if let Some((tenant, number)) = teams_user(tenant).filter(|_| is_new(&mut called_kinds, kind(tenant)))
+            && called_kinds.len() > 1
+            && let Some(carriers) = callers.first()
         {
-            all.extend(to_user(config, tenant, number));
+            all.extend(to_user(config, tenant, number, carriers));
         }
         if calls_out(tenant) && is_new(&mut calling, kind(tenant)) && calling.len() > 1 {
-            all.extend(from_tenant(config, tenant));
+            all.extend(from_tenant(config, tenant, None));
         }
     }
+    if let Some((tenant, number)) = called(config) {
+        let others = callers.iter().skip(1).take(MOST_KINDS);
+        all.extend(others.filter_map(|carriers| to_user(config, tenant, number, carriers).ok()));
+    }
+    if let Some(tenant) = config.tenants.iter().find(|tenant| calls_out(tenant)) {
+        let tried = tenant.carriers.iter().filter_map(|id| config.carrier(id));
+        let others = alike(tried).into_iter().skip(1).take(MOST_KINDS);
+        all.extend(others.filter_map(|carriers| from_tenant(config, tenant, Some(&carriers)).ok()));
+    }
     all
+}
+
+/// Carriers whose calls have the same messages.
+struct Alike<'a> {
+    first: &'a Arc<Carrier>,
+    ids: Vec<CarrierId>,
+}
+
+fn alike<'a>(carriers: impl Iterator<Item = &'a Arc<Carrier>>) -> Vec<Alike<'a>> {
+    let mut kinds: Vec<Alike<'_>> = Vec::new();
+    for carrier in carriers {
+        match kinds.iter_mut().find(|kind| speaks_as(kind.first, carrier)) {
+            Some(kind) => kind.ids.push(carrier.id.clone()),
+            None => kinds.push(Alike {
+                first: carrier,
+                ids: vec![carrier.id.clone()],
+            }),
+        }
+    }
+    kinds
+}
+
+/// By what makes the messages of a carrier's calls other ones.
+fn speaks_as(one: &Carrier, other: &Carrier) -> bool {
+    let (ours, theirs) = (&one.media, &other.media);
+    one.ringing == other.ringing
+        && one.session_expires == other.session_expires
+        && ours.codecs == theirs.codecs
+        && ours.dtmf == theirs.dtmf
+        && ours.music_on_hold == theirs.music_on_hold
 }
 
 /// What makes the messages of a tenant other ones.

@@ -26,7 +26,8 @@ use std::time::Duration;
 /// Who calls.
 #[derive(Clone, Copy)]
 pub(super) enum Caller<'a> {
-    Teams,
+    /// By this carrier; none: as routed.
+    Teams(Option<&'a Carrier>),
     Carrier(&'a Arc<Carrier>),
 }
 
@@ -43,6 +44,8 @@ pub(super) struct Stage {
     flows: [Flow; 2],
     media: Media,
     pub said: Vec<Said>,
+    /// A ringing tone of ours has sounded.
+    pub rings_back: bool,
     /// Requests of the caller.
     asked: HashMap<ServerTransactionId, Message>,
     /// Our requests to the called side.
@@ -62,7 +65,7 @@ impl Stage {
         let bypass = tenant.bypasses(&config.sbc.teams);
         let teams = TeamsSide::of(config).ok_or("no hub is configured")?;
         let (text, origin, believe) = match caller {
-            Caller::Teams => (
+            Caller::Teams(_) => (
                 teams.invite(tenant, port, number, bypass),
                 Origin::Teams,
                 crate::config::CallerHeader::From,
@@ -90,10 +93,14 @@ impl Stage {
                 teams::plan(plan, *number, *voicemail, |_| false),
                 carrier_terms(config, carrier).ok_or("no listener serves carriers")?,
             ),
-            (Target::Carriers { carriers, callee }, Caller::Teams) => (
-                carrier::plan(plan, carriers, callee, |_| false),
-                teams::terms(config, &decision.tenant),
-            ),
+            (Target::Carriers { carriers, callee }, Caller::Teams(by)) => {
+                let mut carriers = carriers.clone();
+                carriers.retain(|carrier| by.is_none_or(|by| by.id == carrier.id));
+                (
+                    carrier::plan(plan, &carriers, callee, |_| false),
+                    teams::terms(config, &decision.tenant),
+                )
+            }
             _ => return Err(format!("{number} leads elsewhere: {}", decision.target_text())),
         };
         let callee = attempt.hops.first().map(|hop| hop.terms.clone());
@@ -101,7 +108,7 @@ impl Stage {
         let flows = [&terms, &callee].map(|terms| flow(terms, teams.address));
         let transaction = ServerTransactionId::numbered(1);
         let now = Moment::from_micros(1_000_000);
-        let caller_is_teams = matches!(caller, Caller::Teams);
+        let caller_is_teams = matches!(caller, Caller::Teams(_));
         let (call, effects) = Call::begin(Birth {
             id: CallId::from_random(0xd0c),
             seed: 7,
@@ -148,6 +155,7 @@ impl Stage {
             flows,
             media: config.sbc.media.clone(),
             said: Vec::new(),
+            rings_back: false,
             sent: Vec::new(),
             pending: VecDeque::new(),
             opened: 0,
@@ -202,6 +210,7 @@ impl Stage {
                     self.pending.extend(self.consent(token, &draft.to_bytes(&via())));
                 }
             }
+            Effect::RingBack { on, .. } => self.rings_back |= on,
             Effect::SendAck { leg, draft, to } => {
                 self.note(leg, &draft.to_bytes(&via()), Some(&to));
             }

@@ -1,9 +1,9 @@
 //! The first twelve of the twenty failures that administrators hit: nothing works, or one tenant's calls don't.
 
 use super::well::{refused, rewrite, sbc};
-use super::wrong::{answered, certificate, expect, hub, node, online, records};
+use super::wrong::{answered, certificate, expect, hub, node, online, records, test_name};
 use super::{complaints, said, well};
-use crate::cli::doctor::world::{CertificateSeen, Chain, ConnectionSeen, PastCall, PeerSeen};
+use crate::cli::doctor::world::{CertificateSeen, Chain, ConnectionSeen, PastCall, PeerSeen, World};
 use crate::config::Network;
 use crate::net::tls::{KeyKind, Offered};
 use std::time::Duration;
@@ -24,6 +24,50 @@ fn failure_01_a_certificate_of_nobody_whom_microsoft_trusts() {
         |world| hub(world).connected = Err(("alert".to_owned(), "TLS alert UnknownCA".to_owned())),
         &["tls.hub"],
     );
+    let world = expect(
+        |world| test_name(world).connected = Err(("alert".to_owned(), "TLS alert UnknownCA".to_owned())),
+        &["tls.test-name"],
+    );
+    let told = said(&world, "tls.test-name");
+    assert!(
+        told.starts_with("sip.g1.pstnhub.microsoft.com, Microsoft's name for tests, does not like our certificate"),
+        "{told}"
+    );
+    assert!(told.contains("It shows what hubs come to show"), "{told}");
+}
+
+/// Of the name for tests less uptime is promised, and no call goes there.
+#[test]
+fn a_test_name_that_does_not_answer_is_worth_a_note() {
+    let noted = |wrong: fn(&mut World), what: &str| {
+        let told = said(&expect(wrong, &[]), "tls.test-name");
+        assert!(told.contains(what), "{what} in {told}");
+    };
+    noted(
+        |world| test_name(world).addresses = Err("NXDOMAIN".to_owned()),
+        "is not reached: NXDOMAIN",
+    );
+    noted(
+        |world| test_name(world).connected = Err(("timeout".to_owned(), "not connected within 5000 ms".to_owned())),
+        "is not reached: not connected",
+    );
+    noted(
+        |world| test_name(world).connected = Err(("wrong_name".to_owned(), "it is for another".to_owned())),
+        "for other names",
+    );
+    noted(
+        |world| test_name(world).answer = Err("no answer within 5000 ms".to_owned()),
+        "takes our certificate over TLSv1_2 and answers no OPTIONS",
+    );
+    noted(
+        |world| test_name(world).answer = answered(403, "Q.850;cause=63;text=\"No trunk config was found\""),
+        "answers OPTIONS with 403",
+    );
+    // Where hubs are simulated ones nobody looks.
+    let mut world = well::world();
+    online(&mut world).test_name = None;
+    let skipped = crate::cli::doctor::diagnose(&world).skipped;
+    assert!(skipped.iter().any(|skipped| skipped.id == "tls.test-name"));
 }
 
 #[test]
@@ -129,6 +173,10 @@ fn failure_06_trust_of_another_year() {
         |world| hub(world).connected = Err(("unknown_issuer".to_owned(), "no trusted root".to_owned())),
         &["tls.hub"],
     );
+    expect(
+        |world| test_name(world).connected = Err(("unknown_issuer".to_owned(), "no trusted root".to_owned())),
+        &["tls.test-name"],
+    );
 }
 
 #[test]
@@ -161,6 +209,20 @@ fn failure_07_a_renewed_certificate_that_nobody_sees() {
             });
         },
         &["tls.old-connections"],
+    );
+    let world = expect(
+        |world| node(world).connections[0].certificate = Some("0bad".to_owned()),
+        &["tls.old-connections"],
+    );
+    assert!(
+        said(&world, "tls.old-connections").contains("our certificate with serial 0bad, which the node shows no more")
+    );
+    expect(
+        |world| {
+            let serial = node(world).certificates[0].serial.clone();
+            node(world).connections[0].certificate = Some(serial);
+        },
+        &[],
     );
     expect(|world| certificate(world).not_after = world.now - 1, &["tls.expired"]);
     expect(

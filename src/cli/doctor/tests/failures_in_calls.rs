@@ -1,4 +1,4 @@
-//! The other eight, which show in calls that are up, and what else is seen.
+//! Those of the other eight that show in calls that are up, and what else is seen.
 
 use super::well::{call, refused, rewrite, sbc};
 use super::wrong::{anything, certificate, expect, hub, invite_to_teams, node, online, records};
@@ -6,33 +6,8 @@ use super::{complaints, said, well};
 use crate::cli::doctor::rehearsal::{self, Said, Scene};
 use crate::cli::doctor::world::{PastCall, World};
 use crate::config::{Cloud, HostName, Hub, Network, Purpose};
-use crate::sip::{Message, Method};
+use crate::sip::Method;
 use std::sync::Arc;
-
-#[test]
-fn failure_13_no_ringing_tone() {
-    let mut world = well::world();
-    let rehearsal = world.to_teams.as_mut().expect("a rehearsal");
-    rehearsal
-        .said
-        .retain(|said| said.to_teams || said.scene != Scene::EarlyMedia);
-    let ringing = rehearsal.of(Scene::Ring).find(|said| !said.to_teams).cloned();
-    let ringing = ringing.expect("a 180");
-    assert_eq!(said(&world, "carriers.ringback"), "");
-
-    let text = String::from_utf8(ringing.message.as_bytes().to_vec()).expect("text");
-    let (head, _) = text.split_once("\r\n\r\n").expect("a head");
-    let head = head.replacen("SIP/2.0 180 Ringing", "SIP/2.0 183 Session Progress", 1);
-    let head = head.replace("Content-Length: 0", "Content-Length: 5");
-    let message = Message::parse(format!("{head}\r\n\r\nv=0\r\n").into_bytes().into()).expect("a message");
-    let silent = Said {
-        scene: Scene::EarlyMedia,
-        message,
-        ..ringing
-    };
-    world.to_teams.as_mut().expect("a rehearsal").said.push(silent);
-    assert!(said(&world, "carriers.ringback").contains("a carrier hears 180"));
-}
 
 #[test]
 fn failure_14_the_ack_goes_elsewhere_or_is_lost() {
@@ -365,27 +340,6 @@ fn a_transfer_is_rehearsed_by_the_hub_of_the_configuration() {
 }
 
 #[test]
-fn failure_19_calls_that_come_again_after_a_no() {
-    expect(
-        |world| {
-            let busy = |id: &str, began_ms| PastCall {
-                began_ms,
-                ..refused(id, 486, "Callee is busy", "busy")
-            };
-            records(world).extend([busy("d", 1_000), busy("e", 3_000)]);
-        },
-        &["carriers.retries"],
-    );
-    expect(
-        |world| {
-            let to_carrier = |said: &Said| !said.to_teams && said.scene == Scene::Busy;
-            rewrite(&mut world.to_teams, to_carrier, "cause=17", "cause=34");
-        },
-        &["sip-lint.busy"],
-    );
-}
-
-#[test]
 fn failure_20_calls_that_end_at_fixed_minutes() {
     expect(
         |world| {
@@ -409,14 +363,30 @@ fn failure_20_calls_that_end_at_fixed_minutes() {
         },
         &["timers.fixed-minutes"],
     );
+    let expired = |id: &str| PastCall {
+        cause: "session_expired".to_owned(),
+        talked_ms: 47 * 60_000,
+        ..call(id)
+    };
+    let world = expect(
+        |world| records(world).extend(["d", "e", "f"].map(expired)),
+        &["timers.fixed-minutes"],
+    );
+    let told = said(&world, "timers.fixed-minutes");
+    let all = "of 3 calls with carrier 'north' of 47 minutes and more 3 ended because a session was not refreshed";
+    assert!(told.starts_with(all), "{told}");
+    // One of them is an accident, and so are three of many.
+    expect(|world| records(world).push(expired("d")), &[]);
     expect(
         |world| {
-            records(world).push(PastCall {
-                cause: "session_expired".to_owned(),
-                ..call("d")
-            });
+            records(world).extend(["d", "e", "f"].map(expired));
+            let long = |minutes: u64| PastCall {
+                talked_ms: (48 + minutes) * 60_000,
+                ..call("g")
+            };
+            records(world).extend((0..60).map(long));
         },
-        &["timers.fixed-minutes"],
+        &[],
     );
 }
 

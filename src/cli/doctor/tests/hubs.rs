@@ -13,13 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const HUB: &str = "sip.pstnhub.microsoft.com";
+const TEST_NAME: &str = "sip.g1.pstnhub.microsoft.com";
 
 fn simulated(papers: &Papers, roots: &Path) -> TeamsSim {
+    simulated_at(SocketAddr::from(([127, 0, 0, 1], 0)), HUB, papers, roots)
+}
+
+fn simulated_at(listen: SocketAddr, hub: &str, papers: &Papers, roots: &Path) -> TeamsSim {
     let settings = TeamsSettings {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen,
         sbc: None,
         trunk: "sbc1.example.net".to_owned(),
-        hub: HUB.to_owned(),
+        hub: hub.to_owned(),
         certificate: papers.teams_certificate.clone(),
         key: papers.teams_key.clone(),
         roots: roots.to_owned(),
@@ -34,11 +39,16 @@ fn simulated(papers: &Papers, roots: &Path) -> TeamsSim {
 fn papers(folder: &Folder, name: &str, base: &str) -> Papers {
     let path = folder.path(name);
     std::fs::create_dir_all(&path).expect("a folder");
-    Papers::make(&path, base, &[HUB]).expect("papers")
+    Papers::make(&path, base, &[HUB, TEST_NAME]).expect("papers")
 }
 
 /// A node whose hub is at this port, with its certificate and roots.
 fn config(papers: &Papers, roots: &Path, port: u16) -> Arc<Config> {
+    with_hosts(papers, roots, port, "")
+}
+
+/// The same where name servers know these hosts, too.
+fn with_hosts(papers: &Papers, roots: &Path, port: u16, more: &str) -> Arc<Config> {
     let (certificate, key) = (&papers.sbc_certificate, &papers.sbc_key);
     let sbc = format!(
         "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"127.0.0.1:1\"\n\
@@ -47,7 +57,7 @@ fn config(papers: &Papers, roots: &Path, port: u16) -> Arc<Config> {
          [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"{HUB}:{port}\"]\nroots = {roots:?}\nnetworks = [\"127.0.0.0/8\"]\n\
          options_timeout = \"500ms\"\n\
          [admin]\nbind = \"127.0.0.1:2\"\n\
-         [dns]\nhosts = {{ \"{HUB}\" = [\"127.0.0.1\"], \"sbc1.example.net\" = [\"127.0.0.1\"] }}\n"
+         [dns]\nhosts = {{ \"{HUB}\" = [\"127.0.0.1\"], \"sbc1.example.net\" = [\"127.0.0.1\"]{more} }}\n"
     );
     let config = Config::from_toml_strs(&sbc, &[]);
     Arc::new(config.unwrap_or_else(|wrong| panic!("{wrong}")))
@@ -151,4 +161,50 @@ async fn hubs_are_asked_and_each_kind_of_silence_has_its_id() {
 
     let world = looked_at(config(&ours, &ours.root, port)).await;
     assert_eq!(of_hubs(&world), ["net.hubs"]);
+}
+
+#[tokio::test]
+async fn the_test_name_is_asked_by_options_and_what_it_refuses_is_a_warning() {
+    let folder = Folder::new();
+    let ours = papers(&folder, "ours", "sbc1.example.net");
+    let hub = simulated(&ours, &ours.root);
+    let port = hub.address().port();
+    // Its port is the usual one, so it has an address of its own.
+    let [.., second, first] = std::process::id().to_be_bytes();
+    let address = SocketAddr::from(([127, 91, second, first], 5_061));
+    let pinned = format!(", \"{TEST_NAME}\" = [\"{}\"]", address.ip());
+    let config = |papers: &Papers| with_hosts(papers, &ours.root, port, &pinned);
+
+    let of_test_name = |world: &World| world.online.as_ref().expect("online").test_name.clone();
+    let unasked = looked_at(with_hosts(&ours, &ours.root, port, "")).await;
+    assert!(of_test_name(&unasked).is_none(), "hubs are simulated, and it is not");
+
+    let next = simulated_at(address, TEST_NAME, &ours, &ours.root);
+    let world = looked_at(config(&ours)).await;
+    assert_eq!(of_hubs(&world), Vec::<String>::new());
+    let answer = of_test_name(&world).expect("asked").answer;
+    assert!(answer.is_ok_and(|answer| answer.status == 200));
+    assert_eq!(next.violations(), [], "doctor's own OPTIONS keep the rules");
+    next.set_manner(Manner::Stalled);
+    let world = looked_at(config(&ours)).await;
+    assert_eq!(of_hubs(&world), Vec::<String>::new());
+    assert!(said(&world, "tls.test-name").contains("answers no OPTIONS"));
+    next.shut_down().await;
+
+    // A root that it does not know of us, and one that we do not know of it: the hubs themselves are well.
+    let strangers = papers(&folder, "strangers", "sbc1.example.net");
+    let next = simulated_at(address, TEST_NAME, &ours, &strangers.root);
+    let world = looked_at(config(&ours)).await;
+    assert_eq!(of_hubs(&world), ["tls.test-name"]);
+    assert!(said(&world, "tls.test-name").contains("does not like our certificate"));
+    next.shut_down().await;
+    let next = simulated_at(address, TEST_NAME, &strangers, &ours.root);
+    let world = looked_at(config(&ours)).await;
+    assert_eq!(of_hubs(&world), ["tls.test-name"]);
+    assert!(said(&world, "tls.test-name").contains("that we do not believe"));
+    next.shut_down().await;
+
+    let world = looked_at(config(&ours)).await;
+    assert_eq!(of_hubs(&world), Vec::<String>::new());
+    assert!(said(&world, "tls.test-name").contains("is not reached"));
 }

@@ -1,11 +1,13 @@
 //! A node that is well, and each known failure put into it: some as files and simulated hubs, some as what was seen.
 
+mod carriers;
 mod certificates;
 mod clouds;
 mod failures;
 mod failures_in_calls;
 mod hubs;
 mod papers;
+mod records;
 mod well;
 mod wrong;
 
@@ -163,6 +165,7 @@ fn every_usual_failure_has_its_row_with_ids_and_tests_that_exist() {
     let tests = [
         include_str!("failures.rs"),
         include_str!("failures_in_calls.rs"),
+        include_str!("carriers.rs"),
         include_str!("certificates.rs"),
         include_str!("hubs.rs"),
     ]

@@ -120,6 +120,7 @@ fn with_the_rest(mut world: World) -> World {
         own_names: own.collect(),
         names_left: 0,
         hubs: HUBS.map(hub).into(),
+        test_name: Some(hub("sip.g1.pstnhub.microsoft.com")),
         listener: Ok(()),
         node: Ok(node),
     });

@@ -17,6 +17,10 @@ pub fn hub(world: &mut World) -> &mut HubSeen {
     &mut online(world).hubs[0]
 }
 
+pub fn test_name(world: &mut World) -> &mut HubSeen {
+    online(world).test_name.as_mut().expect("the name for tests")
+}
+
 pub fn node(world: &mut World) -> &mut NodeSeen {
     online(world).node.as_mut().expect("a node")
 }
