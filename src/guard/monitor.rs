@@ -322,7 +322,7 @@ fn further_trunks(config: &Config) -> impl Iterator<Item = &str> {
 }
 
 fn own_trunks(config: &Config) -> impl Iterator<Item = &TenantFqdn> {
-    let names = config.tenants.iter().map(|tenant| &tenant.fqdn);
+    let names = config.tenants.iter().flat_map(|tenant| tenant.trunks());
     names.filter(|name| config.sbc.teams.base_of(name).is_none())
 }
 
@@ -502,7 +502,9 @@ mod tests {
                    hubs = [\"sip.hub.example\", \"sip2.hub.example\"]\n\
                    [[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n";
         let derived = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"north\"]\n";
-        let own = "domains = [\"fabrikam.example\"]\nfqdn = \"sbc.fabrikam.example\"\ncarriers = [\"north\"]\n";
+        // A further name is a trunk like the first; that below the base is derived.
+        let own = "domains = [\"fabrikam.example\"]\nfqdn = \"sbc.fabrikam.example\"\n\
+                   aliases = [\"old.fabrikam.example\", \"fabrikam.sbc1.example.net\"]\ncarriers = [\"north\"]\n";
         // Two labels: nothing of the base's holds for it.
         let below = "domains = [\"tailspin.example\"]\nfqdn = \"a.b.sbc1.example.net\"\ncarriers = [\"north\"]\n";
         let elsewhere = derived.replace("contoso", "adatum") + "base = \"sbc1.example.org\"\n";
@@ -522,10 +524,11 @@ mod tests {
             .iter()
             .map(|asked| (asked.peer.to_string(), asked.contact.as_str(), asked.tells_health()))
             .collect();
-        let (base, further, own, below) = (
+        let (base, further, own, old, below) = (
             "<sip:sbc1.example.net:5061;transport=tls>",
             "<sip:sbc1.example.org:5061;transport=tls>",
             "<sip:sbc.fabrikam.example:5061;transport=tls>",
+            "<sip:old.fabrikam.example:5061;transport=tls>",
             "<sip:a.b.sbc1.example.net:5061;transport=tls>",
         );
         assert_eq!(
@@ -534,10 +537,12 @@ mod tests {
                 ("sip.hub.example".into(), base, true),
                 ("sip.hub.example for sbc1.example.org".into(), further, false),
                 ("sip.hub.example for sbc.fabrikam.example".into(), own, false),
+                ("sip.hub.example for old.fabrikam.example".into(), old, false),
                 ("sip.hub.example for a.b.sbc1.example.net".into(), below, false),
                 ("sip2.hub.example".into(), base, true),
                 ("sip2.hub.example for sbc1.example.org".into(), further, false),
                 ("sip2.hub.example for sbc.fabrikam.example".into(), own, false),
+                ("sip2.hub.example for old.fabrikam.example".into(), old, false),
                 ("sip2.hub.example for a.b.sbc1.example.net".into(), below, false),
             ]
         );

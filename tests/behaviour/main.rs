@@ -16,6 +16,7 @@ mod destinations;
 mod device;
 mod doctors_word;
 mod drains_under_calls;
+mod drift_told;
 mod elins;
 mod every_call_recorded;
 mod gateway_addresses;

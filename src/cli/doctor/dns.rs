@@ -2,6 +2,8 @@
 
 use super::finding::{Check, Group, Needs, Verdict};
 use super::world::World;
+use crate::teams::onboarding::signaling_address;
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
@@ -52,9 +54,11 @@ fn ttl(world: &World) -> Vec<Verdict> {
 fn own(world: &World) -> Vec<Verdict> {
     let Some(online) = &world.online else { return Vec::new() };
     let is_pinned = |name: &str| world.config.sbc.dns.hosts.keys().any(|host| host.as_str() == name);
-    let verdict = |(name, found): (&String, &Result<Vec<std::net::IpAddr>, String>)| {
-        let sbc = &world.config.sbc;
-        let wanted = sbc.media_of(sbc.teams.listener).advertise;
+    let verdict = |(name, found): (&String, &Result<Vec<IpAddr>, String>)| {
+        let known = signaling_address(&world.config);
+        let wanted = known.map_or("its public address is not in the configuration".to_owned(), |known| {
+            known.to_string()
+        });
         match found {
             Ok(addresses) if !is_pinned(name) && addresses.iter().all(|address| world.is_ours(*address)) => None,
             _ if world.is_laboratory() && !is_pinned(name) => Some(Verdict::note(
@@ -69,24 +73,27 @@ fn own(world: &World) -> Vec<Verdict> {
                 format!("{name} stands under [dns.hosts]: what public name servers say of it was not asked"),
                 "Ask them from outside: Teams connects to that name.",
             )),
+            Ok(addresses) if known.is_none() => Some(Verdict::note(
+                format!(
+                    "{name} leads to {}, and whether that is this node the configuration does not say",
+                    list(addresses)
+                ),
+                "Look at the NAT in front of this node: Teams' port there has to lead to the listener for Teams.",
+            )),
             Ok(addresses) if addresses.iter().any(|address| world.is_ours(*address)) => {
                 let others = addresses.iter().filter(|address| !world.is_ours(**address));
-                let list: Vec<String> = others.map(ToString::to_string).collect();
                 Some(Verdict::warn(
                     format!(
                         "{name} leads to {} too, which is not this node ({wanted})",
-                        list.join(", ")
+                        list(others)
                     ),
                     "Teams takes any of them: calls to another node are not found there, unless it is one of a pair.",
                 ))
             }
-            Ok(addresses) => {
-                let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                Some(Verdict::fail(
-                    format!("{name} leads to {}, which is not this node ({wanted})", list.join(", ")),
-                    "Correct the record; where signalling and media have different public addresses, nothing is wrong.",
-                ))
-            }
+            Ok(addresses) => Some(Verdict::fail(
+                format!("{name} leads to {}, which is not this node ({wanted})", list(addresses)),
+                "Correct the record; where a NAT in front of this node has another address for its listener for Teams, nothing is wrong.",
+            )),
         }
     };
     let left = (online.names_left > 0).then(|| {
@@ -97,6 +104,11 @@ fn own(world: &World) -> Vec<Verdict> {
         )
     });
     online.own_names.iter().filter_map(verdict).chain(left).collect()
+}
+
+fn list<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
+    let addresses: Vec<String> = addresses.into_iter().map(ToString::to_string).collect();
+    addresses.join(", ")
 }
 
 fn hubs(world: &World) -> Vec<Verdict> {

@@ -4,6 +4,7 @@ use super::finding::Needs;
 use super::rehearsal::Rehearsal;
 use crate::config::Config;
 use crate::net::tls::{KeyKind, Offered, covers};
+use crate::teams::onboarding::{is_bound, signaling_address};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -123,9 +124,9 @@ impl World {
         found.next().or_else(|| self.usable().next())
     }
 
-    /// The addresses that the configuration tells peers to send to.
+    /// Whether who connects to `address` reaches the listener for Teams, as far as the configuration says.
     pub fn is_ours(&self, address: IpAddr) -> bool {
-        self.config.sbc.media.addresses().any(|ours| ours.advertise == address) || self.interfaces.contains(&address)
+        signaling_address(&self.config) == Some(address) || is_bound(&self.config, address, &self.interfaces)
     }
 }
 

@@ -59,6 +59,11 @@ impl Tenant {
         self.numbers.iter().find(is_it).map(|entry| entry.span.first())
     }
 
+    /// All of its trunk names, its own one first.
+    pub fn trunks(&self) -> impl Iterator<Item = &TenantFqdn> + Clone {
+        std::iter::once(&self.fqdn).chain(&self.aliases)
+    }
+
     /// Its emergency location identification numbers.
     pub fn elins(&self) -> impl Iterator<Item = &NumberEntry> {
         self.numbers.iter().filter(|entry| entry.elin)

@@ -75,6 +75,109 @@ to = { carrier = "north" }
     both("own", tenant);
 }
 
+/// A trunk that needs each setting, beside a name of its own and one below the base. The base has another limit, and one more
+/// tenant, that has other wishes.
+pub(super) fn settings() -> Config {
+    let tenant = r#"
+fqdn = "sbc.contoso.example"
+aliases = ["old.contoso.example", "contoso.sbc1.example.net"]
+bypass = true
+local_media = "inside"
+domains = ["contoso.example"]
+carriers = ["north"]
+[caller]
+forward_pai = true
+[limits]
+calls = 40
+[[numbers]]
+number = "+12065550123"
+assigned = "+12065550100;ext=1234"
+[[numbers]]
+range = "+14255550100-+14255550102"
+[[numbers]]
+number = "+14255550101"
+to = { carrier = "north" }
+"#;
+    let other = "label = \"adatum\"\ndomains = [\"adatum.example\"]\ncarriers = [\"south\"]\n";
+    let machine = changed(&[
+        ("# addresses = [{", "addresses = [{"),
+        ("id = \"north\" ", "pass_location = true\nid = \"north\" "),
+    ]);
+    let config = Config::from_toml_strs(&machine, &[("contoso", tenant), ("adatum", other)]);
+    config.unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// The example's machine with an IPv6 address toward Teams.
+pub(super) fn over_ipv6() -> Config {
+    let machine = changed(&[
+        ("bind = \"0.0.0.0:5061\"", "bind = \"[::]:5061\""),
+        (
+            "# bind = \"0.0.0.0\"\nadvertise = \"198.51.100.10\"",
+            "bind = \"::\"\nadvertise = \"2001:db8::10\"",
+        ),
+    ]);
+    let config = Config::from_toml_strs(&machine, &[("contoso", BRIEF)]);
+    config.unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn changed(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(SBC.to_owned(), |machine, (old, new)| {
+        assert!(machine.contains(old), "{old}");
+        machine.replace(old, new)
+    })
+}
+
+fn contoso(config: &Config) -> &crate::config::Tenant {
+    config.tenant_by_name("contoso.example").expect("a tenant")
+}
+
+#[test]
+fn teams_110_each_setting_of_a_trunk_is_in_the_script_and_further_names_are_paired_and_proven() {
+    let config = settings();
+    let script = powershell(&config, contoso(&config));
+    for parameter in [
+        "-ForwardPai $true",
+        "-PidfLoSupported $true",
+        "-BypassMode 'Always'",
+        "-GatewaySiteId $site",
+    ] {
+        assert!(script.contains(parameter), "{parameter}");
+    }
+    golden("settings.ps1", &script);
+    golden("settings.zone", &zone(&records(&config, contoso(&config))));
+}
+
+#[test]
+fn teams_020_a_trunk_over_ipv6_is_paired_as_such() {
+    written("ipv6", &over_ipv6());
+    let config = over_ipv6();
+    assert!(powershell(&config, contoso(&config)).contains("-IPAddressVersion IPv6"));
+}
+
+/// Signalling that has another public address than media.
+#[test]
+fn names_lead_to_where_signaling_is() {
+    let machine = changed(&[("bind = \"0.0.0.0:5061\"", "bind = \"198.51.100.7:5061\"")]);
+    let config =
+        Config::from_toml_strs(&machine, &[("contoso", BRIEF)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let found = records(&config, contoso(&config));
+    let addresses: Vec<_> = found
+        .iter()
+        .filter(|record| record.kind == RecordKind::A)
+        .map(|record| record.value.as_deref())
+        .collect();
+    assert_eq!(addresses, [Some("198.51.100.7"); 2]);
+    // Nothing says which outer address of the two leads there.
+    let machine = changed(&[
+        ("bind = \"0.0.0.0:5061\"", "bind = \"10.0.0.4:5061\""),
+        ("bind = \"0.0.0.0:5060\"", "bind = \"10.0.0.5:5060\""),
+        ("# bind = \"0.0.0.0\"\n", "bind = \"10.0.0.5\"\n"),
+    ]);
+    let config =
+        Config::from_toml_strs(&machine, &[("contoso", BRIEF)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    golden("nat.zone", &zone(&records(&config, contoso(&config))));
+}
+
 const BRIEF: &str = "label = \"contoso\"\ndomains = [\"contoso.example\"]\ncarriers = [\"north\"]\n";
 
 #[test]

@@ -266,6 +266,24 @@ fn failure_08_options_are_answered_and_none_come_back() {
         &["dns.own"],
     );
     assert!(super::said(&world, "dns.own").contains("leads to 192.0.2.77 too"));
+    // Where signalling has an address of its own, that of media is another node's.
+    let signaling = |world: &mut World| sbc(world).listeners[0].bind = "198.51.100.7:5061".parse().expect("an address");
+    let world = expect(signaling, &["dns.own"]);
+    assert!(super::said(&world, "dns.own").contains("not this node (198.51.100.7)"));
+    expect(
+        |world| {
+            signaling(world);
+            for found in online(world).own_names.values_mut() {
+                *found = Ok(vec!["198.51.100.7".parse().expect("an address")]);
+            }
+        },
+        &[],
+    );
+    // Behind a NAT of which nothing is said nobody knows.
+    let mut world = well::world();
+    sbc(&mut world).listeners[0].bind = "10.0.0.4:5061".parse().expect("an address");
+    sbc(&mut world).media.address.bind = "10.0.0.5".parse().expect("an address");
+    assert!(super::said(&world, "dns.own").contains("whether that is this node the configuration does not say"));
     expect(
         |world| hub(world).answer = Err("no answer within 5000 ms".to_owned()),
         &["options.answer"],

@@ -1,9 +1,9 @@
 //! The pairing of the trunk: `Get-CsOnlinePSTNGateway`.
 
-use super::super::powershell::{gateway, quoted};
-use super::super::{Trunk, signaling_port};
+use super::super::gateway::Gateway;
+use super::super::powershell::{pair, quoted};
 use super::export::Object;
-use super::{Difference, Fix, Weight};
+use super::{Difference, Fix, Weight, file_of};
 use crate::config::{Config, Tenant, TenantFqdn};
 
 /// Answered with one of these, Teams tries the next trunk; a list that leaves one out drops that (section 9.1).
@@ -18,24 +18,24 @@ const TRANSLATIONS: [&str; 4] = [
 ];
 
 pub(super) fn compare(config: &Config, tenant: &Tenant, gateways: &[Object]) -> Vec<Difference> {
-    let trunk = Trunk::of(config, tenant);
+    let needed = Gateway::all_for(config, tenant);
     let mut found = Vec::new();
-    let mut ours = None;
     for object in gateways {
         let name = name_of(object);
-        let is = |known: &TenantFqdn| name.eq_ignore_ascii_case(known.as_str());
-        match trunk {
-            Trunk::Derived(base) if is(&tenant.fqdn) => found.push(paired_itself(name, base.as_str())),
-            Trunk::Derived(base) if is(base) => ours = Some(object),
-            Trunk::Own if is(&tenant.fqdn) => ours = Some(object),
-            _ => {}
+        if let Some(gateway) = needed.iter().find(|gateway| is(name, gateway.name)) {
+            found.extend(settings(tenant, gateway, object));
+        } else if let Some(derived) = tenant.trunks().find(|trunk| is(name, trunk))
+            && let Some(base) = config.sbc.teams.base_of(derived)
+        {
+            found.push(paired_itself(name, base.as_str()));
         }
     }
-    match ours {
-        Some(object) => found.extend(settings(config, tenant, trunk, object)),
-        // The carrier's trunk stands in the carrier's tenant, so an output of the customer's has none.
-        None if gateways.is_empty() || trunk.base().is_some() => {}
-        None => found.push(unpaired(config, tenant)),
+    // The carrier's trunk stands in the carrier's tenant, so an output of the customer's has none.
+    let missing = needed
+        .iter()
+        .filter(|gateway| !gateway.is_carriers && !has(gateways, gateway.name));
+    if !gateways.is_empty() {
+        found.extend(missing.map(unpaired));
     }
     found
 }
@@ -46,19 +46,41 @@ pub(super) fn met<'a>(
     tenant: &'a Tenant,
     gateways: &'a [Object],
 ) -> impl Iterator<Item = &'a Object> {
-    let names = Trunk::of(config, tenant).base().into_iter().chain([&tenant.fqdn]);
+    let needed = Gateway::all_for(config, tenant);
     gateways.iter().filter(move |object| {
-        let mut names = names.clone();
-        names.any(|name| name_of(object).eq_ignore_ascii_case(name.as_str()))
+        let name = name_of(object);
+        tenant.trunks().any(|trunk| is(name, trunk)) || needed.iter().any(|gateway| is(name, gateway.name))
     })
 }
 
 /// The trunk whose pairing would be compared, where it is in none of these.
-pub(super) fn absent<'a>(config: &'a Config, tenant: &'a Tenant, gateways: &[Object]) -> Option<&'a str> {
+pub(super) fn absent(config: &Config, tenant: &Tenant, gateways: &[Object]) -> Option<String> {
     // Where one of its own is missing, that is a difference.
-    let name = Trunk::of(config, tenant).base()?.as_str();
-    let has_it = gateways.iter().any(|object| name_of(object).eq_ignore_ascii_case(name));
-    (!has_it && !gateways.is_empty()).then_some(name)
+    let needed = Gateway::all_for(config, tenant);
+    let mut absent = needed
+        .iter()
+        .filter(|gateway| gateway.is_carriers && !has(gateways, gateway.name));
+    absent
+        .next()
+        .filter(|_| !gateways.is_empty())
+        .map(|gateway| gateway.name.to_string())
+}
+
+/// Those that are not of this node.
+pub(super) fn foreign<'a>(config: &'a Config, gateways: &'a [Object]) -> impl Iterator<Item = &'a str> {
+    let is_ours = |name: &&str| config.sbc.teams.is_base(name) || config.tenant_by_host(name).is_some();
+    gateways
+        .iter()
+        .map(name_of)
+        .filter(move |name| !name.is_empty() && !is_ours(name))
+}
+
+fn has(gateways: &[Object], trunk: &TenantFqdn) -> bool {
+    gateways.iter().any(|object| is(name_of(object), trunk))
+}
+
+fn is(name: &str, trunk: &TenantFqdn) -> bool {
+    name.eq_ignore_ascii_case(trunk.as_str())
 }
 
 fn name_of(object: &Object) -> &str {
@@ -68,7 +90,7 @@ fn name_of(object: &Object) -> &str {
         .unwrap_or_default()
 }
 
-fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object) -> Vec<Difference> {
+fn settings(tenant: &Tenant, gateway: &Gateway<'_>, object: &Object) -> Vec<Difference> {
     let name = name_of(object);
     let mut found = Vec::new();
     let mut differs = |weight, property: &str, what: &str, there: String, here: String, argument: String| {
@@ -84,7 +106,7 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object)
             )),
         });
     };
-    let port = u64::from(signaling_port(config));
+    let port = u64::from(gateway.port);
     if let Some(there) = object.number("SipSignalingPort").filter(|there| *there != port) {
         let what = "Teams connects where nothing listens";
         differs(
@@ -112,7 +134,7 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object)
     switch("Enabled", true, Weight::Breaks, "the trunk takes no calls");
     switch(
         "MediaBypass",
-        tenant.bypasses(&config.sbc.teams),
+        gateway.bypass,
         Weight::Breaks,
         "media would go another way than `bypass` says",
     );
@@ -128,6 +150,14 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object)
         Weight::Note,
         "who forwarded a call is not told",
     );
+    if gateway.location {
+        switch(
+            "PidfLoSupported",
+            true,
+            Weight::Breaks,
+            "no emergency call says where its caller is, and a carrier is to be told",
+        );
+    }
     if let Some(there) = object.text("FailoverResponseCodes") {
         let is_code = |code: &&str| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit());
         let listed: Vec<&str> = there.split([',', ' ']).filter(is_code).collect();
@@ -159,39 +189,37 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object)
             FAILOVER_SECONDS.to_string(),
         );
     }
-    let family = if config.sbc.media_of(config.sbc.teams.listener).advertise.is_ipv4() {
-        "IPv4"
-    } else {
-        "IPv6"
-    };
+    let version = gateway.ip_version();
     if let Some(there) = object
         .text("IPAddressVersion")
-        .filter(|there| !there.eq_ignore_ascii_case(family))
+        .filter(|there| !there.eq_ignore_ascii_case(version))
     {
         differs(
             Weight::Breaks,
             "IPAddressVersion",
             "our addresses are of the other family",
             there.to_owned(),
-            family.to_owned(),
-            format!("\"{family}\""),
+            version.to_owned(),
+            format!("\"{version}\""),
         );
     }
-    // The carrier's trunk is for all tenants: no one's limit is its own.
-    if let Some(calls) = tenant.limits.calls.filter(|_| trunk == Trunk::Own) {
-        let calls = u64::from(calls);
-        if let Some(there) = object.number("MaxConcurrentSessions").filter(|there| *there != calls) {
-            differs(
-                Weight::Note,
-                "MaxConcurrentSessions",
-                "the admin centre warns at another number of calls than [limits] calls allows",
-                there.to_string(),
-                calls.to_string(),
-                calls.to_string(),
-            );
-        }
+    if let Some(calls) = gateway.calls.map(u64::from)
+        && let Some(there) = object.number("MaxConcurrentSessions").filter(|there| *there != calls)
+    {
+        let what = match gateway.is_carriers {
+            true => "the admin centre warns at another number of calls than [guard] calls allows",
+            false => "the admin centre warns at another number of calls than [limits] calls allows",
+        };
+        differs(
+            Weight::Note,
+            "MaxConcurrentSessions",
+            what,
+            there.to_string(),
+            calls.to_string(),
+            calls.to_string(),
+        );
     }
-    if trunk != Trunk::Own {
+    if gateway.is_carriers {
         for property in TRANSLATIONS {
             let rules = object.list(property);
             if !rules.is_empty() {
@@ -206,7 +234,66 @@ fn settings(config: &Config, tenant: &Tenant, trunk: Trunk<'_>, object: &Object)
             }
         }
     }
+    found.extend(privacy(tenant, gateway, object));
+    found.extend(places(tenant, gateway, object));
     found
+}
+
+/// What asks for privacy stands in every call over a trunk with ForwardPai, and in those of who hides over any other.
+fn privacy(tenant: &Tenant, gateway: &Gateway<'_>, object: &Object) -> Option<Difference> {
+    let (there, here) = (object.flag("ForwardPai")?, tenant.forward_pai);
+    if there == here {
+        return None;
+    }
+    let what = match there {
+        true => "each call comes as that of somebody who hides, and `forward_pai` is off",
+        false => "what a caller says of privacy is not heeded, as `forward_pai` is on",
+    };
+    // It may be right for the others below the same trunk.
+    let fix = match there == gateway.forward_pai {
+        true => Fix::Config {
+            file: file_of(tenant),
+            lines: format!("[caller]\nforward_pai = {there}"),
+        },
+        false => Fix::Powershell(format!(
+            "Set-CsOnlinePSTNGateway -Identity {} -ForwardPai ${here}",
+            quoted(name_of(object))
+        )),
+    };
+    Some(Difference {
+        weight: Weight::Breaks,
+        subject: format!("gateway {}", name_of(object)),
+        what: format!("ForwardPai: {what}"),
+        there: capital(there),
+        here: capital(here),
+        fix,
+    })
+}
+
+/// Without a mode and a site Teams never says where a user is (TEAMS-056).
+fn places(tenant: &Tenant, gateway: &Gateway<'_>, object: &Object) -> Vec<Difference> {
+    let Some(media) = &tenant.local_media else {
+        return Vec::new();
+    };
+    let lacks = |property: &str| {
+        let there = object.text(property).unwrap_or_default();
+        object.has(property) && (there.is_empty() || there.eq_ignore_ascii_case("None"))
+    };
+    let lacking = [("BypassMode", "Always"), ("GatewaySiteId", "<site>")]
+        .into_iter()
+        .filter(|(property, _)| lacks(property));
+    let difference = |(property, wanted): (&str, &str)| Difference {
+        weight: Weight::Breaks,
+        subject: format!("gateway {}", gateway.name),
+        what: format!("{property}: Teams does not say who is inside, and nobody's media go to `local_media`"),
+        there: "none".to_owned(),
+        here: format!("local_media = \"{media}\""),
+        fix: Fix::Powershell(format!(
+            "Set-CsOnlinePSTNGateway -Identity {} -{property} '{wanted}'",
+            quoted(name_of(object))
+        )),
+    };
+    lacking.map(difference).collect()
 }
 
 /// A name below the base inherits all of the carrier's trunk, and we send no OPTIONS under it (TEAMS-024).
@@ -221,16 +308,17 @@ fn paired_itself(name: &str, base: &str) -> Difference {
     }
 }
 
-fn unpaired(config: &Config, tenant: &Tenant) -> Difference {
+fn unpaired(gateway: &Gateway<'_>) -> Difference {
+    let name = gateway.name;
     let mut command = String::new();
     // A String takes everything.
-    let _written = gateway(&mut command, config, tenant.fqdn.as_str(), Some(tenant));
+    let _written = pair(&mut command, gateway);
     Difference {
         weight: Weight::Breaks,
-        subject: format!("gateway {}", tenant.fqdn),
+        subject: format!("gateway {name}"),
         what: "is not paired".to_owned(),
         there: "missing".to_owned(),
-        here: format!("{} at port {}", quoted(tenant.fqdn.as_str()), signaling_port(config)),
+        here: format!("{} at port {}", quoted(name.as_str()), gateway.port),
         fix: Fix::Powershell(command.trim_end().to_owned()),
     }
 }

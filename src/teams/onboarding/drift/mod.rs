@@ -90,7 +90,7 @@ impl Compared {
             routes: export.routes.len(),
             users: export.users.len(),
             assignments: export.assignments.len(),
-            trunk_absent: gateways::absent(config, tenant, &export.gateways).map(str::to_owned),
+            trunk_absent: gateways::absent(config, tenant, &export.gateways),
         }
     }
 }

@@ -21,11 +21,17 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, routes: &[Object]) -> Ve
         };
         routes.iter().any(lists)
     };
-    let names = std::iter::once(&tenant.fqdn).chain(&tenant.aliases);
-    for name in names.filter(|name| !in_a_route(name.as_str())) {
-        found.push(unrouted(tenant, name.as_str(), routes));
+    let own_is_routed = in_a_route(tenant.fqdn.as_str());
+    for name in tenant.trunks().filter(|name| !in_a_route(name.as_str())) {
+        found.push(unrouted(tenant, name.as_str(), own_is_routed, routes));
     }
     found
+}
+
+/// Trunks in routes that are not of this node.
+pub(super) fn foreign<'a>(config: &'a Config, routes: &'a [Object]) -> impl Iterator<Item = &'a str> {
+    let all = routes.iter().flat_map(|object| object.list("OnlinePstnGatewayList"));
+    all.filter(|name| !is_below(config, name))
 }
 
 /// A name of ours, or one below it.
@@ -36,6 +42,11 @@ fn is_below(config: &Config, name: &str) -> bool {
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     config.sbc.teams.bases().any(is_of) || config.tenant_by_host(name).is_some()
+}
+
+/// One label below a carrier trunk.
+fn is_derived(config: &Config, name: &str) -> bool {
+    TenantFqdn::parse(name).is_ok_and(|name| config.sbc.teams.base_of(&name).is_some())
 }
 
 /// Names in a route whose calls we would refuse, or take for somebody else's.
@@ -68,14 +79,22 @@ fn strangers(config: &Config, tenant: &Tenant, object: &Object, trunks: &[&str])
                 tenant.fqdn.to_string(),
                 replaced(),
             ),
-            None => (
-                format!("{name} is no tenant's trunk: calls to it are refused"),
-                "missing".to_owned(),
-                Fix::Config {
-                    file: super::file_of(tenant),
-                    lines: format!("aliases = [{}]", aliases(tenant, name)),
-                },
-            ),
+            None => {
+                let what = format!("{name} is no tenant's trunk: calls to it are refused");
+                // Teams takes only names in routes that are verified in their tenant, so one that derives is its own. Deeper ones
+                // inherit nothing, and no wildcard covers them (TEAMS-024).
+                match is_derived(config, name) {
+                    true => (
+                        what,
+                        "missing".to_owned(),
+                        Fix::Config {
+                            file: super::file_of(tenant),
+                            lines: format!("aliases = [{}]", aliases(tenant, name)),
+                        },
+                    ),
+                    false => (what, tenant.fqdn.to_string(), replaced()),
+                }
+            }
         };
         found.push(Difference {
             weight: Weight::Breaks,
@@ -115,7 +134,7 @@ fn terms(tenant: &Tenant, object: &Object) -> Vec<Difference> {
             weight: Weight::Breaks,
             subject,
             what: "its number pattern has characters that no number has, such as a word processor leaves".to_owned(),
-            there: pattern.escape_default().to_string(),
+            there: told(pattern),
             here: plain.clone(),
             fix: Fix::Powershell(format!(
                 "Set-CsOnlineVoiceRoute -Identity {} -NumberPattern {}",
@@ -127,7 +146,19 @@ fn terms(tenant: &Tenant, object: &Object) -> Vec<Difference> {
     found
 }
 
-fn unrouted(tenant: &Tenant, name: &str, routes: &[Object]) -> Difference {
+/// With what no eye sees written out.
+fn told(pattern: &str) -> String {
+    let mut text = String::new();
+    for letter in pattern.chars() {
+        match letter.is_ascii() {
+            true => text.push(letter),
+            false => text.extend(letter.escape_unicode()),
+        }
+    }
+    text
+}
+
+fn unrouted(tenant: &Tenant, name: &str, own_is_routed: bool, routes: &[Object]) -> Difference {
     let label = route_label(tenant);
     let ours = |object: &&Object| {
         object
@@ -150,12 +181,22 @@ fn unrouted(tenant: &Tenant, name: &str, routes: &[Object]) -> Difference {
     // A list that PowerShell cut may have it after all.
     let cut = routes.iter().any(|object| object.is_cut("OnlinePstnGatewayList"));
     Difference {
-        weight: if cut { Weight::Note } else { Weight::Breaks },
+        weight: if cut || own_is_routed {
+            Weight::Note
+        } else {
+            Weight::Breaks
+        },
         subject: format!("trunk {name}"),
-        what: match cut {
-            true => "stands in no route as far as can be seen: lists are cut short, set $FormatEnumerationLimit = -1"
-                .to_owned(),
-            false => "stands in no voice route: no call out of Teams comes to it".to_owned(),
+        what: match (cut, own_is_routed) {
+            (true, _) => {
+                "stands in no route as far as can be seen: lists are cut short, set $FormatEnumerationLimit = -1"
+                    .to_owned()
+            }
+            (false, true) => format!(
+                "stands in no voice route: calls out of Teams come to {} instead",
+                tenant.fqdn
+            ),
+            (false, false) => "stands in no voice route: no call out of Teams comes to it".to_owned(),
         },
         there: "missing".to_owned(),
         here: label,

@@ -2,9 +2,12 @@
 //!
 //! `PORTCULLIS_UPDATE=1 cargo test onboarding` writes the reports anew.
 
+mod obeyed;
+
 use super::*;
 use crate::config::Cloud;
-use crate::teams::onboarding::tests::{below_another, config, golden};
+use crate::teams::onboarding::powershell;
+use crate::teams::onboarding::tests::{below_another, config, golden, over_ipv6, settings};
 
 const CONTOSO: &str = include_str!("../../../../config/tenants/contoso.toml");
 
@@ -70,14 +73,129 @@ fn teams_110_a_trunk_of_its_own_is_compared() {
     );
 }
 
+/// What the script makes of a Microsoft tenant that has nothing of it yet, as the Get commands print it.
 #[test]
 fn teams_110_what_is_as_generated_does_not_differ() {
-    let found = compared(
-        "drift-none",
-        CONTOSO,
-        &[include_bytes!("../../../../tests/data/onboarding/drift-none.json")],
+    for config in [config(CONTOSO), config(OWN), settings(), over_ipv6()] {
+        let tenant = config.tenant_by_name("contoso.example").expect("a tenant");
+        let script = powershell(&config, tenant);
+        let export = read(&obeyed::obey(&script).to_string()).expect("an output");
+        let found = compare(&config, tenant, &export);
+        assert!(found.is_empty(), "{script}\n{found:#?}");
+        let compared = Compared::of(&config, tenant, &export);
+        assert!(compared.gateways > 0 && compared.routes == 1 && compared.trunk_absent.is_none());
+    }
+}
+
+/// A trunk whose settings are the defaults of Microsoft, a name of its own that nobody has paired, one below the base that was, and
+/// routes with names that can't be ours.
+#[test]
+fn teams_110_settings_that_the_configuration_depends_on_are_compared() {
+    let config = settings();
+    let tenant = config.tenant_by_name("contoso.example").expect("a tenant");
+    let export = read(include_str!("../../../../tests/data/onboarding/drift-settings.json")).expect("an output");
+    let found = compare(&config, tenant, &export);
+    golden(
+        "drift-settings.report",
+        &report(&found, Compared::of(&config, tenant, &export)),
     );
-    assert!(found.is_empty(), "{found:?}");
+    for property in ["ForwardPai", "PidfLoSupported", "BypassMode", "GatewaySiteId"] {
+        let of_it: Vec<_> = found.iter().filter(|one| one.what.starts_with(property)).collect();
+        assert!(
+            matches!(&of_it[..], [one] if one.weight == Weight::Breaks),
+            "{property}: {found:?}"
+        );
+    }
+    let config = over_ipv6();
+    let gateway =
+        r#"[{"Fqdn":"sbc1.example.net","SipSignalingPort":5061,"IPAddressVersion":"IPv4","ForwardPai":true}]"#;
+    let found = compare(&config, &config.tenants[0], &read(gateway).expect("an output"));
+    let what: Vec<&str> = found
+        .iter()
+        .map(|one| one.what.split(':').next().expect("a word"))
+        .collect();
+    assert_eq!(what, ["IPAddressVersion", "ForwardPai"]);
+}
+
+/// What is right for the others below a carrier's trunk is not taken from them.
+#[test]
+fn a_setting_that_another_tenant_needs_is_mended_in_the_configuration() {
+    let config = settings();
+    let adatum = config.tenant_by_name("adatum.example").expect("a tenant");
+    let gateway = r#"[{"Fqdn":"sbc1.example.net","SipSignalingPort":5061,"ForwardPai":true}]"#;
+    let found = compare(&config, adatum, &read(gateway).expect("an output"));
+    let [
+        Difference {
+            fix: Fix::Config { file, lines },
+            ..
+        },
+    ] = &found[..]
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        (file.as_str(), lines.as_str()),
+        ("tenants/adatum.toml", "[caller]\nforward_pai = true")
+    );
+}
+
+/// Users that share a number, one of them without an extension; one whose extension nothing here leads to, one whose number is
+/// called by another form, and one of another tenant.
+#[test]
+fn teams_040_numbers_with_extensions_are_compared_as_a_whole() {
+    const EXTENSIONS: &str = r#"
+label = "contoso"
+domains = ["contoso.example"]
+carriers = ["north"]
+[[numbers]]
+number = "+12065550100"
+[[numbers]]
+number = "+12065550123"
+assigned = "+12065550100;ext=1234"
+[[numbers]]
+number = "+12065550124"
+assigned = "+12065550100;ext=1235"
+[[numbers]]
+number = "+12065550125"
+assigned = "+12065550100;ext=1236"
+"#;
+    let found = compared(
+        "drift-extensions",
+        EXTENSIONS,
+        &[include_bytes!(
+            "../../../../tests/data/onboarding/drift-extensions.json"
+        )],
+    );
+    let of = |form: &str| {
+        let of_it = found.iter().filter(|one| one.subject == format!("number {form}"));
+        of_it.map(|one| one.weight).collect::<Vec<_>>()
+    };
+    for assigned in ["+12065550100", "+12065550100;ext=1234", "+12065550100;ext=1235"] {
+        assert_eq!(of(assigned), [], "{assigned}: {found:?}");
+    }
+    assert_eq!(of("+12065550100;ext=1299"), [Weight::Note]);
+    assert_eq!(of("+12065550125"), [Weight::Breaks]);
+    assert_eq!(of("+12065550100;ext=1236"), [Weight::Note]);
+    assert_eq!(of("+12065559999;ext=1"), [Weight::Breaks]);
+}
+
+#[test]
+fn numbers_may_be_those_of_another_sbc_that_there_is() {
+    let number =
+        r#"{"TelephoneNumber":"+12065559999","NumberType":"DirectRouting","PstnAssignmentStatus":"UserAssigned"}"#;
+    let route = r#"{"Identity":"a","OnlinePstnUsages":["a"],"OnlinePstnGatewayList":["contoso.sbc1.example.net","sbc.other.example"]}"#;
+    let config = config(CONTOSO);
+    let weight = |text: &str| {
+        let found = compare(&config, &config.tenants[0], &read(text).expect("an output"));
+        let mut of_it = found.into_iter().filter(|one| one.subject == "number +12065559999");
+        of_it
+            .next()
+            .map(|one| (one.weight, one.what.contains("sbc.other.example")))
+    };
+    assert_eq!(weight(number), Some((Weight::Breaks, false)));
+    assert_eq!(weight(&format!("{route}{number}")), Some((Weight::Note, true)));
+    let gateway = r#"{"Fqdn":"sbc.other.example","SipSignalingPort":5061}"#;
+    assert_eq!(weight(&format!("{gateway}{number}")), Some((Weight::Note, true)));
 }
 
 /// What is below a further carrier trunk is compared with that one, and routes that name the node's other trunk are wrong.
