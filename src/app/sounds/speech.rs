@@ -16,7 +16,9 @@ const LONGEST: usize = 4_096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spoken {
     text: String,
-    voice: String,
+    /// What is tried first: a voice that the program may not have.
+    voice: Option<String>,
+    language: String,
 }
 
 /// Why a text can't be spoken.
@@ -26,8 +28,8 @@ pub enum SpeechFault {
     Empty,
     #[error("the text has {bytes} bytes, more than {LONGEST}")]
     TooLong { bytes: usize },
-    #[error("{0:?} is no voice or language")]
-    Voice(String),
+    #[error("{0:?} is no language")]
+    Language(String),
     #[error("{PROGRAM} is not installed on this machine")]
     NotInstalled,
     #[error("{PROGRAM} could not be run: {0}")]
@@ -38,8 +40,6 @@ pub enum SpeechFault {
     TimedOut(Duration),
     #[error("{PROGRAM} wrote more than {0} bytes")]
     TooMuch(usize),
-    #[error("a voice with properties is for a speech service, not for {PROGRAM}")]
-    Described,
     #[error("{0}")]
     Service(String),
     #[error("there is no [speech_service.{0}] in the tenant's file")]
@@ -47,13 +47,14 @@ pub enum SpeechFault {
 }
 
 impl Spoken {
-    /// `voice` as the synthesiser names it, else the language (`en-US`).
+    /// `voice` as the synthesiser names it; what can be none of its voices is spoken in the language (`en-US`).
     pub fn new(text: &str, voice: Option<&str>, language: &str) -> Result<Spoken, SpeechFault> {
-        let voice = voice.unwrap_or(language);
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
         // it becomes an argument: never an option of the program
-        if voice.is_empty() || voice.len() > 40 || voice.starts_with('-') || !voice.chars().all(allowed) {
-            return Err(SpeechFault::Voice(voice.chars().take(40).collect()));
+        let is_name =
+            |name: &&str| (1..=40).contains(&name.len()) && !name.starts_with('-') && name.chars().all(allowed);
+        if !is_name(&language) {
+            return Err(SpeechFault::Language(language.chars().take(40).collect()));
         }
         if text.trim().is_empty() {
             return Err(SpeechFault::Empty);
@@ -66,13 +67,15 @@ impl Spoken {
                 true => without_markup(text),
                 false => text.to_owned(),
             },
-            voice: voice.to_ascii_lowercase(),
+            voice: voice.filter(is_name).map(str::to_ascii_lowercase),
+            language: language.to_ascii_lowercase(),
         })
     }
 
     /// Names it in the cache; no place of a file or URL looks alike.
     pub(super) fn key(&self) -> String {
-        format!("say:{}:{}", self.voice, self.text)
+        let voice = self.voice.as_deref().unwrap_or_default();
+        format!("say:{}:{voice}:{}", self.language, self.text)
     }
 
     /// The wav. The child ends with the wait for it.
@@ -80,10 +83,27 @@ impl Spoken {
         self.speak_by(PROGRAM, patience, most).await
     }
 
+    /// A voice that the program does not have is as good as none.
     async fn speak_by(&self, program: &str, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        let voice = self.voice.as_deref().unwrap_or(&self.language);
+        match self.speak_as(program, voice, patience, most).await {
+            Err(SpeechFault::Failed(_)) if voice != self.language => {
+                self.speak_as(program, &self.language, patience, most).await
+            }
+            spoken => spoken,
+        }
+    }
+
+    async fn speak_as(
+        &self,
+        program: &str,
+        voice: &str,
+        patience: Duration,
+        most: usize,
+    ) -> Result<Vec<u8>, SpeechFault> {
         let run = async {
             let mut child = Command::new(program)
-                .args(["--stdout", "--stdin", "-v", &self.voice])
+                .args(["--stdout", "--stdin", "-v", voice])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -164,19 +184,17 @@ mod tests {
 
     #[test]
     fn texts_and_voices_are_checked() {
-        let fault = |text: &str, voice| Spoken::new(text, voice, "en-US").err();
-        assert_eq!(fault("Hello", None), None);
-        assert_eq!(fault("  ", None), Some(SpeechFault::Empty));
+        let fault = |text: &str, language| Spoken::new(text, None, language).err();
+        assert_eq!(fault("Hello", "en-US"), None);
+        assert_eq!(fault("  ", "en-US"), Some(SpeechFault::Empty));
         assert_eq!(
-            fault(&"x".repeat(5_000), None),
+            fault(&"x".repeat(5_000), "en-US"),
             Some(SpeechFault::TooLong { bytes: 5_000 })
         );
-        for voice in ["", "-w/etc/x", "../en", "a b"] {
-            assert_eq!(
-                fault("Hello", Some(voice)),
-                Some(SpeechFault::Voice(voice.into())),
-                "{voice}"
-            );
+        for name in ["", "-w/etc/x", "../en", "a b"] {
+            assert_eq!(fault("Hello", name), Some(SpeechFault::Language(name.into())), "{name}");
+            let spoken = Spoken::new("Hello", Some(name), "en-US");
+            assert_eq!(spoken, Spoken::new("Hello", None, "en-US"), "{name}");
         }
     }
 
@@ -197,5 +215,16 @@ mod tests {
         assert_eq!(missing, Err(SpeechFault::NotInstalled));
         let failing = spoken.speak_by("false", patience, 1_000).await;
         assert!(matches!(failing, Err(SpeechFault::Failed(_))), "{failing:?}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_voice_that_the_program_does_not_have_is_spoken_in_the_language() {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/speech/some-voices");
+        for (voice, spoken_as) in [(Some("Aria"), "en-us"), (Some("mb-us1"), "mb-us1"), (None, "en-us")] {
+            let spoken = Spoken::new("Hello", voice, "en-US").expect("a text");
+            let spoken = spoken.speak_by(program, Duration::from_secs(10), 1_000).await;
+            assert_eq!(spoken.as_deref(), Ok(spoken_as.as_bytes()));
+        }
     }
 }

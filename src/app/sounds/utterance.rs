@@ -33,7 +33,7 @@ impl Utterance {
     }
 
     /// The vendor `custom:<name>` is a speech service of the account. Any other is spoken by the synthesiser of this machine,
-    /// in the language alone: voices of vendors that are not here mean nothing to it.
+    /// in the language alone: voices of vendors that are not here mean nothing to it, nor do those that it could not have.
     pub fn new(text: &str, by: &Voicing, account: Option<&Account>) -> Result<Utterance, SpeechFault> {
         let language = Utterance::language(by);
         let vendor = by.vendor.as_deref().unwrap_or(PROGRAM);
@@ -46,7 +46,7 @@ impl Utterance {
             _ if vendor != PROGRAM => None,
             None => None,
             Some(Voice::Name(name)) => Some(name.as_str()),
-            Some(Voice::Described(_)) => return Err(SpeechFault::Described),
+            Some(Voice::Described(_)) => None,
         };
         Spoken::new(text, voice, language).map(Utterance::Local)
     }
@@ -74,16 +74,17 @@ mod tests {
         assert_eq!(local(&by(Some("google"), Some("de-DE-Standard-A"))), german);
         assert_ne!(local(&by(None, Some("mb-de3"))), german);
         assert_eq!(local(&by(Some("espeak-ng"), None)), german);
+        assert_eq!(local(&by(None, Some("de-DE Katja (Neural)"))), german);
+        let described = Voicing {
+            voice: Some(Voice::Described(serde_json::Map::new())),
+            ..by(None, None)
+        };
+        assert_eq!(local(&described), german);
     }
 
     #[test]
     fn a_service_that_is_not_there_is_named() {
         let fault = Utterance::new("Hallo", &by(Some("custom:aria"), None), None).expect_err("no service");
         assert_eq!(fault, SpeechFault::NoService("aria".into()));
-        let described = Voicing {
-            voice: Some(Voice::Described(serde_json::Map::new())),
-            ..Voicing::default()
-        };
-        assert_eq!(Utterance::new("Hallo", &described, None), Err(SpeechFault::Described));
     }
 }

@@ -35,11 +35,12 @@ impl Synthesizer {
     pub fn over(&self, usual: &Synthesizer) -> Synthesizer {
         let voicing = self.voicing.over(&usual.voicing);
         let same = voicing.vendor == usual.voicing.vendor;
-        let usual_fallback = || usual.fallback.clone().filter(|_| same);
-        Synthesizer {
-            fallback: self.fallback.clone().or_else(usual_fallback),
-            voicing,
-        }
+        let usual_fallback = usual.fallback.as_ref().filter(|_| same);
+        let fallback = match (&self.fallback, usual_fallback) {
+            (Some(own), Some(usual)) => Some(own.over(usual)),
+            (own, usual) => own.as_ref().or(usual).cloned(),
+        };
+        Synthesizer { fallback, voicing }
     }
 }
 
@@ -84,12 +85,15 @@ pub(super) fn read_synthesizer(object: &mut Object) -> Read<Option<Synthesizer>>
     }))
 }
 
-/// The vendor `default` is the usual one.
+/// What says that something is as usual.
+const USUAL: &str = "default";
+
+/// Whatever is `default` is as usual.
 pub(in crate::app) fn read_voicing(object: &mut Object, names: [&'static str; 3]) -> Read<Voicing> {
     let [vendor, language, voice] = names;
     Ok(Voicing {
-        vendor: object.line(vendor)?.filter(|vendor| vendor != "default"),
-        language: object.line(language)?,
+        vendor: object.line(vendor)?.filter(|vendor| vendor != USUAL),
+        language: object.line(language)?.filter(|language| language != USUAL),
         voice: read_voice(object, voice)?,
     })
 }
@@ -97,6 +101,48 @@ pub(in crate::app) fn read_voicing(object: &mut Object, names: [&'static str; 3]
 fn read_voice(object: &mut Object, name: &'static str) -> Read<Option<Voice>> {
     match object.is_object(name) {
         true => Ok(object.data(name)?.map(Voice::Described)),
-        false => Ok(object.line(name)?.map(Voice::Name)),
+        false => Ok(object.line(name)?.filter(|voice| voice != USUAL).map(Voice::Name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(synthesizer: Value) -> Synthesizer {
+        let map = json!({ "synthesizer": synthesizer });
+        let mut object = Object::of(String::new(), map).expect("an object");
+        read_synthesizer(&mut object).expect("a synthesizer").expect("one")
+    }
+
+    #[test]
+    fn default_is_as_usual_wherever_it_stands() {
+        for name in [
+            "vendor",
+            "language",
+            "voice",
+            "label",
+            "fallbackVendor",
+            "fallbackLanguage",
+            "fallbackVoice",
+            "fallbackLabel",
+        ] {
+            assert_eq!(read(json!({ name: "default" })), Synthesizer::default(), "{name}");
+        }
+        let described = read(json!({ "vendor": "default", "voice": { "name": "alba" } }));
+        let usual = Synthesizer {
+            voicing: read(json!({ "vendor": "custom:aria", "language": "de-DE" })).voicing,
+            fallback: Some(read(json!({ "vendor": "custom:ben", "language": "de-DE" })).voicing),
+        };
+        let spoken = described.over(&usual);
+        assert_eq!(spoken.voicing.vendor, usual.voicing.vendor);
+        assert!(matches!(spoken.voicing.voice, Some(Voice::Described(_))));
+        let english = read(json!({ "fallbackVendor": "default", "fallbackLanguage": "en-GB" })).over(&usual);
+        let fallback = english.fallback.expect("a fallback");
+        assert_eq!(
+            (fallback.vendor.as_deref(), fallback.language.as_deref()),
+            (Some("custom:ben"), Some("en-GB"))
+        );
     }
 }
