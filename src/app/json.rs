@@ -4,8 +4,12 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 use std::fmt;
 
+/// What some servers write before UTF-8; a reader may ignore it (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads JSON of which every name counts. Depth is bounded by the parser (128).
 pub fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     serde_json::from_slice::<Once>(bytes).map(|once| once.0)
 }
 
@@ -102,6 +106,12 @@ mod tests {
             let text = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
             assert_eq!(read(text.as_bytes()).is_ok(), depth == 100);
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_it_means_nothing() {
+        assert_eq!(read(b"\xef\xbb\xbf[1]").expect("a list"), serde_json::json!([1]));
+        assert!(read(b"[\xef\xbb\xbf1]").is_err());
     }
 
     proptest! {

@@ -221,8 +221,12 @@ impl Observer for LogLines {
                 );
             }
             Happening::Overload { shedding: true, load } => {
-                let (backlog, lag_ms) = (load.backlog, load.lag.as_millis());
-                tracing::warn!(backlog, lag_ms, "overloaded: a share of the new calls is refused");
+                let (backlog_percent, lag_ms) = ((load.backlog * 100.0).round() as u32, load.lag.as_millis());
+                tracing::warn!(
+                    backlog_percent,
+                    lag_ms,
+                    "overloaded: a share of the new calls is refused"
+                );
             }
             Happening::Overload { shedding: false, .. } => tracing::info!("no longer overloaded: calls are taken"),
             Happening::CallPanicked { call } => {
