@@ -127,11 +127,7 @@ impl Call {
             Verb::Tag(tag) => self.tag_leg(leg, tag.data),
             Verb::Config(config) => self.configure(&config),
             Verb::SipDecline(decline) => self.decline(leg, decline, now),
-            Verb::Dtmf(dtmf) => {
-                if let Some(cookie) = self.send_digits(leg, dtmf.digits, dtmf.duration) {
-                    self.wait_for(leg, Running::Sending(cookie));
-                }
-            }
+            Verb::Dtmf(dtmf) => self.dtmf_verb(leg, dtmf, now),
             Verb::SipRequest(request) => self.request_verb(leg, *request, now),
             Verb::SipRefer(refer) => self.refer_verb(leg, *refer, now),
         }
@@ -196,7 +192,11 @@ impl Call {
             by: by.clone(),
             fresh: say.fresh || app.fresh,
         };
-        say.text.iter().flat_map(|text| passages(text)).map(spoken).collect()
+        let sources = |text: &String| match verb::is_sound(text) {
+            true => vec![Source::Url(text.trim().to_owned())],
+            false => passages(text).into_iter().map(spoken).collect(),
+        };
+        say.text.iter().flat_map(sources).collect()
     }
 
     fn play_verb(&mut self, leg: LegIndex, play: verb::Play, now: Moment) {

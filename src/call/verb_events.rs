@@ -24,6 +24,11 @@ impl Doing {
         }
     }
 
+    /// As an application writes it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }

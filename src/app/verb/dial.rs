@@ -1,7 +1,7 @@
 //! The `dial` verb: its targets and what goes with them.
 
 use super::hook::Hook;
-use super::read::{Object, PayloadError, Read, kind, meant};
+use super::read::{Object, PayloadError, Read, element, kind, meant};
 use super::tap;
 use crate::config::E164;
 use crate::dial::Secret;
@@ -276,7 +276,7 @@ pub(in crate::app) fn read_target(mut object: Object) -> Read<Target> {
             uri: read_uri(&mut object)?,
         },
         "user" => TargetKind::User {
-            name: object.required_line("name")?,
+            name: read_user(&mut object)?,
             override_to: object.line("overrideTo")?,
         },
         "teams" => TargetKind::Teams {
@@ -309,6 +309,22 @@ pub(in crate::app) fn read_target(mut object: Object) -> Read<Target> {
     };
     object.finish()?;
     Ok(target)
+}
+
+/// `user@realm`, also as the URI that it stands for.
+fn read_user(object: &mut Object) -> Read<String> {
+    let name = object.required_line("name")?;
+    let name = name.trim();
+    match name.split_once(':') {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("sip") && !address.contains([':', ';', '?', '<']) => {
+            Ok(address.to_owned())
+        }
+        None if !name.contains(['<', '>']) => Ok(name.to_owned()),
+        _ => object.wrong(
+            "name",
+            "a user such as alice@sip.example.com is expected, and nothing around it",
+        ),
+    }
 }
 
 /// A SIP URI with a host and without headers, which a peer might act on.
@@ -439,8 +455,10 @@ fn read_capture(object: &mut Object) -> Read<DtmfCapture> {
         }
         Some(value) => {
             let mut both = Object::new(String::new(), Map::from_iter([("dtmfCapture".to_owned(), value)]));
-            let patterns =
-                read_patterns(&mut both, "dtmfCapture").map_err(|error| PayloadError::new(place, error.problem))?;
+            let patterns = read_patterns(&mut both, "dtmfCapture").map_err(|error| PayloadError {
+                place: error.place.replacen("dtmfCapture", &place, 1),
+                ..error
+            })?;
             Ok(DtmfCapture {
                 parent: patterns.clone(),
                 child: patterns,
@@ -450,13 +468,14 @@ fn read_capture(object: &mut Object) -> Read<DtmfCapture> {
 }
 
 fn read_patterns(object: &mut Object, name: &'static str) -> Read<Vec<String>> {
+    let is_list = object.is_list(name);
     let patterns = object.texts(name, MOST_PATTERNS)?;
     let fits = |pattern: &&String| {
         (1..=LONGEST_PATTERN).contains(&pattern.len()) && pattern.bytes().all(|key| b"0123456789*#".contains(&key))
     };
-    match patterns.iter().find(|pattern| !fits(pattern)) {
-        Some(wrong) => object.wrong(
-            name,
+    match patterns.iter().enumerate().find(|(_, pattern)| !fits(pattern)) {
+        Some((position, wrong)) => object.wrong(
+            &element(name, is_list, position),
             format!("'{}' is no pattern of 1 to 32 keys 0-9, * and #", wrong.escape_debug()),
         ),
         None => Ok(patterns),
@@ -479,5 +498,62 @@ pub(in crate::app) fn read_decibels(object: &mut Object, name: &'static str) -> 
             name,
             "decibels between -30 and 30 are expected, such as 6, -3 or \"6 dB\"",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::verb::{Verb, parse_application};
+
+    #[test]
+    fn a_user_is_one_in_a_uri_too() {
+        let dial = |name: &str| {
+            let user = serde_json::json!({ "type": "user", "name": name });
+            parse_application(
+                serde_json::json!({ "verb": "dial", "target": [user] })
+                    .to_string()
+                    .as_bytes(),
+            )
+        };
+        for name in [
+            "alice@sip.acme.example",
+            "sip:alice@sip.acme.example",
+            "SIP:alice@sip.acme.example ",
+        ] {
+            let verbs = dial(name).expect(name);
+            let Verb::Dial(dial) = &verbs[0] else {
+                panic!("{verbs:?}")
+            };
+            assert_eq!(dial.targets[0].kind.name(), "alice@sip.acme.example");
+        }
+        for name in [
+            "sips:a@b.example",
+            "sip:a@b.example;x=y",
+            "sip:a@b.example:5060",
+            "<sip:a@b.example>",
+        ] {
+            let told = dial(name).expect_err(name).to_string();
+            assert!(told.starts_with("[0].target[0].name: a user such as"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_named_with_its_place() {
+        let mistake = |capture: &str| {
+            let text = format!(
+                r#"{{"dial":{{"target":[{{"type":"phone","number":"1"}}],"dtmfHook":"/k","dtmfCapture":{capture}}}}}"#
+            );
+            let error = parse_application(text.as_bytes()).expect_err(capture);
+            error.place
+        };
+        for (capture, place) in [
+            (r#"["*2",3]"#, "dtmfCapture[1]"),
+            (r#"["*2","x"]"#, "dtmfCapture[1]"),
+            (r#""x""#, "dtmfCapture"),
+            (r#"{"childCall":["*2",3]}"#, "dtmfCapture.childCall[1]"),
+            (r#"{"parentCall":["y"]}"#, "dtmfCapture.parentCall[0]"),
+        ] {
+            assert_eq!(mistake(capture), format!("[0].dial.{place}"), "{capture}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use hook::{Hook, HookMethod};
 pub use passages::{is_markup, passages};
 pub use read::PayloadError;
 pub use signalling::{Answer, Config, Dtmf, Hangup, Redirect, SipDecline, SipRefer, SipRequest, Tag};
-pub use speaking::{Gather, Pause, Play, Say};
+pub use speaking::{Gather, Pause, Play, Say, is_sound};
 pub use synthesizer::{Synthesizer, Voice, Voicing};
 
 use read::{Object, Read, kind, meant};

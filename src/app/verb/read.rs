@@ -319,6 +319,14 @@ impl Object {
     }
 }
 
+/// The name of one entry of a list, which may also stand alone.
+pub(super) fn element(name: &str, is_list: bool, position: usize) -> String {
+    match is_list {
+        true => format!("{name}[{position}]"),
+        false => name.to_owned(),
+    }
+}
+
 /// The number that stands in a text.
 fn quoted(text: &str) -> Option<f64> {
     text.trim().parse().ok()

@@ -1,7 +1,7 @@
 //! Verbs that a caller hears, and keys that it presses.
 
 use super::hook::Hook;
-use super::read::{Object, Read};
+use super::read::{Object, Read, element};
 use super::recognizer::read_recognizer;
 use super::synthesizer::{Synthesizer, read_synthesizer};
 use crate::app::tones::Tones;
@@ -76,6 +76,15 @@ pub(super) fn read_say(mut object: Object) -> Read<Say> {
     if text.iter().map(String::len).sum::<usize>() > LONGEST_TEXT {
         return object.wrong("text", format!("more than {LONGEST_TEXT} bytes of text"));
     }
+    let is_list = text.len() > 1;
+    for (position, sound) in text.iter().enumerate().filter(|(_, text)| is_sound(text)) {
+        let place = element("text", is_list, position);
+        check_sound(sound.trim()).or_else(|problem| object.wrong(&place, problem))?;
+    }
+    let goes_on = goes_on(&text);
+    if goes_on && is_list {
+        return object.wrong("text", ENDLESS);
+    }
     for (name, reason) in [
         ("stream", "streamed text is not supported: give text"),
         ("closeStreamOnEmpty", "streamed text is not supported: give text"),
@@ -86,7 +95,7 @@ pub(super) fn read_say(mut object: Object) -> Read<Say> {
     let say = Say {
         id: object.line("id")?,
         text,
-        times: read_times(&mut object)?,
+        times: read_times(&mut object)?.filter(|_| !goes_on),
         early_media: object.flag("earlyMedia")?.unwrap_or(false),
         synthesizer: read_synthesizer(&mut object)?,
         fresh: object.flag("disableTtsCache")?.unwrap_or(false),
@@ -107,6 +116,25 @@ fn read_times(object: &mut Object) -> Read<Option<u32>> {
     }
 }
 
+const ENDLESS: &str = "a tone that goes on for ever stands alone";
+
+/// Whether one of these sounds has no end.
+fn goes_on(sounds: &[String]) -> bool {
+    let tones = sounds.iter().map(|sound| sound.trim());
+    let tones = tones.filter(|sound| Tones::are_meant(sound));
+    tones
+        .filter_map(|text| Tones::read(text).ok())
+        .any(|tones| tones.are_endless())
+}
+
+/// Whether a text is no words but a sound: a tone, or a URL and nothing around it.
+pub fn is_sound(text: &str) -> bool {
+    let text = text.trim();
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    let is_url = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    Tones::are_meant(text) || (is_url && !text.contains(char::is_whitespace))
+}
+
 /// A URL, a name below the folder of sounds, or a tone.
 pub(super) fn check_sound(text: &str) -> Result<(), String> {
     match Tones::are_meant(text) {
@@ -125,18 +153,12 @@ pub(super) fn read_play(mut object: Object) -> Read<Play> {
         return object.wrong("url", "it is empty");
     }
     for (position, url) in urls.iter().enumerate() {
-        let place = match is_list {
-            true => format!("url[{position}]"),
-            false => "url".to_owned(),
-        };
+        let place = element("url", is_list, position);
         check_sound(url).or_else(|problem| object.wrong(&place, problem))?;
     }
-    let tones = urls.iter().filter(|url| Tones::are_meant(url));
-    let goes_on = tones
-        .filter_map(|text| Tones::read(text).ok())
-        .any(|tones| tones.are_endless());
+    let goes_on = goes_on(&urls);
     if goes_on && urls.len() > 1 {
-        return object.wrong("url", "a tone that goes on for ever stands alone");
+        return object.wrong("url", ENDLESS);
     }
     let seconds = |number: f64| Duration::from_secs_f64(number);
     let play = Play {
@@ -232,4 +254,42 @@ pub(super) fn read_pause(mut object: Object) -> Read<Pause> {
         id,
         length: Duration::from_secs_f64(length),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::verb::{Verb, parse_application};
+    use serde_json::json;
+
+    #[test]
+    fn a_text_that_means_a_sound_is_one_or_is_refused() {
+        for sound in [
+            "silence_stream://500",
+            " https://a.example/x.wav ",
+            "HTTP://a.example/x",
+        ] {
+            assert!(is_sound(sound), "{sound}");
+        }
+        for words in [
+            "https://a.example/ is our page",
+            "https:",
+            "hello.wav",
+            "a silence_stream://500",
+        ] {
+            assert!(!is_sound(words), "{words}");
+        }
+        let read = |text: serde_json::Value| {
+            parse_application(json!({ "verb": "say", "text": text, "loop": 2 }).to_string().as_bytes())
+        };
+        let mistake = |text| read(text).expect_err("a mistake").to_string();
+        assert!(mistake(json!(["a", "silence_stream://x"])).starts_with("[0].text[1]: 'x' is no silence"));
+        assert!(mistake(json!("tone_stream://x")).starts_with("[0].text: "));
+        assert_eq!(
+            mistake(json!(["a", "silence_stream://-1"])),
+            format!("[0].text: {ENDLESS}")
+        );
+        let verbs = read(json!("silence_stream://-1")).expect("it stands alone");
+        assert!(matches!(&verbs[..], [Verb::Say(say)] if say.times.is_none()));
+    }
 }
