@@ -60,6 +60,15 @@ impl Call {
                     self.done(command.reply, Err(why.to_owned()));
                     return;
                 }
+                // Together with a whisper: both, or neither.
+                let sends_keys = wishes.iter().any(|wish| matches!(wish, Wish::Digits { .. }));
+                if let Some(why) = self.takes_no_keys(leg).filter(|_| sends_keys) {
+                    if command.reply.is_none() {
+                        self.tell_error("dtmf", why);
+                    }
+                    self.done(command.reply, Err(why.to_owned()));
+                    return;
+                }
                 for wish in wishes {
                     self.commanded(Command { wish, ..command }, now);
                 }
@@ -108,10 +117,7 @@ impl Call {
                     self.effects.push(Effect::Mute { handle, on });
                 }
             }
-            Wish::Digits { digits, duration } => {
-                // Nobody waits for the end of these.
-                self.send_digits(leg, digits, duration);
-            }
+            Wish::Digits { digits, duration } => self.dtmf_command(leg, digits, duration, command.reply),
             Wish::Request(request) => self.request_command(leg, &request, command.reply, now),
             Wish::Boost(decibels) => self.boost(leg, decibels),
             Wish::StatusHook(hook) => {

@@ -15,7 +15,7 @@ use crate::sdp::{self, Codec, Format, Refusal, Session};
 pub(super) enum Needs {
     /// That its call is answered.
     Answer,
-    /// That its keys are heard.
+    /// That keys pass: what it presses is heard, or it hears those that are sent.
     Keys,
     /// That it hears us.
     Ears,
@@ -41,6 +41,8 @@ pub(super) enum Ready {
 }
 
 const NO_OFFER: &str = "the caller made no offer, so it hears nothing before it is answered";
+/// What a leg lacks that can neither say nor hear a key.
+pub(super) const NO_KEYS: &str = "the leg negotiated neither a codec of ours nor telephone-event";
 
 impl Call {
     /// Whether a verb has to wait until the caller has answered our offer; the verb is put back then. What it hears, and
@@ -51,7 +53,7 @@ impl Call {
         let (needs, early) = match verb {
             Verb::Say(say) => (Needs::Ears, self.speaks_early(say.early_media)),
             Verb::Play(play) => (Needs::Ears, self.speaks_early(play.early_media)),
-            Verb::Gather(_) => (Needs::Keys, self.speaks_early(false)),
+            Verb::Gather(_) | Verb::Dtmf(_) => (Needs::Keys, self.speaks_early(false)),
             Verb::Dial(dial) if !dial.answer_on_bridge || self.milestones.answered.is_some() => (Needs::Answer, false),
             _ => return false,
         };
@@ -126,7 +128,7 @@ impl Call {
             (Needs::Answer, _) | (Needs::Ears, Some(_)) => None,
             (Needs::Keys, Some(settled)) => {
                 let formats: Vec<Format> = settled.formats();
-                (!gives_keys(&formats)).then(|| "the leg negotiated neither a codec of ours nor telephone-event".into())
+                (!gives_keys(&formats)).then(|| NO_KEYS.into())
             }
             (Needs::Keys | Needs::Ears, None) => {
                 let offer = Session::parse(self.offer.as_deref()?).map_err(Refusal::from);
@@ -144,7 +146,7 @@ impl Call {
 }
 
 /// Keys come as events, or as tones in a codec that we speak.
-fn gives_keys(formats: &[Format]) -> bool {
+pub(super) fn gives_keys(formats: &[Format]) -> bool {
     let gives = |format: &Format| format.codec == Codec::TelephoneEvent || format.speech().is_some();
     formats.iter().any(gives)
 }

@@ -2,10 +2,12 @@
 //! side (`passing_keys`).
 
 use super::application::{Line, Running};
-use super::event::Effect;
+use super::event::{Answered, Effect};
+use super::hearing::{Beginning, NO_KEYS, Needs, Ready, gives_keys};
 use super::id::LegIndex;
-use super::leg::Leg;
+use super::leg::{Leg, LegState};
 use super::value::Call;
+use crate::app::verb;
 use crate::dial::LegKind;
 use crate::moment::Moment;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
@@ -125,6 +127,62 @@ impl Call {
             && let Some(partner) = self.partner(leg)
         {
             self.send_digits(partner, digit.to_string(), KEY_OF_INFO);
+        }
+    }
+
+    /// The verb `dtmf`: the line waits until they are sent.
+    pub(super) fn dtmf_verb(&mut self, leg: LegIndex, dtmf: verb::Dtmf, now: Moment) {
+        let beginning = Beginning {
+            what: "dtmf",
+            needs: Needs::Keys,
+            early: self.speaks_early(false),
+        };
+        if self.ready_for(leg, beginning, now) != Ready::Yes {
+            return;
+        }
+        if let Some(why) = self.hears_no_keys(leg) {
+            self.tell_bad_answer(leg, "dtmf", why, now);
+        } else if let Some(cookie) = self.send_digits(leg, dtmf.digits, dtmf.duration)
+            && let Some(line) = self.line_mut(leg)
+        {
+            line.running = Some(Running::Sending(cookie));
+        }
+    }
+
+    /// The command `dtmf`, and the wish of REST. Nobody waits for the end of these keys.
+    pub(super) fn dtmf_command(&mut self, leg: LegIndex, digits: String, duration: Duration, reply: Option<u32>) {
+        let outcome = match self.takes_no_keys(leg) {
+            Some(why) => Err(why.to_owned()),
+            None => {
+                self.send_digits(leg, digits, duration);
+                Ok(Answered {
+                    status: 202,
+                    reason: "Accepted".to_owned(),
+                })
+            }
+        };
+        if let (Err(why), None) = (&outcome, reply) {
+            self.tell_error("dtmf", why);
+        }
+        self.done(reply, outcome);
+    }
+
+    /// Why a leg can't be sent keys by a command.
+    pub(super) fn takes_no_keys(&self, index: LegIndex) -> Option<&'static str> {
+        match self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
+            true => self.hears_no_keys(index),
+            false => Some("the leg is not answered, or is gone"),
+        }
+    }
+
+    fn hears_no_keys(&self, index: LegIndex) -> Option<&'static str> {
+        let leg = self.leg(index)?;
+        let settled = leg.media.handle().and(leg.media.negotiated.as_ref());
+        match settled {
+            None => Some("the leg has no media yet"),
+            Some(settled) if !settled.direction.sends() => Some("the leg is on hold: nothing is sent to it"),
+            Some(settled) if !gives_keys(&settled.formats()) => Some(NO_KEYS),
+            Some(_) => None,
         }
     }
 

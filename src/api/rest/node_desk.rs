@@ -141,12 +141,14 @@ impl CallDesk for NodeDesk {
             }
             self.askable(wishes.iter().flat_map(hooks_of_wish))?;
             let has_answer = wishes.iter().any(|wish| matches!(wish, Wish::Request(_)));
+            // Whether they can be sent, the call alone knows.
+            let sends_keys = wishes.iter().any(|wish| matches!(wish, Wish::Digits { .. }));
             let command = Box::new(Command {
                 leg: Some(sid),
                 wish: Wish::All(wishes),
                 reply: None,
             });
-            if !has_answer {
+            if !has_answer && !sends_keys {
                 self.deliver(&call, Event::Command(command))?;
                 return Ok(Updated::Taken);
             }
@@ -156,7 +158,10 @@ impl CallDesk for NodeDesk {
             let outcome = outcome.await;
             let outcome = outcome.map_err(|_| Refusal::State("the call ended before the answer".to_owned()))?;
             let Answered { status, reason } = outcome.map_err(Refusal::State)?;
-            Ok(Updated::Answered { status, reason })
+            Ok(match has_answer {
+                true => Updated::Answered { status, reason },
+                false => Updated::Taken,
+            })
         })
     }
 

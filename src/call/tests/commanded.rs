@@ -2,7 +2,7 @@
 
 use super::application::{terms, to_application};
 use super::messages::reply;
-use super::peers::teams_sdp;
+use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::from_teams;
 use crate::app::command::read_update;
@@ -189,5 +189,49 @@ fn an_application_that_only_replaces_itself_is_stopped() {
         rig.wait(Duration::from_secs(1));
     }
     assert_eq!(rig.call.phase(), Phase::Answered);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn keys_that_can_not_be_sent_are_refused_with_the_reason() {
+    let keys = || Wish::Digits {
+        digits: "12".into(),
+        duration: Duration::from_millis(250),
+    };
+    let sent = |rig: &Rig| {
+        rig.wishes
+            .iter()
+            .any(|effect| matches!(effect, Effect::SendDigits { .. }))
+    };
+    let ringing = || to_application().begin();
+    let held = || {
+        let mut rig = answered();
+        rig.request(LegIndex::CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+        rig.ack(LegIndex::CALLER, "");
+        rig
+    };
+    for (mut rig, why) in [(ringing(), "not answered"), (held(), "on hold")] {
+        want(&mut rig, keys(), 1);
+        want(&mut rig, Wish::All(vec![keys()]), 2);
+        let told: Vec<_> = outcomes(&rig);
+        assert_eq!(told.len(), 2);
+        for (_, outcome) in told {
+            let told = outcome.expect_err("a refusal");
+            assert!(told.contains(why), "{told}");
+        }
+        assert!(errors(&rig).is_empty(), "who asked was told");
+        rig.command(keys());
+        rig.command(Wish::All(vec![keys()]));
+        let told = errors(&rig);
+        assert_eq!((told.len(), told[0].0), (2, "dtmf"));
+        assert!(!sent(&rig));
+    }
+    let mut rig = answered();
+    want(&mut rig, Wish::All(vec![keys()]), 1);
+    assert!(
+        matches!(&outcomes(&rig)[..], [(1, Ok(Answered { status: 202, .. }))]) && sent(&rig),
+        "{:?}",
+        outcomes(&rig)
+    );
     rig.hang_up_and_finish();
 }

@@ -2,8 +2,8 @@
 
 use super::application::{dial, to_application};
 use super::rig::Rig;
-use crate::app::verb::Synthesizer;
-use crate::call::{Effect, LegIndex, Source};
+use crate::app::verb::{Synthesizer, Voice, Voicing};
+use crate::call::{Effect, Event, LegIndex, Source};
 use crate::sip::Method;
 use serde_json::json;
 
@@ -140,5 +140,69 @@ fn all_that_the_caller_hears_is_made_louder() {
     let handle = |rig: &Rig, position: usize| rig.call.legs()[position].media.handle().expect("media");
     let gains: Vec<_> = rig.wishes.iter().filter_map(gain).collect();
     assert_eq!(gains, [(handle(&rig, 1), Some(5)), (handle(&rig, 0), Some(-10))]);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn keys_that_a_verb_sends_answer_the_call_or_are_sent_early() {
+    for (early, statuses) in [(false, vec![200]), (true, vec![183, 603])] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([{ "verb": "config", "earlyMedia": early }, { "verb": "dtmf", "dtmf": "1" }]));
+        let cookie = rig.wishes.iter().find_map(|effect| match effect {
+            Effect::SendDigits { cookie, .. } => Some(*cookie),
+            _ => None,
+        });
+        if !early {
+            rig.ack(CALLER, "");
+        }
+        rig.step(Event::DigitsSent {
+            leg: CALLER,
+            cookie: cookie.expect("keys"),
+        });
+        assert_eq!(rig.statuses(), statuses);
+        rig.finish();
+    }
+}
+
+#[test]
+fn a_text_that_is_a_sound_is_played() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "say", "text": [
+        "silence_stream://500", "https://a.example/hello.wav", "https://a.example/ is ours"
+    ] }]));
+    rig.ack(CALLER, "");
+    rig.sound_ends();
+    rig.sound_ends();
+    let heard: Vec<Source> = rig.sounds().into_iter().map(|(.., sound)| sound.source).collect();
+    let urls = ["silence_stream://500", "https://a.example/hello.wav"].map(|url| Source::Url(url.into()));
+    assert_eq!(heard[..2], urls);
+    assert!(matches!(&heard[2], Source::Speech { text, .. } if text == "https://a.example/ is ours"));
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn what_is_default_is_the_applications_own() {
+    let mut terms = super::application::terms();
+    terms.speech = Voicing {
+        vendor: Some("custom:aria".into()),
+        language: Some("de-DE".into()),
+        voice: Some(Voice::Name("alba".into())),
+    };
+    let usual = terms.usual_speech();
+    let mut rig = super::scenario::from_carrier().decided_by(terms).begin();
+    let default = json!({
+        "vendor": "default", "language": "default", "voice": "default", "label": "default",
+        "fallbackVendor": "default", "fallbackLanguage": "default", "fallbackVoice": "default",
+        "fallbackLabel": "default"
+    });
+    rig.answer(&json!([
+        { "verb": "say", "text": "Hello", "synthesizer": default },
+        { "verb": "config", "synthesizer": default },
+        { "verb": "gather", "numDigits": 1, "say": { "text": "One?", "synthesizer": default } }
+    ]));
+    rig.ack(CALLER, "");
+    rig.sound_ends();
+    let spoken: Vec<Synthesizer> = rig.spoken().into_iter().map(|(by, _)| by).collect();
+    assert_eq!(spoken, [usual.clone(), usual]);
     rig.hang_up_and_finish();
 }
