@@ -209,6 +209,8 @@ pub(super) enum Why {
     Confirm,
     /// What to do with a REFER.
     Refer,
+    /// Told of the last NOTIFY of a transfer, before its result.
+    Transferred,
     /// What a side on hold hears.
     Hold,
     /// What a callee goes on with as a call of its own.
@@ -370,6 +372,7 @@ impl Call {
         if self.app.is_none() {
             return;
         }
+        self.end_referrals(None, now);
         if let Some(cause) = self.cause.clone() {
             self.dial_ended_by(match cause.ended_by() {
                 super::cause::Party::Caller => super::dialing::EndedBy::Caller,

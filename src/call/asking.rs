@@ -19,7 +19,7 @@ impl Why {
             Why::Redirect | Why::Replace | Why::Part => Kind::SessionRedirect,
             Why::Confirm => Kind::DialConfirm,
             Why::Adulting => Kind::SessionAdulting,
-            Why::Action | Why::Refer | Why::Hold => Kind::VerbHook,
+            Why::Action | Why::Refer | Why::Transferred | Why::Hold => Kind::VerbHook,
         }
     }
 }
@@ -174,6 +174,7 @@ impl Call {
         }
         let result = result.map_err(|none| none.why);
         match asked.why {
+            Why::Transferred => return self.transfer_told(number, asked.leg, &result, now),
             Why::Hold => return self.hold_decided(number, result, now),
             Why::Replace => return self.replacement_came(asked, result, now),
             Why::Part => return self.part_decided(&asked, result, now),
@@ -207,7 +208,7 @@ impl Call {
             }
             (Why::Confirm, Ok(reply)) => self.replace_verbs(asked.leg, reply.verbs, now),
             (Why::Confirm, Err(detail)) => self.confirmation_failed(asked.leg, &detail, now),
-            (Why::Refer | Why::Hold | Why::Replace | Why::Part | Why::Adulting, _) => {}
+            (Why::Refer | Why::Transferred | Why::Hold | Why::Replace | Why::Part | Why::Adulting, _) => {}
         }
     }
 

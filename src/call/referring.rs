@@ -1,7 +1,8 @@
 //! REFER on the dialog of a leg, sent for an application (`sip:refer`), and the NOTIFYs that tell what came of it
 //! (RFC 3515).
 
-use super::application::Running;
+use super::application::{Running, Why};
+use super::event::Reply;
 use super::id::{LegIndex, Token};
 use super::leg::{LegState, with_headers};
 use super::value::Call;
@@ -14,10 +15,13 @@ use crate::sip::Method;
 use crate::sip::message::{HeaderName, HeaderValue, Message};
 use crate::sip::transaction::ServerTransactionId;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How long the far side may be silent about a REFER that it has accepted.
 const NOTIFY_PATIENCE: Duration = Duration::from_secs(15);
+/// Events of one transfer that may wait; what is above is not told.
+const MOST_EVENTS: usize = 32;
 
 /// A REFER of an application that is not decided yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +33,15 @@ pub(super) struct Referral {
     hook: Option<Hook>,
     event_hook: Option<Hook>,
     id: Option<String>,
+    /// What the last NOTIFY said.
+    #[serde(default)]
+    outcome: Option<u16>,
+    /// What is to be told of NOTIFYs, one after the other: requests over HTTP may overtake each other.
+    #[serde(default)]
+    events: VecDeque<u16>,
+    /// The event that is being told.
+    #[serde(default)]
+    telling: Option<u32>,
 }
 
 impl Call {
@@ -44,6 +57,9 @@ impl Call {
                         hook: refer.action_hook,
                         event_hook: refer.event_hook,
                         id: refer.id,
+                        outcome: None,
+                        events: VecDeque::new(),
+                        telling: None,
                     }));
                 }
             }
@@ -102,11 +118,11 @@ impl Call {
             Some(100..=199) => {}
             Some(status @ 200..=299) => {
                 referral.status = Some(status);
-                referral.until = Some(now + NOTIFY_PATIENCE);
+                referral.until = Some(now + NOTIFY_PATIENCE).filter(|_| referral.outcome.is_none());
             }
             _ => {
                 referral.status = status;
-                self.referral_over(leg, None, now);
+                self.referral_over(leg, now);
             }
         }
         true
@@ -126,10 +142,18 @@ impl Call {
                 .get(..5)
                 .is_some_and(|name| name.eq_ignore_ascii_case("refer"))
         });
+        let status = fragment_status(message.body());
+        let is_connected = self.app.as_ref().is_some_and(|app| app.session.is_some());
         let event_hook = match self.line_mut(index).and_then(|line| line.running.as_mut()) {
-            Some(Running::Referring(referral)) if refers => {
+            Some(Running::Referring(referral)) if refers && referral.outcome.is_none() => {
                 // It may overtake the 202, and says as much (RFC 3515 §2.4.4).
                 referral.status.get_or_insert(202);
+                if let Some(outcome) = status.filter(|status| *status >= 200) {
+                    (referral.outcome, referral.until) = (Some(outcome), None);
+                }
+                if !is_connected && referral.event_hook.is_some() && referral.events.len() < MOST_EVENTS {
+                    referral.events.extend(status);
+                }
                 referral.event_hook.clone()
             }
             // We never subscribe otherwise (RFC 6665 §4.1.3).
@@ -139,24 +163,80 @@ impl Call {
             }
         };
         self.answer_plainly(index, transaction, 200);
-        let Some(status) = fragment_status(message.body()) else {
-            return;
-        };
-        if let Some(hook) = event_hook {
+        if let (Some(status), Some(hook), true) = (status, event_hook, is_connected) {
             self.notify(index, &hook, payload::transfer_status(status), None, now);
         }
-        if status >= 200 {
-            self.referral_over(index, Some(status), now);
+        self.transfer_goes_on(index, now);
+    }
+
+    /// Tells the next event of a transfer; the result is told after the last one.
+    fn transfer_goes_on(&mut self, leg: LegIndex, now: Moment) {
+        let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.as_mut()) else {
+            return;
+        };
+        if referral.telling.is_some() {
+            return;
+        }
+        let is_decided = referral.outcome.is_some();
+        match (referral.events.pop_front(), referral.event_hook.clone()) {
+            (Some(status), Some(hook)) => {
+                let mut properties = self.properties(leg, now);
+                properties.extend(payload::transfer_status(status));
+                let number = self.ask_aside(leg, Why::Transferred, hook, properties);
+                if let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.as_mut()) {
+                    referral.telling = Some(number);
+                }
+            }
+            _ if is_decided => self.referral_over(leg, now),
+            _ => {}
+        }
+    }
+
+    /// An event of a transfer has been told, or can't be.
+    pub(super) fn transfer_told(&mut self, number: u32, leg: LegIndex, result: &Result<Reply, String>, now: Moment) {
+        if let Err(why) = result {
+            self.tell_error("eventHook", why);
+        }
+        if let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.as_mut())
+            && referral.telling == Some(number)
+        {
+            referral.telling = None;
+            self.transfer_goes_on(leg, now);
+        }
+    }
+
+    /// A leg that was referred away hangs up, as most do, or the call ends: what is known of the transfer is told.
+    pub(super) fn end_referrals(&mut self, only: Option<LegIndex>, now: Moment) {
+        let legs: Vec<LegIndex> = self
+            .app
+            .iter()
+            .flat_map(|app| &app.lines)
+            .map(|line| line.leg)
+            .collect();
+        for leg in legs.into_iter().filter(|leg| only.is_none_or(|only| only == *leg)) {
+            let Some(line) = self.line_mut(leg) else { continue };
+            let Some(Running::Referring(referral)) =
+                line.running.take_if(|running| matches!(running, Running::Referring(_)))
+            else {
+                continue;
+            };
+            let result = match referral.status {
+                Some(status) => payload::referred(Some(status), referral.outcome),
+                None => payload::refer_failed("the call ended before the REFER was answered"),
+            };
+            if let Some(hook) = &referral.hook {
+                self.notify(leg, hook, result, referral.id.as_deref(), now);
+            }
         }
     }
 
     pub(super) fn referral_timeout(&mut self, leg: LegIndex, now: Moment) {
-        self.referral_over(leg, None, now);
+        self.referral_over(leg, now);
     }
 
-    fn referral_over(&mut self, leg: LegIndex, outcome: Option<u16>, now: Moment) {
+    fn referral_over(&mut self, leg: LegIndex, now: Moment) {
         if let Some(Running::Referring(referral)) = self.line_mut(leg).and_then(|line| line.running.take()) {
-            let result = payload::referred(referral.status, outcome);
+            let result = payload::referred(referral.status, referral.outcome);
             self.refer_over(leg, referral.hook.as_ref(), result, referral.id.as_deref(), now);
         }
     }

@@ -69,6 +69,7 @@ impl Call {
             self.end_saying(cause, reason, now);
             return;
         }
+        self.end_referrals(Some(index), now);
         self.release(index);
         if self.leg(index).is_some_and(|leg| leg.state == LegState::Up) {
             self.hang_up(index, reason);
