@@ -259,6 +259,10 @@ impl Call {
             self.hang_up(index, Some(reason.to_owned()));
         } else {
             self.give_up(index, Some(reason.to_owned()));
+            // A 200 that crosses the CANCEL is hung up for the same reason.
+            if let Some(leg) = self.leg_mut(index) {
+                leg.farewell = Some(reason.to_owned());
+            }
         }
         self.close_line(index);
         self.close_media(index);
@@ -270,8 +274,9 @@ impl Call {
         leg.note_final(message);
         leg.take_fork(fork);
         leg.state = LegState::Up;
+        let reason = leg.farewell.take().unwrap_or_else(|| NORMAL_CLEARING.into());
         self.acknowledge(index, message.cseq().0);
-        self.hang_up(index, Some(NORMAL_CLEARING.into()));
+        self.hang_up(index, Some(reason));
     }
 
     pub(super) fn acknowledge_fork(&mut self, index: LegIndex, fork: usize, message: &Message) {

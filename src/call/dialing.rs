@@ -371,7 +371,9 @@ impl Call {
             call_id: told
                 .and_then(|child| self.leg(child.leg?))
                 .map(|leg| leg.record.call_id.clone()),
-            duration: won.and_then(|child| child.duration(now)),
+            duration: won
+                .zip(bridged)
+                .map(|(child, since)| child.ended.unwrap_or(now).since(since)),
             answered_target: won.map(|child| child.target.clone()),
             ended_by: won
                 .is_some()

@@ -10,7 +10,8 @@ use crate::app::payload;
 use crate::app::verb::Hook;
 use crate::dial::Transfers;
 use crate::moment::Moment;
-use crate::sip::message::{HeaderName, Message, ResponseDraft};
+use crate::route::refer_target;
+use crate::sip::message::{Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 
 /// A REFER that waits for the application.
@@ -52,14 +53,14 @@ impl Call {
             self.refuse_refer(index, transaction, message, 603);
             return;
         }
-        // Who is screened has no call to give away.
-        if index != LegIndex::CALLER && self.partner(index).is_none_or(|_| self.bridged.is_none()) {
+        // Who is screened has no call to give away, nor has who waits for somebody to answer.
+        let talks = self.bridged.is_some() && self.partner(index).is_some();
+        if !talks && (index != LegIndex::CALLER || self.is_dialing()) {
             self.refuse_refer(index, transaction, message, 603);
             return;
         }
-        if message.header(HeaderName::ReferTo).is_none() {
-            // RFC 3515 §2.4.2
-            self.refuse_refer(index, transaction, message, 400);
+        if let Err(status) = refer_target(message) {
+            self.refuse_refer(index, transaction, message, status);
             return;
         }
         // Whoever asks first, from either side: both can't leave.

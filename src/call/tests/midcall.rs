@@ -151,8 +151,10 @@ fn both_sides_of_a_bridge_that_refer_at_once_are_not_both_taken_at_their_word() 
 fn a_refer_names_a_target() {
     let (mut rig, callee) = bridged(&json!({ "referHook": "/refer" }));
     let asked = rig.last_question().number;
-    rig.request(callee, Method::Refer, "", "");
-    assert_eq!(rig.last_response(callee).message.status(), Some(400));
+    for unreadable in ["", "Refer-To: xx yy\r\n"] {
+        rig.request(callee, Method::Refer, unreadable, "");
+        assert_eq!(rig.last_response(callee).message.status(), Some(400));
+    }
     assert_eq!(rig.last_question().number, asked);
     rig.hang_up_and_finish();
 }

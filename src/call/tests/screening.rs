@@ -218,7 +218,12 @@ fn a_loser_that_answers_late_is_hung_up() {
     let invites = rig.invites();
     rig.picks_up(&invites[0]);
     rig.respond(&invites[1], reply(200).sdp(super::peers::carrier_sdp("sendrecv")));
-    assert_eq!(rig.byes(invites[1].leg).len(), 1);
+    let byes = rig.byes(invites[1].leg);
+    assert_eq!(byes.len(), 1);
+    assert_eq!(
+        byes[0].header(HeaderName::Reason),
+        Some(r#"SIP;cause=200;text="Call completed elsewhere""#)
+    );
     assert_eq!(rig.bridges, 1);
     rig.ack(LegIndex::CALLER, "");
     rig.hang_up_and_finish();
@@ -355,5 +360,23 @@ fn sessions_are_refreshed_while_their_sides_are_screened() {
         "the screening itself has an end"
     );
     rig.answer(&json!([{ "verb": "hangup" }]));
+    rig.finish();
+}
+
+#[test]
+fn the_screening_is_no_part_of_what_the_two_talked() {
+    let (mut rig, [first, _]) = two_screened();
+    answer_on(&mut rig, first.leg, &json!([{ "verb": "pause", "length": 20 }]));
+    rig.wait(Duration::from_secs(20));
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(Duration::from_secs(5));
+    rig.request(first.leg, Method::Bye, "", "");
+    let result = rig.last_question().properties;
+    assert_eq!(
+        (&result["dial_call_status"], &result["dial_duration"]),
+        (&json!("completed"), &json!(5))
+    );
+    assert_eq!(result["dial_targets"][0]["duration"], 25);
+    rig.answer(&json!([]));
     rig.finish();
 }
