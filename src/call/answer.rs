@@ -6,7 +6,7 @@ use super::child::Turn;
 use super::event::{CallNews, Effect, PeerVerdict};
 use super::hunt::Next;
 use super::id::LegIndex;
-use super::leg::LegState;
+use super::leg::{Leg, LegState};
 use super::readable::description_of;
 use super::session_clock::{SessionClock, peer_session_timer};
 use super::teardown::NORMAL_CLEARING;
@@ -207,7 +207,7 @@ impl Call {
 
     /// Who waits for our requests where they don't go is said to wait there in vain.
     fn note_transport(&mut self, index: LegIndex) {
-        let passed_over = self.leg(index).and_then(super::leg::Leg::transport_passed_over);
+        let passed_over = self.leg(index).and_then(Leg::transport_passed_over);
         if let Some(named) = passed_over {
             self.tell(CallNews::TransportPassedOver { leg: index, named });
         }
@@ -260,7 +260,8 @@ impl Call {
         } else {
             self.give_up(index, Some(reason.to_owned()));
             // A 200 that crosses the CANCEL is hung up for the same reason.
-            if let Some(leg) = self.leg_mut(index) {
+            let crossing = |leg: &&mut Leg| leg.state == LegState::Cancelling;
+            if let Some(leg) = self.leg_mut(index).filter(crossing) {
                 leg.farewell = Some(reason.to_owned());
             }
         }

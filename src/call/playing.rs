@@ -123,10 +123,9 @@ impl Playback {
     /// The verb that it is of.
     fn verb(&self) -> &'static str {
         let of_say = self.doing.as_ref().is_some_and(|doing| doing.name() == "say");
-        match self.all.first() {
-            _ if of_say => "say",
-            Some(Source::Speech { .. }) => "say",
-            _ => "play",
+        match of_say || matches!(self.all.first(), Some(Source::Speech { .. })) {
+            true => "say",
+            false => "play",
         }
     }
 
