@@ -110,14 +110,17 @@ fn contract() -> Contract {
 }
 
 /// Software that others wrote, by the script that calls with it.
-const FOREIGN: [(&str, &[&str]); 6] = [
+const FOREIGN: [(&str, &[&str]); 9] = [
     (
         "interop/pjsua_teams.py: OPTIONS and certificates",
         &["a script over OpenSSL"],
     ),
     ("interop/pjsua_teams.py: ", &["pjsua2"]),
+    ("interop/pjsua_transfers.py: ", &["pjsua2"]),
+    ("interop/pjsua_bypass.py: ", &["pjsua2"]),
     ("interop/kamailio_hub.py: ", &["Kamailio"]),
     ("interop/sipp_carrier.py: ", &["pjsua2", "SIPp"]),
+    ("interop/sipp_habits.py: ", &["pjsua2", "SIPp"]),
     ("interop/baresip_carrier.py: ", &["pjsua2", "baresip"]),
     ("interop/nat.py: ", &["pjsua2"]),
 ];
