@@ -91,7 +91,7 @@ pub struct CallFacts {
     pub from: String,
     pub to: String,
     pub emergency: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elin: Option<ElinUse>,
     /// Wall clock at birth, milliseconds since the Unix epoch.
     pub began_unix_ms: u64,
