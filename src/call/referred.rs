@@ -21,6 +21,8 @@ pub(super) struct OpenRefer {
     asked: u32,
     transaction: ServerTransactionId,
     cseq: u32,
+    /// The legs that there were: whoever was dialled since has nothing to do with it.
+    legs: usize,
 }
 
 impl Call {
@@ -84,6 +86,7 @@ impl Call {
                 asked: number,
                 transaction,
                 cseq: message.cseq().0,
+                legs: self.legs.len(),
             });
         }
     }
@@ -101,7 +104,8 @@ impl Call {
         let Some(position) = app.referrals.iter().position(|open| open.asked == number) else {
             return;
         };
-        let OpenRefer { transaction, cseq, .. } = app.referrals.swap_remove(position);
+        let open = app.referrals.swap_remove(position);
+        let OpenRefer { transaction, cseq, .. } = open;
         let reply = match result {
             Ok(reply) => reply,
             Err(none) => {
@@ -115,28 +119,30 @@ impl Call {
                 return;
             }
         };
-        if self.calls_emergency() {
-            // It was dialled meanwhile.
+        let others_talk = self.is_dialing() && self.legs.len() > open.legs;
+        if self.calls_emergency() || others_talk {
+            // They were dialled meanwhile.
             self.answer_plainly(index, transaction, 603);
             return;
         }
         let id = self.referral_id(index, cseq);
         self.accept_refer(index, transaction);
         self.notify_referrer(index, id, 100, false);
+        // Who is being replaced may have left already.
+        let is_up = |index: LegIndex| self.leg(index).is_some_and(Leg::is_up);
+        let winner = self.winner.filter(|winner| self.bridged.is_some() && is_up(*winner));
+        let leaves = index != LegIndex::CALLER && is_up(index);
+        // Nobody takes its place where there are no verbs, and a caller whom nobody talks to goes on with them itself.
+        let stays = reply.verbs.is_empty() || (index == LegIndex::CALLER && winner.is_none());
+        self.notify_referrer(index, id, if stays { 603 } else { 200 }, true);
         if reply.verbs.is_empty() {
-            // Nobody takes its place: it is to stay.
-            self.notify_referrer(index, id, 603, true);
             return;
         }
-        self.notify_referrer(index, id, 200, true);
-        // Who is being replaced may have left already.
-        let is_up = |index: &LegIndex| self.leg(*index).is_some_and(Leg::is_up);
-        let winner = self.winner.filter(|winner| self.bridged.is_some() && is_up(winner));
         match (index, winner) {
             // Who refers leaves: the callee becomes the first party of what follows.
             (LegIndex::CALLER, Some(winner)) => self.take_over(winner, reply.verbs, now),
             _ => {
-                if index != LegIndex::CALLER && is_up(&index) {
+                if leaves {
                     self.release(index);
                     self.leaves(index, now);
                 }

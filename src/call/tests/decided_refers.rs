@@ -108,3 +108,47 @@ fn teams_084_a_refer_that_a_hook_decides_is_told_to_its_end_and_teams_says_bye()
     );
     rig.hangs_up_and_finish(CALLER);
 }
+
+/// The verbs are for it then, so it is not told that it may leave.
+#[test]
+fn teams_084_a_caller_whom_nobody_talks_to_goes_on_with_the_verbs() {
+    let mut rig = from_teams().decided_by(terms()).begin();
+    rig.answer(&json!([
+        { "verb": "config", "referHook": "/refer" },
+        { "verb": "answer" },
+        { "verb": "pause", "length": 30 }
+    ]));
+    rig.ack(CALLER, "");
+    rig.refer(CALLER, TO_A_USER);
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(202));
+    assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 603 Decline"]);
+    rig.planned(&["+12065550101"]);
+    rig.picks_up(&rig.last_invite());
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hang_up_and_finish();
+}
+
+/// Who referred has left, and somebody else was dialled before the hook has answered.
+#[test]
+fn a_refer_that_is_decided_late_ends_no_other_dial() {
+    let mut rig = from_teams().decided_by(terms()).begin();
+    rig.answer(&json!([
+        { "verb": "answer" },
+        dial(&["+12065550101"], &json!({ "referHook": "/refer" })),
+        dial(&["+12065550102"], &json!({}))
+    ]));
+    rig.ack(CALLER, "");
+    rig.planned(&["+12065550101"]);
+    rig.picks_up(&rig.last_invite());
+    rig.refer(CALLEE, TO_A_USER);
+    let question = rig.last_question();
+    assert_eq!(question.url, "/refer");
+    rig.request(CALLEE, Method::Bye, "", "");
+    rig.planned(&["+12065550102"]);
+    let next = rig.last_invite();
+    rig.picks_up(&next);
+    rig.answer_question(question.number, &json!([{ "verb": "hangup" }]));
+    rig.assert_bridged(CALLER, next.leg);
+    rig.hang_up_and_finish();
+}

@@ -142,7 +142,7 @@ impl Call {
 
     /// Who has referred the other side is left to say BYE itself: an early one of ours would count as a transfer that failed.
     pub(super) fn leaves(&mut self, index: LegIndex, now: Moment) {
-        if let Some(leg) = self.leg_mut(index) {
+        if let Some(leg) = self.leg_mut(index).filter(|leg| leg.is_up()) {
             leg.state = LegState::Leaving { until: now + LEAVES };
         }
     }

@@ -71,7 +71,9 @@ fn retries_of(carrier: &str, calls: Vec<&PastCall>) -> Option<Verdict> {
     for call in calls {
         let key = (call.from.as_str(), call.to.as_str());
         if let Some(before) = said_no.remove(&key) {
-            match call.began_ms.saturating_sub(before.ended_ms) <= AT_ONCE_MS {
+            // One that began before the other's end was no repetition of it.
+            let after = call.began_ms.checked_sub(before.ended_ms);
+            match after.is_some_and(|span| span <= AT_ONCE_MS) {
                 true => again.push((call, before.status)),
                 false => let_be.push(before),
             }

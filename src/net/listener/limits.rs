@@ -92,7 +92,11 @@ impl Occupancy {
             return Err(Full::Connections);
         }
         let handshakes_per_source = match admitted {
-            Admittance::Known => limits.connections_per_source,
+            // A proxy of Teams opens 64 at once (TEAMS-016); one host behind a NAT that is known must not take all places.
+            Admittance::Known => limits
+                .connections_per_source
+                .min(limits.handshakes / 4)
+                .max(limits.handshakes_per_source),
             _ => limits.handshakes_per_source,
         };
         let hands_full = counts.handshakes >= handshakes || from_source.handshakes >= handshakes_per_source;
@@ -214,6 +218,21 @@ mod tests {
             Full::Connections
         );
         assert!(occupancy.take(host(0, 4), Stranger, &limits, false).is_ok());
+    }
+
+    #[test]
+    fn one_that_is_known_takes_a_quarter_of_the_handshakes() {
+        let limits = AcceptLimits {
+            connections_per_source: 256,
+            ..AcceptLimits::default()
+        };
+        let occupancy = Arc::new(Occupancy::default());
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let _teams = [(); 64].map(|()| occupancy.take(source, Known, &limits, true).unwrap());
+        assert_eq!(
+            occupancy.take(source, Known, &limits, true).unwrap_err(),
+            Full::Handshakes
+        );
     }
 
     #[test]

@@ -119,6 +119,12 @@ impl Form {
         let extension = parameters
             .split(';')
             .find_map(|parameter| parameter.strip_prefix("ext="));
+        // It is printed into commands and configuration.
+        let is_one =
+            |extension: &str| matches!(extension.len(), 1..=15) && extension.bytes().all(|byte| byte.is_ascii_digit());
+        if extension.is_some_and(|extension| !is_one(extension)) {
+            return None;
+        }
         Some(Form {
             number: E164::from_digits(number.strip_prefix('+').unwrap_or(number))?,
             extension: extension.map(str::to_owned),
