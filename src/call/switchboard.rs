@@ -16,12 +16,13 @@ use super::task;
 use super::vouching::WaitingRoom;
 use crate::carrier::{self, Comer, Unidentified};
 use crate::config::{Config, Purpose, UnknownSource};
+use crate::dial::targets::MOST_STEPS;
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
 use crate::observe::{Happening, Queue};
 use crate::registrar;
-use crate::route::{self, Decision, Facts, Origin, Refusal, Target, TraceStep};
+use crate::route::{self, Decision, Facts, Origin, Refusal, Target, Trace, TraceStep};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::{Cause, ClientTransactionId, ServerTransactionId};
 use crate::sip::{Flow, Method};
@@ -180,7 +181,9 @@ impl Switchboard {
             Sender::User { tenant, name, voucher } => self.facts_of_user(tenant, name, voucher.as_ref(), invite),
             _ => Facts::from_teams(config, invite),
         };
-        let (facts, decision, mut trace) = self.node.decide(config, facts.with_location(config, invite));
+        let (facts, decision, trace) = self.node.decide(config, facts.with_location(config, invite));
+        // A location record makes a step of each of its numbers.
+        let mut trace = Trace(trace.bounded(MOST_STEPS));
         let admitted = unreadable
             .map_or(decision, |unreadable| Err(unreadable.into()))
             .and_then(|decision| can_serve(invite, decision))

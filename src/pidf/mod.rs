@@ -9,9 +9,14 @@ use crate::sdp;
 /// Numbers of one record that are looked at. Other border controllers take five.
 pub const MOST_ELINS: usize = 16;
 /// Octets of a record that is read. Those of Teams have about a thousand.
-const MOST_OCTETS: usize = 65_536;
-/// Elements, attributes and texts of a record that is read.
+const MOST_OCTETS: usize = 16_384;
+/// Elements, texts and comments of a record that is read; attributes and namespaces are no nodes of the parser's.
 const MOST_NODES: u32 = 4_096;
+/// What a record may have how often: the parser copies all namespaces in scope to each element that declares one, and
+/// compares each attribute of an element with those before it. Records of Teams have about ten of each.
+const MOST_OF: [(&str, usize); 2] = [("xmlns", 64), ("=", 1_024)];
+/// Characters of the parser's word about a record: names of a peer's stand in it.
+const LONGEST_WHY: usize = 80;
 
 /// Why a location record says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +25,8 @@ pub enum PidfError {
     Parts(sdp::SdpError),
     #[error("{octets} octets, more than {MOST_OCTETS}")]
     TooLong { octets: usize },
+    #[error("more than {most} times `{what}`")]
+    TooMany { what: &'static str, most: usize },
     #[error("it is not written in UTF-8")]
     NotUtf8,
     /// A document type is refused unread, so that its entities can't grow.
@@ -39,6 +46,11 @@ fn read(record: &[u8]) -> Result<Vec<String>, PidfError> {
         return Err(PidfError::TooLong { octets: record.len() });
     }
     let text = std::str::from_utf8(record).map_err(|_| PidfError::NotUtf8)?;
+    for (what, most) in MOST_OF {
+        if text.matches(what).nth(most).is_some() {
+            return Err(PidfError::TooMany { what, most });
+        }
+    }
     let options = roxmltree::ParsingOptions {
         allow_dtd: false,
         nodes_limit: MOST_NODES,
@@ -46,7 +58,7 @@ fn read(record: &[u8]) -> Result<Vec<String>, PidfError> {
     };
     // The line end before the next delimiter belongs to the delimiter (RFC 2046 §5.1.1); XML may not begin with one either.
     let document = roxmltree::Document::parse_with_options(text.trim(), options)
-        .map_err(|error| PidfError::Xml(error.to_string()))?;
+        .map_err(|error| PidfError::Xml(printable(&error.to_string())))?;
     let mut found: Vec<String> = Vec::new();
     for wanted in ["ELIN", "NAM"] {
         // Whatever namespace it is in: some write that of civic addresses wrong.
@@ -59,6 +71,11 @@ fn read(record: &[u8]) -> Result<Vec<String>, PidfError> {
         }
     }
     Ok(found)
+}
+
+fn printable(why: &str) -> String {
+    let seen = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    why.chars().take(LONGEST_WHY).map(seen).collect()
 }
 
 /// The numbers of a list with semicolons or commas, without what is there for the eye. A company's name is none.
@@ -151,14 +168,14 @@ mod tests {
                 })
                 .collect::<String>()
         );
-        let deep = "<a>".repeat(20_000);
-        let wide = format!("<a>{}</a>", "<ELIN/>".repeat(9_000));
+        let deep = "<a>".repeat(5_000);
+        let wide = format!("<a>{}</a>", "<b/>x".repeat(3_000));
         let long = format!("<a>{}</a>", " ".repeat(MOST_OCTETS));
         for (text, why) in [
             (entities.as_str(), "DTD"),
             (&deep, "nodes limit"),
             (&wide, "nodes limit"),
-            (&long, "65543 octets, more than 65536"),
+            (&long, "16391 octets, more than 16384"),
             ("", "root node"),
             ("<a>&unknown;</a>", "unknown"),
         ] {
@@ -166,9 +183,40 @@ mod tests {
             assert!(error.contains(why), "{error}");
         }
         assert_eq!(elins(PIDF, b"<a>\xff</a>"), Err(PidfError::NotUtf8));
-        let many: String = (0..10_000).map(|number| format!("+1425{number:07};")).collect();
-        let civic = format!("<ca:ELIN>{}</ca:ELIN>", &many[..60_000]);
-        assert_eq!(found(&civic).len(), MOST_ELINS);
+        let many: String = (0..1_000).map(|number| format!("+1425{number:07};")).collect();
+        assert_eq!(found(&format!("<ca:ELIN>{many}</ca:ELIN>")).len(), MOST_ELINS);
+        let too_many = |text: &str| {
+            assert!(text.len() <= MOST_OCTETS);
+            match elins(PIDF, text.as_bytes()) {
+                Err(PidfError::TooMany { what, .. }) => what,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(too_many(&with_namespaces(300, 700)), "xmlns");
+        assert_eq!(too_many(&with_namespaces(33, 32)), "xmlns");
+        assert_eq!(too_many(&with_attributes(1_025)), "=");
+        for within in [with_namespaces(32, 32), with_attributes(1_024)] {
+            assert_eq!(elins(PIDF, within.as_bytes()), Ok(Some(Vec::new())));
+        }
+    }
+
+    fn with_namespaces(prefixes: usize, children: usize) -> String {
+        let prefixes: String = (0..prefixes).map(|prefix| format!(" xmlns:p{prefix}='b'")).collect();
+        format!("<a{prefixes}>{}</a>", "<a xmlns='c'/>".repeat(children))
+    }
+
+    fn with_attributes(count: usize) -> String {
+        let attributes: String = (0..count).map(|attribute| format!(" b{attribute}=''")).collect();
+        format!("<a{attributes}/>")
+    }
+
+    #[test]
+    fn what_is_told_of_a_record_is_short_and_can_be_printed() {
+        let name = "\u{e9}\u{200d}".repeat(2_000);
+        let error = elins(PIDF, format!("<{name}></b>").as_bytes()).expect_err("refused");
+        let PidfError::Xml(why) = error else { panic!("{error}") };
+        assert!(why.contains('?') && why.chars().count() == LONGEST_WHY, "{why}");
+        assert!(why.chars().all(|c| matches!(c, ' '..='~')), "{why}");
     }
 
     proptest! {
