@@ -23,6 +23,8 @@ pub(super) struct Standing {
     pub calls: u32,
     /// When the last of them began.
     pub began: Moment,
+    /// When it began to stand: calls from before that are none of its.
+    pub since: Moment,
     /// While none is up: how long it stands yet.
     pub until: Option<Moment>,
 }
@@ -100,14 +102,16 @@ impl Book {
             caller,
             calls,
             began: now,
+            since: before.map_or(now, |known| known.since),
             until: None,
         };
         self.standing.insert(key, standing);
     }
 
-    /// A call that was shown under `key` is over: with the last one its time begins to run.
-    pub fn end(&mut self, key: &Key, keep: Duration, now: Moment) {
-        if let Some(known) = self.standing.get_mut(key) {
+    /// A call that `began` to be shown under `key` is over: with the last one its time begins to run. One from before the
+    /// number was taken out of the configuration and came back changes nothing.
+    pub fn end(&mut self, key: &Key, began: Moment, keep: Duration, now: Moment) {
+        if let Some(known) = self.standing.get_mut(key).filter(|known| began >= known.since) {
             known.calls = known.calls.saturating_sub(1);
             if known.calls == 0 {
                 known.until = Some(now + keep);

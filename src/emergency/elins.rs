@@ -4,6 +4,7 @@ use super::book::{Book, Key, Standing};
 use super::stored;
 use crate::carrier::read_number;
 use crate::config::Config;
+use crate::moment::Moment;
 use crate::net::Clock;
 use crate::registrar::Clocks;
 use crate::route::{Decision, Elin, ElinFacts, EmergencyCaller, Facts, Origin, Trace, elin_of};
@@ -86,6 +87,7 @@ impl Elins {
         Some(Showing {
             elins: self.clone(),
             key,
+            began: now,
             keep: config.sbc.emergency.callback,
         })
     }
@@ -129,9 +131,9 @@ impl Elins {
         }
     }
 
-    fn end(&self, key: &Key, keep: Duration) {
+    fn end(&self, key: &Key, began: Moment, keep: Duration) {
         let mut book = self.lock();
-        book.end(key, keep, self.clock.now());
+        book.end(key, began, keep, self.clock.now());
         if let Some(standing) = book.standing.get(key) {
             self.keep(key, Some(standing));
         }
@@ -159,11 +161,12 @@ fn is_known(config: &Config, key: &Key) -> bool {
 pub struct Showing {
     elins: Arc<Elins>,
     key: Key,
+    began: Moment,
     keep: Duration,
 }
 
 impl Drop for Showing {
     fn drop(&mut self) {
-        self.elins.end(&self.key, self.keep);
+        self.elins.end(&self.key, self.began, self.keep);
     }
 }

@@ -55,6 +55,7 @@ pub fn decode(key: &[u8], value: &[u8], keep: Duration, clocks: Clocks) -> Optio
         calls: 0,
         // The process's clock does not reach back to before its start.
         began: clocks.now,
+        since: clocks.now,
         until: Some(clocks.now + left),
     };
     (!left.is_zero()).then_some((key, standing))

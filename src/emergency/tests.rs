@@ -56,8 +56,8 @@ fn the_next_free_elin_is_taken_and_none_from_whom_may_be_called_back_while_there
     // Both are in use, the first by two calls.
     assert_eq!(call(&mut book, 3, 30), (elin(2), Why::FewestCalls));
     assert_eq!(book.caller(&key(2), at(31)), Some(&caller(3)), "who called last");
-    for (last, now) in [(1, 40), (1, 41), (2, 50), (2, 60)] {
-        book.end(&key(last), KEEP, at(now));
+    for (last, began, now) in [(1, 0, 40), (1, 20, 41), (2, 10, 50), (2, 30, 60)] {
+        book.end(&key(last), at(began), KEEP, at(now));
     }
     // Nobody talks any more; the one whose call ended first makes room.
     assert_eq!(call(&mut book, 4, 70), (elin(1), Why::EndedLongestAgo));
@@ -72,14 +72,26 @@ fn an_elin_stands_as_long_as_the_call_lasts_and_a_while_longer() {
     let mut book = Book::default();
     book.begin(key(1), Some(caller(1)), at(0));
     assert_eq!(book.caller(&key(1), at(1_000_000)), Some(&caller(1)));
-    book.end(&key(1), KEEP, at(1_000_000));
+    book.end(&key(1), at(0), KEEP, at(1_000_000));
     assert_eq!(book.count(at(1_000_001)), 1);
     assert_eq!(book.sweep(at(1_001_799), |_| true), []);
     assert_eq!(book.sweep(at(1_001_800), |_| true), [key(1)]);
     assert_eq!(book.caller(&key(1), at(0)), None);
     // A call that ends after its number was taken out of the configuration changes nothing.
-    book.end(&key(1), KEEP, at(0));
+    book.end(&key(1), at(0), KEEP, at(0));
     assert_eq!(book.count(at(0)), 0);
+}
+
+#[test]
+fn a_call_from_before_its_elin_was_taken_out_and_came_back_ends_no_other() {
+    let mut book = Book::default();
+    book.begin(key(1), Some(caller(1)), at(0));
+    assert_eq!(book.sweep(at(1), |_| false), [key(1)]);
+    book.begin(key(1), Some(caller(2)), at(10));
+    book.end(&key(1), at(0), KEEP, at(20));
+    assert_eq!(book.caller(&key(1), at(20) + KEEP), Some(&caller(2)), "its call is up");
+    book.end(&key(1), at(10), KEEP, at(30));
+    assert_eq!(book.caller(&key(1), at(30) + KEEP), None);
 }
 
 #[test]
@@ -101,7 +113,7 @@ fn what_is_no_elin_any_more_is_forgotten_and_tenants_share_nothing() {
 fn a_caller_without_a_number_takes_the_elin_and_nobody_is_called_in_its_place() {
     let mut book = Book::default();
     book.begin(key(1), Some(caller(1)), at(0));
-    book.end(&key(1), KEEP, at(1));
+    book.end(&key(1), at(0), KEEP, at(1));
     book.begin(key(1), None, at(2));
     assert_eq!((book.caller(&key(1), at(3)), book.count(at(3))), (None, 1));
 }
@@ -126,6 +138,7 @@ fn a_restart_keeps_what_was_left_and_calls_that_were_up_end_with_it() {
         caller: Some(caller(1)),
         calls: u32::from(until == 0),
         began: at(9_900),
+        since: at(9_900),
         until: (until > 0).then(|| at(10_000 + until)),
     };
     let (kept, left) = restarted(&standing(600), 0, 100).expect("kept");
@@ -158,8 +171,8 @@ proptest! {
         for (who, which, fitting, passes) in steps {
             now += passes;
             if which == 0 && !up.is_empty() {
-                let ended: Key = up.remove(0);
-                book.end(&ended, KEEP, at(now));
+                let (ended, began): (Key, u64) = up.remove(0);
+                book.end(&ended, at(began), KEEP, at(now));
                 continue;
             }
             let fitting: Vec<E164> = fitting.into_iter().map(elin).collect();
@@ -169,13 +182,13 @@ proptest! {
             let taken = Key { tenant: tenant(), number };
             book.begin(taken.clone(), who.clone(), at(now));
             prop_assert_eq!(book.caller(&taken, at(now)), who.as_ref());
-            up.push(taken);
+            up.push((taken, now));
             prop_assert!(book.standing.len() <= 4);
             book.sweep(at(now), |_| true);
-            prop_assert!(up.iter().all(|key| book.standing.contains_key(key)), "a call that is up keeps its ELIN");
+            prop_assert!(up.iter().all(|(key, _)| book.standing.contains_key(key)), "a call that is up keeps its ELIN");
         }
-        for key in up {
-            book.end(&key, KEEP, at(now));
+        for (key, began) in up {
+            book.end(&key, at(began), KEEP, at(now));
         }
         book.sweep(at(now) + KEEP, |_| true);
         prop_assert!(book.standing.is_empty());
