@@ -11,7 +11,7 @@ use super::leg::{Leg, LegState, SentInvite, decorate_request, with_supported};
 use super::leg_media::Sockets;
 use super::location::Location;
 use super::readable::description_of;
-use super::record::{CallFacts, Milestones};
+use super::record::{CallFacts, ElinUse, Milestones};
 use super::session_clock::peer_session_timer;
 use super::value::{Call, Phase};
 use crate::app::sid::CallSid;
@@ -415,8 +415,12 @@ impl Call {
     /// Sends the leg's INVITE as its state says: the first one, or again after a challenge or a 422.
     pub(super) fn send_invite(&mut self, index: LegIndex, now: Moment) {
         let max_forwards = self.max_forwards;
-        // Where somebody is, is nobody's business on any other call (TEAMS-053).
-        let location = self.location.clone().filter(|_| self.is_emergency(index));
+        // Where somebody is, is nobody's business on any other call (TEAMS-053), nor on a call back to who called for help.
+        let calls_back = matches!(self.facts.elin, Some(ElinUse::CalledBack(_)));
+        let location = self
+            .location
+            .clone()
+            .filter(|_| self.is_emergency(index) && !calls_back);
         let Some(leg) = self.leg_mut(index) else { return };
         let contact = leg.contact();
         let (Some(hop), Some(invite), Some(body)) = (&leg.hop, &mut leg.invite, &leg.media.described) else {

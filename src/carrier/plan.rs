@@ -125,7 +125,7 @@ fn identity(facts: PlanFacts<'_>, carrier: &Carrier, listener: ListenerId) -> Id
         return of_place(carrier, caller, elin, &host);
     }
     // Whoever answers an emergency call has to reach the caller: no policy changes or withholds the number (promise 6).
-    let emergency = facts.decision.emergency;
+    let emergency = facts.decision.calls_for_help();
     let present = if emergency {
         CallerSource::From
     } else {
@@ -232,7 +232,7 @@ pub fn quoted(name: &str) -> String {
 /// How a diverted call tells the carrier of it (TEAMS-051): RFC 5806 or RFC 7044.
 fn history(facts: PlanFacts<'_>, carrier: &Carrier, number: &str, host: &str, headers: &mut Vec<(HeaderName, String)>) {
     // Who asked not to be shown is told of to those who keep that to themselves, as a caller's own number is.
-    let withheld = carrier.caller.private == PrivateCaller::Withhold && !facts.decision.emergency;
+    let withheld = carrier.caller.private == PrivateCaller::Withhold && !facts.decision.calls_for_help();
     let told = |diversion: &&Diversion| !(withheld && diversion.private);
     let diversions: Vec<Diversion> = facts.diversions.iter().filter(told).cloned().collect();
     if diversions.is_empty() {

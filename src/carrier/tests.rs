@@ -1,10 +1,10 @@
 //! Who is shown to a carrier, from INVITEs as Teams sends them.
 
 use super::*;
-use crate::config::Config;
 use crate::config::fixture::machine;
+use crate::config::{CallerHeader, Config, E164};
 use crate::dial::Attempt;
-use crate::route::{Facts, Target, believed_caller, decide};
+use crate::route::{ElinFacts, EmergencyCaller, Facts, Origin, Target, believed_caller, decide};
 use crate::sip::NameAddr;
 use crate::sip::message::{HeaderName, Message};
 
@@ -221,4 +221,51 @@ fn elin_is_shown_in_the_carriers_form_and_hides_who_calls() {
         );
         assert_eq!(found[1].1, "anonymous");
     }
+}
+
+#[test]
+fn who_calls_an_elin_back_is_shown_as_any_caller_is() {
+    let carriers = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\ngateways = [{ host = \"203.0.113.2\" }]\n\
+                    [[carriers]]\nid = \"pbx\"\nnetworks = [\"203.0.114.0/24\"]\ngateways = [{ host = \"203.0.114.2\" }]\n\
+                    history = \"diversion\"\n\
+                    caller = { present = \"fixed\", number = \"+14255550100\", privacy = \"withhold\" }\n";
+    let tenant = format!("{CONTOSO}[[numbers]]\nnumber = \"+14255550180\"\nelin = true\n");
+    let config =
+        Config::from_toml_strs(&machine(carriers), &[("contoso", &tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let [north, pbx] = [0, 1].map(|index: usize| config.sbc.carriers[index].id.clone());
+    let shown = |private: bool| {
+        let invite = Message::parse(
+            b"INVITE sip:+14255550180@192.0.2.10 SIP/2.0\r\nTO: <sip:+14255550180@192.0.2.10>\r\nCSEQ: 1 INVITE\r\n\
+              CALL-ID: 0a3d\r\nVIA: SIP/2.0/UDP 203.0.113.2;branch=z9hG4bK7a\r\nFROM: <sip:+12065550911@203.0.113.2>;tag=1\r\n\
+              DIVERSION: <sip:+12065550912@203.0.113.2>;reason=unconditional;privacy=full\r\nCONTENT-LENGTH: 0\r\n\r\n"
+                .to_vec()
+                .into(),
+        )
+        .expect("an INVITE");
+        let mut facts = Facts::read(Origin::Carrier(north.clone()), &invite, CallerHeader::From);
+        facts.caller.private = private;
+        facts.elin = ElinFacts::ShownFor(EmergencyCaller::Carrier {
+            id: pbx.clone(),
+            number: E164::parse("+14255550142").expect("a number"),
+        });
+        assert!(facts.diversions.len() == 1 && facts.diversions[0].private);
+        let decision = decide(&config, &facts).0.expect("routed");
+        assert!(decision.emergency && !decision.calls_for_help());
+        let Target::Carriers { carriers, callee } = &decision.target else {
+            panic!("it goes to the PBX")
+        };
+        let plan_facts = PlanFacts {
+            config: &config,
+            decision: &decision,
+            caller: &facts.caller,
+            diversions: &facts.diversions,
+        };
+        let hop = plan(plan_facts, carriers, callee, |_| false).hops.remove(0);
+        (hop.contact_user, hop.headers)
+    };
+    assert_eq!(
+        shown(true),
+        ("anonymous".into(), vec![(HeaderName::Privacy, "id".into())])
+    );
+    assert_eq!(shown(false).0, "+14255550100", "what the PBX takes alone");
 }

@@ -17,6 +17,8 @@ fn teams_053_a_carrier_that_is_to_hear_no_location_gets_the_description_alone() 
     for (mut rig, told) in [
         (located("pass_location = true\n"), true),
         (located("pass_location = false\n"), false),
+        // Who calls an emergency caller back is somebody else.
+        (in_need().calling_back().with(multipart).sdp(&body).begin(), false),
     ] {
         let invite = rig.last_invite();
         let text = String::from_utf8_lossy(invite.message.as_bytes()).into_owned();

@@ -4,13 +4,14 @@ use super::peers::{CONTOSO, carrier_invite, carrier_sdp, sbc, teams_invite, team
 use super::rig::{Rig, flow, parse};
 use crate::app::sid::CallSid;
 use crate::call::{
-    AppTerms, Birth, Call, CallFacts, CallId, CallerFacts, Direction, HopMark, PlacedBirth, Placing, Program, Settings,
+    AppTerms, Birth, Call, CallFacts, CallId, CallerFacts, Direction, ElinUse, HopMark, PlacedBirth, Placing, Program,
+    Settings,
 };
 use crate::carrier::{self, PlanFacts};
-use crate::config::{CallerHeader, Config};
+use crate::config::{CallerHeader, Config, E164};
 use crate::dial::{Attempt, DialPlan, PeerName, TargetName};
 use crate::moment::Moment;
-use crate::route::{self, Facts, Origin, Target};
+use crate::route::{self, Elin, Facts, Origin, Target};
 use crate::sdp::Codec;
 use crate::sip::Flow;
 use crate::sip::transaction::ServerTransactionId;
@@ -43,6 +44,7 @@ pub struct Scenario {
     bypass: bool,
     ringing: String,
     of_carrier: &'static str,
+    calls_back: bool,
 }
 
 /// A call from the carrier to a Teams user.
@@ -73,6 +75,7 @@ impl Scenario {
             bypass: false,
             ringing: String::new(),
             of_carrier: "",
+            calls_back: false,
         }
     }
 
@@ -102,6 +105,12 @@ impl Scenario {
     /// This key of the carrier, too, or with another value.
     pub fn of_carrier(mut self, keys: &'static str) -> Scenario {
         self.of_carrier = keys;
+        self
+    }
+
+    /// The call goes back to who called for help.
+    pub fn calling_back(mut self) -> Scenario {
+        self.calls_back = true;
         self
     }
 
@@ -198,7 +207,10 @@ impl Scenario {
         let invite = parse(&text);
         let facts = Facts::read(origin, &invite, believe);
         let (decision, trace) = route::decide(&config, &facts);
-        let decision = decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+        let mut decision = decision.unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+        if self.calls_back {
+            decision.elin = Elin::CalledBack(E164::parse("+14255550180").expect("a number"));
+        }
         let plan_facts = PlanFacts {
             config: &config,
             decision: &decision,
@@ -257,7 +269,7 @@ impl Scenario {
                 from: facts.caller.number.clone(),
                 to: facts.dialled.clone(),
                 emergency: decision.emergency,
-                elin: None,
+                elin: ElinUse::of(&decision.elin),
                 began_unix_ms: 0,
                 trace: trace.0,
             },
