@@ -2,7 +2,7 @@
 
 use super::tls::{TlsError, profile};
 use crate::carrier;
-use crate::config::{Config, Listener, OwnAddresses, Purpose};
+use crate::config::{Config, Listener, NumberRules, OwnAddresses, Purpose};
 use crate::media::MediaSettings;
 use crate::net::dns::{self, Servers, StaticHost};
 use crate::net::interface_addresses;
@@ -157,11 +157,26 @@ pub fn priority_users(config: &Config) -> Arc<HashSet<String>> {
         .flat_map(|number| [number.to_string(), format!("+{number}")])
         .collect();
     let elins = config.tenants.iter().flat_map(|tenant| tenant.elins());
+    let rules = distinct_rules(config);
     for elin in elins.flat_map(|entry| entry.span.numbers()) {
-        let carriers = config.sbc.carriers.iter();
-        users.extend(carriers.flat_map(|carrier| carrier::written_forms(&carrier.numbers, elin)));
+        users.extend(rules.iter().flat_map(|rules| carrier::written_forms(rules, elin)));
     }
     Arc::new(users)
+}
+
+/// One carrier's rules of each kind that writes numbers in other forms: many carriers write alike, and a node may have 100,000
+/// ELINs.
+fn distinct_rules(config: &Config) -> Vec<&NumberRules> {
+    let mut known = HashSet::new();
+    let mut is_new = |rules: &&NumberRules| {
+        known.insert((
+            rules.country_code.clone(),
+            rules.national_prefix.clone(),
+            rules.international_prefix.clone(),
+        ))
+    };
+    let all = config.sbc.carriers.iter().map(|carrier| &carrier.numbers);
+    all.filter(|rules| is_new(rules)).collect()
 }
 
 #[cfg(test)]
@@ -181,6 +196,28 @@ mod tests {
             assert!(spared.contains(user), "{user}");
         }
         assert!(!spared.iter().any(|user| user.ends_with("4255550100")));
+    }
+
+    #[test]
+    fn carriers_that_write_alike_are_asked_once() {
+        let carriers = [
+            ("a", "country_code = \"1\""),
+            ("b", "country_code = \"44\", national_prefix = \"0\""),
+            ("c", "country_code = \"1\", format = \"digits\""),
+        ];
+        let carriers: String = (1..)
+            .zip(carriers)
+            .map(|(network, (id, rules))| {
+                format!("[[carriers]]\nid = \"{id}\"\nnetworks = [\"203.0.{network}.0/24\"]\nnumbers = {{ {rules} }}\n")
+            })
+            .collect();
+        let tenant = "domains = [\"contoso.example\"]\nlabel = \"contoso\"\ncarriers = [\"a\"]\n";
+        let machine = crate::config::fixture::machine(&carriers);
+        let config = Config::from_toml_strs(&machine, &[("contoso", tenant)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let codes = distinct_rules(&config)
+            .into_iter()
+            .map(|rules| rules.country_code.as_deref());
+        assert_eq!(codes.collect::<Vec<_>>(), [Some("1"), Some("44")]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Member<'m> {
 
 /// More changed tenants than this, and everything is made anew.
 const FEW: usize = 16;
+/// ELINs of all tenants: every reload writes each in all forms that carriers use.
+const MOST_ELINS: u64 = 100_000;
 
 /// What finds a tenant by a name and by a number. What `old`, in force and right, has of tenants that are the same now is
 /// not made again: one tenant's change among 100,000 numbers is then a tenth of a millisecond.
@@ -40,6 +42,8 @@ pub fn together(
         (same_bases && changed.iter().all(same)).then(|| old.names.clone())
     });
     let names = names.unwrap_or_else(|| Arc::new(self::names(members, bases, mistakes)));
+    let has_more = |(_, before, now): &(u32, &Tenant, &Tenant)| elins(now) > elins(before);
+    let may_be_many = kept.as_ref().is_none_or(|(_, changed)| changed.iter().any(has_more));
     let numbers = kept.and_then(|(old, changed)| {
         changed
             .into_iter()
@@ -49,7 +53,32 @@ pub fn together(
     });
     // What collides is told by the whole: it knows both places.
     let numbers = numbers.unwrap_or_else(|| Arc::new(self::numbers(members, mistakes)));
+    if may_be_many {
+        count_elins(members, mistakes);
+    }
     (names, numbers)
+}
+
+fn elins(tenant: &Tenant) -> u64 {
+    tenant
+        .elins()
+        .fold(0, |count: u64, entry| count.saturating_add(entry.span.count()))
+}
+
+fn count_elins(members: &[Member<'_>], mistakes: &mut Vec<Mistake>) {
+    let mut count: u64 = 0;
+    for member in members {
+        let before = count;
+        count = count.saturating_add(elins(member.tenant));
+        if (before..count).contains(&MOST_ELINS) {
+            let numbers = member.raw.numbers.iter().map(At::value);
+            let mut typed = numbers.filter_map(|number| number.elin.as_ref().filter(|elin| *elin.value()));
+            let place = typed.next().map_or(0..0, At::span);
+            let mistake = Mistake::at(member.source, place, "too many numbers of all tenants are ELINs");
+            let expected = format!("at most {MOST_ELINS}; each stands for one place where people are");
+            mistakes.push(mistake.expected(expected));
+        }
+    }
 }
 
 /// The few tenants that are not as in `old`, before and now, by their positions; None when positions or many moved.
@@ -277,5 +306,35 @@ impl Places<'_, '_> {
                 .collect()
         });
         places.get(place.entry as usize)?.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fixture::machine;
+
+    #[test]
+    fn elins_of_all_tenants_are_counted() {
+        let carrier = "[[carriers]]\nid = \"north\"\nnetworks = [\"203.0.113.0/24\"]\n";
+        let tenants: Vec<(String, String)> = (100..111)
+            .map(|tenant| {
+                let id = format!("t{tenant}");
+                let text = format!(
+                    "domains = [\"{id}.example\"]\nlabel = \"{id}\"\ncarriers = [\"north\"]\n[[numbers]]\n\
+                     range = \"+1425{tenant}0000-+1425{tenant}9999\"\nelin = true\n"
+                );
+                (id, text)
+            })
+            .collect();
+        let tenants: Vec<(&str, &str)> = tenants.iter().map(|(id, text)| (&**id, &**text)).collect();
+        let read = |count: usize| Config::from_toml_strs(&machine(carrier), &tenants[..count]);
+        assert!(read(10).is_ok());
+        let wrong = read(11).expect_err("too many").to_string();
+        assert!(
+            wrong.contains("t110.toml:6:8: too many numbers of all tenants are ELINs")
+                && wrong.ends_with("\n1 mistake"),
+            "{wrong}"
+        );
     }
 }
