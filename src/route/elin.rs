@@ -5,7 +5,7 @@ use super::decide::{Callee, Decision, Target, is_emergency};
 use super::facts::{Facts, Origin};
 use super::trace::Trace;
 use crate::carrier::read_number;
-use crate::config::{Carrier, CarrierId, Config, E164, NumberEntry, Tenant, UserName};
+use crate::config::{Carrier, CarrierId, Config, Destination, E164, NumberEntry, Tenant, UserName};
 use crate::pidf;
 use crate::sip::message::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
@@ -98,9 +98,11 @@ impl Decision {
 }
 
 impl Facts {
-    /// The same with what the location record of an emergency call says.
+    /// The same with what the location record of an emergency call says, where any carrier wants to be shown an ELIN: the
+    /// shard's other calls wait while a record is read.
     pub fn with_location(mut self, config: &Config, invite: &Message) -> Facts {
-        if is_emergency(config, &self.dialled) {
+        let is_wanted = config.sbc.carriers.iter().any(|carrier| carrier.elin);
+        if is_wanted && is_emergency(config, &self.dialled) {
             let content_type = invite.header(HeaderName::ContentType).unwrap_or_default();
             self.elin = match pidf::elins(content_type, invite.body()) {
                 Ok(Some(named)) => ElinFacts::Named(named),
@@ -118,8 +120,9 @@ pub fn elin_of(config: &Config, number: E164) -> Option<(&Arc<Tenant>, &NumberEn
 }
 
 /// Which of the numbers in the caller's location record may be shown to `carriers`: those that are ELINs of the tenant, for
-/// a record comes from a peer, and whoever is shown gets what is meant for the caller. None at all is no reason to refuse
-/// anybody (promise 6).
+/// a record comes from a peer, and whoever is shown gets what is meant for the caller. Who calls through a carrier is of the
+/// tenant only where the tenant's number leads there: anybody may write any number. None at all is no reason to refuse anybody
+/// (promise 6).
 pub(super) fn fitting(
     config: &Config,
     facts: &Facts,
@@ -143,8 +146,12 @@ pub(super) fn fitting(
         }
         ElinFacts::None | ElinFacts::ShownFor(_) => &[],
     };
+    let is_at_home = match &facts.origin {
+        Origin::Carrier(from) => leads_to(config, tenant, &facts.caller.number, from),
+        Origin::Teams | Origin::User { .. } => true,
+    };
     let mut fitting: Vec<E164> = Vec::new();
-    for written in named {
+    for written in named.iter().filter(|_| is_at_home) {
         match own_elin(config, tenant, &wanting, written) {
             Some(number) if fitting.contains(&number) => {}
             Some(number) => {
@@ -162,13 +169,22 @@ pub(super) fn fitting(
         }
     }
     if fitting.is_empty() {
-        let what = match named.is_empty() {
-            true => "no location record names one",
-            false => "none of the location record is the tenant's",
+        let what = match (named.is_empty(), is_at_home) {
+            (true, _) => "no location record names one",
+            (false, true) => "none of the location record is the tenant's",
+            (false, false) => "the caller's number is none of the tenant's that leads to the carrier it calls from",
         };
         trace.step("elin", "none", format!("{what}: the caller's own number is shown"));
     }
     Elin::Fitting(fitting)
+}
+
+/// Whether `number` is one of the tenant's that leads to the carrier.
+fn leads_to(config: &Config, tenant: &Tenant, number: &str, carrier: &CarrierId) -> bool {
+    let owner = E164::parse(number).ok().and_then(|number| config.number(number));
+    owner.is_some_and(|(owner, entry)| {
+        owner.id == tenant.id && matches!(&entry.to, Destination::Carrier(home) if home == carrier)
+    })
 }
 
 /// A number of a location record as the first way to read it that makes it an ELIN of the tenant: as it stands, by the rules of

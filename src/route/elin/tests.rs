@@ -27,6 +27,10 @@ realm = "sip.contoso.example"
 range = "+14255550100-+14255550199"
 
 [[numbers]]
+number = "+14255550142"
+to = { carrier = "pbx" }
+
+[[numbers]]
 range = "+14255550180-+14255550189"
 elin = true
 to = { carrier = "pbx" }
@@ -124,6 +128,58 @@ fn elin_that_does_not_fit_costs_nobody_the_call() {
     }
     let (_, told) = fits(ElinFacts::Unread("no XML".into()));
     assert_eq!(told[0], "location record: can't be read: no XML");
+}
+
+#[test]
+fn elin_is_shown_for_who_calls_through_a_carrier_where_the_callers_number_leads_there() {
+    for (from, expected) in [
+        ("+14255550142", Elin::Fitting(vec![number("+14255550180")])),
+        // A Teams user's, another tenant's, nobody's, none.
+        ("+14255550100", Elin::Fitting(Vec::new())),
+        ("+14255550280", Elin::Fitting(Vec::new())),
+        ("+12065550100", Elin::Fitting(Vec::new())),
+        ("", Elin::Fitting(Vec::new())),
+    ] {
+        let pbx = Origin::Carrier(CarrierId::parse("pbx").expect("an id"));
+        let (decision, trace) = decide(&config(), &facts(pbx, from, "112", named(&["+14255550180"])));
+        let decision = decision.expect("an emergency call always goes out");
+        let passed_over = decision.elin == Elin::Fitting(Vec::new());
+        assert_eq!(decision.elin, expected, "{from}");
+        let told = trace.0.iter().rfind(|step| step.rule == "elin").expect("a step");
+        assert_eq!(
+            told.outcome.contains("none of the tenant's that leads"),
+            passed_over,
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn elin_is_looked_for_in_records_only_where_a_carrier_wants_one() {
+    let body = "<presence><ELIN>+14255550180</ELIN>";
+    for (dialled, record, wanted, expected) in [
+        ("112", "</presence>", true, named(&["+14255550180"])),
+        ("112", "</presence>", false, ElinFacts::None),
+        ("112", "", false, ElinFacts::None),
+        ("+14255550100", "</presence>", true, ElinFacts::None),
+    ] {
+        let (body, machine) = (format!("{body}{record}"), machine(CARRIERS));
+        let machine = match wanted {
+            true => machine,
+            false => machine.replace("elin = true\nnumbers", "numbers"),
+        };
+        let config =
+            Config::from_toml_strs(&machine, &[("fabrikam", FABRIKAM)]).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let text = format!(
+            "INVITE sip:{dialled}@contoso.sbc1.example.net SIP/2.0\r\nTO: <sip:112@contoso.sbc1.example.net>\r\nCSEQ: 1 INVITE\r\n\
+             CALL-ID: 0a3d\r\nVIA: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK7a\r\nFROM: <sip:+14255550100@a.example>;tag=1\r\n\
+             CONTENT-TYPE: application/pidf+xml\r\nCONTENT-LENGTH: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let invite = Message::parse(text.into_bytes().into()).expect("an INVITE");
+        let known = facts(Origin::Teams, "+14255550100", dialled, ElinFacts::None).with_location(&config, &invite);
+        assert_eq!(known.elin, expected, "{dialled} {wanted}");
+    }
 }
 
 fn called_back(caller: EmergencyCaller, to: &str) -> (Result<Decision, Refusal>, Vec<String>) {
