@@ -185,7 +185,7 @@ def digits():
 def session_timers():
     """Both directions at once, peers that ask for the shortest timer that RFC 4028 has: refreshed after 45 s, still up and heard
     after. Only Teams when it is called: it is offered no timer that short (TEAMS-075)."""
-    with Pair("timer", teams={"timer": 90}, carrier={"timer": 90}) as pair:
+    with Pair("timer", teams={"timer": 90}, carrier={"timer": 90}, config='min_se = "90s"') as pair:
         c_in, t_out = pair.from_teams()
         c_out, t_in = pair.from_carrier("+14255550101")
         # A refresh is an INVITE that arrives inside the dialog, or the 200 to one that was sent.
