@@ -127,25 +127,31 @@ pub struct Leg {
     pub proven: Option<Arc<str>>,
     pub key_ways: KeyWays,
     /// Our BYE that waits for its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closing: Option<Token>,
     #[serde(default)]
     pub hung_up: HungUp,
     /// The Reason of our BYE: one that waits for an ACK, or is sent again with credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub farewell: Option<String>,
     /// Headers that an application wants in the BYE.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub farewell_headers: Vec<(String, String)>,
     /// What the peer's BYE said in headers that no standard knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub farewell_heard: Vec<(String, String)>,
     /// Our BYE was challenged and has credentials now.
     pub farewell_authorized: bool,
     /// Our last re-INVITE: its 2xx may be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reinvited: Option<Token>,
     /// What our last INVITE on this leg had to be authorized with: its ACK repeats it (RFC 3261 §22.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<(HeaderName, String)>,
     /// Its peer has sent a REFER that we took.
     pub has_referred: bool,
     /// It took another leg's place then.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came: Option<Moment>,
     /// The peer is still to be told what the other side has settled.
     pub realign: Option<Realign>,
