@@ -75,7 +75,7 @@ class Score:
             scenario(*args)
             verdict, why = "ok", ""
         except Failure as failure:
-            verdict, why = "FAILED", f": {failure}"
+            verdict, why = "FAILED", "\n".join([f": {failure}", *getattr(failure, "__notes__", [])])
         except Exception:
             verdict, why = "FAILED", "\n" + traceback.format_exc()
         with self.lock:
@@ -332,11 +332,22 @@ level = "debug"
         until(takes_calls, 30, "the binary takes calls again")
 
     def __exit__(self, kind, error, trace):
+        if kind is Failure and not getattr(error, "__notes__", None):
+            for told in self.story():
+                error.add_note(told)
         for peer in self.peers:
             peer.close()
         if kind:
             self.name_server.close()
             self.binary.stop(signal.SIGKILL)
+
+    def story(self):
+        """What everybody has said last, for whoever reads of a failure where the machine that saw it is gone."""
+        for peer in self.peers:
+            if isinstance(peer, Phone):
+                yield f"-- {peer.name}: {peer.last_events()}"
+        if self.binary:
+            yield f"-- the binary's log:\n{self.binary.tail(25)}"
 
     @contextmanager
     def ended_on_failure(self):
@@ -482,9 +493,11 @@ class Phone:
                     log = (self.lab.folder / f"{self.name}.log").read_text(errors="replace")
                     raise Failure(f"{self.name} ended with {self.process.returncode}: {log[-1500:]}")
                 if left <= 0:
-                    brief = [{k: v for k, v in e.items() if k != "text"} for e in self.seen[since:]]
-                    raise Failure(f"{self.name}: no '{event}' {fields} in {brief[-8:]}")
+                    raise Failure(f"{self.name}: no '{event}' {fields} in {self.last_events(since)}")
                 self.arrived.wait(min(left, 0.5))
+
+    def last_events(self, since=0):
+        return [{key: value for key, value in event.items() if key != "text"} for event in self.seen[since:]][-8:]
 
     def events(self, event, **fields):
         with self.arrived:

@@ -97,6 +97,11 @@ class HubLab(Lab):
             pass
         main.wait()
 
+    def story(self):
+        yield from super().story()
+        if self.kamailio:
+            yield f"-- Kamailio's log:\n{self.kamailio.tail(15)}"
+
     def __exit__(self, kind, error, trace):
         if kind and self.binary is None:
             self.end_kamailio()
