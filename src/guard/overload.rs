@@ -3,7 +3,7 @@
 //! A node that is asked for more than it can do must say so early and cheaply: a call that waits in a queue is repeated
 //! by its peer and costs twice. While shedding, the shards refuse a share of the new INVITEs by 503 with Retry-After
 //! before a transaction exists; in-dialog requests, OPTIONS and emergency calls pass. The share follows the queues, so
-//! that they stay short and never empty: the node goes on working at its limit.
+//! that they stay short and never empty: the node goes on working at its limit. Where hardly a call comes, none is shed.
 
 use crate::moment::Moment;
 use std::time::Duration;
@@ -15,8 +15,13 @@ pub struct Load {
     pub backlog: f64,
     /// How late the runtime came to a task that was due.
     pub lag: Duration,
+    /// Calls that have begun since the last one, also those that were refused.
+    pub calls: f64,
 }
 
+/// Of calls that begin: fewer than this in a measurement (50 a second) load nobody, and to refuse them would relieve nothing.
+/// What makes the node late then is its machine, or work that calls have no part in.
+const FEW: f64 = 1.0;
 /// Queues this full are overload: some hundred messages of a kernel buffer of 4 MiB, a tenth of a second.
 const FULL: f64 = 0.10;
 /// Tasks this late are overload. Retransmissions begin at 500 ms (T1), and a call needs a dozen steps.
@@ -55,6 +60,7 @@ pub enum Shedding {
 pub struct Overload {
     backlog: f64,
     lag: f64,
+    calls: f64,
     shedding: Option<Share>,
 }
 
@@ -75,9 +81,11 @@ impl Overload {
     pub fn measure(&mut self, load: Load, now: Moment) -> Option<Shedding> {
         self.backlog += (load.backlog.clamp(0.0, 1.0) - self.backlog) * WEIGHT;
         self.lag += (load.lag.min(STALL).as_secs_f64() - self.lag) * WEIGHT;
+        self.calls += (load.calls - self.calls) * WEIGHT;
+        let few = self.calls < FEW;
         let Some(share) = &mut self.shedding else {
             let average = pressure(self.average());
-            let begins = average >= 1.0;
+            let begins = average >= 1.0 && !few;
             self.shedding = begins.then_some(Share {
                 admitted: FIRST,
                 pressure: average,
@@ -86,7 +94,7 @@ impl Overload {
             return begins.then_some(Shedding::Begins);
         };
         // Shedding works at once, so what is measured now counts, not what was before.
-        if share.follow(pressure(load), now) {
+        if share.follow(pressure(load), now) && !few {
             return None;
         }
         *self = Overload::default();
@@ -98,11 +106,12 @@ impl Overload {
         self.shedding.map(|share| 1.0 - share.admitted)
     }
 
-    /// The averages: fullness of the queues, and lateness.
+    /// The averages.
     pub fn average(&self) -> Load {
         Load {
             backlog: self.backlog,
             lag: Duration::from_secs_f64(self.lag.max(0.0)),
+            calls: self.calls,
         }
     }
 }
@@ -145,6 +154,7 @@ mod tests {
         Load {
             backlog,
             lag: Duration::from_millis(lag_ms),
+            calls: 20.0,
         }
     }
 
@@ -198,6 +208,31 @@ mod tests {
         );
     }
 
+    #[test]
+    fn hardly_a_call_is_never_shed_however_late_the_machine_makes_the_node() {
+        let mut overload = Overload::default();
+        // 25 a second, now and then several at once.
+        let calls = |look: u32| if look.is_multiple_of(8) { 4.0 } else { 0.0 };
+        let late = (0..500).map(|look| Load {
+            calls: calls(look),
+            ..load(0.5, 500)
+        });
+        assert_eq!(decisions(&mut overload, 0, late), []);
+        assert_eq!(overload.refused(), None);
+    }
+
+    #[test]
+    fn shedding_ends_when_the_calls_do_though_the_machine_stays_late() {
+        let mut overload = Overload::default();
+        assert_eq!(decisions(&mut overload, 0, [load(0.0, 500); 10]).len(), 1);
+        let none = Load {
+            calls: 0.0,
+            ..load(0.0, 500)
+        };
+        let ended = decisions(&mut overload, 200, [none; 50]);
+        assert!(matches!(ended[..], [(200..=700, Shedding::Ends)]), "{ended:?}");
+    }
+
     /// A node of one core under a load: calls wait as work, the work is a queue.
     struct Core {
         overload: Overload,
@@ -241,8 +276,12 @@ mod tests {
                 self.micros += 20_000;
                 let backlog = (self.waiting * self.fullness).min(1.0);
                 let lag = Duration::from_secs_f64(self.waiting / 4.0);
-                self.overload
-                    .measure(Load { backlog, lag }, Moment::from_micros(self.micros));
+                let load = Load {
+                    backlog,
+                    lag,
+                    calls: offered * step,
+                };
+                self.overload.measure(load, Moment::from_micros(self.micros));
             }
             admitted / seconds as f64
         }

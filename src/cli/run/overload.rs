@@ -8,20 +8,28 @@ use crate::sip::transaction::Shed;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
-/// Measures for ever; ends with the shards.
-pub async fn watch(node: Arc<Node>, transports: Transports, observer: Arc<dyn Observer>) {
+/// Measures for ever; ends with the shards. `calls_begun` says how many have so far.
+pub async fn watch(
+    node: Arc<Node>,
+    transports: Transports,
+    calls_begun: impl Fn() -> u64,
+    observer: Arc<dyn Observer>,
+) {
     let Some(signalling) = node.signalling.get().cloned() else {
         return;
     };
     let mut overload = Overload::default();
-    let mut told = None;
+    let (mut told, mut before) = (None, calls_begun());
     loop {
         let due = Instant::now() + Overload::INTERVAL;
         sleep_until(due).await;
+        let begun = calls_begun();
         let load = Load {
             backlog: transports.backlog(),
             lag: due.elapsed(),
+            calls: begun.saturating_sub(before) as f64,
         };
+        before = begun;
         let turned = overload.measure(load, node.clock.now());
         let share = overload.refused();
         if turned.is_some() || share != told {

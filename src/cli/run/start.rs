@@ -220,7 +220,8 @@ pub async fn start(config: Arc<Config>, observer: Arc<dyn Observer>) -> Result<R
         };
         tokio::join!(forward, monitor.run(heard));
     });
-    let load = overload::watch(node.clone(), signalling.transports().clone(), observer);
+    let transports = signalling.transports().clone();
+    let load = overload::watch(node.clone(), transports, signalling.calls_begun(), observer);
     signalling.keep("the watch over the load", load);
     let servers = Arc::new(Servers::new(node.clone(), makings));
     let transports = signalling.transports().clone();

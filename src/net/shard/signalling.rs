@@ -142,6 +142,18 @@ impl Signalling {
             .collect()
     }
 
+    /// How many calls have begun so far, also those that were refused, for a task that is kept beside the shards.
+    pub fn calls_begun(&self) -> impl Fn() -> u64 + Send + use<> {
+        let statuses = self.statuses.clone();
+        move || {
+            let begun = |status: &Arc<Mutex<ShardStatus>>| {
+                let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+                status.counters.calls_begun
+            };
+            statuses.iter().map(begun).sum()
+        }
+    }
+
     /// Runs `task` beside the shards, and stops it with them: `what` is one more without which the node is none.
     pub fn keep(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.tasks.stopping();

@@ -171,6 +171,9 @@ impl Transactions {
         let source = flow.remote.ip();
         let fingerprint = fingerprint(self.secret, &message);
         let limits = &self.settings.limits;
+        let is_invite = message.method() == Some(&Method::Invite);
+        let begins_call = is_invite && message.to_tag().is_none();
+        self.counters.calls_begun += u64::from(begins_call);
         if let Err(denied) = self.admission.admit(&message, fingerprint, source, limits, lives) {
             self.counters.refused += 1;
             let refusal = match denied {
@@ -182,8 +185,7 @@ impl Transactions {
             };
             return self.answer_stateless(refusal, fingerprint, &message, &flow);
         }
-        let is_invite = message.method() == Some(&Method::Invite);
-        let merge = (is_invite && message.to_tag().is_none()).then_some(fingerprint);
+        let merge = begins_call.then_some(fingerprint);
         if merge.is_some_and(|merge| self.unmerged.contains_key(&merge)) {
             self.counters.merged += 1;
             return self.answer_stateless(ResponseDraft::new(482), fingerprint, &message, &flow);

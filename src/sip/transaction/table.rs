@@ -31,6 +31,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Requests refused without a transaction for want of room: by 503, or 481 where their dialog is none.
     pub refused: u64,
+    /// INVITEs outside of dialogs, also those that were refused.
+    pub calls_begun: u64,
     /// INVITEs that came by a second path (482).
     pub merged: u64,
     /// CANCELs that match no INVITE (481).

@@ -60,7 +60,8 @@ fn a_flood_costs_no_memory_and_each_call_learns_when_to_return() {
             waits.insert(refusal.header(HeaderName::RetryAfter).unwrap().parse::<u32>().unwrap());
         }
     }
-    assert_eq!((table.len(), table.counters().refused), (100, 4_900));
+    let counters = table.counters();
+    assert_eq!((table.len(), counters.refused, counters.calls_begun), (100, 4_900, 5_000));
     assert_eq!(waits.into_iter().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
 }
 
@@ -108,6 +109,7 @@ fn what_exists_and_what_saves_lives_passes() {
     table.spare(Arc::new(["999".to_owned()].into()));
     assert!(offer(&mut table, request("INVITE", "999", "", 6), source).is_ok());
     assert!(offer(&mut table, request("INVITE", "112", "", 7), source).is_err());
+    assert_eq!(table.counters().calls_begun, 5, "neither in a dialog nor of another method");
     table.shed_new_calls(None);
     assert!(offer(&mut table, request("INVITE", "bob", "", 5), source).is_ok());
 }
