@@ -236,13 +236,24 @@ class Lab:
         self.binary = None
         self.name_server = Names(answers, {"*." + BASE: self.sbc, BASE: self.sbc} | {hub: self.teams for hub in HUBS})
 
+    # Networks that labs of this script have had. None comes again: what a lab leaves may end later than its name server.
+    had = set()
+    choosing = threading.Lock()
+
     def free_network(self):
         """The network's first three bytes, and the name server's socket."""
+        with self.choosing:
+            return self.choose_network()
+
+    def choose_network(self):
         for attempt in range(200):
             net = f"127.{20 + (os.getpid() + attempt) % 200}.{(os.getpid() // 200 + attempt) % 250}"
+            if net in self.had:
+                continue
             probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             try:
                 probe.bind((f"{net}.9", 53))
+                self.had.add(net)
                 return net, probe
             except OSError:
                 probe.close()
