@@ -13,6 +13,7 @@ use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
 use crate::dial::PeerName;
 use crate::moment::Moment;
+use crate::sip::Method;
 use crate::sip::message::Message;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -20,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 const PARTS: usize = 16;
-/// Room in a mailbox that requests leave to events that come once: final responses, failures, timers of the transactions.
+/// Room in a mailbox that requests leave to BYE and to events that come once: final responses, failures, timers of the
+/// transactions.
 const RESERVED: usize = 128;
 
 /// What a status page shows of a live call. The call's task writes it, others read.
@@ -260,10 +262,12 @@ impl Directory {
         let Some(call) = part.get(&id) else {
             return Err(Undelivered::Unknown);
         };
-        let repeated = matches!(
-            event,
-            Event::Request { .. } | Event::Ack { .. } | Event::Command(_) | Event::Wanted { .. }
-        );
+        let repeated = match &event {
+            // Its sender takes any answer to it for the end.
+            Event::Request { message, .. } => message.method() != Some(&Method::Bye),
+            Event::Ack { .. } | Event::Command(_) | Event::Wanted { .. } => true,
+            _ => false,
+        };
         if repeated && call.mailbox.capacity() <= RESERVED && !call.mailbox.is_closed() {
             return Err(self.overflow());
         }
@@ -391,5 +395,67 @@ impl CallStatus {
 
     fn sids(&self) -> Vec<CallSid> {
         self.all_lines().map(|line| line.call_sid).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::task::MAILBOX;
+    use super::*;
+    use crate::call::record::Direction;
+    use crate::sip::transaction::ServerTransactionId;
+    use crate::sip::{ConnectionId, Flow, ListenerId, Transport};
+
+    fn request(method: &str, number: u32) -> Event {
+        let text = format!(
+            "{method} sip:a@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.2;branch=z9hG4bK{number}\r\n\
+             From: <sip:b@127.0.0.2>;tag=f\r\nTo: <sip:a@127.0.0.1>;tag=t\r\nCall-ID: c\r\nCSeq: {number} {method}\r\n\
+             Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        Event::Request {
+            transaction: ServerTransactionId::numbered(number),
+            message: Message::parse(text.into_bytes().into()).expect("a request"),
+            flow: Flow {
+                transport: Transport::Udp,
+                listener: ListenerId(0),
+                local: ([127, 0, 0, 1], 5060).into(),
+                remote: ([127, 0, 0, 2], 5060).into(),
+                connection: ConnectionId::NONE,
+                peer: None,
+            },
+            vouched: false,
+        }
+    }
+
+    #[test]
+    fn whoever_floods_a_call_keeps_nobody_from_hanging_up() {
+        let directory = Directory::default();
+        let (mailbox, mut events) = mpsc::channel(MAILBOX);
+        let facts = CallFacts {
+            direction: Direction::CarrierToTeams,
+            tenant: "contoso".into(),
+            carrier: None,
+            from: String::new(),
+            to: String::new(),
+            emergency: false,
+            elin: None,
+            began_unix_ms: 0,
+            trace: Vec::new(),
+        };
+        let id = CallId::from_random(1);
+        directory.add(LiveCall::new(id, Moment::ZERO, facts, mailbox));
+        let taken = (0..1_000).filter(|number| directory.deliver(id, request("INFO", *number)).is_ok());
+        assert_eq!(taken.count(), MAILBOX - RESERVED);
+        directory
+            .deliver(id, request("BYE", 1_000))
+            .expect("there is room for it");
+        let mut last = None;
+        while let Ok(event) = events.try_recv() {
+            last = Some(event);
+        }
+        assert!(matches!(
+            last.as_deref(),
+            Some(Event::Request { message, .. }) if message.method() == Some(&Method::Bye)
+        ));
     }
 }

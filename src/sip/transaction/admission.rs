@@ -6,13 +6,15 @@ use crate::sip::{Method, Uri, source_network};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// Counts server transactions, in all and by source.
+/// Counts server transactions: in all, by source, and by dialog.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     total: usize,
     by_source: HashMap<IpAddr, usize>,
+    by_dialog: HashMap<DialogKey, usize>,
     shedding: Option<Shed>,
 }
 
@@ -30,6 +32,17 @@ impl Shed {
     fn hits(&self, fingerprint: u64) -> bool {
         (fingerprint as f64 / u64::MAX as f64) < self.share
     }
+}
+
+/// A dialog as its requests name it: never zero, so that none takes no room.
+pub(super) type DialogKey = NonZeroU64;
+
+/// Whose a server transaction is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Party {
+    pub source: IpAddr,
+    /// Inside which dialog, if in any.
+    pub dialog: Option<DialogKey>,
 }
 
 /// Why a request may have no transaction.
@@ -53,11 +66,17 @@ impl Admission {
         &self,
         request: &Message,
         fingerprint: u64,
-        source: IpAddr,
+        party: Party,
         limits: &Limits,
         lives: impl FnOnce(&str) -> bool,
     ) -> Result<(), Denied> {
-        let from_source = self.by_source.get(&source_network(source)).copied().unwrap_or(0);
+        let from_source = self.by_source.get(&source_network(party.source)).copied().unwrap_or(0);
+        let in_dialog = party.dialog.and_then(|dialog| self.by_dialog.get(&dialog));
+        let crowded = in_dialog.is_some_and(|count| *count >= limits.max_per_dialog);
+        // Who floods one dialog is refused before anybody else is.
+        if crowded && request.method() != Some(&Method::Bye) {
+            return Err(Denied::Busy);
+        }
         let hit = self.shedding.is_some_and(|shed| shed.hits(fingerprint));
         let shed = hit && request.method() == Some(&Method::Invite);
         if !shed && self.total < limits.max_transactions && from_source < limits.max_per_source {
@@ -82,26 +101,37 @@ impl Admission {
     }
 
     /// A server transaction began.
-    pub(super) fn enter(&mut self, source: IpAddr) {
+    pub(super) fn enter(&mut self, party: Party) {
         self.total += 1;
-        *self.by_source.entry(source_network(source)).or_default() += 1;
+        *self.by_source.entry(source_network(party.source)).or_default() += 1;
+        if let Some(dialog) = party.dialog {
+            *self.by_dialog.entry(dialog).or_default() += 1;
+        }
     }
 
     /// A server transaction ended.
-    pub(super) fn leave(&mut self, source: IpAddr) {
+    pub(super) fn leave(&mut self, party: Party) {
         self.total = self.total.saturating_sub(1);
-        if let Some(count) = self.by_source.get_mut(&source_network(source)) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_source.remove(&source_network(source));
-            }
+        take_one(&mut self.by_source, &source_network(party.source));
+        if let Some(dialog) = &party.dialog {
+            take_one(&mut self.by_dialog, dialog);
         }
     }
 
     /// No server transaction is counted.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.total == 0 && self.by_source.is_empty()
+        self.total == 0 && self.by_source.is_empty() && self.by_dialog.is_empty()
+    }
+}
+
+/// One less; what is none is forgotten.
+fn take_one<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
@@ -131,6 +161,16 @@ pub(super) fn fingerprint(secret: u64, request: &Message) -> u64 {
     request.from_tag().hash(&mut hasher);
     request.cseq().0.hash(&mut hasher);
     hasher.finish()
+}
+
+/// The dialog that a request goes on in, by a number that a peer can't foretell.
+pub(super) fn dialog_of(secret: u64, request: &Message) -> Option<DialogKey> {
+    let tag = request.to_tag()?;
+    let mut hasher = DefaultHasher::new();
+    secret.hash(&mut hasher);
+    request.call_id().hash(&mut hasher);
+    tag.hash(&mut hasher);
+    Some(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
 }
 
 /// The To-tag of answers that leave no state behind: the ACK of such a refusal is known by it.

@@ -1,6 +1,6 @@
 //! Requests that we receive: from the first copy to the last response.
 
-use super::admission::{Denied, fingerprint, stateless_tag};
+use super::admission::{Denied, Party, dialog_of, fingerprint, stateless_tag};
 use super::identifiers::ServerTransactionId;
 use super::output::{Output, SendTo};
 use super::reply::{other_proof, way_back};
@@ -11,7 +11,7 @@ use crate::moment::Moment;
 use crate::sip::message::{HeaderName, HeaderValue, Message, ResponseDraft};
 use crate::sip::{Flow, Method};
 use bytes::Bytes;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The transaction has had its final response, or was given up.
@@ -41,7 +41,7 @@ pub(super) struct Server {
     /// The To-tag of our responses, for the answer to CANCEL.
     to_tag: Option<Box<str>>,
     cancelled: bool,
-    pub(super) source: IpAddr,
+    pub(super) party: Party,
     pub(super) merge: Option<u64>,
 }
 
@@ -168,13 +168,16 @@ impl Transactions {
     }
 
     fn receive_new(&mut self, message: Message, flow: Flow, now: Moment, lives: impl FnOnce(&str) -> bool) {
-        let source = flow.remote.ip();
+        let party = Party {
+            source: flow.remote.ip(),
+            dialog: dialog_of(self.secret, &message),
+        };
         let fingerprint = fingerprint(self.secret, &message);
         let limits = &self.settings.limits;
         let is_invite = message.method() == Some(&Method::Invite);
         let begins_call = is_invite && message.to_tag().is_none();
         self.counters.calls_begun += u64::from(begins_call);
-        if let Err(denied) = self.admission.admit(&message, fingerprint, source, limits, lives) {
+        if let Err(denied) = self.admission.admit(&message, fingerprint, party, limits, lives) {
             self.counters.refused += 1;
             let refusal = match denied {
                 Denied::NoDialog => ResponseDraft::new(481),
@@ -209,11 +212,11 @@ impl Transactions {
             went_again: false,
             to_tag: None,
             cancelled: false,
-            source,
+            party,
             merge,
         };
         let key: Arc<str> = Arc::from(self.keys.last());
-        self.admission.enter(source);
+        self.admission.enter(party);
         let slot = self.insert(key, Transaction::Server(server), deadline);
         if let Some(merge) = merge {
             self.unmerged.insert(merge, slot);

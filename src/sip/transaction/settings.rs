@@ -51,6 +51,8 @@ pub struct Limits {
     pub max_transactions: usize,
     /// Server transactions at a time from one source address.
     pub max_per_source: usize,
+    /// Server transactions at a time in one dialog. BYE always passes.
+    pub max_per_dialog: usize,
     /// The base of Retry-After, in whole seconds; up to as much again is added to spread the return.
     pub retry_after: Duration,
     /// User parts of Request-URIs that are never shed: emergency numbers, as dialled.
@@ -59,11 +61,12 @@ pub struct Limits {
 
 impl Default for Limits {
     /// Over UDP a call leaves two server transactions behind for 32 s (timers L and J), of half a KiB each: 1,500 calls a
-    /// second, all that one core can do, are 96,000.
+    /// second, all that one core can do, are 96,000. Keys pressed without a pause, each an INFO, are some hundred in that time.
     fn default() -> Limits {
         Limits {
             max_transactions: 200_000,
             max_per_source: 150_000,
+            max_per_dialog: 1_000,
             retry_after: Duration::from_secs(5),
             priority_users: Arc::default(),
         }

@@ -192,7 +192,7 @@ impl Transactions {
             self.wheel.cancel(timer);
         }
         if let Transaction::Server(server) = entry.transaction {
-            self.admission.leave(server.source);
+            self.admission.leave(server.party);
             if let Some(merge) = server.merge {
                 self.forget_merge(merge, slot);
             }

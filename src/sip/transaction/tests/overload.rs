@@ -61,7 +61,10 @@ fn a_flood_costs_no_memory_and_each_call_learns_when_to_return() {
         }
     }
     let counters = table.counters();
-    assert_eq!((table.len(), counters.refused, counters.calls_begun), (100, 4_900, 5_000));
+    assert_eq!(
+        (table.len(), counters.refused, counters.calls_begun),
+        (100, 4_900, 5_000)
+    );
     assert_eq!(waits.into_iter().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
 }
 
@@ -109,7 +112,11 @@ fn what_exists_and_what_saves_lives_passes() {
     table.spare(Arc::new(["999".to_owned()].into()));
     assert!(offer(&mut table, request("INVITE", "999", "", 6), source).is_ok());
     assert!(offer(&mut table, request("INVITE", "112", "", 7), source).is_err());
-    assert_eq!(table.counters().calls_begun, 5, "neither in a dialog nor of another method");
+    assert_eq!(
+        table.counters().calls_begun,
+        5,
+        "neither in a dialog nor of another method"
+    );
     table.shed_new_calls(None);
     assert!(offer(&mut table, request("INVITE", "bob", "", 5), source).is_ok());
 }
@@ -145,6 +152,40 @@ fn one_source_does_not_fill_the_table_for_the_others() {
         .filter(|number| offer(&mut table, request("OPTIONS", "bob", "", *number), "192.0.2.1:5060").is_ok())
         .count();
     assert_eq!(exempt, 10, "even what is exempt is bounded");
+}
+
+#[test]
+fn who_floods_one_dialog_is_refused_there_and_can_hang_up() {
+    let limits = Limits {
+        max_per_dialog: 10,
+        ..Limits::default()
+    };
+    let mut table = Transactions::new(Settings { limits, ..settings() });
+    let source = "192.0.2.1:5060";
+    let inside = |method, call: usize, number| {
+        let text = String::from_utf8(request(method, "bob", ";tag=t", number).as_bytes().to_vec()).unwrap();
+        let text = text.replace(&format!("Call-ID: c{number}"), &format!("Call-ID: d{call}"));
+        Message::parse(text.into_bytes().into()).unwrap()
+    };
+    let taken = (0..100).filter(|number| offer(&mut table, inside("INFO", 0, *number), source).is_ok());
+    assert_eq!(taken.count(), 10);
+    assert!(
+        offer(&mut table, inside("INFO", 1, 100), source).is_ok(),
+        "another dialog"
+    );
+    assert!(
+        offer(&mut table, request("INVITE", "bob", "", 101), source).is_ok(),
+        "a new call"
+    );
+    let refusal = offer(&mut table, inside("INVITE", 0, 102), source).unwrap_err();
+    assert_eq!(refusal.status(), Some(503));
+    assert!(offer(&mut table, inside("BYE", 0, 103), source).is_ok());
+    table.handle_timeout(Moment::from_micros(600_000_000));
+    while table.poll().is_some() {}
+    assert!(
+        offer(&mut table, inside("INFO", 0, 104), source).is_ok(),
+        "what is over is not counted"
+    );
 }
 
 #[test]
