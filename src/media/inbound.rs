@@ -117,7 +117,7 @@ impl Leg {
     ) -> Option<Onward> {
         let dropped = &mut self.stats.received.dropped;
         let Some(settled) = &mut self.settled else {
-            dropped.strangers += 1;
+            dropped.early += 1;
             return None;
         };
         let Ok(header) = Header::parse(packet) else {
@@ -333,7 +333,7 @@ impl Leg {
         let received = &mut self.stats.received;
         let dropped = &mut received.dropped;
         let Some(settled) = &mut self.settled else {
-            dropped.strangers += 1;
+            dropped.early += 1;
             return;
         };
         let rtp_host = settled.rtp.destination().map(|destination| destination.ip());

@@ -54,7 +54,9 @@ pub struct Dropped {
     pub auth_failures: u64,
     /// SRTP or SRTCP index seen before, or older than the window.
     pub replays: u64,
-    /// Plain packets from an address that is not believed, and anything before the first configuration.
+    /// Anything before the first configuration: a peer that speaks before the answer says what, or from where.
+    pub early: u64,
+    /// Plain packets from an address that is not believed.
     pub strangers: u64,
     /// Plain packets from the right address that do not continue its stream (another SSRC, a far sequence number); of an
     /// SRTP leg: of another fork than the one that is heard.

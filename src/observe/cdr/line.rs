@@ -243,11 +243,12 @@ impl CdrMedia {
 }
 
 /// Every reason for which packets of a leg went no further, with its count.
-pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 15] {
+pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 16] {
     // No `..`: a reason that is counted is shown.
     let Dropped {
         auth_failures,
         replays,
+        early,
         strangers,
         off_stream,
         payload,
@@ -265,6 +266,7 @@ pub fn dropped(stats: &MediaStats) -> [(&'static str, u64); 15] {
     [
         ("auth_failures", *auth_failures),
         ("replays", *replays),
+        ("early", *early),
         ("strangers", *strangers),
         ("off_stream", *off_stream),
         ("payload", *payload),
