@@ -1,9 +1,11 @@
 //! One TLS connection, one request, one answer: to see whether a peer serves us, beside the node's own connections.
 
 use super::handshake::{self, HandshakeFailure};
+use super::listener::socket_from;
 use super::tls::TlsProfile;
 use crate::sip::{Frame, Message, RequestDraft, StreamFramer};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,9 +21,10 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// TCP, then TLS in which we show the certificate for `presented` and the server has to prove `server_name`; both within
-    /// `limit`.
+    /// TCP from the address `from`, where this machine has it, then TLS in which we show the certificate for `presented` and the
+    /// server has to prove `server_name`; both within `limit`.
     pub async fn connect(
+        from: IpAddr,
         address: SocketAddr,
         profile: &TlsProfile,
         (presented, server_name): (&str, &str),
@@ -29,7 +32,13 @@ impl Probe {
     ) -> Result<Probe, HandshakeFailure> {
         let failed = |error: std::io::Error| HandshakeFailure::Connect(error.to_string());
         let connect = async {
-            let stream = TcpStream::connect(address).await.map_err(failed)?;
+            let stream = match socket_from(from, address) {
+                Ok(socket) => socket.connect(address).await,
+                // Whoever looks from another machine than the node's.
+                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => TcpStream::connect(address).await,
+                Err(error) => Err(error),
+            };
+            let stream = stream.map_err(failed)?;
             let local = stream.local_addr().map_err(failed)?;
             let secured = handshake::connect(stream, profile, profile.presented(Some(presented)), server_name).await?;
             let tls = secured

@@ -82,8 +82,8 @@ async fn own_names(resolver: &Arc<Resolver>, names: Vec<String>) -> BTreeMap<Str
 async fn hubs(config: &Config, resolver: &Arc<Resolver>, profile: &Result<TlsProfile, String>) -> Vec<HubSeen> {
     let mut asking = JoinSet::new();
     for (place, options) in options_to_hubs(config).into_iter().enumerate() {
-        let (resolver, profile) = (resolver.clone(), profile.clone());
-        asking.spawn(async move { (place, hub(&resolver, profile, options).await) });
+        let (resolver, profile, from) = (resolver.clone(), profile.clone(), source(config));
+        asking.spawn(async move { (place, hub(&resolver, profile, from, options).await) });
     }
     let mut seen = asking.join_all().await;
     seen.sort_by_key(|(place, _)| *place);
@@ -98,12 +98,18 @@ async fn test_name(config: &Config, resolver: &Resolver, profile: &Result<TlsPro
     let mut hubs = config.sbc.teams.hubs.iter();
     let asks_microsoft = hubs.any(|hub| Cloud::of_hub(hub.host.as_str()).is_some() && !is_pinned(&hub.host));
     match is_simulated || asks_microsoft {
-        true => Some(hub(resolver, profile.clone(), options).await),
+        true => Some(hub(resolver, profile.clone(), source(config), options).await),
         false => None,
     }
 }
 
-async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, options: HubOptions) -> HubSeen {
+/// From where the node connects to hubs: firewalls let that in, and no other.
+fn source(config: &Config) -> IpAddr {
+    let teams = config.sbc.listener(config.sbc.teams.listener);
+    teams.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |teams| teams.bind.ip())
+}
+
+async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, from: IpAddr, options: HubOptions) -> HubSeen {
     let found = addresses(resolver, &options.target).await;
     let mut seen = HubSeen {
         peer: options.peer.to_string(),
@@ -126,7 +132,7 @@ async fn hub(resolver: &Resolver, profile: Result<TlsProfile, String>, options: 
     // As the node does: the next address where one is silent.
     let mut reached = None;
     for address in found.into_iter().take(MOST_ADDRESSES) {
-        match Probe::connect(address, &profile, (&options.trunk, &options.hub), CONNECT).await {
+        match Probe::connect(from, address, &profile, (&options.trunk, &options.hub), CONNECT).await {
             Err(failure) => seen.connected = Err((failure.label().to_owned(), format!("{address}: {failure}"))),
             Ok(probe) => {
                 reached = Some((address, probe));

@@ -149,7 +149,10 @@ fn heard(world: &World) -> Vec<Verdict> {
         .map_or(5_061, |listener| listener.advertise_port);
     let bases: Vec<&str> = teams.bases().map(|base| base.as_str()).collect();
     let evidence = match last {
-        None => format!("never received OPTIONS from Teams in {} minutes", node.up_seconds / 60),
+        None => format!(
+            "received no OPTIONS from Teams in the {} minutes since the node began",
+            node.up_seconds / 60
+        ),
         Some(seconds) => format!("received no OPTIONS from Teams for {} minutes", seconds / 60),
     };
     vec![Verdict::fail(

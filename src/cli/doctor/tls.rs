@@ -123,7 +123,20 @@ fn root(world: &World) -> Vec<Verdict> {
             format!("whether {path} leads to a root was not tried: {why}"),
             "Install the package ca-certificates, and look again.",
         )),
-        Chain::Broken { .. } if lacks_its_issuer(certificate) || certificate.not_after < world.now => None,
+        Chain::Broken { .. } if certificate.not_after < world.now => Some(Verdict::note(
+            format!("whether {path} leads to a root was not tried: it has ended"),
+            "Renew it: see tls.expired.",
+        )),
+        Chain::Broken { .. } if lacks_its_issuer(certificate) => Some(Verdict::note(
+            format!("whether {path} leads to a root can't be seen: the certificate of its issuer is missing"),
+            "Append that: see tls.chain.",
+        )),
+        Chain::Broken {
+            label: "wrong_usage", ..
+        } => Some(Verdict::note(
+            format!("whether {path} leads to a root was not tried: it may not be used by a TLS server"),
+            "Order one for a server: see tls.usage.",
+        )),
         Chain::Broken { why, .. } => Some(Verdict::fail(
             format!("{path}: {why}"),
             "Use a certificate of a public CA in Microsoft's Trusted Root Program; self-signed ones and private CAs are refused \

@@ -153,17 +153,23 @@ impl Listener {
 
     /// A socket for a connection that we open, from this listener's address.
     pub(super) fn outbound_socket(&self, remote: SocketAddr) -> io::Result<TcpSocket> {
-        let socket = if remote.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        if !self.local.ip().is_unspecified() && self.local.is_ipv4() == remote.is_ipv4() {
-            socket.bind(SocketAddr::new(self.local.ip(), 0))?;
-        }
+        let socket = socket_from(self.local.ip(), remote)?;
         mark(SockRef::from(&socket), remote.ip(), self.dscp)?;
         Ok(socket)
     }
+}
+
+/// A socket for a connection from `local`, where that is one address and of the right family, to `remote`.
+pub(super) fn socket_from(local: IpAddr, remote: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if remote.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if !local.is_unspecified() && local.is_ipv4() == remote.is_ipv4() {
+        socket.bind(SocketAddr::new(local, 0))?;
+    }
+    Ok(socket)
 }
 
 /// No delay for small messages, and an early end for a peer that vanished.

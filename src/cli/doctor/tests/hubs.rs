@@ -7,6 +7,7 @@ use crate::cli::doctor::{files, online};
 use crate::config::Config;
 use crate::observe::unix_ms;
 use crate::sim::{Manner, Papers, TeamsSettings, TeamsSim};
+use crate::sip::HeaderName;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ fn config(papers: &Papers, roots: &Path, port: u16) -> Arc<Config> {
 fn with_hosts(papers: &Papers, roots: &Path, port: u16, more: &str) -> Arc<Config> {
     let (certificate, key) = (&papers.sbc_certificate, &papers.sbc_key);
     let sbc = format!(
-        "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"127.0.0.1:1\"\n\
+        "[[listeners]]\nname = \"teams\"\npurpose = \"teams\"\ntransport = \"tls\"\nbind = \"127.0.0.7:1\"\n\
          certificates = [{{ certificate = {certificate:?}, key = {key:?} }}]\n\
          [media]\nbind = \"127.0.0.1\"\nallow_loopback = true\n\
          [teams]\nbase = \"sbc1.example.net\"\nhubs = [\"{HUB}:{port}\"]\nroots = {roots:?}\nnetworks = [\"127.0.0.0/8\"]\n\
@@ -107,6 +108,12 @@ async fn hubs_are_asked_and_each_kind_of_silence_has_its_id() {
         seen(&world)
     );
     assert_eq!(hub.violations(), [], "doctor's own OPTIONS keep the rules");
+    let asked = hub.transcript();
+    let via = asked.iter().find_map(|message| message.header(HeaderName::Via));
+    assert!(
+        via.is_some_and(|via| via.contains("127.0.0.7:")),
+        "from where the node connects: {via:?}"
+    );
     assert!(
         complaints(&world).contains(&"net.listener".to_owned()),
         "nobody listens at port 1"
