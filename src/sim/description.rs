@@ -1,6 +1,8 @@
 //! The simulators' session descriptions: printed as the real peers print them, read by the project's own reader.
 
+use super::formats::{COMFORT_NOISE, EVENTS_8000, offered};
 use super::media::{Checks, Endpoint, Keys, Stream};
+use super::sdp_shape::{SdpFormats, SdpProfile, SdpRtcp, SdpShape, SdpSuites};
 use super::spoken::Spoken;
 use crate::codec::speech::Speech;
 use crate::ice::{Credentials, Secret};
@@ -10,9 +12,6 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The discard port (RFC 863): nobody is there.
 const NOWHERE: u16 = 9;
-/// Payload type of telephone-event in our offers.
-const EVENTS: u8 = 101;
-const COMFORT_NOISE: u8 = 13;
 
 /// As whom to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,28 +60,54 @@ pub(super) enum Disagreement {
     NotSpoken(&'static str),
 }
 
+/// What an answer takes over from its offer.
+#[derive(Clone, Copy)]
+struct Taken {
+    /// Of the key.
+    tag: u32,
+    protocol: Protocol,
+    rtcp_mux: bool,
+}
+
 /// One side's description through a dialog.
 pub(super) struct Description {
     shape: Shape,
+    /// How it is written, where this is Teams.
+    sdp: SdpShape,
     session_id: u64,
     version: u64,
     key: MasterKey,
+    /// Of the suite that nobody is to take.
+    short_key: MasterKey,
+    /// Of a certificate that nobody is to ask for.
+    fingerprint: String,
     ice: Credentials,
     /// The one codec that is spoken; None: as the peer is wont to.
     held_to: Option<Spoken>,
-    /// Portcullis's half of the pair that is named as chosen.
-    pub(super) chosen: Option<SocketAddr>,
+    /// Portcullis's halves of the pairs that are named as chosen.
+    pub(super) chosen: Option<Chosen>,
     body: String,
     pub(super) form: Form,
 }
 
+/// Portcullis's half of the pair of each component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) rtp: SocketAddr,
+    /// Where RTCP has a port of its own.
+    pub(super) rtcp: Option<SocketAddr>,
+}
+
 impl Description {
-    pub(super) fn new(shape: Shape, held_to: Option<Spoken>) -> Description {
+    pub(super) fn new(shape: Shape, sdp: SdpShape, held_to: Option<Spoken>) -> Description {
         Description {
             shape,
+            sdp,
             session_id: u64::from(rand::random::<u32>()),
             version: 0,
             key: MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng()),
+            short_key: MasterKey::generate(Suite::AesCm128HmacSha1_32, &mut rand::rng()),
+            fingerprint: fingerprint(rand::random()),
             ice: Credentials::derive(&Secret::generate(&mut rand::rng()), 0),
             held_to,
             chosen: None,
@@ -99,20 +124,17 @@ impl Description {
 
     /// An offer of everything that this shape speaks.
     pub(super) fn offer(&mut self, endpoint: &Endpoint, direction: Direction) -> String {
-        let formats = match self.shape {
-            Shape::Teams | Shape::TeamsBypass => TEAMS_FORMATS,
-            Shape::Carrier => CARRIER_FORMATS,
-        };
+        let formats = offered(self.shape, self.sdp.formats);
         let Some(codec) = self.held_to else {
-            return self.print(endpoint, formats, 1, direction);
+            return self.print(endpoint, formats, None, direction);
         };
         let beside = formats
             .iter()
-            .filter(|(number, _)| matches!(*number, EVENTS | COMFORT_NOISE));
+            .filter(|(number, lines)| *number == COMFORT_NOISE || lines.iter().any(|line| line.contains(EVENTS_8000)));
         let held: Vec<_> = std::iter::once(codec.offered(self.shape))
             .chain(beside.copied())
             .collect();
-        self.print(endpoint, &held, 1, direction)
+        self.print(endpoint, &held, None, direction)
     }
 
     /// The answer to `offer`, and the stream that it makes.
@@ -149,9 +171,13 @@ impl Description {
             .iter()
             .map(|(number, lines)| (*number, lines.as_slice()))
             .collect();
-        let tag = offer.crypto.iter().find(|line| is_usable(line.key.as_ref()));
-        let tag = tag.map_or(1, |line| line.tag);
-        Ok((self.print(endpoint, &formats, tag, stream.direction), stream))
+        let line = offer.crypto.iter().find(|line| is_usable(line.key.as_ref()));
+        let taken = Taken {
+            tag: line.map_or(1, |line| line.tag),
+            protocol: offer.protocol,
+            rtcp_mux: offer.rtcp_mux,
+        };
+        Ok((self.print(endpoint, &formats, Some(taken), stream.direction), stream))
     }
 
     /// The stream that the peer's answer to our offer makes.
@@ -169,16 +195,21 @@ impl Description {
             _ if !secure => None,
             Some(line) => line.key.clone().map(|key| Keys {
                 local: self.key.clone(),
+                local_mki: self.sdp.mki(),
                 remote: key,
                 remote_mki: line.mki_length,
             }),
             None => return Err(Disagreement::NoKey),
         };
+        let rtcp_mux = remote.rtcp_mux && self.takes_rtcp_mux();
+        let remote_rtcp = remote.rtcp.filter(|_| !rtcp_mux);
         let checks = match (self.shape, &remote.ice) {
             (Shape::TeamsBypass, Some(ice)) if ice.lite => Some(Checks {
                 local: self.ice.clone(),
                 remote: ice.credentials.clone(),
                 candidate: remote.rtp(),
+                // Who has said rtcp-mux has no candidate for another port.
+                rtcp_candidate: remote_rtcp.filter(|_| !remote.rtcp_mux),
             }),
             (Shape::TeamsBypass, _) => return Err(Disagreement::NoIce),
             (Shape::Teams | Shape::Carrier, _) => None,
@@ -207,7 +238,7 @@ impl Description {
         let silent = remote.address.is_unspecified();
         Ok(Stream {
             remote: remote.rtp(),
-            remote_rtcp: remote.rtcp.filter(|_| !remote.rtcp_mux),
+            remote_rtcp,
             codec,
             payload_type,
             is_noted: self.held_to.is_some(),
@@ -223,9 +254,20 @@ impl Description {
         })
     }
 
-    /// The version moves when the text does (RFC 3264 §8).
-    fn print(&mut self, endpoint: &Endpoint, formats: &[(u8, &[&str])], tag: u32, direction: Direction) -> String {
-        let body = self.lines(endpoint, formats, tag, direction);
+    /// Whether RTCP shares the port of RTP where the other side wants it.
+    fn takes_rtcp_mux(&self) -> bool {
+        self.shape.is_teams() && self.sdp.rtcp == SdpRtcp::Mux
+    }
+
+    /// The version moves when the text does (RFC 3264 §8). Nothing taken: it is an offer.
+    fn print(
+        &mut self,
+        endpoint: &Endpoint,
+        formats: &[(u8, &[&str])],
+        taken: Option<Taken>,
+        direction: Direction,
+    ) -> String {
+        let body = self.lines(endpoint, formats, taken, direction);
         if !self.body.is_empty() && self.body != body {
             self.version += 1;
         }
@@ -239,7 +281,13 @@ impl Description {
         format!("v=0\r\no=- {id} {version} IN {family} {origin}\r\ns={name}\r\n{body}")
     }
 
-    fn lines(&self, endpoint: &Endpoint, formats: &[(u8, &[&str])], tag: u32, direction: Direction) -> String {
+    fn lines(
+        &self,
+        endpoint: &Endpoint,
+        formats: &[(u8, &[&str])],
+        taken: Option<Taken>,
+        direction: Direction,
+    ) -> String {
         let local = endpoint.local();
         let address = match (self.form, local.ip()) {
             (Form::Blackhole, IpAddr::V4(_)) => IpAddr::from([0, 0, 0, 0]),
@@ -253,58 +301,106 @@ impl Description {
         };
         let numbers: Vec<String> = formats.iter().map(|(number, _)| number.to_string()).collect();
         let numbers = numbers.join(" ");
+        let direction = direction.as_str();
         let mut text = match self.shape {
-            Shape::Teams | Shape::TeamsBypass => format!(
-                "{connection}b=CT:10000000\r\nt=0 0\r\nm=audio {port} RTP/SAVP {numbers}\r\n{connection}a=rtcp:{port}\r\n\
-                 a=rtcp-mux\r\na=label:main-audio\r\na=mid:1\r\n\
-                 a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{}|2^31\r\na={}\r\n",
-                self.key.to_base64().as_str(),
-                direction.as_str()
-            ),
+            Shape::Teams | Shape::TeamsBypass => {
+                let protocol = self.protocol(taken).as_str();
+                let (rtcp, keys) = (self.rtcp_lines(endpoint, port, taken), self.key_lines(taken));
+                format!(
+                    "{connection}b=CT:10000000\r\nt=0 0\r\nm=audio {port} {protocol} {numbers}\r\n{connection}{rtcp}\
+                     a=label:main-audio\r\na=mid:1\r\n{keys}a={direction}\r\n"
+                )
+            }
             Shape::Carrier => format!("{connection}t=0 0\r\nm=audio {port} RTP/AVP {numbers}\r\n"),
         };
         for line in formats.iter().flat_map(|(_, lines)| lines.iter()) {
             text.push_str(&format!("a={line}\r\n"));
         }
         if self.shape == Shape::TeamsBypass {
-            let Credentials { ufrag, password } = &self.ice;
-            let (address, port) = (local.ip(), local.port());
-            text.push_str(&format!(
-                "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
-                 a=candidate:1 1 udp 2130706431 {address} {port} typ host\r\n"
-            ));
-            if let Some(chosen) = self.chosen {
-                text.push_str(&format!("a=remote-candidates:1 {} {}\r\n", chosen.ip(), chosen.port()));
-            }
+            text.push_str(&self.ice_lines(endpoint));
         }
         text.push_str("a=ptime:20\r\n");
         if self.shape == Shape::Carrier {
-            text.push_str(&format!("a={}\r\n", direction.as_str()));
+            text.push_str(&format!("a={direction}\r\n"));
+        }
+        text
+    }
+
+    fn protocol(&self, taken: Option<Taken>) -> Protocol {
+        match (self.sdp.profile, taken) {
+            (SdpProfile::UdpTlsRtpSavp, _) => Protocol::UdpTlsRtpSavp,
+            (SdpProfile::RtpSavp, Some(taken)) => taken.protocol,
+            (SdpProfile::RtpSavp, None) => Protocol::RtpSavp,
+        }
+    }
+
+    fn rtcp_lines(&self, endpoint: &Endpoint, port: u16, taken: Option<Taken>) -> String {
+        let port = match endpoint.rtcp() {
+            Some(_) => port.saturating_add(u16::from(port != 0)),
+            None => port,
+        };
+        match self.takes_rtcp_mux() && taken.is_none_or(|offer| offer.rtcp_mux) {
+            true => format!("a=rtcp:{port}\r\na=rtcp-mux\r\n"),
+            false => format!("a=rtcp:{port}\r\n"),
+        }
+    }
+
+    /// An offer has both suites where it has both; an answer has the one that was taken.
+    fn key_lines(&self, taken: Option<Taken>) -> String {
+        let identified = match self.sdp.mki() {
+            0 => "",
+            _ => "|1:1",
+        };
+        let mut lines = String::new();
+        let mut key = |tag: u32, key: &MasterKey| {
+            let (suite, base64) = (key.suite().name(), key.to_base64());
+            let base64 = base64.as_str();
+            lines.push_str(&format!("a=crypto:{tag} {suite} inline:{base64}|2^31{identified}\r\n"));
+        };
+        if taken.is_none() && self.sdp.suites == SdpSuites::Sha1Of32First {
+            key(0, &self.short_key);
+        }
+        key(taken.map_or(1, |offer| offer.tag), &self.key);
+        if self.sdp.profile == SdpProfile::UdpTlsRtpSavp {
+            let (fingerprint, setup) = (&self.fingerprint, if taken.is_some() { "passive" } else { "actpass" });
+            lines.push_str(&format!("a=fingerprint:sha-256 {fingerprint}\r\na=setup:{setup}\r\n"));
+        }
+        lines
+    }
+
+    fn ice_lines(&self, endpoint: &Endpoint) -> String {
+        let Credentials { ufrag, password } = &self.ice;
+        let rtp = endpoint.local();
+        let mut text = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
+        for (component, at) in [(1, Some(rtp)), (2, endpoint.rtcp())] {
+            let Some(at) = at else { continue };
+            let (address, port, of) = (at.ip(), at.port(), 256 - component);
+            text.push_str(&format!(
+                "a=candidate:1 {component} udp {} {address} {port} typ host\r\n",
+                (126 << 24) + (65_535 << 8) + of
+            ));
+            if self.sdp.formats == SdpFormats::WebRtc {
+                // Addresses of documentation (RFC 5737): who checks them finds nobody.
+                text.push_str(&format!(
+                    "a=candidate:2 {component} udp {} 203.0.113.50 {port} typ srflx raddr {address} rport {port}\r\n\
+                     a=candidate:3 {component} udp {} 192.0.2.90 {port} typ relay raddr 203.0.113.50 rport {port}\r\n",
+                    (100 << 24) + (65_535 << 8) + of,
+                    (11 << 24) + (65_535 << 8) + of
+                ));
+            }
+        }
+        if let Some(Chosen { rtp, rtcp }) = self.chosen {
+            let rtcp = rtcp.map_or_else(String::new, |rtcp| format!(" 2 {} {}", rtcp.ip(), rtcp.port()));
+            text.push_str(&format!("a=remote-candidates:1 {} {}{rtcp}\r\n", rtp.ip(), rtp.port()));
         }
         text
     }
 }
 
-/// Teams' list on a non-bypass leg (TV-03).
-const TEAMS_FORMATS: &[(u8, &[&str])] = &[
-    (104, &["rtpmap:104 SILK/16000"]),
-    (9, &["rtpmap:9 G722/8000"]),
-    (103, &["rtpmap:103 SILK/8000"]),
-    (111, &["rtpmap:111 SIREN/16000", "fmtp:111 bitrate=16000"]),
-    (18, &["rtpmap:18 G729/8000", "fmtp:18 annexb=no"]),
-    (0, &["rtpmap:0 PCMU/8000"]),
-    (8, &["rtpmap:8 PCMA/8000"]),
-    (97, &["rtpmap:97 RED/8000"]),
-    (EVENTS, &["rtpmap:101 telephone-event/8000", "fmtp:101 0-16"]),
-    (COMFORT_NOISE, &["rtpmap:13 CN/8000"]),
-    (118, &["rtpmap:118 CN/16000"]),
-];
-
-const CARRIER_FORMATS: &[(u8, &[&str])] = &[
-    (8, &["rtpmap:8 PCMA/8000"]),
-    (0, &["rtpmap:0 PCMU/8000"]),
-    (EVENTS, &["rtpmap:101 telephone-event/8000", "fmtp:101 0-15"]),
-];
+/// As a certificate's SHA-256 is written (RFC 8122 §5).
+fn fingerprint(digest: [u8; 32]) -> String {
+    digest.map(|byte| format!("{byte:02X}")).join(":")
+}
 
 /// The peer's audio.
 pub(super) fn audio_of(body: &[u8]) -> Result<Audio, Disagreement> {
@@ -350,7 +446,10 @@ mod tests {
     async fn each_shape_agrees_with_itself_and_not_with_the_other() {
         for shape in [Shape::Teams, Shape::Carrier] {
             let (one, two) = (endpoint().await, endpoint().await);
-            let (mut caller, mut called) = (Description::new(shape, None), Description::new(shape, None));
+            let (mut caller, mut called) = (
+                Description::new(shape, SdpShape::default(), None),
+                Description::new(shape, SdpShape::default(), None),
+            );
             let offer = caller.offer(&one, Direction::SendRecv);
             let offer = audio_of(offer.as_bytes()).unwrap();
             let (answer, to_caller) = called.answer(&two, &offer, 440.0).unwrap();
@@ -359,20 +458,91 @@ mod tests {
                 .unwrap();
             assert_eq!((to_caller.remote, to_called.remote), (one.local(), two.local()));
             assert_eq!(to_caller.keys.is_some(), shape == Shape::Teams);
-            assert_eq!(to_called.events, Some(EVENTS));
+            assert_eq!(to_called.events, Some(101));
             let other = match shape {
                 Shape::Teams | Shape::TeamsBypass => Shape::Carrier,
                 Shape::Carrier => Shape::Teams,
             };
-            let refused = Description::new(other, None).answer(&two, &offer, 440.0);
+            let refused = Description::new(other, SdpShape::default(), None).answer(&two, &offer, 440.0);
             assert!(matches!(refused, Err(Disagreement::Transport(..))));
         }
+    }
+
+    async fn offer_of(words: &str, shape: Shape) -> String {
+        let shaped: SdpShape = words.parse().unwrap();
+        let mux = shaped.rtcp == SdpRtcp::Mux;
+        let endpoint = Endpoint::open(IpAddr::V4(Ipv4Addr::LOCALHOST), mux, Clock::start());
+        Description::new(shape, shaped, None).offer(&endpoint.await.unwrap(), Direction::SendRecv)
+    }
+
+    /// TEAMS-093 to TEAMS-095, TV-04.
+    #[tokio::test]
+    async fn an_offer_has_the_shape_that_is_asked_for() {
+        let lines = |text: &str, start: &str| -> Vec<String> {
+            let found = text.lines().filter_map(|line| line.strip_prefix(start));
+            found.map(str::to_owned).collect()
+        };
+        let usual = offer_of("RTP/SAVP", Shape::Teams).await;
+        assert_eq!(lines(&usual, "a=crypto:").len(), 1);
+        assert!(
+            usual.contains(" RTP/SAVP 104 9 ") && usual.contains("a=rtcp-mux\r\n"),
+            "{usual}"
+        );
+        let client = offer_of(
+            "UDP/TLS/RTP/SAVP AES_CM_128_HMAC_SHA1_32 mki webrtc",
+            Shape::TeamsBypass,
+        )
+        .await;
+        assert!(
+            client.contains(" UDP/TLS/RTP/SAVP 111 103 104 9 0 8 106 13 110 112 113 126\r\n"),
+            "{client}"
+        );
+        let keys = lines(&client, "a=crypto:");
+        let start = |line: &String| line.split(" inline:").next().unwrap().to_owned();
+        let expected = ["0 AES_CM_128_HMAC_SHA1_32", "1 AES_CM_128_HMAC_SHA1_80"];
+        assert_eq!(keys.iter().map(start).collect::<Vec<_>>(), expected);
+        assert!(keys.iter().all(|line| line.ends_with("|2^31|1:1")), "{keys:?}");
+        assert_ne!(keys[0].split("inline:").last(), keys[1].split("inline:").last());
+        assert_eq!(lines(&client, "a=setup:"), ["actpass"]);
+        let fingerprints = lines(&client, "a=fingerprint:sha-256 ");
+        assert_eq!(fingerprints[0].len(), 32 * 3 - 1);
+        assert_eq!(lines(&client, "a=candidate:").len(), 3);
+        let apart = offer_of("no-rtcp-mux webrtc", Shape::TeamsBypass).await;
+        assert!(!apart.contains("rtcp-mux"), "{apart}");
+        let components = lines(&apart, "a=candidate:");
+        let of = |component: &str| {
+            let fields = |line: &String| line.split(' ').nth(1) == Some(component);
+            components.iter().filter(|line| fields(line)).count()
+        };
+        assert_eq!((of("1"), of("2")), (3, 3));
+        let read = audio_of(apart.as_bytes()).unwrap();
+        assert_eq!(read.rtcp.map(|rtcp| rtcp.port()), Some(read.port + 1));
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_the_transport_and_the_tag_of_its_offer() {
+        let offer = offer_of("UDP/TLS/RTP/SAVP AES_CM_128_HMAC_SHA1_32 no-rtcp-mux", Shape::Teams).await;
+        let offer = audio_of(offer.as_bytes()).unwrap();
+        let endpoint = endpoint().await;
+        let answered = |words: &str| {
+            let mut called = Description::new(Shape::Teams, words.parse().unwrap(), None);
+            called.answer(&endpoint, &offer, 440.0).unwrap().0
+        };
+        let usual = answered("RTP/SAVP");
+        assert!(usual.contains(" UDP/TLS/RTP/SAVP 0 101 13\r\n"), "{usual}");
+        assert!(usual.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80 "), "{usual}");
+        assert!(
+            !usual.contains("rtcp-mux") && !usual.contains("a=fingerprint"),
+            "{usual}"
+        );
+        let of_dtls = answered("UDP/TLS/RTP/SAVP");
+        assert!(of_dtls.contains("a=setup:passive\r\n"), "{of_dtls}");
     }
 
     #[tokio::test]
     async fn the_version_moves_only_with_the_text() {
         let endpoint = endpoint().await;
-        let mut description = Description::new(Shape::Teams, None);
+        let mut description = Description::new(Shape::Teams, SdpShape::default(), None);
         let first = description.offer(&endpoint, Direction::SendRecv);
         assert_eq!(description.offer(&endpoint, Direction::SendRecv), first);
         let held = description.offer(&endpoint, Direction::Inactive);

@@ -45,6 +45,8 @@ pub struct Heard {
     pub suite: Option<&'static str>,
     /// RTCP packets received (verified ones, where SRTP is spoken).
     pub rtcp_received: u64,
+    /// Those of them that came on the port beside that of RTP.
+    pub rtcp_on_next_port: u64,
     /// Packets whose tag was wrong, or that came again.
     pub auth_failures: u64,
     /// RTP packets sent.
@@ -117,6 +119,7 @@ impl Measured {
                 srtp: false,
                 suite: None,
                 rtcp_received: 0,
+                rtcp_on_next_port: 0,
                 auth_failures: 0,
                 sent: 0,
                 payload_type: None,

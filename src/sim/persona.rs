@@ -123,6 +123,8 @@ pub(super) struct Known {
     pub(super) trunk: Option<String>,
     /// The last description.
     pub(super) described: Option<Bytes>,
+    /// The last offer of ours: what answers are held against. None: it was asked for one.
+    pub(super) offered: Option<Bytes>,
 }
 
 impl Known {
@@ -141,6 +143,7 @@ impl Known {
             answered: false,
             trunk: None,
             described: None,
+            offered: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::call::HoldForm;
 use super::cause::Cause;
+use super::sdp_shape::SdpShape;
 use super::spoken::Spoken;
 use serde::Serialize;
 use std::str::FromStr;
@@ -17,6 +18,8 @@ pub struct Script {
     pub tone: Option<f64>,
     /// The only codec that this side speaks; `None`: as the real peer is wont to. An offer without it is refused with 488.
     pub codec: Option<Spoken>,
+    /// How descriptions are written, where Teams is called.
+    pub sdp: SdpShape,
     /// False: our 2xx is sent again and again, as if no ACK ever came.
     pub hears_ack: bool,
     /// The CANCEL that comes has to say that the call was answered elsewhere (TEAMS-115).
@@ -81,7 +84,7 @@ pub struct Fork(pub u8);
 #[error(
     "`{0}` is no step; steps are ring, forwarded, progress, answer (each with a branch a to h), wait 500ms, \
          busy, decline, refuse 486, unavailable 5, redirect sip:…, challenge user:password@realm, silence, hang-up, \
-         hold (or hold inactive, sendonly, recvonly, 0.0.0.0, off), resume, refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440, codec SILK/16000"
+         hold (or hold inactive, sendonly, recvonly, 0.0.0.0, off), resume, refresh, offerless, refer sip:… by <sip:…>, cause 486, cause 486/34 text, elsewhere, ignore-ack, tone 440, codec SILK/16000, sdp UDP/TLS/RTP/SAVP (or other words of SDP)"
 )]
 pub struct NoScript(pub String);
 
@@ -92,6 +95,7 @@ impl Script {
             steps: steps.into_iter().collect(),
             tone: None,
             codec: None,
+            sdp: SdpShape::default(),
             hears_ack: true,
             elsewhere: false,
         }
@@ -183,6 +187,13 @@ impl Script {
         self
     }
 
+    /// With descriptions of this shape.
+    #[must_use]
+    pub fn sdp(mut self, shape: SdpShape) -> Script {
+        self.sdp = shape;
+        self
+    }
+
     /// Deaf to ACK.
     #[must_use]
     pub fn ignoring_ack(mut self) -> Script {
@@ -213,6 +224,7 @@ impl FromStr for Script {
             match (word, rest.trim()) {
                 ("tone", hertz) => script.tone = Some(hertz.parse().map_err(|_| wrong())?),
                 ("codec", name) => script.codec = Some(name.parse().map_err(|()| wrong())?),
+                ("sdp", words) => script.sdp = words.parse().map_err(|_| wrong())?,
                 ("ignore-ack", "") => script.hears_ack = false,
                 ("elsewhere", "") => script.elsewhere = true,
                 (word, rest) => script.steps.push(step_of(word, rest).ok_or_else(wrong)?),

@@ -50,6 +50,7 @@ mod reinvites_left_alone;
 mod reloads_under_calls;
 mod rest_calls;
 mod rings;
+mod shapes_of_descriptions;
 mod signals_heard;
 mod simulated_carriers;
 mod slow_names;

@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use crate::config::Cloud;
-use crate::sim::{CarrierPapers, CarrierSettings, CarrierWire, Dial, Manner, Script, TeamsSettings};
+use crate::sim::{CarrierPapers, CarrierSettings, CarrierWire, Dial, Manner, Script, SdpShape, TeamsSettings};
 use crate::sip::digest::Credentials;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
@@ -67,6 +67,9 @@ pub struct TeamsArgs {
     /// The trunk has media bypass: clients with full ICE, found by connectivity checks alone
     #[arg(long)]
     pub bypass: bool,
+    /// How the descriptions of the placed call are written, such as `UDP/TLS/RTP/SAVP no-rtcp-mux`
+    #[arg(long, value_name = "WORDS", requires = "call")]
+    pub sdp: Option<SdpShape>,
     /// Note what is only noted by strict hubs, too (see `sim rules`)
     #[arg(long)]
     pub strict: bool,
@@ -221,6 +224,7 @@ impl TeamsArgs {
     /// The call to place.
     pub(super) fn dial(&self) -> Option<Dial> {
         let dial = self.behaviour.dial(&self.from)?;
+        let dial = dial.sdp(self.sdp.unwrap_or_default());
         Some(match &self.location {
             Some(record) => dial.located(record),
             None => dial,
@@ -344,6 +348,26 @@ mod tests {
         assert_eq!(hub(" --cloud gcc-high"), "sip.pstnhub.gov.teams.microsoft.us");
         assert_eq!(hub(" --cloud dod"), "sip.pstnhub.dod.teams.microsoft.us");
         assert_eq!(hub(" --cloud dod --hub hub.example"), "hub.example");
+    }
+
+    #[test]
+    fn a_placed_call_has_the_descriptions_that_are_asked_for() {
+        use clap::Parser;
+        let read = |more: &[&str]| {
+            let files = "sim --certificate c.pem --key c.key --roots r.pem".split(' ');
+            let line = Hub::try_parse_from(files.chain(more.iter().copied()));
+            line.map(|line| line.args.dial().map(|dial| dial.sdp))
+        };
+        let call = ["--sbc", "127.0.0.1:5061", "--call", "+14255550100"];
+        assert_eq!(read(&call).unwrap(), Some(SdpShape::default()));
+        let shaped = [&call[..], &["--sdp", "UDP/TLS/RTP/SAVP no-rtcp-mux"]].concat();
+        assert_eq!(
+            read(&shaped).unwrap(),
+            Some("UDP/TLS/RTP/SAVP no-rtcp-mux".parse().unwrap())
+        );
+        for wrong in [&["--sdp", "mki"][..], &[&call[..], &["--sdp", "DTLS"]].concat()] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::sim::teams::{contact_host, guid, is_completed_elsewhere};
 use crate::sip::dialog::{Dialog, new_tag};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, Message, ResponseDraft};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,6 +39,7 @@ impl Task {
         self.known.face = self.line.persona.face(&user);
         self.tone = script.tone.unwrap_or(self.tone);
         self.codec = script.codec;
+        self.sdp = script.sdp;
         self.hears_ack = script.hears_ack;
         self.elsewhere = script.elsewhere;
         self.known.trunk = contact_host(&invite);
@@ -230,7 +232,9 @@ impl Task {
         }
         let mut side = self.open_side().await.ok()?;
         let text = if call.invite.body().is_empty() {
-            side.description.offer(&side.endpoint, Direction::SendRecv)
+            let offer = side.description.offer(&side.endpoint, Direction::SendRecv);
+            self.known.offered = Some(Bytes::from(offer.clone()));
+            offer
         } else {
             let agreed = audio_of(call.invite.body())
                 .and_then(|audio| side.description.answer(&side.endpoint, &audio, self.tone));

@@ -4,9 +4,10 @@ use super::task::{Fate, Task, Unacknowledged};
 use super::{Change, HoldForm};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::{Disagreement, Form, audio_of, is_off};
+use crate::sim::description::{Chosen, Disagreement, Form, audio_of, is_off, place_of};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Message, Method, ResponseDraft};
+use bytes::Bytes;
 use tokio::time::Instant;
 
 impl Task {
@@ -37,12 +38,20 @@ impl Task {
                 }
                 if change == Change::FinalCandidates {
                     let checks = side.stream.as_ref().and_then(|stream| stream.checks.as_ref());
-                    side.description.chosen = checks.map(|checks| checks.candidate);
+                    side.description.chosen = checks.map(|checks| Chosen {
+                        rtp: checks.candidate,
+                        rtcp: checks.rtcp_candidate,
+                    });
                 }
                 Some(side.description.offer(&side.endpoint, direction))
             }
             None => None,
         };
+        self.known.offered = offer.clone().map(Bytes::from);
+        if let Some((_, protocol)) = offer.as_ref().and_then(|offer| place_of(offer.as_bytes())) {
+            // An answer has the transport of its offer, and what comes later has it too.
+            self.known.protocol = Some(protocol);
+        }
         let Some(dialog) = &mut self.dialog else {
             return (481, Fate::Over);
         };
@@ -127,6 +136,9 @@ impl Task {
                 .as_mut()
                 .map(|side| side.description.offer(&side.endpoint, Direction::SendRecv)),
         };
+        if !offers {
+            self.known.offered = body.clone().map(Bytes::from);
+        }
         let draft = match body {
             Some(body) => ResponseDraft::new(200).body("application/sdp", body),
             None => {

@@ -1,5 +1,6 @@
 //! How a side calls, as plain data.
 
+use crate::sim::sdp_shape::SdpShape;
 use crate::sim::spoken::Spoken;
 use crate::sip::digest::Credentials;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct Dial {
     pub tone: Option<f64>,
     /// The only codec that is offered; `None`: as the real peer is wont to.
     pub codec: Option<Spoken>,
+    /// How descriptions are written, where Teams calls.
+    pub sdp: SdpShape,
     /// An INVITE without a description.
     pub offerless: bool,
     /// No ACK for the 2xx.
@@ -43,6 +46,7 @@ impl Dial {
             host: None,
             tone: None,
             codec: None,
+            sdp: SdpShape::default(),
             offerless: false,
             never_ack: false,
             hang_up_after: None,
@@ -56,6 +60,13 @@ impl Dial {
     #[must_use]
     pub fn located(mut self, record: &str) -> Dial {
         self.location = Some(record.to_owned());
+        self
+    }
+
+    /// With descriptions of this shape.
+    #[must_use]
+    pub fn sdp(mut self, shape: SdpShape) -> Dial {
+        self.sdp = shape;
         self
     }
 

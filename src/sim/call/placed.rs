@@ -9,6 +9,7 @@ use crate::sdp::Direction;
 use crate::sip::dialog::{Fork, Forks, Initiation, new_tag};
 use crate::sip::digest::{DigestClient, realm_of};
 use crate::sip::{HeaderName, Message, Method, NameAddr, RequestDraft, Uri};
+use bytes::Bytes;
 use tokio::time::Instant;
 
 /// The INVITE that is out.
@@ -39,6 +40,7 @@ impl Task {
         self.known.face = self.line.persona.face(&dial.from);
         self.tone = dial.tone.unwrap_or(self.tone);
         self.codec = dial.codec;
+        self.sdp = dial.sdp;
         self.never_acks = dial.never_ack;
         self.known.trunk = Some(uri.host().to_owned());
         match self.call(call_id, uri, &dial).await {
@@ -58,6 +60,7 @@ impl Task {
     async fn call(&mut self, call_id: String, uri: Uri, dial: &Dial) -> Result<Fate, u16> {
         let mut side = self.open_side().await.map_err(|_| 500u16)?;
         let body = (!dial.offerless).then(|| side.description.offer(&side.endpoint, Direction::SendRecv));
+        self.known.offered = body.clone().map(Bytes::from);
         let ear = side.endpoint.ear().clone();
         self.side = Some(side);
         self.show(|view| view.ear = Some(ear));

@@ -9,6 +9,7 @@ use crate::sim::description::{Description, Disagreement, Shape, audio_of, place_
 use crate::sim::line::Line;
 use crate::sim::media::{Endpoint, Stream};
 use crate::sim::persona::Known;
+use crate::sim::sdp_shape::{SdpRtcp, SdpShape};
 use crate::sim::spoken::Spoken;
 use crate::sim::teams::ice_lines;
 use crate::sim::violation::Violation;
@@ -59,6 +60,8 @@ pub(super) struct Task {
     pub(super) tone: f64,
     /// The one codec that is spoken.
     pub(super) codec: Option<Spoken>,
+    /// How descriptions are written.
+    pub(super) sdp: SdpShape,
     pub(super) hears_ack: bool,
     pub(super) direction: Direction,
     pub(super) unacknowledged: Option<Unacknowledged>,
@@ -103,6 +106,7 @@ impl Task {
             side: None,
             tone,
             codec: None,
+            sdp: SdpShape::default(),
             hears_ack: true,
             direction: Direction::SendRecv,
             unacknowledged: None,
@@ -118,10 +122,10 @@ impl Task {
 
     pub(super) async fn open_side(&self) -> io::Result<Side> {
         let shape = self.line.persona.shape();
-        let mux = shape.is_teams();
+        let mux = shape.is_teams() && self.sdp.rtcp == SdpRtcp::Mux;
         Ok(Side {
             endpoint: Endpoint::open(self.line.address, mux, self.line.clock).await?,
-            description: Description::new(shape, self.codec),
+            description: Description::new(shape, self.sdp, self.codec),
             stream: None,
         })
     }

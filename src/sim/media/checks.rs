@@ -14,9 +14,11 @@ pub(in crate::sim) struct Checks {
     pub(in crate::sim) remote: Credentials,
     /// The one candidate of a lite peer.
     pub(in crate::sim) candidate: SocketAddr,
+    /// That of its RTCP, where this has a port of its own on both sides.
+    pub(in crate::sim) rtcp_candidate: Option<SocketAddr>,
 }
 
-/// The agent of one such stream.
+/// The agent of one component of such a stream.
 pub(super) struct Checker {
     checks: Checks,
     agent: IceAgent,
@@ -25,8 +27,17 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// `None` where the addresses can be no candidates.
+    /// Of RTP. `None` where the addresses can be no candidates.
     pub(super) fn new(checks: &Checks, local: SocketAddr) -> Option<Checker> {
+        Checker::of(checks, local, checks.candidate)
+    }
+
+    /// Of RTCP, where it has a candidate.
+    pub(super) fn of_rtcp(checks: &Checks, local: SocketAddr) -> Option<Checker> {
+        Checker::of(checks, local, checks.rtcp_candidate?)
+    }
+
+    fn of(checks: &Checks, local: SocketAddr, candidate: SocketAddr) -> Option<Checker> {
         let credentials = |of: &Credentials| IceCreds {
             ufrag: of.ufrag.clone(),
             pass: of.password.clone(),
@@ -35,7 +46,7 @@ impl Checker {
         agent.set_controlling(true);
         agent.add_local_candidate(Candidate::host(local, Protocol::Udp).ok()?);
         agent.set_remote_credentials(credentials(&checks.remote));
-        agent.add_remote_candidate(Candidate::host(checks.candidate, Protocol::Udp).ok()?);
+        agent.add_remote_candidate(Candidate::host(candidate, Protocol::Udp).ok()?);
         Some(Checker {
             checks: checks.clone(),
             agent,

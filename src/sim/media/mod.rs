@@ -53,6 +53,8 @@ pub(super) struct Stream {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keys {
     pub(super) local: MasterKey,
+    /// Bytes of key identifier in each packet of ours.
+    pub(super) local_mki: u8,
     pub(super) remote: MasterKey,
     pub(super) remote_mki: u8,
 }
@@ -65,6 +67,7 @@ enum Order {
 /// A media endpoint; dropping it closes its ports.
 pub(super) struct Endpoint {
     local: SocketAddr,
+    rtcp: Option<SocketAddr>,
     orders: mpsc::Sender<Order>,
     ear: Ear,
     task: JoinHandle<()>,
@@ -87,6 +90,7 @@ impl Endpoint {
             (rtp, Some(rtcp))
         };
         let local = rtp.local_addr()?;
+        let own = rtcp.as_ref().map(UdpSocket::local_addr).transpose()?;
         let ear = Ear {
             measured: Arc::new(Mutex::new(Measured::new())),
             clock,
@@ -95,6 +99,7 @@ impl Endpoint {
         let task = Task::new(rtp, rtcp, clock, ear.clone());
         Ok(Endpoint {
             local,
+            rtcp: own,
             orders,
             ear,
             task: tokio::spawn(task.run(taken)),
@@ -103,6 +108,11 @@ impl Endpoint {
 
     pub(super) fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Of RTCP, where it has a port of its own.
+    pub(super) fn rtcp(&self) -> Option<SocketAddr> {
+        self.rtcp
     }
 
     /// Sends and hears by these terms from now on.

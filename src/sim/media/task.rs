@@ -21,6 +21,8 @@ const PACKET_TIME: Duration = Duration::from_millis(20);
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Larger than any datagram that we take.
 const BUFFER: usize = 2048;
+/// Bytes of the longest key identifier of ours.
+const MKI: usize = 1;
 /// What a simulator calls itself in its reports (RFC 3550 §6.5.1).
 const CNAME: &str = "simulator";
 
@@ -33,6 +35,7 @@ pub(super) struct Task {
     stream: Option<Stream>,
     protection: Option<Protection>,
     checker: Option<Checker>,
+    rtcp_checker: Option<Checker>,
     outbound: Outbound,
     inbound: Inbound,
 }
@@ -54,6 +57,7 @@ impl Task {
             stream: None,
             protection: None,
             checker: None,
+            rtcp_checker: None,
             outbound: Outbound::new(),
             inbound: Inbound::default(),
         }
@@ -77,14 +81,17 @@ impl Task {
                         self.take(datagram, from);
                     }
                 }
-                Ok((len, _)) = receive(self.rtcp.as_ref(), &mut second) => {
+                Ok((len, from)) = receive(self.rtcp.as_ref(), &mut second) => {
                     if let Some(datagram) = second.get_mut(..len) {
-                        self.take_rtcp(datagram);
+                        self.take_on_next_port(datagram, from);
                     }
                 }
                 _ = frames.tick() => {
                     if let Some(checker) = &mut self.checker {
                         checker.turn(&self.rtp).await;
+                    }
+                    if let (Some(checker), Some(socket)) = (&mut self.rtcp_checker, &self.rtcp) {
+                        checker.turn(socket).await;
                     }
                     self.send_frame().await;
                 }
@@ -110,6 +117,9 @@ impl Task {
             let local = self.rtp.local_addr().ok();
             let checker = |checks| Checker::new(checks, local?);
             self.checker = stream.checks.as_ref().and_then(checker);
+            let local = self.rtcp.as_ref().and_then(|socket| socket.local_addr().ok());
+            let checker = |checks| Checker::of_rtcp(checks, local?);
+            self.rtcp_checker = stream.checks.as_ref().and_then(checker);
         }
         let mut measured = self.ear.lock();
         measured.counts().suite = stream.keys.as_ref().map(|keys| keys.remote.suite().name());
@@ -129,6 +139,21 @@ impl Task {
             }
             _ => {}
         }
+    }
+
+    /// What comes where RTCP has a port of its own.
+    fn take_on_next_port(&mut self, datagram: &mut [u8], from: SocketAddr) {
+        if Protocol::of(datagram) == Protocol::Stun {
+            if let Some(checker) = &mut self.rtcp_checker {
+                checker.take(datagram, from);
+            }
+            return;
+        }
+        let before = self.ear.lock().counts().rtcp_received;
+        self.take_rtcp(datagram);
+        let mut measured = self.ear.lock();
+        let counts = measured.counts();
+        counts.rtcp_on_next_port += counts.rtcp_received - before;
     }
 
     fn take_rtp(&mut self, datagram: &mut [u8], from: SocketAddr) {
@@ -215,7 +240,10 @@ impl Task {
             self.ear.lock().payloads.says(payload);
         }
         let len = match &mut self.protection {
-            Some(protection) => protection.sender.protect_rtp(&mut buffer, len).ok(),
+            Some(protection) => {
+                let len = protection.sender.protect_rtp(&mut buffer, len).ok();
+                len.and_then(|len| protection.keys.identified(&mut buffer, len))
+            }
             None => stream.keys.is_none().then_some(len),
         };
         let Some(bytes) = len.and_then(|len| buffer.get(..len)) else {
@@ -244,22 +272,50 @@ impl Task {
             bye: false,
         };
         let mut buffer = [0; 512];
-        let room = buffer.len() - Suite::MAX_OVERHEAD;
+        let room = buffer.len() - Suite::MAX_OVERHEAD - MKI;
         let written = buffer.get_mut(..room).and_then(|room| report.write(room));
         let len = match (&mut self.protection, written) {
-            (Some(protection), Some(len)) => protection.sender.protect_rtcp(&mut buffer, len).ok(),
+            (Some(protection), Some(len)) => {
+                let len = protection.sender.protect_rtcp(&mut buffer, len).ok();
+                len.and_then(|len| protection.keys.identified(&mut buffer, len))
+            }
             (None, len) if stream.keys.is_none() => len,
             _ => None,
         };
         let Some(bytes) = len.and_then(|len| buffer.get(..len)) else {
             return;
         };
+        let remote = match &self.rtcp_checker {
+            Some(checker) => match checker.nominated() {
+                None => return,
+                nominated => nominated,
+            },
+            None => stream.remote_rtcp,
+        };
         // Reports that are lost are followed by others.
-        let _ = match (&self.rtcp, stream.remote_rtcp) {
+        let _ = match (&self.rtcp, remote) {
             (Some(socket), Some(remote)) => socket.send_to(bytes, remote).await,
             (None, Some(remote)) => self.rtp.send_to(bytes, remote).await,
             (_, None) => self.rtp.send_to(bytes, stream.remote).await,
         };
+    }
+}
+
+impl Keys {
+    /// Puts the key's identifier, 1, before the tag, which does not cover it (RFC 3711 §3.1); the length with it.
+    fn identified(&self, packet: &mut [u8], len: usize) -> Option<usize> {
+        let (mki, suite) = (usize::from(self.local_mki), self.local.suite());
+        if mki == 0 {
+            return Some(len);
+        }
+        // Both tags of the suite that is spoken are of one length.
+        let tag = len.checked_sub(suite.rtcp_tag_len())?;
+        let whole = packet.get_mut(..len.checked_add(mki)?)?;
+        whole.copy_within(tag..len, tag + mki);
+        let identifier = whole.get_mut(tag..tag + mki)?;
+        identifier.fill(0);
+        *identifier.last_mut()? = 1;
+        Some(len + mki)
     }
 }
 

@@ -38,6 +38,7 @@ async fn two_endpoints_hear_each_other_over_srtp() {
     let keys = |local: &MasterKey, remote: &MasterKey| {
         Some(Keys {
             local: local.clone(),
+            local_mki: 0,
             remote: remote.clone(),
             remote_mki: 0,
         })
@@ -50,12 +51,46 @@ async fn two_endpoints_hear_each_other_over_srtp() {
     assert_eq!(at_b.auth_failures, 0);
 }
 
+/// Both sides' keys have an identifier, and RTCP has a port of its own.
+#[tokio::test]
+async fn keys_with_an_identifier_open_what_came_on_either_port() {
+    let (a, b) = pair_of(false).await;
+    let (one, two) = (key(), key());
+    let keys = |local: &MasterKey, remote: &MasterKey| {
+        Some(Keys {
+            local: local.clone(),
+            local_mki: 1,
+            remote: remote.clone(),
+            remote_mki: 1,
+        })
+    };
+    let on_pair = |remote: &Endpoint, tone, keys| Stream {
+        remote_rtcp: remote.rtcp(),
+        ..stream(remote, tone, keys)
+    };
+    a.flow(on_pair(&b, 440.0, keys(&one, &two))).await;
+    b.flow(on_pair(&a, 620.0, keys(&two, &one))).await;
+    let (at_a, at_b) = (a.ear().conclusive(BOUND).await, b.ear().conclusive(BOUND).await);
+    assert!(at_a.is_tone(620.0) && at_b.is_tone(440.0), "{at_a:?} {at_b:?}");
+    let end = Instant::now() + BOUND;
+    let at_b = loop {
+        let heard = b.ear().now();
+        if heard.rtcp_on_next_port > 0 {
+            break heard;
+        }
+        assert!(Instant::now() < end, "{heard:?}");
+        sleep(GLANCE).await;
+    };
+    assert_eq!((at_b.auth_failures, at_b.rtcp_received), (0, at_b.rtcp_on_next_port));
+}
+
 #[tokio::test]
 async fn a_wrong_key_is_heard_as_nothing() {
     let (a, b) = pair_of(true).await;
     let keys = || {
         Some(Keys {
             local: key(),
+            local_mki: 0,
             remote: key(),
             remote_mki: 0,
         })

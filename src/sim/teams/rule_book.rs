@@ -66,6 +66,7 @@ pub fn inspected(message: &Message, inside: Inside<'_>) -> Vec<Violation> {
         answered: inside.answered,
         trunk: None,
         described: None,
+        offered: None,
     };
     everyday(inspect(message, &known))
 }

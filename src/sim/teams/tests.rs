@@ -199,6 +199,7 @@ fn known() -> Known {
         answered: true,
         trunk: None,
         described: None,
+        offered: None,
     }
 }
 
@@ -308,6 +309,10 @@ fn teams_099_101_ice_is_lite_with_one_candidate_and_stays() {
         (
             "a=candidate:1",
             "a=candidate:2 1 UDP 2130706430 198.51.100.5 30440 typ host\r\na=candidate:1",
+        ),
+        (
+            "a=candidate:1",
+            "a=candidate:1 2 UDP 2130706430 198.51.100.5 30441 typ host\r\na=candidate:1",
         ),
     ] {
         assert_eq!(faults(from, to, None), ["ice"], "{to}");

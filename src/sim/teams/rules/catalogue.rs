@@ -253,7 +253,26 @@ pub(in crate::sim) const RULES: &[Rule] = &[
     ),
     rule("crypto-lifetime", 93, "a key without its lifetime in an offer", None),
     rule("crypto-key", 93, "a key that is not 40 characters of Base64", None),
+    rule(
+        "answer-crypto",
+        93,
+        "an answer without just one key, under the tag that its AES_CM_128_HMAC_SHA1_80 has in the offer",
+        None,
+    ),
+    rule(
+        "answer-profile",
+        94,
+        "an answer with another transport than its offer",
+        None,
+    ),
+    rule("answer-dtls", 94, "an answer with `a=fingerprint` or `a=setup`", None),
     rule("mux", 95, "an offer without `rtcp-mux`", None),
+    rule(
+        "answer-mux",
+        95,
+        "an answer with `rtcp-mux` to an offer without it",
+        None,
+    ),
     rule("packet-time", 96, "another `ptime` than 20", None),
     rule("codec", 96, "an offer without a codec of Teams", None),
     rule("payload-types", 97, "the same payload type twice", None),
@@ -261,7 +280,7 @@ pub(in crate::sim) const RULES: &[Rule] = &[
     rule(
         "ice",
         99,
-        "on a trunk with media bypass: no ICE lite, or not one candidate of IPv4 that is where media are said to be",
+        "on a trunk with media bypass: no ICE lite, or not one candidate of IPv4 for each port that is where media are said to be",
         Some("488, cause 88, to an offer without ICE"),
     ),
     rule(

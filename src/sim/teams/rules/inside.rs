@@ -2,7 +2,7 @@
 
 use super::contact_host;
 use super::everywhere::everywhere;
-use super::media::description;
+use super::media::{answered, description};
 use crate::sim::persona::Known;
 use crate::sim::violation::Violation;
 use crate::sip::header::Reason;
@@ -52,6 +52,10 @@ pub(in crate::sim::teams) fn inspect(message: &Message, known: &Known) -> Vec<Vi
     }
     if !message.body().is_empty() && !is_fragment(message) {
         found.extend(description(message.body(), known));
+        let is_answer = answers_invite || message.method() == Some(&Method::Ack);
+        if let Some(offer) = known.offered.as_ref().filter(|_| is_answer) {
+            found.extend(answered(message.body(), offer));
+        }
     }
     found
 }

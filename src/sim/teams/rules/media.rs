@@ -4,6 +4,10 @@ use crate::sdp::{Audio, Codec, Direction, Format, Session};
 use crate::sim::persona::Known;
 use crate::sim::violation::Violation;
 use std::collections::HashSet;
+use std::net::SocketAddr;
+
+/// The suite that is to be taken.
+const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
 /// Hold is `inactive` only, and the media address stays for the whole dialog (TEAMS-071, TEAMS-073).
 pub(super) fn description(body: &[u8], known: &Known) -> Vec<Violation> {
@@ -55,22 +59,75 @@ pub(super) fn description(body: &[u8], known: &Known) -> Vec<Violation> {
     found
 }
 
-/// On a trunk with media bypass: ICE lite, and one candidate of IPv4, which is where the description says that media are
-/// (TEAMS-099).
+/// What an answer takes over from its offer, and what it may not say beside (RFC 3264 §6, RFC 4568 §5.1.2, RFC 5761 §5.1.1).
+pub(super) fn answered(body: &[u8], offer: &[u8]) -> Vec<Violation> {
+    let audio_in = |body| Session::parse(body).ok().and_then(|session| session.audio().cloned());
+    let (Some(answer), Some(offer)) = (audio_in(body), audio_in(offer)) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    if answer.protocol != offer.protocol {
+        let (ours, theirs) = (offer.protocol.as_str(), answer.protocol.as_str());
+        found.push(Violation::new(
+            "answer-profile",
+            format!("{theirs} to an offer of {ours}"),
+        ));
+    }
+    let named = |audio: &Audio| -> Vec<(u32, String)> {
+        let lines = audio.crypto.iter().map(|line| (line.tag, line.suite.clone()));
+        lines.collect()
+    };
+    let (ours, theirs) = (named(&offer), named(&answer));
+    let is_taken = match &theirs[..] {
+        [taken] => ours.contains(taken) && taken.1 == SUITE,
+        _ => false,
+    };
+    // Plain RTP is a breach of its own.
+    if answer.protocol.is_secure() && !is_taken {
+        found.push(Violation::new(
+            "answer-crypto",
+            format!("{theirs:?} to an offer of {ours:?}"),
+        ));
+    }
+    let of_dtls = ["a=fingerprint:", "a=setup:", "a=tls-id:"];
+    if let Some(line) = lines(body).find(|line| of_dtls.iter().any(|name| line.starts_with(name))) {
+        found.push(Violation::new("answer-dtls", line));
+    }
+    if answer.rtcp_mux && !offer.rtcp_mux {
+        found.push(Violation::new("answer-mux", "a=rtcp-mux, and the offer had none"));
+    }
+    found
+}
+
+/// On a trunk with media bypass: ICE lite, and one candidate of IPv4 for each port, which is where the description says that
+/// media are (TEAMS-099).
 fn ice(body: &[u8], audio: &Audio) -> Option<Violation> {
     if !audio.ice.as_ref().is_some_and(|ice| ice.lite) {
         return Some(Violation::new("ice", "no credentials, or no a=ice-lite"));
     }
+    let rtcp = audio.rtcp.filter(|_| !audio.rtcp_mux);
+    candidate(body, "1", Some(audio.rtp())).or_else(|| candidate(body, "2", rtcp))
+}
+
+/// A component has one candidate, which is where its media are said to be, or none.
+fn candidate(body: &[u8], component: &str, at: Option<SocketAddr>) -> Option<Violation> {
     let candidates = lines(body).filter_map(|line| line.strip_prefix("a=candidate:"));
-    let of_rtp: Vec<&str> = candidates.filter(|line| line.split(' ').nth(1) == Some("1")).collect();
-    let [candidate] = of_rtp[..] else {
-        return Some(Violation::new("ice", format!("{} candidates for RTP", of_rtp.len())));
+    let of_it: Vec<&str> = candidates
+        .filter(|line| line.split(' ').nth(1) == Some(component))
+        .collect();
+    let Some(at) = at else {
+        let evidence = format!("{} candidates of component {component}, which has no port", of_it.len());
+        return (!of_it.is_empty()).then(|| Violation::new("ice", evidence));
     };
-    let (address, port) = (audio.address.to_string(), audio.rtp().port().to_string());
+    let [candidate] = of_it[..] else {
+        let evidence = format!("{} candidates of component {component}", of_it.len());
+        return Some(Violation::new("ice", evidence));
+    };
+    let (address, port) = (at.ip().to_string(), at.port().to_string());
     let fields: Vec<&str> = candidate.split(' ').collect();
     let is_right = match fields[..] {
-        [_, _, transport, _, of, at, "typ", "host", ..] => {
-            transport.eq_ignore_ascii_case("udp") && (of, at) == (&*address, &*port) && audio.address.is_ipv4()
+        [_, _, transport, _, of, on, "typ", "host", ..] => {
+            transport.eq_ignore_ascii_case("udp") && (of, on) == (&*address, &*port) && at.is_ipv4()
         }
         _ => false,
     };
@@ -90,8 +147,7 @@ pub(in crate::sim) fn ice_lines(body: &[u8]) -> String {
 
 /// The key of the suite that Teams takes is 30 octets in Base64 without padding (RFC 4568 §6.1).
 fn wrong_key(body: &[u8]) -> Option<Violation> {
-    let mut ours = lines(body)
-        .filter(|line| line.starts_with("a=crypto:") && line.split(' ').nth(1) == Some("AES_CM_128_HMAC_SHA1_80"));
+    let mut ours = lines(body).filter(|line| line.starts_with("a=crypto:") && line.split(' ').nth(1) == Some(SUITE));
     ours.find_map(|line| {
         let key = line
             .split(' ')

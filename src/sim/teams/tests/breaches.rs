@@ -6,7 +6,7 @@ use crate::sim::persona::Known;
 use crate::sim::teams::rules;
 use crate::sim::wire::Arrival;
 use crate::sim::{Change, Dial, EndedBy, HoldForm, TeamsSim, WrongPaper, catalogue};
-use crate::sip::HeaderName;
+use crate::sip::{HeaderName, Message};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -331,6 +331,57 @@ fn teams_074_the_version_moves_with_the_description() {
     assert_eq!(after(both), Vec::<&str>::new());
 }
 
+#[test]
+fn teams_093_094_095_an_answer_takes_what_it_was_offered() {
+    let (plain, dtls) = ("RTP/SAVP 0 8 101", "UDP/TLS/RTP/SAVP 0 8 101");
+    let both = "a=crypto:0 AES_CM_128_HMAC_SHA1_32 inline:hkP0EaCta004J9lz6NB8a5nX9rdQJf25lZ5Xv1bI|2^31\r\na=crypto:1 ";
+    let answer_to = |offer: String, change: &[(&str, &str)]| {
+        let body = change
+            .iter()
+            .fold(SDP.to_owned(), |text, (old, new)| text.replacen(old, new, 1));
+        let message = format!(
+            "SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS 127.0.0.3:5061;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n\
+             Call-ID: x\r\nCSeq: 2 INVITE\r\nContact: <sip:{TRUNK};transport=tls>\r\nX-MS-SBC: a/b/c\r\nAllow: NOTIFY\r\n\
+             Supported: replaces\r\nContent-Type: application/sdp\r\n\r\n{body}"
+        );
+        let known = Known {
+            offered: Some(offer.into_bytes().into()),
+            protocol: None,
+            ..known()
+        };
+        let message = Message::parse(message.into_bytes().into()).unwrap();
+        let found = inspect(&message, &known);
+        found.iter().map(|one| one.rule).collect::<Vec<_>>()
+    };
+    let usual = || SDP.to_owned();
+    let of_dtls = || SDP.replace(plain, dtls);
+    let with_both = || SDP.replace("a=crypto:1 ", both);
+    let none: [&str; 0] = [];
+    assert_eq!(answer_to(usual(), &[]), none);
+    assert_eq!(answer_to(with_both(), &[]), none);
+    assert_eq!(answer_to(of_dtls(), &[(plain, dtls)]), none);
+    assert_eq!(answer_to(usual(), &[("a=rtcp-mux\r\n", "")]), none);
+    assert_eq!(answer_to(of_dtls(), &[]), ["answer-profile"]);
+    assert_eq!(answer_to(usual(), &[(plain, dtls)]), ["answer-profile"]);
+    let (one, other) = ("a=crypto:1 ", "AES_CM_128_HMAC_SHA1_80");
+    for wrong in [
+        (one, "a=crypto:0 "),
+        (one, "a=x:"),
+        (one, both),
+        (other, "AES_CM_128_HMAC_SHA1_32"),
+    ] {
+        assert_eq!(answer_to(with_both(), &[wrong]), ["answer-crypto"], "{wrong:?}");
+    }
+    let short_alone = [(one, "a=crypto:0 "), (other, "AES_CM_128_HMAC_SHA1_32")];
+    assert_eq!(answer_to(with_both(), &short_alone), ["answer-crypto"]);
+    for line in ["a=fingerprint:sha-256 00\r\na=sendrecv", "a=setup:active\r\na=sendrecv"] {
+        let answer = [(plain, dtls), ("a=sendrecv", line)];
+        assert_eq!(answer_to(of_dtls(), &answer), ["answer-dtls"], "{line}");
+    }
+    let without = SDP.replace("a=rtcp-mux\r\n", "");
+    assert_eq!(answer_to(without, &[]), ["answer-mux"]);
+}
+
 #[tokio::test]
 async fn teams_103_a_call_without_a_packet_is_noted() {
     let raw = Raw::listen().await;
@@ -354,7 +405,7 @@ async fn an_answer_has_to_fit_the_offer() {
     let keyless = description(40_000, "sendrecv").replace("_80", "_32");
     theirs.respond(&invite, "200 OK", &terms, &keyless).await;
     theirs.read().await;
-    noted(&hub, &["answer"]).await;
+    noted(&hub, &["answer-crypto", "answer"]).await;
 }
 
 #[tokio::test]
@@ -371,7 +422,7 @@ async fn an_answer_in_ack_has_to_fit_the_offer() {
         .replace("o=- 88001 4", "o=- 88001 5");
     ours.send(&leg, "ACK", "Content-Type: application/sdp\r\n", &keyless)
         .await;
-    noted(&hub, &["late-answer"]).await;
+    noted(&hub, &["answer-crypto", "late-answer"]).await;
 }
 
 #[tokio::test]
