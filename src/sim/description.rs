@@ -122,6 +122,12 @@ impl Description {
         self.chosen = None;
     }
 
+    /// Keys that were never used.
+    pub(super) fn take_new_keys(&mut self) {
+        self.key = MasterKey::generate(Suite::AesCm128HmacSha1_80, &mut rand::rng());
+        self.short_key = MasterKey::generate(Suite::AesCm128HmacSha1_32, &mut rand::rng());
+    }
+
     /// An offer of everything that this shape speaks.
     pub(super) fn offer(&mut self, endpoint: &Endpoint, direction: Direction) -> String {
         let formats = offered(self.shape, self.sdp.formats);

@@ -18,23 +18,29 @@ impl Task {
             Change::Hold(HoldForm::Inactive | HoldForm::PortZero) => Direction::Inactive,
             Change::Hold(HoldForm::SendOnly | HoldForm::Blackhole) => Direction::SendOnly,
             Change::Hold(HoldForm::RecvOnly) => Direction::RecvOnly,
-            Change::Resume => Direction::SendRecv,
+            Change::Resume | Change::NewKey | Change::Processor => Direction::SendRecv,
             Change::Refresh | Change::Offerless | Change::Restart | Change::FinalCandidates => before,
         };
         let form = match change {
             Change::Hold(HoldForm::Blackhole) => Form::Blackhole,
             Change::Hold(HoldForm::PortZero) => Form::Off,
             Change::Hold(_) | Change::Resume | Change::Refresh | Change::Offerless => Form::Plain,
-            Change::Restart | Change::FinalCandidates => Form::Plain,
+            Change::Restart | Change::FinalCandidates | Change::NewKey | Change::Processor => Form::Plain,
         };
         self.direction = direction;
+        if change == Change::Processor {
+            self.move_media().await;
+        }
         let offer = match &mut self.side {
             _ if change == Change::Offerless => None,
             Some(side) => {
                 side.description.form = form;
-                if change == Change::Restart {
+                if matches!(change, Change::Restart | Change::Processor) {
                     side.description.restart();
                     self.known.ice = None;
+                }
+                if matches!(change, Change::NewKey | Change::Processor) {
+                    side.description.take_new_keys();
                 }
                 if change == Change::FinalCandidates {
                     let checks = side.stream.as_ref().and_then(|stream| stream.checks.as_ref());
@@ -89,6 +95,15 @@ impl Task {
         }
         self.send_ack(cseq, answer).await;
         (status, Fate::GoesOn)
+    }
+
+    /// Other ports. Who listens is heard there from now on.
+    async fn move_media(&mut self) {
+        let Ok(fresh) = self.open_side().await else { return };
+        let Some(side) = &mut self.side else { return };
+        side.endpoint = fresh.endpoint;
+        let ear = side.endpoint.ear().clone();
+        self.show(|view| view.ear = Some(ear));
     }
 
     /// A hold or a resume of Teams is accepted, whatever the other side says; a glare or an end is neither (TEAMS-072).

@@ -73,6 +73,10 @@ pub enum Change {
     Restart,
     /// The pair that was nominated is named (TEAMS-079).
     FinalCandidates,
+    /// Live, and from now on under another key (TV-09).
+    NewKey,
+    /// A media processor takes the place of whoever had the media: other ports, keys, and ICE credentials (TV-10).
+    Processor,
 }
 
 /// What the holder of a handle wants.

@@ -317,7 +317,23 @@ fn teams_099_101_ice_is_lite_with_one_candidate_and_stays() {
     ] {
         assert_eq!(faults(from, to, None), ["ice"], "{to}");
     }
-    assert_eq!(faults("", "", Some("a=ice-ufrag:other")), ["ice-changed"]);
+    let stated: Vec<&str> = right
+        .lines()
+        .filter(|line| line.starts_with("a=ice-u") || line.starts_with("a=ice-p"))
+        .collect();
+    let (stated, rtp) = (
+        stated.join("\n"),
+        "a=candidate:1 1 UDP 2130706431 198.51.100.5 30440 typ host",
+    );
+    let rtcp = "a=candidate:1 2 UDP 2130706430 198.51.100.5 30441 typ host";
+    for (first, rules) in [
+        ("a=ice-ufrag:other".to_owned(), &["ice-changed"][..]),
+        (format!("a=ice-lite\n{stated}\n{rtp}"), &[]),
+        (format!("a=ice-lite\n{stated}\n{rtp}\n{rtcp}"), &[]),
+        (format!("a=ice-lite\n{stated}\n{rtcp}"), &["ice-changed"]),
+    ] {
+        assert_eq!(faults("", "", Some(&first)), rules, "{first}");
+    }
 }
 
 #[test]
