@@ -1,6 +1,7 @@
 //! Media bypass, a whole node between a carrier and clients of Teams: full ICE agents whose `c=` leads nowhere.
 
 use crate::lab::{CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
+use crate::shapes_of_descriptions::{each_shape_answers, each_shape_calls};
 use crate::transfers::user_uri;
 use portcullis::sim::{Change, Dial, HoldForm, Refer, Script};
 use std::time::Duration;
@@ -102,4 +103,14 @@ async fn teams_082_088_who_comes_by_refer_or_replaces_is_found_by_its_checks() {
     callee.hang_up().await.unwrap();
     back.ended().await.unwrap();
     lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_093_094_095_a_client_that_calls_is_answered_in_its_own_words() {
+    each_shape_calls(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_093_094_095_102_forks_of_each_shape_are_heard() {
+    each_shape_answers(true).await;
 }
