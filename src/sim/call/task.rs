@@ -169,7 +169,7 @@ impl Task {
             let limit = self.line.persona.ack_limit();
             self.breach("ack-missing", format!("no ACK within {limit:?} of our 200"));
         }
-        self.hang_up().await
+        self.hang_up_for("Q.850;cause=102;text=\"No ACK for acceptance\"").await
     }
 
     /// When it is looked again whether anything came.
@@ -295,10 +295,23 @@ impl Task {
 
     /// BYE, and the end of it.
     pub(super) async fn hang_up(&mut self) -> Fate {
+        self.say_bye(None).await
+    }
+
+    /// The same for a reason of this side's own.
+    async fn hang_up_for(&mut self, reason: &str) -> Fate {
+        self.say_bye(Some(reason)).await
+    }
+
+    async fn say_bye(&mut self, reason: Option<&str>) -> Fate {
         let Some(dialog) = &mut self.dialog else {
             return Fate::Over;
         };
         let draft = dialog.request(Method::Bye);
+        let draft = match reason {
+            Some(reason) => draft.header(HeaderName::Reason, reason),
+            None => draft,
+        };
         self.end(EndedBy::Us, None, None);
         self.transact(draft, None).await;
         Fate::Over

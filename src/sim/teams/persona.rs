@@ -112,7 +112,8 @@ impl Persona for TeamsPersona {
                 .header(HeaderName::Supported, "timer")
                 .header(HeaderName::SessionExpires, "3600"),
             Method::Refer => draft.header(HeaderName::Contact, &face.contact),
-            Method::Bye => {
+            // Whoever has a reason of his own has said it.
+            Method::Bye if draft.value(HeaderName::Reason).is_none() => {
                 let guid = super::guid();
                 draft.header(
                     HeaderName::Reason,
