@@ -4,7 +4,7 @@
 //! place and the nearest name; what is wanted of a running call ([`command`]); and the JSON that an application is told
 //! ([`payload`]). `gather` and `pattern` are what keys are collected by, `json` reads all of
 //! this. These are pure; [`outbound`], [`websocket`] and
-//! [`sounds`] touch the network, files and processes.
+//! [`sounds`] touch the network, files and processes, and what they take of the node for it they take in `turns`.
 
 pub mod command;
 pub mod gather;
@@ -15,5 +15,6 @@ pub mod payload;
 pub mod sid;
 pub mod sounds;
 pub mod tones;
+mod turns;
 pub mod verb;
 pub mod websocket;

@@ -4,7 +4,8 @@
 
 use super::SoundFault;
 use super::cache::{Loaded, Mark};
-use super::turns::{Turn, Turns};
+use super::work::Work;
+use crate::app::turns::Turn;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 /// The readers of a node. Clones share their places.
 #[derive(Clone)]
 pub(super) struct Files {
-    readers: Turns,
+    readers: Work,
     under_way: Arc<Mutex<Vec<Reading>>>,
 }
 
@@ -36,7 +37,7 @@ pub(super) enum Found {
 }
 
 impl Files {
-    pub fn new(readers: Turns) -> Files {
+    pub fn new(readers: Work) -> Files {
         Files {
             readers,
             under_way: Arc::default(),
@@ -161,14 +162,14 @@ mod tests {
     }
 
     async fn is_free(files: &Files) {
-        while files.readers.held() != (0, 0) || !files.under_way().is_empty() {
+        while files.readers.turns().held() != (0, 0) || !files.under_way().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
     #[tokio::test]
     async fn a_file_that_hangs_is_given_up_not_begun_again_and_keeps_others_from_nothing() {
-        let files = Files::new(Turns::new("read", 4, 10));
+        let files = Files::new(Work::new("read", 4, 10));
         let (end, read) = hanging();
         let given_up = files.read("a", "stuck.wav", PATIENCE, read).await.map(|_| ());
         assert!(matches!(given_up, Err(SoundFault::Unread { .. })), "{given_up:?}");
@@ -185,7 +186,11 @@ mod tests {
         assert!(matches!(refused, Err(SoundFault::Unread { .. })), "{refused:?}");
         assert_eq!(begun.load(Relaxed), 0);
         read("a", "other.wav").await.expect("another file");
-        assert_eq!(files.readers.held(), (1, 1), "its place is taken as long as it hangs");
+        assert_eq!(
+            files.readers.turns().held(),
+            (1, 1),
+            "its place is taken as long as it hangs"
+        );
         drop(end);
         is_free(&files).await;
         read("a", "stuck.wav").await.expect("it is there again");
@@ -193,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn threads_that_hang_are_bounded_and_leave_places_to_other_tenants() {
-        let files = Files::new(Turns::new("read", 4, 10));
+        let files = Files::new(Work::new("read", 4, 10));
         let mut ends = Vec::new();
         for name in ["1", "2", "3"] {
             let (end, read) = hanging();
@@ -205,7 +210,7 @@ mod tests {
             };
             assert!(expected, "{name}: {given_up:?}");
         }
-        assert_eq!(files.readers.held(), (2, 1), "half of the places");
+        assert_eq!(files.readers.turns().held(), (2, 1), "half of the places");
         let other = files.read("b", "4", PATIENCE, || Ok(())).await;
         drop(other.expect("a place"));
         drop(ends);

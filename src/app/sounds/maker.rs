@@ -6,9 +6,10 @@ use super::files::{self, Files, Found};
 use super::place::{Place, PlaceFault};
 use super::service;
 use super::speech::PROGRAM;
-use super::turns::{Turn, Turns};
+use super::work::Work;
 use super::{Fetch, SoundFault, SoundSettings, Utterance};
 use crate::app::outbound::Room;
+use crate::app::turns::Turn;
 use crate::media::Sound;
 use std::sync::Arc;
 use tokio::time::timeout;
@@ -18,16 +19,16 @@ pub(super) struct Maker {
     pub settings: SoundSettings,
     fetch: Arc<dyn Fetch>,
     files: Files,
-    speakers: Turns,
-    pub decoders: Turns,
+    speakers: Work,
+    pub decoders: Work,
 }
 
 impl Maker {
     pub fn new(settings: SoundSettings, fetch: Arc<dyn Fetch>) -> Maker {
         Maker {
-            files: Files::new(Turns::new("read", settings.readers, settings.most_waiting)),
-            speakers: Turns::new("spoken", settings.speakers, settings.most_waiting),
-            decoders: Turns::new("decoded", settings.decoders, settings.most_waiting),
+            files: Files::new(Work::new("read", settings.readers, settings.most_waiting)),
+            speakers: Work::new("spoken", settings.speakers, settings.most_waiting),
+            decoders: Work::new("decoded", settings.decoders, settings.most_waiting),
             settings,
             fetch,
         }
@@ -121,9 +122,9 @@ impl Maker {
         }
     }
 
-    async fn turn(&self, turns: &Turns, owner: &str) -> Result<Turn, SoundFault> {
+    async fn turn(&self, work: &Work, owner: &str) -> Result<Turn, SoundFault> {
         let patience = self.settings.patience;
-        let turn = timeout(patience, turns.take(owner)).await;
+        let turn = timeout(patience, work.take(owner)).await;
         Ok(turn.map_err(|_| SoundFault::Late(patience))??)
     }
 

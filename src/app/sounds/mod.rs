@@ -17,16 +17,16 @@ mod service;
 mod speech;
 #[cfg(test)]
 mod tests;
-mod turns;
 mod utterance;
+mod work;
 
 pub use cache::Took;
 pub use decode::{DecodeFault, decode};
 pub use place::{Place, PlaceFault};
 pub use service::Served;
 pub use speech::{SpeechFault, Spoken};
-pub use turns::TooMany;
 pub use utterance::Utterance;
+pub use work::TooMany;
 
 use self::cache::{Cache, Got, Loaded};
 use self::maker::Maker;

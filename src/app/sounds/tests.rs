@@ -307,7 +307,7 @@ async fn who_takes_the_place_of_others_has_their_bounds_and_nothing_that_they_ke
     assert_eq!(after.cache.held(), (2, 96_000));
     let held = before.maker.decoders.take(TENANT).await.expect("a place");
     let mut waits = Box::pin(after.at(TENANT, &c));
-    while before.maker.decoders.waiting() == 0 {
+    while before.maker.decoders.turns().waiting() == 0 {
         assert!(tokio::time::timeout(Duration::ZERO, &mut waits).await.is_err());
     }
     drop(held);
@@ -432,7 +432,7 @@ async fn one_tenant_that_floods_the_decoders_is_refused_alone() {
     };
     let mut waiting = vec![asked("contoso", 0), asked("contoso", 1)];
     let wait_for = async |waiting| {
-        while sounds.maker.decoders.waiting() < waiting {
+        while sounds.maker.decoders.turns().waiting() < waiting {
             tokio::task::yield_now().await;
         }
     };
@@ -445,7 +445,7 @@ async fn one_tenant_that_floods_the_decoders_is_refused_alone() {
     for wait in waiting {
         wait.await.expect("no panic").expect("a sound");
     }
-    assert_eq!(sounds.maker.decoders.held(), (0, 0));
+    assert_eq!(sounds.maker.decoders.turns().held(), (0, 0));
 }
 
 #[tokio::test]
