@@ -6,7 +6,7 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | finding or bearing the call of a message | `switchboard`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells`, `late_answers` |
+//! | finding or bearing the call of a message | `switchboard`, `admitting`, `deciding`, `sender`, `carrier_proof`, `vouching`, `directory`, `listed`, `ended`, `farewells`, `late_answers` |
 //! | carrying out effects | `task`, `tasks`, `delivery`, `repeated_byes`, `server`, `tally` |
 //! | what calls share | `node`, `users` |
 //! | what goes in and out, and is kept | `event`, `id`, `cause`, `record`, `location`, `hop_mark` |
@@ -24,6 +24,7 @@ mod challenge;
 mod change;
 mod child;
 mod commands;
+mod deciding;
 mod delivery;
 mod describing;
 mod dialing;

@@ -187,7 +187,7 @@ impl Switchboard {
         let admitted = unreadable
             .map_or(decision, |unreadable| Err(unreadable.into()))
             .and_then(|decision| can_serve(invite, decision))
-            .and_then(|decision| self.node.reachable(decision))
+            .and_then(|decision| self.node.reachable(&decision).map(|()| decision))
             .and_then(|decision| self.admit(config, sender, decision));
         let (mut decision, place) = match admitted {
             Ok(admitted) => admitted,

@@ -1,18 +1,15 @@
 //! Requests of users that register here, before there is a call.
 
-use super::node::Node;
 use super::sender::Sender;
 use super::switchboard::{Switchboard, respond};
-use crate::carrier::{self, PlanFacts, Unidentified};
+use crate::carrier::Unidentified;
 use crate::config::{Config, Tenant, UserName};
-use crate::dial::{Attempt, PeerName};
 use crate::net::shard::Command;
-use crate::registrar::{self, Aor, Clocks, Reply, UserCall, UserProof, plan};
-use crate::route::{self, Caller, Decision, Elin, ElinFacts, Facts, Refusal, Target, Trace, Voucher};
+use crate::registrar::{self, Aor, Clocks, Reply, UserProof};
+use crate::route::{Facts, Voucher};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{Flow, Method};
-use crate::teams;
 use std::sync::Arc;
 
 impl Switchboard {
@@ -76,91 +73,5 @@ impl Switchboard {
         let from = message.from().ok().and_then(|from| Aor::of(from.uri()));
         let now = self.node.clock.now();
         from.is_some_and(|aor| self.node.registrar.is_registered_on(&aor, flow, now))
-    }
-}
-
-impl Node {
-    /// Routes a call by what the node knows of ELINs. One that stands for a user without a device leads where its entry says:
-    /// somebody there may know more than nobody.
-    pub(super) fn decide(&self, config: &Config, facts: Facts) -> (Facts, Result<Decision, Refusal>, Trace) {
-        let facts = self.elins.known_to(config, facts);
-        let (decision, trace) = route::decide(config, &facts);
-        let is_lost = |decision: &Decision| {
-            matches!(decision.elin, Elin::CalledBack(_)) && self.reachable(decision.clone()).is_err()
-        };
-        if !decision.as_ref().is_ok_and(is_lost) {
-            return (facts, decision, trace);
-        }
-        let facts = Facts {
-            elin: ElinFacts::None,
-            ..facts
-        };
-        let (decision, ways) = route::decide(config, &facts);
-        let mut trace = Trace::default();
-        trace.step(
-            "callback",
-            &facts.dialled,
-            "the user that it stands for has no device registered",
-        );
-        trace.0.extend(ways.0);
-        (facts, decision, trace)
-    }
-
-    /// Refuses a call to a user who is nowhere.
-    pub(super) fn reachable(&self, decision: Decision) -> Result<Decision, Refusal> {
-        let Target::User { name } = &decision.target else {
-            return Ok(decision);
-        };
-        let devices = self.devices(&decision, name);
-        match devices.iter().any(|binding| binding.is_reachable()) {
-            true => Ok(decision),
-            false => Err(Refusal::not_registered(&decision.target_text())),
-        }
-    }
-
-    /// The attempts that ring whom a call is for: facts and caller as the rules of the caller's trunk read them. None for an
-    /// application, which says itself whom to ring.
-    pub(super) fn attempts(
-        &self,
-        config: &Config,
-        facts: &Facts,
-        decision: &Decision,
-        caller: &Caller,
-    ) -> Vec<Attempt> {
-        let now = self.clock.now();
-        let held = |peer: &PeerName| self.peers.is_held(peer, now);
-        let plan_facts = PlanFacts {
-            config,
-            decision,
-            caller,
-            diversions: &facts.diversions,
-        };
-        match &decision.target {
-            Target::Teams { number, voicemail } => vec![teams::plan(plan_facts, *number, *voicemail, held)],
-            Target::Carriers { carriers, callee } => vec![carrier::plan(plan_facts, carriers, callee, held)],
-            Target::User { name } => self.ring_user(config, facts, decision, name),
-            Target::Application { .. } => Vec::new(),
-        }
-    }
-
-    fn ring_user(&self, config: &Config, facts: &Facts, decision: &Decision, name: &UserName) -> Vec<Attempt> {
-        let call = UserCall {
-            config,
-            tenant: &decision.tenant,
-            name,
-            caller: &facts.caller,
-            number: decision.caller,
-            colleague: facts.colleague.as_ref(),
-            override_to: None,
-        };
-        plan(call, &self.devices(decision, name))
-    }
-
-    fn devices(&self, decision: &Decision, name: &UserName) -> Vec<crate::registrar::Binding> {
-        let Some(realm) = &decision.tenant.realm else {
-            return Vec::new();
-        };
-        let aor = Aor::new(name.as_str(), realm.name.as_str());
-        self.registrar.bindings(&aor, self.clock.now())
     }
 }

@@ -32,7 +32,7 @@ impl CallTask {
         let (decided, steps) = decide_refer(&config, &referrer, &wish.refer_to.target);
         *trace = steps;
         let (decision, facts) = decided?;
-        let decision = self.node.reachable(decision)?;
+        self.node.reachable(&decision)?;
         let attempts = self.node.attempts(&config, &facts, &decision, &facts.caller);
         let carrier = match &referrer.origin {
             Origin::Carrier(id) => config.carrier(id),
