@@ -287,6 +287,12 @@ impl Call {
         self.app.as_mut()?.lines.iter_mut().find(|line| line.leg == leg)
     }
 
+    /// The legs that run verbs, as they are now: what is done to one line may end others.
+    pub(super) fn legs_with_lines(&self) -> Vec<LegIndex> {
+        let lines = self.app.iter().flat_map(|app| &app.lines);
+        lines.map(|line| line.leg).collect()
+    }
+
     /// The leg whose line is in this verb.
     pub(super) fn leg_in(&self, verb: impl Fn(&Running) -> bool) -> Option<LegIndex> {
         let mut lines = self.app.as_ref()?.lines.iter();

@@ -207,13 +207,8 @@ impl Call {
 
     /// A leg that was referred away hangs up, as most do, or the call ends: what is known of the transfer is told.
     pub(super) fn end_referrals(&mut self, only: Option<LegIndex>, now: Moment) {
-        let legs: Vec<LegIndex> = self
-            .app
-            .iter()
-            .flat_map(|app| &app.lines)
-            .map(|line| line.leg)
-            .collect();
-        for leg in legs.into_iter().filter(|leg| only.is_none_or(|only| only == *leg)) {
+        let legs = self.legs_with_lines().into_iter();
+        for leg in legs.filter(|leg| only.is_none_or(|only| only == *leg)) {
             let Some(line) = self.line_mut(leg) else { continue };
             let Some(Running::Referring(referral)) =
                 line.running.take_if(|running| matches!(running, Running::Referring(_)))

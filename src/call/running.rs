@@ -135,13 +135,7 @@ impl Call {
 
     /// Timers of lines that are due.
     pub(super) fn line_timeouts(&mut self, now: Moment) {
-        let legs: Vec<LegIndex> = self
-            .app
-            .iter()
-            .flat_map(|app| &app.lines)
-            .map(|line| line.leg)
-            .collect();
-        for leg in legs {
+        for leg in self.legs_with_lines() {
             match self.line_mut(leg).and_then(|line| line.running.as_mut()) {
                 Some(Running::Pausing(until)) if *until <= now => self.verb_done(leg, now),
                 Some(Running::Playing(playback)) if playback.ends().is_some_and(|until| until <= now) => {

@@ -61,9 +61,7 @@ impl Call {
 
     /// The call is over, and every verb with it.
     pub(super) fn all_verbs_end(&mut self) {
-        let lines = self.app.iter().flat_map(|app| &app.lines);
-        let legs: Vec<LegIndex> = lines.map(|line| line.leg).collect();
-        for leg in legs {
+        for leg in self.legs_with_lines() {
             self.verb_ends(leg);
         }
     }
