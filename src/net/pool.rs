@@ -23,6 +23,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+const CONNECT: Duration = Duration::from_secs(2);
+const MAX_AGE: Duration = Duration::from_secs(50 * 60);
+/// What is sent when a connection is due still goes on it, and brings the next one up. To hubs that is an OPTIONS, every 180
+/// seconds at the latest, a tenth more where it is spread (TEAMS-022).
+const SLOWEST_RENEWAL: u64 = MAX_AGE.as_secs() + 180 * 11 / 10 + 2 * CONNECT.as_secs();
+const _: () = assert!(SLOWEST_RENEWAL < 3_600, "Teams wants a new connection at least hourly");
+const _: () = assert!(MAX_AGE.as_secs() > 1_800, "calls are not disturbed without need");
+
 /// Limits and times of the connections that we open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
@@ -50,8 +58,8 @@ pub struct PoolSettings {
 impl Default for PoolSettings {
     fn default() -> PoolSettings {
         PoolSettings {
-            connect: Duration::from_secs(2),
-            max_age: Duration::from_secs(50 * 60),
+            connect: CONNECT,
+            max_age: MAX_AGE,
             renewal_pause: Duration::from_secs(30),
             waiting: 64,
             hops: 4096,
