@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// The program; it reads the text from its standard input and writes a wav.
 pub(super) const PROGRAM: &str = "espeak-ng";
@@ -83,75 +83,66 @@ impl Spoken {
         self.speak_by(PROGRAM, patience, most).await
     }
 
-    /// A voice that the program does not have is as good as none.
+    /// A voice that the program does not have is as good as none; both tries have the one patience.
     async fn speak_by(&self, program: &str, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        let deadline = Instant::now() + patience;
+        let speak_as = async |voice: &str| match timeout_at(deadline, self.speak_as(program, voice, most)).await {
+            Ok(spoken) => spoken,
+            Err(_) => Err(SpeechFault::TimedOut(patience)),
+        };
         let voice = self.voice.as_deref().unwrap_or(&self.language);
-        match self.speak_as(program, voice, patience, most).await {
-            Err(SpeechFault::Failed(_)) if voice != self.language => {
-                self.speak_as(program, &self.language, patience, most).await
-            }
+        match speak_as(voice).await {
+            Err(SpeechFault::Failed(_)) if voice != self.language => speak_as(&self.language).await,
             spoken => spoken,
         }
     }
 
-    async fn speak_as(
-        &self,
-        program: &str,
-        voice: &str,
-        patience: Duration,
-        most: usize,
-    ) -> Result<Vec<u8>, SpeechFault> {
-        let run = async {
-            let mut child = Command::new(program)
-                .args(["--stdout", "--stdin", "-v", voice])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .map_err(|error| match error.kind() {
-                    std::io::ErrorKind::NotFound => SpeechFault::NotInstalled,
-                    kind => SpeechFault::NotRun(kind),
-                })?;
-            let failed = |error: std::io::Error| SpeechFault::NotRun(error.kind());
-            let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-            let write = async {
-                if let Some(mut input) = input {
-                    // a child that ends before it has read everything says why by its status
-                    let written = input.write_all(self.text.as_bytes()).await;
-                    tracing::trace!(?written, "text for the synthesiser");
-                }
-            };
-            let (mut wave, mut said) = (Vec::new(), Vec::new());
-            let read = async {
-                match output {
-                    Some(output) => output.take(most as u64 + 1).read_to_end(&mut wave).await,
-                    None => Ok(0),
-                }
-            };
-            let listen = async {
-                match errors {
-                    Some(errors) => errors.take(1_000).read_to_end(&mut said).await,
-                    None => Ok(0),
-                }
-            };
-            let ((), read, listened) = tokio::join!(write, read, listen);
-            read.and(listened).map_err(failed)?;
-            if wave.len() > most {
-                return Err(SpeechFault::TooMuch(most));
+    async fn speak_as(&self, program: &str, voice: &str, most: usize) -> Result<Vec<u8>, SpeechFault> {
+        let mut child = Command::new(program)
+            .args(["--stdout", "--stdin", "-v", voice])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => SpeechFault::NotInstalled,
+                kind => SpeechFault::NotRun(kind),
+            })?;
+        let failed = |error: std::io::Error| SpeechFault::NotRun(error.kind());
+        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let write = async {
+            if let Some(mut input) = input {
+                // a child that ends before it has read everything says why by its status
+                let written = input.write_all(self.text.as_bytes()).await;
+                tracing::trace!(?written, "text for the synthesiser");
             }
-            let status = child.wait().await.map_err(failed)?;
-            if !status.success() {
-                let said = String::from_utf8_lossy(&said);
-                let line = said.lines().next().unwrap_or_default().trim();
-                return Err(SpeechFault::Failed(format!("{status} {line}").trim().to_owned()));
-            }
-            Ok(wave)
         };
-        match timeout(patience, run).await {
-            Ok(result) => result,
-            Err(_) => Err(SpeechFault::TimedOut(patience)),
+        let (mut wave, mut said) = (Vec::new(), Vec::new());
+        let read = async {
+            match output {
+                Some(output) => output.take(most as u64 + 1).read_to_end(&mut wave).await,
+                None => Ok(0),
+            }
+        };
+        let listen = async {
+            match errors {
+                Some(errors) => errors.take(1_000).read_to_end(&mut said).await,
+                None => Ok(0),
+            }
+        };
+        let ((), read, listened) = tokio::join!(write, read, listen);
+        read.and(listened).map_err(failed)?;
+        if wave.len() > most {
+            return Err(SpeechFault::TooMuch(most));
         }
+        let status = child.wait().await.map_err(failed)?;
+        if !status.success() {
+            let said = String::from_utf8_lossy(&said);
+            let line = said.lines().next().unwrap_or_default().trim();
+            return Err(SpeechFault::Failed(format!("{status} {line}").trim().to_owned()));
+        }
+        Ok(wave)
     }
 }
 
@@ -226,5 +217,36 @@ mod tests {
             let spoken = spoken.speak_by(program, Duration::from_secs(10), 1_000).await;
             assert_eq!(spoken.as_deref(), Ok(spoken_as.as_bytes()));
         }
+    }
+
+    /// Time passes here only as the test lets it: the runtime is never idle.
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn the_second_try_has_what_the_first_has_left_of_the_patience() {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/speech/slow-voices");
+        let folder = std::env::temp_dir().join(format!("portcullis-voices-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let spoken = Spoken::new(&folder.display().to_string(), Some("aria"), "en-us").expect("a text");
+        let patience = Duration::from_secs(10);
+        let speaking = tokio::spawn(async move { spoken.speak_by(program, patience, 1_000).await });
+        let asked_for = async |voice: &str| {
+            while !folder.join(voice).exists() {
+                assert!(!speaking.is_finished(), "it waits for {voice}");
+                tokio::task::yield_now().await;
+            }
+        };
+        asked_for("aria").await;
+        tokio::time::advance(patience * 3 / 4).await;
+        std::fs::write(folder.join("go"), "").expect("a file");
+        asked_for("en-us").await;
+        assert!(!speaking.is_finished());
+        tokio::time::advance(patience / 4).await;
+        // Whatever comes now comes without more time.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(speaking.is_finished(), "it has waited for as long as it may");
+        assert_eq!(speaking.await.expect("its word"), Err(SpeechFault::TimedOut(patience)));
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
