@@ -21,7 +21,7 @@ pub(super) struct Files {
 }
 
 struct Reading {
-    name: Arc<str>,
+    path: Arc<Path>,
     /// When it is given up.
     deadline: Instant,
 }
@@ -44,12 +44,12 @@ impl Files {
         }
     }
 
-    /// Has the file of this name read within `patience`; with it comes the place of its reader, to be kept as long as what was
-    /// read.
+    /// Has the file of this name below a folder read within `patience`; with it comes the place of its reader, to be kept as long
+    /// as what was read.
     pub async fn read<T: Send + 'static>(
         &self,
         owner: &str,
-        name: &str,
+        (folder, name): (&Path, &str),
         patience: Duration,
         read: impl FnOnce() -> Result<T, SoundFault> + Send + 'static,
     ) -> Result<(T, Turn), SoundFault> {
@@ -58,14 +58,16 @@ impl Files {
             after: patience,
         };
         let now = Instant::now();
-        let hangs = |reading: &Reading| *reading.name == *name && reading.deadline <= now;
+        // Another configuration may have another folder.
+        let path: Arc<Path> = folder.join(name).into();
+        let hangs = |reading: &Reading| reading.path == path && reading.deadline <= now;
         if self.under_way().iter().any(hangs) {
             return Err(unread());
         }
         let deadline = now + patience;
         let turn = timeout_at(deadline, self.readers.take(owner)).await;
         let turn = turn.map_err(|_| SoundFault::Late(patience))??;
-        let noted = self.note(name, deadline);
+        let noted = self.note(path, deadline);
         let reading = tokio::task::spawn_blocking(move || {
             let _noted = noted;
             Ok((read()?, turn))
@@ -77,15 +79,14 @@ impl Files {
         }
     }
 
-    fn note(&self, name: &str, deadline: Instant) -> Noted {
-        let name: Arc<str> = name.into();
+    fn note(&self, path: Arc<Path>, deadline: Instant) -> Noted {
         self.under_way().push(Reading {
-            name: name.clone(),
+            path: path.clone(),
             deadline,
         });
         Noted {
             files: self.clone(),
-            name,
+            path,
         }
     }
 
@@ -97,12 +98,12 @@ impl Files {
 /// A reading under way; dropping it ends it.
 struct Noted {
     files: Files,
-    name: Arc<str>,
+    path: Arc<Path>,
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        let own = |reading: &Reading| Arc::ptr_eq(&reading.name, &self.name);
+        let own = |reading: &Reading| Arc::ptr_eq(&reading.path, &self.path);
         self.files.under_way().retain(|reading| !own(reading));
     }
 }
@@ -171,21 +172,26 @@ mod tests {
     async fn a_file_that_hangs_is_given_up_not_begun_again_and_keeps_others_from_nothing() {
         let files = Files::new(Work::new("read", 4, 10));
         let (end, read) = hanging();
-        let given_up = files.read("a", "stuck.wav", PATIENCE, read).await.map(|_| ());
+        let folder = Path::new("sounds");
+        let given_up = files.read("a", (folder, "stuck.wav"), PATIENCE, read).await.map(|_| ());
         assert!(matches!(given_up, Err(SoundFault::Unread { .. })), "{given_up:?}");
         let begun = Arc::new(AtomicUsize::new(0));
-        let read = async |owner: &str, name: &str| {
+        let read_in = async |folder: &str, owner: &str, name: &str| {
             let begun = begun.clone();
             let read = move || {
                 begun.fetch_add(1, Relaxed);
                 Ok(())
             };
-            files.read(owner, name, PATIENCE, read).await.map(|_| ())
+            let place = (Path::new(folder), name);
+            files.read(owner, place, PATIENCE, read).await.map(|_| ())
         };
+        let read = async |owner: &str, name: &str| read_in("sounds", owner, name).await;
         let refused = read("b", "stuck.wav").await;
         assert!(matches!(refused, Err(SoundFault::Unread { .. })), "{refused:?}");
         assert_eq!(begun.load(Relaxed), 0);
         read("a", "other.wav").await.expect("another file");
+        let there = read_in("sounds-that-do-not-hang", "b", "stuck.wav").await;
+        there.expect("it hangs in another folder");
         assert_eq!(
             files.readers.turns().held(),
             (1, 1),
@@ -199,11 +205,11 @@ mod tests {
     #[tokio::test]
     async fn threads_that_hang_are_bounded_and_leave_places_to_other_tenants() {
         let files = Files::new(Work::new("read", 4, 10));
-        let mut ends = Vec::new();
+        let (folder, mut ends) = (Path::new("sounds"), Vec::new());
         for name in ["1", "2", "3"] {
             let (end, read) = hanging();
             ends.push(end);
-            let given_up = files.read("a", name, PATIENCE, read).await.map(|_| ());
+            let given_up = files.read("a", (folder, name), PATIENCE, read).await.map(|_| ());
             let expected = match name {
                 "3" => matches!(given_up, Err(SoundFault::Late(_))),
                 _ => matches!(given_up, Err(SoundFault::Unread { .. })),
@@ -211,7 +217,7 @@ mod tests {
             assert!(expected, "{name}: {given_up:?}");
         }
         assert_eq!(files.readers.turns().held(), (2, 1), "half of the places");
-        let other = files.read("b", "4", PATIENCE, || Ok(())).await;
+        let other = files.read("b", (folder, "4"), PATIENCE, || Ok(())).await;
         drop(other.expect("a place"));
         drop(ends);
         is_free(&files).await;

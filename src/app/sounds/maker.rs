@@ -61,9 +61,9 @@ impl Maker {
             }
             Place::File(name) => {
                 let folder = self.settings.folder.clone().ok_or(PlaceFault::NoFolder)?;
-                let (file, before) = (name.clone(), before.cloned());
-                let read = move || files::find(&folder, &file, most_bytes, before);
-                match self.files.read(owner, name, patience, read).await? {
+                let (below, file, before) = (folder.clone(), name.clone(), before.cloned());
+                let read = move || files::find(&below, &file, most_bytes, before);
+                match self.files.read(owner, (&folder, name), patience, read).await? {
                     (Found::Same(before), _) => return Ok(before),
                     (Found::New { bytes, mark }, reader) => (bytes, mark, (Room::default(), Some(reader))),
                 }
