@@ -550,3 +550,40 @@ fn a_thousand_tenants_with_a_hundred_numbers_each() {
     println!("one of them changed, and named: {:?}", began.elapsed());
     assert!(config.number(E164::parse("+14255550202").expect("a number")).is_some());
 }
+
+/// Each reload counts the ELINs of all tenants where one of them has more than before.
+#[test]
+fn one_tenants_elins_above_what_a_node_takes_are_refused_on_a_reload_too() {
+    let folder = Folder::with_contoso();
+    let tenant = |name: &str, numbers: &str| {
+        let numbers = format!("[[numbers]]\nrange = \"{numbers}\"\nelin = true\n");
+        let text = format!("domains = [\"{name}.example\"]\nlabel = \"{name}\"\ncarriers = [\"north\"]\n{numbers}");
+        folder.write(&format!("tenants/{name}.toml"), &text);
+    };
+    for number in 0..9 {
+        tenant(&format!("t{number}"), &format!("+49{number}00000-+49{number}09999"));
+    }
+    tenant("t9", "+49900000-+49909998");
+    tenant("last", "+49910000-+49910000");
+    let mut loader = Loader::new(folder.path());
+    loader.load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    for (name, more, right) in [
+        ("last", "+49910000-+49910001", false),
+        ("last", "+49910000-+49910000", true),
+        ("another", "+49920000-+49920000", false),
+        ("t9", "+49900000-+49909997", true),
+        ("last", "+49910000-+49910001", false),
+    ] {
+        tenant(name, more);
+        match loader.reload() {
+            Reload::Refused { mistakes, .. } => {
+                let told = mistakes.to_string();
+                assert!(
+                    !right && told.contains("too many numbers of all tenants are ELINs"),
+                    "{name} {more}: {told}"
+                );
+            }
+            Reload::Applied { .. } | Reload::Unchanged => assert!(right, "{name} {more}"),
+        }
+    }
+}
