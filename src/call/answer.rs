@@ -296,10 +296,14 @@ impl Call {
         let Some(leg) = self.leg_mut(index) else { return };
         let kept = leg.dialog.clone();
         leg.take_fork(fork);
+        let reason = match leg.is_up() || leg.has_lost() {
+            true => COMPLETED_ELSEWHERE,
+            false => NORMAL_CLEARING,
+        };
         let bye = leg.request(Method::Bye);
         leg.dialog = kept;
         if let Some((draft, to)) = bye {
-            self.send(index, draft, to);
+            self.send(index, draft.header(HeaderName::Reason, reason), to);
         }
     }
 

@@ -233,6 +233,16 @@ impl Directory {
         (is_peer(&leg) && lock(&self.farewells).take(bye)).then_some(leg)
     }
 
+    /// Keeps INVITEs whose destinations lost against another one, in a call that is over.
+    pub(super) fn keep_lost(&self, invites: impl IntoIterator<Item = Token>, now: Moment) {
+        lock(&self.farewells).add_lost(invites, now);
+    }
+
+    /// Whether the destination of an INVITE lost against another one.
+    pub(super) fn has_lost(&self, invite: Token, now: Moment) -> bool {
+        lock(&self.farewells).has_lost(invite, now)
+    }
+
     /// Whether an answer is of a dialog that we have hung up of late.
     pub(super) fn has_hung_up(&self, answer: &Message) -> bool {
         lock(&self.farewells).knows(answer)

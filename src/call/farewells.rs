@@ -1,8 +1,9 @@
 //! Legs that we have hung up and whose call is over: a BYE of the peer that crossed ours is still to be answered, for a 481
-//! says that the call never was.
+//! says that the call never was. And which INVITEs lost against others: what answers them yet is told so.
 
+use super::id::Token;
 use super::leg::{HungUp, Leg};
-use super::repeated_byes;
+use super::{late_answers, repeated_byes};
 use crate::moment::Moment;
 use crate::sip::message::Message;
 use std::collections::{HashMap, VecDeque};
@@ -21,6 +22,8 @@ pub(super) struct Farewells {
     legs: HashMap<String, Kept>,
     /// Those first that were looked at longest ago; some may have been answered.
     order: VecDeque<(Moment, String)>,
+    /// INVITEs whose destinations lost, the oldest first.
+    lost: VecDeque<(Moment, Token)>,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,26 @@ impl Farewells {
     /// The BYE was the peer's, and its second one is a stranger's: false for that.
     pub fn take(&mut self, bye: &Message) -> bool {
         bye.to_tag().is_some_and(|tag| self.legs.remove(tag).is_some())
+    }
+
+    /// Keeps INVITEs that lost, as long as answers of them may come.
+    pub fn add_lost(&mut self, invites: impl IntoIterator<Item = Token>, now: Moment) {
+        self.lost.extend(invites.into_iter().map(|invite| (now, invite)));
+        while self.lost.len() > MOST {
+            self.lost.pop_front();
+        }
+        self.forget_lost(now);
+    }
+
+    /// Whether an INVITE is one of those.
+    pub fn has_lost(&mut self, invite: Token, now: Moment) -> bool {
+        self.forget_lost(now);
+        self.lost.iter().any(|(_, lost)| *lost == invite)
+    }
+
+    fn forget_lost(&mut self, now: Moment) {
+        let is_past = |(since, _): &mut (Moment, Token)| now.since(*since) >= late_answers::REMEMBERED;
+        while self.lost.pop_front_if(is_past).is_some() {}
     }
 
     fn forget(&mut self, now: Moment) {

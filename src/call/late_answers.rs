@@ -1,6 +1,7 @@
 //! A fork that answers when its call is over. Every 2xx is acknowledged, and whoever sent it hung up (RFC 3261 §13.2.2.4):
 //! else it has taken a call that is silent until it gives up by itself.
 
+use super::answer::COMPLETED_ELSEWHERE;
 use super::id::{CallId, Token};
 use super::switchboard::Switchboard;
 use super::teardown::NORMAL_CLEARING;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// So long answers of an INVITE come after the first (64*T1, RFC 6026 §7.2).
-const REMEMBERED: Duration = Duration::from_secs(32);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(32);
 /// Forks of one shard that are remembered; what is above is left to end by itself.
 const MOST: usize = 1_024;
 /// Numbers of requests in no call's count: the BYEs go down from here.
@@ -75,14 +76,21 @@ impl LateAnswers {
 }
 
 impl Switchboard {
-    /// Ends what a 2xx began whose call is over; ACK and BYE go back to where it came from.
-    pub(super) fn answered_late(&mut self, call: CallId, answer: &Message, flow: &Flow, commands: &mut Vec<Command>) {
+    /// Ends what a 2xx of an INVITE of ours began whose call is over; ACK and BYE go back to where it came from.
+    pub(super) fn answered_late(
+        &mut self,
+        (call, invite): (CallId, Token),
+        answer: &Message,
+        flow: &Flow,
+        commands: &mut Vec<Command>,
+    ) {
         let Some(mut dialog) = Dialog::of_answer(answer) else {
             return;
         };
+        let now = self.node.clock.now();
         let fork = match self.node.calls.has_hung_up(answer) {
             true => Fork::Known,
-            false => self.late.fork(call, &dialog.id().remote_tag, self.node.clock.now()),
+            false => self.late.fork(call, &dialog.id().remote_tag, now),
         };
         if fork == Fork::Ignored {
             return;
@@ -98,7 +106,11 @@ impl Switchboard {
             self.node
                 .observer
                 .happened(&Happening::AnsweredAfterTheEnd { call, source });
-            let bye = dialog.request(Method::Bye).header(HeaderName::Reason, NORMAL_CLEARING);
+            let reason = match self.node.calls.has_lost(invite, now) {
+                true => COMPLETED_ELSEWHERE,
+                false => NORMAL_CLEARING,
+            };
+            let bye = dialog.request(Method::Bye).header(HeaderName::Reason, reason);
             let number = self.late.number();
             commands.push(Command::Request {
                 token: Token { call, number }.to_wire(),

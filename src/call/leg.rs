@@ -1,5 +1,6 @@
 //! A leg: one side of a call, its dialog, its media, its part of the record. A value that may change its owner.
 
+use super::answer::COMPLETED_ELSEWHERE;
 use super::cause::Party;
 use super::event::To;
 use super::id::{LegIndex, Token};
@@ -377,6 +378,11 @@ impl Leg {
     /// Whether the leg rings or talks: there is something to hang up.
     pub fn is_alive(&self) -> bool {
         matches!(self.state, LegState::Opening | LegState::Inviting | LegState::Up)
+    }
+
+    /// Whether another destination got the call, and this one was told so.
+    pub fn has_lost(&self) -> bool {
+        self.farewell.as_deref() == Some(COMPLETED_ELSEWHERE)
     }
 
     /// Whether nothing more is expected of the leg.

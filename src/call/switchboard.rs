@@ -480,7 +480,7 @@ impl TransactionUser for Switchboard {
                 // A call that is gone wants no more responses.
                 let delivered = self.deliver(call, Event::Response { token, message, flow });
                 if let (Err(Undelivered::Unknown), Some((answer, flow))) = (delivered, answer) {
-                    self.answered_late(call, &answer, &flow, commands);
+                    self.answered_late((call, token), &answer, &flow, commands);
                 }
             }
             None if message.status().is_some_and(|status| status < 200) => {}

@@ -260,9 +260,9 @@ impl CallTask {
 
     /// What came while the call ended is answered, and a BYE that is still to come will be.
     async fn take_leave(&mut self, events: &mut mpsc::Receiver<Box<Event>>) {
-        self.node
-            .calls
-            .keep_hung_up(self.call.take_hung_up(), self.node.clock.now());
+        let (calls, now) = (&self.node.calls, self.node.clock.now());
+        calls.keep_lost(self.call.lost_invites(), now);
+        calls.keep_hung_up(self.call.take_hung_up(), now);
         events.close();
         while let Ok(event) = events.try_recv() {
             let Some(event) = self.pass_on(*event).await else {

@@ -252,6 +252,12 @@ impl Call {
         }
     }
 
+    /// The INVITEs whose destinations lost against another one and may still answer.
+    pub(super) fn lost_invites(&self) -> impl Iterator<Item = Token> {
+        let lost = self.legs.iter().filter(|leg| leg.has_lost());
+        lost.filter_map(|leg| Some(leg.invite.as_ref()?.token))
+    }
+
     /// The call is over: what is left of the legs that we have hung up.
     pub(super) fn take_hung_up(&mut self) -> impl Iterator<Item = Leg> + use<> {
         let legs = std::mem::take(&mut self.legs).into_iter();

@@ -108,3 +108,41 @@ async fn a_fork_that_answers_after_the_end_is_acknowledged_and_hung_up() {
     }
     lab.close().await;
 }
+
+/// Who lost hears so of all its forks, and that is no missed call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_of_who_lost_is_told_so_also_after_the_end() {
+    let lab = Lab::with(Plan {
+        users: true,
+        ..Plan::default()
+    })
+    .await;
+    let mut desk = Device::udp(&lab, 11, "alice", "wonderland").await;
+    let mut mobile = Device::tcp(&lab, 12, "alice", "wonderland").await;
+    for device in [&mut desk, &mut mobile] {
+        assert_eq!(device.register(600).await.status(), Some(200));
+    }
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, ALICE_NUMBER)).await.unwrap();
+    let (at_desk, at_mobile) = (desk.ring().await, mobile.ring().await);
+    mobile.accept(&at_mobile).await;
+    let cancel = desk.receive(|message| is(message, "CANCEL")).await;
+    desk.reply(&cancel, "200 OK", "", "").await;
+    caller.answered().await.unwrap();
+    let elsewhere = r#"SIP;cause=200;text="Call completed elsewhere""#;
+    let (contact, sdp) = (desk.contact(), desk.sdp());
+    for tag in ["d", "in the call", "after it"] {
+        if tag == "after it" {
+            caller.hang_up().await.unwrap();
+            let bye = mobile.receive(|message| is(message, "BYE")).await;
+            mobile.reply(&bye, "200 OK", "", "").await;
+            is_over(&lab).await;
+        }
+        let tag = tag.replace(' ', "-");
+        desk.reply_as(&tag, &at_desk, "200 OK", &contact, &sdp).await;
+        let bye = desk.receive(|message| is(message, "BYE")).await;
+        assert_eq!(bye.to_tag(), Some(&*tag));
+        assert_eq!(bye.header(HeaderName::Reason), Some(elsewhere), "{tag}");
+        desk.reply(&bye, "200 OK", "", "").await;
+    }
+    lab.close().await;
+}

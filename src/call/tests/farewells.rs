@@ -1,13 +1,14 @@
 //! A BYE that crossed ours and comes when its call is over.
 
-use super::peers::with_body;
+use super::messages::reply;
+use super::peers::{carrier_sdp, with_body};
 use super::rig::{Rig, flow, parse};
-use super::scenario::from_carrier;
-use crate::call::LegIndex;
+use super::scenario::{from_carrier, from_teams};
 use crate::call::directory::Directory;
 use crate::call::farewells::{Farewells, MOST, REMEMBERED};
 use crate::call::leg::{HungUp, Leg};
 use crate::call::repeated_byes;
+use crate::call::{LegIndex, Token};
 use crate::moment::Moment;
 use crate::sip::Method;
 use crate::sip::dialog::Dialog;
@@ -90,6 +91,33 @@ fn they_are_forgotten_in_time_and_when_there_are_many() {
     farewells.add((1..=MOST).map(|number| leg(number).0), NOW);
     assert!(farewells.find(&bye, NOW).is_none(), "the oldest of too many");
     assert!(farewells.find(&leg(1).1, NOW).is_some());
+}
+
+#[test]
+fn who_lost_is_told_so_as_long_as_it_may_answer() {
+    let mut rig = from_teams().in_parallel().begin();
+    let both = rig.invites();
+    rig.respond(&both[1], reply(180));
+    rig.respond(&both[0], reply(200).sdp(carrier_sdp("sendrecv")));
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Bye, "", "");
+    rig.respond(&rig.byes(both[0].leg)[0], reply(200));
+    rig.wait(Duration::from_secs(40));
+    rig.finish();
+    let calls = Directory::default();
+    calls.keep_lost(rig.call.lost_invites(), NOW);
+    let invites: Vec<Token> = both.iter().filter_map(|sent| sent.token).collect();
+    let lost = |seconds| {
+        let lost = |invite: &Token| calls.has_lost(*invite, NOW + Duration::from_secs(seconds));
+        invites.iter().map(lost).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(31), [false, true]);
+    assert_eq!(lost(32), [false, false]);
+    let mut farewells = Farewells::default();
+    let numbered = (0..=MOST).map(|number| Token::outside(number as u64));
+    farewells.add_lost(numbered, NOW);
+    let known = [0, 1, MOST].map(|number| farewells.has_lost(Token::outside(number as u64), NOW));
+    assert_eq!(known, [false, true, true], "the oldest of too many");
 }
 
 /// The peer that has not heard our BYE yet may hang up by itself all the time that we say it again.

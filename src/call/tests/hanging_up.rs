@@ -194,6 +194,10 @@ fn another_fork_answers_too() {
         byes.iter().map(|bye| bye.message.to_tag()).collect::<Vec<_>>(),
         [Some("other")]
     );
+    assert_eq!(
+        byes[0].header(HeaderName::Reason),
+        Some(r#"SIP;cause=200;text="Call completed elsewhere""#)
+    );
     rig.respond(&byes[0], reply(200));
     assert_eq!(rig.call.phase(), Phase::Answered, "the call goes on with the first");
     rig.hang_up_and_finish();
