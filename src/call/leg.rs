@@ -90,6 +90,16 @@ pub struct SentInvite {
     pub authorization: Option<(HeaderName, String)>,
 }
 
+/// The last NOTIFY of a REFER, which must not overtake the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeDue {
+    /// The NOTIFY before it.
+    pub after: Token,
+    /// Of the subscription, where it has one.
+    pub id: Option<u32>,
+    pub status: u16,
+}
+
 /// What a re-INVITE changes only when it is accepted: one that is refused leaves the target as it was (RFC 3261 §12.2.2).
 #[derive(Debug, Clone)]
 pub struct Moving {
@@ -151,6 +161,9 @@ pub struct Leg {
     pub authorization: Option<(HeaderName, String)>,
     /// Its peer has sent a REFER that we took.
     pub has_referred: bool,
+    /// What came of the REFER, told once the peer has heard that it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome_due: Option<OutcomeDue>,
     /// It took another leg's place then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came: Option<Moment>,
@@ -200,6 +213,7 @@ impl Leg {
             reinvited: None,
             authorization: None,
             has_referred: false,
+            outcome_due: None,
             came: None,
             realign: None,
             session_answer: None,

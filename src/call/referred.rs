@@ -4,7 +4,7 @@
 use super::application::{Asked, Why};
 use super::event::{NoReply, Reply};
 use super::id::LegIndex;
-use super::leg::Leg;
+use super::leg::{Leg, OutcomeDue};
 use super::value::Call;
 use crate::app::payload;
 use crate::app::verb::Hook;
@@ -125,16 +125,20 @@ impl Call {
             self.answer_plainly(index, transaction, 603);
             return;
         }
+        self.tell_outcome(index);
         let id = self.referral_id(index, cseq);
         self.accept_refer(index, transaction);
-        self.notify_referrer(index, id, 100, false);
+        let under_way = self.notify_referrer(index, id, 100, false);
         // Who is being replaced may have left already.
         let is_up = |index: LegIndex| self.leg(index).is_some_and(Leg::is_up);
         let winner = self.winner.filter(|winner| self.bridged.is_some() && is_up(*winner));
         let leaves = index != LegIndex::CALLER && is_up(index);
         // Nobody takes its place where there are no verbs, and a caller whom nobody talks to goes on with them itself.
         let stays = reply.verbs.is_empty() || (index == LegIndex::CALLER && winner.is_none());
-        self.notify_referrer(index, id, if stays { 603 } else { 200 }, true);
+        let status = if stays { 603 } else { 200 };
+        if let (Some(after), Some(leg)) = (under_way, self.leg_mut(index)) {
+            leg.outcome_due = Some(OutcomeDue { after, id, status });
+        }
         if reply.verbs.is_empty() {
             return;
         }

@@ -212,7 +212,10 @@ impl Call {
             },
             Method::Bye => self.bye_answered(token, message),
             _ => {
-                if !self.refer_answered(token, message.status(), now) {
+                let is_final = message.status().is_some_and(|status| status >= 200);
+                let told =
+                    self.refer_answered(token, message.status(), now) || (is_final && self.notice_answered(token));
+                if !told {
                     self.request_answered(token, Some(message), now);
                 }
             }
@@ -227,6 +230,7 @@ impl Call {
         } else if !self.change_failed(token, failure, now)
             && !self.request_answered(token, None, now)
             && !self.refer_answered(token, None, now)
+            && !self.notice_answered(token)
         {
             self.bye_failed(token, failure);
         }

@@ -81,10 +81,13 @@ fn teams_084_a_refer_that_a_hook_decides_is_told_to_its_end_and_teams_says_bye()
     assert!(rig.notified().is_empty(), "not before the hook has answered");
     rig.answer(&json!([]));
     assert_eq!(rig.last_response(CALLER).message.status(), Some(202));
-    assert_eq!(rig.notified(), [told("100 Trying", false), told("603 Decline", true)]);
+    assert_eq!(rig.notified(), [told("100 Trying", false)]);
+    rig.hears_that_it_is_under_way(200);
+    assert_eq!(rig.notified()[1..], [told("603 Decline", true)]);
     rig.assert_bridged(CALLER, CALLEE);
     rig.refer(CALLER, TO_A_USER);
     rig.answer(&json!([{ "verb": "pause", "length": 30 }]));
+    rig.hears_that_it_is_under_way(200);
     assert_eq!(rig.notified()[2..], [told("100 Trying", false), told("200 OK", true)]);
     let events: Vec<_> = rig
         .requests_sent(&Method::Notify)
@@ -109,6 +112,23 @@ fn teams_084_a_refer_that_a_hook_decides_is_told_to_its_end_and_teams_says_bye()
     rig.hangs_up_and_finish(CALLER);
 }
 
+#[test]
+fn who_refers_again_before_it_has_answered_is_told_what_came_of_both() {
+    let mut rig = from_teams().decided_by(terms()).begin();
+    rig.answer(&json!([{ "verb": "answer" }, dial(&["+12065550101"], &json!({ "referHook": "/refer" }))]));
+    rig.ack(CALLER, "");
+    rig.planned(&["+12065550101"]);
+    rig.picks_up(&rig.last_invite());
+    for _ in 0..2 {
+        rig.refer(CALLER, TO_A_USER);
+        rig.answer(&json!([]));
+    }
+    rig.hears_that_it_is_under_way(200);
+    let (under_way, declined) = ("SIP/2.0 100 Trying", "SIP/2.0 603 Decline");
+    assert_eq!(rig.statuses_notified(), [under_way, declined, under_way, declined]);
+    rig.hang_up_and_finish();
+}
+
 /// The verbs are for it then, so it is not told that it may leave.
 #[test]
 fn teams_084_a_caller_whom_nobody_talks_to_goes_on_with_the_verbs() {
@@ -122,6 +142,7 @@ fn teams_084_a_caller_whom_nobody_talks_to_goes_on_with_the_verbs() {
     rig.refer(CALLER, TO_A_USER);
     rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
     assert_eq!(rig.last_response(CALLER).message.status(), Some(202));
+    rig.hears_that_it_is_under_way(200);
     assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 603 Decline"]);
     rig.planned(&["+12065550101"]);
     rig.picks_up(&rig.last_invite());

@@ -1,10 +1,12 @@
 //! What happens between two sides that an application has brought together: REFER, gain.
 
 use super::application::{dial, to_application};
+use super::messages::reply;
 use super::rig::Rig;
 use crate::app::payload::Kind;
 use crate::call::{CallNews, Effect, Event, LegIndex, NoReply, Phase, Wish};
 use crate::sip::Method;
+use crate::sip::transaction::Cause as TransportCause;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -22,6 +24,14 @@ pub fn bridged(more: &Value) -> (Rig, LegIndex) {
     (rig, invite.leg)
 }
 
+impl Rig {
+    /// Who has referred answers the NOTIFY that came last.
+    pub fn hears_that_it_is_under_way(&mut self, status: u16) {
+        let notify = self.requests_sent(&Method::Notify).pop().expect("a NOTIFY");
+        self.respond(&notify, reply(status));
+    }
+}
+
 pub const REFER: &str =
     "Refer-To: <sip:+12065550109@north.example>\r\nReferred-By: <sip:me@north.example>\r\nX-Why: busy\r\n";
 
@@ -35,11 +45,17 @@ fn a_callee_that_refers_gives_the_caller_to_other_verbs() {
     assert_eq!(details["refer_to_user"], "+12065550109");
     assert_eq!(details["x_why"], "busy");
     rig.answer(&json!([{ "verb": "play", "url": "moment.wav" }]));
+    assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying"]);
+    rig.hears_that_it_is_under_way(100);
+    assert_eq!(rig.statuses_notified().len(), 1, "no answer yet");
+    rig.hears_that_it_is_under_way(200);
     assert_eq!(
         rig.statuses_notified(),
         ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"],
         "(RFC 3515 §2.4.4)"
     );
+    rig.hears_that_it_is_under_way(200);
+    assert_eq!(rig.statuses_notified().len(), 2, "nothing comes behind it");
     assert_eq!(rig.byes(callee).len(), 0, "who refers says BYE");
     assert_eq!(
         rig.told(Kind::VerbHook).len(),
@@ -86,6 +102,8 @@ fn a_caller_that_refers_leaves_the_callee_with_the_verbs() {
         (&left["call_status"], &left["call_termination_by"]),
         (&json!("completed"), &json!("jambonz"))
     );
+    // A NOTIFY that is not answered keeps nothing back for ever.
+    rig.fail(&rig.requests_sent(&Method::Notify)[0], TransportCause::Timeout);
     assert_eq!(rig.statuses_notified(), ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
     assert!(rig.requests_sent(&Method::Bye).is_empty(), "who refers says BYE");
     rig.wait(Duration::from_secs(6));

@@ -4,8 +4,8 @@
 use super::{Kind, Transfer, side_of};
 use crate::call::event::Effect;
 use crate::call::hunt::{Awaited, Next};
-use crate::call::id::LegIndex;
-use crate::call::leg::Leg;
+use crate::call::id::{LegIndex, Token};
+use crate::call::leg::{Leg, LegState, OutcomeDue};
 use crate::call::readable::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
@@ -155,22 +155,28 @@ impl Call {
         let (old, Kind::Referred(referral)) = (transfer.old, &transfer.kind) else {
             return;
         };
-        self.notify_referrer(old, referral.id, status, is_last);
+        let id = referral.id;
+        if self.leg(old).is_some_and(Leg::is_up) {
+            self.notify_referrer(old, id, status, is_last);
+        }
     }
 
-    /// NOTIFY of what comes of a REFER to its sender, while its dialog is there.
-    pub(in crate::call) fn notify_referrer(&mut self, old: LegIndex, id: Option<u32>, status: u16, is_last: bool) {
+    /// NOTIFY of what comes of a REFER to its sender, while its dialog is there, also where its sender is left to say BYE.
+    pub(in crate::call) fn notify_referrer(
+        &mut self,
+        old: LegIndex,
+        id: Option<u32>,
+        status: u16,
+        is_last: bool,
+    ) -> Option<Token> {
         let event = match id {
             Some(id) => format!("refer;id={id}"),
             None => "refer".to_owned(),
         };
-        let Some(leg) = self.leg_mut(old).filter(|leg| leg.is_up()) else {
-            return;
-        };
+        let is_there = |leg: &&mut Leg| matches!(leg.state, LegState::Up | LegState::Leaving { .. });
+        let leg = self.leg_mut(old).filter(is_there)?;
         let contact = leg.contact();
-        let Some((draft, to)) = leg.request(Method::Notify) else {
-            return;
-        };
+        let (draft, to) = leg.request(Method::Notify)?;
         let state = match is_last {
             true => "terminated;reason=noresource".to_owned(),
             false => format!("active;expires={}", RINGS.as_secs()),
@@ -181,7 +187,26 @@ impl Call {
             .header(HeaderName::Event, event)
             .header(HeaderName::SubscriptionState, state)
             .body("message/sipfrag;version=2.0", fragment);
-        self.send(old, draft, to);
+        Some(self.send(old, draft, to))
+    }
+
+    /// A NOTIFY has its answer, or gets none: what came of the REFER may be told now. Two on their way at once could arrive the
+    /// other way round, and the last one ends the subscription.
+    pub(in crate::call) fn notice_answered(&mut self, token: Token) -> bool {
+        let waits = |leg: &&Leg| leg.outcome_due.is_some_and(|due| due.after == token);
+        let Some(index) = self.legs.iter().find(waits).map(|leg| leg.index) else {
+            return false;
+        };
+        self.tell_outcome(index);
+        true
+    }
+
+    /// What came of a REFER that a hook has decided, where that is still to be told.
+    pub(in crate::call) fn tell_outcome(&mut self, index: LegIndex) {
+        let due = self.leg_mut(index).and_then(|leg| leg.outcome_due.take());
+        if let Some(OutcomeDue { id, status, .. }) = due {
+            self.notify_referrer(index, id, status, true);
+        }
     }
 
     pub(super) fn referral_of(&mut self, index: LegIndex) -> Option<(LegIndex, &mut Referral)> {
