@@ -1,6 +1,7 @@
 //! Behaviour tests: one target, one module a behaviour, named by it.
 
 mod app_server;
+mod app_session;
 mod application_sockets;
 mod applications;
 mod byes_repeated;
@@ -34,11 +35,13 @@ mod hubs_shown;
 mod keys_change_form;
 mod lab;
 mod live;
+mod lost_sockets;
 mod media_addresses;
 mod media_bypass;
 mod music_on_hold;
 mod mutated_messages;
 mod nobodys_requests;
+mod nonsense_over_sockets;
 mod nothing_panics_on_bytes;
 mod parted_calls;
 mod peers_asked;
@@ -48,7 +51,9 @@ mod refused_handshakes;
 mod registered_phones;
 mod reinvites_left_alone;
 mod reloads_under_calls;
+mod rest;
 mod rest_calls;
+mod rest_changes;
 mod rings;
 mod shapes_of_descriptions;
 mod signals_heard;

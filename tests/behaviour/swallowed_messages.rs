@@ -2,7 +2,7 @@
 //! arrived is, and nothing for ever.
 
 use crate::app_server::{AppServer, AppSocket, BOUND, Reply};
-use crate::application_sockets::{established, event, failure, message, settings};
+use crate::app_session::{established, event, failure, message, settings};
 use portcullis::app::outbound::{AddressPolicy, Connector};
 use portcullis::app::websocket::{CloseCode, Session, SessionEvent};
 use serde_json::{Value, json};
