@@ -5,7 +5,7 @@ use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
 use crate::users_call::hang_up;
 use portcullis::call::{Direction, ElinUse};
 use portcullis::config::E164;
-use portcullis::sim::{Dial, Script};
+use portcullis::sim::{Call, Dial, Script};
 use portcullis::sip::message::{HeaderName, Message};
 use std::time::Duration;
 
@@ -15,21 +15,29 @@ const RECORD: &str = include_str!("../data/pidf/elin.xml");
 /// A place of somebody else's.
 const FOREIGN: &str = "+442079460100";
 
-fn plan() -> Plan {
-    Plan {
-        machine: "[emergency]\nnumbers = [\"911\"]\n[registrar]\nstore = \"store.redb\"\n".into(),
-        // One call at a time, but for emergencies.
+/// One carrier that wants ELINs, with one call at a time but for emergencies, and two tenants that have some. Teams answers.
+async fn lab(users: bool) -> Lab {
+    // Users have a store already.
+    let store = if users {
+        ""
+    } else {
+        "[registrar]\nstore = \"store.redb\"\n"
+    };
+    let fabrikam = format!(
+        "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n[[numbers]]\nnumber = \"{FOREIGN}\"\n\
+         elin = true\n"
+    );
+    let lab = Lab::with(Plan {
+        users,
+        machine: format!("[emergency]\nnumbers = [\"911\"]\n{store}"),
         carrier: "elin = true\nlimits = { calls = 1 }\n".into(),
         tenant: "[[numbers]]\nrange = \"+14255550180-+14255550181\"\nelin = true\n".into(),
-        tenants: vec![(
-            "fabrikam",
-            format!(
-                "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n[[numbers]]\nnumber = \"{FOREIGN}\"\n\
-                 elin = true\n"
-            ),
-        )],
+        tenants: vec![("fabrikam", fabrikam)],
         ..Plan::default()
-    }
+    })
+    .await;
+    lab.teams.set_script(Script::answer());
+    lab
 }
 
 fn number(text: &str) -> E164 {
@@ -39,6 +47,14 @@ fn number(text: &str) -> E164 {
 fn user_of(invite: &Message, name: HeaderName) -> String {
     let address = invite.addresses(name).flatten().next().unwrap();
     address.uri().user().unwrap().to_owned()
+}
+
+/// An emergency call of a Teams user at the place of this record, answered.
+async fn call_for_help(lab: &Lab, record: &str) -> Call {
+    let dial = Dial::new(USER, "911").located(record);
+    let call = lab.teams.place_call(dial).await.unwrap();
+    call.answered().await.unwrap();
+    call
 }
 
 /// A call to the ELIN, to where it leads: the called user part.
@@ -58,19 +74,13 @@ async fn call_back(lab: &Lab) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn elin_is_shown_and_leads_back_to_the_caller_past_limits_and_over_a_restart() {
-    let lab = Lab::with(plan()).await;
-    lab.teams.set_script(Script::answer());
+    let lab = lab(false).await;
     assert_eq!(call_back(&lab).await, ELIN, "it stands for nobody yet");
     let record = lab.records.get(0).await;
     assert_eq!((record.facts.emergency, record.facts.elin), (false, None));
 
-    let call = lab
-        .teams
-        .place_call(Dial::new(USER, "911").located(RECORD))
-        .await
-        .unwrap();
+    let call = call_for_help(&lab, RECORD).await;
     let psap = lab.carrier.incoming().await.unwrap();
-    call.answered().await.unwrap();
     let invite = psap.invite().unwrap();
     assert_eq!(user_of(invite, HeaderName::From), ELIN);
     assert_eq!(user_of(invite, HeaderName::PAssertedIdentity), ELIN);
@@ -106,7 +116,7 @@ async fn elin_is_shown_and_leads_back_to_the_caller_past_limits_and_over_a_resta
 
 #[tokio::test(flavor = "multi_thread")]
 async fn elin_of_nobody_here_never_keeps_an_emergency_call_from_going_out() {
-    let lab = Lab::with(plan()).await;
+    let lab = lab(false).await;
     let many: String = (0..4_000).map(|number| format!("+1900{number:07};")).collect();
     let with = |elin: &str| RECORD.replace("+14255550180;4255550181", elin);
     let records = [
@@ -120,13 +130,8 @@ async fn elin_of_nobody_here_never_keeps_an_emergency_call_from_going_out() {
         String::new(),
     ];
     for (index, record) in records.iter().enumerate() {
-        let call = lab
-            .teams
-            .place_call(Dial::new(USER, "911").located(record))
-            .await
-            .unwrap();
+        let call = call_for_help(&lab, record).await;
         let psap = lab.carrier.incoming().await.unwrap();
-        call.answered().await.unwrap();
         assert_eq!(user_of(psap.invite().unwrap(), HeaderName::From), USER, "{index}");
         call.hang_up().await.unwrap();
         psap.ended().await.unwrap();
@@ -141,14 +146,8 @@ async fn elin_of_nobody_here_never_keeps_an_emergency_call_from_going_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn elin_is_forgotten_with_the_number_and_a_draining_node_still_calls_back() {
-    let lab = Lab::with(plan()).await;
-    lab.teams.set_script(Script::answer());
-    let call = lab
-        .teams
-        .place_call(Dial::new(USER, "911").located(RECORD))
-        .await
-        .unwrap();
-    call.answered().await.unwrap();
+    let lab = lab(false).await;
+    let call = call_for_help(&lab, RECORD).await;
     lab.running.node.drain();
     assert_eq!(call_back(&lab).await, USER);
     call.hang_up().await.unwrap();
@@ -173,13 +172,7 @@ async fn elin_is_forgotten_with_the_number_and_a_draining_node_still_calls_back(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn elin_leads_back_to_a_registered_user_and_where_its_entry_says_once_nobody_is_there() {
-    let lab = Lab::with(Plan {
-        users: true,
-        machine: "[emergency]\nnumbers = [\"911\"]\n".into(),
-        ..plan()
-    })
-    .await;
-    lab.teams.set_script(Script::answer());
+    let lab = lab(true).await;
     let mut bob = Device::tcp(&lab, 11, "bob", "builder").await;
     assert_eq!(bob.register(600).await.status(), Some(200));
     let (uri, contact) = (format!("sip:911@{REALM}"), bob.contact());
@@ -216,14 +209,8 @@ async fn elin_leads_back_to_a_registered_user_and_where_its_entry_says_once_nobo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn elin_lets_eight_calls_past_limits_at_once() {
-    let lab = Lab::with(plan()).await;
-    lab.teams.set_script(Script::answer());
-    let call = lab
-        .teams
-        .place_call(Dial::new(USER, "911").located(RECORD))
-        .await
-        .unwrap();
-    call.answered().await.unwrap();
+    let lab = lab(false).await;
+    let _call = call_for_help(&lab, RECORD).await;
     let mut up = Vec::new();
     for _ in 0..8 {
         let back = lab.carrier.place_call(Dial::new(OUTSIDE, ELIN)).await.unwrap();
