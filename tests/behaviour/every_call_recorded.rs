@@ -1,7 +1,8 @@
 //! Every call that began has one record, however it ends.
 
-use crate::lab::{BOUND, HUB, Lab, OUTSIDE, USER};
+use crate::lab::{BOUND, HUB, Lab, OUTSIDE, Plan, USER};
 use crate::phone::Phone;
+use portcullis::route::TraceStep;
 use portcullis::sim::{Dial, Script, Step};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -122,5 +123,47 @@ async fn whoever_observes_a_call_hears_which_gateway_or_hub_answered_it() {
         answered_by[0].starts_with(&gateway) && answered_by[1] == HUB,
         "{answered_by:?}"
     );
+    lab.close().await;
+}
+
+/// What a peer writes, and how many carriers there are, may make a step longer and steps more.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_long_decision_the_first_steps_are_kept_and_the_last_and_how_many_are_left_out() {
+    let idle: Vec<String> = (0..20).map(|number| format!("idle{number}")).collect();
+    let carriers: String = (1..)
+        .zip(&idle)
+        .map(|(host, name)| format!("[[carriers]]\nid = \"{name}\"\nnetworks = [\"203.0.113.{host}/32\"]\n"))
+        .collect();
+    let lab = Lab::with(Plan {
+        machine: format!("[emergency]\nnumbers = [\"911\"]\ncarriers = {idle:?}\n{carriers}"),
+        carrier: "elin = true\n".into(),
+        ..Plan::default()
+    })
+    .await;
+    lab.carrier.set_script(Script::answer());
+    lab.teams.set_script(Script::answer());
+    let elins: String = (0..16).map(|number| format!("+19005550{number:03};")).collect();
+    let record = include_str!("../data/pidf/elin.xml").replace("+14255550180;4255550181", &elins);
+    let dial = Dial::new(USER, "911").located(&record);
+    let call = lab.teams.place_call(dial).await.unwrap();
+    call.answered().await.unwrap();
+    call.hang_up().await.unwrap();
+    let trace = lab.records.get(0).await.facts.trace;
+    let is_more = |step: &&TraceStep| step.rule == "more";
+    let left_out = trace.iter().find(is_more).expect("how many are left out");
+    assert!(left_out.outcome.ends_with("steps are left out"), "{left_out:?}");
+    let decision = trace.iter().position(|step| step.rule == "hop").expect("where it went");
+    assert_eq!(decision, 32, "{trace:?}");
+
+    let name = "x".repeat(1_000);
+    let caller = lab.carrier.place_call(Dial::new(&name, USER)).await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    let trace = lab.records.get(1).await.facts.trace;
+    let longest = trace
+        .iter()
+        .map(|step| step.subject.len().max(step.outcome.len()))
+        .max();
+    assert_eq!(longest, Some(203), "200 and a mark: {trace:?}");
     lab.close().await;
 }
