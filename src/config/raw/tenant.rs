@@ -143,7 +143,7 @@ pub struct RawNumber {
     pub voicemail: Option<At<bool>>,
     /// Emergency location identification numbers (ELINs): to carriers with `elin` they are shown instead of an emergency
     /// caller's own number where its location record names them. A call to one that comes within `callback` of `[emergency]` goes
-    /// to that caller, and to `to` at all other times. At most 10000 of a tenant.
+    /// to that caller, and to `to` at all other times. At most 10000 of a tenant, and 100000 of a node.
     #[schemars(extend("default" = false))]
     pub elin: Option<At<bool>>,
 }
