@@ -8,6 +8,7 @@ use crate::guard::Turn;
 use crate::observe::{Happening, Observer, mask_number, mask_numbers_in, printable};
 use crate::sip::ListenerId;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Writes log lines.
 #[derive(Debug)]
@@ -18,6 +19,11 @@ pub struct LogLines {
     listeners: Vec<String>,
     pub(super) throttles: Throttles,
     pub(super) unconnected: Unconnected,
+}
+
+/// As JSON has a number for it.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What strangers can cause, each kind by itself.
@@ -91,7 +97,7 @@ impl LogLines {
                 tracing::info!(
                     generation = config.generation,
                     files = files.join(", "),
-                    took_ms = took.as_millis(),
+                    took_ms = millis(*took),
                     "new configuration in force"
                 );
                 if !waiting.is_empty() {
@@ -221,7 +227,7 @@ impl Observer for LogLines {
                 );
             }
             Happening::Overload { shedding: true, load } => {
-                let (backlog_percent, lag_ms) = ((load.backlog * 100.0).round() as u32, load.lag.as_millis());
+                let (backlog_percent, lag_ms) = ((load.backlog * 100.0).round() as u32, millis(load.lag));
                 tracing::warn!(
                     backlog_percent,
                     lag_ms,

@@ -5,6 +5,7 @@ use crate::call::{CallFacts, CallId, CallNews, CallRecord, Cause, Direction, Leg
 use crate::carrier::Unidentified;
 use crate::config::{Config, LogFormat, LogLevel, Reload};
 use crate::dial::PeerName;
+use crate::guard::Load;
 use crate::observe::{Happening, Observer};
 use crate::registrar::{Aor, Verdict};
 use crate::route::{Refusal, TraceStep};
@@ -362,4 +363,22 @@ fn nobodys_requests_are_said_a_few_times_and_no_scanner_keeps_a_carriers_line_ba
     assert_eq!(line["listener"], listener);
     let message = line["message"].as_str().unwrap_or_default();
     assert!(message.starts_with("a request of nobody: carrier "), "{message}");
+}
+
+#[test]
+fn a_backlog_is_told_in_whole_percent_and_a_lag_in_milliseconds() {
+    let overload = |backlog| {
+        let load = Load {
+            backlog,
+            lag: Duration::from_micros(12_900),
+        };
+        let happening = Happening::Overload { shedding: true, load };
+        written(LogFormat::Json, LogLevel::Info, &[happening])
+    };
+    for (backlog, percent) in [(0.104, "10"), (0.106, "11"), (0.876, "88"), (1.0, "100")] {
+        let line = overload(backlog);
+        for part in [&*format!("\"backlog_percent\":{percent},"), "\"lag_ms\":12,"] {
+            assert!(line.contains(part), "{backlog}: {line}");
+        }
+    }
 }

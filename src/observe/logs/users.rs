@@ -1,6 +1,6 @@
 //! Lines about who proves who he is: users that register, carriers with a password.
 
-use super::lines::LogLines;
+use super::lines::{LogLines, millis};
 use crate::registrar::{Aor, Verdict};
 use crate::sip::Method;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub(super) fn hook_asked(
     method: &Method,
     (verdict, took): (&Verdict, Duration),
 ) {
-    let (user, took_ms) = (lines.text(&user.to_string()), took.as_millis());
+    let (user, took_ms) = (lines.text(&user.to_string()), millis(took));
     match verdict {
         Verdict::Granted(_) => {
             tracing::debug!(tenant, user, %source, %method, took_ms, "the registration hook knows the user");
