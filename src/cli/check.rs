@@ -1,9 +1,9 @@
 //! `portcullis check`: every mistake of a configuration at once, or what was understood of it.
 
-use super::elins;
 use super::run::{doubts_of_modes, inspect, secret_files, tls_mistakes};
 use super::understood::{named_media, summary, summary_json};
 use super::writable::{unkept, unwritable};
+use super::{elins, ip_versions};
 use crate::config::{Carrier, ClientCertificate, Config, Listener, Loader, Mistake, Mistakes, Purpose, Roots, Sbc};
 use crate::media::FEWEST_WITH_RESERVE;
 use crate::sip::Transport;
@@ -128,6 +128,8 @@ fn doubts(config: &Config) -> Vec<String> {
             ));
         }
     }
+    let versions = ip_versions::doubts(sbc).into_iter();
+    doubts.extend(versions.map(|(doubt, fix)| format!("{doubt}. {fix}")));
     doubts.extend(elins::doubts(config).into_iter().map(|(doubt, _)| doubt));
     doubts.extend(certified_as_anybody(sbc));
     if let Some(why) = config.sbc.cdr.as_ref().and_then(|cdr| unwritable(&cdr.path)) {
@@ -373,6 +375,28 @@ mod tests {
         assert_eq!(said("32000-32015"), None);
         let few = said("32001-32016").expect("fourteen in pairs");
         assert!(few.starts_with("14 media ports"), "{few}");
+    }
+
+    #[test]
+    fn teams_020_a_listener_whose_media_have_another_ip_version_is_named_with_the_way_out() {
+        let said = |sbc: &str| {
+            let config = Config::from_toml_strs(sbc, &[("contoso", CONTOSO)]).expect("a right configuration");
+            let doubts = doubts(&config).into_iter();
+            doubts.filter(|doubt| doubt.contains(" speaks ")).collect::<Vec<_>>()
+        };
+        assert_eq!(said(SBC), Vec::<String>::new());
+        let six = "\n[[media.addresses]]\nname = \"six\"\nbind = \"2001:db8::7\"\n";
+        let mixed = SBC.replacen("purpose = \"teams\"", "purpose = \"teams\"\nmedia = \"six\"", 1) + six;
+        let found = said(&mixed);
+        assert_eq!(found.len(), 1, "{found:?}");
+        for part in [
+            "listener teams speaks IPv4 (`bind`), and its media are IPv6, sent to 2001:db8::7. A trunk of Teams has one",
+            "one of [[media.addresses]] that is IPv4 as the `media` of the listener",
+        ] {
+            assert!(found[0].contains(part), "{part} in {found:?}");
+        }
+        let alike = mixed.replacen("0.0.0.0:5061", "[2001:db8::7]:5061", 1);
+        assert_eq!(said(&alike), Vec::<String>::new());
     }
 
     #[test]

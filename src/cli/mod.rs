@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 mod elins;
 pub mod explain;
+mod ip_versions;
 pub mod man;
 pub mod run;
 pub mod schema;

@@ -3,7 +3,7 @@
 use super::finding::{Check, Group, Needs, Verdict};
 use super::weight::{Cases, newest};
 use super::world::{PastCall, PastMedia, World};
-use crate::config::Listener;
+use crate::cli::ip_versions;
 use crate::net::{Inside, inside};
 use std::net::IpAddr;
 
@@ -78,26 +78,9 @@ fn ports(world: &World) -> Vec<Verdict> {
     }
 }
 
-/// Whose signalling comes over one IP version mostly offers media of the same one, and media of a listener have one alone.
 fn family(world: &World) -> Vec<Verdict> {
-    let sbc = &world.config.sbc;
-    let version = |address: IpAddr| if address.is_ipv6() { "IPv6" } else { "IPv4" };
-    let verdict = |listener: &Listener| {
-        let (speaks, media) = (
-            version(listener.bind.ip()),
-            version(sbc.media_of(listener.id).advertise),
-        );
-        (speaks != media).then(|| {
-            Verdict::warn(
-                format!("listener {} speaks {speaks}, and its media are {media}", listener.name),
-                format!(
-                    "Offers from there with {speaks} media are refused (488): whoever calls there has to offer {media}, or the listener names one of \
-                     [[media.addresses]] that is {speaks} as its `media`."
-                ),
-            )
-        })
-    };
-    sbc.listeners.iter().filter_map(verdict).collect()
+    let doubts = ip_versions::doubts(&world.config.sbc).into_iter();
+    doubts.map(|(doubt, fix)| Verdict::warn(doubt, fix)).collect()
 }
 
 fn answered(world: &World) -> impl Iterator<Item = &PastCall> {

@@ -440,6 +440,13 @@ fn failure_21_what_else_is_seen() {
         },
         &["media.family"],
     );
+    let teams_alone = |world: &mut World| {
+        let listeners = &mut sbc(world).listeners;
+        let teams = listeners.iter_mut().find(|listener| listener.purpose == Purpose::Teams);
+        teams.expect("a listener").bind = "[2001:db8::5]:5061".parse().expect("an address");
+    };
+    // Its name still leads to the other one.
+    expect(teams_alone, &["dns.own", "media.family"]);
     expect(
         |world| records(world).push(refused("d", 403, "No PSTN calls", "policy")),
         &["numbers.policy"],
