@@ -3,7 +3,7 @@
 
 use crate::lab::{BOUND, CARRIER_TONE, HUB, Lab, OUTSIDE, Plan, TEAMS_TONE, USER, both_heard};
 use portcullis::sim::{Change, Dial, HoldForm, Script};
-use portcullis::sip::Method;
+use portcullis::sip::{Flow, Message, Method};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -15,6 +15,48 @@ async fn teams_016_one_machine_opens_64_connections_at_once_and_each_is_answered
     lab.teams.pings_until(|pings| pings.answered > 0).await.unwrap();
     lab.teams.ping_on_connections(63).await.unwrap();
     assert_eq!(lab.teams.take_unconnected(), (Vec::new(), 0));
+    lab.close().await;
+}
+
+/// One of Teams stands all the time, and calls come over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_014_no_request_of_ours_goes_over_a_connection_that_teams_opened() {
+    let lab = Lab::start().await;
+    lab.teams.pings_until(|pings| pings.answered > 0).await.unwrap();
+    lab.carrier.set_script(Script::answer());
+    lab.teams.set_script(Script::answer());
+    let caller = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    let callee = lab.carrier.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    both_heard((&caller, CARRIER_TONE), (&callee, TEAMS_TONE)).await;
+    assert_eq!(callee.change(Change::Hold(HoldForm::Inactive)).await.unwrap(), 200);
+    // The hold may still be on its way to Teams.
+    while callee.change(Change::Resume).await.unwrap() == 491 {}
+    both_heard((&caller, CARRIER_TONE), (&callee, TEAMS_TONE)).await;
+    callee.hang_up().await.unwrap();
+    caller.ended().await.unwrap();
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, USER)).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.answered().await.unwrap();
+    caller.hang_up().await.unwrap();
+    callee.ended().await.unwrap();
+
+    // At the hub's end a connection that it opened leads to where we listen, and one of ours to a port of no meaning.
+    let is_theirs = |flow: &Flow| flow.remote.port() == 5061;
+    let heard: Vec<(Message, Flow)> = lab.teams.overheard().collect();
+    let of_requests = heard.iter().filter(|(message, _)| message.is_request());
+    let methods: HashSet<&str> = of_requests
+        .clone()
+        .filter_map(|(message, _)| Some(message.method()?.as_str()))
+        .collect();
+    assert_eq!(methods, HashSet::from(["OPTIONS", "INVITE", "ACK", "BYE"]));
+    let astray: Vec<&Message> = of_requests
+        .filter(|(_, flow)| is_theirs(flow))
+        .map(|(message, _)| message)
+        .collect();
+    assert!(astray.is_empty(), "{astray:?}");
+    let answers = |(message, flow): &&(Message, Flow)| !message.is_request() && is_theirs(flow);
+    assert!(heard.iter().any(|heard| answers(&heard)), "Teams has a connection");
     lab.close().await;
 }
 
