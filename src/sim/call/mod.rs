@@ -84,6 +84,7 @@ enum Order {
     HangUp,
     Answer,
     Digits(String),
+    NumberFrom(u32),
     Change(Change, oneshot::Sender<u16>),
     Refer(Refer, oneshot::Sender<u16>),
 }
@@ -257,6 +258,15 @@ impl Call {
             .await
             .map_err(|_| SimError::Late("a final response"))?;
         status.map_err(|_| SimError::Over)
+    }
+
+    /// The next request of this side has this CSeq number, unless it is further already: somebody else has spoken for it.
+    ///
+    /// # Errors
+    /// It is over.
+    pub async fn number_from(&self, cseq: u32) -> Result<(), SimError> {
+        let sent = self.orders.send(Order::NumberFrom(cseq)).await;
+        sent.map_err(|_| SimError::Over)
     }
 
     /// REFER inside the call; its final status, 202 when the transfer begins.

@@ -222,6 +222,12 @@ impl Task {
             Order::HangUp => self.hang_up().await,
             // It is answered.
             Order::Answer => Fate::GoesOn,
+            Order::NumberFrom(cseq) => {
+                if let Some(dialog) = &mut self.dialog {
+                    dialog.number_from(cseq);
+                }
+                Fate::GoesOn
+            }
             Order::Digits(digits) => {
                 if let Some(side) = &self.side {
                     side.endpoint.digits(&digits).await;

@@ -212,6 +212,11 @@ impl Dialog {
         self.draft(method, self.local_cseq)
     }
 
+    /// The next request has this CSeq number, unless we are further already: somebody else has spoken for us in this dialog.
+    pub fn number_from(&mut self, cseq: u32) {
+        self.local_cseq = self.local_cseq.max(cseq.min(MAX_CSEQ).saturating_sub(1));
+    }
+
     /// The ACK of a 2xx to our INVITE that had this CSeq number (RFC 3261 §13.2.2.4).
     pub fn ack(&self, invite_cseq: u32) -> RequestDraft {
         self.draft(Method::Ack, invite_cseq)

@@ -192,6 +192,16 @@ fn tags_and_order_are_checked() {
 }
 
 #[test]
+fn numbers_that_somebody_else_has_used_are_left_out_and_none_comes_again() {
+    let mut dialog = of_teams();
+    let numbers = [5, 2, 0, u32::MAX].map(|from| {
+        dialog.number_from(from);
+        on_the_wire(&dialog.request(Method::Invite)).cseq().0
+    });
+    assert_eq!(numbers, [5, 6, 7, (1 << 31) - 1]);
+}
+
+#[test]
 fn a_re_invite_moves_the_target_and_not_the_route() {
     let mut dialog = of_teams();
     let text = String::from_utf8(
