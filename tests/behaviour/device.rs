@@ -298,7 +298,7 @@ fn addresses(lab: &Lab, last: u8) -> (SocketAddr, Ipv4Addr) {
 }
 
 /// The length of the message that a buffer begins with, once all of it is there.
-fn whole(bytes: &[u8]) -> Option<usize> {
+pub fn whole(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     let length = text
