@@ -141,6 +141,20 @@ impl Records {
             .await
     }
 
+    /// Those that are there.
+    pub fn all(&self) -> Vec<CallRecord> {
+        self.records.lock().unwrap().clone()
+    }
+
+    /// The first record that is wanted, as soon as it is there.
+    pub async fn that(&self, wanted: impl Fn(&CallRecord) -> bool) -> CallRecord {
+        self.until(|records| {
+            let records = records.records.lock().unwrap();
+            records.iter().find(|record| wanted(record)).cloned()
+        })
+        .await
+    }
+
     /// The first news that is wanted, as soon as it is there.
     pub async fn news(&self, wanted: impl Fn(&CallNews) -> bool) -> CallNews {
         self.until(|records| records.news.lock().unwrap().iter().find(|news| wanted(news)).cloned())
@@ -168,7 +182,7 @@ pub struct Plan {
     /// Further lines of `sbc.toml`, before the carriers: `CARRIER` in them is the carrier's address, `NODE` the node's. The first ones, up to a
     /// table of their own, are of `[dns.hosts]`.
     pub machine: String,
-    /// Further keys of `[media]`.
+    /// Further keys of `[media]`, `ports` in place of the usual 200.
     pub media: String,
     /// Further keys of `[teams]`.
     pub teams: String,
@@ -507,6 +521,10 @@ fn write_configuration(
         tenant,
         ..
     } = plan;
+    let ports = match media.contains("ports = ") {
+        true => "",
+        false => "ports = \"20000-20199\"",
+    };
     let machine = machine
         .replace("CARRIER", &carrier.to_string())
         .replace("NODE", &sbc.to_string());
@@ -531,7 +549,7 @@ bind = "{sbc}:5060"
 {listeners}
 [media]
 bind = "{sbc}"
-ports = "20000-20199"
+{ports}
 allow_loopback = true
 {media}
 {media_of_teams}

@@ -73,4 +73,5 @@ mod user_targets;
 mod users_call;
 mod vectors;
 mod vectors_in_full;
+mod victims;
 mod ways_of_targets;
