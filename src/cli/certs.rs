@@ -2,6 +2,7 @@
 
 use crate::config::HostName;
 use crate::net::tls::authority::{Authority, AuthorityError, LeafRequest, LeafUsage};
+use crate::sim::WrongPaper;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,6 +40,12 @@ pub struct DevArgs {
     /// How long they are valid.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=825))]
     pub days: u16,
+    /// Beside each, one of every kind that a peer should refuse: NAME.expired.pem, NAME.self-signed.pem …
+    ///
+    /// The kinds are expired, not-yet-valid, other-name, other-ca, self-signed, client-only (no serverAuth), wildcard-only
+    /// (*.NAME without NAME itself) and elliptic (no RSA key). `sim … --wrong KIND` shows them.
+    #[arg(long)]
+    pub wrong: bool,
     /// Write over files that exist.
     #[arg(long)]
     pub force: bool,
@@ -61,6 +68,13 @@ struct Made {
     name: HostName,
     certificate: PathBuf,
     key: PathBuf,
+}
+
+impl Made {
+    /// Where the one is that is wrong in this way.
+    fn wrong(&self, wrong: WrongPaper) -> [PathBuf; 2] {
+        [&self.certificate, &self.key].map(|right| wrong.beside(right))
+    }
 }
 
 fn host_name(text: &str) -> Result<HostName, String> {
@@ -92,9 +106,14 @@ fn make(args: &DevArgs) -> Result<(PathBuf, Vec<Made>), CertsError> {
         .collect();
     // A key that some listener uses must not be lost to a slip.
     if !args.force {
-        let files = made.iter().flat_map(|made| [&made.certificate, &made.key]);
-        if let Some(existing) = files.chain([&root]).find(|file| file.exists()) {
-            return Err(CertsError::Exists(existing.clone()));
+        let wrong = |made: &Made| WrongPaper::ALL.map(|wrong| made.wrong(wrong)).concat();
+        let right = made
+            .iter()
+            .flat_map(|made| [made.certificate.clone(), made.key.clone()]);
+        let wrong = made.iter().filter(|_| args.wrong).flat_map(wrong);
+        let mut files = right.chain(wrong).chain([root.clone()]);
+        if let Some(existing) = files.find(|file| file.exists()) {
+            return Err(CertsError::Exists(existing));
         }
     }
     let folder = |source| CertsError::Folder {
@@ -115,6 +134,11 @@ fn make(args: &DevArgs) -> Result<(PathBuf, Vec<Made>), CertsError> {
             not_after,
         };
         authority.leaf(&request)?.write(&made.certificate, &made.key)?;
+        for wrong in WrongPaper::ALL.into_iter().filter(|_| args.wrong) {
+            let [certificate, key] = made.wrong(wrong);
+            let leaf = wrong.leaf(&authority, request.clone(), now.as_secs())?;
+            leaf.write(&certificate, &key)?;
+        }
     }
     std::fs::write(&root, authority.root_pem()).map_err(|source| AuthorityError::Unwritable {
         path: root.clone(),
@@ -169,7 +193,7 @@ fn tell(root: &Path, made: &[Made], out: &mut impl Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::tls::{Identity, IdentityFiles, KeyKind};
+    use crate::net::tls::{Identity, IdentityError, IdentityFiles, KeyKind};
 
     fn args(out: &Path, force: bool) -> DevArgs {
         let name = |text| HostName::parse(text).expect("a name");
@@ -177,6 +201,7 @@ mod tests {
             out: out.to_owned(),
             names: vec![name("sbc1.example.net"), name("trunk.example.net")],
             days: 2,
+            wrong: false,
             force,
         }
     }
@@ -206,6 +231,28 @@ mod tests {
         assert!(told.contains("Several on one listener stand in one list"), "{told}");
         assert!(matches!(make(&args(&folder, false)), Err(CertsError::Exists(_))));
         assert!(make(&args(&folder, true)).is_ok());
+        let wrong = DevArgs {
+            wrong: true,
+            force: true,
+            ..args(&folder, true)
+        };
+        make(&wrong).expect("wrong ones too");
+        let kept = DevArgs { force: false, ..wrong };
+        let expired = folder.join("trunk.example.net.expired.pem");
+        for name in ["sbc1.example.net", "trunk.example.net"] {
+            std::fs::remove_file(folder.join(format!("{name}.pem"))).expect("a certificate");
+            std::fs::remove_file(folder.join(format!("{name}.key"))).expect("a key");
+        }
+        assert!(matches!(make(&kept), Err(CertsError::Exists(file)) if file.to_string_lossy().contains(".expired.")));
+        let files = IdentityFiles {
+            name: "test".into(),
+            key: expired.with_extension("key"),
+            certificate: expired,
+        };
+        assert!(matches!(
+            Identity::load(&files, now),
+            Err(IdentityError::Expired { .. })
+        ));
         std::fs::remove_dir_all(&folder).expect("clean up");
     }
 }

@@ -81,6 +81,7 @@ Examples:
   portcullis sim carrier --listen 127.0.0.2:5060 --script 'ring, wait 2s, answer'
   portcullis sim carrier --sbc 127.0.0.1:5060 --from +12065550123 --call +14255550100
   portcullis sim teams --certificate teams.pem --key teams.key --roots root.pem --sbc 127.0.0.1:5061
+  portcullis sim carrier --sbc 127.0.0.1:5060 --call +14255550100 --call-script 'wait 1s, hold'
   portcullis sim teams --help                   everything that a hub can be told";
 
 const SCHEMA_EXAMPLES: &str = "\

@@ -1,11 +1,11 @@
 //! What all calls of one simulator share, and the way of messages to them.
 
-use super::attempts::Attempts;
+use super::beside::Beside;
 use super::call::{Call, Event};
 use super::challenge::Challenge;
+use super::own_header::OwnHeader;
 use super::persona::Persona;
 use super::script::Script;
-use super::teams::transferred;
 use super::violation::{Violation, Violations};
 use super::wire::{Arrival, Ears, status_of};
 use crate::net::Clock;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -29,9 +29,6 @@ const TRANSCRIPT: usize = 4096;
 
 /// After this time an OPTIONS is the first again.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-
-/// Transfers that are remembered.
-const TRANSFERS: usize = 256;
 
 /// How a simulator treats everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +52,15 @@ pub struct Pings {
     pub answered: u64,
 }
 
+/// What INVITEs that begin calls say beside the call's own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inviting {
+    /// Who takes calls over, where the call itself does not say it.
+    pub(super) number: Option<String>,
+    /// In place of the simulator's own of the same name.
+    pub(super) headers: Vec<OwnHeader>,
+}
+
 /// Shared by the calls of one simulator.
 pub(super) struct Line {
     pub(super) persona: Arc<dyn Persona>,
@@ -70,8 +76,8 @@ pub(super) struct Line {
     pub(super) tasks: Mutex<JoinSet<()>>,
     /// Of every challenge.
     nonce: String,
-    /// INVITEs to this hub and those beside it.
-    pub(super) attempts: Arc<Attempts>,
+    /// Shared with the hubs beside it.
+    pub(super) beside: Arc<Beside>,
     state: Mutex<State>,
     next_token: AtomicU64,
 }
@@ -88,37 +94,10 @@ struct State {
     manner: Manner,
     /// With the connections that they came on.
     transcript: VecDeque<(Message, Flow)>,
-    /// INVITEs that REFERs asked for.
-    transfers: VecDeque<Arc<ExpectedTransfer>>,
+    /// Of the INVITEs that begin calls.
+    inviting: Inviting,
     /// Where portcullis last spoke from.
     seen: Option<Flow>,
-}
-
-/// The INVITE that a REFER asks for.
-#[derive(Debug)]
-pub(super) struct ExpectedTransfer {
-    pub(super) uri: String,
-    referred_by: Option<String>,
-    come: AtomicBool,
-}
-
-impl ExpectedTransfer {
-    pub(super) fn new(uri: &str, referred_by: Option<&str>) -> Arc<ExpectedTransfer> {
-        Arc::new(ExpectedTransfer {
-            uri: uri.to_owned(),
-            referred_by: referred_by.map(str::to_owned),
-            come: AtomicBool::new(false),
-        })
-    }
-
-    /// True since its INVITE came.
-    pub(super) fn has_come(&self) -> bool {
-        self.come.load(Ordering::Acquire)
-    }
-
-    fn is_named_by(&self, invite: &Message) -> bool {
-        invite.request_uri() == Some(self.uri.as_str())
-    }
 }
 
 /// What a line begins with.
@@ -129,7 +108,7 @@ pub(super) struct Beginning {
     pub(super) address: IpAddr,
     pub(super) tone: f64,
     pub(super) violations: Arc<Violations>,
-    pub(super) attempts: Arc<Attempts>,
+    pub(super) beside: Arc<Beside>,
     pub(super) script: Script,
     pub(super) incoming: mpsc::Sender<Call>,
 }
@@ -143,7 +122,7 @@ impl Line {
             address: beginning.address,
             tone: beginning.tone,
             violations: beginning.violations,
-            attempts: beginning.attempts,
+            beside: beginning.beside,
             pings: watch::Sender::default(),
             incoming: beginning.incoming,
             tasks: Mutex::default(),
@@ -187,36 +166,6 @@ impl Line {
         Some(Command::Request { token, draft, hop })
     }
 
-    pub(super) fn expect_transfer(&self, expected: Arc<ExpectedTransfer>) {
-        let mut state = self.state();
-        if state.transfers.len() == TRANSFERS {
-            state.transfers.pop_front();
-        }
-        state.transfers.push_back(expected);
-    }
-
-    pub(super) fn forget_transfer(&self, expected: &Arc<ExpectedTransfer>) {
-        self.state().transfers.retain(|known| !Arc::ptr_eq(known, expected));
-    }
-
-    /// What is wrong with an INVITE, when it is one that a REFER asked for.
-    fn judge_transfer(&self, invite: &Message) -> Vec<Violation> {
-        let is_referred = invite.header(HeaderName::ReferredBy).is_some();
-        let state = self.state();
-        let mut waiting = state.transfers.iter().filter(|transfer| !transfer.has_come());
-        if let Some(expected) = waiting.find(|transfer| is_referred || transfer.is_named_by(invite)) {
-            expected.come.store(true, Ordering::Release);
-            return transferred(invite, &expected.uri, expected.referred_by.as_deref());
-        }
-        let again = |known: &&Arc<ExpectedTransfer>| {
-            let same_referrer = known.referred_by.as_deref() == invite.header(HeaderName::ReferredBy);
-            is_referred && same_referrer && known.is_named_by(invite)
-        };
-        let second = state.transfers.iter().find(again);
-        let breach = second.map(|known| Violation::new("second-invite", format!("another INVITE to {}", known.uri)));
-        breach.into_iter().collect()
-    }
-
     pub(super) fn seen(&self) -> Option<Flow> {
         self.state().seen.clone()
     }
@@ -225,8 +174,22 @@ impl Line {
         self.state().script = script;
     }
 
+    pub(super) fn set_scripts(&self, first: &[Script], last: Script) {
+        let mut state = self.state();
+        state.scripts = first.iter().cloned().collect();
+        state.script = last;
+    }
+
     pub(super) fn script_once(&self, script: Script) {
         self.state().scripts.push_back(script);
+    }
+
+    pub(super) fn set_inviting(&self, change: impl FnOnce(&mut Inviting)) {
+        change(&mut self.state().inviting);
+    }
+
+    pub(super) fn inviting(&self) -> Inviting {
+        self.state().inviting.clone()
     }
 
     pub(super) fn set_manner(&self, manner: Manner) {
@@ -311,11 +274,14 @@ impl Switch {
         }
         let judgement = line.persona.judge(&message, &flow);
         line.violations.record_all(judgement.violations);
+        let mut asked = None;
         if message.method() == Some(&Method::Invite) {
-            line.violations.record_all(line.judge_transfer(&message));
             let hub = line.persona.hub();
+            asked = line.beside.transfers.comes(hub, &message);
+            let breaches = asked.as_mut().map(|asked| std::mem::take(&mut asked.violations));
+            line.violations.record_all(breaches.unwrap_or_default());
             line.violations
-                .record_all(hub.and_then(|hub| line.attempts.comes(hub, &message)));
+                .record_all(hub.and_then(|hub| line.beside.attempts.comes(hub, &message)));
         }
         let manner = line.state().manner;
         let refusal = judgement.refusal.or(match (manner, message.method()) {
@@ -348,6 +314,9 @@ impl Switch {
             }
             script.steps.remove(0);
         }
+        if let Some(asked) = asked {
+            script = script.after_refer_of(&asked.script);
+        }
         Call::receive(line, id, message, script);
     }
 
@@ -364,7 +333,7 @@ impl Switch {
 
     fn answer(&self, id: ServerTransactionId, draft: ResponseDraft, request: &Message, commands: &mut Vec<Command>) {
         if request.method() == Some(&Method::Invite) {
-            self.line.attempts.answered(request.call_id(), draft.status());
+            self.line.beside.attempts.answered(request.call_id(), draft.status());
         }
         let tag = format!("{:032x}", rand::random::<u128>());
         let draft = self.line.persona.response(draft.to_tag(tag), request, None, false);

@@ -5,6 +5,7 @@
 //! Used by `demo`, `sim` and the behaviour tests. Every wait is bounded.
 
 mod attempts;
+mod beside;
 mod call;
 mod carrier;
 mod cause;
@@ -15,6 +16,7 @@ mod formats;
 mod heard;
 mod line;
 mod media;
+mod own_header;
 mod papers;
 mod persona;
 mod script;
@@ -22,19 +24,22 @@ mod sdp_shape;
 mod simulator;
 mod spoken;
 mod teams;
+mod transfers;
 mod unconnected;
 mod violation;
 mod wire;
 
 pub use call::{
-    Call, Change, Dial, DialogNames, EndedBy, Ending, HoldForm, Provisional, Refer, SimError, Stage, Transfer, View,
+    Call, Change, Dial, DialogNames, EndedBy, Ending, HoldForm, Played, Provisional, Refer, SimError, Stage, Transfer,
+    View,
 };
 pub use carrier::{CarrierPapers, CarrierSettings, CarrierSim, CarrierWire};
 pub use cause::{CAUSES, Cause, NoCause};
 pub use dns::{DnsManner, DnsSim};
 pub use heard::Heard;
 pub use line::{Manner, Pings};
-pub use papers::{Bearer, Papers, PapersError, WrongPaper};
+pub use own_header::OwnHeader;
+pub use papers::{Bearer, Papers, PapersError, Showing, WrongPaper};
 pub use script::{Fork, NoScript, Script, Step};
 pub use sdp_shape::{SdpFormats, SdpKeyId, SdpProfile, SdpRtcp, SdpShape, SdpSuites};
 pub use simulator::{SimStartError, Simulator};

@@ -1,12 +1,17 @@
 //! Throw-away certificates for portcullis and a simulated Teams, in a folder of their own.
 
 use crate::net::tls::authority::{Authority, AuthorityError, LeafRequest, LeafUsage, PemPair, self_signed};
+use crate::net::tls::{IdentityError, IdentityFiles, IdentityStore, TlsProfile};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The name of roots.
+const AUTHORITY: &str = "portcullis throw-away CA";
 /// How long they are valid, to both sides of now.
 const VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
 const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
 
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,88 @@ impl WrongPaper {
         WrongPaper::WildcardAlone,
         WrongPaper::EllipticKey,
     ];
+
+    /// Its word on command lines and in names of files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            WrongPaper::Expired => "expired",
+            WrongPaper::NotYetValid => "not-yet-valid",
+            WrongPaper::OtherName => "other-name",
+            WrongPaper::OtherRoot => "other-ca",
+            WrongPaper::SelfSigned => "self-signed",
+            WrongPaper::ClientAuthAlone => "client-only",
+            WrongPaper::WildcardAlone => "wildcard-only",
+            WrongPaper::EllipticKey => "elliptic",
+        }
+    }
+
+    /// True when the clock alone speaks against it.
+    pub const fn is_untimely(self) -> bool {
+        matches!(self, WrongPaper::Expired | WrongPaper::NotYetValid)
+    }
+
+    /// The file that is wrong in this way, beside the right one: `teams.pem` and `teams.expired.pem`.
+    pub fn beside(self, right: &Path) -> PathBuf {
+        match right.extension().and_then(OsStr::to_str) {
+            Some(extension) => right.with_extension(format!("{}.{extension}", self.word())),
+            None => right.with_extension(self.word()),
+        }
+    }
+
+    /// A leaf as requested but for what is wrong; `now`: seconds since the Unix epoch.
+    pub fn leaf(self, authority: &Authority, mut request: LeafRequest, now: u64) -> Result<PemPair, AuthorityError> {
+        match self {
+            WrongPaper::Expired => {
+                request.not_before = request.not_before.min(now.saturating_sub(DAY));
+                request.not_after = now.saturating_sub(HOUR);
+            }
+            WrongPaper::NotYetValid => {
+                request.not_before = now + HOUR;
+                request.not_after = request.not_after.max(now + DAY);
+            }
+            WrongPaper::OtherName => request.dns_names = vec!["somebody.example".to_owned()],
+            WrongPaper::ClientAuthAlone => request.usage = LeafUsage::Client,
+            WrongPaper::WildcardAlone => {
+                let first = request.dns_names.first().cloned().unwrap_or_default();
+                request.dns_names = vec![format!("*.{first}")];
+            }
+            WrongPaper::OtherRoot => {
+                let (from, to) = (request.not_before, request.not_after);
+                return Authority::new(AUTHORITY, from, to)?.leaf(&request);
+            }
+            WrongPaper::SelfSigned => return self_signed(&request),
+            WrongPaper::EllipticKey => return authority.elliptic_leaf(&request),
+        }
+        authority.leaf(&request)
+    }
+}
+
+/// What a simulated peer does with its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Showing {
+    /// Shows it in both directions.
+    #[default]
+    Sound,
+    /// The same, though its time is over or has not begun.
+    Untimely,
+    /// Shows none where it is the client.
+    NoneAsClient,
+}
+
+impl Showing {
+    pub(super) fn open(self, files: IdentityFiles) -> Result<IdentityStore, Vec<IdentityError>> {
+        match self {
+            Showing::Untimely => IdentityStore::open_untimely(vec![files]),
+            Showing::Sound | Showing::NoneAsClient => IdentityStore::open(vec![files]),
+        }
+    }
+
+    pub(super) fn dressed(self, profile: TlsProfile) -> TlsProfile {
+        match self {
+            Showing::NoneAsClient => profile.showing_none(),
+            Showing::Sound | Showing::Untimely => profile,
+        }
+    }
 }
 
 /// The authorities and the time that leafs are made with.
@@ -88,12 +175,12 @@ impl Mill {
 
     fn root(now: u64) -> Result<Authority, AuthorityError> {
         let span = VALIDITY.as_secs();
-        Authority::new("portcullis throw-away CA", now - span, now + span)
+        Authority::new(AUTHORITY, now - span, now + span)
     }
 
     fn leaf(&self, dns_names: Vec<String>, wrong: Option<WrongPaper>) -> Result<PemPair, AuthorityError> {
         let span = VALIDITY.as_secs();
-        let mut request = LeafRequest {
+        let request = LeafRequest {
             dns_names,
             addresses: Vec::new(),
             usage: LeafUsage::Server,
@@ -101,20 +188,9 @@ impl Mill {
             not_after: self.now + span,
         };
         match wrong {
-            Some(WrongPaper::Expired) => request.not_after = self.now - HOUR,
-            Some(WrongPaper::NotYetValid) => request.not_before = self.now + HOUR,
-            Some(WrongPaper::OtherName) => request.dns_names = vec!["somebody.example".to_owned()],
-            Some(WrongPaper::ClientAuthAlone) => request.usage = LeafUsage::Client,
-            Some(WrongPaper::WildcardAlone) => {
-                let first = request.dns_names.first().cloned().unwrap_or_default();
-                request.dns_names = vec![format!("*.{first}")];
-            }
-            Some(WrongPaper::OtherRoot) => return Mill::root(self.now)?.leaf(&request),
-            Some(WrongPaper::SelfSigned) => return self_signed(&request),
-            Some(WrongPaper::EllipticKey) => return self.authority.elliptic_leaf(&request),
-            None => {}
+            Some(wrong) => wrong.leaf(&self.authority, request, self.now),
+            None => self.authority.leaf(&request),
         }
-        self.authority.leaf(&request)
     }
 }
 
@@ -166,9 +242,7 @@ impl Papers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::tls::{
-        ClientCertificates, ClientTrust, Evidence, IdentityFiles, IdentityStore, TlsProfile, TrustRoots,
-    };
+    use crate::net::tls::{ClientCertificates, ClientTrust, Evidence, TrustRoots};
     use rustls::pki_types::ServerName;
     use std::sync::Arc;
     use tokio_rustls::{TlsAcceptor, TlsConnector};

@@ -1,8 +1,9 @@
 //! What every simulator can do, whatever it simulates.
 
-use super::attempts::Attempts;
+use super::beside::Beside;
 use super::call::{BOUND, Call, Dial, SimError};
 use super::line::{Beginning, Line, Manner, Pings, Switch, pings_until};
+use super::own_header::OwnHeader;
 use super::persona::Persona;
 use super::script::Script;
 use super::unconnected::Unconnected;
@@ -43,8 +44,8 @@ pub(super) struct Settings {
     pub(super) strict: bool,
     /// Connections without a message for this long are closed; `None`: after ten minutes.
     pub(super) idle: Option<Duration>,
-    /// INVITEs, shared with the hubs beside it.
-    pub(super) attempts: Arc<Attempts>,
+    /// Shared with the hubs beside it.
+    pub(super) beside: Arc<Beside>,
 }
 
 /// A running simulator: its calls, what it demands, what it heard. Dropping it ends everything at once.
@@ -88,7 +89,7 @@ impl Simulator {
                 address: bind.ip(),
                 tone: settings.tone,
                 violations,
-                attempts: settings.attempts,
+                beside: settings.beside,
                 script: Script::answer(),
                 incoming: waiting,
             }));
@@ -140,6 +141,24 @@ impl Simulator {
     /// What becomes of the next call alone; several wait in line.
     pub fn script_once(&self, script: Script) {
         self.line.script_once(script);
+    }
+
+    /// What becomes of the next calls, one after the other, and by the last of these of all that follow; none: as before.
+    pub fn set_scripts(&self, scripts: &[Script]) {
+        if let Some((last, first)) = scripts.split_last() {
+            self.line.set_scripts(first, last.clone());
+        }
+    }
+
+    /// INVITEs that begin calls bear these from now on, in place of the simulator's own of the same names.
+    pub fn set_headers(&self, headers: Vec<OwnHeader>) {
+        self.line.set_inviting(|inviting| inviting.headers = headers);
+    }
+
+    /// Who takes a call over, where neither the script nor the call says it.
+    pub fn set_number(&self, number: &str) {
+        self.line
+            .set_inviting(|inviting| inviting.number = Some(number.to_owned()));
     }
 
     /// How everybody is treated from now on.

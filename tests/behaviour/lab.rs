@@ -5,7 +5,9 @@ use portcullis::call::{CallNews, CallRecord};
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Ladders, Observer};
-use portcullis::sim::{Call, CarrierSettings, CarrierSim, CarrierWire, DnsSim, Heard, Papers, TeamsSettings, TeamsSim};
+use portcullis::sim::{
+    Call, CarrierSettings, CarrierSim, CarrierWire, DnsSim, Heard, Papers, Showing, TeamsSettings, TeamsSim,
+};
 use portcullis::sip::Method;
 use portcullis::sip::digest::Algorithm;
 use std::fs::File;
@@ -253,7 +255,7 @@ impl Lab {
 
     /// A lab by plan.
     pub async fn with(plan: Plan) -> Lab {
-        let net = [NET.0, LABS.fetch_add(1, Relaxed)];
+        let net = free_net();
         let folder = std::env::temp_dir().join(format!("portcullis-lab-{}-{}", std::process::id(), net[1]));
         std::fs::create_dir_all(folder.join("config/tenants")).unwrap();
         let papers = Papers::make(&folder, "sbc1.example.net", &[HUB, HUB2]).unwrap();
@@ -298,6 +300,7 @@ impl Lab {
                 bypass: plan.bypass,
                 strict: true,
                 idle: plan.idle,
+                showing: Showing::Sound,
             }
         };
         let teams = TeamsSim::start(hub(HUB, 3)).unwrap();
@@ -358,6 +361,7 @@ impl Lab {
             bypass: false,
             strict: true,
             idle: None,
+            showing: Showing::Sound,
         };
         self.teams.start_beside(settings).unwrap()
     }
@@ -418,7 +422,12 @@ async fn longest_stall(span: Duration) -> Duration {
     longest
 }
 
-fn host(net: [u8; 2], last: u8) -> Ipv4Addr {
+/// The middle of 127.x.y.z, which nobody else has.
+pub fn free_net() -> [u8; 2] {
+    [NET.0, LABS.fetch_add(1, Relaxed)]
+}
+
+pub fn host(net: [u8; 2], last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, net[0], net[1], last)
 }
 

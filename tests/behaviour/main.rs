@@ -56,6 +56,7 @@ mod rest;
 mod rest_calls;
 mod rest_changes;
 mod rings;
+mod scripted_peers;
 mod shapes_of_descriptions;
 mod signals_heard;
 mod simulated_carriers;

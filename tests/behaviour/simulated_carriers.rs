@@ -1,7 +1,9 @@
 //! The simulated carrier as a caller that proves itself: by a password, and over TLS.
 
 use crate::lab::{CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
-use portcullis::sim::{CarrierPapers, CarrierSettings, CarrierSim, CarrierWire, Dial, EndedBy, Papers, Script};
+use portcullis::sim::{
+    CarrierPapers, CarrierSettings, CarrierSim, CarrierWire, Dial, EndedBy, Papers, Script, Showing,
+};
 use portcullis::sip::digest::Credentials;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -71,6 +73,7 @@ async fn a_simulated_carrier_calls_and_is_called_over_tls() {
             certificate: papers.sbc_certificate.clone(),
             key: papers.sbc_key.clone(),
             roots: lab.roots.clone(),
+            showing: Showing::Sound,
         }),
         tone: CARRIER_TONE,
     })

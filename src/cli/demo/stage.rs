@@ -8,7 +8,7 @@ use crate::api::{self, AdminState, HttpServer};
 use crate::cli::run::{Running, start};
 use crate::config;
 use crate::observe::{Observation, Observers};
-use crate::sim::{CarrierSettings, CarrierSim, CarrierWire, Papers, TeamsSettings, TeamsSim};
+use crate::sim::{CarrierSettings, CarrierSim, CarrierWire, Papers, Showing, TeamsSettings, TeamsSim};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,7 @@ impl Stage {
             bypass: false,
             strict: true,
             idle: None,
+            showing: Showing::Sound,
         })?;
         write(
             &folder,

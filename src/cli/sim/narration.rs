@@ -1,7 +1,8 @@
 //! A line for each thing that happens at a simulator.
 
+use super::Behaviour;
 use crate::observe::printable;
-use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage, Unconnected, Way};
+use crate::sim::{Call, EndedBy, Ending, Heard, Pings, Simulator, Stage, Unconnected, View, Way};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -23,13 +24,20 @@ pub(super) struct Narrator {
     /// Those that are not over.
     calls: Vec<Followed>,
     seen: usize,
-    told: usize,
-    pings: Pings,
-    unconnected: Throttled,
+    /// In the order of the simulators.
+    watched: Vec<Watched>,
     /// The last failed connection of ours.
     last_to: Option<Unconnected>,
     /// A JSON object a line.
     json: bool,
+}
+
+/// What was told of one simulator.
+struct Watched {
+    name: String,
+    violations: usize,
+    pings: Pings,
+    unconnected: Throttled,
 }
 
 /// How many failed connections were told in this span of time.
@@ -65,11 +73,21 @@ impl Throttled {
 }
 
 /// The call that the command places.
-pub(super) struct Placing(Call);
+pub(super) struct Placing {
+    call: Call,
+    /// What comes of it is ended so long after it.
+    held: Duration,
+    /// Its script gives it up before it is answered.
+    gives_up: bool,
+}
 
 impl Placing {
-    pub(super) fn new(call: Call) -> Placing {
-        Placing(call)
+    pub(super) fn new(call: Call, behaviour: &Behaviour) -> Placing {
+        Placing {
+            call,
+            held: behaviour.held(),
+            gives_up: behaviour.gives_up(),
+        }
     }
 }
 
@@ -79,73 +97,119 @@ struct Followed {
     name: String,
     stage: Stage,
     tone: Option<f64>,
+    played: usize,
+    notified: usize,
+    handed_over: bool,
 }
 
 impl Narrator {
-    pub(super) fn begin(kind: &str, sim: &Simulator, more: &str, json: bool) -> Narrator {
-        let narrator = Narrator {
+    pub(super) fn new(json: bool) -> Narrator {
+        Narrator {
             begun: Instant::now(),
             calls: Vec::new(),
             seen: 0,
-            told: 0,
-            pings: Pings::default(),
-            unconnected: Throttled::default(),
+            watched: Vec::new(),
             last_to: None,
             json,
-        };
-        narrator.line(&format!("{kind} simulated on {}{more}; Ctrl-C ends it", sim.address()));
-        narrator
+        }
     }
 
-    /// For ever, or to the end of the call that was placed: was it heard?
-    pub(super) async fn tell(&mut self, sim: &Simulator, placing: Option<Placing>) -> bool {
-        let placed = placing.map(|Placing(call)| call);
-        if let Some(call) = &placed {
-            self.follow(call.clone(), "our call".to_owned());
+    /// One simulator more, which runs.
+    pub(super) fn watch(&mut self, kind: &str, sim: &Simulator, more: &str) {
+        self.watched.push(Watched {
+            name: kind.to_owned(),
+            violations: 0,
+            pings: Pings::default(),
+            unconnected: Throttled::default(),
+        });
+        self.line(&format!("{kind} simulated on {}{more}; Ctrl-C ends it", sim.address()));
+    }
+
+    /// For ever, or to the end of the call that was placed and of what came of it: was it heard?
+    pub(super) async fn tell(&mut self, sims: &[&Simulator], placing: Option<Placing>) -> bool {
+        if let Some(placing) = &placing {
+            self.follow(placing.call.clone(), "our call".to_owned());
         }
         let mut glances = interval(GLANCE);
+        let mut rest_until = None;
         loop {
             glances.tick().await;
-            while let Ok(call) = sim.incoming_within(SOON).await {
-                let uri = call
-                    .invite()
-                    .and_then(|invite| invite.request_uri())
-                    .unwrap_or("?")
-                    .to_owned();
-                self.line(&format!("a call to {uri}"));
-                self.follow(call, uri);
-            }
-            self.glance(sim);
-            if let Some(call) = &placed
-                && let Some(ending) = call.view().ending
-            {
-                let heard = call.heard_so_far();
-                if !call.view().answered {
-                    let why = self.why_unconnected(sim, &ending).await;
-                    self.line(&format!("our call was not answered, ended{}{why}", of(&ending)));
+            for (index, sim) in sims.iter().enumerate() {
+                while let Ok(call) = sim.incoming_within(SOON).await {
+                    let uri = call.invite().and_then(|invite| invite.request_uri()).unwrap_or("?");
+                    let uri = uri.to_owned();
+                    let line = format!("a call to {uri}");
+                    self.line(&self.told_of(index, &line));
+                    self.follow(call, uri);
                 }
-                return call.view().answered && heard.is_some_and(|heard| heard.packets > 0);
             }
+            self.glance(sims);
+            let Some(placing) = &placing else { continue };
+            let view = placing.call.view();
+            let Some(ending) = view.ending.clone() else { continue };
+            let until = *rest_until.get_or_insert_with(|| Instant::now() + placing.held);
+            if has_become_another(&view) && !self.calls.is_empty() {
+                if Instant::now() >= until {
+                    self.end_calls().await;
+                }
+                continue;
+            }
+            let given_up = placing.gives_up && ending.by == EndedBy::Us && ending.status == Some(487);
+            if !view.answered {
+                let why = self.why_unconnected(sims, &ending).await;
+                self.line(&format!("our call was not answered, ended{}{why}", of(&ending)));
+                return given_up;
+            }
+            return placing.call.heard_so_far().is_some_and(|heard| heard.packets > 0);
+        }
+    }
+
+    /// What a transfer or a `replace` has left.
+    async fn end_calls(&mut self) {
+        let calls: Vec<Call> = self.calls.iter().map(|followed| followed.call.clone()).collect();
+        for call in calls {
+            // Who does not answer the BYE is over all the same.
+            let _ = call.hang_up().await;
         }
     }
 
     /// The sum; true when no rule was broken.
-    pub(super) fn end(&mut self, sim: &Simulator) -> bool {
-        self.tell_unconnected(sim);
-        if let Some(withheld) = self.unconnected.rest() {
-            self.line(&more_unconnected(withheld));
+    pub(super) fn end(&mut self, sims: &[&Simulator]) -> bool {
+        self.glance(sims);
+        let mut broken = 0;
+        for (index, sim) in sims.iter().enumerate() {
+            let withheld = self
+                .watched
+                .get_mut(index)
+                .and_then(|watched| watched.unconnected.rest());
+            if let Some(withheld) = withheld {
+                self.line(&self.told_of(index, &more_unconnected(withheld)));
+            }
+            let violations = sim.violations().len();
+            broken += violations;
+            let pings = sim.pings();
+            let calls = match sims {
+                [_] => format!(" {} calls;", self.seen),
+                _ => String::new(),
+            };
+            let line = format!(
+                "OPTIONS: {} received, {} sent, {} of them answered;{calls} {violations} rules broken",
+                pings.received, pings.sent, pings.answered,
+            );
+            self.line(&self.told_of(index, &line));
         }
-        let violations = sim.violations();
-        let pings = sim.pings();
-        self.line(&format!(
-            "OPTIONS: {} received, {} sent, {} of them answered; {} calls; {} rules broken",
-            pings.received,
-            pings.sent,
-            pings.answered,
-            self.seen,
-            violations.len()
-        ));
-        violations.is_empty()
+        if sims.len() > 1 {
+            self.line(&format!("{} calls; {broken} rules broken", self.seen));
+        }
+        broken == 0
+    }
+
+    /// With the simulator's name, where there are several.
+    fn told_of(&self, index: usize, line: &str) -> String {
+        match self.watched.get(index).filter(|_| self.watched.len() > 1) {
+            Some(watched) => format!("{}: {line}", watched.name),
+            None => line.to_owned(),
+        }
     }
 
     fn follow(&mut self, call: Call, name: String) {
@@ -155,11 +219,14 @@ impl Narrator {
             name,
             stage: Stage::Calling,
             tone: None,
+            played: 0,
+            notified: 0,
+            handed_over: false,
         });
     }
 
     /// `: no connection to …`, of a call that no peer refused.
-    async fn why_unconnected(&mut self, sim: &Simulator, ending: &Ending) -> String {
+    async fn why_unconnected(&mut self, sims: &[&Simulator], ending: &Ending) -> String {
         if ending.by != EndedBy::Nobody || ending.status != Some(503) {
             return String::new();
         }
@@ -167,70 +234,97 @@ impl Narrator {
         let limit = Instant::now() + ALERT;
         while self.last_to.is_none() && Instant::now() < limit {
             glances.tick().await;
-            self.tell_unconnected(sim);
+            self.tell_unconnected(sims);
         }
         self.last_to
             .as_ref()
             .map_or_else(String::new, |why| format!(": {}", printable(&why.to_string())))
     }
 
-    fn tell_unconnected(&mut self, sim: &Simulator) {
-        let (failed, more) = sim.take_unconnected();
-        self.unconnected.withheld += more;
-        for unconnected in failed {
-            if self.unconnected.admits() {
-                match self.json {
-                    true => self.object(json!({ "unconnected": unconnected })),
-                    false => self.line(&printable(&unconnected.to_string())),
+    fn tell_unconnected(&mut self, sims: &[&Simulator]) {
+        for (index, sim) in sims.iter().enumerate() {
+            let (failed, more) = sim.take_unconnected();
+            let Some(watched) = self.watched.get_mut(index) else {
+                continue;
+            };
+            watched.unconnected.withheld += more;
+            let admitted: Vec<bool> = failed.iter().map(|_| watched.unconnected.admits()).collect();
+            let ended = watched.unconnected.ends(Instant::now());
+            for (unconnected, admitted) in failed.into_iter().zip(admitted) {
+                match (admitted, self.json) {
+                    (true, true) => self.object(index, json!({ "unconnected": unconnected })),
+                    (true, false) => self.line(&self.told_of(index, &printable(&unconnected.to_string()))),
+                    (false, _) => {}
+                }
+                if unconnected.way == Way::To {
+                    self.last_to = Some(unconnected);
                 }
             }
-            if unconnected.way == Way::To {
-                self.last_to = Some(unconnected);
+            if let Some(withheld) = ended {
+                self.line(&self.told_of(index, &more_unconnected(withheld)));
             }
-        }
-        if let Some(withheld) = self.unconnected.ends(Instant::now()) {
-            self.line(&more_unconnected(withheld));
         }
     }
 
-    fn glance(&mut self, sim: &Simulator) {
-        self.tell_unconnected(sim);
-        let mut lines = Vec::new();
+    fn glance(&mut self, sims: &[&Simulator]) {
+        self.tell_unconnected(sims);
+        let (mut lines, mut takers) = (Vec::new(), Vec::new());
         for followed in &mut self.calls {
             followed.glance(&mut lines);
+            // Looked for last: who is over has been taken over before.
+            takers.extend(followed.taker());
         }
         self.calls.retain(|followed| followed.stage < Stage::Ended);
-        let violations = sim.violations();
-        for violation in violations.iter().skip(self.told) {
-            match self.json {
-                true => self.object(json!({ "violation": violation })),
-                false => lines.push(format!("RULE BROKEN {violation}")),
-            }
-        }
-        self.told = violations.len();
-        let pings = sim.pings();
-        if pings.received > self.pings.received {
-            lines.push("OPTIONS came".to_owned());
-        }
-        if pings.answered > self.pings.answered {
-            lines.push("our OPTIONS was answered".to_owned());
-        }
-        self.pings = pings;
         for line in lines {
             self.line(&line);
         }
+        for (call, name) in takers {
+            self.follow(call, name);
+        }
+        for (index, sim) in sims.iter().enumerate() {
+            self.glance_at(index, sim);
+        }
     }
 
-    fn line(&self, text: &str) {
+    fn glance_at(&mut self, index: usize, sim: &Simulator) {
+        let (violations, pings) = (sim.violations(), sim.pings());
+        let Some(watched) = self.watched.get_mut(index) else {
+            return;
+        };
+        let told = std::mem::replace(&mut watched.violations, violations.len());
+        let before = std::mem::replace(&mut watched.pings, pings);
+        for violation in violations.iter().skip(told) {
+            match self.json {
+                true => self.object(index, json!({ "violation": violation })),
+                false => self.line(&self.told_of(index, &format!("RULE BROKEN {violation}"))),
+            }
+        }
+        if pings.received > before.received {
+            self.line(&self.told_of(index, "OPTIONS came"));
+        }
+        if pings.answered > before.answered {
+            self.line(&self.told_of(index, "our OPTIONS was answered"));
+        }
+    }
+
+    pub(super) fn line(&self, text: &str) {
         if self.json {
-            return self.object(json!({ "told": text }));
+            return self.print(json!({ "told": text }));
         }
         let since = self.begun.elapsed().as_secs_f64();
         // A reader who hung up is no news: the exit code still tells.
         let _ = writeln!(stdout().lock(), "{since:>8.1}s {text}");
     }
 
-    fn object(&self, mut object: Value) {
+    /// Of one simulator, by its name where there are several.
+    fn object(&self, index: usize, mut object: Value) {
+        if let Some(watched) = self.watched.get(index).filter(|_| self.watched.len() > 1) {
+            object["hub"] = json!(watched.name);
+        }
+        self.print(object);
+    }
+
+    fn print(&self, mut object: Value) {
         object["seconds"] = json!(self.begun.elapsed().as_secs_f64());
         // As above.
         let _ = writeln!(stdout().lock(), "{object}");
@@ -240,22 +334,48 @@ impl Narrator {
 impl Followed {
     fn glance(&mut self, lines: &mut Vec<String>) {
         let view = self.call.view();
-        if view.stage > self.stage {
-            self.stage = view.stage;
-            let what = match view.stage {
-                Stage::Calling => "begins".to_owned(),
-                Stage::Ringing => "rings".to_owned(),
-                Stage::Answered => "is answered".to_owned(),
-                Stage::Ended => self.ending(),
-            };
-            lines.push(format!("{} {what}", self.name));
-        }
+        let moved = view.stage > self.stage;
+        self.stage = view.stage;
+        let stage = match view.stage {
+            Stage::Calling => "begins".to_owned(),
+            Stage::Ringing => "rings".to_owned(),
+            Stage::Answered => "is answered".to_owned(),
+            Stage::Ended => self.ending(),
+        };
+        let stage = moved.then(|| format!("{} {stage}", self.name));
+        let is_over = view.stage == Stage::Ended;
+        lines.extend(stage.clone().filter(|_| !is_over));
+        self.steps(&view, lines);
+        lines.extend(stage.filter(|_| is_over));
         let tone = self.call.heard_so_far().and_then(|heard| heard.frequency);
         if tone != self.tone && view.stage < Stage::Ended {
             self.tone = tone;
             let heard = tone.map_or_else(|| "no tone".to_owned(), |hertz| format!("{hertz:.0} Hz"));
             lines.push(format!("{} hears {heard}", self.name));
         }
+    }
+
+    /// What its script asked for, and what a transfer tells.
+    fn steps(&mut self, view: &View, lines: &mut Vec<String>) {
+        let name = &self.name;
+        for played in view.played.iter().skip(self.played) {
+            lines.push(format!("{name}: {} was answered {}", played.word, played.status));
+        }
+        self.played = view.played.len();
+        let notified = view.transfer.as_ref().map_or(&[][..], |transfer| &transfer.notified);
+        // Another REFER begins anew.
+        let told = Some(self.notified).filter(|told| *told <= notified.len());
+        for status in notified.iter().skip(told.unwrap_or_default()) {
+            lines.push(format!("{name}: the transfer is at {status}"));
+        }
+        self.notified = notified.len();
+    }
+
+    /// Who takes it over, once.
+    fn taker(&mut self) -> Option<(Call, String)> {
+        let taker = self.call.view().taken_by.filter(|_| !self.handed_over)?;
+        self.handed_over = true;
+        Some((taker, format!("who replaces {}", self.name)))
     }
 
     fn ending(&self) -> String {
@@ -267,6 +387,12 @@ impl Followed {
             .map_or_else(String::new, |heard| counts(&heard));
         format!("is over{by}{heard}")
     }
+}
+
+/// Its other end talks on, in a call that came of this one.
+fn has_become_another(view: &View) -> bool {
+    let notified = view.transfer.iter().flat_map(|transfer| &transfer.notified);
+    view.taken_by.is_some() || notified.copied().any(|status| (200..300).contains(&status))
 }
 
 fn more_unconnected(withheld: u64) -> String {

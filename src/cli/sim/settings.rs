@@ -1,12 +1,15 @@
 //! What can be said on the command line.
 
+use super::CommandError;
+use super::behaviour::{Behaviour, Peer};
+use super::beside::{Beside, Conduct};
 use crate::config::Cloud;
-use crate::sim::{CarrierPapers, CarrierSettings, CarrierWire, Dial, Manner, Script, SdpShape, TeamsSettings};
+use crate::sim::{CarrierPapers, CarrierSettings, CarrierWire, Dial, Showing, TeamsSettings, WrongPaper};
 use crate::sip::digest::Credentials;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,9 +24,9 @@ pub struct SimArgs {
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
     /// A hub of Teams: TLS with client certificates, SRTP, and the rules of Direct Routing
-    Teams(TeamsArgs),
+    Teams(Box<TeamsArgs>),
     /// A carrier: UDP, TCP or TLS, RTP, passwords
-    Carrier(CarrierArgs),
+    Carrier(Box<CarrierArgs>),
     /// A name server whose answers change: `NAME=ADDRESS,ADDRESS` on standard input moves a name, `NAME=` takes it away
     Dns(DnsArgs),
     /// Print every rule that `sim teams` enforces, with its number
@@ -67,9 +70,6 @@ pub struct TeamsArgs {
     /// The trunk has media bypass: clients with full ICE, found by connectivity checks alone
     #[arg(long)]
     pub bypass: bool,
-    /// How the descriptions of the placed call are written, such as `UDP/TLS/RTP/SAVP no-rtcp-mux`
-    #[arg(long, value_name = "WORDS", requires = "call")]
-    pub sdp: Option<SdpShape>,
     /// Note what is only noted by strict hubs, too (see `sim rules`)
     #[arg(long)]
     pub strict: bool,
@@ -79,6 +79,17 @@ pub struct TeamsArgs {
     /// Close connections that carried no message for so many seconds, as Teams does after two minutes
     #[arg(long, value_name = "SECONDS")]
     pub idle: Option<u64>,
+    /// Show a certificate that is wrong in this way, which `certs dev --wrong` has made beside the right one; none: as client no
+    /// certificate at all
+    #[arg(long, value_name = "KIND", value_parser = wrong_kind())]
+    pub wrong: Option<Wrong>,
+    /// Another hub of the same Teams in this process, such as `sip2.pstnhub.microsoft.com=127.0.0.4:5061`; behind a space `draining`,
+    /// `stalled`, `mute`, `dead` or a script of its own; repeat it for more
+    #[arg(long, value_name = "NAME=ADDRESS:PORT")]
+    pub beside: Vec<Beside>,
+    /// Open so many connections to the SBC at once, with an OPTIONS on each
+    #[arg(long, value_name = "COUNT", requires = "sbc", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub connections: Option<u64>,
     #[command(flatten)]
     pub behaviour: Behaviour,
 }
@@ -104,6 +115,10 @@ pub struct CarrierArgs {
     /// PEM: the roots that the SBC's certificate chains to
     #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
     pub roots: Option<PathBuf>,
+    /// Over TLS, show a certificate that is wrong in this way, which `certs dev --wrong` has made beside the right one; none: as
+    /// client no certificate at all
+    #[arg(long, value_name = "KIND", requires = "certificate", value_parser = wrong_kind())]
+    pub wrong: Option<Wrong>,
     /// The SBC's name: the host of our INVITEs, and over TLS what its certificate has to bear; its address when absent
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
@@ -132,6 +147,58 @@ pub enum WireName {
 fn cloud_name() -> impl TypedValueParser<Value = Cloud> {
     let known = |name: String| Cloud::ALL.into_iter().find(|cloud| cloud.name() == name);
     PossibleValuesParser::new(Cloud::ALL.map(Cloud::name)).try_map(move |name| known(name).ok_or("no such cloud"))
+}
+
+/// What is wrong with the certificate that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    Paper(WrongPaper),
+    /// None is shown as client.
+    NoneAsClient,
+}
+
+impl Wrong {
+    const NONE: &str = "none";
+
+    fn of(word: &str) -> Option<Wrong> {
+        let paper = WrongPaper::ALL.into_iter().find(|paper| paper.word() == word);
+        paper
+            .map(Wrong::Paper)
+            .or((word == Wrong::NONE).then_some(Wrong::NoneAsClient))
+    }
+}
+
+fn wrong_kind() -> impl TypedValueParser<Value = Wrong> {
+    let words = WrongPaper::ALL.iter().map(|paper| paper.word()).chain([Wrong::NONE]);
+    PossibleValuesParser::new(words).try_map(|word| Wrong::of(&word).ok_or("no such kind"))
+}
+
+/// The files to show, and how.
+fn shown(files: [&Path; 2], wrong: Option<Wrong>) -> ([PathBuf; 2], Showing) {
+    match wrong {
+        None => (files.map(Path::to_owned), Showing::Sound),
+        Some(Wrong::NoneAsClient) => (files.map(Path::to_owned), Showing::NoneAsClient),
+        Some(Wrong::Paper(paper)) => {
+            let showing = if paper.is_untimely() {
+                Showing::Untimely
+            } else {
+                Showing::Sound
+            };
+            (files.map(|file| paper.beside(file)), showing)
+        }
+    }
+}
+
+/// Files that `certs dev --wrong` has to have made.
+fn made(files: &[PathBuf; 2], wrong: Option<Wrong>) -> Result<(), CommandError> {
+    let missing = files.iter().find(|file| !file.exists());
+    match (wrong, missing) {
+        (Some(Wrong::Paper(_)), Some(file)) => Err(CommandError::Usage(format!(
+            "{} is not there: `portcullis certs dev --wrong` makes it beside the right one",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Arguments of `sim dns`.
@@ -174,64 +241,52 @@ impl FromStr for Lead {
     }
 }
 
-/// What both can be told.
-#[derive(Debug, Args)]
-pub struct Behaviour {
-    /// What becomes of calls, such as `ring, wait 2s, answer, wait 10s, hang-up`
-    #[arg(long, value_name = "STEPS")]
-    pub script: Option<Script>,
-    /// Hz of the tone that is sent
-    #[arg(long, value_name = "HERTZ", default_value_t = 440.0)]
-    pub tone: f64,
-    /// Place one call to this number, and end with it
-    #[arg(long, value_name = "NUMBER", requires = "sbc")]
-    pub call: Option<String>,
-    /// How long that call is held, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    pub seconds: u64,
-    /// Answer every INVITE and OPTIONS with 503
-    #[arg(long, conflicts_with = "stalled")]
-    pub unavailable: bool,
-    /// Answer no request at all
-    #[arg(long)]
-    pub stalled: bool,
-    /// Print what happens and which rules are broken as JSON, a line each
-    #[arg(long)]
-    pub json: bool,
-}
-
 fn text_of(file: &str) -> Result<String, std::io::Error> {
     std::fs::read_to_string(file)
-}
-
-impl Behaviour {
-    fn dial(&self, from: &str) -> Option<Dial> {
-        let mut dial = Dial::new(from, self.call.as_ref()?);
-        dial.hang_up_after = Some(Duration::from_secs(self.seconds));
-        Some(dial)
-    }
-
-    pub(super) fn manner(&self) -> Manner {
-        match (self.unavailable, self.stalled) {
-            (true, _) => Manner::Unavailable { retry_after: 1 },
-            (false, true) => Manner::Stalled,
-            (false, false) => Manner::Normal,
-        }
-    }
 }
 
 impl TeamsArgs {
     /// The call to place.
     pub(super) fn dial(&self) -> Option<Dial> {
         let dial = self.behaviour.dial(&self.from)?;
-        let dial = dial.sdp(self.sdp.unwrap_or_default());
         Some(match &self.location {
             Some(record) => dial.located(record),
             None => dial,
         })
     }
 
+    /// What can't be, with what to do.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        let scripts = self.beside.iter().filter_map(|beside| match &beside.conduct {
+            Conduct::Script(script) => Some(script),
+            _ => None,
+        });
+        let peer = if self.bypass {
+            Peer::TeamsWithBypass
+        } else {
+            Peer::Teams
+        };
+        self.behaviour.objection(&scripts.collect::<Vec<_>>(), peer)?;
+        let settings = self.settings();
+        made(&[settings.certificate, settings.key], self.wrong)?;
+        let mut hubs = vec![(settings.hub.as_str(), self.listen)];
+        for beside in &self.beside {
+            let known = hubs
+                .iter()
+                .find(|(hub, at)| *hub == beside.hub || (*at == beside.listen && at.port() != 0));
+            if let Some((hub, at)) = known {
+                let Beside { hub: other, listen, .. } = beside;
+                return Err(CommandError::Usage(format!(
+                    "--beside {other}={listen}: {hub} stands on {at} already; each hub needs a name and an address of its own"
+                )));
+            }
+            hubs.push((&beside.hub, beside.listen));
+        }
+        Ok(())
+    }
+
     pub(super) fn settings(&self) -> TeamsSettings {
+        let ([certificate, key], showing) = shown([&self.certificate, &self.key], self.wrong);
         TeamsSettings {
             listen: self.listen,
             sbc: self.sbc,
@@ -241,13 +296,14 @@ impl TeamsArgs {
                 .clone()
                 .or_else(|| Some((*self.cloud.hubs().first()?).to_owned()))
                 .unwrap_or_default(),
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
+            certificate,
+            key,
             roots: self.roots.clone(),
             tone: self.behaviour.tone,
             bypass: self.bypass,
             strict: self.strict,
             idle: self.idle.map(Duration::from_secs),
+            showing,
         }
     }
 }
@@ -270,8 +326,20 @@ impl CarrierArgs {
         Some(dial)
     }
 
+    fn shown(&self) -> ([PathBuf; 2], Showing) {
+        let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        shown([&file(&self.certificate), &file(&self.key)], self.wrong)
+    }
+
+    /// What can't be, with what to do.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        self.behaviour.objection(&[], Peer::Carrier)?;
+        made(&self.shown().0, self.wrong)
+    }
+
     pub(super) fn settings(&self) -> CarrierSettings {
         let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        let ([certificate, key], showing) = self.shown();
         CarrierSettings {
             listen: self.listen,
             sbc: self.sbc,
@@ -279,9 +347,10 @@ impl CarrierArgs {
                 WireName::Udp => CarrierWire::Udp,
                 WireName::Tcp => CarrierWire::Tcp,
                 WireName::Tls => CarrierWire::Tls(CarrierPapers {
-                    certificate: file(&self.certificate),
-                    key: file(&self.key),
+                    certificate,
+                    key,
                     roots: file(&self.roots),
+                    showing,
                 }),
             },
             tone: self.behaviour.tone,
@@ -292,7 +361,6 @@ impl CarrierArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[derive(Debug, clap::Parser)]
     struct Line {
@@ -351,22 +419,56 @@ mod tests {
     }
 
     #[test]
-    fn a_placed_call_has_the_descriptions_that_are_asked_for() {
+    fn a_hub_shows_the_wrong_certificate_that_lies_beside_the_right_one() {
         use clap::Parser;
-        let read = |more: &[&str]| {
-            let files = "sim --certificate c.pem --key c.key --roots r.pem".split(' ');
-            let line = Hub::try_parse_from(files.chain(more.iter().copied()));
-            line.map(|line| line.args.dial().map(|dial| dial.sdp))
+        let hub = |more: &str| {
+            let line = format!("sim --certificate a/hub.example.pem --key a/hub.example.key --roots r.pem{more}");
+            Hub::try_parse_from(line.split(' ')).map(|hub| hub.args)
         };
-        let call = ["--sbc", "127.0.0.1:5061", "--call", "+14255550100"];
-        assert_eq!(read(&call).unwrap(), Some(SdpShape::default()));
-        let shaped = [&call[..], &["--sdp", "UDP/TLS/RTP/SAVP no-rtcp-mux"]].concat();
-        assert_eq!(
-            read(&shaped).unwrap(),
-            Some("UDP/TLS/RTP/SAVP no-rtcp-mux".parse().unwrap())
+        let expired = hub(" --wrong expired").unwrap();
+        let settings = expired.settings();
+        assert_eq!(settings.certificate, Path::new("a/hub.example.expired.pem"));
+        assert_eq!(settings.key, Path::new("a/hub.example.expired.key"));
+        assert_eq!(settings.showing, Showing::Untimely);
+        let told = expired.check().unwrap_err().to_string();
+        assert!(
+            told.starts_with("a/hub.example.expired.pem is not there: `portcullis certs dev --wrong`"),
+            "{told}"
         );
-        for wrong in [&["--sdp", "mki"][..], &[&call[..], &["--sdp", "DTLS"]].concat()] {
-            assert!(read(wrong).is_err(), "{wrong:?}");
+        let settings = hub(" --wrong none").unwrap().settings();
+        assert_eq!(
+            (settings.certificate.as_path(), settings.showing),
+            (Path::new("a/hub.example.pem"), Showing::NoneAsClient)
+        );
+        assert!(hub(" --wrong old").unwrap_err().to_string().contains("self-signed"));
+        for paper in WrongPaper::ALL {
+            assert_eq!(Wrong::of(paper.word()), Some(Wrong::Paper(paper)));
+        }
+    }
+
+    #[test]
+    fn two_hubs_can_not_have_one_name_or_one_address() {
+        use clap::Parser;
+        for (beside, told) in [
+            ("sip.pstnhub.microsoft.com=127.0.0.4:5061", "each hub needs a name"),
+            (
+                "sip2.pstnhub.microsoft.com=127.0.0.3:5061",
+                "sip.pstnhub.microsoft.com stands on 127.0.0.3:5061 already",
+            ),
+        ] {
+            let line = [
+                "sim",
+                "--certificate",
+                "c",
+                "--key",
+                "k",
+                "--roots",
+                "r",
+                "--beside",
+                beside,
+            ];
+            let told_now = Hub::try_parse_from(line).unwrap().args.check().unwrap_err().to_string();
+            assert!(told_now.contains(told), "{told_now}");
         }
     }
 

@@ -88,7 +88,7 @@ pub(in crate::net) fn identity_until(name: &str, not_after: u64) -> Identity {
     let authority = Authority::new("Test Root", 0, not_after + DAY).unwrap();
     let pair = leaf_valid(&authority, &["sbc1.example.net"], LeafUsage::Server, 0, not_after);
     let files = Directory::new().files(name);
-    Identity::from_pem(&files, pair.certificate.as_bytes(), pair.key.as_bytes(), 1).unwrap()
+    Identity::from_pem(&files, pair.certificate.as_bytes(), pair.key.as_bytes(), Some(1)).unwrap()
 }
 
 /// A certificate for this name that has signed itself, with an ECDSA key.

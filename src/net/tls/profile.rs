@@ -85,6 +85,7 @@ pub struct TlsProfile {
     presented: Arc<str>,
     provider: Arc<CryptoProvider>,
     rsa_alone: bool,
+    shows_none: bool,
     number: u64,
 }
 
@@ -106,6 +107,7 @@ impl TlsProfile {
             presented: presented.into(),
             provider: provider(),
             rsa_alone: false,
+            shows_none: false,
         }
     }
 
@@ -121,6 +123,14 @@ impl TlsProfile {
         self.provider = Arc::new(provider);
         self.rsa_alone = true;
         self
+    }
+
+    /// A client that has no certificate to show; a server has to have one.
+    pub fn showing_none(self) -> TlsProfile {
+        TlsProfile {
+            shows_none: true,
+            ..self
+        }
     }
 
     /// The same identities, with other trust.
@@ -204,7 +214,10 @@ impl TlsProfile {
             provider: self.provider.clone(),
             evidence: evidence.clone(),
         };
-        let shown = self.identities.at(shown).map(|identity| identity.certified().clone());
+        let shown = Some(shown).filter(|_| !self.shows_none);
+        let shown = shown
+            .and_then(|place| self.identities.at(place))
+            .map(|identity| identity.certified().clone());
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .dangerous()

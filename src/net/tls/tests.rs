@@ -516,7 +516,7 @@ fn teams_004_and_007_what_teams_refuses_of_a_certificate_is_known() {
     let objection = |pair: &PemPair| {
         let files = Directory::new().files("sbc");
         let (certificate, key) = (pair.certificate.as_bytes(), pair.key.as_bytes());
-        let identity = Identity::from_pem(&files, certificate, key, i64::try_from(now()).unwrap()).unwrap();
+        let identity = Identity::from_pem(&files, certificate, key, Some(i64::try_from(now()).unwrap())).unwrap();
         identity.objection_of_teams()
     };
     for usage in [LeafUsage::Server, LeafUsage::ServerAndClient] {

@@ -1,11 +1,11 @@
 //! A call that portcullis places: the script says what becomes of it.
 
-use super::task::{Fate, Next, Side, Task, Unacknowledged};
+use super::task::{Fate, Next, Parties, Side, Task, Unacknowledged};
 use super::view::{EndedBy, Stage};
-use super::{Change, Event, HoldForm, Order, Refer};
+use super::{Event, Order};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
-use crate::sim::description::{Disagreement, Shape, audio_of};
+use crate::sim::description::{Disagreement, audio_of};
 use crate::sim::script::{Fork, Script, Step};
 use crate::sim::teams::{contact_host, guid, is_completed_elsewhere};
 use crate::sip::dialog::{Dialog, new_tag};
@@ -13,6 +13,7 @@ use crate::sip::transaction::ServerTransactionId;
 use crate::sip::{HeaderName, Message, ResponseDraft};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -42,35 +43,32 @@ impl Task {
         self.sdp = script.sdp;
         self.hears_ack = script.hears_ack;
         self.elsewhere = script.elsewhere;
+        self.script = Arc::new(script);
         self.known.trunk = contact_host(&invite);
         self.inspect(&invite);
-        let mut ringing = Some(Ringing {
+        self.parties = Parties {
+            own: Some(user).filter(|user| !user.is_empty()),
+            other: invite.from().ok().and_then(|from| from.uri().user().map(str::to_owned)),
+        };
+        let mut ringing = Ringing {
             id,
             invite,
             branches: BTreeMap::new(),
-        });
-        for step in script.steps {
-            let fate = match &mut ringing {
-                Some(unanswered) => match self.set_up(unanswered, &step).await {
-                    Progress::Rings => Fate::GoesOn,
-                    Progress::Answered => {
-                        ringing = None;
-                        Fate::GoesOn
-                    }
-                    Progress::Over => Fate::Over,
-                },
-                None => self.converse(&step).await,
-            };
-            if fate == Fate::Over {
-                return self.leave();
-            }
-        }
-        let is_answered = match &mut ringing {
-            // Only CANCEL, or an order, ends this.
-            Some(unanswered) => self.ring(unanswered, None).await == Progress::Answered,
-            None => true,
         };
-        if is_answered {
+        let steps = self.script.clone();
+        let mut rest = steps.steps.as_slice();
+        let mut progress = Progress::Rings;
+        while progress == Progress::Rings
+            && let Some((step, later)) = rest.split_first()
+        {
+            rest = later;
+            progress = self.set_up(&mut ringing, step).await;
+        }
+        if progress == Progress::Rings {
+            // Only CANCEL, or an order, ends this.
+            progress = self.ring(&mut ringing, None).await;
+        }
+        if progress == Progress::Answered && self.play(rest).await == Fate::GoesOn {
             self.live(None).await;
         }
         self.leave();
@@ -115,35 +113,12 @@ impl Task {
             | Step::Resume
             | Step::Refresh
             | Step::Offerless
+            | Step::Restart
+            | Step::FinalCandidates
+            | Step::Digits(_)
+            | Step::Replace { .. }
             | Step::Refer { .. } => Progress::Rings,
         }
-    }
-
-    async fn converse(&mut self, step: &Step) -> Fate {
-        let held = match self.line.persona.shape() {
-            Shape::Teams | Shape::TeamsBypass => HoldForm::Inactive,
-            Shape::Carrier => HoldForm::SendOnly,
-        };
-        let change = match step {
-            Step::Wait(span) => return self.live(Some(Instant::now() + *span)).await,
-            Step::HangUp => return self.hang_up().await,
-            Step::Hold => Change::Hold(held),
-            Step::HoldAs(form) => Change::Hold(*form),
-            Step::Refer { to, by } => {
-                let refer = Refer::to(to);
-                self.refer(match by {
-                    Some(by) => refer.by(by),
-                    None => refer,
-                })
-                .await;
-                return Fate::GoesOn;
-            }
-            Step::Resume => Change::Resume,
-            Step::Refresh => Change::Refresh,
-            Step::Offerless => Change::Offerless,
-            _ => return Fate::GoesOn,
-        };
-        self.change(change).await.1
     }
 
     /// Rings for `span`, or until the call is answered or ends by an order, or is cancelled.
@@ -277,7 +252,10 @@ impl Task {
         if let Some((_, text)) = branch.media.as_ref().filter(|_| describes) {
             draft = draft.body("application/sdp", text.clone());
         }
-        self.line.attempts.answered(call.invite.call_id(), draft.status());
+        self.line
+            .beside
+            .attempts
+            .answered(call.invite.call_id(), draft.status());
         let draft = self
             .line
             .persona
@@ -293,7 +271,7 @@ impl Task {
     }
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Progress {
     Rings,
     Answered,

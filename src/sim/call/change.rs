@@ -122,10 +122,6 @@ impl Task {
         }
     }
 
-    fn is_teams(&self) -> bool {
-        self.line.persona.shape().is_teams()
-    }
-
     /// A stream that is off is answered with one that is off (RFC 3264 §6).
     async fn turn_off(&mut self, answer: &[u8]) {
         if !is_off(answer) {

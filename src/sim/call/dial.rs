@@ -1,5 +1,6 @@
 //! How a side calls, as plain data.
 
+use crate::sim::script::Script;
 use crate::sim::sdp_shape::SdpShape;
 use crate::sim::spoken::Spoken;
 use crate::sip::digest::Credentials;
@@ -26,7 +27,9 @@ pub struct Dial {
     pub offerless: bool,
     /// No ACK for the 2xx.
     pub never_ack: bool,
-    /// BYE after this time of conversation.
+    /// What is done in the call once it is answered.
+    pub script: Script,
+    /// BYE so long after the answer, or the end of the script.
     pub hang_up_after: Option<Duration>,
     /// How we answer a digest challenge; an empty realm: whoever asks.
     pub credentials: Option<Credentials>,
@@ -49,6 +52,7 @@ impl Dial {
             sdp: SdpShape::default(),
             offerless: false,
             never_ack: false,
+            script: Script::of([]),
             hang_up_after: None,
             credentials: None,
             headers: Vec::new(),
@@ -60,6 +64,18 @@ impl Dial {
     #[must_use]
     pub fn located(mut self, record: &str) -> Dial {
         self.location = Some(record.to_owned());
+        self
+    }
+
+    /// With a script, whose tone, codec and shape of descriptions are the call's where it has them.
+    #[must_use]
+    pub fn script(mut self, script: Script) -> Dial {
+        self.tone = script.tone.or(self.tone);
+        self.codec = script.codec.or(self.codec);
+        if script.sdp != SdpShape::default() {
+            self.sdp = script.sdp;
+        }
+        self.script = script;
         self
     }
 

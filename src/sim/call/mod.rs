@@ -7,13 +7,16 @@ mod called;
 mod change;
 mod dial;
 mod placed;
+mod replaced;
+mod scripted;
 mod task;
 mod transfer;
 mod view;
 
 pub use dial::Dial;
+pub(super) use replaced::{judge_end, replaces};
 pub use transfer::{Refer, Transfer};
-pub use view::{DialogNames, EndedBy, Ending, Provisional, SimError, Stage, View};
+pub use view::{DialogNames, EndedBy, Ending, Played, Provisional, SimError, Stage, View};
 
 use super::heard::Heard;
 use super::line::Line;
@@ -109,9 +112,15 @@ impl Call {
 
     /// A call to portcullis.
     pub(super) fn place(line: &Arc<Line>, uri: Uri, dial: Dial) -> Call {
+        let script = Arc::new(dial.script.clone());
+        Call::place_within(line, uri, dial, script)
+    }
+
+    /// The same where the steps of the dial are the rest of a script.
+    fn place_within(line: &Arc<Line>, uri: Uri, dial: Dial, script: Arc<Script>) -> Call {
         let call_id = crate::sip::dialog::new_call_id(&mut rand::rng());
         let (call, task) = Call::new(line, &call_id, None);
-        spawn(line, task.placed(call_id, uri, dial));
+        spawn(line, task.placed(call_id, uri, dial, script));
         call
     }
 
@@ -291,6 +300,11 @@ impl Call {
     pub async fn send_digits(&self, digits: &str) -> Result<(), SimError> {
         let sent = self.orders.send(Order::Digits(digits.to_owned())).await;
         sent.map_err(|_| SimError::Over)
+    }
+
+    /// What becomes of it, as it goes.
+    pub(super) fn watch(&self) -> watch::Receiver<View> {
+        self.view.clone()
     }
 
     async fn until(&self, what: &'static str, enough: impl FnMut(&View) -> bool) -> Result<View, SimError> {

@@ -1,15 +1,18 @@
 //! A call to portcullis.
 
 use super::dial::Dial;
-use super::task::{Fate, Next, Task};
+use super::task::{Fate, Next, Parties, Task};
 use super::view::{EndedBy, Provisional, Stage};
 use super::{Event, Order};
 use crate::net::shard::Command;
 use crate::sdp::Direction;
+use crate::sim::own_header::OwnHeader;
+use crate::sim::script::Script;
 use crate::sip::dialog::{Fork, Forks, Initiation, new_tag};
 use crate::sip::digest::{DigestClient, realm_of};
 use crate::sip::{HeaderName, Message, Method, NameAddr, RequestDraft, Uri};
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The INVITE that is out.
@@ -36,18 +39,26 @@ fn located(draft: RequestDraft, description: &str, record: &str) -> RequestDraft
 
 impl Task {
     /// The whole life of a call to portcullis.
-    pub(in crate::sim) async fn placed(mut self, call_id: String, uri: Uri, dial: Dial) {
+    pub(in crate::sim) async fn placed(mut self, call_id: String, uri: Uri, dial: Dial, script: Arc<Script>) {
         self.known.face = self.line.persona.face(&dial.from);
         self.tone = dial.tone.unwrap_or(self.tone);
         self.codec = dial.codec;
         self.sdp = dial.sdp;
         self.never_acks = dial.never_ack;
         self.known.trunk = Some(uri.host().to_owned());
+        self.script = script;
+        self.hang_up_after = dial.hang_up_after;
+        self.parties = Parties {
+            own: Some(dial.from.clone()),
+            other: Some(dial.to.clone()),
+        };
         match self.call(call_id, uri, &dial).await {
             Ok(Fate::GoesOn) => {
-                let limit = dial.hang_up_after.map(|span| Instant::now() + span);
-                if self.live(limit).await == Fate::GoesOn {
-                    self.hang_up().await;
+                if self.play(&dial.script.steps).await == Fate::GoesOn {
+                    let limit = dial.hang_up_after.map(|span| Instant::now() + span);
+                    if self.live(limit).await == Fate::GoesOn {
+                        self.hang_up().await;
+                    }
                 }
             }
             Ok(Fate::Over) => {}
@@ -80,9 +91,11 @@ impl Task {
         self.send_invite(&mut attempt, dial, None).await?;
         let patience = self.line.persona.ringing_limit();
         let mut ring_by = patience.map(|span| Instant::now() + span);
+        let cancel_at = dial.script.patience.map(|span| Instant::now() + span);
         loop {
             ring_by = ring_by.filter(|_| self.shown.borrow().stage < Stage::Ringing);
-            match self.next_by(ring_by.filter(|_| !attempt.cancelled)).await {
+            let limit = ring_by.into_iter().chain(cancel_at).min();
+            match self.next_by(limit.filter(|_| !attempt.cancelled)).await {
                 Next::Event(Event::Response { token, message }) if token == attempt.token => {
                     if let Some(fate) = self.response(&mut attempt, &message, dial).await? {
                         return Ok(fate);
@@ -95,7 +108,7 @@ impl Task {
                 }
                 Next::Event(_) => {}
                 next @ (Next::Order(Order::HangUp) | Next::Time) => {
-                    if matches!(next, Next::Time) {
+                    if matches!(next, Next::Time) && ring_by.is_some_and(|limit| limit <= Instant::now()) {
                         self.breach("late-ringing", format!("nothing but 100 within {patience:?}"));
                     }
                     attempt.cancelled = true;
@@ -119,6 +132,7 @@ impl Task {
         if let Some((name, value)) = authorization {
             draft = draft.header(name, value);
         }
+        draft = OwnHeader::put_into(&self.line.inviting().headers, draft).ok_or(400u16)?;
         for (name, value) in &dial.headers {
             draft = draft.raw_header(name, value).map_err(|_| 400u16)?;
         }

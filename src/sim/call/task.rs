@@ -9,6 +9,7 @@ use crate::sim::description::{Description, Disagreement, Shape, audio_of, place_
 use crate::sim::line::Line;
 use crate::sim::media::{Endpoint, Stream};
 use crate::sim::persona::Known;
+use crate::sim::script::Script;
 use crate::sim::sdp_shape::{SdpRtcp, SdpShape};
 use crate::sim::spoken::Spoken;
 use crate::sim::teams::ice_lines;
@@ -19,6 +20,7 @@ use crate::sip::{HeaderName, Hop, Message, Method, RequestDraft, ResponseDraft};
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -76,7 +78,20 @@ pub(super) struct Task {
     pub(super) bye_due: bool,
     /// The CANCEL that comes has to say that another side answered.
     pub(super) elsewhere: bool,
+    /// Whose steps are played, as a whole.
+    pub(super) script: Arc<Script>,
+    pub(super) parties: Parties,
+    /// Of a call that was placed: BYE so long after its script.
+    pub(super) hang_up_after: Option<Duration>,
     silence: Option<Silence>,
+}
+
+/// The numbers of a call, where they are known.
+#[derive(Debug, Default)]
+pub(super) struct Parties {
+    /// Of this side.
+    pub(super) own: Option<String>,
+    pub(super) other: Option<String>,
 }
 
 /// The time without a packet of an answered call.
@@ -116,6 +131,9 @@ impl Task {
             subscription: None,
             bye_due: false,
             elsewhere: false,
+            script: Arc::new(Script::of([])),
+            parties: Parties::default(),
+            hang_up_after: None,
             silence: None,
         }
     }

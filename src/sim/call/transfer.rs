@@ -1,11 +1,13 @@
 //! REFER, and what becomes of it.
 
 use super::task::{Fate, Task};
-use crate::sim::line::{ExpectedTransfer, Line};
+use crate::sim::beside::Beside;
+use crate::sim::line::Line;
 use crate::sim::simulator::Simulator;
 use crate::sim::teams::notified;
+use crate::sim::transfers::ExpectedTransfer;
 use crate::sip::transaction::ServerTransactionId;
-use crate::sip::{HeaderName, Message, Method, ResponseDraft};
+use crate::sip::{HeaderName, Message, Method, ResponseDraft, Uri};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -39,8 +41,11 @@ pub struct Transfer {
 
 /// What a task knows of the REFER that it sent.
 pub(super) struct Subscription {
-    /// The INVITE that says it word for word.
-    expected: Option<Arc<ExpectedTransfer>>,
+    expected: Arc<ExpectedTransfer>,
+    /// Where the INVITE is waited for.
+    at: Arc<Beside>,
+    /// It has to come, and here: no carrier's, and none that goes to a hub which stands elsewhere.
+    is_due: bool,
     stays: bool,
 }
 
@@ -103,13 +108,20 @@ impl Task {
         if let Some(referred_by) = &refer.referred_by {
             draft = draft.header(HeaderName::ReferredBy, referred_by);
         }
-        let expected = (!refer.routed).then(|| ExpectedTransfer::new(&refer.to, refer.referred_by.as_deref()));
-        let toward = refer.toward.as_ref().unwrap_or(&self.line);
-        if let Some(expected) = &expected {
-            toward.expect_transfer(expected.clone());
-        }
+        let at = refer.toward.as_ref().unwrap_or(&self.line).clone();
+        let host = Uri::parse(&refer.to).ok().map(|uri| uri.host().to_owned());
+        let hub = match &refer.toward {
+            Some(line) => line.persona.hub().map(str::to_owned),
+            None => host.and_then(|host| at.beside.hub_of(&host)),
+        };
+        let by = refer.referred_by.as_deref();
+        let expected = ExpectedTransfer::new(&refer.to, by, self.script.clone(), hub.as_deref());
+        let expected = Arc::new(if refer.routed { expected.routed() } else { expected });
+        at.beside.transfers.expect(expected.clone());
         self.subscription = Some(Subscription {
             expected: expected.clone(),
+            at: at.beside.clone(),
+            is_due: !refer.routed && hub.is_some(),
             stays: refer.stays,
         });
         self.show(|view| view.transfer = Some(Transfer::default()));
@@ -117,12 +129,10 @@ impl Task {
         let (status, _) = self.transact_over(&through, draft, None).await;
         if status != 202 {
             self.subscription = None;
-        }
-        if status != 202
-            && let Some(expected) = &expected
-        {
-            refer.toward.as_ref().unwrap_or(&self.line).forget_transfer(expected);
-            self.breach("refer-refused", format!("REFER to {} was answered {status}", refer.to));
+            at.beside.transfers.forget(&expected);
+            if !refer.routed {
+                self.breach("refer-refused", format!("REFER to {} was answered {status}", refer.to));
+            }
         }
         self.show(|view| {
             let transfer = view.transfer.get_or_insert_default();
@@ -148,13 +158,16 @@ impl Task {
             self.breach("notify", format!("the first NOTIFY says {}, not 100", step.status));
         }
         if (200..300).contains(&step.status) {
-            if let Some(expected) = subscription.expected.as_ref().filter(|expected| !expected.has_come()) {
-                let uri = &expected.uri;
+            if subscription.is_due && !subscription.expected.has_come() {
+                let uri = &subscription.expected.uri;
                 self.breach("transfer-invite", format!("{} without an INVITE to {uri}", step.status));
             }
             self.bye_due |= !subscription.stays;
         }
         if step.terminated {
+            if !subscription.expected.has_come() {
+                subscription.at.transfers.forget(&subscription.expected);
+            }
             self.subscription = None;
         }
         self.show(|view| {

@@ -1,5 +1,6 @@
 //! What can be known of a call from outside.
 
+use super::Call;
 use super::transfer::Transfer;
 use crate::sim::heard::Heard;
 use crate::sim::media::Ear;
@@ -56,6 +57,14 @@ pub struct DialogNames {
     pub remote_tag: String,
 }
 
+/// A request of a script, and what was answered to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Played {
+    /// The step, such as `hold`.
+    pub word: &'static str,
+    pub status: u16,
+}
+
 /// A call until now.
 #[derive(Clone)]
 pub struct View {
@@ -72,6 +81,10 @@ pub struct View {
     pub dialog: Option<DialogNames>,
     /// The last REFER of ours.
     pub transfer: Option<Transfer>,
+    /// Steps of the script that asked for something, in order.
+    pub played: Vec<Played>,
+    /// Who takes it over by a `replace` of the script.
+    pub taken_by: Option<Call>,
     pub(in crate::sim) ear: Option<Ear>,
 }
 
@@ -102,6 +115,8 @@ impl View {
             changes: 0,
             dialog: None,
             transfer: None,
+            played: Vec::new(),
+            taken_by: None,
             ear: None,
         }
     }

@@ -6,10 +6,11 @@ mod rules;
 mod tests;
 
 use super::call::{Call, Dial, SimError};
+use super::papers::Showing;
 use super::simulator::{Settings, SimStartError, Simulator};
 use super::violation::Violation;
 use crate::net::ListenerProtocol;
-use crate::net::tls::{ClientCertificates, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
+use crate::net::tls::{ClientCertificates, IdentityFiles, TlsProfile, TrustRoots};
 use crate::sip::{Transport, Uri};
 use persona::CarrierPersona;
 use std::net::SocketAddr;
@@ -48,6 +49,8 @@ pub struct CarrierPapers {
     pub key: PathBuf,
     /// The roots that portcullis' certificate chains to.
     pub roots: PathBuf,
+    /// What is done with the certificate.
+    pub showing: Showing,
 }
 
 impl CarrierWire {
@@ -71,19 +74,21 @@ impl CarrierWire {
 impl CarrierPapers {
     fn profile(&self) -> Result<TlsProfile, SimStartError> {
         let name = "carrier";
-        let identities = IdentityStore::open(vec![IdentityFiles {
-            name: name.to_owned(),
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-        }])
-        .map_err(SimStartError::Identity)?;
+        let identities = self
+            .showing
+            .open(IdentityFiles {
+                name: name.to_owned(),
+                certificate: self.certificate.clone(),
+                key: self.key.clone(),
+            })
+            .map_err(SimStartError::Identity)?;
         let roots = Arc::new(TrustRoots::from_file(&self.roots)?);
-        Ok(TlsProfile::new(
+        Ok(self.showing.dressed(TlsProfile::new(
             Arc::new(identities),
             ClientCertificates::Ignore,
             roots,
             name,
-        ))
+        )))
     }
 }
 
@@ -108,7 +113,7 @@ impl CarrierSim {
             persona: Arc::new(persona),
             tone: settings.tone,
             strict: false,
-            attempts: Arc::default(),
+            beside: Arc::default(),
             idle: None,
         })?;
         // Set once, here.

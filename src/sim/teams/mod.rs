@@ -23,10 +23,11 @@ mod tests;
 
 pub(super) use rules::{contact_host, ice_lines, is_completed_elsewhere, notified, transferred};
 
-use super::attempts::Attempts;
+use super::beside::Beside;
+use super::papers::Showing;
 use super::simulator::{Settings, SimStartError, Simulator};
 use crate::net::ListenerProtocol;
-use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, IdentityStore, TlsProfile, TrustRoots};
+use crate::net::tls::{ClientCertificates, ClientTrust, IdentityFiles, TlsProfile, TrustRoots};
 use crate::sip::Uri;
 use persona::TeamsPersona;
 pub use rule_book::{Inside, inspected, judged, said_of_ice, told_of_transfer, transfers};
@@ -36,11 +37,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::call::{Call, Dial, SimError};
-use super::violation::{Rule, Violation};
-
-/// A call that was replaced is over by then.
-const REPLACED: Duration = Duration::from_secs(4);
+use super::call::{Call, Dial, SimError, judge_end, replaces};
+use super::violation::Rule;
 
 /// What a simulated hub begins with.
 #[derive(Debug, Clone)]
@@ -66,6 +64,8 @@ pub struct TeamsSettings {
     pub strict: bool,
     /// Connections without a message for this long are closed, as Teams does after two minutes; `None`: after ten.
     pub idle: Option<Duration>,
+    /// What is done with the certificate.
+    pub showing: Showing,
 }
 
 /// Every rule that a simulated hub enforces, with its number.
@@ -87,25 +87,27 @@ impl TeamsSim {
 
     /// Another hub of the same Teams: what one call does at both is seen (TEAMS-064, TEAMS-070).
     pub fn start_beside(&self, settings: TeamsSettings) -> Result<TeamsSim, SimStartError> {
-        TeamsSim::of(settings, self.simulator.line().attempts.clone())
+        TeamsSim::of(settings, self.simulator.line().beside.clone())
     }
 
-    fn of(settings: TeamsSettings, attempts: Arc<Attempts>) -> Result<TeamsSim, SimStartError> {
-        let identities = IdentityStore::open(vec![IdentityFiles {
-            name: settings.hub.clone(),
-            certificate: settings.certificate.clone(),
-            key: settings.key.clone(),
-        }])
-        .map_err(SimStartError::Identity)?;
+    fn of(settings: TeamsSettings, beside: Arc<Beside>) -> Result<TeamsSim, SimStartError> {
+        let identities = settings
+            .showing
+            .open(IdentityFiles {
+                name: settings.hub.clone(),
+                certificate: settings.certificate.clone(),
+                key: settings.key.clone(),
+            })
+            .map_err(SimStartError::Identity)?;
         let roots = Arc::new(TrustRoots::from_file(&settings.roots)?);
-        let profile = TlsProfile::new(
+        let profile = settings.showing.dressed(TlsProfile::new(
             Arc::new(identities),
             // Any name: what Contact says is compared with it later (section 4.1).
             ClientCertificates::Require(ClientTrust::controller(roots.clone())),
             roots,
             &settings.hub,
-        )
-        .of_teams();
+        ));
+        let profile = profile.of_teams();
         let port = Arc::new(OnceLock::new());
         let persona = TeamsPersona {
             hub: settings.hub.clone(),
@@ -122,8 +124,9 @@ impl TeamsSim {
             tone: settings.tone,
             strict: settings.strict,
             idle: settings.idle,
-            attempts,
+            beside: beside.clone(),
         })?;
+        beside.add(&settings.hub);
         // Set once, here.
         let _ = port.set(simulator.address().port());
         Ok(TeamsSim { simulator, settings })
@@ -175,19 +178,10 @@ impl TeamsSim {
     /// # Errors
     /// It was refused, or something did not come in time.
     pub async fn replace(&self, call: &Call, dial: Dial) -> Result<Call, SimError> {
-        let view = call.view();
-        let dialog = view.dialog.ok_or(SimError::Over)?;
-        let replaces = format!(
-            "{};from-tag={};to-tag={}",
-            view.call_id, dialog.local_tag, dialog.remote_tag
-        );
+        let replaces = replaces(&call.view()).ok_or(SimError::Over)?;
         let taken = self.place_call(dial.header("Replaces", &replaces)).await?;
         taken.answered().await?;
-        if call.ended_within(REPLACED).await.is_none() {
-            let evidence = format!("{} lives on {REPLACED:?} after it was replaced", view.call_id);
-            let line = self.simulator.line();
-            line.violations.record(Violation::new("replaced-bye", evidence));
-        }
+        judge_end(self.simulator.line(), call.watch()).await;
         Ok(taken)
     }
 }

@@ -6,8 +6,8 @@ mod scenarios;
 
 use super::rules::{inspect, judge};
 use super::*;
-use crate::sim::Papers;
 use crate::sim::persona::{Face, Known};
+use crate::sim::{Papers, Showing};
 use crate::sip::{HeaderName, Message, PeerCertificate};
 
 const SDP: &str = "v=0\r\no=- 88001 1 IN IP4 198.51.100.5\r\ns=-\r\nc=IN IP4 198.51.100.5\r\nt=0 0\r\n\
@@ -373,6 +373,7 @@ async fn a_stranger_with_a_good_certificate_gets_403() {
             bypass: false,
             strict: false,
             idle: None,
+            showing: Showing::Sound,
         })
         .unwrap()
     };

@@ -6,7 +6,7 @@ use crate::cli::doctor::world::{Answered, HubSeen, World};
 use crate::cli::doctor::{files, online};
 use crate::config::Config;
 use crate::observe::unix_ms;
-use crate::sim::{Manner, Papers, TeamsSettings, TeamsSim};
+use crate::sim::{Manner, Papers, Showing, TeamsSettings, TeamsSim};
 use crate::sip::HeaderName;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,6 +33,7 @@ fn simulated_at(listen: SocketAddr, hub: &str, papers: &Papers, roots: &Path) ->
         bypass: false,
         strict: false,
         idle: None,
+        showing: Showing::Sound,
     };
     TeamsSim::start(settings).expect("a hub")
 }

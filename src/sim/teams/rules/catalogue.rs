@@ -243,6 +243,12 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         "an INVITE or its 2xx that does not list `replaces` in Supported",
     ),
     rule("replaced-bye", 88, "no BYE in the dialog that was replaced", None),
+    rule(
+        "replaces-refused",
+        88,
+        "a call that takes over one that is up, and is not answered",
+        None,
+    ),
     rule("refer-refused", 89, "a REFER that is not answered 202", None),
     rule("srtp", 92, "RTP/AVP", Some("488, cause 88")),
     rule(

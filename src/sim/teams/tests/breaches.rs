@@ -5,7 +5,7 @@ use super::{SDP, certificate, inspect, invite, judge, known};
 use crate::sim::persona::Known;
 use crate::sim::teams::rules;
 use crate::sim::wire::Arrival;
-use crate::sim::{Change, Dial, EndedBy, HoldForm, TeamsSim, WrongPaper, catalogue};
+use crate::sim::{Change, Dial, EndedBy, HoldForm, Script, TeamsSim, WrongPaper, catalogue};
 use crate::sip::{HeaderName, Message};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
@@ -107,6 +107,24 @@ async fn teams_006_who_shows_no_certificate_has_no_connection() {
     let hub = raw.hub(HUB);
     assert!(raw.connect_with(&hub, client(&raw, |_| {})).await.is_err());
     noted(&hub, &["no-certificate"]).await;
+}
+
+#[tokio::test]
+async fn teams_088_a_script_that_may_not_take_a_call_over_says_so() {
+    let raw = Raw::listen().await;
+    let hub = raw.hub(HUB);
+    let script = Script::of_placed_call("replace +14255550102, hang-up").unwrap();
+    let call = hub.place_call(dial().script(script)).await.unwrap();
+    let mut theirs = raw.accept().await;
+    let invite = theirs.read().await;
+    theirs.answer_invite(&invite, "t1").await;
+    let invite = theirs.read().await;
+    let replaces = format!("{};from-tag={};to-tag=t1", call.id(), call.view().tags[0]);
+    assert_eq!(invite.header_named("Replaces"), Some(replaces.as_str()));
+    assert_eq!(invite.from().unwrap().uri().user(), Some("+14255550102"));
+    theirs.respond(&invite, "603 Decline", "", "").await;
+    noted(&hub, &["replaces-refused"]).await;
+    assert_eq!(call.view().ending, None);
 }
 
 #[tokio::test]

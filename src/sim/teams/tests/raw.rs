@@ -1,8 +1,8 @@
 //! A session border controller made of templates: it says what a test wants, right or wrong.
 
 use super::super::*;
-use crate::net::tls::Evidence;
-use crate::sim::{Bearer, Call, Papers, WrongPaper};
+use crate::net::tls::{Evidence, IdentityStore};
+use crate::sim::{Bearer, Call, Papers, Showing, WrongPaper};
 use crate::sip::{HeaderName, Message};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -111,6 +111,7 @@ impl Raw {
             bypass: false,
             strict: true,
             idle,
+            showing: Showing::Sound,
         }
     }
 
