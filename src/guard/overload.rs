@@ -15,13 +15,13 @@ pub struct Load {
     pub backlog: f64,
     /// How late the runtime came to a task that was due.
     pub lag: Duration,
-    /// Calls that have begun since the last one, also those that were refused.
+    /// Calls a second that have begun since the last one, also those that were refused.
     pub calls: f64,
 }
 
-/// Of calls that begin: fewer than this in a measurement (50 a second) load nobody, and to refuse them would relieve nothing.
-/// What makes the node late then is its machine, or work that calls have no part in.
-const FEW: f64 = 1.0;
+/// Fewer calls a second than this load nobody, and to refuse them would relieve nothing. What makes the node late then, or fills its
+/// queues, is its machine, or work that calls have no part in.
+const FEW: f64 = 50.0;
 /// Queues this full are overload: some hundred messages of a kernel buffer of 4 MiB, a tenth of a second.
 const FULL: f64 = 0.10;
 /// Tasks this late are overload. Retransmissions begin at 500 ms (T1), and a call needs a dozen steps.
@@ -154,7 +154,7 @@ mod tests {
         Load {
             backlog,
             lag: Duration::from_millis(lag_ms),
-            calls: 20.0,
+            calls: 1_000.0,
         }
     }
 
@@ -212,13 +212,17 @@ mod tests {
     fn hardly_a_call_is_never_shed_however_late_the_machine_makes_the_node() {
         let mut overload = Overload::default();
         // 25 a second, now and then several at once.
-        let calls = |look: u32| if look.is_multiple_of(8) { 4.0 } else { 0.0 };
-        let late = (0..500).map(|look| Load {
-            calls: calls(look),
+        let late = (0..500).map(|look: u32| Load {
+            calls: if look.is_multiple_of(8) { 200.0 } else { 0.0 },
             ..load(0.5, 500)
         });
         assert_eq!(decisions(&mut overload, 0, late), []);
         assert_eq!(overload.refused(), None);
+        let many = Load {
+            calls: 60.0,
+            ..load(0.5, 500)
+        };
+        assert_eq!(decisions(&mut overload, 10_000, [many; 20]).len(), 1);
     }
 
     #[test]
@@ -279,7 +283,7 @@ mod tests {
                 let load = Load {
                     backlog,
                     lag,
-                    calls: offered * step,
+                    calls: offered,
                 };
                 self.overload.measure(load, Moment::from_micros(self.micros));
             }

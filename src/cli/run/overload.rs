@@ -19,17 +19,19 @@ pub async fn watch(
         return;
     };
     let mut overload = Overload::default();
-    let (mut told, mut before) = (None, calls_begun());
+    let mut told = None;
+    let (mut before, mut last) = (calls_begun(), Instant::now());
     loop {
         let due = Instant::now() + Overload::INTERVAL;
         sleep_until(due).await;
-        let begun = calls_begun();
+        // A look that comes late has seen more.
+        let (begun, seen) = (calls_begun(), last.elapsed().max(Overload::INTERVAL));
         let load = Load {
             backlog: transports.backlog(),
             lag: due.elapsed(),
-            calls: begun.saturating_sub(before) as f64,
+            calls: begun.saturating_sub(before) as f64 / seen.as_secs_f64(),
         };
-        before = begun;
+        (before, last) = (begun, Instant::now());
         let turned = overload.measure(load, node.clock.now());
         let share = overload.refused();
         if turned.is_some() || share != told {

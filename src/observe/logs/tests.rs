@@ -371,7 +371,7 @@ fn a_backlog_is_told_in_whole_percent_and_a_lag_in_milliseconds() {
         let load = Load {
             backlog,
             lag: Duration::from_micros(12_900),
-            calls: 20.0,
+            calls: 1_000.0,
         };
         let happening = Happening::Overload { shedding: true, load };
         written(LogFormat::Json, LogLevel::Info, &[happening])

@@ -9,6 +9,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+/// BYEs of a dialog that has as many transactions as it may: one ends it.
+const BYES: usize = 16;
+
 /// Counts server transactions: in all, by source, and by dialog.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
@@ -50,6 +53,8 @@ pub(super) struct Party {
 pub(super) enum Denied {
     /// There is no room for it now.
     Busy,
+    /// There is none in its dialog. To be told that the whole node is busy would lead its peer away from it.
+    Crowded,
     /// It would go on in a dialog, and there is none.
     NoDialog,
 }
@@ -72,10 +77,10 @@ impl Admission {
     ) -> Result<(), Denied> {
         let from_source = self.by_source.get(&source_network(party.source)).copied().unwrap_or(0);
         let in_dialog = party.dialog.and_then(|dialog| self.by_dialog.get(&dialog));
-        let crowded = in_dialog.is_some_and(|count| *count >= limits.max_per_dialog);
+        let more = if request.method() == Some(&Method::Bye) { BYES } else { 0 };
         // Who floods one dialog is refused before anybody else is.
-        if crowded && request.method() != Some(&Method::Bye) {
-            return Err(Denied::Busy);
+        if in_dialog.is_some_and(|count| *count >= limits.max_per_dialog + more) {
+            return Err(Denied::Crowded);
         }
         let hit = self.shedding.is_some_and(|shed| shed.hits(fingerprint));
         let shed = hit && request.method() == Some(&Method::Invite);

@@ -51,7 +51,7 @@ pub struct Limits {
     pub max_transactions: usize,
     /// Server transactions at a time from one source address.
     pub max_per_source: usize,
-    /// Server transactions at a time in one dialog. BYE always passes.
+    /// Server transactions at a time in one dialog; a few BYEs pass above it.
     pub max_per_dialog: usize,
     /// The base of Retry-After, in whole seconds; up to as much again is added to spread the return.
     pub retry_after: Duration,
