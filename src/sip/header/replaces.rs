@@ -28,17 +28,18 @@ impl FromStr for Replaces {
             return Err(fail("no Call-ID"));
         }
         let params = Params::parse(params).ok_or_else(|| fail("a parameter is malformed"))?;
-        let tag = |name, missing| {
-            params
-                .get(name)
-                .filter(|tag| is_token(tag.as_bytes()))
-                .map(str::to_owned)
-                .ok_or_else(|| fail(missing))
+        // Exactly one of each: a second one may name another dialog (RFC 3891 §6.1).
+        let tag = |wanted: &str, wrong| {
+            let mut named = params.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            match (named.next(), named.next()) {
+                (Some((_, Some(tag))), None) if is_token(tag.as_bytes()) => Ok(tag.to_owned()),
+                _ => Err(fail(wrong)),
+            }
         };
         Ok(Replaces {
             call_id: call_id.to_owned(),
-            to_tag: tag("to-tag", "no to-tag")?,
-            from_tag: tag("from-tag", "no from-tag")?,
+            to_tag: tag("to-tag", "not exactly one to-tag")?,
+            from_tag: tag("from-tag", "not exactly one from-tag")?,
             early_only: params.get("early-only").is_some(),
         })
     }
@@ -69,13 +70,16 @@ mod tests {
     }
 
     #[test]
-    fn both_tags_are_needed() {
+    fn both_tags_are_needed_and_once() {
         for bad in [
             "x",
             "x;to-tag=1",
             "x;from-tag=1",
             ";to-tag=1;from-tag=2",
             "x;to-tag=;from-tag=2",
+            "x;from-tag=2;from-tag=q;to-tag=1",
+            "x;from-tag=2;FROM-TAG=2;to-tag=1",
+            "x;from-tag=2;to-tag=1;to-tag",
         ] {
             assert!(bad.parse::<Replaces>().is_err(), "{bad}");
         }
