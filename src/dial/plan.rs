@@ -313,6 +313,11 @@ pub struct ToHubs {
 }
 
 impl LegTerms {
+    /// The host of its Contact: toward Teams the trunk name of the tenant (TEAMS-030).
+    pub fn trunk(&self) -> &str {
+        self.contact.split([':', ';']).next().unwrap_or_default()
+    }
+
     /// The name that our certificate has to bear on connections for the leg: the host of its Contact, where the peer compares
     /// the two (TEAMS-029).
     pub fn presented(&self) -> Option<Arc<str>> {

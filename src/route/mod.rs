@@ -27,7 +27,7 @@ pub use elin::{Elin, ElinFacts, EmergencyCaller, elin_of};
 pub use facts::{Caller, Claimed, Facts, Origin, number_of};
 pub use from_user::read_callee;
 pub use home_carrier::ways_out;
-pub use refer::{ReferTo, Referrer, decide_refer, refer_target, wants_invite};
+pub use refer::{ReferTo, Referrer, Unreferable, decide_refer, refer_target, wants_invite};
 pub use refusal::Refusal;
 pub use trace::{Trace, TraceStep};
 pub use voucher::{Steering, Vouched, Voucher};

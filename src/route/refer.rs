@@ -24,6 +24,26 @@ pub struct ReferTo {
     pub referred_by: Option<String>,
 }
 
+/// A REFER that leads nowhere: what answers it, and for those who run the node a sentence where the status says too little.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreferable {
+    pub status: u16,
+    pub why: Option<String>,
+}
+
+impl Unreferable {
+    pub(crate) fn forbidden(why: String) -> Unreferable {
+        let why = Some(why);
+        Unreferable { status: 403, why }
+    }
+}
+
+impl From<u16> for Unreferable {
+    fn from(status: u16) -> Unreferable {
+        Unreferable { status, why: None }
+    }
+}
+
 /// The one URI that a REFER names (RFC 3515 §2.4.2).
 ///
 /// # Errors
@@ -37,10 +57,17 @@ pub fn refer_target(refer: &Message) -> Result<Uri, u16> {
     Ok(address.uri().clone())
 }
 
-/// Whether a URI asks for nothing else than an INVITE.
-pub fn wants_invite(target: &Uri) -> bool {
-    let method = target.param("method");
-    method.is_none_or(|method| method.eq_ignore_ascii_case("INVITE"))
+/// That a URI asks for nothing else than an INVITE.
+///
+/// # Errors
+/// 403: another method.
+pub fn wants_invite(target: &Uri) -> Result<(), Unreferable> {
+    match target.param("method") {
+        Some(method) if !method.eq_ignore_ascii_case("INVITE") => Err(Unreferable::forbidden(format!(
+            "it asks for {method} by method={method} in its URI: nothing but an INVITE is sent"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 impl ReferTo {
@@ -48,11 +75,14 @@ impl ReferTo {
     ///
     /// # Errors
     /// The status that answers it: 400 for what can't be read, 403 for what asks for more than a call.
-    pub fn read(refer: &Message) -> Result<ReferTo, u16> {
+    pub fn read(refer: &Message) -> Result<ReferTo, Unreferable> {
         let target = refer_target(refer)?;
-        if !matches!(target.scheme(), Scheme::Sip | Scheme::Tel) || !wants_invite(&target) {
-            return Err(403);
+        if !matches!(target.scheme(), Scheme::Sip | Scheme::Tel) {
+            let scheme = target.scheme_name();
+            let why = format!("it names a {scheme}: URI: only sip: and tel: ones are called");
+            return Err(Unreferable::forbidden(why));
         }
+        wants_invite(&target)?;
         let mut replaces = None;
         for (name, value) in target.headers() {
             let value = unescaped(value.unwrap_or_default()).ok_or(400_u16)?;
@@ -62,7 +92,8 @@ impl ReferTo {
             }
             // Nothing else of it may stand in an INVITE of ours.
             if !name.eq_ignore_ascii_case("Replaces") || replaces.is_some() {
-                return Err(403);
+                let why = format!("its URI brings the header {name}: nothing but one Replaces is taken from there");
+                return Err(Unreferable::forbidden(why));
             }
             replaces = Some(value.parse().map_err(|_| 400_u16)?);
         }
@@ -448,7 +479,7 @@ ha1_md5 = "00000000000000000000000000000000"
             ("Refer-To: <sip:c@d;method=SUBSCRIBE>\r\n", 403),
             ("Refer-To: <http://c/d>\r\n", 403),
         ] {
-            assert_eq!(read(line).err(), Some(status), "{line}");
+            assert_eq!(read(line).err().map(|fault| fault.status), Some(status), "{line}");
         }
     }
 }

@@ -100,6 +100,11 @@ impl Uri {
         self.layout.scheme
     }
 
+    /// The scheme as it was written.
+    pub fn scheme_name(&self) -> &str {
+        self.text.split(':').next().unwrap_or_default()
+    }
+
     /// The user part without a password, still escaped; of a `tel:` URI its number.
     pub fn user(&self) -> Option<&str> {
         let userinfo = self.slice(self.layout.user?);

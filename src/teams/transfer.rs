@@ -5,9 +5,10 @@
 
 use crate::carrier::party_uri;
 use crate::dial::{HuntOn, LegTerms, NextHop, PeerName, PlannedHop, ToHubs};
-use crate::route;
+use crate::route::{self, Unreferable};
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::{Scheme, Transport, Uri, escaped_user};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who is to be called, and by whose word.
@@ -23,12 +24,19 @@ pub struct Wanted {
 ///
 /// # Errors
 /// The status that answers it: not exactly one Refer-To with a SIP URI, or one that asks for more than an INVITE.
-pub fn read(refer: &Message) -> Result<Wanted, u16> {
+pub fn read(refer: &Message) -> Result<Wanted, Unreferable> {
     let target = route::refer_target(refer)?;
-    // Headers in the URI would stand in our INVITE, and no Replaces of ours may reach Teams (TEAMS-044).
-    if target.scheme() != Scheme::Sip || target.has_headers() || !route::wants_invite(&target) {
-        return Err(403);
+    if target.scheme() != Scheme::Sip {
+        let scheme = target.scheme_name();
+        let why = format!("it names a {scheme}: URI: Teams' hubs are called by sip: alone");
+        return Err(Unreferable::forbidden(why));
     }
+    // Headers in the URI would stand in our INVITE, and no Replaces of ours may reach Teams (TEAMS-044).
+    if let Some((name, _)) = target.headers().next() {
+        let why = format!("its URI brings the header {name}: none of there goes into an INVITE to Teams");
+        return Err(Unreferable::forbidden(why));
+    }
+    route::wants_invite(&target)?;
     Ok(Wanted {
         target,
         referred_by: refer.header(HeaderName::ReferredBy).map(str::to_owned),
@@ -40,13 +48,18 @@ pub fn read(refer: &Message) -> Result<Wanted, u16> {
 ///
 /// # Errors
 /// The target is none of the hubs: 403.
-pub fn hop(terms: &Arc<LegTerms>, transfers: &ToHubs, shown: &Shown<'_>, wanted: &Wanted) -> Result<PlannedHop, u16> {
+pub fn hop(
+    terms: &Arc<LegTerms>,
+    transfers: &ToHubs,
+    shown: &Shown<'_>,
+    wanted: &Wanted,
+) -> Result<PlannedHop, Unreferable> {
     let target = &wanted.target;
     let is_it = |host: &str, port: u16| {
         host.eq_ignore_ascii_case(target.host()) && target.port().is_none_or(|wanted| wanted == port)
     };
     let hub = transfers.hubs.iter().find(|(host, port)| is_it(host, *port));
-    let (host, port) = hub.ok_or(403_u16)?;
+    let (host, port) = hub.ok_or_else(|| Unreferable::forbidden(no_hub(terms, transfers, target)))?;
     let mut headers = Vec::new();
     if shown.user == "anonymous" {
         headers.push((HeaderName::Privacy, "id".to_owned()));
@@ -79,6 +92,45 @@ pub fn hop(terms: &Arc<LegTerms>, transfers: &ToHubs, shown: &Shown<'_>, wanted:
     })
 }
 
+/// What a target is that is none of the hubs.
+fn no_hub(terms: &LegTerms, transfers: &ToHubs, target: &Uri) -> String {
+    let host = target.host();
+    let hub = transfers.hubs.iter().find(|(hub, _)| hub.eq_ignore_ascii_case(host));
+    if let (Some((_, known)), Some(wanted)) = (hub, target.port()) {
+        return format!("it names port {wanted} of the hub {host}, which is called at {known} alone");
+    }
+    let name = host.to_ascii_lowercase();
+    let trunk = terms.trunk();
+    let what = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) if is_inside(address) => format!("the internal address {address}"),
+        Ok(address) => format!("the address {address}"),
+        Err(_) if name == trunk => format!("{host}, which is the tenant's own trunk: portcullis itself"),
+        Err(_) => match trunk.split_once('.').map(|(_, base)| base) {
+            Some(base) if name == base => format!("{host}, which the tenant's trunk stands below"),
+            Some(base) if name.strip_suffix(base).is_some_and(|label| label.ends_with('.')) => {
+                format!("{host}, which stands beside the tenant's trunk, as another tenant's would")
+            }
+            _ => format!("the host {host}"),
+        },
+    };
+    format!("it names {what}: only the hubs of Teams are called (hubs of [teams])")
+}
+
+/// Whether an address is reached inside a network only.
+fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_private() || address.is_loopback() || address.is_link_local() || address.is_unspecified()
+        }
+        IpAddr::V6(address) => {
+            address.is_unique_local()
+                || address.is_loopback()
+                || address.is_unicast_link_local()
+                || address.is_unspecified()
+        }
+    }
+}
+
 /// Whom the leg that refers has shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
@@ -96,9 +148,7 @@ impl Shown<'_> {
         if self.user == "anonymous" {
             return "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into();
         }
-        // The Contact begins with the trunk name of the tenant (TEAMS-030).
-        let trunk = terms.contact.split([':', ';']).next().unwrap_or_default();
-        format!("<{}>", party_uri(&escaped_user(self.user), trunk))
+        format!("<{}>", party_uri(&escaped_user(self.user), terms.trunk()))
     }
 }
 
@@ -161,7 +211,7 @@ mod tests {
         }
     }
 
-    fn planned(refer_to: &str) -> Result<PlannedHop, u16> {
+    fn planned(refer_to: &str) -> Result<PlannedHop, Unreferable> {
         let terms = terms();
         let wanted = read(&refer(&format!("REFER-TO: {refer_to}\r\nREFERRED-BY: {BY}\r\n")))?;
         hop(&terms, hubs_of(&terms), &SHOWN, &wanted)
@@ -197,23 +247,59 @@ mod tests {
 
     #[test]
     fn a_refer_leads_to_hubs_alone() {
-        for target in [
-            "sip:+19005550100@203.0.113.2",
-            "sip:admin@127.0.0.1:9090",
-            "sip:+12065550100@contoso.sbc1.example.net",
-            "sip:+12065550100@fabrikam.sbc1.example.net:5061",
-            "sip:sip.pstnhub.microsoft.com.evil.example",
-            "sip:sip.pstnhub.microsoft.com:22",
-            "sip:+14255550112@sip.pstnhub.microsoft.com:5061;user=phone?Replaces=cb75%3Bto-tag%3D1%3Bfrom-tag%3D6",
-            "sip:sip.pstnhub.microsoft.com;method=BYE",
-            "sips:sip.pstnhub.microsoft.com",
-            "tel:+442079460199",
-        ] {
+        let only = ": only the hubs of Teams are called (hubs of [teams])";
+        let hosts = [
+            ("sip:+19005550100@203.0.113.2", "the address 203.0.113.2"),
+            ("sip:admin@127.0.0.1:9090", "the internal address 127.0.0.1"),
+            ("sip:admin@10.0.0.5", "the internal address 10.0.0.5"),
+            ("sip:admin@[fd00::5]:5061", "the internal address fd00::5"),
+            (
+                "sip:+12065550100@Contoso.sbc1.example.net",
+                "Contoso.sbc1.example.net, which is the tenant's own trunk: portcullis itself",
+            ),
+            (
+                "sip:+12065550100@fabrikam.sbc1.example.net:5061",
+                "fabrikam.sbc1.example.net, which stands beside the tenant's trunk, as another tenant's would",
+            ),
+            (
+                "sip:sbc1.example.net",
+                "sbc1.example.net, which the tenant's trunk stands below",
+            ),
+            (
+                "sip:sip.pstnhub.microsoft.com.evil.example",
+                "the host sip.pstnhub.microsoft.com.evil.example",
+            ),
+        ]
+        .map(|(target, what)| (target, format!("it names {what}{only}")));
+        let others = [
+            (
+                "sip:sip.pstnhub.microsoft.com:5060",
+                "it names port 5060 of the hub sip.pstnhub.microsoft.com, which is called at 5061 alone",
+            ),
+            (
+                "sip:+14255550112@sip.pstnhub.microsoft.com:5061;user=phone?Replaces=cb75%3Bto-tag%3D1%3Bfrom-tag%3D6",
+                "its URI brings the header Replaces: none of there goes into an INVITE to Teams",
+            ),
+            (
+                "sip:sip.pstnhub.microsoft.com;method=BYE",
+                "it asks for BYE by method=BYE in its URI: nothing but an INVITE is sent",
+            ),
+            (
+                "sips:sip.pstnhub.microsoft.com",
+                "it names a sips: URI: Teams' hubs are called by sip: alone",
+            ),
+            (
+                "tel:+442079460199",
+                "it names a tel: URI: Teams' hubs are called by sip: alone",
+            ),
+        ]
+        .map(|(target, why)| (target, why.to_owned()));
+        for (target, why) in hosts.into_iter().chain(others) {
             let refused = planned(&format!("<{target}>")).expect_err(target);
-            assert!(matches!(refused, 400 | 403), "{target}: {refused}");
+            assert_eq!(refused, Unreferable::forbidden(why), "{target}");
         }
         for lines in ["", "REFER-TO: <sip:\r\n"] {
-            assert_eq!(read(&refer(lines)), Err(400), "{lines}");
+            assert_eq!(read(&refer(lines)), Err(400.into()), "{lines}");
         }
     }
 

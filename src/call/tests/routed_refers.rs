@@ -248,6 +248,9 @@ fn a_refer_that_leads_nowhere_is_refused_and_nobody_is_told_of_a_transfer() {
     let statuses: Vec<u16> = told.iter().map(|refused| refused.status).collect();
     assert_eq!(statuses, [404, 403, 404, 484, 403, 403, 403], "each is news");
     assert_eq!(told[0].why, "no tenant has the number +19005550100");
+    for (told, why) in told[4..].iter().zip(["header Subject", "method=BYE", "a sips: URI"]) {
+        assert!(told.why.contains(why), "{}", told.why);
+    }
     assert_eq!(told[0].refer_to.as_deref(), Some("sip:+19005550100@203.0.113.2"));
     assert!(!told[0].trace.is_empty());
     let record = rig.hang_up_and_finish();

@@ -6,7 +6,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use crate::app::payload::Kind;
-use crate::call::{Effect, LegIndex, MediaNotice, Onward, Phase, TransferKind, Wish};
+use crate::call::{CallNews, Effect, LegIndex, MediaNotice, Onward, Phase, TransferKind, Wish};
 use crate::media::LegId;
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
@@ -359,6 +359,17 @@ fn what_a_refer_may_not_ask_is_refused_and_calls_nobody() {
     ] {
         rig.refer(CALLEE, target);
         assert_eq!(rig.last_response(CALLEE).message.status(), Some(403), "{target}");
+    }
+    let told = rig.news.iter().filter_map(|news| match news {
+        CallNews::ReferRefused { refused, .. } => Some(refused.why.as_str()),
+        _ => None,
+    });
+    let told: Vec<&str> = told.collect();
+    for (told, why) in told
+        .iter()
+        .zip(["address 203.0.113.2", "internal address", "portcullis itself"])
+    {
+        assert!(told.contains(why), "{told}");
     }
     rig.request(CALLEE, Method::Refer, "", "");
     assert_eq!(rig.last_response(CALLEE).message.status(), Some(400), "to nobody");

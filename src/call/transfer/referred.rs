@@ -11,6 +11,7 @@ use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
 use crate::dial::{AttemptFailure, Transfers};
 use crate::moment::Moment;
+use crate::route::Unreferable;
 use crate::sdp::{self, Direction, Recoding};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message, reason_phrase};
@@ -74,7 +75,7 @@ impl Call {
         now: Moment,
     ) {
         match self.begin_referral(index, message, now) {
-            Err(status) => self.refuse_refer(index, transaction, message, status),
+            Err(fault) => self.refuse_refer(index, transaction, message, fault),
             Ok(new) => {
                 self.accept_refer(index, transaction);
                 self.tell_referrer(100, false);
@@ -113,16 +114,16 @@ impl Call {
         self.transfer = Some(Box::new(Transfer { old, new, stays, kind }));
     }
 
-    fn begin_referral(&mut self, old: LegIndex, message: &Message, now: Moment) -> Result<LegIndex, u16> {
+    fn begin_referral(&mut self, old: LegIndex, message: &Message, now: Moment) -> Result<LegIndex, Unreferable> {
         let leg = self.leg(old).filter(|leg| leg.is_up()).ok_or(481_u16)?;
         let (terms, hop_from) = (leg.terms.clone(), leg.hop.as_ref().map(|hop| hop.from.clone()));
         let Some(Transfers::ToHubs(hubs)) = &terms.transfers else {
-            return Err(405);
+            return Err(405.into());
         };
         let stays = self.who_stays(old)?;
         if self.is_emergency(old) || self.is_emergency(stays) {
             // It is left as it is.
-            return Err(603);
+            return Err(603.into());
         }
         let wanted = transfer::read(message)?;
         let shown = Shown {

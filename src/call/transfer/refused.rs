@@ -4,22 +4,22 @@ use crate::call::event::CallNews;
 use crate::call::id::LegIndex;
 use crate::call::record::{MOST_REFUSED_REFERS, RefusedRefer};
 use crate::call::value::Call;
-use crate::route::{Refusal, Trace, refer_target};
+use crate::route::{Refusal, Trace, Unreferable, refer_target};
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 
 impl Call {
-    /// For a reason that the status alone says.
+    /// With a sentence of its own, or for a reason that the status alone says.
     pub(in crate::call) fn refuse_refer(
         &mut self,
         by: LegIndex,
         transaction: ServerTransactionId,
         refer: &Message,
-        status: u16,
+        fault: impl Into<Unreferable>,
     ) {
         let target = refer_target(refer).ok();
         let target = target.map(|target| target.as_str().to_owned());
-        self.refuse_target(by, transaction, target, status);
+        self.refuse_target(by, transaction, target, fault);
     }
 
     /// The same, where the REFER has been read.
@@ -28,10 +28,12 @@ impl Call {
         by: LegIndex,
         transaction: ServerTransactionId,
         refer_to: Option<String>,
-        status: u16,
+        fault: impl Into<Unreferable>,
     ) {
+        let Unreferable { status, why: sentence } = fault.into();
         self.answer_plainly(by, transaction, status);
-        let (why, trace) = (why(status).to_owned(), Vec::new());
+        let why = sentence.unwrap_or_else(|| why(status).to_owned());
+        let trace = Vec::new();
         self.tell_refused(
             by,
             RefusedRefer {

@@ -12,7 +12,7 @@ use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::value::Call;
 use crate::dial::{Attempt, best_failure};
 use crate::moment::Moment;
-use crate::route::{ReferTo, Refusal, Trace};
+use crate::route::{ReferTo, Refusal, Trace, Unreferable};
 use crate::sip::message::Message;
 use crate::sip::transaction::ServerTransactionId;
 
@@ -34,7 +34,8 @@ impl Call {
         transaction: ServerTransactionId,
         message: &Message,
     ) {
-        let wish = self.may_refer(index).and_then(|_| {
+        let may_refer = self.may_refer(index).map_err(Unreferable::from);
+        let wish = may_refer.and_then(|_| {
             Ok(TransferWish {
                 by: index,
                 refer_to: ReferTo::read(message)?,
@@ -47,7 +48,7 @@ impl Call {
                 Some(replaces) => self.join_asked(wish, &replaces),
                 None => self.effects.push(Effect::PlanTransfer(Box::new(wish))),
             },
-            Err(status) => self.refuse_refer(index, transaction, message, status),
+            Err(fault) => self.refuse_refer(index, transaction, message, fault),
         }
     }
 
