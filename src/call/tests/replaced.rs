@@ -5,7 +5,7 @@ use super::messages::{Sent, reply};
 use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, parse};
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallRecord, Event, LegIndex, LegTransfer, Phase, TransferKind};
+use crate::call::{CallRecord, Event, LegIndex, LegRecord, LegTransfer, Phase, TransferKind};
 use crate::sip::Method;
 use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
@@ -176,6 +176,14 @@ fn teams_088_who_replaces_the_callee_gets_the_caller() {
     let (kind, of) = (TransferKind::Replaced, CALLEE.0);
     assert_eq!(third.transfer, Some(transfer(kind, of)));
     assert_eq!((third.status, third.call_id.as_str()), (Some(200), "second-call-id"));
+    let peer = |leg: &LegRecord| leg.peer.as_ref().map(ToString::to_string);
+    assert_eq!(peer(callee).as_deref(), Some("sip.pstnhub.microsoft.com"));
+    assert_eq!(
+        peer(third).as_deref(),
+        Some("sip-du-a-eu.pstnhub.microsoft.com"),
+        "the hub that it came by"
+    );
+    assert_eq!(peer(third), third.hub);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::call::readable::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::session_clock::peer_session_timer;
 use crate::call::value::Call;
-use crate::dial::{LegKind, allow};
+use crate::dial::{LegKind, PeerName, allow};
 use crate::moment::Moment;
 use crate::sdp::{Direction, RtcpMux, Session};
 use crate::sip::Flow;
@@ -66,7 +66,7 @@ impl Call {
                 return Err(refused(603));
             }
         }
-        let (terms, user, peer) = (leg.terms.clone(), leg.contact_user.clone(), leg.record.peer.clone());
+        let (terms, user, is_called) = (leg.terms.clone(), leg.contact_user.clone(), leg.record.peer.is_some());
         if let Some(foreign) = allow::foreign_extensions(invite) {
             return Err(Box::new(
                 ResponseDraft::new(420).header(HeaderName::Unsupported, foreign),
@@ -95,7 +95,13 @@ impl Call {
         leg.record.call_id = invite.call_id().to_owned();
         leg.note_caller(invite);
         leg.note_min_se(invite);
-        leg.record.peer = peer;
+        // Whoever was called there: from now on it is the hub that this INVITE came by.
+        leg.record.peer = leg
+            .record
+            .hub
+            .as_deref()
+            .filter(|_| is_called)
+            .map(|hub| PeerName::Hub(hub.into()));
         leg.record.transfer = Some(LegTransfer {
             kind: TransferKind::Replaced,
             of: old.0,
