@@ -95,16 +95,17 @@ pub(super) fn news(
         CallNews::Stranger { leg, source } => lines.throttles.strangers.say(|withheld| {
             warn!(leg = leg.0, %source, withheld, "a request inside the dialog came from somebody else: 481");
         }),
-        CallNews::ReferRefused { leg, refused } => {
+        CallNews::ReferRefused { leg, refused } => lines.throttles.refers.say(|withheld| {
             warn!(
                 leg = leg.0,
                 status = refused.status,
                 refer_to = lines.text(refused.refer_to.as_deref().unwrap_or_default()),
                 why = lines.text(&refused.why),
+                withheld,
                 "a REFER was refused"
             );
             trace_steps(lines, &refused.trace);
-        }
+        }),
         CallNews::NotRecoded { leg } => lines.throttles.overflows.say(|withheld| {
             warn!(
                 leg = leg.0,

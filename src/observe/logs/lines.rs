@@ -35,6 +35,7 @@ pub(super) struct Throttles {
     pub unparsable: Throttle,
     pub long_datagrams: Throttle,
     pub strangers: Throttle,
+    pub refers: Throttle,
     pub accepts: Throttle,
     pub overflows: Throttle,
     pub late_answers: Throttle,

@@ -1,7 +1,9 @@
 //! Lines as they are written.
 
 use super::*;
-use crate::call::{CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::call::{
+    CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegIndex, LegRecord, Party, RefusedRefer,
+};
 use crate::carrier::Unidentified;
 use crate::config::{Config, LogFormat, LogLevel, Reload};
 use crate::dial::PeerName;
@@ -103,6 +105,36 @@ fn errors_of_an_application_are_written_a_few_times_and_then_counted() {
     let flood: Vec<Happening<'_>> = (0..5_000).map(|_| wrong()).collect();
     let text = written(LogFormat::Json, LogLevel::Info, &flood);
     assert_eq!(text.lines().count(), 20, "{text}");
+}
+
+#[test]
+fn requests_inside_a_dialog_that_are_refused_are_written_a_few_times_and_then_counted() {
+    let (call, facts) = (CallId::from_random(7), facts());
+    let refused = RefusedRefer {
+        status: 403,
+        ..RefusedRefer::default()
+    };
+    let source = "192.0.2.9:5061".parse().expect("an address");
+    let of_a_refer = CallNews::ReferRefused {
+        leg: LegIndex(1),
+        refused,
+    };
+    let of_a_stranger = CallNews::Stranger {
+        leg: LegIndex(1),
+        source,
+    };
+    for news in [of_a_refer, of_a_stranger] {
+        let refused = || Happening::CallNews {
+            call,
+            facts: &facts,
+            news: &news,
+            peer: None,
+            hub: None,
+        };
+        let flood: Vec<Happening<'_>> = (0..500).map(|_| refused()).collect();
+        let text = written(LogFormat::Json, LogLevel::Debug, &flood);
+        assert_eq!(text.lines().count(), 20, "{text}");
+    }
 }
 
 #[test]
