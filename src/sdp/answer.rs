@@ -529,6 +529,24 @@ mod tests {
     }
 
     #[test]
+    fn events_are_named_alike_in_a_dialog() {
+        let teams = LegProfile::teams();
+        let mut ours = local(30_000, 1);
+        let formats = |fmtp: Option<&str>| {
+            let fmtp = fmtp.map(str::to_owned);
+            let events = Format::our_events();
+            [Format::well_known(8).unwrap(), Format { fmtp, ..events }]
+        };
+        let first = offer(&teams, &mut ours, &formats(None), Direction::SendRecv);
+        assert!(first.body.contains("a=fmtp:101 0-15\r\n"), "{}", first.body);
+        let more = format!("{}a=rtpmap:96 telephone-event/8000\r\n", crypto());
+        let refresh = peer("8 96", "RTP/SAVP", &more);
+        let other = formats(Some("0-16"));
+        let answered = answer(&teams, &mut ours, &refresh, &other, Direction::SendRecv).unwrap();
+        assert!(answered.body.contains("a=fmtp:96 0-15\r\n"), "{}", answered.body);
+    }
+
+    #[test]
     fn keys_stay_out_of_debug() {
         let teams = LegProfile::teams();
         let mut ours = local(30_000, 1);

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 
+/// Events that are meant where none are named (RFC 4733 §2.4.1): many peers want to read it.
+const ALL_KEYS: &str = "0-15";
+
 /// The tag of the only `a=crypto` line in our offers.
 pub(super) const OFFERED_TAG: u32 = 1;
 
@@ -41,6 +44,9 @@ pub struct LocalMedia {
     /// Whether our first description had RTCP on the port of RTP: all others do as it did (TEAMS-073).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rtcp_mux: Option<bool>,
+    /// The telephone events of our first description that had some, as `a=fmtp` names them: all others name the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    events: Option<Box<str>>,
 }
 
 impl LocalMedia {
@@ -60,7 +66,13 @@ impl LocalMedia {
             rekeyed: 0,
             protocol: None,
             rtcp_mux: None,
+            events: None,
         }
+    }
+
+    /// Which telephone events a description names: those of the first one.
+    fn says_events(&mut self, usual: Option<&str>) -> &str {
+        self.events.get_or_insert_with(|| usual.unwrap_or(ALL_KEYS).into())
     }
 
     /// Whether a description has RTCP on the port of RTP: as the first one had, which does as is `usual`, and always where
@@ -179,14 +191,16 @@ pub(super) struct AudioLine<'a> {
 }
 
 impl AudioLine<'_> {
-    pub(super) fn print(&self, profile: &LegProfile, local: &LocalMedia) -> sdp_types::Media {
+    pub(super) fn print(&self, profile: &LegProfile, local: &mut LocalMedia) -> sdp_types::Media {
         let mut attributes = Vec::new();
+        let events = Format::our_events();
         for format in self.formats {
             let number = format.payload_type;
             attributes.push(valued("rtpmap", format!("{number} {format}")));
             let fmtp = match &format.fmtp {
-                // absent means 0-15 (RFC 4733 §2.4.1), but many peers want to read it
-                None if format.codec == Codec::TelephoneEvent => Some("0-15"),
+                // The ones beside speech (RFC 4733 §2.1); others accompany codecs that only pass through.
+                said if format.same_codec(&events) => Some(local.says_events(said.as_deref())),
+                None if format.codec == Codec::TelephoneEvent => Some(ALL_KEYS),
                 fmtp => fmtp.as_deref(),
             };
             attributes.extend(fmtp.map(|text| valued("fmtp", format!("{number} {text}"))));
