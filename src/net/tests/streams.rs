@@ -222,6 +222,22 @@ async fn a_panic_ends_its_connection_and_takes_it_out_of_the_table() {
 }
 
 #[tokio::test]
+async fn control_characters_in_a_header_are_answered_and_the_connection_lives() {
+    let mut node = Node::open(tcp(|_| {}));
+    let mut peer = TcpStream::connect(node.address()).await.unwrap();
+    for bad in ["a\0b", "a\rb"] {
+        let wrong = String::from_utf8(options("x").to_vec())
+            .unwrap()
+            .replace("Content-Length", &format!("User-Agent: {bad}\r\nContent-Length"));
+        peer.write_all(wrong.as_bytes()).await.unwrap();
+        let answer = read_until(&mut peer, "\r\n\r\n").await;
+        assert!(answer.starts_with("SIP/2.0 400 "), "{bad:?}: {answer}");
+    }
+    peer.write_all(&options("next")).await.unwrap();
+    assert_eq!(node.received().await.message.call_id(), "next");
+}
+
+#[tokio::test]
 async fn who_is_told_nothing_hears_nothing_of_what_is_malformed() {
     let turnstile = Arc::new(Turnstile(AtomicU32::new(100)));
     let mut node = Node::with(tcp(|_| {}), PoolSettings::default(), turnstile);
