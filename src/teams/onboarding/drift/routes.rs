@@ -6,12 +6,16 @@ use super::{Difference, Fix, Weight};
 use crate::config::{Config, Tenant, TenantFqdn};
 
 pub(super) fn compare(config: &Config, tenant: &Tenant, routes: &[Object]) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let (mut found, mut is_added) = (Vec::new(), false);
     for object in routes {
         let trunks = object.list("OnlinePstnGatewayList");
         if trunks.iter().any(|name| is_below(config, name)) {
-            found.extend(strangers(config, tenant, object, &trunks));
-            found.extend(terms(tenant, object));
+            let of_route = strangers(config, tenant, object, &trunks);
+            // What puts the trunk in a stranger's place mends that it stands in none.
+            let adds = |one: &Difference| matches!(&one.fix, Fix::Powershell(command) if command.contains("@{Add="));
+            is_added |= of_route.iter().any(adds);
+            found.extend(of_route);
+            found.extend(terms(tenant, object, routes));
         }
     }
     let in_a_route = |name: &str| {
@@ -22,7 +26,9 @@ pub(super) fn compare(config: &Config, tenant: &Tenant, routes: &[Object]) -> Ve
         routes.iter().any(lists)
     };
     let own_is_routed = in_a_route(tenant.fqdn.as_str());
-    for name in tenant.trunks().filter(|name| !in_a_route(name.as_str())) {
+    let is_to_be = |name: &TenantFqdn| is_added && *name == tenant.fqdn;
+    let missing = |name: &&TenantFqdn| !in_a_route(name.as_str()) && !is_to_be(name);
+    for name in tenant.trunks().filter(missing) {
         found.push(unrouted(tenant, name.as_str(), own_is_routed, routes));
     }
     found
@@ -54,13 +60,18 @@ fn strangers(config: &Config, tenant: &Tenant, object: &Object, trunks: &[&str])
     let label = object.text("Identity").unwrap_or_default();
     let subject = format!("voice route {label}");
     let mut found = Vec::new();
+    // The tenant's trunk is put into the route once.
+    let has_own = trunks
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(tenant.fqdn.as_str()));
+    let mut adds = Some(format!("Add={}; ", quoted(tenant.fqdn.as_str()))).filter(|_| !has_own);
     for name in trunks.iter().filter(|name| is_below(config, name)) {
         let owner = config.tenant_by_host(name);
-        let replaced = || {
+        let mut replaced = || {
             Fix::Powershell(format!(
-                "Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnGatewayList @{{Add={}; Remove={}}}",
+                "Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnGatewayList @{{{}Remove={}}}",
                 quoted(label),
-                quoted(tenant.fqdn.as_str()),
+                adds.take().unwrap_or_default(),
                 quoted(name)
             ))
         };
@@ -109,12 +120,22 @@ fn strangers(config: &Config, tenant: &Tenant, object: &Object, trunks: &[&str])
 }
 
 /// Whether anybody can use the route at all.
-fn terms(tenant: &Tenant, object: &Object) -> Vec<Difference> {
+fn terms(tenant: &Tenant, object: &Object, routes: &[Object]) -> Vec<Difference> {
     let label = object.text("Identity").unwrap_or_default();
     let subject = format!("voice route {label}");
     let mut found = Vec::new();
     if object.list("OnlinePstnUsages").is_empty() {
-        let usage = quoted(&route_label(tenant));
+        let wanted = route_label(tenant);
+        let usage = quoted(&wanted);
+        let has_it = |object: &Object| {
+            let mut usages = object.list("OnlinePstnUsages").into_iter();
+            usages.any(|usage| usage.eq_ignore_ascii_case(&wanted))
+        };
+        // One that no route has may not exist.
+        let made = match routes.iter().any(has_it) {
+            true => String::new(),
+            false => format!("Set-CsOnlinePstnUsage -Identity Global -Usage @{{Add={usage}}}\n"),
+        };
         found.push(Difference {
             weight: Weight::Breaks,
             subject: subject.clone(),
@@ -122,7 +143,7 @@ fn terms(tenant: &Tenant, object: &Object) -> Vec<Difference> {
             there: "none".to_owned(),
             here: route_label(tenant),
             fix: Fix::Powershell(format!(
-                "Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnUsages @{{Add={usage}}}",
+                "{made}Set-CsOnlineVoiceRoute -Identity {} -OnlinePstnUsages @{{Add={usage}}}",
                 quoted(label)
             )),
         });
