@@ -3,8 +3,8 @@
 use super::ExplainArgs;
 use crate::observe::printable;
 use crate::sip::message::reason_phrase;
-use crate::teams::TeamsReason;
 use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, class, look_up, status_of_the_sbc};
+use crate::teams::TeamsReason;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -28,6 +28,9 @@ pub struct Explanation {
     /// False: only the status is known, and it may be any of `entries`.
     pub certain: bool,
     pub entries: Vec<&'static Entry>,
+    /// Statuses that Microsoft's code goes with, where the one asked about is none of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub code_goes_with: Vec<u16>,
     /// Where the answer was the SBC's own by Microsoft's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_of_the_sbc: Option<u16>,
@@ -53,6 +56,7 @@ impl Explanation {
             Known::Nothing => (false, Vec::new()),
         };
         Some(Explanation {
+            code_goes_with: misfits(args.sip, args.code, &entries),
             sip: args.sip,
             code: args.code,
             class: class(failure),
@@ -68,6 +72,24 @@ impl Explanation {
     /// Whether anything could be said.
     pub fn says_something(&self) -> bool {
         !self.entries.is_empty() || self.status_of_the_sbc.is_some()
+    }
+}
+
+/// The statuses that a code goes with, where `status` is none of them.
+fn misfits(status: Option<u16>, code: Option<u32>, entries: &[&'static Entry]) -> Vec<u16> {
+    let (Some(status), Some(code)) = (status, code) else {
+        return Vec::new();
+    };
+    let of_entries = entries
+        .iter()
+        .filter(|entry| entry.code == Some(code))
+        .map(|entry| entry.status);
+    let mut known: Vec<u16> = of_entries.chain(status_of_the_sbc(code)).collect();
+    known.sort_unstable();
+    known.dedup();
+    match known.contains(&status) {
+        true => Vec::new(),
+        false => known,
     }
 }
 
@@ -98,6 +120,14 @@ pub fn text(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "Codes 560xxx say that the final answer was the SBC's own, or handed on by it: {status} {phrase}"
+        )?;
+    }
+    if let (Some(code), false) = (explanation.code, explanation.code_goes_with.is_empty()) {
+        let known: Vec<String> = explanation.code_goes_with.iter().map(u16::to_string).collect();
+        writeln!(
+            out,
+            "The status does not fit: {code} goes with {}. What follows is of the code; one of the two is another call's",
+            known.join(" or ")
         )?;
     }
     match (explanation.certain, explanation.entries.len()) {

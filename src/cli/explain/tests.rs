@@ -359,6 +359,34 @@ fn a_failure_is_asked_about_without_a_call_and_a_call_needs_both_sides() {
     assert!(!Explanation::asked(&unknown).expect("a failure").says_something());
 }
 
+fn told(words: &[&str]) -> String {
+    let line = Line::try_parse_from([&["explain"], words].concat()).expect("right");
+    let mut out = Vec::new();
+    failure::text(&Explanation::asked(&line.args).expect("a failure"), &mut out).expect("a vector takes everything");
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn a_status_that_does_not_fit_the_code_is_told_so() {
+    let wrong = told(&["--sip", "500", "--code", "500001"]);
+    assert!(
+        wrong.contains("The status does not fit: 500001 goes with 408"),
+        "{wrong}"
+    );
+    let wrong = told(&["--sip", "500", "--code", "560404"]);
+    assert!(
+        wrong.contains("The status does not fit: 560404 goes with 404"),
+        "{wrong}"
+    );
+    for right in [
+        &["--sip", "408", "--code", "500001"][..],
+        &["--code", "500001"],
+        &["--sip", "488", "--code", "531000"],
+    ] {
+        assert!(!told(right).contains("does not fit"), "{right:?}");
+    }
+}
+
 /// A carrier that is shown ELINs, and a tenant that has some.
 fn explained(line: &str) -> String {
     let sbc = include_str!("../../../config/sbc.toml").replacen("id = \"north\"", "id = \"north\"\nelin = true", 1);
