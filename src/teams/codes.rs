@@ -104,11 +104,43 @@ const fn row(came: &'static [(u16, u16)], causes: &'static [u16], goes: u16, mea
     }
 }
 
+/// What is made of a Q.850 cause on its way, with this status or with any, in words: where the map names it.
+pub fn what_goes_on(cause: u16, status: Option<u16>) -> Vec<String> {
+    let ways = [
+        ("From Teams to carriers", FROM_TEAMS),
+        ("From carriers to Teams", TO_TEAMS),
+    ];
+    let rows = ways
+        .into_iter()
+        .flat_map(|(way, rows)| rows.iter().map(move |row| (way, row)));
+    rows.filter(|(_, row)| row.causes.contains(&cause) && status.is_none_or(|status| row.is_of(status)))
+        .map(|(way, row)| {
+            let with = row
+                .cause
+                .map(|cause| format!(" with cause {cause}"))
+                .unwrap_or_default();
+            let (came, goes, phrase) = (row.came_text(), row.goes, reason_phrase(row.goes));
+            format!("{way}, {came} with it goes on as {goes} {phrase}{with}: {}", row.means)
+        })
+        .collect()
+}
+
 impl Row {
+    fn is_of(&self, status: u16) -> bool {
+        self.came.iter().any(|(first, last)| (*first..=*last).contains(&status))
+    }
+
+    fn came_text(&self) -> String {
+        let spans = self.came.iter().map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        });
+        spans.collect::<Vec<_>>().join(", ")
+    }
+
     fn fits(&self, status: u16, cause: Option<u16>) -> bool {
         let is_known = |known: &u16| cause == Some(*known);
-        self.came.iter().any(|(first, last)| (*first..=*last).contains(&status))
-            && (self.causes.is_empty() || self.causes.iter().any(is_known))
+        self.is_of(status) && (self.causes.is_empty() || self.causes.iter().any(is_known))
     }
 
     /// Whether the answer goes on as another one.
@@ -317,10 +349,7 @@ mod tests {
         let list = |numbers: &mut dyn Iterator<Item = String>| numbers.collect::<Vec<_>>().join(", ");
         let mut text = format!("\n| {head} | with Q.850 | goes on as | means |\n| --- | --- | --- | --- |\n");
         for row in rows {
-            let came = list(&mut row.came.iter().map(|(first, last)| match first == last {
-                true => first.to_string(),
-                false => format!("{first} to {last}"),
-            }));
+            let came = row.came_text();
             let causes = match row.causes.is_empty() {
                 true => "any, or none".to_owned(),
                 false => list(&mut row.causes.iter().map(u16::to_string)),

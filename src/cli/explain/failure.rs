@@ -3,8 +3,8 @@
 use super::ExplainArgs;
 use crate::observe::printable;
 use crate::sip::message::reason_phrase;
-use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, class, look_up, status_of_the_sbc};
-use crate::teams::TeamsReason;
+use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, cause_name, class, look_up, status_of_the_sbc};
+use crate::teams::{TeamsReason, codes};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -31,6 +31,12 @@ pub struct Explanation {
     /// Statuses that Microsoft's code goes with, where the one asked about is none of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub code_goes_with: Vec<u16>,
+    /// What the Q.850 cause says wherever it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause_name: Option<&'static str>,
+    /// What goes on of the cause between Teams and carriers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cause_goes_on: Vec<String>,
     /// Where the answer was the SBC's own by Microsoft's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_of_the_sbc: Option<u16>,
@@ -55,8 +61,11 @@ impl Explanation {
             Known::OneOf(entries) => (false, entries),
             Known::Nothing => (false, Vec::new()),
         };
+        let cause_goes_on = reason.cause.map(|cause| codes::what_goes_on(cause, args.sip));
         Some(Explanation {
             code_goes_with: misfits(args.sip, args.code, &entries),
+            cause_name: reason.cause.and_then(cause_name),
+            cause_goes_on: cause_goes_on.unwrap_or_default(),
             sip: args.sip,
             code: args.code,
             class: class(failure),
@@ -71,7 +80,7 @@ impl Explanation {
 
     /// Whether anything could be said.
     pub fn says_something(&self) -> bool {
-        !self.entries.is_empty() || self.status_of_the_sbc.is_some()
+        !self.entries.is_empty() || self.status_of_the_sbc.is_some() || self.cause_name.is_some()
     }
 }
 
@@ -130,7 +139,19 @@ pub fn text(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
             known.join(" or ")
         )?;
     }
+    // A phrase that is known says it more exactly.
+    let named = explanation
+        .cause
+        .zip(explanation.cause_name)
+        .filter(|_| !explanation.certain);
+    if let Some((cause, name)) = named {
+        writeln!(out, "\nQ.850 cause {cause}: {name}")?;
+        for line in &explanation.cause_goes_on {
+            writeln!(out, "  {line}")?;
+        }
+    }
     match (explanation.certain, explanation.entries.len()) {
+        (_, 0) if named.is_some() => {}
         (_, 0) if explanation.says_something() => {
             return writeln!(out, "The call records say why: `cause` and the other leg's `status`.");
         }

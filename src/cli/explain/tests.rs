@@ -367,6 +367,41 @@ fn told(words: &[&str]) -> String {
 }
 
 #[test]
+fn a_q850_cause_is_explained_by_itself_and_before_what_a_status_may_be() {
+    let alone = told(&["--reason", "Q.850;cause=34"]);
+    for line in [
+        "Q.850 cause 34: no circuit or channel available",
+        "From Teams to carriers, 486 with it goes on as 486 Busy Here with cause 17: the user is busy",
+        "From carriers to Teams, 480 with it goes on as 503 Service Unavailable: the network fails",
+    ] {
+        assert!(alone.contains(line), "{alone}");
+    }
+    assert!(!alone.contains("Nothing is known"), "{alone}");
+    let busy = told(&["--sip", "486", "--reason", "Q.850;cause=34"]);
+    assert!(
+        busy.contains("goes on as 486 Busy Here") && !busy.contains("503"),
+        "{busy}"
+    );
+    let place = |text: &str| busy.find(text).unwrap_or_else(|| panic!("{busy}"));
+    assert!(
+        place("no circuit") < place("the user is busy (486)")
+            && place("the user is busy (486)") < place("the bot is busy")
+    );
+    let unknown = told(&["--reason", "Q.850;cause=125"]);
+    assert!(unknown.contains("Nothing is known"), "{unknown}");
+}
+
+#[test]
+fn every_cause_of_the_map_has_a_name() {
+    use crate::teams::{catalogue::cause_name, codes};
+    for row in codes::TO_TEAMS.iter().chain(codes::FROM_TEAMS) {
+        for cause in row.causes.iter().copied().chain(row.cause) {
+            assert!(cause_name(cause).is_some(), "{cause}");
+        }
+    }
+}
+
+#[test]
 fn a_status_that_does_not_fit_the_code_is_told_so() {
     let wrong = told(&["--sip", "500", "--code", "500001"]);
     assert!(

@@ -4,10 +4,12 @@
 //! and in Graph) is not on the wire; the phrase behind the GUID of `Reason` is. A code of the form 560xxx says that the final
 //! answer was the SBC's own: its last three digits are the SIP status.
 
+mod causes;
 mod entries;
 
 use serde::Serialize;
 
+pub use causes::cause_name;
 pub use entries::CATALOGUE;
 
 /// What kind of failure it is: one word for call records.
