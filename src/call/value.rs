@@ -213,8 +213,8 @@ impl Call {
             Method::Bye => self.bye_answered(token, message),
             _ => {
                 let is_final = message.status().is_some_and(|status| status >= 200);
-                let told =
-                    self.refer_answered(token, message.status(), now) || (is_final && self.notice_answered(token));
+                let told = self.refer_answered(token, message.status(), now)
+                    || (is_final && self.notice_answered(token, message.status()));
                 if !told {
                     self.request_answered(token, Some(message), now);
                 }
@@ -230,7 +230,7 @@ impl Call {
         } else if !self.change_failed(token, failure, now)
             && !self.request_answered(token, None, now)
             && !self.refer_answered(token, None, now)
-            && !self.notice_answered(token)
+            && !self.notice_answered(token, None)
         {
             self.bye_failed(token, failure);
         }

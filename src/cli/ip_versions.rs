@@ -16,7 +16,7 @@ pub fn doubts(sbc: &Sbc) -> Vec<(String, String)> {
         let way_out = format!("name one of [[media.addresses]] that is {speaks} as the `media` of the listener");
         let fix = match listener.purpose {
             Purpose::Teams => format!(
-                "A trunk of Teams has one IP version for signalling and media, its `-IPAddressVersion`: {way_out}, or `bind` it to an address that \
+                "A trunk of Teams has one IP version for signalling and media, its `-IPAddressVersion`: {way_out}, or `bind` the listener to an address that \
                  is {media}."
             ),
             _ => format!(

@@ -6,6 +6,7 @@ use portcullis::sim::{Change, Dial, HoldForm, Script};
 use portcullis::sip::{Flow, Message, Method};
 use std::collections::HashSet;
 use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// As many as the node takes of one address, each with a handshake of its own and an OPTIONS.
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +32,12 @@ async fn teams_014_no_request_of_ours_goes_over_a_connection_that_teams_opened()
     both_heard((&caller, CARRIER_TONE), (&callee, TEAMS_TONE)).await;
     assert_eq!(callee.change(Change::Hold(HoldForm::Inactive)).await.unwrap(), 200);
     // The hold may still be on its way to Teams.
-    while callee.change(Change::Resume).await.unwrap() == 491 {}
+    let resumed = async {
+        while callee.change(Change::Resume).await.unwrap() == 491 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(BOUND, resumed).await.expect("it is resumed");
     both_heard((&caller, CARRIER_TONE), (&callee, TEAMS_TONE)).await;
     callee.hang_up().await.unwrap();
     caller.ended().await.unwrap();

@@ -220,8 +220,7 @@ impl Ears {
                 }
                 from = heard.len();
             }
-            // The notification may fall between the look and the wait.
-            let _again = timeout(Duration::from_millis(50), came).await;
+            came.await;
         }
     }
 }

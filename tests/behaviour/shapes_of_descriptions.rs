@@ -16,7 +16,7 @@ const NO_MUX: &str = "no-rtcp-mux";
 /// Hz of who comes by a transfer.
 const OTHER_TONE: f64 = 800.0;
 
-/// By itself, and all at once.
+/// Each by itself, and all at once.
 fn shapes() -> [String; 6] {
     let all = [DTLS, SHORT_FIRST, NO_MUX, "mki", "webrtc"];
     let [dtls, short_first, no_mux, mki, webrtc] = all.map(str::to_owned);
@@ -138,17 +138,18 @@ fn is_in_kind(lab: &Lab, caller: &Call, words: &str, bypass: bool) {
     }
 }
 
-/// Reports of Teams were verified, and nothing was thrown away: `unknown_key`: but what came before its key.
-async fn recorded(lab: &Lab, calls: usize, unknown_key: bool) {
+/// Reports of Teams were verified, and no packet was a repetition or unreadable. No tag was wrong either, unless packets came before
+/// their key was known.
+async fn recorded(lab: &Lab, calls: usize, came_before_key: bool) {
     for index in 0..calls {
         let record = lab.records.get(index).await;
-        let is_secure = |leg: &&LegRecord| leg.media.as_ref().is_some_and(|media| media.received.rtcp_packets > 0);
+        let has_reports = |leg: &&LegRecord| leg.media.as_ref().is_some_and(|media| media.received.rtcp_packets > 0);
         let teams = record.legs.iter().find(|leg| leg.side == "teams");
-        let teams = teams.filter(is_secure).unwrap_or_else(|| panic!("{:?}", record.legs));
+        let teams = teams.filter(has_reports).unwrap_or_else(|| panic!("{:?}", record.legs));
         let dropped = teams.media.as_ref().map(|media| media.received.dropped.clone());
         let dropped = dropped.unwrap_or_default();
         assert_eq!((dropped.replays, dropped.malformed), (0, 0), "{dropped:?}");
-        assert!(unknown_key || dropped.auth_failures == 0, "{dropped:?}");
+        assert!(came_before_key || dropped.auth_failures == 0, "{dropped:?}");
     }
 }
 

@@ -343,20 +343,24 @@ level = "debug"
         until(takes_calls, 30, "the binary takes calls again")
 
     def __exit__(self, kind, error, trace):
-        if kind is Failure and not getattr(error, "__notes__", None):
-            for told in self.story():
-                error.add_note(told)
-        for peer in self.peers:
-            peer.close()
-        if kind:
-            self.name_server.close()
-            self.binary.stop(signal.SIGKILL)
+        try:
+            if kind is Failure and not getattr(error, "__notes__", None):
+                for told in self.story():
+                    error.add_note(told)
+        finally:
+            for peer in self.peers:
+                peer.close()
+            if kind:
+                self.name_server.close()
+                self.binary.stop(signal.SIGKILL)
 
     def story(self):
         """What everybody has said last, for whoever reads of a failure where the machine that saw it is gone."""
         for peer in self.peers:
             if isinstance(peer, Phone):
-                yield f"-- {peer.name}: {peer.last_events()}"
+                with peer.arrived:
+                    last = peer.last_events()
+                yield f"-- {peer.name}: {last}"
         if self.binary:
             yield f"-- the binary's log:\n{self.binary.tail(25)}"
 
@@ -508,6 +512,7 @@ class Phone:
                 self.arrived.wait(min(left, 0.5))
 
     def last_events(self, since=0):
+        """For who holds `arrived`."""
         return [{key: value for key, value in event.items() if key != "text"} for event in self.seen[since:]][-8:]
 
     def events(self, event, **fields):

@@ -193,12 +193,17 @@ impl Call {
 
     /// A NOTIFY has its answer, or gets none: what came of the REFER may be told now. Two on their way at once could arrive the
     /// other way round, and the last one ends the subscription.
-    pub(in crate::call) fn notice_answered(&mut self, token: Token) -> bool {
+    pub(in crate::call) fn notice_answered(&mut self, token: Token, status: Option<u16>) -> bool {
         let waits = |leg: &&Leg| leg.outcome_due.is_some_and(|due| due.after == token);
         let Some(index) = self.legs.iter().find(waits).map(|leg| leg.index) else {
             return false;
         };
-        self.tell_outcome(index);
+        // Nobody listens any more (RFC 6665 §4.2.2).
+        let is_over = matches!(status, Some(404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604));
+        match self.leg_mut(index).filter(|_| is_over) {
+            Some(leg) => leg.outcome_due = None,
+            None => self.tell_outcome(index),
+        }
         true
     }
 
@@ -385,6 +390,7 @@ impl Call {
             let leg = &self.legs[position];
             if leg.state.leaves_at().is_some_and(|at| at <= now) {
                 let index = leg.index;
+                self.tell_outcome(index);
                 self.hang_up(index, Some(crate::call::teardown::NORMAL_CLEARING.into()));
             }
         }

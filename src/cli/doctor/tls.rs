@@ -124,7 +124,7 @@ fn root(world: &World) -> Vec<Verdict> {
             "Install the package ca-certificates, and look again.",
         )),
         Chain::Broken { .. } if certificate.not_after < world.now => Some(Verdict::note(
-            format!("whether {path} leads to a root was not tried: it has ended"),
+            format!("whether {path} leads to a root can't be seen: it has ended"),
             "Renew it: see tls.expired.",
         )),
         Chain::Broken { .. } if lacks_its_issuer(certificate) => Some(Verdict::note(
@@ -134,7 +134,7 @@ fn root(world: &World) -> Vec<Verdict> {
         Chain::Broken {
             label: "wrong_usage", ..
         } => Some(Verdict::note(
-            format!("whether {path} leads to a root was not tried: it may not be used by a TLS server"),
+            format!("whether {path} leads to a root can't be seen: it may not be used by a TLS server"),
             "Order one for a server: see tls.usage.",
         )),
         Chain::Broken { why, .. } => Some(Verdict::fail(

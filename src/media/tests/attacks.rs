@@ -21,6 +21,21 @@ fn strangers_get_nothing_and_move_nothing() {
 }
 
 #[test]
+fn who_speaks_before_the_descriptions_are_known_is_early_and_no_stranger() {
+    let rig = Rig::new(settings(40_000..=40_100));
+    let leg = rig.open(RtcpPort::Mux, None);
+    let mut peer = Peer::plain(1);
+    peer.send(leg, 8, b"before the answer");
+    let report = [0x81, 201, 0, 7, 0, 0, 0, 1]
+        .into_iter()
+        .chain([0; 24])
+        .collect::<Vec<u8>>();
+    peer.send_raw(leg, &report);
+    let stats = rig.stats_when(leg, |stats| stats.received.dropped.early == 2);
+    assert_eq!(stats.received.dropped.strangers, 0);
+}
+
+#[test]
 fn a_forged_source_address_does_not_break_into_a_running_plain_stream() {
     let mut call = Call::new(Peer::plain(1), Peer::secure(2));
     call.assert_flows();

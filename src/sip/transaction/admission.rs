@@ -77,7 +77,11 @@ impl Admission {
     ) -> Result<(), Denied> {
         let from_source = self.by_source.get(&source_network(party.source)).copied().unwrap_or(0);
         let in_dialog = party.dialog.and_then(|dialog| self.by_dialog.get(&dialog));
-        let more = if request.method() == Some(&Method::Bye) { BYES } else { 0 };
+        let more = if request.method() == Some(&Method::Bye) {
+            BYES
+        } else {
+            0
+        };
         // Who floods one dialog is refused before anybody else is.
         if in_dialog.is_some_and(|count| *count >= limits.max_per_dialog + more) {
             return Err(Denied::Crowded);

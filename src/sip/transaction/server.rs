@@ -181,9 +181,7 @@ impl Transactions {
             self.counters.refused += 1;
             let refusal = match denied {
                 Denied::NoDialog => ResponseDraft::new(481),
-                Denied::Crowded => {
-                    ResponseDraft::new(500).header(HeaderName::RetryAfter, HeaderValue::cleaned("2".to_owned()))
-                }
+                Denied::Crowded => ResponseDraft::new(500).header(HeaderName::RetryAfter, HeaderValue::cleaned("2")),
                 Denied::Busy => {
                     let seconds = self.admission.retry_after(limits, fingerprint);
                     ResponseDraft::new(503).header(HeaderName::RetryAfter, HeaderValue::cleaned(seconds.to_string()))

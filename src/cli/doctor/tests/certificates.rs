@@ -38,12 +38,18 @@ fn every_wrong_pair_of_files_has_its_id() {
         whole: false,
         ..Leaf::default()
     };
-    assert_eq!(tls_complaints(&leaf(alone)), ["tls.chain"]);
+    let world = leaf(alone);
+    assert_eq!(tls_complaints(&world), ["tls.chain"]);
+    // It has not passed what could not be tried.
+    let told = said(&world, "tls.root");
+    assert!(told.contains("the certificate of its issuer is missing"), "{told}");
     let over = Leaf {
         ends_in: -2,
         ..Leaf::default()
     };
-    assert_eq!(tls_complaints(&leaf(over)), ["tls.expired"]);
+    let world = leaf(over);
+    assert_eq!(tls_complaints(&world), ["tls.expired"]);
+    assert!(said(&world, "tls.root").contains("it has ended"));
     let soon = Leaf {
         ends_in: 12,
         ..Leaf::default()
