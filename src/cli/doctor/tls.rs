@@ -123,10 +123,7 @@ fn root(world: &World) -> Vec<Verdict> {
             format!("whether {path} leads to a root was not tried: {why}"),
             "Install the package ca-certificates, and look again.",
         )),
-        Chain::Broken { .. } if certificate.not_after < world.now => Some(Verdict::note(
-            format!("whether {path} leads to a root can't be seen: it has ended"),
-            "Renew it: see tls.expired.",
-        )),
+        Chain::Broken { .. } if certificate.not_after < world.now => None,
         Chain::Broken { .. } if lacks_its_issuer(certificate) => Some(Verdict::note(
             format!("whether {path} leads to a root can't be seen: the certificate of its issuer is missing"),
             "Append that: see tls.chain.",

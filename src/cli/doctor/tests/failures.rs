@@ -243,7 +243,7 @@ fn failure_08_options_are_answered_and_none_come_back() {
     );
     let said = said(&world, "options.heard");
     for cause in [
-        "never received OPTIONS from Teams",
+        "received no OPTIONS from Teams in the 60 minutes since the node began",
         "firewall",
         "public DNS",
         "-SipSignalingPort",
