@@ -344,7 +344,7 @@ level = "debug"
 
     def __exit__(self, kind, error, trace):
         try:
-            if kind is Failure and not getattr(error, "__notes__", None):
+            if kind and issubclass(kind, Exception) and not getattr(error, "__notes__", None):
                 for told in self.story():
                     error.add_note(told)
         finally:
