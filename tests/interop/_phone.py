@@ -7,6 +7,7 @@ Argument: JSON with `ip`, `port`, `id` and, for a peer like Teams, `tls` (certif
 `tcp` or, with `ca`, `tls` as a client without a certificate.
 `rules` says what incoming calls get by the number dialled; calls to other numbers ring until a command answers them."""
 
+import faulthandler
 import itertools
 import json
 import os
@@ -19,6 +20,8 @@ import time
 
 import pjsua2 as pj
 
+# Where a crash of the library was goes to the phone's log.
+faulthandler.enable()
 SETTINGS = json.loads(sys.argv[1])
 CALLS = {}
 COUNT = itertools.count(1)
