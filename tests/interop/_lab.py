@@ -59,9 +59,22 @@ def until(condition, seconds, what, step=0.02):
 
 # ---- The count ----------------------------------------------------------------------------------------------------
 
+# What a failure bears where a peer has crashed.
+FALLEN = "-- a peer itself has crashed"
+CRASHES = {-number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)}
+
+
+def crashed(peer):
+    """In words, where a peer has ended by a fault of its own: PJSIP asserts and races, now and then."""
+    code = peer.process.poll()
+    return f"{peer.name} by signal {-code}" if code in CRASHES else ""
+
 
 class Score:
-    """One line a scenario; the closing line is what tests/run adds up."""
+    """One line a scenario; the closing line is what tests/run adds up.
+
+    What a peer that has crashed leaves undone says nothing of anybody else: its scenario begins anew, twice at most. The binary is no
+    peer."""
 
     def __init__(self):
         self.passed, self.failed, self.lock = 0, 0, threading.Lock()
@@ -71,13 +84,17 @@ class Score:
         if self.only and not any(word in name for word in self.only):
             return False
         begun = time.monotonic()
-        try:
-            scenario(*args)
-            verdict, why = "ok", ""
-        except Failure as failure:
-            verdict, why = "FAILED", "\n".join([f": {failure}", *getattr(failure, "__notes__", [])])
-        except Exception:
-            verdict, why = "FAILED", "\n" + traceback.format_exc()
+        for again in (True, True, False):
+            try:
+                scenario(*args)
+                verdict, why = "ok", ""
+            except Failure as failure:
+                verdict, why = "FAILED", "\n".join([f": {failure}", *getattr(failure, "__notes__", [])])
+            except Exception:
+                verdict, why = "FAILED", "\n" + traceback.format_exc()
+            if not again or FALLEN not in why:
+                break
+            print(f"anew   {name}{why}", flush=True)
         with self.lock:
             if verdict == "ok":
                 self.passed += 1
@@ -92,16 +109,14 @@ class Score:
             for future in [pool.submit(self.run, *scenario) for scenario in scenarios]:
                 future.result()
 
-    def anew(self, why):
-        """The whole script once more, in place of this run, where a peer that all its scenarios share was at fault."""
-        if "PORTCULLIS_ANEW" in os.environ:
-            return
-        end_all()
-        print(f"{why}: the script begins anew", flush=True)
-        os.environ["PORTCULLIS_ANEW"] = "1"
-        os.execv(sys.executable, [sys.executable, *sys.argv])
-
-    def close(self):
+    def close(self, *shared):
+        """Where a peer that scenarios share has crashed, the whole script once more in place of this run."""
+        fallen = ", ".join(filter(None, map(crashed, shared)))
+        if self.failed and fallen and "PORTCULLIS_ANEW" not in os.environ:
+            end_all()
+            print(f"{FALLEN}: {fallen}: the script begins anew", flush=True)
+            os.environ["PORTCULLIS_ANEW"] = "1"
+            os.execv(sys.executable, [sys.executable, *sys.argv])
         end_all()
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
         # Threads that read a dead peer's pipe are no reason to stay.
@@ -366,6 +381,8 @@ level = "debug"
     def story(self):
         """What everybody has said last, for whoever reads of a failure where the machine that saw it is gone."""
         for peer in self.peers:
+            if crashed(peer):
+                yield f"{FALLEN}: {crashed(peer)}"
             if isinstance(peer, Phone):
                 with peer.arrived:
                     last = peer.last_events()

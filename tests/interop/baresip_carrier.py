@@ -48,13 +48,10 @@ class Baresip:
         (self.folder / "accounts").write_text(f"<sip:+12065550100@{address}>;regint=0;answermode=auto;audio_codecs=pcma;ptime={milliseconds}\n")
         (self.folder / "contacts").write_text("")
         self.process = Process("baresip", ["baresip", "-f", self.folder, "-v"], lab.folder / "baresip.log", stdin=-1)
-        lab.peers.append(self)
+        lab.peers.append(self.process)
         self.control = until(lambda: self._connect(address), 10, "baresip takes commands")
         self.control.settimeout(15)
         self.rest = b""
-
-    def close(self):
-        self.process.close()
 
     @staticmethod
     def _connect(address):

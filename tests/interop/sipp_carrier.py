@@ -404,4 +404,4 @@ out.join()
 for lab, phone in ((LAB_IN, TEAMS_IN), (LAB_OUT, TEAMS_OUT)):
     phone.close()
     score.run(f"SIGTERM ends {lab.folder.name.split('-')[2]}bound's binary with 0", lab.stop)
-score.close()
+score.close(*LAB_IN.peers, *LAB_OUT.peers)

@@ -439,8 +439,6 @@ score.side_by_side(
     width=2,
 )
 slow.join()
-if (TEAMS.process.poll() or 0) < 0:
-    score.anew(f"the phone at Teams has crashed (signal {-TEAMS.process.returncode}): {(LAB.folder / 'teams.log').read_text(errors='replace')[-3000:]}")
 TEAMS.close()
 score.run("SIGTERM ends the binary with 0", LAB.stop)
-score.close()
+score.close(*LAB.peers)

@@ -346,4 +346,4 @@ score.side_by_side(SCENARIOS, 3)
 for scenario in AFTER:
     score.run(*scenario)
 score.run("SIGTERM ends the binary with 0", LAB.stop)
-score.close()
+score.close(*LAB.peers)
