@@ -96,6 +96,8 @@ pub(super) struct Measured {
     /// Of the codec that is spoken, Hz.
     clock: u32,
     heard: Heard,
+    /// Packets of earlier listenings, reports among them.
+    earlier: u64,
 }
 
 impl Measured {
@@ -126,12 +128,14 @@ impl Measured {
                 sources: Vec::new(),
                 digits: String::new(),
             },
+            earlier: 0,
         }
     }
 
     /// Begins anew; what was heard of the stream's numbering stays.
     pub(super) fn restart(&mut self, now: Moment) {
         *self = Measured {
+            earlier: self.arrived(),
             last: Some(now),
             reception: Reception::new(self.clock),
             clock: self.clock,
@@ -149,6 +153,11 @@ impl Measured {
         if std::mem::replace(&mut self.clock, clock) != clock {
             self.reception = Reception::new(clock);
         }
+    }
+
+    /// Packets in all, reports among them: no new listening takes any away.
+    pub(super) fn arrived(&self) -> u64 {
+        self.earlier + self.heard.packets + self.heard.rtcp_received
     }
 
     /// The counts, to be raised.
@@ -249,6 +258,7 @@ mod tests {
         measured.packet_of(2, from, at(1200));
         measured.packet_of(2, from, at(1220));
         assert_eq!(measured.report().longest_gap, Duration::from_millis(300));
+        assert_eq!((measured.report().packets, measured.arrived()), (2, 7));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(super) struct Line {
     pub(super) tone: f64,
     pub(super) violations: Arc<Violations>,
     pub(super) pings: watch::Sender<Pings>,
+    /// INVITEs that no script saw, because this side answers them all with 503.
+    pub(super) turned_away: AtomicU64,
     pub(super) incoming: mpsc::Sender<Call>,
     pub(super) tasks: Mutex<JoinSet<()>>,
     /// Of every challenge.
@@ -124,6 +126,7 @@ impl Line {
             violations: beginning.violations,
             beside: beginning.beside,
             pings: watch::Sender::default(),
+            turned_away: AtomicU64::new(0),
             incoming: beginning.incoming,
             tasks: Mutex::default(),
             nonce: format!("{:032x}", rand::random::<u128>()),
@@ -285,7 +288,10 @@ impl Switch {
         }
         let manner = line.state().manner;
         let refusal = judgement.refusal.or(match (manner, message.method()) {
-            (Manner::Unavailable { retry_after }, Some(Method::Invite | Method::Options)) => {
+            (Manner::Unavailable { retry_after }, Some(method @ (Method::Invite | Method::Options))) => {
+                if *method == Method::Invite {
+                    line.turned_away.fetch_add(1, Ordering::Relaxed);
+                }
                 Some(ResponseDraft::new(503).header(HeaderName::RetryAfter, retry_after.to_string()))
             }
             _ => None,

@@ -14,6 +14,7 @@ use crate::net::{AcceptLimits, Clock, ListenError, ListenerProtocol, ListenerSet
 use crate::sip::{Flow, ListenerId, Message, Uri};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
@@ -189,6 +190,11 @@ impl Simulator {
     /// OPTIONS so far.
     pub fn pings(&self) -> Pings {
         *self.line.pings.borrow()
+    }
+
+    /// INVITEs that it has answered with 503 as [`Manner::Unavailable`].
+    pub fn turned_away(&self) -> u64 {
+        self.line.turned_away.load(Ordering::Relaxed)
     }
 
     /// Until OPTIONS went as `enough` wants.

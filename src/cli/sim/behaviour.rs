@@ -1,9 +1,12 @@
 //! What both kinds of peers can be told: scripts, the call to place, its headers.
 
 use super::CommandError;
-use crate::sim::{Dial, Manner, OwnHeader, Script, Simulator, Step};
+use crate::sim::{Dial, Manner, OwnHeader, Script, SdpShape, Simulator, Step};
 use clap::Args;
 use std::time::Duration;
+
+/// How long a call can be held: a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// What both can be told.
 #[derive(Debug, Args)]
@@ -21,9 +24,9 @@ pub struct Behaviour {
     /// What is done in that call once it is answered, such as `wait 1s, hold, wait 1s, resume, hang-up`
     #[arg(long, value_name = "STEPS", requires = "call", value_parser = Script::of_placed_call)]
     pub call_script: Option<Script>,
-    /// How long that call is held after its script, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    pub seconds: u64,
+    /// How long that call is held after its script, in seconds; `0.5` too
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub seconds: Duration,
     /// The name that is shown with the number that calls
     #[arg(long, value_name = "NAME", requires = "call")]
     pub display: Option<String>,
@@ -46,17 +49,12 @@ impl Behaviour {
     /// The call to place.
     pub(super) fn dial(&self, from: &str) -> Option<Dial> {
         let mut dial = Dial::new(from, self.call.as_ref()?);
-        dial.hang_up_after = Some(self.held());
+        dial.hang_up_after = Some(self.seconds);
         dial.display.clone_from(&self.display);
         Some(match &self.call_script {
             Some(script) => dial.script(script.clone()),
             None => dial,
         })
-    }
-
-    /// How long the call is held, and what comes of it afterwards.
-    pub(super) fn held(&self) -> Duration {
-        Duration::from_secs(self.seconds)
     }
 
     /// True when the script of the call gives it up before it is answered.
@@ -87,6 +85,11 @@ impl Behaviour {
         let placed = self.call_script.iter().map(|script| ("--call-script", script));
         let beside = beside.iter().map(|script| ("--beside", *script));
         for (option, script) in own.chain(placed).chain(beside) {
+            if peer == Peer::Carrier && script.sdp != SdpShape::default() {
+                return Err(CommandError::Usage(format!(
+                    "`sdp` in {option} is of Teams alone: a carrier's descriptions have one shape"
+                )));
+            }
             for step in &script.steps {
                 let why = match (step, peer) {
                     (Step::Restart | Step::FinalCandidates, Peer::Teams) => {
@@ -101,6 +104,17 @@ impl Behaviour {
         }
         Ok(())
     }
+}
+
+/// `5`, `0.5`: as long as a call may last in any case.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|span| *span <= LONGEST)
+        .ok_or_else(|| format!("seconds are expected, 0 to {}, such as 5 or 0.5", LONGEST.as_secs()))
 }
 
 /// Who plays a script.
@@ -151,6 +165,8 @@ mod tests {
         assert_eq!((dial.tone, dial.display.as_deref()), (Some(800.0), Some("Ada Jones")));
         assert_eq!((dial.script.steps.len(), behaviour.scripts.len()), (2, 2));
         assert_eq!(behaviour.headers.len(), 1);
+        assert_eq!(behaviour.seconds, Duration::from_secs(5));
+        assert_eq!(read(&["--seconds", "0.6"]).unwrap().seconds, Duration::from_millis(600));
     }
 
     #[test]
@@ -159,6 +175,8 @@ mod tests {
             (&["--call-script", "hold"][..], "--call <NUMBER>"),
             (&["--header", "X-MS-UserLocation internal"], "`Name: value` is expected"),
             (&["--script", "answer, hold on"], "step 2, `hold on`: expected `hold`"),
+            (&["--seconds", "-1"], "0 to 86400, such as 5 or 0.5"),
+            (&["--seconds", "90000"], "0 to 86400"),
         ] {
             let said = read(words).unwrap_err();
             assert!(said.contains(told), "{said}");
@@ -178,6 +196,10 @@ mod tests {
             "`restart` in --script is of a trunk with media bypass: add --bypass"
         );
         assert!(told(Peer::Carrier).unwrap().contains("is of Teams alone"));
+        let shaped = read(&["--script", "sdp mki, answer"]).unwrap();
+        assert!(shaped.objection(&[], Peer::Teams).is_ok());
+        let told = shaped.objection(&[], Peer::Carrier).unwrap_err().to_string();
+        assert!(told.starts_with("`sdp` in --script is of Teams alone"), "{told}");
         let replaces: Script = "answer, replace".parse().unwrap();
         let plain = read(&[]).unwrap();
         assert!(plain.objection(&[&replaces], Peer::Teams).is_ok());

@@ -19,6 +19,7 @@ pub use settings::{CarrierArgs, DnsArgs, Lead, SimArgs, SimCommand, TeamsArgs, W
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Exit code of a command line that can't be.
 const WRONG_USAGE: u8 = 2;
@@ -32,7 +33,7 @@ enum CommandError {
     Call(#[from] SimError),
     #[error("the name server does not start: {0}")]
     Names(std::io::Error),
-    #[error("Ctrl-C can't be heard: {0}")]
+    #[error("signals can't be heard: {0}")]
     Signal(#[from] std::io::Error),
     #[error("{0}")]
     Usage(String),
@@ -117,7 +118,7 @@ async fn teams(args: &TeamsArgs) -> Result<bool, CommandError> {
         let answered = first.pings().answered;
         narrator.line(&match all_open {
             true => format!("{count} connections are open, and an OPTIONS was answered on each"),
-            false => format!("of {count} connections, an OPTIONS was answered on {answered}"),
+            false => format!("of {count} connections, an OPTIONS was answered on {answered}; a node takes 64 of one address (connections_per_source)"),
         });
     }
     let placing = match args.dial() {
@@ -177,12 +178,15 @@ fn rules(json: bool) -> std::io::Result<()> {
 }
 
 async fn serve(sims: &[&Simulator], mut narrator: Narrator, placing: Option<Placing>) -> Result<bool, CommandError> {
+    let mut terminated = signal(SignalKind::terminate())?;
     let heard = tokio::select! {
         heard = narrator.tell(sims, placing) => heard,
         pressed = tokio::signal::ctrl_c() => {
             pressed?;
             true
         }
+        // Whoever ends it so wants the summary as well.
+        _ = terminated.recv() => true,
     };
     let kept = narrator.end(sims);
     for sim in sims {

@@ -37,6 +37,7 @@ struct Watched {
     name: String,
     violations: usize,
     pings: Pings,
+    turned_away: u64,
     unconnected: Throttled,
 }
 
@@ -85,7 +86,7 @@ impl Placing {
     pub(super) fn new(call: Call, behaviour: &Behaviour) -> Placing {
         Placing {
             call,
-            held: behaviour.held(),
+            held: behaviour.seconds,
             gives_up: behaviour.gives_up(),
         }
     }
@@ -120,6 +121,7 @@ impl Narrator {
             name: kind.to_owned(),
             violations: 0,
             pings: Pings::default(),
+            turned_away: 0,
             unconnected: Throttled::default(),
         });
         self.line(&format!("{kind} simulated on {}{more}; Ctrl-C ends it", sim.address()));
@@ -189,17 +191,24 @@ impl Narrator {
             broken += violations;
             let pings = sim.pings();
             let calls = match sims {
-                [_] => format!(" {} calls;", self.seen),
+                [_] => format!(" {};", counted(self.seen, "call")),
                 _ => String::new(),
             };
             let line = format!(
-                "OPTIONS: {} received, {} sent, {} of them answered;{calls} {violations} rules broken",
-                pings.received, pings.sent, pings.answered,
+                "OPTIONS: {} received, {} sent, {} of them answered;{calls} {} broken",
+                pings.received,
+                pings.sent,
+                pings.answered,
+                counted(violations, "rule")
             );
             self.line(&self.told_of(index, &line));
         }
         if sims.len() > 1 {
-            self.line(&format!("{} calls; {broken} rules broken", self.seen));
+            self.line(&format!(
+                "{}; {} broken",
+                counted(self.seen, "call"),
+                counted(broken, "rule")
+            ));
         }
         broken == 0
     }
@@ -293,11 +302,16 @@ impl Narrator {
         };
         let told = std::mem::replace(&mut watched.violations, violations.len());
         let before = std::mem::replace(&mut watched.pings, pings);
+        let turned_away = sim.turned_away() - std::mem::replace(&mut watched.turned_away, sim.turned_away());
         for violation in violations.iter().skip(told) {
             match self.json {
                 true => self.object(index, json!({ "violation": violation })),
                 false => self.line(&self.told_of(index, &format!("RULE BROKEN {violation}"))),
             }
+        }
+        if turned_away > 0 {
+            let calls = usize::try_from(turned_away).unwrap_or(usize::MAX);
+            self.line(&self.told_of(index, &format!("{} answered 503", counted(calls, "INVITE"))));
         }
         if pings.received > before.received {
             self.line(&self.told_of(index, "OPTIONS came"));
@@ -396,7 +410,13 @@ fn has_become_another(view: &View) -> bool {
 }
 
 fn more_unconnected(withheld: u64) -> String {
-    format!("{withheld} more connections failed")
+    let withheld = usize::try_from(withheld).unwrap_or(usize::MAX);
+    format!("{} failed", counted(withheld, "more connection"))
+}
+
+/// `1 call`, `2 calls`
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// ` by the peer, 486 (Q.850;cause=17)`, ` by the peer, 480 (X-Reason: the server answered 500)`

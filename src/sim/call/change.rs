@@ -102,6 +102,8 @@ impl Task {
         let Ok(fresh) = self.open_side().await else { return };
         let Some(side) = &mut self.side else { return };
         side.endpoint = fresh.endpoint;
+        // Counts of two endpoints may be the same by chance.
+        self.silence = None;
         let ear = side.endpoint.ear().clone();
         self.show(|view| view.ear = Some(ear));
     }

@@ -83,7 +83,7 @@ pub(super) struct Task {
     pub(super) parties: Parties,
     /// Of a call that was placed: BYE so long after its script.
     pub(super) hang_up_after: Option<Duration>,
-    silence: Option<Silence>,
+    pub(super) silence: Option<Silence>,
 }
 
 /// The numbers of a call, where they are known.
@@ -95,7 +95,7 @@ pub(super) struct Parties {
 }
 
 /// The time without a packet of an answered call.
-struct Silence {
+pub(super) struct Silence {
     /// When packets were counted last.
     since: Instant,
     packets: u64,

@@ -149,9 +149,7 @@ impl Ear {
 
     /// Packets of RTP and RTCP that came, in all.
     pub(super) fn arrived(&self) -> u64 {
-        let mut measured = self.lock();
-        let counts = measured.counts();
-        counts.packets + counts.rtcp_received
+        self.lock().arrived()
     }
 
     /// As soon as 200 ms of audio were heard, or when `bound` is over.

@@ -56,7 +56,11 @@ const WORDS: &[Word] = &[
         "`unavailable 5`: the seconds of Retry-After",
         Place::Refusal,
     ),
-    ("cause", "`cause 486`, or `cause 480/31 text`", Place::Refusal),
+    (
+        "cause",
+        "`cause` and 403, 404, 420, 422, 480, 486, 488, 500, 503 or 603; or `cause 480/31 text`, with a cause of Q.850",
+        Place::Refusal,
+    ),
     ("redirect", "`redirect sip:…`", Place::Refusal),
     ("challenge", "`challenge user:password@realm`", Place::First),
     ("silence", "`silence`", Place::First),
@@ -344,6 +348,7 @@ fn duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::cause::CAUSES;
 
     fn called(text: &str) -> Result<Script, String> {
         text.parse::<Script>().map_err(|wrong| wrong.to_string())
@@ -425,6 +430,10 @@ mod tests {
                 seen.push(word.to_owned());
             }
         }
+        let (_, causes, _) = WORDS.iter().find(|(word, ..)| *word == "cause").expect("a word");
+        for known in CAUSES {
+            assert!(causes.contains(&known.status.to_string()), "{}: {causes}", known.status);
+        }
         for (word, ..) in WORDS {
             assert!(seen.iter().any(|seen| seen == word), "{word} is not in the table");
         }
@@ -452,6 +461,7 @@ mod tests {
             ("answer, refer", "step 2, `refer`: expected `refer sip:…`"),
             ("sdp DTLS, answer", "step 1, `sdp DTLS`: expected `sdp` and words of"),
             ("tone 0, answer", "step 1, `tone 0`: expected `tone 620`"),
+            ("cause 487", "step 1, `cause 487`: expected `cause` and 403, 404, "),
             ("ring, hold", "step 2, `hold`: it comes after `answer`"),
             ("answer, ring", "step 2, `ring`: the call is answered by then"),
             (
