@@ -175,7 +175,7 @@ mod tests {
             (&["--call-script", "hold"][..], "--call <NUMBER>"),
             (&["--header", "X-MS-UserLocation internal"], "`Name: value` is expected"),
             (&["--script", "answer, hold on"], "step 2, `hold on`: expected `hold`"),
-            (&["--seconds", "-1"], "0 to 86400, such as 5 or 0.5"),
+            (&["--seconds=-1"], "0 to 86400, such as 5 or 0.5"),
             (&["--seconds", "90000"], "0 to 86400"),
         ] {
             let said = read(words).unwrap_err();
