@@ -187,9 +187,16 @@ impl Call {
                 .map_err(|refusal| refusal.to_string()),
             None => Err("its 200 has no session description".to_owned()),
         };
+        let by_teams = self.is_asked_by_teams(&change);
+        let Some(leg) = self.leg_mut(change.to) else { return };
+        // A hold of Teams is accepted (TEAMS-072), also where the other side's 200 to it makes no sense.
+        let taken = taken.or_else(|fault| match by_teams && leg.media.holds_without_an_answer() {
+            true => Ok(()),
+            false => Err(fault),
+        });
         let is_taken = taken.is_ok();
         if !is_taken && let Some(before) = change.before {
-            leg.media.bring_back(*before);
+            leg.media.bring_back(*before, true);
         }
         match change.purpose {
             Purpose::Refresh if self.is_alone(change.to) => self.connect_alone(change.to, now),
@@ -270,7 +277,7 @@ impl Call {
         if let Some(leg) = self.leg_mut(change.to)
             && let Some(before) = change.before.take()
         {
-            leg.media.bring_back(*before);
+            leg.media.bring_back(*before, false);
         }
         if self.answer_anyhow(&change, now) {
             change.purpose = Purpose::Late;

@@ -122,6 +122,12 @@ impl Call {
         Some((app.terms.clone(), app.sid.to_string(), app.caller.trace_id.clone()))
     }
 
+    /// What the application of a first leg that was called is told as `from`; none where the first leg called us.
+    pub(super) fn told_of_called(&self) -> Option<&str> {
+        let app = self.app.as_ref().filter(|app| app.placed)?;
+        Some(&app.caller.from)
+    }
+
     /// What the record keeps of the application.
     pub(super) fn application_record(&self) -> Option<ApplicationRecord> {
         let app = self.app.as_ref()?;

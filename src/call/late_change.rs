@@ -2,6 +2,7 @@
 //! before Teams loses patience (TEAMS-072). The other side then stays as it was: Teams is not heard there while it holds, nor
 //! hears anything.
 
+use super::asked_change::Consequence;
 use super::change::{Change, Purpose};
 use super::event::Effect;
 use super::id::LegIndex;
@@ -116,6 +117,9 @@ impl Call {
     /// Whether a re-INVITE of Teams is answered before the other side hears of it: that one takes its time for something of
     /// ours that nobody waits for, or still owes us the ACK of its own.
     pub(super) fn may_answer_at_once(&self, index: LegIndex, message: &Message) -> bool {
+        if self.is_transferring() {
+            return self.is_answered_beside_transfer(index, message);
+        }
         let partner = self.partner(index).and_then(|partner| self.leg(partner));
         let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
             return false;
@@ -131,8 +135,36 @@ impl Call {
             && is_slow
             && partner.waiting.is_none()
             && self.phase == Phase::Answered
-            && self.transfer.is_none()
             && matches!(description_of(message), Ok(Some(offer)) if will_be_open || !wants_open(&offer))
+    }
+
+    /// Whether a hold or a re-INVITE without an offer is answered while somebody is about to take the place of this leg or of the
+    /// other: whoever talks to it then is brought in line when the transfer is over, however it ends. A resume that needs the
+    /// other side, and other codecs, have to wait (491).
+    fn is_answered_beside_transfer(&self, index: LegIndex, message: &Message) -> bool {
+        let partner = self.partner(index).and_then(|partner| self.leg(partner));
+        let (Some(leg), Some(partner)) = (self.leg(index), partner) else {
+            return false;
+        };
+        let is_free = leg.is_up() && leg.waiting.is_none() && leg.media.offered.is_none();
+        if !is_free || self.change.is_some() || self.phase != Phase::Answered {
+            return false;
+        }
+        match description_of(message) {
+            Ok(None) => true,
+            Ok(Some(offer)) if wants_open(&offer) => false,
+            Ok(Some(offer)) => match (self.consequence(index, &offer), &partner.media.negotiated) {
+                (Ok(Consequence::Offer(formats, _)), Some(settled)) => {
+                    let mut speech = settled
+                        .formats()
+                        .into_iter()
+                        .filter(|known| !known.codec.is_auxiliary());
+                    speech.all(|known| formats.iter().any(|format| format.same_codec(&known)))
+                }
+                _ => false,
+            },
+            Err(_) => false,
+        }
     }
 
     /// Answers with what the other side has settled, and brings that side in line as soon as it can be asked.
@@ -143,7 +175,7 @@ impl Call {
         }
         self.reconnect(now);
         self.accept_change(index, now);
-        if let Some(partner) = self.partner(index) {
+        if let Some(partner) = self.partner(index).filter(|_| !self.is_transferring()) {
             self.align(partner, now);
         }
     }

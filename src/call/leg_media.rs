@@ -70,14 +70,34 @@ impl LegMedia {
         }
     }
 
-    /// Forgets what was described since `before`; the sockets stay what they are now.
-    pub fn bring_back(&mut self, before: LegMedia) {
+    /// Forgets what was described since `before`, which the peer has refused, or accepted with an answer that nobody can use; the
+    /// sockets stay what they are now.
+    pub fn bring_back(&mut self, before: LegMedia, accepted: bool) {
+        let later = self.local.take();
         *self = LegMedia {
             sockets: self.sockets,
             flows: self.flows,
             listens_in_band: self.listens_in_band,
             ..before
         };
+        if let (Some(local), Some(later)) = (&mut self.local, &later) {
+            local.instead_of(later, accepted);
+        }
+    }
+
+    /// Whether a hold of ours is under way; then it is taken as accepted, whatever the answer says beside that: who is on hold
+    /// sends nothing and hears nothing.
+    pub fn holds_without_an_answer(&mut self) -> bool {
+        let holds = self
+            .offered
+            .as_ref()
+            .is_some_and(|offer| offer.direction == Direction::Inactive);
+        let Some(settled) = self.negotiated.as_mut().filter(|_| holds) else {
+            return false;
+        };
+        settled.direction = Direction::Inactive;
+        self.settle();
+        true
     }
 
     /// Makes our offer; the same bytes again when nothing changed.

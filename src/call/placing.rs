@@ -13,7 +13,6 @@ use crate::app::verb::{CallerId, Dial, DtmfCapture, TargetFrom, USUAL_SCREENING}
 use crate::config::{Config, E164, Limits, Tenant};
 use crate::dial::targets::MOST_STEPS;
 use crate::observe::Happening;
-use crate::route::Caller;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -57,15 +56,7 @@ impl Node {
         let (from, caller_name, tag) = (order.from.clone(), order.caller_name.clone(), order.tag.clone());
         let (time_limit, refer_hook) = (order.time_limit, order.refer_hook.clone());
         let dial = dial_of(order);
-        let planner = Box::new(Planner {
-            config: config.clone(),
-            tenant: tenant.clone(),
-            caller: Caller::default(),
-            told_from: String::new(),
-            colleague: None,
-            shown_instead: None,
-            diversions: Vec::new(),
-        });
+        let planner = Box::new(Planner::of_nobody(config.clone(), tenant.clone()));
         let (plan, trace) = planner.plan(self, &dial);
         let plan = plan.map_err(|refusal| NotPlaced::Wrong(refusal.of_order()))?;
         let first = plan.attempts.iter().flat_map(|attempt| &attempt.hops).next();

@@ -3,7 +3,7 @@
 use super::refusal::DialRefusal;
 use super::targets::DialFacts;
 use crate::app::verb::{CallerId, Dial, Target, TargetKind};
-use crate::config::{E164, OutsideCaller, UserName};
+use crate::config::{Config, E164, OutsideCaller, Tenant, UserName};
 use crate::route::{Caller, Trace, reads_as_another};
 
 /// The caller as one target is shown it.
@@ -65,10 +65,7 @@ pub(super) fn shown(
             });
         }
     };
-    let owned = facts
-        .config
-        .number(number)
-        .is_some_and(|(owner, _)| owner.id == facts.tenant.id);
+    let owned = is_of(facts.config, facts.tenant, number);
     let number = match (owned, facts.tenant.outside_caller) {
         (true, _) => {
             trace.step(
@@ -111,6 +108,21 @@ pub(super) fn shown(
     })
 }
 
+/// Whether the number is the tenant's.
+fn is_of(config: &Config, tenant: &Tenant, number: E164) -> bool {
+    config.number(number).is_some_and(|(owner, _)| owner.id == tenant.id)
+}
+
+/// What a tenant shows where nobody called and its application goes by this number: that number, if it is its own; else what
+/// its policy has in place of others; else nothing.
+pub fn shown_number(config: &Config, tenant: &Tenant, number: E164) -> Option<E164> {
+    match (is_of(config, tenant, number), tenant.outside_caller) {
+        (true, _) => Some(number),
+        (false, OutsideCaller::Replace(instead)) => Some(instead),
+        (false, OutsideCaller::Refuse) => None,
+    }
+}
+
 /// Whether what an application names is what it was told of the caller. Then nothing is claimed: the caller's identity passes
 /// as it came, under the rules for that, and not a letter of what was written.
 fn is_the_caller(facts: DialFacts<'_>, named: &CallerId) -> bool {
@@ -126,11 +138,7 @@ fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>) -> S
     let mut number = facts.number();
     let mut instead = None;
     if caller.number.is_empty() {
-        let owns = |number: &E164| {
-            let owner = facts.config.number(*number);
-            owner.is_some_and(|(owner, _)| owner.id == facts.tenant.id)
-        };
-        number = named.filter(owns);
+        number = named.filter(|number| is_of(facts.config, facts.tenant, *number));
         caller.number = number.map(|number| number.to_string()).unwrap_or_default();
         instead = facts.shown_instead.filter(|_| number.is_none());
     }
@@ -183,6 +191,12 @@ fn inherited(facts: DialFacts<'_>, dial: &Dial, kind: &TargetKind, host: Option<
             }
         };
         trace.step("caller", name.to_string(), outcome);
+    } else if facts.told_from.is_empty() && !caller.private {
+        let outcome = match caller.number.is_empty() {
+            true => "there is no number that may be shown: Anonymous",
+            false => "the number that the application is told of",
+        };
+        trace.step("caller", &caller.number, outcome);
     }
     Shown {
         number: E164::parse(&caller.number).ok(),

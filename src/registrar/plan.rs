@@ -120,14 +120,10 @@ fn identity(call: UserCall<'_>, realm: &str) -> (String, String, Vec<(HeaderName
         (None, None) => caller.number.clone(),
     };
     if caller.private || shown.is_empty() {
-        let headers = match caller.private {
-            true => vec![(HeaderName::Privacy, "id".into())],
-            false => Vec::new(),
-        };
         return (
             "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(),
             "anonymous".into(),
-            headers,
+            vec![(HeaderName::Privacy, "id".into())],
         );
     }
     let display = caller.display.as_deref().map(quoted).unwrap_or_default();

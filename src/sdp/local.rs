@@ -29,6 +29,9 @@ pub struct LocalMedia {
     pub key: MasterKey,
     session_id: u64,
     version: u64,
+    /// The highest that was ever printed: a version that was taken back is not used for anything else.
+    #[serde(default)]
+    highest: u64,
     /// SHA-256 of what was printed last, without the version.
     printed: Option<[u8; 32]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +63,7 @@ impl LocalMedia {
             key,
             session_id,
             version: 1,
+            highest: 1,
             printed: None,
             ice: None,
             secret: None,
@@ -86,6 +90,15 @@ impl LocalMedia {
         self.ice = Some(Box::new(LocalIce::new(secret.clone())));
         self.secret = Some(secret);
         self
+    }
+
+    /// These are in force again in the place of `later`, which the peer has refused. Where the peer has accepted it, `accepted`,
+    /// without our being able to go by it, even these are another description to the peer (RFC 3264 §8).
+    pub fn instead_of(&mut self, later: &LocalMedia, accepted: bool) {
+        self.highest = later.highest;
+        if accepted && later.version != self.version {
+            self.printed = Some([0; 32]);
+        }
     }
 
     /// Takes a key that was never used.
@@ -172,8 +185,9 @@ impl LocalMedia {
         };
         let digest: [u8; 32] = Sha256::digest(session.to_string().as_bytes()).into();
         if self.printed.is_some_and(|printed| printed != digest) {
-            self.version += 1;
+            self.version = self.version.max(self.highest) + 1;
         }
+        self.highest = self.version.max(self.highest);
         self.printed = Some(digest);
         session.origin.sess_version = self.version;
         session.to_string()

@@ -84,16 +84,12 @@ fn identity(facts: PlanFacts<'_>, tenant: &Tenant) -> (String, String, Vec<(Head
         Some(number) => number.to_string(),
         None => caller.number.clone(),
     };
+    // Who has no number is as anonymous as who hides it.
     if caller.private || shown.is_empty() {
-        let headers = if caller.private {
-            vec![(HeaderName::Privacy, "id".into())]
-        } else {
-            Vec::new()
-        };
         return (
             "\"Anonymous\" <sip:anonymous@anonymous.invalid>".into(),
             "anonymous".into(),
-            headers,
+            vec![(HeaderName::Privacy, "id".into())],
         );
     }
     let display = caller.display.as_deref().map(quoted).unwrap_or_default();

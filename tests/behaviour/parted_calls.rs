@@ -6,6 +6,7 @@ use portcullis::api::rest::{CallDesk, NodeDesk};
 use portcullis::call::Direction;
 use portcullis::config::TokenDigest;
 use portcullis::sim::{Dial, Script};
+use portcullis::sip::HeaderName;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
     let server = AppServer::build()
         .on("/incoming", |_| {
             let target = json!([{ "type": "teams", "number": USER }]);
-            let dial = json!({ "verb": "dial", "target": target, "actionHook": "/done" });
+            let dial = json!({ "verb": "dial", "callerId": RECEPTION, "target": target, "actionHook": "/done" });
             Reply::Json(200, json!([dial]))
         })
         .on("/done", |_| {
@@ -41,7 +42,7 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
         })
         .on("/own", |_| {
             let target = json!([{ "type": "phone", "number": MOBILE }]);
-            Reply::Json(200, json!([{ "verb": "dial", "callerId": USER, "target": target }]))
+            Reply::Json(200, json!([{ "verb": "dial", "target": target }]))
         })
         .on("/status", |_| Reply::Json(200, Value::Null))
         .start()
@@ -76,6 +77,10 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
     callee.hears(CARRIER_TONE).await.unwrap();
     let asked = first_request(&server, "/own").await;
     assert_eq!(asked["parent_call_sid"], own);
+    // It dials as whom it was called by.
+    assert_eq!(asked["from"], RECEPTION);
+    let shown = phone.invite().unwrap().header(HeaderName::From).unwrap_or_default();
+    assert!(shown.contains(RECEPTION), "{shown}");
     let done = first_request(&server, "/done").await;
     assert_eq!(
         (&done["call_sid"], &done["dial_ended_by"]),

@@ -6,6 +6,7 @@ use crate::rest::{OWN, Rest, to_teams};
 use portcullis::api::rest::{Account, CallDesk, Refusal};
 use portcullis::config::{Purpose, TenantId};
 use portcullis::sim::Script;
+use portcullis::sip::HeaderName;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -216,6 +217,14 @@ async fn a_child_can_be_asked_for_after_its_dial() {
     let (status, placed) = rest.ask("POST", &rest.calls(), order).await;
     assert_eq!(status, 201, "{placed}");
     let callee = rest.lab.teams.incoming().await.unwrap();
+    // Who was called dials as what it was called as, without a callerId.
+    let rung = rest.lab.carrier.incoming().await.unwrap();
+    let invite = rung.invite().unwrap();
+    for name in [HeaderName::From, HeaderName::PAssertedIdentity] {
+        let shown = invite.header(name).unwrap_or_default();
+        assert!(shown.contains(OWN), "{name:?}: {shown}");
+    }
+    assert_eq!(invite.header(HeaderName::Privacy), None);
     let child = async {
         loop {
             let requests = rest.server.requests();
@@ -234,6 +243,7 @@ async fn a_child_can_be_asked_for_after_its_dial() {
         (&shown["parent_call_sid"], &shown["sip_status"]),
         (&placed["sid"], &json!(486))
     );
+    assert_eq!(shown["from"], OWN);
     let hang_up = json!({ "call_status": "completed" });
     assert_eq!(rest.ask("PUT", &child, hang_up.clone()).await.0, 422, "it is over");
     let (_, listed) = rest
@@ -255,7 +265,15 @@ async fn a_child_can_be_asked_for_after_its_dial() {
     let call = format!("{}/{}", rest.calls(), placed["sid"].as_str().unwrap());
     assert_eq!(rest.ask("PUT", &call, hang_up).await.0, 202);
     callee.ended().await.unwrap();
-    rest.lab.records.get(0).await;
+    let record = rest.lab.records.get(0).await;
+    let dials = record.application.expect("an application").dials;
+    let caller = dials[0].trace.iter().find(|step| step.rule == "caller");
+    assert_eq!(
+        caller.map(|step| step.subject.as_str()),
+        Some(OWN),
+        "{:?}",
+        dials[0].trace
+    );
     assert_eq!(rest.turns(&child, "busy").await, shown);
     rest.close().await;
 }

@@ -11,7 +11,6 @@ use crate::call::value::Call;
 use crate::config::Limits;
 use crate::guard::{NODE, tenant_owner};
 use crate::observe::Happening;
-use crate::route::Caller;
 use crate::sip::message::ResponseDraft;
 
 impl CallTask {
@@ -36,15 +35,8 @@ impl CallTask {
         node.calls.move_dialog(dialog.clone(), live.id);
         self.moved.push((dialog, live.id));
         let planner = self.planner.as_ref().map(|planner| {
-            Box::new(Planner {
-                config: planner.config.clone(),
-                tenant: planner.tenant.clone(),
-                caller: Caller::default(),
-                told_from: String::new(),
-                colleague: None,
-                shown_instead: None,
-                diversions: Vec::new(),
-            })
+            let (config, tenant) = (planner.config.clone(), planner.tenant.clone());
+            Box::new(Planner::of_nobody(config, tenant))
         });
         let setting = Setting {
             node,

@@ -8,7 +8,7 @@ use crate::call::event::{CallNews, Unplanned};
 use crate::call::node::Node;
 use crate::config::{Config, E164, Tenant, UserName};
 use crate::dial::targets::{self, DialFacts};
-use crate::dial::{DialPlan, DialRefusal, PeerName};
+use crate::dial::{DialPlan, DialRefusal, PeerName, shown_number};
 use crate::registrar::Aor;
 use crate::route::{Caller, Diversion, Trace};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Planner {
     pub config: Arc<Config>,
     pub tenant: Arc<Tenant>,
-    /// Nobody for a call that an application placed.
+    /// Nobody where nobody called us.
     pub caller: Caller,
     /// What the application was told of the caller as `from`; empty where `caller` is nobody.
     pub told_from: String,
@@ -44,6 +44,33 @@ impl Planner {
             devices: &devices,
         };
         targets::plan(facts, dial, &held)
+    }
+
+    /// For a dial that nobody called for.
+    pub fn of_nobody(config: Arc<Config>, tenant: Arc<Tenant>) -> Planner {
+        Planner {
+            config,
+            tenant,
+            caller: Caller::default(),
+            told_from: String::new(),
+            colleague: None,
+            shown_instead: None,
+            diversions: Vec::new(),
+        }
+    }
+
+    /// For the dials of a first leg that was called: they show the number that its application is told of as `from`, as far as
+    /// the tenant may show it.
+    fn of_called(&self, told: &str) -> Planner {
+        let number = E164::parse(told).ok();
+        let number = number.and_then(|number| shown_number(&self.config, &self.tenant, number));
+        Planner {
+            caller: Caller {
+                number: number.map(|number| number.to_string()).unwrap_or_default(),
+                ..Caller::default()
+            },
+            ..Planner::of_nobody(self.config.clone(), self.tenant.clone())
+        }
     }
 }
 
@@ -82,7 +109,10 @@ impl CallTask {
             let why = "this call has no application".into();
             return Err(Unplanned { why, trace: Vec::new() });
         };
-        let (plan, trace) = planner.plan(&self.node, dial);
+        let (plan, trace) = match self.call.told_of_called() {
+            Some(told) => planner.of_called(told).plan(&self.node, dial),
+            None => planner.plan(&self.node, dial),
+        };
         plan.map_err(|refusal| Unplanned::of(&refusal, &trace))
     }
 }

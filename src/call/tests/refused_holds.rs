@@ -58,6 +58,65 @@ fn teams_072_a_carrier_that_refuses_re_invites_does_not_refuse_teams_hold() {
     }
 }
 
+/// The version in a description.
+fn version(sent: &Sent) -> u64 {
+    let origin = sent.sdp_line("o=").expect("a session");
+    origin.split(' ').nth(2).expect("a version").parse().expect("a number")
+}
+
+#[test]
+fn teams_072_a_carrier_whose_200_to_a_hold_makes_no_sense_is_on_hold() {
+    let off = carrier_sdp("inactive").replace("m=audio 4000 ", "m=audio 0 ");
+    let foreign =
+        "v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 3\r\n";
+    assert!(off.contains("m=audio 0 "), "{off}");
+    for answer in [off.as_str(), "", foreign] {
+        for teams in [CALLER, CALLEE] {
+            let scenario = if teams == CALLER { from_teams() } else { from_carrier() };
+            let mut rig = scenario.begin().answered();
+            let carrier = if teams == CALLER { CALLEE } else { CALLER };
+            let held = asks(&mut rig, teams, "inactive").expect("the carrier is asked");
+            rig.respond(&held, reply(200).sdp(answer));
+            assert_answered(&mut rig, teams, Direction::Inactive);
+            assert_eq!(rig.reinvites(carrier).len(), 1, "it is on hold");
+            let resumed = asks(&mut rig, teams, "sendrecv").expect("it was on hold");
+            assert_eq!(version(&resumed), version(&held) + 1);
+            rig.respond(&resumed, reply(200).sdp(carrier_sdp("sendrecv")));
+            assert_answered(&mut rig, teams, Direction::SendRecv);
+            rig.assert_bridged(CALLER, CALLEE);
+            rig.hangs_up_and_finish(teams);
+        }
+    }
+}
+
+/// A version that the carrier has seen is never used for anything else, and an accepted one is followed by a higher one.
+#[test]
+fn versions_never_go_back() {
+    let mut rig = from_teams().begin().answered();
+    let held = asks(&mut rig, CALLER, "inactive").expect("the carrier is asked");
+    rig.respond(&held, reply(200).sdp(carrier_sdp("inactive")));
+    rig.ack(CALLER, "");
+    let resumed = asks(&mut rig, CALLER, "sendrecv").expect("it is on hold");
+    rig.respond(&resumed, reply(200));
+    assert_eq!(
+        rig.last_response(CALLER).message.status(),
+        Some(488),
+        "nobody knows where to send"
+    );
+    let back = rig.reinvites(CALLEE).pop().expect("it is put back");
+    assert!(back.sdp().contains("a=inactive"), "{}", back.sdp());
+    assert_eq!(version(&back), version(&resumed) + 1);
+    rig.respond(&back, reply(200).sdp(carrier_sdp("inactive")));
+    let refused = asks(&mut rig, CALLER, "sendrecv").expect("it is on hold");
+    rig.respond(&refused, reply(488));
+    let again = asks(&mut rig, CALLER, "sendrecv").expect("it is on hold");
+    assert_eq!(version(&refused), version(&back) + 1);
+    assert_eq!(version(&again), version(&refused) + 1);
+    rig.respond(&again, reply(200).sdp(carrier_sdp("sendrecv")));
+    assert_answered(&mut rig, CALLER, Direction::SendRecv);
+    rig.hang_up_and_finish();
+}
+
 #[test]
 fn teams_072_a_carrier_whose_re_invite_crosses_is_held_afterwards() {
     let mut rig = from_teams().begin().answered();

@@ -8,7 +8,8 @@
 //! - `new` fails, falls silent, or is cancelled: `old` and `stays` are as they were. For Teams nobody else is tried
 //!   (TEAMS-085); a carrier's or a user's REFER is routed, so `new` stands for all that ring, and the next hop is tried as in
 //!   any call. A 200 that crosses our CANCEL is acknowledged and hung up like any other.
-//! - a re-INVITE of `old` or `stays` that asks anything of the other gets 491; refreshes are answered.
+//! - a re-INVITE of `old` or `stays` is answered where the other need not know, and a hold too (TEAMS-072): whoever talks to
+//!   it when the transfer is over is brought in line then. A resume that needs the other, and other codecs, get 491.
 //! - one transfer at a time: another REFER or INVITE with Replaces gets 491.
 //!
 //! The swap is one step: `new` has the place of `old` (the caller's, or the winner's and its child's), the media of `stays`
