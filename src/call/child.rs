@@ -244,6 +244,13 @@ impl Call {
         }
     }
 
+    /// Whether a destination of a dial has rung, and has not ended.
+    pub(super) fn somebody_rings(&self) -> bool {
+        let rings = |status: Status| matches!(status, Status::Ringing | Status::EarlyMedia | Status::InProgress);
+        let mut children = self.ringing.iter().filter_map(|ringing| ringing.child.as_ref());
+        children.any(|child| rings(child.status))
+    }
+
     /// Whether the caller still waits for the outcome of a dial.
     pub(super) fn caller_is_there(&self) -> bool {
         !matches!(self.phase, Phase::Ending | Phase::Over)

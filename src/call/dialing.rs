@@ -285,6 +285,7 @@ impl Call {
             self.deadline = self.deadline.map(|deadline| deadline.min(now + UNANSWERED));
         }
         self.stop_music();
+        self.sound_ringing(false);
         self.stop_hold_music();
         self.end_all_whispers();
         let bridged = self.bridged.take();

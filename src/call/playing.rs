@@ -227,6 +227,9 @@ impl Call {
             if let PlayOutcome::Failed { why } = outcome {
                 self.tell_bad_answer(LegIndex::CALLER, "dialMusic", why, now);
             }
+            if self.somebody_rings() {
+                self.ring_where_silent();
+            }
             return;
         }
         if self.whispered(leg, play, outcome, now) {

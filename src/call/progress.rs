@@ -85,9 +85,6 @@ impl Call {
         if !self.hears_music_early() {
             self.tell_progress(word, now);
         }
-        if has_early_media {
-            self.turn_caller(Turn::new(Status::EarlyMedia, 183), now);
-        }
     }
 
     /// Takes the description in a provisional response; true when the caller can hear it now.
@@ -185,7 +182,7 @@ impl Call {
         self.held_since = held.then(|| self.held_since.unwrap_or(now));
     }
 
-    /// A provisional response to the caller; with our answer when there is early media.
+    /// A provisional response to the caller; with our answer when there is early media, be it of a destination or our own.
     pub(super) fn tell_caller(&mut self, status: u16, early_media: bool, now: Moment) {
         let Some(leg) = self.leg(LegIndex::CALLER).filter(|leg| !leg.is_up()) else {
             return;
@@ -199,5 +196,8 @@ impl Call {
         }
         self.last_word = self.last_word.then(status, early_media, now);
         self.respond(transaction, draft);
+        if early_media {
+            self.turn_caller(Turn::new(Status::EarlyMedia, status), now);
+        }
     }
 }

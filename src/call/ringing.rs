@@ -69,8 +69,7 @@ impl Call {
             self.tell_caller(status, described, now);
         }
         match word {
-            // Whom it heard has failed, and the next one only rings.
-            Word::Rings(180) if self.winner.is_none() && self.last_word.described => self.sound_ringing(true),
+            Word::Rings(180) => self.ring_where_silent(),
             Word::Rings(_) => {}
             Word::Describes => {
                 let flows = self
@@ -109,9 +108,21 @@ impl Call {
         }
     }
 
-    /// The ringing tone for the caller, or no longer. An application has music for that.
+    /// Our tone for a caller that has had our description, and so doesn't ring by itself, and hears nobody: whom it heard has
+    /// failed, or is screened, or music has ended, and somebody only rings.
+    pub(super) fn ring_where_silent(&mut self) {
+        let waits = self
+            .leg(LegIndex::CALLER)
+            .is_some_and(|caller| caller.waiting.is_some());
+        if waits && self.winner.is_none() && self.last_word.described {
+            self.sound_ringing(true);
+        }
+    }
+
+    /// The ringing tone for the caller, or no longer. Where an application has music it is that which is heard.
     pub(super) fn sound_ringing(&mut self, on: bool) {
-        let wanted = on && self.app.is_none() && self.speaks_to_caller();
+        let has_music = self.app.as_ref().is_some_and(|app| app.music.is_some());
+        let wanted = on && !has_music && self.speaks_to_caller();
         if self.ringing_tone == wanted {
             return;
         }

@@ -29,13 +29,16 @@ impl Call {
         if let Some(child) = self.child_mut(position) {
             child.screened_until = Some(now + limit);
         }
-        // Its early media was heard; what the caller says may not reach it before it has passed.
+        // Its early media was heard; what the caller says may not reach it before it has passed. To the caller it rings on,
+        // also where that was answered at once.
         if self.winner == Some(index) {
             self.winner = None;
             let handle = self.leg(index).and_then(|leg| leg.media.handle());
             self.effects
                 .extend(handle.map(|handle| Effect::UnbridgeMedia { handle }));
+            self.sound_ringing(true);
         }
+        self.ring_where_silent();
         self.connect_alone(index, now);
         if let Some(app) = &mut self.app {
             app.lines.push(Line::new(index));

@@ -1,5 +1,6 @@
 //! wav and mp3 to a [`Sound`].
 
+use super::quiet::quietly;
 use crate::media::Sound;
 use std::io::Cursor;
 use std::ops::RangeInclusive;
@@ -26,24 +27,30 @@ pub enum DecodeFault {
     RateChanges,
     #[error("a sample rate of {rate} Hz, not 4,000 to 192,000")]
     Rate { rate: u32 },
+    #[error("{channels} channels, not 1 to {}", CHANNELS.end())]
+    Channels { channels: u16 },
+    /// A panic, and what it said: for the log.
     #[error("the decoder failed")]
-    Broken,
+    Broken { said: String },
 }
 
 /// Hz; resampling takes memory and time by the rate.
 const RATES: RangeInclusive<u32> = 4_000..=192_000;
 
+/// Those that the decoder knows places for. It multiplies by what a header says before it looks whether that can be.
+const CHANNELS: RangeInclusive<u16> = 1..=26;
+
 /// Decodes a whole file to mono; takes its time. Damaged parts are left out. A header that makes the decoder panic (one
 /// whose sizes overflow does, where overflow is checked) costs its file alone.
 pub fn decode(bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
-    std::panic::catch_unwind(|| decode_whole(bytes, longest)).unwrap_or(Err(DecodeFault::Broken))
+    quietly(|| decode_whole(bytes, longest)).unwrap_or_else(|said| Err(DecodeFault::Broken { said }))
 }
 
 fn decode_whole(mut bytes: Vec<u8>, longest: Duration) -> Result<Sound, DecodeFault> {
     if bytes.is_empty() {
         return Err(DecodeFault::Empty);
     }
-    mend_wave(&mut bytes);
+    read_wave(&mut bytes)?;
     let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(
@@ -129,31 +136,51 @@ fn in_order(samples: &[[u8; 2]]) -> Vec<i16> {
     }
 }
 
-/// A wav that was written to a pipe says that its data is longer than the file: what is there is what counts.
-fn mend_wave(bytes: &mut [u8]) {
+/// Looks through the chunks of a wav, where it is one. Formats that can't be are refused. One that was written to a pipe says
+/// that its data is longer than the file: what is there is what counts.
+fn read_wave(bytes: &mut [u8]) -> Result<(), DecodeFault> {
     if bytes.get(..4) != Some(b"RIFF") || bytes.get(8..12) != Some(b"WAVE") {
-        return;
+        return Ok(());
     }
     let total = bytes.len();
     let mut at = 12;
     while let Some(header) = bytes.get(at..at + 8) {
         let (Some(kind), Some(length)) = (header.first_chunk::<4>(), header.last_chunk::<4>()) else {
-            return;
+            return Ok(());
         };
         let (is_data, length) = (kind == b"data", u32::from_le_bytes(*length) as usize);
         let begin = at + 8;
+        if kind == b"fmt " {
+            may_be(bytes.get(begin..).unwrap_or_default())?;
+        }
         if is_data && length > total - begin {
             let (real, whole) = ((total - begin) as u32, total.saturating_sub(8) as u32);
             bytes[at + 4..begin].copy_from_slice(&real.to_le_bytes());
             bytes[4..8].copy_from_slice(&whole.to_le_bytes());
         }
         let Some(next) = begin.checked_add(length + length % 2) else {
-            return;
+            return Ok(());
         };
         if is_data {
-            return;
+            return Ok(());
         }
         at = next;
+    }
+    Ok(())
+}
+
+/// Whether what a wav says of its format can be: two bytes of its kind, then channels and rate.
+fn may_be(format: &[u8]) -> Result<(), DecodeFault> {
+    let Some([_, _, channels @ .., a, b, c, d]) = format.first_chunk::<8>() else {
+        return Ok(());
+    };
+    let (channels, rate) = (u16::from_le_bytes(*channels), u32::from_le_bytes([*a, *b, *c, *d]));
+    if !CHANNELS.contains(&channels) {
+        return Err(DecodeFault::Channels { channels });
+    }
+    match RATES.contains(&rate) {
+        true => Ok(()),
+        false => Err(DecodeFault::Rate { rate }),
     }
 }
 
@@ -246,6 +273,52 @@ pub(super) mod tests {
         assert_eq!(
             decode(long, LONGEST).err(),
             Some(DecodeFault::TooLong { limit: LONGEST })
+        );
+    }
+
+    #[test]
+    fn headers_that_can_not_be_never_reach_the_decoder() {
+        for channels in [0u16, 27, 16_384, 65_535] {
+            let mut bytes = wave(&tone(8_000), 8_000, 1);
+            bytes[22..24].copy_from_slice(&channels.to_le_bytes());
+            // Neither bytes a second nor bytes a frame.
+            bytes[28..34].fill(0);
+            assert_eq!(decode(bytes, LONGEST).err(), Some(DecodeFault::Channels { channels }));
+        }
+        for rate in [0u32, 1, 3_999, u32::MAX] {
+            let mut bytes = wave(&tone(8_000), 8_000, 1);
+            bytes[24..28].copy_from_slice(&rate.to_le_bytes());
+            assert_eq!(decode(bytes, LONGEST).err(), Some(DecodeFault::Rate { rate }));
+        }
+        let surround = wave(&tone(8_000), 8_000, 8);
+        assert_eq!(
+            decode(surround, LONGEST).map(|sound| sound.duration()),
+            Ok(Duration::from_secs(1))
+        );
+    }
+
+    /// A wav whose places of channels the decoder shifts by more bits than there are.
+    pub fn panicking() -> Vec<u8> {
+        let plain = wave(&tone(8_000), 8_000, 2);
+        let mut bytes = plain[..16].to_vec();
+        bytes.extend(40u32.to_le_bytes());
+        bytes.extend(b"\xfe\xff");
+        bytes.extend(&plain[22..36]);
+        bytes.extend(b"\x16\0\x10\0\0\0\0\x80");
+        bytes.extend(b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71");
+        bytes.extend(&plain[36..]);
+        let length = bytes.len() as u32 - 8;
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn a_panic_of_the_decoder_costs_its_file_alone() {
+        let fault = decode(panicking(), LONGEST).err();
+        assert!(
+            matches!(&fault, Some(DecodeFault::Broken { said }) if said.contains("overflow")),
+            "{fault:?}"
         );
     }
 

@@ -123,8 +123,15 @@ pub(super) fn find(folder: &Path, name: &str, most: usize, before: Option<Loaded
         return Err(SoundFault::Outside { name: name.to_owned() });
     }
     // Before it is opened: a pipe would wait for who writes.
-    if !fs::metadata(&path).map_err(failed)?.is_file() {
-        return Err(failed(io::ErrorKind::InvalidInput.into()));
+    let kind = fs::metadata(&path).map_err(failed)?.file_type();
+    if !kind.is_file() {
+        return Err(SoundFault::NoFile {
+            name: name.to_owned(),
+            what: match kind.is_dir() {
+                true => "a folder",
+                false => "a pipe, a device or a socket",
+            },
+        });
     }
     let file = File::open(&path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -236,7 +243,14 @@ mod tests {
             })
         };
         let pipe = found(&folder, "pipe", 100);
-        assert!(matches!(pipe, Err(SoundFault::File { .. })), "{pipe:?}");
+        let told = |found: Result<Vec<u8>, SoundFault>| found.expect_err("no sound").to_string();
+        assert_eq!(told(pipe), "sound \"pipe\" is a pipe, a device or a socket, not a file");
+        fs::create_dir(folder.join("below")).expect("a folder");
+        assert_eq!(
+            told(found(&folder, "below", 100)),
+            "sound \"below\" is a folder, not a file"
+        );
+        assert_eq!(told(found(&folder, "none", 100)), "sound \"none\" is not there");
         fs::write(folder.join("x"), b"12345").expect("a file");
         assert_eq!(found(&folder, "x", 5).expect("a file"), b"12345");
         assert!(matches!(

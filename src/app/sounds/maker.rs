@@ -3,6 +3,7 @@
 use super::cache::{Loaded, Mark};
 use super::decode::{DecodeFault, decode};
 use super::files::{self, Files, Found};
+use super::lately::Lately;
 use super::place::{Place, PlaceFault};
 use super::service;
 use super::speech::PROGRAM;
@@ -12,7 +13,12 @@ use crate::app::outbound::Room;
 use crate::app::turns::Turn;
 use crate::media::Sound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::time::timeout;
+
+/// How long it is known that the synthesiser lacks a voice: it may be installed.
+const LACKED: Duration = Duration::from_secs(60);
 
 /// Knows how sounds come about, and keeps none.
 pub(super) struct Maker {
@@ -21,6 +27,10 @@ pub(super) struct Maker {
     files: Files,
     speakers: Work,
     pub decoders: Work,
+    /// Voices that the synthesiser doesn't have.
+    lacked: Lately<()>,
+    /// Sounds that made a decoder panic.
+    pub panics: Arc<AtomicU64>,
 }
 
 impl Maker {
@@ -29,6 +39,8 @@ impl Maker {
             files: Files::new(Work::new("read", settings.readers, settings.most_waiting)),
             speakers: Work::new("spoken", settings.speakers, settings.most_waiting),
             decoders: Work::new("decoded", settings.decoders, settings.most_waiting),
+            lacked: Lately::new(LACKED),
+            panics: Arc::default(),
             settings,
             fetch,
         }
@@ -40,6 +52,8 @@ impl Maker {
             files: self.files.clone(),
             speakers: self.speakers.clone(),
             decoders: self.decoders.clone(),
+            lacked: Lately::new(LACKED),
+            panics: self.panics.clone(),
             settings,
             fetch,
         }
@@ -89,7 +103,7 @@ impl Maker {
             Place::Url(url) => url.to_string(),
             Place::Tones(tones) => tones.as_str().to_owned(),
         };
-        let sound = decoded(turn, &name, move || {
+        let sound = self.decoded_in(turn, owner, &name, move || {
             let _held = held;
             decode(bytes, longest)
         });
@@ -107,7 +121,7 @@ impl Maker {
         match utterance {
             Utterance::Local(spoken) => {
                 let _turn = self.turn(&self.speakers, owner).await?;
-                let wave = spoken.speak(patience, most_bytes).await?;
+                let wave = spoken.speak(&self.lacked, patience, most_bytes).await?;
                 self.decoded(owner, PROGRAM, move || decode(wave, longest)).await
             }
             Utterance::Served(served) => {
@@ -135,22 +149,31 @@ impl Maker {
         decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
     ) -> Result<Sound, SoundFault> {
         let turn = self.turn(&self.decoders, owner).await?;
-        decoded(turn, name, decode).await
+        self.decoded_in(turn, owner, name, decode).await
     }
-}
 
-async fn decoded(
-    turn: Turn,
-    name: &str,
-    decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
-) -> Result<Sound, SoundFault> {
-    let decoded = tokio::task::spawn_blocking(move || {
-        // The work goes on where the wait for it is given up: it keeps its place.
-        let _turn = turn;
-        decode()
-    });
-    // a decoder that panics on strange bytes ends this sound alone
-    let decoded = decoded.await.unwrap_or(Err(DecodeFault::Broken));
-    let name = name.to_owned();
-    decoded.map_err(|fault| SoundFault::Decode { name, fault })
+    async fn decoded_in(
+        &self,
+        turn: Turn,
+        owner: &str,
+        name: &str,
+        decode: impl FnOnce() -> Result<Sound, DecodeFault> + Send + 'static,
+    ) -> Result<Sound, SoundFault> {
+        let decoded = tokio::task::spawn_blocking(move || {
+            // The work goes on where the wait for it is given up: it keeps its place.
+            let _turn = turn;
+            decode()
+        });
+        // a decoder that panics on strange bytes ends this sound alone
+        let decoded = decoded.await.unwrap_or_else(|ended| {
+            let said = ended.to_string();
+            Err(DecodeFault::Broken { said })
+        });
+        if let Err(DecodeFault::Broken { said }) = &decoded {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(account = owner, sound = name, "a sound made the decoder panic: {said}");
+        }
+        let name = name.to_owned();
+        decoded.map_err(|fault| SoundFault::Decode { name, fault })
+    }
 }

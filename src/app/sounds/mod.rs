@@ -11,8 +11,10 @@
 mod cache;
 mod decode;
 mod files;
+mod lately;
 mod maker;
 mod place;
+mod quiet;
 mod service;
 mod speech;
 #[cfg(test)]
@@ -29,6 +31,7 @@ pub use utterance::Utterance;
 pub use work::TooMany;
 
 use self::cache::{Cache, Got, Loaded};
+use self::lately::Lately;
 use self::maker::Maker;
 use super::outbound::{Fetched, FileRequest, HookClient, HookFailure, HookUrl};
 use crate::media::Sound;
@@ -36,6 +39,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -137,6 +141,10 @@ impl Fetch for HookClient {
 pub enum SoundFault {
     #[error(transparent)]
     Place(#[from] PlaceFault),
+    #[error("sound {name:?} is not there")]
+    NotThere { name: String },
+    #[error("sound {name:?} is {what}, not a file")]
+    NoFile { name: String, what: &'static str },
     #[error("sound {name:?} can't be read: {kind}")]
     File { name: String, kind: io::ErrorKind },
     #[error("sound {name:?} was not read within {} s", .after.as_secs())]
@@ -161,26 +169,32 @@ pub enum SoundFault {
 
 impl SoundFault {
     fn file(name: &str, error: &io::Error) -> SoundFault {
-        SoundFault::File {
-            name: name.to_owned(),
-            kind: error.kind(),
+        let name = name.to_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound => SoundFault::NotThere { name },
+            kind => SoundFault::File { name, kind },
         }
     }
 
     /// There is no such sound any more.
     fn is_gone(&self) -> bool {
         match self {
-            SoundFault::File { kind, .. } => *kind == io::ErrorKind::NotFound,
+            SoundFault::NotThere { .. } => true,
             SoundFault::Fetch(HookFailure::Status { status, .. }) => matches!(status, 404 | 410),
             _ => false,
         }
     }
 }
 
+/// How long a place whose bytes are no sound is not read again.
+const UNREADABLE: Duration = Duration::from_secs(10);
+
 /// The sounds of a node. Whoever drops it ends its looks at what has changed.
 pub struct Sounds {
     maker: Arc<Maker>,
     cache: Arc<Cache>,
+    /// Places that could not be decoded.
+    unreadable: Lately<SoundFault>,
     /// How many were before it: what they keep is not its own.
     generation: u32,
     looks: Mutex<JoinSet<()>>,
@@ -192,6 +206,7 @@ impl Sounds {
         Sounds {
             cache: Arc::new(Cache::new(settings.cache_bytes, settings.recheck)),
             maker: Arc::new(Maker::new(settings, fetch)),
+            unreadable: Lately::new(UNREADABLE),
             generation: 0,
             looks: Mutex::default(),
         }
@@ -203,6 +218,7 @@ impl Sounds {
         Sounds {
             cache: self.cache.clone(),
             maker: Arc::new(self.maker.anew(settings, fetch)),
+            unreadable: Lately::new(UNREADABLE),
             generation: self.generation.wrapping_add(1),
             looks: Mutex::default(),
         }
@@ -215,10 +231,19 @@ impl Sounds {
     /// The sound at a place, for the account `owner`: as it was at the last look. Where that was too long ago, this call
     /// causes the next one.
     pub async fn at(&self, owner: &str, place: &Place) -> Result<Arc<Sound>, SoundFault> {
-        let Got { loaded, is_due } = self
-            .cache
-            .get(&self.key(place.as_str()), || self.maker.load(owner, place, None))
-            .await?;
+        let key = self.key(place.as_str());
+        // Whoever waits for the same place asks once it has failed: that is known then.
+        let load = async || match self.unreadable.of(&key) {
+            Some(fault) => Err(fault),
+            None => {
+                let loaded = self.maker.load(owner, place, None).await;
+                if let Err(fault @ SoundFault::Decode { .. }) = &loaded {
+                    self.unreadable.note(&key, fault.clone());
+                }
+                loaded
+            }
+        };
+        let Got { loaded, is_due } = self.cache.get(&key, load).await?;
         if is_due {
             self.look(owner, place, loaded.clone());
         }
@@ -248,6 +273,11 @@ impl Sounds {
         };
         let loaded = self.cache.get(&self.key(&key), speak).await?.loaded;
         Ok((loaded.sound, loaded.took))
+    }
+
+    /// How many sounds have made a decoder panic; each is a defect.
+    pub fn panics(&self) -> u64 {
+        self.maker.panics.load(Ordering::Relaxed)
     }
 
     /// Looks whether a place still holds what it held `before`; who asks from then on hears what is found. Looks are bounded

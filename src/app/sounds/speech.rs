@@ -1,5 +1,6 @@
 //! Text to speech by a synthesiser of this machine, as a child process.
 
+use super::lately::Lately;
 use crate::app::verb::is_markup;
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// The program; it reads the text from its standard input and writes a wav.
 pub(super) const PROGRAM: &str = "espeak-ng";
+/// What it says of a voice or language that it lacks.
+const NO_VOICE: &str = "voice does not exist";
 /// Bytes of text.
 const LONGEST: usize = 4_096;
 
@@ -19,6 +22,8 @@ pub struct Spoken {
     /// What is tried first: a voice that the program may not have.
     voice: Option<String>,
     language: String,
+    /// The language as it was written.
+    written: String,
 }
 
 /// Why a text can't be spoken.
@@ -34,6 +39,10 @@ pub enum SpeechFault {
     NotInstalled,
     #[error("{PROGRAM} could not be run: {0}")]
     NotRun(std::io::ErrorKind),
+    #[error(
+        "{PROGRAM} speaks no {0:?}: name a language that `{PROGRAM} --voices` lists, or have a speech service speak it"
+    )]
+    NoLanguage(String),
     #[error("{PROGRAM} failed: {0}")]
     Failed(String),
     #[error("{PROGRAM} took longer than {} s", .0.as_secs())]
@@ -68,7 +77,9 @@ impl Spoken {
                 false => text.to_owned(),
             },
             voice: voice.filter(is_name).map(str::to_ascii_lowercase),
-            language: language.to_ascii_lowercase(),
+            // `en_US` is what a locale is called.
+            language: language.to_ascii_lowercase().replace('_', "-"),
+            written: language.to_owned(),
         })
     }
 
@@ -78,23 +89,41 @@ impl Spoken {
         format!("say:{}:{voice}:{}", self.language, self.text)
     }
 
-    /// The wav. The child ends with the wait for it.
-    pub(super) async fn speak(&self, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
-        self.speak_by(PROGRAM, patience, most).await
+    /// The wav. The child ends with the wait for it. What the synthesiser lacks is noted in `lacked`.
+    pub(super) async fn speak(
+        &self,
+        lacked: &Lately<()>,
+        patience: Duration,
+        most: usize,
+    ) -> Result<Vec<u8>, SpeechFault> {
+        self.speak_by(PROGRAM, lacked, patience, most).await
     }
 
-    /// A voice that the program does not have is as good as none; both tries have the one patience.
-    async fn speak_by(&self, program: &str, patience: Duration, most: usize) -> Result<Vec<u8>, SpeechFault> {
+    /// A voice that the program does not have is as good as none, and so is the region of a language; all tries have the
+    /// one patience, and what is known to be lacking is not tried.
+    async fn speak_by(
+        &self,
+        program: &str,
+        lacked: &Lately<()>,
+        patience: Duration,
+        most: usize,
+    ) -> Result<Vec<u8>, SpeechFault> {
         let deadline = Instant::now() + patience;
-        let speak_as = async |voice: &str| match timeout_at(deadline, self.speak_as(program, voice, most)).await {
-            Ok(spoken) => spoken,
-            Err(_) => Err(SpeechFault::TimedOut(patience)),
-        };
-        let voice = self.voice.as_deref().unwrap_or(&self.language);
-        match speak_as(voice).await {
-            Err(SpeechFault::Failed(_)) if voice != self.language => speak_as(&self.language).await,
-            spoken => spoken,
+        let region_apart = self.language.split_once('-').map(|(language, _)| language);
+        let voice = self.voice.as_deref().filter(|voice| *voice != self.language);
+        let mut failure = SpeechFault::NoLanguage(self.written.clone());
+        for name in voice.into_iter().chain([self.language.as_str()]).chain(region_apart) {
+            if lacked.of(name).is_some() {
+                continue;
+            }
+            let spoken = timeout_at(deadline, self.speak_as(program, name, most)).await;
+            match spoken.unwrap_or(Err(SpeechFault::TimedOut(patience))) {
+                Err(SpeechFault::NoLanguage(_)) => lacked.note(name, ()),
+                Err(failed @ SpeechFault::Failed(_)) => failure = failed,
+                spoken => return spoken,
+            }
         }
+        Err(failure)
     }
 
     async fn speak_as(&self, program: &str, voice: &str, most: usize) -> Result<Vec<u8>, SpeechFault> {
@@ -139,6 +168,9 @@ impl Spoken {
         let status = child.wait().await.map_err(failed)?;
         if !status.success() {
             let said = String::from_utf8_lossy(&said);
+            if said.contains(NO_VOICE) {
+                return Err(SpeechFault::NoLanguage(voice.to_owned()));
+            }
             let line = said.lines().next().unwrap_or_default().trim();
             return Err(SpeechFault::Failed(format!("{status} {line}").trim().to_owned()));
         }
@@ -173,6 +205,10 @@ fn without_markup(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn lacked() -> Lately<()> {
+        Lately::new(Duration::from_secs(60))
+    }
+
     #[test]
     fn texts_and_voices_are_checked() {
         let fault = |text: &str, language| Spoken::new(text, None, language).err();
@@ -202,9 +238,11 @@ mod tests {
     async fn a_missing_program_is_named_and_a_failing_one_too() {
         let spoken = Spoken::new("Hello", None, "en").expect("a text");
         let patience = Duration::from_secs(10);
-        let missing = spoken.speak_by("portcullis-no-such-program", patience, 1_000).await;
+        let missing = spoken
+            .speak_by("portcullis-no-such-program", &lacked(), patience, 1_000)
+            .await;
         assert_eq!(missing, Err(SpeechFault::NotInstalled));
-        let failing = spoken.speak_by("false", patience, 1_000).await;
+        let failing = spoken.speak_by("false", &lacked(), patience, 1_000).await;
         assert!(matches!(failing, Err(SpeechFault::Failed(_))), "{failing:?}");
     }
 
@@ -214,9 +252,39 @@ mod tests {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/speech/some-voices");
         for (voice, spoken_as) in [(Some("Aria"), "en-us"), (Some("mb-us1"), "mb-us1"), (None, "en-us")] {
             let spoken = Spoken::new("Hello", voice, "en-US").expect("a text");
-            let spoken = spoken.speak_by(program, Duration::from_secs(10), 1_000).await;
+            let spoken = spoken
+                .speak_by(program, &lacked(), Duration::from_secs(10), 1_000)
+                .await;
             assert_eq!(spoken.as_deref(), Ok(spoken_as.as_bytes()));
         }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_language_that_the_program_does_not_have_is_spoken_without_its_region_or_named_and_not_tried_again() {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/speech/few-languages");
+        let asked = std::env::temp_dir().join(format!("portcullis-languages-{}", std::process::id()));
+        let (lacked, patience) = (lacked(), Duration::from_secs(10));
+        let cases = [
+            ("en_US", Ok("en-us"), "en-us"),
+            ("fil-PH", Ok("fil"), "fil-ph fil"),
+            ("fil-PH", Ok("fil"), "fil"),
+            ("tlh-QX", Err(SpeechFault::NoLanguage("tlh-QX".into())), "tlh-qx tlh"),
+            ("tlh_QX", Err(SpeechFault::NoLanguage("tlh_QX".into())), ""),
+        ];
+        for (language, expected, tried) in cases {
+            std::fs::write(&asked, "").expect("a file");
+            let spoken = Spoken::new(&asked.display().to_string(), None, language).expect("a text");
+            let spoken = spoken.speak_by(program, &lacked, patience, 1_000).await;
+            assert_eq!(spoken, expected.map(|name| name.as_bytes().to_vec()), "{language}");
+            let names = std::fs::read_to_string(&asked).expect("a file");
+            assert_eq!(
+                names.split_whitespace().collect::<Vec<_>>().join(" "),
+                tried,
+                "{language}"
+            );
+        }
+        std::fs::remove_file(asked).expect("removed");
     }
 
     /// Time passes here only as the test lets it: the runtime is never idle.
@@ -228,7 +296,7 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("a folder");
         let spoken = Spoken::new(&folder.display().to_string(), Some("aria"), "en-us").expect("a text");
         let patience = Duration::from_secs(10);
-        let speaking = tokio::spawn(async move { spoken.speak_by(program, patience, 1_000).await });
+        let speaking = tokio::spawn(async move { spoken.speak_by(program, &lacked(), patience, 1_000).await });
         let asked_for = async |voice: &str| {
             while !folder.join(voice).exists() {
                 assert!(!speaking.is_finished(), "it waits for {voice}");

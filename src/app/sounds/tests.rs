@@ -1,10 +1,11 @@
 //! The cache with real files and a server that counts.
 
-use super::decode::tests::{tone, wave};
+use super::decode::tests::{panicking, tone, wave};
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// A server with one second of a tone behind each URL but those that end in `gone`, and those that end in `never`.
+/// A server with one second of a tone behind each URL but those that end in `gone`, `never`, and `text` or `panic`, which are no
+/// sounds.
 #[derive(Default)]
 struct Server {
     asked: AtomicUsize,
@@ -60,9 +61,14 @@ impl Fetch for Server {
                     return Err(HookFailure::Status { url, status });
                 }
             };
+            let bytes = match url.as_str() {
+                url if url.ends_with("text") => b"hello".to_vec(),
+                url if url.ends_with("panic") => panicking(),
+                _ => wave(&tone(8_000).repeat(seconds), 8_000, 1),
+            };
             Ok(Fetched {
                 room: crate::app::outbound::Room::default(),
-                bytes: wave(&tone(8_000).repeat(seconds), 8_000, 1).into(),
+                bytes: bytes.into(),
                 content_type: None,
                 etag,
             })
@@ -140,6 +146,37 @@ async fn a_failure_names_the_place_and_is_tried_again() {
         );
     }
     assert_eq!((server.asked.load(Relaxed), sounds.cache.held()), (2, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_decoded_is_not_decoded_again_at_once() {
+    let server = Arc::new(Server::default());
+    let sounds = Sounds::new(SoundSettings::default(), server.clone());
+    let text = place("https://app.example/text");
+    let (one, two) = tokio::join!(sounds.at(TENANT, &text), sounds.at(TENANT, &text));
+    let three = sounds.at(TENANT, &text).await;
+    for fault in [one, two, three] {
+        let fault = fault.expect_err("no sound").to_string();
+        assert!(
+            fault.contains("https://app.example/text") && fault.contains("neither wav"),
+            "{fault}"
+        );
+    }
+    assert_eq!((server.asked.load(Relaxed), sounds.cache.held()), (1, (0, 0)));
+    tokio::time::advance(UNREADABLE).await;
+    sounds.at(TENANT, &text).await.expect_err("no sound");
+    assert_eq!(server.asked.load(Relaxed), 2, "it may have been mended");
+}
+
+#[tokio::test]
+#[cfg(debug_assertions)]
+async fn a_panic_of_a_decoder_is_counted_for_those_that_come_after_too() {
+    let sounds = Sounds::new(SoundSettings::default(), Arc::new(Server::default()));
+    let fault = sounds.at(TENANT, &place("https://app.example/panic")).await;
+    let fault = fault.expect_err("no sound").to_string();
+    assert!(fault.ends_with("the decoder failed"), "{fault}");
+    let after = sounds.anew(SoundSettings::default(), Arc::new(Server::default()));
+    assert_eq!((sounds.panics(), after.panics()), (1, 1));
 }
 
 /// Sounds that are looked at again each time.
@@ -333,14 +370,8 @@ async fn files_come_from_their_folder_alone() {
     assert_eq!(hello.duration(), Duration::from_secs(1));
     let fault = async |name: &str| sounds.at(TENANT, &place(name)).await.expect_err("no sound");
     assert!(matches!(fault("link.wav").await, SoundFault::Outside { .. }));
-    assert!(matches!(
-        fault("none.wav").await,
-        SoundFault::File {
-            kind: io::ErrorKind::NotFound,
-            ..
-        }
-    ));
-    assert!(matches!(fault("prompts").await, SoundFault::File { .. }));
+    assert!(matches!(fault("none.wav").await, SoundFault::NotThere { .. }));
+    assert!(matches!(fault("prompts").await, SoundFault::NoFile { .. }));
     let text = fault("text.wav").await.to_string();
     assert!(text.contains("text.wav"), "{text}");
     let small = SoundSettings {

@@ -1,14 +1,18 @@
 //! What the caller hears while destinations ring.
 
+use super::application::{dial, to_application};
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{Scenario, from_carrier, from_teams};
-use crate::call::{CallNews, Effect, LegIndex};
+use crate::call::{CallNews, Effect, Event, LegIndex, PlayOutcome};
 use crate::sip::message::HeaderName;
 use crate::sip::transaction::Cause as TransportCause;
+use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
+
+const A: &str = "+12065550101";
 
 #[test]
 fn ringing_is_relayed_with_a_contact_and_no_description() {
@@ -193,6 +197,93 @@ fn after_the_early_media_of_a_gateway_that_failed_our_tone_sounds_while_the_next
     assert_eq!((rig.statuses().last(), tone(&rig)), (Some(&200), Some(false)));
     rig.ack(LegIndex::CALLER, "");
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn in_a_dial_of_an_application_our_tone_sounds_as_well() {
+    // The next gateway of one destination.
+    let mut rig = to_application().begin();
+    let bridged = json!({ "answerOnBridge": true, "actionHook": "/done" });
+    rig.answer(&json!([dial(&[A], &bridged), dial(&[A], &bridged)]));
+    rig.planned(&[A]);
+    rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
+    rig.flows(rig.last_invite().leg);
+    assert_eq!((rig.statuses().last(), tone(&rig)), (Some(&183), None));
+    rig.respond(&rig.last_invite(), reply(503));
+    rig.respond(&rig.last_invite(), reply(180));
+    assert_eq!(tone(&rig), Some(true));
+    rig.respond(&rig.last_invite(), reply(486));
+    assert_eq!((rig.last_question().url.as_str(), tone(&rig)), ("/done", Some(false)));
+    // The next dial.
+    rig.answer(&json!([]));
+    rig.planned(&[A]);
+    assert_eq!(tone(&rig), Some(false));
+    rig.respond(&rig.last_invite(), reply(180));
+    assert_eq!(tone(&rig), Some(true));
+    rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
+    assert_eq!(tone(&rig), Some(true), "it may say nothing");
+    rig.flows(rig.last_invite().leg);
+    assert_eq!(tone(&rig), Some(false));
+    rig.picks_up(&rig.last_invite());
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn after_music_our_tone_sounds_where_the_next_dial_has_none_or_can_not_have_it() {
+    for fails in [false, true] {
+        let mut rig = to_application().begin();
+        let music = json!({ "answerOnBridge": true, "dialMusic": "music.wav" });
+        let bridged = if fails {
+            music.clone()
+        } else {
+            json!({ "answerOnBridge": true })
+        };
+        rig.answer(&json!([dial(&[A], &music), dial(&[A], &bridged)]));
+        rig.planned(&[A]);
+        let (leg, play, _) = rig.sounds()[0].clone();
+        rig.step(Event::PlayBegan { leg, play });
+        rig.respond(&rig.last_invite(), reply(180));
+        rig.respond(&rig.last_invite(), reply(486));
+        assert_eq!((rig.statuses(), tone(&rig)), (vec![183], None), "the music is heard");
+        rig.planned(&[A]);
+        rig.respond(&rig.last_invite(), reply(180));
+        if fails {
+            assert_eq!(tone(&rig), None, "music is on its way");
+            let (leg, play, _) = rig.sounds().last().cloned().expect("music");
+            let outcome = PlayOutcome::Failed { why: "404".into() };
+            rig.step(Event::Played { leg, play, outcome });
+        }
+        assert_eq!(tone(&rig), Some(true));
+        rig.picks_up(&rig.last_invite());
+        assert_eq!(tone(&rig), Some(false));
+        rig.ack(LegIndex::CALLER, "");
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn who_heard_somebody_early_hears_our_tone_while_that_is_screened() {
+    for at_once in [false, true] {
+        let mut rig = to_application().begin();
+        let screened = json!({ "answerOnBridge": !at_once, "confirmHook": "/screen" });
+        rig.answer(&json!([dial(&[A], &screened)]));
+        if at_once {
+            rig.ack(LegIndex::CALLER, "");
+        }
+        rig.planned(&[A]);
+        rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
+        rig.flows(rig.last_invite().leg);
+        assert!(tone(&rig) != Some(true));
+        rig.picks_up(&rig.last_invite());
+        assert_eq!(tone(&rig), Some(true), "at once: {at_once}");
+        rig.answer(&json!([]));
+        assert_eq!((rig.bridges, tone(&rig)), (2, Some(false)));
+        if !at_once {
+            rig.ack(LegIndex::CALLER, "");
+        }
+        rig.hang_up_and_finish();
+    }
 }
 
 #[test]

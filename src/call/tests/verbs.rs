@@ -65,6 +65,48 @@ fn early_media_plays_before_the_answer() {
 }
 
 #[test]
+fn media_of_our_own_before_the_answer_is_told_as_early_media_once() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([
+        { "verb": "play", "url": "a.wav", "earlyMedia": true, "actionHook": "/played" },
+        dial(&["+12065550101"], &json!({ "answerOnBridge": true, "dialMusic": "music.wav" }))
+    ]));
+    rig.sound_ends();
+    let played = rig.last_question().properties;
+    assert_eq!(
+        (&played["call_status"], &played["sip_status"]),
+        (&json!("early-media"), &json!(183))
+    );
+    rig.answer(&json!([]));
+    rig.planned(&["+12065550101"]);
+    let (leg, play, _) = rig.sounds().last().cloned().expect("music");
+    rig.step(Event::PlayBegan { leg, play });
+    rig.picks_up(&rig.last_invite());
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    let told = ["trying 100", "early-media 183", "in-progress 200", "completed 200"];
+    assert_eq!(rig.statuses_of(&own), told);
+}
+
+#[test]
+fn music_is_told_as_early_media_when_it_begins() {
+    let mut rig = to_application().begin();
+    let music = json!({ "answerOnBridge": true, "dialMusic": "music.wav", "actionHook": "/done" });
+    rig.answer(&json!([dial(&["+12065550101"], &music)]));
+    rig.planned(&["+12065550101"]);
+    let own = rig.questions()[0].properties["call_sid"].clone();
+    assert_eq!(rig.statuses_of(&own), ["trying 100"]);
+    let (leg, play, _) = rig.sounds()[0].clone();
+    rig.step(Event::PlayBegan { leg, play });
+    assert_eq!(rig.statuses_of(&own), ["trying 100", "early-media 183"]);
+    rig.respond(&rig.last_invite(), reply(486));
+    assert_eq!(rig.last_question().properties["call_status"], "early-media");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
 fn a_decline_says_which_verb_it_was_unless_its_headers_give_a_reason() {
     for (headers, reason) in [
         (json!({}), "x-reason: sip decline verb\r\n"),

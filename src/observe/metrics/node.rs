@@ -320,6 +320,12 @@ impl NodeFigures<'_> {
             "Legs closed because a packet panicked; each is a defect.",
             |w| w.panics,
         );
+        scrape.counter(
+            "portcullis_sound_panics_total",
+            "Sounds that made a decoder panic; each is a defect.",
+            [],
+            [([], self.node.sounds.load().panics())],
+        );
         let recoded = f64::from(self.node.places.calls(RECODING));
         scrape.gauge(
             "portcullis_media_recoded_calls",
