@@ -137,7 +137,7 @@ impl Call {
     fn part_leg(&mut self, leg: LegIndex, onward: Onward, now: Moment) {
         match self.winner == Some(leg) && self.bridged.is_some() {
             true => self.part(None, onward, now),
-            false => self.tell_error("redirect", "this leg has not answered, or is gone"),
+            false => self.tell_bad_answer(leg, "redirect", "this leg has not answered, or is gone", now),
         }
     }
 

@@ -78,7 +78,7 @@ impl Call {
     /// Another application for the callee that the caller talks to, and for the caller where one is said.
     pub(super) fn part(&mut self, parent: Option<Onward>, child: Onward, now: Moment) {
         let Some(winner) = self.winner.filter(|_| self.bridged.is_some()) else {
-            self.tell_error(WHAT, "the caller talks to no callee");
+            self.tell_bad_answer(LegIndex::CALLER, WHAT, "the caller talks to no callee", now);
             return;
         };
         match child {
@@ -91,7 +91,7 @@ impl Call {
         let properties = self.properties(winner, now);
         let Some(app) = &mut self.app else { return };
         if app.parting.is_some() {
-            self.tell_error(WHAT, "the callee's application is being asked already");
+            self.tell_bad_answer(winner, WHAT, "the callee's application is being asked already", now);
             return;
         }
         app.parting = Some(Parting {
@@ -108,14 +108,14 @@ impl Call {
         };
         match result {
             Ok(_) if self.winner != Some(asked.leg) || self.bridged.is_none() => {
-                self.tell_error(WHAT, "the callee is gone");
+                self.tell_bad_answer(LegIndex::CALLER, WHAT, "the callee is gone", now);
                 if let Some(parent) = parent {
                     self.go_on_with(parent, now);
                 }
             }
             Ok(reply) => self.part_with(asked.leg, (reply.verbs, Some(&hook)), parent, now),
-            // The two go on talking.
-            Err(detail) => self.tell_error(WHAT, &detail),
+            // The two go on talking, and what was said for the caller is not asked for: both change, or neither.
+            Err(detail) => self.tell_bad_answer(asked.leg, WHAT, &detail, now),
         }
     }
 
@@ -123,15 +123,15 @@ impl Call {
     fn part_with(&mut self, index: LegIndex, onward: (Vec<Verb>, Option<&Hook>), parent: Option<Onward>, now: Moment) {
         let open = |leg: &Leg| leg.waiting.is_some() || leg.unacknowledged.is_some();
         if self.change.is_some() || self.leg(index).is_none_or(open) {
-            self.tell_error(WHAT, "a re-INVITE is under way: ask again");
+            self.tell_bad_answer(index, WHAT, "a re-INVITE is under way: ask again", now);
             return;
         }
         if self.transfer.is_some() {
-            self.tell_error(WHAT, "a transfer is under way: ask again");
+            self.tell_bad_answer(index, WHAT, "a transfer is under way: ask again", now);
             return;
         }
         if self.is_emergency(index) {
-            self.tell_error(WHAT, "an emergency call is left as it is");
+            self.tell_bad_answer(index, WHAT, "an emergency call is left as it is", now);
             return;
         }
         // While the leg is here: what only this call plays to it or makes of it.

@@ -182,6 +182,33 @@ fn who_talks_to_nobody_and_who_is_asked_already_is_refused_by_name() {
 }
 
 #[test]
+fn an_application_over_http_is_told_that_the_callees_hook_failed_and_both_talk_on() {
+    let (mut rig, _) = bridged(&json!({}));
+    let child = rig.told(Kind::CallStatus).pop().expect("a status of the child")["call_sid"].clone();
+    let leg = crate::app::sid::CallSid::parse(child.as_str().unwrap_or_default());
+    let both = Wish::Part {
+        parent: Some(Onward::Hook(hook("/parent"))),
+        child: Onward::Hook(hook("/own")),
+    };
+    for (leg, wish) in [
+        (None, child_hook("/own")),
+        (None, both),
+        (leg, Wish::Redirect(hook("/own"))),
+    ] {
+        rig.step(Event::Command(Box::new(Command { leg, wish, reply: None })));
+        rig.hook_fails("status 500");
+        let told = rig.told(Kind::CallStatus).pop().expect("an event");
+        assert_eq!(
+            ["error", "reason", "call_sid", "call_status"].map(|name| &told[name]),
+            [&json!("child_call_hook"), &json!("status 500"), &child, &json!("in-progress")]
+        );
+        assert_eq!(rig.last_question().url, "/own", "the caller's hook is not asked");
+    }
+    assert!(rig.parted.is_empty() && rig.bridges == 1);
+    rig.hang_up_and_finish();
+}
+
+#[test]
 fn the_application_of_a_callee_lives_at_the_server_that_answered_for_it() {
     for (named, lives_at) in [
         ("/own", "https://app.contoso.example/incoming"),
