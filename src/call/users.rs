@@ -5,6 +5,7 @@ use super::switchboard::{Switchboard, respond};
 use crate::carrier::Unidentified;
 use crate::config::{Config, Tenant, UserName};
 use crate::net::shard::Command;
+use crate::observe::Happening;
 use crate::registrar::{self, Aor, Clocks, Reply, UserProof};
 use crate::route::{Facts, Voucher};
 use crate::sip::message::{HeaderName, Message};
@@ -46,6 +47,14 @@ impl Switchboard {
                 return None;
             }
             Reply::Answer(draft) => respond(id, draft),
+            Reply::Unasked(draft, unasked) => {
+                self.node.observer.happened(&Happening::HookUnasked {
+                    unasked: &unasked,
+                    source: flow.remote,
+                    method: message.cseq_method(),
+                });
+                respond(id, draft)
+            }
             Reply::Forgotten(draft) => Command::Refuse { id, draft: Some(draft) },
             Reply::Foreign => self.turn_away(id, config, (message, flow), Unidentified::Realm),
         });

@@ -175,14 +175,16 @@ fn identifier(text: &str) -> Result<String, Invalid> {
     }
 }
 
+/// What may stand in a user part without an escape (RFC 3261 §25.1 `unreserved` and `user-unreserved`), so that an address
+/// is read as it was written; but `;`, which begins parameters of the user part.
 fn user_name(text: &str) -> Result<String, Invalid> {
-    let fits = (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~'));
-    fits.then(|| text.to_owned()).ok_or(Invalid(
-        "1 to 64 letters, digits, '-', '_', '.', '+' or '~', without the realm",
-    ))
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,?/".contains(&byte);
+    match (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err(Invalid(
+            "1 to 64 letters, digits or characters of -_.!~*'()&=+$,?/ without the realm",
+        )),
+    }
 }
 
 fn assigned_form(text: &str) -> Result<String, Invalid> {

@@ -7,7 +7,7 @@ use crate::dial::PeerName;
 use crate::guard::{Load, Turn};
 use crate::moment::Moment;
 use crate::net::NetEvent;
-use crate::registrar::{Aor, Verdict};
+use crate::registrar::{Aor, Unasked, Verdict};
 use crate::route::{Refusal, TraceStep};
 use crate::sip::{ListenerId, Method};
 use std::net::SocketAddr;
@@ -58,6 +58,12 @@ pub enum Happening<'a> {
         method: &'a Method,
         verdict: &'a Verdict,
         took: Duration,
+    },
+    /// A registration hook was not asked: the name that was given can be nobody's, or is another's than the address.
+    HookUnasked {
+        unasked: &'a Unasked,
+        source: SocketAddr,
+        method: &'a Method,
     },
     /// A carrier's password was not proven; `banned`: the answer was not looked at, or wrong after too many that were.
     PasswordRefused {

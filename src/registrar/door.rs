@@ -8,7 +8,7 @@ use super::proving::{Ban, Proof};
 use super::register::{Register, Unfit};
 use super::stored::{self, Clocks};
 use super::vouching::Question;
-use crate::config::{Config, Sbc};
+use crate::config::{Config, Sbc, TenantId};
 use crate::guard::Failures;
 use crate::moment::Moment;
 use crate::route::Voucher;
@@ -29,8 +29,19 @@ pub enum Reply {
     Forgotten(ResponseDraft),
     /// The request is for no realm of ours.
     Foreign,
+    /// The hook is not asked about this name: a transaction's answer, and what the log says.
+    Unasked(ResponseDraft, Box<Unasked>),
     /// The tenant's registration hook is to be asked; the request waits for its verdict.
     Ask(Box<Question>),
+}
+
+/// A name that no registration hook is asked about.
+#[derive(Debug)]
+pub struct Unasked {
+    pub tenant: TenantId,
+    /// As it was given.
+    pub username: String,
+    pub why: &'static str,
 }
 
 /// Counts of the registrar.
@@ -193,7 +204,8 @@ impl Registrar {
             Ok(Proof::Listed(user)) => user,
             Ok(Proof::Hook(claim)) => {
                 if claim.username != *register.aor.user {
-                    return Reply::Answer(self.deny(sbc, &claim.username, flow, clocks.now));
+                    let why = "it is not the address that it registers";
+                    return self.unasked(config, tenant, &claim.username, why, (flow, clocks.now));
                 }
                 return self.question(config, tenant, claim, Some(register), message, (flow, clocks.now));
             }

@@ -19,7 +19,7 @@ mod vouching;
 pub use aor::Aor;
 pub use binding::{Binding, Device, is_caller_behind_nat};
 pub use bindings::{Bindings, Full};
-pub use door::{Asked, Registrar, RegistrarStatus, Reply};
+pub use door::{Asked, Registrar, RegistrarStatus, Reply, Unasked};
 pub use plan::{UserCall, allow, device_name, plan, terms};
 pub use proving::UserProof;
 pub use register::{Register, Unfit, Wish};

@@ -3,10 +3,11 @@
 
 use super::aor::Aor;
 use super::crowd::Place;
-use super::door::{Registrar, Reply, answer, lock};
+use super::door::{Registrar, Reply, Unasked, answer, lock};
 use super::proving::{Refused, denial};
 use super::register::{Register, Wish};
 use super::stored::Clocks;
+use crate::app::json;
 use crate::app::outbound::{
     BasicAuth, Caller, Forbidden, HookFailure, HookReply, HookRequest, HookUrl, Method as HttpMethod,
 };
@@ -110,9 +111,10 @@ impl Verdict {
             Err(HookFailure::Status { status: 403, .. }) => return denied("status 403", false),
             Err(failure) => return Verdict::Failed(failure.to_string()),
         };
-        let body: Option<Map<String, Value>> = json.and_then(|json| serde_json::from_slice(&json).ok());
-        let Some(body) = body else {
-            return Verdict::Failed("the answer is no JSON object".into());
+        let body = match json.as_deref().map(json::read) {
+            Some(Ok(Value::Object(body))) => body,
+            Some(Err(error)) => return Verdict::Failed(format!("the answer can't be read: {error}")),
+            Some(Ok(_)) | None => return Verdict::Failed("the answer is no JSON object".into()),
         };
         let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         // Documented as seconds, used as true or false.
@@ -226,7 +228,8 @@ impl Registrar {
     ) -> Reply {
         let realm = tenant.realm.as_ref().map_or("", |realm| realm.name.as_str());
         if UserName::parse(&claim.username).is_err() {
-            return Reply::Answer(self.deny(&config.sbc, &claim.username, flow, now));
+            let why = "it is longer than 64 characters, or has some that need an escape in an address, or ;";
+            return self.unasked(config, tenant, &claim.username, why, (flow, now));
         }
         let Some(place) = self.crowd.enter(&tenant.id, flow.remote.ip()) else {
             self.counts.crowded.fetch_add(1, Relaxed);
@@ -320,8 +323,25 @@ impl Registrar {
         }
     }
 
+    /// A name that the hook is not asked about counts, and is answered, as a wrong password.
+    pub(super) fn unasked(
+        &self,
+        config: &Config,
+        tenant: &Tenant,
+        username: &str,
+        why: &'static str,
+        (flow, now): (&Flow, Moment),
+    ) -> Reply {
+        let unasked = Unasked {
+            tenant: tenant.id.clone(),
+            username: username.to_owned(),
+            why,
+        };
+        Reply::Unasked(self.deny(&config.sbc, username, flow, now), Box::new(unasked))
+    }
+
     /// Counts a wrong password where a hook is asked, and its answer.
-    pub(super) fn deny(&self, sbc: &Sbc, username: &str, flow: &Flow, now: Moment) -> ResponseDraft {
+    fn deny(&self, sbc: &Sbc, username: &str, flow: &Flow, now: Moment) -> ResponseDraft {
         lock(&self.failures).note(flow.remote.ip(), username, now);
         self.counts.wrong.fetch_add(1, Relaxed);
         denial(sbc)

@@ -433,7 +433,9 @@ pub(super) fn name_for_teams<'f>(decision: &Decision, facts: &'f Facts) -> Optio
 /// Whether Teams would take a name for a telephone number, or for nobody.
 pub fn reads_as_another(name: &str) -> bool {
     let digits = name.strip_prefix('+').unwrap_or(name);
-    let is_number = digits.len() > 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // Visual separators (RFC 3966 §5.1.1) are no part of a number.
+    let mut digits = digits.bytes().filter(|byte| !b"-.()".contains(byte));
+    let is_number = digits.clone().count() > 6 && digits.all(|byte| byte.is_ascii_digit());
     is_number || name.eq_ignore_ascii_case("anonymous")
 }
 

@@ -161,6 +161,11 @@ impl Observer for LogLines {
                 verdict,
                 took,
             } => users::hook_asked(self, (tenant, user), *source, method, (verdict, *took)),
+            Happening::HookUnasked {
+                unasked,
+                source,
+                method,
+            } => users::hook_unasked(self, unasked, *source, method),
             Happening::PasswordRefused {
                 source,
                 username,

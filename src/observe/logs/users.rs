@@ -1,7 +1,7 @@
 //! Lines about who proves who he is: users that register, carriers with a password.
 
 use super::lines::{LogLines, millis};
-use crate::registrar::{Aor, Verdict};
+use crate::registrar::{Aor, Unasked, Verdict};
 use crate::sip::Method;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,4 +47,15 @@ pub(super) fn hook_asked(
             });
         }
     }
+}
+
+/// A name that no registration hook was asked about.
+pub(super) fn hook_unasked(lines: &LogLines, unasked: &Unasked, source: SocketAddr, method: &Method) {
+    let (tenant, username, why) = (unasked.tenant.as_str(), lines.text(&unasked.username), unasked.why);
+    lines.throttles.hooks.say(|withheld| {
+        tracing::info!(
+            tenant, username, %source, %method, withheld,
+            "the registration hook is not asked about this user name: {why}; answered 403"
+        );
+    });
 }

@@ -141,6 +141,7 @@ impl Observer for Metrics {
             } => self.expect(config),
             Happening::CallBegan { facts, .. } => self.calls.began(facts),
             Happening::HookAsked { .. }
+            | Happening::HookUnasked { .. }
             | Happening::Message(_)
             | Happening::Net(_)
             | Happening::Reloaded { .. }

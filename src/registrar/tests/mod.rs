@@ -175,7 +175,7 @@ pub fn registrar() -> Registrar {
 
 pub fn draft(reply: Reply) -> ResponseDraft {
     match reply {
-        Reply::Answer(draft) | Reply::Forgotten(draft) => draft,
+        Reply::Answer(draft) | Reply::Forgotten(draft) | Reply::Unasked(draft, _) => draft,
         other => panic!("no answer: {other:?}"),
     }
 }

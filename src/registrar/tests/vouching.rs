@@ -183,6 +183,50 @@ fn a_user_registers_its_own_address_alone_and_its_name_is_one() {
 }
 
 #[test]
+fn every_user_part_that_needs_no_escape_is_asked_about_and_what_is_refused_is_told() {
+    let config = hooked();
+    for name in ["o'brien", "j(oe)", "joe*", "joe!", "joe=1", "joe&2", "a$b,c?d/e", "+1425~_-."] {
+        let (registrar, mut phone) = (registrar(), Phone::new(name, "jazz", udp(NAT)));
+        let request = proving(&mut phone, &registrar, &config, HERE, 1);
+        let asked = question(registrar.register(&config, &request, &phone.flow, clocks(1)));
+        let sent = asked.request(None).expect("a request");
+        assert_eq!((&*asked.aor.user, &sent.properties["username"]), (name, &json!(name)));
+        let registered = registrar.registered(&config, &asked, &ok(), &phone.flow, clocks(1));
+        assert_eq!(registered.status(), 200, "{name}");
+        // Written and read again, and with its escapes undone once, it is the same address.
+        let escaped: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for written in [name, &escaped] {
+            let uri = crate::sip::Uri::parse(&format!("sip:{written}@{REALM}")).expect("a URI");
+            let aor = Aor::of(&uri).expect("an address");
+            assert_eq!(registrar.bindings(&aor, at(2)).len(), 1, "{written}");
+            assert_eq!(Aor::parse(&aor.to_string()), Some(aor));
+        }
+    }
+    let (registrar, long) = (registrar(), &*"j".repeat(65).leak());
+    for (name, username) in [
+        ("j%20oe", "j oe"),
+        ("joe%2541", "joe%41"),
+        ("joe%40a", "joe@a"),
+        ("joe%3bx", "joe;x"),
+        ("j%c3%bcrgen", "j%c3%bcrgen"),
+        (long, long),
+        ("joe", "ann"),
+    ] {
+        let mut phone = Phone::new(username, "jazz", udp(NAT));
+        phone.address = format!("{name}@{REALM}");
+        let request = proving(&mut phone, &registrar, &config, HERE, 1);
+        match registrar.register(&config, &request, &phone.flow, clocks(1)) {
+            Reply::Unasked(draft, unasked) => {
+                assert_eq!((draft.status(), &*unasked.username), (403, username));
+                let why = unasked.why;
+                assert_eq!(why.contains("not the address"), username == "ann" || username == "j oe", "{why}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_nonce_is_good_for_one_verdict() {
     let (registrar, config) = (registrar(), hooked());
     let mut phone = joe();
@@ -284,6 +328,19 @@ fn what_has_the_wrong_type_is_refused_and_never_taken_for_a_yes() {
             panic!("{value}")
         };
         assert_eq!(grant.expires, Some(Duration::from_secs(600)), "{value}");
+    }
+}
+
+#[test]
+fn an_answer_in_which_a_name_stands_twice_says_nothing() {
+    for text in [
+        r#"{"status":"fail","status":"ok"}"#,
+        r#"{"status":"ok","more":{"a":1,"a":2}}"#,
+    ] {
+        match answered(200, Some(text.into())) {
+            Verdict::Failed(why) => assert!(why.contains("is there twice"), "{why}"),
+            other => panic!("{text}: {other:?}"),
+        }
     }
 }
 
