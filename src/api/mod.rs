@@ -4,10 +4,11 @@
 //!
 //! In: requests on the address of `[admin]`, loopback unless the configuration says otherwise; there is no log-in.
 //! Out: JSON, and Prometheus' text format. Reads the node's state, and changes two things alone: it ends a call, and
-//! switches ladders. Deadlines, a cap on connections and a check of `Host` keep strangers and browsers' tricks out.
+//! switches ladders. Deadlines, a cap on connections and a check of the host that is named keep strangers and browsers' tricks out.
 
 mod calls;
 mod health;
+mod host;
 mod registrations;
 pub mod rest;
 mod routes;

@@ -2,11 +2,11 @@
 
 use super::calls::{self, Clearing};
 use super::state::AdminState;
-use super::{health, registrations, status};
+use super::{health, host, registrations, status};
 use crate::observe::metrics::CONTENT_TYPE;
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -45,10 +45,9 @@ pub fn router(state: Arc<AdminState>, checks_host: bool) -> Router {
 }
 
 /// A page on the Internet can give its own name this machine's loopback address, and so make a browser here ask on its
-/// behalf (DNS rebinding); then `Host` is that name.
-async fn check_host(headers: HeaderMap, request: Request, next: Next) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    match host {
+/// behalf (DNS rebinding); then that name is the host.
+async fn check_host(request: Request, next: Next) -> Response {
+    match host::named(request.uri(), request.headers()) {
         Some(host) if !is_local(host) => error(
             StatusCode::FORBIDDEN,
             "ask by address or by localhost: this listener serves this machine alone",

@@ -1,21 +1,23 @@
 //! Listeners for HTTP: few connections, deadlines, a stop that lets answers finish.
 
+use super::host::one_host;
 use super::rest::{self, CallDesk};
 use super::routes::router;
 use super::state::AdminState;
 use crate::observe::logs::Throttle;
 use crate::sip::source_network;
-use axum::Router;
+use axum::{Router, middleware};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -32,6 +34,8 @@ const HEAD: Duration = Duration::from_secs(10);
 const LIFE: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1_024;
+/// What a head that did not come in time is answered.
+const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 /// After a failed accept (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -72,6 +76,7 @@ impl HttpServer {
 /// Binds and serves the admin interface.
 pub async fn serve(bind: SocketAddr, state: Arc<AdminState>) -> Result<HttpServer, ServeError> {
     let router = router(state, bind.ip().is_loopback());
+    let router = router.layer(middleware::from_fn_with_state("error", one_host));
     open(
         "the admin listener",
         bind,
@@ -84,7 +89,8 @@ pub async fn serve(bind: SocketAddr, state: Arc<AdminState>) -> Result<HttpServe
 /// Binds and serves the REST interface.
 pub async fn serve_rest(bind: SocketAddr, desk: Arc<dyn CallDesk>) -> Result<HttpServer, ServeError> {
     let seats = Seats::new(REST_CONNECTIONS, REST_PER_SOURCE);
-    open("the REST listener", bind, rest::router(desk), seats).await
+    let router = rest::router(desk).layer(middleware::from_fn_with_state("msg", one_host));
+    open("the REST listener", bind, router, seats).await
 }
 
 async fn open(name: &'static str, bind: SocketAddr, router: Router, seats: Seats) -> Result<HttpServer, ServeError> {
@@ -175,23 +181,41 @@ impl Seats {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn connection<S>(stream: S, router: Router, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = TowerToHyperService::new(router);
-    let mut served = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    // Errors are the client's: it went away, or spoke no HTTP.
-    tokio::select! {
-        _ = served.as_mut() => return,
-        _ = sleep(LIFE) => {}
-        _ = stopped.changed() => {}
+    let mut served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = tokio::select! {
+        ended = &mut served => Some(ended),
+        _ = sleep(LIFE) => None,
+        _ = stopped.changed() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut served).graceful_shutdown();
+            match timeout(HEAD, &mut served).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    // Other errors are the client's: it went away, or spoke no HTTP, which hyper has answered.
+    if ended.is_err_and(|error| error.is_timeout()) {
+        let left = served.into_parts();
+        // Where nothing has come, nothing is answered: the client has only kept its connection.
+        if !left.read_buf.is_empty() {
+            let mut stream = left.io.into_inner();
+            // A client that does not take it gets it no other way.
+            let _late = timeout(HEAD, stream.write_all(LATE)).await;
+        }
     }
-    served.as_mut().graceful_shutdown();
-    let _ended = timeout(HEAD, served).await;
 }
 
 #[cfg(test)]
@@ -199,6 +223,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
     use tracing::{Event, Subscriber};
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -232,6 +257,22 @@ mod tests {
         // 20 in ten seconds, however slow this machine is.
         let said = lines.load(Relaxed);
         assert!((1..100).contains(&said), "{said} lines");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_not_whole_in_time_is_answered_408_and_a_connection_that_says_nothing_is_closed() {
+        for (sent, expected) in [(&b"GET / HTTP/1.1\r\nHost: x\r\n"[..], LATE), (b"", b"")] {
+            let (mut client, server) = tokio::io::duplex(4_096);
+            let (_stop, stopped) = watch::channel(false);
+            let served = tokio::spawn(connection(server, Router::new(), stopped));
+            client.write_all(sent).await.expect("room");
+            let begun = tokio::time::Instant::now();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.expect("the end");
+            assert_eq!(answer, expected);
+            assert_eq!(begun.elapsed().as_secs(), HEAD.as_secs());
+            served.await.expect("no panic");
+        }
     }
 
     #[tokio::test]

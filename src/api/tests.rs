@@ -482,6 +482,15 @@ async fn a_browser_that_was_tricked_gets_nothing() {
     let lab = Lab::open().await;
     let to = lab.admin.address();
     assert_eq!(ask(to, "GET", "/v1/calls", "evil.example").await.0, 403);
+    // What an absolute target says counts, whatever Host says (RFC 9112 §3.2.2).
+    for (path, host, status) in [
+        ("http://evil.example/v1/calls", "127.0.0.1", 403),
+        ("http://127.0.0.1/v1/calls", "evil.example", 200),
+        ("/v1/calls", "127.0.0.1\r\nHost: 127.0.0.1", 400),
+        ("/v1/calls", "127.0.0.1\r\nHost: evil.example", 400),
+    ] {
+        assert_eq!(ask(to, "GET", path, host).await.0, status, "{path} {host}");
+    }
     assert_eq!(ask(to, "GET", "/v1/calls", &to.to_string()).await.0, 200);
     lab.close().await;
 }

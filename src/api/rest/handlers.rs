@@ -7,26 +7,50 @@ use super::problem::Problem;
 use super::routes::BODY;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 type Desk = State<Arc<dyn CallDesk>>;
 type Answer = Result<Response, Problem>;
 /// The account, which [`Caller`] has compared, and the call.
 type Named = Path<(String, String)>;
 
-type Body = Result<Bytes, BytesRejection>;
+/// How long a body may take once its head is there.
+pub(super) const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// A JSON object. Depth is bounded by the parser (128), size by the router.
-fn object(body: Body) -> Result<Value, Problem> {
-    let body = body.map_err(|refused| match refused.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, format!("the body is longer than {BODY} bytes")),
-        _ => Problem::new(400, refused.body_text()),
-    })?;
+/// A body that is there, not too long and in time.
+pub(super) struct Body(Bytes);
+
+impl FromRequest<Arc<dyn CallDesk>> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, desk: &Arc<dyn CallDesk>) -> Result<Body, Problem> {
+        let too_long = || Problem::new(413, format!("the body is longer than {BODY} bytes"));
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if length.is_some_and(|length| length > BODY) {
+            return Err(too_long());
+        }
+        match timeout(ARRIVAL, Bytes::from_request(request, desk)).await {
+            Ok(Ok(body)) => Ok(Body(body)),
+            Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_long()),
+            Ok(Err(refused)) => Err(Problem::new(400, refused.body_text())),
+            Err(_) => Err(Problem::new(
+                408,
+                format!("the body was not whole {} seconds after its head", ARRIVAL.as_secs()),
+            )),
+        }
+    }
+}
+
+/// A JSON object. Depth is bounded by the parser (128).
+fn object(Body(body): Body) -> Result<Value, Problem> {
     match crate::app::json::read(&body) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(Problem::new(400, "the body is a JSON object")),

@@ -57,6 +57,10 @@ impl IntoResponse for Problem {
             return (status, [(header::RETRY_AFTER, seconds.max(1).to_string())], body).into_response();
         }
         match status {
+            // What is left of the body is not read.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                (status, [(header::CONNECTION, "close")], body).into_response()
+            }
             StatusCode::UNAUTHORIZED => (status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response(),
             _ => (status, body).into_response(),
         }

@@ -473,3 +473,18 @@ fn every_reference_of_the_document_leads_somewhere_and_ids_are_unique() {
     ids.dedup();
     assert_eq!(ids.len(), all);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let desk: Arc<dyn CallDesk> = Arc::new(Desk::default());
+    let begun = tokio::time::Instant::now();
+    for (length, status, seconds) in [("10000000000", 413, 0), ("262145", 413, 0), ("200000", 408, 10)] {
+        let request = Request::builder().method("POST").uri(calls(A));
+        let request = request.header(header::AUTHORIZATION, "Bearer a-token").header(header::CONTENT_LENGTH, length);
+        let silence = futures_util::stream::pending::<Result<bytes::Bytes, std::convert::Infallible>>();
+        let request = request.body(Body::from_stream(silence)).unwrap();
+        let answer = router(desk.clone()).call(request).await.unwrap();
+        assert_eq!((answer.status().as_u16(), begun.elapsed().as_secs()), (status, seconds));
+        assert_eq!(answer.headers()[header::CONNECTION], "close");
+    }
+}
