@@ -157,9 +157,9 @@ fn who_talks_to_nobody_and_who_is_asked_already_is_refused_by_name() {
     rig.ack(LegIndex::CALLER, "");
     let invite = rig.last_invite();
     rig.respond(&invite, reply(180));
+    let sid = rig.told(Kind::CallStatus).pop().expect("a status")["call_sid"].clone();
     rig.command(child_hook("/own"));
     assert_eq!(errors(&rig, "child_call_hook"), 1, "it rings only");
-    let sid = rig.told(Kind::CallStatus).pop().expect("a status")["call_sid"].clone();
     let leg = crate::app::sid::CallSid::parse(sid.as_str().unwrap_or_default());
     let wish = Wish::Redirect(hook("/own"));
     rig.step(Event::Command(Box::new(Command { leg, wish, reply: None })));
@@ -200,7 +200,12 @@ fn an_application_over_http_is_told_that_the_callees_hook_failed_and_both_talk_o
         let told = rig.told(Kind::CallStatus).pop().expect("an event");
         assert_eq!(
             ["error", "reason", "call_sid", "call_status"].map(|name| &told[name]),
-            [&json!("child_call_hook"), &json!("status 500"), &child, &json!("in-progress")]
+            [
+                &json!("child_call_hook"),
+                &json!("status 500"),
+                &child,
+                &json!("in-progress")
+            ]
         );
         assert_eq!(rig.last_question().url, "/own", "the caller's hook is not asked");
     }
