@@ -185,7 +185,16 @@ fn a_user_registers_its_own_address_alone_and_its_name_is_one() {
 #[test]
 fn every_user_part_that_needs_no_escape_is_asked_about_and_what_is_refused_is_told() {
     let config = hooked();
-    for name in ["o'brien", "j(oe)", "joe*", "joe!", "joe=1", "joe&2", "a$b,c?d/e", "+1425~_-."] {
+    for name in [
+        "o'brien",
+        "j(oe)",
+        "joe*",
+        "joe!",
+        "joe=1",
+        "joe&2",
+        "a$b,c?d/e",
+        "+1425~_-.",
+    ] {
         let (registrar, mut phone) = (registrar(), Phone::new(name, "jazz", udp(NAT)));
         let request = proving(&mut phone, &registrar, &config, HERE, 1);
         let asked = question(registrar.register(&config, &request, &phone.flow, clocks(1)));
@@ -219,7 +228,11 @@ fn every_user_part_that_needs_no_escape_is_asked_about_and_what_is_refused_is_to
             Reply::Unasked(draft, unasked) => {
                 assert_eq!((draft.status(), &*unasked.username), (403, username));
                 let why = unasked.why;
-                assert_eq!(why.contains("not the address"), username == "ann" || username == "j oe", "{why}");
+                assert_eq!(
+                    why.contains("not the address"),
+                    username == "ann" || username == "j oe",
+                    "{why}"
+                );
             }
             other => panic!("{name}: {other:?}"),
         }
