@@ -57,7 +57,13 @@ mod tests {
         for hosts in [&["a.example"][..], &["127.0.0.1:8080"], &["[::1]:8080"], &[""]] {
             assert_eq!(fault(Version::HTTP_11, &headers(hosts)), None, "{hosts:?}");
         }
-        for hosts in [&[][..], &["a.example", "a.example"], &["a b"], &["a/b"], &["x@a.example"]] {
+        for hosts in [
+            &[][..],
+            &["a.example", "a.example"],
+            &["a b"],
+            &["a/b"],
+            &["x@a.example"],
+        ] {
             assert!(fault(Version::HTTP_11, &headers(hosts)).is_some(), "{hosts:?}");
         }
         assert_eq!(fault(Version::HTTP_10, &headers(&[])), None);

@@ -480,7 +480,9 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let begun = tokio::time::Instant::now();
     for (length, status, seconds) in [("10000000000", 413, 0), ("262145", 413, 0), ("200000", 408, 10)] {
         let request = Request::builder().method("POST").uri(calls(A));
-        let request = request.header(header::AUTHORIZATION, "Bearer a-token").header(header::CONTENT_LENGTH, length);
+        let request = request
+            .header(header::AUTHORIZATION, "Bearer a-token")
+            .header(header::CONTENT_LENGTH, length);
         let silence = futures_util::stream::pending::<Result<bytes::Bytes, std::convert::Infallible>>();
         let request = request.body(Body::from_stream(silence)).unwrap();
         let answer = router(desk.clone()).call(request).await.unwrap();
