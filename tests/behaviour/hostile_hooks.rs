@@ -61,6 +61,35 @@ async fn who_does_not_answer_in_time_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_encoded_is_refused_as_that() {
+    for (encoding, expected) in [
+        ("gzip", Some("encoded")),
+        ("deflate", Some("encoded")),
+        ("br", Some("encoded")),
+        ("identity, gzip", Some("encoded")),
+        ("Identity", None),
+    ] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {encoding}\r\ncontent-length: 2\r\n\r\n[]"
+        );
+        let reply = Reply::Raw(answer.into_bytes());
+        let server = AppServer::build().on("/x", move |_| reply.clone()).start().await;
+        let asked = request(&server.url("/x"));
+        let client = server.client(HASTY);
+        let answered = tokio::time::timeout(BOUND, client.ask(&asked)).await.expect("an end");
+        let failure = answered.err();
+        assert_eq!(failure.as_ref().map(|failure| failure.label()), expected, "{encoding}");
+        if let Some(failure) = failure {
+            assert!(
+                failure.to_string().contains(&format!("encoded ({encoding})")),
+                "{failure}"
+            );
+        }
+        assert_eq!(server.requests()[0].header("accept-encoding"), Some("identity"));
+    }
+}
+
+#[tokio::test]
 async fn who_answers_too_much_is_cut_off() {
     let long = Value::from("x".repeat(3_000));
     assert_eq!(label(SMALL, Reply::Json(200, long)).await, "answer_too_large");

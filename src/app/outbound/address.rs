@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct AddressPolicy {
     networks: Vec<Network>,
     loopback: bool,
+    /// A stranger has named the place.
+    redirected: bool,
     own: Vec<IpAddr>,
     /// The admin and the REST listener, which nothing opens.
     listening: Vec<SocketAddr>,
@@ -30,6 +32,21 @@ pub enum Forbidden {
     Private,
     #[error("reserved, and in none of the networks that are allowed")]
     Reserved,
+    /// What it is, where exceptions don't count.
+    #[error("{0}, and a redirect to another server is followed to a public address alone")]
+    NotPublic(&'static str),
+}
+
+impl Forbidden {
+    /// The same where no exception would have helped.
+    fn of_redirect(self) -> Forbidden {
+        match self {
+            Forbidden::Private => Forbidden::NotPublic("private"),
+            Forbidden::Reserved => Forbidden::NotPublic("reserved"),
+            Forbidden::Loopback => Forbidden::NotPublic("loopback"),
+            other => other,
+        }
+    }
 }
 
 impl AddressPolicy {
@@ -39,6 +56,7 @@ impl AddressPolicy {
         AddressPolicy {
             networks,
             loopback,
+            redirected: false,
             own,
             listening: Vec::new(),
         }
@@ -63,6 +81,7 @@ impl AddressPolicy {
         AddressPolicy {
             networks: Vec::new(),
             loopback: false,
+            redirected: true,
             own: self.own.clone(),
             listening: self.listening.clone(),
         }
@@ -96,6 +115,7 @@ impl AddressPolicy {
         }
         match kind {
             Some(Forbidden::Loopback) if self.loopback => Ok(()),
+            Some(why) if self.redirected => Err(why.of_redirect()),
             Some(why) => Err(why),
             None if self.own.iter().any(|own| own.to_canonical() == address) => Err(Forbidden::Own),
             None => Ok(()),
@@ -224,7 +244,10 @@ mod tests {
             assert_eq!(check(&listed, address), Ok(()), "{address}");
         }
         assert_eq!(check(&listed, "10.2.0.1"), Err(Forbidden::Private));
-        assert_eq!(check(&listed.public_only(), "10.1.2.3"), Err(Forbidden::Private));
+        assert_eq!(
+            check(&listed.public_only(), "10.1.2.3"),
+            Err(Forbidden::NotPublic("private"))
+        );
         let everything = policy(&["0.0.0.0/0", "::/0"], false);
         assert_eq!(check(&everything, "10.0.0.1"), Ok(()));
         for address in ["169.254.169.254", "fe80::1", "0.0.0.0", "239.1.1.1"] {
@@ -265,6 +288,9 @@ mod tests {
         assert_eq!(check(&open, "127.0.0.1"), Ok(()));
         assert_eq!(check(&open, "::1"), Ok(()));
         assert_eq!(check(&open, "10.0.0.1"), Err(Forbidden::Private));
-        assert_eq!(check(&open.public_only(), "127.0.0.1"), Err(Forbidden::Loopback));
+        assert_eq!(
+            check(&open.public_only(), "127.0.0.1"),
+            Err(Forbidden::NotPublic("loopback"))
+        );
     }
 }

@@ -231,6 +231,7 @@ impl HookClient {
                 status,
             });
         }
+        not_encoded(&answer, &at)?;
         let text = |name| {
             let value: Option<&HeaderValue> = answer.headers().get(name);
             value.and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -339,6 +340,7 @@ impl HookClient {
                 status,
             });
         }
+        not_encoded(&answer, &at)?;
         let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
         let is_json = kind
             .as_ref()
@@ -433,6 +435,7 @@ impl Ready {
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in &self.headers {
             let private = *name == header::AUTHORIZATION || *name == SIGNATURE;
             if home || !private {
@@ -440,6 +443,19 @@ impl Ready {
             }
         }
         Ok(request)
+    }
+}
+
+/// Refuses a body that is not as it was meant, which no request asks for (RFC 9110 §12.5.3).
+fn not_encoded(answer: &Response<Incoming>, at: &HookUrl) -> Result<(), HookFailure> {
+    let plain = |value: &&HeaderValue| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity");
+    let mut encodings = answer.headers().get_all(header::CONTENT_ENCODING).iter();
+    match encodings.find(|value| !plain(value)) {
+        None => Ok(()),
+        Some(coded) => Err(HookFailure::Encoded {
+            url: at.to_string(),
+            encoding: String::from_utf8_lossy(coded.as_bytes()).chars().take(64).collect(),
+        }),
     }
 }
 

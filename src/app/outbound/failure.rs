@@ -17,7 +17,7 @@ pub enum ConnectFailure {
     #[error("{0}")]
     Name(Arc<DnsError>),
     /// None of the addresses may be asked; this is the first.
-    #[error("{host} is at {address}, which is {why}")]
+    #[error("{}", forbidden(host, *address, *why))]
     Forbidden {
         host: String,
         address: IpAddr,
@@ -49,6 +49,8 @@ pub enum HookFailure {
     NotHttp { url: String, detail: String },
     #[error("{url}: the request has {bytes} bytes, more than {limit}")]
     RequestTooLarge { url: String, bytes: usize, limit: usize },
+    #[error("{url}: the answer is encoded ({encoding}), which was not asked for: none but identity is read")]
+    Encoded { url: String, encoding: String },
     #[error("{url}: the answer is longer than {limit} bytes")]
     AnswerTooLarge { url: String, limit: usize },
     #[error("{url}: status {status}")]
@@ -59,6 +61,14 @@ pub enum HookFailure {
     NoRoom { url: String, after: Duration },
     #[error("{url}: no place for another request; its account has {under_way} under way")]
     Busy { url: String, under_way: usize },
+}
+
+/// A host that is an address is not said twice.
+fn forbidden(host: &str, address: IpAddr, why: Forbidden) -> String {
+    match host.trim_matches(['[', ']']).parse() == Ok(address) {
+        true => format!("{address} is {why}"),
+        false => format!("{host} is at {address}, which is {why}"),
+    }
 }
 
 impl HookFailure {
@@ -79,6 +89,7 @@ impl HookFailure {
             HookFailure::Url(_)
             | HookFailure::NotHttp { .. }
             | HookFailure::RequestTooLarge { .. }
+            | HookFailure::Encoded { .. }
             | HookFailure::AnswerTooLarge { .. }
             | HookFailure::Redirect { .. }
             | HookFailure::NoRoom { .. }
@@ -87,12 +98,13 @@ impl HookFailure {
     }
 
     /// The labels beside those of [`ConnectFailure`].
-    pub(super) const OWN_LABELS: [&str; 10] = [
+    pub(super) const OWN_LABELS: [&str; 11] = [
         "bad_url",
         "timeout",
         "broken",
         "not_http",
         "request_too_large",
+        "encoded",
         "answer_too_large",
         "status",
         "redirect",
@@ -109,6 +121,7 @@ impl HookFailure {
             HookFailure::Broken { .. } => "broken",
             HookFailure::NotHttp { .. } => "not_http",
             HookFailure::RequestTooLarge { .. } => "request_too_large",
+            HookFailure::Encoded { .. } => "encoded",
             HookFailure::AnswerTooLarge { .. } => "answer_too_large",
             HookFailure::Status { .. } => "status",
             HookFailure::Redirect { .. } => "redirect",
@@ -137,6 +150,30 @@ impl ConnectFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_never_asked_is_said_once() {
+        for (host, address, expected) in [
+            (
+                "169.254.169.254",
+                "169.254.169.254",
+                "169.254.169.254 is link-local, where",
+            ),
+            ("[fe80::1]", "fe80::1", "fe80::1 is link-local, where"),
+            (
+                "a.example",
+                "169.254.1.1",
+                "a.example is at 169.254.1.1, which is link-local, where",
+            ),
+        ] {
+            let failure = ConnectFailure::Forbidden {
+                host: host.to_owned(),
+                address: address.parse().unwrap(),
+                why: Forbidden::LinkLocal,
+            };
+            assert!(failure.to_string().starts_with(expected), "{failure}");
+        }
+    }
 
     #[test]
     fn a_repetition_needs_a_cause_that_the_url_names() {

@@ -90,7 +90,9 @@ fn judge(place: Range<usize>, text: &str, policy: Option<&AddressPolicy>, reader
         Forbidden::Loopback => {
             "another machine; `allow_loopback` of [application_servers] is for demonstrations and tests"
         }
-        Forbidden::NotOneHost | Forbidden::LinkLocal | Forbidden::Administration => "the address of a server of yours",
+        Forbidden::NotOneHost | Forbidden::LinkLocal | Forbidden::Administration | Forbidden::NotPublic(_) => {
+            "the address of a server of yours"
+        }
     };
     reader.fault_expecting(place, format!("{address} is never asked: it is {why}"), expected);
 }
