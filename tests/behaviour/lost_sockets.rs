@@ -160,6 +160,9 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
                     .to_vec(),
             )
         })
+        .on("/long", |_| {
+            Reply::Raw(format!("HTTP/1.1 101 X\r\nx: {}\r\n\r\n", "x".repeat(100_000)).into_bytes())
+        })
         .on("/extended", |request| {
             let key = request.header("sec-websocket-key").unwrap_or_default();
             let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
@@ -178,13 +181,19 @@ async fn a_handshake_that_fails_ends_the_session_unless_the_url_says_again() {
         ("/plain", "handshake"),
         ("/gone", "broken"),
         ("/extended", "handshake"),
+        ("/long", "handshake"),
     ] {
         let patient = SessionSettings {
             handshake: BOUND,
             ..settings(&server.ws_url(path))
         };
         let mut session = open(&server, patient);
-        assert_eq!(failure(&mut session).await.label(), label, "{path}");
+        let failed = failure(&mut session).await;
+        assert_eq!(failed.label(), label, "{path}");
+        let says = failed
+            .to_string()
+            .contains("the head of the answer is longer than 64 KiB");
+        assert_eq!(says, path == "/long", "{failed}");
     }
     let mut unanswered = open(&server, settings(&server.ws_url("/silent")));
     let asked = async {

@@ -214,7 +214,7 @@ fn an_update_is_one_thing_or_a_whisper_and_one_thing() {
     );
     for (body, expected) in [
         (json!({}), "nothing is asked for"),
-        (json!({ "nope": 1 }), "these are known: whisper, "),
+        (json!({ "nope": 1 }), "these are known: boostAudioSignal, call_hook, "),
         (
             json!({ "mute_status": "mute", "call_status": "completed" }),
             "more than one thing",

@@ -303,7 +303,12 @@ impl Object {
         };
         let near = meant(name, &self.known);
         let problem = match near.is_empty() && !self.known.is_empty() {
-            true => format!("unknown property; these are known: {}", self.known.join(", ")),
+            true => {
+                // In the order in which people look for one.
+                let mut known = self.known.clone();
+                known.sort_unstable_by_key(|name| name.to_ascii_lowercase());
+                format!("unknown property; these are known: {}", known.join(", "))
+            }
             false => format!("unknown property{near}"),
         };
         Err(PayloadError::new(self.place(&name.escape_debug().to_string()), problem))

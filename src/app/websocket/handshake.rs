@@ -43,6 +43,9 @@ pub(super) async fn connect(
     }
 }
 
+/// What the handshake's reader calls an attack.
+const TOO_LONG: &str = "the head of the answer is longer than 64 KiB, or comes in too many pieces";
+
 async fn follow(connector: &Connector, settings: &SessionSettings) -> Result<WebSocketStream<Stream>, SessionFailure> {
     let mut at = settings.url.clone();
     let mut left = MOST_REDIRECTS;
@@ -89,7 +92,10 @@ async fn follow(connector: &Connector, settings: &SessionSettings) -> Result<Web
                 return Err(SessionFailure::Broken { url, detail });
             }
             Err(error) => {
-                let detail = error.to_string();
+                let detail = match error {
+                    Error::AttackAttempt => TOO_LONG.to_owned(),
+                    other => other.to_string(),
+                };
                 return Err(SessionFailure::Handshake { url, detail });
             }
         }
