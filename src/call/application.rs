@@ -14,7 +14,7 @@ use super::value::{Call, Phase};
 use super::verb_events::Doing;
 use crate::app::payload::{self, Properties, Status};
 use crate::app::sid::CallSid;
-use crate::app::verb::{Hook, Synthesizer, Verb, Voicing};
+use crate::app::verb::{Config, Hook, Synthesizer, Verb, Voicing};
 use crate::dial::Secret;
 use crate::moment::Moment;
 use crate::observe::rfc3339;
@@ -105,10 +105,7 @@ pub struct App {
     pub(super) whispers: Vec<super::whispering::Whisper>,
     /// A side of the bridge is on hold, and what it hears.
     pub(super) hold: Option<super::held::Hold>,
-    /// What a say verb without a synthesizer speaks now.
-    pub(super) speech: Synthesizer,
-    /// Texts are spoken anew, and not kept.
-    pub(super) fresh: bool,
+    pub(super) speaking: Speaking,
     /// Decibels on all that the caller hears.
     pub(super) boost: Option<i8>,
     /// Say, play and gather are heard before the call is answered, instead of answering it.
@@ -144,6 +141,30 @@ pub struct Line {
     pub(super) begun: bool,
     /// The verb that has begun and is not over.
     pub(super) doing: Option<Doing>,
+    /// Of a destination that is screened, where its verbs have said so: all else speaks as the call does.
+    #[serde(default)]
+    pub(super) speaking: Option<Box<Speaking>>,
+}
+
+/// How a say verb speaks that says nothing of that.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Speaking {
+    pub(super) by: Synthesizer,
+    /// Texts are spoken anew, and not kept.
+    pub(super) fresh: bool,
+}
+
+impl Speaking {
+    /// As `config` says from now on.
+    pub(super) fn configure(&mut self, config: &Config, usual: impl FnOnce() -> Synthesizer) {
+        if config.resets_synthesizer {
+            self.by = usual();
+        }
+        if let Some(synthesizer) = &config.synthesizer {
+            self.by = synthesizer.over(&self.by);
+        }
+        self.fresh = config.fresh.unwrap_or(self.fresh);
+    }
 }
 
 impl Line {
@@ -154,6 +175,7 @@ impl Line {
             running: None,
             begun: false,
             doing: None,
+            speaking: None,
         }
     }
 }
@@ -233,8 +255,10 @@ impl App {
     /// An application that has said nothing yet.
     pub(super) fn new(terms: Arc<AppTerms>, caller: CallerFacts, sid: CallSid) -> App {
         App {
-            speech: terms.usual_speech(),
-            fresh: false,
+            speaking: Speaking {
+                by: terms.usual_speech(),
+                fresh: false,
+            },
             boost: None,
             early_media: false,
             session: terms.connected.then(|| terms.hook.clone()),

@@ -177,7 +177,7 @@ impl Call {
         let mut sources = Vec::new();
         for verb in verbs {
             match verb {
-                Verb::Say(say) => sources.extend(self.speech(&say)),
+                Verb::Say(say) => sources.extend(self.speech(leg, &say)),
                 Verb::Play(play) => sources.extend(play.urls.into_iter().map(Source::Url)),
                 _ => self.tell_bad_answer(leg, "whisper", "only say and play can be whispered", now),
             }

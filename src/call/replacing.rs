@@ -92,10 +92,14 @@ impl Call {
     /// Other verbs for a line: what runs is stopped.
     pub(super) fn replace_verbs(&mut self, leg: LegIndex, verbs: Vec<Verb>, now: Moment) {
         // Passed over, it would let somebody through whom the application meant to ask more.
-        // What `config` sets is the whole call's, which a destination that is screened has no part in yet.
-        let misplaced = |verb: &&Verb| matches!(verb, Verb::Dial(_) | Verb::SipDecline(_) | Verb::Config(_));
-        if let Some(verb) = verbs.iter().find(misplaced).filter(|_| leg != LegIndex::CALLER) {
-            let detail = format!("{} has no place in a screening", verb.name());
+        // What `config` sets for the whole call, a destination that is screened has no part in yet.
+        let misplaced = |verb: &Verb| match verb {
+            Verb::Dial(_) | Verb::SipDecline(_) => Some(verb.name()),
+            Verb::Config(config) => config.of_the_whole_call(),
+            _ => None,
+        };
+        if let Some(what) = verbs.iter().find_map(misplaced).filter(|_| leg != LegIndex::CALLER) {
+            let detail = format!("{what} has no place in a screening");
             self.confirmation_failed(leg, &detail, now);
             return;
         }

@@ -115,7 +115,8 @@ impl Call {
                     now,
                 ) == Ready::Yes
                 {
-                    let playback = Playback::new(self.speech(&say), say.times).telling("say", None, say.id.clone());
+                    let playback =
+                        Playback::new(self.speech(leg, &say), say.times).telling("say", None, say.id.clone());
                     self.begin_playback(leg, playback, now);
                 }
             }
@@ -125,6 +126,7 @@ impl Call {
             Verb::Hangup(hangup) => self.hang_up_verb(leg, hangup, now),
             Verb::Redirect(redirect) => self.ask_redirect(leg, &redirect.action_hook, now),
             Verb::Tag(tag) => self.tag_leg(leg, tag.data),
+            Verb::Config(config) if leg != LegIndex::CALLER => self.configure_screening(leg, &config),
             Verb::Config(config) => self.configure(&config),
             Verb::SipDecline(decline) => self.decline(leg, decline, now),
             Verb::Dtmf(dtmf) => self.dtmf_verb(leg, dtmf, now),
@@ -175,16 +177,18 @@ impl Call {
         }
     }
 
-    pub(super) fn speech(&self, say: &verb::Say) -> Vec<Source> {
+    pub(super) fn speech(&self, leg: LegIndex, say: &verb::Say) -> Vec<Source> {
         let Some(app) = &self.app else { return Vec::new() };
+        let own = self.line(leg).and_then(|line| line.speaking.as_deref());
+        let usual = own.unwrap_or(&app.speaking);
         let by = match &say.synthesizer {
-            Some(asked) => asked.over(&app.speech),
-            None => app.speech.clone(),
+            Some(asked) => asked.over(&usual.by),
+            None => usual.by.clone(),
         };
         let spoken = |text| Source::Speech {
             text,
             by: by.clone(),
-            fresh: say.fresh || app.fresh,
+            fresh: say.fresh || usual.fresh,
         };
         let sources = |text: &String| match verb::is_sound(text) {
             true => vec![Source::Url(text.trim().to_owned())],
@@ -244,7 +248,7 @@ impl Call {
         let say = gather
             .say
             .as_ref()
-            .map(|say| Playback::new(self.speech(say), say.times).telling("say", None, say.id.clone()));
+            .map(|say| Playback::new(self.speech(leg, say), say.times).telling("say", None, say.id.clone()));
         let play = gather.play.as_ref().map(|play| {
             let all = play.urls.iter().cloned().map(Source::Url).collect();
             Playback::new(all, play.times)
@@ -315,20 +319,12 @@ impl Call {
     /// The verb `config`, and the command: what the following verbs go by.
     pub(super) fn configure(&mut self, config: &verb::Config) {
         let Some(app) = &mut self.app else { return };
-        if config.resets_synthesizer {
-            app.speech = app.terms.usual_speech();
-        }
-        if let Some(synthesizer) = &config.synthesizer {
-            app.speech = synthesizer.over(&app.speech);
-        }
+        app.speaking.configure(config, || app.terms.usual_speech());
         if config.refer_hook.is_some() {
             app.refer_hook = config.refer_hook.clone();
         }
         if let Some(on) = config.notify_events {
             app.notifies = on;
-        }
-        if let Some(fresh) = config.fresh {
-            app.fresh = fresh;
         }
         if let Some(early) = config.early_media {
             app.early_media = early;
@@ -338,6 +334,16 @@ impl Call {
             if self.bridged.is_some() {
                 self.boost(LegIndex::CALLER, decibels);
             }
+        }
+    }
+
+    /// What a screening says of how it speaks counts for its own leg.
+    fn configure_screening(&mut self, leg: LegIndex, config: &verb::Config) {
+        let Some(app) = &self.app else { return };
+        let (usual, terms) = (app.speaking.clone(), app.terms.clone());
+        if let Some(line) = self.line_mut(leg) {
+            let speaking = line.speaking.get_or_insert_with(|| Box::new(usual));
+            speaking.configure(config, || terms.usual_speech());
         }
     }
 

@@ -267,13 +267,9 @@ async fn a_child_can_be_asked_for_after_its_dial() {
     callee.ended().await.unwrap();
     let record = rest.lab.records.get(0).await;
     let dials = record.application.expect("an application").dials;
-    let caller = dials[0].trace.iter().find(|step| step.rule == "caller");
-    assert_eq!(
-        caller.map(|step| step.subject.as_str()),
-        Some(OWN),
-        "{:?}",
-        dials[0].trace
-    );
+    let trace = &dials[0].targets[0].trace;
+    let caller = trace.iter().find(|step| step.rule == "caller");
+    assert_eq!(caller.map(|step| step.subject.as_str()), Some(OWN), "{trace:?}");
     assert_eq!(rest.turns(&child, "busy").await, shown);
     rest.close().await;
 }

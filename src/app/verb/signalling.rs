@@ -59,6 +59,18 @@ pub struct Config {
     pub boost: Option<i8>,
 }
 
+impl Config {
+    /// What in it can't be of one leg alone.
+    pub fn of_the_whole_call(&self) -> Option<&'static str> {
+        let said = [
+            (self.refer_hook.is_some(), "config.referHook"),
+            (self.notify_events.is_some(), "config.notifyEvents"),
+            (self.boost.is_some(), "config.boostAudioSignal"),
+        ];
+        said.into_iter().find_map(|(said, name)| said.then_some(name))
+    }
+}
+
 /// A refusal of a call that is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SipDecline {

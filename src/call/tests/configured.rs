@@ -11,7 +11,7 @@ const CALLER: LegIndex = LegIndex::CALLER;
 
 impl Rig {
     /// Who speaks each text so far, and whether it is spoken anew.
-    fn spoken(&self) -> Vec<(Synthesizer, bool)> {
+    pub(super) fn spoken(&self) -> Vec<(Synthesizer, bool)> {
         let spoken = |source| match source {
             Source::Speech { by, fresh, .. } => Some((by, fresh)),
             Source::Url(_) => None,

@@ -174,6 +174,25 @@ fn who_loses_while_it_is_screened_was_not_talked_to_and_who_ended_a_screening_is
     rig.finish();
 }
 
+#[test]
+fn how_a_screening_speaks_is_its_own() {
+    let (mut rig, [first, second]) = two_screened();
+    let say = json!({ "verb": "say", "text": "Press 1" });
+    let synthesizer = json!({ "vendor": "espeak-ng", "language": "de-DE" });
+    let config = json!({ "verb": "config", "synthesizer": synthesizer, "earlyMedia": true, "disableTtsCache": true });
+    answer_on(&mut rig, first.leg, &json!([config, say]));
+    answer_on(&mut rig, second.leg, &json!([say]));
+    let spoken: Vec<_> = rig
+        .spoken()
+        .into_iter()
+        .map(|(by, fresh)| (by.voicing.language, fresh))
+        .collect();
+    let (own, usual) = (&spoken[0], &spoken[1]);
+    assert_eq!((own.0.as_deref(), own.1), (Some("de-DE"), true));
+    assert!(usual.0.as_deref() != Some("de-DE") && !usual.1, "{usual:?}");
+    rig.hang_up_and_finish();
+}
+
 /// Passed over, such a verb would let somebody through.
 #[test]
 fn a_verb_that_has_no_place_in_a_screening_ends_it() {
@@ -181,6 +200,9 @@ fn a_verb_that_has_no_place_in_a_screening_ends_it() {
     let more = [
         json!([dial(&[A], &json!({}))]),
         json!([{ "verb": "pause", "length": 1 }, decline]),
+        json!([{ "verb": "config", "notifyEvents": true }]),
+        json!([{ "verb": "config", "boostAudioSignal": 3 }]),
+        json!([{ "verb": "config", "referHook": "/refer" }]),
     ];
     for verbs in more {
         let (mut rig, [first, second]) = two_screened();
