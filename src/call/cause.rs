@@ -148,16 +148,6 @@ impl Cause {
         }
     }
 
-    /// Seconds for Retry-After.
-    pub fn retry_after(&self) -> Option<u64> {
-        match self {
-            Cause::Refused { retry_after, .. } => retry_after.map(|span| span.as_secs()),
-            // Ports come back with the calls that end.
-            Cause::NoMediaPort { .. } => Some(5),
-            _ => None,
-        }
-    }
-
     /// The Warning header of a refusal for its media, or of a request that can't be served as it stands (RFC 3261 §20.43).
     pub fn warning(&self) -> Option<String> {
         match self {

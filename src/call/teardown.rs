@@ -125,6 +125,7 @@ impl Call {
             status,
             phrase,
             reasons,
+            retry_after,
         } = FinalWord::to(&leg.terms.kind, cause, rang);
         leg.state = LegState::Gone;
         (leg.record.status, leg.record.phrase) = (Some(status), Some(phrase.clone()));
@@ -136,8 +137,8 @@ impl Call {
         for reason in reasons {
             draft = draft.header(HeaderName::Reason, reason);
         }
-        if let Some(seconds) = cause.retry_after() {
-            draft = draft.header(HeaderName::RetryAfter, seconds.to_string());
+        if let Some(span) = retry_after {
+            draft = draft.header(HeaderName::RetryAfter, span.as_secs().to_string());
         }
         if let Cause::IntervalTooSmall { min_se } = cause {
             draft = draft.header(HeaderName::MinSe, min_se.to_string());

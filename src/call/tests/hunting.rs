@@ -347,7 +347,7 @@ fn nobody_can_be_reached() {
 }
 
 #[test]
-fn retry_after_holds_a_hub_down_and_reaches_the_carrier() {
+fn retry_after_holds_a_hub_down_and_is_not_told_of_this_node() {
     let mut rig = from_carrier().begin();
     for _ in 0..3 {
         rig.respond(
@@ -367,10 +367,16 @@ fn retry_after_holds_a_hub_down_and_reaches_the_carrier() {
         "{:?}",
         rig.verdicts
     );
+    let told = rig.last_response(LegIndex::CALLER);
     assert_eq!(
-        rig.last_response(LegIndex::CALLER).header(HeaderName::RetryAfter),
-        Some("60")
+        (told.message.status(), told.header(HeaderName::RetryAfter)),
+        (Some(503), None)
     );
+    rig.finish();
+    let mut rig = from_carrier().begin();
+    rig.respond(&rig.last_invite(), reply(486).with(HeaderName::RetryAfter, "60"));
+    let told = rig.last_response(LegIndex::CALLER);
+    assert_eq!(told.header(HeaderName::RetryAfter), Some("60"), "a word about the user");
     rig.finish();
     let mut rig = from_carrier().begin();
     rig.respond(
