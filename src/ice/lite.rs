@@ -18,6 +18,10 @@ const OVERLAP: Duration = Duration::from_secs(5);
 /// or named.
 const QUIET: Duration = Duration::from_secs(15);
 
+/// A pair that was nominated before and is nominated again has the media back when the peer's stream has come from there
+/// alone for so long: it has moved back. One that nominates with every check streams from one place.
+const MOVED: Duration = Duration::from_secs(1);
+
 /// What a check is for (RFC 8445 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
@@ -74,6 +78,8 @@ struct Pair {
 struct Pairs {
     known: [Option<Pair>; MAX_PAIRS],
     nominations: u64,
+    /// Nominated again while another one was chosen, the last of such.
+    again: Option<(SocketAddr, Mark)>,
 }
 
 /// A lite agent. Plain data: who owns it gives it datagrams and sends the replies.
@@ -85,6 +91,8 @@ pub struct Lite {
     peer: Option<Mark>,
     /// Of the pair that signalling names.
     named: Option<SocketAddr>,
+    /// Where the stream has come from since the last change of the pair, and since when from nowhere else.
+    streams: Option<(SocketAddr, Moment)>,
     rtp: Pairs,
     rtcp: Pairs,
 }
@@ -97,6 +105,7 @@ impl Lite {
             before: None,
             peer: None,
             named: None,
+            streams: None,
             rtp: Pairs::default(),
             rtcp: Pairs::default(),
         }
@@ -111,7 +120,7 @@ impl Lite {
         let last = std::mem::replace(&mut self.local, Local::new(ours));
         self.before = Some((last, now + OVERLAP));
         self.ours = ours.clone();
-        (self.peer, self.named) = (None, None);
+        (self.peer, self.named, self.streams) = (None, None, None);
         (self.rtp, self.rtcp) = (Pairs::default(), Pairs::default());
     }
 
@@ -132,6 +141,21 @@ impl Lite {
         let lives = |pair: &Pair| now.since(pair.last) < QUIET;
         let is_better = was_checked || !self.rtp.nominated(None).is_some_and(lives);
         self.named = is_better.then_some(remote);
+        (self.streams, self.rtp.again) = (None, None);
+    }
+
+    /// Authenticated SRTP came from here. True when it has brought media back to a pair of before.
+    pub fn streamed(&mut self, from: SocketAddr, now: Moment) -> bool {
+        let since = match self.streams {
+            Some((source, since)) if source == from => since,
+            _ => now,
+        };
+        self.streams = Some((from, since));
+        let has_moved = now.since(since) >= MOVED && self.rtp.come_back(from);
+        if has_moved {
+            (self.named, self.streams) = (None, None);
+        }
+        has_moved
     }
 
     /// Judges a datagram that came from `from` to the socket of `component`.
@@ -152,7 +176,9 @@ impl Lite {
             let peer = self.local.key.mark(theirs);
             if self.peer.is_none_or(|settled| settled == peer) {
                 let is_new = self.pairs_mut(component).check(&request, from, peer, now);
-                self.named.take_if(|_| is_new && component == Component::Rtp);
+                if is_new && component == Component::Rtp {
+                    (self.named, self.streams) = (None, None);
+                }
             }
             return Heard::Check(request.accept(from, &self.local.key));
         }
@@ -222,6 +248,7 @@ impl Pairs {
 
     /// Notes a proven check. A nomination counts when it is new, or when the pair that was nominated last is not checked
     /// any more: a side that nominates with every check (RFC 5245 §8.1.1.2) does not make media jump. True when it counts.
+    /// Any other is remembered until a stream shows what it means.
     fn check(&mut self, request: &Request<'_>, from: SocketAddr, peer: Mark, now: Moment) -> bool {
         let chosen = self.nominated(Some(peer)).copied();
         let is_quiet = chosen.is_none_or(|chosen| now.since(chosen.last) >= QUIET);
@@ -239,13 +266,30 @@ impl Pairs {
             nominated: known,
         });
         if is_new {
-            self.nominations += 1;
-            let nominations = self.nominations;
-            if let Some(pair) = self.known.iter_mut().flatten().find(|pair| is_own(pair)) {
-                pair.nominated = nominations;
-            }
+            self.nominate(is_own);
+        } else if request.nominates && !chosen.as_ref().is_some_and(is_own) {
+            self.again = Some((from, peer));
         }
         is_new
+    }
+
+    /// This one is the pair from now on.
+    fn nominate(&mut self, is_it: impl Fn(&Pair) -> bool) {
+        self.again = None;
+        self.nominations += 1;
+        let nominations = self.nominations;
+        if let Some(pair) = self.known.iter_mut().flatten().find(|pair| is_it(pair)) {
+            pair.nominated = nominations;
+        }
+    }
+
+    /// True where the pair with this remote end was nominated again, and so counts.
+    fn come_back(&mut self, from: SocketAddr) -> bool {
+        let back = self.again.take_if(|(remote, _)| *remote == from);
+        if let Some((remote, peer)) = back {
+            self.nominate(|pair| pair.remote == remote && pair.peer == peer);
+        }
+        back.is_some()
     }
 
     /// The pair's own place, else a free one, else that of the pair which was checked longest ago; one that was not nominated
@@ -263,5 +307,6 @@ impl Pairs {
         for slot in &mut self.known {
             slot.take_if(|pair| pair.peer != peer);
         }
+        self.again.take_if(|(_, theirs)| *theirs != peer);
     }
 }

@@ -29,8 +29,8 @@ const MAC: usize = 20;
 /// Of MESSAGE-INTEGRITY with its own header.
 const INTEGRITY: usize = 4 + MAC;
 
-/// The longest request that is read: what a check may be on any path (RFC 8489 §6.1). Teams' have about 120 bytes.
-pub(super) const MAX_REQUEST: usize = 576;
+/// The longest request that is read: what a check may be on any path over IPv6 (RFC 8489 §6.1). Teams' have about 120 bytes.
+pub(super) const MAX_REQUEST: usize = 1_280;
 
 /// The longest of our replies: IPv6, or a role conflict.
 const MAX_REPLY: usize = HEADER + 24 + INTEGRITY + 8;

@@ -130,6 +130,10 @@ fn unknown_attributes_are_passed_over() {
     packet.extend_from_slice(user.as_bytes());
     packet.resize(packet.len().next_multiple_of(4), 0);
     packet.extend_from_slice(&[0, 0x24, 0, 4, 0, 0, 0, 9, 0x12, 0x34, 0, 1, 0xff, 0, 0, 0]);
+    // As long as a check may be.
+    let rest = stun::MAX_REQUEST - packet.len() - 4 - 24;
+    packet.extend_from_slice(&[0xc0, 1, (rest >> 8) as u8, rest as u8]);
+    packet.resize(packet.len() + rest, 0);
     let length = (packet.len() + 24 - 20) as u16;
     packet[2..4].copy_from_slice(&length.to_be_bytes());
     let mac = hmac(ours().password.as_bytes(), &[&packet]);
@@ -271,6 +275,48 @@ fn a_side_that_nominates_with_every_check_does_not_make_media_jump() {
     assert_eq!(lite.nominated(Component::Rtp), Some(second));
     lite.receive(Component::Rtp, &ONE.check(&ours(), true), first, ms(4500 + 15_000));
     assert_eq!(lite.nominated(Component::Rtp), Some(first));
+}
+
+#[test]
+fn who_moves_back_to_an_earlier_pair_is_followed_by_its_nomination_and_its_stream() {
+    let (home, away) = (at("192.0.2.1:4000"), at("192.0.2.2:4000"));
+    let mut lite = Lite::new(ours());
+    let nominates = |lite: &mut Lite, from, time| {
+        lite.receive(Component::Rtp, &ONE.check(&ours(), true), from, ms(time));
+        lite.nominated(Component::Rtp)
+    };
+    assert_eq!(nominates(&mut lite, home, 0), Some(home));
+    assert!(!lite.streamed(home, ms(100)));
+    assert_eq!(nominates(&mut lite, away, 5_000), Some(away));
+    // What was on its way, and a keep-alive: neither alone is a way back, nor is a stream alone.
+    assert!(!lite.streamed(home, ms(5_010)));
+    assert!(!lite.streamed(away, ms(5_020)));
+    assert_eq!(nominates(&mut lite, home, 5_030), Some(away));
+    assert!(!lite.streamed(away, ms(9_000)), "it streams from the present pair");
+    assert!(!lite.streamed(home, ms(9_020)));
+    assert!(!lite.streamed(home, ms(10_019)));
+    assert!(lite.streamed(home, ms(10_020)), "from there alone for a second");
+    assert_eq!(lite.nominated(Component::Rtp), Some(home));
+    // Not again without another nomination.
+    assert!(!lite.streamed(away, ms(11_000)));
+    assert!(!lite.streamed(away, ms(13_000)));
+    assert_eq!(lite.nominated(Component::Rtp), Some(home));
+}
+
+#[test]
+fn a_side_that_nominates_with_every_check_keeps_the_pair_that_it_streams_from() {
+    let (one, other) = (at("192.0.2.1:4000"), at("192.0.2.2:4000"));
+    let mut lite = Lite::new(ours());
+    for time in (0..60_000).step_by(20) {
+        if time % 500 == 0 {
+            for from in [one, other] {
+                lite.receive(Component::Rtp, &ONE.check(&ours(), true), from, ms(time));
+            }
+        }
+        lite.streamed(one, ms(time));
+        let expected = if time < 1_000 { other } else { one };
+        assert_eq!(lite.nominated(Component::Rtp), Some(expected), "{time} ms");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Connectivity checks on a leg's sockets (RFC 8445): answered where they came to, and what they prove of where media goes.
 
-use super::leg::{Channel, Leg};
+use super::leg::{Channel, Leg, Settled};
 use super::outbound::send;
 use super::stats::WorkerStats;
 use crate::ice::{Component, Credentials, Heard, Lite, Why};
@@ -64,17 +64,21 @@ impl Leg {
 
     /// Sends media where the checks lead, as long as both sides speak ICE.
     pub(super) fn follow_pairs(&mut self) {
-        let (Some(ice), Some(settled)) = (&self.ice, &mut self.settled) else {
-            return;
-        };
-        let speaks = settled.config.ice.is_some();
-        let of = |component| match speaks {
-            true => (ice.nominated(component), ice.checked(component)),
-            false => (None, None),
-        };
-        settled.rtp.pair(of(Component::Rtp));
-        if let Some(rtcp) = &mut settled.rtcp {
-            rtcp.pair(of(Component::Rtcp));
+        if let (Some(ice), Some(settled)) = (&self.ice, &mut self.settled) {
+            follow(ice, settled);
         }
+    }
+}
+
+/// As [`Leg::follow_pairs`].
+pub(super) fn follow(ice: &Lite, settled: &mut Settled) {
+    let speaks = settled.config.ice.is_some();
+    let of = |component| match speaks {
+        true => (ice.nominated(component), ice.checked(component)),
+        false => (None, None),
+    };
+    settled.rtp.pair(of(Component::Rtp));
+    if let Some(rtcp) = &mut settled.rtcp {
+        rtcp.pair(of(Component::Rtcp));
     }
 }

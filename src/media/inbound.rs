@@ -1,5 +1,6 @@
 //! Judging what arrives on a leg: verified, or from where it must come from, before anything else is believed.
 
+use super::checks::follow;
 use super::converter::Converter;
 use super::latch::{Fit, PlainStream};
 use super::leg::{Channel, Leg, MAX_PACKET};
@@ -186,6 +187,12 @@ impl Leg {
                 protection.believed(now);
             }
             settled.rekeyed = false;
+        }
+        let is_proven = !in_flight && settled.protection.is_some();
+        if let Some(ice) = self.ice.as_mut().filter(|_| is_proven)
+            && ice.streamed(from, now)
+        {
+            follow(ice, settled);
         }
         if begins {
             let changes = self.source.as_ref().is_some_and(|source| source.ssrc != header.ssrc);

@@ -394,6 +394,32 @@ fn a_nominated_pair_is_not_moved_by_verified_packets_from_elsewhere() {
 }
 
 #[test]
+fn a_client_that_moves_back_to_its_first_pair_is_followed_when_it_streams_from_there() {
+    let mut call = Offered::new();
+    let (mut home, mut away) = (call.fork(2), call.fork(2));
+    home.nominate();
+    call.configure(home.config(nowhere(), &call.key));
+    away.nominate();
+    assert_eq!(call.remote(), Some(away.media.address()));
+    let before = call.rig.stats(call.b).received.checks;
+    home.check(call.b, &ours(), true);
+    call.rig.stats_when(call.b, |stats| stats.received.checks > before);
+    assert_eq!(
+        call.remote(),
+        Some(away.media.address()),
+        "it may be a keep-alive alone"
+    );
+    let has_moved = (0..500).any(|_| {
+        home.media.send(call.b, 8, b"from home");
+        assert_eq!(call.carrier.receive().1, b"from home");
+        let frame = std::time::Duration::from_millis(20);
+        call.rig.runtime.block_on(async { tokio::time::sleep(frame).await });
+        call.remote() == Some(home.media.address())
+    });
+    assert!(has_moved, "media stay with the other pair");
+}
+
+#[test]
 fn a_peer_that_gives_ice_up_gets_media_where_it_says() {
     let mut call = Offered::new();
     let mut fork = call.fork(2);
