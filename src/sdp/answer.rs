@@ -139,9 +139,7 @@ fn acceptable(audio: &Audio) -> Result<&Crypto, Refusal> {
         .crypto
         .iter()
         .find(|line| line.is_acceptable())
-        .ok_or_else(|| Refusal::NoCrypto {
-            offered: audio.crypto.iter().map(|line| line.suite.clone()).collect(),
-        })
+        .ok_or_else(|| Refusal::no_crypto(audio))
 }
 
 fn answered_line(audio: &Audio) -> Result<&Crypto, Refusal> {
@@ -159,6 +157,7 @@ fn answered_line(audio: &Audio) -> Result<&Crypto, Refusal> {
 fn keys(local: &LocalMedia, line: &Crypto) -> Result<SrtpKeys, Refusal> {
     let remote = line.key.clone().ok_or_else(|| Refusal::NoCrypto {
         offered: vec![line.suite.clone()],
+        fault: None,
     })?;
     if remote == local.key {
         // the same key in both directions is a two-time pad

@@ -1,6 +1,6 @@
 //! `a=crypto`: SRTP keys in the description (RFC 4568).
 
-use crate::srtp::{MasterKey, Suite};
+use crate::srtp::{KeyError, MasterKey, Suite};
 
 /// The only suite that we print and accept: Teams requires it (TEAMS-093) and every SDES endpoint has it.
 pub(super) const SUITE: Suite = Suite::AesCm128HmacSha1_80;
@@ -17,41 +17,77 @@ pub struct Crypto {
     pub key: Option<MasterKey>,
     /// Bytes of master key identifier in each packet that this describer sends; 0 without one.
     pub mki_length: u8,
+    /// Why there is no key.
+    fault: Option<CryptoFault>,
 }
 
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CryptoFault {
+    #[error("its tag is no number of at most nine digits")]
+    Tag,
+    #[error("it names no suite")]
+    NoSuite,
+    #[error("its suite is not supported")]
+    UnknownSuite,
+    #[error("its session parameter {0:?} is not supported")]
+    SessionParameter(String),
+    #[error("it has no inline key")]
+    NoInlineKey,
+    #[error("it has several keys")]
+    SeveralKeys,
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    #[error("its MKI is no number with a length of 1 to 128 bytes")]
+    Mki,
+    #[error("its lifetime is no number")]
+    Lifetime,
+}
+
+/// Characters of a peer's text that a sentence repeats.
+const QUOTED: usize = 40;
+
 impl Crypto {
-    /// From the value of the attribute. `None`: not even a tag and a suite.
-    pub(super) fn read(value: &str) -> Option<Crypto> {
+    /// From the value of the attribute.
+    ///
+    /// # Errors
+    /// Not even a tag and a suite.
+    pub(super) fn read(value: &str) -> Result<Crypto, CryptoFault> {
         let mut fields = value.split_ascii_whitespace();
         let tag_text = fields
             .next()
-            .filter(|text| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()))?;
-        let tag = tag_text.parse().ok()?;
-        let suite = fields.next()?.to_owned();
-        let known = Suite::from_name(&suite);
+            .filter(|text| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()));
+        let tag = tag_text.and_then(|text| text.parse().ok()).ok_or(CryptoFault::Tag)?;
+        let suite = fields.next().ok_or(CryptoFault::NoSuite)?.to_owned();
+        let known = Suite::from_name(&suite).ok_or(CryptoFault::UnknownSuite);
         let parameters = fields.next().unwrap_or_default();
-        let unusable = Crypto {
+        let harmful = fields.find(|parameter| !is_harmless(parameter));
+        let read = known.and_then(|known| match harmful {
+            Some(parameter) => Err(CryptoFault::SessionParameter(parameter.chars().take(QUOTED).collect())),
+            None => read_inline(known, parameters),
+        });
+        let (key, mki_length, fault) = match read {
+            Ok((key, mki_length)) => (Some(key), mki_length, None),
+            Err(fault) => (None, 0, Some(fault)),
+        };
+        Ok(Crypto {
             tag,
             suite,
-            key: None,
-            mki_length: 0,
-        };
-        let Some(known) = known.filter(|_| fields.all(is_harmless)) else {
-            return Some(unusable);
-        };
-        match read_inline(known, parameters) {
-            Some((key, mki_length)) => Some(Crypto {
-                key: Some(key),
-                mki_length,
-                ..unusable
-            }),
-            None => Some(unusable),
-        }
+            key,
+            mki_length,
+            fault,
+        })
     }
 
     /// A usable line of the suite that we speak.
     pub(super) fn is_acceptable(&self) -> bool {
         self.key.as_ref().is_some_and(|key| key.suite() == SUITE)
+    }
+
+    /// What is wrong with a line for the suite that we speak.
+    pub(super) fn fault(&self) -> Option<&CryptoFault> {
+        let is_ours = Suite::from_name(&self.suite) == Some(SUITE);
+        self.fault.as_ref().filter(|_| is_ours)
     }
 }
 
@@ -61,24 +97,27 @@ fn is_harmless(parameter: &str) -> bool {
 }
 
 /// `inline:<40 characters>[|lifetime][|MKI:length]`. Several keys (`;`) would need MKI look-up and are not used.
-fn read_inline(suite: Suite, parameters: &str) -> Option<(MasterKey, u8)> {
-    let (method, info) = parameters.split_once(':')?;
-    if !method.eq_ignore_ascii_case("inline") || info.contains(';') {
-        return None;
+fn read_inline(suite: Suite, parameters: &str) -> Result<(MasterKey, u8), CryptoFault> {
+    let inline = parameters.split_once(':');
+    let inline = inline.filter(|(method, _)| method.eq_ignore_ascii_case("inline"));
+    let (_, info) = inline.ok_or(CryptoFault::NoInlineKey)?;
+    if info.contains(';') {
+        return Err(CryptoFault::SeveralKeys);
     }
     let mut parts = info.split('|');
-    let key = MasterKey::from_base64(suite, parts.next()?).ok()?;
+    let key = MasterKey::from_base64(suite, parts.next().unwrap_or_default())?;
     let mut mki_length = 0;
     for part in parts {
         if let Some((identifier, length)) = part.split_once(':') {
-            identifier.parse::<u64>().ok()?;
-            mki_length = length.parse().ok().filter(|bytes| (1..=128).contains(bytes))?;
+            let length = length.parse().ok().filter(|bytes| (1..=128).contains(bytes));
+            mki_length = length.ok_or(CryptoFault::Mki)?;
+            identifier.parse::<u64>().map_err(|_| CryptoFault::Mki)?;
         } else {
             let exponent = part.strip_prefix("2^").unwrap_or(part);
-            exponent.parse::<u64>().ok()?;
+            exponent.parse::<u64>().map_err(|_| CryptoFault::Lifetime)?;
         }
     }
-    Some((key, mki_length))
+    Ok((key, mki_length))
 }
 
 #[cfg(test)]
@@ -120,8 +159,9 @@ mod tests {
             let line = Crypto::read(&value).unwrap();
             assert_eq!((line.tag, &line.key), (7, &None), "{value}");
         }
-        assert_eq!(Crypto::read("x AES_CM_128_HMAC_SHA1_80 inline:"), None);
-        assert_eq!(Crypto::read("1"), None);
+        let unread = |value: &str| Crypto::read(value).err();
+        assert_eq!(unread("x AES_CM_128_HMAC_SHA1_80 inline:"), Some(CryptoFault::Tag));
+        assert_eq!(unread("1"), Some(CryptoFault::NoSuite));
         let hinted = Crypto::read(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} WSH=64 -X")).unwrap();
         assert!(hinted.is_acceptable());
     }

@@ -1,5 +1,7 @@
 //! Why a body can't be read, and why an offer or answer is refused: each with its SIP code and Warning.
 
+use super::crypto::CryptoFault;
+use super::session::Audio;
 use std::net::{IpAddr, SocketAddr};
 
 /// A body that can't be read as a session description.
@@ -56,8 +58,13 @@ pub enum Refusal {
         offered: &'static str,
         answered: &'static str,
     },
-    #[error("no usable AES_CM_128_HMAC_SHA1_80 key: {}", in_words(offered))]
-    NoCrypto { offered: Vec<String> },
+    #[error("no usable AES_CM_128_HMAC_SHA1_80 key: {}", in_words(offered, fault.as_ref()))]
+    NoCrypto {
+        /// The suites of its lines.
+        offered: Vec<String>,
+        /// Of the first line that would be for our suite, with its tag, or that can't be read at all.
+        fault: Option<(Option<u32>, CryptoFault)>,
+    },
     #[error("the answer has crypto tag {answered}, we offered {offered}")]
     CryptoTag { offered: u32, answered: u32 },
     #[error("the peer sends our own SRTP key back")]
@@ -75,6 +82,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// None of its keys can be used.
+    pub(super) fn no_crypto(audio: &Audio) -> Refusal {
+        let mut ours = audio.crypto.iter();
+        let ours = ours.find_map(|line| Some((Some(line.tag), line.fault()?.clone())));
+        let unread = || Some((None, audio.unread_crypto.clone()?));
+        Refusal::NoCrypto {
+            offered: audio.crypto.iter().map(|line| line.suite.clone()).collect(),
+            fault: ours.or_else(unread),
+        }
+    }
+
     /// The SIP code for a refused offer: 488, or what an unreadable body deserves. For a refused answer it says how the
     /// other leg's caller is told.
     pub fn status(&self) -> u16 {
@@ -115,17 +133,63 @@ impl Refusal {
     }
 }
 
-/// The suites of a description's `a=crypto` lines.
-fn in_words(suites: &[String]) -> String {
-    match suites {
-        [] => "there is no a=crypto line".to_owned(),
-        suites => format!("the a=crypto lines are for {}", suites.join(", ")),
+/// What is wrong with a description's `a=crypto` lines.
+fn in_words(suites: &[String], fault: Option<&(Option<u32>, CryptoFault)>) -> String {
+    match (fault, suites) {
+        (Some((Some(tag), fault)), _) => format!("the line a=crypto:{tag} can't be used: {fault}"),
+        (Some((None, fault)), _) => format!("an a=crypto line can't be read: {fault}"),
+        (None, []) => "there is no a=crypto line".to_owned(),
+        (None, suites) => format!("the a=crypto lines are for {}", suites.join(", ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sdp::Session;
+
+    #[test]
+    fn the_first_key_line_that_failed_says_what_is_wrong_with_it() {
+        let key = "PPo4ehfXhNOzs1JIuYc2a6DOXMzhabvIt2Pmzo8P";
+        for (line, sentence) in [
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{}", &key[4..]), "bytes"),
+            ("1 AES_CM_128_HMAC_SHA1_80 inline:!!!!".to_owned(), "base64"),
+            (
+                format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}|2^31|1:200"),
+                "its MKI is no number with a length of 1 to 128 bytes",
+            ),
+            (
+                format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}|soon"),
+                "its lifetime is no number",
+            ),
+            (
+                format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key} UNENCRYPTED_SRTP"),
+                "its session parameter \"UNENCRYPTED_SRTP\" is not supported",
+            ),
+            (
+                format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key};inline:{key}"),
+                "it has several keys",
+            ),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 uri:{key}"), "it has no inline key"),
+            (
+                format!("99999999999 AES_CM_128_HMAC_SHA1_80 inline:{key}"),
+                "its tag is no number of at most nine digits",
+            ),
+        ] {
+            let text = format!(
+                "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+                 m=audio 9000 RTP/SAVP 0\r\na=crypto:{line}\r\n"
+            );
+            let session = Session::parse(text.as_bytes()).expect("a description");
+            let refusal = Refusal::no_crypto(session.audio().expect("audio"));
+            let told = refusal.to_string();
+            assert!(told.contains("a=crypto") && told.contains(sentence), "{line}: {told}");
+            assert!(
+                !told.contains("lines are for") && !told.contains("there is no"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn a_warning_is_one_quoted_string() {

@@ -30,7 +30,7 @@ mod session;
 
 pub use answer::{Answer, answer, answer_switched_off, is_another_endpoint, read_answer};
 pub use codec::{Codec, Format};
-pub use crypto::Crypto;
+pub use crypto::{Crypto, CryptoFault};
 pub use direction::{Direction, HoldStyle};
 pub use ended::{formats_alone, formats_ended_here, formats_of_our_own};
 pub use error::{Refusal, SdpError};

@@ -157,8 +157,7 @@ pub(super) fn carriable<'a>(remote_offer: &'a Session, from: &LegProfile) -> Res
     let (_, audio) = remote_offer.audio_for(from)?;
     from.check_addresses(audio)?;
     if from.security == Security::SdesRequired && !audio.crypto.iter().any(|line| line.is_acceptable()) {
-        let offered = audio.crypto.iter().map(|line| line.suite.clone()).collect();
-        return Err(Refusal::NoCrypto { offered });
+        return Err(Refusal::no_crypto(audio));
     }
     Ok(audio)
 }

@@ -1,7 +1,7 @@
 //! A session description as the peer meant it: one entry for each m-line, audio understood, the rest only counted.
 
 use super::codec::Format;
-use super::crypto::Crypto;
+use super::crypto::{Crypto, CryptoFault};
 use super::direction::Direction;
 use super::error::{Refusal, SdpError};
 use super::ice::Ice;
@@ -105,6 +105,8 @@ pub struct Audio {
     /// The media level's direction over the session level's; the unspecified address takes receiving away.
     pub direction: Direction,
     pub crypto: Vec<Crypto>,
+    /// Of the first `a=crypto` line that has not even a tag and a suite.
+    pub unread_crypto: Option<CryptoFault>,
     pub ice: Option<Ice>,
 }
 
@@ -202,6 +204,7 @@ impl Audio {
         if address.is_unspecified() {
             direction = direction.and(Direction::SendOnly);
         }
+        let lines = || values(&media.attributes, "crypto").map(Crypto::read);
         Ok(Audio {
             address,
             port,
@@ -216,7 +219,8 @@ impl Audio {
             ptime: first(media, "ptime").and_then(read_milliseconds),
             maxptime: first(media, "maxptime").and_then(read_milliseconds),
             direction,
-            crypto: values(&media.attributes, "crypto").filter_map(Crypto::read).collect(),
+            crypto: lines().filter_map(Result::ok).collect(),
+            unread_crypto: lines().find_map(Result::err),
             ice: Ice::read(media, session),
         })
     }
