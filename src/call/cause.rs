@@ -200,10 +200,12 @@ impl Cause {
         match self {
             Cause::HungUp { by: side } | Cause::DialogLost { side } => *side,
             Cause::CallerGaveUp | Cause::BadRequest { .. } | Cause::IntervalTooSmall { .. } => Party::Caller,
-            Cause::Refused { .. } | Cause::NoAnswer | Cause::Unreachable { .. } => Party::Callee,
+            Cause::Refused { .. } | Cause::NoAnswer => Party::Callee,
             // Whoever fell silent, it is this node that hangs up on both.
             Cause::AckLost { .. } | Cause::SessionExpired { .. } | Cause::MediaLost { .. } => Party::Node,
-            Cause::MediaRefused { .. }
+            // Nobody was there to end it.
+            Cause::Unreachable { .. }
+            | Cause::MediaRefused { .. }
             | Cause::NoMediaPort { .. }
             | Cause::Cleared { .. }
             | Cause::ApplicationFailed { .. }
@@ -284,12 +286,9 @@ mod tests {
             (486, "refused", Party::Callee)
         );
         // 503 is in Teams' default FailoverResponseCodes (TEAMS-046, TEAMS-047).
-        assert_eq!(
-            Cause::Unreachable {
-                detail: "refused".into()
-            }
-            .status(),
-            503
-        );
+        let unreachable = Cause::Unreachable {
+            detail: "refused".into(),
+        };
+        assert_eq!((unreachable.status(), unreachable.ended_by()), (503, Party::Node));
     }
 }

@@ -48,9 +48,13 @@ impl Refusal {
         Refusal::new(404, "Not Found", 1, format!("no tenant has the number {number}"))
     }
 
-    /// The Request-URI host is no tenant's trunk name (TEAMS-032).
+    /// The Request-URI host is no tenant's trunk name (TEAMS-032); a `tel:` URI has none.
     pub fn unknown_tenant(host: &str) -> Refusal {
-        Refusal::new(404, "Not Found", 3, format!("no tenant has the trunk name '{host}'"))
+        let sentence = match host {
+            "" => "the Request-URI is a tel: URI, which names no tenant's trunk".to_owned(),
+            host => format!("no tenant has the trunk name '{host}'"),
+        };
+        Refusal::new(404, "Not Found", 3, sentence)
     }
 
     /// The caller shown is not the tenant's.
@@ -189,6 +193,14 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uri_without_a_host_is_said_to_be_a_tel_uri() {
+        let refused = [Refusal::unknown_tenant(""), Refusal::unknown_tenant("sbc9.example.net")];
+        let [tel, foreign] = refused.map(|refusal| refusal.sentence);
+        assert!(tel.contains("tel: URI") && !tel.contains("''"), "{tel}");
+        assert!(foreign.ends_with("the trunk name 'sbc9.example.net'"), "{foreign}");
+    }
 
     #[test]
     fn strangers_are_told_the_cause_and_nothing_of_what_is_inside() {
