@@ -4,7 +4,7 @@ use super::id::{CallId, LegIndex, Token};
 use super::leg::Leg;
 use super::parting::Parted;
 use super::record::{CallRecord, RefusedRefer};
-use super::transfer::{LegAnswer, LegWanted, TransferWish};
+use super::transfer::{LegAnswer, LegWanted, RefusedReplace, TransferWish, Unmovable};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
@@ -111,10 +111,10 @@ pub enum Event {
     LegWanted(Box<LegWanted>),
     /// The call that wanted it is gone.
     LegReturned { leg: Box<Leg>, from: LegIndex },
-    /// The leg that a REFER wants from another call, or the status that refuses it.
+    /// The leg that a REFER wants from another call, or why it does not get it.
     LegGiven {
         wish: Box<TransferWish>,
-        given: Result<Box<Leg>, u16>,
+        given: Result<Box<Leg>, Unmovable>,
     },
     /// The plan of the dial that waits for it, or why there is none.
     Planned { result: Result<Box<DialPlan>, Unplanned> },
@@ -535,6 +535,8 @@ pub enum CallNews {
         leg: LegIndex,
         refused: RefusedRefer,
     },
+    /// An INVITE with Replaces that came to this call takes nobody's place.
+    ReplaceRefused(Box<RefusedReplace>),
     /// A destination was not called: it shares no codec with the caller, and too many calls are recoded already.
     NotRecoded {
         leg: LegIndex,

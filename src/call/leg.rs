@@ -457,9 +457,7 @@ impl Leg {
     pub fn note_caller(&mut self, invite: &Message) {
         self.note_correlation(invite);
         if matches!(self.terms.kind, LegKind::Teams { .. }) {
-            let route = invite.headers(HeaderName::RecordRoute).next();
-            let hub = route.and_then(|route| NameAddr::parse(HeaderName::RecordRoute, route).ok());
-            self.record.hub = hub.map(|hub| hub.uri().host().to_ascii_lowercase());
+            self.record.hub = hub_of(invite);
             self.record.user_place = UserPlace::of(invite);
             self.go_where_its_user_is(invite);
         }
@@ -525,4 +523,11 @@ pub(super) fn next_hop(uri: &Uri, terms: &LegTerms) -> NextHop {
         server_name: terms.server_names.first().cloned(),
         presented: terms.presented(),
     }
+}
+
+/// The hub of Teams that an INVITE came by, by its Record-Route.
+pub(super) fn hub_of(invite: &Message) -> Option<String> {
+    let route = invite.headers(HeaderName::RecordRoute).next();
+    let hub = route.and_then(|route| NameAddr::parse(HeaderName::RecordRoute, route).ok());
+    hub.map(|hub| hub.uri().host().to_ascii_lowercase())
 }

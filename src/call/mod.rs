@@ -115,5 +115,5 @@ pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use talkers::Talker;
 pub use tally::{Counted, One, Tally};
 pub use tasks::CallTasks;
-pub use transfer::{GivenLeg, LegAnswer, LegWanted, Referring, TransferWish};
+pub use transfer::{GivenLeg, LegAnswer, LegWanted, Referring, RefusedReplace, TransferWish, Unmovable};
 pub use value::{Call, Phase};

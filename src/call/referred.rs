@@ -5,6 +5,7 @@ use super::application::{Asked, Why};
 use super::event::{NoReply, Reply};
 use super::id::LegIndex;
 use super::leg::{Leg, OutcomeDue};
+use super::transfer::Unmovable;
 use super::value::Call;
 use crate::app::payload;
 use crate::app::verb::Hook;
@@ -52,13 +53,13 @@ impl Call {
         }
         if self.calls_emergency() {
             // It is left as it is.
-            self.refuse_refer(index, transaction, message, 603);
+            self.refuse_refer(index, transaction, message, Unmovable::Emergency);
             return;
         }
         // Who is screened has no call to give away, nor has who waits for somebody to answer.
         let talks = self.bridged.is_some() && self.partner(index).is_some();
         if !talks && (index != LegIndex::CALLER || self.is_dialing()) {
-            self.refuse_refer(index, transaction, message, 603);
+            self.refuse_refer(index, transaction, message, Unmovable::Alone);
             return;
         }
         if let Err(status) = refer_target(message) {
@@ -69,7 +70,7 @@ impl Call {
         let pending = |asked: &Asked| asked.why == Why::Refer;
         let is_decided = self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending));
         if is_decided || self.is_transferring() {
-            self.refuse_refer(index, transaction, message, 491);
+            self.refuse_refer(index, transaction, message, Unmovable::Transferring);
             return;
         }
         let Some(hook) = self.hook_for_refer() else {

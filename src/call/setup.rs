@@ -347,7 +347,9 @@ impl Call {
             }
             Err(detail) => {
                 leg.media.sockets = Sockets::None;
-                if wanted && self.is_arriving(index) && !self.rings_for_transfer(index) {
+                if wanted && self.brings_invite(index) {
+                    self.arriving_refused(index, 503, format!("no media port was free: {detail}"), now);
+                } else if wanted && self.is_arriving(index) && !self.rings_for_transfer(index) {
                     self.transfer_failed(503, now);
                 } else if wanted && (self.is_arriving(index) || self.app.is_some()) && index != LegIndex::CALLER {
                     let failure = AttemptFailure::local(503, "Service Unavailable", detail);

@@ -9,6 +9,7 @@ use super::node::Node;
 use super::repeated_byes;
 use super::setup::{Birth, PlacedBirth};
 use super::talkers::Seats;
+use super::transfer::RefusedReplace;
 use super::value::{Call, Phase};
 use crate::dial::{LegKind, PeerName};
 use crate::guard::Place;
@@ -275,7 +276,17 @@ impl CallTask {
                     flow,
                     ..
                 } => (transaction, self.node.farewell(&message, &flow)),
-                Event::Replace { transaction, .. } => (transaction, None),
+                Event::Replace {
+                    transaction,
+                    message,
+                    flow,
+                    ..
+                } => {
+                    let why = "the dialog that it would replace is over";
+                    let refused = RefusedReplace::of(&message, &flow, 481, why);
+                    self.tell(&CallNews::ReplaceRefused(Box::new(refused)));
+                    (transaction, None)
+                }
                 _ => continue,
             };
             let answer = farewell.unwrap_or_else(|| ResponseDraft::new(481));

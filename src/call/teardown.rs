@@ -92,7 +92,7 @@ impl Call {
     }
 
     /// A leg goes, and the call goes on: no re-INVITE to it is waited for, what it asked of the other side is taken back,
-    /// and what that side asked of it is refused.
+    /// and what that side asked of it is to be asked again: nothing was wrong with it (RFC 3261 §14.1).
     pub(super) fn release(&mut self, index: LegIndex) {
         self.end_whispers(index);
         let Some(leg) = self.leg_mut(index) else { return };
@@ -110,7 +110,7 @@ impl Call {
         if let Some(other) = self.partner(index)
             && self.leg(other).is_some_and(Leg::is_up)
         {
-            self.refuse_change(other, 488, None);
+            self.refuse_change(other, 491, None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What can happen.
 
-use crate::call::{CallFacts, CallId, CallNews, CallRecord};
+use crate::call::{CallFacts, CallId, CallNews, CallRecord, RefusedReplace};
 use crate::carrier::Unidentified;
 use crate::config::Reload;
 use crate::dial::PeerName;
@@ -40,6 +40,11 @@ pub enum Happening<'a> {
         dialled: &'a str,
         refusal: &'a Refusal,
         trace: &'a [TraceStep],
+    },
+    /// An INVITE with Replaces that came to no call; `tenant`: whose trunk name it calls.
+    ReplaceRefused {
+        tenant: Option<&'a str>,
+        refused: &'a RefusedReplace,
     },
     /// A request or a connection of nobody's was turned away, with or without an answer.
     Unidentified {

@@ -1,7 +1,7 @@
 //! A whole node between simulated peers: real configuration files, sockets, TLS, SRTP. Every lab has loopback addresses of its
 //! own, so that tests run side by side on the usual ports.
 
-use portcullis::call::{CallNews, CallRecord};
+use portcullis::call::{CallNews, CallRecord, RefusedReplace};
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::observe::{Happening, Ladders, Observer};
@@ -50,6 +50,7 @@ pub struct Records {
     overflows: Mutex<Vec<&'static str>>,
     alerts: Mutex<Vec<(&'static str, String)>>,
     unidentified: Mutex<Vec<Unidentified>>,
+    replaces_refused: Mutex<Vec<(u16, String)>>,
     panics: AtomicU8,
     answered_by: Mutex<Vec<String>>,
     came: Notify,
@@ -85,8 +86,12 @@ impl Observer for Records {
                 if let CallNews::ApplicationError { what, detail } = news {
                     self.alerts.lock().unwrap().push((what, detail.clone()));
                 }
+                if let CallNews::ReplaceRefused(refused) = news {
+                    self.replace_refused(refused);
+                }
                 self.news.lock().unwrap().push((*news).clone());
             }
+            Happening::ReplaceRefused { refused, .. } => self.replace_refused(refused),
             Happening::Unidentified { method, why, .. } => self.unidentified.lock().unwrap().push(Unidentified {
                 method: method.cloned(),
                 reason: why.label(),
@@ -105,6 +110,16 @@ impl Observer for Records {
 }
 
 impl Records {
+    fn replace_refused(&self, refused: &RefusedReplace) {
+        let told = (refused.status, refused.why.clone());
+        self.replaces_refused.lock().unwrap().push(told);
+    }
+
+    /// INVITEs with Replaces that took nobody's place: status and reason.
+    pub fn replaces_refused(&self) -> Vec<(u16, String)> {
+        self.replaces_refused.lock().unwrap().clone()
+    }
+
     /// Queues that dropped something.
     pub fn overflows(&self) -> Vec<&'static str> {
         self.overflows.lock().unwrap().clone()

@@ -212,6 +212,16 @@ async fn teams_088_what_replaces_nothing_rings_nobody() {
         transcript.iter().filter(is_invite).count()
     };
     assert_eq!((rung(lab.carrier.transcript()), rung(lab.teams.transcript())), (0, 1));
+    let told = lab.records.replaces_refused();
+    let reasons = [
+        "is one of the trunk contoso.sbc1.example.net, and it calls fabrikam.sbc1.example.net",
+        "is with a carrier",
+        "none that this node has given",
+    ];
+    assert_eq!(told.len(), reasons.len(), "{told:?}");
+    for ((status, why), reason) in told.iter().zip(reasons) {
+        assert!(*status == 481 && why.contains(reason), "{status} {why}");
+    }
     caller.hears(TEAMS_TONE).await.unwrap();
     callee.hears(CARRIER_TONE).await.unwrap();
     // By its own trunk it is replaced.

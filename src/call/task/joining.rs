@@ -6,21 +6,21 @@ use crate::call::event::Event;
 use crate::call::id::{CallId, LegIndex};
 use crate::call::leg::Leg;
 use crate::call::leg_media::Sockets;
-use crate::call::transfer::{GivenLeg, LegAnswer, LegWanted, TransferWish};
+use crate::call::transfer::{GivenLeg, LegAnswer, LegWanted, TransferWish, Unmovable};
 use crate::sip::dialog::DialogId;
 use tokio::sync::oneshot;
 
 /// A REFER that waits for the leg of another call.
 pub(super) struct Joining {
     wish: Box<TransferWish>,
-    given: oneshot::Receiver<Result<Box<GivenLeg>, u16>>,
+    given: oneshot::Receiver<Result<Box<GivenLeg>, Unmovable>>,
 }
 
 /// What the other call says, once it does.
-pub(super) async fn given(joining: &mut Option<Joining>) -> Result<Box<GivenLeg>, u16> {
+pub(super) async fn given(joining: &mut Option<Joining>) -> Result<Box<GivenLeg>, Unmovable> {
     match joining {
         // A call that has ended says nothing any more.
-        Some(joining) => (&mut joining.given).await.unwrap_or(Err(481)),
+        Some(joining) => (&mut joining.given).await.unwrap_or(Err(Unmovable::NoSuchDialog)),
         None => std::future::pending().await,
     }
 }
@@ -30,21 +30,26 @@ impl CallTask {
     pub(super) fn ask_for_leg(&mut self, wish: Box<TransferWish>) {
         match self.try_to_ask(&wish) {
             Ok(given) => self.joining = Some(Joining { wish, given }),
-            Err(status) => {
-                let given = Err(status);
+            Err(why) => {
+                let given = Err(why);
                 self.pending.push_back(Event::LegGiven { wish, given });
             }
         }
     }
 
-    fn try_to_ask(&self, wish: &TransferWish) -> Result<oneshot::Receiver<Result<Box<GivenLeg>, u16>>, u16> {
+    fn try_to_ask(
+        &self,
+        wish: &TransferWish,
+    ) -> Result<oneshot::Receiver<Result<Box<GivenLeg>, Unmovable>>, Unmovable> {
         if self.joining.is_some() {
-            return Err(491);
+            return Err(Unmovable::Transferring);
         }
-        let replaces = wish.refer_to.replaces.as_ref().ok_or(481_u16)?;
+        let replaces = wish.refer_to.replaces.as_ref().ok_or(Unmovable::NoSuchDialog)?;
         let call = self.node.calls.call_of_tag(&replaces.to_tag);
-        let call = call.filter(|call| *call != self.live.id).ok_or(481_u16)?;
-        let who = self.call.referring(wish.by).ok_or(481_u16)?;
+        let call = call
+            .filter(|call| *call != self.live.id)
+            .ok_or(Unmovable::NoSuchDialog)?;
+        let who = self.call.referring(wish.by).ok_or(Unmovable::NoSuchDialog)?;
         let (answer, given) = oneshot::channel();
         let wanted = LegWanted {
             dialog: DialogId::of_replaces(replaces),
@@ -54,18 +59,18 @@ impl CallTask {
         };
         let asked = self.node.calls.deliver(call, wanted.into());
         asked.map(|()| given).map_err(|why| match why {
-            Undelivered::Unknown => 481,
-            Undelivered::Full => 503,
+            Undelivered::Unknown => Unmovable::NoSuchDialog,
+            Undelivered::Full => Unmovable::OtherBusy,
         })
     }
 
     /// The leg is here: its media go to the worker of this call's.
-    pub(super) async fn take_leg(&mut self, given: Result<Box<GivenLeg>, u16>) -> Option<Event> {
+    pub(super) async fn take_leg(&mut self, given: Result<Box<GivenLeg>, Unmovable>) -> Option<Event> {
         let Joining { wish, .. } = self.joining.take()?;
         let given = match given {
             Ok(given) => given,
-            Err(status) => {
-                let given = Err(status);
+            Err(why) => {
+                let given = Err(why);
                 return Some(Event::LegGiven { wish, given });
             }
         };

@@ -26,7 +26,7 @@ fn holding(limit: u32) -> (Rig, LegIndex) {
 
 /// Its hold was refused with the callee that is gone, and it may ask again at once.
 fn caller_is_free(mut rig: Rig, callee: LegIndex) {
-    assert_eq!(rig.last_response(CALLER).message.status(), Some(488));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(491));
     rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
     assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
     rig.ack(CALLER, "");
@@ -85,7 +85,7 @@ fn a_callee_that_asked_a_caller_who_refers_has_its_answer() {
     assert_eq!(rig.reinvites(CALLER).len(), 1);
     rig.request(CALLER, Method::Refer, REFER, "");
     rig.answer(&json!([{ "verb": "pause", "length": 5 }]));
-    let refused = |sent: &&super::messages::Sent| sent.leg == callee && sent.message.status() == Some(488);
+    let refused = |sent: &&super::messages::Sent| sent.leg == callee && sent.message.status() == Some(491);
     assert_eq!(rig.sent.iter().filter(refused).count(), 1);
     rig.wait(Duration::from_secs(6));
     rig.finish();

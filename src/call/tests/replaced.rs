@@ -5,7 +5,7 @@ use super::messages::{Sent, reply};
 use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, parse};
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallRecord, Event, LegIndex, LegRecord, LegTransfer, Phase, TransferKind};
+use crate::call::{CallNews, CallRecord, Event, LegIndex, LegRecord, LegTransfer, Phase, TransferKind};
 use crate::sip::Method;
 use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
@@ -378,6 +378,95 @@ fn one_comes_at_a_time() {
     assert_eq!(rig.statuses_to("second-call-id"), [200]);
     rig.ack_inside(CALLER, "");
     rig.hangs_up_and_finish(CALLEE);
+}
+
+/// A REFER of it is refused: that would be another call. This is the same user elsewhere.
+#[test]
+fn who_calls_for_help_may_be_replaced() {
+    let mut rig = from_teams().edit("+12065550100", "112").begin().answered();
+    rig.replace(rig.dialog_of(CALLER), &replacing());
+    assert_eq!(rig.statuses_to("second-call-id"), [200]);
+    rig.ack_inside(CALLER, "");
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hangs_up_and_finish(CALLEE);
+}
+
+/// Nothing was wrong with what it asked for: a 488 would say that its media are impossible.
+#[test]
+fn what_the_other_side_has_asked_of_a_leg_that_is_replaced_it_may_ask_again() {
+    let mut rig = from_carrier().begin().answered();
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    assert_eq!(rig.reinvites(CALLEE).len(), 1, "its hold is relayed");
+    rig.replace(rig.dialog_of(CALLEE), &replacing());
+    assert_eq!(rig.statuses_to("second-call-id"), [200]);
+    let told = rig.last_response(CALLER);
+    assert_eq!(
+        (told.message.status(), told.header(HeaderName::Warning)),
+        (Some(491), None)
+    );
+    rig.assert_bridged(CALLER, THIRD);
+    rig.ack_inside(THIRD, "");
+    rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+    let again = rig.reinvites(THIRD).pop().expect("it is relayed to who came");
+    rig.respond(&again, reply(200).sdp(teams_sdp("inactive")));
+    assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+    rig.ack(CALLER, "");
+    rig.hangs_up_and_finish(THIRD);
+}
+
+#[test]
+fn each_refusal_has_a_sentence_of_its_own_and_the_answer_none() {
+    let told = |rig: &Rig| -> Vec<(u16, String)> {
+        let refused = rig.news.iter().filter_map(|news| match news {
+            CallNews::ReplaceRefused(refused) => Some((refused.status, refused.why.clone())),
+            _ => None,
+        });
+        refused.collect()
+    };
+    let mut rig = from_teams().begin().answered();
+    let ours = rig.dialog_of(CALLER);
+    let with = |change: fn(&mut Replaces)| {
+        let mut replaces = ours.clone();
+        change(&mut replaces);
+        replaces
+    };
+    let trunk = "fabrikam.sbc1.example.net";
+    let foreign = Replacing { trunk, ..replacing() };
+    let late = Replacing {
+        more: "MAX-FORWARDS: 0\r\n".into(),
+        ..replacing()
+    };
+    let plain = Replacing {
+        sdp: carrier_sdp("sendrecv"),
+        ..replacing()
+    };
+    rig.replace(ours.clone(), &foreign);
+    rig.replace(rig.dialog_of(CALLEE), &replacing());
+    rig.replace(with(|replaces| replaces.from_tag = "other".into()), &replacing());
+    rig.replace(with(|replaces| replaces.early_only = true), &replacing());
+    rig.replace(ours.clone(), &late);
+    rig.replace(ours.clone(), &plain);
+    let told = told(&rig);
+    let expected = [
+        (
+            481,
+            "is one of the trunk contoso.sbc1.example.net, and it calls fabrikam.sbc1",
+        ),
+        (481, "is with a carrier, and none of Teams'"),
+        (481, "no dialog of this call has"),
+        (486, "early-only wants one that is not"),
+        (483, "its Max-Forwards is 0"),
+        (488, "SAVP"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for ((status, why), (wanted, sentence)) in told.iter().zip(expected) {
+        assert!(*status == wanted && why.contains(sentence), "{status} {why}");
+    }
+    for answer in rig.answers_to("second-call-id") {
+        let silent = [HeaderName::Warning, HeaderName::Reason].map(|name| answer.header(name).is_none());
+        assert_eq!(silent, [true; 2], "the log alone says it");
+    }
+    rig.hang_up_and_finish();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::peers::{CONTOSO, carrier_sdp, sbc, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{
-    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferWish,
+    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferWish, Unmovable,
 };
 use crate::carrier::PlanFacts;
 use crate::config::{CarrierId, Config};
@@ -399,7 +399,7 @@ fn consulting() -> (Rig, Rig, Box<TransferWish>) {
 }
 
 /// The other call's answer, and the leg that it gives.
-fn asked(there: &mut Rig, wish: &TransferWish, who: Referring) -> Result<Box<Leg>, u16> {
+fn asked(there: &mut Rig, wish: &TransferWish, who: Referring) -> Result<Box<Leg>, Unmovable> {
     let (answer, mut given) = tokio::sync::oneshot::channel();
     let wanted = LegWanted {
         dialog: DialogId::of_replaces(wish.refer_to.replaces.as_ref().expect("Replaces")),
@@ -447,9 +447,16 @@ fn teams_091_two_teams_users_whom_a_pbx_talks_to_are_joined() {
 fn teams_091_a_dialog_of_somebody_else_is_not_joined() {
     let (mut here, mut there, wish) = consulting();
     let who = there.call.referring(CALLEE).expect("Teams");
-    assert_eq!(asked(&mut there, &wish, who).err(), Some(481), "it is the carrier's");
+    assert_eq!(
+        asked(&mut there, &wish, who).err(),
+        Some(Unmovable::NoSuchDialog),
+        "it is the carrier's"
+    );
     let sent = there.sent.len();
-    here.step(Event::LegGiven { wish, given: Err(481) });
+    here.step(Event::LegGiven {
+        wish,
+        given: Err(Unmovable::NoSuchDialog),
+    });
     assert_eq!(here.last_response(CALLEE).message.status(), Some(481));
     assert_eq!((there.sent.len(), there.call.phase()), (sent, Phase::Answered));
     there.hang_up_and_finish();
@@ -538,12 +545,15 @@ fn teams_091_two_calls_that_name_each_other_both_stay() {
     };
     here.step(wanted.into());
     assert!(
-        matches!(given.try_recv(), Ok(Err(491))),
+        matches!(given.try_recv(), Ok(Err(Unmovable::Changing))),
         "it waits for the other call itself"
     );
     here.refer(CALLEE, ANOTHER);
     assert_eq!(here.last_response(CALLEE).message.status(), Some(491));
-    here.step(Event::LegGiven { wish, given: Err(491) });
+    here.step(Event::LegGiven {
+        wish,
+        given: Err(Unmovable::Changing),
+    });
     here.refer_routed(CALLEE, ANOTHER, false);
     assert_eq!(
         here.last_response(CALLEE).message.status(),

@@ -469,6 +469,11 @@ fn an_emergency_call_is_given_to_nobody() {
     let mut rig = from_teams().edit("+12065550100", "112").begin().answered();
     rig.refer(CALLER, TO_A_USER);
     assert_eq!(rig.last_response(CALLER).message.status(), Some(603));
+    let why = rig.news.iter().find_map(|news| match news {
+        CallNews::ReferRefused { refused, .. } => Some(refused.why.as_str()),
+        _ => None,
+    });
+    assert_eq!(why, Some("an emergency call is not transferred"));
     rig.hang_up_and_finish();
 }
 

@@ -2,13 +2,45 @@
 
 use crate::call::directory::Undelivered;
 use crate::call::event::Event;
+use crate::call::leg::hub_of;
 use crate::call::switchboard::{Switchboard, respond};
 use crate::config::Config;
 use crate::net::shard::Command;
+use crate::observe::Happening;
+use crate::route::Refusal;
 use crate::sip::Flow;
 use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
+use std::net::SocketAddr;
+
+/// An INVITE with Replaces that takes nobody's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedReplace {
+    pub status: u16,
+    /// In words, for the log alone: whoever asks is told no more than the status.
+    pub why: String,
+    /// The trunk name that it calls.
+    pub trunk: String,
+    /// The hub that it came by.
+    pub hub: Option<String>,
+    pub source: Option<SocketAddr>,
+}
+
+impl RefusedReplace {
+    /// Statuses that they have, beside those that other INVITEs are refused with.
+    pub const STATUSES: [u16; 8] = [400, 422, 483, 486, 488, 491, 500, 603];
+
+    pub(in crate::call) fn of(invite: &Message, flow: &Flow, status: u16, why: impl Into<String>) -> RefusedReplace {
+        RefusedReplace {
+            status,
+            why: why.into(),
+            trunk: invite.uri().map(|uri| uri.host().to_owned()).unwrap_or_default(),
+            hub: hub_of(invite),
+            source: Some(flow.remote),
+        }
+    }
+}
 
 impl Switchboard {
     /// An INVITE of Teams with Replaces goes to the call of its dialog, where that is the tenant's whom it calls; otherwise
@@ -20,18 +52,30 @@ impl Switchboard {
         flow: &Flow,
         config: &Config,
     ) -> Option<Command> {
-        let refuse = |status| Some(respond(id, self.plain(config, status)));
         let mut values = invite.headers(HeaderName::Replaces);
-        let wanted = values.next().map(str::parse::<Replaces>);
-        // One dialog at most (RFC 3891 §3).
-        let (Some(Ok(replaces)), None) = (wanted, values.next()) else {
-            return refuse(400);
+        let host = invite.uri().map(|uri| uri.host().to_owned()).unwrap_or_default();
+        let tenant = config.tenant_by_host(&host);
+        let refuse = |status, why: String| {
+            let refused = RefusedReplace::of(invite, flow, status, why);
+            self.node.observer.happened(&Happening::ReplaceRefused {
+                tenant: tenant.map(|tenant| tenant.id.as_str()),
+                refused: &refused,
+            });
+            self.plain(config, status)
         };
-        let host = invite.uri().map(|uri| uri.host().to_owned());
-        let tenant = host.as_deref().and_then(|host| config.tenant_by_host(host));
-        let call = self.node.calls.call_of_tag(&replaces.to_tag);
-        let (Some(tenant), Some(call)) = (tenant, call) else {
-            return refuse(481);
+        // One dialog at most (RFC 3891 §3).
+        let wanted = values.next().map(str::parse::<Replaces>);
+        let replaces = match (wanted, values.next()) {
+            (Some(Ok(replaces)), None) => replaces,
+            (Some(Err(fault)), None) => return Some(respond(id, refuse(400, fault.to_string()))),
+            _ => return Some(respond(id, refuse(400, "it has more than one Replaces".into()))),
+        };
+        let Some(tenant) = tenant else {
+            return Some(respond(id, refuse(481, Refusal::unknown_tenant(&host).sentence)));
+        };
+        let Some(call) = self.node.calls.call_of_tag(&replaces.to_tag) else {
+            let why = "the to-tag of its Replaces is none that this node has given".to_owned();
+            return Some(respond(id, refuse(481, why)));
         };
         let event = Event::Replace {
             transaction: id,
@@ -45,9 +89,13 @@ impl Switchboard {
                 self.remember(id, call);
                 None
             }
-            Err(Undelivered::Unknown) => refuse(481),
+            Err(Undelivered::Unknown) => {
+                let why = format!("the call {call} of the dialog in its Replaces is over");
+                Some(respond(id, refuse(481, why)))
+            }
             Err(Undelivered::Full) => {
-                let busy = self.plain(config, 500).header(HeaderName::RetryAfter, "2");
+                let why = format!("the call {call} of the dialog in its Replaces is too busy to be asked");
+                let busy = refuse(500, why).header(HeaderName::RetryAfter, "2");
                 Some(respond(id, busy))
             }
         }

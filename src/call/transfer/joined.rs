@@ -2,7 +2,7 @@
 //! with us. The two it talked to are joined: the leg of the other call moves into this one, with its dialog and its media, and
 //! that call is over. Nobody is called, and Teams hears of a re-INVITE at most, where it was on hold.
 
-use super::TransferWish;
+use super::{TransferWish, Unmovable};
 use crate::call::cause::Cause;
 use crate::call::event::{Effect, Event};
 use crate::call::id::{CallId, LegIndex};
@@ -35,8 +35,8 @@ pub struct LegWanted {
     pub answer: LegAnswer,
 }
 
-/// Where the leg goes, or the status that says why not.
-pub type LegAnswer = oneshot::Sender<Result<Box<GivenLeg>, u16>>;
+/// Where the leg goes, or why not.
+pub type LegAnswer = oneshot::Sender<Result<Box<GivenLeg>, Unmovable>>;
 
 /// A leg on its way to another call.
 #[derive(Debug)]
@@ -79,14 +79,14 @@ impl Call {
             answer,
         } = wanted;
         let given = self.may_give(&dialog, &who).and_then(|(by, other)| {
-            let leg = self.replace_leg(other).ok_or(481_u16)?;
+            let leg = self.replace_leg(other).ok_or(Unmovable::NoSuchDialog)?;
             Ok((by, other, leg))
         });
         let (by, from, leg) = match given {
             Ok(given) => given,
-            Err(status) => {
+            Err(why) => {
                 // Whoever asked may be gone.
-                let _gone = answer.send(Err(status));
+                let _gone = answer.send(Err(why));
                 return;
             }
         };
@@ -102,14 +102,22 @@ impl Call {
     }
 
     /// The leg of the sender, and the other one; or why that one stays where it is.
-    fn may_give(&self, dialog: &DialogId, who: &Referring) -> Result<(LegIndex, LegIndex), u16> {
+    fn may_give(&self, dialog: &DialogId, who: &Referring) -> Result<(LegIndex, LegIndex), Unmovable> {
         let is_it = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|known| known.id() == dialog);
-        let by = self.legs.iter().find(is_it).map(|leg| leg.index).ok_or(481_u16)?;
+        let by = self
+            .legs
+            .iter()
+            .find(is_it)
+            .map(|leg| leg.index)
+            .ok_or(Unmovable::NoSuchDialog)?;
         if self.referring(by).as_ref() != Some(who) || !self.leg(by).is_some_and(Leg::is_up) {
-            return Err(481);
+            return Err(Unmovable::NoSuchDialog);
         }
-        if self.app.is_some() || self.legs.iter().any(|leg| self.is_emergency(leg.index)) {
-            return Err(603);
+        if self.app.is_some() {
+            return Err(Unmovable::OtherSteered);
+        }
+        if self.legs.iter().any(|leg| self.is_emergency(leg.index)) {
+            return Err(Unmovable::OtherEmergency);
         }
         let other = self.who_stays(by)?;
         // Who names its dialog has seen our 2xx, wherever the ACK is.
@@ -119,7 +127,7 @@ impl Call {
                 .leg(other)
                 .is_none_or(|leg| asks(leg) || leg.unacknowledged.is_some());
         match self.change.is_some() || busy {
-            true => Err(491),
+            true => Err(Unmovable::Changing),
             false => Ok((by, other)),
         }
     }
@@ -134,14 +142,14 @@ impl Call {
     }
 
     /// The other call has given its leg, or has not.
-    pub(in crate::call) fn leg_given(&mut self, wish: TransferWish, given: Result<Box<Leg>, u16>, now: Moment) {
+    pub(in crate::call) fn leg_given(&mut self, wish: TransferWish, given: Result<Box<Leg>, Unmovable>, now: Moment) {
         self.joining = false;
         let (old, transaction) = (wish.by, wish.transaction);
         let mut leg = match given {
             Ok(leg) => *leg,
-            Err(status) => {
+            Err(why) => {
                 let target = wish.refer_to.target.as_str().to_owned();
-                self.refuse_target(old, transaction, Some(target), status);
+                self.refuse_target(old, transaction, Some(target), why);
                 return;
             }
         };
@@ -164,8 +172,8 @@ impl Call {
             refused => {
                 self.hang_up(new, Some(crate::call::teardown::NORMAL_CLEARING.into()));
                 self.close_media(new);
-                let status = refused.err().unwrap_or(503);
-                self.refuse_target(old, transaction, Some(target), status);
+                let why = refused.err().unwrap_or(Unmovable::MediaLost);
+                self.refuse_target(old, transaction, Some(target), why);
                 return;
             }
         };

@@ -22,6 +22,7 @@ mod referred;
 mod refused;
 mod replaced;
 mod routed;
+mod unmovable;
 
 use super::cause::{Cause, Party};
 use super::change::{Change, Purpose};
@@ -32,11 +33,13 @@ use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sdp::Direction;
+pub use door::RefusedReplace;
 pub use joined::{GivenLeg, LegAnswer, LegWanted, Referring};
 use referred::{Heard, Referral};
 pub use routed::TransferWish;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+pub use unmovable::Unmovable;
 
 /// How long who has referred a call has to say BYE itself before we do (facts of transfers: never early).
 const LEAVES: Duration = Duration::from_secs(5);
@@ -85,10 +88,10 @@ impl Call {
         self.transfer.as_ref().is_some_and(|transfer| transfer.old == index)
     }
 
-    /// Who stays when somebody takes the place of a leg, or the status that says why nobody can.
-    fn who_stays(&self, old: LegIndex) -> Result<LegIndex, u16> {
+    /// Who stays when somebody takes the place of a leg, or why nobody can.
+    fn who_stays(&self, old: LegIndex) -> Result<LegIndex, Unmovable> {
         if self.transfer.is_some() || self.joining {
-            return Err(491);
+            return Err(Unmovable::Transferring);
         }
         let stays = self
             .partner(old)
@@ -96,7 +99,8 @@ impl Call {
         let is_up = |index| self.leg(index).is_some_and(Leg::is_up);
         match stays.filter(|stays| self.phase == Phase::Answered && is_up(*stays)) {
             Some(stays) if self.legs.len() < MOST_LEGS => Ok(stays),
-            _ => Err(603),
+            Some(_) => Err(Unmovable::TooManyLegs),
+            None => Err(Unmovable::Alone),
         }
     }
 

@@ -1,7 +1,7 @@
 //! REFER (RFC 3515, RFC 5589 §6): we call whom it names, and tell by NOTIFY what comes of that. Where Teams refers, whom it
 //! names is called at Teams; what a carrier or a user names is routed ([`routed`](super::routed)).
 
-use super::{Kind, Transfer, side_of};
+use super::{Kind, Transfer, Unmovable, side_of};
 use crate::call::event::Effect;
 use crate::call::hunt::{Awaited, Next};
 use crate::call::id::{LegIndex, Token};
@@ -115,7 +115,7 @@ impl Call {
     }
 
     fn begin_referral(&mut self, old: LegIndex, message: &Message, now: Moment) -> Result<LegIndex, Unreferable> {
-        let leg = self.leg(old).filter(|leg| leg.is_up()).ok_or(481_u16)?;
+        let leg = self.leg(old).filter(|leg| leg.is_up()).ok_or(Unmovable::LegDown)?;
         let (terms, hop_from) = (leg.terms.clone(), leg.hop.as_ref().map(|hop| hop.from.clone()));
         let Some(Transfers::ToHubs(hubs)) = &terms.transfers else {
             return Err(405.into());
@@ -123,7 +123,7 @@ impl Call {
         let stays = self.who_stays(old)?;
         if self.is_emergency(old) || self.is_emergency(stays) {
             // It is left as it is.
-            return Err(603.into());
+            return Err(Unmovable::Emergency.into());
         }
         let wanted = transfer::read(message)?;
         let shown = Shown {

@@ -88,11 +88,8 @@ const fn why(status: u16) -> &'static str {
         400 => "it does not name exactly one URI that can be read",
         403 => "what it names is not called, or it asks for more than a call",
         405 => "REFER is not taken from this peer",
-        481 => "its leg is not up, or the dialog that it names is none of its sender's own",
         486 => "the dialog that it names is up, and it wants one that is not",
-        491 => "another transfer of the call is under way",
         501 => "the application has no referHook, or that failed",
-        603 => "an emergency call, or its leg talks to nobody, or has too many beside it",
         _ => "it can't be carried out now",
     }
 }

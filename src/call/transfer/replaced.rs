@@ -1,7 +1,8 @@
 //! INVITE with Replaces (RFC 3891) from Teams: somebody else there takes over the dialog that we have with it, as when an
 //! agent answers a queue, or a call is parked, retrieved, or brought back from its music (TEAMS-088).
 
-use super::{Kind, Transfer, side_of};
+use super::{Kind, RefusedReplace, Transfer, side_of};
+use crate::call::event::CallNews;
 use crate::call::id::LegIndex;
 use crate::call::leg::{Leg, LegState};
 use crate::call::readable::description_of;
@@ -18,6 +19,28 @@ use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, answer};
 use crate::sip::transaction::ServerTransactionId;
 
+/// Why a dialog is not replaced.
+struct Kept {
+    status: u16,
+    why: String,
+    header: Option<(HeaderName, String)>,
+}
+
+fn kept(status: u16, why: impl Into<String>) -> Box<Kept> {
+    Box::new(Kept {
+        status,
+        why: why.into(),
+        header: None,
+    })
+}
+
+impl Kept {
+    fn with(mut self: Box<Kept>, name: HeaderName, value: String) -> Box<Kept> {
+        self.header = Some((name, value));
+        self
+    }
+}
+
 impl Call {
     /// An INVITE of Teams to the trunk name `trunk` that wants to replace a dialog. Nothing is opened for one that may not.
     pub(in crate::call) fn replace_asked(
@@ -28,23 +51,40 @@ impl Call {
         flow: &Flow,
     ) {
         let wanted = DialogId::of_replaces(replaces);
-        let theirs = |leg: &&Leg| {
-            let of_trunk = match &leg.terms.kind {
-                LegKind::Teams { tenant_fqdn } => tenant_fqdn.eq_ignore_ascii_case(trunk),
-                _ => false,
-            };
-            of_trunk && leg.dialog.as_ref().is_some_and(|dialog| *dialog.id() == wanted)
+        let named = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|dialog| *dialog.id() == wanted);
+        let foreign = match self.legs.iter().find(named).map(|leg| (leg.index, &leg.terms.kind)) {
+            Some((old, LegKind::Teams { tenant_fqdn })) if tenant_fqdn.eq_ignore_ascii_case(trunk) => {
+                if let Err(kept) = self.begin_replacing(old, transaction, invite, replaces, flow)
+                    && let Some(leg) = self.leg(old)
+                {
+                    let Kept { status, why, header } = *kept;
+                    let draft = ResponseDraft::new(status);
+                    let draft = match header {
+                        Some((name, value)) => draft.header(name, value),
+                        None => draft,
+                    };
+                    let draft = leg.decorate(draft);
+                    self.respond(transaction, draft);
+                    self.tell_kept(RefusedReplace::of(invite, flow, status, why));
+                }
+                return;
+            }
+            // The log alone says that there is one.
+            Some((_, LegKind::Teams { tenant_fqdn })) => {
+                format!("the dialog that it would replace is one of the trunk {tenant_fqdn}, and it calls {trunk}")
+            }
+            Some((_, kind)) => format!(
+                "the dialog that it would replace is with a {}, and none of Teams'",
+                kind.side()
+            ),
+            None => "no dialog of this call has the Call-ID and the tags of its Replaces".to_owned(),
         };
-        let Some(old) = self.legs.iter().find(theirs).map(|leg| leg.index) else {
-            self.respond(transaction, ResponseDraft::new(481));
-            return;
-        };
-        if let Err(refusal) = self.begin_replacing(old, transaction, invite, replaces, flow)
-            && let Some(leg) = self.leg(old)
-        {
-            let draft = leg.decorate(*refusal);
-            self.respond(transaction, draft);
-        }
+        self.respond(transaction, ResponseDraft::new(481));
+        self.tell_kept(RefusedReplace::of(invite, flow, 481, foreign));
+    }
+
+    fn tell_kept(&mut self, refused: RefusedReplace) {
+        self.tell(CallNews::ReplaceRefused(Box::new(refused)));
     }
 
     fn begin_replacing(
@@ -54,41 +94,51 @@ impl Call {
         invite: &Message,
         replaces: &Replaces,
         flow: &Flow,
-    ) -> Result<(), Box<ResponseDraft>> {
-        let refused = |status| Box::new(ResponseDraft::new(status));
-        let leg = self.leg(old).ok_or(refused(481))?;
+    ) -> Result<(), Box<Kept>> {
+        let leg = self.leg(old).ok_or_else(|| kept(481, "its leg is gone"))?;
         match leg.state {
             // Only a dialog that is up is ours to give away (RFC 3891 §3).
-            LegState::Opening | LegState::Inviting | LegState::Cancelling => return Err(refused(481)),
-            LegState::Up if replaces.early_only => return Err(refused(486)),
+            LegState::Opening | LegState::Inviting | LegState::Cancelling => {
+                return Err(kept(481, "the dialog that it would replace is not answered yet"));
+            }
+            LegState::Up if replaces.early_only => {
+                let why = "the dialog that it would replace is answered, and early-only wants one that is not";
+                return Err(kept(486, why));
+            }
             LegState::Up => {}
             LegState::AwaitingAck | LegState::Leaving { .. } | LegState::Closing | LegState::Gone => {
-                return Err(refused(603));
+                return Err(kept(603, "the dialog that it would replace is over, or about to be"));
             }
         }
         let (terms, user, is_called) = (leg.terms.clone(), leg.contact_user.clone(), leg.record.peer.is_some());
         if let Some(foreign) = allow::foreign_extensions(invite) {
-            return Err(Box::new(
-                ResponseDraft::new(420).header(HeaderName::Unsupported, foreign),
-            ));
+            let why = format!("it requires {foreign}, which is not supported");
+            return Err(kept(420, why).with(HeaderName::Unsupported, foreign));
         }
         if invite.max_forwards() == Some(0) {
-            return Err(refused(483));
+            return Err(kept(483, "its Max-Forwards is 0"));
         }
         let timer = match answer(&peer_session_timer(invite), &terms.session_timer.answering(), None) {
             SessionTimerAnswer::TooSmall { min_se } => {
-                return Err(Box::new(
-                    ResponseDraft::new(422).header(HeaderName::MinSe, min_se.to_string()),
-                ));
+                let why = format!("its session interval is below {min_se} s");
+                return Err(kept(422, why).with(HeaderName::MinSe, min_se.to_string()));
             }
             other => other,
         };
-        let offer = description_of(invite).map_err(|unreadable| Box::new(unreadable.answer()))?;
+        let offer = description_of(invite).map_err(|unreadable| {
+            let refused = kept(unreadable.status(), unreadable.to_string());
+            match unreadable.header() {
+                Some((name, value)) => refused.with(name, value.to_owned()),
+                None => refused,
+            }
+        })?;
         let session = offer.as_deref().map(Session::parse).transpose();
-        let session = session.map_err(|_| refused(488))?;
-        let stays = self.who_stays(old).map_err(refused)?;
+        let session = session.map_err(|error| kept(488, format!("its description can't be read: {error}")))?;
+        let stays = self.who_stays(old);
+        let stays = stays.map_err(|why| kept(why.status(), why.to_string()))?;
         let tag = self.new_tag();
-        let dialog = Dialog::from_request(invite, &tag).map_err(|_| refused(400))?;
+        let dialog = Dialog::from_request(invite, &tag);
+        let dialog = dialog.map_err(|error| kept(400, format!("it makes no dialog: {error}")))?;
 
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         let mut leg = Leg::new(new, side_of(old), terms, user);
@@ -135,8 +185,8 @@ impl Call {
 
     /// The media of the leg that comes are open: its INVITE is accepted, with what the one who stays has settled.
     pub(in crate::call) fn accept_arriving(&mut self, index: LegIndex, now: Moment) {
-        if self.describe_arriving(index).is_err() {
-            self.transfer_failed(488, now);
+        if let Err(why) = self.describe_arriving(index) {
+            self.arriving_refused(index, 488, why, now);
             return;
         }
         let Some(leg) = self.leg_mut(index) else { return };
@@ -172,6 +222,25 @@ impl Call {
                 offered.map(|_| ()).ok_or_else(|| "media is not open".into())
             }
         }
+    }
+
+    /// The INVITE of a leg that was to come can't be served after all.
+    pub(in crate::call) fn arriving_refused(&mut self, index: LegIndex, status: u16, why: String, now: Moment) {
+        if let Some(leg) = self.leg_mut(index) {
+            leg.record.why = Some(why.clone());
+            let refused = RefusedReplace {
+                status,
+                why,
+                trunk: match &leg.terms.kind {
+                    LegKind::Teams { tenant_fqdn } => tenant_fqdn.to_string(),
+                    _ => String::new(),
+                },
+                hub: leg.record.hub.clone(),
+                source: leg.record.address.map(|(_, source)| source),
+            };
+            self.tell_kept(refused);
+        }
+        self.transfer_failed(status, now);
     }
 
     /// Answers the INVITE of a leg that was to come for good, where it waits.

@@ -2,7 +2,7 @@
 //! value, and rings like any other. Nothing of it is sent to Teams but INVITEs: who stays there stays on its leg.
 
 use super::referred::{Heard, RINGS, Referral};
-use super::{Kind, side_of};
+use super::{Kind, Unmovable, side_of};
 use crate::call::answer::COMPLETED_ELSEWHERE;
 use crate::call::dialing::MOST_LEGS;
 use crate::call::event::Effect;
@@ -52,15 +52,15 @@ impl Call {
         }
     }
 
-    /// Who stays when the peer of this leg refers it, or the status that says why it may not.
-    pub(super) fn may_refer(&self, index: LegIndex) -> Result<LegIndex, u16> {
+    /// Who stays when the peer of this leg refers it, or why it may not.
+    pub(super) fn may_refer(&self, index: LegIndex) -> Result<LegIndex, Unmovable> {
         if !self.leg(index).is_some_and(|leg| leg.is_up()) {
-            return Err(481);
+            return Err(Unmovable::LegDown);
         }
         let stays = self.who_stays(index)?;
         match self.is_emergency(index) || self.is_emergency(stays) {
             // It is left as it is.
-            true => Err(603),
+            true => Err(Unmovable::Emergency),
             false => Ok(stays),
         }
     }
@@ -84,8 +84,8 @@ impl Call {
         };
         let (stays, attempts) = match planned {
             Ok(planned) => planned,
-            Err(status) => {
-                self.refuse_target(old, transaction, Some(target), status);
+            Err(why) => {
+                self.refuse_target(old, transaction, Some(target), why);
                 return;
             }
         };
@@ -112,10 +112,10 @@ impl Call {
         }
     }
 
-    fn may_ring(&self, old: LegIndex, attempts: Vec<Attempt>) -> Result<(LegIndex, Vec<Attempt>), u16> {
+    fn may_ring(&self, old: LegIndex, attempts: Vec<Attempt>) -> Result<(LegIndex, Vec<Attempt>), Unmovable> {
         let stays = self.may_refer(old)?;
         let fits = self.legs.len() + attempts.len() <= MOST_LEGS;
-        fits.then_some((stays, attempts)).ok_or(603)
+        fits.then_some((stays, attempts)).ok_or(Unmovable::TooManyLegs)
     }
 
     fn routed(&self) -> Option<&Referral> {

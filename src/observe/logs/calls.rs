@@ -1,7 +1,7 @@
 //! Lines about calls, each inside the call's span: id, tenant, direction.
 
 use super::lines::LogLines;
-use crate::call::{CallFacts, CallId, CallNews, CallRecord, ElinUse};
+use crate::call::{CallFacts, CallId, CallNews, CallRecord, ElinUse, RefusedReplace};
 use crate::dial::PeerName;
 use crate::observe::cdr::carrier;
 use crate::route::{Refusal, TraceStep};
@@ -106,6 +106,7 @@ pub(super) fn news(
             );
             trace_steps(lines, &refused.trace);
         }),
+        CallNews::ReplaceRefused(refused) => replace_refused(lines, None, refused),
         CallNews::NotRecoded { leg } => lines.throttles.overflows.say(|withheld| {
             warn!(
                 leg = leg.0,
@@ -161,5 +162,22 @@ pub(super) fn refused(lines: &LogLines, source: SocketAddr, dialled: &str, refus
             "call refused"
         );
         trace_steps(lines, trace);
+    });
+}
+
+/// An INVITE with Replaces. Where a call was asked the line is in its span, whose tenant may be another one than that of the
+/// trunk name.
+pub(super) fn replace_refused(lines: &LogLines, tenant: Option<&str>, refused: &RefusedReplace) {
+    lines.throttles.replaces.say(|withheld| {
+        warn!(
+            status = refused.status,
+            tenant,
+            trunk = lines.text(&refused.trunk),
+            hub = refused.hub.as_deref().map(|hub| lines.text(hub)),
+            source = refused.source.map(tracing::field::display),
+            why = lines.text(&refused.why),
+            withheld,
+            "an INVITE with Replaces was refused"
+        );
     });
 }

@@ -36,6 +36,7 @@ pub(super) struct Throttles {
     pub long_datagrams: Throttle,
     pub strangers: Throttle,
     pub refers: Throttle,
+    pub replaces: Throttle,
     pub accepts: Throttle,
     pub overflows: Throttle,
     pub late_answers: Throttle,
@@ -147,6 +148,7 @@ impl Observer for LogLines {
                 refusal,
                 trace,
             } => calls::refused(self, *source, dialled, refusal, trace),
+            Happening::ReplaceRefused { tenant, refused } => calls::replace_refused(self, *tenant, refused),
             Happening::Unidentified {
                 method,
                 source,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::call::{
-    CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegIndex, LegRecord, Party, RefusedRefer,
+    CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegIndex, LegRecord, Party, RefusedRefer, RefusedReplace,
 };
 use crate::carrier::Unidentified;
 use crate::config::{Config, LogFormat, LogLevel, Reload};
@@ -123,7 +123,14 @@ fn requests_inside_a_dialog_that_are_refused_are_written_a_few_times_and_then_co
         leg: LegIndex(1),
         source,
     };
-    for news in [of_a_refer, of_a_stranger] {
+    let of_a_replace = CallNews::ReplaceRefused(Box::new(RefusedReplace {
+        status: 481,
+        why: "the dialog is another tenant's".into(),
+        trunk: "sbc.fabrikam.example".into(),
+        hub: Some("sip.pstnhub.microsoft.com".into()),
+        source: Some(source),
+    }));
+    for news in [of_a_refer, of_a_stranger, of_a_replace] {
         let refused = || Happening::CallNews {
             call,
             facts: &facts,

@@ -1,6 +1,6 @@
 //! What is counted of calls.
 
-use crate::call::{CallFacts, CallNews, CallRecord, Direction, ElinUse};
+use crate::call::{CallFacts, CallNews, CallRecord, Direction, ElinUse, RefusedReplace};
 use crate::carrier::gateway_name;
 use crate::config::Config;
 use crate::dial::PeerName;
@@ -55,7 +55,11 @@ impl CallMetrics {
                 "Calls that are over.",
                 &["tenant", "carrier", "direction", "code", "cause"],
             )?,
-            refused: counter("calls_refused_total", "INVITEs that became no call.", &["code"])?,
+            refused: counter(
+                "calls_refused_total",
+                "INVITEs that became no call, or that took nobody's place by Replaces.",
+                &["code"],
+            )?,
             hunts: counter(
                 "hops_failed_total",
                 "INVITEs after which the next hop was tried.",
@@ -149,7 +153,7 @@ impl CallMetrics {
             self.hunts.with_label_values(&[&peer.to_string()]);
         }
         self.hunts.with_label_values(&[USER]);
-        for status in Refusal::STATUSES {
+        for status in Refusal::STATUSES.into_iter().chain(RefusedReplace::STATUSES) {
             self.refused.with_label_values(&[&code(status)]);
         }
         for label in ElinUse::LABELS {
@@ -192,6 +196,7 @@ impl CallMetrics {
                 let labels = [facts.direction.label(), &code(refused.status)];
                 self.refers_refused.with_label_values(&labels).inc();
             }
+            CallNews::ReplaceRefused(refused) => self.refused(refused.status),
             CallNews::AckNotSent { .. } => self.acks_not_sent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ByeNotSent { .. } => self.byes_not_sent.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::NotRecoded { .. } => self.not_recoded.with_label_values(&[facts.direction.label()]).inc(),
@@ -203,8 +208,8 @@ impl CallMetrics {
         }
     }
 
-    pub(super) fn refused(&self, refusal: &Refusal) {
-        self.refused.with_label_values(&[&code(refusal.status)]).inc();
+    pub(super) fn refused(&self, status: u16) {
+        self.refused.with_label_values(&[&code(status)]).inc();
     }
 
     pub(super) fn over(&self, record: &CallRecord) {

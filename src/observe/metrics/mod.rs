@@ -123,7 +123,8 @@ impl Observer for Metrics {
         match happening {
             Happening::CallNews { facts, news, .. } => self.calls.news(facts, news),
             Happening::CallOver { record } => self.calls.over(record),
-            Happening::CallRefused { refusal, .. } => self.calls.refused(refusal),
+            Happening::CallRefused { refusal, .. } => self.calls.refused(refusal.status),
+            Happening::ReplaceRefused { refused, .. } => self.calls.refused(refused.status),
             Happening::CallPanicked { .. } => self.panics.inc(),
             Happening::AnsweredAfterTheEnd { .. } => self.late_answers.inc(),
             Happening::Overflow { queue } => self.overflows.with_label_values(&[queue.label()]).inc(),

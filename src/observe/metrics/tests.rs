@@ -1,7 +1,7 @@
 //! Metrics as a scraper reads them.
 
 use super::*;
-use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::call::{CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegRecord, Party, RefusedReplace};
 use crate::carrier::Unidentified;
 use crate::config::fixture::machine;
 use crate::media::MediaStats;
@@ -76,6 +76,35 @@ fn a_call_that_is_over_is_counted_in_every_way() {
         assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
     }
     assert!(!text.contains("portcullis_empty"), "{text}");
+}
+
+#[test]
+fn invites_that_take_nobodys_place_are_refused_ones() {
+    let metrics = Metrics::new().expect("metrics");
+    let refused = |status| RefusedReplace {
+        status,
+        why: "another transfer of the call is under way".into(),
+        trunk: "sbc1.example.net".into(),
+        hub: None,
+        source: None,
+    };
+    metrics.happened(&Happening::ReplaceRefused {
+        tenant: None,
+        refused: &refused(481),
+    });
+    let news = CallNews::ReplaceRefused(Box::new(refused(491)));
+    metrics.happened(&Happening::CallNews {
+        call: CallId::from_random(7),
+        facts: &record("north").facts,
+        news: &news,
+        peer: None,
+        hub: None,
+    });
+    let text = metrics.text(Scrape::default());
+    for code in [481, 491] {
+        let line = format!("portcullis_calls_refused_total{{code=\"{code}\"}} 1");
+        assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
+    }
 }
 
 #[test]
