@@ -185,7 +185,7 @@ impl Call {
         let mut sources = Vec::new();
         for verb in verbs {
             match verb {
-                Verb::Say(say) => sources.extend(self.speech(&say)),
+                Verb::Say(say) => sources.extend(self.speech(LegIndex::CALLER, &say)),
                 Verb::Play(play) => sources.extend(play.urls.into_iter().map(Source::Url)),
                 Verb::Pause(_) => {}
                 _ => {
