@@ -98,7 +98,7 @@ pub(super) fn read_headers(place: &str, map: Map<String, Value>) -> Read<Vec<(St
             format!("{} headers are more than {MOST_HEADERS}", map.len()),
         ));
     }
-    let mut headers = Vec::with_capacity(map.len());
+    let mut headers: Vec<(String, String)> = Vec::with_capacity(map.len());
     for (name, value) in map {
         let place = format!("{place}.{}", name.escape_debug());
         let value = match value {
@@ -109,6 +109,11 @@ pub(super) fn read_headers(place: &str, map: Map<String, Value>) -> Read<Vec<(St
                 return Err(PayloadError::new(place, problem));
             }
         };
+        let same = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(&name);
+        if let Some((known, _)) = headers.iter().find(same) {
+            let problem = format!("this header stands there as {} too: say it once", known.escape_debug());
+            return Err(PayloadError::new(place, problem));
+        }
         check_header(&name, &value).map_err(|problem| PayloadError::new(place, problem))?;
         headers.push((name, value));
     }
@@ -145,6 +150,20 @@ pub(super) fn check_value(value: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_header_is_said_once_however_its_name_is_written() {
+        let read = |text: &str| read_headers("headers", serde_json::from_str(text).expect("a map"));
+        let refused = read(r#"{ "X-A": "1", "x-a": "2" }"#).expect_err("twice").to_string();
+        assert!(
+            refused.contains("headers.x-a") && refused.contains("as X-A too"),
+            "{refused}"
+        );
+        assert_eq!(
+            read(r#"{ "X-A": "1", "X-B": "2" }"#).map(|headers| headers.len()).ok(),
+            Some(2)
+        );
+    }
 
     #[test]
     fn what_would_break_a_call_is_refused() {
