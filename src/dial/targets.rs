@@ -50,7 +50,8 @@ impl DialFacts<'_> {
 }
 
 /// The plan of a dial, or the first thing that is wrong with it; the trace tells each step, whatever the result. A user
-/// that is registered nowhere is an attempt that fails with 404: the other targets ring.
+/// that is registered nowhere is an attempt that fails with 404: the other targets ring. Where an emergency number is among
+/// the targets, so is every other one that can't be planned.
 pub fn plan(
     facts: DialFacts<'_>,
     dial: &Dial,
@@ -78,6 +79,9 @@ fn attempts(
 ) -> Result<Vec<Attempt>, DialRefusal> {
     let mut all = Vec::with_capacity(dial.targets.len());
     let mut rung = Vec::with_capacity(dial.targets.len());
+    // What is wrong with one is no reason to keep the other from help (promise 6).
+    let keeps_ringing = dial.targets.len() > 1 && dial.targets.iter().any(|target| is_emergency(facts.config, target));
+    let mut first_refusal = None;
     for (position, target) in dial.targets.iter().enumerate() {
         let name = name_of(target);
         let mut trace = Trace::default();
@@ -104,6 +108,19 @@ fn attempts(
         }
         let planned = planning.attempts(&mut trace);
         let planned = planned.and_then(|planned| planning.keeps_secret(&planned).map(|()| planned));
+        let planned = match planned {
+            Err(refusal) if keeps_ringing => {
+                trace.step(
+                    "not rung",
+                    refusal.place(),
+                    format!("{}; {}", refusal.what, refusal.fix),
+                );
+                let failure = AttemptFailure::local(500, "Server Internal Error", refusal.to_string());
+                first_refusal.get_or_insert(refusal);
+                Ok(vec![Attempt::hopeless(failure)])
+            }
+            planned => planned,
+        };
         all_steps.0.extend_from_slice(&trace.0);
         let mut planned = planned?;
         for attempt in &mut planned {
@@ -127,7 +144,14 @@ fn attempts(
         }
         all.append(&mut planned);
     }
-    Ok(all)
+    match first_refusal {
+        Some(refusal) if all.iter().all(|attempt| attempt.hops.is_empty()) => Err(refusal),
+        _ => Ok(all),
+    }
+}
+
+fn is_emergency(config: &Config, target: &Target) -> bool {
+    matches!(&target.kind, TargetKind::Phone { number, .. } if route::emergency_number(config, number).is_some())
 }
 
 fn name_of(target: &Target) -> TargetName {
