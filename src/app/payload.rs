@@ -138,6 +138,8 @@ pub struct CallView<'a> {
     pub originating_sip_ip: Option<&'a str>,
     pub originating_sip_trunk_name: Option<&'a str>,
     pub termination_by: Option<EndedBy>,
+    /// Why it has failed, where nobody's answer says so.
+    pub why: Option<&'a str>,
     /// Seconds from the answer to the end.
     pub duration: Option<u64>,
     pub customer_data: Option<&'a Properties>,
@@ -194,6 +196,8 @@ pub fn standard(call: &CallView<'_>) -> Properties {
         let reasons = (!call.reasons.is_empty()).then(|| call.reasons.join(", "));
         set("sip_reason_header", json!(reasons));
         set("headers", farewell(call.farewell));
+        set("error", json!(call.why.map(|_| "dial")));
+        set("reason", json!(call.why));
     }
     properties
 }
@@ -308,6 +312,8 @@ pub struct TargetResult {
     pub sip_status: u16,
     /// From its answer to its end.
     pub duration: Option<Duration>,
+    /// Why it has failed, where nobody's answer says so.
+    pub error: Option<String>,
 }
 
 /// What became of a dial.
@@ -323,7 +329,7 @@ pub struct DialResult {
     pub answered_target: Option<TargetName>,
     pub ended_by: Option<&'static str>,
     pub targets: Vec<TargetResult>,
-    /// Why nobody was rung.
+    /// Why nobody was rung, or could be called.
     pub error: Option<String>,
 }
 
@@ -334,14 +340,18 @@ pub fn dial_result(result: &DialResult) -> Properties {
         .targets
         .iter()
         .map(|each| {
-            json!({
+            let mut told = json!({
                 "type": each.target.kind(),
                 "name": each.target.name(),
                 "call_sid": each.call_sid,
                 "status": each.status,
                 "sip_status": each.sip_status,
                 "duration": each.duration.map(|span| span.as_secs()),
-            })
+            });
+            if let Some(error) = &each.error {
+                told["error"] = error.as_str().into();
+            }
+            told
         })
         .collect();
     let mut properties = Properties::new();
@@ -550,6 +560,7 @@ mod tests {
                 status: Status::Busy,
                 sip_status: 486,
                 duration: None,
+                error: None,
             }],
             error: None,
         });

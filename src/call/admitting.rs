@@ -1,17 +1,18 @@
 //! Whether a call that was routed is taken: what it insists on, and its place under every limit.
 
+use super::node::Node;
 use super::readable::description_of;
 use super::sender::Sender;
 use super::switchboard::Switchboard;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, TenantId};
 use crate::dial::allow;
-use crate::guard::Place;
+use crate::guard::{FullLimit, Place};
 use crate::route::{Decision, Elin, Refusal};
 use crate::sip::message::{HeaderName, Message};
 
-/// Who rings for help, and be it a whole office behind one user, needs no more lines at once, and somebody else's call for help
-/// may need the ports.
-const EMERGENCIES_OF_A_USER: Limits = Limits {
+/// Who rings for help, and be it a whole office behind one user or an application, needs no more lines at once, and somebody
+/// else's call for help may need the ports.
+const EMERGENCIES_OF_ONE: Limits = Limits {
     calls: Some(8),
     calls_per_second: None,
     calls_per_day: None,
@@ -23,6 +24,22 @@ const CALLS_BACK: Limits = Limits {
     calls_per_second: None,
     calls_per_day: None,
 };
+
+impl Node {
+    /// A place among the emergency calls that a tenant's applications and programs have up, or why there is none.
+    pub(super) fn take_emergency_place(&self, tenant: &TenantId) -> Result<Place, String> {
+        let owner = format!("emergency calls that applications of tenant {tenant} make");
+        let taken = self
+            .places
+            .take(&[(&owner, EMERGENCIES_OF_ONE)], false, self.clock.now());
+        taken.map_err(|full| match full.limit {
+            FullLimit::Calls(most) => {
+                format!("{most} emergency calls that applications or REST have made for this account are up already")
+            }
+            _ => full.to_string(),
+        })
+    }
+}
 
 impl Switchboard {
     /// A place under every limit that the call meets, or why there is none.
@@ -43,7 +60,7 @@ impl Switchboard {
             (Sender::User { tenant, name, .. }, _) if decision.emergency => {
                 let place = few(
                     &format!("emergency calls of {name} of {}", tenant.id),
-                    EMERGENCIES_OF_A_USER,
+                    EMERGENCIES_OF_ONE,
                 );
                 Some(place.map_err(|full| Refusal::unavailable(full.to_string(), Some(usual)))?)
             }

@@ -85,6 +85,12 @@ pub struct App {
     pub(super) phrase: String,
     /// Who ended the first leg.
     pub(super) ended_by: Option<payload::EndedBy>,
+    /// The time for an answer is over, and a dial still rings.
+    #[serde(default)]
+    pub(super) overdue: bool,
+    /// Why nobody of a placed call could be called.
+    #[serde(default)]
+    pub(super) why: Option<String>,
     /// Counts what others may see of its legs.
     pub(super) changes: u32,
     /// The application is connected over a WebSocket, which this hook has opened: it may say more at any time.
@@ -275,6 +281,8 @@ impl App {
             sip_status: 100,
             phrase: "Trying".into(),
             ended_by: None,
+            overdue: false,
+            why: None,
             changes: 0,
             lost: None,
             notifies: false,
@@ -369,6 +377,7 @@ impl Call {
         app.status = turn.status;
         app.sip_status = turn.sip_status;
         app.phrase = turn.phrase;
+        app.why = turn.why;
         let properties = self.properties(LegIndex::CALLER, now);
         self.tell_status(LegIndex::CALLER, properties, now);
     }

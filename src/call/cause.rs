@@ -79,6 +79,16 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// An application has left its caller without an answer for longer than `setup`.
+    pub fn unanswered() -> Cause {
+        Cause::ApplicationDeclined {
+            status: 480,
+            phrase: "Temporarily Unavailable".into(),
+            headers: vec![("X-Reason".into(), "not answered in time".into())],
+            detail: "the application has not answered within `setup` of [timers]".into(),
+        }
+    }
+
     /// The final answer for a caller who was not answered yet.
     pub fn status(&self) -> u16 {
         match self {

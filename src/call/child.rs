@@ -2,6 +2,7 @@
 //! change is told once, and each child has exactly one end.
 
 use super::dialing::EndedBy as DialEndedBy;
+use super::event::CallNews;
 use super::hunt::Ringing;
 use super::id::LegIndex;
 use super::value::{Call, Phase};
@@ -29,6 +30,9 @@ pub struct Child {
     pub(super) ended: Option<Moment>,
     /// Who ended it.
     pub(super) ended_by: Option<EndedBy>,
+    /// Why it has failed, where nobody's answer says so.
+    #[serde(default)]
+    pub(super) why: Option<String>,
     /// Screening counts as refused then.
     pub(super) screened_until: Option<Moment>,
     /// The last leg that was tried.
@@ -53,6 +57,7 @@ impl Child {
             answered: None,
             ended: None,
             ended_by: None,
+            why: None,
             screened_until: None,
             leg: None,
             tag: None,
@@ -90,6 +95,8 @@ pub(super) struct Turn {
     pub phrase: String,
     /// Who ends it, where the dial does not say.
     pub by: Option<EndedBy>,
+    /// Why, where nobody's answer says so.
+    pub why: Option<String>,
 }
 
 impl Turn {
@@ -99,6 +106,7 @@ impl Turn {
             sip_status,
             phrase: crate::sip::message::reason_phrase(sip_status).to_owned(),
             by: None,
+            why: None,
         }
     }
 
@@ -124,6 +132,7 @@ impl Turn {
                     true => EndedBy::Platform,
                     false => EndedBy::FarSide,
                 }),
+                why: failure.local.clone(),
             },
         }
     }
@@ -157,6 +166,18 @@ impl Call {
         match self.winner.filter(|_| self.bridged.is_some()) {
             Some(winner) => self.is_emergency(winner),
             None => self.facts.emergency || self.ringing.iter().any(|attempt| attempt.emergency),
+        }
+    }
+
+    /// Whether a dial of the application calls an emergency number, or has one on the line.
+    pub(super) fn dials_emergency(&self) -> bool {
+        let mut attempts = self.ringing.iter();
+        match self.winner.filter(|_| self.bridged.is_some()) {
+            Some(winner) => {
+                let won = self.attempt_of(winner).and_then(|position| self.ringing.get(position));
+                won.is_some_and(|attempt| attempt.emergency)
+            }
+            None => attempts.any(|attempt| attempt.emergency),
         }
     }
 
@@ -210,6 +231,7 @@ impl Call {
         child.status = turn.status;
         child.sip_status = turn.sip_status;
         child.phrase.clone_from(&turn.phrase);
+        child.why.clone_from(&turn.why);
         match self.is_engaging() {
             // A placed call is one line, whoever rings for it; it ends when nobody is left to answer.
             true if turn.status.is_final() => {}
@@ -226,7 +248,12 @@ impl Call {
     }
 
     pub(super) fn child_failed(&mut self, position: usize, failure: &AttemptFailure, now: Moment) {
-        self.turn_child(position, Turn::of_failure(failure), now);
+        let turn = Turn::of_failure(failure);
+        if let (Some(child), Some(why)) = (self.child(position), turn.why.clone()) {
+            let target = child.target.clone();
+            self.tell(CallNews::TargetFailed { target, why });
+        }
+        self.turn_child(position, turn, now);
     }
 
     /// Everybody but the winner is given up: CANCEL while it rings, BYE when it was answered already.

@@ -69,6 +69,7 @@ impl Call {
             originating_sip_ip: Some(app.caller.source_ip.as_str()).filter(|_| !app.placed),
             originating_sip_trunk_name: app.caller.trunk_name.as_deref(),
             termination_by: app.ended_by,
+            why: app.why.as_deref(),
             duration: self.caller_duration(now).filter(|_| app.status.is_final()),
             customer_data: app.tag.as_ref(),
             reasons: caller.map_or(&[], |caller| &caller.record.reasons),
@@ -106,6 +107,7 @@ impl Call {
             originating_sip_ip: None,
             originating_sip_trunk_name: None,
             termination_by: child.ended_by.filter(|_| child.status.is_final()),
+            why: child.why.as_deref(),
             duration: child
                 .duration(now)
                 .filter(|_| child.status.is_final())

@@ -7,11 +7,10 @@ use super::event::{Effect, Unplanned};
 use super::hunt::Ringing;
 use super::id::LegIndex;
 use super::leg::{Leg, LegState};
-use super::setup::UNANSWERED;
 use super::value::{Call, Phase};
 use crate::app::payload::{self, Status};
 use crate::app::verb::{Dial, Hook};
-use crate::dial::{DialPlan, EMERGENCY_TIMEOUT};
+use crate::dial::DialPlan;
 use crate::moment::Moment;
 use crate::route::TraceStep;
 use serde::{Deserialize, Serialize};
@@ -131,6 +130,13 @@ impl Call {
             (true, Some(_)) if unheard.is_none() => self.ready_early(now),
             (true, _) => Ok(()),
         };
+        let (settled, unheard) = match settled {
+            // Nobody waits for help for want of music (promise 6).
+            Err(detail) if answer_on_bridge && plan.attempts.iter().any(|attempt| attempt.emergency) => {
+                (Ok(()), Some(detail))
+            }
+            settled => (settled, unheard),
+        };
         if let Err(detail) = settled {
             self.dial_refused(detail, now);
             return;
@@ -166,10 +172,6 @@ impl Call {
             };
             ringing.child = target.map(|target| Child::new(sid, target, confirm).tagged(tag.clone()).traced(trace));
             self.ringing.push(ringing);
-        }
-        if self.calls_emergency() && self.milestones.answered.is_none() {
-            let waits = now + EMERGENCY_TIMEOUT;
-            self.deadline = self.deadline.map(|deadline| deadline.max(waits));
         }
         for position in 0..self.ringing.len() {
             self.next_hop(position, now);
@@ -280,10 +282,6 @@ impl Call {
             && !self.leg(LegIndex::CALLER).is_some_and(Leg::is_up);
         let Some(app) = &mut self.app else { return };
         app.changes += 1;
-        if self.milestones.answered.is_none() {
-            // An emergency call may have waited for longer.
-            self.deadline = self.deadline.map(|deadline| deadline.min(now + UNANSWERED));
-        }
         self.stop_music();
         self.sound_ringing(false);
         self.stop_hold_music();
@@ -315,7 +313,8 @@ impl Call {
                 self.align(LegIndex::CALLER, now);
             }
         }
-        let goes_on = self.caller_is_there() && !dialing.abandoned && !is_deserted;
+        let is_overdue = self.caller_is_there() && self.is_overdue();
+        let goes_on = self.caller_is_there() && !dialing.abandoned && !is_deserted && !is_overdue;
         let id = dialing.verb.id.as_deref();
         match &dialing.verb.action_hook {
             Some(hook) if goes_on => self.ask_action(LegIndex::CALLER, hook, result, id, now),
@@ -325,7 +324,22 @@ impl Call {
         }
         if is_deserted {
             self.end(Cause::HungUp { by: Party::Caller }, now);
+        } else if is_overdue {
+            self.end(Cause::unanswered(), now);
         }
+    }
+
+    /// The time for an answer is over. A dial that rings or screens somebody has bounds of its own, and is waited for.
+    pub(super) fn unanswered(&mut self, now: Moment) {
+        match &mut self.app {
+            None => self.end(Cause::NoAnswer, now),
+            Some(app) if app.dialing.is_some() => app.overdue = true,
+            Some(_) => self.end(Cause::unanswered(), now),
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.milestones.answered.is_none() && self.app.as_ref().is_some_and(|app| app.overdue)
     }
 
     /// The caller's verb that runs is a dial.
@@ -364,9 +378,16 @@ impl Call {
             status: child.status,
             sip_status: child.sip_status,
             duration: child.duration(now),
+            error: child.why.clone(),
         });
+        let status = told.map_or(Status::Failed, |child| child.status);
+        // Who heard a word of somebody knows why.
+        let unreached = || {
+            let whys = children().filter_map(|child| Some(format!("{}: {}", child.target, child.why.as_ref()?)));
+            Some(whys.collect::<Vec<_>>().join("; ")).filter(|whys| status == Status::Failed && !whys.is_empty())
+        };
         payload::DialResult {
-            status: told.map_or(Status::Failed, |child| child.status),
+            status,
             sip_status: told.map_or(500, |child| child.sip_status),
             call_sid: told.map(|child| child.sid),
             call_id: told
@@ -380,7 +401,7 @@ impl Call {
                 .is_some()
                 .then(|| dialing.ended_by.unwrap_or(EndedBy::Callee).label()),
             targets: targets.collect(),
-            error: dialing.refused.clone(),
+            error: dialing.refused.clone().or_else(unreached),
         }
     }
 

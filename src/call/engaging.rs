@@ -159,6 +159,7 @@ impl Call {
             sip_status: child.sip_status,
             phrase: child.phrase.clone(),
             by: child.ended_by,
+            why: child.why.clone(),
         });
         if let Some(turn) = turn {
             self.status = turn.sip_status;

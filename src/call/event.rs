@@ -9,7 +9,7 @@ pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::config::MediaAddressId;
-use crate::dial::{Attempt, DialPlan, DialRefusal, NextHop, PeerName, targets};
+use crate::dial::{Attempt, DialPlan, DialRefusal, NextHop, PeerName, TargetName, targets};
 use crate::guard::Fault;
 use crate::ice::Credentials;
 use crate::media::{self, LegId};
@@ -504,6 +504,11 @@ pub enum CallNews {
     /// A hop failed and the next is tried.
     Hunting {
         from: PeerName,
+        why: String,
+    },
+    /// Nobody of a destination of a dial could be called, or nobody there has said a word.
+    TargetFailed {
+        target: TargetName,
         why: String,
     },
     /// The way of an ACK was not found: the peer repeats its 2xx and then hangs up.

@@ -226,7 +226,7 @@ impl Call {
     }
 
     /// Destinations that ring too long are given up; nobody else is tried for them. An emergency call goes on to the next
-    /// hop, and where there is none it rings on (promise 6).
+    /// hop, and where there is none it rings on (promise 6), unless an application has made it: nobody may be there to hang up.
     pub(super) fn ringing_timeouts(&mut self, now: Moment) {
         let mut late = Vec::new();
         for ringing in &mut self.ringing {
@@ -237,6 +237,7 @@ impl Call {
             match (ringing.emergency, ringing.hops.is_empty()) {
                 (false, _) => late.push((leg, Next::Stop)),
                 (true, false) => late.push((leg, Next::Hunt)),
+                (true, true) if ringing.child.is_some() => late.push((leg, Next::Stop)),
                 (true, true) => {}
             }
         }

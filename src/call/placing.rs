@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub struct PlacedCall {
     pub call_sid: CallSid,
-    /// Its Call-ID, as soon as its INVITE is sent; never, when the call ends before.
-    pub call_id: oneshot::Receiver<String>,
+    /// Its Call-ID, as soon as its INVITE is sent, or why the call ended before.
+    pub call_id: oneshot::Receiver<Result<String, String>>,
 }
 
 /// Why a call is not placed.
@@ -79,6 +79,16 @@ impl Node {
                 why: refusal.sentence,
                 retry_after: refusal.retry_after.unwrap_or(config.sbc.guard.retry_after),
             })?;
+        let place = match emergency {
+            true => {
+                let own = self.take_emergency_place(&tenant.id);
+                place.with(own.map_err(|why| NotPlaced::TooMany {
+                    why,
+                    retry_after: config.sbc.guard.retry_after,
+                })?)
+            }
+            false => place,
+        };
         let most = config.sbc.guard.max_placing;
         let limits = Limits {
             calls: Some(most),

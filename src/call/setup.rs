@@ -78,8 +78,12 @@ pub struct PlacedBirth {
 pub enum Program {
     /// A route: it rings until somebody answers, and relays the best failure.
     Route(DialPlan),
-    /// An application, asked for its verbs at once.
-    Application { terms: Arc<AppTerms>, caller: CallerFacts },
+    /// An application, asked for its verbs at once. It may leave its caller without an answer for the time of `setup`.
+    Application {
+        terms: Arc<AppTerms>,
+        caller: CallerFacts,
+        setup: Duration,
+    },
 }
 
 /// What an application places a call with.
@@ -94,9 +98,6 @@ pub struct Placing {
     /// Decides about REFER.
     pub refer_hook: Option<Hook>,
 }
-
-/// An application may leave a caller without an answer for this long.
-pub(super) const UNANSWERED: Duration = Duration::from_secs(900);
 
 impl Call {
     /// A new call and the effects that begin it.
@@ -113,7 +114,9 @@ impl Call {
         };
         match birth.program {
             Program::Route(plan) => call.begin_route(plan, birth.invite, birth.flow, birth.now),
-            Program::Application { terms, caller } => {
+            Program::Application { terms, caller, setup } => {
+                // Whatever is wrong with the INVITE ends the call at once.
+                call.deadline = Some(birth.now + setup);
                 call.begin_application(terms, caller, birth.invite, birth.flow, birth.now);
             }
         }
@@ -209,7 +212,6 @@ impl Call {
             self.end(cause, now);
             return;
         }
-        self.deadline = Some(now + UNANSWERED);
         self.open_media(LegIndex::CALLER);
         self.tell_caller_status(now);
         self.ask_first(Some(invite), now);

@@ -238,6 +238,7 @@ impl Switchboard {
                 Program::Application {
                     terms: Arc::new(terms),
                     caller: CallerFacts::of(config, &facts, sender, flow),
+                    setup: config.sbc.timers.setup,
                 }
             }
             _ => Program::Route(plan),

@@ -48,6 +48,12 @@ impl Call {
         talked_to.or(arriving).or(self.winner).unwrap_or(last)
     }
 
+    /// Who has answered, where it was somebody else than an application.
+    pub(super) fn answered_leg(&self) -> Option<LegIndex> {
+        let placed = self.app.as_ref().is_some_and(|app| app.placed);
+        self.places()[1].or(self.winner).or(placed.then_some(LegIndex::CALLER))
+    }
+
     pub(super) fn seats(&self) -> Seats {
         Seats {
             talking: self

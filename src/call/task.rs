@@ -67,6 +67,8 @@ struct CallTask {
     joining: Option<joining::Joining>,
     /// The place that a transfer takes while it rings.
     transfer_place: Option<Place>,
+    /// The places that emergency numbers take which its application dials.
+    emergency_places: Vec<Place>,
     /// Its place among the calls that are recoded at cost.
     recoding_place: Option<Place>,
     /// What only a call with an application has.
@@ -105,8 +107,8 @@ pub struct Setting {
 
 /// A call that was ordered and that nobody has answered yet.
 pub struct Ordered {
-    /// Told the Call-ID of the first INVITE that is sent.
-    pub sent: Option<oneshot::Sender<String>>,
+    /// Told the Call-ID of the first INVITE that is sent, or why there is none.
+    pub sent: Option<oneshot::Sender<Result<String, String>>>,
     /// Its place among the account's calls that ring.
     pub _placing: Place,
 }
@@ -166,6 +168,7 @@ fn begin(setting: Setting, (call, effects): (Call, Vec<Effect>)) {
         carrier_places,
         joining: None,
         transfer_place: None,
+        emergency_places: Vec::new(),
         recoding_place: None,
         moved: Vec::new(),
         applied: None,
@@ -394,7 +397,7 @@ impl CallTask {
                 let guard = self.guard_of(leg, &draft);
                 if let Some(sent) = self.ordered.as_mut().and_then(|ordered| ordered.sent.take()) {
                     // Whoever placed the call may not wait any more.
-                    let _gone = sent.send(draft.value(HeaderName::CallId).unwrap_or_default().to_owned());
+                    let _gone = sent.send(Ok(draft.value(HeaderName::CallId).unwrap_or_default().to_owned()));
                 }
                 let sent = self.deliveries.send(Some(token), draft, to, guard).await;
                 let event = sent.unwrap_or_else(|why| {
@@ -465,7 +468,12 @@ impl CallTask {
                 self.tell(&news);
                 self.complain(&news);
             }
-            Effect::Over(record) => self.listed.record(&record),
+            Effect::Over(record) => {
+                if let Some(sent) = self.ordered.as_mut().and_then(|ordered| ordered.sent.take()) {
+                    let _gone = sent.send(Err(record.cause_text.clone()));
+                }
+                self.listed.record(&record);
+            }
             effect => self.apply(effect),
         }
     }
@@ -522,7 +530,12 @@ impl CallTask {
 
     fn tell(&self, news: &CallNews) {
         let legs = self.call.legs();
-        let shown = legs.get(usize::from(self.call.shown_leg().0));
+        let shown = match news {
+            // The last that was tried has nothing to do with what its application answered.
+            CallNews::Answered => self.call.answered_leg(),
+            _ => Some(self.call.shown_leg()),
+        };
+        let shown = shown.and_then(|leg| legs.get(usize::from(leg.0)));
         self.node.observer.happened(&Happening::CallNews {
             call: self.live.id,
             facts: &self.live.facts,

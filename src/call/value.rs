@@ -3,6 +3,7 @@
 use super::application::App;
 use super::cause::Cause;
 use super::change::Change;
+use super::dialing::EndedBy;
 use super::event::{CallNews, Effect, Event, MediaNotice, To};
 use super::hop_mark::HopMark;
 use super::hunt::{Awaited, Ringing};
@@ -342,10 +343,11 @@ impl Call {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
             match self.phase {
-                Phase::Opening | Phase::Ringing => self.end(Cause::NoAnswer, now),
+                Phase::Opening | Phase::Ringing => self.unanswered(now),
                 Phase::Ending => self.wait_no_more(),
                 Phase::Answered => {
                     let detail = "the call's time limit".into();
+                    self.dial_ended_by(EndedBy::TimeLimit);
                     self.end(Cause::Cleared { detail }, now);
                 }
                 Phase::Over => {}

@@ -19,4 +19,4 @@ pub use hub_options::{HubOptions, options_to_hubs, options_to_test_name};
 pub use liveness::{Fault, Liveness, PeerReport, Peers, Turn};
 pub use monitor::{Monitor, Outcome, Surroundings};
 pub use overload::{Load, Overload, Shedding};
-pub use places::{Full, NODE, Place, Places, RECODING, carrier_owner, payer, tenant_owner};
+pub use places::{Full, FullLimit, NODE, Place, Places, RECODING, carrier_owner, payer, tenant_owner};

@@ -306,3 +306,67 @@ async fn a_node_that_drains_places_emergency_calls_alone() {
     assert!(rest.lab.records.get(0).await.facts.emergency);
     rest.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_of_a_tenant_have_eight_emergency_calls_up_at_once() {
+    let machine = "[emergency]\nnumbers = [\"911\"]\n";
+    let pause = json!({ "verb": "pause", "length": 60 });
+    let dial = json!({ "verb": "dial", "actionHook": "/status", "target": [{ "type": "phone", "number": "911" }] });
+    let rest = Rest::with(machine, move |request| {
+        let verbs = match request.json()["to"] == USER {
+            true => json!([dial, pause]),
+            false => json!([pause]),
+        };
+        Reply::Json(200, verbs)
+    })
+    .await;
+    rest.lab.carrier.set_script(Script::answer());
+    rest.lab.teams.set_script(Script::answer());
+    let application = rest.application().await;
+    let order = |to: Value| json!({ "from": OWN, "to": to, "application_sid": application.clone() });
+    let help = || order(json!({ "type": "phone", "number": "911" }));
+    let mut up = Vec::new();
+    for _ in 0..8 {
+        let (status, placed) = rest.ask("POST", &rest.calls(), help()).await;
+        assert_eq!(status, 201, "{placed}");
+        let callee = rest.lab.carrier.incoming().await.unwrap();
+        up.push((placed["sid"].as_str().unwrap().to_owned(), callee));
+    }
+    let (status, head, refused) = rest.answer("POST", &rest.calls(), help()).await;
+    assert_eq!((status, head.contains("\r\nretry-after: ")), (429, true), "{refused}");
+    let why = refused["msg"].as_str().unwrap_or_default();
+    assert!(why.starts_with("8 emergency calls"), "{why}");
+
+    // A dial finds no place either.
+    let (_, dials) = rest.ask("POST", &rest.calls(), order(to_teams())).await;
+    let told = async {
+        loop {
+            let requests = rest.server.requests();
+            let told = requests.iter().map(|request| request.json()["dial_error"].clone());
+            if let Some(why) = told.into_iter().find(Value::is_string) {
+                return why;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert_eq!(tokio::time::timeout(BOUND, told).await.expect("the result"), why);
+
+    // One that is over makes room, for a dial as well.
+    let hang_up = json!({ "call_status": "completed" });
+    let (over, callee) = up.remove(0);
+    let path = |sid: &str| format!("{}/{sid}", rest.calls());
+    assert_eq!(rest.ask("PUT", &path(&over), hang_up.clone()).await.0, 202);
+    callee.ended().await.unwrap();
+    let (_, helped) = rest.ask("POST", &rest.calls(), order(to_teams())).await;
+    let callee = rest.lab.carrier.incoming().await.unwrap();
+    assert_eq!(rest.ask("POST", &rest.calls(), help()).await.0, 429);
+    for sid in [&dials["sid"], &helped["sid"]] {
+        rest.ask("PUT", &path(sid.as_str().unwrap()), hang_up.clone()).await;
+    }
+    callee.ended().await.unwrap();
+    for (sid, callee) in up {
+        rest.ask("PUT", &path(&sid), hang_up.clone()).await;
+        callee.ended().await.unwrap();
+    }
+    rest.close().await;
+}

@@ -100,8 +100,9 @@ impl CallDesk for NodeDesk {
             let terms = AppTerms::placed(&config, tenant, &wanted, None).map_err(Refusal::Wrong)?;
             self.askable(hooks_of_order(&wanted))?;
             let placed = self.node.place(&config, tenant, terms, wanted).map_err(refusal)?;
-            let not_sent = |_| Refusal::Unavailable("the call ended before its INVITE was sent".to_owned());
-            let call_id = placed.call_id.await.map_err(not_sent)?;
+            let not_sent = |_| "the call ended before its INVITE was sent".to_owned();
+            let call_id = placed.call_id.await.map_err(not_sent).flatten();
+            let call_id = call_id.map_err(Refusal::Unavailable)?;
             Ok(Placed {
                 sid: placed.call_sid.to_string(),
                 call_id,

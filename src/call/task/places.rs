@@ -8,7 +8,7 @@ use crate::call::offering::RecodingPlace;
 use crate::call::record::{CallFacts, Direction};
 use crate::call::value::Phase;
 use crate::config::{Config, Limits, TenantId};
-use crate::dial::PeerName;
+use crate::dial::{Attempt, AttemptFailure, DialPlan, PeerName};
 use crate::guard::{Place, carrier_owner, payer};
 use crate::sip::Method;
 use crate::sip::message::RequestDraft;
@@ -43,6 +43,10 @@ impl CallTask {
             };
             self.carrier_places.retain(|(taker, ..)| !is_gone(*taker));
         }
+        let is_planned = |event: &Event| matches!(event, Event::Planned { .. });
+        if is_over || (!self.call.dials_emergency() && !self.pending.iter().any(is_planned)) {
+            self.emergency_places.clear();
+        }
         // One that is planned begins with its event.
         let is_planned = |event: &Event| matches!(event, Event::TransferPlanned { .. });
         if !self.call.is_transferring() && !self.pending.iter().any(is_planned) {
@@ -52,6 +56,28 @@ impl CallTask {
             true => RecodingPlace::Needless,
             false => self.call.recoding_place(),
         });
+    }
+
+    /// Emergency numbers that an application dials take a place each among those of its tenant; what finds none is not rung.
+    /// The error says why where nobody else is.
+    pub(super) fn take_emergency_places(&mut self, plan: &mut DialPlan, tenant: &TenantId) -> Result<(), String> {
+        let mut refused = None;
+        let urgent = |attempt: &&mut Attempt| attempt.emergency && !attempt.hops.is_empty();
+        for attempt in plan.attempts.iter_mut().filter(urgent) {
+            match self.node.take_emergency_place(tenant) {
+                Ok(place) => self.emergency_places.push(place),
+                Err(why) => {
+                    attempt.hops.clear();
+                    attempt.emergency = false;
+                    attempt.failed = Some(AttemptFailure::local(503, "Service Unavailable", why.clone()));
+                    refused = Some(why);
+                }
+            }
+        }
+        match refused {
+            Some(why) if plan.attempts.iter().all(|attempt| attempt.hops.is_empty()) => Err(why),
+            _ => Ok(()),
+        }
     }
 
     /// A call out takes its place at the carrier of the gateway that is tried now.

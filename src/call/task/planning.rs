@@ -104,7 +104,7 @@ impl CallTask {
         Ok(())
     }
 
-    pub(super) fn plan(&self, dial: &Dial) -> Result<DialPlan, Unplanned> {
+    pub(super) fn plan(&mut self, dial: &Dial) -> Result<DialPlan, Unplanned> {
         let Some(planner) = &self.planner else {
             let why = "this call has no application".into();
             return Err(Unplanned { why, trace: Vec::new() });
@@ -113,6 +113,12 @@ impl CallTask {
             Some(told) => planner.of_called(told).plan(&self.node, dial),
             None => planner.plan(&self.node, dial),
         };
-        plan.map_err(|refusal| Unplanned::of(&refusal, &trace))
+        let tenant = planner.tenant.id.clone();
+        let mut plan = plan.map_err(|refusal| Unplanned::of(&refusal, &trace))?;
+        let taken = self.take_emergency_places(&mut plan, &tenant);
+        taken.map(|()| plan).map_err(|why| Unplanned {
+            why,
+            trace: trace.bounded(targets::MOST_STEPS),
+        })
     }
 }

@@ -55,6 +55,7 @@ mod strangers;
 mod talkers;
 mod targets;
 mod transfer;
+mod unanswered;
 mod unspoken;
 mod verb_events;
 mod verbs;

@@ -244,6 +244,7 @@ impl Scenario {
             Some(terms) => Program::Application {
                 terms: terms.into(),
                 caller: caller_facts(),
+                setup: config.sbc.timers.setup,
             },
             None => Program::Route(DialPlan::routed(
                 attempts,

@@ -422,7 +422,7 @@ pub struct RawTimers {
     /// How long a called party may ring, an hour at most.
     #[schemars(extend("default" = "2m"))]
     pub ringing: Option<At<DurationText>>,
-    /// From the INVITE to the answer, all attempts together, an hour at most.
+    /// From the INVITE to the answer, all attempts together, an hour at most. A dial of an application that rings then is waited for.
     #[schemars(extend("default" = "3m"))]
     pub setup: Option<At<DurationText>>,
     /// To open a TCP connection; TLS gets as long again.

@@ -76,6 +76,19 @@ pub(super) fn news(
         CallNews::Hunting { from, why } => {
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
+        CallNews::TargetFailed { target, why } => lines.throttles.applications.say(|withheld| {
+            let destination = match target.kind() {
+                "phone" | "teams" => lines.number(target.name()).to_string(),
+                _ => lines.text(target.name()).to_string(),
+            };
+            warn!(
+                kind = target.kind(),
+                destination,
+                why = lines.text(why),
+                withheld,
+                "a destination of an application was not reached"
+            );
+        }),
         CallNews::AckNotSent { why } => warn!(why = lines.text(why), "an ACK could not be sent"),
         CallNews::ByeDelayed { leg, why } => warn!(
             leg = leg.0,

@@ -202,6 +202,7 @@ impl CallMetrics {
             CallNews::NotRecoded { .. } => self.not_recoded.with_label_values(&[facts.direction.label()]).inc(),
             CallNews::ApplicationError { what, .. } => self.application_alerts.with_label_values(&[what]).inc(),
             CallNews::Ringing
+            | CallNews::TargetFailed { .. }
             | CallNews::Answered
             | CallNews::ByeDelayed { .. }
             | CallNews::TransportPassedOver { .. } => {}

@@ -1,0 +1,165 @@
+//! Callers that an application leaves without an answer, and dials that nobody answers or that reach nobody.
+
+use super::application::{dial, terms, to_application};
+use super::messages::reply;
+use super::rig::Rig;
+use super::scenario::placed;
+use crate::app::payload::{Kind, Properties};
+use crate::call::{CallNews, LegIndex};
+use crate::sip::transaction::Cause;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const A: &str = "+12065550101";
+const HELP: &str = "112";
+
+/// What the application was told in the end of the dial, or of the call.
+fn last_told(rig: &Rig, kind: Kind) -> Properties {
+    rig.told(kind).pop().expect("it was told something")
+}
+
+fn header(rig: &Rig, name: &str) -> Option<String> {
+    let refusal = rig.last_response(LegIndex::CALLER);
+    let mut headers = refusal.message.raw_headers();
+    let found = headers.find(|header| header.name() == name)?;
+    Some(String::from_utf8_lossy(found.value).into_owned())
+}
+
+/// Lets whoever is tried ring, gateway after gateway, until nobody is left; how many there were.
+fn rings_everywhere(rig: &mut Rig, limit: u64) -> usize {
+    let mut rung = 0;
+    while rig.invites().len() > rung {
+        rung = rig.invites().len();
+        rig.respond(&rig.last_invite(), reply(180));
+        rig.wait(Duration::from_secs(limit - 2));
+        assert_eq!(rig.cancelled.len(), rung - 1, "it rings on");
+        rig.wait(Duration::from_secs(3));
+    }
+    rung
+}
+
+#[test]
+fn a_caller_that_its_application_does_not_answer_in_time_is_ended() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{ "verb": "pause", "length": 600 }]));
+    rig.wait(Duration::from_secs(179));
+    assert!(rig.statuses().iter().all(|status| *status < 200));
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.statuses().last(), Some(&480));
+    assert_eq!(header(&rig, "X-Reason").as_deref(), Some("not answered in time"));
+    let record = rig.finish();
+    assert_eq!(record.cause.label(), "application_declined");
+    assert!(record.cause_text.contains("`setup`"), "{}", record.cause_text);
+}
+
+#[test]
+fn a_dial_that_rings_when_the_time_is_over_is_waited_for() {
+    for answers in [true, false] {
+        let mut rig = to_application().begin();
+        let more = json!({ "answerOnBridge": true, "actionHook": "/done", "timeout": 60 });
+        let pause = json!({ "verb": "pause", "length": 170 });
+        rig.answer(&json!([pause, dial(&[A], &more), pause]));
+        rig.wait(Duration::from_secs(171));
+        rig.planned(&[A]);
+        let invite = rig.last_invite();
+        rig.respond(&invite, reply(180));
+        rig.wait(Duration::from_secs(30));
+        assert!(rig.statuses().iter().all(|status| *status < 200));
+        if answers {
+            rig.picks_up(&invite);
+            assert_eq!(rig.statuses().last(), Some(&200));
+            rig.ack(LegIndex::CALLER, "");
+            rig.hang_up_and_finish();
+            continue;
+        }
+        rig.wait(Duration::from_secs(40));
+        assert_eq!(last_told(&rig, Kind::VerbHook)["dial_call_status"], "no-answer");
+        assert_eq!(rig.statuses().last(), Some(&480));
+        assert!(header(&rig, "X-Reason").is_some());
+        rig.finish();
+    }
+}
+
+#[test]
+fn an_emergency_number_rings_for_three_minutes_at_each_gateway_whatever_stands_beside_it() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([{
+        "verb": "dial", "actionHook": "/done", "timeout": 5, "callerId": "+19990001111",
+        "target": [{ "type": "phone", "number": HELP }, { "type": "sip", "sipUri": "sip:a@203.0.113.77" }]
+    }]));
+    rig.planned_really();
+    rig.ack(LegIndex::CALLER, "");
+    assert_eq!(rings_everywhere(&mut rig, 180), 2);
+    let result = rig.last_question().properties;
+    assert_eq!(result["dial_call_status"], "no-answer");
+    let targets = result["dial_targets"].as_array().expect("targets");
+    let of = |position: usize, name: &str| targets[position][name].clone();
+    assert_eq!((of(0, "status"), of(0, "error")), (json!("no-answer"), Value::Null));
+    assert_eq!((of(1, "status"), of(1, "sip_status")), (json!("failed"), json!(500)));
+    let why = of(1, "error").to_string();
+    assert!(why.contains("callerId: +19990001111 is not a number"), "{why}");
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn a_placed_emergency_call_ends_where_nobody_answers_it() {
+    let mut rig = placed(terms(), &[HELP]);
+    assert_eq!(rings_everywhere(&mut rig, 180), 2);
+    let end = last_told(&rig, Kind::CallStatus);
+    assert_eq!((&end["call_status"], end.get("error")), (&json!("no-answer"), None));
+    rig.finish();
+}
+
+#[test]
+fn why_nobody_could_be_called_is_told_to_the_application_and_the_log() {
+    let mut rig = to_application().begin();
+    let more = json!({ "answerOnBridge": true, "actionHook": "/done" });
+    rig.answer(&json!([dial(&[A], &more)]));
+    rig.planned(&[A]);
+    for _ in 0..2 {
+        rig.fail(&rig.last_invite(), Cause::Transport);
+    }
+    let result = rig.last_question().properties;
+    assert_eq!(result["dial_call_status"], "failed");
+    assert_eq!(result["dial_error"], format!("phone {A}: no connection"));
+    assert_eq!(result["dial_targets"][0]["error"], "no connection");
+    let end = last_told(&rig, Kind::CallStatus);
+    assert_eq!(
+        (&end["error"], &end["reason"]),
+        (&json!("dial"), &json!("no connection"))
+    );
+    let failed = |news: &&CallNews| matches!(news, CallNews::TargetFailed { why, .. } if why == "no connection");
+    assert_eq!(rig.news.iter().filter(failed).count(), 1);
+    rig.answer(&json!([]));
+    rig.finish();
+}
+
+#[test]
+fn why_a_placed_call_went_nowhere_is_told_in_its_end() {
+    let mut rig = placed(terms(), &[A]);
+    for _ in 0..2 {
+        rig.fail(&rig.last_invite(), Cause::Transport);
+    }
+    let end = last_told(&rig, Kind::CallStatus);
+    assert_eq!(end["call_status"], "failed");
+    assert_eq!(
+        (&end["error"], &end["reason"]),
+        (&json!("dial"), &json!("no connection"))
+    );
+    rig.finish();
+}
+
+#[test]
+fn the_time_limit_of_a_placed_call_ends_its_dial_too() {
+    let mut rig = placed(terms(), &[A]);
+    rig.picks_up(&rig.last_invite());
+    let more = json!({ "actionHook": "/done" });
+    rig.answer(&json!([dial(&["+12065550102"], &more)]));
+    rig.planned(&["+12065550102"]);
+    rig.picks_up(&rig.last_invite());
+    rig.call.deadline = Some(rig.now + Duration::from_secs(5));
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(last_told(&rig, Kind::VerbHook)["dial_ended_by"], "time_limit");
+    rig.finish();
+}
