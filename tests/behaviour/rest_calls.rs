@@ -311,7 +311,8 @@ async fn a_node_that_drains_places_emergency_calls_alone() {
 async fn programs_of_a_tenant_have_eight_emergency_calls_up_at_once() {
     let machine = "[emergency]\nnumbers = [\"911\"]\n";
     let pause = json!({ "verb": "pause", "length": 60 });
-    let dial = json!({ "verb": "dial", "actionHook": "/status", "target": [{ "type": "phone", "number": "911" }] });
+    let dial = json!({ "verb": "dial", "callerId": OWN, "actionHook": "/status",
+        "target": [{ "type": "phone", "number": "911" }] });
     let rest = Rest::with(machine, move |request| {
         let verbs = match request.json()["to"] == USER {
             true => json!([dial, pause]),
@@ -342,8 +343,8 @@ async fn programs_of_a_tenant_have_eight_emergency_calls_up_at_once() {
     let told = async {
         loop {
             let requests = rest.server.requests();
-            let told = requests.iter().map(|request| request.json()["dial_error"].clone());
-            if let Some(why) = told.into_iter().find(Value::is_string) {
+            let mut told = requests.iter().map(|request| request.json()["dial_error"].clone());
+            if let Some(why) = told.find(Value::is_string) {
                 return why;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
