@@ -224,6 +224,16 @@ pub enum TransferKind {
     Referred,
 }
 
+impl TransferKind {
+    /// The word in records and in the log.
+    pub const fn label(self) -> &'static str {
+        match self {
+            TransferKind::Replaced => "replaced",
+            TransferKind::Referred => "referred",
+        }
+    }
+}
+
 impl LegRecord {
     /// `Reason` values in all, and octets of one: longer ones, and more, are left out.
     const MOST_REASONS: usize = 8;
@@ -234,6 +244,12 @@ impl LegRecord {
         let values = message.headers(HeaderName::Reason);
         let fits = |value: &&str| value.len() <= LegRecord::LONGEST_REASON;
         values.filter(fits).take(LegRecord::MOST_REASONS)
+    }
+
+    /// Whether its INVITE came to us, so that its final answer is ours: the caller's, and of who came to take another's place.
+    pub fn we_answered(&self) -> bool {
+        let came = |transfer: &LegTransfer| transfer.kind == TransferKind::Replaced;
+        self.peer.is_none() || self.transfer.as_ref().is_some_and(came)
     }
 
     /// The final answer to its INVITE is ours, with the phrase of its code.

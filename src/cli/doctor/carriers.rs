@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub const CHECKS: &[Check] = &[
     Group::Carriers.check("carriers.ringback", Needs::CallToTeams, ringback),
     Group::Carriers.check("carriers.retries", Needs::Records, retries),
+    Group::Carriers.check("carriers.refused", Needs::Records, refused),
     Group::Carriers.check("carriers.slow", Needs::Records, slow),
     Group::Carriers.check("carriers.health", Needs::Node, health),
 ];
@@ -18,6 +19,9 @@ pub const CHECKS: &[Check] = &[
 const FAILOVER_MS: u64 = 10_000;
 /// The same call again, so soon after a "no", is hardly a human's.
 const AT_ONCE_MS: u64 = 5_000;
+
+/// What a carrier refuses by, whoever is called.
+const FORBIDDEN: u16 = 403;
 
 /// A user's "no" (TEAMS-064).
 const fn is_final(status: u16) -> bool {
@@ -102,6 +106,61 @@ fn retries_of(carrier: &str, calls: Vec<&PastCall>) -> Option<Verdict> {
         "Users see missed calls, and phones ring on after a decline. Let the carrier take 486 and 603 as final; it is told Q.850 cause 17 with \
          486.",
     ))
+}
+
+/// Calls that one carrier has answered itself, each with the status, in the order of their ends.
+#[derive(Default)]
+pub(super) struct Answers<'a>(Vec<(&'a PastCall, u16)>);
+
+impl<'a> Answers<'a> {
+    /// Those with such a status among them.
+    pub fn cases(&self, is_meant: impl Fn(u16) -> bool) -> Option<Cases<'a>> {
+        let with = |is_it: &dyn Fn(u16) -> bool| -> Vec<&'a PastCall> {
+            let answers = self.0.iter().filter(|(_, status)| is_it(*status));
+            answers.map(|(call, _)| *call).collect()
+        };
+        let meant = with(&is_meant);
+        Some(Cases {
+            count: meant.len(),
+            of: self.0.len(),
+            last: meant.last()?,
+            worked: newest(with(&|status| status == 200).into_iter()),
+        })
+    }
+}
+
+/// By carrier.
+pub(super) fn answers_of_carriers(world: &World) -> BTreeMap<&str, Answers<'_>> {
+    let mut by_carrier: BTreeMap<&str, Answers> = BTreeMap::new();
+    for call in world.records.iter().flatten() {
+        for leg in call.answered_by("carrier") {
+            if let (Some(carrier), Some(status)) = (leg.carrier(), leg.status) {
+                by_carrier.entry(carrier).or_default().0.push((call, status));
+            }
+        }
+    }
+    by_carrier
+}
+
+/// A number that is barred is one of many; an account, or the caller's number, is all of them.
+fn refused(world: &World) -> Vec<Verdict> {
+    let by_carrier = answers_of_carriers(world).into_iter();
+    let verdict = |(carrier, answers): (&str, Answers)| {
+        let cases = answers.cases(|status| status == FORBIDDEN)?;
+        let evidence = format!(
+            "carrier '{carrier}' refused {} of {} calls with {FORBIDDEN}, the last of them {}, to {}",
+            cases.count,
+            cases.of,
+            cases.last.named(),
+            cases.last.to
+        );
+        Some(cases.of_habit(
+            &evidence,
+            "Ask it why: it may not take the number that the caller is shown as (`portcullis explain` shows what is sent), bar the \
+             destination, or not know this address.",
+        ))
+    };
+    by_carrier.filter_map(verdict).collect()
 }
 
 fn slow(world: &World) -> Vec<Verdict> {

@@ -1,5 +1,6 @@
 //! Media: the address in SDP, ports, and what past calls heard.
 
+use super::carriers::answers_of_carriers;
 use super::finding::{Check, Group, Needs, Verdict};
 use super::weight::{Cases, newest};
 use super::world::{PastCall, PastMedia, World};
@@ -19,6 +20,8 @@ pub const CHECKS: &[Check] = &[
 
 /// A packet every 20 ms: so many failed ones are no stray.
 const UNAUTHENTICATED: u64 = 50;
+/// What media are refused with.
+const REFUSED: u16 = 488;
 /// An answered call this short may have heard nothing by itself.
 const SHORT_MS: u64 = 3_000;
 
@@ -182,29 +185,41 @@ fn unauthenticated(world: &World) -> Vec<Verdict> {
 }
 
 fn refused(world: &World) -> Vec<Verdict> {
-    let calls = world.records.iter().flatten();
-    let refused: Vec<(&PastCall, &str)> = calls
-        .filter_map(|call| {
-            let leg = call.teams().find(|leg| leg.status == Some(488))?;
-            Some((call, leg.reason_phrase.as_deref().unwrap_or("no reason")))
-        })
-        .collect();
-    let Some((last, phrase)) = refused.last() else {
-        return Vec::new();
+    let calls = || world.records.iter().flatten();
+    let by_teams =
+        |status: u16| calls().filter(move |call| call.answered_by("teams").any(|leg| leg.status == Some(status)));
+    let phrase = |call: &PastCall| {
+        let mut legs = call.answered_by("teams").filter(|leg| leg.status == Some(REFUSED));
+        let phrase = legs.find_map(|leg| leg.reason_phrase.clone());
+        phrase.unwrap_or_else(|| "no reason".to_owned())
     };
-    let taken = |call: &&PastCall| call.teams().any(|leg| leg.status == Some(200));
-    let cases = Cases {
-        count: refused.len(),
-        of: world.records.iter().flatten().count(),
-        last,
-        worked: newest(world.records.iter().flatten().filter(taken)),
-    };
-    vec![cases.verdict(
-        &format!(
-            "Teams refused the media of {} calls, the last of them {}: {phrase}",
-            refused.len(),
-            last.named()
-        ),
-        "sip-lint judges what we send; a device between may take the crypto lines out. `codecs` of the carrier must name one that Teams has.",
-    )]
+    let of_teams = by_teams(REFUSED).last().map(|last| {
+        let cases = Cases {
+            count: by_teams(REFUSED).count(),
+            of: calls().count(),
+            last,
+            worked: newest(by_teams(200)),
+        };
+        cases.verdict(
+            &format!(
+                "Teams refused the media of {} calls, the last of them {}: {}",
+                cases.count,
+                last.named(),
+                phrase(last)
+            ),
+            "sip-lint judges what we send; a device between may take the crypto lines out. `codecs` of the carrier must name one that Teams has.",
+        )
+    });
+    let of_carriers = answers_of_carriers(world).into_iter().filter_map(|(carrier, answers)| {
+        let cases = answers.cases(|status| status == REFUSED)?;
+        Some(cases.verdict(
+            &format!(
+                "carrier '{carrier}' refused the media of {} calls ({REFUSED}), the last of them {}",
+                cases.count,
+                cases.last.named()
+            ),
+            "`codecs` of the carrier must name one that it takes; ask it what it wants.",
+        ))
+    });
+    of_teams.into_iter().chain(of_carriers).collect()
 }

@@ -45,7 +45,11 @@ fn unknown(world: &World) -> Vec<Verdict> {
     let says = |leg: &PastLeg| {
         leg.cause_class.as_deref() == Some("wrong_number") && matches!(leg.status, Some(404 | 412 | 484 | 604))
     };
-    let status = |call: &PastCall| call.teams().find(|leg| says(leg)).and_then(|leg| leg.status);
+    let status = |call: &PastCall| {
+        call.answered_by("teams")
+            .find(|leg| says(leg))
+            .and_then(|leg| leg.status)
+    };
     let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
         let expected = match last.to.starts_with('+') {
             true => "it is E.164, so nobody has it there",
@@ -69,7 +73,8 @@ fn unknown(world: &World) -> Vec<Verdict> {
 fn policy(world: &World) -> Vec<Verdict> {
     let says = |leg: &PastLeg| leg.cause_class.as_deref() == Some("policy");
     let phrase = |call: &PastCall| {
-        let phrase = call.teams().find_map(|leg| leg.reason_phrase.clone());
+        let mut refused = call.answered_by("teams").filter(|leg| says(leg));
+        let phrase = refused.find_map(|leg| leg.reason_phrase.clone());
         phrase.unwrap_or_else(|| "without a reason".to_owned())
     };
     let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {

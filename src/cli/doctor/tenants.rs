@@ -29,14 +29,14 @@ fn route(world: &World) -> Vec<Verdict> {
     found
 }
 
-/// Calls that a leg of Teams refused with such a phrase or class, by tenant; the last one stands for all.
+/// Calls that Teams itself refused with such a phrase or class, by tenant; the last one stands for all.
 pub(super) fn refused(
     world: &World,
     is_meant: impl Fn(&super::world::PastLeg) -> bool,
 ) -> BTreeMap<&str, (usize, &PastCall)> {
     let mut by_tenant = BTreeMap::new();
     for call in world.records.iter().flatten() {
-        if call.teams().any(&is_meant) {
+        if call.answered_by("teams").any(&is_meant) {
             let (count, last) = by_tenant.entry(call.tenant.as_str()).or_insert((0, call));
             *count += 1;
             *last = call;

@@ -2,6 +2,7 @@
 
 use super::finding::Needs;
 use super::rehearsal::Rehearsal;
+use crate::call::TransferKind;
 use crate::config::Config;
 use crate::net::tls::{KeyKind, Offered, covers};
 use crate::teams::onboarding::{is_bound, signaling_address};
@@ -240,10 +241,21 @@ pub struct PastCall {
 #[serde(default)]
 pub struct PastLeg {
     pub side: String,
+    /// None on the caller's leg.
+    pub peer: Option<String>,
+    pub transfer: Option<PastTransfer>,
     pub status: Option<u16>,
+    /// Why it was given up here.
+    pub why: Option<String>,
     pub reason_phrase: Option<String>,
     pub cause_class: Option<String>,
     pub media: Option<PastMedia>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PastTransfer {
+    pub kind: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -264,6 +276,26 @@ impl PastCall {
     /// Its legs with Teams.
     pub fn teams(&self) -> impl Iterator<Item = &PastLeg> {
         self.legs.iter().filter(|leg| leg.side == "teams")
+    }
+
+    /// Those whose final answer was the other side's own word: Teams', or a carrier's.
+    pub fn answered_by(&self, side: &str) -> impl Iterator<Item = &PastLeg> {
+        let of_side = self.legs.iter().filter(move |leg| leg.side == side);
+        of_side.filter(|leg| leg.answered_itself())
+    }
+}
+
+impl PastLeg {
+    /// Calls out of Teams are answered by us, with what the carrier said, and so is who comes to take another's place.
+    fn answered_itself(&self) -> bool {
+        let came = |transfer: &PastTransfer| transfer.kind == TransferKind::Replaced.label();
+        self.peer.is_some() && self.why.is_none() && !self.transfer.as_ref().is_some_and(came)
+    }
+
+    /// The carrier that it led to.
+    pub fn carrier(&self) -> Option<&str> {
+        let peer = self.peer.as_deref().filter(|_| self.side == "carrier")?;
+        peer.split_once('/').map(|(carrier, _)| carrier)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::route::TraceStep;
 use crate::rtp::quality::{Reception, mos};
 use crate::teams::TeamsReason;
 use crate::teams::UserPlace;
+use crate::teams::catalogue::CauseClass;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -153,22 +154,27 @@ pub fn carrier(record: &CallRecord) -> Option<&str> {
 }
 
 /// How a leg of Teams ended, where Teams gave a reason or a status that says so.
-fn ending(leg: &LegRecord) -> Option<(TeamsReason, &'static str)> {
+fn ending(leg: &LegRecord) -> Option<(TeamsReason, CauseClass)> {
     let failed = leg.status.filter(|status| *status >= 300);
     let reason = TeamsReason::among(&leg.reasons);
     if leg.side != "teams" || (failed.is_none() && reason.is_none()) {
         return None;
     }
-    let reason = reason.unwrap_or_default();
-    let class = reason.class(failed).label();
-    Some((reason, class))
+    let class = match (&reason, failed) {
+        (Some(reason), _) if leg.we_answered() => reason.class(None),
+        // Our answer to a CANCEL.
+        (None, Some(487)) if leg.we_answered() => CauseClass::Normal,
+        (None, Some(_)) if leg.we_answered() => CauseClass::HandedOn,
+        _ => reason.clone().unwrap_or_default().class(failed),
+    };
+    Some((reason.unwrap_or_default(), class))
 }
 
 impl<'a> CdrLeg<'a> {
     fn new(leg: &'a LegRecord) -> CdrLeg<'a> {
         let reason = ending(leg);
         let (reason_guid, reason_phrase, cause_class) = match reason {
-            Some((reason, class)) => (reason.guid, reason.phrase, Some(class)),
+            Some((reason, class)) => (reason.guid, reason.phrase, Some(class.label())),
             None => (None, None, None),
         };
         CdrLeg {
@@ -192,6 +198,8 @@ impl<'a> CdrLeg<'a> {
             correlation: leg.correlation.as_deref(),
             transfer: leg.transfer.as_ref(),
             refers_refused: &leg.refers_refused,
+            holds: leg.holds,
+            held_ms: leg.held_ms,
             user_place: leg.user_place.as_ref(),
             local_media: leg.local_media.as_deref(),
             codec: leg.codec.as_deref(),

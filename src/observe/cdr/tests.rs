@@ -5,7 +5,8 @@ use super::*;
 use crate::app::payload::Status;
 use crate::app::sid::CallSid;
 use crate::call::{
-    ApplicationRecord, CallFacts, CallRecord, Cause, DialRecord, Direction, LegRecord, Party, TargetRecord,
+    ApplicationRecord, CallFacts, CallRecord, Cause, DialRecord, Direction, LegRecord, LegTransfer, Party,
+    TargetRecord, TransferKind,
 };
 use crate::config::Cdr;
 use crate::dial::PeerName;
@@ -250,6 +251,50 @@ fn teams_112_a_leg_of_teams_tells_guid_phrase_and_class() {
     assert_eq!(
         hub(200, "SIP;cause=200")["legs"][1]["cause_class"],
         serde_json::Value::Null
+    );
+}
+
+/// A carrier's 404 is no word of Teams about its tenant's numbers.
+#[test]
+fn what_we_answered_teams_with_is_no_word_of_teams() {
+    let class = |leg: LegRecord| {
+        let mut record = record();
+        record.legs[0] = LegRecord {
+            side: "teams".into(),
+            ..leg
+        };
+        let line = serde_json::to_value(CdrLine::new("n", &record)).expect("JSON");
+        line["legs"][0]["cause_class"].as_str().map(str::to_owned)
+    };
+    let called_out = |status, reasons: &[&str]| LegRecord {
+        status: Some(status),
+        reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+        ..LegRecord::default()
+    };
+    for status in [403, 404, 480, 484, 486, 488, 503, 603] {
+        assert_eq!(class(called_out(status, &[])).as_deref(), Some("handed_on"), "{status}");
+    }
+    // What it says with its CANCEL or BYE is its own.
+    assert_eq!(class(called_out(487, &[])).as_deref(), Some("normal"));
+    let lost = "Q.850;cause=38;text=\"81f328d9-9c68-4ce3-ad43-4869491af7d4;Network out of order\"";
+    assert_eq!(class(called_out(487, &[lost])).as_deref(), Some("network"));
+    assert_eq!(class(called_out(200, &[lost])).as_deref(), Some("network"));
+    // Who comes to take another's place is answered by us, and whom a REFER names answers itself.
+    let transferred = |kind| LegRecord {
+        peer: Some(PeerName::Hub("sip.pstnhub.microsoft.com".into())),
+        transfer: Some(LegTransfer {
+            kind,
+            of: 1,
+            refer_to: None,
+            referred_by: None,
+            trace: Vec::new(),
+        }),
+        ..called_out(404, &[])
+    };
+    assert_eq!(class(transferred(TransferKind::Replaced)).as_deref(), Some("handed_on"));
+    assert_eq!(
+        class(transferred(TransferKind::Referred)).as_deref(),
+        Some("wrong_number")
     );
 }
 

@@ -1,6 +1,6 @@
 //! What carriers do before a call is up: the tone that ends, the calls that come again.
 
-use super::well::{call, refused, rewrite};
+use super::well::{call, refused, refused_by_carrier, rewrite};
 use super::wrong::{expect, records};
 use super::{complaints, said, well};
 use crate::cli::doctor::diagnose;
@@ -151,4 +151,33 @@ fn a_redial_is_no_habit_of_the_carrier() {
     assert!(said(&world, "carriers.retries").contains("since then it has worked"));
     let warned = diagnose(&world).worst();
     assert_eq!(warned, Some(Severity::Warn));
+}
+
+/// Calls out of Teams are answered by us, with what the carrier said: nothing of it is said of Teams.
+#[test]
+fn what_a_carrier_refuses_is_not_told_of_teams() {
+    let three = |status: u16, class: &'static str| {
+        move |world: &mut World| {
+            let refused = ["d", "e", "f"].map(|id| refused_by_carrier(id, status, class));
+            records(world).extend(refused);
+        }
+    };
+    let world = expect(three(488, "media"), &["media.refused"]);
+    let told = said(&world, "media.refused");
+    assert!(
+        told.starts_with("carrier 'north' refused the media of 3 calls (488), the last of them f of 1970-01-01T00:00Z"),
+        "{told}"
+    );
+    let world = expect(three(403, "policy"), &["carriers.refused"]);
+    let told = said(&world, "carriers.refused");
+    assert!(
+        told.starts_with("carrier 'north' refused 3 of 3 calls with 403"),
+        "{told}"
+    );
+    // A number that nobody has, or nobody who answers, is the callers' affair.
+    expect(three(404, "wrong_number"), &[]);
+    expect(three(480, "unavailable"), &[]);
+    // One barred number is no pattern.
+    let once = expect(|world| records(world).push(refused_by_carrier("d", 403, "policy")), &[]);
+    assert!(said(&once, "carriers.refused").contains("to +4930555100"));
 }

@@ -1,7 +1,7 @@
 //! What the node writes of a call is what doctor reads of it.
 
 use super::papers::Folder;
-use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, Party};
+use crate::call::{CallFacts, CallRecord, Cause, Direction, LegRecord, LegTransfer, Party, TransferKind};
 use crate::cli::doctor::files;
 use crate::cli::doctor::world::{PastCall, PastLeg, PastMedia};
 use crate::config::{Config, fixture};
@@ -47,6 +47,14 @@ fn record() -> CallRecord {
             reasons: vec![
                 "Q.850;cause=31;text=\"a1856424-e9da-40a6-a870-f289f81a863a;No callee endpoints were found\"".into(),
             ],
+            why: Some("no response in time".into()),
+            transfer: Some(LegTransfer {
+                kind: TransferKind::Referred,
+                of: 0,
+                refer_to: None,
+                referred_by: None,
+                trace: Vec::new(),
+            }),
             media: Some(media),
             ..LegRecord::default()
         }],
@@ -91,12 +99,18 @@ fn every_field_that_doctor_reads_of_a_call_is_one_that_the_node_writes() {
     let [leg] = legs.try_into().expect("one leg");
     let PastLeg {
         side,
+        peer,
+        transfer,
         status,
+        why,
         reason_phrase,
         cause_class,
         media,
     } = leg;
     assert_eq!((side.as_str(), status), ("teams", Some(480)));
+    assert_eq!(peer.as_deref(), Some("sip.pstnhub.microsoft.com"));
+    assert_eq!(transfer.expect("a transfer").kind, "referred");
+    assert_eq!(why.as_deref(), Some("no response in time"));
     assert_eq!(reason_phrase.as_deref(), Some("No callee endpoints were found"));
     assert!(cause_class.is_some_and(|class| !class.is_empty()));
     let PastMedia {

@@ -136,8 +136,9 @@ pub fn call(id: &str) -> PastCall {
             ..PastMedia::default()
         })
     };
-    let leg = |side: &str| PastLeg {
+    let leg = |side: &str, peer: Option<&str>| PastLeg {
         side: side.to_owned(),
+        peer: peer.map(str::to_owned),
         status: Some(200),
         media: media(),
         ..PastLeg::default()
@@ -154,7 +155,7 @@ pub fn call(id: &str) -> PastCall {
         status: 200,
         cause: "hung_up".to_owned(),
         ended_by: "caller".to_owned(),
-        legs: vec![leg("carrier"), leg("teams")],
+        legs: vec![leg("carrier", None), leg("teams", Some(HUBS[0]))],
         ..PastCall::default()
     }
 }
@@ -165,10 +166,26 @@ pub fn refused(id: &str, status: u16, phrase: &str, class: &str) -> PastCall {
     (call.status, call.talked_ms, call.cause) = (status, 0, "refused".to_owned());
     call.legs[1] = PastLeg {
         side: "teams".to_owned(),
+        peer: Some(HUBS[0].to_owned()),
         status: Some(status),
         reason_phrase: Some(phrase.to_owned()),
         cause_class: Some(class.to_owned()),
-        media: None,
+        ..PastLeg::default()
+    };
+    call
+}
+
+/// A call out of Teams that the carrier refused; `class`: of our answer to Teams, as older records have it.
+pub fn refused_by_carrier(id: &str, status: u16, class: &str) -> PastCall {
+    let mut call = refused(id, status, "", class);
+    call.direction = "teams_to_carrier".to_owned();
+    (call.legs[1].peer, call.legs[1].reason_phrase) = (None, None);
+    call.legs.swap(0, 1);
+    call.legs[1] = PastLeg {
+        side: "carrier".to_owned(),
+        peer: Some("north/203.0.113.2".to_owned()),
+        status: Some(status),
+        ..PastLeg::default()
     };
     call
 }
