@@ -227,14 +227,24 @@ impl Caller {
     }
 
     /// The number and the name of P-Asserted-Identity. Two values may stand there: a telephone number and a user's address;
-    /// the number counts (TEAMS-049).
+    /// the number counts (TEAMS-049). The two are one identity (RFC 3325 §9.1), so that a name at either is its name, unless
+    /// they are of two numbers.
     fn asserted(invite: &Message) -> Option<(String, Option<String>)> {
-        let values = invite.addresses(HeaderName::PAssertedIdentity).flatten();
-        let numbers = values.filter_map(|address| {
-            let number = Some(number_of(address.uri())).filter(|number| is_number(number))?;
-            Some((number, name_in(address.display())))
-        });
-        numbers.last()
+        let values: Vec<NameAddr> = invite.addresses(HeaderName::PAssertedIdentity).flatten().collect();
+        let number_in = |address: &NameAddr| Some(number_of(address.uri())).filter(|number| is_number(number));
+        let mut numbers = values.iter().rev();
+        let (number, counts) = numbers.find_map(|address| Some((number_in(address)?, address)))?;
+        let own = || name_in(counts.display());
+        let name = match values.as_slice() {
+            [one, other] if (one.uri().scheme() == Scheme::Tel) != (other.uri().scheme() == Scheme::Tel) => {
+                let other = if std::ptr::eq(counts, one) { other } else { one };
+                let same = |found: String| without_plus(&found) == without_plus(&number);
+                let one_identity = number_in(other).is_none_or(same);
+                own().or_else(|| name_in(other.display()).filter(|_| one_identity))
+            }
+            _ => own(),
+        };
+        Some((number, name))
     }
 
     /// The caller without what is asserted of it: what its From says, and no more.
@@ -420,18 +430,34 @@ mod tests {
             ),
             (from, "\"Ada\" <tel:+14255550111>", CallerHeader::From, Some("Mallory")),
             (from, "\"Ada\" <sip:ada@x.example>", CallerHeader::Pai, Some("Mallory")),
-            (
-                "<sip:+12065550100@x.example>",
-                "\"Ada\" <tel:+14255550111>",
-                CallerHeader::From,
-                None,
-            ),
         ] {
             let invite = invite(&format!("FROM: {from};tag=17\r\nP-ASSERTED-IDENTITY: {asserted}\r\n"));
             let caller = Facts::read(Origin::Teams, &invite, believe).caller;
             assert_eq!(caller.display.as_deref(), display, "{from} {asserted} {believe:?}");
             let own = NameAddr::parse(HeaderName::From, from).expect("an address");
             assert_eq!(caller.unasserted().display.as_deref(), own.display(), "{from}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_pair_stands_at_either_value() {
+        let (sip, tel) = ("<sip:+14255550111@x.example>", "<tel:+14255550111>");
+        for (asserted, display) in [
+            (format!("\"Ada\" {sip}, {tel}"), Some("Ada")),
+            (format!("{tel}, \"Ada\" {sip}"), Some("Ada")),
+            (format!("\"Ada\" {tel}, {sip}"), Some("Ada")),
+            (format!("{sip}, \"Ada\" {tel}"), Some("Ada")),
+            (format!("\"Ada\" <sip:ada@x.example>, {tel}"), Some("Ada")),
+            (format!("\"Ada\" <sip:+14255550199@x.example>, {tel}"), None),
+        ] {
+            let from = "FROM: \"Mallory\" <sip:+12065550100@x.example>;tag=17\r\n";
+            let invite = invite(&format!("{from}P-ASSERTED-IDENTITY: {asserted}\r\n"));
+            let caller = Facts::read(Origin::Teams, &invite, CallerHeader::Pai).caller;
+            assert_eq!(
+                (&*caller.number, caller.display.as_deref()),
+                ("+14255550111", display),
+                "{asserted}"
+            );
         }
     }
 

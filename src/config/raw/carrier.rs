@@ -225,7 +225,8 @@ pub struct RawNumberRule {
 #[serde(deny_unknown_fields)]
 pub struct RawCaller {
     /// Calls from the carrier: the header that is believed; the other one serves when it is absent. The name comes from the same
-    /// header; where that has none, from the other one if it has the same number.
+    /// header; where that has none, from the other one if it has the same number. Of two values of P-Asserted-Identity, a `sip` and
+    /// a `tel` one, the last one's number counts, and the name that stands at either.
     #[schemars(extend("default" = "pai"))]
     pub read: Option<At<RawHeader>>,
     /// Calls to the carrier: the number shown is that of From, of P-Asserted-Identity, `number`, or, with `diverting`, the one of
