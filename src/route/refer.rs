@@ -2,7 +2,7 @@
 //! there itself. What it names leads to a user, to a Teams user or to a number of the same tenant, or as a call of that
 //! user's to the telephone network: never to a host of its choice, to another tenant, or past a right.
 
-use super::decide::{Decision, Target, decide, name_for_teams};
+use super::decide::{Decision, Target, decide, is_emergency, name_for_teams};
 use super::elin::ElinFacts;
 use super::facts::{Caller, Facts, Origin, number_of};
 use super::refusal::Refusal;
@@ -154,9 +154,15 @@ pub fn decide_refer(
         let what = format!("refer to '{}': calls of this node alone", target.host());
         return (Err(refused(&what)), Trace::default());
     }
+    let dialled = number_of(target);
+    let emergency = || refused("refer to an emergency number: who needs help has to call it");
+    // Before the carrier's own right to call there, which would help nobody.
+    if is_emergency(config, &dialled) {
+        return (Err(emergency()), Trace::default());
+    }
     let facts = Facts {
         origin: referrer.origin.clone(),
-        dialled: number_of(target),
+        dialled,
         host: target.host().to_owned(),
         caller: shown(referrer.stays),
         colleague: None,
@@ -170,7 +176,7 @@ pub fn decide_refer(
             return Err(refused("refer to a number of another tenant"));
         }
         if decision.emergency {
-            return Err(refused("refer to an emergency number: who needs help has to call it"));
+            return Err(emergency());
         }
         match decision.target {
             Target::Application { .. } => Err(refused("refer to an application")),
@@ -386,6 +392,32 @@ ha1_md5 = "00000000000000000000000000000000"
                 Some(status),
                 "{name} {target}"
             );
+        }
+    }
+
+    /// Whoever refers, and whatever it may call itself: `emergency = true` of a carrier would not help.
+    #[test]
+    fn no_refer_leads_to_an_emergency_number_and_the_sentence_says_so() {
+        let config = config();
+        for origin in [carrier(), user("alice")] {
+            for target in ["sip:911@198.51.100.10", "tel:112", "sip:911@sip.contoso.example"] {
+                let referrer = Referrer {
+                    origin: origin.clone(),
+                    tenant: &config.tenants[0],
+                    stays: "+441632960001",
+                    vouched: Vouched::default(),
+                };
+                let (decided, _) = decide_refer(&config, &referrer, &Uri::parse(target).expect("a URI"));
+                let refusal = decided.expect_err("refused");
+                assert_eq!(refusal.status, 403);
+                assert!(
+                    refusal
+                        .sentence
+                        .contains("may not refer to an emergency number: who needs help has to call it"),
+                    "{}",
+                    refusal.sentence
+                );
+            }
         }
     }
 

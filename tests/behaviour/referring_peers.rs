@@ -127,7 +127,7 @@ async fn teams_091_a_carriers_refer_leads_nowhere_else() {
     for (target, status) in [
         (format!("sip:+19005550100@{here}"), 404),
         ("sip:admin@127.0.0.1:9090".into(), 403),
-        (format!("sip:911@{here}"), 404),
+        (format!("sip:911@{here}"), 403),
         (
             format!("sip:{ANOTHER}@{here}?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2"),
             481,
