@@ -22,7 +22,8 @@ pub(super) struct FinalWord {
 
 impl FinalWord {
     /// What a caller of this kind is told of `cause`. Another SBC may help Teams where a carrier fails, unless it `rang` there,
-    /// or where this node does (TEAMS-046); what an application, a limit or a route wants said is said.
+    /// or where this node does (TEAMS-046); another route may help a carrier or a device, unless it rang here. What an
+    /// application, a limit or a route wants said is said.
     pub fn to(caller: &LegKind, cause: &Cause, rang: bool) -> FinalWord {
         let mut reasons = cause.reasons_for_caller();
         reasons.retain(|reason| Reason::is_list(reason));
@@ -32,8 +33,11 @@ impl FinalWord {
             _ => None,
         };
         let is_teams = matches!(caller, LegKind::Teams { .. });
-        let told = failed.filter(|_| is_teams);
-        let mut word = match told.and_then(|(status, rang)| codes::to_teams(status, &reasons, rang)) {
+        let told = failed.and_then(|(status, rang)| match is_teams {
+            true => codes::to_teams(status, &reasons, rang),
+            false => codes::to_others(cause.status(), &reasons, rang),
+        });
+        let mut word = match told {
             Some(told) => FinalWord {
                 status: told.status,
                 phrase: told.phrase.to_owned(),

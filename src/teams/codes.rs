@@ -162,6 +162,17 @@ pub fn to_teams(status: u16, reasons: &[String], rang: bool) -> Option<Told> {
     })
 }
 
+/// What a carrier or a device is told of a final answer; `None`: the answer itself. Where it `rang` nothing has it try another
+/// route, by which the same phone would ring again.
+pub fn to_others(status: u16, reasons: &[String], rang: bool) -> Option<Told> {
+    let advances = matches!(status, 408 | 500..=599);
+    (rang && advances).then(|| Told {
+        status: 480,
+        phrase: reason_phrase(480),
+        reasons: reasons.to_vec(),
+    })
+}
+
 /// What a caller is told of a final answer of Teams; `None`: the answer itself.
 pub fn from_teams(status: u16, reasons: &[String]) -> Option<Told> {
     let row = row_for(FROM_TEAMS, status, reasons)?;

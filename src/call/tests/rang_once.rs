@@ -31,15 +31,40 @@ fn teams_046_who_has_rung_is_rung_by_nobody_else() {
         );
         rig.finish();
     }
-    let mut rig = from_carrier().begin();
-    rig.respond(&rig.last_invite(), reply(180));
-    rig.respond(&rig.last_invite(), reply(503));
-    assert_eq!(
-        (rig.invites().len(), rig.statuses()),
-        (1, vec![180, 503]),
-        "of a hub, too"
-    );
-    rig.finish();
+}
+
+/// A carrier goes on to its next route at a 5xx, as Teams does at some.
+#[test]
+fn whom_a_hub_has_rung_is_rung_by_no_other_route_of_the_carrier() {
+    for status in [408, 500, 503, 504] {
+        let mut rig = from_carrier().begin();
+        rig.respond(&rig.last_invite(), reply(180));
+        let reason = "Q.850;cause=42;text=\"38b99b53-e25d-49da-a9c8-0a9986786898;x\"";
+        rig.respond(&rig.last_invite(), reply(status).with(HeaderName::Reason, reason));
+        assert_eq!((rig.invites().len(), rig.statuses()), (1, vec![180, 480]), "{status}");
+        let told = rig.last_response(LegIndex::CALLER);
+        let reasons: Vec<_> = told.message.headers(HeaderName::Reason).collect();
+        assert_eq!(reasons, [reason]);
+        let record = rig.finish();
+        assert_eq!((record.status, record.legs[1].status), (480, Some(status)));
+        assert!(
+            record.cause_text.ends_with("; the caller was told 480"),
+            "{}",
+            record.cause_text
+        );
+    }
+    // What the called party says stays, and so does the failure of what has rung nobody.
+    for (rings, status) in [(true, 486), (true, 404), (true, 603), (false, 503), (false, 504)] {
+        let mut rig = from_carrier().begin();
+        if rings {
+            rig.respond(&rig.last_invite(), reply(180));
+        }
+        while rig.statuses().last().is_none_or(|last| *last < 200) {
+            rig.respond(&rig.last_invite(), reply(status));
+        }
+        assert_eq!(rig.statuses().last(), Some(&status));
+        rig.finish();
+    }
 }
 
 #[test]
