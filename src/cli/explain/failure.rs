@@ -2,6 +2,7 @@
 
 use super::ExplainArgs;
 use crate::observe::printable;
+use crate::sip::header::Reason;
 use crate::sip::message::reason_phrase;
 use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, cause_name, class, look_up, status_of_the_sbc};
 use crate::teams::{TeamsReason, codes};
@@ -11,7 +12,7 @@ use std::io::{self, Write};
 /// What is known of a failure.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
-    /// As asked.
+    /// As asked, or as the Reason names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip: Option<u16>,
     /// Microsoft's code, as asked.
@@ -48,10 +49,11 @@ impl Explanation {
         if args.sip.is_none() && args.code.is_none() && args.reason.is_none() {
             return None;
         }
-        let reason = args.reason.as_deref().map(read_reason).unwrap_or_default();
+        let (reason, status) = args.reason.as_deref().map(read_reason).unwrap_or_default();
+        let sip = args.sip.or(status);
         let status_of_the_sbc = args.code.and_then(status_of_the_sbc);
         let failure = Failure {
-            status: args.sip,
+            status: sip,
             code: args.code,
             cause: reason.cause,
             phrase: reason.phrase.as_deref(),
@@ -61,12 +63,12 @@ impl Explanation {
             Known::OneOf(entries) => (false, entries),
             Known::Nothing => (false, Vec::new()),
         };
-        let cause_goes_on = reason.cause.map(|cause| codes::what_goes_on(cause, args.sip));
+        let cause_goes_on = reason.cause.map(|cause| codes::what_goes_on(cause, sip));
         Some(Explanation {
-            code_goes_with: misfits(args.sip, args.code, &entries),
+            code_goes_with: misfits(sip, args.code, &entries),
             cause_name: reason.cause.and_then(cause_name),
             cause_goes_on: cause_goes_on.unwrap_or_default(),
-            sip: args.sip,
+            sip,
             code: args.code,
             class: class(failure),
             cause: reason.cause,
@@ -102,14 +104,34 @@ fn misfits(status: Option<u16>, code: Option<u32>, entries: &[&'static Entry]) -
     }
 }
 
-/// The header as it was copied, with or without its name, or its text alone.
-fn read_reason(typed: &str) -> TeamsReason {
+/// The header as it was copied, with or without its name, or its text alone; and the status that it names, where it is one of
+/// SIP (RFC 3326).
+fn read_reason(typed: &str) -> (TeamsReason, Option<u16>) {
     let typed = typed.trim();
     let value = match typed.split_once(':') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("reason") => value.trim(),
         _ => typed,
     };
-    TeamsReason::parse(value).unwrap_or_else(|| TeamsReason::of_text(value.trim_matches('"')))
+    let of_sip = value
+        .parse()
+        .ok()
+        .filter(|reason: &Reason| reason.protocol.eq_ignore_ascii_case("SIP"));
+    match of_sip {
+        Some(Reason { cause, text, .. }) => {
+            let reason = text.as_deref().map(TeamsReason::of_text);
+            (
+                reason.unwrap_or_default(),
+                cause.filter(|status| (300..700).contains(status)),
+            )
+        }
+        None => {
+            let reason = TeamsReason::parse(value);
+            (
+                reason.unwrap_or_else(|| TeamsReason::of_text(value.trim_matches('"'))),
+                None,
+            )
+        }
+    }
 }
 
 /// One JSON object.

@@ -392,6 +392,23 @@ fn a_q850_cause_is_explained_by_itself_and_before_what_a_status_may_be() {
 }
 
 #[test]
+fn a_status_in_a_reason_is_the_status() {
+    let named = told(&["--reason", "SIP;cause=480;text=\"Temporarily Unavailable\""]);
+    assert!(named.starts_with("480 Temporarily Unavailable"), "{named}");
+    assert!(!named.contains("Nothing is known of it"), "{named}");
+    assert_eq!(
+        told(&["--reason", "Reason: SIP;cause=480"]),
+        told(&["--sip", "480"]),
+        "with the header's name or without"
+    );
+    // What is asked for counts, and a status of another class is none of a failure.
+    assert!(told(&["--sip", "403", "--reason", "SIP;cause=480"]).starts_with("403 Forbidden"));
+    assert!(
+        told(&["--reason", "SIP;cause=200;text=\"Call completed elsewhere\""]).contains("Call completed elsewhere")
+    );
+}
+
+#[test]
 fn every_cause_of_the_map_has_a_name() {
     use crate::teams::{catalogue::cause_name, codes};
     for row in codes::TO_TEAMS.iter().chain(codes::FROM_TEAMS) {
