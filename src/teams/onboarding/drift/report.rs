@@ -1,6 +1,7 @@
 //! Differences as text.
 
 use super::{Compared, Difference, Fix, Weight};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// What an administrator reads: each difference, and below it what mends it.
@@ -12,6 +13,7 @@ pub fn report(found: &[Difference], compared: Compared) -> String {
 }
 
 fn write_report(out: &mut String, found: &[Difference], compared: Compared) -> std::fmt::Result {
+    let mut told: HashSet<&str> = HashSet::new();
     for difference in found {
         let mark = match difference.weight {
             Weight::Breaks => "differs",
@@ -26,6 +28,11 @@ fn write_report(out: &mut String, found: &[Difference], compared: Compared) -> s
             plain(&difference.here)
         )?;
         let lines = match &difference.fix {
+            // One route takes all trunks: made twice, the second command fails.
+            Fix::Powershell(command) if !told.insert(command) => {
+                writeln!(out, "    the same command mends it")?;
+                continue;
+            }
             Fix::Powershell(command) => command,
             Fix::Config { file, lines } => {
                 writeln!(out, "    in {file}:")?;

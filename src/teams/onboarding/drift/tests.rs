@@ -246,3 +246,19 @@ fn a_redirected_output_is_read_like_any_other() {
         ))
     );
 }
+
+/// The command that makes the route names all trunks of the tenant: it would fail when it ran again.
+#[test]
+fn a_command_that_mends_several_differences_is_told_once() {
+    let config = settings();
+    let tenant = config.tenant_by_name("contoso.example").expect("a tenant");
+    let route = r#"[{ "Identity": "Elsewhere", "NumberPattern": ".*", "OnlinePstnUsages": ["World"],
+        "OnlinePstnGatewayList": ["sbc.elsewhere.example"] }]"#;
+    let export = read(&decode(route.as_bytes()).expect("text")).expect("an output");
+    let found = compare(&config, tenant, &export);
+    let trunks = tenant.trunks().count();
+    assert!(trunks > 1 && found.len() >= trunks, "{found:?}");
+    let text = report(&found, Compared::of(&config, tenant, &export));
+    assert_eq!(text.matches("New-CsOnlineVoiceRoute").count(), 1, "{text}");
+    assert_eq!(text.matches("the same command mends it").count(), trunks - 1, "{text}");
+}
