@@ -1,7 +1,7 @@
 //! Calls: live ones seen and ended, and the ladders of those that are over too.
 
 use super::state::AdminState;
-use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Talker, Undelivered};
+use crate::call::{CallStatus, Event, LineStatus, LiveCall, Phase, Talker, TransferStatus, Undelivered};
 use crate::dial::PeerName;
 use crate::moment::Moment;
 use crate::observe::{Arrow, rfc3339};
@@ -30,6 +30,8 @@ pub struct CallView {
     pub talked_seconds: Option<u64>,
     /// Who talks now, the caller's place first.
     pub talkers: Vec<TalkerView>,
+    /// A transfer that is under way.
+    pub transfer: Option<TransferView>,
     /// The legs as an application knows them; absent where a route decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineStatus>,
@@ -44,6 +46,21 @@ pub struct TalkerView {
     pub party: String,
     /// In this place.
     pub seconds: Option<u64>,
+    /// It has put the other one on hold.
+    pub holds: bool,
+}
+
+/// A transfer that is under way.
+#[derive(Debug, Serialize)]
+pub struct TransferView {
+    pub kind: &'static str,
+    /// Side and name of who leaves, and has sent the REFER where there is one; and of who goes on talking.
+    pub leaves: String,
+    pub stays: String,
+    /// Whom the REFER names.
+    pub refer_to: Option<String>,
+    /// What its sender was told last.
+    pub status: Option<u16>,
 }
 
 /// One call with all that is known.
@@ -161,6 +178,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
         emergency,
         peer,
         talkers,
+        transfer,
         bridged: _,
         lines,
         past: _,
@@ -183,6 +201,7 @@ fn view(state: &AdminState, call: &LiveCall) -> CallView {
             .into_iter()
             .map(|talker| talker_view(state, talker, now))
             .collect(),
+        transfer: transfer.map(|transfer| transfer_view(state, transfer)),
         lines,
     }
 }
@@ -204,6 +223,7 @@ fn talker_view(state: &AdminState, talker: Talker, now: Moment) -> TalkerView {
         through,
         party,
         since,
+        holds,
     } = talker;
     TalkerView {
         side,
@@ -214,6 +234,24 @@ fn talker_view(state: &AdminState, talker: Talker, now: Moment) -> TalkerView {
             false => state.text(&party),
         },
         seconds: since.map(|since| now.since(since).as_secs()),
+        holds,
+    }
+}
+
+fn transfer_view(state: &AdminState, transfer: TransferStatus) -> TransferView {
+    let TransferStatus {
+        kind,
+        leaves,
+        stays,
+        refer_to,
+        status,
+    } = transfer;
+    TransferView {
+        kind: kind.label(),
+        leaves: state.text(&leaves),
+        stays: state.text(&stays),
+        refer_to: refer_to.map(|target| state.text(&target)),
+        status,
     }
 }
 
@@ -234,6 +272,7 @@ mod tests {
             through: None,
             party: String::new(),
             since: None,
+            holds: false,
         };
         let referred = [talker("teams", "contoso.sbc1.example.net"), talker("carrier", "south")];
         for (came_from, peer, talkers, shown) in [

@@ -1,7 +1,9 @@
 //! A node on addresses of its own, asked over real HTTP.
 
 use super::*;
-use crate::call::{CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall, Talker};
+use crate::call::{
+    CallFacts, CallId, CallRecord, Cause, Direction, Event, LiveCall, Talker, TransferKind, TransferStatus,
+};
 use crate::cli::run::{Running, start};
 use crate::config::{Cdr, Config, Reload};
 use crate::dial::PeerName;
@@ -336,17 +338,32 @@ async fn a_live_call_is_shown_with_masked_numbers_and_can_be_ended() {
         through: Some("sip.pstnhub.example.com".into()),
         party: party.into(),
         since: Some(lab.running.node.clock.now()),
+        holds: party.starts_with('+'),
     };
     let talkers = ["+14255550100", "sip:+14255550100@hub.example.com;x-m=8:orgid:9f9d51bc"].map(talker);
     let live = lab.running.node.calls.list().remove(0);
     live.status.lock().unwrap().talkers = talkers.to_vec();
+    assert_eq!(list["calls"][0]["transfer"], json!(null));
+    live.status.lock().unwrap().transfer = Some(TransferStatus {
+        kind: TransferKind::Referred,
+        leaves: "teams contoso.sbc1.example.net".into(),
+        stays: "carrier north".into(),
+        refer_to: Some("sip:+14255550101@hub.example.com;x-m=8".into()),
+        status: Some(180),
+    });
     let (_, list) = lab.get("/v1/calls").await;
     let shown = &list["calls"][0]["talkers"];
     assert_eq!(
         shown[0],
         json!({"side": "teams", "name": "contoso.sbc1.example.net", "through": "sip.pstnhub.example.com",
-            "party": "+*********00", "seconds": 0})
+            "party": "+*********00", "seconds": 0, "holds": true})
     );
+    assert_eq!(
+        list["calls"][0]["transfer"],
+        json!({"kind": "referred", "leaves": "teams contoso.sbc1.example.net", "stays": "carrier north",
+            "refer_to": "sip:+*********01@hub.example.com;x-m=8", "status": 180})
+    );
+    assert_eq!(shown[1]["holds"], false);
     assert_eq!(
         shown[1]["party"],
         "sip:+*********00@hub.example.com;x-m=8:orgid:9f9d51bc"

@@ -8,6 +8,7 @@ use super::id::{CallId, Token};
 use super::leg::Leg;
 use super::record::CallFacts;
 use super::talkers::Talker;
+use super::transfer::TransferStatus;
 use super::value::Phase;
 use crate::app::payload::{Properties, Status};
 use crate::app::sid::CallSid;
@@ -43,6 +44,9 @@ pub struct CallStatus {
     /// Who is up in the caller's place and in the callee's.
     #[serde(skip)]
     pub talkers: Vec<Talker>,
+    /// A transfer that is under way.
+    #[serde(skip)]
+    pub transfer: Option<TransferStatus>,
     /// The callee that the caller of an application talks to.
     #[serde(skip)]
     pub bridged: Option<CallSid>,
@@ -87,6 +91,7 @@ impl LiveCall {
             emergency: facts.emergency,
             peer: None,
             talkers: Vec::new(),
+            transfer: None,
             bridged: None,
             lines: Vec::new(),
             past: Vec::new(),
@@ -394,6 +399,7 @@ impl CallStatus {
             emergency: call.calls_emergency(),
             peer: call.leg(call.shown_leg()).and_then(|leg| leg.record.peer.clone()),
             talkers: call.talkers(),
+            transfer: call.transfer_status(),
             bridged: call.bridged_child(),
             lines: call.line_statuses(now),
             past: call.past_lines(),

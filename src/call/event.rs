@@ -4,7 +4,7 @@ use super::id::{CallId, LegIndex, Token};
 use super::leg::Leg;
 use super::parting::Parted;
 use super::record::{CallRecord, RefusedRefer};
-use super::transfer::{LegAnswer, LegWanted, RefusedReplace, TransferWish, Unmovable};
+use super::transfer::{LegAnswer, LegWanted, RefusedReplace, TransferNews, TransferWish, Unmovable};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
@@ -542,6 +542,17 @@ pub enum CallNews {
     },
     /// An INVITE with Replaces that came to this call takes nobody's place.
     ReplaceRefused(Box<RefusedReplace>),
+    /// A transfer that was accepted has come a step further.
+    Transfer(TransferNews),
+    /// The peer of a leg has put the other side on hold.
+    Holds {
+        leg: LegIndex,
+    },
+    /// It holds no longer.
+    Resumes {
+        leg: LegIndex,
+        held_ms: u64,
+    },
     /// A destination was not called: it shares no codec with the caller, and too many calls are recoded already.
     NotRecoded {
         leg: LegIndex,

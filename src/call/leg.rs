@@ -167,6 +167,9 @@ pub struct Leg {
     /// It took another leg's place then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came: Option<Moment>,
+    /// The peer has the other side on hold since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_since: Option<Moment>,
     /// The peer is still to be told what the other side has settled.
     pub realign: Option<Realign>,
     /// How the peer's INVITE, when we accept it, is answered about session timers.
@@ -215,6 +218,7 @@ impl Leg {
             has_referred: false,
             outcome_due: None,
             came: None,
+            holds_since: None,
             realign: None,
             session_answer: None,
             moving: None,

@@ -38,6 +38,7 @@ mod final_word;
 mod gathering;
 mod hearing;
 mod held;
+mod holds;
 mod hop_mark;
 mod hunt;
 mod id;
@@ -115,5 +116,8 @@ pub use switchboard::{OutsideResponse, OutsideResponses, Switchboard};
 pub use talkers::Talker;
 pub use tally::{Counted, One, Tally};
 pub use tasks::CallTasks;
-pub use transfer::{GivenLeg, LegAnswer, LegWanted, Referring, RefusedReplace, TransferWish, Unmovable};
+pub use transfer::{
+    GivenLeg, LegAnswer, LegWanted, Referring, RefusedReplace, TransferNews, TransferStatus, TransferStep,
+    TransferWish, Unmovable,
+};
 pub use value::{Call, Phase};

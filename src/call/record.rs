@@ -173,6 +173,11 @@ pub struct LegRecord {
     /// REFERs of its peer that were refused, the first [`MOST_REFUSED_REFERS`] of them.
     #[serde(default)]
     pub refers_refused: Vec<RefusedRefer>,
+    /// How often its peer has put the other side on hold, and for how many milliseconds in all.
+    #[serde(default)]
+    pub holds: u32,
+    #[serde(default)]
+    pub held_ms: u64,
     /// Where Teams says that its user is.
     #[serde(default)]
     pub user_place: Option<UserPlace>,

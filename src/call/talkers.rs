@@ -3,7 +3,6 @@
 use super::Call;
 use super::id::LegIndex;
 use super::leg::Leg;
-use crate::dial::LegKind;
 use crate::moment::Moment;
 use crate::sip::NameAddr;
 use crate::sip::message::HeaderName;
@@ -21,14 +20,17 @@ pub struct Talker {
     pub party: String,
     /// On the process's clock.
     pub since: Option<Moment>,
+    /// It has put the other one on hold.
+    pub holds: bool,
 }
 
-/// What a change of the talkers shows by, without describing them: who is up in the two places since when, and whose peer
-/// is shown.
+/// What a change of the talkers shows by, without describing them: who is up in the two places since when, and holds, whose
+/// peer is shown, and how far a transfer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seats {
-    talking: [Option<(LegIndex, Option<Moment>)>; 2],
+    talking: [Option<(LegIndex, Option<Moment>, bool)>; 2],
     shown: LegIndex,
+    transfer: Option<(LegIndex, Option<u16>)>,
 }
 
 impl Call {
@@ -56,10 +58,12 @@ impl Call {
 
     pub(super) fn seats(&self) -> Seats {
         Seats {
-            talking: self
-                .places()
-                .map(|index| self.leg(index?).map(|leg| (leg.index, leg.came))),
+            talking: self.places().map(|index| {
+                self.leg(index?)
+                    .map(|leg| (leg.index, leg.came, leg.holds_since.is_some()))
+            }),
             shown: self.shown_leg(),
+            transfer: self.transfer_mark(),
         }
     }
 
@@ -72,12 +76,6 @@ impl Call {
 
     fn talker(&self, leg: &Leg) -> Talker {
         let kind = &leg.terms.kind;
-        let name = match kind {
-            LegKind::Teams { tenant_fqdn: name }
-            | LegKind::Carrier { carrier: name }
-            | LegKind::User { user: name, .. }
-            | LegKind::SipUri { host: name } => name,
-        };
         let called = || leg.record.peer.as_ref().map(ToString::to_string);
         let child = self.attempt_of(leg.index).and_then(|position| self.child(position));
         let answered = match (&self.app, child) {
@@ -94,10 +92,11 @@ impl Call {
         };
         Talker {
             side: kind.side(),
-            name: name.to_string(),
+            name: kind.name().to_owned(),
             through: leg.record.hub.clone().or_else(called),
             party: transferred.unwrap_or_else(as_routed),
             since: leg.came.or(answered).or(self.milestones.answered),
+            holds: leg.holds_since.is_some(),
         }
     }
 }

@@ -176,6 +176,7 @@ impl Call {
             Event::Broken { detail } => self.end(Cause::Fault { detail }, now),
         }
         self.settle_listening();
+        self.note_holds(now);
         self.finish(now);
         std::mem::take(&mut self.effects)
     }

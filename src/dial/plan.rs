@@ -232,6 +232,16 @@ impl LegKind {
             LegKind::SipUri { .. } => "sip",
         }
     }
+
+    /// The tenant's trunk, the carrier, the user's address, or the host.
+    pub fn name(&self) -> &str {
+        match self {
+            LegKind::Teams { tenant_fqdn: name }
+            | LegKind::Carrier { carrier: name }
+            | LegKind::User { user: name, .. }
+            | LegKind::SipUri { host: name } => name,
+        }
+    }
 }
 
 /// The terms of a leg: fixed when the leg is made, shared by all legs of the same peer and configuration.

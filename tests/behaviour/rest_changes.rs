@@ -131,6 +131,7 @@ async fn a_change_of_two_things_reaches_a_busy_call_as_a_whole() {
             emergency: false,
             peer: None,
             talkers: Vec::new(),
+            transfer: None,
             bridged: None,
             lines: vec![LineStatus {
                 call_sid,

@@ -54,6 +54,7 @@ mod stored;
 mod strangers;
 mod talkers;
 mod targets;
+mod told;
 mod transfer;
 mod unanswered;
 mod unspoken;

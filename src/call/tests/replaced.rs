@@ -5,7 +5,8 @@ use super::messages::{Sent, reply};
 use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, parse};
 use super::scenario::{from_carrier, from_teams};
-use crate::call::{CallNews, CallRecord, Event, LegIndex, LegRecord, LegTransfer, Phase, TransferKind};
+use super::told::steps_told;
+use crate::call::{CallNews, CallRecord, Event, LegIndex, LegRecord, LegTransfer, Phase, TransferKind, TransferStep};
 use crate::sip::Method;
 use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
@@ -203,6 +204,7 @@ fn teams_088_who_replaces_the_caller_gets_its_place() {
     assert_eq!((byes.len(), rig.reinvites(CALLEE).len()), (1, 0));
     assert_eq!(rig.dialog_of(CALLER).call_id, "second-call-id");
     rig.assert_bridged(CALLER, CALLEE);
+    assert_eq!(steps_told(&rig), [TransferStep::Began, TransferStep::Made]);
     rig.ack_inside(CALLER, "");
     let record = rig.hangs_up_and_finish(CALLEE);
     let kind = TransferKind::Replaced;

@@ -4,8 +4,10 @@ use super::messages::reply;
 use super::peers::{CONTOSO, carrier_sdp, sbc, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
+use super::told::steps_told;
 use crate::call::{
-    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferWish, Unmovable,
+    CallId, CallNews, Effect, Event, Leg, LegIndex, LegWanted, Phase, Referring, TransferKind, TransferStep,
+    TransferWish, Unmovable,
 };
 use crate::carrier::PlanFacts;
 use crate::config::{CarrierId, Config};
@@ -109,6 +111,8 @@ fn teams_091_a_pbx_gives_a_teams_user_to_another_and_teams_hears_of_an_invite_al
     rig.assert_bridged(CALLER, THIRD);
     let told = ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"];
     assert_eq!(rig.statuses_notified(), told);
+    let rings = TransferStep::Rings { status: 180 };
+    assert_eq!(steps_told(&rig), [TransferStep::Began, rings, TransferStep::Made]);
     let to_caller = rig.sent[before..].iter().filter(|sent| sent.leg == CALLER);
     assert_eq!(to_caller.count(), 0, "the Teams user who stays hears of nothing");
     let record = rig.hang_up_and_finish();

@@ -8,7 +8,7 @@ use super::rig::Rig;
 use super::routed_refers::ANOTHER;
 use super::scenario::{from_carrier, from_teams, placed};
 use super::transfer::TO_A_USER;
-use crate::call::{CallStatus, LegIndex, Wish};
+use crate::call::{CallStatus, LegIndex, TransferKind, TransferStatus, Wish};
 use crate::sip::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -59,9 +59,20 @@ fn whoever_was_called_is_shown_until_another_takes_its_place() {
     let invite = rig.last_invite();
     rig.respond(&invite, reply(180));
     assert_eq!((talk(&rig), peer(&rig)), (vec![caller(10), callee(10)], HUB.to_owned()));
-    assert_eq!(rig.call.seats(), before);
+    let shown = CallStatus::of(&rig.call, rig.now).transfer.expect("a transfer");
+    let wanted = TransferStatus {
+        kind: TransferKind::Referred,
+        leaves: format!("teams {TENANT_FQDN}"),
+        stays: "carrier north".into(),
+        refer_to: Some(second_hub.clone()),
+        status: Some(180),
+    };
+    assert_eq!(shown, wanted);
+    let ringing = rig.call.seats();
+    assert_ne!(ringing, before, "it is under way");
     rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
-    assert_ne!(rig.call.seats(), before, "it is news");
+    assert_ne!(rig.call.seats(), ringing, "it is news");
+    assert_eq!(CallStatus::of(&rig.call, rig.now).transfer, None);
     rig.wait(Duration::from_secs(3));
     assert_eq!(talk(&rig), [caller(13), seat("teams", TENANT_FQDN, &second_hub, 3)]);
     assert_eq!(peer(&rig), "sip2.pstnhub.microsoft.com");

@@ -2,7 +2,7 @@
 //! with us. The two it talked to are joined: the leg of the other call moves into this one, with its dialog and its media, and
 //! that call is over. Nobody is called, and Teams hears of a re-INVITE at most, where it was on hold.
 
-use super::{TransferWish, Unmovable};
+use super::{TransferStep, TransferWish, Unmovable};
 use crate::call::cause::Cause;
 use crate::call::event::{Effect, Event};
 use crate::call::id::{CallId, LegIndex};
@@ -180,6 +180,7 @@ impl Call {
         self.begin_referred((old, new, stays), wish.cseq, false, now);
         self.accept_refer(old, transaction);
         self.tell_referrer(100, false);
+        self.tell_transfer(TransferStep::Began);
         let fits = self.fits(stays, new).is_ok();
         let open = self.is_open_both_ways(new);
         if let Some(leg) = self.leg_mut(new).filter(|_| !open) {

@@ -18,6 +18,7 @@
 
 mod door;
 mod joined;
+mod news;
 mod referred;
 mod refused;
 mod replaced;
@@ -35,6 +36,7 @@ use crate::moment::Moment;
 use crate::sdp::Direction;
 pub use door::RefusedReplace;
 pub use joined::{GivenLeg, LegAnswer, LegWanted, Referring};
+pub use news::{TransferNews, TransferStatus, TransferStep};
 use referred::{Heard, Referral};
 pub use routed::TransferWish;
 use serde::{Deserialize, Serialize};
@@ -106,6 +108,7 @@ impl Call {
 
     /// `new` has its description settled: it takes the place of `old`.
     fn swap_in(&mut self, now: Moment) {
+        self.tell_transfer(TransferStep::Made);
         let Some(transfer) = self.transfer.take() else { return };
         let Transfer { old, new, stays, kind } = *transfer;
         if matches!(&kind, Kind::Referred(referral) if referral.heard == Heard::RingBack) {
@@ -229,6 +232,7 @@ impl Call {
     /// Ends the leg that was to come; who asked for it hears this status.
     pub(super) fn drop_transfer(&mut self, status: u16) -> Option<Transfer> {
         self.tell_referrer(status, true);
+        self.tell_transfer(TransferStep::Failed { status });
         let transfer = *self.transfer.take()?;
         let new = transfer.new;
         if matches!(&transfer.kind, Kind::Referred(referral) if referral.heard == Heard::RingBack) {

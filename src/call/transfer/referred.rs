@@ -1,7 +1,7 @@
 //! REFER (RFC 3515, RFC 5589 §6): we call whom it names, and tell by NOTIFY what comes of that. Where Teams refers, whom it
 //! names is called at Teams; what a carrier or a user names is routed ([`routed`](super::routed)).
 
-use super::{Kind, Transfer, Unmovable, side_of};
+use super::{Kind, Transfer, TransferStep, Unmovable, side_of};
 use crate::call::event::Effect;
 use crate::call::hunt::{Awaited, Next};
 use crate::call::id::{LegIndex, Token};
@@ -63,6 +63,11 @@ impl Referral {
             rings_until: now + RINGS,
         }
     }
+
+    /// The status that its sender was told last.
+    pub(super) const fn said(&self) -> u16 {
+        self.said
+    }
 }
 
 impl Call {
@@ -79,6 +84,7 @@ impl Call {
             Ok(new) => {
                 self.accept_refer(index, transaction);
                 self.tell_referrer(100, false);
+                self.tell_transfer(TransferStep::Began);
                 self.open_media(new);
             }
         }
@@ -286,6 +292,9 @@ impl Call {
         if is_news {
             referral.said = status;
             self.tell_referrer(status, false);
+        }
+        if before == Heard::Old && heard != before {
+            self.tell_transfer(TransferStep::Rings { status });
         }
         if heard != before && (heard == Heard::RingBack || before == Heard::RingBack) {
             self.ring_back(stays, heard == Heard::RingBack);

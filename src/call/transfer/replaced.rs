@@ -1,7 +1,7 @@
 //! INVITE with Replaces (RFC 3891) from Teams: somebody else there takes over the dialog that we have with it, as when an
 //! agent answers a queue, or a call is parked, retrieved, or brought back from its music (TEAMS-088).
 
-use super::{Kind, RefusedReplace, Transfer, side_of};
+use super::{Kind, RefusedReplace, Transfer, TransferStep, side_of};
 use crate::call::event::CallNews;
 use crate::call::id::LegIndex;
 use crate::call::leg::{Leg, LegState};
@@ -173,6 +173,7 @@ impl Call {
             stays,
             kind: Kind::Replaced { offer },
         }));
+        self.tell_transfer(TransferStep::Began);
         self.open_sockets(new, mux);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! value, and rings like any other. Nothing of it is sent to Teams but INVITEs: who stays there stays on its leg.
 
 use super::referred::{Heard, RINGS, Referral};
-use super::{Kind, Unmovable, side_of};
+use super::{Kind, TransferStep, Unmovable, side_of};
 use crate::call::answer::COMPLETED_ELSEWHERE;
 use crate::call::dialing::MOST_LEGS;
 use crate::call::event::Effect;
@@ -107,6 +107,7 @@ impl Call {
                 trace: trace.0,
             });
         }
+        self.tell_transfer(TransferStep::Began);
         for position in 0..self.ringing.len() {
             self.next_hop(position, now);
         }

@@ -80,6 +80,9 @@ pub struct CdrLeg<'a> {
     /// It was to take another leg's place.
     transfer: Option<&'a LegTransfer>,
     refers_refused: &'a [RefusedRefer],
+    /// How often its peer held the other side, and how long in all.
+    holds: u32,
+    held_ms: u64,
     /// Of a leg of Teams: where it says that its user is, and the local media address that was taken for that.
     user_place: Option<&'a UserPlace>,
     local_media: Option<&'a str>,

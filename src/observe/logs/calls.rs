@@ -1,7 +1,9 @@
 //! Lines about calls, each inside the call's span: id, tenant, direction.
 
 use super::lines::LogLines;
-use crate::call::{CallFacts, CallId, CallNews, CallRecord, ElinUse, RefusedReplace};
+use crate::call::{
+    CallFacts, CallId, CallNews, CallRecord, ElinUse, RefusedReplace, TransferKind, TransferNews, TransferStep,
+};
 use crate::dial::PeerName;
 use crate::observe::cdr::carrier;
 use crate::route::{Refusal, TraceStep};
@@ -120,6 +122,9 @@ pub(super) fn news(
             trace_steps(lines, &refused.trace);
         }),
         CallNews::ReplaceRefused(refused) => replace_refused(lines, None, refused),
+        CallNews::Transfer(news) => transferred(lines, news),
+        CallNews::Holds { leg } => debug!(leg = leg.0, "this leg's peer has put the other side on hold"),
+        CallNews::Resumes { leg, held_ms } => debug!(leg = leg.0, held_ms, "this leg's peer holds no longer"),
         CallNews::NotRecoded { leg } => lines.throttles.overflows.say(|withheld| {
             warn!(
                 leg = leg.0,
@@ -134,6 +139,31 @@ pub(super) fn news(
             );
         }),
     });
+}
+
+/// A REFER, or an INVITE with Replaces, that is carried out: who leaves, who goes on talking, and how far it has come.
+fn transferred(lines: &LogLines, news: &TransferNews) {
+    let about = &news.about;
+    let status = match news.step {
+        TransferStep::Rings { status } | TransferStep::Failed { status } => Some(status),
+        TransferStep::Began | TransferStep::Made => None,
+    };
+    let said = match (news.step, about.kind) {
+        (TransferStep::Began, TransferKind::Referred) => "a REFER was accepted",
+        (TransferStep::Began, TransferKind::Replaced) => "an INVITE with Replaces was taken up",
+        (TransferStep::Rings { .. }, _) => "whom the REFER names rings",
+        (TransferStep::Made, _) => "the transfer is made",
+        (TransferStep::Failed { .. }, _) => "the transfer failed",
+    };
+    info!(
+        kind = about.kind.label(),
+        leg = news.leg.0,
+        leaves = %lines.text(&about.leaves),
+        stays = %lines.text(&about.stays),
+        refer_to = about.refer_to.as_deref().map(|target| lines.text(target)),
+        status,
+        "{said}"
+    );
 }
 
 pub(super) fn over(lines: &LogLines, record: &CallRecord) {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::call::{
-    CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegIndex, LegRecord, Party, RefusedRefer, RefusedReplace,
+    CallFacts, CallId, CallNews, CallRecord, Cause, Direction, LegIndex, LegRecord, Party, RefusedRefer,
+    RefusedReplace, TransferKind, TransferNews, TransferStatus, TransferStep,
 };
 use crate::carrier::Unidentified;
 use crate::config::{Config, LogFormat, LogLevel, Reload};
@@ -230,6 +231,74 @@ fn lines_about_a_call_out_of_teams_name_its_carrier_gateway_and_hub() {
             "{line}"
         );
     }
+}
+
+/// Transfers are told as they are carried out, holds to who looks closer.
+#[test]
+fn a_transfer_leaves_its_trace_and_a_hold_one_at_level_debug() {
+    let (facts, call) = (facts(), CallId::from_random(7));
+    let step = |step| {
+        let about = TransferStatus {
+            kind: TransferKind::Referred,
+            leaves: "teams contoso.sbc1.example.net".into(),
+            stays: "carrier north".into(),
+            refer_to: Some("sip:+14255550100@sip.pstnhub.microsoft.com".into()),
+            status: Some(180),
+        };
+        let leg = LegIndex(1);
+        CallNews::Transfer(TransferNews { leg, step, about })
+    };
+    let news = [
+        CallNews::Holds { leg: LegIndex(1) },
+        CallNews::Resumes {
+            leg: LegIndex(1),
+            held_ms: 1_500,
+        },
+        step(TransferStep::Began),
+        step(TransferStep::Failed { status: 486 }),
+    ];
+    let happenings = || -> Vec<Happening> {
+        let told = news.iter().map(|news| Happening::CallNews {
+            call,
+            facts: &facts,
+            news,
+            peer: None,
+            hub: None,
+        });
+        told.collect()
+    };
+    let text = written(LogFormat::Json, LogLevel::Info, &happenings());
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    let (began, failed) = (&lines[0], &lines[1]);
+    assert_eq!(
+        [
+            &began["message"],
+            &began["kind"],
+            &began["leaves"],
+            &began["stays"],
+            &began["refer_to"]
+        ],
+        [
+            "a REFER was accepted",
+            "referred",
+            "teams contoso.sbc1.example.net",
+            "carrier north",
+            "sip:+*********00@sip.pstnhub.microsoft.com"
+        ],
+    );
+    assert_eq!(
+        (&failed["message"], &failed["status"]),
+        (&"the transfer failed".into(), &486.into())
+    );
+    let text = written(LogFormat::Human, LogLevel::Debug, &happenings());
+    assert!(
+        text.contains("holds no longer") && text.contains("held_ms=1500"),
+        "{text}"
+    );
 }
 
 #[test]

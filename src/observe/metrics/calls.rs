@@ -204,6 +204,9 @@ impl CallMetrics {
             CallNews::Ringing
             | CallNews::TargetFailed { .. }
             | CallNews::Answered
+            | CallNews::Transfer(_)
+            | CallNews::Holds { .. }
+            | CallNews::Resumes { .. }
             | CallNews::ByeDelayed { .. }
             | CallNews::TransportPassedOver { .. } => {}
         }

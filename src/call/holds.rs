@@ -1,0 +1,42 @@
+//! Which peers hold the other side, since when: told to the log, shown of a live call, summed up in the record of the leg.
+
+use super::event::CallNews;
+use super::leg::Leg;
+use super::value::Call;
+use crate::moment::Moment;
+
+impl Call {
+    /// Notes which peers hold by now, of their own accord and not because they were put on hold.
+    pub(super) fn note_holds(&mut self, now: Moment) {
+        for position in 0..self.legs.len() {
+            let leg = &mut self.legs[position];
+            let (index, is_up) = (leg.index, leg.is_up());
+            let news = match (leg.holds_since, leg.holds_now()) {
+                (None, true) => {
+                    leg.holds_since = Some(now);
+                    leg.record.holds = leg.record.holds.saturating_add(1);
+                    CallNews::Holds { leg: index }
+                }
+                (Some(since), false) => {
+                    leg.holds_since = None;
+                    let held_ms = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
+                    leg.record.held_ms = leg.record.held_ms.saturating_add(held_ms);
+                    CallNews::Resumes { leg: index, held_ms }
+                }
+                (None, false) | (Some(_), true) => continue,
+            };
+            // Who leaves resumes nothing.
+            if is_up {
+                self.tell(news);
+            }
+        }
+    }
+}
+
+impl Leg {
+    /// An answer to our INVITE is no hold: an announcement sends only. Later the peer may repeat its hold in an answer.
+    fn holds_now(&self) -> bool {
+        let may_begin = || self.holds_since.is_some() || self.media.peer_offered_last();
+        self.is_up() && !self.media.will().receives() && may_begin()
+    }
+}

@@ -1,0 +1,95 @@
+//! What is told of holds and transfers: news, status and record.
+
+use super::messages::reply;
+use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp};
+use super::rig::Rig;
+use super::scenario::from_carrier;
+use super::transfer::TO_A_USER;
+use crate::call::{CallNews, CallStatus, LegIndex, TransferStep};
+use crate::sip::Method;
+use std::time::Duration;
+
+const CALLER: LegIndex = LegIndex::CALLER;
+const CALLEE: LegIndex = LegIndex(1);
+
+/// Each leg's record counts what its own peer did; who is put on hold holds nothing.
+#[test]
+fn who_holds_is_news_is_shown_and_counted() {
+    let mut rig = from_carrier().begin().answered();
+    let holds = |rig: &Rig| {
+        let talkers = CallStatus::of(&rig.call, rig.now).talkers;
+        talkers.iter().map(|talker| talker.holds).collect::<Vec<_>>()
+    };
+    let seats = rig.call.seats();
+    for seconds in [7, 3] {
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendonly"));
+        let offered = rig.reinvites(CALLEE).pop().expect("the hold");
+        rig.respond(&offered, reply(200).sdp(teams_sdp("inactive")));
+        rig.ack(CALLER, "");
+        assert_eq!(holds(&rig), [true, false]);
+        assert_ne!(rig.call.seats(), seats, "published");
+        rig.wait(Duration::from_secs(seconds));
+        rig.request(CALLER, Method::Invite, "", &carrier_sdp("sendrecv"));
+        let resumed = rig.reinvites(CALLEE).pop().expect("the resume");
+        rig.respond(&resumed, reply(200).sdp(teams_sdp("sendrecv")));
+        rig.ack(CALLER, "");
+        assert_eq!(holds(&rig), [false, false]);
+    }
+    let told = rig.news.iter().filter(|news| {
+        matches!(
+            news,
+            CallNews::Holds { leg: CALLER } | CallNews::Resumes { leg: CALLER, .. }
+        )
+    });
+    let told: Vec<CallNews> = told.cloned().collect();
+    let resumes = |held_ms| CallNews::Resumes { leg: CALLER, held_ms };
+    let hold = || CallNews::Holds { leg: CALLER };
+    assert_eq!(told, [hold(), resumes(7_000), hold(), resumes(3_000)]);
+    // One that lasts to the end counts as long.
+    rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
+    let offered = rig.reinvites(CALLER).pop().expect("the hold");
+    rig.respond(&offered, reply(200).sdp(carrier_sdp("inactive")));
+    rig.ack(CALLEE, "");
+    rig.wait(Duration::from_secs(2));
+    let record = rig.hang_up_and_finish();
+    let counted: Vec<_> = record.legs.iter().map(|leg| (leg.holds, leg.held_ms)).collect();
+    assert_eq!(counted, [(2, 10_000), (1, 2_000)]);
+}
+
+/// The steps of the transfers of a call, as they were told.
+pub fn steps_told(rig: &Rig) -> Vec<TransferStep> {
+    let told = rig.news.iter().filter_map(|news| match news {
+        CallNews::Transfer(told) => Some(told.step),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn each_step_of_a_transfer_is_news() {
+    let mut rig = from_carrier().begin().answered();
+    rig.refer(CALLEE, TO_A_USER);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    rig.respond(&invite, reply(180));
+    rig.respond(&invite, reply(486));
+    rig.refer(CALLEE, TO_A_USER);
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    let rings = TransferStep::Rings { status: 180 };
+    let failed = TransferStep::Failed { status: 486 };
+    let (began, made) = (TransferStep::Began, TransferStep::Made);
+    assert_eq!(steps_told(&rig), [began, rings, failed, began, made]);
+    let told = rig.news.iter().find_map(|news| match news {
+        CallNews::Transfer(told) => Some(told),
+        _ => None,
+    });
+    let told = told.expect("news");
+    assert_eq!(told.leg, CALLEE);
+    assert_eq!(
+        (told.about.leaves.as_str(), told.about.stays.as_str()),
+        (&*format!("teams {TENANT_FQDN}"), "carrier north")
+    );
+    assert_eq!(told.about.refer_to.as_deref(), Some(TO_A_USER));
+    // The first one that came has failed.
+    rig.hangs_up_and_finish(LegIndex(3));
+}
