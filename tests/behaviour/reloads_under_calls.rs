@@ -42,6 +42,11 @@ impl Saved {
         let draft = lab.folder.join("draft.toml");
         std::fs::write(&draft, edited).unwrap();
         std::fs::rename(draft, &path).unwrap();
+        self.applied(lab).await
+    }
+
+    /// Takes the outcome of what was saved over.
+    async fn applied(&mut self, lab: &Lab) -> (Arc<Config>, Vec<&'static str>) {
         let outcome = tokio::time::timeout(BOUND, self.outcomes.recv()).await;
         match outcome.expect("an outcome").expect("the watch runs") {
             Reload::Applied { config, waiting, .. } => {
@@ -141,6 +146,30 @@ async fn a_number_taken_away_ends_no_call_and_takes_no_new_one() {
     caller.hears(TEAMS_TONE).await.unwrap();
     caller.hang_up().await.unwrap();
     callee.ended().await.unwrap();
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_088_the_call_of_a_tenant_that_was_taken_away_is_still_taken_over() {
+    let other = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n".to_owned();
+    let lab = Lab::with(Plan {
+        tenants: vec![("fabrikam", other)],
+        ..Plan::default()
+    })
+    .await;
+    lab.teams.set_script(Script::answer());
+    let (caller, callee) = up(&lab, false).await;
+    let mut saved = Saved::watch(&lab);
+    std::fs::remove_file(lab.folder.join("config/tenants/contoso.toml")).unwrap();
+    saved.applied(&lab).await;
+    let taker = lab.teams.replace(&callee, Dial::new(USER, OUTSIDE)).await.unwrap();
+    taker.hears(CARRIER_TONE).await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    // Nobody else is called there any more.
+    let refused = lab.teams.place_call(Dial::new(USER, OUTSIDE)).await.unwrap();
+    assert_eq!(refused.ended().await.unwrap().status, Some(404));
+    caller.hang_up().await.unwrap();
+    taker.ended().await.unwrap();
     lab.close().await;
 }
 

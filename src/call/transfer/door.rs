@@ -70,19 +70,21 @@ impl Switchboard {
             (Some(Err(fault)), None) => return Some(respond(id, refuse(400, fault.to_string()))),
             _ => return Some(respond(id, refuse(400, "it has more than one Replaces".into()))),
         };
-        let Some(tenant) = tenant else {
-            return Some(respond(id, refuse(481, Refusal::unknown_tenant(&host).sentence)));
-        };
         let Some(call) = self.node.calls.call_of_tag(&replaces.to_tag) else {
-            let why = "the to-tag of its Replaces is none that this node has given".to_owned();
+            let why = match tenant {
+                Some(_) => "the to-tag of its Replaces is none that this node has given".to_owned(),
+                None => Refusal::unknown_tenant(&host).sentence,
+            };
             return Some(respond(id, refuse(481, why)));
         };
+        // Calls outlive their tenant's file: the dialog has the name that it began with.
+        let trunk = tenant.map_or(host.as_str(), |tenant| tenant.fqdn.as_str());
         let event = Event::Replace {
             transaction: id,
             message: invite.clone(),
             flow: flow.clone(),
             replaces,
-            trunk: tenant.fqdn.as_str().into(),
+            trunk: trunk.into(),
         };
         match self.deliver(call, event) {
             Ok(()) => {
