@@ -4,6 +4,7 @@ use super::event::CallNews;
 use super::leg::Leg;
 use super::value::Call;
 use crate::moment::Moment;
+use crate::sdp::Direction;
 
 impl Call {
     /// Notes which peers hold by now, of their own accord and not because they were put on hold.
@@ -34,9 +35,11 @@ impl Call {
 }
 
 impl Leg {
-    /// An answer to our INVITE is no hold: an announcement sends only. Later the peer may repeat its hold in an answer.
+    /// An answer to our INVITE that sends only is no hold: it is an announcement. Later the peer may repeat its hold in an
+    /// answer.
     fn holds_now(&self) -> bool {
-        let may_begin = || self.holds_since.is_some() || self.media.peer_offered_last();
-        self.is_up() && !self.media.will().receives() && may_begin()
+        let will = self.media.will();
+        let may_begin = || will == Direction::Inactive || self.holds_since.is_some() || self.media.peer_offered_last();
+        self.is_up() && !will.receives() && may_begin()
     }
 }

@@ -458,7 +458,7 @@ fn each_refusal_has_a_sentence_of_its_own_and_the_answer_none() {
         (481, "no dialog of this call has"),
         (486, "early-only wants one that is not"),
         (483, "its Max-Forwards is 0"),
-        (488, "SAVP"),
+        (488, "plain RTP where SRTP is required"),
     ];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     for ((status, why), (wanted, sentence)) in told.iter().zip(expected) {

@@ -223,6 +223,8 @@ fn every_user_part_that_needs_no_escape_is_asked_about_and_what_is_refused_is_to
     ] {
         let mut phone = Phone::new(username, "jazz", udp(NAT));
         phone.address = format!("{name}@{REALM}");
+        // A name may hold what no Call-ID does.
+        phone.call_id = "odd".into();
         let request = proving(&mut phone, &registrar, &config, HERE, 1);
         match registrar.register(&config, &request, &phone.flow, clocks(1)) {
             Reply::Unasked(draft, unasked) => {
