@@ -89,6 +89,11 @@ fn described(operation: &Operation) -> Value {
         answer(403, "The token is for another account", Content::Problem);
     }
     if operation.body.is_some() {
+        answer(
+            408,
+            "The body did not come within 10 seconds of its head",
+            Content::Problem,
+        );
         answer(413, "The body is too long", Content::Problem);
     }
     let mut value = json!({

@@ -268,10 +268,10 @@ fn who_heard_somebody_early_hears_our_tone_while_that_is_screened() {
         let mut rig = to_application().begin();
         let screened = json!({ "answerOnBridge": !at_once, "confirmHook": "/screen" });
         rig.answer(&json!([dial(&[A], &screened)]));
+        rig.planned(&[A]);
         if at_once {
             rig.ack(LegIndex::CALLER, "");
         }
-        rig.planned(&[A]);
         rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
         rig.flows(rig.last_invite().leg);
         assert!(tone(&rig) != Some(true));

@@ -549,7 +549,7 @@ fn teams_091_two_calls_that_name_each_other_both_stay() {
     };
     here.step(wanted.into());
     assert!(
-        matches!(given.try_recv(), Ok(Err(Unmovable::Changing))),
+        matches!(given.try_recv(), Ok(Err(Unmovable::Transferring))),
         "it waits for the other call itself"
     );
     here.refer(CALLEE, ANOTHER);

@@ -190,7 +190,8 @@ fn how_a_screening_speaks_is_its_own() {
     let (own, usual) = (&spoken[0], &spoken[1]);
     assert_eq!((own.0.as_deref(), own.1), (Some("de-DE"), true));
     assert!(usual.0.as_deref() != Some("de-DE") && !usual.1, "{usual:?}");
-    rig.hang_up_and_finish();
+    rig.cancel(Rig::first_transaction(), "");
+    rig.finish();
 }
 
 /// Passed over, such a verb would let somebody through.

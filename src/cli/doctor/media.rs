@@ -193,7 +193,7 @@ fn refused(world: &World) -> Vec<Verdict> {
         let phrase = legs.find_map(|leg| leg.reason_phrase.clone());
         phrase.unwrap_or_else(|| "no reason".to_owned())
     };
-    let of_teams = by_teams(REFUSED).last().map(|last| {
+    let of_teams = by_teams(REFUSED).next_back().map(|last| {
         let cases = Cases {
             count: by_teams(REFUSED).count(),
             of: calls().count(),
