@@ -194,8 +194,8 @@ async fn a_redirect_never_reaches_what_only_this_machine_can() {
         outcomes,
         [
             ("forbidden_address", Some(Forbidden::LinkLocal)),
-            ("forbidden_address", Some(Forbidden::Loopback)),
-            ("forbidden_address", Some(Forbidden::Loopback)),
+            ("forbidden_address", Some(Forbidden::NotPublic("loopback"))),
+            ("forbidden_address", Some(Forbidden::NotPublic("loopback"))),
             ("redirect", None),
             ("redirect", None),
             ("redirect", None),

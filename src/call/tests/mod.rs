@@ -25,6 +25,7 @@ mod dialling;
 mod farewells;
 mod giving_up;
 mod hanging_up;
+mod held_meanwhile;
 mod holding;
 mod hunting;
 mod listening;

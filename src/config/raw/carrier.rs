@@ -148,7 +148,7 @@ pub struct RawFailover {
     /// to try; the last one has `timers.ringing`. Calls from Teams gain from it below their trunk's FailoverTimeSeconds.
     #[schemars(extend("default" = "15s"))]
     pub progress_timeout: Option<At<DurationText>>,
-    /// How long a failed gateway is tried last, unless a call is answered there before.
+    /// How long a failed gateway is tried last, or as long as its `Retry-After` says, up to an hour; unless a call is answered there before.
     #[schemars(extend("default" = "30s"))]
     pub hold_down: Option<At<DurationText>>,
 }
