@@ -171,6 +171,7 @@ impl CallerFacts {
     pub(super) fn of(config: &Config, facts: &Facts, sender: &Sender, flow: &Flow) -> CallerFacts {
         CallerFacts {
             from: told_from(facts),
+            private: facts.caller.private,
             caller_name: facts.caller.display.clone(),
             to: facts.dialled.clone(),
             source_ip: flow.remote.ip().to_canonical().to_string(),

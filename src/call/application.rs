@@ -54,6 +54,9 @@ pub struct AppTerms {
 pub struct CallerFacts {
     /// The caller's number as it was read, or the name of a user that has none.
     pub from: String,
+    /// It hides: whoever dials as it hides as well.
+    #[serde(default)]
+    pub private: bool,
     pub caller_name: Option<String>,
     pub to: String,
     pub source_ip: String,

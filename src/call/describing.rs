@@ -124,10 +124,10 @@ impl Call {
         Some((app.terms.clone(), app.sid.to_string(), app.caller.trace_id.clone()))
     }
 
-    /// What the application of a first leg that was called is told as `from`; none where the first leg called us.
-    pub(super) fn told_of_called(&self) -> Option<&str> {
+    /// What the application of a first leg that was called is told of as `from`; none where the first leg called us.
+    pub(super) fn told_of_called(&self) -> Option<&CallerFacts> {
         let app = self.app.as_ref().filter(|app| app.placed)?;
-        Some(&app.caller.from)
+        Some(&app.caller)
     }
 
     /// What the record keeps of the application.
@@ -250,6 +250,7 @@ impl Call {
         let shown = dialing.and_then(|dialing| dialing.verb.caller_id.as_ref());
         Some(CallerFacts {
             from: shown.map_or_else(|| app.caller.from.clone(), ToString::to_string),
+            private: shown.is_none() && app.caller.private,
             caller_name: None,
             to: child.target.name().to_owned(),
             source_ip: String::new(),

@@ -232,7 +232,10 @@ impl Call {
             sockets: Sockets::None,
             ..leg.media.clone()
         };
-        Some(std::mem::replace(leg, left))
+        let mut moved = std::mem::replace(leg, left);
+        // They stand in the record of the call that it leaves.
+        (moved.record.holds, moved.record.held_ms) = (0, 0);
+        Some(moved)
     }
 
     /// The call that a callee becomes, and the effects that begin it.

@@ -122,6 +122,7 @@ impl Node {
             facts,
             caller: CallerFacts {
                 from,
+                private: false,
                 caller_name,
                 to,
                 source_ip: String::new(),

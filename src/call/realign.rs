@@ -65,6 +65,8 @@ impl Call {
     pub(super) fn align_partner(&mut self, index: LegIndex, answer: &[u8], now: Moment) -> Result<(), String> {
         if let Consequence::Offer(..) = self.consequence(index, answer)?
             && let Some(partner) = self.partner(index)
+            // Whoever talks to it after a transfer is brought in line then.
+            && !self.is_transferring()
         {
             self.align(partner, now);
         }

@@ -137,10 +137,14 @@ fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>) -> S
     let mut caller = facts.caller.clone();
     let mut number = facts.number();
     let mut instead = None;
-    if caller.number.is_empty() {
-        number = named.filter(|number| is_of(facts.config, facts.tenant, *number));
-        caller.number = number.map(|number| number.to_string()).unwrap_or_default();
-        instead = facts.shown_instead.filter(|_| number.is_none());
+    // Where nobody called, the application alone knows who is in need.
+    let own = named.filter(|number| is_of(facts.config, facts.tenant, *number));
+    let own = own.filter(|_| caller.number.is_empty() || facts.told_from.is_empty());
+    if let Some(own) = own {
+        number = Some(own);
+        caller.number = own.to_string();
+    } else if caller.number.is_empty() {
+        instead = facts.shown_instead;
     }
     Shown {
         caller,

@@ -1,7 +1,7 @@
 //! Calls placed, shown and ended over REST: a real listener, a real node, real peers.
 
 use crate::app_server::{AppRequest, Reply};
-use crate::lab::{BOUND, USER};
+use crate::lab::{BOUND, TEAMS_TONE, USER};
 use crate::rest::{OWN, Rest, to_teams};
 use portcullis::api::rest::{Account, CallDesk, Refusal};
 use portcullis::config::{Purpose, TenantId};
@@ -313,10 +313,13 @@ async fn programs_of_a_tenant_have_eight_emergency_calls_up_at_once() {
     let pause = json!({ "verb": "pause", "length": 60 });
     let dial = json!({ "verb": "dial", "callerId": OWN, "actionHook": "/status",
         "target": [{ "type": "phone", "number": "911" }] });
+    let plain = json!({ "verb": "dial", "callerId": OWN, "target": [{ "type": "phone", "number": "911" }] });
     let rest = Rest::with(machine, move |request| {
-        let verbs = match request.json()["to"] == USER {
-            true => json!([dial, pause]),
-            false => json!([pause]),
+        let told = request.json();
+        let verbs = match (told["to"] == USER, told["customerData"]["twice"] == true) {
+            (true, true) => json!([plain, plain, pause]),
+            (true, false) => json!([dial, pause]),
+            (false, _) => json!([pause]),
         };
         Reply::Json(200, verbs)
     })
@@ -358,7 +361,13 @@ async fn programs_of_a_tenant_have_eight_emergency_calls_up_at_once() {
     let path = |sid: &str| format!("{}/{sid}", rest.calls());
     assert_eq!(rest.ask("PUT", &path(&over), hang_up.clone()).await.0, 202);
     callee.ended().await.unwrap();
-    let (_, helped) = rest.ask("POST", &rest.calls(), order(to_teams())).await;
+    let mut twice = order(to_teams());
+    twice["tag"] = json!({ "twice": true });
+    let (_, helped) = rest.ask("POST", &rest.calls(), twice).await;
+    let callee = rest.lab.carrier.incoming().await.unwrap();
+    callee.hears(TEAMS_TONE).await.unwrap();
+    // The next dial of the same call has the place of the one before, at once.
+    callee.hang_up().await.unwrap();
     let callee = rest.lab.carrier.incoming().await.unwrap();
     assert_eq!(rest.ask("POST", &rest.calls(), help()).await.0, 429);
     for sid in [&dials["sid"], &helped["sid"]] {

@@ -4,6 +4,7 @@ use super::CallTask;
 use crate::app::command::NewCall;
 use crate::app::verb::Dial;
 use crate::call::AppTerms;
+use crate::call::application::CallerFacts;
 use crate::call::event::{CallNews, Unplanned};
 use crate::call::node::Node;
 use crate::config::{Config, E164, Tenant, UserName};
@@ -61,12 +62,13 @@ impl Planner {
 
     /// For the dials of a first leg that was called: they show the number that its application is told of as `from`, as far as
     /// the tenant may show it.
-    fn of_called(&self, told: &str) -> Planner {
-        let number = E164::parse(told).ok();
+    fn of_called(&self, told: &CallerFacts) -> Planner {
+        let number = E164::parse(&told.from).ok();
         let number = number.and_then(|number| shown_number(&self.config, &self.tenant, number));
         Planner {
             caller: Caller {
                 number: number.map(|number| number.to_string()).unwrap_or_default(),
+                private: told.private,
                 ..Caller::default()
             },
             ..Planner::of_nobody(self.config.clone(), self.tenant.clone())

@@ -102,12 +102,13 @@ fn a_callee_whose_caller_is_referred_away_is_described_as_the_callee() {
     let own = rig.questions()[0].properties["call_sid"].clone();
     let child = of_children(&rig).pop().expect("a status of the child");
     rig.wait(Duration::from_secs(20));
-    assert_eq!(rig.call.told_of_called(), None, "it has a caller");
+    assert!(rig.call.told_of_called().is_none(), "it has a caller");
     rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
     rig.answer(&json!([{ "verb": "gather", "input": ["digits"], "timeout": 3, "actionHook": "/keys" }]));
     assert_eq!(past(&rig), [(own.clone(), json!("completed"))], "it can be asked for");
     // What it dials is shown as whom it was called by, and not as who has left.
-    assert_eq!(rig.call.told_of_called(), Some("+14255550100"));
+    let told = rig.call.told_of_called().map(|told| (told.from.as_str(), told.private));
+    assert_eq!(told, Some(("+14255550100", false)));
     rig.wait(Duration::from_secs(4));
     let asked = rig.last_question();
     assert_eq!(asked.url, "/keys");

@@ -328,6 +328,7 @@ pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
         terms: terms.into(),
         caller: CallerFacts {
             from: "+14255550150".into(),
+            private: false,
             to: numbers[0].into(),
             trunk_name: None,
             ..caller_facts()
@@ -356,6 +357,7 @@ pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
 fn caller_facts() -> CallerFacts {
     CallerFacts {
         from: "+12065550100".into(),
+        private: false,
         caller_name: Some("Ada".into()),
         to: "+14255550150".into(),
         source_ip: "203.0.113.2".into(),

@@ -78,7 +78,7 @@ pub(super) fn news(
         CallNews::Hunting { from, why } => {
             warn!(failed = %from, why = lines.text(why), "a hop failed, the next one is tried");
         }
-        CallNews::TargetFailed { target, why } => lines.throttles.applications.say(|withheld| {
+        CallNews::TargetFailed { target, why } => lines.throttles.targets.say(|withheld| {
             let destination = match target.kind() {
                 "phone" | "teams" => lines.number(target.name()).to_string(),
                 _ => lines.text(target.name()).to_string(),

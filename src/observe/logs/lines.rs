@@ -41,6 +41,10 @@ pub(super) struct Throttles {
     pub overflows: Throttle,
     pub late_answers: Throttle,
     pub hooks: Throttle,
+    /// Names that no registration hook is asked about: strangers can say as many as they like.
+    pub unasked: Throttle,
+    /// Destinations of applications that were not reached.
+    pub targets: Throttle,
     pub applications: Throttle,
     pub passwords: Throttle,
     /// Of nobody's requests: who seems to be a carrier, INVITEs of others, all else. A scanner that asks for OPTIONS keeps no

@@ -52,7 +52,7 @@ pub(super) fn hook_asked(
 /// A name that no registration hook was asked about.
 pub(super) fn hook_unasked(lines: &LogLines, unasked: &Unasked, source: SocketAddr, method: &Method) {
     let (tenant, username, why) = (unasked.tenant.as_str(), lines.text(&unasked.username), unasked.why);
-    lines.throttles.hooks.say(|withheld| {
+    lines.throttles.unasked.say(|withheld| {
         tracing::info!(
             tenant, username, %source, %method, withheld,
             "the registration hook is not asked about this user name: {why}; answered 403"
