@@ -248,9 +248,12 @@ impl Call {
         let app = self.app.as_ref()?;
         let dialing = app.dialing.as_ref();
         let shown = dialing.and_then(|dialing| dialing.verb.caller_id.as_ref());
+        let from = shown.map_or_else(|| app.caller.from.clone(), ToString::to_string);
+        // Who hides has not agreed to be shown by being named once more; a number without its `+` is the same number.
+        let is_the_caller = from.trim_start_matches('+') == app.caller.from.trim_start_matches('+');
         Some(CallerFacts {
-            from: shown.map_or_else(|| app.caller.from.clone(), ToString::to_string),
-            private: shown.is_none() && app.caller.private,
+            private: is_the_caller && app.caller.private,
+            from,
             caller_name: None,
             to: child.target.name().to_owned(),
             source_ip: String::new(),

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 /// Legs that one call may make; an application that dials for ever is stopped there.
 pub(super) const MOST_LEGS: usize = 1_000;
-/// A caller whose time for an answer is over, and whose application has just said something else, has so long.
-const LATE: Duration = Duration::from_secs(30);
+/// What an application says instead of a dial has so long to answer a caller whose time for that is over.
+const GRACE_OF_OVERDUE: Duration = Duration::from_secs(30);
 
 /// The dial that a caller waits in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -319,7 +319,7 @@ impl Call {
         let is_overdue = self.caller_is_there() && self.is_overdue() && !dialing.abandoned;
         if dialing.abandoned && self.is_overdue() {
             // Other verbs are on their way, which may answer it.
-            self.deadline = Some(now + LATE);
+            self.deadline = Some(now + GRACE_OF_OVERDUE);
         }
         let goes_on = self.caller_is_there() && !dialing.abandoned && !is_deserted && !is_overdue;
         let id = dialing.verb.id.as_deref();

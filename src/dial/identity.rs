@@ -65,44 +65,31 @@ pub(super) fn shown(
             });
         }
     };
-    let owned = is_of(facts.config, facts.tenant, number);
-    let number = match (owned, facts.tenant.outside_caller) {
-        (true, _) => {
-            trace.step(
-                "caller",
-                number.to_string(),
-                format!("a number of tenant '{}'", facts.tenant.id),
-            );
-            number
-        }
-        (false, OutsideCaller::Replace(instead)) => {
-            trace.step(
-                "caller",
-                number.to_string(),
-                format!("not a number of tenant '{}': {instead} is shown", facts.tenant.id),
-            );
-            instead
-        }
-        (false, OutsideCaller::Refuse) => {
-            return Err(DialRefusal {
-                target: at,
-                property,
-                what: format!("{number} is not a number of tenant '{}'", facts.tenant.id),
-                fix: match facts.caller.number.is_empty() {
-                    true => "say one of its numbers".into(),
-                    false => "say one of its numbers, or leave it out for the caller's own".into(),
-                },
-            });
-        }
+    let tenant = &facts.tenant.id;
+    let Some(shown) = shown_number(facts.config, facts.tenant, number) else {
+        return Err(DialRefusal {
+            target: at,
+            property,
+            what: format!("{number} is not a number of tenant '{tenant}'"),
+            fix: match facts.caller.number.is_empty() {
+                true => "say one of its numbers".into(),
+                false => "say one of its numbers, or leave it out for the caller's own".into(),
+            },
+        });
     };
+    let outcome = match shown == number {
+        true => format!("a number of tenant '{tenant}'"),
+        false => format!("not a number of tenant '{tenant}': {shown} is shown"),
+    };
+    trace.step("caller", number.to_string(), outcome);
     Ok(Shown {
         caller: Caller {
-            number: number.to_string(),
+            number: shown.to_string(),
             display: dial.caller_name.clone(),
             ..Caller::default()
         },
         user: None,
-        number: Some(number),
+        number: Some(shown),
         instead: None,
         host,
     })
@@ -113,8 +100,8 @@ fn is_of(config: &Config, tenant: &Tenant, number: E164) -> bool {
     config.number(number).is_some_and(|(owner, _)| owner.id == tenant.id)
 }
 
-/// What a tenant shows where nobody called and its application goes by this number: that number, if it is its own; else what
-/// its policy has in place of others; else nothing.
+/// What a tenant shows for a number that no caller stands behind: the number, if it is its own; else what its policy has in
+/// place of others; else nothing.
 pub fn shown_number(config: &Config, tenant: &Tenant, number: E164) -> Option<E164> {
     match (is_of(config, tenant, number), tenant.outside_caller) {
         (true, _) => Some(number),

@@ -104,8 +104,20 @@ fn dial(verb: &str) -> Result<Box<Dial>, String> {
 }
 
 /// `+12065550100`, `12065550100 read as +12065550100`, `anonymous`, `anonymous +12065550100`, `+12065550100 in From +12065550101` where one is asserted and the other is
-/// not, `user ada`, or `nobody`.
+/// not, `user ada`, or `nobody`; where nobody called, `nobody as +14255550100` and `nobody as anonymous` for whom the dial is made.
 fn caller(line: &str) -> Caller {
+    if let Some(stands_for) = line.strip_prefix("nobody as ") {
+        return match stands_for {
+            "anonymous" => Caller {
+                private: true,
+                ..Caller::default()
+            },
+            number => Caller {
+                number: number.to_owned(),
+                ..Caller::default()
+            },
+        };
+    }
     let line = line.split_once(" read as ").map_or(line, |(_, read)| read);
     let (private, number) = match line.strip_prefix("anonymous") {
         Some(number) => (true, number.trim_start()),

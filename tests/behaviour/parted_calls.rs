@@ -29,14 +29,15 @@ async fn first_request(server: &AppServer, path: &str) -> Value {
     tokio::time::timeout(BOUND, wait).await.expect("a request")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
+/// A reception that connects its callers to Teams with these further properties, and has a callee dial a mobile once it is on
+/// its own.
+async fn reception(more: Value) -> (AppServer, Lab) {
+    let mut dial = json!({ "verb": "dial", "target": [{ "type": "teams", "number": USER }], "actionHook": "/done" });
+    dial.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let server = AppServer::build()
-        .on("/incoming", |_| {
-            let target = json!([{ "type": "teams", "number": USER }]);
-            let dial = json!({ "verb": "dial", "callerId": RECEPTION, "target": target, "actionHook": "/done" });
-            Reply::Json(200, json!([dial]))
-        })
+        .on("/incoming", move |_| Reply::Json(200, json!([dial])))
         .on("/done", |_| {
             Reply::Json(200, json!([{ "verb": "pause", "length": 60 }]))
         })
@@ -61,6 +62,38 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
     .await;
     lab.teams.set_script(Script::answer());
     lab.carrier.set_script(Script::answer());
+    (server, lab)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callee_of_who_hides_does_not_show_it() {
+    let (server, lab) = reception(json!({})).await;
+    let hidden = Dial::new(OUTSIDE, RECEPTION).header("Privacy", "id");
+    let caller = lab.carrier.place_call(hidden).await.unwrap();
+    let callee = lab.teams.incoming().await.unwrap();
+    caller.hears(TEAMS_TONE).await.unwrap();
+    let own = first_request(&server, "/incoming").await["call_sid"].clone();
+    let desk = NodeDesk::new(lab.running.node.clone());
+    let account = desk.account(&TokenDigest::of(TOKEN)).unwrap();
+    let wish = json!({ "child_call_hook": server.url("/own") });
+    desk.update(&account, own.as_str().unwrap(), wish).await.unwrap();
+    let phone = lab.carrier.incoming().await.unwrap();
+    phone.hears(TEAMS_TONE).await.unwrap();
+    let invite = phone.invite().unwrap();
+    let from = invite.header(HeaderName::From).unwrap_or_default();
+    assert!(from.contains("anonymous.invalid"), "{from}");
+    assert_eq!(invite.header(HeaderName::Privacy).as_deref(), Some("id"));
+    let text = String::from_utf8_lossy(invite.as_bytes());
+    assert!(!text.contains(OUTSIDE.trim_start_matches('+')), "{text}");
+    for call in [caller, callee, phone] {
+        call.hang_up().await.unwrap();
+    }
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
+    let (server, lab) = reception(json!({ "callerId": RECEPTION })).await;
     let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
     let callee = lab.teams.incoming().await.unwrap();
     caller.hears(TEAMS_TONE).await.unwrap();

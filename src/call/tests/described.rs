@@ -200,3 +200,23 @@ fn why_a_caller_gave_up_is_told() {
     assert_eq!(end["sip_reason_header"], r#"SIP;cause=200;text="Elsewhere""#);
     rig.finish();
 }
+
+#[test]
+fn who_hides_stays_hidden_where_its_callee_goes_on_alone() {
+    let (hidden, own) = (("+12065550100", true), ("+14255550100", false));
+    for (caller_id, expected) in [(None, hidden), (Some(hidden.0), hidden), (Some(own.0), own)] {
+        let mut rig = to_application().with("Privacy: id\r\n").begin();
+        let mut more = json!({ "referHook": "/refer" });
+        if let Some(caller_id) = caller_id {
+            more["callerId"] = json!(caller_id);
+        }
+        rig.answer(&json!([dial(&[A], &more)]));
+        rig.planned(&[A]);
+        rig.ack(LegIndex::CALLER, "");
+        rig.picks_up(&rig.last_invite());
+        rig.request(LegIndex::CALLER, Method::Refer, REFER, "");
+        rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
+        let told = rig.call.told_of_called().map(|told| (told.from.as_str(), told.private));
+        assert_eq!(told, Some(expected), "{caller_id:?}");
+    }
+}

@@ -243,7 +243,10 @@ impl Scenario {
         let program = match self.application {
             Some(terms) => Program::Application {
                 terms: terms.into(),
-                caller: caller_facts(),
+                caller: CallerFacts {
+                    private: facts.caller.private,
+                    ..caller_facts()
+                },
                 setup: config.sbc.timers.setup,
             },
             None => Program::Route(DialPlan::routed(

@@ -4,8 +4,9 @@ use super::application::{dial, terms, to_application};
 use super::messages::reply;
 use super::rig::Rig;
 use super::scenario::placed;
+use crate::app::command::read_update;
 use crate::app::payload::{Kind, Properties};
-use crate::call::{CallNews, LegIndex};
+use crate::call::{CallNews, LegIndex, Wish};
 use crate::sip::transaction::Cause;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -162,4 +163,56 @@ fn the_time_limit_of_a_placed_call_ends_its_dial_too() {
     rig.wait(Duration::from_secs(6));
     assert_eq!(last_told(&rig, Kind::VerbHook)["dial_ended_by"], "time_limit");
     rig.finish();
+}
+
+/// A call whose time for an answer is over while its dial rings, and whose application then says something else: `verbs`.
+fn told_late(verbs: &Value) -> Rig {
+    let mut rig = to_application().begin();
+    let more = json!({ "answerOnBridge": true, "timeout": 600 });
+    rig.answer(&json!([dial(&[A], &more)]));
+    rig.planned(&[A]);
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.wait(Duration::from_secs(181));
+    assert!(rig.statuses().iter().all(|status| *status < 200), "it rings");
+    rig.command(redirect("/next"));
+    rig.answer(verbs);
+    rig
+}
+
+fn redirect(to: &str) -> Wish {
+    read_update(json!({ "call_hook": to })).expect("an update").remove(0)
+}
+
+#[test]
+fn what_an_application_says_instead_of_a_late_dial_may_still_answer() {
+    let pause = json!({ "verb": "pause", "length": 600 });
+    let mut rig = told_late(&json!([{ "verb": "answer" }, pause]));
+    assert_eq!(rig.statuses().last(), Some(&200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 0, "its time is no limit any more");
+    rig.hang_up_and_finish();
+
+    let mut rig = told_late(&json!([pause]));
+    rig.wait(Duration::from_secs(29));
+    assert!(rig.statuses().iter().all(|status| *status < 200));
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.statuses().last(), Some(&480));
+    assert_eq!(header(&rig, "X-Reason").as_deref(), Some("not answered in time"));
+    rig.finish();
+}
+
+#[test]
+fn another_dial_instead_of_a_late_one_is_waited_for_too() {
+    let more = json!({ "answerOnBridge": true, "timeout": 60 });
+    let mut rig = told_late(&json!([dial(&["+12065550102"], &more)]));
+    rig.planned(&["+12065550102"]);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    rig.wait(Duration::from_secs(45));
+    assert!(rig.statuses().iter().all(|status| *status < 200));
+    rig.picks_up(&invite);
+    assert_eq!(rig.statuses().last(), Some(&200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
 }
