@@ -228,12 +228,14 @@ impl Call {
         let mut left = Leg::new(index, leg.side, leg.terms.clone(), leg.contact_user.clone());
         left.state = LegState::Gone;
         left.record = leg.record.clone();
+        // A hold that lasts ends here, and begins anew in the call that it goes on in.
+        left.holds_since = leg.holds_since.take();
         left.media = LegMedia {
             sockets: Sockets::None,
             ..leg.media.clone()
         };
         let mut moved = std::mem::replace(leg, left);
-        // They stand in the record of the call that it leaves.
+        // What was stands in the record of the call that it leaves.
         (moved.record.holds, moved.record.held_ms) = (0, 0);
         Some(moved)
     }

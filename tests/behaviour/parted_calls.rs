@@ -33,9 +33,7 @@ async fn first_request(server: &AppServer, path: &str) -> Value {
 /// its own.
 async fn reception(more: Value) -> (AppServer, Lab) {
     let mut dial = json!({ "verb": "dial", "target": [{ "type": "teams", "number": USER }], "actionHook": "/done" });
-    dial.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
+    dial.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let server = AppServer::build()
         .on("/incoming", move |_| Reply::Json(200, json!([dial])))
         .on("/done", |_| {

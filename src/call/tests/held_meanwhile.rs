@@ -3,8 +3,7 @@
 
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
-use super::scenario::from_carrier;
-use super::transfer::{THIRD, TO_A_USER, held_by_teams};
+use super::transfer::{THIRD, TO_A_USER, held_by_teams, referred};
 use crate::call::LegIndex;
 use crate::sip::Method;
 
@@ -14,10 +13,7 @@ const CALLEE: LegIndex = LegIndex(1);
 #[test]
 fn teams_072_who_waits_may_hold_while_it_rings_and_holds_whoever_answers() {
     for (form, ours) in [("sendonly", "a=recvonly\r\n"), ("inactive", "a=inactive\r\n")] {
-        let mut rig = from_carrier().begin().answered();
-        rig.refer(CALLEE, TO_A_USER);
-        let invite = rig.last_invite();
-        rig.respond(&invite, reply(180));
+        let (mut rig, invite) = referred();
         rig.request(CALLER, Method::Invite, "", &carrier_sdp(form));
         let answer = rig.last_response(CALLER);
         assert_eq!(answer.message.status(), Some(200), "{form}");
@@ -37,10 +33,7 @@ fn teams_072_who_waits_may_hold_while_it_rings_and_holds_whoever_answers() {
 
 #[test]
 fn teams_072_who_refers_may_hold_meanwhile_and_holds_when_it_fails() {
-    let mut rig = from_carrier().begin().answered();
-    rig.refer(CALLEE, TO_A_USER);
-    let invite = rig.last_invite();
-    rig.respond(&invite, reply(180));
+    let (mut rig, invite) = referred();
     rig.request(CALLEE, Method::Invite, "", &teams_sdp("inactive"));
     let answer = rig.last_response(CALLEE);
     assert_eq!(answer.message.status(), Some(200));
@@ -64,11 +57,28 @@ fn teams_072_who_refers_may_hold_meanwhile_and_holds_when_it_fails() {
 }
 
 #[test]
+fn teams_072_who_holds_with_its_answer_while_it_rings_holds_whoever_answers() {
+    for form in ["sendonly", "inactive"] {
+        let (mut rig, invite) = referred();
+        rig.request(CALLER, Method::Invite, "", "");
+        assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
+        rig.ack(CALLER, &carrier_sdp(form));
+        assert!(rig.reinvites(CALLEE).is_empty(), "who leaves need not know");
+        rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
+        let asked = rig.last_reinvite(CALLER);
+        assert!(asked.sdp().contains("a=sendrecv\r\n"), "{}", asked.sdp());
+        rig.respond(&asked, reply(200).sdp(carrier_sdp(form)));
+        let told = rig.last_reinvite(THIRD);
+        assert!(told.sdp().contains("a=inactive\r\n"), "{}", told.sdp());
+        rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
+        assert!(rig.reinvites(CALLEE).is_empty());
+        rig.hangs_up_and_finish(CALLER);
+    }
+}
+
+#[test]
 fn a_re_invite_without_an_offer_is_answered_while_it_rings() {
-    let mut rig = from_carrier().begin().answered();
-    rig.refer(CALLEE, TO_A_USER);
-    let invite = rig.last_invite();
-    rig.respond(&invite, reply(180));
+    let (mut rig, invite) = referred();
     rig.request(CALLER, Method::Invite, "", "");
     let answer = rig.last_response(CALLER);
     assert_eq!(answer.message.status(), Some(200));

@@ -1,12 +1,14 @@
 //! What is told of holds and transfers: news, status and record.
 
+use super::application::{dial, hook, to_application};
 use super::messages::reply;
 use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::from_carrier;
-use super::transfer::TO_A_USER;
-use crate::call::{CallNews, CallStatus, LegIndex, TransferStep};
+use super::transfer::{TO_A_USER, referred};
+use crate::call::{CallNews, CallStatus, LegIndex, LegRecord, Onward, TransferStep, Wish};
 use crate::sip::Method;
+use serde_json::json;
 use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
@@ -56,6 +58,30 @@ fn who_holds_is_news_is_shown_and_counted() {
     assert_eq!(counted, [(2, 10_000), (1, 2_000)]);
 }
 
+/// A callee that becomes a call of its own while it holds: the hold is the old call's.
+#[test]
+fn holds_stand_in_the_record_of_the_call_that_they_were_in() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({})), { "verb": "pause", "length": 30 }]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(CALLER, "");
+    rig.picks_up(&rig.last_invite());
+    rig.request(CALLEE, Method::Invite, "", &carrier_sdp("sendonly"));
+    rig.respond(&rig.last_reinvite(CALLER), reply(200).sdp(carrier_sdp("recvonly")));
+    rig.ack(CALLEE, "");
+    rig.wait(Duration::from_secs(4));
+    rig.command(Wish::Part {
+        parent: None,
+        child: Onward::Hook(hook("/own")),
+    });
+    rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
+    let parted = rig.parted.last().expect("a callee with a call of its own");
+    let counted = |record: &LegRecord| (record.holds, record.held_ms);
+    assert_eq!(counted(&parted.leg.record), (0, 0));
+    let record = rig.hang_up_and_finish();
+    assert_eq!(counted(&record.legs[1]), (1, 4_000));
+}
+
 /// The steps of the transfers of a call, as they were told.
 pub fn steps_told(rig: &Rig) -> Vec<TransferStep> {
     let told = rig.news.iter().filter_map(|news| match news {
@@ -67,10 +93,7 @@ pub fn steps_told(rig: &Rig) -> Vec<TransferStep> {
 
 #[test]
 fn each_step_of_a_transfer_is_news() {
-    let mut rig = from_carrier().begin().answered();
-    rig.refer(CALLEE, TO_A_USER);
-    let invite = rig.last_invite();
-    rig.respond(&invite, reply(180));
+    let (mut rig, invite) = referred();
     rig.respond(&invite, reply(180));
     rig.respond(&invite, reply(486));
     rig.refer(CALLEE, TO_A_USER);

@@ -87,6 +87,15 @@ pub fn held_by_teams() -> Rig {
     rig
 }
 
+/// A call that Teams has referred to somebody who rings, and the INVITE to that one.
+pub fn referred() -> (Rig, Sent) {
+    let mut rig = from_carrier().begin().answered();
+    rig.refer(CALLEE, TO_A_USER);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    (rig, invite)
+}
+
 #[test]
 fn teams_083_a_refer_calls_teams_and_the_carrier_hears_of_nothing() {
     let mut rig = from_carrier().begin().answered();
@@ -285,10 +294,7 @@ fn who_refers_may_leave_early() {
 
 #[test]
 fn who_waits_hangs_up() {
-    let mut rig = from_carrier().begin().answered();
-    rig.refer(CALLEE, TO_A_USER);
-    let invite = rig.last_invite();
-    rig.respond(&invite, reply(180));
+    let (mut rig, invite) = referred();
     rig.request(CALLER, Method::Bye, "", "");
     assert_eq!(rig.cancelled.last().map(|(token, _)| Some(*token)), Some(invite.token));
     assert_eq!(

@@ -6,11 +6,11 @@ use crate::call::{
     RefusedReplace, TransferKind, TransferNews, TransferStatus, TransferStep,
 };
 use crate::carrier::Unidentified;
-use crate::config::{Config, LogFormat, LogLevel, Reload};
-use crate::dial::PeerName;
+use crate::config::{Config, LogFormat, LogLevel, Reload, TenantId};
+use crate::dial::{PeerName, TargetName};
 use crate::guard::Load;
 use crate::observe::{Happening, Observer};
-use crate::registrar::{Aor, Verdict};
+use crate::registrar::{Aor, Unasked, Verdict};
 use crate::route::{Refusal, TraceStep};
 use crate::sip::{ListenerId, Method, Transport};
 use std::io::{self, Write};
@@ -143,6 +143,38 @@ fn requests_inside_a_dialog_that_are_refused_are_written_a_few_times_and_then_co
         let text = written(LogFormat::Json, LogLevel::Debug, &flood);
         assert_eq!(text.lines().count(), 20, "{text}");
     }
+}
+
+#[test]
+fn targets_that_are_not_reached_and_names_that_nobody_asks_about_are_written_a_few_times_each() {
+    let (call, facts) = (CallId::from_random(7), facts());
+    let news = CallNews::TargetFailed {
+        target: TargetName::sip("sip:a@203.0.113.77"),
+        why: "no connection".into(),
+    };
+    let failed = || Happening::CallNews {
+        call,
+        facts: &facts,
+        news: &news,
+        peer: None,
+        hub: None,
+    };
+    let unasked = Unasked {
+        tenant: TenantId::parse("contoso").expect("an id"),
+        username: "eve".into(),
+        why: "it is no user name",
+    };
+    let refused = || Happening::HookUnasked {
+        unasked: &unasked,
+        source: "192.0.2.9:5061".parse().expect("an address"),
+        method: &Method::Register,
+    };
+    let mut flood: Vec<Happening<'_>> = (0..500).map(|_| failed()).collect();
+    flood.extend((0..500).map(|_| refused()));
+    let text = written(LogFormat::Json, LogLevel::Info, &flood);
+    let of = |words: &str| text.lines().filter(|line| line.contains(words)).count();
+    // Neither withholds the other.
+    assert_eq!((of("was not reached"), of("this user name")), (20, 20), "{text}");
 }
 
 #[test]
