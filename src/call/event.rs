@@ -540,6 +540,13 @@ pub enum CallNews {
         leg: LegIndex,
         refused: RefusedRefer,
     },
+    /// The application has accepted the REFER of a leg's peer, which is told this status of what comes of it: 200, or 603 where
+    /// it stays in the call.
+    ReferDecided {
+        leg: LegIndex,
+        refer_to: String,
+        status: u16,
+    },
     /// An INVITE with Replaces that came to this call takes nobody's place.
     ReplaceRefused(Box<RefusedReplace>),
     /// A transfer that was accepted has come a step further.

@@ -212,7 +212,7 @@ impl Call {
                 hold_timeout: self.hold_timeout,
                 hop_mark: self.hop_mark,
             },
-            leg: self.replace_leg(index)?,
+            leg: self.replace_leg(index, now)?,
         };
         // Its child call goes on: its end is told by the call that it becomes.
         if let Some(child) = self.child_mut(position) {
@@ -223,20 +223,20 @@ impl Call {
         Some(parted)
     }
 
-    pub(super) fn replace_leg(&mut self, index: LegIndex) -> Option<Leg> {
+    pub(super) fn replace_leg(&mut self, index: LegIndex, now: Moment) -> Option<Leg> {
         let leg = self.leg_mut(index)?;
         let mut left = Leg::new(index, leg.side, leg.terms.clone(), leg.contact_user.clone());
         left.state = LegState::Gone;
         left.record = leg.record.clone();
-        // A hold that lasts ends here, and begins anew in the call that it goes on in.
-        left.holds_since = leg.holds_since.take();
+        left.holds_since = leg.holds_since;
         left.media = LegMedia {
             sockets: Sockets::None,
             ..leg.media.clone()
         };
         let mut moved = std::mem::replace(leg, left);
-        // What was stands in the record of the call that it leaves.
-        (moved.record.holds, moved.record.held_ms) = (0, 0);
+        // What was stands in the record of the call that it leaves. A hold that lasts is one of both calls.
+        moved.holds_since = moved.holds_since.map(|_| now);
+        (moved.record.holds, moved.record.held_ms) = (u32::from(moved.holds_since.is_some()), 0);
         Some(moved)
     }
 

@@ -2,7 +2,7 @@
 //! behind, and NOTIFY of what comes of it to who asked (RFC 3515 §2.4.4).
 
 use super::application::{Asked, Why};
-use super::event::{NoReply, Reply};
+use super::event::{CallNews, NoReply, Reply};
 use super::id::LegIndex;
 use super::leg::{Leg, OutcomeDue};
 use super::transfer::Unmovable;
@@ -11,7 +11,7 @@ use crate::app::payload;
 use crate::app::verb::Hook;
 use crate::dial::Transfers;
 use crate::moment::Moment;
-use crate::route::refer_target;
+use crate::route::{Unreferable, refer_target};
 use crate::sip::message::{Message, ResponseDraft};
 use crate::sip::transaction::ServerTransactionId;
 
@@ -22,6 +22,7 @@ pub(super) struct OpenRefer {
     asked: u32,
     transaction: ServerTransactionId,
     cseq: u32,
+    refer_to: String,
     /// The legs that there were: whoever was dialled since has nothing to do with it.
     legs: usize,
 }
@@ -62,10 +63,13 @@ impl Call {
             self.refuse_refer(index, transaction, message, Unmovable::Alone);
             return;
         }
-        if let Err(status) = refer_target(message) {
-            self.refuse_refer(index, transaction, message, status);
-            return;
-        }
+        let refer_to = match refer_target(message) {
+            Ok(target) => target.as_str().to_owned(),
+            Err(status) => {
+                self.refuse_refer(index, transaction, message, status);
+                return;
+            }
+        };
         // Whoever asks first, from either side: both can't leave.
         let pending = |asked: &Asked| asked.why == Why::Refer;
         let is_decided = self.app.as_ref().is_some_and(|app| app.asked.iter().any(pending));
@@ -87,6 +91,7 @@ impl Call {
                 asked: number,
                 transaction,
                 cseq: message.cseq().0,
+                refer_to,
                 legs: self.legs.len(),
             });
         }
@@ -106,7 +111,12 @@ impl Call {
             return;
         };
         let open = app.referrals.swap_remove(position);
-        let OpenRefer { transaction, cseq, .. } = open;
+        let OpenRefer {
+            transaction,
+            cseq,
+            refer_to,
+            ..
+        } = open;
         let reply = match result {
             Ok(reply) => reply,
             Err(none) => {
@@ -116,14 +126,21 @@ impl Call {
                 let said = none
                     .status
                     .filter(|status| matches!(status, 400 | 403 | 486 | 488 | 600 | 603 | 606));
-                self.answer_plainly(index, transaction, said.unwrap_or(501));
+                let refused = Unreferable {
+                    status: said.unwrap_or(501),
+                    why: Some(format!("its referHook: {}", none.why)),
+                };
+                self.refuse_target(index, transaction, Some(refer_to), refused);
                 return;
             }
         };
         let others_talk = self.is_dialing() && self.legs.len() > open.legs;
         if self.calls_emergency() || others_talk {
-            // They were dialled meanwhile.
-            self.answer_plainly(index, transaction, 603);
+            let refused = Unreferable {
+                status: 603,
+                why: Some("somebody else was dialled before its referHook had answered".into()),
+            };
+            self.refuse_target(index, transaction, Some(refer_to), refused);
             return;
         }
         self.tell_outcome(index);
@@ -137,6 +154,11 @@ impl Call {
         // Nobody takes its place where there are no verbs, and a caller whom nobody talks to goes on with them itself.
         let stays = reply.verbs.is_empty() || (index == LegIndex::CALLER && winner.is_none());
         let status = if stays { 603 } else { 200 };
+        self.tell(CallNews::ReferDecided {
+            leg: index,
+            refer_to,
+            status,
+        });
         if let (Some(after), Some(leg)) = (under_way, self.leg_mut(index)) {
             leg.outcome_due = Some(OutcomeDue { after, id, status });
         }

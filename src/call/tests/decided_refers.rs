@@ -3,7 +3,7 @@
 use super::application::{dial, terms};
 use super::scenario::from_teams;
 use super::transfer::TO_A_USER;
-use crate::call::{LegIndex, Phase};
+use crate::call::{CallNews, LegIndex, Phase};
 use crate::sip::Method;
 use crate::sip::message::HeaderName;
 use serde_json::json;
@@ -89,6 +89,12 @@ fn teams_084_a_refer_that_a_hook_decides_is_told_to_its_end_and_teams_says_bye()
     rig.answer(&json!([{ "verb": "pause", "length": 30 }]));
     rig.hears_that_it_is_under_way(200);
     assert_eq!(rig.notified()[2..], [told("100 Trying", false), told("200 OK", true)]);
+    let decided = rig.news.iter().filter_map(|news| match news {
+        CallNews::ReferDecided { leg, refer_to, status } => Some((*leg, refer_to.as_str(), *status)),
+        _ => None,
+    });
+    let decided: Vec<_> = decided.collect();
+    assert_eq!(decided, [(CALLER, TO_A_USER, 603), (CALLER, TO_A_USER, 200)]);
     let events: Vec<_> = rig
         .requests_sent(&Method::Notify)
         .iter()

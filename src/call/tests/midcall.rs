@@ -143,7 +143,11 @@ fn a_refer_is_refused_as_its_hook_says() {
             result: Err(none),
         });
         assert_eq!(rig.last_response(callee).message.status(), Some(expected));
-        rig.hang_up_and_finish();
+        let record = rig.hang_up_and_finish();
+        let refused = &record.legs[usize::from(callee.0)].refers_refused;
+        assert_eq!((refused.len(), refused[0].status), (1, expected));
+        assert_eq!(refused[0].why, "its referHook: no");
+        assert_eq!(refused[0].refer_to.as_deref(), Some("sip:+12065550109@north.example"));
     }
 }
 

@@ -58,9 +58,9 @@ fn who_holds_is_news_is_shown_and_counted() {
     assert_eq!(counted, [(2, 10_000), (1, 2_000)]);
 }
 
-/// A callee that becomes a call of its own while it holds: the hold is the old call's.
+/// A callee that becomes a call of its own while it holds.
 #[test]
-fn holds_stand_in_the_record_of_the_call_that_they_were_in() {
+fn a_hold_that_outlasts_its_call_is_counted_in_both_for_as_long_as_it_was_there() {
     let mut rig = to_application().begin();
     rig.answer(&json!([dial(&["+12065550101"], &json!({})), { "verb": "pause", "length": 30 }]));
     rig.planned(&["+12065550101"]);
@@ -74,10 +74,13 @@ fn holds_stand_in_the_record_of_the_call_that_they_were_in() {
         parent: None,
         child: Onward::Hook(hook("/own")),
     });
-    rig.answer(&json!([{ "verb": "pause", "length": 60 }]));
+    rig.answer(&json!([{ "verb": "pause", "length": 3 }]));
     let parted = rig.parted.last().expect("a callee with a call of its own");
     let counted = |record: &LegRecord| (record.holds, record.held_ms);
-    assert_eq!(counted(&parted.leg.record), (0, 0));
+    assert_eq!(counted(&parted.leg.record), (1, 0));
+    let (mut own, _) = rig.become_a_call();
+    own.wait(Duration::from_secs(3));
+    assert_eq!(counted(&own.finish().legs[0]), (1, 3_000), "it holds on");
     let record = rig.hang_up_and_finish();
     assert_eq!(counted(&record.legs[1]), (1, 4_000));
 }

@@ -79,7 +79,7 @@ impl Call {
             answer,
         } = wanted;
         let given = self.may_give(&dialog, &who).and_then(|(by, other)| {
-            let leg = self.replace_leg(other).ok_or(Unmovable::NoSuchDialog)?;
+            let leg = self.replace_leg(other, now).ok_or(Unmovable::NoSuchDialog)?;
             Ok((by, other, leg))
         });
         let (by, from, leg) = match given {

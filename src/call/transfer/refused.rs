@@ -23,7 +23,7 @@ impl Call {
     }
 
     /// The same, where the REFER has been read.
-    pub(super) fn refuse_target(
+    pub(in crate::call) fn refuse_target(
         &mut self,
         by: LegIndex,
         transaction: ServerTransactionId,

@@ -205,6 +205,7 @@ impl CallMetrics {
             | CallNews::TargetFailed { .. }
             | CallNews::Answered
             | CallNews::Transfer(_)
+            | CallNews::ReferDecided { .. }
             | CallNews::Holds { .. }
             | CallNews::Resumes { .. }
             | CallNews::ByeDelayed { .. }
