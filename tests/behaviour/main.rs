@@ -47,6 +47,7 @@ mod nothing_panics_on_bytes;
 mod parted_calls;
 mod peers_asked;
 mod phone;
+mod records;
 mod referring_peers;
 mod refused_handshakes;
 mod registered_phones;

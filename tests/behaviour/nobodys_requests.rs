@@ -1,7 +1,8 @@
 //! Requests and connections of nobody's leave a trace that says why they are nobody's.
 
-use crate::lab::{BOUND, Lab, OUTSIDE, Plan, Unidentified};
+use crate::lab::{BOUND, Lab, OUTSIDE, Plan};
 use crate::phone::Phone;
+use crate::records::Unidentified;
 use portcullis::sip::Method;
 use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;

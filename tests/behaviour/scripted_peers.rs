@@ -1,7 +1,8 @@
 //! The simulated peers by the command, as admins run them, against a node: what scripts play, hubs that stand beside one another,
 //! certificates of every kind.
 
-use crate::lab::{Records, free_net, host};
+use crate::lab::{free_net, host};
+use crate::records::Records;
 use portcullis::cli::run::{Running, start};
 use portcullis::config::Loader;
 use portcullis::sim::{CarrierPapers, CarrierSettings, CarrierSim, CarrierWire, Showing};
