@@ -17,6 +17,8 @@ const SPAN: Duration = Duration::from_secs(10);
 const TOLD: u64 = 20;
 /// An alert that ended a connection shows a second later than the failure of the requests on it.
 const ALERT: Duration = Duration::from_secs(2);
+/// An answered call without a packet for so long is told of: its audio goes one way, or it is on hold.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Tells what happens.
 pub(super) struct Narrator {
@@ -92,12 +94,44 @@ impl Placing {
     }
 }
 
+/// Whether packets come.
+struct Inflow {
+    packets: u64,
+    /// When the last one was seen, or the call was answered.
+    last: Instant,
+    stopped: bool,
+}
+
+impl Inflow {
+    fn new(now: Instant) -> Inflow {
+        Inflow {
+            packets: 0,
+            last: now,
+            stopped: false,
+        }
+    }
+
+    /// What is to be told of this count; another one, as of a listening that began anew, is packets that came.
+    fn look(&mut self, packets: u64, now: Instant) -> Option<&'static str> {
+        let before = std::mem::replace(&mut self.packets, packets);
+        if packets != before {
+            self.last = now;
+            return std::mem::take(&mut self.stopped).then_some("gets packets again");
+        }
+        let is_new = !self.stopped && now.saturating_duration_since(self.last) >= QUIET;
+        self.stopped |= is_new;
+        is_new.then_some("gets no packets")
+    }
+}
+
 /// A call and how much of it was told.
 struct Followed {
     call: Call,
     name: String,
     stage: Stage,
     tone: Option<f64>,
+    /// Since it was answered.
+    inflow: Option<Inflow>,
     played: usize,
     notified: usize,
     handed_over: bool,
@@ -228,6 +262,7 @@ impl Narrator {
             name,
             stage: Stage::Calling,
             tone: None,
+            inflow: None,
             played: 0,
             notified: 0,
             handed_over: false,
@@ -361,11 +396,20 @@ impl Followed {
         lines.extend(stage.clone().filter(|_| !is_over));
         self.steps(&view, lines);
         lines.extend(stage.filter(|_| is_over));
-        let tone = self.call.heard_so_far().and_then(|heard| heard.frequency);
-        if tone != self.tone && view.stage < Stage::Ended {
+        if is_over {
+            return;
+        }
+        let heard = self.call.heard_so_far();
+        let tone = heard.as_ref().and_then(|heard| heard.frequency);
+        if tone != self.tone {
             self.tone = tone;
             let heard = tone.map_or_else(|| "no tone".to_owned(), |hertz| format!("{hertz:.0} Hz"));
             lines.push(format!("{} hears {heard}", self.name));
+        }
+        if let Some(heard) = heard.filter(|_| view.stage == Stage::Answered) {
+            let now = Instant::now();
+            let inflow = self.inflow.get_or_insert_with(|| Inflow::new(now));
+            lines.extend(inflow.look(heard.packets, now).map(|told| format!("{} {told}", self.name)));
         }
     }
 
@@ -451,6 +495,23 @@ fn counts(heard: &Heard) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packets_that_stop_and_come_again_are_told_once_each() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut inflow = Inflow::new(start);
+        assert_eq!(inflow.look(5, at(100)), None);
+        assert_eq!(inflow.look(5, at(2_000)), None);
+        assert_eq!(inflow.look(5, at(2_100)), Some("gets no packets"));
+        assert_eq!(inflow.look(5, at(9_000)), None);
+        assert_eq!(inflow.look(6, at(9_100)), Some("gets packets again"));
+        // A listening that began anew has counted fewer.
+        assert_eq!(inflow.look(1, at(11_000)), None);
+        assert_eq!(inflow.look(1, at(13_000)), Some("gets no packets"));
+        let mut one_way = Inflow::new(start);
+        assert_eq!(one_way.look(0, at(2_000)), Some("gets no packets"));
+    }
 
     #[test]
     fn failed_connections_are_told_so_many_in_a_span_and_then_counted() {
