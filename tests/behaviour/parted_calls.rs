@@ -80,7 +80,7 @@ async fn a_callee_of_who_hides_does_not_show_it() {
     let invite = phone.invite().unwrap();
     let from = invite.header(HeaderName::From).unwrap_or_default();
     assert!(from.contains("anonymous.invalid"), "{from}");
-    assert_eq!(invite.header(HeaderName::Privacy).as_deref(), Some("id"));
+    assert_eq!(invite.header(HeaderName::Privacy), Some("id"));
     let text = String::from_utf8_lossy(invite.as_bytes());
     assert!(!text.contains(OUTSIDE.trim_start_matches('+')), "{text}");
     for call in [caller, callee, phone] {
