@@ -2,7 +2,7 @@
 
 use crate::app_server::{AppServer, Reply};
 use crate::lab::{BOUND, CARRIER_TONE, Lab, OUTSIDE, Plan, TEAMS_TONE, USER};
-use portcullis::api::rest::{CallDesk, NodeDesk};
+use portcullis::api::rest::{CallDesk, NodeDesk, Refusal, Updated};
 use portcullis::call::Direction;
 use portcullis::config::TokenDigest;
 use portcullis::sim::{Dial, Script};
@@ -63,6 +63,14 @@ async fn reception(more: Value) -> (AppServer, Lab) {
     (server, lab)
 }
 
+/// Has the callee of the reception's call go on with an application of its own.
+async fn part(desk: &NodeDesk, server: &AppServer) -> Result<Updated, Refusal> {
+    let account = desk.account(&TokenDigest::of(TOKEN)).unwrap();
+    let own = first_request(server, "/incoming").await["call_sid"].clone();
+    let wish = json!({ "child_call_hook": server.url("/own") });
+    desk.update(&account, own.as_str().unwrap(), wish).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callee_of_who_hides_does_not_show_it() {
     let (server, lab) = reception(json!({})).await;
@@ -70,11 +78,8 @@ async fn a_callee_of_who_hides_does_not_show_it() {
     let caller = lab.carrier.place_call(hidden).await.unwrap();
     let callee = lab.teams.incoming().await.unwrap();
     caller.hears(TEAMS_TONE).await.unwrap();
-    let own = first_request(&server, "/incoming").await["call_sid"].clone();
     let desk = NodeDesk::new(lab.running.node.clone());
-    let account = desk.account(&TokenDigest::of(TOKEN)).unwrap();
-    let wish = json!({ "child_call_hook": server.url("/own") });
-    desk.update(&account, own.as_str().unwrap(), wish).await.unwrap();
+    part(&desk, &server).await.unwrap();
     let phone = lab.carrier.incoming().await.unwrap();
     phone.hears(TEAMS_TONE).await.unwrap();
     let invite = phone.invite().unwrap();
@@ -98,10 +103,7 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
     let own = first_request(&server, "/incoming").await["call_sid"].clone();
     let desk = NodeDesk::new(lab.running.node.clone());
     let account = desk.account(&TokenDigest::of(TOKEN)).unwrap();
-    let wish = json!({ "child_call_hook": server.url("/own") });
-    desk.update(&account, own.as_str().unwrap(), wish.clone())
-        .await
-        .unwrap();
+    part(&desk, &server).await.unwrap();
     // The caller waits, the callee talks to somebody else.
     let phone = lab.carrier.incoming().await.unwrap();
     phone.hears(TEAMS_TONE).await.unwrap();
@@ -118,7 +120,7 @@ async fn a_callee_is_connected_to_somebody_else_and_outlasts_its_caller() {
         (&own, &json!("application"))
     );
     assert_eq!(done["dial_call_sid"], asked["call_sid"]);
-    let refused = desk.update(&account, own.as_str().unwrap(), wish).await;
+    let refused = part(&desk, &server).await;
     assert!(
         refused.is_err_and(|why| why.to_string().contains("no callee")),
         "nobody is left"

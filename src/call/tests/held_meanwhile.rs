@@ -1,14 +1,29 @@
 //! Re-INVITEs while somebody is about to take the place of a leg: holds are answered at once, and whoever talks to the holder
 //! afterwards is brought in line (TEAMS-072).
 
-use super::messages::reply;
+use super::messages::{Sent, reply};
 use super::peers::{carrier_sdp, teams_sdp};
+use super::rig::Rig;
 use super::transfer::{THIRD, TO_A_USER, held_by_teams, referred};
 use crate::call::LegIndex;
 use crate::sip::Method;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
+
+/// Who waits has put on hold with this form; somebody answers the INVITE of the transfer.
+fn holds_whoever_answers(mut rig: Rig, invite: &Sent, form: &str) {
+    assert!(rig.reinvites(CALLEE).is_empty(), "who leaves need not know");
+    rig.respond(invite, reply(200).sdp(teams_sdp("sendrecv")));
+    let asked = rig.last_reinvite(CALLER);
+    assert!(asked.sdp().contains("a=sendrecv\r\n"), "{}", asked.sdp());
+    rig.respond(&asked, reply(200).sdp(carrier_sdp(form)));
+    let told = rig.last_reinvite(THIRD);
+    assert!(told.sdp().contains("a=inactive\r\n"), "{}", told.sdp());
+    rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
+    assert!(rig.reinvites(CALLEE).is_empty());
+    rig.hangs_up_and_finish(CALLER);
+}
 
 #[test]
 fn teams_072_who_waits_may_hold_while_it_rings_and_holds_whoever_answers() {
@@ -19,15 +34,7 @@ fn teams_072_who_waits_may_hold_while_it_rings_and_holds_whoever_answers() {
         assert_eq!(answer.message.status(), Some(200), "{form}");
         assert!(answer.sdp().contains(ours), "{}", answer.sdp());
         rig.ack(CALLER, "");
-        assert!(rig.reinvites(CALLEE).is_empty(), "who leaves need not know");
-        rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
-        let asked = rig.last_reinvite(CALLER);
-        assert!(asked.sdp().contains("a=sendrecv\r\n"), "{}", asked.sdp());
-        rig.respond(&asked, reply(200).sdp(carrier_sdp(form)));
-        let told = rig.last_reinvite(THIRD);
-        assert!(told.sdp().contains("a=inactive\r\n"), "{}", told.sdp());
-        rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
-        rig.hangs_up_and_finish(CALLER);
+        holds_whoever_answers(rig, &invite, form);
     }
 }
 
@@ -63,16 +70,7 @@ fn teams_072_who_holds_with_its_answer_while_it_rings_holds_whoever_answers() {
         rig.request(CALLER, Method::Invite, "", "");
         assert_eq!(rig.last_response(CALLER).message.status(), Some(200));
         rig.ack(CALLER, &carrier_sdp(form));
-        assert!(rig.reinvites(CALLEE).is_empty(), "who leaves need not know");
-        rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
-        let asked = rig.last_reinvite(CALLER);
-        assert!(asked.sdp().contains("a=sendrecv\r\n"), "{}", asked.sdp());
-        rig.respond(&asked, reply(200).sdp(carrier_sdp(form)));
-        let told = rig.last_reinvite(THIRD);
-        assert!(told.sdp().contains("a=inactive\r\n"), "{}", told.sdp());
-        rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
-        assert!(rig.reinvites(CALLEE).is_empty());
-        rig.hangs_up_and_finish(CALLER);
+        holds_whoever_answers(rig, &invite, form);
     }
 }
 

@@ -409,7 +409,11 @@ impl Followed {
         if let Some(heard) = heard.filter(|_| view.stage == Stage::Answered) {
             let now = Instant::now();
             let inflow = self.inflow.get_or_insert_with(|| Inflow::new(now));
-            lines.extend(inflow.look(heard.packets, now).map(|told| format!("{} {told}", self.name)));
+            lines.extend(
+                inflow
+                    .look(heard.packets, now)
+                    .map(|told| format!("{} {told}", self.name)),
+            );
         }
     }
 
