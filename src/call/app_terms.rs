@@ -5,7 +5,7 @@ use super::sender::Sender;
 use crate::app::command::{NewCall, Onward, Steering, Wish};
 use crate::app::outbound::{HookUrl, UrlFault};
 use crate::app::verb::{Hook, HookMethod, Voice, Voicing};
-use crate::config::{self, Account, Application, Config, Tenant};
+use crate::config::{self, Account, Application, Config, E164, Tenant};
 use crate::dial::Secret;
 use crate::route::{Facts, Origin};
 use crate::sip::{Flow, ListenerId};
@@ -171,6 +171,7 @@ impl CallerFacts {
     pub(super) fn of(config: &Config, facts: &Facts, sender: &Sender, flow: &Flow) -> CallerFacts {
         CallerFacts {
             from: told_from(facts),
+            number: E164::parse(&facts.understood_by(config).caller.number).ok(),
             private: facts.caller.private,
             caller_name: facts.caller.display.clone(),
             to: facts.dialled.clone(),

@@ -15,6 +15,7 @@ use super::verb_events::Doing;
 use crate::app::payload::{self, Properties, Status};
 use crate::app::sid::CallSid;
 use crate::app::verb::{Config, Hook, Synthesizer, Verb, Voicing};
+use crate::config::E164;
 use crate::dial::Secret;
 use crate::moment::Moment;
 use crate::observe::rfc3339;
@@ -54,6 +55,9 @@ pub struct AppTerms {
 pub struct CallerFacts {
     /// The caller's number as it was read, or the name of a user that has none.
     pub from: String,
+    /// As the rules of its trunk read it, where that is one.
+    #[serde(default)]
+    pub number: Option<E164>,
     /// It hides: whoever dials as it hides as well.
     #[serde(default)]
     pub private: bool,
@@ -91,6 +95,9 @@ pub struct App {
     /// The time for an answer is over, and a dial still rings.
     #[serde(default)]
     pub(super) overdue: bool,
+    /// Other verbs than that dial have so long to answer.
+    #[serde(default)]
+    pub(super) grace_ends: Option<Moment>,
     /// Why nobody of a placed call could be called.
     #[serde(default)]
     pub(super) why: Option<String>,
@@ -285,6 +292,7 @@ impl App {
             phrase: "Trying".into(),
             ended_by: None,
             overdue: false,
+            grace_ends: None,
             why: None,
             changes: 0,
             lost: None,

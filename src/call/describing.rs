@@ -9,6 +9,8 @@ use super::record::{ApplicationRecord, DialRecord, MOST_DIAL_STEPS, MOST_DIALS, 
 use super::value::Call;
 use crate::app::payload::{self, Properties};
 use crate::app::sid::CallSid;
+use crate::app::verb::CallerId;
+use crate::dial::is_the_caller;
 use crate::moment::Moment;
 use crate::route::{Trace, TraceStep};
 use std::sync::Arc;
@@ -248,12 +250,12 @@ impl Call {
         let app = self.app.as_ref()?;
         let dialing = app.dialing.as_ref();
         let shown = dialing.and_then(|dialing| dialing.verb.caller_id.as_ref());
-        let from = shown.map_or_else(|| app.caller.from.clone(), ToString::to_string);
-        // Who hides has not agreed to be shown by being named once more; a number without its `+` is the same number.
-        let is_the_caller = from.trim_start_matches('+') == app.caller.from.trim_start_matches('+');
+        // Who hides has not agreed to be shown by being named once more.
+        let other = shown.filter(|shown| !is_the_caller(shown, &app.caller.from, app.caller.number));
         Some(CallerFacts {
-            private: is_the_caller && app.caller.private,
-            from,
+            from: shown.map_or_else(|| app.caller.from.clone(), ToString::to_string),
+            number: other.map_or(app.caller.number, CallerId::number),
+            private: other.is_none() && app.caller.private,
             caller_name: None,
             to: child.target.name().to_owned(),
             source_ip: String::new(),

@@ -316,10 +316,11 @@ impl Call {
                 self.align(LegIndex::CALLER, now);
             }
         }
-        let is_overdue = self.caller_is_there() && self.is_overdue() && !dialing.abandoned;
-        if dialing.abandoned && self.is_overdue() {
-            // Other verbs are on their way, which may answer it.
-            self.deadline = Some(now + GRACE_OF_OVERDUE);
+        // Other verbs are there or on their way, which may answer it.
+        let goes_elsewhere = dialing.abandoned || self.is_being_replaced(LegIndex::CALLER);
+        let is_overdue = self.caller_is_there() && self.is_overdue() && !goes_elsewhere;
+        if goes_elsewhere && self.is_overdue() {
+            self.deadline = Some(self.grace_ends(now));
         }
         let goes_on = self.caller_is_there() && !dialing.abandoned && !is_deserted && !is_overdue;
         let id = dialing.verb.id.as_deref();
@@ -347,6 +348,13 @@ impl Call {
 
     fn is_overdue(&self) -> bool {
         self.milestones.answered.is_none() && self.app.as_ref().is_some_and(|app| app.overdue)
+    }
+
+    /// When what is said instead of a late dial is late itself: one dial after the other gains no time.
+    fn grace_ends(&mut self, now: Moment) -> Moment {
+        let ends = now + GRACE_OF_OVERDUE;
+        let app = self.app.as_mut();
+        app.map_or(ends, |app| *app.grace_ends.get_or_insert(ends))
     }
 
     /// The caller's verb that runs is a dial.

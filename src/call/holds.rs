@@ -35,6 +35,13 @@ impl Call {
 }
 
 impl Leg {
+    /// For a leg that has come from another call: what was stands in the record that it has left there, and a hold that lasts
+    /// is one of both calls.
+    pub(super) fn count_holds_anew(&mut self, now: Moment) {
+        self.holds_since = self.holds_since.map(|_| now);
+        (self.record.holds, self.record.held_ms) = (u32::from(self.holds_since.is_some()), 0);
+    }
+
     /// An answer to our INVITE that sends only is no hold: it is an announcement. Later the peer may repeat its hold in an
     /// answer.
     fn holds_now(&self) -> bool {

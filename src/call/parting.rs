@@ -212,7 +212,7 @@ impl Call {
                 hold_timeout: self.hold_timeout,
                 hop_mark: self.hop_mark,
             },
-            leg: self.replace_leg(index, now)?,
+            leg: self.replace_leg(index)?,
         };
         // Its child call goes on: its end is told by the call that it becomes.
         if let Some(child) = self.child_mut(position) {
@@ -223,7 +223,7 @@ impl Call {
         Some(parted)
     }
 
-    pub(super) fn replace_leg(&mut self, index: LegIndex, now: Moment) -> Option<Leg> {
+    pub(super) fn replace_leg(&mut self, index: LegIndex) -> Option<Leg> {
         let leg = self.leg_mut(index)?;
         let mut left = Leg::new(index, leg.side, leg.terms.clone(), leg.contact_user.clone());
         left.state = LegState::Gone;
@@ -233,17 +233,14 @@ impl Call {
             sockets: Sockets::None,
             ..leg.media.clone()
         };
-        let mut moved = std::mem::replace(leg, left);
-        // What was stands in the record of the call that it leaves. A hold that lasts is one of both calls.
-        moved.holds_since = moved.holds_since.map(|_| now);
-        (moved.record.holds, moved.record.held_ms) = (u32::from(moved.holds_since.is_some()), 0);
-        Some(moved)
+        Some(std::mem::replace(leg, left))
     }
 
     /// The call that a callee becomes, and the effects that begin it.
     pub fn inherit(id: CallId, seed: u64, parted: Parted, now: Moment) -> (Call, Vec<Effect>) {
         let mut leg = parted.leg;
         (leg.index, leg.side) = (LegIndex::CALLER, Party::Caller);
+        leg.count_holds_anew(now);
         let mut app = App::new(parted.terms, parted.caller, parted.sid);
         (app.placed, app.parent) = (true, Some(parted.parent));
         (app.status, app.sip_status) = (Status::InProgress, 200);

@@ -121,6 +121,7 @@ impl Node {
             now,
             facts,
             caller: CallerFacts {
+                number: E164::parse(&from).ok(),
                 from,
                 private: false,
                 caller_name,

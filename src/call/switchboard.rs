@@ -16,7 +16,7 @@ use super::task;
 use super::vouching::WaitingRoom;
 use crate::carrier::{self, Comer, Unidentified};
 use crate::config::{Config, Purpose, UnknownSource};
-use crate::dial::targets::MOST_STEPS;
+use crate::dial::targets::{FirstLeg, MOST_STEPS};
 use crate::dial::{DialPlan, LegTerms, allow};
 use crate::guard::Failures;
 use crate::net::shard::{Command, TransactionUser};
@@ -284,6 +284,7 @@ impl Switchboard {
         Box::new(task::Planner {
             config: config.clone(),
             tenant: decision.tenant.clone(),
+            first: FirstLeg::Calls,
             caller: route::believed_caller(config, decision, &understood).into_owned(),
             told_from: told_from(facts),
             colleague: understood.colleague,

@@ -1,7 +1,7 @@
 //! Who a target of a dial is shown as the caller.
 
 use super::refusal::DialRefusal;
-use super::targets::DialFacts;
+use super::targets::{DialFacts, FirstLeg};
 use crate::app::verb::{CallerId, Dial, Target, TargetKind};
 use crate::config::{Config, E164, OutsideCaller, Tenant, UserName};
 use crate::route::{Caller, Trace, reads_as_another};
@@ -38,12 +38,14 @@ pub(super) fn shown(
         (None, None) => None,
     };
     if emergency {
-        return Ok(vouched(facts, named.and_then(|(_, _, named)| named.number()), host));
+        let named = named.and_then(|(_, _, named)| named.number());
+        return Ok(vouched(facts, named, host, trace));
     }
     let Some((at, property, named)) = named else {
         return Ok(inherited(facts, dial, &target.kind, host, trace));
     };
-    if is_the_caller(facts, &named) {
+    let read = facts.number().filter(|_| facts.shown_instead.is_none());
+    if is_the_caller(&named, facts.told_from, read) {
         trace.step("caller", named.to_string(), "the caller's own, as it came");
         return Ok(inherited(facts, dial, &target.kind, host, trace));
     }
@@ -110,33 +112,45 @@ pub fn shown_number(config: &Config, tenant: &Tenant, number: E164) -> Option<E1
     }
 }
 
-/// Whether what an application names is what it was told of the caller. Then nothing is claimed: the caller's identity passes
-/// as it came, under the rules for that, and not a letter of what was written.
-fn is_the_caller(facts: DialFacts<'_>, named: &CallerId) -> bool {
-    let repeated = !facts.told_from.is_empty() && named.to_string() == facts.told_from;
-    repeated || (facts.shown_instead.is_none() && named.number().is_some_and(|number| facts.number() == Some(number)))
+/// Whether what an application names is the caller: what it was told of as `from`, or the number as it was read. Then nothing
+/// is claimed: the caller's identity passes as it came, under the rules for that, and not a letter of what was written.
+pub fn is_the_caller(named: &CallerId, told_from: &str, read: Option<E164>) -> bool {
+    let repeated = !told_from.is_empty() && named.to_string() == told_from;
+    repeated || named.number().is_some_and(|number| read == Some(number))
 }
 
 /// Who calls an emergency number: the caller as it came, with all that vouches for it; where there is none, the number that
 /// the application named, when it is the tenant's, else the one that the tenant shows for those who have none, so that
 /// somebody can be called back (promise 6).
-fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>) -> Shown {
-    let mut caller = facts.caller.clone();
-    let mut number = facts.number();
-    let mut instead = None;
-    // Where nobody called, the application alone knows who is in need.
-    let own = named.filter(|number| is_of(facts.config, facts.tenant, *number));
-    let own = own.filter(|_| caller.number.is_empty() || facts.told_from.is_empty());
-    if let Some(own) = own {
-        number = Some(own);
-        caller.number = own.to_string();
-    } else if caller.number.is_empty() {
-        instead = facts.shown_instead;
-    }
+fn vouched(facts: DialFacts<'_>, named: Option<E164>, host: Option<String>, trace: &mut Trace) -> Shown {
+    let caller = facts.caller;
+    // Where nobody called, the application alone knows who is in need, and that one has not hidden.
+    let asks_application = caller.number.is_empty() || facts.first == FirstLeg::IsCalled;
+    let own = named.filter(|number| asks_application && is_of(facts.config, facts.tenant, *number));
+    let caller = match own {
+        Some(own) if facts.first == FirstLeg::IsCalled => Caller {
+            number: own.to_string(),
+            ..Caller::default()
+        },
+        Some(own) => Caller {
+            number: own.to_string(),
+            ..caller.clone()
+        },
+        None => caller.clone(),
+    };
+    let instead = facts.shown_instead.filter(|_| caller.number.is_empty());
+    let outcome = match (own, facts.first) {
+        (Some(_), _) => "as the application says: nobody called who could be called back",
+        (None, _) if caller.number.is_empty() => "there is no number of who calls",
+        (None, FirstLeg::IsCalled) => "the number that the application is told of",
+        (None, FirstLeg::Calls) => "who calls, as it came",
+    };
+    let shown = instead.map_or_else(|| caller.number.clone(), |instead| instead.to_string());
+    trace.step("caller", shown, outcome);
     Shown {
-        caller,
+        number: own.or_else(|| facts.number()),
         user: None,
-        number,
+        caller,
         instead,
         host,
     }
@@ -182,10 +196,11 @@ fn inherited(facts: DialFacts<'_>, dial: &Dial, kind: &TargetKind, host: Option<
             }
         };
         trace.step("caller", name.to_string(), outcome);
-    } else if facts.told_from.is_empty() && !caller.private {
-        let outcome = match caller.number.is_empty() {
-            true => "there is no number that may be shown: Anonymous",
-            false => "the number that the application is told of",
+    } else if facts.first == FirstLeg::IsCalled {
+        let outcome = match (caller.private, caller.number.is_empty()) {
+            (true, _) => "it is a caller's who hid: Anonymous",
+            (false, true) => "there is no number that may be shown: Anonymous",
+            (false, false) => "the number that the application is told of",
         };
         trace.step("caller", &caller.number, outcome);
     }

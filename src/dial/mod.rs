@@ -12,7 +12,7 @@ mod target_name;
 pub mod targets;
 mod uri_target;
 
-pub use identity::shown_number;
+pub use identity::{is_the_caller, shown_number};
 pub use outcome::{AttemptFailure, best_failure};
 pub use plan::{
     Attempt, Credentials, DialPlan, EMERGENCY_RINGING, EMERGENCY_TIMEOUT, HuntOn, KeyForm, LegKind, LegTerms, NextHop,

@@ -19,15 +19,26 @@ use std::sync::Arc;
 /// Steps of one decision that a record keeps.
 pub const MOST_STEPS: usize = 32;
 
+/// Who the first leg of a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstLeg {
+    /// It called us: it is the caller.
+    Calls,
+    /// It was called, or is not there yet: the caller is whom its application is told of.
+    IsCalled,
+}
+
 /// What is known when an application dials.
 #[derive(Clone, Copy)]
 pub struct DialFacts<'a> {
     pub config: &'a Config,
     /// The account that dials.
     pub tenant: &'a Arc<Tenant>,
-    /// The caller, every number read by the rules of the trunk it came from; nobody for a call that is placed.
+    pub first: FirstLeg,
+    /// The caller, every number read by the rules of the trunk it came from.
     pub caller: &'a Caller,
-    /// What the application was told of the caller as `from`: the number as it came, before any rule read it.
+    /// What the application was told of the caller as `from`: the number as it came, before any rule read it. Empty where it
+    /// was told of nobody.
     pub told_from: &'a str,
     /// The caller, when it is a user of the tenant.
     pub colleague: Option<&'a UserName>,

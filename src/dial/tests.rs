@@ -2,6 +2,7 @@
 //!
 //! `PORTCULLIS_UPDATE=1 cargo test dial::tests` writes the plans anew.
 
+use super::targets::FirstLeg;
 use super::*;
 use crate::app::verb::{Dial, Verb, parse_application};
 use crate::config::{Config, E164, Tenant, UserName};
@@ -104,18 +105,14 @@ fn dial(verb: &str) -> Result<Box<Dial>, String> {
 }
 
 /// `+12065550100`, `12065550100 read as +12065550100`, `anonymous`, `anonymous +12065550100`, `+12065550100 in From +12065550101` where one is asserted and the other is
-/// not, `user ada`, or `nobody`; where nobody called, `nobody as +14255550100` and `nobody as anonymous` for whom the dial is made.
+/// not, `user ada`, or `nobody`; where nobody called, `nobody as` +14255550100, anonymous or anonymous +14255550100, for whom the dial is made.
 fn caller(line: &str) -> Caller {
     if let Some(stands_for) = line.strip_prefix("nobody as ") {
-        return match stands_for {
-            "anonymous" => Caller {
-                private: true,
-                ..Caller::default()
-            },
-            number => Caller {
-                number: number.to_owned(),
-                ..Caller::default()
-            },
+        let hidden = stands_for.strip_prefix("anonymous");
+        return Caller {
+            number: hidden.unwrap_or(stands_for).trim_start().to_owned(),
+            private: hidden.is_some(),
+            ..Caller::default()
         };
     }
     let line = line.split_once(" read as ").map_or(line, |(_, read)| read);
@@ -152,7 +149,8 @@ fn caller(line: &str) -> Caller {
 fn told(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
-        ["nobody", ..] => "",
+        ["nobody"] => "",
+        ["nobody", "as", .., told] => told,
         ["anonymous", "user", name, ..] | ["user", name, ..] | ["anonymous", name] => name,
         [first, ..] => first,
         [] => "",
@@ -184,6 +182,10 @@ fn answer(config: &Config, case: &str) -> String {
     let facts = targets::DialFacts {
         config,
         tenant,
+        first: match line.starts_with("nobody") {
+            true => FirstLeg::IsCalled,
+            false => FirstLeg::Calls,
+        },
         caller: &caller,
         told_from: &told,
         colleague: user.as_ref(),
@@ -285,6 +287,7 @@ fn only_teams_is_not_told_that_info_is_taken() {
     let facts = targets::DialFacts {
         config: &config,
         tenant: config.tenant_by_name("contoso.example").expect("the account"),
+        first: FirstLeg::Calls,
         caller: &caller,
         told_from: &told,
         colleague: None,

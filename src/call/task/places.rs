@@ -61,12 +61,13 @@ impl CallTask {
     /// Emergency numbers that an application dials take a place each among those of its tenant; what finds none is not rung.
     /// The error says why where nobody else is.
     pub(super) fn take_emergency_places(&mut self, plan: &mut DialPlan, tenant: &TenantId) -> Result<(), String> {
-        // One dial at a time: what an earlier one had is free again, though it may have ended just now.
-        self.emergency_places.clear();
+        // One dial at a time: what an earlier one had goes on to this one, and nobody comes between them.
+        let mut earlier = std::mem::take(&mut self.emergency_places);
         let mut refused = None;
         let urgent = |attempt: &&mut Attempt| attempt.emergency && !attempt.hops.is_empty();
         for attempt in plan.attempts.iter_mut().filter(urgent) {
-            match self.node.take_emergency_place(tenant) {
+            let place = earlier.pop().map_or_else(|| self.node.take_emergency_place(tenant), Ok);
+            match place {
                 Ok(place) => self.emergency_places.push(place),
                 Err(why) => {
                     attempt.hops.clear();

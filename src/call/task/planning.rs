@@ -8,7 +8,7 @@ use crate::call::application::CallerFacts;
 use crate::call::event::{CallNews, Unplanned};
 use crate::call::node::Node;
 use crate::config::{Config, E164, Tenant, UserName};
-use crate::dial::targets::{self, DialFacts};
+use crate::dial::targets::{self, DialFacts, FirstLeg};
 use crate::dial::{DialPlan, DialRefusal, PeerName, shown_number};
 use crate::registrar::Aor;
 use crate::route::{Caller, Diversion, Trace};
@@ -18,9 +18,9 @@ use std::sync::Arc;
 pub struct Planner {
     pub config: Arc<Config>,
     pub tenant: Arc<Tenant>,
-    /// Nobody where nobody called us.
+    pub first: FirstLeg,
     pub caller: Caller,
-    /// What the application was told of the caller as `from`; empty where `caller` is nobody.
+    /// What the application was told of the caller as `from`; empty where it is told of nobody.
     pub told_from: String,
     /// The caller, when it is a user of the tenant.
     pub colleague: Option<UserName>,
@@ -37,6 +37,7 @@ impl Planner {
         let facts = DialFacts {
             config: &self.config,
             tenant: &self.tenant,
+            first: self.first,
             caller: &self.caller,
             told_from: &self.told_from,
             colleague: self.colleague.as_ref(),
@@ -52,6 +53,7 @@ impl Planner {
         Planner {
             config,
             tenant,
+            first: FirstLeg::IsCalled,
             caller: Caller::default(),
             told_from: String::new(),
             colleague: None,
@@ -63,7 +65,7 @@ impl Planner {
     /// For the dials of a first leg that was called: they show the number that its application is told of as `from`, as far as
     /// the tenant may show it.
     fn of_called(&self, told: &CallerFacts) -> Planner {
-        let number = E164::parse(&told.from).ok();
+        let number = told.number;
         let number = number.and_then(|number| shown_number(&self.config, &self.tenant, number));
         Planner {
             caller: Caller {
@@ -71,6 +73,7 @@ impl Planner {
                 private: told.private,
                 ..Caller::default()
             },
+            told_from: told.from.clone(),
             ..Planner::of_nobody(self.config.clone(), self.tenant.clone())
         }
     }

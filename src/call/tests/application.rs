@@ -8,7 +8,7 @@ use crate::app::payload::{Kind, Properties};
 use crate::app::verb::{self, Dial, Hook, Verb, Voicing};
 use crate::call::{AppTerms, Command, Effect, Event, LegIndex, PlayOutcome, Reply, Sound, Unplanned, Wish};
 use crate::config::{CallerHeader, Config};
-use crate::dial::targets::{self, DialFacts};
+use crate::dial::targets::{self, DialFacts, FirstLeg};
 use crate::dial::{Attempt, DialPlan, LegKind, LegTerms, TargetName};
 use crate::route::{Facts, Origin};
 use crate::sip::Method;
@@ -235,6 +235,7 @@ impl Rig {
         let facts = DialFacts {
             config,
             tenant: &config.tenants[0],
+            first: FirstLeg::Calls,
             caller: &caller,
             told_from: &caller.number,
             colleague: None,

@@ -245,6 +245,7 @@ impl Scenario {
                 terms: terms.into(),
                 caller: CallerFacts {
                     private: facts.caller.private,
+                    number: E164::parse(&facts.caller.number).ok(),
                     ..caller_facts()
                 },
                 setup: config.sbc.timers.setup,
@@ -331,6 +332,7 @@ pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
         terms: terms.into(),
         caller: CallerFacts {
             from: "+14255550150".into(),
+            number: E164::parse("+14255550150").ok(),
             private: false,
             to: numbers[0].into(),
             trunk_name: None,
@@ -360,6 +362,7 @@ pub fn placed(terms: AppTerms, numbers: &[&str]) -> Rig {
 fn caller_facts() -> CallerFacts {
     CallerFacts {
         from: "+12065550100".into(),
+        number: E164::parse("+12065550100").ok(),
         private: false,
         caller_name: Some("Ada".into()),
         to: "+14255550150".into(),

@@ -79,7 +79,7 @@ impl Call {
             answer,
         } = wanted;
         let given = self.may_give(&dialog, &who).and_then(|(by, other)| {
-            let leg = self.replace_leg(other, now).ok_or(Unmovable::NoSuchDialog)?;
+            let leg = self.replace_leg(other).ok_or(Unmovable::NoSuchDialog)?;
             Ok((by, other, leg))
         });
         let (by, from, leg) = match given {
@@ -155,6 +155,7 @@ impl Call {
         };
         let new = LegIndex(u16::try_from(self.legs.len()).unwrap_or(u16::MAX));
         (leg.index, leg.side) = (new, super::side_of(old));
+        leg.count_holds_anew(now);
         // Whatever key was being sent, its end is told to nobody.
         leg.key_ways = Default::default();
         let target = wish.refer_to.target.as_str().to_owned();

@@ -89,7 +89,7 @@ const fn why(status: u16) -> &'static str {
         403 => "what it names is not called, or it asks for more than a call",
         405 => "REFER is not taken from this peer",
         486 => "the dialog that it names is up, and it wants one that is not",
-        501 => "the application has no referHook, or that failed",
+        501 => "the application has no referHook",
         _ => "it can't be carried out now",
     }
 }

@@ -111,10 +111,10 @@ impl Inflow {
         }
     }
 
-    /// What is to be told of this count; another one, as of a listening that began anew, is packets that came.
+    /// What is to be told of this count; one that is lower is of a listening that began anew.
     fn look(&mut self, packets: u64, now: Instant) -> Option<&'static str> {
         let before = std::mem::replace(&mut self.packets, packets);
-        if packets != before {
+        if packets > before || (packets < before && packets > 0) {
             self.last = now;
             return std::mem::take(&mut self.stopped).then_some("gets packets again");
         }
@@ -513,6 +513,8 @@ mod tests {
         // A listening that began anew has counted fewer.
         assert_eq!(inflow.look(1, at(11_000)), None);
         assert_eq!(inflow.look(1, at(13_000)), Some("gets no packets"));
+        assert_eq!(inflow.look(0, at(14_000)), None);
+        assert_eq!(inflow.look(1, at(14_100)), Some("gets packets again"));
         let mut one_way = Inflow::new(start);
         assert_eq!(one_way.look(0, at(2_000)), Some("gets no packets"));
     }
