@@ -458,15 +458,20 @@ impl Call {
 
     /// An error that the application made, or that its wish met: for the log, and over a WebSocket for itself.
     pub(super) fn tell_error(&mut self, what: &'static str, detail: &str) {
+        self.tell_error_of(None, what, detail);
+    }
+
+    fn tell_error_of(&mut self, call_sid: Option<CallSid>, what: &'static str, detail: &str) {
         self.tell(CallNews::ApplicationError {
             what,
             detail: detail.to_owned(),
+            call_sid,
         });
     }
 
     /// An answer of the application, or a sound that it named, can't be had or carried out. Over HTTP a status event says so.
     pub(super) fn tell_bad_answer(&mut self, leg: LegIndex, what: &'static str, detail: &str, now: Moment) {
-        self.tell_error(what, detail);
+        self.tell_error_of(self.sid_of(leg), what, detail);
         let connected = self.app.as_ref().is_some_and(|app| app.session.is_some());
         if !connected {
             let mut properties = self.properties(leg, now);
@@ -476,9 +481,10 @@ impl Call {
         }
     }
 
-    /// A call that nobody steers any more ends, unless two talk in it; whether it does.
+    /// A call that nobody steers any more ends, unless two talk in it, or somebody calls for help (promise 6): that has limits
+    /// of its own. Whether it does.
     pub(super) fn ends_alone(&mut self, now: Moment) -> bool {
-        if self.bridged.is_some() {
+        if self.bridged.is_some() || self.calls_emergency() {
             return false;
         }
         let Some(detail) = self.app.as_mut().and_then(|app| app.lost.take()) else {

@@ -120,7 +120,12 @@ impl Deliveries {
     ) -> Result<Option<Event>, String> {
         let (next, first_only) = match to {
             To::Hop(hop) => {
-                let hops = Ok(VecDeque::from([hop]));
+                // Where a server that was named has answered from is no reason to go where it may not lead us.
+                let allowed = match &guard {
+                    Some(guard @ Guard::Named { .. }) => guard.check(hop.remote),
+                    _ => Ok(()),
+                };
+                let hops = allowed.map(|()| VecDeque::from([hop]));
                 return self
                     .send_resolved(Resolved {
                         token,

@@ -7,6 +7,7 @@ use super::record::{CallRecord, RefusedRefer};
 use super::transfer::{LegAnswer, LegWanted, RefusedReplace, TransferNews, TransferWish, Unmovable};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
+use crate::app::sid::CallSid;
 use crate::app::verb::{Dial, Hook, Synthesizer, Verb};
 use crate::config::MediaAddressId;
 use crate::dial::{Attempt, DialPlan, DialRefusal, NextHop, PeerName, TargetName, targets};
@@ -568,5 +569,7 @@ pub enum CallNews {
     ApplicationError {
         what: &'static str,
         detail: String,
+        /// The leg that it is about, where it is about one.
+        call_sid: Option<CallSid>,
     },
 }

@@ -316,6 +316,15 @@ impl Leg {
         }
     }
 
+    /// Whether a server that an application named, at an address that everybody can reach, says an address of some inside
+    /// network in its Contact: there it believes to be, and there we may not go.
+    pub fn names_inside(&self, answer: &Message, flow: &Flow) -> bool {
+        let is_named = matches!(self.terms.kind, LegKind::SipUri { .. });
+        let contact = answer.contact().ok().flatten();
+        let said = contact.and_then(|contact| contact.uri().host_ip());
+        is_named && said.is_some_and(|address| inside(address).is_some()) && inside(flow.remote.ip()).is_none()
+    }
+
     /// Gives up the connection that a carrier had opened, when it is gone: its Contact is left. False where there was none.
     /// A device is never reached by its Contact.
     pub fn leave_connection(&mut self) -> bool {

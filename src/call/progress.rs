@@ -35,7 +35,7 @@ impl Call {
         };
         let has_answered = matches!(fork, Fork::Answered(_) | Fork::AnsweredAgain(_));
         let is_first = leg.flow.is_none() || leg.state == LegState::Inviting;
-        if has_answered && is_first && leg.terms.keeps_flow() {
+        if has_answered && is_first && (leg.terms.keeps_flow() || leg.names_inside(message, flow)) {
             // Its ACK and BYE go where it came from, also where it lost or came too late.
             leg.flow = Some(leg.way_back(flow, true));
         }

@@ -11,6 +11,7 @@ use crate::app::outbound::{
     BasicAuth, Caller, Connector, HookClient, HookFailure, HookReply, HookRequest, HookUrl, Method,
 };
 use crate::app::payload::{Kind, Properties};
+use crate::app::sid::CallSid;
 use crate::app::verb::{self, Hook, HookMethod, Verb};
 use crate::app::websocket::{CloseCode, MessageId, OutMessage};
 use crate::config::Secret;
@@ -229,25 +230,24 @@ impl Server {
         }
     }
 
-    /// Tells whoever is connected that something is wrong, and with which verb.
-    pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str) {
-        for open in self
-            .session
-            .open()
-            .into_iter()
-            .chain(self.beside.iter().filter_map(Beside::open))
-        {
+    /// Tells who steers the call over a WebSocket that something is wrong, with which verb and on which leg. Hooks beside
+    /// webhooks may be somebody else's: those hear of their own faults alone.
+    pub fn complain(&self, verb: Option<&str>, what: &str, detail: &str, leg: Option<CallSid>) {
+        if let Some(open) = self.session.open() {
             // A full queue has worse to tell.
-            let _dropped = open.session.send(&self.complaint(verb, what, detail));
+            let _dropped = open.session.send(&self.complaint(verb, what, detail, leg));
         }
     }
 
-    fn complaint(&self, verb: Option<&str>, what: &str, detail: &str) -> OutMessage {
+    fn complaint(&self, verb: Option<&str>, what: &str, detail: &str, leg: Option<CallSid>) -> OutMessage {
         let mut properties = Properties::new();
         properties.insert("msg".into(), what.into());
         properties.insert("details".into(), detail.into());
         if let Some(verb) = verb {
             properties.insert("verb".into(), verb.into());
+        }
+        if let Some(leg) = leg {
+            properties.insert("call_sid".into(), leg.to_string().into());
         }
         OutMessage {
             kind: "jambonz:error",

@@ -40,6 +40,8 @@ pub enum Phase {
 
 /// How long a call that has ended waits for the last answers of its legs.
 const LINGER: Duration = Duration::from_secs(40);
+/// After a limit that an emergency call has outlasted it is looked again.
+const AFTER_EMERGENCY: Duration = Duration::from_secs(10);
 
 /// A call: plain data with one owner, moved on by [`Call::step`] alone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -346,6 +348,8 @@ impl Call {
             match self.phase {
                 Phase::Opening | Phase::Ringing => self.unanswered(now),
                 Phase::Ending => self.wait_no_more(),
+                // No limit cuts an emergency call off (promise 6): what comes after it has none to spare.
+                Phase::Answered if self.calls_emergency() => self.deadline = Some(now + AFTER_EMERGENCY),
                 Phase::Answered => {
                     let detail = "the call's time limit".into();
                     self.dial_ended_by(EndedBy::TimeLimit);

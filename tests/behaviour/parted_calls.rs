@@ -32,6 +32,11 @@ async fn first_request(server: &AppServer, path: &str) -> Value {
 /// A reception that connects its callers to Teams with these further properties, and has a callee dial a mobile once it is on
 /// its own.
 async fn reception(more: Value) -> (AppServer, Lab) {
+    reception_of(more, "").await
+}
+
+/// The same of a tenant with these further lines.
+async fn reception_of(more: Value, lines: &str) -> (AppServer, Lab) {
     let mut dial = json!({ "verb": "dial", "target": [{ "type": "teams", "number": USER }], "actionHook": "/done" });
     dial.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let server = AppServer::build()
@@ -48,7 +53,7 @@ async fn reception(more: Value) -> (AppServer, Lab) {
         .await;
     let tenant = format!(
         "[[tokens]]\nname = \"test\"\nsha256 = \"{}\"\n\n[[numbers]]\nnumber = \"{RECEPTION}\"\n\
-         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\ncall_status_hook = \"/status\"\n",
+         to = {{ application = \"reception\" }}\n\n[application.reception]\nhook = \"{}\"\ncall_status_hook = \"/status\"\n{lines}",
         TokenDigest::of(TOKEN),
         server.url("/incoming"),
     );
@@ -73,7 +78,12 @@ async fn part(desk: &NodeDesk, server: &AppServer) -> Result<Updated, Refusal> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callee_of_who_hides_does_not_show_it() {
-    let (server, lab) = reception(json!({})).await;
+    // The tenant shows a number of its own where a foreign one calls.
+    let (server, lab) = reception_of(
+        json!({}),
+        &format!("[caller]\noutside = \"replace\"\nnumber = \"{RECEPTION}\"\n"),
+    )
+    .await;
     let hidden = Dial::new(OUTSIDE, RECEPTION).header("Privacy", "id");
     let caller = lab.carrier.place_call(hidden).await.unwrap();
     let callee = lab.teams.incoming().await.unwrap();

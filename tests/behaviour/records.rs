@@ -59,7 +59,7 @@ impl Observer for Records {
                     let who: Vec<String> = who.into_iter().flatten().collect();
                     self.answered_by.lock().unwrap().push(who.join(" for "));
                 }
-                if let CallNews::ApplicationError { what, detail } = news {
+                if let CallNews::ApplicationError { what, detail, .. } = news {
                     self.alerts.lock().unwrap().push((what, detail.clone()));
                 }
                 if let CallNews::ReplaceRefused(refused) = news {

@@ -62,6 +62,29 @@ async fn a_proxy_gets_the_invite_and_the_request_uri_keeps_the_target() {
     lab.close().await;
 }
 
+/// A server behind NAT says where it believes to be; nobody could reach it there, and we may not go there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_names_an_inside_address_is_reached_where_it_answers_from() {
+    let (server, verbs) = server().await;
+    let lab = lab(&server).await;
+    let mut pbx = Device::udp(&lab, 11, "grace", "").await;
+    verbs.send_replace(json!([{ "verb": "dial", "answerOnBridge": true,
+        "target": [{ "type": "sip", "sipUri": format!("sip:grace@{}", pbx.us) }] }]));
+    let caller = lab.carrier.place_call(Dial::new(OUTSIDE, RECEPTION)).await.unwrap();
+    let invite = pbx.receive(|message| is(message, "INVITE")).await;
+    let sdp = pbx.sdp();
+    pbx.reply(&invite, "200 OK", "Contact: <sip:grace@10.255.255.1:5070>\r\n", &sdp)
+        .await;
+    let ack = pbx.receive(|message| is(message, "ACK")).await;
+    assert_eq!(ack.request_uri(), Some("sip:grace@10.255.255.1:5070"));
+    tokio::time::timeout(BOUND, caller.answered()).await.unwrap().unwrap();
+    caller.hang_up().await.unwrap();
+    let bye = pbx.receive(|message| is(message, "BYE")).await;
+    pbx.reply(&bye, "200 OK", "", "").await;
+    lab.records.get(0).await;
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_has_a_proxy_of_its_own_before_the_dials() {
     let (server, verbs) = server().await;

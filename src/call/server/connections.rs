@@ -272,7 +272,7 @@ impl Server {
                 if let Some(from) = from {
                     from.session.blame();
                     // A full queue has worse to tell.
-                    let _dropped = from.session.send(&self.complaint(None, "InvalidMessage", &why));
+                    let _dropped = from.session.send(&self.complaint(None, "InvalidMessage", &why, None));
                 }
                 Heard::Wrong(why)
             }
@@ -346,7 +346,9 @@ impl Server {
     /// Closes a connection whose application can't be carried out.
     pub(super) fn refuse(&self, connection: Connection, detail: &str) {
         // A full queue has worse to tell.
-        let _dropped = connection.session.send(&self.complaint(None, "InvalidMessage", detail));
+        let _dropped = connection
+            .session
+            .send(&self.complaint(None, "InvalidMessage", detail, None));
         self.close(connection, CloseCode::InvalidApplication);
     }
 

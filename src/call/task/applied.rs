@@ -119,13 +119,17 @@ impl CallTask {
         let ways = self.node.ways.load_full();
         match Server::new((*ways).clone(), self.node.tally.clone(), terms, call_sid, trace) {
             Ok(server) => self.applied = Some(Box::new(Applied::new(server, events))),
-            Err(detail) => self.tell(&CallNews::ApplicationError { what: "hook", detail }),
+            Err(detail) => self.tell(&CallNews::ApplicationError {
+                what: "hook",
+                detail,
+                call_sid: None,
+            }),
         }
     }
 
     /// Tells a connected application of its errors.
     pub(super) fn complain(&self, news: &CallNews) {
-        let (CallNews::ApplicationError { what, detail }, Some(applied)) = (news, &self.applied) else {
+        let (CallNews::ApplicationError { what, detail, call_sid }, Some(applied)) = (news, &self.applied) else {
             return;
         };
         // Servers of sounds and of speech fail without it.
@@ -136,7 +140,7 @@ impl CallTask {
             "say" => "TTS error",
             what => what,
         };
-        applied.server.complain(Some(what), message, detail);
+        applied.server.complain(Some(what), message, detail, *call_sid);
     }
 
     /// Carries out what only a call with an application wants.
@@ -329,6 +333,7 @@ impl CallTask {
                 self.tell(&CallNews::ApplicationError {
                     what: "websocket",
                     detail,
+                    call_sid: None,
                 });
                 None
             }
@@ -364,7 +369,11 @@ impl CallTask {
             })
         };
         if let Some(detail) = loaded.found.missed {
-            let news = CallNews::ApplicationError { what: "say", detail };
+            let news = CallNews::ApplicationError {
+                what: "say",
+                detail,
+                call_sid: None,
+            };
             self.tell(&news);
             self.complain(&news);
         }

@@ -84,7 +84,11 @@ impl CallTask {
     pub(super) fn place_call(&mut self, order: NewCall) {
         if let Err(why) = self.try_place(order) {
             let what = "dial";
-            let news = CallNews::ApplicationError { what, detail: why };
+            let news = CallNews::ApplicationError {
+                what,
+                detail: why,
+                call_sid: None,
+            };
             self.complain(&news);
             self.tell(&news);
         }

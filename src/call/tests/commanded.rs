@@ -51,7 +51,7 @@ fn outcomes(rig: &Rig) -> Vec<(u32, Outcome)> {
 
 fn errors(rig: &Rig) -> Vec<(&'static str, String)> {
     let error = |news: &CallNews| match news {
-        CallNews::ApplicationError { what, detail } => Some((*what, detail.clone())),
+        CallNews::ApplicationError { what, detail, .. } => Some((*what, detail.clone())),
         _ => None,
     };
     rig.news.iter().filter_map(error).collect()

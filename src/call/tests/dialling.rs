@@ -412,7 +412,9 @@ fn a_number_of_somebody_else_is_not_shown() {
     let why = result["dial_error"].as_str().unwrap();
     assert!(why.contains("+442079460000"), "{why}");
     let told = |news: &crate::call::CallNews| match news {
-        crate::call::CallNews::ApplicationError { what: "dial", detail } => detail.contains("+442079460000"),
+        crate::call::CallNews::ApplicationError {
+            what: "dial", detail, ..
+        } => detail.contains("+442079460000"),
         _ => false,
     };
     assert!(rig.news.iter().any(told), "{:?}", rig.news);

@@ -1,12 +1,13 @@
 //! Callers that an application leaves without an answer, and dials that nobody answers or that reach nobody.
 
-use super::application::{dial, terms, to_application};
+use super::application::{dial, hook, terms, to_application};
 use super::messages::reply;
 use super::rig::Rig;
-use super::scenario::placed;
+use super::scenario::{from_carrier, placed};
 use crate::app::command::read_update;
 use crate::app::payload::{Kind, Properties};
-use crate::call::{CallNews, LegIndex, Wish};
+use crate::call::{CallNews, Event, LegIndex, Wish};
+use crate::sip::Method;
 use crate::sip::transaction::Cause;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -215,4 +216,88 @@ fn another_dial_instead_of_a_late_one_is_waited_for_too() {
     assert_eq!(rig.statuses().last(), Some(&200));
     rig.ack(LegIndex::CALLER, "");
     rig.hang_up_and_finish();
+}
+
+/// Its application was to steer what comes afterwards.
+#[test]
+fn who_calls_for_help_is_not_left_when_its_application_is_lost() {
+    let mut connected = terms();
+    connected.hook = hook("wss://app.contoso.example/calls");
+    connected.connected = true;
+    let mut rig = from_carrier().decided_by(connected).begin();
+    rig.answer(&json!([dial(&[HELP], &json!({ "answerOnBridge": true }))]));
+    rig.planned_really();
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.step(Event::Disconnected {
+        failed: Some("closed".into()),
+    });
+    rig.wait(Duration::from_secs(60));
+    assert!(rig.cancelled.is_empty(), "it rings on");
+    rig.picks_up(&rig.last_invite());
+    rig.ack(LegIndex::CALLER, "");
+    assert_eq!(rig.bridges, 1);
+    rig.request(LegIndex(1), Method::Bye, "", "");
+    assert_eq!(rig.byes(LegIndex::CALLER).len(), 1, "nobody steers it any more");
+    rig.finish();
+}
+
+#[test]
+fn a_time_limit_waits_for_the_end_of_an_emergency_call() {
+    let mut rig = placed(terms(), &[A]);
+    rig.picks_up(&rig.last_invite());
+    rig.answer(&json!([dial(&[HELP], &json!({ "actionHook": "/done" }))]));
+    rig.planned_really();
+    rig.picks_up(&rig.last_invite());
+    let help = rig.last_invite().leg;
+    rig.call.deadline = Some(rig.now + Duration::from_secs(5));
+    rig.wait(Duration::from_secs(60));
+    assert!(rig.requests_sent(&Method::Bye).is_empty());
+    rig.request(help, Method::Bye, "", "");
+    rig.answer(&json!([{ "verb": "pause", "length": 600 }]));
+    rig.wait(Duration::from_secs(11));
+    assert_eq!(
+        rig.byes(LegIndex::CALLER).len(),
+        1,
+        "what comes after it has no time to spare"
+    );
+    rig.finish();
+}
+
+#[test]
+fn other_verbs_that_are_asked_for_when_a_late_dial_ends_are_waited_for() {
+    let mut rig = to_application().begin();
+    let more = json!({ "answerOnBridge": true, "timeout": 600 });
+    rig.answer(&json!([dial(&[A], &more)]));
+    rig.planned(&[A]);
+    let invite = rig.last_invite();
+    rig.respond(&invite, reply(180));
+    rig.wait(Duration::from_secs(181));
+    rig.command(redirect("/next"));
+    rig.respond(&invite, reply(603));
+    assert!(
+        rig.statuses().iter().all(|status| *status < 200),
+        "its hook is being asked"
+    );
+    rig.answer(&json!([{ "verb": "answer" }, { "verb": "pause", "length": 5 }]));
+    assert_eq!(rig.statuses().last(), Some(&200));
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn one_dial_instead_of_the_other_gains_no_time() {
+    let more = json!({ "answerOnBridge": true, "timeout": 600 });
+    let mut rig = told_late(&json!([dial(&["+12065550102"], &more)]));
+    rig.planned(&["+12065550102"]);
+    rig.respond(&rig.last_invite(), reply(180));
+    rig.wait(Duration::from_secs(40));
+    assert!(
+        rig.statuses().iter().all(|status| *status < 200),
+        "a dial is waited for"
+    );
+    rig.command(redirect("/again"));
+    rig.answer(&json!([{ "verb": "pause", "length": 600 }]));
+    rig.wait(Duration::from_secs(1));
+    assert_eq!(rig.statuses().last(), Some(&480));
+    rig.finish();
 }

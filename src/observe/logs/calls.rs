@@ -137,11 +137,13 @@ pub(super) fn news(
                 withheld, "no codec is shared, and too many calls are recoded already (recoded_calls of [media]): 503"
             );
         }),
-        CallNews::ApplicationError { what, detail } => lines.throttles.applications.say(|withheld| {
+        CallNews::ApplicationError { what, detail, call_sid } => lines.throttles.applications.say(|withheld| {
             warn!(
                 what,
                 why = lines.text(detail),
-                withheld, "the application failed, or what it wants can't be done"
+                call_sid = call_sid.map(tracing::field::display),
+                withheld,
+                "the application failed, or what it wants can't be done"
             );
         }),
     });

@@ -95,6 +95,7 @@ fn errors_of_an_application_are_written_a_few_times_and_then_counted() {
     let news = CallNews::ApplicationError {
         what: "websocket",
         detail: "a message is JSON".to_owned(),
+        call_sid: None,
     };
     let wrong = || Happening::CallNews {
         call,
