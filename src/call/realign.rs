@@ -7,7 +7,7 @@ use super::id::LegIndex;
 use super::leg::Leg;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format, Recoding};
+use crate::sdp::{self, Direction, Format, Negotiated, Recoding};
 use crate::sip::dialog::Role;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -63,12 +63,17 @@ impl Leg {
 impl Call {
     /// Offers the other leg what the late answer of `index` allows, where it has settled more.
     pub(super) fn align_partner(&mut self, index: LegIndex, answer: &[u8], now: Moment) -> Result<(), String> {
-        if let Consequence::Offer(..) = self.consequence(index, answer)?
+        if let Consequence::Offer(formats, _) = self.consequence(index, answer)?
             && let Some(partner) = self.partner(index)
-            // Whoever talks to it after a transfer is brought in line then.
-            && !self.is_transferring()
         {
-            self.align(partner, now);
+            let settled = self.leg(partner).and_then(|leg| leg.media.negotiated.as_ref());
+            let is_left = |known: &Format| formats.iter().any(|format| format.same_codec(known));
+            let mut speech = settled.map(Negotiated::formats).into_iter().flatten();
+            let narrows = speech.any(|known| !known.codec.is_auxiliary() && !is_left(&known));
+            // Which way media flows, whoever talks to it after a transfer is told then.
+            if narrows || !self.is_transferring() {
+                self.align(partner, now);
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::rig::Rig;
 use super::transfer::{THIRD, TO_A_USER, held_by_teams, referred};
 use crate::call::LegIndex;
 use crate::sip::Method;
+use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -83,6 +84,24 @@ fn a_re_invite_without_an_offer_is_answered_while_it_rings() {
     rig.ack(CALLER, &carrier_sdp("sendrecv"));
     rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
     rig.assert_bridged(CALLER, THIRD);
+    rig.hangs_up_and_finish(CALLER);
+}
+
+/// Which codecs are left has to be known to who goes on when nobody answers.
+#[test]
+fn a_late_answer_that_takes_less_is_told_to_who_talks_on() {
+    let (mut rig, invite) = referred();
+    rig.request(CALLER, Method::Invite, "", "");
+    rig.ack(CALLER, &carrier_sdp("sendrecv").replace("AVP 8 0 101", "AVP 0 101"));
+    rig.respond(&invite, reply(486));
+    rig.wait(Duration::from_secs(2));
+    let narrowed = rig.last_reinvite(CALLEE);
+    let line = narrowed.sdp_line("m=").unwrap_or_default();
+    assert!(line.ends_with("SAVP 0 101 13"), "{line}");
+    rig.respond(
+        &narrowed,
+        reply(200).sdp(teams_sdp("sendrecv").replace("SAVP 8 0", "SAVP 0")),
+    );
     rig.hangs_up_and_finish(CALLER);
 }
 
