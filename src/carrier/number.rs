@@ -1,15 +1,13 @@
 //! Numbers as a trunk writes them, to E.164 and back, and in URIs.
 
 use crate::config::{BareNumbers, E164, NumberFormat, NumberRule, NumberRules};
+use crate::sip::without_separators;
 use std::fmt;
 
 /// The E.164 number that `written` means on a trunk: the first matching inbound rule, then `+`, the international
 /// prefix, the national prefix, and at last what bare numbers are there. `None` when it is no telephone number.
 pub fn read_number(rules: &NumberRules, written: &str) -> Option<E164> {
-    let digits: String = written
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')'))
-        .collect();
+    let digits = without_separators(written);
     let number = rules
         .inbound
         .iter()

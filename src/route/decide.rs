@@ -13,8 +13,8 @@ use crate::carrier;
 use crate::config::{
     Application, Carrier, CarrierId, Config, Destination, DialString, E164, OutsideCaller, Tenant, UserName,
 };
-use crate::sip::Method;
 use crate::sip::message::Message;
+use crate::sip::{Method, dialled_with};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -132,8 +132,9 @@ pub fn is_emergency(config: &Config, dialled: &str) -> bool {
     emergency_number(config, dialled).is_some()
 }
 
-/// The emergency number that was dialled, with or without a plus, or behind the country code of a trunk that writes
-/// nationally: it would leave as that number there.
+/// The emergency number that was dialled, however its digits are written ([`dialled_with`]), with or without a plus, or
+/// behind the country code of a trunk that writes nationally: it would leave as that number there. Whatever names a number
+/// asks here, before anybody reads it by other rules (promise 6).
 pub fn emergency_number<'c>(config: &'c Config, dialled: &str) -> Option<&'c str> {
     let numbers = &config.sbc.emergency.numbers;
     let named = |text: &str| {
@@ -142,6 +143,7 @@ pub fn emergency_number<'c>(config: &'c Config, dialled: &str) -> Option<&'c str
             .find(|number| number.as_str() == text)
             .map(DialString::as_str)
     };
+    let dialled = &*dialled_with(dialled);
     let bare = dialled.strip_prefix('+').unwrap_or(dialled);
     named(dialled).or_else(|| named(bare)).or_else(|| {
         let carriers = config.sbc.carriers.iter();

@@ -6,7 +6,7 @@ use super::voucher::{Vouched, Voucher};
 use crate::carrier::read_number;
 use crate::config::{CallerHeader, CarrierId, Config, E164, NumberRules, Tenant, TenantId, UserName};
 use crate::sip::message::{HeaderName, Message};
-use crate::sip::{NameAddr, Scheme, Uri, plain_user};
+use crate::sip::{NameAddr, Scheme, Uri, plain_user, without_separators};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -271,12 +271,11 @@ pub fn number_of(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     let user = plain_user(user.split(';').next().unwrap_or(user));
     let user = user.get(..user.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-    let bare = |text: &str| -> String { text.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect() };
     if uri.scheme() == Scheme::Tel {
-        return bare(user);
+        return without_separators(user);
     }
     let says_phone = || uri.param("user").is_some_and(|user| user.eq_ignore_ascii_case("phone"));
-    let written = bare(user);
+    let written = without_separators(user);
     match written.len() < user.len() && is_number(&written) && (user.starts_with('+') || says_phone()) {
         true => written,
         false => user.to_owned(),

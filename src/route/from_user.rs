@@ -333,11 +333,14 @@ may_call = []
     #[test]
     fn emergency_numbers_come_before_rights_and_before_a_user_of_that_name() {
         for user in ["alice", "bob", "911"] {
-            let decision = route_in(&config(""), user, "911").expect("routed");
-            assert!(
-                decision.emergency && matches!(decision.target, Target::Carriers { .. }),
-                "{user}"
-            );
+            for dialled in ["911", "9-1-1", "9.1.1", "(911)", "911%20", "+9-1-1"] {
+                let decision = route_in(&config(""), user, dialled).expect("routed");
+                let code = Callee::Code("911".into());
+                assert!(
+                    decision.emergency && matches!(decision.target, Target::Carriers { callee, .. } if callee == code),
+                    "{user} {dialled}"
+                );
+            }
         }
         for dialled in ["bob", "+14255550101", "+441632960001"] {
             assert_eq!(route("911", dialled).expect_err(dialled).status, 403, "{dialled}");

@@ -400,7 +400,14 @@ ha1_md5 = "00000000000000000000000000000000"
     fn no_refer_leads_to_an_emergency_number_and_the_sentence_says_so() {
         let config = config();
         for origin in [carrier(), user("alice")] {
-            for target in ["sip:911@198.51.100.10", "tel:112", "sip:911@sip.contoso.example"] {
+            for target in [
+                "sip:911@198.51.100.10",
+                "tel:112",
+                "sip:911@sip.contoso.example",
+                "sip:9-1-1@198.51.100.10",
+                "sip:(911)@sip.contoso.example",
+                "sip:%39.1.1%20@sip.contoso.example",
+            ] {
                 let referrer = Referrer {
                     origin: origin.clone(),
                     tenant: &config.tenants[0],

@@ -288,6 +288,13 @@ fn no_check_is_passed_by_escapes() {
         ("%2B44163296000%31", "%2b1425%35550100", (200, false)),
         ("%31%31%32", own, (200, true)),
         ("+%311%32", own, (200, true)),
+        ("1-1-2", own, (200, true)),
+        ("(1)1.2", own, (200, true)),
+        ("%31-1%2D2%20", own, (200, true)),
+        // Neither a longer number nor what stands behind another sign.
+        ("1-1-2-0", own, (484, false)),
+        ("+1-1-2-0", own, (200, false)),
+        ("1_1_2", own, (484, false)),
         ("%2B19005550100", own, (403, false)),
         ("+1%39%30%30555%2D0100", own, (403, false)),
         ("%2b%31%39005550100", own, (403, false)),
@@ -299,7 +306,9 @@ fn no_check_is_passed_by_escapes() {
     ] {
         assert_eq!(from_teams(to, from), expected, "{to} {from}");
     }
-    assert!(is_emergency_call(&config, &invite("%31%31%32", own)));
+    for to in ["%31%31%32", "1-1-2", "1.1.2", "(112)", "112%20"] {
+        assert!(is_emergency_call(&config, &invite(to, own)), "{to}");
+    }
     assert!(!is_emergency_call(&config, &invite("%2531%2531%2532", own)));
     let to_contoso = Facts::read(north(), &invite("+1425555010%30", "+441632960001"), CallerHeader::From);
     let (decision, _) = decide(&config, &to_contoso);

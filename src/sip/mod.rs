@@ -23,4 +23,4 @@ pub use header::{HeaderError, NameAddr, Via};
 pub use message::{HeaderName, HeaderValue, Message, ParseError, RequestDraft, ResponseDraft};
 pub use method::{ExtensionMethod, InvalidMethod, Method};
 pub use source::source_network;
-pub use uri::{MAX_URI, Scheme, Uri, UriError, escaped_user, plain_user, unescaped};
+pub use uri::{MAX_URI, Scheme, Uri, UriError, dialled_with, escaped_user, plain_user, unescaped, without_separators};

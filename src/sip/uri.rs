@@ -2,7 +2,7 @@
 
 mod user;
 
-pub use user::{escaped_user, plain_user, unescaped};
+pub use user::{dialled_with, escaped_user, plain_user, unescaped, without_separators};
 
 use super::grammar;
 use memchr::memchr;

@@ -92,12 +92,12 @@ async fn the_deadline_ends_every_call_but_emergencies() {
     lab.close().await;
 }
 
-/// Nor one that an application has dialled, until its caller hangs up.
+/// Nor one that an application has dialled, however it has written the number, until its caller hangs up.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deadline_leaves_an_application_its_emergency() {
     let server = AppServer::build()
         .on("/reception", |_| {
-            verbs(json!([{ "verb": "dial", "target": [{ "type": "phone", "number": "911" }] }]))
+            verbs(json!([{ "verb": "dial", "target": [{ "type": "phone", "number": "9-1-1" }] }]))
         })
         .start()
         .await;

@@ -128,6 +128,7 @@ async fn teams_091_a_carriers_refer_leads_nowhere_else() {
         (format!("sip:+19005550100@{here}"), 404),
         ("sip:admin@127.0.0.1:9090".into(), 403),
         (format!("sip:911@{here}"), 403),
+        (format!("sip:9-1-1@{here}"), 403),
         (
             format!("sip:{ANOTHER}@{here}?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2"),
             481,
@@ -249,8 +250,9 @@ async fn teams_091_a_user_refers_to_nobody_that_it_may_not_call() {
         (2, format!("sip:{USER}@{REALM}"), 403),
         (3, "sip:alice@127.0.0.1:5060".into(), 403),
         (4, format!("sip:911@{REALM}"), 403),
+        (5, format!("sip:9-1-1@{REALM}"), 403),
         (
-            5,
+            6,
             format!("sip:alice@{REALM}?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2"),
             481,
         ),

@@ -160,10 +160,17 @@ async fn users_call_each_other_and_the_telephone_network() {
     let (refused, invite) = call(&mut bob, &format!("sip:{OUTSIDE}@{REALM}")).await;
     bob.acknowledge(&invite, &refused).await;
     assert_eq!(refused.status(), Some(403), "bob may call users alone");
-    let (answer, _) = call(&mut bob, &format!("sip:911@{REALM}")).await;
-    assert_eq!(answer.status(), Some(200), "but emergency numbers always");
-    hang_up(&mut bob, &answer).await;
-    assert!(lab.records.get(2).await.facts.emergency);
+    for (index, written) in ["911", "9-1-1", "(911)", "%39.1.1", "911%20"].iter().enumerate() {
+        let (answer, _) = call(&mut bob, &format!("sip:{written}@{REALM}")).await;
+        assert_eq!(answer.status(), Some(200), "but emergency numbers always: {written}");
+        hang_up(&mut bob, &answer).await;
+        let record = lab.records.get(2 + index).await;
+        assert_eq!(
+            (record.facts.emergency, record.facts.to.as_str()),
+            (true, "911"),
+            "{written}"
+        );
+    }
     lab.close().await;
 }
 

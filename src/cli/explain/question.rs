@@ -7,7 +7,7 @@ use crate::observe::printable;
 use crate::registrar::Aor;
 use crate::route::{self, ElinFacts, EmergencyCaller, Facts, Origin, TraceStep, Voucher};
 use crate::sip::message::{HeaderName, Message, RequestDraft};
-use crate::sip::{Method, NameAddr, Uri, escaped_user};
+use crate::sip::{Method, NameAddr, Uri, escaped_user, without_separators};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -289,8 +289,7 @@ fn invite(args: &ExplainArgs, host: &str) -> Result<Message, QuestionError> {
 
 /// A number as people write it, without what is there for the eye.
 fn number(typed: &str) -> String {
-    let bare = |c: &char| !matches!(c, ' ' | '-' | '.' | '(' | ')');
-    let written: String = typed.trim().chars().filter(bare).collect();
+    let written = without_separators(typed.trim());
     let digits = written.strip_prefix('+').unwrap_or(&written);
     let is_number = !digits.is_empty()
         && digits

@@ -2,7 +2,7 @@
 
 use super::settings::Limits;
 use crate::sip::message::Message;
-use crate::sip::{Method, Uri, source_network};
+use crate::sip::{Method, Uri, dialled_with, source_network};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -157,8 +157,8 @@ fn is_priority(request: &Message, limits: &Limits) -> bool {
     }
     let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
     let user = uri.as_ref().and_then(Uri::user).unwrap_or_default();
-    // `112;phone-context=…`, `%31%31%32` and `+112` are 112 too.
-    let number = &*crate::sip::plain_user(user.split(';').next().unwrap_or_default());
+    // `112;phone-context=…`, `%31%31%32`, `1-1-2` and `+112` are 112 too.
+    let number = &*dialled_with(user.split(';').next().unwrap_or_default());
     limits.priority_users.contains(number) || limits.priority_users.contains(number.trim_start_matches('+'))
 }
 

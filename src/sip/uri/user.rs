@@ -16,6 +16,18 @@ pub fn plain_user(user: &str) -> Cow<'_, str> {
     unescaped(user, needs_no_escape)
 }
 
+/// A number without what is there for the eye: visual separators (RFC 3966 §5.1.1) and spaces.
+pub fn without_separators(number: &str) -> String {
+    let is_for_the_eye = |c: &char| matches!(c, ' ' | '-' | '.' | '(' | ')');
+    number.chars().filter(|c| !is_for_the_eye(c)).collect()
+}
+
+/// What a user part without parameters, or a number that somebody typed, dials: without escapes and what is there for the
+/// eye. Names have dots and dashes of their own: this is for emergency numbers, which count before names do.
+pub fn dialled_with(user: &str) -> String {
+    without_separators(&unescaped(user, u8::is_ascii))
+}
+
 /// A user part with the escapes undone of the octets that are wanted; all others stay.
 pub fn unescaped(user: &str, wanted: impl Fn(&u8) -> bool) -> Cow<'_, str> {
     if !user.contains('%') {
@@ -111,6 +123,35 @@ mod tests {
         ] {
             assert_eq!(plain_user(user), plain, "{user}");
             assert_eq!(plain_user(plain), plain, "{plain}");
+        }
+    }
+
+    #[test]
+    fn what_is_dialled_is_the_same_however_it_is_written() {
+        for user in [
+            "911",
+            "9-1-1",
+            "9.1.1",
+            "(911)",
+            "9 1 1",
+            " 911 ",
+            "%39-1-1",
+            "911%20",
+            "9%2D1%2d1",
+        ] {
+            assert_eq!(dialled_with(user), "911", "{user}");
+        }
+        for (user, dialled) in [
+            ("+9-1-1", "+911"),
+            ("%2B9.1.1", "+911"),
+            ("%2539%2531%2531", "%39%31%31"),
+            ("911%3Bx", "911;x"),
+            ("911;ext=1", "911;ext=1"),
+            ("9_1_1", "9_1_1"),
+            ("ada.911", "ada911"),
+            ("", ""),
+        ] {
+            assert_eq!(dialled_with(user), dialled, "{user}");
         }
     }
 }

@@ -109,12 +109,13 @@ fn what_exists_and_what_saves_lives_passes() {
     assert!(offer(&mut table, request("OPTIONS", "bob", "", 3), source).is_ok());
     assert!(offer(&mut table, request("BYE", "bob", "", 4), source).is_ok());
     assert!(offer(&mut table, request("INVITE", "%31%312", "", 8), source).is_ok());
+    assert!(offer(&mut table, request("INVITE", "1-1.2", "", 9), source).is_ok());
     table.spare(Arc::new(["999".to_owned()].into()));
     assert!(offer(&mut table, request("INVITE", "999", "", 6), source).is_ok());
     assert!(offer(&mut table, request("INVITE", "112", "", 7), source).is_err());
     assert_eq!(
         table.counters().calls_begun,
-        5,
+        6,
         "neither in a dialog nor of another method"
     );
     table.shed_new_calls(None);
