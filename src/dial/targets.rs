@@ -455,6 +455,13 @@ impl<'a> Planning<'a> {
             let what = format!("'{}' is no name of tenant '{}'", name.escape_debug(), own.id);
             return Err(self.refuse("tenant", what, format!("say {}, or leave it out", names.join(" or "))));
         }
+        if let Some(code) = route::emergency_number(config, number) {
+            let what = format!(
+                "'{}' is the emergency number {code}: nobody in Teams has it",
+                number.escape_debug()
+            );
+            return Err(self.refuse("number", what, "say a target of type phone"));
+        }
         let number = self.e164(number)?;
         let shown = identity::shown(self.facts, self.dial, (self.position, self.target), false, trace)?;
         if shown.host.is_some() {
