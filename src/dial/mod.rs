@@ -4,6 +4,7 @@
 //! targets [`targets`] plans by the same functions. Out: [`DialPlan`], plain data that the call value owns. Pure.
 
 pub mod allow;
+mod destination;
 mod identity;
 mod outcome;
 mod plan;

@@ -175,29 +175,8 @@ fn name_of(target: &Target) -> TargetName {
 }
 
 /// A user by name, of the realm `own` where it says none.
-fn aor(name: &str, own: &str) -> Aor {
+pub(super) fn aor(name: &str, own: &str) -> Aor {
     Aor::parse(name).unwrap_or_else(|| Aor::new(name, own))
-}
-
-/// Where a target leads, however it is written.
-#[derive(PartialEq)]
-enum Destination<'a> {
-    Phone {
-        callee: route::Callee,
-        trunk: Option<&'a str>,
-    },
-    Uri {
-        uri: Uri,
-        proxy: Option<String>,
-    },
-    User {
-        aor: Aor,
-        override_to: Option<&'a str>,
-    },
-    Teams {
-        number: E164,
-        voicemail: bool,
-    },
 }
 
 /// The dial's headers, and the target's, which win.
@@ -235,52 +214,13 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// `None`: what was written leads nowhere.
-    fn destination(&self) -> Option<Destination<'a>> {
-        let DialFacts { config, tenant, .. } = self.facts;
-        let target: &'a Target = self.target;
-        Some(match &target.kind {
-            TargetKind::Phone { number, trunk } => match route::emergency_number(config, number) {
-                Some(code) => Destination::Phone {
-                    callee: route::Callee::Code(code.to_owned()),
-                    trunk: None,
-                },
-                None => Destination::Phone {
-                    callee: route::read_callee(config, tenant, number, &mut Trace::default())?,
-                    trunk: trunk.as_deref(),
-                },
-            },
-            TargetKind::Teams { number, voicemail, .. } => Destination::Teams {
-                number: self.e164(number).ok()?,
-                voicemail: *voicemail,
-            },
-            TargetKind::User { name, override_to } => Destination::User {
-                aor: aor(name, self.facts.realm()?),
-                override_to: override_to.as_deref(),
-            },
-            TargetKind::Sip { uri } => {
-                let uri = Uri::parse(uri).ok()?;
-                match self.is_of_our_realm(&uri) {
-                    true => Destination::User {
-                        aor: Aor::of(&uri)?,
-                        override_to: None,
-                    },
-                    false => Destination::Uri {
-                        uri: uri.with_host(&uri.host().to_ascii_lowercase(), uri.port()).ok()?,
-                        proxy: self.proxy().map(str::to_ascii_lowercase),
-                    },
-                }
-            }
-        })
-    }
-
     /// The next hop of a SIP URI, where one is named: the target's, else the dial's.
     pub fn proxy(&self) -> Option<&'a str> {
         let target: &'a Target = self.target;
         target.proxy.as_deref().or(self.dial.proxy.as_deref())
     }
 
-    fn is_of_our_realm(&self, uri: &Uri) -> bool {
+    pub(super) fn is_of_our_realm(&self, uri: &Uri) -> bool {
         self.facts
             .realm()
             .is_some_and(|own| uri.host().eq_ignore_ascii_case(own))
@@ -496,7 +436,7 @@ impl<'a> Planning<'a> {
         Ok(teams::plan(facts, number, voicemail, self.held))
     }
 
-    fn e164(&self, number: &str) -> Result<E164, DialRefusal> {
+    pub(super) fn e164(&self, number: &str) -> Result<E164, DialRefusal> {
         E164::parse(number)
             .ok()
             .or_else(|| E164::from_digits(number))
