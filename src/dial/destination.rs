@@ -15,7 +15,7 @@ pub(super) enum Destination<'a> {
         trunk: Option<&'a str>,
     },
     Uri {
-        uri: Uri,
+        uri: Written,
         proxy: Option<String>,
     },
     User {
@@ -26,6 +26,15 @@ pub(super) enum Destination<'a> {
         number: E164,
         voicemail: bool,
     },
+}
+
+/// A URI that is another one where RFC 3261 §19.1.4 says so.
+pub(super) struct Written(Uri);
+
+impl PartialEq for Written {
+    fn eq(&self, other: &Written) -> bool {
+        self.0.is_equivalent(&other.0)
+    }
 }
 
 impl<'a> Planning<'a> {
@@ -60,7 +69,7 @@ impl<'a> Planning<'a> {
                         override_to: None,
                     },
                     false => Destination::Uri {
-                        uri: uri.with_host(&uri.host().to_ascii_lowercase(), uri.port()).ok()?,
+                        uri: Written(uri),
                         proxy: self.proxy().map(str::to_ascii_lowercase),
                     },
                 }

@@ -17,7 +17,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The URI of a target, with everything about it that needs no configuration.
+/// The URI of a target, with everything about it that needs no configuration, its scheme in small letters: servers that
+/// compare it with its case are about.
 pub(super) fn read(planning: &Planning<'_>, text: &str) -> Result<Uri, DialRefusal> {
     let refuse = |what: String, fix: &str| planning.refuse("sipUri", what, fix);
     let shown = text.escape_debug();
@@ -40,7 +41,7 @@ pub(super) fn read(planning: &Planning<'_>, text: &str) -> Result<Uri, DialRefus
     if uri.param("maddr").is_some() {
         return Err(refuse(format!("'{shown}' has `maddr`"), "name the next hop in `proxy`"));
     }
-    Ok(uri)
+    Ok(uri.with_plain_scheme())
 }
 
 /// The hop to `uri`, by way of the target's `proxy`, or the dial's.

@@ -1,5 +1,6 @@
 //! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966), kept byte for byte.
 
+mod equivalence;
 mod user;
 
 pub use user::{dialled_with, escaped_user, plain_user, unescaped, without_separators};
@@ -150,6 +151,16 @@ impl Uri {
     /// True when `?headers` are present.
     pub fn has_headers(&self) -> bool {
         usize::from(self.layout.headers) < self.text.len()
+    }
+
+    /// The same URI with its scheme in small letters.
+    pub fn with_plain_scheme(&self) -> Uri {
+        let mut plain = self.clone();
+        let end = plain.text.find(':').unwrap_or_default();
+        if let Some(scheme) = plain.text.get_mut(..end) {
+            scheme.make_ascii_lowercase();
+        }
+        plain
     }
 
     /// The same URI with another user part, which is escaped where it must be.

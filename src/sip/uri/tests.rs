@@ -142,6 +142,9 @@ fn what_is_no_uri_is_refused() {
 
 #[test]
 fn changes_touch_only_what_they_name() {
+    for (uri, plain) in [("SIP:A@X.example;Y", "sip:A@X.example;Y"), ("Tel:+1", "tel:+1")] {
+        assert_eq!(read(uri).with_plain_scheme(), read(plain));
+    }
     let uri = read("sip:+1425@b.example:5061;user=phone;x-i=1?h=2");
     assert_eq!(
         uri.with_user("a b@c").unwrap().as_str(),
