@@ -15,10 +15,12 @@ impl FromRequestParts<Arc<dyn CallDesk>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, desk: &Arc<dyn CallDesk>) -> Result<Caller, Problem> {
-        let header = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
+        let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let header = headers.next().and_then(|value| value.to_str().ok());
+        // Something in front may have looked at the other (RFC 9110 §5.3: only lists are said in several lines).
+        if headers.next().is_some() {
+            return Err(Problem::new(400, "Authorization is there twice"));
+        }
         let token = header
             .and_then(|text| text.split_once(' '))
             .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start()));

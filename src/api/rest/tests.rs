@@ -195,6 +195,21 @@ async fn every_operation_needs_a_token_of_the_account_in_the_path() {
 }
 
 #[tokio::test]
+async fn two_tokens_are_none() {
+    for (first, second) in [("a-token", "wrong"), ("wrong", "a-token"), ("a-token", "a-token")] {
+        let desk: Arc<dyn CallDesk> = Arc::new(Desk::default());
+        let request = Request::builder()
+            .uri(call(A, CALL))
+            .header(header::AUTHORIZATION, format!("Bearer {first}"))
+            .header(header::AUTHORIZATION, format!("Bearer {second}"));
+        let answer = router(desk).call(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{first} {second}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&body[..], br#"{"msg":"Authorization is there twice"}"#);
+    }
+}
+
+#[tokio::test]
 async fn it_is_told_who_changed_what() {
     let desk = Arc::new(Desk::default());
     let one = call(A, CALL);
