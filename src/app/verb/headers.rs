@@ -87,8 +87,17 @@ const OURS: &[&str] = &[
     "geolocation-routing",
 ];
 
-/// Families that carry meaning for Teams, the network or the body.
-const FAMILIES: [&str; 5] = ["x-ms-", "p-", "proxy-", "content-", "identity-"];
+/// Families that carry meaning for Teams, the network or the body. Who may go first in the network (RFC 4412) is not for an
+/// application to say.
+const FAMILIES: [&str; 7] = [
+    "x-ms-",
+    "p-",
+    "proxy-",
+    "content-",
+    "identity-",
+    "resource-priority",
+    "accept-resource-priority",
+];
 
 /// Reads a map of headers at `place`.
 pub(super) fn read_headers(place: &str, map: Map<String, Value>) -> Read<Vec<(String, String)>> {
@@ -182,6 +191,9 @@ mod tests {
             ("Content-Type", "text/x"),
             ("P-Preferred-Identity", "<sip:boss@x>"),
             ("User-Agent", "x"),
+            ("Resource-Priority", "esnet.0"),
+            ("resource-priority", "wps.0"),
+            ("Accept-Resource-Priority", "wps.0"),
             ("Expires", "0"),
             ("Ü", "a"),
         ] {
