@@ -246,9 +246,12 @@ impl Call {
             .and_then(|partner| self.leg(partner))
             .ok_or("the other side is gone")?;
         let settled = partner.media.negotiated.as_ref().ok_or("the other side has no media")?;
-        let direction = match self.is_resuming(partner.index) {
-            true => Direction::SendRecv,
-            false => settled.carried_direction(),
+        let style = self.leg(index).ok_or("no such leg")?.terms.media.hold;
+        let direction = match partner.media.will() {
+            _ if self.is_resuming(partner.index) => Direction::SendRecv,
+            // Less than that is what it was told, and not its own hold.
+            Direction::SendRecv => settled.carried_direction(),
+            _ => partner.media.told_to(style).unwrap_or(Direction::Inactive),
         };
         self.answer_beside(index, offer, direction)
     }

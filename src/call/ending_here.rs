@@ -68,8 +68,7 @@ impl Call {
     pub(super) fn connect_alone(&mut self, index: LegIndex, now: Moment) {
         let Some(leg) = self.leg(index) else { return };
         let told = leg.media.handle().zip(leg.worker_config(None));
-        let settled = leg.media.negotiated.as_ref();
-        let held = settled.is_some_and(|settled| !settled.direction.receives());
+        let held = leg.media.is_on_hold();
         if let Some(leg) = self.leg_mut(index) {
             leg.media.recodes_at_cost = false;
         }

@@ -111,11 +111,9 @@ impl Call {
     /// A caller that was up already and its callee talk from now on. A hold that began before is told to the other side, or
     /// the application is asked; whom somebody held that is gone is to hear and be heard.
     pub(super) fn hold_meets_bridge(&mut self, callee: LegIndex, now: Moment) {
-        // An answer to our INVITE is no hold: an announcement sends only.
-        let re_invited = self.leg(callee).is_some_and(|leg| leg.media.peer_offered_last());
         let holder = [LegIndex::CALLER, callee]
             .into_iter()
-            .find(|leg| (*leg != callee || re_invited) && self.has_chosen_hold(*leg));
+            .find(|leg| self.has_chosen_hold(*leg));
         let Some((by, held)) = holder.zip(holder.and_then(|by| self.partner(by))) else {
             if !self.is_open_both_ways(LegIndex::CALLER) {
                 self.align_staying(callee, LegIndex::CALLER, now);
@@ -142,7 +140,7 @@ impl Call {
 
     /// Whether the peer of a leg holds of its own accord, and not because it was put on hold.
     fn has_chosen_hold(&self, leg: LegIndex) -> bool {
-        self.leg(leg).is_some_and(|leg| !leg.media.will().receives())
+        self.leg(leg).is_some_and(|leg| leg.media.holds())
     }
 
     /// Asks what is to be heard during the hold there is.

@@ -4,7 +4,6 @@ use super::event::CallNews;
 use super::leg::Leg;
 use super::value::Call;
 use crate::moment::Moment;
-use crate::sdp::Direction;
 
 impl Call {
     /// Notes which peers hold by now, of their own accord and not because they were put on hold.
@@ -27,9 +26,14 @@ impl Call {
                 (None, false) | (Some(_), true) => continue,
             };
             // Who leaves resumes nothing.
-            if is_up {
-                self.tell(news);
+            if !is_up {
+                continue;
             }
+            if matches!(news, CallNews::Resumes { .. }) {
+                // It may have said nothing for as long as it held.
+                self.await_media(index);
+            }
+            self.tell(news);
         }
     }
 }
@@ -42,11 +46,8 @@ impl Leg {
         (self.record.holds, self.record.held_ms) = (u32::from(self.holds_since.is_some()), 0);
     }
 
-    /// An answer to our INVITE that sends only is no hold: it is an announcement. Later the peer may repeat its hold in an
-    /// answer.
-    fn holds_now(&self) -> bool {
-        let will = self.media.will();
-        let may_begin = || will == Direction::Inactive || self.holds_since.is_some() || self.media.peer_offered_last();
-        self.is_up() && !will.receives() && may_begin()
+    /// Whether its peer has the other side on hold.
+    pub(super) fn holds_now(&self) -> bool {
+        self.is_up() && self.media.holds()
     }
 }

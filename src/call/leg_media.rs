@@ -3,7 +3,7 @@
 use crate::dial::LegTerms;
 use crate::media::{self, LegId};
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Format, LocalMedia, Negotiated, Offer, Refusal, Session, SrtpKeys};
+use crate::sdp::{self, Direction, Format, HoldStyle, LocalMedia, Negotiated, Offer, Refusal, Session, SrtpKeys};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -25,6 +25,16 @@ pub enum Sockets {
     Closing(LegId),
 }
 
+/// Whether a peer has answered our INVITE for one way alone, and said nothing else since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OneWay {
+    /// It has not: who wants to hear nothing holds.
+    #[default]
+    No,
+    /// It announces something, or only listens, and holds nobody.
+    FromTheStart,
+}
+
 /// What one leg's media is, as far as the call knows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LegMedia {
@@ -38,6 +48,8 @@ pub struct LegMedia {
     /// Which way the peer wants media to flow ([`LegMedia::will`]).
     #[serde(default)]
     pub will: Option<Direction>,
+    #[serde(default)]
+    pub one_way: OneWay,
     /// Audio of its peer has arrived.
     pub flows: bool,
     /// Its worker looks for keys as tones.
@@ -141,7 +153,11 @@ impl LegMedia {
         }
         // What answers a hold of ours says nothing of the peer's own.
         if asks_to_talk {
-            self.will = session.audio().map(|audio| audio.direction);
+            let will = session.audio().map(|audio| audio.direction);
+            if self.will != will {
+                self.one_way = OneWay::No;
+            }
+            self.will = will;
         }
         self.negotiated = Some(negotiated);
         self.heard = Some(body.to_vec());
@@ -151,6 +167,7 @@ impl LegMedia {
     /// Takes what a fork says of itself while it rings.
     pub fn take_early_answer(&mut self, terms: &LegTerms, body: &[u8], now: Moment) -> Result<(), Refusal> {
         self.take_answer(terms, body, false)?;
+        self.one_way = self.one_way_from_the_start();
         self.forks_since.get_or_insert(now);
         Ok(())
     }
@@ -161,7 +178,16 @@ impl LegMedia {
         if self.forks_since.is_some_and(|since| now.since(since) >= UNWRAPPED) {
             self.forks.clear();
         }
-        self.take_answer(terms, body, true)
+        self.take_answer(terms, body, true)?;
+        self.one_way = self.one_way_from_the_start();
+        Ok(())
+    }
+
+    fn one_way_from_the_start(&self) -> OneWay {
+        match self.will() {
+            Direction::SendOnly | Direction::RecvOnly => OneWay::FromTheStart,
+            Direction::SendRecv | Direction::Inactive => OneWay::No,
+        }
     }
 
     /// The offer is answered for good: no other fork is heard any more.
@@ -182,7 +208,7 @@ impl LegMedia {
         let repeated = self.is_refresh(offer);
         let local = self.local.as_mut().ok_or(Refusal::NoAudio)?;
         if session.is_switched_off() {
-            self.will = Some(Direction::Inactive);
+            (self.will, self.one_way) = (Some(Direction::Inactive), OneWay::No);
             // It is settled as before, and nothing flows until the stream has a port again.
             let settled = self.negotiated.as_mut().ok_or(Refusal::NoAudio)?;
             settled.direction = Direction::Inactive;
@@ -205,6 +231,7 @@ impl LegMedia {
         // A refresh repeats what stands, a hold of the other side's too.
         if !repeated {
             self.will = session.audio().map(|audio| audio.direction);
+            self.one_way = OneWay::No;
         }
         self.negotiated = Some(answer.negotiated);
         self.described = Some(answer.body.clone());
@@ -269,10 +296,25 @@ impl LegMedia {
         self.will.unwrap_or(Direction::SendRecv)
     }
 
-    /// Whether the last description is our answer to an offer of the peer.
-    pub fn peer_offered_last(&self) -> bool {
-        let ours = self.last_offer.as_ref().map(|offer| &offer.body);
-        self.described.is_some() && ours != self.described.as_ref()
+    /// Whether its peer holds of its own accord, by an offer or by its answer to a re-INVITE: it wants to hear nothing.
+    pub fn holds(&self) -> bool {
+        !self.will().receives() && self.one_way == OneWay::No
+    }
+
+    /// Whether its peer holds, or may not send.
+    pub fn is_on_hold(&self) -> bool {
+        let settled = self.negotiated.as_ref();
+        self.holds() || settled.is_some_and(|settled| !settled.direction.receives())
+    }
+
+    /// Which way media flow as a leg of this style is told it. Where one way can't be said, who holds is told of as inactive, and
+    /// who has been one way from the start as open: an announcement is to be heard.
+    pub fn told_to(&self, style: HoldStyle) -> Option<Direction> {
+        let carried = self.negotiated.as_ref()?.carried_direction();
+        Some(match self.one_way {
+            OneWay::No => style.offered(carried),
+            OneWay::FromTheStart => style.answered(Direction::SendRecv, carried),
+        })
     }
 
     /// The name of the codec in use.

@@ -172,13 +172,10 @@ impl Call {
         true
     }
 
-    /// A call is on hold while one of its sides may not send.
+    /// A call is on hold while one of its sides holds, or may not send.
     fn note_hold(&mut self, index: LegIndex, now: Moment) {
-        let hears = |index| {
-            let settled = self.leg(index).and_then(|leg| leg.media.negotiated.as_ref());
-            settled.is_none_or(|settled| settled.direction.receives())
-        };
-        let held = !(hears(LegIndex::CALLER) && hears(index));
+        let is_on_hold = |index| self.leg(index).is_some_and(|leg| leg.media.is_on_hold());
+        let held = is_on_hold(LegIndex::CALLER) || is_on_hold(index);
         self.held_since = held.then(|| self.held_since.unwrap_or(now));
     }
 

@@ -127,9 +127,8 @@ impl Call {
         let settled = partner.media.negotiated.as_ref()?;
         let (profile, known) = (&leg.terms.media, settled.formats());
         let is_shared = |format: &Format| known.iter().any(|known| known.same_codec(format));
-        let direction = profile
-            .hold
-            .offered(self.direction_beside(index, settled.carried_direction()));
+        let told = partner.media.told_to(profile.hold)?;
+        let direction = profile.hold.offered(self.direction_beside(index, told));
         let mut formats = match sdp::carry_settled(settled, profile, Recoding::Any) {
             Ok((carried, _)) if !leg.media.recodes(&partner.media) => carried,
             _ => own.formats(),

@@ -303,7 +303,8 @@ impl Call {
     fn media_notice(&mut self, index: LegIndex, notice: MediaNotice, now: Moment) {
         match notice {
             MediaNotice::Silent { lasting, reports } => {
-                let Some(leg) = self.leg(index).filter(|leg| leg.is_up()) else {
+                // Many a peer that holds sends nothing: `media.hold_timeout` counts.
+                let Some(leg) = self.leg(index).filter(|leg| leg.is_up() && !leg.holds_now()) else {
                     return;
                 };
                 let (side, unacknowledged) = (leg.side, leg.unacknowledged.is_some());
