@@ -215,13 +215,12 @@ impl Call {
 
     /// The caller made no offer: ours, with what the callee can take, goes in the 200 and its answer comes in the ACK.
     fn offer_to_caller(&mut self, index: LegIndex) -> Result<(), String> {
-        let callee = self
-            .leg(index)
-            .and_then(|leg| leg.media.negotiated.clone())
-            .ok_or("the callee has no media")?;
+        let style = self.leg(LegIndex::CALLER).ok_or("no caller")?.terms.media.hold;
+        let callee = self.leg(index).map(|leg| &leg.media);
+        let told = callee.and_then(|media| Some((media.negotiated.clone()?, media.told_to(style)?)));
+        let (callee, direction) = told.ok_or("the callee has no media")?;
         let caller = self.leg_mut(LegIndex::CALLER).ok_or("no caller")?;
         let terms = caller.terms.clone();
-        let direction = terms.media.hold.offered(callee.carried_direction());
         caller
             .media
             .offer(&terms, &callee.formats(), direction)

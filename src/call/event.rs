@@ -223,6 +223,8 @@ impl std::fmt::Display for SendFailure {
 pub enum MediaNotice {
     /// The first RTP that is believed has arrived.
     Flows,
+    /// The first after a silence that was told.
+    FlowsAgain,
     /// No RTP arrived for this long although the peer should send.
     Silent {
         lasting: Duration,

@@ -1,7 +1,9 @@
 //! Which peers hold the other side, since when: told to the log, shown of a live call, summed up in the record of the leg.
 
 use super::event::CallNews;
+use super::id::LegIndex;
 use super::leg::Leg;
+use super::leg_media::OneWay;
 use super::value::Call;
 use crate::moment::Moment;
 
@@ -34,6 +36,28 @@ impl Call {
                 self.await_media(index);
             }
             self.tell(news);
+        }
+    }
+}
+
+impl Call {
+    /// Nothing was heard of a peer for `media.timeout`. One that has announced something holds from now on: it has said that it
+    /// sends alone, and need not. The other side stays open, for it may go on. False where it is no such peer.
+    pub(super) fn announcement_ends(&mut self, index: LegIndex, now: Moment) -> bool {
+        let is_heard = self.partner(index).is_some() && !self.is_alone(index);
+        let Some(leg) = self.leg_mut(index).filter(|leg| is_heard && leg.media.announces()) else {
+            return false;
+        };
+        leg.media.one_way = OneWay::FellSilent;
+        self.reconnect(now);
+        true
+    }
+
+    pub(super) fn announcement_goes_on(&mut self, index: LegIndex, now: Moment) {
+        let fell_silent = |leg: &&mut Leg| leg.media.one_way == OneWay::FellSilent;
+        if let Some(leg) = self.leg_mut(index).filter(fell_silent) {
+            leg.media.one_way = OneWay::FromTheStart;
+            self.reconnect(now);
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum OneWay {
     No,
     /// It announces something, or only listens, and holds nobody.
     FromTheStart,
+    /// It has announced something, and sent nothing for `media.timeout`: it holds until it is heard again.
+    FellSilent,
 }
 
 /// What one leg's media is, as far as the call knows.
@@ -179,7 +181,14 @@ impl LegMedia {
             self.forks.clear();
         }
         self.take_answer(terms, body, true)?;
-        self.one_way = self.one_way_from_the_start();
+        // The old form of hold is one in an answer too (RFC 3264 §8.4).
+        let is_hold = Session::parse(body)?
+            .audio()
+            .is_some_and(|audio| audio.address.is_unspecified());
+        self.one_way = match is_hold {
+            true => OneWay::No,
+            false => self.one_way_from_the_start(),
+        };
         Ok(())
     }
 
@@ -298,7 +307,12 @@ impl LegMedia {
 
     /// Whether its peer holds of its own accord, by an offer or by its answer to a re-INVITE: it wants to hear nothing.
     pub fn holds(&self) -> bool {
-        !self.will().receives() && self.one_way == OneWay::No
+        !self.will().receives() && self.one_way != OneWay::FromTheStart
+    }
+
+    /// Whether its peer wants to be heard, and to hear nothing, and holds nobody.
+    pub fn announces(&self) -> bool {
+        self.will() == Direction::SendOnly && self.one_way == OneWay::FromTheStart
     }
 
     /// Whether its peer holds, or may not send.
@@ -313,7 +327,7 @@ impl LegMedia {
         let carried = self.negotiated.as_ref()?.carried_direction();
         Some(match self.one_way {
             OneWay::No => style.offered(carried),
-            OneWay::FromTheStart => style.answered(Direction::SendRecv, carried),
+            OneWay::FromTheStart | OneWay::FellSilent => style.answered(Direction::SendRecv, carried),
         })
     }
 

@@ -117,8 +117,11 @@ impl Call {
     /// Makes the caller's answer from what the callee settled. A caller takes the first description that it gets for the answer
     /// and ignores all others (RFC 3261 §13.2.1): one that was told already stays where the audio can be brought there.
     pub(super) fn answer_caller_media(&mut self, index: LegIndex) -> Result<(), crate::sdp::Refusal> {
-        let callee = self.leg(index).and_then(|leg| leg.media.negotiated.clone());
-        let (Some(callee), Some(offer)) = (callee, self.offer.clone()) else {
+        let style = self.leg(LegIndex::CALLER).map(|caller| caller.terms.media.hold);
+        let callee = self.leg(index).map(|leg| &leg.media);
+        let direction = callee.zip(style).and_then(|(media, style)| media.told_to(style));
+        let callee = callee.and_then(|media| media.negotiated.clone());
+        let (Some(callee), Some(direction), Some(offer)) = (callee, direction, self.offer.clone()) else {
             return Err(crate::sdp::Refusal::NoAudio);
         };
         let was_told = self.last_word.described;
@@ -126,9 +129,7 @@ impl Call {
             return Err(crate::sdp::Refusal::NoAudio);
         };
         let (terms, before) = (caller.terms.clone(), caller.media.clone());
-        caller
-            .media
-            .answer(&terms, &offer, &callee.formats(), callee.carried_direction())?;
+        caller.media.answer(&terms, &offer, &callee.formats(), direction)?;
         let now = caller.media.negotiated.as_ref();
         if let (Some(told), Some(now)) = (&before.negotiated, now)
             && was_told

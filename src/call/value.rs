@@ -314,7 +314,8 @@ impl Call {
                     reports,
                 });
                 // Who has referred the other side may be gone already.
-                if !reports && self.phase == Phase::Answered && !self.has_successor(index) {
+                let is_missed = !reports && self.phase == Phase::Answered && !self.has_successor(index);
+                if is_missed && (unacknowledged || !self.announcement_ends(index, now)) {
                     let seconds = lasting.as_secs();
                     let cause = match unacknowledged {
                         // Signalling is the first to fail: who has not got our 200 does not talk either. 64*T1 may be
@@ -326,7 +327,11 @@ impl Call {
                     self.lose(index, cause, reason, now);
                 }
             }
-            MediaNotice::Flows => self.media_flows(index, now),
+            MediaNotice::Flows => {
+                self.media_flows(index, now);
+                self.announcement_goes_on(index, now);
+            }
+            MediaNotice::FlowsAgain => self.announcement_goes_on(index, now),
             MediaNotice::Closed(stats) => {
                 let Some(leg) = self.leg_mut(index) else { return };
                 leg.record.media = Some(*stats);

@@ -30,7 +30,7 @@ impl CallTask {
             }
             MediaEvent::Closed { leg, stats } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Closed(stats))),
             MediaEvent::Flowing { leg } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::Flows)),
-            MediaEvent::Resumed { .. } => None,
+            MediaEvent::Resumed { leg } => Some(Event::Media(self.leg_of(leg)?, MediaNotice::FlowsAgain)),
             event @ (MediaEvent::Dtmf { .. } | MediaEvent::Played { .. } | MediaEvent::DigitsSent { .. }) => {
                 self.played(&event)
             }

@@ -1,5 +1,7 @@
-//! A carrier that goes on holding when Teams is ready to talk: Teams is told so.
+//! A carrier that holds with its answer, or goes on holding when Teams is ready to talk: Teams is told so, and the silence of who
+//! holds ends no call.
 
+use super::application::{dial, to_application};
 use super::holding::direction;
 use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
@@ -8,6 +10,7 @@ use super::scenario::{from_carrier, from_teams};
 use super::transfer::TO_A_USER;
 use crate::call::{CallStatus, Event, LegIndex, MediaNotice, Phase};
 use crate::sip::Method;
+use serde_json::json;
 use std::time::Duration;
 
 const CALLER: LegIndex = LegIndex::CALLER;
@@ -192,4 +195,62 @@ fn teams_071_a_carrier_that_answers_one_way_from_the_start_stays_open() {
         assert_eq!(holds(&rig), [false, false]);
         rig.hang_up_and_finish();
     }
+}
+
+/// The old form of hold.
+fn at_no_address() -> String {
+    carrier_sdp("sendrecv").replace("c=IN IP4 203.0.113.20", "c=IN IP4 0.0.0.0")
+}
+
+#[test]
+fn teams_071_a_carrier_that_answers_at_no_address_holds() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(at_no_address()));
+    let answer = rig.last_response(CALLER);
+    assert_eq!(
+        (answer.message.status(), direction(&answer)),
+        (Some(200), "a=inactive".into())
+    );
+    rig.ack(CALLER, "");
+    assert_eq!(holds(&rig), [false, true]);
+    falls_silent(&mut rig, CALLEE);
+    assert_eq!(rig.call.phase(), Phase::Answered);
+    assert!(changes(&mut rig, CALLEE, "sendrecv", "sendrecv"));
+    assert_eq!(direction(&rig.last_reinvite(CALLER)), "a=sendrecv");
+    assert_eq!(holds(&rig), [false, false]);
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn who_is_dialled_and_answers_at_no_address_holds_whoever_was_answered_before() {
+    let mut rig = to_application().begin();
+    rig.answer(&json!([dial(&["+12065550101"], &json!({}))]));
+    rig.planned(&["+12065550101"]);
+    rig.ack(CALLER, "");
+    rig.respond(&rig.last_invite(), reply(200).sdp(at_no_address()));
+    let told = rig.last_reinvite(CALLER);
+    assert_eq!(direction(&told), "a=sendonly", "{}", told.sdp());
+    rig.respond(&told, reply(200).sdp(carrier_sdp("recvonly")));
+    rig.hang_up_and_finish();
+}
+
+/// It may go on: Teams is not told.
+#[test]
+fn teams_071_an_announcement_that_falls_silent_is_a_hold_until_it_goes_on() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendonly")));
+    rig.ack(CALLER, "");
+    rig.wait(Duration::from_secs(3_700));
+    for _ in 0..2 {
+        assert_eq!((rig.call.phase(), holds(&rig)), (Phase::Answered, vec![false, false]));
+        falls_silent(&mut rig, CALLEE);
+        assert_eq!((rig.call.phase(), holds(&rig)), (Phase::Answered, vec![false, true]));
+        rig.wait(Duration::from_secs(3_000));
+        rig.step(Event::Media(CALLEE, MediaNotice::FlowsAgain));
+    }
+    falls_silent(&mut rig, CALLEE);
+    rig.wait(Duration::from_secs(3_601));
+    assert!(rig.reinvites(CALLER).is_empty());
+    assert_eq!(rig.finish().cause.label(), "cleared");
 }
