@@ -4,7 +4,7 @@ use super::finding::{Check, Group, Needs, Verdict};
 use super::world::{Answered, World};
 use crate::observe::printable;
 use crate::teams::TeamsReason;
-use crate::teams::catalogue::{Failure, Known, look_up};
+use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, look_up};
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
@@ -57,29 +57,42 @@ fn interval(world: &World) -> Vec<Verdict> {
     }
 }
 
-/// What Teams meant, in a sentence and a cure.
 fn explained(answer: &Answered) -> (String, String) {
     let reason = TeamsReason::among(&answer.reasons).unwrap_or_default();
-    let known = look_up(Failure {
+    meant(Failure {
         status: Some(answer.status),
         code: None,
         cause: reason.cause,
         phrase: reason.phrase.as_deref(),
-    });
-    let said = reason.phrase.map(|phrase| format!(" \"{phrase}\"")).unwrap_or_default();
-    let entry = match &known {
-        Known::Exactly(entries) => entries.first(),
-        Known::OneOf(_) | Known::Nothing => None,
-    };
-    match entry {
-        Some(entry) => (
-            format!("{}{said}: {}", answer.status, entry.meaning),
-            entry.fix.to_owned(),
-        ),
+    })
+}
+
+/// What Teams meant, in a sentence and a cure.
+pub(super) fn meant(failure: Failure<'_>) -> (String, String) {
+    let status = failure.status.unwrap_or(0);
+    let said = failure
+        .phrase
+        .map(|phrase| format!(" \"{phrase}\""))
+        .unwrap_or_default();
+    match known_as(failure) {
+        Some(entry) => (format!("{status}{said}: {}", entry.meaning), entry.fix.to_owned()),
         None => (
-            format!("{}{said}", answer.status),
-            format!("See `portcullis explain --sip {}`.", answer.status),
+            format!("{status}{said}"),
+            format!("See `portcullis explain --sip {status}`."),
         ),
+    }
+}
+
+/// The entry that it is: by its phrase, or the only one that Teams itself can have meant by the status.
+pub(super) fn known_as(failure: Failure<'_>) -> Option<&'static Entry> {
+    match look_up(failure) {
+        Known::Exactly(entries) => entries.first().copied(),
+        Known::OneOf(entries) => {
+            let mut own = entries.into_iter().filter(|entry| entry.class != CauseClass::HandedOn);
+            let entry = own.next();
+            entry.filter(|_| own.next().is_none())
+        }
+        Known::Nothing => None,
     }
 }
 

@@ -1,15 +1,18 @@
 //! Tenants: whether Microsoft knows their trunks, and what it said of their calls.
 
 use super::finding::{Check, Group, Needs, Verdict};
+use super::options::{known_as, meant};
 use super::weight::{Cases, newest};
-use super::world::{PastCall, PeerSeen, World};
+use super::world::{PastCall, PastLeg, PeerSeen, World};
 use crate::config::Tenant;
-use std::collections::BTreeMap;
+use crate::teams::catalogue::{CauseClass, Failure};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const CHECKS: &[Check] = &[
     Group::Tenants.check("tenants.route", Needs::Files, route),
     Group::Tenants.check("tenants.unpaired", Needs::Records, unpaired),
     Group::Tenants.check("tenants.endpoints", Needs::Records, endpoints),
+    Group::Tenants.check("tenants.refused", Needs::Records, otherwise_refused),
     Group::Tenants.check("tenants.trunk", Needs::Node, trunk),
 ];
 
@@ -30,10 +33,7 @@ fn route(world: &World) -> Vec<Verdict> {
 }
 
 /// Calls that Teams itself refused with such a phrase or class, by tenant; the last one stands for all.
-pub(super) fn refused(
-    world: &World,
-    is_meant: impl Fn(&super::world::PastLeg) -> bool,
-) -> BTreeMap<&str, (usize, &PastCall)> {
+pub(super) fn refused(world: &World, is_meant: impl Fn(&PastLeg) -> bool) -> BTreeMap<&str, (usize, &PastCall)> {
     let mut by_tenant = BTreeMap::new();
     for call in world.records.iter().flatten() {
         if call.answered_by("teams").any(&is_meant) {
@@ -54,11 +54,12 @@ pub(super) fn key(world: &World, tenant: &str) -> String {
     )
 }
 
+fn is_unpaired(leg: &PastLeg) -> bool {
+    let phrase = leg.reason_phrase.as_deref().unwrap_or_default().to_ascii_lowercase();
+    phrase.contains("no trunk config") || phrase.contains("provided trunk fqdn")
+}
+
 fn unpaired(world: &World) -> Vec<Verdict> {
-    let says = |leg: &super::world::PastLeg| {
-        let phrase = leg.reason_phrase.as_deref().unwrap_or_default().to_ascii_lowercase();
-        phrase.contains("no trunk config") || phrase.contains("provided trunk fqdn")
-    };
     let verdict = |(tenant, (count, last)): (&str, (usize, &PastCall))| {
         let to_it = || world.records.iter().flatten().filter(|call| call.tenant == tenant);
         let taken = to_it().filter(|call| call.teams().any(|leg| leg.status == Some(200)));
@@ -80,11 +81,11 @@ fn unpaired(world: &World) -> Vec<Verdict> {
             ),
         )
     };
-    refused(world, says).into_iter().map(verdict).collect()
+    refused(world, is_unpaired).into_iter().map(verdict).collect()
 }
 
 fn endpoints(world: &World) -> Vec<Verdict> {
-    let says = |leg: &super::world::PastLeg| {
+    let says = |leg: &PastLeg| {
         let phrase = leg.reason_phrase.as_deref().unwrap_or_default().to_ascii_lowercase();
         phrase.contains("no callee endpoints")
     };
@@ -112,6 +113,80 @@ fn endpoints(world: &World) -> Vec<Verdict> {
         }
     };
     refused(world, says).into_iter().map(verdict).collect()
+}
+
+/// What Teams refuses for the messages or the settings of this side, where no other check tells of it. A 503 is a hub's own trouble.
+fn is_otherwise_refused(leg: &PastLeg) -> bool {
+    const OURS: [CauseClass; 4] = [
+        CauseClass::Protocol,
+        CauseClass::Configuration,
+        CauseClass::Service,
+        CauseClass::Unknown,
+    ];
+    let class = leg.cause_class.as_deref().unwrap_or(CauseClass::Unknown.label());
+    let is_refused = leg.status.is_some_and(|status| status >= 300 && status != 503);
+    is_refused && OURS.iter().any(|ours| ours.label() == class) && !is_unpaired(leg)
+}
+
+/// By what it is: one cause is one finding, however many tenants it concerns.
+fn otherwise_refused(world: &World) -> Vec<Verdict> {
+    let mut by_cause: BTreeMap<(u16, Option<&str>), Vec<(&PastCall, &PastLeg)>> = BTreeMap::new();
+    for call in world.records.iter().flatten() {
+        let mut refused = call.answered_by("teams").filter(|leg| is_otherwise_refused(leg));
+        if let Some((leg, failure)) = refused.next().map(|leg| (leg, failure(leg))) {
+            let title = known_as(failure).map(|entry| entry.title);
+            by_cause
+                .entry((leg.status.unwrap_or(0), title))
+                .or_default()
+                .push((call, leg));
+        }
+    }
+    let answered = || {
+        let calls = world.records.iter().flatten();
+        calls.filter(|call| call.answered_by("teams").any(|leg| leg.status.is_some()))
+    };
+    let taken = |call: &&PastCall| call.answered_by("teams").any(|leg| leg.status == Some(200));
+    let verdict = |calls: Vec<(&PastCall, &PastLeg)>| {
+        let (last, leg) = calls.last().copied()?;
+        let cases = Cases {
+            count: calls.len(),
+            of: answered().count(),
+            last,
+            worked: newest(answered().filter(taken)),
+        };
+        let tenants: BTreeSet<&str> = calls.iter().map(|(call, _)| call.tenant.as_str()).collect();
+        let (meaning, fix) = meant(failure(leg));
+        Some(cases.verdict(
+            &format!(
+                "Teams refused {} of {} calls ({}), the last of them {}, with {meaning}",
+                cases.count,
+                cases.of,
+                some_of("tenant", &tenants),
+                last.named()
+            ),
+            fix,
+        ))
+    };
+    by_cause.into_values().filter_map(verdict).collect()
+}
+
+fn failure(leg: &PastLeg) -> Failure<'_> {
+    Failure {
+        status: leg.status,
+        phrase: leg.reason_phrase.as_deref(),
+        ..Failure::default()
+    }
+}
+
+/// The first few by name: `tenants 'a', 'b', 'c' and 4 more`.
+fn some_of(what: &str, names: &BTreeSet<&str>) -> String {
+    const MOST: usize = 3;
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("'{name}'")).collect();
+    let plural = if names.len() > 1 { "s" } else { "" };
+    match names.len().saturating_sub(MOST) {
+        0 => format!("{what}{plural} {}", shown.join(", ")),
+        more => format!("{what}{plural} {} and {more} more", shown.join(", ")),
+    }
 }
 
 fn trunk(world: &World) -> Vec<Verdict> {

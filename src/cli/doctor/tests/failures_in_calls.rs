@@ -390,6 +390,61 @@ fn failure_20_calls_that_end_at_fixed_minutes() {
     );
 }
 
+/// What Teams says no to because of this side's messages or settings is told, whatever the code.
+#[test]
+fn failure_21_calls_that_teams_refuses_otherwise() {
+    for (status, phrase, class, wanted) in [
+        (
+            420,
+            "Bad Extension",
+            "protocol",
+            "such as 100rel. portcullis never requires 100rel",
+        ),
+        (
+            422,
+            "Session Interval Too Small",
+            "protocol",
+            "wants a longer session timer",
+        ),
+        (
+            500,
+            "Duplicate CreateCallAsync request",
+            "protocol",
+            "The same call was sent twice",
+        ),
+        (500, "Loop detected", "configuration", "look at the number's forwarding"),
+        (500, "something", "service", "portcullis explain --sip 500"),
+    ] {
+        let world = expect(
+            |world| {
+                let of_another = PastCall {
+                    tenant: "fabrikam".to_owned(),
+                    ..refused("e", status, phrase, class)
+                };
+                *records(world) = vec![refused("d", status, phrase, class), of_another];
+            },
+            &["tenants.refused"],
+        );
+        let told = said(&world, "tenants.refused");
+        assert!(
+            told.contains("refused 2 of 2 calls (tenants 'contoso', 'fabrikam')"),
+            "{told}"
+        );
+        assert!(
+            told.contains(&format!("with {status} \"{phrase}\"")) && told.contains(wanted),
+            "{told}"
+        );
+    }
+    // What a hub or a user says, and what other checks tell of, is not told twice.
+    for (status, phrase, class) in [
+        (503, "DrainingTransactions", "service"),
+        (486, "Callee is busy", "busy"),
+        (487, "", "normal"),
+    ] {
+        expect(|world| records(world).push(refused("d", status, phrase, class)), &[]);
+    }
+}
+
 #[test]
 fn failure_21_what_else_is_seen() {
     expect(
