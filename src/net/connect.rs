@@ -39,10 +39,11 @@ pub(super) async fn connect(
     settings: &PoolSettings,
 ) -> Result<Opened, HandshakeFailure> {
     let failed = |error: io::Error| HandshakeFailure::Connect(error.to_string());
-    let late = |_| HandshakeFailure::Timeout(settings.connect);
     let socket = listener.outbound_socket(hop.remote).map_err(failed)?;
     let connected = timeout(settings.connect, socket.connect(hop.remote)).await;
-    let stream = connected.map_err(late)?.map_err(failed)?;
+    let stream = connected
+        .map_err(|_| HandshakeFailure::Silent(settings.connect))?
+        .map_err(failed)?;
     tune(&stream).map_err(failed)?;
     let local = stream.local_addr().map_err(failed)?;
     if hop.transport != Transport::Tls {
@@ -65,7 +66,7 @@ pub(super) async fn connect(
         handshake::connect(stream, &profile, shown, server_name),
     )
     .await;
-    let secured = agreed.map_err(late)??;
+    let secured = agreed.map_err(|_| HandshakeFailure::Timeout(settings.connect))??;
     Ok(Opened {
         io: Io::Tls(Box::new(secured.stream)),
         local,

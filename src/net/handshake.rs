@@ -17,7 +17,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 pub enum HandshakeFailure {
     /// TCP: refused, unreachable, reset.
     Connect(String),
-    /// Not done in time.
+    /// TCP: no answer in time.
+    Silent(Duration),
+    /// TCP is connected, and TLS was not done in time.
     Timeout(Duration),
     /// We did not believe the peer.
     Rejected(PeerRejected),
@@ -45,7 +47,7 @@ impl HandshakeFailure {
     /// A stable word for metrics and for doctor's codes.
     pub fn label(&self) -> &'static str {
         match self {
-            HandshakeFailure::Connect(_) => "connect",
+            HandshakeFailure::Connect(_) | HandshakeFailure::Silent(_) => "connect",
             HandshakeFailure::Timeout(_) => "timeout",
             HandshakeFailure::Rejected(rejected) => rejected.label(),
             HandshakeFailure::Alert(_) => "alert",
@@ -61,7 +63,14 @@ impl fmt::Display for HandshakeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HandshakeFailure::Connect(cause) => write!(f, "cannot connect: {cause}"),
-            HandshakeFailure::Timeout(limit) => write!(f, "not connected within {} ms", limit.as_millis()),
+            HandshakeFailure::Silent(limit) => {
+                write!(f, "cannot connect: no answer by TCP within {} ms", limit.as_millis())
+            }
+            HandshakeFailure::Timeout(limit) => write!(
+                f,
+                "TCP is connected, and the TLS handshake was not done within {} ms",
+                limit.as_millis()
+            ),
             HandshakeFailure::Rejected(rejected) => write!(f, "the peer was refused: {rejected}"),
             HandshakeFailure::Alert(alert) => write!(f, "the peer refused us with TLS alert {alert:?}"),
             HandshakeFailure::Protocol(cause) => write!(f, "no common TLS: {cause}"),

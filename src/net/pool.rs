@@ -354,7 +354,7 @@ async fn run(pool: Arc<Pool>, (key, hop): (Key, Hop), listener: Arc<Listener>, c
 
 fn count(failure: &HandshakeFailure, context: &Context) {
     match failure {
-        HandshakeFailure::Connect(_) => context.counters.connects_failed.add(),
+        HandshakeFailure::Connect(_) | HandshakeFailure::Silent(_) => context.counters.connects_failed.add(),
         other => context.counters.handshake_failed(other.label()),
     }
 }

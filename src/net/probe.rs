@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsStream;
 
 /// A connection that was made to ask once.
@@ -31,25 +31,28 @@ impl Probe {
         limit: Duration,
     ) -> Result<Probe, HandshakeFailure> {
         let failed = |error: std::io::Error| HandshakeFailure::Connect(error.to_string());
+        let deadline = Instant::now() + limit;
         let connect = async {
-            let stream = match socket_from(from, address) {
+            match socket_from(from, address) {
                 Ok(socket) => socket.connect(address).await,
                 // Whoever looks from another machine than the node's.
                 Err(error) if error.kind() == ErrorKind::AddrNotAvailable => TcpStream::connect(address).await,
                 Err(error) => Err(error),
-            };
-            let stream = stream.map_err(failed)?;
-            let local = stream.local_addr().map_err(failed)?;
-            let secured = handshake::connect(stream, profile, profile.presented(Some(presented)), server_name).await?;
-            let tls = secured
-                .agreed
-                .map_or_else(|| "TLS".to_owned(), |agreed| agreed.to_string());
-            let stream = secured.stream;
-            Ok(Probe { stream, local, tls })
+            }
         };
-        timeout(limit, connect)
-            .await
-            .unwrap_or(Err(HandshakeFailure::Timeout(limit)))
+        let connected = timeout_at(deadline, connect).await;
+        let stream = connected
+            .map_err(|_| HandshakeFailure::Silent(limit))?
+            .map_err(failed)?;
+        let local = stream.local_addr().map_err(failed)?;
+        let shown = profile.presented(Some(presented));
+        let agreed = timeout_at(deadline, handshake::connect(stream, profile, shown, server_name)).await;
+        let secured = agreed.map_err(|_| HandshakeFailure::Timeout(limit))??;
+        let tls = secured
+            .agreed
+            .map_or_else(|| "TLS".to_owned(), |agreed| agreed.to_string());
+        let stream = secured.stream;
+        Ok(Probe { stream, local, tls })
     }
 
     /// Sends the request and waits for its final response. The error is in words.

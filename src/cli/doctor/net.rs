@@ -87,7 +87,7 @@ fn hubs(world: &World) -> Vec<Verdict> {
     let Some(online) = &world.online else { return Vec::new() };
     let failed = online.hubs.iter().filter_map(|hub| {
         let (label, why) = hub.connected.as_ref().err()?;
-        let blocked = matches!(label.as_str(), "connect" | "timeout");
+        let blocked = label == "connect";
         (blocked && hub.addresses.is_ok()).then(|| {
             Verdict::fail(
                 format!("{} can't be reached: {why}", hub.peer),

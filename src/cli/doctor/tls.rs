@@ -363,6 +363,12 @@ fn hub(world: &World) -> Vec<Verdict> {
             format!("{peer} shows a certificate that we do not believe: {why}"),
             "Is something between that opens TLS? Else see tls.trust, and this machine's clock.",
         )),
+        "timeout" => Some(Verdict::fail(
+            format!("{peer} takes the connection and lets the TLS handshake hang: {why}"),
+            "Something between swallows it: a firewall that inspects or opens TLS (let it pass Teams' ranges unopened), a proxy that takes \
+             connections in the hub's place, or a path that drops large packets, as a certificate chain fills (MTU: compare `ping -M do -s \
+             1472`, and let ICMP \"fragmentation needed\" through).",
+        )),
         "protocol" => Some(Verdict::fail(
             format!("{peer} speaks no TLS with us: {why}"),
             "Is something between that answers in its place?",

@@ -64,6 +64,19 @@ async fn call(node: &Node, profile: &TlsProfile) -> std::io::Result<TlsStream<Tc
     Ok(TlsConnector::from(config).connect(name, stream).await?.into())
 }
 
+/// A socket whose backlog is full, and what fills it.
+async fn full_listener() -> ((TcpListener, Vec<TcpStream>), SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listening = socket.listen(1).unwrap();
+    let address = listening.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        filling.push(stream.unwrap());
+    }
+    ((listening, filling), address)
+}
+
 async fn answer(listening: &TcpListener, profile: &TlsProfile) -> TlsStream<TcpStream> {
     let (stream, _) = timeout(BOUND, listening.accept()).await.expect("a connection").unwrap();
     let (config, _) = profile.accept().unwrap();
@@ -127,6 +140,30 @@ async fn a_handshake_that_hangs_is_ended() {
     let mut silent = TcpStream::connect(node.address()).await.unwrap();
     assert_eq!(node.event().await, Seen::Refused("timeout"));
     assert_eq!(read_to_end(&mut silent).await, "");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_tcp_and_no_tls_is_told_from_one_that_is_silent() {
+    let world = World::new();
+    let pool = PoolSettings {
+        connect: Duration::from_millis(100),
+        ..PoolSettings::default()
+    };
+    let mut node = world.node(pool);
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    node.request(&tls_hop(mute.local_addr().unwrap(), HUB), transactions(1)[0]);
+    assert_eq!(node.event().await, Seen::ConnectFailed("timeout"));
+    assert_eq!(node.transports.counters().handshakes_failed()["timeout"], 1);
+    let hangs = HandshakeFailure::Timeout(Duration::from_millis(100));
+    assert_eq!(
+        hangs.to_string(),
+        "TCP is connected, and the TLS handshake was not done within 100 ms"
+    );
+    // No backlog is left: the kernel answers no more SYNs.
+    let (_full, silent) = full_listener().await;
+    node.request(&hop(Transport::Tls, silent), transactions(1)[0]);
+    assert_eq!(node.event().await, Seen::ConnectFailed("connect"));
+    assert_eq!(node.transports.counters().connects_failed.get(), 1);
 }
 
 #[tokio::test]

@@ -48,8 +48,8 @@ fn a_test_name_that_does_not_answer_is_worth_a_note() {
         "is not reached: NXDOMAIN",
     );
     noted(
-        |world| test_name(world).connected = Err(("timeout".to_owned(), "not connected within 5000 ms".to_owned())),
-        "is not reached: not connected",
+        |world| test_name(world).connected = Err(("connect".to_owned(), "cannot connect: no answer by TCP".to_owned())),
+        "is not reached: cannot connect",
     );
     noted(
         |world| test_name(world).connected = Err(("wrong_name".to_owned(), "it is for another".to_owned())),

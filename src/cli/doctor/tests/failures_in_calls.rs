@@ -469,9 +469,14 @@ fn failure_21_what_else_is_seen() {
         &["carriers.slow"],
     );
     expect(
-        |world| hub(world).connected = Err(("timeout".to_owned(), "not connected within 5000 ms".to_owned())),
+        |world| hub(world).connected = Err(("connect".to_owned(), "cannot connect: no answer by TCP".to_owned())),
         &["net.hubs"],
     );
+    let hangs = expect(
+        |world| hub(world).connected = Err(("timeout".to_owned(), "TCP is connected, and TLS is not".to_owned())),
+        &["tls.hub"],
+    );
+    assert!(said(&hangs, "tls.hub").contains("inspects or opens TLS"));
     expect(
         |world| online(world).listener = Err("refused".to_owned()),
         &["net.listener"],

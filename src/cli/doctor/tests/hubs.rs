@@ -172,6 +172,22 @@ async fn hubs_are_asked_and_each_kind_of_silence_has_its_id() {
 }
 
 #[tokio::test]
+async fn a_hub_that_takes_tcp_and_lets_tls_hang_is_reached_and_fails_the_handshake() {
+    let folder = Folder::new();
+    let ours = papers(&folder, "ours", "sbc1.example.net");
+    // What nobody accepts is connected all the same.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = mute.local_addr().expect("its address").port();
+    let world = looked_at(config(&ours, &ours.root, port)).await;
+    assert_eq!(of_hubs(&world), ["tls.hub"]);
+    let told = said(&world, "tls.hub");
+    assert!(
+        told.contains("lets the TLS handshake hang") && told.contains("not done within 5000 ms") && told.contains("MTU"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn the_test_name_is_asked_by_options_and_what_it_refuses_is_a_warning() {
     let folder = Folder::new();
     let ours = papers(&folder, "ours", "sbc1.example.net");
