@@ -13,6 +13,7 @@ mod net;
 mod numbers;
 mod online;
 mod options;
+mod peers;
 mod print;
 mod rehearsal;
 mod sip_lint;

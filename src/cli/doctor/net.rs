@@ -1,6 +1,7 @@
 //! Addresses, ports and firewalls.
 
 use super::finding::{Check, Group, Needs, Verdict};
+use super::peers::{AtHub, by_hub};
 use super::world::World;
 
 pub const CHECKS: &[Check] = &[
@@ -87,13 +88,17 @@ fn hubs(world: &World) -> Vec<Verdict> {
     let Some(online) = &world.online else { return Vec::new() };
     let failed = online.hubs.iter().filter_map(|hub| {
         let (label, why) = hub.connected.as_ref().err()?;
-        let blocked = label == "connect";
-        (blocked && hub.addresses.is_ok()).then(|| {
-            Verdict::fail(
-                format!("{} can't be reached: {why}", hub.peer),
-                "Let the firewall open connections from this machine to Teams' ranges, TCP port 5061.",
-            )
-        })
+        (label == "connect" && hub.addresses.is_ok()).then_some((hub.peer.as_str(), (), why))
     });
-    failed.collect()
+    let verdict = |at: AtHub<&String>| {
+        Verdict::fail(
+            format!(
+                "{} can't be reached: {}",
+                at.named(world.config.sbc.teams.base.as_str()),
+                at.seen
+            ),
+            "Let the firewall open connections from this machine to Teams' ranges, TCP port 5061.",
+        )
+    };
+    by_hub(failed).into_iter().map(verdict).collect()
 }

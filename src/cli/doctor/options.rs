@@ -1,7 +1,8 @@
 //! OPTIONS: whether Teams sees the trunk as active, and why not.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::world::{Answered, World};
+use super::peers::{AtHub, by_hub, hub_and_trunk};
+use super::world::{Answered, NodeSeen, PeerSeen, World};
 use crate::observe::printable;
 use crate::teams::TeamsReason;
 use crate::teams::catalogue::{CauseClass, Entry, Failure, Known, look_up};
@@ -138,7 +139,7 @@ fn region(world: &World) -> Vec<Verdict> {
 
 /// Whether a peer of health tables is one of the hubs: by itself, or for a further trunk.
 fn is_hub(world: &World, peer: &str) -> bool {
-    let host = peer.split_once(" for ").map_or(peer, |(host, _)| host);
+    let (host, _) = hub_and_trunk(peer);
     world.config.sbc.teams.hubs.iter().any(|hub| hub.host.as_str() == host)
 }
 
@@ -182,22 +183,44 @@ fn health(world: &World) -> Vec<Verdict> {
     let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
         return Vec::new();
     };
-    let hubs = &world.config.sbc.teams.hubs;
-    let is_hub = |name: &str| hubs.iter().any(|hub| hub.host.as_str() == name);
-    let down = node
-        .peers
-        .iter()
-        .filter(|peer| is_hub(&peer.peer) && (!peer.up || peer.trouble.is_some()));
-    let verdict = |peer: &super::world::PeerSeen| {
-        let why = peer.trouble.as_deref().unwrap_or("it is held down after a failed call");
-        let evidence = match peer.failures {
-            0 => format!("the running node tries {} last: {why}", peer.peer),
-            failures => format!(
-                "the running node has {failures} OPTIONS in a row to {} in vain: {why}",
-                peer.peer
-            ),
+    let down = node.peers.iter().filter(|peer| match hub_and_trunk(&peer.peer) {
+        (_, None) => is_hub(world, &peer.peer) && is_wrong(peer),
+        (_, Some(_)) => is_wrong(peer) && is_trouble_of_hub(node, peer),
+    });
+    let verdict = |at: AtHub<&PeerSeen>| {
+        let named = at.named(world.config.sbc.teams.base.as_str());
+        let why = at
+            .seen
+            .trouble
+            .as_deref()
+            .unwrap_or("it is held down after a failed call");
+        let evidence = match at.seen.failures {
+            0 => format!("the running node tries {named} last: {why}"),
+            failures => format!("the running node has {failures} OPTIONS in a row to {named} in vain: {why}"),
         };
-        Verdict::fail(evidence, "See net.hubs, tls.hub and options.answer.")
+        Verdict::fail(evidence, SEE_HUB)
     };
-    down.map(verdict).collect()
+    let by_hub = by_hub(down.map(|peer| (peer.peer.as_str(), (), peer)));
+    by_hub.into_iter().map(verdict).collect()
+}
+
+/// Where to look when a hub is not reached or not understood.
+pub(super) const SEE_HUB: &str = "See net.hubs, tls.hub and options.answer.";
+
+fn is_wrong(peer: &PeerSeen) -> bool {
+    !peer.up || peer.trouble.is_some()
+}
+
+/// Whether what is wrong for a further trunk is wrong with the hub, for the node's own trunk as well. What a hub answers is a word about
+/// the trunk that asks.
+pub(super) fn is_trouble_of_hub(node: &NodeSeen, further: &PeerSeen) -> bool {
+    let (hub, _) = hub_and_trunk(&further.peer);
+    let mut peers = node.peers.iter();
+    let own = peers.find(|peer| peer.peer == hub);
+    own.is_some_and(is_wrong) && !is_an_answer(further)
+}
+
+pub(super) fn is_an_answer(peer: &PeerSeen) -> bool {
+    let trouble = peer.trouble.as_deref().unwrap_or_default();
+    trouble.starts_with("it answers OPTIONS with")
 }

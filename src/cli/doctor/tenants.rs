@@ -1,7 +1,8 @@
 //! Tenants: whether Microsoft knows their trunks, and what it said of their calls.
 
 use super::finding::{Check, Group, Needs, Verdict};
-use super::options::{known_as, meant};
+use super::options::{SEE_HUB, is_an_answer, is_trouble_of_hub, known_as, meant};
+use super::peers::hub_and_trunk;
 use super::weight::{Cases, newest};
 use super::world::{PastCall, PastLeg, PeerSeen, World};
 use crate::config::Tenant;
@@ -193,23 +194,42 @@ fn trunk(world: &World) -> Vec<Verdict> {
     let Some(Ok(node)) = world.online.as_ref().map(|online| online.node.as_ref()) else {
         return Vec::new();
     };
-    // Health tables call a trunk beside `base` "hub for trunk".
-    let further = node
-        .peers
-        .iter()
-        .filter(|peer| peer.peer.contains(" for ") && peer.trouble.is_some());
-    let verdict = |peer: &PeerSeen| {
-        let trunk = peer.peer.split_once(" for ").map_or("", |(_, trunk)| trunk);
-        let whose = match world.config.sbc.teams.is_base(trunk) {
-            true => "in the carrier's Microsoft tenant",
-            false => "in the tenant",
-        };
+    let further = node.peers.iter().filter_map(|peer| {
+        let trunk = hub_and_trunk(&peer.peer).1?;
+        let trouble = peer.trouble.as_deref()?;
+        (!is_trouble_of_hub(node, peer)).then_some((trunk, trouble, peer))
+    });
+    // A trunk that is wrong is so for all hubs.
+    let mut by_trunk: BTreeMap<(&str, &str), Vec<&PeerSeen>> = BTreeMap::new();
+    for (trunk, trouble, peer) in further {
+        by_trunk.entry((trunk, trouble)).or_default().push(peer);
+    }
+    let verdict = |((trunk, trouble), peers): ((&str, &str), Vec<&PeerSeen>)| {
+        let hubs: Vec<&str> = peers.iter().map(|peer| hub_and_trunk(&peer.peer).0).collect();
+        let is_answered = peers.first().is_some_and(|peer| is_an_answer(peer));
         Verdict::fail(
-            format!("{}: {}", peer.peer, peer.trouble.as_deref().unwrap_or_default()),
-            format!(
-                "403 means that the trunk is not paired {whose}, or not active yet: `portcullis teams powershell TENANT`."
-            ),
+            format!("{trunk}: {trouble} ({})", hubs.join(", ")),
+            trunk_fix(world, trunk, trouble, is_answered),
         )
     };
-    further.map(verdict).collect()
+    by_trunk.into_iter().map(verdict).collect()
+}
+
+/// What fits the evidence: only a hub that answers has said anything about the trunk.
+fn trunk_fix(world: &World, trunk: &str, trouble: &str, is_answered: bool) -> String {
+    let whose = match world.config.sbc.teams.is_base(trunk) {
+        true => "in the carrier's Microsoft tenant",
+        false => "in the tenant",
+    };
+    match is_answered {
+        true if trouble.ends_with(" 403") => format!(
+            "403 means that the trunk is not paired {whose}, or not active yet: `portcullis teams powershell TENANT`. Where the certificate does \
+             not bear the name it is refused so too: tls.names."
+        ),
+        true => "See options.answer.".to_owned(),
+        false => format!(
+            "{SEE_HUB} Where the same hubs answer for other trunks, it is the certificate that is shown for this one: see tls.names, tls.root and \
+             tls.chain."
+        ),
+    }
 }

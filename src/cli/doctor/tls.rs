@@ -1,6 +1,7 @@
 //! Certificates, keys, suites, trust: what Teams sees of us, and whom we believe.
 
 use super::finding::{Check, Group, Needs, Verdict};
+use super::peers::by_hub;
 use super::world::{Certificate, Chain, UnusableKind, World};
 use crate::config::ClientCertificate;
 use crate::net::tls::{KeyKind, Offered, PeerRejected, ROOTS_OF_TEAMS, covers};
@@ -377,9 +378,13 @@ fn hub(world: &World) -> Vec<Verdict> {
     };
     let failed = online.hubs.iter().filter_map(|hub| {
         let (label, why) = hub.connected.as_ref().err()?;
-        verdict(&hub.peer, label, why)
+        Some((hub.peer.as_str(), label, (label, why)))
     });
-    failed.collect()
+    let by_hub = by_hub(failed).into_iter();
+    let own = world.config.sbc.teams.base.as_str();
+    by_hub
+        .filter_map(|at| verdict(&at.named(own), at.seen.0, at.seen.1))
+        .collect()
 }
 
 /// No call goes there, and less is promised of it than of hubs: nothing that is wrong with it alone fails a call yet.

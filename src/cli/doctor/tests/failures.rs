@@ -421,6 +421,75 @@ fn failure_11_no_trunk_and_no_such_number() {
     );
 }
 
+/// What is wrong with a hub is one finding, whatever trunks it is asked for; what it says to one trunk is of that trunk.
+#[test]
+fn a_hub_that_is_down_is_told_once_and_the_cure_fits_what_was_seen() {
+    const REFUSED: &str = "cannot connect: Connection refused";
+    const HUBS: [&str; 2] = ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com"];
+    let trouble = |world: &mut World, hub: &str, trunk: &str, why: &str| {
+        node(world).peers.push(PeerSeen {
+            peer: format!("{hub} for {trunk}"),
+            failures: 3,
+            trouble: Some(why.to_owned()),
+            ..PeerSeen::default()
+        });
+    };
+    let down = |world: &mut World| {
+        for peer in node(world).peers.iter_mut().take(1) {
+            (peer.up, peer.failures, peer.trouble) = (false, 3, Some(REFUSED.to_owned()));
+        }
+        for trunk in ["sbc.fabrikam.example", "sbc.tailspin.example"] {
+            trouble(world, HUBS[0], trunk, REFUSED);
+        }
+    };
+    let world = expect(down, &["options.health"]);
+    let told = said(&world, "options.health");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let wanted = "3 OPTIONS in a row to sip.pstnhub.microsoft.com for sbc1.example.net, sbc.fabrikam.example, sbc.tailspin.example in vain: \
+                  cannot connect: Connection refused See net.hubs, tls.hub";
+    assert!(told.contains(wanted), "{told}");
+
+    // Hubs that answer for other trunks.
+    let of_trunk = |why: &str| {
+        let world = expect(
+            |world| {
+                HUBS.iter()
+                    .for_each(|hub| trouble(world, hub, "sbc.fabrikam.example", why))
+            },
+            &["tenants.trunk"],
+        );
+        said(&world, "tenants.trunk")
+    };
+    let told = of_trunk("it answers OPTIONS with 403");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(
+        told.contains("(sip.pstnhub.microsoft.com, sip2.pstnhub.microsoft.com)"),
+        "{told}"
+    );
+    assert!(told.contains("teams powershell"), "{told}");
+    let told = of_trunk("the peer refused us with TLS alert UnknownCA");
+    assert!(
+        told.contains("See net.hubs, tls.hub") && !told.contains("powershell"),
+        "{told}"
+    );
+    assert!(told.contains("the certificate that is shown for this one"), "{told}");
+
+    // The network as doctor sees it itself.
+    let unreached = |world: &mut World| {
+        let mut seen = hub(world).clone();
+        seen.connected = Err(("connect".to_owned(), REFUSED.to_owned()));
+        *hub(world) = seen.clone();
+        seen.peer = format!("{} for sbc.fabrikam.example", HUBS[0]);
+        online(world).hubs.push(seen);
+    };
+    let told = said(&expect(unreached, &["net.hubs"]), "net.hubs");
+    assert!(
+        told.contains("for sbc1.example.net, sbc.fabrikam.example can't be reached"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
 #[test]
 fn failure_12_no_callee_endpoints() {
     let phrase = "No callee endpoints were found.";

@@ -182,7 +182,9 @@ async fn a_hub_that_takes_tcp_and_lets_tls_hang_is_reached_and_fails_the_handsha
     assert_eq!(of_hubs(&world), ["tls.hub"]);
     let told = said(&world, "tls.hub");
     assert!(
-        told.contains("lets the TLS handshake hang") && told.contains("not done within 5000 ms") && told.contains("MTU"),
+        told.contains("lets the TLS handshake hang")
+            && told.contains("not done within 5000 ms")
+            && told.contains("MTU"),
         "{told}"
     );
 }
