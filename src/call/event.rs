@@ -77,7 +77,8 @@ pub enum Event {
         message: Message,
         flow: Flow,
         replaces: Replaces,
-        trunk: Arc<str>,
+        /// The trunk name that it calls, and all of that tenant: each is as good.
+        trunks: Box<[Arc<str>]>,
     },
     /// The ACK of a 2xx.
     Ack {

@@ -312,7 +312,7 @@ impl Switchboard {
                 let is_behind_nat = registrar::is_caller_behind_nat(invite, flow);
                 registrar::terms(config, tenant, name, flow.listener, is_behind_nat)
             }
-            _ => teams::terms(config, &decision.tenant),
+            _ => teams::terms_under(config, &decision.tenant, &facts.host),
         };
         let terms = match &decision.target {
             Target::Application { .. } => terms.steered(),

@@ -144,8 +144,8 @@ impl Call {
                 message,
                 flow,
                 replaces,
-                trunk,
-            } => self.replace_asked(transaction, &message, (&replaces, &trunk), &flow),
+                trunks,
+            } => self.replace_asked(transaction, &message, (&replaces, &trunks), &flow),
             Event::Ack { message, flow, vouched } => {
                 let leg = self.leg_of_dialog(&message);
                 if leg.is_some_and(|leg| self.comes_from_peer(leg, &message, (&flow, vouched))) {

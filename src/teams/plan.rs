@@ -1,7 +1,7 @@
 //! The INVITE toward Teams: sip, sip2, sip3, the healthy first (TEAMS-063).
 
 use crate::carrier::{PlanFacts, history_info, party_uri, quoted};
-use crate::config::{Config, E164, Hub, OwnAddresses, Ringing, Teams, Tenant};
+use crate::config::{Config, E164, Hub, OwnAddresses, Ringing, Teams, Tenant, TenantFqdn};
 use crate::dial::{
     Attempt, HuntOn, KeyForm, LegKind, LegTerms, NextHop, PeerName, PlannedHop, SessionTimer, ToHubs, Transfers, allow,
 };
@@ -104,8 +104,21 @@ fn identity(facts: PlanFacts<'_>, tenant: &Tenant) -> (String, String, Vec<(Head
     )
 }
 
-/// The terms of every Teams leg of a tenant.
+/// The terms of the legs that we call Teams on, and of transfers there: they are of the tenant's own trunk.
 pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
+    terms_of(config, tenant, &tenant.fqdn)
+}
+
+/// The terms of a leg that Teams calls us on, by the name `host`. The call is one of that trunk, and the certificate of its connection
+/// was shown for that name: so our Contact bears it as well (TEAMS-029). A call to nobody's name, as one for help may be, is of the
+/// tenant's own trunk.
+pub fn terms_under(config: &Config, tenant: &Tenant, host: &str) -> Arc<LegTerms> {
+    let mut trunks = tenant.trunks();
+    let called = trunks.find(|trunk| trunk.as_str().eq_ignore_ascii_case(host));
+    terms_of(config, tenant, called.unwrap_or(&tenant.fqdn))
+}
+
+fn terms_of(config: &Config, tenant: &Tenant, trunk: &TenantFqdn) -> Arc<LegTerms> {
     let sbc = &config.sbc;
     let port = sbc
         .listener(sbc.teams.listener)
@@ -121,7 +134,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
     media.addresses.families = AddressFamilies::of(usual.bind);
     Arc::new(LegTerms {
         kind: LegKind::Teams {
-            tenant_fqdn: tenant.fqdn.as_str().into(),
+            tenant_fqdn: trunk.as_str().into(),
         },
         listener: sbc.teams.listener,
         transport: Transport::Tls,
@@ -131,7 +144,7 @@ pub fn terms(config: &Config, tenant: &Tenant) -> Arc<LegTerms> {
         // In-dialog requests go to the host in Record-Route; every certificate of Teams bears a hub's name (TEAMS-010): which,
         // shows when it is heard.
         server_names: sbc.teams.hubs.iter().map(|hub| hub.host.as_str().into()).collect(),
-        contact: format!("{}:{port};transport=tls", tenant.fqdn).into(),
+        contact: format!("{trunk}:{port};transport=tls").into(),
         allow: allow(config, Some(tenant)).into(),
         supported: "timer, replaces".into(),
         product: sbc.teams.product.as_str().into(),

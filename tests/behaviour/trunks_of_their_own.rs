@@ -228,6 +228,30 @@ async fn teams_107_a_tenant_below_a_further_carrier_trunk_calls_both_ways_under_
     lab.close().await;
 }
 
+/// Teams compares our Contact with the trunk that it called and with the certificate of that connection: both are the alias'.
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_029_a_call_that_comes_for_an_alias_is_of_that_trunk_to_its_end() {
+    const OLD: &str = "old.fabrikam.example";
+    let office = Office::new("alias", &[OLD]);
+    let trunk = format!("label = \"fabrikam\"\naliases = [\"{OLD}\"]");
+    let lab = office.lab(&trunk, "").await;
+    both_are_known(&lab, OLD).await;
+    let below = format!("fabrikam.{BASE}");
+    // To Teams by the tenant's own name, out of Teams by the alias.
+    calls_both_ways(&lab, FABRIKAM, OLD).await;
+    let all = heard(&lab);
+    let of = |method: Method| -> Vec<(&str, bool)> {
+        let of_method = all.iter().filter(|heard| heard.method == method);
+        of_method
+            .map(|heard| (heard.trunk.as_str(), heard.is_covered()))
+            .collect()
+    };
+    assert_eq!(of(Method::Invite), [(below.as_str(), true)]);
+    assert_eq!(of(Method::Bye), [(below.as_str(), true), (OLD, true)]);
+    assert_eq!(lab.teams.violations(), []);
+    lab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn teams_029_each_trunks_requests_go_under_the_certificate_that_bears_its_name() {
     let office = Office::new("own-trunk", &[OWN]);

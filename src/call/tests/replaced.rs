@@ -21,6 +21,8 @@ const THIRD: LegIndex = LegIndex(2);
 #[derive(Clone)]
 pub struct Replacing {
     pub trunk: &'static str,
+    /// Other trunk names of that tenant.
+    pub others: &'static [&'static str],
     pub call_id: &'static str,
     pub more: String,
     pub sdp: String,
@@ -30,6 +32,7 @@ pub struct Replacing {
 pub fn replacing() -> Replacing {
     Replacing {
         trunk: TENANT_FQDN,
+        others: &[],
         call_id: "second-call-id",
         more: String::new(),
         sdp: teams_sdp("sendrecv").replace("m=audio 50000", "m=audio 50310"),
@@ -62,6 +65,7 @@ impl Rig {
     pub fn replace(&mut self, replaces: Replaces, with: &Replacing) -> ServerTransactionId {
         let Replacing {
             trunk,
+            others,
             call_id,
             more,
             sdp,
@@ -87,7 +91,10 @@ impl Rig {
             message,
             flow,
             replaces,
-            trunk: (*trunk).into(),
+            trunks: std::iter::once(trunk)
+                .chain(*others)
+                .map(|name| (*name).into())
+                .collect(),
         });
         transaction
     }

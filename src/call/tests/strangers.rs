@@ -2,7 +2,8 @@
 
 use super::application::{dial, to_application};
 use super::messages::reply;
-use super::peers::carrier_sdp;
+use super::peers::{TENANT_FQDN, carrier_sdp};
+use super::replaced::{Replacing, replacing};
 use super::rig::{Rig, flow, parse};
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{CallNews, LegIndex, Phase, To};
@@ -248,4 +249,17 @@ fn the_media_of_a_device_behind_nat_comes_from_where_it_signals() {
         assert_eq!(told, host);
         rig.hang_up_and_finish();
     }
+}
+
+#[test]
+fn a_dialog_is_replaced_by_whatever_name_of_its_tenant() {
+    let mut rig = from_teams().begin().answered();
+    let (trunk, others) = ("sbc.contoso.example", &[TENANT_FQDN][..]);
+    let by_alias = Replacing {
+        trunk,
+        others,
+        ..replacing()
+    };
+    rig.replace(rig.dialog_of(CALLER), &by_alias);
+    assert!(!rig.statuses_to("second-call-id").contains(&481));
 }

@@ -78,13 +78,16 @@ impl Switchboard {
             return Some(respond(id, refuse(481, why)));
         };
         // Calls outlive their tenant's file: the dialog has the name that it began with.
-        let trunk = tenant.map_or(host.as_str(), |tenant| tenant.fqdn.as_str());
+        let others = tenant
+            .iter()
+            .flat_map(|tenant| tenant.trunks().map(|trunk| trunk.as_str()));
+        let trunks = std::iter::once(host.as_str()).chain(others).map(Arc::from).collect();
         let event = Event::Replace {
             transaction: id,
             message: invite.clone(),
             flow: flow.clone(),
             replaces,
-            trunk: trunk.into(),
+            trunks,
         };
         match self.deliver(call, event) {
             Ok(()) => {

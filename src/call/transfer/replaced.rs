@@ -42,18 +42,19 @@ impl Kept {
 }
 
 impl Call {
-    /// An INVITE of Teams to the trunk name `trunk` that wants to replace a dialog. Nothing is opened for one that may not.
+    /// An INVITE of Teams to the first of the tenant's trunk names `trunks` that wants to replace a dialog. Nothing is opened for one that may not.
     pub(in crate::call) fn replace_asked(
         &mut self,
         transaction: ServerTransactionId,
         invite: &Message,
-        (replaces, trunk): (&Replaces, &str),
+        (replaces, trunks): (&Replaces, &[Arc<str>]),
         flow: &Flow,
     ) {
         let wanted = DialogId::of_replaces(replaces);
+        let is_of_one_tenant = |name: &str| trunks.iter().any(|trunk| trunk.eq_ignore_ascii_case(name));
         let named = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|dialog| *dialog.id() == wanted);
         let foreign = match self.legs.iter().find(named).map(|leg| (leg.index, &leg.terms.kind)) {
-            Some((old, LegKind::Teams { tenant_fqdn })) if tenant_fqdn.eq_ignore_ascii_case(trunk) => {
+            Some((old, LegKind::Teams { tenant_fqdn })) if is_of_one_tenant(tenant_fqdn) => {
                 if let Err(kept) = self.begin_replacing(old, transaction, invite, replaces, flow)
                     && let Some(leg) = self.leg(old)
                 {
@@ -71,7 +72,8 @@ impl Call {
             }
             // The log alone says that there is one.
             Some((_, LegKind::Teams { tenant_fqdn })) => {
-                format!("the dialog that it would replace is one of the trunk {tenant_fqdn}, and it calls {trunk}")
+                let called = trunks.first().map_or("another", |called| called);
+                format!("the dialog that it would replace is one of the trunk {tenant_fqdn}, and it calls {called}")
             }
             Some((_, kind)) => format!(
                 "the dialog that it would replace is with a {}, and none of Teams'",
