@@ -35,7 +35,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     let mut loader = Loader::new(&args.config);
     let loaded = loader.load();
     let outcome = whole(&loader, loaded.clone()).and_then(|config| {
-        warnings = certificates(&args.config, &config)?;
+        warnings = certificates(&args.config, &config, |alias| loader.place_of_alias(alias))?;
         Ok(config)
     });
     // A configuration may be right while the files that it names are not.
@@ -147,8 +147,12 @@ fn doubts(config: &Config) -> Vec<String> {
 
 /// Certificates and keys as `run` would load them: a file that is there may still be broken, expired or of another pair.
 /// Gives warnings where only Microsoft would object.
-fn certificates(folder: &Path, config: &Config) -> Result<Vec<String>, Mistakes> {
-    inspect(config).or_else(|errors| {
+fn certificates(
+    folder: &Path,
+    config: &Config,
+    place: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, Mistakes> {
+    inspect(config, place).or_else(|errors| {
         let file = folder.join("sbc.toml");
         let mistakes = errors.iter().map(|error| Mistake::about(&file, error.to_string()));
         Mistakes::none_in(mistakes.collect()).map(|()| Vec::new())
@@ -288,11 +292,11 @@ mod tests {
         };
         let config = Path::new("config");
         assert_eq!(
-            certificates(config, &sbc(&papers.sbc_key, "sbc1.example.net")),
+            certificates(config, &sbc(&papers.sbc_key, "sbc1.example.net"), |_| None),
             Ok(Vec::new())
         );
-        let mistakes =
-            certificates(config, &sbc(&papers.teams_key, "sbc1.example.net")).expect_err("the key of another");
+        let mistakes = certificates(config, &sbc(&papers.teams_key, "sbc1.example.net"), |_| None)
+            .expect_err("the key of another");
         assert!(
             mistakes.to_string().contains("does not belong to the certificate"),
             "{mistakes}"
@@ -316,8 +320,26 @@ mod tests {
         assert!(pair[0].line > 0 && pair[0].text.contains(".key"), "{mistakes}");
         assert!(mistakes.to_string().contains("unknown key `drian`"), "{mistakes}");
 
-        let warnings = certificates(config, &sbc(&papers.sbc_key, "sbc2.example.net")).expect("no mistake");
+        let warnings = certificates(config, &sbc(&papers.sbc_key, "sbc2.example.net"), |_| None).expect("no mistake");
         assert!(warnings[0].contains("sbc2.example.net, nor for 1 more"), "{warnings:?}");
+
+        // An alias is a trunk as well, and is told where it stands.
+        let right = SBC
+            .replace(
+                "certs/sbc1.example.net.pem",
+                &papers.sbc_certificate.display().to_string(),
+            )
+            .replace("certs/sbc1.example.net.key", &papers.sbc_key.display().to_string());
+        std::fs::write(folder.join("sbc.toml"), right).expect("a file");
+        let tenants = folder.join("tenants");
+        std::fs::create_dir_all(&tenants).expect("a folder");
+        let aliases = "aliases = [\"old.sbc1.example.net\", \"old.contoso.example\"]\n";
+        std::fs::write(tenants.join("contoso.toml"), format!("{aliases}{CONTOSO}")).expect("a file");
+        let mut loader = Loader::new(&folder);
+        let loaded = loader.load().unwrap_or_else(|wrong| panic!("{wrong}"));
+        let warnings = certificates(&folder, &loaded, |alias| loader.place_of_alias(alias)).expect("no mistake");
+        let told = "contoso.toml:1:36: no certificate of the Teams listener is for the alias old.contoso.example;";
+        assert!(warnings.len() == 1 && warnings[0].contains(told), "{warnings:?}");
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 

@@ -118,6 +118,15 @@ impl Loader {
         sbc.map_or_else(TlsFiles::default, |file| TlsFiles::of(file, &self.folder))
     }
 
+    /// Where the text read last names an alias of a tenant: file, line and column.
+    pub fn place_of_alias(&self, name: &str) -> Option<String> {
+        self.tenants.values().find_map(|tenant| {
+            let aliases = &tenant.file.raw.as_ref()?.aliases;
+            let text = aliases.iter().find(|alias| alias.value().eq_ignore_ascii_case(name))?;
+            Some(Mistake::at(&tenant.file.source, text.span(), "").place())
+        })
+    }
+
     /// What the machine does not give, and why, told where the text read last asks for it.
     pub fn refused(&self, resource: Resource<'_>, why: &str) -> Mistakes {
         Mistakes::one(resource.refused(self.sbc.as_ref(), &self.folder, why))

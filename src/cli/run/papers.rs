@@ -146,7 +146,7 @@ impl Papers {
     async fn tell_doubts(&self, secrets: Vec<PathBuf>) {
         let config = self.node.config.load_full();
         let of_files = move || {
-            let doubts = inspect(&config).unwrap_or_default();
+            let doubts = inspect(&config, |_| None).unwrap_or_default();
             doubts.into_iter().chain(doubts_of_modes(&secrets)).collect::<Vec<_>>()
         };
         for doubt in read("certificates", of_files).await.unwrap_or_default() {

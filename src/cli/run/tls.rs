@@ -24,7 +24,9 @@ pub enum TlsError {
 
 /// What is wrong with the certificates and the trust of all listeners; without a mistake, what Microsoft would not like of
 /// the Teams listener's, a sentence each.
-pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
+///
+/// `place`: where an alias is named, as far as that is known.
+pub fn inspect(config: &Config, place: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, Vec<TlsError>> {
     let mut errors = Vec::new();
     let mut doubts = Vec::new();
     for listener in &config.sbc.listeners {
@@ -32,7 +34,7 @@ pub fn inspect(config: &Config) -> Result<Vec<String>, Vec<TlsError>> {
         match profile(config, listener, tls) {
             Err(error) => errors.push(error),
             Ok(profile) if listener.purpose == Purpose::Teams => {
-                doubts.extend(doubts_of_teams(config, &profile.identities().identities()));
+                doubts.extend(doubts_of_teams(config, &profile.identities().identities(), &place));
             }
             Ok(_) => {}
         }
@@ -78,7 +80,14 @@ pub fn mistakes(files: &TlsFiles) -> Vec<Mistake> {
     mistakes
 }
 
-fn doubts_of_teams(config: &Config, identities: &[Arc<Identity>]) -> Vec<String> {
+/// Aliases that no certificate is for, and that are told one by one.
+const MOST_ALIASES: usize = 5;
+
+fn doubts_of_teams(
+    config: &Config,
+    identities: &[Arc<Identity>],
+    place: &impl Fn(&str) -> Option<String>,
+) -> Vec<String> {
     let objection = |identity: &Arc<Identity>| {
         let why = identity.objection_of_teams()?;
         Some(format!(
@@ -89,7 +98,8 @@ fn doubts_of_teams(config: &Config, identities: &[Arc<Identity>]) -> Vec<String>
     let mut doubts: Vec<String> = identities.iter().filter_map(objection).collect();
     let bases = config.sbc.teams.bases().map(ToString::to_string);
     let names = bases.chain(config.tenants.iter().map(|tenant| tenant.fqdn.to_string()));
-    let mut unnamed = names.filter(|name| !identities.iter().any(|identity| identity.covers(name)));
+    let is_unnamed = |name: &str| !identities.iter().any(|identity| identity.covers(name));
+    let mut unnamed = names.filter(|name| is_unnamed(name));
     if let Some(name) = unnamed.next() {
         let more = match unnamed.count() {
             0 => String::new(),
@@ -98,6 +108,18 @@ fn doubts_of_teams(config: &Config, identities: &[Arc<Identity>]) -> Vec<String>
         doubts.push(format!(
             "no certificate of the Teams listener is for {name}{more}; Microsoft refuses such calls"
         ));
+    }
+    let aliases = config.tenants.iter().flat_map(|tenant| &tenant.aliases);
+    let mut unnamed = aliases.map(|alias| alias.as_str()).filter(|alias| is_unnamed(alias));
+    doubts.extend(unnamed.by_ref().take(MOST_ALIASES).map(|alias| {
+        let place = place(alias).map(|place| format!("{place}: ")).unwrap_or_default();
+        format!("{place}no certificate of the Teams listener is for the alias {alias}; Microsoft refuses calls of that trunk")
+    }));
+    match unnamed.count() {
+        0 => {}
+        more => doubts.push(format!(
+            "no certificate of the Teams listener is for {more} more aliases"
+        )),
     }
     doubts
 }
