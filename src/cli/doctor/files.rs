@@ -58,7 +58,7 @@ fn certificates(tls: &ListenerTls, now: i64) -> Vec<CertificateFile> {
             path: files.name.clone(),
             certificate: match loaded {
                 Ok(identity) => Ok(facts(&identity, &roots, origin, now)),
-                Err(error) => Err(unusable(&error)),
+                Err(error) => Err(unusable(&error, &files.certificate)),
             },
         }
     };
@@ -115,7 +115,7 @@ fn broken(rejected: &PeerRejected) -> Chain {
     }
 }
 
-fn unusable(error: &IdentityError) -> Unusable {
+fn unusable(error: &IdentityError, certificate: &Path) -> Unusable {
     let kind = match error {
         IdentityError::Expired { .. } => UnusableKind::Expired,
         IdentityError::ChainBroken { .. } | IdentityError::MissingIntermediate { .. } => UnusableKind::Chain,
@@ -130,6 +130,7 @@ fn unusable(error: &IdentityError) -> Unusable {
     Unusable {
         kind,
         why: error.to_string(),
+        names: Identity::names_in(certificate),
     }
 }
 

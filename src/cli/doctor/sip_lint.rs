@@ -37,18 +37,21 @@ fn rehearsal(world: &World) -> Vec<Verdict> {
     both.into_iter().flatten().collect()
 }
 
-/// What a hub objects to in a request outside calls. Where no certificate can be used, it is not asked whose name it bears.
+/// What a hub objects to in a request outside calls. Where no certificate can be used, or the trunk's can't, it is not asked whose name
+/// it bears.
 fn objections(world: &World, request: &Message, bypass: bool) -> Vec<Violation> {
-    let certificate = certificate(world, request);
+    let contact = request.contact().ok().flatten();
+    let trunk = contact.as_ref().map_or("", |contact| contact.uri().host());
+    let certificate = certificate(world, trunk);
+    let is_judged = certificate.is_some() && !world.waits_for(trunk);
     let mut found = judged(request, certificate.as_ref(), bypass);
-    found.retain(|violation| certificate.is_some() || violation.rule != "trunk");
+    found.retain(|violation| is_judged || violation.rule != "trunk");
     found
 }
 
-/// The certificate that a hub sees on the connection that carries this request.
-fn certificate(world: &World, request: &Message) -> Option<PeerCertificate> {
-    let contact = request.contact().ok().flatten();
-    let (_, certificate) = world.shown_for(contact.as_ref().map_or("", |contact| contact.uri().host()))?;
+/// The certificate that a hub sees on a connection for this trunk.
+fn certificate(world: &World, trunk: &str) -> Option<PeerCertificate> {
+    let (_, certificate) = world.shown_for(trunk)?;
     Some(PeerCertificate {
         common_name: certificate.common_name.clone(),
         dns_names: certificate.names.clone(),

@@ -233,7 +233,8 @@ fn uncovered(world: &World) -> Vec<&str> {
     let mut trunks = world.trunks();
     trunks.retain(|trunk| {
         let shown = world.shown_for(trunk);
-        shown.is_some_and(|(_, certificate)| !certificate.names.iter().any(|name| covers(name, trunk)))
+        let is_covered = |certificate: &Certificate| certificate.names.iter().any(|name| covers(name, trunk));
+        shown.is_some_and(|(_, certificate)| !is_covered(certificate)) && !world.waits_for(trunk)
     });
     trunks
 }

@@ -109,6 +109,16 @@ impl World {
         })
     }
 
+    /// Whether a certificate that can't be used is for this trunk: what is wrong with it is told of itself, and the one that is shown
+    /// in its place is none to judge.
+    pub fn waits_for(&self, trunk: &str) -> bool {
+        let mut unusable = self
+            .certificates
+            .iter()
+            .filter_map(|file| file.certificate.as_ref().err());
+        unusable.any(|file| file.names.iter().any(|name| covers(name, trunk)))
+    }
+
     /// The certificate that the node shows on connections for a trunk: the one that bears its name, as it stands there before a
     /// wildcard, else that of the base name, else the first.
     pub fn shown_for(&self, trunk: &str) -> Option<(&str, &Certificate)> {
@@ -198,6 +208,8 @@ pub enum Chain {
 pub struct Unusable {
     pub kind: UnusableKind,
     pub why: String,
+    /// What its first certificate is for, as far as that can be read.
+    pub names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

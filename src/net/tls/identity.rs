@@ -106,6 +106,15 @@ impl Identity {
         Identity::from_pem(files, &read(&files.certificate)?, &read(&files.key)?, None)
     }
 
+    /// The names that the first certificate in the file is for, whatever is wrong with the pair; none where it can't be read.
+    pub fn names_in(certificate: &Path) -> Vec<String> {
+        let text = read(certificate).unwrap_or_default();
+        let mut chain = CertificateDer::pem_slice_iter(&text);
+        let leaf = chain.next().and_then(Result::ok);
+        let leaf = leaf.and_then(|leaf| super::peer_certificate(&leaf));
+        leaf.map_or_else(Vec::new, |leaf| leaf.names().map(str::to_owned).collect())
+    }
+
     /// True when one of the leaf's names covers `host`.
     pub fn covers(&self, host: &str) -> bool {
         self.names().any(|name| super::covers(name, host))

@@ -4,7 +4,7 @@ use super::papers::{Folder, Issuers, Leaf};
 use super::well::{CARRIER, CONTOSO, config, gathered, now, world};
 use super::wrong::certificate;
 use super::{complaints, said};
-use crate::cli::doctor::world::{CertificateFile, World};
+use crate::cli::doctor::world::{CertificateFile, Unusable, UnusableKind, World};
 use crate::cli::doctor::{files, finding::Severity};
 use crate::config::Config;
 use crate::config::fixture::machine;
@@ -47,7 +47,9 @@ fn every_wrong_pair_of_files_has_its_id() {
         ends_in: -2,
         ..Leaf::default()
     };
-    assert_eq!(tls_complaints(&leaf(over)), ["tls.expired"]);
+    let over = leaf(over);
+    assert_eq!(tls_complaints(&over), ["tls.expired"]);
+    assert!(over.waits_for("sbc1.example.net") && !over.waits_for("sbc1.example.org"));
     let soon = Leaf {
         ends_in: 12,
         ..Leaf::default()
@@ -118,6 +120,17 @@ fn each_trunk_is_judged_by_the_certificate_that_is_shown_for_it() {
     let shown = format!("no certificate is for {OWN}; {} is shown", wrong.certificates[0].path);
     let said = said(&wrong, "tls.names");
     assert!(said.contains(&shown), "{said}");
+
+    // One that bears the name and can't be used is told of itself alone, by whatever is wrong with it.
+    let mut over = right.clone();
+    over.certificates[1].certificate = Err(Unusable {
+        kind: UnusableKind::Expired,
+        why: "second.pem: the certificate ended".to_owned(),
+        names: vec![OWN.to_owned()],
+    });
+    let of_tls = |id: &String| id.starts_with("tls.") || id.ends_with(".trunk");
+    let found: Vec<String> = complaints(&over).into_iter().filter(of_tls).collect();
+    assert_eq!(found, ["tls.expired"]);
 }
 
 #[test]
