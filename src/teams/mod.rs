@@ -11,6 +11,6 @@ mod reason;
 pub mod transfer;
 mod user_place;
 
-pub use plan::{allow, hub_name, plan, terms};
+pub use plan::{allow, hub_name, plan, terms, terms_under};
 pub use reason::{TeamsReason, is_guid};
 pub use user_place::UserPlace;

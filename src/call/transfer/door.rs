@@ -13,6 +13,7 @@ use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// An INVITE with Replaces that takes nobody's place.
 #[derive(Debug, Clone, PartialEq, Eq)]

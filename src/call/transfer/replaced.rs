@@ -18,6 +18,7 @@ use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message, ResponseDraft};
 use crate::sip::session_timer::{SessionTimerAnswer, answer};
 use crate::sip::transaction::ServerTransactionId;
+use std::sync::Arc;
 
 /// Why a dialog is not replaced.
 struct Kept {
