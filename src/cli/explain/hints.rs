@@ -8,8 +8,18 @@ const SHOWN: usize = 3;
 /// Fewer common digits than these are no likeness: a country code and an area code.
 const ALIKE: usize = 4;
 
+/// Who forwards is known by the call's history alone.
+const FORWARDS: &str = "a forwarded or transferred call passes where Teams names a number of the tenant in History-Info, Diversion or \
+                        Referred-By (-ForwardCallHistory $true on the trunk); `outside = \"replace\"` under [caller] shows a number of the \
+                        tenant's instead";
+
 /// Hints for a refused call; `number` is what the dialled number was read as.
 pub fn hints(config: &Config, facts: &Facts, number: Option<E164>, refusal: &Refusal) -> Vec<String> {
+    if let Some(tenant) = config.tenant_by_host(&facts.host)
+        && *refusal == Refusal::foreign_caller(&facts.caller.number, tenant.id.as_str())
+    {
+        return vec![FORWARDS.to_owned()];
+    }
     if refusal.status != 404 {
         return Vec::new();
     }

@@ -162,8 +162,11 @@ pub enum RawTo {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawTenantCaller {
-    /// `refuse` the call, or `replace` the number by `number`. Only who calls is looked at: whom Teams names as having
-    /// forwarded a call (History-Info) goes on to the carrier as `history` of the carrier says.
+    /// `refuse` the call, or `replace` the number by `number`. A call that a number of the
+    /// tenant's has forwarded or transferred, as Teams says by History-Info, Diversion or Referred-By, is the tenant's: it keeps its
+    /// caller, and what goes on of who forwarded it `history` of the carrier says. Teams says so with `-ForwardCallHistory` on the trunk,
+    /// as `portcullis teams powershell` sets it; without, forwards and transfers from Teams to the telephone network are refused, or show
+    /// `number`.
     #[schemars(extend("default" = "refuse"))]
     pub outside: Option<At<RawOutside>>,
     /// One of the tenant's numbers, shown instead. Needed for `replace`.
