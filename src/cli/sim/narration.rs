@@ -423,6 +423,11 @@ impl Followed {
         for played in view.played.iter().skip(self.played) {
             lines.push(format!("{name}: {} was answered {}", played.word, played.status));
         }
+        if view.played.len() > self.played && view.transfer.as_ref().is_some_and(|transfer| transfer.not_offered) {
+            lines.push(format!(
+                "{name}: the trunk does not offer REFER (its Allow has none, as with `refer = false`): Teams sends none there"
+            ));
+        }
         self.played = view.played.len();
         let notified = view.transfer.as_ref().map_or(&[][..], |transfer| &transfer.notified);
         // Another REFER begins anew.
@@ -443,10 +448,12 @@ impl Followed {
     fn ending(&self) -> String {
         let view = self.call.view();
         let by = view.ending.map_or_else(String::new, |ending| of(&ending));
+        // Of a call that nobody answered, and that nothing was heard of, there is nothing to count.
         let heard = self
             .call
             .heard_so_far()
-            .map_or_else(String::new, |heard| counts(&heard));
+            .filter(|heard| view.answered || heard.packets > 0);
+        let heard = heard.map_or_else(String::new, |heard| counts(&heard));
         format!("is over{by}{heard}")
     }
 }

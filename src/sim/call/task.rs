@@ -72,6 +72,8 @@ pub(super) struct Task {
     pub(super) never_acks: bool,
     /// A re-INVITE of ours waits for its answer.
     pub(super) changing: bool,
+    /// Whether the last `Allow` that was heard lists REFER; nobody said so yet: it may.
+    pub(super) offers_refer: bool,
     /// The REFER of ours that is not over.
     pub(super) subscription: Option<Subscription>,
     /// The peer was transferred: our BYE is next.
@@ -128,6 +130,7 @@ impl Task {
             invite: None,
             never_acks: false,
             changing: false,
+            offers_refer: true,
             subscription: None,
             bye_due: false,
             elsewhere: false,
@@ -463,6 +466,9 @@ impl Task {
     pub(super) fn inspect(&mut self, message: &Message) {
         let violations = self.line.persona.inspect(message, &self.known);
         self.line.violations.record_all(violations);
+        if message.header(HeaderName::Allow).is_some() {
+            self.offers_refer = message.lists(HeaderName::Allow, "REFER");
+        }
         if !message.body().is_empty()
             && let Some((media, protocol)) = place_of(message.body())
         {

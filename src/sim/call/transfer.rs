@@ -33,6 +33,9 @@ pub struct Refer {
 pub struct Transfer {
     /// The final response to the REFER.
     pub answered: Option<u16>,
+    /// It was refused, and no `Allow` of the peer's has REFER: Teams would have sent none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_offered: bool,
     /// What the NOTIFYs told, in order.
     pub notified: Vec<u16>,
     /// No other will follow.
@@ -126,17 +129,20 @@ impl Task {
         });
         self.show(|view| view.transfer = Some(Transfer::default()));
         let through = refer.through.clone().unwrap_or_else(|| self.line.clone());
-        let (status, _) = self.transact_over(&through, draft, None).await;
+        let (status, answer) = self.transact_over(&through, draft, None).await;
+        let allow = answer.filter(|answer| answer.header(HeaderName::Allow).is_some());
+        let is_offered = allow.map_or(self.offers_refer, |answer| answer.lists(HeaderName::Allow, "REFER"));
+        let not_offered = status == 405 && !is_offered;
         if status != 202 {
             self.subscription = None;
             at.beside.transfers.forget(&expected);
-            if !refer.routed {
+            if !refer.routed && !not_offered {
                 self.breach("refer-refused", format!("REFER to {} was answered {status}", refer.to));
             }
         }
         self.show(|view| {
             let transfer = view.transfer.get_or_insert_default();
-            transfer.answered = Some(status);
+            (transfer.answered, transfer.not_offered) = (Some(status), not_offered);
             transfer.over |= status != 202;
         });
         status

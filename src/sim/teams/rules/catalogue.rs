@@ -249,7 +249,12 @@ pub(in crate::sim) const RULES: &[Rule] = &[
         "a call that takes over one that is up, and is not answered",
         None,
     ),
-    rule("refer-refused", 89, "a REFER that is not answered 202", None),
+    rule(
+        "refer-refused",
+        89,
+        "a REFER that is not answered 202, where `Allow` lists REFER: else the trunk does not offer it, and a line says so",
+        None,
+    ),
     rule("srtp", 92, "RTP/AVP", Some("488, cause 88")),
     rule(
         "crypto",

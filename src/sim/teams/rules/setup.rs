@@ -45,10 +45,16 @@ fn trunk(request: &Message, certificate: Option<&PeerCertificate>, verdict: &mut
         verdict.breach("contact", "no Contact that can be read");
         return verdict.refuse(ResponseDraft::new(400));
     };
-    let names: Vec<&str> = certificate.map_or_else(Vec::new, |certificate| {
-        let common = certificate.common_name.iter();
-        common.chain(&certificate.dns_names).map(String::as_str).collect()
-    });
+    // The common name mostly stands among the others, too.
+    let mut names: Vec<&str> = Vec::new();
+    for name in certificate
+        .iter()
+        .flat_map(|known| known.common_name.iter().chain(&known.dns_names))
+    {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
     let is_address = Uri::sip(None, &host, None).is_ok_and(|uri| uri.host_ip().is_some());
     if is_address || !names.iter().any(|name| covers(name, &host)) {
         let allowed = names.join(", ");

@@ -148,6 +148,23 @@ async fn teams_089_a_refer_that_is_refused_is_a_breach() {
 }
 
 #[tokio::test]
+async fn a_trunk_that_does_not_offer_refer_breaks_no_rule_by_refusing_it() {
+    let raw = Raw::listen().await;
+    let hub = raw.hub(HUB);
+    let (call, mut theirs, _leg) = raw.answered(&hub).await;
+    let asked = tokio::spawn({
+        let (call, refer) = (call.clone(), Refer::to(&target(&hub)));
+        async move { call.refer(refer).await }
+    });
+    let request = theirs.read().await;
+    let allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY\r\n";
+    theirs.respond(&request, "405 Method Not Allowed", allow, "").await;
+    assert_eq!(asked.await.unwrap().unwrap(), 405);
+    assert!(call.transferred().await.unwrap().not_offered);
+    assert_eq!(broken(&hub), []);
+}
+
+#[tokio::test]
 async fn teams_088_a_replaced_call_is_ended_by_who_was_told() {
     let raw = Raw::listen().await;
     let hub = raw.hub(HUB);
