@@ -76,13 +76,27 @@ fn unpaired(world: &World) -> Vec<Verdict> {
                 key(world, tenant),
                 last.named()
             ),
-            format!(
-                "Pair it with the commands of `portcullis teams powershell {tenant}`; the domain needs a licensed user before it is active, up \
-                 to a day. A name of another tenant's is refused the same way."
-            ),
+            unpaired_fix(world, tenant),
         )
     };
     refused(world, is_unpaired).into_iter().map(verdict).collect()
+}
+
+/// A name below a carrier trunk has no gateway of its own that could be paired.
+fn unpaired_fix(world: &World, tenant: &str) -> String {
+    let mut tenants = world.config.tenants.iter();
+    let known = tenants.find(|known| known.id.as_str() == tenant);
+    match known.and_then(|known| world.config.sbc.teams.base_of(&known.fqdn)) {
+        Some(base) => format!(
+            "It needs no gateway of its own: its domain is not verified in the customer's tenant, or not active yet (a licensed user with an \
+             address in it, up to a day), or the carrier trunk {base} is not paired in the carrier's. `portcullis teams powershell {tenant}` \
+             has the commands."
+        ),
+        None => format!(
+            "Pair it with the commands of `portcullis teams powershell {tenant}`; the domain needs a licensed user before it is active, up \
+             to a day. A name of another tenant's is refused the same way."
+        ),
+    }
 }
 
 fn endpoints(world: &World) -> Vec<Verdict> {

@@ -1,6 +1,6 @@
 //! The table. Where several failures share a code or a status, each has an entry.
 
-use super::{CauseClass, Entry};
+use super::{CauseClass, Entry, REDIRECTION};
 
 const fn entry(
     status: u16,
@@ -24,6 +24,15 @@ const fn entry(
 
 /// Every failure that is known, by status.
 pub const CATALOGUE: &[Entry] = &[
+    entry(
+        REDIRECTION,
+        None,
+        "a redirection",
+        &[],
+        CauseClass::Configuration,
+        "Whoever is called names another destination (300 to 399). It is not followed: the caller gets 480.",
+        "Let the side that redirects forward the call itself, or route the number to where it is meant to go (`to` of its [[numbers]]).",
+    ),
     entry(
         400,
         Some(540_400),
@@ -62,7 +71,7 @@ pub const CATALOGUE: &[Entry] = &[
         &["no trunk config"],
         CauseClass::Configuration,
         "No Microsoft tenant has a trunk by the host in our Contact: it was not paired, the domain is not verified or not yet active, or it is another tenant's name.",
-        "Pair the trunk with the commands of `portcullis teams powershell TENANT`, and give the domain a licensed user; activation takes up to a day.",
+        "Verify the domain and give it a licensed user; activation takes up to a day. A name of the tenant's own is paired with the commands of `portcullis teams powershell TENANT`; one below a carrier trunk needs no gateway of its own, and the carrier trunk has to be paired.",
     ),
     entry(
         403,
@@ -278,7 +287,7 @@ pub const CATALOGUE: &[Entry] = &[
         &["session interval too small"],
         CauseClass::Protocol,
         "Teams wants a longer session timer; Min-SE in its answer says how long.",
-        "Raise `session_expires` and `min_se` under [teams] to 300s or more.",
+        "portcullis never asks Teams for less than 300 s (`check` refuses it): look for a device between that rewrites Session-Expires, and raise `session_expires` under [teams] above the Min-SE of the answer.",
     ),
     entry(
         480,
@@ -306,6 +315,15 @@ pub const CATALOGUE: &[Entry] = &[
         CauseClass::Unavailable,
         "The call was for the user's voicemail, which is switched off.",
         "Set-CsOnlineVoicemailUserSettings of the user.",
+    ),
+    entry(
+        481,
+        None,
+        "the call is not there",
+        &["call leg/transaction does not exist", "call/transaction does not exist"],
+        CauseClass::Protocol,
+        "The request belongs to a call that the other side does not have, or has no more.",
+        "Look in the call's ladder (`GET /v1/ladders/{id}`) for a BYE or a final answer before it; without one, at a device between that changes tags, Call-ID or Record-Route.",
     ),
     entry(
         484,

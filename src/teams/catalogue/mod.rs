@@ -115,6 +115,9 @@ pub struct Entry {
     pub fix: &'static str,
 }
 
+/// Of all redirections one is known: none is followed.
+const REDIRECTION: u16 = 302;
+
 /// What is known of a failure.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Failure<'a> {
@@ -138,7 +141,11 @@ pub enum Known {
 
 /// Looks a failure up: by code, else by phrase, else by status alone.
 pub fn look_up(failure: Failure<'_>) -> Known {
-    let of_status = |entry: &&Entry| failure.status.is_none_or(|status| entry.status == status);
+    let status = match failure.status {
+        Some(300..=399) => Some(REDIRECTION),
+        other => other,
+    };
+    let of_status = |entry: &&Entry| status.is_none_or(|status| entry.status == status);
     if let Some(code) = failure.code {
         let all: Vec<&Entry> = CATALOGUE.iter().filter(|entry| entry.code == Some(code)).collect();
         let fitting: Vec<&Entry> = all.iter().copied().filter(of_status).collect();
@@ -156,7 +163,7 @@ pub fn look_up(failure: Failure<'_>) -> Known {
             return Known::Exactly(fitting);
         }
     }
-    let fitting: Vec<&Entry> = match failure.status {
+    let fitting: Vec<&Entry> = match status {
         Some(status) => CATALOGUE.iter().filter(|entry| entry.status == status).collect(),
         None => Vec::new(),
     };

@@ -53,8 +53,8 @@ fn every_published_code_is_known_with_its_status_and_without() {
         }
     }
     let published: usize = PUBLISHED.iter().map(|(_, codes)| codes.len()).sum();
-    // Beside them: the trunk's name, a busy user, answered elsewhere, a user who declines.
-    assert_eq!(CATALOGUE.len(), published + 4);
+    // Beside them: a redirection, the trunk's name, a call that is gone, a busy user, answered elsewhere, a user who declines.
+    assert_eq!(CATALOGUE.len(), published + 6);
 }
 
 #[test]
@@ -79,6 +79,16 @@ fn a_status_alone_may_be_several_things_and_an_unknown_one_nothing() {
     };
     assert!(matches!(of(403), Known::OneOf(entries) if entries.len() == 12));
     assert_eq!(of(499), Known::Nothing);
+    for (status, title) in [
+        (302, "a redirection"),
+        (305, "a redirection"),
+        (481, "the call is not there"),
+    ] {
+        assert!(
+            matches!(of(status), Known::OneOf(entries) if entries[0].title == title),
+            "{status}"
+        );
+    }
     let phrase = Failure {
         status: Some(403),
         phrase: Some("Something new"),
