@@ -483,3 +483,19 @@ fn elins_are_previewed_both_ways() {
     let none = explained("explain | --from +14255550100 | --to 911 | --location /nowhere/record.xml");
     assert!(none.starts_with("--location /nowhere/record.xml: "), "{none}");
 }
+
+#[test]
+fn whose_caller_is_nobodys_hears_how_forwards_pass() {
+    let sbc = include_str!("../../../config/sbc.toml");
+    let tenant = "domains = [\"fabrikam.example\"]\nlabel = \"fabrikam\"\ncarriers = [\"north\"]\n";
+    let config = Config::from_toml_strs(sbc, &[("fabrikam", tenant)]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let asked = args("explain | --from +12065550111 | --to +441632960001 | --tenant fabrikam.example");
+    let question = Question::read(&asked, &config).expect("a question");
+    let answer = Answer::find(&config, question);
+    assert_eq!(answer.refusal.map(|refusal| refusal.status), Some(403));
+    assert!(
+        answer.hints[0].contains("-ForwardCallHistory $true"),
+        "{:?}",
+        answer.hints
+    );
+}

@@ -374,7 +374,14 @@ fn failure_11_no_trunk_and_no_such_number() {
         },
         &["tenants.unpaired"],
     );
-    assert!(said(&world, "tenants.unpaired").contains("contoso.sbc1.example.net"));
+    let told = said(&world, "tenants.unpaired");
+    for part in [
+        "contoso.sbc1.example.net",
+        "needs no gateway of its own",
+        "sbc1.example.net is not paired",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
     // Paired meanwhile.
     expect(
         |world| {
