@@ -14,7 +14,7 @@ use super::value::{Call, Phase};
 use crate::app::payload::Status;
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
-use crate::sdp;
+use crate::sdp::{self, Direction, Negotiated};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
@@ -134,8 +134,8 @@ impl Call {
         if caller.is_spoken_here() && callee.is_spoken_here() {
             return Ok(());
         }
-        let spoken = |settled: &sdp::Negotiated| settled.speech().map(|speech| speech.format.clone());
-        let heard = |from: &sdp::Negotiated, to: &sdp::Negotiated| {
+        let spoken = |settled: &Negotiated| settled.speech().map(|speech| speech.format.clone());
+        let heard = |from: &Negotiated, to: &Negotiated| {
             let format = spoken(from)?;
             to.formats
                 .iter()
@@ -150,9 +150,13 @@ impl Call {
 
     /// 200 to the caller with what the callee settled, where it was not answered before, and media both ways.
     fn answer_caller(&mut self, index: LegIndex, now: Moment) {
+        let direction = self.told_to_caller(index).unwrap_or(Direction::SendRecv);
+        let told = self.settled_here;
         let described = match self.offer.is_some() {
-            _ if self.settled_here => Ok(()),
-            true => self.answer_caller_media(index).map_err(|refusal| refusal.to_string()),
+            _ if told => Ok(()),
+            true => self
+                .answer_caller_media(index, direction)
+                .map_err(|refusal| refusal.to_string()),
             false => self.offer_to_caller(index),
         };
         if let Err(detail) = described {

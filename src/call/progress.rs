@@ -10,6 +10,7 @@ use super::value::Call;
 use crate::app::payload::Status;
 use crate::media::LegConfig;
 use crate::moment::Moment;
+use crate::sdp::{Direction, Negotiated, Refusal};
 use crate::sip::Flow;
 use crate::sip::dialog::Fork;
 use crate::sip::message::Message;
@@ -103,9 +104,10 @@ impl Call {
             // Early media that can't be read is not heard; the final answer decides.
             return false;
         }
+        let direction = self.told_to_caller(index).unwrap_or(Direction::SendRecv);
         let heard = match self.settled_here {
             true => self.fits(LegIndex::CALLER, index).is_ok(),
-            false => self.answer_caller_media(index).is_ok(),
+            false => self.answer_caller_media(index, direction).is_ok(),
         };
         if heard {
             self.winner = Some(index);
@@ -114,31 +116,22 @@ impl Call {
         heard
     }
 
-    /// Makes the caller's answer from what the callee settled. A caller takes the first description that it gets for the answer
-    /// and ignores all others (RFC 3261 §13.2.1): one that was told already stays where the audio can be brought there.
-    pub(super) fn answer_caller_media(&mut self, index: LegIndex) -> Result<(), crate::sdp::Refusal> {
-        let style = self.leg(LegIndex::CALLER).map(|caller| caller.terms.media.hold);
-        let callee = self.leg(index).map(|leg| &leg.media);
-        let direction = callee.zip(style).and_then(|(media, style)| media.told_to(style));
-        let callee = callee.and_then(|media| media.negotiated.clone());
-        let (Some(callee), Some(direction), Some(offer)) = (callee, direction, self.offer.clone()) else {
-            return Err(crate::sdp::Refusal::NoAudio);
+    /// Makes the caller's answer from what the callee settled. Once told it stands (`settled_here`), and is not made again.
+    pub(super) fn answer_caller_media(&mut self, index: LegIndex, direction: Direction) -> Result<(), Refusal> {
+        let callee = self.leg(index).and_then(|leg| leg.media.negotiated.as_ref());
+        let formats = callee.map(Negotiated::formats);
+        let (Some(formats), Some(offer)) = (formats, self.offer.clone()) else {
+            return Err(Refusal::NoAudio);
         };
-        let was_told = self.last_word.described;
-        let Some(caller) = self.leg_mut(LegIndex::CALLER) else {
-            return Err(crate::sdp::Refusal::NoAudio);
-        };
-        let (terms, before) = (caller.terms.clone(), caller.media.clone());
-        caller.media.answer(&terms, &offer, &callee.formats(), direction)?;
-        let now = caller.media.negotiated.as_ref();
-        if let (Some(told), Some(now)) = (&before.negotiated, now)
-            && was_told
-            && told.direction == now.direction
-            && told.is_near(now)
-        {
-            caller.media = before;
-        }
-        Ok(())
+        let caller = self.leg_mut(LegIndex::CALLER).ok_or(Refusal::NoAudio)?;
+        let terms = caller.terms.clone();
+        caller.media.answer(&terms, &offer, &formats, direction).map(|_| ())
+    }
+
+    /// Which way media flow as the caller is told it of this callee.
+    pub(super) fn told_to_caller(&self, index: LegIndex) -> Option<Direction> {
+        let style = self.leg(LegIndex::CALLER)?.terms.media.hold;
+        self.leg(index)?.media.told_to(style)
     }
 
     /// Tells the media worker how both legs stand and joins them.
@@ -195,6 +188,8 @@ impl Call {
         self.last_word = self.last_word.then(status, early_media, now);
         self.respond(transaction, draft);
         if early_media {
+            // A caller takes the first description for the answer, and ignores all others (RFC 3261 §13.2.1).
+            self.settled_here = true;
             self.turn_caller(Turn::new(Status::EarlyMedia, status), now);
         }
     }

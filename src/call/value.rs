@@ -62,7 +62,8 @@ pub struct Call {
     pub(super) max_forwards: u8,
     /// Both sides talk to each other since then.
     pub(super) bridged: Option<Moment>,
-    /// The caller's offer was answered with media of our own.
+    /// The caller's offer was answered with media of our own, or it was told what a callee settled early: its answer stands,
+    /// and who is called later is asked for that.
     pub(super) settled_here: bool,
     /// The application that decides about the call; none where a route does.
     pub(super) app: Option<Box<App>>,

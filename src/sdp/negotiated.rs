@@ -99,28 +99,6 @@ impl Negotiated {
             .find(|negotiated| !negotiated.format.codec.is_auxiliary())
     }
 
-    /// Whether an answer of ours may stand although it could be `other` by now: each has one codec, keys go or don't go as
-    /// events in both, and the codecs are the same, or recoded at next to no cost.
-    pub fn is_near(&self, other: &Negotiated) -> bool {
-        let count = |settled: &Negotiated, is_meant: fn(&Codec) -> bool| {
-            let meant = settled.formats.iter().filter(|known| is_meant(&known.format.codec));
-            meant.count()
-        };
-        let is_event = |codec: &Codec| *codec == Codec::TelephoneEvent;
-        let is_speech = |codec: &Codec| !codec.is_auxiliary();
-        let (Some(here), Some(there)) = (self.speech(), other.speech()) else {
-            return false;
-        };
-        let (here, there) = (&here.format, &there.format);
-        let is_near = match (here.speech(), there.speech()) {
-            (Some(here), Some(there)) => !here.is_far_from(there),
-            _ => here.same_codec(there),
-        };
-        is_near
-            && (count(self, is_speech), count(other, is_speech)) == (1, 1)
-            && count(self, is_event) == count(other, is_event)
-    }
-
     /// Whether we decode and encode what stands first ourselves: such a leg's audio can become another codec's.
     pub fn is_spoken_here(&self) -> bool {
         self.speech().is_some_and(|speech| speech.format.speech().is_some())

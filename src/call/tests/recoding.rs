@@ -1,5 +1,6 @@
 //! Codecs that change while a call is up: Teams is never asked, packets are recoded while the sides share none.
 
+use super::messages::reply;
 use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::{from_carrier, from_teams};
@@ -139,4 +140,103 @@ fn a_call_counts_as_recoded_from_its_invite_until_the_codecs_fit() {
     }
     rig.hang_up_and_finish();
     assert_eq!(rig.call.recoding_place(), RecodingPlace::Needless);
+}
+
+/// What a peer in Teams answers with these codecs.
+fn teams_answer(formats: &str) -> String {
+    teams_sdp("sendrecv").replace("RTP/SAVP 8 0 13 101", &format!("RTP/SAVP {formats} 101"))
+}
+
+/// A carrier's caller that was told PCMU by the description of a fork that rings.
+fn told_pcmu(ringing: &str) -> Rig {
+    let mut rig = from_carrier().ringing(ringing).sdp(&offer("0 8 9 18")).begin();
+    rig.respond(&rig.last_invite(), reply(183).tag("c").sdp(teams_answer("0")));
+    rig.flows(CALLEE);
+    let told = rig.last_response(CALLER);
+    assert_eq!(told.message.status(), Some(183));
+    assert_eq!(told.sdp_line("m="), Some("m=audio 20000 RTP/AVP 0 101".into()));
+    rig
+}
+
+#[test]
+fn teams_048_the_200_repeats_what_the_183_said_whichever_codec_answers() {
+    for ringing in ["media", "all", "first"] {
+        // Another fork, and one that changes its mind.
+        for tag in ["d", "c"] {
+            for (answered, codec) in [(9, Speech::G722), (8, Speech::Pcma)] {
+                let mut rig = told_pcmu(ringing);
+                let told = rig.last_response(CALLER).sdp();
+                let answer = teams_answer(&answered.to_string());
+                rig.respond(&rig.last_invite(), reply(200).tag(tag).sdp(answer));
+                let accepted = rig.last_response(CALLER);
+                assert_eq!((accepted.message.status(), accepted.sdp()), (Some(200), told));
+                rig.ack(CALLER, "");
+                assert_eq!(relayed(&rig, CALLER), [(0, Some(answered), Some(codec))]);
+                assert_eq!(relayed(&rig, CALLEE), [(answered, Some(0), Some(Speech::Pcmu))]);
+                let place = match codec {
+                    Speech::G722 => RecodingPlace::Needed,
+                    _ => RecodingPlace::Needless,
+                };
+                assert_eq!(rig.call.recoding_place(), place);
+                rig.hang_up_and_finish();
+            }
+        }
+    }
+}
+
+#[test]
+fn teams_048_who_answers_with_what_can_not_become_what_the_183_said_is_hung_up() {
+    let mut rig = told_pcmu("all");
+    rig.respond(&rig.last_invite(), reply(200).tag("d").sdp(teams_answer("18")));
+    let statuses = rig.statuses();
+    assert!(!statuses.contains(&200), "nobody would hear anybody: {statuses:?}");
+    assert_eq!((statuses.last(), rig.byes(CALLEE).len()), (Some(&488), 1));
+    rig.ack(CALLER, "");
+    rig.finish();
+
+    // What has not been told yet may still become something else.
+    let mut rig = from_carrier().sdp(&offer("0 8 9 18")).begin();
+    rig.respond(&rig.last_invite(), reply(183).tag("c").sdp(teams_answer("0")));
+    rig.respond(&rig.last_invite(), reply(200).tag("d").sdp(teams_answer("18")));
+    let accepted = rig.last_response(CALLER);
+    assert_eq!(accepted.sdp_line("m="), Some("m=audio 20000 RTP/AVP 18 101".into()));
+    rig.ack(CALLER, "");
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_048_the_next_gateway_is_asked_for_what_the_183_of_the_one_before_said() {
+    let gateway = |formats: &str| offer(formats);
+    for (told, is_full, asked, answered) in [
+        ("0", false, "0 8 9", Some(("9", Speech::G722))),
+        ("0", true, "0 8", Some(("8", Speech::Pcma))),
+        ("18", false, "18", None),
+    ] {
+        let scenario = from_teams().sdp(&teams_answer("0 8 9 18"));
+        let scenario = if is_full { scenario.recoding_is_full() } else { scenario };
+        let mut rig = scenario.begin();
+        let offered = rig.last_invite().sdp_line("m=");
+        assert_eq!(offered, Some("m=audio 20002 RTP/AVP 0 8 9 18 101".into()));
+        rig.respond(&rig.last_invite(), reply(183).sdp(gateway(told)));
+        let early = rig.last_response(CALLER);
+        assert_eq!(early.message.status(), Some(183));
+        assert_eq!(early.sdp_line("m="), Some(format!("m=audio 20000 RTP/SAVP {told} 101")));
+        rig.respond(&rig.last_invite(), reply(503));
+        let second = rig.last_invite();
+        assert_eq!(second.leg, LegIndex(2));
+        assert_eq!(
+            second.sdp_line("m="),
+            Some(format!("m=audio 20004 RTP/AVP {asked} 101"))
+        );
+        rig.respond(
+            &second,
+            reply(200).sdp(gateway(answered.map_or(told, |(formats, _)| formats))),
+        );
+        let accepted = rig.last_response(CALLER);
+        assert_eq!((accepted.message.status(), accepted.sdp()), (Some(200), early.sdp()));
+        rig.ack(CALLER, "");
+        let codecs: Vec<Option<Speech>> = relayed(&rig, CALLER).iter().map(|speech| speech.2).collect();
+        assert_eq!(codecs, [answered.map(|(_, codec)| codec)], "{told}");
+        rig.hang_up_and_finish();
+    }
 }
