@@ -165,6 +165,21 @@ impl Call {
         }
         self.connect(index, now);
         self.accept_caller(now);
+        let talks = |caller: &Leg| {
+            let settled = caller.media.negotiated.as_ref();
+            settled.is_some_and(|settled| settled.direction != Direction::Inactive)
+        };
+        // It was told before of somebody who talks, and who has answered holds.
+        let is_held = told && self.app.is_none() && direction == Direction::Inactive;
+        if is_held && self.leg(LegIndex::CALLER).is_some_and(talks) {
+            self.align(LegIndex::CALLER, now);
+        }
+    }
+
+    /// Which way media flow as the caller is told it of this callee.
+    fn told_to_caller(&self, index: LegIndex) -> Option<Direction> {
+        let style = self.leg(LegIndex::CALLER)?.terms.media.hold;
+        self.leg(index)?.media.told_to(style)
     }
 
     /// 200 to the caller with the description that it has been given.

@@ -104,10 +104,15 @@ impl Call {
             // Early media that can't be read is not heard; the final answer decides.
             return false;
         }
-        let direction = self.told_to_caller(index).unwrap_or(Direction::SendRecv);
+        let settled = leg.media.negotiated.as_ref();
+        if !settled.is_some_and(|settled| settled.direction.receives()) {
+            // It is on hold, or listens: told in a 183, the caller's own ringing tone would end for silence.
+            return false;
+        }
+        // What an announcement does not let in will be let in by the answer, which is the same.
         let heard = match self.settled_here {
             true => self.fits(LegIndex::CALLER, index).is_ok(),
-            false => self.answer_caller_media(index, direction).is_ok(),
+            false => self.answer_caller_media(index, Direction::SendRecv).is_ok(),
         };
         if heard {
             self.winner = Some(index);
@@ -126,12 +131,6 @@ impl Call {
         let caller = self.leg_mut(LegIndex::CALLER).ok_or(Refusal::NoAudio)?;
         let terms = caller.terms.clone();
         caller.media.answer(&terms, &offer, &formats, direction).map(|_| ())
-    }
-
-    /// Which way media flow as the caller is told it of this callee.
-    pub(super) fn told_to_caller(&self, index: LegIndex) -> Option<Direction> {
-        let style = self.leg(LegIndex::CALLER)?.terms.media.hold;
-        self.leg(index)?.media.told_to(style)
     }
 
     /// Tells the media worker how both legs stand and joins them.

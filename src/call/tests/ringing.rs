@@ -62,6 +62,52 @@ fn an_early_announcement_that_only_sends_reaches_teams() {
     assert_eq!(rig.finish().status, 486);
 }
 
+#[test]
+fn teams_048_a_183_in_which_nothing_is_to_be_heard_is_ringing() {
+    for silent in ["inactive", "recvonly"] {
+        let mut rig = from_teams().begin();
+        rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp(silent)));
+        assert_eq!((rig.statuses(), rig.bridges), (vec![180], 0), "{silent}");
+        let told = rig.last_response(LegIndex::CALLER);
+        assert!(told.message.body().is_empty());
+        rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+        let answer = rig.last_response(LegIndex::CALLER);
+        assert_eq!(answer.sdp_line("a=sendrecv"), Some("a=sendrecv".into()));
+        rig.ack(LegIndex::CALLER, "");
+        rig.hang_up_and_finish();
+    }
+}
+
+#[test]
+fn teams_048_an_announcement_that_only_sends_is_told_as_the_answer_will_be() {
+    let mut rig = from_carrier().ringing("all").begin();
+    rig.respond(&rig.last_invite(), reply(183).sdp(teams_sdp("sendonly")));
+    let early = rig.last_response(LegIndex::CALLER);
+    assert_eq!(early.message.status(), Some(183));
+    assert_eq!(early.sdp_line("a=sendrecv"), Some("a=sendrecv".into()));
+    rig.respond(&rig.last_invite(), reply(200).sdp(teams_sdp("sendrecv")));
+    assert_eq!(rig.last_response(LegIndex::CALLER).sdp(), early.sdp());
+    rig.ack(LegIndex::CALLER, "");
+    assert!(rig.reinvites(LegIndex::CALLER).is_empty());
+    rig.hang_up_and_finish();
+}
+
+#[test]
+fn teams_048_who_talks_early_and_answers_on_hold_is_told_so_after_the_answer() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(183).sdp(carrier_sdp("sendrecv")));
+    let early = rig.last_response(LegIndex::CALLER);
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("inactive")));
+    let answer = rig.last_response(LegIndex::CALLER);
+    assert_eq!((answer.message.status(), answer.sdp()), (Some(200), early.sdp()));
+    assert!(rig.reinvites(LegIndex::CALLER).is_empty());
+    rig.ack(LegIndex::CALLER, "");
+    let told = rig.reinvites(LegIndex::CALLER)[0].clone();
+    assert!(told.sdp().contains("a=inactive"), "{}", told.sdp());
+    rig.respond(&told, reply(200).sdp(teams_sdp("inactive")));
+    rig.hang_up_and_finish();
+}
+
 /// Three clients ring, one of them describes itself, another one answers: what the carrier is told.
 fn forked(scenario: Scenario) -> Vec<u16> {
     let mut rig = scenario.begin();
