@@ -14,7 +14,7 @@ use super::value::{Call, Phase};
 use crate::app::payload::Status;
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
-use crate::sdp::{self, Direction, Negotiated};
+use crate::sdp::{self, Direction, Negotiated, Recoding};
 use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
@@ -232,17 +232,23 @@ impl Call {
         }
     }
 
-    /// The caller made no offer: ours, with what the callee can take, goes in the 200 and its answer comes in the ACK.
+    /// The caller made no offer: ours, with what the callee can take and behind it what we turn into that, goes in the 200 and
+    /// its answer comes in the ACK.
     fn offer_to_caller(&mut self, index: LegIndex) -> Result<(), String> {
-        let style = self.leg(LegIndex::CALLER).ok_or("no caller")?.terms.media.hold;
-        let callee = self.leg(index).map(|leg| &leg.media);
-        let told = callee.and_then(|media| Some((media.negotiated.clone()?, media.told_to(style)?)));
-        let (callee, direction) = told.ok_or("the callee has no media")?;
+        let direction = self.told_to_caller(index).ok_or("the callee has no media")?;
+        let callee = self.leg(index).ok_or("no such leg")?;
+        let recoding = match callee.media.recodes_at_cost {
+            true => Recoding::Any,
+            false => Recoding::Cheap,
+        };
+        let settled = callee.media.negotiated.clone().ok_or("the callee has no media")?;
         let caller = self.leg_mut(LegIndex::CALLER).ok_or("no caller")?;
         let terms = caller.terms.clone();
+        let carried = sdp::carry_settled(&settled, &terms.media, recoding);
+        let (formats, _) = carried.map_err(|refusal| refusal.to_string())?;
         caller
             .media
-            .offer(&terms, &callee.formats(), direction)
+            .offer(&terms, &formats, direction)
             .map(|_| ())
             .ok_or_else(|| "media is not open".into())
     }

@@ -5,8 +5,9 @@ use super::id::LegIndex;
 use super::leg::Leg;
 use super::leg_media::Sockets;
 use super::value::Call;
+use crate::codec::speech::Speech;
 use crate::dial::AttemptFailure;
-use crate::sdp::{self, Direction, Format, Recoding, Refusal, Session};
+use crate::sdp::{self, Direction, Format, LegProfile, Recoding, Refusal, Session};
 
 /// Whether a call takes a place among those whose audio is recoded at cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,25 @@ struct Offerable {
     any: Offered,
     /// Without what is recoded at cost.
     cheap: Result<Offered, Refusal>,
+    /// The caller makes no offer, and what it answers to ours may have to be recoded at cost.
+    costs_later: bool,
 }
 
 impl Offerable {
-    fn differs(&self) -> bool {
-        self.cheap.as_ref() != Ok(&self.any)
+    fn may_cost(&self) -> bool {
+        self.costs_later || self.cheap.as_ref() != Ok(&self.any)
     }
+}
+
+/// Whether one of these codecs may have to become one of a leg's that costs much to make of it.
+fn is_far(formats: &[Format], leg: &LegProfile) -> bool {
+    let own = || {
+        Speech::ALL
+            .into_iter()
+            .filter(|own| leg.codecs.contains(&Format::of_speech(*own).codec))
+    };
+    let mut spoken = formats.iter().filter_map(Format::speech);
+    spoken.any(|spoken| own().any(|own| spoken.is_far_from(own)))
 }
 
 impl Call {
@@ -62,16 +76,19 @@ impl Call {
                 Ok((formats, Direction::SendRecv))
             }
         };
+        let any = carry(Recoding::Any).map_err(|refusal| refusal.to_string())?;
+        let gets_ours = settled.is_none() && session.is_none() && !self.is_engaging();
         Ok(Offerable {
-            any: carry(Recoding::Any).map_err(|refusal| refusal.to_string())?,
+            costs_later: gets_ours && is_far(&any.0, from),
+            any,
             cheap: carry(Recoding::Cheap),
         })
     }
 
     /// Whether a leg whose sockets are opened may be recoded at cost. Who comes by a transfer may.
     pub(super) fn may_recode(&self, index: LegIndex) -> bool {
-        let differs = || self.offerable(index).is_ok_and(|offerable| offerable.differs());
-        index != LegIndex::CALLER && (self.is_arriving(index) || differs())
+        let may_cost = || self.offerable(index).is_ok_and(|offerable| offerable.may_cost());
+        index != LegIndex::CALLER && (self.is_arriving(index) || may_cost())
     }
 
     /// Our offer on a leg. Without `may_recode` nothing is offered that could be costly to recode.
@@ -82,7 +99,7 @@ impl Call {
             return self.offer_arriving(index, may_recode).map_err(|detail| broken(&detail));
         }
         let offerable = self.offerable(index).map_err(|detail| broken(&detail))?;
-        let recodes = may_recode && offerable.differs();
+        let recodes = may_recode && offerable.may_cost();
         let (formats, direction) = match (may_recode, offerable.cheap) {
             (true, _) => offerable.any,
             (false, Ok(cheap)) => cheap,

@@ -7,7 +7,7 @@ use super::peers::{carrier_sdp, teams_sdp};
 use super::rig::Rig;
 use super::scenario::from_carrier;
 use crate::app::payload::Kind;
-use crate::call::{Effect, LegIndex, Phase};
+use crate::call::{Effect, LegIndex, Phase, RecodingPlace};
 use crate::sdp::Direction;
 use crate::sip::Method;
 use serde_json::json;
@@ -32,7 +32,7 @@ fn offered() -> Rig {
     rig.respond(&invite, reply(200).sdp(teams_sdp("sendrecv")));
     assert_eq!(
         rig.last_response(CALLER).sdp_line("m="),
-        Some("m=audio 20000 RTP/AVP 8 0 13 101".into())
+        Some("m=audio 20000 RTP/AVP 8 0 9 13 101".into())
     );
     rig
 }
@@ -57,6 +57,29 @@ fn an_answer_that_takes_less_narrows_the_other_side() {
         reply(200).sdp(teams_sdp("sendrecv").replace("SAVP 8 0", "SAVP 0")),
     );
     rig.hang_up_and_finish();
+}
+
+#[test]
+fn a_carrier_without_the_codec_of_who_answers_is_offered_what_becomes_it() {
+    for (is_full, ours) in [(false, "9 8 0 101"), (true, "9 101")] {
+        let scenario = from_carrier().sdp("");
+        let scenario = if is_full { scenario.recoding_is_full() } else { scenario };
+        let mut rig = scenario.begin();
+        assert_eq!(rig.call.recoding_place() == RecodingPlace::Needed, !is_full);
+        let answer = teams_sdp("sendrecv").replace("RTP/SAVP 8 0 13 101", "RTP/SAVP 9 101");
+        rig.respond(&rig.last_invite(), reply(200).sdp(answer));
+        let offered = rig.last_response(CALLER).sdp_line("m=");
+        assert_eq!(offered, Some(format!("m=audio 20000 RTP/AVP {ours}")));
+        let answered = if is_full { "AVP 9 101" } else { "AVP 8 101" };
+        rig.ack(CALLER, &carrier_sdp("sendrecv").replace("AVP 8 0 101", answered));
+        assert_eq!((rig.call.phase(), rig.reinvites(CALLEE).len()), (Phase::Answered, 0));
+        let place = match is_full {
+            true => RecodingPlace::Needless,
+            false => RecodingPlace::Needed,
+        };
+        assert_eq!(rig.call.recoding_place(), place);
+        rig.hang_up_and_finish();
+    }
 }
 
 #[test]
