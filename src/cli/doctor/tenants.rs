@@ -143,9 +143,12 @@ fn is_otherwise_refused(leg: &PastLeg) -> bool {
     is_refused && OURS.iter().any(|ours| ours.label() == class) && !is_unpaired(leg)
 }
 
+/// A call, and its leg that Teams has refused.
+type Refused<'w> = (&'w PastCall, &'w PastLeg);
+
 /// By what it is: one cause is one finding, however many tenants it concerns.
 fn otherwise_refused(world: &World) -> Vec<Verdict> {
-    let mut by_cause: BTreeMap<(u16, Option<&str>), Vec<(&PastCall, &PastLeg)>> = BTreeMap::new();
+    let mut by_cause: BTreeMap<(u16, Option<&str>), Vec<Refused<'_>>> = BTreeMap::new();
     for call in world.records.iter().flatten() {
         let mut refused = call.answered_by("teams").filter(|leg| is_otherwise_refused(leg));
         if let Some((leg, failure)) = refused.next().map(|leg| (leg, failure(leg))) {
@@ -161,7 +164,7 @@ fn otherwise_refused(world: &World) -> Vec<Verdict> {
         calls.filter(|call| call.answered_by("teams").any(|leg| leg.status.is_some()))
     };
     let taken = |call: &&PastCall| call.answered_by("teams").any(|leg| leg.status == Some(200));
-    let verdict = |calls: Vec<(&PastCall, &PastLeg)>| {
+    let verdict = |calls: Vec<Refused<'_>>| {
         let (last, leg) = calls.last().copied()?;
         let cases = Cases {
             count: calls.len(),
