@@ -317,8 +317,15 @@ impl Victim {
 
     /// Who came by a REFER sends the same tone. Who came with Replaces is nobody and sends none.
     async fn hears_somebody(&self) -> bool {
-        let heard = self.carrier.listen(Duration::from_millis(300)).await;
-        heard.is_ok_and(|heard| heard.is_tone(TEAMS_TONE))
+        // A machine that stalls makes a short listening inconclusive.
+        for _ in 0..10 {
+            match self.carrier.listen(Duration::from_millis(300)).await {
+                Ok(heard) if heard.is_tone(TEAMS_TONE) => return true,
+                Ok(_) if self.lives() => {}
+                _ => return false,
+            }
+        }
+        false
     }
 }
 
