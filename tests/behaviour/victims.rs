@@ -277,10 +277,8 @@ impl Victim {
                 answered && self.both_hear().await
             }
             Kind::RingsAtTeams => self.hears_somebody().await,
-            Kind::Talks => match self.is_resumed().await {
-                true => self.both_hear().await,
-                false => self.hears_somebody().await,
-            },
+            // Who is resumed beside a transfer that rings may have left when it is looked for.
+            Kind::Talks => (self.is_resumed().await && self.both_hear().await) || self.hears_somebody().await,
         }
     }
 
@@ -321,7 +319,7 @@ impl Victim {
         for _ in 0..10 {
             match self.carrier.listen(Duration::from_millis(300)).await {
                 Ok(heard) if heard.is_tone(TEAMS_TONE) => return true,
-                Ok(_) if self.lives() => {}
+                Ok(_) if self.carrier.view().ending.is_none() => {}
                 _ => return false,
             }
         }
