@@ -53,7 +53,7 @@ pub struct AppTerms {
 /// What is known of the caller's side for the payloads; fixed at birth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerFacts {
-    /// The caller's number as it was read, or the name of a user that has none.
+    /// The caller's number as it came, or the name of a user that has none.
     pub from: String,
     /// As the rules of its trunk read it, where that is one.
     #[serde(default)]

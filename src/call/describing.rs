@@ -126,7 +126,7 @@ impl Call {
         Some((app.terms.clone(), app.sid.to_string(), app.caller.trace_id.clone()))
     }
 
-    /// What the application of a first leg that was called is told of as `from`; none where the first leg called us.
+    /// Whom the application of a first leg that was called is told of as the caller; none where the first leg called us.
     pub(super) fn told_of_called(&self) -> Option<&CallerFacts> {
         let app = self.app.as_ref().filter(|app| app.placed)?;
         Some(&app.caller)

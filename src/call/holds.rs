@@ -38,9 +38,7 @@ impl Call {
             self.tell(news);
         }
     }
-}
 
-impl Call {
     /// Nothing was heard of a peer for `media.timeout`. One that has announced something holds from now on: it has said that it
     /// sends alone, and need not. The other side stays open, for it may go on. False where it is no such peer.
     pub(super) fn announcement_ends(&mut self, index: LegIndex, now: Moment) -> bool {
@@ -53,6 +51,7 @@ impl Call {
         true
     }
 
+    /// A peer is heard: where it had fallen silent it announces on, and holds nobody any more.
     pub(super) fn announcement_goes_on(&mut self, index: LegIndex, now: Moment) {
         let fell_silent = |leg: &&mut Leg| leg.media.one_way == OneWay::FellSilent;
         if let Some(leg) = self.leg_mut(index).filter(fell_silent) {

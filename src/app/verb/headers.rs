@@ -85,19 +85,13 @@ const OURS: &[&str] = &[
     "priv-answer-mode",
     "geolocation",
     "geolocation-routing",
-];
-
-/// Families that carry meaning for Teams, the network or the body. Who may go first in the network (RFC 4412) is not for an
-/// application to say.
-const FAMILIES: [&str; 7] = [
-    "x-ms-",
-    "p-",
-    "proxy-",
-    "content-",
-    "identity-",
+    // Who may go first in the network (RFC 4412) is not for an application to say.
     "resource-priority",
     "accept-resource-priority",
 ];
+
+/// Families that carry meaning for Teams, the network or the body.
+const FAMILIES: [&str; 5] = ["x-ms-", "p-", "proxy-", "content-", "identity-"];
 
 /// Reads a map of headers at `place`.
 pub(super) fn read_headers(place: &str, map: Map<String, Value>) -> Read<Vec<(String, String)>> {

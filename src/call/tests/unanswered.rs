@@ -166,8 +166,8 @@ fn the_time_limit_of_a_placed_call_ends_its_dial_too() {
     rig.finish();
 }
 
-/// A call whose time for an answer is over while its dial rings, and whose application then says something else: `verbs`.
-fn told_late(verbs: &Value) -> Rig {
+/// A call whose time for an answer is over while its dial rings, and whose application is being asked for something else.
+fn asked_late() -> Rig {
     let mut rig = to_application().begin();
     let more = json!({ "answerOnBridge": true, "timeout": 600 });
     rig.answer(&json!([dial(&[A], &more)]));
@@ -176,6 +176,12 @@ fn told_late(verbs: &Value) -> Rig {
     rig.wait(Duration::from_secs(181));
     assert!(rig.statuses().iter().all(|status| *status < 200), "it rings");
     rig.command(redirect("/next"));
+    rig
+}
+
+/// The same where it has said these verbs.
+fn told_late(verbs: &Value) -> Rig {
+    let mut rig = asked_late();
     rig.answer(verbs);
     rig
 }
@@ -265,15 +271,8 @@ fn a_time_limit_waits_for_the_end_of_an_emergency_call() {
 
 #[test]
 fn other_verbs_that_are_asked_for_when_a_late_dial_ends_are_waited_for() {
-    let mut rig = to_application().begin();
-    let more = json!({ "answerOnBridge": true, "timeout": 600 });
-    rig.answer(&json!([dial(&[A], &more)]));
-    rig.planned(&[A]);
-    let invite = rig.last_invite();
-    rig.respond(&invite, reply(180));
-    rig.wait(Duration::from_secs(181));
-    rig.command(redirect("/next"));
-    rig.respond(&invite, reply(603));
+    let mut rig = asked_late();
+    rig.respond(&rig.last_invite(), reply(603));
     assert!(
         rig.statuses().iter().all(|status| *status < 200),
         "its hook is being asked"

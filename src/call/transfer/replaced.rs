@@ -43,7 +43,8 @@ impl Kept {
 }
 
 impl Call {
-    /// An INVITE of Teams to the first of the tenant's trunk names `trunks` that wants to replace a dialog. Nothing is opened for one that may not.
+    /// An INVITE of Teams to the first of `trunks`, which are names of one tenant, that wants to replace a dialog. Nothing is
+    /// opened for one that may not.
     pub(in crate::call) fn replace_asked(
         &mut self,
         transaction: ServerTransactionId,

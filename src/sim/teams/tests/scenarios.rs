@@ -1,7 +1,7 @@
 //! What the simulator plays against a controller that keeps the rules, and one that does not.
 
 use super::raw::{HUB, HUB2, Raw};
-use crate::sim::{Change, Dial, EndedBy, HoldForm, Refer, RuleId, SimError, TeamsSim};
+use crate::sim::{Change, Dial, EndedBy, HoldForm, Refer, RuleId, SimError, TeamsSim, Transfer};
 use std::time::Duration;
 
 const BY: &str = "<sip:sip.pstnhub.example.com:5061;x-m=8:orgid:8c8d357b;x-t=Ad%3db;x-ti=e00f;x-tt=aHR0cHM6Ly9hcGk%3d>";
@@ -131,8 +131,8 @@ async fn teams_083_086_what_is_changed_on_the_way_is_named() {
     assert_eq!(broken(&hub), expected);
 }
 
-#[tokio::test]
-async fn teams_089_a_refer_that_is_refused_is_a_breach() {
+/// A REFER that the other side answers 405, with these header lines; what became of it, and which rules that has broken.
+async fn refused_refer(allow: &str) -> (Transfer, Vec<(&'static str, Option<RuleId>)>) {
     let raw = Raw::listen().await;
     let hub = raw.hub(HUB);
     let (call, mut theirs, _leg) = raw.answered(&hub).await;
@@ -141,27 +141,23 @@ async fn teams_089_a_refer_that_is_refused_is_a_breach() {
         async move { call.refer(refer).await }
     });
     let request = theirs.read().await;
-    theirs.respond(&request, "405 Method Not Allowed", "", "").await;
+    theirs.respond(&request, "405 Method Not Allowed", allow, "").await;
     assert_eq!(asked.await.unwrap().unwrap(), 405);
-    assert!(call.transferred().await.unwrap().notified.is_empty());
-    assert_eq!(broken(&hub), [("refer-refused", Some(RuleId(89)))]);
+    (call.transferred().await.unwrap(), broken(&hub))
+}
+
+#[tokio::test]
+async fn teams_089_a_refer_that_is_refused_is_a_breach() {
+    let (transfer, broken) = refused_refer("").await;
+    assert!(transfer.notified.is_empty());
+    assert_eq!(broken, [("refer-refused", Some(RuleId(89)))]);
 }
 
 #[tokio::test]
 async fn a_trunk_that_does_not_offer_refer_breaks_no_rule_by_refusing_it() {
-    let raw = Raw::listen().await;
-    let hub = raw.hub(HUB);
-    let (call, mut theirs, _leg) = raw.answered(&hub).await;
-    let asked = tokio::spawn({
-        let (call, refer) = (call.clone(), Refer::to(&target(&hub)));
-        async move { call.refer(refer).await }
-    });
-    let request = theirs.read().await;
-    let allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY\r\n";
-    theirs.respond(&request, "405 Method Not Allowed", allow, "").await;
-    assert_eq!(asked.await.unwrap().unwrap(), 405);
-    assert!(call.transferred().await.unwrap().not_offered);
-    assert_eq!(broken(&hub), []);
+    let (transfer, broken) = refused_refer("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY\r\n").await;
+    assert!(transfer.not_offered);
+    assert_eq!(broken, []);
 }
 
 #[tokio::test]
