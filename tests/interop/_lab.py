@@ -387,6 +387,8 @@ level = "debug"
                 with peer.arrived:
                     last = peer.last_events()
                 yield f"-- {peer.name}: {last}"
+                if peer.process.poll() is not None:
+                    yield f"-- {peer.name} has ended with {peer.process.returncode}: {peer.said()}"
         if self.binary:
             yield f"-- the binary's log:\n{self.binary.tail(25)}"
 
@@ -531,11 +533,13 @@ class Phone:
                         return found
                 left = end - time.monotonic()
                 if self.process.poll() is not None:
-                    log = (self.lab.folder / f"{self.name}.log").read_text(errors="replace")
-                    raise Failure(f"{self.name} ended with {self.process.returncode}: {log[-1500:]}")
+                    raise Failure(f"{self.name} ended with {self.process.returncode}: {self.said()}")
                 if left <= 0:
                     raise Failure(f"{self.name}: no '{event}' {fields} in {self.last_events(since)}")
                 self.arrived.wait(min(left, 0.5))
+
+    def said(self):
+        return (self.lab.folder / f"{self.name}.log").read_text(errors="replace")[-1500:]
 
     def last_events(self, since=0):
         """For who holds `arrived`."""
@@ -597,10 +601,11 @@ def pieces(path):
     """A recording in pieces of 1/32 s."""
 
     def closed():
-        # The library writes the header some time after the recorder is gone.
+        # The library writes the header's lengths some time after the recorder is gone: until then there are none, or nothing by them.
         try:
             with wave.open(str(path)) as recording:
-                return recording.getframerate(), array("h", recording.readframes(recording.getnframes()))
+                samples = array("h", recording.readframes(recording.getnframes()))
+                return samples and (recording.getframerate(), samples)
         except (wave.Error, EOFError):
             return None
 

@@ -83,6 +83,8 @@ class Pair:
         them, but for `gap` seconds."""
         files = [self.lab.folder / f"{label}-{phone.name}-{number}.wav" for number, (phone, *_) in enumerate(ends)]
         for (phone, call, *_), file in zip(ends, files):
+            # There is nothing to record before a codec is agreed on.
+            phone.wait("media", call=call, codec=bool)
             phone.do("record", call, file=str(file))
         yield
         late = {}
