@@ -317,11 +317,17 @@ impl Call {
     /// A re-INVITE without an offer: ours repeats what is in use; the answer comes in the ACK (RFC 3261 §14.2).
     fn reoffer(&mut self, index: LegIndex, now: Moment) {
         let alone = self.is_alone(index);
+        let Some(style) = self.leg(index).map(|leg| leg.terms.media.hold) else {
+            return;
+        };
         let partner = self.partner(index).and_then(|partner| self.leg(partner));
         // Who asks may want an end to its own hold: of the other side counts what that wants, not what it was told.
         let settled = partner.and_then(|leg| {
-            let direction = self.direction_beside(index, leg.media.will());
-            Some((direction, leg.media.negotiated.as_ref()?.formats()))
+            let wanted = match leg.media.announces() {
+                true => leg.media.told_to(style)?,
+                false => style.offered(self.direction_beside(index, leg.media.will())),
+            };
+            Some((wanted, leg.media.negotiated.as_ref()?.formats()))
         });
         let Some(leg) = self.leg_mut(index) else { return };
         let terms = leg.terms.clone();
@@ -332,8 +338,7 @@ impl Call {
             }
             return;
         }
-        let offered = settled
-            .and_then(|(direction, formats)| leg.media.offer(&terms, &formats, terms.media.hold.offered(direction)));
+        let offered = settled.and_then(|(direction, formats)| leg.media.offer(&terms, &formats, direction));
         match offered {
             Some(_) => self.accept_change(index, now),
             None => self.refuse_change(index, 488, None),

@@ -254,3 +254,19 @@ fn teams_071_an_announcement_that_falls_silent_is_a_hold_until_it_goes_on() {
     assert!(rig.reinvites(CALLER).is_empty());
     assert_eq!(rig.finish().cause.label(), "cleared");
 }
+
+/// What it asks may have no offer: ours is no hold, as nobody holds.
+#[test]
+fn teams_071_teams_hears_an_announcement_on_when_it_asks_without_an_offer() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendonly")));
+    rig.ack(CALLER, "");
+    rig.request(CALLER, Method::Invite, "", "");
+    assert_eq!(direction(&rig.last_response(CALLER)), "a=sendrecv");
+    rig.ack(CALLER, &teams_sdp("sendrecv"));
+    let asked = rig.last_reinvite(CALLEE);
+    rig.respond(&asked, reply(200).sdp(carrier_sdp("sendonly")));
+    assert_eq!(holds(&rig), [false, false]);
+    rig.assert_bridged(CALLER, CALLEE);
+    rig.hang_up_and_finish();
+}
