@@ -15,9 +15,9 @@ use crate::app::payload::Status;
 use crate::dial::AttemptFailure;
 use crate::moment::Moment;
 use crate::sdp::{self, Direction, Negotiated, Recoding};
-use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerAnswer, SessionTimerOffer};
+use crate::sip::{Hop, Method};
 
 /// The Reason of a CANCEL for a destination that lost to another (TEAMS-115).
 pub(super) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -304,28 +304,29 @@ impl Call {
         self.hang_up(index, Some(reason));
     }
 
-    pub(super) fn acknowledge_fork(&mut self, index: LegIndex, fork: usize, message: &Message) {
-        let Some(leg) = self.leg_mut(index) else { return };
-        let kept = leg.dialog.clone();
-        leg.take_fork(fork);
-        let acknowledged = leg.ack(message.cseq().0);
-        leg.dialog = kept;
+    /// ACK of a fork that is not the leg's dialog, or of that once more.
+    pub(super) fn acknowledge_fork(&mut self, index: LegIndex, fork: usize, message: &Message, way: Option<Hop>) {
+        let acknowledged = self.leg_mut(index).and_then(|leg| {
+            let kept = leg.step_into(fork, way);
+            let acknowledged = leg.ack(message.cseq().0);
+            (leg.dialog, leg.flow) = kept;
+            acknowledged
+        });
         if let Some((draft, to)) = acknowledged {
             self.effects.push(Effect::SendAck { leg: index, draft, to });
         }
     }
 
-    pub(super) fn hang_up_fork(&mut self, index: LegIndex, fork: usize, message: &Message) {
-        self.acknowledge_fork(index, fork, message);
+    pub(super) fn hang_up_fork(&mut self, index: LegIndex, fork: usize, message: &Message, way: Option<Hop>) {
+        self.acknowledge_fork(index, fork, message, way.clone());
         let Some(leg) = self.leg_mut(index) else { return };
-        let kept = leg.dialog.clone();
-        leg.take_fork(fork);
         let reason = match leg.is_up() || leg.has_lost() {
             true => COMPLETED_ELSEWHERE,
             false => NORMAL_CLEARING,
         };
+        let kept = leg.step_into(fork, way);
         let bye = leg.request(Method::Bye);
-        leg.dialog = kept;
+        (leg.dialog, leg.flow) = kept;
         if let Some((draft, to)) = bye {
             self.send(index, draft.header(HeaderName::Reason, reason), to);
         }

@@ -77,7 +77,7 @@ impl Call {
         }
         leg.moving = Some(Moving {
             reinvite: message.clone(),
-            flow: leg.terms.keeps_flow().then(|| leg.way_back(flow, false)),
+            flow: leg.way(message, flow, false),
         });
         leg.session_answer = Some(timer);
         leg.waiting = Some(transaction);
@@ -276,7 +276,7 @@ impl Call {
         };
         if let Some(moving) = leg.moving.take() {
             dialog.refresh_target(&moving.reinvite);
-            leg.flow = moving.flow.or(leg.flow.take());
+            leg.flow = moving.flow;
         }
         let tag = dialog.id().local_tag.clone();
         let mut draft = leg.dialog_response(200, &tag);

@@ -12,10 +12,10 @@ use super::session_clock::{SessionClock, peer_session_timer};
 use super::value::Call;
 use crate::moment::Moment;
 use crate::sdp::{Direction, Format};
-use crate::sip::Method;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::session_timer::{SessionTimerOffer, parse_seconds};
 use crate::sip::transaction::Cause as TransportCause;
+use crate::sip::{Flow, Method};
 use serde::{Deserialize, Serialize};
 
 /// A re-INVITE of ours that waits for its final answer.
@@ -139,7 +139,7 @@ impl Call {
     }
 
     /// A response to a re-INVITE of ours.
-    pub(super) fn change_response(&mut self, token: Token, message: &Message, now: Moment) {
+    pub(super) fn change_response(&mut self, token: Token, message: &Message, flow: &Flow, now: Moment) {
         let status = message.status().unwrap_or(500);
         if status < 200 {
             return;
@@ -155,7 +155,7 @@ impl Call {
             return;
         };
         match status {
-            200..=299 => self.changed(change, message, now),
+            200..=299 => self.changed(change, message, flow, now),
             // RFC 3261 §12.2.1.2; a carrier that is silent about what Teams asks may talk on all the same.
             408 if self.outlives_silence(&change) => self.change_refused(change, status, now),
             408 | 481 => self.dialog_lost(&change, now),
@@ -165,12 +165,15 @@ impl Call {
         }
     }
 
-    fn changed(&mut self, change: Change, message: &Message, now: Moment) {
+    fn changed(&mut self, change: Change, message: &Message, flow: &Flow, now: Moment) {
         self.acknowledge(change.to, message.cseq().0);
         let body = description_of(message).ok().flatten();
         let Some(leg) = self.leg_mut(change.to) else { return };
         if let Some(dialog) = &mut leg.dialog {
             dialog.refresh_target(message);
+        }
+        if !leg.terms.keeps_flow() {
+            leg.flow = leg.way(message, flow, true);
         }
         let agreed = change.offer.agreed(&peer_session_timer(message));
         leg.session = agreed.map(|timer| SessionClock::start(timer, now));

@@ -119,7 +119,8 @@ impl Deliveries {
         guard: Option<Guard>,
     ) -> Result<Option<Event>, String> {
         let (next, first_only) = match to {
-            To::Hop(hop) => {
+            To::Hop(mut hop) => {
+                hop.account = hop.account.or_else(|| guard.as_ref().and_then(Guard::account));
                 // Where a server that was named has answered from is no reason to go where it may not lead us.
                 let allowed = match &guard {
                     Some(guard @ Guard::Named { .. }) => guard.check(hop.remote),

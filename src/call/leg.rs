@@ -104,7 +104,7 @@ pub struct OutcomeDue {
 #[derive(Debug, Clone)]
 pub struct Moving {
     pub reinvite: Message,
-    /// The way back, where the leg keeps it.
+    /// [`Leg::way`] of it.
     pub flow: Option<Hop>,
 }
 
@@ -280,10 +280,11 @@ impl Leg {
         }
     }
 
-    /// Where a URI of its dialog leads.
+    /// Where a URI of its dialog leads. A server that an application named may name another one, which proves its own name.
     fn next_hop(&self, uri: &Uri) -> NextHop {
+        let is_other = matches!(self.terms.kind, LegKind::SipUri { .. }) && uri.host_ip().is_none();
         NextHop {
-            server_name: self.server_name(),
+            server_name: self.server_name().filter(|_| !is_other),
             ..next_hop(uri, &self.terms)
         }
     }
@@ -316,13 +317,25 @@ impl Leg {
         }
     }
 
+    /// Where requests inside the dialog go after this message of the peer, which makes or refreshes it: `None` for where its
+    /// Contact leads.
+    pub fn way(&self, message: &Message, flow: &Flow, dialled: bool) -> Option<Hop> {
+        let contact = message.contact().ok().flatten();
+        match contact {
+            _ if self.terms.keeps_flow() => Some(self.way_back(flow, dialled)),
+            Some(contact) => self
+                .is_inside(contact.uri(), flow)
+                .then(|| self.way_back(flow, dialled)),
+            None => self.flow.clone(),
+        }
+    }
+
     /// Whether a server that an application named, at an address that everybody can reach, says an address of some inside
     /// network in its Contact: there it believes to be, and there we may not go.
-    pub fn names_inside(&self, answer: &Message, flow: &Flow) -> bool {
+    fn is_inside(&self, contact: &Uri, flow: &Flow) -> bool {
         let is_named = matches!(self.terms.kind, LegKind::SipUri { .. });
-        let contact = answer.contact().ok().flatten();
-        let said = contact.and_then(|contact| contact.uri().host_ip());
-        is_named && said.is_some_and(|address| inside(address).is_some()) && inside(flow.remote.ip()).is_none()
+        let is_there = contact.host_ip().is_some_and(|address| inside(address).is_some());
+        is_named && is_there && inside(flow.remote.ip()).is_none()
     }
 
     /// Gives up the connection that a carrier had opened, when it is gone: its Contact is left. False where there was none.
@@ -353,6 +366,13 @@ impl Leg {
         if let Some(dialog) = self.invite.as_ref().and_then(|invite| invite.forks.get(fork)) {
             self.dialog = Some(dialog.clone());
         }
+    }
+
+    /// Makes a fork of the INVITE, reached by its own way, the dialog of the leg for a moment; what was it before.
+    pub fn step_into(&mut self, fork: usize, way: Option<Hop>) -> (Option<Dialog>, Option<Hop>) {
+        let kept = (self.dialog.clone(), std::mem::replace(&mut self.flow, way));
+        self.take_fork(fork);
+        kept
     }
 
     /// Adds what every response of this leg carries.

@@ -35,18 +35,18 @@ impl Call {
             return;
         };
         let has_answered = matches!(fork, Fork::Answered(_) | Fork::AnsweredAgain(_));
-        let is_first = leg.flow.is_none() || leg.state == LegState::Inviting;
-        if has_answered && is_first && (leg.terms.keeps_flow() || leg.names_inside(message, flow)) {
-            // Its ACK and BYE go where it came from, also where it lost or came too late.
-            leg.flow = Some(leg.way_back(flow, true));
+        // Its ACK and BYE go where it came from, also where it lost or came too late.
+        let way = has_answered.then(|| leg.way(message, flow, true)).flatten();
+        if has_answered && matches!(leg.state, LegState::Inviting | LegState::Cancelling) {
+            leg.flow.clone_from(&way);
         }
         match (leg.state, fork) {
             (LegState::Inviting, Fork::Early(_)) => self.progress(index, message, now),
             (LegState::Inviting, Fork::Answered(fork)) => self.answered(index, fork, message, now),
             (LegState::Cancelling, Fork::Answered(fork)) => self.answered_too_late(index, fork, message),
             // Another fork answered as well (RFC 3261 §13.2.2.4).
-            (_, Fork::Answered(fork)) => self.hang_up_fork(index, fork, message),
-            (_, Fork::AnsweredAgain(fork)) => self.acknowledge_fork(index, fork, message),
+            (_, Fork::Answered(fork)) => self.hang_up_fork(index, fork, message, way),
+            (_, Fork::AnsweredAgain(fork)) => self.acknowledge_fork(index, fork, message, way),
             (LegState::Inviting, Fork::None) if (101..=199).contains(&status) => self.progress(index, message, now),
             (LegState::Inviting, Fork::None) if status >= 300 => self.refused(index, message, now),
             (LegState::Cancelling, Fork::None) if status >= 300 => {

@@ -213,7 +213,7 @@ impl Call {
         match message.cseq_method() {
             Method::Invite => match self.leg_inviting(token) {
                 Some(leg) => self.invite_response(leg, message, flow, now),
-                None => self.change_response(token, message, now),
+                None => self.change_response(token, message, flow, now),
             },
             Method::Bye => self.bye_answered(token, message),
             _ => {

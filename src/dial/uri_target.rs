@@ -95,8 +95,14 @@ pub(super) fn plan(
     if secured {
         terms.media.security = Security::SdesRequired;
     }
-    if transport != Transport::Tls {
-        terms.ways = other_ways(config, listener);
+    let named: Arc<str> = match &host {
+        Host::Ip(address) => address.to_string().into(),
+        Host::Name(name) => name.clone(),
+    };
+    // TLS is not left for what a Contact names, and its server proves what was dialled, also where its Contact is an address.
+    match transport {
+        Transport::Tls => terms.server_names = [named.clone()].into(),
+        _ => terms.ways = other_ways(config, listener),
     }
     terms.credentials = planning.target.auth.as_ref().map(|auth| Credentials {
         realm: None,
@@ -108,10 +114,7 @@ pub(super) fn plan(
     Ok(PlannedHop {
         peer: PeerName::Uri(format!("{host}{}", written(port)).into()),
         next: NextHop {
-            host: match &host {
-                Host::Ip(address) => address.to_string().into(),
-                Host::Name(name) => name.clone(),
-            },
+            host: named,
             port,
             transport: Some(transport),
             listener: listener.id,

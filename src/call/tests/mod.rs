@@ -31,6 +31,7 @@ mod hunting;
 mod listening;
 mod located;
 mod midcall;
+mod named_servers;
 mod on_hold;
 mod parting;
 mod passing_keys;

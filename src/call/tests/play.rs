@@ -15,6 +15,11 @@ use std::time::Duration;
 impl Rig {
     /// A response to a request of ours.
     pub fn respond(&mut self, request: &Sent, reply: Reply) {
+        self.respond_from(flow(), request, reply);
+    }
+
+    /// The same from elsewhere.
+    pub fn respond_from(&mut self, flow: Flow, request: &Sent, reply: Reply) {
         let token = request.token.expect("a request with a transaction");
         let mut draft = ResponseDraft::new(reply.status);
         if reply.status > 100 && !reply.tag.is_empty() {
@@ -48,12 +53,8 @@ impl Rig {
         if reply.status >= 200 {
             self.answered_requests.insert(token);
         }
-        let message = render(&draft.to_bytes(&request.message, flow().remote));
-        self.step(Event::Response {
-            token,
-            message,
-            flow: flow(),
-        });
+        let message = render(&draft.to_bytes(&request.message, flow.remote));
+        self.step(Event::Response { token, message, flow });
     }
 
     /// No final response to a request of ours will come.
