@@ -77,10 +77,21 @@ impl Call {
         let was_up = self
             .leg(LegIndex::CALLER)
             .is_some_and(|caller| caller.state == LegState::Up);
+        let was_told = self.settled_here;
         self.answer_caller(index, now);
-        if was_up {
+        // It was told before of somebody who talks.
+        let is_held = was_told && self.has_chosen_hold(index) && self.caller_talks();
+        if was_up || is_held {
             self.hold_meets_bridge(index, now);
         }
+    }
+
+    /// Whether the caller's media flow some way.
+    fn caller_talks(&self) -> bool {
+        let settled = self
+            .leg(LegIndex::CALLER)
+            .and_then(|caller| caller.media.negotiated.as_ref());
+        settled.is_some_and(|settled| settled.direction != Direction::Inactive)
     }
 
     /// Who has just answered, or been answered, may have been silent all the time that it rang.
@@ -151,9 +162,8 @@ impl Call {
     /// 200 to the caller with what the callee settled, where it was not answered before, and media both ways.
     fn answer_caller(&mut self, index: LegIndex, now: Moment) {
         let direction = self.told_to_caller(index).unwrap_or(Direction::SendRecv);
-        let told = self.settled_here;
         let described = match self.offer.is_some() {
-            _ if told => Ok(()),
+            _ if self.settled_here => Ok(()),
             true => self
                 .answer_caller_media(index, direction)
                 .map_err(|refusal| refusal.to_string()),
@@ -165,15 +175,6 @@ impl Call {
         }
         self.connect(index, now);
         self.accept_caller(now);
-        let talks = |caller: &Leg| {
-            let settled = caller.media.negotiated.as_ref();
-            settled.is_some_and(|settled| settled.direction != Direction::Inactive)
-        };
-        // It was told before of somebody who talks, and who has answered holds.
-        let is_held = told && self.app.is_none() && direction == Direction::Inactive;
-        if is_held && self.leg(LegIndex::CALLER).is_some_and(talks) {
-            self.align(LegIndex::CALLER, now);
-        }
     }
 
     /// Which way media flow as the caller is told it of this callee.

@@ -139,7 +139,7 @@ impl Call {
     }
 
     /// Whether the peer of a leg holds of its own accord, and not because it was put on hold.
-    fn has_chosen_hold(&self, leg: LegIndex) -> bool {
+    pub(super) fn has_chosen_hold(&self, leg: LegIndex) -> bool {
         self.leg(leg).is_some_and(|leg| leg.media.holds())
     }
 

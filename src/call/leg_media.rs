@@ -91,6 +91,8 @@ impl LegMedia {
         *self = LegMedia {
             sockets: self.sockets,
             flows: self.flows,
+            // It may have fallen silent meanwhile, or be heard again.
+            one_way: self.one_way,
             listens_in_band: self.listens_in_band,
             ..before
         };

@@ -235,6 +235,28 @@ fn who_is_dialled_and_answers_at_no_address_holds_whoever_was_answered_before() 
     rig.hang_up_and_finish();
 }
 
+/// The caller was told of early media before, and its 200 says the same again.
+#[test]
+fn teams_071_who_holds_after_early_media_holds_a_caller_that_waits_for_the_bridge() {
+    for (answer, told) in [(carrier_sdp("inactive"), "a=inactive"), (at_no_address(), "a=sendonly")] {
+        let mut rig = to_application().begin();
+        rig.answer(&json!([dial(&["+12065550101"], &json!({ "answerOnBridge": true }))]));
+        rig.planned(&["+12065550101"]);
+        let invite = rig.last_invite();
+        rig.respond(&invite, reply(183).sdp(carrier_sdp("sendrecv")));
+        rig.flows(invite.leg);
+        assert_eq!(rig.last_response(CALLER).message.status(), Some(183));
+        rig.respond(&invite, reply(200).sdp(answer));
+        assert_eq!(direction(&rig.last_response(CALLER)), "a=sendrecv");
+        rig.ack(CALLER, "");
+        rig.wait(Duration::from_secs(3));
+        let reinvite = rig.last_reinvite(CALLER);
+        assert_eq!(direction(&reinvite), told);
+        rig.respond(&reinvite, reply(200).sdp(carrier_sdp("recvonly")));
+        rig.hang_up_and_finish();
+    }
+}
+
 /// It may go on: Teams is not told.
 #[test]
 fn teams_071_an_announcement_that_falls_silent_is_a_hold_until_it_goes_on() {
@@ -253,6 +275,20 @@ fn teams_071_an_announcement_that_falls_silent_is_a_hold_until_it_goes_on() {
     rig.wait(Duration::from_secs(3_601));
     assert!(rig.reinvites(CALLER).is_empty());
     assert_eq!(rig.finish().cause.label(), "cleared");
+}
+
+/// What the media say counts, whatever becomes of a change meanwhile.
+#[test]
+fn an_announcement_that_goes_on_while_a_change_is_refused_holds_nobody() {
+    let mut rig = from_teams().begin();
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendonly")));
+    rig.ack(CALLER, "");
+    falls_silent(&mut rig, CALLEE);
+    rig.request(CALLER, Method::Invite, "", &teams_sdp("inactive"));
+    rig.step(Event::Media(CALLEE, MediaNotice::FlowsAgain));
+    rig.respond(&rig.last_reinvite(CALLEE), reply(488));
+    assert_eq!(holds(&rig)[1], false);
+    rig.hang_up_and_finish();
 }
 
 /// What it asks may have no offer: ours is no hold, as nobody holds.
