@@ -4,7 +4,7 @@ use super::id::{CallId, LegIndex, Token};
 use super::leg::Leg;
 use super::parting::Parted;
 use super::record::{CallRecord, RefusedRefer};
-use super::transfer::{LegAnswer, LegWanted, RefusedReplace, TransferNews, TransferWish, Unmovable};
+use super::transfer::{CalledTrunk, LegAnswer, LegWanted, RefusedReplace, TransferNews, TransferWish, Unmovable};
 pub use crate::app::command::{Command, Onward, Wish};
 use crate::app::payload::{Kind, Properties, Voiced};
 use crate::app::sid::CallSid;
@@ -23,7 +23,6 @@ use crate::sip::{Flow, Hop};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -77,8 +76,7 @@ pub enum Event {
         message: Message,
         flow: Flow,
         replaces: Replaces,
-        /// The trunk name that it calls, and all of that tenant: each is as good.
-        trunks: Box<[Arc<str>]>,
+        trunk: CalledTrunk,
     },
     /// The ACK of a 2xx.
     Ack {

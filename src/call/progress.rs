@@ -109,6 +109,12 @@ impl Call {
             // It is on hold, or listens: told in a 183, the caller's own ringing tone would end for silence.
             return false;
         }
+        // Somebody has to take an emergency call (promise 6): a codec that is told stands, and that nothing here makes of others
+        // would leave no gateway but those that have it.
+        let takes_any = leg.hop.as_ref().is_some_and(|hop| hop.hunt.every);
+        if takes_any && !settled.is_some_and(Negotiated::is_spoken_here) {
+            return false;
+        }
         // What an announcement does not let in will be let in by the answer, which is the same.
         let heard = match self.settled_here {
             true => self.fits(LegIndex::CALLER, index).is_ok(),

@@ -145,8 +145,8 @@ impl Call {
                 message,
                 flow,
                 replaces,
-                trunks,
-            } => self.replace_asked(transaction, &message, (&replaces, &trunks), &flow),
+                trunk,
+            } => self.replace_asked(transaction, &message, (&replaces, &trunk), &flow),
             Event::Ack { message, flow, vouched } => {
                 let leg = self.leg_of_dialog(&message);
                 if leg.is_some_and(|leg| self.comes_from_peer(leg, &message, (&flow, vouched))) {

@@ -2,7 +2,7 @@
 
 use super::hunting::in_need;
 use super::messages::reply;
-use super::peers::carrier_sdp;
+use super::peers::{carrier_sdp, teams_sdp};
 use super::scenario::{from_carrier, from_teams};
 use crate::call::{LegIndex, PeerVerdict};
 use crate::sip::message::HeaderName;
@@ -105,4 +105,25 @@ fn an_emergency_call_that_has_rung_is_tried_everywhere() {
     rig.respond(&rig.last_invite(), reply(503));
     assert_eq!(rig.statuses().last(), Some(&503), "another SBC may help");
     rig.finish();
+}
+
+/// What its caller was told stands, and nothing here makes G.729 of other codecs.
+#[test]
+fn an_emergency_call_is_not_bound_to_a_codec_that_one_gateway_has() {
+    let both = teams_sdp("sendrecv").replace("RTP/SAVP 8", "RTP/SAVP 18 8");
+    let g729 = carrier_sdp("sendrecv").replace("AVP 8 0 101", "AVP 18 101");
+    let mut rig = in_need().sdp(&both).begin();
+    rig.respond(&rig.last_invite(), reply(183).sdp(g729));
+    assert_eq!(rig.statuses(), [180]);
+    rig.respond(&rig.last_invite(), reply(503));
+    rig.respond(&rig.last_invite(), reply(200).sdp(carrier_sdp("sendrecv")));
+    let answer = rig.last_response(LegIndex::CALLER);
+    assert_eq!(answer.message.status(), Some(200));
+    assert!(
+        answer.sdp_line("m=").is_some_and(|line| line.contains("SAVP 8 ")),
+        "{}",
+        answer.sdp()
+    );
+    rig.ack(LegIndex::CALLER, "");
+    rig.hang_up_and_finish();
 }

@@ -6,12 +6,15 @@ use super::peers::{TENANT_FQDN, carrier_sdp, teams_sdp, with_body};
 use super::rig::{Rig, parse};
 use super::scenario::{from_carrier, from_teams};
 use super::told::steps_told;
+use crate::call::transfer::CalledTrunk;
 use crate::call::{CallNews, CallRecord, Event, LegIndex, LegRecord, LegTransfer, Phase, TransferKind, TransferStep};
+use crate::dial::LegTerms;
 use crate::sip::Method;
 use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
 use serde_json::json;
+use std::sync::Arc;
 
 const CALLER: LegIndex = LegIndex::CALLER;
 const CALLEE: LegIndex = LegIndex(1);
@@ -23,6 +26,7 @@ pub struct Replacing {
     pub trunk: &'static str,
     /// Other trunk names of that tenant.
     pub others: &'static [&'static str],
+    pub terms: Option<Arc<LegTerms>>,
     pub call_id: &'static str,
     pub more: String,
     pub sdp: String,
@@ -33,6 +37,7 @@ pub fn replacing() -> Replacing {
     Replacing {
         trunk: TENANT_FQDN,
         others: &[],
+        terms: None,
         call_id: "second-call-id",
         more: String::new(),
         sdp: teams_sdp("sendrecv").replace("m=audio 50000", "m=audio 50310"),
@@ -66,6 +71,7 @@ impl Rig {
         let Replacing {
             trunk,
             others,
+            terms,
             call_id,
             more,
             sdp,
@@ -91,10 +97,11 @@ impl Rig {
             message,
             flow,
             replaces,
-            trunks: std::iter::once(trunk)
-                .chain(*others)
-                .map(|name| (*name).into())
-                .collect(),
+            trunk: CalledTrunk {
+                name: (*trunk).into(),
+                others: others.iter().map(|name| (*name).into()).collect(),
+                terms: terms.clone(),
+            },
         });
         transaction
     }

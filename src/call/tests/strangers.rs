@@ -251,15 +251,27 @@ fn the_media_of_a_device_behind_nat_comes_from_where_it_signals() {
     }
 }
 
+/// The dialog that comes is one of the name that Teams calls then.
 #[test]
-fn a_dialog_is_replaced_by_whatever_name_of_its_tenant() {
+fn teams_029_a_dialog_is_replaced_by_whatever_name_of_its_tenant() {
+    const ALIAS: &str = "sbc.contoso.example";
     let mut rig = from_teams().begin().answered();
-    let (trunk, others) = ("sbc.contoso.example", &[TENANT_FQDN][..]);
-    let by_alias = Replacing {
-        trunk,
-        others,
+    let terms = rig.call.legs()[0].terms.clone();
+    let called = Arc::make_mut(&mut rig.call.legs[0].terms);
+    called.kind = LegKind::Teams {
+        tenant_fqdn: ALIAS.into(),
+    };
+    called.contact = format!("{ALIAS}:5061;transport=tls").into();
+    let by_name = Replacing {
+        trunk: TENANT_FQDN,
+        others: &[TENANT_FQDN, ALIAS],
+        terms: Some(terms),
         ..replacing()
     };
-    rig.replace(rig.dialog_of(CALLER), &by_alias);
-    assert!(!rig.statuses_to("second-call-id").contains(&481));
+    rig.replace(rig.dialog_of(CALLER), &by_name);
+    let answer = rig.answers_to("second-call-id").pop().expect("an answer");
+    assert_eq!(answer.message.status(), Some(200));
+    let contact = answer.header(HeaderName::Contact).unwrap_or_default();
+    assert!(contact.contains(&format!("@{TENANT_FQDN}:5061")), "{contact}");
+    assert_eq!(rig.call.legs()[0].terms.presented().as_deref(), Some(TENANT_FQDN));
 }

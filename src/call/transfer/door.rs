@@ -5,6 +5,7 @@ use crate::call::event::Event;
 use crate::call::leg::hub_of;
 use crate::call::switchboard::{Switchboard, respond};
 use crate::config::Config;
+use crate::dial::LegTerms;
 use crate::net::shard::Command;
 use crate::observe::Happening;
 use crate::route::Refusal;
@@ -12,6 +13,7 @@ use crate::sip::Flow;
 use crate::sip::header::Replaces;
 use crate::sip::message::{HeaderName, Message};
 use crate::sip::transaction::ServerTransactionId;
+use crate::teams::terms_under;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,6 +28,16 @@ pub struct RefusedReplace {
     /// The hub that it came by.
     pub hub: Option<String>,
     pub source: Option<SocketAddr>,
+}
+
+/// The trunk that an INVITE with Replaces calls.
+#[derive(Debug, Clone)]
+pub struct CalledTrunk {
+    pub name: Arc<str>,
+    /// All names of its tenant: each is as good.
+    pub others: Box<[Arc<str>]>,
+    /// Of a leg of that trunk. `None` for a tenant that is configured no more.
+    pub terms: Option<Arc<LegTerms>>,
 }
 
 impl RefusedReplace {
@@ -79,16 +91,18 @@ impl Switchboard {
             return Some(respond(id, refuse(481, why)));
         };
         // Calls outlive their tenant's file: the dialog has the name that it began with.
-        let others = tenant
-            .iter()
-            .flat_map(|tenant| tenant.trunks().map(|trunk| trunk.as_str()));
-        let trunks = std::iter::once(host.as_str()).chain(others).map(Arc::from).collect();
+        let names = tenant.iter().flat_map(|tenant| tenant.trunks());
+        let trunk = CalledTrunk {
+            name: host.as_str().into(),
+            others: names.map(|name| name.as_str().into()).collect(),
+            terms: tenant.map(|tenant| terms_under(config, tenant, &host)),
+        };
         let event = Event::Replace {
             transaction: id,
             message: invite.clone(),
             flow: flow.clone(),
             replaces,
-            trunks,
+            trunk,
         };
         match self.deliver(call, event) {
             Ok(()) => {

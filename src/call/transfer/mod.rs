@@ -34,7 +34,7 @@ use super::teardown::NORMAL_CLEARING;
 use super::value::{Call, Phase};
 use crate::moment::Moment;
 use crate::sdp::Direction;
-pub use door::RefusedReplace;
+pub use door::{CalledTrunk, RefusedReplace};
 pub use joined::{GivenLeg, LegAnswer, LegWanted, Referring};
 pub use news::{TransferNews, TransferStatus, TransferStep};
 use referred::{Heard, Referral};

@@ -1,7 +1,7 @@
 //! INVITE with Replaces (RFC 3891) from Teams: somebody else there takes over the dialog that we have with it, as when an
 //! agent answers a queue, or a call is parked, retrieved, or brought back from its music (TEAMS-088).
 
-use super::{Kind, RefusedReplace, Transfer, TransferStep, side_of};
+use super::{CalledTrunk, Kind, RefusedReplace, Transfer, TransferStep, side_of};
 use crate::call::event::CallNews;
 use crate::call::id::LegIndex;
 use crate::call::leg::{Leg, LegState};
@@ -9,7 +9,7 @@ use crate::call::readable::description_of;
 use crate::call::record::{LegTransfer, TransferKind};
 use crate::call::session_clock::peer_session_timer;
 use crate::call::value::Call;
-use crate::dial::{LegKind, PeerName, allow};
+use crate::dial::{LegKind, LegTerms, PeerName, allow};
 use crate::moment::Moment;
 use crate::sdp::{Direction, RtcpMux, Session};
 use crate::sip::Flow;
@@ -43,21 +43,21 @@ impl Kept {
 }
 
 impl Call {
-    /// An INVITE of Teams to the first of `trunks`, which are names of one tenant, that wants to replace a dialog. Nothing is
-    /// opened for one that may not.
+    /// An INVITE of Teams to this trunk that wants to replace a dialog. Nothing is opened for one that may not.
     pub(in crate::call) fn replace_asked(
         &mut self,
         transaction: ServerTransactionId,
         invite: &Message,
-        (replaces, trunks): (&Replaces, &[Arc<str>]),
+        (replaces, trunk): (&Replaces, &CalledTrunk),
         flow: &Flow,
     ) {
         let wanted = DialogId::of_replaces(replaces);
-        let is_of_one_tenant = |name: &str| trunks.iter().any(|trunk| trunk.eq_ignore_ascii_case(name));
+        let mut names = std::iter::once(&trunk.name).chain(&trunk.others);
+        let mut is_of_one_tenant = |name: &str| names.any(|trunk| trunk.eq_ignore_ascii_case(name));
         let named = |leg: &&Leg| leg.dialog.as_ref().is_some_and(|dialog| *dialog.id() == wanted);
         let foreign = match self.legs.iter().find(named).map(|leg| (leg.index, &leg.terms.kind)) {
             Some((old, LegKind::Teams { tenant_fqdn })) if is_of_one_tenant(tenant_fqdn) => {
-                if let Err(kept) = self.begin_replacing(old, transaction, invite, replaces, flow)
+                if let Err(kept) = self.begin_replacing(old, transaction, invite, (replaces, trunk), flow)
                     && let Some(leg) = self.leg(old)
                 {
                     let Kept { status, why, header } = *kept;
@@ -74,7 +74,7 @@ impl Call {
             }
             // The log alone says that there is one.
             Some((_, LegKind::Teams { tenant_fqdn })) => {
-                let called = trunks.first().map_or("another", |called| called);
+                let called = &trunk.name;
                 format!("the dialog that it would replace is one of the trunk {tenant_fqdn}, and it calls {called}")
             }
             Some((_, kind)) => format!(
@@ -96,7 +96,7 @@ impl Call {
         old: LegIndex,
         transaction: ServerTransactionId,
         invite: &Message,
-        replaces: &Replaces,
+        (replaces, trunk): (&Replaces, &CalledTrunk),
         flow: &Flow,
     ) -> Result<(), Box<Kept>> {
         let leg = self.leg(old).ok_or_else(|| kept(481, "its leg is gone"))?;
@@ -114,7 +114,8 @@ impl Call {
                 return Err(kept(603, "the dialog that it would replace is over, or about to be"));
             }
         }
-        let (terms, user, is_called) = (leg.terms.clone(), leg.contact_user.clone(), leg.record.peer.is_some());
+        let terms = under_name(&leg.terms, trunk.terms.as_deref());
+        let (user, is_called) = (leg.contact_user.clone(), leg.record.peer.is_some());
         if let Some(foreign) = allow::foreign_extensions(invite) {
             let why = format!("it requires {foreign}, which is not supported");
             return Err(kept(420, why).with(HeaderName::Unsupported, foreign));
@@ -258,5 +259,17 @@ impl Call {
         }
         let draft = leg.decorate(draft);
         self.respond(transaction, draft);
+    }
+}
+
+/// The terms of a leg, for one of the trunk name that Teams calls now: both are the same tenant's (TEAMS-029).
+fn under_name(terms: &Arc<LegTerms>, called: Option<&LegTerms>) -> Arc<LegTerms> {
+    match called.filter(|called| called.kind != terms.kind) {
+        Some(called) => Arc::new(LegTerms {
+            kind: called.kind.clone(),
+            contact: called.contact.clone(),
+            ..LegTerms::clone(terms)
+        }),
+        None => terms.clone(),
     }
 }

@@ -200,7 +200,7 @@ fn health(world: &World) -> Vec<Verdict> {
         };
         Verdict::fail(evidence, SEE_HUB)
     };
-    let by_hub = by_hub(down.map(|peer| (peer.peer.as_str(), (), peer)));
+    let by_hub = by_hub(down.map(|peer| (peer.peer.as_str(), peer.trouble.as_deref(), peer)));
     by_hub.into_iter().map(verdict).collect()
 }
 
@@ -217,7 +217,7 @@ pub(super) fn is_trouble_of_hub(node: &NodeSeen, further: &PeerSeen) -> bool {
     let (hub, _) = hub_and_trunk(&further.peer);
     let mut peers = node.peers.iter();
     let own = peers.find(|peer| peer.peer == hub);
-    own.is_some_and(is_wrong) && !is_an_answer(further)
+    own.is_some_and(|own| is_wrong(own) && !is_an_answer(own)) && !is_an_answer(further)
 }
 
 pub(super) fn is_an_answer(peer: &PeerSeen) -> bool {
